@@ -1,0 +1,1 @@
+"""Files for running on clusters."""

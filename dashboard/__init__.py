@@ -1,0 +1,1 @@
+"""The Streamlit leaderboard. It reads the result tables only."""

@@ -1,0 +1,1 @@
+"""The built-in methods, one package each; the platform finds them through entry points only."""

@@ -1,0 +1,48 @@
+"""The pinhole camera and its conventions, stated once.
+
+Right-handed world in metres; OpenCV camera axes (x right, y down, z forward); pixel (row r, column c) has its centre at
+(x, y) = (c + 0.5, r + 0.5). Formats that differ are converted by their readers, see docs/conventions.md.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera.
+
+    intrinsics: (3, 3) float64 in pixels. world_from_camera: (4, 4) float64. width, height: pixels.
+    """
+
+    intrinsics: NDArray[np.float64]
+    world_from_camera: NDArray[np.float64]
+    width: int
+    height: int
+
+    @property
+    def camera_from_world(self) -> NDArray[np.float64]:
+        """The inverse pose, (4, 4) float64."""
+        return np.linalg.inv(self.world_from_camera)
+
+
+def check_pose(pose: NDArray[np.float64], source: str, tolerance: float = 1e-2) -> NDArray[np.float64]:
+    """Return `pose` if it is a finite rigid (4, 4) transform; raises UserError that names `source` otherwise.
+
+    `tolerance` bounds |R R^T - 1|: files round their numbers, and real trackers drift off the rotations a little.
+    """
+    pose = np.asarray(pose, np.float64)
+    if pose.shape != (4, 4):
+        raise UserError(f"{source}: a pose is 4x4 numbers, got {pose.shape}; check the file")
+    if not np.isfinite(pose).all():
+        raise UserError(f"{source}: the pose holds NaN or infinity; drop the frame or repair the file")
+    rotation = pose[:3, :3]
+    if np.abs(rotation @ rotation.T - np.eye(3)).max() > tolerance or np.linalg.det(rotation) < 0:
+        raise UserError(f"{source}: the upper left 3x3 is not a rotation; poses are rigid camera-to-world matrices")
+    if np.abs(pose[3] - (0, 0, 0, 1)).max() > 1e-6:
+        raise UserError(f"{source}: the last row of a pose is 0 0 0 1, got {pose[3].tolist()}")
+    return pose

@@ -1,0 +1,92 @@
+"""Cards: what a method, a dataset or a suite says of itself. Plain data, readable without torch."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """Who made a method, what it eats and what it makes.
+
+    consumes: keys `reconstruct` needs (core.keys). produces: fields of `Reconstruction` it fills. tasks: names of tasks.
+    trains_on: keys training needs on top of `consumes`; empty for a method that learns nothing.
+    licence: of the original publication's code, in SPDX form where there is one.
+    """
+
+    title: str
+    authors: str
+    year: int
+    paper: str
+    tasks: tuple[str, ...]
+    consumes: tuple[str, ...]
+    produces: tuple[str, ...]
+    licence: str
+    trains_on: tuple[str, ...] = ()
+    is_baseline: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for the tables."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a dataset holds. provides: keys of its samples. frame, unit: of every length in it."""
+
+    title: str
+    provides: tuple[str, ...]
+    splits: tuple[str, ...]
+    frame: str
+    unit: str
+    licence: str
+    source: str
+    needs_root: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for the tables."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class MetricCard:
+    """One metric of a suite: its unit, which way is better, and what it means."""
+
+    name: str
+    unit: str
+    better: str
+    meaning: str
+
+    def __post_init__(self) -> None:
+        if self.better not in ("up", "down"):
+            raise ValueError(f"metric '{self.name}': better is 'up' or 'down', got '{self.better}'")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is given and what is wanted. given: keys; wanted: fields of `Reconstruction`, any one of which suffices."""
+
+    name: str
+    given: tuple[str, ...]
+    wanted: tuple[str, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class SuiteCard:
+    """A suite in one page: its task, its metrics and the one it ranks by."""
+
+    title: str
+    version: int
+    task: Task
+    metrics: tuple[MetricCard, ...]
+    headline: str
+    reference: str
+    datasets: tuple[str, ...] = field(default=())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for the tables."""
+        return asdict(self)
+
+    def admits(self, card: MethodCard) -> bool:
+        """Whether a method may enter: all it consumes is given, and something it produces is wanted."""
+        return set(card.consumes) <= set(self.task.given) and bool(set(card.produces) & set(self.task.wanted))

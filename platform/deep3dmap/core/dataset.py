@@ -1,0 +1,82 @@
+"""What the platform expects of a dataset."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, overload, runtime_checkable
+
+from deep3dmap.core.card import DatasetCard
+
+Sample = dict[str, Any]
+T = TypeVar("T")
+
+
+class LazySequence(Sequence[T], Generic[T]):
+    """A sequence whose items are made when asked for, such as the frames of a long scan."""
+
+    def __init__(self, load: Callable[[int], T], length: int) -> None:
+        self._load, self._length = load, length
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> "LazySequence[T]": ...
+    def __getitem__(self, index: int | slice) -> "T | LazySequence[T]":
+        """Load item `index`; a slice gives another lazy sequence."""
+        if isinstance(index, slice):
+            chosen = range(self._length)[index]
+            return LazySequence(lambda i: self._load(chosen[i]), len(chosen))
+        if not -self._length <= index < self._length:
+            raise IndexError(f"item {index} of {self._length}")
+        return self._load(index % self._length)
+
+    def __iter__(self) -> Iterator[T]:
+        return (self._load(i) for i in range(self._length))
+
+
+@runtime_checkable
+class Split(Protocol):
+    """One split of a dataset: a map-style dataset of samples that have names."""
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return one sample; its keys are described in core.keys."""
+        ...
+
+    def name(self, index: int) -> str:
+        """Return the name of a sample: unique in the split, usable as a folder name."""
+        ...
+
+
+class Dataset(Protocol):
+    """A dataset, built from its config: `Cls(config, cache=Path)`; `Cls.config_type` is the dataclass of its fields.
+
+    `prepare(progress)` makes what is missing (procedural worlds, caches) and is safe to call from many processes;
+    `version` is a hash of the content (or of the seed and code that make it), known after `prepare`.
+    """
+
+    card: DatasetCard
+    config_type: type
+
+    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
+        """Make what is missing on disk, whole or not at all."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Hash of the content."""
+        ...
+
+    @property
+    def root(self) -> Path:
+        """The folder that is read."""
+        ...
+
+    def split(self, name: str) -> Split:
+        """Return a split; raises UserError with the names there are."""
+        ...

@@ -1,0 +1,80 @@
+"""The words of the platform: every key a sample, a `given` dictionary or a batch may hold.
+
+Datasets provide keys, suites say which are given and which are wanted, methods say which they consume. A third party may
+add a key with `register_key`; a key that nobody described is refused, so that two datasets never mean two things by one word.
+"""
+
+from dataclasses import dataclass
+
+from deep3dmap.core.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Key:
+    """What one key holds."""
+
+    name: str
+    shape: str
+    unit: str
+    meaning: str
+
+
+_KEYS: dict[str, Key] = {}
+
+
+def register_key(name: str, shape: str, unit: str, meaning: str) -> Key:
+    """Add a key to the vocabulary; the same description may be registered again, another one raises ValueError."""
+    key = Key(name, shape, unit, meaning)
+    if _KEYS.setdefault(name, key) != key:
+        raise ValueError(f"key '{name}' is already described as {_KEYS[name]}")
+    return key
+
+
+def describe_key(name: str) -> Key:
+    """Return the description of a key; raises UserError with the nearest name if nobody described it."""
+    if name not in _KEYS:
+        raise UserError(f"unknown key '{name}'{nearest(name, _KEYS)}")
+    return _KEYS[name]
+
+
+def known_keys() -> dict[str, Key]:
+    """Return the whole vocabulary."""
+    return dict(_KEYS)
+
+
+for _row in (
+    # one photograph
+    ("image", "(3, H, W) float32", "RGB in [0, 1]", "a photograph"),
+    ("box", "(4,) float32", "pixels of `image`: left, top, right, bottom", "the box of the subject in the photograph"),
+    (
+        "landmarks_68",
+        "(68, 3) float32",
+        "pixels of `image`, z larger = nearer",
+        "the 68 iBUG landmarks; z has an arbitrary offset",
+    ),
+    (
+        "position_map",
+        "(3, S, S) float32",
+        "pixels of the crop, z larger = nearer",
+        "UV position map of the face in the crop",
+    ),
+    ("crop", "(3, R, R) float32", "RGB in [0, 1]", "the face crop a network sees"),
+    ("crop_from_image", "(3, 3) float64", "pixels", "similarity that takes image pixels to crop pixels"),
+    ("head_pose", "(3,) float32", "radians: pitch, yaw, roll", "pose of the head, R = Rx Ry Rz"),
+    (
+        "dense_points",
+        "(N, 3) float32",
+        "pixels of `image`, z larger = nearer",
+        "ground-truth surface points, one per `dense_uv` row",
+    ),
+    ("dense_uv", "(N, 2) float32", "[0, 1], v up", "atlas coordinates of `dense_points`"),
+    # a posed scan
+    ("images", "sequence of V (3, H, W) float32", "RGB in [0, 1]", "the frames of a scan"),
+    ("depths", "sequence of V (H, W) float32", "metres, 0 = invalid", "sensor depth of the frames"),
+    ("true_depths", "sequence of V (H, W) float32", "metres, 0 = invalid", "depth the frames are scored against"),
+    ("intrinsics", "(V, 3, 3) float64", "pixels, centres at +0.5", "camera intrinsics of the frames"),
+    ("world_from_camera", "(V, 4, 4) float64", "metres, OpenCV camera axes", "poses of the frames"),
+    # ground truth of shape
+    ("mesh", "Mesh", "the dataset's unit, world frame", "the surface a reconstruction is scored against"),
+):
+    register_key(*_row)

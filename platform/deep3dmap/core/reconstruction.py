@@ -1,0 +1,124 @@
+"""What a method produced, each part optional, with its frame and unit; saved in standard formats."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.cameras import Camera
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.mesh import Mesh
+
+ARRAYS = ("points", "depth", "normals", "position_map", "landmarks", "images", "radiance", "samples")
+
+
+@dataclass
+class Reconstruction:
+    """What a method produced.
+
+    frame: "world" (the dataset's own), "image" (pixels of the given image, z in the same unit, larger = nearer) or another
+    named frame. unit: "metre", "pixel", ...
+    mesh: Mesh. points: (N, 3). depth: (V, H, W), 0 = invalid. normals: (V, 3, H, W), unit length, camera axes.
+    position_map: (3, S, S). landmarks: (N, 3). cameras: list of Camera. images: (V, 3, H, W) RGB in [0, 1].
+    radiance: (X, Y, Z, C) samples of a field. samples: (N, 3, H, W) generated images. notes: plain data, such as backends used.
+    """
+
+    frame: str
+    unit: str
+    mesh: Mesh | None = None
+    points: NDArray[np.float32] | None = None
+    depth: NDArray[np.float32] | None = None
+    normals: NDArray[np.float32] | None = None
+    position_map: NDArray[np.float32] | None = None
+    landmarks: NDArray[np.float32] | None = None
+    cameras: list[Camera] | None = None
+    images: NDArray[np.float32] | None = None
+    radiance: NDArray[np.float32] | None = None
+    samples: NDArray[np.float32] | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def produced(self) -> tuple[str, ...]:
+        """Return the names of the parts that are there."""
+        return tuple(name for name in ("mesh", "cameras", *ARRAYS) if getattr(self, name) is not None)
+
+    def save(self, folder: Path) -> None:
+        """Write mesh.ply, arrays.npz, transforms.json and reconstruction.json into `folder`; the last one is written last."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.mesh is not None:
+            _write_mesh(self.mesh, folder / "mesh.ply")
+        arrays = {name: value for name in ARRAYS if (value := getattr(self, name)) is not None}
+        if arrays:
+            np.savez_compressed(folder / "arrays.npz", allow_pickle=False, **arrays)
+        if self.cameras is not None:
+            (folder / "transforms.json").write_text(json.dumps(_transforms(self.cameras), indent=1))
+        about = {"schema": 1, "frame": self.frame, "unit": self.unit, "parts": self.produced(), "notes": self.notes}
+        (folder / "reconstruction.json").write_text(json.dumps(about, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Reconstruction":
+        """Read what `save` wrote; raises UserError if the folder holds no reconstruction."""
+        about_file = folder / "reconstruction.json"
+        if not about_file.is_file():
+            raise UserError(f"{folder}: no reconstruction.json, so this is not a saved reconstruction")
+        about = json.loads(about_file.read_text())
+        result = cls(frame=about["frame"], unit=about["unit"], notes=about["notes"])
+        if "mesh" in about["parts"]:
+            result.mesh = read_mesh(folder / "mesh.ply")
+        if (folder / "arrays.npz").is_file():
+            with np.load(folder / "arrays.npz") as arrays:
+                for name in arrays.files:
+                    setattr(result, name, arrays[name])
+        if "cameras" in about["parts"]:
+            result.cameras = _cameras(json.loads((folder / "transforms.json").read_text()))
+        return result
+
+
+def _write_mesh(mesh: Mesh, file: Path) -> None:
+    # trimesh refuses to write a mesh without vertices, and an empty result must be kept as one.
+    if len(mesh.vertices) == 0:
+        header = "ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nproperty float y\nproperty float z\n"
+        file.write_text(header + "element face 0\nproperty list uchar int vertex_indices\nend_header\n")
+        return
+    import trimesh
+
+    colors = None if mesh.colors is None else np.round(mesh.colors * 255).clip(0, 255).astype(np.uint8)
+    trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False).export(file)
+
+
+def read_mesh(file: Path) -> Mesh:
+    """Read a PLY, OBJ or GLB file as one mesh, vertices in file order; raises UserError if it holds none."""
+    if b"element vertex 0\n" in file.open("rb").read(400):
+        return Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int64))
+    import trimesh
+
+    try:
+        loaded = trimesh.load_mesh(file, process=False)
+    except Exception as error:  # trimesh raises a different type for every format
+        raise UserError(f"{file}: not a readable mesh ({error})") from error
+    colors = None
+    if loaded.visual.kind == "vertex":
+        colors = np.asarray(loaded.visual.vertex_colors, np.float32)[:, :3] / 255
+    return Mesh(np.asarray(loaded.vertices), np.asarray(loaded.faces), colors)
+
+
+def _transforms(cameras: list[Camera]) -> dict[str, Any]:
+    frames = [
+        {
+            "w": c.width,
+            "h": c.height,
+            "intrinsics": c.intrinsics.tolist(),
+            "transform_matrix": c.world_from_camera.tolist(),
+        }
+        for c in cameras
+    ]
+    return {"camera_axes": "x right, y down, z forward", "pixel_centers": 0.5, "frames": frames}
+
+
+def _cameras(transforms: dict[str, Any]) -> list[Camera]:
+    return [
+        Camera(np.array(f["intrinsics"], np.float64), np.array(f["transform_matrix"], np.float64), f["w"], f["h"])
+        for f in transforms["frames"]
+    ]

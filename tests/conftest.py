@@ -1,0 +1,32 @@
+"""Where the tests find optional material: the shared samples and the golden vectors."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def _place(variable: str, default: Path) -> Path:
+    named = os.environ.get(variable)
+    place = Path(named) if named else default
+    if place.is_dir():
+        return place
+    if named or os.environ.get("CI"):
+        pytest.fail(f"{place} is absent, though {variable if named else 'CI'} asks for it")
+    pytest.skip(f"{place} is absent; set {variable} to run this test")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real samples (`data/`), checks and golden vectors; skips where there is none."""
+    return _place("DEEP3DMAP_SHARED", REPOSITORY.parent / "shared")
+
+
+@pytest.fixture(scope="session")
+def golden(request: pytest.FixtureRequest) -> Path:
+    """The folder of golden vectors made by the official implementations; skips where there is none."""
+    named = os.environ.get("DEEP3DMAP_GOLDEN")
+    default = Path(named) if named else Path(os.environ.get("DEEP3DMAP_SHARED", REPOSITORY.parent / "shared")) / "golden"
+    return _place("DEEP3DMAP_GOLDEN", default)
