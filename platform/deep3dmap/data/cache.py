@@ -1,0 +1,113 @@
+"""Folders that are made once and kept: built beside their final place and renamed, so a crash leaves nothing half-made."""
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deep3dmap.core.errors import UserError
+
+# EFBIG is what a limit on the file size gives, EDQUOT what a quota gives; to the user all three are a full disk.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def default_cache() -> Path:
+    """Return the cache folder: $DEEP3DMAP_CACHE, or deep3dmap in $XDG_CACHE_HOME, or ~/.cache/deep3dmap."""
+    named = os.environ.get("DEEP3DMAP_CACHE")
+    if named:
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deep3dmap"
+
+
+def build_folder(target: Path, build: Callable[[Path], None]) -> Path:
+    """Make folder `target` by calling `build(temporary folder)` unless it exists; return `target`.
+
+    Safe from many threads, processes and, where the file system honours flock, machines: the first one builds, the others
+    wait. The folder appears whole or not at all. Raises UserError if the disk is full or the place cannot be written.
+    """
+    if target.is_dir():
+        return target
+    with _clear_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(target.parent / f".{target.name}.lock"):
+            if not target.is_dir():
+                _build_beside(target, build)
+    return target
+
+
+def write_file(target: Path, data: bytes) -> None:
+    """Write a file under a temporary name, flush it to the disk and rename it. Raises UserError if the disk is full."""
+    with _clear_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def _build_beside(target: Path, build: Callable[[Path], None]) -> None:
+    _remove_leftovers(target)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.building-", dir=target.parent))
+    try:
+        build(temporary)
+        temporary.chmod(0o755)  # mkdtemp makes folders that nobody else may read
+        _flush(temporary)
+        os.replace(temporary, target)
+        _flush_folder(target.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _remove_leftovers(target: Path) -> None:
+    # Called with the lock held, so whatever lies here belongs to a process that was killed.
+    for leftover in target.parent.glob(f".{target.name}.building-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
+def _locked(lock: Path) -> Iterator[None]:
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+@contextmanager
+def _clear_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise UserError(f"{target}: the disk is full; free some space or choose another place with data.cache=DIR") from error
+        if isinstance(error, PermissionError):
+            raise UserError(f"{target}: may not be written; choose another place with data.cache=DIR") from error
+        raise
+
+
+def _flush(folder: Path) -> None:
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(place, name), "rb") as file:
+                os.fsync(file.fileno())
+        _flush_folder(Path(place))
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

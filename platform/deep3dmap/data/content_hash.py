@@ -1,0 +1,60 @@
+"""Versions of datasets: a hash of the files that are read, or of the configuration and source code that make them."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from deep3dmap.data.cache import write_file
+
+LENGTH = 16  # hexadecimal digits: 64 bits tell every dataset anybody has apart
+
+
+def hash_files(folder: Path, files: Iterable[Path], cache: Path | None = None) -> str:
+    """Return a hash over names (relative to `folder`), sizes and bytes of `files`, whatever their order.
+
+    With `cache` the result is remembered there under the names, sizes and modification times, so a large dataset is read once.
+    """
+    found = sorted({file.relative_to(folder).as_posix(): file for file in files}.items())
+    stamps = [(name, file.stat().st_size, file.stat().st_mtime_ns) for name, file in found]
+    remembered = None
+    if cache is not None:
+        remembered = cache / "content_hashes" / hash_data([str(folder.resolve()), stamps])
+        if remembered.is_file():
+            return remembered.read_text()
+    digest = hashlib.sha256()
+    for (name, file), (_, size, _) in zip(found, stamps):
+        digest.update(f"{name}\0{size}\0".encode())
+        with file.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+    result = digest.hexdigest()[:LENGTH]
+    if remembered is not None:
+        write_file(remembered, result.encode())
+    return result
+
+
+def hash_folder(folder: Path, cache: Path | None = None) -> str:
+    """Return `hash_files` of every file below `folder` whose path has no part that begins with a dot."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    visible = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    return hash_files(folder, visible, cache)
+
+
+def hash_generator(config: Any, modules: Iterable[ModuleType]) -> str:
+    """Return a hash of a generator: the fields of its config dataclass and the source code of `modules`."""
+    sources = {module.__name__: hashlib.sha256(_source(module)).hexdigest() for module in modules}
+    return hash_data([asdict(config), sources])
+
+
+def hash_data(data: Any) -> str:
+    """Return a hash of plain data (what JSON can hold; tuples count as lists)."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:LENGTH]
+
+
+def _source(module: ModuleType) -> bytes:
+    if module.__file__ is None:
+        raise ValueError(f"{module.__name__} is not a file, so its source cannot be hashed")
+    return Path(module.__file__).read_bytes()
