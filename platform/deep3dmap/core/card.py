@@ -9,7 +9,7 @@ class MethodCard:
     """Who made a method, what it eats and what it makes.
 
     consumes: keys `reconstruct` needs (core.keys). produces: fields of `Reconstruction` it fills. tasks: names of tasks.
-    trains_on: keys training needs on top of `consumes`; empty for a method that learns nothing.
+    trains_on: keys a training sample must hold; empty for a method that learns nothing.
     licence: of the original publication's code, in SPDX form where there is one.
     """
 

@@ -1,12 +1,12 @@
 """The method contract: training is a generator of steps, inference is one call on what is given.
 
-`train_steps` is not called `train`, so that a method may also be a `torch.nn.Module`, whose `train(mode)` must keep its meaning.
+`train_steps` is not called `train`, so that a method may also be a `torch.nn.Module`, whose `train(mode)` keeps its meaning.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsFloat
 
 from deep3dmap.core.card import MethodCard
 from deep3dmap.core.reconstruction import Reconstruction
@@ -16,8 +16,8 @@ from deep3dmap.core.reconstruction import Reconstruction
 class Step:
     """What one optimisation step says: the scalar that must stay finite, and any other curve values."""
 
-    loss: float
-    terms: Mapping[str, float] = field(default_factory=dict)
+    loss: SupportsFloat
+    terms: Mapping[str, SupportsFloat] = field(default_factory=dict)
 
 
 class Method(ABC):
@@ -40,7 +40,7 @@ class Method(ABC):
         """Reconstruct from the keys of `card.consumes`; ground truth is never among them."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return weights and phase as plain data and tensors. Optimisers and EMA made through the loop are saved by the loop."""
+        """Return weights and phase as plain data and tensors; the loop saves the optimisers and averages it made."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> Any:

@@ -1,0 +1,128 @@
+"""Composes the configuration of one run with Hydra, from named layers, and remembers which layer set each value."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra import compose, initialize
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from deep3dmap.config.overrides import OVERLAY_SECTIONS, as_override, flatten, split_override
+from deep3dmap.config.schema import SCHEMA_VERSION, DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainerConfig
+from deep3dmap.config.variants import overlay
+from deep3dmap.core.errors import UserError, nearest
+from deep3dmap.core.registry import Registry, datasets, methods
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Values that win over the layers before: `key=value` strings and where they come from."""
+
+    source: str
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ComposedRun:
+    """The resolved configuration of a run as plain data, and the source of each dotted key."""
+
+    method: str
+    variant: str
+    dataset: str
+    dataset_variant: str
+    config: dict[str, Any]
+    sources: dict[str, str] = field(compare=False)
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Return one section as a plain dictionary."""
+        return dict(self.config[name])
+
+
+def layer_of(source: str, tree: dict[str, Any]) -> Layer:
+    """Turn a nested dictionary into a layer."""
+    return Layer(source, tuple(as_override(key, value) for key, value in flatten(tree).items()))
+
+
+def compose_run(method: str, dataset: str, layers: Sequence[Layer] = ()) -> ComposedRun:
+    """Compose `method` and `dataset`, each `name` or `name/variant`, under `layers`, the last of which wins.
+
+    Raises UserError for an unknown name, variant or key (with the nearest right one) and for a value of the wrong type.
+    """
+    method_name, variant, method_overlay = overlay(methods, method)
+    dataset_name, dataset_variant, dataset_overlay = overlay(datasets, dataset)
+    _store(methods, "method", method_name, variant, method_overlay)
+    _store(datasets, "dataset", dataset_name, dataset_variant, dataset_overlay)
+    overrides = [text for layer in layers for text in layer.overrides]
+    choices = [f"method={method_name}/{variant}", f"dataset={dataset_name}/{dataset_variant}"]
+    config = _compose([*choices, *overrides])
+    return ComposedRun(
+        method_name, variant, dataset_name, dataset_variant, {"schema": SCHEMA_VERSION, **config},
+        _sources(config, ((f"variant {method_name}/{variant}", method_overlay), (f"variant {dataset_name}/{dataset_variant}", dataset_overlay)), layers),
+    )
+
+
+def build_section(config_type: type, values: dict[str, Any]) -> Any:
+    """Build the typed dataclass of a section from plain data; raises UserError for a value of the wrong type."""
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(config_type), values))
+    except OmegaConfBaseException as error:
+        raise UserError(f"{config_type.__name__}: {str(error).splitlines()[0]}") from error
+
+
+def _store(registry: Registry, group: str, name: str, variant: str, values: dict[str, Any]) -> None:
+    unknown_sections = set(values) - set(OVERLAY_SECTIONS)
+    if unknown_sections:
+        raise UserError(f"variant {name}/{variant}: unknown section {sorted(unknown_sections)}; there are {', '.join(OVERLAY_SECTIONS)}")
+    store = ConfigStore.instance()
+    store.store(group=f"schema/{group}", name=name, node=registry.load(name).config_type)
+    node = OmegaConf.create({"defaults": [f"/schema/{group}/{name}@{group}", "_self_"], **values})
+    store.store(group=f"{group}/{name}", name=variant, package="_global_", node=node)
+
+
+def _register_groups() -> None:
+    store = ConfigStore.instance()
+    store.store(name="run", node=RunConfig)
+    for group, schema in (("trainer", TrainerConfig), ("optimizer", OptimizerConfig), ("schedule", ScheduleConfig), ("data", DataConfig)):
+        store.store(group=group, name="default", node=schema)
+
+
+def _compose(overrides: list[str]) -> dict[str, Any]:
+    _register_groups()
+    GlobalHydra.instance().clear()
+    with initialize(config_path=None, version_base="1.3"):
+        try:
+            return _plain(compose("run", overrides=overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _explain(error, _plain(compose("run", overrides=overrides[:2]))) from error
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    if not isinstance(plain, dict):
+        raise TypeError(f"a configuration is a dictionary, got {type(plain)}")
+    return {str(key): value for key, value in plain.items()}
+
+
+def _explain(error: Exception, composed: dict[str, Any]) -> UserError:
+    text = str(error)
+    missing = re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text)
+    cause = str(error.__cause__ or "").splitlines() or text.splitlines()
+    key = missing.group(1) if missing else ""
+    if key and key not in flatten(composed):
+        return UserError(f"unknown key '{key}'{nearest(key, flatten(composed))}")
+    return UserError(f"{key + ': ' if key else ''}{cause[0]}")
+
+
+def _sources(config: dict[str, Any], overlays: Iterable[tuple[str, dict[str, Any]]], layers: Sequence[Layer]) -> dict[str, str]:
+    sources = dict.fromkeys(flatten(config), "default")
+    named = [(source, flatten(values)) for source, values in overlays]
+    named += [(layer.source, dict(split_override(text) for text in layer.overrides)) for layer in layers]
+    for source, values in named:
+        for key in values:
+            sources.update({leaf: source for leaf in sources if leaf == key or leaf.startswith(key + ".")})
+    return sources

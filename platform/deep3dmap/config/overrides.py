@@ -1,0 +1,53 @@
+"""Hydra's command-line grammar, read one override at a time."""
+
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import OmegaConf
+
+from deep3dmap.core.errors import UserError
+
+OVERLAY_SECTIONS = ("method", "dataset", "trainer", "optimizer", "schedule", "data")
+
+
+def split_override(text: str) -> tuple[str, Any]:
+    """Return (key, plain value) of one `key=value`; raises UserError if it is not one."""
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except (OverrideParseException, HydraException) as error:
+        raise UserError(f"cannot read '{text}': arguments are key=value ({str(error).splitlines()[0]})") from error
+    value = override.value()
+    return override.key_or_group, OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+def as_override(key: str, value: Any) -> str:
+    """Return `key=value` in Hydra's grammar for plain data."""
+    return f"{key}={_literal(value)}"
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_literal(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_literal(item)}" for key, item in value.items()) + "}"
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'") if str(value).endswith("\\") else str(value).replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return {dotted key: leaf value}; an empty dictionary is a leaf."""
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        dotted = f"{prefix}{key}"
+        if isinstance(value, dict) and value:
+            leaves.update(flatten(value, dotted + "."))
+        else:
+            leaves[dotted] = value
+    return leaves

@@ -1,0 +1,37 @@
+"""Variants: overlays on a run that a method or dataset keeps in a YAML beside its class."""
+
+from typing import Any
+
+import yaml
+
+from deep3dmap.core.errors import UserError, nearest
+from deep3dmap.core.registry import Registry, datasets
+
+
+def variant_file(registry: Registry, name: str) -> str:
+    """Return the file name of the variants: config.yaml beside a method, <module>.yaml beside a dataset."""
+    if registry is not datasets:
+        return "config.yaml"
+    module = registry.load(name).__module__
+    return f"{module.rpartition('.')[2]}.yaml"
+
+
+def variants(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
+    """Return {variant: overlay}. For a dataset the overlay holds its own fields, for a method whole sections of a run."""
+    file = registry.file(name, variant_file(registry, name))
+    loaded: dict[str, dict[str, Any]] = (yaml.safe_load(file.read_text()) if file else None) or {}
+    overlays = {key: value or {} for key, value in loaded.items()}
+    if registry is datasets:
+        overlays = {key: {"dataset": value} for key, value in overlays.items()}
+    return {"default": {}, **overlays}
+
+
+def overlay(registry: Registry, choice: str) -> tuple[str, str, dict[str, Any]]:
+    """Split `name/variant` and return (name, variant, overlay); raises UserError for an unknown name or variant."""
+    name, _, variant = choice.partition("/")
+    variant = variant or "default"
+    registry.load(name)
+    known = variants(registry, name)
+    if variant not in known:
+        raise UserError(f"{registry.kind} '{name}' has no variant '{variant}'{nearest(variant, known)}")
+    return name, variant, known[variant]
