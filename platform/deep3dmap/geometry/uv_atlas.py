@@ -1,0 +1,185 @@
+"""The UV atlas of a face: which texel of a position map is which point of the surface.
+
+A position map is a (3, S, S) picture whose texel (row r, column c) holds the position of the surface point with the atlas
+coordinates u = c / (S - 1), v = 1 - r / (S - 1); v points up, texels are points at integer coordinates. Layout, masks and
+weights after Feng et al., "Joint 3D Face Reconstruction and Dense Alignment with Position Map Regression Network", ECCV 2018.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.errors import UserError
+
+LANDMARK_WEIGHT, FEATURE_WEIGHT, FACE_WEIGHT = 16 / 16, 4 / 16, 3 / 16
+FIELDS = ("landmark_texels", "face_mask", "region_weight")
+PRNET_FILES = ("uv_kpt_ind.txt", "face_ind.txt", "uv_weight_mask.png", "uv_face_mask.png")
+
+
+@dataclass(frozen=True)
+class UVAtlas:
+    """The atlas of a face.
+
+    landmark_texels: (68, 2) int64, row and column of the 68 iBUG landmarks. face_mask: (S, S) bool, the texels that are face.
+    region_weight: (S, S) float32, weight of a texel in a loss: landmarks 16, eyes, nose and mouth 4, the rest of the face 3,
+    neck and outside 0, all divided by 16. Raises ValueError for arrays that do not fit together.
+    """
+
+    landmark_texels: NDArray[np.int64]
+    face_mask: NDArray[np.bool_]
+    region_weight: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "landmark_texels", np.ascontiguousarray(self.landmark_texels, np.int64))
+        object.__setattr__(self, "face_mask", np.ascontiguousarray(self.face_mask, bool))
+        object.__setattr__(self, "region_weight", np.ascontiguousarray(self.region_weight, np.float32))
+        size = len(self.face_mask)
+        if self.face_mask.shape != (size, size) or self.region_weight.shape != (size, size):
+            raise ValueError(f"masks must be square and equal, got {self.face_mask.shape} and {self.region_weight.shape}")
+        if self.landmark_texels.shape != (68, 2):
+            raise ValueError(f"landmark_texels must be (68, 2), got {self.landmark_texels.shape}")
+        if self.landmark_texels.min() < 0 or self.landmark_texels.max() >= size:
+            raise ValueError(f"landmark_texels must lie in the {size}x{size} map")
+        if not self.face_mask[tuple(self.landmark_texels.T)].all():
+            raise ValueError("every landmark texel must lie inside the face mask")
+
+    @property
+    def size(self) -> int:
+        """The side S of the map in texels."""
+        return len(self.face_mask)
+
+    @cached_property
+    def face_index(self) -> NDArray[np.int64]:
+        """(N,) flat row-major indices of the face texels, ascending."""
+        return np.flatnonzero(self.face_mask)
+
+    def triangles(self) -> NDArray[np.int64]:
+        """(T, 3) triangles over the face texels, two per full 2x2 block, counter-clockwise seen from outside.
+
+        A vertex id is the position in `flatnonzero(face_mask)`, the order of `points`.
+        """
+        mask, size = self.face_mask, self.size
+        rows, columns = np.nonzero(mask[:-1, :-1] & mask[:-1, 1:] & mask[1:, :-1] & mask[1:, 1:])
+        top_left = rows * size + columns
+        top_right, bottom_left, bottom_right = top_left + 1, top_left + size, top_left + size + 1
+        lower = np.stack([top_left, bottom_left, bottom_right], 1)
+        upper = np.stack([top_left, bottom_right, top_right], 1)
+        vertex_of_texel = np.cumsum(mask.ravel()) - 1
+        return vertex_of_texel[np.stack([lower, upper], 1).reshape(-1, 3)].astype(np.int64)
+
+    def texels_of_uv(self, uv: NDArray[Any]) -> NDArray[np.float64]:
+        """(N, 2) atlas coordinates in [0, 1], v up, to (N, 2) fractional row and column."""
+        uv = np.asarray(uv, np.float64)
+        return (self.size - 1) * np.stack([1 - uv[:, 1], uv[:, 0]], 1)
+
+    def uv_of_texels(self, texels: NDArray[Any]) -> NDArray[np.float64]:
+        """The inverse of `texels_of_uv`: (N, 2) row and column to (N, 2) u and v."""
+        texels = np.asarray(texels, np.float64)
+        return np.stack([texels[:, 1], self.size - 1 - texels[:, 0]], 1) / (self.size - 1)
+
+    def sample(self, position_map: NDArray[Any], uv: NDArray[Any]) -> NDArray[np.float32]:
+        """Read a (3, S, S) map at (N, 2) atlas coordinates, bilinearly; returns (N, 3). Outside [0, 1] the border counts."""
+        self._check(position_map)
+        texels = self.texels_of_uv(uv).clip(0, self.size - 1)
+        corner = np.minimum(texels.astype(np.int64), self.size - 2)
+        (row, column), (down, right) = corner.T, (texels - corner).T
+        above = (1 - right) * position_map[:, row, column] + right * position_map[:, row, column + 1]
+        below = (1 - right) * position_map[:, row + 1, column] + right * position_map[:, row + 1, column + 1]
+        return ((1 - down) * above + down * below).T.astype(np.float32)
+
+    def landmarks(self, position_map: Any) -> Any:
+        """Read the 68 landmarks off a (..., 3, S, S) map, array or tensor; returns (..., 68, 3) of the same kind."""
+        self._check(position_map)
+        rows, columns = self.landmark_texels.T
+        return position_map[..., rows, columns].mT
+
+    def points(self, position_map: Any) -> Any:
+        """Read the N face texels off a (..., 3, S, S) map, array or tensor, row by row; returns (..., N, 3)."""
+        self._check(position_map)
+        rows, columns = np.divmod(self.face_index, self.size)
+        return position_map[..., rows, columns].mT
+
+    def resized(self, size: int) -> "UVAtlas":
+        """The same atlas with `size` texels a side; masks by nearest texel, landmarks moved into the mask where needed."""
+        nearest = np.round(np.arange(size) * (self.size - 1) / (size - 1)).astype(np.int64)
+        mask = self.face_mask[np.ix_(nearest, nearest)]
+        texels = np.round(self.landmark_texels * (size - 1) / (self.size - 1)).astype(np.int64)
+        texels = nearest_inside(mask, texels)
+        weight = np.minimum(self.region_weight, FEATURE_WEIGHT)[np.ix_(nearest, nearest)]
+        weight[tuple(texels.T)] = self.region_weight.max()
+        return UVAtlas(texels, mask, weight)
+
+    def save(self, file: Path) -> None:
+        """Write the atlas as .npz."""
+        np.savez_compressed(file, allow_pickle=False, **{name: getattr(self, name) for name in FIELDS})
+
+    @classmethod
+    def load(cls, file: Path) -> "UVAtlas":
+        """Read what `save` wrote; raises UserError naming the file and the field."""
+        try:
+            with np.load(file) as arrays:
+                missing = [name for name in FIELDS if name not in arrays.files]
+                if missing:
+                    raise UserError(f"{file}: no field '{missing[0]}'; an atlas holds {', '.join(FIELDS)}")
+                return cls(*(arrays[name] for name in FIELDS))
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{file}: not a readable atlas ({error})") from error
+
+    @classmethod
+    def from_prnet_folder(cls, folder: Path) -> "UVAtlas":
+        """Read the `uv-data` folder of PRNet: uv_kpt_ind.txt, face_ind.txt, uv_weight_mask.png, uv_face_mask.png.
+
+        The weight is the product of both masks, because the weight mask alone is not zero outside the face.
+        Raises UserError naming the file that is absent or does not fit.
+        """
+        kpt_file, index_file, weight_file, mask_file = (_existing(folder / name) for name in PRNET_FILES)
+        weight, mask = _grey(weight_file), _grey(mask_file)
+        if weight.shape != mask.shape:
+            raise UserError(f"{weight_file}: {weight.shape} texels, {mask_file.name} {mask.shape}; take both from one release")
+        landmarks = _numbers(kpt_file)
+        if landmarks.shape != (2, 68):
+            raise UserError(f"{kpt_file}: expected 2 rows (column, row) of 68 numbers, got {landmarks.shape}")
+        index = _numbers(index_file).ravel().astype(np.int64)
+        if not np.array_equal(index, np.flatnonzero(mask > 0)):
+            raise UserError(f"{index_file}: its texels are not those of {mask_file.name}; take both files from one release")
+        try:
+            return cls(landmarks[::-1].T.astype(np.int64), mask > 0, weight * mask)
+        except ValueError as error:
+            raise UserError(f"{kpt_file}: {error}") from error
+
+    def _check(self, position_map: Any) -> None:
+        if tuple(position_map.shape[-3:]) != (3, self.size, self.size):
+            raise ValueError(f"a map of this atlas is (..., 3, {self.size}, {self.size}), got {tuple(position_map.shape)}")
+
+
+def nearest_inside(mask: NDArray[np.bool_], texels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Move (N, 2) texels (row, column) that lie outside the mask to the nearest texel inside it."""
+    inside = np.argwhere(mask)
+    distance = ((texels[:, None] - inside[None]) ** 2).sum(2)
+    return np.where(mask[tuple(texels.T)][:, None], texels, inside[distance.argmin(1)])
+
+
+def _existing(file: Path) -> Path:
+    if not file.is_file():
+        raise UserError(f"{file}: not found; a PRNet uv-data folder holds {', '.join(PRNET_FILES)}")
+    return file
+
+
+def _grey(file: Path) -> NDArray[np.float32]:
+    from PIL import Image
+
+    try:
+        return np.asarray(Image.open(file).convert("L"), np.float32) / 255
+    except OSError as error:
+        raise UserError(f"{file}: not a readable picture ({error})") from error
+
+
+def _numbers(file: Path) -> NDArray[np.float64]:
+    try:
+        return np.loadtxt(file)
+    except ValueError as error:
+        raise UserError(f"{file}: not a table of numbers ({error})") from error
