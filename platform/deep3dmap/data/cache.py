@@ -91,7 +91,9 @@ def _clear_errors(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise UserError(f"{target}: the disk is full; free some space or choose another place with data.cache=DIR") from error
+            raise UserError(
+                f"{target}: the disk is full; free some space or choose another place with data.cache=DIR"
+            ) from error
         if isinstance(error, PermissionError):
             raise UserError(f"{target}: may not be written; choose another place with data.cache=DIR") from error
         raise

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,7 @@ def hash_files(folder: Path, files: Iterable[Path], cache: Path | None = None) -
 
     With `cache` the result is remembered there under the names, sizes and modification times, so a large dataset is read once.
     """
-    found = sorted({file.relative_to(folder).as_posix(): file for file in files}.items())
+    found = sorted({os.path.relpath(file, folder): file for file in files}.items())
     stamps = [(name, file.stat().st_size, file.stat().st_mtime_ns) for name, file in found]
     remembered = None
     if cache is not None:

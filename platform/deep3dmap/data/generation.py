@@ -59,9 +59,7 @@ def _one_thread() -> None:
         os.environ[name] = "1"
 
 
-def _progress(
-    items: Iterable[tuple[int, Made]], total: int, title: str, quiet: bool
-) -> Iterator[tuple[int, Made]]:
+def _progress(items: Iterable[tuple[int, Made]], total: int, title: str, quiet: bool) -> Iterator[tuple[int, Made]]:
     if quiet or not sys.stderr.isatty():
         yield from items
         return

@@ -1,0 +1,73 @@
+"""Reading and writing single images with Pillow. A damaged file is a UserError that names it."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+
+
+def read_image(file: Path) -> NDArray[np.float32]:
+    """Return an image as (3, H, W) float32 RGB in [0, 1]; grey images get three equal channels, an alpha channel is dropped."""
+    pixels = _pixels(file, "RGB")
+    return np.multiply(pixels.transpose(2, 0, 1), np.float32(1 / 255), dtype=np.float32, order="C")
+
+
+def read_gray16(file: Path) -> NDArray[np.int32]:
+    """Return a one-channel image of integers, 8 or 16 bit, as (H, W) int32; raises UserError for any other kind of image."""
+    pixels = _pixels(file, None)
+    if pixels.ndim != 2 or pixels.dtype.kind not in "ui":
+        raise UserError(f"{file}: expected one channel of whole numbers, got {pixels.shape} {pixels.dtype}")
+    return pixels.astype(np.int32)
+
+
+def image_size(file: Path) -> tuple[int, int]:
+    """Return (height, width) from the header of an image file."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            return image.height, image.width
+    except (OSError, ValueError) as error:
+        raise _damaged(file, error) from error
+
+
+def write_image(file: Path, image: NDArray[np.float32]) -> None:
+    """Write a (3, H, W) float RGB image in [0, 1] as an 8-bit file; the suffix chooses the format."""
+    _write(file, np.round(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+def write_gray16(file: Path, values: NDArray[np.integer[Any]]) -> None:
+    """Write (H, W) whole numbers in 0..65535 as a 16-bit PNG."""
+    _write(file, values.astype(np.uint16))
+
+
+def _pixels(file: Path, mode: str | None) -> NDArray[Any]:
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            return np.asarray(image.convert(mode) if mode else image)
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: the file is missing") from error
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow reports a broken PNG chunk as a SyntaxError
+        raise _damaged(file, error) from error
+
+
+def _write(file: Path, pixels: NDArray[Any]) -> None:
+    from PIL import Image
+
+    # Pillow's own error for a full disk has no errno, so it encodes into memory and the file system reports for itself.
+    encoded = io.BytesIO()
+    options: dict[str, Any] = {"compress_level": 3} if file.suffix == ".png" else {"quality": 92}
+    Image.fromarray(np.ascontiguousarray(pixels)).save(encoded, Image.registered_extensions()[file.suffix.lower()], **options)
+    file.write_bytes(encoded.getvalue())
+
+
+def _damaged(file: Path, error: Exception) -> UserError:
+    return UserError(f"{file}: not a whole image ({error}); restore the file or drop the frame")

@@ -1,0 +1,56 @@
+"""Depth metrics of one frame, as NeuralRecon and Atlas compute them (zju3dv/NeuralRecon, tools/evaluation_utils.py)."""
+
+import torch
+from torch import Tensor
+
+NAMES = ("abs_rel", "abs_diff", "sq_rel", "rmse", "log_rmse", "delta_1.25", "delta_1.25^2", "delta_1.25^3", "complete")
+
+
+def depth_metrics(predicted: Tensor, truth: Tensor, max_depth: float = 10.0) -> dict[str, float]:
+    """Compare a depth map with the true one, both (H, W) in metres along the optical axis, 0 = nothing there.
+
+    The error metrics are means over pixels with predicted > 0 and 0 < truth < max_depth: abs_rel |d|/g, abs_diff |d|,
+    sq_rel d^2/g, rmse, log_rmse, and delta_t = share with max(g/p, p/g) < t. complete is the share of ALL pixels with
+    predicted > 0. A frame without a common pixel has only `complete`; average it with `mean_metrics`.
+    """
+    if predicted.shape != truth.shape or predicted.dim() != 2:
+        raise ValueError(f"predicted and truth must be (H, W) alike, got {tuple(predicted.shape)} and {tuple(truth.shape)}")
+    if not torch.isfinite(predicted).all():
+        raise ValueError("predicted holds NaN or infinity; depth that is missing is 0")
+    complete = {"complete": (predicted > 0).double().mean().item()}
+    mask = (predicted > 0) & (truth > 0) & (truth < max_depth)
+    if not mask.any():
+        return complete
+    return _errors(predicted[mask].double(), truth[mask].double()) | complete
+
+
+def mean_metrics(frames: list[dict[str, float]]) -> dict[str, float]:
+    """Average the frames of a scan: each metric over the frames that have it, `complete` over all.
+
+    With no frame that has an error metric the scan is a failure and its errors take the values of a prediction of nothing:
+    abs_rel, sq_rel and the others infinity, delta 0. Raises ValueError for an empty list.
+    """
+    if not frames:
+        raise ValueError("there are no frames to average")
+    means = {}
+    for name in NAMES:
+        values = [frame[name] for frame in frames if name in frame]
+        worst = 0.0 if name.startswith("delta") else float("inf")
+        means[name] = sum(values) / len(values) if values else worst
+    return means
+
+
+def _errors(predicted: Tensor, truth: Tensor) -> dict[str, float]:
+    error = (predicted - truth).abs()
+    ratio = torch.maximum(truth / predicted, predicted / truth)
+    values = {
+        "abs_rel": (error / truth).mean(),
+        "abs_diff": error.mean(),
+        "sq_rel": (error.square() / truth).mean(),
+        "rmse": error.square().mean().sqrt(),
+        "log_rmse": (predicted.log() - truth.log()).square().mean().sqrt(),
+        "delta_1.25": (ratio < 1.25).double().mean(),
+        "delta_1.25^2": (ratio < 1.25**2).double().mean(),
+        "delta_1.25^3": (ratio < 1.25**3).double().mean(),
+    }
+    return {name: value.item() for name, value in values.items()}

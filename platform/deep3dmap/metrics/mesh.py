@@ -1,0 +1,75 @@
+"""Surface metrics between two sets of points, usually the vertices of two meshes (Atlas and NeuralRecon protocol)."""
+
+import torch
+from torch import Tensor
+
+
+def voxel_down_sample(points: Tensor, voxel_size: float) -> Tensor:
+    """Return one point per occupied voxel: the mean of the points in it. points (N, 3) -> (M, 3), same dtype, no fixed order.
+
+    The grid begins half a voxel below the smallest coordinates, as in Open3D.
+    """
+    _check(points, "points")
+    if voxel_size <= 0:
+        raise ValueError(f"voxel_size is positive, got {voxel_size}")
+    if len(points) == 0:
+        return points
+    exact = points.double()
+    cells = torch.floor((exact - (exact.amin(0) - 0.5 * voxel_size)) / voxel_size).long()
+    extent = cells.amax(0) + 1
+    keys = (cells[:, 0] * extent[1] + cells[:, 1]) * extent[2] + cells[:, 2]
+    occupied, owner, count = torch.unique(keys, return_inverse=True, return_counts=True)
+    sums = exact.new_zeros(len(occupied), 3).index_add_(0, owner, exact)
+    return (sums / count[:, None]).to(points.dtype)
+
+
+def nearest_distances(points: Tensor, targets: Tensor) -> Tensor:
+    """Return the Euclidean distance from every point to the nearest target: (N, 3), (M, 3) -> (N,) float64. M is not 0."""
+    from scipy.spatial import cKDTree
+
+    distances, _ = cKDTree(targets.detach().cpu().double().numpy()).query(points.detach().cpu().double().numpy())
+    return torch.from_numpy(distances).reshape(-1)
+
+
+def surface_metrics(
+    predicted: Tensor, truth: Tensor, threshold: float = 0.05, down_sample: float = 0.02, largest: float = 1.0
+) -> dict[str, float]:
+    """Compare predicted points (N, 3) with true ones (M, 3), in metres, no alignment.
+
+    accuracy: mean distance from predicted points to the truth. completeness: mean distance from true points to the prediction.
+    precision, recall: share of these distances below `threshold`. f_score: harmonic mean of the two. chamfer: mean of accuracy
+    and completeness. Both sets are first reduced to one point per `down_sample` voxel (0 = not at all).
+    An empty prediction has precision = recall = f_score = 0 and accuracy = completeness = `largest`, the distance
+    TransformerFusion's protocol gives a missing scene, so that a failure never scores better than a bad result.
+    Raises ValueError if the truth is empty or a coordinate is not finite.
+    """
+    for points, name in ((predicted, "predicted"), (truth, "truth")):
+        _check(points, name)
+    if len(truth) == 0:
+        raise ValueError("the true surface has no points, so there is nothing to compare with")
+    if len(predicted) == 0:
+        return _summary(largest, largest, 0.0, 0.0)
+    if down_sample > 0:
+        predicted, truth = voxel_down_sample(predicted, down_sample), voxel_down_sample(truth, down_sample)
+    to_truth, to_predicted = nearest_distances(predicted, truth), nearest_distances(truth, predicted)
+    precision, recall = ((distances < threshold).double().mean().item() for distances in (to_truth, to_predicted))
+    return _summary(to_truth.mean().item(), to_predicted.mean().item(), precision, recall)
+
+
+def _summary(accuracy: float, completeness: float, precision: float, recall: float) -> dict[str, float]:
+    f_score = 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
+    return {
+        "accuracy": accuracy,
+        "completeness": completeness,
+        "chamfer": (accuracy + completeness) / 2,
+        "precision": precision,
+        "recall": recall,
+        "f_score": f_score,
+    }
+
+
+def _check(points: Tensor, name: str) -> None:
+    if points.dim() != 2 or points.shape[1] != 3:
+        raise ValueError(f"{name} must be (N, 3), got {tuple(points.shape)}")
+    if not torch.isfinite(points).all():
+        raise ValueError(f"{name} holds NaN or infinity")
