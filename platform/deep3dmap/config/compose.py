@@ -57,12 +57,24 @@ def compose_run(method: str, dataset: str, layers: Sequence[Layer] = ()) -> Comp
     dataset_name, dataset_variant, dataset_overlay = overlay(datasets, dataset)
     _store(methods, "method", method_name, variant, method_overlay)
     _store(datasets, "dataset", dataset_name, dataset_variant, dataset_overlay)
-    overrides = [text for layer in layers for text in layer.overrides]
-    choices = [f"method={method_name}/{variant}", f"dataset={dataset_name}/{dataset_variant}"]
+    # `inputs` is an open dictionary: its keys are the method's own, so Hydra has to be told to add them.
+    overrides = ["++" * text.startswith("inputs.") + text for layer in layers for text in layer.overrides]
+    choices = [f"method={_option(method_name)}/{variant}", f"dataset={_option(dataset_name)}/{dataset_variant}"]
     config = _compose([*choices, *overrides])
     return ComposedRun(
-        method_name, variant, dataset_name, dataset_variant, {"schema": SCHEMA_VERSION, **config},
-        _sources(config, ((f"variant {method_name}/{variant}", method_overlay), (f"variant {dataset_name}/{dataset_variant}", dataset_overlay)), layers),
+        method_name,
+        variant,
+        dataset_name,
+        dataset_variant,
+        {"schema": SCHEMA_VERSION, **config},
+        _sources(
+            config,
+            (
+                (f"variant {method_name}/{variant}", method_overlay),
+                (f"variant {dataset_name}/{dataset_variant}", dataset_overlay),
+            ),
+            layers,
+        ),
     )
 
 
@@ -77,17 +89,30 @@ def build_section(config_type: type, values: dict[str, Any]) -> Any:
 def _store(registry: Registry, group: str, name: str, variant: str, values: dict[str, Any]) -> None:
     unknown_sections = set(values) - set(OVERLAY_SECTIONS)
     if unknown_sections:
-        raise UserError(f"variant {name}/{variant}: unknown section {sorted(unknown_sections)}; there are {', '.join(OVERLAY_SECTIONS)}")
+        raise UserError(
+            f"variant {name}/{variant}: unknown section {sorted(unknown_sections)}; there are {', '.join(OVERLAY_SECTIONS)}"
+        )
     store = ConfigStore.instance()
-    store.store(group=f"schema/{group}", name=name, node=registry.load(name).config_type)
-    node = OmegaConf.create({"defaults": [f"/schema/{group}/{name}@{group}", "_self_"], **values})
-    store.store(group=f"{group}/{name}", name=variant, package="_global_", node=node)
+    option = _option(name)
+    store.store(group=f"schema/{group}", name=option, node=registry.load(name).config_type)
+    node = OmegaConf.create({"defaults": [f"/schema/{group}/{option}@{group}", "_self_"], **values})
+    store.store(group=f"{group}/{option}", name=variant, package="_global_", node=node)
+
+
+def _option(name: str) -> str:
+    # A `module:Class` is not a name that Hydra's grammar takes for a config group option.
+    return re.sub(r"\W", "_", name)
 
 
 def _register_groups() -> None:
     store = ConfigStore.instance()
     store.store(name="run", node=RunConfig)
-    for group, schema in (("trainer", TrainerConfig), ("optimizer", OptimizerConfig), ("schedule", ScheduleConfig), ("data", DataConfig)):
+    for group, schema in (
+        ("trainer", TrainerConfig),
+        ("optimizer", OptimizerConfig),
+        ("schedule", ScheduleConfig),
+        ("data", DataConfig),
+    ):
         store.store(group=group, name="default", node=schema)
 
 
@@ -109,7 +134,7 @@ def _plain(config: Any) -> dict[str, Any]:
 
 
 def _explain(error: Exception, composed: dict[str, Any]) -> UserError:
-    text = str(error)
+    text = f"{error}\n{error.__cause__ or ''}"
     missing = re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text)
     cause = str(error.__cause__ or "").splitlines() or text.splitlines()
     key = missing.group(1) if missing else ""

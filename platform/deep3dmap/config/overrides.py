@@ -37,7 +37,9 @@ def _literal(value: Any) -> str:
         return "[" + ",".join(_literal(item) for item in value) + "]"
     if isinstance(value, dict):
         return "{" + ",".join(f"{key}:{_literal(item)}" for key, item in value.items()) + "}"
-    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'") if str(value).endswith("\\") else str(value).replace("'", "\\'")
+    escaped = (
+        str(value).replace("\\", "\\\\").replace("'", "\\'") if str(value).endswith("\\") else str(value).replace("'", "\\'")
+    )
     return f"'{escaped}'"
 
 

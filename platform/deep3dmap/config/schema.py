@@ -25,7 +25,11 @@ class OptimizerConfig:
 class ScheduleConfig:
     """How the learning rate changes over optimisation steps."""
 
-    name: str = option("constant", "constant, cosine (to final_factor at the end of the budget) or step", choices=("constant", "cosine", "step"))
+    name: str = option(
+        "constant",
+        "constant, cosine (to final_factor at the end of the budget) or step",
+        choices=("constant", "cosine", "step"),
+    )
     warmup_steps: int = option(0, "steps of linear warm-up from zero", low=0, high=1000)
     every_steps: int = option(0, "step: multiply by `factor` every so many steps (0 = use every_epochs)")
     every_epochs: int = option(0, "step: multiply by `factor` every so many epochs")
@@ -37,7 +41,9 @@ class ScheduleConfig:
 class TrainerConfig:
     """Budget, batching, precision, checkpoints and resources of a training run."""
 
-    engine: str = option("auto", "auto: one-worker trials train in the trial's own process; train: always a Ray Train TorchTrainer")
+    engine: str = option(
+        "auto", "auto: one-worker trials train in the trial's own process; train: always a Ray Train TorchTrainer"
+    )
     workers: int = option(1, "training processes; their gradients are averaged (DDP)")
     cpus_per_worker: float = option(1.0, "CPUs reserved for each worker, its loader processes included")
     gpus_per_worker: float = option(0.0, "GPUs reserved for each worker")
@@ -46,9 +52,13 @@ class TrainerConfig:
     max_steps: int | None = option(None, "optimisation steps to take (null = no limit, 0 = stay untrained)")
     max_epochs: int | None = option(None, "passes over the training split (null = no limit)")
     max_seconds: float = option(0.0, "seconds of training, resumed time included (0 = no limit)")
-    precision: str = option("fp32", "fp32, bf16 or fp16 (autocast; fp16 scales its gradients)", choices=("fp32", "bf16", "fp16"))
+    precision: str = option(
+        "fp32", "fp32, bf16 or fp16 (autocast; fp16 scales its gradients)", choices=("fp32", "bf16", "fp16")
+    )
     clip_norm: float = option(0.0, "largest gradient norm (0 = no clipping)", low=0.1, high=10.0, log=True)
-    ema_decay: float = option(0.0, "decay of the weight average used for validation and inference (0 = none)", low=0.9, high=0.9999)
+    ema_decay: float = option(
+        0.0, "decay of the weight average used for validation and inference (0 = none)", low=0.9, high=0.9999
+    )
     log_every: int = option(10, "steps between points of the curves")
     evaluate_every: int = option(0, "steps between validations (0 = only at the end)")
     checkpoint_every: int = option(500, "steps between checkpoints (0 = only at the end)")
@@ -73,8 +83,13 @@ class RunConfig:
 
     defaults: list[Any] = field(
         default_factory=lambda: [
-            {"trainer": "default"}, {"optimizer": "default"}, {"schedule": "default"}, {"data": "default"},
-            {"dataset": "???"}, {"method": "???"}, "_self_",
+            {"trainer": "default"},
+            {"optimizer": "default"},
+            {"schedule": "default"},
+            {"data": "default"},
+            {"dataset": "???"},
+            {"method": "???"},
+            "_self_",
         ]
     )
     method: Any = MISSING

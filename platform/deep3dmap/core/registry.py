@@ -1,7 +1,7 @@
 """Registries over entry points: how methods, datasets and suites, ours or a third party's, are found by name."""
 
 from functools import cached_property
-from importlib import resources
+from importlib import import_module, resources
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -31,10 +31,16 @@ class Registry:
         self._added[name] = symbol
 
     def load(self, name: str) -> Any:
-        """Import and return the class; raises UserError for an unknown name or one that does not import."""
+        """Import and return the class of a registered name, or of `module:Class`, which needs no registration.
+
+        Raises UserError for an unknown name or one that does not import.
+        """
         if name in self._added:
             return self._added[name]
         try:
+            if ":" in name:
+                module, _, symbol = name.partition(":")
+                return getattr(import_module(module), symbol)
             return self.entry(name).load()
         except (ImportError, AttributeError) as error:
             raise UserError(f"{self.kind} '{name}' is registered but does not import: {error}") from error
@@ -47,8 +53,8 @@ class Registry:
 
     def file(self, name: str, filename: str) -> Traversable | None:
         """Return a file that lies beside the class (config.yaml, suite.yaml, README.md), or None. Imports the package only."""
-        if name in self._added:
-            package = self._added[name].__module__.rpartition(".")[0]
+        if name in self._added or ":" in name:
+            package = self.load(name).__module__.rpartition(".")[0]
         else:
             package = self.entry(name).module.rpartition(".")[0]
         if not package:

@@ -1,0 +1,89 @@
+"""The two ways to write a learned method: a unified pipeline, or a schedule of one's own."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deep3dmap.core.method import Method, Step
+from deep3dmap.frameworks.loop import TrainLoop
+
+
+class CustomFramework(Method, nn.Module):
+    """A method with its own schedule: write `train_steps` with the tools of the loop, and `reconstruct`.
+
+    Optimisers come from `loop.optimizer`, data from `loop.batches`, distribution from `loop.prepare`. Keep the phase of the
+    schedule in a buffer or in `get_extra_state`, so that it is saved with the weights.
+    """
+
+    def __init__(self, config: Any) -> None:
+        nn.Module.__init__(self)
+        self.config = config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return weights and buffers."""
+        return nn.Module.state_dict(self, *args, **kwargs)
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Take back weights and buffers."""
+        return nn.Module.load_state_dict(self, state, strict=strict, assign=assign)
+
+    def validate(self, loop: TrainLoop) -> dict[str, float]:
+        """Return validation metrics, the same on every worker; `validation_loss` decides which checkpoint is best."""
+        return {}
+
+
+class BaseFramework(CustomFramework):
+    """The unified pipeline: write `forward` and `losses`; the platform owns everything around them."""
+
+    @abstractmethod
+    def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Map a batch to outputs."""
+
+    @abstractmethod
+    def losses(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Return the named loss terms, means over the batch; they are summed."""
+
+    def transform(self, sample: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
+        """Augment one training sample; `generator` is seeded by (seed, epoch, index). The default changes nothing."""
+        return sample
+
+    def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
+        """Optimise the sum of the losses over the training split."""
+        network = loop.prepare(self)
+        optimizer = loop.optimizer(self.parameters())
+        loop.average(self)
+        self.set_mode(training=True)
+        keys = self.card.trains_on or self.card.consumes
+        for batch in loop.batches(keys, self.transform):
+            with loop.micro_batch(network):
+                terms = self.losses(network(batch), batch)
+                total = torch.stack(list(terms.values())).sum()
+                loop.backward(total)
+            if loop.update(optimizer):
+                yield Step(total.detach(), {name: term.detach() for name, term in terms.items()})
+
+    def validate(self, loop: TrainLoop) -> dict[str, float]:
+        """Return the mean loss over the validation split, whichever worker saw which sample."""
+        sums = {"loss": 0.0, "samples": 0.0}
+        self.set_mode(training=False)
+        with torch.no_grad():
+            for batch in loop.validation_batches(self.card.trains_on or self.card.consumes):
+                size = len(next(iter(batch.values())))
+                sums["loss"] += size * sum(float(term) for term in self.losses(self(batch), batch).values())
+                sums["samples"] += size
+        self.set_mode(training=True)
+        sums = loop.sum_over_workers(sums)
+        return {"validation_loss": sums["loss"] / sums["samples"]} if sums["samples"] else {}
+
+    def set_mode(self, training: bool) -> None:
+        """Switch batch norm and dropout."""
+        nn.Module.train(self, training)

@@ -1,0 +1,127 @@
+"""An endless, resumable stream of batches in an order that depends on the seed only.
+
+Sample `i` of epoch `e` is transformed with a generator seeded by (seed, e, i): the stream is the same for any number of
+workers or loader processes, and a resume continues in the middle of an epoch without reading what was consumed.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import Dataset as TorchDataset
+
+from deep3dmap.core.errors import UserError
+
+Transform = Callable[[dict[str, Any], np.random.Generator], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How an epoch is cut up. batch_size: samples per micro-batch of one worker. micro_batches: per optimisation step."""
+
+    batch_size: int
+    micro_batches: int
+    rank: int
+    world_size: int
+    seed: int
+
+    @property
+    def samples_per_step(self) -> int:
+        """Samples of one optimisation step over all workers."""
+        return self.batch_size * self.micro_batches * self.world_size
+
+    def steps_per_epoch(self, samples: int) -> int:
+        """Optimisation steps in one epoch; a last incomplete step is dropped."""
+        steps = samples // self.samples_per_step
+        if steps == 0:
+            raise UserError(
+                f"trainer.batch_size={self.samples_per_step} is more than the {samples} training samples; make it smaller"
+            )
+        return steps
+
+    def order(self, samples: int, epoch: int) -> list[list[tuple[int, int]]]:
+        """Return this worker's micro-batches of an epoch as (epoch, index) pairs.
+
+        The permutation is global; of each optimisation step worker r takes the r-th part, so the union over the workers is
+        what one worker would see.
+        """
+        permutation = np.random.default_rng([self.seed, epoch]).permutation(samples)
+        used = permutation[: self.steps_per_epoch(samples) * self.samples_per_step]
+        mine = used.reshape(-1, self.world_size, self.micro_batches, self.batch_size)[:, self.rank]
+        return [[(epoch, int(index)) for index in batch] for step in mine for batch in step]
+
+
+class _Seeded(TorchDataset[dict[str, Any]]):
+    """Reads a map-style dataset at (epoch, index) and transforms the sample with a generator of its own."""
+
+    def __init__(self, dataset: Any, transform: Transform, seed: int) -> None:
+        self.dataset, self.transform, self.seed = dataset, transform, seed
+
+    def __getitem__(self, at: tuple[int, int]) -> dict[str, Any]:
+        epoch, index = at
+        return self.transform(self.dataset[index], np.random.default_rng([self.seed, epoch, index]))
+
+
+def map_style_batches(
+    dataset: Sequence[Any], transform: Transform, plan: BatchPlan, start_step: int, processes: int
+) -> Iterator[dict[str, Any]]:
+    """Yield micro-batches for ever, beginning after `start_step` optimisation steps."""
+    steps = plan.steps_per_epoch(len(dataset))
+    epoch, skipped = divmod(start_step, steps)
+    seeded = _Seeded(dataset, transform, plan.seed)
+    while True:
+        order = plan.order(len(dataset), epoch)[skipped * plan.micro_batches :]
+        yield from DataLoader(seeded, batch_sampler=order, num_workers=processes)  # type: ignore[arg-type]
+        epoch, skipped = epoch + 1, 0
+
+
+def stream_batches(source: Iterable[Any], transform: Transform, plan: BatchPlan, start_step: int) -> Iterator[dict[str, Any]]:
+    """Yield batches of a ready DataLoader or of an iterable of samples for ever; a resume reads and drops what was consumed.
+
+    With several workers, worker r takes every world_size-th batch (DataLoader) or sample (iterable).
+    """
+    consumed = start_step * plan.micro_batches
+    while True:
+        count = 0
+        for batch in _one_pass(source, transform, plan):
+            count += 1
+            if consumed >= count:
+                continue
+            yield batch
+        if count == 0:
+            raise UserError("the training data yielded no batch; check the dataset and trainer.batch_size")
+        consumed = max(0, consumed - count)
+
+
+def _one_pass(source: Iterable[Any], transform: Transform, plan: BatchPlan) -> Iterator[dict[str, Any]]:
+    if isinstance(source, DataLoader):
+        yield from islice(source, plan.rank, None, plan.world_size)
+        return
+    samples = _Transformed(source, transform, plan)
+    yield from DataLoader(samples, batch_size=plan.batch_size, drop_last=True)
+
+
+class _Transformed(IterableDataset[dict[str, Any]]):
+    def __init__(self, source: Iterable[Any], transform: Transform, plan: BatchPlan) -> None:
+        self.source, self.transform, self.plan = source, transform, plan
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for index, sample in enumerate(self.source):
+            if index % self.plan.world_size == self.plan.rank:
+                yield self.transform(sample, np.random.default_rng([self.plan.seed, index]))
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """Move the tensors of a nested batch to `device`."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, dict):
+        return {key: to_device(value, device) for key, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        return type(batch)(to_device(value, device) for value in batch)
+    return batch

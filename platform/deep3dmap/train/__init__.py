@@ -1,0 +1,1 @@
+"""Training on Ray: hosts, the session that drives a method, checkpoints, curves."""

@@ -1,0 +1,131 @@
+"""Checkpoints: written whole or not at all, verified when read, the newest whole one found after any crash."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deep3dmap.core.errors import UserError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint on disk. about: plain data (method, config, step, metrics)."""
+
+    folder: Path
+    about: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Optimisation steps taken when it was written."""
+        return int(self.about["step"])
+
+    def state(self, device: str = "cpu") -> dict[str, Any]:
+        """Load the tensors, refusing anything but plain data; raises UserError if they are not what was written."""
+        data = (self.folder / "state.pt").read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.about["state_sha256"]:
+            raise UserError(f"{self.folder}: state.pt is damaged (its hash differs); use another checkpoint")
+        loaded: dict[str, Any] = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+        return loaded
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Open a checkpoint; raises UserError if the folder is none, or of a newer schema."""
+    file = folder / "checkpoint.json"
+    if not file.is_file():
+        raise UserError(
+            f"{folder}: no checkpoint.json, so this is not a checkpoint (they are in RESULTS/work/RUN_ID/checkpoints/)"
+        )
+    try:
+        about = json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(f"{file}: damaged ({error}); use another checkpoint") from error
+    if about.get("schema") != SCHEMA_VERSION:
+        raise UserError(f"{file}: checkpoint schema {about.get('schema')}, this version reads {SCHEMA_VERSION}")
+    return Checkpoint(folder, about)
+
+
+class CheckpointFolder:
+    """The checkpoints of one run; keeps the best and the last."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, state: dict[str, Any], about: Mapping[str, Any], step: int, score: float | None) -> Checkpoint:
+        """Write a checkpoint under a temporary name, make it durable, rename it, then drop what is neither best nor last.
+
+        score: lower is better; None where nothing was validated.
+        """
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        data = buffer.getvalue()
+        full = {
+            **about,
+            "schema": SCHEMA_VERSION,
+            "step": step,
+            "score": score,
+            "state_sha256": hashlib.sha256(data).hexdigest(),
+        }
+        final, temporary = self.folder / f"step_{step:09d}", self.folder / f".writing_{step:09d}_{os.getpid()}"
+        try:
+            temporary.mkdir(parents=True)
+            _write_durably(temporary / "state.pt", data)
+            _write_durably(temporary / "checkpoint.json", json.dumps(full, indent=1).encode())
+            if final.exists():
+                shutil.rmtree(final)
+            temporary.rename(final)
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise UserError(
+                f"{self.folder}: cannot write the checkpoint of step {step}: {error.strerror}; free space or choose another results="
+            ) from error
+        self._drop_all_but_best_and_last()
+        return Checkpoint(final, full)
+
+    def whole(self) -> list[Checkpoint]:
+        """Return the checkpoints that can be opened, oldest first."""
+        found = []
+        for folder in sorted(self.folder.glob("step_*")):
+            try:
+                found.append(read_checkpoint(folder))
+            except UserError:
+                continue
+        return found
+
+    def newest(self) -> tuple[Checkpoint, dict[str, Any]] | None:
+        """Return the newest undamaged checkpoint with its state; a damaged one is passed over for the one before."""
+        for checkpoint in reversed(self.whole()):
+            try:
+                return checkpoint, checkpoint.state()
+            except (UserError, OSError, RuntimeError, EOFError) as error:
+                print(f"skipping a damaged checkpoint: {error}")
+        return None
+
+    def best(self) -> Checkpoint | None:
+        """Return the checkpoint of the lowest score, or the last where none has a score."""
+        checkpoints = self.whole()
+        scored = [c for c in checkpoints if c.about["score"] is not None]
+        return min(scored, key=lambda c: (c.about["score"], -c.step)) if scored else (checkpoints[-1] if checkpoints else None)
+
+    def _drop_all_but_best_and_last(self) -> None:
+        checkpoints = self.whole()
+        best = self.best()
+        for checkpoint in checkpoints[:-1]:
+            if best is not None and checkpoint.folder != best.folder:
+                shutil.rmtree(checkpoint.folder, ignore_errors=True)
+
+
+def _write_durably(file: Path, data: bytes) -> None:
+    with file.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())

@@ -1,0 +1,50 @@
+"""The curves of a run while it trains: a JSON-lines file that survives a crash and is cut back to the step of a resume."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class CurveWriter:
+    """Appends points to a file; after a resume the points beyond the checkpoint's step are dropped first."""
+
+    def __init__(self, file: Path, resume_step: int, flush_every_s: float = 2.0) -> None:
+        self.file, self.flush_every_s = file, flush_every_s
+        kept = [row for row in read_curves(file) if row["step"] <= resume_step]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        temporary.replace(file)
+        self._stream = file.open("a")
+        self._flushed = time.monotonic()
+
+    def add(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
+        """Append one point of each named curve."""
+        for name, value in values.items():
+            self._stream.write(json.dumps({"step": step, "seconds": round(seconds, 3), "name": name, "value": value}) + "\n")
+        if time.monotonic() - self._flushed > self.flush_every_s:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand what was added to the operating system."""
+        self._stream.flush()
+        self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        self._stream.close()
+
+
+def read_curves(file: Path) -> list[dict[str, Any]]:
+    """Return the points in a file; a last line cut short by a crash is left out."""
+    if not file.is_file():
+        return []
+    rows = []
+    for line in file.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows

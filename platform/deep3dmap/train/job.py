@@ -1,0 +1,87 @@
+"""A training job as plain data, so that any process on any node can carry it out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deep3dmap.config.compose import build_section
+from deep3dmap.config.schema import OptimizerConfig, ScheduleConfig, TrainerConfig
+from deep3dmap.core.dataset import Dataset
+from deep3dmap.core.method import Method
+from deep3dmap.core.registry import datasets, methods
+from deep3dmap.frameworks import Host, LoopSettings, TrainLoop
+from deep3dmap.train.session import TrainingSession, TrainingSummary, seed_everything
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What to train. config: a resolved run (config.compose). folder: absolute, shared by all nodes; holds checkpoints and curves."""
+
+    method: str
+    variant: str
+    dataset: str
+    dataset_variant: str
+    config: Mapping[str, Any]
+    folder: str
+
+    @property
+    def trainer(self) -> TrainerConfig:
+        """The typed trainer section."""
+        section: TrainerConfig = build_section(TrainerConfig, dict(self.config["trainer"]))
+        return section
+
+    def build_method(self) -> Method:
+        """Build the method with weights drawn from the run's seed."""
+        cls = methods.load(self.method)
+        seed_everything(int(self.config["seed"]))
+        method: Method = cls(build_section(cls.config_type, dict(self.config["method"])))
+        return method
+
+    def build_dataset(self) -> Dataset:
+        """Build the dataset; it is prepared already."""
+        cls = datasets.load(self.dataset)
+        cache = self.config["data"]["cache"]
+        dataset: Dataset = cls(
+            build_section(cls.config_type, dict(self.config["dataset"])), cache=Path(cache) if cache else None
+        )
+        return dataset
+
+    def settings(self) -> LoopSettings:
+        """The sections the loop acts on."""
+        return LoopSettings(
+            self.trainer,
+            build_section(OptimizerConfig, dict(self.config["optimizer"])),
+            build_section(ScheduleConfig, dict(self.config["schedule"])),
+            dict(self.config["inputs"]),
+            int(self.config["seed"]),
+        )
+
+    def about(self) -> dict[str, Any]:
+        """What a checkpoint says of its run."""
+        names = {
+            "method": self.method,
+            "variant": self.variant,
+            "dataset": self.dataset,
+            "dataset_variant": self.dataset_variant,
+        }
+        return {**names, "config": dict(self.config)}
+
+
+def train_here(job: TrainingJob, host: Host) -> tuple[Method, TrainingSummary]:
+    """Train in this process as one worker; returns the trained method on the host's device."""
+    if job.trainer.deterministic:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    method = job.build_method()
+    dataset = job.build_dataset()
+    learns = bool(method.card.trains_on)
+    training = dataset.split("train") if learns else []
+    validation = dataset.split("val") if learns and "val" in dataset.card.splits else None
+    loop = TrainLoop(host, job.settings(), training, validation)
+    if isinstance(method, torch.nn.Module):
+        method.to(host.device)
+    summary = TrainingSession(method, loop, Path(job.folder), job.about()).run()
+    return method, summary

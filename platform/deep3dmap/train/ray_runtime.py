@@ -1,0 +1,62 @@
+"""The only place that sets Ray's environment and connects to Ray.
+
+A job submitted to a cluster finds RAY_ADDRESS set and joins it. Everywhere else an own Ray is started on this machine, with
+its dashboard, listening on loopback only and asking for its token.
+"""
+
+import os
+import socket
+from typing import Any
+
+_ENVIRONMENT = {
+    # Without this Ray resolves localhost to the machine's outer address and listens there.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Workers keep the driver's working directory; every path in a job is absolute all the same.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
+    """Join the cluster named by RAY_ADDRESS, or start Ray here with `cpus` logical CPUs (default: all). Returns its resources.
+
+    Calling it twice is harmless.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if not ray.is_initialized():
+        if os.environ.get("RAY_ADDRESS"):
+            ray.init(log_to_driver=False)
+        else:
+            # With a known port every Ray process finds its own cluster, also beside another one on the machine.
+            os.environ["RAY_GCS_SERVER_PORT"] = str(_free_port())
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                include_dashboard=dashboard,
+                dashboard_host="127.0.0.1",
+                log_to_driver=False,
+                object_store_memory=200 << 20,
+            )
+    return dict(ray.cluster_resources())
+
+
+def disconnect() -> None:
+    """Leave Ray; an own one ends with all its processes."""
+    import ray
+
+    ray.shutdown()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,47 @@
+"""What a process used: peak memory of the process and of its GPU, and the machine it ran on."""
+
+import os
+import platform
+import resource
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+_PACKAGES = ("deep3dmap", "torch", "numpy", "scipy", "ray", "scikit-image", "pyarrow")
+
+
+def peak_ram_mb() -> float:
+    """Peak resident memory of this process in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def peak_gpu_mb() -> float:
+    """Peak memory torch allocated on the current GPU in MB, 0 without one."""
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
+
+
+def hardware() -> dict[str, Any]:
+    """Return processor, core count, memory and GPU."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {"processor": _processor(), "cores": os.cpu_count(), "memory_gb": round(memory_gb, 1), "gpu": gpu}
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of the packages that decide results."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    except OSError:
+        return platform.machine()

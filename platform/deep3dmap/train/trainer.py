@@ -1,0 +1,53 @@
+"""A method as a Ray Train TorchTrainer: one to N workers, restarted from the newest whole checkpoint when one dies."""
+
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from deep3dmap.core.errors import DivergedError, UserError
+from deep3dmap.train.job import TrainingJob, train_here
+from deep3dmap.train.session import TrainingSummary
+
+
+def train_on_workers(job: TrainingJob, storage: Path) -> TrainingSummary:
+    """Train in a TorchTrainer and return rank 0's summary; the weights are in the job's checkpoints.
+
+    Ray keeps its own bookkeeping under `storage`. Raises what the workers raised: UserError, DivergedError, or a
+    RuntimeError with the cause when the workers died more often than trainer.max_failures allows.
+    """
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    trainer = job.trainer
+    per_worker = {"CPU": trainer.cpus_per_worker, **({"GPU": trainer.gpus_per_worker} if trainer.gpus_per_worker else {})}
+    # An equal name would make Ray resume its own record; ours is the checkpoint folder, so each attempt has a new name.
+    run = RunConfig(
+        name=f"{Path(job.folder).name}-{uuid.uuid4().hex[:8]}",
+        storage_path=str(storage),
+        failure_config=FailureConfig(max_failures=trainer.max_failures, controller_failure_limit=3),
+    )
+    scaling = ScalingConfig(num_workers=trainer.workers, use_gpu=trainer.gpus_per_worker > 0, resources_per_worker=per_worker)
+    result = TorchTrainer(_worker, train_loop_config={"job": asdict(job)}, scaling_config=scaling, run_config=run).fit()
+    if result.error is not None:
+        raise RuntimeError(f"the workers failed: {result.error}") from result.error
+    return _summary(result.return_value)
+
+
+def _worker(config: dict[str, Any]) -> dict[str, Any]:
+    from deep3dmap.train.hosts import RayTrainHost
+
+    job = TrainingJob(**config["job"])
+    try:
+        _, summary = train_here(job, RayTrainHost(str(job.config["device"])))
+    except (UserError, DivergedError) as error:
+        # Raising would make Ray restart the workers for a mistake that no restart mends.
+        return {"failure": type(error).__name__, "message": str(error)}
+    return {"summary": asdict(summary)}
+
+
+def _summary(returned: Any) -> TrainingSummary:
+    if returned and "summary" in returned:
+        return TrainingSummary(**returned["summary"])
+    kind = {"UserError": UserError, "DivergedError": DivergedError}.get((returned or {}).get("failure"), RuntimeError)
+    raise kind((returned or {}).get("message", "the workers returned nothing"))
