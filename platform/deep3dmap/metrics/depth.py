@@ -1,9 +1,15 @@
 """Depth metrics of one frame, as NeuralRecon and Atlas compute them (zju3dv/NeuralRecon, tools/evaluation_utils.py)."""
 
+import math
+
 import torch
 from torch import Tensor
 
 NAMES = ("abs_rel", "abs_diff", "sq_rel", "rmse", "log_rmse", "delta_1.25", "delta_1.25^2", "delta_1.25^3", "complete")
+
+# An absent prediction counts as depth 0 against a truth of 10 m (1 cm against 10 m in the logarithm).
+NOTHING = {"abs_rel": 1.0, "abs_diff": 10.0, "sq_rel": 10.0, "rmse": 10.0, "log_rmse": math.log(1000.0)}
+NOTHING |= dict.fromkeys(("delta_1.25", "delta_1.25^2", "delta_1.25^3", "complete"), 0.0)
 
 
 def depth_metrics(predicted: Tensor, truth: Tensor, max_depth: float = 10.0) -> dict[str, float]:
@@ -27,16 +33,15 @@ def depth_metrics(predicted: Tensor, truth: Tensor, max_depth: float = 10.0) -> 
 def mean_metrics(frames: list[dict[str, float]]) -> dict[str, float]:
     """Average the frames of a scan: each metric over the frames that have it, `complete` over all.
 
-    With no frame that has an error metric the scan is a failure and its errors take the values of a prediction of nothing:
-    abs_rel, sq_rel and the others infinity, delta 0. Raises ValueError for an empty list.
+    If no frame has an error metric the prediction was empty and the scan gets the values of `NOTHING`, which no attempt at
+    reconstruction falls below: a failure never scores better than a bad result. Raises ValueError for an empty list.
     """
     if not frames:
         raise ValueError("there are no frames to average")
     means = {}
     for name in NAMES:
         values = [frame[name] for frame in frames if name in frame]
-        worst = 0.0 if name.startswith("delta") else float("inf")
-        means[name] = sum(values) / len(values) if values else worst
+        means[name] = sum(values) / len(values) if values else NOTHING[name]
     return means
 
 
