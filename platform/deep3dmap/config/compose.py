@@ -78,6 +78,14 @@ def compose_run(method: str, dataset: str, layers: Sequence[Layer] = ()) -> Comp
     )
 
 
+def compose_dataset(dataset: str, layers: Sequence[Layer] = ()) -> dict[str, Any]:
+    """Compose the sections `dataset` and `data` alone; raises UserError as `compose_run` does."""
+    name, variant, values = overlay(datasets, dataset)
+    _store(datasets, "dataset", name, variant, values)
+    overrides = [f"dataset={_option(name)}/{variant}", *(text for layer in layers for text in layer.overrides)]
+    return _compose(overrides, "data")
+
+
 def build_section(config_type: type, values: dict[str, Any]) -> Any:
     """Build the typed dataclass of a section from plain data; raises UserError for a value of the wrong type."""
     try:
@@ -107,6 +115,7 @@ def _option(name: str) -> str:
 def _register_groups() -> None:
     store = ConfigStore.instance()
     store.store(name="run", node=RunConfig)
+    store.store(name="data", node={"defaults": [{"data": "default"}, {"dataset": "???"}, "_self_"]})
     for group, schema in (
         ("trainer", TrainerConfig),
         ("optimizer", OptimizerConfig),
@@ -116,14 +125,19 @@ def _register_groups() -> None:
         store.store(group=group, name="default", node=schema)
 
 
-def _compose(overrides: list[str]) -> dict[str, Any]:
+def _compose(overrides: list[str], root: str = "run") -> dict[str, Any]:
     _register_groups()
     GlobalHydra.instance().clear()
     with initialize(config_path=None, version_base="1.3"):
         try:
-            return _plain(compose("run", overrides=overrides))
+            return _plain(compose(root, overrides=overrides))
         except (HydraException, OmegaConfBaseException) as error:
-            raise _explain(error, _plain(compose("run", overrides=overrides[:2]))) from error
+            raise _explain(
+                error,
+                _plain(
+                    compose(root, overrides=[text for text in overrides if text.partition("=")[0] in ("method", "dataset")])
+                ),
+            ) from error
 
 
 def _plain(config: Any) -> dict[str, Any]:

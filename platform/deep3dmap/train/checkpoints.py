@@ -86,7 +86,7 @@ class CheckpointFolder:
         except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise UserError(
-                f"{self.folder}: cannot write the checkpoint of step {step}: {error.strerror}; free space or choose another results="
+                f"{self.folder}: cannot write the checkpoint of step {step}: {error.strerror}; free space or change results="
             ) from error
         self._drop_all_but_best_and_last()
         return Checkpoint(final, full)

@@ -18,7 +18,7 @@ from deep3dmap.train.session import TrainingSession, TrainingSummary, seed_every
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What to train. config: a resolved run (config.compose). folder: absolute, shared by all nodes; holds checkpoints and curves."""
+    """What to train. config: a resolved run (config.compose). folder: absolute, on storage that all nodes share."""
 
     method: str
     variant: str

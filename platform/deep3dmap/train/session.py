@@ -175,10 +175,9 @@ def load_for_inference(method: Method, state: dict[str, Any]) -> None:
 def initialize(method: Method, folder: Path, name: str) -> None:
     """Start from another run's weights; raises UserError if they are another method's or do not fit."""
     checkpoint = read_checkpoint(folder)
-    if checkpoint.about["method"] != name:
-        raise UserError(
-            f"{folder}: a checkpoint of '{checkpoint.about['method']}', not of '{name}'; choose method={checkpoint.about['method']}"
-        )
+    kept = checkpoint.about["method"]
+    if kept != name:
+        raise UserError(f"{folder}: a checkpoint of '{kept}', not of '{name}'; choose method={kept} or another checkpoint")
     try:
         load_for_inference(method, checkpoint.state())
     except (RuntimeError, ValueError, KeyError) as error:

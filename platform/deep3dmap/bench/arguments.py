@@ -1,0 +1,73 @@
+"""The arguments of a benchmark: what is run, and which values go to which of its runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from deep3dmap.config.compose import Layer, build_section
+from deep3dmap.config.overrides import as_override, split_override
+from deep3dmap.core.errors import UserError, nearest
+from deep3dmap.core.options import option
+
+_SHARED = ("trainer", "optimizer", "schedule", "data", "inputs")
+_ROOT = ("device", "results")
+
+
+@dataclass
+class BenchmarkArguments:
+    """What a benchmark runs."""
+
+    suite: str = option("", "the suite, e.g. face (`deep3dmap suites` lists them)")
+    tier: str = option("smoke", "smoke (seconds), quick (minutes on two cores), standard (one GPU) or paper")
+    methods: list[str] = option([], "methods, each NAME or NAME/VARIANT (default: all that may enter)")
+    datasets: list[str] = option([], "datasets, each NAME or NAME/VARIANT (default: the suite's embedded world)")
+    seeds: int = option(0, "number of seeds (0 = as the tier says)")
+    scenes: int = option(0, "score at most so many test samples (0 = as the tier says)")
+    untrained: bool = option(False, "add a row of each learned method with its initial weights")
+    results: str = option("results", "result store: a folder or a URI (s3://, gs://)")
+    device: str = option("auto", "auto, cpu or cuda")
+
+
+@dataclass(frozen=True)
+class BenchmarkRequest:
+    """Parsed arguments: the benchmark's own, and those that go on to its runs as (prefix, name, rest, value)."""
+
+    own: BenchmarkArguments
+    routed: tuple[tuple[str, str], ...]
+
+    def layer_for(self, method: str, dataset: str) -> Layer:
+        """Return the command-line layer of one run.
+
+        `method.NAME.KEY` and `dataset.NAME.KEY` go to the runs of that method or dataset only; `dataset.KEY` goes to all.
+        """
+        texts = []
+        for key, value in self.routed:
+            section, _, rest = key.partition(".")
+            name, _, inner = rest.partition(".")
+            if section in ("method", "dataset") and inner:
+                if name == {"method": method, "dataset": dataset}[section]:
+                    texts.append(as_override(f"{section}.{inner}", value))
+            else:
+                texts.append(as_override(key, value))
+        return Layer("command line", (*texts, as_override("device", self.own.device), as_override("results", self.own.results)))
+
+
+def parse_arguments(texts: Sequence[str]) -> BenchmarkRequest:
+    """Parse `key=value` arguments; raises UserError for an unknown key, with the nearest right one."""
+    names = [field.name for field in fields(BenchmarkArguments)]
+    own: dict[str, Any] = {}
+    routed = []
+    for text in texts:
+        key, value = split_override(text)
+        section = key.partition(".")[0]
+        if key in names:
+            own[key] = value
+        elif key == "dataset":
+            own["datasets"] = [value]
+        elif key == "method":
+            own["methods"] = [value]
+        elif "." in key and section in (*_SHARED, "method", "dataset"):
+            routed.append((key, value))
+        else:
+            raise UserError(f"unknown key '{key}'{nearest(key, [*names, 'dataset', 'method', *(s + '.KEY' for s in _SHARED)])}")
+    return BenchmarkRequest(build_section(BenchmarkArguments, own), tuple(routed))

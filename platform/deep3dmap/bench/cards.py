@@ -1,0 +1,26 @@
+"""Writes the cards of everything a benchmark touches into the store, so that the tables can be read without the code."""
+
+from collections.abc import Iterable
+
+from deep3dmap.bench.plan import RunPlan
+from deep3dmap.config.cards import card_page
+from deep3dmap.core.registry import Registry, datasets, methods, suites
+from deep3dmap.results.store import ResultStore
+
+
+def write_cards(store: ResultStore, plans: Iterable[RunPlan]) -> None:
+    """Write the card of each method, dataset and suite of `plans`."""
+    listed = list(plans)
+    for name, version in sorted({(plan.method, plan.method_version) for plan in listed}):
+        store.write_card("method", name, version, {**card_page(methods, name), "readme": readme(methods, name)})
+    for name, version in sorted({(plan.dataset, plan.dataset_version) for plan in listed}):
+        store.write_card("dataset", name, version, card_page(datasets, name))
+    for name, number in sorted({(plan.suite, plan.protocol_version) for plan in listed}):
+        card = suites.load(name).card.as_dict()
+        store.write_card("suite", name, str(number), {"name": name, "card": card, "readme": readme(suites, name)})
+
+
+def readme(registry: Registry, name: str) -> str:
+    """Return the README beside a registered class, or an empty text."""
+    file = registry.file(name, "README.md")
+    return file.read_text() if file else ""

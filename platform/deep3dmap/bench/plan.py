@@ -1,0 +1,180 @@
+"""Expands a benchmark into runs, each with its resolved configuration and its content-addressed id."""
+
+import copy
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from deep3dmap.bench.arguments import BenchmarkRequest
+from deep3dmap.bench.suite import Suite, Tier, load_suite
+from deep3dmap.config.compose import ComposedRun, Layer, compose_run, layer_of
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.registry import datasets, methods
+from deep3dmap.ops import native_build_hash
+from deep3dmap.results.run_id import RunKey, code_version
+from deep3dmap.train.job import TrainingJob
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run of a benchmark as plain data, so that a trial on any node can carry it out.
+
+    inputs: the keys the method is handed. checkpoint: score these weights instead of training.
+    """
+
+    run_id: str
+    suite: str
+    protocol_version: int
+    tier: str
+    method: str
+    variant: str
+    method_version: str
+    dataset: str
+    dataset_variant: str
+    dataset_version: str
+    seed: int
+    config: dict[str, Any]
+    inputs: tuple[str, ...]
+    scenes: int
+    work: str
+    checkpoint: str | None = None
+
+    @property
+    def title(self) -> str:
+        """A short name for people."""
+        return f"{self.suite} · {self.method}/{self.variant} · {self.dataset}/{self.dataset_variant} · seed {self.seed}"
+
+    def job(self) -> TrainingJob:
+        """The training part of the run."""
+        return TrainingJob(
+            self.method, self.variant, self.dataset, self.dataset_variant, self.config, f"{self.work}/{self.run_id}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def expand(request: BenchmarkRequest, work: Path) -> list[RunPlan]:
+    """Return the runs of a benchmark: methods x datasets x seeds. Prepares the datasets, whose content is part of the ids.
+
+    Raises UserError for unknown names and keys, and for a method that may not enter.
+    """
+    own = request.own
+    if not own.suite:
+        raise UserError("which suite? give suite=NAME (`deep3dmap suites` lists them)")
+    suite = load_suite(own.suite)
+    tier = suite.tier(own.tier)
+    names = own.methods or suite.entrants()
+    for name in names:
+        suite.check_entrant(name.partition("/")[0])
+    versions = _Versions()
+    plans = []
+    for dataset in own.datasets or suite.default_datasets:
+        for name in names:
+            for composed in _runs(suite, tier, name, dataset, request):
+                plans.append(_plan(composed, versions, work, *_of(suite, tier, own.scenes)))
+    return plans
+
+
+def checkpoint_plan(request: BenchmarkRequest, about: dict[str, Any], checkpoint: Path, work: Path) -> list[RunPlan]:
+    """Return the runs that score one checkpoint, described by `about`, on a suite's datasets."""
+    suite = load_suite(request.own.suite)
+    tier, versions, plans = suite.tier(request.own.tier), _Versions(), []
+    suite.check_entrant(about["method"])
+    variant = about["variant"].removesuffix("-untrained")
+    for dataset in request.own.datasets or suite.default_datasets:
+        layer = request.layer_for(about["method"], dataset.partition("/")[0])
+        composed = compose_run(f"{about['method']}/{variant}", _choice(tier, datasets, dataset), (layer,))
+        here = {section: composed.config[section] for section in ("dataset", "data", "device", "results")}
+        scored = replace(composed, config={**about["config"], **here, "checkpoint": about["state_sha256"]})
+        plan = _plan(scored, versions, work, *_of(suite, tier, request.own.scenes))
+        plans.append(replace(plan, checkpoint=str(checkpoint.resolve())))
+    return plans
+
+
+def _of(suite: Suite, tier: Tier, scenes: int) -> tuple[str, int, str, int]:
+    return suite.name, suite.protocol.card.version, tier.name, scenes or tier.scenes
+
+
+def _choice(tier: Tier, registry: Any, name: str) -> str:
+    return name if "/" in name else f"{name}/{tier.variant_of(registry, name)}"
+
+
+def _runs(suite: Suite, tier: Tier, name: str, dataset: str, request: BenchmarkRequest) -> Iterable[ComposedRun]:
+    method_choice, dataset_choice = _choice(tier, methods, name), _choice(tier, datasets, dataset)
+    line = request.layer_for(name.partition("/")[0], dataset.partition("/")[0])
+    budget = layer_of(f"suite {suite.name}, tier {tier.name}", dict(tier.overlay))
+    learns = (
+        bool(methods.load(name.partition("/")[0]).card.trains_on) and not methods.load(name.partition("/")[0]).card.is_baseline
+    )
+    for seed in range(request.own.seeds or tier.seeds):
+        seeded = Layer("benchmark", (f"seed={seed}",))
+        yield compose_run(method_choice, dataset_choice, (budget, line, seeded))
+        if request.own.untrained and learns:
+            stay = Layer("untrained=true", ("trainer.max_steps=0",))
+            composed = compose_run(method_choice, dataset_choice, (budget, line, seeded, stay))
+            yield replace(composed, variant=f"{composed.variant}-untrained")
+
+
+class _Versions:
+    """Content hashes of the datasets in use, each prepared once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, composed: ComposedRun) -> str:
+        config = composed.config
+        key = f"{composed.dataset} {config['dataset']} {config['data']}"
+        if key not in self._known:
+            dataset = TrainingJob(composed.method, "", composed.dataset, "", config, "").build_dataset()
+            dataset.prepare(workers=config["data"]["workers"], quiet=not sys.stderr.isatty())
+            self._known[key] = dataset.version
+        return self._known[key]
+
+
+def plan_run(
+    composed: ComposedRun, work: Path, suite: str = "", protocol_version: int = 0, tier: str = "", scenes: int = 0
+) -> RunPlan:
+    """Give one run its content-addressed id; without a suite it is a training run. Prepares the dataset."""
+    return _plan(composed, _Versions(), work, suite, protocol_version, tier, scenes)
+
+
+def _plan(
+    composed: ComposedRun, versions: "_Versions", work: Path, suite: str, protocol_version: int, tier: str, scenes: int
+) -> RunPlan:
+    cls = methods.load(composed.method)
+    key = RunKey(
+        suite=suite,
+        protocol_version=protocol_version,
+        tier=tier,
+        method=composed.method,
+        variant=composed.variant,
+        method_version=code_version(cls.__module__, native_build_hash()),
+        config={**_decisive(composed.config), "scenes": scenes},
+        dataset=composed.dataset,
+        dataset_version=versions.of(composed),
+        seed=int(composed.config["seed"]),
+    )
+    shared = {name: getattr(key, name) for name in ("suite", "protocol_version", "tier", "method", "variant", "method_version")}
+    return RunPlan(
+        run_id=key.run_id,
+        **shared,
+        dataset=composed.dataset,
+        dataset_variant=composed.dataset_variant,
+        dataset_version=key.dataset_version,
+        seed=key.seed,
+        config=composed.config,
+        inputs=tuple(cls.card.consumes),
+        scenes=scenes,
+        work=str(work),
+    )
+
+
+def _decisive(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides a run's numbers: where things lie does not, and the data have a hash of their own."""
+    kept = copy.deepcopy({key: value for key, value in config.items() if key not in ("results", "data", "device")})
+    kept["dataset"].pop("root", None)
+    return kept

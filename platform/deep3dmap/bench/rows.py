@@ -1,0 +1,102 @@
+"""From a finished or failed run to the rows of the result tables."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from deep3dmap.bench.plan import RunPlan
+from deep3dmap.bench.scoring import Scores
+from deep3dmap.core.card import SuiteCard
+from deep3dmap.results.schema import CurveRow, MetricRow, RunRow
+from deep3dmap.train.resources import hardware, packages, peak_gpu_mb, peak_ram_mb
+
+
+@dataclass
+class Outcome:
+    """What is known of a run when its rows are written."""
+
+    status: str = "ok"
+    error: str = ""
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    train_s: float = 0.0
+    steps: int = 0
+    parameters: int = 0
+    checkpoint_uri: str = ""
+    artifacts_uri: str = ""
+    scores: Scores = field(default_factory=Scores)
+    curves: list[dict[str, Any]] = field(default_factory=list)
+
+
+def run_row(plan: RunPlan, attempt: int, task: str, outcome: Outcome) -> RunRow:
+    """Return the row of the runs table."""
+    commit, dirty = git_state()
+    config = json.dumps(plan.config, sort_keys=True)
+    return RunRow(
+        run_id=plan.run_id,
+        attempt=attempt,
+        suite=plan.suite,
+        protocol_version=plan.protocol_version,
+        tier=plan.tier,
+        task=task,
+        method=plan.method,
+        variant=plan.variant,
+        method_version=plan.method_version,
+        dataset=plan.dataset,
+        dataset_variant=plan.dataset_variant,
+        dataset_version=plan.dataset_version,
+        seed=plan.seed,
+        config=config,
+        inputs=list(plan.inputs),
+        git_commit=commit,
+        git_dirty=dirty,
+        packages=json.dumps(packages()),
+        hardware=json.dumps(hardware()),
+        engine=str(plan.config["trainer"]["engine"]),
+        backends=json.dumps(outcome.scores.notes, default=str),
+        status=outcome.status,
+        error=outcome.error,
+        started_at=outcome.started_at,
+        train_s=outcome.train_s,
+        reconstruct_s=outcome.scores.reconstruct_s,
+        evaluate_s=outcome.scores.evaluate_s,
+        peak_ram_mb=peak_ram_mb(),
+        peak_gpu_mb=peak_gpu_mb(),
+        parameters=outcome.parameters,
+        steps=outcome.steps,
+        checkpoint_uri=outcome.checkpoint_uri,
+        artifacts_uri=outcome.artifacts_uri,
+        command=" ".join(sys.argv),
+    )
+
+
+def metric_rows(plan: RunPlan, attempt: int, card: SuiteCard, scores: Scores) -> list[MetricRow]:
+    """Return one row per scene and metric, and the summary metrics with an empty scene."""
+    metrics = {metric.name: metric for metric in card.metrics}
+    rows = []
+    for scene, values in [*scores.per_scene.items(), ("", scores.summary)]:
+        for name, value in values.items():
+            metric = metrics[name]
+            rows.append(MetricRow(plan.run_id, attempt, scene, name, float(value), metric.unit, metric.better))
+    return rows
+
+
+def curve_rows(run_id: str, attempt: int, curves: list[dict[str, Any]]) -> list[CurveRow]:
+    """Return the points of the curves."""
+    return [CurveRow(run_id, attempt, int(p["step"]), float(p["seconds"]), p["name"], float(p["value"])) for p in curves]
+
+
+def git_state() -> tuple[str, bool]:
+    """Return the commit of the current folder and whether it has changes; ("", False) outside a checkout."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, cwd=Path.cwd())
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+    except OSError:
+        return "", False

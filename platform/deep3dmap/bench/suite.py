@@ -1,0 +1,98 @@
+"""A suite as the benchmark uses it: its protocol and, from its suite.yaml, its datasets and tiers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from deep3dmap.config.variants import variants
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.protocol import Protocol
+from deep3dmap.core.registry import Registry, datasets, methods, suites
+
+TIERS = ("smoke", "quick", "standard", "paper")
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A budget. dataset, method: {name: variant}. overlay: sections laid over every run. scenes: at most so many (0 = all)."""
+
+    name: str
+    dataset: Mapping[str, str] = field(default_factory=dict)
+    method: Mapping[str, str] = field(default_factory=dict)
+    overlay: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int = 1
+    scenes: int = 0
+
+    def variant_of(self, registry: Registry, name: str) -> str:
+        """Return the variant of a method or dataset for this tier: the suite's choice, else one named like the tier.
+
+        The small tiers fall back to `mini`, which every method has.
+        """
+        chosen = (self.method if registry is methods else self.dataset).get(name)
+        if chosen:
+            return chosen
+        known = variants(registry, name)
+        candidates = (self.name, "mini") if self.name in ("smoke", "quick") else (self.name,)
+        return next((variant for variant in candidates if variant in known), "default")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite by name, with its protocol, datasets and tiers."""
+
+    name: str
+    protocol: Protocol
+    datasets: tuple[str, ...]
+    default_datasets: tuple[str, ...]
+    tiers: Mapping[str, Tier]
+
+    def tier(self, name: str) -> Tier:
+        """Return a tier; raises UserError with the names there are."""
+        if name not in self.tiers:
+            raise unknown(f"tier of suite '{self.name}'", name, self.tiers)
+        return self.tiers[name]
+
+    def entrants(self) -> list[str]:
+        """Return the registered methods that may enter, baselines last."""
+        cards = {name: methods.load(name).card for name in methods.names()}
+        admitted = [name for name, card in cards.items() if self.protocol.card.admits(card)]
+        return sorted(admitted, key=lambda name: (cards[name].is_baseline, name))
+
+    def check_entrant(self, name: str) -> None:
+        """Raise UserError if a method may not enter, saying which input or output is missing."""
+        card, task = methods.load(name).card, self.protocol.card.task
+        missing = sorted(set(card.consumes) - set(task.given))
+        if missing:
+            raise UserError(
+                f"method '{name}' needs {missing}, which suite '{self.name}' does not give; it gives {sorted(task.given)}"
+            )
+        if not set(card.produces) & set(task.wanted):
+            raise UserError(
+                f"method '{name}' produces {sorted(card.produces)}; suite '{self.name}' wants one of {sorted(task.wanted)}"
+            )
+
+
+def load_suite(name: str) -> Suite:
+    """Load a registered suite; raises UserError for an unknown name or a suite.yaml that lacks a field."""
+    protocol: Protocol = suites.load(name)()
+    file = suites.file(name, "suite.yaml")
+    if file is None:
+        raise UserError(f"suite '{name}' has no suite.yaml beside its protocol")
+    described = yaml.safe_load(file.read_text())
+    try:
+        tiers = {key: _tier(key, value or {}) for key, value in described["tiers"].items()}
+        names = tuple(described["datasets"])
+    except KeyError as error:
+        raise UserError(f"{file}: the field {error} is missing") from error
+    unknown_names = [dataset for dataset in names if dataset not in datasets.names()]
+    if unknown_names:
+        raise unknown(f"dataset in {file}", unknown_names[0], datasets.names())
+    return Suite(name, protocol, names, tuple(described.get("default_datasets", names[:1])), tiers)
+
+
+def _tier(name: str, described: Mapping[str, Any]) -> Tier:
+    fields = {key: described[key] for key in ("dataset", "method", "seeds", "scenes") if key in described}
+    overlay = {key: described[key] for key in ("trainer", "optimizer", "schedule") if key in described}
+    return Tier(name=name, overlay=overlay, **fields)

@@ -1,0 +1,73 @@
+"""A training run on its own: its id, its folder, its row and curves in the store."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from deep3dmap.bench.plan import RunPlan, plan_run
+from deep3dmap.bench.rows import Outcome, curve_rows, run_row
+from deep3dmap.config.compose import ComposedRun
+from deep3dmap.core.errors import DivergedError, UserError
+from deep3dmap.results.schema import MetricRow
+from deep3dmap.results.store import ResultStore
+from deep3dmap.train import ray_runtime
+from deep3dmap.train.checkpoints import CheckpointFolder
+from deep3dmap.train.curves import read_curves
+from deep3dmap.train.session import TrainingSummary
+from deep3dmap.train.trainer import train_on_workers
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A planned training run."""
+
+    plan: RunPlan
+
+    @property
+    def folder(self) -> Path:
+        """Where its checkpoints and curves lie."""
+        return Path(self.plan.job().folder)
+
+    def steps_taken(self) -> int | None:
+        """Steps of the newest whole checkpoint, None where there is none."""
+        whole = CheckpointFolder(self.folder / "checkpoints").whole()
+        return whole[-1].step if whole else None
+
+    def carry_out(self, store: ResultStore) -> dict[str, Any]:
+        """Train on Ray, write the row and the curves, return the outcome. A failure is a row too, and is raised."""
+        attempt = store.next_attempt(self.plan.run_id)
+        outcome = Outcome(started_at=datetime.now(UTC))
+        ray_runtime.connect()
+        try:
+            summary = train_on_workers(self.plan.job(), self.folder.parent / "ray")
+        except (UserError, DivergedError, RuntimeError) as error:
+            outcome.status = "diverged" if isinstance(error, DivergedError) else "failed"
+            outcome.error = str(error)
+            self._write(store, attempt, outcome, {})
+            raise UserError(f"{self.plan.title}: {outcome.status}: {error}") from error
+        best = CheckpointFolder(self.folder / "checkpoints").best()
+        outcome.train_s, outcome.steps = summary.seconds, summary.steps
+        outcome.checkpoint_uri = str(best.folder) if best else ""
+        self._write(store, attempt, outcome, summary.metrics)
+        return self._described(summary, outcome)
+
+    def _described(self, summary: TrainingSummary, outcome: Outcome) -> dict[str, Any]:
+        return {
+            "run_id": self.plan.run_id,
+            "steps": summary.steps,
+            "seconds": summary.seconds,
+            "metrics": summary.metrics,
+            "checkpoint": outcome.checkpoint_uri,
+        }
+
+    def _write(self, store: ResultStore, attempt: int, outcome: Outcome, metrics: dict[str, float]) -> None:
+        run_id = self.plan.run_id
+        curves = curve_rows(run_id, attempt, read_curves(self.folder / "curves.jsonl"))
+        rows = [MetricRow(run_id, attempt, "", name, value, "", "down") for name, value in metrics.items()]
+        store.write_attempt(run_row(self.plan, attempt, "training", outcome), rows, curves)
+
+
+def plan_training(composed: ComposedRun, work: Path) -> TrainingRun:
+    """Prepare the dataset and give the run its id."""
+    return TrainingRun(plan_run(composed, work))

@@ -1,0 +1,108 @@
+"""One run of a benchmark, carried out in a Tune trial: train, reconstruct, evaluate, write the rows. Failures are rows too."""
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deep3dmap.bench.plan import RunPlan
+from deep3dmap.bench.rows import Outcome, curve_rows, metric_rows, run_row
+from deep3dmap.bench.scoring import score
+from deep3dmap.bench.suite import Suite, load_suite
+from deep3dmap.core.errors import DivergedError, UserError
+from deep3dmap.core.method import Method
+from deep3dmap.results.store import ResultStore
+from deep3dmap.train.checkpoints import CheckpointFolder, read_checkpoint
+from deep3dmap.train.curves import read_curves
+from deep3dmap.train.hosts import TuneTrialHost, choose_device
+from deep3dmap.train.job import TrainingJob, train_here
+from deep3dmap.train.session import load_for_inference
+from deep3dmap.train.trainer import train_on_workers
+
+LOG_TAIL_LINES = 30
+
+
+def carry_out(plan: RunPlan, results: str) -> dict[str, Any]:
+    """Carry out one run and write its rows; returns {status, headline value or None, error}. Only a lost process is lost."""
+    store, suite = ResultStore(results), load_suite(plan.suite)
+    attempt = store.next_attempt(plan.run_id)
+    outcome = Outcome(artifacts_uri=str(store.artifacts_path(plan.run_id, attempt)))
+    store.write_trial_state(plan.run_id, "running", plan.title)
+    try:
+        _train_and_score(plan, suite, outcome, store)
+    except DivergedError as error:
+        outcome.status, outcome.error = "diverged", str(error)
+    except (MemoryError, torch.OutOfMemoryError):
+        outcome.status, outcome.error = "out_of_memory", _tail(traceback.format_exc())
+    except UserError as error:
+        outcome.status, outcome.error = "failed", str(error)
+    except Exception:  # a run that fails, in whatever way, is a row with its error
+        outcome.status, outcome.error = "failed", _tail(traceback.format_exc())
+    outcome.curves = read_curves(Path(plan.job().folder) / "curves.jsonl")
+    card = suite.protocol.card
+    store.write_attempt(
+        run_row(plan, attempt, card.task.name, outcome),
+        metric_rows(plan, attempt, card, outcome.scores),
+        curve_rows(plan.run_id, attempt, outcome.curves),
+    )
+    store.write_trial_state(plan.run_id, outcome.status, plan.title)
+    return {"status": outcome.status, "headline": headline(card.headline, outcome), "error": outcome.error}
+
+
+def headline(metric: str, outcome: Outcome) -> float | None:
+    """Return the headline metric: the summary's, else the mean over scenes, else None."""
+    if metric in outcome.scores.summary:
+        return outcome.scores.summary[metric]
+    values = [scene[metric] for scene in outcome.scores.per_scene.values() if metric in scene]
+    return sum(values) / len(values) if values else None
+
+
+def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: ResultStore) -> None:
+    job = plan.job()
+    method = _load(job, plan.checkpoint, outcome) if plan.checkpoint else _train(job, outcome)
+    outcome.parameters = sum(p.numel() for p in method.parameters()) if isinstance(method, torch.nn.Module) else 0
+    artifacts = Path(outcome.artifacts_uri)
+    mapping = dict(plan.config["inputs"])
+
+    def progress(done: int, count: int) -> None:
+        store.write_trial_state(plan.run_id, "running", f"{plan.title}: scored {done} of {count}")
+
+    outcome.scores = score(method, job.build_dataset().split("test"), suite.protocol, mapping, artifacts, plan.scenes, progress)
+
+
+def _train(job: TrainingJob, outcome: Outcome) -> Method:
+    trainer, device = job.trainer, str(job.config["device"])
+    if trainer.engine not in ("auto", "train"):
+        raise UserError(f"trainer.engine is auto or train, not '{trainer.engine}'")
+    if trainer.workers == 1 and trainer.engine == "auto":
+        method, summary = train_here(job, TuneTrialHost(device))
+    else:
+        summary = train_on_workers(job, Path(job.folder).parent / "ray")
+        method = job.build_method()
+    outcome.train_s, outcome.steps = summary.seconds, summary.steps
+    best = CheckpointFolder(Path(job.folder) / "checkpoints").best()
+    if best is None:
+        raise RuntimeError(f"{job.folder}: training left no checkpoint")
+    outcome.checkpoint_uri = str(best.folder)
+    load_for_inference(method, best.state())
+    return _on_device(method, device)
+
+
+def _load(job: TrainingJob, folder: str, outcome: Outcome) -> Method:
+    checkpoint = read_checkpoint(Path(folder))
+    method = job.build_method()
+    load_for_inference(method, checkpoint.state())
+    outcome.steps, outcome.checkpoint_uri = checkpoint.step, folder
+    outcome.train_s = float(checkpoint.about["seconds"])
+    return _on_device(method, str(job.config["device"]))
+
+
+def _on_device(method: Method, device: str) -> Method:
+    if isinstance(method, torch.nn.Module):
+        method.to(choose_device(device))
+    return method
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-LOG_TAIL_LINES:])

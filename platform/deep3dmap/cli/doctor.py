@@ -1,0 +1,128 @@
+"""`deep3dmap doctor`: what works on this machine, and what to install for the rest."""
+
+import importlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from deep3dmap.cli.arguments import VerbParser
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. needed: whether deep3dmap does not work without it."""
+
+    what: str
+    works: bool
+    detail: str
+    remedy: str = ""
+    needed: bool = False
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb; exit code 0 unless something that is needed does not work."""
+    parser = VerbParser(
+        "doctor",
+        "Say what works on this machine, and what to install for the rest.",
+        "  deep3dmap doctor\n  deep3dmap doctor --json",
+    )
+    parser.add_argument("--json", action="store_true", help="print plain data")
+    flags, _ = parser.parse(argv)
+    findings = [check() for check in CHECKS]
+    if flags.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        table = Table("", "what", "found", "to mend it", box=None, pad_edge=False)
+        for finding in findings:
+            mark = "[green]ok[/green]" if finding.works else ("[red]no[/red]" if finding.needed else "[yellow]no[/yellow]")
+            table.add_row(mark, finding.what, finding.detail, "" if finding.works else finding.remedy)
+        Console().print(table)
+    return 0 if all(finding.works or not finding.needed for finding in findings) else 1
+
+
+def _torch() -> Finding:
+    import torch
+
+    return Finding("torch", True, f"{torch.__version__}, {torch.get_num_threads()} threads", needed=True)
+
+
+def _cuda() -> Finding:
+    import torch
+
+    found = torch.cuda.is_available()
+    detail = torch.cuda.get_device_name() if found else "no CUDA device"
+    return Finding("GPU", found, detail, "optional: a CUDA build of torch and a driver")
+
+
+def _native() -> Finding:
+    from deep3dmap.ops import available_backends
+
+    backends = available_backends()
+    remedy = "install a C++17 compiler (Debian: g++) and run `pip install .` again; until then the torch reference is used"
+    return Finding("native kernels", "native" in backends, ", ".join(backends), remedy)
+
+
+def _ray() -> Finding:
+    import ray
+
+    return Finding("ray", True, ray.__version__, needed=True)
+
+
+def _memory() -> Finding:
+    free = shutil.disk_usage("/dev/shm").free / 2**20 if Path("/dev/shm").is_dir() else 0
+    return Finding(
+        "shared memory", free > 250, f"{free:.0f} MB free in /dev/shm", "containers: pass --shm-size=1g, or Ray spills to disk"
+    )
+
+
+def _home() -> Finding:
+    home = Path.home()
+    writable = os.access(home, os.W_OK)
+    return Finding(
+        "home folder", writable, str(home), "Ray keeps its token in ~/.ray: set HOME to a writable folder", needed=True
+    )
+
+
+def _importable(module: str, what: str, remedy: str) -> Callable[[], Finding]:
+    def check() -> Finding:
+        try:
+            found = importlib.import_module(module)
+        except Exception as error:  # a broken library raises whatever it likes while it is imported
+            return Finding(
+                what, False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:80], remedy
+            )
+        return Finding(what, True, str(getattr(found, "__version__", "found")))
+
+    return check
+
+
+def _chromium() -> Finding:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return Finding("chromium", found is not None, found or "not found", "only for the browser tests: Debian package chromium")
+
+
+CHECKS: tuple[Callable[[], Finding], ...] = (
+    _torch,
+    _cuda,
+    _native,
+    _ray,
+    _home,
+    _memory,
+    _importable("mmcv", "mmcv image pipeline", "OpenCV wants the system's libGL: Debian package libgl1"),
+    _importable("streamlit", "dashboard", "pip install streamlit"),
+    _importable(
+        "OpenGL.osmesa",
+        "OSMesa for pyrender",
+        "pip install 'deep3dmap[pyrender]', Debian package libosmesa6, PYOPENGL_PLATFORM=osmesa",
+    ),
+    _importable("spconv.pytorch", "spconv", "optional peer: pip install spconv"),
+    _importable("torchsparse.nn", "torchsparse", "optional peer, from source: github.com/mit-han-lab/torchsparse"),
+    _importable("pytorch3d.ops", "pytorch3d", "optional peer, from source: github.com/facebookresearch/pytorch3d"),
+    _chromium,
+)

@@ -1,0 +1,35 @@
+"""`deep3dmap evaluate`: score a checkpoint on a suite."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from deep3dmap.bench.arguments import parse_arguments
+from deep3dmap.bench.plan import checkpoint_plan
+from deep3dmap.cli.arguments import VerbParser
+from deep3dmap.cli.benchmark import run_plans
+from deep3dmap.cli.places import open_store
+from deep3dmap.core.errors import UserError
+from deep3dmap.train.checkpoints import read_checkpoint
+
+EXAMPLES = """\
+  deep3dmap evaluate results/work/1f3a.../checkpoints/step_000000200 suite=face
+  deep3dmap evaluate CHECKPOINT suite=face dataset=aflw2000 dataset.root=/data/AFLW2000 --json"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb; exit code 0 if the runs ended well, 1 if one failed."""
+    parser = VerbParser("evaluate", "Score a checkpoint on a suite's test split; the rows go to the result store.", EXAMPLES)
+    parser.add_argument("checkpoint", type=Path, help="a checkpoint folder")
+    parser.add_argument("--resume", action="store_true", help="run only what is missing or failed")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    flags, pairs = parser.parse(argv)
+    checkpoint = read_checkpoint(flags.checkpoint)
+    request = parse_arguments(pairs)
+    if not request.own.suite:
+        raise UserError("which suite? give suite=NAME (`deep3dmap suites` lists them)")
+    if request.own.methods:
+        raise UserError(f"the checkpoint says which method it is ({checkpoint.about['method']}); leave out methods=")
+    store, uri, work = open_store(request.own.results)
+    request = replace(request, own=replace(request.own, results=uri))
+    plans = checkpoint_plan(request, checkpoint.about, flags.checkpoint, work)
+    return run_plans(plans, store, uri, work, resume=flags.resume, as_json=flags.json)

@@ -1,0 +1,111 @@
+"""`deep3dmap reconstruct`: photographs or a scan in, meshes and pictures out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import track
+
+from deep3dmap.cli.arguments import VerbParser, on_terminal
+from deep3dmap.config.compose import Layer, build_section, compose_dataset
+from deep3dmap.config.overrides import as_override, split_override
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.method import Method
+from deep3dmap.core.reconstruction import Reconstruction
+from deep3dmap.core.registry import datasets, methods
+from deep3dmap.frameworks.inputs import select
+from deep3dmap.render.reconstruction_pictures import picture_reconstruction
+from deep3dmap.train.checkpoints import read_checkpoint
+from deep3dmap.train.hosts import choose_device
+from deep3dmap.train.job import TrainingJob
+from deep3dmap.train.session import load_for_inference
+
+EXAMPLES = """\
+  deep3dmap reconstruct CHECKPOINT photo.jpg -o out
+  deep3dmap reconstruct CHECKPOINT /data/AFLW2000 -o out dataset=aflw2000
+  deep3dmap reconstruct tsdf_fusion /data/redkitchen -o out method.voxel_size=0.04"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb."""
+    parser = VerbParser(
+        "reconstruct", "Reconstruct from photographs or a scan with a trained or training-free method.", EXAMPLES
+    )
+    parser.add_argument("checkpoint", help="a checkpoint folder, or the name of a method that needs no training")
+    parser.add_argument("input", type=Path, help="a photograph, a folder of photographs, or a scan")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the results; one folder per input")
+    flags, pairs = parser.parse(argv)
+    if not flags.input.exists():
+        raise UserError(f"{flags.input}: no such file or folder")
+    values = dict(split_override(text) for text in pairs)
+    method, mapping = _method(flags.checkpoint, values)
+    name = str(values.pop("dataset", "")) or _recognise(flags.input)
+    count = 0
+    for title, sample in _samples(name, flags.input, values):
+        with torch.no_grad():
+            reconstruction = method.reconstruct(select(sample, method.card.consumes, mapping))
+        _write(reconstruction, sample, flags.out / title)
+        count += 1
+    print(f"{count} reconstructions in {flags.out}")
+    return 0
+
+
+def _method(named: str, values: dict[str, Any]) -> tuple[Method, dict[str, str]]:
+    device = choose_device(str(values.pop("device", "auto")))
+    if (Path(named) / "checkpoint.json").is_file() or Path(named).is_dir():
+        checkpoint = read_checkpoint(Path(named))
+        about = checkpoint.about
+        job = TrainingJob(about["method"], about["variant"], about["dataset"], about["dataset_variant"], about["config"], "")
+        method = job.build_method()
+        load_for_inference(method, checkpoint.state())
+        mapping = dict(about["config"]["inputs"])
+    else:
+        method, mapping = _untrained(named, values), {}
+    if isinstance(method, torch.nn.Module):
+        torch.nn.Module.train(method.to(device), False)
+    return method, mapping
+
+
+def _untrained(name: str, values: dict[str, Any]) -> Method:
+    cls = methods.load(name)
+    if cls.card.trains_on:
+        raise UserError(f"method '{name}' has to be trained first; give the folder of a checkpoint instead of its name")
+    own = {key.removeprefix("method."): values.pop(key) for key in list(values) if key.startswith("method.")}
+    method: Method = cls(build_section(cls.config_type, own))
+    return method
+
+
+def _recognise(path: Path) -> str:
+    """Ask the registered datasets which of them reads `path`."""
+    for name in datasets.names():
+        recognises = getattr(datasets.load(name), "recognises", None)
+        if recognises and recognises(path):
+            return name
+    raise UserError(
+        f"{path}: no dataset recognises this layout; say which one reads it: dataset=NAME ({', '.join(datasets.names())})"
+    )
+
+
+def _samples(name: str, path: Path, values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    texts = tuple(as_override(key, value) for key, value in values.items())
+    composed = compose_dataset(
+        name, (Layer("input", (as_override("dataset.root", str(path.resolve())),)), Layer("command line", texts))
+    )
+    cls = datasets.load(name.partition("/")[0])
+    dataset = cls(build_section(cls.config_type, composed["dataset"]), cache=None)
+    dataset.prepare(quiet=not on_terminal())
+    split = dataset.split("test")
+    for index in track(range(len(split)), "reconstructing", disable=not on_terminal()):
+        yield split.name(index).replace("/", "_"), split[index]
+
+
+def _write(reconstruction: Reconstruction, sample: dict[str, Any], folder: Path) -> None:
+    reconstruction.save(folder)
+    if reconstruction.mesh is not None and not reconstruction.mesh.is_empty:
+        import trimesh
+
+        mesh = reconstruction.mesh
+        colors = None if mesh.colors is None else (mesh.colors * 255).astype("uint8")
+        trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False).export(folder / "mesh.glb")
+    picture_reconstruction(reconstruction, sample, folder / "picture.png")

@@ -1,0 +1,123 @@
+"""`deep3dmap train`: one method on one dataset, as a Ray Train TorchTrainer."""
+
+import dataclasses
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from deep3dmap.bench.training import TrainingRun, plan_training
+from deep3dmap.cli.arguments import VerbParser
+from deep3dmap.cli.places import open_store
+from deep3dmap.config.compose import ComposedRun, Layer, compose_run
+from deep3dmap.config.overrides import as_override, flatten, split_override
+from deep3dmap.config.schema import DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainerConfig
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.options import describe_options
+from deep3dmap.core.registry import datasets, methods
+
+EXAMPLES = """\
+  deep3dmap train method=prnet/mini dataset=heads/smoke trainer.max_steps=200
+  deep3dmap train method=prnet dataset=heads trainer.workers=2 trainer.gpus_per_worker=1
+  deep3dmap train method=prnet/mini dataset=heads/smoke trainer.max_steps=200 --cfg
+  deep3dmap train method=my_module:MyMethod dataset=heads/smoke trainer.max_seconds=60"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb."""
+    parser = VerbParser("train", "Train a method on a dataset and store its curves and checkpoints.\n\n" + _keys(), EXAMPLES)
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the newest whole checkpoint of the same configuration"
+    )
+    parser.add_argument(
+        "--restart", action="store_true", help="drop what an earlier run of the same configuration left, and begin anew"
+    )
+    parser.add_argument(
+        "--cfg", action="store_true", help="print the resolved configuration and where each value came from, and stop"
+    )
+    parser.add_argument("--json", action="store_true", help="print the outcome (or the configuration) as JSON")
+    flags, pairs = parser.parse(argv)
+    composed = compose(pairs)
+    if flags.cfg:
+        _print_config(composed, flags.json)
+        return 0
+    store, uri, work = open_store(str(composed.config["results"]))
+    run = plan_training(dataclasses.replace(composed, config={**composed.config, "results": uri}), work)
+    _decide_start(run, flags.resume, flags.restart)
+    outcome = run.carry_out(store)
+    if flags.json:
+        print(json.dumps(outcome, indent=1))
+    else:
+        print(f"trained {outcome['steps']} steps in {outcome['seconds']:.1f} s")
+        for name, value in outcome["metrics"].items():
+            print(f"{name}: {value:.6g}")
+        print(f"checkpoint: {outcome['checkpoint']}")
+    return 0
+
+
+def compose(pairs: list[str]) -> ComposedRun:
+    """Compose a run from `key=value` arguments; raises UserError if method or dataset is missing."""
+    keyed = [split_override(text) for text in pairs]
+    values = dict(keyed)
+    layers = []
+    if "from" in values:
+        layers.append(_from_file(Path(str(values["from"])), values))
+    for name, registry in (("method", methods), ("dataset", datasets)):
+        if name not in values:
+            raise UserError(f"which {name}? give {name}=NAME (there are: {', '.join(registry.names())})")
+    rest = tuple(as_override(key, value) for key, value in keyed if key not in ("method", "dataset", "from"))
+    return compose_run(str(values["method"]), str(values["dataset"]), (*layers, Layer("command line", rest)))
+
+
+def _from_file(file: Path, values: dict[str, object]) -> Layer:
+    import yaml
+
+    try:
+        saved = yaml.safe_load(file.read_text())
+        values.setdefault("method", saved["choices"]["method"])
+        values.setdefault("dataset", saved["choices"]["dataset"])
+        tree = {key: value for key, value in saved["config"].items() if key not in ("schema", "results")}
+    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise UserError(f"from={file}: not a saved configuration ({error}); make one with --cfg --json") from error
+    return Layer(f"file {file}", tuple(as_override(key, value) for key, value in flatten(tree).items()))
+
+
+def _decide_start(run: TrainingRun, resume: bool, restart: bool) -> None:
+    if resume and restart:
+        raise UserError("--resume and --restart exclude each other")
+    if restart:
+        shutil.rmtree(run.folder, ignore_errors=True)
+    elif not resume and (step := run.steps_taken()) is not None:
+        raise UserError(f"a run of this configuration is at step {step} already ({run.folder}); add --resume or --restart")
+
+
+def _print_config(composed: ComposedRun, as_json: bool) -> None:
+    choices = {
+        "method": f"{composed.method}/{composed.variant}",
+        "dataset": f"{composed.dataset}/{composed.dataset_variant}",
+    }
+    if as_json:
+        print(json.dumps({"choices": choices, "config": composed.config, "sources": composed.sources}, indent=1))
+        return
+    table = Table("key", "value", "from", title=" on ".join(choices.values()), title_justify="left", box=None)
+    for key, value in flatten(composed.config).items():
+        table.add_row(key, "null" if value is None else str(value), composed.sources.get(key, "schema version"))
+    Console(file=sys.stdout).print(table)
+
+
+def _keys() -> str:
+    lines = [f"  {'method=':<32} {' '.join(methods.names())} (or NAME/VARIANT, or module:Class)"]
+    lines.append(f"  {'dataset=':<32} {' '.join(datasets.names())} (or NAME/VARIANT)")
+    lines.append(f"  {'from=':<32} a saved configuration to start from")
+    sections = ("trainer", TrainerConfig), ("optimizer", OptimizerConfig), ("schedule", ScheduleConfig), ("data", DataConfig)
+    for section, schema in sections:
+        lines += [f"  {f'{section}.{name}={default}':<32} {text}" for name, _, default, text in describe_options(schema)]
+    described = {name: (default, text) for name, _, default, text in describe_options(RunConfig)}
+    for name in ("inputs", "seed", "device", "results"):
+        default, text = described[name]
+        lines.append(f"  {f'{name}={default}':<32} {text}")
+    lines.append("  method.KEY=, dataset.KEY=        see `deep3dmap methods NAME` and `deep3dmap datasets NAME`")
+    return "keys:\n" + "\n".join(lines)
