@@ -1,0 +1,106 @@
+"""ResFCN256: the fully convolutional network of PRNet, image in, position map of the same size out.
+
+The function of YadiraF/PRNet, predictor.py (class resfcn256), down to TensorFlow's padding and batch norm, so that official
+weights load (`resfcn_names`). Feng et al., "Joint 3D Face Reconstruction and Dense Alignment with Position Map Regression
+Network", ECCV 2018.
+"""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from deep3dmap.nn.same_padding import SameConv2d, SameConvTranspose2d
+
+# Widths in multiples of the first layer's, and strides, in the order of the layers.
+ENCODER = ((2, 2), (2, 1), (4, 2), (4, 1), (8, 2), (8, 1), (16, 2), (16, 1), (32, 2), (32, 1))
+DECODER = (
+    *((32, 1), (16, 2), (16, 1), (16, 1), (8, 2), (8, 1), (8, 1), (4, 2), (4, 1), (4, 1), (2, 2), (2, 1), (1, 2), (1, 1)),
+    *((0, 1), (0, 1), (0, 1)),
+)
+
+
+class ResidualBlock(nn.Module):
+    """1x1, 4x4 and 1x1 convolutions beside a shortcut; batch norm and ReLU come after the sum."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, epsilon: float, momentum: float) -> None:
+        super().__init__()
+        middle = outputs // 2
+        self.shortcut = None if stride == 1 and inputs == outputs else SameConv2d(inputs, outputs, 1, stride)
+        self.reduce = SameConv2d(inputs, middle, 1)
+        self.reduce_norm = nn.BatchNorm2d(middle, epsilon, momentum)
+        self.spatial = SameConv2d(middle, middle, 4, stride)
+        self.spatial_norm = nn.BatchNorm2d(middle, epsilon, momentum)
+        self.expand = SameConv2d(middle, outputs, 1)
+        self.norm = nn.BatchNorm2d(outputs, epsilon, momentum)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, ceil(H / stride), ceil(W / stride)), never negative."""
+        beside = features if self.shortcut is None else self.shortcut(features)
+        features = self.reduce_norm(self.reduce(features)).relu()
+        features = self.spatial_norm(self.spatial(features)).relu()
+        return self.norm(self.expand(features) + beside).relu()
+
+
+class Upsampling(nn.Module):
+    """A transposed convolution and its batch norm, where it has one; the activation is the caller's."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, padding: str, norm: nn.Module) -> None:
+        super().__init__()
+        self.conv = SameConvTranspose2d(inputs, outputs, stride, padding)
+        self.norm = norm
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H * stride, W * stride)."""
+        return self.norm(self.conv(features))
+
+
+class ResFCN256(nn.Module):
+    """One convolution, 10 residual blocks and 17 transposed convolutions; sides of the input are multiples of 32.
+
+    width: channels of the first layer (16 in the paper; the others scale with it). padding: "tf" is the official network,
+    "legacy" the older deep3dmap port (its own transposed padding, no batch norm before the sigmoid, epsilon 1e-5).
+    momentum: weight of a new batch in the running statistics (0.001 in the paper). epsilon: None for the padding's own.
+    """
+
+    def __init__(
+        self, width: int = 16, padding: str = "tf", momentum: float = 0.001, epsilon: float | None = None, outputs: int = 3
+    ) -> None:
+        super().__init__()
+        if width < 2 or width % 2:
+            raise ValueError(f"width is an even number of channels, got {width}")
+        if epsilon is None:
+            epsilon = 1e-3 if padding == "tf" else 1e-5
+        self.stem = SameConv2d(3, width, 4)
+        self.stem_norm = nn.BatchNorm2d(width, epsilon, momentum)
+        widths = [width, *(width * times for times, _ in ENCODER)]
+        strides = [stride for _, stride in ENCODER]
+        self.encoder = nn.ModuleList(
+            ResidualBlock(*channels, stride, epsilon, momentum) for channels, stride in zip(pairwise(widths), strides)
+        )
+        widths = [widths[-1], *(width * times or outputs for times, _ in DECODER)]
+        self.decoder = nn.ModuleList(
+            Upsampling(*channels, stride, padding, nn.BatchNorm2d(channels[1], epsilon, momentum))
+            for channels, (_, stride) in zip(pairwise(widths), DECODER)
+        )
+        if padding == "legacy":
+            self.decoder[-1].norm = nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1] to a (B, outputs, H, W) map in [0, 1]. Raises ValueError for sides not multiples of 32."""
+        return self.logits(images).sigmoid()
+
+    def logits(self, images: Tensor) -> Tensor:
+        """The map before the sigmoid."""
+        if images.dim() != 4 or images.shape[-1] % 32 or images.shape[-2] % 32:
+            raise ValueError(f"images are (B, 3, H, W) with sides that are multiples of 32, got {tuple(images.shape)}")
+        features = self.stem_norm(self.stem(images)).relu()
+        for block in self.encoder:
+            features = block(features)
+        for layer in self.decoder[:-1]:
+            features = layer(features).relu()
+        logits: Tensor = self.decoder[-1](features)
+        return logits
+
+    def convolution_weights(self) -> list[Tensor]:
+        """All weights but those of the batch norms: what the official network penalises (2e-4 * sum(w^2) / 2)."""
+        return [parameter for parameter in self.parameters() if parameter.dim() == 4]
