@@ -17,9 +17,13 @@ def variant_file(registry: Registry, name: str) -> str:
 
 
 def variants(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
-    """Return {variant: overlay}. For a dataset the overlay holds its own fields, for a method whole sections of a run."""
+    """Return {variant: overlay}. For a dataset the overlay holds its own fields, for a method whole sections of a run.
+
+    A class in a single file, without a YAML beside it, may keep them in its attribute `variants`.
+    """
     file = registry.file(name, variant_file(registry, name))
-    loaded: dict[str, dict[str, Any]] = (yaml.safe_load(file.read_text()) if file else None) or {}
+    own = getattr(registry.load(name), "variants", {})
+    loaded: dict[str, dict[str, Any]] = own or (yaml.safe_load(file.read_text()) if file else None) or {}
     overlays = {key: value or {} for key, value in loaded.items()}
     if registry is datasets:
         overlays = {key: {"dataset": value} for key, value in overlays.items()}
@@ -28,7 +32,7 @@ def variants(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
 
 def overlay(registry: Registry, choice: str) -> tuple[str, str, dict[str, Any]]:
     """Split `name/variant` and return (name, variant, overlay); raises UserError for an unknown name or variant."""
-    name, _, variant = choice.partition("/")
+    name, _, variant = choice.rpartition("/") if "/" in choice else (choice, "", "")
     variant = variant or "default"
     registry.load(name)
     known = variants(registry, name)

@@ -1,0 +1,66 @@
+# `make demo` and `make test` set up everything they need; nothing has to be installed before but Python 3.11+ and a C++17 compiler.
+PYTHON ?= python3
+VENV   ?= .venv
+# Installed first where no torch is present: a looser pin brings gigabytes of CUDA. For a GPU: make setup TORCH='torch>=2.9'
+TORCH  ?= torch==2.13.0
+RESULTS ?= demo-results
+PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+RUN    := $(VENV)/bin/deep3dmap
+SOURCES := $(shell git ls-files platform methods benchmarks cluster dashboard csrc 2>/dev/null) pyproject.toml
+
+.PHONY: setup setup-test demo test test-slow train-quick kernels dashboard lint clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.torch:
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -c "import torch" 2>/dev/null || $(PIP) '$(TORCH)'
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.torch $(SOURCES)
+	$(PIP) .
+	touch $@
+
+# pyrender pins a PyOpenGL without the OSMesa calls it needs, so the right one is laid over it.
+$(VENV)/.test-tools: $(VENV)/.installed
+	$(PIP) '.[test,pyrender]'
+	$(PIP) --no-deps 'PyOpenGL==3.1.10'
+	touch $@
+
+setup-test: $(VENV)/.test-tools
+
+demo: setup
+	$(RUN) benchmark suite=indoor tier=smoke results=$(RESULTS) --resume
+	$(RUN) benchmark suite=face tier=smoke untrained=true results=$(RESULTS) --resume
+	$(RUN) leaderboard results=$(RESULTS)
+
+# -p no:cacheprovider and the tests' own folder: what is tested is the installed package, not the checkout.
+test: setup-test
+	$(VENV)/bin/python -m pytest tests -m "not slow and not gpu"
+
+test-slow: setup-test
+	$(VENV)/bin/python -m pytest tests -m "slow"
+
+train-quick: setup
+	$(RUN) benchmark suite=face tier=quick seeds=3 untrained=true --resume
+	$(RUN) benchmark suite=indoor tier=quick seeds=3 --resume
+
+kernels: setup-test
+	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.tsdf
+	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.rasterize
+	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.train_overhead
+
+dashboard: setup
+	$(RUN) dashboard results=$(RESULTS)
+
+# mypy skips mapped folders of an editable install without a word, so it is given an unpacked plain one.
+lint: setup-test
+	$(PIP) '.[lint]'
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	rm -rf build/lint && $(PIP) --no-deps --no-compile --target build/lint .
+	$(VENV)/bin/mypy build/lint/deep3dmap
+	cd build/lint && $(CURDIR)/$(VENV)/bin/lint-imports --config $(CURDIR)/pyproject.toml
+
+clean:
+	rm -rf $(VENV) build dist $(RESULTS) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,17 @@
+"""The method contract as importable test classes; third parties subclass `MethodContract` in their own tests."""
+
+from typing import Any
+
+from deep3dmap.testing.checks import CHECKS, ViolationError
+from deep3dmap.testing.subject import Subject
+
+__all__ = ["CHECKS", "MethodContract", "Subject", "ViolationError"]
+
+
+def __getattr__(name: str) -> Any:
+    # The pytest class needs pytest, which a plain installation does not have.
+    if name == "MethodContract":
+        from deep3dmap.testing.contract import MethodContract
+
+        return MethodContract
+    raise AttributeError(name)

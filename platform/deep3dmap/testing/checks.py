@@ -1,0 +1,183 @@
+"""The checks of the method contract. Each takes a Subject, returns a line for the report card, or raises ViolationErrorError."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deep3dmap.config.variants import variants
+from deep3dmap.core.keys import describe_key
+from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.method import Method
+from deep3dmap.core.options import describe_options
+from deep3dmap.core.reconstruction import ARRAYS, Reconstruction
+from deep3dmap.core.registry import methods
+from deep3dmap.testing.subject import Subject
+from deep3dmap.train.checkpoints import CheckpointFolder
+from deep3dmap.train.curves import read_curves
+from deep3dmap.train.resources import peak_ram_mb
+
+STEPS = 2
+WORKERS_TOLERANCE = 1e-4
+
+
+class ViolationError(AssertionError):
+    """The method breaks its contract; the message says where."""
+
+
+def check_interface(subject: Subject) -> str:
+    """The class says what it is: card, documented config, known keys, a `mini` variant."""
+    _require(issubclass(subject.cls, Method), f"{subject.cls.__name__} is not a deep3dmap.core.Method")
+    for key in (*subject.card.consumes, *subject.card.trains_on):
+        describe_key(key)
+    parts = {"mesh", "cameras", *ARRAYS}
+    unknown = set(subject.card.produces) - parts
+    _require(not unknown, f"card.produces names {sorted(unknown)}; a Reconstruction has {sorted(parts)}")
+    _require("mini" in variants(methods, subject.name), "there is no `mini` variant; every method has one that trains on a CPU")
+    undocumented = [name for name, _, _, text in describe_options(subject.cls.config_type) if not text]
+    _require(not undocumented, f"config fields without a line of prose: {undocumented}")
+    return f"{len(describe_options(subject.cls.config_type))} documented options"
+
+
+def check_training(subject: Subject) -> str:
+    """Two steps of training yield finite losses and change the weights."""
+    before = _flat(subject.build())
+    method, summary = subject.train("training", STEPS)
+    if not subject.learns:
+        return "learns nothing"
+    curve = [row["value"] for row in read_curves(subject.folder / "training" / "curves.jsonl") if row["name"] == "loss"]
+    _require(bool(np.isfinite(curve).all()) if curve else summary.steps > 0, f"losses {curve} after {summary.steps} steps")
+    _require(not _equal(before, _flat(method)), "the state did not change in two steps")
+    return f"{summary.steps} steps, loss {', '.join(f'{value:.4g}' for value in curve)}"
+
+
+def check_reconstruction(subject: Subject) -> str:
+    """A reconstruction names its frame and unit, holds something the card promises, and survives being saved."""
+    method, _ = subject.train("training", STEPS)
+    result = subject.reconstruct(method)
+    _require(bool(result.frame and result.unit), "the reconstruction names no frame or no unit")
+    missing = set(subject.card.produces) - set(result.produced())
+    _require(not missing, f"card.produces promises {sorted(missing)}, which the reconstruction lacks")
+    again = _saved_and_loaded(result, subject.folder / "reconstruction")
+    _require(again.produced() == result.produced(), "saving and loading loses parts")
+    return f"{', '.join(result.produced())} in {result.frame} frame, {result.unit}"
+
+
+def check_save_load(subject: Subject) -> str:
+    """A method that loads another's state reconstructs the same."""
+    method, _ = subject.train("training", STEPS)
+    other = subject.build()
+    state = CheckpointFolder(subject.folder / "training" / "checkpoints").newest()
+    _require(state is not None, "training left no whole checkpoint")
+    other.load_state_dict(state[1]["method"])  # type: ignore[index]
+    _same(subject.reconstruct(method), subject.reconstruct(other), "after save and load")
+    return "bit for bit"
+
+
+def check_determinism(subject: Subject) -> str:
+    """The same seed gives the same weights and the same reconstruction."""
+    first, second = (subject.train(name, STEPS)[0] for name in ("first", "second"))
+    _require(_equal(_flat(first), _flat(second)), "two runs of one seed ended with different states")
+    _same(subject.reconstruct(first), subject.reconstruct(second), "of two runs of one seed")
+    return "bit for bit"
+
+
+def check_resume(subject: Subject) -> str:
+    """Training 2k steps equals training k, stopping, and resuming to 2k: weights and curve, bit for bit."""
+    if not subject.learns:
+        return "learns nothing"
+    unbroken, _ = subject.train("unbroken", 2 * STEPS)
+    subject.train("resumed", STEPS, checkpoint_every=STEPS)
+    resumed, summary = subject.train("resumed", 2 * STEPS)
+    _require(_equal(_flat(unbroken), _flat(resumed)), "the state differs from that of an unbroken run")
+    curves = [_loss_curve(subject.folder / name) for name in ("unbroken", "resumed")]
+    _require(curves[0] == curves[1], f"the loss curves differ: {curves[0]} and {curves[1]}")
+    return f"bit for bit over {summary.steps} steps"
+
+
+def check_workers(subject: Subject) -> str:
+    """Two workers end where one does; with batch norm, where two workers end again."""
+    if not subject.learns or not isinstance(subject.build(), torch.nn.Module):
+        return "one process is enough"
+    from deep3dmap.train import ray_runtime
+    from deep3dmap.train.trainer import train_on_workers
+
+    ray_runtime.connect(cpus=4)
+    normalised = any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in subject.build().modules())  # type: ignore[attr-defined]
+    states = []
+    for run, workers in (("workers-a", 2 if normalised else 1), ("workers-b", 2)):
+        train_on_workers(subject.job(run, max_steps=STEPS, workers=workers), subject.folder / "ray")
+        found = CheckpointFolder(subject.folder / run / "checkpoints").newest()
+        _require(found is not None, f"{workers} workers left no whole checkpoint")
+        states.append(found[1]["method"])  # type: ignore[index]
+    worst = max(_distance(states[0][name], states[1][name]) for name in states[0])
+    _require(worst <= WORKERS_TOLERANCE, f"the weights differ by {worst:.2g}")
+    return f"{'two workers twice' if normalised else 'one and two workers'}: largest difference {worst:.2g}"
+
+
+def check_cost(subject: Subject) -> str:
+    """Seconds per step and per reconstruction and the peak memory, for the report card."""
+    began = time.perf_counter()
+    method, summary = subject.train("cost", STEPS)
+    trained = time.perf_counter() - began
+    began = time.perf_counter()
+    subject.reconstruct(method)
+    step = f"{trained / summary.steps:.2f} s a step, " if summary.steps else ""
+    return f"{step}{time.perf_counter() - began:.2f} s a reconstruction, {peak_ram_mb():.0f} MB peak"
+
+
+CHECKS: dict[str, Callable[[Subject], str]] = {
+    "interface": check_interface,
+    "training": check_training,
+    "reconstruction": check_reconstruction,
+    "save and load": check_save_load,
+    "determinism": check_determinism,
+    "exact resume": check_resume,
+    "two workers": check_workers,
+    "cost": check_cost,
+}
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ViolationError(message)
+
+
+def _flat(method: Method) -> dict[str, Any]:
+    return {
+        name: value.detach().clone() if isinstance(value, torch.Tensor) else value
+        for name, value in method.state_dict().items()
+    }
+
+
+def _equal(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    return first.keys() == second.keys() and all(_distance(first[name], second[name]) == 0 for name in first)
+
+
+def _distance(first: Any, second: Any) -> float:
+    if isinstance(first, torch.Tensor):
+        return float((first.double() - second.double()).abs().max()) if first.numel() else 0.0
+    return 0.0 if np.array_equal(first, second) else float("inf")
+
+
+def _loss_curve(folder: Path) -> list[tuple[int, float]]:
+    return [(row["step"], row["value"]) for row in read_curves(folder / "curves.jsonl") if row["name"] == "loss"]
+
+
+def _saved_and_loaded(result: Reconstruction, folder: Path) -> Reconstruction:
+    result.save(folder)
+    return Reconstruction.load(folder)
+
+
+def _same(first: Reconstruction, second: Reconstruction, when: str) -> None:
+    for name in first.produced():
+        a, b = getattr(first, name), getattr(second, name)
+        same = _same_mesh(a, b) if isinstance(a, Mesh) else (name == "cameras" or np.array_equal(a, b, equal_nan=True))
+        _require(same, f"`{name}` differs {when}")
+
+
+def _same_mesh(first: Mesh, second: Mesh) -> bool:
+    return np.array_equal(first.vertices, second.vertices) and np.array_equal(first.faces, second.faces)
