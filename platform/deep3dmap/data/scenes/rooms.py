@@ -1,0 +1,38 @@
+"""Makes one procedural room on disk, in the layout of 7-Scenes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from deep3dmap.data.formats.sevenscenes import write_frame, write_intrinsics, write_scan_mesh
+from deep3dmap.data.scenes.rooms_camera import camera_path, pinhole
+from deep3dmap.data.scenes.rooms_layout import design_room
+from deep3dmap.data.scenes.rooms_render import RoomRenderer
+from deep3dmap.data.scenes.rooms_sensor import sensed_depth
+
+
+@dataclass(frozen=True)
+class RoomRecipe:
+    """Everything that decides the bytes of a room. depth_noise: strength of the sensor's faults, 0 = exact depth."""
+
+    seed: int
+    frames: int
+    width: int
+    height: int
+    depth_noise: float
+    mesh_edge: float
+
+
+def write_room(folder: Path, recipe: RoomRecipe) -> None:
+    """Write the frames, intrinsics and observed ground-truth mesh of the room of `recipe.seed`; z is up, the floor at z = 0."""
+    design, walk, noise = (np.random.default_rng(s) for s in np.random.SeedSequence(recipe.seed).spawn(3))
+    room = design_room(design)
+    intrinsics = pinhole(recipe.width, recipe.height)
+    renderer = RoomRenderer(room, recipe.mesh_edge)
+    write_intrinsics(folder, intrinsics)
+    for number, pose in enumerate(camera_path(room, recipe.frames, walk)):
+        frame = renderer.frame(pose, intrinsics, recipe.height, recipe.width)
+        depth = sensed_depth(frame.depth, frame.cosine, noise, recipe.depth_noise)
+        write_frame(folder, number, frame.image, depth, pose, frame.depth)
+    write_scan_mesh(folder, renderer.seen_mesh())

@@ -1,0 +1,33 @@
+"""A depth sensor's faults, after Nguyen, Izadi and Lovell, Modeling Kinect Sensor Noise, 3DIMPVT 2012."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
+
+NEAREST, FARTHEST = 0.35, 8.0  # metres
+_STEEPEST = 0.17  # cosine of the angle between ray and normal, about 80 degrees, below which nothing comes back
+
+
+def sensed_depth(
+    depth: NDArray[np.float32], cosine: NDArray[np.float32], rng: np.random.Generator, strength: float = 1.0
+) -> NDArray[np.float32]:
+    """Return what a structured-light sensor reports for exact `depth` (H, W) in metres, 0 = nothing.
+
+    cosine: (H, W) of the angle between viewing ray and surface normal. Axial noise has the standard deviation
+    0.0012 + 0.0019 (z - 0.4)^2 metres times `strength`; pixels slip by about half a pixel sideways; grazing surfaces, depth
+    edges and points out of range give no reading; readings are whole millimetres. strength 0 returns the exact depth.
+    """
+    if strength == 0:
+        return depth
+    height, width = depth.shape
+    rows, columns = np.mgrid[:height, :width]
+    slip = np.rint(rng.normal(0, 0.4 * strength, (2, height, width))).astype(np.int64)
+    rows, columns = np.clip(rows + slip[0], 0, height - 1), np.clip(columns + slip[1], 0, width - 1)
+    # A slip along a slanted surface would be depth noise of its own; it only matters across an edge.
+    edge = maximum_filter(depth, 3) - minimum_filter(depth, 3) > 0.1 * depth
+    read = np.where(edge, depth[rows, columns], depth)
+    deviation = strength * (0.0012 + 0.0019 * np.square(read - 0.4))
+    noisy = read + deviation * rng.standard_normal(depth.shape)
+    lost = (cosine < _STEEPEST) | (depth == 0) | (noisy < NEAREST) | (noisy > FARTHEST)
+    lost |= edge & (rng.random(depth.shape) < 0.5 * min(strength, 1.0))
+    return np.where(lost, 0, np.round(noisy, 3)).astype(np.float32)
