@@ -1,6 +1,7 @@
 """Where the tests find optional material: the shared samples and the golden vectors."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,7 @@ def golden(request: pytest.FixtureRequest) -> Path:
     named = os.environ.get("DEEP3DMAP_GOLDEN")
     default = Path(named) if named else Path(os.environ.get("DEEP3DMAP_SHARED", REPOSITORY.parent / "shared")) / "golden"
     return _place("DEEP3DMAP_GOLDEN", default)
+
+
+# Modules that Ray's workers import by name, such as the toy methods; workers copy this path from the test process.
+sys.path.insert(0, str(Path(__file__).parent / "support"))

@@ -76,7 +76,9 @@ def map_style_batches(
     seeded = _Seeded(dataset, transform, plan.seed)
     while True:
         order = plan.order(len(dataset), epoch)[skipped * plan.micro_batches :]
-        yield from DataLoader(seeded, batch_sampler=order, num_workers=processes)  # type: ignore[arg-type]
+        # A generator of its own keeps the loader from drawing on the random numbers of the step it is started in.
+        own = torch.Generator().manual_seed(plan.seed + epoch)
+        yield from DataLoader(seeded, batch_sampler=order, num_workers=processes, generator=own)  # type: ignore[arg-type]
         epoch, skipped = epoch + 1, 0
 
 
@@ -103,7 +105,7 @@ def _one_pass(source: Iterable[Any], transform: Transform, plan: BatchPlan) -> I
         yield from islice(source, plan.rank, None, plan.world_size)
         return
     samples = _Transformed(source, transform, plan)
-    yield from DataLoader(samples, batch_size=plan.batch_size, drop_last=True)
+    yield from DataLoader(samples, batch_size=plan.batch_size, drop_last=True, generator=torch.Generator())
 
 
 class _Transformed(IterableDataset[dict[str, Any]]):

@@ -1,4 +1,4 @@
-"""The checks of the method contract. Each takes a Subject, returns a line for the report card, or raises ViolationErrorError."""
+"""The checks of the method contract: each takes a Subject and returns a line for the report card, or raises ViolationError."""
 
 import time
 from collections.abc import Callable

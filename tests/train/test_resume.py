@@ -1,0 +1,112 @@
+"""A resumed run continues the loss curve of an unbroken one, bit for bit, whatever the loop does around the steps."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from deep3dmap.core import DivergedError, UserError
+from deep3dmap.testing import Subject
+from deep3dmap.train.checkpoints import CheckpointFolder
+from deep3dmap.train.curves import read_curves
+
+TOY = "toys:Regression/mini"
+WORLD = "toys:Dots"
+
+
+def curve(folder: Path) -> list[tuple[int, float]]:
+    return [(row["step"], row["value"]) for row in read_curves(folder / "curves.jsonl") if row["name"] == "loss"]
+
+
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        {},
+        {"accumulate": 2},
+        {"ema_decay": 0.9, "clip_norm": 1.0},
+        {"precision": "bf16"},
+        {"loader_workers": 1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", [TOY, "toys:TwoOptimizers/mini"])
+def test_resumed_equals_unbroken(tmp_path: Path, method: str, trainer: dict[str, object]) -> None:
+    subject = Subject(method, tmp_path, WORLD, ("schedule.name=cosine", "schedule.warmup_steps=3", "trainer.max_steps=11"))
+    unbroken, _ = subject.train("unbroken", 11, **trainer)
+    # The budget shapes the cosine, so the first half is stopped by its steps and not by a smaller budget.
+    job = subject.job("resumed", **trainer, checkpoint_every=4)
+    _train_until(subject, "resumed", 7, **trainer, checkpoint_every=4)
+    assert CheckpointFolder(Path(job.folder) / "checkpoints").whole()[-1].step == 7
+    resumed, summary = subject.train("resumed", 11, **trainer, checkpoint_every=4)
+    assert summary.steps == 11
+    assert curve(tmp_path / "unbroken") == curve(tmp_path / "resumed")
+    for name, value in unbroken.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def _train_until(subject: Subject, run: str, step: int, **trainer: object) -> object:
+    from deep3dmap.testing.subject import OwnProcessHost
+    from deep3dmap.train.job import train_here
+
+    class Stopper(OwnProcessHost):
+        asked = 0
+
+        def should_stop(self) -> bool:
+            self.asked += 1
+            return self.asked == step
+
+    return train_here(subject.job(run, **trainer), Stopper())
+
+
+def test_killed_in_mid_write_resumes_from_the_one_before(tmp_path: Path) -> None:
+    subject = Subject(TOY, tmp_path, WORLD)
+    unbroken, _ = subject.train("unbroken", 8)
+    _train_until(subject, "killed", 5, checkpoint_every=2, max_steps=8)
+    checkpoints = CheckpointFolder(tmp_path / "killed" / "checkpoints")
+    state = checkpoints.whole()[-1].folder / "state.pt"
+    state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])
+    resumed, _ = subject.train("killed", 8)
+    assert torch.equal(unbroken.layers[1].weight, resumed.layers[1].weight)
+    assert curve(tmp_path / "killed")[-1] == curve(tmp_path / "unbroken")[-1]
+
+
+def test_best_and_last_are_kept(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path)
+    for step, score in ((1, 3.0), (2, 1.0), (3, 2.0), (4, 5.0)):
+        folder.write({"w": torch.ones(2)}, {"method": "toy"}, step, score)
+    assert [checkpoint.step for checkpoint in folder.whole()] == [2, 4]
+    best = folder.best()
+    assert best is not None and best.step == 2
+
+
+def test_nan_loss_stops_the_run_and_names_step_and_terms(tmp_path: Path) -> None:
+    subject = Subject(TOY, tmp_path, WORLD, ("dataset.nan_after=3",))
+    with pytest.raises(DivergedError, match=r"step \d+: loss=nan, l2=nan"):
+        subject.train("nan", 6)
+
+
+def test_a_run_without_budget_is_refused(tmp_path: Path) -> None:
+    subject = Subject(TOY, tmp_path, WORLD)
+    with pytest.raises(UserError, match=r"max_steps"):
+        subject.train("endless", None)  # type: ignore[arg-type]
+
+
+def test_initialize_from_refuses_another_method(tmp_path: Path) -> None:
+    subject = Subject(TOY, tmp_path, WORLD)
+    subject.train("first", 2)
+    checkpoint = CheckpointFolder(tmp_path / "first" / "checkpoints").whole()[-1].folder
+    other = Subject("toys:TwoOptimizers/mini", tmp_path, WORLD, (f"trainer.initialize_from='{checkpoint}'",))
+    with pytest.raises(UserError, match="a checkpoint of 'toys:Regression'"):
+        other.train("second", 2)
+
+
+def test_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    folder = CheckpointFolder(tmp_path / "checkpoints")
+    folder.write({"w": torch.ones(2)}, {"method": "toy"}, 1, None)
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        folder.write({"w": torch.ones(2)}, {"method": "toy"}, 2, None)
+    assert [path.name for path in folder.folder.iterdir()] == ["step_000000001"]
