@@ -14,7 +14,11 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
 def read_image(file: Path) -> NDArray[np.float32]:
     """Return an image as (3, H, W) float32 RGB in [0, 1]; grey images get three equal channels, an alpha channel is dropped."""
-    pixels = _pixels(file, "RGB")
+    pixels = _pixels(file, None)
+    if pixels.ndim == 2 and pixels.dtype.itemsize > 1 and pixels.dtype.kind in "ui":
+        return np.repeat(pixels[None].astype(np.float32) / np.float32(65535), 3, 0)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        pixels = _pixels(file, "RGB")
     return np.multiply(pixels.transpose(2, 0, 1), np.float32(1 / 255), dtype=np.float32, order="C")
 
 
