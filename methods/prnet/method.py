@@ -1,0 +1,124 @@
+"""PRNet: one network from a face crop to a UV position map, from which dense geometry and landmarks are read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from deep3dmap.core import MethodCard, Reconstruction
+from deep3dmap.core.options import option
+from deep3dmap.data.face_atlas import face_atlas
+from deep3dmap.frameworks import BaseFramework
+from deep3dmap.geometry.face_crop import crop_from_detector_box, positions_to_image, warp
+from deep3dmap.geometry.position_maps import reconstruction_of_map, resample
+from deep3dmap.geometry.uv_atlas import UVAtlas
+from deep3dmap.methods.prnet.augmentation import Augmentation
+from deep3dmap.methods.prnet.losses import landmark_loss, position_loss, weight_penalty
+from deep3dmap.nn import ResFCN256
+
+
+@dataclass
+class PRNetConfig:
+    """Network, loss and augmentation. The defaults are the paper's."""
+
+    resolution: int = option(256, "side of the crop and of the position map in pixels, a multiple of 32")
+    width: int = option(16, "channels of the first layer; all others scale with it", low=4, high=32, log=True)
+    position_scale: float = option(1.1, "the largest position the network can express, in sides of the crop")
+    padding: str = option("tf", "tf: the official network; legacy: the older deep3dmap port", choices=("tf", "legacy"))
+    bn_momentum: float = option(0.001, "weight of a new batch in batch norm's running statistics", low=1e-3, high=0.3, log=True)
+    atlas: str = option("grid_head", "grid_head, an atlas saved as .npz, or PRNet's uv-data folder")
+    loss: str = option("l2", "l2, l1 or norm: how the distance of two positions counts", choices=("l2", "l1", "norm"))
+    landmark_factor: float = option(0.0, "factor of an extra absolute loss on the 68 landmarks", low=0.0, high=1.0)
+    weight_penalty: float = option(0.0, "factor of sum(w^2) / 2 over the convolutions (official: 2e-4)", low=0.0, high=1e-3)
+    rotation: float = option(45.0, "augmentation: degrees of rotation either way", low=0.0, high=90.0)
+    translation: float = option(0.1, "augmentation: shift either way, in sides of the crop", low=0.0, high=0.3)
+    scale: list[float] = option([0.9, 1.2], "augmentation: smallest and largest scale")
+    color: list[float] = option([0.6, 1.4], "augmentation: smallest and largest gain of each colour channel")
+    occluders: float = option(0.5, "augmentation: probability of noise-textured occluders", low=0.0, high=1.0)
+
+
+class PRNet(BaseFramework):
+    """Position map regression (Feng et al., ECCV 2018). The atlas lies in buffers, so a checkpoint carries its own."""
+
+    card = MethodCard(
+        title="PRNet",
+        authors="Yao Feng, Fan Wu, Xiaohu Shao, Yanfeng Wang, Xi Zhou",
+        year=2018,
+        paper="Joint 3D Face Reconstruction and Dense Alignment with Position Map Regression Network, ECCV 2018",
+        tasks=("face",),
+        consumes=("image", "box"),
+        produces=("position_map", "landmarks", "points", "mesh"),
+        trains_on=("crop", "position_map"),
+        licence="MIT",
+    )
+    config_type = PRNetConfig
+    config: PRNetConfig
+    landmark_texels: Tensor
+    face_mask: Tensor
+    region_weight: Tensor
+
+    def __init__(self, config: PRNetConfig) -> None:
+        super().__init__(config)
+        self.network = ResFCN256(config.width, config.padding, config.bn_momentum)
+        atlas = face_atlas(config.atlas, config.resolution)
+        self.register_buffer("landmark_texels", torch.from_numpy(atlas.landmark_texels))
+        self.register_buffer("face_mask", torch.from_numpy(atlas.face_mask))
+        self.register_buffer("region_weight", torch.from_numpy(atlas.region_weight))
+        self.augmentation = Augmentation(
+            config.rotation, config.translation, tuple(config.scale), tuple(config.color), config.occluders
+        )
+
+    @property
+    def atlas(self) -> UVAtlas:
+        """The atlas of the buffers."""
+        return UVAtlas(self.landmark_texels.cpu().numpy(), self.face_mask.cpu().numpy(), self.region_weight.cpu().numpy())
+
+    @property
+    def normalizer(self) -> float:
+        """Positions in crop pixels divided by this are what the network predicts, in [0, 1]."""
+        return self.config.position_scale * self.config.resolution
+
+    def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """`crop` (B, 3, C, C) of any size to `position_map` (B, 3, R, R), normalised to [0, 1]."""
+        return {"position_map": self.network(_resized(inputs["crop"], self.config.resolution, align_corners=False))}
+
+    def losses(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Compare with `position_map` (B, 3, S, S) in pixels of `crop`; what lies outside the network's range is clamped."""
+        predicted = outputs["position_map"].float()
+        sides = batch["position_map"] / batch["crop"].shape[-1]
+        target = _resized(sides / self.config.position_scale, self.config.resolution, align_corners=True).clamp(0, 1)
+        terms = {"position": position_loss(predicted, target, self.region_weight, self.config.loss)}
+        if self.config.landmark_factor:
+            rows, columns = self.landmark_texels.T
+            term = landmark_loss(predicted[..., rows, columns], target[..., rows, columns])
+            terms["landmarks"] = self.config.landmark_factor * term
+        if self.config.weight_penalty:
+            terms["penalty"] = self.config.weight_penalty * weight_penalty(self.network.convolution_weights())
+        return terms
+
+    def transform(self, sample: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
+        """Augment a sample of any size into a crop and a map of the network's size."""
+        size = self.config.resolution
+        crop, positions = self.augmentation(sample["crop"], sample["position_map"], size, generator)
+        return {"crop": crop, "position_map": resample(positions, size)}
+
+    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
+        """Crop around the detector box, predict, and take the map back to the image: pixels, z larger = nearer."""
+        size = self.config.resolution
+        crop_from_image = crop_from_detector_box(given["box"], size)
+        crop = torch.from_numpy(warp(given["image"], crop_from_image, size))[None].to(self.device)
+        with torch.no_grad():
+            normalized = self.forward({"crop": crop})["position_map"][0].float().cpu().numpy()
+        return reconstruction_of_map(
+            positions_to_image(normalized * self.normalizer, crop_from_image), self.atlas, given["image"]
+        )
+
+
+def _resized(pictures: Tensor, size: int, align_corners: bool) -> Tensor:
+    if pictures.shape[-1] == size:
+        return pictures
+    # The pixels of a crop are areas, the texels of a map are points: hence the two kinds of corners.
+    return functional.interpolate(pictures, (size, size), mode="bilinear", align_corners=align_corners)

@@ -1,0 +1,28 @@
+"""Atlases by name: the built-in one of the procedural head, or one that the user supplies."""
+
+from pathlib import Path
+
+from deep3dmap.core.errors import UserError, nearest
+from deep3dmap.data.scenes.head_model import head_atlas
+from deep3dmap.geometry.uv_atlas import UVAtlas
+
+GRID_HEAD = "grid_head"
+
+
+def face_atlas(name: str, size: int) -> UVAtlas:
+    """Return an atlas with `size` texels a side.
+
+    name: "grid_head" for the procedural head's, the path of an .npz that `UVAtlas.save` wrote, or of a PRNet uv-data folder.
+    Raises UserError if there is no such thing.
+    """
+    if name == GRID_HEAD:
+        return head_atlas(size)
+    place = Path(name)
+    if place.is_dir():
+        atlas = UVAtlas.from_prnet_folder(place)
+    elif place.is_file():
+        atlas = UVAtlas.load(place)
+    else:
+        hint = nearest(name, [GRID_HEAD])
+        raise UserError(f"atlas '{name}' is neither a file (.npz) nor a folder (PRNet's uv-data){hint}")
+    return atlas if atlas.size == size else atlas.resized(size)

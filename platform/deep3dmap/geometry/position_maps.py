@@ -1,0 +1,45 @@
+"""What is read off a UV position map: another size of it, and the reconstruction it stands for."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deep3dmap.core import Mesh, Reconstruction
+from deep3dmap.geometry.uv_atlas import UVAtlas
+
+
+def resample(position_map: NDArray[Any], size: int) -> NDArray[np.float32]:
+    """A (3, S, S) map with `size` texels a side, bilinearly; texels are points, so the corners stay the corners."""
+    if position_map.shape[-1] == size:
+        return np.asarray(position_map, np.float32)
+    source = torch.from_numpy(np.ascontiguousarray(position_map, np.float32))[None]
+    return torch.nn.functional.interpolate(source, (size, size), mode="bilinear", align_corners=True)[0].numpy()
+
+
+def colors_at(image: NDArray[Any], points: NDArray[Any]) -> NDArray[np.float32]:
+    """Read a (3, H, W) image at (N, 2 or more) pixels, bilinearly, centres at +0.5; returns (N, 3). Outside the border counts."""
+    height, width = image.shape[1:]
+    grid = torch.from_numpy(2 * np.asarray(points, np.float64)[:, :2] / (width, height) - 1).float()
+    source = torch.from_numpy(np.ascontiguousarray(image, np.float32))
+    colors = torch.nn.functional.grid_sample(source[None], grid[None, None], padding_mode="border", align_corners=False)
+    return colors[0, :, 0].T.numpy()
+
+
+def reconstruction_of_map(position_map: NDArray[np.float32], atlas: UVAtlas, image: NDArray[Any]) -> Reconstruction:
+    """Read landmarks, points and a coloured mesh off a map in pixels of `image`; everything stays in that frame.
+
+    The image frame is left-handed (x right, y down, z towards the camera); the triangles are wound so that the cross products
+    of their edges point out of the face in it.
+    """
+    points = np.ascontiguousarray(atlas.points(position_map), np.float32)
+    faces = atlas.triangles()[:, ::-1]
+    return Reconstruction(
+        frame="image",
+        unit="pixel",
+        mesh=Mesh(points, faces, colors_at(image, points).clip(0, 1)),
+        points=points,
+        position_map=np.ascontiguousarray(position_map, np.float32),
+        landmarks=np.ascontiguousarray(atlas.landmarks(position_map), np.float32),
+    )

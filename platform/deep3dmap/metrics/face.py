@@ -1,0 +1,67 @@
+"""Face alignment and reconstruction errors. Positions are pixels of the photograph: x right, y down, z larger = nearer.
+
+The normalised mean error (NME) and its yaw bins as cleardusk/3DDFA, benchmark_aflw2000.py, computes them; dense and
+reconstruction errors as in Feng et al., ECCV 2018, section 4. All results are fractions; multiply by 100 for percent.
+"""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+YAW_BINS = {"0_30": (0.0, 30.0), "30_60": (30.0, 60.0), "60_90": (60.0, 90.0)}
+OUTER_EYE_CORNERS = (36, 45)
+
+
+def box_size(landmarks: Tensor) -> Tensor:
+    """sqrt(width * height) of the upright 2-D box of (..., N, D >= 2) points, in their unit; returns (...)."""
+    points = landmarks[..., :2].double()
+    sides = points.amax(-2) - points.amin(-2)
+    return sides.prod(-1).sqrt()
+
+
+def normalized_mean_error(predicted: Tensor, truth: Tensor, size: Tensor | float) -> Tensor:
+    """Mean distance between (..., N, D) points divided by `size`, (...); D = 2 for the image plane, 3 for space.
+
+    Raises ValueError for shapes that differ and for a size that is not positive.
+    """
+    if predicted.shape != truth.shape:
+        raise ValueError(f"predicted and truth differ in shape: {tuple(predicted.shape)} and {tuple(truth.shape)}")
+    size = torch.as_tensor(size, dtype=torch.float64)
+    if not (size > 0).all():
+        raise ValueError("the size to divide by must be positive; are all ground-truth points in one place?")
+    distance = torch.linalg.vector_norm(predicted.double() - truth.double(), dim=-1)
+    return distance.mean(-1) / size
+
+
+def with_mean_depth_of(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Shift the z of (..., N, 3) points so that its mean is that of `truth`: the z of a face has an arbitrary offset."""
+    shift = (truth[..., 2] - predicted[..., 2]).mean(-1, keepdim=True)
+    return torch.cat([predicted[..., :2], (predicted[..., 2] + shift)[..., None]], -1)
+
+
+def yaw_bin(yaw: float) -> str:
+    """The bin of a yaw in radians, by its size in degrees: "0_30" (closed), "30_60", "60_90" (which also takes more)."""
+    degrees = math.degrees(abs(yaw))
+    return next((name for name, (_, high) in YAW_BINS.items() if degrees <= high), "60_90")
+
+
+def mean_of_bins(errors: Iterable[tuple[str, float]]) -> tuple[dict[str, float], float]:
+    """Group (bin, error) pairs; return the mean of each bin that has faces, and the mean of those means.
+
+    The published "mean" column is the latter, not the mean over all faces. Raises ValueError if there is no pair.
+    """
+    grouped: dict[str, list[float]] = {}
+    for name, error in errors:
+        grouped.setdefault(name, []).append(error)
+    if not grouped:
+        raise ValueError("there are no faces to average")
+    means = {name: sum(values) / len(values) for name, values in grouped.items()}
+    return means, sum(means.values()) / len(means)
+
+
+def interocular_distance(landmarks: Tensor) -> float:
+    """Distance of the outer corners of the eyes of (68, 3) landmarks, in space."""
+    first, second = (landmarks[i].double() for i in OUTER_EYE_CORNERS)
+    return float(torch.linalg.vector_norm(first - second))
