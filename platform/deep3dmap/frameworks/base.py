@@ -63,13 +63,15 @@ class BaseFramework(CustomFramework):
         loop.average(self)
         self.set_mode(training=True)
         keys = self.card.trains_on or self.card.consumes
+        micro_batches: list[dict[str, Tensor]] = []
         for batch in loop.batches(keys, self.transform):
             with loop.micro_batch(network):
                 terms = self.losses(network(batch), batch)
-                total = torch.stack(list(terms.values())).sum()
-                loop.backward(total)
+                loop.backward(torch.stack(list(terms.values())).sum())
+            micro_batches.append({name: term.detach() for name, term in terms.items()})
             if loop.update(optimizer):
-                yield Step(total.detach(), {name: term.detach() for name, term in terms.items()})
+                yield _step(micro_batches)
+                micro_batches = []
 
     def validate(self, loop: TrainLoop) -> dict[str, float]:
         """Return the mean loss over the validation split, whichever worker saw which sample."""
@@ -87,3 +89,12 @@ class BaseFramework(CustomFramework):
     def set_mode(self, training: bool) -> None:
         """Switch batch norm and dropout."""
         nn.Module.train(self, training)
+
+
+def _step(micro_batches: list[dict[str, Tensor]]) -> Step:
+    """Average the loss terms over the micro-batches of one optimisation step."""
+    if len(micro_batches) == 1:
+        terms = micro_batches[0]
+    else:
+        terms = {name: torch.stack([terms[name] for terms in micro_batches]).mean() for name in micro_batches[0]}
+    return Step(torch.stack(list(terms.values())).sum(), terms)

@@ -6,6 +6,7 @@ its dashboard, listening on loopback only and asking for its token.
 
 import os
 import socket
+import sys
 from typing import Any
 
 _ENVIRONMENT = {
@@ -38,6 +39,7 @@ def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
         else:
             # With a known port every Ray process finds its own cluster, also beside another one on the machine.
             os.environ["RAY_GCS_SERVER_PORT"] = str(_free_port())
+            os.environ["PYTHONPATH"] = os.pathsep.join(_own_paths())
             ray.init(
                 address="local",
                 num_cpus=cpus,
@@ -54,6 +56,12 @@ def disconnect() -> None:
     import ray
 
     ray.shutdown()
+
+
+def _own_paths() -> list[str]:
+    """Return where this process imports from besides the interpreter's own folders: workers must find a user's module too."""
+    interpreter = (sys.prefix, sys.base_prefix)
+    return [path for path in sys.path if path and not path.startswith(interpreter)]
 
 
 def _free_port() -> int:

@@ -1,0 +1,74 @@
+"""Files of a store on any filesystem pyarrow knows, written whole or not at all."""
+
+import os
+import uuid
+from pathlib import Path
+
+from pyarrow import ArrowInvalid, fs
+
+from deep3dmap.core.errors import UserError
+
+
+class Storage:
+    """A folder or a URI (s3://, gs://). Paths are relative and use `/`."""
+
+    def __init__(self, uri: str) -> None:
+        self.local = (
+            None if "://" in uri and not uri.startswith("file://") else Path(uri.removeprefix("file://")).expanduser().resolve()
+        )
+        self.uri = str(self.local) if self.local else uri.rstrip("/")
+        try:
+            self.filesystem, self.root = (
+                (fs.LocalFileSystem(), str(self.local)) if self.local else fs.FileSystem.from_uri(self.uri)
+            )
+        except (ArrowInvalid, OSError) as error:
+            raise UserError(f"results={uri}: {str(error).splitlines()[0]}") from error
+
+    def path(self, name: str) -> str:
+        """Return the filesystem's path of a file."""
+        return f"{self.root}/{name}"
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file atomically; raises UserError, with nothing half-written, if the disk is full or refuses."""
+        try:
+            if self.local:
+                _write_locally(self.local / name, data)
+            else:
+                with self.filesystem.open_output_stream(self.path(name)) as stream:
+                    stream.write(data)
+        except OSError as error:
+            raise UserError(
+                f"{self.uri}/{name}: cannot write: {error.strerror or error}; free space or choose another results="
+            ) from error
+
+    def read(self, name: str) -> bytes:
+        """Read a file."""
+        with self.filesystem.open_input_stream(self.path(name)) as stream:
+            data: bytes = stream.read()
+        return data
+
+    def names(self, folder: str, ending: str) -> list[str]:
+        """Return the names of the files in a folder that end with `ending`, sorted; hidden ones are being written."""
+        found = self.filesystem.get_file_info(fs.FileSelector(self.path(folder), allow_not_found=True))
+        return sorted(
+            info.base_name for info in found if info.is_file and info.base_name.endswith(ending) and info.base_name[0] != "."
+        )
+
+
+def _write_locally(file: Path, data: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.parent / f".{file.name}.{uuid.uuid4().hex[:8]}"
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
