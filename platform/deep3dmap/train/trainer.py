@@ -16,7 +16,7 @@ def train_on_workers(job: TrainingJob, storage: Path) -> TrainingSummary:
     Ray keeps its own bookkeeping under `storage`. Raises what the workers raised: UserError, DivergedError, or a
     RuntimeError with the cause when the workers died more often than trainer.max_failures allows.
     """
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
 
     trainer = job.trainer
@@ -28,9 +28,10 @@ def train_on_workers(job: TrainingJob, storage: Path) -> TrainingSummary:
         failure_config=FailureConfig(max_failures=trainer.max_failures, controller_failure_limit=3),
     )
     scaling = ScalingConfig(num_workers=trainer.workers, use_gpu=trainer.gpus_per_worker > 0, resources_per_worker=per_worker)
-    result = TorchTrainer(_worker, train_loop_config={"job": asdict(job)}, scaling_config=scaling, run_config=run).fit()
-    if result.error is not None:
-        raise RuntimeError(f"the workers failed: {result.error}") from result.error
+    try:
+        result = TorchTrainer(_worker, train_loop_config={"job": asdict(job)}, scaling_config=scaling, run_config=run).fit()
+    except TrainingFailedError as error:
+        raise RuntimeError(f"training failed after {trainer.max_failures} restarts: {error}") from error
     return _summary(result.return_value)
 
 

@@ -1,0 +1,74 @@
+"""Training in Ray Train workers: one, two, and one that is killed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from deep3dmap.core import DivergedError, UserError
+from deep3dmap.testing import Subject
+from deep3dmap.train import ray_runtime
+from deep3dmap.train.checkpoints import CheckpointFolder
+from deep3dmap.train.curves import read_curves
+from deep3dmap.train.trainer import train_on_workers
+
+pytestmark = pytest.mark.ray
+WORLD = "toys:Dots"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Ray without dashboard and token; workers inherit where the killed one leaves its mark."""
+    mark = tmp_path_factory.mktemp("mark") / "killed"
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("TOYS_MARK", str(mark))
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    ray_runtime.connect(cpus=4, dashboard=False)
+    yield mark
+    ray_runtime.disconnect()
+    monkeypatch.undo()
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    found = CheckpointFolder(folder / "checkpoints").newest()
+    assert found is not None
+    return found[1]["method"]
+
+
+def curve(folder: Path) -> list[tuple[int, float]]:
+    return [(row["step"], row["value"]) for row in read_curves(folder / "curves.jsonl") if row["name"] == "loss"]
+
+
+def test_two_workers_end_where_one_does(tmp_path: Path) -> None:
+    subject = Subject("toys:Regression/mini", tmp_path, WORLD, ("method.dropout=0.0",))
+    for run, workers, accumulate in (("one", 1, 1), ("two", 2, 1), ("two-accumulated", 2, 2)):
+        summary = train_on_workers(subject.job(run, max_steps=12, workers=workers, accumulate=accumulate), tmp_path / "ray")
+        assert summary.steps == 12
+        assert summary.metrics["validation_loss"] > 0
+    for other in ("two", "two-accumulated"):
+        for name, value in weights(tmp_path / "one").items():
+            torch.testing.assert_close(weights(tmp_path / other)[name], value, atol=1e-5, rtol=1e-5)
+        assert [loss for _, loss in curve(tmp_path / other)] == pytest.approx([loss for _, loss in curve(tmp_path / "one")], rel=1e-5)
+
+
+def test_a_killed_worker_resumes_to_the_same_end(tmp_path: Path, mark: Path) -> None:
+    calm = Subject("toys:Regression/mini", tmp_path, WORLD)
+    train_on_workers(calm.job("calm", max_steps=10, checkpoint_every=2), tmp_path / "ray")
+    subject = Subject("toys:KilledOnce/mini", tmp_path, WORLD)
+    summary = train_on_workers(subject.job("killed", max_steps=10, checkpoint_every=2), tmp_path / "ray")
+    assert mark.exists()
+    assert summary.steps == 10
+    assert curve(tmp_path / "killed") == curve(tmp_path / "calm")
+    for name, value in weights(tmp_path / "calm").items():
+        assert torch.equal(weights(tmp_path / "killed")[name], value), name
+
+
+def test_mistakes_and_divergence_are_not_retried(tmp_path: Path) -> None:
+    diverging = Subject("toys:Regression/mini", tmp_path, WORLD, ("dataset.nan_after=3",))
+    with pytest.raises(DivergedError, match="not finite"):
+        train_on_workers(diverging.job("nan", max_steps=6), tmp_path / "ray")
+    greedy = Subject("toys:Regression/mini", tmp_path, WORLD)
+    with pytest.raises(UserError, match=r"trainer\.batch_size=64"):
+        train_on_workers(greedy.job("greedy", max_steps=2, batch_size=64), tmp_path / "ray")
