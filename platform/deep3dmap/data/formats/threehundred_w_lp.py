@@ -1,0 +1,156 @@
+"""300W-LP and AFLW2000-3D: a photograph `<name>.jpg` with a fitted morphable model in `<name>.mat` (MATLAB 5).
+
+Fields: Pose_Para (1, 7) pitch, yaw, roll in radians, tx, ty, tz, scale; Shape_Para and Exp_Para (K, 1), any K, with the standard
+deviations multiplied in; landmarks as pt3d_68 (3, 68) or pt2d (2, 68); roi (1, 4), the box in the original photograph.
+Files count pixels from 1, so pixel centres are at whole numbers from 1 on: 0.5 is subtracted on reading, which gives the
+package's convention (centres at +0.5), and added on writing. After Zhu et al., "Face Alignment Across Large Poses", CVPR 2016.
+"""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.geometry.face_pose import HeadPose
+
+JPEG_QUALITY = 95
+FROM_FILE = -0.5  # what turns a coordinate counted from 1 into one with the first pixel's centre at 0.5
+_TEXT_BYTES = 116
+_TEXT = b"MATLAB 5.0 MAT-file, 300W-LP layout"
+
+
+@dataclass(frozen=True)
+class FittedFace:
+    """A fitted face.
+
+    pose: fit coordinates, see `HeadPose`. shape: (Ki,), expression: (Ke,) parameters. landmarks: (68, 3) float32 in image pixels,
+    centres at +0.5, y down, z larger = nearer with an arbitrary offset; z is zero where `has_depth` is False. texture: (Ka,) or
+    empty. roi: (4,) left, top, right, bottom in the original photograph.
+    """
+
+    pose: HeadPose
+    shape: NDArray[np.float64]
+    expression: NDArray[np.float64]
+    landmarks: NDArray[np.float32]
+    has_depth: bool
+    texture: NDArray[np.float64]
+    roi: NDArray[np.int16]
+
+
+def read_face(file: Path) -> FittedFace:
+    """Read a `.mat`; raises UserError naming the file and the field that is missing or malformed."""
+    fields = _load(file)
+    landmarks, has_depth = _landmarks(fields, file)
+    return FittedFace(
+        pose=HeadPose.from_parameters(_numbers(fields, "Pose_Para", file, 7)),
+        shape=_numbers(fields, "Shape_Para", file),
+        expression=_numbers(fields, "Exp_Para", file),
+        landmarks=landmarks,
+        has_depth=has_depth,
+        texture=_numbers(fields, "Tex_Para", file) if "Tex_Para" in fields else np.zeros(0),
+        roi=_numbers(fields, "roi", file, 4).astype(np.int16) if "roi" in fields else np.zeros(4, np.int16),
+    )
+
+
+def write_face(file: Path, face: FittedFace, with_2d: bool = True) -> None:
+    """Write a `.mat` with the field names and types of 300W-LP (pt2d, unless `with_2d` is False) and AFLW2000 (pt3d_68).
+
+    The same face gives the same bytes: the time that the format would put into its header is left out.
+    """
+    import scipy.io
+
+    points = face.landmarks.T - np.array([[FROM_FILE], [FROM_FILE], [0]])
+    fields: dict[str, Any] = {
+        "Pose_Para": face.pose.parameters(),
+        "Shape_Para": face.shape.astype(np.float64)[:, None],
+        "Exp_Para": face.expression.astype(np.float64)[:, None],
+        "Tex_Para": face.texture.astype(np.float64)[:, None],
+        "roi": face.roi.astype(np.int16)[None],
+    }
+    if with_2d:
+        fields["pt2d"] = points[:2].astype(np.float64)
+    if face.has_depth:
+        fields["pt3d_68"] = points.astype(np.float32)
+    stored = io.BytesIO()
+    scipy.io.savemat(stored, fields)
+    file.write_bytes(_TEXT.ljust(_TEXT_BYTES) + stored.getvalue()[_TEXT_BYTES:])
+
+
+def write_photograph(file: Path, image: NDArray[np.float32]) -> None:
+    """Write a (3, H, W) RGB picture in [0, 1] as a JPEG of quality 95."""
+    from PIL import Image
+
+    pixels = np.round(image.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    encoded = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(encoded, "JPEG", quality=JPEG_QUALITY)
+    file.write_bytes(encoded.getvalue())
+
+
+def read_boxes(file: Path) -> dict[str, NDArray[np.float32]]:
+    """Read a table of face boxes: rows of name, left, top, right, bottom in pixels with centres at +0.5.
+
+    Raises UserError naming the file and the row.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            rows = [row for row in csv.reader(stream) if row]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: not a readable table of boxes ({error})") from error
+    boxes = {}
+    for number, row in enumerate(rows[1:] if rows and rows[0][0] == "name" else rows, 1):
+        try:
+            name, corners = row[0], np.array([float(value) for value in row[1:]], np.float32)
+        except ValueError:
+            corners = np.zeros(0, np.float32)
+        if corners.shape != (4,) or not (corners[2:] > corners[:2]).all():
+            raise UserError(f"{file}: row {number} is not name,left,top,right,bottom with right > left and bottom > top: {row}")
+        boxes[name] = corners
+    return boxes
+
+
+def write_boxes(file: Path, boxes: dict[str, NDArray[Any]]) -> None:
+    """Write a table that `read_boxes` reads."""
+    lines = ["name,left,top,right,bottom"]
+    lines += [",".join([name, *(f"{value:.3f}" for value in box)]) for name, box in boxes.items()]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _load(file: Path) -> dict[str, Any]:
+    import scipy.io
+
+    if not file.is_file():
+        raise UserError(f"{file}: not found; every photograph of 300W-LP has a .mat beside it")
+    try:
+        return dict(scipy.io.loadmat(file))
+    except Exception as error:  # scipy raises many types for a damaged file
+        raise UserError(f"{file}: not a whole MATLAB file ({error}); restore it or drop the sample") from error
+
+
+def _numbers(fields: dict[str, Any], name: str, file: Path, count: int | None = None) -> NDArray[np.float64]:
+    if name not in fields:
+        raise UserError(f"{file}: no field '{name}'; this is not a .mat of 300W-LP or AFLW2000-3D")
+    try:
+        values = np.asarray(fields[name], np.float64).ravel()
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{file}: field '{name}' does not hold numbers") from error
+    if count not in (None, len(values)):
+        raise UserError(f"{file}: field '{name}' must hold {count} numbers, got {len(values)}")
+    if not np.isfinite(values).all():
+        raise UserError(f"{file}: field '{name}' holds NaN or infinity; drop the sample")
+    return values
+
+
+def _landmarks(fields: dict[str, Any], file: Path) -> tuple[NDArray[np.float32], bool]:
+    for name, rows in (("pt3d_68", 3), ("pt2d", 2)):
+        if name in fields and np.shape(fields[name]) == (rows, 68):
+            values = _numbers(fields, name, file).reshape(rows, 68).T
+            points = np.zeros((68, 3), np.float32)
+            points[:, :rows] = values
+            points[:, :2] = values[:, :2] + FROM_FILE
+            return points, rows == 3
+    raise UserError(f"{file}: no field 'pt3d_68' of 3x68 and no 'pt2d' of 2x68 numbers, so it has no 68 landmarks")
