@@ -91,7 +91,7 @@ def _bricks(p: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _marble(p: NDArray[np.float32]) -> NDArray[np.float32]:
-    wave = p @ np.float32([0.7, 0.5, 0.4]) + 1.6 * value_noise(p) + 0.8 * value_noise(p * np.float32(2.3))
+    wave = np.float32(0.7) * p[:, 0] + np.float32(0.5) * p[:, 1] + np.float32(0.4) * p[:, 2] + 1.6 * value_noise(p) + 0.8 * value_noise(p * np.float32(2.3))
     return (0.5 + 0.5 * np.sin(2 * np.pi * wave)).astype(np.float32)
 
 
