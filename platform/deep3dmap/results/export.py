@@ -1,0 +1,91 @@
+"""The leaderboard as JSON, CSV and LaTeX. docs/results.md gives the shapes."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from itertools import groupby
+from typing import Any
+
+from deep3dmap.results.leaderboard import LeaderboardRow
+
+
+def to_json(rows: Sequence[LeaderboardRow]) -> str:
+    """Return {"suites": {suite: [row, ...]}}; what is not a finite number is null."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row.suite, []).append({name: _plain(value) for name, value in asdict(row).items()})
+    return json.dumps({"suites": found}, indent=1, allow_nan=False)
+
+
+def to_csv(rows: Sequence[LeaderboardRow]) -> str:
+    """Return one line per row under a header; empty where there is no value, inputs joined by a space."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, [field.name for field in fields(LeaderboardRow)], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({**asdict(row), "inputs": " ".join(row.inputs)})
+    return stream.getvalue()
+
+
+def to_latex(rows: Sequence[LeaderboardRow]) -> str:
+    """Return one booktabs table per group and metric, the best value in bold. Needs \\usepackage{booktabs}."""
+    tables = [_latex_table(list(own)) for _, own in groupby(rows, key=lambda row: (row.group, row.metric))]
+    return "\n".join(tables)
+
+
+def significant(value: float | None, digits: int = 4) -> str:
+    """Return a number with so many significant digits and no exponent where it can be read without; "" for None."""
+    if value is None:
+        return ""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    exponent = math.floor(math.log10(abs(value)))
+    if not -5 < exponent < 7:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:.{max(0, digits - 1 - exponent)}f}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _latex_table(rows: list[LeaderboardRow]) -> str:
+    first = rows[0]
+    arrow = r"$\uparrow$" if first.better == "up" else r"$\downarrow$"
+    unit = f" [{_escaped(first.unit)}]" if first.unit else ""
+    data = f"{first.dataset}/{first.dataset_variant}, version {first.dataset_version}"
+    lines = [
+        f"% suite {first.suite}, protocol {first.protocol_version}, tier {first.tier}, data {data}",
+        r"\begin{tabular}{llrrrr}",
+        r"\toprule",
+        rf"Method & Inputs & {_escaped(first.metric)}{unit} {arrow} & 95\,\% interval & Seeds & Seconds \\",
+        r"\midrule",
+        *(_latex_line(row) for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_line(row: LeaderboardRow) -> str:
+    value = significant(row.value) or "--"
+    cells = [
+        _escaped(f"{row.method}/{row.variant}" + (" (baseline)" if row.is_baseline else "")),
+        _escaped(", ".join(row.inputs)),
+        rf"\textbf{{{value}}}" if row.rank == 1 else value,
+        "--" if row.low is None else f"[{significant(row.low)}, {significant(row.high)}]",
+        str(row.seeds),
+        significant(row.seconds) or "--",
+    ]
+    return " & ".join(cells) + r" \\"
+
+
+def _escaped(text: str) -> str:
+    for character in "&%$#_{}":
+        text = text.replace(character, "\\" + character)
+    return text
