@@ -20,13 +20,22 @@ SUITES: dict[str, dict[str, Any]] = {
     "face": {
         "title": "Faces: alignment and reconstruction from one photograph",
         "task": {"name": "face", "given": ["image", "box"], "wanted": ["landmarks", "position_map"], "meaning": "the surface"},
-        "metrics": {"nme_68_2d": (PERCENT, "down"), "pose_mae": ("degrees", "down"), "nme_68_2d_mean_of_bins": (PERCENT, "down")},
+        "metrics": {
+            "nme_68_2d": (PERCENT, "down"),
+            "pose_mae": ("degrees", "down"),
+            "nme_68_2d_mean_of_bins": (PERCENT, "down"),
+        },
         "headline": "nme_68_2d",
         "dataset": "heads",
     },
     "indoor": {
         "title": "Rooms from posed RGB-D",
-        "task": {"name": "rooms", "given": ["images", "depths", "cameras"], "wanted": ["mesh"], "meaning": "the mesh of the room"},
+        "task": {
+            "name": "rooms",
+            "given": ["images", "depths", "cameras"],
+            "wanted": ["mesh"],
+            "meaning": "the mesh of the room",
+        },
         "metrics": {"fscore": ("%", "up"), "chamfer": ("m", "down")},
         "headline": "fscore",
         "dataset": "rooms",
@@ -85,13 +94,21 @@ def write_suites(store: ResultStore) -> None:
         store.write_card("suite", name, "1", {"name": name, "card": card, "readme": f"# {name}\n\nHow it is measured."})
         dataset = {"title": f"Procedural {suite['dataset']}", "provides": suite["task"]["given"], "splits": ["train", "test"]}
         dataset |= {"frame": "world", "unit": "metre", "licence": "Apache-2.0", "source": "generated", "needs_root": False}
-        store.write_card("dataset", suite["dataset"], "d1", {"name": suite["dataset"], "card": dataset, "options": [], "variants": {}})
+        store.write_card(
+            "dataset", suite["dataset"], "d1", {"name": suite["dataset"], "card": dataset, "options": [], "variants": {}}
+        )
 
 
 def write_method(store: ResultStore, name: str, inputs: tuple[str, ...], is_baseline: bool = False) -> None:
     """Write the card of a method."""
     card = {"title": f"The title of {name}", "authors": "A. Author and B. Author", "year": 2018, "paper": "https://example.org"}
-    card |= {"tasks": ["face"], "consumes": list(inputs), "produces": ["landmarks"], "licence": "MIT", "trains_on": list(inputs)}
+    card |= {
+        "tasks": ["face"],
+        "consumes": list(inputs),
+        "produces": ["landmarks"],
+        "licence": "MIT",
+        "trains_on": list(inputs),
+    }
     options = [{"name": "width", "type": "int", "default": 16, "help": "channels of the first layer"}]
     page = {"name": name, "card": {**card, "is_baseline": is_baseline}, "options": options, "variants": {"mini": {"width": 8}}}
     store.write_card("method", name, "v1", {**page, "readme": f"# {name}\n\nWhat it does."})
@@ -114,7 +131,16 @@ def run_row(entrant: Entrant, seed: int, **changes: Any) -> RunRow:
     suite = SUITES[entrant.suite]
     config = {"method": {"width": 8 if entrant.variant == "mini" else 16}, "trainer": {"max_seconds": 600, "engine": "auto"}}
     key = RunKey(
-        entrant.suite, 1, "quick", entrant.name, entrant.variant, "v1", config, suite["dataset"], "d1", changes.get("seed", seed)
+        entrant.suite,
+        1,
+        "quick",
+        entrant.name,
+        entrant.variant,
+        "v1",
+        config,
+        suite["dataset"],
+        "d1",
+        changes.get("seed", seed),
     )
     row = RunRow(
         run_id=key.run_id,
@@ -187,7 +213,9 @@ def write_pictures(folder: Path, scenes: int, seed: int) -> None:
         place.mkdir(parents=True, exist_ok=True)
         ramp = np.linspace(0, 255, 48, dtype=np.uint8)
         for index, name in enumerate(("contact_sheet.png", "error.png")):
-            pixels = np.stack([np.tile(ramp, (32, 1)), np.full((32, 48), 60 * seed), np.full((32, 48), 90 * index + 30 * scene)], 2)
+            pixels = np.stack(
+                [np.tile(ramp, (32, 1)), np.full((32, 48), 60 * seed), np.full((32, 48), 90 * index + 30 * scene)], 2
+            )
             Image.fromarray(pixels.astype(np.uint8)).save(place / name)
 
 
@@ -198,7 +226,9 @@ def _write_failures(store: ResultStore) -> None:
     store.write_trial_state(diverged.run_id, "diverged", "prnet/mini on heads, seed 7")
     write_method(store, "broken_net", ("image",))
     broken = replace(prnet, name="broken_net", variant="default", inputs=("image",))
-    trace = 'Traceback (most recent call last):\n  File "broken.py", line 3, in forward\nRuntimeError: shapes do not match: 3 and 4'
+    trace = (
+        'Traceback (most recent call last):\n  File "broken.py", line 3, in forward\nRuntimeError: shapes do not match: 3 and 4'
+    )
     row = replace(run_row(prnet, 0), run_id="b0" * 8, method=broken.name, variant="default", inputs=["image"])
     row = replace(row, status="failed", error=trace, train_s=0.4, parameters=0, steps=0)
     store.write_attempt(row, [], [])

@@ -90,10 +90,10 @@ def _print_group(console: Console, rows: list[LeaderboardRow]) -> None:
     )
     console.print(f"{first.metric} in {escape(first.unit) or '1'}, {arrow}; 95 % interval over seeds and scenes")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("#", justify="right")
-    table.add_column("method", overflow="fold")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("method", overflow="fold", min_width=min(32, max(len(row.method + row.variant) + 1 for row in rows)))
     table.add_column("inputs", overflow="fold")
-    for name in ("value", "95 % interval", "p", "seeds", "scenes", "seconds", "RAM MB", "GPU MB", "failed"):
+    for name in ("value", "95 % interval", "p", "seeds", "scenes", "seconds", "MB"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row), style="bold" if row.rank == 1 else None)
@@ -104,37 +104,42 @@ def _print_group(console: Console, rows: list[LeaderboardRow]) -> None:
 
 
 def _cells(row: LeaderboardRow) -> list[str]:
-    pareto = "*" if row.on_pareto_front else ""
+    pareto = "*" if row.on_pareto_front else " "
     return [
         "-" if row.rank is None else str(row.rank),
-        escape(f"{row.method}/{row.variant}") + (" [dim](baseline)[/dim]" if row.is_baseline else ""),
+        escape(f"{row.method}/{row.variant}") + ("\n[dim]  baseline[/dim]" if row.is_baseline else ""),
         escape(", ".join(row.inputs)),
-        significant(row.value) or "failed",
+        significant(row.value) or "-",
         "" if row.low is None else f"{significant(row.low)} - {significant(row.high)}",
         "" if row.p_value is None else f"{row.p_value:.2g}",
         str(row.seeds),
         str(row.scenes),
-        significant(row.seconds, 3) + pareto,
-        _megabytes(row.peak_ram_mb),
-        _megabytes(row.peak_gpu_mb),
-        f"[red]{row.failed}[/red]" if row.failed else "",
+        "" if row.seconds is None else significant(row.seconds, 3) + pareto,
+        _memory(row),
     ]
 
 
-def _megabytes(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}"
+def _memory(row: LeaderboardRow) -> str:
+    if row.peak_ram_mb is None:
+        return ""
+    return f"{row.peak_ram_mb:.0f}" + (f"+{row.peak_gpu_mb:.0f}" if row.peak_gpu_mb else "")
 
 
 def _footnotes(rows: Sequence[LeaderboardRow]) -> list[str]:
     lines = []
     for row in rows:
         name = escape(f"{row.method}/{row.variant}")
+        failed = f"{row.failed} run{'s' if row.failed > 1 else ''} failed, " if row.failed else ""
         if row.error:
-            lines.append(f"[red]{name}[/red] {escape(row.error)}")
+            lines.append(f"[red]{name}[/red]: {failed}{escape(row.error)}")
         if row.note:
             lines.append(f"{name}: {escape(row.note)}")
+    if any(row.peak_gpu_mb for row in rows):
+        lines.append("[dim]MB: peak memory, GPU after the plus[/dim]")
     if any(row.on_pareto_front for row in rows):
-        lines.append("[dim]* nothing is both better and faster; p: Wilcoxon signed-rank against the first, same scenes[/dim]")
+        lines.append(
+            "[dim]* nothing is both better and faster. p: signed-rank test against the first, over the same scenes[/dim]"
+        )
     return lines
 
 

@@ -73,7 +73,7 @@ def _newest_version(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _one_per_seed(runs: pd.DataFrame) -> pd.DataFrame:
-    # The same seed twice is a run with another number of scenes, or scored from a checkpoint: the newest that ended well counts.
+    # The same seed twice: scored from a checkpoint, or on another number of scenes. The newest that ended well counts.
     ordered = runs.assign(_ok=runs.status == "ok").sort_values(["_ok", "started_at"])
     return ordered.groupby("seed", sort=True).tail(1).drop(columns="_ok").sort_values("seed")
 

@@ -79,7 +79,7 @@ def leaderboard(
     if kept.empty:
         return []
     values, suites, baselines = store.metrics(kept), store.cards("suite"), _baselines(store)
-    by_run = {run_id: own for run_id, own in values.groupby("run_id", sort=False)}
+    by_run = dict(iter(values.groupby("run_id", sort=False)))
     rows: list[LeaderboardRow] = []
     for group, entries in split_into_entries(kept).items():
         card = suites.get(group.suite, {}).get("card", {})
