@@ -1,0 +1,17 @@
+// Marks for functions that both backends compile: OpenMP loops call them on the host, CUDA kernels on the device.
+#pragma once
+
+#if defined(__CUDACC__)
+#define DEEP3DMAP_HD __host__ __device__ __forceinline__
+#elif defined(__GNUC__)
+#define DEEP3DMAP_HD inline __attribute__((always_inline))
+#else
+#define DEEP3DMAP_HD inline
+#endif
+
+// Compiles a function for AVX2 as well and picks at run time. OpenMP regions are not cloned: call from inside them.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+#define DEEP3DMAP_DISPATCH __attribute__((target_clones("avx2", "default")))
+#else
+#define DEEP3DMAP_DISPATCH
+#endif

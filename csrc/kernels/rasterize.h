@@ -1,0 +1,76 @@
+// Triangle set-up and coverage for z-buffer rasterisation. Pixel (row, column) is sampled at (column + 0.5, row + 0.5).
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/host_device.h"
+
+namespace deep3dmap {
+
+// e(x, y) = a x + b y + c; edge i lies opposite corner i, and e >= 0 on the triangle's side.
+struct Edge {
+  double a, b, c;
+};
+
+struct Triangle {
+  Edge edge[3];
+  double inverse_area;        // of twice the area
+  double z[3];                // depth of the corners, or its inverse where interpolation is perspective-correct
+  int left, right, top, bottom;  // pixels [left, right) x [top, bottom)
+};
+
+enum class Cull { none = 0, back = 1 };
+
+// Both triangles at an edge evaluate it from the same end, so its sign is exactly opposite for them: no pixel falls between.
+DEEP3DMAP_HD Edge make_edge(const float* from, const float* to, bool swap, double sign) {
+  const float* p = swap ? to : from;
+  const float* q = swap ? from : to;
+  const double a = static_cast<double>(p[1]) - q[1], b = static_cast<double>(q[0]) - p[0];
+  const double c = -(a * p[0] + b * p[1]);
+  const double s = swap ? -sign : sign;
+  return {s * a, s * b, s * c};
+}
+
+DEEP3DMAP_HD int clamp_pixel(double value, int high) {
+  return value <= 0.0 ? 0 : (value >= high ? high : static_cast<int>(value));
+}
+
+// Returns whether there is anything to draw. Triangles that are degenerate, not finite or behind the camera are not drawn.
+DEEP3DMAP_HD bool set_up(const float* vertices, const int64_t* face, int height, int width, bool perspective, Cull cull, Triangle& t) {
+  const float* corner[3] = {vertices + 3 * face[0], vertices + 3 * face[1], vertices + 3 * face[2]};
+  for (int i = 0; i < 3; ++i) {
+    if (!std::isfinite(corner[i][0]) || !std::isfinite(corner[i][1]) || !std::isfinite(corner[i][2])) return false;
+    if (perspective && corner[i][2] <= 0.f) return false;
+    t.z[i] = perspective ? 1.0 / corner[i][2] : corner[i][2];
+  }
+  const double area = (static_cast<double>(corner[1][0]) - corner[0][0]) * (static_cast<double>(corner[2][1]) - corner[0][1]) -
+                      (static_cast<double>(corner[2][0]) - corner[0][0]) * (static_cast<double>(corner[1][1]) - corner[0][1]);
+  // y points down, so a triangle that is counter-clockwise to the viewer has a negative area.
+  if (area == 0.0 || (cull == Cull::back && area > 0.0)) return false;
+  const double sign = area > 0.0 ? 1.0 : -1.0;
+  t.inverse_area = 1.0 / (sign * area);
+  for (int i = 0; i < 3; ++i) {
+    const int j = (i + 1) % 3, k = (i + 2) % 3;
+    t.edge[i] = make_edge(corner[j], corner[k], face[j] > face[k], sign);
+  }
+  const double x0 = fmin(fmin(corner[0][0], corner[1][0]), corner[2][0]), x1 = fmax(fmax(corner[0][0], corner[1][0]), corner[2][0]);
+  const double y0 = fmin(fmin(corner[0][1], corner[1][1]), corner[2][1]), y1 = fmax(fmax(corner[0][1], corner[1][1]), corner[2][1]);
+  t.left = clamp_pixel(ceil(x0 - 0.5), width);
+  t.right = clamp_pixel(floor(x1 - 0.5) + 1.0, width);
+  t.top = clamp_pixel(ceil(y0 - 0.5), height);
+  t.bottom = clamp_pixel(floor(y1 - 0.5) + 1.0, height);
+  return t.left < t.right && t.top < t.bottom;
+}
+
+// Depth at a covered sample from its affine barycentrics, which become perspective-correct where asked for.
+DEEP3DMAP_HD float depth_at(const Triangle& t, bool perspective, double* barycentric) {
+  double sum = 0.0;
+  for (int i = 0; i < 3; ++i) sum += barycentric[i] * t.z[i];
+  if (!perspective) return static_cast<float>(sum);
+  const double depth = 1.0 / sum;
+  for (int i = 0; i < 3; ++i) barycentric[i] *= t.z[i] * depth;
+  return static_cast<float>(depth);
+}
+
+}  // namespace deep3dmap

@@ -1,0 +1,98 @@
+// Projective TSDF integration (Curless and Levoy 1996), one column of voxels at a time.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/host_device.h"
+
+namespace deep3dmap {
+
+struct TsdfFrame {
+  const float* depth;        // (height, width) metres, 0 = invalid
+  const float* image;        // (3, height, width) or null
+  int height, width;
+  float fx, fy, cx, cy;      // pixels, centres at +0.5
+  float rotation[9];         // camera_from_world, row-major
+  float translation[3];
+  float max_depth;
+};
+
+struct TsdfGrid {
+  float* tsdf;               // (nx, ny, nz), in truncation units
+  float* weight;             // (nx, ny, nz)
+  float* color;              // (3, nx, ny, nz) or null
+  int64_t nx, ny, nz;
+  float origin[3];           // sample point of voxel (0, 0, 0)
+  float voxel_size, truncation;
+};
+
+struct TsdfColumn {
+  float start[3];            // camera coordinates of voxel z = 0
+  float step[3];             // from one voxel to the next
+  int64_t first, last;       // voxels [first, last) that may project into the image
+};
+
+// Cuts [first, last) down to where a + b * k >= 0, one voxel generously: the exact test is the kernel's.
+DEEP3DMAP_HD void clip_interval(float a, float b, float& first, float& last) {
+  const float root = -a / b;
+  if (b > 0.f && root - 1.f > first) first = root - 1.f;
+  if (b < 0.f && root + 2.f < last) last = root + 2.f;
+  if (b == 0.f && a < 0.f) last = first;
+}
+
+DEEP3DMAP_HD TsdfColumn tsdf_column(const TsdfGrid& grid, const TsdfFrame& frame, int64_t x, int64_t y) {
+  TsdfColumn column;
+  const float px = grid.origin[0] + x * grid.voxel_size, py = grid.origin[1] + y * grid.voxel_size, pz = grid.origin[2];
+  for (int i = 0; i < 3; ++i) {
+    const float* row = frame.rotation + 3 * i;
+    column.start[i] = row[0] * px + row[1] * py + row[2] * pz + frame.translation[i];
+    column.step[i] = row[2] * grid.voxel_size;
+  }
+  const float* s = column.start;
+  const float* d = column.step;
+  float first = 0.f, last = static_cast<float>(grid.nz);
+  clip_interval(s[2], d[2], first, last);
+  clip_interval(frame.max_depth + grid.truncation - s[2], -d[2], first, last);
+  clip_interval(frame.fx * s[0] + frame.cx * s[2], frame.fx * d[0] + frame.cx * d[2], first, last);
+  clip_interval(frame.fy * s[1] + frame.cy * s[2], frame.fy * d[1] + frame.cy * d[2], first, last);
+  const float right = frame.width - frame.cx, bottom = frame.height - frame.cy;
+  clip_interval(right * s[2] - frame.fx * s[0], right * d[2] - frame.fx * d[0], first, last);
+  clip_interval(bottom * s[2] - frame.fy * s[1], bottom * d[2] - frame.fy * d[1], first, last);
+  column.first = first > 0.f ? static_cast<int64_t>(first) : 0;
+  column.last = last < grid.nz ? static_cast<int64_t>(last) : grid.nz;
+  return column;
+}
+
+// Written without branches, so that the compiler turns the loop over a column into vector code.
+DEEP3DMAP_HD void tsdf_voxel(const TsdfFrame& frame, const TsdfColumn& column, float truncation, int64_t k, float* tsdf, float* weight,
+                             int* pixel_of) {
+  const float kf = static_cast<float>(static_cast<int>(k));
+  const float x = column.start[0] + kf * column.step[0];
+  const float y = column.start[1] + kf * column.step[1];
+  const float z = column.start[2] + kf * column.step[2];
+  const float inverse = 1.f / (z > 1e-6f ? z : 1e-6f);
+  const float u = frame.fx * (x * inverse) + frame.cx, v = frame.fy * (y * inverse) + frame.cy;
+  const bool inside = (z > 1e-6f) & (u >= 0.f) & (v >= 0.f) & (u < frame.width) & (v < frame.height);
+  const int pixel = inside ? static_cast<int>(v) * frame.width + static_cast<int>(u) : 0;
+  const float measured = frame.depth[pixel];
+  const float distance = measured - z;
+  const bool update = inside & (measured > 0.f) & (measured <= frame.max_depth) & (distance >= -truncation);
+  const float scaled = distance / truncation;
+  const float value = scaled < 1.f ? scaled : 1.f;
+  const float old = weight[k], grown = old + 1.f;
+  const float mean = (tsdf[k] * old + value) / grown;
+  tsdf[k] = update ? mean : tsdf[k];
+  weight[k] = update ? grown : old;
+  if (pixel_of) pixel_of[k] = update ? pixel : -1;
+}
+
+// Folds the frame's colours into the running mean; `weight` has grown by one already.
+DEEP3DMAP_HD void tsdf_color(const TsdfGrid& grid, const TsdfFrame& frame, int64_t voxel, int pixel) {
+  const int64_t voxels = grid.nx * grid.ny * grid.nz, pixels = static_cast<int64_t>(frame.height) * frame.width;
+  for (int channel = 0; channel < 3; ++channel) {
+    float& color = grid.color[channel * voxels + voxel];
+    color += (frame.image[channel * pixels + pixel] - color) / grid.weight[voxel];
+  }
+}
+
+}  // namespace deep3dmap

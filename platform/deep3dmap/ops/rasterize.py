@@ -1,0 +1,185 @@
+"""Z-buffer rasterisation of triangles: depth, face ids and barycentrics. Not differentiable."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from deep3dmap.ops import rasterize_reference
+from deep3dmap.ops._backend import Backend, choose, native
+
+Cull = Literal["none", "back"]
+
+
+class Fragments(NamedTuple):
+    """What is seen at each pixel.
+
+    depth: (H, W) float32, 0 where empty. face_id: (H, W) int64, -1 where empty. barycentrics: (H, W, 3) float32, 0 where empty.
+    """
+
+    depth: Tensor
+    face_id: Tensor
+    barycentrics: Tensor
+
+
+def rasterize(
+    vertices: Tensor,
+    faces: Tensor,
+    height: int,
+    width: int,
+    *,
+    perspective: bool = True,
+    cull: Cull = "none",
+    backend: Backend = "auto",
+) -> Fragments:
+    """Rasterise triangles given in pixel coordinates; a pixel is sampled at its centre, +0.5.
+
+    vertices: (V, 3) float32: x right and y down in pixels, z the depth along the optical axis; smaller is nearer.
+    faces: (F, 3) int64. perspective: interpolate 1/z, so that depth and barycentrics belong to the surface in space (z > 0
+    is drawn); otherwise interpolate z itself, as for orthographic and weak-perspective cameras, where z may have any sign.
+    cull: "back" leaves out triangles that are clockwise to the viewer, the inner side of a mesh whose faces are
+    counter-clockwise seen from outside.
+    The nearest triangle wins, of equal depths the lower face. No pixel falls between two triangles that share an edge.
+    Triangles that are degenerate or hold non-finite vertices are left out.
+    Raises ValueError for a wrong shape or type and for face indices out of range.
+    """
+    _check(vertices, faces, height, width, cull)
+    if choose(backend, vertices.device.type) == "native":
+        return Fragments(*_native_rasterize(vertices, faces, height, width, perspective, cull == "back"))
+    return Fragments(*rasterize_reference.rasterize(vertices, faces, height, width, perspective, cull == "back"))
+
+
+def rasterize_camera(
+    vertices: Tensor,
+    faces: Tensor,
+    intrinsics: Tensor,
+    height: int,
+    width: int,
+    *,
+    near: float = 0.01,
+    cull: Cull = "none",
+    backend: Backend = "auto",
+) -> Fragments:
+    """Rasterise triangles given in camera coordinates (OpenCV axes), cutting those that reach behind the near plane.
+
+    vertices: (V, 3) float32 metres. intrinsics: (3, 3) pixels, centres at +0.5. near: metres.
+    Returns fragments whose face ids and barycentrics are those of the given faces.
+    """
+    _check(vertices, faces, height, width, cull)
+    clipped = _clip_near(vertices, faces, near)
+    x, y, z = clipped.vertices.unbind(-1)
+    safe = torch.where(z > 0, z, torch.ones_like(z))
+    lens = torch.as_tensor(intrinsics, dtype=vertices.dtype, device=vertices.device)
+    pixels = torch.stack([lens[0, 0] * x / safe + lens[0, 2], lens[1, 1] * y / safe + lens[1, 2], z], -1)
+    fragments = rasterize(pixels, clipped.faces, height, width, cull=cull, backend=backend)
+    if clipped.source is None:
+        return fragments
+    seen = fragments.face_id >= 0
+    drawn = fragments.face_id[seen]
+    face_id, barycentrics = fragments.face_id.clone(), fragments.barycentrics.clone()
+    face_id[seen] = clipped.source[drawn]
+    barycentrics[seen] = torch.einsum("nc,nco->no", barycentrics[seen], clipped.corners[drawn])
+    return Fragments(fragments.depth, face_id, barycentrics)
+
+
+def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tensor:
+    """Interpolate vertex attributes (V, C) over the fragments; returns (C, H, W), 0 where empty. Differentiable in them."""
+    seen = fragments.face_id >= 0
+    corners = attributes[faces[fragments.face_id[seen]]]
+    image = attributes.new_zeros(*fragments.face_id.shape, attributes.shape[1])
+    image[seen] = (corners * fragments.barycentrics[seen].to(attributes.dtype)[..., None]).sum(1)
+    return image.permute(2, 0, 1)
+
+
+class _Clipped(NamedTuple):
+    vertices: Tensor
+    faces: Tensor
+    source: Tensor | None
+    corners: Tensor
+
+
+def _clip_near(vertices: Tensor, faces: Tensor, near: float) -> _Clipped:
+    """Cut triangles at z = near. source: the face of each part, None if nothing was cut. corners: (F, 3, 3) barycentrics."""
+    whole = torch.eye(3, dtype=vertices.dtype, device=vertices.device)
+    front = vertices[:, 2] >= near
+    in_front = front[faces].sum(1)
+    if bool((in_front == 3).all()):
+        return _Clipped(vertices, faces, None, whole)
+    kept = in_front == 3
+    parts, sources, corners = [faces[kept]], [kept.nonzero()[:, 0]], [whole.expand(int(kept.sum()), 3, 3)]
+    added = [vertices]
+    count = len(vertices)
+    for inside, triangles in ((1, ((0, 3, 4),)), (2, ((0, 1, 3), (0, 3, 4)))):
+        cut = (in_front == inside).nonzero()[:, 0]
+        if len(cut) == 0:
+            continue
+        polygon, weights = _cut(vertices, faces[cut], front, near, inside)
+        added.append(polygon.reshape(-1, 3))
+        base = count + torch.arange(len(cut), device=faces.device)[:, None] * 5
+        count += polygon.shape[0] * 5
+        for triangle in triangles:
+            parts.append(base + torch.tensor(triangle, device=faces.device))
+            sources.append(cut)
+            corners.append(weights[:, list(triangle)])
+    source = torch.cat(sources)
+    # In the order of the faces they come from, so that ties go to the lower face as ever.
+    order = source.argsort(stable=True)
+    return _Clipped(torch.cat(added), torch.cat(parts)[order], source[order], torch.cat(corners)[order])
+
+
+def _cut(vertices: Tensor, faces: Tensor, front: Tensor, near: float, inside: int) -> tuple[Tensor, Tensor]:
+    """Return five corners for each cut triangle, (N, 5, 3), its own three, turned, and two cuts, and their barycentrics."""
+    # Turn each triangle so that the odd one out is corner 0 (one in front) or corner 2 (two in front).
+    odd = (front[faces] if inside == 1 else ~front[faces]).int().argmax(1)
+    first = odd if inside == 1 else (odd + 1) % 3
+    turn = (first[:, None] + torch.arange(3, device=faces.device)) % 3
+    corners = vertices[faces.gather(1, turn)]
+    barycentrics = torch.eye(3, dtype=vertices.dtype, device=vertices.device)[turn]
+    pairs = ((0, 1), (0, 2)) if inside == 1 else ((1, 2), (0, 2))
+    for start, end in pairs:
+        z0, z1 = corners[:, start, 2], corners[:, end, 2]
+        t = ((near - z0) / (z1 - z0))[:, None]
+        corners = torch.cat([corners, ((1 - t) * corners[:, start] + t * corners[:, end])[:, None]], 1)
+        barycentrics = torch.cat([barycentrics, ((1 - t) * barycentrics[:, start] + t * barycentrics[:, end])[:, None]], 1)
+    return corners, barycentrics
+
+
+@torch.library.custom_op("deep3dmap::rasterize", mutates_args=(), device_types="cpu")
+def _native_rasterize(
+    vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    depth = vertices.new_zeros(height, width)
+    face_id = torch.full((height, width), -1, dtype=torch.int64)
+    barycentrics = vertices.new_zeros(height, width, 3)
+    native().rasterize(
+        vertices.detach().contiguous(),
+        faces.contiguous(),
+        depth,
+        face_id,
+        barycentrics,
+        perspective,
+        int(cull_back),
+        torch.get_num_threads(),
+    )
+    return depth, face_id, barycentrics
+
+
+@_native_rasterize.register_fake
+def _(
+    vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    face_id = torch.empty((height, width), dtype=torch.int64, device=vertices.device)
+    return vertices.new_empty(height, width), face_id, vertices.new_empty(height, width, 3)
+
+
+def _check(vertices: Tensor, faces: Tensor, height: int, width: int, cull: str) -> None:
+    if vertices.dtype != torch.float32 or vertices.dim() != 2 or vertices.shape[1] != 3:
+        raise ValueError(f"vertices must be float32 (V, 3), got {vertices.dtype} {tuple(vertices.shape)}")
+    if faces.dtype != torch.int64 or faces.dim() != 2 or faces.shape[1] != 3:
+        raise ValueError(f"faces must be int64 (F, 3), got {faces.dtype} {tuple(faces.shape)}")
+    if height <= 0 or width <= 0:
+        raise ValueError(f"height and width must be positive, got {height} and {width}")
+    if cull not in ("none", "back"):
+        raise ValueError(f"cull is none or back, not '{cull}'")
+    if len(faces) and (int(faces.min()) < 0 or int(faces.max()) >= len(vertices)):
+        raise ValueError(f"faces index vertices {int(faces.min())}..{int(faces.max())}, but there are {len(vertices)}")

@@ -1,0 +1,96 @@
+"""Projective TSDF integration of depth maps (Curless and Levoy 1996), in place."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from deep3dmap.ops import tsdf_reference
+from deep3dmap.ops._backend import Backend, choose, native
+
+
+def integrate(
+    tsdf: Tensor,
+    weight: Tensor,
+    depth: Tensor,
+    intrinsics: Tensor,
+    camera_from_world: Tensor,
+    origin: Tensor,
+    voxel_size: float,
+    truncation: float,
+    *,
+    color: Tensor | None = None,
+    image: Tensor | None = None,
+    max_depth: float = math.inf,
+    backend: Backend = "auto",
+) -> None:
+    """Fold one depth map into a dense grid, in place.
+
+    tsdf, weight: (X, Y, Z) float32; before the first frame tsdf is 1 and weight 0. tsdf is in units of `truncation`.
+    depth: (H, W) float32 metres along the optical axis; 0 and non-finite values are invalid, as are those beyond `max_depth`.
+    intrinsics: (3, 3) pixels, centres at +0.5. camera_from_world: (4, 4), OpenCV axes.
+    origin: (3,) metres, the sample point of voxel (0, 0, 0); voxel (i, j, k) samples origin + (i, j, k) * voxel_size.
+    color: (3, X, Y, Z) float32, running mean of `image`, (3, H, W) RGB in [0, 1]; both or neither.
+
+    A voxel at camera depth z takes the measurement d of the pixel it falls into; where d - z >= -truncation its value becomes
+    the running mean, weight 1 per frame, of min(1, (d - z) / truncation).
+    Raises ValueError that names the argument of a wrong shape or type.
+    """
+    if (color is None) != (image is None):
+        raise ValueError("give color and image both, or neither")
+    _check("tsdf", tsdf, 3, tsdf)
+    _check("weight", weight, 3, tsdf, tuple(tsdf.shape))
+    _check("depth", depth, 2, tsdf)
+    if color is not None and image is not None:
+        _check("color", color, 4, tsdf, (3, *tsdf.shape))
+        _check("image", image, 3, tsdf, (3, *depth.shape))
+    if voxel_size <= 0 or truncation <= 0:
+        raise ValueError(f"voxel_size and truncation are positive metres, got {voxel_size} and {truncation}")
+    none = tsdf.new_empty(0)
+    clean = torch.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0)
+    small = [
+        torch.as_tensor(value, dtype=torch.float32, device=tsdf.device) for value in (intrinsics, camera_from_world, origin)
+    ]
+    arguments = (tsdf, weight, none if color is None else color, clean, none if image is None else image.contiguous(), *small)
+    run = _native_integrate if choose(backend, tsdf.device.type) == "native" else _reference_integrate
+    run(*arguments, float(voxel_size), float(truncation), float(min(max_depth, 3e38)))
+
+
+@torch.library.custom_op("deep3dmap::integrate", mutates_args=("tsdf", "weight", "color"), device_types="cpu")
+def _native_integrate(
+    tsdf: Tensor,
+    weight: Tensor,
+    color: Tensor,
+    depth: Tensor,
+    image: Tensor,
+    intrinsics: Tensor,
+    camera_from_world: Tensor,
+    origin: Tensor,
+    voxel_size: float,
+    truncation: float,
+    max_depth: float,
+) -> None:
+    lens = torch.stack([intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]])
+    rotation, translation = camera_from_world[:3, :3].reshape(9).contiguous(), camera_from_world[:3, 3].contiguous()
+    native().integrate(
+        tsdf, weight, color, depth.contiguous(), image, lens, rotation, translation, origin.contiguous(),
+        voxel_size, truncation, max_depth, torch.get_num_threads(),
+    )  # fmt: skip
+
+
+@_native_integrate.register_fake
+def _(*_: object) -> None:
+    return None
+
+
+_reference_integrate = tsdf_reference.integrate
+
+
+def _check(name: str, value: Tensor, dimensions: int, like: Tensor, shape: tuple[int, ...] | None = None) -> None:
+    if value.dtype != torch.float32 or value.dim() != dimensions or value.device != like.device:
+        found = f"{value.dtype} {tuple(value.shape)} on {value.device}"
+        raise ValueError(f"{name} must be float32 with {dimensions} dimensions on {like.device}, got {found}")
+    if shape is not None and tuple(value.shape) != shape:
+        raise ValueError(f"{name} must be {shape}, got {tuple(value.shape)}")
+    if name in ("tsdf", "weight", "color") and not value.is_contiguous():
+        raise ValueError(f"{name} must be contiguous, as it is changed in place")

@@ -1,0 +1,148 @@
+"""The rasteriser: native against reference on random problems, against the official z-buffer, and against closed forms."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from deep3dmap.ops.rasterize import _native_rasterize, interpolate, rasterize, rasterize_camera
+
+
+def random_soup(seed: int) -> tuple[torch.Tensor, torch.Tensor, int, int, bool]:
+    rng = np.random.default_rng(seed)
+    height, width = (int(n) for n in rng.integers(1, 40, 2))
+    count = int(rng.integers(0, 30))
+    vertices = rng.uniform(-0.3, 1.3, (max(3, count), 3)) * (width, height, 1) + (0, 0, 0.5)
+    if seed % 3 == 0:
+        vertices[:, :2] = np.round(vertices[:, :2] * 2) / 2  # corners and edges on pixel centres
+    if seed % 5 == 0:
+        vertices[0] = np.nan
+    faces = rng.integers(0, len(vertices), (count, 3))
+    return torch.tensor(vertices, dtype=torch.float32), torch.tensor(faces), height, width, bool(seed % 2)
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_native_equals_reference(seed: int) -> None:
+    vertices, faces, height, width, perspective = random_soup(seed)
+    cull = ("none", "back")[seed // 2 % 2]
+    ours = rasterize(vertices, faces, height, width, perspective=perspective, cull=cull, backend="native")  # type: ignore[arg-type]
+    theirs = rasterize(vertices, faces, height, width, perspective=perspective, cull=cull, backend="reference")  # type: ignore[arg-type]
+    assert torch.equal(ours.face_id, theirs.face_id)
+    torch.testing.assert_close(ours.depth, theirs.depth, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ours.barycentrics, theirs.barycentrics, atol=1e-4, rtol=1e-4)
+
+
+def test_no_cracks_and_no_threads_dependence() -> None:
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.meshgrid(np.linspace(-1, 65, 30), np.linspace(-1, 65, 30)), -1).reshape(-1, 2)
+    inner = (grid > 0).all(1) & (grid < 64).all(1)
+    grid[inner] += rng.uniform(-1, 1, (inner.sum(), 2))
+    from scipy.spatial import Delaunay
+
+    faces = torch.tensor(Delaunay(grid).simplices.astype(np.int64))
+    vertices = torch.tensor(np.column_stack([grid, np.ones(len(grid))]), dtype=torch.float32)
+    before = torch.get_num_threads()
+    results = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        results.append(rasterize(vertices, faces, 64, 64, backend="native"))
+    torch.set_num_threads(before)
+    assert (results[0].face_id >= 0).all()
+    assert all(torch.equal(a, b) for a, b in zip(*results))
+
+
+def sphere_camera() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    sphere = trimesh.creation.icosphere(subdivisions=4)
+    vertices = torch.tensor(np.asarray(sphere.vertices), dtype=torch.float32) + torch.tensor([0.0, 0.0, 3.0])
+    lens = torch.tensor([[100.0, 0, 64], [0, 100, 64], [0, 0, 1]])
+    return vertices, torch.tensor(np.asarray(sphere.faces), dtype=torch.int64), lens
+
+
+def test_sphere_depth_and_culling() -> None:
+    vertices, faces, lens = sphere_camera()
+    front = rasterize_camera(vertices, faces, lens, 128, 128, cull="back")
+    both = rasterize_camera(vertices, faces, lens, 128, 128)
+    assert torch.equal(front.depth, both.depth)
+    assert front.depth[front.depth > 0].min() == pytest.approx(2.0, abs=2e-3)
+    inside_out = rasterize_camera(vertices, faces.flip(1), lens, 128, 128, cull="back")
+    assert inside_out.depth[64, 64] == pytest.approx(4.0, abs=5e-3)
+    positions = interpolate(both, faces, vertices)
+    torch.testing.assert_close(positions[2], both.depth, atol=1e-5, rtol=1e-5)
+    rows, columns = torch.meshgrid(torch.arange(128) + 0.5, torch.arange(128) + 0.5, indexing="ij")
+    seen = both.depth > 0
+    torch.testing.assert_close(positions[0][seen], ((columns - 64) / 100 * both.depth)[seen], atol=1e-4, rtol=0)
+    torch.testing.assert_close(positions[1][seen], ((rows - 64) / 100 * both.depth)[seen], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_inside_a_box_the_near_plane_cuts(backend: str) -> None:
+    box = trimesh.creation.box((4, 4, 4))
+    vertices = torch.tensor(np.asarray(box.vertices), dtype=torch.float32)
+    faces = torch.tensor(np.asarray(box.faces), dtype=torch.int64)
+    lens = torch.tensor([[8.0, 0, 16], [0, 8, 16], [0, 0, 1]])
+    seen = rasterize_camera(vertices, faces, lens, 32, 32, backend=backend)  # type: ignore[arg-type]
+    rows, columns = torch.meshgrid(torch.arange(32) + 0.5, torch.arange(32) + 0.5, indexing="ij")
+    ray = torch.stack([(columns - 16) / 8, (rows - 16) / 8, torch.ones(32, 32)])
+    torch.testing.assert_close(seen.depth, 2 / ray.abs().amax(0), atol=1e-4, rtol=1e-4)
+    positions = interpolate(seen, faces, vertices)
+    torch.testing.assert_close(positions, ray * seen.depth, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(seen.barycentrics.sum(-1), torch.ones(32, 32), atol=1e-4, rtol=0)
+
+
+def test_everything_behind_the_camera_is_empty() -> None:
+    vertices, faces, lens = sphere_camera()
+    seen = rasterize_camera(vertices * torch.tensor([1.0, 1.0, -1.0]), faces, lens, 16, 16)
+    assert (seen.face_id == -1).all()
+    assert (seen.depth == 0).all()
+
+
+def test_official_z_buffer(golden: Path) -> None:
+    with np.load(golden / "prnet" / "zbuffer" / "io.npz") as file:
+        data = {name: file[name] for name in file.files}
+    vertices = torch.tensor(data["vertices"], dtype=torch.float32)
+    faces = torch.tensor(data["triangles"].astype(np.int64))
+    if faces.shape[0] == 3 and faces.shape[1] != 3:
+        faces = faces.T.contiguous()
+    height, width = data["depth"].shape[:2]
+    # There pixels have integer centres and the larger z is the nearer.
+    ours = vertices * torch.tensor([1.0, 1.0, -1.0]) + torch.tensor([0.5, 0.5, 0.0])
+    seen = rasterize(ours, faces, height, width, perspective=False)
+    interior = np.s_[2:-2, 2:-2]
+    same = seen.face_id.numpy()[interior] == data["triangle_id"][interior]
+    assert same.mean() > 0.99  # a pixel centre on an edge may go to either triangle
+    covered = same & (data["triangle_id"][interior] >= 0)
+    np.testing.assert_allclose(-seen.depth.numpy()[interior][covered], data["depth"][interior][covered], atol=1e-3)
+
+
+def test_opcheck() -> None:
+    vertices, faces, height, width, _ = random_soup(7)
+    torch.library.opcheck(_native_rasterize, (vertices, faces, height, width, True, False))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays.arrays(
+        np.float32, (6, 3), elements=st.floats(-1e6, 1e6, width=32) | st.sampled_from([np.nan, np.inf, -np.inf, 0.0])
+    ),
+    arrays.arrays(np.int64, (4, 3), elements=st.integers(0, 5)),
+    st.booleans(),
+)
+def test_any_triangles_give_finite_images(vertices: np.ndarray, faces: np.ndarray, perspective: bool) -> None:
+    seen = rasterize(torch.tensor(vertices), torch.tensor(faces), 8, 9, perspective=perspective)
+    assert torch.isfinite(seen.depth).all()
+    assert torch.isfinite(seen.barycentrics).all()
+
+
+def test_wrong_arguments_are_named() -> None:
+    vertices, faces, lens = sphere_camera()
+    with pytest.raises(ValueError, match="but there are"):
+        rasterize(vertices, faces + len(vertices), 4, 4)
+    with pytest.raises(ValueError, match="vertices must be float32"):
+        rasterize(vertices.double(), faces, 4, 4)
+    with pytest.raises(ValueError, match="height and width"):
+        rasterize_camera(vertices, faces, lens, 0, 4)
