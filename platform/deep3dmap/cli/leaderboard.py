@@ -27,6 +27,7 @@ keys:
   results=     the store, a folder or a URI (default: results/)"""
 WRITERS = {"json": to_json, "csv": to_csv, "latex": to_latex}
 WIDTH = 100
+LONGEST_NAME = 30
 
 
 def main(argv: list[str]) -> int:
@@ -91,7 +92,8 @@ def _print_group(console: Console, rows: list[LeaderboardRow]) -> None:
     console.print(f"{first.metric} in {escape(first.unit) or '1'}, {arrow}; 95 % interval over seeds and scenes")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("method", overflow="fold", min_width=min(32, max(len(row.method + row.variant) + 1 for row in rows)))
+    longest = max(len(f"{row.method}/{row.variant}") for row in rows)
+    table.add_column("method", overflow="fold", max_width=LONGEST_NAME, no_wrap=longest <= LONGEST_NAME)
     table.add_column("inputs", overflow="fold")
     for name in ("value", "95 % interval", "p", "seeds", "scenes", "seconds", "MB"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -129,7 +131,7 @@ def _footnotes(rows: Sequence[LeaderboardRow]) -> list[str]:
     lines = []
     for row in rows:
         name = escape(f"{row.method}/{row.variant}")
-        failed = f"{row.failed} run{'s' if row.failed > 1 else ''} failed, " if row.failed else ""
+        failed = f"{row.failed} failed run{'s' if row.failed > 1 else ''}, " if row.failed else ""
         if row.error:
             lines.append(f"[red]{name}[/red]: {failed}{escape(row.error)}")
         if row.note:
