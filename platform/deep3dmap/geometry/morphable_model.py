@@ -82,7 +82,7 @@ class MorphableModel:
             if values is not None:
                 values = np.asarray(values, np.float64).ravel()
                 _check_count(values, basis.shape[2])
-                vertices = vertices + basis[..., : len(values)] @ values
+                vertices += basis[..., : len(values)] @ values.astype(np.float32)
         return vertices
 
     def albedo(self, coefficients: NDArray[Any] | None = None) -> NDArray[np.float64]:

@@ -44,4 +44,4 @@ def _lay_out(faces: NDArray[np.int64], uv: NDArray[Any], size: int) -> Fragments
     # the border of the unit square, belong to a triangle whatever the rasteriser's rule for edges is.
     centred = (np.asarray(uv, np.float64) - 0.5) * (size - 1) * (1 + 1e-6) + size / 2
     flat = np.stack([centred[:, 0], size - centred[:, 1], np.ones(len(uv))], 1).astype(np.float32)
-    return rasterize(torch.from_numpy(flat), torch.from_numpy(faces), size, size, cull=False, perspective=False)
+    return rasterize(torch.from_numpy(flat), torch.from_numpy(faces), size, size, perspective=False)

@@ -127,8 +127,8 @@ def eye_color(surface: Surface, gaze: tuple[float, float], iris: Array) -> Array
 def albedo_modes(surface: Surface, of: Parts, rng: np.random.Generator, count: int) -> tuple[Array, Array]:
     """Modes (..., 3, count) and their sigma (count,): tone first, then colours of parts, then smooth random fields."""
     hand_made = (
-        (of.skin, (-0.165, -0.135, -0.11)),
-        (of.skin, (0.025, -0.005, -0.03)),
+        (of.skin * of.shade, (-0.19, -0.15, -0.122)),
+        (of.skin * of.shade, (0.025, -0.005, -0.03)),
         (of.skin * _flush(surface), (0.03, -0.03, -0.025)),
         (of.lips * (1 - of.mouth), (0.06, -0.05, -0.04)),
         (of.brows, (0.10, 0.075, 0.045)),
@@ -161,4 +161,4 @@ def _smooth_field(surface: Surface, mask: Array, rng: np.random.Generator) -> Ar
     for _ in range(3):
         centre = (rng.uniform(-60, 60), rng.uniform(-110, 60))
         field += rng.normal() * bump(surface.x, surface.y, centre, tuple(rng.uniform(18, 45, 2)))
-    return 0.035 * (field * mask)[..., None] * rng.uniform(0.5, 1, 3)
+    return 0.018 * (field * mask)[..., None] * rng.uniform(0.8, 1.1, 3) * SKIN / SKIN.mean()

@@ -1,0 +1,151 @@
+"""Samples of photographs with a fitted morphable model, whichever dataset they come from."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.dataset import Sample
+from deep3dmap.core.errors import UserError
+from deep3dmap.data.formats.images import image_size, read_image
+from deep3dmap.data.formats.threehundred_w_lp import FittedFace, read_face
+from deep3dmap.data.generation import item_seed
+from deep3dmap.geometry import face_crop
+from deep3dmap.geometry.morphable_model import MorphableModel
+from deep3dmap.render.position_map import PositionMapper
+
+
+@dataclass(frozen=True)
+class FaceModel:
+    """A morphable model with what is needed to turn fits into dense ground truth; lengths of the maps in texels."""
+
+    model: MorphableModel
+    atlas_size: int
+
+    @cached_property
+    def _mapper(self) -> PositionMapper:
+        return PositionMapper(self.model.faces, self.model.uv, self.atlas_size, self.model.faces_uv)
+
+    @cached_property
+    def _dense_uv(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        # One atlas place for each vertex of the face; a model without regions counts as face all over.
+        vertex = self.model.vertex_of_uv
+        face = self.model.regions.get("face", np.ones(len(self.model.mean), bool))
+        first = np.unique(vertex, return_index=True)[1]
+        chosen = first[face[vertex[first]]]
+        return vertex[chosen], self.model.uv[chosen]
+
+    def vertices(self, face: FittedFace, height: int, file: Path) -> NDArray[np.float64]:
+        """(V, 3) vertices of a fit in image pixels; raises UserError if the fit was made with another model."""
+        try:
+            shape = self.model.shape_of_parameters(face.shape, face.expression)
+        except ValueError as error:
+            raise UserError(f"{file}: {error}; give the model the fits were made with as dataset.model=FILE") from error
+        return face.pose.image(shape, height)
+
+    def dense(self, vertices: NDArray[np.float64]) -> Sample:
+        """The keys dense_points and dense_uv."""
+        chosen, uv = self._dense_uv
+        return {"dense_points": vertices[chosen].astype(np.float32), "dense_uv": uv}
+
+    def position_map(self, vertices: NDArray[np.float64], crop_from_image: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The map of the vertices in crop pixels; the smallest z of the mesh is zero."""
+        crop = face_crop.positions_to_crop(vertices.T, crop_from_image).T
+        return self._mapper(crop - np.array([0, 0, crop[:, 2].min()], np.float32))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a sample holds: the keys of evaluation, those of training, or both. crop_size in pixels."""
+
+    evaluation: bool
+    training: bool
+    crop_size: int
+    seed: int
+
+
+class FaceSplit:
+    """Photographs as samples. `box_of` gives the face box from a file's name and the picture's height and width."""
+
+    def __init__(
+        self,
+        files: list[tuple[str, Path]],
+        reading: Reading,
+        model: FaceModel | None,
+        box_of: Callable[[str, tuple[int, int]], NDArray[np.float32]],
+    ) -> None:
+        self._files, self._reading, self._model, self._box_of = files, reading, model, box_of
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def name(self, index: int) -> str:
+        """Return the name of a photograph, usable as a folder name."""
+        return self._files[index][0]
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read photograph `index` and its fit."""
+        name, file = self._files[index]
+        face, image = read_face(file.with_suffix(".mat")), read_image(file)
+        vertices = None if self._model is None else self._model.vertices(face, image.shape[1], file.with_suffix(".mat"))
+        sample: Sample = {}
+        if self._reading.evaluation:
+            sample |= self._evaluation(name, image, face, vertices)
+        if self._reading.training:
+            sample |= self._training(name, image, face, vertices)
+        return sample
+
+    def _evaluation(
+        self, name: str, image: NDArray[np.float32], face: FittedFace, vertices: NDArray[np.float64] | None
+    ) -> Sample:
+        sample = {
+            "image": image,
+            "box": self._box_of(name, (image.shape[1], image.shape[2])),
+            "landmarks_68": self._landmarks(face, vertices),
+            "head_pose": face.pose.angles.astype(np.float32),
+        }
+        return sample if vertices is None or self._model is None else sample | self._model.dense(vertices)
+
+    def _training(
+        self, name: str, image: NDArray[np.float32], face: FittedFace, vertices: NDArray[np.float64] | None
+    ) -> Sample:
+        # The jitter of the training crop is the sample's own and does not change between epochs.
+        rng = np.random.default_rng(item_seed("crop", self._reading.seed, name))
+        size = self._reading.crop_size
+        similarity = face_crop.crop_from_landmarks(
+            self._landmarks(face, vertices), size, face_crop.TRAINING_FACTOR, rng
+        )
+        sample = {"crop": face_crop.warp(image, similarity, size), "crop_from_image": similarity}
+        if vertices is not None and self._model is not None:
+            sample["position_map"] = self._model.position_map(vertices, similarity)
+        return sample
+
+    def _landmarks(self, face: FittedFace, vertices: NDArray[np.float64] | None) -> NDArray[np.float32]:
+        if face.has_depth or vertices is None or self._model is None:
+            return face.landmarks
+        return self._model.model.landmarks(vertices).astype(np.float32)
+
+
+def find_photographs(root: Path) -> list[Path]:
+    """Return the .jpg files of a folder that have a .mat beside them, by name; raises UserError if there are none."""
+    files = sorted(file for file in root.glob("*.jpg") if file.with_suffix(".mat").is_file())
+    if not files:
+        raise UserError(f"{root}: no .jpg with a .mat beside it; this is not a folder of 300W-LP or AFLW2000-3D")
+    return files
+
+
+def load_model(name: str) -> MorphableModel | None:
+    """Load the morphable model a config names; an empty name means none."""
+    return MorphableModel.load(Path(name).expanduser()) if name else None
+
+
+def check_photograph(file: Path) -> None:
+    """Read everything of one photograph once; raises UserError naming what is damaged."""
+    image_size(file)
+    read_face(file.with_suffix(".mat"))

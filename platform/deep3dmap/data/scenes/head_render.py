@@ -1,0 +1,136 @@
+"""Pictures of the procedural head: geometry, light, texture, surroundings and camera put together."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deep3dmap.data.scenes import head_albedo, head_backdrop, head_extras
+from deep3dmap.data.scenes.head_extras import Patch, joined, vertex_normals
+from deep3dmap.data.scenes.head_layout import Array, smoothstep
+from deep3dmap.data.scenes.head_model import head_model
+from deep3dmap.data.scenes.head_shape import surface_at
+from deep3dmap.data.scenes.head_subject import Subject, irradiance
+from deep3dmap.data.scenes.head_texture import HeadTexture
+from deep3dmap.geometry.face_pose import HeadPose
+from deep3dmap.ops.rasterize import interpolate, rasterize
+
+GAMMA = 2.2
+
+
+@dataclass(frozen=True)
+class Look:
+    """How pictures are made: side in pixels, samples per pixel side, vertices per side of the head, side of its texture."""
+
+    image_size: int
+    supersample: int
+    grid: int
+    texture_size: int
+    occluders: float
+    seed: int
+
+
+def render_head(subject: Subject, pose: HeadPose, look: Look, box: Array, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return the (3, H, W) RGB picture in [0, 1] of a subject; `box` is where occluders may lie, in pixels."""
+    head, texture, scene = _build(subject, look, rng)
+    light = _shade(subject, pose, head, scene, rng)
+    picture = _draw(pose, look, head, texture, scene, light, rng)
+    if rng.random() < look.occluders:
+        picture = head_backdrop.occlude(picture, box, rng)
+    return head_backdrop.photograph(picture, rng)
+
+
+@dataclass(frozen=True)
+class _Head:
+    vertices: Array
+    normals: Array
+    faces: NDArray[np.int64]
+    uv: NDArray[np.float32]
+    hairy: Array
+
+
+@cache
+def _texture_of(size: int, seed: int) -> HeadTexture:
+    return HeadTexture(size, seed)
+
+
+@cache
+def _hairiness(grid: int, seed: int) -> Array:
+    surface = surface_at(head_model(grid, seed).uv.astype(np.float64))
+    hairline = head_albedo.parts(surface).hair
+    return hairline * smoothstep(surface.y, -10, 40) * (1 - 0.5 * smoothstep(np.abs(surface.angle), 80, 110))
+
+
+def _build(subject: Subject, look: Look, rng: np.random.Generator) -> tuple[_Head, NDArray[np.float32], Patch]:
+    model = head_model(look.grid, look.seed)
+    shape = model.shape(subject.identity, subject.expression)
+    normals = vertex_normals(shape, model.faces)
+    hairy = _hairiness(look.grid, look.seed)
+    raised = head_extras.puffed(shape, normals, hairy, subject)
+    head = _Head(raised, vertex_normals(raised, model.faces), model.faces, model.uv, hairy)
+    texture = _texture_of(look.texture_size, look.seed).paint(subject, rng)
+    hair, skin = _colors(texture, subject)  # without hair the back of the head has the colour of the forehead
+    patches = head_extras.back_of_head(raised, look.grid, subject, hair, skin, rng)
+    if subject.hair.length > 0:
+        patches.append(head_extras.hanging_hair(raised, look.grid, subject, hair, rng))
+    patches.append(head_extras.shoulders(subject, rng))
+    return head, texture, Patch(**joined(patches))
+
+
+def _colors(texture: NDArray[np.float32], subject: Subject) -> tuple[Array, Array]:
+    size = texture.shape[1]
+    hair = texture[:, int(0.05 * size), int(0.4 * size) : int(0.6 * size)].mean(1)
+    neck, forehead = (texture[:, int(row * size), int(0.4 * size) : int(0.6 * size)].mean(1) for row in (0.93, 0.15))
+    return (forehead if subject.hair.bald else hair).astype(np.float64), neck.astype(np.float64)
+
+
+def _shade(subject: Subject, pose: HeadPose, head: _Head, scene: Patch, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Per-vertex irradiance (V, 3) and gloss (V,) of the head and then the scene."""
+    around = vertex_normals(scene.vertices, scene.faces)
+    normals = np.concatenate([head.normals, around]) @ pose.rotation.T
+    light = irradiance(normals, subject.light)
+    # A strong light from the front would wash the face out; cameras expose for it.
+    facing = irradiance(np.array([[0, 0, 1.0], [0.5, 0.2, 0.84], [-0.5, 0.2, 0.84]]), subject.light).mean()
+    light = light / facing * rng.uniform(0.55, 1.15)
+    brightest = subject.light[1:4].mean(1)
+    half = brightest / max(np.linalg.norm(brightest), 1e-6) + (0, 0, 1.0)
+    gloss = ((normals @ (half / np.linalg.norm(half))).clip(0, 1) ** 24) * np.linalg.norm(brightest) / facing * subject.gloss
+    gloss[: len(head.hairy)] *= 1 - 0.7 * head.hairy
+    gloss[len(head.hairy) :] *= 0.3
+    return light, gloss
+
+
+def _draw(
+    pose: HeadPose, look: Look, head: _Head, texture: NDArray[np.float32], scene: Patch,
+    light: tuple[Array, Array], rng: np.random.Generator,
+) -> NDArray[np.float32]:  # fmt: skip
+    size, many = look.image_size, look.image_size * look.supersample
+    backdrop = head_backdrop.background(size, rng)
+    vertices = np.concatenate([head.vertices, scene.vertices])
+    faces = torch.from_numpy(np.concatenate([head.faces, scene.faces + len(head.vertices)]))
+    pixels = pose.image(vertices, size) * look.supersample
+    nearer = torch.from_numpy((pixels * (1, 1, -1)).astype(np.float32))
+    fragments = rasterize(nearer, faces, many, many, perspective=False)
+    drawn = interpolate(fragments, faces, torch.from_numpy(_attributes(head, scene, light)))
+    color = drawn[6:9] + drawn[9] * _look_up(torch.from_numpy(texture), drawn[4:6])
+    lit = color * drawn[0:3] + drawn[3]
+    covered = (fragments.face_id >= 0).to(torch.float32)[None]
+    encoded = lit.clamp(1e-6, 1) ** (1 / GAMMA) * covered
+    layers = torch.nn.functional.avg_pool2d(torch.cat([encoded, covered])[None], look.supersample)[0].numpy()
+    return layers[:3] + (1 - layers[3]) * backdrop
+
+
+def _attributes(head: _Head, scene: Patch, light: tuple[Array, Array]) -> NDArray[np.float32]:
+    # Irradiance, gloss, atlas coordinates, plain colour, and 1 where the texture counts. The scene has no texture.
+    count, others = len(head.vertices), len(scene.vertices)
+    uv = np.concatenate([head.uv, np.zeros((others, 2), np.float32)])
+    colors = np.concatenate([np.zeros((count, 3)), scene.colors])
+    textured = np.concatenate([np.ones((count, 1)), np.zeros((others, 1))])
+    return np.concatenate([light[0], light[1][:, None], uv, colors, textured], 1).astype(np.float32)
+
+
+def _look_up(texture: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
+    grid = torch.stack([uv[0] * 2 - 1, 1 - uv[1] * 2], -1)
+    return torch.nn.functional.grid_sample(texture[None], grid[None], padding_mode="border", align_corners=True)[0]
