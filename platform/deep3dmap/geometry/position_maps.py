@@ -18,6 +18,15 @@ def resample(position_map: NDArray[Any], size: int) -> NDArray[np.float32]:
     return torch.nn.functional.interpolate(source, (size, size), mode="bilinear", align_corners=True)[0].numpy()
 
 
+def sample(position_map: NDArray[Any], uv: NDArray[Any]) -> NDArray[np.float32]:
+    """Read a (3, S, S) map of any size at (N, 2) atlas coordinates in [0, 1], v up, bilinearly; returns (N, 3)."""
+    u, v = np.asarray(uv, np.float64).T
+    grid = torch.from_numpy(np.stack([2 * u - 1, 1 - 2 * v], 1))
+    source = torch.from_numpy(np.ascontiguousarray(position_map, np.float64))
+    values = torch.nn.functional.grid_sample(source[None], grid[None, None], padding_mode="border", align_corners=True)
+    return values[0, :, 0].T.numpy().astype(np.float32)
+
+
 def colors_at(image: NDArray[Any], points: NDArray[Any]) -> NDArray[np.float32]:
     """Read a (3, H, W) image at (N, 2 or more) pixels, bilinearly, centres at +0.5; returns (N, 3). Outside the border counts."""
     height, width = image.shape[1:]

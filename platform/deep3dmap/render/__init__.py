@@ -1,0 +1,1 @@
+"""From meshes and maps to images."""
