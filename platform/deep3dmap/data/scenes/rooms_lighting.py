@@ -37,8 +37,8 @@ class Lighting:
         total = np.float32(_AMBIENT) * (1 + np.float32(0.25) * normals[:, 2]) * self._openness(points)
         for light, power, cube in zip(self._room.lights, self._room.powers, self._cubes):
             towards = light.astype(np.float32) - points
-            squared = (towards * towards).sum(-1)
-            cosine = np.clip((towards * normals).sum(-1) / np.sqrt(squared + np.float32(1e-6)), 0, None)
+            squared = np.einsum("ij,ij->i", towards, towards)
+            cosine = np.clip(np.einsum("ij,ij->i", towards, normals) / np.sqrt(squared + np.float32(1e-6)), 0, None)
             strength = np.float32(power) * cosine / (np.float32(0.8) + squared * np.float32(0.45))
             lit = np.flatnonzero(strength > 0)
             strength[lit] *= _visibility(cube, light.astype(np.float32), points[lit] + np.float32(_OFFSET) * normals[lit])
@@ -49,7 +49,8 @@ class Lighting:
         """Return how much of the ambient light reaches a point: corners of the room are darker."""
         size = np.asarray(self._room.size, np.float32)
         distance = np.minimum(points, size - points).clip(0)
-        return (1 - np.float32(0.22) / (1 + 12 * distance)).prod(-1)
+        x, y, z = (1 - np.float32(0.22) / (1 + 12 * distance)).T
+        return x * y * z
 
 
 def _shadow_cube(vertices: NDArray[np.float64], faces: torch.Tensor, light: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -78,10 +79,11 @@ def _visibility(cube: NDArray[np.float32], light: NDArray[np.float32], points: P
     """Return the share of the light, 0 to 1, that reaches each point: four neighbouring shadow pixels, weighted."""
     away = points - light
     axis = np.abs(away).argmax(-1)
-    side = 2 * axis + (np.take_along_axis(away, axis[:, None], 1)[:, 0] > 0)
-    seen = np.einsum("nij,nj->ni", _axes()[side], away)
-    half, depth = np.float32(_RESOLUTION / 2), seen[:, 2]
-    x, y = (half * seen[:, i] / depth + half - np.float32(0.5) for i in (0, 1))
+    along, right_of, below = (away[np.arange(len(away)), (axis + turn) % 3] for turn in range(3))
+    sign = np.sign(along)
+    side, depth = 2 * axis + (along > 0), np.abs(along)
+    half = np.float32(_RESOLUTION / 2)
+    x, y = (half * offset / depth + half - np.float32(0.5) for offset in (right_of, sign * below))
     column, row = np.floor(x), np.floor(y)
     share = np.zeros(len(points), np.float32)
     for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):

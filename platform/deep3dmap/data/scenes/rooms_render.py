@@ -35,6 +35,7 @@ class RoomRenderer:
         attributes = [room.quads.normals, room.quads.local, room.quads.corners]
         self._attributes = torch.from_numpy(np.concatenate([a.reshape(-1, 3) for a in attributes], 1).astype(np.float32))
         self._fine, self._parent = refined(room.quads, mesh_edge)
+        self._centres = self._fine.corners.mean(1)
         self._seen = np.zeros(len(self._fine), bool)
 
     def frame(self, world_from_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], height: int, width: int) -> Frame:
@@ -67,7 +68,7 @@ class RoomRenderer:
         values = interpolate(fragments, self._faces, self._attributes).numpy().reshape(9, -1)
         covered = np.flatnonzero(quad.reshape(-1) >= 0)
         normals, local, points = np.ascontiguousarray(values[:, covered].T).reshape(-1, 3, 3).transpose(1, 0, 2)
-        normals = normals / np.linalg.norm(normals, axis=-1, keepdims=True).clip(1e-6)
+        normals = normals / np.sqrt(np.einsum("ij,ij->i", normals, normals) + np.float32(1e-12))[:, None]
         material = self._room.quads.material[quad.reshape(-1)[covered]]
         image = np.zeros((quad.size, 3), np.float32)
         image[covered] = self._lighting.shade(points, normals, local, material)
@@ -82,7 +83,7 @@ class RoomRenderer:
     def _mark_seen(self, pose: NDArray[np.float64], intrinsics: NDArray[np.float64], quad: NDArray[np.int64]) -> None:
         # A small quad is seen if the pixel at its centre shows the large quad it was cut from: no depth tolerance is needed.
         unseen = np.flatnonzero(~self._seen)
-        centre = _to_camera(self._fine.corners[unseen].mean(1), pose)
+        centre = _to_camera(self._centres[unseen], pose)
         before = centre[:, 2] > 0.05
         pixel = centre[before] @ intrinsics.T
         at = np.floor(pixel[:, :2] / pixel[:, 2:]).astype(np.int64)

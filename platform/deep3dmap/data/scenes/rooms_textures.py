@@ -65,7 +65,8 @@ def _lattice() -> NDArray[np.float32]:
 
 
 def _checker(p: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (np.floor(p).sum(-1) % 2).astype(np.float32)
+    x, y, z = np.floor(p).T
+    return (x + y + z) % 2
 
 
 def _stripes(p: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -91,12 +92,19 @@ def _bricks(p: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _marble(p: NDArray[np.float32]) -> NDArray[np.float32]:
-    wave = np.float32(0.7) * p[:, 0] + np.float32(0.5) * p[:, 1] + np.float32(0.4) * p[:, 2] + 1.6 * value_noise(p) + 0.8 * value_noise(p * np.float32(2.3))
+    wave = (
+        np.float32(0.7) * p[:, 0]
+        + np.float32(0.5) * p[:, 1]
+        + np.float32(0.4) * p[:, 2]
+        + 1.6 * value_noise(p)
+        + 0.8 * value_noise(p * np.float32(2.3))
+    )
     return (0.5 + 0.5 * np.sin(2 * np.pi * wave)).astype(np.float32)
 
 
 def _dots(p: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (((p % 1 - 0.5) ** 2).sum(-1) < 0.14).astype(np.float32)
+    x, y, z = np.square(p % 1 - np.float32(0.5)).T
+    return (x + y + z < 0.14).astype(np.float32)
 
 
 _PATTERNS = {

@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from deep3dmap.benchmarks.indoor.overview import overview_camera
+from deep3dmap.benchmarks.indoor.protocol import IndoorProtocol
+from deep3dmap.core import Mesh, Reconstruction
+from deep3dmap.core.keys import describe_key
+from deep3dmap.data.datasets.sevenscenes import SevenScenes, SevenScenesConfig
+from deep3dmap.methods.mean_depth_plane.method import MeanDepthPlane
+from deep3dmap.methods.tsdf_fusion.method import TSDFFusion, TSDFFusionConfig
+from PIL import Image
+from sphere_scan import sphere_scan
+
+SCAN = sphere_scan(frames=6)
+PROTOCOL = IndoorProtocol()
+
+
+def world(**parts: object) -> Reconstruction:
+    return Reconstruction(frame="world", unit="metre", **parts)
+
+
+def test_the_card_describes_every_score_and_every_key() -> None:
+    names = {metric.name for metric in PROTOCOL.card.metrics}
+    assert set(PROTOCOL.evaluate(world(mesh=SCAN["mesh"]), SCAN)) == names
+    assert PROTOCOL.card.headline in names
+    for key in PROTOCOL.card.task.given:
+        describe_key(key)
+    assert PROTOCOL.card.admits(TSDFFusion.card)
+    assert PROTOCOL.card.admits(MeanDepthPlane.card)
+
+
+def test_the_truth_itself_scores_full_marks() -> None:
+    score = PROTOCOL.evaluate(world(mesh=SCAN["mesh"]), SCAN)
+    assert score["f_score_5cm"] == 1
+    assert score["chamfer"] == 0
+    assert score["abs_diff"] < 0.003, "the ball of the mesh is made of flat triangles"
+    assert score["delta_1.25"] > 0.999
+
+
+def test_a_shift_by_half_a_pixel_would_be_seen() -> None:
+    """Rendered depth lies on the same pixel grid as the frames: the true mesh covers the pixels that the truth covers."""
+    complete = np.mean([(depth > 0).mean() for depth in SCAN["true_depths"]])
+    assert PROTOCOL.evaluate(world(mesh=SCAN["mesh"]), SCAN)["complete"] == pytest.approx(complete, abs=0.002)
+
+
+def test_depth_maps_are_scored_as_they_are_and_fused_for_the_surface() -> None:
+    score = PROTOCOL.evaluate(world(depth=np.stack(SCAN["true_depths"])), SCAN)
+    assert score["abs_diff"] == 0
+    assert score["f_score_5cm"] > 0.8
+
+
+def test_a_scan_without_reference_gets_depth_metrics_only() -> None:
+    truth = {key: value for key, value in SCAN.items() if key != "mesh"}
+    score = PROTOCOL.evaluate(world(mesh=SCAN["mesh"]), truth)
+    assert "abs_rel" in score
+    assert "f_score_5cm" not in score
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        (Reconstruction(frame="image", unit="pixel", mesh=SCAN["mesh"]), "world frame in metres"),
+        (world(points=np.zeros((3, 3))), "a mesh or depth"),
+        (world(depth=np.zeros((2, 120, 160))), "6 frames, but 2"),
+    ],
+)
+def test_results_that_cannot_be_scored_are_refused(result: Reconstruction, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        PROTOCOL.evaluate(result, SCAN)
+
+
+@pytest.mark.parametrize("mesh", [SCAN["mesh"], Mesh(np.zeros((0, 3)), np.zeros((0, 3)))])
+def test_pictures_are_written_even_of_nothing(tmp_path: Path, mesh: Mesh) -> None:
+    for file in PROTOCOL.pictures(world(mesh=mesh), SCAN, tmp_path):
+        with Image.open(file) as picture:
+            assert min(picture.size) > 200
+
+
+def test_the_overview_sees_everything_from_above() -> None:
+    points = np.random.default_rng(0).uniform((0, 0, 0), (4, 3, 2), (2000, 3))
+    intrinsics, pose = overview_camera(points, SCAN["world_from_camera"], 400, 300)
+    assert pose[2, 3] > 2.5
+    seen = (points - pose[:3, 3]) @ pose[:3, :3]
+    pixels = (seen @ intrinsics.T)[:, :2] / seen[:, 2:]
+    assert (seen[:, 2] > 0).all()
+    assert ((pixels > -10) & (pixels < (410, 310))).all()
+
+
+@pytest.mark.parametrize(("voxel", "expected"), [(0.04, 0.950), pytest.param(0.02, 0.986, marks=pytest.mark.slow)])
+def test_fusing_the_real_kitchen_gives_the_expected_score(
+    shared_data: Path, tmp_path: Path, voxel: float, expected: float
+) -> None:
+    root = shared_data / "data" / "sevenscenes_redkitchen"
+    sample = SevenScenes(SevenScenesConfig(root=str(root)), cache=tmp_path).split("test")[0]
+    method = TSDFFusion(TSDFFusionConfig(voxel_size=voxel))
+    result = method.reconstruct({key: sample[key] for key in method.card.consumes})
+    score = PROTOCOL.evaluate(result, sample)
+    assert score["f_score_5cm"] == pytest.approx(expected, abs=0.012)
+    assert score["abs_rel"] < 0.03
