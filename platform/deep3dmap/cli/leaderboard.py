@@ -1,7 +1,10 @@
 """`deep3dmap leaderboard`: rank the methods in a result store."""
 
+import argparse
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 
 from rich.console import Console
@@ -41,6 +44,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--format", choices=("table", *WRITERS), default="table", help="what to print (default: table)")
     flags, pairs = parser.parse(argv)
     store = existing_store(pairs)
+    with plain_warnings():
+        return _show(store, flags)
+
+
+def _show(store: ResultStore, flags: argparse.Namespace) -> int:
     metric = "all" if flags.all_metrics else flags.metric
     _check_names(store, suite=flags.suite, dataset=flags.dataset, tier=flags.tier)
     rows = leaderboard(store, suite=flags.suite, dataset=flags.dataset, tier=flags.tier, metric=metric)
@@ -70,6 +78,22 @@ def existing_store(pairs: Sequence[str]) -> ResultStore:
     if store.storage.local and not store.storage.local.is_dir():
         raise UserError(f"results={uri}: there is no folder {store.uri}; run a benchmark first, or give results=FOLDER")
     return store
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Show warnings, such as on damaged files, as one line each and once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        seen: set[str] = set()
+
+        def show(message: Warning | str, *_: object) -> None:
+            if str(message) not in seen:
+                print(f"deep3dmap: {message}", file=sys.stderr)
+            seen.add(str(message))
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def print_rows(rows: Sequence[LeaderboardRow], uri: str) -> None:

@@ -43,20 +43,20 @@ def split_into_entries(runs: pd.DataFrame) -> dict[Group, list[Entry]]:
     """Sort suite runs, as `ResultStore.runs` returns them, into groups and entries. Training runs are no part of it."""
     columns = list(Group.__dataclass_fields__)
     groups: dict[Group, list[Entry]] = {}
-    for key, members in runs[runs.suite != ""].groupby(columns, sort=True):
-        group = Group(*key)
+    for (suite, protocol, *names), members in runs[runs.suite != ""].groupby(columns, sort=True):
+        group = Group(str(suite), int(str(protocol)), *map(str, names))
         groups[group] = [
             entry
             for (method, variant), own in members.groupby(["method", "variant"], sort=True)
-            for entry in _entries_of(group, method, variant, own)
+            for entry in _entries_of(group, str(method), str(variant), own)
         ]
     return groups
 
 
 def _entries_of(group: Group, method: str, variant: str, runs: pd.DataFrame) -> Iterator[Entry]:
-    settings = {text: _settings(text) for text in runs.config.unique()}
+    settings = {text: _settings(text) for text in set(runs.config.astype(str))}
     keyed = runs.assign(_settings=runs.config.map(lambda text: json.dumps(settings[text], sort_keys=True)))
-    by_settings = {key: own.drop(columns="_settings") for key, own in keyed.groupby("_settings", sort=True)}
+    by_settings = {str(key): own.drop(columns="_settings") for key, own in keyed.groupby("_settings", sort=True)}
     differing = _differing([json.loads(key) for key in by_settings])
     for key, own in by_settings.items():
         flat = json.loads(key)
@@ -68,7 +68,7 @@ def _entries_of(group: Group, method: str, variant: str, runs: pd.DataFrame) -> 
 
 
 def _newest_version(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    newest = runs.loc[runs.started_at.idxmax(), "method_version"]
+    newest = runs.sort_values("started_at").method_version.iloc[-1]
     return runs[runs.method_version == newest], sorted(set(runs.method_version) - {newest})
 
 

@@ -79,7 +79,7 @@ def leaderboard(
     if kept.empty:
         return []
     values, suites, baselines = store.metrics(kept), store.cards("suite"), _baselines(store)
-    by_run = dict(iter(values.groupby("run_id", sort=False)))
+    by_run = {str(run_id): own for run_id, own in values.groupby("run_id", sort=False)}
     rows: list[LeaderboardRow] = []
     for group, entries in split_into_entries(kept).items():
         card = suites.get(group.suite, {}).get("card", {})
@@ -97,7 +97,7 @@ class _Scored:
         self.entry, self.metric, self.baseline = entry, metric, baseline
         runs = [by_run[run] for run in entry.finished.run_id if run in by_run]
         self.tested = len({scene for own in runs for scene in own.scene.unique()} - {""})
-        self.card = next((item for item in card.get("metrics", ()) if item["name"] == metric), {})
+        self.card: dict[str, str] = next((item for item in card.get("metrics", ()) if item["name"] == metric), {})
         found = [own[own.metric == metric] for run in entry.finished.run_id if (own := by_run.get(run)) is not None]
         self.frames = [own for own in found if len(own)]
         # A summary of a run, such as a mean of bins, is no scene: it counts as it stands.
@@ -176,7 +176,7 @@ def _costs(finished: pd.DataFrame, scenes: int) -> dict[str, Any]:
 
 
 def _ranked(scored: Sequence[_Scored]) -> list[LeaderboardRow]:
-    rows = [one.row() for one in scored]
+    rows = [_with_share_of_scenes(one, scored) for one in scored]
     good = [index for index, row in enumerate(rows) if row.value is not None]
     if good:
         better = rows[good[0]].better
@@ -194,8 +194,17 @@ def _ranked(scored: Sequence[_Scored]) -> list[LeaderboardRow]:
     return sorted(rows, key=lambda row: (row.rank is None, row.rank or 0, row.method, row.variant))
 
 
+def _with_share_of_scenes(one: _Scored, others: Sequence[_Scored]) -> LeaderboardRow:
+    row, all_scenes = one.row(), {scene for other in others for scene in other.scenes.index}
+    if not len(one.scenes) or len(one.scenes) == len(all_scenes):
+        return row
+    share = f"scored on {len(one.scenes)} of {len(all_scenes)} scenes"
+    return replace(row, note=f"{row.note}; {share}" if row.note else share)
+
+
 def _front(rows: Sequence[LeaderboardRow], better: str) -> NDArray[np.bool_]:
-    return pareto_front([row.value for row in rows], [row.seconds for row in rows], better)
+    quality, seconds = (np.array([getattr(row, name) for row in rows], np.float64) for name in ("value", "seconds"))
+    return pareto_front(quality, seconds, better)
 
 
 def _p_value(one: _Scored, best: _Scored) -> float | None:

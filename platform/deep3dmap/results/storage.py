@@ -17,10 +17,11 @@ class Storage:
             None if "://" in uri and not uri.startswith("file://") else Path(uri.removeprefix("file://")).expanduser().resolve()
         )
         self.uri = str(self.local) if self.local else uri.rstrip("/")
+        self.filesystem: fs.FileSystem = fs.LocalFileSystem()
+        self.root: str = self.uri
         try:
-            self.filesystem, self.root = (
-                (fs.LocalFileSystem(), str(self.local)) if self.local else fs.FileSystem.from_uri(self.uri)
-            )
+            if not self.local:
+                self.filesystem, self.root = fs.FileSystem.from_uri(self.uri)
         except (ArrowInvalid, OSError) as error:
             raise UserError(f"results={uri}: {str(error).splitlines()[0]}") from error
 
@@ -47,12 +48,12 @@ class Storage:
             data: bytes = stream.read()
         return data
 
-    def names(self, folder: str, ending: str) -> list[str]:
-        """Return the names of the files in a folder that end with `ending`, sorted; hidden ones are being written."""
-        found = self.filesystem.get_file_info(fs.FileSelector(self.path(folder), allow_not_found=True))
-        return sorted(
-            info.base_name for info in found if info.is_file and info.base_name.endswith(ending) and info.base_name[0] != "."
-        )
+    def names(self, folder: str, ending: str, recursive: bool = False) -> list[str]:
+        """Return the names, relative to a folder, of the files that end with `ending`; hidden ones are being written."""
+        place = self.path(folder)
+        found = self.filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True, recursive=recursive))
+        files = [info for info in found if info.is_file and info.base_name[0] != "." and info.base_name.endswith(ending)]
+        return sorted(info.path.removeprefix(place).lstrip("/") for info in files)
 
 
 def _write_locally(file: Path, data: bytes) -> None:

@@ -17,10 +17,9 @@ from deep3dmap.results.run_id import content_hash
 from deep3dmap.results.schema import TABLES, CurveRow, MetricRow, RunRow, arrow_schema, migrate, to_table
 from deep3dmap.results.storage import Storage
 
-_CARDS = pa.schema([("kind", pa.string()), ("name", pa.string()), ("version", pa.string()), ("data", pa.string())])
-_STATES = pa.schema(
-    [("run_id", pa.string()), ("state", pa.string()), ("text", pa.string()), ("since", pa.timestamp("us", tz="UTC"))]
-)
+_SINCE = ("since", pa.timestamp("us", tz="UTC"))
+_CARDS = pa.schema([("kind", pa.string()), ("name", pa.string()), ("version", pa.string()), ("data", pa.string()), _SINCE])
+_STATES = pa.schema([("run_id", pa.string()), ("state", pa.string()), ("text", pa.string()), _SINCE])
 
 
 class ResultStore:
@@ -46,11 +45,17 @@ class ResultStore:
         run = replace(run, config_hash=content_hash(json.loads(run.config)))
         for name, rows in (("metrics", metrics), ("curves", curves), ("runs", [run])):
             table = to_table(rows, TABLES[name])
-            self._write(f"tables/{name}/{run.run_id}-{run.attempt}.parquet", table)
+            self._write(f"tables/{name}/{_file(run.run_id, run.attempt)}", table)
 
     def write_card(self, kind: str, name: str, version: str, data: dict[str, Any]) -> None:
         """Keep the card of a method, dataset or suite as it was in a version."""
-        row = {"kind": kind, "name": name, "version": version, "data": json.dumps(data, default=str)}
+        row = {
+            "kind": kind,
+            "name": name,
+            "version": version,
+            "data": json.dumps(data, default=str),
+            "since": datetime.now(UTC),
+        }
         file_name = f"{kind}-{name}-{version}".replace("/", "_").replace(":", "_")
         self._write(f"tables/cards/{file_name}.parquet", pa.Table.from_pylist([row], schema=_CARDS))
 
@@ -62,6 +67,11 @@ class ResultStore:
     def artifacts_path(self, run_id: str, attempt: int) -> str:
         """Return where an attempt keeps its reconstructions and pictures: a folder, or a URI."""
         return f"{self.uri}/artifacts/{run_id}/{attempt}"
+
+    def artifacts(self, run_id: str, attempt: int, ending: str) -> list[str]:
+        """Return the full paths of an attempt's artifacts that end with `ending`, in all its folders, sorted."""
+        folder = f"artifacts/{run_id}/{attempt}"
+        return [f"{self.uri}/{folder}/{name}" for name in self.storage.names(folder, ending, recursive=True)]
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -83,14 +93,14 @@ class ResultStore:
         return self._rows_of("curves", self.runs() if runs is None else runs)
 
     def finished_ids(self) -> set[str]:
-        """Return the ids of the runs that ended well."""
-        runs = self.runs()
-        return set(runs.run_id[runs.status == "ok"]) if not runs.empty else set()
+        """Return the ids of the runs that ended well and whose metrics are there (a damaged file may have been deleted)."""
+        runs, scored = self.runs(), set(self._files("metrics"))
+        return {str(row.run_id) for row in runs.itertuples() if row.status == "ok" and _file(row.run_id, row.attempt) in scored}
 
     def cards(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Return {name: data} of the cards of one kind; of several versions the file that sorts last."""
-        table = self._plain_table("cards", _CARDS)
-        return {row["name"]: json.loads(row["data"]) for row in table.to_pylist() if row["kind"] == kind}
+        """Return {name: data} of the cards of one kind; of several versions the one written last."""
+        rows = sorted(self._plain_table("cards", _CARDS).to_pylist(), key=lambda row: row["since"])
+        return {row["name"]: json.loads(row["data"]) for row in rows if row["kind"] == kind}
 
     def trial_states(self) -> pd.DataFrame:
         """Return where each trial is or how it ended."""
@@ -104,7 +114,7 @@ class ResultStore:
                 try:
                     self._table(table, name)
                 except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-                    found.append(f"tables/{table}/{name}: {str(error).splitlines()[0]}")
+                    found.append(f"tables/{table}/{name}: {_reason(error)}")
         return found
 
     # -- files --------------------------------------------------------------------------------------------------------
@@ -127,9 +137,7 @@ class ResultStore:
             try:
                 tables.append(self._table(table, name))
             except (pa.ArrowException, OSError, KeyError) as error:
-                warnings.warn(
-                    f"{self.uri}/tables/{table}/{name} is damaged and left out: {str(error).splitlines()[0]}", stacklevel=4
-                )
+                warnings.warn(f"{self.uri}/tables/{table}/{name} is damaged and left out: {_reason(error)}", stacklevel=4)
             except ValueError as error:
                 raise UserError(f"{self.uri}/tables/{table}/{name}: {error}") from error
         return tables
@@ -141,8 +149,17 @@ class ResultStore:
         return pa.concat_tables(tables).to_pandas()
 
     def _rows_of(self, table: str, runs: pd.DataFrame) -> pd.DataFrame:
-        wanted = {f"{row.run_id}-{row.attempt}.parquet" for row in runs.itertuples()}
+        wanted = {_file(row.run_id, row.attempt) for row in runs.itertuples()}
         return self._read(table, [name for name in self._files(table) if name in wanted])
 
     def _plain_table(self, table: str, schema: pa.Schema) -> pa.Table:
         return pa.concat_tables([schema.empty_table(), *self._tables(table, self._files(table))])
+
+
+def _file(run_id: Any, attempt: Any) -> str:
+    return f"{run_id}-{attempt}.parquet"
+
+
+def _reason(error: Exception) -> str:
+    # Arrow repeats the path before it says what is wrong.
+    return (str(error).splitlines() or [type(error).__name__])[0].rpartition("': ")[2]

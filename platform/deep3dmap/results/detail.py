@@ -1,0 +1,71 @@
+"""One run in full, and all runs as one flat table."""
+
+import json
+import math
+from typing import Any
+
+import pandas as pd
+
+from deep3dmap.results.store import ResultStore
+
+ERROR_LINES = 15
+_FACTS = (
+    *("run_id", "attempt", "status", "suite", "protocol_version", "tier", "task", "method", "variant", "method_version"),
+    *(
+        "dataset",
+        "dataset_variant",
+        "dataset_version",
+        "seed",
+        "inputs",
+        "started_at",
+        "train_s",
+        "reconstruct_s",
+        "evaluate_s",
+    ),
+    *("peak_ram_mb", "peak_gpu_mb", "parameters", "steps", "engine", "git_commit", "git_dirty", "hardware", "packages"),
+    *("checkpoint_uri", "artifacts_uri", "command"),
+)
+
+
+def run_detail(store: ResultStore, run_id: str) -> dict[str, Any]:
+    """Return facts, config, error, metrics {scene: {metric: value}}, units and pictures of the attempt that counts.
+
+    The scene "" holds what belongs to the whole run; a value that is not finite is None. Raises KeyError for an unknown id.
+    """
+    runs = store.runs()
+    own = runs[runs.run_id == run_id]
+    if own.empty:
+        raise KeyError(run_id)
+    run, metrics = own.iloc[0], store.metrics(own)
+    facts = {name: _plain(run[name]) for name in _FACTS}
+    scenes = {scene: dict(zip(rows.metric, map(_number, rows.value))) for scene, rows in metrics.groupby("scene", sort=True)}
+    return {
+        "facts": {name: value for name, value in facts.items() if value not in ("", None)},
+        "config": json.loads(run.config),
+        "error": "\n".join(run.error.strip().splitlines()[-ERROR_LINES:]),
+        "metrics": scenes,
+        "units": dict(zip(metrics.metric, metrics.unit)),
+        "pictures": pictures(store, run_id, int(run.attempt)),
+    }
+
+
+def pictures(store: ResultStore, run_id: str, attempt: int) -> list[str]:
+    """Return the places of an attempt's PNG pictures, sorted."""
+    return store.artifacts(run_id, attempt, ".png")
+
+
+def joined_table(store: ResultStore, runs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return one row per run, scene and metric with the run's columns beside it; a run without metrics has one row."""
+    chosen = store.runs() if runs is None else runs
+    metrics = store.metrics(chosen).drop(columns="schema_version")
+    return chosen.merge(metrics, on=["run_id", "attempt"], how="left")
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return ", ".join(value) if isinstance(value, list) else value.isoformat() if isinstance(value, pd.Timestamp) else value
