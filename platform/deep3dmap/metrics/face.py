@@ -7,8 +7,12 @@ reconstruction errors as in Feng et al., ECCV 2018, section 4. All results are f
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from deep3dmap.geometry.face_pose import angles_of_rotation, rotation_of_angles
 
 YAW_BINS = {"0_30": (0.0, 30.0), "30_60": (30.0, 60.0), "60_90": (60.0, 90.0)}
 OUTER_EYE_CORNERS = (36, 45)
@@ -65,3 +69,24 @@ def interocular_distance(landmarks: Tensor) -> float:
     """Distance of the outer corners of the eyes of (68, 3) landmarks, in space."""
     first, second = (landmarks[i].double() for i in OUTER_EYE_CORNERS)
     return float(torch.linalg.vector_norm(first - second))
+
+
+def pose_error(predicted: Tensor, truth: Tensor, head_pose: NDArray[np.floating]) -> float:
+    """Mean absolute error in degrees of pitch, yaw and roll, given (N, 3) points and the true (3,) angles in radians.
+
+    The predicted pose is the true one, turned by the rotation that best takes the true points to the predicted ones. Angles
+    follow 300W-LP (`geometry.face_pose`); differences are taken the short way round.
+    """
+    # 300W-LP's model space has y up.
+    up = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
+    turned = _rotation(truth.double() * up, predicted.double() * up).numpy() @ rotation_of_angles(head_pose)
+    difference = angles_of_rotation(turned) - np.asarray(head_pose, np.float64)
+    return float(np.degrees(np.abs((difference + np.pi) % (2 * np.pi) - np.pi)).mean())
+
+
+def _rotation(source: Tensor, target: Tensor) -> Tensor:
+    source, target = source - source.mean(0), target - target.mean(0)
+    left, _, right = torch.linalg.svd(target.mT @ source)
+    sign = torch.ones(3, dtype=torch.float64)
+    sign[2] = torch.linalg.det(left @ right).sign()
+    return left @ torch.diag(sign) @ right

@@ -1,0 +1,128 @@
+"""The face suite: from a photograph and a detector box to the 68 landmarks and the dense surface."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deep3dmap.benchmarks.face import pictures
+from deep3dmap.core import MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError
+from deep3dmap.geometry.position_maps import sample
+from deep3dmap.metrics import face
+
+PERCENT = "% of sqrt(w h)"
+_BOX = "divided by sqrt(width * height) of the box of the 68 true landmarks in the image"
+_BINS = {"0_30": "up to 30 degrees", "30_60": "between 30 and 60 degrees", "60_90": "beyond 60 degrees"}
+
+
+def _metrics() -> tuple[MetricCard, ...]:
+    metrics = [("nme_68_2d", PERCENT, f"mean distance of the 68 landmarks in the image, {_BOX}")]
+    metrics += [(f"nme_68_2d_yaw_{name}", PERCENT, f"nme_68_2d of the faces turned {words}") for name, words in _BINS.items()]
+    metrics += [
+        ("nme_68_2d_mean_of_bins", PERCENT, "mean of the yaw bins that have faces, the `mean` column of published tables"),
+        ("nme_68_3d", PERCENT, f"mean 3-D distance of the 68 landmarks after shifting z to the true mean, {_BOX}"),
+        ("nme_dense_2d", PERCENT, f"mean distance in the image over all points of the face, {_BOX}"),
+        ("nme_dense_3d", PERCENT, f"mean 3-D distance over all points of the face after shifting z to the true mean, {_BOX}"),
+        (
+            "reconstruction_nme",
+            "% of interocular distance",
+            "mean distance of true points to the surface after a similarity (ICP), divided by the distance of the outer eye corners",
+        ),
+        (
+            "pose_mae",
+            "degrees",
+            "mean absolute error of pitch, yaw and roll; the pose that landmarks have relative to the true ones",
+        ),
+    ]
+    return tuple(MetricCard(name, unit, "down", meaning) for name, unit, meaning in metrics)
+
+
+class FaceProtocol(Protocol):
+    """Landmarks, dense points and shape of one face, in pixels of the photograph."""
+
+    card = SuiteCard(
+        title="Faces: alignment and reconstruction from one photograph",
+        version=1,
+        task=Task(
+            name="face",
+            given=("image", "box"),
+            wanted=("landmarks", "position_map"),
+            meaning="the 68 landmarks and the surface of the face in a detector box, in pixels of the photograph",
+        ),
+        metrics=_metrics(),
+        headline="nme_68_2d",
+        reference="Feng et al., ECCV 2018; Zhu et al., Face Alignment Across Large Poses, CVPR 2016 (AFLW2000-3D)",
+        datasets=("heads", "aflw2000"),
+    )
+
+    def evaluate(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Mapping[str, float]:
+        """Score one face; metrics whose ground truth the sample lacks are absent.
+
+        Raises UserError if the reconstruction has neither landmarks nor a position map, is in another frame, or is not finite.
+        """
+        _check(reconstruction)
+        landmarks = _tensor(truth["landmarks_68"])
+        size = float(face.box_size(landmarks))
+        scores: dict[str, float] = {}
+        if reconstruction.landmarks is not None:
+            scores |= _landmark_scores(_tensor(reconstruction.landmarks), landmarks, size, truth.get("head_pose"))
+        if "dense_points" in truth:
+            scores |= _dense_scores(reconstruction, truth, landmarks, size)
+        return scores
+
+    def summarise(self, per_scene: Mapping[str, Mapping[str, float]]) -> Mapping[str, float]:
+        """Return the mean of the means of the yaw bins; a bin without faces is left out."""
+        prefix = "nme_68_2d_yaw_"
+        errors = [
+            (name.removeprefix(prefix), value)
+            for scores in per_scene.values()
+            for name, value in scores.items()
+            if name.startswith(prefix)
+        ]
+        return {"nme_68_2d_mean_of_bins": face.mean_of_bins(errors)[1]} if errors else {}
+
+    def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
+        """Write the photograph with landmarks, the surface over it, depth, the error map and a contact sheet."""
+        return pictures.write(reconstruction, truth, folder)
+
+
+def _landmark_scores(predicted: Tensor, truth: Tensor, size: float, head_pose: Any) -> dict[str, float]:
+    flat = 100 * float(face.normalized_mean_error(predicted[:, :2], truth[:, :2], size))
+    solid = 100 * float(face.normalized_mean_error(face.with_mean_depth_of(predicted, truth), truth, size))
+    scores = {"nme_68_2d": flat, "nme_68_3d": solid}
+    if head_pose is not None:
+        scores[f"nme_68_2d_yaw_{face.yaw_bin(float(head_pose[1]))}"] = flat
+        scores["pose_mae"] = face.pose_error(predicted, truth, np.asarray(head_pose))
+    return scores
+
+
+def _dense_scores(reconstruction: Reconstruction, truth: dict[str, Any], landmarks: Tensor, size: float) -> dict[str, float]:
+    points = _tensor(truth["dense_points"])
+    scores = {}
+    if reconstruction.position_map is not None and "dense_uv" in truth:
+        predicted = _tensor(sample(reconstruction.position_map, truth["dense_uv"]))
+        scores["nme_dense_2d"] = 100 * float(face.normalized_mean_error(predicted[:, :2], points[:, :2], size))
+        aligned = face.with_mean_depth_of(predicted, points)
+        scores["nme_dense_3d"] = 100 * float(face.normalized_mean_error(aligned, points, size))
+    return scores
+
+
+def _check(reconstruction: Reconstruction) -> None:
+    if reconstruction.landmarks is None and reconstruction.position_map is None:
+        raise UserError(f"the face suite scores landmarks or a position map, and there are only {reconstruction.produced()}")
+    if (reconstruction.frame, reconstruction.unit) != ("image", "pixel"):
+        raise UserError(
+            "the face suite wants frame 'image' and unit 'pixel', "
+            f"the reconstruction is in '{reconstruction.frame}' and '{reconstruction.unit}'"
+        )
+    for name in ("landmarks", "position_map"):
+        value = getattr(reconstruction, name)
+        if value is not None and not np.isfinite(value).all():
+            raise UserError(f"the reconstruction's {name} hold NaN or infinity")
+
+
+def _tensor(array: Any) -> Tensor:
+    return torch.from_numpy(np.asarray(array, np.float64))
