@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 RESAMPLES = 5000
 FEWEST_PAIRS = 5
@@ -50,6 +49,8 @@ def paired_p_value(first: ArrayLike, second: ArrayLike) -> float | None:
         raise ValueError(f"paired values have the same shape, got {one.shape} and {other.shape}")
     if one.size < FEWEST_PAIRS or np.array_equal(one, other):
         return None
+    from scipy import stats
+
     return float(stats.wilcoxon(one, other).pvalue)
 
 

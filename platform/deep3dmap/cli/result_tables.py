@@ -1,0 +1,93 @@
+"""Leaderboard rows as tables on the terminal."""
+
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from deep3dmap.results.export import significant
+from deep3dmap.results.leaderboard import LeaderboardRow
+
+WIDTH = 100
+LONGEST_NAME = 30
+
+
+def console() -> Console:
+    """A console as wide as the terminal, and 100 columns wide in a pipe."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+
+
+def print_rows(rows: Sequence[LeaderboardRow], uri: str) -> None:
+    """Print leaderboard rows as tables, at most 100 columns wide."""
+    out = console()
+    if not rows:
+        out.print(f"no benchmark results in {uri} yet; run `deep3dmap benchmark suite=face tier=smoke`", soft_wrap=True)
+        return
+    for _, own in groupby(rows, key=lambda row: (row.group, row.metric)):
+        _print_group(out, list(own))
+
+
+def _print_group(out: Console, rows: list[LeaderboardRow]) -> None:
+    first = rows[0]
+    arrow = {"up": "higher is better", "down": "lower is better"}.get(first.better, "")
+    out.print(
+        f"[bold]{escape(first.suite)}[/bold] · tier {first.tier} · {first.dataset}/{first.dataset_variant} "
+        f"(data {first.dataset_version[:8]}, protocol {first.protocol_version})"
+    )
+    out.print(f"{first.metric} in {escape(first.unit) or '1'}, {arrow}; 95 % interval over seeds and scenes")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("#", justify="right", no_wrap=True)
+    longest = max(len(f"{row.method}/{row.variant}") for row in rows)
+    table.add_column("method", overflow="fold", max_width=LONGEST_NAME, no_wrap=longest <= LONGEST_NAME)
+    table.add_column("inputs", overflow="fold")
+    for name in ("value", "95 % interval", "p", "seeds", "scenes", "seconds", "MB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*_cells(row), style="bold" if row.rank == 1 else None)
+    out.print(table)
+    for line in _footnotes(rows):
+        out.print(line)
+    out.print()
+
+
+def _cells(row: LeaderboardRow) -> list[str]:
+    pareto = "*" if row.on_pareto_front else " "
+    return [
+        "-" if row.rank is None else str(row.rank),
+        escape(f"{row.method}/{row.variant}") + ("\n[dim]  baseline[/dim]" if row.is_baseline else ""),
+        escape(", ".join(row.inputs)),
+        significant(row.value) or "-",
+        "" if row.low is None else f"{significant(row.low)} - {significant(row.high)}",
+        "" if row.p_value is None else f"{row.p_value:.2g}",
+        str(row.seeds),
+        str(row.scenes),
+        "" if row.seconds is None else significant(row.seconds, 3) + pareto,
+        _memory(row),
+    ]
+
+
+def _memory(row: LeaderboardRow) -> str:
+    if row.peak_ram_mb is None:
+        return ""
+    return f"{row.peak_ram_mb:.0f}" + (f"+{row.peak_gpu_mb:.0f}" if row.peak_gpu_mb else "")
+
+
+def _footnotes(rows: Sequence[LeaderboardRow]) -> list[str]:
+    lines = []
+    for row in rows:
+        name = escape(f"{row.method}/{row.variant}")
+        failed = f"{row.failed} failed run{'s' if row.failed > 1 else ''}, " if row.failed else ""
+        if row.error:
+            lines.append(f"[red]{name}[/red]: {failed}{escape(row.error)}")
+        if row.note:
+            lines.append(f"{name}: {escape(row.note)}")
+    if any(row.peak_gpu_mb for row in rows):
+        lines.append("[dim]MB: peak memory, GPU after the plus[/dim]")
+    if any(row.on_pareto_front for row in rows):
+        lines.append(
+            "[dim]* nothing is both better and faster. p: signed-rank test against the first, over the same scenes[/dim]"
+        )
+    return lines
