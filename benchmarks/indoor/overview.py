@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from deep3dmap.geometry.cameras import look_at
+
 Array = NDArray[np.float64]
 
 
@@ -23,7 +25,7 @@ def overview_camera(points: Array, world_from_camera: Array, width: int, height:
     intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
     within = points[((points >= low) & (points <= high)).all(1)]
     distance = _distance(within - centre, direction, up, focal, width, height)
-    return intrinsics, _pose(centre + distance * direction, centre, up)
+    return intrinsics, look_at(centre + distance * direction, centre, up).numpy()
 
 
 def _longest_level_axis(points: Array, up: Array) -> Array:
@@ -36,17 +38,6 @@ def _longest_level_axis(points: Array, up: Array) -> Array:
 
 def _distance(offsets: Array, direction: Array, up: Array, focal: float, width: int, height: int) -> float:
     """Return how far along `direction` all offsets fit into the picture."""
-    pose = _pose(direction, np.zeros(3), up)
-    seen = offsets @ pose[:3, :3]
+    seen = offsets @ look_at(direction, np.zeros(3), up).numpy()[:3, :3]
     needed = np.maximum(np.abs(seen[:, 0]) * focal / (width / 2), np.abs(seen[:, 1]) * focal / (height / 2)) - seen[:, 2]
     return float(1.04 * needed.max())
-
-
-def _pose(eye: Array, target: Array, up: Array) -> Array:
-    forward = (target - eye) / np.linalg.norm(target - eye)
-    right = np.cross(forward, up)
-    right /= np.linalg.norm(right)
-    pose = np.eye(4)
-    pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], -1)
-    pose[:3, 3] = eye
-    return pose

@@ -64,7 +64,7 @@ class IndoorProtocol(Protocol):
         Raises ValueError for a reconstruction that is not in the world frame in metres or has neither mesh nor depth.
         """
         mesh = _surface(reconstruction, truth)
-        scores = {}
+        scores: dict[str, float] = {}
         if "mesh" in truth:
             predicted, true = (torch.from_numpy(m.vertices) for m in (mesh, truth["mesh"]))
             scores = _renamed(surface_metrics(predicted, true, THRESHOLD, DOWN_SAMPLE))
@@ -87,6 +87,8 @@ def _surface(reconstruction: Reconstruction, truth: dict[str, Any]) -> Mesh:
         raise ValueError(f"there are {len(truth['images'])} frames, but {len(reconstruction.depth)} depth maps")
     intrinsics, poses = _cameras(truth)
     depths = [torch.from_numpy(np.asarray(depth, np.float32)) for depth in reconstruction.depth]
+    if not any(((depth > 0) & (depth <= REFUSION["max_depth"])).any() for depth in depths):
+        return Mesh(np.zeros((0, 3)), np.zeros((0, 3)))
     volume = TSDFVolume.for_frames(depths, intrinsics, poses, colors=False, **REFUSION)
     for depth, matrix, pose in zip(depths, intrinsics, poses):
         volume.integrate(depth, matrix, pose, max_depth=REFUSION["max_depth"])
@@ -107,10 +109,8 @@ def _predicted_depth(reconstruction: Reconstruction, mesh: Mesh, truth: dict[str
         return torch.from_numpy(np.asarray(reconstruction.depth[index], np.float32))
     if mesh.is_empty:
         return torch.zeros_like(true)
-    intrinsics, poses = _cameras(truth)
-    vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)
-    height, width = true.shape
-    return render_mesh(vertices, faces, intrinsics[index], poses[index], height, width).depth
+    camera = truth["intrinsics"][index], truth["world_from_camera"][index]
+    return render_mesh(mesh.vertices, mesh.faces, *camera, *true.shape, cull="back").depth
 
 
 def _cameras(truth: dict[str, Any]) -> tuple[Tensor, Tensor]:

@@ -66,8 +66,13 @@ class MeanDepthPlane(Method):
         height, width = given["images"][0].shape[-2:]
         plane = torch.full((height, width), self.depth)
         volume = TSDFVolume.for_frames(
-            [plane] * len(poses), intrinsics, poses, voxel_size=c.voxel_size,
-            truncation=c.truncation_voxels * c.voxel_size, max_depth=2 * self.depth, colors=False,
+            [plane] * len(poses),
+            intrinsics,
+            poses,
+            voxel_size=c.voxel_size,
+            truncation=c.truncation_voxels * c.voxel_size,
+            max_depth=2 * self.depth,
+            colors=False,
         )
         for index in range(len(poses)):
             volume.integrate(plane, intrinsics[index], poses[index], max_depth=2 * self.depth)

@@ -34,7 +34,6 @@ class TSDFFusion(Method):
         consumes=("images", "depths", "intrinsics", "world_from_camera"),
         produces=("mesh",),
         licence="Apache-2.0",
-        is_baseline=True,
     )
     config_type = TSDFFusionConfig
 
@@ -47,10 +46,17 @@ class TSDFFusion(Method):
         """Fuse all frames and return the surface in the world frame, metres."""
         c = self.config
         depths = [torch.from_numpy(np.asarray(depth, np.float32)) for depth in given["depths"]]
-        intrinsics, poses = (torch.from_numpy(np.asarray(given[key], np.float64)) for key in ("intrinsics", "world_from_camera"))
+        intrinsics, poses = (
+            torch.from_numpy(np.asarray(given[key], np.float64)) for key in ("intrinsics", "world_from_camera")
+        )
         volume = TSDFVolume.for_frames(
-            depths, intrinsics, poses, voxel_size=c.voxel_size, truncation=c.truncation_voxels * c.voxel_size,
-            max_depth=c.max_depth, colors=c.color,
+            depths,
+            intrinsics,
+            poses,
+            voxel_size=c.voxel_size,
+            truncation=c.truncation_voxels * c.voxel_size,
+            max_depth=c.max_depth,
+            colors=c.color,
         )
         for index, depth in enumerate(depths):
             image = torch.from_numpy(np.asarray(given["images"][index])) if c.color else None

@@ -18,7 +18,7 @@ class BenchmarkArguments:
     """What a benchmark runs."""
 
     suite: str = option("", "the suite, e.g. face (`deep3dmap suites` lists them)")
-    tier: str = option("smoke", "smoke (seconds), quick (minutes on two cores), standard (one GPU) or paper")
+    tier: str = option("quick", "smoke (seconds), quick (minutes on two cores), standard (one GPU) or paper")
     methods: list[str] = option([], "methods, each NAME or NAME/VARIANT (default: all that may enter)")
     datasets: list[str] = option([], "datasets, each NAME or NAME/VARIANT (default: the suite's embedded world)")
     seeds: int = option(0, "number of seeds (0 = as the tier says)")

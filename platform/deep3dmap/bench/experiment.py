@@ -3,11 +3,11 @@
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from deep3dmap.bench.finished import Finished, Follower
 from deep3dmap.bench.plan import RunPlan
 from deep3dmap.bench.rows import Outcome, run_row
 from deep3dmap.bench.suite import load_suite
@@ -17,20 +17,6 @@ from deep3dmap.results.store import ResultStore
 from deep3dmap.train import ray_runtime
 
 NESTED_DRIVER_CPUS = 0.1
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A run that has ended, for whoever follows the benchmark."""
-
-    plan: RunPlan
-    status: str
-    headline: float | None
-    error: str
-    seconds: float
-
-
-Follower = Callable[[str, "RunPlan | Finished", int, int], None]
 
 
 def run_experiment(
@@ -46,19 +32,21 @@ def run_experiment(
     available = ray_runtime.connect()
     for plan in plans:
         _check_resources(plan, available)
+    # Ray is imported only now, when its environment is set.
     from ray import tune
 
-    store = ResultStore(results)
-    follower = _follower(plans, follow)
+    from deep3dmap.bench.follower import TrialFollower
+
+    store, follower = ResultStore(results), TrialFollower(plans, follow)
     name = f"benchmark-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     packed = [plan.as_dict() for plan in plans]
 
     def trial(config: dict[str, Any]) -> dict[str, Any]:
         return carry_out(RunPlan(**packed[config["run"]]), results)
 
-    resources = [tune.PlacementGroupFactory([_trial_bundle(plan)]) for plan in plans]
+    bundles = [_trial_bundle(plan) for plan in plans]
     tuner = tune.Tuner(
-        tune.with_resources(trial, lambda config: resources[config["run"]]),
+        tune.with_resources(trial, lambda config: tune.PlacementGroupFactory([bundles[config["run"]]])),
         param_space={"run": tune.grid_search(list(range(len(plans))))},
         tune_config=tune.TuneConfig(max_concurrent_trials=_concurrency(plans, available), reuse_actors=False),
         run_config=tune.RunConfig(
@@ -77,33 +65,6 @@ def run_experiment(
             follower.ended(plan, {"status": "failed", "headline": None, "error": str(result.error)})
     shutil.rmtree(work / "ray" / name, ignore_errors=True)
     return follower.finished
-
-
-def _follower(plans: Sequence[RunPlan], follow: Follower) -> Any:
-    from ray import tune
-
-    class TrialFollower(tune.Callback):
-        """Turns Tune's callbacks into ours."""
-
-        def __init__(self) -> None:
-            self.finished: list[Finished] = []
-            self._began: dict[str, float] = {}
-
-        def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            plan = plans[trial.config["run"]]
-            self._began[plan.run_id] = time.monotonic()
-            follow("started", plan, len(self.finished), len(plans))
-
-        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            self.ended(plans[trial.config["run"]], trial.last_result)
-
-        def ended(self, plan: RunPlan, result: dict[str, Any]) -> None:
-            seconds = time.monotonic() - self._began.get(plan.run_id, time.monotonic())
-            ended = Finished(plan, result["status"], result["headline"], result["error"], seconds)
-            self.finished.append(ended)
-            follow("ended", ended, len(self.finished), len(plans))
-
-    return TrialFollower()
 
 
 def _trial_bundle(plan: RunPlan) -> dict[str, float]:

@@ -4,12 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from deep3dmap.bench.arguments import parse_arguments
-from deep3dmap.bench.plan import checkpoint_plan
 from deep3dmap.cli.arguments import VerbParser
-from deep3dmap.cli.benchmark import run_plans
 from deep3dmap.cli.places import open_store
 from deep3dmap.core.errors import UserError
-from deep3dmap.train.checkpoints import read_checkpoint
 
 EXAMPLES = """\
   deep3dmap evaluate results/work/1f3a.../checkpoints/step_000000200 suite=face
@@ -23,6 +20,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--resume", action="store_true", help="run only what is missing or failed")
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
     flags, pairs = parser.parse(argv)
+    # Imported now, so that --help need not wait for torch.
+    from deep3dmap.bench.plan import checkpoint_plan
+    from deep3dmap.cli.run_plans import run_plans
+    from deep3dmap.train.checkpoints import read_checkpoint
+
     checkpoint = read_checkpoint(flags.checkpoint)
     request = parse_arguments(pairs)
     if not request.own.suite:

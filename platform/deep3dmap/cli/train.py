@@ -5,11 +5,11 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from deep3dmap.bench.training import TrainingRun, plan_training
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
 from deep3dmap.config.compose import ComposedRun, Layer, compose_run
@@ -18,6 +18,9 @@ from deep3dmap.config.schema import DataConfig, OptimizerConfig, RunConfig, Sche
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import describe_options
 from deep3dmap.core.registry import datasets, methods
+
+if TYPE_CHECKING:
+    from deep3dmap.bench.training import TrainingRun
 
 EXAMPLES = """\
   deep3dmap train method=prnet/mini dataset=heads/smoke trainer.max_steps=200
@@ -44,6 +47,9 @@ def main(argv: list[str]) -> int:
     if flags.cfg:
         _print_config(composed, flags.json)
         return 0
+    # Imported now, so that --help need not wait for torch.
+    from deep3dmap.bench.training import plan_training
+
     store, uri, work = open_store(str(composed.config["results"]))
     run = plan_training(dataclasses.replace(composed, config={**composed.config, "results": uri}), work)
     _decide_start(run, flags.resume, flags.restart)
@@ -85,7 +91,7 @@ def _from_file(file: Path, values: dict[str, object]) -> Layer:
     return Layer(f"file {file}", tuple(as_override(key, value) for key, value in flatten(tree).items()))
 
 
-def _decide_start(run: TrainingRun, resume: bool, restart: bool) -> None:
+def _decide_start(run: "TrainingRun", resume: bool, restart: bool) -> None:
     if resume and restart:
         raise UserError("--resume and --restart exclude each other")
     if restart:

@@ -1,8 +1,8 @@
 """Head pose as 300W-LP stores it: a scaled orthographic camera with angles pitch, yaw, roll.
 
 R = Rx(pitch) Ry(yaw) Rz(roll) with the transposes of the usual right-handed matrices, after cleardusk/3DDFA and
-YadiraF/face3d (`angle2matrix_3ddfa`). Model axes: x to the image right, y up, z towards the viewer. A positive yaw moves the nose
-towards the image left, a positive pitch turns the face up.
+YadiraF/face3d (`angle2matrix_3ddfa`). Model axes: x to the image right, y up, z towards the viewer. A positive yaw moves
+the nose towards the image left, a positive pitch turns the face up.
 """
 
 from dataclasses import dataclass

@@ -28,7 +28,7 @@ class MorphableModel:
     mean: (V, 3). faces: (F, 3), counter-clockwise seen from outside. uv: (Vt, 2) in [0, 1], v up. faces_uv: (F, 3) into `uv`.
     identity_basis, expression_basis, albedo_basis: (V, 3, K); their sigma: (K,). Coefficients are in units of sigma.
     albedo_mean: (V, 3) linear RGB. landmark_vertices: (68, 3) vertex ids in iBUG order with landmark_weights (68, 3), which sum
-    to one; a landmark at a vertex has weights 1, 0, 0. mirror: (V,) id of the vertex on the other side. regions: name -> (V,) bool.
+    to one; a landmark at a vertex has weights 1, 0, 0. mirror: (V,) id of the vertex on the other side. regions: (V,) masks.
     unit: metre, millimetre or micrometre. Raises ValueError for arrays that do not fit together.
     """
 
@@ -155,7 +155,7 @@ def _check(model: MorphableModel) -> None:
     if model.uv.min() < 0 or model.uv.max() > 1:
         raise ValueError(f"uv lies in [0, 1], got {model.uv.min()}..{model.uv.max()}")
     if _mean_outward(model) <= 0:
-        raise ValueError("faces are wound the wrong way round; reverse each triangle, so that it is counter-clockwise from outside")
+        raise ValueError("faces are wound the wrong way round; reverse them, so that they are counter-clockwise from outside")
 
 
 def _check_shapes(model: MorphableModel, count: int) -> None:

@@ -31,11 +31,9 @@ class TSDFVolume:
     ) -> None:
         count = math.prod(dimensions)
         if count > max_voxels:
-            fits = voxel_size * (count / max_voxels) ** (1 / 3)
-            raise UserError(
-                f"a volume of {' x '.join(map(str, dimensions))} voxels needs {count * (20 if colors else 8) / 2**30:.1f} GB, more than"
-                f" the {max_voxels / 1e6:.0f} million voxels allowed; use a voxel_size of at least {math.ceil(fits * 1000) / 1000} m"
-            )
+            fits = math.ceil(voxel_size * (count / max_voxels) ** (1 / 3) * 1000) / 1000
+            size = f"{' x '.join(map(str, dimensions))} voxels, {count * (20 if colors else 8) / 2**30:.1f} GB"
+            raise UserError(f"a volume of {size} is above the limit of {max_voxels} voxels; use a voxel_size of at least {fits} m")
         self.origin = torch.as_tensor(origin, dtype=torch.float32)
         self.voxel_size, self.truncation, self.backend = float(voxel_size), float(truncation), backend
         self.tsdf, self.weight = torch.ones(dimensions), torch.zeros(dimensions)

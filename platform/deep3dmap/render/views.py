@@ -25,7 +25,7 @@ def orbit(
     height: int,
     up: tuple[float, float, float] = (0.0, 0.0, 1.0),
 ) -> list[View]:
-    """Return `count` cameras evenly around a mesh, from which all of it is in the picture. elevation: above the horizon of `up`."""
+    """Return `count` cameras evenly around a mesh, which see all of it from `elevation_degrees` above the horizon of `up`."""
     points = vertices.double()
     lower, upper = torch.quantile(
         points[:: max(1, len(points) // 100_000)], torch.tensor([0.005, 0.995], dtype=torch.float64), dim=0

@@ -4,6 +4,7 @@ A job submitted to a cluster finds RAY_ADDRESS set and joins it. Everywhere else
 its dashboard, listening on loopback only and asking for its token.
 """
 
+import logging
 import os
 import socket
 import sys
@@ -33,9 +34,10 @@ def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
         os.environ.setdefault(name, value)
     import ray
 
+    logging.getLogger("ray").setLevel(logging.ERROR)
     if not ray.is_initialized():
         if os.environ.get("RAY_ADDRESS"):
-            ray.init(log_to_driver=False)
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
         else:
             # With a known port every Ray process finds its own cluster, also beside another one on the machine.
             os.environ["RAY_GCS_SERVER_PORT"] = str(_free_port())
@@ -46,6 +48,7 @@ def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
                 include_dashboard=dashboard,
                 dashboard_host="127.0.0.1",
                 log_to_driver=False,
+                logging_level=logging.ERROR,
                 object_store_memory=200 << 20,
             )
     return dict(ray.cluster_resources())

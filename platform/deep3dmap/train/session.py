@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,8 @@ class TrainingSession:
             if stopped or self._out_of_budget():
                 break
             seed_everything(loop.seed, loop.rank, loop.step)
-        generator.close()  # type: ignore[attr-defined]
+        if isinstance(generator, Generator):
+            generator.close()
         return stopped
 
     def _out_of_budget(self) -> bool:

@@ -1,0 +1,40 @@
+"""Hears from Ray Tune how the trials of a benchmark fare."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ray import tune
+
+from deep3dmap.bench.finished import Finished, Follower
+from deep3dmap.bench.plan import RunPlan
+
+
+class TrialFollower(tune.Callback):
+    """Turns Tune's callbacks into `follow(event, what, done, total)` with the events "started" and "ended"."""
+
+    def __init__(self, plans: Sequence[RunPlan], follow: Follower) -> None:
+        self.plans, self.follow = plans, follow
+        self.finished: list[Finished] = []
+        self._began: dict[str, float] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune writes its callbacks to disk, and a listener on a terminal cannot be written.
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Say that a run has begun, or has begun again."""
+        plan = self.plans[trial.config["run"]]
+        self._began.setdefault(plan.run_id, time.monotonic())
+        self.follow("started", plan, len(self.finished), len(self.plans))
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Say how a run ended."""
+        self.ended(self.plans[trial.config["run"]], trial.last_result)
+
+    def ended(self, plan: RunPlan, result: dict[str, Any]) -> None:
+        """Keep the outcome of a run and tell it."""
+        seconds = time.monotonic() - self._began.get(plan.run_id, time.monotonic())
+        outcome = Finished(plan, result["status"], result["headline"], result["error"], seconds)
+        self.finished.append(outcome)
+        self.follow("ended", outcome, len(self.finished), len(self.plans))

@@ -1,0 +1,93 @@
+"""Carries out planned runs for `benchmark` and `evaluate`, telling how they fare."""
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from deep3dmap.bench.cards import write_cards
+from deep3dmap.bench.experiment import run_experiment
+from deep3dmap.bench.finished import Finished
+from deep3dmap.bench.plan import RunPlan
+from deep3dmap.cli.arguments import on_terminal
+from deep3dmap.cli.leaderboard import print_leaderboard
+from deep3dmap.results.store import ResultStore
+
+
+def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path, *, resume: bool, as_json: bool) -> int:
+    """Carry out `plans`, print each outcome and the leaderboard; returns the exit code."""
+    done = store.finished_ids() if resume else set()
+    todo = [plan for plan in plans if plan.run_id not in done]
+    if not resume:
+        for plan in todo:
+            shutil.rmtree(work / plan.run_id, ignore_errors=True)
+    write_cards(store, plans)
+    console = Console(stderr=True)
+    if len(todo) < len(plans):
+        console.print(f"{len(plans) - len(todo)} of {len(plans)} runs are in {uri} already")
+    finished = run_experiment(todo, uri, work, _Narrator(console, len(todo)))
+    failed = [run for run in finished if run.status != "ok"]
+    if as_json:
+        print(json.dumps([_as_dict(run) for run in finished], indent=1))
+    else:
+        for suite in sorted({plan.suite for plan in plans}):
+            print_leaderboard(store, suite=suite)
+        _print_pictures(store, plans)
+    for run in failed:
+        console.print(
+            f"[red]{run.status}[/red] {run.plan.title}: {run.error.strip().splitlines()[-1] if run.error else ''}",
+            highlight=False,
+        )
+    return 1 if failed else 0
+
+
+class _Narrator:
+    """Says what starts (on a terminal) and how each run ended."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self.console, self.total = console, total
+        if total:
+            console.print(f"{total} runs; starting Ray", highlight=False)
+
+    def __call__(self, event: str, what: RunPlan | Finished, done: int, total: int) -> None:
+        if isinstance(what, RunPlan):
+            if on_terminal():
+                self.console.print(f"[dim]\\[{done}/{total}] started {what.title}[/dim]", highlight=False)
+            return
+        value = "" if what.headline is None else f"  {what.headline:.4g}"
+        colour = "green" if what.status == "ok" else "red"
+        self.console.print(
+            f"\\[{done}/{total}] [{colour}]{what.status}[/{colour}] {what.plan.title}{value}  ({what.seconds:.0f} s)",
+            highlight=False,
+        )
+
+
+def _as_dict(run: Finished) -> dict[str, object]:
+    return {
+        "run_id": run.plan.run_id,
+        "suite": run.plan.suite,
+        "method": run.plan.method,
+        "variant": run.plan.variant,
+        "dataset": run.plan.dataset,
+        "seed": run.plan.seed,
+        "status": run.status,
+        "headline": run.headline,
+        "error": run.error,
+    }
+
+
+def _print_pictures(store: ResultStore, plans: Sequence[RunPlan]) -> None:
+    runs = store.runs()
+    shown: set[tuple[str, str]] = set()
+    for plan in plans:
+        row = runs[runs.run_id == plan.run_id]
+        key = (plan.method, plan.variant)
+        if key in shown or row.empty:
+            continue
+        pictures = sorted(Path(row.iloc[0].artifacts_uri).rglob("*.png"))
+        if pictures:
+            shown.add(key)
+            print(f"picture of {plan.method}/{plan.variant} on {plan.dataset}: {pictures[0]}", file=sys.stdout)
