@@ -33,7 +33,7 @@ class PositionMapper:
 def position_map(vertices_crop: NDArray[Any], faces: NDArray[Any], uv: NDArray[Any], size: int) -> NDArray[np.float32]:
     """Return the (3, S, S) position map of (V, 3) vertices in crop pixels, z larger = nearer; zero outside the triangulation.
 
-    uv: (V, 2) in [0, 1], v up. The vertex lies on texel column u (S - 1) and row (1 - v) (S - 1), where whole numbers are texels.
+    uv: (V, 2) in [0, 1], v up. The vertex lies on texel column u (S - 1) and row (1 - v) (S - 1), counted from 0.
     Use `PositionMapper` for many faces of one topology.
     """
     return PositionMapper(faces, uv, size)(vertices_crop)

@@ -118,9 +118,7 @@ class FaceSplit:
         # The jitter of the training crop is the sample's own and does not change between epochs.
         rng = np.random.default_rng(item_seed("crop", self._reading.seed, name))
         size = self._reading.crop_size
-        similarity = face_crop.crop_from_landmarks(
-            self._landmarks(face, vertices), size, face_crop.TRAINING_FACTOR, rng
-        )
+        similarity = face_crop.crop_from_landmarks(self._landmarks(face, vertices), size, face_crop.TRAINING_FACTOR, rng)
         sample = {"crop": face_crop.warp(image, similarity, size), "crop_from_image": similarity}
         if vertices is not None and self._model is not None:
             sample["position_map"] = self._model.position_map(vertices, similarity)

@@ -1,7 +1,7 @@
 """300W-LP and AFLW2000-3D: a photograph `<name>.jpg` with a fitted morphable model in `<name>.mat` (MATLAB 5).
 
-Fields: Pose_Para (1, 7) pitch, yaw, roll in radians, tx, ty, tz, scale; Shape_Para and Exp_Para (K, 1), any K, with the standard
-deviations multiplied in; landmarks as pt3d_68 (3, 68) or pt2d (2, 68); roi (1, 4), the box in the original photograph.
+Fields: Pose_Para (1, 7) pitch, yaw, roll in radians, tx, ty, tz, scale; Shape_Para and Exp_Para (K, 1), any K, with the
+standard deviations multiplied in; landmarks as pt3d_68 (3, 68) or pt2d (2, 68); roi (1, 4), the box in the original photograph.
 Files count pixels from 1, so pixel centres are at whole numbers from 1 on: 0.5 is subtracted on reading, which gives the
 package's convention (centres at +0.5), and added on writing. After Zhu et al., "Face Alignment Across Large Poses", CVPR 2016.
 """
@@ -28,7 +28,7 @@ _TEXT = b"MATLAB 5.0 MAT-file, 300W-LP layout"
 class FittedFace:
     """A fitted face.
 
-    pose: fit coordinates, see `HeadPose`. shape: (Ki,), expression: (Ke,) parameters. landmarks: (68, 3) float32 in image pixels,
+    pose: fit coordinates, see `HeadPose`. shape: (Ki,), expression: (Ke,) parameters. landmarks: (68, 3) float32 pixels,
     centres at +0.5, y down, z larger = nearer with an arbitrary offset; z is zero where `has_depth` is False. texture: (Ka,) or
     empty. roi: (4,) left, top, right, bottom in the original photograph.
     """

@@ -8,14 +8,14 @@ from scipy.interpolate import PchipInterpolator
 from deep3dmap.data.scenes.head_layout import Array, bump, head_share, jaw_height, pair, smoothstep
 from deep3dmap.data.scenes.head_shape import EAR, EYE, MOUTH_LINE, Surface, eye_edge
 
-SKIN = np.array([0.60, 0.405, 0.315])
-LIPS = np.array([0.46, 0.205, 0.19])
+SKIN = np.array([0.60, 0.36, 0.25])
+LIPS = np.array([0.46, 0.19, 0.165])
 BROWS = np.array([0.10, 0.065, 0.045])
 HAIR = np.array([0.075, 0.045, 0.03])
 IRIS = np.array([0.16, 0.10, 0.055])
 NOSTRIL = np.array([0.10, 0.035, 0.025])
 MOUTH = np.array([0.12, 0.03, 0.03])
-EYE_WHITE = np.array([0.70, 0.66, 0.63])
+EYE_WHITE = np.array([0.60, 0.55, 0.52])
 
 _BROW_LINE = PchipInterpolator((0, 11, 22, 36, 47, 58, 200), (18.0, 18.5, 22.0, 25.2, 22.5, 15.5, 10))
 _UPPER_LIP = PchipInterpolator((0, 2.5, 6.5, 15, 22, 26, 200), (-64.2, -63.6, -62.3, -65.0, -68.6, -71.0, -71.0))
@@ -92,7 +92,9 @@ def _shade(surface: Surface) -> Array:
     face += 0.16 * bump(x, y, (0, -86), (20, 4.5)) + 0.2 * pair(x, y, (19, -44), (3, 7)) + 0.15 * pair(x, y, (25, -71), (4, 4))
     face += 0.12 * pair(x, y, (25, -55), (4, 10)) + 0.08 * pair(x, y, (30, -11), (15, 4))
     throat = 0.5 * (1 - head_share(np.radians(surface.angle), y))
-    ear = 0.5 * np.exp(-(((angle - EAR[0] + 2) / 5) ** 2) - ((y + 22) / 10) ** 2) + 0.35 * np.exp(-(((angle - 83) / 3.5) ** 2) - ((y + 15) / 28) ** 2)
+    ear = 0.5 * np.exp(-(((angle - EAR[0] + 2) / 5) ** 2) - ((y + 22) / 10) ** 2) + 0.35 * np.exp(
+        -(((angle - 83) / 3.5) ** 2) - ((y + 15) / 28) ** 2
+    )
     return 1 - np.minimum(surface.front * face + throat + ear, 0.8)
 
 
@@ -100,7 +102,13 @@ def mean_albedo(surface: Surface, of: Parts) -> Array:
     """(..., 3) linear RGB of the mean head, looking straight ahead."""
     skin = SKIN * (1 + _flush(surface)[..., None] * (0.06, -0.12, -0.10))
     color = skin * of.shade[..., None]
-    for mask, paint in ((of.beard * 0.12, HAIR), (of.lips * 0.85, LIPS), (of.nostrils, NOSTRIL), (of.hair, HAIR), (of.brows, BROWS)):
+    for mask, paint in (
+        (of.beard * 0.12, HAIR),
+        (of.lips * 0.85, LIPS),
+        (of.nostrils, NOSTRIL),
+        (of.hair, HAIR),
+        (of.brows, BROWS),
+    ):
         color = color + mask[..., None] * (paint - color)
     color = color + of.eyes[..., None] * (eye_color(surface, (0.0, 0.0), IRIS) - color)
     color = color + of.lashes[..., None] * (0.25 * BROWS - color) * 0.85
@@ -127,7 +135,7 @@ def eye_color(surface: Surface, gaze: tuple[float, float], iris: Array) -> Array
 def albedo_modes(surface: Surface, of: Parts, rng: np.random.Generator, count: int) -> tuple[Array, Array]:
     """Modes (..., 3, count) and their sigma (count,): tone first, then colours of parts, then smooth random fields."""
     hand_made = (
-        (of.skin * of.shade, (-0.19, -0.15, -0.122)),
+        (of.skin * of.shade, (-0.19, -0.135, -0.098)),
         (of.skin * of.shade, (0.025, -0.005, -0.03)),
         (of.skin * _flush(surface), (0.03, -0.03, -0.025)),
         (of.lips * (1 - of.mouth), (0.06, -0.05, -0.04)),

@@ -36,35 +36,44 @@ def puffed(vertices: Array, normals: Array, hairy: Array, subject: Subject) -> A
     return vertices + normals * (hairy * subject.hair.thickness)[:, None]
 
 
-def back_of_head(vertices: Array, grid: int, subject: Subject, hair: Array, skin: Array, rng: np.random.Generator) -> list[Patch]:
+def back_of_head(
+    vertices: Array, grid: int, subject: Subject, hair: Array, skin: Array, rng: np.random.Generator
+) -> list[Patch]:
     """Close the head: the back between its side edges, and the crown above its top edge."""
     rows = vertices.reshape(grid, grid, 3)
     right, left = rows[::2, 0], rows[::2, -1]
     back = _around(left, right)
     color = np.where((left[:, 1] > -75)[:, None] | (subject.hair.length > 0), hair, skin)
     ring = np.concatenate([rows[0], _around(rows[:1, -1], rows[:1, 0])[0, 1:-1]])
-    shine = 1 + 0.25 * rng.normal(size=(1, back.shape[1], 1))
-    colors = np.broadcast_to(color[:, None], back.shape) * shine.clip(0.4, 1.6)
-    return [_patch(back, colors), _crown(ring, hair, rng)]
+    strands = 0.0 if subject.hair.bald else 0.25
+    colors = np.broadcast_to(color[:, None], back.shape) * _streaks(back.shape[1], strands, rng)
+    return [_patch(back, colors), _crown(ring, hair, strands, rng)]
+
+
+def _streaks(columns: int, strength: float, rng: np.random.Generator) -> Array:
+    return (1 + strength * rng.normal(size=(1, columns, 1))).clip(0.4, 1.6)
 
 
 def _around(left: Array, right: Array) -> Array:
-    # (R, _BACK, 3): half an ellipse from each left point to its right one, behind the head.
-    t = np.linspace(0, 1, _BACK)[None, :, None]
-    middle = (left + right)[:, None] / 2
-    half = (left - right)[:, None] / 2
-    deep = (66 - 22 * smoothstep(left[:, 1], 55, 110))[:, None, None]
-    return middle + half * np.cos(np.pi * t) - np.array([0, 0, 1.0]) * deep * np.sin(np.pi * t)
+    # (R, _BACK, 3): from each left point around the vertical axis to its right one, the skull deepest in the middle.
+    t = np.linspace(0, 1, _BACK)
+    start, end = (np.arctan2(side[:, :1], side[:, 2:]) % (2 * np.pi) for side in (left, right))
+    angle = start + (end - start) * t
+    sides = [np.hypot(side[:, :1], side[:, 2:]) for side in (left, right)]
+    deepest = (100 - 34 * smoothstep(left[:, 1], 45, 110) - 12 * smoothstep(-left[:, 1], 20, 90))[:, None]
+    radius = sides[0] + (sides[1] - sides[0]) * t
+    radius = radius + (deepest - radius) * np.sin(np.pi * t) ** 2
+    height = left[:, 1:2] + (right[:, 1:2] - left[:, 1:2]) * t
+    return np.stack([radius * np.sin(angle), height, radius * np.cos(angle)], -1)
 
 
-def _crown(ring: Array, hair: Array, rng: np.random.Generator) -> Patch:
+def _crown(ring: Array, hair: Array, strands: float, rng: np.random.Generator) -> Patch:
     shrink = np.cos(np.linspace(0, np.pi / 2, _RINGS + 1))[:, None, None]
     rise = 24 * np.sin(np.linspace(0, np.pi / 2, _RINGS + 1))[:, None, None]
     centre = ring.mean(0)
     rings = centre + (ring - centre) * shrink + np.array([0, 1.0, 0]) * rise
     rings = np.concatenate([rings, rings[:, :1]], 1)[::-1]
-    shine = 1 + 0.25 * rng.normal(size=(1, rings.shape[1], 1))
-    return _patch(rings, np.broadcast_to(hair, rings.shape) * shine.clip(0.4, 1.6))
+    return _patch(rings, np.broadcast_to(hair, rings.shape) * _streaks(rings.shape[1], strands, rng))
 
 
 def hanging_hair(vertices: Array, grid: int, subject: Subject, hair: Array, rng: np.random.Generator) -> Patch:
@@ -80,21 +89,26 @@ def hanging_hair(vertices: Array, grid: int, subject: Subject, hair: Array, rng:
     radius_x = (0.72 + 0.28 * full) * widest + subject.hair.thickness * 0.6 + wave
     radius_z = (0.72 + 0.28 * full) * 92 + subject.hair.thickness * 0.6 + wave
     points = np.stack(np.broadcast_arrays(np.sin(around) * radius_x, height, np.cos(around) * radius_z - 4), -1)
-    shine = 1 + 0.3 * rng.normal(size=(1, around.shape[1], 1))
-    return _patch(points, np.broadcast_to(hair, points.shape) * shine.clip(0.4, 1.7), flip=True)
+    return _patch(points, np.broadcast_to(hair, points.shape) * _streaks(around.shape[1], 0.3, rng), flip=True)
 
 
 def shoulders(subject: Subject, rng: np.random.Generator) -> Patch:
     """A torso below the neck that turns less than the head does."""
     collar = rng.uniform(-150, -128)
-    profile = np.array([[58, collar, 58], [70, collar - 8, 66], [120, -168, 80], [185, -192, 92], [212, -240, 98], [215, -430, 98]])
+    profile = np.array(
+        [[58, collar, 58], [70, collar - 8, 66], [120, -168, 80], [185, -192, 92], [212, -240, 98], [215, -430, 98]]
+    )
     around = np.linspace(0, 2 * np.pi, 41)[None]
     wide, height, deep = (profile[:, k, None] for k in range(3))
     points = np.stack(np.broadcast_arrays(np.sin(around) * wide, height, np.cos(around) * deep - 32), -1)
     turn = rotation_of_angles(subject.angles * (0.15, 0.45, 0.2))
     # In head coordinates, so that the head's own rotation brings it where it belongs.
     points = (points - NECK) @ turn.T @ rotation_of_angles(subject.angles) + NECK
-    folds = 1 + 0.12 * rng.normal(size=(*points.shape[:2], 1)) + 0.3 * np.sin(around * rng.uniform(0, 12))[..., None] * rng.choice([0, 1])
+    folds = (
+        1
+        + 0.12 * rng.normal(size=(*points.shape[:2], 1))
+        + 0.3 * np.sin(around * rng.uniform(0, 12))[..., None] * rng.choice([0, 1])
+    )
     return _patch(points, subject.cloth * folds.clip(0.3, 1.6), flip=True)
 
 

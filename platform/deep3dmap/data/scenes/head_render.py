@@ -71,7 +71,7 @@ def _build(subject: Subject, look: Look, rng: np.random.Generator) -> tuple[_Hea
     raised = head_extras.puffed(shape, normals, hairy, subject)
     head = _Head(raised, vertex_normals(raised, model.faces), model.faces, model.uv, hairy)
     texture = _texture_of(look.texture_size, look.seed).paint(subject, rng)
-    hair, skin = _colors(texture, subject)  # without hair the back of the head has the colour of the forehead
+    hair, skin = _colors(texture, subject)
     patches = head_extras.back_of_head(raised, look.grid, subject, hair, skin, rng)
     if subject.hair.length > 0:
         patches.append(head_extras.hanging_hair(raised, look.grid, subject, hair, rng))
@@ -83,6 +83,7 @@ def _colors(texture: NDArray[np.float32], subject: Subject) -> tuple[Array, Arra
     size = texture.shape[1]
     hair = texture[:, int(0.05 * size), int(0.4 * size) : int(0.6 * size)].mean(1)
     neck, forehead = (texture[:, int(row * size), int(0.4 * size) : int(0.6 * size)].mean(1) for row in (0.93, 0.15))
+    # Without hair the back of the head has the colour of the forehead.
     return (forehead if subject.hair.bald else hair).astype(np.float64), neck.astype(np.float64)
 
 

@@ -11,7 +11,9 @@ EYE = (31.5, 0.0)
 MOUTH_LINE = -70.5
 EAR = (96.0, -17.0)  # degrees, millimetres
 
-_NOSE_HEIGHT = PchipInterpolator((-200, -56, -52.5, -49.5, -45.5, -41, -36, -25, -12, -2, 7, 13, 200), (0, 0, 1.5, 9, 19.5, 23.5, 22, 15.5, 9, 4.5, 2, 0, 0))
+_NOSE_HEIGHT = PchipInterpolator(
+    (-200, -56, -52.5, -49.5, -45.5, -41, -36, -25, -12, -2, 7, 13, 200), (0, 0, 1.5, 9, 19.5, 23.5, 22, 15.5, 9, 4.5, 2, 0, 0)
+)
 _NOSE_WIDTH = PchipInterpolator((-200, -52, -44, -36, -25, -10, 0, 10, 200), (13, 12.5, 11, 10, 9, 8, 7.5, 11, 12))
 
 
@@ -61,7 +63,9 @@ def _relief(surface: Surface) -> Array:
     eyes = -6.5 * pair(x, y, (29, 2), (17, 11)) - 3.5 * pair(x, y, (13.5, 1), (6, 9))
     balls = 5.5 * pair(x, y, (31, 0.5), (12, 8)) + 1.4 * pair(x, y, (31, 6), (14, 3)) - 1.4 * pair(x, y, (31, 10.5), (14, 3))
     brows = 4.0 * pair(x, y, (30, 18.5), (22, 7)) - 1.5 * bump(x, y, (0, 18), (9, 10))
-    cheeks = 4.5 * pair(x, y, (46, -24), (18, 15)) - 2.5 * pair(x, y, (47, -62), (13, 20)) - 1.3 * pair(x, y, (27, -14), (13, 3.5))
+    cheeks = (
+        4.5 * pair(x, y, (46, -24), (18, 15)) - 2.5 * pair(x, y, (47, -62), (13, 20)) - 1.3 * pair(x, y, (27, -14), (13, 3.5))
+    )
     folds = -1.8 * pair(x, y, (24, -54), (4.5, 12))
     muzzle = 4.0 * bump(x, y, (0, -68), (26, 19)) - 1.2 * bump(x, y, (0, -57), (3, 6))
     return eyes + balls + brows + cheeks + folds + muzzle + lips_relief(surface) + _chin(x, y)
@@ -115,7 +119,7 @@ def ear_offset(surface: Surface) -> Array:
     inside = 1 - smoothstep(radius, 0.75, 1.15)
     flare = inside * (7 + 9 * smoothstep(tilt, -12, 10))
     rim = 3.0 * np.exp(-(((radius - 0.85) / 0.16) ** 2)) * smoothstep(tilt, -11, 2)
-    hollow = -7.5 * np.exp(-((tilt + 2) / 5.5) ** 2 - ((y + 22) / 10) ** 2)
+    hollow = -7.5 * np.exp(-(((tilt + 2) / 5.5) ** 2) - ((y + 22) / 10) ** 2)
     out = flare + rim + hollow
     side = np.sign(surface.angle)
     return np.stack([0.95 * side * out, np.zeros_like(out), -0.35 * flare], -1)

@@ -1,4 +1,4 @@
-"""Who is in a picture of the synthetic faces, how the head is turned, and the light that falls on it: all drawn from one seed."""
+"""Who is in a synthetic picture, how the head is turned, and the light that falls on it: all drawn from one seed."""
 
 from dataclasses import dataclass
 
@@ -138,7 +138,7 @@ def distant_light(direction: Array) -> Array:
 
 
 def irradiance(normals: Array, light: Array) -> Array:
-    """(V, 3) irradiance of (V, 3) unit normals under (10, 3) coefficients: a constant, the linear and the quadratic terms."""
+    """(V, 3) irradiance of (V, 3) unit normals under (10, 3) coefficients: constant, linear and quadratic terms."""
     x, y, z = normals.T
     terms = np.stack([np.ones_like(x), x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], 1)
     return (terms @ light).clip(0.02, None)
@@ -147,7 +147,7 @@ def irradiance(normals: Array, light: Array) -> Array:
 def place(
     subject: Subject, landmarks: Array, image_size: int, rng: np.random.Generator, share: tuple[float, float]
 ) -> HeadPose:
-    """Choose scale and translation: the box of the landmarks takes `share` of the picture and lies a little below its middle."""
+    """Choose scale and translation: the box of the landmarks takes `share` of the picture, a little below its middle."""
     rotation = rotation_of_angles(subject.angles)
     flat = landmarks @ rotation.T
     low, high = flat[:, :2].min(0), flat[:, :2].max(0)

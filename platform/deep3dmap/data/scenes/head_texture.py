@@ -1,4 +1,4 @@
-"""The painted texture of one subject: the model's albedo at texel resolution with hair strands, pores, eyes, teeth and glasses."""
+"""The painted texture of one subject: the model's albedo at texel resolution with hair, pores, eyes, teeth and glasses."""
 
 from functools import cache
 
@@ -14,6 +14,7 @@ from deep3dmap.data.scenes.head_shape import EYE, MOUTH_LINE, surface_at
 from deep3dmap.data.scenes.head_subject import Subject
 
 TEETH = np.array([0.62, 0.58, 0.50])
+DARKEST = np.array([0.020, 0.013, 0.010])
 FRAMES = np.array([0.02, 0.018, 0.02])
 
 
@@ -38,7 +39,7 @@ class HeadTexture:
     def paint(self, subject: Subject, rng: np.random.Generator) -> NDArray[np.float32]:
         """Return the (3, S, S) linear RGB texture of a subject."""
         texture = self._mean + (self._modes @ subject.albedo.astype(np.float32)).reshape(self._mean.shape)
-        texture = texture.clip(0.006, 1)
+        texture = texture.clip(DARKEST, 1)
         if subject.hair.bald:
             texture = self._shave(texture, subject)
         texture = texture * self._grain(subject, rng)[..., None]
@@ -49,16 +50,17 @@ class HeadTexture:
         return np.ascontiguousarray(texture.clip(0, 1).transpose(2, 0, 1), np.float32)
 
     def _shave(self, texture: Array, subject: Subject) -> Array:
-        skin = texture[self._parts.skin > 0.99].mean(0) * 0.95
-        return texture + self._parts.hair[..., None] * (skin - texture)
+        size = len(texture)
+        skin = texture[int(0.12 * size) : int(0.2 * size), int(0.4 * size) : int(0.6 * size)].mean((0, 1))
+        return texture + smoothstep(self._parts.hair, 0, 0.12)[..., None] * (skin - texture)
 
     def _grain(self, subject: Subject, rng: np.random.Generator) -> Array:
         parts = self._parts
         fine = np.roll(self._fine, tuple(rng.integers(0, len(self._fine), 2)), (0, 1))
         strands = np.roll(self._strands, tuple(rng.integers(0, len(self._fine), 2)), (0, 1))
         stubble = parts.beard * min(1.0, 0.35 * max(0.0, subject.albedo[5]))
-        hairy = np.maximum(0.0 if subject.hair.bald else parts.hair, np.maximum(0.8 * parts.brows, stubble))
-        skin = parts.skin * rng.uniform(0.02, 0.07)
+        hairy = np.maximum(0.0 if subject.hair.bald else parts.hair, np.maximum(0.8 * parts.brows, 0.5 * stubble))
+        skin = parts.skin * rng.uniform(0.015, 0.045)
         return np.maximum(0.2, 1 + skin * fine + 0.32 * hairy * strands)
 
     def _look(self, texture: Array, subject: Subject) -> None:
