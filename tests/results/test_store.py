@@ -1,0 +1,329 @@
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from dataclasses import fields, replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from stores import ENTRANTS, SUITES, build_store, curve_rows, metric_rows, run_row, write_pictures, write_run
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.results import schema
+from deep3dmap.results.schema import CurveRow, MetricRow, RunRow, arrow_schema, plain, to_table
+from deep3dmap.results.store import ResultStore
+
+PRNET, FUSION = ENTRANTS[0], ENTRANTS[3]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ResultStore(str(tmp_path / "results"))
+
+
+def write(store, run, metrics=None):
+    store.write_attempt(run, metric_rows(run, PRNET, 2) if metrics is None else metrics, curve_rows(run, 5))
+    return run
+
+
+# -- what is written comes back -------------------------------------------------------------------------------------------
+
+
+def test_every_column_comes_back_as_it_was(store):
+    run = write(store, run_row(PRNET, 1))
+    (row,) = store.runs().to_dict("records")
+    row["inputs"] = list(row["inputs"])
+    assert row.pop("config_hash")
+    assert row == {name: value for name, value in plain(run).items() if name != "config_hash"}
+    metrics = [MetricRow(**row) for row in store.metrics().to_dict("records")]
+    curves = [CurveRow(**row) for row in store.curves().to_dict("records")]
+    assert metrics == metric_rows(run, PRNET, 2)
+    assert curves == curve_rows(run, 5)
+
+
+def test_an_empty_store_has_empty_tables_with_all_columns(store):
+    for frame, row_type in ((store.runs(), RunRow), (store.metrics(), MetricRow), (store.curves(), CurveRow)):
+        assert frame.empty
+        assert list(frame.columns) == [field.name for field in fields(row_type)]
+    assert store.cards("suite") == {}
+    assert store.trial_states().empty
+    assert store.finished_ids() == set()
+    assert store.damaged() == []
+
+
+def test_values_that_are_no_numbers_come_back(store):
+    run = run_row(PRNET, 0)
+    write(store, run, [MetricRow(run.run_id, 1, "a", "nme_68_2d", value, "%", "down") for value in (np.nan, np.inf)])
+    values = store.metrics().value.to_numpy()
+    assert np.isnan(values[0])
+    assert np.isinf(values[1])
+
+
+def test_a_status_has_to_be_one_of_the_list():
+    with pytest.raises(ValueError, match="status"):
+        run_row(PRNET, 0, status="great")
+
+
+def test_the_newest_card_counts(store):
+    for version, words in (("9", "old"), ("10", "new")):
+        store.write_card("suite", "face", version, {"readme": words})
+    assert store.cards("suite") == {"face": {"readme": "new"}}
+    assert store.cards("method") == {}
+
+
+def test_the_state_of_a_trial_is_the_last_one_written(store):
+    store.write_trial_state("a", "running", "scored 1 of 2")
+    store.write_trial_state("a", "ok")
+    assert store.trial_states()[["run_id", "state"]].to_numpy().tolist() == [["a", "ok"]]
+
+
+def test_pictures_are_found_in_all_folders_of_an_attempt(store):
+    run = run_row(PRNET, 0)
+    write_pictures(Path(store.artifacts_path(run.run_id, 1)), 2, 0)
+    found = store.artifacts(run.run_id, 1, ".png")
+    assert [Path(name).relative_to(store.artifacts_path(run.run_id, 1)).as_posix() for name in found] == [
+        f"scene_0{scene}/{name}.png" for scene in (0, 1) for name in ("contact_sheet", "error")
+    ]
+    assert store.artifacts(run.run_id, 2, ".png") == []
+
+
+# -- attempts ---------------------------------------------------------------------------------------------------------------
+
+
+def test_attempts_are_counted_per_run(store):
+    run, other = run_row(PRNET, 0), run_row(PRNET, 1)
+    assert store.next_attempt(run.run_id) == 1
+    for attempt in range(1, 11):
+        write(store, replace(run, attempt=attempt))
+    assert store.next_attempt(run.run_id) == 11
+    assert store.next_attempt(other.run_id) == 1
+
+
+@pytest.mark.parametrize(
+    ("statuses", "counts"), [(("ok", "failed"), 1), (("failed", "ok"), 2), (("ok", "ok"), 2), (("failed", "diverged"), 2)]
+)
+def test_the_newest_finished_attempt_counts(store, statuses, counts):
+    for attempt, status in enumerate(statuses, 1):
+        write(store, run_row(PRNET, 0, attempt=attempt, status=status))
+    assert store.runs().attempt.tolist() == [counts]
+    assert len(store.runs(newest_only=False)) == len(statuses)
+    assert set(store.metrics().attempt) == {counts}
+    assert store.finished_ids() == ({run_row(PRNET, 0).run_id} if "ok" in statuses else set())
+
+
+def test_runs_are_listed_newest_first(store):
+    for seed, hours in ((0, 2), (1, 5), (2, 1)):
+        run = run_row(PRNET, seed)
+        write(store, replace(run, started_at=run.started_at + timedelta(hours=hours)))
+    assert store.runs().seed.tolist() == [1, 0, 2]
+
+
+# -- crashes, full disks, damage --------------------------------------------------------------------------------------------
+
+
+def test_a_run_whose_row_is_missing_is_not_read(store):
+    run = write(store, run_row(PRNET, 0))
+    Path(store.uri, "tables", "runs", f"{run.run_id}-1.parquet").unlink()
+    assert store.runs().empty
+    assert store.metrics().empty
+    assert store.next_attempt(run.run_id) == 1
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from stores import ENTRANTS, curve_rows, metric_rows, run_row
+from deep3dmap.results import storage
+from deep3dmap.results.store import ResultStore
+
+writes, real = [0], os.fsync
+def fsync(number):
+    writes[0] += 1
+    if writes[0] == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(number)
+os.fsync = fsync
+run = run_row(ENTRANTS[0], 0)
+ResultStore(sys.argv[1]).write_attempt(run, metric_rows(run, ENTRANTS[0], 2), curve_rows(run, 5))
+"""
+
+
+@pytest.mark.parametrize("moment", range(1, 7))
+def test_a_kill_at_any_moment_leaves_a_whole_run_or_none(tmp_path, moment):
+    support = Path(__file__).parents[1] / "support"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(support), *filter(None, sys.path)])}
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(moment)]
+    done = subprocess.run(command, env=environment, check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    store = ResultStore(str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(store.runs()) in (0, 1)
+        assert len(store.metrics()) == 5 * len(store.runs())
+        assert len(store.curves()) == 5 * len(store.runs())
+    assert store.damaged() == []
+    run = run_row(PRNET, 0, attempt=store.next_attempt(run_row(PRNET, 0).run_id))
+    write(store, run)
+    assert len(store.metrics()) == 5
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
+def test_a_full_disk_is_a_users_mistake_and_leaves_nothing(store, monkeypatch, code):
+    def refuse(number):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(UserError, match=os.strerror(code)) as caught:
+        write(store, run_row(PRNET, 0))
+    assert "results=" in str(caught.value)
+    assert [file for file in Path(store.uri).rglob("*") if file.is_file()] == []
+
+
+def damage(store, table, number=0, data=b"PAR1 junk"):
+    file = sorted(Path(store.uri, "tables", table).glob("*.parquet"))[number]
+    file.write_bytes(data)
+    return file
+
+
+@pytest.mark.parametrize("table", ["runs", "metrics", "curves", "cards", "trials"])
+@pytest.mark.parametrize("data", [b"", b"junk", b"PAR1" + bytes(40) + b"PAR1"])
+def test_a_damaged_file_is_named_and_skipped(tmp_path, table, data):
+    store = build_store(tmp_path, seeds=2, scenes=2)
+    readers = {"cards": lambda: store.cards("method"), "trials": store.trial_states}
+    read = readers.get(table, getattr(store, table, None))
+    before = len(read())
+    file = damage(store, table, -1 if table == "cards" else 0, data)
+    with pytest.warns(UserWarning, match=f"{file.name} is damaged and left out"):
+        left = len(read())
+    assert left <= before
+    assert left > 0
+    (line,) = store.damaged()
+    assert line.startswith(f"tables/{table}/{file.name}: ")
+
+
+def test_a_cut_file_is_damaged(tmp_path):
+    store = build_store(tmp_path, seeds=1, scenes=2)
+    file = sorted(Path(store.uri, "tables", "runs").glob("*.parquet"))[0]
+    damage(store, "runs", 0, file.read_bytes()[:-100])
+    assert len(store.damaged()) == 1
+
+
+def test_a_run_whose_metrics_were_deleted_is_to_be_done_again(store):
+    run = write(store, run_row(PRNET, 0))
+    assert store.finished_ids() == {run.run_id}
+    Path(store.uri, "tables", "metrics", f"{run.run_id}-1.parquet").unlink()
+    assert store.finished_ids() == set()
+
+
+def test_a_file_that_is_being_written_is_not_read(store):
+    run = write(store, run_row(PRNET, 0))
+    Path(store.uri, "tables", "runs", f".{run.run_id}-2.parquet.1a2b").write_bytes(b"half")
+    Path(store.uri, "tables", "runs", f".{run.run_id}-2.parquet").write_bytes(b"half")
+    assert len(store.runs(newest_only=False)) == 1
+    assert store.damaged() == []
+
+
+def test_writing_again_replaces_no_other_attempt(store):
+    first = write(store, run_row(PRNET, 0))
+    before = Path(store.uri, "tables", "runs", f"{first.run_id}-1.parquet").read_bytes()
+    write(store, run_row(PRNET, 0, attempt=2))
+    assert Path(store.uri, "tables", "runs", f"{first.run_id}-1.parquet").read_bytes() == before
+
+
+# -- two stores, many runs ------------------------------------------------------------------------------------------------
+
+
+def test_copying_unites_two_stores(tmp_path):
+    mine, theirs = ResultStore(str(tmp_path / "mine")), ResultStore(str(tmp_path / "theirs"))
+    for store, seeds in ((mine, (0, 1)), (theirs, (1, 2))):
+        for seed in seeds:
+            write_run(store, PRNET, seed, 3)
+    shutil.copytree(theirs.uri, mine.uri, dirs_exist_ok=True)
+    united = mine.runs()
+    assert sorted(united.seed) == [0, 1, 2]
+    assert len(mine.runs(newest_only=False)) == 3
+    assert len(mine.metrics()) == 3 * 7
+
+
+def test_a_thousand_runs_are_read(store):
+    run = run_row(PRNET, 0)
+    for name, rows in (("runs", [run]), ("metrics", metric_rows(run, PRNET, 4)), ("curves", [])):
+        folder = Path(store.uri, "tables", name)
+        folder.mkdir(parents=True)
+        table = to_table(rows, schema.TABLES[name]).to_pandas()
+        for number in range(1000):
+            table["run_id"] = f"{number:016x}"
+            table.to_parquet(folder / f"{number:016x}-1.parquet")
+    assert len(store.runs()) == 1000
+    assert len(store.metrics()) == 9000
+    assert len(store.finished_ids()) == 1000
+
+
+# -- versions of the tables, places ---------------------------------------------------------------------------------------
+
+
+def test_tables_of_a_newer_version_ask_for_an_update(store):
+    write(store, run_row(PRNET, 0, schema_version=schema.SCHEMA_VERSION + 1))
+    with pytest.raises(UserError, match="update deep3dmap"):
+        store.runs()
+
+
+def test_tables_of_an_older_version_are_brought_up_to_date(store, monkeypatch):
+    run = write(store, run_row(PRNET, 0))
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 2)
+
+    def rename(table):
+        return table.set_column(table.schema.names.index("engine"), "engine", [["migrated"] * table.num_rows])
+
+    monkeypatch.setitem(schema.MIGRATIONS, ("runs", 1), rename)
+    assert store.runs().engine.tolist() == ["migrated"]
+    assert store.runs().run_id.tolist() == [run.run_id]
+
+
+def test_parquet_files_have_the_documented_columns(store):
+    run = write(store, run_row(PRNET, 0))
+    for name, row_type in schema.TABLES.items():
+        read = pq.read_table(Path(store.uri, "tables", name, f"{run.run_id}-1.parquet"))
+        assert read.schema.equals(arrow_schema(row_type), check_metadata=False)
+
+
+def test_times_are_in_utc(store):
+    write(store, run_row(PRNET, 0))
+    assert str(store.runs().started_at.dt.tz) == "UTC"
+
+
+def test_a_store_may_be_named_by_a_uri(tmp_path, store):
+    write(store, run_row(PRNET, 0))
+    assert len(ResultStore(f"file://{store.uri}").runs()) == 1
+
+
+@pytest.mark.parametrize("uri", ["nonsense://bucket/results", "s3:/"])
+def test_an_impossible_uri_is_a_users_mistake_or_a_folder(uri, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if "://" in uri:
+        with pytest.raises(UserError, match="results=nonsense"):
+            ResultStore(uri)
+    else:
+        assert ResultStore(uri).runs().empty
+
+
+def test_neither_torch_nor_ray_is_imported():
+    code = "import sys; import deep3dmap.results.store, deep3dmap.results.leaderboard, deep3dmap.results.export; "
+    code += "print([name for name in ('torch', 'ray') if name in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_made_up_store_is_the_same_every_time(tmp_path):
+    one, other = (build_store(tmp_path / name, seeds=2, scenes=2) for name in ("one", "other"))
+    pd.testing.assert_frame_equal(one.metrics(), other.metrics())
+    assert set(one.cards("suite")) == set(SUITES)
+    assert FUSION.name in set(one.runs().method)
