@@ -10,10 +10,11 @@ from torch import Tensor
 
 from deep3dmap.benchmarks.indoor.pictures import write_pictures
 from deep3dmap.core import Mesh, MetricCard, Protocol, Reconstruction, SuiteCard, Task
+from deep3dmap.geometry.cameras import invert, transform
 from deep3dmap.geometry.tsdf_volume import TSDFVolume
 from deep3dmap.metrics.depth import depth_metrics, mean_metrics
 from deep3dmap.metrics.mesh import surface_metrics
-from deep3dmap.render.mesh_renderer import render_mesh
+from deep3dmap.ops.rasterize import rasterize_camera
 
 THRESHOLD = 0.05
 DOWN_SAMPLE = 0.02
@@ -99,18 +100,20 @@ def _surface(reconstruction: Reconstruction, truth: dict[str, Any]) -> Mesh:
 def _depth_scores(reconstruction: Reconstruction, mesh: Mesh, truth: dict[str, Any]) -> dict[str, float]:
     frames = []
     for index, true in enumerate(truth["true_depths"]):
-        true = torch.from_numpy(np.asarray(true))
-        frames.append(depth_metrics(_predicted_depth(reconstruction, mesh, truth, index, true), true, MAX_DEPTH))
+        if reconstruction.depth is not None:
+            predicted = np.asarray(reconstruction.depth[index], np.float32)
+        else:
+            predicted = _rendered_depth(mesh, truth["intrinsics"][index], truth["world_from_camera"][index], *true.shape)
+        frames.append(depth_metrics(torch.as_tensor(predicted), torch.from_numpy(np.asarray(true)), MAX_DEPTH))
     return mean_metrics(frames)
 
 
-def _predicted_depth(reconstruction: Reconstruction, mesh: Mesh, truth: dict[str, Any], index: int, true: Tensor) -> Tensor:
-    if reconstruction.depth is not None:
-        return torch.from_numpy(np.asarray(reconstruction.depth[index], np.float32))
+def _rendered_depth(mesh: Mesh, intrinsics: Any, pose: Any, height: int, width: int) -> Tensor:
     if mesh.is_empty:
-        return torch.zeros_like(true)
-    camera = truth["intrinsics"][index], truth["world_from_camera"][index]
-    return render_mesh(mesh.vertices, mesh.faces, *camera, *true.shape, cull="back").depth
+        return torch.zeros(height, width)
+    seen = transform(torch.from_numpy(mesh.vertices), invert(pose))
+    lens = torch.from_numpy(np.asarray(intrinsics, np.float32))
+    return rasterize_camera(seen, torch.from_numpy(mesh.faces), lens, height, width, cull="back").depth
 
 
 def _cameras(truth: dict[str, Any]) -> tuple[Tensor, Tensor]:

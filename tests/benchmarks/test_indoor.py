@@ -2,6 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from sphere_scan import sphere_scan
+
 from deep3dmap.benchmarks.indoor.overview import overview_camera
 from deep3dmap.benchmarks.indoor.protocol import IndoorProtocol
 from deep3dmap.core import Mesh, Reconstruction
@@ -9,8 +12,6 @@ from deep3dmap.core.keys import describe_key
 from deep3dmap.data.datasets.sevenscenes import SevenScenes, SevenScenesConfig
 from deep3dmap.methods.mean_depth_plane.method import MeanDepthPlane
 from deep3dmap.methods.tsdf_fusion.method import TSDFFusion, TSDFFusionConfig
-from PIL import Image
-from sphere_scan import sphere_scan
 
 SCAN = sphere_scan(frames=6)
 PROTOCOL = IndoorProtocol()
@@ -48,6 +49,13 @@ def test_depth_maps_are_scored_as_they_are_and_fused_for_the_surface() -> None:
     score = PROTOCOL.evaluate(world(depth=np.stack(SCAN["true_depths"])), SCAN)
     assert score["abs_diff"] == 0
     assert score["f_score_5cm"] > 0.8
+
+
+@pytest.mark.parametrize("nothing", [{"mesh": Mesh(np.zeros((0, 3)), np.zeros((0, 3)))}, {"depth": np.zeros((6, 120, 160))}])
+def test_nothing_scores_zero_and_no_score_is_nan(nothing: dict) -> None:
+    score = PROTOCOL.evaluate(world(**nothing), SCAN)
+    assert score["f_score_5cm"] == score["complete"] == 0
+    assert all(np.isfinite(value) for value in score.values())
 
 
 def test_a_scan_without_reference_gets_depth_metrics_only() -> None:

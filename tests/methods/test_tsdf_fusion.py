@@ -2,11 +2,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sphere_scan import CENTRE, RADIUS, sphere_scan
+
 from deep3dmap.benchmarks.indoor.protocol import IndoorProtocol
 from deep3dmap.core.errors import UserError
 from deep3dmap.methods.mean_depth_plane.method import MeanDepthPlane, MeanDepthPlaneConfig
 from deep3dmap.methods.tsdf_fusion.method import TSDFFusion, TSDFFusionConfig
-from sphere_scan import CENTRE, RADIUS, sphere_scan
 
 SCAN = sphere_scan()
 
@@ -40,22 +41,10 @@ def test_faces_point_to_the_cameras() -> None:
     assert ((normals * (corners.mean(1) - CENTRE)).sum(-1) > 0).mean() > 0.95
 
 
-def test_depth_that_is_nowhere_gives_an_empty_mesh_that_scores_zero() -> None:
-    method = TSDFFusion(TSDFFusionConfig(voxel_size=0.04))
-    empty = [np.zeros_like(depth) for depth in SCAN["depths"]]
-    found = method.reconstruct({**given(method), "depths": empty})
-    assert found.mesh is not None
-    assert found.mesh.is_empty
-    score = IndoorProtocol().evaluate(found, SCAN)
-    assert score["f_score_5cm"] == 0
-    assert all(np.isfinite(value) for value in score.values())
-
-
-def test_depth_beyond_the_cut_is_ignored() -> None:
+def test_a_scan_without_depth_in_range_is_a_clear_error() -> None:
     method = TSDFFusion(TSDFFusionConfig(voxel_size=0.04, max_depth=0.5))
-    mesh = method.reconstruct(given(method)).mesh
-    assert mesh is not None
-    assert mesh.is_empty
+    with pytest.raises(UserError, match="no valid depth"):
+        method.reconstruct(given(method))
 
 
 @pytest.mark.parametrize("fields", [{"voxel_size": 0}, {"truncation_voxels": 0.5}, {"max_depth": -1}])
