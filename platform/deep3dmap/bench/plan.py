@@ -3,7 +3,7 @@
 import copy
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from deep3dmap.train.job import TrainingJob
 class RunPlan:
     """One run of a benchmark as plain data, so that a trial on any node can carry it out.
 
-    inputs: the keys the method is handed. checkpoint: score these weights instead of training.
+    inputs: the keys the method is handed. checkpoint: score these weights instead of training. command: what the user typed.
     """
 
     run_id: str
@@ -40,6 +40,7 @@ class RunPlan:
     scenes: int
     work: str
     checkpoint: str | None = None
+    command: str = field(default_factory=lambda: " ".join(sys.argv))
 
     @property
     def title(self) -> str:

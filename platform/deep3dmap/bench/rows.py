@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +68,7 @@ def run_row(plan: RunPlan, attempt: int, task: str, outcome: Outcome) -> RunRow:
         steps=outcome.steps,
         checkpoint_uri=outcome.checkpoint_uri,
         artifacts_uri=outcome.artifacts_uri,
-        command=" ".join(sys.argv),
+        command=plan.command,
     )
 
 

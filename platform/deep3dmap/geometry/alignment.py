@@ -49,7 +49,7 @@ def icp(
     current, error = initial, float("inf")
     for _ in range(iterations):
         distances, nearest = tree.query(current.apply(source).numpy())
-        if error - distances.mean() <= tolerance * error:
+        if distances.mean() > (1 - tolerance) * error:
             break
         error = float(distances.mean())
         current = umeyama(source, target[torch.from_numpy(nearest)], scale=scale)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def invert(pose: Any) -> Tensor:
-    """Invert a rigid transform (..., 4, 4) without solving a system."""
+    """Invert rigid transforms (..., 4, 4) without solving a system."""
     pose = torch.as_tensor(pose)
     rotation = pose[..., :3, :3].transpose(-1, -2)
     inverse = pose.clone()
@@ -16,28 +16,38 @@ def invert(pose: Any) -> Tensor:
     return inverse
 
 
-def transform(points: Tensor, matrix: Any) -> Tensor:
-    """Apply a (4, 4) transform to points (..., 3)."""
+def transform(points: Any, matrix: Any) -> Tensor:
+    """Apply a (4, 4) rigid or affine transform to points (..., 3)."""
+    points = torch.as_tensor(points)
     matrix = torch.as_tensor(matrix, dtype=points.dtype, device=points.device)
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def project(points: Tensor, intrinsics: Any, camera_from_world: Any) -> tuple[Tensor, Tensor]:
-    """Project world points (N, 3); returns pixels (N, 2) and depth (N,). Pixels are meaningful where depth > 0."""
+def project(points: Any, intrinsics: Any, camera_from_world: Any) -> tuple[Tensor, Tensor]:
+    """Project world points (N, 3); returns pixels (N, 2) and depth (N,) along the optical axis.
+
+    Pixels are meaningful where depth > 0.
+    """
     camera = transform(points, camera_from_world)
-    lens = torch.as_tensor(intrinsics, dtype=points.dtype, device=points.device)
+    lens = torch.as_tensor(intrinsics, dtype=camera.dtype, device=camera.device)
     depth = camera[:, 2]
     pixels = camera @ lens.T
     return pixels[:, :2] / torch.where(depth == 0, torch.ones_like(depth), depth)[:, None], depth
 
 
-def unproject(depth: Tensor, intrinsics: Any, world_from_camera: Any) -> Tensor:
-    """Return the world point of every pixel, (H, W, 3), for depth (H, W) along the optical axis."""
+def unproject(depth: Any, intrinsics: Any, world_from_camera: Any) -> Tensor:
+    """Return the world point of every pixel, (H, W, 3), for depth (H, W) along the optical axis.
+
+    Where the depth is 0 (invalid) the point is the camera centre.
+    """
+    depth = torch.as_tensor(depth)
     height, width = depth.shape
-    lens = torch.as_tensor(intrinsics, dtype=depth.dtype, device=depth.device)
-    rows, columns = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    rays = torch.stack([(columns - lens[0, 2]) / lens[0, 0], (rows - lens[1, 2]) / lens[1, 1], torch.ones_like(rows)], -1)
-    return transform(rays.to(depth) * depth[..., None], world_from_camera)
+    rows = torch.arange(height, dtype=depth.dtype, device=depth.device) + 0.5
+    columns = torch.arange(width, dtype=depth.dtype, device=depth.device) + 0.5
+    v, u = torch.meshgrid(rows, columns, indexing="ij")
+    inverse = torch.linalg.inv(torch.as_tensor(intrinsics, dtype=torch.float64)).to(depth)
+    rays = torch.stack([u, v, torch.ones_like(u)], -1) @ inverse.T
+    return transform(rays * depth[..., None], world_from_camera)
 
 
 def look_at(eye: Any, target: Any, up: Any = (0.0, 0.0, 1.0)) -> Tensor:

@@ -33,7 +33,9 @@ class TSDFVolume:
         if count > max_voxels:
             fits = math.ceil(voxel_size * (count / max_voxels) ** (1 / 3) * 1000) / 1000
             size = f"{' x '.join(map(str, dimensions))} voxels, {count * (20 if colors else 8) / 2**30:.1f} GB"
-            raise UserError(f"a volume of {size} is above the limit of {max_voxels} voxels; use a voxel_size of at least {fits} m")
+            raise UserError(
+                f"a volume of {size} is above the limit of {max_voxels} voxels; use a voxel_size of at least {fits} m"
+            )
         self.origin = torch.as_tensor(origin, dtype=torch.float32)
         self.voxel_size, self.truncation, self.backend = float(voxel_size), float(truncation), backend
         self.tsdf, self.weight = torch.ones(dimensions), torch.zeros(dimensions)
@@ -86,8 +88,8 @@ class TSDFVolume:
             return torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64), None if self.color is None else torch.zeros(0, 3)
         from skimage.measure import marching_cubes
 
-        # The field grows towards free space, so the gradient of ascent makes faces that look there.
-        vertices, faces, _, _ = marching_cubes(self.tsdf.numpy(), 0.0, mask=known.numpy(), gradient_direction="ascent")
+        # With this orientation faces are counter-clockwise seen from free space, where the field is positive.
+        vertices, faces, _, _ = marching_cubes(self.tsdf.numpy(), 0.0, mask=known.numpy(), gradient_direction="descent")
         index = torch.from_numpy(vertices.copy()).float()
         return self.origin + index * self.voxel_size, torch.from_numpy(faces.astype("int64")), self._colors_at(index)
 

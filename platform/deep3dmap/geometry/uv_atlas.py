@@ -173,7 +173,7 @@ def _grey(file: Path) -> NDArray[np.float32]:
     from PIL import Image
 
     try:
-        return np.asarray(Image.open(file).convert("L"), np.float32) / 255
+        return np.asarray(Image.open(file).convert("L"), np.float32) / np.float32(255)
     except OSError as error:
         raise UserError(f"{file}: not a readable picture ({error})") from error
 

@@ -29,7 +29,7 @@ def picture_reconstruction(reconstruction: Reconstruction, sample: dict[str, Any
 def _over_photograph(reconstruction: Reconstruction, sample: dict[str, Any]) -> list[tuple[str, Tensor]]:
     photograph = torch.as_tensor(sample["image"]).float()
     scale = TILE / photograph.shape[1]
-    large = torch.nn.functional.interpolate(photograph[None], scale_factor=scale, mode="bilinear")[0].clamp(0, 1)
+    large = _enlarged(photograph)
     tiles = [("photograph", large)]
     if reconstruction.landmarks is not None:
         points = torch.as_tensor(reconstruction.landmarks)[:, :2] * scale
@@ -43,6 +43,11 @@ def _over_photograph(reconstruction: Reconstruction, sample: dict[str, Any]) -> 
         colors = None if mesh.colors is None else torch.from_numpy(mesh.colors)
         tiles += _turned(vertices * torch.tensor([1.0, -1.0, 1.0]), faces.flip(1), colors)
     return tiles
+
+
+def _enlarged(image: Tensor) -> Tensor:
+    size = (TILE, round(image.shape[2] * TILE / image.shape[1]))
+    return torch.nn.functional.interpolate(image[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
 
 
 def _turned(vertices: Tensor, faces: Tensor, colors: Tensor | None) -> list[tuple[str, Tensor]]:
@@ -71,7 +76,7 @@ def _in_world(reconstruction: Reconstruction, sample: dict[str, Any]) -> list[tu
             photograph = torch.as_tensor(sample["images"][index])
             camera = sample["intrinsics"][index], sample["world_from_camera"][index]
             seen = render_mesh(vertices, faces, *camera, *photograph.shape[1:], colors=colors)
-            tiles += [(f"frame {index}", photograph), (f"mesh from frame {index}", seen.image)]
+            tiles += [(f"frame {index}", _enlarged(photograph)), (f"mesh from frame {index}", _enlarged(seen.image))]
     up = _upwards(sample)
     tiles += [(f"from outside, {i + 1}", view) for i, view in enumerate(
         turntable(vertices, faces, colors, elevation_degrees=40.0, size=TILE, up=up, look_inside=True)
