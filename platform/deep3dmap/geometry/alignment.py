@@ -1,6 +1,6 @@
 """Rigid and similarity alignment of point sets."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from scipy.spatial import cKDTree
@@ -14,23 +14,28 @@ class Similarity3D(NamedTuple):
     rotation: Tensor
     translation: Tensor
 
-    def apply(self, points: Tensor) -> Tensor:
-        """Transform points (N, 3)."""
-        return self.scale * points.double() @ self.rotation.T + self.translation
+    @classmethod
+    def identity(cls) -> "Similarity3D":
+        """The transform that changes nothing."""
+        return cls(1.0, torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
+
+    def apply(self, points: Any) -> Tensor:
+        """Transform points (N, 3); returns float64."""
+        return self.scale * torch.as_tensor(points).double() @ self.rotation.T + self.translation
 
 
-def umeyama(source: Tensor, target: Tensor, *, scale: bool = True) -> Similarity3D:
+def umeyama(source: Any, target: Any, *, scale: bool = True) -> Similarity3D:
     """Return the least-squares similarity (rigid with scale=False) that takes source (N, 3) to target (N, 3).
 
     Umeyama 1991, equations 39 to 42; a reflection is never returned. Raises ValueError for fewer than three points.
     """
+    source, target = torch.as_tensor(source).double(), torch.as_tensor(target).double()
     if source.shape != target.shape or source.dim() != 2 or source.shape[1] != 3 or len(source) < 3:
         raise ValueError(f"source and target are (N, 3) with N >= 3, got {tuple(source.shape)} and {tuple(target.shape)}")
-    source, target = source.double(), target.double()
     mean_source, mean_target = source.mean(0), target.mean(0)
     centred = source - mean_source
     u, spread, vt = torch.linalg.svd((target - mean_target).T @ centred / len(source))
-    sign = torch.ones(3, dtype=torch.float64)
+    sign = torch.ones(3, dtype=torch.float64, device=source.device)
     sign[2] = torch.sign(torch.linalg.det(u) * torch.linalg.det(vt))
     rotation = u @ torch.diag(sign) @ vt
     variance = centred.square().sum(1).mean()
@@ -39,18 +44,35 @@ def umeyama(source: Tensor, target: Tensor, *, scale: bool = True) -> Similarity
 
 
 def icp(
-    source: Tensor, target: Tensor, initial: Similarity3D, *, scale: bool = False, iterations: int = 50, tolerance: float = 1e-7
+    source: Any,
+    target: Any,
+    initial: Similarity3D | None = None,
+    *,
+    scale: bool = False,
+    iterations: int = 50,
+    tolerance: float = 1e-7,
+    max_distance: float = float("inf"),
 ) -> Similarity3D:
-    """Refine a similarity by iterating nearest neighbours and `umeyama` (Besl and McKay 1992) until the error stops falling.
+    """Refine a transform by iterating nearest neighbours and `umeyama` (Besl and McKay 1992) until the error stops falling.
 
-    source: (N, 3), target: (M, 3). tolerance: relative change of the mean distance at which it stops.
+    source: (N, 3), target: (M, 3). initial: where to start, the identity by default; with scale=False its scale is kept.
+    tolerance: relative fall of the mean distance below which it stops. max_distance: pairs farther apart are left out, in
+    the target's unit. Raises ValueError if fewer than three pairs are near enough.
     """
+    source, target = torch.as_tensor(source).double(), torch.as_tensor(target).double()
+    current = initial or Similarity3D.identity()
+    fixed_scale, error = current.scale, float("inf")
     tree = cKDTree(target.numpy())
-    current, error = initial, float("inf")
     for _ in range(iterations):
         distances, nearest = tree.query(current.apply(source).numpy())
-        if distances.mean() > (1 - tolerance) * error:
+        paired = distances <= max_distance
+        if paired.sum() < 3:
+            raise ValueError(f"only {int(paired.sum())} points have a neighbour within {max_distance}; start nearer")
+        mean = float(distances[paired].mean())
+        if error < float("inf") and error - mean <= tolerance * error:
             break
-        error = float(distances.mean())
-        current = umeyama(source, target[torch.from_numpy(nearest)], scale=scale)
+        error = mean
+        chosen = source[torch.from_numpy(paired)]
+        found = umeyama(chosen if scale else fixed_scale * chosen, target[torch.from_numpy(nearest[paired])], scale=scale)
+        current = found if scale else found._replace(scale=fixed_scale)
     return current

@@ -1,0 +1,51 @@
+"""Rotations as matrices, axis-angle vectors and quaternions. Angles of a head are in `face_pose`."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+
+def matrix_of_axis_angle(vectors: Any) -> Tensor:
+    """Turn (..., 3) rotation vectors, axis times radians, into (..., 3, 3) float64 matrices."""
+    vectors = np.asarray(vectors, np.float64)
+    return torch.from_numpy(Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3))
+
+
+def axis_angle_of_matrix(matrices: Any) -> Tensor:
+    """Turn (..., 3, 3) rotations into (..., 3) float64 rotation vectors of at most pi."""
+    matrices = _checked(matrices)
+    vectors = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_rotvec()
+    return torch.from_numpy(vectors.reshape(matrices.shape[:-1]))
+
+
+def matrix_of_quaternion(quaternions: Any) -> Tensor:
+    """Turn (..., 4) quaternions w, x, y, z into (..., 3, 3) float64 matrices; any length but zero, which raises ValueError."""
+    quaternions = np.asarray(quaternions, np.float64)
+    matrices = Rotation.from_quat(quaternions.reshape(-1, 4), scalar_first=True).as_matrix()
+    return torch.from_numpy(matrices.reshape(*quaternions.shape[:-1], 3, 3))
+
+
+def quaternion_of_matrix(matrices: Any) -> Tensor:
+    """Turn (..., 3, 3) rotations into (..., 4) float64 unit quaternions w, x, y, z with w >= 0."""
+    matrices = _checked(matrices)
+    rotations = Rotation.from_matrix(matrices.reshape(-1, 3, 3))
+    return torch.from_numpy(rotations.as_quat(canonical=True, scalar_first=True).reshape(*matrices.shape[:-2], 4))
+
+
+def angle_between(first: Any, second: Any) -> Tensor:
+    """Return the geodesic angle, (...) float64 in radians from 0 to pi, between rotations (..., 3, 3)."""
+    first, second = np.broadcast_arrays(_checked(first), _checked(second))
+    relative = np.swapaxes(first, -1, -2) @ second
+    return torch.from_numpy(np.asarray(Rotation.from_matrix(relative.reshape(-1, 3, 3)).magnitude().reshape(first.shape[:-2])))
+
+
+def _checked(matrices: Any) -> np.ndarray:
+    matrices = np.asarray(matrices, np.float64)
+    # SciPy would take the nearest rotation to a reflection or a scaled matrix without a word.
+    identity = matrices @ np.swapaxes(matrices, -1, -2)
+    if matrices.shape[-2:] != (3, 3) or np.abs(identity - np.eye(3)).max(initial=0) > 1e-2 or (np.linalg.det(matrices) < 0).any():
+        raise ValueError("a rotation is (..., 3, 3), orthonormal and without reflection")
+    return matrices
