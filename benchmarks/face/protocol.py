@@ -29,7 +29,7 @@ def _metrics() -> tuple[MetricCard, ...]:
         (
             "reconstruction_nme",
             "% of interocular distance",
-            "mean distance of true points to the surface after a similarity (ICP), divided by the distance of the outer eye corners",
+            "mean distance of true points to the surface after ICP with scale, per distance of the outer eye corners",
         ),
         (
             "pose_mae",
@@ -107,6 +107,10 @@ def _dense_scores(reconstruction: Reconstruction, truth: dict[str, Any], landmar
         scores["nme_dense_2d"] = 100 * float(face.normalized_mean_error(predicted[:, :2], points[:, :2], size))
         aligned = face.with_mean_depth_of(predicted, points)
         scores["nme_dense_3d"] = 100 * float(face.normalized_mean_error(aligned, points, size))
+    if reconstruction.mesh is not None and reconstruction.landmarks is not None:
+        surface = face.surface_points(_tensor(reconstruction.mesh.vertices), torch.from_numpy(reconstruction.mesh.faces))
+        error = face.reconstruction_error(surface, points, _tensor(reconstruction.landmarks), landmarks)
+        scores["reconstruction_nme"] = 100 * error
     return scores
 
 

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from torch import Tensor
 
+from deep3dmap.geometry.alignment import icp, umeyama
 from deep3dmap.geometry.face_pose import angles_of_rotation, rotation_of_angles
 
 YAW_BINS = {"0_30": (0.0, 30.0), "30_60": (30.0, 60.0), "60_90": (60.0, 90.0)}
@@ -79,14 +81,39 @@ def pose_error(predicted: Tensor, truth: Tensor, head_pose: NDArray[np.floating]
     """
     # 300W-LP's model space has y up.
     up = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
-    turned = _rotation(truth.double() * up, predicted.double() * up).numpy() @ rotation_of_angles(head_pose)
+    turned = umeyama(truth.double() * up, predicted.double() * up).rotation.numpy() @ rotation_of_angles(head_pose)
     difference = angles_of_rotation(turned) - np.asarray(head_pose, np.float64)
     return float(np.degrees(np.abs((difference + np.pi) % (2 * np.pi) - np.pi)).mean())
 
 
-def _rotation(source: Tensor, target: Tensor) -> Tensor:
-    source, target = source - source.mean(0), target - target.mean(0)
-    left, _, right = torch.linalg.svd(target.mT @ source)
-    sign = torch.ones(3, dtype=torch.float64)
-    sign[2] = torch.linalg.det(left @ right).sign()
-    return left @ torch.diag(sign) @ right
+def reconstruction_error(
+    predicted: Tensor, truth: Tensor, predicted_landmarks: Tensor, true_landmarks: Tensor, corresponding: int = 2000
+) -> float:
+    """Mean distance from true points (M, 3) to the nearest predicted point (N, 3), divided by the interocular distance.
+
+    The prediction is first aligned: a similarity from the (68, 3) landmarks, refined by ICP with scale of `corresponding`
+    evenly chosen predicted points. (True points that sought the prediction would shrink onto its flattest part.) The predicted
+    points should be dense, since the gaps between them add to the error. Raises ValueError for an empty set.
+    """
+    if len(predicted) == 0 or len(truth) == 0:
+        raise ValueError(f"both surfaces must have points, got {len(predicted)} predicted and {len(truth)} true ones")
+    predicted, truth = predicted.double(), truth.double()
+    chosen = predicted[:: max(1, len(predicted) // corresponding)]
+    aligned = icp(chosen, truth, umeyama(predicted_landmarks, true_landmarks), scale=True)
+    distances, _ = cKDTree(aligned.apply(predicted).numpy()).query(truth.numpy())
+    return float(distances.mean()) / interocular_distance(true_landmarks)
+
+
+def surface_points(vertices: Tensor, faces: Tensor, at_least: int = 30000) -> Tensor:
+    """Points of a triangle mesh: its vertices (V, 3) and, where they are few, the same even places on each of its faces (F, 3).
+
+    Raises ValueError for a mesh without vertices.
+    """
+    if len(vertices) == 0:
+        raise ValueError("the mesh has no vertices")
+    if len(faces) == 0 or len(vertices) >= at_least:
+        return vertices
+    steps = math.ceil(math.sqrt(2 * at_least / len(faces)))
+    inner = [(a, b, steps - a - b) for a in range(steps + 1) for b in range(steps + 1 - a)]
+    weights = (torch.tensor(inner, dtype=vertices.dtype) / steps)[None, :, :, None]
+    return torch.cat([vertices, (weights * vertices[faces][:, None]).sum(2).reshape(-1, 3)])
