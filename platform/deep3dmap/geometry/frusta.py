@@ -1,4 +1,4 @@
-"""What a set of depth maps sees, as an axis-aligned box."""
+"""What a set of cameras or depth maps sees, as an axis-aligned box."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,20 +6,33 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deep3dmap.geometry.cameras import unproject
+from deep3dmap.geometry.cameras import transform, unproject
 
 
 def frustum_corners(intrinsics: Any, world_from_camera: Any, width: int, height: int, depth: float) -> Tensor:
     """Return the camera centre and the four image corners at `depth`, (5, 3) float64 in the world."""
-    lens, pose = (torch.as_tensor(value, dtype=torch.float64) for value in (intrinsics, world_from_camera))
-    corners = torch.tensor([[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]], dtype=torch.float64)
-    rays = torch.cat([(corners - lens[:2, 2]) / lens.diagonal()[:2], torch.ones(4, 1, dtype=torch.float64)], 1)
-    points = torch.cat([torch.zeros(1, 3, dtype=torch.float64), rays * depth])
-    return points @ pose[:3, :3].T + pose[:3, 3]
+    corners = _corner_rays(intrinsics, width, height) * depth
+    return transform(torch.cat([torch.zeros(1, 3, dtype=torch.float64), corners]), world_from_camera)
+
+
+def bounds(intrinsics: Any, world_from_camera: Any, width: int, height: int, near: float, far: float) -> tuple[Tensor, Tensor]:
+    """Return (lower, upper), each (3,) float64, of all that the cameras could see between two depths.
+
+    intrinsics: (V, 3, 3). world_from_camera: (V, 4, 4). near, far: metres along the optical axis.
+    Raises ValueError unless there is a camera and 0 <= near < far.
+    """
+    if not 0 <= near < far or len(intrinsics) == 0:
+        raise ValueError(f"bounds need cameras and 0 <= near < far, got {len(intrinsics)} cameras, {near} and {far}")
+    parts = []
+    for lens, pose in zip(intrinsics, world_from_camera):
+        rays = _corner_rays(lens, width, height)
+        parts.append(transform(torch.cat([rays * near, rays * far]), pose))
+    points = torch.cat(parts)
+    return points.amin(0), points.amax(0)
 
 
 def bounds_of_depths(
-    depths: Iterable[Tensor], intrinsics: Any, world_from_camera: Any, max_depth: float, stride: int = 4
+    depths: Iterable[Any], intrinsics: Any, world_from_camera: Any, max_depth: float, stride: int = 4
 ) -> tuple[Tensor, Tensor] | None:
     """Return (lower, upper), each (3,) float64, of the surface points in the depth maps; None if no pixel is valid.
 
@@ -28,10 +41,16 @@ def bounds_of_depths(
     lower = torch.full((3,), torch.inf, dtype=torch.float64)
     upper = -lower
     for depth, lens, pose in zip(depths, intrinsics, world_from_camera):
-        valid = torch.isfinite(depth) & (depth > 0) & (depth <= max_depth)
-        chosen = valid[::stride, ::stride]
+        depth = torch.as_tensor(depth)
+        chosen = (torch.isfinite(depth) & (depth > 0) & (depth <= max_depth))[::stride, ::stride]
         if not chosen.any():
             continue
         points = unproject(torch.nan_to_num(depth.double()), lens, pose)[::stride, ::stride][chosen]
         lower, upper = torch.minimum(lower, points.amin(0)), torch.maximum(upper, points.amax(0))
     return (lower, upper) if bool(torch.isfinite(lower).all()) else None
+
+
+def _corner_rays(intrinsics: Any, width: int, height: int) -> Tensor:
+    """Return the rays (4, 3) float64 of depth 1 through the corners of the image, in camera axes."""
+    corners = torch.tensor([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]], dtype=torch.float64)
+    return corners @ torch.linalg.inv(torch.as_tensor(intrinsics, dtype=torch.float64)).T

@@ -45,7 +45,8 @@ def angle_between(first: Any, second: Any) -> Tensor:
 def _checked(matrices: Any) -> np.ndarray:
     matrices = np.asarray(matrices, np.float64)
     # SciPy would take the nearest rotation to a reflection or a scaled matrix without a word.
-    identity = matrices @ np.swapaxes(matrices, -1, -2)
-    if matrices.shape[-2:] != (3, 3) or np.abs(identity - np.eye(3)).max(initial=0) > 1e-2 or (np.linalg.det(matrices) < 0).any():
-        raise ValueError("a rotation is (..., 3, 3), orthonormal and without reflection")
-    return matrices
+    if matrices.shape[-2:] == (3, 3):
+        off = np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(initial=0)
+        if off < 1e-2 and (np.linalg.det(matrices) > 0).all():
+            return matrices
+    raise ValueError("a rotation is (..., 3, 3), orthonormal and without reflection")
