@@ -35,8 +35,10 @@ def test_angles_return() -> None:
 
 def test_signs() -> None:
     nose = np.array([[0, 0, 100.0]])
-    turned = {name: HeadPose(np.array(angles), np.array([200.0, 200, 0]), 1.0).image(nose, 400)[0] for name, angles in (
-        ("still", (0, 0, 0)), ("yaw", (0, 0.5, 0)), ("pitch", (0.5, 0, 0)))}
+    turned = {
+        name: HeadPose(np.array(angles), np.array([200.0, 200, 0]), 1.0).image(nose, 400)[0]
+        for name, angles in (("still", (0, 0, 0)), ("yaw", (0, 0.5, 0)), ("pitch", (0.5, 0, 0)))
+    }
     assert turned["yaw"][0] < turned["still"][0] - 40
     assert turned["pitch"][1] < turned["still"][1] - 40
 
@@ -56,5 +58,5 @@ def test_parameters_round_trip() -> None:
     again = HeadPose.from_parameters(stored).parameters()
     assert again.dtype == np.float32
     np.testing.assert_array_equal(again, stored)
-    with pytest.raises(ValueError, match="7|seven|s; got"):
+    with pytest.raises(ValueError, match="got 6 numbers"):
         HeadPose.from_parameters(np.zeros(6))

@@ -1,5 +1,7 @@
 """What is behind and before a synthetic face, and what a camera does to the picture."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
@@ -69,7 +71,7 @@ def occlude(picture: Picture, box: NDArray[np.float64], rng: np.random.Generator
     size = picture.shape[1]
     y, x = np.mgrid[:size, :size].astype(np.float32) + 0.5
     low, side = box[:2], (box[2:] - box[:2]).mean()
-    for _ in range(rng.integers(1, 3)):
+    for _ in range(int(rng.integers(1, 3))):
         centre = low + rng.uniform(-0.15, 1.15, 2) * (box[2:] - low)
         half = rng.uniform(0.08, 0.30, 2) * side
         angle = rng.uniform(0, np.pi)
@@ -77,17 +79,18 @@ def occlude(picture: Picture, box: NDArray[np.float64], rng: np.random.Generator
         along = ((y - centre[1]) * np.cos(angle) - (x - centre[0]) * np.sin(angle)) / half[1]
         power = rng.choice([2.0, 8.0])
         share = ((1.04 - (np.abs(across) ** power + np.abs(along) ** power)) / 0.08).clip(0, 1)
-        paint = _paint(rng)
+        paint: NDArray[Any] = _paint(rng)
         if rng.random() < 0.5:
             paint = paint + rng.uniform(0.03, 0.3) * smooth_noise(size, int(rng.choice([8, 16, 32])), rng)
-        picture = picture + share * (paint - picture)
+        picture = (picture + share * (paint - picture)).astype(np.float32)
     return picture.clip(0, 1).astype(np.float32)
 
 
 def photograph(picture: Picture, rng: np.random.Generator) -> Picture:
     """What a camera and its owner do: white balance, contrast, loss of colour, blur, grain, a black border."""
     size = picture.shape[1]
-    picture = picture ** rng.uniform(0.75, 1.35) * rng.uniform(0.85, 1.15) * (1 + rng.uniform(-0.1, 0.1, (3, 1, 1)))
+    gain = rng.uniform(0.85, 1.15) * (1 + rng.uniform(-0.1, 0.1, (3, 1, 1)))
+    picture = (picture ** rng.uniform(0.75, 1.35) * gain).astype(np.float32)
     grey = picture.mean(0, keepdims=True)
     keep = 0.0 if rng.random() < 0.12 else rng.uniform(0.65, 1.25)
     picture = grey + keep * (picture - grey)

@@ -166,7 +166,7 @@ def _locate(uv: Array, grid: int, faces: NDArray[np.int64]) -> tuple[NDArray[np.
 def _barycentric(corners: NDArray[np.int64], x: Array, y: Array, grid: int) -> Array:
     row, column = np.divmod(corners, grid)
     matrix = np.stack([column, row, np.ones_like(row)], 1).astype(np.float64)
-    return np.linalg.solve(matrix, np.stack([x, y, np.ones_like(x)], 1)[..., None])[..., 0]
+    return np.linalg.solve(matrix, np.stack([x, y, np.ones_like(x)], 1)[..., None])[..., 0].astype(np.float64)
 
 
 def _symmetric(points: Array, mirror: NDArray[np.int64]) -> Array:
@@ -176,7 +176,7 @@ def _symmetric(points: Array, mirror: NDArray[np.int64]) -> Array:
 def _vertex_areas(vertices: Array, faces: NDArray[np.int64]) -> Array:
     first, second, third = vertices[faces].transpose(1, 0, 2)
     area = np.linalg.norm(np.cross(second - first, third - first), axis=1) / 2
-    return np.bincount(faces.ravel(), np.repeat(area / 3, 3), len(vertices))
+    return np.bincount(faces.ravel(), np.repeat(area / 3, 3), len(vertices)).astype(np.float64)
 
 
 def _spread(basis: Array, sizes: Array) -> Array:

@@ -83,7 +83,7 @@ def orthogonal_basis(fields: Array, area: Array) -> tuple[Array, Array]:
     The size is the root mean square displacement of the part of a field that earlier ones do not explain, in millimetres.
     """
     weight = np.sqrt(area / area.sum())[:, None]
-    columns = []
+    columns: list[Array] = []
     sizes = np.empty(fields.shape[-1])
     for k in range(fields.shape[-1]):
         column = fields[..., k] * weight

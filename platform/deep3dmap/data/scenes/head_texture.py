@@ -1,6 +1,7 @@
 """The painted texture of one subject: the model's albedo at texel resolution with hair, pores, eyes, teeth and glasses."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class HeadTexture:
         texture = self._mean + (self._modes @ subject.albedo.astype(np.float32)).reshape(self._mean.shape)
         texture = texture.clip(DARKEST, 1)
         if subject.hair.bald:
-            texture = self._shave(texture, subject)
+            texture = self._shave(texture)
         texture = texture * self._grain(subject, rng)[..., None]
         self._look(texture, subject)
         self._show_teeth(texture, subject)
@@ -49,7 +50,7 @@ class HeadTexture:
             texture = texture + self._glasses[..., None] * (FRAMES - texture)
         return np.ascontiguousarray(texture.clip(0, 1).transpose(2, 0, 1), np.float32)
 
-    def _shave(self, texture: Array, subject: Subject) -> Array:
+    def _shave(self, texture: NDArray[Any]) -> NDArray[Any]:
         size = len(texture)
         skin = texture[int(0.12 * size) : int(0.2 * size), int(0.4 * size) : int(0.6 * size)].mean((0, 1))
         return texture + smoothstep(self._parts.hair, 0, 0.12)[..., None] * (skin - texture)
