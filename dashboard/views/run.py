@@ -1,0 +1,136 @@
+"""The run page: facts, metrics per scene, curves and pictures of one run, and its error where it failed."""
+
+import json
+
+import pandas as pd
+import streamlit as st
+
+from deep3dmap.dashboard import reading
+from deep3dmap.dashboard.charts import curve_chart
+from deep3dmap.dashboard.look import DASH, duration, integer, nothing_yet, number, state_icon, with_unit
+
+FACTS = (
+    *("run_id", "attempt", "suite", "protocol_version", "tier", "task", "method", "variant", "method_version"),
+    *("dataset", "dataset_variant", "dataset_version", "seed", "config_hash", "engine", "git_commit", "git_dirty"),
+    *("checkpoint_uri", "artifacts_uri", "command"),
+)
+
+
+def show() -> None:
+    """Show the page."""
+    attempts = reading.attempts()
+    if attempts.empty:
+        nothing_yet(reading.store_uri())
+        return
+    chosen = _choose(attempts)
+    if chosen is None:
+        return
+    run = chosen.iloc[0]
+    _heading(run)
+    if run.status != "ok":
+        st.error(f"**{run.status}**" + ("" if run.error else ": nothing more is known"), icon=":material/error:")
+    if run.error:
+        st.code(run.error, language=None, wrap_lines=True)
+    _metrics(reading.metrics_of(chosen))
+    _pictures(reading.pictures_of(chosen))
+    _curves(reading.curves_of(chosen))
+    _facts(run)
+
+
+def _choose(attempts: pd.DataFrame) -> pd.DataFrame | None:
+    counting = attempts[attempts.counts]
+    names = {str(row.run_id): _name(row) for row in counting.itertuples()}
+    asked = str(st.query_params.get("run_id", ""))
+    matching = [run_id for run_id in names if asked and run_id.startswith(asked)]
+    if asked and not matching:
+        st.warning(f"There is no run `{asked}` in `{reading.store_uri()}`. Choose one of those below.")
+    index = list(names).index(matching[0]) if matching else 0
+    run_id = str(st.selectbox("Run", list(names), index=index, format_func=names.__getitem__, key="run chosen"))
+    if run_id not in matching:
+        st.query_params["run_id"] = run_id
+    own = attempts[attempts.run_id == run_id].sort_values("attempt", ascending=False)
+    if len(own) == 1:
+        return own
+    labels = {int(row.attempt): f"{row.attempt}: {row.status}{', counts' if row.counts else ''}" for row in own.itertuples()}
+    default = int(own[own.counts].attempt.iloc[0])
+    picked = st.segmented_control(
+        "Attempt", list(labels), default=default, format_func=labels.__getitem__, key=f"attempt {run_id}"
+    )
+    return own[own.attempt == (default if picked is None else picked)]
+
+
+def _name(row: "pd.Series[str]") -> str:
+    where = f"{row.suite} {row.tier}" if row.suite else "training"
+    state = "" if row.status == "ok" else f" · {row.status}"
+    data = f"{row.dataset}/{row.dataset_variant}"
+    return f"{row.method}/{row.variant} · {where} · {data} · seed {row.seed} · {row.run_id[:8]}{state}"
+
+
+def _heading(run: "pd.Series[str]") -> None:
+    st.title(f"{run.method}/{run.variant}")
+    where = f"suite **{run.suite}**, tier **{run.tier}**" if run.suite else "training"
+    st.caption(
+        f"{state_icon(run.status)} {run.status} · {where} · "
+        f"dataset **{run.dataset}/{run.dataset_variant}** · seed {run.seed} · started {run.started_at:%Y-%m-%d %H:%M} UTC · "
+        f"inputs: {', '.join(run.inputs) or DASH}"
+    )
+    facts = {
+        "Training": duration(run.train_s),
+        "Reconstruction": duration(run.reconstruct_s),
+        "Evaluation": duration(run.evaluate_s),
+        "Steps": integer(run.steps),
+        "Parameters": integer(run.parameters),
+        "Peak RAM": f"{integer(run.peak_ram_mb)} MB",
+        "Peak GPU": f"{integer(run.peak_gpu_mb)} MB" if run.peak_gpu_mb else DASH,
+    }
+    for place, (label, value) in zip(st.columns(len(facts)), facts.items()):
+        place.metric(label, value)
+
+
+def _metrics(metrics: pd.DataFrame) -> None:
+    if metrics.empty:
+        return
+    st.subheader("Metrics")
+    named = metrics.assign(column=[with_unit(row.metric, row.unit) for row in metrics.itertuples()])
+    table = named.pivot_table(index="scene", columns="column", values="value", sort=True, dropna=False)
+    scenes = table[table.index != ""]
+    summary = table[table.index == ""].rename(index={"": "whole run"})
+    mean = scenes.mean().to_frame().T.set_axis(["mean over scenes"])
+    parts = [part for part in (summary, mean if len(scenes) else scenes, scenes) if len(part)]
+    frame = pd.concat([part.dropna(axis="columns", how="all") for part in parts]).reindex(columns=table.columns)
+    bold = [name for name in ("whole run", "mean over scenes") if name in frame.index]
+    style = frame.rename_axis("scene").style.format(number, na_rep=DASH)
+    st.dataframe(style.set_properties(subset=pd.IndexSlice[bold, :], **{"font-weight": "bold"}))
+
+
+def _pictures(pictures: dict[str, list[str]]) -> None:
+    if not pictures:
+        return
+    st.subheader("Pictures")
+    scene = str(st.selectbox("Scene", list(pictures), format_func=lambda name: name or "whole run", key="scene chosen"))
+    for name in sorted(pictures.get(scene, ()), key=lambda name: ("sheet" not in name, name)):
+        st.image(reading.picture(reading.store_uri(), name), caption=name.rpartition("/")[2])
+
+
+def _curves(curves: pd.DataFrame) -> None:
+    if curves.empty:
+        return
+    st.subheader("Training")
+    with st.container(horizontal=True):
+        over = st.segmented_control("Over", ["step", "seconds"], default="step", key="curves over") or "step"
+        logarithmic = st.toggle("Logarithmic", key="curves logarithmic")
+    columns = st.columns(2, gap="large")
+    for index, (name, own) in enumerate(curves.groupby("name", sort=True)):
+        chart = curve_chart(own.sort_values("step"), str(name), over, logarithmic and bool((own.value > 0).all()))
+        columns[index % 2].altair_chart(chart)
+
+
+def _facts(run: "pd.Series[str]") -> None:
+    st.subheader("How it was made")
+    facts = {name: str(run[name]) for name in FACTS if str(run[name])}
+    with st.expander("Key, code and place"):
+        st.dataframe(pd.DataFrame({"field": facts.keys(), "value": facts.values()}), hide_index=True)
+    with st.expander("Configuration"):
+        st.json(json.loads(run.config))
+    with st.expander("Machine, packages and backends"):
+        st.json({name: json.loads(run[name]) for name in ("hardware", "packages", "backends")})

@@ -1,0 +1,69 @@
+"""The trials page: what is pending and running, and how the last trials ended. It refreshes by itself."""
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import streamlit as st
+
+from deep3dmap.dashboard import reading
+from deep3dmap.dashboard.look import duration, nothing_yet
+
+REFRESH_S = 5
+STATES = {"running": 0, "pending": 1}
+ENDED_SHOWN = 50
+
+
+def show() -> None:
+    """Show the page."""
+    st.title("Trials")
+    _states()
+
+
+@st.fragment(run_every=REFRESH_S)
+def _states() -> None:
+    with reading.show_problems():
+        states = reading.trial_states()
+        if states.empty:
+            nothing_yet(reading.store_uri())
+            return
+        _counts(states)
+        ordered = states.assign(order=[STATES.get(state, 2) for state in states.state]).sort_values(
+            ["order", "since"], ascending=[True, False]
+        )
+        going = ordered[ordered.order < 2]
+        st.subheader("Now")
+        if going.empty:
+            st.caption("Nothing is running.")
+        else:
+            st.dataframe(_frame(going, "last sign"), hide_index=True, column_config=_columns())
+        ended = ordered[ordered.order == 2].head(ENDED_SHOWN)
+        if len(ended):
+            st.subheader("Ended")
+            st.dataframe(_frame(ended, "ended"), hide_index=True, column_config=_columns())
+        st.caption(f"Refreshed every {REFRESH_S} s, last at {datetime.now(UTC):%H:%M:%S} UTC.")
+
+
+def _counts(states: pd.DataFrame) -> None:
+    counts = states.state.value_counts()
+    good = {name: int(counts.get(name, 0)) for name in ("running", "pending", "ok")}
+    for place, (label, value) in zip(st.columns(4), {**good, "failed": len(states) - sum(good.values())}.items()):
+        place.metric(label.capitalize() if label != "ok" else "Finished", value)
+
+
+def _frame(states: pd.DataFrame, when: str) -> pd.DataFrame:
+    now = datetime.now(UTC)
+    return pd.DataFrame(
+        {
+            "run": [f"run?run_id={run_id}" for run_id in states.run_id],
+            "state": states.state,
+            "what": states.text,
+            when: [f"{duration(max(0.0, (now - since).total_seconds()))} ago" for since in states.since],
+        }
+    )
+
+
+def _columns() -> dict[str, object]:
+    return {
+        "run": st.column_config.LinkColumn("run", display_text=r"run_id=(.{8})", width="small"),
+        "what": st.column_config.Column(width="large"),
+    }

@@ -1,0 +1,61 @@
+"""`deep3dmap dashboard`: browse a result store in the web browser."""
+
+import os
+import socket
+import sys
+from importlib import resources
+
+from deep3dmap.cli.arguments import VerbParser
+from deep3dmap.cli.leaderboard import existing_store
+from deep3dmap.core.errors import UserError
+
+DESCRIPTION = """\
+Browse a result store in the web browser: leaderboard, single runs with their pictures and curves, the methods,
+datasets and suites behind them, and what is running. It reads the tables only, and follows a benchmark as it runs.
+
+keys:
+  results=       the store, a folder or a URI (default: results/)"""
+EXAMPLES = """\
+  deep3dmap dashboard
+  deep3dmap dashboard results=s3://bucket/results --port 9000
+  ssh -L 8501:localhost:8501 gpu-box deep3dmap dashboard results=/data/results"""
+RESULTS_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS"
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb; this process becomes the server, so that whoever stops it stops the server."""
+    parser = VerbParser("dashboard", DESCRIPTION, EXAMPLES)
+    parser.add_argument("--port", type=int, default=8501, help="the port to serve on (default: 8501)")
+    parser.add_argument("--address", default="127.0.0.1", help="who may connect (default: 127.0.0.1, this machine only)")
+    flags, pairs = parser.parse(argv)
+    store = existing_store(pairs)
+    _check_free(flags.address, flags.port)
+    print(f"dashboard of {store.uri}: http://{flags.address}:{flags.port} (Ctrl+C stops it)", flush=True)
+    os.execve(sys.executable, server_command(flags.address, flags.port), {**os.environ, RESULTS_VARIABLE: store.uri})
+
+
+def server_command(address: str, port: int) -> list[str]:
+    """Return the command line of the server, which finds the store in its environment."""
+    options = {
+        "server.headless": "true",
+        "server.address": address,
+        "server.port": str(port),
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+        "theme.primaryColor": "#0072B2",
+    }
+    app = str(resources.files("deep3dmap.dashboard") / "app.py")
+    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+    return [sys.executable, "-m", "streamlit", "run", app, *flags]
+
+
+def _check_free(address: str, port: int) -> None:
+    # The server would say so as well, after seconds and in its own words.
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot serve on {address}:{port}: {reason}; choose another --port or --address") from error
