@@ -57,8 +57,8 @@ def run_experiment(
             failure_config=tune.FailureConfig(max_failures=max_retries),
         ),
     )
-    results_grid = tuner.fit()
-    for result in results_grid:
+    ended = tuner.fit()
+    for result in (ended[index] for index in range(len(ended))):
         plan = plans[(result.config or {})["run"]]
         if result.error is not None:
             _write_lost(store, plan, str(result.error))

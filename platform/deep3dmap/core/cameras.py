@@ -5,6 +5,7 @@ Right-handed world in metres; OpenCV camera axes (x right, y down, z forward); p
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +31,12 @@ class Camera:
         return np.linalg.inv(self.world_from_camera)
 
 
-def check_pose(pose: NDArray[np.float64], source: str, tolerance: float = 1e-2) -> NDArray[np.float64]:
+def check_pose(pose: NDArray[Any], source: str, tolerance: float = 1e-2) -> NDArray[Any]:
     """Return `pose` if it is a finite rigid (4, 4) transform; raises UserError that names `source` otherwise.
 
     `tolerance` bounds |R R^T - 1|: files round their numbers, and real trackers drift off the rotations a little.
     """
-    pose = np.asarray(pose, np.float64)
+    pose = np.asarray(pose, dtype=np.float64)
     if pose.shape != (4, 4):
         raise UserError(f"{source}: a pose is 4x4 numbers, got {pose.shape}; check the file")
     if not np.isfinite(pose).all():

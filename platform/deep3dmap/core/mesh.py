@@ -1,6 +1,7 @@
 """A triangle mesh as plain arrays."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,16 +9,16 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Mesh:
-    """A triangle mesh.
+    """A triangle mesh. Arrays of other types are converted.
 
     vertices: (V, 3) float32 in the frame and unit of whatever holds the mesh.
     faces: (F, 3) int64, counter-clockwise seen from outside.
     colors: (V, 3) float32 RGB in [0, 1], or None.
     """
 
-    vertices: NDArray[np.float32]
-    faces: NDArray[np.int64]
-    colors: NDArray[np.float32] | None = None
+    vertices: NDArray[Any]
+    faces: NDArray[Any]
+    colors: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "vertices", np.ascontiguousarray(self.vertices, np.float32))

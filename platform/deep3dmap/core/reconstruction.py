@@ -98,9 +98,8 @@ def read_mesh(file: Path) -> Mesh:
         loaded = trimesh.load_mesh(file, process=False)
     except Exception as error:  # trimesh raises a different type for every format
         raise UserError(f"{file}: not a readable mesh ({error})") from error
-    colors = None
-    if loaded.visual.kind == "vertex":
-        colors = np.asarray(loaded.visual.vertex_colors, np.float32)[:, :3] / 255
+    colored = getattr(loaded.visual, "kind", None) == "vertex"
+    colors = np.asarray(loaded.visual.vertex_colors)[:, :3] / 255 if colored else None  # type: ignore[union-attr]
     return Mesh(np.asarray(loaded.vertices), np.asarray(loaded.faces), colors)
 
 

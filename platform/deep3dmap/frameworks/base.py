@@ -28,7 +28,7 @@ class CustomFramework(Method, nn.Module):
         """Where the weights are."""
         return next((p.device for p in self.parameters()), torch.device("cpu"))
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Return weights and buffers."""
         return nn.Module.state_dict(self, *args, **kwargs)
 

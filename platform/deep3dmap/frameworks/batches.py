@@ -78,7 +78,7 @@ def map_style_batches(
         order = plan.order(len(dataset), epoch)[skipped * plan.micro_batches :]
         # A generator of its own keeps the loader from drawing on the random numbers of the step it is started in.
         own = torch.Generator().manual_seed(plan.seed + epoch)
-        yield from DataLoader(seeded, batch_sampler=order, num_workers=processes, generator=own)  # type: ignore[arg-type]
+        yield from DataLoader(seeded, batch_sampler=order, num_workers=processes, generator=own)
         epoch, skipped = epoch + 1, 0
 
 

@@ -81,6 +81,7 @@ class TrainLoop:
             chosen = select(sample, wanted, mapping)
             return transform(chosen, generator) if transform else chosen
 
+        stream: Iterator[dict[str, Any]]
         if isinstance(source, DataLoader):
             stream = (select(batch, wanted, mapping) for batch in stream_batches(source, prepare, self.plan, self.step))
         elif hasattr(source, "__getitem__") and hasattr(source, "__len__"):

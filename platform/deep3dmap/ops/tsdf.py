@@ -1,6 +1,7 @@
 """Projective TSDF integration of depth maps (Curless and Levoy 1996), in place."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -52,7 +53,8 @@ def integrate(
         torch.as_tensor(value, dtype=torch.float32, device=tsdf.device) for value in (intrinsics, camera_from_world, origin)
     ]
     arguments = (tsdf, weight, none if color is None else color, clean, none if image is None else image.contiguous(), *small)
-    run = _native_integrate if choose(backend, tsdf.device.type) == "native" else _reference_integrate
+    native_runs = choose(backend, tsdf.device.type) == "native"
+    run: Callable[..., None] = _native_integrate if native_runs else tsdf_reference.integrate
     run(*arguments, float(voxel_size), float(truncation), float(min(max_depth, 3e38)))
 
 
@@ -81,9 +83,6 @@ def _native_integrate(
 @_native_integrate.register_fake
 def _(*_: object) -> None:
     return None
-
-
-_reference_integrate = tsdf_reference.integrate
 
 
 def _check(name: str, value: Tensor, dimensions: int, like: Tensor, shape: tuple[int, ...] | None = None) -> None:

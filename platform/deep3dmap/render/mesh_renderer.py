@@ -15,7 +15,8 @@ AMBIENT = 0.35
 class MeshImages(NamedTuple):
     """What a camera sees of a mesh.
 
-    image: (3, H, W) RGB in [0, 1]. depth: (H, W) metres, 0 = empty. normals: (3, H, W) camera axes. face_id: (H, W), -1 = empty.
+    image: (3, H, W) RGB in [0, 1]. depth: (H, W) metres, 0 = empty. normals: (3, H, W) camera axes.
+    face_id: (H, W), -1 = empty.
     """
 
     image: Tensor

@@ -4,6 +4,7 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -98,7 +99,8 @@ _ARROW = {
 }
 
 
-def arrow_schema(row_type: type[Row]) -> pa.Schema:
+@cache
+def arrow_schema(row_type: type[Any]) -> pa.Schema:
     """Return the Parquet schema of a row type."""
     hints = typing.get_type_hints(row_type)
     return pa.schema([pa.field(field.name, _ARROW[hints[field.name]]) for field in fields(row_type)])
@@ -122,7 +124,8 @@ def migrate(name: str, table: pa.Table) -> pa.Table:
         raise ValueError(f"schema version {version} is newer than this deep3dmap reads ({SCHEMA_VERSION}); update deep3dmap")
     for step in range(version, SCHEMA_VERSION):
         table = MIGRATIONS[name, step](table)
-    return table.select(arrow_schema(TABLES[name]).names).cast(arrow_schema(TABLES[name]))
+    wanted = arrow_schema(TABLES[name])
+    return table if table.schema.equals(wanted) else table.select(wanted.names).cast(wanted)
 
 
 def plain(row: Row) -> dict[str, Any]:

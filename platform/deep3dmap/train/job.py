@@ -78,7 +78,7 @@ def train_here(job: TrainingJob, host: Host) -> tuple[Method, TrainingSummary]:
     method = job.build_method()
     dataset = job.build_dataset()
     learns = bool(method.card.trains_on)
-    training = dataset.split("train") if learns else []
+    training: Any = dataset.split("train") if learns else []
     validation = dataset.split("val") if learns and "val" in dataset.card.splits else None
     loop = TrainLoop(host, job.settings(), training, validation)
     if isinstance(method, torch.nn.Module):

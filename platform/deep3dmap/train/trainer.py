@@ -16,21 +16,28 @@ def train_on_workers(job: TrainingJob, storage: Path) -> TrainingSummary:
     Ray keeps its own bookkeeping under `storage`. Raises what the workers raised: UserError, DivergedError, or a
     RuntimeError with the cause when the workers died more often than trainer.max_failures allows.
     """
-    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+    import ray.train
     from ray.train.torch import TorchTrainer
+
+    # Ray's type stubs describe its older trainer; the classes that run are those of Train V2.
+    api: Any = ray.train
 
     trainer = job.trainer
     per_worker = {"CPU": trainer.cpus_per_worker, **({"GPU": trainer.gpus_per_worker} if trainer.gpus_per_worker else {})}
     # An equal name would make Ray resume its own record; ours is the checkpoint folder, so each attempt has a new name.
-    run = RunConfig(
+    run = api.RunConfig(
         name=f"{Path(job.folder).name}-{uuid.uuid4().hex[:8]}",
         storage_path=str(storage),
-        failure_config=FailureConfig(max_failures=trainer.max_failures, controller_failure_limit=3),
+        failure_config=api.FailureConfig(max_failures=trainer.max_failures, controller_failure_limit=3),
     )
-    scaling = ScalingConfig(num_workers=trainer.workers, use_gpu=trainer.gpus_per_worker > 0, resources_per_worker=per_worker)
+    scaling = api.ScalingConfig(
+        num_workers=trainer.workers, use_gpu=trainer.gpus_per_worker > 0, resources_per_worker=per_worker
+    )
     try:
-        result = TorchTrainer(_worker, train_loop_config={"job": asdict(job)}, scaling_config=scaling, run_config=run).fit()
-    except TrainingFailedError as error:
+        result: Any = TorchTrainer(
+            _worker, train_loop_config={"job": asdict(job)}, scaling_config=scaling, run_config=run
+        ).fit()  # type: ignore[arg-type]
+    except api.TrainingFailedError as error:
         raise RuntimeError(f"training failed after {trainer.max_failures} restarts: {error}") from error
     return _summary(result.return_value)
 
@@ -50,5 +57,6 @@ def _worker(config: dict[str, Any]) -> dict[str, Any]:
 def _summary(returned: Any) -> TrainingSummary:
     if returned and "summary" in returned:
         return TrainingSummary(**returned["summary"])
-    kind = {"UserError": UserError, "DivergedError": DivergedError}.get((returned or {}).get("failure"), RuntimeError)
-    raise kind((returned or {}).get("message", "the workers returned nothing"))
+    kinds = {"UserError": UserError, "DivergedError": DivergedError}
+    failure = returned or {"failure": "", "message": "the workers returned nothing"}
+    raise kinds.get(failure["failure"], RuntimeError)(failure["message"])
