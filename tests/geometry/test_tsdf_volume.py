@@ -1,5 +1,8 @@
 """The volume recovers analytic surfaces, faces free space, and refuses what would not fit."""
 
+import math
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -57,6 +60,83 @@ def test_too_large_a_grid_is_refused_before_it_is_allocated() -> None:
     depth = torch.full((120, 160), 9e4)
     with pytest.raises(UserError, match="voxel_size of at least"):
         TSDFVolume.for_frames([depth], [LENS], [torch.eye(4)], voxel_size=0.02, truncation=0.08)
+
+
+def test_the_voxel_size_that_is_named_fits_and_is_not_much_too_large() -> None:
+    upper, limit = np.array([3.0, 5.0, 2.0]), 100_000
+    with pytest.raises(UserError, match=r"303 x 503 x 203 voxels, 619 MB is above the limit of 100000 voxels") as refusal:
+        TSDFVolume.for_bounds(np.zeros(3), upper - 0.01, 0.01, 0.002, max_voxels=limit)
+    named = float(re.search(r"at least ([\d.]+) m", str(refusal.value)).group(1))  # type: ignore[union-attr]
+    fitting = TSDFVolume.for_bounds(np.zeros(3), upper - 0.01, named, 0.002, max_voxels=limit)
+    assert 0.9 * limit < fitting.tsdf.numel() <= limit
+
+
+def test_the_volume_reaches_around_its_bounds() -> None:
+    volume = TSDFVolume.for_bounds((-1.0, 0.0, 0.0), (1.0, 1.0, 0.0), 0.1, 0.3, colors=False)
+    assert volume.origin.tolist() == pytest.approx([-1.4, -0.4, -0.4])
+    far = volume.origin + (torch.tensor(volume.tsdf.shape) - 1) * 0.1
+    assert (far >= torch.tensor([1.3, 1.3, 0.3])).all()
+
+
+@pytest.mark.parametrize(("upper", "size"), [((-1.0, 1, 1), 0.1), ((math.inf, 1, 1), 0.1), ((1.0, 1, 1), 0.0)])
+def test_senseless_boxes_are_refused(upper: tuple[float, float, float], size: float) -> None:
+    with pytest.raises(ValueError, match="no volume"):
+        TSDFVolume.for_bounds((0, 0, 0), upper, size, 0.1)
+
+
+def _plane() -> TSDFVolume:
+    """A floor at z = 0.23 with free space above, all seen once, red rising with z."""
+    volume = TSDFVolume((0.0, 0.0, 0.0), (6, 7, 8), 0.1, 0.2)
+    heights = torch.arange(8) * 0.1
+    volume.tsdf[:] = ((heights - 0.23) / 0.2).clamp(-1, 1)
+    volume.weight[:] = 1
+    volume.color[0] = heights  # type: ignore[index]
+    return volume
+
+
+def test_a_plane_is_exact_in_place_side_and_colour() -> None:
+    vertices, faces, colors = _plane().extract_mesh()
+    assert vertices.dtype == torch.float32
+    assert faces.dtype == torch.int64
+    assert len(vertices) == 6 * 7
+    assert len(faces) == 5 * 6 * 2
+    torch.testing.assert_close(vertices[:, 2], torch.full((42,), 0.23))
+    corners = vertices[faces]
+    assert (torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2] > 0).all()
+    torch.testing.assert_close(colors, torch.tensor([[0.23, 0.0, 0.0]]).expand(42, 3))
+
+
+@pytest.mark.parametrize("voxel", [(2, 3, 2), (2, 3, 3), (0, 0, 2)])
+def test_no_face_touches_a_voxel_that_was_seen_too_rarely(voxel: tuple[int, int, int]) -> None:
+    volume = _plane()
+    volume.weight[voxel] = 0
+    vertices, faces, _ = volume.extract_mesh()
+    near = (vertices[faces][..., :2] - torch.tensor(voxel[:2]) * 0.1).abs().amax(-1).amax(-1) < 0.101
+    assert not (near & ((vertices[faces][..., :2].mean(1) - torch.tensor(voxel[:2]) * 0.1).abs().amax(-1) < 0.1)).any()
+    cells = 1 if voxel[0] == 0 else 4
+    assert len(faces) == (5 * 6 - cells) * 2
+
+
+def test_more_views_can_be_asked_for() -> None:
+    volume = _plane()
+    volume.weight[3:] = 2
+    assert len(volume.extract_mesh(min_weight=2.0)[1]) == 2 * 6 * 2
+    assert len(volume.extract_mesh(min_weight=3.0)[1]) == 0
+
+
+def test_colours_need_images() -> None:
+    with pytest.raises(ValueError, match="keeps colours"):
+        TSDFVolume((0, 0, 0), (2, 2, 2), 0.1, 0.2).integrate(torch.ones(4, 4), LENS, torch.eye(4))
+
+
+def test_integration_marks_free_space_and_surface() -> None:
+    volume = TSDFVolume((0.0, 0.0, 0.5), (1, 1, 16), 0.1, 0.2, colors=False)
+    volume.integrate(torch.full((120, 160), 1.04), LENS, np.eye(4))
+    heights = 0.5 + 0.1 * torch.arange(16)
+    expected = ((1.04 - heights) / 0.2).clamp(max=1)
+    seen = heights < 1.24
+    torch.testing.assert_close(volume.tsdf[0, 0], torch.where(seen, expected, torch.ones(())), atol=1e-5, rtol=0)
+    assert volume.weight[0, 0].tolist() == seen.float().tolist()
 
 
 def test_no_valid_depth_is_an_error_of_the_user() -> None:

@@ -17,7 +17,10 @@ MAX_VOXELS = 600_000_000
 
 
 class TSDFVolume:
-    """A grid of (X, Y, Z) voxels; voxel (i, j, k) samples origin + (i, j, k) * voxel_size, in the world, in metres."""
+    """A grid of (X, Y, Z) voxels; voxel (i, j, k) samples origin + (i, j, k) * voxel_size, in the world, in metres.
+
+    tsdf is in units of the truncation distance, weight counts the frames, color is the mean colour or None.
+    """
 
     def __init__(
         self,
@@ -27,19 +30,38 @@ class TSDFVolume:
         truncation: float,
         colors: bool = True,
         backend: Backend = "auto",
-        max_voxels: int = MAX_VOXELS,
     ) -> None:
-        count = math.prod(dimensions)
-        if count > max_voxels:
-            fits = math.ceil(voxel_size * (count / max_voxels) ** (1 / 3) * 1000) / 1000
-            size = f"{' x '.join(map(str, dimensions))} voxels, {count * (20 if colors else 8) / 2**30:.1f} GB"
-            raise UserError(
-                f"a volume of {size} is above the limit of {max_voxels} voxels; use a voxel_size of at least {fits} m"
-            )
         self.origin = torch.as_tensor(origin, dtype=torch.float32)
         self.voxel_size, self.truncation, self.backend = float(voxel_size), float(truncation), backend
         self.tsdf, self.weight = torch.ones(dimensions), torch.zeros(dimensions)
         self.color = torch.zeros(3, *dimensions) if colors else None
+
+    @classmethod
+    def for_bounds(
+        cls,
+        lower: Any,
+        upper: Any,
+        voxel_size: float,
+        truncation: float,
+        colors: bool = True,
+        max_voxels: int = MAX_VOXELS,
+    ) -> "TSDFVolume":
+        """Make an empty volume around the box from lower (3,) to upper (3,), with a margin of the truncation distance.
+
+        Raises UserError before anything is allocated if the grid would have more than `max_voxels` voxels, and ValueError
+        if the box is inside out or the voxel size not positive.
+        """
+        lower, upper = (torch.as_tensor(value, dtype=torch.float64) for value in (lower, upper))
+        if not (torch.isfinite(upper - lower).all() and (upper >= lower).all() and voxel_size > 0):
+            raise ValueError(f"no volume from {lower.tolist()} to {upper.tolist()} with voxels of {voxel_size} m")
+        dimensions = _dimensions(upper - lower, voxel_size, truncation)
+        if math.prod(dimensions) > max_voxels:
+            size = f"{' x '.join(map(str, dimensions))} voxels, {math.prod(dimensions) * (20 if colors else 8) / 1e6:.0f} MB"
+            fits = _fitting_voxel_size(upper - lower, voxel_size, truncation, max_voxels)
+            raise UserError(
+                f"a volume of {size} is above the limit of {max_voxels} voxels; use a voxel_size of at least {fits:g} m"
+            )
+        return cls(lower - (truncation + voxel_size), dimensions, voxel_size, truncation, colors)
 
     @classmethod
     def for_frames(
@@ -54,17 +76,14 @@ class TSDFVolume:
         colors: bool = True,
         max_voxels: int = MAX_VOXELS,
     ) -> "TSDFVolume":
-        """Make an empty volume around everything the depth maps see, with a margin of the truncation distance.
+        """Make an empty volume around everything the depth maps see, as `for_bounds` does.
 
         Raises UserError if no pixel is valid, or, before anything is allocated, if the grid would be too large.
         """
         bounds = bounds_of_depths(depths, intrinsics, world_from_camera, max_depth)
         if bounds is None:
             raise UserError(f"no valid depth in any frame (0 < depth <= {max_depth:g} m); check the unit and max_depth")
-        lower, upper = bounds
-        margin = truncation + voxel_size
-        x, y, z = torch.ceil((upper - lower + 2 * margin) / voxel_size).long().tolist()
-        return cls(lower - margin, (x + 1, y + 1, z + 1), voxel_size, truncation, colors, max_voxels=max_voxels)
+        return cls.for_bounds(*bounds, voxel_size, truncation, colors, max_voxels)
 
     def integrate(
         self, depth: Tensor, intrinsics: Any, world_from_camera: Any, image: Tensor | None = None, max_depth: float = math.inf
@@ -96,8 +115,27 @@ class TSDFVolume:
     def _colors_at(self, index: Tensor) -> Tensor | None:
         if self.color is None:
             return None
-        nearest = index.round().long()
-        return self.color[:, nearest[:, 0], nearest[:, 1], nearest[:, 2]].T.clamp(0, 1).contiguous()
+        # A vertex lies on an edge of the grid, so its two ends are the trilinear neighbours; both have been seen.
+        low, high = index.floor().long(), index.ceil().long()
+        share = (index - low).amax(1)
+        return torch.lerp(self._color_of(low), self._color_of(high), share[:, None]).clamp(0, 1)
+
+    def _color_of(self, voxels: Tensor) -> Tensor:
+        return self.color[:, voxels[:, 0], voxels[:, 1], voxels[:, 2]].T  # type: ignore[index]
+
+
+def _dimensions(extent: Tensor, voxel_size: float, truncation: float) -> tuple[int, int, int]:
+    cells = torch.ceil((extent + 2 * (truncation + voxel_size)) / voxel_size).long()
+    x, y, z = (cells + 1).tolist()
+    return x, y, z
+
+
+def _fitting_voxel_size(extent: Tensor, voxel_size: float, truncation: float, max_voxels: int) -> float:
+    """Return a voxel size in whole millimetres, at most one per cent too large, at which the grid is within the limit."""
+    fits = math.ceil(voxel_size * 1000)
+    while math.prod(_dimensions(extent, fits / 1000, truncation)) > max_voxels:
+        fits = max(fits + 1, int(fits * 1.01))
+    return fits / 1000
 
 
 def _surface_cells(tsdf: Tensor, seen: Tensor) -> Tensor:
