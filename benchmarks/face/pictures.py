@@ -122,8 +122,8 @@ def true_surface(truth: dict[str, Any]) -> Mesh | None:
     edges = np.stack([np.linalg.norm(a - b, axis=1) for a, b in ((first, second), (second, third), (third, first))])
     # Long edges bridge the hollows of the outline, which are no part of the surface.
     faces = faces[edges.max(0) < 4 * np.median(edges)]
-    corners = uv[faces]
-    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    (ax, ay), (bx, by) = (uv[faces[:, k]].T - uv[faces[:, 0]].T for k in (1, 2))
+    area = ax * by - ay * bx
     # v is up and image rows go down, so what is counter-clockwise in the atlas points inwards in the image.
     faces[area > 0] = faces[area > 0][:, ::-1]
     return Mesh(np.asarray(truth["dense_points"], np.float32), faces)

@@ -29,7 +29,7 @@ def _metrics() -> tuple[MetricCard, ...]:
         (
             "reconstruction_nme",
             "% of interocular distance",
-            "mean distance of true points to the surface after ICP with scale, per distance of the outer eye corners",
+            "mean distance of true points to the surface after ICP, scaled by the landmarks, per outer interocular distance",
         ),
         (
             "pose_mae",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from deep3dmap.geometry.alignment import icp, umeyama
+from deep3dmap.geometry.alignment import Similarity3D, icp, umeyama
 from deep3dmap.geometry.face_pose import angles_of_rotation, rotation_of_angles
 
 YAW_BINS = {"0_30": (0.0, 30.0), "30_60": (30.0, 60.0), "60_90": (60.0, 90.0)}
@@ -91,16 +91,18 @@ def reconstruction_error(
 ) -> float:
     """Mean distance from true points (M, 3) to the nearest predicted point (N, 3), divided by the interocular distance.
 
-    The prediction is first aligned: a similarity from the (68, 3) landmarks, refined by ICP with scale of `corresponding`
-    evenly chosen predicted points. (True points that sought the prediction would shrink onto its flattest part.) The predicted
-    points should be dense, since the gaps between them add to the error. Raises ValueError for an empty set.
+    The prediction is first aligned by the similarity that fits the (68, 3) landmarks, whose rotation and translation are then
+    refined by ICP of `corresponding` evenly chosen true points. The scale stays that of the landmarks: refined by nearest
+    neighbours too, it would shrink the truth onto the flattest part of a wrong prediction. The predicted points should be
+    dense, since the gaps between them add to the error. Raises ValueError for an empty set.
     """
     if len(predicted) == 0 or len(truth) == 0:
         raise ValueError(f"both surfaces must have points, got {len(predicted)} predicted and {len(truth)} true ones")
-    predicted, truth = predicted.double(), truth.double()
-    chosen = predicted[:: max(1, len(predicted) // corresponding)]
-    aligned = icp(chosen, truth, umeyama(predicted_landmarks, true_landmarks), scale=True)
-    distances, _ = cKDTree(aligned.apply(predicted).numpy()).query(truth.numpy())
+    truth, aligned = truth.double(), umeyama(predicted_landmarks, true_landmarks).apply(predicted)
+    chosen = truth[:: max(1, len(truth) // corresponding)]
+    still = Similarity3D(1.0, torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
+    refined = icp(chosen, aligned, still, scale=False)
+    distances, _ = cKDTree(aligned.numpy()).query(refined.apply(truth).numpy())
     return float(distances.mean()) / interocular_distance(true_landmarks)
 
 
