@@ -101,12 +101,14 @@ def plain_warnings() -> Iterator[None]:
 
 
 def _check_names(store: "ResultStore", **wanted: str | None) -> None:
+    if not any(wanted.values()):
+        return
     runs = store.runs()
     known = runs[runs.suite != ""]
     for column, value in wanted.items():
         name = (value or "").partition("/")[0] if column == "dataset" else value
         if value is not None and not known.empty and name not in set(known[column]):
-            raise unknown(f"{column} in {store.uri}:", str(value), set(known[column]))
+            raise unknown(f"{column} in {store.uri}:", str(name), set(known[column]))
 
 
 def _check_metric(store: "ResultStore", metric: str, suite: str | None) -> None:

@@ -128,7 +128,7 @@ class ResultStore:
         self.storage.write(name, buffer.getvalue())
 
     def _table(self, table: str, name: str) -> pa.Table:
-        read = pq.read_table(self.storage.path(f"tables/{table}/{name}"), filesystem=self.storage.filesystem, use_threads=False)
+        read = pq.ParquetFile(pa.py_buffer(self.storage.read(f"tables/{table}/{name}"))).read(use_threads=False)
         return migrate(table, read) if table in TABLES else read
 
     def _tables(self, table: str, names: Iterable[str]) -> list[pa.Table]:

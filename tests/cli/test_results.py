@@ -1,0 +1,174 @@
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from stores import build_store
+
+from deep3dmap.cli import main
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return build_store(tmp_path_factory.mktemp("store"), seeds=2, scenes=5)
+
+
+@pytest.fixture
+def run(store, capsys):
+    def call(*arguments, code=0, results=store.uri):
+        assert main(["results", *arguments, f"results={results}"]) == code
+        return capsys.readouterr()
+
+    return call
+
+
+def run_of(store, method, status="ok"):
+    runs = store.runs()
+    return runs[(runs.method == method) & (runs.status == status)].iloc[0]
+
+
+# -- ls -------------------------------------------------------------------------------------------------------------------
+
+
+def test_ls_lists_every_run_newest_first(run, store):
+    lines = run("ls").out.splitlines()
+    assert lines[0].split()[:4] == ["run", "suite", "tier", "method"]
+    assert len(lines) == 1 + len(store.runs())
+    assert max(map(len, lines)) <= 100
+    assert lines[1].startswith(store.runs().run_id.iloc[0][:8])
+
+
+def test_ls_of_one_suite(run):
+    text = run("ls", "--suite", "indoor").out
+    assert "tsdf_fusion" in text
+    assert "prnet" not in text
+
+
+def test_ls_as_json_unfolds_the_configuration(run, store):
+    read = json.loads(run("ls", "--json").out)
+    assert len(read) == len(store.runs())
+    assert read[0]["config"]["trainer"]["engine"] == "auto"
+    assert read[0]["started_at"].startswith("2026-01-0")
+
+
+def test_ls_of_an_empty_store(run, tmp_path):
+    assert "deep3dmap benchmark" in run("ls", results=tmp_path).out
+    assert json.loads(run("ls", "--json", results=tmp_path).out) == []
+
+
+# -- show -----------------------------------------------------------------------------------------------------------------
+
+
+def test_show_by_the_start_of_an_id(run, store):
+    row = run_of(store, "prnet")
+    text = run("show", row.run_id[:8]).out
+    assert row.run_id in text
+    assert "scene_04" in text
+    assert "(whole run)" in text
+    pictures = [line for line in text.splitlines() if line.endswith(".png")]
+    assert len(pictures) == 4
+    assert all(Path(name).is_file() for name in pictures)
+
+
+def test_show_of_a_failed_run_has_its_error(run, store):
+    text = run("show", run_of(store, "broken_net", "failed").run_id).out
+    assert "RuntimeError: shapes do not match: 3 and 4" in text
+    assert "failed" in text
+
+
+def test_show_as_json(run, store):
+    detail = json.loads(run("show", run_of(store, "tsdf_fusion").run_id, "--json").out)
+    assert set(detail) == {"facts", "config", "error", "metrics", "units", "pictures"}
+    assert set(detail["metrics"]["scene_00"]) == {"f_score_5cm", "chamfer"}
+
+
+def test_an_unknown_id_names_the_nearest(run, store):
+    run_id = run_of(store, "prnet").run_id
+    wrong = run_id[:-1] + ("0" if run_id[-1] != "0" else "1")
+    assert f"did you mean '{run_id}'?" in run("show", wrong, code=2).err
+    assert "results ls` lists them" in run("show", "zz", code=2).err
+
+
+def test_the_start_of_several_ids_is_refused(run, tmp_path, monkeypatch):
+    build_store(tmp_path, seeds=20, scenes=1)
+    ids = sorted(path.name for path in (tmp_path / "artifacts").iterdir())
+    shared = next(one[0] for one, other in pairwise(ids) if one[0] == other[0])
+    assert "give more of it" in run("show", shared, code=2, results=tmp_path).err
+
+
+# -- export ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ending", "read"), [("csv", pd.read_csv), ("parquet", pd.read_parquet), ("json", lambda file: pd.read_json(file))]
+)
+def test_export_joins_runs_and_metrics(run, store, tmp_path, ending, read):
+    file = tmp_path / f"table.{ending}"
+    assert "rows in" in run("export", str(file)).err
+    table = read(file)
+    assert len(table) == len(store.metrics()) + 2
+    value = table[(table.metric == "chamfer") & (table.method == "tsdf_fusion")].value
+    assert value.mean() == pytest.approx(0.021, rel=0.1)
+
+
+def test_export_of_one_suite(run, tmp_path):
+    run("export", str(tmp_path / "t.csv"), "--suite", "indoor")
+    assert set(pd.read_csv(tmp_path / "t.csv").suite) == {"indoor"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("table.txt", ".csv, .json, .parquet"), ("no/such/folder/t.csv", "cannot write"), ("", "needs a FILE")]
+)
+def test_export_to_an_impossible_file(run, tmp_path, name, words):
+    error = run("export", *([str(tmp_path / name)] if name else []), code=2).err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+# -- verify and mistakes ----------------------------------------------------------------------------------------------------
+
+
+def test_verify_of_a_whole_store(run):
+    assert "every file is readable" in run("verify").out
+    assert json.loads(run("verify", "--json").out) == {"damaged": []}
+
+
+def test_verify_names_damaged_files(run, tmp_path):
+    store = build_store(tmp_path, seeds=1, scenes=1)
+    file = sorted(Path(store.uri, "tables", "runs").glob("*.parquet"))[0]
+    file.write_bytes(b"junk")
+    text = run("verify", code=1, results=tmp_path).out
+    assert f"tables/runs/{file.name}" in text
+    assert "--resume" in text
+    (name,) = json.loads(run("verify", "--json", code=1, results=tmp_path).out)["damaged"]
+    assert file.name in name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("list",), "--help"),
+        ((), "--help"),
+        (("show",), "results ls"),
+        (("ls", "--suite", "fac"), "did you mean 'face'?"),
+        (("ls", "tier=quick"), "the only key here is results=URI"),
+    ],
+)
+def test_mistakes_are_one_line_that_says_what_to_do(run, arguments, words):
+    error = run(*arguments, code=2).err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_a_folder_that_is_not_there(run, tmp_path):
+    assert "there is no folder" in run("ls", code=2, results=tmp_path / "nothing").err
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["results", "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    for words in ("ls", "show RUN_ID", "export FILE", "verify", "results=", "examples:"):
+        assert words in text
