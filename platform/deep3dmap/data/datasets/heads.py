@@ -115,15 +115,15 @@ class Heads:
         return head_model.head_atlas(self._config.atlas_size)
 
     def split(self, name: str) -> Split:
-        """Return a split. Training samples hold crop, position_map and crop_from_image, the others the keys of evaluation."""
+        """Return a split. train: crop, position_map, crop_from_image; test: the keys of evaluation; val: both."""
         if name not in self.card.splits:
             raise unknown("split of heads", name, self.card.splits)
         folder = self._ready() / name
         names = [f"head_{index:05d}" for index in range(self._plan.count(name))]
-        training = name == "train"
+        # Validation needs both: the loss while training, and the metrics when a suite looks at it.
         reading = Reading(
-            evaluation=not training or self._config.train_with_image,
-            training=training,
+            evaluation=name != "train" or self._config.train_with_image,
+            training=name != "test",
             crop_size=self._config.crop_size,
             seed=self._config.seed,
         )

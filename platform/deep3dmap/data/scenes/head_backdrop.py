@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter
 
 Picture = NDArray[np.float32]
 
@@ -62,8 +63,8 @@ _LAYERS = {"noise": _noise, "blobs": _blobs, "stripes": _stripes, "boxes": _boxe
 def smooth_noise(size: int, cells: int, rng: np.random.Generator) -> Picture:
     """(3, size, size) noise with a mean of zero, about `cells` bumps along a side, partly coloured."""
     coarse = rng.normal(size=(1, cells + 2, cells + 2)) + 0.25 * rng.normal(size=(3, cells + 2, cells + 2))
-    fine = zoom(coarse, (1, (size + 2) / (cells + 2), (size + 2) / (cells + 2)), order=1, mode="nearest", grid_mode=False)
-    return fine[:, :size, :size].astype(np.float32)
+    source = torch.from_numpy(coarse.astype(np.float32))[None]
+    return torch.nn.functional.interpolate(source, (size, size), mode="bilinear", align_corners=True)[0].numpy()
 
 
 def occlude(picture: Picture, box: NDArray[np.float64], rng: np.random.Generator) -> Picture:

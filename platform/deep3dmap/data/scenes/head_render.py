@@ -115,7 +115,8 @@ def _draw(
     nearer = torch.from_numpy((pixels * (1, 1, -1)).astype(np.float32))
     fragments = rasterize(nearer, faces, many, many, perspective=False)
     drawn = interpolate(fragments, faces, torch.from_numpy(_attributes(head, scene, light)))
-    color = drawn[6:9] + drawn[9] * _look_up(torch.from_numpy(texture), drawn[4:6])
+    of_head = fragments.face_id < len(head.faces)
+    color = torch.where(of_head, _look_up(torch.from_numpy(texture), drawn[4:6]), 1.0)
     lit = color * drawn[0:3] + drawn[3]
     covered = (fragments.face_id >= 0).to(torch.float32)[None]
     encoded = lit.clamp(1e-6, 1) ** (1 / GAMMA) * covered
@@ -124,12 +125,13 @@ def _draw(
 
 
 def _attributes(head: _Head, scene: Patch, light: tuple[Array, Array]) -> NDArray[np.float32]:
-    # Irradiance, gloss, atlas coordinates, plain colour, and 1 where the texture counts. The scene has no texture.
-    count, others = len(head.vertices), len(scene.vertices)
-    uv = np.concatenate([head.uv, np.zeros((others, 2), np.float32)])
-    colors = np.concatenate([np.zeros((count, 3)), scene.colors])
-    textured = np.concatenate([np.ones((count, 1)), np.zeros((others, 1))])
-    return np.concatenate([light[0], light[1][:, None], uv, colors, textured], 1).astype(np.float32)
+    # Light, gloss and atlas coordinates. The scene has no texture, so its colour is multiplied into its light.
+    count = len(head.vertices)
+    attributes = np.zeros((count + len(scene.vertices), 6), np.float32)
+    attributes[:, :3], attributes[:, 3] = light
+    attributes[count:, :3] *= scene.colors
+    attributes[:count, 4:] = head.uv
+    return attributes
 
 
 def _look_up(texture: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
