@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from deep3dmap.dashboard.look import CLOSER
 from deep3dmap.dashboard.reading import show_problems
 from deep3dmap.dashboard.views import catalogue, leaderboard, run, trials
 
@@ -9,9 +10,10 @@ from deep3dmap.dashboard.views import catalogue, leaderboard, run, trials
 def main() -> None:
     """Lay out the pages and show the one that was asked for."""
     st.set_page_config(page_title="deep3dmap", page_icon=":material/view_in_ar:", layout="wide")
+    st.html(f"<style>{CLOSER}</style>")
     page = st.navigation(
         [
-            st.Page(leaderboard.show, title="Leaderboard", icon=":material/leaderboard:", url_path="leaderboard", default=True),
+            st.Page(leaderboard.show, title="Leaderboard", icon=":material/leaderboard:", default=True),
             st.Page(run.show, title="Run", icon=":material/science:", url_path="run"),
             st.Page(trials.show, title="Trials", icon=":material/pending_actions:", url_path="trials"),
             st.Page(catalogue.show, title="Catalogue", icon=":material/menu_book:", url_path="catalogue"),

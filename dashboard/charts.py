@@ -7,7 +7,7 @@ from deep3dmap.dashboard.look import BLUE, GREEN, GREY, VERMILION
 
 KINDS = alt.Scale(domain=["method", "baseline"], range=[BLUE, GREY])
 SHAPES = alt.Scale(domain=["method", "baseline"], range=["circle", "square"])
-ROW_HEIGHT = 44
+ROW_HEIGHT, CHART_HEIGHT = 44, 320
 LABEL_WIDTH = 220
 
 
@@ -27,14 +27,17 @@ def values_chart(frame: pd.DataFrame, title: str) -> alt.LayerChart:
         tooltip=tooltip,
     )
     labels = base.mark_text(dy=-14, fontSize=12, color=GREY).encode(x="value:Q", text="label:N")
-    return (interval + points + labels).properties(height=ROW_HEIGHT * len(order) + 60)
+    return (interval + points + labels).properties(height=max(CHART_HEIGHT, ROW_HEIGHT * len(order) + 60))
 
 
-def cost_chart(frame: pd.DataFrame, title: str, better: str) -> alt.LayerChart:
+def cost_chart(frame: pd.DataFrame, title: str) -> alt.LayerChart:
     """Draw quality against seconds with the Pareto front. Columns: entry, kind, value, seconds, front, label, cost."""
     scale = alt.Scale(type="log", nice=False, padding=40) if (frame.seconds > 0).all() else alt.Scale(padding=40)
     x = alt.X(
-        "seconds:Q", title="seconds per run: training and reconstruction", scale=scale, axis=alt.Axis(format="~s", tickCount=6)
+        "seconds:Q",
+        title="seconds per run: training and reconstruction",
+        scale=scale,
+        axis=alt.Axis(format="~s", tickCount=6, grid=False),
     )
     y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, padding=24), axis=alt.Axis(format="~g", tickCount=6))
     base = alt.Chart(frame).encode(x=x, y=y)
@@ -52,8 +55,13 @@ def cost_chart(frame: pd.DataFrame, title: str, better: str) -> alt.LayerChart:
             alt.Tooltip("cost:N", title="seconds"),
         ],
     )
-    labels = base.mark_text(dy=-14, fontSize=12, color=GREY).encode(text="entry:N")
-    return (front + points + labels).properties(height=max(260, ROW_HEIGHT * len(frame) + 60))
+    # Neighbours in cost have their names on different sides, so that they do not run into each other.
+    by_cost = frame.sort_values("seconds")
+    above, below = (
+        alt.Chart(by_cost.iloc[first::2]).mark_text(dy=dy, fontSize=12, color=GREY).encode(x=x, y=y, text="entry:N")
+        for first, dy in ((0, -14), (1, 16))
+    )
+    return (front + points + above + below).properties(height=max(CHART_HEIGHT, ROW_HEIGHT * len(frame) + 60))
 
 
 def curve_chart(frame: pd.DataFrame, name: str, over: str, logarithmic: bool) -> alt.Chart:

@@ -13,6 +13,8 @@ BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00
 ICONS = {"ok": ":material/check_circle:", "running": ":material/autorenew:", "pending": ":material/schedule:"}
 FAILED_ICON = ":material/error:"
 DASH = "–"
+# Tables need the width that the wide layout leaves empty.
+CLOSER = "[data-testid=stMainBlockContainer] { padding: 3.5rem 3rem 3rem }"
 FIRST_COMMAND = "deep3dmap benchmark suite=face tier=smoke"
 
 
@@ -28,13 +30,13 @@ def integer(value: Any) -> str:
     return DASH if value is None or pd.isna(value) else f"{int(value):,}"
 
 
-def duration(seconds: Any) -> str:
+def duration(seconds: Any, digits: int = 3) -> str:
     """Return seconds in the unit one would say them in."""
     if seconds is None or pd.isna(seconds):
         return DASH
     for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h"), (math.inf, 86_400, "d")):
         if seconds < limit:
-            return f"{number(seconds / size, 3)} {unit}"
+            return f"{number(seconds / size, digits)} {unit}"
     raise ValueError(f"a duration is a number of seconds, not {seconds}")
 
 
@@ -46,6 +48,11 @@ def arrow(better: str) -> str:
 def with_unit(metric: str, unit: str) -> str:
     """Return a heading such as `chamfer (m)`."""
     return f"{metric} ({unit})" if unit else metric
+
+
+def table_height(rows: int) -> int:
+    """Return the height in pixels at which a table shows all its rows, up to twenty of them."""
+    return 35 * (min(rows, 20) + 1) + 3
 
 
 def state_icon(state: str) -> str:

@@ -12,6 +12,7 @@ from deep3dmap.dashboard.look import arrow, nothing_yet
 KINDS = {"method": "Methods", "dataset": "Datasets", "suite": "Suites"}
 # A README's pictures lie beside it in the sources, which a page that reads tables does not have.
 LOCAL_PICTURE = re.compile(r"!\[([^\]]*)\]\((?!https?:)[^)]*\)")
+HEADING = re.compile(r"^#(#*) ", re.MULTILINE)
 
 
 def show() -> None:
@@ -20,7 +21,7 @@ def show() -> None:
     if not any(found.values()):
         nothing_yet(reading.store_uri())
         return
-    st.title("Catalogue")
+    st.header("Catalogue")
     for tab, (kind, label) in zip(st.tabs(list(KINDS.values())), KINDS.items()):
         with tab:
             _kind(kind, label, found[kind])
@@ -34,21 +35,21 @@ def _kind(kind: str, label: str, pages: dict[str, dict[str, Any]]) -> None:
     page = pages.get(name)
     if page is None:
         return
-    st.header(name)
+    st.subheader(name)
     card = page.get("card", {})
     st.write(card.get("title", ""))
     (_suite if kind == "suite" else _fields)(card)
     _options(page)
     if page.get("readme"):
         with st.expander("README", expanded=True):
-            st.markdown(LOCAL_PICTURE.sub(r"*\1*", page["readme"]))
+            st.markdown(_readme(page["readme"]))
 
 
 def _fields(card: dict[str, Any]) -> None:
     lines = {
         name.replace("_", " "): _text(value) for name, value in card.items() if name != "title" and value not in ("", [], None)
     }
-    st.table(pd.DataFrame({"": lines.keys(), " ": lines.values()}).set_index(""))
+    st.table(pd.DataFrame({"field": lines.keys(), "value": lines.values()}).set_index("field"))
 
 
 def _suite(card: dict[str, Any]) -> None:
@@ -82,6 +83,11 @@ def _options(page: dict[str, Any]) -> None:
     if page.get("variants"):
         with st.expander("Variants"):
             st.json(page["variants"])
+
+
+def _readme(text: str) -> str:
+    """Return a README whose headings stand below those of the page."""
+    return HEADING.sub(r"####\1 ", LOCAL_PICTURE.sub(r"*\1*", text))
 
 
 def _text(value: Any) -> str:

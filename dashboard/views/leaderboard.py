@@ -7,7 +7,7 @@ import streamlit as st
 
 from deep3dmap.dashboard import reading
 from deep3dmap.dashboard.charts import cost_chart, values_chart
-from deep3dmap.dashboard.look import DASH, arrow, duration, integer, nothing_yet, number, with_unit
+from deep3dmap.dashboard.look import DASH, arrow, duration, integer, nothing_yet, number, table_height, with_unit
 from deep3dmap.dashboard.views.filters import Choice, choose
 from deep3dmap.results.export import to_csv, to_json, to_latex
 from deep3dmap.results.leaderboard import LeaderboardRow
@@ -40,7 +40,7 @@ def show() -> None:
 
 
 def _heading(choice: Choice) -> None:
-    st.title(choice.suite_title)
+    st.header(choice.suite_title)
     group = choice.group
     st.caption(
         f"Suite **{group.suite}** · tier **{group.tier}** · dataset **{group.dataset}/{group.dataset_variant}** · "
@@ -57,7 +57,7 @@ def _table(rows: Sequence[LeaderboardRow], others: dict[str, list[LeaderboardRow
     formats |= {"training": duration, "per scene": duration, "parameters": integer, "RAM (MB)": integer, "GPU (MB)": integer}
     style = frame.style.format({name: formats[name] for name in formats if name in frame}, na_rep=DASH)
     style = style.set_properties(subset=[value], **{"font-weight": "bold"})
-    st.dataframe(style, hide_index=True, column_config=_columns(frame, value))
+    st.dataframe(style, hide_index=True, height=table_height(len(frame)), column_config=_columns(frame), placeholder=DASH)
 
 
 def table_frame(rows: Sequence[LeaderboardRow], others: dict[str, list[LeaderboardRow]]) -> pd.DataFrame:
@@ -83,11 +83,10 @@ def _says_anything(column: "pd.Series[float]") -> bool:
     return bool(column.notna().any() and (column != "").any())
 
 
-def _columns(frame: pd.DataFrame, value: str) -> dict[str, object]:
+def _columns(frame: pd.DataFrame) -> dict[str, object]:
     column = st.column_config.Column
     found: dict[str, object] = {
         "#": column(width=40),
-        "method": column(width="medium"),
         "95 % interval": column(help=HELP["interval"]),
         "p": column(help=HELP["p"]),
         "Pareto": column(help=HELP["front"]),
@@ -146,7 +145,7 @@ def _charts(rows: Sequence[LeaderboardRow]) -> None:
     left.subheader("Value and 95 % interval")
     left.altair_chart(values_chart(frame, title))
     right.subheader("Quality against time")
-    right.altair_chart(cost_chart(frame, title, rows[0].better))
+    right.altair_chart(cost_chart(frame, title))
     right.caption("Dashed: the Pareto front. Nothing on it is beaten in both quality and time.")
 
 
@@ -167,7 +166,7 @@ def _failures(choice: Choice) -> None:
     )
     link = st.column_config.LinkColumn("run", display_text=r"run_id=(.{8})", width="small")
     error = st.column_config.Column(width="large")
-    st.dataframe(frame, hide_index=True, column_config={"run": link, "error": error})
+    st.dataframe(frame, hide_index=True, height=table_height(len(frame)), column_config={"run": link, "error": error})
 
 
 def _notes(rows: Sequence[LeaderboardRow]) -> None:

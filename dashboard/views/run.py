@@ -7,7 +7,7 @@ import streamlit as st
 
 from deep3dmap.dashboard import reading
 from deep3dmap.dashboard.charts import curve_chart
-from deep3dmap.dashboard.look import DASH, duration, integer, nothing_yet, number, state_icon, with_unit
+from deep3dmap.dashboard.look import DASH, duration, integer, nothing_yet, number, state_icon, table_height, with_unit
 
 FACTS = (
     *("run_id", "attempt", "suite", "protocol_version", "tier", "task", "method", "variant", "method_version"),
@@ -67,7 +67,7 @@ def _name(row: "pd.Series[str]") -> str:
 
 
 def _heading(run: "pd.Series[str]") -> None:
-    st.title(f"{run.method}/{run.variant}")
+    st.header(f"{run.method}/{run.variant}")
     where = f"suite **{run.suite}**, tier **{run.tier}**" if run.suite else "training"
     st.caption(
         f"{state_icon(run.status)} {run.status} · {where} · "
@@ -100,7 +100,9 @@ def _metrics(metrics: pd.DataFrame) -> None:
     frame = pd.concat([part.dropna(axis="columns", how="all") for part in parts]).reindex(columns=table.columns)
     bold = [name for name in ("whole run", "mean over scenes") if name in frame.index]
     style = frame.rename_axis("scene").style.format(number, na_rep=DASH)
-    st.dataframe(style.set_properties(subset=pd.IndexSlice[bold, :], **{"font-weight": "bold"}))
+    st.dataframe(
+        style.set_properties(subset=pd.IndexSlice[bold, :], **{"font-weight": "bold"}), height=table_height(len(frame))
+    )
 
 
 def _pictures(pictures: dict[str, list[str]]) -> None:
@@ -129,7 +131,9 @@ def _facts(run: "pd.Series[str]") -> None:
     st.subheader("How it was made")
     facts = {name: str(run[name]) for name in FACTS if str(run[name])}
     with st.expander("Key, code and place"):
-        st.dataframe(pd.DataFrame({"field": facts.keys(), "value": facts.values()}), hide_index=True)
+        st.dataframe(
+            pd.DataFrame({"field": facts.keys(), "value": facts.values()}), hide_index=True, height=table_height(len(facts))
+        )
     with st.expander("Configuration"):
         st.json(json.loads(run.config))
     with st.expander("Machine, packages and backends"):

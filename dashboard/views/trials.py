@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from deep3dmap.dashboard import reading
-from deep3dmap.dashboard.look import duration, nothing_yet
+from deep3dmap.dashboard.look import duration, nothing_yet, table_height
 
 REFRESH_S = 5
 STATES = {"running": 0, "pending": 1}
@@ -15,7 +15,7 @@ ENDED_SHOWN = 50
 
 def show() -> None:
     """Show the page."""
-    st.title("Trials")
+    st.header("Trials")
     _states()
 
 
@@ -35,11 +35,11 @@ def _states() -> None:
         if going.empty:
             st.caption("Nothing is running.")
         else:
-            st.dataframe(_frame(going, "last sign"), hide_index=True, column_config=_columns())
+            st.dataframe(_frame(going, "last sign"), hide_index=True, column_config=_columns(), height=table_height(len(going)))
         ended = ordered[ordered.order == 2].head(ENDED_SHOWN)
         if len(ended):
             st.subheader("Ended")
-            st.dataframe(_frame(ended, "ended"), hide_index=True, column_config=_columns())
+            st.dataframe(_frame(ended, "ended"), hide_index=True, column_config=_columns(), height=table_height(len(ended)))
         st.caption(f"Refreshed every {REFRESH_S} s, last at {datetime.now(UTC):%H:%M:%S} UTC.")
 
 
@@ -57,7 +57,7 @@ def _frame(states: pd.DataFrame, when: str) -> pd.DataFrame:
             "run": [f"run?run_id={run_id}" for run_id in states.run_id],
             "state": states.state,
             "what": states.text,
-            when: [f"{duration(max(0.0, (now - since).total_seconds()))} ago" for since in states.since],
+            when: [f"{duration(max(0.0, (now - since).total_seconds()), 2)} ago" for since in states.since],
         }
     )
 
