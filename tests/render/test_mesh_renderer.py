@@ -81,3 +81,54 @@ def test_a_reconstruction_is_pictured(tmp_path: Path, frame: str) -> None:
 
     with Image.open(file) as picture:
         assert picture.width > 800
+
+
+def test_supersampling_smooths_the_image_only() -> None:
+    lens = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
+    pose = look_at((3.0, 0, 0), (0, 0, 0))
+    plain = render_mesh(VERTICES, FACES, lens, pose, 100, 100)
+    smooth = render_mesh(VERTICES, FACES, lens, pose, 100, 100, supersample=3)
+    assert torch.equal(plain.depth, smooth.depth)
+    inside = torch.zeros(100, 100, dtype=torch.bool)
+    inside[40:60, 40:60] = True
+    assert (plain.image - smooth.image).abs()[:, inside].max() < 0.02
+    edge = plain.image[0, 50].diff().abs().max()
+    assert smooth.image[0, 50].diff().abs().max() <= edge
+    assert not torch.equal(plain.image, smooth.image)
+
+
+def test_a_light_shades_the_side_it_comes_from() -> None:
+    lens = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
+    # From +x, the world's +y is to the right of the image.
+    seen = render_mesh(VERTICES, FACES, lens, look_at((3.0, 0, 0), (0, 0, 0)), 100, 100, light=(0.0, 5.0, 0.0))
+    assert seen.image[0, 50, 70] > seen.image[0, 50, 55] > seen.image[0, 50, 30]
+    assert seen.image[0, 50, 30] == pytest.approx(0.75 * 0.35)
+
+
+def test_inside_out_faces_are_lit_like_the_others() -> None:
+    lens = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
+    pose = look_at((3.0, 0, 0), (0, 0, 0))
+    turned = render_mesh(VERTICES, FACES[:, ::-1].copy(), lens, pose, 100, 100)
+    assert (turned.image - render_mesh(VERTICES, FACES, lens, pose, 100, 100).image).abs().max() < 1e-5
+
+
+def test_colours_are_changed_mildly() -> None:
+    lens = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
+    colors = np.tile([0.2, 0.4, 0.8], (len(VERTICES), 1))
+    seen = render_mesh(VERTICES, FACES, lens, look_at((3.0, 0, 0), (0, 0, 0)), 100, 100, colors=colors)
+    np.testing.assert_allclose(seen.image[:, 50, 50].numpy(), [0.2, 0.4, 0.8], atol=0.01)
+    covered = seen.face_id >= 0
+    ratio = seen.image[:, covered] / torch.tensor([[0.2], [0.4], [0.8]])
+    assert ratio.min() > 0.6
+    assert ratio.std(0).max() < 1e-5
+
+
+@pytest.mark.parametrize("colored", [False, True])
+def test_a_mesh_without_faces_is_background(colored: bool) -> None:
+    colors = np.zeros((0, 3), np.float32) if colored else None
+    seen = render_mesh(
+        np.zeros((0, 3)), np.zeros((0, 3), np.int64), np.eye(3), np.eye(4), 4, 5, colors=colors, background=(0.0, 0.5, 1.0)
+    )
+    assert seen.image[:, 2, 2].tolist() == [0.0, 0.5, 1.0]
+    assert not seen.depth.any()
+    assert (seen.face_id == -1).all()

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from deep3dmap.geometry.cameras import invert, transform
+from deep3dmap.geometry.cameras import invert, scale_intrinsics, transform
 from deep3dmap.ops.rasterize import Cull, Fragments, interpolate, rasterize, rasterize_camera
 
 GREY = 0.75
@@ -35,18 +35,31 @@ def render_mesh(
     *,
     colors: Any = None,
     cull: Cull = "none",
+    light: tuple[float, float, float] | None = None,
     background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    supersample: int = 1,
 ) -> MeshImages:
-    """Render a mesh in the world as a pinhole camera sees it, lit from the camera.
+    """Render a mesh in the world as a pinhole camera sees it, lit softly from the camera.
 
     vertices: (V, 3) world. faces: (F, 3). intrinsics: (3, 3) pixels, centres at +0.5. world_from_camera: (4, 4).
-    colors: (V, 3) RGB in [0, 1], neutral grey without. numpy arrays and tensors are taken.
+    colors: (V, 3) RGB in [0, 1], which the light changes mildly; neutral grey without. numpy arrays and tensors are taken.
+    light: direction in the world towards a distant light instead of the one at the camera.
+    supersample: rays per pixel and axis of the image, which smooths its edges; the other maps have one at the pixel's centre.
     """
     points, triangles = torch.as_tensor(vertices).float(), torch.as_tensor(faces).long()
-    camera = transform(points, invert(torch.as_tensor(world_from_camera, dtype=torch.float64))).contiguous()
-    seen = rasterize_camera(camera, triangles, torch.as_tensor(intrinsics).float(), height, width, cull=cull)
+    camera_from_world = invert(torch.as_tensor(world_from_camera, dtype=torch.float64)).to(points)
+    camera = transform(points, camera_from_world).contiguous()
+    lens = torch.as_tensor(intrinsics, dtype=torch.float64)
     towards_eye = torch.nn.functional.normalize(-camera, dim=1)
-    return _shade(seen, camera, triangles, towards_eye, colors, background)
+    towards_light = None if light is None else camera_from_world[:3, :3] @ points.new_tensor(light)
+
+    def draw(factor: int) -> MeshImages:
+        fine = scale_intrinsics(lens, factor, factor).float()
+        seen = rasterize_camera(camera, triangles, fine, height * factor, width * factor, cull=cull)
+        return _shade(seen, camera, triangles, towards_eye, towards_light, colors, background)
+
+    images = draw(1)
+    return images if supersample == 1 else images._replace(image=_averaged(draw(supersample).image, supersample))
 
 
 def render_in_image(
@@ -57,16 +70,27 @@ def render_in_image(
     *,
     colors: Any = None,
     background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    supersample: int = 1,
 ) -> MeshImages:
     """Render a mesh given in the pixels of an image, as the face methods make them: x right, y down, z larger = nearer.
 
-    vertices: (V, 3). The depth that is returned is -z.
+    vertices: (V, 3). colors, supersample: as for `render_mesh`. The depth that is returned is -z.
     """
     points, triangles = torch.as_tensor(vertices).float(), torch.as_tensor(faces).long()
     camera = (points * torch.tensor([1.0, 1.0, -1.0])).contiguous()
-    seen = rasterize(camera, triangles, height, width, perspective=False)
     towards_eye = torch.tensor([[0.0, 0.0, -1.0]]).expand_as(camera)
-    return _shade(seen, camera, triangles, towards_eye, colors, background)
+
+    def draw(factor: int) -> MeshImages:
+        fine = (camera * torch.tensor([factor, factor, 1.0])).contiguous()
+        seen = rasterize(fine, triangles, height * factor, width * factor, perspective=False)
+        return _shade(seen, camera, triangles, towards_eye, None, colors, background)
+
+    images = draw(1)
+    return images if supersample == 1 else images._replace(image=_averaged(draw(supersample).image, supersample))
+
+
+def _averaged(image: Tensor, factor: int) -> Tensor:
+    return torch.nn.functional.avg_pool2d(image[None], factor)[0]
 
 
 def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
@@ -80,18 +104,30 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
 
 
 def _shade(
-    seen: Fragments, camera: Tensor, faces: Tensor, towards_eye: Tensor, colors: Any, background: tuple[float, float, float]
+    seen: Fragments,
+    camera: Tensor,
+    faces: Tensor,
+    towards_eye: Tensor,
+    towards_light: Tensor | None,
+    colors: Any,
+    background: tuple[float, float, float],
 ) -> MeshImages:
     covered = seen.face_id >= 0
-    normals = interpolate(seen, faces, vertex_normals(camera, faces)) if len(faces) else camera.new_zeros(3, *covered.shape)
-    normals = torch.nn.functional.normalize(normals, dim=0)
-    eye = interpolate(seen, faces, towards_eye) if len(faces) else normals
+    normals = torch.nn.functional.normalize(_over(seen, faces, vertex_normals(camera, faces)), dim=0)
+    eye = _over(seen, faces, towards_eye)
+    facing = (normals * eye).sum(0)
+    light = eye if towards_light is None else torch.nn.functional.normalize(towards_light, dim=0)[:, None, None]
     # Surfaces are lit from both sides: a reconstruction whose faces look the wrong way is still seen.
-    lambert = AMBIENT + (1 - AMBIENT) * (normals * eye).sum(0).abs()
+    cosine = ((normals * light).sum(0) * torch.where(facing < 0, -1.0, 1.0)).clamp(min=0)
+    lambert = AMBIENT + (1 - AMBIENT) * cosine
     if colors is None:
         image = (GREY * lambert).expand(3, -1, -1)
     else:
-        albedo = interpolate(seen, faces, torch.as_tensor(colors).float())
-        image = albedo * (0.5 + 0.5 * lambert)
+        image = _over(seen, faces, torch.as_tensor(colors).float()) * (0.5 + 0.5 * lambert)
     image = torch.where(covered, image.clamp(0, 1), torch.tensor(background)[:, None, None])
     return MeshImages(image, seen.depth, normals, seen.face_id)
+
+
+def _over(seen: Fragments, faces: Tensor, values: Tensor) -> Tensor:
+    """Interpolate vertex values (V, C) to (C, H, W); zeros where there is no face at all."""
+    return interpolate(seen, faces, values) if len(faces) else values.new_zeros(values.shape[1], *seen.face_id.shape)

@@ -1,12 +1,14 @@
-"""Cameras that show a whole mesh: orbits, and a look from above into a room."""
+"""Cameras that show a whole mesh from outside: orbits, and the side from which most of it is seen."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from deep3dmap.geometry.cameras import look_at
 from deep3dmap.render.mesh_renderer import render_mesh
+
+Direction = tuple[float, float, float]
 
 
 class View(NamedTuple):
@@ -17,44 +19,86 @@ class View(NamedTuple):
 
 
 def orbit(
-    vertices: Tensor,
-    count: int,
-    *,
-    elevation_degrees: float,
-    width: int,
-    height: int,
-    up: tuple[float, float, float] = (0.0, 0.0, 1.0),
+    vertices: Any, count: int, *, elevation_degrees: float, width: int, height: int, up: Direction = (0.0, 0.0, 1.0)
 ) -> list[View]:
-    """Return `count` cameras evenly around a mesh, which see all of it from `elevation_degrees` above the horizon of `up`."""
-    points = vertices.double()
-    lower, upper = torch.quantile(
-        points[:: max(1, len(points) // 100_000)], torch.tensor([0.005, 0.995], dtype=torch.float64), dim=0
-    )
-    centre, radius = (lower + upper) / 2, float((upper - lower).norm()) / 2
-    axis = torch.nn.functional.normalize(torch.tensor(up, dtype=torch.float64), dim=0)
-    helper = torch.eye(3, dtype=torch.float64)[int(axis.abs().argmin())]
-    first = torch.nn.functional.normalize(torch.linalg.cross(axis, helper), dim=0)
-    second = torch.linalg.cross(axis, first)
+    """Return `count` cameras evenly around a mesh that see all of it from `elevation_degrees` above the horizon of `up`.
+
+    vertices: (V, 3). All cameras are equally far from the centre of the bounding box. A few stray vertices far from all
+    others may fall out of the picture. Raises ValueError if there is no vertex.
+    """
+    centre, points = _body(vertices)
     focal = 1.2 * min(width, height)
-    distance = radius * focal / (0.5 * min(width, height)) * 0.92
     lens = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float64)
-    elevation = torch.tensor(elevation_degrees).deg2rad()
-    views = []
-    for index in range(count):
-        angle = torch.tensor(2 * torch.pi * (index + 0.5) / count)
-        side = torch.cos(angle) * first + torch.sin(angle) * second
-        eye = centre + distance * (torch.cos(elevation) * side + torch.sin(elevation) * axis)
-        views.append(View(lens, look_at(eye, centre, axis)))
-    return views
+    directions = _directions(count, elevation_degrees, up)
+    turns = [look_at(direction, torch.zeros(3), _safe_up(direction, up)) for direction in directions]
+    distance = max(_distance(points - centre, turn[:3, :3], focal, width, height) for turn in turns)
+    for turn, direction in zip(turns, directions):
+        turn[:3, 3] = centre + distance * direction
+    return [View(lens, turn) for turn in turns]
+
+
+def overview(
+    vertices: Any, faces: Any, *, width: int, height: int, up: Direction = (0.0, 0.0, 1.0), elevation_degrees: float = 35.0
+) -> View:
+    """Return the camera of an orbit that looks at the front of most of the surface.
+
+    For a room seen with cull="back" it is the side whose walls, seen from behind, leave the view in most free.
+    """
+    corners = torch.as_tensor(vertices).double()[torch.as_tensor(faces).long()]
+    area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    views = orbit(vertices, 12, elevation_degrees=elevation_degrees, width=width, height=height, up=up)
+    return max(views, key=lambda view: float((-area @ view.world_from_camera[:3, 2]).clamp(min=0).sum()))
 
 
 def turntable(
-    vertices: Tensor, faces: Tensor, colors: Tensor | None, count: int = 4, *, elevation_degrees: float = 15.0, size: int = 320,
-    up: tuple[float, float, float] = (0.0, 0.0, 1.0), look_inside: bool = False,
+    vertices: Any, faces: Any, colors: Any = None, count: int = 4, *, elevation_degrees: float = 15.0, size: int = 320,
+    up: Direction = (0.0, 0.0, 1.0), look_inside: bool = False, supersample: int = 1,
 ) -> list[Tensor]:  # fmt: skip
     """Render a mesh from `count` sides, each (3, size, size). look_inside: leave out walls seen from behind."""
     if len(faces) == 0:
         return [torch.ones(3, size, size)] * count
     views = orbit(vertices, count, elevation_degrees=elevation_degrees, width=size, height=size, up=up)
-    cull = "back" if look_inside else "none"
-    return [render_mesh(vertices, faces, *view, size, size, colors=colors, cull=cull).image for view in views]  # type: ignore[arg-type]
+    return [
+        render_mesh(
+            vertices, faces, *view, size, size, colors=colors, cull="back" if look_inside else "none", supersample=supersample
+        ).image
+        for view in views
+    ]
+
+
+def _body(vertices: Any) -> tuple[Tensor, Tensor]:
+    """Return the centre (3,) and the vertices (N, 3) float64 without those far outside of almost all others."""
+    points = torch.as_tensor(vertices).double()
+    if len(points) == 0:
+        raise ValueError("a mesh without vertices cannot be looked at")
+    points = points[:: max(1, len(points) // 100_000)]
+    low, high = torch.quantile(points, torch.tensor([0.005, 0.995], dtype=torch.float64), dim=0)
+    room = 0.2 * float((high - low).norm()) + 1e-9
+    points = points[((points >= low - room) & (points <= high + room)).all(1)]
+    return (points.amin(0) + points.amax(0)) / 2, points
+
+
+def _directions(count: int, elevation_degrees: float, up: Direction) -> list[Tensor]:
+    """Return unit vectors (3,) from the mesh to the cameras."""
+    axis = torch.nn.functional.normalize(torch.tensor(up, dtype=torch.float64), dim=0)
+    helper = torch.eye(3, dtype=torch.float64)[int(axis.abs().argmin())]
+    first = torch.nn.functional.normalize(torch.linalg.cross(axis, helper), dim=0)
+    second = torch.linalg.cross(axis, first)
+    elevation = torch.tensor(elevation_degrees, dtype=torch.float64).deg2rad()
+    # Half a step off the axes: three-quarter views show more than frontal ones.
+    angles = 2 * torch.pi * (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    sides = [angle.cos() * first + angle.sin() * second for angle in angles]
+    return [elevation.cos() * side + elevation.sin() * axis for side in sides]
+
+
+def _safe_up(direction: Tensor, up: Direction) -> Tensor:
+    axis = torch.tensor(up, dtype=torch.float64)
+    straight_down = torch.linalg.cross(direction, axis).norm() < 1e-6 * axis.norm()
+    return torch.eye(3, dtype=torch.float64)[int(axis.abs().argmin())] if straight_down else axis
+
+
+def _distance(offsets: Tensor, rotation: Tensor, focal: float, width: int, height: int) -> float:
+    """Return how far from the centre a camera with world_from_camera `rotation` has to be to see all offsets (N, 3)."""
+    x, y, z = (offsets @ rotation).unbind(1)
+    needed = torch.maximum(x.abs() * focal / (width / 2), y.abs() * focal / (height / 2)) - z
+    return 1.06 * float(needed.amax()) + 1e-6
