@@ -193,7 +193,7 @@ def damage(store, table, number=0, data=b"PAR1 junk"):
 
 
 @pytest.mark.parametrize("table", ["runs", "metrics", "curves", "cards", "trials"])
-@pytest.mark.parametrize("data", [b"", b"junk", b"PAR1" + bytes(40) + b"PAR1"])
+@pytest.mark.parametrize("data", [b"", b"junk", b"PAR1" + bytes(40) + b"PAR1"], ids=["empty", "junk", "zeros"])
 def test_a_damaged_file_is_named_and_skipped(tmp_path, table, data):
     store = build_store(tmp_path, seeds=2, scenes=2)
     readers = {"cards": lambda: store.cards("method"), "trials": store.trial_states}
@@ -299,6 +299,26 @@ def test_times_are_in_utc(store):
 def test_a_store_may_be_named_by_a_uri(tmp_path, store):
     write(store, run_row(PRNET, 0))
     assert len(ResultStore(f"file://{store.uri}").runs()) == 1
+
+
+def test_a_store_need_not_be_a_folder():
+    store = ResultStore("mock:///bucket/results")
+    for name in schema.TABLES:
+        store.storage.filesystem.create_dir(store.storage.path(f"tables/{name}"))
+    run = write(store, run_row(PRNET, 0))
+    assert store.storage.local is None
+    assert store.runs().run_id.tolist() == [run.run_id]
+    assert len(store.metrics()) == 5
+    assert store.next_attempt(run.run_id) == 2
+    assert store.artifacts(run.run_id, 1, ".png") == []
+
+
+def test_copies_made_by_hand_do_not_count_as_attempts(store):
+    run = write(store, run_row(PRNET, 0))
+    folder = Path(store.uri, "tables", "runs")
+    shutil.copy(folder / f"{run.run_id}-1.parquet", folder / f"{run.run_id}-1 (copy).parquet")
+    assert store.next_attempt(run.run_id) == 2
+    assert len(store.runs()) == 1
 
 
 @pytest.mark.parametrize("uri", ["nonsense://bucket/results", "s3:/"])

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -33,11 +34,8 @@ class ResultStore:
 
     def next_attempt(self, run_id: str) -> int:
         """Return the number of the next attempt at a run, from 1."""
-        taken = [
-            int(name.removesuffix(".parquet").rpartition("-")[2])
-            for name in self._files("runs")
-            if name.startswith(run_id + "-")
-        ]
+        named = re.compile(re.escape(run_id) + r"-(\d+)\.parquet")
+        taken = [int(found[1]) for name in self._files("runs") if (found := named.fullmatch(name))]
         return max(taken, default=0) + 1
 
     def write_attempt(self, run: RunRow, metrics: Sequence[MetricRow], curves: Sequence[CurveRow]) -> None:
