@@ -96,13 +96,14 @@ def test_the_overview_sees_everything_from_above() -> None:
 
 
 @pytest.mark.parametrize(("voxel", "expected"), [(0.04, 0.950), pytest.param(0.02, 0.986, marks=pytest.mark.slow)])
-def test_fusing_the_real_kitchen_gives_the_expected_score(
+def test_fusing_the_real_kitchen_gives_the_known_score(
     shared_data: Path, tmp_path: Path, voxel: float, expected: float
 ) -> None:
+    """The known scores are of voxels that were seen more than once."""
     root = shared_data / "data" / "sevenscenes_redkitchen"
     sample = SevenScenes(SevenScenesConfig(root=str(root)), cache=tmp_path).split("test")[0]
-    method = TSDFFusion(TSDFFusionConfig(voxel_size=voxel))
+    method = TSDFFusion(TSDFFusionConfig(voxel_size=voxel, min_weight=2, color=False))
     result = method.reconstruct({key: sample[key] for key in method.card.consumes})
     score = PROTOCOL.evaluate(result, sample)
-    assert score["f_score_5cm"] == pytest.approx(expected, abs=0.012)
+    assert score["f_score_5cm"] == pytest.approx(expected, abs=0.003)
     assert score["abs_rel"] < 0.03

@@ -21,7 +21,7 @@ def camera_path(room: Room, frames: int, rng: np.random.Generator) -> NDArray[np
     aside = turn + np.pi + 0.45 * np.sin(3 * turn + phases[2])
     looked_at = centre + 0.85 * half * np.stack([np.cos(aside), np.sin(aside)], -1)
     # Every lap looks at another height, so that floor, furniture and the upper walls are all seen.
-    level = 0.75 + 0.30 * np.sin(turn / laps + phases[3]) + 0.35 * np.sin(2 * turn + phases[3])
+    level = 0.62 + 0.30 * np.sin(turn / laps + phases[3]) + 0.35 * np.sin(2 * turn + phases[3])
     return _looking(np.column_stack([place, height]), np.column_stack([looked_at, level]))
 
 

@@ -24,15 +24,15 @@ class Lighting:
         faces = torch.from_numpy(triangles(room.quads))
         self._cubes = [_shadow_cube(vertices, faces, light) for light in room.lights]
 
-    def shade(self, points: Points, normals: Points, local: Points, material: NDArray[np.int64]) -> Points:
-        """Return (N, 3) RGB in [0, 1] of surface points (N, 3) with unit normals; `local` are the texture coordinates."""
+    def shade(self, local: Points, material: NDArray[np.int64], received: NDArray[np.float32]) -> Points:
+        """Return (N, 3) RGB in [0, 1] of surface points with texture coordinates (N, 3) that receive `irradiance` (N,)."""
         # Squaring and its inverse stand for the display's gamma; both are exact to the last bit on every machine.
         color = np.square(albedo(self._room.materials, material, local))
         glow = np.array([m.glow for m in self._room.materials], np.float32)[material]
-        received = self._irradiance(points, normals)
         return np.sqrt(np.clip(color * np.maximum(received, glow)[:, None], 0, 1))
 
-    def _irradiance(self, points: Points, normals: Points) -> NDArray[np.float32]:
+    def irradiance(self, points: Points, normals: Points) -> NDArray[np.float32]:
+        """Return the light (N,) that surface points (N, 3) with unit normals receive, 1 = a white surface is drawn white."""
         # Surfaces that look up receive more of the light that the ceiling and walls scatter.
         total = np.float32(_AMBIENT) * (1 + np.float32(0.25) * normals[:, 2]) * self._openness(points)
         for light, power, cube in zip(self._room.lights, self._room.powers, self._cubes):

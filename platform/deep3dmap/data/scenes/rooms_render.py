@@ -55,7 +55,8 @@ class RoomRenderer:
         flat = {name: getattr(quads, name).reshape(-1, 3).astype(np.float32) for name in ("corners", "normals", "local")}
         first, owner = _merged(quads)
         material = np.repeat(quads.material, 4)[first]
-        colors = self._lighting.shade(flat["corners"][first], flat["normals"][first], flat["local"][first], material)
+        received = self._lighting.irradiance(flat["corners"][first], flat["normals"][first])
+        colors = self._lighting.shade(flat["local"][first], material, received)
         faces = owner[triangles(quads)]
         proper = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
         return Mesh(flat["corners"][first], faces[proper], colors)
@@ -65,20 +66,32 @@ class RoomRenderer:
         return rasterize_camera(camera, self._faces, torch.from_numpy(intrinsics), height, width)
 
     def _shade(self, fragments: Fragments, quad: NDArray[np.int64]) -> NDArray[np.float32]:
-        values = interpolate(fragments, self._faces, self._attributes).numpy().reshape(9, -1)
+        """Return the image (3, 2H, 2W). A pixel that shows one quad gets its light once; texture is always computed finely."""
+        normals, local, points = interpolate(fragments, self._faces, self._attributes).numpy().reshape(3, 3, *quad.shape)
+        received = self._light(points, normals, quad)
         covered = np.flatnonzero(quad.reshape(-1) >= 0)
-        normals, local, points = np.ascontiguousarray(values[:, covered].T).reshape(-1, 3, 3).transpose(1, 0, 2)
-        normals = normals / np.sqrt(np.einsum("ij,ij->i", normals, normals) + np.float32(1e-12))[:, None]
         material = self._room.quads.material[quad.reshape(-1)[covered]]
         image = np.zeros((quad.size, 3), np.float32)
-        image[covered] = self._lighting.shade(points, normals, local, material)
+        image[covered] = self._lighting.shade(_rows(local)[covered], material, received.reshape(-1)[covered])
         return image.T.reshape(3, *quad.shape)
 
+    def _light(self, points: NDArray[np.float32], normals: NDArray[np.float32], quad: NDArray[np.int64]) -> NDArray[np.float32]:
+        height, width = quad.shape[0] // _FINE, quad.shape[1] // _FINE
+        block = (height, _FINE, width, _FINE)
+        same = (quad.reshape(block) == quad.reshape(block)[:, :1, :, :1]).all((1, 3))
+        centre, facing = (values.reshape(3, *block).mean((2, 4), dtype=np.float32) for values in (points, normals))
+        coarse = np.zeros((height, width), np.float32)
+        coarse[same] = self._lighting.irradiance(centre[:, same].T, _unit(facing[:, same].T))
+        received = coarse.repeat(_FINE, 0).repeat(_FINE, 1)
+        mixed = ~same.repeat(_FINE, 0).repeat(_FINE, 1)
+        received[mixed] = self._lighting.irradiance(points[:, mixed].T, _unit(normals[:, mixed].T))
+        return received
+
     def _cosine(self, fragments: Fragments, pose: NDArray[np.float64]) -> NDArray[np.float32]:
-        values = interpolate(fragments, self._faces, self._attributes).numpy()
-        ray = pose[:3, 3].astype(np.float32)[:, None, None] - values[6:]
-        scale = np.linalg.norm(ray, axis=0) * np.linalg.norm(values[:3], axis=0)
-        return np.abs((ray * values[:3]).sum(0)) / np.maximum(scale, np.float32(1e-6))
+        normals, _, points = interpolate(fragments, self._faces, self._attributes).numpy().reshape(3, 3, *fragments.depth.shape)
+        ray = pose[:3, 3].astype(np.float32)[:, None, None] - points
+        scale = np.sqrt(np.square(ray).sum(0) * np.square(normals).sum(0))
+        return np.abs((ray * normals).sum(0)) / np.maximum(scale, np.float32(1e-6))
 
     def _mark_seen(self, pose: NDArray[np.float64], intrinsics: NDArray[np.float64], quad: NDArray[np.int64]) -> None:
         # A small quad is seen if the pixel at its centre shows the large quad it was cut from: no depth tolerance is needed.
@@ -91,6 +104,14 @@ class RoomRenderer:
         candidates = unseen[before][inside]
         shown = quad[at[inside, 1], at[inside, 0]]
         self._seen[candidates[shown == self._parent[candidates]]] = True
+
+
+def _rows(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(image.reshape(3, -1).T)
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return vectors / np.sqrt(np.einsum("ij,ij->i", vectors, vectors) + np.float32(1e-12))[:, None]
 
 
 def _to_camera(points: NDArray[np.float64], pose: NDArray[np.float64]) -> NDArray[np.float64]:
