@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -29,6 +30,7 @@ class PRNetConfig:
     position_scale: float = option(1.1, "the largest position the network can express, in sides of the crop")
     padding: str = option("tf", "tf: the official network; legacy: the older deep3dmap port", choices=("tf", "legacy"))
     bn_momentum: float = option(0.001, "weight of a new batch in batch norm's running statistics", low=1e-3, high=0.3, log=True)
+    start: str = option("xavier", "first weights: xavier, or smooth for short trainings", choices=("xavier", "smooth"))
     atlas: str = option("grid_head", "grid_head, an atlas saved as .npz, or PRNet's uv-data folder")
     loss: str = option("l2", "l2, l1 or norm: how the distance of two positions counts", choices=("l2", "l1", "norm"))
     landmark_factor: float = option(0.0, "factor of an extra absolute loss on the 68 landmarks", low=0.0, high=1.0)
@@ -63,6 +65,8 @@ class PRNet(BaseFramework):
     def __init__(self, config: PRNetConfig) -> None:
         super().__init__(config)
         self.network = ResFCN256(config.width, config.padding, config.bn_momentum)
+        if config.start == "smooth":
+            self.network.start_smooth()
         atlas = face_atlas(config.atlas, config.resolution)
         self.register_buffer("landmark_texels", torch.from_numpy(atlas.landmark_texels))
         self.register_buffer("face_mask", torch.from_numpy(atlas.face_mask))
@@ -110,11 +114,19 @@ class PRNet(BaseFramework):
         size = self.config.resolution
         crop_from_image = crop_from_detector_box(given["box"], size)
         crop = torch.from_numpy(warp(given["image"], crop_from_image, size))[None].to(self.device)
-        with torch.no_grad():
-            normalized = self.forward({"crop": crop})["position_map"][0].float().cpu().numpy()
+        normalized = self._predict(crop)
         return reconstruction_of_map(
             positions_to_image(normalized * self.normalizer, crop_from_image), self.atlas, given["image"]
         )
+
+    def _predict(self, crop: Tensor) -> NDArray[np.float32]:
+        # Batch norm must not look at the one crop, whichever mode the method is in.
+        training = self.training
+        self.set_mode(training=False)
+        with torch.no_grad():
+            normalized = self.forward({"crop": crop})["position_map"][0].float().cpu().numpy()
+        self.set_mode(training)
+        return normalized
 
 
 def _resized(pictures: Tensor, size: int, align_corners: bool) -> Tensor:

@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from deep3dmap.config.schema import OptimizerConfig, ScheduleConfig, TrainerConfig
 from deep3dmap.data.scenes.head_layout import MARGIN
 from deep3dmap.data.scenes.head_model import head_model
+from deep3dmap.frameworks import LoopSettings, TrainLoop
 from deep3dmap.geometry.face_crop import crop_from_detector_box, detector_box_of_square, positions_to_crop, warp
 from deep3dmap.geometry.face_pose import HeadPose
 from deep3dmap.geometry.position_maps import sample
@@ -80,3 +83,26 @@ def make_faces() -> Callable[[range], Faces]:
 @pytest.fixture(scope="session")
 def faces() -> Faces:
     return Faces(range(8))
+
+
+class HereHost:
+    """A host without a scheduler: one worker, this process."""
+
+    rank, world_size, device = 0, 1, torch.device("cpu")
+
+    def report(self, metrics: Any) -> None:
+        """Nobody listens."""
+
+    def should_stop(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def make_loop() -> Callable[..., TrainLoop]:
+    """A training loop on the given data; keywords are those of the trainer, `lr` is the optimiser's."""
+
+    def make(data: Any, lr: float = 1e-3, schedule: str = "constant", **trainer: Any) -> TrainLoop:
+        sections = TrainerConfig(**trainer), OptimizerConfig(lr=lr), ScheduleConfig(name=schedule)
+        return TrainLoop(HereHost(), LoopSettings(*sections), data)
+
+    return make

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from deep3dmap.geometry.alignment import Similarity3D, icp, umeyama
+from deep3dmap.geometry.alignment import icp, umeyama
 from deep3dmap.geometry.face_pose import angles_of_rotation, rotation_of_angles
 
 YAW_BINS = {"0_30": (0.0, 30.0), "30_60": (30.0, 60.0), "60_90": (60.0, 90.0)}
@@ -100,8 +100,7 @@ def reconstruction_error(
         raise ValueError(f"both surfaces must have points, got {len(predicted)} predicted and {len(truth)} true ones")
     truth, aligned = truth.double(), umeyama(predicted_landmarks, true_landmarks).apply(predicted)
     chosen = truth[:: max(1, len(truth) // corresponding)]
-    still = Similarity3D(1.0, torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
-    refined = icp(chosen, aligned, still, scale=False)
+    refined = icp(chosen, aligned, scale=False)
     distances, _ = cKDTree(aligned.numpy()).query(refined.apply(truth).numpy())
     return float(distances.mean()) / interocular_distance(true_landmarks)
 

@@ -7,6 +7,7 @@ Network", ECCV 2018.
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from deep3dmap.nn.same_padding import SameConv2d, SameConvTranspose2d
@@ -101,6 +102,36 @@ class ResFCN256(nn.Module):
         logits: Tensor = self.decoder[-1](features)
         return logits
 
+    def start_smooth(self, noise: float = 0.1, inner: float = 0.3) -> None:
+        """Draw first weights under which the decoder is almost a linear, smooth interpolation of the code.
+
+        Layers that keep their channels pass them through, with `noise`; the others mix channels at random, with bilinear
+        kernels where they double the size. The batch norms of the decoder start at 1, so that few ReLUs cut. The main paths
+        of the residual blocks start at `inner` of their strength. The function that can be learnt is the same; a short
+        training gets much further than from TensorFlow's default, which `__init__` draws.
+        """
+        for layer in self.decoder:
+            _smooth(layer.conv, noise)
+            if isinstance(layer.norm, nn.BatchNorm2d):
+                nn.init.ones_(layer.norm.bias)
+        if isinstance(self.decoder[-1].norm, nn.BatchNorm2d):
+            nn.init.zeros_(self.decoder[-1].norm.bias)
+        with torch.no_grad():
+            for block in self.encoder:
+                block.expand.weight.mul_(inner)
+
     def convolution_weights(self) -> list[Tensor]:
         """All weights but those of the batch norms: what the official network penalises (2e-4 * sum(w^2) / 2)."""
         return [parameter for parameter in self.parameters() if parameter.dim() == 4]
+
+
+def _smooth(layer: SameConvTranspose2d, noise: float) -> None:
+    inputs, outputs = layer.weight.shape[:2]
+    if layer.stride == 1 and inputs == outputs:
+        # With padding 1 the second tap is the pixel itself.
+        mix, kernel = torch.eye(inputs) + noise * torch.randn(inputs, outputs) / inputs**0.5, torch.tensor([0.0, 1, 0, 0])
+    else:
+        mix = torch.randn(inputs, outputs) * (2 / inputs) ** 0.5
+        kernel = torch.tensor([1.0, 3, 3, 1] if layer.stride == 2 else [1.0, 2, 1, 0]) / 4
+    with torch.no_grad():
+        layer.weight.mul_(0.1 * noise).add_(mix[:, :, None, None] * torch.outer(kernel, kernel))
