@@ -99,7 +99,6 @@ _ARROW = {
 }
 
 
-@cache
 def arrow_schema(row_type: type[Any]) -> pa.Schema:
     """Return the Parquet schema of a row type."""
     hints = typing.get_type_hints(row_type)
@@ -118,14 +117,19 @@ MIGRATIONS: dict[tuple[str, int], Callable[[pa.Table], pa.Table]] = {}
 def migrate(name: str, table: pa.Table) -> pa.Table:
     """Bring a table of an older schema version up to date; raises ValueError for a newer one."""
     if table.num_rows == 0:
-        return table.select([]) if table.num_columns == 0 else table.cast(arrow_schema(TABLES[name]))
+        return table.select([]) if table.num_columns == 0 else table.cast(_schema_of(name))
     version = table["schema_version"][0].as_py()
     if version > SCHEMA_VERSION:
         raise ValueError(f"schema version {version} is newer than this deep3dmap reads ({SCHEMA_VERSION}); update deep3dmap")
     for step in range(version, SCHEMA_VERSION):
         table = MIGRATIONS[name, step](table)
-    wanted = arrow_schema(TABLES[name])
+    wanted = _schema_of(name)
     return table if table.schema.equals(wanted) else table.select(wanted.names).cast(wanted)
+
+
+@cache
+def _schema_of(name: str) -> pa.Schema:
+    return arrow_schema(TABLES[name])
 
 
 def plain(row: Row) -> dict[str, Any]:
