@@ -30,6 +30,16 @@ def integer(value: Any) -> str:
     return DASH if value is None or pd.isna(value) else f"{int(value):,}"
 
 
+def compact(value: Any) -> str:
+    """Return a large count with three significant digits, such as 13.4 M."""
+    if value is None or pd.isna(value):
+        return DASH
+    for size, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return number(value / size, 3) + name
+    return f"{int(value)}"
+
+
 def duration(seconds: Any, digits: int = 3) -> str:
     """Return seconds in the unit one would say them in."""
     if seconds is None or pd.isna(seconds):

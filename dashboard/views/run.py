@@ -7,7 +7,7 @@ import streamlit as st
 
 from deep3dmap.dashboard import reading
 from deep3dmap.dashboard.charts import curve_chart
-from deep3dmap.dashboard.look import DASH, duration, integer, nothing_yet, number, state_icon, table_height, with_unit
+from deep3dmap.dashboard.look import DASH, compact, duration, integer, nothing_yet, number, state_icon, table_height, with_unit
 
 FACTS = (
     *("run_id", "attempt", "suite", "protocol_version", "tier", "task", "method", "variant", "method_version"),
@@ -79,7 +79,7 @@ def _heading(run: "pd.Series[str]") -> None:
         "Reconstruction": duration(run.reconstruct_s),
         "Evaluation": duration(run.evaluate_s),
         "Steps": integer(run.steps),
-        "Parameters": integer(run.parameters),
+        "Parameters": compact(run.parameters),
         "Peak RAM": f"{integer(run.peak_ram_mb)} MB",
         "Peak GPU": f"{integer(run.peak_gpu_mb)} MB" if run.peak_gpu_mb else DASH,
     }
@@ -100,9 +100,8 @@ def _metrics(metrics: pd.DataFrame) -> None:
     frame = pd.concat([part.dropna(axis="columns", how="all") for part in parts]).reindex(columns=table.columns)
     bold = [name for name in ("whole run", "mean over scenes") if name in frame.index]
     style = frame.rename_axis("scene").style.format(number, na_rep=DASH)
-    st.dataframe(
-        style.set_properties(subset=pd.IndexSlice[bold, :], **{"font-weight": "bold"}), height=table_height(len(frame))
-    )
+    styled = style.set_properties(subset=pd.IndexSlice[bold, :], **{"font-weight": "bold"})
+    st.dataframe(styled, height=table_height(len(frame)), placeholder=DASH)
 
 
 def _pictures(pictures: dict[str, list[str]]) -> None:

@@ -35,7 +35,10 @@ def _states() -> None:
         if going.empty:
             st.caption("Nothing is running.")
         else:
-            st.dataframe(_frame(going, "last sign"), hide_index=True, column_config=_columns(), height=table_height(len(going)))
+            # What has not ended has no row in the store yet, so there is no page to link to.
+            frame = _frame(going, "last sign").assign(run=going.run_id.str[:8].to_numpy())
+            widths = {"what": st.column_config.Column(width="large"), "run": st.column_config.Column(width="small")}
+            st.dataframe(frame, hide_index=True, column_config=widths, height=table_height(len(going)))
         ended = ordered[ordered.order == 2].head(ENDED_SHOWN)
         if len(ended):
             st.subheader("Ended")
