@@ -55,3 +55,16 @@ def test_the_overview_of_a_corner_looks_into_it() -> None:
     assert (pose[:3, 3] > 0.5).all()
     seen = render_mesh(vertices, faces, lens, pose, 60, 80, cull="back")
     assert set(seen.face_id.unique().tolist()) == {-1, 0, 1, 2}
+
+
+@pytest.mark.parametrize(("width", "height"), [(200, 100), (90, 160)])
+def test_the_overview_is_centred_and_full(width: int, height: int) -> None:
+    points = CUBE + torch.tensor([7.0, -3.0, 2.0])
+    lens, pose = overview(points, torch.tensor([[0, 2, 6], [1, 3, 7]]), width=width, height=height)
+    pixels, _ = project(points.double(), lens, invert(pose))
+    low, high = pixels.amin(0), pixels.amax(0)
+    size = torch.tensor([width, height], dtype=torch.float64)
+    assert ((low >= 0) & (high <= size)).all()
+    assert ((high - low) / size).max() > 0.9
+    fullest = int(((high - low) / size).argmax())
+    assert float((low + high)[fullest]) == pytest.approx(float(size[fullest]), abs=0.5)

@@ -8,7 +8,7 @@ from torch import Tensor
 from deep3dmap.geometry.cameras import invert, scale_intrinsics, transform
 from deep3dmap.ops.rasterize import Cull, Fragments, interpolate, rasterize, rasterize_camera
 
-GREY = 0.75
+GREY = 0.82
 AMBIENT = 0.35
 
 

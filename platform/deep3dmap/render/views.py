@@ -40,14 +40,16 @@ def orbit(
 def overview(
     vertices: Any, faces: Any, *, width: int, height: int, up: Direction = (0.0, 0.0, 1.0), elevation_degrees: float = 35.0
 ) -> View:
-    """Return the camera of an orbit that looks at the front of most of the surface.
+    """Return a camera that looks at the front of most of the surface and fills the picture with it.
 
     For a room seen with cull="back" it is the side whose walls, seen from behind, leave the view in most free.
     """
     corners = torch.as_tensor(vertices).double()[torch.as_tensor(faces).long()]
     area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     views = orbit(vertices, 12, elevation_degrees=elevation_degrees, width=width, height=height, up=up)
-    return max(views, key=lambda view: float((-area @ view.world_from_camera[:3, 2]).clamp(min=0).sum()))
+    lens, pose = max(views, key=lambda view: float((-area @ view.world_from_camera[:3, 2]).clamp(min=0).sum()))
+    pose[:3, 3] = _filling_eye(_body(vertices)[1], pose[:3, :3], float(lens[0, 0]), width, height)
+    return View(lens, pose)
 
 
 def turntable(
@@ -72,8 +74,8 @@ def _body(vertices: Any) -> tuple[Tensor, Tensor]:
     if len(points) == 0:
         raise ValueError("a mesh without vertices cannot be looked at")
     points = points[:: max(1, len(points) // 100_000)]
-    low, high = torch.quantile(points, torch.tensor([0.005, 0.995], dtype=torch.float64), dim=0)
-    room = 0.2 * float((high - low).norm()) + 1e-9
+    low, high = torch.quantile(points, torch.tensor([0.01, 0.99], dtype=torch.float64), dim=0)
+    room = 0.1 * float((high - low).norm()) + 1e-9
     points = points[((points >= low - room) & (points <= high + room)).all(1)]
     return (points.amin(0) + points.amax(0)) / 2, points
 
@@ -102,3 +104,19 @@ def _distance(offsets: Tensor, rotation: Tensor, focal: float, width: int, heigh
     x, y, z = (offsets @ rotation).unbind(1)
     needed = torch.maximum(x.abs() * focal / (width / 2), y.abs() * focal / (height / 2)) - z
     return 1.06 * float(needed.amax()) + 1e-6
+
+
+def _filling_eye(points: Tensor, rotation: Tensor, focal: float, width: int, height: int) -> Tensor:
+    """Return where a camera turned by `rotation` sees points (N, 3) centred and as large as they fit.
+
+    A point is in view if |x - ex| <= t (z - ez) for the eye e in camera axes, with t = width / 2 / focal, likewise for y.
+    Both signs together bound ez, and the middle between them is ex.
+    """
+    x, y, z = (points @ rotation).unbind(1)
+    middle, depth = [], []
+    for values, size in ((x, width), (y, height)):
+        t = size / 2 / focal / 1.06
+        above, below = (values - t * z).amax(), (-values - t * z).amax()
+        middle.append((above - below) / 2)
+        depth.append((above + below) / (2 * t))
+    return rotation @ torch.stack([*middle, -torch.stack(depth).amax() - 1e-6])
