@@ -30,13 +30,13 @@ void draw_row(const Triangle& t, const RasterizeInput& input, const Fragments& o
     double barycentric[3];
     bool covered = true;
     for (int i = 0; i < 3; ++i) {
-      const double value = t.edge[i].a * (column + 0.5) + row_value[i];
-      covered &= value >= 0.0;
-      barycentric[i] = value * t.inverse_area;
+      barycentric[i] = t.edge[i].a * (column + 0.5) + row_value[i];
+      covered &= barycentric[i] >= 0.0;
     }
     if (!covered) continue;
     const int64_t pixel = static_cast<int64_t>(row) * input.width + column;
-    const float depth = depth_at(t, input.perspective, barycentric);
+    float depth;
+    if (!depth_at(t, input.perspective, barycentric, depth)) continue;
     // Faces come in ascending order, so of equal depths the lower face stays.
     if (out.face_id[pixel] >= 0 && depth >= out.depth[pixel]) continue;
     out.depth[pixel] = depth;

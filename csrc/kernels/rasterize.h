@@ -15,15 +15,16 @@ struct Edge {
 
 struct Triangle {
   Edge edge[3];
-  double inverse_area;        // of twice the area
-  double z[3];                // depth of the corners, or its inverse where interpolation is perspective-correct
+  double z[3];                   // depth of the corners, or its inverse where interpolation is perspective-correct
   int left, right, top, bottom;  // pixels [left, right) x [top, bottom)
 };
 
 enum class Cull { none = 0, back = 1 };
 
-// Both triangles at an edge evaluate it from the same end, so its sign is exactly opposite for them: no pixel falls between.
-DEEP3DMAP_HD Edge make_edge(const float* from, const float* to, bool swap, double sign) {
+// Both triangles at an edge evaluate it from the same end, the one further left, so its sign is exactly opposite for them: no
+// pixel falls between. The end is told by position, not by index, so that seams with doubled vertices stay closed as well.
+DEEP3DMAP_HD Edge make_edge(const float* from, const float* to, double sign) {
+  const bool swap = from[0] > to[0] || (from[0] == to[0] && from[1] > to[1]);
   const float* p = swap ? to : from;
   const float* q = swap ? from : to;
   const double a = static_cast<double>(p[1]) - q[1], b = static_cast<double>(q[0]) - p[0];
@@ -49,10 +50,9 @@ DEEP3DMAP_HD bool set_up(const float* vertices, const int64_t* face, int height,
   // y points down, so a triangle that is counter-clockwise to the viewer has a negative area.
   if (area == 0.0 || (cull == Cull::back && area > 0.0)) return false;
   const double sign = area > 0.0 ? 1.0 : -1.0;
-  t.inverse_area = 1.0 / (sign * area);
   for (int i = 0; i < 3; ++i) {
     const int j = (i + 1) % 3, k = (i + 2) % 3;
-    t.edge[i] = make_edge(corner[j], corner[k], face[j] > face[k], sign);
+    t.edge[i] = make_edge(corner[j], corner[k], sign);
   }
   const double x0 = fmin(fmin(corner[0][0], corner[1][0]), corner[2][0]), x1 = fmax(fmax(corner[0][0], corner[1][0]), corner[2][0]);
   const double y0 = fmin(fmin(corner[0][1], corner[1][1]), corner[2][1]), y1 = fmax(fmax(corner[0][1], corner[1][1]), corner[2][1]);
@@ -63,14 +63,22 @@ DEEP3DMAP_HD bool set_up(const float* vertices, const int64_t* face, int height,
   return t.left < t.right && t.top < t.bottom;
 }
 
-// Depth at a covered sample from its affine barycentrics, which become perspective-correct where asked for.
-DEEP3DMAP_HD float depth_at(const Triangle& t, bool perspective, double* barycentric) {
-  double sum = 0.0;
-  for (int i = 0; i < 3; ++i) sum += barycentric[i] * t.z[i];
-  if (!perspective) return static_cast<float>(sum);
-  const double depth = 1.0 / sum;
-  for (int i = 0; i < 3; ++i) barycentric[i] *= t.z[i] * depth;
-  return static_cast<float>(depth);
+// Depth at a covered sample; turns the edge values into barycentrics, perspective-correct where asked for. Their sum is taken
+// from the values themselves, not from the area: so they add up to 1 for the thinnest triangle too. Returns false where it is 0.
+DEEP3DMAP_HD bool depth_at(const Triangle& t, bool perspective, double* value, float& depth) {
+  const double sum = value[0] + value[1] + value[2];
+  if (!(sum > 0.0)) return false;
+  if (perspective) {
+    for (int i = 0; i < 3; ++i) value[i] *= t.z[i];
+    const double inverse = 1.0 / (value[0] + value[1] + value[2]);
+    depth = static_cast<float>(sum * inverse);
+    for (int i = 0; i < 3; ++i) value[i] *= inverse;
+  } else {
+    const double inverse = 1.0 / sum;
+    for (int i = 0; i < 3; ++i) value[i] *= inverse;
+    depth = static_cast<float>(value[0] * t.z[0] + value[1] * t.z[1] + value[2] * t.z[2]);
+  }
+  return true;
 }
 
 }  // namespace deep3dmap

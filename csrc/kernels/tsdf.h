@@ -58,8 +58,9 @@ DEEP3DMAP_HD TsdfColumn tsdf_column(const TsdfGrid& grid, const TsdfFrame& frame
   const float right = frame.width - frame.cx, bottom = frame.height - frame.cy;
   clip_interval(right * s[2] - frame.fx * s[0], right * d[2] - frame.fx * d[0], first, last);
   clip_interval(bottom * s[2] - frame.fy * s[1], bottom * d[2] - frame.fy * d[1], first, last);
-  column.first = first > 0.f ? static_cast<int64_t>(first) : 0;
-  column.last = last < grid.nz ? static_cast<int64_t>(last) : grid.nz;
+  const float top = static_cast<float>(grid.nz);
+  column.first = first > 0.f ? static_cast<int64_t>(first < top ? first : top) : 0;
+  column.last = last < top ? static_cast<int64_t>(last > 0.f ? last : 0.f) : grid.nz;
   return column;
 }
 

@@ -56,6 +56,18 @@ def test_no_cracks_and_no_threads_dependence() -> None:
     assert all(torch.equal(a, b) for a, b in zip(*results))
 
 
+def test_seams_of_doubled_vertices_stay_closed() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        corners = torch.tensor([[-9.0, -9], [70, -9], [70, 70], [-9, 70]])
+        middle = torch.tensor(rng.uniform(10, 50, (1, 2)), dtype=torch.float32)
+        fan = torch.stack([torch.stack([corners[i], corners[(i + 1) % 4], middle[0]]) for i in range(4)]).reshape(-1, 2)
+        order = torch.tensor(rng.permutation(12))  # the same corner has another index in each triangle
+        vertices = torch.cat([fan[order], torch.ones(12, 1)], 1)
+        seen = rasterize(vertices, order.argsort().reshape(4, 3), 64, 64)
+        assert (seen.face_id >= 0).all()
+
+
 def sphere_camera() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     sphere = trimesh.creation.icosphere(subdivisions=4)
     vertices = torch.tensor(np.asarray(sphere.vertices), dtype=torch.float32) + torch.tensor([0.0, 0.0, 3.0])
@@ -144,5 +156,9 @@ def test_wrong_arguments_are_named() -> None:
         rasterize(vertices, faces + len(vertices), 4, 4)
     with pytest.raises(ValueError, match="vertices must be float32"):
         rasterize(vertices.double(), faces, 4, 4)
+    with pytest.raises(ValueError, match="intrinsics must be"):
+        rasterize_camera(vertices, faces, torch.eye(4), 4, 4)
+    with pytest.raises(ValueError, match="near is"):
+        rasterize_camera(vertices, faces, lens, 4, 4, near=0.0)
     with pytest.raises(ValueError, match="height and width"):
         rasterize_camera(vertices, faces, lens, 0, 4)

@@ -1,10 +1,14 @@
 """TSDF integration: native against reference on random problems, against the official fusion, and against a plane."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from deep3dmap.core import UserError
 from deep3dmap.ops.tsdf import _native_integrate, integrate
@@ -67,21 +71,19 @@ def test_threads_do_not_change_the_result() -> None:
 
 def test_official_fusion(golden: Path) -> None:
     with np.load(golden / "neuralrecon" / "tsdf_integrate" / "io.npz") as file:
-        arrays = {name: torch.tensor(file[name]) for name in file.files}
-    import json
-
-    settings = json.loads((golden / "neuralrecon" / "tsdf_integrate" / "manifest.json").read_text())["settings"]
-    tsdf, weight = torch.ones(settings["voxel_dim"]), torch.zeros(settings["voxel_dim"])
-    for view in range(len(arrays["depth"])):
-        lens = arrays["intrinsics"] if arrays["intrinsics"].dim() == 2 else arrays["intrinsics"][view]
+        vectors = {name: torch.tensor(file[name]) for name in file.files}
+    manifest = json.loads((golden / "neuralrecon" / "tsdf_integrate" / "manifest.json").read_text())["settings"]
+    tsdf, weight = torch.ones(manifest["voxel_dim"]), torch.zeros(manifest["voxel_dim"])
+    for view in range(len(vectors["depth"])):
+        lens = vectors["intrinsics"] if vectors["intrinsics"].dim() == 2 else vectors["intrinsics"][view]
         lens = lens.clone().float()
         lens[:2, 2] += 0.5  # their pixels have integer centres
         integrate(
-            tsdf, weight, arrays["depth"][view].float(), lens, torch.linalg.inv(arrays["poses"][view].double()).float(),
-            arrays["origin"].float(), settings["voxel_size"], settings["voxel_size"] * settings["margin"],
+            tsdf, weight, vectors["depth"][view].float(), lens, torch.linalg.inv(vectors["poses"][view].double()).float(),
+            vectors["origin"].float(), manifest["voxel_size"], manifest["voxel_size"] * manifest["margin"],
         )  # fmt: skip
-    assert ((tsdf - arrays["tsdf"]).abs() > 1e-4).float().mean() <= 0.001
-    assert (weight != arrays["weight"]).float().mean() <= 0.001
+    assert ((tsdf - vectors["tsdf"]).abs() > 1e-4).float().mean() <= 0.001
+    assert (weight != vectors["weight"]).float().mean() <= 0.001
 
 
 def test_plane() -> None:
@@ -106,12 +108,33 @@ def test_opcheck() -> None:
     torch.library.opcheck(_native_integrate, arguments)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays.arrays(np.float32, (3, 4), elements=st.floats(0, 5, width=32) | st.sampled_from([np.nan, np.inf, -1.0, 1e30])),
+    arrays.arrays(np.float32, (4, 4), elements=st.floats(-2, 2, width=32) | st.sampled_from([0.0, 1e-30, 1e30])),
+    st.floats(-10, 1e6),
+    st.sampled_from([1e-4, 0.1, 1e3]),
+)
+def test_any_frame_leaves_finite_volumes(depth: np.ndarray, pose: np.ndarray, focal: float, truncation: float) -> None:
+    tsdf, weight, color = torch.ones(5, 6, 33), torch.zeros(5, 6, 33), torch.zeros(3, 5, 6, 33)
+    lens = torch.tensor([[focal, 0, 2], [0, focal, 1.5], [0, 0, 1]])
+    origin = torch.tensor([-0.2, -0.2, 0.1])
+    for colors in ({}, {"color": color, "image": torch.ones(3, 3, 4)}):
+        integrate(tsdf, weight, torch.tensor(depth), lens, torch.tensor(pose), origin, 0.1, truncation, **colors)
+    assert torch.isfinite(tsdf).all()
+    assert ((tsdf >= -1.001) & (tsdf <= 1)).all()
+    assert set(weight.unique().tolist()) <= {0.0, 1.0, 2.0}
+    assert ((color >= 0) & (color <= 1)).all()
+
+
 def test_wrong_arguments_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     state, frame = problem(1)
     with pytest.raises(ValueError, match="weight must be"):
         integrate(**{**state, "weight": torch.zeros(1, 1, 1)}, **frame)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="depth must be float32"):
         integrate(**state, **{**frame, "depth": torch.zeros(3, 3, dtype=torch.float64)})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="origin must be"):
+        integrate(**state, **{**frame, "origin": torch.zeros(4)})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="both, or neither"):
         integrate(state["tsdf"], state["weight"], frame["depth"], *list(frame.values())[2:7], color=state["color"])  # type: ignore[arg-type]
     monkeypatch.setattr("deep3dmap.ops._backend.native", lambda: None)

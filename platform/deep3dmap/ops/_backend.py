@@ -7,6 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+from torch import Tensor
+
 from deep3dmap.core.errors import UserError
 
 Backend = Literal["auto", "native", "reference"]
@@ -54,3 +57,10 @@ def choose(backend: Backend, device_type: str) -> str:
 @cache
 def _warn_once(why: str) -> None:
     warnings.warn(f"{why}: using the slower torch reference", stacklevel=4)
+
+
+def small_matrix(name: str, value: Tensor, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return camera numbers as float32 on the device; raises ValueError that names them where the shape is another."""
+    if tuple(value.shape) != shape:
+        raise ValueError(f"{name} must be {shape}, got {tuple(value.shape)}")
+    return value.detach().to(device=device, dtype=torch.float32)

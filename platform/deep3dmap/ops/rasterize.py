@@ -1,12 +1,13 @@
 """Z-buffer rasterisation of triangles: depth, face ids and barycentrics. Not differentiable."""
 
+import math
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from deep3dmap.ops import rasterize_reference
-from deep3dmap.ops._backend import Backend, choose, native
+from deep3dmap.ops._backend import Backend, choose, native, small_matrix
 
 Cull = Literal["none", "back"]
 
@@ -37,8 +38,9 @@ def rasterize(
     vertices: (V, 3) float32: x right and y down in pixels, z the depth along the optical axis; smaller is nearer.
     faces: (F, 3) int64. perspective: interpolate 1/z, so that depth and barycentrics belong to the surface in space (z > 0
     is drawn); otherwise interpolate z itself, as for orthographic and weak-perspective cameras, where z may have any sign.
-    cull: "back" leaves out triangles that are clockwise to the viewer, the inner side of a mesh whose faces are
-    counter-clockwise seen from outside.
+    cull: "back" leaves out triangles whose corners turn clockwise in the image as it is looked at (x right, y down). An
+    OpenCV camera sees them so from behind: of a closed mesh whose faces are counter-clockwise from outside, as most files
+    have them, the outer side stays.
     The nearest triangle wins, of equal depths the lower face. No pixel falls between two triangles that share an edge.
     Triangles that are degenerate or hold non-finite vertices are left out.
     Raises ValueError for a wrong shape or type and for face indices out of range.
@@ -64,12 +66,15 @@ def rasterize_camera(
 
     vertices: (V, 3) float32 metres. intrinsics: (3, 3) pixels, centres at +0.5. near: metres.
     Returns fragments whose face ids and barycentrics are those of the given faces.
+    Raises ValueError that names the argument of a wrong shape, type or value.
     """
     _check(vertices, faces, height, width, cull)
+    if not 0 < near < math.inf:
+        raise ValueError(f"near is a positive number of metres, got {near}")
     clipped = _clip_near(vertices, faces, near)
     x, y, z = clipped.vertices.unbind(-1)
     safe = torch.where(z > 0, z, torch.ones_like(z))
-    lens = torch.as_tensor(intrinsics, dtype=vertices.dtype, device=vertices.device)
+    lens = small_matrix("intrinsics", intrinsics, (3, 3), vertices.device)
     pixels = torch.stack([lens[0, 0] * x / safe + lens[0, 2], lens[1, 1] * y / safe + lens[1, 2], z], -1)
     fragments = rasterize(pixels, clipped.faces, height, width, cull=cull, backend=backend)
     if clipped.source is None:
@@ -177,6 +182,8 @@ def _check(vertices: Tensor, faces: Tensor, height: int, width: int, cull: str) 
         raise ValueError(f"vertices must be float32 (V, 3), got {vertices.dtype} {tuple(vertices.shape)}")
     if faces.dtype != torch.int64 or faces.dim() != 2 or faces.shape[1] != 3:
         raise ValueError(f"faces must be int64 (F, 3), got {faces.dtype} {tuple(faces.shape)}")
+    if faces.device != vertices.device:
+        raise ValueError(f"faces lie on {faces.device}, vertices on {vertices.device}")
     if height <= 0 or width <= 0:
         raise ValueError(f"height and width must be positive, got {height} and {width}")
     if cull not in ("none", "back"):

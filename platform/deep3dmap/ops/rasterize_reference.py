@@ -18,18 +18,22 @@ def rasterize(
         corners = vertices[face].double()
         if not torch.isfinite(corners).all() or (perspective and (corners[:, 2] <= 0).any()):
             continue
-        area = _edge_value(corners, [0, 1, 2], 0, 1, corners[2, 0], corners[2, 1])
+        (ax, ay), (bx, by) = (corners[1:, :2] - corners[0, :2]).unbind()
+        area = ax * by - bx * ay
         if area == 0 or (cull_back and area > 0):
             continue
-        weights = torch.stack([_edge_value(corners, face, (i + 1) % 3, (i + 2) % 3, columns, rows) for i in range(3)], -1)
-        covered = (weights * area.sign() >= 0).all(-1)
-        affine = weights / area
+        values = torch.stack([_edge_value(corners, (i + 1) % 3, (i + 2) % 3, columns, rows) for i in range(3)], -1)
+        values = values * area.sign()
+        total = values.sum(-1)
+        covered = (values >= 0).all(-1) & (total > 0)
         z = corners[:, 2]
         if perspective:
-            here = 1 / (affine / z).sum(-1)
-            correct = affine / z * here[..., None]
+            scaled = values / z
+            here = total / scaled.sum(-1)
+            correct = scaled / scaled.sum(-1, keepdim=True)
         else:
-            here, correct = (affine * z).sum(-1), affine
+            correct = values / total[..., None]
+            here = (correct * z).sum(-1)
         nearer = covered & ((face_id < 0) | (here.float() < depth))
         depth = torch.where(nearer, here.float(), depth)
         face_id = torch.where(nearer, index, face_id)
@@ -37,10 +41,10 @@ def rasterize(
     return depth, face_id, barycentrics
 
 
-def _edge_value(corners: Tensor, face: list[int], i: int, j: int, x: Tensor, y: Tensor) -> Tensor:
-    """Evaluate edge i -> j at (x, y), always from its lower vertex, so that neighbours agree to the last bit."""
+def _edge_value(corners: Tensor, i: int, j: int, x: Tensor, y: Tensor) -> Tensor:
+    """Evaluate edge i -> j at (x, y), always from its left end, so that neighbours agree to the last bit."""
     sign = 1.0
-    if face[i] > face[j]:
+    if corners[i, :2].tolist() > corners[j, :2].tolist():
         i, j, sign = j, i, -1.0
     p, q = corners[i], corners[j]
     a, b = p[1] - q[1], q[0] - p[0]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.ops import tsdf_reference
-from deep3dmap.ops._backend import Backend, choose, native
+from deep3dmap.ops._backend import Backend, choose, native, small_matrix
 
 
 def integrate(
@@ -50,7 +50,9 @@ def integrate(
     none = tsdf.new_empty(0)
     clean = torch.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0)
     small = [
-        torch.as_tensor(value, dtype=torch.float32, device=tsdf.device) for value in (intrinsics, camera_from_world, origin)
+        small_matrix("intrinsics", intrinsics, (3, 3), tsdf.device),
+        small_matrix("camera_from_world", camera_from_world, (4, 4), tsdf.device),
+        small_matrix("origin", origin, (3,), tsdf.device),
     ]
     arguments = (tsdf, weight, none if color is None else color, clean, none if image is None else image.contiguous(), *small)
     native_runs = choose(backend, tsdf.device.type) == "native"
