@@ -1,6 +1,7 @@
 """Pictures for people: colour maps, overlays and contact sheets."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+Color = tuple[int, int, int]
+
+# The polylines of the 68 iBUG landmarks: first, last, closed.
+LANDMARK_CURVES = (
+    *((0, 16, False), (17, 21, False), (22, 26, False), (27, 30, False), (31, 35, False)),
+    *((36, 41, True), (42, 47, True), (48, 59, True), (60, 67, True)),
+)
 EMPTY = 0.18
 TITLE_HEIGHT = 26
 GAP = 8
@@ -47,37 +55,87 @@ def from_pil(picture: Any) -> Tensor:
     return torch.from_numpy(np.asarray(picture.convert("RGB")).copy()).permute(2, 0, 1).float() / 255
 
 
-def draw_points(image: Tensor, points: Tensor, color: tuple[int, int, int], radius: float = 2.0) -> Tensor:
-    """Draw points (N, 2) in pixels, centres at +0.5, as filled circles."""
+def draw_points(image: Tensor, points: Any, color: Color, radius: float = 2.0) -> Tensor:
+    """Draw points (N, 2 or more) in pixels, centres at +0.5, as filled circles on a copy of the image (3, H, W)."""
+
+    def draw(pen: Any) -> None:
+        for x, y in _places(points):
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
+
+    return _drawn(image, draw)
+
+
+def draw_box(image: Tensor, box: Any, color: Color, width: int = 2) -> Tensor:
+    """Draw the outline of a box, left, top, right, bottom in pixels, on a copy of the image (3, H, W)."""
+    corners = torch.as_tensor(box).reshape(2, 2)
+    return _drawn(
+        image, lambda pen: pen.rectangle([value for corner in _places(corners) for value in corner], None, color, width)
+    )
+
+
+def draw_landmarks_68(image: Tensor, landmarks: Any, color: Color, radius: float = 2.0) -> Tensor:
+    """Draw the 68 iBUG landmarks (68, 2 or more) in pixels, and the curves they lie on, on a copy of the image (3, H, W).
+
+    Raises ValueError for another number of points.
+    """
+    places = _places(landmarks)
+    if len(places) != 68:
+        raise ValueError(f"there are 68 landmarks, got {len(places)}")
+
+    def draw(pen: Any) -> None:
+        for first, last, closed in LANDMARK_CURVES:
+            pen.line(
+                places[first : last + 1] + places[first : first + int(closed)], fill=color, width=max(1, round(radius / 2))
+            )
+
+    return draw_points(_drawn(image, draw), landmarks, color, radius)
+
+
+def blend(image: Tensor, overlay: Tensor, mask: Tensor, share: float = 0.75) -> Tensor:
+    """Put `share` of the overlay (3, H, W) over the image (3, H, W) where the mask (H, W) is true."""
+    return torch.where(mask, (1 - share) * image + share * overlay, image)
+
+
+def _places(points: Any) -> list[tuple[float, float]]:
+    # PIL counts from the centre of the first pixel.
+    return [(x, y) for x, y in (torch.as_tensor(points)[:, :2].double() - 0.5).tolist()]
+
+
+def _drawn(image: Tensor, draw: Callable[[Any], None]) -> Tensor:
     from PIL import ImageDraw
 
     picture = to_pil(image)
-    pen = ImageDraw.Draw(picture)
-    for x, y in (points[:, :2] - 0.5).tolist():
-        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
+    draw(ImageDraw.Draw(picture))
     return from_pil(picture)
 
 
 def contact_sheet(tiles: Sequence[tuple[str, Tensor]], columns: int, caption: str = "") -> Any:
-    """Lay titled images (3, H, W) out in a grid, all scaled to the first one's height; returns a PIL image."""
+    """Lay titled images (3, H, W) out in a grid, all scaled to the first one's height; returns a PIL image.
+
+    Columns are as wide as their widest picture or title. Raises ValueError if there is no tile.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
+    if not tiles or columns < 1:
+        raise ValueError(f"a contact sheet needs tiles and columns, got {len(tiles)} and {columns}")
     font, small = ImageFont.load_default(size=16), ImageFont.load_default(size=14)
     height = tiles[0][1].shape[1]
-    pictures = [(title, _scaled(to_pil(image), height)) for title, image in tiles]
-    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
-    widths = [max((row[i][1].width for row in rows if i < len(row)), default=0) for i in range(min(columns, len(pictures)))]
+    cells = [(title, _scaled(to_pil(image), height)) for title, image in tiles]
+    widths = [
+        max(max(picture.width, math.ceil(small.getlength(title))) for title, picture in cells[column::columns])
+        for column in range(min(columns, len(cells)))
+    ]
+    rows = math.ceil(len(cells) / columns)
     head = TITLE_HEIGHT + GAP if caption else 0
-    size = (sum(widths) + GAP * (len(widths) + 1), head + len(rows) * (height + TITLE_HEIGHT + GAP) + GAP)
-    sheet = Image.new("RGB", size, "white")
+    across = max(sum(widths) + GAP * (len(widths) + 1), math.ceil(font.getlength(caption)) + 2 * GAP)
+    sheet = Image.new("RGB", (across, head + rows * (height + TITLE_HEIGHT + GAP) + GAP), "white")
     pen = ImageDraw.Draw(sheet)
     pen.text((GAP, GAP), caption, fill="black", font=font)
-    for r, row in enumerate(rows):
-        top = head + r * (height + TITLE_HEIGHT + GAP)
-        for c, (title, picture) in enumerate(row):
-            left = GAP + sum(widths[:c]) + GAP * c
-            pen.text((left, top + 6), title, fill=(60, 60, 60), font=small)
-            sheet.paste(picture, (left, top + TITLE_HEIGHT))
+    for index, (title, picture) in enumerate(cells):
+        row, column = divmod(index, columns)
+        left, top = GAP + sum(widths[:column]) + GAP * column, head + row * (height + TITLE_HEIGHT + GAP)
+        pen.text((left, top + 6), title, fill=(60, 60, 60), font=small)
+        sheet.paste(picture, (left, top + TITLE_HEIGHT))
     return sheet
 
 
