@@ -8,83 +8,129 @@ from torch import Tensor
 
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.render.mesh_renderer import render_in_image, render_mesh
-from deep3dmap.render.pictures import contact_sheet, depth_picture, draw_points
-from deep3dmap.render.views import turntable
+from deep3dmap.render.pictures import blend, contact_sheet, depth_picture, draw_landmarks_68, draw_points
+from deep3dmap.render.views import Direction, overview, turntable
 
 TILE = 400
+GREEN = (40, 220, 90)
+TURNS = (-60.0, -20.0, 20.0, 60.0)
+
+Tile = tuple[str, Tensor]
+
+NOTHING: Tile = ("the mesh is empty", torch.full((3, TILE, TILE), 0.9))
 
 
 def picture_reconstruction(reconstruction: Reconstruction, sample: dict[str, Any], file: Path) -> Path:
-    """Write a PNG with the input, the reconstruction over it, and a turntable of the mesh."""
+    """Write a PNG with the input, what was reconstructed over it or from its camera, and the mesh from all sides.
+
+    sample: what was given to the method, by key; parts that are absent are left out. Raises ValueError if the
+    reconstruction holds nothing that can be shown.
+    """
     tiles = _over_photograph(reconstruction, sample) if reconstruction.frame == "image" else _in_world(reconstruction, sample)
-    if reconstruction.depth is not None:
-        tiles.append(("depth of the first view", depth_picture(torch.as_tensor(reconstruction.depth[0]))))
+    tiles += _maps(reconstruction)
     if not tiles:
         raise ValueError(f"nothing to picture in a reconstruction of {reconstruction.produced()}")
     file.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(tiles, columns=4).save(file)
+    caption = f"frame: {reconstruction.frame}, unit: {reconstruction.unit}, holds: {', '.join(reconstruction.produced())}"
+    contact_sheet(tiles, columns=4, caption=caption).save(file)
     return file
 
 
-def _over_photograph(reconstruction: Reconstruction, sample: dict[str, Any]) -> list[tuple[str, Tensor]]:
-    photograph = torch.as_tensor(sample["image"]).float()
-    scale = TILE / photograph.shape[1]
-    large = _enlarged(photograph)
-    tiles = [("photograph", large)]
-    if reconstruction.landmarks is not None:
-        points = torch.as_tensor(reconstruction.landmarks)[:, :2] * scale
-        tiles.append(("landmarks", draw_points(large, points, (40, 220, 90), radius=2.5)))
+def _over_photograph(reconstruction: Reconstruction, sample: dict[str, Any]) -> list[Tile]:
+    tiles: list[Tile] = []
+    if "image" in sample:
+        photograph = torch.as_tensor(sample["image"]).float()
+        large, scale = _resized(photograph), TILE / photograph.shape[1]
+        tiles.append(("photograph", large))
+        for title, points in (("landmarks", reconstruction.landmarks), ("points", reconstruction.points)):
+            if points is not None:
+                tiles.append((title, _marked(large, torch.as_tensor(points) * scale)))
     mesh = reconstruction.mesh
-    if mesh is not None and not mesh.is_empty:
-        vertices, faces = torch.from_numpy(mesh.vertices) * scale, torch.from_numpy(mesh.faces)
-        shaded = render_in_image(vertices, faces, large.shape[1], large.shape[2])
-        over = torch.where(shaded.face_id >= 0, 0.25 * large + 0.75 * shaded.image, large)
-        tiles.append(("mesh over the photograph", over))
-        colors = None if mesh.colors is None else torch.from_numpy(mesh.colors)
-        tiles += _turned(vertices * torch.tensor([1.0, -1.0, 1.0]), faces.flip(1), colors)
+    if mesh is not None and mesh.is_empty:
+        tiles.append(NOTHING)
+    elif mesh is not None:
+        vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)
+        if "image" in sample:
+            shaded = render_in_image(vertices * scale, faces, large.shape[1], large.shape[2], supersample=2)
+            tiles.append(("mesh over the photograph", blend(large, shaded.image, shaded.face_id >= 0)))
+        tiles += _turned(vertices, faces, None if mesh.colors is None else torch.from_numpy(mesh.colors))
     return tiles
 
 
-def _enlarged(image: Tensor) -> Tensor:
-    size = (TILE, round(image.shape[2] * TILE / image.shape[1]))
-    return torch.nn.functional.interpolate(image[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+def _marked(image: Tensor, points: Tensor) -> Tensor:
+    if len(points) == 68:
+        return draw_landmarks_68(image, points, GREEN, radius=2.5)
+    return draw_points(image, points, GREEN, radius=2.5 if len(points) < 1000 else 0.5)
 
 
-def _turned(vertices: Tensor, faces: Tensor, colors: Tensor | None) -> list[tuple[str, Tensor]]:
-    """Show a face in its own frame, y up and z towards the viewer, from the left, the front and the right."""
-    centre = vertices.mean(0)
-    spread = float((vertices - centre).norm(dim=1).quantile(0.98))
+def _turned(vertices: Tensor, faces: Tensor, colors: Tensor | None) -> list[Tile]:
+    """Turn a mesh in image coordinates about its own vertical axis, in front of the viewer."""
+    centre = (vertices.amin(0) + vertices.amax(0)) / 2
+    radius = float((vertices - centre).norm(dim=1).amax())
     tiles = []
-    for angle in (-60.0, 0.0, 60.0):
-        turn = torch.tensor(angle).deg2rad()
-        rotation = torch.tensor([[turn.cos(), 0.0, turn.sin()], [0.0, 1.0, 0.0], [-turn.sin(), 0.0, turn.cos()]])
-        placed = (vertices - centre) @ rotation.T * (0.42 * TILE / spread) * torch.tensor([1.0, -1.0, 1.0]) + TILE / 2
-        seen = render_in_image(placed, faces, TILE, TILE, colors=colors)
-        tiles.append((f"turned by {angle:+.0f} degrees", seen.image))
+    for degrees in TURNS:
+        angle = torch.tensor(degrees).deg2rad()
+        # In image coordinates z comes towards the viewer: a positive angle turns the nose to the image's right.
+        turn = torch.tensor([[angle.cos(), 0.0, angle.sin()], [0.0, 1.0, 0.0], [-angle.sin(), 0.0, angle.cos()]])
+        placed = (vertices - centre) @ turn.T * (0.47 * TILE / radius) + TILE / 2
+        seen = render_in_image(placed, faces, TILE, TILE, colors=colors, supersample=2)
+        tiles.append((f"turned by {degrees:+.0f} degrees", seen.image))
     return tiles
 
 
-def _in_world(reconstruction: Reconstruction, sample: dict[str, Any]) -> list[tuple[str, Tensor]]:
+def _in_world(reconstruction: Reconstruction, sample: dict[str, Any]) -> list[Tile]:
+    posed = "images" in sample and {"intrinsics", "world_from_camera"} <= sample.keys()
+    tiles: list[Tile] = []
+    if "images" in sample:
+        tiles.append(("frame 0", _resized(torch.as_tensor(sample["images"][0]))))
     mesh = reconstruction.mesh
-    if mesh is None:
-        return []
-    vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)
-    colors = None if mesh.colors is None else torch.from_numpy(mesh.colors)
-    tiles = []
-    if "images" in sample and not mesh.is_empty:
-        for index in sorted({0, len(sample["images"]) // 2}):
-            photograph = torch.as_tensor(sample["images"][index])
-            camera = sample["intrinsics"][index], sample["world_from_camera"][index]
-            seen = render_mesh(vertices, faces, *camera, *photograph.shape[1:], colors=colors)
-            tiles += [(f"frame {index}", _enlarged(photograph)), (f"mesh from frame {index}", _enlarged(seen.image))]
+    if mesh is None or mesh.is_empty:
+        return tiles if mesh is None else [*tiles, NOTHING]
+    colors = mesh.colors
+    if posed:
+        height, width = sample["images"][0].shape[1:]
+        camera = sample["intrinsics"][0], sample["world_from_camera"][0]
+        seen = render_mesh(mesh.vertices, mesh.faces, *camera, height, width, colors=colors, supersample=2)
+        tiles.append(("mesh from frame 0", _resized(seen.image)))
     up = _upwards(sample)
-    tiles += [(f"from outside, {i + 1}", view) for i, view in enumerate(
-        turntable(vertices, faces, colors, elevation_degrees=40.0, size=TILE, up=up, look_inside=True)
-    )]  # fmt: skip
+    size = TILE, TILE * 4 // 3
+    view = overview(mesh.vertices, mesh.faces, width=size[1], height=size[0], up=up)
+    for title, paint in (("mesh from outside", colors), ("its shape alone", None))[0 if colors is not None else 1 :]:
+        inside = render_mesh(mesh.vertices, mesh.faces, *view, *size, colors=paint, cull="back", supersample=2)
+        tiles.append((title, inside.image))
+    sides = turntable(
+        mesh.vertices, mesh.faces, colors, elevation_degrees=40.0, size=TILE, up=up, look_inside=True, supersample=2
+    )
+    return tiles + [(f"side {index + 1} of 4", side) for index, side in enumerate(sides)]
+
+
+def _maps(reconstruction: Reconstruction) -> list[Tile]:
+    """Return the maps that are pictures already."""
+    tiles: list[Tile] = []
+    if reconstruction.depth is not None:
+        tiles.append(("depth of view 0", _resized(depth_picture(torch.as_tensor(reconstruction.depth[0])))))
+    if reconstruction.normals is not None:
+        tiles.append(("normals of view 0", _resized(torch.as_tensor(reconstruction.normals[0]).float() / 2 + 0.5)))
+    if reconstruction.position_map is not None:
+        tiles.append(("position map", _resized(_stretched(torch.as_tensor(reconstruction.position_map).float()))))
+    for title, images in (("view 0", reconstruction.images), ("sample 0", reconstruction.samples)):
+        if images is not None:
+            tiles.append((title, _resized(torch.as_tensor(images[0]).float())))
     return tiles
 
 
-def _upwards(sample: dict[str, Any]) -> tuple[float, float, float]:
+def _stretched(values: Tensor) -> Tensor:
+    """Bring each channel (C, H, W) to [0, 1]."""
+    low, high = values.amin((1, 2), keepdim=True), values.amax((1, 2), keepdim=True)
+    return (values - low) / (high - low).clamp(min=1e-9)
+
+
+def _resized(image: Tensor) -> Tensor:
+    size = (TILE, round(image.shape[2] * TILE / image.shape[1]))
+    return torch.nn.functional.interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+
+
+def _upwards(sample: dict[str, Any]) -> Direction:
     """Return the direction that is up on average in the frames: against the cameras' y axis."""
     if "world_from_camera" not in sample:
         return (0.0, 0.0, 1.0)
