@@ -35,10 +35,11 @@ class BenchmarkRequest:
     own: BenchmarkArguments
     routed: tuple[tuple[str, str], ...]
 
-    def layer_for(self, method: str, dataset: str) -> Layer:
+    def layer_for(self, method: str, dataset: str, scored: bool = True) -> Layer:
         """Return the command-line layer of one run.
 
-        `method.NAME.KEY` and `dataset.NAME.KEY` go to the runs of that method or dataset only; `dataset.KEY` goes to all.
+        `method.NAME.KEY` and `dataset.NAME.KEY` go to the runs of that method or dataset only, `dataset.KEY` to every dataset
+        that is scored (and not to one that is only trained on).
         """
         texts = []
         for key, value in self.routed:
@@ -47,7 +48,7 @@ class BenchmarkRequest:
             if section in ("method", "dataset") and inner:
                 if name == {"method": method, "dataset": dataset}[section]:
                     texts.append(as_override(f"{section}.{inner}", value))
-            else:
+            elif scored or section != "dataset":
                 texts.append(as_override(key, value))
         return Layer("command line", (*texts, as_override("device", self.own.device), as_override("results", self.own.results)))
 

@@ -10,6 +10,8 @@ from typing import Any
 from deep3dmap.bench.arguments import BenchmarkRequest
 from deep3dmap.bench.suite import Suite, Tier, load_suite
 from deep3dmap.config.compose import ComposedRun, Layer, compose_run, layer_of
+from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
+from deep3dmap.core.dataset import Dataset
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import datasets, methods
 from deep3dmap.ops import native_build_hash
@@ -48,10 +50,15 @@ class RunPlan:
         return f"{self.suite} · {self.method}/{self.variant} · {self.dataset}/{self.dataset_variant} · seed {self.seed}"
 
     def job(self) -> TrainingJob:
-        """The training part of the run."""
-        return TrainingJob(
-            self.method, self.variant, self.dataset, self.dataset_variant, self.config, f"{self.work}/{self.run_id}"
-        )
+        """The training part of the run, on the dataset it trains on."""
+        other = self.config.get("trained_on")
+        name, variant = (other["dataset"], other["variant"]) if other else (self.dataset, self.dataset_variant)
+        config = {**self.config, "dataset": other["config"]} if other else self.config
+        return TrainingJob(self.method, self.variant, name, variant, config, f"{self.work}/{self.run_id}")
+
+    def open_dataset(self) -> Dataset:
+        """The dataset that is scored."""
+        return open_dataset(self.dataset, self.config["dataset"], self.config["data"])
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -75,7 +82,7 @@ def expand(request: BenchmarkRequest, work: Path) -> list[RunPlan]:
     plans = []
     for dataset in own.datasets or suite.default_datasets:
         for name in names:
-            for composed in _runs(suite, tier, name, dataset, request):
+            for composed in _runs(suite, tier, name, dataset, request, versions):
                 plans.append(_plan(composed, versions, work, *_of(suite, tier, own.scenes)))
     return plans
 
@@ -104,20 +111,39 @@ def _choice(tier: Tier, registry: Any, name: str) -> str:
     return name if "/" in name else f"{name}/{tier.variant_of(registry, name)}"
 
 
-def _runs(suite: Suite, tier: Tier, name: str, dataset: str, request: BenchmarkRequest) -> Iterable[ComposedRun]:
-    method_choice, dataset_choice = _choice(tier, methods, name), _choice(tier, datasets, dataset)
-    line = request.layer_for(name.partition("/")[0], dataset.partition("/")[0])
+def _runs(
+    suite: Suite, tier: Tier, name: str, dataset: str, request: BenchmarkRequest, versions: "_Versions"
+) -> Iterable[ComposedRun]:
+    method_name, dataset_name = name.partition("/")[0], dataset.partition("/")[0]
+    card = methods.load(method_name).card
+    line = request.layer_for(method_name, dataset_name)
     budget = layer_of(f"suite {suite.name}, tier {tier.name}", dict(tier.overlay))
-    learns = (
-        bool(methods.load(name.partition("/")[0]).card.trains_on) and not methods.load(name.partition("/")[0]).card.is_baseline
-    )
     for seed in range(request.own.seeds or tier.seeds):
         seeded = Layer("benchmark", (f"seed={seed}",))
-        yield compose_run(method_choice, dataset_choice, (budget, line, seeded))
-        if request.own.untrained and learns:
-            stay = Layer("untrained=true", ("trainer.max_steps=0",))
-            composed = compose_run(method_choice, dataset_choice, (budget, line, seeded, stay))
-            yield replace(composed, variant=f"{composed.variant}-untrained")
+        for stay in ((), (Layer("untrained=true", ("trainer.max_steps=0",)),)):
+            if stay and not (request.own.untrained and card.trains_on and not card.is_baseline):
+                continue
+            layers = (budget, line, seeded, *stay)
+            composed = compose_run(_choice(tier, methods, name), _choice(tier, datasets, dataset), layers)
+            if card.trains_on and dataset_name in suite.train_on:
+                composed = _trained_elsewhere(suite, tier, composed, request, versions)
+            yield replace(composed, variant=f"{composed.variant}-untrained") if stay else composed
+
+
+def _trained_elsewhere(
+    suite: Suite, tier: Tier, composed: ComposedRun, request: BenchmarkRequest, versions: "_Versions"
+) -> ComposedRun:
+    """Note in the configuration which dataset's training split a run trains on, since its own has none."""
+    other = suite.train_on[composed.dataset]
+    line = request.layer_for(composed.method, other, scored=False)
+    training = compose_run(f"{composed.method}/{composed.variant}", _choice(tier, datasets, other), (line,))
+    trained_on = {
+        "dataset": training.dataset,
+        "variant": training.dataset_variant,
+        "version": versions.of(training),
+        "config": training.config["dataset"],
+    }
+    return replace(composed, config={**composed.config, "trained_on": trained_on})
 
 
 class _Versions:
@@ -130,8 +156,8 @@ class _Versions:
         config = composed.config
         key = f"{composed.dataset} {config['dataset']} {config['data']}"
         if key not in self._known:
-            dataset = TrainingJob(composed.method, "", composed.dataset, "", config, "").build_dataset()
-            dataset.prepare(workers=config["data"]["workers"], quiet=not sys.stderr.isatty())
+            dataset = open_dataset(composed.dataset, config["dataset"], config["data"])
+            prepare_dataset(dataset, config["data"], quiet=not sys.stderr.isatty())
             self._known[key] = dataset.version
         return self._known[key]
 

@@ -40,12 +40,13 @@ class Tier:
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite by name, with its protocol, datasets and tiers."""
+    """A suite by name, with its protocol, datasets and tiers. train_on: the dataset whose training split serves another."""
 
     name: str
     protocol: Protocol
     datasets: tuple[str, ...]
     default_datasets: tuple[str, ...]
+    train_on: Mapping[str, str]
     tiers: Mapping[str, Tier]
 
     def tier(self, name: str) -> Tier:
@@ -89,7 +90,8 @@ def load_suite(name: str) -> Suite:
     unknown_names = [dataset for dataset in names if dataset not in datasets.names()]
     if unknown_names:
         raise unknown(f"dataset in {file}", unknown_names[0], datasets.names())
-    return Suite(name, protocol, names, tuple(described.get("default_datasets", names[:1])), tiers)
+    defaults = tuple(described.get("default_datasets", names[:1]))
+    return Suite(name, protocol, names, defaults, described.get("train_on", {}), tiers)
 
 
 def _tier(name: str, described: Mapping[str, Any]) -> Tier:

@@ -68,7 +68,7 @@ def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: Resul
     def progress(done: int, count: int) -> None:
         store.write_trial_state(plan.run_id, "running", f"{plan.title}: scored {done} of {count}")
 
-    outcome.scores = score(method, job.build_dataset().split("test"), suite.protocol, mapping, artifacts, plan.scenes, progress)
+    outcome.scores = score(method, plan.open_dataset().split("test"), suite.protocol, mapping, artifacts, plan.scenes, progress)
 
 
 def _train(job: TrainingJob, outcome: Outcome) -> Method:

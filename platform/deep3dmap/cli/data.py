@@ -1,12 +1,11 @@
 """`deep3dmap data generate|prepare|check`: make what a dataset needs, and look whether it reads."""
 
-from pathlib import Path
 from typing import Any
 
 from deep3dmap.cli.arguments import VerbParser, on_terminal
-from deep3dmap.config.compose import Layer, build_section, compose_dataset
+from deep3dmap.config.compose import Layer, compose_dataset
+from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
 from deep3dmap.core.errors import UserError
-from deep3dmap.core.registry import datasets
 
 EXAMPLES = """\
   deep3dmap data generate rooms/smoke
@@ -27,14 +26,12 @@ def main(argv: list[str]) -> int:
     flags, pairs = parser.parse(argv)
     composed = compose_dataset(flags.name, (Layer("command line", tuple(pairs)),))
     name = flags.name.partition("/")[0]
-    cls = datasets.load(name)
-    cache = composed["data"]["cache"]
-    dataset = cls(build_section(cls.config_type, composed["dataset"]), cache=Path(cache) if cache else None)
+    dataset = open_dataset(name, composed["dataset"], composed["data"])
     if flags.action == "generate" and dataset.card.needs_root:
         raise UserError(
             f"dataset '{name}' is read from disk, not generated; use `deep3dmap data prepare {name} dataset.root=...`"
         )
-    dataset.prepare(workers=composed["data"]["workers"], quiet=not on_terminal())
+    prepare_dataset(dataset, composed["data"], quiet=not on_terminal())
     print(f"{flags.name}: {dataset.root}  version {dataset.version}")
     for split in dataset.card.splits:
         _report(dataset, split, read=flags.action == "check")

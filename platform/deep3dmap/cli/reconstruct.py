@@ -9,6 +9,7 @@ from rich.progress import track
 
 from deep3dmap.cli.arguments import VerbParser, on_terminal
 from deep3dmap.config.compose import Layer, build_section, compose_dataset
+from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
 from deep3dmap.config.overrides import as_override, split_override
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
@@ -92,9 +93,8 @@ def _samples(name: str, path: Path, values: dict[str, Any]) -> Iterator[tuple[st
     composed = compose_dataset(
         name, (Layer("input", (as_override("dataset.root", str(path.resolve())),)), Layer("command line", texts))
     )
-    cls = datasets.load(name.partition("/")[0])
-    dataset = cls(build_section(cls.config_type, composed["dataset"]), cache=None)
-    dataset.prepare(quiet=not on_terminal())
+    dataset = open_dataset(name.partition("/")[0], composed["dataset"], composed["data"])
+    prepare_dataset(dataset, composed["data"], quiet=not on_terminal())
     split = dataset.split("test")
     for index in track(range(len(split)), "reconstructing", disable=not on_terminal()):
         yield split.name(index).replace("/", "_"), split[index]

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from deep3dmap.config.compose import build_section
+from deep3dmap.config.open_dataset import open_dataset
 from deep3dmap.config.schema import OptimizerConfig, ScheduleConfig, TrainerConfig
 from deep3dmap.core.dataset import Dataset
 from deep3dmap.core.method import Method
-from deep3dmap.core.registry import datasets, methods
+from deep3dmap.core.registry import methods
 from deep3dmap.frameworks import Host, LoopSettings, TrainLoop
 from deep3dmap.train.session import TrainingSession, TrainingSummary, seed_everything
 
@@ -42,12 +43,7 @@ class TrainingJob:
 
     def build_dataset(self) -> Dataset:
         """Build the dataset; it is prepared already."""
-        cls = datasets.load(self.dataset)
-        cache = self.config["data"]["cache"]
-        dataset: Dataset = cls(
-            build_section(cls.config_type, dict(self.config["dataset"])), cache=Path(cache) if cache else None
-        )
-        return dataset
+        return open_dataset(self.dataset, self.config["dataset"], self.config["data"])
 
     def settings(self) -> LoopSettings:
         """The sections the loop acts on."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample, Split
 from deep3dmap.core.errors import UserError, unknown
@@ -19,17 +21,18 @@ from deep3dmap.data.image_pipeline import ImagePipeline
 class ImageFolderConfig:
     """Where the images are and what is done to them."""
 
-    root: str = option("", "folder of images")
+    root: str = option("", "folder of images, or one image")
+    box: list = option([], "left, top, right, bottom of the subject in pixels (none = the central square of half the picture)")
     recursive: bool = option(False, "read the folders below it too")
     pipeline: list = option([], "transforms of mmcv applied in turn, such as [{type: Resize, scale: [256, 256]}]")
     seed: int = option(0, "seed of the random transforms")
 
 
 class ImageSplit:
-    """Images as samples with the key `image`."""
+    """Images as samples with the keys `image` and `box`."""
 
-    def __init__(self, files: list[Path], names: list[str], pipeline: ImagePipeline | None) -> None:
-        self._files, self._names, self._pipeline = files, names, pipeline
+    def __init__(self, files: list[Path], names: list[str], pipeline: ImagePipeline | None, box: list[float]) -> None:
+        self._files, self._names, self._pipeline, self._box = files, names, pipeline, box
 
     def __len__(self) -> int:
         return len(self._files)
@@ -37,7 +40,8 @@ class ImageSplit:
     def __getitem__(self, index: int) -> Sample:
         """Read image `index`; random transforms depend on the seed and the index only."""
         image = read_image(self._files[index])
-        return {"image": self._pipeline(image, index) if self._pipeline else image}
+        image = self._pipeline(image, index) if self._pipeline else image
+        return {"image": image, "box": np.asarray(self._box or _central_square(*image.shape[1:]), np.float32)}
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
@@ -52,7 +56,7 @@ class ImageFolder:
 
     card = DatasetCard(
         title="A folder of images",
-        provides=("image",),
+        provides=("image", "box"),
         splits=("train", "test"),
         frame="image",
         unit="pixel",
@@ -71,9 +75,16 @@ class ImageFolder:
         if not self._config.root:
             raise UserError("dataset.root is empty; pass dataset.root=FOLDER, a folder of images")
         root = Path(self._config.root).expanduser()
-        if not root.is_dir():
+        if not root.exists():
             raise UserError(f"{root}: no such folder; pass dataset.root=FOLDER, a folder of images")
         return root
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether this is an image or a folder of images."""
+        if path.is_file():
+            return path.suffix.lower() in SUFFIXES
+        return any(file.suffix.lower() in SUFFIXES for file in path.iterdir())
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
         """Check that there are images."""
@@ -83,7 +94,16 @@ class ImageFolder:
     def version(self) -> str:
         """Hash of the images and of what is done to them."""
         how = {name: value for name, value in asdict(self._config).items() if name != "root"}
-        return hash_data([hash_files(self.root, find_images(self.root, self._config.recursive), self._cache), how])
+        return hash_data(
+            [
+                hash_files(
+                    self.root if self.root.is_dir() else self.root.parent,
+                    find_images(self.root, self._config.recursive),
+                    self._cache,
+                ),
+                how,
+            ]
+        )
 
     def split(self, name: str) -> Split:
         """Return the images; raises UserError for a name other than train and test."""
@@ -91,16 +111,25 @@ class ImageFolder:
             raise unknown("split of image_folder", name, self.card.splits)
         files = find_images(self.root, self._config.recursive)
         pipeline = ImagePipeline(self._config.pipeline, self._config.seed) if self._config.pipeline else None
-        return ImageSplit(files, _names(self.root, files), pipeline)
+        if self._config.box and len(self._config.box) != 4:
+            raise UserError(f"dataset.box is [left, top, right, bottom] in pixels, got {list(self._config.box)}")
+        return ImageSplit(files, _names(self.root, files), pipeline, self._config.box)
 
 
 def find_images(root: Path, recursive: bool = False) -> list[Path]:
     """Return the image files of a folder in natural order; raises UserError if there are none."""
+    if root.is_file():
+        return [root]
     found = root.rglob("*") if recursive else root.iterdir()
     files = [file for file in found if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")]
     if not files:
         raise UserError(f"{root}: no images in it; known are {', '.join(SUFFIXES)}")
     return sorted(files, key=lambda file: natural_key(file.relative_to(root).as_posix()))
+
+
+def _central_square(height: int, width: int) -> list[float]:
+    half = min(height, width) / 4
+    return [width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half]
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:

@@ -81,6 +81,11 @@ class SevenScenes:
             raise UserError(f"{root}: no such folder; pass dataset.root=FOLDER, a scan or a folder of scans")
         return root
 
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether this is a scan in the layout."""
+        return path.is_dir() and is_scan(path)
+
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
         """Check that there are scans; nothing is written but the remembered content hash."""
         find_scans(self.root)
