@@ -21,7 +21,7 @@ def values_chart(frame: pd.DataFrame, title: str) -> alt.LayerChart:
         x="low:Q", x2="high:Q", color=alt.Color("kind:N", scale=KINDS, legend=None)
     )
     points = base.mark_point(size=130, filled=True, opacity=1).encode(
-        x=alt.X("value:Q", title=title, scale=alt.Scale(zero=False, padding=24), axis=alt.Axis(format="~g", tickCount=6)),
+        x=alt.X("value:Q", title=title, scale=alt.Scale(zero=False, padding=24), axis=alt.Axis(format=".4~g", tickCount=6)),
         color=alt.Color("kind:N", scale=KINDS, legend=alt.Legend(title=None, orient="top")),
         shape=alt.Shape("kind:N", scale=SHAPES),
         tooltip=tooltip,
@@ -37,9 +37,9 @@ def cost_chart(frame: pd.DataFrame, title: str) -> alt.LayerChart:
         "seconds:Q",
         title="seconds per run: training and reconstruction",
         scale=scale,
-        axis=alt.Axis(format="~s", tickCount=6, grid=False),
+        axis=alt.Axis(format=".3~s", tickCount=6, grid=False),
     )
-    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, padding=24), axis=alt.Axis(format="~g", tickCount=6))
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, padding=24), axis=alt.Axis(format=".4~g", tickCount=6))
     base = alt.Chart(frame).encode(x=x, y=y)
     front = (
         alt.Chart(frame[frame.front].sort_values("seconds"))
@@ -71,8 +71,8 @@ def curve_chart(frame: pd.DataFrame, name: str, over: str, logarithmic: bool) ->
         alt.Chart(frame)
         .mark_line(color=BLUE if "loss" in name else GREEN, strokeWidth=2)
         .encode(
-            x=alt.X(f"{over}:Q", title=over, axis=alt.Axis(format="~s", tickCount=6)),
-            y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(format="~g", tickCount=5)),
+            x=alt.X(f"{over}:Q", title=over, axis=alt.Axis(format=".3~s", tickCount=6)),
+            y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(format=".4~g", tickCount=5)),
             tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("seconds:Q", format=".4~g"), alt.Tooltip("value:Q", format=".4~g")],
         )
         .properties(height=240, title=name)

@@ -44,7 +44,9 @@ def duration(seconds: Any, digits: int = 3) -> str:
     """Return seconds in the unit one would say them in."""
     if seconds is None or pd.isna(seconds):
         return DASH
-    for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h"), (math.inf, 86_400, "d")):
+    if seconds == 0:
+        return "0 s"
+    for limit, size, unit in ((1, 1e-3, "ms"), (120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h"), (math.inf, 86_400, "d")):
         if seconds < limit:
             return f"{number(seconds / size, digits)} {unit}"
     raise ValueError(f"a duration is a number of seconds, not {seconds}")

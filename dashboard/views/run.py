@@ -31,7 +31,7 @@ def show() -> None:
         st.error(f"**{run.status}**" + ("" if run.error else ": nothing more is known"), icon=":material/error:")
     if run.error:
         st.code(run.error, language=None, wrap_lines=True)
-    _metrics(reading.metrics_of(chosen))
+    _metrics(reading.metrics_of(chosen), _order(run.suite))
     _pictures(reading.pictures_of(chosen))
     _curves(reading.curves_of(chosen))
     _facts(run)
@@ -87,17 +87,27 @@ def _heading(run: "pd.Series[str]") -> None:
         place.metric(label, value)
 
 
-def _metrics(metrics: pd.DataFrame) -> None:
+def _order(suite: str) -> list[str]:
+    """Return the suite's metrics as its card lists them, the one it ranks by first."""
+    card = reading.cards("suite").get(suite, {}).get("card", {})
+    return sorted((item["name"] for item in card.get("metrics", ())), key=lambda name: name != card.get("headline"))
+
+
+def _metrics(metrics: pd.DataFrame, order: list[str]) -> None:
     if metrics.empty:
         return
     st.subheader("Metrics")
     named = metrics.assign(column=[with_unit(row.metric, row.unit) for row in metrics.itertuples()])
+    columns = dict(zip(named.metric, named.column))
+    names = [name for name in order if name in columns] + sorted(set(columns) - set(order))
     table = named.pivot_table(index="scene", columns="column", values="value", sort=True, dropna=False)
     scenes = table[table.index != ""]
     summary = table[table.index == ""].rename(index={"": "whole run"})
     mean = scenes.mean().to_frame().T.set_axis(["mean over scenes"])
     parts = [part for part in (summary, mean if len(scenes) else scenes, scenes) if len(part)]
-    frame = pd.concat([part.dropna(axis="columns", how="all") for part in parts]).reindex(columns=table.columns)
+    frame = pd.concat([part.dropna(axis="columns", how="all") for part in parts]).reindex(
+        columns=[columns[name] for name in names]
+    )
     bold = [name for name in ("whole run", "mean over scenes") if name in frame.index]
     style = frame.rename_axis("scene").style.format(number, na_rep=DASH)
     styled = style.set_properties(subset=pd.IndexSlice[bold, :], **{"font-weight": "bold"})

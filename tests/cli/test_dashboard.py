@@ -1,0 +1,66 @@
+import socket
+import sys
+
+import pytest
+from stores import build_store
+
+from deep3dmap.cli import dashboard, main
+from deep3dmap.dashboard import reading
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """What the verb would become, instead of becoming it."""
+    calls = []
+    monkeypatch.setattr("os.execve", lambda *call: calls.append(call))
+    return calls
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_serves_this_machine_only_and_sends_nothing_home(started, free_port, tmp_path, capsys):
+    store = build_store(tmp_path, seeds=1, scenes=1)
+    dashboard.main([f"results={tmp_path}", "--port", str(free_port)])
+    (program, command, environment) = started[0]
+    assert program == sys.executable
+    options = dict(zip(command[5::2], command[6::2]))
+    assert options["--server.address"] == "127.0.0.1"
+    assert options["--server.headless"] == "true"
+    assert options["--browser.gatherUsageStats"] == "false"
+    assert environment[reading.RESULTS_VARIABLE] == store.uri
+    assert f"http://127.0.0.1:{free_port}" in capsys.readouterr().out
+
+
+def test_both_ends_name_the_variable_alike():
+    assert dashboard.RESULTS_VARIABLE == reading.RESULTS_VARIABLE
+
+
+def test_port_in_use_is_said_in_one_line(started, tmp_path, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert main(["dashboard", f"results={tmp_path}", "--port", str(taken.getsockname()[1])]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "--port" in error
+    assert not started
+
+
+@pytest.mark.parametrize("line", [["--port", "many"], ["--port", "99999"], ["resluts=here"], ["--adress", "0.0.0.0"]])
+def test_mistakes_are_one_line_and_start_nothing(line, started, tmp_path, monkeypatch, capsys):
+    (tmp_path / "results").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["dashboard", *line]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not started
+
+
+def test_store_that_is_not_there_is_named(started, tmp_path, capsys):
+    assert main(["dashboard", f"results={tmp_path / 'nowhere'}"]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert not started
