@@ -10,11 +10,21 @@ DEEP3DMAP_DISPATCH void integrate_column(const TsdfFrame& frame, const TsdfColum
   for (int64_t k = column.first; k < column.last; ++k) tsdf_voxel(frame, column, truncation, k, tsdf, weight, nullptr);
 }
 
+DEEP3DMAP_DISPATCH void project_column(const TsdfFrame& frame, const TsdfColumn& column, float truncation, float* __restrict tsdf,
+                                       float* __restrict weight, int* __restrict pixel_of) {
+  for (int64_t k = column.first; k < column.last; ++k) tsdf_voxel(frame, column, truncation, k, tsdf, weight, pixel_of);
+}
+
+DEEP3DMAP_DISPATCH void color_column(const TsdfColumn& column, const float* __restrict channel, const int* __restrict pixel_of,
+                                     const float* __restrict weight, float* __restrict color) {
+  for (int64_t k = column.first; k < column.last; ++k) tsdf_color(channel, pixel_of[k], weight[k], color + k);
+}
+
 void integrate_colored_column(const TsdfGrid& grid, const TsdfFrame& frame, const TsdfColumn& column, int64_t offset, int* pixel_of) {
-  for (int64_t k = column.first; k < column.last; ++k)
-    tsdf_voxel(frame, column, grid.truncation, k, grid.tsdf + offset, grid.weight + offset, pixel_of);
-  for (int64_t k = column.first; k < column.last; ++k)
-    if (pixel_of[k] >= 0) tsdf_color(grid, frame, offset + k, pixel_of[k]);
+  const int64_t voxels = grid.nx * grid.ny * grid.nz, pixels = static_cast<int64_t>(frame.height) * frame.width;
+  project_column(frame, column, grid.truncation, grid.tsdf + offset, grid.weight + offset, pixel_of);
+  for (int i = 0; i < 3; ++i)
+    color_column(column, frame.image + i * pixels, pixel_of, grid.weight + offset, grid.color + i * voxels + offset);
 }
 
 }  // namespace

@@ -87,13 +87,11 @@ DEEP3DMAP_HD void tsdf_voxel(const TsdfFrame& frame, const TsdfColumn& column, f
   if (pixel_of) pixel_of[k] = update ? pixel : -1;
 }
 
-// Folds the frame's colours into the running mean; `weight` has grown by one already.
-DEEP3DMAP_HD void tsdf_color(const TsdfGrid& grid, const TsdfFrame& frame, int64_t voxel, int pixel) {
-  const int64_t voxels = grid.nx * grid.ny * grid.nz, pixels = static_cast<int64_t>(frame.height) * frame.width;
-  for (int channel = 0; channel < 3; ++channel) {
-    float& color = grid.color[channel * voxels + voxel];
-    color += (frame.image[channel * pixels + pixel] - color) / grid.weight[voxel];
-  }
+// Folds one channel into its running mean; `weight` has grown by one already. `pixel` is -1 where nothing was measured.
+DEEP3DMAP_HD void tsdf_color(const float* channel, int pixel, float weight, float* color) {
+  const float old = *color;
+  const float mean = old + (channel[pixel < 0 ? 0 : pixel] - old) / (weight > 1.f ? weight : 1.f);
+  *color = pixel < 0 ? old : mean;
 }
 
 }  // namespace deep3dmap

@@ -1,0 +1,55 @@
+"""Times several ways to do one thing in one process: one thread, alternating, processor time, medians."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+
+
+class Timing(NamedTuple):
+    """Median processor seconds of one call and the spread of the middle half of the calls."""
+
+    name: str
+    median: float
+    spread: float
+
+
+def measure(contenders: Mapping[str, Callable[[], object]], rounds: int = 15, warm_up: int = 2) -> list[Timing]:
+    """Call the contenders in turn, `rounds` times each, and return their timings in the order given.
+
+    Alternation lets all of them meet the same machine; processor time leaves out what other processes take.
+    """
+    torch.set_num_threads(1)
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(rounds + warm_up):
+        for name, call in contenders.items():
+            start = time.process_time()
+            call()
+            if turn >= warm_up:
+                seconds[name].append(time.process_time() - start)
+    return [_timing(name, times) for name, times in seconds.items()]
+
+
+def table(title: str, timings: list[Timing], absent: Mapping[str, str]) -> str:
+    """Return the lines to print; ratios are of the first contender: above 1, the first is the faster one."""
+    base = timings[0]
+    width = max(len(name) for name in [*(timing.name for timing in timings), *absent])
+    lines = [title, f"  {'':{width}}      median    spread     ratio"]
+    for timing in timings:
+        ratio = timing.median / base.median
+        lines.append(f"  {timing.name:{width}}  {timing.median * 1e3:7.2f} ms  {timing.spread * 1e3:5.2f} ms  {ratio:8.2f}")
+    lines += [f"  {name:{width}}  skipped: {reason}" for name, reason in absent.items()]
+    return "\n".join(lines)
+
+
+def _timing(name: str, times: list[float]) -> Timing:
+    if len(times) < 2:
+        return Timing(name, statistics.median(times), 0.0)
+    low, _, high = statistics.quantiles(times, n=4)
+    return Timing(name, statistics.median(times), high - low)
