@@ -13,6 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.dashboard.snapshot import Snapshot
 from deep3dmap.results.leaderboard import LeaderboardRow
 from deep3dmap.results.leaderboard import leaderboard as aggregate
 from deep3dmap.results.store import ResultStore
@@ -25,7 +26,7 @@ Listing = tuple[tuple[str, ...], ...]
 def show_problems() -> Iterator[None]:
     """Show damaged files as warnings above the page, and what a user can mend as one line instead of a traceback."""
     try:
-        for message in _damaged(store_uri(), listing()):
+        for message in _snapshot(store_uri(), listing()).problems:
             st.warning(message, icon=":material/broken_image:")
         yield
     except (UserError, OSError) as error:
@@ -49,9 +50,9 @@ def listing() -> Listing:
     return tuple(tuple(storage.names(f"tables/{table}", ".parquet")) for table in ("runs", "metrics", "cards"))
 
 
-def rows() -> list[LeaderboardRow]:
-    """Return the leaderboard of every suite under every metric."""
-    return _rows(store_uri(), listing())
+def rows(suite: str, tier: str, dataset: str) -> list[LeaderboardRow]:
+    """Return the leaderboard of one suite, tier and dataset (NAME/VARIANT) under every metric."""
+    return _rows(store_uri(), listing(), suite, tier, dataset)
 
 
 def attempts() -> pd.DataFrame:
@@ -96,18 +97,15 @@ def picture(uri: str, name: str) -> bytes:
     return open_store(uri).storage.read(name)
 
 
-@st.cache_data(show_spinner="Aggregating the results", max_entries=4)
-def _rows(uri: str, files: Listing) -> list[LeaderboardRow]:
-    with _without_warnings():
-        return aggregate(open_store(uri), metric="all")
+@st.cache_data(show_spinner="Aggregating the results", max_entries=32)
+def _rows(uri: str, files: Listing, suite: str, tier: str, dataset: str) -> list[LeaderboardRow]:
+    return aggregate(_snapshot(uri, files), suite=suite, tier=tier, dataset=dataset, metric="all")
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
 def _attempts(uri: str, files: Listing) -> pd.DataFrame:
-    with _without_warnings():
-        store = open_store(uri)
-        counting = store.runs()
-        every = store.runs(newest_only=False)
+    store = _snapshot(uri, files)
+    counting, every = store.runs(), store.runs(newest_only=False)
     chosen = set(zip(counting.run_id, counting.attempt))
     marked = every.assign(counts=[pair in chosen for pair in zip(every.run_id, every.attempt)])
     return marked.sort_values("started_at", ascending=False).reset_index(drop=True)
@@ -115,8 +113,7 @@ def _attempts(uri: str, files: Listing) -> pd.DataFrame:
 
 @st.cache_data(show_spinner=False, max_entries=12)
 def _cards(uri: str, files: Listing, kind: str) -> dict[str, dict[str, Any]]:
-    with _without_warnings():
-        return open_store(uri).cards(kind)
+    return _snapshot(uri, files).cards(kind)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
@@ -127,14 +124,9 @@ def _of_attempt(uri: str, table: str, files: Listing, run_id: str, attempt: int)
         return store.metrics(wanted) if table == "metrics" else store.curves(wanted)
 
 
-@st.cache_data(show_spinner=False, max_entries=4)
-def _damaged(uri: str, files: Listing) -> list[str]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        store = open_store(uri)
-        store.metrics()
-        store.cards("suite")
-    return sorted({str(one.message) for one in caught if "is damaged" in str(one.message)})
+@st.cache_resource(show_spinner="Reading the results", max_entries=2)
+def _snapshot(uri: str, files: Listing) -> Snapshot:
+    return Snapshot(uri)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from deep3dmap.dashboard import reading
 from deep3dmap.results.entries import Group
 from deep3dmap.results.leaderboard import LeaderboardRow
 
@@ -41,15 +42,16 @@ class Choice:
         return attempts[wanted & pairs]
 
 
-def choose(rows: Sequence[LeaderboardRow], suites: dict[str, dict[str, Any]]) -> Choice:
-    """Draw the filters and return what was chosen."""
+def choose(attempts: pd.DataFrame, suites: dict[str, dict[str, Any]]) -> Choice:
+    """Draw the filters for the runs of suites and return what was chosen."""
+    runs = attempts.assign(data=attempts.dataset + "/" + attempts.dataset_variant)
     with st.sidebar:
-        suite = _select("Suite", [row.suite for row in rows])
-        kept = [row for row in rows if row.suite == suite]
-        tier = _select("Tier", [row.tier for row in kept])
-        kept = [row for row in kept if row.tier == tier]
-        data = _select("Dataset", [f"{row.dataset}/{row.dataset_variant}" for row in kept])
-        group = _version([row for row in kept if f"{row.dataset}/{row.dataset_variant}" == data])
+        suite = _select("Suite", sorted(runs.suite))
+        runs = runs[runs.suite == suite]
+        tier = _select("Tier", sorted(runs.tier))
+        data = _select("Dataset", sorted(runs[runs.tier == tier].data))
+        kept = reading.rows(suite, tier, data)
+        group = _version(kept)
         kept = [row for row in kept if row.group == group]
         card = suites.get(suite, {}).get("card", {})
         metric = _select("Metric", _headline_first([row.metric for row in kept], card.get("headline", "")))

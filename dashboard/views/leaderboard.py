@@ -1,6 +1,7 @@
 """The leaderboard page: who is best, how sure that is, what it costs and what failed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -22,11 +23,11 @@ HELP = {
 
 def show() -> None:
     """Show the page."""
-    rows = reading.rows()
-    if not rows:
+    attempts = reading.attempts()
+    if not (attempts.suite != "").any():
         nothing_yet(reading.store_uri())
         return
-    choice = choose(rows, reading.cards("suite"))
+    choice = choose(attempts[attempts.suite != ""], reading.cards("suite"))
     shown = choice.rows
     _heading(choice)
     if not shown:
@@ -53,7 +54,9 @@ def _heading(choice: Choice) -> None:
 def _table(rows: Sequence[LeaderboardRow], others: dict[str, list[LeaderboardRow]]) -> None:
     frame = table_frame(rows, others)
     value = frame.columns[3]
-    formats = {name: number for name in frame.columns if name == value or name in _other_names(others)}
+    formats: dict[str, Callable[[Any], str]] = {
+        name: number for name in frame.columns if name == value or name in _other_names(others)
+    }
     formats |= {"training": duration, "per scene": duration, "parameters": integer, "RAM (MB)": integer, "GPU (MB)": integer}
     style = frame.style.format({name: formats[name] for name in formats if name in frame}, na_rep=DASH)
     style = style.set_properties(subset=[value], **{"font-weight": "bold"})
@@ -83,9 +86,9 @@ def _says_anything(column: "pd.Series[float]") -> bool:
     return bool(column.notna().any() and (column != "").any())
 
 
-def _columns(frame: pd.DataFrame) -> dict[str, object]:
+def _columns(frame: pd.DataFrame) -> dict[str, Any]:
     column = st.column_config.Column
-    found: dict[str, object] = {
+    found: dict[str, Any] = {
         "#": column(width=40),
         "95 % interval": column(help=HELP["interval"]),
         "p": column(help=HELP["p"]),

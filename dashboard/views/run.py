@@ -1,6 +1,7 @@
 """The run page: facts, metrics per scene, curves and pictures of one run, and its error where it failed."""
 
 import json
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -51,7 +52,8 @@ def _choose(attempts: pd.DataFrame) -> pd.DataFrame | None:
     own = attempts[attempts.run_id == run_id].sort_values("attempt", ascending=False)
     if len(own) == 1:
         return own
-    labels = {int(row.attempt): f"{row.attempt}: {row.status}{', counts' if row.counts else ''}" for row in own.itertuples()}
+    described = zip(own.attempt, own.status, own.counts)
+    labels = {int(attempt): f"{attempt}: {status}{', counts' if counts else ''}" for attempt, status, counts in described}
     default = int(own[own.counts].attempt.iloc[0])
     picked = st.segmented_control(
         "Attempt", list(labels), default=default, format_func=labels.__getitem__, key=f"attempt {run_id}"
@@ -59,7 +61,7 @@ def _choose(attempts: pd.DataFrame) -> pd.DataFrame | None:
     return own[own.attempt == (default if picked is None else picked)]
 
 
-def _name(row: "pd.Series[str]") -> str:
+def _name(row: Any) -> str:
     where = f"{row.suite} {row.tier}" if row.suite else "training"
     state = "" if row.status == "ok" else f" · {row.status}"
     data = f"{row.dataset}/{row.dataset_variant}"
@@ -97,7 +99,7 @@ def _metrics(metrics: pd.DataFrame, order: list[str]) -> None:
     if metrics.empty:
         return
     st.subheader("Metrics")
-    named = metrics.assign(column=[with_unit(row.metric, row.unit) for row in metrics.itertuples()])
+    named = metrics.assign(column=[with_unit(*pair) for pair in zip(metrics.metric, metrics.unit)])
     columns = dict(zip(named.metric, named.column))
     names = [name for name in order if name in columns] + sorted(set(columns) - set(order))
     table = named.pivot_table(index="scene", columns="column", values="value", sort=True, dropna=False)

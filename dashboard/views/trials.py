@@ -1,6 +1,7 @@
 """The trials page: what is pending and running, and how the last trials ended. It refreshes by itself."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -65,7 +66,7 @@ def _frame(states: pd.DataFrame, when: str) -> pd.DataFrame:
     )
 
 
-def _columns() -> dict[str, object]:
+def _columns() -> dict[str, Any]:
     return {
         "run": st.column_config.LinkColumn("run", display_text=r"run_id=(.{8})", width="small"),
         "what": st.column_config.Column(width="large"),
