@@ -19,7 +19,7 @@ from deep3dmap.ops.rasterize import rasterize_camera
 THRESHOLD = 0.05
 DOWN_SAMPLE = 0.02
 MAX_DEPTH = 10.0
-REFUSION = {"voxel_size": 0.04, "truncation": 0.12, "max_depth": 5.0}
+REFUSION_VOXEL, REFUSION_TRUNCATION, REFUSION_DEPTH = 0.04, 0.12, 5.0  # metres
 
 _SURFACE = (
     ("f_score_5cm", "", "up", "harmonic mean of precision and recall"),
@@ -88,11 +88,14 @@ def _surface(reconstruction: Reconstruction, truth: dict[str, Any]) -> Mesh:
         raise ValueError(f"there are {len(truth['images'])} frames, but {len(reconstruction.depth)} depth maps")
     intrinsics, poses = _cameras(truth)
     depths = [torch.from_numpy(np.asarray(depth, np.float32)) for depth in reconstruction.depth]
-    if not any(((depth > 0) & (depth <= REFUSION["max_depth"])).any() for depth in depths):
+    if not any(((depth > 0) & (depth <= REFUSION_DEPTH)).any() for depth in depths):
         return Mesh(np.zeros((0, 3)), np.zeros((0, 3)))
-    volume = TSDFVolume.for_frames(depths, intrinsics, poses, colors=False, **REFUSION)
+    volume = TSDFVolume.for_frames(
+        depths, intrinsics, poses,
+        voxel_size=REFUSION_VOXEL, truncation=REFUSION_TRUNCATION, max_depth=REFUSION_DEPTH, colors=False,
+    )  # fmt: skip
     for depth, matrix, pose in zip(depths, intrinsics, poses):
-        volume.integrate(depth, matrix, pose, max_depth=REFUSION["max_depth"])
+        volume.integrate(depth, matrix, pose, max_depth=REFUSION_DEPTH)
     vertices, faces, _ = volume.extract_mesh(1.0)
     return Mesh(vertices.numpy(), faces.numpy())
 
@@ -101,10 +104,10 @@ def _depth_scores(reconstruction: Reconstruction, mesh: Mesh, truth: dict[str, A
     frames = []
     for index, true in enumerate(truth["true_depths"]):
         if reconstruction.depth is not None:
-            predicted = np.asarray(reconstruction.depth[index], np.float32)
+            predicted = torch.from_numpy(np.asarray(reconstruction.depth[index], np.float32))
         else:
             predicted = _rendered_depth(mesh, truth["intrinsics"][index], truth["world_from_camera"][index], *true.shape)
-        frames.append(depth_metrics(torch.as_tensor(predicted), torch.from_numpy(np.asarray(true)), MAX_DEPTH))
+        frames.append(depth_metrics(predicted, torch.from_numpy(np.asarray(true)), MAX_DEPTH))
     return mean_metrics(frames)
 
 

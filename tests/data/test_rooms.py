@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.keys import describe_key
 from deep3dmap.data.datasets.rooms import Rooms, RoomsConfig

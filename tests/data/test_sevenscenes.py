@@ -2,12 +2,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.keys import describe_key
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.data.datasets.image_folder import ImageFolder
 from deep3dmap.data.datasets.sevenscenes import SevenScenes, SevenScenesConfig
 from deep3dmap.data.formats import sevenscenes as layout
-from PIL import Image
 
 INTRINSICS = np.array([[50.0, 0, 16.0], [0, 50, 12], [0, 0, 1]])
 
@@ -208,3 +210,15 @@ def test_the_real_kitchen(shared_data: Path, tmp_path: Path) -> None:
     assert sample["images"][5].shape == (3, 480, 640)
     assert 0.5 < np.median(sample["depths"][5]) < 4
     assert len(sample["mesh"].faces) > 100000
+
+
+def test_scans_are_recognised_and_not_taken_for_plain_images(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scans" / "one")
+    write_scan(tmp_path / "deep" / "chess" / "seq-01", frames=1)
+    for folder in (scan, tmp_path / "scans", tmp_path / "deep"):
+        assert SevenScenes.recognises(folder)
+        assert not ImageFolder.recognises(folder)
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "photograph.png")
+    for place in (tmp_path, tmp_path / "photograph.png"):
+        assert ImageFolder.recognises(place)
+    assert not SevenScenes.recognises(tmp_path / "photograph.png")

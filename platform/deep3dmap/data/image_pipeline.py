@@ -49,7 +49,7 @@ class ColorJitter:
         brightness, contrast, saturation = (np.float32(np.random.uniform(1 - s, 1 + s)) for s in self._strengths)
         image = results["img"] * brightness
         image = image.mean() + contrast * (image - image.mean())
-        gray = image @ np.float32([0.299, 0.587, 0.114])
+        gray = image @ np.array([0.299, 0.587, 0.114], np.float32)
         image = gray[..., None] + saturation * (image - gray[..., None])
         image = image @ _hue_turn(np.random.uniform(-self._hue, self._hue)).T
         return {**results, "img": np.clip(image, 0, 1).astype(np.float32)}

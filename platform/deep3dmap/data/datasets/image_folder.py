@@ -14,6 +14,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.formats.images import SUFFIXES, read_image
+from deep3dmap.data.formats.sevenscenes import is_scan
 from deep3dmap.data.image_pipeline import ImagePipeline
 
 
@@ -81,9 +82,11 @@ class ImageFolder:
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is an image or a folder of images."""
+        """Whether this is an image or a folder of images that are not the frames of a scan."""
         if path.is_file():
             return path.suffix.lower() in SUFFIXES
+        if is_scan(path):
+            return False
         return any(file.suffix.lower() in SUFFIXES for file in path.iterdir())
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:

@@ -83,8 +83,10 @@ class SevenScenes:
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is a scan in the layout."""
-        return path.is_dir() and is_scan(path)
+        """Whether this is a scan in the layout, or a folder of such scans."""
+        if not path.is_dir():
+            return False
+        return layout.is_scan(path) or any(layout.is_scan(place) for place in (*path.glob("*/"), *path.glob("*/seq-*/")))
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
         """Check that there are scans; nothing is written but the remembered content hash."""

@@ -49,7 +49,7 @@ class Palette:
     def accent(self, kinds: tuple[str, ...] = ("plain", "checker", "stripes", "dots", "marble"), scale: float = 0.16) -> int:
         """Add a coloured material with one of the patterns `kinds`."""
         first, second = (ACCENTS[i] for i in self.rng.choice(len(ACCENTS), 2, replace=False))
-        pale: Color = tuple(0.75 + 0.25 * c for c in second)  # type: ignore[assignment]
+        pale: Color = tuple(0.75 + 0.25 * c for c in second)
         kind = str(self.rng.choice(kinds))
         return self.add(Material(kind, first, pale, scale=scale * float(self.rng.uniform(0.7, 1.4)), grain=0.4))
 

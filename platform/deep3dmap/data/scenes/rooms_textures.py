@@ -25,7 +25,7 @@ class Material:
 def albedo(materials: list[Material], index: NDArray[np.int64], points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the (N, 3) colour of `points` (N, 3) of the materials `index` (N,)."""
     # A pattern edge that lay exactly on a flat side (z = 0, say) would flicker between both colours.
-    points = points + np.float32([0.0137, 0.0219, 0.0173])
+    points = points + np.array([0.0137, 0.0219, 0.0173], np.float32)
     blend = np.zeros(len(points), np.float32)
     for number in np.unique(index):
         chosen = index == number
@@ -79,7 +79,7 @@ def _planks(p: NDArray[np.float32]) -> NDArray[np.float32]:
     board = np.floor(p[:, 0] * 0.18 + 0.37 * row)
     shade = value_noise(np.stack([row * 3.7, board * 5.3, np.floor(p[:, 2])], -1) + np.float32(0.5))
     joint = (p[:, 1] - row < 0.04) | ((p[:, 0] * 0.18 + 0.37 * row) % 1 < 0.008)
-    grain = value_noise(p * np.float32([0.6, 9, 9]))
+    grain = value_noise(p * np.array([0.6, 9, 9], np.float32))
     return np.where(joint, np.float32(1), 0.55 * shade + 0.3 * grain).astype(np.float32)
 
 
