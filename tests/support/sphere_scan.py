@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+
 from deep3dmap.core.mesh import Mesh
 
 RADIUS, CENTRE = 0.5, np.array([0.3, -0.2, 1.1])

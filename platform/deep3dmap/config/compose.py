@@ -53,6 +53,8 @@ def compose_run(method: str, dataset: str, layers: Sequence[Layer] = ()) -> Comp
 
     Raises UserError for an unknown name, variant or key (with the nearest right one) and for a value of the wrong type.
     """
+    for text in (text for layer in layers for text in layer.overrides):
+        split_override(text)
     method_name, variant, method_overlay = overlay(methods, method)
     dataset_name, dataset_variant, dataset_overlay = overlay(datasets, dataset)
     _store(methods, "method", method_name, variant, method_overlay)

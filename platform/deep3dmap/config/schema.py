@@ -83,13 +83,13 @@ class RunConfig:
 
     defaults: list[Any] = field(
         default_factory=lambda: [
+            "_self_",
             {"trainer": "default"},
             {"optimizer": "default"},
             {"schedule": "default"},
             {"data": "default"},
             {"dataset": "???"},
             {"method": "???"},
-            "_self_",
         ]
     )
     method: Any = MISSING

@@ -100,7 +100,7 @@ def reconstruction_error(
         raise ValueError(f"both surfaces must have points, got {len(predicted)} predicted and {len(truth)} true ones")
     truth, aligned = truth.double(), umeyama(predicted_landmarks, true_landmarks).apply(predicted)
     chosen = truth[:: max(1, len(truth) // corresponding)]
-    refined = icp(chosen, aligned, scale=False)
+    refined = icp(chosen, aligned, scale=False, iterations=20, tolerance=1e-4)
     distances, _ = cKDTree(aligned.numpy()).query(refined.apply(truth).numpy())
     return float(distances.mean()) / interocular_distance(true_landmarks)
 

@@ -1,0 +1,146 @@
+"""Verbs that need no Ray, as a user runs them; `--help` is quick; mistakes are one line and exit code 2."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deep3dmap.cli import main
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "deep3dmap.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_help_lists_the_verbs_and_loads_neither_torch_nor_ray() -> None:
+    code = "import sys; from deep3dmap.cli import main; main(['--help']); print('HEAVY', sorted({'torch', 'ray', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "benchmark" in done.stdout
+    assert "HEAVY []" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "verb", ["benchmark", "train", "evaluate", "leaderboard", "results", "data", "methods", "doctor", "dashboard"]
+)
+def test_the_help_of_a_verb_has_examples_and_needs_no_torch(verb: str) -> None:
+    code = f"import sys; from deep3dmap.cli import main\ntry: main(['{verb}', '--help'])\nexcept SystemExit: pass\nprint('HEAVY', sorted({{'torch', 'ray'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "examples:" in done.stdout
+    assert "HEAVY []" in done.stdout
+
+
+def test_version_and_unknown_verb() -> None:
+    assert run("--version").stdout.strip() == "0.1.0"
+    done = run("benchmrak")
+    assert done.returncode == 2
+    assert done.stderr.strip() == "deep3dmap: unknown verb 'benchmrak'; did you mean 'benchmark'?"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("benchmark",), "which suite?"),
+        (("benchmark", "suite=fase"), "unknown suite 'fase'; did you mean 'face'?"),
+        (("benchmark", "suite=face", "tier=smok"), "did you mean 'smoke'?"),
+        (("benchmark", "suite=face", "methods=[prnt]"), "unknown method 'prnt'; did you mean 'prnet'?"),
+        (("benchmark", "suite=face", "methods=[tsdf_fusion]"), "method 'tsdf_fusion' needs"),
+        (("benchmark", "suite=face", "seedz=1"), "unknown key 'seedz'; did you mean 'seeds'?"),
+        (("benchmark", "suite=face", "--bogus"), "unrecognized arguments: --bogus"),
+        (("benchmark", "suite=indoor", "dataset=sevenscenes", "methods=[tsdf_fusion]"), "pass dataset.root="),
+        (("benchmark", "suite=indoor", "dataset=sevenscenes", "dataset.root=/no/such", "methods=[tsdf_fusion]"), "/no/such"),
+        (("train", "method=prnet"), "which dataset?"),
+        (("train", "method=prnet", "dataset=heads/smoke", "trainer.workerz=2"), "did you mean 'trainer.workers'?"),
+        (("train", "method=prnet", "dataset=heads/smoke", "method.width=wide"), "method.width"),
+        (("methods", "prnett"), "did you mean 'prnet'?"),
+        (("reconstruct", "tsdf_fusion", "/no/such", "-o", "x"), "/no/such: no such file or folder"),
+        (("evaluate", "/no/such", "suite=face"), "no checkpoint.json"),
+        (("data", "generate", "sevenscenes"), "is read from disk, not generated"),
+        (("leaderboard", "results=/no/such"), "/no/such"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_mistakes(
+    arguments: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(list(arguments)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["methods", "datasets", "suites"])
+def test_lists_and_cards(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--json"]) == 0
+    pages = json.loads(capsys.readouterr().out)
+    assert pages
+    for page in pages:
+        assert main([verb, page["name"]]) == 0
+        assert page["card"]["title"] in " ".join(capsys.readouterr().out.split())
+    assert main([verb]) == 0
+    assert pages[0]["name"] in capsys.readouterr().out
+
+
+def test_cfg_shows_values_and_sources(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = ["train", "method=prnet/mini", "dataset=heads/smoke", "trainer.max_steps=7"]
+    assert main([*line, "--cfg", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["sources"]["trainer.max_steps"] == "command line"
+    assert shown["sources"]["method.width"] == "variant prnet/mini"
+    assert main([*line, "--cfg"]) == 0
+    assert "command line" in capsys.readouterr().out
+    saved = tmp_path / "run.json"
+    saved.write_text(json.dumps(shown))
+    assert main(["train", f"from={saved}", "seed=3", "--cfg", "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["config"] == {**shown["config"], "seed": 3}
+
+
+def test_dry_run_names_the_runs_and_ids_are_stable(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = [
+        "benchmark",
+        "suite=face",
+        "tier=smoke",
+        "untrained=true",
+        "seeds=2",
+        "datasets=[heads/smoke]",
+        "dataset.train=4",
+        "dataset.val=1",
+    ]
+    outputs = []
+    for results in ("a", "b"):
+        assert main([*line, "dataset.test=1", f"results={results}", f"data.cache={tmp_path}/cache", "--dry-run"]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    ids = [line.split()[0] for line in outputs[0].splitlines()]
+    assert len(ids) == len(set(ids)) == 6
+    assert sum("untrained" in line for line in outputs[0].splitlines()) == 2
+
+
+def test_doctor_reports_every_part(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    findings = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)}
+    assert findings["torch"]["works"]
+    assert findings["native kernels"]["works"]
+
+
+def test_data_generates_and_checks(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    line = ["heads/smoke", "dataset.train=3", "dataset.val=1", "dataset.test=2", f"data.cache={tmp_path}", "data.workers=1"]
+    assert main(["data", "generate", *line]) == 0
+    first = capsys.readouterr().out
+    assert main(["data", "check", *line]) == 0
+    assert "test: 2 samples" in capsys.readouterr().out
+    assert "version" in first

@@ -1,0 +1,94 @@
+"""Schedules against closed forms; averages and clipping against what torch does by hand."""
+
+import math
+
+import pytest
+import torch
+from toys import Dots, DotsConfig, Regression, RegressionConfig
+
+from deep3dmap.config.schema import OptimizerConfig, ScheduleConfig
+from deep3dmap.core import UserError
+from deep3dmap.frameworks import LoopSettings, TrainLoop
+from deep3dmap.frameworks.optimization import build_optimizer, build_schedule
+from deep3dmap.testing.subject import OwnProcessHost
+
+
+def rates(schedule: ScheduleConfig, steps: int, per_epoch: int = 4, total: int = 10) -> list[float]:
+    optimizer = build_optimizer([torch.nn.Parameter(torch.zeros(1))], OptimizerConfig(lr=1.0))
+    scheduler = build_schedule(optimizer, schedule, per_epoch, total)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return found
+
+
+def test_schedules_follow_their_formulas() -> None:
+    assert rates(ScheduleConfig(), 3) == [1, 1, 1]
+    assert rates(ScheduleConfig(name="step", every_epochs=1, factor=0.5), 9) == [1] * 4 + [0.5] * 4 + [0.25]
+    assert rates(ScheduleConfig(name="step", every_steps=2, factor=0.1), 4) == pytest.approx([1, 1, 0.1, 0.1])
+    cosine = [0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * s / 10)) for s in range(10)]
+    assert rates(ScheduleConfig(name="cosine", final_factor=0.1), 10) == pytest.approx(cosine)
+    assert rates(ScheduleConfig(warmup_steps=4), 5) == pytest.approx([0.25, 0.5, 0.75, 1, 1])
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(UserError, match="unknown optimizer.name 'adm'; did you mean 'adam'"):
+        build_optimizer([torch.nn.Parameter(torch.zeros(1))], OptimizerConfig(name="adm"))
+    with pytest.raises(UserError, match="unknown schedule.name"):
+        rates(ScheduleConfig(name="cosin"), 1)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_every_optimizer_lowers_the_loss(name: str) -> None:
+    parameter = torch.nn.Parameter(torch.ones(3))
+    optimizer = build_optimizer([parameter], OptimizerConfig(name=name, lr=0.05))
+    for _ in range(20):
+        optimizer.zero_grad()
+        parameter.square().sum().backward()
+        optimizer.step()
+    assert parameter.abs().max() < 0.9
+
+
+def make_loop(**trainer: object) -> tuple[TrainLoop, Regression]:
+    torch.manual_seed(0)
+    settings = LoopSettings(optimizer=OptimizerConfig(name="sgd", lr=0.1, momentum=0.0))
+    settings.trainer.batch_size = 4
+    for name, value in trainer.items():
+        setattr(settings.trainer, name, value)
+    return TrainLoop(OwnProcessHost(), settings, Dots(DotsConfig()).split("train")), Regression(RegressionConfig(dropout=0.0))
+
+
+def test_accumulated_gradients_equal_the_whole_batch() -> None:
+    finals = []
+    for accumulate in (1, 2, 4):
+        loop, method = make_loop(accumulate=accumulate)
+        steps = method.train_steps(loop)
+        for _ in range(3):
+            next(steps)
+            loop.step += 1
+        finals.append(method.layers[1].weight.detach().clone())
+    torch.testing.assert_close(finals[0], finals[1])
+    torch.testing.assert_close(finals[0], finals[2])
+
+
+def test_clipping_bounds_the_step() -> None:
+    loop, method = make_loop(clip_norm=0.01)
+    before = torch.cat([p.detach().flatten().clone() for p in method.parameters()])
+    next(method.train_steps(loop))
+    moved = (torch.cat([p.detach().flatten() for p in method.parameters()]) - before).norm()
+    assert moved == pytest.approx(0.1 * 0.01, rel=1e-3)
+
+
+def test_the_average_is_exponential_and_is_put_back() -> None:
+    loop, method = make_loop(ema_decay=0.5)
+    steps = method.train_steps(loop)
+    expected = None
+    for _ in range(3):
+        next(steps)
+        weight = method.layers[1].weight.detach().clone()
+        expected = weight if expected is None else 0.5 * expected + 0.5 * weight
+    with loop.averaged_weights():
+        torch.testing.assert_close(method.layers[1].weight, expected)
+    assert torch.equal(method.layers[1].weight, weight)

@@ -1,0 +1,96 @@
+"""Every registered method passes the contract, and the contract catches what breaks it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from deep3dmap.cli import main
+from deep3dmap.core import Method, MethodCard, Reconstruction, Step, methods
+from deep3dmap.core.options import option
+from deep3dmap.testing import CHECKS, MethodContract, Subject, ViolationError
+
+# Small worlds, made once for all methods of a session.
+SMALL = {
+    "heads": ("dataset.train=16", "dataset.val=4", "dataset.test=2"),
+    "rooms": (),
+}
+QUICK = [name for name in CHECKS if name != "two workers"]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_every_method_passes(name: str, cache: Path, tmp_path: Path) -> None:
+    world = Subject(name, tmp_path).dataset_choice
+    overrides = (*SMALL[world.partition("/")[0]], f"data.cache='{cache}'")
+    subject = Subject(name, tmp_path, world, overrides)
+    for check in QUICK:
+        assert CHECKS[check](subject), check
+
+
+class TestToy(MethodContract):
+    method = "toys:Regression/mini"
+    dataset = "toys:Dots"
+
+
+@dataclass
+class Nothing:
+    """No options."""
+
+    unexplained: int = option(0, "")
+
+
+class Forgetful(Method):
+    """Breaks the contract in several ways."""
+
+    card = MethodCard("Forgetful", "", 2024, "", ("face",), ("image",), ("landmarks", "mesh"), "", ("image", "landmarks_68"))
+    config_type = Nothing
+    variants: Any = {"mini": {}}
+
+    def __init__(self, config: Nothing) -> None:
+        self.weight = torch.rand(3)
+
+    def train_steps(self, loop: Any) -> Any:
+        for _ in range(loop.step, loop.total_steps):
+            self.weight = self.weight + torch.rand(3)
+            yield Step(1.0)
+
+    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
+        return Reconstruction("image", "pixel", landmarks=self.weight.numpy()[None])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": torch.zeros(1)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        ("interface", "without a line of prose"),
+        ("training", "did not change"),
+        ("reconstruction", "promises.*mesh"),
+        ("save and load", "after save and load"),
+    ],
+)
+def test_a_broken_method_is_caught(check: str, message: str, tmp_path: Path) -> None:
+    if "broken_forgetful" not in methods.names():
+        methods.add("broken_forgetful", Forgetful)
+    subject = Subject("broken_forgetful", tmp_path, "toys:Dots")
+    with pytest.raises(ViolationError, match=message):
+        CHECKS[check](subject)
+    del methods._added["broken_forgetful"]
+
+
+def test_the_report_card(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "toys:Regression", "dataset=toys:Dots", "--only", "determinism", "--only", "exact resume"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("pass") == 2
+    assert "bit for bit" in out
