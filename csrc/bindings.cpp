@@ -4,6 +4,9 @@
 
 #include "cpu/rasterize.h"
 #include "cpu/tsdf.h"
+#if defined(DEEP3DMAP_CUDA)
+#include "cuda/launch.h"
+#endif
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -11,19 +14,23 @@ using namespace deep3dmap;
 
 namespace {
 
-template <typename T, size_t N>
-using Cpu = nb::ndarray<T, nb::ndim<N>, nb::c_contig, nb::device::cpu>;
+template <typename Device, typename T, size_t N>
+using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
 
-template <typename T>
-using CpuAny = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
+template <typename Device, typename T>
+using ArrayOrEmpty = nb::ndarray<T, nb::c_contig, Device>;
 
-void copy(const Cpu<const float, 1>& from, float* to) {
+using Camera = Array<nb::device::cpu, const float, 1>;
+
+void copy(const Camera& from, float* to) {
   for (size_t i = 0; i < from.shape(0); ++i) to[i] = from.data()[i];
 }
 
-void integrate(Cpu<float, 3> tsdf, Cpu<float, 3> weight, CpuAny<float> color, Cpu<const float, 2> depth, CpuAny<const float> image,
-               Cpu<const float, 1> intrinsics, Cpu<const float, 1> rotation, Cpu<const float, 1> translation,
-               Cpu<const float, 1> origin, float voxel_size, float truncation, float max_depth, int threads) {
+// `launch` is what the two devices differ in: the CPU takes a number of threads, CUDA a stream.
+template <typename Device, typename Handle, void (*launch)(const TsdfGrid&, const TsdfFrame&, Handle)>
+void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, ArrayOrEmpty<Device, float> color,
+               Array<Device, const float, 2> depth, ArrayOrEmpty<Device, const float> image, Camera intrinsics, Camera rotation,
+               Camera translation, Camera origin, float voxel_size, float truncation, float max_depth, Handle handle) {
   TsdfGrid grid{};
   grid.tsdf = tsdf.data();
   grid.weight = weight.data();
@@ -41,24 +48,39 @@ void integrate(Cpu<float, 3> tsdf, Cpu<float, 3> weight, CpuAny<float> color, Cp
   copy(translation, frame.translation);
   frame.max_depth = max_depth;
   nb::gil_scoped_release nogil;
-  cpu::integrate(grid, frame, threads);
+  launch(grid, frame, handle);
 }
 
-void rasterize(Cpu<const float, 2> vertices, Cpu<const int64_t, 2> faces, Cpu<float, 2> depth, Cpu<int64_t, 2> face_id,
-               Cpu<float, 3> barycentrics, bool perspective, int cull, int threads) {
+template <typename Device, typename Handle, void (*launch)(const RasterizeInput&, const Fragments&, Handle)>
+void rasterize(Array<Device, const float, 2> vertices, Array<Device, const int64_t, 2> faces, Array<Device, float, 2> depth,
+               Array<Device, int64_t, 2> face_id, Array<Device, float, 3> barycentrics, bool perspective, int cull, Handle handle) {
   const RasterizeInput input{vertices.data(), faces.data(), static_cast<int64_t>(faces.shape(0)), static_cast<int>(depth.shape(0)),
                              static_cast<int>(depth.shape(1)), perspective, static_cast<Cull>(cull)};
   const Fragments out{depth.data(), face_id.data(), barycentrics.data()};
   nb::gil_scoped_release nogil;
-  cpu::rasterize(input, out, threads);
+  launch(input, out, handle);
+}
+
+template <typename Function>
+void define_integrate(nb::module_& m, const char* name, Function function) {
+  m.def(name, function, "tsdf"_a.noconvert(), "weight"_a.noconvert(), "color"_a.noconvert(), "depth"_a.noconvert(),
+        "image"_a.noconvert(), "intrinsics"_a.noconvert(), "rotation"_a.noconvert(), "translation"_a.noconvert(),
+        "origin"_a.noconvert(), "voxel_size"_a, "truncation"_a, "max_depth"_a, "handle"_a);
+}
+
+template <typename Function>
+void define_rasterize(nb::module_& m, const char* name, Function function) {
+  m.def(name, function, "vertices"_a.noconvert(), "faces"_a.noconvert(), "depth"_a.noconvert(), "face_id"_a.noconvert(),
+        "barycentrics"_a.noconvert(), "perspective"_a, "cull"_a, "handle"_a);
 }
 
 }  // namespace
 
 NB_MODULE(_native, m) {
-  m.def("integrate", &integrate, "tsdf"_a.noconvert(), "weight"_a.noconvert(), "color"_a.noconvert(), "depth"_a.noconvert(),
-        "image"_a.noconvert(), "intrinsics"_a.noconvert(), "rotation"_a.noconvert(), "translation"_a.noconvert(), "origin"_a.noconvert(),
-        "voxel_size"_a, "truncation"_a, "max_depth"_a, "threads"_a);
-  m.def("rasterize", &rasterize, "vertices"_a.noconvert(), "faces"_a.noconvert(), "depth"_a.noconvert(), "face_id"_a.noconvert(),
-        "barycentrics"_a.noconvert(), "perspective"_a, "cull"_a, "threads"_a);
+  define_integrate(m, "integrate_cpu", &integrate<nb::device::cpu, int, cpu::integrate>);
+  define_rasterize(m, "rasterize_cpu", &rasterize<nb::device::cpu, int, cpu::rasterize>);
+#if defined(DEEP3DMAP_CUDA)
+  define_integrate(m, "integrate_cuda", &integrate<nb::device::cuda, uint64_t, cuda::integrate>);
+  define_rasterize(m, "rasterize_cuda", &rasterize<nb::device::cuda, uint64_t, cuda::rasterize>);
+#endif
 }

@@ -6,12 +6,12 @@ namespace deep3dmap::cpu {
 namespace {
 
 // Narrows [left, right) to where the edge may be inside in this row; one pixel generously, the exact test follows.
-inline void narrow(const Edge& edge, double row_value, int& left, int& right) {
+inline void narrow(const Edge& edge, double value, int& left, int& right) {
   if (edge.a == 0.0) {
-    if (row_value < 0.0) right = left;
+    if (value < 0.0) right = left;
     return;
   }
-  const double root = -row_value / edge.a - 0.5;
+  const double root = -value / edge.a - 0.5;
   if (edge.a > 0.0) {
     if (root - 1.0 > left) left = root - 1.0 < right ? static_cast<int>(root - 1.0) : right;
   } else if (root + 2.0 < right) {
@@ -20,20 +20,15 @@ inline void narrow(const Edge& edge, double row_value, int& left, int& right) {
 }
 
 void draw_row(const Triangle& t, const RasterizeInput& input, const Fragments& out, int64_t face, int row) {
-  double row_value[3];
+  double of_row[3];
   int left = t.left, right = t.right;
   for (int i = 0; i < 3; ++i) {
-    row_value[i] = t.edge[i].b * (row + 0.5) + t.edge[i].c;
-    narrow(t.edge[i], row_value[i], left, right);
+    of_row[i] = row_value(t.edge[i], row);
+    narrow(t.edge[i], of_row[i], left, right);
   }
   for (int column = left; column < right; ++column) {
     double barycentric[3];
-    bool covered = true;
-    for (int i = 0; i < 3; ++i) {
-      barycentric[i] = t.edge[i].a * (column + 0.5) + row_value[i];
-      covered &= barycentric[i] >= 0.0;
-    }
-    if (!covered) continue;
+    if (!covers(t, of_row, column, barycentric)) continue;
     const int64_t pixel = static_cast<int64_t>(row) * input.width + column;
     float depth;
     if (!depth_at(t, input.perspective, barycentric, depth)) continue;
@@ -56,7 +51,7 @@ void rasterize(const RasterizeInput& input, const Fragments& out, int threads) {
     const int bottom = static_cast<int>(static_cast<int64_t>(input.height) * (band + 1) / bands);
     Triangle triangle;
     for (int64_t face = 0; face < input.face_count; ++face) {
-      if (!set_up(input.vertices, input.faces + 3 * face, input.height, input.width, input.perspective, input.cull, triangle)) continue;
+      if (!set_up(input, face, triangle)) continue;
       for (int row = std::max(triangle.top, top); row < std::min(triangle.bottom, bottom); ++row)
         draw_row(triangle, input, out, face, row);
     }

@@ -7,12 +7,12 @@ namespace {
 
 DEEP3DMAP_DISPATCH void integrate_column(const TsdfFrame& frame, const TsdfColumn& column, float truncation, float* __restrict tsdf,
                                          float* __restrict weight) {
-  for (int64_t k = column.first; k < column.last; ++k) tsdf_voxel(frame, column, truncation, k, tsdf, weight, nullptr);
+  for (int64_t k = column.first; k < column.last; ++k) tsdf_voxel(frame, column, truncation, k, tsdf, weight);
 }
 
 DEEP3DMAP_DISPATCH void project_column(const TsdfFrame& frame, const TsdfColumn& column, float truncation, float* __restrict tsdf,
                                        float* __restrict weight, int* __restrict pixel_of) {
-  for (int64_t k = column.first; k < column.last; ++k) tsdf_voxel(frame, column, truncation, k, tsdf, weight, pixel_of);
+  for (int64_t k = column.first; k < column.last; ++k) pixel_of[k] = tsdf_voxel(frame, column, truncation, k, tsdf, weight);
 }
 
 DEEP3DMAP_DISPATCH void color_column(const TsdfColumn& column, const float* __restrict channel, const int* __restrict pixel_of,

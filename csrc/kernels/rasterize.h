@@ -21,6 +21,21 @@ struct Triangle {
 
 enum class Cull { none = 0, back = 1 };
 
+struct RasterizeInput {
+  const float* vertices;   // (V, 3): x, y in pixels, z depth
+  const int64_t* faces;    // (F, 3)
+  int64_t face_count;
+  int height, width;
+  bool perspective;
+  Cull cull;
+};
+
+struct Fragments {
+  float* depth;            // (height, width), 0 where empty
+  int64_t* face_id;        // (height, width), -1 where empty
+  float* barycentrics;     // (height, width, 3), 0 where empty
+};
+
 // Both triangles at an edge evaluate it from the same end, the one further left, so its sign is exactly opposite for them: no
 // pixel falls between. The end is told by position, not by index, so that seams with doubled vertices stay closed as well.
 DEEP3DMAP_HD Edge make_edge(const float* from, const float* to, double sign) {
@@ -38,8 +53,10 @@ DEEP3DMAP_HD int clamp_pixel(double value, int high) {
 }
 
 // Returns whether there is anything to draw. Triangles that are degenerate, not finite or behind the camera are not drawn.
-DEEP3DMAP_HD bool set_up(const float* vertices, const int64_t* face, int height, int width, bool perspective, Cull cull, Triangle& t) {
-  const float* corner[3] = {vertices + 3 * face[0], vertices + 3 * face[1], vertices + 3 * face[2]};
+DEEP3DMAP_HD bool set_up(const RasterizeInput& input, int64_t index, Triangle& t) {
+  const int64_t* face = input.faces + 3 * index;
+  const bool perspective = input.perspective;
+  const float* corner[3] = {input.vertices + 3 * face[0], input.vertices + 3 * face[1], input.vertices + 3 * face[2]};
   for (int i = 0; i < 3; ++i) {
     if (!std::isfinite(corner[i][0]) || !std::isfinite(corner[i][1]) || !std::isfinite(corner[i][2])) return false;
     if (perspective && corner[i][2] <= 0.f) return false;
@@ -48,7 +65,7 @@ DEEP3DMAP_HD bool set_up(const float* vertices, const int64_t* face, int height,
   const double area = (static_cast<double>(corner[1][0]) - corner[0][0]) * (static_cast<double>(corner[2][1]) - corner[0][1]) -
                       (static_cast<double>(corner[2][0]) - corner[0][0]) * (static_cast<double>(corner[1][1]) - corner[0][1]);
   // y points down, so a triangle that is counter-clockwise to the viewer has a negative area.
-  if (area == 0.0 || (cull == Cull::back && area > 0.0)) return false;
+  if (area == 0.0 || (input.cull == Cull::back && area > 0.0)) return false;
   const double sign = area > 0.0 ? 1.0 : -1.0;
   for (int i = 0; i < 3; ++i) {
     const int j = (i + 1) % 3, k = (i + 2) % 3;
@@ -56,11 +73,23 @@ DEEP3DMAP_HD bool set_up(const float* vertices, const int64_t* face, int height,
   }
   const double x0 = fmin(fmin(corner[0][0], corner[1][0]), corner[2][0]), x1 = fmax(fmax(corner[0][0], corner[1][0]), corner[2][0]);
   const double y0 = fmin(fmin(corner[0][1], corner[1][1]), corner[2][1]), y1 = fmax(fmax(corner[0][1], corner[1][1]), corner[2][1]);
-  t.left = clamp_pixel(ceil(x0 - 0.5), width);
-  t.right = clamp_pixel(floor(x1 - 0.5) + 1.0, width);
-  t.top = clamp_pixel(ceil(y0 - 0.5), height);
-  t.bottom = clamp_pixel(floor(y1 - 0.5) + 1.0, height);
+  t.left = clamp_pixel(ceil(x0 - 0.5), input.width);
+  t.right = clamp_pixel(floor(x1 - 0.5) + 1.0, input.width);
+  t.top = clamp_pixel(ceil(y0 - 0.5), input.height);
+  t.bottom = clamp_pixel(floor(y1 - 0.5) + 1.0, input.height);
   return t.left < t.right && t.top < t.bottom;
+}
+
+DEEP3DMAP_HD double row_value(const Edge& edge, int row) { return edge.b * (row + 0.5) + edge.c; }
+
+// Edge values at a pixel from those of its row; returns whether the triangle covers its centre.
+DEEP3DMAP_HD bool covers(const Triangle& t, const double* of_row, int column, double* value) {
+  bool covered = true;
+  for (int i = 0; i < 3; ++i) {
+    value[i] = t.edge[i].a * (column + 0.5) + of_row[i];
+    covered &= value[i] >= 0.0;
+  }
+  return covered;
 }
 
 // Depth at a covered sample; turns the edge values into barycentrics, perspective-correct where asked for. Their sum is taken

@@ -64,9 +64,9 @@ DEEP3DMAP_HD TsdfColumn tsdf_column(const TsdfGrid& grid, const TsdfFrame& frame
   return column;
 }
 
-// Written without branches, so that the compiler turns the loop over a column into vector code.
-DEEP3DMAP_HD void tsdf_voxel(const TsdfFrame& frame, const TsdfColumn& column, float truncation, int64_t k, float* tsdf, float* weight,
-                             int* pixel_of) {
+// Returns the pixel measured, -1 where the voxel stays as it is. Written without branches, so that the compiler turns the loop
+// over a column into vector code.
+DEEP3DMAP_HD int tsdf_voxel(const TsdfFrame& frame, const TsdfColumn& column, float truncation, int64_t k, float* tsdf, float* weight) {
   const float kf = static_cast<float>(static_cast<int>(k));
   const float x = column.start[0] + kf * column.step[0];
   const float y = column.start[1] + kf * column.step[1];
@@ -84,7 +84,7 @@ DEEP3DMAP_HD void tsdf_voxel(const TsdfFrame& frame, const TsdfColumn& column, f
   const float mean = (tsdf[k] * old + value) / grown;
   tsdf[k] = update ? mean : tsdf[k];
   weight[k] = update ? grown : old;
-  if (pixel_of) pixel_of[k] = update ? pixel : -1;
+  return update ? pixel : -1;
 }
 
 // Folds one channel into its running mean; `weight` has grown by one already. `pixel` is -1 where nothing was measured.

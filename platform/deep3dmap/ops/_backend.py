@@ -37,21 +37,39 @@ def available_backends() -> tuple[str, ...]:
 
 
 def choose(backend: Backend, device_type: str) -> str:
-    """Resolve `auto`, which takes the reference where no native kernel fits, saying so once.
+    """Resolve `auto`: native, or where nothing native was built the reference, saying so once.
 
-    Raises UserError if native is asked for by name and absent, ValueError for an unknown name.
+    Raises UserError if native is asked for by name and absent, or if no kernel was built for the device; ValueError for an
+    unknown name.
     """
     if backend not in ("auto", "native", "reference"):
         raise ValueError(f"backend is auto, native or reference, not '{backend}'")
     if backend == "reference":
         return "reference"
-    if native() and device_type == "cpu":
-        return "native"
-    why = "the native kernels were not built" if not native() else f"the native kernels take CPU tensors, not {device_type}"
-    if backend == "native":
-        raise UserError(f"backend=native: {why}; use backend=reference, or see `deep3dmap doctor`")
-    _warn_once(why)
-    return "reference"
+    if not native():
+        if backend == "native":
+            raise UserError("backend=native: the native kernels were not built; use backend=reference, or see `deep3dmap doctor`")
+        _warn_once("the native kernels were not built")
+        return "reference"
+    if device_type not in native_devices():
+        raise UserError(f"no native kernel was built for {device_type} tensors; use backend=reference, or pass CPU tensors")
+    return "native"
+
+
+def native_devices() -> tuple[str, ...]:
+    """Return the types of device that the native kernels take."""
+    return tuple(device for device in ("cpu", "cuda") if hasattr(native(), f"integrate_{device}"))
+
+
+def run_native(kernel: str, device: torch.device, *arguments: Any) -> None:
+    """Call a kernel on the device, with as many threads as torch would take, or on torch's current stream."""
+    run = getattr(native(), f"{kernel}_{device.type}")
+    plain = [value.detach() if isinstance(value, Tensor) else value for value in arguments]
+    if device.type == "cpu":
+        run(*plain, torch.get_num_threads())
+        return
+    with torch.cuda.device(device):
+        run(*plain, torch.cuda.current_stream(device).cuda_stream)
 
 
 @cache

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.ops import rasterize_reference
-from deep3dmap.ops._backend import Backend, choose, native, small_matrix
+from deep3dmap.ops._backend import Backend, choose, run_native, small_matrix
 
 Cull = Literal["none", "back"]
 
@@ -149,23 +149,15 @@ def _cut(vertices: Tensor, faces: Tensor, front: Tensor, near: float, inside: in
     return corners, barycentrics
 
 
-@torch.library.custom_op("deep3dmap::rasterize", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("deep3dmap::rasterize", mutates_args=(), device_types=("cpu", "cuda"))
 def _native_rasterize(
     vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     depth = vertices.new_zeros(height, width)
-    face_id = torch.full((height, width), -1, dtype=torch.int64)
+    face_id = torch.full((height, width), -1, dtype=torch.int64, device=vertices.device)
     barycentrics = vertices.new_zeros(height, width, 3)
-    native().rasterize(
-        vertices.detach().contiguous(),
-        faces.contiguous(),
-        depth,
-        face_id,
-        barycentrics,
-        perspective,
-        int(cull_back),
-        torch.get_num_threads(),
-    )
+    given, outputs = (vertices.contiguous(), faces.contiguous()), (depth, face_id, barycentrics)
+    run_native("rasterize", vertices.device, *given, *outputs, perspective, int(cull_back))
     return depth, face_id, barycentrics
 
 

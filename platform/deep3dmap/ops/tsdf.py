@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.ops import tsdf_reference
-from deep3dmap.ops._backend import Backend, choose, native, small_matrix
+from deep3dmap.ops._backend import Backend, choose, run_native, small_matrix
 
 
 def integrate(
@@ -49,18 +49,19 @@ def integrate(
         raise ValueError(f"voxel_size and truncation are positive metres, got {voxel_size} and {truncation}")
     none = tsdf.new_empty(0)
     clean = torch.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0)
+    native_runs = choose(backend, tsdf.device.type) == "native"
+    host = torch.device("cpu") if native_runs else tsdf.device
     small = [
-        small_matrix("intrinsics", intrinsics, (3, 3), tsdf.device),
-        small_matrix("camera_from_world", camera_from_world, (4, 4), tsdf.device),
-        small_matrix("origin", origin, (3,), tsdf.device),
+        small_matrix("intrinsics", intrinsics, (3, 3), host),
+        small_matrix("camera_from_world", camera_from_world, (4, 4), host),
+        small_matrix("origin", origin, (3,), host),
     ]
     arguments = (tsdf, weight, none if color is None else color, clean, none if image is None else image.contiguous(), *small)
-    native_runs = choose(backend, tsdf.device.type) == "native"
     run: Callable[..., None] = _native_integrate if native_runs else tsdf_reference.integrate
     run(*arguments, float(voxel_size), float(truncation), float(min(max_depth, 3e38)))
 
 
-@torch.library.custom_op("deep3dmap::integrate", mutates_args=("tsdf", "weight", "color"), device_types="cpu")
+@torch.library.custom_op("deep3dmap::integrate", mutates_args=("tsdf", "weight", "color"), device_types=("cpu", "cuda"))
 def _native_integrate(
     tsdf: Tensor,
     weight: Tensor,
@@ -76,9 +77,9 @@ def _native_integrate(
 ) -> None:
     lens = torch.stack([intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]])
     rotation, translation = camera_from_world[:3, :3].reshape(9).contiguous(), camera_from_world[:3, 3].contiguous()
-    native().integrate(
-        tsdf, weight, color, depth.contiguous(), image, lens, rotation, translation, origin.contiguous(),
-        voxel_size, truncation, max_depth, torch.get_num_threads(),
+    run_native(
+        "integrate", tsdf.device, tsdf, weight, color, depth.contiguous(), image, lens, rotation, translation, origin.contiguous(),
+        voxel_size, truncation, max_depth,
     )  # fmt: skip
 
 
