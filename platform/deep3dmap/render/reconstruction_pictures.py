@@ -42,7 +42,9 @@ def _over_photograph(reconstruction: Reconstruction, sample: dict[str, Any]) -> 
         photograph = torch.as_tensor(sample["image"]).float()
         large, scale = _resized(photograph), TILE / photograph.shape[1]
         tiles.append(("photograph", large))
-        for title, points in (("landmarks", reconstruction.landmarks), ("points", reconstruction.points)):
+        # Points are shown where there is no mesh to show the same shape better.
+        loose = reconstruction.points if reconstruction.mesh is None else None
+        for title, points in (("landmarks", reconstruction.landmarks), ("points", loose)):
             if points is not None:
                 tiles.append((title, _marked(large, torch.as_tensor(points) * scale)))
     mesh = reconstruction.mesh

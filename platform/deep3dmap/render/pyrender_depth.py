@@ -1,0 +1,74 @@
+"""Depth of a mesh by pyrender, the renderer that published indoor evaluations use; an independent check of our own.
+
+Optional: pyrender, PyOpenGL 3.1.10 and a software or GPU OpenGL (OSMesa or EGL) have to be installed. The two platforms differ
+in some silhouette pixels: EGL is multisampled, OSMesa samples pixel centres exactly. One table should be made with one only.
+"""
+
+import os
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deep3dmap.core.errors import UserError
+
+Platform = Literal["osmesa", "egl"]
+# OpenGL cameras look along -z with y up.
+OPENGL_AXES = np.diag([1.0, -1.0, -1.0, 1.0])
+
+
+def pyrender_depth(
+    vertices: Any,
+    faces: Any,
+    intrinsics: Any,
+    world_from_camera: Any,
+    height: int,
+    width: int,
+    *,
+    near: float = 0.05,
+    far: float = 100.0,
+    platform: Platform = "osmesa",
+) -> Tensor:
+    """Return the depth (H, W) float32 along the optical axis of a mesh in the world, 0 where nothing is hit.
+
+    vertices: (V, 3) metres. faces: (F, 3), seen from both sides. intrinsics: (3, 3) pixels, centres at +0.5.
+    world_from_camera: (4, 4), OpenCV axes. near, far: metres. platform: used unless PYOPENGL_PLATFORM is set; one process
+    keeps the one it began with. Raises UserError if pyrender or the OpenGL platform cannot be used.
+    """
+    if len(faces) == 0:
+        return torch.zeros(height, width)
+    pyrender = _pyrender(platform)
+    import trimesh
+
+    lens = np.asarray(intrinsics, np.float64)
+    camera = pyrender.IntrinsicsCamera(lens[0, 0], lens[1, 1], lens[0, 2], lens[1, 2], znear=near, zfar=far)
+    # A pass for depth alone always culls back faces, so both windings are given.
+    both_sides = np.concatenate([np.asarray(faces), np.asarray(faces)[:, ::-1]])
+    surface = trimesh.Trimesh(np.asarray(vertices), both_sides, process=False)
+    scene = pyrender.Scene()
+    scene.add(pyrender.Mesh.from_trimesh(surface, smooth=False))
+    scene.add(camera, pose=np.asarray(world_from_camera, np.float64) @ OPENGL_AXES)
+    renderer = _renderer(pyrender, width, height)
+    try:
+        return torch.from_numpy(renderer.render(scene, flags=pyrender.RenderFlags.DEPTH_ONLY).copy())
+    finally:
+        renderer.delete()
+
+
+def _pyrender(platform: Platform) -> Any:
+    # PyOpenGL chooses its platform when it is first imported.
+    os.environ.setdefault("PYOPENGL_PLATFORM", platform)
+    try:
+        import pyrender
+    except Exception as error:  # a missing library shows as ImportError, OSError or AttributeError
+        raise UserError(f"pyrender cannot be used ({error}); install pyrender, PyOpenGL 3.1.10 and libosmesa6") from error
+    return pyrender
+
+
+def _renderer(pyrender: Any, width: int, height: int) -> Any:
+    try:
+        return pyrender.OffscreenRenderer(width, height)
+    except Exception as error:  # every platform fails in its own way
+        chosen = os.environ["PYOPENGL_PLATFORM"]
+        raise UserError(f"OpenGL by {chosen} does not work ({error}); set PYOPENGL_PLATFORM to osmesa or egl") from error
