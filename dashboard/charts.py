@@ -9,6 +9,7 @@ KINDS = alt.Scale(domain=["method", "baseline"], range=[BLUE, GREY])
 SHAPES = alt.Scale(domain=["method", "baseline"], range=["circle", "square"])
 ROW_HEIGHT, CHART_HEIGHT = 44, 320
 LABEL_WIDTH = 220
+LABEL_ROOM = 75  # pixels beside the outermost points, for half a name
 
 
 def values_chart(frame: pd.DataFrame, title: str) -> alt.LayerChart:
@@ -32,7 +33,9 @@ def values_chart(frame: pd.DataFrame, title: str) -> alt.LayerChart:
 
 def cost_chart(frame: pd.DataFrame, title: str) -> alt.LayerChart:
     """Draw quality against seconds with the Pareto front. Columns: entry, kind, value, seconds, front, label, cost."""
-    scale = alt.Scale(type="log", nice=False, padding=40) if (frame.seconds > 0).all() else alt.Scale(padding=40)
+    scale = (
+        alt.Scale(type="log", nice=False, padding=LABEL_ROOM) if (frame.seconds > 0).all() else alt.Scale(padding=LABEL_ROOM)
+    )
     x = alt.X(
         "seconds:Q",
         title="seconds per run: training and reconstruction",

@@ -67,6 +67,11 @@ def table_height(rows: int) -> int:
     return 35 * (min(rows, 20) + 1) + 3
 
 
+def text_width(column: "pd.Series[str]") -> int:
+    """Return the width in pixels of a column of text; left to itself, it keeps the width of the table shown before."""
+    return 24 + 6 * max(len(str(column.name)), *map(len, column))
+
+
 def state_icon(state: str) -> str:
     """Return the icon of a run's status or a trial's state."""
     return ICONS.get(state, FAILED_ICON)

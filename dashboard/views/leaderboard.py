@@ -8,7 +8,7 @@ import streamlit as st
 
 from deep3dmap.dashboard import reading
 from deep3dmap.dashboard.charts import cost_chart, values_chart
-from deep3dmap.dashboard.look import DASH, arrow, duration, integer, nothing_yet, number, table_height, with_unit
+from deep3dmap.dashboard.look import DASH, arrow, duration, integer, nothing_yet, number, table_height, text_width, with_unit
 from deep3dmap.dashboard.views.filters import Choice, choose
 from deep3dmap.results.export import to_csv, to_json, to_latex
 from deep3dmap.results.leaderboard import LeaderboardRow
@@ -60,7 +60,13 @@ def _table(rows: Sequence[LeaderboardRow], others: dict[str, list[LeaderboardRow
     formats |= {"training": duration, "per scene": duration, "parameters": integer, "RAM (MB)": integer, "GPU (MB)": integer}
     style = frame.style.format({name: formats[name] for name in formats if name in frame}, na_rep=DASH)
     style = style.set_properties(subset=[value], **{"font-weight": "bold"})
-    st.dataframe(style, hide_index=True, height=table_height(len(frame)), column_config=_columns(frame), placeholder=DASH)
+    st.dataframe(
+        style,
+        hide_index=True,
+        height=table_height(len(frame)),
+        column_config=_columns(frame),
+        placeholder=DASH,
+    )
 
 
 def table_frame(rows: Sequence[LeaderboardRow], others: dict[str, list[LeaderboardRow]]) -> pd.DataFrame:
@@ -93,7 +99,8 @@ def _columns(frame: pd.DataFrame) -> dict[str, Any]:
         "95 % interval": column(help=HELP["interval"]),
         "p": column(help=HELP["p"]),
         "Pareto": column(help=HELP["front"]),
-        "inputs": column(help=HELP["inputs"]),
+        "method": column(width=text_width(frame.method)),
+        "inputs": column(width=text_width(frame.inputs), help=HELP["inputs"]),
         "training": column(help="mean training time of a run"),
         "per scene": column(help="mean reconstruction time of a scene"),
         "RAM (MB)": column(help="highest peak of a run"),
