@@ -1,7 +1,8 @@
 """Depth of a mesh by pyrender, the renderer that published indoor evaluations use; an independent check of our own.
 
-Optional: pyrender, PyOpenGL 3.1.10 and a software or GPU OpenGL (OSMesa or EGL) have to be installed. The two platforms differ
-in some silhouette pixels: EGL is multisampled, OSMesa samples pixel centres exactly. One table should be made with one only.
+Optional: pyrender, PyOpenGL 3.1.10 and a software or GPU OpenGL (OSMesa or EGL) have to be installed. OSMesa
+samples pixel centres exactly. EGL is multisampled: its silhouettes are wider, and its depth is that of a point up to half a
+pixel beside the centre. One table should be made with one platform only.
 """
 
 import os
