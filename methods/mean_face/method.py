@@ -47,7 +47,9 @@ class MeanFace(Method):
         self.mean_map: np.ndarray | None = None
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Average the training split in one pass, which is one step."""
+        """Average the training split in one pass, which is one step; a resumed run has taken it already."""
+        if loop.step:
+            return
         total = np.zeros((3, self.config.resolution, self.config.resolution))
         for index in range(len(loop.dataset)):
             sample = select(loop.dataset[index], self.card.trains_on, loop.settings.inputs)

@@ -43,7 +43,8 @@ def run(folder: Path, *arguments: str, code: int = 0) -> str:
         command(*arguments), cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=500, check=False
     )
     assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    if not (folder / "mark").exists():  # Ray itself tells of a process that was killed
+        assert "Traceback" not in done.stderr
     return done.stdout if code == 0 else done.stdout + done.stderr
 
 
@@ -55,7 +56,7 @@ def scores(folder: Path, results: str) -> dict[str, float]:
 
 def test_a_benchmark_with_a_failing_run(folder: Path) -> None:
     methods = "methods=[mean_face,toy_faces:ToyFace]"
-    broken = "method.toy_faces:ToyFace.fail=reconstruct"
+    broken = "method.ToyFace.fail=reconstruct"
     arguments = ("benchmark", "suite=face", "tier=smoke", methods, *HEADS, "seeds=2", "results=first")
     out = run(folder, *arguments, broken, "--json", code=1)
     assert "asked to fail" in out
@@ -106,7 +107,7 @@ def test_a_trial_killed_with_sigkill_ends_with_the_same_numbers(folder: Path) ->
     base = ("benchmark", "suite=face", "tier=smoke", "methods=[toy_faces:ToyFace]", *HEADS, "seeds=1")
     budget = ("trainer.max_steps=8", "trainer.batch_size=4", "trainer.checkpoint_every=2", "trainer.max_seconds=0")
     run(folder, *base, *budget, "results=calm")
-    run(folder, *base, *budget, "results=killed", "method.toy_faces:ToyFace.die_at=6")
+    run(folder, *base, *budget, "results=killed", "method.ToyFace.die_at=6")
     assert (folder / "mark").exists()
     assert scores(folder, "killed") == scores(folder, "calm")
     assert len(ResultStore(str(folder / "killed")).runs(newest_only=False)) == 1
@@ -115,7 +116,7 @@ def test_a_trial_killed_with_sigkill_ends_with_the_same_numbers(folder: Path) ->
 def test_a_driver_killed_with_sigkill_is_resumed_to_the_same_numbers(folder: Path) -> None:
     base = ("benchmark", "suite=face", "tier=smoke", "methods=[toy_faces:ToyFace]", *HEADS, "seeds=1", "results=driver")
     budget = ("trainer.max_steps=8", "trainer.batch_size=4", "trainer.checkpoint_every=2", "trainer.max_seconds=0")
-    slow = ("method.toy_faces:ToyFace.delay=1.0",)
+    slow = ("method.ToyFace.delay=1.0",)
     driver = subprocess.Popen(command(*base, *budget, *slow), cwd=folder, env=environment(folder), start_new_session=True)
     wait_for(lambda: list((folder / "driver" / "work").glob("*/checkpoints/step_*")), 240)
     driver.send_signal(signal.SIGKILL)

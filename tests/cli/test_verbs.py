@@ -9,14 +9,24 @@ import pytest
 
 from deep3dmap.cli import main
 
+Captured = pytest.CaptureFixture[str]
+LOADED = "import sys; from deep3dmap.cli import main; heavy = lambda *names: [n for n in names if n in sys.modules]"
+
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "deep3dmap.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder as the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 def test_help_lists_the_verbs_and_loads_neither_torch_nor_ray() -> None:
-    code = "import sys; from deep3dmap.cli import main; main(['--help']); print('HEAVY', sorted({'torch', 'ray', 'numpy'} & set(sys.modules)))"
+    code = f"{LOADED}; main(['--help']); print('HEAVY', heavy('torch', 'ray', 'numpy'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert "benchmark" in done.stdout
     assert "HEAVY []" in done.stdout
@@ -26,7 +36,7 @@ def test_help_lists_the_verbs_and_loads_neither_torch_nor_ray() -> None:
     "verb", ["benchmark", "train", "evaluate", "leaderboard", "results", "data", "methods", "doctor", "dashboard"]
 )
 def test_the_help_of_a_verb_has_examples_and_needs_no_torch(verb: str) -> None:
-    code = f"import sys; from deep3dmap.cli import main\ntry: main(['{verb}', '--help'])\nexcept SystemExit: pass\nprint('HEAVY', sorted({{'torch', 'ray'}} & set(sys.modules)))"
+    code = f"{LOADED}\ntry: main(['{verb}', '--help'])\nexcept SystemExit: pass\nprint('HEAVY', heavy('torch', 'ray'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert "examples:" in done.stdout
     assert "HEAVY []" in done.stdout
@@ -65,7 +75,7 @@ def test_version_and_unknown_verb() -> None:
 def test_mistakes(
     arguments: tuple[str, ...],
     message: str,
-    capsys: pytest.CaptureFixture[str],
+    capsys: Captured,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -77,7 +87,7 @@ def test_mistakes(
 
 
 @pytest.mark.parametrize("verb", ["methods", "datasets", "suites"])
-def test_lists_and_cards(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_and_cards(verb: str, capsys: Captured) -> None:
     assert main([verb, "--json"]) == 0
     pages = json.loads(capsys.readouterr().out)
     assert pages
@@ -88,9 +98,7 @@ def test_lists_and_cards(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert pages[0]["name"] in capsys.readouterr().out
 
 
-def test_cfg_shows_values_and_sources(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cfg_shows_values_and_sources(capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     line = ["train", "method=prnet/mini", "dataset=heads/smoke", "trainer.max_steps=7"]
     assert main([*line, "--cfg", "--json"]) == 0
@@ -99,16 +107,14 @@ def test_cfg_shows_values_and_sources(
     assert shown["sources"]["method.width"] == "variant prnet/mini"
     assert main([*line, "--cfg"]) == 0
     assert "command line" in capsys.readouterr().out
-    saved = tmp_path / "run.json"
+    saved = elsewhere / "run.json"
     saved.write_text(json.dumps(shown))
     assert main(["train", f"from={saved}", "seed=3", "--cfg", "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["config"] == {**shown["config"], "seed": 3}
 
 
-def test_dry_run_names_the_runs_and_ids_are_stable(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dry_run_names_the_runs_and_ids_are_stable(capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     line = [
         "benchmark",
@@ -130,14 +136,14 @@ def test_dry_run_names_the_runs_and_ids_are_stable(
     assert sum("untrained" in line for line in outputs[0].splitlines()) == 2
 
 
-def test_doctor_reports_every_part(capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_reports_every_part(capsys: Captured) -> None:
     assert main(["doctor", "--json"]) == 0
     findings = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)}
     assert findings["torch"]["works"]
     assert findings["native kernels"]["works"]
 
 
-def test_data_generates_and_checks(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_data_generates_and_checks(capsys: Captured, tmp_path: Path) -> None:
     line = ["heads/smoke", "dataset.train=3", "dataset.val=1", "dataset.test=2", f"data.cache={tmp_path}", "data.workers=1"]
     assert main(["data", "generate", *line]) == 0
     first = capsys.readouterr().out

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.cache import build_folder, default_cache, write_file
 from deep3dmap.data.content_hash import hash_files, hash_folder

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.datasets.image_folder import ImageFolder, ImageFolderConfig
-from PIL import Image
 
 
 def folder_of(tmp_path: Path, *names: str) -> Path:

@@ -34,9 +34,9 @@ def test_schedules_follow_their_formulas() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(UserError, match="unknown optimizer.name 'adm'; did you mean 'adam'"):
+    with pytest.raises(UserError, match=r"unknown optimizer\.name 'adm'; did you mean 'adam'"):
         build_optimizer([torch.nn.Parameter(torch.zeros(1))], OptimizerConfig(name="adm"))
-    with pytest.raises(UserError, match="unknown schedule.name"):
+    with pytest.raises(UserError, match=r"unknown schedule\.name"):
         rates(ScheduleConfig(name="cosin"), 1)
 
 

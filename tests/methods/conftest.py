@@ -26,7 +26,7 @@ def toy_face(seed: int) -> dict[str, Any]:
     vertices = MODEL.shape(generator.normal(size=10), generator.uniform(0, 0.3, 3))
     angles = np.radians(generator.uniform((-15, -45, -15), (15, 45, 15)))
     pose = HeadPose(angles, np.array([SIDE / 2, SIDE / 2, 0]) + generator.uniform(-4, 4, 3), 0.32)
-    positions = pose.image(vertices + (0, 30, 0), SIDE)
+    positions = pose.image(vertices + np.array([0, 30, 0]), SIDE)
     positions[:, 2] -= positions[:, 2].min()
     image = paint(positions, MODEL.albedo(generator.normal(size=5)), generator.random(3))
     landmarks = MODEL.landmarks(positions)[:, :2]
@@ -47,7 +47,8 @@ def toy_face(seed: int) -> dict[str, Any]:
 
 
 def paint(positions: np.ndarray, albedo: np.ndarray, ground: np.ndarray) -> np.ndarray:
-    seen = render_in_image(positions, MODEL.faces[:, ::-1].copy(), SIDE, SIDE, colors=albedo ** (1 / 2.2), background=tuple(ground))
+    faces, colors = MODEL.faces[:, ::-1].copy(), albedo ** (1 / 2.2)
+    seen = render_in_image(positions, faces, SIDE, SIDE, colors=colors, background=tuple(ground))
     return seen.image.numpy()
 
 

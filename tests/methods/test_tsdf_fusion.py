@@ -57,7 +57,7 @@ class Loop:
     """As much of a training loop as a mean needs."""
 
     class settings:  # noqa: N801
-        inputs: dict[str, str] = {}  # noqa: RUF012
+        inputs: dict[str, str] = {}
 
     def __init__(self, depths: list[float], step: int = 0) -> None:
         self.dataset = [{"depths": [np.full((4, 4), depth, np.float32)]} for depth in depths]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from deep3dmap.metrics.depth import NAMES, depth_metrics, mean_metrics
 
 OFFICIAL = {

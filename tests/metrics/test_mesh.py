@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from deep3dmap.metrics.mesh import nearest_distances, surface_metrics, voxel_down_sample
 
 

@@ -15,7 +15,7 @@ from deep3dmap.testing import CHECKS, MethodContract, Subject, ViolationError
 # Small worlds, made once for all methods of a session.
 SMALL = {
     "heads": ("dataset.train=16", "dataset.val=4", "dataset.test=2"),
-    "rooms": (),
+    "rooms": tuple(f"dataset.{text}" for text in ("train=1", "test=1", "frames=4", "width=64", "height=48", "mesh_edge=0.1")),
 }
 QUICK = [name for name in CHECKS if name != "two workers"]
 
@@ -25,11 +25,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("name", [name for name in methods.names() if name != "broken_forgetful"])
 def test_every_method_passes(name: str, cache: Path, tmp_path: Path) -> None:
     world = Subject(name, tmp_path).dataset_choice
     overrides = (*SMALL[world.partition("/")[0]], f"data.cache='{cache}'")
     subject = Subject(name, tmp_path, world, overrides)
+    subject.dataset.prepare()
     for check in QUICK:
         assert CHECKS[check](subject), check
 

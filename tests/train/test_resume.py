@@ -76,7 +76,8 @@ def test_best_and_last_are_kept(tmp_path: Path) -> None:
         folder.write({"w": torch.ones(2)}, {"method": "toy"}, step, score)
     assert [checkpoint.step for checkpoint in folder.whole()] == [2, 4]
     best = folder.best()
-    assert best is not None and best.step == 2
+    assert best is not None
+    assert best.step == 2
 
 
 def test_nan_loss_stops_the_run_and_names_step_and_terms(tmp_path: Path) -> None:

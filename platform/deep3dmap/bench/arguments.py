@@ -46,7 +46,8 @@ class BenchmarkRequest:
             section, _, rest = key.partition(".")
             name, _, inner = rest.partition(".")
             if section in ("method", "dataset") and inner:
-                if name == {"method": method, "dataset": dataset}[section]:
+                # Of `module:Class` the class is the name, as Hydra's keys hold no colon.
+                if name == {"method": method, "dataset": dataset}[section].rpartition(":")[2]:
                     texts.append(as_override(f"{section}.{inner}", value))
             elif scored or section != "dataset":
                 texts.append(as_override(key, value))

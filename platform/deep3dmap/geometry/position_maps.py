@@ -28,7 +28,7 @@ def sample(position_map: NDArray[Any], uv: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def colors_at(image: NDArray[Any], points: NDArray[Any]) -> NDArray[np.float32]:
-    """Read a (3, H, W) image at (N, 2 or more) pixels, bilinearly, centres at +0.5; returns (N, 3). Outside the border counts."""
+    """Read a (3, H, W) image at (N, 2 or more) pixels, bilinearly; returns (N, 3). Beyond the image its border counts."""
     height, width = image.shape[1:]
     grid = torch.from_numpy(2 * np.asarray(points, np.float64)[:, :2] / (width, height) - 1).float()
     source = torch.from_numpy(np.ascontiguousarray(image, np.float32))

@@ -63,6 +63,11 @@ class AFLW2000:
             raise UserError(f"{root}: no such folder; pass dataset.root=FOLDER, the folder of AFLW2000-3D")
         return root
 
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether this is a folder of photographs with fits beside them."""
+        return path.is_dir() and any(file.with_suffix(".mat").is_file() for file in path.glob("*.jpg"))
+
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
         """Check that there are photographs and that every one has a box; nothing is written."""
         self.split("test")

@@ -82,10 +82,10 @@ class ImageFolder:
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is an image or a folder of images that are not the frames of a scan."""
+        """Whether this is an image or a folder of images that are neither frames of a scan nor fitted faces."""
         if path.is_file():
             return path.suffix.lower() in SUFFIXES
-        if is_scan(path):
+        if is_scan(path) or next(path.glob("*.mat"), None):
             return False
         return any(file.suffix.lower() in SUFFIXES for file in path.iterdir())
 
