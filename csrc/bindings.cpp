@@ -31,6 +31,8 @@ template <typename Device, typename Handle, void (*launch)(const TsdfGrid&, cons
 void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, ArrayOrEmpty<Device, float> color,
                Array<Device, const float, 2> depth, ArrayOrEmpty<Device, const float> image, Camera intrinsics, Camera rotation,
                Camera translation, Camera origin, float voxel_size, float truncation, float max_depth, Handle handle) {
+  // The kernel reads some pixel for every voxel, whether it is used or not.
+  if (depth.size() == 0) throw nb::value_error("depth has no pixels");
   TsdfGrid grid{};
   grid.tsdf = tsdf.data();
   grid.weight = weight.data();

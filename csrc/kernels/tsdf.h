@@ -64,6 +64,12 @@ DEEP3DMAP_HD TsdfColumn tsdf_column(const TsdfGrid& grid, const TsdfFrame& frame
   return column;
 }
 
+// Not-a-number becomes 0.
+DEEP3DMAP_HD float within(float value, float high) {
+  const float positive = value > 0.f ? value : 0.f;
+  return positive < high ? positive : high;
+}
+
 // Returns the pixel measured, -1 where the voxel stays as it is. Written without branches, so that the compiler turns the loop
 // over a column into vector code.
 DEEP3DMAP_HD int tsdf_voxel(const TsdfFrame& frame, const TsdfColumn& column, float truncation, int64_t k, float* tsdf, float* weight) {
@@ -74,7 +80,8 @@ DEEP3DMAP_HD int tsdf_voxel(const TsdfFrame& frame, const TsdfColumn& column, fl
   const float inverse = 1.f / (z > 1e-6f ? z : 1e-6f);
   const float u = frame.fx * (x * inverse) + frame.cx, v = frame.fy * (y * inverse) + frame.cy;
   const bool inside = (z > 1e-6f) & (u >= 0.f) & (v >= 0.f) & (u < frame.width) & (v < frame.height);
-  const int pixel = inside ? static_cast<int>(v) * frame.width + static_cast<int>(u) : 0;
+  // Held inside the image instead of chosen by `inside`: a conditional address would keep the loop from becoming vector code.
+  const int pixel = static_cast<int>(within(v, frame.height - 1.f)) * frame.width + static_cast<int>(within(u, frame.width - 1.f));
   const float measured = frame.depth[pixel];
   const float distance = measured - z;
   const bool update = inside & (measured > 0.f) & (measured <= frame.max_depth) & (distance >= -truncation);

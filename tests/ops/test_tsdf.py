@@ -135,6 +135,8 @@ def test_wrong_arguments_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         integrate(**state, **{**frame, "depth": torch.zeros(3, 3, dtype=torch.float64)})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="origin must be"):
         integrate(**state, **{**frame, "origin": torch.zeros(4)})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no pixels"):
+        integrate(state["tsdf"], state["weight"], torch.zeros(0, 5), *list(frame.values())[2:7], backend="native")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="both, or neither"):
         integrate(state["tsdf"], state["weight"], frame["depth"], *list(frame.values())[2:7], color=state["color"])  # type: ignore[arg-type]
     monkeypatch.setattr("deep3dmap.ops._backend.native", lambda: None)
