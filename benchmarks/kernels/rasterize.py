@@ -29,10 +29,11 @@ class Scene(NamedTuple):
 def scene(triangles: int) -> Scene:
     """Return a sphere with bumps that fills most of the image; half of its triangles are hidden by the rest."""
     rings = max(3, round((triangles / 4) ** 0.5))
-    theta, phi = np.meshgrid(np.linspace(0.01, np.pi - 0.01, rings + 1), np.linspace(0, 2 * np.pi, 2 * rings + 1), indexing="ij")
+    polar, around = np.linspace(0.01, np.pi - 0.01, rings + 1), np.linspace(0, 2 * np.pi, 2 * rings + 1)
+    theta, phi = np.meshgrid(polar, around, indexing="ij")
     radius = 1 + 0.05 * np.sin(9 * theta) * np.sin(11 * phi)
     points = radius[..., None] * np.stack([np.sin(theta) * np.cos(phi), np.cos(theta), np.sin(theta) * np.sin(phi)], -1)
-    x, y, z = (points.reshape(-1, 3) + (0, 0, 3)).T
+    x, y, z = (points.reshape(-1, 3) + np.array([0, 0, 3])).T
     focal = 0.62 * SIZE * 2
     index = np.arange(theta.size).reshape(theta.shape)
     a, b, c, d = (part.reshape(-1) for part in (index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]))
@@ -68,9 +69,8 @@ class OSMesaDepth:
         GL = self.gl
         x, y, z = given.vertices.double().unbind(-1)
         near, far = self.NEAR, self.FAR
-        clip = torch.stack(
-            [(x / SIZE * 2 - 1) * z, (y / SIZE * 2 - 1) * z, (far + near) / (far - near) * z - 2 * far * near / (far - near), z], -1
-        )
+        clip_depth = ((far + near) * z - 2 * far * near) / (far - near)
+        clip = torch.stack([(x / SIZE * 2 - 1) * z, (y / SIZE * 2 - 1) * z, clip_depth, z], -1)
         vertices = np.ascontiguousarray(clip.numpy().astype(np.float32))
         for target, data in ((GL.GL_ARRAY_BUFFER, vertices), (GL.GL_ELEMENT_ARRAY_BUFFER, self.faces)):
             GL.glBindBuffer(target, GL.glGenBuffers(1))

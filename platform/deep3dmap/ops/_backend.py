@@ -48,7 +48,7 @@ def choose(backend: Backend, device_type: str) -> str:
         return "reference"
     if not native():
         if backend == "native":
-            raise UserError("backend=native: the native kernels were not built; use backend=reference, or see `deep3dmap doctor`")
+            raise UserError("backend=native: no native kernels were built; use backend=reference, or see `deep3dmap doctor`")
         _warn_once("the native kernels were not built")
         return "reference"
     if device_type not in native_devices():
