@@ -34,9 +34,8 @@ def test_resumed_equals_unbroken(tmp_path: Path, method: str, trainer: dict[str,
     subject = Subject(method, tmp_path, WORLD, ("schedule.name=cosine", "schedule.warmup_steps=3", "trainer.max_steps=11"))
     unbroken, _ = subject.train("unbroken", 11, **trainer)
     # The budget shapes the cosine, so the first half is stopped by its steps and not by a smaller budget.
-    job = subject.job("resumed", **trainer, checkpoint_every=4)
-    _train_until(subject, "resumed", 7, **trainer, checkpoint_every=4)
-    assert CheckpointFolder(Path(job.folder) / "checkpoints").whole()[-1].step == 7
+    subject.train("resumed", 11, stop_after=7, **trainer, checkpoint_every=4)
+    assert CheckpointFolder(tmp_path / "resumed" / "checkpoints").whole()[-1].step == 7
     resumed, summary = subject.train("resumed", 11, **trainer, checkpoint_every=4)
     assert summary.steps == 11
     assert curve(tmp_path / "unbroken") == curve(tmp_path / "resumed")
@@ -44,24 +43,10 @@ def test_resumed_equals_unbroken(tmp_path: Path, method: str, trainer: dict[str,
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
-def _train_until(subject: Subject, run: str, step: int, **trainer: object) -> object:
-    from deep3dmap.testing.subject import OwnProcessHost
-    from deep3dmap.train.job import train_here
-
-    class Stopper(OwnProcessHost):
-        asked = 0
-
-        def should_stop(self) -> bool:
-            self.asked += 1
-            return self.asked == step
-
-    return train_here(subject.job(run, **trainer), Stopper())
-
-
 def test_killed_in_mid_write_resumes_from_the_one_before(tmp_path: Path) -> None:
     subject = Subject(TOY, tmp_path, WORLD)
     unbroken, _ = subject.train("unbroken", 8)
-    _train_until(subject, "killed", 5, checkpoint_every=2, max_steps=8)
+    subject.train("killed", 8, stop_after=5, checkpoint_every=2)
     checkpoints = CheckpointFolder(tmp_path / "killed" / "checkpoints")
     state = checkpoints.whole()[-1].folder / "state.pt"
     state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])

@@ -90,7 +90,8 @@ def check_resume(subject: Subject) -> str:
     if not subject.learns:
         return "learns nothing"
     unbroken, _ = subject.train("unbroken", 2 * STEPS)
-    subject.train("resumed", STEPS, checkpoint_every=STEPS)
+    # Interrupted and not given a smaller budget, which a schedule would see.
+    subject.train("resumed", 2 * STEPS, stop_after=STEPS)
     resumed, summary = subject.train("resumed", 2 * STEPS)
     _require(_equal(_flat(unbroken), _flat(resumed)), "the state differs from that of an unbroken run")
     curves = [_loss_curve(subject.folder / name) for name in ("unbroken", "resumed")]

@@ -28,17 +28,19 @@ class OwnProcessHost:
     rank = 0
     world_size = 1
 
-    def __init__(self) -> None:
+    def __init__(self, stop_after: int = 0) -> None:
         self.device = torch.device("cpu")
         self.reports: list[dict[str, float]] = []
+        self._left = stop_after or -1
 
     def report(self, metrics: Mapping[str, float]) -> None:
         """Keep what was reported."""
         self.reports.append(dict(metrics))
 
     def should_stop(self) -> bool:
-        """Never."""
-        return False
+        """Whether as many steps were taken as `stop_after` says; the loop asks once a step."""
+        self._left -= 1
+        return self._left == 0
 
 
 class Subject:
@@ -73,9 +75,9 @@ class Subject:
         folder = str((self.folder / run).resolve())
         return TrainingJob(self.name, self.variant, composed.dataset, composed.dataset_variant, composed.config, folder)
 
-    def train(self, run: str, steps: int, **trainer: Any) -> tuple[Method, TrainingSummary]:
-        """Train to `steps` in this process, from what `folder/run` holds."""
-        return train_here(self.job(run, max_steps=steps, **trainer), OwnProcessHost())
+    def train(self, run: str, steps: int, stop_after: int = 0, **trainer: Any) -> tuple[Method, TrainingSummary]:
+        """Train to `steps` in this process, from what `folder/run` holds; stop_after: be interrupted after so many steps."""
+        return train_here(self.job(run, max_steps=steps, **trainer), OwnProcessHost(stop_after))
 
     def build(self) -> Method:
         """Build the method with its initial weights."""
