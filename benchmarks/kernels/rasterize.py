@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--triangles", type=int, nargs="+", default=[5_000, 50_000])
-    parser.add_argument("--reference", action="store_true", help="time the torch reference too: minutes for 50000 triangles")
+    parser.add_argument("--reference", action="store_true", help="time the torch reference too: minutes for 1000 triangles")
     options = parser.parse_args()
     for triangles in options.triangles:
         given = scene(triangles)

@@ -28,7 +28,7 @@ class Frame(NamedTuple):
 
 
 def frame() -> Frame:
-    """Return the frame that all contenders integrate; about half the volume's voxels lie in front of the wall."""
+    """Return the frame that all contenders integrate; the camera stands inside the volume, and a seventh of it is updated."""
     rows, columns = np.meshgrid(np.arange(480), np.arange(640), indexing="ij")
     depth = 2.8 + 0.3 * np.sin(rows / 40) * np.cos(columns / 50)
     image = np.random.default_rng(0).random((3, 480, 640))
