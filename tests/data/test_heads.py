@@ -167,3 +167,16 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         Heads(HeadsConfig(train=0), tmp_path)
     with pytest.raises(UserError, match="val"):
         Heads(HeadsConfig(**SMALL), tmp_path).split("vall")
+
+
+def test_samples_kept_in_memory_are_those_on_disk(tmp_path: Path) -> None:
+    split = Heads(HeadsConfig(train=3, val=1, test=1, image_size=64, crop_size=32, atlas_size=32, keep=2), tmp_path)
+    split.prepare()
+    training = split.split("train")
+    first = [training[index] for index in range(3)]
+    first[0].clear()
+    again = [training[index] for index in range(3)]
+    fresh = split.split("train")
+    for index in range(3):
+        for key, value in fresh[index].items():
+            np.testing.assert_array_equal(again[index][key], value)

@@ -87,7 +87,7 @@ def pose_error(predicted: Tensor, truth: Tensor, head_pose: NDArray[np.floating]
 
 
 def reconstruction_error(
-    predicted: Tensor, truth: Tensor, predicted_landmarks: Tensor, true_landmarks: Tensor, corresponding: int = 2000
+    predicted: Tensor, truth: Tensor, predicted_landmarks: Tensor, true_landmarks: Tensor, corresponding: int = 500
 ) -> float:
     """Mean distance from true points (M, 3) to the nearest predicted point (N, 3), divided by the interocular distance.
 
@@ -105,7 +105,7 @@ def reconstruction_error(
     return float(distances.mean()) / interocular_distance(true_landmarks)
 
 
-def surface_points(vertices: Tensor, faces: Tensor, at_least: int = 30000) -> Tensor:
+def surface_points(vertices: Tensor, faces: Tensor, at_least: int = 10000) -> Tensor:
     """Points of a triangle mesh: its vertices (V, 3) and, where they are few, the same even places on each of its faces (F, 3).
 
     Raises ValueError for a mesh without vertices.

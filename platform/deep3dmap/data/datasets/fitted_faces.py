@@ -59,12 +59,16 @@ class FaceModel:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a sample holds: the keys of evaluation, those of training, or both. crop_size in pixels."""
+    """What a sample holds: the keys of evaluation, those of training, or both. crop_size in pixels.
+
+    keep: so many samples stay in memory once read, as decoding and drawing a map takes longer than a small network's step.
+    """
 
     evaluation: bool
     training: bool
     crop_size: int
     seed: int
+    keep: int = 0
 
 
 class FaceSplit:
@@ -78,6 +82,7 @@ class FaceSplit:
         box_of: Callable[[str, tuple[int, int]], NDArray[np.float32]],
     ) -> None:
         self._files, self._reading, self._model, self._box_of = files, reading, model, box_of
+        self._kept: dict[int, Sample] = {}
 
     def __len__(self) -> int:
         return len(self._files)
@@ -91,6 +96,14 @@ class FaceSplit:
 
     def __getitem__(self, index: int) -> Sample:
         """Read photograph `index` and its fit."""
+        if index in self._kept:
+            return dict(self._kept[index])
+        sample = self._read(index)
+        if len(self._kept) < self._reading.keep:
+            self._kept[index] = sample
+        return dict(sample)
+
+    def _read(self, index: int) -> Sample:
         name, file = self._files[index]
         face, image = read_face(file.with_suffix(".mat")), read_image(file)
         vertices = None if self._model is None else self._model.vertices(face, image.shape[1], file.with_suffix(".mat"))

@@ -55,6 +55,7 @@ class HeadsConfig:
     most_yaw: float = option(70.0, "yaw is uniform within plus and minus this many degrees", low=0.0, high=90.0)
     occluders: float = option(0.3, "share of pictures with something before the face", low=0.0, high=1.0)
     seed: int = option(0, "seed of every random choice", low=0)
+    keep: int = option(2048, "training samples that stay in memory once read", low=0)
     train_with_image: bool = option(False, "training samples hold the keys of evaluation too")
 
 
@@ -126,6 +127,7 @@ class Heads:
             training=name != "test",
             crop_size=self._config.crop_size,
             seed=self._config.seed,
+            keep=self._config.keep if name == "train" else 0,
         )
         boxes = _Boxes(threehundred_w_lp.read_boxes(folder / "boxes.csv"))
         return FaceSplit([(one, folder / f"{one}.jpg") for one in names], reading, self._model, boxes)
