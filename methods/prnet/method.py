@@ -72,7 +72,7 @@ class PRNet(BaseFramework):
         self.register_buffer("face_mask", torch.from_numpy(atlas.face_mask))
         self.register_buffer("region_weight", torch.from_numpy(atlas.region_weight))
         self.augmentation = Augmentation(
-            config.rotation, config.translation, tuple(config.scale), tuple(config.color), config.occluders
+            config.rotation, config.translation, _range(config.scale), _range(config.color), config.occluders
         )
 
     @property
@@ -127,6 +127,11 @@ class PRNet(BaseFramework):
             normalized = self.forward({"crop": crop})["position_map"][0].float().cpu().numpy()
         self.set_mode(training)
         return normalized
+
+
+def _range(low_and_high: list[float]) -> tuple[float, float]:
+    low, high = low_and_high
+    return low, high
 
 
 def _resized(pictures: Tensor, size: int, align_corners: bool) -> Tensor:

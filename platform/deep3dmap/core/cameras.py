@@ -26,7 +26,7 @@ class Camera:
     height: int
 
     @property
-    def camera_from_world(self) -> NDArray[np.float64]:
+    def camera_from_world(self) -> NDArray[Any]:
         """The inverse pose, (4, 4) float64."""
         return np.linalg.inv(self.world_from_camera)
 

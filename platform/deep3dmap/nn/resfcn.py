@@ -6,6 +6,7 @@ Network", ECCV 2018.
 """
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -110,12 +111,15 @@ class ResFCN256(nn.Module):
         of the residual blocks start at `inner` of their strength. The function that can be learnt is the same; a short
         training gets much further than from TensorFlow's default, which `__init__` draws.
         """
+        layer: Any
         for layer in self.decoder:
             _smooth(layer.conv, noise)
             if isinstance(layer.norm, nn.BatchNorm2d):
                 nn.init.ones_(layer.norm.bias)
-        if isinstance(self.decoder[-1].norm, nn.BatchNorm2d):
-            nn.init.zeros_(self.decoder[-1].norm.bias)
+        layer = self.decoder[-1]
+        if isinstance(layer.norm, nn.BatchNorm2d):
+            nn.init.zeros_(layer.norm.bias)
+        block: Any
         with torch.no_grad():
             for block in self.encoder:
                 block.expand.weight.mul_(inner)

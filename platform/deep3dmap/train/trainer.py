@@ -21,6 +21,7 @@ def train_on_workers(job: TrainingJob, storage: Path) -> TrainingSummary:
 
     # Ray's type stubs describe its older trainer; the classes that run are those of Train V2.
     api: Any = ray.train
+    trainer_type: Any = TorchTrainer
 
     trainer = job.trainer
     per_worker = {"CPU": trainer.cpus_per_worker, **({"GPU": trainer.gpus_per_worker} if trainer.gpus_per_worker else {})}
@@ -34,9 +35,7 @@ def train_on_workers(job: TrainingJob, storage: Path) -> TrainingSummary:
         num_workers=trainer.workers, use_gpu=trainer.gpus_per_worker > 0, resources_per_worker=per_worker
     )
     try:
-        result: Any = TorchTrainer(
-            _worker, train_loop_config={"job": asdict(job)}, scaling_config=scaling, run_config=run
-        ).fit()  # type: ignore[arg-type]
+        result = trainer_type(_worker, train_loop_config={"job": asdict(job)}, scaling_config=scaling, run_config=run).fit()
     except api.TrainingFailedError as error:
         raise RuntimeError(f"training failed after {trainer.max_failures} restarts: {error}") from error
     return _summary(result.return_value)
