@@ -87,7 +87,9 @@ def _print_pictures(store: ResultStore, plans: Sequence[RunPlan]) -> None:
         key = (plan.method, plan.variant)
         if key in shown or row.empty:
             continue
-        pictures = sorted(Path(row.iloc[0].artifacts_uri).rglob("*.png"))
-        if pictures:
+        scenes = sorted(folder for folder in Path(row.iloc[0].artifacts_uri).glob("*") if next(folder.glob("*.png"), None))
+        if scenes:
             shown.add(key)
-            print(f"picture of {plan.method}/{plan.variant} on {plan.dataset}: {pictures[0]}", file=sys.stdout)
+            # Of one scene's pictures the largest is the sheet that shows the others together.
+            picture = max(scenes[0].glob("*.png"), key=lambda file: file.stat().st_size)
+            print(f"picture of {plan.method}/{plan.variant} on {plan.dataset}: {picture}", file=sys.stdout)
