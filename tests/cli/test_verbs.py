@@ -107,7 +107,7 @@ def test_cfg_shows_values_and_sources(capsys: Captured, tmp_path: Path, monkeypa
     assert shown["sources"]["method.width"] == "variant prnet/mini"
     assert main([*line, "--cfg"]) == 0
     assert "command line" in capsys.readouterr().out
-    saved = elsewhere / "run.json"
+    saved = tmp_path / "run.json"
     saved.write_text(json.dumps(shown))
     assert main(["train", f"from={saved}", "seed=3", "--cfg", "--json"]) == 0
     again = json.loads(capsys.readouterr().out)

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,20 +62,22 @@ def test_two_builders_build_once(tmp_path: Path) -> None:
     assert len(built) == 1
 
 
-@pytest.fixture
-def small_files():
-    """Files may not grow beyond 1000 bytes, which is how a full disk looks to a program."""
+@contextmanager
+def small_files() -> Iterator[None]:
+    """Files may not grow beyond 1000 bytes, which is how a full disk looks to a program; pytest's own log must not notice."""
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, small_files: None) -> None:
-    with pytest.raises(UserError, match=r"y: the disk is full; .*data\.cache=DIR"):
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path) -> None:
+    with small_files(), pytest.raises(UserError, match=r"y: the disk is full; .*data\.cache=DIR"):
         build_folder(tmp_path / "y", lambda folder: (folder / "big").write_bytes(bytes(5000)) and None)
-    with pytest.raises(UserError, match="the disk is full"):
+    with small_files(), pytest.raises(UserError, match="the disk is full"):
         write_file(tmp_path / "z", bytes(5000))
     assert [p.name for p in tmp_path.iterdir()] == [".y.lock"]
 
