@@ -60,7 +60,7 @@ lint: setup-test
 	$(VENV)/bin/ruff format --check .
 	rm -rf build/lint && $(PIP) --no-deps --no-compile --target build/lint .
 	$(VENV)/bin/mypy build/lint/deep3dmap
-	cd build/lint && $(CURDIR)/$(VENV)/bin/lint-imports --config $(CURDIR)/pyproject.toml
+	cd build/lint && $(abspath $(VENV))/bin/lint-imports --config $(CURDIR)/pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist $(RESULTS) .pytest_cache .mypy_cache .ruff_cache
