@@ -42,7 +42,7 @@ def curve(folder: Path) -> list[tuple[int, float]]:
 
 
 def test_two_workers_end_where_one_does(tmp_path: Path) -> None:
-    subject = Subject("toys:Regression/mini", tmp_path, WORLD, ("method.dropout=0.0",))
+    subject = Subject("toys:Regression/mini", tmp_path, WORLD, ("method.dropout=0.0", "optimizer.lr=0.0001"))
     for run, workers, accumulate in (("one", 1, 1), ("two", 2, 1), ("two-accumulated", 2, 2)):
         summary = train_on_workers(subject.job(run, max_steps=12, workers=workers, accumulate=accumulate), tmp_path / "ray")
         assert summary.steps == 12
