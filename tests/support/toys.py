@@ -116,12 +116,21 @@ class Regression(BaseFramework):
         return Reconstruction("image", "pixel", landmarks=self({"image": image})["landmarks"][0].cpu().numpy())
 
 
+@dataclass
+class KilledOnceConfig(RegressionConfig):
+    """A regression with an accident."""
+
+    mark: str = option("", "file that remembers that the accident has happened")
+
+
 class KilledOnce(Regression):
-    """Kills its own process at step 5, the first time only; $TOYS_MARK names the file that remembers."""
+    """Kills its own process at step 5, the first time only."""
+
+    config_type = KilledOnceConfig
 
     def train_steps(self, loop: Any) -> Any:
         """Train as usual, but die once."""
-        mark = Path(os.environ["TOYS_MARK"])
+        mark = Path(self.config.mark)
         for step in super().train_steps(loop):
             if loop.step == 5 and loop.rank == 0 and not mark.exists():
                 mark.write_text("killed")

@@ -40,6 +40,10 @@ class TestToy(MethodContract):
     dataset = "toys:Dots"
 
 
+class TestToyWithoutDropout(TestToy):
+    overrides = ("method.dropout=0.0",)
+
+
 @dataclass
 class Nothing:
     """No options."""

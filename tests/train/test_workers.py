@@ -1,6 +1,5 @@
 """Training in Ray Train workers: one, two, and one that is killed."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,17 +17,9 @@ WORLD = "toys:Dots"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def mark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Ray without dashboard and token; workers inherit where the killed one leaves its mark."""
-    mark = tmp_path_factory.mktemp("mark") / "killed"
-    monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setenv("TOYS_MARK", str(mark))
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+def ray() -> None:
+    """Ray; a second one in the same process could not train, so it is left to the modules that follow."""
     ray_runtime.connect(cpus=4, dashboard=False)
-    yield mark
-    ray_runtime.disconnect()
-    monkeypatch.undo()
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -54,10 +45,11 @@ def test_two_workers_end_where_one_does(tmp_path: Path) -> None:
         assert shared == pytest.approx(alone, rel=1e-5)
 
 
-def test_a_killed_worker_resumes_to_the_same_end(tmp_path: Path, mark: Path) -> None:
+def test_a_killed_worker_resumes_to_the_same_end(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
     calm = Subject("toys:Regression/mini", tmp_path, WORLD)
     train_on_workers(calm.job("calm", max_steps=10, checkpoint_every=2), tmp_path / "ray")
-    subject = Subject("toys:KilledOnce/mini", tmp_path, WORLD)
+    subject = Subject("toys:KilledOnce/mini", tmp_path, WORLD, (f"method.mark='{mark}'",))
     summary = train_on_workers(subject.job("killed", max_steps=10, checkpoint_every=2), tmp_path / "ray")
     assert mark.exists()
     assert summary.steps == 10

@@ -63,15 +63,15 @@ class Subject:
         """Whether there is anything to train."""
         return bool(self.card.trains_on)
 
-    def composed(self, **trainer: Any) -> ComposedRun:
-        """Compose a run of the variant under test with values of the trainer section."""
+    def composed(self, overrides: tuple[str, ...] = (), **trainer: Any) -> ComposedRun:
+        """Compose a run of the variant under test with further overrides and values of the trainer section."""
         small = {"batch_size": 4, "log_every": 1, "checkpoint_every": 0, "max_seconds": 0, **trainer}
-        layers = (layer_of("contract", {"trainer": small}), Layer("command line", self.overrides))
+        layers = (layer_of("contract", {"trainer": small}), Layer("command line", (*self.overrides, *overrides)))
         return compose_run(f"{self.name}/{self.variant}", self.dataset_choice, layers)
 
-    def job(self, run: str, **trainer: Any) -> TrainingJob:
+    def job(self, run: str, overrides: tuple[str, ...] = (), **trainer: Any) -> TrainingJob:
         """Return a job whose checkpoints and curves go to `folder/run`."""
-        composed = self.composed(**trainer)
+        composed = self.composed(overrides, **trainer)
         folder = str((self.folder / run).resolve())
         return TrainingJob(self.name, self.variant, composed.dataset, composed.dataset_variant, composed.config, folder)
 
