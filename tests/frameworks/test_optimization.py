@@ -28,6 +28,9 @@ def test_schedules_follow_their_formulas() -> None:
     assert rates(ScheduleConfig(), 3) == [1, 1, 1]
     assert rates(ScheduleConfig(name="step", every_epochs=1, factor=0.5), 9) == [1] * 4 + [0.5] * 4 + [0.25]
     assert rates(ScheduleConfig(name="step", every_steps=2, factor=0.1), 4) == pytest.approx([1, 1, 0.1, 0.1])
+    assert rates(ScheduleConfig(name="step", milestones=[0.2, 0.5]), 7) == [1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
+    with pytest.raises(UserError, match=r"milestones.*max_steps"):
+        rates(ScheduleConfig(name="step", milestones=[0.2]), 1, total=0)
     cosine = [0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * s / 10)) for s in range(10)]
     assert rates(ScheduleConfig(name="cosine", final_factor=0.1), 10) == pytest.approx(cosine)
     assert rates(ScheduleConfig(warmup_steps=4), 5) == pytest.approx([0.25, 0.5, 0.75, 1, 1])

@@ -33,6 +33,7 @@ class ScheduleConfig:
     warmup_steps: int = option(0, "steps of linear warm-up from zero", low=0, high=1000)
     every_steps: int = option(0, "step: multiply by `factor` every so many steps (0 = use every_epochs)")
     every_epochs: int = option(0, "step: multiply by `factor` every so many epochs")
+    milestones: list[float] = option([], "step: multiply by `factor` at these shares of the budget, e.g. [0.5,0.75]")
     factor: float = option(0.5, "step: the multiplier", low=0.1, high=0.9)
     final_factor: float = option(0.0, "cosine: the share of the learning rate that is left at the end")
 

@@ -54,6 +54,8 @@ class TrainLoop:
         self.host, self.settings, self.dataset, self.validation = host, settings, dataset, validation
         self.device, self.rank, self.world_size, self.seed = host.device, host.rank, host.world_size, settings.seed
         self.step = 0
+        # How many samples one pass over the training split has; a method that cuts its samples into pieces says so here.
+        self.samples_per_epoch = len(dataset) if hasattr(dataset, "__len__") else 0
         trainer = settings.trainer
         if trainer.precision not in _PRECISIONS:
             raise UserError(f"trainer.precision is fp32, bf16 or fp16, not '{trainer.precision}'")
@@ -105,7 +107,7 @@ class TrainLoop:
     @property
     def steps_per_epoch(self) -> int:
         """Optimisation steps per pass over the training split; 1 where the data have no length."""
-        return self.plan.steps_per_epoch(len(self.dataset)) if hasattr(self.dataset, "__len__") else 1
+        return self.plan.steps_per_epoch(self.samples_per_epoch) if self.samples_per_epoch else 1
 
     @property
     def total_steps(self) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from deep3dmap.config.schema import OptimizerConfig, ScheduleConfig
-from deep3dmap.core.errors import unknown
+from deep3dmap.core.errors import UserError, unknown
 
 
 def build_optimizer(parameters: Iterable[Any], config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -26,7 +26,12 @@ def build_optimizer(parameters: Iterable[Any], config: OptimizerConfig) -> torch
 def build_schedule(
     optimizer: torch.optim.Optimizer, config: ScheduleConfig, steps_per_epoch: int, total_steps: int
 ) -> LambdaLR:
-    """Build the schedule, which is stepped after every optimisation step. total_steps: where cosine ends (0 = unknown)."""
+    """Build the schedule, which is stepped after every optimisation step. total_steps: the budget (0 = unknown).
+
+    Raises UserError for milestones of a budget that is not known in steps.
+    """
+    if config.milestones and not total_steps:
+        raise UserError("schedule.milestones are shares of the budget in steps: give trainer.max_steps= or trainer.max_epochs=")
     return LambdaLR(optimizer, lambda step: _factor(step, config, steps_per_epoch, total_steps))
 
 
@@ -34,6 +39,8 @@ def _factor(step: int, config: ScheduleConfig, steps_per_epoch: int, total_steps
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     if config.name == "constant":
         return warmup
+    if config.name == "step" and config.milestones:
+        return warmup * config.factor ** sum(step >= share * total_steps for share in config.milestones)
     if config.name == "step":
         every = config.every_steps or config.every_epochs * steps_per_epoch
         return warmup * (config.factor ** (step // every) if every else 1.0)

@@ -93,10 +93,11 @@ class TrainingSession:
     def _steps(self) -> bool:
         """Take steps; return whether the scheduler stopped them before the budget was spent."""
         stopped = False
+        loop = self.loop
+        # Made before the budget is looked at: a method may say here how long an epoch is. A generator does nothing yet.
+        generator = self.method.train_steps(loop)
         if self._out_of_budget():
             return stopped
-        loop = self.loop
-        generator = self.method.train_steps(loop)
         seed_everything(loop.seed, loop.rank, loop.step)
         for step in generator:
             loop.step += 1
