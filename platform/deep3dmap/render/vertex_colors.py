@@ -1,0 +1,67 @@
+"""Colours of a mesh's vertices from the posed images that saw them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from deep3dmap.geometry.cameras import invert, transform
+from deep3dmap.ops.rasterize import rasterize_camera
+
+UNSEEN = 0.6
+
+
+class VertexColors:
+    """A running mean of the colours that images give to the vertices of one mesh: one image at a time is in memory.
+
+    vertices: (V, 3) and faces: (F, 3) in the world, metres. tolerance: a vertex counts as seen if it lies at most so many
+    metres behind what the camera sees of the mesh.
+    """
+
+    def __init__(self, vertices: Any, faces: Any, tolerance: float = 0.05) -> None:
+        self.vertices, self.faces = torch.as_tensor(vertices).float(), torch.as_tensor(faces).long()
+        self.tolerance = tolerance
+        self._sum = torch.zeros(len(self.vertices), 3)
+        self._weight = torch.zeros(len(self.vertices))
+
+    def add(self, image: Tensor, intrinsics: Any, world_from_camera: Any) -> None:
+        """Fold in an image (3, H, W) RGB in [0, 1]; near views weigh more, as 1 / depth squared."""
+        height, width = image.shape[-2:]
+        camera = transform(self.vertices, invert(torch.as_tensor(world_from_camera, dtype=torch.float64)).float()).contiguous()
+        lens = torch.as_tensor(intrinsics).float()
+        surface = rasterize_camera(camera, self.faces, lens, height, width).depth
+        # A vertex on the outline may fall into a pixel that its own triangles do not cover: nothing hides it there.
+        surface = torch.where(surface > 0, surface, torch.inf)
+        depth = camera[:, 2]
+        pixels = (camera @ lens.T)[:, :2] / depth[:, None].clamp_min(1e-6)
+        inside = (depth > 0) & (pixels >= 0).all(1) & (pixels < pixels.new_tensor([width, height])).all(1)
+        rows = inside.nonzero()[:, 0]
+        column, row = pixels[rows].long().T
+        rows = rows[depth[rows] <= surface[row, column] + self.tolerance]
+        weight = depth[rows].square().reciprocal()
+        self._sum.index_add_(0, rows, _sampled(image, pixels[rows]) * weight[:, None])
+        self._weight.index_add_(0, rows, weight)
+
+    def mean(self) -> Tensor:
+        """Return the colours (V, 3) RGB in [0, 1]; vertices that no image saw are grey."""
+        seen = self._weight > 0
+        mean = self._sum / torch.where(seen, self._weight, 1.0)[:, None]
+        return torch.where(seen[:, None], mean, UNSEEN)
+
+
+def color_vertices(
+    vertices: Any, faces: Any, images: Sequence[Any], intrinsics: Any, world_from_camera: Any, tolerance: float = 0.05
+) -> Tensor:
+    """Return vertex colours (V, 3) from V images, as `VertexColors` gathers them."""
+    colors = VertexColors(vertices, faces, tolerance)
+    for image, lens, pose in zip(images, intrinsics, world_from_camera):
+        colors.add(torch.as_tensor(image), lens, pose)
+    return colors.mean()
+
+
+def _sampled(image: Tensor, pixels: Tensor) -> Tensor:
+    size = pixels.new_tensor([image.shape[-1], image.shape[-2]])
+    grid = (2 * pixels / size - 1)[None, None]
+    return functional.grid_sample(image[None], grid, padding_mode="border", align_corners=False)[0, :, 0].T
