@@ -1,0 +1,34 @@
+"""Sparse 3D convolution over a kernel map: submanifold, strided and transposed are the same op with other maps."""
+
+from torch import Tensor
+
+from deep3dmap.ops.sparse import reference
+from deep3dmap.ops.sparse.backends import SparseBackend
+from deep3dmap.ops.sparse.maps import KernelMap
+
+
+def sparse_conv3d(features: Tensor, weight: Tensor, kernel_map: KernelMap, backend: SparseBackend = "auto") -> Tensor:
+    """Convolve the rows of a sparse tensor: out[o] = sum over pairs (i, o) of offset k of features[i] @ weight[k].
+
+    features: (N, Cin) floating point. weight: (K, Cin, Cout) of the same type. kernel_map: of N inputs and K offsets.
+    Returns (kernel_map.outputs, Cout), 0 where no input is near. Differentiable in features and weight.
+    A cross-correlation as in Choy et al. 2019 (Minkowski) and Tang et al. 2020 (SPVNAS), not flipped.
+    Raises ValueError where shapes or types do not fit.
+    """
+    _check(features, weight, kernel_map)
+    splits = kernel_map.splits.tolist()
+    return reference.convolve(features, weight, kernel_map.in_rows, kernel_map.out_rows, splits, kernel_map.outputs)
+
+
+def _check(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> None:
+    if features.dim() != 2 or len(features) != kernel_map.inputs:
+        raise ValueError(f"features must be ({kernel_map.inputs}, Cin) as the kernel map says, got {tuple(features.shape)}")
+    offsets = len(kernel_map.splits) - 1
+    if weight.dim() != 3 or tuple(weight.shape[:2]) != (offsets, features.shape[1]):
+        raise ValueError(f"weight must be ({offsets}, {features.shape[1]}, Cout), got {tuple(weight.shape)}")
+    if features.dtype != weight.dtype or not features.is_floating_point():
+        raise ValueError(f"features and weight must have one floating-point type, got {features.dtype} and {weight.dtype}")
+    if not features.device == weight.device == kernel_map.in_rows.device:
+        raise ValueError(
+            f"features lie on {features.device}, weight on {weight.device}, the map on {kernel_map.in_rows.device}"
+        )

@@ -1,0 +1,104 @@
+"""Sparse coordinates: unique rows, look-up, and the kernel maps that say which input voxel meets which output voxel."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deep3dmap.ops.sparse import reference
+from deep3dmap.ops.sparse.backends import SparseBackend
+
+
+@dataclass(frozen=True)
+class KernelMap:
+    """Pairs of input and output rows of a sparse convolution, grouped by kernel offset.
+
+    in_rows, out_rows: (P,) int32. splits: (K + 1,) int64 on the CPU; pairs splits[k] to splits[k + 1] belong to offset k.
+    inputs, outputs: the number of input and output voxels.
+    """
+
+    in_rows: Tensor
+    out_rows: Tensor
+    splits: Tensor
+    inputs: int
+    outputs: int
+
+    def reversed(self) -> "KernelMap":
+        """Return the map of the transposed convolution, which leads from the outputs back to the inputs."""
+        return KernelMap(self.out_rows, self.in_rows, self.splits, self.outputs, self.inputs)
+
+
+def unique_coordinates(coordinates: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distinct rows (M, 4) in lexicographic order, and for each given row (N,) int64 the one that it became.
+
+    coordinates: (N, 4) int32, columns batch, x, y, z. Raises ValueError for another shape or type, and out of range:
+    batch is 0..511, x, y, z lie from -131072 to 131071.
+    """
+    check_coordinates("coordinates", coordinates)
+    return reference.unique_coordinates(coordinates)
+
+
+def lookup(coordinates: Tensor, queries: Tensor) -> Tensor:
+    """Return for each query (Q, 4) int32 its row among the coordinates (N, 4) int32, whose rows are unique; -1 where absent.
+
+    Returns (Q,) int64. Raises ValueError as `unique_coordinates` does; a query out of range is absent.
+    """
+    check_coordinates("coordinates", coordinates)
+    check_rows("queries", queries)
+    return reference.lookup(coordinates, queries)
+
+
+def kernel_offsets(kernel_size: int, stride: int) -> Tensor:
+    """Return the offsets (K, 3) int32 of a cubic kernel, times the stride of the input tensor, in the order of its weights.
+
+    Odd sizes are centred, x runs fastest, then y, then z; even sizes start at 0 and z runs fastest, then y, then x, as in
+    torchsparse 1.4. Raises ValueError unless both numbers are positive.
+    """
+    if kernel_size < 1 or stride < 1:
+        raise ValueError(f"kernel_size and stride are positive, got {kernel_size} and {stride}")
+    first = -(kernel_size // 2) if kernel_size % 2 else 0
+    steps = torch.arange(first, first + kernel_size, dtype=torch.int32) * stride
+    grid = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
+    return grid.flip(1) if kernel_size % 2 else grid
+
+
+def downsample(coordinates: Tensor, stride: int) -> Tensor:
+    """Return the distinct cells (M, 4) floor(c / stride) * stride of a tensor of that (new) stride, lexicographic.
+
+    coordinates: (N, 4) int32. Raises ValueError as `unique_coordinates` does, and unless stride is positive.
+    """
+    if stride < 1:
+        raise ValueError(f"stride is positive, got {stride}")
+    check_coordinates("coordinates", coordinates)
+    axes = torch.div(coordinates[:, 1:], stride, rounding_mode="floor") * stride
+    return unique_coordinates(torch.cat([coordinates[:, :1], axes], 1))[0]
+
+
+def kernel_map(in_coordinates: Tensor, out_coordinates: Tensor, offsets: Tensor, backend: SparseBackend = "auto") -> KernelMap:
+    """Return all pairs of rows (i, o) with in[i] == out[o] + offset[k] in the same batch element.
+
+    in_coordinates, out_coordinates: (N, 4) and (M, 4) int32 with unique rows. offsets: (K, 3) int32, see `kernel_offsets`.
+    Within an offset the output rows ascend. Raises ValueError for wrong shapes, types and coordinates out of range.
+    """
+    check_coordinates("in_coordinates", in_coordinates)
+    check_coordinates("out_coordinates", out_coordinates)
+    in_rows, out_rows, sizes = reference.kernel_pairs(in_coordinates, out_coordinates, offsets)
+    splits = torch.tensor([0, *sizes], dtype=torch.int64).cumsum(0)
+    return KernelMap(in_rows, out_rows, splits, len(in_coordinates), len(out_coordinates))
+
+
+def check_rows(name: str, value: Tensor) -> None:
+    """Raise ValueError unless the value is (N, 4) int32."""
+    if value.dtype != torch.int32 or value.dim() != 2 or value.shape[1] != 4:
+        raise ValueError(f"{name} must be int32 (N, 4) with columns batch, x, y, z, got {value.dtype} {tuple(value.shape)}")
+
+
+def check_coordinates(name: str, value: Tensor) -> None:
+    """Raise ValueError unless the value is (N, 4) int32 within the range of a key."""
+    check_rows(name, value)
+    if not bool(reference.in_range(value).all()):
+        low, high = value.amin(0).tolist(), value.amax(0).tolist()
+        limit = reference.AXIS_LIMIT
+        raise ValueError(
+            f"{name} must lie from -{limit} to {limit - 1}, batch from 0 to {reference.BATCH_LIMIT - 1}; got {low} to {high}"
+        )

@@ -1,0 +1,59 @@
+"""Between points and voxels: the mean of the points in a cell, and the trilinear sample of the cells at a point."""
+
+import torch
+from torch import Tensor
+
+from deep3dmap.ops.sparse import reference
+from deep3dmap.ops.sparse.maps import check_coordinates
+
+
+def voxelize_mean(features: Tensor, rows: Tensor, cells: int) -> Tensor:
+    """Return the mean feature of the points in each cell, (cells, C); 0 in a cell without points.
+
+    features: (P, C). rows: (P,) int64, the cell of each point, -1 = none (see `lookup`). Differentiable in features.
+    Raises ValueError for wrong shapes or types and for rows out of range.
+    """
+    if features.dim() != 2 or rows.dtype != torch.int64 or tuple(rows.shape) != (len(features),):
+        found = f"{tuple(features.shape)} and {rows.dtype} {tuple(rows.shape)}"
+        raise ValueError(f"features must be (P, C) and rows int64 (P,), got {found}")
+    _check_range(rows, cells)
+    return reference.voxelize_mean(features, rows, cells)
+
+
+def trilinear_map(positions: Tensor, batch: Tensor, coordinates: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Find the eight cells around each point and their weights.
+
+    positions: (P, 3) float in units of the finest voxel. batch: (P,) integer. coordinates: (N, 4) int32, unique multiples of
+    stride in x, y, z. Returns rows (P, 8) int64, -1 = absent, corners with z fastest, then y, then x; and weights (P, 8) of
+    the type of positions: 0 for absent corners, the rest divided by (their sum + 1e-8). Points whose corners are all absent
+    have weights 0. As in torchsparse 1.4 for the point-voxel convolution of Tang et al. 2020.
+    Raises ValueError for wrong shapes or types, positions that are not finite, and coordinates out of range.
+    """
+    check_coordinates("coordinates", coordinates)
+    if positions.dim() != 2 or positions.shape[1] != 3 or not positions.is_floating_point():
+        raise ValueError(f"positions must be floating point (P, 3), got {positions.dtype} {tuple(positions.shape)}")
+    if tuple(batch.shape) != (len(positions),) or batch.is_floating_point():
+        raise ValueError(f"batch must be integer ({len(positions)},), got {batch.dtype} {tuple(batch.shape)}")
+    if stride < 1:
+        raise ValueError(f"stride is positive, got {stride}")
+    if not bool(torch.isfinite(positions).all()):
+        raise ValueError("positions must be finite")
+    return reference.trilinear_map(positions.detach(), batch, coordinates, stride)
+
+
+def devoxelize(features: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted sum of cell features at each point, (P, C). Differentiable in features.
+
+    features: (N, C). rows: (P, 8) int64, -1 = absent. weights: (P, 8); see `trilinear_map`.
+    Raises ValueError for wrong shapes or types and for rows out of range.
+    """
+    if features.dim() != 2 or rows.dim() != 2 or rows.dtype != torch.int64 or rows.shape != weights.shape:
+        found = f"{tuple(features.shape)}, {rows.dtype} {tuple(rows.shape)}, {tuple(weights.shape)}"
+        raise ValueError(f"features must be (N, C), rows int64 (P, 8), weights (P, 8), got {found}")
+    _check_range(rows, len(features))
+    return reference.devoxelize(features, rows, weights)
+
+
+def _check_range(rows: Tensor, count: int) -> None:
+    if rows.numel() and not (int(rows.min()) >= reference.ABSENT and int(rows.max()) < count):
+        raise ValueError(f"rows index {int(rows.min())}..{int(rows.max())}, but there are {count} cells (-1 = absent)")
