@@ -61,6 +61,10 @@ class GlobalMap:
         self.coordinates = torch.zeros(0, 3, dtype=torch.int32, device=device)
         self.values = torch.zeros(0, self.channels, device=device)
 
+    def to(self, device: torch.device | str) -> None:
+        """Move the rows, where they are elsewhere."""
+        self.coordinates, self.values = self.coordinates.to(device), self.values.to(device)
+
     def __len__(self) -> int:
         return len(self.coordinates)
 
@@ -104,16 +108,15 @@ def union(*keys: Tensor) -> Tensor:
 
 
 def spread(keys: Tensor, source_keys: Tensor, source: Tensor, fill: float = 0.0) -> Tensor:
-    """Return `source` (M, C) at `keys` (N,) ascending, and `fill` where there is none; differentiable in `source`.
+    """Return `source` (M, C) at `keys` (N,), and `fill` where there is none; differentiable in `source`.
 
-    Source rows whose key is not asked for are left out.
+    Each key occurs once, in any order; source rows whose key is not asked for are left out.
     """
-    spread_out = source.new_full((len(keys), source.shape[1]), fill)
-    if len(keys) == 0 or len(source_keys) == 0:
-        return spread_out
-    rows = torch.searchsorted(keys, source_keys).clamp(max=len(keys) - 1)
-    asked = keys[rows] == source_keys
-    return spread_out.index_copy(0, rows[asked], source[asked])
+    if len(source_keys) == 0:
+        return source.new_full((len(keys), source.shape[1]), fill)
+    known, order = source_keys.sort()
+    at = torch.searchsorted(known, keys).clamp(max=len(known) - 1)
+    return torch.where((known[at] == keys)[:, None], source[order[at]], fill)
 
 
 def encode_name(name: str) -> Tensor:

@@ -68,8 +68,7 @@ class TSDFMap:
         """
         if scene != self.scene:
             self.reset(scene, world_origin)
-        if self.map.coordinates.device != coordinates.device:
-            self.map.load_state({name: value.to(coordinates.device) for name, value in self.map.state().items()})
+        self.map.to(coordinates.device)
         box = Box.at(origin, self.origin, self.voxel_size, self.size)
         keys, values = box.keys(coordinates), tsdf.reshape(-1, 1).float()
         if not self.full:

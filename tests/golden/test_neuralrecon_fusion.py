@@ -1,11 +1,14 @@
 """NeuralRecon's two maps against the official ones: predicted distances, and fused features with fused targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from deep3dmap.methods.neuralrecon.gru_fusion import Fused, GRUFusion
 from deep3dmap.methods.neuralrecon.tsdf_map import TSDFMap
 
 SCENES = ("sA", "sA", "sA", "sB")
@@ -34,3 +37,47 @@ def test_the_distance_map_equals_the_official_one(direct: Any) -> None:
         volume = fused.dense()
         np.testing.assert_allclose(volume.origin, direct.arrays[f"f{index}_scene_origin"], atol=1e-6)
         np.testing.assert_allclose(volume.tsdf, direct.arrays[f"f{index}_scene_tsdf"], atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def recurrent(load_part: Callable[[str], Any]) -> Any:
+    return load_part("neuralrecon/fusion_gru")
+
+
+class Sum(nn.Module):
+    """A cell that shows which voxels meet, without any weight."""
+
+    def forward(self, history: torch.Tensor, current: torch.Tensor, positions: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        return history + current
+
+
+def inputs_of(part: Any, index: int) -> dict[str, Any]:
+    voxel_size = part.manifest["settings"]["VOXEL_SIZE"]
+    return {
+        "scene": [SCENES[index]],
+        "vol_origin_partial": part.tensor(f"f{index}_origin_vox")[None].float() * voxel_size,
+        "world_to_aligned_camera": part.tensor(f"f{index}_world_to_aligned_camera")[None],
+        "tsdf": [part.tensor(f"f{index}_tsdf_gt_l{scale}")[None] for scale in range(3)],
+        "occupancy": [part.tensor(f"f{index}_occ_gt_l{scale}")[None] for scale in range(3)],
+    }
+
+
+def run(part: Any, fusion: GRUFusion) -> Iterator[tuple[str, Fused]]:
+    for index in range(4):
+        for level in (0, 2):
+            name = f"f{index}_s{level}"
+            coordinates, features = part.tensor(f"{name}_coords").int(), part.tensor(f"{name}_feats")
+            with torch.no_grad():
+                yield name, fusion(coordinates, features, inputs_of(part, index), level)
+
+
+def test_fused_voxels_and_targets_equal_the_official_ones(recurrent: Any) -> None:
+    fusion = GRUFusion([Sum() for _ in range(3)], (10, 8, 6), (24, 24, 24), 0.04, full=True)
+    for name, fused in run(recurrent, fusion):
+        assert fused.tsdf is not None
+        assert fused.occupancy is not None
+        np.testing.assert_array_equal(fused.coordinates, recurrent.arrays[f"{name}_out_coords"])
+        np.testing.assert_array_equal(fused.tsdf, recurrent.arrays[f"{name}_tsdf_target"])
+        np.testing.assert_array_equal(fused.occupancy, recurrent.arrays[f"{name}_occ_target"])
+        maps = fusion.maps[int(name[-1])]
+        assert [len(maps.features), len(maps.targets)] == recurrent.arrays[f"{name}_map_size"].tolist()
