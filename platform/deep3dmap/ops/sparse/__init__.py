@@ -1,6 +1,6 @@
 """Sparse 3D convolution and the passage between points and voxels; docs/ops.md shows how to use them on their own."""
 
-from deep3dmap.ops.sparse.backends import SparseBackend
+from deep3dmap.ops.sparse.backends import SparseBackend, available_sparse_backends
 from deep3dmap.ops.sparse.convolution import sparse_conv3d
 from deep3dmap.ops.sparse.maps import KernelMap, downsample, kernel_map, kernel_offsets, lookup, unique_coordinates
 from deep3dmap.ops.sparse.modules import BatchNorm, Conv3d, ReLU, global_pool
@@ -16,6 +16,7 @@ __all__ = [
     "ReLU",
     "SparseBackend",
     "SparseTensor",
+    "available_sparse_backends",
     "devoxelize",
     "downsample",
     "global_pool",

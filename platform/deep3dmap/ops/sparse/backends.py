@@ -1,5 +1,65 @@
-"""Which implementation of the sparse ops runs."""
+"""Which implementation of the sparse ops runs: native kernels, the torch reference, or a library of the field."""
 
+import importlib.util
+from functools import cache
 from typing import Literal
 
+import torch
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.ops import _backend
+
 SparseBackend = Literal["auto", "native", "reference", "spconv", "torchsparse"]
+PEERS = ("spconv", "torchsparse")
+
+
+def choose(backend: SparseBackend, kernel: str, device: torch.device, dtype: torch.dtype | None = None) -> str:
+    """Resolve the backend of one kernel, e.g. `sparse_lookup`, on a device.
+
+    `auto` is native where that kernel was built for the device and the type is float32, else the reference; that it is
+    missing is said once. Raises ValueError for an unknown name, UserError for a backend that is not there, and ValueError if
+    another type than float32 is given to a backend that was named and cannot take it.
+    """
+    if backend not in ("auto", "native", "reference", *PEERS):
+        raise ValueError(f"backend is auto, native, reference, spconv or torchsparse, not '{backend}'")
+    if backend == "reference":
+        return "reference"
+    takes_type = dtype in (None, torch.float32)
+    if backend != "auto":
+        _check_present(backend, kernel, device)
+        if not takes_type:
+            raise ValueError(f"backend {backend} takes float32, got {dtype}; use backend=reference")
+        return backend
+    if not _has_native(kernel, device):
+        _backend._warn_once(f"no native {kernel} was built for {device.type} tensors")
+        return "reference"
+    return "native" if takes_type else "reference"
+
+
+def available_sparse_backends(device: torch.device | str = "cpu") -> tuple[str, ...]:
+    """Return the backends of `sparse_conv3d` that work here on tensors of the device, the preferred one first."""
+    native = ("native",) if _has_native("sparse_conv_forward", torch.device(device)) else ()
+    return (*native, "reference", *(name for name in PEERS if _installed(name)))
+
+
+def _has_native(kernel: str, device: torch.device) -> bool:
+    return hasattr(_backend.native(), f"{kernel}_{device.type}")
+
+
+def _check_present(backend: str, kernel: str, device: torch.device) -> None:
+    if backend == "native" and not _has_native(kernel, device):
+        raise UserError(f"backend=native: no {kernel} was built for {device.type} tensors; use backend=reference")
+    if backend in PEERS and not _installed(backend):
+        raise UserError(f"backend={backend}: {backend} is not installed or does not load here; use backend=auto")
+
+
+@cache
+def _installed(peer: str) -> bool:
+    if importlib.util.find_spec(peer) is None:
+        return False
+    try:
+        # torchsparse asks for a GPU when it is imported, spconv for the compiler's runtime: present is not yet usable.
+        importlib.import_module("spconv.pytorch.functional" if peer == "spconv" else "torchsparse.backend")
+    except (ImportError, OSError, RuntimeError, AssertionError):
+        return False
+    return True

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from deep3dmap.ops.sparse import reference
-from deep3dmap.ops.sparse.backends import SparseBackend
+from deep3dmap.ops.sparse import peers, reference
+from deep3dmap.ops.sparse.backends import SparseBackend, choose
 from deep3dmap.ops.sparse.maps import KernelMap
 
 
@@ -16,6 +16,11 @@ def sparse_conv3d(features: Tensor, weight: Tensor, kernel_map: KernelMap, backe
     Raises ValueError where shapes or types do not fit.
     """
     _check(features, weight, kernel_map)
+    chosen = choose(backend, "sparse_conv_forward", features.device, features.dtype)
+    if chosen == "spconv":
+        return peers.spconv_convolve(features, weight, kernel_map)
+    if chosen == "torchsparse":
+        return peers.torchsparse_convolve(features, weight, kernel_map)
     splits = kernel_map.splits.tolist()
     return reference.convolve(features, weight, kernel_map.in_rows, kernel_map.out_rows, splits, kernel_map.outputs)
 

@@ -82,6 +82,8 @@ def kernel_map(in_coordinates: Tensor, out_coordinates: Tensor, offsets: Tensor,
     """
     check_coordinates("in_coordinates", in_coordinates)
     check_coordinates("out_coordinates", out_coordinates)
+    if offsets.dtype != torch.int32 or offsets.dim() != 2 or offsets.shape[1] != 3:
+        raise ValueError(f"offsets must be int32 (K, 3), got {offsets.dtype} {tuple(offsets.shape)}")
     in_rows, out_rows, sizes = reference.kernel_pairs(in_coordinates, out_coordinates, offsets)
     splits = torch.tensor([0, *sizes], dtype=torch.int64).cumsum(0)
     return KernelMap(in_rows, out_rows, splits, len(in_coordinates), len(out_coordinates))
@@ -96,7 +98,7 @@ def check_rows(name: str, value: Tensor) -> None:
 def check_coordinates(name: str, value: Tensor) -> None:
     """Raise ValueError unless the value is (N, 4) int32 within the range of a key."""
     check_rows(name, value)
-    if not bool(reference.in_range(value).all()):
+    if value.numel() and not bool(reference.in_range(value).all()):
         low, high = value.amin(0).tolist(), value.amax(0).tolist()
         limit = reference.AXIS_LIMIT
         raise ValueError(

@@ -1,6 +1,6 @@
 """The sparse ops in plain torch: they say what the kernels mean, run on any device and differentiate in any precision."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import torch
 from torch import Tensor
@@ -44,7 +44,7 @@ def lookup(coordinates: Tensor, queries: Tensor) -> Tensor:
 
 
 def kernel_pairs(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, list[int]]:
-    """Return input rows, output rows (both int32, grouped by offset, outputs ascending in a group) and the size of each group."""
+    """Return input rows and output rows (int32, grouped by offset, outputs ascending), and the size of each group."""
     keys, order = _sorted_keys(inputs)
     in_rows, out_rows, sizes = [], [], []
     for offset in offsets.tolist():
@@ -60,11 +60,10 @@ def kernel_pairs(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> tuple[Tens
 
 def convolve(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor, splits: list[int], outputs: int) -> Tensor:
     """Gather, multiply and scatter, one kernel offset after the other."""
-    result = (features @ weight[0]).new_zeros(outputs, weight.shape[2])
-    for k, (start, stop) in enumerate(zip(splits, splits[1:], strict=False)):
-        if start < stop:
-            gathered = features.index_select(0, in_rows[start:stop])
-            result.index_add_(0, out_rows[start:stop], (gathered @ weight[k]).to(result.dtype))
+    result = features.new_zeros(outputs, weight.shape[2])
+    for k, (start, stop) in enumerate(pairwise(splits)):
+        gathered = features.index_select(0, in_rows[start:stop])
+        result.index_add_(0, out_rows[start:stop], (gathered @ weight[k]).to(result.dtype))
     return result
 
 
