@@ -1,44 +1,16 @@
 """The surface of a running reconstruction: a sparse truncated signed distance map in which the newest fragment wins."""
 
 import math
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from deep3dmap.core import Mesh, UserError
-from deep3dmap.geometry.tsdf_volume import MAX_VOXELS
+from deep3dmap.geometry.tsdf_volume import MAX_VOXELS, TSDFVolume
 from deep3dmap.methods.neuralrecon.global_map import Box, GlobalMap, decode_name, encode_name, spread, union
 
 FREE = 1.0
-
-
-@dataclass(frozen=True)
-class SceneVolume:
-    """A dense scene: signed distances (X, Y, Z) in truncations, 1 = free or never predicted, and the world metres of [0, 0, 0].
-
-    predicted: (X, Y, Z) bool, which voxels the newest fragment there has predicted.
-    """
-
-    tsdf: Tensor
-    predicted: Tensor
-    origin: Tensor
-    voxel_size: float
-
-    def mesh(self, single_layer: bool = True) -> Mesh:
-        """Return the zero surface in world metres, faces counter-clockwise seen from free space.
-
-        single_layer: faces only in cells all of whose corners were predicted. Otherwise the step from predicted to
-        never-predicted voxels closes every surface with a second layer behind it, as in the official export.
-        """
-        cells = _surface_cells(self.tsdf, self.predicted if single_layer else torch.ones_like(self.predicted))
-        if not cells.any():
-            return Mesh(np.zeros((0, 3)), np.zeros((0, 3)))
-        from skimage.measure import marching_cubes
-
-        vertices, faces, _, _ = marching_cubes(self.tsdf.numpy(), 0.0, mask=cells.numpy(), gradient_direction="descent")
-        return Mesh(self.origin.double().numpy() + vertices * self.voxel_size, faces)
+TRUNCATION_VOXELS = 3
 
 
 class TSDFMap:
@@ -78,23 +50,30 @@ class TSDFMap:
         updated = union(old_keys[old[:, 0].abs() < FREE], keys[values[:, 0].abs() < FREE])
         self.map.put(box, updated, spread(updated, keys, values, fill=FREE))
 
-    def dense(self, max_voxels: int = MAX_VOXELS) -> SceneVolume:
-        """Return the whole scene, on the CPU; raises UserError, before anything is allocated, if it would be too large."""
+    def dense(self, max_voxels: int = MAX_VOXELS) -> TSDFVolume:
+        """Return the whole scene on the CPU, free where nothing was predicted; its weight is 1 where the newest fragment did.
+
+        Raises UserError, before anything is allocated, if that would be too large.
+        """
         coordinates, values = self.map.coordinates.cpu(), self.map.values[:, 0].cpu()
-        if len(coordinates) == 0:
-            nothing = torch.ones(0, 0, 0)
-            return SceneVolume(nothing, nothing.bool(), self.origin, self.voxel_size)
-        lowest = coordinates.amin(0)
-        shape = (coordinates.amax(0).long() - lowest + 1).tolist()
-        if math.prod(shape) > max_voxels:
-            raise UserError(_too_large(self.scene, shape, max_voxels))
-        tsdf, at = torch.full(shape, FREE), (coordinates - lowest).long().unbind(1)
-        tsdf[at] = values
-        return SceneVolume(tsdf, tsdf != FREE, self.origin + lowest * self.voxel_size, self.voxel_size)
+        lowest = coordinates.amin(0) if len(coordinates) else torch.zeros(3)
+        x, y, z = (coordinates.amax(0).long() - lowest + 1).tolist() if len(coordinates) else (0, 0, 0)
+        if x * y * z > max_voxels:
+            raise UserError(_too_large(self.scene, (x, y, z), max_voxels))
+        origin = self.origin + lowest * self.voxel_size
+        volume = TSDFVolume(origin, (x, y, z), self.voxel_size, TRUNCATION_VOXELS * self.voxel_size, colors=False)
+        at = (coordinates - lowest).long().unbind(1)
+        volume.tsdf[at], volume.weight[at] = values, (values != FREE).float()
+        return volume
 
     def mesh(self, single_layer: bool = True, max_voxels: int = MAX_VOXELS) -> Mesh:
-        """Return the surface in world metres, see `SceneVolume.mesh`; raises UserError as `dense` does."""
-        return self.dense(max_voxels).mesh(single_layer)
+        """Return the zero surface in world metres, faces counter-clockwise seen from free space; raises UserError as `dense`.
+
+        single_layer: faces only in cells all of whose corners were predicted. Otherwise the step from predicted to
+        never-predicted voxels closes every surface with a second layer behind it, as in the official export.
+        """
+        vertices, faces, _ = self.dense(max_voxels).extract_mesh(min_weight=1 if single_layer else 0)
+        return Mesh(vertices.numpy(), faces.numpy())
 
     def bytes(self) -> int:
         """Return the memory the map takes."""
@@ -110,25 +89,10 @@ class TSDFMap:
         self.map.load_state(state)
 
 
-def _too_large(scene: str | None, shape: list[int], max_voxels: int) -> str:
+def _too_large(scene: str | None, shape: tuple[int, int, int], max_voxels: int) -> str:
     voxels = math.prod(shape)
     size = " x ".join(str(side) for side in shape)
     return (
-        f"scene '{scene}': a dense export is {size} voxels and needs {voxels * 5 / 2**30:.1f} GiB, above the limit of "
+        f"scene '{scene}': a dense export is {size} voxels and needs {voxels * 8 / 2**30:.1f} GiB, above the limit of "
         f"{max_voxels} voxels; raise max_voxels to {voxels}, or use a larger voxel_size"
     )
-
-
-def _surface_cells(tsdf: Tensor, known: Tensor) -> Tensor:
-    """Return the mask marching cubes wants: true at the far corner of each cell of known corners that the surface crosses."""
-    mask = torch.zeros_like(known)
-    if min(known.shape) < 2:
-        return mask
-    whole, low, high = known, tsdf, tsdf
-    for axis in range(3):
-        first, second = (axis, 0, whole.shape[axis] - 1), (axis, 1, whole.shape[axis] - 1)
-        whole = whole.narrow(*first) & whole.narrow(*second)
-        low = torch.minimum(low.narrow(*first), low.narrow(*second))
-        high = torch.maximum(high.narrow(*first), high.narrow(*second))
-    mask[1:, 1:, 1:] = whole & (low <= 0) & (high > 0)
-    return mask

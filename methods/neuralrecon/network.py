@@ -1,0 +1,249 @@
+"""NeuralRecon: image features lifted into a fragment's voxels and refined from coarse to fine (Sun et al., CVPR 2021)."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from deep3dmap.core import UserError
+from deep3dmap.methods.neuralrecon.backbone import MnasMulti
+from deep3dmap.methods.neuralrecon.conv_gru import ConvGRU
+from deep3dmap.methods.neuralrecon.gru_fusion import Fused, GRUFusion
+from deep3dmap.methods.neuralrecon.losses import level_loss
+from deep3dmap.methods.neuralrecon.spvcnn import SPVCNN
+from deep3dmap.methods.neuralrecon.tsdf_map import TSDFMap
+from deep3dmap.methods.neuralrecon.voxel_grid import children, dense_grid, to_aligned_camera, world_positions
+from deep3dmap.ops.back_project import back_project
+from deep3dmap.ops.sparse import SparseBackend
+
+# The official code subtracts means in the order blue, green, red from red, green, blue images; its weights need the same.
+PIXEL_MEAN = (103.53, 116.28, 123.675)
+FULL_WIDTH = 96
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of the network, levels coarse to fine; raises UserError where they do not fit together.
+
+    n_vox: the fragment box in finest voxels. voxel_size: metres, finest level. channels: features per level; their number is
+    the number of levels. thresholds: occupancy logit above which a voxel is kept. train_num_sample: voxels kept per fragment
+    in training. fusion: whether features are fused over fragments. full: see GRUFusion. reset_gate: see ConvGRU.
+    """
+
+    n_vox: tuple[int, int, int] = (96, 96, 96)
+    voxel_size: float = 0.04
+    channels: tuple[int, ...] = (96, 48, 24)
+    backbone_alpha: float = 1.0
+    backbone_momentum: float = 3e-4
+    thresholds: tuple[float, ...] = (0.0, 0.0, 0.0)
+    train_num_sample: tuple[int, ...] = (4096, 16384, 65536)
+    fusion: bool = True
+    full: bool = True
+    reset_gate: Literal["intended", "upstream"] = "intended"
+    backend: SparseBackend = "auto"
+    pos_weight: float = 1.5
+    loss_weights: tuple[float, ...] = (1.0, 0.8, 0.64)
+
+    def __post_init__(self) -> None:
+        for name in ("thresholds", "train_num_sample", "loss_weights"):
+            if len(getattr(self, name)) != self.levels:
+                raise UserError(f"neuralrecon: {name} needs one number for each of the {self.levels} levels")
+        if self.levels != 3 or min(self.n_vox) < self.interval(0) or any(side % self.interval(0) for side in self.n_vox):
+            raise UserError(f"neuralrecon: needs 3 levels and n_vox in multiples of {self.interval(0)}, got {self.n_vox}")
+
+    @property
+    def levels(self) -> int:
+        """The number of levels."""
+        return len(self.channels)
+
+    def interval(self, level: int) -> int:
+        """Return the edge of a level's voxel in finest voxels."""
+        return int(2 ** (self.levels - 1 - level))
+
+
+@dataclass
+class LevelOutput:
+    """Predictions at the voxels of one level, before any is dropped.
+
+    coordinates: (N, 4) int32 batch, x, y, z in finest units. tsdf: (N, 1) truncations of this level. occupancy: (N, 1)
+    logits. The targets (N, 1) are None without ground truth. mask: (N,) bool, the voxels that count; None = all.
+    """
+
+    coordinates: Tensor
+    tsdf: Tensor
+    occupancy: Tensor
+    tsdf_target: Tensor | None
+    occupancy_target: Tensor | None
+    mask: Tensor | None
+
+
+@dataclass
+class NetworkOutput:
+    """The surviving finest voxels (M, 4) int32 with tsdf (M, 1), and the levels that were reached.
+
+    complete: false where a level kept no voxel at all; then there are no coordinates, and no finer levels.
+    """
+
+    coordinates: Tensor
+    tsdf: Tensor
+    complete: bool
+    levels: list[LevelOutput] = field(default_factory=list)
+
+
+class NeuConNet(nn.Module):
+    """The coarse-to-fine loop over sparse voxels. image_channels: of the feature maps, fine to coarse."""
+
+    def __init__(self, config: NetworkConfig, image_channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.config = config
+        if config.fusion:
+            cells = [
+                ConvGRU(width, width, config.voxel_size * config.interval(level), config.reset_gate, config.backend)
+                for level, width in enumerate(config.channels)
+            ]
+            self.gru_fusion = GRUFusion(cells, config.channels, config.n_vox, config.voxel_size, config.full)
+        self.sp_convs, self.tsdf_preds, self.occ_preds = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for level, width in enumerate(config.channels):
+            parent = config.channels[level - 1] + 2 if level else 0
+            inputs = image_channels[config.levels - 1 - level] + 1 + parent
+            voxel_size = config.voxel_size * config.interval(level)
+            self.sp_convs.append(SPVCNN(inputs, width / FULL_WIDTH, voxel_size, backend=config.backend))
+            self.tsdf_preds.append(nn.Linear(width, 1))
+            self.occ_preds.append(nn.Linear(width, 1))
+
+    def forward(self, features: list[Tensor], inputs: dict[str, Any]) -> NetworkOutput:
+        """Predict the fragment's surface; see NeuralReconNetwork. features: (B, V, C, H, W), fine to coarse.
+
+        A batch element that keeps no voxel drops out of the finer levels; where none keeps any, the loop ends.
+        """
+        batch, device = len(features[0]), features[0].device
+        coordinates = dense_grid(self.config.n_vox, self.config.interval(0), batch, device)
+        parent: Tensor | None = None
+        levels: list[LevelOutput] = []
+        for level in range(self.config.levels):
+            if parent is not None:
+                coordinates = children(coordinates, self.config.interval(level))
+                parent = parent.repeat_interleave(8, dim=0)
+            output, voxel_features = self._predict(level, coordinates, parent, features, inputs)
+            levels.append(output)
+            kept = self._keep(output, level, batch)
+            coordinates, tsdf = output.coordinates[kept], output.tsdf[kept]
+            if len(kept) == 0:
+                return NetworkOutput(coordinates, tsdf, False, levels)
+            parent = torch.cat([voxel_features[kept], tsdf, output.occupancy[kept]], 1)
+        return NetworkOutput(coordinates, tsdf, True, levels)
+
+    def _predict(
+        self, level: int, coordinates: Tensor, parent: Tensor | None, features: list[Tensor], inputs: dict[str, Any]
+    ) -> tuple[LevelOutput, Tensor]:
+        lifted, views = self._lift(level, coordinates, features, inputs)
+        lifted = lifted if parent is None else torch.cat([lifted, parent], 1)
+        positions = world_positions(coordinates, inputs["vol_origin_partial"], self.config.voxel_size)
+        positions = to_aligned_camera(positions, coordinates[:, 0], inputs["world_to_aligned_camera"])
+        voxel_features = self.sp_convs[level](lifted, positions, coordinates[:, 0])
+        fused = self._fuse(level, coordinates, voxel_features, inputs)
+        # With `full`, voxels of the history come back, and no view of this fragment needs to see them.
+        mask = None if self.config.fusion and self.config.full else views > 1
+        tsdf, occupancy = self.tsdf_preds[level](fused.features), self.occ_preds[level](fused.features)
+        return LevelOutput(fused.coordinates, tsdf, occupancy, fused.tsdf, fused.occupancy, mask), fused.features
+
+    def _lift(self, level: int, coordinates: Tensor, features: list[Tensor], inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return image features and depth of each voxel, (N, C + 1), and the number of views that see it, (N,)."""
+        scale = self.config.levels - 1 - level
+        positions = world_positions(coordinates, inputs["vol_origin_partial"], self.config.voxel_size)
+        lifted, counts = [], []
+        for element, maps in enumerate(features[scale]):
+            mine = positions[coordinates[:, 0] == element]
+            mean, depth, count = back_project(maps, inputs["projection"][element, :, scale], mine)
+            lifted.append(torch.cat([mean, normalized_depth(depth)[:, None]], 1))
+            counts.append(count)
+        return torch.cat(lifted), torch.cat(counts)
+
+    def _fuse(self, level: int, coordinates: Tensor, features: Tensor, inputs: dict[str, Any]) -> Fused:
+        if self.config.fusion:
+            return self.gru_fusion(coordinates, features, inputs, level)
+        if "tsdf" not in inputs:
+            return Fused(coordinates, features, None, None)
+        scale = self.config.levels - 1 - level
+        batch, x, y, z = coordinates.long().unbind(1)
+        at = (batch, *(axis // self.config.interval(level) for axis in (x, y, z)))
+        return Fused(coordinates, features, inputs["tsdf"][scale][at][:, None], inputs["occupancy"][scale][at][:, None])
+
+    def _keep(self, output: LevelOutput, level: int, batch: int) -> Tensor:
+        """Return the rows of occupied voxels, ascending; in training a random choice of at most so many."""
+        occupied = output.occupancy[:, 0] > self.config.thresholds[level]
+        rows = (occupied if output.mask is None else occupied & output.mask).nonzero()[:, 0]
+        limit = self.config.train_num_sample[level] * batch
+        if not self.training or len(rows) <= limit:
+            return rows
+        return rows[torch.randperm(len(rows), device=rows.device)[:limit].sort().values]
+
+
+class NeuralReconNetwork(nn.Module):
+    """Backbone and coarse-to-fine network, with the parameter names of the official checkpoints."""
+
+    pixel_mean: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone2d = MnasMulti(config.backbone_alpha, config.backbone_momentum)
+        self.neucon_net = NeuConNet(config, self.backbone2d.out_channels)
+        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN)[:, None, None], persistent=False)
+
+    def forward(self, inputs: dict[str, Any]) -> NetworkOutput:
+        """Predict the surface of B fragments of V views.
+
+        inputs: `images` (B, V, 3, H, W) RGB 0..255, H and W multiples of 16; `projection` (B, V, 3, 4, 4) pixel from world
+        of the feature maps at 1/4, 1/8, 1/16; `vol_origin_partial` (B, 3) world metres of the box's lowest voxel;
+        `world_to_aligned_camera` (B, 4, 4). With fusion also `scene`, B names, and optionally `vol_origin` (B, 3). For losses
+        `tsdf` and `occupancy`, lists fine to coarse of (B, X, Y, Z).
+        """
+        return self.neucon_net(self.image_features(inputs["images"]), inputs)
+
+    def image_features(self, images: Tensor) -> list[Tensor]:
+        """Return the feature maps (B, V, C, H', W') at 1/4, 1/8 and 1/16."""
+        normalized = images.float() - self.pixel_mean
+        if self.training:
+            # One view at a time: its batch statistics are taken over the batch, and not over the views.
+            views = [self.backbone2d(view) for view in normalized.unbind(1)]
+            return [torch.stack(maps, 1) for maps in zip(*views)]
+        return [maps.unflatten(0, images.shape[:2]) for maps in self.backbone2d(normalized.flatten(0, 1))]
+
+    def losses(self, output: NetworkOutput) -> dict[str, Tensor]:
+        """Return the weighted loss of each level that was reached; raises ValueError where the inputs held no targets."""
+        terms = {}
+        for level, (weight, at) in enumerate(zip(self.config.loss_weights, output.levels)):
+            if at.tsdf_target is None or at.occupancy_target is None:
+                raise ValueError("a loss needs `tsdf` and `occupancy` among the inputs")
+            loss = level_loss(at.tsdf, at.occupancy, at.tsdf_target, at.occupancy_target, at.mask, self.config.pos_weight)
+            terms[f"level_{level}"] = weight * loss
+        return terms
+
+    def reset(self) -> None:
+        """Forget the scenes fused so far, as at the start of an epoch."""
+        if self.config.fusion:
+            self.neucon_net.gru_fusion.reset()
+
+
+def normalized_depth(depth: Tensor) -> Tensor:
+    """Return depths (N,) less their mean, over the L2 norm of the deviations; voxels no view sees (depth 0) get 0.
+
+    The official code divides by the norm and not by the standard deviation, so values shrink as 1 / sqrt(N).
+    """
+    seen = depth > 0
+    mean = torch.where(seen, depth, 0).sum() / seen.sum().clamp(min=1)
+    deviation = torch.where(seen, depth - mean, 0)
+    return deviation / (deviation.norm() + 1e-5)
+
+
+def fold_in(output: NetworkOutput, inputs: dict[str, Any], surface: TSDFMap) -> None:
+    """Put the predictions of a batch, in order, into the map of the scene; a fragment that ended early leaves it as it is."""
+    if not output.complete:
+        return
+    for element, scene in enumerate(inputs["scene"]):
+        mine = output.coordinates[:, 0] == element
+        world_origin = inputs["vol_origin"][element] if "vol_origin" in inputs else None
+        origin = inputs["vol_origin_partial"][element]
+        surface.update(scene, origin, output.coordinates[mine, 1:], output.tsdf[mine], world_origin)
