@@ -60,6 +60,13 @@ def test_absent_corners_have_no_weight_and_the_rest_sums_to_one() -> None:
     torch.testing.assert_close(weights.sum(1), torch.tensor([1.0, 1, 0, 0]))
 
 
+@pytest.mark.parametrize("far", [1e6, 1e12, 3e38, -3e38])
+def test_points_beyond_all_range_meet_nothing(far: float) -> None:
+    rows, weights = trilinear_map(torch.tensor([[far, 0.5, 0.5]]), torch.zeros(1, dtype=torch.int32), cube(2, 4), 4)
+    assert rows.tolist() == [[-1] * 8]
+    assert weights.tolist() == [[0.0] * 8]
+
+
 def test_points_and_voxels_have_right_gradients() -> None:
     torch.manual_seed(0)
     rows = torch.randint(-1, 5, (20,))

@@ -1,5 +1,6 @@
 """The sparse ops in plain torch: they say what the kernels mean, run on any device and differentiate in any precision."""
 
+from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 
 import torch
@@ -10,10 +11,11 @@ BATCH_LIMIT, AXIS_LIMIT = 1 << BATCH_BITS, 1 << (AXIS_BITS - 1)
 ABSENT = -1
 
 
-def in_range(coordinates: Tensor) -> Tensor:
-    """Say for each row (N, 4) whether its numbers fit a key: batch 0..511, x, y, z from -131072 to 131071."""
+def in_range(coordinates: Tensor, margin: int = 0) -> Tensor:
+    """Say for each row (N, 4) whether its numbers fit a key: batch 0..511, x, y, z from -131072 to 131071, less the margin."""
     batch, axes = coordinates[:, 0], coordinates[:, 1:]
-    return (batch >= 0) & (batch < BATCH_LIMIT) & ((axes >= -AXIS_LIMIT) & (axes < AXIS_LIMIT)).all(1)
+    limit = AXIS_LIMIT - margin
+    return (batch >= 0) & (batch < BATCH_LIMIT) & ((axes >= -limit) & (axes < limit)).all(1)
 
 
 def pack(coordinates: Tensor) -> Tensor:
@@ -39,17 +41,14 @@ def unique_coordinates(coordinates: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def lookup(coordinates: Tensor, queries: Tensor) -> Tensor:
-    """See `deep3dmap.ops.sparse.lookup`; here queries may be int64, so that they cannot wrap around."""
-    return _find(*_sorted_keys(coordinates), queries)
+    """See `deep3dmap.ops.sparse.lookup`."""
+    return next(_neighbours(coordinates, queries, [(0, 0, 0)]))
 
 
 def kernel_pairs(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, list[int]]:
     """Return input rows and output rows (int32, grouped by offset, outputs ascending), and the size of each group."""
-    keys, order = _sorted_keys(inputs)
     in_rows, out_rows, sizes = [], [], []
-    for offset in offsets.tolist():
-        shift = torch.tensor([0, *offset], device=outputs.device)
-        found = _find(keys, order, outputs.to(torch.int64) + shift)
+    for found in _neighbours(inputs, outputs, offsets.tolist()):
         hits = (found != ABSENT).nonzero()[:, 0]
         in_rows.append(found[hits].to(torch.int32))
         out_rows.append(hits.to(torch.int32))
@@ -78,16 +77,15 @@ def voxelize_mean(features: Tensor, rows: Tensor, cells: int) -> Tensor:
 
 def trilinear_map(positions: Tensor, batch: Tensor, coordinates: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """See `deep3dmap.ops.sparse.trilinear_map`."""
-    keys, order = _sorted_keys(coordinates)
     low = torch.floor(positions / stride)
     ahead = positions / stride - low
-    corner = torch.cat([batch[:, None].to(torch.int64), low.to(torch.int64) * stride], 1)
-    rows, weights = [], []
-    for steps in product((0, 1), repeat=3):
-        step = torch.tensor(steps, device=positions.device)
-        shift = torch.tensor([0, *steps], device=positions.device) * stride
-        rows.append(_find(keys, order, corner + shift))
-        weights.append(torch.where(step == 1, ahead, 1 - ahead).prod(1))
+    # Whatever is out of range stays out of range, where a cast of a larger number could end up anywhere.
+    cell = low.clamp(-2 * AXIS_LIMIT, 2 * AXIS_LIMIT).to(torch.int64)
+    corner = torch.cat([batch[:, None].to(torch.int64), cell * stride], 1)
+    steps = list(product((0, 1), repeat=3))
+    rows = list(_neighbours(coordinates, corner, [[stride * step for step in corner_steps] for corner_steps in steps]))
+    sides = (1 - ahead).unbind(1), ahead.unbind(1)
+    weights = [sides[dx][0] * sides[dy][1] * sides[dz][2] for dx, dy, dz in steps]
     found = torch.stack(rows, 1)
     weight = torch.where(found == ABSENT, 0, torch.stack(weights, 1))
     return found, weight / (weight.sum(1, keepdim=True) + 1e-8)
@@ -104,15 +102,21 @@ def devoxelize(features: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     return result
 
 
-def _sorted_keys(coordinates: Tensor) -> tuple[Tensor, Tensor]:
+def _neighbours(coordinates: Tensor, centres: Tensor, offsets: Sequence[Sequence[int]]) -> Iterator[Tensor]:
+    """Yield for each offset the row (Q,) int64 of every centre + offset among the coordinates, -1 = absent."""
     keys, order = torch.sort(pack(coordinates), stable=True)
-    return keys, order
+    centres = centres.to(torch.int64)
+    packed, reach = pack(centres), max((abs(step) for offset in offsets for step in offset), default=0)
+    # Keys may be added to as long as no axis overflows into the next.
+    roomy = bool(in_range(centres, reach).all())
+    for offset in offsets:
+        found = _find(keys, order, packed + sum(step << (AXIS_BITS * (2 - axis)) for axis, step in enumerate(offset)))
+        shift = torch.tensor([0, *offset], device=centres.device)
+        yield found if roomy else torch.where(in_range(centres + shift), found, ABSENT)
 
 
-def _find(keys: Tensor, order: Tensor, queries: Tensor) -> Tensor:
-    absent = torch.full((len(queries),), ABSENT, dtype=torch.int64, device=queries.device)
+def _find(keys: Tensor, order: Tensor, wanted: Tensor) -> Tensor:
     if len(keys) == 0:
-        return absent
-    wanted = pack(queries)
-    place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
-    return torch.where((keys[place] == wanted) & in_range(queries), order[place], absent)
+        return torch.full_like(wanted, ABSENT)
+    place = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
+    return torch.where(keys[place] == wanted, order[place], ABSENT)
