@@ -1,5 +1,8 @@
 """Points and voxels, and the layers on sparse tensors."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -175,3 +178,13 @@ def test_tensors_that_do_not_fit_are_refused() -> None:
         Conv3d(3, 2, kernel_size=2, stride=2, transposed=True)(x)
     with pytest.raises(ValueError, match="positive"):
         Conv3d(3, 0)
+
+
+def test_the_example_in_the_documentation_runs() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "ops.md"
+    if not page.is_file():
+        pytest.skip("the documentation is not beside these tests")
+    (block,) = [text for text in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL) if "import sparse" in text]
+    names: dict[str, Tensor] = {}
+    exec(block, names)
+    assert names["at_points"].shape == (5000, 16)
