@@ -92,11 +92,14 @@ class NetworkOutput:
 
 
 class NeuConNet(nn.Module):
-    """The coarse-to-fine loop over sparse voxels. image_channels: of the feature maps, fine to coarse."""
+    """The coarse-to-fine loop over sparse voxels. image_channels: of the feature maps, fine to coarse.
+
+    fusing: whether features are fused over fragments now; false while training begins with single fragments.
+    """
 
     def __init__(self, config: NetworkConfig, image_channels: tuple[int, ...]) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.fusing = config, config.fusion
         if config.fusion:
             cells = [
                 ConvGRU(width, width, config.voxel_size * config.interval(level), config.reset_gate, config.backend)
@@ -144,7 +147,7 @@ class NeuConNet(nn.Module):
         voxel_features = self.sp_convs[level](lifted, positions, coordinates[:, 0])
         fused = self._fuse(level, coordinates, voxel_features, inputs)
         # With `full`, voxels of the history come back, and no view of this fragment needs to see them.
-        mask = None if self.config.fusion and self.config.full else views > 1
+        mask = None if self.fusing and self.config.full else views > 1
         tsdf, occupancy = self.tsdf_preds[level](fused.features), self.occ_preds[level](fused.features)
         return LevelOutput(fused.coordinates, tsdf, occupancy, fused.tsdf, fused.occupancy, mask), fused.features
 
@@ -161,7 +164,7 @@ class NeuConNet(nn.Module):
         return torch.cat(lifted), torch.cat(counts)
 
     def _fuse(self, level: int, coordinates: Tensor, features: Tensor, inputs: dict[str, Any]) -> Fused:
-        if self.config.fusion:
+        if self.fusing:
             return self.gru_fusion(coordinates, features, inputs, level)
         if "tsdf" not in inputs:
             return Fused(coordinates, features, None, None)
@@ -220,6 +223,12 @@ class NeuralReconNetwork(nn.Module):
             loss = level_loss(at.tsdf, at.occupancy, at.tsdf_target, at.occupancy_target, at.mask, self.config.pos_weight)
             terms[f"level_{level}"] = weight * loss
         return terms
+
+    def set_fusing(self, fusing: bool) -> None:
+        """Switch the fusion over fragments, the second phase of training; raises ValueError if built without."""
+        if fusing and not self.config.fusion:
+            raise ValueError("this network has no recurrent cells: build it with fusion=True")
+        self.neucon_net.fusing = fusing
 
     def reset(self) -> None:
         """Forget the scenes fused so far, as at the start of an epoch."""
