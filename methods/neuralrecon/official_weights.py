@@ -38,7 +38,8 @@ def read_official(file: Path) -> OfficialWeights:
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UserError(f"{file}: not a checkpoint of plain tensors ({str(error).splitlines()[0]})") from error
+        reason = str(error).partition("\n")[0] or "the file ends early"
+        raise UserError(f"{file}: not a checkpoint of plain tensors ({reason})") from error
     model = checkpoint.get("model") if isinstance(checkpoint, dict) else None
     if not isinstance(model, dict) or not all(isinstance(value, Tensor) for value in model.values()):
         raise UserError(f"{file}: no state dict under 'model', so this is not an official NeuralRecon checkpoint")
