@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deep3dmap.benchmarks.indoor.overview import overview_camera
 from deep3dmap.core import Mesh
 from deep3dmap.render.mesh_renderer import MeshImages, render_mesh
 from deep3dmap.render.pictures import contact_sheet, depth_picture, error_picture
+from deep3dmap.render.views import overview
 
 FRAMES = 4
 TILE = (240, 320)  # least height and width of a tile, so that small frames can be read
@@ -53,12 +53,13 @@ def _frame_tiles(predicted: Mesh, truth: dict[str, Any], index: int) -> list[Til
 def _overview_tiles(predicted: Mesh, truth: dict[str, Any]) -> list[Tile]:
     meshes = {"predicted": predicted, "true": truth["mesh"]} if "mesh" in truth else {"predicted": predicted}
     # Both are drawn by one camera, placed by the truth where there is one, so that they can be compared.
-    placed_by = next((mesh for mesh in reversed(meshes.values()) if len(mesh.vertices)), None)
+    placed_by = next((mesh for mesh in reversed(meshes.values()) if not mesh.is_empty), None)
     if placed_by is None:
         return [("predicted: nothing", torch.full((3, *OVERVIEW), 0.9))]
     height, width = OVERVIEW
-    points = placed_by.vertices.astype(np.float64)
-    camera = overview_camera(points, np.asarray(truth["world_from_camera"]), width, height)
+    # Up is the mean up direction of the scan's own cameras, so that a world that is not level is shown level.
+    up = -np.asarray(truth["world_from_camera"])[:, :3, 1].mean(0)
+    camera = overview(placed_by.vertices, placed_by.faces, width=width, height=height, up=tuple(up), elevation_degrees=50.0)
     return [(_mesh_title(name, mesh), _draw(mesh, *camera, height, width).image) for name, mesh in meshes.items()]
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.ops.rasterize import Cull
 
 Platform = Literal["osmesa", "egl"]
 # OpenGL cameras look along -z with y up.
@@ -29,13 +30,15 @@ def pyrender_depth(
     *,
     near: float = 0.05,
     far: float = 100.0,
+    cull: Cull = "none",
     platform: Platform = "osmesa",
 ) -> Tensor:
     """Return the depth (H, W) float32 along the optical axis of a mesh in the world, 0 where nothing is hit.
 
-    vertices: (V, 3) metres. faces: (F, 3), seen from both sides. intrinsics: (3, 3) pixels, centres at +0.5.
-    world_from_camera: (4, 4), OpenCV axes. near, far: metres. platform: used unless PYOPENGL_PLATFORM is set; one process
-    keeps the one it began with. Raises UserError if pyrender or the OpenGL platform cannot be used.
+    vertices: (V, 3) metres. faces: (F, 3). intrinsics: (3, 3) pixels, centres at +0.5. world_from_camera: (4, 4), OpenCV axes.
+    near, far: metres. cull: "back" leaves out faces whose corners turn clockwise as they are looked at. platform: used unless
+    PYOPENGL_PLATFORM is set; one process keeps the one it began with. Raises UserError if pyrender or the OpenGL platform
+    cannot be used.
     """
     if len(faces) == 0:
         return torch.zeros(height, width)
@@ -44,9 +47,10 @@ def pyrender_depth(
 
     lens = np.asarray(intrinsics, np.float64)
     camera = pyrender.IntrinsicsCamera(lens[0, 0], lens[1, 1], lens[0, 2], lens[1, 2], znear=near, zfar=far)
-    # A pass for depth alone always culls back faces, so both windings are given.
-    both_sides = np.concatenate([np.asarray(faces), np.asarray(faces)[:, ::-1]])
-    surface = trimesh.Trimesh(np.asarray(vertices), both_sides, process=False)
+    triangles = np.asarray(faces)
+    # A pass for depth alone always culls back faces, so both windings are given where both sides are wanted.
+    sides = triangles if cull == "back" else np.concatenate([triangles, triangles[:, ::-1]])
+    surface = trimesh.Trimesh(np.asarray(vertices), sides, process=False)
     scene = pyrender.Scene()
     scene.add(pyrender.Mesh.from_trimesh(surface, smooth=False))
     scene.add(camera, pose=np.asarray(world_from_camera, np.float64) @ OPENGL_AXES)
