@@ -17,7 +17,7 @@ HELP = {
     "interval": "95 % bootstrap interval over seeds and scenes",
     "p": "Wilcoxon's signed-rank test against the best, over the same scenes; empty for fewer than five scenes",
     "front": "on the Pareto front: nothing else is both better and faster",
-    "inputs": "what the method was handed, of what the suite gives",
+    "inputs": "what the method was handed, of what the suite gives; poses are with intrinsics",
 }
 
 
@@ -74,7 +74,7 @@ def table_frame(rows: Sequence[LeaderboardRow], others: dict[str, list[Leaderboa
     heading = with_unit(rows[0].metric, rows[0].unit)
     lines = []
     for row in rows:
-        line = {"#": row.rank, "method": entry(row), "inputs": ", ".join(row.inputs), heading: row.value}
+        line = {"#": row.rank, "method": entry(row), "inputs": row.given, heading: row.value}
         line["95 % interval"] = interval(row)
         line |= {name: _value_of(row, found) for name, found in _other_names_and_rows(others)}
         line |= {"p": "" if row.p_value is None else f"{row.p_value:.2g}", "Pareto": "●" if row.on_pareto_front else ""}

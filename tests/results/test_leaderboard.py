@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import ENTRANTS, build_store, run_row, write_method, write_suites
 
-from deep3dmap.results.leaderboard import leaderboard
+from deep3dmap.results.leaderboard import given_in_words, leaderboard
 from deep3dmap.results.schema import MetricRow
 from deep3dmap.results.statistics import seeded_interval
 from deep3dmap.results.store import ResultStore
@@ -279,3 +279,17 @@ def test_an_empty_store_has_no_rows(tmp_path):
 
 def test_the_same_store_gives_the_same_rows(built):
     assert leaderboard(built, metric="all") == leaderboard(ResultStore(built.uri), metric="all")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (("images", "intrinsics", "world_from_camera"), "images, poses"),
+        (("images", "depths", "intrinsics", "world_from_camera"), "images, depths, poses"),
+        (("images", "intrinsics"), "images, intrinsics"),
+        (("image", "box"), "image, box"),
+        ((), ""),
+    ],
+)
+def test_inputs_are_said_in_words(inputs, words):
+    assert given_in_words(inputs) == words

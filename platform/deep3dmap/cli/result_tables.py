@@ -58,7 +58,7 @@ def _cells(row: LeaderboardRow) -> list[str]:
     return [
         "-" if row.rank is None else str(row.rank),
         escape(f"{row.method}/{row.variant}") + ("\n[dim]  baseline[/dim]" if row.is_baseline else ""),
-        escape(", ".join(row.inputs)),
+        escape(row.given),
         significant(row.value) or "-",
         "" if row.low is None else f"{significant(row.low)} - {significant(row.high)}",
         "" if row.p_value is None else f"{row.p_value:.2g}",

@@ -76,7 +76,7 @@ def _latex_line(row: LeaderboardRow) -> str:
     value = significant(row.value) or "--"
     cells = [
         _escaped(f"{row.method}/{row.variant}" + (" (baseline)" if row.is_baseline else "")),
-        _escaped(", ".join(row.inputs)),
+        _escaped(row.given),
         rf"\textbf{{{value}}}" if row.rank == 1 else value,
         "--" if row.low is None else f"[{significant(row.low)}, {significant(row.high)}]",
         str(row.seeds),

@@ -61,6 +61,18 @@ class LeaderboardRow:
         names = ("suite", "protocol_version", "tier", "dataset", "dataset_variant", "dataset_version")
         return Group(*(getattr(self, name) for name in names))
 
+    @property
+    def given(self) -> str:
+        """The inputs in words: cameras, that is intrinsics with poses, are called poses."""
+        return given_in_words(self.inputs)
+
+
+def given_in_words(inputs: Sequence[str]) -> str:
+    """Return the keys a method was handed as a short list, such as "images, depths, poses"."""
+    posed = "world_from_camera" in inputs
+    kept = [key for key in inputs if not (posed and key == "intrinsics")]
+    return ", ".join("poses" if key == "world_from_camera" else key for key in kept)
+
 
 def leaderboard(
     store: ResultStore,
