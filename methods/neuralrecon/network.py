@@ -224,7 +224,7 @@ class NeuralReconNetwork(nn.Module):
             terms[f"level_{level}"] = weight * loss
         return terms
 
-    def set_fusing(self, fusing: bool) -> None:
+    def fuse(self, fusing: bool) -> None:
         """Switch the fusion over fragments, the second phase of training; raises ValueError if built without."""
         if fusing and not self.config.fusion:
             raise ValueError("this network has no recurrent cells: build it with fusion=True")
