@@ -16,6 +16,7 @@ from deep3dmap.ops.sparse import (
     kernel_map,
     kernel_offsets,
     lookup,
+    native,
     sparse_conv3d,
     unique_coordinates,
 )
@@ -99,7 +100,8 @@ def test_coordinates_are_those_of_plain_python(seed: int) -> None:
     assert torch.equal(unique[inverse], doubled)
     rows = {tuple(row): index for index, row in enumerate(coordinates.tolist())}
     queries = coordinates + torch.from_numpy(rng.integers(-2, 3, coordinates.shape)).int()
-    assert lookup(coordinates, queries).tolist() == [rows.get(tuple(row), -1) for row in queries.tolist()]
+    found = [rows.get(tuple(row), -1) for row in queries.tolist()]
+    assert lookup(coordinates, queries).tolist() == lookup(coordinates, queries, "reference").tolist() == found
     coarse = {(b, *(axis // 4 * 4 for axis in axes)) for b, *axes in coordinates.tolist()}
     assert [tuple(row) for row in downsample(coordinates, 4).tolist()] == sorted(coarse)
 
@@ -248,3 +250,29 @@ def test_a_backend_that_is_not_there_is_named(name: str) -> None:
     pairs = kernel_map(one, one, kernel_offsets(1, 1))
     with pytest.raises(UserError, match=f"backend={name}"):
         sparse_conv3d(torch.zeros(1, 3), torch.zeros(1, 3, 2), pairs, name)  # type: ignore[arg-type]
+
+
+def test_the_native_operators_pass_the_checks_of_torch() -> None:
+    if "native" not in available_sparse_backends():
+        pytest.skip("native is not there")
+    given = problem(1)
+    pairs = given.map("native")
+    rows = (pairs.in_rows, pairs.out_rows, pairs.splits)
+    features, weight = given.features.requires_grad_(), given.weight.requires_grad_()
+    torch.library.opcheck(native.convolve, (features, weight, *rows, pairs.outputs))
+    gradient = torch.randn(pairs.outputs, weight.shape[2])
+    torch.library.opcheck(native.weight_gradient, (features.detach(), gradient, *rows))
+    torch.library.opcheck(native.neighbours, (given.inputs, given.outputs, given.offsets))
+    torch.library.opcheck(native.lookup, (given.inputs, given.outputs))
+
+
+def test_threads_do_not_change_the_native_result() -> None:
+    if "native" not in available_sparse_backends():
+        pytest.skip("native is not there")
+    results, before = [], torch.get_num_threads()
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        results.append([convolve(problem(seed), "native") for seed in range(8)])
+    torch.set_num_threads(before)
+    for one, other in zip(*results, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))

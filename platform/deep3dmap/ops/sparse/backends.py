@@ -36,6 +36,11 @@ def choose(backend: SparseBackend, kernel: str, device: torch.device, dtype: tor
     return "native" if takes_type else "reference"
 
 
+def choose_for_maps(backend: SparseBackend, kernel: str, device: torch.device) -> str:
+    """Resolve the backend of a kernel that makes maps; the libraries of the field convolve over maps made here."""
+    return choose("auto" if backend in PEERS else backend, kernel, device)
+
+
 def available_sparse_backends(device: torch.device | str = "cpu") -> tuple[str, ...]:
     """Return the backends of `sparse_conv3d` that work here on tensors of the device, the preferred one first."""
     native = ("native",) if _has_native("sparse_conv_forward", torch.device(device)) else ()

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from deep3dmap.ops.sparse import peers, reference
+from deep3dmap.ops.sparse import native, peers, reference
 from deep3dmap.ops.sparse.backends import SparseBackend, choose
 from deep3dmap.ops.sparse.maps import KernelMap
 
@@ -21,8 +21,11 @@ def sparse_conv3d(features: Tensor, weight: Tensor, kernel_map: KernelMap, backe
         return peers.spconv_convolve(features, weight, kernel_map)
     if chosen == "torchsparse":
         return peers.torchsparse_convolve(features, weight, kernel_map)
-    splits = kernel_map.splits.tolist()
-    return reference.convolve(features, weight, kernel_map.in_rows, kernel_map.out_rows, splits, kernel_map.outputs)
+    rows = kernel_map.in_rows, kernel_map.out_rows
+    if chosen == "native":
+        result: Tensor = native.convolve(features, weight, *rows, kernel_map.splits, kernel_map.outputs)
+        return result
+    return reference.convolve(features, weight, *rows, kernel_map.splits.tolist(), kernel_map.outputs)
 
 
 def _check(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deep3dmap.ops.sparse import reference
-from deep3dmap.ops.sparse.backends import SparseBackend
+from deep3dmap.ops.sparse import native, reference
+from deep3dmap.ops.sparse.backends import SparseBackend, choose_for_maps
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,17 @@ def unique_coordinates(coordinates: Tensor) -> tuple[Tensor, Tensor]:
     return reference.unique_coordinates(coordinates)
 
 
-def lookup(coordinates: Tensor, queries: Tensor) -> Tensor:
+def lookup(coordinates: Tensor, queries: Tensor, backend: SparseBackend = "auto") -> Tensor:
     """Return for each query (Q, 4) int32 its row among the coordinates (N, 4) int32, whose rows are unique; -1 where absent.
 
     Returns (Q,) int64. Raises ValueError as `unique_coordinates` does; a query out of range is absent.
     """
     check_coordinates("coordinates", coordinates)
     check_rows("queries", queries)
-    return reference.lookup(coordinates, queries)
+    if choose_for_maps(backend, "sparse_lookup", coordinates.device) == "reference":
+        return reference.lookup(coordinates, queries)
+    rows: Tensor = native.lookup(coordinates, queries)
+    return rows
 
 
 def kernel_offsets(kernel_size: int, stride: int) -> Tensor:
@@ -84,7 +87,9 @@ def kernel_map(in_coordinates: Tensor, out_coordinates: Tensor, offsets: Tensor,
     check_coordinates("out_coordinates", out_coordinates)
     if offsets.dtype != torch.int32 or offsets.dim() != 2 or offsets.shape[1] != 3:
         raise ValueError(f"offsets must be int32 (K, 3), got {offsets.dtype} {tuple(offsets.shape)}")
-    in_rows, out_rows, sizes = reference.kernel_pairs(in_coordinates, out_coordinates, offsets)
+    native_runs = choose_for_maps(backend, "sparse_neighbours", in_coordinates.device) == "native"
+    run = native.kernel_pairs if native_runs else reference.kernel_pairs
+    in_rows, out_rows, sizes = run(in_coordinates, out_coordinates, offsets)
     splits = torch.tensor([0, *sizes], dtype=torch.int64).cumsum(0)
     return KernelMap(in_rows, out_rows, splits, len(in_coordinates), len(out_coordinates))
 
