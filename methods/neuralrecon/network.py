@@ -49,6 +49,8 @@ class NetworkConfig:
         for name in ("thresholds", "train_num_sample", "loss_weights"):
             if len(getattr(self, name)) != self.levels:
                 raise UserError(f"neuralrecon: {name} needs one number for each of the {self.levels} levels")
+        if any(width < 3 or width % 3 for width in self.channels):
+            raise UserError(f"neuralrecon: channels of all levels are multiples of 3, got {self.channels}")
         if self.levels != 3 or min(self.n_vox) < self.interval(0) or any(side % self.interval(0) for side in self.n_vox):
             raise UserError(f"neuralrecon: needs 3 levels and n_vox in multiples of {self.interval(0)}, got {self.n_vox}")
 

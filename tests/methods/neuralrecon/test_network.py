@@ -26,7 +26,7 @@ def inputs(batch: int = 1, views: int = 2, targets: bool = True) -> dict[str, An
     camera_from_world = torch.tensor([[1.0, 0, 0, -0.4], [0, 0, -1, 0.4], [0, 1, 0, 2.0], [0, 0, 0, 1]])
     for scale in range(3):
         side = 2.0 ** -(scale + 2)
-        intrinsics = torch.tensor([[30.0 * side, 0, 24 * side], [0, 30 * side, 16 * side], [0, 0, 1]])
+        intrinsics = torch.tensor([[30.0 * side, 0, 16 * side], [0, 30 * side, 8 * side], [0, 0, 1]])
         projection[:, :, scale, :3] = intrinsics @ camera_from_world[:3]
         projection[:, :, scale, 3, 3] = 1
     given: dict[str, Any] = {
@@ -145,7 +145,7 @@ def test_depths_are_centred_and_divided_by_their_norm() -> None:
     assert normalized_depth(torch.zeros(3)).tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("options", [{"n_vox": (6, 8, 8)}, {"thresholds": (0.0,)}, {"channels": (8, 4)}])
+@pytest.mark.parametrize("options", [{"n_vox": (6, 8, 8)}, {"thresholds": (0.0,)}, {"channels": (8, 4, 2)}, {"channels": (6, 3)}])
 def test_sizes_that_do_not_fit_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="levels"):
         NetworkConfig(**options)
