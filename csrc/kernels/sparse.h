@@ -1,0 +1,54 @@
+// What the CPU and CUDA share of the sparse ops: keys of coordinates, the hash of a key, pairs of rows.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/host_device.h"
+
+namespace deep3dmap {
+
+constexpr int kSparseAxisBits = 18;
+constexpr int64_t kSparseAxisLimit = int64_t{1} << (kSparseAxisBits - 1);
+constexpr int64_t kSparseBatchLimit = 512;
+constexpr int64_t kSparseEmpty = -1;  // keys are never negative
+
+// A slot of the hash table: one quarter of a cache line.
+struct SparseSlot {
+  int64_t key, row;
+};
+
+// Rows (i, o) that meet under an offset of the kernel; pairs splits[k] to splits[k + 1] belong to offset k.
+struct SparsePairs {
+  const int32_t* in_rows;
+  const int32_t* out_rows;
+  const int64_t* splits;  // on the host
+  int64_t offsets, inputs, outputs;
+};
+
+DEEP3DMAP_HD bool sparse_in_range(int64_t batch, int64_t x, int64_t y, int64_t z) {
+  const int64_t span = 2 * kSparseAxisLimit;
+  return (static_cast<uint64_t>(batch) < static_cast<uint64_t>(kSparseBatchLimit)) &
+         (static_cast<uint64_t>(x + kSparseAxisLimit) < static_cast<uint64_t>(span)) &
+         (static_cast<uint64_t>(y + kSparseAxisLimit) < static_cast<uint64_t>(span)) &
+         (static_cast<uint64_t>(z + kSparseAxisLimit) < static_cast<uint64_t>(span));
+}
+
+// The key of a row in range; the key of (row + offset) is the key of the row plus `sparse_key_step` of the offset.
+DEEP3DMAP_HD int64_t sparse_key(int64_t batch, int64_t x, int64_t y, int64_t z) {
+  const int64_t upper = (batch << kSparseAxisBits) + (x + kSparseAxisLimit);
+  return (((upper << kSparseAxisBits) + (y + kSparseAxisLimit)) << kSparseAxisBits) + (z + kSparseAxisLimit);
+}
+
+DEEP3DMAP_HD int64_t sparse_key_step(int64_t x, int64_t y, int64_t z) {
+  const int64_t side = int64_t{1} << kSparseAxisBits;
+  return (x * side + y) * side + z;
+}
+
+// Where a key is looked for first, of 2^bits slots. Four neighbours along z share a cache line; `shift` is the number of zero
+// bits at the end of every z, so that this holds for coarse tensors too, whose coordinates are multiples of their stride.
+DEEP3DMAP_HD uint64_t sparse_home(int64_t key, int shift, int bits) {
+  const uint64_t place = static_cast<uint64_t>(key) >> shift;
+  return ((((place >> 2) * 0x9E3779B97F4A7C15ull) >> (66 - bits)) << 2) | (place & 3);
+}
+
+}  // namespace deep3dmap
