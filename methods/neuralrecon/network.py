@@ -1,6 +1,6 @@
 """NeuralRecon: image features lifted into a fragment's voxels and refined from coarse to fine (Sun et al., CVPR 2021)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -11,6 +11,7 @@ from deep3dmap.methods.neuralrecon.backbone import MnasMulti
 from deep3dmap.methods.neuralrecon.conv_gru import ConvGRU
 from deep3dmap.methods.neuralrecon.gru_fusion import Fused, GRUFusion
 from deep3dmap.methods.neuralrecon.losses import level_loss
+from deep3dmap.methods.neuralrecon.network_output import LevelOutput, NetworkOutput
 from deep3dmap.methods.neuralrecon.spvcnn import SPVCNN
 from deep3dmap.methods.neuralrecon.tsdf_map import TSDFMap
 from deep3dmap.methods.neuralrecon.voxel_grid import children, dense_grid, to_aligned_camera, world_positions
@@ -62,35 +63,6 @@ class NetworkConfig:
     def interval(self, level: int) -> int:
         """Return the edge of a level's voxel in finest voxels."""
         return int(2 ** (self.levels - 1 - level))
-
-
-@dataclass
-class LevelOutput:
-    """Predictions at the voxels of one level, before any is dropped.
-
-    coordinates: (N, 4) int32 batch, x, y, z in finest units. tsdf: (N, 1) truncations of this level. occupancy: (N, 1)
-    logits. The targets (N, 1) are None without ground truth. mask: (N,) bool, the voxels that count; None = all.
-    """
-
-    coordinates: Tensor
-    tsdf: Tensor
-    occupancy: Tensor
-    tsdf_target: Tensor | None
-    occupancy_target: Tensor | None
-    mask: Tensor | None
-
-
-@dataclass
-class NetworkOutput:
-    """The surviving finest voxels (M, 4) int32 with tsdf (M, 1), and the levels that were reached.
-
-    complete: false where a level kept no voxel at all; then there are no coordinates, and no finer levels.
-    """
-
-    coordinates: Tensor
-    tsdf: Tensor
-    complete: bool
-    levels: list[LevelOutput] = field(default_factory=list)
 
 
 class NeuConNet(nn.Module):
@@ -232,10 +204,25 @@ class NeuralReconNetwork(nn.Module):
             raise ValueError("this network has no recurrent cells: build it with fusion=True")
         self.neucon_net.fusing = fusing
 
+    def fuse(self, fusing: bool) -> None:
+        """Fuse features over fragments from now on, or let the recurrent cells rest; raises ValueError where there are none."""
+        if fusing and not self.config.fusion:
+            raise ValueError("this network was built without recurrent cells")
+        self.neucon_net.fusing = fusing
+
     def reset(self) -> None:
         """Forget the scenes fused so far, as at the start of an epoch."""
         if self.config.fusion:
             self.neucon_net.gru_fusion.reset()
+
+    def map_state(self) -> dict[str, Tensor]:
+        """Return the scenes fused so far as tensors under flat names; nothing without recurrent cells."""
+        return self.neucon_net.gru_fusion.state() if self.config.fusion else {}
+
+    def load_map_state(self, state: dict[str, Tensor]) -> None:
+        """Go on from what `map_state` returned."""
+        if self.config.fusion:
+            self.neucon_net.gru_fusion.load_state(state)
 
 
 def normalized_depth(depth: Tensor) -> Tensor:
