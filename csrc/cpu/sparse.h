@@ -6,18 +6,18 @@
 //   sparse_lookup(coordinates (N, 4) i32, queries (Q, 4) i32, rows (Q,) i64 out)
 //       rows of the queries, -1 = absent. Coordinates are unique and in range (batch 0..511, axes -131072..131071); queries
 //       may be out of range, and are absent then.
-//   sparse_kernel_map(in_coordinates (N, 4) i32, out_coordinates (M, 4) i32, offsets (K, 3) i32 CPU, table (K, M) i32 out,
-//                     counts (K,) i64 out)
-//       table[k, o] = row i with in[i] == out[o] + offset[k], or -1; counts[k] = number of pairs of offset k. Given the very same
-//       tensor as in and out, and offsets with offset[K - 1 - k] == -offset[k], half of the offsets is looked up.
-//   sparse_kernel_pairs(table (K, M) i32, splits (K + 1,) i64 CPU, in_rows (P,) i32 out, out_rows (P,) i32 out)
+//   sparse_neighbours(inputs (N, 4) i32, outputs (M, 4) i32, offsets (K, 3) i32, table (K, M) i32 out)
+//       table[k, o] = row i with inputs[i] == outputs[o] + offsets[k], or -1. On the CPU, given the very same tensor as inputs and
+//       outputs, and offsets with offsets[K - 1 - k] == -offsets[k], only half of the offsets is looked up.
+//   sparse_pair_counts(table (K, M) i32, counts (K,) i64 out)
+//       the number of pairs of each offset.
+//   sparse_pairs(table (K, M) i32, splits (K + 1,) i64 CPU, in_rows (P,) i32 out, out_rows (P,) i32 out)
 //       the table as pairs; splits = [0, counts.cumsum]. Output rows ascend within an offset.
 //   sparse_conv_forward(features (N, Cin), weight (K, Cin, Cout), in_rows (P,) i32, out_rows (P,) i32, splits (K + 1,) i64 CPU,
-//                       out (M, Cout) out)
-//   sparse_conv_backward_features(grad (M, Cout), weight (K, Cin, Cout), in_rows, out_rows, splits CPU, grad_features (N, Cin) out)
-//   sparse_conv_backward_weight(features (N, Cin), grad (M, Cout), in_rows, out_rows, splits CPU, grad_weight (K, Cin, Cout) out)
-//       Pairs may come in any order and be anything on the CPU; on CUDA an output row occurs once in an offset, and so does an
-//       input row, as `kernel_map` leaves them. The transposed convolution is the forward one with in_rows and out_rows swapped.
+//                       result (M, Cout) out)
+//       Pairs may come in any order and be anything on the CPU; on CUDA an output row occurs once in an offset, as in a kernel
+//       map. The transposed convolution and the gradient of the features are this one with in_rows and out_rows swapped.
+//   sparse_conv_weight_gradient(features (N, Cin), gradient (M, Cout), in_rows, out_rows, splits, result (K, Cin, Cout) out)
 //   sparse_voxelize_forward(features (P, C), rows (P,) i64 with -1 = none, mean (cells, C) out, counts (cells,) i32 out)
 //   sparse_voxelize_backward(grad_mean (cells, C), rows (P,) i64, counts (cells,) i32, grad_features (P, C) out)
 //   sparse_devoxelize_forward(features (N, C), rows (P, 8) i64 with -1 = absent, weights (P, 8), out (P, C) out)
@@ -34,20 +34,19 @@ namespace deep3dmap::cpu {
 
 void sparse_lookup(const int32_t* coordinates, int64_t count, const int32_t* queries, int64_t query_count, int64_t* rows, int threads);
 
-void sparse_kernel_map(const int32_t* in, int64_t in_count, const int32_t* out, int64_t out_count, const int32_t* offsets,
-                       int64_t offset_count, int32_t* table, int64_t* counts, int threads);
+void sparse_neighbours(const int32_t* inputs, int64_t input_count, const int32_t* outputs, int64_t output_count,
+                       const int32_t* offsets, int64_t offset_count, int32_t* table, int threads);
 
-void sparse_kernel_pairs(const int32_t* table, int64_t outputs, const int64_t* splits, int64_t offset_count, int32_t* in_rows,
-                         int32_t* out_rows, int threads);
+void sparse_pair_counts(const int32_t* table, int64_t offset_count, int64_t outputs, int64_t* counts, int threads);
+
+void sparse_pairs(const int32_t* table, int64_t outputs, const int64_t* splits, int64_t offset_count, int32_t* in_rows,
+                  int32_t* out_rows, int threads);
 
 void sparse_conv_forward(const SparsePairs& pairs, const float* features, const float* weight, int64_t c_in, int64_t c_out,
-                         float* out, int threads);
+                         float* result, int threads);
 
-void sparse_conv_backward_features(const SparsePairs& pairs, const float* grad, const float* weight, int64_t c_in, int64_t c_out,
-                                   float* grad_features, int threads);
-
-void sparse_conv_backward_weight(const SparsePairs& pairs, const float* features, const float* grad, int64_t c_in, int64_t c_out,
-                                 float* grad_weight, int threads);
+void sparse_conv_weight_gradient(const SparsePairs& pairs, const float* features, const float* gradient, int64_t c_in, int64_t c_out,
+                                 float* result, int threads);
 
 void sparse_voxelize_forward(const float* features, const int64_t* rows, int64_t points, int64_t channels, int64_t cells, float* mean,
                              int32_t* counts, int threads);
