@@ -16,7 +16,8 @@ from deep3dmap.ops.sparse import (
     kernel_map,
     kernel_offsets,
     lookup,
-    native,
+    native_features,
+    native_maps,
     sparse_conv3d,
     unique_coordinates,
 )
@@ -259,11 +260,12 @@ def test_the_native_operators_pass_the_checks_of_torch() -> None:
     pairs = given.map("native")
     rows = (pairs.in_rows, pairs.out_rows, pairs.splits)
     features, weight = given.features.requires_grad_(), given.weight.requires_grad_()
-    torch.library.opcheck(native.convolve, (features, weight, *rows, pairs.outputs))
     gradient = torch.randn(pairs.outputs, weight.shape[2])
-    torch.library.opcheck(native.weight_gradient, (features.detach(), gradient, *rows))
-    torch.library.opcheck(native.neighbours, (given.inputs, given.outputs, given.offsets))
-    torch.library.opcheck(native.lookup, (given.inputs, given.outputs))
+    check = torch.library.opcheck
+    check(native_features.convolve, (features, weight, *rows, pairs.outputs))
+    check(native_features.weight_gradient, (features.detach(), gradient, *rows))
+    check(native_maps.table, (given.inputs, given.outputs.clone(), given.offsets))
+    check(native_maps.lookup, (given.inputs, given.outputs))
 
 
 def test_threads_do_not_change_the_native_result() -> None:

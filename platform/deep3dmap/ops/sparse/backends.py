@@ -36,9 +36,9 @@ def choose(backend: SparseBackend, kernel: str, device: torch.device, dtype: tor
     return "native" if takes_type else "reference"
 
 
-def choose_for_maps(backend: SparseBackend, kernel: str, device: torch.device) -> str:
-    """Resolve the backend of a kernel that makes maps; the libraries of the field convolve over maps made here."""
-    return choose("auto" if backend in PEERS else backend, kernel, device)
+def choose_own(backend: SparseBackend, kernel: str, device: torch.device, dtype: torch.dtype | None = None) -> str:
+    """Resolve the backend of another kernel than the convolution, which is all that the libraries of the field are here for."""
+    return choose("auto" if backend in PEERS else backend, kernel, device, dtype)
 
 
 def available_sparse_backends(device: torch.device | str = "cpu") -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from deep3dmap.ops.sparse import native, peers, reference
+from deep3dmap.ops.sparse import native_features, peers, reference
 from deep3dmap.ops.sparse.backends import SparseBackend, choose
 from deep3dmap.ops.sparse.maps import KernelMap
 
@@ -23,7 +23,7 @@ def sparse_conv3d(features: Tensor, weight: Tensor, kernel_map: KernelMap, backe
         return peers.torchsparse_convolve(features, weight, kernel_map)
     rows = kernel_map.in_rows, kernel_map.out_rows
     if chosen == "native":
-        result: Tensor = native.convolve(features, weight, *rows, kernel_map.splits, kernel_map.outputs)
+        result: Tensor = native_features.convolve(features, weight, *rows, kernel_map.splits, kernel_map.outputs)
         return result
     return reference.convolve(features, weight, *rows, kernel_map.splits.tolist(), kernel_map.outputs)
 

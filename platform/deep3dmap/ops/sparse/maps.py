@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deep3dmap.ops.sparse import native, reference
-from deep3dmap.ops.sparse.backends import SparseBackend, choose_for_maps
+from deep3dmap.ops.sparse import native_maps, reference
+from deep3dmap.ops.sparse.backends import SparseBackend, choose_own
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ def lookup(coordinates: Tensor, queries: Tensor, backend: SparseBackend = "auto"
     """
     check_coordinates("coordinates", coordinates)
     check_rows("queries", queries)
-    if choose_for_maps(backend, "sparse_lookup", coordinates.device) == "reference":
+    if choose_own(backend, "sparse_lookup", coordinates.device) == "reference":
         return reference.lookup(coordinates, queries)
-    rows: Tensor = native.lookup(coordinates, queries)
+    rows: Tensor = native_maps.lookup(coordinates, queries)
     return rows
 
 
@@ -87,8 +87,8 @@ def kernel_map(in_coordinates: Tensor, out_coordinates: Tensor, offsets: Tensor,
     check_coordinates("out_coordinates", out_coordinates)
     if offsets.dtype != torch.int32 or offsets.dim() != 2 or offsets.shape[1] != 3:
         raise ValueError(f"offsets must be int32 (K, 3), got {offsets.dtype} {tuple(offsets.shape)}")
-    native_runs = choose_for_maps(backend, "sparse_neighbours", in_coordinates.device) == "native"
-    run = native.kernel_pairs if native_runs else reference.kernel_pairs
+    native_runs = choose_own(backend, "sparse_neighbours", in_coordinates.device) == "native"
+    run = native_maps.kernel_pairs if native_runs else reference.kernel_pairs
     in_rows, out_rows, sizes = run(in_coordinates, out_coordinates, offsets)
     splits = torch.tensor([0, *sizes], dtype=torch.int64).cumsum(0)
     return KernelMap(in_rows, out_rows, splits, len(in_coordinates), len(out_coordinates))

@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from deep3dmap.ops.sparse import reference
+from deep3dmap.ops.sparse import native_features, native_maps, reference
+from deep3dmap.ops.sparse.backends import SparseBackend, choose_own
 from deep3dmap.ops.sparse.maps import check_coordinates
 
 
-def voxelize_mean(features: Tensor, rows: Tensor, cells: int) -> Tensor:
+def voxelize_mean(features: Tensor, rows: Tensor, cells: int, backend: SparseBackend = "auto") -> Tensor:
     """Return the mean feature of the points in each cell, (cells, C); 0 in a cell without points.
 
     features: (P, C). rows: (P,) int64, the cell of each point, -1 = none (see `lookup`). Differentiable in features.
@@ -17,10 +18,15 @@ def voxelize_mean(features: Tensor, rows: Tensor, cells: int) -> Tensor:
         found = f"{tuple(features.shape)} and {rows.dtype} {tuple(rows.shape)}"
         raise ValueError(f"features must be (P, C) and rows int64 (P,), got {found}")
     _check_range(rows, cells)
-    return reference.voxelize_mean(features, rows, cells)
+    if choose_own(backend, "sparse_voxelize_forward", features.device, features.dtype) == "reference":
+        return reference.voxelize_mean(features, rows, cells)
+    mean: Tensor = native_features.voxelize(features, rows, cells)[0]
+    return mean
 
 
-def trilinear_map(positions: Tensor, batch: Tensor, coordinates: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+def trilinear_map(
+    positions: Tensor, batch: Tensor, coordinates: Tensor, stride: int, backend: SparseBackend = "auto"
+) -> tuple[Tensor, Tensor]:
     """Find the eight cells around each point and their weights.
 
     positions: (P, 3) float in units of the finest voxel. batch: (P,) integer. coordinates: (N, 4) int32, unique multiples of
@@ -38,10 +44,12 @@ def trilinear_map(positions: Tensor, batch: Tensor, coordinates: Tensor, stride:
         raise ValueError(f"stride is positive, got {stride}")
     if not bool(torch.isfinite(positions).all()):
         raise ValueError("positions must be finite")
-    return reference.trilinear_map(positions.detach(), batch, coordinates, stride)
+    native_runs = choose_own(backend, "sparse_lookup", coordinates.device) == "native"
+    find = native_maps.neighbours if native_runs else None
+    return reference.trilinear_map(positions.detach(), batch, coordinates, stride, find)
 
 
-def devoxelize(features: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+def devoxelize(features: Tensor, rows: Tensor, weights: Tensor, backend: SparseBackend = "auto") -> Tensor:
     """Return the weighted sum of cell features at each point, (P, C). Differentiable in features.
 
     features: (N, C). rows: (P, 8) int64, -1 = absent. weights: (P, 8); see `trilinear_map`.
@@ -51,7 +59,12 @@ def devoxelize(features: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
         found = f"{tuple(features.shape)}, {rows.dtype} {tuple(rows.shape)}, {tuple(weights.shape)}"
         raise ValueError(f"features must be (N, C), rows int64 (P, 8), weights (P, 8), got {found}")
     _check_range(rows, len(features))
-    return reference.devoxelize(features, rows, weights)
+    # A gradient with respect to the weights is the reference's alone.
+    chosen = choose_own(backend, "sparse_devoxelize_forward", features.device, features.dtype)
+    if weights.requires_grad or chosen == "reference":
+        return reference.devoxelize(features, rows, weights)
+    sampled: Tensor = native_features.devoxelize(features, rows, weights.to(features.dtype))
+    return sampled
 
 
 def _check_range(rows: Tensor, count: int) -> None:

@@ -1,6 +1,6 @@
 """The sparse ops in plain torch: they say what the kernels mean, run on any device and differentiate in any precision."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise, product
 
 import torch
@@ -42,13 +42,13 @@ def unique_coordinates(coordinates: Tensor) -> tuple[Tensor, Tensor]:
 
 def lookup(coordinates: Tensor, queries: Tensor) -> Tensor:
     """See `deep3dmap.ops.sparse.lookup`."""
-    return next(_neighbours(coordinates, queries, [(0, 0, 0)]))
+    return next(neighbours(coordinates, queries, [(0, 0, 0)]))
 
 
 def kernel_pairs(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, list[int]]:
     """Return input rows and output rows (int32, grouped by offset, outputs ascending), and the size of each group."""
     in_rows, out_rows, sizes = [], [], []
-    for found in _neighbours(inputs, outputs, offsets.tolist()):
+    for found in neighbours(inputs, outputs, offsets.tolist()):
         hits = (found != ABSENT).nonzero()[:, 0]
         in_rows.append(found[hits].to(torch.int32))
         out_rows.append(hits.to(torch.int32))
@@ -75,15 +75,17 @@ def voxelize_mean(features: Tensor, rows: Tensor, cells: int) -> Tensor:
     return sums / counts[:, None]
 
 
-def trilinear_map(positions: Tensor, batch: Tensor, coordinates: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """See `deep3dmap.ops.sparse.trilinear_map`."""
+def trilinear_map(
+    positions: Tensor, batch: Tensor, coordinates: Tensor, stride: int, find: Callable[..., Iterable[Tensor]] | None = None
+) -> tuple[Tensor, Tensor]:
+    """See `deep3dmap.ops.sparse.trilinear_map`; `find` may stand in for `neighbours`."""
     low = torch.floor(positions / stride)
     ahead = positions / stride - low
     # Whatever is out of range stays out of range, where a cast of a larger number could end up anywhere.
     cell = low.clamp(-2 * AXIS_LIMIT, 2 * AXIS_LIMIT).to(torch.int64)
     corner = torch.cat([batch[:, None].to(torch.int64), cell * stride], 1)
     steps = list(product((0, 1), repeat=3))
-    rows = list(_neighbours(coordinates, corner, [[stride * step for step in corner_steps] for corner_steps in steps]))
+    rows = list((find or neighbours)(coordinates, corner, [[stride * step for step in corner_of] for corner_of in steps]))
     sides = (1 - ahead).unbind(1), ahead.unbind(1)
     weights = [sides[dx][0] * sides[dy][1] * sides[dz][2] for dx, dy, dz in steps]
     found = torch.stack(rows, 1)
@@ -102,7 +104,7 @@ def devoxelize(features: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     return result
 
 
-def _neighbours(coordinates: Tensor, centres: Tensor, offsets: Sequence[Sequence[int]]) -> Iterator[Tensor]:
+def neighbours(coordinates: Tensor, centres: Tensor, offsets: Sequence[Sequence[int]]) -> Iterator[Tensor]:
     """Yield for each offset the row (Q,) int64 of every centre + offset among the coordinates, -1 = absent."""
     keys, order = torch.sort(pack(coordinates), stable=True)
     centres = centres.to(torch.int64)

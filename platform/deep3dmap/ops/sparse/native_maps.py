@@ -1,0 +1,63 @@
+"""The native kernels that find rows and pairs of rows, as torch operators; csrc/cpu/sparse.h says how they are called."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from deep3dmap.ops._backend import run_native
+
+FAR = 1 << 30
+DEVICES = ("cpu", "cuda")
+
+
+@torch.library.custom_op("deep3dmap::sparse_lookup", mutates_args=(), device_types=DEVICES)
+def lookup(coordinates: Tensor, queries: Tensor) -> Tensor:
+    """See `deep3dmap.ops.sparse.lookup`."""
+    rows = torch.empty(len(queries), dtype=torch.int64, device=queries.device)
+    run_native("sparse_lookup", coordinates.device, coordinates.contiguous(), queries.contiguous(), rows)
+    return rows
+
+
+@lookup.register_fake
+def _(coordinates: Tensor, queries: Tensor) -> Tensor:
+    return queries.new_empty(queries.shape[0], dtype=torch.int64)
+
+
+def neighbours(coordinates: Tensor, centres: Tensor, offsets: Sequence[Sequence[int]]) -> Iterable[Tensor]:
+    """Return what `reference.neighbours` does, in one look-up."""
+    shifts = torch.tensor([(0, *offset) for offset in offsets], device=centres.device)
+    # What is out of range stays so, and int32.
+    queries = (centres + shifts[:, None]).clamp(-FAR, FAR).to(torch.int32)
+    rows: Tensor = lookup(coordinates, queries.reshape(-1, 4))
+    return rows.reshape(len(offsets), -1)
+
+
+@torch.library.custom_op("deep3dmap::sparse_neighbours", mutates_args=(), device_types=DEVICES)
+def table(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> Tensor:
+    """Return the row of each output + offset among the inputs, (K, M) int32, -1 = absent."""
+    rows = torch.empty(len(offsets), len(outputs), dtype=torch.int32, device=inputs.device)
+    given = inputs.contiguous()
+    # The kernel does half the work where it is handed one and the same array twice.
+    same = outputs.data_ptr() == inputs.data_ptr() and outputs.shape == inputs.shape and outputs.stride() == inputs.stride()
+    centres = given if same else outputs.contiguous()
+    run_native("sparse_neighbours", inputs.device, given, centres, offsets.to(inputs.device).contiguous(), rows)
+    return rows
+
+
+@table.register_fake
+def _(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> Tensor:
+    return outputs.new_empty(offsets.shape[0], outputs.shape[0])
+
+
+def kernel_pairs(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+    """Return what `reference.kernel_pairs` does."""
+    rows = table(inputs, outputs, offsets)
+    counts = torch.empty(len(offsets), dtype=torch.int64, device=inputs.device)
+    run_native("sparse_pair_counts", inputs.device, rows, counts)
+    sizes = counts.tolist()
+    splits = torch.tensor([0, *sizes], dtype=torch.int64).cumsum(0)
+    in_rows = torch.empty(sum(sizes), dtype=torch.int32, device=inputs.device)
+    out_rows = torch.empty_like(in_rows)
+    run_native("sparse_pairs", inputs.device, rows, splits, in_rows, out_rows)
+    return in_rows, out_rows, sizes
