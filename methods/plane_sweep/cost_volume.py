@@ -1,0 +1,151 @@
+"""The cost volume of plane-sweep stereo: how well the neighbours of a frame match it if its pixels lie on each of many planes.
+
+R. Collins, A Space-Sweep Approach to True Multi-Image Matching, CVPR 1996; D. Gallup et al., Real-Time Plane-Sweeping Stereo
+with Multiple Sweeping Directions, CVPR 2007 (here: the fronto-parallel direction).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deep3dmap.geometry.cameras import invert
+
+NO_MATCH = -1.0
+# Variance of grey values below which a window has no texture to match: one step of an 8-bit image.
+# Planes at a time: their maps stay in the processor's cache, which makes the sweep several times faster.
+CHUNK = 8
+FLAT = (1 / 255) ** 2
+
+
+class View(NamedTuple):
+    """A grey frame. image: (H, W). intrinsics: (3, 3) pixels, centres at +0.5. world_from_camera: (4, 4) float64, metres."""
+
+    image: Tensor
+    intrinsics: Tensor
+    world_from_camera: Tensor
+
+
+class Sweep(NamedTuple):
+    """What a sweep found. depth: (H, W) metres. score: (H, W) best correlation in [-1, 1]. ratio: (H, W) cost of the best plane
+    over that of the best plane elsewhere; small where the match is unique."""
+
+    depth: Tensor
+    score: Tensor
+    ratio: Tensor
+
+
+def inverse_depths(near: float, far: float, planes: int) -> Tensor:
+    """Return (D,) inverse depths 1/m from far to near, evenly spaced, so that a step moves pixels by about the same amount."""
+    return torch.linspace(1 / far, 1 / near, planes)
+
+
+def matching_scores(reference: View, neighbours: Sequence[View], planes: Tensor, window: int, min_views: int = 1) -> Tensor:
+    """Return (D, H, W): the mean correlation over the better half of the neighbours that see a pixel on a plane.
+
+    Only half of them count because the others may be occluded (Kang, Szeliski and Chai 2001). planes: (D,) inverse depths.
+    window: odd side in pixels. NO_MATCH where fewer than `min_views` neighbours see the point.
+    """
+    chunks = planes.split(CHUNK)
+    return torch.cat([_better_half(reference, neighbours, chunk, window, min_views) for chunk in chunks])
+
+
+def _better_half(reference: View, neighbours: Sequence[View], planes: Tensor, window: int, min_views: int) -> Tensor:
+    scores = [_correlation(reference, other, planes, window) for other in neighbours]
+    seen = torch.stack([score > NO_MATCH for score in scores]).sum(0, dtype=torch.int16)
+    half = (seen + 1).div_(2, rounding_mode="floor")
+    total = torch.zeros_like(scores[0])
+    for place, score in enumerate(_descending(scores)):
+        total += torch.where(place < half, score, 0)
+    return total.div_(half.clamp(min=1)).masked_fill_(seen < min_views, NO_MATCH)
+
+
+def _descending(values: list[Tensor]) -> list[Tensor]:
+    """Sort tensors of equal shape element by element, by exchanges: for a handful far faster than sorting along an axis."""
+    values = list(values)
+    for end in range(len(values) - 1, 0, -1):
+        for place in range(end):
+            first, second = values[place], values[place + 1]
+            values[place], values[place + 1] = torch.maximum(first, second), torch.minimum(first, second)
+    return values
+
+
+def best_planes(scores: Tensor, planes: Tensor, apart: int = 2) -> Sweep:
+    """Take the best plane of every pixel, between planes by a parabola through its score and those of the planes beside it.
+
+    scores: (D, H, W). apart: planes nearer than this many to the best one are no rivals of it.
+    """
+    count = len(planes)
+    score, index = scores.max(0)
+    beside = [scores.gather(0, (index + step).clamp(0, count - 1)[None])[0] for step in (-1, 1)]
+    curvature = beside[0] + beside[1] - 2 * score
+    offset = torch.where(curvature < -1e-6, (beside[0] - beside[1]) / (2 * curvature.clamp(max=-1e-6)), 0).clamp(-0.5, 0.5)
+    # At the first and last plane the best depth may lie outside of what was swept.
+    inside = (index > 0) & (index < count - 1)
+    offset = torch.where(inside, offset, 0)
+    inverse = planes[index] + offset * (planes[1] - planes[0])
+    distance = (torch.arange(count)[:, None, None] - index).abs_()
+    rival = scores.masked_fill(distance <= apart, NO_MATCH).amax(0)
+    return Sweep(1 / inverse, torch.where(inside, score, NO_MATCH), (1 - score) / (1 - rival).clamp(min=1e-6))
+
+
+def warp(source: View, reference: View, planes: Tensor) -> tuple[Tensor, Tensor]:
+    """Sample a source image where it sees the reference's pixels on each plane; returns (D, H, W) and whether it sees them."""
+    height, width = reference.image.shape
+    rays, shift = _homographies(source, reference)
+    rows, columns = torch.arange(height) + 0.5, torch.arange(width) + 0.5
+    base = rays[:, 0, None, None] * columns + rays[:, 1, None, None] * rows[:, None] + rays[:, 2, None, None]
+    x, y, z = (base[axis] + planes[:, None, None] * shift[axis] for axis in range(3))
+    in_front = z > 1e-6
+    z.clamp_(min=1e-6)
+    high, wide = source.image.shape
+    grid = torch.stack([x.div_(z).mul_(2 / wide).sub_(1), y.div_(z).mul_(2 / high).sub_(1)], -1)
+    seen = in_front & (grid.abs() < 1).all(-1)
+    sampled = torch.nn.functional.grid_sample(
+        source.image[None, None], grid.view(1, -1, width, 2), padding_mode="border", align_corners=False
+    )
+    return sampled.view(len(planes), height, width), seen
+
+
+def _homographies(source: View, reference: View) -> tuple[Tensor, Tensor]:
+    """Return A (3, 3) and b (3,): the pixel x of the reference at inverse depth w is A x + b w in the source, up to scale."""
+    relative = invert(source.world_from_camera.double()) @ reference.world_from_camera.double()
+    lens = source.intrinsics.double()
+    rays = lens @ relative[:3, :3] @ torch.linalg.inv(reference.intrinsics.double())
+    return rays.float(), (lens @ relative[:3, 3]).float()
+
+
+def _correlation(reference: View, source: View, planes: Tensor, window: int) -> Tensor:
+    """Return (D, H, W) zero-mean normalised cross-correlation of windows, NO_MATCH where the source does not see a pixel."""
+    image = reference.image[None]
+    warped, seen = warp(source, reference, planes)
+    mean, other_mean = _boxed(image, window), _boxed(warped, window)
+    variance = (_boxed(image * image, window) - mean * mean).clamp_(min=0)
+    other_variance = (_boxed(warped * warped, window) - other_mean * other_mean).clamp_(min=0)
+    covariance = _boxed(warped * image, window) - mean * other_mean
+    scores = covariance / ((variance + FLAT) * (other_variance + FLAT)).sqrt_()
+    return scores.clamp_(NO_MATCH + 1e-3, 1).masked_fill_(~seen, NO_MATCH)
+
+
+def _boxed(values: Tensor, window: int) -> Tensor:
+    """Average (D, H, W) over square windows, which are cut off at the border of the image."""
+    half = window // 2
+    height, width = values.shape[1:]
+    across = _window_sum(torch.nn.functional.pad(values, (half, half)), 2, width, window)
+    sums = _window_sum(torch.nn.functional.pad(across, (0, 0, half, half)), 1, height, window)
+    return sums.div_(_inside(height, window)[:, None] * _inside(width, window))
+
+
+def _window_sum(padded: Tensor, axis: int, length: int, window: int) -> Tensor:
+    # Added one by one: running sums would lose the small variances in their rounding, and pooling is slower.
+    total = padded.narrow(axis, 0, length).clone()
+    for step in range(1, window):
+        total += padded.narrow(axis, step, length)
+    return total
+
+
+def _inside(length: int, window: int) -> Tensor:
+    """Return (length,): how many pixels of a window around each pixel lie in the image."""
+    place, half = torch.arange(length), window // 2
+    return (place + half + 1).clamp(max=length) - (place - half).clamp(min=0)

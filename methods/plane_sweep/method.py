@@ -1,0 +1,170 @@
+"""Plane-sweep stereo on posed images, and the fusion of its depth maps: the classical baseline that needs no depth sensor."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deep3dmap.core import Mesh, Method, MethodCard, Reconstruction, UserError
+from deep3dmap.core.options import option
+from deep3dmap.geometry.cameras import scale_intrinsics
+from deep3dmap.geometry.tsdf_volume import TSDFVolume
+from deep3dmap.methods.plane_sweep.consistency import confirmations
+from deep3dmap.methods.plane_sweep.cost_volume import NO_MATCH, View, best_planes, inverse_depths, matching_scores
+from deep3dmap.methods.plane_sweep.views import key_frames, neighbours, overlap
+
+
+@dataclass
+class PlaneSweepConfig:
+    """What is swept, which matches are believed, and how they are fused."""
+
+    width: int = option(320, "sweep images of this many pixels across; larger ones are averaged down", low=80, high=1280)
+    planes: int = option(128, "planes, evenly spaced in inverse depth", low=16, high=512)
+    near: float = option(0.6, "depth in metres of the nearest plane", low=0.1, high=2)
+    far: float = option(6.0, "depth in metres of the farthest plane", low=2, high=20)
+    window: int = option(7, "odd side in pixels of the windows that are compared", low=3, high=21)
+    views: int = option(4, "neighbours that a key frame is matched with", low=1, high=10)
+    baseline: float = option(0.4, "wanted distance in metres between a key frame and its neighbours", low=0.05, high=2)
+    min_overlap: float = option(0.5, "share of a key frame's view that a neighbour has to see", low=0.1, high=0.9)
+    key_distance: float = option(0.3, "movement in metres that makes a frame a key frame", low=0.02, high=1)
+    key_degrees: float = option(15.0, "rotation in degrees that makes a frame a key frame", low=2, high=60)
+    min_score: float = option(0.6, "least correlation of a match that is believed", low=0, high=1)
+    max_ratio: float = option(0.9, "largest cost of a believed match over that of the next best elsewhere", low=0.3, high=1)
+    check_views: int = option(4, "other key frames a depth map is checked against", low=1, high=10)
+    tolerance: float = option(
+        0.03, "difference in depth, as a share of it, up to which two key frames agree", low=0.005, high=0.1
+    )
+    min_agreeing: int = option(1, "key frames that have to confirm a depth", low=0, high=5)
+    voxel_size: float = option(0.04, "edge of a voxel in metres", low=0.01, high=0.1, log=True)
+    truncation_voxels: float = option(3.0, "truncation distance in voxels", low=2, high=10)
+    min_weight: float = option(1.0, "observations a voxel needs to become surface", low=1, high=10)
+    color: bool = option(True, "fuse the frames' colours too")
+
+
+class _Scan(NamedTuple):
+    """A scan at the size that is swept. images: the frames as given. intrinsics, world_from_camera: (V, 3, 3), (V, 4, 4)."""
+
+    images: Any
+    height: int
+    width: int
+    intrinsics: Tensor
+    world_from_camera: Tensor
+
+    def image(self, index: int) -> Tensor:
+        """Read a frame (3, H, W)."""
+        given = torch.from_numpy(np.asarray(self.images[index], np.float32))
+        return torch.nn.functional.interpolate(given[None], (self.height, self.width), mode="area")[0]
+
+    def view(self, index: int) -> View:
+        """Read a frame for matching."""
+        return View(self.image(index).mean(0), self.intrinsics[index], self.world_from_camera[index])
+
+
+class PlaneSweep(Method):
+    """Collins' plane sweep with normalised cross-correlation, winner takes all, and a check between frames. Learns nothing."""
+
+    card = MethodCard(
+        title="Plane-sweep stereo",
+        authors="Robert Collins; in the form of David Gallup et al.",
+        year=1996,
+        paper="A Space-Sweep Approach to True Multi-Image Matching, CVPR 1996, doi:10.1109/CVPR.1996.517097",
+        tasks=("indoor",),
+        consumes=("images", "intrinsics", "world_from_camera"),
+        produces=("mesh",),
+        licence="Apache-2.0",
+        is_baseline=True,
+    )
+    config_type = PlaneSweepConfig
+
+    def __init__(self, config: PlaneSweepConfig) -> None:
+        if not 0 < config.near < config.far or config.planes < 3 or config.width < 16:
+            raise UserError("plane_sweep: near is above 0 and below far, planes at least 3, width at least 16")
+        if config.window < 3 or config.window % 2 == 0:
+            raise UserError(f"plane_sweep: window is odd and at least 3, got {config.window}")
+        if min(config.views, config.check_views) < 1 or config.baseline <= 0 or config.voxel_size <= 0:
+            raise UserError("plane_sweep: views and check_views are at least 1, baseline and voxel_size above 0")
+        self.config = config
+
+    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
+        """Sweep every key frame, drop what other key frames do not confirm, and fuse; world frame, metres.
+
+        The mesh is empty where nothing was confirmed. `notes` say how many key frames were swept. Raises UserError for fewer
+        than two frames and if no frame has a neighbour to be matched with.
+        """
+        scan = self._scan(given)
+        shares = {key: self._overlap(scan, key) for key in self._keys(scan)}
+        depths = self._sweep_all(scan, shares)
+        kept = {key: self._confirmed(scan, key, depths, shares[key]) for key in depths}
+        notes = {"key_frames": len(shares), "swept": len(depths), "confirmed": _share(kept.values())}
+        return Reconstruction(frame="world", unit="metre", mesh=self._fuse(scan, kept), notes=notes)
+
+    def _scan(self, given: dict[str, Any]) -> _Scan:
+        images, c = given["images"], self.config
+        if len(images) < 2:
+            raise UserError(f"plane_sweep: a scan needs at least two frames from different places, got {len(images)}")
+        high, wide = images[0].shape[-2:]
+        width = min(c.width, wide)
+        height = max(1, round(high * width / wide))
+        lens = torch.from_numpy(np.asarray(given["intrinsics"], np.float64))
+        lens = scale_intrinsics(lens, width / wide, height / high)
+        return _Scan(images, height, width, lens, torch.from_numpy(np.asarray(given["world_from_camera"], np.float64)))
+
+    def _keys(self, scan: _Scan) -> list[int]:
+        return key_frames(scan.world_from_camera, self.config.key_distance, self.config.key_degrees)
+
+    def _overlap(self, scan: _Scan, key: int) -> Tensor:
+        c = self.config
+        return overlap(key, scan.intrinsics, scan.world_from_camera, (scan.height, scan.width), c.near, c.far)
+
+    def _sweep_all(self, scan: _Scan, shares: dict[int, Tensor]) -> dict[int, Tensor]:
+        c, depths = self.config, {}
+        for key, own in shares.items():
+            frames = range(len(scan.world_from_camera))
+            chosen = neighbours(key, own, scan.world_from_camera, frames, c.views, c.baseline, c.min_overlap)
+            if chosen:
+                depths[key] = self._sweep(scan, key, chosen)
+        if not depths:
+            raise UserError(
+                f"plane_sweep: no frame has a neighbour {c.baseline / 4:g} m or more away that sees {c.min_overlap:.0%} of its "
+                "view; give more frames, or lower baseline or min_overlap"
+            )
+        return depths
+
+    def _sweep(self, scan: _Scan, key: int, chosen: list[int]) -> Tensor:
+        """Return the depth (H, W) of a key frame, 0 where no match is believed."""
+        c = self.config
+        planes = inverse_depths(c.near, c.far, c.planes)
+        scores = matching_scores(scan.view(key), [scan.view(index) for index in chosen], planes, c.window)
+        found = best_planes(scores, planes)
+        believed = (found.score > max(c.min_score, NO_MATCH)) & (found.ratio <= c.max_ratio)
+        return torch.where(believed, found.depth, 0)
+
+    def _confirmed(self, scan: _Scan, key: int, depths: dict[int, Tensor], shares: Tensor) -> Tensor:
+        c = self.config
+        others = neighbours(key, shares, scan.world_from_camera, list(depths), c.check_views, c.baseline, c.min_overlap)
+        maps = [depths.get(index, torch.empty(0)) for index in range(len(scan.world_from_camera))]
+        agreeing = confirmations(key, others, maps, scan.intrinsics, scan.world_from_camera, c.tolerance)
+        return torch.where(agreeing >= c.min_agreeing, depths[key], 0)
+
+    def _fuse(self, scan: _Scan, depths: dict[int, Tensor]) -> Mesh:
+        c = self.config
+        if not any(bool((depth > 0).any()) for depth in depths.values()):
+            return Mesh(np.zeros((0, 3)), np.zeros((0, 3)))
+        keys = list(depths)
+        volume = TSDFVolume.for_frames(
+            list(depths.values()), scan.intrinsics[keys], scan.world_from_camera[keys],
+            voxel_size=c.voxel_size, truncation=c.truncation_voxels * c.voxel_size, colors=c.color,
+        )  # fmt: skip
+        for key, depth in depths.items():
+            image = scan.image(key) if c.color else None
+            volume.integrate(depth, scan.intrinsics[key], scan.world_from_camera[key], image=image)
+        vertices, faces, colors = volume.extract_mesh(c.min_weight)
+        return Mesh(vertices.numpy(), faces.numpy(), None if colors is None else colors.numpy())
+
+
+def _share(depths: Any) -> float:
+    known = [float((depth > 0).double().mean()) for depth in depths]
+    return sum(known) / len(known) if known else math.nan
