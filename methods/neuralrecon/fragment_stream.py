@@ -50,8 +50,8 @@ class FragmentStream:
         self._ends = list(accumulate(len(found) for found in self.fragments))
         if not self._ends or self._ends[-1] == 0:
             raise UserError(
-                f"worker {rank} of {workers} has no fragment of {config.views} key frames in {len(self.scans)} scans; use longer "
-                "scans, a smaller method.views, method.min_distance or method.min_angle, or fewer trainer.workers"
+                f"worker {rank} of {workers} has no fragment of {config.views} key frames in {len(self.scans)} scans; use "
+                "longer scans, a smaller method.views, method.min_distance or method.min_angle, or fewer trainer.workers"
             )
 
     def __len__(self) -> int:
@@ -83,14 +83,16 @@ class FragmentStream:
         lenses = np.asarray(sample["intrinsics"], np.float64)[frames]
         back = np.linalg.inv(world_from_scan)
         origin = fragment["vol_origin_partial"]
-        return fragment | fragment_targets(
-            targets, depths, lenses, views.world_from_camera, origin, c.n_vox, c.max_depth, back
-        )
+        return fragment | fragment_targets(targets, depths, lenses, views.world_from_camera, origin, c.n_vox, c.max_depth, back)
 
     def _scene(self, scan: int, sample: Sample) -> SceneTargets:
         if scan not in self._targets:
             self._targets[scan] = scene_targets(
-                sample["depths"], sample["intrinsics"], sample["world_from_camera"], self.config.voxel_size, self.config.max_depth
+                sample["depths"],
+                sample["intrinsics"],
+                sample["world_from_camera"],
+                self.config.voxel_size,
+                self.config.max_depth,
             )
         self._targets.move_to_end(scan)
         while len(self._targets) > 1 and sum(kept.bytes() for kept in self._targets.values()) > self.kept_bytes:

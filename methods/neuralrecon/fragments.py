@@ -140,3 +140,16 @@ def turned_about_z(angle: float, shift: NDArray[np.float64]) -> NDArray[np.float
     matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     matrix[:3, 3] = shift
     return matrix
+
+
+def batch_of(fragment: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Return one fragment as a batch of one on the device."""
+    batch: dict[str, Any] = {}
+    for name, value in fragment.items():
+        if isinstance(value, Tensor):
+            batch[name] = value[None].to(device)
+        elif isinstance(value, list):
+            batch[name] = [part[None].to(device) for part in value]
+        else:
+            batch[name] = [value]
+    return batch

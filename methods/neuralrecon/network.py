@@ -204,12 +204,6 @@ class NeuralReconNetwork(nn.Module):
             raise ValueError("this network has no recurrent cells: build it with fusion=True")
         self.neucon_net.fusing = fusing
 
-    def fuse(self, fusing: bool) -> None:
-        """Fuse features over fragments from now on, or let the recurrent cells rest; raises ValueError where there are none."""
-        if fusing and not self.config.fusion:
-            raise ValueError("this network was built without recurrent cells")
-        self.neucon_net.fusing = fusing
-
     def reset(self) -> None:
         """Forget the scenes fused so far, as at the start of an epoch."""
         if self.config.fusion:

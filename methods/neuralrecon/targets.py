@@ -39,7 +39,9 @@ class SceneTargets:
         return sum(level.nbytes for level in self.tsdf)
 
 
-def scene_targets(depths: Sequence[Any], intrinsics: Any, world_from_camera: Any, voxel_size: float, max_depth: float) -> SceneTargets:
+def scene_targets(
+    depths: Sequence[Any], intrinsics: Any, world_from_camera: Any, voxel_size: float, max_depth: float
+) -> SceneTargets:
     """Fuse all depth maps (H, W) of a scan on three levels; depth beyond max_depth is ignored, and frames without a pose are.
 
     Raises UserError, before anything is allocated, where no frame has valid depth or the grid would be too large.
@@ -110,7 +112,8 @@ def _resampled(tsdf: Tensor, indices: Tensor) -> Tensor:
     outside = (grid.abs() >= 1).any(-1)
     where = grid.flip(-1)[None]
     nearest, linear = (
-        functional.grid_sample(tsdf[None, None], where, mode=mode, align_corners=False)[0, 0] for mode in ("nearest", "bilinear")
+        functional.grid_sample(tsdf[None, None], where, mode=mode, align_corners=False)[0, 0]
+        for mode in ("nearest", "bilinear")
     )
     sampled = torch.where(nearest.abs() < FREE, linear, nearest)
     return torch.where(outside, FREE, sampled)

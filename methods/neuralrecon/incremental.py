@@ -1,0 +1,116 @@
+"""A reconstruction that grows fragment by fragment; what is in memory is one fragment and the sparse maps of the scene."""
+
+import sys
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deep3dmap.core import Mesh, Reconstruction
+from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, batch_of, load_views, make_fragment
+from deep3dmap.methods.neuralrecon.keyframes import select_fragments
+from deep3dmap.methods.neuralrecon.network import NeuralReconNetwork, fold_in
+from deep3dmap.methods.neuralrecon.scan_check import LEVELLING_MENDS, check_poses, level_scan
+from deep3dmap.methods.neuralrecon.tsdf_map import TSDFMap
+from deep3dmap.render.vertex_colors import VertexColors
+
+SCENE = "scan"
+SEEN_BEHIND_VOXELS = 1.5
+
+
+class IncrementalReconstruction:
+    """Runs a network over a posed scan."""
+
+    def __init__(self, network: NeuralReconNetwork, config: FragmentConfig, device: torch.device) -> None:
+        self.network, self.config, self.device = network, config, device
+        self.surface = TSDFMap(config.n_vox, config.voxel_size)
+
+    def run(self, given: dict[str, Any], level: bool, single_layer: bool, colors: bool) -> Reconstruction:
+        """Reconstruct a scan (`images`, `intrinsics`, `world_from_camera`); the mesh lies in the world of its poses, metres.
+
+        Where the world is not z up with its floor at 0, the scan is stood upright first if `level`, and laid back in the end.
+        Raises UserError if no pose is finite.
+        """
+        poses = np.asarray(given["world_from_camera"], np.float64)
+        poses, world_from_scan, findings = self._stand_upright(given["intrinsics"], poses, level)
+        c = self.config
+        fragments = select_fragments(poses, c.views, c.min_angle, c.min_distance, keep_tail=True)
+        empty = 0
+        progress = _Progress(len(fragments))
+        for frames in fragments:
+            empty += not self.add(load_views(given["images"], given["intrinsics"], poses, frames, c))
+            progress.show(len(frames), self.surface)
+        progress.close()
+        findings += _result_findings(len(fragments), empty)
+        for finding in findings:
+            warnings.warn(finding, stacklevel=2)
+        notes = {
+            "fragments": len(fragments),
+            "key_frames": sum(map(len, fragments)),
+            "empty_fragments": empty,
+            "findings": findings,
+            "backend": self.network.config.backend,
+        }
+        mesh = self.surface.mesh(single_layer)
+        if colors and not mesh.is_empty:
+            mesh = self._colored(mesh, given, poses, sorted({frame for frames in fragments for frame in frames}))
+        return Reconstruction("world", "metre", mesh=_moved(mesh, np.linalg.inv(world_from_scan)), notes=notes)
+
+    def add(self, views: Views) -> bool:
+        """Fold in one fragment; returns whether anything was predicted."""
+        inputs = batch_of(make_fragment(views, SCENE, self.config), self.device)
+        output = self.network(inputs)
+        fold_in(output, inputs, self.surface)
+        return bool(output.complete)
+
+    def _stand_upright(
+        self, intrinsics: Any, poses: NDArray[np.float64], level: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
+        """Return poses with z up where need be, the transform (4, 4) that made them so, and what is to be said of the scan."""
+        findings = check_poses(intrinsics, poses, self.config)
+        world_from_scan = np.eye(4)
+        if level and any(finding.kind in LEVELLING_MENDS for finding in findings):
+            world_from_scan = level_scan(poses).level_from_world
+        said = [finding.message for finding in findings]
+        return world_from_scan @ poses, world_from_scan, said
+
+    def _colored(self, mesh: Mesh, given: dict[str, Any], poses: NDArray[np.float64], frames: list[int]) -> Mesh:
+        colors = VertexColors(mesh.vertices, mesh.faces, SEEN_BEHIND_VOXELS * self.config.voxel_size)
+        for frame in frames:
+            image = torch.from_numpy(np.asarray(given["images"][frame], np.float32))
+            colors.add(image, np.asarray(given["intrinsics"][frame]), poses[frame])
+        return Mesh(mesh.vertices, mesh.faces, colors.mean().numpy())
+
+
+class _Progress:
+    """A line on a terminal: fragments done, key frames a second, size of the map."""
+
+    def __init__(self, fragments: int) -> None:
+        self.fragments, self.done, self.frames = fragments, 0, 0
+        self.began, self.shown = time.perf_counter(), sys.stderr.isatty()
+
+    def show(self, frames: int, surface: TSDFMap) -> None:
+        self.done, self.frames = self.done + 1, self.frames + frames
+        if self.shown:
+            rate = self.frames / (time.perf_counter() - self.began)
+            size = f"{len(surface.map):,} voxels, {surface.bytes() / 1e6:.1f} MB"
+            print(f"\rfragment {self.done}/{self.fragments}  {rate:.1f} frames/s  {size} ", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self.shown and self.done:
+            print(file=sys.stderr)
+
+
+def _moved(mesh: Mesh, transform: NDArray[np.float64]) -> Mesh:
+    return Mesh(mesh.vertices @ transform[:3, :3].T + transform[:3, 3], mesh.faces, mesh.colors)
+
+
+def _result_findings(fragments: int, empty: int) -> list[str]:
+    if fragments == 0:
+        return ["no two key frames: the camera hardly moves; use smaller method.min_distance and method.min_angle"]
+    if empty:
+        return [f"{empty} of {fragments} fragments came out empty: no voxel crossed the occupancy threshold"]
+    return []

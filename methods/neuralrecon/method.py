@@ -1,0 +1,207 @@
+"""NeuralRecon: fragments of posed video in, one coherent surface out, grown as the camera moves."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deep3dmap.core import MethodCard, Reconstruction, Step, UserError
+from deep3dmap.core.options import option
+from deep3dmap.frameworks import CustomFramework, TrainLoop
+from deep3dmap.methods.neuralrecon.fragment_stream import FragmentStream
+from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, batch_of
+from deep3dmap.methods.neuralrecon.incremental import IncrementalReconstruction
+from deep3dmap.methods.neuralrecon.network import NetworkConfig, NeuralReconNetwork
+from deep3dmap.methods.neuralrecon.official_weights import load_official
+
+MAP_PREFIX = "scene_maps."
+
+
+@dataclass
+class NeuralReconConfig:
+    """Fragments, network and schedule. The defaults are the paper's."""
+
+    n_vox: list[int] = option([96, 96, 96], "the fragment's box in finest voxels")
+    voxel_size: float = option(0.04, "edge of the finest voxels in metres", low=0.02, high=0.16, log=True)
+    floor: float = option(-0.2, "height in metres at which a box begins, before it is put on the grid of all boxes")
+    snap: int = option(8, "boxes begin at multiples of so many voxels", low=4, high=8)
+    views: int = option(9, "key frames of a fragment", low=2, high=16)
+    image_size: list[int] = option([640, 480], "width and height the frames are resized to, multiples of 16")
+    min_angle: float = option(15.0, "degrees of turning that make a frame a key frame", low=2.0, high=30.0)
+    min_distance: float = option(0.1, "metres of travel that make a frame a key frame", low=0.02, high=0.5)
+    max_depth: float = option(3.0, "metres; what is further away is no part of a fragment", low=1.0, high=6.0)
+    channels: list[int] = option([96, 48, 24], "features of the levels, coarse to fine")
+    backbone_alpha: float = option(1.0, "width of the image network", low=0.25, high=1.0)
+    backbone_momentum: float = option(3e-4, "batch norm momentum of the image network (0.1 when trained from scratch)")
+    thresholds: list[float] = option([0.0, 0.0, 0.0], "occupancy logit above which a voxel is refined, per level")
+    train_voxels: list[int] = option([4096, 16384, 65536], "voxels kept per fragment in training, per level")
+    fusion: bool = option(True, "fuse features over fragments (GRU); without, every fragment is predicted on its own")
+    fusion_from: float = option(0.42, "share of the training budget after which fusion begins (paper: epoch 21 of 50)")
+    reset_gate: str = option("intended", "intended, or upstream for the official weights", choices=("intended", "upstream"))
+    pos_weight: float = option(1.5, "how much more an occupied voxel counts than its rarity says", low=0.5, high=4.0)
+    augment: bool = option(True, "turn and shift every epoch's world")
+    validation_fragments: int = option(24, "fragments of the validation split that are looked at")
+    single_layer: bool = option(True, "leave out the second surface behind the predicted one")
+    level: bool = option(True, "stand a scan upright whose poses do not have z up, and lay the result back")
+    colors: bool = option(True, "colour the vertices from the key frames")
+    backend: str = option("auto", "sparse convolutions: auto, native, reference, spconv or torchsparse")
+    weights: str = option("", "an official checkpoint (.ckpt) to start from")
+
+    def fragments(self) -> FragmentConfig:
+        """Return how frames become fragments."""
+        (x, y, z), (width, height) = self.n_vox, self.image_size
+        if width % 16 or height % 16:
+            raise UserError(f"method.image_size={self.image_size}: width and height must be multiples of 16")
+        return FragmentConfig(
+            (x, y, z), self.voxel_size, self.floor, self.snap, (width, height), self.max_depth, self.views, self.min_angle,
+            self.min_distance,
+        )  # fmt: skip
+
+    def network(self) -> NetworkConfig:
+        """Return the network's part."""
+        return NetworkConfig(
+            n_vox=tuple(self.n_vox),  # type: ignore[arg-type]
+            voxel_size=self.voxel_size,
+            channels=tuple(self.channels),
+            backbone_alpha=self.backbone_alpha,
+            backbone_momentum=self.backbone_momentum,
+            thresholds=tuple(self.thresholds),
+            train_num_sample=tuple(self.train_voxels),
+            fusion=self.fusion,
+            reset_gate=self.reset_gate,  # type: ignore[arg-type]
+            backend=self.backend,  # type: ignore[arg-type]
+            pos_weight=self.pos_weight,
+        )
+
+
+class NeuralRecon(CustomFramework):
+    """Sun et al., CVPR 2021: sparse coarse-to-fine prediction of a TSDF per fragment, fused over fragments by a GRU.
+
+    Training has two phases (section 4 of the paper's supplement): single fragments first, then whole scenes with fusion. The
+    phase and the maps of the scene in progress are part of the state, so a resumed run goes on in the middle of a scene;
+    with several workers only the first one's maps are kept, and the others' scenes begin anew after a resume.
+    """
+
+    card = MethodCard(
+        title="NeuralRecon",
+        authors="Jiaming Sun, Yiming Xie, Linghao Chen, Xiaowei Zhou, Hujun Bao",
+        year=2021,
+        paper="NeuralRecon: Real-Time Coherent 3D Reconstruction from Monocular Video, CVPR 2021",
+        tasks=("indoor",),
+        consumes=("images", "intrinsics", "world_from_camera"),
+        produces=("mesh",),
+        trains_on=("images", "depths", "intrinsics", "world_from_camera"),
+        licence="Apache-2.0",
+    )
+    config_type = NeuralReconConfig
+    config: NeuralReconConfig
+    fusing: Tensor
+
+    def __init__(self, config: NeuralReconConfig) -> None:
+        super().__init__(config)
+        self.network = NeuralReconNetwork(config.network())
+        self.register_buffer("fusing", torch.tensor(False))
+        if config.weights:
+            cells = load_official(self.network, Path(config.weights).expanduser())
+            self.fusing.fill_(cells == "loaded")
+
+    def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
+        """Optimise fragment after fragment, scene after scene; what an epoch is long is known once the poses are read."""
+        if loop.settings.trainer.precision != "fp32":
+            raise UserError("neuralrecon trains with trainer.precision=fp32 only: its sparse operations take no other type")
+        stream = self._stream(loop, loop.dataset, augment=self.config.augment)
+        loop.samples_per_epoch = len(stream) * loop.world_size
+        return self._optimise(loop, stream)
+
+    def _optimise(self, loop: TrainLoop, stream: FragmentStream) -> Iterator[Step]:
+        network = loop.prepare(self.network)
+        optimizer = loop.optimizer(self.network.parameters())
+        loop.average(self.network)
+        torch.nn.Module.train(self, True)
+        size = loop.plan.batch_size
+        at = loop.step * loop.plan.micro_batches * size
+        while True:
+            self._enter_phase(loop)
+            self.network.fuse(bool(self.fusing))
+            terms: dict[str, Tensor] = {}
+            for _ in range(loop.plan.micro_batches):
+                with loop.micro_batch(network):
+                    for index in range(at, at + size):
+                        _add(terms, self._backward(loop, network, stream[index]), 1 / (loop.plan.micro_batches * size))
+                at += size
+                updated = loop.update(optimizer)
+            if updated:
+                yield Step(torch.stack(list(terms.values())).sum(), terms)
+
+    def _backward(self, loop: TrainLoop, network: torch.nn.Module, fragment: Mapping[str, Any]) -> dict[str, Tensor]:
+        terms = self.network.losses(network(batch_of(fragment, self.device)))
+        loop.backward(torch.stack(list(terms.values())).sum() / loop.plan.batch_size)
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _enter_phase(self, loop: TrainLoop) -> None:
+        if not self.config.fusion or bool(self.fusing):
+            return
+        if not loop.total_steps and self.config.fusion_from > 0:
+            raise UserError("method.fusion_from is a share of the budget in steps: give trainer.max_steps= or max_epochs=")
+        if loop.step >= self.config.fusion_from * loop.total_steps:
+            self.fusing.fill_(True)
+            self.network.reset()
+
+    def validate(self, loop: TrainLoop) -> dict[str, float]:
+        """Return the mean loss of the first validation fragments, in sequence and not augmented."""
+        if loop.validation is None or not self.config.validation_fragments or len(loop.validation) < loop.world_size:
+            return {}
+        stream = self._stream(loop, loop.validation, augment=False)
+        kept = self.network.map_state()
+        sums = {"loss": 0.0, "fragments": 0.0}
+        with self._inference(), torch.no_grad():
+            for index in range(min(len(stream), self.config.validation_fragments)):
+                output = self.network(batch_of(stream[index], self.device))
+                sums["loss"] += sum(float(term) for term in self.network.losses(output).values())
+                sums["fragments"] += 1
+        self.network.load_map_state(kept)
+        sums = loop.sum_over_workers(sums)
+        return {"validation_loss": sums["loss"] / sums["fragments"]}
+
+    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
+        """Predict fragment after fragment and return the surface in the world frame of the poses, metres."""
+        with self._inference(), torch.no_grad():
+            return IncrementalReconstruction(self.network, self.config.fragments(), self.device).run(
+                given, self.config.level, self.config.single_layer, self.config.colors
+            )
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """Predict with the running statistics, in the phase that the weights are in, and with maps of scenes of its own."""
+        training = self.training
+        torch.nn.Module.train(self, False)
+        self.network.fuse(bool(self.fusing))
+        self.network.reset()
+        yield
+        self.network.reset()
+        torch.nn.Module.train(self, training)
+
+    def _stream(self, loop: TrainLoop, split: Any, augment: bool) -> FragmentStream:
+        config, mapping = self.config.fragments(), loop.settings.inputs
+        return FragmentStream(split, mapping, config, loop.seed, augment, loop.rank, loop.world_size)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Return the weights, the phase, and the maps of the scene in progress."""
+        maps = {MAP_PREFIX + name: value for name, value in self.network.map_state().items()}
+        return {**super().state_dict(*args, **kwargs), **maps}
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Take back what `state_dict` returned."""
+        maps = {name.removeprefix(MAP_PREFIX): value for name, value in state.items() if name.startswith(MAP_PREFIX)}
+        self.network.load_map_state(maps)
+        weights = {name: value for name, value in state.items() if not name.startswith(MAP_PREFIX)}
+        return super().load_state_dict(weights, strict, assign)
+
+
+def _add(sums: dict[str, Tensor], terms: Mapping[str, Tensor], share: float) -> None:
+    for name, term in terms.items():
+        sums[name] = sums.get(name, torch.zeros_like(term)) + term * share

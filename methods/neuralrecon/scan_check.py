@@ -1,0 +1,248 @@
+"""Whether poses are what the network was trained on, said in plain words, and the transform that stands a scan upright.
+
+Most scans that come out empty have a world that is not z up, a floor that is not near z = 0, or poses the wrong way round.
+Everything here looks at poses and intrinsics only, so the findings are likely and not certain.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core import UserError
+from deep3dmap.geometry.cameras import invert
+from deep3dmap.geometry.rotations import matrix_of_axis_angle
+from deep3dmap.methods.neuralrecon.fragments import FragmentConfig
+from deep3dmap.methods.neuralrecon.keyframes import MIN_VIEWS, select_fragments
+
+Array = NDArray[np.float64]
+Kind = Literal["not_finite", "too_few", "inverted", "not_upright", "height", "no_overlap"]
+
+LEVELLING_MENDS: tuple[Kind, ...] = ("not_upright", "height")
+LARGEST_TILT = 15.0
+LOWEST_CAMERA = 1.3
+HEADROOM = 0.3
+LEAST_OVERLAP = 0.1
+BETTER_OVERLAP = 0.15
+UPRIGHT = 0.7
+NEAREST_DEPTH = 0.5
+NUDGE = 0.02
+TIE = 0.1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong with a scan: its kind, and what is wrong and what to do about it in one line."""
+
+    kind: Kind
+    message: str
+
+
+@dataclass(frozen=True)
+class Levelling:
+    """A rigid change of world, (4, 4) each: `level_from_world` makes z up and the floor 0, `world_from_level` leads back."""
+
+    level_from_world: Array
+    world_from_level: Array
+
+
+def check_poses(
+    intrinsics: Any, world_from_camera: Any, config: FragmentConfig, depth_range: tuple[float, float] | None = None
+) -> list[Finding]:
+    """Return what is wrong with a scan, empty if nothing is found.
+
+    intrinsics: (F, 3, 3) pixels, the principal point near the middle of the image. world_from_camera: (F, 4, 4) metres.
+    depth_range: metres within which surfaces are expected, for the overlap of views; default 0.5 to config.max_depth.
+    """
+    lenses, poses = np.asarray(intrinsics, np.float64), np.asarray(world_from_camera, np.float64)
+    finite = _finite(poses)
+    findings = _check_finite(finite)
+    lenses, poses = lenses[finite], poses[finite]
+    few = _check_count(poses, len(finite), config)
+    if len(poses) < MIN_VIEWS:
+        return findings + few
+    near, far = depth_range or (min(NEAREST_DEPTH, config.max_depth / 2), config.max_depth)
+    depths = np.linspace(near, far, 4)
+    inverted = _check_inverted(lenses, poses, config, depths)
+    # Poses the wrong way round make every other finding meaningless.
+    others = inverted or _check_upright(poses) or _check_height(poses, config)
+    return findings + few + others + ([] if inverted else _check_overlap(lenses, poses, config, depths))
+
+
+def level_scan(world_from_camera: Any, points: Any = None, lowest_camera: float = LOWEST_CAMERA) -> Levelling:
+    """Return the change of world that turns the scan's up direction onto z, keeping its heading, and puts the floor at z = 0.
+
+    world_from_camera: (F, 4, 4) metres; frames whose pose is not finite are left out. The floor is the lowest of `points`
+    (N, 3) metres in the world, two per cent of them left aside as outliers; without points it is taken to lie
+    `lowest_camera` metres below the lowest camera. Raises UserError if no pose is finite.
+    """
+    poses = np.asarray(world_from_camera, np.float64)
+    poses = poses[_finite(poses)]
+    if not len(poses):
+        raise UserError("no pose of the scan is finite; check the pose files")
+    level = np.eye(4)
+    level[:3, :3] = _turn_onto_z(up_direction(poses))
+    if points is not None and len(points):
+        floor = np.percentile(np.asarray(points, np.float64) @ level[2, :3], 2)
+    else:
+        floor = (poses[:, :3, 3] @ level[2, :3]).min() - lowest_camera
+    level[2, 3] = -floor
+    return Levelling(level, invert(level).numpy())
+
+
+def up_direction(world_from_camera: Any) -> Array:
+    """Estimate the unit vector (3,) against gravity in the world, for cameras (F, 4, 4) that were held level or on a side.
+
+    It is the direction most nearly at right angles to the horizontal axes of all images, and upwards in them. Where the
+    images fit several ways of holding the camera about equally well, one that has +z up is taken, or else the level one.
+    """
+    rotations = np.asarray(world_from_camera, np.float64)[:, :3, :3]
+    x, y = rotations[:, :, 0], rotations[:, :, 1]
+    held = [_up_of(x, -y), _up_of(y, x), _up_of(y, -x), _up_of(x, y)]
+    best = max(score for _, score in held)
+    likely = [up for up, score in held if score > best - TIE]
+    standing = [up for up in likely if up[2] > np.cos(np.radians(LARGEST_TILT))]
+    return (standing or likely)[0]
+
+
+def _up_of(across: Array, upwards: Array) -> tuple[Array, float]:
+    """Return up and how well it fits, for image axes (F, 3) that point across and upwards in the pictures."""
+    mean = upwards.mean(0)
+    # A little of the mean decides where a camera that never turns leaves the horizontal axes parallel.
+    spread = across.T @ across / len(across) - NUDGE * np.outer(mean, mean)
+    up = np.linalg.eigh(spread)[1][:, 0]
+    up = up if up @ mean >= 0 else -up
+    return up, float((upwards @ up).mean() - np.sqrt(((across @ up) ** 2).mean()))
+
+
+def _turn_onto_z(up: Array) -> Array:
+    axis = np.cross(up, (0.0, 0.0, 1.0))
+    sine = np.linalg.norm(axis)
+    # Straight down: half a turn about x is as good as any.
+    axis = axis / sine if sine > 1e-9 else np.array([1.0, 0, 0])
+    return np.asarray(matrix_of_axis_angle(axis * np.arctan2(sine, up[2])), np.float64)
+
+
+def _finite(poses: Array) -> NDArray[np.bool_]:
+    return np.isfinite(poses).all((1, 2))
+
+
+def _check_finite(finite: NDArray[np.bool_]) -> list[Finding]:
+    bad = np.flatnonzero(~finite)
+    if not len(bad):
+        return []
+    listed = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
+    return [
+        Finding("not_finite", f"{len(bad)} of {len(finite)} poses hold NaN or infinity (frames {listed}); they are left out")
+    ]
+
+
+def _check_count(poses: Array, frames: int, config: FragmentConfig) -> list[Finding]:
+    found = select_fragments(poses, config.views, config.min_angle, config.min_distance, keep_tail=True)
+    views = max((len(fragment) for fragment in found), default=min(len(poses), 1))
+    if views >= config.views:
+        return []
+    return [
+        Finding(
+            "too_few",
+            f"{frames} frames give {views} key frames of the {config.views} a fragment has: record a longer way, or check that "
+            f"the poses are in metres (a key frame is {config.min_distance:g} m or {config.min_angle:g} degrees from the last)",
+        )
+    ]
+
+
+def _check_inverted(lenses: Array, poses: Array, config: FragmentConfig, depths: Array) -> list[Finding]:
+    inverse = invert(poses).numpy()
+    given, other = _uprightness(poses), _uprightness(inverse)
+    better = _mean_overlap(lenses, inverse, depths) - _mean_overlap(lenses, poses, depths)
+    if given >= UPRIGHT and _in_box(poses, config):
+        return []
+    stands = other >= UPRIGHT > given and _in_box(inverse, config)
+    if not stands and better < BETTER_OVERLAP:
+        return []
+    reason = "their inverses have z up and stand on the floor" if stands else "the views of their inverses overlap much better"
+    return [Finding("inverted", f"the poses look like camera-from-world ({reason}): invert them, world_from_camera is needed")]
+
+
+def _check_upright(poses: Array) -> list[Finding]:
+    up = up_direction(poses)
+    tilt = np.degrees(np.arccos(np.clip(up[2], -1, 1)))
+    if tilt <= LARGEST_TILT:
+        return []
+    return [
+        Finding(
+            "not_upright",
+            f"the world is not z up: up seems to be ({up[0]:.2f}, {up[1]:.2f}, {up[2]:.2f}), {tilt:.0f} degrees off; "
+            "level_scan gives the transform that stands the scan upright",
+        )
+    ]
+
+
+def _check_height(poses: Array, config: FragmentConfig) -> list[Finding]:
+    """Compare the cameras with the box, which is always at the same height."""
+    bottom, top = _box_heights(config)
+    height = float(np.median(poses[:, 2, 3]))
+    box = f"the volume, which spans z = {bottom:.2f} to {top:.2f} m"
+    if height > top:
+        where = f"{height - top:.1f} m above {box}"
+    elif height < bottom:
+        where = f"{bottom - height:.1f} m below {box}"
+    elif height < bottom + HEADROOM:
+        where = f"only {height - bottom:.1f} m above the bottom of {box}"
+    else:
+        return []
+    shift = LOWEST_CAMERA - float(poses[:, 2, 3].min())
+    return [
+        Finding("height", f"the cameras are {where}: move the floor to z = 0, about {shift:+.1f} m in z for a hand-held camera")
+    ]
+
+
+def _check_overlap(lenses: Array, poses: Array, config: FragmentConfig, depths: Array) -> list[Finding]:
+    fragments = select_fragments(poses, config.views, config.min_angle, config.min_distance, keep_tail=True)
+    apart = sum(_mean_overlap(lenses[views], poses[views], depths) < LEAST_OVERLAP for views in fragments)
+    if not apart:
+        return []
+    return [
+        Finding(
+            "no_overlap",
+            f"in {apart} of {len(fragments)} fragments the views see different places: check that poses are camera-to-world in "
+            "metres with OpenCV axes (z forward, y down), that frames are in order, and that intrinsics fit the images",
+        )
+    ]
+
+
+def _uprightness(poses: Array) -> float:
+    """Return the mean cosine between the world's z and upwards in the images."""
+    return float(-poses[:, 2, 1].mean())
+
+
+def _in_box(poses: Array, config: FragmentConfig) -> bool:
+    bottom, top = _box_heights(config)
+    return bool(bottom + HEADROOM <= np.median(poses[:, 2, 3]) <= top)
+
+
+def _box_heights(config: FragmentConfig) -> tuple[float, float]:
+    step = config.voxel_size * config.snap
+    bottom = float(np.floor(config.floor / step)) * step
+    return bottom, bottom + config.n_vox[2] * config.voxel_size
+
+
+def _mean_overlap(lenses: Array, poses: Array, depths: Array) -> float:
+    """Return how much of what a view could see at these depths the next one sees too, in [0, 1], mean over the views."""
+    points = np.stack([_frustum(lens, pose, depths) for lens, pose in zip(lenses[:-1], poses[:-1])])
+    into = invert(poses[1:]).numpy()
+    camera = points @ into[:, :3, :3].transpose(0, 2, 1) + into[:, None, :3, 3]
+    pixels = camera @ lenses[1:].transpose(0, 2, 1)
+    middle = lenses[1:, None, :2, 2]
+    front = camera[..., 2] > 1e-6
+    offset = np.abs(pixels[..., :2] / np.where(front, camera[..., 2], 1)[..., None] - middle)
+    return float((front & (offset <= middle).all(-1)).mean())
+
+
+def _frustum(lens: Array, pose: Array, depths: Array) -> Array:
+    """Return points (N, 3) spread over a view's pixels and depths, the image reaching from 0 to twice the principal point."""
+    across = np.linspace(0.1, 1.9, 5)
+    u, v, depth = (grid.ravel() for grid in np.meshgrid(across * lens[0, 2], across * lens[1, 2], depths))
+    rays = np.stack([u, v, np.ones_like(u)], -1) @ np.linalg.inv(lens).T
+    return np.asarray(rays * depth[:, None] @ pose[:3, :3].T + pose[:3, 3], np.float64)
