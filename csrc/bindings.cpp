@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include "cpu/back_project.h"
 #include "cpu/rasterize.h"
 #include "cpu/tsdf.h"
 #if defined(DEEP3DMAP_CUDA)
@@ -63,6 +64,34 @@ void rasterize(Array<Device, const float, 2> vertices, Array<Device, const int64
   launch(input, out, handle);
 }
 
+template <typename Device>
+BackProjectViews back_project_views(const Array<Device, const float, 3>& projection, const Array<Device, const float, 2>& positions,
+                                    size_t channels, size_t height, size_t width) {
+  if (height < 2 || width < 2) throw nb::value_error("a feature map has at least 2 x 2 pixels");
+  return {projection.data(), positions.data(), static_cast<int64_t>(positions.shape(0)), static_cast<int>(projection.shape(0)),
+          static_cast<int>(channels), static_cast<int>(height), static_cast<int>(width)};
+}
+
+template <typename Device, typename Handle, void (*launch)(const BackProjectViews&, const float*, const BackProjectResult&, Handle)>
+void back_project_forward(Array<Device, const float, 4> features, Array<Device, const float, 3> projection,
+                          Array<Device, const float, 2> positions, Array<Device, float, 2> mean, Array<Device, float, 1> depth,
+                          Array<Device, int32_t, 1> seen, Handle handle) {
+  const auto views = back_project_views(projection, positions, features.shape(3), features.shape(1), features.shape(2));
+  const BackProjectResult out{mean.data(), depth.data(), seen.data()};
+  nb::gil_scoped_release nogil;
+  launch(views, features.data(), out, handle);
+}
+
+template <typename Device, typename Handle, void (*launch)(const BackProjectViews&, const float*, const int32_t*, float*, Handle)>
+void back_project_backward(Array<Device, const float, 2> grad_mean, Array<Device, const float, 3> projection,
+                           Array<Device, const float, 2> positions, Array<Device, const int32_t, 1> seen,
+                           Array<Device, float, 4> grad_features, Handle handle) {
+  const auto& maps = grad_features;
+  const auto views = back_project_views(projection, positions, maps.shape(3), maps.shape(1), maps.shape(2));
+  nb::gil_scoped_release nogil;
+  launch(views, grad_mean.data(), seen.data(), grad_features.data(), handle);
+}
+
 template <typename Function>
 void define_integrate(nb::module_& m, const char* name, Function function) {
   m.def(name, function, "tsdf"_a.noconvert(), "weight"_a.noconvert(), "color"_a.noconvert(), "depth"_a.noconvert(),
@@ -76,13 +105,33 @@ void define_rasterize(nb::module_& m, const char* name, Function function) {
         "barycentrics"_a.noconvert(), "perspective"_a, "cull"_a, "handle"_a);
 }
 
+template <typename Function>
+void define_back_project_forward(nb::module_& m, const char* name, Function function) {
+  m.def(name, function, "features"_a.noconvert(), "projection"_a.noconvert(), "positions"_a.noconvert(), "mean"_a.noconvert(),
+        "depth"_a.noconvert(), "seen"_a.noconvert(), "handle"_a);
+}
+
+template <typename Function>
+void define_back_project_backward(nb::module_& m, const char* name, Function function) {
+  m.def(name, function, "grad_mean"_a.noconvert(), "projection"_a.noconvert(), "positions"_a.noconvert(), "seen"_a.noconvert(),
+        "grad_features"_a.noconvert(), "handle"_a);
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
   define_integrate(m, "integrate_cpu", &integrate<nb::device::cpu, int, cpu::integrate>);
   define_rasterize(m, "rasterize_cpu", &rasterize<nb::device::cpu, int, cpu::rasterize>);
+  define_back_project_forward(m, "back_project_forward_cpu",
+      &back_project_forward<nb::device::cpu, int, cpu::back_project_forward>);
+  define_back_project_backward(m, "back_project_backward_cpu",
+      &back_project_backward<nb::device::cpu, int, cpu::back_project_backward>);
 #if defined(DEEP3DMAP_CUDA)
   define_integrate(m, "integrate_cuda", &integrate<nb::device::cuda, uint64_t, cuda::integrate>);
   define_rasterize(m, "rasterize_cuda", &rasterize<nb::device::cuda, uint64_t, cuda::rasterize>);
+  define_back_project_forward(m, "back_project_forward_cuda",
+      &back_project_forward<nb::device::cuda, uint64_t, cuda::back_project_forward>);
+  define_back_project_backward(m, "back_project_backward_cuda",
+      &back_project_backward<nb::device::cuda, uint64_t, cuda::back_project_backward>);
 #endif
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "kernels/back_project.h"
 #include "kernels/rasterize.h"
 #include "kernels/tsdf.h"
 
@@ -13,5 +14,10 @@ void integrate(const TsdfGrid& grid, const TsdfFrame& frame, uint64_t stream);
 
 // `out` must come in empty: depth 0, face_id -1, barycentrics 0.
 void rasterize(const RasterizeInput& input, const Fragments& out, uint64_t stream);
+
+// As on the CPU (csrc/cpu/back_project.h), all arrays on the device.
+void back_project_forward(const BackProjectViews& views, const float* features, const BackProjectResult& out, uint64_t stream);
+void back_project_backward(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, float* grad_features,
+                           uint64_t stream);
 
 }  // namespace deep3dmap::cuda

@@ -25,7 +25,8 @@ def locate(projection: Tensor, positions: Tensor, height: int, width: int) -> tu
     matrix = projection[:, :3].to(positions.dtype)
     camera = positions @ matrix[:, :, :3].transpose(1, 2) + matrix[:, None, :, 3]
     depth = camera[..., 2]
-    pixel = camera[..., :2] / torch.where(depth > 0, depth, 1)[..., None]
-    grid = 2 * pixel / pixel.new_tensor([max(width - 1, 1), max(height - 1, 1)]) - 1
-    visible = (depth > 0) & (grid.abs() <= 1).all(-1)
+    front = (depth > 0) & depth.isfinite()
+    pixel = camera[..., :2] / torch.where(front, depth, 1)[..., None]
+    grid = 2 * pixel / pixel.new_tensor([width - 1, height - 1]) - 1
+    visible = front & (grid.abs() <= 1).all(-1)
     return torch.where(visible[..., None], grid, 0), torch.where(visible, depth, 0), visible

@@ -1,0 +1,75 @@
+#include "cuda/check.cuh"
+#include "cuda/launch.h"
+
+namespace deep3dmap::cuda {
+namespace {
+
+// One thread for each channel of each position, channels fastest: the threads of a warp read stretches of the same pixels.
+__global__ void back_project_gather(BackProjectViews views, const float* features, BackProjectResult out) {
+  const int64_t channels = views.channels, line = channels * views.width, map = line * views.height;
+  const float right = static_cast<float>(views.width - 1), bottom = static_cast<float>(views.height - 1);
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t item = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; item < views.count * channels; item += stride) {
+    const int64_t position = item / channels, channel = item - position * channels;
+    const float* at = views.positions + 3 * position;
+    float mean = 0.f, depth = 0.f;
+    int seen = 0;
+    for (int view = 0; view < views.views; ++view) {
+      const BackProjectSight sight = back_project_sight(views.projection + 12 * view, at[0], at[1], at[2], right, bottom);
+      if (!sight.visible) continue;
+      const BackProjectTaps taps = back_project_taps(views, sight.column, sight.row);
+      const float* corner = features + view * map + taps.corner * channels + channel;
+      mean += taps.weight[0] * corner[0] + taps.weight[1] * corner[channels] + taps.weight[2] * corner[line] +
+              taps.weight[3] * corner[line + channels];
+      depth += sight.depth;
+      ++seen;
+    }
+    const float share = seen > 1 ? static_cast<float>(seen) : 1.f;
+    out.mean[item] = mean / share;
+    if (channel != 0) continue;
+    out.depth[position] = depth / share;
+    out.seen[position] = seen;
+  }
+}
+
+// The same threads; sums arrive in any order, so their last bits change from run to run.
+__global__ void back_project_scatter(BackProjectViews views, const float* grad_mean, const int32_t* seen, float* grad_features) {
+  const int64_t channels = views.channels, line = channels * views.width, map = line * views.height;
+  const float right = static_cast<float>(views.width - 1), bottom = static_cast<float>(views.height - 1);
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t item = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; item < views.count * channels; item += stride) {
+    const int64_t position = item / channels, channel = item - position * channels;
+    if (seen[position] == 0) continue;
+    const float* at = views.positions + 3 * position;
+    const float share = 1.f / static_cast<float>(seen[position]), grad = grad_mean[item];
+    for (int view = 0; view < views.views; ++view) {
+      const BackProjectSight sight = back_project_sight(views.projection + 12 * view, at[0], at[1], at[2], right, bottom);
+      if (!sight.visible) continue;
+      const BackProjectTaps taps = back_project_taps(views, sight.column, sight.row);
+      float* corner = grad_features + view * map + taps.corner * channels + channel;
+      atomicAdd(corner, taps.weight[0] * share * grad);
+      atomicAdd(corner + channels, taps.weight[1] * share * grad);
+      atomicAdd(corner + line, taps.weight[2] * share * grad);
+      atomicAdd(corner + line + channels, taps.weight[3] * share * grad);
+    }
+  }
+}
+
+}  // namespace
+
+void back_project_forward(const BackProjectViews& views, const float* features, const BackProjectResult& out, uint64_t stream) {
+  const int64_t items = views.count * views.channels;
+  if (items == 0) return;
+  back_project_gather<<<blocks_for(items), kThreads, 0, as_stream(stream)>>>(views, features, out);
+  check_launch("back_project");
+}
+
+void back_project_backward(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, float* grad_features,
+                           uint64_t stream) {
+  const int64_t items = views.count * views.channels;
+  if (items == 0) return;
+  back_project_scatter<<<blocks_for(items), kThreads, 0, as_stream(stream)>>>(views, grad_mean, seen, grad_features);
+  check_launch("back_project");
+}
+
+}  // namespace deep3dmap::cuda

@@ -1,0 +1,67 @@
+// Back-projection of image features (Sun et al. 2021, section 3.1): where a view sees a position, and the pixels it reads there.
+#pragma once
+
+#include <cfloat>
+#include <cstdint>
+
+#include "kernels/host_device.h"
+
+namespace deep3dmap {
+
+struct BackProjectViews {
+  const float* projection;  // (views, 3, 4) pixel from world, integers are pixel centres
+  const float* positions;   // (count, 3) world
+  int64_t count;
+  int views, channels, height, width;  // height and width at least 2
+};
+
+// Feature maps and their gradient lie as (views, height, width, channels), so that the channels of a pixel are one stretch.
+struct BackProjectResult {
+  float* mean;    // (count, channels)
+  float* depth;   // (count), mean over the views that see it
+  int32_t* seen;  // (count), their number
+};
+
+struct BackProjectSight {
+  float column, row, depth;  // of the position in the view's pixels; within the map where visible
+  bool visible;
+};
+
+// The four pixels around a place: `corner` and those one to the right and one below. All four lie in the map.
+struct BackProjectTaps {
+  int64_t corner;
+  float weight[4];  // corner, right, below, below right
+};
+
+// The same operations in the same order as in the torch reference, so that a border falls to the same side. Without branches, so
+// that the compiler turns a loop over positions into vector code. Not-a-number fails every comparison: not visible.
+DEEP3DMAP_HD BackProjectSight back_project_sight(const float* matrix, float x, float y, float z, float right, float bottom) {
+  BackProjectSight sight;
+  const float across = matrix[0] * x + matrix[1] * y + matrix[2] * z + matrix[3];
+  const float down = matrix[4] * x + matrix[5] * y + matrix[6] * z + matrix[7];
+  sight.depth = matrix[8] * x + matrix[9] * y + matrix[10] * z + matrix[11];
+  const bool front = (sight.depth > 0.f) & (sight.depth <= FLT_MAX);
+  const float safe = front ? sight.depth : 1.f;
+  const float u = 2.f * (across / safe) / right - 1.f, v = 2.f * (down / safe) / bottom - 1.f;
+  sight.visible = front & (u >= -1.f) & (u <= 1.f) & (v >= -1.f) & (v <= 1.f);
+  sight.column = (u + 1.f) * 0.5f * right;
+  sight.row = (v + 1.f) * 0.5f * bottom;
+  return sight;
+}
+
+DEEP3DMAP_HD BackProjectTaps back_project_taps(const BackProjectViews& views, float column, float row) {
+  BackProjectTaps taps;
+  int left = static_cast<int>(column), top = static_cast<int>(row);
+  // On the last column or row the place is wholly the right or the lower tap's.
+  if (left > views.width - 2) left = views.width - 2;
+  if (top > views.height - 2) top = views.height - 2;
+  const float across = column - static_cast<float>(left), down = row - static_cast<float>(top);
+  taps.corner = static_cast<int64_t>(top) * views.width + left;
+  taps.weight[0] = (1.f - across) * (1.f - down);
+  taps.weight[1] = across * (1.f - down);
+  taps.weight[2] = (1.f - across) * down;
+  taps.weight[3] = across * down;
+  return taps;
+}
+
+}  // namespace deep3dmap
