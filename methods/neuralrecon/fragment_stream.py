@@ -44,6 +44,7 @@ class FragmentStream:
     ) -> None:
         self.split, self.mapping, self.config, self.seed, self.augment = split, dict(mapping), config, seed, augment
         self.kept_bytes = kept_bytes
+        self._open: tuple[int, Sample] | None = None
         self._targets: OrderedDict[int, SceneTargets] = OrderedDict()
         self.scans = np.array_split(np.arange(len(split)), workers)[rank].tolist()
         self.fragments = [self._fragments(scan) for scan in self.scans]
@@ -72,7 +73,7 @@ class FragmentStream:
 
     def _make(self, epoch: int, scan: int, frames: list[int]) -> dict[str, Any]:
         c = self.config
-        sample = select(self.split[scan], KEYS, self.mapping)
+        sample = self._sample(scan)
         targets = self._scene(scan, sample)
         world_from_scan = self._world_from_scan(epoch, targets)
         views = load_views(sample["images"], sample["intrinsics"], sample["world_from_camera"], frames, c)
@@ -84,6 +85,12 @@ class FragmentStream:
         back = np.linalg.inv(world_from_scan)
         origin = fragment["vol_origin_partial"]
         return fragment | fragment_targets(targets, depths, lenses, views.world_from_camera, origin, c.n_vox, c.max_depth, back)
+
+    def _sample(self, scan: int) -> Sample:
+        # The fragments of a scan follow one another, and opening one may mean to parse many small files.
+        if self._open is None or self._open[0] != scan:
+            self._open = scan, select(self.split[scan], KEYS, self.mapping)
+        return self._open[1]
 
     def _scene(self, scan: int, sample: Sample) -> SceneTargets:
         if scan not in self._targets:
