@@ -73,7 +73,7 @@ def convolve(given: Problem, backend: str) -> tuple[Tensor, Tensor, Tensor]:
     features, weight = given.features.clone().requires_grad_(), given.weight.clone().requires_grad_()
     result = sparse_conv3d(features, weight, given.map(backend), backend)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(0)
-    loss = (result * torch.randn(result.shape, generator=generator)).sum()
+    loss = (result * torch.randn(result.shape, generator=generator).to(result.device)).sum()
     return (result.detach(), *torch.autograd.grad(loss, (features, weight)))
 
 
@@ -278,3 +278,23 @@ def test_threads_do_not_change_the_native_result() -> None:
     torch.set_num_threads(before)
     for one, other in zip(*results, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", BACKENDS)
+def test_cuda_computes_what_the_cpu_does(name: str) -> None:
+    if name not in available_sparse_backends("cuda"):
+        pytest.skip(f"{name} is not there")
+    for seed in range(20):
+        given = problem(seed)
+        there = Problem(
+            *(value.cuda() for value in (given.features, given.weight, given.inputs, given.outputs)),
+            given.offsets,
+            given.transposed,
+        )
+        ours, theirs = there.map(name), given.map("reference")
+        assert torch.equal(ours.in_rows.cpu(), theirs.in_rows)
+        assert torch.equal(ours.out_rows.cpu(), theirs.out_rows)
+        for one, other in zip(convolve(there, name), convolve(given, "reference"), strict=True):
+            torch.testing.assert_close(one.cpu(), other, atol=1e-2, rtol=1e-3)
