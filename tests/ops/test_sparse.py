@@ -78,10 +78,11 @@ def convolve(given: Problem, backend: str) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("block", range(4))
-def test_a_backend_computes_what_the_reference_does_in_200_random_problems(block: int, backend: str) -> None:
+def test_a_backend_computes_what_the_reference_does_in_random_problems(block: int, backend: str) -> None:
     if backend == "reference":
         pytest.skip("it is the reference")
-    for seed in range(50 * block, 50 * (block + 1)):
+    step = 1 if backend == "native" else 5
+    for seed in range(50 * block, 50 * (block + 1), step):
         given = problem(seed)
         ours, theirs = given.map(backend), given.map("reference")
         assert torch.equal(ours.splits, theirs.splits), seed
