@@ -12,11 +12,6 @@ constexpr int64_t kSparseAxisLimit = int64_t{1} << (kSparseAxisBits - 1);
 constexpr int64_t kSparseBatchLimit = 512;
 constexpr int64_t kSparseEmpty = -1;  // keys are never negative
 
-// A slot of the hash table: one quarter of a cache line.
-struct SparseSlot {
-  int64_t key, row;
-};
-
 // Rows (i, o) that meet under an offset of the kernel; pairs splits[k] to splits[k + 1] belong to offset k.
 struct SparsePairs {
   const int32_t* in_rows;
@@ -44,11 +39,7 @@ DEEP3DMAP_HD int64_t sparse_key_step(int64_t x, int64_t y, int64_t z) {
   return (x * side + y) * side + z;
 }
 
-// Where a key is looked for first, of 2^bits slots. Four neighbours along z share a cache line; `shift` is the number of zero
-// bits at the end of every z, so that this holds for coarse tensors too, whose coordinates are multiples of their stride.
-DEEP3DMAP_HD uint64_t sparse_home(int64_t key, int shift, int bits) {
-  const uint64_t place = static_cast<uint64_t>(key) >> shift;
-  return ((((place >> 2) * 0x9E3779B97F4A7C15ull) >> (66 - bits)) << 2) | (place & 3);
-}
+// The upper bits of the product are well mixed; a table of 2^bits slots takes those.
+DEEP3DMAP_HD uint64_t sparse_hash(int64_t key) { return static_cast<uint64_t>(key) * 0x9E3779B97F4A7C15ull; }
 
 }  // namespace deep3dmap

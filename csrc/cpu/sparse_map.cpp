@@ -1,0 +1,210 @@
+// Hash look-up of sparse coordinates: open addressing, linear probing.
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <vector>
+
+#include "cpu/sparse.h"
+
+namespace deep3dmap::cpu {
+namespace {
+
+constexpr int64_t kRowsPerTask = 2048;
+
+// Four rows of neighbours along z, -1 where there is none. Half a cache line.
+struct alignas(32) Block {
+  int64_t key = kSparseEmpty;
+  int32_t rows[4] = {-1, -1, -1, -1};
+};
+
+constexpr Block kNoBlock;
+
+// Blocks in a hash table. `shift` is the number of zero bits at the end of every z, so that blocks are full for coarse tensors
+// too, whose coordinates are multiples of their stride.
+class Table {
+ public:
+  Table(const int32_t* coordinates, int64_t count) {
+    if (count > INT32_MAX) throw std::invalid_argument("sparse: more rows than an int32 can count");
+    uint32_t all = 0;
+    for (int64_t row = 0; row < count; ++row) all |= static_cast<uint32_t>(coordinates[4 * row + 3]);
+    while (shift_ < kSparseAxisBits - 1 && !(all >> shift_ & 1)) ++shift_;
+    const int64_t blocks = most_blocks(coordinates, count);
+    while ((int64_t{1} << bits_) < 2 * blocks) ++bits_;
+    blocks_.resize(size_t{1} << bits_);
+    for (int64_t row = 0; row < count; ++row) insert(coordinates + 4 * row, static_cast<int32_t>(row));
+  }
+
+  int64_t block_key(int64_t key) const { return key >> (shift_ + 2); }
+  const Block& block(int64_t block_key) const {
+    const Block& found = blocks_[place_of(block_key)];
+    return found.key == block_key ? found : kNoBlock;
+  }
+
+  int32_t row(const Block& block, int64_t key) const {
+    const int32_t found = block.rows[key >> shift_ & 3];
+    return key & ((int64_t{1} << shift_) - 1) ? -1 : found;
+  }
+
+  int32_t find(int64_t key) const { return row(block(block_key(key)), key); }
+
+ private:
+  static int64_t key_of(const int32_t* c) { return sparse_key(c[0], c[1], c[2], c[3]); }
+
+  // Exact for rows in lexicographic order, else too many.
+  int64_t most_blocks(const int32_t* coordinates, int64_t count) const {
+    int64_t blocks = 0, last = kSparseEmpty;
+    for (int64_t row = 0; row < count; ++row) {
+      const int64_t key = block_key(key_of(coordinates + 4 * row));
+      blocks += key != last;
+      last = key;
+    }
+    return blocks;
+  }
+
+  // The block's slot, or the empty one where it would be.
+  size_t place_of(int64_t block_key) const {
+    const size_t mask = blocks_.size() - 1;
+    size_t place = static_cast<size_t>(sparse_hash(block_key) >> (64 - bits_));
+    while (blocks_[place].key != block_key && blocks_[place].key != kSparseEmpty) place = (place + 1) & mask;
+    return place;
+  }
+
+  // Of equal rows the first stays.
+  void insert(const int32_t* c, int32_t row) {
+    if (!sparse_in_range(c[0], c[1], c[2], c[3])) return;
+    const int64_t key = key_of(c);
+    Block& block = blocks_[place_of(block_key(key))];
+    block.key = block_key(key);
+    int32_t& slot = block.rows[key >> shift_ & 3];
+    if (slot < 0) slot = row;
+  }
+
+  int bits_ = 1, shift_ = 0;
+  std::vector<Block> blocks_;
+};
+
+struct Offsets {
+  const int32_t* values;  // (count, 3)
+  int64_t count;
+  int64_t reach = 0;      // no offset moves an axis further
+  std::vector<int64_t> steps;
+  std::vector<int64_t> column;  // offsets that differ in z only have one number
+
+  Offsets(const int32_t* offsets, int64_t offset_count) : values(offsets), count(offset_count) {
+    for (int64_t k = 0; k < count; ++k) {
+      const int32_t* o = values + 3 * k;
+      steps.push_back(sparse_key_step(o[0], o[1], o[2]));
+      for (int i = 0; i < 3; ++i) reach = std::max<int64_t>(reach, o[i] < 0 ? -int64_t{o[i]} : o[i]);
+      int64_t same = 0;
+      while (values[3 * same] != o[0] || values[3 * same + 1] != o[1]) ++same;
+      column.push_back(same);
+    }
+  }
+
+  bool symmetric() const {
+    for (int64_t i = 0; i < 3 * count; ++i)
+      if (values[i] != -values[3 * (count - 1 - i / 3) + i % 3]) return false;
+    return count % 2 == 1;
+  }
+
+  bool stays_in_range(const int32_t* c) const {
+    const int64_t limit = kSparseAxisLimit - reach;
+    bool inside = (c[0] >= 0) & (c[0] < kSparseBatchLimit);
+    for (int i = 1; i < 4; ++i) inside = inside & (c[i] >= -limit) & (c[i] < limit);
+    return inside;
+  }
+};
+
+int32_t find_moved(const Table& table, const int32_t* c, const int32_t* offset) {
+  const int64_t x = int64_t{c[1]} + offset[0], y = int64_t{c[2]} + offset[1], z = int64_t{c[3]} + offset[2];
+  return sparse_in_range(c[0], x, y, z) ? table.find(sparse_key(c[0], x, y, z)) : -1;
+}
+
+// Looks up all offsets of one row after the other. Rows tend to follow one another along z, so the blocks found last, two in each
+// column of offsets, often serve again.
+class Finder {
+ public:
+  Finder(const Table& table, const Offsets& offsets) : table_(table), offsets_(offsets), memo_(2 * offsets.count) {}
+
+  // Fills found[k * stride] for offsets [0, last).
+  void around(const int32_t* c, int64_t last, int32_t* found, int64_t stride) {
+    if (!offsets_.stays_in_range(c)) {
+      for (int64_t k = 0; k < last; ++k) found[k * stride] = find_moved(table_, c, offsets_.values + 3 * k);
+      return;
+    }
+    const int64_t start = sparse_key(c[0], c[1], c[2], c[3]);
+    for (int64_t k = 0; k < last; ++k) {
+      const int64_t key = start + offsets_.steps[k], block_key = table_.block_key(key);
+      Memo& memo = memo_[2 * offsets_.column[k] + (block_key & 1)];
+      if (memo.key != block_key) memo = {block_key, &table_.block(block_key)};
+      found[k * stride] = table_.row(*memo.block, key);
+    }
+  }
+
+ private:
+  struct Memo {
+    int64_t key = kSparseEmpty;
+    const Block* block = &kNoBlock;
+  };
+
+  const Table& table_;
+  const Offsets& offsets_;
+  std::vector<Memo> memo_;
+};
+
+}  // namespace
+
+void sparse_lookup(const int32_t* coordinates, int64_t count, const int32_t* queries, int64_t query_count, int64_t* rows, int threads) {
+  static constexpr int32_t kStill[3] = {0, 0, 0};
+  const Table table(coordinates, count);
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (int64_t q = 0; q < query_count; ++q) rows[q] = find_moved(table, queries + 4 * q, kStill);
+}
+
+void sparse_neighbours(const int32_t* inputs, int64_t input_count, const int32_t* outputs, int64_t output_count,
+                       const int32_t* offset_values, int64_t offset_count, int32_t* found, int threads) {
+  const Table table(inputs, input_count);
+  const Offsets offsets(offset_values, offset_count);
+  const bool mirrored = inputs == outputs && input_count == output_count && offsets.symmetric();
+  // Offsets from here on are the others reversed: a pair (i, o) of one is the pair (o, i) of its mirror image.
+  const int64_t last = mirrored ? offset_count / 2 + 1 : offset_count;
+  if (mirrored) std::memset(found + last * output_count, 0xff, (offset_count - last) * output_count * sizeof(int32_t));
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+  for (int64_t start = 0; start < output_count; start += kRowsPerTask) {
+    const int64_t stop = std::min(start + kRowsPerTask, output_count);
+    Finder finder(table, offsets);
+    for (int64_t o = start; o < stop; ++o) finder.around(outputs + 4 * o, last, found + o, output_count);
+    for (int64_t k = last; k < offset_count; ++k) {
+      const int32_t* mirror = found + (offset_count - 1 - k) * output_count;
+      for (int64_t o = start; o < stop; ++o)
+        if (mirror[o] >= 0) found[k * output_count + mirror[o]] = static_cast<int32_t>(o);
+    }
+  }
+}
+
+void sparse_pair_counts(const int32_t* table, int64_t offset_count, int64_t outputs, int64_t* counts, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (int64_t k = 0; k < offset_count; ++k) {
+    int32_t count = 0;
+    for (int64_t o = 0; o < outputs; ++o) count += table[k * outputs + o] >= 0;
+    counts[k] = count;
+  }
+}
+
+void sparse_pairs(const int32_t* table, int64_t outputs, const int64_t* splits, int64_t offset_count, int32_t* in_rows,
+                  int32_t* out_rows, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (int64_t k = 0; k < offset_count; ++k) {
+    const int32_t* row = table + k * outputs;
+    const int64_t stop = splits[k + 1];
+    int64_t place = splits[k];
+    // Writes each row and goes on only past those that are present; ends with the last pair, before the next offset's.
+    for (int64_t o = 0; o < outputs && place < stop; ++o) {
+      in_rows[place] = row[o];
+      out_rows[place] = static_cast<int32_t>(o);
+      place += row[o] >= 0;
+    }
+  }
+}
+
+}  // namespace deep3dmap::cpu
