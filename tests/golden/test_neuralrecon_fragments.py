@@ -38,7 +38,9 @@ def test_fragment(case: str, load_part: Load) -> None:
     depths = part.tensor("depth")
     count, height, width = depths.shape
     lenses = half_pixel_centred(part.tensor("intrinsics")).expand(count, 3, 3).clone()
-    scene = SceneTargets([part.tensor(f"full_tsdf_l{i}") for i in range(3)], part.tensor("full_origin").double(), s["VOXEL_SIZE"])
+    scene = SceneTargets(
+        [part.tensor(f"full_tsdf_l{i}") for i in range(3)], part.tensor("full_origin").double(), s["VOXEL_SIZE"]
+    )
     world = np.eye(4)
     if case == "aug":
         world = random_world(scene, float(part.arrays["rot_unit"][0]), part.arrays["trans_unit"].astype(np.float64))

@@ -145,7 +145,9 @@ def test_depths_are_centred_and_divided_by_their_norm() -> None:
     assert normalized_depth(torch.zeros(3)).tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("options", [{"n_vox": (6, 8, 8)}, {"thresholds": (0.0,)}, {"channels": (8, 4, 2)}, {"channels": (6, 3)}])
+@pytest.mark.parametrize(
+    "options", [{"n_vox": (6, 8, 8)}, {"thresholds": (0.0,)}, {"channels": (8, 4, 2)}, {"channels": (6, 3)}]
+)
 def test_sizes_that_do_not_fit_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="levels"):
         NetworkConfig(**options)

@@ -1,0 +1,138 @@
+"""Fragments of a scan: which frames, where the box lies, what is supervised, and the stream's order."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sphere_scan import look_from, sphere_scan
+
+from deep3dmap.core import UserError
+from deep3dmap.methods.neuralrecon.fragment_stream import FragmentStream
+from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, aligned_camera, load_views, make_fragment
+from deep3dmap.methods.neuralrecon.keyframes import select_fragments
+from deep3dmap.methods.neuralrecon.targets import scene_targets
+
+SMALL = FragmentConfig((16, 16, 12), 0.16, snap=4, image_size=(64, 48), views=4)
+
+
+class Scans:
+    """Two scans of a ball, of which the second has more frames."""
+
+    def __init__(self, *frames: int) -> None:
+        self.samples = [sphere_scan(count, 24, 32) for count in frames]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.samples[index]
+
+
+def straight(steps: list[float]) -> np.ndarray:
+    poses = np.tile(np.eye(4), (len(steps), 1, 1))
+    poses[:, 0, 3] = steps
+    return poses
+
+
+def test_a_key_frame_needs_travel_or_turning() -> None:
+    assert select_fragments(straight([0, 0.05, 0.11, 0.2, 0.22]), views=2) == [[0, 2], [3, 4]][:1]
+    turning = np.stack([look_from(np.zeros(3), np.array([np.cos(a), np.sin(a), 0])) for a in np.radians([0, 10, 16, 40])])
+    assert select_fragments(turning, views=3) == [[0, 2, 3]]
+
+
+def test_the_next_fragment_begins_with_the_next_frame_and_tails_are_kept_when_asked() -> None:
+    poses = straight([0, 0.2, 0.21, 0.5, 0.9])
+    assert select_fragments(poses, views=2) == [[0, 1], [2, 3]]
+    assert select_fragments(poses, views=4) == [[0, 1, 3, 4]]
+    assert select_fragments(poses, views=3) == [[0, 1, 3]]
+    assert select_fragments(straight([0, 0.2, 0.4, 0.6, 0.8]), views=3, keep_tail=True) == [[0, 1, 2], [3, 4]]
+
+
+def test_frames_without_a_pose_are_passed_over() -> None:
+    poses = straight([0, 0.2, 0.4, 0.6])
+    poses[1] = np.inf
+    poses[2, 0, 0] = np.nan
+    assert select_fragments(poses, views=2) == [[0, 3]]
+
+
+def test_a_level_camera_stays_as_it_is_and_others_are_turned_level() -> None:
+    level = look_from(np.array([1.0, 2, 1.5]), np.array([3.0, 1, 1.5]))
+    torch.testing.assert_close(aligned_camera(torch.from_numpy(level)), torch.linalg.inv(torch.from_numpy(level)))
+    for target in ([3.0, 1, 0.2], [0.5, 2.5, 2.5]):
+        aligned = aligned_camera(torch.from_numpy(look_from(np.array([1.0, 2, 1.5]), np.array(target))))
+        torch.testing.assert_close(aligned[:3, :3] @ aligned.new_tensor([0, 0, 1]), aligned.new_tensor([0, -1, 0]))
+    upside_down = torch.from_numpy(level @ np.diag([-1.0, -1, 1, 1]))
+    turned = aligned_camera(upside_down)
+    torch.testing.assert_close(turned[:3, :3] @ turned.new_tensor([0, 0, 1]), turned.new_tensor([0, -1, 0]))
+
+
+def test_boxes_lie_on_one_grid_and_hold_what_is_seen() -> None:
+    scan = sphere_scan(8, 24, 32)
+    for frames in ([0, 1, 2], [4, 5, 6]):
+        views = load_views(scan["images"], scan["intrinsics"], scan["world_from_camera"], frames, SMALL)
+        fragment = make_fragment(views, "ball", SMALL)
+        steps = fragment["vol_origin_partial"].double() / (SMALL.voxel_size * SMALL.snap)
+        torch.testing.assert_close(steps, steps.round(), atol=1e-5, rtol=0)
+        assert fragment["images"].shape == (3, 3, 48, 64)
+        # The first feature map's pixel of the ball's centre, by hand.
+        centre = torch.tensor([0.3, -0.2, 1.1, 1.0])
+        x, y, z, _ = fragment["projection"][0, 0] @ centre
+        lens = scan["intrinsics"][0] * np.array([[2.0], [2.0], [1.0]])
+        camera = np.linalg.inv(scan["world_from_camera"][frames[0]]) @ centre.double().numpy()
+        expected = (lens[:2] @ camera[:3] / camera[2] - 0.5) / 4
+        np.testing.assert_allclose([float(x / z), float(y / z)], expected, atol=1e-4)
+
+
+def test_the_stream_is_the_same_wherever_it_is_entered() -> None:
+    scans = Scans(8, 12)
+    stream = FragmentStream(scans, {}, SMALL, seed=3, augment=True)
+    assert len(stream) == 5
+    seen = [stream[index] for index in range(7)]
+    assert [fragment["scene"] for fragment in seen] == ["0@0", "0@0", "1@0", "1@0", "1@0", "0@1", "0@1"]
+    again = FragmentStream(scans, {}, SMALL, seed=3, augment=True, kept_bytes=0)[6]
+    for name in ("images", "projection", "vol_origin_partial", "world_to_aligned_camera"):
+        assert torch.equal(again[name], seen[6][name])
+    assert torch.equal(again["tsdf"][0], seen[6]["tsdf"][0])
+    assert not torch.equal(seen[6]["world_to_aligned_camera"], seen[1]["world_to_aligned_camera"])
+
+
+def test_augmentation_moves_targets_with_the_cameras() -> None:
+    """The ball's surface, seen from the turned cameras, lies where the turned targets change sign."""
+    fine = replace(SMALL, n_vox=(32, 32, 24), voxel_size=0.08)
+    stream = FragmentStream(Scans(24), {}, fine, seed=1, augment=True)
+    fragment = stream[0]
+    occupied = fragment["occupancy"][0].nonzero()
+    positions = occupied * fine.voxel_size + fragment["vol_origin_partial"]
+    world = stream._world_from_scan(0, stream._targets[0])
+    centre = torch.from_numpy(world @ np.array([0.3, -0.2, 1.1, 1.0]))[:3]
+    distance = (positions - centre).norm(dim=1) - 0.5
+    assert len(positions) > 20
+    assert distance.abs().max() < 3 * fine.voxel_size
+    inside = fragment["tsdf"][0][fragment["occupancy"][0]] < 0
+    assert float(distance[inside].mean()) < 0 < float(distance[~inside].mean())
+
+
+def test_every_worker_has_scans_of_its_own() -> None:
+    scans = Scans(8, 12, 8)
+    parts = [FragmentStream(scans, {}, SMALL, rank=rank, workers=2) for rank in range(2)]
+    assert [part.scans for part in parts] == [[0, 1], [2]]
+    with pytest.raises(UserError, match=r"worker 3 of 4 has no fragment"):
+        FragmentStream(scans, {}, SMALL, rank=3, workers=4)
+
+
+def test_targets_refuse_what_cannot_be_fused() -> None:
+    scan = sphere_scan(4, 24, 32)
+    arguments = (scan["intrinsics"], scan["world_from_camera"])
+    with pytest.raises(UserError, match="no frame of the scan has a depth"):
+        scene_targets([np.zeros((24, 32))] * 4, *arguments, 0.16, 3.0)
+    with pytest.raises(UserError, match=r"GB; use a larger method\.voxel_size"):
+        scene_targets(scan["depths"], *arguments, 0.001, 3.0)
+
+
+def test_views_are_resized_with_their_intrinsics() -> None:
+    scan = sphere_scan(2, 24, 32)
+    views: Views = load_views(scan["images"], scan["intrinsics"], scan["world_from_camera"], [0, 1], SMALL)
+    np.testing.assert_allclose(views.intrinsics[0].numpy(), scan["intrinsics"][0] * np.array([[2.0], [2.0], [1.0]]))
+    assert float(views.images.max()) == pytest.approx(0.8 * 255)
