@@ -32,8 +32,9 @@ DEEP3DMAP_DISPATCH bool look(const float* __restrict matrix, float right, float 
   for (int i = 0; i < kBlock; ++i) {
     const BackProjectSight sight = back_project_sight(matrix, block.x[i], block.y[i], block.z[i], right, bottom);
     block.column[i] = sight.column, block.row[i] = sight.row, block.depth[i] = sight.depth;
-    block.visible[i] = sight.visible;
-    any |= block.visible[i];
+    const int visible = sight.visible;
+    block.visible[i] = visible;
+    any |= visible;
   }
   return any;
 }

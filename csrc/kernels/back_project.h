@@ -24,7 +24,7 @@ struct BackProjectResult {
 
 struct BackProjectSight {
   float column, row, depth;  // of the position in the view's pixels; within the map where visible
-  bool visible;
+  int visible;               // 0 or 1
 };
 
 // The four pixels around a place: `corner` and those one to the right and one below. All four lie in the map.
@@ -40,10 +40,9 @@ DEEP3DMAP_HD BackProjectSight back_project_sight(const float* matrix, float x, f
   const float across = matrix[0] * x + matrix[1] * y + matrix[2] * z + matrix[3];
   const float down = matrix[4] * x + matrix[5] * y + matrix[6] * z + matrix[7];
   sight.depth = matrix[8] * x + matrix[9] * y + matrix[10] * z + matrix[11];
-  const bool front = (sight.depth > 0.f) & (sight.depth <= FLT_MAX);
-  const float safe = front ? sight.depth : 1.f;
+  const float safe = sight.depth > 0.f ? sight.depth : 1.f;
   const float u = 2.f * (across / safe) / right - 1.f, v = 2.f * (down / safe) / bottom - 1.f;
-  sight.visible = front & (u >= -1.f) & (u <= 1.f) & (v >= -1.f) & (v <= 1.f);
+  sight.visible = (sight.depth > 0.f) & (sight.depth <= FLT_MAX) & (u >= -1.f) & (u <= 1.f) & (v >= -1.f) & (v <= 1.f);
   sight.column = (u + 1.f) * 0.5f * right;
   sight.row = (v + 1.f) * 0.5f * bottom;
   return sight;
