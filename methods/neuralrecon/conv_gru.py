@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deep3dmap.methods.neuralrecon.spvcnn import sampled, voxelized
-from deep3dmap.ops.sparse import Conv3d, PointTensor, SparseBackend, SparseTensor, devoxelize, trilinear_map
+from deep3dmap.methods.neuralrecon.point_voxels import PointVoxels
+from deep3dmap.ops.sparse import Conv3d, SparseBackend, SparseTensor, devoxelize, trilinear_map
 
 FNV_START, FNV_PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)
 HASH_BITS = np.uint64(60)
@@ -24,22 +24,21 @@ class SConv3d(nn.Module):
         self.net = Conv3d(inputs, outputs, backend=backend)
         self.point_transforms = nn.ModuleList([nn.Linear(inputs, outputs)])
 
-    def forward(self, features: Tensor, positions: Tensor, batch: Tensor) -> Tensor:
-        """features (P, inputs), positions (P, 3) metres, batch (P,) to (P, outputs)."""
-        points = PointTensor(features, positions / self.voxel_size, batch)
-        return sampled(self.net(voxelized(points)), points) + self.point_transforms[0](features)
+    def forward(self, features: Tensor, points: PointVoxels) -> Tensor:
+        """features (P, inputs) to (P, outputs); points: in cells of `voxel_size`."""
+        return points.sampled(self.net(points.voxelized(features))) + self.point_transforms[0](features)
 
-    def with_stale_table(self, features: Tensor, positions: Tensor, batch: Tensor) -> Tensor:
+    def with_stale_table(self, features: Tensor, points: PointVoxels) -> Tensor:
         """Do what the official code does to the second gate of a pair that shares its points.
 
         The first gate's call overwrote the positions by voxel units, which are divided by the voxel size once more, and left
         its table of cells and weights, which is read again although its row numbers are those of the first gate's cells.
         """
-        once = PointTensor(features, positions / self.voxel_size, batch)
-        first = hash_ordered(voxelized(once))
-        rows, weights = trilinear_map(once.positions, batch, first.coordinates, first.stride)
-        twice = hash_ordered(voxelized(once_more(once, self.voxel_size)))
-        return devoxelize(self.net(twice).features, rows, weights) + self.point_transforms[0](features)
+        first = hash_ordered(points.voxelized(features))
+        rows, weights = trilinear_map(points.positions, points.batch, first.coordinates, first.stride)
+        twice = PointVoxels(points.positions / self.voxel_size, points.batch)
+        second = self.net(hash_ordered(twice.voxelized(features)))
+        return devoxelize(second.features, rows, weights) + self.point_transforms[0](features)
 
 
 class ConvGRU(nn.Module):
@@ -59,24 +58,20 @@ class ConvGRU(nn.Module):
         super().__init__()
         if reset_gate not in ("intended", "upstream"):
             raise ValueError(f"reset_gate is intended or upstream, not '{reset_gate}'")
-        self.reset_gate = reset_gate
+        self.reset_gate, self.voxel_size = reset_gate, voxel_size
         self.convz = SConv3d(hidden + inputs, hidden, voxel_size, backend)
         self.convr = SConv3d(hidden + inputs, hidden, voxel_size, backend)
         self.convq = SConv3d(hidden + inputs, hidden, voxel_size, backend)
 
     def forward(self, history: Tensor, current: Tensor, positions: Tensor, batch: Tensor) -> Tensor:
         """history (P, hidden), current (P, inputs), positions (P, 3) metres, batch (P,) to the new state (P, hidden)."""
+        points = PointVoxels(positions / self.voxel_size, batch)
         both = torch.cat([history, current], 1)
         reset_conv = self.convr if self.reset_gate == "intended" else self.convr.with_stale_table
-        update = torch.sigmoid(self.convz(both, positions, batch))
-        reset = torch.sigmoid(reset_conv(both, positions, batch))
-        candidate = torch.tanh(self.convq(torch.cat([reset * history, current], 1), positions, batch))
+        update = torch.sigmoid(self.convz(both, points))
+        reset = torch.sigmoid(reset_conv(both, points))
+        candidate = torch.tanh(self.convq(torch.cat([reset * history, current], 1), points))
         return (1 - update) * history + update * candidate
-
-
-def once_more(points: PointTensor, voxel_size: float) -> PointTensor:
-    """Return the points with their positions divided by the voxel size again."""
-    return PointTensor(points.features, points.positions / voxel_size, points.batch)
 
 
 def hash_ordered(x: SparseTensor) -> SparseTensor:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deep3dmap.core import Mesh, Reconstruction
+from deep3dmap.core import Mesh, Reconstruction, UserError
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, batch_of, load_views, make_fragment
-from deep3dmap.methods.neuralrecon.keyframes import select_fragments
+from deep3dmap.methods.neuralrecon.keyframes import MIN_VIEWS, select_fragments
 from deep3dmap.methods.neuralrecon.network import NeuralReconNetwork, fold_in
 from deep3dmap.methods.neuralrecon.scan_check import LEVELLING_MENDS, check_poses, level_scan
 from deep3dmap.methods.neuralrecon.tsdf_map import TSDFMap
@@ -32,7 +32,7 @@ class IncrementalReconstruction:
         """Reconstruct a scan (`images`, `intrinsics`, `world_from_camera`); the mesh lies in the world of its poses, metres.
 
         Where the world is not z up with its floor at 0, the scan is stood upright first if `level`, and laid back in the end.
-        Raises UserError if no pose is finite.
+        Raises UserError if there are not two frames with a finite pose.
         """
         poses = np.asarray(given["world_from_camera"], np.float64)
         poses, world_from_scan, findings = self._stand_upright(given["intrinsics"], poses, level)
@@ -70,6 +70,8 @@ class IncrementalReconstruction:
         self, intrinsics: Any, poses: NDArray[np.float64], level: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
         """Return poses with z up where need be, the transform (4, 4) that made them so, and what is to be said of the scan."""
+        if np.isfinite(poses).all((1, 2)).sum() < MIN_VIEWS:
+            raise UserError(f"fewer than {MIN_VIEWS} of {len(poses)} frames have a finite pose; check the pose files")
         findings = check_poses(intrinsics, poses, self.config)
         world_from_scan = np.eye(4)
         if level and any(finding.kind in LEVELLING_MENDS for finding in findings):

@@ -3,19 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from deep3dmap.ops.sparse import (
-    BatchNorm,
-    Conv3d,
-    PointTensor,
-    ReLU,
-    SparseBackend,
-    SparseTensor,
-    devoxelize,
-    lookup,
-    trilinear_map,
-    unique_coordinates,
-    voxelize_mean,
-)
+from deep3dmap.methods.neuralrecon.point_voxels import PointVoxels
+from deep3dmap.ops.sparse import BatchNorm, Conv3d, ReLU, SparseBackend, SparseTensor
 
 WIDTHS = (32, 64, 128, 96, 96)
 
@@ -79,39 +68,16 @@ class SPVCNN(nn.Module):
 
     def forward(self, features: Tensor, positions: Tensor, batch: Tensor) -> Tensor:
         """features (P, C), positions (P, 3) metres, batch (P,) to (P, out_channels)."""
-        points = PointTensor(features, positions / self.voxel_size, batch)
-        x0 = self.stem(voxelized(points))
-        z0 = points.replace(sampled(x0, points))
-        x1 = self.stage1(averaged(z0, x0))
+        points = PointVoxels(positions / self.voxel_size, batch)
+        x0 = self.stem(points.voxelized(features))
+        z0 = points.sampled(x0)
+        x1 = self.stage1(points.averaged(z0, x0))
         x2 = self.stage2(x1)
-        z1 = z0.replace(sampled(x2, points) + self.point_transforms[0](z0.features))
-        y = averaged(z1, x2)
+        z1 = points.sampled(x2) + self.point_transforms[0](z0)
+        y = points.averaged(z1, x2)
         y = _decode(self.up1, y.replace(self.dropout(y.features)), x1)
         y = _decode(self.up2, y, x0)
-        return sampled(y, points) + self.point_transforms[1](z1.features)
-
-
-def voxelized(points: PointTensor) -> SparseTensor:
-    """Return the cells that hold points, of stride 1, with the mean features of their points."""
-    coordinates, rows = unique_coordinates(_cells(points, 1))
-    return SparseTensor(voxelize_mean(points.features, rows, len(coordinates)), coordinates)
-
-
-def averaged(points: PointTensor, like: SparseTensor) -> SparseTensor:
-    """Return the mean features of the points in each cell of `like`."""
-    rows = lookup(like.coordinates, _cells(points, like.stride))
-    return like.replace(voxelize_mean(points.features, rows, len(like.coordinates)))
-
-
-def sampled(x: SparseTensor, points: PointTensor) -> Tensor:
-    """Return the trilinear sample (P, C) of the cells at the points."""
-    rows, weights = trilinear_map(points.positions, points.batch, x.coordinates, x.stride)
-    return devoxelize(x.features, rows, weights)
-
-
-def _cells(points: PointTensor, stride: int) -> Tensor:
-    cells = torch.floor(points.positions / stride) * stride
-    return torch.cat([points.batch[:, None].to(torch.int32), cells.to(torch.int32)], 1)
+        return points.sampled(y) + self.point_transforms[1](z1)
 
 
 def _down(inputs: int, outputs: int, backend: SparseBackend) -> nn.Sequential:

@@ -9,6 +9,7 @@ import torch
 from deep3dmap.methods.neuralrecon.backbone import MnasMulti
 from deep3dmap.methods.neuralrecon.conv_gru import ConvGRU, SConv3d
 from deep3dmap.methods.neuralrecon.losses import level_loss
+from deep3dmap.methods.neuralrecon.point_voxels import PointVoxels
 from deep3dmap.methods.neuralrecon.spvcnn import SPVCNN
 
 from .conftest import Part
@@ -71,7 +72,9 @@ def test_sconv3d(load_part: Load, relative_error: Error) -> None:
     settings = part.manifest["settings"]
     network = SConv3d(settings["inc"], settings["outc"], settings["vres"])
     network.load_state_dict(part.state)
-    assert relative_error(network(part.tensor("point_feats"), *points_of(part)), part.arrays["out"]) < 1e-4
+    positions, batch = points_of(part)
+    out = network(part.tensor("point_feats"), PointVoxels(positions / settings["vres"], batch))
+    assert relative_error(out, part.arrays["out"]) < 1e-4
 
 
 @pytest.mark.parametrize("reset_gate", ["intended", "upstream"])
