@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from deep3dmap.core import Sample, Split, UserError
 from deep3dmap.frameworks.inputs import select
+from deep3dmap.geometry.scene_tsdf import SceneTSDF, fuse_scene
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, load_views, make_fragment, turned_about_z
 from deep3dmap.methods.neuralrecon.keyframes import select_fragments
-from deep3dmap.methods.neuralrecon.targets import SceneTargets, fragment_targets, scene_targets
+from deep3dmap.methods.neuralrecon.targets import fragment_targets
 
 KEYS = ("images", "depths", "intrinsics", "world_from_camera")
 KEPT_BYTES = 2 << 30
@@ -45,7 +46,7 @@ class FragmentStream:
         self.split, self.mapping, self.config, self.seed, self.augment = split, dict(mapping), config, seed, augment
         self.kept_bytes = kept_bytes
         self._open: tuple[int, Sample] | None = None
-        self._targets: OrderedDict[int, SceneTargets] = OrderedDict()
+        self._targets: OrderedDict[int, SceneTSDF] = OrderedDict()
         self.scans = np.array_split(np.arange(len(split)), workers)[rank].tolist()
         self.fragments = [self._fragments(scan) for scan in self.scans]
         self._ends = list(accumulate(len(found) for found in self.fragments))
@@ -92,9 +93,9 @@ class FragmentStream:
             self._open = scan, select(self.split[scan], KEYS, self.mapping)
         return self._open[1]
 
-    def _scene(self, scan: int, sample: Sample) -> SceneTargets:
+    def _scene(self, scan: int, sample: Sample) -> SceneTSDF:
         if scan not in self._targets:
-            self._targets[scan] = scene_targets(
+            self._targets[scan] = fuse_scene(
                 sample["depths"],
                 sample["intrinsics"],
                 sample["world_from_camera"],
@@ -106,14 +107,14 @@ class FragmentStream:
             self._targets.popitem(last=False)
         return self._targets[scan]
 
-    def _world_from_scan(self, epoch: int, targets: SceneTargets) -> NDArray[np.float64]:
+    def _world_from_scan(self, epoch: int, targets: SceneTSDF) -> NDArray[np.float64]:
         if not self.augment:
             return np.eye(4)
         generator = np.random.default_rng([self.seed, epoch])
         return random_world(targets, float(generator.random()), generator.random(3))
 
 
-def random_world(targets: SceneTargets, turn: float, place: NDArray[np.float64]) -> NDArray[np.float64]:
+def random_world(targets: SceneTSDF, turn: float, place: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the transform (4, 4) of the official augmentation: `turn` in [0, 1) of a circle about z, then a shift.
 
     place: (3,) in [0, 1), where in the turned scan's bounds, with a padding, the scan's origin comes to lie.

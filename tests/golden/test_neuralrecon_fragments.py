@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from deep3dmap.geometry.scene_tsdf import SceneTSDF
 from deep3dmap.geometry.tsdf_volume import TSDFVolume
 from deep3dmap.methods.neuralrecon.fragment_stream import random_world
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, make_fragment
 from deep3dmap.methods.neuralrecon.keyframes import select_fragments
-from deep3dmap.methods.neuralrecon.targets import SceneTargets, fragment_targets
+from deep3dmap.methods.neuralrecon.targets import fragment_targets
 
 from .conftest import Part
 
@@ -38,9 +39,7 @@ def test_fragment(case: str, load_part: Load) -> None:
     depths = part.tensor("depth")
     count, height, width = depths.shape
     lenses = half_pixel_centred(part.tensor("intrinsics")).expand(count, 3, 3).clone()
-    scene = SceneTargets(
-        [part.tensor(f"full_tsdf_l{i}") for i in range(3)], part.tensor("full_origin").double(), s["VOXEL_SIZE"]
-    )
+    scene = SceneTSDF([part.tensor(f"full_tsdf_l{i}") for i in range(3)], part.tensor("full_origin").double(), s["VOXEL_SIZE"])
     world = np.eye(4)
     if case == "aug":
         world = random_world(scene, float(part.arrays["rot_unit"][0]), part.arrays["trans_unit"].astype(np.float64))

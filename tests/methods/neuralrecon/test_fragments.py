@@ -9,10 +9,10 @@ import torch
 from sphere_scan import look_from, sphere_scan
 
 from deep3dmap.core import UserError
+from deep3dmap.geometry.scene_tsdf import fuse_scene
 from deep3dmap.methods.neuralrecon.fragment_stream import FragmentStream
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, aligned_camera, load_views, make_fragment
 from deep3dmap.methods.neuralrecon.keyframes import select_fragments
-from deep3dmap.methods.neuralrecon.targets import scene_targets
 
 SMALL = FragmentConfig((16, 16, 12), 0.16, snap=4, image_size=(64, 48), views=4)
 
@@ -126,9 +126,9 @@ def test_targets_refuse_what_cannot_be_fused() -> None:
     scan = sphere_scan(4, 24, 32)
     arguments = (scan["intrinsics"], scan["world_from_camera"])
     with pytest.raises(UserError, match="no frame of the scan has a depth"):
-        scene_targets([np.zeros((24, 32))] * 4, *arguments, 0.16, 3.0)
-    with pytest.raises(UserError, match=r"GB; use a larger method\.voxel_size"):
-        scene_targets(scan["depths"], *arguments, 0.001, 3.0)
+        fuse_scene([np.zeros((24, 32))] * 4, *arguments, 0.16, 3.0)
+    with pytest.raises(UserError, match="GB; use larger voxels"):
+        fuse_scene(scan["depths"], *arguments, 0.001, 3.0)
 
 
 def test_views_are_resized_with_their_intrinsics() -> None:

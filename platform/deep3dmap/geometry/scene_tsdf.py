@@ -1,0 +1,83 @@
+"""The signed distances of a whole scan on three resolutions, fused from its depth maps: what scene networks learn from."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.geometry.frusta import bounds
+from deep3dmap.geometry.tsdf_volume import MAX_VOXELS, TSDFVolume
+
+LEVELS = 3
+TRUNCATION_VOXELS = 3
+MAX_FRAMES_FOR_BOUNDS = 200
+
+
+@dataclass(frozen=True)
+class SceneTSDF:
+    """Distances of a whole scan in truncations (3 voxels of their level), fine to coarse, each (X, Y, Z) float32.
+
+    origin: (3,) float64, world metres of voxel [0, 0, 0], the same on every level. voxel_size: metres of the finest.
+    """
+
+    tsdf: list[Tensor]
+    origin: Tensor
+    voxel_size: float
+
+    def bytes(self) -> int:
+        """Return the memory they take."""
+        return sum(level.nbytes for level in self.tsdf)
+
+
+def fuse_scene(
+    depths: Sequence[Any], intrinsics: Any, world_from_camera: Any, voxel_size: float, max_depth: float
+) -> SceneTSDF:
+    """Fuse all depth maps (H, W) of a scan on three levels; depth beyond max_depth is ignored, and frames without a pose are.
+
+    Raises UserError, before anything is allocated, where no frame has valid depth or the grid would be too large.
+    """
+    poses, lenses = np.asarray(world_from_camera, np.float64), np.asarray(intrinsics, np.float64)
+    frames = np.flatnonzero(np.isfinite(poses).all((1, 2)))
+    lower, upper = _seen(depths, lenses, poses, frames, max_depth)
+    dimensions = [np.round((upper - lower) / (voxel_size * 2**level)).astype(int) for level in range(LEVELS)]
+    if math.prod(dimensions[0]) > MAX_VOXELS:
+        size = f"{' x '.join(map(str, dimensions[0]))} voxels, {math.prod(dimensions[0]) * 9 / 1e9:.1f} GB"
+        raise UserError(f"the targets of a scan would be {size}; use larger voxels, or check the poses' unit")
+    volumes = [volume(lower, tuple(size), voxel_size * 2**level) for level, size in enumerate(dimensions)]
+    for frame in frames:
+        depth = torch.from_numpy(np.asarray(depths[frame], np.float32))
+        for level in volumes:
+            level.integrate(depth, lenses[frame], poses[frame], max_depth=max_depth)
+    return SceneTSDF([level.tsdf for level in volumes], torch.from_numpy(lower), voxel_size)
+
+
+def _seen(
+    depths: Sequence[Any], lenses: NDArray[np.float64], poses: NDArray[np.float64], frames: NDArray[np.int64], max_depth: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the bounds (3,), (3,) of the world's origin and the frusta, each as deep as its frame's largest depth."""
+    step = max(1, len(frames) // MAX_FRAMES_FOR_BOUNDS)
+    lower, upper, found = np.zeros(3), np.zeros(3), False
+    for frame in frames[::step]:
+        depth = np.asarray(depths[frame])
+        valid = depth[np.isfinite(depth) & (depth > 0) & (depth <= max_depth)]
+        if not valid.size:
+            continue
+        found = True
+        height, width = depth.shape
+        low, high = bounds(lenses[frame][None], poses[frame][None], width, height, 0.0, float(valid.max()))
+        lower, upper = np.minimum(lower, low.numpy()), np.maximum(upper, high.numpy())
+    if not found:
+        raise UserError(f"no frame of the scan has a depth between 0 and {max_depth:g} m; check the unit and max_depth")
+    return lower, upper
+
+
+def volume(origin: Any, size: tuple[int, ...], voxel_size: float) -> TSDFVolume:
+    """Return an empty volume without colours, truncated at three voxels."""
+    x, y, z = size
+    return TSDFVolume(origin, (x, y, z), voxel_size, TRUNCATION_VOXELS * voxel_size, colors=False)
