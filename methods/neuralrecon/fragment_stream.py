@@ -90,11 +90,15 @@ class FragmentStream:
     def _sample(self, scan: int) -> Sample:
         # The fragments of a scan follow one another, and opening one may mean to parse many small files.
         if self._open is None or self._open[0] != scan:
-            self._open = scan, select(self.split[scan], KEYS, self.mapping)
+            sample = self.split[scan]
+            prepared = {name: sample[name] for name in ("scene_tsdf",) if name in sample}
+            self._open = scan, select(sample, KEYS, self.mapping) | prepared
         return self._open[1]
 
     def _scene(self, scan: int, sample: Sample) -> SceneTSDF:
-        if scan not in self._targets:
+        if scan not in self._targets and self._fits(sample.get("scene_tsdf")):
+            self._targets[scan] = sample["scene_tsdf"]
+        elif scan not in self._targets:
             self._targets[scan] = fuse_scene(
                 sample["depths"],
                 sample["intrinsics"],
@@ -106,6 +110,9 @@ class FragmentStream:
         while len(self._targets) > 1 and sum(kept.bytes() for kept in self._targets.values()) > self.kept_bytes:
             self._targets.popitem(last=False)
         return self._targets[scan]
+
+    def _fits(self, prepared: SceneTSDF | None) -> bool:
+        return prepared is not None and abs(prepared.voxel_size - self.config.voxel_size) < 1e-6
 
     def _world_from_scan(self, epoch: int, targets: SceneTSDF) -> NDArray[np.float64]:
         if not self.augment:

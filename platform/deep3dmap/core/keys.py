@@ -75,6 +75,12 @@ for _row in (
     ("intrinsics", "(V, 3, 3) float64", "pixels, centres at +0.5", "camera intrinsics of the frames"),
     ("world_from_camera", "(V, 4, 4) float64", "metres, OpenCV camera axes", "poses of the frames"),
     # ground truth of shape
+    (
+        "scene_tsdf",
+        "SceneTSDF",
+        "truncations; origin and voxel size in metres",
+        "the scan's fused signed distances on three levels",
+    ),
     ("mesh", "Mesh", "the dataset's unit, world frame", "the surface a reconstruction is scored against"),
 ):
     register_key(*_row)

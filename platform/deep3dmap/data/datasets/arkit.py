@@ -1,0 +1,48 @@
+"""Phone captures: pictures with ARKit's poses and no depth."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deep3dmap.core.card import DatasetCard
+from deep3dmap.core.dataset import Sample
+from deep3dmap.core.options import option
+from deep3dmap.data.datasets.posed_scans import ScanFolders
+from deep3dmap.data.formats import arkit as layout
+
+
+@dataclass
+class ARKitConfig:
+    """Where the captures are and what is read of them."""
+
+    root: str = option("", "folder of one capture (Frames.m4v or images/, Frames.txt, ARposes.txt) or a folder of such folders")
+    stride: int = option(1, "read every n-th frame", low=1, high=100)
+    max_frames: int = option(0, "read at most this many frames of a capture, 0 = all")
+    camera_height: float = option(1.5, "metres above the floor at which the capture begins", low=0.0, high=3.0)
+
+
+class ARKit(ScanFolders):
+    """Captures of a phone in the layout of NeuralRecon's demo."""
+
+    card = DatasetCard(
+        title="Phone captures with ARKit poses",
+        provides=("images", "intrinsics", "world_from_camera"),
+        splits=("test",),
+        frame="world: z up, the camera begins camera_height above z = 0",
+        unit="metre",
+        licence="the user's own",
+        source="recorded by the user",
+        needs_root=True,
+    )
+    config_type = ARKitConfig
+    name = "arkit"
+    holds = "Frames.txt, ARposes.txt and Frames.m4v or images/"
+
+    @staticmethod
+    def is_scan(folder: Path) -> bool:
+        """Whether the folder itself is one."""
+        return layout.is_capture(folder)
+
+    def read(self, folder: Path) -> Sample:
+        """Open one."""
+        c = self._config
+        return layout.read_capture(folder, c.stride, c.max_frames, c.camera_height)

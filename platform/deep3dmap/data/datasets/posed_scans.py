@@ -1,0 +1,102 @@
+"""What datasets of posed scans share: folders that are found, hashed, and opened when asked for."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+from deep3dmap.core.card import DatasetCard
+from deep3dmap.core.dataset import Sample, Split
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.formats.sevenscenes import Scan
+
+
+class PosedScans:
+    """Named scans; `load(name)` opens one."""
+
+    def __init__(self, names: Sequence[str], load: Callable[[str], Sample]) -> None:
+        self._names, self._load = list(names), load
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Open scan `index`; its frames are loaded when asked for."""
+        return self._load(self._names[index])
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def name(self, index: int) -> str:
+        """Return the name of a scan."""
+        return self._names[index]
+
+
+def sample_of(scan: Scan) -> Sample:
+    """Return a scan's keys."""
+    return {
+        "images": scan.images,
+        "depths": scan.depths,
+        "true_depths": scan.true_depths,
+        "intrinsics": scan.intrinsics,
+        "world_from_camera": scan.world_from_camera,
+    }
+
+
+class ScanFolders:
+    """One scan, or a folder of scans, all for testing. A dataset says what a scan is and how it is read."""
+
+    card: ClassVar[DatasetCard]
+    name: ClassVar[str]
+    holds: ClassVar[str]
+
+    def __init__(self, config: Any, cache: Path) -> None:
+        self._config, self._cache = config, cache
+
+    @staticmethod
+    def is_scan(folder: Path) -> bool:
+        """Whether the folder itself is a scan."""
+        raise NotImplementedError
+
+    def read(self, folder: Path) -> Sample:
+        """Open the scan of a folder."""
+        raise NotImplementedError
+
+    @property
+    def root(self) -> Path:
+        """The folder that is read; raises UserError if it is not given or absent."""
+        root = Path(self._config.root).expanduser()
+        if not self._config.root or not root.is_dir():
+            raise UserError(f"dataset.root='{self._config.root}': pass a folder that holds {self.holds}, or a folder of such")
+        return root
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether this is a scan in the layout, or a folder of such scans."""
+        return path.is_dir() and (cls.is_scan(path) or any(map(cls.is_scan, path.glob("*/"))))
+
+    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
+        """Check that there are scans."""
+        self._folders()
+
+    @property
+    def version(self) -> str:
+        """Hash of all files and of how they are read."""
+        files = (file for folder in self._folders().values() for file in folder.rglob("*") if file.is_file())
+        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        return hash_data([hash_files(self.root, set(files), self._cache), how])
+
+    def split(self, name: str) -> Split:
+        """Return all scans; raises UserError for a split other than `test`."""
+        if name not in self.card.splits:
+            raise unknown(f"split of {self.name}", name, self.card.splits)
+        folders = self._folders()
+        return PosedScans(list(folders), lambda title: self.read(folders[title]))
+
+    def _folders(self) -> dict[str, Path]:
+        root = self.root
+        found = [root] if self.is_scan(root) else [place for place in sorted(root.glob("*/")) if self.is_scan(place)]
+        if not found:
+            raise UserError(f"{root}: no scan of {self.name} in it; one holds {self.holds}")
+        return {folder.resolve().name: folder for folder in found}
