@@ -142,18 +142,18 @@ struct Face {
   }
 };
 
-#define DEEP3DMAP_SPARSE_KERNELS(device)                                  \
-  struct device##_kernels {                                              \
-    static constexpr auto lookup = device::sparse_lookup;                           \
-    static constexpr auto neighbours = device::sparse_neighbours;                   \
-    static constexpr auto pair_counts = device::sparse_pair_counts;                 \
-    static constexpr auto pairs = device::sparse_pairs;                             \
-    static constexpr auto conv_forward = device::sparse_conv_forward;               \
+#define DEEP3DMAP_SPARSE_KERNELS(device)                                              \
+  struct device##_kernels {                                                           \
+    static constexpr auto lookup = device::sparse_lookup;                             \
+    static constexpr auto neighbours = device::sparse_neighbours;                     \
+    static constexpr auto pair_counts = device::sparse_pair_counts;                   \
+    static constexpr auto pairs = device::sparse_pairs;                               \
+    static constexpr auto conv_forward = device::sparse_conv_forward;                 \
     static constexpr auto conv_weight_gradient = device::sparse_conv_weight_gradient; \
-    static constexpr auto voxelize_forward = device::sparse_voxelize_forward;       \
-    static constexpr auto voxelize_backward = device::sparse_voxelize_backward;     \
-    static constexpr auto devoxelize_forward = device::sparse_devoxelize_forward;   \
-    static constexpr auto devoxelize_backward = device::sparse_devoxelize_backward; \
+    static constexpr auto voxelize_forward = device::sparse_voxelize_forward;         \
+    static constexpr auto voxelize_backward = device::sparse_voxelize_backward;       \
+    static constexpr auto devoxelize_forward = device::sparse_devoxelize_forward;     \
+    static constexpr auto devoxelize_backward = device::sparse_devoxelize_backward;   \
   }
 
 DEEP3DMAP_SPARSE_KERNELS(cpu);

@@ -1,6 +1,5 @@
 // Hash look-up of sparse coordinates: open addressing, linear probing.
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
 #include <vector>
 
@@ -19,14 +18,15 @@ struct alignas(32) Block {
 
 constexpr Block kNoBlock;
 
-// Blocks in a hash table. `shift` is the number of zero bits at the end of every z, so that blocks are full for coarse tensors
-// too, whose coordinates are multiples of their stride.
+// Blocks in a hash table, neighbours along y beside one another in it. `shift` is the number of zero bits at the end of every
+// coordinate, so that blocks are full for coarse tensors too, whose coordinates are multiples of their stride.
 class Table {
  public:
   Table(const int32_t* coordinates, int64_t count) {
     if (count > INT32_MAX) throw std::invalid_argument("sparse: more rows than an int32 can count");
     uint32_t all = 0;
-    for (int64_t row = 0; row < count; ++row) all |= static_cast<uint32_t>(coordinates[4 * row + 3]);
+    for (int64_t row = 0; row < count; ++row)
+      for (int axis = 1; axis < 4; ++axis) all |= static_cast<uint32_t>(coordinates[4 * row + axis]);
     while (shift_ < kSparseAxisBits - 1 && !(all >> shift_ & 1)) ++shift_;
     const int64_t blocks = most_blocks(coordinates, count);
     while ((int64_t{1} << bits_) < 2 * blocks) ++bits_;
@@ -61,10 +61,17 @@ class Table {
     return blocks;
   }
 
+  // Four neighbours along y, two cache lines, share a hash.
+  uint64_t home(int64_t block_key) const {
+    constexpr int kLowestOfY = kSparseAxisBits - 2;
+    const int64_t others = block_key & ~(int64_t{3} << kLowestOfY);
+    return sparse_hash(others) >> (66 - bits_) << 2 | (block_key >> kLowestOfY & 3);
+  }
+
   // The block's slot, or the empty one where it would be.
   size_t place_of(int64_t block_key) const {
     const size_t mask = blocks_.size() - 1;
-    size_t place = static_cast<size_t>(sparse_hash(block_key) >> (64 - bits_));
+    size_t place = static_cast<size_t>(home(block_key));
     while (blocks_[place].key != block_key && blocks_[place].key != kSparseEmpty) place = (place + 1) & mask;
     return place;
   }
@@ -79,7 +86,7 @@ class Table {
     if (slot < 0) slot = row;
   }
 
-  int bits_ = 1, shift_ = 0;
+  int bits_ = 3, shift_ = 0;
   std::vector<Block> blocks_;
 };
 
@@ -126,14 +133,14 @@ class Finder {
  public:
   Finder(const Table& table, const Offsets& offsets) : table_(table), offsets_(offsets), memo_(2 * offsets.count) {}
 
-  // Fills found[k * stride] for offsets [0, last).
-  void around(const int32_t* c, int64_t last, int32_t* found, int64_t stride) {
+  // Fills found[k * stride] for the offsets k listed.
+  void around(const int32_t* c, const std::vector<int64_t>& wanted, int32_t* found, int64_t stride) {
     if (!offsets_.stays_in_range(c)) {
-      for (int64_t k = 0; k < last; ++k) found[k * stride] = find_moved(table_, c, offsets_.values + 3 * k);
+      for (const int64_t k : wanted) found[k * stride] = find_moved(table_, c, offsets_.values + 3 * k);
       return;
     }
     const int64_t start = sparse_key(c[0], c[1], c[2], c[3]);
-    for (int64_t k = 0; k < last; ++k) {
+    for (const int64_t k : wanted) {
       const int64_t key = start + offsets_.steps[k], block_key = table_.block_key(key);
       Memo& memo = memo_[2 * offsets_.column[k] + (block_key & 1)];
       if (memo.key != block_key) memo = {block_key, &table_.block(block_key)};
@@ -166,18 +173,23 @@ void sparse_neighbours(const int32_t* inputs, int64_t input_count, const int32_t
   const Table table(inputs, input_count);
   const Offsets offsets(offset_values, offset_count);
   const bool mirrored = inputs == outputs && input_count == output_count && offsets.symmetric();
-  // Offsets from here on are the others reversed: a pair (i, o) of one is the pair (o, i) of its mirror image.
-  const int64_t last = mirrored ? offset_count / 2 + 1 : offset_count;
-  if (mirrored) std::memset(found + last * output_count, 0xff, (offset_count - last) * output_count * sizeof(int32_t));
+  // A pair (i, o) of one offset is the pair (o, i) of its mirror image. Of the two the one behind along x, y, z is looked up: those
+  // lie in fewer columns.
+  std::vector<int64_t> wanted, mirrors;
+  for (int64_t k = 0; k < offset_count; ++k) (mirrored && offsets.steps[k] > 0 ? mirrors : wanted).push_back(k);
+  std::sort(wanted.begin(), wanted.end(), [&](int64_t a, int64_t b) { return offsets.steps[a] < offsets.steps[b]; });
+  for (const int64_t k : mirrors) std::fill_n(found + k * output_count, output_count, -1);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
   for (int64_t start = 0; start < output_count; start += kRowsPerTask) {
     const int64_t stop = std::min(start + kRowsPerTask, output_count);
     Finder finder(table, offsets);
-    for (int64_t o = start; o < stop; ++o) finder.around(outputs + 4 * o, last, found + o, output_count);
-    for (int64_t k = last; k < offset_count; ++k) {
-      const int32_t* mirror = found + (offset_count - 1 - k) * output_count;
-      for (int64_t o = start; o < stop; ++o)
-        if (mirror[o] >= 0) found[k * output_count + mirror[o]] = static_cast<int32_t>(o);
+    for (int64_t o = start; o < stop; ++o) finder.around(outputs + 4 * o, wanted, found + o, output_count);
+    int32_t nowhere;
+    for (const int64_t k : mirrors) {
+      const int32_t* behind = found + (offset_count - 1 - k) * output_count;
+      int32_t* ahead = found + k * output_count;
+      // A choice of address instead of a branch, which would be guessed wrong every third time.
+      for (int64_t o = start; o < stop; ++o) *(behind[o] >= 0 ? ahead + behind[o] : &nowhere) = static_cast<int32_t>(o);
     }
   }
 }
