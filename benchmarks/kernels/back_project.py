@@ -61,7 +61,7 @@ def view_by_view(features: Tensor, projection: Tensor, positions: Tensor) -> Ten
 
 
 MEANS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "native": lambda *given: back_project(*given, backend="native")[0],
+    "native": lambda features, projection, positions: back_project(features, projection, positions, "native")[0],
     "torch grid_sample": lambda *given: back_project_reference.back_project(*given)[0],
     "torch, view by view": view_by_view,
 }

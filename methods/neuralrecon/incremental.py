@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from deep3dmap.core import Mesh, Reconstruction, UserError
+from deep3dmap.geometry.cameras import invert
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, batch_of, load_views, make_fragment
 from deep3dmap.methods.neuralrecon.keyframes import MIN_VIEWS, select_fragments
 from deep3dmap.methods.neuralrecon.network import NeuralReconNetwork, fold_in
@@ -57,7 +58,7 @@ class IncrementalReconstruction:
         mesh = self.surface.mesh(single_layer)
         if colors and not mesh.is_empty:
             mesh = self._colored(mesh, given, poses, sorted({frame for frames in fragments for frame in frames}))
-        return Reconstruction("world", "metre", mesh=_moved(mesh, np.linalg.inv(world_from_scan)), notes=notes)
+        return Reconstruction("world", "metre", mesh=_moved(mesh, invert(world_from_scan).numpy()), notes=notes)
 
     def add(self, views: Views) -> bool:
         """Fold in one fragment; returns whether anything was predicted."""

@@ -64,7 +64,7 @@ class NeuralReconConfig:
     def network(self) -> NetworkConfig:
         """Return the network's part."""
         return NetworkConfig(
-            n_vox=tuple(self.n_vox),  # type: ignore[arg-type]
+            n_vox=tuple(self.n_vox),
             voxel_size=self.voxel_size,
             channels=tuple(self.channels),
             backbone_alpha=self.backbone_alpha,
@@ -72,8 +72,8 @@ class NeuralReconConfig:
             thresholds=tuple(self.thresholds),
             train_num_sample=tuple(self.train_voxels),
             fusion=self.fusion,
-            reset_gate=self.reset_gate,  # type: ignore[arg-type]
-            backend=self.backend,  # type: ignore[arg-type]
+            reset_gate=self.reset_gate,
+            backend=self.backend,
             pos_weight=self.pos_weight,
         )
 

@@ -125,7 +125,7 @@ def _turn_onto_z(up: Array) -> Array:
 
 
 def _finite(poses: Array) -> NDArray[np.bool_]:
-    return np.isfinite(poses).all((1, 2))
+    return np.asarray(np.isfinite(poses).all((1, 2)))
 
 
 def _check_finite(finite: NDArray[np.bool_]) -> list[Finding]:

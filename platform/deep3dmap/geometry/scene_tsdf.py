@@ -50,7 +50,7 @@ def fuse_scene(
         size = f"{' x '.join(map(str, dimensions[0]))} voxels, {math.prod(dimensions[0]) * 9 / 1e9:.1f} GB"
         raise UserError(f"the targets of a scan would be {size}; use larger voxels, or check the poses' unit")
     volumes = [volume(lower, tuple(size), voxel_size * 2**level) for level, size in enumerate(dimensions)]
-    for frame in frames:
+    for frame in frames.tolist():
         depth = torch.from_numpy(np.asarray(depths[frame], np.float32))
         for level in volumes:
             level.integrate(depth, lenses[frame], poses[frame], max_depth=max_depth)
@@ -63,7 +63,7 @@ def _seen(
     """Return the bounds (3,), (3,) of the world's origin and the frusta, each as deep as its frame's largest depth."""
     step = max(1, len(frames) // MAX_FRAMES_FOR_BOUNDS)
     lower, upper, found = np.zeros(3), np.zeros(3), False
-    for frame in frames[::step]:
+    for frame in frames[::step].tolist():
         depth = np.asarray(depths[frame])
         valid = depth[np.isfinite(depth) & (depth > 0) & (depth <= max_depth)]
         if not valid.size:
