@@ -1,6 +1,6 @@
 """Depth maps of several frames checked against one another: a point that no other frame confirms is dropped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -9,12 +9,12 @@ from deep3dmap.geometry.cameras import invert, project, unproject
 
 
 def confirmations(
-    reference: int, others: Sequence[int], depths: Sequence[Tensor], intrinsics: Tensor, world_from_camera: Tensor,
+    reference: int, others: Sequence[int], depths: Mapping[int, Tensor], intrinsics: Tensor, world_from_camera: Tensor,
     tolerance: float,
 ) -> Tensor:  # fmt: skip
     """Return (H, W) int: how many of the other frames have, where they see a pixel's point, the depth it has there.
 
-    depths: (H, W) metres of every frame, 0 = none. tolerance: largest difference as a share of the depth.
+    depths: of the reference and the others, (H, W) metres, 0 = none. tolerance: largest difference as a share of the depth.
     """
     depth = depths[reference]
     points = unproject(depth.double(), intrinsics[reference], world_from_camera[reference]).view(-1, 3)

@@ -1,6 +1,5 @@
 """Plane-sweep stereo on posed images, and the fusion of its depth maps: the classical baseline that needs no depth sensor."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from deep3dmap.core.options import option
 from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.tsdf_volume import TSDFVolume
 from deep3dmap.methods.plane_sweep.consistency import confirmations
-from deep3dmap.methods.plane_sweep.cost_volume import NO_MATCH, View, best_planes, inverse_depths, matching_scores
+from deep3dmap.methods.plane_sweep.cost_volume import Sweep, View, best_planes, inverse_depths, matching_scores
 from deep3dmap.methods.plane_sweep.views import key_frames, neighbours, overlap
 
 
@@ -22,22 +21,24 @@ class PlaneSweepConfig:
     """What is swept, which matches are believed, and how they are fused."""
 
     width: int = option(320, "sweep images of this many pixels across; larger ones are averaged down", low=80, high=1280)
-    planes: int = option(128, "planes, evenly spaced in inverse depth", low=16, high=512)
-    near: float = option(0.6, "depth in metres of the nearest plane", low=0.1, high=2)
+    planes: int = option(96, "planes, evenly spaced in inverse depth", low=16, high=512)
+    near: float = option(0.8, "depth in metres of the nearest plane", low=0.1, high=2)
     far: float = option(6.0, "depth in metres of the farthest plane", low=2, high=20)
     window: int = option(7, "odd side in pixels of the windows that are compared", low=3, high=21)
     views: int = option(4, "neighbours that a key frame is matched with", low=1, high=10)
     baseline: float = option(0.4, "wanted distance in metres between a key frame and its neighbours", low=0.05, high=2)
     min_overlap: float = option(0.5, "share of a key frame's view that a neighbour has to see", low=0.1, high=0.9)
-    key_distance: float = option(0.3, "movement in metres that makes a frame a key frame", low=0.02, high=1)
+    key_distance: float = option(0.4, "movement in metres that makes a frame a key frame", low=0.02, high=1)
     key_degrees: float = option(15.0, "rotation in degrees that makes a frame a key frame", low=2, high=60)
-    min_score: float = option(0.6, "least correlation of a match that is believed", low=0, high=1)
-    max_ratio: float = option(0.9, "largest cost of a believed match over that of the next best elsewhere", low=0.3, high=1)
+    min_score: float = option(0.3, "least correlation of a match that is believed", low=0, high=1)
+    sure_ratio: float = option(
+        0.6, "a match this unique, its cost over that of its rival, needs no confirmation", low=0, high=1
+    )
     check_views: int = option(4, "other key frames a depth map is checked against", low=1, high=10)
     tolerance: float = option(
         0.03, "difference in depth, as a share of it, up to which two key frames agree", low=0.005, high=0.1
     )
-    min_agreeing: int = option(1, "key frames that have to confirm a depth", low=0, high=5)
+    min_agreeing: int = option(1, "key frames that have to confirm any other match", low=0, high=5)
     voxel_size: float = option(0.04, "edge of a voxel in metres", low=0.01, high=0.1, log=True)
     truncation_voxels: float = option(3.0, "truncation distance in voxels", low=2, high=10)
     min_weight: float = option(1.0, "observations a voxel needs to become surface", low=1, high=10)
@@ -89,16 +90,17 @@ class PlaneSweep(Method):
         self.config = config
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Sweep every key frame, drop what other key frames do not confirm, and fuse; world frame, metres.
+        """Sweep every key frame, drop what is neither unique nor confirmed by others, and fuse; world frame, metres.
 
-        The mesh is empty where nothing was confirmed. `notes` say how many key frames were swept. Raises UserError for fewer
+        The mesh is empty where nothing is left. `notes` say how many key frames were swept. Raises UserError for fewer
         than two frames and if no frame has a neighbour to be matched with.
         """
         scan = self._scan(given)
         shares = {key: self._overlap(scan, key) for key in self._keys(scan)}
-        depths = self._sweep_all(scan, shares)
-        kept = {key: self._confirmed(scan, key, depths, shares[key]) for key in depths}
-        notes = {"key_frames": len(shares), "swept": len(depths), "confirmed": _share(kept.values())}
+        found = self._sweep_all(scan, shares)
+        depths = {key: torch.where(sweep.score > self.config.min_score, sweep.depth, 0) for key, sweep in found.items()}
+        kept = {key: self._confirmed(scan, key, depths, found[key].ratio, shares[key]) for key in depths}
+        notes = {"key_frames": len(shares), "swept": len(depths), "kept": _share(list(kept.values()))}
         return Reconstruction(frame="world", unit="metre", mesh=self._fuse(scan, kept), notes=notes)
 
     def _scan(self, given: dict[str, Any]) -> _Scan:
@@ -119,35 +121,33 @@ class PlaneSweep(Method):
         c = self.config
         return overlap(key, scan.intrinsics, scan.world_from_camera, (scan.height, scan.width), c.near, c.far)
 
-    def _sweep_all(self, scan: _Scan, shares: dict[int, Tensor]) -> dict[int, Tensor]:
-        c, depths = self.config, {}
+    def _sweep_all(self, scan: _Scan, shares: dict[int, Tensor]) -> dict[int, Sweep]:
+        c = self.config
+        found: dict[int, Sweep] = {}
         for key, own in shares.items():
             frames = range(len(scan.world_from_camera))
             chosen = neighbours(key, own, scan.world_from_camera, frames, c.views, c.baseline, c.min_overlap)
             if chosen:
-                depths[key] = self._sweep(scan, key, chosen)
-        if not depths:
+                found[key] = self._sweep(scan, key, chosen)
+        if not found:
             raise UserError(
                 f"plane_sweep: no frame has a neighbour {c.baseline / 4:g} m or more away that sees {c.min_overlap:.0%} of its "
                 "view; give more frames, or lower baseline or min_overlap"
             )
-        return depths
+        return found
 
-    def _sweep(self, scan: _Scan, key: int, chosen: list[int]) -> Tensor:
-        """Return the depth (H, W) of a key frame, 0 where no match is believed."""
+    def _sweep(self, scan: _Scan, key: int, chosen: list[int]) -> Sweep:
         c = self.config
         planes = inverse_depths(c.near, c.far, c.planes)
         scores = matching_scores(scan.view(key), [scan.view(index) for index in chosen], planes, c.window)
-        found = best_planes(scores, planes)
-        believed = (found.score > max(c.min_score, NO_MATCH)) & (found.ratio <= c.max_ratio)
-        return torch.where(believed, found.depth, 0)
+        return best_planes(scores, planes)
 
-    def _confirmed(self, scan: _Scan, key: int, depths: dict[int, Tensor], shares: Tensor) -> Tensor:
+    def _confirmed(self, scan: _Scan, key: int, depths: dict[int, Tensor], ratio: Tensor, shares: Tensor) -> Tensor:
+        """Return the depth (H, W) of a key frame where it is unique or other key frames have it too, else 0."""
         c = self.config
         others = neighbours(key, shares, scan.world_from_camera, list(depths), c.check_views, c.baseline, c.min_overlap)
-        maps = [depths.get(index, torch.empty(0)) for index in range(len(scan.world_from_camera))]
-        agreeing = confirmations(key, others, maps, scan.intrinsics, scan.world_from_camera, c.tolerance)
-        return torch.where(agreeing >= c.min_agreeing, depths[key], 0)
+        agreeing = confirmations(key, others, depths, scan.intrinsics, scan.world_from_camera, c.tolerance)
+        return torch.where((agreeing >= c.min_agreeing) | (ratio <= c.sure_ratio), depths[key], 0)
 
     def _fuse(self, scan: _Scan, depths: dict[int, Tensor]) -> Mesh:
         c = self.config
@@ -165,6 +165,5 @@ class PlaneSweep(Method):
         return Mesh(vertices.numpy(), faces.numpy(), None if colors is None else colors.numpy())
 
 
-def _share(depths: Any) -> float:
-    known = [float((depth > 0).double().mean()) for depth in depths]
-    return sum(known) / len(known) if known else math.nan
+def _share(depths: list[Tensor]) -> float:
+    return sum(float((depth > 0).double().mean()) for depth in depths) / len(depths)
