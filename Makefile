@@ -48,6 +48,8 @@ train-quick: setup
 kernels: setup-test
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.tsdf
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.rasterize
+	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.sparse_conv
+	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.back_project
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.train_overhead
 
 dashboard: setup
