@@ -1,20 +1,22 @@
 """An endless stream of training fragments: scans in order, their fragments in order, every epoch in a world turned anew."""
 
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from deep3dmap.core import Sample, Split, UserError
 from deep3dmap.frameworks.inputs import select
 from deep3dmap.geometry.scene_tsdf import SceneTSDF, fuse_scene
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, load_views, make_fragment, turned_about_z
 from deep3dmap.methods.neuralrecon.keyframes import select_fragments
+from deep3dmap.methods.neuralrecon.memory_cache import MemoryCache
 from deep3dmap.methods.neuralrecon.targets import fragment_targets
 
 KEYS = ("images", "depths", "intrinsics", "world_from_camera")
@@ -27,7 +29,7 @@ class FragmentStream:
 
     split: scans. mapping: a run's `inputs`. augment: turn and shift the world, the same way for all scans of an epoch, since
     fragments of a scene are fused. rank, workers: every worker has scans of its own, in sequence; scans that do not divide
-    evenly are left to the first workers. Fused targets of scans are kept in memory up to `kept_bytes`.
+    evenly are left to the first workers. Targets of scans and views of fragments are kept in memory, up to `kept_bytes`.
 
     Raises UserError if a worker has no fragment.
     """
@@ -44,9 +46,9 @@ class FragmentStream:
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
         self.split, self.mapping, self.config, self.seed, self.augment = split, dict(mapping), config, seed, augment
-        self.kept_bytes = kept_bytes
         self._open: tuple[int, Sample] | None = None
-        self._targets: OrderedDict[int, SceneTSDF] = OrderedDict()
+        self._targets: MemoryCache[SceneTSDF] = MemoryCache(SceneTSDF.bytes, kept_bytes // 2)
+        self._seen: MemoryCache[_Seen] = MemoryCache(_Seen.bytes, kept_bytes // 2)
         self.scans = np.array_split(np.arange(len(split)), workers)[rank].tolist()
         self.fragments = [self._fragments(scan) for scan in self.scans]
         self._ends = list(accumulate(len(found) for found in self.fragments))
@@ -74,18 +76,20 @@ class FragmentStream:
 
     def _make(self, epoch: int, scan: int, frames: list[int]) -> dict[str, Any]:
         c = self.config
-        sample = self._sample(scan)
-        targets = self._scene(scan, sample)
+        targets = self._targets.get(scan, lambda: self._fuse(scan))
+        seen = self._seen.get((scan, frames[0]), lambda: self._read(scan, frames))
         world_from_scan = self._world_from_scan(epoch, targets)
-        views = load_views(sample["images"], sample["intrinsics"], sample["world_from_camera"], frames, c)
-        views = Views(views.images, views.intrinsics, torch.from_numpy(world_from_scan) @ views.world_from_camera)
+        poses = torch.from_numpy(world_from_scan) @ seen.views.world_from_camera
         # A name of its own in every epoch: the maps of a scene begin anew when its name comes up again.
-        fragment = make_fragment(views, f"{scan}@{epoch}", c)
+        fragment = make_fragment(replace(seen.views, world_from_camera=poses), f"{scan}@{epoch}", c)
+        origin, back = fragment["vol_origin_partial"], np.linalg.inv(world_from_scan)
+        return fragment | fragment_targets(targets, seen.depths, seen.intrinsics, poses, origin, c.n_vox, c.max_depth, back)
+
+    def _read(self, scan: int, frames: list[int]) -> "_Seen":
+        sample = self._sample(scan)
+        views = load_views(sample["images"], sample["intrinsics"], sample["world_from_camera"], frames, self.config)
         depths = [torch.from_numpy(np.asarray(sample["depths"][frame], np.float32)) for frame in frames]
-        lenses = np.asarray(sample["intrinsics"], np.float64)[frames]
-        back = np.linalg.inv(world_from_scan)
-        origin = fragment["vol_origin_partial"]
-        return fragment | fragment_targets(targets, depths, lenses, views.world_from_camera, origin, c.n_vox, c.max_depth, back)
+        return _Seen(views, depths, np.asarray(sample["intrinsics"], np.float64)[frames])
 
     def _sample(self, scan: int) -> Sample:
         # The fragments of a scan follow one another, and opening one may mean to parse many small files.
@@ -95,30 +99,33 @@ class FragmentStream:
             self._open = scan, select(sample, KEYS, self.mapping) | prepared
         return self._open[1]
 
-    def _scene(self, scan: int, sample: Sample) -> SceneTSDF:
-        if scan not in self._targets and self._fits(sample.get("scene_tsdf")):
-            self._targets[scan] = sample["scene_tsdf"]
-        elif scan not in self._targets:
-            self._targets[scan] = fuse_scene(
-                sample["depths"],
-                sample["intrinsics"],
-                sample["world_from_camera"],
-                self.config.voxel_size,
-                self.config.max_depth,
-            )
-        self._targets.move_to_end(scan)
-        while len(self._targets) > 1 and sum(kept.bytes() for kept in self._targets.values()) > self.kept_bytes:
-            self._targets.popitem(last=False)
-        return self._targets[scan]
+    def _fuse(self, scan: int) -> SceneTSDF:
+        sample, c = self._sample(scan), self.config
+        prepared: SceneTSDF | None = sample.get("scene_tsdf")
+        if prepared is not None and self._fits(prepared):
+            return prepared
+        return fuse_scene(sample["depths"], sample["intrinsics"], sample["world_from_camera"], c.voxel_size, c.max_depth)
 
-    def _fits(self, prepared: SceneTSDF | None) -> bool:
-        return prepared is not None and abs(prepared.voxel_size - self.config.voxel_size) < 1e-6
+    def _fits(self, prepared: SceneTSDF) -> bool:
+        return abs(prepared.voxel_size - self.config.voxel_size) < 1e-6
 
     def _world_from_scan(self, epoch: int, targets: SceneTSDF) -> NDArray[np.float64]:
         if not self.augment:
             return np.eye(4)
         generator = np.random.default_rng([self.seed, epoch])
         return random_world(targets, float(generator.random()), generator.random(3))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the frames of a fragment hold: views at the network's size, depth maps, and the intrinsics of these."""
+
+    views: Views
+    depths: list[Tensor]
+    intrinsics: NDArray[np.float64]
+
+    def bytes(self) -> int:
+        return self.views.images.nbytes + sum(depth.nbytes for depth in self.depths)
 
 
 def random_world(targets: SceneTSDF, turn: float, place: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from deep3dmap.geometry.scene_tsdf import fuse_scene
 from deep3dmap.methods.neuralrecon.fragment_stream import FragmentStream
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, aligned_camera, load_views, make_fragment
 from deep3dmap.methods.neuralrecon.keyframes import select_fragments
+from deep3dmap.methods.neuralrecon.memory_cache import MemoryCache
 
 SMALL = FragmentConfig((16, 16, 12), 0.16, snap=4, image_size=(64, 48), views=4)
 
@@ -105,13 +106,27 @@ def test_augmentation_moves_targets_with_the_cameras() -> None:
     fragment = stream[0]
     occupied = fragment["occupancy"][0].nonzero()
     positions = occupied * fine.voxel_size + fragment["vol_origin_partial"]
-    world = stream._world_from_scan(0, stream._targets[0])
+    world = stream._world_from_scan(0, stream._fuse(0))
     centre = torch.from_numpy(world @ np.array([0.3, -0.2, 1.1, 1.0]))[:3]
     distance = (positions - centre).norm(dim=1) - 0.5
     assert len(positions) > 20
     assert distance.abs().max() < 3 * fine.voxel_size
     inside = fragment["tsdf"][0][fragment["occupancy"][0]] < 0
     assert float(distance[inside].mean()) < 0 < float(distance[~inside].mean())
+
+
+def test_the_cache_forgets_what_was_used_longest_ago() -> None:
+    cache: MemoryCache[str] = MemoryCache(len, limit=6)
+    made: list[str] = []
+
+    def make(text: str) -> str:
+        made.append(text)
+        return text
+
+    for text in ("abc", "de", "abc", "fgh", "de", "abc", "much too long"):
+        assert cache.get(text, lambda text=text: make(text)) == text
+    assert made == ["abc", "de", "fgh", "de", "abc", "much too long"]
+    assert len(cache) == 1
 
 
 def test_every_worker_has_scans_of_its_own() -> None:

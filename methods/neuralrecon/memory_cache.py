@@ -1,0 +1,29 @@
+"""A cache in memory that forgets what was used longest ago once it holds too many bytes."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class MemoryCache(Generic[Value]):
+    """Values by key. size: bytes of a value. limit: bytes kept at most, but always the value asked for last."""
+
+    def __init__(self, size: Callable[[Value], int], limit: int) -> None:
+        self._size, self._limit, self._held = size, limit, 0
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return the value of a key, made where it is not kept."""
+        if key not in self._values:
+            self._values[key] = make()
+            self._held += self._size(self._values[key])
+        self._values.move_to_end(key)
+        while self._held > self._limit and len(self._values) > 1:
+            _, forgotten = self._values.popitem(last=False)
+            self._held -= self._size(forgotten)
+        return self._values[key]
+
+    def __len__(self) -> int:
+        return len(self._values)
