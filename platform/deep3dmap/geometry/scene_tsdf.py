@@ -26,7 +26,7 @@ class SceneTSDF:
     origin: (3,) float64, world metres of voxel [0, 0, 0], the same on every level. voxel_size: metres of the finest.
     """
 
-    tsdf: list[Tensor]
+    tsdf: Sequence[Tensor]
     origin: Tensor
     voxel_size: float
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample
+from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import option
 from deep3dmap.data.datasets.posed_scans import ScanFolders
 from deep3dmap.data.formats import arkit as layout
@@ -14,10 +15,11 @@ from deep3dmap.data.formats import arkit as layout
 class ARKitConfig:
     """Where the captures are and what is read of them."""
 
-    root: str = option("", "folder of one capture (Frames.m4v or images/, Frames.txt, ARposes.txt) or a folder of such folders")
+    root: str = option("", "folder of one capture (Frames.m4v or images/, Frames.txt, ARposes.txt) or of such folders")
     stride: int = option(1, "read every n-th frame", low=1, high=100)
     max_frames: int = option(0, "read at most this many frames of a capture, 0 = all")
     camera_height: float = option(1.5, "metres above the floor at which the capture begins", low=0.0, high=3.0)
+    recorded_size: list[int] = option([1920, 1440], "width and height in pixels that Frames.txt's intrinsics belong to")
 
 
 class ARKit(ScanFolders):
@@ -35,7 +37,7 @@ class ARKit(ScanFolders):
     )
     config_type = ARKitConfig
     name = "arkit"
-    holds = "Frames.txt, ARposes.txt and Frames.m4v or images/"
+    holds = "Frames.txt, ARposes.txt and Frames.m4v or images/, or images/ and fragments.pkl"
 
     @staticmethod
     def is_scan(folder: Path) -> bool:
@@ -45,4 +47,7 @@ class ARKit(ScanFolders):
     def read(self, folder: Path) -> Sample:
         """Open one."""
         c = self._config
-        return layout.read_capture(folder, c.stride, c.max_frames, c.camera_height)
+        if len(c.recorded_size) != 2 or min(c.recorded_size) < 1:
+            raise UserError(f"dataset.recorded_size is [width, height] in pixels, got {list(c.recorded_size)}")
+        width, height = c.recorded_size
+        return layout.read_capture(folder, c.stride, c.max_frames, c.camera_height, (width, height))

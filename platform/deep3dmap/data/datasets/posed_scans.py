@@ -83,9 +83,8 @@ class ScanFolders:
     @property
     def version(self) -> str:
         """Hash of all files and of how they are read."""
-        files = (file for folder in self._folders().values() for file in folder.rglob("*") if file.is_file())
         how = {name: value for name, value in asdict(self._config).items() if name != "root"}
-        return hash_data([hash_files(self.root, set(files), self._cache), how])
+        return hash_data([hash_files(self.root, set(self._files()), self._cache), how])
 
     def split(self, name: str) -> Split:
         """Return all scans; raises UserError for a split other than `test`."""
@@ -93,6 +92,11 @@ class ScanFolders:
             raise unknown(f"split of {self.name}", name, self.card.splits)
         folders = self._folders()
         return PosedScans(list(folders), lambda title: self.read(folders[title]))
+
+    def _files(self) -> Iterator[Path]:
+        """Yield the files that may be read."""
+        for folder in self._folders().values():
+            yield from (file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
 
     def _folders(self) -> dict[str, Path]:
         root = self.root

@@ -1,30 +1,36 @@
 """ScanNet, exported, and anything written in its layout."""
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
-from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.cache import build_folder
 from deep3dmap.data.content_hash import hash_data
 from deep3dmap.data.datasets.posed_scans import PosedScans, ScanFolders, sample_of
 from deep3dmap.data.formats import scannet as layout
+from deep3dmap.data.formats.scannet_sens import export_sens
 from deep3dmap.data.formats.scannet_tsdf import is_prepared, read_scene_tsdf, write_scene_tsdf
+from deep3dmap.data.formats.sevenscenes import read_scan_mesh
 from deep3dmap.data.generation import make_items
 from deep3dmap.geometry.scene_tsdf import fuse_scene
 
 SPLIT_PLACES = ("splits", "all_tsdf_9/splits", ".")
+FOLDER_SPLITS = {"scans": "train", "scans_test": "test"}
 
 
 @dataclass
 class ScanNetConfig:
     """Where the scans are, what is read of them, and the distances that are prepared for training."""
 
-    root: str = option("", "folder with scans/ and scans_test/, or one exported scan")
+    root: str = option("", "folder with scans/ and scans_test/, a folder of exported scans, or one of these")
     stride: int = option(1, "read every n-th frame", low=1, high=100)
     max_frames: int = option(0, "read at most this many frames of a scan, 0 = all")
     prepare_tsdf: bool = option(True, "fuse the training scans' distances on three levels when prepared")
@@ -53,71 +59,119 @@ class ScanNet(ScanFolders):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is an exported scan, or a folder of such scans."""
-        return path.is_dir() and (layout.is_scan(path) or any(map(layout.is_scan, path.glob("scans*/*/"))))
+        """Whether this is a scan, exported or as a `.sens` file, or a folder of such scans."""
+        return path.is_dir() and any(map(_is_scan_or_sens, (path, *path.glob("*/"), *path.glob("scans*/*/"))))
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Fuse the distances of the training and validation scans that have none yet, each whole or not at all."""
-        names = [name for split in ("train", "val") for name in self._names(split)] if self._config.prepare_tsdf else []
-        jobs = [(self._folders()[name], self._prepared(name), self._config) for name in names]
-        make_items(
-            _prepare, [job for job in jobs if not is_prepared(job[1])], title="fusing scans", workers=workers, quiet=quiet
-        )
+        """Export `.sens` files into the folders they lie in, then fuse the distances of training and validation scans.
+
+        What exists is kept; a scan's files come whole or not at all. Scans are shared out to `workers` processes.
+        """
+        folders = [folder for folder in _places(self.root) if _sens_file(folder) and not layout.is_scan(folder)]
+        make_items(_export, folders, title="exporting scans", workers=workers, quiet=quiet)
+        scans = self._folders()
+        names = [name for split in ("train", "val") for name in self._names(split, scans)] if self._config.prepare_tsdf else []
+        jobs = [(scans[name], self._prepared(name, scans[name]), self._config) for name in names]
+        missing = [job for job in jobs if not is_prepared(job[1])]
+        make_items(_prepare, missing, title="fusing scans", workers=workers, quiet=quiet)
 
     def split(self, name: str) -> Split:
-        """Return the scans of splits/scannetv2_*.txt; without these files scans/ is `train` and scans_test/ is `test`."""
+        """Return the scans of splits/scannetv2_*.txt that are there.
+
+        Without these files scans/ is `train` and scans_test/ is `test`; scans outside of both are for testing.
+        """
         if name not in self.card.splits:
             raise unknown("split of scannet", name, self.card.splits)
-        return PosedScans(self._names(name), self._load)
+        scans = self._folders()
+        return PosedScans(self._names(name, scans), lambda title: self.read(scans[title]))
 
-    def _load(self, name: str) -> Sample:
-        folder = self._folders()[name]
-        sample = sample_of(layout.read_scan(folder, self._config.stride, self._config.max_frames))
-        mesh = folder / f"{name}_vh_clean_2.ply"
-        if mesh.is_file():
-            sample["mesh"] = read_mesh(mesh)
-        if is_prepared(self._prepared(name)):
-            sample["scene_tsdf"] = read_scene_tsdf(self._prepared(name))
+    def read(self, folder: Path) -> Sample:
+        """Open one scan, with its mesh and its prepared distances (`scene_tsdf`, read when asked for) where they are."""
+        sample = read_sample(folder, self._config.stride, self._config.max_frames)
+        prepared = self._prepared(folder.resolve().name, folder)
+        if is_prepared(prepared):
+            sample["scene_tsdf"] = read_scene_tsdf(prepared)
         return sample
 
+    def _files(self) -> Iterator[Path]:
+        for name, folder in self._folders().items():
+            yield from layout.scan_files(folder)
+            yield from (self.root / "all_tsdf_9" / name).glob("*_layer*.npz")
+        for place in SPLIT_PLACES:
+            yield from (self.root / place).glob("scannetv2_*.txt")
+
     def _folders(self) -> dict[str, Path]:
-        root = self.root
-        if layout.is_scan(root):
-            return {root.resolve().name: root}
-        found = {place.name: place for part in ("scans", "scans_test") for place in sorted((root / part).glob("*/"))}
-        scans = {name: place for name, place in found.items() if layout.is_scan(place)}
+        places = list(_places(self.root))
+        scans = {place.resolve().name: place for place in places if layout.is_scan(place)}
+        if not scans and any(map(_sens_file, places)):
+            raise UserError(f"{self.root}: .sens files only; run `deep3dmap data prepare scannet dataset.root={self.root}`")
         if not scans:
-            raise UserError(
-                f"{root}: no exported scan in scans/ or scans_test/; a scan holds color/, depth/, pose/, intrinsic/"
-            )
+            raise UserError(f"{self.root}: no exported scan in it; a scan holds color/, depth/, pose/, intrinsic/")
         return scans
 
-    def _names(self, split: str) -> list[str]:
-        folders = self._folders()
+    def _names(self, split: str, scans: dict[str, Path]) -> list[str]:
         for place in SPLIT_PLACES:
             file = self.root / place / f"scannetv2_{split}.txt"
             if file.is_file():
-                return [name for name in file.read_text().split() if name in folders]
-        wanted = {"train": "scans", "val": "", "test": "scans_test"}[split]
-        alone = layout.is_scan(self.root) and split == "test"
-        return [name for name, folder in folders.items() if alone or folder.parent.name == wanted]
+                return [name for name in file.read_text().split() if name in scans]
+        # A scan that is itself the root is for testing wherever it lies.
+        own = {name: "" if folder == self.root else folder.parent.name for name, folder in scans.items()}
+        return [name for name in scans if FOLDER_SPLITS.get(own[name], "test") == split]
 
-    def _prepared(self, name: str) -> Path:
+    def _prepared(self, name: str, scan: Path) -> Path:
         """Return where the distances of a scan lie: beside the data as the official tools put them, else in the cache."""
         official = self.root / "all_tsdf_9" / name
         if is_prepared(official):
             return official
         c = self._config
-        how = hash_data([str(self._folders()[name].resolve()), c.stride, c.max_frames, c.voxel_size, c.max_depth])
+        how = hash_data([str(scan.resolve()), c.stride, c.max_frames, c.voxel_size, c.max_depth])
         return self._cache / "scannet_tsdf" / how / name
+
+
+def read_sample(folder: Path, stride: int = 1, max_frames: int = 0) -> Sample:
+    """Read one scan folder as a sample, with its mesh where it has one."""
+    sample = sample_of(layout.read_scan(folder, stride, max_frames))
+    mesh = layout.find_mesh(folder)
+    return sample if mesh is None else {**sample, "mesh": read_scan_mesh(mesh)}
+
+
+def _places(root: Path) -> Iterator[Path]:
+    """Return the folders that may be scans: `root` itself, or those in it, in scans/ and in scans_test/."""
+    if _is_scan_or_sens(root):
+        yield root
+        return
+    for part in (".", *FOLDER_SPLITS):
+        yield from sorted((root / part).glob("*/"))
+
+
+def _sens_file(folder: Path) -> Path | None:
+    return next(iter(sorted(folder.glob("*.sens"))), None)
+
+
+def _is_scan_or_sens(folder: Path) -> bool:
+    return layout.is_scan(folder) or _sens_file(folder) is not None
+
+
+def _export(folder: Path) -> None:
+    file = _sens_file(folder)
+    if file is not None:
+        export_sens(file, folder)
+    if not layout.is_scan(folder):
+        raise UserError(f"{folder}: an incomplete export stands in the way; remove its folder `intrinsic` and prepare again")
 
 
 def _prepare(job: tuple[Path, Path, ScanNetConfig]) -> Path:
     scan, target, config = job
+    if target.is_dir() and not is_prepared(target):
+        shutil.rmtree(target)  # somebody removed some of its files
     return build_folder(target, partial(_fuse, scan=scan, config=config))
 
 
 def _fuse(folder: Path, scan: Path, config: ScanNetConfig) -> None:
     frames = layout.read_scan(scan, config.stride, config.max_frames)
-    arguments = (frames.depths, frames.intrinsics, frames.world_from_camera, config.voxel_size, config.max_depth)
-    write_scene_tsdf(folder, fuse_scene(*arguments))
+    lenses = np.repeat(layout.read_depth_intrinsics(scan)[None], len(frames.depths), 0)
+    try:
+        scene = fuse_scene(frames.depths, lenses, frames.world_from_camera, config.voxel_size, config.max_depth)
+    except UserError as error:
+        raise UserError(f"{scan}: {error}") from error
+    write_scene_tsdf(folder, scene)

@@ -1,11 +1,14 @@
-"""Phone captures as NeuralRecon's demo records them: Frames.m4v or images/, Frames.txt and ARposes.txt. No depth.
+"""Phone captures in the two layouts of NeuralRecon's demo. No depth.
 
-Frames.txt: `time, index, fx, fy, cx, cy` of every frame. ARposes.txt: `time, tx, ty, tz, qw, qx, qy, qz`, camera-to-world in
-ARKit's axes: y up, camera x right, y up, z backwards. They become z up and OpenCV's; the camera's first place is taken to be
-`camera_height` above the floor.
+As recorded: Frames.m4v or images/, Frames.txt and ARposes.txt. Frames.txt: `time, index, fx, fy, cx, cy` of every frame, for
+pictures of the recorded size. ARposes.txt: `time, tx, ty, tz, qw, qx, qy, qz`, camera-to-world in ARKit's axes: y up, camera x
+right, y up, z backwards. They become z up and OpenCV's, and the origin of ARKit's world, where the phone was when the capture
+began, is put `camera_height` above the floor.
+
+As prepared: images/00000.jpg ... and fragments.pkl, whose poses have been turned and raised already and are taken as they are.
 """
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,79 +18,141 @@ from numpy.typing import NDArray
 from deep3dmap.core.dataset import LazySequence
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.formats.images import SUFFIXES, image_size, read_image
-from deep3dmap.data.formats.numbers import nearest_in_time, read_rows
-from deep3dmap.data.formats.tum_rgbd import matrices_of
+from deep3dmap.data.formats.numbers import increasing_times, nearest_in_time, read_rows
+from deep3dmap.data.formats.scannet_tsdf import read_fragments
+from deep3dmap.data.formats.trajectory import read_trajectory
 
-RECORDED_SIZE = (1440, 1920)
+RECORDED_SIZE = (1920, 1440)  # width, height
+LATEST = 0.5  # seconds; a pose further from its frame belongs to another recording or has another unit
 OPENCV_FROM_ARKIT_CAMERA = np.diag([1.0, -1, -1, 1])
 Z_UP_FROM_Y_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 
+Images = LazySequence[NDArray[np.float32]]
+
 
 def is_capture(folder: Path) -> bool:
-    """Whether the folder holds one capture."""
-    return (folder / "ARposes.txt").is_file() and (folder / "Frames.txt").is_file()
+    """Whether the folder holds one capture, as recorded or as prepared."""
+    recorded = (folder / "ARposes.txt").is_file() and (folder / "Frames.txt").is_file()
+    return recorded or ((folder / "fragments.pkl").is_file() and (folder / "images").is_dir())
 
 
-def read_capture(folder: Path, stride: int = 1, max_frames: int = 0, camera_height: float = 1.5) -> dict[str, Any]:
+def read_capture(
+    folder: Path,
+    stride: int = 1,
+    max_frames: int = 0,
+    camera_height: float = 1.5,
+    recorded_size: tuple[int, int] = RECORDED_SIZE,
+) -> dict[str, Any]:
     """Return `images` (read when asked for), `intrinsics` (V, 3, 3) at +0.5 and `world_from_camera` (V, 4, 4), z up, metres.
 
-    Each frame takes the pose nearest in time. Raises UserError that names the file or line of anything missing or damaged.
+    recorded_size: width and height in pixels that the intrinsics of Frames.txt belong to. Each frame takes the pose nearest in
+    time. Raises UserError that names the file or line of anything missing or damaged.
     """
-    frames = read_rows(folder / "Frames.txt", 6)
-    poses = read_rows(folder / "ARposes.txt", 8)
+    if not (folder / "Frames.txt").is_file():
+        return _read_prepared(folder, stride, max_frames)
+    later = increasing_times()
+    frames = read_rows(folder / "Frames.txt", 6, lambda row: later(row) or _lens_fault(row[2], row[3]))
+    times, poses = read_trajectory(folder / "ARposes.txt", scalar_first=True)
     if not len(frames) or not len(poses):
         raise UserError(f"{folder}: Frames.txt or ARposes.txt is empty")
     frames = frames[::stride][: max_frames or None]
-    nearest, _ = nearest_in_time(poses[:, 0], frames[:, 0])
-    matched = poses[nearest]
-    world = world_from_arkit(matrices_of(matched[:, [1, 2, 3, 5, 6, 7, 4]]), camera_height)
+    nearest, late = nearest_in_time(times, frames[:, 0])
+    if late.max() > LATEST:
+        raise UserError(
+            f"{folder / 'ARposes.txt'}: no pose within {LATEST} s of the frame at {frames[late.argmax(), 0]:.3f}; "
+            "times are seconds of one clock in Frames.txt and ARposes.txt"
+        )
     images, size = _images(folder, frames[:, 1].astype(int))
-    return {"images": images, "intrinsics": _intrinsics(frames[:, 2:], size), "world_from_camera": world}
+    return {
+        "images": images,
+        "intrinsics": _scaled(folder / "Frames.txt", frames[:, 2:], size, recorded_size),
+        "world_from_camera": world_from_arkit(poses[nearest], camera_height),
+    }
 
 
 def world_from_arkit(poses: NDArray[np.float64], camera_height: float) -> NDArray[np.float64]:
-    """Return poses (V, 4, 4) z up with OpenCV camera axes from ARKit's."""
-    world = Z_UP_FROM_Y_UP @ poses @ OPENCV_FROM_ARKIT_CAMERA
+    """Return poses (V, 4, 4) z up with OpenCV camera axes from ARKit's: R' = Rx(90) R diag(1, -1, -1), t' = Rx(90) t."""
+    world: NDArray[np.float64] = Z_UP_FROM_Y_UP @ poses @ OPENCV_FROM_ARKIT_CAMERA
     world[:, 2, 3] += camera_height
     return world
 
 
-def _intrinsics(rows: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-    """Return intrinsics (V, 3, 3) of pictures of `size` from fx, fy, cx, cy of the recorded size, integer centres."""
+def _read_prepared(folder: Path, stride: int, max_frames: int) -> dict[str, Any]:
+    file = folder / "fragments.pkl"
+    found = {}
+    for fragment in read_fragments(file):
+        if fragment.extrinsics is None or fragment.intrinsics is None:
+            raise UserError(f"{file}: fragment {fragment.fragment_id} has no extrinsics or intrinsics; a capture's hold both")
+        found.update(zip(fragment.image_ids, zip(fragment.extrinsics, fragment.intrinsics)))
+    numbers = np.array(sorted(found))[::stride][: max_frames or None]
+    images, _ = _files(folder, numbers, "fragments.pkl")
+    poses, lenses = zip(*(found[number] for number in numbers.tolist()))
+    return {"images": images, "intrinsics": np.stack(lenses), "world_from_camera": np.stack(poses)}
+
+
+def _lens_fault(fx: float, fy: float) -> str | None:
+    return None if min(fx, fy) > 0 else f"focal lengths are positive pixels, got {fx:g} and {fy:g}"
+
+
+def _scaled(file: Path, rows: NDArray[np.float64], size: tuple[int, int], recorded: tuple[int, int]) -> NDArray[np.float64]:
+    """Return intrinsics (V, 3, 3) of pictures of `size` (H, W) from fx, fy, cx, cy at the recorded size, integer centres."""
     matrices = np.tile(np.eye(3), (len(rows), 1, 1))
     matrices[:, 0, 0], matrices[:, 1, 1] = rows[:, 0], rows[:, 1]
     matrices[:, :2, 2] = rows[:, 2:] + 0.5
-    scale = np.diag([size[1] / RECORDED_SIZE[1], size[0] / RECORDED_SIZE[0], 1.0])
-    return scale @ matrices
+    # A camera's principal point is near its picture's middle, so one that is not tells that the size is wrong.
+    offset = np.abs(matrices[:, :2, 2] / recorded - 0.5)
+    if offset.max() > 0.25 or abs(size[1] * recorded[1] / (size[0] * recorded[0]) - 1) > 0.02:
+        raise UserError(
+            f"{file}: the intrinsics do not belong to {recorded[0]}x{recorded[1]}, or the pictures ({size[1]}x{size[0]}) have "
+            "another shape; set dataset.recorded_size=[WIDTH,HEIGHT] to the size the phone recorded"
+        )
+    scaled: NDArray[np.float64] = np.diag([size[1] / recorded[0], size[0] / recorded[1], 1.0]) @ matrices
+    return scaled
 
 
-def _images(folder: Path, numbers: NDArray[np.int64]) -> tuple[LazySequence[NDArray[np.float32]], tuple[int, int]]:
+def _images(folder: Path, numbers: NDArray[np.int64]) -> tuple[Images, tuple[int, int]]:
     if (folder / "images").is_dir():
-        files = {int(file.stem): file for file in (folder / "images").iterdir() if _is_numbered(file)}
-        if missing := [number for number in numbers.tolist() if number not in files]:
-            raise UserError(f"{folder / 'images'}: no picture of frame {missing[0]}, which Frames.txt lists")
-        chosen = [files[number] for number in numbers.tolist()]
-        return LazySequence(partial(_load_file, chosen), len(chosen)), image_size(chosen[0])
+        return _files(folder, numbers, "Frames.txt")
     video = folder / "Frames.m4v"
     if not video.is_file():
         raise UserError(f"{folder}: neither a folder `images` nor a video Frames.m4v")
-    from mmcv import VideoReader
-
-    reader = VideoReader(str(video))
+    reader = _video(video)
+    if not reader.opened or reader.width == 0:
+        raise UserError(f"{video}: not a video that can be decoded; extract its frames into {folder / 'images'}/00000.jpg ...")
     if int(numbers.max()) >= reader.frame_cnt:
         raise UserError(f"{video}: {reader.frame_cnt} frames, but Frames.txt lists frame {int(numbers.max())}")
-    return LazySequence(partial(_load_video, reader, numbers), len(numbers)), (reader.height, reader.width)
+    return LazySequence(partial(_load_video, video, numbers), len(numbers)), (reader.height, reader.width)
 
 
-def _is_numbered(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and file.stem.isdigit()
+def _files(folder: Path, numbers: NDArray[np.int64], listed: str) -> tuple[Images, tuple[int, int]]:
+    found = (folder / "images").iterdir()
+    files = {int(file.stem): file for file in found if file.suffix.lower() in SUFFIXES and file.stem.isdigit()}
+    if missing := [number for number in numbers.tolist() if number not in files]:
+        raise UserError(f"{folder / 'images'}: no picture of frame {missing[0]}, which {listed} lists")
+    chosen = [files[number] for number in numbers.tolist()]
+    size = image_size(chosen[0])
+    return LazySequence(partial(_load_file, chosen, size), len(chosen)), size
 
 
-def _load_file(files: list[Path], index: int) -> NDArray[np.float32]:
-    return read_image(files[index])
+def _load_file(files: list[Path], size: tuple[int, int], index: int) -> NDArray[np.float32]:
+    image = read_image(files[index])
+    if image.shape[1:] != size:
+        found = f"{image.shape[2]}x{image.shape[1]} pixels"
+        raise UserError(f"{files[index]}: {found}, but the capture's first has {size[1]}x{size[0]}")
+    return image
 
 
-def _load_video(reader: Any, numbers: NDArray[np.int64], index: int) -> NDArray[np.float32]:
+@lru_cache(maxsize=1)
+def _video(file: Path) -> Any:
+    # An open video cannot be sent to another process, so every process opens its own.
+    from mmcv import VideoReader
+
+    return VideoReader(str(file), cache_capacity=1)
+
+
+def _load_video(file: Path, numbers: NDArray[np.int64], index: int) -> NDArray[np.float32]:
+    frame = _video(file).get_frame(int(numbers[index]))
+    if frame is None:
+        raise UserError(f"{file}: frame {int(numbers[index])} cannot be decoded; extract the frames into images/00000.jpg ...")
     # OpenCV decodes blue, green, red.
-    frame = reader.get_frame(int(numbers[index]))
     return np.ascontiguousarray(frame[..., ::-1].transpose(2, 0, 1), np.float32) / np.float32(255)

@@ -2,12 +2,16 @@
 
     color/0.jpg ...  depth/0.png ... (16 bit, millimetres, 0 = invalid)  pose/0.txt ... (4x4 camera-to-world, metres)
     intrinsic/intrinsic_color.txt, intrinsic/intrinsic_depth.txt (4x4, integer pixel centres)
+    SCENE_vh_clean_2.ply (the reference mesh), and true_depth/0.png ... where the exact depth is known
 
-Frames whose pose is not finite are left out, as the data set's authors ask. Depth is registered to colour up to a scale, so
-both get one camera: colour is brought to the size of depth with its intrinsics, after NeuralRecon's preparation, which first
-pads ScanNet's 1296x968 by two rows above and below to the 4:3 of the depth.
+Frames whose pose is infinite lost track and are left out, as the data set's authors ask. A sample has one camera per frame for
+its picture and its depth: pictures are brought to the size of the depth maps (640x480) and `intrinsics` are those of the colour
+camera at that size, as NeuralRecon's loader has it, which first pads ScanNet's 1296x968 by two black rows above and below to
+the 4:3 of the depth. The depth camera's own intrinsics (`read_depth_intrinsics`) differ a little; the prepared distances use
+them, again as NeuralRecon's tools do.
 """
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -17,13 +21,17 @@ from numpy.typing import NDArray
 from deep3dmap.core.cameras import check_pose
 from deep3dmap.core.dataset import LazySequence
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.mesh import Mesh
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
 from deep3dmap.data.formats.numbers import read_matrix
+from deep3dmap.data.formats.ply import write_ply
 from deep3dmap.data.formats.sevenscenes import Scan
 
 COLOR_SIZE = (968, 1296)
 PADDING = 2  # rows above and below
 MILLIMETRE = 0.001
+PARTS = ("color", "depth", "pose", "intrinsic", "true_depth")
+MESH = "_vh_clean_2.ply"
 
 
 def is_scan(folder: Path) -> bool:
@@ -34,37 +42,63 @@ def is_scan(folder: Path) -> bool:
 def read_scan(folder: Path, stride: int = 1, max_frames: int = 0) -> Scan:
     """Read poses and intrinsics of a scan and set up its pixels, which are read when asked for.
 
-    Raises UserError that names the file for one that is missing or damaged, and if no pose is finite.
+    stride: read every `stride`-th frame, counted before those without a pose are left out. max_frames: 0 = all.
+    Raises UserError that names the file for one that is missing, damaged or of another size than the first, for a pose with NaN
+    or that is not rigid, and if no pose is finite.
     """
-    names = _frames(folder)[::stride]
-    poses = {name: read_matrix(folder / "pose" / f"{name}.txt", 4, 4) for name in names}
-    names = [name for name in names if np.isfinite(poses[name]).all()][: max_frames or None]
-    if not names:
+    names = _frames(folder)
+    poses = {name: read_matrix(folder / "pose" / f"{name}.txt", 4, 4) for name in names[::stride]}
+    chosen = [name for name, pose in poses.items() if not np.isinf(pose).any()][: max_frames or None]
+    if not chosen:
         raise UserError(f"{folder / 'pose'}: no finite pose, so there is nothing to read")
-    colors, depths = [_color_file(folder, name) for name in names], [folder / "depth" / f"{name}.png" for name in names]
-    if missing := next((file for file in depths if not file.is_file()), None):
-        raise UserError(f"{missing}: the depth of a frame is missing; export the scan again")
+    colors, depths = [_color_file(folder, name) for name in chosen], _depth_files(folder, "depth", chosen)
     color_size, size = image_size(colors[0]), image_size(depths[0])
-    intrinsics = _intrinsics_at(folder, color_size, size)
-    checked = np.stack([check_pose(poses[name], str(folder / "pose" / f"{name}.txt")) for name in names])
-    lazy = LazySequence(partial(_load_depth, depths), len(names))
+    lens = _color_intrinsics(folder, color_size, size)
+    sensed = LazySequence(partial(_load_depth, depths, size), len(chosen))
+    exact = _depth_files(folder, "true_depth", chosen) if (folder / "true_depth").is_dir() else None
     return Scan(
-        LazySequence(partial(_load_color, colors, size), len(names)),
-        lazy,
-        lazy,
-        np.repeat(intrinsics[None], len(names), 0),
-        checked,
+        LazySequence(partial(_load_color, colors, color_size, size), len(chosen)),
+        sensed,
+        sensed if exact is None else LazySequence(partial(_load_depth, exact, size), len(chosen)),
+        np.repeat(lens[None], len(chosen), 0),
+        np.stack([check_pose(poses[name], str(folder / "pose" / f"{name}.txt")) for name in chosen]),
     )
 
 
+def read_depth_intrinsics(folder: Path) -> NDArray[np.float64]:
+    """Return the depth camera's own intrinsics (3, 3) in pixels of the depth maps, pixel centres at +0.5."""
+    return _intrinsics(folder / "intrinsic" / "intrinsic_depth.txt")
+
+
+def find_mesh(folder: Path) -> Path | None:
+    """Return the file of a scan's reference mesh, None if there is none; UserError if there are several."""
+    found = sorted(folder.glob(f"*{MESH}"))
+    if len(found) > 1:
+        raise UserError(f"{folder}: several meshes ({', '.join(file.name for file in found)}); leave the scan's own")
+    return found[0] if found else None
+
+
+def scan_files(folder: Path) -> Iterable[Path]:
+    """Return the files of a scan that may be read."""
+    yield from (file for part in PARTS for file in (folder / part).glob("*.*") if not file.name.startswith("."))
+    yield from folder.glob(f"*{MESH}")
+
+
 def write_frame(
-    folder: Path, number: int, image: NDArray[np.float32], depth: NDArray[np.float32], world_from_camera: NDArray[np.float64]
+    folder: Path,
+    number: int,
+    image: NDArray[np.float32],
+    depth: NDArray[np.float32],
+    world_from_camera: NDArray[np.float64],
+    true_depth: NDArray[np.float32] | None = None,
 ) -> None:
-    """Write one frame: image (3, H, W) in [0, 1], depth (H, W) metres, pose (4, 4). Colour is written without loss."""
-    for part in ("color", "depth", "pose"):
+    """Write one frame: image (3, H, W) in [0, 1], depths (H, W) metres, pose (4, 4). Colour is written without loss."""
+    for part in ("color", "depth", "pose", *(["true_depth"] if true_depth is not None else [])):
         (folder / part).mkdir(parents=True, exist_ok=True)
     write_image(folder / "color" / f"{number}.png", image)
-    write_gray16(folder / "depth" / f"{number}.png", np.clip(np.round(depth / MILLIMETRE), 0, 65534).astype(np.uint16))
+    write_gray16(folder / "depth" / f"{number}.png", _millimetres(depth))
+    if true_depth is not None:
+        write_gray16(folder / "true_depth" / f"{number}.png", _millimetres(true_depth))
     np.savetxt(folder / "pose" / f"{number}.txt", world_from_camera, fmt="%.12g")
 
 
@@ -78,28 +112,48 @@ def write_intrinsics(folder: Path, intrinsics: NDArray[np.float64]) -> None:
         np.savetxt(folder / "intrinsic" / f"intrinsic_{camera}.txt", matrix, fmt="%.9g")
 
 
+def write_scan_mesh(folder: Path, mesh: Mesh) -> None:
+    """Write the reference mesh of a scan under a name the reader finds."""
+    write_ply(folder / f"scene{MESH}", mesh)
+
+
 def _frames(folder: Path) -> list[str]:
-    names = [file.stem for file in (folder / "pose").glob("*.txt") if file.stem.isdigit()]
+    names = {file.stem for file in (folder / "pose").glob("*.txt") if file.stem.isdigit()}
     if not names:
         raise UserError(f"{folder / 'pose'}: no poses; an exported scan holds pose/0.txt, color/0.jpg, depth/0.png and so on")
+    pictures = {file.stem for file in (folder / "color").iterdir() if file.stem.isdigit()}
+    if alone := sorted(pictures ^ names, key=int):
+        counts = f"{len(pictures)} pictures in color/ and {len(names)} poses in pose/"
+        raise UserError(f"{folder}: {counts}; frame {alone[0]} has only one of the two, export the scan again")
     return sorted(names, key=int)
 
 
 def _color_file(folder: Path, name: str) -> Path:
-    for suffix in ("jpg", "png"):
-        file = folder / "color" / f"{name}.{suffix}"
-        if file.is_file():
-            return file
-    raise UserError(f"{folder / 'color' / name}.jpg: the picture of a frame is missing; export the scan again")
+    found = (folder / "color" / f"{name}.{suffix}" for suffix in ("jpg", "png"))
+    file = next((file for file in found if file.is_file()), None)
+    if file is None:
+        raise UserError(f"{folder / 'color' / name}: neither a .jpg nor a .png file; export the scan again")
+    return file
 
 
-def _intrinsics_at(folder: Path, color_size: tuple[int, int], size: tuple[int, int]) -> NDArray[np.float64]:
-    """Return colour's intrinsics (3, 3) at the size (H, W) of depth, pixel centres at +0.5."""
-    file = folder / "intrinsic" / "intrinsic_color.txt"
+def _depth_files(folder: Path, part: str, names: list[str]) -> list[Path]:
+    files = [folder / part / f"{name}.png" for name in names]
+    if missing := next((file for file in files if not file.is_file()), None):
+        raise UserError(f"{missing}: the depth of a frame is missing; export the scan again")
+    return files
+
+
+def _intrinsics(file: Path) -> NDArray[np.float64]:
     lens = read_matrix(file, 4, 4)[:3, :3].copy()
     if not np.isfinite(lens).all() or min(lens[0, 0], lens[1, 1]) <= 0:
         raise UserError(f"{file}: focal lengths are positive finite numbers; the file holds 4x4 intrinsics in pixels")
     lens[:2, 2] += 0.5
+    return lens
+
+
+def _color_intrinsics(folder: Path, color_size: tuple[int, int], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return the colour camera's intrinsics (3, 3) at the size (H, W) of depth, pixel centres at +0.5."""
+    lens = _intrinsics(folder / "intrinsic" / "intrinsic_color.txt")
     height, width = color_size
     if color_size == COLOR_SIZE:
         lens[1, 2] += PADDING
@@ -107,9 +161,10 @@ def _intrinsics_at(folder: Path, color_size: tuple[int, int], size: tuple[int, i
     return np.diag([size[1] / width, size[0] / height, 1.0]) @ lens
 
 
-def _load_color(files: list[Path], size: tuple[int, int], index: int) -> NDArray[np.float32]:
+def _load_color(files: list[Path], color_size: tuple[int, int], size: tuple[int, int], index: int) -> NDArray[np.float32]:
     image = read_image(files[index])
-    if image.shape[1:] == COLOR_SIZE:
+    _check_size(files[index], image.shape[1:], color_size)
+    if color_size == COLOR_SIZE:
         image = np.pad(image, ((0, 0), (PADDING, PADDING), (0, 0)))
     if image.shape[1:] == size:
         return image
@@ -122,5 +177,16 @@ def _load_color(files: list[Path], size: tuple[int, int], index: int) -> NDArray
     return result
 
 
-def _load_depth(files: list[Path], index: int) -> NDArray[np.float32]:
-    return (read_gray16(files[index]) * np.float32(MILLIMETRE)).astype(np.float32)
+def _load_depth(files: list[Path], size: tuple[int, int], index: int) -> NDArray[np.float32]:
+    depth = read_gray16(files[index])
+    _check_size(files[index], depth.shape, size)
+    return (depth * np.float32(MILLIMETRE)).astype(np.float32)
+
+
+def _check_size(file: Path, found: tuple[int, ...], expected: tuple[int, int]) -> None:
+    if found != expected:
+        raise UserError(f"{file}: {found[1]}x{found[0]} pixels, but the scan's first has {expected[1]}x{expected[0]}")
+
+
+def _millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    return np.clip(np.round(depth * 1000.0), 0, 65534).astype(np.uint16)

@@ -1,28 +1,76 @@
-"""Prepared distances of scans, as NeuralRecon's tools lay them out beside ScanNet.
+"""Prepared distances and fragments of scans, as NeuralRecon's tools lay them out beside ScanNet, in a folder per scan.
 
-SCENE/full_tsdf_layer0.npz (finest), 1, 2: `arr_0`, (X, Y, Z) in truncations
-SCENE/tsdf_info.pkl: {vol_origin (3,), voxel_size}, metres
+full_tsdf_layer0.npz (finest), 1, 2: `arr_0`, (X, Y, Z) in truncations
+tsdf_info.pkl: {vol_origin (3,), voxel_size}, metres
+fragments.pkl: list of {scene, fragment_id, image_ids, vol_origin, voxel_size}; captures of phones instead of the last two hold
+extrinsics (V, 4, 4), camera-to-world, and intrinsics (V, 3, 3), integer pixel centres
 """
 
 import io
 import pickle
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
+from deep3dmap.core.cameras import check_pose
 from deep3dmap.core.errors import UserError
+from deep3dmap.data.cache import write_file
 from deep3dmap.geometry.scene_tsdf import LEVELS, SceneTSDF
 
-_ALLOWED = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "scalar"),
+_ALLOWED = {("numpy", "ndarray"), ("numpy", "dtype")} | {
+    (f"numpy.{core}.{module}", name)
+    for core in ("core", "_core")  # before and since numpy 2
+    for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"))
 }
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """Some views of a scan that are reconstructed together.
+
+    image_ids: V numbers of frames. vol_origin: (3,) metres, world, and voxel_size, metres, of the scan's distances; None where
+    there are none. extrinsics: (V, 4, 4) camera-to-world and intrinsics: (V, 3, 3), pixel centres at +0.5; None where the
+    scan's own files hold them.
+    """
+
+    scene: str
+    fragment_id: int
+    image_ids: list[int]
+    vol_origin: NDArray[np.float64] | None = None
+    voxel_size: float | None = None
+    extrinsics: NDArray[np.float64] | None = None
+    intrinsics: NDArray[np.float64] | None = None
+
+
+class PreparedLevels(Sequence[Tensor]):
+    """The levels of a scan's distances, fine to coarse, read together when the first is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __len__(self) -> int:
+        return LEVELS
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Tensor]: ...
+    def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
+        """Return level `index`; raises UserError that names a damaged file."""
+        return self._levels[index]
+
+    @cached_property
+    def _levels(self) -> list[Tensor]:
+        return [_read_level(self._folder / f"full_tsdf_layer{level}.npz") for level in range(LEVELS)]
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -36,25 +84,21 @@ class _PlainUnpickler(pickle.Unpickler):
 
 def is_prepared(folder: Path) -> bool:
     """Whether the folder holds the distances of one scan."""
-    return (folder / "tsdf_info.pkl").is_file() and (folder / f"full_tsdf_layer{LEVELS - 1}.npz").is_file()
+    levels = (folder / f"full_tsdf_layer{level}.npz" for level in range(LEVELS))
+    return (folder / "tsdf_info.pkl").is_file() and all(level.is_file() for level in levels)
 
 
 def read_scene_tsdf(folder: Path) -> SceneTSDF:
-    """Read the prepared distances of a scan; raises UserError that names a damaged file."""
-    info = read_plain_pickle(folder / "tsdf_info.pkl")
+    """Open the prepared distances of a scan; the arrays are read when asked for. Raises UserError that names a damaged file."""
+    file = folder / "tsdf_info.pkl"
+    info = read_plain_pickle(file)
     try:
-        origin, voxel_size = torch.as_tensor(np.array(info["vol_origin"], np.float64)), float(info["voxel_size"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / 'tsdf_info.pkl'}: expected vol_origin (3,) and voxel_size ({error})") from error
-    levels = []
-    for level in range(LEVELS):
-        file = folder / f"full_tsdf_layer{level}.npz"
-        try:
-            with np.load(file) as arrays:
-                levels.append(torch.from_numpy(np.asarray(arrays["arr_0"], np.float32)))
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{file}: damaged ({error}); remove {folder} and prepare it again") from error
-    return SceneTSDF(levels, origin, voxel_size)
+        origin, voxel_size = np.array(info["vol_origin"], np.float64).reshape(3), float(info["voxel_size"])
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: expected vol_origin (3,) and voxel_size ({error!r})") from error
+    if not np.isfinite(origin).all() or not 0 < voxel_size < np.inf:
+        raise UserError(f"{file}: vol_origin {origin.tolist()} and voxel_size {voxel_size} are not metres; prepare it again")
+    return SceneTSDF(PreparedLevels(folder), torch.from_numpy(origin), voxel_size)
 
 
 def write_scene_tsdf(folder: Path, scene: SceneTSDF) -> None:
@@ -65,9 +109,75 @@ def write_scene_tsdf(folder: Path, scene: SceneTSDF) -> None:
     (folder / "tsdf_info.pkl").write_bytes(pickle.dumps(info, protocol=4))
 
 
+def read_fragments(file: Path) -> list[Fragment]:
+    """Read fragments.pkl of a scan or of a whole split; raises UserError that names the file and the fragment at fault."""
+    found = read_plain_pickle(file)
+    if not isinstance(found, list) or not found:
+        raise UserError(f"{file}: expected a list of fragments, got {type(found).__name__}")
+    return [_fragment(f"{file}, fragment {number}", row) for number, row in enumerate(found)]
+
+
+def write_fragments(file: Path, fragments: Sequence[Fragment]) -> None:
+    """Write fragments.pkl with integer pixel centres, whole or not at all."""
+    write_file(file, pickle.dumps([_plain(fragment) for fragment in fragments], protocol=4))
+
+
 def read_plain_pickle(file: Path) -> Any:
     """Read a pickle of arrays and plain containers; raises UserError for anything else, without running it."""
     try:
         return _PlainUnpickler(io.BytesIO(file.read_bytes())).load()
-    except (OSError, pickle.UnpicklingError, EOFError, ValueError, ImportError, AttributeError, IndexError) as error:
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: the file is missing") from error
+    except Exception as error:  # a damaged pickle raises nearly anything
         raise UserError(f"{file}: not a pickle of plain arrays ({error})") from error
+
+
+def _read_level(file: Path) -> Tensor:
+    try:
+        with np.load(file) as arrays:
+            level = np.asarray(arrays["arr_0"], np.float32)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{file}: damaged ({error}); remove {file.parent} and prepare it again") from error
+    if level.ndim != 3:
+        raise UserError(f"{file}: expected (X, Y, Z) distances, got {level.shape}; remove {file.parent} and prepare it again")
+    return torch.from_numpy(level)
+
+
+def _fragment(where: str, row: Any) -> Fragment:
+    try:
+        ids = [int(number) for number in row["image_ids"]]
+        origin, voxel_size = row.get("vol_origin"), row.get("voxel_size")
+        return Fragment(
+            str(row["scene"]),
+            int(row["fragment_id"]),
+            ids,
+            None if origin is None else np.array(origin, np.float64).reshape(3),
+            None if voxel_size is None else float(voxel_size),
+            _poses(where, row.get("extrinsics"), len(ids)),
+            _lenses(row.get("intrinsics"), len(ids)),
+        )
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{where}: expected scene, fragment_id, image_ids and arrays with a row for each ({error!r})"
+        ) from error
+
+
+def _poses(where: str, found: Any, count: int) -> NDArray[np.float64] | None:
+    if found is None:
+        return None
+    return np.stack([check_pose(pose, where) for pose in np.array(found, np.float64).reshape(count, 4, 4)])
+
+
+def _lenses(found: Any, count: int) -> NDArray[np.float64] | None:
+    if found is None:
+        return None
+    lenses = np.array(found, np.float64).reshape(count, 3, 3)
+    lenses[:, :2, 2] += 0.5
+    return lenses
+
+
+def _plain(fragment: Fragment) -> dict[str, Any]:
+    row = {name: value for name, value in vars(fragment).items() if value is not None}
+    if fragment.intrinsics is not None:
+        row["intrinsics"] = fragment.intrinsics - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+    return row

@@ -1,0 +1,122 @@
+"""ScanNet's `.sens` files (Dai et al., CVPR 2017; version 4 of the format), and their export into one file per frame.
+
+Little-endian: version, name; 4x4 float32 intrinsics and extrinsics of colour and of depth; compressions; sizes; depth units a
+metre; number of frames. Then per frame: 4x4 camera-to-world, two times, two lengths, encoded colour, encoded depth.
+"""
+
+import shutil
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.data.cache import build_folder
+from deep3dmap.data.formats.images import write_gray16
+
+VERSION = 4
+COLOR_SUFFIXES = {1: "png", 2: "jpg"}
+RAW_DEPTH, ZLIB_DEPTH = 0, 1
+MATRICES = ("intrinsic_color", "extrinsic_color", "intrinsic_depth", "extrinsic_depth")
+LONGEST_NAME = 1 << 16
+
+
+@dataclass(frozen=True)
+class SensHeader:
+    """What a `.sens` file says before its frames. depth_size: (H, W). per_metre: depth units in a metre."""
+
+    matrices: dict[str, NDArray[np.float32]]
+    color_suffix: str
+    depth_compression: int
+    depth_size: tuple[int, int]
+    per_metre: float
+    frames: int
+
+
+@dataclass(frozen=True)
+class SensFrame:
+    """One frame: the encoded picture, depth (H, W) uint16 in the header's unit, pose (4, 4), infinite where track was lost."""
+
+    color: bytes
+    depth: NDArray[np.uint16]
+    world_from_camera: NDArray[np.float32]
+
+
+def read_sens(file: Path) -> tuple[SensHeader, Iterator[SensFrame]]:
+    """Read the header, and the frames when iterated over. Raises UserError that names the file if it is damaged or unknown."""
+    with file.open("rb") as stream:
+        header = _header(file, stream)
+        return header, _frames(file, stream.tell(), header)
+
+
+def export_sens(file: Path, folder: Path) -> None:
+    """Export a `.sens` file into `folder`: color/, depth/, pose/ and intrinsic/ as ScanNet's own tool does.
+
+    `intrinsic` appears last and whole, so what was interrupted is no scan and is written anew; where it exists nothing is done.
+    Raises UserError that names a damaged file or a full disk.
+    """
+    build_folder(folder / "intrinsic", lambda place: _write(file, folder, place))
+
+
+def _write(file: Path, folder: Path, intrinsic: Path) -> None:
+    header, frames = read_sens(file)
+    for part in ("color", "depth", "pose"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+        (folder / part).mkdir()
+    for number, frame in enumerate(frames):
+        (folder / "color" / f"{number}.{header.color_suffix}").write_bytes(frame.color)
+        millimetres = np.clip(np.round(frame.depth * (1000 / header.per_metre)), 0, 65535)
+        write_gray16(folder / "depth" / f"{number}.png", millimetres.astype(np.uint16))
+        np.savetxt(folder / "pose" / f"{number}.txt", frame.world_from_camera, fmt="%.9g")
+    for name, matrix in header.matrices.items():
+        np.savetxt(intrinsic / f"{name}.txt", matrix, fmt="%.9g")
+
+
+def _header(file: Path, stream: BinaryIO) -> SensHeader:
+    version, length = _unpack(file, stream, "<IQ")
+    if version != VERSION or length > LONGEST_NAME:
+        raise UserError(f"{file}: not a .sens file of version {VERSION}; download it again")
+    _take(file, stream, length)
+    matrices = {name: _matrix(file, stream) for name in MATRICES}
+    color, depth, _, _, width, height, per_metre, frames = _unpack(file, stream, "<iiIIIIfQ")
+    if color not in COLOR_SUFFIXES or depth not in (RAW_DEPTH, ZLIB_DEPTH) or per_metre <= 0:
+        raise UserError(f"{file}: colour compression {color} or depth compression {depth} is not known; use ScanNet's own tool")
+    return SensHeader(matrices, COLOR_SUFFIXES[color], depth, (height, width), per_metre, frames)
+
+
+def _frames(file: Path, start: int, header: SensHeader) -> Iterator[SensFrame]:
+    with file.open("rb") as stream:
+        stream.seek(start)
+        for number in range(header.frames):
+            pose = _matrix(file, stream)
+            _, _, color_bytes, depth_bytes = _unpack(file, stream, "<QQQQ")
+            color, depth = _take(file, stream, color_bytes), _take(file, stream, depth_bytes)
+            yield SensFrame(color, _depth(f"{file}, frame {number}", depth, header), pose)
+
+
+def _depth(where: str, encoded: bytes, header: SensHeader) -> NDArray[np.uint16]:
+    try:
+        raw = zlib.decompress(encoded) if header.depth_compression == ZLIB_DEPTH else encoded
+        return np.frombuffer(raw, "<u2").reshape(header.depth_size)
+    except (zlib.error, ValueError) as error:
+        raise UserError(f"{where}: damaged depth ({error}); download the file again") from error
+
+
+def _matrix(file: Path, stream: BinaryIO) -> NDArray[np.float32]:
+    return np.frombuffer(_take(file, stream, 64), "<f4").reshape(4, 4)
+
+
+def _unpack(file: Path, stream: BinaryIO, form: str) -> tuple[Any, ...]:
+    return struct.unpack(form, _take(file, stream, struct.calcsize(form)))
+
+
+def _take(file: Path, stream: BinaryIO, count: int) -> bytes:
+    data = stream.read(count) if count <= file.stat().st_size else b""
+    if len(data) != count:
+        raise UserError(f"{file}: the file ends early; download it again")
+    return data
