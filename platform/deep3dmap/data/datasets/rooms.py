@@ -1,4 +1,4 @@
-"""Procedural furnished rooms: written in the 7-Scenes layout, read back by the reader of the real data."""
+"""Procedural furnished rooms: written in the layout of 7-Scenes or ScanNet, read back by the reader of the real data."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,8 +11,9 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.cache import build_folder
 from deep3dmap.data.content_hash import hash_data, hash_generator
-from deep3dmap.data.datasets.sevenscenes import SevenScenesConfig, read_sample
-from deep3dmap.data.formats import images, ply, sevenscenes
+from deep3dmap.data.datasets import scannet as scannet_dataset
+from deep3dmap.data.datasets import sevenscenes as sevenscenes_dataset
+from deep3dmap.data.formats import images, ply, scannet, sevenscenes
 from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.scenes import (
     rooms,
@@ -38,6 +39,7 @@ SOURCES = (
     rooms_textures,
     images,
     ply,
+    scannet,
     sevenscenes,
 )
 
@@ -55,20 +57,23 @@ class RoomsConfig:
     depth_noise: float = option(1.0, "strength of the depth sensor's faults, 1 = like a Kinect, 0 = exact", low=0, high=5)
     mesh_edge: float = option(0.025, "longest edge of the ground-truth mesh in metres", low=0.005, high=0.2)
     seed: int = option(0, "seed of all rooms")
+    layout: str = option("sevenscenes", "layout of the files on disk", choices=tuple(rooms.LAYOUTS))
 
 
 class RoomSplit:
     """Rooms as samples: images, depths (as sensed), true_depths, intrinsics, world_from_camera and mesh."""
 
-    def __init__(self, folders: list[Path]) -> None:
-        self._folders = folders
+    def __init__(self, folders: list[Path], layout: str = "sevenscenes") -> None:
+        self._folders, self._layout = folders, layout
 
     def __len__(self) -> int:
         return len(self._folders)
 
     def __getitem__(self, index: int) -> Sample:
         """Read room `index`; frames are loaded when asked for."""
-        return read_sample(self._folders[index], SevenScenesConfig())
+        if self._layout == "scannet":
+            return scannet_dataset.read_sample(self._folders[index])
+        return sevenscenes_dataset.read_sample(self._folders[index], sevenscenes_dataset.SevenScenesConfig())
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
@@ -97,6 +102,8 @@ class Rooms:
             raise UserError("dataset rooms: train, val and test are at least 0, frames 2, width and height 16")
         if config.mesh_edge <= 0 or config.depth_noise < 0:
             raise UserError("dataset rooms: mesh_edge is above 0 and depth_noise at least 0")
+        if config.layout not in rooms.LAYOUTS:
+            raise unknown("dataset.layout of rooms", config.layout, rooms.LAYOUTS)
         self._config, self._cache = config, cache
 
     @property
@@ -120,7 +127,7 @@ class Rooms:
             raise unknown("split of rooms", name, self.card.splits)
         jobs = self._jobs(name)
         make_items(_make_room, [job for job in jobs if not job[0].is_dir()], title="furnishing rooms")
-        return RoomSplit([folder for folder, _ in jobs])
+        return RoomSplit([folder for folder, _ in jobs], self._config.layout)
 
     @property
     def _look(self) -> str:
@@ -133,7 +140,13 @@ class Rooms:
             (
                 self.root / f"{split}_{index:03d}",
                 rooms.RoomRecipe(
-                    item_seed("rooms", c.seed, split, index), c.frames, c.width, c.height, c.depth_noise, c.mesh_edge
+                    item_seed("rooms", c.seed, split, index),
+                    c.frames,
+                    c.width,
+                    c.height,
+                    c.depth_noise,
+                    c.mesh_edge,
+                    c.layout,
                 ),
             )
             for index in range(getattr(c, split))

@@ -1,20 +1,25 @@
-"""Makes one procedural room on disk, in the layout of 7-Scenes."""
+"""Makes one procedural room on disk, in the layout of 7-Scenes or of ScanNet."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from deep3dmap.data.formats.sevenscenes import write_frame, write_intrinsics, write_scan_mesh
+from deep3dmap.data.formats import scannet, sevenscenes
 from deep3dmap.data.scenes.rooms_camera import camera_path, pinhole
 from deep3dmap.data.scenes.rooms_layout import design_room
 from deep3dmap.data.scenes.rooms_render import RoomRenderer
 from deep3dmap.data.scenes.rooms_sensor import sensed_depth
 
+LAYOUTS = {"sevenscenes": sevenscenes, "scannet": scannet}
+
 
 @dataclass(frozen=True)
 class RoomRecipe:
-    """Everything that decides the bytes of a room. depth_noise: strength of the sensor's faults, 0 = exact depth."""
+    """Everything that decides the bytes of a room.
+
+    depth_noise: strength of the sensor's faults, 0 = exact depth. layout: one of LAYOUTS.
+    """
 
     seed: int
     frames: int
@@ -22,6 +27,7 @@ class RoomRecipe:
     height: int
     depth_noise: float
     mesh_edge: float
+    layout: str = "sevenscenes"
 
 
 def write_room(folder: Path, recipe: RoomRecipe) -> None:
@@ -30,9 +36,10 @@ def write_room(folder: Path, recipe: RoomRecipe) -> None:
     room = design_room(design)
     intrinsics = pinhole(recipe.width, recipe.height)
     renderer = RoomRenderer(room, recipe.mesh_edge)
-    write_intrinsics(folder, intrinsics)
+    layout = LAYOUTS[recipe.layout]
+    layout.write_intrinsics(folder, intrinsics)
     for number, pose in enumerate(camera_path(room, recipe.frames, walk)):
         frame = renderer.frame(pose, intrinsics, recipe.height, recipe.width)
         depth = sensed_depth(frame.depth, frame.cosine, noise, recipe.depth_noise)
-        write_frame(folder, number, frame.image, depth, pose, frame.depth)
-    write_scan_mesh(folder, renderer.seen_mesh())
+        layout.write_frame(folder, number, frame.image, depth, pose, frame.depth)
+    layout.write_scan_mesh(folder, renderer.seen_mesh())
