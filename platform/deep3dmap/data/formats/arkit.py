@@ -79,7 +79,7 @@ def world_from_arkit(poses: NDArray[np.float64], camera_height: float) -> NDArra
 
 def _read_prepared(folder: Path, stride: int, max_frames: int) -> dict[str, Any]:
     file = folder / "fragments.pkl"
-    found = {}
+    found: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     for fragment in read_fragments(file):
         if fragment.extrinsics is None or fragment.intrinsics is None:
             raise UserError(f"{file}: fragment {fragment.fragment_id} has no extrinsics or intrinsics; a capture's hold both")
