@@ -13,6 +13,7 @@ from torch import Tensor
 
 from deep3dmap.core import Sample, Split, UserError
 from deep3dmap.frameworks.inputs import select
+from deep3dmap.geometry.cameras import invert
 from deep3dmap.geometry.scene_tsdf import SceneTSDF, fuse_scene
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, load_views, make_fragment, turned_about_z
 from deep3dmap.methods.neuralrecon.keyframes import select_fragments
@@ -82,7 +83,7 @@ class FragmentStream:
         poses = torch.from_numpy(world_from_scan) @ seen.views.world_from_camera
         # A name of its own in every epoch: the maps of a scene begin anew when its name comes up again.
         fragment = make_fragment(replace(seen.views, world_from_camera=poses), f"{scan}@{epoch}", c)
-        origin, back = fragment["vol_origin_partial"], np.linalg.inv(world_from_scan)
+        origin, back = fragment["vol_origin_partial"], invert(world_from_scan).numpy()
         return fragment | fragment_targets(targets, seen.depths, seen.intrinsics, poses, origin, c.n_vox, c.max_depth, back)
 
     def _read(self, scan: int, frames: list[int]) -> "_Seen":

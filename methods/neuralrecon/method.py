@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,11 +12,13 @@ from torch import Tensor
 from deep3dmap.core import MethodCard, Reconstruction, Step, UserError
 from deep3dmap.core.options import option
 from deep3dmap.frameworks import CustomFramework, TrainLoop
+from deep3dmap.methods.neuralrecon.conv_gru import ResetGate
 from deep3dmap.methods.neuralrecon.fragment_stream import FragmentStream
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, batch_of
 from deep3dmap.methods.neuralrecon.incremental import IncrementalReconstruction
 from deep3dmap.methods.neuralrecon.network import NetworkConfig, NeuralReconNetwork
 from deep3dmap.methods.neuralrecon.official_weights import load_official
+from deep3dmap.ops.sparse import SparseBackend
 
 MAP_PREFIX = "scene_maps."
 
@@ -64,7 +66,7 @@ class NeuralReconConfig:
     def network(self) -> NetworkConfig:
         """Return the network's part."""
         return NetworkConfig(
-            n_vox=tuple(self.n_vox),
+            n_vox=self.fragments().n_vox,
             voxel_size=self.voxel_size,
             channels=tuple(self.channels),
             backbone_alpha=self.backbone_alpha,
@@ -72,8 +74,8 @@ class NeuralReconConfig:
             thresholds=tuple(self.thresholds),
             train_num_sample=tuple(self.train_voxels),
             fusion=self.fusion,
-            reset_gate=self.reset_gate,
-            backend=self.backend,
+            reset_gate=cast(ResetGate, self.reset_gate),
+            backend=cast(SparseBackend, self.backend),
             pos_weight=self.pos_weight,
         )
 
@@ -137,7 +139,7 @@ class NeuralRecon(CustomFramework):
             if updated:
                 yield Step(torch.stack(list(terms.values())).sum(), terms)
 
-    def _backward(self, loop: TrainLoop, network: torch.nn.Module, fragment: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _backward(self, loop: TrainLoop, network: torch.nn.Module, fragment: dict[str, Any]) -> dict[str, Tensor]:
         terms = self.network.losses(network(batch_of(fragment, self.device)))
         loop.backward(torch.stack(list(terms.values())).sum() / loop.plan.batch_size)
         return {name: term.detach() for name, term in terms.items()}
