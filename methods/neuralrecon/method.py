@@ -116,7 +116,8 @@ class NeuralRecon(CustomFramework):
         if loop.settings.trainer.precision != "fp32":
             raise UserError("neuralrecon trains with trainer.precision=fp32 only: its sparse operations take no other type")
         stream = self._stream(loop, loop.dataset, augment=self.config.augment)
-        loop.samples_per_epoch = len(stream) * loop.world_size
+        # A step of more fragments than an epoch has goes on into the next epoch.
+        loop.samples_per_epoch = max(len(stream) * loop.world_size, loop.plan.samples_per_step)
         return self._optimise(loop, stream)
 
     def _optimise(self, loop: TrainLoop, stream: FragmentStream) -> Iterator[Step]:
