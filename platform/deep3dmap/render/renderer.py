@@ -1,0 +1,133 @@
+"""One interface for every renderer: a surface or a field, cameras and lights in; images, depth, normals, silhouette out.
+
+Which outputs carry gradients is part of a renderer's type, `differentiable`; all others are returned detached.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+Output = Literal["image", "depth", "normals", "silhouette"]
+Projection = Literal["perspective", "orthographic"]
+Color = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A triangle mesh in the world and what it looks like.
+
+    vertices: (V, 3) float. faces: (F, 3) int64, counter-clockwise seen from outside. colors: (V, 3) RGB in [0, 1], or None.
+    texture: (3, h, w) RGB in [0, 1], its first row at v = 1, with uv (Vt, 2) in [0, 1], v up, and faces_uv (F, 3) into `uv`
+    (None: the same as `faces`). A texture goes before colours; with neither, the surface is grey.
+    """
+
+    vertices: Tensor
+    faces: Tensor
+    colors: Tensor | None = None
+    texture: Tensor | None = None
+    uv: Tensor | None = None
+    faces_uv: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.vertices.dim() != 2 or self.vertices.shape[1] != 3 or not self.vertices.is_floating_point():
+            raise ValueError(f"vertices must be float (V, 3), got {self.vertices.dtype} {tuple(self.vertices.shape)}")
+        if self.faces.dim() != 2 or self.faces.shape[1] != 3 or self.faces.dtype != torch.int64:
+            raise ValueError(f"faces must be int64 (F, 3), got {self.faces.dtype} {tuple(self.faces.shape)}")
+        if self.colors is not None and self.colors.shape != self.vertices.shape:
+            raise ValueError(f"colors must be {tuple(self.vertices.shape)}, got {tuple(self.colors.shape)}")
+        if (self.texture is None) != (self.uv is None):
+            raise ValueError("a texture needs uv, and uv a texture; one of them is missing")
+        if self.texture is not None and (self.texture.dim() != 3 or self.texture.shape[0] != 3):
+            raise ValueError(f"texture must be (3, h, w), got {tuple(self.texture.shape)}")
+        if self.faces_uv is not None and self.faces_uv.shape != self.faces.shape:
+            raise ValueError(f"faces_uv must be {tuple(self.faces.shape)}, got {tuple(self.faces_uv.shape)}")
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera that gradients may flow through. OpenCV axes: x right, y down, z forward; pixel centres at +0.5.
+
+    intrinsics: (3, 3) pixels; an orthographic view maps camera x and y by it without dividing by z, so its focal length is the
+    scale in pixels per unit (weak perspective). camera_from_world: (4, 4). near: what is closer, in units, is cut off.
+    """
+
+    intrinsics: Tensor
+    camera_from_world: Tensor
+    height: int
+    width: int
+    projection: Projection = "perspective"
+    near: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.intrinsics.shape != (3, 3) or self.camera_from_world.shape != (4, 4):
+            shapes = f"{tuple(self.intrinsics.shape)} and {tuple(self.camera_from_world.shape)}"
+            raise ValueError(f"intrinsics must be (3, 3) and camera_from_world (4, 4), got {shapes}")
+        if self.height < 1 or self.width < 1:
+            raise ValueError(f"height and width must be positive, got {self.height} and {self.width}")
+
+
+@dataclass(frozen=True)
+class Lights:
+    """Ambient light and one distant light in the world, or spherical harmonics instead of both.
+
+    ambient, directional, specular: RGB. direction: from the surface towards the light, world axes.
+    harmonics: (9, 3) irradiance coefficients of the real harmonics 1, y, z, x, xy, yz, 3 z^2 - 1, xz, x^2 - y^2 of the world
+    normal, constants included; image = albedo * sum (Ramamoorthi and Hanrahan, 2001).
+    """
+
+    ambient: Color = (0.5, 0.5, 0.5)
+    directional: Color = (0.5, 0.5, 0.5)
+    direction: Color = (0.0, 0.0, 1.0)
+    specular: Color = (0.0, 0.0, 0.0)
+    shininess: float = 64.0
+    harmonics: Tensor | None = None
+
+
+UNLIT = Lights(ambient=(1.0, 1.0, 1.0), directional=(0.0, 0.0, 0.0))
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What a view shows.
+
+    image: (3, H, W) RGB over the background. depth: (H, W) along the optical axis, 0 where empty. normals: (3, H, W) unit, in
+    camera axes, 0 where empty. silhouette: (H, W) coverage in [0, 1]. face_id: (H, W) int64, nearest face, -1 where empty;
+    None for fields.
+    """
+
+    image: Tensor
+    depth: Tensor
+    normals: Tensor
+    silhouette: Tensor
+    face_id: Tensor | None = None
+
+
+class Renderer(ABC):
+    """Draws surfaces. A renderer holds its settings and no state; `options()` says which."""
+
+    name: ClassVar[str]
+    differentiable: ClassVar[frozenset[Output]]
+    reference: ClassVar[str]
+
+    @abstractmethod
+    def render(self, surface: Surface, view: View, lights: Lights = Lights(), background: Color = (1.0, 1.0, 1.0)) -> Rendering:
+        """Draw one surface as one view sees it; raises ValueError for faces out of range.
+
+        Triangles that are degenerate, behind the camera or hold non-finite vertices are left out.
+        """
+
+    def options(self) -> dict[str, Any]:
+        """Return the settings as plain data."""
+        return {}
+
+
+@dataclass(frozen=True)
+class FieldSamples:
+    """Densities (N,) per unit length and RGB (N, 3) in [0, 1] at N points; normals (N, 3) in the world, where known."""
+
+    density: Tensor
+    color: Tensor
+    normals: Tensor | None = None
