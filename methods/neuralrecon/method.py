@@ -39,6 +39,7 @@ class NeuralReconConfig:
     channels: list[int] = option([96, 48, 24], "features of the levels, coarse to fine")
     backbone_alpha: float = option(1.0, "width of the image network", low=0.25, high=1.0)
     backbone_momentum: float = option(3e-4, "batch norm momentum of the image network (0.1 when trained from scratch)")
+    joint_views: bool = option(False, "batch statistics of the image network over all views together, faster on CPUs")
     thresholds: list[float] = option([0.0, 0.0, 0.0], "occupancy logit above which a voxel is refined, per level")
     train_voxels: list[int] = option([4096, 16384, 65536], "voxels kept per fragment in training, per level")
     fusion: bool = option(True, "fuse features over fragments (GRU); without, every fragment is predicted on its own")
@@ -71,6 +72,7 @@ class NeuralReconConfig:
             channels=tuple(self.channels),
             backbone_alpha=self.backbone_alpha,
             backbone_momentum=self.backbone_momentum,
+            joint_views=self.joint_views,
             thresholds=tuple(self.thresholds),
             train_num_sample=tuple(self.train_voxels),
             fusion=self.fusion,
