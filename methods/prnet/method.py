@@ -1,6 +1,7 @@
 """PRNet: one network from a face crop to a UV position map, from which dense geometry and landmarks are read."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from deep3dmap.geometry.position_maps import reconstruction_of_map, resample
 from deep3dmap.geometry.uv_atlas import UVAtlas
 from deep3dmap.methods.prnet.augmentation import Augmentation
 from deep3dmap.methods.prnet.losses import landmark_loss, position_loss, weight_penalty
+from deep3dmap.methods.prnet.official_weights import load_official
 from deep3dmap.nn import ResFCN256
 
 
@@ -32,6 +34,7 @@ class PRNetConfig:
     bn_momentum: float = option(0.001, "weight of a new batch in batch norm's running statistics", low=1e-3, high=0.3, log=True)
     start: str = option("xavier", "first weights: xavier, or smooth for short trainings", choices=("xavier", "smooth"))
     atlas: str = option("grid_head", "grid_head, an atlas saved as .npz, or PRNet's uv-data folder")
+    weights: str = option("", "weights to start from: the official TensorFlow checkpoint, or a .pth of a port")
     loss: str = option("l2", "l2, l1 or norm: how the distance of two positions counts", choices=("l2", "l1", "norm"))
     landmark_factor: float = option(0.0, "factor of an extra absolute loss on the 68 landmarks", low=0.0, high=1.0)
     weight_penalty: float = option(0.0, "factor of sum(w^2) / 2 over the convolutions (official: 2e-4)", low=0.0, high=1e-3)
@@ -67,6 +70,8 @@ class PRNet(BaseFramework):
         self.network = ResFCN256(config.width, config.padding, config.bn_momentum)
         if config.start == "smooth":
             self.network.start_smooth()
+        if config.weights:
+            load_official(self.network, Path(config.weights).expanduser())
         atlas = face_atlas(config.atlas, config.resolution)
         self.register_buffer("landmark_texels", torch.from_numpy(atlas.landmark_texels))
         self.register_buffer("face_mask", torch.from_numpy(atlas.face_mask))

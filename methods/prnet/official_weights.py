@@ -1,0 +1,88 @@
+"""Starting from the weights of the official code (a TensorFlow checkpoint) or of its PyTorch ports (a state dict)."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deep3dmap.core import UserError
+from deep3dmap.data.formats.tensorflow_checkpoint import is_tensorflow_checkpoint, read_variables
+from deep3dmap.nn import ResFCN256, from_legacy_names, from_tensorflow_names, from_tensorflow_variables
+
+SCOPE = "resfcn256/"
+NAMED = 4
+
+
+def load_official(network: ResFCN256, file: Path) -> None:
+    """Fill the network from `file`.
+
+    file: `256_256_resfcn256_weight`, with or without .index or .data-00000-of-00001; or a .pt or .pth of tensors under the
+    names of the official code, of the older deep3dmap port or of this network. Raises UserError naming keys that are missing,
+    unexpected or of another shape; then nothing is changed.
+    """
+    state = _of_tensorflow(file) if is_tensorflow_checkpoint(file) else _of_torch(file)
+    ours = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    state = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    _check(file, state, ours)
+    network.load_state_dict(state, strict=False)
+
+
+def _of_tensorflow(file: Path) -> dict[str, Tensor]:
+    variables = read_variables(file, lambda name: name.startswith(SCOPE) and "/Adam" not in name)
+    try:
+        return from_tensorflow_variables({name: torch.from_numpy(value) for name, value in variables.items()})
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{file}: not a checkpoint of PRNet ({error})") from error
+
+
+def _of_torch(file: Path) -> dict[str, Tensor]:
+    if not file.is_file():
+        raise UserError(f"{file}: no such weights; give 256_256_resfcn256_weight, which PRNet's README links to, or a .pth")
+    try:
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).partition("\n")[0] or "the file ends early"
+        raise UserError(f"{file}: not a checkpoint of plain tensors ({reason})") from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{file}: no state dict of tensors in it")
+    try:
+        return _renamed(state)
+    except (ValueError, KeyError, IndexError) as error:
+        raise UserError(f"{file}: not a checkpoint of PRNet ({error})") from error
+
+
+def _renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    first = next(iter(state))
+    if first.startswith(("resfcn256", "Conv", "resBlock")):
+        return from_tensorflow_names(state)
+    if any(name.startswith("layer1.") for name in state):
+        return from_legacy_names(state)
+    return dict(state)
+
+
+def _check(file: Path, state: Mapping[str, Tensor], expected: Mapping[str, Any]) -> None:
+    shapes = {
+        f"{name} {tuple(state[name].shape)}, not {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in state and state[name].shape != value.shape
+    }
+    faults = {
+        "missing": set(expected) - set(state),
+        "unexpected": set(state) - set(expected),
+        "of another size": shapes,
+    }
+    found = [f"{kind}: {_listed(names)}" for kind, names in faults.items() if names]
+    if found:
+        raise UserError(
+            f"{file}: does not fit this network; keys {'; '.join(found)}; use the variant `paper`, of official sizes "
+            "(method.padding=legacy for the older port's)"
+        )
+
+
+def _listed(names: set[str]) -> str:
+    rest = len(names) - NAMED
+    return ", ".join(sorted(names)[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,78 @@
+"""CRC-32C (Castagnoli) checksums, fast enough in NumPy for the tensors of a checkpoint."""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+POLYNOMIAL = 0x82F63B78
+LANE = 4096
+MASK_DELTA = 0xA282EAD8
+
+
+def crc32c(data: bytes | memoryview) -> int:
+    """Return the checksum of `data`.
+
+    Long data are cut into lanes of LANE bytes, whose checksums are found side by side and joined: a checksum is linear over
+    GF(2), so what precedes a lane passes through it as through zeros.
+    """
+    flat = np.frombuffer(data, np.uint8)
+    lanes = len(flat) // LANE
+    state = 0xFFFFFFFF
+    if lanes > 1:
+        zeros = _through_zeros()
+        for lane in _lane_states(flat[: lanes * LANE].reshape(lanes, LANE)).tolist():
+            state = _through(zeros, state) ^ lane
+        flat = flat[lanes * LANE :]
+    table = _table().tolist()
+    for byte in flat.tolist():
+        state = table[(state ^ byte) & 0xFF] ^ (state >> 8)
+    return state ^ 0xFFFFFFFF
+
+
+def masked_crc32c(data: bytes | memoryview) -> int:
+    """Return the checksum as LevelDB and TensorFlow store it: rotated by 15 bits, plus a constant."""
+    value = crc32c(data)
+    return (((value >> 15) | (value << 17)) + MASK_DELTA) & 0xFFFFFFFF
+
+
+@cache
+def _table() -> NDArray[np.uint32]:
+    return _after(np.arange(256, dtype=np.uint32), 8)
+
+
+@cache
+def _table_of_pairs() -> NDArray[np.uint32]:
+    return _after(np.arange(65536, dtype=np.uint32), 16)
+
+
+def _after(states: NDArray[np.uint32], bits: int) -> NDArray[np.uint32]:
+    for _ in range(bits):
+        states = (states >> np.uint32(1)) ^ np.where(states & np.uint32(1), np.uint32(POLYNOMIAL), np.uint32(0))
+    return states
+
+
+def _lane_states(lanes: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    # Two bytes at a time: half the passes over the lanes.
+    table, state = _table_of_pairs(), np.zeros(len(lanes), np.uint32)
+    for column in np.ascontiguousarray(lanes.view("<u2").T):
+        state = table[(state ^ column) & np.uint32(0xFFFF)] ^ (state >> np.uint32(16))
+    return state
+
+
+@cache
+def _through_zeros() -> list[list[int]]:
+    """What LANE zero bytes turn each byte of a state into, by the byte's place."""
+    images = _after(np.uint32(1) << np.arange(32, dtype=np.uint32), 8 * LANE).tolist()
+    return [[_chosen(images[8 * place : 8 * place + 8], value) for value in range(256)] for place in range(4)]
+
+
+def _chosen(images: list[int], value: int) -> int:
+    total = 0
+    for bit, image in enumerate(images):
+        total ^= image if value >> bit & 1 else 0
+    return total
+
+
+def _through(zeros: list[list[int]], state: int) -> int:
+    return zeros[0][state & 255] ^ zeros[1][state >> 8 & 255] ^ zeros[2][state >> 16 & 255] ^ zeros[3][state >> 24]
