@@ -1,0 +1,67 @@
+"""Wavefront OBJ as it is written: vertices and texture coordinates with their own faces, nothing split, merged or reordered."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class ObjMesh:
+    """vertices: (V, 3). faces: (F, 3). uv: (Vt, 2), v up, with faces_uv (F, 3), or both None."""
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int64]
+    uv: NDArray[np.float64] | None
+    faces_uv: NDArray[np.int64] | None
+
+
+def read_obj(file: Path) -> ObjMesh:
+    """Read the v, vt and f lines of an OBJ; polygons become fans. Raises UserError naming the line that is wrong."""
+    points: list[list[float]] = []
+    coordinates: list[list[float]] = []
+    corners: list[list[tuple[int, int]]] = []
+    try:
+        lines = file.read_text(errors="replace").splitlines()
+    except OSError as error:
+        raise UserError(f"{file}: not readable ({error.strerror})") from error
+    for number, line in enumerate(lines, 1):
+        word, *values = line.split("#")[0].split() or [""]
+        try:
+            if word == "v":
+                points.append([float(value) for value in values[:3]])
+            elif word == "vt":
+                coordinates.append([float(value) for value in values[:2]])
+            elif word == "f":
+                corners += _fan([_corner(value, len(points), len(coordinates)) for value in values])
+        except (ValueError, IndexError) as error:
+            raise UserError(f"{file}: line {number} is not valid OBJ: '{line.strip()[:60]}'") from error
+    if not corners:
+        raise UserError(f"{file}: no faces in it; a template is a mesh")
+    both = np.array(corners, np.int64)
+    if both[..., 0].max() >= len(points) or both[..., 0].min() < 0 or both[..., 1].max() >= len(coordinates):
+        raise UserError(f"{file}: a face names a vertex or texture coordinate that is not in the file")
+    textured = bool((both[..., 1] >= 0).all())
+    uv = np.array(coordinates) if textured else None
+    return ObjMesh(np.array(points), both[..., 0], uv, both[..., 1] if textured else None)
+
+
+def _corner(word: str, points: int, coordinates: int) -> tuple[int, int]:
+    # Ids count from 1; negative ones count back from the last line read. -1 stands for no texture coordinate.
+    point, texture = [*word.split("/"), ""][:2]
+    return _id(int(point), points), _id(int(texture), coordinates) if texture else -1
+
+
+def _id(number: int, count: int) -> int:
+    if number == 0 or number < -count:
+        raise ValueError(f"id {number}")
+    return number - 1 if number > 0 else count + number
+
+
+def _fan(polygon: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    if len(polygon) < 3:
+        raise ValueError("a face has three corners at least")
+    return [[polygon[0], polygon[k], polygon[k + 1]] for k in range(1, len(polygon) - 1)]
