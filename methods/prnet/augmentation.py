@@ -16,7 +16,7 @@ class Augmentation:
     """Ranges that are drawn from.
 
     rotation: degrees either way. translation: share of the side either way. scale, color: low and high factor.
-    occluders: probability that noise-textured shapes cover parts of the crop.
+    occluders: probability that noise-textured shapes cover parts of the crop. flip: probability that the face is mirrored.
     """
 
     rotation: float = 45.0
@@ -24,6 +24,7 @@ class Augmentation:
     scale: tuple[float, float] = (0.9, 1.2)
     color: tuple[float, float] = (0.6, 1.4)
     occluders: float = 0.5
+    flip: float = 0.0
 
     def similarity(self, crop_size: int, size: int, rng: np.random.Generator) -> Similarity:
         """Draw a similarity from crop pixels to pixels of a `size` crop, turning and scaling about the centre."""
@@ -37,11 +38,23 @@ class Augmentation:
 
         Returns a (3, size, size) crop and the (3, S, S) map in its pixels. z follows the scale; a rotation acts on x and y.
         """
+        if self.flip and rng.random() < self.flip:
+            crop, position_map = mirrored(crop, position_map)
         moved = self.similarity(crop.shape[-1], size, rng)
         picture = warp(crop, moved, size) * rng.uniform(*self.color, (3, 1, 1)).astype(np.float32)
         if rng.random() < self.occluders:
             picture = occlude(picture, rng)
         return picture.clip(0, 1), positions_to_crop(position_map, moved)
+
+
+def mirrored(crop: Picture, position_map: Picture) -> tuple[Picture, Picture]:
+    """Mirror a (3, R, R) crop and its (3, S, S) map left to right: x becomes R - x, and the atlas is mirrored too (u -> 1 - u).
+
+    A left eye that becomes a right one then lies on the right eye's texels. The atlas must be symmetric.
+    """
+    flipped = position_map[..., ::-1].copy()
+    flipped[0] = crop.shape[-1] - flipped[0]
+    return np.ascontiguousarray(crop[..., ::-1]), flipped
 
 
 def similarity_about_centre(crop_size: int, angle: float, scale: float, centre: NDArray[Any]) -> Similarity:

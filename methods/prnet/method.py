@@ -21,6 +21,9 @@ from deep3dmap.methods.prnet.augmentation import Augmentation
 from deep3dmap.methods.prnet.losses import landmark_loss, position_loss, weight_penalty
 from deep3dmap.methods.prnet.official_weights import load_official
 from deep3dmap.nn import ResFCN256
+from deep3dmap.render.face_details import with_details
+
+LEGACY_MEAN = (103.53, 116.28, 123.675)  # blue, green, red of 0..255, in the older deep3dmap port
 
 
 @dataclass
@@ -33,6 +36,9 @@ class PRNetConfig:
     padding: str = option("tf", "tf: the official network; legacy: the older deep3dmap port", choices=("tf", "legacy"))
     bn_momentum: float = option(0.001, "weight of a new batch in batch norm's running statistics", low=1e-3, high=0.3, log=True)
     start: str = option("xavier", "first weights: xavier, or smooth for short trainings", choices=("xavier", "smooth"))
+    pixels: str = option(
+        "rgb", "rgb: RGB in [0, 1]; bgr: the older port's, BGR of 0..255 less its mean", choices=("rgb", "bgr")
+    )
     atlas: str = option("grid_head", "grid_head, an atlas saved as .npz, or PRNet's uv-data folder")
     weights: str = option("", "weights to start from: the official TensorFlow checkpoint, or a .pth of a port")
     loss: str = option("l2", "l2, l1 or norm: how the distance of two positions counts", choices=("l2", "l1", "norm"))
@@ -43,6 +49,9 @@ class PRNetConfig:
     scale: list[float] = option([0.9, 1.2], "augmentation: smallest and largest scale")
     color: list[float] = option([0.6, 1.4], "augmentation: smallest and largest gain of each colour channel")
     occluders: float = option(0.5, "augmentation: probability of noise-textured occluders", low=0.0, high=1.0)
+    flip: float = option(
+        0.0, "augmentation: probability of a mirrored face (300W-LP holds the mirrored faces)", low=0.0, high=1.0
+    )
 
 
 class PRNet(BaseFramework):
@@ -64,6 +73,7 @@ class PRNet(BaseFramework):
     landmark_texels: Tensor
     face_mask: Tensor
     region_weight: Tensor
+    canonical: Tensor
 
     def __init__(self, config: PRNetConfig) -> None:
         super().__init__(config)
@@ -76,14 +86,19 @@ class PRNet(BaseFramework):
         self.register_buffer("landmark_texels", torch.from_numpy(atlas.landmark_texels))
         self.register_buffer("face_mask", torch.from_numpy(atlas.face_mask))
         self.register_buffer("region_weight", torch.from_numpy(atlas.region_weight))
+        # Zero where the atlas has no canonical face, so that the state has the same tensors with every atlas.
+        none = np.zeros((3, config.resolution, config.resolution), np.float32)
+        self.register_buffer("canonical", torch.from_numpy(none if atlas.canonical is None else atlas.canonical))
         self.augmentation = Augmentation(
-            config.rotation, config.translation, _range(config.scale), _range(config.color), config.occluders
+            config.rotation, config.translation, _range(config.scale), _range(config.color), config.occluders, config.flip
         )
 
     @property
     def atlas(self) -> UVAtlas:
         """The atlas of the buffers."""
-        return UVAtlas(self.landmark_texels.cpu().numpy(), self.face_mask.cpu().numpy(), self.region_weight.cpu().numpy())
+        canonical = self.canonical.cpu().numpy() if self.canonical.any() else None
+        buffers = (self.landmark_texels, self.face_mask, self.region_weight)
+        return UVAtlas(*(buffer.cpu().numpy() for buffer in buffers), canonical)
 
     @property
     def normalizer(self) -> float:
@@ -92,7 +107,8 @@ class PRNet(BaseFramework):
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """`crop` (B, 3, C, C) of any size to `position_map` (B, 3, R, R), normalised to [0, 1]."""
-        return {"position_map": self.network(_resized(inputs["crop"], self.config.resolution, align_corners=False))}
+        crop = _resized(inputs["crop"], self.config.resolution, align_corners=False)
+        return {"position_map": self.network(_legacy_pixels(crop) if self.config.pixels == "bgr" else crop)}
 
     def losses(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         """Compare with `position_map` (B, 3, S, S) in pixels of `crop`; what lies outside the network's range is clamped."""
@@ -124,6 +140,10 @@ class PRNet(BaseFramework):
             positions_to_image(normalized * self.normalizer, crop_from_image), self.atlas, given["image"]
         )
 
+    def details(self, reconstruction: Reconstruction, given: dict[str, Any]) -> Reconstruction:
+        """Add texture, depth, visibility, pose and the view from the front."""
+        return with_details(reconstruction, self.atlas, given["image"])
+
     def _predict(self, crop: Tensor) -> NDArray[np.float32]:
         # Batch norm must not look at the one crop, whichever mode the method is in.
         training = self.training
@@ -132,6 +152,10 @@ class PRNet(BaseFramework):
             normalized = self.forward({"crop": crop})["position_map"][0].float().cpu().numpy()
         self.set_mode(training)
         return normalized
+
+
+def _legacy_pixels(crop: Tensor) -> Tensor:
+    return 255 * crop.flip(1) - crop.new_tensor(LEGACY_MEAN)[:, None, None]
 
 
 def _range(low_and_high: list[float]) -> tuple[float, float]:

@@ -1,6 +1,6 @@
-"""`deep3dmap reconstruct`: photographs or a scan in, meshes and pictures out."""
+"""`deep3dmap reconstruct`: photographs, a video or a scan in, meshes and pictures out."""
 
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ from deep3dmap.cli.arguments import VerbParser, on_terminal
 from deep3dmap.config.compose import Layer, build_section, compose_dataset
 from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
 from deep3dmap.config.overrides import as_override, split_override
+from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.core.registry import datasets, methods
 from deep3dmap.frameworks.inputs import select
+from deep3dmap.render.face_files import write_face_files
 from deep3dmap.render.reconstruction_pictures import picture_reconstruction
 from deep3dmap.train.checkpoints import read_checkpoint
 from deep3dmap.train.hosts import choose_device
@@ -24,6 +26,9 @@ from deep3dmap.train.session import load_for_inference
 
 EXAMPLES = """\
   deep3dmap reconstruct CHECKPOINT photo.jpg -o out
+  deep3dmap reconstruct CHECKPOINT photo.jpg -o out dataset.box=[120,80,300,260]
+  deep3dmap reconstruct CHECKPOINT talk.mp4 -o out dataset.every=10
+  deep3dmap reconstruct prnet photo.jpg -o out method.weights=256_256_resfcn256_weight method.atlas=uv-data
   deep3dmap reconstruct CHECKPOINT /data/AFLW2000 -o out dataset=aflw2000
   deep3dmap reconstruct tsdf_fusion /data/redkitchen -o out method.voxel_size=0.04"""
 
@@ -34,7 +39,7 @@ def main(argv: list[str]) -> int:
         "reconstruct", "Reconstruct from photographs or a scan with a trained or training-free method.", EXAMPLES
     )
     parser.add_argument("checkpoint", help="a checkpoint folder, or the name of a method that needs no training")
-    parser.add_argument("input", type=Path, help="a photograph, a folder of photographs, or a scan")
+    parser.add_argument("input", type=Path, help="a photograph, a folder of photographs, a video, or a scan")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the results; one folder per input")
     flags, pairs = parser.parse(argv)
     if not flags.input.exists():
@@ -42,14 +47,30 @@ def main(argv: list[str]) -> int:
     values = dict(split_override(text) for text in pairs)
     method, mapping = _method(flags.checkpoint, values)
     name = str(values.pop("dataset", "")) or _recognise(flags.input)
-    count = 0
-    for title, sample in _samples(name, flags.input, values):
-        with torch.no_grad():
-            reconstruction = method.reconstruct(select(sample, method.card.consumes, mapping))
-        _write(reconstruction, sample, flags.out / title)
-        count += 1
-    print(f"{count} reconstructions in {flags.out}")
-    return 0
+    if name == "image_folder" and "box" in method.card.consumes and not {"dataset.box", "dataset.boxes"} & values.keys():
+        values["dataset.boxes"] = "auto"
+    split = _split(name, flags.input, values)
+    done, failures = 0, []
+    for index in track(range(len(split)), "reconstructing", disable=not on_terminal()):
+        title = split.name(index).replace("/", "_")
+        try:
+            _reconstruct(method, mapping, split[index], flags.out / title)
+            done += 1
+        except UserError as error:
+            # One bad photograph does not cost the others their results.
+            if len(split) == 1:
+                raise
+            failures.append(error)
+            print(f"deep3dmap: {error}", file=sys.stderr)
+    print(f"{done} reconstructions in {flags.out}" + (f", {len(failures)} inputs failed" if failures else ""))
+    return 2 if failures else 0
+
+
+def _reconstruct(method: Method, mapping: dict[str, str], sample: dict[str, Any], folder: Path) -> None:
+    given = select(sample, method.card.consumes, mapping)
+    with torch.no_grad():
+        reconstruction = method.details(method.reconstruct(given), given)
+    _write(reconstruction, sample, folder)
 
 
 def _method(named: str, values: dict[str, Any]) -> tuple[Method, dict[str, str]]:
@@ -70,8 +91,11 @@ def _method(named: str, values: dict[str, Any]) -> tuple[Method, dict[str, str]]
 
 def _untrained(name: str, values: dict[str, Any]) -> Method:
     cls = methods.load(name)
-    if cls.card.trains_on:
-        raise UserError(f"method '{name}' has to be trained first; give the folder of a checkpoint instead of its name")
+    if cls.card.trains_on and not values.get("method.weights"):
+        raise UserError(
+            f"method '{name}' has to be trained first; give the folder of a checkpoint instead of its name"
+            + (", or method.weights=FILE" if hasattr(cls.config_type, "weights") else "")
+        )
     own = {key.removeprefix("method."): values.pop(key) for key in list(values) if key.startswith("method.")}
     method: Method = cls(build_section(cls.config_type, own))
     return method
@@ -88,16 +112,14 @@ def _recognise(path: Path) -> str:
     )
 
 
-def _samples(name: str, path: Path, values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _split(name: str, path: Path, values: dict[str, Any]) -> Split:
     texts = tuple(as_override(key, value) for key, value in values.items())
     composed = compose_dataset(
         name, (Layer("input", (as_override("dataset.root", str(path.resolve())),)), Layer("command line", texts))
     )
     dataset = open_dataset(name.partition("/")[0], composed["dataset"], composed["data"])
     prepare_dataset(dataset, composed["data"], quiet=not on_terminal())
-    split = dataset.split("test")
-    for index in track(range(len(split)), "reconstructing", disable=not on_terminal()):
-        yield split.name(index).replace("/", "_"), split[index]
+    return dataset.split("test")
 
 
 def _write(reconstruction: Reconstruction, sample: dict[str, Any], folder: Path) -> None:
@@ -108,4 +130,6 @@ def _write(reconstruction: Reconstruction, sample: dict[str, Any], folder: Path)
         mesh = reconstruction.mesh
         colors = None if mesh.colors is None else (mesh.colors * 255).astype("uint8")
         trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False).export(folder / "mesh.glb")
+    if reconstruction.frame == "image" and "image" in sample:
+        write_face_files(reconstruction, sample["image"], folder)
     picture_reconstruction(reconstruction, sample, folder / "picture.png")

@@ -39,6 +39,10 @@ class Method(ABC):
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
         """Reconstruct from the keys of `card.consumes`; ground truth is never among them."""
 
+    def details(self, reconstruction: Reconstruction, given: dict[str, Any]) -> Reconstruction:
+        """Return the reconstruction with what is kept and shown but not scored, such as textures. The default adds nothing."""
+        return reconstruction
+
     def state_dict(self) -> dict[str, Any]:
         """Return weights and phase as plain data and tensors; the loop saves the optimisers and averages it made."""
         return {}

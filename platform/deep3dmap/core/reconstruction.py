@@ -12,7 +12,10 @@ from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.mesh import Mesh
 
-ARRAYS = ("points", "depth", "normals", "position_map", "landmarks", "images", "radiance", "samples")
+ARRAYS = (
+    *("points", "depth", "normals", "position_map", "landmarks", "images", "radiance", "samples"),
+    *("texture", "vertex_uv", "visible", "frontal"),
+)
 
 
 @dataclass
@@ -23,7 +26,10 @@ class Reconstruction:
     named frame. unit: "metre", "pixel", ...
     mesh: Mesh. points: (N, 3). depth: (V, H, W), 0 = invalid. normals: (V, 3, H, W), unit length, camera axes.
     position_map: (3, S, S). landmarks: (N, 3). cameras: list of Camera. images: (V, 3, H, W) RGB in [0, 1].
-    radiance: (X, Y, Z, C) samples of a field. samples: (N, 3, H, W) generated images. notes: plain data, such as backends used.
+    radiance: (X, Y, Z, C) samples of a field. samples: (N, 3, H, W) generated images. texture: (3, S, S) RGB
+    picture of the surface in its atlas, with vertex_uv: (V, 2) in [0, 1], v up, the places of the mesh's vertices in it.
+    visible: (V,) whether a vertex is seen in the image. frontal: (3, S, S) the subject seen from the front.
+    notes: plain data, such as backends used.
     """
 
     frame: str
@@ -38,6 +44,10 @@ class Reconstruction:
     images: NDArray[np.float32] | None = None
     radiance: NDArray[np.float32] | None = None
     samples: NDArray[np.float32] | None = None
+    texture: NDArray[np.float32] | None = None
+    vertex_uv: NDArray[np.float32] | None = None
+    visible: NDArray[np.bool_] | None = None
+    frontal: NDArray[np.float32] | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
     def produced(self) -> tuple[str, ...]:

@@ -1,10 +1,15 @@
 """Atlases by name: the built-in one of the procedural head, or one that the user supplies."""
 
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from deep3dmap.core.errors import UserError, nearest
-from deep3dmap.data.scenes.head_model import head_atlas
+from deep3dmap.data.scenes.head_model import head_atlas, head_model
 from deep3dmap.geometry.uv_atlas import UVAtlas
+from deep3dmap.render.position_map import PositionMapper
 
 GRID_HEAD = "grid_head"
 
@@ -16,7 +21,7 @@ def face_atlas(name: str, size: int) -> UVAtlas:
     Raises UserError if there is no such thing.
     """
     if name == GRID_HEAD:
-        return head_atlas(size)
+        return _grid_head(size)
     place = Path(name)
     if place.is_dir():
         atlas = UVAtlas.from_prnet_folder(place)
@@ -26,3 +31,10 @@ def face_atlas(name: str, size: int) -> UVAtlas:
         hint = nearest(name, [GRID_HEAD])
         raise UserError(f"atlas '{name}' is neither a file (.npz) nor a folder (PRNet's uv-data){hint}")
     return atlas if atlas.size == size else atlas.resized(size)
+
+
+@cache
+def _grid_head(size: int) -> UVAtlas:
+    model = head_model()
+    mapper = PositionMapper(model.faces, model.uv, size, model.faces_uv)
+    return replace(head_atlas(size), canonical=mapper(model.mean * np.float32([1, -1, 1])))

@@ -17,6 +17,8 @@ from deep3dmap.core.errors import UserError
 
 LANDMARK_WEIGHT, FEATURE_WEIGHT, FACE_WEIGHT = 16 / 16, 4 / 16, 3 / 16
 FIELDS = ("landmark_texels", "face_mask", "region_weight")
+CANONICAL = "canonical"
+CANONICAL_FILE = "canonical_vertices.npy"
 PRNET_FILES = ("uv_kpt_ind.txt", "face_ind.txt", "uv_weight_mask.png", "uv_face_mask.png")
 
 
@@ -26,12 +28,15 @@ class UVAtlas:
 
     landmark_texels: (68, 2) int64, row and column of the 68 iBUG landmarks. face_mask: (S, S) bool, the texels that are face.
     region_weight: (S, S) float32, weight of a texel in a loss: landmarks 16, eyes, nose and mouth 4, the rest of the face 3,
-    neck and outside 0, all divided by 16. Raises ValueError for arrays that do not fit together.
+    neck and outside 0, all divided by 16. canonical: (3, S, S) float32 position map of the mean face seen from the front, in
+    any unit (x right, y down, z towards the viewer), or None where there is none; poses are relative to it; only face texels
+    count. Raises ValueError for arrays that do not fit together.
     """
 
     landmark_texels: NDArray[np.int64]
     face_mask: NDArray[np.bool_]
     region_weight: NDArray[np.float32]
+    canonical: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "landmark_texels", np.ascontiguousarray(self.landmark_texels, np.int64))
@@ -46,6 +51,9 @@ class UVAtlas:
             raise ValueError(f"landmark_texels must lie in the {size}x{size} map")
         if not self.face_mask[tuple(self.landmark_texels.T)].all():
             raise ValueError("every landmark texel must lie inside the face mask")
+        if self.canonical is not None:
+            object.__setattr__(self, CANONICAL, np.ascontiguousarray(self.canonical, np.float32))
+            self._check(self.canonical)
 
     @property
     def size(self) -> int:
@@ -111,11 +119,13 @@ class UVAtlas:
         texels = nearest_inside(mask, texels)
         weight = np.minimum(self.region_weight, FEATURE_WEIGHT)[np.ix_(nearest, nearest)]
         weight[tuple(texels.T)] = self.region_weight.max()
-        return UVAtlas(texels, mask, weight)
+        canonical = None if self.canonical is None else self.canonical[:, nearest[:, None], nearest]
+        return UVAtlas(texels, mask, weight, canonical)
 
     def save(self, file: Path) -> None:
         """Write the atlas as .npz."""
-        np.savez_compressed(file, allow_pickle=False, **{name: getattr(self, name) for name in FIELDS})
+        names = FIELDS if self.canonical is None else (*FIELDS, CANONICAL)
+        np.savez_compressed(file, allow_pickle=False, **{name: getattr(self, name) for name in names})
 
     @classmethod
     def load(cls, file: Path) -> "UVAtlas":
@@ -125,13 +135,14 @@ class UVAtlas:
                 missing = [name for name in FIELDS if name not in arrays.files]
                 if missing:
                     raise UserError(f"{file}: no field '{missing[0]}'; an atlas holds {', '.join(FIELDS)}")
-                return cls(*(arrays[name] for name in FIELDS))
+                return cls(*(arrays[name] for name in (*FIELDS, CANONICAL) if name in arrays.files))
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{file}: not a readable atlas ({error})") from error
 
     @classmethod
     def from_prnet_folder(cls, folder: Path) -> "UVAtlas":
-        """Read the `uv-data` folder of PRNet: uv_kpt_ind.txt, face_ind.txt, uv_weight_mask.png, uv_face_mask.png.
+        """Read the `uv-data` folder of PRNet: uv_kpt_ind.txt, face_ind.txt, uv_weight_mask.png, uv_face_mask.png,
+        and canonical_vertices.npy if it is there.
 
         The weight is the product of both masks, because the weight mask alone is not zero outside the face.
         Raises UserError naming the file that is absent or does not fit.
@@ -147,7 +158,7 @@ class UVAtlas:
         if not np.array_equal(index, np.flatnonzero(mask > 0)):
             raise UserError(f"{index_file}: its texels are not those of {mask_file.name}; take both files from one release")
         try:
-            return cls(landmarks[::-1].T.astype(np.int64), mask > 0, weight * mask)
+            return cls(landmarks[::-1].T.astype(np.int64), mask > 0, weight * mask, _canonical(folder, mask > 0))
         except ValueError as error:
             raise UserError(f"{kpt_file}: {error}") from error
 
@@ -161,6 +172,21 @@ def nearest_inside(mask: NDArray[np.bool_], texels: NDArray[np.int64]) -> NDArra
     inside = np.argwhere(mask)
     distance = ((texels[:, None] - inside[None]) ** 2).sum(2)
     return np.where(mask[tuple(texels.T)][:, None], texels, inside[distance.argmin(1)])
+
+
+def _canonical(folder: Path, mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
+    file = folder / CANONICAL_FILE
+    if not file.is_file():
+        return None
+    try:
+        vertices = np.load(file)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{file}: not a readable .npy ({error})") from error
+    if vertices.shape != (mask.sum(), 3):
+        raise UserError(f"{file}: expected {mask.sum()} x 3 numbers, one row per face texel, got {vertices.shape}")
+    positions = np.zeros((3, *mask.shape), np.float32)
+    positions[:, mask] = vertices.T
+    return positions
 
 
 def _existing(file: Path) -> Path:

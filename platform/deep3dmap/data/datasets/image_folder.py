@@ -1,18 +1,21 @@
-"""A plain folder of photographs, without ground truth: input of `reconstruct` and of methods that learn from images alone."""
+"""Photographs or the frames of a video, without ground truth: input of `reconstruct` and of methods that learn from images."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.subject_boxes import BoxFinder, subject_boxes
+from deep3dmap.data.formats import video
 from deep3dmap.data.formats.images import SUFFIXES, read_image
 from deep3dmap.data.formats.sevenscenes import is_scan
 from deep3dmap.data.image_pipeline import ImagePipeline
@@ -22,8 +25,15 @@ from deep3dmap.data.image_pipeline import ImagePipeline
 class ImageFolderConfig:
     """Where the images are and what is done to them."""
 
-    root: str = option("", "folder of images, or one image")
-    box: list = option([], "left, top, right, bottom of the subject in pixels (none = the central square of half the picture)")
+    root: str = option("", "folder of images, one image, or a video")
+    box: list = option([], "left, top, right, bottom of the subject in pixels, the same in every image (none = see boxes)")
+    boxes: str = option(
+        "center",
+        "center: the central square of half the picture; auto, cascade, mediapipe or a YuNet .onnx: a "
+        "face detector; a CSV name,left,top,right,bottom; a folder of landmark files (.pts, .txt, .npy)",
+    )
+    tight: bool = option(False, "a given box is the box of the landmarks, not a face detector's")
+    every: int = option(1, "of a video, take every so many frames", low=1, high=1000)
     recursive: bool = option(False, "read the folders below it too")
     pipeline: list = option([], "transforms of mmcv applied in turn, such as [{type: Resize, scale: [256, 256]}]")
     seed: int = option(0, "seed of the random transforms")
@@ -32,24 +42,32 @@ class ImageFolderConfig:
 class ImageSplit:
     """Images as samples with the keys `image` and `box`."""
 
-    def __init__(self, files: list[Path], names: list[str], pipeline: ImagePipeline | None, box: list[float]) -> None:
-        self._files, self._names, self._pipeline, self._box = files, names, pipeline, box
+    def __init__(self, images: "Images", pipeline: ImagePipeline | None, box_of: BoxFinder) -> None:
+        self._images, self._pipeline, self._box_of = images, pipeline, box_of
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._images.names)
 
     def __getitem__(self, index: int) -> Sample:
         """Read image `index`; random transforms depend on the seed and the index only."""
-        image = read_image(self._files[index])
+        image = self._images.read(index)
         image = self._pipeline(image, index) if self._pipeline else image
-        return {"image": image, "box": np.asarray(self._box or _central_square(*image.shape[1:]), np.float32)}
+        return {"image": image, "box": self._box_of(self.name(index), image)}
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
 
     def name(self, index: int) -> str:
-        """Return the name of an image: its stem, or the whole path where stems are not unique."""
-        return self._names[index]
+        """Return the name of an image: its stem, or the whole path where stems are not unique; `frame_00012` of a video."""
+        return self._images.names[index]
+
+
+@dataclass(frozen=True)
+class Images:
+    """The names of images and what reads one by its number."""
+
+    names: list[str]
+    read: Callable[[int], NDArray[np.float32]]
 
 
 class ImageFolder:
@@ -84,7 +102,7 @@ class ImageFolder:
     def recognises(cls, path: Path) -> bool:
         """Whether this is an image or a folder of images that are neither frames of a scan nor fitted faces."""
         if path.is_file():
-            return path.suffix.lower() in SUFFIXES
+            return path.suffix.lower() in (*SUFFIXES, *video.SUFFIXES)
         if is_scan(path) or next(path.glob("*.mat"), None):
             return False
         return any(file.suffix.lower() in SUFFIXES for file in path.iterdir())
@@ -112,11 +130,16 @@ class ImageFolder:
         """Return the images; raises UserError for a name other than train and test."""
         if name not in self.card.splits:
             raise unknown("split of image_folder", name, self.card.splits)
+        c = self._config
+        pipeline = ImagePipeline(c.pipeline, c.seed) if c.pipeline else None
+        return ImageSplit(self._images(), pipeline, subject_boxes(c.box, c.boxes, c.tight))
+
+    def _images(self) -> Images:
+        if self.root.suffix.lower() in video.SUFFIXES:
+            frames = video.Video(self.root, self._config.every)
+            return Images([f"frame_{index * self._config.every:05d}" for index in range(len(frames))], frames.__getitem__)
         files = find_images(self.root, self._config.recursive)
-        pipeline = ImagePipeline(self._config.pipeline, self._config.seed) if self._config.pipeline else None
-        if self._config.box and len(self._config.box) != 4:
-            raise UserError(f"dataset.box is [left, top, right, bottom] in pixels, got {list(self._config.box)}")
-        return ImageSplit(files, _names(self.root, files), pipeline, self._config.box)
+        return Images(_names(self.root, files), lambda index: read_image(files[index]))
 
 
 def find_images(root: Path, recursive: bool = False) -> list[Path]:
@@ -128,11 +151,6 @@ def find_images(root: Path, recursive: bool = False) -> list[Path]:
     if not files:
         raise UserError(f"{root}: no images in it; known are {', '.join(SUFFIXES)}")
     return sorted(files, key=lambda file: natural_key(file.relative_to(root).as_posix()))
-
-
-def _central_square(height: int, width: int) -> list[float]:
-    half = min(height, width) / 4
-    return [width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half]
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:

@@ -1,0 +1,94 @@
+"""Where the subject of a photograph is: a given box, the middle, a table, landmark files or a face detector."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.data.face_detector import face_detector
+from deep3dmap.data.formats.landmark_files import landmark_file, read_landmarks
+from deep3dmap.data.formats.threehundred_w_lp import read_boxes
+from deep3dmap.geometry.face_crop import INFERENCE_FACTOR, detector_box_of_square
+
+Box = NDArray[np.float32]
+BoxFinder = Callable[[str, NDArray[np.float32]], Box]
+
+
+def subject_boxes(box: Sequence[float], source: str, tight: bool = False) -> BoxFinder:
+    """Return a function from a photograph's name and (3, H, W) pixels to its box as a face detector would draw it.
+
+    box: left, top, right, bottom for every photograph, or empty. source: as ImageFolderConfig.boxes says. tight: given boxes
+    fit the landmarks, as PRNet's own demo has them. Raises UserError if `source` names nothing; the function, if a photograph
+    has no box.
+    """
+    if box:
+        given = _checked(box, tight)
+        return lambda name, image: given
+    place = Path(source).expanduser()
+    if source == "center":
+        return lambda name, image: _central_square(image)
+    if place.is_dir():
+        return lambda name, image: box_of_landmarks(read_landmarks(landmark_file(place, name)))
+    if place.suffix == ".csv":
+        return _from_table(place, tight)
+    return _detected(source)
+
+
+def box_of_landmarks(landmarks: NDArray[np.floating]) -> Box:
+    """Return the detector box whose crop is the one that PRNet takes around (68, 2 or 3) landmarks."""
+    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    return box_of_tight(np.concatenate([low, high]))
+
+
+def box_of_tight(tight: NDArray[np.floating]) -> Box:
+    """Return the detector box for left, top, right, bottom of the landmarks."""
+    side = INFERENCE_FACTOR * float((tight[2:] - tight[:2]).mean())
+    left, top = (tight[:2] + tight[2:] - side) / 2
+    return detector_box_of_square(float(left), float(top), side)
+
+
+def _checked(box: Sequence[float], tight: bool) -> Box:
+    try:
+        given = np.array([float(value) for value in box], np.float32)
+    except (TypeError, ValueError):
+        given = np.zeros(0, np.float32)
+    if given.shape != (4,):
+        raise UserError(f"dataset.box is [left, top, right, bottom] in pixels, got {list(box)}")
+    if not (given[2:] > given[:2]).all():
+        raise UserError(f"dataset.box is [left, top, right, bottom] with right > left and bottom > top, got {list(box)}")
+    return box_of_tight(given) if tight else given
+
+
+def _from_table(file: Path, tight: bool) -> BoxFinder:
+    boxes = read_boxes(file)
+
+    def find(name: str, image: NDArray[np.float32]) -> Box:
+        if name not in boxes:
+            raise UserError(f"{file}: no box for '{name}'")
+        return box_of_tight(boxes[name]) if tight else boxes[name]
+
+    return find
+
+
+def _detected(source: str) -> BoxFinder:
+    detect = face_detector(source)
+
+    def find(name: str, image: NDArray[np.float32]) -> Box:
+        boxes = detect(image)
+        if not len(boxes):
+            raise UserError(
+                f"{name}: no face found (face detector '{source}'); pass dataset.box=[left,top,right,bottom], "
+                "dataset.boxes=FILE.csv or dataset.boxes=center"
+            )
+        largest: Box = boxes[0]
+        return largest
+
+    return find
+
+
+def _central_square(image: NDArray[np.float32]) -> Box:
+    height, width = image.shape[1:]
+    half = min(height, width) / 4
+    return np.array([width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half], np.float32)

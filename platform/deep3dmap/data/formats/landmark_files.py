@@ -1,0 +1,43 @@
+"""Files of 68 landmarks beside photographs: iBUG's `.pts`, plain tables `.txt`, and `.npy`."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.errors import UserError
+
+SUFFIXES = (".pts", ".txt", ".npy")
+FROM_PTS = -0.5  # iBUG counts pixels from 1; the package has the first pixel's centre at 0.5
+
+
+def read_landmarks(file: Path) -> NDArray[np.float32]:
+    """Return (68, 2) pixels with centres at +0.5.
+
+    `.pts` counts from 1; `.txt` and `.npy`, (68, 2 or 3) or their transpose, have pixel centres at whole numbers from 0.
+    Raises UserError naming the file.
+    """
+    try:
+        values = np.load(file) if file.suffix == ".npy" else _table(file)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{file}: not a readable table of landmarks ({error})") from error
+    if values.ndim == 2 and values.shape[0] in (2, 3) and values.shape[1] == 68:
+        values = values.T
+    if values.ndim != 2 or values.shape[0] != 68 or values.shape[1] not in (2, 3) or not np.isfinite(values).all():
+        raise UserError(f"{file}: expected 68 rows of two or three finite numbers, got {values.shape}")
+    return (values[:, :2] + (FROM_PTS if file.suffix == ".pts" else 0.5)).astype(np.float32)
+
+
+def landmark_file(folder: Path, name: str) -> Path:
+    """Return the file of landmarks of photograph `name` in a folder; raises UserError if there is none."""
+    for suffix in SUFFIXES:
+        if (folder / f"{name}{suffix}").is_file():
+            return folder / f"{name}{suffix}"
+    raise UserError(f"{folder}: no landmarks for '{name}' ({name}{', '.join(SUFFIXES)})")
+
+
+def _table(file: Path) -> NDArray[np.float64]:
+    text = file.read_text(encoding="utf-8")
+    inside = text.partition("{")[2].partition("}")[0] if "{" in text else text
+    rows = [line.replace(",", " ").split() for line in inside.splitlines() if line.strip()]
+    return np.array([[float(value) for value in row] for row in rows])

@@ -1,0 +1,99 @@
+"""Files for other programs and for looking at: a textured OBJ, the landmarks on the photograph, a turntable."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deep3dmap.core.reconstruction import Reconstruction
+from deep3dmap.render.mesh_renderer import render_in_image
+from deep3dmap.render.pictures import depth_picture, draw_landmarks_68, draw_points, save_png
+
+GREEN = (40, 220, 90)
+TURNTABLE = (-80.0, -40.0, 0.0, 40.0, 80.0)
+SIDE = 320
+MATERIAL = "newmtl face\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd texture.png\n"
+
+
+def write_face_files(reconstruction: Reconstruction, image: Any, folder: Path) -> list[Path]:
+    """Write what a reconstruction in pixels of `image` (3, H, W) holds; returns the files.
+
+    mesh.obj (with mesh.mtl and texture.png where it has a texture), landmarks.png, turntable.png, depth.png, frontal.png.
+    Raises ValueError for a reconstruction in another frame.
+    """
+    if reconstruction.frame != "image":
+        raise ValueError(f"the files are those of a reconstruction in the image's frame, not in '{reconstruction.frame}'")
+    photograph, files = torch.as_tensor(image).float(), []
+    if reconstruction.mesh is not None and not reconstruction.mesh.is_empty:
+        files.append(write_obj(reconstruction, photograph.shape[1], folder))
+        files.append(save_png(turntable(reconstruction), folder / "turntable.png"))
+    if reconstruction.landmarks is not None:
+        drawn = _marked(photograph, torch.as_tensor(reconstruction.landmarks))
+        files.append(save_png(drawn, folder / "landmarks.png"))
+    if reconstruction.depth is not None:
+        files.append(save_png(depth_picture(torch.as_tensor(reconstruction.depth[0])), folder / "depth.png"))
+    for name, picture in (("texture", reconstruction.texture), ("frontal", reconstruction.frontal)):
+        if picture is not None:
+            files.append(save_png(torch.as_tensor(picture), folder / f"{name}.png"))
+    return files
+
+
+def write_obj(reconstruction: Reconstruction, height: int, folder: Path) -> Path:
+    """Write mesh.obj in axes that viewers expect: x right, y up from the photograph's lower edge, z towards the viewer, pixels.
+
+    Vertices carry their colours as three more numbers; with texture and vertex_uv there are a material and texture coordinates.
+    """
+    mesh, uv = reconstruction.mesh, reconstruction.vertex_uv
+    if mesh is None:
+        raise ValueError("there is no mesh to write")
+    texture_places = [] if uv is None or reconstruction.texture is None else _rows("vt", uv)
+    textured = bool(texture_places)
+    flipped = mesh.vertices * np.float32([1, -1, 1]) + np.float32([0, height, 0])
+    rows = flipped if mesh.colors is None else np.column_stack([flipped, mesh.colors])
+    lines = ["mtllib mesh.mtl"] if textured else []
+    lines += _rows("v", rows)
+    lines += texture_places
+    lines += ["usemtl face"] if textured else []
+    corner = "{0}/{0}" if textured else "{0}"
+    pattern = "f " + " ".join(corner.replace("0", str(k)) for k in range(3))
+    # In the image's own axes, which are left-handed, the faces are wound outwards; seen with y up they already are reversed.
+    lines += [pattern.format(*face) for face in (mesh.faces[:, ::-1] + 1).tolist()]
+    file = folder / "mesh.obj"
+    file.write_text("\n".join(lines) + "\n", encoding="ascii")
+    if textured:
+        (folder / "mesh.mtl").write_text(MATERIAL, encoding="ascii")
+    return file
+
+
+def turntable(reconstruction: Reconstruction) -> Tensor:
+    """(3, SIDE, N * SIDE) picture of a mesh in image axes, turned about its vertical axis in steps; coloured, then in grey."""
+    mesh = reconstruction.mesh
+    if mesh is None:
+        raise ValueError("there is no mesh to turn")
+    vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)
+    centre = (vertices.amin(0) + vertices.amax(0)) / 2
+    scale = 0.47 * SIDE / float((vertices - centre).norm(dim=1).amax())
+    rows = []
+    for colors in (None if mesh.colors is None else torch.from_numpy(mesh.colors), None):
+        views = [_turned((vertices - centre) * scale, faces, colors, degrees) for degrees in TURNTABLE]
+        rows.append(torch.cat(views, 2))
+    return torch.cat(rows if mesh.colors is not None else rows[:1], 1)
+
+
+def _turned(centred: Tensor, faces: Tensor, colors: Tensor | None, degrees: float) -> Tensor:
+    angle = torch.tensor(degrees).deg2rad()
+    # z comes towards the viewer: a positive angle turns the nose to the image's right.
+    turn = torch.tensor([[angle.cos(), 0.0, angle.sin()], [0.0, 1.0, 0.0], [-angle.sin(), 0.0, angle.cos()]])
+    return render_in_image(centred @ turn.T + SIDE / 2, faces, SIDE, SIDE, colors=colors, supersample=2).image
+
+
+def _marked(image: Tensor, points: Tensor) -> Tensor:
+    radius = max(1.5, image.shape[2] / 250)
+    return draw_landmarks_68(image, points, GREEN, radius) if len(points) == 68 else draw_points(image, points, GREEN, radius)
+
+
+def _rows(kind: str, values: NDArray[Any]) -> list[str]:
+    return [" ".join([kind, *(f"{value:.4f}" for value in row)]) for row in values.tolist()]
