@@ -82,5 +82,36 @@ for _row in (
         "the scan's fused signed distances on three levels",
     ),
     ("mesh", "Mesh", "the dataset's unit, world frame", "the surface a reconstruction is scored against"),
+    # several calibrated views of one subject
+    ("masks", "(V, H, W) float32", "share of the pixel, in [0, 1]", "coverage of the frames by the subject"),
+    (
+        "landmarks_68_views",
+        "(V, 68, 2) float32",
+        "pixels of each of `images`, centres at +0.5",
+        "the 68 iBUG landmarks in every view, hidden ones too",
+    ),
+    ("landmark_visibility", "(V, 68) float32", "1 = seen, 0 = hidden", "which of `landmarks_68_views` the camera sees"),
+    (
+        "joints_views",
+        "(V, J, 2) float32",
+        "pixels of each of `images`, centres at +0.5",
+        "the joints of a body in every view, hidden ones too",
+    ),
+    ("joint_visibility", "(V, J) float32", "1 = in the picture, 0 = outside", "which of `joints_views` lie in the picture"),
+    ("vertices", "(N, 3) float32", "metres, world frame", "the true surface in the topology of the dataset's template"),
+    ("joints", "(J, 3) float32", "metres, world frame", "the true joints of the template's skeleton"),
+    ("world_from_template", "(4, 4) float64", "metres", "rigid motion that takes the template's frame to the world"),
+    ("identity", "(Ki,) float32", "sigma", "who it is: coefficients of the morphable model"),
+    ("expression", "(Ke,) float32", "sigma", "the expression: coefficients of the morphable model"),
+    ("albedo", "(Ka,) float32", "sigma", "coefficients of the morphable model's vertex albedo"),
+    ("betas", "(Kb,) float32", "sigma", "shape coefficients of a body"),
+    ("body_pose", "((J - 1) * 3,) float32", "radians", "axis-angle rotation of every joint but the root, in its parent's axes"),
+    ("albedo_map", "(3, S, S) float32", "linear RGB in [0, 1]", "texture without light; first row at v = 1, texels are points"),
+    (
+        "light_harmonics",
+        "(9, 3) float32",
+        "irradiance, RGB",
+        "light in the world: coefficients of 1, y, z, x, xy, yz, 3 z^2 - 1, xz, x^2 - y^2 of the normal",
+    ),
 ):
     register_key(*_row)

@@ -107,6 +107,11 @@ class HeadTemplate(Template):
     Groups identity, expression and albedo, all in units of sigma; V. Blanz and T. Vetter, SIGGRAPH 1999. 68 iBUG landmarks.
     """
 
+    _mean: Tensor
+    landmark_vertices: Tensor
+    landmark_weights: Tensor
+    mirror: Tensor
+
     def __init__(self, model: MorphableModel) -> None:
         super().__init__()
         self.model = model

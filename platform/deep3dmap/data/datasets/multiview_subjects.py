@@ -1,0 +1,58 @@
+"""Samples of generated subjects in several calibrated views: what the datasets of heads and of bodies share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from deep3dmap.core.dataset import Sample
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.reconstruction import read_mesh
+from deep3dmap.data.formats.images import read_image
+from deep3dmap.data.formats.multiview import read_frames, read_views
+
+
+class SubjectSplit:
+    """Folders of subjects as samples: views, cameras, mesh.ply and the arrays of truth.npz, and albedo.png where there is one.
+
+    keep: so many samples stay in memory once read.
+    """
+
+    def __init__(self, folders: list[Path], albedo_gamma: float, keep: int = 0) -> None:
+        self._folders, self._gamma, self._keep = folders, albedo_gamma, keep
+        self._kept: dict[int, Sample] = {}
+
+    def __len__(self) -> int:
+        return len(self._folders)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def name(self, index: int) -> str:
+        """Return the name of a subject: who it is and which recording."""
+        return self._folders[index].name
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read subject `index`."""
+        if index in self._kept:
+            return dict(self._kept[index])
+        sample = read_subject(self._folders[index], self._gamma)
+        if len(self._kept) < self._keep:
+            self._kept[index] = sample
+        return dict(sample)
+
+
+def read_subject(folder: Path, albedo_gamma: float) -> Sample:
+    """Read one subject's folder; raises UserError naming the file that is missing or damaged."""
+    sample: Sample = dict(read_views(read_frames(folder)))
+    try:
+        with np.load(folder / "truth.npz") as stored:
+            sample |= dict(stored)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{folder / 'truth.npz'}: not readable ({error}); delete the folder and prepare it again") from error
+    mesh = read_mesh(folder / "mesh.ply")
+    sample["mesh"] = Mesh(sample["vertices"], mesh.faces, mesh.colors)
+    if (folder / "albedo.png").is_file():
+        sample["albedo_map"] = read_image(folder / "albedo.png") ** np.float32(albedo_gamma)
+    return sample

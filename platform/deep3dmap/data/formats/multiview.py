@@ -1,0 +1,152 @@
+"""A folder of calibrated pictures of one subject: transforms.json with cameras, and a picture and a mask for each of them.
+
+transforms.json as this package writes it names its convention (camera axes x right, y down, z forward; pixel centres at +0.5).
+Files of NeRF's kind, with camera_angle_x or fl_x and OpenGL camera axes (x right, y up, z backwards), are read as well.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.cameras import Camera, check_pose
+from deep3dmap.core.errors import UserError
+from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
+
+CAMERAS = "transforms.json"
+OPENCV = "x right, y down, z forward"
+OPENGL = "x right, y up, z backwards"
+
+
+class Frame(NamedTuple):
+    """One picture: its file, the file of its mask (None where there is none), its camera."""
+
+    image: Path
+    mask: Path | None
+    camera: Camera
+
+
+def write_views(
+    folder: Path, images: Sequence[NDArray[np.float32]], masks: Sequence[NDArray[np.float32]], cameras: Sequence[Camera]
+) -> None:
+    """Write view_00.png (3, H, W), mask_00.png (H, W) in [0, 1], ..., and transforms.json into `folder`."""
+    frames = []
+    for index, (image, mask, camera) in enumerate(zip(images, masks, cameras, strict=True)):
+        names = {"file_path": f"view_{index:02d}.png", "mask_path": f"mask_{index:02d}.png"}
+        write_image(folder / names["file_path"], image)
+        write_gray16(folder / names["mask_path"], np.round(mask * 65535).astype(np.uint16))
+        placed = {"intrinsics": camera.intrinsics.tolist(), "transform_matrix": camera.world_from_camera.tolist()}
+        frames.append({**names, "w": camera.width, "h": camera.height, **placed})
+    about = {"camera_axes": OPENCV, "pixel_centers": 0.5, "unit": "metre", "frames": frames}
+    (folder / CAMERAS).write_text(json.dumps(about, indent=1))
+
+
+def read_frames(folder: Path) -> list[Frame]:
+    """Read transforms.json of a folder; raises UserError naming the file and the field that is wrong."""
+    file = folder / CAMERAS
+    try:
+        about = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: the file is missing; a folder of views holds its cameras in it") from error
+    except ValueError as error:
+        raise UserError(f"{file}: not valid JSON ({error})") from error
+    if not isinstance(about, dict) or not isinstance(about.get("frames"), list) or not about["frames"]:
+        raise UserError(f"{file}: no list 'frames' in it")
+    return [_frame(folder, about, frame, f"{file}: frame {index}") for index, frame in enumerate(about["frames"])]
+
+
+def read_mask(frame: Frame) -> NDArray[np.float32]:
+    """(H, W) coverage in [0, 1]: the mask's file, or the alpha channel of the picture; ones where there is neither."""
+    if frame.mask is not None:
+        values = _gray(frame.mask)
+        if values.shape != (frame.camera.height, frame.camera.width):
+            raise UserError(f"{frame.mask}: the mask has {values.shape} pixels, its picture another number")
+        return values
+    return _alpha(frame)
+
+
+def read_views(frames: Sequence[Frame]) -> dict[str, NDArray[Any]]:
+    """The keys images, masks, intrinsics and world_from_camera; raises UserError where pictures differ in size."""
+    sizes = {(frame.camera.height, frame.camera.width) for frame in frames}
+    if len(sizes) > 1:
+        raise UserError(f"{frames[0].image.parent}: pictures of different sizes {sorted(sizes)}; resize them to one")
+    images = np.stack([_checked_image(frame) for frame in frames])
+    return {
+        "images": images,
+        "masks": np.stack([read_mask(frame) for frame in frames]),
+        "intrinsics": np.stack([frame.camera.intrinsics for frame in frames]),
+        "world_from_camera": np.stack([frame.camera.world_from_camera for frame in frames]),
+    }
+
+
+def _checked_image(frame: Frame) -> NDArray[np.float32]:
+    image, camera = read_image(frame.image), frame.camera
+    if image.shape[1:] != (camera.height, camera.width):
+        size = f"{image.shape[2]} x {image.shape[1]}"
+        raise UserError(f"{frame.image}: {size} pixels, the cameras say {camera.width} x {camera.height}")
+    return image
+
+
+def _gray(file: Path) -> NDArray[np.float32]:
+    from PIL import Image
+
+    with Image.open(file) as opened:
+        mode = opened.mode
+    if mode.startswith("I"):
+        return (read_gray16(file) / 65535).astype(np.float32)
+    return read_image(file)[0]
+
+
+def _alpha(frame: Frame) -> NDArray[np.float32]:
+    from PIL import Image
+
+    with Image.open(frame.image) as opened:
+        if "A" not in opened.getbands():
+            return np.ones((frame.camera.height, frame.camera.width), np.float32)
+        return np.asarray(opened.getchannel("A"), np.float32) / np.float32(255)
+
+
+def _frame(folder: Path, about: dict[str, Any], frame: Any, where: str) -> Frame:
+    if not isinstance(frame, dict) or "file_path" not in frame or "transform_matrix" not in frame:
+        raise UserError(f"{where}: needs file_path and transform_matrix")
+    image = _image_file(folder, str(frame["file_path"]), where)
+    merged = {**about, **frame}
+    try:
+        height, width = (int(merged["h"]), int(merged["w"])) if "h" in merged and "w" in merged else image_size(image)
+        intrinsics = _intrinsics(merged, height, width)
+        pose = np.array(frame["transform_matrix"], np.float64)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{where}: the camera is not complete or not numbers ({error})") from error
+    pose = check_pose(pose, where)
+    axes = str(about.get("camera_axes", OPENGL))
+    if axes not in (OPENCV, OPENGL):
+        raise UserError(f"{where.split(': ')[0]}: camera_axes is '{OPENCV}' or '{OPENGL}', got '{axes}'")
+    if axes == OPENGL:
+        pose = pose @ np.diag([1.0, -1.0, -1.0, 1.0])
+    mask = folder / str(frame["mask_path"]) if frame.get("mask_path") else None
+    return Frame(image, mask, Camera(intrinsics, pose, width, height))
+
+
+def _image_file(folder: Path, name: str, where: str) -> Path:
+    # NeRF's own files leave out the suffix.
+    for file in (folder / name, folder / f"{name}.png", folder / f"{name}.jpg"):
+        if file.is_file():
+            return file
+    raise UserError(f"{where}: {folder / name} is missing")
+
+
+def _intrinsics(merged: dict[str, Any], height: int, width: int) -> NDArray[np.float64]:
+    if "intrinsics" in merged:
+        intrinsics = np.array(merged["intrinsics"], np.float64)
+        if intrinsics.shape != (3, 3) or not np.isfinite(intrinsics).all():
+            raise ValueError("intrinsics are 3x3 numbers")
+        return intrinsics
+    if "fl_x" in merged:
+        focal_x, focal_y = float(merged["fl_x"]), float(merged.get("fl_y", merged["fl_x"]))
+    else:
+        focal_x = focal_y = width / 2 / np.tan(float(merged["camera_angle_x"]) / 2)
+    centre = float(merged.get("cx", width / 2)), float(merged.get("cy", height / 2))
+    return np.array([[focal_x, 0, centre[0]], [0, focal_y, centre[1]], [0, 0, 1.0]])

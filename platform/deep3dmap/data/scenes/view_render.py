@@ -1,0 +1,77 @@
+"""Pictures of a coloured surface in calibrated views: Lambert's law under light that stays where it is in the world."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
+from torch import Tensor
+
+from deep3dmap.core.cameras import Camera
+from deep3dmap.geometry.cameras import project, scale_intrinsics, transform
+from deep3dmap.ops.rasterize import interpolate, rasterize_camera
+
+Array = NDArray[np.float64]
+NEAR_ENOUGH = 0.006  # metres behind the surface that is drawn where a point still counts as seen
+
+
+@dataclass(frozen=True)
+class LitSurface:
+    """vertices: (V, 3) metres, world. faces: (F, 3). light: (V, 3) irradiance, 1 = a white surface is drawn white.
+
+    look: (V, C) what is interpolated to each pixel, and color_of turns it, (C, H, W), into albedo (3, H, W), linear RGB.
+    """
+
+    vertices: Array
+    faces: NDArray[np.int64]
+    light: Array
+    look: Array
+    color_of: Callable[[Tensor], Tensor]
+
+
+class View(NamedTuple):
+    """image: (3, H, W) RGB in [0, 1]. mask: (H, W) coverage. depth: (H s, W s) metres at the samples, 0 = empty."""
+
+    image: NDArray[np.float32]
+    mask: NDArray[np.float32]
+    depth: NDArray[np.float32]
+
+
+def draw_view(surface: LitSurface, camera: Camera, backdrop: NDArray[np.float32], supersample: int, gamma: float) -> View:
+    """Draw one view over `backdrop` (3, H, W); `supersample` samples per pixel side, `gamma` of the display (1 = linear)."""
+    faces = torch.from_numpy(surface.faces)
+    points = transform(torch.from_numpy(surface.vertices), camera.camera_from_world).float().contiguous()
+    lens = scale_intrinsics(camera.intrinsics, supersample, supersample)
+    seen = rasterize_camera(points, faces, lens, camera.height * supersample, camera.width * supersample)
+    attributes = torch.from_numpy(np.concatenate([surface.light, surface.look], 1).astype(np.float32))
+    drawn = interpolate(seen, faces, attributes)
+    covered = (seen.face_id >= 0).to(torch.float32)[None]
+    lit = (surface.color_of(drawn[3:]) * drawn[:3]).clamp(1e-6, 1) ** (1 / gamma) * covered
+    layers = torch.nn.functional.avg_pool2d(torch.cat([lit, covered])[None], supersample)[0].numpy()
+    return View(layers[:3] + (1 - layers[3]) * backdrop, layers[3], seen.depth.numpy())
+
+
+def project_points(points: Array, camera: Camera) -> tuple[NDArray[np.float32], Array]:
+    """Pixels (N, 2) of world points (N, 3), and their depth (N,) in metres."""
+    pixels, depth = project(points, camera.intrinsics, camera.camera_from_world)
+    return pixels.numpy().astype(np.float32), depth.numpy()
+
+
+def inside(pixels: NDArray[np.float32], camera: Camera) -> NDArray[np.bool_]:
+    """(N,) whether pixels (N, 2) lie in the picture."""
+    return ((pixels >= 0) & (pixels < (camera.width, camera.height))).all(1)
+
+
+def visible(points: Array, normals: Array, view: View, camera: Camera) -> NDArray[np.bool_]:
+    """(N,) whether points (N, 3) of the surface with unit normals (N, 3) face the camera with nothing before them."""
+    pixels, depth = project_points(points, camera)
+    factor = len(view.depth) // camera.height
+    # The farthest of the samples around the pixel: near an outline the point's own sample may show what lies before it.
+    farthest = maximum_filter(view.depth, 3)
+    x, y = (np.floor(pixels * factor).astype(int).clip(0, np.array(view.depth.shape[::-1]) - 1)).T
+    eye = camera.world_from_camera[:3, 3] - points
+    facing = (normals * eye).sum(1) > 0.05 * np.linalg.norm(eye, axis=1)
+    return inside(pixels, camera) & facing & (depth > 0) & (depth < farthest[y, x] + NEAR_ENOUGH)
