@@ -84,7 +84,9 @@ class FragmentStream:
         # A name of its own in every epoch: the maps of a scene begin anew when its name comes up again.
         fragment = make_fragment(replace(seen.views, world_from_camera=poses), f"{scan}@{epoch}", c)
         origin, back = fragment["vol_origin_partial"], invert(world_from_scan).numpy()
-        return fragment | fragment_targets(targets, seen.depths, seen.intrinsics, poses, origin, c.n_vox, c.max_depth, back)
+        return fragment | fragment_targets(
+            targets, seen.depths, seen.intrinsics, poses, origin, c.n_vox, c.max_depth, back, c.target_grid
+        )
 
     def _read(self, scan: int, frames: list[int]) -> "_Seen":
         sample = self._sample(scan)

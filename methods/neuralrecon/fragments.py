@@ -1,7 +1,7 @@
 """A fragment as the network takes it: the box of voxels its views look into, their projections, and the levelled camera."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from deep3dmap.geometry.frusta import bounds
 LEVELS = 3
 FEATURE_STRIDE = 4
 STRAIGHT = 1e-8
+TargetGrid = Literal["intended", "upstream"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class FragmentConfig:
     views: int = 9
     min_angle: float = 15.0
     min_distance: float = 0.1
+    target_grid: TargetGrid = "intended"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ class IncrementalReconstruction:
 
     def __init__(self, network: NeuralReconNetwork, config: FragmentConfig, device: torch.device) -> None:
         self.network, self.config, self.device = network, config, device
-        self.surface = TSDFMap(config.n_vox, config.voxel_size)
+        # Without fusion a fragment knows nothing of earlier ones, and what it does not predict must not erase theirs.
+        self.surface = TSDFMap(config.n_vox, config.voxel_size, full=network.fusing)
 
     def run(self, given: dict[str, Any], level: bool, single_layer: bool, colors: bool) -> Reconstruction:
         """Reconstruct a scan (`images`, `intrinsics`, `world_from_camera`); the mesh lies in the world of its poses, metres.

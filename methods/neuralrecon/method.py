@@ -14,7 +14,7 @@ from deep3dmap.core.options import option
 from deep3dmap.frameworks import CustomFramework, TrainLoop
 from deep3dmap.methods.neuralrecon.conv_gru import ResetGate
 from deep3dmap.methods.neuralrecon.fragment_stream import FragmentStream
-from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, batch_of
+from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, TargetGrid, batch_of
 from deep3dmap.methods.neuralrecon.incremental import IncrementalReconstruction
 from deep3dmap.methods.neuralrecon.network import NetworkConfig, NeuralReconNetwork
 from deep3dmap.methods.neuralrecon.official_weights import load_official
@@ -45,6 +45,11 @@ class NeuralReconConfig:
     fusion: bool = option(True, "fuse features over fragments (GRU); without, every fragment is predicted on its own")
     fusion_from: float = option(0.42, "share of the training budget after which fusion begins (paper: epoch 21 of 50)")
     reset_gate: str = option("intended", "intended, or upstream for the official weights", choices=("intended", "upstream"))
+    target_grid: str = option(
+        "intended",
+        "intended, or upstream: targets up to half a voxel off, as the official code",
+        choices=("intended", "upstream"),
+    )
     pos_weight: float = option(1.5, "how much more an occupied voxel counts than its rarity says", low=0.5, high=4.0)
     augment: bool = option(True, "turn and shift every epoch's world")
     validation_fragments: int = option(24, "fragments of the validation split that are looked at")
@@ -61,7 +66,7 @@ class NeuralReconConfig:
             raise UserError(f"method.image_size={self.image_size}: width and height must be multiples of 16")
         return FragmentConfig(
             (x, y, z), self.voxel_size, self.floor, self.snap, (width, height), self.max_depth, self.views, self.min_angle,
-            self.min_distance,
+            self.min_distance, cast(TargetGrid, self.target_grid),
         )  # fmt: skip
 
     def network(self) -> NetworkConfig:

@@ -204,6 +204,11 @@ class NeuralReconNetwork(nn.Module):
             terms[f"level_{level}"] = weight * loss
         return terms
 
+    @property
+    def fusing(self) -> bool:
+        """Whether features are fused over fragments now."""
+        return self.neucon_net.fusing
+
     def fuse(self, fusing: bool) -> None:
         """Switch the fusion over fragments, the second phase of training; raises ValueError if built without."""
         if fusing and not self.config.fusion:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from deep3dmap.geometry.scene_tsdf import SceneTSDF, volume
+from deep3dmap.methods.neuralrecon.fragments import TargetGrid
 
 FREE = 1.0
 OCCUPIED_BELOW = 0.999
@@ -25,12 +26,13 @@ def fragment_targets(
     n_vox: tuple[int, int, int],
     max_depth: float,
     scan_from_world: NDArray[np.float64] | None = None,
+    grid: TargetGrid = "intended",
 ) -> dict[str, list[Tensor]]:
     """Return `tsdf` and `occupancy`, each fine to coarse (X, Y, Z), of one fragment's box.
 
     depths: its views' maps (H, W) with intrinsics (V, 3, 3) and poses (V, 4, 4) in the world in which box_origin (3,) lies.
     scan_from_world: takes that world back to the scan's, where it was turned or shifted (augmentation).
-    The distances are the whole scan's, the occupancy is what these views saw, at least two of them.
+    The distances are the whole scan's, the occupancy is what these views saw, at least two of them. grid: see `_resampled`.
     """
     back = torch.eye(4, dtype=torch.float64) if scan_from_world is None else torch.from_numpy(scan_from_world)
     tsdf, occupancy = [], []
@@ -43,7 +45,7 @@ def fragment_targets(
         occupancy.append((own.tsdf.abs() < OCCUPIED_BELOW) & (own.weight > MIN_OBSERVATIONS))
         # The coarse levels' samples are every second and fourth of the finest level's, counted in their own voxels.
         indices = _voxels_in_scan(size, box_origin, voxel_size, back, scene.origin)
-        tsdf.append(_resampled(distances, indices))
+        tsdf.append(_resampled(distances, indices, grid))
     return {"tsdf": tsdf, "occupancy": occupancy}
 
 
@@ -56,18 +58,18 @@ def _voxels_in_scan(
     return (world @ scan_from_world[:3, :3].T + scan_from_world[:3, 3] - origin) / voxel_size
 
 
-def _resampled(tsdf: Tensor, indices: Tensor) -> Tensor:
-    """Return distances at the indices: bilinear near the surface, nearest elsewhere, free outside.
+def _resampled(tsdf: Tensor, indices: Tensor, grid: TargetGrid) -> Tensor:
+    """Return distances at the indices: linear near the surface, nearest elsewhere, free outside.
 
-    The official code normalises by the last index and samples as if by the size (align_corners=False); its weights were
-    trained with that half a voxel, so it is kept.
+    grid: the official code normalises by the last index and samples as if by the size, so that its surfaces lie up to half a
+    voxel off, by the place in the scan; "upstream" does so too. At 4 cm that is little, at 8 cm it is the tolerance.
     """
     last = torch.tensor(tsdf.shape, dtype=torch.float64) - 1
-    grid = (2 * indices / last - 1).float()
-    outside = (grid.abs() >= 1).any(-1)
-    where = grid.flip(-1)[None]
+    normalized = (2 * indices / last - 1).float()
+    outside = (normalized.abs() >= 1).any(-1)
+    where = normalized.flip(-1)[None]
     nearest, linear = (
-        functional.grid_sample(tsdf[None, None], where, mode=mode, align_corners=False)[0, 0]
+        functional.grid_sample(tsdf[None, None], where, mode=mode, align_corners=grid == "intended")[0, 0]
         for mode in ("nearest", "bilinear")
     )
     sampled = torch.where(nearest.abs() < FREE, linear, nearest)

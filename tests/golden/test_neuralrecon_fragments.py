@@ -56,7 +56,15 @@ def test_fragment(case: str, load_part: Load) -> None:
     ):
         torch.testing.assert_close(fragment[ours], part.tensor(f"{case}_{theirs}"), atol=1e-4, rtol=1e-4)
     targets = fragment_targets(
-        scene, list(depths), lenses, poses, fragment["vol_origin_partial"], n_vox, s["max_depth"], np.linalg.inv(world)
+        scene,
+        list(depths),
+        lenses,
+        poses,
+        fragment["vol_origin_partial"],
+        n_vox,
+        s["max_depth"],
+        np.linalg.inv(world),
+        "upstream",
     )
     for level in range(3):
         error = (targets["tsdf"][level] - part.tensor(f"{case}_tsdf_l{level}")).abs()

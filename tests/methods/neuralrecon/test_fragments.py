@@ -14,6 +14,7 @@ from deep3dmap.methods.neuralrecon.fragment_stream import FragmentStream
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, aligned_camera, load_views, make_fragment
 from deep3dmap.methods.neuralrecon.keyframes import select_fragments
 from deep3dmap.methods.neuralrecon.memory_cache import MemoryCache
+from deep3dmap.methods.neuralrecon.targets import _resampled
 
 SMALL = FragmentConfig((16, 16, 12), 0.16, snap=4, image_size=(64, 48), views=4)
 
@@ -151,3 +152,14 @@ def test_views_are_resized_with_their_intrinsics() -> None:
     views: Views = load_views(scan["images"], scan["intrinsics"], scan["world_from_camera"], [0, 1], SMALL)
     np.testing.assert_allclose(views.intrinsics[0].numpy(), scan["intrinsics"][0] * np.array([[2.0], [2.0], [1.0]]))
     assert float(views.images.max()) == pytest.approx(0.8 * 255)
+
+
+def test_targets_are_the_scans_distances_at_the_voxels() -> None:
+    """At whole voxels the resampled grid is the scan's own; the official one lies half a voxel off at the ends of the scan."""
+    slope = torch.linspace(-0.9, 0.9, 21)[:, None, None].expand(21, 9, 9).contiguous()
+    at = torch.stack(torch.meshgrid(*(torch.arange(1, n - 1, dtype=torch.float64) for n in (21, 9, 9)), indexing="ij"), -1)
+    inner = slope[1:-1, 1:-1, 1:-1]
+    torch.testing.assert_close(_resampled(slope, at, "intended"), inner, atol=1e-5, rtol=0)
+    off = (_resampled(slope, at, "upstream") - inner)[:, 3, 3] / 0.09
+    assert off[0] == pytest.approx(-0.45, abs=0.01)
+    assert off[-1] == pytest.approx(0.45, abs=0.01)

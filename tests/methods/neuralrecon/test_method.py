@@ -104,6 +104,7 @@ class FloorNetwork:
     """Predicts the plane z = 0 in whatever box it is given."""
 
     config = NetworkConfig((24, 24, 20), 0.1, (12, 6, 6))
+    fusing = True
 
     def __call__(self, inputs: dict[str, Any]) -> NetworkOutput:
         voxels = torch.stack(torch.meshgrid(*map(torch.arange, self.config.n_vox), indexing="ij"), -1).reshape(-1, 3)
@@ -198,3 +199,14 @@ def test_scans_with_nothing_to_see_give_an_empty_mesh_and_say_why() -> None:
     torch.nn.init.constant_(method.network.neucon_net.occ_preds[0].bias, -1e4)
     with pytest.warns(UserWarning, match="came out empty"):
         assert method.reconstruct(given(Ball(8)[0])).mesh.is_empty
+
+
+def test_without_fusion_a_fragment_does_not_erase_what_it_does_not_predict() -> None:
+    network = FloorNetwork()
+    network.fusing = False
+    config = _seeded().config.fragments()
+    kept = IncrementalReconstruction(network, config, torch.device("cpu")).surface
+    box = torch.tensor([[1, 1, 1], [2, 2, 2]])
+    kept.update("scan", torch.zeros(3), box[:1], torch.zeros(1))
+    kept.update("scan", torch.zeros(3), box[1:], torch.zeros(1))
+    assert len(kept.map) == 2
