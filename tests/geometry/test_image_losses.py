@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from deep3dmap.geometry.mesh_losses import (
+from deep3dmap.geometry.image_losses import (
     geman_mcclure,
     landmark_loss,
     photometric_loss,

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from deep3dmap.geometry.icosphere import icosphere
-from deep3dmap.geometry.mesh_losses import chamfer_loss, edge_loss, laplacian_loss, normal_consistency_loss
+from deep3dmap.geometry.mesh_losses import chamfer_loss, edge_length_loss, laplacian_loss, normal_consistency_loss
 from deep3dmap.geometry.mesh_topology import MeshTopology
 
 Loss = Callable[[Tensor, MeshTopology], Tensor]
 LOSSES: dict[str, Loss] = {
-    "edge": lambda v, t: edge_loss(v, t, 0.3),
+    "edge": lambda v, t: edge_length_loss(v, t, 0.3),
     "uniform": laplacian_loss,
     "normals": normal_consistency_loss,
 }
@@ -85,7 +85,7 @@ def test_losses_of_a_flat_grid() -> None:
     squares = [(i * 3 + j, i * 3 + j + 3, i * 3 + j + 4, i * 3 + j + 1) for i in (0, 1) for j in (0, 1)]
     topology = MeshTopology.of([face for a, b, c, d in squares for face in ((a, b, c), (a, c, d))], 9)
     assert normal_consistency_loss(vertices, topology) == pytest.approx(0, abs=1e-6)
-    assert edge_loss(vertices, topology) == pytest.approx((12 * 1 + 4 * 2) / 16)
+    assert edge_length_loss(vertices, topology) == pytest.approx((12 * 1 + 4 * 2) / 16)
     gradient = torch.autograd.grad(laplacian_loss(vertices.requires_grad_(), topology, "cotcurv"), vertices)[0]
     assert torch.isfinite(gradient).all(), "the inner vertex has L v = 0, where the length has a kink"
 
@@ -157,7 +157,7 @@ def test_collapsed_meshes_have_finite_gradients() -> None:
 def test_wrong_arguments_are_refused() -> None:
     vertices, topology = sphere(0)
     with pytest.raises(ValueError, match="vertices must be"):
-        edge_loss(vertices[:-1], topology)
+        edge_length_loss(vertices[:-1], topology)
     with pytest.raises(ValueError, match="uniform, cot or cotcurv"):
         laplacian_loss(vertices, topology, "cotan")  # type: ignore[arg-type]
 

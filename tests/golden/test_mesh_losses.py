@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from deep3dmap.geometry.mesh_losses import chamfer_loss, edge_loss, laplacian_loss, normal_consistency_loss
+from deep3dmap.geometry.mesh_losses import chamfer_loss, edge_length_loss, laplacian_loss, normal_consistency_loss
 from deep3dmap.geometry.mesh_topology import MeshTopology
 
 LOSSES: dict[str, Callable[[Tensor, MeshTopology], Tensor]] = {
-    "edge0": edge_loss,
-    "edge05": lambda vertices, topology: edge_loss(vertices, topology, 0.5),
+    "edge0": edge_length_loss,
+    "edge05": lambda vertices, topology: edge_length_loss(vertices, topology, 0.5),
     "lap_uniform": laplacian_loss,
     "lap_cot": lambda vertices, topology: laplacian_loss(vertices, topology, "cot"),
     "lap_cotcurv": lambda vertices, topology: laplacian_loss(vertices, topology, "cotcurv"),

@@ -1,8 +1,8 @@
-"""Differentiable losses of a mesh: how far from points it lies, how regular it is, and how its rendering fits pictures.
+"""Differentiable losses of a mesh: how far from a set of points it lies, and how regular it is.
 
 Chamfer, edge, Laplacian and normal losses have the definitions of facebookresearch/pytorch3d (pytorch3d/loss). All take float32
-or float64 tensors on any device and return a scalar. Where there is nothing to compare (no edge, no visible landmark, an empty
-mask) the loss is 0 with a gradient of 0; a set of points that is empty raises ValueError.
+or float64 tensors on any device and return a scalar. What is undefined for a mesh, such as the mean edge of a mesh without
+edges, is 0 with a gradient of 0; a set of points that is empty raises ValueError.
 
 `topology` is a `MeshTopology`, made once for many steps, or the faces (F, 3) themselves.
 """
@@ -33,7 +33,7 @@ def chamfer_loss(first: Tensor | Sequence[Tensor], second: Tensor | Sequence[Ten
     return torch.stack([squared_distances(p, q).mean() + squared_distances(q, p).mean() for p, q in pairs]).mean()
 
 
-def edge_loss(vertices: Tensor, topology: MeshTopology | Tensor, target: float = 0.0) -> Tensor:
+def edge_length_loss(vertices: Tensor, topology: MeshTopology | Tensor, target: float = 0.0) -> Tensor:
     """Mean over edges of (length - target)^2, for vertices (..., V, 3) in the unit of `target`."""
     topology = _topology(vertices, topology)
     start, end = (vertices.index_select(-2, topology.edges[:, k]) for k in (0, 1))
@@ -74,68 +74,6 @@ def normal_consistency_loss(vertices: Tensor, topology: MeshTopology | Tensor) -
     a, b, c, d = (vertices.index_select(-2, topology.hinges[:, k]) for k in range(4))
     first, second = torch.linalg.cross(b - a, c - a), -torch.linalg.cross(b - a, d - a)
     return _mean(1 - torch.nn.functional.cosine_similarity(first, second, dim=-1))
-
-
-def geman_mcclure(residual: Tensor, scale: float) -> Tensor:
-    """rho(r) = scale^2 r^2 / (scale^2 + r^2): r^2 near 0, at most scale^2 far away (Geman and McClure, 1987; SMPLify)."""
-    if scale <= 0:
-        raise ValueError(f"the scale of the robust loss is positive, got {scale}")
-    squared = residual.square()
-    return scale**2 * squared / (scale**2 + squared)
-
-
-def landmark_loss(
-    predicted: Tensor, target: Tensor, confidence: Tensor | None = None, *, unit: float = 1.0, robust: float | None = None
-) -> Tensor:
-    """Confidence-weighted mean over landmarks (..., L, 2 or 3) of their distance, or of Geman-McClure's rho of it.
-
-    confidence: (..., L), 0 = not seen; what is not seen may hold NaN. unit: length that distances are divided by first, such
-    as the diagonal of the subject's box. robust: scale of rho in that unit; None takes the plain distance.
-    """
-    if predicted.shape != target.shape:
-        raise ValueError(f"predicted and target differ in shape: {tuple(predicted.shape)} and {tuple(target.shape)}")
-    weight = predicted.new_ones(predicted.shape[:-1]) if confidence is None else confidence.to(predicted)
-    if weight.shape != predicted.shape[:-1]:
-        raise ValueError(f"confidence must be {tuple(predicted.shape[:-1])}, got {tuple(weight.shape)}")
-    offset = torch.where((weight > 0)[..., None], predicted - target, 0.0) / unit
-    distance = torch.linalg.vector_norm(offset, dim=-1)
-    return _weighted_mean(distance if robust is None else geman_mcclure(distance, robust), weight)
-
-
-def silhouette_iou_loss(coverage: Tensor, mask: Tensor) -> Tensor:
-    """1 - IoU of soft silhouettes (..., H, W) in [0, 1], the mean over the leading axes.
-
-    IoU = sum(a m) / sum(a + m - a m) per image (Liu et al., Soft Rasterizer, ICCV 2019). Two empty silhouettes agree: 0.
-    """
-    _same(coverage, mask)
-    product = coverage * mask
-    both, either = product.sum((-2, -1)), (coverage + mask - product).sum((-2, -1))
-    empty = either == 0
-    return torch.where(empty, 0.0, 1 - both / torch.where(empty, 1.0, either)).mean()
-
-
-def silhouette_l2_loss(coverage: Tensor, mask: Tensor) -> Tensor:
-    """Mean over pixels of the squared difference of soft silhouettes (..., H, W) in [0, 1]."""
-    _same(coverage, mask)
-    return (coverage - mask).square().mean()
-
-
-def photometric_loss(rendered: Tensor, image: Tensor, mask: Tensor | None = None, norm: Literal["l1", "l21"] = "l1") -> Tensor:
-    """Mean over masked pixels of the difference of two images (..., C, H, W).
-
-    mask: (..., H, W) weights; pixels of weight 0 may hold anything. l1: mean over channels of |difference|; l21: its
-    Euclidean length over the channels, which lets a pixel be an outlier in all channels at once (Thies et al., CVPR 2016).
-    """
-    _same(rendered, image)
-    weight = rendered.new_ones(rendered[..., 0, :, :].shape) if mask is None else mask.to(rendered)
-    if weight.shape != rendered[..., 0, :, :].shape:
-        raise ValueError(f"mask must be {tuple(rendered[..., 0, :, :].shape)}, got {tuple(weight.shape)}")
-    difference = torch.where((weight > 0)[..., None, :, :], rendered - image, 0.0)
-    if norm == "l1":
-        return _weighted_mean(difference.abs().mean(-3), weight)
-    if norm == "l21":
-        return _weighted_mean(torch.linalg.vector_norm(difference, dim=-3), weight)
-    raise ValueError(f"norm is l1 or l21, not '{norm}'")
 
 
 def _sets(points: Tensor | Sequence[Tensor]) -> list[Tensor]:
@@ -188,13 +126,3 @@ def _cotangents(vertices: Tensor, topology: MeshTopology) -> tuple[Tensor, Tenso
 def _inverse(values: Tensor) -> Tensor:
     positive = values > 0
     return torch.where(positive, 1 / torch.where(positive, values, 1.0), 0.0)
-
-
-def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    total = weight.sum()
-    return (values * weight).sum() / torch.where(total > 0, total, 1.0)
-
-
-def _same(first: Tensor, second: Tensor) -> None:
-    if first.shape != second.shape:
-        raise ValueError(f"both must have the same shape, got {tuple(first.shape)} and {tuple(second.shape)}")
