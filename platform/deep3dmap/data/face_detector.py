@@ -49,8 +49,9 @@ def _cascade(image: NDArray[np.float32]) -> Boxes:
     shorter = min(pixels.shape[:2])
     if shorter <= SMALLEST:
         return _largest_first([])
-    for step in (1.15, 1.05):  # the finer search takes three times as long and finds a few more
-        sizes = {"min_size": (max(SMALLEST, shorter // 8),) * 2, "max_size": (shorter, shorter)}
+    # The finer search takes three times as long and finds more; among small windows, also what is no face.
+    for step, share in ((1.15, 8), (1.05, 4)):
+        sizes = {"min_size": (max(SMALLEST, shorter // share),) * 2, "max_size": (shorter, shorter)}
         found = _trained_cascade().detect_multi_scale(img=pixels, scale_factor=step, step_ratio=1, **sizes)
         if found:
             break

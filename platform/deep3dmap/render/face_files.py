@@ -34,7 +34,7 @@ def write_face_files(reconstruction: Reconstruction, image: Any, folder: Path) -
         drawn = _marked(photograph, torch.as_tensor(reconstruction.landmarks))
         files.append(save_png(drawn, folder / "landmarks.png"))
     if reconstruction.depth is not None:
-        files.append(save_png(depth_picture(torch.as_tensor(reconstruction.depth[0])), folder / "depth.png"))
+        files.append(save_png(nearness_picture(torch.as_tensor(reconstruction.depth[0])), folder / "depth.png"))
     for name, picture in (("texture", reconstruction.texture), ("frontal", reconstruction.frontal)):
         if picture is not None:
             files.append(save_png(torch.as_tensor(picture), folder / f"{name}.png"))
@@ -81,6 +81,11 @@ def turntable(reconstruction: Reconstruction) -> Tensor:
         views = [_turned((vertices - centre) * scale, faces, colors, degrees) for degrees in TURNTABLE]
         rows.append(torch.cat(views, 2))
     return torch.cat(rows if mesh.colors is not None else rows[:1], 1)
+
+
+def nearness_picture(depth: Tensor) -> Tensor:
+    """Colour the depth (H, W) of a reconstruction in image axes, larger = nearer, 0 = nothing: near is bright, (3, H, W)."""
+    return depth_picture(torch.where(depth > 0, depth.max() - depth + 1, 0))
 
 
 def _turned(centred: Tensor, faces: Tensor, colors: Tensor | None, degrees: float) -> Tensor:

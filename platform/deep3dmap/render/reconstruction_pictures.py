@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core.reconstruction import Reconstruction
+from deep3dmap.render.face_files import nearness_picture
 from deep3dmap.render.mesh_renderer import render_in_image, render_mesh
 from deep3dmap.render.pictures import blend, contact_sheet, depth_picture, draw_landmarks_68, draw_points
 from deep3dmap.render.views import Direction, overview, turntable
@@ -110,11 +111,15 @@ def _maps(reconstruction: Reconstruction) -> list[Tile]:
     """Return the maps that are pictures already."""
     tiles: list[Tile] = []
     if reconstruction.depth is not None:
-        tiles.append(("depth of view 0", _resized(depth_picture(torch.as_tensor(reconstruction.depth[0])))))
+        color = nearness_picture if reconstruction.frame == "image" else depth_picture
+        tiles.append(("depth of view 0", _resized(color(torch.as_tensor(reconstruction.depth[0])))))
     if reconstruction.normals is not None:
         tiles.append(("normals of view 0", _resized(torch.as_tensor(reconstruction.normals[0]).float() / 2 + 0.5)))
     if reconstruction.position_map is not None:
         tiles.append(("position map", _resized(_stretched(torch.as_tensor(reconstruction.position_map).float()))))
+    for title, picture in (("texture", reconstruction.texture), ("from the front", reconstruction.frontal)):
+        if picture is not None:
+            tiles.append((title, _resized(torch.as_tensor(picture))))
     for title, images in (("view 0", reconstruction.images), ("sample 0", reconstruction.samples)):
         if images is not None:
             tiles.append((title, _resized(torch.as_tensor(images[0]).float())))
