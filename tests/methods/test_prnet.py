@@ -10,7 +10,7 @@ import torch
 
 from deep3dmap.core import UserError
 from deep3dmap.geometry.face_crop import positions_to_crop
-from deep3dmap.methods.prnet.augmentation import Augmentation, noise_texture, occlude, similarity_about_centre
+from deep3dmap.methods.prnet.augmentation import Augmentation, mirrored, noise_texture, occlude, similarity_about_centre
 from deep3dmap.methods.prnet.losses import position_loss, weight_penalty
 from deep3dmap.methods.prnet.method import PRNet, PRNetConfig
 
@@ -69,6 +69,37 @@ def test_depth_follows_the_scale_and_no_rotation() -> None:
 def test_similarity_turns_x_towards_y_about_the_centre() -> None:
     similarity = similarity_about_centre(64, np.pi / 2, 1.0, np.array([32.0, 32.0]))
     np.testing.assert_allclose(similarity @ (64, 32, 1), (32, 64, 1), atol=1e-9)
+
+
+def test_a_mirrored_face_is_a_face_of_the_same_atlas(faces: Any) -> None:
+    method, face = PRNet(PRNetConfig(**SMALL)), faces[0]
+    crop, positions = mirrored(face["crop"], face["position_map"])
+    np.testing.assert_array_equal(crop, face["crop"][..., ::-1])
+    before, after = (method.atlas.landmarks(one) for one in (face["position_map"], positions))
+    # The other side's landmark, mirrored in the middle of the crop: jaw, brows, eyes, lips.
+    for one, other in ((0, 16), (17, 26), (36, 45), (48, 54), (30, 30)):
+        np.testing.assert_allclose(after[one], before[other] * (-1, 1, 1) + (64, 0, 0), atol=1.5)
+    twice = mirrored(crop, positions)
+    np.testing.assert_array_equal(twice[0], face["crop"])
+    np.testing.assert_allclose(twice[1], face["position_map"], atol=1e-4)
+
+
+def test_faces_are_mirrored_as_often_as_asked(faces: Any) -> None:
+    still = {"rotation": 0.0, "translation": 0.0, "scale": (1.0, 1.0), "color": (1.0, 1.0), "occluders": 0.0}
+    face, flipped = faces[0], []
+    for seed in range(20):
+        crop, _ = Augmentation(**still, flip=0.5)(face["crop"], face["position_map"], 64, np.random.default_rng(seed))
+        flipped.append(bool(np.abs(crop - face["crop"]).max() > 0.05))
+    assert 4 < sum(flipped) < 16
+
+
+def test_the_older_port_sees_bgr_less_its_mean() -> None:
+    method, seen = PRNet(PRNetConfig(**SMALL, pixels="bgr")), []
+    method.network.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    method.set_mode(training=False)
+    with torch.no_grad():
+        method({"crop": torch.tensor([0.1, 0.2, 0.3])[None, :, None, None].expand(1, 3, 64, 64)})
+    np.testing.assert_allclose(seen[0][0, :, 0, 0], np.array([76.5, 51, 25.5]) - (103.53, 116.28, 123.675), atol=1e-3)
 
 
 def test_no_augmentation_gives_the_sample_back(faces: Any) -> None:

@@ -13,7 +13,7 @@ from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
-from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading, find_photographs, load_model
+from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading, find_photographs, load_model, model_files
 from deep3dmap.data.formats.threehundred_w_lp import read_boxes
 from deep3dmap.geometry.face_crop import detector_box_of_square
 
@@ -31,8 +31,10 @@ class AFLW2000Config:
 
     root: str = option("", "folder with image00002.jpg, image00002.mat and so on")
     boxes: str = option("center", "center: one central square for all; or a CSV name,left,top,right,bottom; or a 2000x4 .npy")
-    model: str = option("", "morphable model (.npz) the fits were made with; adds dense ground truth")
+    model: str = option("", "morphable model (.npz, or its licensed files) the fits were made with; adds dense ground truth")
+    atlas: str = option("", "which vertices of a licensed model are face: PRNet's uv-data folder or an atlas (.npz)")
     atlas_size: int = option(256, "side of position maps in texels; matters with a model only", low=16, high=1024)
+    one_based: bool = option(True, "fits count pixels from 1, as MATLAB made them; false: as the example of face3d takes them")
 
 
 class AFLW2000:
@@ -76,10 +78,10 @@ class AFLW2000:
     def version(self) -> str:
         """Hash of the photographs, the fits, the boxes and the model."""
         files = [file.with_suffix(suffix) for file in find_photographs(self.root) for suffix in (".jpg", ".mat")]
-        named = (self._config.boxes if self._config.boxes != "center" else "", self._config.model)
-        others = [Path(name).expanduser() for name in named if name]
+        others = [] if self._config.boxes == "center" else [Path(self._config.boxes).expanduser()]
+        others += model_files(self._config.model, self._config.atlas)
         extra = [hash_files(file.parent, [file], self._cache) for file in others]
-        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "boxes", "model")}
+        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "boxes", "model", "atlas")}
         return hash_data([hash_files(self.root, files, self._cache), extra, how])
 
     def split(self, name: str) -> Split:
@@ -93,8 +95,8 @@ class AFLW2000:
 
     @cached_property
     def _model(self) -> FaceModel | None:
-        model = load_model(self._config.model)
-        return None if model is None else FaceModel(model, self._config.atlas_size)
+        model = load_model(self._config.model, self._config.atlas)
+        return None if model is None else FaceModel(model, self._config.atlas_size, self._config.one_based)
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,28 @@ from numpy.typing import NDArray
 
 from deep3dmap.core.dataset import Sample
 from deep3dmap.core.errors import UserError
+from deep3dmap.data.face_atlas import GRID_HEAD, face_atlas
 from deep3dmap.data.formats.images import image_size, read_image
+from deep3dmap.data.formats.morphable_models import read_morphable_model
 from deep3dmap.data.formats.threehundred_w_lp import FittedFace, read_face
 from deep3dmap.data.generation import item_seed
 from deep3dmap.geometry import face_crop
 from deep3dmap.geometry.morphable_model import MorphableModel
 from deep3dmap.render.position_map import PositionMapper
 
+ATLAS_SIZE = 256  # texels of the atlas that marks a model's face
+
 
 @dataclass(frozen=True)
 class FaceModel:
-    """A morphable model with what is needed to turn fits into dense ground truth; lengths of the maps in texels."""
+    """A morphable model with what is needed to turn fits into dense ground truth.
+
+    atlas_size: side of the maps in texels. one_based: whether fits count pixels from 1, see `HeadPose.image`.
+    """
 
     model: MorphableModel
     atlas_size: int
+    one_based: bool = True
 
     @cached_property
     def _mapper(self) -> PositionMapper:
@@ -44,7 +52,7 @@ class FaceModel:
             shape = self.model.shape_of_parameters(face.shape, face.expression)
         except ValueError as error:
             raise UserError(f"{file}: {error}; give the model the fits were made with as dataset.model=FILE") from error
-        return face.pose.image(shape, height)
+        return face.pose.image(shape, height, self.one_based)
 
     def dense(self, vertices: NDArray[np.float64]) -> Sample:
         """The keys dense_points and dense_uv."""
@@ -151,9 +159,21 @@ def find_photographs(root: Path) -> list[Path]:
     return files
 
 
-def load_model(name: str) -> MorphableModel | None:
-    """Load the morphable model a config names; an empty name means none."""
-    return MorphableModel.load(Path(name).expanduser()) if name else None
+def load_model(name: str, atlas: str = "") -> MorphableModel | None:
+    """Load the morphable model a config names, in any of its formats; an empty name means none.
+
+    atlas: as for `face_atlas`; tells which vertices of a licensed model are face.
+    """
+    if not name:
+        return None
+    return read_morphable_model(Path(name).expanduser(), face_atlas(atlas, ATLAS_SIZE) if atlas else None)
+
+
+def model_files(name: str, atlas: str = "") -> list[Path]:
+    """Return the files that `load_model` may read, for hashing."""
+    places = [Path(one).expanduser() for one in (name, atlas) if one and one != GRID_HEAD]
+    files = [sorted(p for p in place.iterdir() if p.is_file()) if place.is_dir() else [place] for place in places]
+    return [file for group in files for file in group]
 
 
 def check_photograph(file: Path) -> None:

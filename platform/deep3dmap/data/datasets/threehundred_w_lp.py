@@ -12,7 +12,7 @@ from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
-from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading, find_photographs, load_model
+from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading, find_photographs, load_model, model_files
 from deep3dmap.data.formats.threehundred_w_lp import read_face
 from deep3dmap.geometry.face_crop import INFERENCE_FACTOR, detector_box_of_square
 
@@ -25,9 +25,11 @@ class ThreeHundredWLPConfig:
 
     root: str = option("", "folder that holds the subfolders AFW, HELEN, IBUG, LFPW and so on, or the photographs themselves")
     subfolders: list[str] = option([], "subfolders to read; empty = all that hold photographs with fits")
-    model: str = option("", "morphable model (.npz) the fits were made with; without it there are no position maps")
+    model: str = option("", "morphable model (.npz, or its licensed files) the fits were made with; none = no position maps")
     crop_size: int = option(256, "side of the training crops in pixels", low=16, high=1024)
+    atlas: str = option("", "which vertices of a licensed model are face: PRNet's uv-data folder or an atlas (.npz)")
     atlas_size: int = option(256, "side of the position maps in texels", low=16, high=1024)
+    one_based: bool = option(True, "fits count pixels from 1, as MATLAB made them; false: as the example of face3d takes them")
     seed: int = option(0, "seed of the jitter of the training crops", low=0)
     train_with_image: bool = option(False, "training samples hold the keys of evaluation too")
 
@@ -72,9 +74,8 @@ class ThreeHundredWLP:
     def version(self) -> str:
         """Hash of the photographs, the fits and the model, and of how they are read."""
         files = [file.with_suffix(suffix) for _, file in self._files for suffix in (".jpg", ".mat")]
-        model = Path(self._config.model).expanduser() if self._config.model else None
-        extra = None if model is None else hash_files(model.parent, [model], self._cache)
-        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "model")}
+        extra = [hash_files(file.parent, [file], self._cache) for file in model_files(self._config.model, self._config.atlas)]
+        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "model", "atlas")}
         return hash_data([hash_files(self.root, files, self._cache), extra, how])
 
     def split(self, name: str) -> Split:
@@ -111,8 +112,8 @@ class ThreeHundredWLP:
 
     @cached_property
     def _model(self) -> FaceModel | None:
-        model = load_model(self._config.model)
-        return None if model is None else FaceModel(model, self._config.atlas_size)
+        model = load_model(self._config.model, self._config.atlas)
+        return None if model is None else FaceModel(model, self._config.atlas_size, self._config.one_based)
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,13 @@ def read_basel_face_model(file: Path, uv_file: Path, atlas: UVAtlas | None = Non
     Raises UserError naming the file and the field that is missing or does not fit.
     """
     model = _struct(file)
-    uv = _load(uv_file).get("UV")
+    uv = read_matlab(uv_file).get("UV")
     if uv is None or np.ndim(uv) != 2 or np.shape(uv)[1] != 2:
         raise UserError(f"{uv_file}: no field 'UV' of n x 2 numbers; it is BFM_UV.mat of face3d")
     mean = _points(model["shapeMU"] + model["expMU"])
     if len(uv) != len(mean):
         raise UserError(f"{uv_file}: {len(uv)} atlas vertices, but {file.name} has {len(mean)}; take both from one model")
-    faces = _outward(mean, np.concatenate([model["tri"].T, model["tri_mouth"].T]).astype(np.int64) - 1)
+    faces = outward_faces(mean, np.concatenate([model["tri"].T, model["tri_mouth"].T]).astype(np.int64) - 1)
     landmarks = model["kpt_ind"].ravel().astype(np.int64) - 1
     try:
         return MorphableModel(
@@ -48,7 +48,7 @@ def read_basel_face_model(file: Path, uv_file: Path, atlas: UVAtlas | None = Non
             albedo_sigma=model["texEV"].ravel(),
             landmark_vertices=np.repeat(landmarks[:, None], 3, 1),
             landmark_weights=np.tile([1.0, 0.0, 0.0], (len(landmarks), 1)),
-            mirror=_mirror(mean),
+            mirror=mirror_of(mean),
             regions={} if atlas is None else {"face": _in_mask(uv, atlas)},
             name="Basel Face Model 2009",
             unit="micrometre",
@@ -60,7 +60,7 @@ def read_basel_face_model(file: Path, uv_file: Path, atlas: UVAtlas | None = Non
 
 
 def _struct(file: Path) -> dict[str, NDArray[Any]]:
-    stored = _load(file).get("model")
+    stored = read_matlab(file).get("model")
     if stored is None or stored.dtype.names is None:
         raise UserError(f"{file}: no structure 'model'; it is BFM.mat as the scripts of face3d write it")
     missing = [name for name in FIELDS if name not in stored.dtype.names]
@@ -69,7 +69,8 @@ def _struct(file: Path) -> dict[str, NDArray[Any]]:
     return {name: np.asarray(stored[0, 0][name]) for name in FIELDS}
 
 
-def _load(file: Path) -> dict[str, Any]:
+def read_matlab(file: Path) -> dict[str, Any]:
+    """Read the variables of a MATLAB 5 file of a licensed model; raises UserError if it is absent or damaged."""
     import scipy.io
 
     if not file.is_file():
@@ -88,14 +89,16 @@ def _basis(columns: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(columns, np.float32).reshape(-1, 3, columns.shape[1])
 
 
-def _outward(mean: NDArray[np.float32], faces: NDArray[np.int64]) -> NDArray[np.int64]:
+def outward_faces(mean: NDArray[np.float32], faces: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Wind (F, 3) faces counter-clockwise seen from outside, (V, 3) vertices looking towards +z."""
     # Releases differ in the winding; a face looks towards +z on the whole.
     first, second, third = mean[faces].astype(np.float64).transpose(1, 0, 2)
     towards_viewer = np.cross(second - first, third - first)[:, 2].sum()
     return faces if towards_viewer > 0 else faces[:, ::-1]
 
 
-def _mirror(mean: NDArray[np.float32]) -> NDArray[np.int64]:
+def mirror_of(mean: NDArray[np.float32]) -> NDArray[np.int64]:
+    """(V,) id of the vertex nearest to each one's mirror image in x."""
     from scipy.spatial import cKDTree
 
     return cKDTree(mean).query(mean * (-1, 1, 1))[1].astype(np.int64)

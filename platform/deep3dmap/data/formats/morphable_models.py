@@ -1,0 +1,175 @@
+"""Morphable face models in the formats their licensors and users keep them in, to a `MorphableModel`.
+
+None of these files may be passed on, and none is ever downloaded; a user who has them gives their place as dataset.model=PATH.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.data.formats.basel_face_model import mirror_of, outward_faces, read_basel_face_model, read_matlab
+from deep3dmap.geometry.morphable_model import MorphableModel
+from deep3dmap.geometry.uv_atlas import UVAtlas
+
+BASEL, BASEL_UV = "BFM.mat", "BFM_UV.mat"
+THREE_DDFA = ("Model_Shape.mat", "Model_Expression.mat")
+LANDMARKS = "landmarks_68.txt"
+GREY = 0.7
+AGREEMENT = "non-commercial, by agreement with the University of Basel"
+
+
+def read_morphable_model(place: Path, atlas: UVAtlas | None = None) -> MorphableModel:
+    """Read a model, whichever format it has.
+
+    place: an .npz of `MorphableModel.save`; a folder of face3d with BFM.mat and BFM_UV.mat, or its BFM.mat; a folder of 3DDFA
+    with Model_Shape.mat, Model_Expression.mat and BFM_UV.mat; an .h5 of BFM 2017 or 2019 with landmarks_68.txt beside it.
+    atlas: marks the face, as for `read_basel_face_model`. Raises UserError naming the file and the field that does not fit.
+    """
+    if place.suffix == ".npz":
+        return MorphableModel.load(place)
+    if place.suffix == ".h5":
+        return read_basel_2017(place)
+    folder = place if place.is_dir() else place.parent
+    if (folder / THREE_DDFA[0]).is_file() and not (folder / BASEL).is_file():
+        return read_3ddfa(folder)
+    if place.is_dir() or place.suffix == ".mat":
+        file = folder / BASEL if place.is_dir() else place
+        return read_basel_face_model(file, folder / BASEL_UV, atlas)
+    raise UserError(f"{place}: no morphable model; give an .npz, a folder of face3d or 3DDFA, BFM.mat or an .h5 of BFM 2017")
+
+
+def read_3ddfa(folder: Path) -> MorphableModel:
+    """Read 3DDFA's Model_Shape.mat (mu_shape, w, sigma, tri, keypoints), Model_Expression.mat (mu_exp, w_exp) and BFM_UV.mat.
+
+    sigma_exp comes from sigma_exp.mat where it is there, else it is 1. There are no colours, so the albedo is grey.
+    """
+    file, expression_file = folder / THREE_DDFA[0], folder / THREE_DDFA[1]
+    shape, expression = read_matlab(file), read_matlab(expression_file)
+    get, get_expression = _getter(shape, file), _getter(expression, expression_file)
+    uv_file = folder / BASEL_UV
+    uv = _getter(read_matlab(uv_file), uv_file)("UV")
+    mean = _points(get("mu_shape") + get_expression("mu_exp"))
+    basis = _basis(get_expression("w_exp"))
+    sigma_file = folder / "sigma_exp.mat"
+    sigma = np.ones(basis.shape[2])
+    if sigma_file.is_file():
+        sigma = _getter(read_matlab(sigma_file), sigma_file)("sigma_exp").ravel()
+    return _model(
+        file,
+        mean,
+        get("tri").T.astype(np.int64) - 1,
+        uv.clip(0, 1),
+        (_basis(get("w")), get("sigma").ravel(), basis, sigma),
+        get("keypoints").ravel().astype(np.int64) - 1,
+        about={"name": "Basel Face Model 2009 (3DDFA)", "unit": "micrometre", "source": "Zhu et al., CVPR 2016"},
+    )
+
+
+def read_basel_2017(file: Path) -> MorphableModel:
+    """Read BFM 2017 or 2019 (`model2017-1_face12_nomouth.h5` and its like); needs h5py.
+
+    The file names a few points but not the 68 landmarks: landmarks_68.txt beside it lists their vertex ids, counted from 0. The
+    atlas unrolls a cylinder about the vertical axis, since the model has none.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise UserError(f"{file}: reading BFM 2017 needs the package h5py") from error
+    if not file.is_file():
+        raise UserError(f"{file}: not found; the model is licensed, see faces.dmi.unibas.ch")
+    try:
+        with h5py.File(file) as stored:
+            arrays = {name: stored[name][()] for part in ("shape", "expression", "color") for name in _fields_of(part)}
+            arrays["cells"] = stored["shape/representer/cells"][()]
+    except KeyError as error:
+        raise UserError(f"{file}: no field {error.args[0]}; it is an .h5 of BFM 2017 or 2019") from error
+    except OSError as error:
+        raise UserError(f"{file}: not a whole HDF5 file ({error})") from error
+    mean = _points(arrays["shape/model/mean"] + arrays["expression/model/mean"])
+    bases = [part for kind in ("shape", "expression") for part in _principal(arrays, kind)]
+    cells = arrays["cells"]
+    faces = (cells.T if cells.shape[0] == 3 else cells).astype(np.int64)
+    colors = (_points(arrays["color/model/mean"]), *_principal(arrays, "color"))
+    about = {"name": "Basel Face Model 2017", "unit": "millimetre", "source": "Gerig et al., Morphable Face Models, FG 2018"}
+    return _model(file, mean, faces, cylindrical_uv(mean), tuple(bases), _landmark_ids(file.parent / LANDMARKS), colors, about)
+
+
+def cylindrical_uv(mean: NDArray[Any]) -> NDArray[np.float64]:
+    """(V, 2) in [0, 1]: the angle about the vertical axis through the middle of (V, 3) vertices, and the height; v is up."""
+    x, y, z = np.asarray(mean, np.float64).T
+    axis = z.min()
+    angle = np.arctan2(x - (x.min() + x.max()) / 2, z - axis + 1e-9)
+    uv = np.stack([angle, y], 1)
+    return (uv - uv.min(0)) / (uv.max(0) - uv.min(0))
+
+
+def _model(
+    file: Path,
+    mean: NDArray[np.float32],
+    faces: NDArray[np.int64],
+    uv: NDArray[Any],
+    bases: tuple[Any, ...],
+    landmarks: NDArray[np.int64],
+    colors: tuple[Any, ...] | None = None,
+    about: dict[str, str] | None = None,
+) -> MorphableModel:
+    identity, identity_sigma, expression, expression_sigma = bases
+    none = (np.full((len(mean), 3), GREY), np.zeros((len(mean), 3, 0)), np.zeros(0))
+    albedo, albedo_basis, albedo_sigma = none if colors is None else colors
+    if len(uv) != len(mean):
+        raise UserError(f"{file}: {len(mean)} vertices, but the atlas has {len(uv)}; take both from one model")
+    try:
+        faces = outward_faces(mean, faces)
+        return MorphableModel(
+            mean=mean, faces=faces, uv=uv, faces_uv=faces,
+            identity_basis=identity, identity_sigma=identity_sigma,
+            expression_basis=expression, expression_sigma=expression_sigma,
+            albedo_mean=albedo, albedo_basis=albedo_basis, albedo_sigma=albedo_sigma,
+            landmark_vertices=np.repeat(landmarks[:, None], 3, 1),
+            landmark_weights=np.tile([1.0, 0.0, 0.0], (len(landmarks), 1)),
+            mirror=mirror_of(mean), licence=AGREEMENT, **(about or {}),
+        )  # fmt: skip
+    except (ValueError, IndexError) as error:
+        raise UserError(f"{file}: {error}") from error
+
+
+def _getter(fields: dict[str, Any], file: Path) -> Callable[[str], NDArray[Any]]:
+    def get(name: str) -> NDArray[Any]:
+        if name not in fields:
+            raise UserError(f"{file}: no field '{name}'")
+        return np.asarray(fields[name])
+
+    return get
+
+
+def _landmark_ids(file: Path) -> NDArray[np.int64]:
+    if not file.is_file():
+        raise UserError(f"{file}: not found; it lists the vertex ids of the 68 landmarks, counted from 0")
+    try:
+        ids = np.loadtxt(file).ravel().astype(np.int64)
+    except ValueError as error:
+        raise UserError(f"{file}: not a list of vertex ids ({error})") from error
+    if len(ids) != 68:
+        raise UserError(f"{file}: expected 68 vertex ids, got {len(ids)}")
+    return ids
+
+
+def _fields_of(part: str) -> list[str]:
+    return [f"{part}/model/{name}" for name in ("mean", "pcaBasis", "pcaVariance")]
+
+
+def _principal(arrays: dict[str, NDArray[Any]], part: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    variance = np.asarray(arrays[f"{part}/model/pcaVariance"], np.float64).ravel()
+    return _basis(arrays[f"{part}/model/pcaBasis"]), np.sqrt(variance)
+
+
+def _points(column: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(column, np.float32).reshape(-1, 3)
+
+
+def _basis(columns: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(columns, np.float32).reshape(-1, 3, columns.shape[1])
