@@ -15,6 +15,14 @@ from deep3dmap.metrics import face
 
 PERCENT = "% of sqrt(w h)"
 _BOX = "divided by sqrt(width * height) of the box of the 68 true landmarks in the image"
+# Sizes of coefficients in standard deviations: half of the procedural heads lie on either side.
+_IDENTITY, _EXPRESSION = 0.95, 1.0
+_SPLITS = {
+    "identity_near": f"whose identity is nearer to the mean head: root mean square coefficient below {_IDENTITY}",
+    "identity_far": "whose identity is farther from the mean head",
+    "expression_calm": f"with little expression: norm of the coefficients below {_EXPRESSION}",
+    "expression_strong": "with much expression",
+}
 _BINS = {"0_30": "up to 30 degrees", "30_60": "between 30 and 60 degrees", "60_90": "beyond 60 degrees"}
 
 
@@ -23,6 +31,7 @@ def _metrics() -> tuple[MetricCard, ...]:
     metrics += [(f"nme_68_2d_yaw_{name}", PERCENT, f"nme_68_2d of the faces turned {words}") for name, words in _BINS.items()]
     metrics += [
         ("nme_68_2d_mean_of_bins", PERCENT, "mean of the yaw bins that have faces, the `mean` column of published tables"),
+        *((f"nme_68_2d_{name}", PERCENT, f"nme_68_2d of the heads {words}") for name, words in _SPLITS.items()),
         ("nme_68_3d", PERCENT, f"mean 3-D distance of the 68 landmarks after shifting z to the true mean, {_BOX}"),
         ("nme_dense_2d", PERCENT, f"mean distance in the image over all points of the face, {_BOX}"),
         ("nme_dense_3d", PERCENT, f"mean 3-D distance over all points of the face after shifting z to the true mean, {_BOX}"),
@@ -69,6 +78,7 @@ class FaceProtocol(Protocol):
         scores: dict[str, float] = {}
         if reconstruction.landmarks is not None:
             scores |= _landmark_scores(_tensor(reconstruction.landmarks), landmarks, size, truth.get("head_pose"))
+            scores |= {f"nme_68_2d_{name}": scores["nme_68_2d"] for name in _splits(truth)}
         if "dense_points" in truth:
             scores |= _dense_scores(reconstruction, truth, landmarks, size)
         return scores
@@ -97,6 +107,17 @@ def _landmark_scores(predicted: Tensor, truth: Tensor, size: float, head_pose: A
         scores[f"nme_68_2d_yaw_{face.yaw_bin(float(head_pose[1]))}"] = flat
         scores["pose_mae"] = face.pose_error(predicted, truth, np.asarray(head_pose))
     return scores
+
+
+def _splits(truth: dict[str, Any]) -> list[str]:
+    """Return the parts of the test set that a head with known coefficients belongs to."""
+    found = []
+    if "identity" in truth:
+        spread = float(np.sqrt(np.mean(np.square(truth["identity"]))))
+        found.append("identity_near" if spread < _IDENTITY else "identity_far")
+    if "expression" in truth:
+        found.append("expression_calm" if float(np.linalg.norm(truth["expression"])) < _EXPRESSION else "expression_strong")
+    return found
 
 
 def _dense_scores(reconstruction: Reconstruction, truth: dict[str, Any], landmarks: Tensor, size: float) -> dict[str, float]:

@@ -28,7 +28,7 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Heads:
 
 def test_splits_hold_the_documented_keys(heads: Heads) -> None:
     assert [len(heads.split(name)) for name in ("train", "val", "test")] == [4, 2, 3]
-    evaluation = {"image", "box", "landmarks_68", "head_pose", "dense_points", "dense_uv"}
+    evaluation = {"image", "box", "landmarks_68", "head_pose", "dense_points", "dense_uv", "identity", "expression"}
     training = {"crop", "position_map", "crop_from_image"}
     assert set(heads.split("train")[0]) == evaluation | training
     assert set(heads.split("test")[0]) == evaluation

@@ -174,6 +174,43 @@ def test_aflw2000_boxes_from_files(tmp_path: Path) -> None:
         AFLW2000(AFLW2000Config(root=config.root, boxes=str(tmp_path / "roi.npy")), tmp_path).prepare()
 
 
+def names_of(config: AFLW2000Config, folder: Path) -> list[str]:
+    split = AFLW2000(config, folder).split("test")
+    return [split.name(index) for index in range(len(split))]
+
+
+def test_aflw2000_subsets(tmp_path: Path) -> None:
+    for index, yaw in enumerate((0.1, -0.2, 0.3, 0.7, -0.9, 1.3, -1.2)):
+        turned = replace(face(), pose=HeadPose(np.array([0, yaw, 0.0]), np.zeros(3), 1.0))
+        photograph(tmp_path / "faces", f"p{index}", turned)
+    root = str(tmp_path / "faces")
+    drawn = names_of(AFLW2000Config(root=root, balanced=2, seed=1), tmp_path)
+    assert len(drawn) == 6
+    assert set(drawn[2:]) == {"p3", "p4", "p5", "p6"}
+    assert drawn == names_of(AFLW2000Config(root=root, balanced=2, seed=1), tmp_path)
+    with pytest.raises(UserError, match="only 2 photographs have a yaw of 30 to 60"):
+        names_of(AFLW2000Config(root=root, balanced=3), tmp_path)
+    (tmp_path / "list.txt").write_text("AFLW2000/p5.jpg\np1\n")
+    assert names_of(AFLW2000Config(root=root, names=str(tmp_path / "list.txt")), tmp_path) == ["p5", "p1"]
+    (tmp_path / "list.txt").write_text("p9")
+    with pytest.raises(UserError, match=r"list\.txt: 'p9' is not in the folder"):
+        names_of(AFLW2000Config(root=root, names=str(tmp_path / "list.txt")), tmp_path)
+    np.save(tmp_path / "points.npy", np.zeros((2000, 2, 68)))
+    with pytest.raises(UserError, match=r"points\.npy: its rows go by position"):
+        names_of(AFLW2000Config(root=root, landmarks=str(tmp_path / "points.npy")), tmp_path)
+
+
+def test_aflw2000_reannotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deep3dmap.data.datasets.aflw2000.ALL_IMAGES", 2)
+    for name in ("a", "b"):
+        photograph(tmp_path / "faces", name)
+    np.save(tmp_path / "points.npy", np.arange(2 * 2 * 68).reshape(2, 2, 68))
+    config = AFLW2000Config(root=str(tmp_path / "faces"), landmarks=str(tmp_path / "points.npy"))
+    landmarks = AFLW2000(config, tmp_path).split("test")[1]["landmarks_68"]
+    np.testing.assert_allclose(landmarks[:, 0], np.arange(136, 204) + 0.5)
+    np.testing.assert_allclose(landmarks[:, 2], face().landmarks[:, 2], atol=1e-4)
+
+
 def test_aflw2000_with_a_model_has_dense_truth(tmp_path: Path) -> None:
     photograph(tmp_path / "faces", "a")
     head_model(33).save(tmp_path / "model.npz")
@@ -211,7 +248,9 @@ def test_300w_lp_subfolders_split_and_position_maps(tmp_path: Path) -> None:
         "crop_from_image": (3, 3),
         "position_map": (3, 32, 32),
     }
-    assert {"image", "box", "landmarks_68", "head_pose", "dense_points", "dense_uv"} == set(val[0])
+    evaluated = {"image", "box", "landmarks_68", "head_pose", "dense_points", "dense_uv", "identity", "expression"}
+    assert set(val[0]) == evaluated
+    np.testing.assert_allclose(val[0]["identity"], face().shape / head_model(33).identity_sigma, rtol=1e-5)
     one = ThreeHundredWLPConfig(root=config.root, subfolders=["AFW"])
     assert len(ThreeHundredWLP(one, tmp_path).split("train")) == 27
 

@@ -75,7 +75,7 @@ def turntable(reconstruction: Reconstruction) -> Tensor:
         raise ValueError("there is no mesh to turn")
     vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)
     centre = (vertices.amin(0) + vertices.amax(0)) / 2
-    scale = 0.47 * SIDE / float((vertices - centre).norm(dim=1).amax())
+    scale = 0.47 * SIDE / max(float((vertices - centre).norm(dim=1).amax()), 1e-6)
     rows = []
     for colors in (None if mesh.colors is None else torch.from_numpy(mesh.colors), None):
         views = [_turned((vertices - centre) * scale, faces, colors, degrees) for degrees in TURNTABLE]

@@ -69,7 +69,7 @@ def _marked(image: Tensor, points: Tensor) -> Tensor:
 def _turned(vertices: Tensor, faces: Tensor, colors: Tensor | None) -> list[Tile]:
     """Turn a mesh in image coordinates about its own vertical axis, in front of the viewer."""
     centre = (vertices.amin(0) + vertices.amax(0)) / 2
-    radius = float((vertices - centre).norm(dim=1).amax())
+    radius = max(float((vertices - centre).norm(dim=1).amax()), 1e-6)
     tiles = []
     for degrees in TURNS:
         angle = torch.tensor(degrees).deg2rad()

@@ -1,6 +1,6 @@
 """AFLW2000-3D: 2000 photographs of faces in all poses with 68 fitted landmarks, for testing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.card import DatasetCard
-from deep3dmap.core.dataset import Split
+from deep3dmap.core.dataset import Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading, find_photographs, load_model, model_files
-from deep3dmap.data.formats.threehundred_w_lp import read_boxes
+from deep3dmap.data.formats.threehundred_w_lp import read_boxes, read_face
 from deep3dmap.geometry.face_crop import detector_box_of_square
 
 ALL_IMAGES = 2000
@@ -23,6 +23,8 @@ ALL_IMAGES = 2000
 # says nothing about the face in it.
 CENTRAL_MIDDLE = (0.505, 0.610)
 CENTRAL_SIDE = 0.66
+PLACES = ("root", "boxes", "names", "landmarks", "model", "atlas")
+BIN_NAMES = ("0 to 30", "30 to 60", "60 to 90")
 
 
 @dataclass
@@ -31,6 +33,10 @@ class AFLW2000Config:
 
     root: str = option("", "folder with image00002.jpg, image00002.mat and so on")
     boxes: str = option("center", "center: one central square for all; or a CSV name,left,top,right,bottom; or a 2000x4 .npy")
+    names: str = option("", "file of the photographs to test on, one name per line, such as a balanced subset of 696")
+    balanced: int = option(0, "test on so many photographs of each yaw bin, drawn by seed (232 of each = 696; 0 = all)", low=0)
+    seed: int = option(0, "seed of the balanced subset", low=0)
+    landmarks: str = option("", "2000 x 2 x 68 .npy of other annotations, pixels counted from 0, such as the reannotated ones")
     model: str = option("", "morphable model (.npz, or its licensed files) the fits were made with; adds dense ground truth")
     atlas: str = option("", "which vertices of a licensed model are face: PRNet's uv-data folder or an atlas (.npz)")
     atlas_size: int = option(256, "side of position maps in texels; matters with a model only", low=16, high=1024)
@@ -42,7 +48,7 @@ class AFLW2000:
 
     card = DatasetCard(
         title="AFLW2000-3D: faces in all poses with fitted landmarks",
-        provides=("image", "box", "landmarks_68", "head_pose", "dense_points", "dense_uv"),
+        provides=("image", "box", "landmarks_68", "head_pose", "dense_points", "dense_uv", "identity", "expression"),
         splits=("test",),
         frame="image: x right, y down, z towards the camera",
         unit="pixel",
@@ -78,20 +84,40 @@ class AFLW2000:
     def version(self) -> str:
         """Hash of the photographs, the fits, the boxes and the model."""
         files = [file.with_suffix(suffix) for file in find_photographs(self.root) for suffix in (".jpg", ".mat")]
-        others = [] if self._config.boxes == "center" else [Path(self._config.boxes).expanduser()]
+        c = self._config
+        named_files = (c.boxes if c.boxes != "center" else "", c.names, c.landmarks)
+        others = [Path(name).expanduser() for name in named_files if name]
         others += model_files(self._config.model, self._config.atlas)
         extra = [hash_files(file.parent, [file], self._cache) for file in others]
-        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "boxes", "model", "atlas")}
+        how = {
+            name: value
+            for name, value in asdict(self._config).items()
+            if name not in ("root", "boxes", "names", "landmarks", "model", "atlas")
+        }
         return hash_data([hash_files(self.root, files, self._cache), extra, how])
 
     def split(self, name: str) -> Split:
         """Return the photographs, by name."""
         if name not in self.card.splits:
             raise unknown("split of aflw2000", name, self.card.splits)
-        files = find_photographs(self.root)
-        boxes = boxes_of(self._config.boxes, [file.stem for file in files])
+        everything = find_photographs(self.root)
+        boxes = boxes_of(self._config.boxes, [file.stem for file in everything])
+        chosen = self._chosen(everything)
         reading = Reading(evaluation=True, training=False, crop_size=0, seed=0)
-        return FaceSplit([(file.stem, file) for file in files], reading, self._model, boxes)
+        split = FaceSplit([(file.stem, file) for file in chosen], reading, self._model, boxes)
+        return Reannotated(split, *self._annotations(everything)) if self._config.landmarks else split
+
+    def _chosen(self, files: list[Path]) -> list[Path]:
+        if self._config.names:
+            return named(files, Path(self._config.names).expanduser())
+        if self._config.balanced:
+            return balanced(files, self._config.balanced, self._config.seed)
+        return files
+
+    def _annotations(self, files: list[Path]) -> tuple[NDArray[np.float32], dict[str, int]]:
+        file = Path(self._config.landmarks).expanduser()
+        points = _table_of(file, [one.stem for one in files], (2, 68))
+        return points.transpose(0, 2, 1) + np.float32(0.5), {one.stem: row for row, one in enumerate(files)}
 
     @cached_property
     def _model(self) -> FaceModel | None:
@@ -131,18 +157,83 @@ def boxes_of(source: str, names: list[str]) -> Callable[[str, tuple[int, int]], 
     return GivenBoxes(boxes)
 
 
+@dataclass(frozen=True)
+class Reannotated:
+    """A split whose 68 landmarks have x and y from other annotators; z stays as it was fitted.
+
+    points: (2000, 68, 2). rows: the row of each photograph by its name.
+    """
+
+    faces: FaceSplit
+    points: NDArray[np.float32]
+    rows: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a sample of the split with the other landmarks."""
+        sample = self.faces[index]
+        landmarks = sample["landmarks_68"].copy()
+        landmarks[:, :2] = self.points[self.rows[self.name(index)]]
+        return sample | {"landmarks_68": landmarks}
+
+    def name(self, index: int) -> str:
+        """Return the name of a photograph."""
+        return self.faces.name(index)
+
+
+def named(files: list[Path], listing: Path) -> list[Path]:
+    """Return the photographs that a list names, with or without folder and suffix, in its order.
+
+    Raises UserError if the list is absent or names a photograph that is not there.
+    """
+    try:
+        lines = listing.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{listing}: not a readable list of names ({error})") from error
+    known = {file.stem: file for file in files}
+    names = [Path(line).stem for line in lines]
+    missing = [name for name in names if name not in known]
+    if missing or not names:
+        what = f"'{missing[0]}' is not in the folder ({len(missing)} of {len(names)})" if missing else "it names nothing"
+        raise UserError(f"{listing}: {what}")
+    return [known[name] for name in names]
+
+
+def balanced(files: list[Path], count: int, seed: int) -> list[Path]:
+    """Draw `count` photographs of each yaw bin (up to 30, 60 and 90 degrees); raises UserError if a bin has fewer."""
+    degrees = np.array([abs(float(np.degrees(read_face(file.with_suffix(".mat")).pose.angles[1]))) for file in files])
+    chosen: list[int] = []
+    for name, members in zip(BIN_NAMES, (degrees <= 30, (degrees > 30) & (degrees <= 60), degrees > 60)):
+        inside = np.flatnonzero(members)
+        if len(inside) < count:
+            raise UserError(f"dataset.balanced={count}: only {len(inside)} photographs have a yaw of {name} degrees")
+        chosen += np.random.default_rng(seed).choice(inside, count, replace=False).tolist()
+    return [files[index] for index in sorted(chosen)]
+
+
 def _roi_boxes(file: Path, names: list[str]) -> dict[str, NDArray[np.float32]]:
     """Read 3DDFA's table of crop squares, one row per photograph in the order of names; they stem from the true landmarks.
 
     A row is the square that is cut out (pixel centres at whole numbers); it becomes the detector box whose crop it is.
     """
-    try:
-        rows = np.load(file)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: not a readable .npy ({error})") from error
-    if rows.shape != (ALL_IMAGES, 4):
-        raise UserError(f"{file}: expected {ALL_IMAGES}x4 numbers (left, top, right, bottom), got {rows.shape}")
-    if len(names) != ALL_IMAGES:
-        raise UserError(f"{file}: its rows go by position in all {ALL_IMAGES} photographs, but the folder has {len(names)}")
+    rows = _table_of(file, names, (4,))
     squares = zip(rows[:, 0] + 0.5, rows[:, 1] + 0.5, (rows[:, 2:] - rows[:, :2]).mean(1))
     return {name: detector_box_of_square(left, top, side) for name, (left, top, side) in zip(names, squares)}
+
+
+def _table_of(file: Path, names: list[str], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Read a table with a row of `shape` for each of the 2000 photographs, in the order of their names."""
+    try:
+        rows = np.load(file)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{file}: not a readable .npy ({error})") from error
+    if rows.shape != (ALL_IMAGES, *shape):
+        raise UserError(f"{file}: expected {'x'.join(map(str, (ALL_IMAGES, *shape)))} numbers, got {rows.shape}")
+    if len(names) != ALL_IMAGES:
+        raise UserError(f"{file}: its rows go by position in all {ALL_IMAGES} photographs, but the folder has {len(names)}")
+    return np.asarray(rows, np.float32)

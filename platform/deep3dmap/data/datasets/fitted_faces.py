@@ -59,6 +59,12 @@ class FaceModel:
         chosen, uv = self._dense_uv
         return {"dense_points": vertices[chosen].astype(np.float32), "dense_uv": uv}
 
+    def coefficients(self, face: FittedFace) -> Sample:
+        """The keys identity and expression, in standard deviations of the model."""
+        model = self.model
+        pairs = (("identity", face.shape, model.identity_sigma), ("expression", face.expression, model.expression_sigma))
+        return {name: (values / sigma[: len(values)]).astype(np.float32) for name, values, sigma in pairs}
+
     def position_map(self, vertices: NDArray[np.float64], crop_from_image: NDArray[np.float64]) -> NDArray[np.float32]:
         """The map of the vertices in crop pixels; the smallest z of the mesh is zero."""
         crop = face_crop.positions_to_crop(vertices.T, crop_from_image).T
@@ -131,7 +137,9 @@ class FaceSplit:
             "landmarks_68": self._landmarks(face, vertices),
             "head_pose": face.pose.angles.astype(np.float32),
         }
-        return sample if vertices is None or self._model is None else sample | self._model.dense(vertices)
+        if vertices is None or self._model is None:
+            return sample
+        return sample | self._model.dense(vertices) | self._model.coefficients(face)
 
     def _training(
         self, name: str, image: NDArray[np.float32], face: FittedFace, vertices: NDArray[np.float64] | None

@@ -65,7 +65,7 @@ class Heads:
     card = DatasetCard(
         title="Procedural heads: synthetic faces with exact landmarks, dense correspondence and position maps",
         provides=(
-            *("image", "box", "landmarks_68", "head_pose", "dense_points", "dense_uv"),
+            *("image", "box", "landmarks_68", "head_pose", "dense_points", "dense_uv", "identity", "expression"),
             *("crop", "position_map", "crop_from_image"),
         ),
         splits=("train", "val", "test"),

@@ -41,7 +41,7 @@ class ThreeHundredWLP:
         title="300W-LP: faces in large poses with fitted morphable models",
         provides=(
             *("crop", "position_map", "crop_from_image"),
-            *("image", "box", "landmarks_68", "head_pose", "dense_points", "dense_uv"),
+            *("image", "box", "landmarks_68", "head_pose", "dense_points", "dense_uv", "identity", "expression"),
         ),
         splits=("train", "val"),
         frame="image: x right, y down, z towards the camera",

@@ -1,0 +1,126 @@
+"""`reconstruct` on photographs, folders and videos, and what it says to bad input; no training and no Ray."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from deep3dmap.cli import main
+from deep3dmap.data.formats.images import read_image, write_image
+from deep3dmap.data.formats.threehundred_w_lp import write_boxes
+from deep3dmap.data.formats.video import write_video
+from deep3dmap.methods.prnet.method import PRNet, PRNetConfig
+
+SMALL = {"resolution": 64, "width": 4}
+FILES = {"mesh.ply", "mesh.obj", "mesh.mtl", "texture.png", "landmarks.png", "turntable.png", "depth.png", "frontal.png"}
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "small.pth"
+    torch.save(PRNet(PRNetConfig(**SMALL, start="smooth")).network.state_dict(), file)
+    return file
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    write_image(tmp_path / "photo.png", np.random.default_rng(0).uniform(0, 1, (3, 96, 120)).astype(np.float32))
+    return tmp_path / "photo.png"
+
+
+def reconstruct(weights: Path, given: Path, *others: str) -> int:
+    small = [f"method.{name}={value}" for name, value in SMALL.items()]
+    out = given.parent / "out"
+    return main(["reconstruct", "prnet", str(given), "-o", str(out), f"method.weights={weights}", *small, *others])
+
+
+def test_a_photograph_with_a_box(weights: Path, photo: Path) -> None:
+    assert reconstruct(weights, photo, "dataset.box=[30,20,80,75]") == 0
+    made = {file.name for file in (photo.parent / "out" / "photo").iterdir()}
+    assert made >= FILES | {"picture.png", "arrays.npz", "reconstruction.json"}
+    about = json.loads((photo.parent / "out" / "photo" / "reconstruction.json").read_text())
+    assert set(about["notes"]["head_pose"]) == {"pitch", "yaw", "roll", "scale"}
+
+
+def test_a_video_gives_one_result_per_frame(weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    write_video(tmp_path / "talk.avi", iter(np.random.default_rng(0).uniform(0, 1, (3, 3, 64, 80))))
+    assert reconstruct(weights, tmp_path / "talk.avi", "dataset.boxes=center", "dataset.every=2") == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["frame_00000", "frame_00002"]
+
+
+def test_a_real_face_is_found(weights: Path, shared_data: Path, tmp_path: Path) -> None:
+    shutil.copy(shared_data / "data" / "faces" / "AFLW2000" / "image00050.jpg", tmp_path / "a.jpg")
+    assert reconstruct(weights, tmp_path / "a.jpg") == 0
+    assert read_image(tmp_path / "out" / "a" / "landmarks.png").shape == (3, 450, 450)
+
+
+def complains(capsys: Captured, *words: str) -> None:
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("deep3dmap: ")
+    for word in words:
+        assert word in lines[0]
+
+
+def test_no_face_in_the_photograph(weights: Path, tmp_path: Path, capsys: Captured) -> None:
+    write_image(tmp_path / "wall.png", np.full((3, 90, 120), 0.5, np.float32))
+    assert reconstruct(weights, tmp_path / "wall.png") == 2
+    complains(capsys, "wall: no face found", "dataset.box=[left,top,right,bottom]")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("box", ["[1,2,3]", "[50,20,10,60]", "[1,2,x,4]"])
+def test_a_box_that_is_none(weights: Path, photo: Path, capsys: Captured, box: str) -> None:
+    assert reconstruct(weights, photo, f"dataset.box={box}") == 2
+    complains(capsys, "dataset.box is [left, top, right, bottom]")
+
+
+def test_a_damaged_image_does_not_cost_the_others_their_results(weights: Path, photo: Path, capsys: Captured) -> None:
+    folder = photo.parent / "photos"
+    folder.mkdir()
+    shutil.copy(photo, folder / "good.png")
+    (folder / "bad.png").write_bytes(photo.read_bytes()[:500])
+    assert reconstruct(weights, folder, "dataset.boxes=center") == 2
+    complains(capsys, "bad.png: not a whole image")
+    assert [path.name for path in (photo.parent / "out").iterdir()] == ["good"]
+    assert reconstruct(weights, folder / "bad.png", "dataset.boxes=center") == 2
+    complains(capsys, "bad.png: not a whole image")
+
+
+def test_a_mat_of_another_kind(weights: Path, photo: Path, capsys: Captured) -> None:
+    import scipy.io
+
+    folder = photo.parent / "fits"
+    folder.mkdir()
+    write_image(folder / "a.jpg", read_image(photo))
+    scipy.io.savemat(folder / "a.mat", {"something": np.zeros(3)})
+    assert reconstruct(weights, folder) == 2
+    complains(capsys, "a.mat: no field 'pt3d_68'")
+    assert reconstruct(weights, folder / "a.mat") == 2
+    complains(capsys, "a.mat: no dataset recognises this layout")
+
+
+def test_boxes_that_lack_a_photograph(weights: Path, photo: Path, capsys: Captured) -> None:
+    write_boxes(photo.parent / "boxes.csv", {"other": np.array([1, 2, 30, 40.0])})
+    assert reconstruct(weights, photo, f"dataset.boxes={photo.parent / 'boxes.csv'}") == 2
+    complains(capsys, "no box for 'photo'")
+
+
+def test_a_damaged_video(weights: Path, tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "talk.mp4").write_bytes(b"no video")
+    assert reconstruct(weights, tmp_path / "talk.mp4") == 2
+    assert "deep3dmap: " in capsys.readouterr().err
+
+
+def test_weights_that_are_none(photo: Path, capsys: Captured) -> None:
+    (photo.parent / "bad.pth").write_bytes(b"nothing")
+    assert reconstruct(photo.parent / "bad.pth", photo) == 2
+    complains(capsys, "bad.pth: not a checkpoint")
+    assert main(["reconstruct", "prnet", str(photo), "-o", "x"]) == 2
+    complains(capsys, "has to be trained first", "method.weights=FILE")
