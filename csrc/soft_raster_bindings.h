@@ -1,0 +1,10 @@
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace deep3dmap {
+
+// Adds the functions that csrc/cpu/rasterize_soft.h lists.
+void define_soft_raster(nanobind::module_& m);
+
+}  // namespace deep3dmap

@@ -1,0 +1,201 @@
+"""Soft rasterisation: the nearest faces of every pixel, also those that only come near it. Differentiable in the vertices.
+
+The quantities are those of Soft Rasterizer (Liu et al., ICCV 2019) as facebookresearch/pytorch3d computes them, in pixels.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from deep3dmap.ops import rasterize_soft_reference as reference
+from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops.rasterize import Cull
+
+MOST_FACES = 64
+
+
+class SoftFragments(NamedTuple):
+    """What K faces look like from every pixel.
+
+    face_id: (H, W, K) int64, nearest first, -1 where there are no more. depth: (H, W, K). barycentrics: (H, W, K, 3).
+    distance: (H, W, K) squared pixels from the pixel's centre to the nearest edge, negative inside. All are 0 where empty.
+    """
+
+    face_id: Tensor
+    depth: Tensor
+    barycentrics: Tensor
+    distance: Tensor
+
+
+def rasterize_soft(
+    vertices: Tensor,
+    faces: Tensor,
+    height: int,
+    width: int,
+    *,
+    faces_per_pixel: int = 8,
+    blur_radius: float = 0.0,
+    perspective: bool = True,
+    clip_barycentrics: bool = True,
+    cull: Cull = "none",
+    backend: Backend = "auto",
+) -> SoftFragments:
+    """Find the nearest faces of each pixel that cover its centre or come closer to it than `blur_radius` pixels.
+
+    vertices: (V, 3): x right and y down in pixels, z the depth along the optical axis; float32, or float64 for the reference.
+    faces: (F, 3) int64. perspective: barycentrics belong to the surface in space, not to its picture. clip_barycentrics:
+    outside of a face they are those of a point in it. cull: as for `rasterize`. Gradients flow through depth, barycentrics
+    and distance; which faces are chosen and in which order counts as constant. Faces without area, not finite, or with a
+    corner at or behind the camera are left out.
+    Raises ValueError for a wrong shape, type or value, and for face indices out of range.
+    """
+    _check(vertices, faces, height, width, faces_per_pixel, blur_radius, cull)
+    chosen = _backend(backend, vertices)
+    if chosen == "native":
+        back = int(cull == "back")
+        face_id = _select(
+            vertices.detach(), faces, height, width, faces_per_pixel, blur_radius, perspective, clip_barycentrics, back
+        )
+    else:
+        with torch.no_grad():
+            face_id = reference.select_faces(
+                vertices, faces, height, width, faces_per_pixel, blur_radius, perspective, clip_barycentrics, cull == "back"
+            )
+    return look_at_faces(
+        vertices, faces, face_id, perspective=perspective, clip_barycentrics=clip_barycentrics, backend=backend
+    )
+
+
+def look_at_faces(
+    vertices: Tensor,
+    faces: Tensor,
+    face_id: Tensor,
+    *,
+    perspective: bool = True,
+    clip_barycentrics: bool = False,
+    backend: Backend = "auto",
+) -> SoftFragments:
+    """Return depth, barycentrics and distance of given faces, (H, W, K) int64 with -1 for none, differentiable in the vertices.
+
+    With the face ids of a z-buffer, (H, W, 1), these are its depth and barycentrics with the visibility held fixed.
+    """
+    if face_id.dim() != 3 or face_id.dtype != torch.int64:
+        raise ValueError(f"face_id must be int64 (H, W, K), got {face_id.dtype} {tuple(face_id.shape)}")
+    if _backend(backend, vertices) == "native":
+        values = _evaluate(vertices, faces, face_id, perspective, clip_barycentrics)
+    else:
+        values = reference.evaluate_faces(vertices, faces, face_id, perspective, clip_barycentrics)
+    return SoftFragments(face_id, *values)
+
+
+def _backend(backend: Backend, vertices: Tensor) -> str:
+    if backend == "auto" and (vertices.dtype == torch.float64 or vertices.device.type != "cpu"):
+        return "reference"
+    chosen = choose(backend, vertices.device.type)
+    if chosen == "native" and vertices.dtype != torch.float32:
+        raise ValueError("vertices must be float32 in the native kernel; use backend=reference for float64")
+    return chosen
+
+
+@torch.library.custom_op("deep3dmap::select_faces", mutates_args=(), device_types="cpu")
+def _select(
+    vertices: Tensor,
+    faces: Tensor,
+    height: int,
+    width: int,
+    count: int,
+    blur_radius: float,
+    perspective: bool,
+    clip: bool,
+    cull: int,
+) -> Tensor:
+    face_id = torch.full((height, width, count), -1, dtype=torch.int64, device=vertices.device)
+    given = (vertices.contiguous(), faces.contiguous(), face_id)
+    run_native("select_faces", vertices.device, *given, blur_radius, perspective, clip, cull)
+    return face_id
+
+
+@_select.register_fake
+def _(
+    vertices: Tensor,
+    faces: Tensor,
+    height: int,
+    width: int,
+    count: int,
+    blur_radius: float,
+    perspective: bool,
+    clip: bool,
+    cull: int,
+) -> Tensor:
+    return torch.empty((height, width, count), dtype=torch.int64, device=vertices.device)
+
+
+@torch.library.custom_op("deep3dmap::evaluate_faces", mutates_args=(), device_types="cpu")
+def _evaluate(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool) -> tuple[Tensor, Tensor, Tensor]:
+    depth, distance = vertices.new_zeros(face_id.shape), vertices.new_zeros(face_id.shape)
+    barycentrics = vertices.new_zeros(*face_id.shape, 3)
+    given = (vertices.contiguous(), faces.contiguous(), face_id.contiguous())
+    run_native("evaluate_faces", vertices.device, *given, depth, barycentrics, distance, perspective, clip)
+    return depth, barycentrics, distance
+
+
+@_evaluate.register_fake
+def _(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool) -> tuple[Tensor, Tensor, Tensor]:
+    return vertices.new_empty(face_id.shape), vertices.new_empty(*face_id.shape, 3), vertices.new_empty(face_id.shape)
+
+
+@torch.library.custom_op("deep3dmap::evaluate_faces_backward", mutates_args=(), device_types="cpu")
+def _evaluate_backward(
+    vertices: Tensor, faces: Tensor, face_id: Tensor, grad_depth: Tensor, grad_barycentrics: Tensor, grad_distance: Tensor,
+    perspective: bool, clip: bool,
+) -> Tensor:  # fmt: skip
+    gradient = torch.zeros_like(vertices, memory_format=torch.contiguous_format)
+    given = (vertices, faces, face_id, grad_depth, grad_barycentrics, grad_distance)
+    run_native("evaluate_faces_backward", vertices.device, *(one.contiguous() for one in given), gradient, perspective, clip)
+    return gradient
+
+
+@_evaluate_backward.register_fake
+def _(
+    vertices: Tensor, faces: Tensor, face_id: Tensor, grad_depth: Tensor, grad_barycentrics: Tensor, grad_distance: Tensor,
+    perspective: bool, clip: bool,
+) -> Tensor:  # fmt: skip
+    return torch.empty_like(vertices, memory_format=torch.contiguous_format)
+
+
+def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, bool, bool], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*inputs[:3])
+    ctx.settings = inputs[3:]
+
+
+def _backward(
+    ctx: Any, grad_depth: Tensor, grad_barycentrics: Tensor, grad_distance: Tensor
+) -> tuple[Tensor, None, None, None, None]:
+    gradient = _evaluate_backward(*ctx.saved_tensors, grad_depth, grad_barycentrics, grad_distance, *ctx.settings)
+    return gradient, None, None, None, None
+
+
+_evaluate.register_autograd(_backward, setup_context=_remember)
+
+
+def _check(
+    vertices: Tensor, faces: Tensor, height: int, width: int, faces_per_pixel: int, blur_radius: float, cull: str
+) -> None:
+    if not vertices.is_floating_point() or vertices.dim() != 2 or vertices.shape[1] != 3:
+        raise ValueError(f"vertices must be floating (V, 3), got {vertices.dtype} {tuple(vertices.shape)}")
+    if faces.dtype != torch.int64 or faces.dim() != 2 or faces.shape[1] != 3:
+        raise ValueError(f"faces must be int64 (F, 3), got {faces.dtype} {tuple(faces.shape)}")
+    if faces.device != vertices.device:
+        raise ValueError(f"faces lie on {faces.device}, vertices on {vertices.device}")
+    if height <= 0 or width <= 0:
+        raise ValueError(f"height and width must be positive, got {height} and {width}")
+    if not 1 <= faces_per_pixel <= MOST_FACES:
+        raise ValueError(f"faces_per_pixel lies between 1 and {MOST_FACES}, got {faces_per_pixel}")
+    if not (0 <= blur_radius < math.inf):
+        raise ValueError(f"blur_radius is a number of pixels from 0, got {blur_radius}")
+    if cull not in ("none", "back"):
+        raise ValueError(f"cull is none or back, not '{cull}'")
+    if len(faces) and (int(faces.min()) < 0 or int(faces.max()) >= len(vertices)):
+        raise ValueError(f"faces index vertices {int(faces.min())}..{int(faces.max())}, but there are {len(vertices)}")
