@@ -97,8 +97,8 @@ class PRNet(BaseFramework):
     def atlas(self) -> UVAtlas:
         """The atlas of the buffers."""
         canonical = self.canonical.cpu().numpy() if self.canonical.any() else None
-        buffers = (self.landmark_texels, self.face_mask, self.region_weight)
-        return UVAtlas(*(buffer.cpu().numpy() for buffer in buffers), canonical)
+        texels, mask, weight = (b.cpu().numpy() for b in (self.landmark_texels, self.face_mask, self.region_weight))
+        return UVAtlas(texels, mask, weight, canonical)
 
     @property
     def normalizer(self) -> float:

@@ -37,4 +37,4 @@ def face_atlas(name: str, size: int) -> UVAtlas:
 def _grid_head(size: int) -> UVAtlas:
     model = head_model()
     mapper = PositionMapper(model.faces, model.uv, size, model.faces_uv)
-    return replace(head_atlas(size), canonical=mapper(model.mean * np.float32([1, -1, 1])))
+    return replace(head_atlas(size), canonical=mapper(model.mean * np.array([1, -1, 1])))

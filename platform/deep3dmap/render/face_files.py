@@ -51,7 +51,7 @@ def write_obj(reconstruction: Reconstruction, height: int, folder: Path) -> Path
         raise ValueError("there is no mesh to write")
     texture_places = [] if uv is None or reconstruction.texture is None else _rows("vt", uv)
     textured = bool(texture_places)
-    flipped = mesh.vertices * np.float32([1, -1, 1]) + np.float32([0, height, 0])
+    flipped = mesh.vertices * np.array([1, -1, 1]) + np.array([0, height, 0])
     rows = flipped if mesh.colors is None else np.column_stack([flipped, mesh.colors])
     lines = ["mtllib mesh.mtl"] if textured else []
     lines += _rows("v", rows)

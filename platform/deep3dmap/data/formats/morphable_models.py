@@ -3,7 +3,7 @@
 None of these files may be passed on, and none is ever downloaded; a user who has them gives their place as dataset.model=PATH.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ def _model(
     bases: tuple[Any, ...],
     landmarks: NDArray[np.int64],
     colors: tuple[Any, ...] | None = None,
-    about: dict[str, str] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> MorphableModel:
     identity, identity_sigma, expression, expression_sigma = bases
     none = (np.full((len(mean), 3), GREY), np.zeros((len(mean), 3, 0)), np.zeros(0))

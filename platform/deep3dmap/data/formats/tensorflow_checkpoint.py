@@ -19,7 +19,7 @@ from deep3dmap.data.formats.crc32c import masked_crc32c
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER, TRAILER = 48, 5
-TYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 3: np.dtype("<i4"), 9: np.dtype("<i8")}
+TYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 3: np.dtype("<i4"), 9: np.dtype("<i8")}
 
 
 @dataclass(frozen=True)
