@@ -43,6 +43,7 @@ class SMPLXTemplate(Template):
         self.keep("_mean", made.v_template)
         self.uv = self.faces_uv = None
 
+    _smplx: Any
     _mean: Tensor
     joint_regressor: Tensor
 
@@ -78,7 +79,7 @@ class SMPLXTemplate(Template):
         batch = self.batch_of(parameters)
         values = {group: self.padded(parameters, group, batch) for group in self.groups}
         still = self._mean.new_zeros(batch, 3)
-        model = self._smplx.to(self._mean)  # type: ignore[attr-defined]
+        model = self._smplx.to(self._mean)
         return model(transl=values.pop("translation"), leye_pose=still, reye_pose=still, return_verts=True, **values)
 
 
