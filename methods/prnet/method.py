@@ -41,6 +41,11 @@ class PRNetConfig:
     )
     atlas: str = option("grid_head", "grid_head, an atlas saved as .npz, or PRNet's uv-data folder")
     weights: str = option("", "weights to start from: the official TensorFlow checkpoint, or a .pth of a port")
+    centers: str = option(
+        "auto",
+        "where the network has the centre of the first pixel: half (0.5), integer (0, as others' weights do), auto: by weights",
+        choices=("auto", "half", "integer"),
+    )
     loss: str = option("l2", "l2, l1 or norm: how the distance of two positions counts", choices=("l2", "l1", "norm"))
     landmark_factor: float = option(0.0, "factor of an extra absolute loss on the 68 landmarks", low=0.0, high=1.0)
     weight_penalty: float = option(0.0, "factor of sum(w^2) / 2 over the convolutions (official: 2e-4)", low=0.0, high=1e-3)
@@ -105,6 +110,12 @@ class PRNet(BaseFramework):
         """Positions in crop pixels divided by this are what the network predicts, in [0, 1]."""
         return self.config.position_scale * self.config.resolution
 
+    @property
+    def _first_center(self) -> float:
+        """Crop coordinate, as the network has it, of the centre of the first pixel."""
+        named = self.config.centers
+        return 0.0 if named == "integer" or (named == "auto" and self.config.weights) else 0.5
+
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """`crop` (B, 3, C, C) of any size to `position_map` (B, 3, R, R), normalised to [0, 1]."""
         crop = _resized(inputs["crop"], self.config.resolution, align_corners=False)
@@ -113,8 +124,9 @@ class PRNet(BaseFramework):
     def losses(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         """Compare with `position_map` (B, 3, S, S) in pixels of `crop`; what lies outside the network's range is clamped."""
         predicted = outputs["position_map"].float()
-        sides = batch["position_map"] / batch["crop"].shape[-1]
-        target = _resized(sides / self.config.position_scale, self.config.resolution, align_corners=True).clamp(0, 1)
+        pixels = batch["position_map"] * (self.config.resolution / batch["crop"].shape[-1])
+        pixels = _resized(pixels - self._shift(pixels), self.config.resolution, align_corners=True)
+        target = (pixels / self.normalizer).clamp(0, 1)
         terms = {"position": position_loss(predicted, target, self.region_weight, self.config.loss)}
         if self.config.landmark_factor:
             rows, columns = self.landmark_texels.T
@@ -135,10 +147,13 @@ class PRNet(BaseFramework):
         size = self.config.resolution
         crop_from_image = crop_from_detector_box(given["box"], size)
         crop = torch.from_numpy(warp(given["image"], crop_from_image, size))[None].to(self.device)
-        normalized = self._predict(crop)
-        return reconstruction_of_map(
-            positions_to_image(normalized * self.normalizer, crop_from_image), self.atlas, given["image"]
-        )
+        pixels = torch.from_numpy(self._predict(crop) * self.normalizer)
+        positions = (pixels + self._shift(pixels)).numpy()
+        return reconstruction_of_map(positions_to_image(positions, crop_from_image), self.atlas, given["image"])
+
+    def _shift(self, positions: Tensor) -> Tensor:
+        """What takes x and y from the network's pixel centres to the package's, (3, 1, 1)."""
+        return positions.new_tensor([0.5 - self._first_center, 0.5 - self._first_center, 0])[:, None, None]
 
     def details(self, reconstruction: Reconstruction, given: dict[str, Any]) -> Reconstruction:
         """Add texture, depth, visibility, pose and the view from the front."""

@@ -45,6 +45,7 @@ def test_imported_weights_give_the_official_answer(
 ) -> None:
     assert len(part.manifest["state"]) == 245
     method = PRNet(PRNetConfig(weights=str(checkpoint)))
+    assert method._first_center == 0
     method.set_mode(training=False)
     with torch.no_grad():
         assert relative_error(method.network.logits(part.tensor("x_a")), part.arrays["logit_a"]) < 1e-4

@@ -93,6 +93,20 @@ def test_faces_are_mirrored_as_often_as_asked(faces: Any) -> None:
     assert 4 < sum(flipped) < 16
 
 
+def test_networks_of_others_have_pixel_centers_at_whole_numbers(faces: Any) -> None:
+    face = faces[2]
+    given = {"image": face["image"], "box": face["box"]}
+    answers, terms = [], []
+    for centers in ("half", "integer"):
+        method = PRNet(PRNetConfig(**SMALL, centers=centers))
+        method.network = Fixed(face["position_map"] / method.normalizer)
+        answers.append(positions_to_crop(method.reconstruct(given).position_map, face["crop_from_image"]))
+        batch = {"crop": torch.zeros(1, 3, 64, 64), "position_map": torch.from_numpy(answers[-1])[None]}
+        terms.append(float(method.losses(method({"crop": batch["crop"]}), batch)["position"]))
+    np.testing.assert_allclose(answers[1] - answers[0], np.broadcast_to([[[0.5]], [[0.5]], [[0]]], answers[0].shape), atol=1e-3)
+    assert terms == pytest.approx([0, 0], abs=1e-9)
+
+
 def test_the_older_port_sees_bgr_less_its_mean() -> None:
     method, seen = PRNet(PRNetConfig(**SMALL, pixels="bgr")), []
     method.network.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
