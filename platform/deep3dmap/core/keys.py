@@ -106,6 +106,13 @@ for _row in (
     ("albedo", "(Ka,) float32", "sigma", "coefficients of the morphable model's vertex albedo"),
     ("betas", "(Kb,) float32", "sigma", "shape coefficients of a body"),
     ("body_pose", "((J - 1) * 3,) float32", "radians", "axis-angle rotation of every joint but the root, in its parent's axes"),
+    (
+        "affine_cameras",
+        "(V, 2, 4) float64",
+        "pixels per unit of `mesh`",
+        "weak-perspective cameras: pixel of (x, y, z, 1), centres at +0.5, y down",
+    ),
+    ("uv_texture", "(3, S, S) float32", "RGB in [0, 1]", "texture as photographed, light included; first row at v = 1"),
     ("global_orient", "(3,) float32", "radians", "axis-angle rotation of a body about its root joint"),
     ("translation", "(3,) float32", "metres", "where a body stands: added to its vertices"),
     ("albedo_map", "(3, S, S) float32", "linear RGB in [0, 1]", "texture without light; first row at v = 1, texels are points"),

@@ -1,0 +1,225 @@
+"""CMU Multi-PIE as multi-view samples: what several cameras saw of one person at one moment under one light."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deep3dmap.core.card import DatasetCard
+from deep3dmap.core.dataset import Sample, Split
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.options import option
+from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.formats import multipie
+from deep3dmap.data.formats.images import read_image
+from deep3dmap.data.formats.multipie import Photograph
+from deep3dmap.geometry.obj_file import read_obj
+
+
+@dataclass
+class MultiPIEConfig:
+    """Where Multi-PIE is, which of it is read, and what lies beside it."""
+
+    root: str = option("", "folder that holds the photographs, in folders of any kind")
+    names: str = option("", "file that names the photographs to read (.csv, .json or .pkl); none = all below root")
+    fits: str = option("", "fits of a face model by photograph (.npz, .json or .pkl); none = pictures only")
+    meshes: str = option("", "folder of fitted meshes <subject>_<session>_<recording>.obj; none = no meshes")
+    textures: str = option("", "folder of unwrapped textures <subject>_<session>_<recording>.png; none = no textures")
+    cameras: list = option([multipie.FRONTAL, "19_0", "08_0"], "the views of a sample in this order, each in quotes")
+    lights: list = option([], "numbers of the lights to take; none = all")
+    expressions: list = option([], "names of the expressions to take; none = all")
+    last_train: int = option(200, "subjects up to this number are trained on, the others tested on", low=1)
+    image_size: int = option(0, "side that square pictures are resized to in pixels; 0 leaves all as they are", low=0)
+
+
+@dataclass(frozen=True)
+class _Beside:
+    fits: Mapping[str, Mapping[str, Any]] | None
+    fits_file: Path
+    meshes: Path | None
+    textures: Path | None
+    image_size: int
+
+
+class MultiPIESplit:
+    """Takes as samples: images, and where they are given landmarks_68_views, affine_cameras, mesh and uv_texture."""
+
+    def __init__(self, samples: list[list[tuple[Photograph, Path]]], beside: _Beside) -> None:
+        self._samples, self._beside = samples, beside
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def name(self, index: int) -> str:
+        """Return <subject>_<session>_<recording>_<light>."""
+        first = self._samples[index][0][0]
+        return f"{first.take}_{first.light:02d}"
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read the views of one take under one light."""
+        views, beside = self._samples[index], self._beside
+        images = [read_image(file) for _, file in views]
+        sizes = [image.shape[1:] for image in images]
+        factors = [_factor(size, beside.image_size, file) for size, (_, file) in zip(sizes, views)]
+        resized = [_resized(image, beside.image_size) for image in images]
+        if len({image.shape for image in resized}) > 1:
+            raise UserError(f"{views[0][1].parent}: views of different sizes {sorted(set(sizes))}; set dataset.image_size")
+        sample: Sample = {"images": np.stack(resized)}
+        if beside.fits is not None:
+            heights = [size[0] for size in sizes]
+            sample |= _fitted(beside.fits, beside.fits_file, [photograph for photograph, _ in views], heights, factors)
+        return sample | _models(views[0][0].take, beside)
+
+
+class MultiPIE:
+    """Multi-PIE from a licensed copy of the user's own. Subjects are in one split only; takes that lack a view are left out."""
+
+    card = DatasetCard(
+        title="CMU Multi-PIE: people seen by thirteen cameras around them",
+        provides=("images", "landmarks_68_views", "affine_cameras", "mesh", "uv_texture"),
+        splits=("train", "test"),
+        frame="that of the fitted meshes",
+        unit="that of the fitted meshes",
+        licence="Multi-PIE licence of Carnegie Mellon University: for its licensee only, no redistribution",
+        source="R. Gross et al., Multi-PIE, Image and Vision Computing 28(5), 2010",
+        needs_root=True,
+    )
+    config_type = MultiPIEConfig
+
+    def __init__(self, config: MultiPIEConfig, cache: Path) -> None:
+        self._config, self._cache = config, cache
+        for camera in config.cameras:
+            if camera not in multipie.CAMERAS:
+                # Without quotes YAML reads 05_1 as a number.
+                raise unknown("camera of Multi-PIE in dataset.cameras (write them in quotes)", str(camera), multipie.CAMERAS)
+        for expression in config.expressions:
+            if expression not in multipie.EXPRESSIONS:
+                raise unknown("expression of Multi-PIE in dataset.expressions", str(expression), multipie.EXPRESSIONS)
+        if not config.cameras or len(set(config.cameras)) < len(config.cameras):
+            raise UserError(f"dataset.cameras must name cameras, each once, got {list(config.cameras)}")
+        given = {"images"} | ({"landmarks_68_views", "affine_cameras"} if config.fits else set())
+        given |= ({"mesh"} if config.meshes else set()) | ({"uv_texture"} if config.textures else set())
+        # An instance promises only what its config names files for.
+        self.card = replace(type(self).card, provides=tuple(key for key in type(self).card.provides if key in given))
+
+    @property
+    def root(self) -> Path:
+        """The folder of the photographs; raises UserError if it is not given or absent."""
+        if not self._config.root:
+            raise UserError("dataset.root is empty; pass dataset.root=FOLDER, a licensed copy of Multi-PIE")
+        return _existing(self._config.root, "root")
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether the photographs in a folder are named as Multi-PIE's are."""
+        return path.is_dir() and any(multipie.is_name(file) for file in path.glob("*.png"))
+
+    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
+        """Check that every split has samples and that the files named exist."""
+        for split in self.card.splits:
+            self.split(split)
+
+    @property
+    def version(self) -> str:
+        """Hash of the photographs that are read, of what lies beside them, and of how they are read."""
+        c = self._config
+        files = [file for split in self.card.splits for sample in self._samples(split) for _, file in sample]
+        beside = [_existing(c.fits, "fits")] if c.fits else []
+        for folder, field in ((c.meshes, "meshes"), (c.textures, "textures")):
+            beside += sorted(_existing(folder, field).iterdir()) if folder else []
+        how = {name: value for name, value in asdict(c).items() if name not in ("root", "names", "fits", "meshes", "textures")}
+        return hash_data([hash_files(self.root, [*files, *beside], self._cache), how])
+
+    def split(self, name: str) -> Split:
+        """Return a split; raises UserError if no take in it has all the views."""
+        if name not in self.card.splits:
+            raise unknown("split of multipie", name, self.card.splits)
+        samples = self._samples(name)
+        if not samples:
+            wanted = ", ".join(self._config.cameras)
+            raise UserError(f"{self.root}: no take of the {name} split has the views {wanted}; see dataset.cameras and lights")
+        return MultiPIESplit(samples, self._beside)
+
+    @cached_property
+    def _photographs(self) -> dict[Photograph, Path]:
+        c = self._config
+        found = multipie.read_list(_existing(c.names, "names"), self.root) if c.names else multipie.find_photographs(self.root)
+        if not found:
+            raise UserError(f"{self.root}: no photograph in it is named as those of Multi-PIE (001_01_01_051_07.png)")
+        return found
+
+    @cached_property
+    def _beside(self) -> _Beside:
+        c = self._config
+        fits = multipie.read_fits(_existing(c.fits, "fits")) if c.fits else None
+        meshes = _existing(c.meshes, "meshes") if c.meshes else None
+        textures = _existing(c.textures, "textures") if c.textures else None
+        return _Beside(fits, Path(c.fits), meshes, textures, c.image_size)
+
+    def _samples(self, split: str) -> list[list[tuple[Photograph, Path]]]:
+        c = self._config
+        takes: dict[tuple[str, int], dict[str, tuple[Photograph, Path]]] = {}
+        for photograph, file in self._photographs.items():
+            if (photograph.subject <= c.last_train) == (split == "train") and self._is_wanted(photograph):
+                takes.setdefault((photograph.take, photograph.light), {})[photograph.camera] = (photograph, file)
+        complete = [views for views in takes.values() if len(views) == len(c.cameras)]
+        return [[views[camera] for camera in c.cameras] for views in complete]
+
+    def _is_wanted(self, photograph: Photograph) -> bool:
+        c = self._config
+        if c.fits and photograph.name not in (self._beside.fits or {}):
+            return False
+        of_light = not c.lights or photograph.light in c.lights
+        return photograph.camera in c.cameras and of_light and (not c.expressions or photograph.expression in c.expressions)
+
+
+def _existing(name: str, field: str) -> Path:
+    place = Path(name).expanduser()
+    if not place.exists():
+        raise UserError(f"{place}: not there; dataset.{field} names it")
+    return place
+
+
+def _factor(size: tuple[int, ...], side: int, file: Path) -> float:
+    if side == 0:
+        return 1.0
+    if size[0] != size[1]:
+        raise UserError(f"{file}: {size[1]} x {size[0]} pixels are not square; crop the faces, or set dataset.image_size=0")
+    return side / size[0]
+
+
+def _resized(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    if side in (0, image.shape[1]):
+        return image
+    whole = torch.from_numpy(image)[None]
+    resized = torch.nn.functional.interpolate(whole, (side, side), mode="bilinear", antialias=True, align_corners=False)
+    return resized[0].clamp(0, 1).numpy()
+
+
+def _fitted(
+    fits: Mapping[str, Mapping[str, Any]], source: Path, views: list[Photograph], heights: list[int], factors: list[float]
+) -> Sample:
+    found = [multipie.fit_of(fits, view.name, height, source) for view, height in zip(views, heights)]
+    return {
+        "landmarks_68_views": np.stack([fit.landmarks * np.float32(factor) for fit, factor in zip(found, factors)]),
+        "affine_cameras": np.stack([fit.affine * factor for fit, factor in zip(found, factors)]),
+    }
+
+
+def _models(take: str, beside: _Beside) -> Sample:
+    sample: Sample = {}
+    if beside.meshes is not None:
+        obj = read_obj(beside.meshes / f"{take}.obj")
+        sample["mesh"] = Mesh(obj.vertices, obj.faces)
+    if beside.textures is not None:
+        sample["uv_texture"] = read_image(beside.textures / f"{take}.png")
+    return sample

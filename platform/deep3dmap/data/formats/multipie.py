@@ -1,0 +1,224 @@
+"""CMU Multi-PIE: names of its files, its cameras and expressions, and the lists and fits that face tools keep beside it.
+
+Names are <subject>_<session>_<recording>_<camera>_<light>.png, such as 001_01_02_051_07.png, in folders of any kind; the camera
+is written 051 or 05_1. R. Gross, I. Matthews, J. Cohn, T. Kanade, S. Baker, Image and Vision Computing 28(5), 2010.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.data.formats.scannet_tsdf import read_plain_pickle
+
+# From the subject's one profile to the other, 15 degrees apart; two more hang from the ceiling.
+CAMERAS = (
+    *("11_0", "12_0", "09_0", "08_0", "13_0", "14_0", "05_1", "05_0", "04_1", "19_0", "20_0", "01_0", "24_0"),
+    *("08_1", "19_1"),
+)
+AROUND = CAMERAS[:13]
+FRONTAL = "05_1"
+LIGHTS = 20
+SUBJECTS = 346  # the highest number that is given; 337 people took part
+_EXPRESSIONS = {
+    1: ("neutral", "smile"),
+    2: ("neutral", "surprise", "squint"),
+    3: ("neutral", "smile", "disgust"),
+    4: ("neutral", "neutral", "scream"),
+}
+EXPRESSIONS = ("neutral", "smile", "surprise", "squint", "disgust", "scream")
+_NAME = re.compile(r"(\d{3})_(\d{2})_(\d{2})_(\d{2})_?(\d)_(\d{2})$")
+FAILED = -1
+
+
+class Photograph(NamedTuple):
+    """What a file's name says. camera: as in CAMERAS. light: 0..19."""
+
+    subject: int
+    session: int
+    recording: int
+    camera: str
+    light: int
+
+    @property
+    def expression(self) -> str:
+        """Name of the expression, which the session and the recording decide."""
+        return _EXPRESSIONS[self.session][self.recording - 1]
+
+    @property
+    def name(self) -> str:
+        """The file's name without its suffix, as the release writes it."""
+        return f"{self.take}_{self.camera.replace('_', '')}_{self.light:02d}"
+
+    @property
+    def take(self) -> str:
+        """Subject, session and recording: what all cameras and lights saw at about one moment."""
+        return f"{self.subject:03d}_{self.session:02d}_{self.recording:02d}"
+
+
+def parse_name(file: Path) -> Photograph:
+    """Read a file's name; raises UserError where it is none of Multi-PIE's."""
+    found = _NAME.match(file.stem)
+    if not found:
+        raise UserError(f"{file}: not a name of Multi-PIE (<subject>_<session>_<recording>_<camera>_<light>, 001_01_01_051_07)")
+    subject, session, recording, rig, number, light = found.groups()
+    photograph = Photograph(int(subject), int(session), int(recording), f"{rig}_{number}", int(light))
+    if photograph.camera not in CAMERAS:
+        raise UserError(f"{file}: {unknown('camera of Multi-PIE', photograph.camera, CAMERAS)}")
+    if photograph.recording not in range(1, len(_EXPRESSIONS.get(photograph.session, ())) + 1):
+        raise UserError(f"{file}: session {photograph.session} of Multi-PIE has no recording {photograph.recording}")
+    if not 1 <= photograph.subject <= SUBJECTS or photograph.light >= LIGHTS:
+        raise UserError(f"{file}: subjects are 1..{SUBJECTS} and lights 00..{LIGHTS - 1}")
+    return photograph
+
+
+def is_name(file: Path) -> bool:
+    """Whether a file is named as Multi-PIE's photographs are."""
+    return _NAME.match(file.stem) is not None
+
+
+def yaw_of_camera(camera: str) -> float:
+    """Degrees from the frontal camera, the first of AROUND at -90 and the last at 90, as the cameras were meant to stand."""
+    if camera not in AROUND:
+        raise ValueError(f"camera {camera} does not stand around the subject; {', '.join(AROUND)} do")
+    return 15.0 * (AROUND.index(camera) - AROUND.index(FRONTAL))
+
+
+def find_photographs(root: Path) -> dict[Photograph, Path]:
+    """Every photograph below a folder; raises UserError where there is none, or one is there twice."""
+    return _unique(file for suffix in ("png", "jpg") for file in root.rglob(f"*.{suffix}") if is_name(file))
+
+
+def read_list(file: Path, root: Path) -> dict[Photograph, Path]:
+    """Read the photographs that a list names: .csv with a column path, or .json or .pkl, nested in any way, of paths.
+
+    A pickle may hold containers, text, numbers and arrays; anything else is refused unread. Paths count from `root`; those of
+    another machine are found by their end.
+    """
+    paths = list(_csv_paths(file) if file.suffix == ".csv" else _texts(read_plain(file)))
+    return _unique(_located(root, path, file) for path in paths)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a face model was fitted to a photograph.
+
+    landmarks: (68, 2) pixels, centres at +0.5, y down. affine: (2, 4), the pixel of a point (x, y, z, 1) of the fitted mesh.
+    """
+
+    landmarks: NDArray[np.float32]
+    affine: NDArray[np.float64]
+
+
+def read_fits(file: Path) -> dict[str, Mapping[str, Any]]:
+    """Read fits by the stem of their photograph: {lm68: (68, 2), s, R: (3, 3), t: (2 or 3,)}; failed ones are left out.
+
+    .json or .pkl: {path: fit}, -1 for a failed one. .npz: arrays names (N,), lm68 (N, 68, 2), s (N,), R (N, 3, 3), t (N, 3).
+    """
+    if file.suffix == ".npz":
+        return _fits_of_arrays(file)
+    found = read_plain(file)
+    if not isinstance(found, dict):
+        raise UserError(f"{file}: expected a dictionary from paths to fits, got {type(found).__name__}")
+    return {Path(str(path)).stem: fit for path, fit in found.items() if isinstance(fit, dict)}
+
+
+def fit_of(fits: Mapping[str, Mapping[str, Any]], photograph: str, height: int, source: Path) -> Fit:
+    """Turn a stored fit into pixels with y down; raises UserError naming the fit and the field.
+
+    Stored fits are s R x + t with y up, and pixels count from 0, so that y is `height` less what they give.
+    """
+    where = f"{source}, fit of {photograph}"
+    if photograph not in fits:
+        raise UserError(f"{where}: there is none")
+    fit = fits[photograph]
+    landmarks = _numbers(fit, "lm68", (68, 2), where)
+    rotation, scale = _numbers(fit, "R", (3, 3), where), _numbers(fit, "s", (), where)
+    shift = np.asarray(fit.get("t"), np.float64).ravel()[:2]
+    if shift.shape != (2,) or not np.isfinite(shift).all():
+        raise UserError(f"{where}: t must be two or three numbers")
+    affine = np.concatenate([scale * rotation[:2], shift[:, None]], 1)
+    affine[1] = -affine[1] + (0, 0, 0, height)
+    affine[:, 3] += 0.5
+    return Fit((landmarks + 0.5).astype(np.float32), affine)
+
+
+def read_plain(file: Path) -> Any:
+    """Read .json, or .pkl without running anything that is in it; raises UserError naming the file."""
+    if file.suffix in (".pkl", ".pickle"):
+        return read_plain_pickle(file)
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: not readable as JSON ({error})") from error
+
+
+def _fits_of_arrays(file: Path) -> dict[str, Mapping[str, Any]]:
+    try:
+        with np.load(file) as stored:
+            arrays = {name: stored[name] for name in ("names", "lm68", "s", "R", "t")}
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise UserError(f"{file}: expected the arrays names, lm68, s, R and t ({error})") from error
+    if len({len(array) for array in arrays.values()}) > 1:
+        raise UserError(f"{file}: the arrays differ in length")
+    fields = ("lm68", "s", "R", "t")
+    return {Path(str(name)).stem: {field: arrays[field][row] for field in fields} for row, name in enumerate(arrays["names"])}
+
+
+def _numbers(fit: Mapping[str, Any], field: str, shape: tuple[int, ...], where: str) -> NDArray[np.float64]:
+    try:
+        values = np.asarray(fit[field], np.float64)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{where}: '{field}' is missing or not numbers") from error
+    values = values.reshape(shape) if values.size == int(np.prod(shape)) else values
+    if values.shape != shape or not np.isfinite(values).all():
+        raise UserError(f"{where}: '{field}' must be {shape} finite numbers, got {values.shape}")
+    return values
+
+
+def _unique(files: Iterator[Path]) -> dict[Photograph, Path]:
+    found: dict[Photograph, Path] = {}
+    for file in files:
+        photograph = parse_name(file)
+        if found.setdefault(photograph, file) != file:
+            raise UserError(f"{file}: the same photograph as {found[photograph]}; give dataset.names=FILE or remove one")
+    return dict(sorted(found.items()))
+
+
+def _csv_paths(file: Path) -> Iterator[str]:
+    try:
+        with file.open(newline="", encoding="utf-8") as opened:
+            rows = csv.DictReader(opened)
+            if "path" not in (rows.fieldnames or ()):
+                raise UserError(f"{file}: no column 'path' in its first line")
+            yield from (row["path"] for row in rows)
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"{file}: not readable ({error})") from error
+
+
+def _texts(data: Any) -> Iterator[str]:
+    # Lists of face tools are nested by subject, light, expression and camera; the paths' names say all that again.
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict):
+        for value in data.values():
+            yield from _texts(value)
+    elif isinstance(data, (list, tuple, np.ndarray)):
+        for value in data:
+            yield from _texts(value)
+
+
+def _located(root: Path, path: str, source: Path) -> Path:
+    parts = [part for part in Path(path).parts if part not in ("/", ".", "..")]
+    for start in range(len(parts)):
+        file = root.joinpath(*parts[start:])
+        if file.is_file():
+            return file
+    raise UserError(f"{source}: it names {path}, which is not below {root}")
