@@ -16,22 +16,22 @@ using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, nb::device::cpu>;
 
 template <typename Ids>
 SoftInput make_input(const Array<const float, 2>& vertices, const Array<const int64_t, 2>& faces, const Ids& face_id, float blur_radius,
-                     bool perspective, bool clip, int cull) {
+                     bool perspective, bool clip, int cull, bool by_distance) {
   return {vertices.data(), faces.data(), static_cast<int64_t>(vertices.shape(0)), static_cast<int64_t>(faces.shape(0)),
           static_cast<int>(face_id.shape(0)), static_cast<int>(face_id.shape(1)), static_cast<int>(face_id.shape(2)), blur_radius,
-          perspective, clip, cull};
+          perspective, clip, cull, by_distance};
 }
 
 void select(Array<const float, 2> vertices, Array<const int64_t, 2> faces, Array<int64_t, 3> face_id, float blur_radius,
-            bool perspective, bool clip, int cull, int threads) {
-  const SoftInput input = make_input(vertices, faces, face_id, blur_radius, perspective, clip, cull);
+            bool perspective, bool clip, int cull, bool by_distance, int threads) {
+  const SoftInput input = make_input(vertices, faces, face_id, blur_radius, perspective, clip, cull, by_distance);
   nb::gil_scoped_release nogil;
   cpu::select_faces(input, face_id.data(), threads);
 }
 
 void evaluate(Array<const float, 2> vertices, Array<const int64_t, 2> faces, Array<const int64_t, 3> face_id, Array<float, 3> depth,
               Array<float, 4> barycentrics, Array<float, 3> distance, bool perspective, bool clip, int threads) {
-  const SoftInput input = make_input(vertices, faces, face_id, 0.f, perspective, clip, 0);
+  const SoftInput input = make_input(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
   nb::gil_scoped_release nogil;
   cpu::evaluate_faces(input, face_id.data(), depth.data(), barycentrics.data(), distance.data(), threads);
 }
@@ -39,7 +39,7 @@ void evaluate(Array<const float, 2> vertices, Array<const int64_t, 2> faces, Arr
 void evaluate_backward(Array<const float, 2> vertices, Array<const int64_t, 2> faces, Array<const int64_t, 3> face_id,
                        Array<const float, 3> grad_depth, Array<const float, 4> grad_barycentrics, Array<const float, 3> grad_distance,
                        Array<float, 2> grad_vertices, bool perspective, bool clip, int threads) {
-  const SoftInput input = make_input(vertices, faces, face_id, 0.f, perspective, clip, 0);
+  const SoftInput input = make_input(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
   nb::gil_scoped_release nogil;
   cpu::evaluate_faces_backward(input, face_id.data(), grad_depth.data(), grad_barycentrics.data(), grad_distance.data(),
                                grad_vertices.data(), threads);
@@ -49,7 +49,7 @@ void evaluate_backward(Array<const float, 2> vertices, Array<const int64_t, 2> f
 
 void define_soft_raster(nb::module_& m) {
   m.def("select_faces_cpu", &select, "vertices"_a.noconvert(), "faces"_a.noconvert(), "face_id"_a.noconvert(), "blur_radius"_a,
-        "perspective"_a, "clip"_a, "cull"_a, "threads"_a);
+        "perspective"_a, "clip"_a, "cull"_a, "by_distance"_a, "threads"_a);
   m.def("evaluate_faces_cpu", &evaluate, "vertices"_a.noconvert(), "faces"_a.noconvert(), "face_id"_a.noconvert(),
         "depth"_a.noconvert(), "barycentrics"_a.noconvert(), "distance"_a.noconvert(), "perspective"_a, "clip"_a, "threads"_a);
   m.def("evaluate_faces_backward_cpu", &evaluate_backward, "vertices"_a.noconvert(), "faces"_a.noconvert(), "face_id"_a.noconvert(),

@@ -54,11 +54,11 @@ PreparedFace prepare(const SoftInput& input, const SoftFace& f) {
 
 constexpr int kLanes = 8, kChunk = 4 * kLanes;
 
-// Depth of the face at blocks * kLanes pixels of a row, infinite where it does not come near enough. A plain loop without
-// branches over local numbers, which compilers turn into vector code; look_at_face says the same for one pixel.
+// What faces are ordered by at blocks * kLanes pixels of a row: depth, or the signed distance of the edge (by_distance = 1);
+// infinite where the face does not come near enough. A plain loop without branches over local numbers, which compilers turn into vector code; look_at_face says the same for one pixel.
 // least_barycentric: 0 to clip them, -infinity not to. least_depth: likewise.
-DEEP3DMAP_DISPATCH void row_depths(const PreparedFace& face, float least_barycentric, float least_depth, float limit, float px, float py,
-                                   int blocks, float* __restrict depth) {
+DEEP3DMAP_DISPATCH void row_depths(const PreparedFace& face, float least_barycentric, float least_depth, float by_distance,
+                                   float limit, float px, float py, int blocks, float* __restrict keys) {
   const SoftFace f = face.corner;
   const float X0 = f.x[0], X1 = f.x[1], X2 = f.x[2], z0 = f.z[0], z1 = f.z[1], z2 = f.z[2];
   const float y0 = f.y[0] - py, y1 = f.y[1] - py, y2 = f.y[2] - py, inverse_area = face.inverse_area;
@@ -88,9 +88,10 @@ DEEP3DMAP_DISPATCH void row_depths(const PreparedFace& face, float least_barycen
     const float cx = x2 + t2 * sx2, cy = y2 + t2 * sy2;
     const float da = ax * ax + ay * ay, db = bx * bx + by * by, dc = cx * cx + cy * cy;
     const float dab = da < db ? da : db, near = dab < dc ? dab : dc;
-    const float outside = smallest > 0.f ? -1.f : near;
-    const float seen = outside < limit ? z : INFINITY;
-    depth[c] = z >= least_depth ? seen : INFINITY;
+    const float distance = smallest > 0.f ? -near : near;
+    const float key = by_distance * distance + (1.f - by_distance) * z;
+    const float seen = (smallest > 0.f ? -1.f : near) < limit ? key : INFINITY;
+    keys[c] = z >= least_depth ? seen : INFINITY;
   }
 }
 
@@ -112,16 +113,17 @@ void narrow_row(const PreparedFace& face, float py, int& left, int& right) {
 void draw_face(const SoftInput& input, const PreparedFace& face, int64_t index, int top, int bottom, float* depths, int64_t* face_id) {
   const float limit = input.blur_radius * input.blur_radius;
   const int k = input.faces_per_pixel;
-  float row_depth[kChunk];
+  float row_keys[kChunk];
   for (int row = std::max(face.top, top); row < std::min(face.bottom, bottom); ++row) {
     int begin = face.left, end = face.right;
     narrow_row(face, row + 0.5f, begin, end);
     for (int left = begin; left < end; left += kChunk) {
       const int count = std::min(kChunk, end - left);
-      row_depths(face, input.clip ? 0.f : -INFINITY, input.perspective ? 0.f : -INFINITY, limit, left + 0.5f, row + 0.5f, (count + kLanes - 1) / kLanes, row_depth);
+      row_depths(face, input.clip ? 0.f : -INFINITY, input.perspective ? 0.f : -INFINITY, input.by_distance ? 1.f : 0.f, limit,
+                 left + 0.5f, row + 0.5f, (count + kLanes - 1) / kLanes, row_keys);
       const int64_t pixel = static_cast<int64_t>(row) * input.width + left;
       float* kept = depths + (pixel - static_cast<int64_t>(top) * input.width) * k;
-      for (int c = 0; c < count; ++c) insert(kept + c * k, face_id + (pixel + c) * k, k, row_depth[c], index);
+      for (int c = 0; c < count; ++c) insert(kept + c * k, face_id + (pixel + c) * k, k, row_keys[c], index);
     }
   }
 }

@@ -19,7 +19,8 @@ struct SoftInput {
   int height, width, faces_per_pixel;
   float blur_radius;  // pixels
   bool perspective, clip;
-  int cull;  // 1: leave out faces that turn clockwise in the image
+  int cull;          // 1: leave out faces that turn clockwise in the image
+  bool by_distance;  // the faces that are kept and their order: the nearest, or those that cover the pixel most
 };
 
 struct SoftFace {

@@ -4,7 +4,7 @@ The quantities are those of Soft Rasterizer (Liu et al., ICCV 2019) as facebookr
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from deep3dmap.ops._backend import Backend, choose, run_native
 from deep3dmap.ops.rasterize import Cull
 
 MOST_FACES = 64
+Order = Literal["depth", "distance"]
 
 
 class SoftFragments(NamedTuple):
@@ -40,15 +41,18 @@ def rasterize_soft(
     perspective: bool = True,
     clip_barycentrics: bool = True,
     cull: Cull = "none",
+    order: Order = "depth",
     backend: Backend = "auto",
 ) -> SoftFragments:
     """Find the nearest faces of each pixel that cover its centre or come closer to it than `blur_radius` pixels.
 
     vertices: (V, 3): x right and y down in pixels, z the depth along the optical axis; float32, or float64 for the reference.
     faces: (F, 3) int64. perspective: barycentrics belong to the surface in space, not to its picture. clip_barycentrics:
-    outside of a face they are those of a point in it. cull: as for `rasterize`. Gradients flow through depth, barycentrics
-    and distance; which faces are chosen and in which order counts as constant. Faces without area, not finite, or with a
-    corner at or behind the camera are left out.
+    outside of a face they are those of a point in it. order: which faces are kept and come first, the nearest, or those that
+    cover the pixel most by their signed distance, as a silhouette wants them. cull: as for `rasterize`. Gradients flow
+    through depth, barycentrics and distance; which faces are chosen and in which order counts as constant. Faces without
+    area, not finite, or with a corner at or behind the camera are left out. backend: the kernel is for the CPU and float32;
+    auto takes the reference for anything else.
     Raises ValueError for a wrong shape, type or value, and for face indices out of range.
     """
     _check(vertices, faces, height, width, faces_per_pixel, blur_radius, cull)
@@ -56,12 +60,30 @@ def rasterize_soft(
     if chosen == "native":
         back = int(cull == "back")
         face_id = _select(
-            vertices.detach(), faces, height, width, faces_per_pixel, blur_radius, perspective, clip_barycentrics, back
+            vertices.detach(),
+            faces,
+            height,
+            width,
+            faces_per_pixel,
+            blur_radius,
+            perspective,
+            clip_barycentrics,
+            back,
+            order == "distance",
         )
     else:
         with torch.no_grad():
             face_id = reference.select_faces(
-                vertices, faces, height, width, faces_per_pixel, blur_radius, perspective, clip_barycentrics, cull == "back"
+                vertices,
+                faces,
+                height,
+                width,
+                faces_per_pixel,
+                blur_radius,
+                perspective,
+                clip_barycentrics,
+                cull == "back",
+                order == "distance",
             )
     return look_at_faces(
         vertices, faces, face_id, perspective=perspective, clip_barycentrics=clip_barycentrics, backend=backend
@@ -110,10 +132,11 @@ def _select(
     perspective: bool,
     clip: bool,
     cull: int,
+    by_distance: bool,
 ) -> Tensor:
     face_id = torch.full((height, width, count), -1, dtype=torch.int64, device=vertices.device)
     given = (vertices.contiguous(), faces.contiguous(), face_id)
-    run_native("select_faces", vertices.device, *given, blur_radius, perspective, clip, cull)
+    run_native("select_faces", vertices.device, *given, blur_radius, perspective, clip, cull, by_distance)
     return face_id
 
 
@@ -128,6 +151,7 @@ def _(
     perspective: bool,
     clip: bool,
     cull: int,
+    by_distance: bool,
 ) -> Tensor:
     return torch.empty((height, width, count), dtype=torch.int64, device=vertices.device)
 

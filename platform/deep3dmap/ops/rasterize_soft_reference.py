@@ -11,7 +11,7 @@ PAIRS_AT_ONCE = 1 << 22
 
 def select_faces(
     vertices: Tensor, faces: Tensor, height: int, width: int, count: int, blur_radius: float, perspective: bool, clip: bool,
-    cull_back: bool,
+    cull_back: bool, by_distance: bool = False,
 ) -> Tensor:  # fmt: skip
     """Return the nearest `count` faces of every pixel, (H, W, count) int64, -1 where there are no more."""
     chosen = torch.full((height * width, count), -1, dtype=torch.int64, device=vertices.device)
@@ -23,9 +23,11 @@ def select_faces(
         pixels = torch.arange(begin, min(begin + rows, height * width), device=vertices.device)
         depth, _, distance = look(corners_of(vertices, faces[drawn], pixels[:, None], width), perspective, clip)
         outside = (distance >= blur_radius**2) & (distance >= 0)
-        depth = depth.masked_fill(outside | ((depth < 0) if perspective else torch.zeros_like(outside)), torch.inf)
-        nearest = depth.argsort(dim=1, stable=True)[:, :count]
-        found = torch.where(depth.gather(1, nearest).isfinite(), drawn[nearest], -1)
+        key = (distance if by_distance else depth).masked_fill(
+            outside | ((depth < 0) if perspective else torch.zeros_like(outside)), torch.inf
+        )
+        nearest = key.argsort(dim=1, stable=True)[:, :count]
+        found = torch.where(key.gather(1, nearest).isfinite(), drawn[nearest], -1)
         chosen[pixels, : found.shape[1]] = found
     return chosen.reshape(height, width, count)
 

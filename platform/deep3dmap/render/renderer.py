@@ -87,6 +87,7 @@ class Lights:
 
 
 UNLIT = Lights(ambient=(1.0, 1.0, 1.0), directional=(0.0, 0.0, 0.0))
+DAYLIGHT = Lights()
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Renderer(ABC):
     reference: ClassVar[str]
 
     @abstractmethod
-    def render(self, surface: Surface, view: View, lights: Lights = Lights(), background: Color = (1.0, 1.0, 1.0)) -> Rendering:
+    def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Draw one surface as one view sees it; raises ValueError for faces out of range.
 
         Triangles that are degenerate, behind the camera or hold non-finite vertices are left out.

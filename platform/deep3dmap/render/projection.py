@@ -1,0 +1,43 @@
+"""From the world to a view: vertices in camera axes, and in pixels with their depth."""
+
+import torch
+from torch import Tensor
+
+from deep3dmap.render.renderer import View
+
+
+def to_camera(points: Tensor, view: View) -> Tensor:
+    """Return world points (N, 3) in the view's axes: x right, y down, z forward."""
+    pose = view.camera_from_world.to(points)
+    return points @ pose[:3, :3].T + pose[:3, 3]
+
+
+def to_pixels(camera: Tensor, view: View) -> Tensor:
+    """Return points (N, 3) of the camera as x, y in pixels and their depth, (N, 3).
+
+    In a perspective view what lies nearer than `near` has no place in the image and the depth -1, which is never drawn.
+    """
+    lens = view.intrinsics.to(camera)
+    z = camera[:, 2]
+    if view.projection == "orthographic":
+        seen = camera[:, :2] @ lens[:2, :2].T + lens[:2, 2]
+        return torch.cat([seen, z[:, None]], 1)
+    there = z >= view.near
+    safe = torch.where(there, z, 1.0)
+    seen = camera[:, :2] @ lens[:2, :2].T / safe[:, None] + lens[:2, 2]
+    return torch.cat([torch.where(there[:, None], seen, 0.0), torch.where(there, z, -1.0)[:, None]], 1)
+
+
+def eye_of(view: View) -> Tensor:
+    """Return where the camera is in the world, (3,)."""
+    pose = view.camera_from_world
+    return -pose[:3, :3].T @ pose[:3, 3]
+
+
+def pixel_rays(view: View, like: Tensor) -> Tensor:
+    """Return the directions (H, W, 3) of the pixels' centres in camera axes, with z = 1."""
+    rows = torch.arange(view.height, dtype=like.dtype, device=like.device) + 0.5
+    columns = torch.arange(view.width, dtype=like.dtype, device=like.device) + 0.5
+    v, u = torch.meshgrid(rows, columns, indexing="ij")
+    inverse = torch.linalg.inv(view.intrinsics.to(like))
+    return torch.stack([u, v, torch.ones_like(u)], -1) @ inverse.T

@@ -1,0 +1,88 @@
+"""What colour a point of a surface has: albedo from colours or a texture, times the light that falls on it."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from deep3dmap.render.mesh_renderer import GREY, vertex_normals
+from deep3dmap.render.renderer import Lights, Surface
+from deep3dmap.render.textures import sample_texture
+
+Shading = Literal["phong", "gouraud", "flat"]
+
+
+def shade(
+    surface: Surface, face_id: Tensor, barycentrics: Tensor, lights: Lights, eye: Tensor, shading: Shading = "phong"
+) -> Tensor:
+    """Return the RGB (N, 3) of points on faces (N,) with barycentrics (N, 3); eye: (3,) the camera's place in the world.
+
+    phong: light at the interpolated normal. gouraud: light at the corners, interpolated; a texture is still read per point.
+    flat: light at the face's own normal. Differentiable in vertices, colours, texture, barycentrics and harmonics.
+    """
+    corners = surface.faces[face_id]
+    base = albedo(surface, face_id, barycentrics)
+    if shading == "gouraud":
+        normals = vertex_normals(surface.vertices, surface.faces)
+        lit = irradiance(normals, lights)
+        shine = highlight(surface.vertices, normals, lights, eye)
+        color = base * _interpolated(lit, corners, barycentrics)
+        return color if shine is None else color + _interpolated(shine, corners, barycentrics)
+    points = _interpolated(surface.vertices, corners, barycentrics)
+    if shading == "phong":
+        smooth = vertex_normals(surface.vertices, surface.faces)
+        normals = functional.normalize(_interpolated(smooth, corners, barycentrics), dim=1)
+    elif shading == "flat":
+        normals = face_normals(surface.vertices, surface.faces)[face_id]
+    else:
+        raise ValueError(f"shading is phong, gouraud or flat, not '{shading}'")
+    shine = highlight(points, normals, lights, eye)
+    color = base * irradiance(normals, lights)
+    return color if shine is None else color + shine
+
+
+def albedo(surface: Surface, face_id: Tensor, barycentrics: Tensor) -> Tensor:
+    """Return the colour (N, 3) that the surface itself has at points on its faces."""
+    if surface.texture is not None and surface.uv is not None:
+        corners = (surface.faces if surface.faces_uv is None else surface.faces_uv)[face_id]
+        return sample_texture(surface.texture, _interpolated(surface.uv.to(barycentrics), corners, barycentrics))
+    if surface.colors is not None:
+        return _interpolated(surface.colors.to(barycentrics), surface.faces[face_id], barycentrics)
+    return barycentrics.new_full((len(face_id), 3), GREY)
+
+
+def irradiance(normals: Tensor, lights: Lights) -> Tensor:
+    """Return the light (N, 3) that falls on a surface of unit normals (N, 3) in the world; never negative."""
+    if lights.harmonics is not None:
+        return (harmonic_basis(normals) @ lights.harmonics.to(normals)).clamp(min=0)
+    towards = functional.normalize(normals.new_tensor(lights.direction), dim=0)
+    lambert = (normals @ towards).clamp(min=0)
+    return normals.new_tensor(lights.ambient) + lambert[:, None] * normals.new_tensor(lights.directional)
+
+
+def harmonic_basis(normals: Tensor) -> Tensor:
+    """Return 1, y, z, x, xy, yz, 3 z^2 - 1, xz, x^2 - y^2 of unit normals (N, 3) as (N, 9)."""
+    x, y, z = normals.unbind(-1)
+    return torch.stack([torch.ones_like(x), y, z, x, x * y, y * z, 3 * z**2 - 1, x * z, x**2 - y**2], -1)
+
+
+def highlight(points: Tensor, normals: Tensor, lights: Lights, eye: Tensor) -> Tensor | None:
+    """Return the mirrored light (N, 3) of Phong's model at points (N, 3), None where the lights have none."""
+    if not any(lights.specular) or lights.harmonics is not None:
+        return None
+    towards = functional.normalize(points.new_tensor(lights.direction), dim=0)
+    cosine = normals @ towards
+    mirrored = 2 * cosine[:, None] * normals - towards
+    seen = (functional.normalize(eye.to(points) - points, dim=1) * mirrored).sum(1).clamp(min=0)
+    return torch.where(cosine > 0, seen, 0.0)[:, None] ** lights.shininess * points.new_tensor(lights.specular)
+
+
+def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:
+    """Return unit normals (F, 3), to where the faces are counter-clockwise; 0 for a face without area."""
+    a, b, c = vertices[faces].unbind(1)
+    return functional.normalize(torch.linalg.cross(b - a, c - a), dim=1)
+
+
+def _interpolated(values: Tensor, corners: Tensor, barycentrics: Tensor) -> Tensor:
+    return (values[corners] * barycentrics[..., None]).sum(1)

@@ -1,0 +1,103 @@
+"""SoftRas: every face covers its surroundings a little, so that images and silhouettes change smoothly with the mesh."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from deep3dmap.ops.rasterize_soft import Order, SoftFragments, rasterize_soft
+from deep3dmap.render import blending
+from deep3dmap.render.projection import eye_of, to_camera, to_pixels
+from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
+from deep3dmap.render.shading import Shading, face_normals, shade
+
+LEAST_COVERAGE = 1e-4
+
+
+@dataclass(frozen=True)
+class SoftRenderer(Renderer):
+    """Liu et al., Soft Rasterizer, ICCV 2019, with the K nearest faces as in facebookresearch/pytorch3d.
+
+    sigma: softness of edges, squared NDC, in which the shorter side of the image spans 2. gamma: softness in depth, in shares
+    of the surface's own depth range. blur_radius: how far a face reaches, squared NDC; by default to a coverage of 1e-4.
+    silhouette_faces: how many faces count for the silhouette, those that cover a pixel most; 0 takes the nearest ones of the
+    image, as pytorch3d does, whose silhouettes have holes where the nearest faces only come near.
+    Faces with a corner nearer than the view's `near` are left out.
+    """
+
+    sigma: float = 1e-4
+    gamma: float = 1e-4
+    blur_radius: float | None = None
+    faces_per_pixel: int = 8
+    shading: Shading = "phong"
+    silhouette_faces: int = 4
+
+    name: ClassVar[str] = "soft"
+    differentiable: ClassVar[frozenset[Output]] = frozenset(("image", "depth", "normals", "silhouette"))
+    reference: ClassVar[str] = "Liu et al., Soft Rasterizer: A Differentiable Renderer for Image-based 3D Reasoning, ICCV 2019"
+
+    def __post_init__(self) -> None:
+        if self.sigma <= 0 or self.gamma <= 0:
+            raise ValueError(f"sigma and gamma are positive, got {self.sigma} and {self.gamma}")
+
+    def options(self) -> dict[str, Any]:
+        """Return the settings as plain data."""
+        return asdict(self)
+
+    def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
+        """Draw one surface; depth and normals are means over the faces at a pixel, weighted as their colours are."""
+        camera = to_camera(surface.vertices, view)
+        pixels = to_pixels(camera, view)
+        seen = self._rasterize(pixels, surface.faces, view, self.faces_per_pixel, "depth")
+        there = seen.face_id >= 0
+        colors = seen.barycentrics.new_zeros(*there.shape, 3)
+        ids = seen.face_id[there]
+        eye = eye_of(view).to(camera)
+        colors[there] = shade(surface, ids, seen.barycentrics[there], lights, eye, self.shading)
+        normals = torch.zeros_like(colors)
+        normals[there] = face_normals(camera, surface.faces)[ids]
+        blend = blending.Blend(self.sigma, self.gamma, _depth_range(camera[:, 2], view.near))
+        image = blending.softmax_blend(colors, seen, blend, background)
+        weights, behind = blending.softmax_weights(seen, blend)
+        share = weights / (1 - behind)[..., None].clamp(min=LEAST_COVERAGE)
+        covered = (1 - behind) > LEAST_COVERAGE
+        mean_normal = torch.nn.functional.normalize((share[..., None] * normals).sum(-2), dim=-1)
+        return Rendering(
+            image=image.permute(2, 0, 1),
+            depth=torch.where(covered, (share * seen.depth).sum(-1), 0.0),
+            normals=torch.where(covered[..., None], mean_normal, 0.0).permute(2, 0, 1),
+            silhouette=self._silhouette(pixels, surface.faces, view, seen),
+            face_id=_nearest_covering(seen),
+        )
+
+    def _rasterize(self, pixels: Tensor, faces: Tensor, view: View, count: int, order: Order) -> SoftFragments:
+        return rasterize_soft(
+            pixels, faces, view.height, view.width, faces_per_pixel=count, blur_radius=self._blur_pixels(view),
+            perspective=view.projection == "perspective", order=order,
+        )  # fmt: skip
+
+    def _silhouette(self, pixels: Tensor, faces: Tensor, view: View, seen: SoftFragments) -> Tensor:
+        if self.silhouette_faces:
+            seen = self._rasterize(pixels, faces, view, self.silhouette_faces, "distance")
+        return blending.silhouette(seen, self.sigma)
+
+    def _blur_pixels(self, view: View) -> float:
+        blur = math.log(1 / 1e-4 - 1) * self.sigma if self.blur_radius is None else self.blur_radius
+        return math.sqrt(blur) * min(view.height, view.width) / 2
+
+
+def _depth_range(depth: Tensor, near: float) -> tuple[float, float]:
+    finite = depth.detach()[depth.detach().isfinite()]
+    if len(finite) == 0:
+        return 1.0, 2.0
+    low, high = float(finite.min()), float(finite.max())
+    room = 0.1 * (high - low) + 1e-6
+    return low - room, high + room
+
+
+def _nearest_covering(seen: SoftFragments) -> Tensor:
+    covers = (seen.face_id >= 0) & (seen.distance < 0)
+    first = covers.int().argmax(-1, keepdim=True)
+    return torch.where(covers.any(-1), seen.face_id.gather(-1, first)[..., 0], -1)
