@@ -1,0 +1,132 @@
+"""Calibrated pictures of objects from the user's own folders: pictures, masks where there are any, and transforms.json."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from deep3dmap.core.card import DatasetCard
+from deep3dmap.core.dataset import Sample, Split
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.options import option
+from deep3dmap.core.reconstruction import read_mesh
+from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.formats.multiview import CAMERAS, Frame, read_frames, read_views
+
+MESH = "mesh.ply"
+
+
+@dataclass
+class ViewFoldersConfig:
+    """Where the objects are and how many of their views are read."""
+
+    root: str = option("", "folder with transforms.json, or folder of such folders, one for each object")
+    views: int = option(0, "read this many views of each object, evenly chosen; 0 reads all", low=0)
+    meshes: bool = option(False, f"samples hold the mesh of {MESH} in each object's folder too")
+
+
+class ViewSplit:
+    """Objects as samples: images, masks, intrinsics, world_from_camera, and mesh where it is asked for."""
+
+    def __init__(self, folders: list[Path], config: ViewFoldersConfig) -> None:
+        self._folders, self._config = folders, config
+
+    def __len__(self) -> int:
+        return len(self._folders)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def name(self, index: int) -> str:
+        """Return the name of an object's folder."""
+        return self._folders[index].name
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read the views of object `index`."""
+        folder = self._folders[index]
+        sample: Sample = dict(read_views(_chosen(read_frames(folder), self._config.views)))
+        if self._config.meshes:
+            if not (folder / MESH).is_file():
+                raise UserError(f"{folder / MESH}: the file is missing; set dataset.meshes=false to do without")
+            sample["mesh"] = read_mesh(folder / MESH)
+        return sample
+
+
+class ViewFolders:
+    """Folders of calibrated views in this package's transforms.json or NeRF's. Every split is all there is."""
+
+    card = DatasetCard(
+        title="Folders of calibrated views of objects",
+        provides=("images", "masks", "intrinsics", "world_from_camera", "mesh"),
+        splits=("train", "test"),
+        frame="world: the folder's own",
+        unit="that of the folder's cameras",
+        licence="that of the pictures",
+        source="the user's own",
+        needs_root=True,
+    )
+    config_type = ViewFoldersConfig
+
+    def __init__(self, config: ViewFoldersConfig, cache: Path) -> None:
+        self._config, self._cache = config, cache
+        if config.views < 0:
+            raise UserError(f"dataset.views must be 0 or more, got {config.views}")
+        if not config.meshes:
+            # An instance promises only what its config asks for.
+            self.card = replace(self.card, provides=tuple(key for key in self.card.provides if key != "mesh"))
+
+    @property
+    def root(self) -> Path:
+        """The folder that is read; raises UserError if it is not given or absent."""
+        if not self._config.root:
+            raise UserError(f"dataset.root is empty; pass dataset.root=FOLDER, a folder with {CAMERAS}")
+        root = Path(self._config.root).expanduser()
+        if not root.is_dir():
+            raise UserError(f"{root}: no such folder; pass dataset.root=FOLDER, a folder with {CAMERAS}")
+        return root
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether this is a folder of views or holds such folders."""
+        return path.is_dir() and bool(_objects(path))
+
+    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
+        """Check the cameras of every object."""
+        for folder in self._folders:
+            read_frames(folder)
+
+    @property
+    def version(self) -> str:
+        """Hash of the files that are read and of how many views are."""
+        files = [folder / CAMERAS for folder in self._folders]
+        for folder in self._folders:
+            for frame in _chosen(read_frames(folder), self._config.views):
+                files += [frame.image, *([frame.mask] if frame.mask else [])]
+            files += [folder / MESH] if self._config.meshes else []
+        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        return hash_data([hash_files(self.root, files, self._cache), how])
+
+    def split(self, name: str) -> Split:
+        """Return all objects; raises UserError for a name other than train and test."""
+        if name not in self.card.splits:
+            raise unknown("split of view_folders", name, self.card.splits)
+        return ViewSplit(self._folders, self._config)
+
+    @cached_property
+    def _folders(self) -> list[Path]:
+        found = _objects(self.root)
+        if not found:
+            raise UserError(f"{self.root}: no {CAMERAS} in it or in a folder of it")
+        return found
+
+
+def _objects(root: Path) -> list[Path]:
+    if (root / CAMERAS).is_file():
+        return [root]
+    return sorted(file.parent for file in root.glob(f"*/{CAMERAS}"))
+
+
+def _chosen(frames: list[Frame], count: int) -> list[Frame]:
+    if count == 0 or count >= len(frames):
+        return frames
+    return [frames[index * len(frames) // count] for index in range(count)]
