@@ -8,7 +8,7 @@
 
 namespace deep3dmap {
 
-constexpr float kNoArea = 1e-8f;      // pixels^2: a face below it is not drawn
+constexpr float kNoArea = 1e-3f;      // twice the area in pixels: below it float32 cannot tell where a pixel lies
 constexpr float kNearest = 1e-8f;     // a face with a corner closer than this is not drawn
 constexpr float kLeastClipped = 1e-5f;
 

@@ -44,6 +44,9 @@ def test_template_makes_the_true_surface_and_joints(bodies: Bodies) -> None:
     sample, template = bodies.split("test")[1], bodies.template()
     vertices = template.vertices({name: torch.from_numpy(sample[name])[None] for name in PARAMETERS})
     np.testing.assert_allclose(vertices[0].numpy(), sample["vertices"], atol=1e-5)
+    shaped = template.vertices({name: torch.from_numpy(sample[name])[None] for name in ("betas", "body_pose")})[0].numpy()
+    moved = shaped @ sample["world_from_template"][:3, :3].T + sample["world_from_template"][:3, 3]
+    np.testing.assert_allclose(moved, sample["vertices"], atol=1e-5)
     np.testing.assert_allclose(template.landmarks(vertices)[0].numpy(), sample["joints"], atol=1e-5)
     assert beyond_limits(torch.from_numpy(sample["body_pose"])[None]).item() == pytest.approx(0, abs=1e-9)
     np.testing.assert_array_equal(sample["mesh"].faces, template.faces.numpy())

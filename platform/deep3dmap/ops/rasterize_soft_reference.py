@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-NO_AREA = 1e-8
+NO_AREA = 1e-3
 NEAREST = 1e-8
 LEAST_CLIPPED = 1e-5
 PAIRS_AT_ONCE = 1 << 22

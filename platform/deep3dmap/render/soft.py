@@ -22,8 +22,9 @@ class SoftRenderer(Renderer):
 
     sigma: softness of edges, squared NDC, in which the shorter side of the image spans 2. gamma: softness in depth, in shares
     of the surface's own depth range. blur_radius: how far a face reaches, squared NDC; by default to a coverage of 1e-4.
-    silhouette_faces: how many faces count for the silhouette, those that cover a pixel most; 0 takes the nearest ones of the
-    image, as pytorch3d does, whose silhouettes have holes where the nearest faces only come near.
+    silhouette_faces: how many faces count for the silhouette, those that cover a pixel most, and 1 in the interior, further
+    from any border than faces reach. 0 takes the nearest faces of the image and no interior, as pytorch3d does: there a mesh
+    of small triangles is seen through, as no single one covers a pixel well.
     Faces with a corner nearer than the view's `near` are left out.
     """
 
@@ -32,7 +33,7 @@ class SoftRenderer(Renderer):
     blur_radius: float | None = None
     faces_per_pixel: int = 8
     shading: Shading = "phong"
-    silhouette_faces: int = 4
+    silhouette_faces: int = 12
 
     name: ClassVar[str] = "soft"
     differentiable: ClassVar[frozenset[Output]] = frozenset(("image", "depth", "normals", "silhouette"))
@@ -79,9 +80,12 @@ class SoftRenderer(Renderer):
         )  # fmt: skip
 
     def _silhouette(self, pixels: Tensor, faces: Tensor, view: View, seen: SoftFragments) -> Tensor:
-        if self.silhouette_faces:
-            seen = self._rasterize(pixels, faces, view, self.silhouette_faces, "distance")
-        return blending.silhouette(seen, self.sigma)
+        if not self.silhouette_faces:
+            return blending.silhouette(seen, self.sigma)
+        covering = self._rasterize(pixels, faces, view, self.silhouette_faces, "distance")
+        soft = blending.silhouette(covering, self.sigma)
+        covered = (covering.face_id[..., 0] >= 0) & (covering.distance[..., 0] < 0)
+        return torch.where(_interior(covered, math.ceil(self._blur_pixels(view))), 1.0, soft)
 
     def _blur_pixels(self, view: View) -> float:
         blur = math.log(1 / 1e-4 - 1) * self.sigma if self.blur_radius is None else self.blur_radius
@@ -95,6 +99,12 @@ def _depth_range(depth: Tensor, near: float) -> tuple[float, float]:
     low, high = float(finite.min()), float(finite.max())
     room = 0.1 * (high - low) + 1e-6
     return low - room, high + room
+
+
+def _interior(covered: Tensor, reach: int) -> Tensor:
+    """Return the pixels (H, W) all of whose neighbours up to `reach` away are covered."""
+    uncovered = torch.nn.functional.pad((~covered).float()[None, None], (reach,) * 4, value=1.0)
+    return torch.nn.functional.max_pool2d(uncovered, 2 * reach + 1, stride=1)[0, 0] == 0
 
 
 def _nearest_covering(seen: SoftFragments) -> Tensor:

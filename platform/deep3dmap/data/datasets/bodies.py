@@ -58,7 +58,16 @@ class Bodies:
         title="Procedural clothed bodies in several calibrated views, with masks, joints, pose, shape and mesh",
         provides=(
             *("images", "masks", "intrinsics", "world_from_camera", "joints_views", "joint_visibility", "joints"),
-            *("mesh", "vertices", "betas", "body_pose", "global_orient", "translation", "light_harmonics"),
+            *(
+                "mesh",
+                "vertices",
+                "betas",
+                "body_pose",
+                "global_orient",
+                "translation",
+                "world_from_template",
+                "light_harmonics",
+            ),
         ),
         splits=("train", "val", "test"),
         frame="world: y up, floor at y = 0, the body near the origin",

@@ -27,6 +27,7 @@ from deep3dmap.data.scenes.light import light_harmonics
 from deep3dmap.data.scenes.orbit_cameras import Orbit, sample_cameras
 from deep3dmap.data.scenes.view_render import LitSurface, View, draw_view, inside, project_points
 from deep3dmap.geometry.body_model import BodyTemplate
+from deep3dmap.geometry.rotations import matrix_of_axis_angle
 
 Array = NDArray[np.float64]
 COLOR_GAMMA = 2.2  # of the colours in mesh.ply
@@ -147,4 +148,13 @@ def _truth(body: Body, vertices: Array, cameras: list[Camera], light: Array) -> 
         "translation": body.translation,
         "light_harmonics": light_harmonics(light),
     }
-    return {name: array.astype(np.float32) for name, array in arrays.items()}
+    return {name: array.astype(np.float32) for name, array in arrays.items()} | {"world_from_template": _placed(body)}
+
+
+def _placed(body: Body) -> NDArray[np.float64]:
+    """Return the rigid motion (4, 4) that `global_orient`, about the root joint, and `translation` are together."""
+    root = _template().joints({"betas": torch.from_numpy(body.betas.astype(np.float32))[None]})[0, 0].double().numpy()
+    motion = np.eye(4)
+    motion[:3, :3] = matrix_of_axis_angle(body.global_orient).numpy()
+    motion[:3, 3] = root - motion[:3, :3] @ root + body.translation
+    return motion

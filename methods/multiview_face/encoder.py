@@ -1,0 +1,131 @@
+"""One network for every view, and what the views say together: permutation invariant, for any number of views."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from deep3dmap.core import UserError
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes. groups: numbers of parameters that the views agree on, by name. width: channels of the first layer."""
+
+    groups: dict[str, int]
+    width: int = 32
+    blocks: tuple[int, ...] = (2, 2, 2, 2)
+
+    def __post_init__(self) -> None:
+        if self.width < 4 or min(self.blocks) < 1:
+            raise UserError(f"multiview_face: width is at least 4 and every stage has a block, got {self.width}, {self.blocks}")
+
+
+class Encoding(NamedTuple):
+    """What the encoder sees, B subjects in V views.
+
+    shared: {group: (B, n)} in units of sigma. rotation: (B, V, 3, 3) camera from subject. centre: (B, V, 2) where the subject's
+    origin is in the image, in sides of it, 0 in its middle. log_size: (B, V) log of the subject's size in the image in
+    sides of it. confidence: (B, V) positive, how much a view counts.
+    """
+
+    shared: dict[str, Tensor]
+    rotation: Tensor
+    centre: Tensor
+    log_size: Tensor
+    confidence: Tensor
+
+
+class MultiViewEncoder(nn.Module):
+    """ResNet-18's plan per view; the confidence-weighted mean and the maximum of its features over the views (section 4)."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.groups = dict(config.groups)
+        widths = [config.width * 2**stage for stage in range(len(config.blocks))]
+        layers: list[nn.Module] = [nn.Conv2d(4, widths[0], 5, 2, 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()]
+        before = widths[0]
+        for stage, (width, blocks) in enumerate(zip(widths, config.blocks)):
+            for block in range(blocks):
+                layers.append(ResidualBlock(before, width, 2 if stage and not block else 1))
+                before = width
+        self.trunk = nn.Sequential(*layers)
+        self.features = before
+        self.view_head = nn.Sequential(nn.Linear(before, before), nn.ReLU(), nn.Linear(before, 10))
+        self.shared_head = nn.Sequential(
+            nn.Linear(2 * before, 2 * before), nn.ReLU(), nn.Linear(2 * before, sum(config.groups.values()))
+        )
+        self._start_at_the_mean()
+
+    def _start_at_the_mean(self) -> None:
+        # The first prediction is the mean shape, upright in the middle: what a fit without an encoder starts from.
+        for head in (self.view_head, self.shared_head):
+            last = head[-1]
+            assert isinstance(last, nn.Linear)
+            nn.init.normal_(last.weight, 0, 1e-3)
+            nn.init.zeros_(last.bias)
+        upright = torch.tensor([1.0, 0, 0, 0, -1, 0])  # subjects have y up and face along z, cameras y down
+        with torch.no_grad():
+            last = self.view_head[-1]
+            assert isinstance(last, nn.Linear)
+            last.bias[:6] = upright
+
+    def forward(self, images: Tensor, masks: Tensor, present: Tensor) -> Encoding:
+        """images: (B, V, 3, H, W) RGB in [0, 1]. masks: (B, V, H, W) coverage. present: (B, V) bool, false for views left out.
+
+        Raises ValueError if a subject has no view at all.
+        """
+        if not bool(present.any(1).all()):
+            raise ValueError("a subject without a single view cannot be encoded")
+        batch, views = present.shape
+        pictures = torch.cat([2 * images - 1, 2 * masks[:, :, None] - 1], 2).flatten(0, 1)
+        features = self.trunk(pictures).mean((2, 3)).unflatten(0, (batch, views))
+        own = self.view_head(features)
+        confidence = nn.functional.softplus(own[..., 9]) * present
+        return Encoding(
+            shared=self._shared(features, confidence, present),
+            rotation=rotation_from_6d(own[..., :6]),
+            centre=own[..., 6:8],
+            log_size=own[..., 8],
+            confidence=confidence,
+        )
+
+    def _shared(self, features: Tensor, confidence: Tensor, present: Tensor) -> dict[str, Tensor]:
+        share = confidence / confidence.sum(1, keepdim=True)
+        mean = (share[..., None] * features).sum(1)
+        largest = features.masked_fill(~present[..., None], -torch.inf).amax(1)
+        values = self.shared_head(torch.cat([mean, largest], 1))
+        return dict(zip(self.groups, values.split(list(self.groups.values()), 1)))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions with batch norm and a shortcut (He et al., 2016)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        plain = inputs == outputs and stride == 1
+        self.shortcut = (
+            nn.Identity()
+            if plain
+            else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
+        return torch.relu(self.main(features) + self.shortcut(features))
+
+
+def rotation_from_6d(values: Tensor) -> Tensor:
+    """Return rotations (..., 3, 3) whose first two columns are `values` (..., 6) made orthonormal (Zhou et al., 2019)."""
+    first = nn.functional.normalize(values[..., :3], dim=-1)
+    second = values[..., 3:] - (first * values[..., 3:]).sum(-1, keepdim=True) * first
+    second = nn.functional.normalize(second, dim=-1)
+    return torch.stack([first, second, torch.linalg.cross(first, second)], -1)

@@ -1,0 +1,161 @@
+"""Fit one subject to its views by differentiable rendering, coarse to fine (energies as in Zollhoefer et al., 2018).
+
+E = landmarks + silhouette + photometric + prior + mesh regularisers. Every stage frees more unknowns and sees sharper pictures.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from deep3dmap.geometry.cameras import scale_intrinsics
+from deep3dmap.geometry.image_losses import landmark_loss, photometric_loss, silhouette_iou_loss
+from deep3dmap.geometry.mesh_losses import edge_length_loss, laplacian_loss, normal_consistency_loss
+from deep3dmap.geometry.mesh_topology import MeshTopology
+from deep3dmap.methods.multiview_face.subject import Subject
+from deep3dmap.render.renderer import View
+from deep3dmap.render.soft import SoftRenderer
+
+# Learning rates of the unknowns: radians and metres for a pose, units of sigma, metres for offsets, RGB.
+RATES = {"pose": 4e-3, "scale": 4e-3, "light": 4e-2, "tint": 2e-2, "offsets": 3e-4}
+COEFFICIENT_RATE = 6e-2
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One photograph. image: (3, H, W). mask: (H, W). landmarks: (L, 2) pixels with weight (L,), or None."""
+
+    image: Tensor
+    mask: Tensor
+    view: View
+    landmarks: Tensor | None = None
+    landmark_weight: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A piece of the schedule.
+
+    side: pixels of the longer side of the pictures. sigma: softness of edges, squared NDC. free: the unknowns.
+    weights: factor of each term of the energy; a term that is not named is not computed. rate: factor of all learning rates.
+    """
+
+    name: str
+    steps: int
+    side: int
+    sigma: float
+    free: tuple[str, ...]
+    weights: dict[str, float] = field(default_factory=dict)
+    rate: float = 1.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a step of the fit reports: its stage, the step within it, and the terms of the energy, weighted."""
+
+    stage: str
+    step: int
+    terms: dict[str, float]
+
+
+def fit(
+    subject: Subject, evidence: Sequence[Evidence], stages: Sequence[Stage], views_per_step: int, seed: int
+) -> Iterator[Progress]:
+    """Change `subject` in place; yields after every step. Views are taken in a random order, `views_per_step` at a time."""
+    generator = torch.Generator().manual_seed(seed)
+    for stage in stages:
+        resized = [resize(one, stage.side) for one in evidence]
+        groups = [
+            {"params": subject.free((name,)), "lr": stage.rate * RATES.get(name, COEFFICIENT_RATE)} for name in stage.free
+        ]
+        groups = [group for group in groups if group["params"]]
+        if not groups:
+            continue
+        optimizer = torch.optim.Adam(groups, betas=(0.9, 0.95))
+        renderer = SoftRenderer(sigma=stage.sigma, gamma=1e-4, shading="gouraud")
+        order: list[int] = []
+        for step in range(stage.steps):
+            if len(order) < min(views_per_step, len(resized)):
+                order = torch.randperm(len(resized), generator=generator).tolist()
+            chosen, order = order[:views_per_step], order[views_per_step:]
+            terms = energy(subject, [resized[index] for index in chosen], renderer, stage.weights)
+            optimizer.zero_grad()
+            torch.stack(list(terms.values())).sum().backward()
+            optimizer.step()
+            yield Progress(stage.name, step, {name: float(term.detach()) for name, term in terms.items()})
+
+
+def energy(
+    subject: Subject, evidence: Sequence[Evidence], renderer: SoftRenderer, weights: dict[str, float]
+) -> dict[str, Tensor]:
+    """Return the weighted terms, means over the views."""
+    surface, lights = subject.surface(), subject.lights()
+    sums: dict[str, list[Tensor]] = {}
+    for one in evidence:
+        if "landmarks" in weights and one.landmarks is not None:
+            sums.setdefault("landmarks", []).append(_landmark_term(subject, surface.vertices, one))
+        if "silhouette" in weights or "photometric" in weights:
+            drawn = renderer.render(surface, one.view, lights, background=(0.0, 0.0, 0.0))
+            if "silhouette" in weights:
+                sums.setdefault("silhouette", []).append(silhouette_iou_loss(drawn.silhouette, one.mask))
+            if "photometric" in weights:
+                covered = one.mask * (drawn.face_id >= 0).to(one.mask)
+                sums.setdefault("photometric", []).append(photometric_loss(drawn.image, one.image, covered))
+    terms = {name: weights[name] * torch.stack(values).mean() for name, values in sums.items()}
+    return terms | _regularisers(subject, weights)
+
+
+def _landmark_term(subject: Subject, vertices: Tensor, one: Evidence) -> Tensor:
+    points = subject.template.landmarks(vertices[None])
+    if points is None or one.landmarks is None:
+        return vertices.new_zeros(())
+    pixels = project_points(points[0], one.view)
+    side = max(one.view.height, one.view.width)
+    return landmark_loss(pixels, one.landmarks, one.landmark_weight, unit=side)
+
+
+def _regularisers(subject: Subject, weights: dict[str, float]) -> dict[str, Tensor]:
+    terms = {}
+    if "prior" in weights:
+        terms["prior"] = weights["prior"] * subject.prior()
+    # In units of the subject's size, for which the field's usual weights are meant.
+    resting, offsets = subject.at_rest() / subject.size, subject.offsets / subject.size
+    regular: dict[str, tuple[Callable[[Tensor, MeshTopology], Tensor], Tensor]] = {
+        "laplacian": (laplacian_loss, resting),
+        "edge": (edge_length_loss, resting),
+        "normal": (normal_consistency_loss, resting),
+        "smooth_offsets": (laplacian_loss, offsets),
+        "smooth_tint": (laplacian_loss, subject.tint),
+    }
+    for name, (loss, values) in regular.items():
+        if name in weights:
+            terms[name] = weights[name] * loss(values, subject.topology)
+    return terms
+
+
+def project_points(points: Tensor, view: View) -> Tensor:
+    """Return the pixels (N, 2) of world points (N, 3), differentiable in both."""
+    camera = points @ view.camera_from_world[:3, :3].T + view.camera_from_world[:3, 3]
+    pixels = camera @ view.intrinsics.T
+    return pixels[:, :2] / pixels[:, 2:].clamp(min=view.near)
+
+
+def resize(one: Evidence, side: int) -> Evidence:
+    """Return the evidence in a picture whose longer side has `side` pixels; it never grows."""
+    view = one.view
+    factor = min(1.0, side / max(view.height, view.width))
+    height, width = max(1, round(view.height * factor)), max(1, round(view.width * factor))
+    if (height, width) == (view.height, view.width):
+        return one
+    shrink = (height / view.height, width / view.width)
+    lens = scale_intrinsics(view.intrinsics, shrink[1], shrink[0]).to(view.intrinsics)
+    landmarks = None if one.landmarks is None else one.landmarks * one.landmarks.new_tensor([shrink[1], shrink[0]])
+    return Evidence(
+        functional.interpolate(one.image[None], (height, width), mode="area")[0],
+        functional.interpolate(one.mask[None, None], (height, width), mode="area")[0, 0],
+        View(lens, view.camera_from_world, height, width, view.projection, view.near),
+        landmarks,
+        one.landmark_weight,
+    )

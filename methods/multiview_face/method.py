@@ -1,0 +1,219 @@
+"""Heads and bodies from a few calibrated photographs: a feed-forward encoder, and a fit by differentiable rendering."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from deep3dmap.core import Camera, Mesh, MethodCard, Reconstruction, Step, UserError
+from deep3dmap.core.options import option
+from deep3dmap.frameworks import BaseFramework, TrainLoop
+from deep3dmap.geometry.cameras import scale_intrinsics
+from deep3dmap.methods.multiview_face import losses
+from deep3dmap.methods.multiview_face.encoder import EncoderConfig, Encoding, MultiViewEncoder
+from deep3dmap.methods.multiview_face.fitting import Evidence, fit
+from deep3dmap.methods.multiview_face.rigid_pose import Cameras, RigidPose, fuse_poses
+from deep3dmap.methods.multiview_face.schedules import schedule
+from deep3dmap.methods.multiview_face.subject import Start, Subject
+from deep3dmap.methods.multiview_face.templates import load_template
+from deep3dmap.methods.multiview_face.visual_start import start_from_masks
+from deep3dmap.render.renderer import View
+from deep3dmap.render.soft import SoftRenderer
+
+# Of the template's own groups, those that the rigid pose and the free vertices stand for here.
+ELSEWHERE = ("global_orient", "translation", "offsets")
+LIGHT = "light"
+
+
+@dataclass
+class MultiViewFaceConfig:
+    """Template, encoder and fit."""
+
+    template: str = option(
+        "head", "head, body, sphere, smplx, or a file: a morphable model (.npz) or a mesh (.obj, .ply, .glb)"
+    )
+    template_grid: int = option(65, "vertices along a side of the procedural head", low=17, high=129)
+    size: float = option(1.0, "metres: radius of the sphere, or what one unit of a mesh file is", low=0.01, high=10.0)
+    encoder: bool = option(True, "start from the feed-forward encoder; without, from the mean where the masks meet")
+    image_size: int = option(96, "side of the pictures that the encoder sees", low=32, high=256)
+    width: int = option(32, "channels of the encoder's first layer", low=8, high=64)
+    views: int = option(4, "views drawn from each training subject", low=1, high=16)
+    drop_views: float = option(0.3, "share of training views that are left out, so that any number will do", low=0.0, high=0.8)
+    rendering_from: float = option(
+        0.7, "share of the budget after which the encoder also learns from its own drawings", low=0.0
+    )
+    schedule: str = option("head", "stages of the fit", choices=("head", "body", "object"))
+    effort: float = option(1.0, "factor of the steps of the fit; 0 takes what the encoder says", low=0.0, high=4.0)
+    views_per_step: int = option(2, "views that a step of the fit looks at", low=1, high=8)
+    gamma: float = option(2.2, "what photographs are raised to, to be linear in light", low=1.0, high=3.0)
+    seed: int = option(0, "order of the views in a fit", low=0)
+
+
+class MultiViewFace(BaseFramework):
+    """Multi-view fitting of a template, in the two ways of the field.
+
+    The encoder sees every view on its own, agrees on shape by a confidence-weighted mean and a maximum over them, and on the
+    pose through the calibrated cameras. The fit then changes pose, shape, colours, light and at last single vertices until the
+    soft renderer draws the photographs.
+    """
+
+    card = MethodCard(
+        title="Multi-view mesh fitting",
+        authors="the deep3dmap authors, after Liu et al. (SoftRas) and Deng et al. (multi-view 3DMM regression)",
+        year=2019,
+        paper="S. Liu et al., Soft Rasterizer, ICCV 2019; Y. Deng et al., Accurate 3D Face Reconstruction, CVPRW 2019",
+        tasks=("body", "face_multiview"),
+        consumes=("images", "masks", "intrinsics", "world_from_camera"),
+        produces=("mesh",),
+        trains_on=("images", "masks", "intrinsics", "world_from_camera", "vertices", "world_from_template"),
+        licence="Apache-2.0",
+    )
+    config_type = MultiViewFaceConfig
+    config: MultiViewFaceConfig
+    rendering: Tensor
+
+    def __init__(self, config: MultiViewFaceConfig) -> None:
+        super().__init__(config)
+        self.template = load_template(config.template, config.template_grid, config.size)
+        mean = self.template.mean()
+        self.subject_size = float((mean.amax(0) - mean.amin(0)).max())
+        groups = {name: size for name, size in self.template.groups.items() if name not in ELSEWHERE}
+        self.encoder = MultiViewEncoder(EncoderConfig({**groups, LIGHT: 9}, config.width)) if config.encoder else None
+        self.register_buffer("rendering", torch.tensor(False))
+        schedule(config.schedule, config.effort)
+
+    def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
+        """Teach the encoder; a fit without one has nothing to learn."""
+        if self.encoder is None:
+            return
+        for step in super().train_steps(loop):
+            if loop.total_steps:
+                self.rendering.fill_(loop.step >= self.config.rendering_from * loop.total_steps)
+            yield step
+
+    def transform(self, sample: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
+        """Choose views, leave some out, and make the pictures as small as the encoder's."""
+        count = len(sample["images"])
+        chosen = generator.choice(count, self.config.views, replace=count < self.config.views)
+        present = generator.random(self.config.views) >= self.config.drop_views
+        present[generator.integers(self.config.views)] = True
+        seen = {name: np.stack([sample[name][view] for view in chosen]) for name in self.card.consumes}
+        kept = {name: np.asarray(sample[name], np.float32) for name in ("vertices", "world_from_template")}
+        return self._resized({**seen, **kept}) | {"present": torch.from_numpy(present)}
+
+    def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Encode B subjects of V views each: `shape` (B, N, 3) at rest, `pose`, `shared` groups, `light` (B, 9, 3), ..."""
+        small = self._resized(inputs, batched=True)
+        images, masks = small["images"], small["masks"]
+        present = inputs.get("present", torch.ones(images.shape[:2], dtype=torch.bool, device=images.device))
+        if self.encoder is None:
+            raise UserError("method.encoder=false: there is no encoder to run")
+        encoding = self.encoder(images, masks, present)
+        cameras = _cameras(small)
+        pose = fuse_poses(encoding, cameras, self.subject_size)
+        shared = {name: values for name, values in encoding.shared.items() if name != LIGHT}
+        light = encoding.shared[LIGHT].clone()
+        light[:, 0] = light[:, 0] + 1
+        return {
+            "shape": self.template.vertices(shared),
+            "pose": pose,
+            "shared": shared,
+            "light": light[..., None].expand(-1, -1, 3),
+            "encoding": encoding,
+            "cameras": cameras,
+            "present": present,
+            "small": small,
+        }
+
+    def losses(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Compare shape, place and what single views say with the truth; later also drawings with photographs."""
+        truth = losses.true_pose(batch["world_from_template"])
+        encoding: Encoding = outputs["encoding"]
+        terms = losses.surface_losses(outputs["shape"], outputs["pose"], batch["vertices"].float(), truth, self.subject_size)
+        terms |= losses.view_losses(encoding, truth, outputs["cameras"], outputs["present"], self.subject_size)
+        terms["prior"] = 1e-4 * self.template.prior(outputs["shared"]).mean()
+        if bool(self.rendering):
+            vertices = outputs["pose"].apply(outputs["shape"])
+            chosen = outputs["present"].int().argmax(1)
+            terms |= losses.rendering_losses(
+                self.template, outputs["shared"], vertices, outputs["light"], outputs["small"], chosen,
+                SoftRenderer(sigma=1e-4, shading="gouraud", faces_per_pixel=4), self.config.gamma,
+            )  # fmt: skip
+        return terms
+
+    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
+        """Fit the template to one subject's views; the mesh lies in the world of the cameras, metres."""
+        evidence = self._evidence(given)
+        start = self._encoded_start(given) if self.encoder is not None else start_from_masks(evidence, self.template)
+        subject = Subject(self.template, start).to(self.device)
+        stages = schedule(self.config.schedule, self.config.effort)
+        terms: dict[str, dict[str, float]] = {}
+        with torch.enable_grad():
+            for progress in fit(subject, evidence, stages, self.config.views_per_step, self.config.seed):
+                terms[progress.stage] = progress.terms
+        with torch.no_grad():
+            colors = subject.albedo() ** (1 / self.config.gamma)
+            mesh = Mesh(subject.vertices().cpu().numpy(), self.template.faces.cpu().numpy(), colors.cpu().numpy())
+        notes = {"start": "encoder" if self.encoder is not None else "masks", "energy": terms, "fitted": subject.report()}
+        return Reconstruction("world", "metre", mesh=mesh, cameras=_core_cameras(given), notes=notes)
+
+    def _encoded_start(self, given: dict[str, Any]) -> Start:
+        training = self.training
+        self.set_mode(training=False)
+        with torch.no_grad():
+            arrays = {
+                name: torch.from_numpy(np.stack([np.asarray(one) for one in given[name]]))[None] for name in self.card.consumes
+            }
+            outputs = self.forward({name: array.float().to(self.device) for name, array in arrays.items()})
+        self.set_mode(training)
+        pose: RigidPose = outputs["pose"]
+        shared = {name: values[0] for name, values in outputs["shared"].items()}
+        return Start(pose.rotation[0], pose.translation[0], shared, outputs["light"][0])
+
+    def _evidence(self, given: dict[str, Any]) -> list[Evidence]:
+        found = []
+        for image, mask, lens, pose in zip(*(given[name] for name in self.card.consumes), strict=True):
+            picture = torch.from_numpy(np.asarray(image, np.float32)).to(self.device)
+            cover = torch.from_numpy(np.asarray(mask, np.float32)).to(self.device)
+            camera_from_world = torch.linalg.inv(torch.as_tensor(np.asarray(pose, np.float64))).float().to(self.device)
+            intrinsics = torch.as_tensor(np.asarray(lens, np.float64)).float().to(self.device)
+            view = View(intrinsics, camera_from_world, *picture.shape[1:])
+            found.append(Evidence(picture.clamp(min=1e-4) ** self.config.gamma, cover, view))
+        if not found:
+            raise UserError("multiview_face needs at least one view")
+        if not any(bool((one.mask > 0.5).any()) for one in found):
+            raise UserError("multiview_face: all masks are empty; a mask is 1 where the subject is")
+        return found
+
+    def _resized(self, sample: dict[str, Any], batched: bool = False) -> dict[str, Any]:
+        """Return the sample with pictures whose longer side is at most the encoder's, and intrinsics to match."""
+        tensors = {name: torch.as_tensor(value) for name, value in sample.items()}
+        height, width = tensors["images"].shape[-2:]
+        factor = min(1.0, self.config.image_size / max(height, width))
+        size = (max(1, round(height * factor)), max(1, round(width * factor)))
+        if size != (height, width):
+            images, masks = tensors["images"], tensors["masks"]
+            small = functional.interpolate(images.float().flatten(0, -4), size, mode="area")
+            tensors["images"] = small.unflatten(0, images.shape[:-3])
+            tensors["masks"] = functional.interpolate(masks.float().flatten(0, -3)[:, None], size, mode="area")[:, 0].unflatten(
+                0, masks.shape[:-2]
+            )
+            scale = scale_intrinsics(torch.eye(3), size[1] / width, size[0] / height).to(tensors["intrinsics"])
+            tensors["intrinsics"] = scale @ tensors["intrinsics"]
+        return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+
+
+def _cameras(batch: dict[str, Any]) -> Cameras:
+    height, width = batch["images"].shape[-2:]
+    return Cameras(batch["intrinsics"].float(), batch["world_from_camera"].float(), height, width)
+
+
+def _core_cameras(given: dict[str, Any]) -> list[Camera]:
+    return [
+        Camera(np.asarray(lens, np.float64), np.asarray(pose, np.float64), np.shape(image)[2], np.shape(image)[1])
+        for image, lens, pose in zip(given["images"], given["intrinsics"], given["world_from_camera"])
+    ]

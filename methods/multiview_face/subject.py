@@ -1,0 +1,113 @@
+"""The unknowns of one subject: where it stands, its shape, its colours and the light on it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deep3dmap.geometry.mesh_topology import MeshTopology
+from deep3dmap.geometry.template import Template
+from deep3dmap.methods.multiview_face.encoder import rotation_from_6d
+from deep3dmap.render.renderer import Lights, Surface
+
+GREY = 0.6
+# sqrt(4 pi) / 2 of irradiance from everywhere: white comes out white.
+EVEN_LIGHT = 1.0
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a fit begins. rotation: (3, 3). translation: (3,) metres. parameters: {group: (n,)}. light: (9, 3) or None."""
+
+    rotation: Tensor
+    translation: Tensor
+    parameters: dict[str, Tensor]
+    light: Tensor | None = None
+
+
+class Subject(nn.Module):
+    """Everything a fit may change; `free(names)` says what it changes now.
+
+    pose: 6D rotation, translation and log scale. The template's groups. offsets: (N, 3) metres on top of the template, in the
+    subject's frame. tint: (N, 3) added to the template's albedo. light: (9, 3) harmonics of the world normal. All linear.
+    size: metres, largest extent of the template at rest.
+    """
+
+    def __init__(self, template: Template, start: Start) -> None:
+        super().__init__()
+        self.template = template
+        self.rotation = nn.Parameter(start.rotation[:, :2].T.reshape(6).clone())
+        self.translation = nn.Parameter(start.translation.clone())
+        self.log_scale = nn.Parameter(torch.zeros(1))
+        # A mesh with free vertices has its offsets here already, under the same name.
+        groups = {name: size for name, size in template.groups.items() if name != "offsets"}
+        given = start.parameters
+        self.coefficients = nn.ParameterDict(
+            {name: nn.Parameter(given.get(name, torch.zeros(size)).clone()) for name, size in groups.items()}
+        )
+        mean = template.mean()
+        count, self.size = len(mean), float((mean.amax(0) - mean.amin(0)).max())
+        self.topology = MeshTopology.of(template.faces, count)
+        self.offsets = nn.Parameter(torch.zeros(count, 3))
+        self.tint = nn.Parameter(torch.zeros(count, 3))
+        even = torch.zeros(9, 3)
+        even[0] = EVEN_LIGHT
+        self.light = nn.Parameter(even if start.light is None else start.light.clone())
+
+    def free(self, names: tuple[str, ...]) -> list[nn.Parameter]:
+        """Return the unknowns called `names`: pose, scale, light, offsets, tint, or a group of the template."""
+        fixed = {
+            "pose": [self.rotation, self.translation],
+            "scale": [self.log_scale],
+            "light": [self.light],
+            "offsets": [self.offsets],
+            "tint": [self.tint],
+        }
+        found: list[nn.Parameter] = []
+        for name in names:
+            if name in fixed:
+                found += fixed[name]
+            elif name in self.coefficients:
+                found.append(self.coefficients[name])
+        return found
+
+    def parameters_of_template(self) -> dict[str, Tensor]:
+        """Return {group: (1, n)}."""
+        return {name: values[None] for name, values in self.coefficients.items()}
+
+    def at_rest(self) -> Tensor:
+        """Return (N, 3) vertices in the subject's frame, metres."""
+        return self.template.vertices(self.parameters_of_template())[0] + self.offsets
+
+    def vertices(self) -> Tensor:
+        """Return (N, 3) vertices in the world, metres."""
+        rotation = rotation_from_6d(self.rotation)
+        return self.log_scale.exp() * self.at_rest() @ rotation.T + self.translation
+
+    def albedo(self) -> Tensor:
+        """Return (N, 3) RGB in [0, 1]."""
+        base = self.template.albedo(self.parameters_of_template())
+        grey = torch.full_like(self.tint, GREY) if base is None else base[0]
+        return (grey + self.tint).clamp(0, 1)
+
+    def surface(self) -> Surface:
+        """Return what a renderer draws."""
+        return Surface(self.vertices(), self.template.faces, colors=self.albedo())
+
+    def lights(self) -> Lights:
+        """Return the light of the subject's surroundings."""
+        return Lights(harmonics=self.light)
+
+    def prior(self) -> Tensor:
+        """Return sum((coefficient / sigma)^2) over all groups, a scalar."""
+        if not len(self.coefficients):
+            return self.translation.new_zeros(())
+        return self.template.prior(self.parameters_of_template())[0]
+
+    def report(self) -> dict[str, Any]:
+        """Return the fitted numbers as plain data."""
+        return {
+            "scale": float(self.log_scale.detach().exp()),
+            **{name: [round(float(v), 4) for v in values.detach()] for name, values in self.coefficients.items()},
+        }

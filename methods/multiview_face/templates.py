@@ -1,0 +1,31 @@
+"""Templates by name: the built-in ones, and those that users supply."""
+
+from pathlib import Path
+
+from deep3dmap.core import UserError
+from deep3dmap.core.errors import nearest
+from deep3dmap.data.scenes.body_model import body_model
+from deep3dmap.data.scenes.head_model import head_model
+from deep3dmap.geometry.body_model import BodyTemplate
+from deep3dmap.geometry.morphable_model import MorphableModel
+from deep3dmap.geometry.template import HeadTemplate, MeshTemplate, Template, sphere
+
+BUILT_IN = ("head", "body", "sphere")
+
+
+def load_template(name: str, grid: int, size: float) -> Template:
+    """Return a template. name: see MultiViewFaceConfig. grid: of the head. size: metres, of the sphere or a mesh's unit.
+
+    Raises UserError if it is neither built in nor a file.
+    """
+    if name == "head":
+        return HeadTemplate(head_model(grid))
+    if name == "body":
+        return BodyTemplate(body_model())
+    if name == "sphere":
+        return sphere(4, size)
+    file = Path(name).expanduser()
+    if not file.is_file():
+        hint = nearest(name, BUILT_IN)
+        raise UserError(f"method.template='{name}' is neither one of {', '.join(BUILT_IN)} nor a file{hint}")
+    return HeadTemplate(MorphableModel.load(file)) if file.suffix == ".npz" else MeshTemplate.load(file, size)
