@@ -1,0 +1,156 @@
+#include "cpu/neural_mesh.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace deep3dmap::cpu {
+namespace {
+
+void draw_row(const Triangle& t, const NeuralMesh& mesh, const Fragments& out, int64_t face, int row) {
+  double of_row[3], value[3];
+  for (int i = 0; i < 3; ++i) of_row[i] = row_value(t.edge[i], row);
+  for (int column = t.left; column < t.right; ++column) {
+    if (!covers(t, of_row, column, value)) continue;
+    float depth;
+    if (!depth_at(t, mesh.input.perspective, value, depth) || !is_drawn(mesh, depth)) continue;
+    const int64_t pixel = static_cast<int64_t>(row) * mesh.input.width + column;
+    // Faces come in ascending order, so of equal depths the lower face stays.
+    if (out.face_id[pixel] >= 0 && depth >= out.depth[pixel]) continue;
+    out.depth[pixel] = depth;
+    out.face_id[pixel] = face;
+    for (int i = 0; i < 3; ++i) out.barycentrics[3 * pixel + i] = static_cast<float>(value[i]);
+  }
+}
+
+// The pixels of each line whose gradient is not zero, in order: no others can push an edge, and a loss has them in few places.
+class ActivePixels {
+ public:
+  ActivePixels(const NeuralPicture& picture, int axis) {
+    const int lines = axis == 0 ? picture.height : picture.width;
+    start_.reserve(lines + 1);
+    start_.push_back(0);
+    for (int line = 0; line < lines; ++line) {
+      const PixelLine pixels = pixel_line(picture, axis, line);
+      for (int i = 0; i < pixels.length; ++i)
+        if (has_gradient(picture, pixels.first + i * pixels.step)) place_.push_back(i);
+      start_.push_back(place_.size());
+    }
+  }
+  const int* begin(int line) const { return place_.data() + start_[line]; }
+  const int* end(int line) const { return place_.data() + start_[line + 1]; }
+
+ private:
+  static bool has_gradient(const NeuralPicture& picture, int64_t pixel) {
+    const float* g = picture.gradient + pixel * picture.channels;
+    return std::any_of(g, g + picture.channels, [](float value) { return value != 0.f; });
+  }
+  std::vector<int> place_;
+  std::vector<size_t> start_;
+};
+
+// Which faces are seen, in order.
+std::vector<int64_t> seen_faces(const int64_t* face_id, int64_t pixels, int64_t faces) {
+  std::vector<char> seen(faces, 0);
+  for (int64_t i = 0; i < pixels; ++i)
+    if (face_id[i] >= 0) seen[face_id[i]] = 1;
+  std::vector<int64_t> list;
+  for (int64_t face = 0; face < faces; ++face)
+    if (seen[face]) list.push_back(face);
+  return list;
+}
+
+struct EdgeSums {
+  double start = 0.0, end = 0.0;
+};
+
+// `low` and `high` bound the face along the line: its pixels beyond the edge lie within.
+void cross_line(const NeuralPicture& picture, const ActivePixels& active, const EdgeCrossing& c, const PixelLine& pixels, int line,
+                int64_t face, int low, int high, double margin, EdgeSums& sums) {
+  const auto at = [&](int place) { return pixels.first + place * pixels.step; };
+  const auto visit = [&](int from, int to, int other, bool own_only) {
+    const int* end = active.end(line);
+    for (const int* place = std::lower_bound(active.begin(line), end, from); place != end && *place <= to; ++place) {
+      if (own_only && picture.face_id[at(*place)] != face) continue;
+      const double delta = gain(picture, at(*place), at(other));
+      if (delta > 0.0) pull_edge(c, *place, delta, margin, sums.start, sums.end);
+    }
+  };
+  const bool right = c.outward > 0;
+  if (picture.face_id[at(c.inside)] == face) visit(right ? c.outside : 0, right ? pixels.length - 1 : c.outside, c.inside, false);
+  visit(right ? low : c.inside, right ? c.inside : high, c.outside, true);
+}
+
+void follow_face(const RasterizeInput& input, const NeuralPicture& picture, const ActivePixels (&active)[2], int64_t face,
+                 const double* margin, float* corners) {
+  Triangle box;
+  if (!set_up(input, face, box)) return;
+  const int low[2] = {box.left, box.top}, high[2] = {box.right - 1, box.bottom - 1};
+  const int64_t* index = input.faces + 3 * face;
+  double sum[3][2] = {};
+  for (int axis = 0; axis < 2; ++axis) {
+    for (int start = 0; start < 3; ++start) {
+      const int end = (start + 1) % 3;
+      const AxisEdge edge = axis_edge(input.vertices + 3 * index[start], input.vertices + 3 * index[end], axis,
+                                      axis == 0 ? picture.height : picture.width);
+      EdgeSums sums;
+      EdgeCrossing c;
+      for (int line = edge.first; line <= edge.last; ++line) {
+        const PixelLine pixels = pixel_line(picture, axis, line);
+        if (cross(edge, line, pixels.length, c))
+          cross_line(picture, active[axis], c, pixels, line, face, low[axis], high[axis], margin[axis], sums);
+      }
+      sum[start][axis] += sums.start;
+      sum[end][axis] += sums.end;
+    }
+  }
+  for (int i = 0; i < 6; ++i) corners[6 * face + i] = static_cast<float>(sum[i / 2][i % 2]);
+}
+
+}  // namespace
+
+// Each thread draws all faces into its own band of rows: the result does not depend on the number of threads.
+void neural_mesh_faces(const NeuralMesh& mesh, const Fragments& out, int threads) {
+  const int height = mesh.input.height, bands = std::max(1, std::min(threads, height));
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+  for (int band = 0; band < bands; ++band) {
+    const int top = static_cast<int>(static_cast<int64_t>(height) * band / bands);
+    const int bottom = static_cast<int>(static_cast<int64_t>(height) * (band + 1) / bands);
+    Triangle triangle;
+    for (int64_t face = 0; face < mesh.input.face_count; ++face) {
+      if (!set_up(mesh.input, face, triangle)) continue;
+      for (int row = std::max(triangle.top, top); row < std::min(triangle.bottom, bottom); ++row)
+        draw_row(triangle, mesh, out, face, row);
+    }
+  }
+}
+
+// Every face has its own sums, so the number of threads does not matter here either.
+void neural_mesh_edges_backward(const RasterizeInput& input, const NeuralPicture& picture, float* corners, double margin_x,
+                                double margin_y, int threads) {
+  const ActivePixels active[2] = {ActivePixels(picture, 0), ActivePixels(picture, 1)};
+  const double margin[2] = {margin_x, margin_y};
+  const auto faces = seen_faces(picture.face_id, static_cast<int64_t>(picture.height) * picture.width, input.face_count);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 64)
+  for (int64_t i = 0; i < static_cast<int64_t>(faces.size()); ++i) follow_face(input, picture, active, faces[i], margin, corners);
+}
+
+void neural_mesh_depth_backward(const RasterizeInput& input, const SeenDepth& seen, float* corners, int threads) {
+  const auto faces = seen_faces(seen.face_id, static_cast<int64_t>(input.height) * input.width, input.face_count);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 64)
+  for (int64_t i = 0; i < static_cast<int64_t>(faces.size()); ++i) {
+    Triangle box;
+    if (!set_up(input, faces[i], box)) continue;
+    DepthField field;
+    depth_field(input, faces[i], field);
+    double sum[9] = {};
+    for (int row = box.top; row < box.bottom; ++row) {
+      for (int column = box.left; column < box.right; ++column) {
+        const int64_t pixel = static_cast<int64_t>(row) * input.width + column;
+        if (seen.face_id[pixel] == faces[i]) add_depth_gradient(field, seen, pixel, sum);
+      }
+    }
+    for (int k = 0; k < 9; ++k) corners[9 * faces[i] + k] = static_cast<float>(sum[k]);
+  }
+}
+
+}  // namespace deep3dmap::cpu

@@ -1,0 +1,156 @@
+#include "cuda/neural_mesh.h"
+
+#include "cuda/check.cuh"
+
+namespace deep3dmap::cuda {
+namespace {
+
+constexpr int kWarp = 32;
+
+// Orders depths as unsigned numbers, negative ones included; adding 0 makes -0 and 0 equal.
+__device__ unsigned ordered(float depth) {
+  const unsigned bits = __float_as_uint(depth + 0.f);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+__device__ double warp_sum(double value) {
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
+  return value;
+}
+
+// One warp for each face. The key of a fragment is its depth, then its face; -1, the empty face id, is the largest key.
+__global__ void draw_faces(NeuralMesh mesh, unsigned long long* keys) {
+  const RasterizeInput& input = mesh.input;
+  const int lane = threadIdx.x % kWarp;
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x / kWarp;
+  for (int64_t face = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp; face < input.face_count; face += stride) {
+    Triangle triangle;
+    if (!set_up(input, face, triangle)) continue;
+    for (int row = triangle.top; row < triangle.bottom; ++row) {
+      double of_row[3], value[3];
+      for (int i = 0; i < 3; ++i) of_row[i] = row_value(triangle.edge[i], row);
+      for (int column = triangle.left + lane; column < triangle.right; column += kWarp) {
+        float depth;
+        if (!covers(triangle, of_row, column, value) || !depth_at(triangle, input.perspective, value, depth)) continue;
+        if (!is_drawn(mesh, depth)) continue;
+        const unsigned long long key = static_cast<unsigned long long>(ordered(depth)) << 32 | static_cast<unsigned long long>(face);
+        atomicMin(keys + static_cast<int64_t>(row) * input.width + column, key);
+      }
+    }
+  }
+}
+
+// One thread for each pixel: turns its key into a face and computes that face's depth and barycentrics again.
+__global__ void resolve_faces(RasterizeInput input, Fragments out) {
+  const int64_t pixels = static_cast<int64_t>(input.height) * input.width;
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t pixel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; pixel < pixels; pixel += stride) {
+    if (out.face_id[pixel] == -1) continue;
+    const int64_t face = out.face_id[pixel] & 0xffffffffll;
+    out.face_id[pixel] = face;
+    Triangle triangle;
+    set_up(input, face, triangle);
+    double of_row[3], value[3];
+    for (int i = 0; i < 3; ++i) of_row[i] = row_value(triangle.edge[i], static_cast<int>(pixel / input.width));
+    covers(triangle, of_row, static_cast<int>(pixel % input.width), value);
+    depth_at(triangle, input.perspective, value, out.depth[pixel]);
+    for (int i = 0; i < 3; ++i) out.barycentrics[3 * pixel + i] = static_cast<float>(value[i]);
+  }
+}
+
+// The lanes of a warp share the pixels from `from` to `to`, both included.
+__device__ void visit(const NeuralPicture& picture, const EdgeCrossing& c, const PixelLine& pixels, int from, int to, int other,
+                      int64_t own, double margin, double& start, double& end) {
+  for (int place = from + static_cast<int>(threadIdx.x) % kWarp; place <= to; place += kWarp) {
+    const int64_t pixel = pixels.first + place * pixels.step;
+    if (own >= 0 && picture.face_id[pixel] != own) continue;
+    const double delta = gain(picture, pixel, pixels.first + other * pixels.step);
+    if (delta > 0.0) pull_edge(c, place, delta, margin, start, end);
+  }
+}
+
+// One warp for each face; its sums do not depend on the order in which warps run.
+__global__ void follow_faces(RasterizeInput input, NeuralPicture picture, float* corners, double margin_x, double margin_y) {
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x / kWarp;
+  for (int64_t face = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp; face < input.face_count; face += stride) {
+    Triangle box;
+    if (!set_up(input, face, box)) continue;
+    const int64_t* index = input.faces + 3 * face;
+    double sum[3][2] = {};
+    for (int axis = 0; axis < 2; ++axis) {
+      const double margin = axis == 0 ? margin_x : margin_y;
+      const int low = axis == 0 ? box.left : box.top, high = (axis == 0 ? box.right : box.bottom) - 1;
+      for (int start = 0; start < 3; ++start) {
+        const int end = (start + 1) % 3;
+        const AxisEdge edge = axis_edge(input.vertices + 3 * index[start], input.vertices + 3 * index[end], axis,
+                                        axis == 0 ? picture.height : picture.width);
+        for (int line = edge.first; line <= edge.last; ++line) {
+          const PixelLine pixels = pixel_line(picture, axis, line);
+          EdgeCrossing c;
+          if (!cross(edge, line, pixels.length, c)) continue;
+          const bool right = c.outward > 0;
+          if (picture.face_id[pixels.first + c.inside * pixels.step] == face)
+            visit(picture, c, pixels, right ? c.outside : 0, right ? pixels.length - 1 : c.outside, c.inside, -1, margin,
+                  sum[start][axis], sum[end][axis]);
+          visit(picture, c, pixels, right ? low : c.inside, right ? c.inside : high, c.outside, face, margin, sum[start][axis],
+                sum[end][axis]);
+        }
+      }
+    }
+    for (int i = 0; i < 6; ++i) {
+      const double whole = warp_sum(sum[i / 2][i % 2]);
+      if (threadIdx.x % kWarp == 0) corners[6 * face + i] = static_cast<float>(whole);
+    }
+  }
+}
+
+// One warp for each face, as above.
+__global__ void spread_depth(RasterizeInput input, SeenDepth seen, float* corners) {
+  const int lane = threadIdx.x % kWarp;
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x / kWarp;
+  for (int64_t face = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp; face < input.face_count; face += stride) {
+    Triangle box;
+    if (!set_up(input, face, box)) continue;
+    DepthField field;
+    depth_field(input, face, field);
+    double sum[9] = {};
+    for (int row = box.top; row < box.bottom; ++row) {
+      for (int column = box.left + lane; column < box.right; column += kWarp) {
+        const int64_t pixel = static_cast<int64_t>(row) * input.width + column;
+        if (seen.face_id[pixel] == face) add_depth_gradient(field, seen, pixel, sum);
+      }
+    }
+    for (int k = 0; k < 9; ++k) {
+      const double whole = warp_sum(sum[k]);
+      if (lane == 0) corners[9 * face + k] = static_cast<float>(whole);
+    }
+  }
+}
+
+}  // namespace
+
+void neural_mesh_faces(const NeuralMesh& mesh, const Fragments& out, uint64_t stream) {
+  const RasterizeInput& input = mesh.input;
+  if (input.face_count == 0) return;
+  if (input.face_count >= int64_t{1} << 32) throw std::runtime_error("neural_mesh_faces: a key has room for 2^32 faces");
+  auto* keys = reinterpret_cast<unsigned long long*>(out.face_id);
+  draw_faces<<<blocks_for(input.face_count * kWarp), kThreads, 0, as_stream(stream)>>>(mesh, keys);
+  check_launch("neural_mesh_faces");
+  resolve_faces<<<blocks_for(static_cast<int64_t>(input.height) * input.width), kThreads, 0, as_stream(stream)>>>(input, out);
+  check_launch("neural_mesh_faces");
+}
+
+void neural_mesh_edges_backward(const RasterizeInput& input, const NeuralPicture& picture, float* corners, double margin_x,
+                                double margin_y, uint64_t stream) {
+  if (input.face_count == 0) return;
+  follow_faces<<<blocks_for(input.face_count * kWarp), kThreads, 0, as_stream(stream)>>>(input, picture, corners, margin_x, margin_y);
+  check_launch("neural_mesh_edges_backward");
+}
+
+void neural_mesh_depth_backward(const RasterizeInput& input, const SeenDepth& seen, float* corners, uint64_t stream) {
+  if (input.face_count == 0) return;
+  spread_depth<<<blocks_for(input.face_count * kWarp), kThreads, 0, as_stream(stream)>>>(input, seen, corners);
+  check_launch("neural_mesh_depth_backward");
+}
+
+}  // namespace deep3dmap::cuda

@@ -1,0 +1,15 @@
+// Launchers of the Neural 3D Mesh Renderer on CUDA: as on the CPU (csrc/cpu/neural_mesh.h), all arrays on the device.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/neural_mesh.h"
+
+namespace deep3dmap::cuda {
+
+void neural_mesh_faces(const NeuralMesh& mesh, const Fragments& out, uint64_t stream);
+void neural_mesh_edges_backward(const RasterizeInput& input, const NeuralPicture& picture, float* corners, double margin_x,
+                                double margin_y, uint64_t stream);
+void neural_mesh_depth_backward(const RasterizeInput& input, const SeenDepth& seen, float* corners, uint64_t stream);
+
+}  // namespace deep3dmap::cuda

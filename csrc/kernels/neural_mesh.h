@@ -1,0 +1,133 @@
+// The Neural 3D Mesh Renderer (Kato et al., CVPR 2018): its z-buffer and the two gradients, written once for all devices.
+// Pixel (row, column) is sampled at (column + 0.5, row + 0.5), y points down, faces are counter-clockwise as seen.
+#pragma once
+
+#include "kernels/rasterize.h"
+
+namespace deep3dmap {
+
+struct NeuralMesh {
+  RasterizeInput input;  // with Cull::back
+  float near, far;       // depths drawn, both excluded
+};
+
+// A picture, and the gradient of the loss to it; C channels, the last index runs fastest.
+struct NeuralPicture {
+  const int64_t* face_id;  // (height, width)
+  const float* image;      // (height, width, C)
+  const float* gradient;   // (height, width, C)
+  int height, width, channels;
+};
+
+// What was drawn, and the gradient of the loss to its depth.
+struct SeenDepth {
+  const int64_t* face_id;     // (height, width)
+  const float* depth;         // (height, width)
+  const float* barycentrics;  // (height, width, 3)
+  const float* gradient;      // (height, width)
+};
+
+DEEP3DMAP_HD bool is_drawn(const NeuralMesh& mesh, float depth) { return depth > mesh.near && depth < mesh.far; }
+
+// Pixels of one row (axis 0: corners move along x) or column (axis 1).
+struct PixelLine {
+  int64_t first, step;
+  int length;
+};
+
+DEEP3DMAP_HD PixelLine pixel_line(const NeuralPicture& p, int axis, int line) {
+  if (axis == 0) return {static_cast<int64_t>(line) * p.width, 1, p.width};
+  return {line, p.width, p.height};
+}
+
+// An edge where it crosses a line: `place` is the crossing in pixels, shares tell how much further the two corners have to go.
+struct EdgeCrossing {
+  double place, start_share, end_share;  // a share of 0: moving that corner does not move the crossing
+  int inside, outside, outward;
+};
+
+struct AxisEdge {
+  double s0, s1, p0, p1;  // across and along the lines, where integers are pixel centres
+  int outward;
+  int first, last;  // lines crossed
+};
+
+// Lines of pixel centres that an edge crosses; none where it runs along them.
+DEEP3DMAP_HD AxisEdge axis_edge(const float* start, const float* end, int axis, int lines) {
+  AxisEdge e{start[1 - axis] - 0.5, end[1 - axis] - 0.5, start[axis] - 0.5, end[axis] - 0.5, 0, 0, -1};
+  if (e.s0 == e.s1) return e;
+  e.outward = (axis == 0) == (e.s0 > e.s1) ? 1 : -1;
+  const double low = fmax(ceil(fmin(e.s0, e.s1)), 0.0), high = fmin(floor(fmax(e.s0, e.s1)), lines - 1.0);
+  if (low <= high) e.first = static_cast<int>(low), e.last = static_cast<int>(high);
+  return e;
+}
+
+// Returns false where the crossing, or the pixel beyond it, is not in the picture.
+DEEP3DMAP_HD bool cross(const AxisEdge& e, int line, int length, EdgeCrossing& c) {
+  c.place = (e.p1 - e.p0) / (e.s1 - e.s0) * (line - e.s0) + e.p0;
+  const double inside = e.outward > 0 ? floor(c.place) : ceil(c.place), outside = inside + e.outward;
+  if (!(inside >= 0.0 && inside < length && outside >= 0.0 && outside < length)) return false;
+  c.inside = static_cast<int>(inside), c.outside = static_cast<int>(outside), c.outward = e.outward;
+  c.start_share = e.s1 != line ? (e.s1 - e.s0) / (e.s1 - line) : 0.0;
+  c.end_share = e.s0 != line ? (e.s1 - e.s0) / (line - e.s0) : 0.0;
+  return true;
+}
+
+// What the pixel would gain from the other's colour; the paper drops what would lose.
+DEEP3DMAP_HD double gain(const NeuralPicture& p, int64_t pixel, int64_t other) {
+  double delta = 0.0;
+  for (int c = 0; c < p.channels; ++c)
+    delta += (static_cast<double>(p.image[pixel * p.channels + c]) - p.image[other * p.channels + c]) *
+             p.gradient[pixel * p.channels + c];
+  return delta;
+}
+
+DEEP3DMAP_HD void push(double delta, double distance, double margin, double& gradient) {
+  gradient -= delta / (std::signbit(distance) ? distance - margin : distance + margin);
+}
+
+// Adds one pixel's wish to both corners of the edge.
+DEEP3DMAP_HD void pull_edge(const EdgeCrossing& c, int pixel, double delta, double margin, double& start, double& end) {
+  double offset = pixel - c.place;
+  // A pixel that the edge goes through counts as one inside.
+  if (offset == 0.0) offset = c.outward > 0 ? -0.0 : 0.0;
+  if (c.start_share != 0.0) push(delta, offset * c.start_share, margin, start);
+  if (c.end_share != 0.0) push(delta, offset * c.end_share, margin, end);
+}
+
+// d depth / d corner of a pixel, visibility fixed: moving corner k by v changes the field as a shift by -w_k v does.
+struct DepthField {
+  double slope[2];  // of 1 / depth in perspective, else of depth
+  double z[3];
+  bool perspective;
+};
+
+DEEP3DMAP_HD void depth_field(const RasterizeInput& input, int64_t face, DepthField& field) {
+  const int64_t* index = input.faces + 3 * face;
+  const float* corner[3] = {input.vertices + 3 * index[0], input.vertices + 3 * index[1], input.vertices + 3 * index[2]};
+  const double ax = static_cast<double>(corner[1][0]) - corner[0][0], ay = static_cast<double>(corner[1][1]) - corner[0][1];
+  const double bx = static_cast<double>(corner[2][0]) - corner[0][0], by = static_cast<double>(corner[2][1]) - corner[0][1];
+  double value[3];
+  for (int k = 0; k < 3; ++k) {
+    field.z[k] = corner[k][2];
+    value[k] = input.perspective ? 1.0 / field.z[k] : field.z[k];
+  }
+  const double u = value[1] - value[0], v = value[2] - value[0], area = ax * by - bx * ay;
+  field.slope[0] = (u * by - v * ay) / area;
+  field.slope[1] = (v * ax - u * bx) / area;
+  field.perspective = input.perspective;
+}
+
+// Adds a pixel's gradient to the corners (3, 3) of its face.
+DEEP3DMAP_HD void add_depth_gradient(const DepthField& f, const SeenDepth& seen, int64_t pixel, double* corners) {
+  const double depth = seen.depth[pixel], gradient = seen.gradient[pixel];
+  for (int k = 0; k < 3; ++k) {
+    const double b = seen.barycentrics[3 * pixel + k];
+    const double slide = f.perspective ? depth * b * f.z[k] : -b;
+    corners[3 * k] += gradient * slide * f.slope[0];
+    corners[3 * k + 1] += gradient * slide * f.slope[1];
+    corners[3 * k + 2] += gradient * (f.perspective ? b * depth / f.z[k] : b);
+  }
+}
+
+}  // namespace deep3dmap

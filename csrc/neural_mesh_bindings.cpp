@@ -1,0 +1,95 @@
+// The Python face of the Neural 3D Mesh Renderer's kernels; csrc/cpu/neural_mesh.h says what each function takes.
+#include "neural_mesh_bindings.h"
+
+#include <nanobind/ndarray.h>
+
+#include <string>
+
+#include "cpu/neural_mesh.h"
+#if defined(DEEP3DMAP_CUDA)
+#include "cuda/neural_mesh.h"
+#endif
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace deep3dmap {
+namespace {
+
+template <typename Device, typename T, size_t N>
+using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
+
+template <typename Device>
+RasterizeInput make_input(const Array<Device, const float, 2>& vertices, const Array<Device, const int64_t, 2>& faces, size_t height,
+                          size_t width, bool perspective) {
+  return {vertices.data(), faces.data(), static_cast<int64_t>(faces.shape(0)), static_cast<int>(height), static_cast<int>(width),
+          perspective, Cull::back};
+}
+
+template <typename Device, typename Handle, void (*launch)(const NeuralMesh&, const Fragments&, Handle)>
+void find_faces(Array<Device, const float, 2> vertices, Array<Device, const int64_t, 2> faces, Array<Device, float, 2> depth,
+                Array<Device, int64_t, 2> face_id, Array<Device, float, 3> barycentrics, float near, float far, bool perspective,
+                Handle handle) {
+  const NeuralMesh mesh{make_input(vertices, faces, depth.shape(0), depth.shape(1), perspective), near, far};
+  const Fragments out{depth.data(), face_id.data(), barycentrics.data()};
+  nb::gil_scoped_release nogil;
+  launch(mesh, out, handle);
+}
+
+template <typename Device, typename Handle, void (*launch)(const RasterizeInput&, const NeuralPicture&, float*, double, double, Handle)>
+void edges_backward(Array<Device, const float, 2> vertices, Array<Device, const int64_t, 2> faces,
+                    Array<Device, const int64_t, 2> face_id, Array<Device, const float, 3> image,
+                    Array<Device, const float, 3> gradient, Array<Device, float, 3> corners, double margin_x, double margin_y,
+                    Handle handle) {
+  // Culling depends on x and y alone, and depth is not looked at: any sign of z will do.
+  const RasterizeInput input = make_input(vertices, faces, face_id.shape(0), face_id.shape(1), false);
+  const NeuralPicture picture{face_id.data(), image.data(), gradient.data(), input.height, input.width, static_cast<int>(image.shape(2))};
+  nb::gil_scoped_release nogil;
+  launch(input, picture, corners.data(), margin_x, margin_y, handle);
+}
+
+template <typename Device, typename Handle, void (*launch)(const RasterizeInput&, const SeenDepth&, float*, Handle)>
+void depth_backward(Array<Device, const float, 2> vertices, Array<Device, const int64_t, 2> faces,
+                    Array<Device, const int64_t, 2> face_id, Array<Device, const float, 2> depth,
+                    Array<Device, const float, 3> barycentrics, Array<Device, const float, 2> gradient,
+                    Array<Device, float, 3> corners, bool perspective, Handle handle) {
+  const RasterizeInput input = make_input(vertices, faces, face_id.shape(0), face_id.shape(1), perspective);
+  const SeenDepth seen{face_id.data(), depth.data(), barycentrics.data(), gradient.data()};
+  nb::gil_scoped_release nogil;
+  launch(input, seen, corners.data(), handle);
+}
+
+template <typename Function>
+void define_faces(nb::module_& m, const std::string& name, Function function) {
+  m.def(name.c_str(), function, "vertices"_a.noconvert(), "faces"_a.noconvert(), "depth"_a.noconvert(), "face_id"_a.noconvert(),
+        "barycentrics"_a.noconvert(), "near"_a, "far"_a, "perspective"_a, "handle"_a);
+}
+
+template <typename Function>
+void define_edges_backward(nb::module_& m, const std::string& name, Function function) {
+  m.def(name.c_str(), function, "vertices"_a.noconvert(), "faces"_a.noconvert(), "face_id"_a.noconvert(), "image"_a.noconvert(),
+        "gradient"_a.noconvert(), "corners"_a.noconvert(), "margin_x"_a, "margin_y"_a, "handle"_a);
+}
+
+template <typename Function>
+void define_depth_backward(nb::module_& m, const std::string& name, Function function) {
+  m.def(name.c_str(), function, "vertices"_a.noconvert(), "faces"_a.noconvert(), "face_id"_a.noconvert(), "depth"_a.noconvert(),
+        "barycentrics"_a.noconvert(), "gradient"_a.noconvert(), "corners"_a.noconvert(), "perspective"_a, "handle"_a);
+}
+
+}  // namespace
+
+void define_neural_mesh(nb::module_& m) {
+  using Cpu = nb::device::cpu;
+  define_faces(m, "neural_mesh_faces_cpu", &find_faces<Cpu, int, cpu::neural_mesh_faces>);
+  define_edges_backward(m, "neural_mesh_edges_backward_cpu", &edges_backward<Cpu, int, cpu::neural_mesh_edges_backward>);
+  define_depth_backward(m, "neural_mesh_depth_backward_cpu", &depth_backward<Cpu, int, cpu::neural_mesh_depth_backward>);
+#if defined(DEEP3DMAP_CUDA)
+  using Cuda = nb::device::cuda;
+  define_faces(m, "neural_mesh_faces_cuda", &find_faces<Cuda, uint64_t, cuda::neural_mesh_faces>);
+  define_edges_backward(m, "neural_mesh_edges_backward_cuda", &edges_backward<Cuda, uint64_t, cuda::neural_mesh_edges_backward>);
+  define_depth_backward(m, "neural_mesh_depth_backward_cuda", &depth_backward<Cuda, uint64_t, cuda::neural_mesh_depth_backward>);
+#endif
+}
+
+}  // namespace deep3dmap
