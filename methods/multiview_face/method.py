@@ -66,11 +66,12 @@ class MultiViewFace(BaseFramework):
         authors="the deep3dmap authors, after Liu et al. (SoftRas) and Deng et al. (multi-view 3DMM regression)",
         year=2019,
         paper="S. Liu et al., Soft Rasterizer, ICCV 2019; Y. Deng et al., Accurate 3D Face Reconstruction, CVPRW 2019",
-        tasks=("body", "face_multiview"),
+        tasks=("body",),
         consumes=("images", "masks", "intrinsics", "world_from_camera"),
         produces=("mesh",),
         trains_on=("images", "masks", "intrinsics", "world_from_camera", "vertices", "world_from_template"),
         licence="Apache-2.0",
+        tried_on=("multiview_heads",),
     )
     config_type = MultiViewFaceConfig
     config: MultiViewFaceConfig

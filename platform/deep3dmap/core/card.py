@@ -11,6 +11,7 @@ class MethodCard:
     consumes: keys `reconstruct` needs (core.keys). produces: fields of `Reconstruction` it fills. tasks: names of tasks.
     trains_on: keys a training sample must hold; empty for a method that learns nothing.
     licence: of the original publication's code, in SPDX form where there is one.
+    tried_on: embedded datasets that its small variants are made for, where not any that has the keys will do.
     """
 
     title: str
@@ -23,6 +24,7 @@ class MethodCard:
     licence: str
     trains_on: tuple[str, ...] = ()
     is_baseline: bool = False
+    tried_on: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for the tables."""

@@ -104,12 +104,12 @@ class Subject:
 
 
 def smallest_dataset(card: MethodCard) -> str:
-    """Return `name/variant` of an embedded dataset that has all keys a method consumes and trains on.
+    """Return `name/variant` of an embedded dataset that has all keys a method consumes and trains on, its own choice first.
 
     Raises UserError if no registered dataset feeds the method.
     """
     needed = {*card.consumes, *card.trains_on}
-    for name in datasets.names():
+    for name in card.tried_on or datasets.names():
         described = datasets.load(name).card
         if not described.needs_root and needed <= set(described.provides):
             known = variants(datasets, name)
