@@ -1,7 +1,7 @@
 """Cameras of other programs as this package's pinhole cameras, and back; docs/conventions.md has the table.
 
-Here a camera is intrinsics (3, 3) in pixels with centres at +0.5, and camera_from_world (4, 4) with OpenCV axes: x right, y down,
-z forward. An orthographic camera has the same matrices; it does not divide by z, so its focal length is a scale in pixels per
+Here a camera is intrinsics (3, 3) in pixels with centres at +0.5, and camera_from_world (4, 4) with OpenCV axes: x right, y
+down, z forward. An orthographic camera has the same matrices; it does not divide by z, so its focal length is a scale in pixels per
 unit. Everything is float64 and differentiable in whatever is given as a tensor.
 """
 
@@ -76,9 +76,9 @@ def field_of_view_focal(degrees: float) -> float:
 
 
 def orbit(distance: float, elevation: float, azimuth: float) -> Tensor:
-    """camera_from_world (4, 4) of pytorch3d's look_at_view_transform: around the origin of a world with y up, angles in degrees.
+    """camera_from_world (4, 4) of pytorch3d's look_at_view_transform: around the origin of a world with y up.
 
-    Azimuth 0 looks along -z, 90 along -x. Raises ValueError at the poles, where `up` says nothing.
+    distance: units. elevation, azimuth: degrees. Azimuth 0 looks along -z, 90 along -x. Raises ValueError at the poles, where `up` says nothing.
     """
     e, a = math.radians(elevation), math.radians(azimuth)
     eye = [distance * math.cos(e) * math.sin(a), distance * math.sin(e), distance * math.cos(e) * math.cos(a)]
@@ -138,9 +138,9 @@ def from_neural_renderer(camera: NeuralRendererCamera, height: int, width: int) 
 def from_weak_perspective(scale: Any, rotation: Any, translation: Any, height: int, distance: float) -> Pinhole:
     """Turn face3d's scaled orthographic camera s R x + t, with y up and z towards the viewer, into an orthographic one.
 
-    scale: pixels per unit. rotation: (3, 3). translation: (2,) or (3,) pixels, whose z has no effect. height: rows of the image,
-    whose pixel centres face3d puts at integers, counted from the lowest row. distance: of the camera from the model's origin in
-    its units, so that all depths are positive; it does not change the picture.
+    scale: pixels per unit. rotation: (3, 3). translation: (2,) or (3,) pixels; its z has no effect. height: rows of the image;
+    face3d's pixel centres are integers, counted from the lowest row. distance: of the camera from the model's origin in its
+    units, so that all depths are positive; it does not change the picture.
     """
     scale, rotation, translation = _doubles(scale, rotation, translation)
     centre = torch.stack([translation[0] + 0.5, height - 0.5 - translation[1]])

@@ -47,7 +47,7 @@ class Shape3dmmEncoder(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def features(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) pictures, resized to 224 by the nearest pixel, to (B, 512). The older method trained on BGR in [0, 1]."""
+        """(B, 3, H, W) pictures, resized to 224 by the nearest pixel, to (B, 512). Old checkpoints want BGR in [0, 1]."""
         return self.trunk(torch.nn.functional.interpolate(images, size=(INPUT, INPUT), mode="nearest")).mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class LegacyShapeModel(NamedTuple):
 
 
 class LegacyFace(NamedTuple):
-    """vertices: (B, V, 3) model units. rotation: (B, 3, 3). projected: (B, V, 3) pixels of a picture of 256, z in the same unit."""
+    """vertices: (B, V, 3) model units. rotation: (B, 3, 3). projected: (B, V, 3) pixels of a picture of 256, z likewise."""
 
     vertices: Tensor
     rotation: Tensor
@@ -81,7 +81,7 @@ class LegacyFace(NamedTuple):
 def decode(parameters: Tensor, model: LegacyShapeModel) -> LegacyFace:
     """Turn (B, 235) outputs of the encoder into the surface and its projection s R v + 256 t; differentiable.
 
-    Coordinates are clamped to 125 mm and angles to 3.1415, as in the older code. Raises ValueError for another number of outputs.
+    Coordinates are clamped to 125 mm and angles to 3.1415, as in the older code. Raises ValueError for another width.
     """
     if parameters.dim() != 2 or parameters.shape[1] != IDENTITY + EXPRESSION + POSE:
         raise ValueError(f"parameters must be (B, {IDENTITY + EXPRESSION + POSE}), got {tuple(parameters.shape)}")
