@@ -55,6 +55,7 @@ def render_neural_mesh(
     fill_back: draw backs as well; their faces are reversed copies behind the F given ones.
     Raises ValueError for a wrong shape, type or value, and for face indices out of range.
     """
+    _check(vertices, faces, height, width)
     scale = 2 if anti_aliasing else 1
     corners = vertices * vertices.new_tensor([scale, scale, 1])
     drawn = torch.cat([faces, faces.flip(1)]) if fill_back else faces
