@@ -1,8 +1,8 @@
 """Cameras of other programs as this package's pinhole cameras, and back; docs/conventions.md has the table.
 
 Here a camera is intrinsics (3, 3) in pixels with centres at +0.5, and camera_from_world (4, 4) with OpenCV axes: x right, y
-down, z forward. An orthographic camera has the same matrices; it does not divide by z, so its focal length is a scale in pixels per
-unit. Everything is float64 and differentiable in whatever is given as a tensor.
+down, z forward. An orthographic camera has the same matrices; it does not divide by z, so its focal length is a scale in
+pixels per unit. Everything is float64 and differentiable in whatever is given as a tensor.
 """
 
 import math
@@ -78,7 +78,8 @@ def field_of_view_focal(degrees: float) -> float:
 def orbit(distance: float, elevation: float, azimuth: float) -> Tensor:
     """camera_from_world (4, 4) of pytorch3d's look_at_view_transform: around the origin of a world with y up.
 
-    distance: units. elevation, azimuth: degrees. Azimuth 0 looks along -z, 90 along -x. Raises ValueError at the poles, where `up` says nothing.
+    distance: units. elevation, azimuth: degrees. Azimuth 0 looks along -z, 90 along -x. Raises ValueError at the
+    poles, where `up` says nothing.
     """
     e, a = math.radians(elevation), math.radians(azimuth)
     eye = [distance * math.cos(e) * math.sin(a), distance * math.sin(e), distance * math.cos(e) * math.cos(a)]
