@@ -100,8 +100,8 @@ def energy(
             drawn = renderer.render(surface, one.view, lights, background=(0.0, 0.0, 0.0))
             if "silhouette" in weights:
                 sums.setdefault("silhouette", []).append(silhouette_iou_loss(drawn.silhouette, one.mask))
-            if "photometric" in weights:
-                covered = one.mask * (drawn.face_id >= 0).to(one.mask)
+            if "photometric" in weights and drawn.face_id is not None:
+                covered = one.mask * drawn.face_id.ge(0).to(one.mask)
                 sums.setdefault("photometric", []).append(photometric_loss(drawn.image, one.image, covered))
     terms = {name: weights[name] * torch.stack(values).mean() for name, values in sums.items()}
     return terms | _regularisers(subject, weights)

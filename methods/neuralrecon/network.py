@@ -168,7 +168,8 @@ class NeuralReconNetwork(nn.Module):
         super().__init__()
         self.config = config
         # Depthwise convolutions on a CPU take half the time when channels lie innermost.
-        self.backbone2d = MnasMulti(config.backbone_alpha, config.backbone_momentum).to(memory_format=torch.channels_last)
+        self.backbone2d = MnasMulti(config.backbone_alpha, config.backbone_momentum)
+        self.backbone2d.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.neucon_net = NeuConNet(config, self.backbone2d.out_channels)
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN)[:, None, None], persistent=False)
 

@@ -158,8 +158,8 @@ def _follow_backward(
 ) -> Tensor:
     height, width = face_id.shape
     margin = (epsilon * width / 2, epsilon * height / 2)
-    pictures = [picture.detach().float().permute(1, 2, 0).contiguous() for picture in (image, gradient)]
-    given = (vertices.detach().float().contiguous(), faces.contiguous(), face_id.contiguous(), *pictures)
+    shown, wanted = (picture.detach().float().permute(1, 2, 0).contiguous() for picture in (image, gradient))
+    given = (vertices.detach().float().contiguous(), faces.contiguous(), face_id.contiguous(), shown, wanted)
     if not native:
         return _to_vertices(vertices, faces, reference.follow_edges_backward(*given, margin))
     corners = torch.zeros(len(faces), 3, 2, device=vertices.device)

@@ -7,6 +7,7 @@ masks and mesh agree to the pixel.
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -134,7 +135,7 @@ def _photograph(surface: LitSurface, camera: Camera, plan: BodiesPlan, rng: np.r
     return view._replace(image=(view.image + grain).clip(0, 1))
 
 
-def _truth(body: Body, vertices: Array, cameras: list[Camera], light: Array) -> dict[str, NDArray[np.float32]]:
+def _truth(body: Body, vertices: Array, cameras: list[Camera], light: Array) -> dict[str, NDArray[Any]]:
     joints = _template().landmarks(torch.from_numpy(vertices)[None])[0].numpy()
     pixels = [project_points(joints, camera)[0] for camera in cameras]
     arrays = {

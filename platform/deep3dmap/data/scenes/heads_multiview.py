@@ -8,6 +8,7 @@ shoulders are below it, and it reflects light as Lambert's law has it, so pictur
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -114,7 +115,7 @@ def make_subject(job: Job) -> None:
     write_image(folder / "albedo.png", texture ** (1 / ALBEDO_GAMMA))
     colors = model.albedo(subject.albedo) ** (1 / ALBEDO_GAMMA)
     write_ply(folder / "mesh.ply", Mesh(vertices, model.faces, colors))
-    truth = _landmarks(vertices, views, cameras, plan.grid) | {
+    truth: dict[str, NDArray[Any]] = _landmarks(vertices, views, cameras, plan.grid) | {
         "vertices": vertices.astype(np.float32),
         "world_from_template": pose,
         "identity": subject.identity.astype(np.float32),

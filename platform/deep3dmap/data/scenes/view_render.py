@@ -62,7 +62,7 @@ def project_points(points: Array, camera: Camera) -> tuple[NDArray[np.float32], 
 
 def inside(pixels: NDArray[np.float32], camera: Camera) -> NDArray[np.bool_]:
     """(N,) whether pixels (N, 2) lie in the picture."""
-    return ((pixels >= 0) & (pixels < (camera.width, camera.height))).all(1)
+    return np.asarray(((pixels >= 0) & (pixels < (camera.width, camera.height))).all(1))
 
 
 def visible(points: Array, normals: Array, view: View, camera: Camera) -> NDArray[np.bool_]:
