@@ -76,6 +76,7 @@ class PlaneSweep(Method):
         consumes=("images", "intrinsics", "world_from_camera"),
         produces=("mesh",),
         licence="Apache-2.0",
+        tried_on=("rooms",),
         is_baseline=True,
     )
     config_type = PlaneSweepConfig
