@@ -87,10 +87,18 @@ def rasterize_camera(
     return Fragments(fragments.depth, face_id, barycentrics)
 
 
+def corner_values(values: Tensor, faces: Tensor) -> Tensor:
+    """Return values (V, C) at the corners of faces (N, 3) as (N, 3, C).
+
+    Its gradient is summed in one order, so two runs agree to the bit; that of `values[faces]` is not, on several threads.
+    """
+    return values.index_select(0, faces.reshape(-1)).unflatten(0, (-1, 3))
+
+
 def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tensor:
     """Interpolate vertex attributes (V, C) over the fragments; returns (C, H, W), 0 where empty. Differentiable in them."""
     seen = fragments.face_id >= 0
-    corners = attributes[faces[fragments.face_id[seen]]]
+    corners = corner_values(attributes, faces[fragments.face_id[seen]])
     image = attributes.new_zeros(*fragments.face_id.shape, attributes.shape[1])
     image[seen] = (corners * fragments.barycentrics[seen].to(attributes.dtype)[..., None]).sum(1)
     return image.permute(2, 0, 1)

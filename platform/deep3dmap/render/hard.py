@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from deep3dmap.ops.rasterize import rasterize, rasterize_camera
+from deep3dmap.ops.rasterize import corner_values, rasterize, rasterize_camera
 from deep3dmap.render.projection import eye_of, pixel_rays, to_camera, to_pixels
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
@@ -57,7 +57,7 @@ class HardRenderer(Renderer):
         depth_map, normals = camera.new_zeros(face_id.shape), camera.new_zeros(*face_id.shape, 3)
         image[covered] = shade(surface, ids, barycentrics, lights, eye_of(view).to(camera), self.shading)
         depth_map[covered] = depth
-        normals[covered] = face_normals(camera, surface.faces)[ids]
+        normals[covered] = face_normals(camera, surface.faces).index_select(0, ids)
         return Rendering(image.permute(2, 0, 1), depth_map, normals.permute(2, 0, 1), covered.to(camera), face_id)
 
 
@@ -76,7 +76,7 @@ def _surface_points(camera: Tensor, corners: Tensor, covered: Tensor, view: View
 
     The ray d meets the plane of the corners at barycentrics in proportion to d . (v_j x v_k), wherever the corners lie.
     """
-    a, b, c = camera[corners].unbind(1)
+    a, b, c = corner_values(camera, corners).unbind(1)
     if view.projection == "orthographic":
         # All rays are parallel: those of a perspective camera, cut at depth 1, are where they pass.
         through = pixel_rays(view, camera)[covered]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.geometry.cameras import invert, scale_intrinsics, transform
-from deep3dmap.ops.rasterize import Cull, Fragments, interpolate, rasterize, rasterize_camera
+from deep3dmap.ops.rasterize import Cull, Fragments, corner_values, interpolate, rasterize, rasterize_camera
 
 GREY = 0.82
 AMBIENT = 0.35
@@ -95,7 +95,7 @@ def _averaged(image: Tensor, factor: int) -> Tensor:
 
 def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     """Return area-weighted unit normals (V, 3), pointing to where the faces are counter-clockwise."""
-    corners = vertices[faces]
+    corners = corner_values(vertices, faces)
     cross = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     summed = torch.zeros_like(vertices)
     for corner in range(3):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from deep3dmap.ops.rasterize import corner_values
 from deep3dmap.render.mesh_renderer import GREY, vertex_normals
 from deep3dmap.render.renderer import Lights, Surface
 from deep3dmap.render.textures import sample_texture
@@ -34,7 +35,7 @@ def shade(
         smooth = vertex_normals(surface.vertices, surface.faces)
         normals = functional.normalize(_interpolated(smooth, corners, barycentrics), dim=1)
     elif shading == "flat":
-        normals = face_normals(surface.vertices, surface.faces)[face_id]
+        normals = face_normals(surface.vertices, surface.faces).index_select(0, face_id)
     else:
         raise ValueError(f"shading is phong, gouraud or flat, not '{shading}'")
     shine = highlight(points, normals, lights, eye)
@@ -80,9 +81,9 @@ def highlight(points: Tensor, normals: Tensor, lights: Lights, eye: Tensor) -> T
 
 def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     """Return unit normals (F, 3), to where the faces are counter-clockwise; 0 for a face without area."""
-    a, b, c = vertices[faces].unbind(1)
+    a, b, c = corner_values(vertices, faces).unbind(1)
     return functional.normalize(torch.linalg.cross(b - a, c - a), dim=1)
 
 
 def _interpolated(values: Tensor, corners: Tensor, barycentrics: Tensor) -> Tensor:
-    return (values[corners] * barycentrics[..., None]).sum(1)
+    return (corner_values(values, corners) * barycentrics[..., None]).sum(1)

@@ -58,7 +58,7 @@ class SoftRenderer(Renderer):
         eye = eye_of(view).to(camera)
         colors[there] = shade(surface, ids, seen.barycentrics[there], lights, eye, self.shading)
         normals = torch.zeros_like(colors)
-        normals[there] = face_normals(camera, surface.faces)[ids]
+        normals[there] = face_normals(camera, surface.faces).index_select(0, ids)
         blend = blending.Blend(self.sigma, self.gamma, _depth_range(camera[:, 2], view.near))
         image = blending.softmax_blend(colors, seen, blend, background)
         weights, behind = blending.softmax_weights(seen, blend)
