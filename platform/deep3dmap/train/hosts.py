@@ -1,7 +1,9 @@
 """The two processes a training session may run in: a Ray Train worker and a Ray Tune trial."""
 
+import math
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
@@ -9,48 +11,66 @@ from deep3dmap.core.errors import UserError
 
 
 class TuneTrialHost:
-    """One worker that trains in the process of its Tune trial: starts in seconds, and nothing is nested."""
+    """One worker that trains in the process of its Tune trial: starts in seconds, and nothing is nested.
+
+    stop_file: ends the training once this file exists. `last` is the newest evaluation, reported or not.
+    """
 
     rank = 0
     world_size = 1
 
-    def __init__(self, device: str, report_every_s: float = 3.0) -> None:
+    def __init__(self, device: str, report_every_s: float = 3.0, stop_file: Path | None = None) -> None:
         self.device = choose_device(device)
-        self._report_every_s, self._reported = report_every_s, 0.0
+        self._report_every_s, self._reported, self._stop_file = report_every_s, -math.inf, stop_file
+        self._asked_to_stop = False
+        self.last: dict[str, float] = {}
 
     def report(self, metrics: Mapping[str, float]) -> None:
-        """Tell Tune, at most every few seconds."""
-        from ray import tune
-
+        """Tell Tune, at most every few seconds. Tune has made up its mind about the trial when this returns."""
+        self.last = dict(metrics)
         if time.monotonic() - self._reported >= self._report_every_s:
+            self._tell(self.last)
             self._reported = time.monotonic()
-            tune.report(dict(metrics))
+        # Looked at here and not at every step: the scheduler decides when it hears of an evaluation.
+        self._asked_to_stop = self._stop_file is not None and self._stop_file.exists()
 
     def should_stop(self) -> bool:
-        """Nobody asks a benchmark's trial to stop early."""
-        return False
+        """Whether the scheduler asked for an early end; nobody asks a benchmark's trial."""
+        return self._asked_to_stop
+
+    def _tell(self, metrics: dict[str, float]) -> None:
+        from ray import tune
+
+        tune.report(metrics)
 
 
 class RayTrainHost:
-    """One of N workers of a TorchTrainer."""
+    """One of N workers of a TorchTrainer. stop_file: ends the training of all workers once this file exists."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, stop_file: Path | None = None) -> None:
         import ray.train
         from ray.train.torch import get_device
 
         context = ray.train.get_context()
         self.rank, self.world_size = context.get_world_rank(), context.get_world_size()
         self.device = torch.device(get_device()) if device == "auto" else choose_device(device)
+        self._stop_file, self._asked_to_stop = stop_file, False
 
     def report(self, metrics: Mapping[str, float]) -> None:
         """Tell Ray Train; every rank comes here."""
         import ray.train
 
         ray.train.report(dict(metrics))
+        if self._stop_file:
+            # All workers must leave at the same step, so rank 0 looks and tells the others.
+            found = torch.tensor(float(self._stop_file.exists()), device=self.device)
+            if self.world_size > 1:
+                torch.distributed.broadcast(found, 0)
+            self._asked_to_stop = bool(found)
 
     def should_stop(self) -> bool:
-        """A trainer that is stopped ends its workers itself."""
-        return False
+        """Whether the scheduler of a sweep asked for an early end."""
+        return self._asked_to_stop
 
 
 def choose_device(name: str) -> torch.device:

@@ -14,7 +14,7 @@ from deep3dmap.core.dataset import Dataset
 from deep3dmap.core.method import Method
 from deep3dmap.core.registry import methods
 from deep3dmap.frameworks import Host, LoopSettings, TrainLoop
-from deep3dmap.train.session import TrainingSession, TrainingSummary, seed_everything
+from deep3dmap.train.session import Scorer, TrainingSession, TrainingSummary, seed_everything
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class TrainingJob:
         return {**names, "config": dict(self.config)}
 
 
-def train_here(job: TrainingJob, host: Host) -> tuple[Method, TrainingSummary]:
-    """Train in this process as one worker; returns the trained method on the host's device."""
+def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tuple[Method, TrainingSummary]:
+    """Train in this process as one worker; returns the trained method on the host's device. `scorer` adds to validations."""
     if job.trainer.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -79,5 +79,5 @@ def train_here(job: TrainingJob, host: Host) -> tuple[Method, TrainingSummary]:
     loop = TrainLoop(host, job.settings(), training, validation)
     if isinstance(method, torch.nn.Module):
         method.to(host.device)
-    summary = TrainingSession(method, loop, Path(job.folder), job.about()).run()
+    summary = TrainingSession(method, loop, Path(job.folder), job.about(), scorer).run()
     return method, summary

@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from deep3dmap.frameworks import BaseFramework, CustomFramework, TrainLoop
 from deep3dmap.train.checkpoints import CheckpointFolder, read_checkpoint
 from deep3dmap.train.curves import CurveWriter
 from deep3dmap.train.progress import Progress
+
+# Adds metrics to a validation: (method, loop) to {name: value}, the same on every worker.
+Scorer = Callable[[Method, TrainLoop], Mapping[str, float]]
 
 
 @dataclass
@@ -44,8 +47,10 @@ def seed_everything(*entropy: int) -> None:
 class TrainingSession:
     """Trains one method in one worker, from the newest whole checkpoint of its folder if there is one."""
 
-    def __init__(self, method: Method, loop: TrainLoop, folder: Path, about: Mapping[str, Any]) -> None:
-        self.method, self.loop, self.folder, self.about = method, loop, folder, dict(about)
+    def __init__(
+        self, method: Method, loop: TrainLoop, folder: Path, about: Mapping[str, Any], scorer: Scorer | None = None
+    ) -> None:
+        self.method, self.loop, self.folder, self.about, self.scorer = method, loop, folder, dict(about), scorer
         self.checkpoints = CheckpointFolder(folder / "checkpoints")
         self.trainer = loop.settings.trainer
         self.seconds_before = 0.0
@@ -142,23 +147,38 @@ class TrainingSession:
         evaluate = _due(self.loop.step, self.trainer.evaluate_every)
         if evaluate or _due(self.loop.step, self.trainer.checkpoint_every):
             self._values(step)
-            self._save(self._validate() if evaluate else {})
+            metrics = self._validate() if evaluate else {}
+            self._save(metrics)
+            self._report(metrics)
 
     def _finish(self) -> dict[str, float]:
         metrics = self._validate()
         self._save(metrics)
+        self._report(metrics)
         return metrics
 
     def _validate(self) -> dict[str, float]:
-        if not isinstance(self.method, CustomFramework):
-            return {}
+        metrics: dict[str, float] = {}
         with self.loop.averaged_weights():
-            metrics = self.method.validate(self.loop)
+            if isinstance(self.method, CustomFramework):
+                metrics.update(self.method.validate(self.loop))
+            if self.scorer:
+                metrics.update(self.scorer(self.method, self.loop))
         if self.curves and metrics:
             self.curves.add(self.loop.step, self.seconds(), metrics)
-        if metrics:
-            self.loop.host.report({"step": self.loop.step, **metrics})
         return metrics
+
+    def _report(self, metrics: Mapping[str, float]) -> None:
+        # After the checkpoint is written: whoever hears of an evaluation may take the weights it belongs to.
+        if metrics:
+            place = {"step": self.loop.step, "seconds": self.seconds(), "progress": self._progress()}
+            self.loop.host.report({**place, **metrics})
+
+    def _progress(self) -> float:
+        """Percent of the budget that is spent."""
+        limits = ((self.loop.step, self.loop.total_steps), (self.seconds(), self.trainer.max_seconds))
+        shares = [spent / limit for spent, limit in limits if limit]
+        return 100 * min(1.0, max(shares, default=1.0))
 
     def _save(self, metrics: Mapping[str, float]) -> None:
         if self.loop.rank == 0:
