@@ -118,6 +118,11 @@ class NeuralRecon(CustomFramework):
             cells = load_official(self.network, Path(config.weights).expanduser())
             self.fusing.fill_(cells == "loaded")
 
+    @property
+    def needs_training(self) -> bool:
+        """Not with the official weights."""
+        return not self.config.weights
+
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
         """Optimise fragment after fragment, scene after scene; what an epoch is long is known once the poses are read."""
         if loop.settings.trainer.precision != "fp32":

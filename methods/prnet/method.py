@@ -99,6 +99,11 @@ class PRNet(BaseFramework):
         )
 
     @property
+    def needs_training(self) -> bool:
+        """Not with the official weights."""
+        return not self.config.weights
+
+    @property
     def atlas(self) -> UVAtlas:
         """The atlas of the buffers."""
         canonical = self.canonical.cpu().numpy() if self.canonical.any() else None

@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from deep3dmap.cli import main
+from deep3dmap.core import Camera
 from deep3dmap.data.formats.images import read_image, write_image
+from deep3dmap.data.formats.multiview import write_views
 from deep3dmap.data.formats.threehundred_w_lp import write_boxes
 from deep3dmap.data.formats.video import write_video
+from deep3dmap.geometry.cameras import look_at
 from deep3dmap.methods.prnet.method import PRNet, PRNetConfig
 
 SMALL = {"resolution": 64, "width": 4}
@@ -58,6 +61,23 @@ def test_a_real_face_is_found(weights: Path, shared_data: Path, tmp_path: Path) 
     shutil.copy(shared_data / "data" / "faces" / "AFLW2000" / "image00050.jpg", tmp_path / "a.jpg")
     assert reconstruct(weights, tmp_path / "a.jpg") == 0
     assert read_image(tmp_path / "out" / "a" / "landmarks.png").shape == (3, 450, 450)
+
+
+def test_a_folder_of_calibrated_views_needs_no_training(tmp_path: Path) -> None:
+    (tmp_path / "ball").mkdir()
+    views = [look_at(eye, (0.0, 0.0, 0.0), (0.0, 1.0, 0.0)).numpy() for eye in ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0))]
+    lens = np.array([[40.0, 0, 16], [0, 40.0, 16], [0, 0, 1]])
+    disc = (np.hypot(*(np.mgrid[:32, :32] - 15.5)) < 8).astype(np.float32)
+    write_views(tmp_path / "ball", [np.stack([disc] * 3)] * 2, [disc] * 2, [Camera(lens, pose, 32, 32) for pose in views])
+    small = ["method.size=0.2", "method.effort=0"]
+    command = ["reconstruct", "multiview_face/object", str(tmp_path / "ball"), "-o", str(tmp_path / "out")]
+    assert main([*command, *small]) == 0
+    assert {"mesh.ply", "picture.png", "transforms.json"} <= {file.name for file in (tmp_path / "out" / "ball").iterdir()}
+
+
+def test_a_variant_that_must_be_trained_says_so(tmp_path: Path, capsys: Captured) -> None:
+    assert main(["reconstruct", "multiview_face/mini", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
+    complains(capsys, "method 'multiview_face/mini' has to be trained first")
 
 
 def complains(capsys: Captured, *words: str) -> None:

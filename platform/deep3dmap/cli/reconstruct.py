@@ -11,6 +11,7 @@ from deep3dmap.cli.arguments import VerbParser, on_terminal
 from deep3dmap.config.compose import Layer, build_section, compose_dataset
 from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
 from deep3dmap.config.overrides import as_override, split_override
+from deep3dmap.config.variants import overlay
 from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
@@ -30,6 +31,7 @@ EXAMPLES = """\
   deep3dmap reconstruct CHECKPOINT talk.mp4 -o out dataset.every=10
   deep3dmap reconstruct prnet photo.jpg -o out method.weights=256_256_resfcn256_weight method.atlas=uv-data
   deep3dmap reconstruct CHECKPOINT /data/AFLW2000 -o out dataset=aflw2000
+  deep3dmap reconstruct multiview_face/object /data/views -o out method.size=0.1
   deep3dmap reconstruct tsdf_fusion /data/redkitchen -o out method.voxel_size=0.04"""
 
 
@@ -38,15 +40,15 @@ def main(argv: list[str]) -> int:
     parser = VerbParser(
         "reconstruct", "Reconstruct from photographs or a scan with a trained or training-free method.", EXAMPLES
     )
-    parser.add_argument("checkpoint", help="a checkpoint folder, or the name of a method that needs no training")
-    parser.add_argument("input", type=Path, help="a photograph, a folder of photographs, a video, or a scan")
+    parser.add_argument("checkpoint", help="a checkpoint folder, or a method that needs no training: NAME or NAME/VARIANT")
+    parser.add_argument("input", type=Path, help="a photograph, a folder of photographs, a video, a scan, or calibrated views")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the results; one folder per input")
     flags, pairs = parser.parse(argv)
     if not flags.input.exists():
         raise UserError(f"{flags.input}: no such file or folder")
     values = dict(split_override(text) for text in pairs)
     method, mapping = _method(flags.checkpoint, values)
-    name = str(values.pop("dataset", "")) or _recognise(flags.input)
+    name = str(values.pop("dataset", "")) or _recognise(flags.input, method, mapping)
     if name == "image_folder" and "box" in method.card.consumes and not {"dataset.box", "dataset.boxes"} & values.keys():
         values["dataset.boxes"] = "auto"
     split = _split(name, flags.input, values)
@@ -90,23 +92,26 @@ def _method(named: str, values: dict[str, Any]) -> tuple[Method, dict[str, str]]
 
 
 def _untrained(name: str, values: dict[str, Any]) -> Method:
-    cls = methods.load(name)
-    if cls.card.trains_on and not values.get("method.weights"):
+    plain, _, variant = overlay(methods, name)
+    cls = methods.load(plain)
+    own = {key.removeprefix("method."): values.pop(key) for key in list(values) if key.startswith("method.")}
+    method: Method = cls(build_section(cls.config_type, {**variant.get("method", {}), **own}))
+    if method.needs_training:
         raise UserError(
             f"method '{name}' has to be trained first; give the folder of a checkpoint instead of its name"
             + (", or method.weights=FILE" if hasattr(cls.config_type, "weights") else "")
         )
-    own = {key.removeprefix("method."): values.pop(key) for key in list(values) if key.startswith("method.")}
-    method: Method = cls(build_section(cls.config_type, own))
     return method
 
 
-def _recognise(path: Path) -> str:
-    """Ask the registered datasets which of them reads `path`."""
-    for name in datasets.names():
-        recognises = getattr(datasets.load(name), "recognises", None)
-        if recognises and recognises(path):
-            return name
+def _recognise(path: Path, method: Method, mapping: dict[str, str]) -> str:
+    """Ask the registered datasets which of them reads `path` and provides what the method consumes."""
+    wanted = {mapping.get(key, key) for key in method.card.consumes}
+    found = [name for name in datasets.names() if getattr(datasets.load(name), "recognises", lambda _: False)(path)]
+    # A fitting layout that lacks an input says itself what it lacks, when it is read.
+    found.sort(key=lambda name: len(wanted - set(datasets.load(name).card.provides)))
+    if found:
+        return found[0]
     raise UserError(
         f"{path}: no dataset recognises this layout; say which one reads it: dataset=NAME ({', '.join(datasets.names())})"
     )

@@ -5,7 +5,10 @@ from typing import Any
 import yaml
 
 from deep3dmap.core.errors import UserError, nearest
-from deep3dmap.core.registry import Registry, datasets
+from deep3dmap.core.registry import Registry, datasets, methods
+
+# In a method's config.yaml this is no variant but the space it is tuned in.
+TUNING = "tune"
 
 
 def variant_file(registry: Registry, name: str) -> str:
@@ -21,13 +24,23 @@ def variants(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
 
     A class in a single file, without a YAML beside it, may keep them in its attribute `variants`.
     """
-    file = registry.file(name, variant_file(registry, name))
-    own = getattr(registry.load(name), "variants", {})
-    loaded: dict[str, dict[str, Any]] = own or (yaml.safe_load(file.read_text()) if file else None) or {}
-    overlays = {key: value or {} for key, value in loaded.items()}
+    overlays = {key: value or {} for key, value in _written(registry, name).items()}
     if registry is datasets:
         overlays = {key: {"dataset": value} for key, value in overlays.items()}
+    else:
+        overlays.pop(TUNING, None)
     return {"default": {}, **overlays}
+
+
+def tuning_space(method: str) -> dict[str, Any]:
+    """Return {dotted key: text} of the `tune:` section beside a method's variants; empty where there is none."""
+    return _written(methods, method).get(TUNING) or {}
+
+
+def _written(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
+    file = registry.file(name, variant_file(registry, name))
+    own = getattr(registry.load(name), "variants", {})
+    return own or (yaml.safe_load(file.read_text()) if file else None) or {}
 
 
 def overlay(registry: Registry, choice: str) -> tuple[str, str, dict[str, Any]]:

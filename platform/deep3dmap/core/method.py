@@ -31,6 +31,11 @@ class Method(ABC):
     config_type: ClassVar[type]
     config: Any
 
+    @property
+    def needs_training(self) -> bool:
+        """Whether it must be trained before it can reconstruct, configured as it is."""
+        return bool(self.card.trains_on)
+
     def train_steps(self, loop: Any) -> Iterator[Step]:
         """Yield after every optimisation step. `loop` is a `deep3dmap.frameworks.TrainLoop`. The default learns nothing."""
         return iter(())
