@@ -9,14 +9,12 @@ from typing import Any
 
 from deep3dmap.bench.finished import Finished, Follower
 from deep3dmap.bench.plan import RunPlan
+from deep3dmap.bench.resources import check_resources, concurrency, trial_bundle
 from deep3dmap.bench.rows import Outcome, run_row
 from deep3dmap.bench.suite import load_suite
 from deep3dmap.bench.trial import carry_out
-from deep3dmap.core.errors import UserError
 from deep3dmap.results.store import ResultStore
 from deep3dmap.train import ray_runtime
-
-NESTED_DRIVER_CPUS = 0.1
 
 
 def run_experiment(
@@ -31,7 +29,7 @@ def run_experiment(
         return []
     available = ray_runtime.connect()
     for plan in plans:
-        _check_resources(plan, available)
+        check_resources(plan, available)
     # Ray is imported only now, when its environment is set.
     from ray import tune
 
@@ -44,11 +42,11 @@ def run_experiment(
     def trial(config: dict[str, Any]) -> dict[str, Any]:
         return carry_out(RunPlan(**packed[config["run"]]), results)
 
-    bundles = [_trial_bundle(plan) for plan in plans]
+    bundles = [trial_bundle(plan) for plan in plans]
     tuner = tune.Tuner(
         tune.with_resources(trial, lambda config: tune.PlacementGroupFactory([bundles[config["run"]]])),
         param_space={"run": tune.grid_search(list(range(len(plans))))},
-        tune_config=tune.TuneConfig(max_concurrent_trials=_concurrency(plans, available), reuse_actors=False),
+        tune_config=tune.TuneConfig(max_concurrent_trials=concurrency(plans, available), reuse_actors=False),
         run_config=tune.RunConfig(
             name=name,
             storage_path=str(work / "ray"),
@@ -65,40 +63,6 @@ def run_experiment(
             follower.ended(plan, {"status": "failed", "headline": None, "error": str(result.error)})
     shutil.rmtree(work / "ray" / name, ignore_errors=True)
     return follower.finished
-
-
-def _trial_bundle(plan: RunPlan) -> dict[str, float]:
-    trainer = plan.job().trainer
-    if trainer.workers > 1 or trainer.engine == "train":
-        return {"CPU": NESTED_DRIVER_CPUS}
-    return {"CPU": trainer.cpus_per_worker, **({"GPU": trainer.gpus_per_worker} if trainer.gpus_per_worker else {})}
-
-
-def _needed(plan: RunPlan) -> dict[str, float]:
-    trainer = plan.job().trainer
-    nested = trainer.workers > 1 or trainer.engine == "train"
-    return {
-        "CPU": trainer.workers * trainer.cpus_per_worker + (NESTED_DRIVER_CPUS if nested else 0.0),
-        "GPU": trainer.workers * trainer.gpus_per_worker,
-    }
-
-
-def _check_resources(plan: RunPlan, available: dict[str, Any]) -> None:
-    for kind, amount in _needed(plan).items():
-        there = available.get(kind, 0.0)
-        if amount > there:
-            fields = f"trainer.workers or trainer.{kind.lower()}s_per_worker"
-            raise UserError(f"{plan.title}: needs {amount:g} {kind}, but Ray has {there:g}; change {fields}")
-
-
-def _concurrency(plans: Sequence[RunPlan], available: dict[str, Any]) -> int:
-    """How many runs fit at once. Nested workers are reserved apart from their trial: too many trials would deadlock."""
-    fits = []
-    for kind in ("CPU", "GPU"):
-        largest = max(_needed(plan)[kind] for plan in plans)
-        if largest:
-            fits.append(int(available.get(kind, 0.0) // largest))
-    return max(1, min(fits, default=1))
 
 
 def _write_lost(store: ResultStore, plan: RunPlan, error: str) -> None:

@@ -1,0 +1,144 @@
+"""What a sweep makes better: metrics of the validation split, seconds and memory. The test split is out of its reach."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deep3dmap.core.dataset import Dataset, Split
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.method import Method
+from deep3dmap.core.registry import suites
+from deep3dmap.frameworks import CustomFramework, TrainLoop
+from deep3dmap.frameworks.inputs import select
+from deep3dmap.tune.journal import TrialRecord
+from deep3dmap.tune.options import OBJECTIVES, TuneOptions
+
+VALIDATION = "val"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One number of an evaluation. better: "down" or "up"."""
+
+    title: str
+    key: str
+    better: str
+    unit: str = ""
+
+    def value(self, evaluation: Mapping[str, float]) -> float:
+        """Return its value; NaN where the evaluation has none."""
+        return float(evaluation.get(self.key, math.nan))
+
+    def loss(self, evaluation: Mapping[str, float]) -> float:
+        """Return its value so that lower is better."""
+        return self.value(evaluation) * (1 if self.better == "down" else -1)
+
+
+def objectives_of(options: TuneOptions) -> tuple[Objective, ...]:
+    """Return the objectives, the quality first; raises UserError for unknown ones."""
+    for name in options.objectives:
+        if name not in OBJECTIVES:
+            raise unknown("objective", name, OBJECTIVES)
+    if "quality" not in options.objectives:
+        raise UserError("tune.objectives: quality has to be among them, e.g. tune.objectives=[quality,seconds]")
+    costs = {
+        "seconds": Objective("seconds", "seconds", "down", "s"),
+        "memory": Objective("memory", "memory_mb", "down", "MB"),
+    }
+    return (_quality(options), *(costs[name] for name in dict.fromkeys(options.objectives) if name != "quality"))
+
+
+def _quality(options: TuneOptions) -> Objective:
+    name, modes = options.metric, {"min": "down", "max": "up"}
+    if "/" not in name:
+        return Objective(name, name, modes[options.mode or "min"])
+    suite, _, metric = name.partition("/")
+    card = suites.load(suite).card
+    known = {item.name: item for item in card.metrics}
+    if metric not in known:
+        raise unknown(f"metric of suite '{suite}'", metric, known)
+    return Objective(metric, name, modes[options.mode] if options.mode else known[metric].better, known[metric].unit)
+
+
+class ValidationView:
+    """A dataset of which only the validation split can be opened."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._open = dataset.split
+        self.card = dataset.card
+
+    def split(self, name: str) -> Split:
+        """Return the validation split; raises PermissionError for any other."""
+        if name != VALIDATION:
+            raise PermissionError(f"a sweep looks at the validation split only, not at '{name}'")
+        return self._open(VALIDATION)
+
+
+@dataclass
+class SuiteScorer:
+    """Scores a method on the validation split as a suite would on the test split. name: SUITE/METRIC."""
+
+    name: str
+    view: ValidationView
+    mapping: Mapping[str, str]
+    scenes: int = 0
+
+    def __call__(self, method: Method, loop: TrainLoop) -> dict[str, float]:
+        """Return {SUITE/METRIC: value}, NaN where no sample has it; rank 0 scores and tells the others."""
+        value = self.score(method) if loop.rank == 0 else 0.0
+        return {self.name: loop.sum_over_workers({self.name: value})[self.name]}
+
+    def score(self, method: Method) -> float:
+        """Reconstruct and evaluate the validation samples."""
+        suite, _, metric = self.name.partition("/")
+        protocol, split = suites.load(suite)(), self.view.split(VALIDATION)
+        per_scene = {}
+        training = isinstance(method, torch.nn.Module) and method.training
+        if isinstance(method, CustomFramework):
+            torch.nn.Module.train(method, False)
+        for index in range(min(self.scenes, len(split)) if self.scenes else len(split)):
+            sample = split[index]
+            with torch.no_grad():
+                reconstruction = method.reconstruct(select(sample, method.card.consumes, dict(self.mapping)))
+            per_scene[split.name(index)] = dict(protocol.evaluate(reconstruction, sample))
+        if isinstance(method, CustomFramework):
+            torch.nn.Module.train(method, training)
+        summary = protocol.summarise(per_scene)
+        values = [summary[metric]] if metric in summary else [scene[metric] for scene in per_scene.values() if metric in scene]
+        return float(sum(values) / len(values)) if values else math.nan
+
+
+def best_of(records: Sequence[TrialRecord], objective: Objective) -> TrialRecord | None:
+    """Return the trial with the best value, None where none has one. Trials that failed do not count."""
+    scored = [r for r in records if r.status in ("ok", "stopped") and math.isfinite(objective.value(r.chosen))]
+    return min(scored, key=lambda r: (objective.loss(r.chosen), r.number)) if scored else None
+
+
+def front_of(records: Sequence[TrialRecord], objectives: Sequence[Objective]) -> list[TrialRecord]:
+    """Return the Pareto front: trials that no other equals or beats in every objective and beats in one, best quality first.
+
+    Only trials trained to the end count: one that was stopped early is cheap for a reason that cannot be chosen.
+    """
+    finished = [r for r in records if r.status == "ok" and all(math.isfinite(o.value(r.chosen)) for o in objectives)]
+    if not finished:
+        return []
+    losses = np.array([[o.loss(r.chosen) for o in objectives] for r in finished])
+    kept = [record for record, free in zip(finished, ~dominated(losses)) if free]
+    return sorted(kept, key=lambda r: objectives[0].loss(r.chosen))
+
+
+def dominated(losses: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return (N,) flags for (N, K) losses: another is at least as good in all, and better in one."""
+    no_worse = (losses[:, None] <= losses[None]).all(-1)
+    better = (losses[:, None] < losses[None]).any(-1)
+    return np.asarray((no_worse & better).any(axis=0))
+
+
+def plain(objectives: Sequence[Objective]) -> list[dict[str, Any]]:
+    """Return plain data."""
+    return [{"title": o.title, "key": o.key, "better": o.better, "unit": o.unit} for o in objectives]

@@ -1,0 +1,84 @@
+"""Who proposes configurations. Each answers `ask` and hears of every trial through `tell`; none knows of Ray."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.tune.journal import TrialRecord
+from deep3dmap.tune.objective import Objective
+from deep3dmap.tune.options import TuneOptions
+from deep3dmap.tune.space import Space
+
+
+class Proposer(Protocol):
+    """A search algorithm."""
+
+    def ask(self, number: int) -> dict[str, Any] | None:
+        """Return the values of trial `number`; None where there is nothing left to try."""
+        ...
+
+    def tell(self, record: TrialRecord) -> None:
+        """Take in a trial that has ended, whether or not it was asked for here."""
+        ...
+
+
+class RandomSearch:
+    """Independent draws; trial `number` always gets the same one."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self.space, self.seed = space, seed
+
+    def ask(self, number: int) -> dict[str, Any]:
+        """Draw."""
+        return self.space.sample(np.random.default_rng([self.seed, number]))
+
+    def tell(self, record: TrialRecord) -> None:
+        """Nothing is learnt."""
+
+
+class GridSearch:
+    """Every combination once, the last key fastest."""
+
+    def __init__(self, space: Space) -> None:
+        lists = {key: parameter.domain.values() for key, parameter in space.parameters.items()}
+        endless = [key for key, values in lists.items() if values is None]
+        if endless:
+            raise UserError(f"tune.searcher=grid: {endless[0]} has no end of values; write it as grid(A,B,...)")
+        combinations = (dict(zip(lists, point)) for point in itertools.product(*(v for v in lists.values() if v is not None)))
+        # Where a parameter does not count, its values make no difference.
+        unique = {repr(sorted(pruned.items())): pruned for pruned in map(space.prune, combinations)}
+        self.points = list(unique.values())
+
+    def ask(self, number: int) -> dict[str, Any] | None:
+        """Return the combination of that number."""
+        return self.points[number] if number < len(self.points) else None
+
+    def tell(self, record: TrialRecord) -> None:
+        """Nothing is learnt."""
+
+
+def build_searcher(space: Space, options: TuneOptions, objectives: Sequence[Objective]) -> Proposer:
+    """Build the searcher; raises UserError where its library is absent or the space does not suit it."""
+    if options.searcher == "random":
+        return RandomSearch(space, options.seed)
+    if options.searcher == "grid":
+        return GridSearch(space)
+    if options.searcher == "hyperopt":
+        if len(objectives) > 1:
+            raise UserError("tune.searcher=hyperopt has one objective; use tune.searcher=optuna for several")
+        from deep3dmap.tune.searcher_hyperopt import HyperOptSearch
+
+        return HyperOptSearch(space, options.hyperopt, objectives[0], options.seed)
+    from deep3dmap.tune.searcher_optuna import OptunaSearch
+
+    return OptunaSearch(space, options.optuna, objectives, options.seed)
+
+
+def needs(searcher: str, package: str) -> UserError:
+    """The error for a library that is not installed."""
+    return UserError(
+        f"tune.searcher={searcher} needs the package '{package}'; pip install 'deep3dmap[tune]', or use tune.searcher=random"
+    )
