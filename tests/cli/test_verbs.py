@@ -68,6 +68,7 @@ def test_version_and_unknown_verb() -> None:
         (("reconstruct", "tsdf_fusion", "/no/such", "-o", "x"), "/no/such: no such file or folder"),
         (("evaluate", "/no/such", "suite=face"), "no checkpoint.json"),
         (("data", "generate", "sevenscenes"), "is read from disk, not generated"),
+        (("data", "prepare", "rooms/smoke", "--ray"), "is made on one machine"),
         (("leaderboard", "results=/no/such"), "/no/such"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

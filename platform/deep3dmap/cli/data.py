@@ -11,6 +11,7 @@ EXAMPLES = """\
   deep3dmap data generate rooms/smoke
   deep3dmap data generate heads/quick data.workers=2 data.cache=/data/cache
   deep3dmap data prepare sevenscenes dataset.root=/data/redkitchen
+  deep3dmap data prepare scannet dataset.root=/shared/scannet data.cache=/shared/cache --ray
   deep3dmap data check sevenscenes dataset.root=/data/redkitchen"""
 
 
@@ -23,6 +24,7 @@ def main(argv: list[str]) -> int:
         help="generate and prepare make what is missing; check reads every sample",
     )
     parser.add_argument("name", help="a dataset, NAME or NAME/VARIANT")
+    parser.add_argument("--ray", action="store_true", help="share the scans of ScanNet out over Ray, here or on a cluster")
     flags, pairs = parser.parse(argv)
     composed = compose_dataset(flags.name, (Layer("command line", tuple(pairs)),))
     name = flags.name.partition("/")[0]
@@ -31,11 +33,23 @@ def main(argv: list[str]) -> int:
         raise UserError(
             f"dataset '{name}' is read from disk, not generated; use `deep3dmap data prepare {name} dataset.root=...`"
         )
-    prepare_dataset(dataset, composed["data"], quiet=not on_terminal())
+    _prepare(dataset, name, composed["data"], flags.ray)
     print(f"{flags.name}: {dataset.root}  version {dataset.version}")
     for split in dataset.card.splits:
         _report(dataset, split, read=flags.action == "check")
     return 0
+
+
+def _prepare(dataset: Any, name: str, data: dict[str, Any], on_ray: bool) -> None:
+    if not on_ray:
+        prepare_dataset(dataset, data, quiet=not on_terminal())
+        return
+    if not getattr(dataset, "prepares_with_executor", False):
+        raise UserError(f"dataset '{name}' is made on one machine; leave --ray out")
+    from deep3dmap.train.ray_executor import RayExecutor
+
+    with RayExecutor() as executor:
+        dataset.prepare(workers=executor, quiet=not on_terminal())
 
 
 def _report(dataset: Any, name: str, read: bool) -> None:

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -25,12 +25,12 @@ def item_seed(*words: str | int) -> int:
 
 
 def make_items(
-    make: Callable[[Job], Made], jobs: Sequence[Job], *, title: str, workers: int = 1, quiet: bool = True
+    make: Callable[[Job], Made], jobs: Sequence[Job], *, title: str, workers: int | Executor = 1, quiet: bool = True
 ) -> list[Made]:
-    """Return `[make(job) for job in jobs]`, made by `workers` processes; a progress bar is drawn on a terminal unless `quiet`.
+    """Return `[make(job) for job in jobs]`, made by `workers` processes or by an executor.
 
-    `make` is a module-level function and jobs can be pickled. The first exception of a worker is raised here and stops the
-    rest; raises UserError if a worker was killed.
+    A progress bar is drawn on a terminal unless `quiet`. `make` is a module-level function and jobs can be pickled.
+    The first exception of a worker is raised here and stops the rest; raises UserError if a worker was killed.
     """
     results: dict[int, Made] = {}
     for index, made in _progress(_run(make, jobs, workers), len(jobs), title, quiet):
@@ -38,7 +38,10 @@ def make_items(
     return [results[index] for index in range(len(jobs))]
 
 
-def _run(make: Callable[[Job], Made], jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Made]]:
+def _run(make: Callable[[Job], Made], jobs: Sequence[Job], workers: int | Executor) -> Iterator[tuple[int, Made]]:
+    if isinstance(workers, Executor):
+        yield from _as_made({workers.submit(make, job): index for index, job in enumerate(jobs)})
+        return
     if workers <= 1 or len(jobs) <= 1:
         yield from ((index, make(job)) for index, job in enumerate(jobs))
         return
@@ -46,12 +49,16 @@ def _run(make: Callable[[Job], Made], jobs: Sequence[Job], workers: int) -> Iter
     with ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_one_thread) as pool:
         running = {pool.submit(make, job): index for index, job in enumerate(jobs)}
         try:
-            for future in as_completed(running):
-                yield running[future], future.result()
+            yield from _as_made(running)
         except BrokenProcessPool as error:
             raise UserError("a worker process was killed, most likely for want of memory; use fewer workers") from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _as_made(running: "dict[Future[Made], int]") -> Iterator[tuple[int, Made]]:
+    for future in as_completed(running):
+        yield running[future], future.result()
 
 
 def _one_thread() -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -52,6 +53,7 @@ class ScanNet(ScanFolders):
         needs_root=True,
     )
     config_type = ScanNetConfig
+    prepares_with_executor = True
 
     name = "scannet"
     holds = "ScanNet's scans/ and scans_test/, or color/, depth/, pose/ and intrinsic/ of one scan"
@@ -62,10 +64,11 @@ class ScanNet(ScanFolders):
         """Whether this is a scan, exported or as a `.sens` file, or a folder of such scans."""
         return path.is_dir() and any(map(_is_scan_or_sens, (path, *path.glob("*/"), *path.glob("scans*/*/"))))
 
-    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
+    def prepare(self, workers: int | Executor = 1, quiet: bool = True) -> None:
         """Export `.sens` files into the folders they lie in, then fuse the distances of training and validation scans.
 
-        What exists is kept; a scan's files come whole or not at all. Scans are shared out to `workers` processes.
+        What exists is kept; a scan's files come whole or not at all. Scans are shared out to `workers` processes, or to an
+        executor, such as one that has a cluster behind it.
         """
         folders = [folder for folder in _places(self.root) if _sens_file(folder) and not layout.is_scan(folder)]
         make_items(_export, folders, title="exporting scans", workers=workers, quiet=quiet)
