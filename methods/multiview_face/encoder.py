@@ -1,4 +1,4 @@
-"""One network for every view, and what the views say together: permutation invariant, for any number of views."""
+"""One network for every view's crop, and what the views say together: permutation invariant, for any number of views."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,10 +11,17 @@ from deep3dmap.core import UserError
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Sizes. groups: numbers of parameters that the views agree on, by name. width: channels of the first layer."""
+    """Sizes.
+
+    groups: numbers of parameters that the views agree on, by name. width: channels of the first layer. crop_size: pixels along
+    a side of the crop around the subject. cells: the trunk's last map is read in so many cells along a side, since where a limb
+    is says how it is bent.
+    """
 
     groups: dict[str, int]
     width: int = 32
+    crop_size: int = 64
+    cells: int = 4
     blocks: tuple[int, ...] = (2, 2, 2, 2)
 
     def __post_init__(self) -> None:
@@ -42,7 +49,7 @@ class MultiViewEncoder(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.groups = dict(config.groups)
+        self.config, self.groups = config, dict(config.groups)
         widths = [config.width * 2**stage for stage in range(len(config.blocks))]
         layers: list[nn.Module] = [nn.Conv2d(4, widths[0], 5, 2, 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()]
         before = widths[0]
@@ -51,10 +58,12 @@ class MultiViewEncoder(nn.Module):
                 layers.append(ResidualBlock(before, width, 2 if stage and not block else 1))
                 before = width
         self.trunk = nn.Sequential(*layers)
-        self.features = before
+        # Of a crop nobody can tell from which side of the image it came, and so how the perspective turns it: hence the box.
+        self.reading = nn.Sequential(nn.Linear(before * config.cells**2 + 3, 2 * before), nn.ReLU())
+        before *= 2
         self.view_head = nn.Sequential(nn.Linear(before, before), nn.ReLU(), nn.Linear(before, 10))
         self.shared_head = nn.Sequential(
-            nn.Linear(2 * before, 2 * before), nn.ReLU(), nn.Linear(2 * before, sum(config.groups.values()))
+            nn.Linear(2 * before, before), nn.ReLU(), nn.Linear(before, sum(config.groups.values()))
         )
         self._start_at_the_mean()
 
@@ -80,14 +89,18 @@ class MultiViewEncoder(nn.Module):
             raise ValueError("a subject without a single view cannot be encoded")
         batch, views = present.shape
         pictures = torch.cat([2 * images - 1, 2 * masks[:, :, None] - 1], 2).flatten(0, 1)
-        features = self.trunk(pictures).mean((2, 3)).unflatten(0, (batch, views))
+        boxes = subject_boxes(masks.flatten(0, 1))
+        maps = self.trunk(crops(pictures, boxes, self.config.crop_size))
+        cells = nn.functional.adaptive_avg_pool2d(maps, self.config.cells).flatten(1)
+        features = self.reading(torch.cat([cells, boxes], 1)).unflatten(0, (batch, views))
         own = self.view_head(features)
+        boxes = boxes.unflatten(0, (batch, views))
         confidence = nn.functional.softplus(own[..., 9]) * present
         return Encoding(
             shared=self._shared(features, confidence, present),
             rotation=rotation_from_6d(own[..., :6]),
-            centre=own[..., 6:8],
-            log_size=own[..., 8],
+            centre=boxes[..., :2] + own[..., 6:8] * boxes[..., 2:],
+            log_size=boxes[..., 2].log() + own[..., 8],
             confidence=confidence,
         )
 
@@ -121,6 +134,34 @@ class ResidualBlock(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
         return torch.relu(self.main(features) + self.shortcut(features))
+
+
+def subject_boxes(masks: Tensor, room: float = 1.2) -> Tensor:
+    """Return squares around masks (N, H, W): (N, 3) centre x and y from the image's middle, and side, in its longer sides.
+
+    A mask of nothing gives the whole image. room: side of the square over the longer side of the mask's extent.
+    """
+    height, width = masks.shape[1:]
+    bounds = []
+    for axis, count in ((1, width), (2, height)):
+        there = (masks > 0.5).any(axis)
+        at = torch.arange(count, device=masks.device)
+        first = torch.where(there, at, count).amin(1)
+        last = torch.where(there, at + 1, 0).amax(1)
+        bounds.append((torch.where(last > 0, first, 0), torch.where(last > 0, last, count)))
+    (left, right), (top, bottom) = bounds
+    side = room * torch.maximum(right - left, bottom - top)
+    box = torch.stack([(left + right - width) / 2, (top + bottom - height) / 2, side], 1)
+    return box.to(masks) / max(height, width)
+
+
+def crops(pictures: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """Return the squares (N, 3) of pictures (N, C, H, W), as `subject_boxes` gives them, as (N, C, size, size)."""
+    sides = pictures.new_tensor([pictures.shape[3], pictures.shape[2]]) / max(pictures.shape[2:])
+    offsets = (torch.arange(size, device=pictures.device) + 0.5) / size - 0.5
+    grid = torch.stack(torch.meshgrid(offsets, offsets, indexing="xy"), -1)
+    places = 2 * (boxes[:, None, None, :2] + grid * boxes[:, None, None, 2:]) / sides
+    return nn.functional.grid_sample(pictures, places, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def rotation_from_6d(values: Tensor) -> Tensor:

@@ -39,7 +39,8 @@ class MultiViewFaceConfig:
     template_grid: int = option(65, "vertices along a side of the procedural head", low=17, high=129)
     size: float = option(1.0, "metres: radius of the sphere, or what one unit of a mesh file is", low=0.01, high=10.0)
     encoder: bool = option(True, "start from the feed-forward encoder; without, from the mean where the masks meet")
-    image_size: int = option(96, "side of the pictures that the encoder sees", low=32, high=256)
+    image_size: int = option(96, "longer side of the pictures that training draws and crops", low=32, high=256)
+    crop_size: int = option(96, "side of the crop around the subject that the encoder sees", low=32, high=256)
     width: int = option(32, "channels of the encoder's first layer", low=8, high=64)
     views: int = option(4, "views drawn from each training subject", low=1, high=16)
     drop_views: float = option(0.3, "share of training views that are left out, so that any number will do", low=0.0, high=0.8)
@@ -83,7 +84,9 @@ class MultiViewFace(BaseFramework):
         mean = self.template.mean()
         self.subject_size = float((mean.amax(0) - mean.amin(0)).max())
         groups = {name: size for name, size in self.template.groups.items() if name not in ELSEWHERE}
-        self.encoder = MultiViewEncoder(EncoderConfig({**groups, LIGHT: 9}, config.width)) if config.encoder else None
+        self.encoder: MultiViewEncoder | None = None
+        if config.encoder:
+            self.encoder = MultiViewEncoder(EncoderConfig({**groups, LIGHT: 9}, config.width, config.crop_size))
         self.register_buffer("rendering", torch.tensor(False))
         schedule(config.schedule, config.effort)
 

@@ -5,7 +5,14 @@ import torch
 from torch import Tensor
 
 from deep3dmap.geometry.cameras import look_at
-from deep3dmap.methods.multiview_face.encoder import EncoderConfig, Encoding, MultiViewEncoder, rotation_from_6d
+from deep3dmap.methods.multiview_face.encoder import (
+    EncoderConfig,
+    Encoding,
+    MultiViewEncoder,
+    crops,
+    rotation_from_6d,
+    subject_boxes,
+)
 from deep3dmap.methods.multiview_face.losses import RigidPose, view_losses
 from deep3dmap.methods.multiview_face.rigid_pose import Cameras, fuse_poses
 
@@ -52,6 +59,30 @@ def test_the_first_prediction_is_the_mean_upright_in_the_middle() -> None:
     assert encoding.shared["identity"].abs().max() < 0.1
     assert encoding.centre.abs().max() < 0.1
     torch.testing.assert_close(encoding.rotation, torch.diag(torch.tensor([1.0, -1, -1])).expand(1, 2, 3, 3), atol=0.1, rtol=0)
+
+
+def test_a_crop_holds_the_subject_wherever_it_is() -> None:
+    ramp = torch.stack(torch.meshgrid(torch.arange(40) + 0.5, torch.arange(60) + 0.5, indexing="ij")).flip(0)[None]
+    masks = torch.zeros(2, 40, 60)
+    masks[0, 10:20, 30:50] = 1
+    boxes = subject_boxes(masks, room=1.0)
+    torch.testing.assert_close(boxes[0] * 60, torch.tensor([40 - 30, 15 - 20, 20.0]))
+    torch.testing.assert_close(boxes[1] * 60, torch.tensor([0, 0, 60.0]))
+    found = crops(ramp.float(), boxes[:1], 10)[0]
+    torch.testing.assert_close(found[0, 0], torch.arange(10) * 2 + 31.0)
+    torch.testing.assert_close(found[1, :, 0], torch.arange(10) * 2 + 6.0)
+
+
+def test_a_subject_elsewhere_in_the_picture_is_the_same_subject_elsewhere() -> None:
+    torch.manual_seed(0)
+    network = MultiViewEncoder(EncoderConfig({"identity": 5}, width=8, crop_size=32, blocks=(1,))).eval()
+    images, masks = torch.zeros(1, 2, 3, 64, 64), torch.zeros(1, 2, 64, 64)
+    blob = torch.rand(3, 20, 20)
+    for view, (row, column) in enumerate(((10, 8), (30, 40))):
+        images[0, view, :, row : row + 20, column : column + 20] = blob
+        masks[0, view, row : row + 20, column : column + 20] = 1
+    centre = network(images, masks, torch.ones(1, 2, dtype=torch.bool)).centre[0]
+    torch.testing.assert_close(centre[1] - centre[0], torch.tensor([32 / 64, 20 / 64]), atol=5e-3, rtol=0)
 
 
 def _true_encoding(pose: RigidPose, cameras: Cameras) -> Encoding:
