@@ -15,9 +15,14 @@ def write_cards(store: ResultStore, plans: Iterable[RunPlan]) -> None:
         store.write_card("method", name, version, {**card_page(methods, name), "readme": readme(methods, name)})
     for name, version in sorted({(plan.dataset, plan.dataset_version) for plan in listed}):
         store.write_card("dataset", name, version, card_page(datasets, name))
-    for name, number in sorted({(plan.suite, plan.protocol_version) for plan in listed}):
+    for name, number in sorted({(plan.suite, plan.protocol_version) for plan in listed if _has_card(plan.suite)}):
         card = suites.load(name).card.as_dict()
         store.write_card("suite", name, str(number), {"name": name, "card": card, "readme": readme(suites, name)})
+
+
+def _has_card(suite: str) -> bool:
+    # A training run belongs to no suite, and a sweep writes its own card.
+    return bool(suite) and not suite.startswith("tune:")
 
 
 def readme(registry: Registry, name: str) -> str:

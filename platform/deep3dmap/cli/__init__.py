@@ -12,6 +12,7 @@ _VERBS = {
     "train": "train one method on one dataset, on Ray Train",
     "reconstruct": "turn photographs or a scan into meshes and pictures",
     "evaluate": "score a checkpoint on a suite",
+    "tune": "search for the best configuration of a method, on Ray Tune",
     "benchmark": "compare methods on a suite, on Ray Tune",
     "leaderboard": "rank the methods in a result store",
     "results": "list, show, export and verify stored runs",

@@ -6,6 +6,8 @@ from deep3dmap.core.options import option
 
 SEARCHERS = ("optuna", "hyperopt", "random", "grid")
 SCHEDULERS = ("asha", "hyperband", "median", "pbt", "pb2", "none")
+# These set trials aside and take them up again, which only a trial in its own process survives without losing its workers.
+PAUSING = ("hyperband", "pbt", "pb2")
 OBJECTIVES = ("quality", "seconds", "memory")
 
 
@@ -73,8 +75,12 @@ class TuneOptions:
 
     name: str = option("", "name of the sweep (default: METHOD-DATASET and a hash of what is asked)")
     trials: int = option(12, "configurations to try, the run's own among them")
-    metric: str = option("validation_loss", "a metric of the method's validation, or SUITE/METRIC, scored on the validation split")
-    mode: str = option("", "min or max (default: min, and for SUITE/METRIC what the suite's card says)", choices=("", "min", "max"))
+    metric: str = option(
+        "validation_loss", "a metric of the method's validation, or SUITE/METRIC, scored on the validation split"
+    )
+    mode: str = option(
+        "", "min or max (default: min, and for SUITE/METRIC what the suite's card says)", choices=("", "min", "max")
+    )
     objectives: list[str] = option(["quality"], "quality, seconds, memory: with several the answer is a Pareto front")
     searcher: str = option("optuna", f"who proposes configurations: {', '.join(SEARCHERS)}", choices=SEARCHERS)
     scheduler: str = option("asha", f"who ends trials early or changes them: {', '.join(SCHEDULERS)}", choices=SCHEDULERS)

@@ -80,7 +80,11 @@ def _expression(key: str, domain: Domain) -> Any:
         return hp.quniform(key, domain.low, domain.high, 1)
     if domain.step:
         return hp.quniform(key, domain.low, domain.high, domain.step)
-    return hp.loguniform(key, math.log(domain.low), math.log(domain.high)) if domain.log else hp.uniform(key, domain.low, domain.high)
+    return (
+        hp.loguniform(key, math.log(domain.low), math.log(domain.high))
+        if domain.log
+        else hp.uniform(key, domain.low, domain.high)
+    )
 
 
 def _value(domain: Domain, raw: Any) -> Any:

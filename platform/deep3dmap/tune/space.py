@@ -129,7 +129,9 @@ def _checked(key: str, text: Any, read: Callable[[], Any]) -> Any:
     except (ValueError, TypeError) as error:
         raise UserError(f"tune.space.{key}={text}: {error}") from error
     except SyntaxError as error:
-        raise UserError(f"tune.space.{key}={text}: cannot be read; write one of {GRAMMAR}, e.g. loguniform(1e-5,1e-2)") from error
+        raise UserError(
+            f"tune.space.{key}={text}: cannot be read; write one of {GRAMMAR}, e.g. loguniform(1e-5,1e-2)"
+        ) from error
 
 
 def _domain(node: ast.expr) -> Domain:

@@ -1,0 +1,88 @@
+"""The arguments of `deep3dmap tune`: options and space of the sweep, and the run that is varied."""
+
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+from deep3dmap.config.compose import Layer, build_section
+from deep3dmap.config.overrides import as_override, split_override
+from deep3dmap.core.errors import UserError, nearest
+from deep3dmap.tune.options import SCHEDULERS, SEARCHERS, TuneOptions
+
+PREFIX, SPACE = "tune.", "tune.space."
+
+
+@dataclass(frozen=True)
+class TuneRequest:
+    """Parsed arguments. space: {dotted key: text}. overrides: `key=value` of the run."""
+
+    options: TuneOptions
+    space: dict[str, Any]
+    method: str
+    dataset: str
+    overrides: tuple[str, ...]
+    results: str
+    layers: tuple[Layer, ...] = ()
+
+
+def parse_arguments(texts: Sequence[str]) -> TuneRequest:
+    """Parse `key=value` arguments; raises UserError for an unknown key or value, with the nearest right one."""
+    own: dict[str, Any] = {}
+    space: dict[str, Any] = {}
+    run: dict[str, Any] = {}
+    for text in texts:
+        key, _, written = text.removeprefix("+").partition("=")
+        if key.startswith(SPACE):
+            # A space is no value in Hydra's grammar.
+            space[key.removeprefix(SPACE)] = written
+            continue
+        key, value = split_override(text)
+        if key.startswith(PREFIX):
+            _set(own, key, value)
+        else:
+            run[key] = value
+    options = build_options(own)
+    method, dataset = str(run.pop("method", "")), str(run.pop("dataset", ""))
+    results = str(run.pop("results", "results"))
+    overrides = tuple(as_override(key, value) for key, value in run.items())
+    return TuneRequest(options, space, method, dataset, overrides, results)
+
+
+def build_options(values: dict[str, Any]) -> TuneOptions:
+    """Build the options from plain data; raises UserError for a value that is not allowed."""
+    options: TuneOptions = build_section(TuneOptions, values)
+    for key, value, allowed in (
+        ("searcher", options.searcher, SEARCHERS),
+        ("scheduler", options.scheduler, SCHEDULERS),
+        ("mode", options.mode, ("", "min", "max")),
+    ):
+        if value not in allowed:
+            raise UserError(f"tune.{key}={value}{nearest(value, [name for name in allowed if name])}")
+    if options.trials < 1 or options.evaluations < 1:
+        raise UserError("tune.trials and tune.evaluations are at least 1")
+    return options
+
+
+def option_lines() -> list[tuple[str, Any, str]]:
+    """Return (key, default, help) of every option."""
+    lines = [(PREFIX + f.name, _default(f), f.metadata["help"]) for f in fields(TuneOptions) if f.metadata]
+    for group in (f for f in fields(TuneOptions) if not f.metadata):
+        kind: Any = group.type
+        lines += [(f"{PREFIX}{group.name}.{f.name}", _default(f), f.metadata["help"]) for f in fields(kind)]
+    return lines
+
+
+def _set(own: dict[str, Any], key: str, value: Any) -> None:
+    names = [name.removeprefix(PREFIX) for name, _, _ in option_lines()]
+    name = key.removeprefix(PREFIX)
+    if name not in names:
+        raise UserError(f"unknown key '{key}'{nearest(key, [*(PREFIX + known for known in names), SPACE + 'KEY'])}")
+    group, _, inner = name.partition(".")
+    if inner:
+        own.setdefault(group, {})[inner] = value
+    else:
+        own[group] = value
+
+
+def _default(of: Any) -> Any:
+    return of.default_factory() if of.default_factory is not MISSING else of.default

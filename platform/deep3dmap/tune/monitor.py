@@ -1,0 +1,150 @@
+"""The driver's eyes on a sweep: keeps the journal, feeds the searcher, writes rows, and says when the sweep is over."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from deep3dmap.results.store import ResultStore
+from deep3dmap.tune.journal import Journal, SweepState, TrialRecord
+from deep3dmap.tune.objective import best_of
+from deep3dmap.tune.plan import SweepPlan
+from deep3dmap.tune.rows import write_trial
+from deep3dmap.tune.searchers import Proposer
+
+# As many trials in a row that fail before any has ended well, and the sweep is given up.
+GIVE_UP_AFTER = 3
+ERROR_LINES = 30
+
+# Hears "started", "evaluated" and "ended" with the trial, and "finish" with None.
+Follower = Callable[[str, TrialRecord | None, SweepState], None]
+
+
+class SweepMonitor:
+    """What happens to the trials of one sweep. It knows of no Ray."""
+
+    def __init__(self, plan: SweepPlan, journal: Journal, proposer: Proposer, store: ResultStore, follow: Follower) -> None:
+        self.plan, self.journal, self.proposer, self.store, self.follow = plan, journal, proposer, store, follow
+        self.state = journal.state
+        self.state.finish = ""
+        trainer = plan.run.job().trainer
+        self._gpus = trainer.gpus_per_worker * trainer.workers
+        self._before, self._began = self.state.spent, time.monotonic()
+        written = {str(row.run_id): str(row.status) for row in store.runs().itertuples() if row.suite == plan.run.suite}
+        for record in self.state.unfinished:
+            # The driver died between the row and the journal's line.
+            if status := written.get(plan.trial_plan(record.number, record.values).run_id):
+                self._write("ended", record.number, status=status, error="")
+        for record in self.state.ended:
+            proposer.tell(record)
+        self._again = [record.number for record in self.state.unfinished]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the sweep so far, those of earlier sessions included."""
+        return self._before + time.monotonic() - self._began
+
+    def is_spared(self, number: int) -> bool:
+        """Whether a trial is to be trained to its end: the default, to compare with."""
+        return self.state.trials[number].is_default and not self.state.finish
+
+    def next_trial(self) -> TrialRecord | None:
+        """Return the next trial to start: one that was begun before, the default, or a proposal; None when there is none."""
+        if self.state.finish or self._check_limits():
+            return None
+        if self._again:
+            return self.state.trials[self._again.pop(0)]
+        number = len(self.state.trials)
+        if number >= self.plan.options.trials:
+            return None
+        is_default = number == 0 and self.plan.starts_with_default
+        values = self.plan.space.default() if is_default else self.proposer.ask(number)
+        if values is None:
+            return None
+        self._write("created", number, values=values, default=is_default)
+        return self.state.trials[number]
+
+    def started(self, number: int, values: dict[str, Any]) -> None:
+        """A trial's process has begun, perhaps again, perhaps with settings that a scheduler changed."""
+        if values != self.state.trials[number].values:
+            self._write("changed", number, values=values)
+        self._write("started", number)
+        run = self.plan.trial_plan(number, values)
+        self.store.write_trial_state(run.run_id, "running", f"{self.plan.name}: trial {number}")
+        self.follow("started", self.state.trials[number], self.state)
+
+    def evaluated(self, number: int, metrics: dict[str, float]) -> None:
+        """A trial has reported an evaluation."""
+        self._write("evaluated", number, metrics=metrics)
+        self.follow("evaluated", self.state.trials[number], self.state)
+        self._check_limits()
+
+    def ended(self, number: int, status: str, error: str, metrics: dict[str, float]) -> None:
+        """A trial is over: its row is written first, so that whatever the journal calls over is in the store.
+
+        metrics: its last evaluation, which it may not have reported before.
+        """
+        record = self.state.trials[number]
+        if record.has_ended:
+            return
+        last = record.evaluations[-1] if record.evaluations else {}
+        if metrics.get("step", -1) > last.get("step", -1):
+            self._write("evaluated", number, metrics=metrics)
+        record.status, record.error = status, "\n".join(error.splitlines()[-ERROR_LINES:])
+        write_trial(self.store, self.plan, record)
+        self._write("ended", number, status=record.status, error=record.error)
+        self.proposer.tell(record)
+        self.follow("ended", record, self.state)
+        self._check_limits()
+
+    def ask_to_stop(self, number: int) -> None:
+        """Ask a trial to end."""
+        file = self.plan.stop_file(number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+
+    def finish(self, reason: str) -> None:
+        """End the sweep: nothing new is started, and what runs is asked to stop."""
+        if not self.state.finish:
+            self._write("finish", None, reason=reason)
+            for record in self.state.unfinished:
+                self.ask_to_stop(record.number)
+            self.follow("finish", None, self.state)
+
+    def _check_limits(self) -> bool:
+        reason = self._reason()
+        if reason and not self.state.finish:
+            self.finish(reason)
+        return bool(self.state.finish)
+
+    def _reason(self) -> str:
+        options, ended = self.plan.options, self.state.ended
+        if options.max_seconds and self.seconds >= options.max_seconds:
+            return f"tune.max_seconds={options.max_seconds:g} is spent"
+        hours = self._gpus * sum(record.seconds for record in self.state.trials.values()) / 3600
+        if options.max_gpu_hours and hours >= options.max_gpu_hours:
+            return f"tune.max_gpu_hours={options.max_gpu_hours:g} is spent"
+        bad = [record for record in ended if record.status not in ("ok", "stopped")]
+        if len(bad) == len(ended) >= GIVE_UP_AFTER:
+            return f"the first {len(bad)} trials failed: {bad[0].error.splitlines()[-1] if bad[0].error else ''}"
+        if options.plateau and self._since_better() >= options.plateau:
+            return f"tune.plateau={options.plateau}: no better trial in the last {options.plateau}"
+        return ""
+
+    def _since_better(self) -> int:
+        """How many trials have ended since the last one that was better by more than the tolerance."""
+        best, since = math.inf, 0
+        for record in self.state.ended:
+            loss = self.plan.quality.loss(record.chosen)
+            if math.isinf(best) or loss < best - abs(best) * self.plan.options.tolerance:
+                best, since = (loss, 0) if math.isfinite(loss) else (best, since + 1)
+            else:
+                since += 1
+        return since
+
+    def best(self) -> TrialRecord | None:
+        """The best trial so far."""
+        return best_of(self.state.ended, self.plan.quality)
+
+    def _write(self, kind: str, number: int | None, **about: Any) -> None:
+        self.journal.write(kind, number, at=round(self.seconds, 2), **about)

@@ -1,0 +1,222 @@
+"""A sweep as it was asked for: the run that is varied, the space, the options and where everything lies."""
+
+import copy
+import json
+import math
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from deep3dmap.bench.plan import RunPlan, plan_run
+from deep3dmap.bench.resources import is_nested
+from deep3dmap.config.compose import ComposedRun, Layer, build_section, compose_run
+from deep3dmap.config.overrides import as_override, flatten
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.registry import datasets, methods
+from deep3dmap.results.run_id import content_hash
+from deep3dmap.tune.arguments import TuneRequest
+from deep3dmap.tune.default_space import bounds_of, default_space
+from deep3dmap.tune.objective import VALIDATION, Objective, objectives_of
+from deep3dmap.tune.options import LIMITS, PAUSING, TuneOptions
+from deep3dmap.tune.space import Space, parse_space
+
+SUITE_PREFIX = "tune:"
+# What decides how many trials fit, and what is not a setting of the method.
+_NOT_TUNED = (
+    "trainer.workers",
+    "trainer.cpus_per_worker",
+    "trainer.gpus_per_worker",
+    "trainer.engine",
+    "device",
+    "results",
+    "seed",
+)
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """One sweep. run: the run that is varied. samples: of the training split, 0 where they need not be counted."""
+
+    name: str
+    run: RunPlan
+    options: TuneOptions
+    space: Space
+    objectives: tuple[Objective, ...]
+    results: str
+    samples: int = 0
+
+    @property
+    def quality(self) -> Objective:
+        """What the best configuration is best in."""
+        return self.objectives[0]
+
+    @property
+    def folder(self) -> Path:
+        """The journal and Ray's bookkeeping."""
+        return Path(self.run.work) / "tune" / self.name
+
+    @property
+    def output(self) -> Path:
+        """What a sweep leaves for people: best.yaml, report.md and its pictures."""
+        return Path(self.results) / "tune" / self.name
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether every combination is tried."""
+        return self.options.searcher == "grid"
+
+    @property
+    def starts_with_default(self) -> bool:
+        """Whether the first trial is the run as it is configured."""
+        return self.options.default_first and not self.is_grid
+
+    def trial_plan(self, number: int, values: Mapping[str, Any]) -> RunPlan:
+        """Return the run of one trial. Its id belongs to the trial and not to its values, which a scheduler may change."""
+        config = self._validated_often(with_values(self.run.config, values))
+        return replace(
+            self.run, run_id=content_hash({"sweep": self.name, "run": self.run.run_id, "trial": number}), config=config
+        )
+
+    def stop_file(self, number: int) -> Path:
+        """The file that asks a trial to stop."""
+        return self.folder / "stop" / str(number)
+
+    def about(self) -> dict[str, Any]:
+        """Plain data by which a resumed sweep is recognised."""
+        options = {key: value for key, value in asdict(self.options).items() if key not in (*LIMITS, "name")}
+        return {"run": self.run.run_id, "space": self.space.as_text(), "options": options}
+
+    def keep(self) -> None:
+        """Write what the sweep is; raises UserError if one of this name is another."""
+        file = self.folder / "sweep.json"
+        if file.is_file():
+            kept = json.loads(file.read_text())
+            if kept != self.about():
+                differing = sorted(key for key in self.about() if kept.get(key) != self.about()[key])
+                raise UserError(
+                    f"sweep '{self.name}' was begun with another {' and '.join(differing)} (run: configuration, code or data); "
+                    "add --restart, or give tune.name= a new name"
+                )
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(self.about(), indent=1))
+
+    def drop(self) -> None:
+        """Forget an earlier sweep of this name: its journal and its trials' checkpoints. Its rows stay."""
+        from deep3dmap.tune.journal import Journal
+
+        for number in Journal(self.folder / "trials.jsonl").state.trials:
+            shutil.rmtree(self.trial_plan(number, {}).job().folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _validated_often(self, config: dict[str, Any]) -> dict[str, Any]:
+        trainer = config["trainer"]
+        if not trainer["evaluate_every"] and (total := _total_steps(trainer, self.samples)):
+            trainer["evaluate_every"] = max(1, math.ceil(total / max(1, self.options.evaluations)))
+        return config
+
+
+def plan_sweep(request: TuneRequest, results: str, work: Path) -> SweepPlan:
+    """Plan a sweep from its arguments; prepares the dataset. Raises UserError for mistakes and for what cannot work."""
+    composed = _compose(request, results)
+    return plan_composed(composed, request.options, request.space, results, work)
+
+
+def plan_composed(composed: ComposedRun, options: TuneOptions, texts: Mapping[str, Any], results: str, work: Path) -> SweepPlan:
+    """Plan a sweep around a composed run."""
+    objectives = objectives_of(options)
+    space = _space(composed, options, texts)
+    run = plan_run(composed, work)
+    _check_run(run, options, space)
+    about = {key: value for key, value in asdict(options).items() if key not in (*LIMITS, "name")}
+    short = re.sub(r"[^\w.-]+", "_", f"{composed.method}-{composed.variant}-{composed.dataset}")
+    name = options.name or f"{short}-{content_hash([run.run_id, space.as_text(), about])[:8]}"
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise UserError(f"tune.name={name}: letters, digits, '.', '_' and '-' only")
+    trainer = run.config["trainer"]
+    counted = trainer["max_epochs"] is not None and trainer["max_steps"] is None and not trainer["evaluate_every"]
+    samples = len(run.open_dataset().split("train")) if counted else 0
+    return SweepPlan(name, replace(run, suite=SUITE_PREFIX + name), options, space, objectives, results, samples)
+
+
+def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with some dotted keys set."""
+    changed = copy.deepcopy(dict(config))
+    for key, value in values.items():
+        *sections, last = key.split(".")
+        place = changed
+        for section in sections:
+            place = place[section]
+        place[last] = value
+    return changed
+
+
+def _compose(request: TuneRequest, results: str) -> ComposedRun:
+    for name, chosen, registry in (("method", request.method, methods), ("dataset", request.dataset, datasets)):
+        if not chosen:
+            raise UserError(f"which {name}? give {name}=NAME (there are: {', '.join(registry.names())})")
+    line = Layer("command line", (*request.overrides, as_override("results", results)))
+    return compose_run(request.method, request.dataset, (*request.layers, line))
+
+
+def _space(composed: ComposedRun, options: TuneOptions, texts: Mapping[str, Any]) -> Space:
+    fixed = flatten({key: value for key, value in composed.config.items() if key != "schema"})
+    written = {key: bounds_of(composed.method, key) if text == "auto" and key in fixed else text for key, text in texts.items()}
+    if not written or options.extend:
+        written = {**default_space(composed.method, composed.config), **written}
+    space = parse_space(written, fixed)
+    for key in space.parameters:
+        if key in _NOT_TUNED or key.startswith(("data.", "dataset.")):
+            raise UserError(f"tune.space.{key}: this is no setting of a method; take it out")
+    _check_types(composed, space)
+    return space
+
+
+def _check_types(composed: ComposedRun, space: Space) -> None:
+    """Compose each parameter's extreme values once, so that a wrong type is told before the first trial."""
+    for key, parameter in space.parameters.items():
+        domain = parameter.domain
+        for value in domain.values() or (domain.at(0.0), domain.at(1.0)):  # type: ignore[union-attr]
+            changed = with_values(composed.config, {key: value})
+            section = key.partition(".")[0]
+            kind = methods.load(composed.method).config_type if section == "method" else _section_type(section)
+            try:
+                build_section(kind, dict(changed[section]))
+            except UserError as error:
+                raise UserError(f"tune.space.{key}={parameter.text()}: {error}") from error
+
+
+def _section_type(section: str) -> type:
+    from deep3dmap.config.schema import OptimizerConfig, ScheduleConfig, TrainerConfig
+
+    known = {"optimizer": OptimizerConfig, "schedule": ScheduleConfig, "trainer": TrainerConfig}
+    if section not in known:
+        raise UserError(f"tune.space.{section}...: spaces are over method., optimizer., schedule. and trainer. keys")
+    return known[section]
+
+
+def _check_run(run: RunPlan, options: TuneOptions, space: Space) -> None:
+    learns = bool(methods.load(run.method).card.trains_on)
+    trainer = run.config["trainer"]
+    splits = run.open_dataset().card.splits
+    if VALIDATION not in splits:
+        raise UserError(f"dataset '{run.dataset}' has no validation split ({', '.join(splits)}): nothing to tune on")
+    if not learns and "/" not in options.metric:
+        raise UserError(f"method '{run.method}' learns nothing and so has no {options.metric}; give tune.metric=SUITE/METRIC")
+    bounded = trainer["max_steps"] is not None or trainer["max_epochs"] is not None
+    if learns and not bounded and not trainer["evaluate_every"] and options.scheduler != "none":
+        raise UserError("the budget is in seconds only: give trainer.evaluate_every=STEPS, or tune.scheduler=none")
+    if options.scheduler in PAUSING and is_nested(run):
+        raise UserError(f"tune.scheduler={options.scheduler} sets trials aside, which loses their workers; use asha or median")
+    if options.scheduler in PAUSING and not learns:
+        raise UserError(f"tune.scheduler={options.scheduler}: method '{run.method}' learns nothing; use tune.scheduler=none")
+
+
+def _total_steps(trainer: Mapping[str, Any], samples: int) -> int:
+    limits = [int(trainer["max_steps"])] if trainer["max_steps"] else []
+    if trainer["max_epochs"] is not None and samples:
+        limits.append(int(trainer["max_epochs"]) * math.ceil(samples / int(trainer["batch_size"])))
+    return min(limits, default=0)

@@ -1,0 +1,182 @@
+"""Who ends trials early or changes them: Ray Tune's schedulers, which here ask a trial to stop instead of killing it.
+
+Time is the share of the budget in percent, whether the budget is in steps, epochs or seconds. Imported once Ray's environment is
+set.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from ray.tune.schedulers import (
+    AsyncHyperBandScheduler,
+    FIFOScheduler,
+    HyperBandScheduler,
+    MedianStoppingRule,
+    PopulationBasedTraining,
+)
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.tune.domains import Choice, Numbers
+from deep3dmap.tune.journal import TrialRecord
+from deep3dmap.tune.objective import Objective
+from deep3dmap.tune.options import TuneOptions
+from deep3dmap.tune.space import Space
+
+TIME = "progress"
+# No trial comes so far: Ray would kill one that did.
+OUT_OF_REACH = 1000.0
+
+
+class Cooperative:
+    """Mixin that turns a scheduler's STOP into a request, which the trial heeds when its report returns.
+
+    ask_to_stop(number) makes the request; `spared` says which trials are left alone.
+    """
+
+    ask_to_stop: Callable[[int], None]
+    spared: Callable[[int], bool]
+
+    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Decide on a trial as the scheduler does, but never kill it."""
+        number = trial.config["trial"]
+        # A last word, or the report of a trial that is on its way out, is no evaluation.
+        if "status" in result or number in self._asked:
+            return FIFOScheduler.CONTINUE
+        decision: str = super().on_trial_result(controller, trial, result)  # type: ignore[misc]
+        if decision != FIFOScheduler.STOP:
+            return decision
+        if not self.spared(number):
+            self._asked.add(number)
+            self.ask_to_stop(number)
+        return FIFOScheduler.CONTINUE
+
+    def listen(self, ask_to_stop: Callable[[int], None], spared: Callable[[int], bool]) -> "Cooperative":
+        """Say how trials are asked."""
+        self.ask_to_stop, self.spared, self._asked = ask_to_stop, spared, set[int]()
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune writes its scheduler to disk; a sweep is resumed from its own journal.
+        return {}
+
+
+class Everyone(Cooperative, FIFOScheduler):
+    """No trial is ended early."""
+
+
+class Asha(Cooperative, AsyncHyperBandScheduler):
+    """Asynchronous successive halving."""
+
+
+class HyperBand(Cooperative, HyperBandScheduler):
+    """Synchronous HyperBand."""
+
+
+class Median(Cooperative, MedianStoppingRule):
+    """The median stopping rule."""
+
+
+class Population(Cooperative, PopulationBasedTraining):
+    """Population based training."""
+
+
+def build_scheduler(
+    options: TuneOptions, space: Space, objective: Objective, ask_to_stop: Callable[[int], None], spared: Callable[[int], bool]
+) -> Any:
+    """Build the scheduler; raises UserError where a library is absent or the space does not suit it."""
+    aim = {"time_attr": TIME, "metric": objective.key, "mode": "min" if objective.better == "down" else "max"}
+    name = options.scheduler
+    scheduler: Any
+    if name == "none":
+        scheduler = Everyone()
+    elif name == "asha":
+        own = options.asha
+        rungs = {"grace_period": own.grace, "reduction_factor": own.reduction, "brackets": own.brackets}
+        scheduler = Asha(**aim, max_t=OUT_OF_REACH, **rungs)
+    elif name == "hyperband":
+        scheduler = HyperBand(**aim, max_t=100, reduction_factor=options.hyperband.reduction)
+    elif name == "median":
+        # A long slice: a trial is not set aside while there is too little to compare it with.
+        own_median = {"grace_period": options.median.grace, "min_samples_required": options.median.required}
+        scheduler = Median(**aim, min_time_slice=int(OUT_OF_REACH), **own_median)
+    elif name == "pbt":
+        scheduler = _population(options, space, aim)
+    else:
+        scheduler = _bandits(options, space, aim)
+    return scheduler.listen(ask_to_stop, spared)
+
+
+def replay(scheduler: Any, records: list[TrialRecord]) -> None:
+    """Tell a new scheduler of the trials of an earlier session, so that it compares with them. Only for asynchronous ones."""
+    if not isinstance(scheduler, Asha | Median):
+        return
+    for record in records:
+        past = SimpleNamespace(trial_id=f"past-{record.number}", config={"trial": record.number}, status="TERMINATED")
+        scheduler.on_trial_add(None, past)
+        inner: Any = super(Cooperative, scheduler)
+        for evaluation in record.evaluations:
+            inner.on_trial_result(SimpleNamespace(get_live_trials=list), past, dict(evaluation))
+
+
+def _population(options: TuneOptions, space: Space, aim: dict[str, Any]) -> Any:
+    _check_population(options, space)
+    mutations = {
+        key: list(p.domain.options) if isinstance(p.domain, Choice) else p.domain.to_tune()
+        for key, p in space.parameters.items()
+    }
+    own = options.pbt
+    return Population(
+        **aim,
+        perturbation_interval=own.every,
+        quantile_fraction=own.quantile,
+        resample_probability=own.resample,
+        hyperparam_mutations=mutations,
+        custom_explore_fn=lambda config: within(space, config),
+        log_config=False,
+    )
+
+
+def _bandits(options: TuneOptions, space: Space, aim: dict[str, Any]) -> Any:
+    _check_population(options, space)
+    if importlib.util.find_spec("sklearn") is None:
+        raise UserError(
+            "tune.scheduler=pb2 needs the package 'scikit-learn'; pip install scikit-learn, or use tune.scheduler=pbt"
+        )
+    uneven = [key for key, p in space.parameters.items() if not isinstance(p.domain, Numbers)]
+    if uneven:
+        raise UserError(f"tune.scheduler=pb2 varies real numbers only, and {uneven[0]} is none; use tune.scheduler=pbt")
+    from ray.tune.schedulers.pb2 import PB2
+
+    class Bandits(Cooperative, PB2):
+        """Population based bandits."""
+
+    bounds = {key: [p.domain.low, p.domain.high] for key, p in space.parameters.items() if isinstance(p.domain, Numbers)}
+    own = options.pb2
+    return Bandits(
+        **aim,
+        perturbation_interval=own.every,
+        quantile_fraction=own.quantile,
+        hyperparam_bounds=bounds,
+        custom_explore_fn=lambda config: within(space, config),
+        log_config=False,
+    )
+
+
+def within(space: Space, config: dict[str, Any]) -> dict[str, Any]:
+    """Bring settings that were changed a little back between their bounds."""
+    kept = dict(config)
+    for key, parameter in space.parameters.items():
+        domain = parameter.domain
+        if not isinstance(domain, Choice):
+            kept[key] = domain.at(min(max(domain.share(max(kept[key], domain.low)), 0.0), 1.0))
+    return kept
+
+
+def _check_population(options: TuneOptions, space: Space) -> None:
+    if space.is_conditional:
+        raise UserError(f"tune.scheduler={options.scheduler} changes settings while a trial trains: none may have a condition")
+    fixed = [key for key in space.parameters if key.startswith("trainer.max_") or key.startswith("dataset.")]
+    if fixed:
+        raise UserError(f"tune.scheduler={options.scheduler}: {fixed[0]} cannot change while a trial trains; take it out")

@@ -1,0 +1,112 @@
+"""A sweep as a Ray Tune experiment that survives its driver: the journal, not Ray, knows what was tried."""
+
+import os
+import shutil
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from deep3dmap.bench.cards import write_cards
+from deep3dmap.bench.plan import RunPlan
+from deep3dmap.bench.resources import check_resources, concurrency, is_nested, trial_bundle
+from deep3dmap.results.store import ResultStore
+from deep3dmap.train import ray_runtime
+from deep3dmap.tune.journal import Journal, SweepState
+from deep3dmap.tune.monitor import Follower, SweepMonitor
+from deep3dmap.tune.options import PAUSING
+from deep3dmap.tune.plan import SweepPlan
+from deep3dmap.tune.rows import write_sweep_card
+from deep3dmap.tune.searchers import GridSearch, build_searcher
+from deep3dmap.tune.trial import TrialOrder, carry_out_trial
+
+MAX_RESTARTS = 2
+
+
+@dataclass(frozen=True)
+class SweepOutcome:
+    """How a sweep ended. seconds: of all its sessions."""
+
+    plan: SweepPlan
+    state: SweepState
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to do: all trials are over, or a limit ended the sweep."""
+        return not self.state.unfinished and (bool(self.state.finish) or len(self.state.trials) >= trials_of(self.plan))
+
+
+def trials_of(plan: SweepPlan) -> int:
+    """How many trials a sweep has: for a grid as many as it has points, if the limit allows."""
+    return min(plan.options.trials, len(GridSearch(plan.space).points)) if plan.is_grid else plan.options.trials
+
+
+def run_sweep(plan: SweepPlan, follow: Follower) -> SweepOutcome:
+    """Carry out a sweep, or what is left of it. Raises UserError if a trial asks for more than the cluster has."""
+    # The last word of a failed trial holds no metric, which Tune takes for a mistake.
+    os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
+    proposer = build_searcher(plan.space, plan.options, plan.objectives)
+    plan.keep()
+    store, journal = ResultStore(plan.results), Journal(plan.folder / "trials.jsonl")
+    write_cards(store, [plan.run])
+    write_sweep_card(store, plan)
+    available = ray_runtime.connect()
+    check_resources(plan.run, available)
+    # Ray is imported only now, when its environment is set.
+    from deep3dmap.tune.ray_adapters import Listener, Searcher
+    from deep3dmap.tune.schedulers import build_scheduler, replay
+
+    monitor = SweepMonitor(plan, journal, proposer, store, follow)
+    todo = trials_of(plan) - len(journal.state.ended)
+    if todo > 0:
+        for record in journal.state.unfinished:
+            plan.stop_file(record.number).unlink(missing_ok=True)
+        scheduler = build_scheduler(plan.options, plan.space, plan.quality, monitor.ask_to_stop, monitor.is_spared)
+        replay(scheduler, journal.state.ended)
+        _fit(plan, todo, available, Searcher(monitor), scheduler, Listener(monitor))
+    if journal.state.unfinished and not journal.state.finish:
+        monitor.finish("interrupted")
+    elif not journal.state.finish:
+        monitor.finish("all trials are over")
+    return SweepOutcome(plan, journal.state)
+
+
+def _fit(plan: SweepPlan, todo: int, available: dict[str, Any], searcher: Any, scheduler: Any, listener: Any) -> None:
+    from ray import tune
+
+    name = f"sweep-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    limit = plan.options.concurrent or (concurrency([plan.run], available) if is_nested(plan.run) else None)
+    tuner = tune.Tuner(
+        tune.with_resources(_trial_function(plan), tune.PlacementGroupFactory([trial_bundle(plan.run)])),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=todo,
+            max_concurrent_trials=limit,
+            reuse_actors=False,
+            trial_dirname_creator=lambda trial: f"trial_{trial.config['trial']}_{trial.trial_id}",
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=str(plan.folder / "ray"),
+            verbose=0,
+            callbacks=[listener],
+            failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2) if plan.options.scheduler in PAUSING else None,
+        ),
+    )
+    tuner.fit()
+    shutil.rmtree(plan.folder / "ray" / name, ignore_errors=True)
+
+
+def _trial_function(plan: SweepPlan) -> Any:
+    options = plan.options
+
+    def trial(config: dict[str, Any]) -> dict[str, Any]:
+        number = config["trial"]
+        values = {key: value for key, value in config.items() if key != "trial"}
+        run: RunPlan = plan.trial_plan(number, values)
+        order = TrialOrder(plan.quality.key, str(plan.stop_file(number)), options.scenes, options.scheduler in PAUSING)
+        return carry_out_trial(run, order)
+
+    return trial

@@ -1,0 +1,153 @@
+"""One trial of a sweep, carried out in a Tune trial: train, and score the validation split. The test split is not opened."""
+
+import json
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deep3dmap.bench.plan import RunPlan
+from deep3dmap.bench.resources import is_nested
+from deep3dmap.core.errors import DivergedError, UserError
+from deep3dmap.frameworks import Host
+from deep3dmap.train.checkpoints import CheckpointFolder
+from deep3dmap.train.hosts import RayTrainHost, TuneTrialHost
+from deep3dmap.train.job import TrainingJob, train_here
+from deep3dmap.train.resources import hardware, peak_gpu_mb, peak_ram_mb
+from deep3dmap.train.session import Scorer, TrainingSummary
+from deep3dmap.train.trainer import carried_out, train_on_workers
+from deep3dmap.tune.objective import SuiteScorer, ValidationView
+from deep3dmap.tune.population import take_over
+
+OUTCOME = "outcome.json"
+EVALUATION = "evaluation"
+LOG_TAIL_LINES = 30
+# Evaluations of very quick trials are told together with the next one: the scheduler need not hear of more.
+REPORT_EVERY_S = 0.1
+
+
+@dataclass(frozen=True)
+class TrialOrder:
+    """What a trial is told besides its run. metric: the quality. keeps_checkpoints: reports them, so that others may copy them."""
+
+    metric: str
+    stop_file: str
+    scenes: int = 0
+    keeps_checkpoints: bool = False
+
+
+class SweepHost(TuneTrialHost):
+    """Tells Tune of every evaluation with the memory in use, and, where asked for, with the checkpoint it belongs to."""
+
+    def __init__(self, device: str, stop_file: Path, checkpoints: Path | None) -> None:
+        super().__init__(device, REPORT_EVERY_S, stop_file)
+        self._checkpoints = CheckpointFolder(checkpoints) if checkpoints else None
+
+    def report(self, metrics: Mapping[str, float]) -> None:
+        """Tell Tune."""
+        super().report({**metrics, "memory_mb": memory_mb()})
+
+    def _tell(self, metrics: dict[str, float]) -> None:
+        from ray import tune
+
+        whole = self._checkpoints.whole() if self._checkpoints else []
+        tune.report(told(metrics), checkpoint=tune.Checkpoint.from_directory(str(whole[-1].folder)) if whole else None)
+
+
+class SweepWorkerHost(RayTrainHost):
+    """One of several workers of a trial."""
+
+    def report(self, metrics: Mapping[str, float]) -> None:
+        """Tell Ray Train, which tells Tune."""
+        super().report(told({**metrics, "memory_mb": memory_mb()}))
+
+
+def told(metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Return a report: the metrics for the scheduler, and once more by themselves, since Tune adds to a report."""
+    return {**metrics, EVALUATION: dict(metrics)}
+
+
+def carry_out_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
+    """Carry out one trial; returns {status, error} and the metrics of the last evaluation. Only a lost process is lost."""
+    folder = Path(plan.job().folder)
+    status, error, last = "ok", "", {}
+    parameters = 0
+    try:
+        last, stopped, parameters = _train(plan, order)
+        status = "stopped" if stopped else "ok"
+        _check_metric(order.metric, last)
+    except DivergedError as problem:
+        status, error = "diverged", str(problem)
+    except (MemoryError, torch.OutOfMemoryError):
+        status, error = "out_of_memory", _tail(traceback.format_exc())
+    except UserError as problem:
+        status, error = "failed", str(problem)
+    except Exception:  # a trial that fails, in whatever way, is a row with its error
+        status, error = "failed", _tail(traceback.format_exc())
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {"peak_ram_mb": peak_ram_mb(), "peak_gpu_mb": peak_gpu_mb(), "hardware": hardware(), "parameters": parameters}
+    (folder / OUTCOME).write_text(json.dumps(facts))
+    return {**told(last), "status": status, "error": error}
+
+
+def _train(plan: RunPlan, order: TrialOrder) -> tuple[dict[str, float], bool, int]:
+    job = plan.job()
+    if is_nested(plan):
+        from ray.tune.integration.ray_train import TuneReportCallback
+
+        extra = {"order": order.__dict__}
+        storage = Path(job.folder).parent / "ray"
+        summary = train_on_workers(job, storage, nested_worker, extra, [TuneReportCallback()])
+        place = {"step": summary.steps, "seconds": summary.seconds, "progress": 100.0}
+        return {**place, **summary.metrics}, summary.stopped, 0
+    _take_over_if_asked(job)
+    checkpoints = Path(job.folder) / "checkpoints" if order.keeps_checkpoints else None
+    host = SweepHost(str(job.config["device"]), Path(order.stop_file), checkpoints)
+    method, summary = train_here(job, host, scorer_of(job, order))
+    parameters = sum(p.numel() for p in method.parameters()) if isinstance(method, torch.nn.Module) else 0
+    return host.last, summary.stopped, parameters
+
+
+def nested_worker(config: dict[str, Any]) -> dict[str, Any]:
+    """What each of several workers of a trial runs."""
+    job, order = TrainingJob(**config["job"]), TrialOrder(**config["order"])
+
+    def train() -> TrainingSummary:
+        host: Host = SweepWorkerHost(str(job.config["device"]), Path(order.stop_file))
+        return train_here(job, host, scorer_of(job, order))[1]
+
+    return carried_out(train)
+
+
+def scorer_of(job: TrainingJob, order: TrialOrder) -> Scorer | None:
+    """Return what scores SUITE/METRIC on the validation split, None for a metric of the method's own."""
+    if "/" not in order.metric:
+        return None
+    return SuiteScorer(order.metric, ValidationView(job.build_dataset()), dict(job.config["inputs"]), order.scenes)
+
+
+def memory_mb() -> float:
+    """Peak memory: of the GPU where one is used, else of the process."""
+    return peak_gpu_mb() or peak_ram_mb()
+
+
+def _take_over_if_asked(job: TrainingJob) -> None:
+    from ray import tune
+
+    given = tune.get_checkpoint()
+    if given is not None:
+        with given.as_directory() as folder:
+            take_over(job, Path(folder))
+
+
+def _check_metric(metric: str, last: Mapping[str, float]) -> None:
+    if metric not in last:
+        there = ", ".join(sorted(set(last) - {"step", "seconds", "progress", "memory_mb"})) or "nothing"
+        raise UserError(f"tune.metric={metric}: the validation of this method reports {there}")
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-LOG_TAIL_LINES:])
