@@ -52,8 +52,9 @@ class NeuralMeshRenderer(Renderer):
         perspective = view.projection == "perspective"
         # Depths of an orthographic view may have any sign, and nothing of it is too near.
         near = math.nextafter(view.near, 0.0) if perspective else -self.far
+        paint = _paint(surface, lights, eye_of(view).to(camera), self.shading)
         picture = render_neural_mesh(
-            pixels, surface.faces, view.height, view.width, paint=_paint(surface, lights, eye_of(view).to(camera), self.shading),
+            pixels, surface.faces, view.height, view.width, paint=paint,
             background=background, near=near, far=self.far, epsilon=self.epsilon, anti_aliasing=self.anti_aliasing,
             perspective=perspective,
         )  # fmt: skip

@@ -42,7 +42,7 @@ def pyrender_depth(
     """
     if len(faces) == 0:
         return torch.zeros(height, width)
-    pyrender = _pyrender(platform)
+    pyrender = import_pyrender(platform)
     import trimesh
 
     lens = np.asarray(intrinsics, np.float64)
@@ -54,14 +54,15 @@ def pyrender_depth(
     scene = pyrender.Scene()
     scene.add(pyrender.Mesh.from_trimesh(surface, smooth=False))
     scene.add(camera, pose=np.asarray(world_from_camera, np.float64) @ OPENGL_AXES)
-    renderer = _renderer(pyrender, width, height)
+    renderer = open_renderer(pyrender, width, height)
     try:
         return torch.from_numpy(renderer.render(scene, flags=pyrender.RenderFlags.DEPTH_ONLY).copy())
     finally:
         renderer.delete()
 
 
-def _pyrender(platform: Platform) -> Any:
+def import_pyrender(platform: Platform) -> Any:
+    """Return the module pyrender, for the platform unless PYOPENGL_PLATFORM names one; raises UserError if it is unusable."""
     # PyOpenGL chooses its platform when it is first imported.
     os.environ.setdefault("PYOPENGL_PLATFORM", platform)
     try:
@@ -71,7 +72,8 @@ def _pyrender(platform: Platform) -> Any:
     return pyrender
 
 
-def _renderer(pyrender: Any, width: int, height: int) -> Any:
+def open_renderer(pyrender: Any, width: int, height: int) -> Any:
+    """Return an OffscreenRenderer, to be deleted after use; raises UserError where the platform does not work."""
     try:
         return pyrender.OffscreenRenderer(width, height)
     except Exception as error:  # every platform fails in its own way
