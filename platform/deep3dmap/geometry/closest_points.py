@@ -1,0 +1,119 @@
+"""The closest point of a triangle mesh to a point in space: on a triangle, an edge or a vertex, exactly. On the CPU, in float64."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+FIRST = 8  # triangles tried before the search is bounded
+PAIRS = 1 << 20  # pairs of a point and a triangle compared at a time
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+class Closest(NamedTuple):
+    """What of a surface is closest to N points. distance: (N,). point: (N, 3). face: (N,) int64. All but `face` float64."""
+
+    distance: Tensor
+    point: Tensor
+    face: Tensor
+
+
+class ClosestPoints:
+    """Answers for one mesh. Triangles may be degenerate, which makes them segments or points, and the mesh open.
+
+    A triangle lies in a ball around its centre. The distance to some nearby triangles bounds the search, and only triangles
+    whose own ball reaches within that bound are compared: the answer is that of trying all. Balls are sorted by size, so that a
+    few large triangles do not make the search among the small ones wide.
+    """
+
+    def __init__(self, vertices: Any, faces: Any) -> None:
+        """vertices: (V, 3). faces: (F, 3). Raises ValueError for a mesh without faces or with corners that are not finite."""
+        vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
+        if vertices.ndim != 2 or vertices.shape[1] != 3 or faces.ndim != 2 or faces.shape[1] != 3:
+            raise ValueError(f"vertices must be (V, 3) and faces (F, 3), got {vertices.shape} and {faces.shape}")
+        if len(faces) == 0:
+            raise ValueError("the mesh has no faces, so no point of it is closest")
+        if faces.min() < 0 or faces.max() >= len(vertices):
+            raise ValueError(f"faces index vertices {faces.min()}..{faces.max()}, but there are {len(vertices)}")
+        self.corners = vertices[faces]
+        if not np.isfinite(self.corners).all():
+            raise ValueError("the mesh has corners that are not finite")
+        centres = (self.corners.min(1) + self.corners.max(1)) / 2
+        radii = np.linalg.norm(self.corners - centres[:, None], axis=2).max(1)
+        self._centres, self._radii = centres, radii
+        self._any = cKDTree(centres)
+        self._by_size = _by_size(centres, radii)
+
+    def __call__(self, points: Any) -> Closest:
+        """Find the closest points to (N, 3) points; raises ValueError for other shapes and for points that are not finite."""
+        points = np.asarray(points, np.float64)
+        if points.ndim != 2 or points.shape[1] != 3:
+            raise ValueError(f"points must be (N, 3), got {points.shape}")
+        if not np.isfinite(points).all():
+            raise ValueError("there are points that are not finite")
+        distance = np.full(len(points), np.inf)
+        closest, face = np.zeros((len(points), 3)), np.zeros(len(points), np.int64)
+        _, first = self._any.query(points, min(FIRST, len(self.corners)))
+        first = first.reshape(len(points), min(FIRST, len(self.corners)))
+        who = np.repeat(np.arange(len(points)), first.shape[1])
+        self._compare(points, who, first.ravel(), distance, closest, face)
+        for faces, radius, tree in self._by_size:
+            near = tree.query_ball_point(points, distance + radius)
+            counts = np.array([len(one) for one in near], np.int64)
+            which = np.concatenate([np.asarray(one, np.int64) for one in near]) if counts.any() else np.zeros(0, np.int64)
+            self._compare(points, np.repeat(np.arange(len(points)), counts), faces[which], distance, closest, face)
+        return Closest(torch.from_numpy(distance), torch.from_numpy(closest), torch.from_numpy(face))
+
+    def _compare(self, points: Floats, who: Indices, which: Indices, distance: Floats, closest: Floats, face: Indices) -> None:
+        """Lower `distance` where a pair of point `who` and face `which` is closer; pairs are ordered by point."""
+        for begin in range(0, len(who), PAIRS):
+            one, other = who[begin : begin + PAIRS], which[begin : begin + PAIRS]
+            reached = np.linalg.norm(points[one] - self._centres[other], axis=1) - self._radii[other] <= distance[one]
+            one, other = one[reached], other[reached]
+            found = closest_on_triangles(points[one], self.corners[other])
+            length = np.linalg.norm(found - points[one], axis=1)
+            order = np.lexsort((other, length, one))
+            best = order[np.unique(one[order], return_index=True)[1]]
+            best = best[length[best] < distance[one[best]]]
+            distance[one[best]], closest[one[best]], face[one[best]] = length[best], found[best], other[best]
+
+
+def closest_on_triangles(points: Floats, corners: Floats) -> Floats:
+    """The point (N, 3) of each triangle (N, 3, 3) that is closest to its point (N, 3).
+
+    It is the foot of the perpendicular where that is inside, and else the closest point of one of the three sides.
+    """
+    a, b, c = corners.transpose(1, 0, 2)
+    best, least = _on_segment(points, a, b)
+    for start, end in ((b, c), (c, a)):
+        other, distance = _on_segment(points, start, end)
+        closer = distance < least
+        best, least = np.where(closer[:, None], other, best), np.where(closer, distance, least)
+    normal = np.cross(b - a, c - a)
+    squared = (normal**2).sum(1)
+    safe = np.where(squared > 0, squared, 1.0)
+    weights = [(np.cross(end - start, points - start) * normal).sum(1) for start, end in ((b, c), (c, a), (a, b))]
+    inside = (np.min(weights, axis=0) >= 0) & (squared > 0)
+    foot = points - (((points - a) * normal).sum(1) / safe)[:, None] * normal
+    return np.where(inside[:, None], foot, best)
+
+
+def _on_segment(points: Floats, start: Floats, end: Floats) -> tuple[Floats, Floats]:
+    along = end - start
+    squared = (along**2).sum(1)
+    share = ((points - start) * along).sum(1) / np.where(squared > 0, squared, 1.0)
+    found = start + share.clip(0, 1)[:, None] * along
+    return found, ((points - found) ** 2).sum(1)
+
+
+def _by_size(centres: Floats, radii: Floats) -> list[tuple[Indices, float, cKDTree]]:
+    """Faces whose balls differ by less than a factor of four: their ids, largest radius and centres."""
+    classes = np.floor(np.log2(np.maximum(radii, np.finfo(float).tiny)) / 2).astype(int)
+    # What is far smaller than most is no wider to search for.
+    classes = np.maximum(classes, int(np.floor(np.log2(max(np.median(radii), np.finfo(float).tiny)) / 2)))
+    groups = [np.flatnonzero(classes == one) for one in np.unique(classes)]
+    return [(group, float(radii[group].max()), cKDTree(centres[group])) for group in groups]

@@ -1,0 +1,55 @@
+"""How well the outline of a mesh agrees with the masks of calibrated photographs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deep3dmap.geometry.cameras import invert, transform
+from deep3dmap.ops.rasterize import rasterize_camera
+
+COVERED = 0.5
+
+
+def silhouette(vertices: Any, faces: Any, intrinsics: Any, world_from_camera: Any, height: int, width: int) -> Tensor:
+    """Return which pixels (H, W) a camera sees a mesh in. vertices: (V, 3) world. faces: (F, 3). Pixel centres at +0.5."""
+    if len(faces) == 0:
+        return torch.zeros(height, width, dtype=torch.bool)
+    pose = torch.as_tensor(np.asarray(world_from_camera), dtype=torch.float64)
+    points = torch.as_tensor(np.asarray(vertices, np.float32))
+    camera = transform(points, invert(pose).to(points)).contiguous()
+    lens = torch.as_tensor(np.asarray(intrinsics, np.float32))
+    triangles = torch.as_tensor(np.asarray(faces, np.int64))
+    return rasterize_camera(camera, triangles, lens, height, width).face_id >= 0
+
+
+def intersection_over_union(first: Any, second: Any) -> float:
+    """Return the share of pixels in either mask (H, W) that are in both; 1 where both are empty.
+
+    Masks that are not boolean count as covered above one half. Raises ValueError for shapes that differ.
+    """
+    first, second = _covered(first), _covered(second)
+    if first.shape != second.shape:
+        raise ValueError(f"masks differ in shape: {tuple(first.shape)} and {tuple(second.shape)}")
+    either = int((first | second).sum())
+    return float((first & second).sum()) / either if either else 1.0
+
+
+def silhouette_ious(vertices: Any, faces: Any, masks: Any, intrinsics: Any, poses: Any, views: Sequence[int]) -> list[float]:
+    """Return the intersection over union of the mesh's outline and the mask in each of `views`.
+
+    masks: (V, H, W) coverage. intrinsics: (V, 3, 3). poses: (V, 4, 4) world_from_camera.
+    """
+    found = []
+    for view in views:
+        mask = _covered(masks[view])
+        seen = silhouette(vertices, faces, intrinsics[view], poses[view], *mask.shape)
+        found.append(intersection_over_union(seen, mask))
+    return found
+
+
+def _covered(mask: Any) -> Tensor:
+    values = torch.as_tensor(np.asarray(mask)) if not isinstance(mask, Tensor) else mask
+    return values if values.dtype == torch.bool else values > COVERED
