@@ -1,0 +1,120 @@
+"""Where the time of one fragment goes: `python -m deep3dmap.methods.neuralrecon.profile [--threads 2] [--full] [--rounds 3]`.
+
+Random weights, and as many voxels kept per level as the paper keeps in training, the nearest to the walls and the floor of a
+room, so that the sparse convolutions find the neighbours they would find on a surface. `--full` takes the paper's sizes.
+"""
+
+import argparse
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deep3dmap.config.compose import build_section
+from deep3dmap.config.variants import variants
+from deep3dmap.core.registry import methods
+from deep3dmap.geometry.cameras import look_at
+from deep3dmap.methods.neuralrecon.fragments import batch_of, load_views, make_fragment
+from deep3dmap.methods.neuralrecon.method import NeuralReconConfig
+from deep3dmap.methods.neuralrecon.network import NeuConNet, NeuralReconNetwork
+from deep3dmap.methods.neuralrecon.network_output import LevelOutput
+
+Clock = Callable[[], float]
+
+
+class RoomOfRandomWeights(NeuConNet):
+    """Keeps the voxels nearest to the lower faces of the box instead of those the weights find occupied."""
+
+    def _keep(self, output: LevelOutput, level: int, batch: int) -> Tensor:
+        distance = output.coordinates[:, 1:].amin(1)
+        return distance.argsort()[: self.config.train_num_sample[level]].sort().values
+
+
+class Stopwatch:
+    """Adds up the time spent in modules and functions, by name."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.spent: dict[str, float] = defaultdict(float)
+
+    def watch(self, name: str, module: nn.Module) -> None:
+        """Count the calls of a module."""
+        began: list[float] = []
+        module.register_forward_pre_hook(lambda *_: began.append(self.clock()))
+        module.register_forward_hook(lambda *_: self._add(name, began.pop()))
+
+    def watched(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function with its calls counted."""
+
+        def timed(*arguments: Any) -> Any:
+            began = self.clock()
+            found = call(*arguments)
+            self._add(name, began)
+            return found
+
+        return timed
+
+    def _add(self, name: str, began: float) -> None:
+        self.spent[name] += self.clock() - began
+
+
+def fragment(config: NeuralReconConfig) -> dict[str, Any]:
+    """Return the batch of one fragment: random pictures of a room's corner, taken in an arc."""
+    width, height = config.image_size
+    eyes = [(2.6 + 0.1 * view, 2.9 - 0.1 * view, 1.4) for view in range(config.views)]
+    poses = [look_at(eye, (0.8, 0.8, 0.6), (0.0, 0.0, 1.0)).numpy() for eye in eyes]
+    lens = np.array([[0.9 * width, 0, width / 2], [0, 0.9 * width, height / 2], [0, 0, 1.0]])
+    images = np.random.default_rng(0).uniform(0, 1, (config.views, 3, height, width)).astype(np.float32)
+    lenses = np.repeat(lens[None], config.views, 0)
+    views = load_views(images, lenses, np.stack(poses), list(range(config.views)), config.fragments())
+    return make_fragment(views, "room", config.fragments())
+
+
+def measure(config: NeuralReconConfig, rounds: int, clock: Clock) -> dict[str, float]:
+    """Return the median seconds of a whole fragment (`all`) and of its parts, after one that is not counted."""
+    torch.manual_seed(0)
+    network, given = NeuralReconNetwork(config.network()), batch_of(fragment(config), torch.device("cpu"))
+    network.neucon_net = core = RoomOfRandomWeights(config.network(), network.backbone2d.out_channels)
+    network.eval()
+    watch = Stopwatch(clock)
+    watch.watch("image network", network.backbone2d)
+    for level in range(3):
+        watch.watch(f"sparse network, level {level}", core.sp_convs[level])
+    watch.watch("fusion", core.gru_fusion)
+    core._lift = watch.watched("lifting image features", core._lift)  # type: ignore[method-assign]
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for turn in range(rounds + 1):
+        watch.spent.clear()
+        network.reset()
+        with torch.no_grad():
+            watch.watched("all", network)(given)
+        for name, spent in watch.spent.items() if turn else ():
+            seconds[name].append(spent)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=1, help="1 reads the processor's time, more the clock on the wall")
+    parser.add_argument("--full", action="store_true", help="the paper's sizes, not those of the quick variant")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    variant = "paper" if options.full else "quick"
+    config = build_section(NeuralReconConfig, variants(methods, "neuralrecon")[variant].get("method", {}))
+    seconds = measure(config, options.rounds, time.process_time if options.threads == 1 else time.perf_counter)
+    whole = seconds.pop("all")
+    print(f"one fragment of {config.views} views, variant {variant}, {options.threads} thread(s): {whole:.2f} s")
+    seconds["rest"] = whole - sum(seconds.values())
+    for name, spent in seconds.items():
+        print(f"  {name:28} {spent:7.3f} s  {spent / whole:5.1%}")
+
+
+if __name__ == "__main__":
+    main()
