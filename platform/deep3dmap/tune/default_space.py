@@ -35,7 +35,7 @@ def default_space(method: str, config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def bounds_of(method: str, key: str) -> str:
-    """Return the text of the space that a key's own option names, for `tune.space.KEY=auto`; raises UserError if it names none."""
+    """Return what `tune.space.KEY=auto` stands for: the bounds of the key's own option; raises UserError if it names none."""
     section, _, name = key.partition(".")
     owner = methods.load(method).config_type if section == "method" else _SECTIONS.get(section)
     option = next((f for f in fields(owner) if f.name == name), None) if owner else None

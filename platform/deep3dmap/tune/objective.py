@@ -114,8 +114,12 @@ class SuiteScorer:
 
 
 def best_of(records: Sequence[TrialRecord], objective: Objective) -> TrialRecord | None:
-    """Return the trial with the best value, None where none has one. Trials that failed do not count."""
+    """Return the trial with the best value, None where none has one.
+
+    Trials that failed do not count, and those that were stopped early only where none was trained to the end.
+    """
     scored = [r for r in records if r.status in ("ok", "stopped") and math.isfinite(objective.value(r.chosen))]
+    scored = [r for r in scored if r.status == "ok"] or scored
     return min(scored, key=lambda r: (objective.loss(r.chosen), r.number)) if scored else None
 
 

@@ -27,7 +27,7 @@ def take_over(job: TrainingJob, given: Path) -> bool:
 
 
 def _set_optimizers(state: dict[str, Any], donor: Checkpoint, job: TrainingJob) -> None:
-    """Give the optimisers in a checkpoint the job's settings, which they would otherwise not take: they are restored as saved."""
+    """Give the optimisers in a checkpoint the job's settings: they are restored as saved, and would not take them otherwise."""
     before, after = donor.about["config"]["optimizer"], job.config["optimizer"]
     scale = float(after["lr"]) / float(before["lr"])
     for saved in state["loop"].get("optimizers", []):

@@ -1,7 +1,7 @@
 """Who ends trials early or changes them: Ray Tune's schedulers, which here ask a trial to stop instead of killing it.
 
-Time is the share of the budget in percent, whether the budget is in steps, epochs or seconds. Imported once Ray's environment is
-set.
+Time is the share of the budget in percent, whether the budget is in steps, epochs or seconds. Imported once Ray's
+environment is set.
 """
 
 import importlib.util

@@ -31,7 +31,7 @@ REPORT_EVERY_S = 0.1
 
 @dataclass(frozen=True)
 class TrialOrder:
-    """What a trial is told besides its run. metric: the quality. keeps_checkpoints: reports them, so that others may copy them."""
+    """What a trial is told besides its run. metric: the quality. keeps_checkpoints: reports them, for others to copy."""
 
     metric: str
     stop_file: str

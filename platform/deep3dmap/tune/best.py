@@ -1,0 +1,72 @@
+"""The answer of a sweep as files: a configuration that `train from=` and `benchmark best=` take, and one per Pareto point."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deep3dmap.config.compose import Layer
+from deep3dmap.config.overrides import as_override
+from deep3dmap.core.errors import UserError
+from deep3dmap.tune.journal import SweepState, TrialRecord
+from deep3dmap.tune.objective import best_of, front_of
+from deep3dmap.tune.plan import SweepPlan
+
+
+@dataclass(frozen=True)
+class Best:
+    """A tuned configuration read back. method, dataset: NAME/VARIANT. tuned: the dotted keys that the sweep set."""
+
+    method: str
+    dataset: str
+    tuned: Mapping[str, Any]
+    file: str = ""
+
+    @property
+    def layer(self) -> Layer:
+        """What is laid over the method's variant."""
+        return Layer(f"tuned {self.file}".strip(), tuple(as_override(key, value) for key, value in self.tuned.items()))
+
+
+def write_best(plan: SweepPlan, state: SweepState) -> Path | None:
+    """Write best.yaml, and pareto/trial-N.yaml where there are several objectives; returns best.yaml, None without a best."""
+    best = best_of(state.ended, plan.quality)
+    if best is None:
+        return None
+    plan.output.mkdir(parents=True, exist_ok=True)
+    file = plan.output / "best.yaml"
+    file.write_text(_text(plan, best))
+    if len(plan.objectives) > 1:
+        folder = plan.output / "pareto"
+        folder.mkdir(exist_ok=True)
+        for record in front_of(state.ended, plan.objectives):
+            (folder / f"trial-{record.number}.yaml").write_text(_text(plan, record))
+    return file
+
+
+def read_best(file: Path) -> Best:
+    """Read a best.yaml; raises UserError if it is none."""
+    try:
+        read = yaml.safe_load(file.read_text())
+        return Best(str(read["choices"]["method"]), str(read["choices"]["dataset"]), dict(read["tuned"]), str(file))
+    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"best={file}: not the best.yaml of a sweep ({error}); `deep3dmap tune` writes one") from error
+
+
+def _text(plan: SweepPlan, record: TrialRecord) -> str:
+    run = plan.trial_plan(record.number, record.values)
+    about = {
+        "choices": {"method": f"{run.method}/{run.variant}", "dataset": f"{run.dataset}/{run.dataset_variant}"},
+        "tuned": record.values,
+        "sweep": {
+            "name": plan.name,
+            "trial": record.number,
+            "run_id": run.run_id,
+            **{objective.key: objective.value(record.chosen) for objective in plan.objectives},
+        },
+        "config": {key: value for key, value in run.config.items() if key not in ("schema", "results")},
+    }
+    head = f"# Trial {record.number} of sweep {plan.name}: {plan.quality.key} {plan.quality.value(record.chosen):.6g}.\n"
+    return head + yaml.safe_dump(about, sort_keys=False, width=120)

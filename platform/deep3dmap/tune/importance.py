@@ -1,0 +1,64 @@
+"""How much each parameter of a sweep mattered."""
+
+import importlib.util
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from deep3dmap.tune.journal import TrialRecord
+from deep3dmap.tune.objective import Objective
+from deep3dmap.tune.options import OptunaOptions
+from deep3dmap.tune.space import Space
+
+FEWEST_TRIALS = 4
+
+
+def importance(space: Space, records: Sequence[TrialRecord], objective: Objective) -> tuple[dict[str, float], str]:
+    """Return {key: share of the whole, largest first} and how it was reckoned; empty where there are too few trials.
+
+    With Optuna: PED-ANOVA (Watanabe et al., IJCAI 2023), which asks what tells the best trials from the others. Without it: the
+    absolute rank correlation of each parameter with the objective (Spearman 1904).
+    """
+    usable = [r for r in records if r.status in ("ok", "stopped") and math.isfinite(objective.value(r.chosen))]
+    usable = [r for r in usable if space.contains(r.values)]
+    if len(usable) < FEWEST_TRIALS:
+        return {}, f"fewer than {FEWEST_TRIALS} trials"
+    if importlib.util.find_spec("optuna"):
+        return _sorted(_ped_anova(space, usable, objective)), "PED-ANOVA over all trials (Optuna)"
+    return _sorted(rank_correlation(space, usable, objective)), "absolute Spearman rank correlation over all trials"
+
+
+def rank_correlation(space: Space, records: Sequence[TrialRecord], objective: Objective) -> dict[str, float]:
+    """Return {key: share} by absolute rank correlation; a parameter that never varied has none."""
+    from scipy import stats
+
+    found = {}
+    for key, parameter in space.parameters.items():
+        having = [r for r in records if key in r.values]
+        shares = [parameter.domain.share(r.values[key]) for r in having]
+        losses = [objective.loss(r.chosen) for r in having]
+        varied = len(having) >= FEWEST_TRIALS and np.ptp(shares) > 0 and np.ptp(losses) > 0
+        found[key] = abs(float(stats.spearmanr(shares, losses).statistic)) if varied else 0.0
+    return found
+
+
+def _ped_anova(space: Space, records: Sequence[TrialRecord], objective: Objective) -> dict[str, float]:
+    import optuna
+
+    from deep3dmap.tune.searcher_optuna import OptunaSearch
+
+    search = OptunaSearch(space, OptunaOptions(), [objective], 0)
+    for record in records:
+        search.tell(TrialRecord(record.number, record.values, status="ok", evaluations=[record.chosen]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        values = optuna.importance.get_param_importances(search.study)
+    return {key: float(values.get(key, 0.0)) for key in space.parameters}
+
+
+def _sorted(values: Mapping[str, float]) -> dict[str, float]:
+    total = sum(values.values())
+    shares = {key: value / total if total > 0 else 0.0 for key, value in values.items()}
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
