@@ -24,6 +24,8 @@ class BenchmarkArguments:
     seeds: int = option(0, "number of seeds (0 = as the tier says)")
     scenes: int = option(0, "score at most so many test samples (0 = as the tier says)")
     untrained: bool = option(False, "add a row of each learned method with its initial weights")
+    tuning: int = option(0, "tune each trained method with so many trials on the validation split (0 = as the tier says)")
+    best: str = option("", "a sweep's best.yaml: its configuration is a row of its own, beside the untuned one")
     results: str = option("results", "result store: a folder or a URI (s3://, gs://)")
     device: str = option("auto", "auto, cpu or cuda")
 

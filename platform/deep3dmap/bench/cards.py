@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from deep3dmap.bench.plan import RunPlan
 from deep3dmap.config.cards import card_page
 from deep3dmap.core.registry import Registry, datasets, methods, suites
+from deep3dmap.results.schema import SWEEPS
 from deep3dmap.results.store import ResultStore
 
 
@@ -22,7 +23,7 @@ def write_cards(store: ResultStore, plans: Iterable[RunPlan]) -> None:
 
 def _has_card(suite: str) -> bool:
     # A training run belongs to no suite, and a sweep writes its own card.
-    return bool(suite) and not suite.startswith("tune:")
+    return bool(suite) and not suite.startswith(SWEEPS)
 
 
 def readme(registry: Registry, name: str) -> str:

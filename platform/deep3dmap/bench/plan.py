@@ -2,7 +2,7 @@
 
 import copy
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,23 @@ class RunPlan:
         return asdict(self)
 
 
-def expand(request: BenchmarkRequest, work: Path) -> list[RunPlan]:
+@dataclass(frozen=True)
+class Tuned:
+    """Settings that a sweep found. method: NAME/VARIANT. dataset: the scored one they are for, "" for any."""
+
+    method: str
+    layer: Layer
+    dataset: str = ""
+
+    def is_for(self, composed: ComposedRun) -> bool:
+        """Whether a run has a row with these settings."""
+        return self.method == f"{composed.method}/{composed.variant}" and self.dataset in ("", composed.dataset)
+
+
+def expand(request: BenchmarkRequest, work: Path, tuned: Sequence[Tuned] = ()) -> list[RunPlan]:
     """Return the runs of a benchmark: methods x datasets x seeds. Prepares the datasets, whose content is part of the ids.
+
+    A method that was tuned has rows of its variant NAME and of NAME+tuned.
 
     Raises UserError for unknown names and keys, and for a method that may not enter.
     """
@@ -75,16 +90,44 @@ def expand(request: BenchmarkRequest, work: Path) -> list[RunPlan]:
         raise UserError("which suite? give suite=NAME (`deep3dmap suites` lists them)")
     suite = load_suite(own.suite)
     tier = suite.tier(own.tier)
-    names = own.methods or suite.entrants()
-    for name in names:
-        suite.check_entrant(name.partition("/")[0])
     versions = _Versions()
     plans = []
     for dataset in own.datasets or suite.default_datasets:
-        for name in names:
-            for composed in _runs(suite, tier, name, dataset, request, versions):
+        for name in entrants(request, suite):
+            for composed in _runs(suite, tier, name, dataset, request, versions, tuned):
                 plans.append(_plan(composed, versions, work, *_of(suite, tier, own.scenes)))
     return plans
+
+
+def entrants(request: BenchmarkRequest, suite: Suite) -> list[str]:
+    """Return the methods of a benchmark as they were named; raises UserError for one that may not enter."""
+    names = list(request.own.methods or suite.entrants())
+    for name in names:
+        suite.check_entrant(name.partition("/")[0])
+    return names
+
+
+def tunable(request: BenchmarkRequest) -> tuple[int, list[tuple[str, ComposedRun]]]:
+    """Return how many trials each trained method is granted, and (scored dataset, run to tune) for each: on what it trains on.
+
+    Baselines are not tuned. The runs have the tier's budget and the first seed.
+    """
+    suite = load_suite(request.own.suite)
+    tier, found = suite.tier(request.own.tier), []
+    granted = request.own.tuning or tier.tuning
+    if not granted:
+        return 0, []
+    budget = layer_of(f"suite {suite.name}, tier {tier.name}", dict(tier.overlay))
+    for dataset in request.own.datasets or suite.default_datasets:
+        scored = dataset.partition("/")[0]
+        trained_on = suite.train_on.get(scored, dataset)
+        for name in entrants(request, suite):
+            card = methods.load(name.partition("/")[0]).card
+            if card.trains_on and not card.is_baseline:
+                line = request.layer_for(name.partition("/")[0], trained_on.partition("/")[0], scored not in suite.train_on)
+                choice = _choice(tier, datasets, trained_on)
+                found.append((scored, compose_run(_choice(tier, methods, name), choice, (budget, line))))
+    return granted, found
 
 
 def checkpoint_plan(request: BenchmarkRequest, about: dict[str, Any], checkpoint: Path, work: Path) -> list[RunPlan]:
@@ -92,7 +135,7 @@ def checkpoint_plan(request: BenchmarkRequest, about: dict[str, Any], checkpoint
     suite = load_suite(request.own.suite)
     tier, versions, plans = suite.tier(request.own.tier), _Versions(), []
     suite.check_entrant(about["method"])
-    variant = about["variant"].removesuffix("-untrained")
+    variant = about["variant"].removesuffix("-untrained").removesuffix("+tuned")
     for dataset in request.own.datasets or suite.default_datasets:
         layer = request.layer_for(about["method"], dataset.partition("/")[0])
         composed = compose_run(f"{about['method']}/{variant}", _choice(tier, datasets, dataset), (layer,))
@@ -112,7 +155,13 @@ def _choice(tier: Tier, registry: Any, name: str) -> str:
 
 
 def _runs(
-    suite: Suite, tier: Tier, name: str, dataset: str, request: BenchmarkRequest, versions: "_Versions"
+    suite: Suite,
+    tier: Tier,
+    name: str,
+    dataset: str,
+    request: BenchmarkRequest,
+    versions: "_Versions",
+    tuned: Sequence[Tuned],
 ) -> Iterable[ComposedRun]:
     method_name, dataset_name = name.partition("/")[0], dataset.partition("/")[0]
     card = methods.load(method_name).card
@@ -120,14 +169,17 @@ def _runs(
     budget = layer_of(f"suite {suite.name}, tier {tier.name}", dict(tier.overlay))
     for seed in range(request.own.seeds or tier.seeds):
         seeded = Layer("benchmark", (f"seed={seed}",))
-        for stay in ((), (Layer("untrained=true", ("trainer.max_steps=0",)),)):
-            if stay and not (request.own.untrained and card.trains_on and not card.is_baseline):
-                continue
-            layers = (budget, line, seeded, *stay)
-            composed = compose_run(_choice(tier, methods, name), _choice(tier, datasets, dataset), layers)
+        plain = compose_run(_choice(tier, methods, name), _choice(tier, datasets, dataset), (budget, line, seeded))
+        kinds = [("", (budget, line, seeded))]
+        if request.own.untrained and card.trains_on and not card.is_baseline:
+            kinds.append(("-untrained", (budget, line, seeded, Layer("untrained=true", ("trainer.max_steps=0",)))))
+        # What the command line says wins over what a sweep found.
+        kinds += [("+tuned", (budget, found.layer, line, seeded)) for found in tuned if found.is_for(plain)]
+        for suffix, layers in kinds:
+            composed = compose_run(_choice(tier, methods, name), _choice(tier, datasets, dataset), layers) if suffix else plain
             if card.trains_on and dataset_name in suite.train_on:
                 composed = _trained_elsewhere(suite, tier, composed, request, versions)
-            yield replace(composed, variant=f"{composed.variant}-untrained") if stay else composed
+            yield replace(composed, variant=composed.variant + suffix)
 
 
 def _trained_elsewhere(

@@ -16,7 +16,10 @@ TIERS = ("smoke", "quick", "standard", "paper")
 
 @dataclass(frozen=True)
 class Tier:
-    """A budget. dataset, method: {name: variant}. overlay: sections laid over every run. scenes: at most so many (0 = all)."""
+    """A budget. dataset, method: {name: variant}. overlay: sections laid over every run. scenes: at most so many (0 = all).
+
+    tuning: trials that each trained method may be tuned with before it is scored (0 = none).
+    """
 
     name: str
     dataset: Mapping[str, str] = field(default_factory=dict)
@@ -24,6 +27,7 @@ class Tier:
     overlay: Mapping[str, Any] = field(default_factory=dict)
     seeds: int = 1
     scenes: int = 0
+    tuning: int = 0
 
     def variant_of(self, registry: Registry, name: str) -> str:
         """Return the variant of a method or dataset for this tier: the suite's choice, else one named like the tier.
@@ -95,6 +99,6 @@ def load_suite(name: str) -> Suite:
 
 
 def _tier(name: str, described: Mapping[str, Any]) -> Tier:
-    fields = {key: described[key] for key in ("dataset", "method", "seeds", "scenes") if key in described}
+    fields = {key: described[key] for key in ("dataset", "method", "seeds", "scenes", "tuning") if key in described}
     overlay = {key: described[key] for key in ("trainer", "optimizer", "schedule") if key in described}
     return Tier(name=name, overlay=overlay, **fields)

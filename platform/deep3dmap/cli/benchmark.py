@@ -1,15 +1,22 @@
 """`deep3dmap benchmark`: compare methods on a suite."""
 
 from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deep3dmap.bench.arguments import BenchmarkArguments, parse_arguments
+from deep3dmap.bench.arguments import BenchmarkArguments, BenchmarkRequest, parse_arguments
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
+
+if TYPE_CHECKING:
+    from deep3dmap.bench.plan import Tuned
 
 EXAMPLES = """\
   deep3dmap benchmark suite=face tier=smoke untrained=true
   deep3dmap benchmark suite=indoor dataset=sevenscenes dataset.root=/data/redkitchen methods=[tsdf_fusion]
-  deep3dmap benchmark suite=face methods=[prnet,mean_face] seeds=3 method.prnet.width=8 --resume"""
+  deep3dmap benchmark suite=face methods=[prnet,mean_face] seeds=3 method.prnet.width=8 --resume
+  deep3dmap benchmark suite=face +best=results/tune/NAME/best.yaml
+  deep3dmap benchmark suite=face tuning=20"""
 
 
 def main(argv: list[str]) -> int:
@@ -28,12 +35,38 @@ def main(argv: list[str]) -> int:
     from deep3dmap.bench.plan import expand
     from deep3dmap.cli.run_plans import run_plans
 
-    plans = expand(request, work)
+    request, tuned = _tuned(request, uri, work, resume=flags.resume, only_plan=flags.dry_run)
+    plans = expand(request, work, tuned)
     if flags.dry_run:
         for plan in plans:
             print(plan.run_id, plan.title)
         return 0
     return run_plans(plans, store, uri, work, resume=flags.resume, as_json=flags.json)
+
+
+def _tuned(
+    request: BenchmarkRequest, uri: str, work: Path, *, resume: bool, only_plan: bool
+) -> tuple[BenchmarkRequest, list["Tuned"]]:
+    """Tune what is to be tuned first; returns the request with the methods named and what was found."""
+    from deep3dmap.bench.plan import tunable
+
+    granted, found = tunable(request) if request.own.suite else (0, [])
+    tuned: list[Tuned] = []
+    if request.own.best:
+        from deep3dmap.tune.best import read_best
+
+        best = read_best(Path(request.own.best))
+        names = list(request.own.methods)
+        request = replace(request, own=replace(request.own, methods=[*names, *({best.method} - set(names))]))
+        tuned.append(best.tuned_for())
+    if granted and not only_plan:
+        from deep3dmap.cli.sweep_run import tune_fairly
+
+        tuned += tune_fairly(granted, found, request, uri, work, resume=resume)
+    elif granted:
+        for scored, run in found:
+            print(f"tuned first, {granted} trials: {run.method}/{run.variant} for {scored}")
+    return request, tuned
 
 
 def _keys() -> str:

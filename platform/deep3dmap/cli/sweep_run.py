@@ -1,16 +1,29 @@
 """Carries out a sweep for `tune`, telling how it fares, and leaves its answer."""
 
 import json
+import logging
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
+from deep3dmap.bench.arguments import BenchmarkRequest
+from deep3dmap.bench.plan import Tuned
+from deep3dmap.bench.suite import load_suite
 from deep3dmap.cli.sweep_table import SweepTable, sweep_table
+from deep3dmap.config.compose import ComposedRun
+from deep3dmap.core.errors import UserError
 from deep3dmap.train import ray_runtime
-from deep3dmap.tune.plan import SweepPlan
+from deep3dmap.tune.best import read_best
+from deep3dmap.tune.options import TuneOptions
+from deep3dmap.tune.plan import SweepPlan, plan_composed
 from deep3dmap.tune.report import comparison, summary, write_report
-from deep3dmap.tune.sweep import SweepOutcome, run_sweep, trials_of
+from deep3dmap.tune.sweep import SweepOutcome, run_sweep, trials_left, trials_of
+
+# Scoring a suite's metric costs more than a loss, so it is done less often than in a sweep of its own.
+FAIR_EVALUATIONS = 5
 
 
 def follow_sweep(plan: SweepPlan, *, as_json: bool) -> int:
@@ -34,18 +47,45 @@ def follow_sweep(plan: SweepPlan, *, as_json: bool) -> int:
 
 def carry_out(plan: SweepPlan, console: Console) -> SweepOutcome:
     """Run a sweep under its table."""
-    console.print(f"sweep {escape(plan.name)}: {trials_of(plan)} trials; starting Ray", highlight=False)
-    ray_runtime.connect()
-    link = dashboard_link()
-    if link:
-        console.print(f"Ray dashboard: {link}", highlight=False)
+    console.print(f"sweep {escape(plan.name)}: {trials_of(plan)} trials", highlight=False)
+    if trials_left(plan) > 0:
+        console.print("starting Ray", highlight=False)
+        ray_runtime.connect()
+        if link := dashboard_link():
+            console.print(f"Ray dashboard: {link}", highlight=False)
     with SweepTable(plan, console, trials_of(plan)) as table:
         return run_sweep(plan, table)
+
+
+def tune_fairly(
+    trials: int, runs: Sequence[tuple[str, ComposedRun]], request: BenchmarkRequest, uri: str, work: Path, *, resume: bool
+) -> list[Tuned]:
+    """Grant every run of a benchmark the same number of trials, judged by the suite's headline on the validation split.
+
+    Raises UserError if a sweep finds nothing. With `resume` an earlier sweep of the same configuration is gone on with.
+    """
+    console, found = Console(stderr=True), []
+    suite = load_suite(request.own.suite)
+    scenes = request.own.scenes or suite.tier(request.own.tier).scenes
+    metric = f"{suite.name}/{suite.protocol.card.headline}"
+    for scored, run in runs:
+        options = TuneOptions(trials=trials, metric=metric, scenes=scenes, evaluations=FAIR_EVALUATIONS)
+        plan = plan_composed(run, options, {}, uri, work)
+        if not resume:
+            plan.drop()
+        outcome = carry_out(plan, console)
+        write_report(plan, outcome.state)
+        file = plan.output / "best.yaml"
+        if not outcome.is_complete or not file.is_file():
+            raise UserError(f"tuning {run.method}/{run.variant} did not come to its end ({plan.output}); add --resume to go on")
+        console.print(f"{run.method}/{run.variant}: {comparison(plan, outcome.state)}", highlight=False)
+        found.append(read_best(file).tuned_for(scored))
+    return found
 
 
 def dashboard_link() -> str:
     """Return where Ray's dashboard is, "" where it has none."""
     import ray
 
-    context = ray.init(ignore_reinit_error=True, log_to_driver=False)
+    context = ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
     return f"http://{context.dashboard_url}" if context.dashboard_url else ""

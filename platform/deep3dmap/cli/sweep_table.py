@@ -57,8 +57,8 @@ def trial_line(plan: SweepPlan, record: TrialRecord, done: int, total: int) -> s
     default = " (as configured)" if record.is_default else ""
     error = f"  {record.error.strip().splitlines()[-1]}" if record.error.strip() else ""
     return (
-        f"\\[{done}/{total}] [{colour}]{record.status}[/{colour}] trial {record.number}{default}{shown}  ({record.seconds:.0f} s)"
-        f"  [dim]{escape(settings)}[/dim]{escape(error)}"
+        f"\\[{done}/{total}] [{colour}]{record.status}[/{colour}] trial {record.number}{default}{shown}"
+        f"  ({record.seconds:.0f} s)  [dim]{escape(settings)}[/dim]{escape(error)}"
     )
 
 

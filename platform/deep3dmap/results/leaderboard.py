@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deep3dmap.results.entries import Entry, Group, split_into_entries
+from deep3dmap.results.schema import SWEEPS
 from deep3dmap.results.statistics import bootstrap_interval, paired_p_value, pareto_front, seeded_interval
 from deep3dmap.results.store import ResultStore
 
@@ -84,7 +85,7 @@ def leaderboard(
     """Aggregate the newest finished attempt of every run, group by group, best first.
 
     suite, dataset (NAME or NAME/VARIANT), tier: keep only these. metric: a name, "all", or None for each suite's headline;
-    a suite without a card in the store shows all it has. Groups without the metric are left out.
+    a suite without a card in the store shows all it has. Sweeps are left out unless `suite` names one ("tune:NAME"). Groups without the metric are left out.
     """
     runs = store.runs()
     kept = runs[_wanted(runs, suite, dataset, tier)]
@@ -227,6 +228,9 @@ def _p_value(one: _Scored, best: _Scored) -> float | None:
 
 def _wanted(runs: pd.DataFrame, suite: str | None, dataset: str | None, tier: str | None) -> "pd.Series[bool]":
     wanted = runs.suite != ""
+    if suite is None:
+        # The trials of a sweep were scored on the validation split, and compare with each other only.
+        wanted &= ~runs.suite.astype(str).str.startswith(SWEEPS)
     for column, value in (("suite", suite), ("tier", tier)):
         if value is not None:
             wanted &= runs[column] == value

@@ -11,6 +11,8 @@ import pyarrow as pa
 
 SCHEMA_VERSION = 1
 STATUSES = ("ok", "failed", "diverged", "out_of_memory", "no_resources", "stopped")
+# The trials of a sweep are stored under the suite "tune:NAME".
+SWEEPS = "tune:"
 
 
 @dataclass(frozen=True)

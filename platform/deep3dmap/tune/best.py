@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from deep3dmap.bench.plan import Tuned
 from deep3dmap.config.compose import Layer
 from deep3dmap.config.overrides import as_override
 from deep3dmap.core.errors import UserError
@@ -28,6 +29,10 @@ class Best:
     def layer(self) -> Layer:
         """What is laid over the method's variant."""
         return Layer(f"tuned {self.file}".strip(), tuple(as_override(key, value) for key, value in self.tuned.items()))
+
+    def tuned_for(self, dataset: str = "") -> Tuned:
+        """Return what a benchmark lays over the method's runs on a dataset, "" for all."""
+        return Tuned(self.method, self.layer, dataset)
 
 
 def write_best(plan: SweepPlan, state: SweepState) -> Path | None:

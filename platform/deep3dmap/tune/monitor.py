@@ -30,7 +30,7 @@ class SweepMonitor:
         trainer = plan.run.job().trainer
         self._gpus = trainer.gpus_per_worker * trainer.workers
         self._before, self._began = self.state.spent, time.monotonic()
-        written = {str(row.run_id): str(row.status) for row in store.runs().itertuples() if row.suite == plan.run.suite}
+        written = _written(store, plan)
         for record in self.state.unfinished:
             # The driver died between the row and the journal's line.
             if status := written.get(plan.trial_plan(record.number, record.values).run_id):
@@ -148,3 +148,10 @@ class SweepMonitor:
 
     def _write(self, kind: str, number: int | None, **about: Any) -> None:
         self.journal.write(kind, number, at=round(self.seconds, 2), **about)
+
+
+def _written(store: ResultStore, plan: SweepPlan) -> dict[str, str]:
+    """Return {run id: status} of the trials of this sweep that are in the store."""
+    runs = store.runs()
+    own = runs[runs.suite == plan.run.suite]
+    return {str(r.run_id): str(r.status) for r in own.itertuples() if r.started_at.timestamp() >= plan.began}

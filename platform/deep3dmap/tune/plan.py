@@ -5,6 +5,7 @@ import json
 import math
 import re
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,13 +18,13 @@ from deep3dmap.config.overrides import as_override, flatten
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import datasets, methods
 from deep3dmap.results.run_id import content_hash
+from deep3dmap.results.schema import SWEEPS
 from deep3dmap.tune.arguments import TuneRequest
 from deep3dmap.tune.default_space import bounds_of, default_space
 from deep3dmap.tune.objective import VALIDATION, Objective, objectives_of
 from deep3dmap.tune.options import LIMITS, PAUSING, TuneOptions
 from deep3dmap.tune.space import Space, parse_space
 
-SUITE_PREFIX = "tune:"
 # What decides how many trials fit, and what is not a setting of the method.
 _NOT_TUNED = (
     "trainer.workers",
@@ -94,6 +95,7 @@ class SweepPlan:
         file = self.folder / "sweep.json"
         if file.is_file():
             kept = json.loads(file.read_text())
+            kept.pop("began")
             if kept != self.about():
                 differing = sorted(key for key in self.about() if kept.get(key) != self.about()[key])
                 raise UserError(
@@ -102,7 +104,12 @@ class SweepPlan:
                 )
             return
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(self.about(), indent=1))
+        file.write_text(json.dumps({**self.about(), "began": time.time()}, indent=1))
+
+    @property
+    def began(self) -> float:
+        """When the sweep was begun, in seconds since 1970; older rows of its name are of one that was forgotten."""
+        return float(json.loads((self.folder / "sweep.json").read_text())["began"])
 
     def drop(self) -> None:
         """Forget an earlier sweep of this name: its journal and its trials' checkpoints. Its rows stay."""
@@ -139,7 +146,7 @@ def plan_composed(composed: ComposedRun, options: TuneOptions, texts: Mapping[st
     trainer = run.config["trainer"]
     counted = trainer["max_epochs"] is not None and trainer["max_steps"] is None and not trainer["evaluate_every"]
     samples = len(run.open_dataset().split("train")) if counted else 0
-    return SweepPlan(name, replace(run, suite=SUITE_PREFIX + name), options, space, objectives, results, samples)
+    return SweepPlan(name, replace(run, suite=SWEEPS + name), options, space, objectives, results, samples)
 
 
 def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,17 +43,16 @@ def write_sweep_card(store: ResultStore, plan: SweepPlan) -> None:
 
 
 def write_trial(store: ResultStore, plan: SweepPlan, record: TrialRecord) -> None:
-    """Write the rows of a trial that has ended, once: a trial that is in the store already stays as it is."""
+    """Write the rows of a trial that has ended."""
     run = plan.trial_plan(record.number, record.values)
-    if store.next_attempt(run.run_id) > 1:
-        return
+    attempt = store.next_attempt(run.run_id)
     folder = Path(run.job().folder)
     outcome = _outcome(record, folder)
-    row = run_row(run, 1, "tuning", outcome)
+    row = run_row(run, attempt, "tuning", outcome)
     facts = json.loads((folder / OUTCOME).read_text()) if (folder / OUTCOME).is_file() else None
     if facts:
         row = replace(row, **{**facts, "hardware": json.dumps(facts["hardware"])})
-    store.write_attempt(row, _metrics(plan.objectives, run, record), curve_rows(run.run_id, 1, outcome.curves))
+    store.write_attempt(row, _metrics(plan.objectives, run, attempt, record), curve_rows(run.run_id, attempt, outcome.curves))
     store.write_trial_state(run.run_id, record.status, f"{plan.name}: trial {record.number}")
 
 
@@ -70,11 +69,11 @@ def _outcome(record: TrialRecord, folder: Path) -> Outcome:
     )
 
 
-def _metrics(objectives: Sequence[Objective], run: RunPlan, record: TrialRecord) -> list[MetricRow]:
+def _metrics(objectives: Sequence[Objective], run: RunPlan, attempt: int, record: TrialRecord) -> list[MetricRow]:
     about = {objective.key: objective for objective in objectives}
     rows = []
     for name, value in record.chosen.items():
         known = about.get(name)
         unit = known.unit if known else _PLACE.get(name, "")
-        rows.append(MetricRow(run.run_id, 1, "", name, float(value), unit, known.better if known else "down"))
+        rows.append(MetricRow(run.run_id, attempt, "", name, float(value), unit, known.better if known else "down"))
     return rows

@@ -41,6 +41,11 @@ def trials_of(plan: SweepPlan) -> int:
     return min(plan.options.trials, len(GridSearch(plan.space).points)) if plan.is_grid else plan.options.trials
 
 
+def trials_left(plan: SweepPlan) -> int:
+    """How many trials of a sweep are not over yet."""
+    return trials_of(plan) - len(Journal(plan.folder / "trials.jsonl").state.ended)
+
+
 def run_sweep(plan: SweepPlan, follow: Follower) -> SweepOutcome:
     """Carry out a sweep, or what is left of it. Raises UserError if a trial asks for more than the cluster has."""
     # The last word of a failed trial holds no metric, which Tune takes for a mistake.
@@ -50,15 +55,15 @@ def run_sweep(plan: SweepPlan, follow: Follower) -> SweepOutcome:
     store, journal = ResultStore(plan.results), Journal(plan.folder / "trials.jsonl")
     write_cards(store, [plan.run])
     write_sweep_card(store, plan)
-    available = ray_runtime.connect()
-    check_resources(plan.run, available)
-    # Ray is imported only now, when its environment is set.
-    from deep3dmap.tune.ray_adapters import Listener, Searcher
-    from deep3dmap.tune.schedulers import build_scheduler, replay
-
     monitor = SweepMonitor(plan, journal, proposer, store, follow)
     todo = trials_of(plan) - len(journal.state.ended)
     if todo > 0:
+        available = ray_runtime.connect()
+        check_resources(plan.run, available)
+        # Ray is imported only now, when its environment is set.
+        from deep3dmap.tune.ray_adapters import Listener, Searcher
+        from deep3dmap.tune.schedulers import build_scheduler, replay
+
         for record in journal.state.unfinished:
             plan.stop_file(record.number).unlink(missing_ok=True)
         scheduler = build_scheduler(plan.options, plan.space, plan.quality, monitor.ask_to_stop, monitor.is_spared)
