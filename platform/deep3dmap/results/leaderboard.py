@@ -85,7 +85,8 @@ def leaderboard(
     """Aggregate the newest finished attempt of every run, group by group, best first.
 
     suite, dataset (NAME or NAME/VARIANT), tier: keep only these. metric: a name, "all", or None for each suite's headline;
-    a suite without a card in the store shows all it has. Sweeps are left out unless `suite` names one ("tune:NAME"). Groups without the metric are left out.
+    a suite without a card in the store shows all it has. Groups without the metric are left out, and so are sweeps unless
+    `suite` names one ("tune:NAME").
     """
     runs = store.runs()
     kept = runs[_wanted(runs, suite, dataset, tier)]
