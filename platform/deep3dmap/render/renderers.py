@@ -1,0 +1,65 @@
+"""The renderers by name, and which of them work on this machine."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.render.renderer import Renderer
+
+_CLASSES = {
+    "hard": "deep3dmap.render.hard:HardRenderer",
+    "soft": "deep3dmap.render.soft:SoftRenderer",
+    "neural_mesh": "deep3dmap.render.neural_mesh:NeuralMeshRenderer",
+    "pyrender": "deep3dmap.render.pyrender_renderer:PyrenderRenderer",
+    "pytorch3d": "deep3dmap.render.pytorch3d_renderer:Pytorch3dRenderer",
+    "volume": "deep3dmap.render.volume:VolumeRenderer",
+}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all renderers, also of those whose library is not installed."""
+    return tuple(_CLASSES)
+
+
+def renderer_type(name: str) -> type[Renderer]:
+    """Return the class of a renderer, whose `name`, `differentiable` and `reference` describe it, with or without its library.
+
+    Raises UserError for an unknown name.
+    """
+    if name not in _CLASSES:
+        raise unknown("renderer", name, _CLASSES)
+    module, _, cls = _CLASSES[name].partition(":")
+    found: type[Renderer] = getattr(importlib.import_module(module), cls)
+    return found
+
+
+def renderer(name: str, **options: Any) -> Renderer:
+    """Build a renderer, e.g. `renderer("soft", sigma=1e-5)`.
+
+    Raises UserError for an unknown name or option, an option's wrong value, and a renderer whose library is absent.
+    """
+    cls = renderer_type(name)
+    known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of renderer {name}", option, known)
+    reason = _absent(cls)
+    if reason:
+        raise UserError(f"renderer {name} cannot be used here: {reason}")
+    try:
+        return cls(**options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"renderer {name}: {error}") from error
+
+
+def available() -> dict[str, str | None]:
+    """Return for each renderer None if it works here, or why it does not and what to install."""
+    return {name: _absent(renderer_type(name)) for name in _CLASSES}
+
+
+def _absent(cls: type[Renderer]) -> str | None:
+    """Ask a class that stands on an optional library whether it is there; the others always work."""
+    ask: Callable[[], str | None] | None = getattr(cls, "absent", None)
+    return ask() if ask else None
