@@ -52,7 +52,7 @@ class Pytorch3dRenderer(Renderer):
         return _absent()
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
-        """Draw one surface; raises UserError where pytorch3d is absent, ValueError for a view with skew or faces out of range."""
+        """Draw one surface; raises UserError where pytorch3d is absent, ValueError for skew and for faces out of range."""
         if len(surface.faces) and not 0 <= int(surface.faces.min()) <= int(surface.faces.max()) < len(surface.vertices):
             span = f"{int(surface.faces.min())}..{int(surface.faces.max())}"
             raise ValueError(f"faces index vertices {span}, but there are {len(surface.vertices)}")

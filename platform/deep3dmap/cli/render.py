@@ -1,0 +1,141 @@
+"""`deep3dmap render`: one mesh by every renderer, side by side in one picture."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from deep3dmap.cli.arguments import VerbParser, on_terminal
+from deep3dmap.config.overrides import split_override
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.render.comparison import Drawing, agreement, draw, light_beside, picture_of, view_of
+from deep3dmap.render.mesh_files import read_surface
+from deep3dmap.render.renderer import Renderer, Surface, View
+from deep3dmap.render.renderers import available, names, renderer, renderer_type
+
+DESCRIPTION = """\
+Draw one mesh (OBJ with its texture, PLY, GLB) by every renderer that works here, side by side in one picture: colour, depth,
+normals and silhouette, with the median time of a few runs. Says which renderers are absent, and why.
+
+  renderers=[a,b]     which, of: hard, soft, neural_mesh, pyrender, pytorch3d, volume (default: all that work here)
+  size=256            side of each picture in pixels
+  azimuth=30          degrees around the mesh; 0 is its front, +z if y is up, -y if z is up
+  elevation=15        degrees above its horizon
+  up=y                y or z
+  projection=...      perspective or orthographic
+  NAME.OPTION=value   a renderer's own option, e.g. soft.sigma=1e-6; docs/renderers.md lists them"""
+EXAMPLES = """\
+  deep3dmap render cow.obj
+  deep3dmap render cow.obj -o cow.png azimuth=150 size=384
+  deep3dmap render scan.ply renderers=[hard,soft] up=z soft.sigma=1e-6 soft.gamma=1e-5
+  deep3dmap render head.glb renderers=[hard,volume] projection=orthographic volume.resolution=128
+  deep3dmap render cow.obj --json"""
+DEFAULTS: dict[str, Any] = {"size": 256, "azimuth": 30.0, "elevation": 15.0, "up": "y", "projection": "perspective"}
+MOST_PIXELS = 2048
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb."""
+    parser = VerbParser("render", DESCRIPTION, EXAMPLES)
+    parser.add_argument("mesh", type=Path, help="an OBJ, PLY or GLB file")
+    parser.add_argument("-o", "--out", type=Path, help="the picture, PNG or JPEG (default: MESH_renderers.png here)")
+    parser.add_argument("--json", action="store_true", help="print times and agreements as JSON")
+    flags, pairs = parser.parse(argv)
+    values = dict(split_override(text) for text in pairs)
+    absent = {name: reason for name, reason in available().items() if reason}
+    chosen = _renderers(values, absent)
+    out = _picture_file(flags.out, flags.mesh)
+    surface = read_surface(flags.mesh)
+    view = _view(values, surface)
+    lights = light_beside(view)
+    progress = track(chosen, "drawing", disable=not on_terminal() or flags.json, transient=True)
+    drawings = [draw(one, surface, view, lights) for one in progress]
+    counts = f"{len(surface.vertices)} vertices, {len(surface.faces)} triangles"
+    caption = f"{flags.mesh.name}: {counts}, {view.width} x {view.height} pixels"
+    shown = {name: reason for name, reason in absent.items() if "renderers" not in values}
+    picture_of(drawings, shown, caption).save(out)
+    report = _report(drawings)
+    if flags.json:
+        about = {"mesh": str(flags.mesh), "vertices": len(surface.vertices), "faces": len(surface.faces), "size": view.width}
+        print(json.dumps({**about, "picture": str(out), "renderers": report, "absent": shown}, indent=1))
+    else:
+        _print(caption, report, shown)
+        print(f"picture in {out}")
+    return 0
+
+
+def _renderers(values: dict[str, Any], absent: dict[str, str]) -> list[Renderer]:
+    """Take `renderers` and the options of each out of the values; what is left has to be known."""
+    asked = values.get("renderers", [name for name in names() if name not in absent])
+    asked = [asked] if isinstance(asked, str) else asked
+    if not isinstance(asked, list) or not asked:
+        raise UserError(f"renderers={asked}: a list of renderers such as [hard,soft] is wanted")
+    options: dict[str, dict[str, Any]] = {str(name): {} for name in asked}
+    for name in options:
+        renderer_type(name)
+    for key in list(values):
+        name, dot, option = key.partition(".")
+        if dot:
+            if name not in options:
+                raise UserError(f"{key}: renderer {name} is not drawn; renderers are {', '.join(options)}")
+            options[name][option] = values[key]
+        elif key not in DEFAULTS and key != "renderers":
+            raise unknown("argument", key, [*DEFAULTS, "renderers"])
+    return [renderer(name, **own) for name, own in options.items()]
+
+
+def _picture_file(out: Path | None, mesh: Path) -> Path:
+    file = out or Path(f"{mesh.stem}_renderers.png")
+    if file.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UserError(f"{file}: the picture is a .png or .jpg file")
+    if not file.parent.is_dir():
+        raise UserError(f"{file}: there is no folder {file.parent}")
+    return file
+
+
+def _view(values: dict[str, Any], surface: Surface) -> View:
+    given = {**DEFAULTS, **{key: values[key] for key in DEFAULTS if key in values}}
+    for key in ("azimuth", "elevation", "size"):
+        if isinstance(given[key], bool) or not isinstance(given[key], int | float):
+            raise UserError(f"{key}={given[key]}: a number is wanted")
+    if given["size"] != int(given["size"]) or not 8 <= given["size"] <= MOST_PIXELS:
+        raise UserError(f"size={given['size']}: a whole number of pixels from 8 to {MOST_PIXELS} is wanted")
+    if not -90 <= given["elevation"] <= 90:
+        raise UserError(f"elevation={given['elevation']}: degrees from -90 to 90 are wanted")
+    for key, choices in (("up", ("y", "z")), ("projection", ("perspective", "orthographic"))):
+        if given[key] not in choices:
+            raise unknown(key, str(given[key]), choices)
+    used = surface.vertices[surface.faces.unique()]
+    return view_of(used, int(given["size"]), *(given[key] for key in ("azimuth", "elevation", "up", "projection")))
+
+
+def _report(drawings: list[Drawing]) -> dict[str, dict[str, Any]]:
+    first = drawings[0].rendering
+    report = {}
+    for drawing in drawings:
+        agrees = agreement(first, drawing.rendering)
+        report[drawing.renderer.name] = {
+            "seconds": round(drawing.seconds, 6),
+            "differentiable": sorted(drawing.renderer.differentiable),
+            "options": drawing.renderer.options(),
+            "silhouette_iou": round(agrees.iou, 5),
+            "depth_difference": None if agrees.depth != agrees.depth else agrees.depth,
+        }
+    return report
+
+
+def _print(caption: str, report: dict[str, dict[str, Any]], absent: dict[str, str]) -> None:
+    first = next(iter(report))
+    console = Console()
+    console.print(caption, highlight=False)
+    table = Table("renderer", "seconds", f"IoU with {first}", f"depth off {first}", "differentiable", box=None, pad_edge=False)
+    for name, row in report.items():
+        depth = "-" if row["depth_difference"] is None else f"{row['depth_difference']:.1e}"
+        differentiable = ", ".join(row["differentiable"]) or "nothing"
+        table.add_row(name, f"{row['seconds']:.4f}", f"{row['silhouette_iou']:.4f}", depth, differentiable)
+    console.print(table)
+    for name, reason in absent.items():
+        console.print(f"{name} is absent: {reason}", style="yellow", highlight=False)

@@ -1,0 +1,151 @@
+"""One surface drawn by several renderers: what each took, how far they agree, and a picture of it side by side."""
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deep3dmap.geometry.cameras import invert, look_at
+from deep3dmap.render.pictures import GAP, contact_sheet, depth_picture
+from deep3dmap.render.renderer import Lights, Projection, Renderer, Rendering, Surface, View
+
+# Enough runs for a median, and no more than a slow renderer is worth.
+RUNS, PATIENCE = 3, 4.0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What one renderer made of a surface, and the median time it took in seconds."""
+
+    renderer: Renderer
+    rendering: Rendering
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two renderings of one view. iou: of silhouettes above one half. depth: median difference where both see something."""
+
+    iou: float
+    depth: float
+
+
+def view_of(
+    vertices: Tensor, size: int, azimuth: float, elevation: float, up: str = "y", projection: Projection = "perspective"
+) -> View:
+    """Return a square view of all vertices (V, 3) from `azimuth` and `elevation` degrees.
+
+    up: "y" or "z". Azimuth 0 looks at the front, which is where z grows if y is up, and where y falls if z is up; 90 looks at
+    the side where x grows. Raises ValueError for another `up` or projection.
+    """
+    if up not in ("y", "z") or projection not in ("perspective", "orthographic"):
+        raise ValueError(f"up is y or z and the projection perspective or orthographic, got {up} and {projection}")
+    a, e = torch.deg2rad(torch.tensor([azimuth, elevation], dtype=torch.float64))
+    right, front, above = a.sin() * e.cos(), a.cos() * e.cos(), e.sin()
+    towards = torch.stack([right, above, front] if up == "y" else [right, -front, above])
+    axis = torch.tensor([0.0, 1, 0] if up == "y" else [0.0, 0, 1], dtype=torch.float64)
+    if abs(elevation) > 89.9:
+        axis = torch.tensor([0.0, 0, -1] if up == "y" else [0.0, 1, 0], dtype=torch.float64)
+    points = vertices.detach().double()
+    low, high = points.amin(0), points.amax(0)
+    pose = look_at(towards, torch.zeros(3), axis)
+    x, y, z = ((points - (low + high) / 2) @ pose[:3, :3]).unbind(1)
+    focal = 2.0 * size
+    spread = torch.maximum(x.abs(), y.abs()).clamp(min=1e-9)
+    distance = 1.06 * float((spread * focal / (size / 2) - z).amax())
+    pose[:3, 3] = (low + high) / 2 + distance * towards
+    if projection == "orthographic":
+        focal = size / 2 / 1.06 / float(spread.amax())
+    lens = torch.tensor([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
+    return View(lens, invert(pose).float(), size, size, projection, near=1e-3 * distance)
+
+
+def light_beside(view: View) -> Lights:
+    """Return daylight from above the camera's left shoulder."""
+    towards = view.camera_from_world[:3, :3].T @ view.camera_from_world.new_tensor([-0.5, -0.7, -1.0])
+    x, y, z = (float(value) for value in towards)
+    return Lights(ambient=(0.45,) * 3, directional=(0.6,) * 3, direction=(x, y, z))
+
+
+@torch.no_grad()
+def draw(renderer: Renderer, surface: Surface, view: View, lights: Lights) -> Drawing:
+    """Draw a surface a few times after once to warm up."""
+    seconds: list[float] = []
+    rendering = renderer.render(surface, view, lights)
+    while len(seconds) < RUNS and sum(seconds) < PATIENCE:
+        start = time.perf_counter()
+        rendering = renderer.render(surface, view, lights)
+        seconds.append(time.perf_counter() - start)
+    return Drawing(renderer, rendering, statistics.median(seconds))
+
+
+def agreement(one: Rendering, other: Rendering) -> Agreement:
+    """Compare two renderings of one view; depth is not a number where they share no pixel."""
+    first, second = one.silhouette > 0.5, other.silhouette > 0.5
+    either, both = int((first | second).sum()), first & second & (one.depth != 0) & (other.depth != 0)
+    apart = (one.depth - other.depth)[both].abs()
+    return Agreement(
+        int((first & second).sum()) / either if either else 1.0, float(apart.median()) if len(apart) else torch.nan
+    )
+
+
+def picture_of(drawings: Sequence[Drawing], absent: Mapping[str, str], caption: str) -> Any:
+    """Return a PIL image: a column for each renderer, rows of colour, depth, normals and silhouette, and what is absent."""
+    depths = [drawing.rendering.depth[drawing.rendering.silhouette > 0.5] for drawing in drawings]
+    seen = torch.cat([*depths, torch.zeros(0)])
+    low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
+    rows: list[list[tuple[str, Tensor]]] = [[], [], [], []]
+    for drawing in drawings:
+        shown, name = drawing.rendering, drawing.renderer.name
+        covered = shown.silhouette > 0.5
+        rows[0].append((f"{name}  {_duration(drawing.seconds)}", shown.image))
+        rows[1].append(("depth", torch.where(covered, _depth_colors(shown.depth, covered, low, high), 1.0)))
+        rows[2].append(("normals", _normal_colors(shown.normals, covered)))
+        rows[3].append(("silhouette", shown.silhouette.expand(3, -1, -1)))
+    sheet = contact_sheet([tile for row in rows for tile in row], len(drawings), caption)
+    return _with_notes(sheet, [f"{name} is absent: {reason}" for name, reason in absent.items()])
+
+
+def _depth_colors(depth: Tensor, covered: Tensor, low: float, high: float) -> Tensor:
+    # Depths of orthographic views may have any sign; the picture's zero means empty.
+    return depth_picture(torch.where(covered, depth - low + 1.0, 0.0), 1.0, 1.0 + high - low)
+
+
+def _normal_colors(normals: Tensor, covered: Tensor) -> Tensor:
+    """Show normals as usual: red to the right, green up, blue towards the viewer."""
+    turned = normals * normals.new_tensor([1.0, -1.0, -1.0])[:, None, None]
+    return torch.where(covered, turned / 2 + 0.5, 1.0)
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.2g} s" if seconds >= 1 else f"{1000 * seconds:.2g} ms" if seconds < 0.0995 else f"{1000 * seconds:.0f} ms"
+    )
+
+
+def _with_notes(sheet: Any, notes: Sequence[str]) -> Any:
+    """Write lines below a picture, broken where it ends."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size=13)
+    lines: list[str] = []
+    for note in notes:
+        lines.append("")
+        for word in note.split():
+            longer = f"{lines[-1]} {word}".strip()
+            if lines[-1] and font.getlength(longer) > sheet.width - 2 * GAP:
+                lines.append(word)
+            else:
+                lines[-1] = longer
+    if not lines:
+        return sheet
+    whole = Image.new("RGB", (sheet.width, sheet.height + 18 * len(lines) + GAP), "white")
+    whole.paste(sheet, (0, 0))
+    pen = ImageDraw.Draw(whole)
+    for index, line in enumerate(lines):
+        pen.text((GAP, sheet.height + 18 * index), line, fill=(90, 90, 90), font=font)
+    return whole

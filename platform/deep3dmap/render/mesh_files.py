@@ -1,0 +1,104 @@
+"""Mesh files as surfaces to be drawn: OBJ with its texture, PLY, GLB and what else trimesh reads."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.geometry.obj_file import read_obj
+from deep3dmap.render.renderer import Surface
+
+
+def read_surface(file: Path) -> Surface:
+    """Read a mesh with its texture or its vertex colours.
+
+    Raises UserError, naming the file and what is wrong with it: not there, not a mesh, without faces, vertices that are not
+    finite, faces of vertices that do not exist, several textures or one that cannot be read.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: no such file" if not file.exists() else f"{file}: a folder, not a mesh file")
+    surface = _from_obj(file) if file.suffix.lower() == ".obj" else _from_trimesh(file)
+    if len(surface.faces) == 0:
+        raise UserError(f"{file}: an empty mesh, there are no faces to draw")
+    bad = (~torch.isfinite(surface.vertices).all(1)).nonzero()[:, 0]
+    if len(bad):
+        raise UserError(f"{file}: {len(bad)} vertices are not finite numbers, the first is vertex {int(bad[0])} counted from 0")
+    if int(surface.faces.min()) < 0 or int(surface.faces.max()) >= len(surface.vertices):
+        span = f"{int(surface.faces.min())}..{int(surface.faces.max())}"
+        raise UserError(f"{file}: faces name vertices {span}, but there are only {len(surface.vertices)}")
+    return surface
+
+
+def _from_obj(file: Path) -> Surface:
+    mesh = read_obj(file)
+    vertices, faces = torch.from_numpy(mesh.vertices).float(), torch.from_numpy(mesh.faces)
+    picture = _texture_of(file)
+    if mesh.uv is None or mesh.faces_uv is None or picture is None:
+        return Surface(vertices, faces)
+    uv, faces_uv = torch.from_numpy(mesh.uv).float(), torch.from_numpy(mesh.faces_uv)
+    return Surface(vertices, faces, None, _read_picture(file, picture), uv, faces_uv)
+
+
+def _texture_of(file: Path) -> Path | None:
+    """Return the one picture that the materials of an OBJ name, None if they name none."""
+    found = set()
+    for library in _words(file, "mtllib"):
+        material = file.parent / library
+        if not material.is_file():
+            raise UserError(f"{file}: its material file {library} is not beside it")
+        # Options such as `-s 1 1 1` stand before the name.
+        found |= {material.parent / name.split()[-1] for name in _words(material, "map_Kd")}
+    if len(found) > 1:
+        raise UserError(f"{file}: {len(found)} textures; one is supported, so pack them into one picture")
+    return next(iter(found), None)
+
+
+def _words(file: Path, keyword: str) -> Iterator[str]:
+    for line in file.read_text(errors="replace").splitlines():
+        word, _, rest = line.strip().partition(" ")
+        if word == keyword and rest.strip():
+            yield rest.strip()
+
+
+def _read_picture(file: Path, picture: Path) -> Tensor:
+    from PIL import Image
+
+    try:
+        with Image.open(picture) as opened:
+            return _as_texture(opened)
+    except OSError as error:
+        raise UserError(f"{file}: its texture {picture.name} cannot be read ({error})") from error
+
+
+def _as_texture(picture: Any) -> Tensor:
+    return torch.from_numpy(np.asarray(picture.convert("RGB")).copy()).permute(2, 0, 1).float() / 255
+
+
+def _from_trimesh(file: Path) -> Surface:
+    if b"element vertex 0\n" in file.read_bytes()[:400]:
+        return Surface(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
+    import trimesh
+
+    try:
+        mesh: Any = trimesh.load_mesh(file, process=False)
+        vertices = torch.from_numpy(np.array(mesh.vertices, np.float32)).reshape(-1, 3)
+        faces = torch.from_numpy(np.array(mesh.faces, np.int64)).reshape(-1, 3)
+        kind = getattr(mesh.visual, "kind", None)
+        uv = getattr(mesh.visual, "uv", None) if kind == "texture" else None
+        picture = _picture_in(mesh.visual.material) if uv is not None else None
+        colors = torch.from_numpy(np.array(mesh.visual.vertex_colors)[:, :3] / 255).float() if kind == "vertex" else None
+    except Exception as error:  # trimesh raises a different type for every format
+        raise UserError(f"{file}: not a readable mesh ({type(error).__name__}: {error})") from error
+    if picture is None:
+        return Surface(vertices, faces, colors)
+    return Surface(vertices, faces, None, _as_texture(picture), torch.from_numpy(np.array(uv, np.float32)))
+
+
+def _picture_in(material: Any) -> Any:
+    """Return the colour picture of a glTF or a simple material, None if it has none."""
+    found = getattr(material, "baseColorTexture", None)
+    return getattr(material, "image", None) if found is None else found
