@@ -35,7 +35,10 @@ def follow_sweep(plan: SweepPlan, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(told, indent=1))
     else:
-        Console(file=sys.stdout).print(sweep_table(plan, outcome.state, trials_of(plan)))
+        # A pipe has no width, and what reads it should find one trial per line.
+        Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240).print(
+            sweep_table(plan, outcome.state, trials_of(plan))
+        )
         print(f"best: {comparison(plan, outcome.state)}")
         print(f"report: {report}")
         if told["best"]:

@@ -52,18 +52,17 @@ def trial_line(plan: SweepPlan, record: TrialRecord, done: int, total: int) -> s
     """Return how a trial ended, in one line."""
     value = plan.quality.value(record.chosen)
     shown = f"  {plan.quality.title} {value:.4g}" if math.isfinite(value) else ""
-    settings = " ".join(f"{key.rpartition('.')[2]}={_short(item)}" for key, item in record.values.items())
     colour = _COLOURS.get(record.status, "red")
     default = " (as configured)" if record.is_default else ""
     error = f"  {record.error.strip().splitlines()[-1]}" if record.error.strip() else ""
     return (
         f"\\[{done}/{total}] [{colour}]{record.status}[/{colour}] trial {record.number}{default}{shown}"
-        f"  ({record.seconds:.0f} s)  [dim]{escape(settings)}[/dim]{escape(error)}"
+        f"  ({record.seconds:.0f} s)  [dim]{escape(_settings(record))}[/dim]{escape(error)}"
     )
 
 
 def sweep_table(plan: SweepPlan, state: SweepState, total: int) -> Table:
-    """Return the table: what runs first, then the best; every parameter is a column."""
+    """Return the table: what runs first, then the best."""
     best, default = best_of(state.ended, plan.quality), default_of(state)
     title = f"{plan.name}: {len(state.ended)} of {total} trials, {state.spent:.0f} s"
     for name, record in (("best", best), ("as configured", default)):
@@ -72,8 +71,7 @@ def sweep_table(plan: SweepPlan, state: SweepState, total: int) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("trial", "status", "%", plan.quality.title, "s"):
         table.add_column(name, justify="right" if name != "status" else "left", no_wrap=True)
-    for key in plan.space.parameters:
-        table.add_column(key.rpartition(".")[2], overflow="fold")
+    table.add_column("settings", overflow="fold")
     for record in _ordered(plan, list(state.trials.values()))[:_ROWS]:
         table.add_row(*_cells(plan, record), style="bold" if best and record.number == best.number else "")
     if len(state.trials) > _ROWS:
@@ -86,7 +84,7 @@ def _cells(plan: SweepPlan, record: TrialRecord) -> list[str]:
     progress = record.evaluations[-1].get("progress", 0.0) if record.evaluations else 0.0
     cells = [str(record.number), f"[{colour}]{record.status}[/{colour}]", f"{progress:.0f}"]
     cells += [significant(value) if math.isfinite(value) else "", f"{record.seconds:.0f}"]
-    return cells + [escape(_short(record.values[key])) if key in record.values else "" for key in plan.space.parameters]
+    return [*cells, escape(_settings(record))]
 
 
 def _ordered(plan: SweepPlan, records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -97,5 +95,9 @@ def _ordered(plan: SweepPlan, records: Sequence[TrialRecord]) -> list[TrialRecor
     return sorted(records, key=place)
 
 
+def _settings(record: TrialRecord) -> str:
+    return " ".join(f"{key.rpartition('.')[2]}={_short(value)}" for key, value in record.values.items())
+
+
 def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value).replace(" ", "")

@@ -12,7 +12,7 @@ import numpy as np
 from deep3dmap.core.errors import UserError, nearest
 from deep3dmap.tune.domains import Choice, Domain, Integers, Numbers
 
-GRAMMAR = "uniform, loguniform, quniform, randint, lograndint, choice and grid"
+GRAMMAR = "uniform, loguniform, quniform, randint, lograndint, near, choice and grid"
 _NAMES = {"true": True, "false": False, "null": None, "None": None, "True": True, "False": False}
 
 
@@ -104,7 +104,7 @@ def parse_space(texts: Mapping[str, Any], fixed: Mapping[str, Any]) -> Space:
     for key in texts:
         if key not in fixed:
             raise UserError(f"tune.space.{key}: the run has no such key{nearest(key, fixed)}")
-    space = Space({key: parse_parameter(key, text) for key, text in texts.items()}, fixed)
+    space = Space({key: parse_parameter(key, text, fixed[key]) for key, text in texts.items()}, fixed)
     for key, parameter in space.parameters.items():
         if parameter.condition and parameter.condition.key not in fixed:
             asked = parameter.condition.key
@@ -112,12 +112,12 @@ def parse_space(texts: Mapping[str, Any], fixed: Mapping[str, Any]) -> Space:
     return space
 
 
-def parse_parameter(key: str, text: Any) -> Parameter:
-    """Read one parameter; raises UserError."""
+def parse_parameter(key: str, text: Any, configured: Any = None) -> Parameter:
+    """Read one parameter of a run that has `configured` there; raises UserError."""
     if isinstance(text, list):
         return Parameter(_checked(key, text, lambda: Choice(tuple(text))))
     written, _, condition = str(text).partition(" if ")
-    domain = _checked(key, text, lambda: _domain(ast.parse(written.strip(), mode="eval").body))
+    domain = _checked(key, text, lambda: _domain(ast.parse(written.strip(), mode="eval").body, configured))
     if not condition:
         return Parameter(domain)
     return Parameter(domain, _checked(key, text, lambda: _condition(condition.strip())))
@@ -134,7 +134,7 @@ def _checked(key: str, text: Any, read: Callable[[], Any]) -> Any:
         ) from error
 
 
-def _domain(node: ast.expr) -> Domain:
+def _domain(node: ast.expr, configured: Any) -> Domain:
     if isinstance(node, ast.Tuple):
         return Choice(tuple(_value(item) for item in node.elts))
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
@@ -148,6 +148,7 @@ def _domain(node: ast.expr) -> Domain:
         "quniform": (3, lambda low, high, step: Numbers(float(low), float(high), step=float(step))),
         "randint": (2, Integers),
         "lograndint": (2, lambda low, high: Integers(low, high, log=True)),
+        "near": (1, lambda factor: _near(configured, float(factor))),
         "choice": (None, lambda *options: Choice(tuple(options))),
         "grid": (None, lambda *options: Choice(tuple(options), grid=True)),
     }
@@ -159,6 +160,14 @@ def _domain(node: ast.expr) -> Domain:
     if count is None and len(arguments) == 1 and isinstance(arguments[0], list):
         arguments = arguments[0]
     return make(*arguments)
+
+
+def _near(configured: Any, factor: float) -> Domain:
+    if not isinstance(configured, int | float) or isinstance(configured, bool) or configured <= 0 or factor <= 1:
+        raise ValueError(f"near(FACTOR) takes a factor above 1 and a configured number above 0, which '{configured}' is not")
+    if isinstance(configured, int):
+        return Integers(max(1, round(configured / factor)), max(2, round(configured * factor)), log=True)
+    return Numbers(float(f"{configured / factor:.6g}"), float(f"{configured * factor:.6g}"), log=True)
 
 
 def _value(node: ast.expr) -> Any:
