@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.ops.rasterize import corner_values, rasterize, rasterize_camera
+from deep3dmap.render.checks import drawable
 from deep3dmap.render.projection import eye_of, pixel_rays, to_camera, to_pixels
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
@@ -37,6 +38,7 @@ class HardRenderer(Renderer):
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Draw one surface as one view sees it."""
+        surface = drawable(surface)
         drawn = self._draw(surface, view, lights, background)
         if self.supersample == 1:
             return drawn

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from deep3dmap.ops.neural_mesh import Paint, depth_of_faces, find_faces, render_neural_mesh
 from deep3dmap.ops.rasterize import Fragments
+from deep3dmap.render.checks import drawable
 from deep3dmap.render.projection import eye_of, to_camera, to_pixels
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
@@ -47,6 +48,7 @@ class NeuralMeshRenderer(Renderer):
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Draw one surface as one view sees it."""
+        surface = drawable(surface)
         camera = to_camera(surface.vertices, view)
         pixels = to_pixels(camera, view)
         perspective = view.projection == "perspective"

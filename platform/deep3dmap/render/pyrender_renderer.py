@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from deep3dmap.core.errors import UserError
 from deep3dmap.geometry.camera_conventions import opengl_projection
 from deep3dmap.ops.rasterize import corner_values
+from deep3dmap.render.checks import drawable
 from deep3dmap.render.mesh_renderer import GREY, vertex_normals
 from deep3dmap.render.projection import eye_of, to_camera
 from deep3dmap.render.pyrender_depth import Platform, import_pyrender, open_renderer
@@ -57,9 +58,10 @@ class PyrenderRenderer(Renderer):
     @torch.no_grad()
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Draw one surface as one view sees it; raises UserError if pyrender or its OpenGL platform cannot be used."""
+        surface = drawable(surface)
         camera = to_camera(surface.vertices, view)
         corners = corner_values(camera, surface.faces)
-        drawn = torch.isfinite(corners).all(-1).all(-1) & (corners[..., 2].amax(1) > _least_depth(view))
+        drawn = (surface.faces.amin(1) < surface.faces.amax(1)) & (corners[..., 2].amax(1) > _least_depth(view))
         if not drawn.any():
             return _empty(view, camera, background)
         kept = surface.faces[drawn]

@@ -14,6 +14,7 @@ from deep3dmap.geometry.camera_conventions import to_pytorch3d
 from deep3dmap.ops.rasterize import corner_values
 from deep3dmap.ops.rasterize_soft import SoftFragments
 from deep3dmap.render import blending
+from deep3dmap.render.checks import drawable
 from deep3dmap.render.projection import eye_of, to_camera
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
@@ -53,9 +54,7 @@ class Pytorch3dRenderer(Renderer):
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Draw one surface; raises UserError where pytorch3d is absent, ValueError for skew and for faces out of range."""
-        if len(surface.faces) and not 0 <= int(surface.faces.min()) <= int(surface.faces.max()) < len(surface.vertices):
-            span = f"{int(surface.faces.min())}..{int(surface.faces.max())}"
-            raise ValueError(f"faces index vertices {span}, but there are {len(surface.vertices)}")
+        surface = drawable(surface)
         camera = to_camera(surface.vertices, view)
         kept = _drawn(camera.detach(), surface.faces, view)
         if not kept.any():
@@ -126,10 +125,10 @@ def _camera(library: Any, view: View, like: Tensor) -> Any:
 
 
 def _drawn(camera: Tensor, faces: Tensor, view: View) -> Tensor:
-    """Return which faces are finite and in front of the camera, (F,)."""
-    corners = corner_values(camera, faces)
-    finite = torch.isfinite(corners).all(-1).all(-1)
-    return finite & (corners[..., 2].amin(1) >= view.near) if view.projection == "perspective" else finite
+    """Return which faces have an extent and lie in front of the camera, (F,)."""
+    # Faces whose corners are one vertex thrice stand for broken ones.
+    whole = faces.amin(1) < faces.amax(1)
+    return whole & (camera[faces][..., 2].amin(1) >= view.near) if view.projection == "perspective" else whole
 
 
 def _depth_range(depth: Tensor) -> tuple[float, float]:
@@ -164,7 +163,7 @@ def _import(module: str) -> Any:
     except Exception as error:  # a build for another torch fails with OSError or worse
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"pytorch3d cannot be used ({reason}); build it from source: github.com/facebookresearch/pytorch3d"
+            f"pytorch3d cannot be imported ({reason}); build it from source: github.com/facebookresearch/pytorch3d"
         ) from error
 
 

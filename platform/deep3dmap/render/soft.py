@@ -9,6 +9,7 @@ from torch import Tensor
 
 from deep3dmap.ops.rasterize_soft import Order, SoftFragments, rasterize_soft
 from deep3dmap.render import blending
+from deep3dmap.render.checks import drawable
 from deep3dmap.render.projection import eye_of, to_camera, to_pixels
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
@@ -49,6 +50,7 @@ class SoftRenderer(Renderer):
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Draw one surface; depth and normals are means over the faces at a pixel, weighted as their colours are."""
+        surface = drawable(surface)
         camera = to_camera(surface.vertices, view)
         pixels = to_pixels(camera, view)
         seen = self._rasterize(pixels, surface.faces, view, self.faces_per_pixel, "depth")

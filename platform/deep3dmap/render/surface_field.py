@@ -63,7 +63,8 @@ class SurfaceField:
         distance = corners.new_full(self.shape, FAR * self.cell)
         colors = corners.new_zeros(*self.shape, 3)
         if len(kept) == 0:
-            return distance, colors.permute(3, 0, 1, 2)
+            # An empty picture, too, has a gradient, which is 0.
+            return distance + 0 * surface.vertices.sum(), colors.permute(3, 0, 1, 2)
         triangles = ((corners.detach()[kept] - self.low) / self.cell).double().cpu().numpy()
         solid = _closes(triangles)
         inside = torch.from_numpy(_inside(triangles, self.shape) if solid else np.zeros(self.shape, bool)).to(corners.device)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from deep3dmap.render.checks import drawable
 from deep3dmap.render.projection import eye_of, pixel_rays
 from deep3dmap.render.quadrature import quadrature, sample_depths
 from deep3dmap.render.renderer import DAYLIGHT, Color, FieldSamples, Lights, Output, Renderer, Rendering, Surface, View
@@ -59,6 +60,7 @@ class VolumeRenderer(Renderer):
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Draw one surface as one view sees it. The light is that on the surface, at each cell of the grid."""
+        surface = drawable(surface)
         field = SurfaceField(surface, lights, eye_of(view).to(surface.vertices), self.resolution)
         return self.render_field(field, field.bounds, view, background)
 
