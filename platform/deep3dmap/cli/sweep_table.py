@@ -43,9 +43,9 @@ class SweepTable:
             self._drawn = time.monotonic()
             self.live.update(sweep_table(self.plan, state, self.total), refresh=True)
         if event == "ended" and record is not None:
-            self.console.print(trial_line(self.plan, record, len(state.ended), self.total), highlight=False)
+            self.console.print(trial_line(self.plan, record, len(state.ended), self.total), highlight=False, soft_wrap=True)
         elif event == "finish":
-            self.console.print(f"the sweep is over: {escape(state.finish)}", highlight=False)
+            self.console.print(f"the sweep is over: {escape(state.finish)}", highlight=False, soft_wrap=True)
 
 
 def trial_line(plan: SweepPlan, record: TrialRecord, done: int, total: int) -> str:

@@ -124,7 +124,7 @@ def _scatter(axes: Any, plan: SweepPlan, records: Sequence[TrialRecord], x: Any,
             marker = {"best": "*", "default": "D"}.get(kind, "o")
             places, values = [x(r) for r in own], [y(r.chosen) for r in own]
             scale = 2.0 if kind == "best" else 1.0
-            axes.scatter(places, values, size * scale, _COLOURS[kind], marker, label=_NAMES[kind], zorder=3)
+            axes.scatter(places, values, size * scale, _COLOURS[kind], marker=marker, label=_NAMES[kind], zorder=3)
 
 
 def _kind(record: TrialRecord, best: TrialRecord | None) -> str:
