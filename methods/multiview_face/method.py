@@ -20,7 +20,6 @@ from deep3dmap.methods.multiview_face.rigid_pose import Cameras, RigidPose, fuse
 from deep3dmap.methods.multiview_face.schedules import schedule
 from deep3dmap.methods.multiview_face.subject import Start, Subject
 from deep3dmap.methods.multiview_face.templates import load_template
-from deep3dmap.methods.multiview_face.turns import best_turn
 from deep3dmap.methods.multiview_face.visual_start import start_from_masks
 from deep3dmap.render.renderer import View
 from deep3dmap.render.soft import SoftRenderer
@@ -50,7 +49,6 @@ class MultiViewFaceConfig:
     )
     schedule: str = option("head", "stages of the fit", choices=("head", "body", "object"))
     effort: float = option(1.0, "factor of the steps of the fit; 0 takes what the encoder says", low=0.0, high=4.0)
-    turns: int = option(1, "ways to face from which a fit is begun, before the best goes on", low=1, high=8)
     views_per_step: int = option(2, "views that a step of the fit looks at", low=1, high=8)
     gamma: float = option(2.2, "what photographs are raised to, to be linear in light", low=1.0, high=3.0)
     seed: int = option(0, "order of the views in a fit", low=0)
@@ -160,11 +158,10 @@ class MultiViewFace(BaseFramework):
         """Fit the template to one subject's views; the mesh lies in the world of the cameras, metres."""
         evidence = self._evidence(given)
         start = self._encoded_start(given) if self.encoder is not None else start_from_masks(evidence, self.template)
+        subject = Subject(self.template, start).to(self.device)
         stages = schedule(self.config.schedule, self.config.effort)
         terms: dict[str, dict[str, float]] = {}
         with torch.enable_grad():
-            start = best_turn(self.template, start, evidence, stages, self.config.turns)
-            subject = Subject(self.template, start).to(self.device)
             for progress in fit(subject, evidence, stages, self.config.views_per_step, self.config.seed):
                 terms[progress.stage] = progress.terms
         with torch.no_grad():
