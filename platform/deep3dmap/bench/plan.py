@@ -170,7 +170,7 @@ def _runs(
     for seed in range(request.own.seeds or tier.seeds):
         seeded = Layer("benchmark", (f"seed={seed}",))
         plain = compose_run(_choice(tier, methods, name), _choice(tier, datasets, dataset), (budget, line, seeded))
-        kinds = [("", (budget, line, seeded))]
+        kinds: list[tuple[str, tuple[Layer, ...]]] = [("", (budget, line, seeded))]
         if request.own.untrained and card.trains_on and not card.is_baseline:
             kinds.append(("-untrained", (budget, line, seeded, Layer("untrained=true", ("trainer.max_steps=0",)))))
         # What the command line says wins over what a sweep found.

@@ -15,14 +15,14 @@ LEARNING_RATE_FACTOR = 10.0
 _SECTIONS = {"optimizer": OptimizerConfig, "schedule": ScheduleConfig, "trainer": TrainerConfig}
 
 
-def default_space(method: str, config: Mapping[str, Any]) -> dict[str, str]:
+def default_space(method: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return {dotted key: text}: the `tune:` section of the method's config.yaml, else what its options' bounds say.
 
     config: the resolved run. Raises UserError for a method that has neither.
     """
     written = tuning_space(method)
     if written:
-        return {key: str(text) if not isinstance(text, list) else text for key, text in written.items()}
+        return written
     cls = methods.load(method)
     found = {} if not cls.card.trains_on else {"optimizer.lr": _learning_rate(float(config["optimizer"]["lr"])).text()}
     for option in fields(cls.config_type):

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
+
 from deep3dmap.results.store import ResultStore
 from deep3dmap.tune.journal import Journal, SweepState, TrialRecord
 from deep3dmap.tune.objective import best_of
@@ -153,5 +155,5 @@ class SweepMonitor:
 def _written(store: ResultStore, plan: SweepPlan) -> dict[str, str]:
     """Return {run id: status} of the trials of this sweep that are in the store."""
     runs = store.runs()
-    own = runs[runs.suite == plan.run.suite]
-    return {str(r.run_id): str(r.status) for r in own.itertuples() if r.started_at.timestamp() >= plan.began}
+    own = runs[(runs.suite == plan.run.suite) & (runs.started_at >= pd.Timestamp(plan.began, unit="s", tz="UTC"))]
+    return dict(zip(own.run_id.astype(str), own.status.astype(str)))

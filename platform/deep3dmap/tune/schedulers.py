@@ -26,7 +26,7 @@ from deep3dmap.tune.space import Space
 
 TIME = "progress"
 # No trial comes so far: Ray would kill one that did.
-OUT_OF_REACH = 1000.0
+OUT_OF_REACH = 1000
 
 
 class Cooperative:
@@ -86,21 +86,21 @@ def build_scheduler(
     options: TuneOptions, space: Space, objective: Objective, ask_to_stop: Callable[[int], None], spared: Callable[[int], bool]
 ) -> Any:
     """Build the scheduler; raises UserError where a library is absent or the space does not suit it."""
-    aim = {"time_attr": TIME, "metric": objective.key, "mode": "min" if objective.better == "down" else "max"}
+    aim: dict[str, Any] = {"time_attr": TIME, "metric": objective.key, "mode": "min" if objective.better == "down" else "max"}
     name = options.scheduler
     scheduler: Any
     if name == "none":
         scheduler = Everyone()
     elif name == "asha":
         own = options.asha
-        rungs = {"grace_period": own.grace, "reduction_factor": own.reduction, "brackets": own.brackets}
+        rungs: dict[str, Any] = {"grace_period": own.grace, "reduction_factor": own.reduction, "brackets": own.brackets}
         scheduler = Asha(**aim, max_t=OUT_OF_REACH, **rungs)
     elif name == "hyperband":
         scheduler = HyperBand(**aim, max_t=100, reduction_factor=options.hyperband.reduction)
     elif name == "median":
         # A long slice: a trial is not set aside while there is too little to compare it with.
-        own_median = {"grace_period": options.median.grace, "min_samples_required": options.median.required}
-        scheduler = Median(**aim, min_time_slice=int(OUT_OF_REACH), **own_median)
+        own_median: dict[str, Any] = {"grace_period": options.median.grace, "min_samples_required": options.median.required}
+        scheduler = Median(**aim, min_time_slice=OUT_OF_REACH, **own_median)
     elif name == "pbt":
         scheduler = _population(options, space, aim)
     else:
@@ -113,9 +113,9 @@ def replay(scheduler: Any, records: list[TrialRecord]) -> None:
     if not isinstance(scheduler, Asha | Median):
         return
     for record in records:
-        past = SimpleNamespace(trial_id=f"past-{record.number}", config={"trial": record.number}, status="TERMINATED")
-        scheduler.on_trial_add(None, past)
+        past: Any = SimpleNamespace(trial_id=f"past-{record.number}", config={"trial": record.number}, status="TERMINATED")
         inner: Any = super(Cooperative, scheduler)
+        inner.on_trial_add(None, past)
         for evaluation in record.evaluations:
             inner.on_trial_result(SimpleNamespace(get_live_trials=list), past, dict(evaluation))
 
@@ -152,7 +152,9 @@ def _bandits(options: TuneOptions, space: Space, aim: dict[str, Any]) -> Any:
     class Bandits(Cooperative, PB2):
         """Population based bandits."""
 
-    bounds = {key: [p.domain.low, p.domain.high] for key, p in space.parameters.items() if isinstance(p.domain, Numbers)}
+    bounds: dict[str, Any] = {
+        key: [p.domain.low, p.domain.high] for key, p in space.parameters.items() if isinstance(p.domain, Numbers)
+    }
     own = options.pb2
     return Bandits(
         **aim,

@@ -73,8 +73,8 @@ def told(metrics: Mapping[str, float]) -> dict[str, Any]:
 def carry_out_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
     """Carry out one trial; returns {status, error} and the metrics of the last evaluation. Only a lost process is lost."""
     folder = Path(plan.job().folder)
-    status, error, last = "ok", "", {}
-    parameters = 0
+    status, error, parameters = "ok", "", 0
+    last: dict[str, float] = {}
     try:
         last, stopped, parameters = _train(plan, order)
         status = "stopped" if stopped else "ok"
