@@ -15,8 +15,8 @@ from deep3dmap.render.renderer import FieldSamples, Lights, Surface
 from deep3dmap.render.shading import shade
 
 Array = NDArray[Any]
-# Within how many cells of the surface distances are exact; farther, they are FAR.
-BAND, FAR = 2.0, 30.0
+# Within how many cells of the surface distances are exact; farther, they are right to a cell.
+BAND = 2.0
 # Surfaces that do not close get this thickness to each side, in cells.
 HALF_THICKNESS = 0.75
 # Scale of the law that turns distances into densities, in cells.
@@ -60,15 +60,15 @@ class SurfaceField:
 
     def _fill(self, surface: Surface, corners: Tensor, kept: Tensor, lights: Lights, eye: Tensor) -> tuple[Tensor, Tensor]:
         """Return the grids of signed distance (X, Y, Z) and colour (3, X, Y, Z); kept: faces that are drawn."""
-        distance = corners.new_full(self.shape, FAR * self.cell)
         colors = corners.new_zeros(*self.shape, 3)
         if len(kept) == 0:
             # An empty picture, too, has a gradient, which is 0.
-            return distance + 0 * surface.vertices.sum(), colors.permute(3, 0, 1, 2)
+            return corners.new_full(self.shape, 1e3 * self.cell) + 0 * surface.vertices.sum(), colors.permute(3, 0, 1, 2)
         triangles = ((corners.detach()[kept] - self.low) / self.cell).double().cpu().numpy()
         solid = _closes(triangles)
         inside = torch.from_numpy(_inside(triangles, self.shape) if solid else np.zeros(self.shape, bool)).to(corners.device)
-        nodes, face, barycentrics = _nearest(triangles, self.shape)
+        roughly, nodes, face, barycentrics = _nearest(triangles, self.shape)
+        distance = self.cell * torch.from_numpy(roughly).to(corners)
         where = tuple(torch.from_numpy(axis.copy()).to(corners.device) for axis in nodes.T)
         ids = kept[torch.from_numpy(face).to(kept.device)]
         weights = torch.from_numpy(barycentrics).to(corners)
@@ -132,8 +132,11 @@ def _cross(first: Array, second: Array) -> Array:
     return first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
 
 
-def _nearest(triangles: Array, shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
-    """Return the nodes (N, 3) around a mesh in the grid's units, the face nearest to each, (N,), and where on it, (N, 3)."""
+def _nearest(triangles: Array, shape: tuple[int, ...]) -> tuple[Array, Array, Array, Array]:
+    """Return how far nodes are from a mesh, to a cell, and for those around it their nearest face, all in the grid's units.
+
+    That is distances (X, Y, Z), nodes (N, 3), faces (N,) and barycentrics (N, 3) of the nearest point.
+    """
     from scipy.ndimage import distance_transform_edt
     from scipy.spatial import cKDTree
     from trimesh.triangles import closest_point, points_to_barycentric
@@ -141,24 +144,34 @@ def _nearest(triangles: Array, shape: tuple[int, ...]) -> tuple[Array, Array, Ar
     points, owner = _scattered(triangles)
     empty = np.ones(shape, bool)
     empty[tuple(np.rint(points).astype(int).clip(0, np.array(shape) - 1).T)] = False
-    nodes = np.argwhere(distance_transform_edt(empty) <= BAND + 1)
-    candidates = owner[cKDTree(points).query(nodes, k=min(3, len(points)))[1].reshape(len(nodes), -1)]
+    distance = distance_transform_edt(empty)
+    nodes = np.argwhere(distance <= BAND + 1)
+    candidates = owner[cKDTree(points).query(nodes, k=min(4, len(points)))[1].reshape(len(nodes), -1)]
     closest = [closest_point(triangles[column], nodes) for column in candidates.T]
     best = np.stack([np.linalg.norm(point - nodes, axis=1) for point in closest]).argmin(0)
     row = np.arange(len(nodes))
     face, there = candidates[row, best], np.stack(closest)[best, row]
     barycentrics = points_to_barycentric(triangles[face], there).clip(0, 1)
-    return nodes, face, barycentrics / barycentrics.sum(1, keepdims=True)
+    return distance, nodes, face, barycentrics / barycentrics.sum(1, keepdims=True)
 
 
 def _scattered(triangles: Array) -> tuple[Array, Array]:
-    """Return points (N, 3) at most about half a unit apart that cover triangles, and whose they are, (N,)."""
+    """Return points (N, 3) at most about half a unit apart that cover triangles, and whose they are, (N,).
+
+    They are the middles of parts of the triangles: a point on an edge would not say which of two faces is near.
+    """
     longest = np.linalg.norm(triangles - np.roll(triangles, 1, 1), axis=2).max(1)
     steps = np.ceil(2 * longest).clip(1).astype(int)
     parts: list[tuple[Array, Array]] = []
     for count in np.unique(steps):
         ids = np.flatnonzero(steps == count)
-        i, j = (index.reshape(-1) for index in np.mgrid[: count + 1, : count + 1])
-        lattice = np.stack([i, j, count - i - j], 1)[i + j <= count] / count
+        lattice = np.concatenate([_thirds(count, 1), _thirds(count, 2)])
         parts.append((np.einsum("lk,fkc->flc", lattice, triangles[ids]).reshape(-1, 3), np.repeat(ids, len(lattice))))
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def _thirds(count: int, rest: int) -> Array:
+    """Return the barycentrics (N, 3) of the middles of the parts of a triangle cut `count` times, upright (1) or not (2)."""
+    i, j = (index.reshape(-1) for index in np.mgrid[:count, :count])
+    k = count - rest - i - j
+    return (3 * np.stack([i, j, k], 1)[k >= 0] + rest) / (3 * count)

@@ -32,7 +32,8 @@ class VolumeRenderer(Renderer):
     """Gathers density and colour at samples along each pixel's ray. Everything is differentiable in whatever the field is of.
 
     A surface is drawn as the field of its signed distance on a grid, see `SurfaceField`: its edges are soft by about a cell of
-    the grid, and gradients reach vertices, colours and texture. `face_id` is None.
+    the grid. Gradients reach colours and texture, and through the density exactly the vertices; that colours move with the
+    nearest point of the surface is left out, so that of the image is approximate in the vertices. `face_id` is None.
 
     samples: per ray, evenly between where it enters and leaves the field's box. stratified: each sample lies at random within
     its own part of the ray, with numbers from `seed`, instead of in its middle. rays: how many are worked on at once.
@@ -47,6 +48,7 @@ class VolumeRenderer(Renderer):
 
     name: ClassVar[str] = "volume"
     differentiable: ClassVar[frozenset[Output]] = frozenset(("image", "depth", "normals", "silhouette"))
+    approximate: ClassVar[frozenset[Output]] = frozenset(("image",))
     reference: ClassVar[str] = "Max, Optical Models for Direct Volume Rendering, TVCG 1995; Mildenhall et al., NeRF, ECCV 2020"
 
     def __post_init__(self) -> None:
