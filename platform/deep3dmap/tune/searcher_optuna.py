@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from deep3dmap.tune.domains import Choice, Domain, Integers, Numbers
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
@@ -21,7 +23,9 @@ except ImportError as error:
 class OptunaSearch:
     """TPE. Lists are not values to Optuna, so a choice is known to it by its place among the options."""
 
-    def __init__(self, space: Space, options: OptunaOptions, objectives: Sequence[Objective], seed: int) -> None:
+    def __init__(
+        self, space: Space, options: OptunaOptions, objectives: Sequence[Objective], seed: int, tried: int = 0
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space, self.objectives = space, objectives
         with warnings.catch_warnings():
@@ -32,7 +36,7 @@ class OptunaSearch:
                 multivariate=options.multivariate,
                 group=options.multivariate and space.is_conditional,
                 constant_liar=options.constant_liar,
-                seed=seed,
+                seed=int(np.random.SeedSequence([seed, tried]).generate_state(1)[0]),
             )
         self.study = optuna.create_study(sampler=sampler, directions=["minimize"] * len(objectives))
         self._asked: dict[int, Any] = {}

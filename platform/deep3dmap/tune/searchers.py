@@ -60,8 +60,11 @@ class GridSearch:
         """Nothing is learnt."""
 
 
-def build_searcher(space: Space, options: TuneOptions, objectives: Sequence[Objective]) -> Proposer:
-    """Build the searcher; raises UserError where its library is absent or the space does not suit it."""
+def build_searcher(space: Space, options: TuneOptions, objectives: Sequence[Objective], tried: int = 0) -> Proposer:
+    """Build the searcher; raises UserError where its library is absent or the space does not suit it.
+
+    tried: trials of an earlier session of the sweep, so that a resumed one does not draw the same again.
+    """
     if options.searcher == "random":
         return RandomSearch(space, options.seed)
     if options.searcher == "grid":
@@ -74,7 +77,7 @@ def build_searcher(space: Space, options: TuneOptions, objectives: Sequence[Obje
         return HyperOptSearch(space, options.hyperopt, objectives[0], options.seed)
     from deep3dmap.tune.searcher_optuna import OptunaSearch
 
-    return OptunaSearch(space, options.optuna, objectives, options.seed)
+    return OptunaSearch(space, options.optuna, objectives, options.seed, tried)
 
 
 def needs(searcher: str, package: str) -> UserError:

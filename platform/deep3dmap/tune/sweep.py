@@ -50,9 +50,9 @@ def run_sweep(plan: SweepPlan, follow: Follower) -> SweepOutcome:
     """Carry out a sweep, or what is left of it. Raises UserError if a trial asks for more than the cluster has."""
     # The last word of a failed trial holds no metric, which Tune takes for a mistake.
     os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
-    proposer = build_searcher(plan.space, plan.options, plan.objectives)
-    plan.keep()
     store, journal = ResultStore(plan.results), Journal(plan.folder / "trials.jsonl")
+    proposer = build_searcher(plan.space, plan.options, plan.objectives, len(journal.state.trials))
+    plan.keep()
     write_cards(store, [plan.run])
     write_sweep_card(store, plan)
     monitor = SweepMonitor(plan, journal, proposer, store, follow)
