@@ -18,6 +18,7 @@ _VERBS = {
     "leaderboard": "rank the methods in a result store",
     "results": "list, show, export and verify stored runs",
     "dashboard": "browse a result store in the web browser",
+    "submit": "run a verb as a job of a Ray cluster",
     "check": "run the method contract on a method and print its report card",
     "doctor": "say what works on this machine, and what to install for the rest",
 }

@@ -1,0 +1,46 @@
+"""Whether a folder is the same one on every node of a cluster."""
+
+import os
+import uuid
+from pathlib import Path
+
+SECONDS = 60.0
+
+
+def nodes_without(folder: Path) -> list[str]:
+    """Return the addresses of the nodes of the joined cluster that do not see what this process writes, or cannot write.
+
+    Every node is asked in a task of no CPU. Raises OSError if this process cannot write itself.
+    """
+    from deep3dmap.train.ray_runtime import connect
+
+    connect()
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    folder.mkdir(parents=True, exist_ok=True)
+    marker = folder / f".shared-{uuid.uuid4().hex}"
+    marker.mkdir()
+    try:
+        nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+        asked = ray.remote(num_cpus=0, max_retries=0)(_leave_a_sign)
+        refs = {
+            node: asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(str(marker), node)
+            for node in nodes
+        }
+        ready, _ = ray.wait(list(refs.values()), num_returns=len(refs), timeout=SECONDS)
+        signs = set(os.listdir(marker))
+        return sorted(nodes[node] for node, ref in refs.items() if ref not in ready or node not in signs)
+    finally:
+        for sign in marker.iterdir():
+            sign.unlink()
+        marker.rmdir()
+        ray.shutdown()
+
+
+def _leave_a_sign(marker: str, node: str) -> bool:
+    try:
+        Path(marker, node).touch()
+    except OSError:
+        return False
+    return True
