@@ -22,15 +22,6 @@ GROUP = {"rayStartParams", "template", "serviceType", "enableIngress", "headServ
 WORKERS = GROUP | {
     "groupName", "replicas", "minReplicas", "maxReplicas", "idleTimeoutSeconds", "suspend", "numOfHosts", "scaleStrategy",
 }  # fmt: skip
-    "groupName",
-    "replicas",
-    "minReplicas",
-    "maxReplicas",
-    "idleTimeoutSeconds",
-    "suspend",
-    "numOfHosts",
-    "scaleStrategy",
-}
 SPEC = {
     "rayVersion", "enableInTreeAutoscaling", "autoscalerOptions", "headGroupSpec", "workerGroupSpecs", "suspend", "managedBy",
     "headServiceAnnotations", "gcsFaultToleranceOptions", "authOptions", "upgradeStrategy",
