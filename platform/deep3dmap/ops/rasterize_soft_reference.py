@@ -41,7 +41,7 @@ def evaluate_faces(
     depth, distance = vertices.new_zeros(face_id.shape), vertices.new_zeros(face_id.shape)
     barycentrics = vertices.new_zeros(*face_id.shape, 3)
     if len(at) == 0:
-        return depth + 0 * vertices.sum(), barycentrics, distance
+        return depth + 0 * vertices.nan_to_num(0, 0, 0).sum(), barycentrics, distance
     where = at.unbind(1)
     corners = corners_of(vertices, faces[face_id[where]], where[0] * width + where[1], width)
     values = look(corners, perspective, clip)
