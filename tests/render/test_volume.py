@@ -66,7 +66,7 @@ def test_a_homogeneous_ball_lets_through_what_lambert_and_beer_say(projection: A
 
 
 def test_the_depth_of_a_ball_is_the_mean_of_where_light_comes_from() -> None:
-    """Light from depth s within a chord c has the density SIGMA exp(-SIGMA s): the mean is 1 / SIGMA - c / (exp(SIGMA c) - 1)."""
+    """Light from s within a chord c has the density SIGMA exp(-SIGMA s), the mean 1 / SIGMA - c / (exp(SIGMA c) - 1)."""
     seen = view("orthographic")
     shown = VolumeRenderer(samples=1024).render_field(ball(), CUBE, seen)
     c = chords(seen)
@@ -220,8 +220,8 @@ def test_inside_and_outside_of_a_thing_with_a_hole() -> None:
 def test_a_surface_that_does_not_close_becomes_a_sheet() -> None:
     square = torch.tensor([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]])
     faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
-    shown = VolumeRenderer(resolution=32).render(Surface(square, faces), view_of(square, 32, 0, 0))
-    behind = VolumeRenderer(resolution=32).render(Surface(square, faces), view_of(square, 32, 180, 0))
+    shown = VolumeRenderer(resolution=32).render(Surface(square, faces), view_of(1.3 * square, 32, 0, 0))
+    behind = VolumeRenderer(resolution=32).render(Surface(square, faces), view_of(1.3 * square, 32, 180, 0))
     for seen in (shown, behind):
         assert float(seen.silhouette[16, 16]) > 0.9
         torch.testing.assert_close(seen.normals[:, 16, 16], torch.tensor([0.0, 0.0, -1.0]), atol=0.05, rtol=0)

@@ -13,7 +13,7 @@ from deep3dmap.config.overrides import split_override
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.render.comparison import Drawing, agreement, draw, light_beside, picture_of, view_of
 from deep3dmap.render.mesh_files import read_surface
-from deep3dmap.render.renderer import Renderer, Surface, View
+from deep3dmap.render.renderer import Lights, Renderer, Surface, View
 from deep3dmap.render.renderers import available, names, renderer, renderer_type
 
 DESCRIPTION = """\
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     view = _view(values, surface)
     lights = light_beside(view)
     progress = track(chosen, "drawing", disable=not on_terminal() or flags.json, transient=True)
-    drawings = [draw(one, surface, view, lights) for one in progress]
+    drawings = [_draw(one, surface, view, lights) for one in progress]
     counts = f"{len(surface.vertices)} vertices, {len(surface.faces)} triangles"
     caption = f"{flags.mesh.name}: {counts}, {view.width} x {view.height} pixels"
     shown = {name: reason for name, reason in absent.items() if "renderers" not in values}
@@ -85,6 +85,13 @@ def _renderers(values: dict[str, Any], absent: dict[str, str]) -> list[Renderer]
         elif key not in DEFAULTS and key != "renderers":
             raise unknown("argument", key, [*DEFAULTS, "renderers"])
     return [renderer(name, **own) for name, own in options.items()]
+
+
+def _draw(chosen: Renderer, surface: Surface, view: View, lights: Lights) -> Drawing:
+    try:
+        return draw(chosen, surface, view, lights)
+    except ValueError as error:  # an option that only shows to be out of range when it is used
+        raise UserError(f"renderer {chosen.name}: {error}") from error
 
 
 def _picture_file(out: Path | None, mesh: Path) -> Path:

@@ -3,7 +3,8 @@
 import importlib
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.render.renderer import Renderer
@@ -41,10 +42,11 @@ def renderer(name: str, **options: Any) -> Renderer:
     Raises UserError for an unknown name or option, an option's wrong value, and a renderer whose library is absent.
     """
     cls = renderer_type(name)
-    known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-    for option in options:
+    known = {field.name: field.type for field in fields(cls)}  # type: ignore[arg-type]
+    for option, value in options.items():
         if option not in known:
             raise unknown(f"option of renderer {name}", option, known)
+        _check_value(f"{name}.{option}", value, known[option])
     reason = _absent(cls)
     if reason:
         raise UserError(f"renderer {name} cannot be used here: {reason}")
@@ -57,6 +59,20 @@ def renderer(name: str, **options: Any) -> Renderer:
 def available() -> dict[str, str | None]:
     """Return for each renderer None if it works here, or why it does not and what to install."""
     return {name: _absent(renderer_type(name)) for name in _CLASSES}
+
+
+def _check_value(name: str, value: Any, kind: Any) -> None:
+    """Raise UserError if a value is not of an option's type: a number, a whole one, true or false, or one of some words."""
+    choices = get_args(kind)
+    if get_origin(kind) is Literal:
+        if value not in choices:
+            raise UserError(f"{name}={value}: it is one of {', '.join(choices)}")
+        return
+    wanted = choices or (kind,)
+    fits = type(value) in wanted or (float in wanted and type(value) is int)
+    if not fits:
+        words = {float: "a number", int: "a whole number", bool: "true or false", str: "a word", NoneType: "null"}
+        raise UserError(f"{name}={value}: {' or '.join(words[one] for one in wanted)} is wanted")
 
 
 def _absent(cls: type[Renderer]) -> str | None:
