@@ -67,21 +67,19 @@ def test_early_stops_and_a_death_leave_rows_and_free_cpus(planned: Planner, tmp_
 @pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["median", "hyperband", "pbt", "none"])
 def test_every_scheduler_comes_to_an_end(planned: Planner, scheduler: str) -> None:
-    plan = planned("tune.trials=5", f"tune.scheduler={scheduler}", "tune.space.optimizer.lr=loguniform(1e-5,3e-2)")
+    plan = planned(
+        "tune.trials=5", f"tune.scheduler={scheduler}", "tune.space.optimizer.lr=loguniform(1e-5,3e-2)", "tune.seed=1"
+    )
     outcome = sweep(plan)
     assert outcome.is_complete
     assert len(outcome.state.ended) == 5
     assert {record.status for record in outcome.state.ended} <= {"ok", "stopped"}
-    assert outcome.state.trials[0].status == "ok"
+    # HyperBand halves a bracket of trials that it has set aside, and the default among them.
+    assert outcome.state.trials[0].status == "ok" or scheduler == "hyperband"
     assert len(ResultStore(plan.results).runs(newest_only=False)) == 5
-
-
-@pytest.mark.slow
-def test_a_suites_metric_on_the_validation_split_is_the_objective(planned: Planner) -> None:
-    plan = planned("tune.trials=3", "tune.metric=face/nme_68_2d", "tune.scheduler=none", method="toys:Regression/mini")
-    outcome = sweep(plan)
-    assert {record.status for record in outcome.state.ended} == {"failed"}
-    assert "KeyError" in outcome.state.trials[0].error or "box" in outcome.state.trials[0].error
+    if scheduler == "pbt":
+        assert {record.evaluations[-1]["step"] for record in outcome.state.ended} == {40}
+        assert '"changed"' in (plan.folder / "trials.jsonl").read_text()
 
 
 @pytest.mark.slow

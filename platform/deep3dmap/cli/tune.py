@@ -71,13 +71,13 @@ def _keys() -> str:
     from deep3dmap.tune.arguments import option_lines
 
     lines = [
-        f"  {'method=, dataset=':<28} NAME or NAME/VARIANT; any other key of `deep3dmap train` is a setting of every trial",
-        f"  {'results=results':<28} result store: a folder",
-        f"  {'tune.space.KEY=':<28} uniform(a,b), loguniform(a,b), quniform(a,b,step), randint(a,b), lograndint(a,b),",
-        f"  {'':<28} near(f): from the configured value / f to it * f,",
-        f"  {'':<28} choice(a,b,...), grid(a,b,...) or auto; `... if OTHER.KEY == value` where it counts only then",
+        f"  {'method=, dataset=':<32} NAME or NAME/VARIANT; any other key of `deep3dmap train` is a setting of every trial",
+        f"  {'results=results':<32} result store: a folder",
+        f"  {'tune.space.KEY=':<32} uniform(a,b), loguniform(a,b), quniform(a,b,step), randint(a,b), lograndint(a,b),",
+        f"  {'':<32} near(f): from the configured value / f to it * f,",
+        f"  {'':<32} choice(a,b,...), grid(a,b,...) or auto; `... if OTHER.KEY == value` where it counts only then",
     ]
-    lines += [f"  {f'{key}={_shown(default)}':<28} {text}" for key, default, text in option_lines()]
+    lines += [f"  {f'{key}={_shown(default)}':<32} {text}" for key, default, text in option_lines()]
     return "keys:\n" + "\n".join(lines)
 
 

@@ -86,7 +86,7 @@ class TuneOptions:
     scheduler: str = option("asha", f"who ends trials early or changes them: {', '.join(SCHEDULERS)}", choices=SCHEDULERS)
     evaluations: int = option(10, "validations per trial, where trainer.evaluate_every names no other number")
     scenes: int = option(0, "SUITE/METRIC: score at most so many validation samples (0 = all)")
-    default_first: bool = option(True, "the first trial is the run as it is configured, always trained to the end")
+    default_first: bool = option(True, "the first trial is the run as it is configured, trained to the end")
     extend: bool = option(False, "lay the tune.space.KEY= given over the method's own space instead of using them alone")
     seed: int = option(0, "seed of the search; the runs have `seed=`")
     concurrent: int = option(0, "trials at the same time (0 = as many as the resources allow)")

@@ -50,7 +50,7 @@ def _history(plan: SweepPlan, records: Sequence[TrialRecord], folder: Path) -> P
 
 
 def _parameters(plan: SweepPlan, records: Sequence[TrialRecord], folder: Path) -> Path:
-    import matplotlib
+    from matplotlib import ticker
     from matplotlib.figure import Figure
 
     columns = min(3, len(plan.space.parameters))
@@ -67,7 +67,10 @@ def _parameters(plan: SweepPlan, records: Sequence[TrialRecord], folder: Path) -
             axes.set_xlim(-0.5, len(domain.options) - 0.5)
         elif domain.log:
             axes.set_xscale("log")
-            axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+            few = domain.high / domain.low < 200
+            axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if few else (1,)))
+            axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_minor_formatter(ticker.NullFormatter())
         axes.set_xlabel(key + (f"\nif {parameter.condition.text()}" if parameter.condition else ""), fontsize=9)
         axes.grid(alpha=0.25)
     _limit(grid[0], [plan.quality.value(r.chosen) for r in records], plan.quality)

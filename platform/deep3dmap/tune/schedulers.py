@@ -78,7 +78,20 @@ class Median(Cooperative, MedianStoppingRule):
     """The median stopping rule."""
 
 
-class Population(Cooperative, PopulationBasedTraining):
+class Copying(Cooperative):
+    """Mixin for schedulers of populations, which refuse a searcher: ours only hands out what was decided."""
+
+    def on_trial_add(self, controller: Any, trial: Any) -> None:
+        """Take in a trial, whoever proposed it."""
+        super().on_trial_add(SimpleNamespace(search_alg=None), trial)  # type: ignore[misc]
+
+    def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        # A copy of another trial's settings is not that trial: it keeps its own number.
+        config, operations = super()._get_new_config(trial, trial_to_clone)  # type: ignore[misc]
+        return {**config, "trial": trial.config["trial"]}, operations
+
+
+class Population(Copying, PopulationBasedTraining):
     """Population based training."""
 
 
@@ -149,7 +162,7 @@ def _bandits(options: TuneOptions, space: Space, aim: dict[str, Any]) -> Any:
         raise UserError(f"tune.scheduler=pb2 varies real numbers only, and {uneven[0]} is none; use tune.scheduler=pbt")
     from ray.tune.schedulers.pb2 import PB2
 
-    class Bandits(Cooperative, PB2):
+    class Bandits(Copying, PB2):
         """Population based bandits."""
 
     bounds: dict[str, Any] = {

@@ -97,7 +97,7 @@ def _fit(plan: SweepPlan, todo: int, available: dict[str, Any], searcher: Any, s
             verbose=0,
             callbacks=[listener],
             failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=2) if plan.options.scheduler in PAUSING else None,
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=4) if plan.options.scheduler in PAUSING else None,
         ),
     )
     tuner.fit()
