@@ -126,7 +126,7 @@ def tunable(request: BenchmarkRequest) -> tuple[int, list[tuple[str, ComposedRun
             if card.trains_on and not card.is_baseline:
                 line = request.layer_for(name.partition("/")[0], trained_on.partition("/")[0], scored not in suite.train_on)
                 choice = _choice(tier, datasets, trained_on)
-                found.append((scored, compose_run(_choice(tier, methods, name), choice, (budget, line))))
+                found.append((scored, compose_run(_choice(tier, methods, name, trained_on), choice, (budget, line))))
     return granted, found
 
 
@@ -150,8 +150,8 @@ def _of(suite: Suite, tier: Tier, scenes: int) -> tuple[str, int, str, int]:
     return suite.name, suite.protocol.card.version, tier.name, scenes or tier.scenes
 
 
-def _choice(tier: Tier, registry: Any, name: str) -> str:
-    return name if "/" in name else f"{name}/{tier.variant_of(registry, name)}"
+def _choice(tier: Tier, registry: Any, name: str, on: str = "") -> str:
+    return name if "/" in name else f"{name}/{tier.variant_of(registry, name, on.partition('/')[0])}"
 
 
 def _runs(
@@ -165,18 +165,19 @@ def _runs(
 ) -> Iterable[ComposedRun]:
     method_name, dataset_name = name.partition("/")[0], dataset.partition("/")[0]
     card = methods.load(method_name).card
+    choice = _choice(tier, methods, name, suite.train_on.get(dataset_name, dataset))
     line = request.layer_for(method_name, dataset_name)
     budget = layer_of(f"suite {suite.name}, tier {tier.name}", dict(tier.overlay))
     for seed in range(request.own.seeds or tier.seeds):
         seeded = Layer("benchmark", (f"seed={seed}",))
-        plain = compose_run(_choice(tier, methods, name), _choice(tier, datasets, dataset), (budget, line, seeded))
+        plain = compose_run(choice, _choice(tier, datasets, dataset), (budget, line, seeded))
         kinds: list[tuple[str, tuple[Layer, ...]]] = [("", (budget, line, seeded))]
         if request.own.untrained and card.trains_on and not card.is_baseline:
             kinds.append(("-untrained", (budget, line, seeded, Layer("untrained=true", ("trainer.max_steps=0",)))))
         # What the command line says wins over what a sweep found.
         kinds += [("+tuned", (budget, found.layer, line, seeded)) for found in tuned if found.is_for(plain)]
         for suffix, layers in kinds:
-            composed = compose_run(_choice(tier, methods, name), _choice(tier, datasets, dataset), layers) if suffix else plain
+            composed = compose_run(choice, _choice(tier, datasets, dataset), layers) if suffix else plain
             if card.trains_on and dataset_name in suite.train_on:
                 composed = _trained_elsewhere(suite, tier, composed, request, versions)
             yield replace(composed, variant=composed.variant + suffix)

@@ -47,7 +47,7 @@ def score(
         sample, name = split[index], split.name(index)
         began = time.perf_counter()
         with torch.no_grad():
-            reconstruction = method.reconstruct(select(sample, method.card.consumes, mapping))
+            reconstruction = method.reconstruct(select(protocol.offered(sample), method.card.consumes, mapping))
         scores.reconstruct_s += time.perf_counter() - began
         began = time.perf_counter()
         scores.per_scene[name] = dict(protocol.evaluate(reconstruction, sample))

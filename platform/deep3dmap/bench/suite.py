@@ -18,23 +18,26 @@ TIERS = ("smoke", "quick", "standard", "paper")
 class Tier:
     """A budget. dataset, method: {name: variant}. overlay: sections laid over every run. scenes: at most so many (0 = all).
 
+    For a method the variant may also be {dataset: variant}, by what it trains on.
     tuning: trials that each trained method may be tuned with before it is scored (0 = none).
     """
 
     name: str
     dataset: Mapping[str, str] = field(default_factory=dict)
-    method: Mapping[str, str] = field(default_factory=dict)
+    method: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     overlay: Mapping[str, Any] = field(default_factory=dict)
     seeds: int = 1
     scenes: int = 0
     tuning: int = 0
 
-    def variant_of(self, registry: Registry, name: str) -> str:
+    def variant_of(self, registry: Registry, name: str, on: str = "") -> str:
         """Return the variant of a method or dataset for this tier: the suite's choice, else one named like the tier.
 
-        The small tiers fall back to `mini`, which every method has.
+        on: the dataset that a method trains on. The small tiers fall back to `mini`, which every method has.
         """
-        chosen = (self.method if registry is methods else self.dataset).get(name)
+        chosen = self.method.get(name) if registry is methods else self.dataset.get(name)
+        if isinstance(chosen, Mapping):
+            chosen = chosen.get(on)
         if chosen:
             return chosen
         known = variants(registry, name)

@@ -14,6 +14,10 @@ class Protocol(ABC):
 
     card: ClassVar[SuiteCard]
 
+    def offered(self, sample: dict[str, Any]) -> dict[str, Any]:
+        """Return what of a sample methods may choose from, all of it by default; views to test on may be held back here."""
+        return sample
+
     @abstractmethod
     def evaluate(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Mapping[str, float]:
         """Return {metric name: value} for one sample. `truth` is the whole sample, given keys and ground truth."""

@@ -1,4 +1,4 @@
-"""The closest point of a triangle mesh to a point in space: on a triangle, an edge or a vertex, exactly. On the CPU, in float64."""
+"""The exact closest point of a triangle mesh to a point in space, on a triangle, an edge or a vertex. Float64 on the CPU."""
 
 from typing import Any, NamedTuple
 

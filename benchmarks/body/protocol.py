@@ -1,0 +1,183 @@
+"""The body suite: from calibrated photographs and masks of a head or a body to its surface in the world, in metres."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deep3dmap.benchmarks.body import pictures
+from deep3dmap.benchmarks.body.scan import Scan, scan_of
+from deep3dmap.benchmarks.body.views import all_but_the_middle, held_out_views, without_views
+from deep3dmap.core import Mesh, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError
+from deep3dmap.geometry.closest_points import ClosestPoints
+from deep3dmap.metrics import surface_distance as surface
+from deep3dmap.metrics.silhouette import silhouette_ious
+
+MILLIMETRES = 1000.0
+THRESHOLD = 0.01  # metres, of the shares
+ALIGNED_WITH = 500  # points of the scan that alignment looks at
+HALF_TURN = 180.0
+
+_DISTANCES = ("mean", "median", "std")
+_IN_WORLD = "from points of the scan to the closest point of the predicted surface, in the world, no alignment"
+_ALIGNED = "after the rigid motion that lays the scan onto the prediction (NoW, metrical)"
+_METRICS = (
+    *((f"scan_to_mesh_{name}", "mm", "down", f"{name} of the distances {_IN_WORLD}") for name in _DISTANCES),
+    *((f"aligned_scan_to_mesh_{name}", "mm", "down", f"{name} of these distances {_ALIGNED}") for name in _DISTANCES),
+    ("chamfer", "mm", "down", "mean of scan_to_mesh_mean and mesh_to_scan_mean"),
+    ("mesh_to_scan_mean", "mm", "down", "mean distance from points of the predicted surface to the true mesh, seen or not"),
+    ("completeness_10mm", "", "up", "share of points of the scan nearer than 10 mm to the prediction"),
+    ("precision_10mm", "", "up", "share of points of the predicted surface nearer than 10 mm to the true mesh"),
+    ("f_score_10mm", "", "up", "harmonic mean of the two"),
+    ("normal_error", "degrees", "down", "mean angle between the normals of a point of the scan and of its closest point"),
+    ("vertex_error", "mm", "down", "mean distance of corresponding vertices, where the prediction has the truth's topology"),
+    ("aligned_vertex_error", "mm", "down", "the same after the best rigid motion of the predicted vertices"),
+    ("silhouette_iou", "", "up", "intersection over union of the prediction's outline and the mask, in views that were given"),
+    ("silhouette_iou_held_out", "", "up", "the same in views that were not given"),
+)
+
+
+def _card(title: str, task: str, meaning: str) -> SuiteCard:
+    return SuiteCard(
+        title=title,
+        version=1,
+        task=Task(
+            name=task,
+            given=("images", "masks", "intrinsics", "world_from_camera"),
+            wanted=("mesh",),
+            meaning=meaning,
+        ),
+        metrics=tuple(MetricCard(*row) for row in _METRICS),
+        headline="chamfer",
+        reference="Sanyal et al., RingNet, CVPR 2019 (NoW); Knapitsch et al., Tanks and Temples, 2017 (F-score)",
+        datasets=("bodies", "multiview_heads", "view_folders"),
+    )
+
+
+class BodyProtocol(Protocol):
+    """Scores a mesh of a head, a body or an object that several calibrated cameras saw. A quarter of the views is held out."""
+
+    card = _card(
+        "Bodies: surfaces of heads and bodies from several calibrated photographs",
+        "body",
+        "from photographs of one subject with masks, intrinsics and poses, its surface in the world, metres",
+    )
+
+    def held_out(self, count: int) -> list[int]:
+        """Return which of `count` views methods do not get."""
+        return held_out_views(count)
+
+    def offered(self, sample: dict[str, Any]) -> dict[str, Any]:
+        """Return the sample without the views that are held out."""
+        return without_views(sample, self.held_out(len(sample["images"])))
+
+    def evaluate(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Mapping[str, float]:
+        """Score one subject; metrics whose ground truth the sample lacks are absent.
+
+        Raises UserError if the reconstruction has no mesh, is not in the world in metres, or is not finite.
+        """
+        mesh = predicted_mesh(reconstruction)
+        scores: dict[str, float] = {}
+        if "mesh" in truth:
+            scores |= _surface_scores(mesh, scan_of(truth), truth["mesh"])
+            scores |= _vertex_scores(mesh, truth["mesh"])
+        held = self.held_out(len(truth["images"]))
+        given = [view for view in range(len(truth["images"])) if view not in held]
+        return scores | _outline_scores(mesh, truth, {"silhouette_iou": given, "silhouette_iou_held_out": held})
+
+    def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
+        """Write views.png (photograph, mask, prediction, truth, outlines, error) and turntable.png."""
+        return pictures.write(predicted_mesh(reconstruction), truth, self.held_out(len(truth["images"])), folder)
+
+
+class SingleViewBodyProtocol(BodyProtocol):
+    """The same of one photograph, the view in the middle; all others are held out. Never ranked with several views."""
+
+    card = _card(
+        "Bodies: surfaces of heads and bodies from one calibrated photograph",
+        "body_single_view",
+        "from one photograph of a subject with mask, intrinsics and pose, its surface in the world, metres",
+    )
+
+    def held_out(self, count: int) -> list[int]:
+        """Return all views but the one in the middle."""
+        return all_but_the_middle(count)
+
+
+def predicted_mesh(reconstruction: Reconstruction) -> Mesh:
+    """Return what is scored; raises UserError if it is not a finite mesh in the world in metres."""
+    if reconstruction.mesh is None:
+        raise UserError(f"the body suite scores a mesh, and there are only {reconstruction.produced()}")
+    if (reconstruction.frame, reconstruction.unit) != ("world", "metre"):
+        raise UserError(
+            "the body suite wants frame 'world' and unit 'metre', "
+            f"the reconstruction is in '{reconstruction.frame}' and '{reconstruction.unit}'"
+        )
+    if not np.isfinite(reconstruction.mesh.vertices).all():
+        raise UserError("the reconstruction's mesh holds NaN or infinity")
+    return reconstruction.mesh
+
+
+def _surface_scores(mesh: Mesh, scan: Scan, truth: Mesh) -> dict[str, float]:
+    if mesh.is_empty or not float(surface.face_directions(mesh.vertices, mesh.faces).norm(dim=1).sum()) > 0:
+        return _scores_of_nothing(scan.size)
+    predicted = ClosestPoints(mesh.vertices, mesh.faces)
+    closest = predicted(scan.points)
+    motion = surface.align_to_surface(_some(scan.points), predicted)
+    aligned = predicted(motion.apply(scan.points)).distance
+    back = ClosestPoints(truth.vertices, truth.faces)(
+        surface.sample_surface(mesh.vertices, mesh.faces, len(scan.points)).points
+    ).distance
+    angles = surface.normal_angles(scan.normals, surface.face_directions(mesh.vertices, mesh.faces)[closest.face])
+    shares = surface.f_score(back, closest.distance, THRESHOLD)
+    return {
+        "chamfer": MILLIMETRES * float(closest.distance.mean() + back.mean()) / 2,
+        **_in_millimetres("scan_to_mesh", closest.distance),
+        **_in_millimetres("aligned_scan_to_mesh", aligned),
+        "mesh_to_scan_mean": MILLIMETRES * float(back.mean()),
+        "completeness_10mm": shares["recall"],
+        "precision_10mm": shares["precision"],
+        "f_score_10mm": shares["f_score"],
+        "normal_error": float(angles.mean()),
+    }
+
+
+def _scores_of_nothing(size: float) -> dict[str, float]:
+    """A prediction without a surface is as far away as the subject is long, so that a failure never beats a bad result."""
+    lengths = [f"{prefix}_{name}" for prefix in ("scan_to_mesh", "aligned_scan_to_mesh") for name in ("mean", "median")]
+    charged = dict.fromkeys(["chamfer", *lengths, "mesh_to_scan_mean"], MILLIMETRES * size)
+    shares = dict.fromkeys(("completeness_10mm", "precision_10mm", "f_score_10mm"), 0.0)
+    return {**charged, **shares, "normal_error": HALF_TURN}
+
+
+def _in_millimetres(prefix: str, distances: torch.Tensor) -> dict[str, float]:
+    return {f"{prefix}_{name}": MILLIMETRES * value for name, value in surface.distance_summary(distances).items()}
+
+
+def _some(points: torch.Tensor) -> torch.Tensor:
+    return points[:: max(1, len(points) // ALIGNED_WITH)]
+
+
+def _vertex_scores(mesh: Mesh, truth: Mesh) -> dict[str, float]:
+    """Compare vertices one by one only where the faces say that they correspond."""
+    if len(mesh.vertices) != len(truth.vertices) or not np.array_equal(mesh.faces, truth.faces):
+        return {}
+    return {
+        "vertex_error": MILLIMETRES * surface.vertex_error(mesh.vertices, truth.vertices),
+        "aligned_vertex_error": MILLIMETRES * surface.vertex_error(mesh.vertices, truth.vertices, align=True),
+    }
+
+
+def _outline_scores(mesh: Mesh, truth: dict[str, Any], views: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    if not {"masks", "intrinsics", "world_from_camera"} <= truth.keys():
+        return {}
+    scores = {}
+    for name, chosen in views.items():
+        if chosen:
+            found = silhouette_ious(
+                mesh.vertices, mesh.faces, truth["masks"], truth["intrinsics"], truth["world_from_camera"], chosen
+            )
+            scores[name] = sum(found) / len(found)
+    return scores

@@ -1,0 +1,65 @@
+"""The scan that reconstructions are compared with: points of the true surface that at least one camera saw."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deep3dmap.core import Mesh
+from deep3dmap.geometry.cameras import invert, project, scale_intrinsics, transform
+from deep3dmap.metrics.surface_distance import box_diagonal, face_directions, sample_surface
+from deep3dmap.ops.rasterize import rasterize_camera
+
+POINTS = 4000
+FINE = 256  # least side in pixels of the depth maps that tell what is hidden
+BEHIND = 0.01  # of the subject's diagonal: so far behind what a camera sees a point still counts as seen
+
+
+class Scan(NamedTuple):
+    """points, normals: (N, 3) float64, the latter of any length, outwards. size: diagonal of the subject's box. Metres."""
+
+    points: Tensor
+    normals: Tensor
+    size: float
+
+
+def scan_of(truth: dict[str, Any]) -> Scan:
+    """Return even points of the true mesh that the cameras of all views see; all points of a mesh without cameras.
+
+    What no camera sees cannot be reconstructed, only guessed: a scanner in their place would not have it either.
+    """
+    mesh: Mesh = truth["mesh"]
+    found = sample_surface(mesh.vertices, mesh.faces, 2 * POINTS)
+    normals = face_directions(mesh.vertices, mesh.faces)[found.face]
+    size = box_diagonal(mesh.vertices)
+    seen = torch.ones(len(found.points), dtype=torch.bool)
+    if "world_from_camera" in truth and "intrinsics" in truth:
+        seen = _seen(mesh, found.points, normals, truth, size * BEHIND)
+    if not seen.any():
+        raise ValueError("no camera sees the true surface; do `mesh` and `world_from_camera` share a frame?")
+    rows = seen.nonzero()[:, 0]
+    # Evenly over those that are seen, so that every subject is compared at about as many places.
+    rows = rows[torch.linspace(0, len(rows) - 1, min(POINTS, len(rows))).round().long()]
+    return Scan(found.points[rows], normals[rows], size)
+
+
+def _seen(mesh: Mesh, points: Tensor, normals: Tensor, truth: dict[str, Any], behind: float) -> Tensor:
+    height, width = np.shape(truth["images"][0])[1:]
+    factor = max(1, -(-FINE // min(height, width)))
+    vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)
+    seen = torch.zeros(len(points), dtype=torch.bool)
+    for lens, pose in zip(truth["intrinsics"], truth["world_from_camera"]):
+        world_from_camera = torch.as_tensor(np.asarray(pose), dtype=torch.float64)
+        camera_from_world = invert(world_from_camera)
+        fine = scale_intrinsics(lens, factor, factor)
+        camera = transform(vertices, camera_from_world).contiguous()
+        depth_map = rasterize_camera(camera, faces, fine.float(), height * factor, width * factor).depth
+        pixels, depth = project(points, fine, camera_from_world)
+        limits = pixels.new_tensor([width * factor, height * factor])
+        facing = (normals * (world_from_camera[:3, 3] - points)).sum(1) > 0
+        rows = (facing & (depth > 0) & (pixels >= 0).all(1) & (pixels < limits).all(1)).nonzero()[:, 0]
+        column, row = pixels[rows].long().T
+        surface = depth_map[row, column]
+        seen[rows[(surface > 0) & (depth[rows] <= surface + behind)]] = True
+    return seen

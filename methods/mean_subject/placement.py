@@ -1,0 +1,63 @@
+"""Where a subject stands that is only known by its masks: at the point nearest to the rays through their middles."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core import UserError
+
+COVERED = 0.5
+Floats = NDArray[np.float64]
+
+
+class Sight(NamedTuple):
+    """The ray through the middle of a mask's box. eye, direction: (3,) world. rise: metres per metre of depth its box is tall.
+
+    up, forward: (3,) axes of the camera in the world.
+    """
+
+    eye: Floats
+    direction: Floats
+    rise: float
+    up: Floats
+    forward: Floats
+
+
+def place(vertices: Floats, masks: Any, intrinsics: Any, poses: Any) -> Floats:
+    """Return the point (3,), world, where the middle of the box around vertices (N, 3) belongs, the vertices upright.
+
+    Of one view it is as far away as makes the vertices as tall as the mask. Raises UserError for masks that are all empty
+    and for several views that look along one line.
+    """
+    sights = [sight for sight in map(_sight, masks, intrinsics, poses) if sight is not None]
+    if not sights:
+        raise UserError("mean_subject: all masks are empty; a mask is 1 where the subject is")
+    return _at_its_size(vertices, sights[0]) if len(sights) == 1 else _meeting(sights)
+
+
+def _meeting(sights: Sequence[Sight]) -> Floats:
+    directions = np.stack([sight.direction for sight in sights])
+    across = np.eye(3) - directions[:, :, None] * directions[:, None, :]
+    matrix = across.sum(0)
+    if np.linalg.eigvalsh(matrix)[0] < 1e-6:
+        raise UserError("mean_subject: the views look along one line; give one view, or add one from another side")
+    return np.linalg.solve(matrix, sum(one @ sight.eye for one, sight in zip(across, sights)))
+
+
+def _at_its_size(vertices: Floats, sight: Sight) -> Floats:
+    tall = vertices @ sight.up
+    depth = float(tall.max() - tall.min()) / sight.rise
+    return sight.eye + sight.direction * depth / float(sight.direction @ sight.forward)
+
+
+def _sight(mask: Any, intrinsics: Any, pose: Any) -> Sight | None:
+    covered = np.argwhere(np.asarray(mask) > COVERED)
+    if len(covered) == 0:
+        return None
+    (top, left), (bottom, right) = covered.min(0), covered.max(0) + 1
+    lens, pose = np.asarray(intrinsics, np.float64), np.asarray(pose, np.float64)
+    ray = np.linalg.inv(lens) @ np.array([(left + right) / 2, (top + bottom) / 2, 1.0])
+    direction = pose[:3, :3] @ (ray / np.linalg.norm(ray))
+    return Sight(pose[:3, 3], direction, (bottom - top) / lens[1, 1], -pose[:3, 1], pose[:3, 2])

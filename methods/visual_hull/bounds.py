@@ -1,0 +1,80 @@
+"""The box around all that several silhouettes leave room for."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+
+from deep3dmap.core import UserError
+
+COVERED = 0.5
+Floats = NDArray[np.float64]
+
+
+class Outline(NamedTuple):
+    """A mask with its camera. mask: (H, W) coverage. intrinsics: (3, 3). world_from_camera: (4, 4). Pixel centres at +0.5."""
+
+    mask: NDArray[np.float32]
+    intrinsics: Floats
+    world_from_camera: Floats
+
+
+def box_of_outlines(outlines: list[Outline]) -> tuple[Floats, Floats]:
+    """Return the lowest and highest corner, (3,) each, of the box around the intersection of the masks' pyramids, world.
+
+    A mask that reaches the edge of its picture may go on beyond it, so that side of its pyramid is left open. Raises
+    UserError if the pyramids do not meet or leave some direction unbounded.
+    """
+    rows = [row for outline in outlines for row in _pyramid(outline)]
+    normals, offsets = np.array([row[:3] for row in rows]), np.array([row[3] for row in rows])
+    ends = []
+    for sign in (1.0, -1.0):
+        for axis in range(3):
+            goal = np.zeros(3)
+            goal[axis] = sign
+            found = linprog(goal, A_ub=normals, b_ub=offsets, bounds=(None, None))
+            if found.status == 2:
+                raise UserError("the masks do not meet in space; do intrinsics, world_from_camera and masks belong together?")
+            if found.status != 0:
+                raise UserError(
+                    "the views leave open how far the subject reaches; add one from another side, or one that shows it whole"
+                )
+            ends.append(sign * found.fun)
+    low, high = np.array(ends[:3]), np.array(ends[3:])
+    return low, high
+
+
+def open_sides(mask: NDArray[np.float32]) -> tuple[bool, bool, bool, bool]:
+    """Return at which edges of its picture, left, right, top and bottom, a mask (H, W) goes on beyond what is seen."""
+    covered = mask > COVERED
+    return bool(covered[:, 0].any()), bool(covered[:, -1].any()), bool(covered[0].any()), bool(covered[-1].any())
+
+
+def _pyramid(outline: Outline) -> list[Floats]:
+    """Half-spaces (normal, offset) of the world, normal . x <= offset, that the subject lies in; none for an empty mask."""
+    covered = outline.mask > COVERED
+    if not covered.any():
+        return []
+    rows, columns = (np.flatnonzero(covered.any(axis)) for axis in (1, 0))
+    # A pixel of margin: coverage between 0 and one half may reach that far.
+    left, right, top, bottom = columns[0] - 1.0, columns[-1] + 2.0, rows[0] - 1.0, rows[-1] + 2.0
+    ends = (
+        ((left, top), (left, bottom)),
+        ((right, bottom), (right, top)),
+        ((right, top), (left, top)),
+        ((left, bottom), (right, bottom)),
+    )
+    inverse = np.linalg.inv(outline.intrinsics)
+    sides = [_side(inverse, *end) for end, is_open in zip(ends, open_sides(outline.mask)) if not is_open]
+    camera = [*sides, np.array([0.0, 0.0, -1.0])]
+    rotation, eye = outline.world_from_camera[:3, :3], outline.world_from_camera[:3, 3]
+    world = [rotation @ normal for normal in camera]
+    return [np.append(normal, normal @ eye) for normal in world]
+
+
+def _side(inverse: Floats, first: tuple[float, float], second: tuple[float, float]) -> Floats:
+    """The outward normal, camera axes, of the plane through the camera and two pixels, clockwise around the mask's inside."""
+    rays = [inverse @ np.array([x, y, 1.0]) for x, y in (first, second)]
+    normal = np.cross(rays[0], rays[1])
+    return normal / np.linalg.norm(normal)
