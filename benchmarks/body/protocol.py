@@ -39,7 +39,7 @@ _METRICS = (
 )
 
 
-def _card(title: str, task: str, meaning: str) -> SuiteCard:
+def _card(title: str, task: str, meaning: str, views: int = 0) -> SuiteCard:
     return SuiteCard(
         title=title,
         version=1,
@@ -48,6 +48,7 @@ def _card(title: str, task: str, meaning: str) -> SuiteCard:
             given=("images", "masks", "intrinsics", "world_from_camera"),
             wanted=("mesh",),
             meaning=meaning,
+            views=views,
         ),
         metrics=tuple(MetricCard(*row) for row in _METRICS),
         headline="chamfer",
@@ -99,6 +100,7 @@ class SingleViewBodyProtocol(BodyProtocol):
         "Bodies: surfaces of heads and bodies from one calibrated photograph",
         "body_single_view",
         "from one photograph of a subject with mask, intrinsics and pose, its surface in the world, metres",
+        views=1,
     )
 
     def held_out(self, count: int) -> list[int]:

@@ -1,5 +1,6 @@
 """The box around all that several silhouettes leave room for."""
 
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,8 @@ from scipy.optimize import linprog
 from deep3dmap.core import UserError
 
 COVERED = 0.5
+# Of scipy.optimize.linprog's answers.
+INFEASIBLE = 2
 Floats = NDArray[np.float64]
 
 
@@ -20,12 +23,22 @@ class Outline(NamedTuple):
     world_from_camera: Floats
 
 
-def box_of_outlines(outlines: list[Outline]) -> tuple[Floats, Floats]:
+def box_of_outlines(outlines: list[Outline], contradicting: int = 0) -> tuple[Floats, Floats]:
     """Return the lowest and highest corner, (3,) each, of the box around the intersection of the masks' pyramids, world.
 
-    A mask that reaches the edge of its picture may go on beyond it, so that side of its pyramid is left open. Raises
-    UserError if the pyramids do not meet or leave some direction unbounded.
+    A mask that reaches the edge of its picture may go on beyond it, so that side of its pyramid is left open. Where so many
+    views may contradict the others, the box is around what any choice of the rest leaves. Raises UserError if the pyramids do
+    not meet or leave some direction unbounded.
     """
+    kept = max(len(outlines) - contradicting, 1)
+    boxes = [box for chosen in combinations(outlines, kept) if (box := _box_of_all(chosen)) is not None]
+    if not boxes:
+        raise UserError("the masks do not meet in space; do intrinsics, world_from_camera and masks belong together?")
+    return np.min([low for low, _ in boxes], axis=0), np.max([high for _, high in boxes], axis=0)
+
+
+def _box_of_all(outlines: tuple[Outline, ...]) -> tuple[Floats, Floats] | None:
+    """The box around the intersection; None for an empty one."""
     rows = [row for outline in outlines for row in _pyramid(outline)]
     normals, offsets = np.array([row[:3] for row in rows]), np.array([row[3] for row in rows])
     ends = []
@@ -34,15 +47,14 @@ def box_of_outlines(outlines: list[Outline]) -> tuple[Floats, Floats]:
             goal = np.zeros(3)
             goal[axis] = sign
             found = linprog(goal, A_ub=normals, b_ub=offsets, bounds=(None, None))
-            if found.status == 2:
-                raise UserError("the masks do not meet in space; do intrinsics, world_from_camera and masks belong together?")
+            if found.status == INFEASIBLE:
+                return None
             if found.status != 0:
                 raise UserError(
                     "the views leave open how far the subject reaches; add one from another side, or one that shows it whole"
                 )
             ends.append(sign * found.fun)
-    low, high = np.array(ends[:3]), np.array(ends[3:])
-    return low, high
+    return np.array(ends[:3]), np.array(ends[3:])
 
 
 def open_sides(mask: NDArray[np.float32]) -> tuple[bool, bool, bool, bool]:
@@ -65,7 +77,7 @@ def _pyramid(outline: Outline) -> list[Floats]:
         ((right, top), (left, top)),
         ((left, bottom), (right, bottom)),
     )
-    inverse = np.linalg.inv(outline.intrinsics)
+    inverse: Floats = np.linalg.inv(outline.intrinsics).astype(np.float64)
     sides = [_side(inverse, *end) for end, is_open in zip(ends, open_sides(outline.mask)) if not is_open]
     camera = [*sides, np.array([0.0, 0.0, -1.0])]
     rotation, eye = outline.world_from_camera[:3, :3], outline.world_from_camera[:3, 3]

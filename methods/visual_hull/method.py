@@ -44,6 +44,7 @@ class VisualHull(Method):
         produces=("mesh",),
         licence="Apache-2.0",
         tried_on=("bodies",),
+        least_views=2,
     )
     config_type = VisualHullConfig
 
@@ -66,7 +67,7 @@ class VisualHull(Method):
         outlines = [outline for outline in outlines if (outline.mask > self.config.level).any()]
         if len(outlines) < 2:
             raise UserError(f"visual_hull needs two views whose masks are not empty, there are {len(outlines)}")
-        low, high = box_of_outlines(outlines)
+        low, high = box_of_outlines(outlines, self.config.contradicting)
         edge = float((high - low).max()) / self.config.resolution
         mesh = self._surface(self._occupancy(outlines, low, high, edge), low, edge)
         return Reconstruction("world", "metre", mesh=self._colored(mesh, given, edge), notes={"voxel_m": edge})

@@ -28,7 +28,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], float, float]] = {
     "neural_mesh": ({}, 0.98, 1e-5),
     "pyrender": ({}, 0.999, 1e-4),
     "pytorch3d": ({"sigma": 1e-6, "gamma": 1e-6}, 0.98, 2e-3),
-    "volume": ({"resolution": 48}, 0.93, 2e-2),
+    "volume": ({"resolution": 32, "samples": 96}, 0.9, 3e-2),
 }
 LIGHTS = Lights(direction=(0.5, 1.0, 1.0))
 

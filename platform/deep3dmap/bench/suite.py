@@ -76,6 +76,8 @@ class Suite:
             raise UserError(
                 f"method '{name}' needs {missing}, which suite '{self.name}' does not give; it gives {sorted(task.given)}"
             )
+        if 0 < task.views < card.least_views:
+            raise UserError(f"method '{name}' needs {card.least_views} views, suite '{self.name}' gives {task.views}")
         if not set(card.produces) & set(task.wanted):
             raise UserError(
                 f"method '{name}' produces {sorted(card.produces)}; suite '{self.name}' wants one of {sorted(task.wanted)}"

@@ -12,6 +12,7 @@ class MethodCard:
     trains_on: keys a training sample must hold; empty for a method that learns nothing.
     licence: of the original publication's code, in SPDX form where there is one.
     tried_on: embedded datasets that its small variants are made for, where not any that has the keys will do.
+    least_views: photographs of a subject that it needs.
     """
 
     title: str
@@ -25,6 +26,7 @@ class MethodCard:
     trains_on: tuple[str, ...] = ()
     is_baseline: bool = False
     tried_on: tuple[str, ...] = ()
+    least_views: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for the tables."""
@@ -65,12 +67,16 @@ class MetricCard:
 
 @dataclass(frozen=True)
 class Task:
-    """What is given and what is wanted. given: keys; wanted: fields of `Reconstruction`, any one of which suffices."""
+    """What is given and what is wanted. given: keys; wanted: fields of `Reconstruction`, any one of which suffices.
+
+    views: photographs of a subject that are given; 0 leaves it to the dataset.
+    """
 
     name: str
     given: tuple[str, ...]
     wanted: tuple[str, ...]
     meaning: str
+    views: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,4 +97,5 @@ class SuiteCard:
 
     def admits(self, card: MethodCard) -> bool:
         """Whether a method may enter: all it consumes is given, and something it produces is wanted."""
-        return set(card.consumes) <= set(self.task.given) and bool(set(card.produces) & set(self.task.wanted))
+        enough = not 0 < self.task.views < card.least_views
+        return enough and set(card.consumes) <= set(self.task.given) and bool(set(card.produces) & set(self.task.wanted))

@@ -133,7 +133,7 @@ class _Stage:
         make = _perspective if perspective else _orthographic
         matrix = make(self.view, self.nearest, self.farthest)
 
-        class GivenCamera(self.pyrender.Camera):  # type: ignore[misc, name-defined]
+        class GivenCamera(self.pyrender.Camera):  # type: ignore[name-defined]
             def get_projection_matrix(self, width: int | None = None, height: int | None = None) -> Array:
                 return matrix
 
@@ -156,10 +156,10 @@ def _perspective(view: View, near: float, far: float) -> Array:
 def _orthographic(view: View, near: float, far: float) -> Array:
     """OpenGL's clip matrix of an orthographic view, in which x and y of the camera become pixels without a division."""
     lens = view.intrinsics.detach().double()
-    across, down = 2 * lens[0] / view.width, 2 * lens[1] / view.height
-    depth = [0, 0, -2 / (far - near), -(far + near) / (far - near)]
-    rows = [[across[0], -across[1], 0, across[2] - 1], [-down[0], down[1], 0, 1 - down[2]], depth, [0, 0, 0, 1]]
-    return np.array([[float(value) for value in row] for row in rows])
+    across, down = (2 * lens[0] / view.width).tolist(), (2 * lens[1] / view.height).tolist()
+    depth = [0.0, 0.0, -2 / (far - near), -(far + near) / (far - near)]
+    side, height = [across[0], -across[1], 0.0, across[2] - 1], [-down[0], down[1], 0.0, 1 - down[2]]
+    return np.array([side, height, depth, [0.0, 0.0, 0.0, 1.0]])
 
 
 def _albedo(surface: Surface, drawn: Tensor) -> tuple[Tensor, Tensor | None]:
