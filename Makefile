@@ -8,7 +8,7 @@ PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 RUN    := $(VENV)/bin/deep3dmap
 SOURCES := $(shell git ls-files platform methods benchmarks cluster dashboard csrc 2>/dev/null) pyproject.toml
 
-.PHONY: setup setup-test demo test test-slow train-quick kernels dashboard lint clean
+.PHONY: setup setup-test demo test test-slow faults train-quick kernels dashboard lint clean
 
 setup: $(VENV)/.installed
 
@@ -32,6 +32,7 @@ setup-test: $(VENV)/.test-tools
 demo: setup
 	$(RUN) benchmark suite=indoor tier=smoke results=$(RESULTS) --resume
 	$(RUN) benchmark suite=face tier=smoke untrained=true results=$(RESULTS) --resume
+	$(RUN) benchmark suite=body tier=smoke datasets=[bodies] results=$(RESULTS) --resume
 	$(RUN) leaderboard results=$(RESULTS)
 
 # -p no:cacheprovider and the tests' own folder: what is tested is the installed package, not the checkout.
@@ -41,13 +42,19 @@ test: setup-test
 test-slow: setup-test
 	$(VENV)/bin/python -m pytest tests -m "slow"
 
+# Workers, nodes, drivers and disks that fail, on clusters on loopback.
+faults: setup-test
+	$(VENV)/bin/python -m pytest tests/faults
+
 train-quick: setup
 	$(RUN) benchmark suite=face tier=quick seeds=3 untrained=true --resume
 	$(RUN) benchmark suite=indoor tier=quick seeds=3 --resume
+	$(RUN) benchmark suite=body tier=quick seeds=3 untrained=true --resume
 
 kernels: setup-test
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.tsdf
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.rasterize
+	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.rasterize_soft
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.sparse_conv
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.back_project
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.train_overhead

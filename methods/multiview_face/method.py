@@ -67,7 +67,7 @@ class MultiViewFace(BaseFramework):
         authors="the deep3dmap authors, after Liu et al. (SoftRas) and Deng et al. (multi-view 3DMM regression)",
         year=2019,
         paper="S. Liu et al., Soft Rasterizer, ICCV 2019; Y. Deng et al., Accurate 3D Face Reconstruction, CVPRW 2019",
-        tasks=("body",),
+        tasks=("body", "body_single_view"),
         consumes=("images", "masks", "intrinsics", "world_from_camera"),
         produces=("mesh",),
         trains_on=("images", "masks", "intrinsics", "world_from_camera", "vertices", "world_from_template"),

@@ -116,6 +116,12 @@ def test_a_quarter_of_the_views_is_held_back() -> None:
     assert len(truth["images"]) == 8
 
 
+def test_methods_made_for_rooms_enter_only_when_named() -> None:
+    assert load_suite("body").entrants() == ["multiview_face", "visual_hull", "mean_subject"]
+    assert load_suite("body_single_view").entrants() == ["multiview_face", "mean_subject"]
+    load_suite("body").check_entrant("plane_sweep")
+
+
 def test_one_view_is_another_suite() -> None:
     truth, single = truth_of(5), SingleViewBodyProtocol()
     np.testing.assert_array_equal(single.offered(truth)["masks"], truth["masks"][2:3])

@@ -63,9 +63,13 @@ class Suite:
         return self.tiers[name]
 
     def entrants(self) -> list[str]:
-        """Return the registered methods that may enter, baselines last."""
+        """Return the registered methods made for the suite's task that may enter, baselines last.
+
+        A method made for another task enters when it is named, if its inputs are given: keys alone do not tell a room from a head.
+        """
         cards = {name: methods.load(name).card for name in methods.names()}
-        admitted = [name for name, card in cards.items() if self.protocol.card.admits(card)]
+        suite = self.protocol.card
+        admitted = [name for name, card in cards.items() if suite.task.name in card.tasks and suite.admits(card)]
         return sorted(admitted, key=lambda name: (cards[name].is_baseline, name))
 
     def check_entrant(self, name: str) -> None:

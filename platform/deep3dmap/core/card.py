@@ -8,7 +8,8 @@ from typing import Any
 class MethodCard:
     """Who made a method, what it eats and what it makes.
 
-    consumes: keys `reconstruct` needs (core.keys). produces: fields of `Reconstruction` it fills. tasks: names of tasks.
+    consumes: keys `reconstruct` needs (core.keys). produces: fields of `Reconstruction` it fills. tasks: the tasks it is made
+    for, whose suites it enters unasked.
     trains_on: keys a training sample must hold; empty for a method that learns nothing.
     licence: of the original publication's code, in SPDX form where there is one.
     tried_on: embedded datasets that its small variants are made for, where not any that has the keys will do.
