@@ -37,7 +37,8 @@ def _print_group(out: Console, rows: list[LeaderboardRow]) -> None:
         f"[bold]{escape(first.suite)}[/bold] · tier {first.tier} · {first.dataset}/{first.dataset_variant} "
         f"(data {first.dataset_version[:8]}, protocol {first.protocol_version})"
     )
-    out.print(f"{first.metric} in {escape(first.unit) or '1'}, {arrow}; 95 % interval over seeds and scenes")
+    measured = f"{first.metric} in {escape(first.unit)}" if first.unit else first.metric
+    out.print(f"{measured}, {arrow}; 95 % interval over seeds and scenes")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("#", justify="right", no_wrap=True)
     longest = max(len(f"{row.method}/{row.variant}") for row in rows)
