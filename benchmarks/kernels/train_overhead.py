@@ -15,52 +15,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
-from deep3dmap.core import MethodCard, Reconstruction
-from deep3dmap.core.options import option
+from deep3dmap.benchmarks.kernels.nothing import SAMPLES, NextToNothing, NextToNothingConfig
 from deep3dmap.frameworks import BaseFramework, LoopSettings, TrainLoop
 from deep3dmap.testing.subject import OwnProcessHost, Subject
 from deep3dmap.train.session import TrainingSession
-
-SAMPLES = 64
-
-
-@dataclass
-class NextToNothingConfig:
-    """No work to speak of."""
-
-    hidden: int = option(4, "hidden units")
-
-
-class NextToNothing(BaseFramework):
-    """One small linear layer: a step of it is nearly all loop."""
-
-    card = MethodCard("Next to nothing", "", 2025, "", (), ("image",), ("landmarks",), "Apache-2.0", ("image",))
-    config_type: ClassVar[type] = NextToNothingConfig
-
-    def __init__(self, config: NextToNothingConfig) -> None:
-        super().__init__(config)
-        self.layer = nn.Linear(4, config.hidden)
-
-    def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Apply the layer."""
-        return {"y": self.layer(inputs["image"])}
-
-    def losses(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """Mean square."""
-        return {"l2": outputs["y"].square().mean()}
-
-    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Return the layer's bias, which nobody asks for."""
-        return Reconstruction("image", "pixel", landmarks=self.layer.bias.detach().numpy()[None])
 
 
 def platform_loop(method: BaseFramework, samples: list[dict[str, Any]], steps: int) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Outcome:
 
 def run_row(plan: RunPlan, attempt: int, task: str, outcome: Outcome) -> RunRow:
     """Return the row of the runs table."""
-    commit, dirty = git_state()
+    commit, dirty = git_state(Path.cwd())
     config = json.dumps(plan.config, sort_keys=True)
     return RunRow(
         run_id=plan.run_id,
@@ -88,11 +89,15 @@ def curve_rows(run_id: str, attempt: int, curves: list[dict[str, Any]]) -> list[
     return [CurveRow(run_id, attempt, int(p["step"]), float(p["seconds"]), p["name"], float(p["value"])) for p in curves]
 
 
-def git_state() -> tuple[str, bool]:
-    """Return the commit of the current folder and whether it has changes; ("", False) outside a checkout."""
+@cache
+def git_state(folder: Path) -> tuple[str, bool]:
+    """Return the commit of a folder and whether it has changes; ("", False) outside a checkout.
+
+    Asked once: what a process imported is what it found when it began, and a sweep writes thousands of rows.
+    """
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, cwd=Path.cwd())
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, cwd=folder)
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:

@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -28,8 +29,9 @@ def hardware() -> dict[str, Any]:
     return {"processor": _processor(), "cores": os.cpu_count(), "memory_gb": round(memory_gb, 1), "gpu": gpu}
 
 
+@cache
 def packages() -> dict[str, str]:
-    """Return the versions of the packages that decide results."""
+    """Return the versions of the packages that decide results; looked up once, as a process imports one version of each."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

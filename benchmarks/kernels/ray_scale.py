@@ -1,0 +1,131 @@
+"""What Ray and the platform around it cost where nothing is computed, and what grows with trials, rows and nodes.
+
+    python -m deep3dmap.benchmarks.kernels.ray_scale --quick
+    python -m deep3dmap.benchmarks.kernels.ray_scale --part trials --part start
+
+Wall-clock seconds, contenders alternating on one Ray; each part has a process and a Ray of its own. The nodes of `raylets` all
+run on this machine with made-up CPUs: they show what scheduling costs, not what a cluster computes.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+Row = dict[str, Any]
+TIMEOUT_S = 1800
+TRIALS, NODES = 10_000, 64
+
+
+class Part(NamedTuple):
+    """A part of the measurement. sizes: one process each; quick: the same in minutes."""
+
+    title: str
+    sizes: tuple[int, ...]
+    quick: tuple[int, ...]
+
+
+PARTS = {
+    "driver": Part("What our driver does for a trial of ten evaluations, without Ray", (1000,), (100,)),
+    "store": Part("Rows of runs that did nothing, through the store and the leaderboard", (1000,), (100,)),
+    "trials": Part("Sweeps of trials that do next to nothing, two at a time", (12,), (4,)),
+    "start": Part("A one-worker run of one step, on a Ray that is up", (5,), (1,)),
+    "raylets": Part("Several nodes on this machine, two made-up CPUs each", (1, 2, 4, 8), (1, 2)),
+}
+
+
+def measure(name: str, sizes: Sequence[int]) -> list[Row]:
+    """Run a part once per size, each in a process of its own. Raises RuntimeError with the end of its output if it fails."""
+    rows: list[Row] = []
+    for size in sizes:
+        command = [sys.executable, "-m", f"{__spec__.parent}.ray_scale_parts", name, str(size)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        if done.returncode:
+            raise RuntimeError(f"part '{name}' of size {size} failed:\n{done.stderr[-2000:]}")
+        rows += json.loads(done.stdout.strip().splitlines()[-1])
+    return rows
+
+
+def growth(rows: Sequence[Row], what: str) -> float | None:
+    """Return the seconds of one at the largest n over those at the smallest: 1 where the cost of one does not grow."""
+    own = sorted((row for row in rows if row["what"] == what), key=lambda row: row["n"])
+    return own[-1]["seconds"] / own[0]["seconds"] if len(own) > 1 else None
+
+
+def table(part: Part, rows: Sequence[Row]) -> Table:
+    """Return the table of a part."""
+    found = Table(title=part.title, title_justify="left", box=None, pad_edge=False, min_width=len(part.title))
+    for name in ("", "n", "time", "per", "ratio", "growth"):
+        found.add_column(name, justify="left" if name in ("", "per") else "right", no_wrap=True)
+    names = list(dict.fromkeys(row["what"] for row in rows))
+    for row in sorted(rows, key=lambda row: names.index(row["what"])):
+        last = row["n"] == max(other["n"] for other in rows if other["what"] == row["what"])
+        grown = growth(rows, row["what"]) if last else None
+        cells = [row["what"], str(row["n"]), shown(row["seconds"]), row["per"]]
+        found.add_row(*cells, *("" if x is None else f"{x:.2f}" for x in (row["ratio"], grown)))
+    return found
+
+
+def shown(seconds: float) -> str:
+    """Return a time with its unit."""
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
+
+
+def verdict(name: str, rows: Sequence[Row]) -> str:
+    """Say in one sentence what a part means for 64 nodes and 10,000 trials."""
+    by_name = {row["what"]: row for row in rows}
+    if name == "driver":
+        one, grown = by_name["driver of a sweep"], growth(rows, "driver of a sweep")
+        return (
+            f"One driver can serve {3600 / one['seconds']:,.0f} trials an hour, so the bookkeeping of {TRIALS:,} trials takes "
+            f"{TRIALS * one['seconds'] / 3600:.1f} h of a sweep if its cost stays flat (here it grew by {grown:.2f})."
+        )
+    if name == "store":
+        whole = sum(by_name[what]["seconds"] for what in ("read the runs", "leaderboard")) * TRIALS
+        return f"At this rate a leaderboard over {TRIALS:,} runs takes {whole:.0f} s."
+    if name in ("trials", "start"):
+        base, ours = (row for row in rows[:2])
+        share = 100 * (ours["seconds"] / base["seconds"] - 1)
+        return (
+            f"A {ours['per']} of ours takes {share:+.0f} % of bare Ray's time with the same training (aim for trials: within "
+            f"10 %), which is {ours['seconds'] - base['seconds']:+.2f} s each, on whichever node it runs."
+        )
+    return _about_nodes(rows, by_name)
+
+
+def _about_nodes(rows: Sequence[Row], by_name: dict[str, Row]) -> str:
+    grown = {what: growth(rows, what) for what in by_name}
+    told = ", ".join(f"{what} {value:.2f}" for what, value in grown.items() if value is not None)
+    group = by_name["placement group, made and removed"]["seconds"]
+    return (
+        f"From the fewest nodes to the most the cost of one changed by: {told}; all of them share this machine's processors. "
+        f"Scheduling {TRIALS:,} trials in placement groups keeps the head busy for {TRIALS * group / 60:.0f} min in all, "
+        f"on {NODES} nodes as on one where that cost does not grow."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", action="append", choices=sorted(PARTS), help="only this part (may be given several times)")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes: minutes instead of a quarter of an hour or more")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    flags = parser.parse_args(argv)
+    console, everything = Console(width=None if sys.stdout.isatty() else 128), {}
+    for name in flags.part or PARTS:
+        part = PARTS[name]
+        everything[name] = rows = measure(name, part.quick if flags.quick else part.sizes)
+        if not flags.json:
+            console.print(table(part, rows), "", verdict(name, rows), "", sep="\n", highlight=False, markup=False)
+    if flags.json:
+        print(json.dumps(everything, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
