@@ -5,6 +5,8 @@ from typing import Any
 
 from deep3dmap.bench.plan import RunPlan
 from deep3dmap.core.errors import UserError
+from deep3dmap.train.placement import described, shortage
+from deep3dmap.train.trainer import worker_bundle
 
 NESTED_DRIVER_CPUS = 0.1
 
@@ -17,10 +19,7 @@ def is_nested(plan: RunPlan) -> bool:
 
 def trial_bundle(plan: RunPlan) -> dict[str, float]:
     """Return what the trial itself reserves; nested workers are reserved apart from it."""
-    trainer = plan.job().trainer
-    if is_nested(plan):
-        return {"CPU": NESTED_DRIVER_CPUS}
-    return {"CPU": trainer.cpus_per_worker, **({"GPU": trainer.gpus_per_worker} if trainer.gpus_per_worker else {})}
+    return {"CPU": NESTED_DRIVER_CPUS} if is_nested(plan) else worker_bundle(plan.job())
 
 
 def needed(plan: RunPlan) -> dict[str, float]:
@@ -33,12 +32,20 @@ def needed(plan: RunPlan) -> dict[str, float]:
 
 
 def check_resources(plan: RunPlan, available: Mapping[str, Any]) -> None:
-    """Raise UserError if a run asks for more than there is."""
-    for kind, amount in needed(plan).items():
-        there = available.get(kind, 0.0)
-        if amount > there:
-            fields = f"trainer.workers or trainer.{kind.lower()}s_per_worker"
-            raise UserError(f"{plan.title}: needs {amount:g} {kind}, but Ray has {there:g}; change {fields}")
+    """Raise UserError if a run asks for more than the cluster could ever give. available: the cluster's resources in all."""
+    reason = lacking(plan, available)
+    if reason:
+        raise UserError(f"{plan.title}: {reason}; change trainer.workers, trainer.cpus_per_worker or trainer.gpus_per_worker")
+
+
+def lacking(plan: RunPlan, available: Mapping[str, Any]) -> str:
+    """Return why the connected cluster could never place a run, or "" where it could."""
+    job = plan.job()
+    short = [kind for kind, amount in needed(plan).items() if amount > available.get(kind, 0.0)]
+    if short:
+        there = described({kind: float(available.get(kind, 0.0)) for kind in short}) or f"no {' and no '.join(short)}"
+        return f"no resources: asked for {described(needed(plan))} in all; there is {there}"
+    return shortage(worker_bundle(job), job.trainer.workers)
 
 
 def concurrency(plans: Sequence[RunPlan], available: Mapping[str, Any]) -> int:

@@ -65,7 +65,7 @@ class Suite:
     def entrants(self) -> list[str]:
         """Return the registered methods made for the suite's task that may enter, baselines last.
 
-        A method made for another task enters when it is named, if its inputs are given: keys alone do not tell a room from a head.
+        A method made for another task enters when it is named, if its inputs are given: keys do not tell a room from a head.
         """
         cards = {name: methods.load(name).card for name in methods.names()}
         suite = self.protocol.card

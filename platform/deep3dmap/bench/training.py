@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from deep3dmap.bench.patient_store import PatientStore
 from deep3dmap.bench.plan import RunPlan, plan_run
 from deep3dmap.bench.rows import Outcome, curve_rows, run_row
 from deep3dmap.config.compose import ComposedRun
@@ -14,6 +15,7 @@ from deep3dmap.results.store import ResultStore
 from deep3dmap.train import ray_runtime
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.curves import read_curves
+from deep3dmap.train.failures import status_of
 from deep3dmap.train.session import TrainingSummary
 from deep3dmap.train.trainer import train_on_workers
 
@@ -36,14 +38,14 @@ class TrainingRun:
 
     def carry_out(self, store: ResultStore) -> dict[str, Any]:
         """Train on Ray, write the row and the curves, return the outcome. A failure is a row too, and is raised."""
+        store = PatientStore(store.uri)
         attempt = store.next_attempt(self.plan.run_id)
         outcome = Outcome(started_at=datetime.now(UTC))
         ray_runtime.connect()
         try:
             summary = train_on_workers(self.plan.job(), self.folder.parent / "ray")
-        except (UserError, DivergedError, RuntimeError) as error:
-            outcome.status = "diverged" if isinstance(error, DivergedError) else "failed"
-            outcome.error = str(error)
+        except (UserError, DivergedError, MemoryError, RuntimeError) as error:
+            outcome.status, outcome.error = status_of(error), str(error)
             self._write(store, attempt, outcome, {})
             raise UserError(f"{self.plan.title}: {outcome.status}: {error}") from error
         best = CheckpointFolder(self.folder / "checkpoints").best()

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.train.retry import retried
 
 SCHEMA_VERSION = 1
 
@@ -75,16 +76,11 @@ class CheckpointFolder:
             "score": score,
             "state_sha256": hashlib.sha256(data).hexdigest(),
         }
-        final, temporary = self.folder / f"step_{step:09d}", self.folder / f".writing_{step:09d}_{os.getpid()}"
+        final = self.folder / f"step_{step:09d}"
+        self._drop_half_written()
         try:
-            temporary.mkdir(parents=True)
-            _write_durably(temporary / "state.pt", data)
-            _write_durably(temporary / "checkpoint.json", json.dumps(full, indent=1).encode())
-            if final.exists():
-                shutil.rmtree(final)
-            temporary.rename(final)
+            retried(lambda: _write_whole(final, {"state.pt": data, "checkpoint.json": json.dumps(full, indent=1).encode()}))
         except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
             raise UserError(
                 f"{self.folder}: cannot write the checkpoint of step {step}: {error.strerror}; free space or change results="
             ) from error
@@ -116,12 +112,32 @@ class CheckpointFolder:
         scored = [c for c in checkpoints if c.about["score"] is not None]
         return min(scored, key=lambda c: (c.about["score"], -c.step)) if scored else (checkpoints[-1] if checkpoints else None)
 
+    def _drop_half_written(self) -> None:
+        """Remove what a process that was killed has left: a run has one writer, and that is this one."""
+        for left in self.folder.glob(".writing_*"):
+            shutil.rmtree(left, ignore_errors=True)
+
     def _drop_all_but_best_and_last(self) -> None:
         checkpoints = self.whole()
         best = self.best()
         for checkpoint in checkpoints[:-1]:
             if best is not None and checkpoint.folder != best.folder:
                 shutil.rmtree(checkpoint.folder, ignore_errors=True)
+
+
+def _write_whole(final: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder of files under a temporary name, then give it its own."""
+    temporary = final.with_name(f".writing_{final.name}_{os.getpid()}")
+    try:
+        temporary.mkdir(parents=True)
+        for name, data in files.items():
+            _write_durably(temporary / name, data)
+        if final.exists():
+            shutil.rmtree(final)
+        temporary.rename(final)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 def _write_durably(file: Path, data: bytes) -> None:

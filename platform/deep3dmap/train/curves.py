@@ -2,39 +2,57 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deep3dmap.core.errors import UserError
+
 
 class CurveWriter:
-    """Appends points to a file; after a resume the points beyond the checkpoint's step are dropped first."""
+    """Appends points to a file; after a resume the points beyond the checkpoint's step are dropped first.
+
+    Every method raises UserError where the disk is full or refuses.
+    """
 
     def __init__(self, file: Path, resume_step: int, flush_every_s: float = 2.0) -> None:
         self.file, self.flush_every_s = file, flush_every_s
         kept = [row for row in read_curves(file) if row["step"] <= resume_step]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        temporary.replace(file)
-        self._stream = file.open("a")
+        with self._refusals_told():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = file.with_suffix(".tmp")
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            temporary.replace(file)
+            self._stream = file.open("a")
         self._flushed = time.monotonic()
 
     def add(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
         """Append one point of each named curve."""
-        for name, value in values.items():
-            self._stream.write(json.dumps({"step": step, "seconds": round(seconds, 3), "name": name, "value": value}) + "\n")
+        with self._refusals_told():
+            for name, value in values.items():
+                point = {"step": step, "seconds": round(seconds, 3), "name": name, "value": value}
+                self._stream.write(json.dumps(point) + "\n")
         if time.monotonic() - self._flushed > self.flush_every_s:
             self.flush()
 
     def flush(self) -> None:
         """Hand what was added to the operating system."""
-        self._stream.flush()
+        with self._refusals_told():
+            self._stream.flush()
         self._flushed = time.monotonic()
 
     def close(self) -> None:
         """Flush and close the file."""
-        self._stream.close()
+        with self._refusals_told():
+            self._stream.close()
+
+    @contextmanager
+    def _refusals_told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"{self.file}: cannot write: {error.strerror}; free space or change results=") from error
 
 
 def read_curves(file: Path) -> list[dict[str, Any]]:

@@ -13,8 +13,9 @@ from deep3dmap.config.schema import OptimizerConfig, ScheduleConfig, TrainerConf
 from deep3dmap.core.dataset import Dataset
 from deep3dmap.core.method import Method
 from deep3dmap.core.registry import methods
-from deep3dmap.frameworks import Host, LoopSettings, TrainLoop
+from deep3dmap.frameworks import Host, LoopSettings
 from deep3dmap.train.session import Scorer, TrainingSession, TrainingSummary, seed_everything
+from deep3dmap.train.watched_loop import WatchedLoop
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tu
     learns = bool(method.card.trains_on)
     training: Any = dataset.split("train") if learns else []
     validation = dataset.split("val") if learns and "val" in dataset.card.splits else None
-    loop = TrainLoop(host, job.settings(), training, validation)
+    loop = WatchedLoop(host, job.settings(), training, validation)
     if isinstance(method, torch.nn.Module):
         method.to(host.device)
     summary = TrainingSession(method, loop, Path(job.folder), job.about(), scorer).run()

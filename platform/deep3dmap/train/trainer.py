@@ -1,14 +1,23 @@
 """A method as a Ray Train TorchTrainer: one to N workers, restarted from the newest whole checkpoint when one dies."""
 
+import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from deep3dmap.core.errors import DivergedError, UserError
+from deep3dmap.train.failures import NoResourcesError, as_plain_data, from_plain_data, workers_failure
 from deep3dmap.train.job import TrainingJob, train_here
+from deep3dmap.train.placement import START_RETRIES, described, shortage
 from deep3dmap.train.session import TrainingSummary
+
+# In Ray's folder of a run: what went wrong in one of several workers.
+FAILURE_NOTE = "deep3dmap_failure.json"
 
 
 def train_on_workers(
@@ -22,33 +31,67 @@ def train_on_workers(
 
     worker: what each worker runs instead of training plainly; it is handed {"job": ..., **extra} and returns what
     `carried_out` does. callbacks: Ray Train's. Ray keeps its own bookkeeping under `storage`. Raises what the workers raised:
-    UserError, DivergedError, or a RuntimeError with the cause when they died more often than trainer.max_failures allows.
+    UserError, DivergedError, MemoryError, NoResourcesError where the workers could not be placed, or a RuntimeError with the
+    cause when they died more often than trainer.max_failures allows. The process that directs the workers may die as often.
     """
+    import ray.train
+    from ray.exceptions import RayActorError
+
+    # Ray's type stubs describe its older trainer; the classes that run are those of Train V2.
+    failed: Any = ray.train
+    restarts = job.trainer.max_failures
+    per_worker = worker_bundle(job)
+    lacking = shortage(per_worker, job.trainer.workers)
+    if lacking:
+        raise NoResourcesError(lacking)
+    died = 0
+    while True:
+        trainer = _trainer(job, storage, worker or _worker, extra or {}, callbacks)
+        note = storage / trainer.run_config.name / FAILURE_NOTE
+        try:
+            return _summary(trainer.fit().return_value)
+        except failed.TrainingFailedError as error:
+            if note.exists():
+                raise from_plain_data(json.loads(note.read_text())) from error
+            raise workers_failure(error, described(per_worker, job.trainer.workers), restarts) from error
+        except RayActorError as error:
+            # Ray restarts workers, but not what directs them; both begin again at the newest whole checkpoint.
+            died += 1
+            if died > restarts:
+                raise RuntimeError(f"training failed: what directs the workers died {died} times: {error}") from error
+
+
+def worker_bundle(job: TrainingJob) -> dict[str, float]:
+    """Return what each worker reserves."""
+    trainer = job.trainer
+    return {"CPU": trainer.cpus_per_worker, **({"GPU": trainer.gpus_per_worker} if trainer.gpus_per_worker else {})}
+
+
+def _trainer(
+    job: TrainingJob,
+    storage: Path,
+    worker: Callable[[dict[str, Any]], dict[str, Any]],
+    extra: Mapping[str, Any],
+    callbacks: Sequence[Any],
+) -> Any:
     import ray.train
     from ray.train.torch import TorchTrainer
 
-    # Ray's type stubs describe its older trainer; the classes that run are those of Train V2.
     api: Any = ray.train
     trainer_type: Any = TorchTrainer
-
-    trainer = job.trainer
-    per_worker = {"CPU": trainer.cpus_per_worker, **({"GPU": trainer.gpus_per_worker} if trainer.gpus_per_worker else {})}
+    settings = job.trainer
     # An equal name would make Ray resume its own record; ours is the checkpoint folder, so each attempt has a new name.
     run = api.RunConfig(
         name=f"{Path(job.folder).name}-{uuid.uuid4().hex[:8]}",
         storage_path=str(storage),
-        failure_config=api.FailureConfig(max_failures=trainer.max_failures, controller_failure_limit=3),
+        failure_config=api.FailureConfig(max_failures=settings.max_failures, controller_failure_limit=START_RETRIES),
         callbacks=list(callbacks),
     )
     scaling = api.ScalingConfig(
-        num_workers=trainer.workers, use_gpu=trainer.gpus_per_worker > 0, resources_per_worker=per_worker
+        num_workers=settings.workers, use_gpu=settings.gpus_per_worker > 0, resources_per_worker=worker_bundle(job)
     )
-    try:
-        loop_config = {"job": asdict(job), **(extra or {})}
-        result = trainer_type(worker or _worker, train_loop_config=loop_config, scaling_config=scaling, run_config=run).fit()
-    except api.TrainingFailedError as error:
-        raise RuntimeError(f"training failed after {trainer.max_failures} restarts: {error}") from error
-    return _summary(result.return_value)
+    config = {"job": asdict(job), **extra}
+    return trainer_type(worker, train_loop_config=config, scaling_config=scaling, run_config=run)
 
 
 def _worker(config: dict[str, Any]) -> dict[str, Any]:
@@ -59,18 +102,34 @@ def _worker(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def carried_out(train: Callable[[], TrainingSummary]) -> dict[str, Any]:
-    """Run a worker's training and return its summary, or its mistake, as plain data."""
+    """Run a worker's training and return its summary, or what no restart mends, as plain data."""
+    import ray.train
+
+    context = ray.train.get_context()
+    note = Path(context.get_storage().experiment_fs_path) / FAILURE_NOTE
+    if note.exists():
+        found: dict[str, Any] = json.loads(note.read_text())
+        return found
     try:
-        summary = train()
-    except (UserError, DivergedError) as error:
-        # Raising would make Ray restart the workers for a mistake that no restart mends.
-        return {"failure": type(error).__name__, "message": str(error)}
-    return {"summary": asdict(summary)}
+        return {"summary": asdict(train())}
+    except (UserError, DivergedError, MemoryError, torch.OutOfMemoryError) as error:
+        if context.get_world_size() == 1:
+            # Raising would make Ray restart the worker.
+            return as_plain_data(error)
+        # The others may wait for this one in an exchange that it will not come to; only raising ends them. Where Ray then
+        # starts all of them again, they find the note.
+        with suppress(OSError):
+            _write_whole(note, json.dumps(as_plain_data(error)))
+        raise
+
+
+def _write_whole(file: Path, text: str) -> None:
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+    temporary.write_text(text)
+    temporary.replace(file)
 
 
 def _summary(returned: Any) -> TrainingSummary:
     if returned and "summary" in returned:
         return TrainingSummary(**returned["summary"])
-    kinds = {"UserError": UserError, "DivergedError": DivergedError}
-    failure = returned or {"failure": "", "message": "the workers returned nothing"}
-    raise kinds.get(failure["failure"], RuntimeError)(failure["message"])
+    raise from_plain_data(returned or {"failure": "", "message": "the workers returned nothing"})

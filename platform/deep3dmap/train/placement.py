@@ -1,0 +1,57 @@
+"""What a cluster could place at all, whoever uses it at present."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
+# How often workers may fail to start, be it that nothing is free in time. Ray's own default is: for ever.
+START_RETRIES = 2
+
+
+def patience_s() -> float:
+    """Seconds after which a run that cannot be placed is given up; $RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S is a third of it."""
+    return float(os.environ.get(START_TIMEOUT, "300")) * (START_RETRIES + 1)
+
+
+def shortage(bundle: Mapping[str, float], count: int = 1, nodes: Sequence[Mapping[str, float]] | None = None) -> str:
+    """Return why `count` bundles, each on one node, could never be placed on the cluster, or "" where they could.
+
+    nodes: what each node has in all, used or not (default: asked of Ray).
+    """
+    there = alive_nodes() if nodes is None else nodes
+    wanted = {kind: amount for kind, amount in bundle.items() if amount}
+    if sum(_fits(wanted, node) for node in there) >= count:
+        return ""
+    return f"no resources: asked for {described(wanted, count)}; there is {described_nodes(there)}"
+
+
+def described(bundle: Mapping[str, float], count: int = 1) -> str:
+    """Return a bundle in words."""
+    text = ", ".join(f"{amount:g} {kind}" for kind, amount in bundle.items() if amount)
+    return f"{count} x ({text})" if count > 1 else text
+
+
+def described_nodes(nodes: Sequence[Mapping[str, float]] | None = None) -> str:
+    """Return in words what each node of the cluster has in all."""
+    there = alive_nodes() if nodes is None else nodes
+    each = [described({kind: amount for kind, amount in node.items() if _counts(kind)}) or "nothing" for node in there]
+    return "; ".join(f"on node {i}: {text}" for i, text in enumerate(each, 1)) or "no node"
+
+
+def alive_nodes() -> list[dict[str, float]]:
+    """Return what each living node of the connected cluster has in all."""
+    import ray
+
+    found: list[dict[str, Any]] = ray.nodes()
+    return [dict(node["Resources"]) for node in found if node["Alive"]]
+
+
+def _fits(bundle: Mapping[str, float], node: Mapping[str, float]) -> int:
+    """How many bundles a node could hold."""
+    # Ray counts in ten thousandths; shares such as 0.1 must not be lost to rounding.
+    return min((int(node.get(kind, 0.0) / amount + 1e-6) for kind, amount in bundle.items()), default=1 << 30)
+
+
+def _counts(kind: str) -> bool:
+    return not kind.startswith("node:") and kind not in ("memory", "object_store_memory")

@@ -1,0 +1,68 @@
+"""Toy methods with an accident: they run out of memory, wait for data that never come, or take their time."""
+
+import os
+import resource
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from toys import Regression, RegressionConfig
+
+from deep3dmap.core import Step
+from deep3dmap.core.options import option
+from deep3dmap.frameworks import TrainLoop
+
+
+@dataclass
+class AccidentConfig(RegressionConfig):
+    """What happens, and when."""
+
+    delay: float = option(0.0, "seconds every step waits")
+    memory_at: int = option(0, "step at which worker 0 asks for more memory than it may have (0 = never)")
+    hang_at: int = option(0, "how many samples are read before one hangs (0 = never)")
+    loader_timeout: float = option(0.0, "seconds a batch may take in this process (0 = as the platform says)")
+    mark: str = option("", "file with a line for every start of the training")
+
+
+class Accident(Regression):
+    """A linear regression that something happens to."""
+
+    config_type = AccidentConfig
+    config: AccidentConfig
+
+    def __init__(self, config: AccidentConfig) -> None:
+        super().__init__(config)
+        self.read = 0
+
+    def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
+        """Train as usual until it happens."""
+        if self.config.loader_timeout:
+            os.environ["DEEP3DMAP_LOADER_TIMEOUT_S"] = str(self.config.loader_timeout)
+        if self.config.mark:
+            with Path(self.config.mark).open("a") as stream:
+                stream.write(f"{loop.step}\n")
+        for step in super().train_steps(loop):
+            time.sleep(self.config.delay)
+            if self.config.memory_at and loop.step + 1 == self.config.memory_at and loop.rank == 0:
+                ask_for_too_much()
+            yield step
+
+    def transform(self, sample: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
+        """Hang for an hour at one sample."""
+        self.read += 1
+        if self.read == self.config.hang_at:
+            time.sleep(3600)
+        return super().transform(sample, generator)
+
+
+def ask_for_too_much() -> None:
+    """Forbid this process any more memory, and ask for it."""
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + (64 << 20), resource.RLIM_INFINITY))
+    try:
+        np.ones(256 << 20, np.uint8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
