@@ -1,8 +1,10 @@
 """The leaderboard: one aggregation for the terminal, the web and every export. docs/results.md describes it."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -118,14 +120,14 @@ class _Scored:
         self.summaries = [own.value[own.scene == ""].to_numpy() for own in self.frames if (own.scene == "").any()]
         self.seeds = self.summaries or [own.value.to_numpy() for own in self.frames]
 
-    @property
+    @cached_property
     def scenes(self) -> "pd.Series[float]":
         """Mean over seeds of each scene's value; empty for a summary."""
         if self.summaries or not self.frames:
             return pd.Series(dtype=float)
         return pd.concat(self.frames).groupby("scene").value.mean()
 
-    @property
+    @cached_property
     def value(self) -> float | None:
         if not self.seeds:
             return None
@@ -190,29 +192,30 @@ def _costs(finished: pd.DataFrame, scenes: int) -> dict[str, Any]:
 
 
 def _ranked(scored: Sequence[_Scored]) -> list[LeaderboardRow]:
-    rows = [_with_share_of_scenes(one, scored) for one in scored]
+    all_scenes = {scene for one in scored for scene in one.scenes.index}
+    rows = [_with_share_of_scenes(one, len(all_scenes)) for one in scored]
     good = [index for index, row in enumerate(rows) if row.value is not None]
     if good:
         better = rows[good[0]].better
         sign = -1 if better == "up" else 1
         losses = {index: sign * (rows[index].value or 0.0) for index in good}
-        best = min(good, key=lambda index: losses[index])
+        best, in_order = min(good, key=lambda index: losses[index]), sorted(losses.values())
         front = _front([rows[index] for index in good], better)
         for index, flag in zip(good, front):
             rows[index] = replace(
                 rows[index],
-                rank=1 + sum(loss < losses[index] for loss in losses.values()),
+                rank=1 + bisect_left(in_order, losses[index]),
                 p_value=None if index == best else _p_value(scored[index], scored[best]),
                 on_pareto_front=bool(flag),
             )
     return sorted(rows, key=lambda row: (row.rank is None, row.rank or 0, row.method, row.variant))
 
 
-def _with_share_of_scenes(one: _Scored, others: Sequence[_Scored]) -> LeaderboardRow:
-    row, all_scenes = one.row(), {scene for other in others for scene in other.scenes.index}
-    if not len(one.scenes) or len(one.scenes) == len(all_scenes):
+def _with_share_of_scenes(one: _Scored, all_scenes: int) -> LeaderboardRow:
+    row = one.row()
+    if not len(one.scenes) or len(one.scenes) == all_scenes:
         return row
-    share = f"scored on {len(one.scenes)} of {len(all_scenes)} scenes"
+    share = f"scored on {len(one.scenes)} of {all_scenes} scenes"
     return replace(row, note=f"{row.note}; {share}" if row.note else share)
 
 

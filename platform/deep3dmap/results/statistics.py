@@ -63,9 +63,15 @@ def pareto_front(quality: ArrayLike, cost: ArrayLike, better: str) -> NDArray[np
         raise ValueError(f"better is 'up' or 'down', not '{better}'")
     loss = np.asarray(quality, np.float64) * (-1 if better == "up" else 1)
     price = np.asarray(cost, np.float64)
-    no_worse = (loss[:, None] <= loss) & (price[:, None] <= price)
-    cleaner = (loss[:, None] < loss) | (price[:, None] < price)
-    return ~(no_worse & cleaner).any(axis=0) & ~np.isnan(loss) & ~np.isnan(price)
+    known = ~np.isnan(loss) & ~np.isnan(price)
+    # The cheapest at each loss, and the cheapest of all smaller losses: no pair is compared, for a sweep has thousands.
+    levels, place = np.unique(loss[known], return_inverse=True)
+    cheapest = np.full(len(levels), np.inf)
+    np.minimum.at(cheapest, place, price[known])
+    before = np.concatenate([[np.inf], np.minimum.accumulate(cheapest)])[place]
+    flags = np.zeros(loss.shape, bool)
+    flags[known] = (price[known] == cheapest[place]) & ((price[known] < before) | (place == 0))
+    return flags
 
 
 def _resampled_means(
