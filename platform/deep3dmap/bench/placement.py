@@ -9,7 +9,7 @@ from ray import tune
 PENDING, RUNNING = "PENDING", "RUNNING"
 
 
-class PlacementWatch(tune.Callback):  # type: ignore[misc]
+class PlacementWatch(tune.Callback):
     """Looks at the trials of an experiment. Tune itself waits for ever for a node that is gone.
 
     lacking: why a trial's configuration can no longer be placed, "" while it can. What other jobs hold may come free, so a
@@ -42,7 +42,7 @@ class PlacementWatch(tune.Callback):  # type: ignore[misc]
         self.given_up = now - self._lacking_since >= self._patience_s
 
 
-class EndWhenGivenUp(tune.Stopper):  # type: ignore[misc]
+class EndWhenGivenUp(tune.Stopper):
     """Stops all trials once their watch has given up."""
 
     def __init__(self, watch: PlacementWatch) -> None:

@@ -1,6 +1,6 @@
 """What ends a training that no restart mends, told apart by what its user can do about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from deep3dmap.core.errors import DivergedError, UserError
 
@@ -49,7 +49,7 @@ def workers_failure(error: Exception, asked: str, restarts: int) -> Exception:
     return RuntimeError(f"training failed after {restarts} restarts: {error}")
 
 
-def _any_is(errors: Sequence[object] | object, kinds: tuple[type[BaseException], ...]) -> bool:
+def _any_is(errors: Iterable[object], kinds: tuple[type[BaseException], ...]) -> bool:
     # A worker that was killed is told of by a failed health check that holds the reason.
-    reasons = [getattr(error, "health_check_failure", error) for error in errors]  # type: ignore[attr-defined]
+    reasons = [getattr(error, "health_check_failure", error) for error in errors]
     return any(isinstance(reason, kinds) for reason in reasons)
