@@ -10,7 +10,7 @@ from deep3dmap.core.errors import UserError, nearest
 from deep3dmap.core.options import option
 
 _SHARED = ("trainer", "optimizer", "schedule", "data", "inputs")
-_ROOT = ("device", "results")
+_ROOT = ("device", "results", "trackers")
 
 
 @dataclass
@@ -28,6 +28,7 @@ class BenchmarkArguments:
     best: str = option("", "a sweep's best.yaml: its configuration is a row of its own, beside the untuned one")
     results: str = option("results", "result store: a folder or a URI (s3://, gs://)")
     device: str = option("auto", "auto, cpu or cuda")
+    trackers: list[str] = option([], "who is told the curves as well: tensorboard, wandb, mlflow or a plug's name")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class BenchmarkRequest:
                     texts.append(as_override(f"{section}.{inner}", value))
             elif scored or section != "dataset":
                 texts.append(as_override(key, value))
-        return Layer("command line", (*texts, as_override("device", self.own.device), as_override("results", self.own.results)))
+        roots = [as_override(name, getattr(self.own, name)) for name in _ROOT]
+        return Layer("command line", (*texts, *roots))
 
 
 def parse_arguments(texts: Sequence[str]) -> BenchmarkRequest:

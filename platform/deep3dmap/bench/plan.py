@@ -17,6 +17,7 @@ from deep3dmap.core.registry import datasets, methods
 from deep3dmap.ops import native_build_hash
 from deep3dmap.results.run_id import RunKey, code_version
 from deep3dmap.train.job import TrainingJob
+from deep3dmap.train.trackers import check_trackers
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def checkpoint_plan(request: BenchmarkRequest, about: dict[str, Any], checkpoint
     for dataset in request.own.datasets or suite.default_datasets:
         layer = request.layer_for(about["method"], dataset.partition("/")[0])
         composed = compose_run(f"{about['method']}/{variant}", _choice(tier, datasets, dataset), (layer,))
-        here = {section: composed.config[section] for section in ("dataset", "data", "device", "results")}
+        here = {section: composed.config[section] for section in ("dataset", "data", "device", "results", "trackers")}
         scored = replace(composed, config={**about["config"], **here, "checkpoint": about["state_sha256"]})
         plan = _plan(scored, versions, work, *_of(suite, tier, request.own.scenes))
         plans.append(replace(plan, checkpoint=str(checkpoint.resolve())))
@@ -226,6 +227,7 @@ def _plan(
     composed: ComposedRun, versions: "_Versions", work: Path, suite: str, protocol_version: int, tier: str, scenes: int
 ) -> RunPlan:
     cls = methods.load(composed.method)
+    check_trackers(composed.config["trackers"])
     key = RunKey(
         suite=suite,
         protocol_version=protocol_version,
@@ -255,6 +257,6 @@ def _plan(
 
 def _decisive(config: dict[str, Any]) -> dict[str, Any]:
     """Return what decides a run's numbers: where things lie does not, and the data have a hash of their own."""
-    kept = copy.deepcopy({key: value for key, value in config.items() if key not in ("results", "data", "device")})
+    kept = copy.deepcopy({key: value for key, value in config.items() if key not in ("results", "data", "device", "trackers")})
     kept["dataset"].pop("root", None)
     return kept

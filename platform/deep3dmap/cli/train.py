@@ -122,7 +122,7 @@ def _keys() -> str:
     for section, schema in sections:
         lines += [f"  {f'{section}.{name}={default}':<32} {text}" for name, _, default, text in describe_options(schema)]
     described = {name: (default, text) for name, _, default, text in describe_options(RunConfig)}
-    for name in ("inputs", "seed", "device", "results"):
+    for name in ("inputs", "seed", "device", "trackers", "results"):
         default, text = described[name]
         lines.append(f"  {f'{name}={default}':<32} {text}")
     lines.append("  method.KEY=, dataset.KEY=        see `deep3dmap methods NAME` and `deep3dmap datasets NAME`")

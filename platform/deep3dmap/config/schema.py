@@ -102,4 +102,5 @@ class RunConfig:
     inputs: dict[str, str] = option({}, "maps a method's own key to the dataset's key, e.g. inputs.image=crop")
     seed: int = option(0, "seed of weights, order, augmentation and noise")
     device: str = option("auto", "auto (CUDA where the worker has a GPU), cpu or cuda")
+    trackers: list[str] = option([], "who is told the curves as well: tensorboard, wandb, mlflow or a plug's name")
     results: str = option("results", "result store: a folder or a URI (s3://, gs://)")

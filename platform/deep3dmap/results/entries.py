@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 # Where things lie and how a run is seeded: seeds are repetitions of one entry, and data have a version of their own.
-_NOT_SETTINGS = ("seed", "results", "data", "device")
+_NOT_SETTINGS = ("seed", "results", "data", "device", "trackers")
 
 
 @dataclass(frozen=True, order=True)

@@ -17,6 +17,7 @@ from deep3dmap.frameworks import BaseFramework, CustomFramework, TrainLoop
 from deep3dmap.train.checkpoints import CheckpointFolder, read_checkpoint
 from deep3dmap.train.curves import CurveWriter
 from deep3dmap.train.progress import Progress
+from deep3dmap.train.trackers import Trackers
 
 # Adds metrics to a validation: (method, loop) to {name: value}, the same on every worker.
 Scorer = Callable[[Method, TrainLoop], Mapping[str, float]]
@@ -63,6 +64,7 @@ class TrainingSession:
         self._require_budget()
         self._start_state()
         self.curves = CurveWriter(self.folder / "curves.jsonl", self.loop.step) if self.loop.rank == 0 else None
+        self.trackers = Trackers(self.folder, self.about if self.loop.rank == 0 else {}, self.loop.step)
         self.progress = Progress(self.loop.total_steps, self.trainer.max_seconds, None if self.loop.rank == 0 else False)
         self._began = time.perf_counter()
         summary = TrainingSummary(self.loop.step, self.seconds_before)
@@ -73,6 +75,7 @@ class TrainingSession:
             if self.curves:
                 self.curves.close()
             self.progress.close()
+            self.trackers.close()
         summary.steps, summary.seconds = self.loop.step, self.seconds()
         return summary
 
@@ -131,7 +134,7 @@ class TrainingSession:
         values = self._values(step)
         if self.curves:
             rates = {f"learning_rate_{i}" if i else "learning_rate": rate for i, rate in enumerate(self.loop.learning_rates)}
-            self.curves.add(self.loop.step, self.seconds(), {**values, **rates})
+            self._record({**values, **rates})
         self.progress.show(self.loop.step, self.seconds(), values)
 
     def _values(self, step: Step) -> dict[str, float]:
@@ -164,9 +167,14 @@ class TrainingSession:
                 metrics.update(self.method.validate(self.loop))
             if self.scorer:
                 metrics.update(self.scorer(self.method, self.loop))
-        if self.curves and metrics:
-            self.curves.add(self.loop.step, self.seconds(), metrics)
+        if metrics:
+            self._record(metrics)
         return metrics
+
+    def _record(self, values: Mapping[str, float]) -> None:
+        if self.curves:
+            self.curves.add(self.loop.step, self.seconds(), values)
+            self.trackers.log(self.loop.step, values)
 
     def _report(self, metrics: Mapping[str, float]) -> None:
         # After the checkpoint is written: whoever hears of an evaluation may take the weights it belongs to.
