@@ -93,7 +93,7 @@ def _curves(plan: SweepPlan, records: Sequence[TrialRecord], folder: Path) -> Pa
     for record in sorted(records, key=lambda r: r is best):
         kind = _kind(record, best)
         points = [(e["step"], plan.quality.value(e)) for e in record.evaluations if "step" in e]
-        label = None if kind in seen else _NAMES[kind]
+        label = None if kind in seen else _name(kind, best)
         seen.add(kind)
         width = 2.2 if kind in ("best", "default") else 1.0
         axes.plot([s for s, _ in points], [v for _, v in points], "o-", ms=2.5, lw=width, color=_COLOURS[kind], label=label)
@@ -127,7 +127,11 @@ def _scatter(axes: Any, plan: SweepPlan, records: Sequence[TrialRecord], x: Any,
             marker = {"best": "*", "default": "D"}.get(kind, "o")
             places, values = [x(r) for r in own], [y(r.chosen) for r in own]
             scale = 2.0 if kind == "best" else 1.0
-            axes.scatter(places, values, size * scale, _COLOURS[kind], marker=marker, label=_NAMES[kind], zorder=3)
+            axes.scatter(places, values, size * scale, _COLOURS[kind], marker=marker, label=_name(kind, best), zorder=3)
+
+
+def _name(kind: str, best: TrialRecord | None) -> str:
+    return "best, which is as configured" if kind == "best" and best is not None and best.is_default else _NAMES[kind]
 
 
 def _kind(record: TrialRecord, best: TrialRecord | None) -> str:
@@ -162,7 +166,8 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 
 def _saved(figure: Any, axes: Any, file: Path) -> Path:
-    axes.legend(frameon=False, fontsize=9)
+    # Above the picture: inside it there is no place that no trial may take.
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False, fontsize=9)
     figure.savefig(file, dpi=120)
     return file
 
