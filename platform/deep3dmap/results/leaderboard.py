@@ -23,8 +23,8 @@ class LeaderboardRow:
 
     value: mean over seeds of the mean over scenes; None where nothing finished or a value is not finite. low, high: its 95 %
     bootstrap interval. seconds: training and reconstruction, mean over seeds. reconstruct_s: mean per scene. parameters: of the
-    trained network. failed: runs that did not end well; error: the last line of the newest such run. rank: within the group,
-    from 1. p_value: against the best of the group, over the same scenes.
+    trained network. failed: runs that did not end well, a trial that a sweep stopped not among them; error: the last line of
+    the newest run that is not ok. rank: within the group, from 1. p_value: against the best of the group, over the same scenes.
     """
 
     suite: str
@@ -159,7 +159,7 @@ class _Scored:
             high=high,
             seeds=len(self.seeds),
             scenes=len(self.scenes) or self.tested if self.frames else 0,
-            failed=int((entry.runs.status != "ok").sum()),
+            failed=int((~entry.runs.status.isin(("ok", "stopped"))).sum()),
             error=self._error(),
             note=entry.note,
             **_costs(entry.finished, self.tested),
