@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from deep3dmap.bench.finished import Finished, Follower
+from deep3dmap.bench.patient_store import PatientStore
 from deep3dmap.bench.plan import RunPlan
-from deep3dmap.bench.resources import check_resources, concurrency, trial_bundle
-from deep3dmap.bench.rows import Outcome, run_row
-from deep3dmap.bench.suite import load_suite
+from deep3dmap.bench.recording import record, recorded
+from deep3dmap.bench.resources import concurrency, lacking, trial_bundle
+from deep3dmap.bench.rows import Outcome
 from deep3dmap.bench.trial import carry_out
 from deep3dmap.results.store import ResultStore
 from deep3dmap.train import ray_runtime
+from deep3dmap.train.placement import patience_s, shortage
 
 
 def run_experiment(
@@ -22,51 +24,80 @@ def run_experiment(
 ) -> list[Finished]:
     """Carry out `plans` on Ray and return how each ended. `follow(event, what, done, total)` hears "started" and "ended".
 
-    A trial whose process dies is tried again from its newest whole checkpoint; one that dies too often becomes a failed row.
-    Raises UserError if a run asks for more than the cluster has.
+    A trial whose process dies is tried again from its newest whole checkpoint; one that dies too often becomes a failed row,
+    and so does a run that asks for more than the cluster has, at the start or from some node's death on.
     """
     if not plans:
         return []
     available = ray_runtime.connect()
-    for plan in plans:
-        check_resources(plan, available)
     # Ray is imported only now, when its environment is set.
-    from ray import tune
-
     from deep3dmap.bench.follower import TrialFollower
 
-    store, follower = ResultStore(results), TrialFollower(plans, follow)
+    store, follower = PatientStore(results), TrialFollower(plans, follow)
+    attempts = [store.next_attempt(plan.run_id) for plan in plans]
+    reasons = {index: reason for index, plan in enumerate(plans) if (reason := lacking(plan, available))}
+    for index, reason in reasons.items():
+        _end_lost(store, plans[index], attempts[index], Outcome("no_resources", reason), follower)
+    placeable = [index for index in range(len(plans)) if index not in reasons]
+    if placeable:
+        lost = _fit(plans, attempts, placeable, results, work, follower, max_retries)
+        for index, outcome in lost.items():
+            _end_lost(store, plans[index], attempts[index], outcome, follower)
+    return follower.finished
+
+
+def _fit(
+    plans: Sequence[RunPlan],
+    attempts: Sequence[int],
+    placeable: Sequence[int],
+    results: str,
+    work: Path,
+    follower: Any,
+    max_retries: int,
+) -> dict[int, Outcome]:
+    """Carry out the plans with these indices; returns the outcomes of those that could not write their own rows."""
+    from ray import tune
+
+    from deep3dmap.bench.placement import EndWhenGivenUp, PlacementWatch
+
     name = f"benchmark-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     packed = [plan.as_dict() for plan in plans]
+    numbers = list(attempts)
 
     def trial(config: dict[str, Any]) -> dict[str, Any]:
-        return carry_out(RunPlan(**packed[config["run"]]), results)
+        return carry_out(RunPlan(**packed[config["run"]]), results, numbers[config["run"]])
 
     bundles = [trial_bundle(plan) for plan in plans]
+    watch = PlacementWatch(lambda config: shortage(bundles[config["run"]]), patience_s())
+    atmost = concurrency([plans[index] for index in placeable], ray_runtime.connect())
     tuner = tune.Tuner(
         tune.with_resources(trial, lambda config: tune.PlacementGroupFactory([bundles[config["run"]]])),
-        param_space={"run": tune.grid_search(list(range(len(plans))))},
-        tune_config=tune.TuneConfig(max_concurrent_trials=concurrency(plans, available), reuse_actors=False),
+        param_space={"run": tune.grid_search(list(placeable))},
+        tune_config=tune.TuneConfig(max_concurrent_trials=atmost, reuse_actors=False),
         run_config=tune.RunConfig(
             name=name,
             storage_path=str(work / "ray"),
             verbose=0,
-            callbacks=[follower],
+            callbacks=[follower, watch],
+            stop=EndWhenGivenUp(watch),
             failure_config=tune.FailureConfig(max_failures=max_retries),
         ),
     )
     ended = tuner.fit()
-    for result in (ended[index] for index in range(len(ended))):
-        plan = plans[(result.config or {})["run"]]
-        if result.error is not None:
-            _write_lost(store, plan, str(result.error))
-            follower.ended(plan, {"status": "failed", "headline": None, "error": str(result.error)})
     shutil.rmtree(work / "ray" / name, ignore_errors=True)
-    return follower.finished
+    errors = {int((result.config or {})["run"]): result.error for result in (ended[index] for index in range(len(ended)))}
+    lost = [index for index in placeable if errors.get(index) is not None or plans[index].run_id not in follower.ended_ids]
+    return {index: _lost(errors.get(index), watch.reasons.get(index, "")) for index in lost}
 
 
-def _write_lost(store: ResultStore, plan: RunPlan, error: str) -> None:
-    outcome = Outcome(status="failed", error="\n".join(error.splitlines()[-30:]))
-    attempt = store.next_attempt(plan.run_id)
-    store.write_attempt(run_row(plan, attempt, load_suite(plan.suite).protocol.card.task.name, outcome), [], [])
-    store.write_trial_state(plan.run_id, "failed", plan.title)
+def _lost(error: Exception | None, reason: str) -> Outcome:
+    if error is None:
+        return Outcome("no_resources", reason or "no resources: the run was never placed")
+    text = "\n".join(str(error).splitlines()[-30:])
+    # Ray ends the processes of a node that runs out of memory, and says so in the error's text only.
+    return Outcome("out_of_memory" if "OutOfMemoryError" in str(error) else "failed", text)
+
+
+def _end_lost(store: ResultStore, plan: RunPlan, attempt: int, outcome: Outcome, follower: Any) -> None:
+    """Write the row of a run that could not do so itself, unless it did just before its process died."""
+    follower.ended(plan, recorded(store, plan, attempt) or record(store, plan, attempt, outcome))

@@ -29,12 +29,19 @@ class TrialFollower(tune.Callback):
         self.follow("started", plan, len(self.finished), len(self.plans))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Say how a run ended."""
-        self.ended(self.plans[trial.config["run"]], trial.last_result)
+        """Say how a run ended; one that was stopped before it began has no result."""
+        if "status" in (trial.last_result or {}):
+            self.ended(self.plans[trial.config["run"]], trial.last_result)
+
+    @property
+    def ended_ids(self) -> set[str]:
+        """The ids of the runs that have ended."""
+        return {finished.plan.run_id for finished in self.finished}
 
     def ended(self, plan: RunPlan, result: dict[str, Any]) -> None:
         """Keep the outcome of a run and tell it."""
-        seconds = time.monotonic() - self._began.get(plan.run_id, time.monotonic())
+        now = time.monotonic()
+        seconds = now - self._began.get(plan.run_id, now)
         outcome = Finished(plan, result["status"], result["headline"], result["error"], seconds)
         self.finished.append(outcome)
         self.follow("ended", outcome, len(self.finished), len(self.plans))

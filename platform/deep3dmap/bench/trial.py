@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 
+from deep3dmap.bench.patient_store import PatientStore
 from deep3dmap.bench.plan import RunPlan
-from deep3dmap.bench.rows import Outcome, curve_rows, metric_rows, run_row
+from deep3dmap.bench.recording import record, recorded
+from deep3dmap.bench.rows import Outcome
 from deep3dmap.bench.scoring import score
 from deep3dmap.bench.suite import Suite, load_suite
 from deep3dmap.core.errors import DivergedError, UserError
@@ -15,6 +17,7 @@ from deep3dmap.core.method import Method
 from deep3dmap.results.store import ResultStore
 from deep3dmap.train.checkpoints import CheckpointFolder, read_checkpoint
 from deep3dmap.train.curves import read_curves
+from deep3dmap.train.failures import NoResourcesError, status_of
 from deep3dmap.train.hosts import TuneTrialHost, choose_device
 from deep3dmap.train.job import TrainingJob, train_here
 from deep3dmap.train.session import load_for_inference
@@ -23,39 +26,25 @@ from deep3dmap.train.trainer import train_on_workers
 LOG_TAIL_LINES = 30
 
 
-def carry_out(plan: RunPlan, results: str) -> dict[str, Any]:
-    """Carry out one run and write its rows; returns {status, headline value or None, error}. Only a lost process is lost."""
-    store, suite = ResultStore(results), load_suite(plan.suite)
-    attempt = store.next_attempt(plan.run_id)
+def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
+    """Carry out one run and write its rows; returns {status, headline value or None, error}. Only a lost process is lost.
+
+    A trial that is started again after its rows were written returns what they say.
+    """
+    store, suite = PatientStore(results), load_suite(plan.suite)
+    before = recorded(store, plan, attempt)
+    if before:
+        return before
     outcome = Outcome(artifacts_uri=str(store.artifacts_path(plan.run_id, attempt)))
     store.write_trial_state(plan.run_id, "running", plan.title)
     try:
         _train_and_score(plan, suite, outcome, store)
-    except DivergedError as error:
-        outcome.status, outcome.error = "diverged", str(error)
-    except (MemoryError, torch.OutOfMemoryError):
-        outcome.status, outcome.error = "out_of_memory", _tail(traceback.format_exc())
-    except UserError as error:
-        outcome.status, outcome.error = "failed", str(error)
-    except Exception:  # a run that fails, in whatever way, is a row with its error
-        outcome.status, outcome.error = "failed", _tail(traceback.format_exc())
+    except (UserError, DivergedError, NoResourcesError) as error:
+        outcome.status, outcome.error = status_of(error), str(error)
+    except Exception as error:  # a run that fails, in whatever way, is a row with its error
+        outcome.status, outcome.error = status_of(error), _tail(traceback.format_exc())
     outcome.curves = read_curves(Path(plan.job().folder) / "curves.jsonl")
-    card = suite.protocol.card
-    store.write_attempt(
-        run_row(plan, attempt, card.task.name, outcome),
-        metric_rows(plan, attempt, card, outcome.scores),
-        curve_rows(plan.run_id, attempt, outcome.curves),
-    )
-    store.write_trial_state(plan.run_id, outcome.status, plan.title)
-    return {"status": outcome.status, "headline": headline(card.headline, outcome), "error": outcome.error}
-
-
-def headline(metric: str, outcome: Outcome) -> float | None:
-    """Return the headline metric: the summary's, else the mean over scenes, else None."""
-    if metric in outcome.scores.summary:
-        return outcome.scores.summary[metric]
-    values = [scene[metric] for scene in outcome.scores.per_scene.values() if metric in scene]
-    return sum(values) / len(values) if values else None
+    return record(store, plan, attempt, outcome)
 
 
 def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: ResultStore) -> None:
