@@ -17,7 +17,7 @@ from deep3dmap.results.store import ResultStore
 from deep3dmap.train import ray_runtime
 from deep3dmap.train.checkpoints import CheckpointFolder
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = pytest.mark.ray
 STEPS = 8
 
 
@@ -51,6 +51,7 @@ def loss_curve(run: TrainingRun) -> list[tuple[int, float]]:
     return [(row["step"], row["value"]) for row in read_curves(run.folder / "curves.jsonl") if row["name"] == "loss"]
 
 
+@pytest.mark.slow
 def test_a_run_out_of_memory_is_a_row_and_is_not_tried_again(store: ResultStore, tmp_path: Path) -> None:
     mark = tmp_path / "starts"
     run = planned(store, "method.memory_at=5", f"method.mark='{mark}'")
@@ -61,6 +62,7 @@ def test_a_run_out_of_memory_is_a_row_and_is_not_tried_again(store: ResultStore,
     assert run.steps_taken() == 4
 
 
+@pytest.mark.slow
 def test_one_of_two_workers_out_of_memory_ends_both(store: ResultStore, tmp_path: Path) -> None:
     mark = tmp_path / "starts"
     run = planned(store, "trainer.workers=2", "method.memory_at=5", f"method.mark='{mark}'")
@@ -110,6 +112,7 @@ def groups_freed() -> Iterator[None]:
             remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(name)))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("groups_freed")
 def test_a_run_whose_controller_is_killed_goes_on_to_the_same_end(store: ResultStore, tmp_path: Path) -> None:
     calm = planned(store, folder=tmp_path / "calm")
@@ -142,6 +145,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(small_disk: Path, tmp_path: Path) -> None:
     store = ResultStore(str(small_disk / "results"))
     # A checkpoint of 12 MB, with the moments of Adam: the first one fits, the second beside it does not.
