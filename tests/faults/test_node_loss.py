@@ -1,86 +1,137 @@
-"""Nodes that die in mid-training, on a cluster of several raylets on loopback."""
+"""Nodes that die, are reclaimed, or go for good in mid-training, on a cluster of several raylets on loopback."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import HEADS, ended, start, wait_for
+
+from deep3dmap.results.store import ResultStore
+from deep3dmap.testing import Subject
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 STORE_BYTES = 80 << 20
-STEPS, EVERY = 300, 10
+STEPS, EVERY = 40, 4
 CURRENT_CLUSTER = Path("/tmp/ray/ray_current_cluster")
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+SOON = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "5"}
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Any]:
+    """A head without CPUs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("PYTHONPATH", str(SUPPORT))
+        from ray.cluster_utils import Cluster
+
+        made = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE_BYTES}
+        )
+        yield made
+        made.shutdown()
+        # It would draw every later Ray of this machine to a cluster that is gone.
+        CURRENT_CLUSTER.unlink(missing_ok=True)
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A head without CPUs, and two nodes of one CPU each."""
-    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE_BYTES}
-    )
-    made.workers = [made.add_node(num_cpus=1, object_store_memory=STORE_BYTES) for _ in range(2)]
-    yield made
-    made.shutdown()
-    # It would draw every later Ray of this machine to a cluster that is gone.
-    CURRENT_CLUSTER.unlink(missing_ok=True)
+def cluster(head: Any) -> Iterator[Any]:
+    """The head and two nodes of one CPU each."""
+    head.workers = [head.add_node(num_cpus=1, object_store_memory=STORE_BYTES) for _ in range(2)]
+    yield head
+    for node in list(head.worker_nodes):
+        head.remove_node(node, allow_graceful=False)
 
 
-def train(cluster: Any, results: Path) -> subprocess.Popen[str]:
-    run = ["train", "method=prnet/mini", "dataset=heads/smoke", "method.width=4", "seed=3", f"results={results}"]
-    budget = [f"trainer.max_steps={STEPS}", f"trainer.checkpoint_every={EVERY}", "trainer.max_failures=3", "--json"]
-    environment = {**os.environ, "RAY_ADDRESS": cluster.address}
-    command = [sys.executable, "-m", "deep3dmap.cli", *run, *budget]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+def train(cluster: Any, folder: Path, *settings: str, **variables: str) -> Any:
+    fixed = ["train", "method=faulty_methods:Accident/mini", "dataset=toys:Dots", "trainer.batch_size=4", "method.delay=0.2"]
+    budget = [f"trainer.max_steps={STEPS}", f"trainer.checkpoint_every={EVERY}", "results=results", "--json"]
+    return start(folder, *fixed, *budget, *settings, RAY_ADDRESS=cluster.address, **variables)
 
 
-def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, error = process.communicate(timeout=400)
-    assert process.returncode == 0, error
-    # Ray itself says on the standard output that a node is gone.
-    found: dict[str, Any] = json.loads(out[out.index("{\n") :])
-    return found
+def undisturbed(folder: Path) -> dict[str, float]:
+    """The metrics of the same training in this process."""
+    _, summary = Subject("toys:Regression/mini", folder, "toys:Dots").train("undisturbed", STEPS)
+    return summary.metrics
 
 
-def node_of_the_worker(cluster: Any) -> Any:
+def steps_taken(folder: Path) -> int:
+    return max((int(path.name.removeprefix("step_")) for path in folder.glob("results/work/*/checkpoints/step_*")), default=0)
+
+
+def node_of(cluster: Any, title: str) -> Any:
+    """The node that runs a process of this title."""
     import psutil
 
     for node in cluster.workers:
         raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
         for child in raylet.children(recursive=True):
-            if any("RayTrainWorker" in word for word in child.cmdline()):
+            if title in " ".join(child.cmdline()):
                 return node
-    return None
+    raise AssertionError(f"no node runs {title}")
 
 
-def wait_for_checkpoint(results: Path, step: int, process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 300
-    while time.monotonic() < until and process.poll() is None:
-        steps = [int(path.name.removeprefix("step_")) for path in results.glob("work/*/checkpoints/step_*")]
-        if max(steps, default=0) >= step:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"no checkpoint of step {step} in {results}")
+def rows(folder: Path) -> list[str]:
+    return list(ResultStore(str(folder / "results")).runs(newest_only=False).status)
+
+
+def check_ended_as_if_nothing_had_happened(process: Any, folder: Path) -> None:
+    out, _ = ended(process)
+    # Ray itself says on the standard output that a node is gone.
+    found = json.loads(out[out.index("{\n") :])
+    assert found["steps"] == STEPS
+    assert found["metrics"] == pytest.approx(undisturbed(folder), rel=1e-5)
+    assert rows(folder) == ["ok"]
 
 
 def test_a_run_whose_node_dies_ends_on_another_one_with_the_same_numbers(cluster: Any, tmp_path: Path) -> None:
-    undisturbed = outcome(train(cluster, tmp_path / "undisturbed"))
-    disturbed = train(cluster, tmp_path / "disturbed")
-    wait_for_checkpoint(tmp_path / "disturbed", 2 * EVERY, disturbed)
-    node = node_of_the_worker(cluster)
-    assert node is not None
-    assert disturbed.poll() is None
+    process = train(cluster, tmp_path)
+    wait_for(lambda: steps_taken(tmp_path) >= 2 * EVERY, process)
+    cluster.remove_node(node_of(cluster, "RayTrainWorker"), allow_graceful=False)
+    assert steps_taken(tmp_path) < STEPS
+    check_ended_as_if_nothing_had_happened(process, tmp_path)
+
+
+def test_a_node_that_is_reclaimed_costs_no_restart(cluster: Any, tmp_path: Path) -> None:
+    from ray._raylet import GcsClient
+    from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+
+    # No worker may die of its own, and none does.
+    process = train(cluster, tmp_path, "trainer.max_failures=0")
+    wait_for(lambda: steps_taken(tmp_path) >= 2 * EVERY, process)
+    node = node_of(cluster, "RayTrainWorker")
+    reason, deadline = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"), time.time() + 2
+    accepted, why_not = GcsClient(address=cluster.address).drain_node(node.node_id, reason, "reclaimed", int(deadline * 1000))
+    assert accepted, why_not
+    time.sleep(3)
+    assert steps_taken(tmp_path) < STEPS
     cluster.remove_node(node, allow_graceful=False)
-    found = outcome(disturbed)
-    assert found["steps"] == undisturbed["steps"] == STEPS
-    assert found["run_id"] == undisturbed["run_id"]
-    assert found["metrics"] == pytest.approx(undisturbed["metrics"], rel=1e-5)
+    check_ended_as_if_nothing_had_happened(process, tmp_path)
+
+
+def test_a_run_whose_nodes_are_gone_for_good_is_a_row_that_says_so(cluster: Any, tmp_path: Path) -> None:
+    process = train(cluster, tmp_path, **SOON)
+    wait_for(lambda: steps_taken(tmp_path) >= EVERY, process)
+    for node in list(cluster.worker_nodes):
+        cluster.remove_node(node, allow_graceful=False)
+    _, error = ended(process, code=2)
+    assert rows(tmp_path) == ["no_resources"]
+    assert "no resources: asked for 1 CPU; there is on node 1: nothing" in " ".join(error.split())
+    assert steps_taken(tmp_path) >= EVERY
+
+
+def test_a_benchmark_whose_nodes_are_gone_for_good_has_a_row_per_run(cluster: Any, tmp_path: Path) -> None:
+    what = ("benchmark", "suite=face", "tier=smoke", "methods=[toy_faces:ToyFace]", *HEADS, "seeds=3", "results=results")
+    budget = ("trainer.max_steps=30", "trainer.batch_size=4", "trainer.checkpoint_every=2", "method.ToyFace.delay=1.0")
+    process = start(tmp_path, *what, *budget, RAY_ADDRESS=cluster.address, **SOON)
+    wait_for(lambda: steps_taken(tmp_path) >= 2, process)
+    for node in list(cluster.worker_nodes):
+        cluster.remove_node(node, allow_graceful=False)
+    _, error = ended(process, code=1)
+    assert rows(tmp_path) == ["no_resources"] * 3
+    assert "no resources: asked for 1 CPU; there is on node 1: nothing" in " ".join(error.split())
