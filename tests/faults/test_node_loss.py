@@ -128,7 +128,8 @@ def test_a_run_whose_nodes_are_gone_for_good_is_a_row_that_says_so(cluster: Any,
 def test_a_benchmark_whose_nodes_are_gone_for_good_has_a_row_per_run(cluster: Any, tmp_path: Path) -> None:
     what = ("benchmark", "suite=face", "tier=smoke", "methods=[toy_faces:ToyFace]", *HEADS, "seeds=3", "results=results")
     budget = ("trainer.max_steps=30", "trainer.batch_size=4", "trainer.checkpoint_every=2", "method.ToyFace.delay=1.0")
-    process = start(tmp_path, *what, *budget, RAY_ADDRESS=cluster.address, **SOON)
+    # The nodes have an environment of their own, so the cache is named on the line.
+    process = start(tmp_path, *what, *budget, f"data.cache={tmp_path / 'cache'}", RAY_ADDRESS=cluster.address, **SOON)
     wait_for(lambda: steps_taken(tmp_path) >= 2, process)
     for node in list(cluster.worker_nodes):
         cluster.remove_node(node, allow_graceful=False)
