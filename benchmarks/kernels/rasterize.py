@@ -1,6 +1,7 @@
-"""Rasterisation of a bumpy sphere at 512x512: native, torch reference, and OSMesa (llvmpipe) drawing depth alone.
+"""Z-buffer rasterisation of a bumpy sphere: our kernel and the hard renderer on it, OSMesa (llvmpipe) and Embree.
 
-Run as `python -m deep3dmap.benchmarks.kernels.rasterize [--rounds 15]`.
+Run as `python -m deep3dmap.benchmarks.kernels.rasterize [--rounds 15] [--quick]`; `--quick`: 5,000 triangles at 256x256 only.
+OSMesa and Embree find depth alone, our kernel faces and barycentrics too; the hard renderer adds colours, normals, gradients.
 """
 
 from deep3dmap.benchmarks.kernels.side_by_side import measure, table  # isort: skip - it sets the threads before torch loads
@@ -14,9 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deep3dmap.benchmarks.kernels.side_by_side import Timing
 from deep3dmap.ops import rasterize
+from deep3dmap.render.hard import HardRenderer
+from deep3dmap.render.renderer import Surface, View
 
 SIZE = 512
+FOCAL = 1.24  # of the image's side
+REFERENCE_TRIANGLES = 6_000  # it walks them one by one over the whole image
 
 
 class Scene(NamedTuple):
@@ -26,7 +32,7 @@ class Scene(NamedTuple):
     faces: Tensor
 
 
-def scene(triangles: int) -> Scene:
+def scene(triangles: int, size: int = SIZE) -> Scene:
     """Return a sphere with bumps that fills most of the image; half of its triangles are hidden by the rest."""
     rings = max(3, round((triangles / 4) ** 0.5))
     polar, around = np.linspace(0.01, np.pi - 0.01, rings + 1), np.linspace(0, 2 * np.pi, 2 * rings + 1)
@@ -34,11 +40,11 @@ def scene(triangles: int) -> Scene:
     radius = 1 + 0.05 * np.sin(9 * theta) * np.sin(11 * phi)
     points = radius[..., None] * np.stack([np.sin(theta) * np.cos(phi), np.cos(theta), np.sin(theta) * np.sin(phi)], -1)
     x, y, z = (points.reshape(-1, 3) + np.array([0, 0, 3])).T
-    focal = 0.62 * SIZE * 2
+    focal = FOCAL * size
     index = np.arange(theta.size).reshape(theta.shape)
     a, b, c, d = (part.reshape(-1) for part in (index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]))
     faces = np.concatenate([np.stack([a, b, c], -1), np.stack([a, c, d], -1)])
-    pixels = np.stack([focal * x / z + SIZE / 2, focal * y / z + SIZE / 2, z], -1)
+    pixels = np.stack([focal * x / z + size / 2, focal * y / z + size / 2, z], -1)
     return Scene(torch.tensor(pixels, dtype=torch.float32), torch.tensor(faces))
 
 
@@ -47,7 +53,8 @@ class OSMesaDepth:
 
     NEAR, FAR = 1.0, 5.0
 
-    def __init__(self, given: Scene) -> None:
+    def __init__(self, given: Scene, size: int) -> None:
+        self.size = size
         os.environ["PYOPENGL_PLATFORM"] = "osmesa"
         os.environ.setdefault("LP_NUM_THREADS", "0")  # draw on the calling thread
         try:
@@ -57,10 +64,10 @@ class OSMesaDepth:
         self.gl = GL
         settings = [osmesa.OSMESA_FORMAT, GL.GL_RGBA, osmesa.OSMESA_DEPTH_BITS, 24, 0]
         self.context = osmesa.OSMesaCreateContextAttribs(arrays.GLintArray.asArray(settings), None)
-        self.buffer = arrays.GLubyteArray.zeros((SIZE, SIZE, 4))
-        if not osmesa.OSMesaMakeCurrent(self.context, self.buffer, GL.GL_UNSIGNED_BYTE, SIZE, SIZE):
+        self.buffer = arrays.GLubyteArray.zeros((size, size, 4))
+        self.make_current = lambda: osmesa.OSMesaMakeCurrent(self.context, self.buffer, GL.GL_UNSIGNED_BYTE, size, size)
+        if not self.make_current():
             raise ImportError("OSMesa made no context")
-        self.make_current = lambda: osmesa.OSMesaMakeCurrent(self.context, self.buffer, GL.GL_UNSIGNED_BYTE, SIZE, SIZE)
         self.renderer = GL.glGetString(GL.GL_RENDERER).decode()
         self.faces = given.faces.numpy().astype(np.uint32)
         self._upload(given)
@@ -70,7 +77,7 @@ class OSMesaDepth:
         x, y, z = given.vertices.double().unbind(-1)
         near, far = self.NEAR, self.FAR
         clip_depth = ((far + near) * z - 2 * far * near) / (far - near)
-        clip = torch.stack([(x / SIZE * 2 - 1) * z, (y / SIZE * 2 - 1) * z, clip_depth, z], -1)
+        clip = torch.stack([(x / self.size * 2 - 1) * z, (y / self.size * 2 - 1) * z, clip_depth, z], -1)
         vertices = np.ascontiguousarray(clip.numpy().astype(np.float32))
         for target, data in ((GL.GL_ARRAY_BUFFER, vertices), (GL.GL_ELEMENT_ARRAY_BUFFER, self.faces)):
             GL.glBindBuffer(target, GL.glGenBuffers(1))
@@ -79,52 +86,129 @@ class OSMesaDepth:
         GL.glVertexPointer(4, GL.GL_FLOAT, 0, None)
         GL.glEnable(GL.GL_DEPTH_TEST)
         GL.glColorMask(False, False, False, False)
-        GL.glViewport(0, 0, SIZE, SIZE)
+        GL.glViewport(0, 0, self.size, self.size)
 
     def __call__(self) -> np.ndarray:
-        """Draw and return window depths (512, 512) in [0, 1], row 0 at the top of our image."""
+        """Draw and return window depths (size, size) in [0, 1], row 0 at the top of our image."""
         GL = self.gl
         self.make_current()
         GL.glClear(GL.GL_DEPTH_BUFFER_BIT)
         GL.glDrawElements(GL.GL_TRIANGLES, self.faces.size, GL.GL_UNSIGNED_INT, None)
-        return GL.glReadPixels(0, 0, SIZE, SIZE, GL.GL_DEPTH_COMPONENT, GL.GL_FLOAT)
+        return GL.glReadPixels(0, 0, self.size, self.size, GL.GL_DEPTH_COMPONENT, GL.GL_FLOAT)
 
     def metres(self) -> np.ndarray:
         """Draw and return depth in metres, 0 where empty."""
-        window = np.asarray(self()).reshape(SIZE, SIZE)
+        window = np.asarray(self()).reshape(self.size, self.size)
         depth = 2 * self.FAR * self.NEAR / (self.FAR + self.NEAR - (2 * window - 1) * (self.FAR - self.NEAR))
         return np.where(window < 1, depth, 0)
 
 
-def contenders(given: Scene, with_reference: bool) -> tuple[dict[str, Callable[[], object]], dict[str, str]]:
+def in_camera(given: Scene, size: int) -> Tensor:
+    """Return the vertices (V, 3) in the axes of the camera that sees the scene."""
+    x, y, z = given.vertices.unbind(-1)
+    return torch.stack([(x - size / 2) * z / (FOCAL * size), (y - size / 2) * z / (FOCAL * size), z], -1)
+
+
+class EmbreeDepth:
+    """Embree's ray caster finding the depth at each pixel's centre. Raises ImportError if embreex is absent.
+
+    anew: build the tree of triangles in each call, as a mesh that moves needs it; else it is built once and not timed.
+    """
+
+    def __init__(self, given: Scene, size: int, anew: bool) -> None:
+        from embreex import mesh_construction, rtcore_scene
+
+        corners = np.ascontiguousarray(in_camera(given, size)[given.faces].numpy())
+
+        def build() -> object:
+            tree = rtcore_scene.EmbreeScene()
+            # The scene holds no reference to its mesh.
+            return tree, mesh_construction.TriangleMesh(tree, corners)
+
+        self.build, self.kept = build, None if anew else build()
+        across = (np.arange(size, dtype=np.float32) + 0.5 - size / 2) / (FOCAL * size)
+        x, y = np.meshgrid(across, across)
+        self.directions = np.ascontiguousarray(np.stack([x, y, np.ones_like(x)], -1).reshape(-1, 3))
+        self.origins = np.zeros_like(self.directions)
+
+    def __call__(self) -> np.ndarray:
+        """Return depth in metres (size * size,), in rows, very large where empty."""
+        tree, _mesh = self.kept or self.build()
+        found: np.ndarray = tree.run(self.origins, self.directions, query="DISTANCE")
+        return found
+
+
+def hard_renderer(given: Scene, size: int, gradients: bool) -> Callable[[], object]:
+    """Return a call that draws image, depth and normals, and that takes their gradients to the vertices."""
+    vertices = in_camera(given, size).requires_grad_(gradients)
+    lens = torch.tensor([[FOCAL * size, 0, size / 2], [0, FOCAL * size, size / 2], [0, 0, 1]])
+    view, draw = View(lens, torch.eye(4), size, size), HardRenderer()
+
+    def call() -> object:
+        seen = draw.render(Surface(vertices, given.faces), view)
+        if gradients:
+            vertices.grad = None
+            (seen.image.sum() + seen.depth.sum() + seen.normals.sum()).backward()
+        return seen
+
+    return call
+
+
+def contenders(given: Scene, size: int) -> tuple[dict[str, Callable[[], object]], dict[str, str]]:
     """Return the calls to compare, and why others are absent; all draw the same picture."""
     calls: dict[str, Callable[[], object]] = {
-        "native, depth+ids+barycentrics": lambda: rasterize(given.vertices, given.faces, SIZE, SIZE, backend="native")
+        "native kernel: depth, ids, barycentrics": lambda: rasterize(given.vertices, given.faces, size, size, backend="native")
     }
-    if with_reference:
-        calls["torch reference"] = lambda: rasterize(given.vertices, given.faces, SIZE, SIZE, backend="reference")
+    absent = {}
+    depth = rasterize(given.vertices, given.faces, size, size, backend="native").depth.numpy()
     try:
-        mesa = OSMesaDepth(given)
+        mesa = OSMesaDepth(given, size)
+        calls[f"OSMesa, depth only ({mesa.renderer.split('(')[0].strip()})"] = mesa
+        _say_difference("OSMesa", mesa.metres(), depth)
     except (ImportError, OSError) as error:
-        return calls, {"OSMesa, depth only": str(error)}
-    calls[f"OSMesa, depth only ({mesa.renderer.split('(')[0].strip()})"] = mesa
-    depth = rasterize(given.vertices, given.faces, SIZE, SIZE, backend="native").depth.numpy()
-    differing = float((np.abs(mesa.metres() - depth) > 5e-3).mean())
-    print(f"  pixels where OSMesa's depth differs by more than 5 mm: {100 * differing:.2f} %")
-    return calls, {}
+        absent["OSMesa, depth only"] = str(error)
+    try:
+        for anew, name in ((False, "Embree, depth only, tree given"), (True, "Embree, depth only, tree built")):
+            calls[name] = EmbreeDepth(given, size, anew)
+        found = calls["Embree, depth only, tree given"]()
+        _say_difference("Embree", np.where(found < 100, found, 0).reshape(size, size), depth)
+    except ImportError as error:
+        absent["Embree, depth only"] = str(error)
+    calls["hard renderer: image, depth, normals"] = hard_renderer(given, size, False)
+    calls["the same and its gradients"] = hard_renderer(given, size, True)
+    return calls, absent
+
+
+def _say_difference(peer: str, theirs: np.ndarray, ours: np.ndarray) -> None:
+    differing = float((np.abs(theirs - ours) > 5e-3).mean())
+    print(f"  pixels where the depth of {peer} differs by more than 5 mm: {100 * differing:.2f} %")
+
+
+def compare(triangles: int, size: int, rounds: int, with_reference: bool) -> str:
+    """Return the table of one problem."""
+    given = scene(triangles, size)
+    calls, absent = contenders(given, size)
+    timings: list[Timing] = measure(calls, rounds)
+    if with_reference and len(given.faces) <= REFERENCE_TRIANGLES:
+        slow = {"torch reference": lambda: rasterize(given.vertices, given.faces, size, size, backend="reference")}
+        timings += measure(slow, rounds=1, warm_up=0)
+    elif with_reference:
+        absent["torch reference"] = f"not drawn for more than {REFERENCE_TRIANGLES} triangles, it takes minutes"
+    return table(f"{len(given.faces)} triangles, {size}x{size}, one thread", timings, absent)
 
 
 def main() -> None:
-    """Print one table for each number of triangles."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Print one table for each number of triangles and size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--triangles", type=int, nargs="+", default=[5_000, 50_000])
-    parser.add_argument("--reference", action="store_true", help="time the torch reference too: minutes for 1000 triangles")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, SIZE], help="pixels of the image's side")
+    parser.add_argument("--reference", action="store_true", help="time the torch reference too, once: up to minutes")
+    parser.add_argument("--quick", action="store_true", help="the smallest problem alone")
     options = parser.parse_args()
-    for triangles in options.triangles:
-        given = scene(triangles)
-        calls, absent = contenders(given, options.reference)
-        print(table(f"{len(given.faces)} triangles, {SIZE}x{SIZE}, one thread", measure(calls, options.rounds), absent))
+    for triangles in options.triangles[:1] if options.quick else options.triangles:
+        for size in options.sizes[:1] if options.quick else options.sizes:
+            print(compare(triangles, size, options.rounds, options.reference), flush=True)
 
 
 if __name__ == "__main__":
