@@ -9,7 +9,7 @@ from deep3dmap.benchmarks.kernels.side_by_side import measure, table  # isort: s
 import argparse
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -120,7 +120,7 @@ class EmbreeDepth:
 
         corners = np.ascontiguousarray(in_camera(given, size)[given.faces].numpy())
 
-        def build() -> object:
+        def build() -> tuple[Any, Any]:
             tree = rtcore_scene.EmbreeScene()
             # The scene holds no reference to its mesh.
             return tree, mesh_construction.TriangleMesh(tree, corners)
@@ -168,9 +168,10 @@ def contenders(given: Scene, size: int) -> tuple[dict[str, Callable[[], object]]
     except (ImportError, OSError) as error:
         absent["OSMesa, depth only"] = str(error)
     try:
-        for anew, name in ((False, "Embree, depth only, tree given"), (True, "Embree, depth only, tree built")):
-            calls[name] = EmbreeDepth(given, size, anew)
-        found = calls["Embree, depth only, tree given"]()
+        embree = EmbreeDepth(given, size, anew=False)
+        calls["Embree, depth only, tree given"] = embree
+        calls["Embree, depth only, tree built"] = EmbreeDepth(given, size, anew=True)
+        found = embree()
         _say_difference("Embree", np.where(found < 100, found, 0).reshape(size, size), depth)
     except ImportError as error:
         absent["Embree, depth only"] = str(error)

@@ -12,12 +12,16 @@ from deep3dmap.render.projection import eye_of, pixel_rays, to_camera, to_pixels
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
 
+# An 8-bit picture has no finer steps than those of 16 x 16 samples.
+MOST_SAMPLES = 16
+
 
 @dataclass(frozen=True)
 class HardRenderer(Renderer):
     """The nearest face wins. Gradients hold which face that is fixed: none reaches the silhouette.
 
-    supersample: pixels drawn for each pixel and axis and then averaged, which smooths the edges of everything but `face_id`.
+    supersample: samples per pixel and axis, 1 to 16, whose mean smooths the edges of image and silhouette; depth, normals and
+    `face_id` stay those at the pixel's centre. Time and memory grow with its square.
     Surfaces that reach behind the camera are cut at the view's `near`.
     """
 
@@ -29,8 +33,8 @@ class HardRenderer(Renderer):
     reference: ClassVar[str] = "Catmull, A Subdivision Algorithm for Computer Display of Curved Surfaces, 1974 (z-buffer)"
 
     def __post_init__(self) -> None:
-        if self.supersample < 1:
-            raise ValueError(f"supersample is a whole number from 1, got {self.supersample}")
+        if not 1 <= self.supersample <= MOST_SAMPLES:
+            raise ValueError(f"supersample is a whole number from 1 to {MOST_SAMPLES}, got {self.supersample}")
 
     def options(self) -> dict[str, Any]:
         """Return the settings as plain data."""

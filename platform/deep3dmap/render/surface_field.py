@@ -21,6 +21,8 @@ BAND = 2.0
 HALF_THICKNESS = 0.75
 # Scale of the law that turns distances into densities, in cells.
 BETA = 0.25
+# Cells and faces that are smaller, in units of the world, are none: squares of their sizes leave float32's range.
+SMALLEST = 1e-9
 
 
 class SurfaceField:
@@ -36,7 +38,7 @@ class SurfaceField:
         sound = _sound(corners.detach())
         body = surface.vertices.detach()[surface.faces[sound].unique()]
         low, high = (body.amin(0), body.amax(0)) if len(body) else (body.new_zeros(3), body.new_ones(3))
-        self.cell = max(float((high - low).max()) / resolution, 1e-9)
+        self.cell = max(float((high - low).max()) / resolution, SMALLEST)
         margin = math.ceil(BAND + 1)
         self.low = low - margin * self.cell
         self.shape = tuple(math.ceil(float(side) / self.cell) + 1 + 2 * margin for side in high - low)
@@ -62,9 +64,11 @@ class SurfaceField:
         """Return the grids of signed distance (X, Y, Z) and colour (3, X, Y, Z); kept: faces that are drawn."""
         colors = corners.new_zeros(*self.shape, 3)
         if len(kept) == 0:
-            # An empty picture, too, has a gradient, which is 0.
+            # An empty picture, too, has gradients, which are 0.
+            shown = surface.colors if surface.texture is None else surface.texture
+            colors = colors if shown is None else colors + shown[:0].sum()
             return corners.new_full(self.shape, 1e3 * self.cell) + 0 * surface.vertices.sum(), colors.permute(3, 0, 1, 2)
-        triangles = ((corners.detach()[kept] - self.low) / self.cell).double().cpu().numpy()
+        triangles = ((corners.detach()[kept].double() - self.low.double()) / self.cell).cpu().numpy()
         solid = _closes(triangles)
         inside = torch.from_numpy(_inside(triangles, self.shape) if solid else np.zeros(self.shape, bool)).to(corners.device)
         roughly, nodes, face, barycentrics = _nearest(triangles, self.shape)
@@ -81,9 +85,11 @@ class SurfaceField:
 
 
 def _sound(corners: Tensor) -> Tensor:
-    """Return which faces (F, 3, 3) have area and finite corners, (F,)."""
-    area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=1)
-    return torch.isfinite(corners).all(-1).all(-1) & (area > 0)
+    """Return which faces (F, 3, 3) have finite corners and are neither a point nor, to rounding, a line, (F,)."""
+    a, b, c = corners.double().unbind(1)
+    longest = torch.stack([b - a, c - b, a - c]).square().sum(-1).amax(0)
+    area = torch.linalg.cross(b - a, c - a).norm(dim=1)
+    return torch.isfinite(corners).all(-1).all(-1) & (area > 1e-6 * longest) & (longest > SMALLEST**2)
 
 
 def _closes(triangles: Array) -> bool:
