@@ -1,6 +1,7 @@
 """Fit one subject to its views by differentiable rendering, coarse to fine (energies as in Zollhoefer et al., 2018).
 
-E = landmarks + silhouette + photometric + prior + mesh regularisers. Every stage frees more unknowns and sees sharper pictures.
+E = landmarks + outline + silhouette + photometric + prior + mesh regularisers. Every stage frees more unknowns and sees
+sharper pictures.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from deep3dmap.geometry.cameras import scale_intrinsics
-from deep3dmap.geometry.image_losses import landmark_loss, photometric_loss, silhouette_iou_loss
+from deep3dmap.geometry.image_losses import landmark_loss, mask_chamfer_loss, photometric_loss, silhouette_iou_loss
 from deep3dmap.geometry.mesh_losses import edge_length_loss, laplacian_loss, normal_consistency_loss
 from deep3dmap.geometry.mesh_topology import MeshTopology
 from deep3dmap.methods.multiview_face.subject import Subject
@@ -96,6 +97,9 @@ def energy(
     for one in evidence:
         if "landmarks" in weights and one.landmarks is not None:
             sums.setdefault("landmarks", []).append(_landmark_term(subject, surface.vertices, one))
+        if "outline" in weights:
+            pixels = project_points(surface.vertices, one.view)
+            sums.setdefault("outline", []).append(mask_chamfer_loss(pixels, one.mask, unit=max(one.mask.shape)))
         if "silhouette" in weights or "photometric" in weights:
             drawn = renderer.render(surface, one.view, lights, background=(0.0, 0.0, 0.0))
             if "silhouette" in weights:

@@ -19,11 +19,13 @@ _HEAD = (
     Stage("all", 120, 96, 1e-4, ("pose", "identity", "expression", "albedo", "light", "tint"), ALL),
     Stage("offsets", 60, 128, 3e-5, ("pose", "identity", "offsets", "tint", "light"), FREE, 0.5),
 )
+# Limbs may start where their silhouettes do not touch.
+_FAR = {"outline": 60.0}
 _BODY = (
-    Stage("pose", 60, 48, 1e-3, ("pose", "betas"), POSE),
-    Stage("limbs", 160, 64, 3e-4, ("pose", "betas", "body_pose"), SHAPE),
+    Stage("pose", 60, 48, 1e-3, ("pose", "betas"), {**POSE, **_FAR}),
+    Stage("limbs", 160, 64, 3e-4, ("pose", "betas", "body_pose"), {**SHAPE, **_FAR}),
     Stage("color", 40, 64, 1e-4, ("tint", "light"), COLOR),
-    Stage("all", 120, 96, 1e-4, ("pose", "betas", "body_pose", "tint", "light"), ALL),
+    Stage("all", 120, 96, 1e-4, ("pose", "betas", "body_pose", "tint", "light"), {**ALL, **_FAR}),
     Stage("offsets", 60, 128, 3e-5, ("betas", "body_pose", "offsets", "tint", "light"), FREE, 0.5),
 )
 _REGULAR = {"edge": 1.0, "normal": 0.01, "laplacian": 1.0}

@@ -8,6 +8,7 @@ import torch
 from deep3dmap.geometry.image_losses import (
     geman_mcclure,
     landmark_loss,
+    mask_chamfer_loss,
     photometric_loss,
     silhouette_iou_loss,
     silhouette_l2_loss,
@@ -49,6 +50,32 @@ def test_one_outlier_does_not_rule_a_robust_fit() -> None:
     landmark_loss(place.expand(10, 2), target, robust=5).backward()
     assert place.grad is not None
     assert (place.grad > 0).all(), "it is drawn to the nine, not to the one"
+
+
+def test_vertices_off_the_mask_are_drawn_to_it_from_afar_and_it_draws_them() -> None:
+    mask = torch.zeros(8, 16)
+    mask[4, 2] = 1
+    # One vertex on the pixel, one ten pixels to its right; half a diagonal of a pixel counts as on it.
+    pixels = torch.tensor([[2.5, 4.5], [12.5, 4.5]], requires_grad=True)
+    loss = mask_chamfer_loss(pixels, mask, unit=16)
+    loss.backward()
+    assert loss.item() == pytest.approx((10 - 0.5**0.5) / 2 / 16)
+    assert pixels.grad is not None
+    torch.testing.assert_close(pixels.grad, torch.tensor([[0.0, 0.0], [1 / 32, 0.0]]))
+    mask[4, 15] = 1
+    # The new pixel is three columns from the second vertex: drawn there by both directions of the sum.
+    assert mask_chamfer_loss(pixels.detach(), mask) == pytest.approx((3 - 0.5**0.5) / 2 + 3 / 2)
+
+
+def test_the_distance_to_a_mask_has_the_gradient_of_its_differences() -> None:
+    mask = (double(9, 7, seed=1) > 0.7).float()
+    pixels = (9 * double(12, 2, seed=2)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda points: mask_chamfer_loss(points, mask, unit=9), (pixels,))
+    nothing = mask_chamfer_loss(pixels, torch.zeros(4, 4))
+    nothing.backward()
+    assert nothing == 0
+    assert pixels.grad is not None
+    assert not pixels.grad.any()
 
 
 def test_silhouettes() -> None:

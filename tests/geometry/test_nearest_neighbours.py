@@ -37,7 +37,8 @@ def test_gradients_are_those_of_finite_differences() -> None:
     ("points", "targets", "words"),
     [
         (torch.zeros(2, 3), torch.zeros(0, 3), "no targets"),
-        (torch.zeros(2, 2), torch.zeros(2, 3), "points must be"),
+        (torch.zeros(2, 4), torch.zeros(2, 4), "points must be"),
+        (torch.zeros(2, 2), torch.zeros(2, 3), "targets must be"),
         (torch.zeros(2, 3), torch.zeros(3), "targets must be"),
         (torch.full((1, 3), math.nan), torch.zeros(2, 3), "points hold NaN"),
     ],

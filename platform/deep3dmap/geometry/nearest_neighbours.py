@@ -8,7 +8,7 @@ BLOCK = 1 << 24  # distances held at a time where all are computed
 
 
 def nearest(points: Tensor, targets: Tensor) -> Tensor:
-    """Return, for every point (N, 3), the index (N,) int64 of the nearest target (M, 3). No gradient flows through it.
+    """Return, for every point (N, 2 or 3), the index (N,) int64 of the nearest target (M, the same). Without gradient.
 
     Of targets at the same distance either may be chosen. Raises ValueError for shapes that do not fit, for an empty set of
     targets and for coordinates that are not finite.
@@ -31,7 +31,7 @@ def brute_force(points: Tensor, targets: Tensor) -> Tensor:
 
 
 def squared_distances(points: Tensor, targets: Tensor) -> Tensor:
-    """Return squared distances (N,) from points (N, 3) to their nearest targets (M, 3), differentiable in both sets.
+    """Return squared distances (N,) from points (N, 2 or 3) to their nearest targets, differentiable in both sets.
 
     The choice of the neighbour counts as constant, which is the derivative wherever the choice is unique.
     """
@@ -40,8 +40,8 @@ def squared_distances(points: Tensor, targets: Tensor) -> Tensor:
 
 def _check(points: Tensor, targets: Tensor) -> None:
     for name, value in (("points", points), ("targets", targets)):
-        if value.dim() != 2 or value.shape[1] != 3:
-            raise ValueError(f"{name} must be (N, 3), got {tuple(value.shape)}")
+        if value.dim() != 2 or value.shape[1] not in (2, 3) or value.shape[1] != points.shape[1]:
+            raise ValueError(f"{name} must be (N, 2) or (N, 3) as the other set is, got {tuple(value.shape)}")
         if not torch.isfinite(value).all():
             raise ValueError(f"{name} hold NaN or infinity")
     if len(targets) == 0:
