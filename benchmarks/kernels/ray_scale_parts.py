@@ -4,6 +4,7 @@ python -m deep3dmap.benchmarks.kernels.ray_scale_parts PART SIZE
 """
 
 import json
+import logging
 import os
 import statistics
 import sys
@@ -199,7 +200,11 @@ def _store_at(count: int) -> list[Row]:
             own = json.dumps({**config, "method": {"hidden": index // 5}})
             results.write_attempt(replace(template, run_id=run_id, seed=index % 5, config=own), values, [])
 
-        written = _timed(lambda: [write(index) for index in range(count)])
+        def write_all() -> None:
+            for index in range(count):
+                write(index)
+
+        written = _timed(write_all)
         read, ranked = _timed(results.runs), _timed(lambda: leaderboard(results, metric="all"))
     names = ("write into the store", "read the runs", "leaderboard")
     return [row(name, count, seconds / count, "run") for name, seconds in zip(names, (written, read, ranked))]
@@ -217,11 +222,11 @@ def raylets(count: int) -> list[Row]:
     import ray
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": CPUS, "object_store_memory": 80 << 20}
+    node: dict[str, Any] = {"num_cpus": CPUS, "object_store_memory": 80 << 20}
     cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:
         started = _timed(lambda: [cluster.add_node(**node) for _ in range(count - 1)])
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         rows = [row("start a raylet", count, started / max(1, count - 1), "raylet")] if count > 1 else []
         _spread_tasks(2 * count)  # starts the worker processes
         rows.append(row("task on a warm worker", count, _timed(lambda: _spread_tasks(200)) / 200, "task"))
