@@ -39,7 +39,10 @@ def _page(registry: Registry, name: str) -> dict[str, Any]:
 
 
 def _print_list(pages: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    table = Table("name", *columns, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("name", no_wrap=True, overflow="fold")
+    for column in columns:
+        table.add_column(column)
     for page in pages:
         table.add_row(page["name"], *(_text(page["card"][column]) for column in columns))
     Console().print(table)
@@ -60,7 +63,7 @@ def _print_page(page: dict[str, Any]) -> None:
             table.add_row(option["name"], option["type"], str(option["default"]), option["help"])
         console.print("\n[bold]options[/bold]", table, sep="\n")
     for name, values in page["variants"].items():
-        fields = ", ".join(f"{key}={value}" for key, value in flatten(values).items())
+        fields = ", ".join(f"{key}={value}" for key, value in flatten(values).items() if value != {})
         console.print(f"variant [bold]{page['name']}/{name}[/bold]  {fields or 'the defaults'}", highlight=False)
 
 

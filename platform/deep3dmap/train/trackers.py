@@ -1,6 +1,7 @@
 """Trackers: the curves of a training told to TensorBoard, Weights & Biases or MLflow as well, from rank 0."""
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,9 @@ class TensorBoard:
 
         # TensorBoard leaves out what an earlier session told of later steps.
         purge = run.resume_step + 1 if run.resume_step else None
-        self._writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=purge, flush_secs=10)
+        # tensorboardX names a file by the second: a session that begins within the same one would write over it.
+        folder, suffix = str(run.folder / "tensorboard"), f".{time.time_ns()}"
+        self._writer = SummaryWriter(folder, purge_step=purge, flush_secs=10, filename_suffix=suffix)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Add scalars."""
