@@ -1,6 +1,5 @@
 """One run of a benchmark, carried out in a Tune trial: train, reconstruct, evaluate, write the rows. Failures are rows too."""
 
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,16 @@ from deep3dmap.bench.recording import record, recorded
 from deep3dmap.bench.rows import Outcome
 from deep3dmap.bench.scoring import score
 from deep3dmap.bench.suite import Suite, load_suite
-from deep3dmap.core.errors import DivergedError, UserError
+from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
 from deep3dmap.results.store import ResultStore
 from deep3dmap.train.checkpoints import CheckpointFolder, read_checkpoint
 from deep3dmap.train.curves import read_curves
-from deep3dmap.train.failures import NoResourcesError, status_of
+from deep3dmap.train.failures import status_of, text_of
 from deep3dmap.train.hosts import TuneTrialHost, choose_device
 from deep3dmap.train.job import TrainingJob, train_here
 from deep3dmap.train.session import load_for_inference
 from deep3dmap.train.trainer import train_on_workers
-
-LOG_TAIL_LINES = 30
 
 
 def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
@@ -39,10 +36,8 @@ def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
     store.write_trial_state(plan.run_id, "running", plan.title)
     try:
         _train_and_score(plan, suite, outcome, store)
-    except (UserError, DivergedError, NoResourcesError) as error:
-        outcome.status, outcome.error = status_of(error), str(error)
     except Exception as error:  # a run that fails, in whatever way, is a row with its error
-        outcome.status, outcome.error = status_of(error), _tail(traceback.format_exc())
+        outcome.status, outcome.error = status_of(error), text_of(error)
     outcome.curves = read_curves(Path(plan.job().folder) / "curves.jsonl")
     return record(store, plan, attempt, outcome)
 
@@ -91,7 +86,3 @@ def _on_device(method: Method, device: str) -> Method:
     if isinstance(method, torch.nn.Module):
         method.to(choose_device(device))
     return method
-
-
-def _tail(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-LOG_TAIL_LINES:])

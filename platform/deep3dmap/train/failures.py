@@ -1,8 +1,11 @@
 """What ends a training that no restart mends, told apart by what its user can do about it."""
 
+import traceback
 from collections.abc import Iterable, Mapping
 
 from deep3dmap.core.errors import DivergedError, UserError
+
+TRACEBACK_LINES = 30
 
 
 class NoResourcesError(RuntimeError):
@@ -18,6 +21,14 @@ def status_of(error: BaseException) -> str:
     if isinstance(error, NoResourcesError):
         return "no_resources"
     return "out_of_memory" if isinstance(error, MemoryError | torch.OutOfMemoryError) else "failed"
+
+
+def text_of(error: BaseException) -> str:
+    """Return what a row says of an error: the message where it is meant for users, else the end of the traceback."""
+    if isinstance(error, UserError | DivergedError | NoResourcesError):
+        return str(error)
+    lines = "".join(traceback.format_exception(error)).strip().splitlines()
+    return "\n".join(lines[-TRACEBACK_LINES:])
 
 
 def as_plain_data(error: BaseException) -> dict[str, str]:

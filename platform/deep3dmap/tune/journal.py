@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ENDED = ("ok", "stopped", "failed", "diverged", "out_of_memory")
+from deep3dmap.results.schema import STATUSES
 
 
 @dataclass
@@ -25,7 +25,7 @@ class TrialRecord:
     @property
     def has_ended(self) -> bool:
         """Whether it is over, however it went."""
-        return self.status in ENDED
+        return self.status in STATUSES
 
     @property
     def chosen(self) -> dict[str, float]:

@@ -1,7 +1,6 @@
 """One trial of a sweep, carried out in a Tune trial: train, and score the validation split. The test split is not opened."""
 
 import json
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,10 @@ import torch
 
 from deep3dmap.bench.plan import RunPlan
 from deep3dmap.bench.resources import is_nested
-from deep3dmap.core.errors import DivergedError, UserError
+from deep3dmap.core.errors import UserError
 from deep3dmap.frameworks import Host
 from deep3dmap.train.checkpoints import CheckpointFolder
+from deep3dmap.train.failures import status_of, text_of
 from deep3dmap.train.hosts import RayTrainHost, TuneTrialHost
 from deep3dmap.train.job import TrainingJob, train_here
 from deep3dmap.train.resources import hardware, peak_gpu_mb, peak_ram_mb
@@ -24,7 +24,6 @@ from deep3dmap.tune.population import take_over
 
 OUTCOME = "outcome.json"
 EVALUATION = "evaluation"
-LOG_TAIL_LINES = 30
 # Evaluations of very quick trials are told together with the next one: the scheduler need not hear of more.
 REPORT_EVERY_S = 0.1
 
@@ -79,14 +78,8 @@ def carry_out_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
         last, stopped, parameters = _train(plan, order)
         status = "stopped" if stopped else "ok"
         _check_metric(order.metric, last)
-    except DivergedError as problem:
-        status, error = "diverged", str(problem)
-    except (MemoryError, torch.OutOfMemoryError):
-        status, error = "out_of_memory", _tail(traceback.format_exc())
-    except UserError as problem:
-        status, error = "failed", str(problem)
-    except Exception:  # a trial that fails, in whatever way, is a row with its error
-        status, error = "failed", _tail(traceback.format_exc())
+    except Exception as problem:  # a trial that fails, in whatever way, is a row with its error
+        status, error = status_of(problem), text_of(problem)
     folder.mkdir(parents=True, exist_ok=True)
     facts = {"peak_ram_mb": peak_ram_mb(), "peak_gpu_mb": peak_gpu_mb(), "hardware": hardware(), "parameters": parameters}
     (folder / OUTCOME).write_text(json.dumps(facts))
@@ -147,7 +140,3 @@ def _check_metric(metric: str, last: Mapping[str, float]) -> None:
     if metric not in last:
         there = ", ".join(sorted(set(last) - {"step", "seconds", "progress", "memory_mb"})) or "nothing"
         raise UserError(f"tune.metric={metric}: the validation of this method reports {there}")
-
-
-def _tail(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-LOG_TAIL_LINES:])
