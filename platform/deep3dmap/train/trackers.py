@@ -45,7 +45,7 @@ class Tracker(Protocol):
 
 
 class TensorBoard:
-    """Event files in the run's folder `tensorboard/`, through tensorboardX, which Ray Tune brings along."""
+    """Event files in the run's folder `tensorboard/`, through tensorboardX."""
 
     package = "tensorboardX"
 
