@@ -48,7 +48,8 @@ def choose(attempts: pd.DataFrame, suites: dict[str, dict[str, Any]]) -> Choice:
     with st.sidebar:
         suite = _select("Suite", sorted(runs.suite))
         runs = runs[runs.suite == suite]
-        tier = _select("Tier", sorted(runs.tier))
+        # The trials of a sweep are of no tier.
+        tier = _select("Tier", sorted(runs.tier)) if runs.tier.any() else ""
         data = _select("Dataset", sorted(runs[runs.tier == tier].data))
         kept = reading.rows(suite, tier, data)
         group = _version(kept)

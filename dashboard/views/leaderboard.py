@@ -36,15 +36,15 @@ def show() -> None:
     _table(shown, choice.others)
     _charts([row for row in shown if row.value is not None])
     _failures(choice)
-    _notes(shown)
     _exports(shown, choice)
 
 
 def _heading(choice: Choice) -> None:
     st.header(choice.suite_title)
     group = choice.group
+    tier = f"tier **{group.tier}** · " if group.tier else ""
     st.caption(
-        f"Suite **{group.suite}** · tier **{group.tier}** · dataset **{group.dataset}/{group.dataset_variant}** · "
+        f"Suite **{group.suite}** · {tier}dataset **{group.dataset}/{group.dataset_variant}** · "
         f"protocol {group.protocol_version} · data version `{group.dataset_version[:8]}`"
     )
     if choice.meaning:
@@ -81,11 +81,12 @@ def table_frame(rows: Sequence[LeaderboardRow], others: dict[str, list[Leaderboa
         line |= {"seeds": row.seeds, "scenes": row.scenes, "failed": row.failed}
         line |= {"training": row.train_s, "per scene": row.reconstruct_s}
         line |= {"RAM (MB)": row.peak_ram_mb, "GPU (MB)": row.peak_gpu_mb or None, "parameters": row.parameters or None}
+        line["settings"] = row.note
         lines.append(line)
     frame = pd.DataFrame(lines)
     numbers = [heading, *_other_names(others), "training", "per scene", "RAM (MB)", "GPU (MB)", "parameters"]
     frame = frame.astype(dict.fromkeys(numbers, "float64")).astype({"#": "Int64"})
-    return frame.drop(columns=[name for name in ("GPU (MB)", "parameters", "p") if not _says_anything(frame[name])])
+    return frame.drop(columns=[name for name in ("GPU (MB)", "parameters", "p", "settings") if not _says_anything(frame[name])])
 
 
 def _says_anything(column: "pd.Series[float]") -> bool:
@@ -106,6 +107,7 @@ def _columns(frame: pd.DataFrame) -> dict[str, Any]:
         "RAM (MB)": column(help="highest peak of a run"),
         "GPU (MB)": column(help="highest peak of a run"),
         "failed": column(help="runs that did not end well"),
+        "settings": column(width="large", help="what tells it from other entries of the method, and what was left out"),
     }
     return {name: config for name, config in found.items() if name in frame}
 
@@ -128,6 +130,12 @@ def entry(row: LeaderboardRow) -> str:
     return f"{row.method}/{row.variant}" + (" · baseline" if row.is_baseline else "")
 
 
+def chart_names(rows: Sequence[LeaderboardRow]) -> list[str]:
+    """Return a name for each entry; those that share a method and variant, as trials of a sweep do, have their rank in it."""
+    names = [f"{row.method}/{row.variant}" for row in rows]
+    return [f"{name} #{row.rank}" if names.count(name) > 1 else name for name, row in zip(names, rows)]
+
+
 def interval(row: LeaderboardRow) -> str:
     """Return an interval as text; a dash where one value gives none."""
     return DASH if row.low is None else f"{number(row.low)} – {number(row.high)}"
@@ -138,7 +146,7 @@ def _charts(rows: Sequence[LeaderboardRow]) -> None:
         return
     frame = pd.DataFrame(
         {
-            "entry": [f"{row.method}/{row.variant}" for row in rows],
+            "entry": chart_names(rows),
             "kind": ["baseline" if row.is_baseline else "method" for row in rows],
             "value": [row.value for row in rows],
             "low": [row.value if row.low is None else row.low for row in rows],
@@ -161,7 +169,7 @@ def _charts(rows: Sequence[LeaderboardRow]) -> None:
 
 def _failures(choice: Choice) -> None:
     runs = choice.runs(reading.attempts())
-    failed = runs[runs.counts & (runs.status != "ok")]
+    failed = runs[runs.counts & ~runs.status.isin(("ok", "stopped"))]
     if failed.empty:
         return
     st.subheader(f"Failed runs ({len(failed)})")
@@ -177,12 +185,6 @@ def _failures(choice: Choice) -> None:
     link = st.column_config.LinkColumn("run", display_text=r"run_id=(.{8})", width="small")
     error = st.column_config.Column(width="large")
     st.dataframe(frame, hide_index=True, height=table_height(len(frame)), column_config={"run": link, "error": error})
-
-
-def _notes(rows: Sequence[LeaderboardRow]) -> None:
-    for row in rows:
-        if row.note:
-            st.caption(f"**{row.method}/{row.variant}**: {row.note}")
 
 
 def _exports(rows: Sequence[LeaderboardRow], choice: Choice) -> None:

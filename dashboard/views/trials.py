@@ -48,10 +48,11 @@ def _states() -> None:
 
 
 def _counts(states: pd.DataFrame) -> None:
-    counts = states.state.value_counts()
-    good = {name: int(counts.get(name, 0)) for name in ("running", "pending", "ok")}
-    for place, (label, value) in zip(st.columns(4), {**good, "failed": len(states) - sum(good.values())}.items()):
-        place.metric(label.capitalize() if label != "ok" else "Finished", value)
+    names = {"running": "Running", "pending": "Pending", "ok": "Finished", "stopped": "Stopped early"}
+    counts = states.state.map(names).fillna("Failed").value_counts()
+    labels = [label for label in (*names.values(), "Failed") if label != names["stopped"] or counts.get(label, 0)]
+    for place, label in zip(st.columns(len(labels)), labels):
+        place.metric(label, int(counts.get(label, 0)))
 
 
 def _frame(states: pd.DataFrame, when: str) -> pd.DataFrame:

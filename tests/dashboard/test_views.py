@@ -8,7 +8,9 @@ from stores import ENTRANTS, build_store, metric_rows, run_row
 from streamlit.testing.v1 import AppTest
 
 from deep3dmap.dashboard.reading import RESULTS_VARIABLE
+from deep3dmap.dashboard.views.leaderboard import chart_names
 from deep3dmap.results.leaderboard import leaderboard
+from deep3dmap.results.schema import MetricRow
 from deep3dmap.results.store import ResultStore
 
 APP = str(resources.files("deep3dmap.dashboard") / "app.py")
@@ -55,6 +57,30 @@ def test_table_holds_the_numbers_of_the_leaderboard(store, monkeypatch):
     assert table.method.tolist() == ["prnet/wide", "prnet/mini", "mean_face/default · baseline", "broken_net/default"]
     assert table.inputs.tolist() == ["image, box", "image, box", "box", "image"]
     assert table["95 % interval"].iloc[0].count("–") == 1
+
+
+def test_trials_of_a_sweep_are_told_apart_by_their_settings(tmp_path, monkeypatch):
+    store = ResultStore(str(tmp_path))
+    for number, (rate, status) in enumerate([(0.01, "ok"), (0.02, "ok"), (0.5, "stopped")]):
+        config = json.dumps({"optimizer": {"lr": rate}})
+        row = run_row(ENTRANTS[0], 0, suite="tune:fast", tier="", config=config, status=status, run_id=f"{number}" * 16)
+        store.write_attempt(row, [MetricRow(row.run_id, row.attempt, "", "loss", 1.0 + rate, "", "down")], [])
+        store.write_trial_state(row.run_id, status, f"fast: trial {number}")
+    app = clean(page("leaderboard", store.uri, monkeypatch))
+    table = app.dataframe[0].value
+    assert table.settings.tolist() == ["optimizer.lr=0.01", "optimizer.lr=0.02", "optimizer.lr=0.5"]
+    assert table.loss.dropna().tolist() == [1.01, 1.02]
+    assert "leaderboard Tier" not in {box.key for box in app.selectbox}
+    assert not any("tier" in text or "Failed runs" in text for text in texts(app))
+    trials = clean(page("trials", store.uri, monkeypatch))
+    shown = {metric.label: metric.value for metric in trials.metric}
+    assert (shown["Finished"], shown["Stopped early"], shown["Failed"]) == ("2", "1", "0")
+
+
+def test_entries_of_one_name_bear_their_rank_in_the_charts(store):
+    row = leaderboard(store, suite="face")[0]
+    names = chart_names([replace(row, rank=1), replace(row, rank=2), replace(row, variant="tiny", rank=3)])
+    assert names == [f"{row.method}/{row.variant} #1", f"{row.method}/{row.variant} #2", f"{row.method}/tiny"]
 
 
 def test_failed_runs_stay_visible_and_lead_to_their_page(store, monkeypatch):

@@ -14,6 +14,7 @@ from deep3dmap.bench.finished import Finished
 from deep3dmap.bench.plan import RunPlan
 from deep3dmap.cli.arguments import on_terminal
 from deep3dmap.cli.leaderboard import print_leaderboard
+from deep3dmap.cli.ray_start import start_ray
 from deep3dmap.results.store import ResultStore
 
 
@@ -28,7 +29,10 @@ def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path
     console = Console(stderr=True)
     if len(todo) < len(plans):
         console.print(f"{len(plans) - len(todo)} of {len(plans)} runs are in {uri} already")
-    finished = run_experiment(todo, uri, work, _Narrator(console, len(todo)))
+    if todo:
+        console.print(f"{len(todo)} runs", highlight=False)
+        start_ray(console)
+    finished = run_experiment(todo, uri, work, _Narrator(console))
     failed = [run for run in finished if run.status != "ok"]
     if as_json:
         print(json.dumps([_as_dict(run) for run in finished], indent=1))
@@ -47,10 +51,8 @@ def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path
 class _Narrator:
     """Says what starts (on a terminal) and how each run ended."""
 
-    def __init__(self, console: Console, total: int) -> None:
-        self.console, self.total = console, total
-        if total:
-            console.print(f"{total} runs; starting Ray", highlight=False)
+    def __init__(self, console: Console) -> None:
+        self.console = console
 
     def __call__(self, event: str, what: RunPlan | Finished, done: int, total: int) -> None:
         if isinstance(what, RunPlan):

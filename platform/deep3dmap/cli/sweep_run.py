@@ -1,7 +1,6 @@
 """Carries out a sweep for `tune`, telling how it fares, and leaves its answer."""
 
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +11,10 @@ from rich.markup import escape
 from deep3dmap.bench.arguments import BenchmarkRequest
 from deep3dmap.bench.plan import Tuned
 from deep3dmap.bench.suite import load_suite
+from deep3dmap.cli.ray_start import start_ray
 from deep3dmap.cli.sweep_table import SweepTable, sweep_table
 from deep3dmap.config.compose import ComposedRun
 from deep3dmap.core.errors import UserError
-from deep3dmap.train import ray_runtime
 from deep3dmap.tune.best import read_best
 from deep3dmap.tune.options import TuneOptions
 from deep3dmap.tune.plan import SweepPlan, plan_composed
@@ -52,10 +51,7 @@ def carry_out(plan: SweepPlan, console: Console) -> SweepOutcome:
     """Run a sweep under its table."""
     console.print(f"sweep {escape(plan.name)}: {trials_of(plan)} trials", highlight=False)
     if trials_left(plan) > 0:
-        console.print("starting Ray", highlight=False)
-        ray_runtime.connect()
-        if link := dashboard_link():
-            console.print(f"Ray dashboard: {link}", highlight=False)
+        start_ray(console)
     with SweepTable(plan, console, trials_of(plan)) as table:
         return run_sweep(plan, table)
 
@@ -84,11 +80,3 @@ def tune_fairly(
         console.print(f"{run.method}/{run.variant}: {comparison(plan, outcome.state)}", highlight=False)
         found.append(read_best(file).tuned_for(scored))
     return found
-
-
-def dashboard_link() -> str:
-    """Return where Ray's dashboard is, "" where it has none."""
-    import ray
-
-    context = ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
-    return f"http://{context.dashboard_url}" if context.dashboard_url else ""

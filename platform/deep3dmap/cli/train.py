@@ -49,10 +49,12 @@ def main(argv: list[str]) -> int:
         return 0
     # Imported now, so that --help need not wait for torch.
     from deep3dmap.bench.training import plan_training
+    from deep3dmap.cli.ray_start import start_ray
 
     store, uri, work = open_store(str(composed.config["results"]))
     run = plan_training(dataclasses.replace(composed, config={**composed.config, "results": uri}), work)
     _decide_start(run, flags.resume, flags.restart)
+    start_ray(Console(stderr=True))
     outcome = run.carry_out(store)
     if flags.json:
         print(json.dumps(outcome, indent=1))

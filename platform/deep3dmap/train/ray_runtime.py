@@ -54,6 +54,14 @@ def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
     return dict(ray.cluster_resources())
 
 
+def dashboard_link() -> str:
+    """Return where the dashboard of the Ray that `connect` found is, "" where it has none."""
+    import ray
+
+    context = ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
+    return f"http://{context.dashboard_url}" if context.dashboard_url else ""
+
+
 def disconnect() -> None:
     """Leave Ray; an own one ends with all its processes."""
     import ray
