@@ -75,22 +75,22 @@ def table_frame(rows: Sequence[LeaderboardRow], others: dict[str, list[Leaderboa
     lines = []
     for row in rows:
         line = {"#": row.rank, "method": entry(row), "inputs": row.given, heading: row.value}
-        line["95 % interval"] = interval(row)
+        line |= {"settings": row.note, "95 % interval": interval(row)}
         line |= {name: _value_of(row, found) for name, found in _other_names_and_rows(others)}
         line |= {"p": "" if row.p_value is None else f"{row.p_value:.2g}", "Pareto": "●" if row.on_pareto_front else ""}
         line |= {"seeds": row.seeds, "scenes": row.scenes, "failed": row.failed}
         line |= {"training": row.train_s, "per scene": row.reconstruct_s}
         line |= {"RAM (MB)": row.peak_ram_mb, "GPU (MB)": row.peak_gpu_mb or None, "parameters": row.parameters or None}
-        line["settings"] = row.note
         lines.append(line)
     frame = pd.DataFrame(lines)
     numbers = [heading, *_other_names(others), "training", "per scene", "RAM (MB)", "GPU (MB)", "parameters"]
     frame = frame.astype(dict.fromkeys(numbers, "float64")).astype({"#": "Int64"})
-    return frame.drop(columns=[name for name in ("GPU (MB)", "parameters", "p", "settings") if not _says_anything(frame[name])])
+    optional = ("settings", "95 % interval", "p", "per scene", "GPU (MB)", "parameters")
+    return frame.drop(columns=[name for name in optional if not _says_anything(frame[name])])
 
 
 def _says_anything(column: "pd.Series[float]") -> bool:
-    return bool(column.notna().any() and (column != "").any())
+    return bool(column.notna().any() and (~column.isin(("", DASH))).any())
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, Any]:
