@@ -131,11 +131,12 @@ def tunable(request: BenchmarkRequest) -> tuple[int, list[tuple[str, ComposedRun
     return granted, found
 
 
-def checkpoint_plan(request: BenchmarkRequest, about: dict[str, Any], checkpoint: Path, work: Path) -> list[RunPlan]:
-    """Return the runs that score one checkpoint, described by `about`, on a suite's datasets."""
+def checkpoint_plan(request: BenchmarkRequest, about: dict[str, Any], checkpoint: str, work: Path) -> list[RunPlan]:
+    """Return the runs that score one checkpoint, a folder or URI described by `about`, on a suite's datasets."""
     suite = load_suite(request.own.suite)
     tier, versions, plans = suite.tier(request.own.tier), _Versions(), []
     suite.check_entrant(about["method"])
+    place = checkpoint if "://" in checkpoint else str(Path(checkpoint).resolve())
     variant = about["variant"].removesuffix("-untrained").removesuffix("+tuned")
     for dataset in request.own.datasets or suite.default_datasets:
         layer = request.layer_for(about["method"], dataset.partition("/")[0])
@@ -143,7 +144,7 @@ def checkpoint_plan(request: BenchmarkRequest, about: dict[str, Any], checkpoint
         here = {section: composed.config[section] for section in ("dataset", "data", "device", "results", "trackers")}
         scored = replace(composed, config={**about["config"], **here, "checkpoint": about["state_sha256"]})
         plan = _plan(scored, versions, work, *_of(suite, tier, request.own.scenes))
-        plans.append(replace(plan, checkpoint=str(checkpoint.resolve())))
+        plans.append(replace(plan, checkpoint=place))
     return plans
 
 

@@ -13,6 +13,7 @@ from deep3dmap.core.errors import DivergedError, UserError
 from deep3dmap.results.schema import MetricRow
 from deep3dmap.results.store import ResultStore
 from deep3dmap.train import ray_runtime
+from deep3dmap.train.checkpoint_places import keep_checkpoint
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.curves import read_curves
 from deep3dmap.train.failures import status_of
@@ -50,7 +51,7 @@ class TrainingRun:
             raise UserError(f"{self.plan.title}: {outcome.status}: {error}") from error
         best = CheckpointFolder(self.folder / "checkpoints").best()
         outcome.train_s, outcome.steps = summary.seconds, summary.steps
-        outcome.checkpoint_uri = str(best.folder) if best else ""
+        outcome.checkpoint_uri = keep_checkpoint(best.folder, store, self.plan.run_id) if best else ""
         self._write(store, attempt, outcome, summary.metrics)
         return self._described(summary, outcome)
 

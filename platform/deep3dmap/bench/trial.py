@@ -14,6 +14,7 @@ from deep3dmap.bench.suite import Suite, load_suite
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
 from deep3dmap.results.store import ResultStore
+from deep3dmap.train.checkpoint_places import keep_checkpoint, local_checkpoint
 from deep3dmap.train.checkpoints import CheckpointFolder, read_checkpoint
 from deep3dmap.train.curves import read_curves
 from deep3dmap.train.failures import status_of, text_of
@@ -35,24 +36,28 @@ def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
     outcome = Outcome(artifacts_uri=str(store.artifacts_path(plan.run_id, attempt)))
     store.write_trial_state(plan.run_id, "running", plan.title)
     try:
-        _train_and_score(plan, suite, outcome, store)
+        _train_and_score(plan, suite, outcome, store, attempt)
     except Exception as error:  # a run that fails, in whatever way, is a row with its error
         outcome.status, outcome.error = status_of(error), text_of(error)
     outcome.curves = read_curves(Path(plan.job().folder) / "curves.jsonl")
     return record(store, plan, attempt, outcome)
 
 
-def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: ResultStore) -> None:
+def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: ResultStore, attempt: int) -> None:
     job = plan.job()
     method = _load(job, plan.checkpoint, outcome) if plan.checkpoint else _train(job, outcome)
+    if not plan.checkpoint:
+        outcome.checkpoint_uri = keep_checkpoint(Path(outcome.checkpoint_uri), store, plan.run_id)
     outcome.parameters = sum(p.numel() for p in method.parameters()) if isinstance(method, torch.nn.Module) else 0
-    artifacts = Path(outcome.artifacts_uri)
+    artifacts = Path(outcome.artifacts_uri) if store.storage.local else Path(job.folder) / "artifacts" / str(attempt)
     mapping = dict(plan.config["inputs"])
 
     def progress(done: int, count: int) -> None:
         store.write_trial_state(plan.run_id, "running", f"{plan.title}: scored {done} of {count}")
 
     outcome.scores = score(method, plan.open_dataset().split("test"), suite.protocol, mapping, artifacts, plan.scenes, progress)
+    if not store.storage.local:
+        store.storage.upload(artifacts, store.artifacts_name(plan.run_id, attempt))
 
 
 def _train(job: TrainingJob, outcome: Outcome) -> Method:
@@ -74,7 +79,7 @@ def _train(job: TrainingJob, outcome: Outcome) -> Method:
 
 
 def _load(job: TrainingJob, folder: str, outcome: Outcome) -> Method:
-    checkpoint = read_checkpoint(Path(folder))
+    checkpoint = read_checkpoint(local_checkpoint(folder))
     method = job.build_method()
     load_for_inference(method, checkpoint.state())
     outcome.steps, outcome.checkpoint_uri = checkpoint.step, folder

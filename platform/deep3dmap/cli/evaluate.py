@@ -1,7 +1,6 @@
 """`deep3dmap evaluate`: score a checkpoint on a suite."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from deep3dmap.bench.arguments import parse_arguments
 from deep3dmap.cli.arguments import VerbParser
@@ -16,16 +15,17 @@ EXAMPLES = """\
 def main(argv: list[str]) -> int:
     """Run the verb; exit code 0 if the runs ended well, 1 if one failed."""
     parser = VerbParser("evaluate", "Score a checkpoint on a suite's test split; the rows go to the result store.", EXAMPLES)
-    parser.add_argument("checkpoint", type=Path, help="a checkpoint folder")
+    parser.add_argument("checkpoint", help="a checkpoint's folder, or its URI in a store that is none (s3://, gs://)")
     parser.add_argument("--resume", action="store_true", help="run only what is missing or failed")
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
     flags, pairs = parser.parse(argv)
     # Imported now, so that --help need not wait for torch.
     from deep3dmap.bench.plan import checkpoint_plan
     from deep3dmap.cli.run_plans import run_plans
+    from deep3dmap.train.checkpoint_places import local_checkpoint
     from deep3dmap.train.checkpoints import read_checkpoint
 
-    checkpoint = read_checkpoint(flags.checkpoint)
+    checkpoint = read_checkpoint(local_checkpoint(flags.checkpoint))
     request = parse_arguments(pairs)
     if not request.own.suite:
         raise UserError("which suite? give suite=NAME (`deep3dmap suites` lists them)")

@@ -1,22 +1,24 @@
 """Where a command reads and writes: absolute paths, decided once, before anything is handed to Ray."""
 
+import re
 from pathlib import Path
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.data.cache import default_cache
 from deep3dmap.results.store import ResultStore
 
 
 def open_store(uri: str) -> tuple[ResultStore, str, Path]:
-    """Return the store, its absolute URI, and the folder for checkpoints and Ray's bookkeeping beside it.
+    """Return the store, its absolute URI, and the folder for checkpoints and Ray's bookkeeping.
 
-    Raises UserError for a remote store, which has no folder that training processes could write checkpoints to.
+    That lies beside the store, for a remote one in the cache of the machine. Raises UserError for a store that cannot be
+    reached or made.
     """
-    absolute = uri if "://" in uri else str(Path(uri).expanduser().resolve())
-    if "://" in absolute and not absolute.startswith("file://"):
-        raise UserError(
-            f"results={uri}: runs write checkpoints beside the store, so it has to be a folder, local or on shared storage"
-        )
-    root = Path(absolute.removeprefix("file://"))
+    if "://" in uri and not uri.startswith("file://"):
+        store = ResultStore(uri)
+        store.storage.check_bucket()
+        return store, store.uri, default_cache() / "work" / re.sub(r"[^\w.-]+", "_", store.uri)
+    root = Path(uri.removeprefix("file://")).expanduser().resolve()
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -20,6 +20,7 @@ from deep3dmap.core.registry import datasets, methods
 from deep3dmap.frameworks.inputs import select
 from deep3dmap.render.face_files import write_face_files
 from deep3dmap.render.reconstruction_pictures import picture_reconstruction
+from deep3dmap.train.checkpoint_places import local_checkpoint
 from deep3dmap.train.checkpoints import read_checkpoint
 from deep3dmap.train.hosts import choose_device
 from deep3dmap.train.job import TrainingJob
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> int:
     parser = VerbParser(
         "reconstruct", "Reconstruct from photographs or a scan with a trained or training-free method.", EXAMPLES
     )
-    parser.add_argument("checkpoint", help="a checkpoint folder, or a method that needs no training: NAME or NAME/VARIANT")
+    parser.add_argument("checkpoint", help="a checkpoint (folder or URI), or a method that needs none: NAME or NAME/VARIANT")
     parser.add_argument("input", type=Path, help="a photograph, a folder of photographs, a video, a scan, or calibrated views")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the results; one folder per input")
     flags, pairs = parser.parse(argv)
@@ -77,8 +78,8 @@ def _reconstruct(method: Method, mapping: dict[str, str], sample: dict[str, Any]
 
 def _method(named: str, values: dict[str, Any]) -> tuple[Method, dict[str, str]]:
     device = choose_device(str(values.pop("device", "auto")))
-    if (Path(named) / "checkpoint.json").is_file() or Path(named).is_dir():
-        checkpoint = read_checkpoint(Path(named))
+    if "://" in named or Path(named).is_dir():
+        checkpoint = read_checkpoint(local_checkpoint(named))
         about = checkpoint.about
         job = TrainingJob(about["method"], about["variant"], about["dataset"], about["dataset_variant"], about["config"], "")
         method = job.build_method()

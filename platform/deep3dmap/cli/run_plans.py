@@ -89,9 +89,13 @@ def _print_pictures(store: ResultStore, plans: Sequence[RunPlan]) -> None:
         key = (plan.method, plan.variant)
         if key in shown or row.empty:
             continue
-        scenes = sorted(folder for folder in Path(row.iloc[0].artifacts_uri).glob("*") if next(folder.glob("*.png"), None))
-        if scenes:
+        if picture := _sheet(store.artifacts(plan.run_id, int(row.iloc[0].attempt), ".png")):
             shown.add(key)
-            # Of one scene's pictures the largest is the sheet that shows the others together.
-            picture = max(scenes[0].glob("*.png"), key=lambda file: file.stat().st_size)
             print(f"picture of {plan.method}/{plan.variant} on {plan.dataset}: {picture}", file=sys.stdout)
+
+
+def _sheet(pictures: Sequence[str]) -> str:
+    """Return the picture of the first scene that shows the others together, which is the largest."""
+    first = [picture for picture in pictures if Path(picture).parent == Path(pictures[0]).parent]
+    local = [picture for picture in first if Path(picture).is_file()]
+    return max(local, key=lambda picture: Path(picture).stat().st_size) if local else next(iter(first), "")

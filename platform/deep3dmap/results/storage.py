@@ -25,6 +25,16 @@ class Storage:
         except (ArrowInvalid, OSError) as error:
             raise UserError(f"results={uri}: {str(error).splitlines()[0]}") from error
 
+    def check_bucket(self) -> None:
+        """Raise UserError if the bucket of a remote store does not exist or cannot be reached."""
+        bucket = self.root.partition("/")[0] or "/"
+        try:
+            found = self.filesystem.get_file_info(bucket)
+        except OSError as error:
+            raise UserError(f"results={self.uri}: {str(error).splitlines()[0]}") from error
+        if found.type == fs.FileType.NotFound:
+            raise UserError(f"results={self.uri}: there is no bucket {bucket!r}; make it first, or check its name")
+
     def path(self, name: str) -> str:
         """Return the filesystem's path of a file."""
         return f"{self.root}/{name}"
@@ -48,9 +58,23 @@ class Storage:
             data: bytes = stream.read()
         return data
 
+    def upload(self, folder: Path, name: str) -> str:
+        """Write the files of a local folder to folder `name`; returns its full path. Raises UserError like `write`."""
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                self.write(f"{name}/{file.relative_to(folder).as_posix()}", file.read_bytes())
+        return f"{self.uri}/{name}"
+
+    def download(self, folder: Path) -> None:
+        """Write all files of the store to a local folder."""
+        for name in self.names("", "", recursive=True):
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(self.read(name))
+
     def names(self, folder: str, ending: str, recursive: bool = False) -> list[str]:
         """Return the names, relative to a folder, of the files that end with `ending`; hidden ones are being written."""
-        place = self.path(folder)
+        place = self.path(folder).rstrip("/")
         found = self.filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True, recursive=recursive))
         files = [info for info in found if info.is_file and info.base_name[0] != "." and info.base_name.endswith(ending)]
         return sorted(info.path.removeprefix(place).lstrip("/") for info in files)

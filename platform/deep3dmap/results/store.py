@@ -62,13 +62,17 @@ class ResultStore:
         row = {"run_id": run_id, "state": state, "text": text, "since": datetime.now(UTC)}
         self._write(f"tables/trials/{run_id}.parquet", pa.Table.from_pylist([row], schema=_STATES))
 
+    def artifacts_name(self, run_id: str, attempt: int) -> str:
+        """Return the folder, within the store, of an attempt's reconstructions and pictures."""
+        return f"artifacts/{run_id}/{attempt}"
+
     def artifacts_path(self, run_id: str, attempt: int) -> str:
         """Return where an attempt keeps its reconstructions and pictures: a folder, or a URI."""
-        return f"{self.uri}/artifacts/{run_id}/{attempt}"
+        return f"{self.uri}/{self.artifacts_name(run_id, attempt)}"
 
     def artifacts(self, run_id: str, attempt: int, ending: str) -> list[str]:
         """Return the full paths of an attempt's artifacts that end with `ending`, in all its folders, sorted."""
-        folder = f"artifacts/{run_id}/{attempt}"
+        folder = self.artifacts_name(run_id, attempt)
         return [f"{self.uri}/{folder}/{name}" for name in self.storage.names(folder, ending, recursive=True)]
 
     # -- reading ------------------------------------------------------------------------------------------------------

@@ -61,8 +61,8 @@ class SweepPlan:
 
     @property
     def output(self) -> Path:
-        """What a sweep leaves for people: best.yaml, report.md and its pictures."""
-        return Path(self.results) / "tune" / self.name
+        """What a sweep leaves for people: best.yaml, report.md and its pictures. A remote store is given a copy."""
+        return self.folder / "answer" if "://" in self.results else Path(self.results) / "tune" / self.name
 
     @property
     def is_grid(self) -> bool:

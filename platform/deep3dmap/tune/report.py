@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from deep3dmap.results.storage import Storage
 from deep3dmap.tune.best import write_best
 from deep3dmap.tune.importance import importance
 from deep3dmap.tune.journal import SweepState, TrialRecord
@@ -31,6 +32,8 @@ def write_report(plan: SweepPlan, state: SweepState) -> Path:
     parts += [_importance(plan, state), _pictures(pictures), _trials(plan, state)]
     file = plan.output / "report.md"
     file.write_text("\n\n".join(part for part in parts if part) + "\n")
+    if not (storage := Storage(plan.results)).local:
+        storage.upload(plan.output, f"tune/{plan.name}")
     return file
 
 

@@ -1,0 +1,103 @@
+"""Results in object storage, through a server on loopback that speaks S3."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deep3dmap.results.storage import Storage
+from deep3dmap.results.store import ResultStore
+
+moto = pytest.importorskip("moto.server", reason="moto, a server that speaks S3, is not installed")
+
+HEADS = ("datasets=[heads/smoke]", "dataset.train=16", "dataset.val=4", "dataset.test=3")
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """The URI of an empty bucket, with the environment that leads there."""
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    names = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "a key",
+        "AWS_SECRET_ACCESS_KEY": "a secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in names.items():
+            patch.setenv(name, value)
+        urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/lab", method="PUT")).close()
+        yield "s3://lab"
+    server.stop()
+
+
+def run(folder: Path, *arguments: str, code: int = 0) -> str:
+    environment = {**os.environ, "DEEP3DMAP_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "deep3dmap.cli", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def test_folders_go_there_and_come_back(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "here" / "scene").mkdir(parents=True)
+    (tmp_path / "here" / "scene" / "mesh.ply").write_bytes(b"ply")
+    (tmp_path / "here" / "about.json").write_bytes(b"{}")
+    storage = Storage(f"{bucket}/some/where")
+    assert storage.names("kept", "") == []
+    assert storage.upload(tmp_path / "here", "kept") == f"{bucket}/some/where/kept"
+    assert storage.names("kept", ".ply", recursive=True) == ["scene/mesh.ply"]
+    Storage(f"{bucket}/some/where/kept").download(tmp_path / "back")
+    assert (tmp_path / "back" / "scene" / "mesh.ply").read_bytes() == b"ply"
+    assert (tmp_path / "back" / "about.json").read_bytes() == b"{}"
+
+
+@pytest.mark.ray
+def test_a_benchmark_and_its_checkpoints(bucket: str, tmp_path: Path) -> None:
+    results = f"results={bucket}/bench"
+    line = ("benchmark", "suite=face", "tier=smoke", "methods=[mean_face/mini]", *HEADS, "seeds=1", results)
+    assert "mean_face/mini" in run(tmp_path, *line)
+    store = ResultStore(f"{bucket}/bench")
+    (scored,) = store.runs().itertuples()
+    assert scored.status == "ok"
+    assert scored.checkpoint_uri.startswith(f"{bucket}/bench/checkpoints/{scored.run_id}/step_")
+    pictures = store.artifacts(scored.run_id, 1, "sheet.png")
+    assert len(pictures) == 3
+    assert store.storage.read(pictures[0].removeprefix(store.uri + "/")).startswith(b"\x89PNG")
+    assert not (tmp_path / "results").exists()
+
+    (again,) = json.loads(run(tmp_path, "evaluate", scored.checkpoint_uri, "suite=face", *HEADS, results, "--json"))
+    metrics = store.metrics(store.runs())
+    values = [metrics[metrics.run_id == name].value.to_numpy() for name in (scored.run_id, again["run_id"])]
+    assert values[0] == pytest.approx(values[1])
+    run(tmp_path, *line, "--resume")
+    assert len(ResultStore(f"{bucket}/bench").runs(newest_only=False)) == 2
+
+
+@pytest.mark.ray
+def test_a_sweep_leaves_its_answer_there(bucket: str, tmp_path: Path) -> None:
+    line = ("tune", "method=prnet/mini", "dataset=heads/smoke", "dataset.train=16", "dataset.val=4", "trainer.max_steps=4")
+    run(tmp_path, *line, "tune.trials=2", "tune.name=small", f"results={bucket}/swept")
+    store = ResultStore(f"{bucket}/swept")
+    assert set(store.runs().suite) == {"tune:small"}
+    assert "best.yaml" in store.storage.names("tune/small", "")
+    assert b"# " in store.storage.read("tune/small/report.md")
+
+
+def test_what_cannot_be_reached_is_told_in_one_line(bucket: str, tmp_path: Path) -> None:
+    line = ("train", "method=prnet/mini", "dataset=heads/smoke", "trainer.max_steps=1")
+    error = run(tmp_path, *line, "results=s3://no-such-bucket/x", code=2)
+    assert error.startswith("deep3dmap: results=s3://no-such-bucket/x: ")
+    assert error.count("\n") == 1
+    error = run(tmp_path, "evaluate", f"{bucket}/nothing", "suite=face", code=2)
+    assert f"{bucket}/nothing/checkpoint.json: cannot read" in error
+    assert error.count("\n") == 1
