@@ -18,6 +18,9 @@ STORE_BYTES = 80 << 20
 STEPS, EVERY = 40, 4
 CURRENT_CLUSTER = Path("/tmp/ray/ray_current_cluster")
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
+# Workers draw their own random numbers: without any, two of them end where one does.
+NO_DRAWS = ("method.dropout=0.0", "trainer.batch_size=4")
+ELASTIC = ("trainer.workers=2", "trainer.min_workers=1", *NO_DRAWS)
 SOON = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "5"}
 
 
@@ -54,9 +57,9 @@ def train(cluster: Any, folder: Path, *settings: str, **variables: str) -> Any:
     return start(folder, *fixed, *budget, *settings, RAY_ADDRESS=cluster.address, **variables)
 
 
-def undisturbed(folder: Path) -> dict[str, float]:
+def undisturbed(folder: Path, *settings: str, steps: int = STEPS) -> dict[str, float]:
     """The metrics of the same training in this process."""
-    _, summary = Subject("toys:Regression/mini", folder, "toys:Dots").train("undisturbed", STEPS)
+    _, summary = Subject("toys:Regression/mini", folder, "toys:Dots", settings).train("undisturbed", steps)
     return summary.metrics
 
 
@@ -80,12 +83,12 @@ def rows(folder: Path) -> list[str]:
     return list(ResultStore(str(folder / "results")).runs(newest_only=False).status)
 
 
-def check_ended_as_if_nothing_had_happened(process: Any, folder: Path) -> None:
+def check_ended_as_if_nothing_had_happened(process: Any, folder: Path, *settings: str, steps: int = STEPS) -> None:
     out, _ = ended(process)
     # Ray itself says on the standard output that a node is gone.
     found = json.loads(out[out.index("{\n") :])
-    assert found["steps"] == STEPS
-    assert found["metrics"] == pytest.approx(undisturbed(folder), rel=1e-5)
+    assert found["steps"] == steps
+    assert found["metrics"] == pytest.approx(undisturbed(folder, *settings, steps=steps), rel=1e-5)
     assert rows(folder) == ["ok"]
 
 
@@ -112,6 +115,31 @@ def test_a_node_that_is_reclaimed_costs_no_restart(cluster: Any, tmp_path: Path)
     assert steps_taken(tmp_path) < STEPS
     cluster.remove_node(node, allow_graceful=False)
     check_ended_as_if_nothing_had_happened(process, tmp_path)
+
+
+def test_an_elastic_run_goes_on_with_the_workers_that_are_left(cluster: Any, tmp_path: Path) -> None:
+    mark = tmp_path / "starts"
+    process = train(cluster, tmp_path, *ELASTIC, f"method.mark='{mark}'")
+    wait_for(lambda: steps_taken(tmp_path) >= 2 * EVERY, process)
+    cluster.remove_node(cluster.workers[0], allow_graceful=False)
+    assert steps_taken(tmp_path) < STEPS
+    check_ended_as_if_nothing_had_happened(process, tmp_path, *NO_DRAWS)
+    step, workers = map(int, mark.read_text().splitlines()[-1].split())
+    assert step >= 2 * EVERY
+    assert workers == 1
+
+
+def test_an_elastic_run_takes_the_workers_that_come_later(cluster: Any, tmp_path: Path) -> None:
+    mark, steps = tmp_path / "starts", 4 * STEPS
+    cluster.remove_node(cluster.workers[0], allow_graceful=False)
+    cluster.wait_for_nodes()
+    # Ray looks once a minute whether there is room for more workers.
+    longer = ("method.delay=0.7", f"trainer.max_steps={steps}")
+    process = train(cluster, tmp_path, *ELASTIC, *longer, f"method.mark='{mark}'")
+    wait_for(lambda: steps_taken(tmp_path) >= EVERY, process)
+    cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+    check_ended_as_if_nothing_had_happened(process, tmp_path, *NO_DRAWS, steps=steps)
+    assert [line.split()[1] for line in mark.read_text().splitlines()] == ["1", "2", "2"]
 
 
 def test_a_run_whose_nodes_are_gone_for_good_is_a_row_that_says_so(cluster: Any, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_run_out_of_memory_is_a_row_and_is_not_tried_again(store: ResultStore,
     with pytest.raises(UserError, match="out_of_memory: Unable to allocate"):
         run.carry_out(store)
     assert only_row(store).status == "out_of_memory"
-    assert mark.read_text() == "0\n"
+    assert mark.read_text() == "0 1\n"
     assert run.steps_taken() == 4
 
 
@@ -72,7 +72,7 @@ def test_one_of_two_workers_out_of_memory_ends_both(store: ResultStore, tmp_path
     # The other one would wait half an hour for the gradients of the first.
     assert time.monotonic() - began < 400
     assert only_row(store).status == "out_of_memory"
-    assert mark.read_text() == "0\n0\n"
+    assert mark.read_text() == "0 2\n0 2\n"
 
 
 def test_a_loader_that_hangs_is_a_row_that_says_so(store: ResultStore) -> None:

@@ -24,7 +24,7 @@ class AccidentConfig(RegressionConfig):
     memory_at: int = option(0, "step at which worker 0 asks for more memory than it may have (0 = never)")
     hang_at: int = option(0, "how many samples are read before one hangs (0 = never)")
     loader_timeout: float = option(0.0, "seconds a batch may take in this process (0 = as the platform says)")
-    mark: str = option("", "file with a line for every start of the training")
+    mark: str = option("", "file with a line for every start of the training: the step, and how many workers")
 
 
 class Accident(Regression):
@@ -43,7 +43,7 @@ class Accident(Regression):
             os.environ["DEEP3DMAP_LOADER_TIMEOUT_S"] = str(self.config.loader_timeout)
         if self.config.mark:
             with Path(self.config.mark).open("a") as stream:
-                stream.write(f"{loop.step}\n")
+                stream.write(f"{loop.step} {loop.world_size}\n")
         for step in super().train_steps(loop):
             time.sleep(self.config.delay)
             if self.config.memory_at and loop.step + 1 == self.config.memory_at and loop.rank == 0:

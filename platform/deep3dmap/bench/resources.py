@@ -6,7 +6,7 @@ from typing import Any
 from deep3dmap.bench.plan import RunPlan
 from deep3dmap.core.errors import UserError
 from deep3dmap.train.placement import described, shortage
-from deep3dmap.train.trainer import worker_bundle
+from deep3dmap.train.trainer import fewest_workers, worker_bundle
 
 NESTED_DRIVER_CPUS = 0.1
 
@@ -22,12 +22,13 @@ def trial_bundle(plan: RunPlan) -> dict[str, float]:
     return {"CPU": NESTED_DRIVER_CPUS} if is_nested(plan) else worker_bundle(plan.job())
 
 
-def needed(plan: RunPlan) -> dict[str, float]:
-    """Return what the trial and its workers reserve together."""
+def needed(plan: RunPlan, workers: int | None = None) -> dict[str, float]:
+    """Return what the trial and its workers (default: all of them) reserve together."""
     trainer = plan.job().trainer
+    count = trainer.workers if workers is None else workers
     return {
-        "CPU": trainer.workers * trainer.cpus_per_worker + (NESTED_DRIVER_CPUS if is_nested(plan) else 0.0),
-        "GPU": trainer.workers * trainer.gpus_per_worker,
+        "CPU": count * trainer.cpus_per_worker + (NESTED_DRIVER_CPUS if is_nested(plan) else 0.0),
+        "GPU": count * trainer.gpus_per_worker,
     }
 
 
@@ -41,11 +42,13 @@ def check_resources(plan: RunPlan, available: Mapping[str, Any]) -> None:
 def lacking(plan: RunPlan, available: Mapping[str, Any]) -> str:
     """Return why the connected cluster could never place a run, or "" where it could."""
     job = plan.job()
-    short = [kind for kind, amount in needed(plan).items() if amount > available.get(kind, 0.0)]
+    fewest = fewest_workers(job)
+    wanted = needed(plan, fewest)
+    short = [kind for kind, amount in wanted.items() if amount > available.get(kind, 0.0)]
     if short:
         there = described({kind: float(available.get(kind, 0.0)) for kind in short}) or f"no {' and no '.join(short)}"
-        return f"no resources: asked for {described(needed(plan))} in all; there is {there}"
-    return shortage(worker_bundle(job), job.trainer.workers)
+        return f"no resources: asked for {described(wanted)} in all; there is {there}"
+    return shortage(worker_bundle(job), fewest)
 
 
 def concurrency(plans: Sequence[RunPlan], available: Mapping[str, Any]) -> int:

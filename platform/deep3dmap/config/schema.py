@@ -46,6 +46,9 @@ class TrainerConfig:
         "auto", "auto: one-worker trials train in the trial's own process; train: always a Ray Train TorchTrainer"
     )
     workers: int = option(1, "training processes; their gradients are averaged (DDP)")
+    min_workers: int = option(
+        0, "elastic: start, and go on after a node is lost, with as few as these, and grow again later (0 = all workers)"
+    )
     cpus_per_worker: float = option(1.0, "CPUs reserved for each worker, its loader processes included")
     gpus_per_worker: float = option(0.0, "GPUs reserved for each worker")
     batch_size: int = option(16, "samples per optimisation step over all workers", low=1, high=256, log=True)

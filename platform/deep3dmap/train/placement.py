@@ -1,17 +1,34 @@
 """What a cluster could place at all, whoever uses it at present."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
 # How often workers may fail to start, be it that nothing is free in time. Ray's own default is: for ever.
 START_RETRIES = 2
+# Ray counts on a lost node for some seconds more, and places workers there that never start; fewer workers would.
+ELASTIC_START_TIMEOUT_S = 20.0
 
 
 def patience_s() -> float:
     """Seconds after which a run that cannot be placed is given up; $RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S is a third of it."""
     return float(os.environ.get(START_TIMEOUT, "300")) * (START_RETRIES + 1)
+
+
+@contextmanager
+def elastic_patience() -> Iterator[None]:
+    """Within it, Ray gives up soon on a number of workers that cannot be placed and counts again what there is."""
+    before = os.environ.get(START_TIMEOUT)
+    os.environ[START_TIMEOUT] = str(min(float(before or ELASTIC_START_TIMEOUT_S), ELASTIC_START_TIMEOUT_S))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[START_TIMEOUT]
+        else:
+            os.environ[START_TIMEOUT] = before
 
 
 def shortage(bundle: Mapping[str, float], count: int = 1, nodes: Sequence[Mapping[str, float]] | None = None) -> str:

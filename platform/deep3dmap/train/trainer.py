@@ -1,9 +1,10 @@
 """A method as a Ray Train TorchTrainer: one to N workers, restarted from the newest whole checkpoint when one dies."""
 
 import json
+import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from deep3dmap.core.errors import DivergedError, UserError
 from deep3dmap.train.failures import NoResourcesError, as_plain_data, from_plain_data, workers_failure
 from deep3dmap.train.job import TrainingJob, train_here
-from deep3dmap.train.placement import START_RETRIES, described, shortage
+from deep3dmap.train.placement import START_RETRIES, described, elastic_patience, shortage
 from deep3dmap.train.session import TrainingSummary
 
 # In Ray's folder of a run: what went wrong in one of several workers.
@@ -40,8 +41,8 @@ def train_on_workers(
     # Ray's type stubs describe its older trainer; the classes that run are those of Train V2.
     failed: Any = ray.train
     restarts = job.trainer.max_failures
-    per_worker = worker_bundle(job)
-    lacking = shortage(per_worker, job.trainer.workers)
+    per_worker, fewest = worker_bundle(job), fewest_workers(job)
+    lacking = shortage(per_worker, fewest)
     if lacking:
         raise NoResourcesError(lacking)
     died = 0
@@ -49,11 +50,12 @@ def train_on_workers(
         trainer = _trainer(job, storage, worker or _worker, extra or {}, callbacks)
         note = storage / trainer.run_config.name / FAILURE_NOTE
         try:
-            return _summary(trainer.fit().return_value)
+            with elastic_patience() if fewest < job.trainer.workers else nullcontext():
+                return _summary(trainer.fit().return_value)
         except failed.TrainingFailedError as error:
             if note.exists():
                 raise from_plain_data(json.loads(note.read_text())) from error
-            raise workers_failure(error, described(per_worker, job.trainer.workers), restarts) from error
+            raise workers_failure(error, described(per_worker, fewest), restarts) from error
         except RayActorError as error:
             # Ray restarts workers, but not what directs them; both begin again at the newest whole checkpoint.
             died += 1
@@ -65,6 +67,23 @@ def worker_bundle(job: TrainingJob) -> dict[str, float]:
     """Return what each worker reserves."""
     trainer = job.trainer
     return {"CPU": trainer.cpus_per_worker, **({"GPU": trainer.gpus_per_worker} if trainer.gpus_per_worker else {})}
+
+
+def fewest_workers(job: TrainingJob) -> int:
+    """Return with how many workers the job can train. Raises UserError where the batch cannot be split over any such number."""
+    trainer = job.trainer
+    if not trainer.min_workers:
+        return trainer.workers
+    if not 0 < trainer.min_workers <= trainer.workers:
+        raise UserError(f"trainer.min_workers={trainer.min_workers} must be from 1 to trainer.workers={trainer.workers}, or 0")
+    parts = [workers * trainer.accumulate for workers in range(trainer.min_workers, trainer.workers + 1)]
+    if any(trainer.batch_size % count for count in parts):
+        raise UserError(
+            f"trainer.batch_size={trainer.batch_size} has to be a multiple of {', '.join(map(str, parts))} "
+            f"(workers x accumulate), as trainer.min_workers={trainer.min_workers} lets the number of workers change; "
+            f"{math.lcm(*parts)} is"
+        )
+    return trainer.min_workers
 
 
 def _trainer(
@@ -79,16 +98,23 @@ def _trainer(
 
     api: Any = ray.train
     trainer_type: Any = TorchTrainer
-    settings = job.trainer
+    settings, fewest = job.trainer, fewest_workers(job)
+    elastic = fewest < settings.workers
     # An equal name would make Ray resume its own record; ours is the checkpoint folder, so each attempt has a new name.
     run = api.RunConfig(
         name=f"{Path(job.folder).name}-{uuid.uuid4().hex[:8]}",
         storage_path=str(storage),
-        failure_config=api.FailureConfig(max_failures=settings.max_failures, controller_failure_limit=START_RETRIES),
+        failure_config=api.FailureConfig(
+            max_failures=settings.max_failures,
+            # Each loss of a node may cost an elastic run one vain start.
+            controller_failure_limit=START_RETRIES + (settings.max_failures if elastic else 0),
+        ),
         callbacks=list(callbacks),
     )
     scaling = api.ScalingConfig(
-        num_workers=settings.workers, use_gpu=settings.gpus_per_worker > 0, resources_per_worker=worker_bundle(job)
+        num_workers=(fewest, settings.workers) if elastic else settings.workers,
+        use_gpu=settings.gpus_per_worker > 0,
+        resources_per_worker=worker_bundle(job),
     )
     config = {"job": asdict(job), **extra}
     return trainer_type(worker, train_loop_config=config, scaling_config=scaling, run_config=run)

@@ -28,6 +28,7 @@ from deep3dmap.tune.space import Space, parse_space
 # What decides how many trials fit, and what is not a setting of the method.
 _NOT_TUNED = (
     "trainer.workers",
+    "trainer.min_workers",
     "trainer.cpus_per_worker",
     "trainer.gpus_per_worker",
     "trainer.engine",
