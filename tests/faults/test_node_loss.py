@@ -31,6 +31,8 @@ def head() -> Iterator[Any]:
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("PYTHONPATH", str(SUPPORT))
+        # Of the Ray of an earlier module.
+        patch.delenv("RAY_GCS_SERVER_PORT", raising=False)
         from ray.cluster_utils import Cluster
 
         made = Cluster(
@@ -74,7 +76,7 @@ def node_of(cluster: Any, title: str) -> Any:
     for node in cluster.workers:
         raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
         for child in raylet.children(recursive=True):
-            if title in " ".join(child.cmdline()):
+            if title in " ".join(child.as_dict(["cmdline"], ad_value=[])["cmdline"]):
                 return node
     raise AssertionError(f"no node runs {title}")
 

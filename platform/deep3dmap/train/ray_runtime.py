@@ -67,6 +67,7 @@ def disconnect() -> None:
     import ray
 
     ray.shutdown()
+    os.environ.pop("RAY_GCS_SERVER_PORT", None)
 
 
 def _own_paths() -> list[str]:
