@@ -8,6 +8,7 @@ import pytest
 
 from deep3dmap.results.store import ResultStore
 from deep3dmap.train import ray_runtime
+from deep3dmap.tune.journal import read_events
 from deep3dmap.tune.plan import SweepPlan
 from deep3dmap.tune.sweep import SweepOutcome, run_sweep
 
@@ -62,6 +63,15 @@ def test_early_stops_and_a_death_leave_rows_and_free_cpus(planned: Planner, tmp_
     for _, own in curves[curves.name == "loss"].groupby("run_id"):
         assert own.step.is_unique
     assert not list((plan.folder / "ray").glob("sweep-*"))
+
+
+def test_trials_for_which_there_is_room_start_together(planned: Planner) -> None:
+    plan = planned(
+        "tune.trials=2", "tune.scheduler=none", "tune.space.optimizer.lr=loguniform(1e-5,3e-2)", "trainer.max_steps=2"
+    )
+    assert sweep(plan).is_complete
+    events = [(event["kind"], event["trial"]) for event in read_events(plan.folder / "trials.jsonl") if "trial" in event]
+    assert events[:2] == [("created", 0), ("created", 1)]
 
 
 @pytest.mark.slow

@@ -1,8 +1,7 @@
 """What a cluster could place at all, whoever uses it at present."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
@@ -17,18 +16,9 @@ def patience_s() -> float:
     return float(os.environ.get(START_TIMEOUT, "300")) * (START_RETRIES + 1)
 
 
-@contextmanager
-def elastic_patience() -> Iterator[None]:
-    """Within it, Ray gives up soon on a number of workers that cannot be placed and counts again what there is."""
-    before = os.environ.get(START_TIMEOUT)
-    os.environ[START_TIMEOUT] = str(min(float(before or ELASTIC_START_TIMEOUT_S), ELASTIC_START_TIMEOUT_S))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[START_TIMEOUT]
-        else:
-            os.environ[START_TIMEOUT] = before
+def elastic_start_timeout() -> dict[str, str]:
+    """Return the environment in which Ray soon gives up a number of workers that cannot be placed, and counts again."""
+    return {START_TIMEOUT: str(min(float(os.environ.get(START_TIMEOUT, "300")), ELASTIC_START_TIMEOUT_S))}
 
 
 def shortage(bundle: Mapping[str, float], count: int = 1, nodes: Sequence[Mapping[str, float]] | None = None) -> str:

@@ -8,6 +8,8 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 _ENVIRONMENT = {
@@ -52,6 +54,21 @@ def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
                 object_store_memory=200 << 20,
             )
     return dict(ray.cluster_resources())
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set what Ray reads when a training or an experiment begins, for as long as the block lasts."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def dashboard_link() -> str:

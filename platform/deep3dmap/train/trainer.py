@@ -4,7 +4,7 @@ import json
 import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 from deep3dmap.core.errors import DivergedError, UserError
+from deep3dmap.train import ray_runtime
 from deep3dmap.train.failures import NoResourcesError, as_plain_data, from_plain_data, workers_failure
 from deep3dmap.train.job import TrainingJob, train_here
-from deep3dmap.train.placement import START_RETRIES, described, elastic_patience, shortage
+from deep3dmap.train.placement import START_RETRIES, described, elastic_start_timeout, shortage
 from deep3dmap.train.session import TrainingSummary
 
 # In Ray's folder of a run: what went wrong in one of several workers.
@@ -50,7 +51,7 @@ def train_on_workers(
         trainer = _trainer(job, storage, worker or _worker, extra or {}, callbacks)
         note = storage / trainer.run_config.name / FAILURE_NOTE
         try:
-            with elastic_patience() if fewest < job.trainer.workers else nullcontext():
+            with ray_runtime.environment(elastic_start_timeout() if fewest < job.trainer.workers else {}):
                 return _summary(trainer.fit().return_value)
         except failed.TrainingFailedError as error:
             if note.exists():

@@ -1,6 +1,5 @@
 """A sweep as a Ray Tune experiment that survives its driver: the journal, not Ray, knows what was tried."""
 
-import os
 import shutil
 import time
 import uuid
@@ -21,6 +20,8 @@ from deep3dmap.tune.searchers import GridSearch, build_searcher
 from deep3dmap.tune.trial import TrialOrder, carry_out_trial
 
 MAX_RESTARTS = 2
+# Trials whose processes start at the same time. What more of them tried would be chosen long before, knowing less.
+MAX_PENDING = 16
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,6 @@ def trials_left(plan: SweepPlan) -> int:
 
 def run_sweep(plan: SweepPlan, follow: Follower) -> SweepOutcome:
     """Carry out a sweep, or what is left of it. Raises UserError if a trial asks for more than the cluster has."""
-    # The last word of a failed trial holds no metric, which Tune takes for a mistake.
-    os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
     store, journal = ResultStore(plan.results), Journal(plan.folder / "trials.jsonl")
     proposer = build_searcher(plan.space, plan.options, plan.objectives, len(journal.state.trials))
     plan.keep()
@@ -80,7 +79,8 @@ def _fit(plan: SweepPlan, todo: int, available: dict[str, Any], searcher: Any, s
     from ray import tune
 
     name = f"sweep-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-    limit = plan.options.concurrent or (concurrency([plan.run], available) if is_nested(plan.run) else None)
+    fitting = concurrency([plan.run], available)
+    limit = plan.options.concurrent or (fitting if is_nested(plan.run) else None)
     tuner = tune.Tuner(
         tune.with_resources(_trial_function(plan), tune.PlacementGroupFactory([trial_bundle(plan.run)])),
         tune_config=tune.TuneConfig(
@@ -100,7 +100,14 @@ def _fit(plan: SweepPlan, todo: int, available: dict[str, Any], searcher: Any, s
             checkpoint_config=tune.CheckpointConfig(num_to_keep=4) if plan.options.scheduler in PAUSING else None,
         ),
     )
-    tuner.fit()
+    environment = {
+        # The last word of a failed trial holds no metric, which Tune takes for a mistake.
+        "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+        # By itself Tune starts the processes of a searcher's trials one after the other, on whatever cluster.
+        "TUNE_MAX_PENDING_TRIALS_PG": str(min(limit or fitting, MAX_PENDING)),
+    }
+    with ray_runtime.environment(environment):
+        tuner.fit()
     shutil.rmtree(plan.folder / "ray" / name, ignore_errors=True)
 
 
