@@ -90,10 +90,10 @@ class MultiViewFace(BaseFramework):
         self.register_buffer("rendering", torch.tensor(False))
         schedule(config.schedule, config.effort)
 
-    @property
-    def needs_training(self) -> bool:
+    @classmethod
+    def trains(cls, config: MultiViewFaceConfig) -> bool:
         """A fit that starts from the masks does not."""
-        return self.encoder is not None
+        return config.encoder
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
         """Teach the encoder; a fit without one has nothing to learn."""

@@ -20,7 +20,7 @@ from deep3dmap.methods.neuralrecon.network import NetworkConfig, NeuralReconNetw
 from deep3dmap.methods.neuralrecon.official_weights import load_official
 from deep3dmap.ops.sparse import SparseBackend
 
-MAP_PREFIX = "scene_maps."
+NETWORK = "network"
 
 
 @dataclass
@@ -118,10 +118,10 @@ class NeuralRecon(CustomFramework):
             cells = load_official(self.network, Path(config.weights).expanduser())
             self.fusing.fill_(cells == "loaded")
 
-    @property
-    def needs_training(self) -> bool:
+    @classmethod
+    def trains(cls, config: NeuralReconConfig) -> bool:
         """Not with the official weights."""
-        return not self.config.weights
+        return not config.weights
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
         """Optimise fragment after fragment, scene after scene; what an epoch is long is known once the poses are read."""
@@ -134,8 +134,8 @@ class NeuralRecon(CustomFramework):
 
     def _optimise(self, loop: TrainLoop, stream: FragmentStream) -> Iterator[Step]:
         network = loop.prepare(self.network)
-        optimizer = loop.optimizer(self.network.parameters())
-        loop.average(self.network)
+        loop.optimizer(NETWORK, self.network.parameters())
+        loop.average(self.network, after=NETWORK)
         torch.nn.Module.train(self, True)
         size = loop.plan.batch_size
         at = loop.step * loop.plan.micro_batches * size
@@ -144,11 +144,11 @@ class NeuralRecon(CustomFramework):
             self.network.fuse(bool(self.fusing))
             terms: dict[str, Tensor] = {}
             for _ in range(loop.plan.micro_batches):
-                with loop.micro_batch(network):
+                with loop.micro_batch(NETWORK):
                     for index in range(at, at + size):
                         _add(terms, self._backward(loop, network, stream[index]), 1 / (loop.plan.micro_batches * size))
                 at += size
-                updated = loop.update(optimizer)
+                updated = loop.update(NETWORK)
             if updated:
                 yield Step(torch.stack(list(terms.values())).sum(), terms)
 
@@ -204,17 +204,13 @@ class NeuralRecon(CustomFramework):
         config, mapping = self.config.fragments(), loop.settings.inputs
         return FragmentStream(split, mapping, config, loop.seed, augment, loop.rank, loop.world_size)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Return the weights, the phase, and the maps of the scene in progress."""
-        maps = {MAP_PREFIX + name: value for name, value in self.network.map_state().items()}
-        return {**super().state_dict(*args, **kwargs), **maps}
+    def rank_state_dict(self) -> dict[str, Any]:
+        """Return the maps of the scene in progress: every worker is in a scene of its own."""
+        return self.network.map_state()
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Take back what `state_dict` returned."""
-        maps = {name.removeprefix(MAP_PREFIX): value for name, value in state.items() if name.startswith(MAP_PREFIX)}
-        self.network.load_map_state(maps)
-        weights = {name: value for name, value in state.items() if not name.startswith(MAP_PREFIX)}
-        return super().load_state_dict(weights, strict, assign)
+    def load_rank_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back the maps."""
+        self.network.load_map_state(state)
 
 
 def _add(sums: dict[str, Tensor], terms: Mapping[str, Tensor], share: float) -> None:

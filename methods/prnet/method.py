@@ -98,10 +98,10 @@ class PRNet(BaseFramework):
             config.rotation, config.translation, _range(config.scale), _range(config.color), config.occluders, config.flip
         )
 
-    @property
-    def needs_training(self) -> bool:
+    @classmethod
+    def trains(cls, config: PRNetConfig) -> bool:
         """Not with the official weights."""
-        return not self.config.weights
+        return not config.weights
 
     @property
     def atlas(self) -> UVAtlas:

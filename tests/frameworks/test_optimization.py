@@ -14,14 +14,8 @@ from deep3dmap.testing.subject import OwnProcessHost
 
 
 def rates(schedule: ScheduleConfig, steps: int, per_epoch: int = 4, total: int = 10) -> list[float]:
-    optimizer = build_optimizer([torch.nn.Parameter(torch.zeros(1))], OptimizerConfig(lr=1.0))
-    scheduler = build_schedule(optimizer, schedule, per_epoch, total)
-    found = []
-    for _ in range(steps):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-    return found
+    factor = build_schedule(schedule, per_epoch, total)
+    return [factor(step) for step in range(steps)]
 
 
 def test_schedules_follow_their_formulas() -> None:
@@ -43,7 +37,7 @@ def test_unknown_names_are_refused() -> None:
         rates(ScheduleConfig(name="cosin"), 1)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop"])
 def test_every_optimizer_lowers_the_loss(name: str) -> None:
     parameter = torch.nn.Parameter(torch.ones(3))
     optimizer = build_optimizer([parameter], OptimizerConfig(name=name, lr=0.05))
@@ -70,7 +64,7 @@ def test_accumulated_gradients_equal_the_whole_batch() -> None:
         steps = method.train_steps(loop)
         for _ in range(3):
             next(steps)
-            loop.step += 1
+            loop.advance()
         finals.append(method.layers[1].weight.detach().clone())
     torch.testing.assert_close(finals[0], finals[1])
     torch.testing.assert_close(finals[0], finals[2])
@@ -87,11 +81,11 @@ def test_clipping_bounds_the_step() -> None:
 def test_the_average_is_exponential_and_is_put_back() -> None:
     loop, method = make_loop(ema_decay=0.5)
     steps = method.train_steps(loop)
-    expected = None
+    expected = method.layers[1].weight.detach().clone()
     for _ in range(3):
         next(steps)
         weight = method.layers[1].weight.detach().clone()
-        expected = weight if expected is None else 0.5 * expected + 0.5 * weight
+        expected = 0.5 * expected + 0.5 * weight
     with loop.averaged_weights():
         torch.testing.assert_close(method.layers[1].weight, expected)
     assert torch.equal(method.layers[1].weight, weight)

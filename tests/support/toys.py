@@ -152,17 +152,17 @@ class TwoOptimizers(CustomFramework):
 
     def train_steps(self, loop: Any) -> Any:
         """Alternate between the two halves."""
-        optimizers = [loop.optimizer(self.encoder.parameters()), loop.optimizer(self.decoder.parameters())]
+        for half in ("encoder", "decoder"):
+            loop.prepare(getattr(self, half))
+            loop.optimizer(half, getattr(self, half).parameters())
+            loop.average(getattr(self, half), after=half)
         for batch in loop.batches(self.card.trains_on):
-            turn = int(self.turns) % 2
-            optimizer = optimizers[turn]
-            # A half that is not its turn must gather no gradient, which a checkpoint would not hold.
-            self.encoder.requires_grad_(turn == 0)
-            self.decoder.requires_grad_(turn == 1)
-            predicted = self.decoder(self.encoder(batch["image"].flatten(1)) + 0.01 * torch.randn(1)).reshape(-1, 68, 3)
-            loss = (predicted - batch["landmarks_68"]).square().mean()
-            loop.backward(loss)
-            if loop.update(optimizer):
+            turn = ("encoder", "decoder")[int(self.turns) % 2]
+            with loop.micro_batch(turn):
+                predicted = self.decoder(self.encoder(batch["image"].flatten(1)) + 0.01 * torch.randn(1)).reshape(-1, 68, 3)
+                loss = (predicted - batch["landmarks_68"]).square().mean()
+                loop.backward(loss)
+            if loop.update(turn):
                 self.turns += 1
                 yield Step(loss.detach())
 

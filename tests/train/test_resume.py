@@ -12,6 +12,7 @@ from deep3dmap.train.curves import read_curves
 
 TOY = "toys:Regression/mini"
 WORLD = "toys:Dots"
+ABOUT = {"method": "toy", "seconds": 0.0, "metrics": {}}
 
 
 def curve(folder: Path) -> list[tuple[int, float]]:
@@ -55,11 +56,11 @@ def test_killed_in_mid_write_resumes_from_the_one_before(tmp_path: Path) -> None
     assert curve(tmp_path / "killed")[-1] == curve(tmp_path / "unbroken")[-1]
 
 
-def test_best_and_last_are_kept(tmp_path: Path) -> None:
+def test_the_best_and_the_last_two_are_kept(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path)
-    for step, score in ((1, 3.0), (2, 1.0), (3, 2.0), (4, 5.0)):
-        folder.write({"w": torch.ones(2)}, {"method": "toy"}, step, score)
-    assert [checkpoint.step for checkpoint in folder.whole()] == [2, 4]
+    for step, score in ((1, 3.0), (2, 1.0), (3, 2.0), (4, 5.0), (5, 4.0)):
+        folder.write({"w": torch.ones(2)}, ABOUT, step, score)
+    assert [checkpoint.step for checkpoint in folder.whole()] == [2, 4, 5]
     best = folder.best()
     assert best is not None
     assert best.step == 2
@@ -91,8 +92,8 @@ def test_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     folder = CheckpointFolder(tmp_path / "checkpoints")
-    folder.write({"w": torch.ones(2)}, {"method": "toy"}, 1, None)
+    folder.write({"w": torch.ones(2)}, ABOUT, 1, None)
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(UserError, match="No space left on device"):
-        folder.write({"w": torch.ones(2)}, {"method": "toy"}, 2, None)
+        folder.write({"w": torch.ones(2)}, ABOUT, 2, None)
     assert [path.name for path in folder.folder.iterdir()] == ["step_000000001"]

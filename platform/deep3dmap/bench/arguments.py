@@ -9,7 +9,7 @@ from deep3dmap.config.overrides import as_override, split_override
 from deep3dmap.core.errors import UserError, nearest
 from deep3dmap.core.options import option
 
-_SHARED = ("trainer", "optimizer", "schedule", "data", "inputs")
+_SHARED = ("trainer", "optimizer", "schedule", "fit", "data", "inputs")
 _ROOT = ("device", "results", "trackers")
 
 

@@ -20,7 +20,7 @@ from deep3dmap.train.curves import read_curves
 from deep3dmap.train.failures import status_of, text_of
 from deep3dmap.train.hosts import TuneTrialHost, choose_device
 from deep3dmap.train.job import TrainingJob, train_here
-from deep3dmap.train.session import load_for_inference
+from deep3dmap.train.starting_weights import load_for_inference
 from deep3dmap.train.trainer import train_on_workers
 
 

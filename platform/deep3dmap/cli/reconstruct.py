@@ -24,7 +24,7 @@ from deep3dmap.train.checkpoint_places import local_checkpoint
 from deep3dmap.train.checkpoints import read_checkpoint
 from deep3dmap.train.hosts import choose_device
 from deep3dmap.train.job import TrainingJob
-from deep3dmap.train.session import load_for_inference
+from deep3dmap.train.starting_weights import load_for_inference
 
 EXAMPLES = """\
   deep3dmap reconstruct CHECKPOINT photo.jpg -o out

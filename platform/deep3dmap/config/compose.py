@@ -13,7 +13,15 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deep3dmap.config.overrides import OVERLAY_SECTIONS, as_override, flatten, split_override
-from deep3dmap.config.schema import SCHEMA_VERSION, DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainerConfig
+from deep3dmap.config.schema import (
+    SCHEMA_VERSION,
+    DataConfig,
+    FitConfig,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    TrainerConfig,
+)
 from deep3dmap.config.variants import overlay
 from deep3dmap.core.errors import UserError, nearest
 from deep3dmap.core.registry import Registry, datasets, methods
@@ -122,6 +130,7 @@ def _register_groups() -> None:
         ("trainer", TrainerConfig),
         ("optimizer", OptimizerConfig),
         ("schedule", ScheduleConfig),
+        ("fit", FitConfig),
         ("data", DataConfig),
     ):
         store.store(group=group, name="default", node=schema)

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from deep3dmap.core.errors import UserError
 
-OVERLAY_SECTIONS = ("method", "dataset", "trainer", "optimizer", "schedule", "data")
+OVERLAY_SECTIONS = ("method", "dataset", "trainer", "optimizer", "schedule", "fit", "data")
 
 
 def split_override(text: str) -> tuple[str, Any]:

@@ -14,16 +14,18 @@ SCHEMA_VERSION = 1
 class OptimizerConfig:
     """The optimiser the loop builds for a method."""
 
-    name: str = option("adam", "adam, adamw or sgd", choices=("adam", "adamw", "sgd"))
+    name: str = option("adam", "adam, adamw, sgd or rmsprop", choices=("adam", "adamw", "sgd", "rmsprop"))
     lr: float = option(1e-4, "learning rate", low=1e-6, high=1e-1, log=True)
     betas: list[float] = option([0.9, 0.999], "moment decays of adam and adamw")
     momentum: float = option(0.9, "momentum of sgd", low=0.0, high=0.99)
+    smoothing: float = option(0.99, "rmsprop: decay of the mean square")
+    eps: float = option(1e-8, "adam, adamw, rmsprop: added to the root of the mean square")
     weight_decay: float = option(0.0, "L2 penalty (adam, sgd) or decoupled decay (adamw)", low=1e-6, high=1e-1, log=True)
 
 
 @dataclass
 class ScheduleConfig:
-    """How the learning rate changes over optimisation steps."""
+    """How the learning rate changes over the steps of a run."""
 
     name: str = option(
         "constant",
@@ -55,7 +57,9 @@ class TrainerConfig:
     accumulate: int = option(1, "micro-batches per optimisation step; batch_size is split over them")
     max_steps: int | None = option(None, "optimisation steps to take (null = no limit, 0 = stay untrained)")
     max_epochs: int | None = option(None, "passes over the training split (null = no limit)")
-    max_seconds: float = option(0.0, "seconds of training, resumed time included (0 = no limit)")
+    max_seconds: float = option(
+        0.0, "safety net: seconds of training, resumed time included; a row that it cut short says so (0 = none)"
+    )
     precision: str = option(
         "fp32", "fp32, bf16 or fp16 (autocast; fp16 scales its gradients)", choices=("fp32", "bf16", "fp16")
     )
@@ -68,9 +72,18 @@ class TrainerConfig:
     checkpoint_every: int = option(500, "steps between checkpoints (0 = only at the end)")
     loader_workers: int = option(0, "loader processes per worker")
     max_failures: int = option(2, "restarts after a worker dies")
-    find_unused_parameters: bool = option(False, "DDP: allow parameters without a gradient")
     deterministic: bool = option(True, "ask torch for deterministic algorithms")
     initialize_from: str | None = option(None, "checkpoint whose weights training starts from")
+
+
+@dataclass
+class FitConfig:
+    """Budget and checkpoints of the fit to each scene, of methods that learn from the scene in hand."""
+
+    max_steps: int | None = option(None, "steps of the fit (null = the method's own schedule, 0 = no fit)")
+    max_seconds: float = option(0.0, "seconds of a scene's fit, resumed time included (0 = no limit)")
+    log_every: int = option(10, "steps between points of the curves")
+    checkpoint_every: int = option(200, "steps between checkpoints (0 = only at the end)")
 
 
 @dataclass
@@ -91,6 +104,7 @@ class RunConfig:
             {"trainer": "default"},
             {"optimizer": "default"},
             {"schedule": "default"},
+            {"fit": "default"},
             {"data": "default"},
             {"dataset": "???"},
             {"method": "???"},
@@ -101,6 +115,7 @@ class RunConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
     data: DataConfig = field(default_factory=DataConfig)
     inputs: dict[str, str] = option({}, "maps a method's own key to the dataset's key, e.g. inputs.image=crop")
     seed: int = option(0, "seed of weights, order, augmentation and noise")

@@ -1,12 +1,35 @@
-"""What the platform expects of a suite: how a reconstruction is scored and pictured."""
+"""What the platform expects of a suite: how a run's reconstructions are scored and pictured."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from deep3dmap.core.cameras import Camera
 from deep3dmap.core.card import SuiteCard
+from deep3dmap.core.method import Views
 from deep3dmap.core.reconstruction import Reconstruction
+
+
+class Evaluation(ABC):
+    """The evaluation of one run: scores scene after scene and holds what pools over them, such as features of samples."""
+
+    def queries(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Sequence[Camera]:
+        """Return the cameras that the method is to render, asked after it has reconstructed. The default asks for none.
+
+        They are in the frame of the reconstruction: where poses were unknown, the suite aligns the test cameras first.
+        """
+        return ()
+
+    @abstractmethod
+    def add(
+        self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
+    ) -> Mapping[str, float]:
+        """Return {metric name: value} of one scene. `truth` is the whole sample; `views` answers the queries, if any."""
+
+    def finish(self) -> Mapping[str, float]:
+        """Return the metrics that are not means over scenes. The default has none."""
+        return {}
 
 
 class Protocol(ABC):
@@ -19,13 +42,9 @@ class Protocol(ABC):
         return sample
 
     @abstractmethod
-    def evaluate(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Mapping[str, float]:
-        """Return {metric name: value} for one sample. `truth` is the whole sample, given keys and ground truth."""
+    def begin(self) -> Evaluation:
+        """Begin the evaluation of one run."""
 
     @abstractmethod
     def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
         """Write PNG pictures (input, prediction, ground truth, error map) into `folder` and return their paths."""
-
-    def summarise(self, per_scene: Mapping[str, Mapping[str, float]]) -> Mapping[str, float]:
-        """Return metrics that are not means over scenes, such as a mean of bin means. The default has none."""
-        return {}

@@ -14,8 +14,11 @@ from deep3dmap.core.mesh import Mesh
 
 ARRAYS = (
     *("points", "depth", "normals", "position_map", "landmarks", "images", "radiance", "samples"),
-    *("texture", "vertex_uv", "visible", "frontal"),
+    *("texture", "vertex_uv", "visible", "frontal", "pointmaps", "confidence"),
 )
+
+GAUGES = ("metric", "scale", "similarity")
+RESERVED = ("mesh.ply", "arrays.npz", "transforms.json", "reconstruction.json")
 
 
 @dataclass
@@ -29,7 +32,10 @@ class Reconstruction:
     radiance: (X, Y, Z, C) samples of a field. samples: (N, 3, H, W) generated images. texture: (3, S, S) RGB
     picture of the surface in its atlas, with vertex_uv: (V, 2) in [0, 1], v up, the places of the mesh's vertices in it.
     visible: (V,) whether a vertex is seen in the image. frontal: (3, S, S) the subject seen from the front.
-    notes: plain data, such as backends used.
+    pointmaps: (V, H, W, 3) the point that each pixel of each view sees, in `frame`. confidence: (V, H, W) of depth or
+    pointmaps, larger = surer. gauge: the alignment that the frame still needs before it is compared with the truth's:
+    "metric" (none), "scale" (a factor) or "similarity" (scale, rotation and translation).
+    files: {name: content} of further files in a format of their own, such as splats. notes: plain data, such as backends used.
     """
 
     frame: str
@@ -48,14 +54,25 @@ class Reconstruction:
     vertex_uv: NDArray[np.float32] | None = None
     visible: NDArray[np.bool_] | None = None
     frontal: NDArray[np.float32] | None = None
+    pointmaps: NDArray[np.float32] | None = None
+    confidence: NDArray[np.float32] | None = None
+    gauge: str = "metric"
+    files: dict[str, bytes] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.gauge not in GAUGES:
+            raise ValueError(f"gauge is one of {GAUGES}, not '{self.gauge}'")
+        unsafe = [name for name in self.files if Path(name).name != name or name in RESERVED]
+        if unsafe:
+            raise ValueError(f"files: '{unsafe[0]}' is not a plain file name of its own")
 
     def produced(self) -> tuple[str, ...]:
         """Return the names of the parts that are there."""
         return tuple(name for name in ("mesh", "cameras", *ARRAYS) if getattr(self, name) is not None)
 
     def save(self, folder: Path) -> None:
-        """Write mesh.ply, arrays.npz, transforms.json and reconstruction.json into `folder`; the last one is written last."""
+        """Write mesh.ply, arrays.npz, transforms.json, the named files and, last of all, reconstruction.json into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.mesh is not None:
             _write_mesh(self.mesh, folder / "mesh.ply")
@@ -64,7 +81,17 @@ class Reconstruction:
             np.savez_compressed(folder / "arrays.npz", allow_pickle=False, **arrays)
         if self.cameras is not None:
             (folder / "transforms.json").write_text(json.dumps(_transforms(self.cameras), indent=1))
-        about = {"schema": 1, "frame": self.frame, "unit": self.unit, "parts": self.produced(), "notes": self.notes}
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
+        about = {
+            "schema": 1,
+            "frame": self.frame,
+            "unit": self.unit,
+            "gauge": self.gauge,
+            "parts": self.produced(),
+            "files": sorted(self.files),
+            "notes": self.notes,
+        }
         (folder / "reconstruction.json").write_text(json.dumps(about, indent=1))
 
     @classmethod
@@ -74,7 +101,8 @@ class Reconstruction:
         if not about_file.is_file():
             raise UserError(f"{folder}: no reconstruction.json, so this is not a saved reconstruction")
         about = json.loads(about_file.read_text())
-        result = cls(frame=about["frame"], unit=about["unit"], notes=about["notes"])
+        result = cls(about["frame"], about["unit"], gauge=about.get("gauge", "metric"), notes=about["notes"])
+        result.files = {name: (folder / Path(name).name).read_bytes() for name in about.get("files", ())}
         if "mesh" in about["parts"]:
             result.mesh = read_mesh(folder / "mesh.ply")
         if (folder / "arrays.npz").is_file():

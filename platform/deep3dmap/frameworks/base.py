@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,13 +11,19 @@ from torch import Tensor, nn
 from deep3dmap.core.method import Method, Step
 from deep3dmap.frameworks.loop import TrainLoop
 
+# The name of the unified pipeline's only optimiser.
+MAIN = "main"
+
 
 class CustomFramework(Method, nn.Module):
     """A method with its own schedule: write `train_steps` with the tools of the loop, and `reconstruct`.
 
-    Optimisers come from `loop.optimizer`, data from `loop.batches`, distribution from `loop.prepare`. Keep the phase of the
-    schedule in a buffer or in `get_extra_state`, so that it is saved with the weights.
+    Optimisers come from `loop.optimizer`, data from `loop.batches`, equal weights on all workers from `loop.prepare`. Keep the
+    phase of the schedule in a buffer or in `get_extra_state`, so that it is saved with the weights. frozen: names of modules
+    whose weights come from elsewhere (an asset, another run) and are in no checkpoint.
     """
+
+    frozen: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any) -> None:
         nn.Module.__init__(self)
@@ -29,12 +35,15 @@ class CustomFramework(Method, nn.Module):
         return next((p.device for p in self.parameters()), torch.device("cpu"))
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Return weights and buffers."""
-        return nn.Module.state_dict(self, *args, **kwargs)
+        """Return weights and buffers but those of frozen modules."""
+        state = nn.Module.state_dict(self, *args, **kwargs)
+        return {name: value for name, value in state.items() if name.partition(".")[0] not in self.frozen}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Take back weights and buffers."""
-        return nn.Module.load_state_dict(self, state, strict=strict, assign=assign)
+        """Take back weights and buffers; frozen modules keep theirs."""
+        own = nn.Module.state_dict(self)
+        kept = {name: value for name, value in own.items() if name.partition(".")[0] in self.frozen}
+        return nn.Module.load_state_dict(self, {**kept, **state}, strict=strict, assign=assign)
 
     def validate(self, loop: TrainLoop) -> dict[str, float]:
         """Return validation metrics, the same on every worker; `validation_loss` decides which checkpoint is best."""
@@ -59,17 +68,17 @@ class BaseFramework(CustomFramework):
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
         """Optimise the sum of the losses over the training split."""
         network = loop.prepare(self)
-        optimizer = loop.optimizer(self.parameters())
-        loop.average(self)
+        loop.optimizer(MAIN, self.parameters())
+        loop.average(self, after=MAIN)
         self.set_mode(training=True)
         keys = self.card.trains_on or self.card.consumes
         micro_batches: list[dict[str, Tensor]] = []
         for batch in loop.batches(keys, self.transform):
-            with loop.micro_batch(network):
+            with loop.micro_batch(MAIN):
                 terms = self.losses(network(batch), batch)
                 loop.backward(torch.stack(list(terms.values())).sum())
             micro_batches.append({name: term.detach() for name, term in terms.items()})
-            if loop.update(optimizer):
+            if loop.update(MAIN):
                 yield _step(micro_batches)
                 micro_batches = []
 

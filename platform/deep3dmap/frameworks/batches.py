@@ -22,38 +22,49 @@ Transform = Callable[[dict[str, Any], np.random.Generator], dict[str, Any]]
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """How an epoch is cut up. batch_size: samples per micro-batch of one worker. micro_batches: per optimisation step."""
+    """How an epoch is cut up.
+
+    batch_size: samples per micro-batch of one worker. micro_batches: of one worker per batch. per_step: batches per step.
+    """
 
     batch_size: int
     micro_batches: int
     rank: int
     world_size: int
     seed: int
+    per_step: int = 1
 
     @property
     def samples_per_step(self) -> int:
-        """Samples of one optimisation step over all workers."""
-        return self.batch_size * self.micro_batches * self.world_size
+        """Samples of one step over all workers."""
+        return self.batch_size * self.micro_batches * self.world_size * self.per_step
+
+    @property
+    def micro_batches_per_step(self) -> int:
+        """Micro-batches of one worker in one step."""
+        return self.micro_batches * self.per_step
 
     def steps_per_epoch(self, samples: int) -> int:
-        """Optimisation steps in one epoch; a last incomplete step is dropped."""
+        """Steps in one epoch; a last incomplete step is dropped."""
         steps = samples // self.samples_per_step
         if steps == 0:
+            times = f" ({self.per_step} batches a step)" if self.per_step > 1 else ""
             raise UserError(
-                f"trainer.batch_size={self.samples_per_step} is more than the {samples} training samples; make it smaller"
+                f"trainer.batch_size={self.samples_per_step // self.per_step}{times} is more than the {samples} training samples; "
+                "make it smaller"
             )
         return steps
 
     def order(self, samples: int, epoch: int) -> list[list[tuple[int, int]]]:
         """Return this worker's micro-batches of an epoch as (epoch, index) pairs.
 
-        The permutation is global; of each optimisation step worker r takes the r-th part, so the union over the workers is
-        what one worker would see.
+        The permutation is global; of each batch worker r takes the r-th part, so the union over the workers is what one
+        worker would see.
         """
         permutation = np.random.default_rng([self.seed, epoch]).permutation(samples)
         used = permutation[: self.steps_per_epoch(samples) * self.samples_per_step]
         mine = used.reshape(-1, self.world_size, self.micro_batches, self.batch_size)[:, self.rank]
-        return [[(epoch, int(index)) for index in batch] for step in mine for batch in step]
+        return [[(epoch, int(index)) for index in micro_batch] for batch in mine for micro_batch in batch]
 
 
 class _Seeded(TorchDataset[dict[str, Any]]):
@@ -70,12 +81,12 @@ class _Seeded(TorchDataset[dict[str, Any]]):
 def map_style_batches(
     dataset: Sequence[Any], transform: Transform, plan: BatchPlan, start_step: int, processes: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield micro-batches for ever, beginning after `start_step` optimisation steps."""
+    """Yield micro-batches for ever, beginning after `start_step` steps."""
     steps = plan.steps_per_epoch(len(dataset))
     epoch, skipped = divmod(start_step, steps)
     seeded = _Seeded(dataset, transform, plan.seed)
     while True:
-        order = plan.order(len(dataset), epoch)[skipped * plan.micro_batches :]
+        order = plan.order(len(dataset), epoch)[skipped * plan.micro_batches_per_step :]
         # A generator of its own keeps the loader from drawing on the random numbers of the step it is started in.
         own = torch.Generator().manual_seed(plan.seed + epoch)
         yield from DataLoader(seeded, batch_sampler=order, num_workers=processes, generator=own)
@@ -87,7 +98,7 @@ def stream_batches(source: Iterable[Any], transform: Transform, plan: BatchPlan,
 
     With several workers, worker r takes every world_size-th batch (DataLoader) or sample (iterable).
     """
-    consumed = start_step * plan.micro_batches
+    consumed = start_step * plan.micro_batches_per_step
     while True:
         count = 0
         for batch in _one_pass(source, transform, plan):

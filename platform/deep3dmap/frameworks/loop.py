@@ -1,28 +1,29 @@
-"""The loop's tools: what a method uses while it trains, the same on one CPU and on many GPUs.
+"""The loop's tools: what a method uses while it learns, the same on one CPU and on many GPUs.
 
-A run that is resumed builds its method anew, enters `train_steps` again and asks the loop for the same optimisers and
-averages in the same order; the loop hands them back as they were.
+A run that is resumed builds its method anew, enters its generator again and asks the loop for the same optimisers and averages
+by name; the loop hands them back as they were.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from deep3dmap.config.schema import OptimizerConfig, ScheduleConfig, TrainerConfig
-from deep3dmap.core.errors import UserError
+from deep3dmap.core.errors import UserError, nearest
 from deep3dmap.frameworks.batches import BatchPlan, Transform, map_style_batches, stream_batches, to_device
+from deep3dmap.frameworks.gradients import gradient_penalty
 from deep3dmap.frameworks.host import Host
 from deep3dmap.frameworks.inputs import select
-from deep3dmap.frameworks.optimization import build_optimizer, build_schedule
+from deep3dmap.frameworks.named_optimizer import NamedOptimizer
+from deep3dmap.frameworks.optimization import Schedule, build_optimizer, build_schedule
+from deep3dmap.frameworks.replicas import require_equal_replicas, send_from_first
+from deep3dmap.frameworks.weight_average import WeightAverage, copy_parameters
 
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -38,22 +39,16 @@ class LoopSettings:
     seed: int = 0
 
 
-@dataclass
-class _Managed:
-    """An optimiser with what the loop does around it."""
-
-    optimizer: torch.optim.Optimizer
-    schedule: LambdaLR
-    micro_batches: int = 0
-
-
 class TrainLoop:
-    """Hands a method its data, optimisers, precision and averages. `step` counts optimisation steps already taken."""
+    """Hands a method its data, optimisers, precision and averages. `step` counts the turns already taken.
+
+    planned_steps: a method whose schedule has an end of its own says here how many turns it has.
+    """
 
     def __init__(self, host: Host, settings: LoopSettings, dataset: Any, validation: Any = None) -> None:
         self.host, self.settings, self.dataset, self.validation = host, settings, dataset, validation
         self.device, self.rank, self.world_size, self.seed = host.device, host.rank, host.world_size, settings.seed
-        self.step = 0
+        self.step = self.planned_steps = 0
         # How many samples one pass over the training split has; a method that cuts its samples into pieces says so here.
         self.samples_per_epoch = len(dataset) if hasattr(dataset, "__len__") else 0
         trainer = settings.trainer
@@ -63,21 +58,25 @@ class TrainLoop:
         if trainer.batch_size % parts:
             raise UserError(f"trainer.batch_size={trainer.batch_size} must be a multiple of workers x accumulate = {parts}")
         self.plan = BatchPlan(trainer.batch_size // parts, trainer.accumulate, self.rank, self.world_size, settings.seed)
-        self._scaler = torch.amp.GradScaler(self.device.type, enabled=trainer.precision == "fp16")
-        self._managed: dict[int, _Managed] = {}
-        self._averages: list[tuple[nn.Module, AveragedModel]] = []
+        self._managed: dict[str, NamedOptimizer] = {}
+        self._prepared: list[nn.Module] = []
+        self._learning: tuple[NamedOptimizer, ...] = ()
         self._restored: dict[str, Any] = {}
 
     # -- data ---------------------------------------------------------------------------------------------------------
 
-    def batches(self, keys: Iterable[str], transform: Transform | None = None, dataset: Any = None) -> Iterator[dict[str, Any]]:
+    def batches(
+        self, keys: Iterable[str], transform: Transform | None = None, dataset: Any = None, per_step: int = 1
+    ) -> Iterator[dict[str, Any]]:
         """Yield micro-batches for ever, on the device: the method's `keys` of each sample, transformed, stacked.
 
         `dataset` (default: the run's training split) is a map-style dataset, an iterable of samples or a ready DataLoader.
-        `transform(sample, generator)` augments one sample.
+        `transform(sample, generator)` augments one sample. per_step: how many batches, of trainer.accumulate micro-batches
+        each, one turn takes; a resume goes on after as many of them per turn.
         """
         source = self.dataset if dataset is None else dataset
         wanted, mapping = tuple(keys), self.settings.inputs
+        plan = replace(self.plan, per_step=per_step)
 
         def prepare(sample: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
             chosen = select(sample, wanted, mapping)
@@ -85,11 +84,11 @@ class TrainLoop:
 
         stream: Iterator[dict[str, Any]]
         if isinstance(source, DataLoader):
-            stream = (select(batch, wanted, mapping) for batch in stream_batches(source, prepare, self.plan, self.step))
+            stream = (select(batch, wanted, mapping) for batch in stream_batches(source, prepare, plan, self.step))
         elif hasattr(source, "__getitem__") and hasattr(source, "__len__"):
-            stream = map_style_batches(source, prepare, self.plan, self.step, self.settings.trainer.loader_workers)
+            stream = map_style_batches(source, prepare, plan, self.step, self.settings.trainer.loader_workers)
         else:
-            stream = stream_batches(source, prepare, self.plan, self.step)
+            stream = stream_batches(source, prepare, plan, self.step)
         return (to_device(batch, self.device) for batch in stream)
 
     def validation_batches(self, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -106,7 +105,7 @@ class TrainLoop:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimisation steps per pass over the training split; 1 where the data have no length."""
+        """Steps per pass over the training split; 1 where the data have no length."""
         return self.plan.steps_per_epoch(self.samples_per_epoch) if self.samples_per_epoch else 1
 
     @property
@@ -116,117 +115,176 @@ class TrainLoop:
         limits = [trainer.max_steps] if trainer.max_steps is not None else []
         if trainer.max_epochs is not None:
             limits.append(trainer.max_epochs * self.steps_per_epoch)
+        if self.planned_steps:
+            limits.append(self.planned_steps)
         return min(limits, default=0)
 
     # -- modules and optimisers ---------------------------------------------------------------------------------------
 
-    def prepare(self, module: nn.Module) -> nn.Module:
-        """Put a module on the device and, with several workers, wrap it so that gradients are averaged."""
-        module.to(self.device)
-        if self.world_size == 1:
-            return module
-        devices = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(module, devices, find_unused_parameters=self.settings.trainer.find_unused_parameters)
+    def prepare(self, module: nn.Module, broadcast_buffers: bool = True) -> nn.Module:
+        """Put a module on the device and make all workers start from worker 0's weights; returns the module.
 
-    def optimizer(self, parameters: Iterable[Any], config: OptimizerConfig | None = None) -> torch.optim.Optimizer:
-        """Build an optimiser with its schedule from the run's configuration, or from `config`."""
+        Gradients are averaged over the workers by `update`, so any number of modules may be prepared, and run in any order.
+        broadcast_buffers: worker 0's buffers, such as the statistics of batch norm, are sent to all before each validation
+        and checkpoint.
+        """
+        module.to(self.device)
+        send_from_first([*module.parameters(), *module.buffers()], self.world_size)
+        if broadcast_buffers:
+            self._prepared.append(module)
+        return module
+
+    def optimizer(
+        self,
+        name: str,
+        parameters: Iterable[Any],
+        config: OptimizerConfig | None = None,
+        schedule: Schedule | None = None,
+    ) -> torch.optim.Optimizer:
+        """Build an optimiser from the run's configuration or `config`; after a resume it is what it was under this name.
+
+        parameters: tensors, or groups {"params": ..., "rate": factor of the learning rate}. schedule: factor of the learning
+        rate at a turn, where the method has one of its own.
+        """
+        if name in self._managed:
+            raise ValueError(f"there is an optimiser '{name}' already; release it first")
         optimizer = build_optimizer(parameters, config or self.settings.optimizer)
-        schedule = build_schedule(optimizer, self.settings.schedule, self.steps_per_epoch, self.total_steps)
-        saved = self._restored.get("optimizers", [])
-        if len(self._managed) < len(saved):
-            state = saved[len(self._managed)]
-            optimizer.load_state_dict(state["optimizer"])
-            schedule.load_state_dict(state["schedule"])
-        self._managed[id(optimizer)] = _Managed(optimizer, schedule)
+        factor = schedule or build_schedule(self.settings.schedule, self.steps_per_epoch, self.total_steps)
+        scaler = torch.amp.GradScaler(self.device.type, enabled=self.settings.trainer.precision == "fp16")
+        managed = NamedOptimizer(name, optimizer, factor, scaler)
+        if name in self._restored:
+            managed.load_state_dict(self._restored[name])
+        managed.set_rates(self.step)
+        self._managed[name] = managed
         return optimizer
 
-    def average(self, module: nn.Module) -> None:
-        """Keep an exponential moving average of a module's weights, if the configuration asks for one."""
-        decay = self.settings.trainer.ema_decay
-        if decay == 0:
+    def release(self, name: str) -> None:
+        """Let go of an optimiser and its averages, at the end of a stage or scene."""
+        self._find(name)
+        del self._managed[name]
+        self._restored.pop(name, None)
+
+    def average(self, module: nn.Module, after: str, decay: float | None = None, ramp: float | None = None) -> None:
+        """Keep an exponential moving average of a module's weights, moved by the updates of the optimiser `after` only.
+
+        decay: default trainer.ema_decay; 0 keeps none. ramp: see WeightAverage. What is averaged is validated and used for
+        inference.
+        """
+        chosen = self.settings.trainer.ema_decay if decay is None else decay
+        if chosen == 0:
             return
-        averaged = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=False)
-        saved = self._restored.get("averages", [])
-        if len(self._averages) < len(saved):
-            averaged.load_state_dict(saved[len(self._averages)])
-        self._averages.append((module, averaged))
+        managed, average = self._find(after), WeightAverage(module, chosen, ramp)
+        saved = self._restored.get(after, {}).get("averages", [])
+        if len(managed.averages) < len(saved):
+            average.load_state_dict(saved[len(managed.averages)])
+        managed.averages.append(average)
+
+    @property
+    def averages(self) -> list[WeightAverage]:
+        """All moving averages of weights."""
+        return [average for managed in self._managed.values() for average in managed.averages]
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
         """Within this context the averaged modules hold their averages."""
-        kept = [{name: p.detach().clone() for name, p in module.named_parameters()} for module, _ in self._averages]
-        for module, averaged in self._averages:
-            _copy_parameters(dict(averaged.module.named_parameters()), module)
+        averages = self.averages
+        kept = [{name: p.detach().clone() for name, p in average.module.named_parameters()} for average in averages]
+        for average in averages:
+            copy_parameters(average.parameters(), average.module)
         try:
             yield
         finally:
-            for (module, _), parameters in zip(self._averages, kept):
-                _copy_parameters(parameters, module)
+            for average, parameters in zip(averages, kept):
+                copy_parameters(parameters, average.module)
 
-    # -- one step -----------------------------------------------------------------------------------------------------
+    # -- one turn -----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def micro_batch(self, *modules: nn.Module) -> Iterator[None]:
-        """Run forward and backward of one micro-batch: autocast, and no gradient exchange until the last one of a step."""
+    def micro_batch(self, *names: str) -> Iterator[None]:
+        """Run forward and backward of one micro-batch for the optimisers `names` (default: the only one).
+
+        Within it the precision of the run holds, and the parameters of all other optimisers gather no gradient.
+        """
+        learning = tuple(self._find(name) for name in (names or self._only()))
+        if len({id(managed.scaler) for managed in learning if managed.scaler.is_enabled()}) > 1:
+            raise UserError("fp16: optimisers with one loss share one gradient scale; make them one, with parameter groups")
         precision = _PRECISIONS[self.settings.trainer.precision]
-        last = self._micro_batches_done() % self.plan.micro_batches == self.plan.micro_batches - 1
-        with ExitStack() as stack:
-            if precision is not torch.float32:
-                stack.enter_context(torch.autocast(self.device.type, precision))
-            for module in modules:
-                if isinstance(module, DistributedDataParallel) and not last:
-                    stack.enter_context(module.no_sync())
-            yield
+        with (
+            _without_gradient(self._others(learning)),
+            torch.autocast(self.device.type, precision, enabled=precision is not torch.float32),
+        ):
+            before, self._learning = self._learning, learning
+            try:
+                yield
+            finally:
+                self._learning = before
+        for managed in learning:
+            managed.micro_batches += 1
 
     def backward(self, loss: Tensor) -> None:
-        """Accumulate the gradient of a micro-batch's mean loss."""
-        self._scaler.scale(loss / self.plan.micro_batches).backward()
+        """Accumulate the gradient of a micro-batch's mean loss, in a `micro_batch`."""
+        if not self._learning:
+            raise RuntimeError("loop.backward outside of loop.micro_batch: it is that which says whose loss this is")
+        self._learning[0].scaler.scale(loss / self.plan.micro_batches).backward()
 
-    def update(self, optimizer: torch.optim.Optimizer) -> bool:
-        """Take the optimisation step once all micro-batches are in; returns whether it was taken."""
-        managed = self._managed[id(optimizer)]
-        managed.micro_batches += 1
-        if managed.micro_batches % self.plan.micro_batches:
+    def update(self, name: str | None = None) -> bool:
+        """Update by the optimiser `name` (default: the only one) once all its micro-batches are in; returns whether it did."""
+        managed = self._find(name or self._only()[0])
+        if managed.micro_batches == 0:
+            raise RuntimeError(f"loop.update('{managed.name}') without a loop.micro_batch('{managed.name}') before it")
+        if managed.micro_batches < self.plan.micro_batches:
             return False
-        if self.settings.trainer.clip_norm:
-            self._scaler.unscale_(optimizer)
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(parameters, self.settings.trainer.clip_norm)
-        self._scaler.step(optimizer)
-        self._scaler.update()
-        optimizer.zero_grad(set_to_none=True)
-        managed.schedule.step()
-        for module, averaged in self._averages:
-            averaged.update_parameters(module)
+        managed.update(self.settings.trainer.clip_norm, self.world_size)
         return True
 
-    def _micro_batches_done(self) -> int:
-        return next((managed.micro_batches for managed in self._managed.values()), 0)
+    def gradient_penalty(self, outputs: Tensor, inputs: Tensor) -> Tensor:
+        """Return (B,) squared gradient norms of `outputs` by `inputs`, in a `micro_batch`; see gradients.gradient_penalty."""
+        scaler = self._learning[0].scaler if self._learning else None
+        return gradient_penalty(outputs, inputs, scaler.get_scale() if scaler is not None and scaler.is_enabled() else 1.0)
+
+    def advance(self) -> None:
+        """Count a turn; called by the session after each yield."""
+        self.step += 1
+        for managed in self._managed.values():
+            managed.set_rates(self.step)
+
+    def _find(self, name: str) -> NamedOptimizer:
+        if name not in self._managed:
+            raise ValueError(f"no optimiser '{name}'{nearest(name, self._managed)}")
+        return self._managed[name]
+
+    def _only(self) -> tuple[str]:
+        if len(self._managed) != 1:
+            raise ValueError(f"which optimiser? there are: {', '.join(self._managed) or 'none'}")
+        return (next(iter(self._managed)),)
+
+    def _others(self, learning: tuple[NamedOptimizer, ...]) -> list[Tensor]:
+        mine = {id(parameter) for managed in learning for parameter in managed.parameters}
+        return [p for managed in self._managed.values() for p in managed.parameters if id(p) not in mine]
 
     # -- state --------------------------------------------------------------------------------------------------------
 
     @property
-    def learning_rates(self) -> list[float]:
+    def learning_rates(self) -> dict[str, float]:
         """The current learning rate of each optimiser's first group."""
-        return [managed.optimizer.param_groups[0]["lr"] for managed in self._managed.values()]
+        return {name: managed.optimizer.param_groups[0]["lr"] for name, managed in self._managed.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return optimisers, schedules, averages and the gradient scale. Random states need none: each step seeds its own."""
-        return {
-            "optimizers": [
-                {"optimizer": m.optimizer.state_dict(), "schedule": m.schedule.state_dict()} for m in self._managed.values()
-            ],
-            "averages": [averaged.state_dict() for _, averaged in self._averages],
-            "scaler": self._scaler.state_dict(),
-            "step": self.step,
-        }
+        """Return optimisers with their scales and averages. Random states need none: each turn seeds its own."""
+        return {"optimizers": {name: managed.state_dict() for name, managed in self._managed.items()}, "step": self.step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back a state; call it before `train_steps` is entered."""
-        self._restored = state
+        """Take back a state; call it before the method's generator is entered."""
+        self._restored = dict(state["optimizers"])
         self.step = int(state["step"])
-        if state["scaler"]:
-            self._scaler.load_state_dict(state["scaler"])
+
+    def synchronise(self) -> None:
+        """Send worker 0's buffers to all workers, and raise ReplicasDifferError where their parameters are not the same."""
+        if self.world_size == 1:
+            return
+        for module in self._prepared:
+            send_from_first(list(module.buffers()), self.world_size)
+            require_equal_replicas(module)
 
     def sum_over_workers(self, values: Mapping[str, float]) -> dict[str, float]:
         """Return the sum of each value over all workers; every rank calls it with the same names."""
@@ -237,7 +295,13 @@ class TrainLoop:
         return dict(zip(values, packed.tolist()))
 
 
-def _copy_parameters(source: Mapping[str, Tensor], module: nn.Module) -> None:
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            parameter.copy_(source[name])
+@contextmanager
+def _without_gradient(parameters: list[Tensor]) -> Iterator[None]:
+    frozen = [parameter for parameter in parameters if parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(True)

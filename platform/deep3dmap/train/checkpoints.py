@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,12 @@ import torch
 from deep3dmap.core.errors import UserError
 from deep3dmap.train.retry import retried
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# What the platform reads of a checkpoint's description, whatever else its run has put there.
+_STATE = ("method", "loop", "averaged", "ranks")
+_ABOUT = {"step": int, "state_sha256": str, "seconds": (int, float), "metrics": dict}
+# Besides the best one: should the last be damaged, there is the one before.
+KEPT = 2
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,12 @@ class Checkpoint:
         data = (self.folder / "state.pt").read_bytes()
         if hashlib.sha256(data).hexdigest() != self.about["state_sha256"]:
             raise UserError(f"{self.folder}: state.pt is damaged (its hash differs); use another checkpoint")
-        loaded: dict[str, Any] = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+        try:
+            loaded = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+        except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+            raise UserError(f"{self.folder}: state.pt holds something else than tensors and plain data") from error
+        if not isinstance(loaded, dict) or not set(_STATE) <= loaded.keys():
+            raise UserError(f"{self.folder}: state.pt lacks {', '.join(_STATE)}; use another checkpoint")
         return loaded
 
 
@@ -50,19 +61,23 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         about = json.loads(file.read_text())
     except ValueError as error:
         raise UserError(f"{file}: damaged ({error}); use another checkpoint") from error
-    if about.get("schema") != SCHEMA_VERSION:
-        raise UserError(f"{file}: checkpoint schema {about.get('schema')}, this version reads {SCHEMA_VERSION}")
+    if not isinstance(about, dict) or about.get("schema") != SCHEMA_VERSION:
+        found = about.get("schema") if isinstance(about, dict) else "unknown"
+        raise UserError(f"{file}: checkpoint schema {found}, this version reads {SCHEMA_VERSION}")
+    wrong = [name for name, kind in _ABOUT.items() if not isinstance(about.get(name), kind)]
+    if wrong:
+        raise UserError(f"{file}: the field '{wrong[0]}' is missing or of another type; use another checkpoint")
     return Checkpoint(folder, about)
 
 
 class CheckpointFolder:
-    """The checkpoints of one run; keeps the best and the last."""
+    """The checkpoints of one run; keeps the best and the last two."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def write(self, state: dict[str, Any], about: Mapping[str, Any], step: int, score: float | None) -> Checkpoint:
-        """Write a checkpoint under a temporary name, make it durable, rename it, then drop what is neither best nor last.
+        """Write a checkpoint under a temporary name, make it durable, rename it, then drop all but the best and newest.
 
         score: lower is better; None where nothing was validated.
         """
@@ -84,7 +99,7 @@ class CheckpointFolder:
             raise UserError(
                 f"{self.folder}: cannot write the checkpoint of step {step}: {error.strerror}; free space or change results="
             ) from error
-        self._drop_all_but_best_and_last()
+        self._drop_all_but_best_and_newest()
         return Checkpoint(final, full)
 
     def whole(self) -> list[Checkpoint]:
@@ -98,12 +113,17 @@ class CheckpointFolder:
         return found
 
     def newest(self) -> tuple[Checkpoint, dict[str, Any]] | None:
-        """Return the newest undamaged checkpoint with its state; a damaged one is passed over for the one before."""
+        """Return the newest undamaged checkpoint with its state; a damaged one is passed over for the one before.
+
+        Raises UserError where there are checkpoints and all are damaged: beginning anew would lose what was trained.
+        """
         for checkpoint in reversed(self.whole()):
             try:
                 return checkpoint, checkpoint.state()
-            except (UserError, OSError, RuntimeError, EOFError) as error:
+            except (UserError, OSError) as error:
                 print(f"skipping a damaged checkpoint: {error}")
+        if any(self.folder.glob("step_*")):
+            raise UserError(f"{self.folder}: all checkpoints are damaged; remove the folder to begin anew")
         return None
 
     def best(self) -> Checkpoint | None:
@@ -117,10 +137,10 @@ class CheckpointFolder:
         for left in self.folder.glob(".writing_*"):
             shutil.rmtree(left, ignore_errors=True)
 
-    def _drop_all_but_best_and_last(self) -> None:
+    def _drop_all_but_best_and_newest(self) -> None:
         checkpoints = self.whole()
         best = self.best()
-        for checkpoint in checkpoints[:-1]:
+        for checkpoint in checkpoints[:-KEPT]:
             if best is not None and checkpoint.folder != best.folder:
                 shutil.rmtree(checkpoint.folder, ignore_errors=True)
 

@@ -9,12 +9,14 @@ import torch
 
 from deep3dmap.config.compose import build_section
 from deep3dmap.config.open_dataset import open_dataset
-from deep3dmap.config.schema import OptimizerConfig, ScheduleConfig, TrainerConfig
+from deep3dmap.config.schema import FitConfig, OptimizerConfig, ScheduleConfig, TrainerConfig
 from deep3dmap.core.dataset import Dataset
 from deep3dmap.core.method import Method
 from deep3dmap.core.registry import methods
 from deep3dmap.frameworks import Host, LoopSettings
-from deep3dmap.train.session import Scorer, TrainingSession, TrainingSummary, seed_everything
+from deep3dmap.train.scene_fits import SceneFits, fit_settings
+from deep3dmap.train.seeding import seed_everything
+from deep3dmap.train.session import Scorer, TrainingSession, TrainingSummary
 from deep3dmap.train.watched_loop import WatchedLoop
 
 
@@ -35,12 +37,25 @@ class TrainingJob:
         section: TrainerConfig = build_section(TrainerConfig, dict(self.config["trainer"]))
         return section
 
+    @property
+    def trains(self) -> bool:
+        """Whether the method, configured as it is, learns from the dataset."""
+        cls = methods.load(self.method)
+        return bool(cls.trains(self._method_config(cls)))
+
     def build_method(self) -> Method:
         """Build the method with weights drawn from the run's seed."""
         cls = methods.load(self.method)
         seed_everything(int(self.config["seed"]))
-        method: Method = cls(build_section(cls.config_type, dict(self.config["method"])))
+        method: Method = cls(self._method_config(cls))
         return method
+
+    def scene_fits(self, method: Method, host: Host) -> SceneFits | None:
+        """Return what fits `method`, as it now is, to scenes; None for a method that does not learn from them."""
+        if not method.fits():
+            return None
+        fit: FitConfig = build_section(FitConfig, dict(self.config.get("fit", {})))
+        return SceneFits(method, fit_settings(self.settings(), fit), host, Path(self.folder), self.about())
 
     def build_dataset(self) -> Dataset:
         """Build the dataset; it is prepared already."""
@@ -56,6 +71,9 @@ class TrainingJob:
             int(self.config["seed"]),
         )
 
+    def _method_config(self, cls: type) -> Any:
+        return build_section(cls.config_type, dict(self.config["method"]))  # type: ignore[attr-defined]
+
     def about(self) -> dict[str, Any]:
         """What a checkpoint says of its run."""
         names = {
@@ -69,16 +87,24 @@ class TrainingJob:
 
 def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tuple[Method, TrainingSummary]:
     """Train in this process as one worker; returns the trained method on the host's device. `scorer` adds to validations."""
-    if job.trainer.deterministic:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    be_deterministic(job.trainer.deterministic)
     method = job.build_method()
-    dataset = job.build_dataset()
-    learns = bool(method.card.trains_on)
-    training: Any = dataset.split("train") if learns else []
-    validation = dataset.split("val") if learns and "val" in dataset.card.splits else None
+    learns = job.trains
+    training: Any = []
+    validation = None
+    if learns:
+        dataset = job.build_dataset()
+        training = dataset.split("train")
+        validation = dataset.split("val") if "val" in dataset.card.splits else None
     loop = WatchedLoop(host, job.settings(), training, validation)
     if isinstance(method, torch.nn.Module):
         method.to(host.device)
     summary = TrainingSession(method, loop, Path(job.folder), job.about(), scorer).run()
     return method, summary
+
+
+def be_deterministic(wanted: bool) -> None:
+    """Ask torch for algorithms that give the same bits every time, and for warnings where it has none."""
+    if wanted:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

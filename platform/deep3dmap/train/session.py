@@ -1,22 +1,23 @@
 """Drives a method's generator of steps: seeds, curves, validation, checkpoints, resume, stop. One session per worker."""
 
 import math
-import random
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from deep3dmap.core.errors import DivergedError, UserError
 from deep3dmap.core.method import Method, Step
 from deep3dmap.frameworks import BaseFramework, CustomFramework, TrainLoop
-from deep3dmap.train.checkpoints import CheckpointFolder, read_checkpoint
+from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.curves import CurveWriter
 from deep3dmap.train.progress import Progress
+from deep3dmap.train.rank_states import own_rank_state, rank_states
+from deep3dmap.train.seeding import scene_entropy, seed_everything
+from deep3dmap.train.starting_weights import initialize
 from deep3dmap.train.trackers import Trackers
 
 # Adds metrics to a validation: (method, loop) to {name: value}, the same on every worker.
@@ -25,51 +26,48 @@ Scorer = Callable[[Method, TrainLoop], Mapping[str, float]]
 
 @dataclass
 class TrainingSummary:
-    """What a session did. seconds: training time, that of earlier sessions of the run included."""
+    """What a session did. seconds: time spent learning, that of earlier sessions of the run included.
+
+    cut_short: "cut short at step N of M" where a limit in seconds ended it before its steps were taken, else "".
+    """
 
     steps: int
     seconds: float
     metrics: dict[str, float] = field(default_factory=dict)
     stopped: bool = False
-
-
-def seed_everything(*entropy: int) -> None:
-    """Seed torch, numpy and random from several integers, such as (seed, rank, step)."""
-    low, high = np.random.SeedSequence(entropy).generate_state(2)
-    seed = int(low) << 32 | int(high)
-    # torch.manual_seed also records a call, with its stack, for every kind of device that was never used: half a millisecond.
-    torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():
-        torch.cuda.manual_seed(seed)
-    np.random.seed(int(high))
-    random.seed(int(low))
+    cut_short: str = ""
 
 
 class TrainingSession:
-    """Trains one method in one worker, from the newest whole checkpoint of its folder if there is one."""
+    """Lets one method learn in one worker, from the newest whole checkpoint of its folder if there is one."""
+
+    # What the messages call the limits of this kind of learning.
+    section = "trainer"
 
     def __init__(
         self, method: Method, loop: TrainLoop, folder: Path, about: Mapping[str, Any], scorer: Scorer | None = None
     ) -> None:
         self.method, self.loop, self.folder, self.about, self.scorer = method, loop, folder, dict(about), scorer
         self.checkpoints = CheckpointFolder(folder / "checkpoints")
-        self.trainer = loop.settings.trainer
+        self.limits = loop.settings.trainer
+        self.scene = ""
         self.seconds_before = 0.0
+        self._saved_step = -1
+        self._validated: dict[str, float] = {}
 
     def run(self) -> TrainingSummary:
-        """Train until the budget, the scheduler or the method ends it; the method is left holding its final weights.
+        """Learn until the budget, the scheduler or the method ends it; the method is left holding its final weights.
 
         Raises DivergedError when a loss is not finite, UserError for a mistake in the configuration.
         """
-        self._require_budget()
+        self.require_budget()
         self._start_state()
         self.curves = CurveWriter(self.folder / "curves.jsonl", self.loop.step) if self.loop.rank == 0 else None
         self.trackers = Trackers(self.folder, self.about if self.loop.rank == 0 else {}, self.loop.step)
-        self.progress = Progress(self.loop.total_steps, self.trainer.max_seconds, None if self.loop.rank == 0 else False)
         self._began = time.perf_counter()
         summary = TrainingSummary(self.loop.step, self.seconds_before)
         try:
-            summary.stopped = self._steps()
+            summary.stopped, summary.cut_short = self._take_steps()
             summary.metrics = self._finish()
         finally:
             if self.curves:
@@ -80,60 +78,85 @@ class TrainingSession:
         return summary
 
     def seconds(self) -> float:
-        """Seconds of training so far, those before a resume included."""
+        """Seconds of learning so far, those before a resume included."""
         return self.seconds_before + time.perf_counter() - self._began
 
-    def _require_budget(self) -> None:
-        limits = (self.trainer.max_steps, self.trainer.max_epochs, self.trainer.max_seconds or None)
+    def steps(self) -> Iterator[Step]:
+        """Return the method's generator."""
+        return self.method.train_steps(self.loop)
+
+    def require_budget(self) -> None:
+        """Raise UserError where nothing would ever end this."""
+        limits = (self.limits.max_steps, self.limits.max_epochs, self.limits.max_seconds or None)
         if isinstance(self.method, BaseFramework) and limits == (None, None, None):
             raise UserError("this run has no budget: give trainer.max_steps=, trainer.max_epochs= or trainer.max_seconds=")
 
+    def begin_anew(self) -> None:
+        """Put the method into the state it learns from where there is no checkpoint to go on from."""
+        if self.limits.initialize_from:
+            initialize(self.method, Path(self.limits.initialize_from), self.about["method"])
+
     def _start_state(self) -> None:
         found = self.checkpoints.newest()
-        if found:
-            checkpoint, state = found
-            self.method.load_state_dict(state["method"])
-            self.loop.load_state_dict(state["loop"])
-            self.seconds_before = float(checkpoint.about["seconds"])
-        elif self.trainer.initialize_from:
-            initialize(self.method, Path(self.trainer.initialize_from), self.about["method"])
+        if not found:
+            self.begin_anew()
+            return
+        checkpoint, state = found
+        self.method.load_state_dict(state["method"])
+        self.method.load_rank_state_dict(own_rank_state(state["ranks"], self.loop.rank, self.loop.world_size))
+        self.loop.load_state_dict(state["loop"])
+        self.seconds_before = float(checkpoint.about["seconds"])
+        self._saved_step, self._validated = self.loop.step, dict(checkpoint.about["metrics"])
 
-    def _steps(self) -> bool:
-        """Take steps; return whether the scheduler stopped them before the budget was spent."""
-        stopped = False
+    def _take_steps(self) -> tuple[bool, str]:
+        """Take steps; return whether the scheduler stopped them before the budget was spent, and what time cut off."""
         loop = self.loop
-        # Made before the budget is looked at: a method may say here how long an epoch is. A generator does nothing yet.
-        generator = self.method.train_steps(loop)
-        if self._out_of_budget():
-            return stopped
-        seed_everything(loop.seed, loop.rank, loop.step)
+        # Made before the budget is looked at: a method may say here how long an epoch or its schedule is. A generator does
+        # nothing yet.
+        generator = self.steps()
+        self.progress = Progress(loop.total_steps, self.limits.max_seconds, None if loop.rank == 0 else False)
+        if self._budget_spent():
+            return False, ""
+        stopped, cut_short = False, ""
+        self._seed()
         for step in generator:
-            loop.step += 1
+            loop.advance()
             self._log(step)
             self._evaluate_or_checkpoint(step)
             stopped = loop.host.should_stop()
-            if stopped or self._out_of_budget():
+            if stopped or self._budget_spent():
                 break
-            seed_everything(loop.seed, loop.rank, loop.step)
+            cut_short = self._cut_short()
+            if cut_short:
+                break
+            self._seed()
         if isinstance(generator, Generator):
             generator.close()
-        return stopped
+        return stopped, cut_short
 
-    def _out_of_budget(self) -> bool:
-        if self.trainer.max_steps == 0 or (self.loop.total_steps and self.loop.step >= self.loop.total_steps):
-            return True
-        if not self.trainer.max_seconds:
-            return False
-        spent = self.seconds() >= self.trainer.max_seconds
+    def _seed(self) -> None:
+        seed_everything(self.loop.seed, self.loop.rank, self.loop.step, *scene_entropy(self.scene))
+
+    def _budget_spent(self) -> bool:
+        return self.limits.max_steps == 0 or bool(self.loop.total_steps and self.loop.step >= self.loop.total_steps)
+
+    def _cut_short(self) -> str:
+        """Return how far it came if the limit in seconds is met, else ""."""
+        if not self.limits.max_seconds:
+            return ""
+        spent = self.seconds() >= self.limits.max_seconds
         # Clocks differ between workers, and all must leave at the same step.
-        return self.loop.sum_over_workers({"spent": float(spent)})["spent"] > 0
+        if not self.loop.sum_over_workers({"spent": float(spent)})["spent"]:
+            return ""
+        of = f" of {self.loop.total_steps}" if self.loop.total_steps else ""
+        return f"cut short at step {self.loop.step}{of} by {self.section}.max_seconds={self.limits.max_seconds:g}"
 
     def _log(self, step: Step) -> None:
-        if self.loop.step % self.trainer.log_every and self.loop.step != 1:
+        if self.loop.step % self.limits.log_every and self.loop.step != 1:
             return
         values = self._values(step)
         if self.curves:
-            rates = {f"learning_rate_{i}" if i else "learning_rate": rate for i, rate in enumerate(self.loop.learning_rates)}
+            rates = {_rate_name(name): rate for name, rate in self.loop.learning_rates.items()}
             self._record({**values, **rates})
         self.progress.show(self.loop.step, self.seconds(), values)
 
@@ -143,30 +166,43 @@ class TrainingSession:
         values = {name: value / self.loop.world_size for name, value in summed.items()}
         if not math.isfinite(values["loss"]):
             terms = ", ".join(f"{name}={value:.4g}" for name, value in values.items())
-            raise DivergedError(f"the loss is not finite at step {self.loop.step}: {terms}")
+            where = f" of scene {self.scene}" if self.scene else ""
+            raise DivergedError(f"the loss is not finite at step {self.loop.step}{where}: {terms}")
         return values
 
     def _evaluate_or_checkpoint(self, step: Step) -> None:
-        evaluate = _due(self.loop.step, self.trainer.evaluate_every)
-        if evaluate or _due(self.loop.step, self.trainer.checkpoint_every):
+        evaluate = _due(self.loop.step, self.limits.evaluate_every)
+        if evaluate or _due(self.loop.step, self.limits.checkpoint_every):
             self._values(step)
+            self.loop.synchronise()
             metrics = self._validate() if evaluate else {}
             self._save(metrics)
             self._report(metrics)
 
     def _finish(self) -> dict[str, float]:
-        metrics = self._validate()
-        self._save(metrics)
+        self.loop.synchronise()
+        if self._saved_step == self.loop.step and self._validated:
+            # Validated here already, in this session or before a resume: once more would double the curve's last point.
+            metrics = self._validated
+        else:
+            metrics = self._validate()
+            if metrics or self._saved_step != self.loop.step:
+                self._save(metrics)
         self._report(metrics)
         return metrics
 
-    def _validate(self) -> dict[str, float]:
+    def validation(self) -> dict[str, float]:
+        """Return the metrics of a validation."""
         metrics: dict[str, float] = {}
+        if isinstance(self.method, CustomFramework):
+            metrics.update(self.method.validate(self.loop))
+        if self.scorer:
+            metrics.update(self.scorer(self.method, self.loop))
+        return metrics
+
+    def _validate(self) -> dict[str, float]:
         with self.loop.averaged_weights():
-            if isinstance(self.method, CustomFramework):
-                metrics.update(self.method.validate(self.loop))
-            if self.scorer:
-                metrics.update(self.scorer(self.method, self.loop))
+            metrics = self.validation()
         if metrics:
             self._record(metrics)
         return metrics
@@ -184,38 +220,34 @@ class TrainingSession:
 
     def _progress(self) -> float:
         """Percent of the budget that is spent."""
-        limits = ((self.loop.step, self.loop.total_steps), (self.seconds(), self.trainer.max_seconds))
+        limits = ((self.loop.step, self.loop.total_steps), (self.seconds(), self.limits.max_seconds))
         shares = [spent / limit for spent, limit in limits if limit]
         return 100 * min(1.0, max(shares, default=1.0))
 
     def _save(self, metrics: Mapping[str, float]) -> None:
+        ranks = rank_states(self.method, self.loop.world_size)
         if self.loop.rank == 0:
-            with self.loop.averaged_weights():
-                weights = _copied(self.method.state_dict()) if self.trainer.ema_decay else None
-            state = {"method": self.method.state_dict(), "loop": self.loop.state_dict(), "averaged": weights}
+            averaged = None
+            if self.loop.averages:
+                with self.loop.averaged_weights():
+                    averaged = _copied(self.method.state_dict())
+            state = {
+                "method": self.method.state_dict(),
+                "loop": self.loop.state_dict(),
+                "averaged": averaged,
+                "ranks": ranks,
+            }
             about = {**self.about, "metrics": dict(metrics), "seconds": self.seconds()}
             if self.curves:
                 self.curves.flush()
             self.checkpoints.write(state, about, self.loop.step, metrics.get("validation_loss"))
+        self._saved_step, self._validated = self.loop.step, dict(metrics)
         if self.loop.world_size > 1:
             torch.distributed.barrier()
 
 
-def load_for_inference(method: Method, state: dict[str, Any]) -> None:
-    """Load a checkpoint's averaged weights where they were kept, else its weights."""
-    method.load_state_dict(state["averaged"] or state["method"])
-
-
-def initialize(method: Method, folder: Path, name: str) -> None:
-    """Start from another run's weights; raises UserError if they are another method's or do not fit."""
-    checkpoint = read_checkpoint(folder)
-    kept = checkpoint.about["method"]
-    if kept != name:
-        raise UserError(f"{folder}: a checkpoint of '{kept}', not of '{name}'; choose method={kept} or another checkpoint")
-    try:
-        load_for_inference(method, checkpoint.state())
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise UserError(f"{folder}: its weights do not fit this configuration ({str(error).splitlines()[0]})") from error
+def _rate_name(optimizer: str) -> str:
+    return "learning_rate" if optimizer == "main" else f"learning_rate_{optimizer}"
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:

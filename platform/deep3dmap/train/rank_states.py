@@ -1,0 +1,23 @@
+"""What single workers know, gathered for a checkpoint and handed back to the worker of the same rank."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from deep3dmap.core.method import Method
+
+
+def rank_states(method: Method, world_size: int) -> list[dict[str, Any]]:
+    """Return every worker's own state, in the order of ranks, on worker 0; the others get an empty list."""
+    own = method.rank_state_dict()
+    if world_size == 1:
+        return [own]
+    gathered: list[Any] | None = [None] * world_size if torch.distributed.get_rank() == 0 else None
+    torch.distributed.gather_object(own, gathered)
+    return gathered or []
+
+
+def own_rank_state(states: Sequence[dict[str, Any]], rank: int, world_size: int) -> dict[str, Any]:
+    """Return what belongs to a rank; nothing where the number of workers has changed, as the data are then split anew."""
+    return dict(states[rank]) if len(states) == world_size else {}

@@ -1,0 +1,91 @@
+"""Fits a method to scene after scene, each from the same state, with the budget, curves and checkpoints of a training."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deep3dmap.config.schema import FitConfig
+from deep3dmap.core.method import Method, Step
+from deep3dmap.frameworks import Host, LoopSettings, TrainLoop
+from deep3dmap.train.seeding import scene_entropy, seed_everything
+from deep3dmap.train.session import TrainingSession, TrainingSummary
+
+
+class SceneSession(TrainingSession):
+    """A session on one scene."""
+
+    section = "fit"
+
+    def __init__(
+        self, method: Method, loop: TrainLoop, folder: Path, about: Mapping[str, Any], scene: str, given: dict[str, Any]
+    ) -> None:
+        super().__init__(method, loop, folder, {**about, "scene": scene})
+        self.scene, self.given = scene, given
+
+    def steps(self) -> Iterator[Step]:
+        """Return the method's generator for the scene."""
+        return self.method.fit_steps(self.given, self.loop)
+
+    def require_budget(self) -> None:
+        """A fit ends with the method's own schedule, where nothing else ends it."""
+
+    def begin_anew(self) -> None:
+        """The scene starts from the state that all scenes start from."""
+
+    def validation(self) -> dict[str, float]:
+        """A scene has no validation split."""
+        return {}
+
+
+class SceneFits:
+    """Fits one method to scenes. about: what a checkpoint says of its run. folder: of the run.
+
+    The state at hand when this is made is what every scene starts from.
+    """
+
+    def __init__(self, method: Method, settings: LoopSettings, host: Host, folder: Path, about: Mapping[str, Any]) -> None:
+        self.method, self.host, self.folder, self.about = method, host, folder, about
+        self._settings = settings
+        self._start = _copied(method.state_dict())
+
+    def fit(self, scene: str, given: dict[str, Any]) -> TrainingSummary:
+        """Fit the method to a scene, or go on with the fit that was interrupted.
+
+        Raises DivergedError when a loss is not finite.
+        """
+        self.method.load_state_dict(_copied(self._start))
+        loop = TrainLoop(self.host, self._settings, [])
+        seed_everything(loop.seed, loop.rank, *scene_entropy(scene))
+        folder = scene_folder(self.folder, scene)
+        with torch.enable_grad():
+            return SceneSession(self.method, loop, folder, self.about, scene, given).run()
+
+
+def fit_settings(settings: LoopSettings, fit: FitConfig) -> LoopSettings:
+    """Return the settings of a fit: a run's own, with the budget of a scene and one sample and micro-batch a step."""
+    trainer = replace(
+        settings.trainer,
+        max_steps=fit.max_steps,
+        max_epochs=None,
+        max_seconds=fit.max_seconds,
+        log_every=fit.log_every,
+        evaluate_every=0,
+        checkpoint_every=fit.checkpoint_every,
+        batch_size=1,
+        accumulate=1,
+        workers=1,
+        initialize_from=None,
+    )
+    return replace(settings, trainer=trainer)
+
+
+def scene_folder(folder: Path, scene: str) -> Path:
+    """Return where the curves and checkpoints of a scene's fit lie in a run's folder."""
+    return folder / "scenes" / scene.replace("/", "_").replace("\\", "_")
+
+
+def _copied(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.detach().clone() if isinstance(value, torch.Tensor) else value for name, value in state.items()}

@@ -1,0 +1,134 @@
+"""A two-player toy: a generator and a discriminator that are updated at different rates, with all that such methods ask for."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from toys import CARD, Dots, DotsConfig, RegressionConfig
+
+from deep3dmap.config.schema import OptimizerConfig
+from deep3dmap.core import Reconstruction, Step
+from deep3dmap.frameworks import CustomFramework, LoopSettings, TrainLoop
+from deep3dmap.frameworks.replicas import ReplicasDifferError
+from deep3dmap.testing.subject import OwnProcessHost
+
+TURNS = 2  # updates of the discriminator in one step
+DISCRIMINATOR = OptimizerConfig(name="rmsprop", lr=0.01)
+GENERATOR = OptimizerConfig(name="sgd", lr=0.05, momentum=0.9)
+DECAY = 0.7
+PENALTY = 0.5
+STEPS, BATCH = 4, 8
+
+
+def halved(step: int) -> float:
+    """The generator's own schedule: half the rate from the third step on."""
+    return 1.0 if step < 2 else 0.5
+
+
+def discriminator_loss(discriminator: nn.Module, real: Tensor, fake: Tensor, penalty: Tensor) -> Tensor:
+    """Non-saturating loss with R1."""
+    loss = functional.softplus(-discriminator(real)) + functional.softplus(discriminator(fake))
+    return loss.mean() + PENALTY * penalty.mean()
+
+
+class TwoPlayers(CustomFramework):
+    """The discriminator sees pictures, and what the generator makes of landmarks."""
+
+    card = CARD
+    config_type = RegressionConfig
+    variants = {"mini": {}}
+
+    def __init__(self, config: RegressionConfig) -> None:
+        super().__init__(config)
+        self.generator = nn.Sequential(nn.Linear(204, config.hidden), nn.Tanh(), nn.Linear(config.hidden, 48))
+        self.discriminator = nn.Sequential(nn.Linear(48, config.hidden), nn.Softplus(), nn.Linear(config.hidden, 1))
+
+    def train_steps(self, loop: Any) -> Any:
+        """Two updates of the discriminator, on batches of their own, then one of the generator."""
+        for module in (self.generator, self.discriminator):
+            loop.prepare(module)
+        groups = [{"params": self.generator[0].parameters(), "rate": 0.1}, {"params": self.generator[2].parameters()}]
+        loop.optimizer("generator", groups, GENERATOR, halved)
+        loop.optimizer("discriminator", self.discriminator.parameters(), DISCRIMINATOR)
+        loop.average(self.generator, after="generator", decay=DECAY)
+        batches = loop.batches(self.card.trains_on, per_step=TURNS)
+        while True:
+            for _ in range(TURNS):
+                seen = [next(batches) for _ in range(loop.plan.micro_batches)]
+                losses = [self._discriminate(loop, batch) for batch in seen]
+                loop.update("discriminator")
+            for batch in seen:
+                with loop.micro_batch("generator"):
+                    fake = self.generator(batch["landmarks_68"].flatten(1))
+                    loop.backward(functional.softplus(-self.discriminator(fake)).mean())
+            loop.update("generator")
+            yield Step(torch.stack(losses).mean())
+
+    def _discriminate(self, loop: Any, batch: dict[str, Tensor]) -> Tensor:
+        with loop.micro_batch("discriminator"):
+            real = batch["image"].flatten(1).requires_grad_()
+            fake = self.generator(batch["landmarks_68"].flatten(1))
+            penalty = loop.gradient_penalty(self.discriminator(real), real)
+            loss = discriminator_loss(self.discriminator, real, fake, penalty)
+            loop.backward(loss)
+        return loss.detach()
+
+    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
+        """Something that depends on all weights."""
+        score = float(self.discriminator(self.generator(torch.as_tensor(given["image"]).reshape(1, -1).repeat(1, 5)[:, :204])))
+        return Reconstruction("image", "pixel", landmarks=torch.full((68, 3), score).numpy())
+
+
+class GoesAlone(TwoPlayers):
+    """The mistake of stepping an optimiser of one's own, which averages nothing over the workers."""
+
+    def train_steps(self, loop: Any) -> Any:
+        """Train the discriminator without the loop's tools."""
+        loop.prepare(self)
+        optimizer = torch.optim.SGD(self.discriminator.parameters(), 0.1)
+        for batch in loop.batches(self.card.trains_on):
+            loss = functional.softplus(-self.discriminator(batch["image"].flatten(1))).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            yield Step(loss.detach())
+
+
+class Worker(OwnProcessHost):
+    """One of several workers in processes of a test."""
+
+    def __init__(self, rank: int, world_size: int) -> None:
+        super().__init__()
+        self.rank, self.world_size = rank, world_size
+
+
+def make_players(cls: type = TwoPlayers) -> Any:
+    torch.manual_seed(0)
+    return cls(RegressionConfig())
+
+
+def train_players(method: Any, host: Any, accumulate: int) -> TrainLoop:
+    settings = LoopSettings()
+    settings.trainer.batch_size, settings.trainer.accumulate = BATCH, accumulate
+    loop = TrainLoop(host, settings, Dots(DotsConfig()).split("train"))
+    steps = method.train_steps(loop)
+    for _ in range(STEPS):
+        next(steps)
+        loop.advance()
+    loop.synchronise()
+    return loop
+
+
+def train_in_process(rank: int, folder: str, accumulate: int, cls: type) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    method = make_players(cls)
+    try:
+        loop = train_players(method, Worker(rank, 2), accumulate)
+        torch.save({**method.state_dict(), "average": loop.averages[0].state_dict()["parameters"]}, f"{folder}/{rank}.pt")
+    except ReplicasDifferError as error:
+        Path(folder, f"{rank}.txt").write_text(str(error))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
