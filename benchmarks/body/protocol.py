@@ -1,6 +1,6 @@
 """The body suite: from calibrated photographs and masks of a head or a body to its surface in the world, in metres."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from deep3dmap.benchmarks.body import pictures
 from deep3dmap.benchmarks.body.scan import Scan, scan_of
 from deep3dmap.benchmarks.body.views import all_but_the_middle, held_out_views, without_views
-from deep3dmap.core import Mesh, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError
+from deep3dmap.core import Evaluation, Mesh, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
 from deep3dmap.geometry.closest_points import ClosestPoints
 from deep3dmap.metrics import surface_distance as surface
 from deep3dmap.metrics.silhouette import silhouette_ious
@@ -49,6 +49,8 @@ def _card(title: str, task: str, meaning: str, views: int = 0) -> SuiteCard:
             wanted=("mesh",),
             meaning=meaning,
             views=views,
+            frames=("world",),
+            gauges=("metric",),
         ),
         metrics=tuple(MetricCard(*row) for row in _METRICS),
         headline="chamfer",
@@ -74,7 +76,24 @@ class BodyProtocol(Protocol):
         """Return the sample without the views that are held out."""
         return without_views(sample, self.held_out(len(sample["images"])))
 
-    def evaluate(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Mapping[str, float]:
+    def begin(self) -> "BodyEvaluation":
+        """Begin the evaluation of one run."""
+        return BodyEvaluation(self.held_out)
+
+    def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
+        """Write views.png (photograph, mask, prediction, truth, outlines, error) and turntable.png."""
+        return pictures.write(predicted_mesh(reconstruction), truth, self.held_out(len(truth["images"])), folder)
+
+
+class BodyEvaluation(Evaluation):
+    """Scores one subject after another. held_out: which of so many views methods do not get."""
+
+    def __init__(self, held_out: Callable[[int], list[int]]) -> None:
+        self._held_out = held_out
+
+    def add(
+        self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
+    ) -> Mapping[str, float]:
         """Score one subject; metrics whose ground truth the sample lacks are absent.
 
         Raises UserError if the reconstruction has no mesh, is not in the world in metres, or is not finite.
@@ -84,13 +103,9 @@ class BodyProtocol(Protocol):
         if "mesh" in truth:
             scores |= _surface_scores(mesh, scan_of(truth), truth["mesh"])
             scores |= _vertex_scores(mesh, truth["mesh"])
-        held = self.held_out(len(truth["images"]))
+        held = self._held_out(len(truth["images"]))
         given = [view for view in range(len(truth["images"])) if view not in held]
         return scores | _outline_scores(mesh, truth, {"silhouette_iou": given, "silhouette_iou_held_out": held})
-
-    def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
-        """Write views.png (photograph, mask, prediction, truth, outlines, error) and turntable.png."""
-        return pictures.write(predicted_mesh(reconstruction), truth, self.held_out(len(truth["images"])), folder)
 
 
 class SingleViewBodyProtocol(BodyProtocol):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.benchmarks.face import pictures
-from deep3dmap.core import MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError
+from deep3dmap.core import Evaluation, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
 from deep3dmap.geometry.position_maps import sample
 from deep3dmap.metrics import face
 
@@ -60,6 +60,7 @@ class FaceProtocol(Protocol):
             given=("image", "box"),
             wanted=("landmarks", "position_map"),
             meaning="the 68 landmarks and the surface of the face in a detector box, in pixels of the photograph",
+            frames=("image",),
         ),
         metrics=_metrics(),
         headline="nme_68_2d",
@@ -67,7 +68,24 @@ class FaceProtocol(Protocol):
         datasets=("heads", "aflw2000"),
     )
 
-    def evaluate(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Mapping[str, float]:
+    def begin(self) -> "FaceEvaluation":
+        """Begin the evaluation of one run."""
+        return FaceEvaluation()
+
+    def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
+        """Write the photograph with landmarks, the surface over it, depth, the error map and a contact sheet."""
+        return pictures.write(reconstruction, truth, folder)
+
+
+class FaceEvaluation(Evaluation):
+    """Scores one face after another, and pools the errors by yaw."""
+
+    def __init__(self) -> None:
+        self._errors_by_yaw: list[tuple[str, float]] = []
+
+    def add(
+        self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
+    ) -> Mapping[str, float]:
         """Score one face; metrics whose ground truth the sample lacks are absent.
 
         Raises UserError if the reconstruction has neither landmarks nor a position map, is in another frame, or is not finite.
@@ -81,22 +99,13 @@ class FaceProtocol(Protocol):
             scores |= {f"nme_68_2d_{name}": scores["nme_68_2d"] for name in _splits(truth)}
         if "dense_points" in truth:
             scores |= _dense_scores(reconstruction, truth, landmarks, size)
+        prefix = "nme_68_2d_yaw_"
+        self._errors_by_yaw += [(name.removeprefix(prefix), scores[name]) for name in scores if name.startswith(prefix)]
         return scores
 
-    def summarise(self, per_scene: Mapping[str, Mapping[str, float]]) -> Mapping[str, float]:
+    def finish(self) -> Mapping[str, float]:
         """Return the mean of the means of the yaw bins; a bin without faces is left out."""
-        prefix = "nme_68_2d_yaw_"
-        errors = [
-            (name.removeprefix(prefix), value)
-            for scores in per_scene.values()
-            for name, value in scores.items()
-            if name.startswith(prefix)
-        ]
-        return {"nme_68_2d_mean_of_bins": face.mean_of_bins(errors)[1]} if errors else {}
-
-    def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
-        """Write the photograph with landmarks, the surface over it, depth, the error map and a contact sheet."""
-        return pictures.write(reconstruction, truth, folder)
+        return {"nme_68_2d_mean_of_bins": face.mean_of_bins(self._errors_by_yaw)[1]} if self._errors_by_yaw else {}
 
 
 def _landmark_scores(predicted: Tensor, truth: Tensor, size: float, head_pose: Any) -> dict[str, float]:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from deep3dmap.benchmarks.indoor.pictures import write_pictures
-from deep3dmap.benchmarks.indoor.surfaces import Renderer, fused, predicted_surface, rendered_depths
+from deep3dmap.benchmarks.indoor.surfaces import Draw, Renderer, fused, predicted_surface, rendered_depths
 from deep3dmap.benchmarks.indoor.surfaces import renderer as choose_renderer
-from deep3dmap.core import Mesh, MetricCard, Protocol, Reconstruction, SuiteCard, Task
+from deep3dmap.core import Evaluation, Mesh, MetricCard, Protocol, Reconstruction, SuiteCard, Task, Views
 from deep3dmap.metrics.depth import depth_metrics, mean_metrics
 from deep3dmap.metrics.mesh import surface_metrics
 
@@ -55,6 +55,8 @@ class IndoorProtocol(Protocol):
             given=("images", "depths", "intrinsics", "world_from_camera"),
             wanted=("mesh", "depth"),
             meaning="from the frames of a scan with poses (and depth, for methods that use it), the surface in the world frame",
+            frames=("world",),
+            gauges=("metric",),
         ),
         metrics=tuple(MetricCard(*row) for row in (*_SURFACE, *_UNTRIMMED, *_DEPTH)),
         headline="f_score_5cm",
@@ -65,7 +67,24 @@ class IndoorProtocol(Protocol):
         """renderer: native, the same on every machine and what the leaderboard uses, pyrender, or auto."""
         self._draw = choose_renderer(renderer)
 
-    def evaluate(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Mapping[str, float]:
+    def begin(self) -> "IndoorEvaluation":
+        """Begin the evaluation of one run."""
+        return IndoorEvaluation(self._draw)
+
+    def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
+        """Write frames.png (input, depths, renderings, errors) and overview.png (prediction and truth from outside)."""
+        return write_pictures(predicted_surface(reconstruction, truth), truth, folder)
+
+
+class IndoorEvaluation(Evaluation):
+    """Scores surface and depth of one scan after another."""
+
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
+
+    def add(
+        self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
+    ) -> Mapping[str, float]:
         """Return the surface metrics, where the scan has a reference mesh, and the depth metrics.
 
         Raises ValueError for a reconstruction that is not in the world frame in metres or has neither mesh nor depth.
@@ -77,10 +96,6 @@ class IndoorProtocol(Protocol):
             scores = _surface_scores(fused(drawn, truth), truth["mesh"])
             scores |= {f"untrimmed_{name}": value for name, value in _surface_scores(mesh, truth["mesh"]).items()}
         return scores | _depth_scores(reconstruction, drawn, truth)
-
-    def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
-        """Write frames.png (input, depths, renderings, errors) and overview.png (prediction and truth from outside)."""
-        return write_pictures(predicted_surface(reconstruction, truth), truth, folder)
 
 
 def _surface_scores(predicted: Mesh, truth: Mesh) -> dict[str, float]:

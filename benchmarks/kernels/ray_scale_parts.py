@@ -93,8 +93,8 @@ def _our_sweep(count: int) -> None:
 
 @contextmanager
 def _planned_sweep(count: int) -> Iterator[Any]:
-    from deep3dmap.tune.arguments import parse_arguments
     from deep3dmap.tune.plan import plan_sweep
+    from deep3dmap.tune.tune_arguments import parse_arguments
 
     with tempfile.TemporaryDirectory() as folder:
         request = parse_arguments((*RUN, *SWEEP, f"tune.trials={count}"))
@@ -136,9 +136,9 @@ def _bare_run() -> None:
 
 
 def _our_run() -> None:
-    from deep3dmap.bench.training import plan_training
     from deep3dmap.cli.train import compose
     from deep3dmap.results.store import ResultStore
+    from deep3dmap.runs.training_run import plan_training
 
     with tempfile.TemporaryDirectory() as folder:
         plan_training(compose([*RUN, f"results={folder}"]), Path(folder) / "work").carry_out(ResultStore(folder))
@@ -181,12 +181,12 @@ def store(count: int) -> list[Row]:
 def _store_at(count: int) -> list[Row]:
     from dataclasses import replace
 
-    from deep3dmap.bench.plan import plan_run
-    from deep3dmap.bench.rows import Outcome, run_row
     from deep3dmap.cli.train import compose
     from deep3dmap.results.leaderboard import leaderboard
     from deep3dmap.results.schema import MetricRow
     from deep3dmap.results.store import ResultStore
+    from deep3dmap.runs.planning import plan_run
+    from deep3dmap.runs.result_rows import Outcome, run_row
 
     with tempfile.TemporaryDirectory() as folder:
         plan, results = plan_run(compose(list(RUN)), Path(folder) / "work", "nothing", 1, "quick"), ResultStore(folder)

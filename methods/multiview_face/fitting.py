@@ -6,11 +6,16 @@ sharper pictures.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from deep3dmap.config.schema import OptimizerConfig
+from deep3dmap.core import Step
+from deep3dmap.frameworks import TrainLoop
 from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.image_losses import landmark_loss, mask_chamfer_loss, photometric_loss, silhouette_iou_loss
 from deep3dmap.geometry.mesh_losses import edge_length_loss, laplacian_loss, normal_consistency_loss
@@ -52,40 +57,59 @@ class Stage:
     rate: float = 1.0
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What a step of the fit reports: its stage, the step within it, and the terms of the energy, weighted."""
-
-    stage: str
-    step: int
-    terms: dict[str, float]
-
-
 def fit(
-    subject: Subject, evidence: Sequence[Evidence], stages: Sequence[Stage], views_per_step: int, seed: int
-) -> Iterator[Progress]:
-    """Change `subject` in place; yields after every step. Views are taken in a random order, `views_per_step` at a time."""
-    generator = torch.Generator().manual_seed(seed)
+    subject: Subject, evidence: Sequence[Evidence], stages: Sequence[Stage], views_per_step: int, seed: int, loop: TrainLoop
+) -> Iterator[Step]:
+    """Change `subject` in place, from the loop's step of the schedule on; a step looks at `views_per_step` views.
+
+    The views come in a random order that depends on the seed only.
+    """
+    generator, begun = torch.Generator().manual_seed(seed), 0
     for stage in stages:
-        resized = [resize(one, stage.side) for one in evidence]
-        groups = [
-            {"params": subject.free((name,)), "lr": stage.rate * RATES.get(name, COEFFICIENT_RATE)} for name in stage.free
-        ]
-        groups = [group for group in groups if group["params"]]
+        groups = _groups(subject, stage)
         if not groups:
             continue
-        optimizer = torch.optim.Adam(groups, betas=(0.9, 0.95))
-        renderer = SoftRenderer(sigma=stage.sigma, gamma=1e-4, shading="gouraud")
-        order: list[int] = []
-        for step in range(stage.steps):
-            if len(order) < min(views_per_step, len(resized)):
-                order = torch.randperm(len(resized), generator=generator).tolist()
-            chosen, order = order[:views_per_step], order[views_per_step:]
-            terms = energy(subject, [resized[index] for index in chosen], renderer, stage.weights)
-            optimizer.zero_grad()
-            torch.stack(list(terms.values())).sum().backward()
-            optimizer.step()
-            yield Progress(stage.name, step, {name: float(term.detach()) for name, term in terms.items()})
+        orders = list(islice(_view_orders(len(evidence), views_per_step, generator), stage.steps))
+        done = min(max(loop.step - begun, 0), stage.steps)
+        begun += stage.steps
+        if done < stage.steps:
+            yield from _fit_stage(subject, [resize(one, stage.side) for one in evidence], stage, groups, orders[done:], loop)
+
+
+def _fit_stage(
+    subject: Subject,
+    evidence: Sequence[Evidence],
+    stage: Stage,
+    groups: list[dict[str, Any]],
+    orders: Sequence[list[int]],
+    loop: TrainLoop,
+) -> Iterator[Step]:
+    loop.optimizer(stage.name, groups, OptimizerConfig(name="adam", betas=[0.9, 0.95]), schedule=lambda step: 1.0)
+    renderer = SoftRenderer(sigma=stage.sigma, gamma=1e-4, shading="gouraud")
+    for chosen in orders:
+        with loop.micro_batch(stage.name):
+            terms = energy(subject, [evidence[index] for index in chosen], renderer, stage.weights)
+            loss = torch.stack(list(terms.values())).sum()
+            loop.backward(loss)
+        loop.update(stage.name)
+        yield Step(loss.detach(), {name: term.detach() for name, term in terms.items()})
+    loop.release(stage.name)
+
+
+def _groups(subject: Subject, stage: Stage) -> list[dict[str, Any]]:
+    rates = {name: stage.rate * RATES.get(name, COEFFICIENT_RATE) for name in stage.free}
+    groups = [{"params": subject.free((name,)), "lr": rate} for name, rate in rates.items()]
+    return [group for group in groups if group["params"]]
+
+
+def _view_orders(count: int, views_per_step: int, generator: torch.Generator) -> Iterator[list[int]]:
+    """Yield the views of one step after another for ever: every view once before any comes again."""
+    order: list[int] = []
+    while True:
+        if len(order) < min(views_per_step, count):
+            order = torch.randperm(count, generator=generator).tolist()
+        yield order[:views_per_step]
+        order = order[views_per_step:]
 
 
 def energy(

@@ -69,7 +69,9 @@ class MultiViewFace(BaseFramework):
         paper="S. Liu et al., Soft Rasterizer, ICCV 2019; Y. Deng et al., Accurate 3D Face Reconstruction, CVPRW 2019",
         tasks=("body", "body_single_view"),
         consumes=("images", "masks", "intrinsics", "world_from_camera"),
-        produces=("mesh",),
+        produces=("mesh", "cameras"),
+        frame="world",
+        gauge="metric",
         trains_on=("images", "masks", "intrinsics", "world_from_camera", "vertices", "world_from_template"),
         licence="Apache-2.0",
         tried_on=("multiview_heads",),
@@ -87,6 +89,7 @@ class MultiViewFace(BaseFramework):
         self.encoder: MultiViewEncoder | None = None
         if config.encoder:
             self.encoder = MultiViewEncoder(EncoderConfig({**groups, LIGHT: 9}, config.width, config.crop_size))
+        self.subject = Subject(self.template)
         self.register_buffer("rendering", torch.tensor(False))
         schedule(config.schedule, config.effort)
 
@@ -154,21 +157,31 @@ class MultiViewFace(BaseFramework):
             )  # fmt: skip
         return terms
 
-    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Fit the template to one subject's views; the mesh lies in the world of the cameras, metres."""
-        evidence = self._evidence(given)
-        start = self._encoded_start(given) if self.encoder is not None else start_from_masks(evidence, self.template)
-        subject = Subject(self.template, start).to(self.device)
+    def fit_steps(self, given: dict[str, Any], loop: TrainLoop) -> Iterator[Step]:
+        """Fit the template to one subject's views, stage by stage."""
         stages = schedule(self.config.schedule, self.config.effort)
-        terms: dict[str, dict[str, float]] = {}
-        with torch.enable_grad():
-            for progress in fit(subject, evidence, stages, self.config.views_per_step, self.config.seed):
-                terms[progress.stage] = progress.terms
+        loop.planned_steps = sum(stage.steps for stage in stages)
+        evidence = self._evidence(given)
+        if not self.subject.begun:
+            self._begin(self.subject, given, evidence)
+        self.set_mode(training=False)
+        return fit(self.subject, evidence, stages, self.config.views_per_step, self.config.seed, loop)
+
+    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
+        """Return the fitted template, or without a fit where one begins; the mesh lies in the world of the cameras, metres."""
+        subject = self.subject
+        if not subject.begun:
+            subject = Subject(self.template).to(self.device)
+            self._begin(subject, given, self._evidence(given))
         with torch.no_grad():
             colors = subject.albedo() ** (1 / self.config.gamma)
             mesh = Mesh(subject.vertices().cpu().numpy(), self.template.faces.cpu().numpy(), colors.cpu().numpy())
-        notes = {"start": "encoder" if self.encoder is not None else "masks", "energy": terms, "fitted": subject.report()}
+        notes = {"start": "encoder" if self.encoder is not None else "masks", "fitted": subject.report()}
         return Reconstruction("world", "metre", mesh=mesh, cameras=_core_cameras(given), notes=notes)
+
+    def _begin(self, subject: Subject, given: dict[str, Any], evidence: list[Evidence]) -> None:
+        start = self._encoded_start(given) if self.encoder is not None else start_from_masks(evidence, self.template)
+        subject.begin(start)
 
     def _encoded_start(self, given: dict[str, Any]) -> Start:
         training = self.training

@@ -31,29 +31,50 @@ class Subject(nn.Module):
 
     pose: 6D rotation, translation and log scale. The template's groups. offsets: (N, 3) metres on top of the template, in the
     subject's frame. tint: (N, 3) added to the template's albedo. light: (9, 3) harmonics of the world normal. All linear.
-    size: metres, largest extent of the template at rest.
+    size: metres, largest extent of the template at rest. begun: whether it stands where a fit to a scene began or went.
     """
 
-    def __init__(self, template: Template, start: Start) -> None:
+    begun: Tensor
+
+    def __init__(self, template: Template) -> None:
         super().__init__()
-        self.template = template
-        self.rotation = nn.Parameter(start.rotation[:, :2].T.reshape(6).clone())
-        self.translation = nn.Parameter(start.translation.clone())
+        # Not a module of this one: its buffers belong to the method.
+        self._template = [template]
+        self.rotation = nn.Parameter(torch.eye(3)[:, :2].T.reshape(6).clone())
+        self.translation = nn.Parameter(torch.zeros(3))
         self.log_scale = nn.Parameter(torch.zeros(1))
         # A mesh with free vertices has its offsets here already, under the same name.
         groups = {name: size for name, size in template.groups.items() if name != "offsets"}
-        given = start.parameters
-        self.coefficients = nn.ParameterDict(
-            {name: nn.Parameter(given.get(name, torch.zeros(size)).clone()) for name, size in groups.items()}
-        )
+        self.coefficients = nn.ParameterDict({name: nn.Parameter(torch.zeros(size)) for name, size in groups.items()})
         mean = template.mean()
         count, self.size = len(mean), float((mean.amax(0) - mean.amin(0)).max())
         self.topology = MeshTopology.of(template.faces, count)
         self.offsets = nn.Parameter(torch.zeros(count, 3))
         self.tint = nn.Parameter(torch.zeros(count, 3))
-        even = torch.zeros(9, 3)
-        even[0] = EVEN_LIGHT
-        self.light = nn.Parameter(even if start.light is None else start.light.clone())
+        self.light = nn.Parameter(torch.zeros(9, 3))
+        self.register_buffer("begun", torch.tensor(False))
+
+    @property
+    def template(self) -> Template:
+        """The template that is fitted."""
+        return self._template[0]
+
+    @torch.no_grad()
+    def begin(self, start: Start) -> None:
+        """Put every unknown where a fit begins."""
+        for parameter in self.parameters():
+            parameter.zero_()
+        self.rotation.copy_(start.rotation[:, :2].T.reshape(6))
+        self.translation.copy_(start.translation)
+        for name, values in start.parameters.items():
+            if name in self.coefficients:
+                self.coefficients[name].copy_(values)
+        if start.light is None:
+            self.light[0] = EVEN_LIGHT
+        else:
+            self.light.copy_(start.light)
+        self.topology = self.topology.to(self.light.device)
+        self.begun.fill_(True)
 
     def free(self, names: tuple[str, ...]) -> list[nn.Parameter]:
         """Return the unknowns called `names`: pose, scale, light, offsets, tint, or a group of the template."""

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from command_line import HEADS, ended, start, wait_for
 
-from deep3dmap.bench.plan import RunPlan, expand
+from deep3dmap.bench.expansion import expand
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.run_plan import RunPlan
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 TOY = ("benchmark", "suite=face", "tier=smoke", "methods=[toy_faces:ToyFace]", *HEADS)
@@ -67,16 +68,16 @@ def test_runs_that_no_cluster_of_this_size_can_place_are_rows_at_once(folder: Pa
 
 
 def planned(folder: Path, results: str) -> RunPlan:
-    from deep3dmap.bench.arguments import parse_arguments
+    from deep3dmap.bench.benchmark_arguments import parse_arguments
 
     own = parse_arguments([*TOY[1:], *BUDGET, "seeds=1", f"results={results}", f"data.cache={folder / 'cache'}"])
     return expand(own, folder / "work")[0]
 
 
 def test_a_trial_started_again_after_its_row_was_written_adds_none(folder: Path) -> None:
-    from deep3dmap.bench.recording import record, recorded
-    from deep3dmap.bench.rows import Outcome
     from deep3dmap.bench.trial import carry_out
+    from deep3dmap.runs.recording import record, recorded
+    from deep3dmap.runs.result_rows import Outcome
 
     store = ResultStore(str(folder / "twice"))
     plan = planned(folder, store.uri)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from deep3dmap.bench.training import TrainingRun, plan_training
 from deep3dmap.cli.train import compose
 from deep3dmap.core import UserError
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.training_run import TrainingRun, plan_training
 from deep3dmap.train import ray_runtime
 from deep3dmap.train.placement import shortage
 
@@ -48,7 +48,7 @@ class TestAnExperimentWhoseNodesAreGone:
     """The watch over an experiment's trials, on a cluster that a test can empty."""
 
     def watched(self, *statuses: str, reason: str = "no resources: x", patience_s: float = 0.0) -> bool:
-        from deep3dmap.bench.placement import EndWhenGivenUp, PlacementWatch
+        from deep3dmap.bench.placement_watch import EndWhenGivenUp, PlacementWatch
 
         watch = PlacementWatch(lambda config: reason, patience_s, look_every_s=0.0)
         trials = [SimpleNamespace(status=status, config={"run": index}) for index, status in enumerate(statuses)]

@@ -11,10 +11,10 @@ import pytest
 import torch
 from stores import ENTRANTS, curve_rows, metric_rows, run_row
 
-from deep3dmap.bench.patient_store import PatientStore
 from deep3dmap.core import UserError
 from deep3dmap.results import schema
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.retrying_store import RetryingStore
 from deep3dmap.train import retry
 from deep3dmap.train.checkpoints import CheckpointFolder
 
@@ -45,8 +45,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return found
 
 
-def unsteady_store(failures: int, error: OSError) -> tuple[PatientStore, Unsteady]:
-    store = PatientStore("mock:///bucket/results")
+def unsteady_store(failures: int, error: OSError) -> tuple[RetryingStore, Unsteady]:
+    store = RetryingStore("mock:///bucket/results")
     for name in schema.TABLES:
         store.storage.filesystem.create_dir(store.storage.path(f"tables/{name}"))
     between = Unsteady(store.storage.filesystem, failures, error)
@@ -152,7 +152,7 @@ def fill(file: Path) -> None:
 
 
 def test_a_full_disk_keeps_what_it_holds_and_nothing_half_written(small_disk: Path) -> None:
-    store = PatientStore(str(small_disk))
+    store = RetryingStore(str(small_disk))
     write(store)
     filler = small_disk / "filler"
     with pytest.raises(OSError, match="No space left"):

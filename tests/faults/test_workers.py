@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from deep3dmap.bench.training import TrainingRun, plan_training
 from deep3dmap.cli.train import compose
 from deep3dmap.core import UserError
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.training_run import TrainingRun, plan_training
 from deep3dmap.train import ray_runtime
 from deep3dmap.train.checkpoints import CheckpointFolder
 

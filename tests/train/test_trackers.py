@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from deep3dmap.bench.plan import plan_run
 from deep3dmap.cli.train import compose
 from deep3dmap.core import UserError
 from deep3dmap.frameworks import TrainLoop
+from deep3dmap.runs.planning import plan_run
 from deep3dmap.testing import Subject
 from deep3dmap.testing.subject import OwnProcessHost
 from deep3dmap.train.checkpoints import CheckpointFolder

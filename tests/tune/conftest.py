@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deep3dmap.tune.arguments import parse_arguments
 from deep3dmap.tune.plan import SweepPlan, plan_sweep
+from deep3dmap.tune.tune_arguments import parse_arguments
 
 Planner = Callable[..., SweepPlan]
 

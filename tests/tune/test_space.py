@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from deep3dmap.config.compose import compose_run
 from deep3dmap.config.variants import variants
 from deep3dmap.core import UserError, methods
-from deep3dmap.tune.arguments import parse_arguments
 from deep3dmap.tune.default_space import default_space
 from deep3dmap.tune.domains import Choice, Integers, Numbers
 from deep3dmap.tune.options import TuneOptions
 from deep3dmap.tune.plan import _space, with_values
 from deep3dmap.tune.space import Space, parse_parameter, parse_space
+from deep3dmap.tune.tune_arguments import parse_arguments
 
 FIXED = {"optimizer.lr": 1e-3, "optimizer.name": "adam", "optimizer.momentum": 0.9, "schedule.name": "step", "method.width": 8}
 TOY = "toys:Regression"

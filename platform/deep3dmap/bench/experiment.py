@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from deep3dmap.bench.finished import Finished, Follower
-from deep3dmap.bench.patient_store import PatientStore
-from deep3dmap.bench.plan import RunPlan
-from deep3dmap.bench.recording import record, recorded
-from deep3dmap.bench.resources import concurrency, lacking, trial_bundle
-from deep3dmap.bench.rows import Outcome
 from deep3dmap.bench.trial import carry_out
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.recording import record, recorded
+from deep3dmap.runs.result_rows import Outcome
+from deep3dmap.runs.retrying_store import RetryingStore
+from deep3dmap.runs.run_plan import RunPlan
+from deep3dmap.runs.run_resources import concurrency, lacking, trial_bundle
 from deep3dmap.train import ray_runtime
 from deep3dmap.train.placement import patience_s, shortage
 
@@ -31,9 +31,9 @@ def run_experiment(
         return []
     available = ray_runtime.connect()
     # Ray is imported only now, when its environment is set.
-    from deep3dmap.bench.follower import TrialFollower
+    from deep3dmap.bench.trial_callback import RunReporter
 
-    store, follower = PatientStore(results), TrialFollower(plans, follow)
+    store, follower = RetryingStore(results), RunReporter(plans, follow)
     attempts = [store.next_attempt(plan.run_id) for plan in plans]
     reasons = {index: reason for index, plan in enumerate(plans) if (reason := lacking(plan, available))}
     for index, reason in reasons.items():
@@ -58,14 +58,13 @@ def _fit(
     """Carry out the plans with these indices; returns the outcomes of those that could not write their own rows."""
     from ray import tune
 
-    from deep3dmap.bench.placement import EndWhenGivenUp, PlacementWatch
+    from deep3dmap.bench.placement_watch import EndWhenGivenUp, PlacementWatch
 
     name = f"benchmark-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-    packed = [plan.as_dict() for plan in plans]
-    numbers = list(attempts)
+    numbers, planned = list(attempts), list(plans)
 
     def trial(config: dict[str, Any]) -> dict[str, Any]:
-        return carry_out(RunPlan(**packed[config["run"]]), results, numbers[config["run"]])
+        return carry_out(planned[config["run"]], results, numbers[config["run"]])
 
     bundles = [trial_bundle(plan) for plan in plans]
     watch = PlacementWatch(lambda config: shortage(bundles[config["run"]]), patience_s())

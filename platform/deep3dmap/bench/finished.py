@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deep3dmap.bench.plan import RunPlan
+from deep3dmap.runs.run_plan import RunPlan
 
 
 @dataclass(frozen=True)

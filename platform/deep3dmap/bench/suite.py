@@ -74,18 +74,9 @@ class Suite:
 
     def check_entrant(self, name: str) -> None:
         """Raise UserError if a method may not enter, saying which input or output is missing."""
-        card, task = methods.load(name).card, self.protocol.card.task
-        missing = sorted(set(card.consumes) - set(task.given))
-        if missing:
-            raise UserError(
-                f"method '{name}' needs {missing}, which suite '{self.name}' does not give; it gives {sorted(task.given)}"
-            )
-        if 0 < task.views < card.least_views:
-            raise UserError(f"method '{name}' needs {card.least_views} views, suite '{self.name}' gives {task.views}")
-        if not set(card.produces) & set(task.wanted):
-            raise UserError(
-                f"method '{name}' produces {sorted(card.produces)}; suite '{self.name}' wants one of {sorted(task.wanted)}"
-            )
+        objection = self.protocol.card.objection(methods.load(name).card)
+        if objection:
+            raise UserError(f"method '{name}' cannot enter suite '{self.name}': {objection}")
 
 
 def load_suite(name: str) -> Suite:
@@ -109,5 +100,5 @@ def load_suite(name: str) -> Suite:
 
 def _tier(name: str, described: Mapping[str, Any]) -> Tier:
     fields = {key: described[key] for key in ("dataset", "method", "seeds", "scenes", "tuning") if key in described}
-    overlay = {key: described[key] for key in ("trainer", "optimizer", "schedule") if key in described}
+    overlay = {key: described[key] for key in ("trainer", "optimizer", "schedule", "fit") if key in described}
     return Tier(name=name, overlay=overlay, **fields)

@@ -5,21 +5,21 @@ from typing import Any
 
 import torch
 
-from deep3dmap.bench.patient_store import PatientStore
-from deep3dmap.bench.plan import RunPlan
-from deep3dmap.bench.recording import record, recorded
-from deep3dmap.bench.rows import Outcome
-from deep3dmap.bench.scoring import score
 from deep3dmap.bench.suite import Suite, load_suite
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.recording import record, recorded
+from deep3dmap.runs.result_rows import Outcome, curves_of
+from deep3dmap.runs.retrying_store import RetryingStore
+from deep3dmap.runs.run_plan import RunPlan
+from deep3dmap.runs.scoring import Scoring, scene_names, score
 from deep3dmap.train.checkpoint_places import keep_checkpoint, local_checkpoint
 from deep3dmap.train.checkpoints import CheckpointFolder, read_checkpoint
-from deep3dmap.train.curves import read_curves
 from deep3dmap.train.failures import status_of, text_of
 from deep3dmap.train.hosts import TuneTrialHost, choose_device
-from deep3dmap.train.job import TrainingJob, train_here
+from deep3dmap.train.job import TrainingJob, be_deterministic, train_here
+from deep3dmap.train.local_host import LocalHost
 from deep3dmap.train.starting_weights import load_for_inference
 from deep3dmap.train.trainer import train_on_workers
 
@@ -29,7 +29,7 @@ def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
 
     A trial that is started again after its rows were written returns what they say.
     """
-    store, suite = PatientStore(results), load_suite(plan.suite)
+    store, suite = RetryingStore(results), load_suite(plan.suite)
     before = recorded(store, plan, attempt)
     if before:
         return before
@@ -39,25 +39,43 @@ def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
         _train_and_score(plan, suite, outcome, store, attempt)
     except Exception as error:  # a run that fails, in whatever way, is a row with its error
         outcome.status, outcome.error = status_of(error), text_of(error)
-    outcome.curves = read_curves(Path(plan.job().folder) / "curves.jsonl")
+    outcome.curves = curves_of(Path(plan.job.folder))
     return record(store, plan, attempt, outcome)
 
 
 def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: ResultStore, attempt: int) -> None:
-    job = plan.job()
+    job = plan.job
+    be_deterministic(job.trainer.deterministic)
     method = _load(job, plan.checkpoint, outcome) if plan.checkpoint else _train(job, outcome)
     if not plan.checkpoint:
         outcome.checkpoint_uri = keep_checkpoint(Path(outcome.checkpoint_uri), store, plan.run_id)
     outcome.parameters = sum(p.numel() for p in method.parameters()) if isinstance(method, torch.nn.Module) else 0
     artifacts = Path(outcome.artifacts_uri) if store.storage.local else Path(job.folder) / "artifacts" / str(attempt)
-    mapping = dict(plan.config["inputs"])
 
     def progress(done: int, count: int) -> None:
         store.write_trial_state(plan.run_id, "running", f"{plan.title}: scored {done} of {count}")
 
-    outcome.scores = score(method, plan.open_dataset().split("test"), suite.protocol, mapping, artifacts, plan.scenes, progress)
+    split = plan.open_dataset().split("test")
+    scenes = (plan.scene,) if plan.scene else scene_names(split, plan.scenes)
+    device = choose_device(str(job.config["device"]))
+    outcome.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    fits = job.scene_fits(method, LocalHost(device))
+    scoring = Scoring(suite.protocol, dict(plan.config["inputs"]), fits, artifacts, plan.seed, scenes)
+    outcome.scores = score(method, split, scoring, progress)
     if not store.storage.local:
         store.storage.upload(artifacts, store.artifacts_name(plan.run_id, attempt))
+    _tell_failed_scenes(outcome)
+
+
+def _tell_failed_scenes(outcome: Outcome) -> None:
+    """Say in the row which scenes failed; the others keep their metrics, and a resume tries the run again."""
+    failed = outcome.scores.failed
+    if not failed:
+        return
+    outcome.status = "diverged" if all("not finite at step" in error for error in failed.values()) else "failed"
+    count = len(failed) + len(outcome.scores.per_scene)
+    told = "; ".join(f"scene {scene}: {error}" for scene, error in failed.items())
+    outcome.error = f"{len(failed)} of {count} scenes failed: {told}" if count > 1 else told
 
 
 def _train(job: TrainingJob, outcome: Outcome) -> Method:
@@ -69,7 +87,7 @@ def _train(job: TrainingJob, outcome: Outcome) -> Method:
     else:
         summary = train_on_workers(job, Path(job.folder).parent / "ray")
         method = job.build_method()
-    outcome.train_s, outcome.steps = summary.seconds, summary.steps
+    outcome.train_s, outcome.steps, outcome.cut_short = summary.seconds, summary.steps, summary.cut_short
     best = CheckpointFolder(Path(job.folder) / "checkpoints").best()
     if best is None:
         raise RuntimeError(f"{job.folder}: training left no checkpoint")

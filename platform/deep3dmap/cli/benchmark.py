@@ -4,12 +4,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deep3dmap.bench.arguments import BenchmarkArguments, BenchmarkRequest, parse_arguments
+from deep3dmap.bench.benchmark_arguments import BenchmarkArguments, BenchmarkRequest, parse_arguments
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
 
 if TYPE_CHECKING:
-    from deep3dmap.bench.plan import Tuned
+    from deep3dmap.runs.tuned_settings import TunedSettings
 
 EXAMPLES = """\
   deep3dmap benchmark suite=face tier=smoke untrained=true
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     store, uri, work = open_store(request.own.results)
     request = replace(request, own=replace(request.own, results=uri))
     # Imported now, so that --help need not wait for torch.
-    from deep3dmap.bench.plan import expand
+    from deep3dmap.bench.expansion import expand
     from deep3dmap.cli.run_plans import run_plans
 
     request, tuned = _tuned(request, uri, work, resume=flags.resume, only_plan=flags.dry_run)
@@ -46,12 +46,12 @@ def main(argv: list[str]) -> int:
 
 def _tuned(
     request: BenchmarkRequest, uri: str, work: Path, *, resume: bool, only_plan: bool
-) -> tuple[BenchmarkRequest, list["Tuned"]]:
+) -> tuple[BenchmarkRequest, list["TunedSettings"]]:
     """Tune what is to be tuned first; returns the request with the methods named and what was found."""
-    from deep3dmap.bench.plan import tunable
+    from deep3dmap.bench.expansion import tunable
 
     granted, found = tunable(request) if request.own.suite else (0, [])
-    tuned: list[Tuned] = []
+    tuned: list[TunedSettings] = []
     if request.own.best:
         from deep3dmap.tune.best import read_best
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from deep3dmap.bench.arguments import parse_arguments
+from deep3dmap.bench.benchmark_arguments import parse_arguments
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
 from deep3dmap.core.errors import UserError
@@ -20,7 +20,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
     flags, pairs = parser.parse(argv)
     # Imported now, so that --help need not wait for torch.
-    from deep3dmap.bench.plan import checkpoint_plan
+    from deep3dmap.bench.expansion import checkpoint_plan
     from deep3dmap.cli.run_plans import run_plans
     from deep3dmap.train.checkpoint_places import local_checkpoint
     from deep3dmap.train.checkpoints import read_checkpoint

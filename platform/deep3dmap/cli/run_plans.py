@@ -8,14 +8,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deep3dmap.bench.cards import write_cards
 from deep3dmap.bench.experiment import run_experiment
 from deep3dmap.bench.finished import Finished
-from deep3dmap.bench.plan import RunPlan
 from deep3dmap.cli.arguments import on_terminal
 from deep3dmap.cli.leaderboard import print_leaderboard
 from deep3dmap.cli.ray_start import start_ray
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.run_plan import RunPlan
+from deep3dmap.runs.stored_cards import write_cards
 
 
 def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path, *, resume: bool, as_json: bool) -> int:

@@ -8,13 +8,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from deep3dmap.bench.arguments import BenchmarkRequest
-from deep3dmap.bench.plan import Tuned
+from deep3dmap.bench.benchmark_arguments import BenchmarkRequest
 from deep3dmap.bench.suite import load_suite
 from deep3dmap.cli.ray_start import start_ray
 from deep3dmap.cli.sweep_table import SweepTable, sweep_table
 from deep3dmap.config.compose import ComposedRun
 from deep3dmap.core.errors import UserError
+from deep3dmap.runs.tuned_settings import TunedSettings
 from deep3dmap.tune.best import read_best
 from deep3dmap.tune.options import TuneOptions
 from deep3dmap.tune.plan import SweepPlan, plan_composed
@@ -58,7 +58,7 @@ def carry_out(plan: SweepPlan, console: Console) -> SweepOutcome:
 
 def tune_fairly(
     trials: int, runs: Sequence[tuple[str, ComposedRun]], request: BenchmarkRequest, uri: str, work: Path, *, resume: bool
-) -> list[Tuned]:
+) -> list[TunedSettings]:
     """Grant every run of a benchmark the same number of trials, judged by the suite's headline on the validation split.
 
     Raises UserError if a sweep finds nothing. With `resume` an earlier sweep of the same configuration is gone on with.

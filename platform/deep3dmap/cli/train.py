@@ -20,7 +20,7 @@ from deep3dmap.core.options import describe_options
 from deep3dmap.core.registry import datasets, methods
 
 if TYPE_CHECKING:
-    from deep3dmap.bench.training import TrainingRun
+    from deep3dmap.runs.training_run import TrainingRun
 
 EXAMPLES = """\
   deep3dmap train method=prnet/mini dataset=heads/smoke trainer.max_steps=200
@@ -48,8 +48,8 @@ def main(argv: list[str]) -> int:
         _print_config(composed, flags.json)
         return 0
     # Imported now, so that --help need not wait for torch.
-    from deep3dmap.bench.training import plan_training
     from deep3dmap.cli.ray_start import start_ray
+    from deep3dmap.runs.training_run import plan_training
 
     store, uri, work = open_store(str(composed.config["results"]))
     run = plan_training(dataclasses.replace(composed, config={**composed.config, "results": uri}), work)

@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--space", action="store_true", help="print the space that would be searched, and stop")
     parser.add_argument("--json", action="store_true", help="print the outcome (or the space) as JSON")
     flags, pairs = parser.parse(argv)
-    from deep3dmap.tune.arguments import parse_arguments
+    from deep3dmap.tune.tune_arguments import parse_arguments
 
     request = parse_arguments(pairs)
     _, uri, work = open_store(request.results)
@@ -68,7 +68,7 @@ def _print_space(plan: "SweepPlan", as_json: bool) -> None:
 
 
 def _keys() -> str:
-    from deep3dmap.tune.arguments import option_lines
+    from deep3dmap.tune.tune_arguments import option_lines
 
     lines = [
         f"  {'method=, dataset=':<32} NAME or NAME/VARIANT; any other key of `deep3dmap train` is a setting of every trial",

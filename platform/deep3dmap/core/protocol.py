@@ -1,7 +1,7 @@
 """What the platform expects of a suite: how a run's reconstructions are scored and pictured."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,6 +9,9 @@ from deep3dmap.core.cameras import Camera
 from deep3dmap.core.card import SuiteCard
 from deep3dmap.core.method import Views
 from deep3dmap.core.reconstruction import Reconstruction
+
+# Draws samples of a method: (indices, **controls) to a tensor (len(indices), 3, H, W) of RGB in [0, 1].
+Sampler = Callable[..., Any]
 
 
 class Evaluation(ABC):
@@ -26,6 +29,13 @@ class Evaluation(ABC):
         self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
     ) -> Mapping[str, float]:
         """Return {metric name: value} of one scene. `truth` is the whole sample; `views` answers the queries, if any."""
+
+    def add_samples(self, scene: str, sample: Sampler, truth: dict[str, Any]) -> Mapping[str, float]:
+        """Return {metric name: value} of the samples of a method that generates, asked where a suite wants "samples".
+
+        `sample(indices, **controls)` draws them in portions as large as the suite likes, so that not all lie in memory.
+        """
+        raise TypeError(f"{type(self).__name__} wants samples and does not evaluate them")
 
     def finish(self) -> Mapping[str, float]:
         """Return the metrics that are not means over scenes. The default has none."""

@@ -49,10 +49,8 @@ class BatchPlan:
         steps = samples // self.samples_per_step
         if steps == 0:
             times = f" ({self.per_step} batches a step)" if self.per_step > 1 else ""
-            raise UserError(
-                f"trainer.batch_size={self.samples_per_step // self.per_step}{times} is more than the {samples} training samples; "
-                "make it smaller"
-            )
+            size = self.samples_per_step // self.per_step
+            raise UserError(f"trainer.batch_size={size}{times} is more than the {samples} training samples; make it smaller")
         return steps
 
     def order(self, samples: int, epoch: int) -> list[list[tuple[int, int]]]:

@@ -17,7 +17,11 @@ SWEEPS = "tune:"
 
 @dataclass(frozen=True)
 class RunRow:
-    """One attempt at one run. Seconds are wall-clock; reconstruct_s and evaluate_s are totals over the scenes."""
+    """One attempt at one run. Seconds are wall-clock; fit_s, reconstruct_s and evaluate_s are totals over the scenes.
+
+    scene: the only one that was scored, "" where the run covers its split. cut_short: how far it came before its limit in
+    seconds, "" where it took all its steps. device: what it ran on, "cpu" or the name of a GPU.
+    """
 
     run_id: str
     attempt: int
@@ -53,6 +57,11 @@ class RunRow:
     checkpoint_uri: str
     artifacts_uri: str
     command: str
+    scene: str = ""
+    fit_s: float = 0.0
+    render_frames_per_s: float = 0.0
+    cut_short: str = ""
+    device: str = ""
     config_hash: str = ""
     schema_version: int = SCHEMA_VERSION
 
@@ -77,7 +86,7 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class CurveRow:
-    """One point of a training curve. seconds: training time."""
+    """One point of a curve, of training or of the fit to a scene. seconds: time spent learning."""
 
     run_id: str
     attempt: int
@@ -85,6 +94,7 @@ class CurveRow:
     seconds: float
     name: str
     value: float
+    scene: str = ""
     schema_version: int = SCHEMA_VERSION
 
 

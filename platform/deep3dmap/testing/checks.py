@@ -9,19 +9,23 @@ import numpy as np
 import torch
 
 from deep3dmap.config.variants import variants
+from deep3dmap.core.cameras import Camera
 from deep3dmap.core.keys import describe_key
 from deep3dmap.core.mesh import Mesh
-from deep3dmap.core.method import Method
+from deep3dmap.core.method import Generates, Method, RendersViews
 from deep3dmap.core.options import describe_options
 from deep3dmap.core.reconstruction import ARRAYS, Reconstruction
 from deep3dmap.core.registry import methods
-from deep3dmap.testing.subject import Subject
+from deep3dmap.testing.subject import SCENE, Subject
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.curves import read_curves
 from deep3dmap.train.resources import peak_ram_mb
+from deep3dmap.train.scene_fits import scene_folder
 
 STEPS = 2
-WORKERS_TOLERANCE = 1e-4
+# Of the size of the updates.
+WORKERS_TOLERANCE = 1e-2
+CAPABILITIES: dict[str, type] = {"views": RendersViews, "samples": Generates}
 
 
 class ViolationError(AssertionError):
@@ -34,8 +38,11 @@ def check_interface(subject: Subject) -> str:
     for key in (*subject.card.consumes, *subject.card.trains_on):
         describe_key(key)
     parts = {"mesh", "cameras", *ARRAYS}
-    unknown = set(subject.card.produces) - parts
+    unknown = set(subject.card.produces) - parts - set(CAPABILITIES)
     _require(not unknown, f"card.produces names {sorted(unknown)}; a Reconstruction has {sorted(parts)}")
+    for name, kind in CAPABILITIES.items():
+        able = issubclass(subject.cls, kind)
+        _require(able or name not in subject.card.produces, f"card.produces promises {name}, and there is no {kind.__name__}")
     _require("mini" in variants(methods, subject.name), "there is no `mini` variant; every method has one that trains on a CPU")
     undocumented = [name for name, _, _, text in describe_options(subject.cls.config_type) if not text]
     _require(not undocumented, f"config fields without a line of prose: {undocumented}")
@@ -47,7 +54,7 @@ def check_training(subject: Subject) -> str:
     before = _flat(subject.build())
     method, summary = subject.train("training", STEPS)
     if not subject.learns:
-        return "learns nothing"
+        return "learns nothing from a dataset"
     curve = [row["value"] for row in read_curves(subject.folder / "training" / "curves.jsonl") if row["name"] == "loss"]
     _require(bool(np.isfinite(curve).all()) if curve else summary.steps > 0, f"losses {curve} after {summary.steps} steps")
     _require(not _equal(before, _flat(method)), "the state did not change in two steps")
@@ -59,8 +66,11 @@ def check_reconstruction(subject: Subject) -> str:
     method, _ = subject.train("training", STEPS)
     result = subject.reconstruct(method)
     _require(bool(result.frame and result.unit), "the reconstruction names no frame or no unit")
-    missing = set(subject.card.produces) - set(result.produced())
+    missing = set(subject.card.produces) - set(result.produced()) - {"views"}
     _require(not missing, f"card.produces promises {sorted(missing)}, which the reconstruction lacks")
+    promised = {"frame": subject.card.frame, "gauge": subject.card.gauge}
+    broken = [name for name, value in promised.items() if value and getattr(result, name) != value]
+    _require(not broken, f"the card says {promised}, the reconstruction has another {', '.join(broken)}")
     again = _saved_and_loaded(result, subject.folder / "reconstruction")
     _require(again.produced() == result.produced(), "saving and loading loses parts")
     return f"{', '.join(result.produced())} in {result.frame} frame, {result.unit}"
@@ -82,13 +92,29 @@ def check_determinism(subject: Subject) -> str:
     first, second = (subject.train(name, STEPS)[0] for name in ("first", "second"))
     _require(_equal(_flat(first), _flat(second)), "two runs of one seed ended with different states")
     _same(subject.reconstruct(first), subject.reconstruct(second), "of two runs of one seed")
+    _same_views(subject, first, second)
     return "bit for bit"
+
+
+def check_fit(subject: Subject) -> str:
+    """A fit to a scene has finite losses and changes the state; one that was killed and resumed ends at the same bits."""
+    if not subject.fits:
+        return "does not learn from the scene in hand"
+    start, unbroken = _flat(subject.build()), _flat(subject.fitted("fit-unbroken"))
+    losses = _loss_curve(scene_folder(subject.folder / "fit-unbroken", SCENE))
+    _require(bool(losses) and bool(np.isfinite([loss for _, loss in losses]).all()), f"losses of the fit: {losses}")
+    _require(not _equal(start, unbroken), "the state did not change in a fit")
+    subject.fitted("fit-resumed", stop_after=len(losses) // 2)
+    _require(_equal(unbroken, _flat(subject.fitted("fit-resumed"))), "a fit that was resumed ends with another state")
+    resumed = _loss_curve(scene_folder(subject.folder / "fit-resumed", SCENE))
+    _require(losses == resumed, f"the loss curves of the fit differ: {losses} and {resumed}")
+    return f"bit for bit over {len(losses)} steps"
 
 
 def check_resume(subject: Subject) -> str:
     """Training 2k steps equals training k, stopping, and resuming to 2k: weights and curve, bit for bit."""
     if not subject.learns:
-        return "learns nothing"
+        return "learns nothing from a dataset"
     unbroken, _ = subject.train("unbroken", 2 * STEPS)
     # Interrupted and not given a smaller budget, which a schedule would see.
     subject.train("resumed", 2 * STEPS, stop_after=STEPS)
@@ -100,10 +126,11 @@ def check_resume(subject: Subject) -> str:
 
 
 def check_workers(subject: Subject) -> str:
-    """Two workers end where one does; with batch norm or dropout, where two workers end again.
+    """Two workers make the updates that one makes, with accumulated gradients too; with batch norm, two workers twice.
 
     Gradient descent without moments: Adam's first steps have the size of the learning rate whatever the gradient's, so that a
-    gradient of nothing but rounding would count as much as a real one.
+    gradient of nothing but rounding would count as much as a real one. That the workers' weights stay the same is checked in
+    every training of several workers.
     """
     if not subject.learns or not isinstance(subject.build(), torch.nn.Module):
         return "one process is enough"
@@ -111,17 +138,19 @@ def check_workers(subject: Subject) -> str:
     from deep3dmap.train.trainer import train_on_workers
 
     ray_runtime.connect(cpus=4)
-    alone = 2 if _depends_on_worker(subject.build()) else 1  # type: ignore[arg-type]
-    states = []
-    for run, workers in (("workers-a", alone), ("workers-b", 2)):
-        job = subject.job(run, ("optimizer.name=sgd",), max_steps=STEPS, workers=workers)
+    start, depends = _flat(subject.build()), _depends_on_worker(subject.build())  # type: ignore[arg-type]
+    runs = ((2, 1), (2, 1)) if depends else ((1, 1), (2, 1), (2, 2))
+    updates = []
+    for number, (workers, accumulate) in enumerate(runs):
+        name = f"workers-{number}"
+        job = subject.job(name, ("optimizer.name=sgd",), max_steps=STEPS, workers=workers, accumulate=accumulate)
         train_on_workers(job, subject.folder / "ray")
-        found = CheckpointFolder(subject.folder / run / "checkpoints").newest()
+        found = CheckpointFolder(subject.folder / name / "checkpoints").newest()
         _require(found is not None, f"{workers} workers left no whole checkpoint")
-        states.append(found[1]["method"])  # type: ignore[index]
-    worst = max(_distance(states[0][name], states[1][name]) for name in states[0])
-    _require(worst <= WORKERS_TOLERANCE, f"the weights differ by {worst:.2g}")
-    return f"{'one and two workers' if alone == 1 else 'two workers twice'}: largest difference {worst:.2g}"
+        updates.append(_changes(start, found[1]["method"]))  # type: ignore[index]
+    worst = max(_relative_distance(updates[0], other) for other in updates[1:])
+    _require(worst <= WORKERS_TOLERANCE, f"the updates of two workers differ by {worst:.2g} of their size")
+    return f"{'two workers twice' if depends else 'one and two workers, accumulated too'}: updates differ by {worst:.2g}"
 
 
 def check_cost(subject: Subject) -> str:
@@ -142,6 +171,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "save and load": check_save_load,
     "determinism": check_determinism,
     "exact resume": check_resume,
+    "exact fit": check_fit,
     "two workers": check_workers,
     "cost": check_cost,
 }
@@ -175,6 +205,22 @@ def _distance(first: Any, second: Any) -> float:
     return 0.0 if np.array_equal(first, second) else float("inf")
 
 
+def _changes(start: dict[str, Any], end: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return {name: end[name].double() - start[name].double() for name in end if isinstance(end[name], torch.Tensor)}
+
+
+def _relative_distance(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> float:
+    """Return how far two updates are apart, as a share of the first: over all tensors, or of a single one that counts."""
+    size = sum(float(change.square().sum()) for change in first.values())
+    if not size:
+        return 0.0 if all(not change.any() for change in second.values()) else float("inf")
+    apart = {name: float((change - second[name]).square().sum()) for name, change in first.items()}
+    # A tensor whose gradient is nothing but rounding, such as a bias before a norm, counts only in the sum.
+    counting = [name for name, change in first.items() if float(change.square().sum()) > 1e-4 * size]
+    single = max((apart[name] / float(first[name].square().sum()) for name in counting), default=0.0)
+    return float(max(sum(apart.values()) / size, single) ** 0.5)
+
+
 def _loss_curve(folder: Path) -> list[tuple[int, float]]:
     return [(row["step"], row["value"]) for row in read_curves(folder / "curves.jsonl") if row["name"] == "loss"]
 
@@ -187,9 +233,37 @@ def _saved_and_loaded(result: Reconstruction, folder: Path) -> Reconstruction:
 def _same(first: Reconstruction, second: Reconstruction, when: str) -> None:
     for name in first.produced():
         a, b = getattr(first, name), getattr(second, name)
-        same = _same_mesh(a, b) if isinstance(a, Mesh) else (name == "cameras" or np.array_equal(a, b, equal_nan=True))
+        same = _SAME.get(name, _same_array)(a, b)
         _require(same, f"`{name}` differs {when}")
+
+
+def _same_views(subject: Subject, first: Method, second: Method) -> None:
+    """Compare renderings of two methods that have reconstructed the same scene."""
+    cameras = subject.cameras()
+    if not cameras or not isinstance(first, RendersViews) or not isinstance(second, RendersViews):
+        return
+    with torch.no_grad():
+        for method in (first, second):
+            subject.reconstruct(method)  # type: ignore[arg-type]
+        a, b = first.render(cameras), second.render(cameras)
+    _require(np.array_equal(a.images, b.images), "renderings differ of two runs of one seed")
+
+
+def _same_array(first: Any, second: Any) -> bool:
+    return np.array_equal(first, second, equal_nan=True)
+
+
+def _same_cameras(first: list[Camera], second: list[Camera]) -> bool:
+    return len(first) == len(second) and all(
+        (a.width, a.height) == (b.width, b.height)
+        and np.array_equal(a.intrinsics, b.intrinsics)
+        and np.array_equal(a.world_from_camera, b.world_from_camera)
+        for a, b in zip(first, second)
+    )
 
 
 def _same_mesh(first: Mesh, second: Mesh) -> bool:
     return np.array_equal(first.vertices, second.vertices) and np.array_equal(first.faces, second.faces)
+
+
+_SAME: dict[str, Callable[[Any, Any], bool]] = {"mesh": _same_mesh, "cameras": _same_cameras}

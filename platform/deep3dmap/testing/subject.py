@@ -1,5 +1,6 @@
 """A method under test: its `mini` variant on the smallest data that feed it, trained in this process."""
 
+import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -9,17 +10,20 @@ import torch
 
 from deep3dmap.config.compose import ComposedRun, Layer, compose_run, layer_of
 from deep3dmap.config.variants import variants
+from deep3dmap.core.cameras import Camera
 from deep3dmap.core.card import MethodCard
 from deep3dmap.core.dataset import Dataset, Sample
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.core.registry import datasets, methods
-from deep3dmap.frameworks.inputs import select
+from deep3dmap.runs.scene_reconstruction import reconstruct_scene
 from deep3dmap.train.job import TrainingJob, train_here
 from deep3dmap.train.session import TrainingSummary
 
 SMALL_VARIANTS = ("smoke", "mini", "default")
+FIT_STEPS = 4
+SCENE = "scene"
 
 
 class OwnProcessHost:
@@ -60,13 +64,19 @@ class Subject:
 
     @property
     def learns(self) -> bool:
-        """Whether there is anything to train."""
-        return bool(self.card.trains_on)
+        """Whether the method, as its variant configures it, trains on a dataset."""
+        return self.job("built").trains
+
+    @property
+    def fits(self) -> bool:
+        """Whether the method learns from each scene."""
+        return bool(self.cls.fits())
 
     def composed(self, overrides: tuple[str, ...] = (), **trainer: Any) -> ComposedRun:
         """Compose a run of the variant under test with further overrides and values of the trainer section."""
         small = {"batch_size": 4, "log_every": 1, "checkpoint_every": 0, "max_seconds": 0, **trainer}
-        layers = (layer_of("contract", {"trainer": small}), Layer("command line", (*self.overrides, *overrides)))
+        fit = {"max_steps": FIT_STEPS, "log_every": 1, "checkpoint_every": 0, "max_seconds": 0}
+        layers = (layer_of("contract", {"trainer": small, "fit": fit}), Layer("command line", (*self.overrides, *overrides)))
         return compose_run(f"{self.name}/{self.variant}", self.dataset_choice, layers)
 
     def job(self, run: str, overrides: tuple[str, ...] = (), **trainer: Any) -> TrainingJob:
@@ -95,12 +105,34 @@ class Subject:
         """One test sample."""
         return self.dataset.split("test")[0]
 
-    def reconstruct(self, method: Method) -> Reconstruction:
-        """Reconstruct the test sample from the keys the method consumes."""
-        if isinstance(method, torch.nn.Module):
-            torch.nn.Module.train(method, False)
-        with torch.no_grad():
-            return method.reconstruct(select(self.sample, self.card.consumes, self.composed().config["inputs"]))
+    def reconstruct(self, method: Method, run: str = "", stop_after: int = 0) -> Reconstruction:
+        """Reconstruct the test sample as a benchmark would: fitted to it, where the method fits.
+
+        run: name of the folder in which the fit keeps its checkpoints, and goes on from them; "" for a new one. stop_after: be
+        interrupted after so many steps of the fit.
+        """
+        mapping = dict(self.composed().config["inputs"])
+        with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
+            folder = self.folder / run if run else Path(temporary)
+            fits = self.job("built").scene_fits(method, OwnProcessHost(stop_after), folder)
+            outcome = reconstruct_scene(method, self.sample, SCENE, mapping, fits, 0)
+            if fits and not run:
+                # What is compared next is the method as it was trained.
+                fits.restore()
+        return outcome.reconstruction
+
+    def cameras(self) -> list[Camera]:
+        """Return the first camera of the test sample, none where it has none."""
+        if not {"images", "intrinsics", "world_from_camera"} <= self.sample.keys() or not len(self.sample["images"]):
+            return []
+        height, width = self.sample["images"][0].shape[-2:]
+        return [Camera(self.sample["intrinsics"][0], self.sample["world_from_camera"][0], width, height)]
+
+    def fitted(self, run: str, stop_after: int = 0) -> Method:
+        """Return the method, with the weights of its seed, fitted to the test sample in `folder/run`."""
+        method = self.build()
+        self.reconstruct(method, run, stop_after)
+        return method
 
 
 def smallest_dataset(card: MethodCard) -> str:

@@ -50,12 +50,15 @@ class TrainingJob:
         method: Method = cls(self._method_config(cls))
         return method
 
-    def scene_fits(self, method: Method, host: Host) -> SceneFits | None:
-        """Return what fits `method`, as it now is, to scenes; None for a method that does not learn from them."""
+    def scene_fits(self, method: Method, host: Host, folder: Path | None = None) -> SceneFits | None:
+        """Return what fits `method`, as it now is, to scenes; None for a method that does not learn from them.
+
+        folder: where the fits keep curves and checkpoints (default: the run's).
+        """
         if not method.fits():
             return None
         fit: FitConfig = build_section(FitConfig, dict(self.config.get("fit", {})))
-        return SceneFits(method, fit_settings(self.settings(), fit), host, Path(self.folder), self.about())
+        return SceneFits(method, fit_settings(self.settings(), fit), host, folder or Path(self.folder), self.about())
 
     def build_dataset(self) -> Dataset:
         """Build the dataset; it is prepared already."""

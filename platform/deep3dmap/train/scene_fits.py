@@ -51,12 +51,16 @@ class SceneFits:
         self._settings = settings
         self._start = _copied(method.state_dict())
 
+    def restore(self) -> None:
+        """Put the method back into the state that all scenes start from."""
+        self.method.load_state_dict(_copied(self._start))
+
     def fit(self, scene: str, given: dict[str, Any]) -> TrainingSummary:
         """Fit the method to a scene, or go on with the fit that was interrupted.
 
         Raises DivergedError when a loss is not finite.
         """
-        self.method.load_state_dict(_copied(self._start))
+        self.restore()
         loop = TrainLoop(self.host, self._settings, [])
         seed_everything(loop.seed, loop.rank, *scene_entropy(scene))
         folder = scene_folder(self.folder, scene)

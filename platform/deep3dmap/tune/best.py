@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from deep3dmap.bench.plan import Tuned
 from deep3dmap.config.compose import Layer
 from deep3dmap.config.overrides import as_override
 from deep3dmap.core.errors import UserError
+from deep3dmap.runs.tuned_settings import TunedSettings
 from deep3dmap.tune.journal import SweepState, TrialRecord
 from deep3dmap.tune.objective import best_of, front_of
 from deep3dmap.tune.plan import SweepPlan
@@ -30,9 +30,9 @@ class Best:
         """What is laid over the method's variant."""
         return Layer(f"tuned {self.file}".strip(), tuple(as_override(key, value) for key, value in self.tuned.items()))
 
-    def tuned_for(self, dataset: str = "") -> Tuned:
+    def tuned_for(self, dataset: str = "") -> TunedSettings:
         """Return what a benchmark lays over the method's runs on a dataset, "" for all."""
-        return Tuned(self.method, self.layer, dataset)
+        return TunedSettings(self.method, self.layer, dataset)
 
 
 def write_best(plan: SweepPlan, state: SweepState) -> Path | None:

@@ -29,7 +29,7 @@ class SweepMonitor:
         self.plan, self.journal, self.proposer, self.store, self.follow = plan, journal, proposer, store, follow
         self.state = journal.state
         self.state.finish = ""
-        trainer = plan.run.job().trainer
+        trainer = plan.run.job.trainer
         self._gpus = trainer.gpus_per_worker * trainer.workers
         self._before, self._began = self.state.spent, time.monotonic()
         written = _written(store, plan)

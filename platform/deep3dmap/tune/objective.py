@@ -1,8 +1,10 @@
-"""What a sweep makes better: metrics of the validation split, seconds and memory. The test split is out of its reach."""
+"""What a sweep optimises: metrics of the validation split, seconds and memory. The test split is out of its reach."""
 
 import math
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,9 @@ from deep3dmap.core.dataset import Dataset, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.method import Method
 from deep3dmap.core.registry import suites
-from deep3dmap.frameworks import CustomFramework, TrainLoop
-from deep3dmap.frameworks.inputs import select
+from deep3dmap.frameworks import TrainLoop
+from deep3dmap.runs.scoring import Scoring, scene_names, score
+from deep3dmap.train.scene_fits import SceneFits
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.options import OBJECTIVES, TuneOptions
 
@@ -81,36 +84,43 @@ class ValidationView:
 
 @dataclass
 class SuiteScorer:
-    """Scores a method on the validation split as a suite would on the test split. name: SUITE/METRIC."""
+    """Scores a method on the validation split as a suite would on the test split. name: SUITE/METRIC.
+
+    fits: makes what fits a method to scenes from where it stands, None for a method that does not learn from them.
+    """
 
     name: str
     view: ValidationView
     mapping: Mapping[str, str]
     scenes: int = 0
+    fits: Callable[[Method, Path], SceneFits | None] | None = None
 
     def __call__(self, method: Method, loop: TrainLoop) -> dict[str, float]:
         """Return {SUITE/METRIC: value}, NaN where no sample has it; rank 0 scores and tells the others."""
-        value = self.score(method) if loop.rank == 0 else 0.0
+        value = self.score(method, loop.seed) if loop.rank == 0 else 0.0
         return {self.name: loop.sum_over_workers({self.name: value})[self.name]}
 
-    def score(self, method: Method) -> float:
-        """Reconstruct and evaluate the validation samples."""
+    def score(self, method: Method, seed: int) -> float:
+        """Reconstruct and evaluate the validation samples, and leave the method as it was.
+
+        Raises UserError where a scene fails.
+        """
         suite, _, metric = self.name.partition("/")
-        protocol, split = suites.load(suite)(), self.view.split(VALIDATION)
-        per_scene = {}
+        split = self.view.split(VALIDATION)
         training = isinstance(method, torch.nn.Module) and method.training
-        if isinstance(method, CustomFramework):
-            torch.nn.Module.train(method, False)
-        for index in range(min(self.scenes, len(split)) if self.scenes else len(split)):
-            sample = split[index]
-            with torch.no_grad():
-                reconstruction = method.reconstruct(select(sample, method.card.consumes, dict(self.mapping)))
-            per_scene[split.name(index)] = dict(protocol.evaluate(reconstruction, sample))
-        if isinstance(method, CustomFramework):
+        # A fit begins at the weights of now, so nothing of an earlier evaluation's fits may be gone on with.
+        with tempfile.TemporaryDirectory(prefix="deep3dmap-fits-") as folder:
+            fits = self.fits(method, Path(folder)) if self.fits else None
+            scoring = Scoring(suites.load(suite)(), self.mapping, fits, None, seed, scene_names(split, self.scenes))
+            scores = score(method, split, scoring)
+            if fits:
+                fits.restore()
+        if isinstance(method, torch.nn.Module):
             torch.nn.Module.train(method, training)
-        summary = protocol.summarise(per_scene)
-        values = [summary[metric]] if metric in summary else [scene[metric] for scene in per_scene.values() if metric in scene]
-        return float(sum(values) / len(values)) if values else math.nan
+        for scene, error in scores.failed.items():
+            raise UserError(f"scene {scene} of the validation split failed: {error}")
+        value = scores.value(metric)
+        return math.nan if value is None else value
 
 
 def best_of(records: Sequence[TrialRecord], objective: Objective) -> TrialRecord | None:

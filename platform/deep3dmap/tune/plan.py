@@ -11,19 +11,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deep3dmap.bench.plan import RunPlan, plan_run
-from deep3dmap.bench.resources import is_nested
 from deep3dmap.config.compose import ComposedRun, Layer, build_section, compose_run
 from deep3dmap.config.overrides import as_override, flatten
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import datasets, methods
 from deep3dmap.results.run_id import content_hash
 from deep3dmap.results.schema import SWEEPS
-from deep3dmap.tune.arguments import TuneRequest
+from deep3dmap.runs.planning import plan_run
+from deep3dmap.runs.run_plan import RunPlan
+from deep3dmap.runs.run_resources import is_nested
 from deep3dmap.tune.default_space import bounds_of, default_space
 from deep3dmap.tune.objective import VALIDATION, Objective, objectives_of
 from deep3dmap.tune.options import LIMITS, PAUSING, TuneOptions
 from deep3dmap.tune.space import Space, parse_space
+from deep3dmap.tune.tune_arguments import TuneRequest
 
 # What decides how many trials fit, and what is not a setting of the method.
 _NOT_TUNED = (
@@ -78,9 +79,7 @@ class SweepPlan:
     def trial_plan(self, number: int, values: Mapping[str, Any]) -> RunPlan:
         """Return the run of one trial. Its id belongs to the trial and not to its values, which a scheduler may change."""
         config = self._validated_often(with_values(self.run.config, values))
-        return replace(
-            self.run, run_id=content_hash({"sweep": self.name, "run": self.run.run_id, "trial": number}), config=config
-        )
+        return self.run.with_config(content_hash({"sweep": self.name, "run": self.run.run_id, "trial": number}), config)
 
     def stop_file(self, number: int) -> Path:
         """The file that asks a trial to stop."""
@@ -117,7 +116,7 @@ class SweepPlan:
         from deep3dmap.tune.journal import Journal
 
         for number in Journal(self.folder / "trials.jsonl").state.trials:
-            shutil.rmtree(self.trial_plan(number, {}).job().folder, ignore_errors=True)
+            shutil.rmtree(self.trial_plan(number, {}).job.folder, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _validated_often(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +206,7 @@ def _section_type(section: str) -> type:
 
 
 def _check_run(run: RunPlan, options: TuneOptions, space: Space) -> None:
-    learns = bool(methods.load(run.method).card.trains_on)
+    learns = run.job.trains
     trainer = run.config["trainer"]
     splits = run.open_dataset().card.splits
     if VALIDATION not in splits:

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from deep3dmap.bench.plan import RunPlan
-from deep3dmap.bench.rows import Outcome, curve_rows, run_row
 from deep3dmap.core.card import MetricCard, SuiteCard, Task
 from deep3dmap.core.registry import methods
 from deep3dmap.results.schema import MetricRow
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.result_rows import Outcome, curve_rows, curves_of, run_row
+from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.train.checkpoints import CheckpointFolder
-from deep3dmap.train.curves import read_curves
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.plan import SweepPlan
@@ -46,7 +45,7 @@ def write_trial(store: ResultStore, plan: SweepPlan, record: TrialRecord) -> Non
     """Write the rows of a trial that has ended."""
     run = plan.trial_plan(record.number, record.values)
     attempt = store.next_attempt(run.run_id)
-    folder = Path(run.job().folder)
+    folder = Path(run.job.folder)
     outcome = _outcome(record, folder)
     row = run_row(run, attempt, "tuning", outcome)
     facts = json.loads((folder / OUTCOME).read_text()) if (folder / OUTCOME).is_file() else None
@@ -65,7 +64,7 @@ def _outcome(record: TrialRecord, folder: Path) -> Outcome:
         train_s=record.seconds,
         steps=int(last.get("step", 0)),
         checkpoint_uri=str(best.folder) if best else "",
-        curves=read_curves(folder / "curves.jsonl"),
+        curves=curves_of(folder),
     )
 
 

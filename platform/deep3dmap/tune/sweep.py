@@ -6,10 +6,10 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from deep3dmap.bench.cards import write_cards
-from deep3dmap.bench.plan import RunPlan
-from deep3dmap.bench.resources import check_resources, concurrency, is_nested, trial_bundle
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.run_plan import RunPlan
+from deep3dmap.runs.run_resources import check_resources, concurrency, is_nested, trial_bundle
+from deep3dmap.runs.stored_cards import write_cards
 from deep3dmap.train import ray_runtime
 from deep3dmap.tune.journal import Journal, SweepState
 from deep3dmap.tune.monitor import Follower, SweepMonitor

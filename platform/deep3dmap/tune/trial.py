@@ -8,15 +8,18 @@ from typing import Any
 
 import torch
 
-from deep3dmap.bench.plan import RunPlan
-from deep3dmap.bench.resources import is_nested
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.method import Method
 from deep3dmap.frameworks import Host
+from deep3dmap.runs.run_plan import RunPlan
+from deep3dmap.runs.run_resources import is_nested
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.failures import status_of, text_of
-from deep3dmap.train.hosts import RayTrainHost, TuneTrialHost
+from deep3dmap.train.hosts import RayTrainHost, TuneTrialHost, choose_device
 from deep3dmap.train.job import TrainingJob, train_here
+from deep3dmap.train.local_host import LocalHost
 from deep3dmap.train.resources import hardware, peak_gpu_mb, peak_ram_mb
+from deep3dmap.train.scene_fits import SceneFits
 from deep3dmap.train.session import Scorer, TrainingSummary
 from deep3dmap.train.trainer import carried_out, train_on_workers
 from deep3dmap.tune.objective import SuiteScorer, ValidationView
@@ -71,7 +74,7 @@ def told(metrics: Mapping[str, float]) -> dict[str, Any]:
 
 def carry_out_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
     """Carry out one trial; returns {status, error} and the metrics of the last evaluation. Only a lost process is lost."""
-    folder = Path(plan.job().folder)
+    folder = Path(plan.job.folder)
     status, error, parameters = "ok", "", 0
     last: dict[str, float] = {}
     try:
@@ -87,7 +90,7 @@ def carry_out_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
 
 
 def _train(plan: RunPlan, order: TrialOrder) -> tuple[dict[str, float], bool, int]:
-    job = plan.job()
+    job = plan.job
     if is_nested(plan):
         from ray.tune.integration.ray_train import TuneReportCallback
 
@@ -119,7 +122,13 @@ def scorer_of(job: TrainingJob, order: TrialOrder) -> Scorer | None:
     """Return what scores SUITE/METRIC on the validation split, None for a metric of the method's own."""
     if "/" not in order.metric:
         return None
-    return SuiteScorer(order.metric, ValidationView(job.build_dataset()), dict(job.config["inputs"]), order.scenes)
+    view, mapping = ValidationView(job.build_dataset()), dict(job.config["inputs"])
+    device = choose_device(str(job.config["device"]))
+
+    def fits(method: Method, folder: Path) -> SceneFits | None:
+        return job.scene_fits(method, LocalHost(device), folder)
+
+    return SuiteScorer(order.metric, view, mapping, order.scenes, fits)
 
 
 def memory_mb() -> float:

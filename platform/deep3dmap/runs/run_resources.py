@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deep3dmap.bench.plan import RunPlan
 from deep3dmap.core.errors import UserError
+from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.train.placement import described, shortage
 from deep3dmap.train.trainer import fewest_workers, worker_bundle
 
@@ -13,18 +13,18 @@ NESTED_DRIVER_CPUS = 0.1
 
 def is_nested(plan: RunPlan) -> bool:
     """Whether the run trains in workers of its own instead of in its trial's process."""
-    trainer = plan.job().trainer
+    trainer = plan.job.trainer
     return trainer.workers > 1 or trainer.engine == "train"
 
 
 def trial_bundle(plan: RunPlan) -> dict[str, float]:
     """Return what the trial itself reserves; nested workers are reserved apart from it."""
-    return {"CPU": NESTED_DRIVER_CPUS} if is_nested(plan) else worker_bundle(plan.job())
+    return {"CPU": NESTED_DRIVER_CPUS} if is_nested(plan) else worker_bundle(plan.job)
 
 
 def needed(plan: RunPlan, workers: int | None = None) -> dict[str, float]:
     """Return what the trial and its workers (default: all of them) reserve together."""
-    trainer = plan.job().trainer
+    trainer = plan.job.trainer
     count = trainer.workers if workers is None else workers
     return {
         "CPU": count * trainer.cpus_per_worker + (NESTED_DRIVER_CPUS if is_nested(plan) else 0.0),
@@ -41,7 +41,7 @@ def check_resources(plan: RunPlan, available: Mapping[str, Any]) -> None:
 
 def lacking(plan: RunPlan, available: Mapping[str, Any]) -> str:
     """Return why the connected cluster could never place a run, or "" where it could."""
-    job = plan.job()
+    job = plan.job
     fewest = fewest_workers(job)
     wanted = needed(plan, fewest)
     short = [kind for kind, amount in wanted.items() if amount > available.get(kind, 0.0)]

@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deep3dmap.bench.patient_store import PatientStore
-from deep3dmap.bench.plan import RunPlan, plan_run
-from deep3dmap.bench.rows import Outcome, curve_rows, run_row
 from deep3dmap.config.compose import ComposedRun
 from deep3dmap.core.errors import DivergedError, UserError
 from deep3dmap.results.schema import MetricRow
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.planning import plan_run
+from deep3dmap.runs.result_rows import Outcome, curve_rows, curves_of, run_row
+from deep3dmap.runs.retrying_store import RetryingStore
+from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.train import ray_runtime
 from deep3dmap.train.checkpoint_places import keep_checkpoint
 from deep3dmap.train.checkpoints import CheckpointFolder
-from deep3dmap.train.curves import read_curves
 from deep3dmap.train.failures import status_of
 from deep3dmap.train.session import TrainingSummary
 from deep3dmap.train.trainer import train_on_workers
@@ -30,7 +30,7 @@ class TrainingRun:
     @property
     def folder(self) -> Path:
         """Where its checkpoints and curves lie."""
-        return Path(self.plan.job().folder)
+        return Path(self.plan.job.folder)
 
     def steps_taken(self) -> int | None:
         """Steps of the newest whole checkpoint, None where there is none."""
@@ -39,18 +39,18 @@ class TrainingRun:
 
     def carry_out(self, store: ResultStore) -> dict[str, Any]:
         """Train on Ray, write the row and the curves, return the outcome. A failure is a row too, and is raised."""
-        store = PatientStore(store.uri)
+        store = RetryingStore(store.uri)
         attempt = store.next_attempt(self.plan.run_id)
         outcome = Outcome(started_at=datetime.now(UTC))
         ray_runtime.connect()
         try:
-            summary = train_on_workers(self.plan.job(), self.folder.parent / "ray")
+            summary = train_on_workers(self.plan.job, self.folder.parent / "ray")
         except (UserError, DivergedError, MemoryError, RuntimeError) as error:
             outcome.status, outcome.error = status_of(error), str(error)
             self._write(store, attempt, outcome, {})
             raise UserError(f"{self.plan.title}: {outcome.status}: {error}") from error
         best = CheckpointFolder(self.folder / "checkpoints").best()
-        outcome.train_s, outcome.steps = summary.seconds, summary.steps
+        outcome.train_s, outcome.steps, outcome.cut_short = summary.seconds, summary.steps, summary.cut_short
         outcome.checkpoint_uri = keep_checkpoint(best.folder, store, self.plan.run_id) if best else ""
         self._write(store, attempt, outcome, summary.metrics)
         return self._described(summary, outcome)
@@ -66,7 +66,7 @@ class TrainingRun:
 
     def _write(self, store: ResultStore, attempt: int, outcome: Outcome, metrics: dict[str, float]) -> None:
         run_id = self.plan.run_id
-        curves = curve_rows(run_id, attempt, read_curves(self.folder / "curves.jsonl"))
+        curves = curve_rows(run_id, attempt, curves_of(self.folder))
         rows = [MetricRow(run_id, attempt, "", name, value, "", "down") for name, value in metrics.items()]
         store.write_attempt(run_row(self.plan, attempt, "training", outcome), rows, curves)
 

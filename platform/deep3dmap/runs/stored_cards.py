@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from deep3dmap.bench.plan import RunPlan
 from deep3dmap.config.cards import card_page
 from deep3dmap.core.registry import Registry, datasets, methods, suites
 from deep3dmap.results.schema import SWEEPS
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.run_plan import RunPlan
 
 
 def write_cards(store: ResultStore, plans: Iterable[RunPlan]) -> None:

@@ -1,4 +1,4 @@
-"""Hears from Ray Tune how the trials of a benchmark fare."""
+"""Tune callback that reports when the runs of a benchmark start and end."""
 
 import time
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from typing import Any
 from ray import tune
 
 from deep3dmap.bench.finished import Finished, Follower
-from deep3dmap.bench.plan import RunPlan
+from deep3dmap.runs.run_plan import RunPlan
 
 
-class TrialFollower(tune.Callback):
+class RunReporter(tune.Callback):
     """Turns Tune's callbacks into `follow(event, what, done, total)` with the events "started" and "ended"."""
 
     def __init__(self, plans: Sequence[RunPlan], follow: Follower) -> None:

@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from deep3dmap.bench.plan import RunPlan
-from deep3dmap.bench.scoring import Scores
 from deep3dmap.core.card import SuiteCard
 from deep3dmap.results.schema import CurveRow, MetricRow, RunRow
+from deep3dmap.runs.run_plan import RunPlan
+from deep3dmap.runs.scoring import Scores
+from deep3dmap.train.curves import read_curves
 from deep3dmap.train.resources import hardware, packages, peak_gpu_mb, peak_ram_mb
 
 
@@ -24,6 +25,8 @@ class Outcome:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     train_s: float = 0.0
     steps: int = 0
+    cut_short: str = ""
+    device: str = "cpu"
     parameters: int = 0
     checkpoint_uri: str = ""
     artifacts_uri: str = ""
@@ -66,10 +69,15 @@ def run_row(plan: RunPlan, attempt: int, task: str, outcome: Outcome) -> RunRow:
         peak_ram_mb=peak_ram_mb(),
         peak_gpu_mb=peak_gpu_mb(),
         parameters=outcome.parameters,
-        steps=outcome.steps,
+        steps=outcome.steps or outcome.scores.fit_steps,
         checkpoint_uri=outcome.checkpoint_uri,
         artifacts_uri=outcome.artifacts_uri,
         command=plan.command,
+        scene=plan.scene,
+        fit_s=outcome.scores.fit_s,
+        render_frames_per_s=outcome.scores.rendered / outcome.scores.render_s if outcome.scores.render_s else 0.0,
+        cut_short=outcome.cut_short or outcome.scores.cut_short,
+        device=outcome.device,
     )
 
 
@@ -85,8 +93,19 @@ def metric_rows(plan: RunPlan, attempt: int, card: SuiteCard, scores: Scores) ->
 
 
 def curve_rows(run_id: str, attempt: int, curves: list[dict[str, Any]]) -> list[CurveRow]:
-    """Return the points of the curves."""
-    return [CurveRow(run_id, attempt, int(p["step"]), float(p["seconds"]), p["name"], float(p["value"])) for p in curves]
+    """Return the points of the curves, of training and of the fits to scenes."""
+    return [
+        CurveRow(run_id, attempt, int(p["step"]), float(p["seconds"]), p["name"], float(p["value"]), p.get("scene", ""))
+        for p in curves
+    ]
+
+
+def curves_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the points of all curves in a run's folder; those of a fit say which scene it was."""
+    points = read_curves(folder / "curves.jsonl")
+    for file in sorted(folder.glob("scenes/*/curves.jsonl")):
+        points += [{**point, "scene": file.parent.name} for point in read_curves(file)]
+    return points
 
 
 @cache

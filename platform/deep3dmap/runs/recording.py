@@ -2,23 +2,23 @@
 
 from typing import Any
 
-from deep3dmap.bench.plan import RunPlan
-from deep3dmap.bench.rows import Outcome, curve_rows, metric_rows, run_row
-from deep3dmap.bench.suite import load_suite
 from deep3dmap.core.card import SuiteCard
+from deep3dmap.core.registry import suites
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.result_rows import Outcome, curve_rows, metric_rows, run_row
+from deep3dmap.runs.run_plan import RunPlan
 
 
 def record(store: ResultStore, plan: RunPlan, attempt: int, outcome: Outcome) -> dict[str, Any]:
     """Write the rows of an attempt and how its trial ended; returns {status, headline value or None, error}."""
-    card = load_suite(plan.suite).protocol.card
+    card = suite_card(plan.suite)
     store.write_attempt(
         run_row(plan, attempt, card.task.name, outcome),
         metric_rows(plan, attempt, card, outcome.scores),
         curve_rows(plan.run_id, attempt, outcome.curves),
     )
     store.write_trial_state(plan.run_id, outcome.status, plan.title)
-    return {"status": outcome.status, "headline": _headline(card, outcome), "error": outcome.error}
+    return {"status": outcome.status, "headline": outcome.scores.value(card.headline), "error": outcome.error}
 
 
 def recorded(store: ResultStore, plan: RunPlan, attempt: int) -> dict[str, Any] | None:
@@ -29,7 +29,7 @@ def recorded(store: ResultStore, plan: RunPlan, attempt: int) -> dict[str, Any] 
     rows = runs[(runs.run_id == plan.run_id) & (runs.attempt == attempt)]
     if rows.empty:
         return None
-    metric = load_suite(plan.suite).protocol.card.headline
+    metric = suite_card(plan.suite).headline
     metrics = store.metrics(rows)
     values = metrics[metrics.metric == metric]
     summary = values[values.scene == ""]
@@ -38,9 +38,7 @@ def recorded(store: ResultStore, plan: RunPlan, attempt: int) -> dict[str, Any] 
     return {"status": str(rows.iloc[0].status), "headline": headline, "error": str(rows.iloc[0].error)}
 
 
-def _headline(card: SuiteCard, outcome: Outcome) -> float | None:
-    """Return the headline metric: the summary's, else the mean over scenes, else None."""
-    if card.headline in outcome.scores.summary:
-        return outcome.scores.summary[card.headline]
-    values = [scene[card.headline] for scene in outcome.scores.per_scene.values() if card.headline in scene]
-    return sum(values) / len(values) if values else None
+def suite_card(suite: str) -> SuiteCard:
+    """Return the card of a registered suite."""
+    card: SuiteCard = suites.load(suite).card
+    return card

@@ -1,0 +1,1 @@
+"""One run: its plan, its id, its rows and its scores."""

@@ -1,0 +1,121 @@
+"""Gives runs their content-addressed ids."""
+
+import copy
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from deep3dmap.config.compose import ComposedRun
+from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
+from deep3dmap.core.card import MethodCard
+from deep3dmap.core.registry import methods, suites
+from deep3dmap.ops import native_build_hash
+from deep3dmap.results.run_id import RunKey
+from deep3dmap.runs.code_version import code_version
+from deep3dmap.runs.run_plan import RunPlan, training_job
+from deep3dmap.runs.scoring import scene_names
+from deep3dmap.runs.starting_points import by_content, with_starting_points
+from deep3dmap.train.job import TrainingJob
+from deep3dmap.train.trackers import check_trackers
+
+
+@dataclass(frozen=True)
+class ScoredBy:
+    """The part of a suite that belongs to a run's key; all empty for a training on its own. scenes: score at most so many."""
+
+    suite: str = ""
+    protocol_version: int = 0
+    tier: str = ""
+    scenes: int = 0
+
+
+class DatasetVersions:
+    """Content hashes of the datasets in use, each prepared once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, composed: ComposedRun) -> str:
+        """Return the content hash of the dataset of a run; prepares it."""
+        config = composed.config
+        key = f"{composed.dataset} {config['dataset']} {config['data']}"
+        if key not in self._known:
+            dataset = open_dataset(composed.dataset, config["dataset"], config["data"])
+            prepare_dataset(dataset, config["data"], quiet=not sys.stderr.isatty())
+            self._known[key] = dataset.version
+        return self._known[key]
+
+
+def plan_run(
+    composed: ComposedRun,
+    work: Path,
+    scored_by: ScoredBy | None = None,
+    versions: DatasetVersions | None = None,
+    scene: str = "",
+) -> RunPlan:
+    """Plan one run; prepares its dataset, whose content is part of the id.
+
+    Raises UserError for unknown names and for starting points that are not there.
+    """
+    cls, by = methods.load(composed.method), scored_by or ScoredBy()
+    check_trackers(composed.config["trackers"])
+    config = with_starting_points(composed.config, cls.card, work)
+    deciding = [cls.__module__, *([suites.load(by.suite).__module__] if by.suite else [])]
+    key = RunKey(
+        suite=by.suite,
+        protocol_version=by.protocol_version,
+        tier=by.tier,
+        method=composed.method,
+        variant=composed.variant,
+        method_version=code_version(deciding, native_build_hash()),
+        config={**_decisive(config, cls.card), "scenes": by.scenes, **({"scene": scene} if scene else {})},
+        dataset=composed.dataset,
+        dataset_version=(versions or DatasetVersions()).of(composed),
+        seed=int(config["seed"]),
+    )
+    names = (composed.method, composed.variant, composed.dataset, composed.dataset_variant)
+    shared = {name: getattr(key, name) for name in ("suite", "protocol_version", "tier", "method", "variant", "method_version")}
+    return RunPlan(
+        run_id=key.run_id,
+        **shared,
+        dataset=composed.dataset,
+        dataset_variant=composed.dataset_variant,
+        dataset_version=key.dataset_version,
+        seed=key.seed,
+        config=config,
+        job=training_job(*names, config, f"{work}/{key.run_id}"),
+        inputs=tuple(cls.card.consumes),
+        scenes=by.scenes,
+        work=str(work),
+        scene=scene,
+    )
+
+
+def plan_runs(composed: ComposedRun, work: Path, scored_by: ScoredBy, versions: DatasetVersions) -> list[RunPlan]:
+    """Plan what a benchmark scores of one method, dataset and seed: one run, or one per scene for a method that only fits.
+
+    So the scenes of a method that learns from each of them are spread over a cluster, and one that diverges is one failed
+    scene.
+    """
+    cls = methods.load(composed.method)
+    if not cls.fits() or unplaced_job(composed).trains:
+        return [plan_run(composed, work, scored_by, versions)]
+    versions.of(composed)
+    split = open_dataset(composed.dataset, composed.config["dataset"], composed.config["data"]).split("test")
+    # The id of a scene's run does not depend on how many others are scored.
+    alone = replace(scored_by, scenes=0)
+    return [plan_run(composed, work, alone, versions, scene) for scene in scene_names(split, scored_by.scenes)]
+
+
+def unplaced_job(composed: ComposedRun) -> TrainingJob:
+    """Return the training part of a run that has no folder yet."""
+    return training_job(composed.method, composed.variant, composed.dataset, composed.dataset_variant, composed.config, "")
+
+
+def _decisive(config: dict[str, Any], card: MethodCard) -> dict[str, Any]:
+    """Return what decides a run's numbers: where things lie does not, and data and weights are known by their content."""
+    left_out = ("results", "data", "device", "trackers")
+    kept = copy.deepcopy({key: value for key, value in by_content(config, card).items() if key not in left_out})
+    kept["dataset"].pop("root", None)
+    return kept

@@ -1,0 +1,65 @@
+"""One run as plain data, so that any process on any node can carry it out."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from deep3dmap.config.open_dataset import open_dataset
+from deep3dmap.core.dataset import Dataset
+from deep3dmap.train.job import TrainingJob
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A planned run. A training run on its own has no suite.
+
+    job: its training part, on the dataset it trains on. inputs: the keys the method is handed. scenes: score at most so many
+    test scenes (0 = all). scene: the only one that is scored, of a method that learns from the scene in hand and from nothing
+    else. checkpoint: score these weights instead of training. command: what the user typed.
+    """
+
+    run_id: str
+    suite: str
+    protocol_version: int
+    tier: str
+    method: str
+    variant: str
+    method_version: str
+    dataset: str
+    dataset_variant: str
+    dataset_version: str
+    seed: int
+    config: dict[str, Any]
+    job: TrainingJob
+    inputs: tuple[str, ...]
+    scenes: int
+    work: str
+    scene: str = ""
+    checkpoint: str | None = None
+    command: str = field(default_factory=lambda: " ".join(sys.argv))
+
+    @property
+    def title(self) -> str:
+        """A short name for people."""
+        scene = f" · {self.scene}" if self.scene else ""
+        return f"{self.suite} · {self.method}/{self.variant} · {self.dataset}/{self.dataset_variant}{scene} · seed {self.seed}"
+
+    def open_dataset(self) -> Dataset:
+        """The dataset that is scored."""
+        return open_dataset(self.dataset, self.config["dataset"], self.config["data"])
+
+    def with_config(self, run_id: str, config: dict[str, Any]) -> "RunPlan":
+        """Return the plan of another run that differs in its configuration."""
+        job = training_job(self.method, self.variant, self.dataset, self.dataset_variant, config, f"{self.work}/{run_id}")
+        return replace(self, run_id=run_id, config=config, job=job)
+
+
+def training_job(
+    method: str, variant: str, dataset: str, dataset_variant: str, config: Mapping[str, Any], folder: str
+) -> TrainingJob:
+    """Return the training part of a run: on the scored dataset, or on the one that `trained_on` in its configuration names."""
+    other = config.get("trained_on")
+    if not other:
+        return TrainingJob(method, variant, dataset, dataset_variant, config, folder)
+    return TrainingJob(method, variant, other["dataset"], other["variant"], {**config, "dataset": other["config"]}, folder)

@@ -1,0 +1,167 @@
+"""Scores a method on the scenes of a split, for benchmark and tune alike."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deep3dmap.core.dataset import Split
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.method import Generates, Method, RendersViews, Views
+from deep3dmap.core.protocol import Evaluation, Protocol, Sampler
+from deep3dmap.core.reconstruction import Reconstruction
+from deep3dmap.runs.scene_reconstruction import SceneOutcome, now, reconstruct_scene
+from deep3dmap.train.failures import text_of
+from deep3dmap.train.scene_fits import SceneFits
+
+PICTURED_SCENES = 8
+
+
+@dataclass
+class Scores:
+    """per_scene: {scene: {metric: value}}. summary: metrics that are not scene means. failed: {scene: error}.
+
+    Seconds are totals over the scenes. cut_short: of the first fit that its limit in seconds ended.
+    """
+
+    per_scene: dict[str, dict[str, float]] = field(default_factory=dict)
+    summary: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    fit_s: float = 0.0
+    fit_steps: int = 0
+    cut_short: str = ""
+    reconstruct_s: float = 0.0
+    evaluate_s: float = 0.0
+    render_s: float = 0.0
+    rendered: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def value(self, metric: str) -> float | None:
+        """Return a metric of the run: the summary's, else the mean over scenes, else None."""
+        if metric in self.summary:
+            return self.summary[metric]
+        values = [scene[metric] for scene in self.per_scene.values() if metric in scene]
+        return sum(values) / len(values) if values else None
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a method is scored.
+
+    mapping: the method's own keys to the dataset's. fits: what fits it to scenes, None where it does not learn from them.
+    folder: where reconstructions and pictures are kept, None keeps none. seed: of the run. scenes: the names of those that are
+    scored, None for all.
+    """
+
+    protocol: Protocol
+    mapping: Mapping[str, str]
+    fits: SceneFits | None = None
+    folder: Path | None = None
+    seed: int = 0
+    scenes: tuple[str, ...] | None = None
+
+
+def score(method: Method, split: Split, scoring: Scoring, progress: Callable[[int, int], None] | None = None) -> Scores:
+    """Reconstruct, evaluate, keep and picture the scenes of a split; pictures of the first few are made.
+
+    A scene that fails is named in `failed` and the others go on. Raises UserError for scenes that the split has not.
+    """
+    scores, evaluation = Scores(), scoring.protocol.begin()
+    chosen = _chosen(split, scoring.scenes)
+    for done, index in enumerate(chosen):
+        scene = split.name(index)
+        try:
+            _score_scene(method, split[index], scene, scoring, evaluation, scores, pictured=done < PICTURED_SCENES)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # whatever a method does on one scene, the other scenes keep their numbers
+            scores.failed[scene] = text_of(error)
+        if progress:
+            progress(done + 1, len(chosen))
+    if scores.per_scene:
+        scores.summary = dict(evaluation.finish())
+    return scores
+
+
+def scene_names(split: Split, count: int) -> tuple[str, ...]:
+    """Return the names of the first `count` scenes of a split (0 = all)."""
+    return tuple(split.name(index) for index in range(min(count, len(split)) if count else len(split)))
+
+
+def _chosen(split: Split, scenes: tuple[str, ...] | None) -> list[int]:
+    if scenes is None:
+        return list(range(len(split)))
+    places = {split.name(index): index for index in range(len(split))}
+    missing = [scene for scene in scenes if scene not in places]
+    if missing:
+        raise UserError(f"the test split has no scene '{missing[0]}' any more; plan the run again")
+    return [places[scene] for scene in scenes]
+
+
+def _score_scene(
+    method: Method,
+    sample: dict[str, Any],
+    scene: str,
+    scoring: Scoring,
+    evaluation: Evaluation,
+    scores: Scores,
+    pictured: bool,
+) -> None:
+    offered = scoring.protocol.offered(sample)
+    outcome = reconstruct_scene(method, offered, scene, scoring.mapping, scoring.fits, scoring.seed)
+    _add_costs(scores, outcome)
+    views = _render(method, evaluation, outcome.reconstruction, sample, scores)
+    began = now(method)
+    values = dict(evaluation.add(scene, outcome.reconstruction, views, sample))
+    if "samples" in scoring.protocol.card.task.wanted:
+        values |= evaluation.add_samples(scene, _sampler(method, scoring.seed), sample)
+    scores.per_scene[scene] = values
+    scores.evaluate_s += now(method) - began
+    scores.notes.update(outcome.reconstruction.notes)
+    if scoring.folder is not None:
+        _keep(outcome.reconstruction, scoring.protocol, sample, scoring.folder / _folder_name(scene), pictured)
+
+
+def _add_costs(scores: Scores, outcome: SceneOutcome) -> None:
+    scores.reconstruct_s += outcome.reconstruct_s
+    if outcome.fit is not None:
+        scores.fit_s += outcome.fit.seconds
+        scores.fit_steps += outcome.fit.steps
+        scores.cut_short = scores.cut_short or outcome.fit.cut_short
+
+
+def _render(
+    method: Method, evaluation: Evaluation, reconstruction: Reconstruction, sample: dict[str, Any], scores: Scores
+) -> Views | None:
+    cameras = evaluation.queries(reconstruction, sample)
+    if not cameras or not isinstance(method, RendersViews):
+        return None
+    began = now(method)
+    with torch.no_grad():
+        views = method.render(cameras)
+    scores.render_s += now(method) - began
+    scores.rendered += len(cameras)
+    return views
+
+
+def _sampler(method: Method, seed: int) -> Sampler:
+    if not isinstance(method, Generates):
+        raise UserError(f"{type(method).__name__} does not generate samples, which this suite wants")
+
+    def sample(indices: range, **controls: Any) -> Any:
+        with torch.no_grad():
+            return method.generate(indices, seed, **controls)
+
+    return sample
+
+
+def _keep(reconstruction: Reconstruction, protocol: Protocol, sample: dict[str, Any], folder: Path, pictured: bool) -> None:
+    reconstruction.save(folder)
+    if pictured:
+        protocol.pictures(reconstruction, sample, folder)
+
+
+def _folder_name(scene: str) -> str:
+    return scene.replace("/", "_").replace("\\", "_")

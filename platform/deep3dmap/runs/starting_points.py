@@ -1,0 +1,63 @@
+"""Files that a run starts from, found at planning and known by their content: assets, and other runs' checkpoints."""
+
+import copy
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from deep3dmap.core.asset import find_asset
+from deep3dmap.core.card import MethodCard
+from deep3dmap.core.errors import UserError
+from deep3dmap.train.checkpoints import CheckpointFolder
+
+
+def with_starting_points(config: dict[str, Any], card: MethodCard, work: Path) -> dict[str, Any]:
+    """Return the configuration with every starting point as an absolute path.
+
+    A RUN_ID stands for the best checkpoint of that run in the same store. Raises UserError for one that is not there.
+    """
+    found = copy.deepcopy(config)
+    started = found["trainer"]["initialize_from"]
+    if started:
+        found["trainer"]["initialize_from"] = str(_checkpoint_of_run(started, work) or _existing(started))
+    for asset in card.assets:
+        named = found["method"].get(asset.option)
+        if named:
+            found["method"][asset.option] = str(_checkpoint_of_run(named, work) or find_asset(asset, named))
+    return found
+
+
+def by_content(config: dict[str, Any], card: MethodCard) -> dict[str, Any]:
+    """Return the configuration with every starting point's path replaced by the hash of what lies there."""
+    hashed = copy.deepcopy(config)
+    if hashed["trainer"]["initialize_from"]:
+        hashed["trainer"]["initialize_from"] = content_of(Path(hashed["trainer"]["initialize_from"]))
+    for asset in card.assets:
+        if hashed["method"].get(asset.option):
+            hashed["method"][asset.option] = content_of(Path(hashed["method"][asset.option]))
+    return hashed
+
+
+def content_of(path: Path) -> str:
+    """Return a hash of a file, of the weights of a checkpoint folder, or of all files of another folder."""
+    about = path / "checkpoint.json"
+    if about.is_file():
+        return str(json.loads(about.read_text())["state_sha256"])
+    digest = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(entry for entry in path.rglob("*") if entry.is_file()):
+        with file.open("rb") as stream:
+            digest.update(file.name.encode() + hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _checkpoint_of_run(named: str, work: Path) -> Path | None:
+    best = CheckpointFolder(work / named / "checkpoints").best() if "/" not in named else None
+    return best.folder.resolve() if best else None
+
+
+def _existing(named: str) -> Path:
+    path = Path(named).expanduser()
+    if not path.is_dir():
+        raise UserError(f"trainer.initialize_from={named}: neither a checkpoint folder nor the id of a run in this store")
+    return path.resolve()
