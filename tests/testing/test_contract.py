@@ -46,6 +46,16 @@ class TestToyWithoutDropout(TestToy):
     overrides = ("method.dropout=0.0",)
 
 
+class TestTwoPlayers(MethodContract):
+    method = "two_player:TwoPlayers/mini"
+    dataset = "toys:Dots"
+
+
+class TestScenePoints(MethodContract):
+    method = "scene_points:ScenePoints/mini"
+    dataset = "toys:Dots"
+
+
 @dataclass
 class Nothing:
     """No options."""
@@ -94,6 +104,24 @@ def test_a_broken_method_is_caught(check: str, message: str, tmp_path: Path) -> 
     with pytest.raises(ViolationError, match=message):
         CHECKS[check](subject)
     del methods._added["broken_forgetful"]
+
+
+@pytest.mark.parametrize(
+    ("method", "check", "message"),
+    [
+        ("scene_points:Unseeded", "determinism", "differs of two runs of one seed"),
+        ("scene_points:Leaking", "exact fit", "ends with another state"),
+    ],
+)
+def test_what_breaks_a_fit_is_caught(method: str, check: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ViolationError, match=message):
+        CHECKS[check](Subject(method, tmp_path, "toys:Dots"))
+
+
+@pytest.mark.ray
+def test_workers_that_update_on_their_own_are_caught(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="drifted apart"):
+        CHECKS["two workers"](Subject("two_player:GoesAlone", tmp_path, "toys:Dots"))
 
 
 def test_the_report_card(capsys: pytest.CaptureFixture[str]) -> None:

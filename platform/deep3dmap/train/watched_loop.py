@@ -19,9 +19,11 @@ _GOODBYE_S = 10.0
 class WatchedLoop(TrainLoop):
     """The loop of a training session. A batch that does not come in $DEEP3DMAP_LOADER_TIMEOUT_S seconds is a UserError."""
 
-    def batches(self, keys: Iterable[str], transform: Transform | None = None, dataset: Any = None) -> Iterator[dict[str, Any]]:
+    def batches(
+        self, keys: Iterable[str], transform: Transform | None = None, dataset: Any = None, per_step: int = 1
+    ) -> Iterator[dict[str, Any]]:
         """Yield what `TrainLoop.batches` yields."""
-        return in_time(super().batches(keys, transform, dataset), loader_timeout_s(), self)
+        return in_time(super().batches(keys, transform, dataset, per_step), loader_timeout_s(), self)
 
 
 def loader_timeout_s() -> float:

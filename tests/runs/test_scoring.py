@@ -1,0 +1,100 @@
+"""The one scorer: what it asks a suite and a method for, what it hands over, and what it does with scenes that fail."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scene_points import ScenePoints, ScenePointsConfig
+from toys import Dots, DotsConfig
+
+from deep3dmap.config.schema import FitConfig
+from deep3dmap.core import Camera, Evaluation, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
+from deep3dmap.frameworks import LoopSettings
+from deep3dmap.runs.scoring import Scoring, scene_names, score
+from deep3dmap.train.local_host import LocalHost
+from deep3dmap.train.scene_fits import SceneFits, fit_settings
+
+SPLIT = Dots(DotsConfig()).split("test")
+CAMERA = Camera(np.eye(3), np.eye(4), 6, 4)
+
+
+class LevelEvaluation(Evaluation):
+    """Scores a rendering's level, and counts what it was asked."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log, self.levels = log, list[float]()
+
+    def queries(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Sequence[Camera]:
+        self.log.append("queries")
+        return [CAMERA]
+
+    def add(
+        self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
+    ) -> Mapping[str, float]:
+        assert views is not None
+        assert views.images.shape == (1, 3, 4, 6)
+        assert "landmarks_68" in truth
+        self.log.append(f"add {scene}")
+        self.levels.append(float(views.images.mean()))
+        return {"level": self.levels[-1]}
+
+    def finish(self) -> Mapping[str, float]:
+        return {"spread": max(self.levels) - min(self.levels)}
+
+
+class LevelProtocol(Protocol):
+    """A suite that asks for renderings."""
+
+    card = SuiteCard(
+        "Level", 1, Task("level", ("image",), ("views",), ""),
+        (MetricCard("level", "", "up", ""), MetricCard("spread", "", "down", "")), "level", "",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def offered(self, sample: dict[str, Any]) -> dict[str, Any]:
+        self.log.append("offered")
+        return {"image": sample["image"]}
+
+    def begin(self) -> Evaluation:
+        return LevelEvaluation(self.log)
+
+    def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
+        return []
+
+
+def scoring(method: ScenePoints, folder: Path, **more: Any) -> Scoring:
+    fits = SceneFits(method, fit_settings(LoopSettings(), FitConfig()), LocalHost(torch.device("cpu")), folder / "fits", {})
+    return Scoring(LevelProtocol(), {}, fits, folder / "kept", **more)
+
+
+def test_every_scene_is_offered_fitted_queried_and_added(tmp_path: Path) -> None:
+    method = ScenePoints(ScenePointsConfig())
+    how = scoring(method, tmp_path, scenes=scene_names(SPLIT, 2))
+    scores = score(method, SPLIT, how)
+    assert how.protocol.log == ["offered", "queries", "add dot-00", "offered", "queries", "add dot-01"]
+    assert scores.value("level") == pytest.approx(np.mean([s["level"] for s in scores.per_scene.values()]))
+    assert scores.value("spread") == scores.summary["spread"]
+    assert (scores.fit_steps, scores.rendered) == (12, 2)
+    assert scores.fit_s > 0
+    assert Reconstruction.load(tmp_path / "kept" / "dot-00").landmarks is not None
+
+
+def test_a_scene_that_fails_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    levels = [float(SPLIT[index]["image"].mean()) for index in range(len(SPLIT))]
+    method = ScenePoints(ScenePointsConfig(diverge_on=sorted(levels)[-2]))
+    scores = score(method, SPLIT, scoring(method, tmp_path))
+    worst = SPLIT.name(int(np.argmax(levels)))
+    assert list(scores.failed) == [worst]
+    assert "not finite at step 1" in scores.failed[worst]
+    assert len(scores.per_scene) == len(SPLIT) - 1
+
+
+def test_a_scene_that_is_gone_is_said(tmp_path: Path) -> None:
+    method = ScenePoints(ScenePointsConfig())
+    with pytest.raises(UserError, match="no scene 'dot-99'"):
+        score(method, SPLIT, scoring(method, tmp_path, scenes=("dot-99",)))
