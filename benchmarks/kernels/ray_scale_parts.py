@@ -189,7 +189,8 @@ def _store_at(count: int) -> list[Row]:
     from deep3dmap.runs.result_rows import Outcome, run_row
 
     with tempfile.TemporaryDirectory() as folder:
-        plan, results = plan_run(compose(list(RUN)), Path(folder) / "work", "nothing", 1, "quick"), ResultStore(folder)
+        plan, results = plan_run(compose(list(RUN)), Path(folder) / "work"), ResultStore(folder)
+        plan = replace(plan, suite="nothing", protocol_version=1, tier="quick")
         template = run_row(plan, 1, "nothing", Outcome())
         config = json.loads(template.config)
 

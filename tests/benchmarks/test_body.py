@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from evaluating import scores_of
 from PIL import Image
 
 from deep3dmap.bench.suite import load_suite
@@ -50,7 +51,7 @@ def truth() -> dict[str, Any]:
 
 
 def test_the_truth_scores_zero(truth: dict[str, Any]) -> None:
-    scores = PROTOCOL.evaluate(of_mesh(truth["vertices"]), truth)
+    scores = scores_of(PROTOCOL, of_mesh(truth["vertices"]), truth)
     assert scores.keys() == NAMES
     for metric in PROTOCOL.card.metrics:
         # Normals of points on an edge between two triangles may be those of either.
@@ -59,7 +60,7 @@ def test_the_truth_scores_zero(truth: dict[str, Any]) -> None:
 
 
 def test_a_larger_sphere_is_farther_by_the_difference_of_radii(truth: dict[str, Any]) -> None:
-    scores = PROTOCOL.evaluate(of_mesh(1.2 * (truth["vertices"] - [0.2, 0, 0]) + [0.2, 0, 0]), truth)
+    scores = scores_of(PROTOCOL, of_mesh(1.2 * (truth["vertices"] - [0.2, 0, 0]) + [0.2, 0, 0]), truth)
     for name in ("chamfer", "scan_to_mesh_mean", "scan_to_mesh_median", "mesh_to_scan_mean", "vertex_error"):
         assert scores[name] == pytest.approx(20, rel=0.02), name
     assert scores["aligned_scan_to_mesh_mean"] == pytest.approx(20, rel=0.02)
@@ -69,7 +70,7 @@ def test_a_larger_sphere_is_farther_by_the_difference_of_radii(truth: dict[str, 
 
 
 def test_alignment_forgives_a_motion_and_the_headline_does_not(truth: dict[str, Any]) -> None:
-    scores = PROTOCOL.evaluate(of_mesh(truth["vertices"] + np.float32([0.03, 0, 0])), truth)
+    scores = scores_of(PROTOCOL, of_mesh(truth["vertices"] + np.float32([0.03, 0, 0])), truth)
     assert scores["vertex_error"] == pytest.approx(30, rel=1e-3)
     assert scores["aligned_vertex_error"] < 0.01
     assert scores["scan_to_mesh_mean"] == pytest.approx(15, rel=0.05)
@@ -78,7 +79,7 @@ def test_alignment_forgives_a_motion_and_the_headline_does_not(truth: dict[str, 
 
 def test_what_is_too_much_counts_in_the_headline_only_backwards(truth: dict[str, Any]) -> None:
     both = np.concatenate([truth["vertices"], truth["vertices"] + np.float32([0.5, 0, 0])])
-    scores = PROTOCOL.evaluate(of_mesh(both, np.concatenate([FACES, FACES + len(SPHERE)])), truth)
+    scores = scores_of(PROTOCOL, of_mesh(both, np.concatenate([FACES, FACES + len(SPHERE)])), truth)
     assert scores["scan_to_mesh_mean"] < 0.01
     assert scores["mesh_to_scan_mean"] > 150
     assert scores["chamfer"] == pytest.approx(scores["mesh_to_scan_mean"] / 2, rel=1e-3)
@@ -87,7 +88,7 @@ def test_what_is_too_much_counts_in_the_headline_only_backwards(truth: dict[str,
 
 @pytest.mark.parametrize("mesh", [(np.zeros((0, 3)), np.zeros((0, 3), int)), (np.zeros((3, 3)), np.array([[0, 1, 2]]))])
 def test_nothing_is_charged_the_size_of_the_subject(truth: dict[str, Any], mesh: tuple[np.ndarray, np.ndarray]) -> None:
-    scores = PROTOCOL.evaluate(of_mesh(*mesh), truth)
+    scores = scores_of(PROTOCOL, of_mesh(*mesh), truth)
     size = 1000 * np.linalg.norm(np.ptp(truth["vertices"], 0))
     assert scores["chamfer"] == scores["scan_to_mesh_mean"] == pytest.approx(size)
     assert scores["f_score_10mm"] == scores["silhouette_iou"] == 0
@@ -102,7 +103,7 @@ def test_only_what_a_camera_sees_is_compared() -> None:
     assert (scan_of(truth).points.numpy()[:, 2]).min() < -0.09
     uncalibrated = {"images": truth["images"], "mesh": truth["mesh"]}
     assert len(scan_of(uncalibrated).points) == 4000
-    assert "silhouette_iou" not in PROTOCOL.evaluate(of_mesh(truth["vertices"]), uncalibrated)
+    assert "silhouette_iou" not in scores_of(PROTOCOL, of_mesh(truth["vertices"]), uncalibrated)
 
 
 def test_a_quarter_of_the_views_is_held_back() -> None:
@@ -125,7 +126,7 @@ def test_methods_made_for_rooms_enter_only_when_named() -> None:
 def test_one_view_is_another_suite() -> None:
     truth, single = truth_of(5), SingleViewBodyProtocol()
     np.testing.assert_array_equal(single.offered(truth)["masks"], truth["masks"][2:3])
-    scores = single.evaluate(of_mesh(truth["vertices"]), truth)
+    scores = scores_of(single, of_mesh(truth["vertices"]), truth)
     assert scores["silhouette_iou"] == scores["silhouette_iou_held_out"] == 1
     assert not single.card.admits(methods.load("visual_hull").card)
     assert single.card.admits(methods.load("mean_subject").card)
@@ -135,16 +136,16 @@ def test_one_view_is_another_suite() -> None:
 
 def test_without_a_true_surface_the_outlines_are_scored(truth: dict[str, Any]) -> None:
     outlined = {key: value for key, value in truth.items() if key not in ("mesh", "vertices")}
-    assert set(PROTOCOL.evaluate(of_mesh(truth["vertices"]), outlined)) == {"silhouette_iou", "silhouette_iou_held_out"}
+    assert set(scores_of(PROTOCOL, of_mesh(truth["vertices"]), outlined)) == {"silhouette_iou", "silhouette_iou_held_out"}
 
 
 def test_what_cannot_be_scored_is_refused(truth: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="scores a mesh"):
-        PROTOCOL.evaluate(Reconstruction("world", "metre", points=truth["vertices"]), truth)
+        scores_of(PROTOCOL, Reconstruction("world", "metre", points=truth["vertices"]), truth)
     with pytest.raises(UserError, match="frame 'world'"):
-        PROTOCOL.evaluate(Reconstruction("image", "pixel", mesh=truth["mesh"]), truth)
+        scores_of(PROTOCOL, Reconstruction("image", "pixel", mesh=truth["mesh"]), truth)
     with pytest.raises(UserError, match="NaN"):
-        PROTOCOL.evaluate(of_mesh(truth["vertices"] * np.nan), truth)
+        scores_of(PROTOCOL, of_mesh(truth["vertices"] * np.nan), truth)
 
 
 @pytest.mark.parametrize("name", ["body", "body_single_view"])

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from evaluating import scores_of
 from PIL import Image
 
 from deep3dmap.benchmarks.face.protocol import FaceProtocol
@@ -54,7 +55,7 @@ def truth() -> dict[str, Any]:
 
 
 def test_the_truth_scores_zero_up_to_texels(truth: dict[str, Any]) -> None:
-    scores = PROTOCOL.evaluate(perfect(truth), truth)
+    scores = scores_of(PROTOCOL, perfect(truth), truth)
     other_parts = {f"nme_68_2d_{part}" for part in ("yaw_0_30", "yaw_60_90", "identity_far", "expression_calm")}
     assert scores.keys() == NAMES - other_parts - {"nme_68_2d_mean_of_bins"}
     assert scores["nme_dense_2d"] < 0.05
@@ -68,7 +69,7 @@ def test_a_shift_in_the_image_costs_its_share_of_the_box(truth: dict[str, Any]) 
     exact, landmarks = perfect(truth), truth["landmarks_68"]
     sides = np.ptp(landmarks[:, :2], 0)
     moved = Reconstruction("image", "pixel", landmarks=landmarks + np.float32([3, 4, 99]), position_map=exact.position_map)
-    scores = PROTOCOL.evaluate(moved, truth)
+    scores = scores_of(PROTOCOL, moved, truth)
     assert scores["nme_68_2d"] == pytest.approx(500 / np.sqrt(sides.prod()), rel=1e-5)
     assert scores["nme_68_3d"] == pytest.approx(scores["nme_68_2d"], rel=1e-5)
     assert scores["nme_68_2d_yaw_30_60"] == scores["nme_68_2d"]
@@ -77,27 +78,28 @@ def test_a_shift_in_the_image_costs_its_share_of_the_box(truth: dict[str, Any]) 
 
 def test_metrics_without_ground_truth_are_absent(truth: dict[str, Any]) -> None:
     flat = {key: truth[key] for key in ("image", "box", "landmarks_68")}
-    assert set(PROTOCOL.evaluate(perfect(truth), flat)) == {"nme_68_2d", "nme_68_3d"}
+    assert set(scores_of(PROTOCOL, perfect(truth), flat)) == {"nme_68_2d", "nme_68_3d"}
 
 
 def test_summary_is_the_mean_of_the_bins_that_have_faces(truth: dict[str, Any]) -> None:
-    per_scene = {
-        "a": {"nme_68_2d": 2.0, "nme_68_2d_yaw_0_30": 2.0},
-        "b": {"nme_68_2d": 4.0, "nme_68_2d_yaw_0_30": 4.0},
-        "c": {"nme_68_2d": 9.0, "nme_68_2d_yaw_60_90": 9.0},
-    }
-    assert PROTOCOL.summarise(per_scene) == {"nme_68_2d_mean_of_bins": 6.0}
-    assert PROTOCOL.summarise({"a": {"nme_68_2d": 2.0}}) == {}
+    evaluation, errors = PROTOCOL.begin(), []
+    assert evaluation.finish() == {}
+    for shift, yaw in ((1.0, 0.1), (2.0, 0.2), (6.0, 1.2)):
+        turned = {**truth, "head_pose": np.array([0.0, yaw, 0.0], np.float32)}
+        moved = Reconstruction("image", "pixel", landmarks=truth["landmarks_68"] + np.float32([shift, 0, 0]))
+        errors.append(evaluation.add(f"yaw {yaw}", moved, None, turned)["nme_68_2d"])
+    mean_of_bins = ((errors[0] + errors[1]) / 2 + errors[2]) / 2
+    assert evaluation.finish() == {"nme_68_2d_mean_of_bins": pytest.approx(mean_of_bins)}
 
 
 def test_what_cannot_be_scored_is_refused(truth: dict[str, Any]) -> None:
     landmarks = truth["landmarks_68"]
     with pytest.raises(UserError, match="landmarks or a position map"):
-        PROTOCOL.evaluate(Reconstruction("image", "pixel", points=landmarks), truth)
+        scores_of(PROTOCOL, Reconstruction("image", "pixel", points=landmarks), truth)
     with pytest.raises(UserError, match="frame 'image'"):
-        PROTOCOL.evaluate(Reconstruction("world", "metre", landmarks=landmarks), truth)
+        scores_of(PROTOCOL, Reconstruction("world", "metre", landmarks=landmarks), truth)
     with pytest.raises(UserError, match="NaN"):
-        PROTOCOL.evaluate(Reconstruction("image", "pixel", landmarks=landmarks * np.nan), truth)
+        scores_of(PROTOCOL, Reconstruction("image", "pixel", landmarks=landmarks * np.nan), truth)
 
 
 def test_only_methods_that_need_no_more_than_image_and_box_are_admitted() -> None:

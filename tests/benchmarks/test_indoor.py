@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluating import scores_of
 from PIL import Image
 from sphere_scan import CENTRE, sphere_scan
 
@@ -23,7 +24,7 @@ def world(**parts: object) -> Reconstruction:
 
 def test_the_card_describes_every_score_and_every_key() -> None:
     names = {metric.name for metric in PROTOCOL.card.metrics}
-    assert set(PROTOCOL.evaluate(world(mesh=SCAN["mesh"]), SCAN)) == names
+    assert set(scores_of(PROTOCOL, world(mesh=SCAN["mesh"]), SCAN)) == names
     assert PROTOCOL.card.headline in names
     for key in PROTOCOL.card.task.given:
         describe_key(key)
@@ -32,7 +33,7 @@ def test_the_card_describes_every_score_and_every_key() -> None:
 
 
 def test_the_truth_itself_scores_full_marks() -> None:
-    score = PROTOCOL.evaluate(world(mesh=SCAN["mesh"]), SCAN)
+    score = scores_of(PROTOCOL, world(mesh=SCAN["mesh"]), SCAN)
     assert score["untrimmed_f_score_5cm"] == 1
     assert score["untrimmed_chamfer"] == 0
     assert score["f_score_5cm"] > 0.97, "6 frames see nearly all of the ball"
@@ -44,25 +45,25 @@ def test_the_truth_itself_scores_full_marks() -> None:
 def test_a_shift_by_half_a_pixel_would_be_seen() -> None:
     """Rendered depth lies on the same pixel grid as the frames: the true mesh covers the pixels that the truth covers."""
     complete = np.mean([(depth > 0).mean() for depth in SCAN["true_depths"]])
-    assert PROTOCOL.evaluate(world(mesh=SCAN["mesh"]), SCAN)["complete"] == pytest.approx(complete, abs=0.002)
+    assert scores_of(PROTOCOL, world(mesh=SCAN["mesh"]), SCAN)["complete"] == pytest.approx(complete, abs=0.002)
 
 
 def test_depth_maps_are_scored_as_they_are_and_fused_for_the_surface() -> None:
-    score = PROTOCOL.evaluate(world(depth=np.stack(SCAN["true_depths"])), SCAN)
+    score = scores_of(PROTOCOL, world(depth=np.stack(SCAN["true_depths"])), SCAN)
     assert score["abs_diff"] == 0
     assert score["f_score_5cm"] > 0.8
 
 
 @pytest.mark.parametrize("nothing", [{"mesh": Mesh(np.zeros((0, 3)), np.zeros((0, 3)))}, {"depth": np.zeros((6, 120, 160))}])
 def test_nothing_scores_zero_and_no_score_is_nan(nothing: dict) -> None:
-    score = PROTOCOL.evaluate(world(**nothing), SCAN)
+    score = scores_of(PROTOCOL, world(**nothing), SCAN)
     assert score["f_score_5cm"] == score["complete"] == 0
     assert all(np.isfinite(value) for value in score.values())
 
 
 def test_a_scan_without_reference_gets_depth_metrics_only() -> None:
     truth = {key: value for key, value in SCAN.items() if key != "mesh"}
-    score = PROTOCOL.evaluate(world(mesh=SCAN["mesh"]), truth)
+    score = scores_of(PROTOCOL, world(mesh=SCAN["mesh"]), truth)
     assert "abs_rel" in score
     assert "f_score_5cm" not in score
 
@@ -77,7 +78,7 @@ def test_a_scan_without_reference_gets_depth_metrics_only() -> None:
 )
 def test_results_that_cannot_be_scored_are_refused(result: Reconstruction, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        PROTOCOL.evaluate(result, SCAN)
+        scores_of(PROTOCOL, result, SCAN)
 
 
 @pytest.mark.parametrize("mesh", [SCAN["mesh"], Mesh(np.zeros((0, 3)), np.zeros((0, 3)))])
@@ -94,14 +95,14 @@ def test_what_no_camera_saw_does_not_count() -> None:
         np.concatenate([ball.vertices, ball.vertices + np.array([0, 0, 50])]),
         np.concatenate([ball.faces, ball.faces + len(ball.vertices)]),
     )
-    alone, both = (PROTOCOL.evaluate(world(mesh=mesh), SCAN) for mesh in (ball, outside))
+    alone, both = (scores_of(PROTOCOL, world(mesh=mesh), SCAN) for mesh in (ball, outside))
     assert both["untrimmed_precision_5cm"] == pytest.approx(0.5, abs=0.01)
     assert both["precision_5cm"] == alone["precision_5cm"]
 
 
 def test_a_back_layer_does_not_count() -> None:
     """Faces that look away from the cameras are not drawn: a ball inside out is nothing."""
-    score = PROTOCOL.evaluate(world(mesh=Mesh(SCAN["mesh"].vertices, SCAN["mesh"].faces[:, ::-1])), SCAN)
+    score = scores_of(PROTOCOL, world(mesh=Mesh(SCAN["mesh"].vertices, SCAN["mesh"].faces[:, ::-1])), SCAN)
     assert score["untrimmed_f_score_5cm"] == 1
     inner = SCAN["mesh"].vertices * 0.9 + 0.1 * CENTRE
     count = len(inner)
@@ -109,16 +110,16 @@ def test_a_back_layer_does_not_count() -> None:
         np.concatenate([SCAN["mesh"].vertices, inner]),
         np.concatenate([SCAN["mesh"].faces, SCAN["mesh"].faces[:, ::-1] + count]),
     )
-    score = PROTOCOL.evaluate(world(mesh=double), SCAN)
+    score = scores_of(PROTOCOL, world(mesh=double), SCAN)
     assert score["precision_5cm"] > 0.99 > score["untrimmed_precision_5cm"]
 
 
 def test_both_renderers_give_the_same_scores() -> None:
     try:
-        theirs = IndoorProtocol(renderer="pyrender").evaluate(world(mesh=SCAN["mesh"]), SCAN)
+        theirs = scores_of(IndoorProtocol(renderer="pyrender"), world(mesh=SCAN["mesh"]), SCAN)
     except UserError as error:
         pytest.skip(str(error))
-    ours, chosen = (IndoorProtocol(renderer=name).evaluate(world(mesh=SCAN["mesh"]), SCAN) for name in ("native", "auto"))
+    ours, chosen = (scores_of(IndoorProtocol(renderer=name), world(mesh=SCAN["mesh"]), SCAN) for name in ("native", "auto"))
     # EGL is multisampled, so its silhouettes are wider.
     tolerance = 0.002 if os.environ["PYOPENGL_PLATFORM"] == "osmesa" else 0.02
     for name, value in ours.items():
@@ -140,7 +141,7 @@ def test_fusing_the_real_kitchen_gives_the_known_score(
     sample = SevenScenes(SevenScenesConfig(root=str(root)), cache=tmp_path).split("test")[0]
     method = TSDFFusion(TSDFFusionConfig(voxel_size=voxel, min_weight=2, color=False))
     result = method.reconstruct({key: sample[key] for key in method.card.consumes})
-    score = PROTOCOL.evaluate(result, sample)
+    score = scores_of(PROTOCOL, result, sample)
     assert score["untrimmed_f_score_5cm"] == pytest.approx(expected, abs=0.003)
     assert 0.85 < score["f_score_5cm"] < score["untrimmed_f_score_5cm"], "at 4 cm there are fewer vertices to be near to"
     assert score["abs_rel"] < 0.03

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from evaluating import scores_of
 
 from deep3dmap.benchmarks.indoor.protocol import IndoorProtocol
 from deep3dmap.core.errors import UserError
@@ -148,7 +149,7 @@ def test_the_mesh_lies_on_the_wall_and_the_ball() -> None:
     assert np.median(error) < 0.01
     assert (error < 0.05).mean() > 0.85, "some points at the edge of the ball and of the images are wrong"
     assert found.notes["swept"] == 5
-    score = IndoorProtocol().evaluate(found, SCAN)
+    score = scores_of(IndoorProtocol(), found, SCAN)
     assert score["complete"] > 0.85
     assert score["abs_rel"] < 0.02
 

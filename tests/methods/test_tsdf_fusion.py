@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from evaluating import scores_of
 from sphere_scan import CENTRE, RADIUS, sphere_scan
 
 from deep3dmap.benchmarks.indoor.protocol import IndoorProtocol
@@ -26,7 +27,7 @@ def test_a_ball_is_fused_to_its_radius_and_colour() -> None:
     assert np.percentile(np.abs(radii - RADIUS), 99) < 0.03
     assert found.mesh.colors is not None
     np.testing.assert_allclose(found.mesh.colors.mean(0), (0.8, 0, 0), atol=0.02)
-    score = IndoorProtocol().evaluate(found, SCAN)
+    score = scores_of(IndoorProtocol(), found, SCAN)
     assert score["precision_5cm"] > 0.99
     assert score["abs_diff"] < 0.01
 
@@ -79,6 +80,6 @@ def test_the_baseline_never_sees_depth_and_is_worse_than_fusion() -> None:
     assert "depths" not in method.card.consumes
     found = method.reconstruct(given(method))
     fusion = TSDFFusion(TSDFFusionConfig(voxel_size=0.06))
-    scores = [IndoorProtocol().evaluate(r, SCAN)["f_score_5cm"] for r in (found, fusion.reconstruct(given(fusion)))]
+    scores = [scores_of(IndoorProtocol(), r, SCAN)["f_score_5cm"] for r in (found, fusion.reconstruct(given(fusion)))]
     assert scores[0] < 0.5 < scores[1]
     assert found.notes["training_rooms"] == 0

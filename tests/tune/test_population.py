@@ -7,6 +7,7 @@ import torch
 
 from deep3dmap.testing import Subject
 from deep3dmap.train.checkpoints import CheckpointFolder
+from deep3dmap.train.curves import read_curves
 from deep3dmap.tune.population import take_over
 from deep3dmap.tune.schedulers import within
 from deep3dmap.tune.space import parse_space
@@ -28,15 +29,10 @@ def test_a_trial_goes_on_from_anothers_weights_with_its_own_settings(tmp_path: P
     assert checkpoint.about["config"]["optimizer"]["lr"] == 0.04
     for name, weight in given.state()["method"].items():
         assert torch.equal(state["method"][name], weight)
-    before, after = (s["loop"]["optimizers"][0] for s in (given.state(), state))
-    group, old = after["optimizer"]["param_groups"][0], before["optimizer"]["param_groups"][0]
-    assert group["lr"] == pytest.approx(4 * old["lr"])
-    assert group["initial_lr"] == pytest.approx(4 * old["initial_lr"])
-    assert group["weight_decay"] == 0.5
-    assert after["schedule"]["base_lrs"] == pytest.approx([0.04])
-
     _, summary = heir.train("heir", 9)
     assert summary.steps == 9
+    rates = [p["value"] for p in read_curves(tmp_path / "heir" / "curves.jsonl") if p["name"] == "learning_rate"]
+    assert rates[-1] == pytest.approx(0.04)
 
 
 def test_a_trial_that_is_handed_its_own_checkpoint_keeps_its_folder(tmp_path: Path) -> None:

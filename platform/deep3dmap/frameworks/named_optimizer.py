@@ -45,15 +45,16 @@ class NamedOptimizer:
             average.update()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return moments, gradient scale and averages; rates follow from the step."""
+        """Return moments, gradient scale and averages; rates follow from the step, other settings from the configuration."""
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "moments": self.optimizer.state_dict()["state"],
             "scaler": self.scaler.state_dict(),
             "averages": [average.state_dict() for average in self.averages],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back moments and gradient scale; averages take theirs when they are made."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        present = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state["moments"], "param_groups": present})
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])

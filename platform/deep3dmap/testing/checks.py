@@ -244,7 +244,7 @@ def _same_views(subject: Subject, first: Method, second: Method) -> None:
         return
     with torch.no_grad():
         for method in (first, second):
-            subject.reconstruct(method)  # type: ignore[arg-type]
+            subject.reconstruct(method)
         a, b = first.render(cameras), second.render(cameras)
     _require(np.array_equal(a.images, b.images), "renderings differ of two runs of one seed")
 

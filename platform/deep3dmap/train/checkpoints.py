@@ -19,7 +19,7 @@ from deep3dmap.train.retry import retried
 SCHEMA_VERSION = 2
 # What the platform reads of a checkpoint's description, whatever else its run has put there.
 _STATE = ("method", "loop", "averaged", "ranks")
-_ABOUT = {"step": int, "state_sha256": str, "seconds": (int, float), "metrics": dict}
+_ABOUT: dict[str, type | tuple[type, ...]] = {"step": int, "state_sha256": str, "seconds": (int, float), "metrics": dict}
 # Besides the best one: should the last be damaged, there is the one before.
 KEPT = 2
 

@@ -225,5 +225,5 @@ def _check_run(run: RunPlan, options: TuneOptions, space: Space) -> None:
 def _total_steps(trainer: Mapping[str, Any], samples: int) -> int:
     limits = [int(trainer["max_steps"])] if trainer["max_steps"] else []
     if trainer["max_epochs"] is not None and samples:
-        limits.append(int(trainer["max_epochs"]) * math.ceil(samples / int(trainer["batch_size"])))
+        limits.append(int(trainer["max_epochs"]) * (samples // int(trainer["batch_size"])))
     return min(limits, default=0)

@@ -153,10 +153,11 @@ def test_training_goes_on_in_the_middle_of_a_scene() -> None:
     unbroken = trained(method, loop, 8)
     first, loop = _seeded(), loop_of(Ball(), 10)
     begun = trained(first, loop, 7)
-    state, loop_state = first.state_dict(), loop.state_dict()
-    assert len(state["scene_maps.2.features.values"]) > 0
+    state, maps, loop_state = first.state_dict(), first.rank_state_dict(), loop.state_dict()
+    assert len(maps["2.features.values"]) > 0
     second, loop = _seeded(), loop_of(Ball(), 10)
     second.load_state_dict(state)
+    second.load_rank_state_dict(maps)
     loop.load_state_dict(loop_state)
     torch.manual_seed(6)
     assert begun + trained(second, loop, 1) == unbroken
@@ -172,7 +173,7 @@ def test_without_fusion_there_is_no_second_phase() -> None:
     method = NeuralRecon(replace(TOY, fusion=False))
     trained(method, loop_of(Ball(), 4), 4)
     assert not bool(method.fusing)
-    assert not any(name.startswith("scene_maps") for name in method.state_dict())
+    assert not method.rank_state_dict()
 
 
 def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:

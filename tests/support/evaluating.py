@@ -1,0 +1,9 @@
+"""Scores of a single scene, as an evaluation that has just begun gives them."""
+
+from typing import Any
+
+from deep3dmap.core import Protocol, Reconstruction
+
+
+def scores_of(protocol: Protocol, reconstruction: Reconstruction, truth: dict[str, Any]) -> dict[str, float]:
+    return dict(protocol.begin().add("scene", reconstruction, None, truth))
