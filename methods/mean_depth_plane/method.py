@@ -37,6 +37,8 @@ class MeanDepthPlane(Method):
         produces=("mesh",),
         trains_on=("depths",),
         licence="Apache-2.0",
+        frame="world",
+        gauge="metric",
         is_baseline=True,
     )
     config_type = MeanDepthPlaneConfig

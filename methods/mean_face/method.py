@@ -37,6 +37,7 @@ class MeanFace(Method):
         produces=("position_map", "landmarks", "points", "mesh"),
         trains_on=("crop", "position_map"),
         licence="Apache-2.0",
+        frame="image",
         is_baseline=True,
     )
     config_type = MeanFaceConfig

@@ -34,6 +34,8 @@ class MeanSubject(Method):
         produces=("mesh",),
         trains_on=("mesh", "vertices", "world_from_template"),
         licence="Apache-2.0",
+        frame="world",
+        gauge="metric",
         is_baseline=True,
         tried_on=("bodies",),
     )

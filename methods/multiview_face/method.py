@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from deep3dmap.core import Camera, Mesh, MethodCard, Reconstruction, Step, UserError
+from deep3dmap.core import Asset, Camera, Mesh, MethodCard, Reconstruction, Step, UserError
 from deep3dmap.core.options import option
 from deep3dmap.frameworks import BaseFramework, TrainLoop
 from deep3dmap.geometry.cameras import scale_intrinsics
@@ -72,6 +72,16 @@ class MultiViewFace(BaseFramework):
         produces=("mesh", "cameras"),
         frame="world",
         gauge="metric",
+        assets=(
+            Asset(
+                "template",
+                "template",
+                "of the file",
+                "a morphable model or a mesh to fit instead of the procedural head",
+                "who made it, such as the Basel Face Model",
+                ("head", "body", "sphere", "smplx"),
+            ),
+        ),
         trains_on=("images", "masks", "intrinsics", "world_from_camera", "vertices", "world_from_template"),
         licence="Apache-2.0",
         tried_on=("multiview_heads",),

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from deep3dmap.core import MethodCard, Reconstruction, Step, UserError
+from deep3dmap.core import Asset, MethodCard, Reconstruction, Step, UserError
 from deep3dmap.core.options import option
 from deep3dmap.frameworks import CustomFramework, TrainLoop
 from deep3dmap.methods.neuralrecon.conv_gru import ResetGate
@@ -105,6 +105,13 @@ class NeuralRecon(CustomFramework):
         produces=("mesh",),
         trains_on=("images", "depths", "intrinsics", "world_from_camera"),
         licence="Apache-2.0",
+        frame="world",
+        gauge="metric",
+        assets=(
+            Asset(
+                "official weights", "weights", "Apache-2.0", "the published network", "zju3dv/NeuralRecon (model_000047.ckpt)"
+            ),
+        ),
     )
     config_type = NeuralReconConfig
     config: NeuralReconConfig

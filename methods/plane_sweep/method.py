@@ -76,6 +76,8 @@ class PlaneSweep(Method):
         consumes=("images", "intrinsics", "world_from_camera"),
         produces=("mesh",),
         licence="Apache-2.0",
+        frame="world",
+        gauge="metric",
         tried_on=("rooms",),
         is_baseline=True,
     )

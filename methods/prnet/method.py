@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from deep3dmap.core import MethodCard, Reconstruction
+from deep3dmap.core import Asset, MethodCard, Reconstruction
 from deep3dmap.core.options import option
 from deep3dmap.data.face_atlas import face_atlas
 from deep3dmap.frameworks import BaseFramework
@@ -71,6 +71,17 @@ class PRNet(BaseFramework):
         consumes=("image", "box"),
         produces=("position_map", "landmarks", "points", "mesh"),
         trains_on=("crop", "position_map"),
+        frame="image",
+        assets=(
+            Asset(
+                "official weights",
+                "weights",
+                "MIT",
+                "the published network, or a PyTorch port of it",
+                "YadiraF/PRNet (256_256_resfcn256_weight)",
+            ),
+            Asset("UV atlas", "atlas", "MIT", "the atlas of the published network", "YadiraF/PRNet (uv-data)", ("grid_head",)),
+        ),
         licence="MIT",
     )
     config_type = PRNetConfig

@@ -34,6 +34,8 @@ class TSDFFusion(Method):
         consumes=("images", "depths", "intrinsics", "world_from_camera"),
         produces=("mesh",),
         licence="Apache-2.0",
+        frame="world",
+        gauge="metric",
     )
     config_type = TSDFFusionConfig
 

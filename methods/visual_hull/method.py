@@ -43,6 +43,8 @@ class VisualHull(Method):
         consumes=("images", "masks", "intrinsics", "world_from_camera"),
         produces=("mesh",),
         licence="Apache-2.0",
+        frame="world",
+        gauge="metric",
         tried_on=("bodies",),
         least_views=2,
     )

@@ -139,7 +139,7 @@ def _untrained(name: str, own: dict[str, Any]) -> TrainingJob:
     given = {key.removeprefix("method."): value for key, value in own.items() if key.startswith("method.")}
     section = {**layers.get("method", {}), **given}
     for asset in cls.card.assets:
-        if section.get(asset.option):
+        if asset.names_file(section.get(asset.option)):
             section[asset.option] = str(find_asset(asset, str(section[asset.option])))
     config = asdict(LoopSettings()) | {
         "method": section,

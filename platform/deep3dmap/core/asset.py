@@ -14,7 +14,8 @@ class Asset:
     """A file from elsewhere that a method or metric can use.
 
     name: what it is called in tables. option: the field of the method's configuration that names the file. licence: of the
-    file. meaning: what it is for. origin: who publishes it, and under which file name.
+    file. meaning: what it is for. origin: who publishes it, and under which file name. embedded: values of the option that name
+    no file but something that comes with the package.
     """
 
     name: str
@@ -22,18 +23,33 @@ class Asset:
     licence: str
     meaning: str
     origin: str
+    embedded: tuple[str, ...] = ()
+
+    def names_file(self, value: object) -> bool:
+        """Whether a value of the option names a file or folder."""
+        return bool(value) and value not in self.embedded
 
 
 def find_asset(asset: Asset, named: str) -> Path:
     """Return the file or folder that a configuration names: a path, or a name in the folder $DEEP3DMAP_ASSETS.
 
-    Raises UserError, with where it was looked for and who publishes it, where there is none.
+    A TensorFlow checkpoint is named by the stem of its files. Raises UserError, with where it was looked for and who publishes
+    it, where there is none.
     """
     path = Path(named).expanduser()
     folder = os.environ.get(FOLDER)
     places = [path] if path.is_absolute() or not folder else [path, Path(folder).expanduser() / path]
     for place in places:
-        if place.exists():
-            return place.resolve()
+        if asset_files(place):
+            return place.absolute()
     looked = " and ".join(str(place) for place in places)
     raise UserError(f"method.{asset.option}={named}: no such file ({looked}); {asset.meaning}, published by {asset.origin}")
+
+
+def asset_files(path: Path) -> list[Path]:
+    """Return the file, the files of the folder, or the files that share the stem `path`, sorted; none where there are none."""
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        return sorted(entry for entry in path.rglob("*") if entry.is_file())
+    return sorted(path.parent.glob(f"{path.name}.*")) if path.parent.is_dir() else []

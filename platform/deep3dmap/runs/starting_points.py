@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deep3dmap.core.asset import find_asset
+from deep3dmap.core.asset import asset_files, find_asset
 from deep3dmap.core.card import MethodCard
 from deep3dmap.core.errors import UserError
 from deep3dmap.train.checkpoints import CheckpointFolder
@@ -23,7 +23,7 @@ def with_starting_points(config: dict[str, Any], card: MethodCard, work: Path) -
         found["trainer"]["initialize_from"] = str(_checkpoint_of_run(started, work) or _existing(started))
     for asset in card.assets:
         named = found["method"].get(asset.option)
-        if named:
+        if asset.names_file(named):
             found["method"][asset.option] = str(_checkpoint_of_run(named, work) or find_asset(asset, named))
     return found
 
@@ -34,18 +34,18 @@ def by_content(config: dict[str, Any], card: MethodCard) -> dict[str, Any]:
     if hashed["trainer"]["initialize_from"]:
         hashed["trainer"]["initialize_from"] = content_of(Path(hashed["trainer"]["initialize_from"]))
     for asset in card.assets:
-        if hashed["method"].get(asset.option):
+        if asset.names_file(hashed["method"].get(asset.option)):
             hashed["method"][asset.option] = content_of(Path(hashed["method"][asset.option]))
     return hashed
 
 
 def content_of(path: Path) -> str:
-    """Return a hash of a file, of the weights of a checkpoint folder, or of all files of another folder."""
+    """Return a hash of a file, of the weights of a checkpoint folder, or of all files of another folder or of one stem."""
     about = path / "checkpoint.json"
     if about.is_file():
         return str(json.loads(about.read_text())["state_sha256"])
     digest = hashlib.sha256()
-    for file in [path] if path.is_file() else sorted(entry for entry in path.rglob("*") if entry.is_file()):
+    for file in asset_files(path):
         with file.open("rb") as stream:
             digest.update(file.name.encode() + hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()

@@ -1,0 +1,49 @@
+"""What a run starts from is found at planning, and its id depends on what lies there and not on where."""
+
+from pathlib import Path
+
+import pytest
+
+from deep3dmap.config.compose import Layer, compose_run
+from deep3dmap.core import Asset, UserError, find_asset
+from deep3dmap.runs.planning import plan_run
+from deep3dmap.testing import Subject
+
+TOY = ("toys:Regression/mini", "toys:Dots")
+ASSET = Asset("weights", "weights", "MIT", "the published network", "somebody (net.pth)", ("none",))
+
+
+def run_id(work: Path, *overrides: str) -> str:
+    return plan_run(compose_run(*TOY, (Layer("test", overrides),)), work).run_id
+
+
+def test_the_id_depends_on_the_weights_and_not_on_their_place(tmp_path: Path) -> None:
+    subject = Subject(TOY[0], tmp_path / "work", TOY[1])
+    subject.train("first", 2)
+    subject.train("second", 3)
+    first = next((tmp_path / "work" / "first" / "checkpoints").glob("step_*"))
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for file in first.iterdir():
+        (moved / file.name).write_bytes(file.read_bytes())
+    ids = [run_id(tmp_path / "work", f"trainer.initialize_from='{place}'") for place in (first, moved, "first", "second")]
+    assert ids[0] == ids[1] == ids[2] != ids[3]
+    assert ids[0] != run_id(tmp_path / "work")
+
+
+def test_a_starting_point_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"initialize_from=nowhere: neither a checkpoint folder nor the id of a run"):
+        run_id(tmp_path, "trainer.initialize_from=nowhere")
+
+
+def test_assets_are_found_by_path_by_stem_and_in_the_folder_of_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "net.pth").write_bytes(b"1")
+    (tmp_path / "checkpoint.index").write_bytes(b"1")
+    assert find_asset(ASSET, str(tmp_path / "net.pth")) == tmp_path / "net.pth"
+    assert find_asset(ASSET, str(tmp_path / "checkpoint")) == tmp_path / "checkpoint"
+    with pytest.raises(UserError, match=r"method\.weights=net\.pth: no such file .*published by somebody"):
+        find_asset(ASSET, "net.pth")
+    monkeypatch.setenv("DEEP3DMAP_ASSETS", str(tmp_path))
+    assert find_asset(ASSET, "net.pth") == tmp_path / "net.pth"
+    assert not ASSET.names_file("none")
+    assert not ASSET.names_file("")
