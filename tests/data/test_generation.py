@@ -80,6 +80,7 @@ def test_what_is_quick_or_asked_to_be_quiet_says_nothing(capsys: pytest.CaptureF
     make_items(double, [1, 2, 3], title="numbers", seconds=0.1, quiet=False)
     make_items(double, [1, 2, 3], title="numbers", seconds=100.0, quiet=True)
     make_items(double, [], title="numbers", seconds=100.0, quiet=False)
+    make_items(double, [1], title="numbers", quiet=False)
     assert capsys.readouterr().err == ""
 
 

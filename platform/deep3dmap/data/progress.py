@@ -8,7 +8,7 @@ from typing import TypeVar
 from deep3dmap.core.dataset import Preparation
 
 Item = TypeVar("Item")
-ANNOUNCED = 5.0  # seconds from which on a preparation is announced
+_ANNOUNCED = 5.0  # seconds from which on a preparation is announced
 _BETWEEN_LINES = 5.0  # seconds between two lines where no bar can be drawn
 
 
@@ -33,7 +33,8 @@ def watched(items: Iterable[Item], preparation: Preparation, workers: int) -> It
 
     What takes long is announced. A terminal is drawn a bar, anything else gets a line every few seconds.
     """
-    if preparation.seconds is None or preparation.seconds / workers >= ANNOUNCED:
+    long = preparation.count > 1 if preparation.seconds is None else preparation.seconds / workers >= _ANNOUNCED
+    if long:
         print(f"making {describe([preparation], workers)[0]}", file=sys.stderr, flush=True)
     yield from (_bar if sys.stderr.isatty() else _lines)(items, preparation)
 

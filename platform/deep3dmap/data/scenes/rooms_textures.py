@@ -58,7 +58,8 @@ class SolidTextures:
             chosen = torch.from_numpy(np.flatnonzero(kinds == number))
             if len(chosen):
                 scale = self._scale.index_select(0, index.index_select(0, chosen))
-                blend[chosen] = pattern(*(plane.index_select(0, chosen).div_(scale) for plane in (x, y, z)))
+                values = pattern(*(plane.index_select(0, chosen).div_(scale) for plane in (x, y, z)))
+                blend.index_copy_(0, chosen, values)
         return blend
 
 
@@ -124,7 +125,8 @@ def _marble(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 
 
 def _dots(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    return (sum((_fraction(plane) - 0.5).square_() for plane in (x, y, z)) < 0.14).float()
+    first, second, third = ((_fraction(plane) - 0.5).square_() for plane in (x, y, z))
+    return first.add_(second).add_(third).lt_(0.14)
 
 
 def _fraction(x: Tensor) -> Tensor:
