@@ -130,8 +130,3 @@ def test_a_killed_worker_is_a_clear_error() -> None:
     code = "import os; from deep3dmap.data.generation import make_items; make_items(os._exit, [3, 3], title='t', workers=2)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "use fewer workers" in found.stderr
-
-
-def test_generation_is_quiet_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    make_items(abs, [1], title="t", quiet=False)
-    assert capsys.readouterr() == ("", "")

@@ -60,7 +60,7 @@ def test_what_is_turned_away_is_hidden(face: Reconstruction) -> None:
 
 def test_the_pose_is_the_one_it_was_rendered_in(face: Reconstruction) -> None:
     pose = face.notes["head_pose"]
-    np.testing.assert_allclose([pose["pitch"], pose["yaw"], pose["roll"]], np.degrees(ANGLES), atol=0.2)
+    np.testing.assert_allclose([pose["pitch"], pose["yaw"], pose["roll"]], ANGLES, atol=0.0035)
     assert pose["scale"] == pytest.approx(0.6, rel=1e-2)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deep3dmap.geometry.cameras import transform, unproject
+from deep3dmap.geometry.cameras import transform
 
 
 def frustum_corners(intrinsics: Any, world_from_camera: Any, width: int, height: int, depth: float) -> Tensor:
@@ -41,11 +41,13 @@ def bounds_of_depths(
     lower = torch.full((3,), torch.inf, dtype=torch.float64)
     upper = -lower
     for depth, lens, pose in zip(depths, intrinsics, world_from_camera):
-        depth = torch.as_tensor(depth)
-        chosen = (torch.isfinite(depth) & (depth > 0) & (depth <= max_depth))[::stride, ::stride]
-        if not chosen.any():
+        sparse = torch.as_tensor(depth)[::stride, ::stride]
+        row, column = (torch.isfinite(sparse) & (sparse > 0) & (sparse <= max_depth)).nonzero(as_tuple=True)
+        if len(row) == 0:
             continue
-        points = unproject(torch.nan_to_num(depth.double()), lens, pose)[::stride, ::stride][chosen]
+        pixels = torch.stack([column * stride + 0.5, row * stride + 0.5, torch.ones_like(row)], 1).double()
+        rays = pixels @ torch.linalg.inv(torch.as_tensor(lens, dtype=torch.float64)).T
+        points = transform(rays * sparse[row, column, None].double(), pose)
         lower, upper = torch.minimum(lower, points.amin(0)), torch.maximum(upper, points.amax(0))
     return (lower, upper) if bool(torch.isfinite(lower).all()) else None
 

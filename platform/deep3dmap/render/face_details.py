@@ -23,7 +23,7 @@ def with_details(reconstruction: Reconstruction, atlas: UVAtlas, image: NDArray[
     """Add texture, vertex_uv, depth, visible, frontal and the pose to the reconstruction of a position map.
 
     reconstruction: as `reconstruction_of_map` makes it, in pixels of `image` (3, H, W). depth is z where the face is, larger =
-    nearer, its smallest value 1. frontal and notes["head_pose"] (degrees) need an atlas with a canonical face.
+    nearer, its smallest value 1. frontal and notes["head_pose"] (angles in radians) need an atlas with a canonical face.
     Raises ValueError if the reconstruction has no mesh or position map.
     """
     mesh, positions = reconstruction.mesh, reconstruction.position_map
@@ -41,9 +41,9 @@ def with_details(reconstruction: Reconstruction, atlas: UVAtlas, image: NDArray[
         return found
     canonical = atlas.points(atlas.canonical)
     pose = pose_of_cloud(mesh.vertices, canonical)
-    degrees = dict(zip(("pitch", "yaw", "roll"), np.degrees(pose.angles).round(3).tolist()))
+    angles = dict(zip(("pitch", "yaw", "roll"), pose.angles.tolist()))
     frontal = frontal_view(mesh, canonical)
-    return replace(found, frontal=frontal, notes={**reconstruction.notes, "head_pose": {**degrees, "scale": pose.scale}})
+    return replace(found, frontal=frontal, notes={**reconstruction.notes, "head_pose": {**angles, "scale": pose.scale}})
 
 
 def texture_of(position_map: NDArray[Any], image: NDArray[Any]) -> NDArray[np.float32]:
