@@ -14,6 +14,7 @@ from deep3dmap.cli.arguments import on_terminal
 from deep3dmap.cli.leaderboard import print_leaderboard
 from deep3dmap.cli.ray_start import start_ray
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.preparation import prepare_data
 from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.stored_cards import write_cards
 
@@ -25,6 +26,7 @@ def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path
     if not resume:
         for plan in todo:
             shutil.rmtree(work / plan.run_id, ignore_errors=True)
+    prepare_data(todo)
     write_cards(store, plans)
     console = Console(stderr=True)
     if len(todo) < len(plans):

@@ -1,14 +1,15 @@
 """Gives runs their content-addressed ids."""
 
 import copy
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from deep3dmap.config.compose import ComposedRun
-from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
+from deep3dmap.config.open_dataset import missing_data, open_dataset, prepare_dataset
 from deep3dmap.core.card import MethodCard
+from deep3dmap.core.dataset import Dataset, PreparedBySplit
+from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import methods, suites
 from deep3dmap.ops import native_build_hash
 from deep3dmap.results.run_id import RunKey
@@ -31,20 +32,36 @@ class ScoredBy:
 
 
 class DatasetVersions:
-    """Content hashes of the datasets in use, each prepared once."""
+    """Content hashes of the datasets in use.
 
-    def __init__(self) -> None:
+    A dataset whose version is known before it is made is not made here; see `preparation`. only_look: prepare nothing at all; a
+    version that only shows then is "", and `unmade` names the dataset.
+    """
+
+    def __init__(self, only_look: bool = False) -> None:
+        self.only_look, self.unmade = only_look, dict[str, None]()
         self._known: dict[str, str] = {}
 
     def of(self, composed: ComposedRun) -> str:
-        """Return the content hash of the dataset of a run; prepares it."""
+        """Return the version of the dataset of a run; raises UserError for a root that is not there."""
         config = composed.config
         key = f"{composed.dataset} {config['dataset']} {config['data']}"
         if key not in self._known:
             dataset = open_dataset(composed.dataset, config["dataset"], config["data"])
-            prepare_dataset(dataset, config["data"], quiet=not sys.stderr.isatty())
-            self._known[key] = dataset.version
+            if not isinstance(dataset, PreparedBySplit) and not self.only_look:
+                prepare_dataset(dataset, config["data"], quiet=False)
+            self._known[key] = self._version(dataset, f"{composed.dataset}/{composed.dataset_variant}")
         return self._known[key]
+
+    def _version(self, dataset: Dataset, title: str) -> str:
+        if not self.only_look:
+            return dataset.version
+        missing_data(dataset)
+        try:
+            return dataset.version
+        except UserError:
+            self.unmade[title] = None
+            return ""
 
 
 def plan_run(
@@ -54,7 +71,7 @@ def plan_run(
     versions: DatasetVersions | None = None,
     scene: str = "",
 ) -> RunPlan:
-    """Plan one run; prepares its dataset, whose content is part of the id.
+    """Plan one run; the content of its dataset is part of the id.
 
     Raises UserError for unknown names and for starting points that are not there.
     """
@@ -102,6 +119,9 @@ def plan_runs(composed: ComposedRun, work: Path, scored_by: ScoredBy, versions: 
     if not cls.fits() or unplaced_job(composed).trains:
         return [plan_run(composed, work, scored_by, versions)]
     versions.of(composed)
+    if versions.only_look:
+        # Which scenes there are shows when the data are there.
+        return [replace(plan_run(composed, work, scored_by, versions), scene="(one run per scene)")]
     split = open_dataset(composed.dataset, composed.config["dataset"], composed.config["data"]).split("test")
     # The id of a scene's run does not depend on how many others are scored.
     alone = replace(scored_by, scenes=0)

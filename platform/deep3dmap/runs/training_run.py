@@ -10,6 +10,7 @@ from deep3dmap.core.errors import DivergedError, UserError
 from deep3dmap.results.schema import MetricRow
 from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.planning import plan_run
+from deep3dmap.runs.preparation import prepare_data
 from deep3dmap.runs.result_rows import Outcome, curve_rows, curves_of, run_row
 from deep3dmap.runs.retrying_store import RetryingStore
 from deep3dmap.runs.run_plan import RunPlan
@@ -42,6 +43,7 @@ class TrainingRun:
         store = RetryingStore(store.uri)
         attempt = store.next_attempt(self.plan.run_id)
         outcome = Outcome(started_at=datetime.now(UTC))
+        prepare_data([self.plan])
         ray_runtime.connect()
         try:
             summary = train_on_workers(self.plan.job, self.folder.parent / "ray")
@@ -72,5 +74,5 @@ class TrainingRun:
 
 
 def plan_training(composed: ComposedRun, work: Path) -> TrainingRun:
-    """Prepare the dataset and give the run its id."""
+    """Give the run its id."""
     return TrainingRun(plan_run(composed, work))

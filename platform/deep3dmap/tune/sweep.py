@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from deep3dmap.config.open_dataset import prepare_dataset
 from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.run_resources import check_resources, concurrency, is_nested, trial_bundle
@@ -13,6 +14,7 @@ from deep3dmap.runs.stored_cards import write_cards
 from deep3dmap.train import ray_runtime
 from deep3dmap.tune.journal import Journal, SweepState
 from deep3dmap.tune.monitor import Follower, SweepMonitor
+from deep3dmap.tune.objective import VALIDATION
 from deep3dmap.tune.options import PAUSING
 from deep3dmap.tune.plan import SweepPlan
 from deep3dmap.tune.rows import write_sweep_card
@@ -57,6 +59,8 @@ def run_sweep(plan: SweepPlan, follow: Follower) -> SweepOutcome:
     monitor = SweepMonitor(plan, journal, proposer, store, follow)
     todo = trials_of(plan) - len(journal.state.ended)
     if todo > 0:
+        # Trials look at the validation split, also those of a method that does not train.
+        prepare_dataset(plan.run.open_dataset(), plan.run.config["data"], quiet=False, splits=["train", VALIDATION])
         available = ray_runtime.connect()
         check_resources(plan.run, available)
         # Ray is imported only now, when its environment is set.

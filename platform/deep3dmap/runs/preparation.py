@@ -1,0 +1,36 @@
+"""The data that planned runs need, and nothing else: the test split of what is scored, the others of what is trained on."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from deep3dmap.config.open_dataset import missing_data, open_dataset, prepare_dataset
+from deep3dmap.core.dataset import Dataset, Preparation
+from deep3dmap.runs.run_plan import RunPlan
+
+
+def prepare_data(plans: Iterable[RunPlan], quiet: bool = False) -> None:
+    """Make what is missing of the data that `plans` need; long work is announced and shows its progress."""
+    for dataset, data, splits in _needed(plans):
+        prepare_dataset(dataset, data, quiet, splits)
+
+
+def missing_preparations(plans: Iterable[RunPlan]) -> list[Preparation]:
+    """Return what `prepare_data` would make, without making it; raises UserError for a root that is not there."""
+    return [made for dataset, _, splits in _needed(plans) for made in missing_data(dataset, splits)]
+
+
+def _needed(plans: Iterable[RunPlan]) -> Iterator[tuple[Dataset, Mapping[str, Any], list[str]]]:
+    wanted: dict[str, tuple[str, Mapping[str, Any], Mapping[str, Any], set[str]]] = {}
+
+    def need(name: str, config: Mapping[str, Any], *splits: str) -> None:
+        section, data = config["dataset"], config["data"]
+        wanted.setdefault(f"{name} {section} {data}", (name, section, data, set()))[3].update(splits)
+
+    for plan in plans:
+        if plan.suite:
+            need(plan.dataset, plan.config, "test")
+        if plan.job.trains and not plan.checkpoint:
+            need(plan.job.dataset, plan.job.config, "train", "val")
+    for name, section, data, splits in wanted.values():
+        dataset = open_dataset(name, section, data)
+        yield dataset, data, [split for split in dataset.card.splits if split in splits]
