@@ -31,9 +31,28 @@ def expand(request: BenchmarkRequest, work: Path, tuned: Sequence[TunedSettings]
     plans = []
     for dataset in own.datasets or suite.default_datasets:
         for name in entrants(request, suite):
+            if _trains_elsewhere_unasked(request, suite, name, dataset):
+                continue
             for composed in _runs(suite, tier, name, dataset, request, versions, tuned):
                 plans += plan_runs(composed, work, _scored_by(suite, tier, own.scenes), versions)
     return plans
+
+
+def left_out(request: BenchmarkRequest) -> list[tuple[str, str]]:
+    """Return (method, dataset) of what a benchmark does not run unless it is named: a training on another dataset."""
+    suite = load_suite(request.own.suite)
+    return [
+        (name, dataset)
+        for dataset in request.own.datasets or suite.default_datasets
+        for name in entrants(request, suite)
+        if _trains_elsewhere_unasked(request, suite, name, dataset)
+    ]
+
+
+def _trains_elsewhere_unasked(request: BenchmarkRequest, suite: Suite, name: str, dataset: str) -> bool:
+    # Whoever brings a scan of their own wants it scored, and has not asked for a world to be made and trained on.
+    elsewhere = dataset.partition("/")[0] in suite.train_on and not request.own.methods
+    return elsewhere and bool(methods.load(name.partition("/")[0]).card.trains_on)
 
 
 def entrants(request: BenchmarkRequest, suite: Suite) -> list[str]:

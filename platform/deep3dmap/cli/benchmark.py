@@ -1,5 +1,6 @@
 """`deep3dmap benchmark`: compare methods on a suite."""
 
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,11 +33,14 @@ def main(argv: list[str]) -> int:
     store, uri, work = open_store(request.own.results)
     request = replace(request, own=replace(request.own, results=uri))
     # Imported now, so that --help need not wait for torch.
-    from deep3dmap.bench.expansion import expand
+    from deep3dmap.bench.expansion import expand, left_out
     from deep3dmap.cli.run_plans import run_plans
 
     request, tuned = _tuned(request, uri, work, resume=flags.resume, only_plan=flags.dry_run)
     plans = expand(request, work, tuned)
+    for name, dataset in left_out(request):
+        told = f"left out: {name} on {dataset}, which has nothing to train on; name it in methods= to train it elsewhere"
+        print(told, file=sys.stderr)
     if flags.dry_run:
         for plan in plans:
             print(plan.run_id, plan.title)
