@@ -29,10 +29,12 @@ def test_the_id_depends_on_the_weights_and_not_on_their_place(tmp_path: Path) ->
     ids = [run_id(tmp_path / "work", f"trainer.initialize_from='{place}'") for place in (first, moved, "first", "second")]
     assert ids[0] == ids[1] == ids[2] != ids[3]
     assert ids[0] != run_id(tmp_path / "work")
+    newest = run_id(tmp_path / "work", "trainer.initialize_from='toys:Regression/mini'")
+    assert newest == ids[3]
 
 
 def test_a_starting_point_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"initialize_from=nowhere: neither a checkpoint folder nor the id of a run"):
+    with pytest.raises(UserError, match=r"initialize_from=nowhere: neither a checkpoint folder nor a run of this store"):
         run_id(tmp_path, "trainer.initialize_from=nowhere")
 
 

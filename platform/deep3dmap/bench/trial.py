@@ -55,7 +55,7 @@ def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: Resul
     def progress(done: int, count: int) -> None:
         store.write_trial_state(plan.run_id, "running", f"{plan.title}: scored {done} of {count}")
 
-    split = plan.open_dataset().split("test")
+    split = suite.protocol.scenes(plan.open_dataset().split("test"))
     scenes = (plan.scene,) if plan.scene else scene_names(split, plan.scenes)
     device = choose_device(str(job.config["device"]))
     outcome.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

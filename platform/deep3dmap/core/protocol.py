@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.card import SuiteCard
+from deep3dmap.core.dataset import Split
 from deep3dmap.core.method import Views
 from deep3dmap.core.reconstruction import Reconstruction
 
@@ -46,6 +47,10 @@ class Protocol(ABC):
     """Scores reconstructions of one task. Built without arguments; the suite's tiers and datasets are in its suite.yaml."""
 
     card: ClassVar[SuiteCard]
+
+    def scenes(self, split: Split) -> Split:
+        """Return the scenes of a test split, one per sample by default; a suite that scores a set as a whole makes it one."""
+        return split
 
     def offered(self, sample: dict[str, Any]) -> dict[str, Any]:
         """Return what of a sample methods may choose from, all of it by default; views to test on may be held back here."""

@@ -122,7 +122,9 @@ def plan_runs(composed: ComposedRun, work: Path, scored_by: ScoredBy, versions: 
     if versions.only_look:
         # Which scenes there are shows when the data are there.
         return [replace(plan_run(composed, work, scored_by, versions), scene="(one run per scene)")]
-    split = open_dataset(composed.dataset, composed.config["dataset"], composed.config["data"]).split("test")
+    dataset = open_dataset(composed.dataset, composed.config["dataset"], composed.config["data"])
+    prepare_dataset(dataset, composed.config["data"], quiet=False, splits=["test"])
+    split = suites.load(scored_by.suite)().scenes(dataset.split("test"))
     # The id of a scene's run does not depend on how many others are scored.
     alone = replace(scored_by, scenes=0)
     return [plan_run(composed, work, alone, versions, scene) for scene in scene_names(split, scored_by.scenes)]

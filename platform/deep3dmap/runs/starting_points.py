@@ -15,7 +15,7 @@ from deep3dmap.train.checkpoints import CheckpointFolder
 def with_starting_points(config: dict[str, Any], card: MethodCard, work: Path) -> dict[str, Any]:
     """Return the configuration with every starting point as an absolute path.
 
-    A RUN_ID stands for the best checkpoint of that run in the same store. Raises UserError for one that is not there.
+    A RUN_ID stands for the best checkpoint of that run in the same store, METHOD/VARIANT for that of the newest such run. Raises UserError for one that is not there.
     """
     found = copy.deepcopy(config)
     started = found["trainer"]["initialize_from"]
@@ -52,12 +52,21 @@ def content_of(path: Path) -> str:
 
 
 def _checkpoint_of_run(named: str, work: Path) -> Path | None:
-    best = CheckpointFolder(work / named / "checkpoints").best() if "/" not in named else None
+    if named.count("/") > 1 or named.startswith(("/", ".", "~")):
+        return None
+    if "/" not in named:
+        best = CheckpointFolder(work / named / "checkpoints").best()
+    else:
+        runs = [CheckpointFolder(folder).best() for folder in work.glob("*/checkpoints")]
+        of_method = [run for run in runs if run and f"{run.about['method']}/{run.about['variant']}" == named]
+        best = max(of_method, key=lambda run: run.folder.stat().st_mtime, default=None)
     return best.folder.resolve() if best else None
 
 
 def _existing(named: str) -> Path:
     path = Path(named).expanduser()
     if not path.is_dir():
-        raise UserError(f"trainer.initialize_from={named}: neither a checkpoint folder nor the id of a run in this store")
+        raise UserError(
+            f"trainer.initialize_from={named}: neither a checkpoint folder nor a run of this store (RUN_ID or METHOD/VARIANT)"
+        )
     return path.resolve()

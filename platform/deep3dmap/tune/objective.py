@@ -106,12 +106,13 @@ class SuiteScorer:
         Raises UserError where a scene fails.
         """
         suite, _, metric = self.name.partition("/")
-        split = self.view.split(VALIDATION)
+        protocol = suites.load(suite)()
+        split = protocol.scenes(self.view.split(VALIDATION))
         training = isinstance(method, torch.nn.Module) and method.training
         # A fit begins at the weights of now, so nothing of an earlier evaluation's fits may be gone on with.
         with tempfile.TemporaryDirectory(prefix="deep3dmap-fits-") as folder:
             fits = self.fits(method, Path(folder)) if self.fits else None
-            scoring = Scoring(suites.load(suite)(), self.mapping, fits, None, seed, scene_names(split, self.scenes))
+            scoring = Scoring(protocol, self.mapping, fits, None, seed, scene_names(split, self.scenes))
             scores = score(method, split, scoring)
             if fits:
                 fits.restore()
