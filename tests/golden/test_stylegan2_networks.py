@@ -46,9 +46,8 @@ def test_modulated_convolution(load_part: Load, relative_error: Error) -> None:
     for case in part.manifest["settings"]["cases"]:
         name = case["name"]
         change = "double" if case.get("upsample") else "halve" if case.get("downsample") else "keep"
-        layer = ModulatedConvolution(
-            case["in"], case["out"], case["kernel_size"], case["style_dim"], change=change, demodulate=case.get("demodulate", True)
-        )  # fmt: skip
+        sizes = (case["in"], case["out"], case["kernel_size"], case["style_dim"])
+        layer = ModulatedConvolution(*sizes, change=change, demodulate=case.get("demodulate", True))
         layer.load_state_dict(layer_state(part, name, CONVOLUTION))
         features, style = (part.tensor(f"{name}/{key}").clone().requires_grad_() for key in ("x", "style"))
         out = layer(features, style)

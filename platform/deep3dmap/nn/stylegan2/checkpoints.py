@@ -21,7 +21,7 @@ _PLACES: dict[Part, tuple[str, ...]] = {"generator": ("g_ema", "G_ema", "g", "G"
 def load_generator(path: Path) -> Generator:
     """Return the averaged generator of a checkpoint, of whatever size it is.
 
-    Raises UserError, with the file's name, for what `state_from_file` and `size_of_generator` refuse and for shapes that do not fit.
+    Raises UserError, with the file's name, for a file that `state_from_file` refuses and for shapes that do not fit together.
     """
     state = state_from_file(path, "generator")
     try:
@@ -112,12 +112,14 @@ def _size(channels: Mapping[int, int], style_dim: int, mapping_layers: int) -> S
 
 
 def fit(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load tensors under our names. Raises UserError that names the first tensor that is missing, left over or of another shape."""
+    """Load tensors under our names. Raises UserError that names one that is missing, left over or of another shape."""
     own = network.state_dict()
     for name, value in own.items():
         given = _need(state, name)
         if given.shape != value.shape:
-            raise UserError(f"'{name}' is {tuple(given.shape)}, this network's is {tuple(value.shape)}: another size or other channels")
+            raise UserError(
+                f"'{name}' is {tuple(given.shape)}, this network's is {tuple(value.shape)}: another size or other channels"
+            )
     extra = [name for name in state if name not in own]
     if extra:
         raise UserError(f"'{extra[0]}' belongs to no layer of this network: another size")

@@ -1,6 +1,7 @@
 """StyleGAN2's discriminator: residual blocks that halve the picture, and how much a minibatch varies."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +68,7 @@ class Discriminator(nn.Module):
         descending = size.resolutions[::-1]
         self.from_rgb = ActivatedConvolution(3, size.channels(descending[0]), 1)
         self.blocks = nn.ModuleList(
-            ResidualBlock(size.channels(side), size.channels(below)) for side, below in zip(descending, descending[1:])
+            ResidualBlock(size.channels(side), size.channels(below)) for side, below in pairwise(descending)
         )
         last = size.channels(4)
         self.final = ActivatedConvolution(last + 1, last, 3)
@@ -77,7 +78,9 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits. Raises UserError for pictures of another size."""
         if images.shape[1:] != (3, self.size.resolution, self.size.resolution):
-            raise UserError(f"this discriminator takes (N, 3, {self.size.resolution}, {self.size.resolution}), got {tuple(images.shape)}")
+            raise UserError(
+                f"this discriminator takes (N, 3, {self.size.resolution}, {self.size.resolution}), got {tuple(images.shape)}"
+            )
         features = self.features(images, len(self.blocks))[-1]
         features = self.final(append_deviation(features, self.group))
         return self.logit(self.hidden(features.flatten(1)))

@@ -1,4 +1,4 @@
-"""Layers with an equalised learning rate: weights are drawn from N(0, 1) and scaled when they are used (Karras et al., ICLR 2018)."""
+"""Layers with an equalised learning rate: weights of N(0, 1) that are scaled when used (Karras et al., ICLR 2018)."""
 
 import math
 

@@ -13,13 +13,13 @@ def mix_styles(first: Tensor, second: Tensor, latents: int, crossover: int) -> T
 
 
 def truncate(w: Tensor, mean: Tensor, strength: float) -> Tensor:
-    """Move w (..., D) towards the mean (D,) or (1, D): strength 1 leaves it, 0 gives the mean (Karras et al., CVPR 2019, app. B)."""
+    """Move w (..., D) towards the mean (D,) or (1, D): strength 1 leaves it, 0 gives the mean (the truncation trick)."""
     return torch.lerp(mean.expand_as(w), w, strength)
 
 
 @torch.no_grad()
 def mean_latent(mapping: MappingNetwork, samples: int, generator: torch.Generator | None = None) -> Tensor:
     """Return the mean w (1, D) of random z."""
-    weight = mapping.layers[0].weight
+    weight = next(mapping.parameters())
     z = torch.randn(samples, weight.shape[1], generator=generator, device=weight.device)
     return mapping(z).mean(0, keepdim=True)

@@ -1,7 +1,7 @@
 """Tables of the names in other people's StyleGAN2 checkpoints: theirs, ours, and what becomes of the tensor.
 
-N is a number, [word/] may be absent; `-` is left out. Ours counts with N: {n}, {before} is N - 1, {after} is N + 1; where N is the
-side of a resolution, {double} and {same} are its layers, {picture} its ToRGB, {block} its block in the discriminator.
+N is a number, [word/] may be absent; `-` is left out. Ours counts with N: {n}, {before} is N - 1, {after} is N + 1; where N is
+the side of a resolution, {double} and {same} are its layers, {picture} its ToRGB, {block} its block in the discriminator.
 """
 
 ROSINALITY_GENERATOR = """

@@ -91,7 +91,9 @@ def to_our_names(state: Mapping[str, Tensor], part: Part) -> dict[str, Tensor]:
             renamed = (_rename(name, value, naming, top) for name, value in state.items())
             return {name: value.contiguous() for name, value in renamed if name != "-"}
     known = ", ".join(naming.name for naming in _NAMINGS[part])
-    raise UserError(f"its {len(state)} tensors are named like no {part} known here ({known}); the first is '{next(iter(state), '')}'")
+    raise UserError(
+        f"its {len(state)} tensors are named like no {part} known here ({known}); the first is '{next(iter(state), '')}'"
+    )
 
 
 def _rename(name: str, value: Tensor, naming: Naming, top: int) -> tuple[str, Tensor]:

@@ -15,7 +15,9 @@ class Resample(nn.Module):
 
     kernel: Tensor
 
-    def __init__(self, *, up: int = 1, down: int = 1, padding: tuple[int, int], gain: float = 1.0, taps: Sequence[float] = BINOMIAL):
+    def __init__(
+        self, *, up: int = 1, down: int = 1, padding: tuple[int, int], gain: float = 1.0, taps: Sequence[float] = BINOMIAL
+    ):
         super().__init__()
         line = torch.tensor(taps)
         kernel = torch.outer(line, line)
