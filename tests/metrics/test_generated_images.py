@@ -35,7 +35,7 @@ def test_statistics_stream(sizes: tuple[int, ...]) -> None:
         start += size
     found.merge(other)
     gaussian = found.gaussian()
-    assert gaussian.count == 50
+    assert gaussian.samples == 50
     np.testing.assert_allclose(gaussian.mean, values.mean(0), rtol=1e-12)
     np.testing.assert_allclose(gaussian.covariance, np.cov(values, rowvar=False), rtol=1e-8, atol=1e-8)
 

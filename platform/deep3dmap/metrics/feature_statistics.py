@@ -15,7 +15,7 @@ class Gaussian(NamedTuple):
 
     mean: Array
     covariance: Array
-    count: int
+    samples: int
 
 
 class FeatureStatistics:
