@@ -1,7 +1,7 @@
 """Depth maps as reliefs before a camera: lifting, projecting, turning, normals (Wu, Rupprecht and Vedaldi, CVPR 2020).
 
-The camera looks along z with x right and y down. Pixel centres lie at whole numbers, and the middles of the outer pixels at -1 and
-1 of grids, so sampling with them takes align_corners=True. Lengths are in units of the distance to the middle of the object.
+The camera looks along z with x right and y down. Pixel centres lie at whole numbers, and the middles of the outer pixels at -1
+and 1 of grids, so sampling with them takes align_corners=True. Lengths are in units of the distance to the object's middle.
 """
 
 import math
@@ -44,7 +44,10 @@ class ReliefCamera:
         return self.to_pixels(points) * (2 / (self.size - 1)) - 1
 
     def normals(self, depth: Tensor) -> Tensor:
-        """Return unit normals (N, H, W, 3) that point away from the camera, from central differences; (0, 0, 1) at the border."""
+        """Return unit normals (N, H, W, 3), away from the camera, of depth maps (N, H, W).
+
+        They are central differences inside and (0, 0, 1) at the border.
+        """
         points = self.lift(depth)
         across = points[:, 1:-1, 2:] - points[:, 1:-1, :-2]
         down = points[:, 2:, 1:-1] - points[:, :-2, 1:-1]
@@ -91,7 +94,7 @@ def rigid_motion(views: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def relief_faces(rows: int, columns: int, device: torch.device | None = None) -> Tensor:
-    """Return the triangles (F, 3) of a grid of vertices in reading order: the upper left ones of all cells, then the lower right."""
+    """Return the triangles (F, 3) of a grid of vertices in reading order: all upper left ones, then all lower right ones."""
     index = torch.arange(rows * columns, device=device).reshape(rows, columns)
     first = torch.stack([index[:-1, :-1], index[1:, :-1], index[:-1, 1:]], -1)
     second = torch.stack([index[:-1, 1:], index[1:, :-1], index[1:, 1:]], -1)

@@ -1,7 +1,7 @@
 """The photo-geometric renderer: a canonical relief, shaded and seen from a view (Wu, Rupprecht and Vedaldi, CVPR 2020).
 
-Depth goes through the rasteriser; colours are then looked up in the canonical texture, because their gradient through the rasteriser
-is too noisy to learn from.
+Depth goes through the rasteriser; colours are then looked up in the canonical texture, because their gradient through the
+rasteriser is too noisy to learn from.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Relief(NamedTuple):
 
 @dataclass(frozen=True)
 class PhotoGeometricRenderer:
-    """Renders canonical reliefs whose depth lies in [nearest, farthest]; what a view shifts further than `margin` is cut off."""
+    """Renders canonical reliefs whose depth lies in [nearest, farthest]; a view may show half as much again on either side."""
 
     camera: ReliefCamera
     nearest: float = 0.9

@@ -1,4 +1,4 @@
-"""Lambertian shading of a relief by one directional light and an ambient one (Wu, Rupprecht and Vedaldi, CVPR 2020, section 3.3)."""
+"""Lambertian shading of a relief by a directional and an ambient light (Wu, Rupprecht and Vedaldi, CVPR 2020)."""
 
 from typing import NamedTuple
 
