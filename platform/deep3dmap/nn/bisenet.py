@@ -1,4 +1,4 @@
-"""BiSeNet on ResNet-18, which labels the pixels of a face (Yu et al., ECCV 2018), as the published face-parsing weights have it.
+"""BiSeNet on ResNet-18 (Yu et al., ECCV 2018), which labels the pixels of a face, for the published face-parsing weights.
 
 Layers are named as in those weights.
 """
@@ -82,7 +82,7 @@ class AttentionRefinement(nn.Module):
 
 
 class ContextPath(nn.Module):
-    """Features at stride 8, refined ones from strides 16 and 32 brought there as well."""
+    """Features of the trunk at stride 8, and what strides 16 and 32 say, each brought to the next finer one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,12 +92,12 @@ class ContextPath(nn.Module):
         self.conv_avg = ConvNormRelu(512, 128, 1, 0)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return three times (N, 128, H / 8, W / 8): the trunk's, those of stride 16, those of stride 32."""
+        """Return (N, 128, H / 8, W / 8) twice, the trunk's and the refined ones, and (N, 128, H / 16, W / 16) from stride 32."""
         eighth, sixteenth, last = self.resnet(images)
         whole = self.conv_avg(last.mean((2, 3), keepdim=True))
         coarse = self.conv_head32(_nearest(self.arm32(last) + whole, sixteenth))
         fine = self.conv_head16(_nearest(self.arm16(sixteenth) + coarse, eighth))
-        return eighth, fine, _nearest(coarse, eighth)
+        return eighth, fine, coarse
 
 
 def _nearest(features: Tensor, like: Tensor) -> Tensor:
@@ -134,7 +134,10 @@ class LabelHead(nn.Module):
 
 
 class FaceLogits(NamedTuple):
-    """Logits at stride 8, (N, classes, H / 8, W / 8): the network's, and those of its two auxiliary heads."""
+    """Logits (N, classes, h, w): the network's, and those of two heads that help its training.
+
+    main and from_sixteenth are at stride 8, from_last is at stride 16.
+    """
 
     main: Tensor
     from_sixteenth: Tensor

@@ -1,8 +1,10 @@
 """Networks that take one picture apart into depth, albedo, view and light (Wu, Rupprecht and Vedaldi, CVPR 2020, supplement).
 
-The layers and their order are those of the published checkpoints of unsup3d and GAN2Shape, `network.<index>`, for 64 and 128 pixels;
-every other power of two from 16 follows the same rule.
+The layers and their order are those of the published checkpoints of unsup3d and GAN2Shape, `network.<index>`, for 64 and
+128 pixels; every other power of two from 16 follows the same rule.
 """
+
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -98,7 +100,7 @@ class ResidualEncoder(nn.Module):
         super().__init__()
         widths = [width * 2**level for level in range(halvings(size))]
         layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1, bias=False)]
-        layers += [_HalvingBlock(inputs, channels) for inputs, channels in zip(widths, widths[1:])]
+        layers += [_HalvingBlock(inputs, channels) for inputs, channels in pairwise(widths)]
         layers += [nn.ReLU(), nn.Conv2d(widths[-1], 2 * widths[-1], 4, bias=False), nn.ReLU()]
         self.network = nn.Sequential(*layers, nn.Conv2d(2 * widths[-1], outputs, 1, bias=False))
 
