@@ -61,8 +61,9 @@ def test_modulated_convolution(load_part: Load, relative_error: Error) -> None:
 @pytest.mark.usefixtures("form")
 def test_styled_layer_and_picture(load_part: Load, relative_error: Error) -> None:
     part = load_part("stylegan2/modulated_conv2d")
-    inputs, outputs, style_dim = 6, 5, 8
-    layer = StyledLayer(inputs, outputs, style_dim, 16, "double")
+    _, outputs, inputs, *_ = part.state["styled_up.conv.weight"].shape
+    style_dim, side = part.state["styled_up.conv.modulation.weight"].shape[1], part.arrays["styled_up/y"].shape[2]
+    layer = StyledLayer(inputs, outputs, style_dim, side, "double")
     state = layer_state(part, "styled_up", {**INNER, "noise.weight": "noise_strength", "activate.bias": "bias"})
     layer.load_state_dict({**state, "noise_strength": state["noise_strength"][0], "noise": layer.noise})
     out = layer(*(part.tensor(f"styled_up/{key}") for key in ("x", "style", "noise")))

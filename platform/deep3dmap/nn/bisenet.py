@@ -92,7 +92,7 @@ class ContextPath(nn.Module):
         self.conv_avg = ConvNormRelu(512, 128, 1, 0)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (N, 128, H / 8, W / 8) twice, the trunk's and the refined ones, and (N, 128, H / 16, W / 16) from stride 32."""
+        """Return (N, 128, H / 8, W / 8) twice, the trunk's and refined ones, and (N, 128, H / 16, W / 16) from stride 32."""
         eighth, sixteenth, last = self.resnet(images)
         whole = self.conv_avg(last.mean((2, 3), keepdim=True))
         coarse = self.conv_head32(_nearest(self.arm32(last) + whole, sixteenth))

@@ -79,9 +79,9 @@ class PhotoGeometricRenderer:
         """Draw the textured relief itself, (N, C, H, W), for pictures: sharper than `render` where the relief hides itself."""
         points = self.camera.turn(self.camera.lift(depth), views).flatten(1, 2)
         corners = torch.cat([self.camera.to_pixels(points), points[..., 2:]], -1)
-        faces = relief_faces(*texture.shape[2:], texture.device)
-        empty = (background,) * texture.shape[1]
         side = self.camera.size
+        faces = relief_faces(side, side, texture.device)
+        empty = (background,) * texture.shape[1]
         images = []
         for one, colors in zip(corners, texture):
             paint = paint_cubes(texture_cubes(colors, faces))
