@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from deep3dmap.data.formats.face_depth import depth_of_grey
 from deep3dmap.geometry.relief import ReliefCamera
 from deep3dmap.geometry.relief_losses import photometric_loss, smoothness_loss
 from deep3dmap.methods.gan2shape.ellipsoid import ellipsoid_depth
@@ -32,6 +33,12 @@ TOLERANCE = 1e-4
 @pytest.fixture(scope="module")
 def part(load_part: Load) -> Any:
     return load_part("gan2shape/losses_metrics")
+
+
+def test_depth_of_a_png(part: Any) -> None:
+    settings = part.manifest["settings"]
+    depth = depth_of_grey(part.arrays["png_unit"], settings["min_depth"], settings["max_depth"])
+    np.testing.assert_allclose(depth, part.arrays["png_depth"], rtol=1e-6)
 
 
 def test_losses(part: Any, relative_error: Error) -> None:
