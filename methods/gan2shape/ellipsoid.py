@@ -26,9 +26,9 @@ def ellipsoid_depth(mask: Tensor, category: Category = "face", near: float = 0.9
     if inside.all():
         raise UserError("the mask fills the picture: the ellipsoid needs an object with something around it")
     left, right, top, bottom = _box(inside, category)
-    radius, ratio = (right - left) / 2, (bottom - top) / (right - left)
-    if radius <= 0 or ratio <= 0:
+    if right <= left or bottom <= top:
         raise UserError(f"the mask is a line of {int(inside.sum())} pixels: the ellipsoid needs an area")
+    radius, ratio = (right - left) / 2, (bottom - top) / (right - left)
     columns = torch.arange(width, dtype=torch.float32)
     # Rows are drawn together about the picture's middle, so that the ellipse becomes a circle about the box's.
     rows = (torch.arange(height, dtype=torch.float32) - height / 2) / ratio + height / 2

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, normalize
 
 from deep3dmap.geometry.relief import ReliefCamera
 
@@ -32,9 +32,16 @@ def scale_invariant_error(predicted: Tensor, truth: Tensor, mask: Tensor) -> Ten
     return ((difference - mean[:, None, None]).square() * mask).sum((1, 2)).div(count).sqrt()
 
 
-def mean_angle_deviation(predicted: Tensor, truth: Tensor, mask: Tensor, camera: ReliefCamera) -> Tensor:
-    """Return MAD (N,) in degrees: the mean angle between the normals of two depth maps (N, H, W) over the mask."""
-    cosine = (camera.normals(predicted) * camera.normals(truth)).sum(-1).clamp(-1, 1)
+def mean_angle_deviation(predicted: Tensor, truth: Tensor, mask: Tensor, camera: ReliefCamera, exact: bool = False) -> Tensor:
+    """Return MAD (N,) in degrees: the mean angle between the normals of two depth maps (N, H, W) over the mask.
+
+    The published numbers come from normals that are a little shorter than 1, so that equal maps of 64 pixels are some 6 degrees
+    apart where they are flat; `exact` makes them unit vectors and the deviation of equal maps 0.
+    """
+    ours, theirs = camera.normals(predicted), camera.normals(truth)
+    if exact:
+        ours, theirs = (normalize(normals, dim=-1) for normals in (ours, theirs))
+    cosine = (ours * theirs).sum(-1).clamp(-1, 1)
     return (torch.rad2deg(cosine.acos()) * mask).sum((1, 2)) / mask.sum((1, 2))
 
 
