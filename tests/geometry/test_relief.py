@@ -27,7 +27,7 @@ def test_lifting_and_projecting() -> None:
 
 def test_normals_of_a_plane_and_a_sphere() -> None:
     flat = CAMERA.normals(torch.ones(1, 33, 33))
-    # The published code divides by a length that is a little too large where pixels are small: normals are not quite of length 1.
+    # The published code divides by a length that is a little too large, so normals are not quite of length 1.
     torch.testing.assert_close(flat, torch.tensor([0.0, 0, 1]).expand_as(flat), atol=1e-3, rtol=0)
     rays = CAMERA.lift(torch.ones(1, 33, 33, dtype=torch.float64))
     centre, radius = torch.tensor([0.0, 0, 1.3], dtype=torch.float64), 0.3
