@@ -74,8 +74,8 @@ def _plain_torch(run: Callable[[], object]) -> Callable[[], object]:
     def filtered(*given: object, **settings: object) -> Tensor:
         return upfirdn2d(*given, **settings, backend="reference")  # type: ignore[arg-type]
 
-    def rectified(*given: object) -> Tensor:
-        return fused_leaky_relu(*given, backend="reference")  # type: ignore[arg-type]
+    def rectified(values: Tensor, bias: Tensor) -> Tensor:
+        return fused_leaky_relu(values, bias, backend="reference")
 
     def plain() -> object:
         with (
