@@ -5,6 +5,7 @@
 #include "cpu/back_project.h"
 #include "cpu/rasterize.h"
 #include "cpu/tsdf.h"
+#include "image_filter_bindings.h"
 #include "neural_mesh_bindings.h"
 #include "soft_raster_bindings.h"
 #include "sparse_bindings.h"
@@ -129,6 +130,7 @@ NB_MODULE(_native, m) {
       &back_project_forward<nb::device::cpu, int, cpu::back_project_forward>);
   define_back_project_backward(m, "back_project_backward_cpu",
       &back_project_backward<nb::device::cpu, int, cpu::back_project_backward>);
+  define_image_filters(m);
   define_soft_raster(m);
   define_neural_mesh(m);
   define_sparse(m);

@@ -2,16 +2,20 @@
 
 from deep3dmap.ops._backend import available_backends, native_build_hash
 from deep3dmap.ops.back_project import back_project
+from deep3dmap.ops.fused_leaky_relu import fused_leaky_relu
 from deep3dmap.ops.rasterize import Fragments, interpolate, rasterize, rasterize_camera
 from deep3dmap.ops.tsdf import integrate
+from deep3dmap.ops.upfirdn2d import upfirdn2d
 
 __all__ = [
     "Fragments",
     "available_backends",
     "back_project",
+    "fused_leaky_relu",
     "integrate",
     "interpolate",
     "native_build_hash",
     "rasterize",
     "rasterize_camera",
+    "upfirdn2d",
 ]

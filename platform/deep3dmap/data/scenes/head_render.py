@@ -35,7 +35,8 @@ class Look:
 
 def render_head(subject: Subject, pose: HeadPose, look: Look, box: Array, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return the (3, H, W) RGB picture in [0, 1] of a subject; `box` is where occluders may lie, in pixels."""
-    head, texture, scene = _build(subject, look, rng)
+    head, texture, patches = closed_head(subject, look, rng)
+    scene = Patch(**joined([*patches, head_extras.shoulders(subject, rng)]))
     light = _shade(subject, pose, head, scene, rng)
     picture = _draw(pose, look, head, texture, scene, light, rng)
     if rng.random() < look.occluders:
@@ -44,7 +45,9 @@ def render_head(subject: Subject, pose: HeadPose, look: Look, box: Array, rng: n
 
 
 @dataclass(frozen=True)
-class _Head:
+class HeadSurface:
+    """The template's own surface with its hair raised. hairy: (V,) how much hair there is on each vertex, in [0, 1]."""
+
     vertices: Array
     normals: Array
     faces: NDArray[np.int64]
@@ -64,20 +67,20 @@ def _hairiness(grid: int, seed: int) -> Array:
     return hairline * smoothstep(surface.y, -10, 40) * (1 - 0.5 * smoothstep(np.abs(surface.angle), 80, 110))
 
 
-def _build(subject: Subject, look: Look, rng: np.random.Generator) -> tuple[_Head, NDArray[np.float32], Patch]:
+def closed_head(subject: Subject, look: Look, rng: np.random.Generator) -> tuple[HeadSurface, NDArray[np.float32], list[Patch]]:
+    """Return the face, its texture (3, S, S) in linear RGB, and the patches that close the head, hanging hair among them."""
     model = head_model(look.grid, look.seed)
     shape = model.shape(subject.identity, subject.expression)
     normals = vertex_normals(shape, model.faces)
     hairy = _hairiness(look.grid, look.seed)
     raised = head_extras.puffed(shape, normals, hairy, subject)
-    head = _Head(raised, vertex_normals(raised, model.faces), model.faces, model.uv, hairy)
+    head = HeadSurface(raised, vertex_normals(raised, model.faces), model.faces, model.uv, hairy)
     texture = _texture_of(look.texture_size, look.seed).paint(subject, rng)
     hair, skin = _colors(texture, subject)
     patches = head_extras.back_of_head(raised, look.grid, subject, hair, skin, rng)
     if subject.hair.length > 0:
         patches.append(head_extras.hanging_hair(raised, look.grid, subject, hair, rng))
-    patches.append(head_extras.shoulders(subject, rng))
-    return head, texture, Patch(**joined(patches))
+    return head, texture, patches
 
 
 def _colors(texture: NDArray[np.float32], subject: Subject) -> tuple[Array, Array]:
@@ -88,7 +91,7 @@ def _colors(texture: NDArray[np.float32], subject: Subject) -> tuple[Array, Arra
     return (forehead if subject.hair.bald else hair).astype(np.float64), neck.astype(np.float64)
 
 
-def _shade(subject: Subject, pose: HeadPose, head: _Head, scene: Patch, rng: np.random.Generator) -> tuple[Array, Array]:
+def _shade(subject: Subject, pose: HeadPose, head: HeadSurface, scene: Patch, rng: np.random.Generator) -> tuple[Array, Array]:
     """Per-vertex irradiance (V, 3) and gloss (V,) of the head and then the scene."""
     around = vertex_normals(scene.vertices, scene.faces)
     normals = np.concatenate([head.normals, around]) @ pose.rotation.T
@@ -105,7 +108,7 @@ def _shade(subject: Subject, pose: HeadPose, head: _Head, scene: Patch, rng: np.
 
 
 def _draw(
-    pose: HeadPose, look: Look, head: _Head, texture: NDArray[np.float32], scene: Patch,
+    pose: HeadPose, look: Look, head: HeadSurface, texture: NDArray[np.float32], scene: Patch,
     light: tuple[Array, Array], rng: np.random.Generator,
 ) -> NDArray[np.float32]:  # fmt: skip
     size, many = look.image_size, look.image_size * look.supersample
@@ -126,7 +129,7 @@ def _draw(
     return layers[:3] + (1 - layers[3]) * backdrop
 
 
-def _attributes(head: _Head, scene: Patch, light: tuple[Array, Array]) -> NDArray[np.float32]:
+def _attributes(head: HeadSurface, scene: Patch, light: tuple[Array, Array]) -> NDArray[np.float32]:
     # Light, gloss and atlas coordinates. The scene has no texture, so its colour is multiplied into its light.
     count = len(head.vertices)
     attributes = np.zeros((count + len(scene.vertices), 6), np.float32)

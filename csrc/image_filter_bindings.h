@@ -1,0 +1,10 @@
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace deep3dmap {
+
+// Adds upfirdn2d and leaky_relu, for float and double; csrc/cpu/upfirdn2d.h and csrc/kernels/leaky_relu.h say what they take.
+void define_image_filters(nanobind::module_& m);
+
+}  // namespace deep3dmap

@@ -1,0 +1,34 @@
+// Upsample, filter and downsample pictures (Karras et al., CVPR 2020, appendix B): which samples an output reads, along one axis.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/host_device.h"
+
+namespace deep3dmap {
+
+struct FirAxis {
+  int in, out, kernel;  // samples, samples, taps
+  int up, down, pad;    // pad: zeros before the first sample, negative crops
+};
+
+struct FirFilter {
+  int64_t planes;
+  FirAxis y, x;
+};
+
+// Consecutive samples from `first`, each next one `up` taps further than the one before. Taps count in the order of correlation.
+struct FirTaps {
+  int first, tap, count;
+};
+
+DEEP3DMAP_HD FirTaps fir_taps(const FirAxis& axis, int out) {
+  // The place, in the signal with its zeros inserted, of the first tap.
+  const int start = out * axis.down - axis.pad, end = start + axis.kernel - 1;
+  const int first = start > 0 ? (start + axis.up - 1) / axis.up : 0;
+  int last = end >= 0 ? end / axis.up : -1;
+  if (last > axis.in - 1) last = axis.in - 1;
+  return {first, first * axis.up - start, last < first ? 0 : last - first + 1};
+}
+
+}  // namespace deep3dmap

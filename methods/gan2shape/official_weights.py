@@ -1,0 +1,51 @@
+"""Networks from the published checkpoints of GAN2Shape, and from those of the older deep3dmap that renamed them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.methods.gan2shape.shape_model import ShapeNetworks
+
+# Ours, the published name, the older deep3dmap's.
+NAMES = {
+    "depth": ("netD", "depth_head"),
+    "albedo": ("netA", "albedo_head"),
+    "view": ("netV", "view_head"),
+    "light": ("netL", "light_head"),
+    "offset": ("netEnc", "encoder_head"),
+}
+
+
+def load_networks(networks: ShapeNetworks, path: Path) -> None:
+    """Load all five networks from a file {name: state dict}; optimisers and counters in it are left out.
+
+    Raises UserError, with the file and the network, where one is missing or does not fit.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except Exception as error:
+        raise UserError(f"{path}: not a torch checkpoint of plain tensors ({str(error).splitlines()[0]})") from error
+    for ours, names in NAMES.items():
+        state = _state(content, names, path)
+        network = getattr(networks, ours)
+        own = network.state_dict()
+        wrong = [name for name in own.keys() | state.keys() if name not in own or name not in state]
+        wrong += [name for name in own.keys() & state.keys() if own[name].shape != state[name].shape]
+        if wrong:
+            raise UserError(
+                f"{path}: {names[0]} does not fit at '{min(wrong)}': made for another size of pictures or other widths"
+            )
+        network.load_state_dict(state)
+
+
+def _state(content: Any, names: tuple[str, ...], path: Path) -> Mapping[str, torch.Tensor]:
+    found = next((content[name] for name in names if isinstance(content, Mapping) and name in content), None)
+    if not isinstance(found, Mapping):
+        raise UserError(f"{path}: it holds no network {names[0]} (or {names[1]})")
+    # A network that was trained on several devices has its names behind a prefix.
+    return {name.removeprefix("module."): value for name, value in found.items()}

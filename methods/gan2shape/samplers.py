@@ -1,0 +1,77 @@
+"""Views and lights of the pseudo samples, drawn from priors (Pan et al., ICLR 2021, section 3.2)."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deep3dmap.core.errors import UserError
+
+YAW = 1  # the index of the rotation about the vertical axis in a view
+
+
+@dataclass(frozen=True)
+class ViewPrior:
+    """A normal distribution of views (6,), in the units of the view network: mean (6,), covariance (6, 6).
+
+    Raises UserError for other shapes and for a covariance that is not positive definite.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+
+    def __post_init__(self) -> None:
+        shapes = tuple(self.mean.shape), tuple(self.covariance.shape)
+        if shapes != ((6,), (6, 6)):
+            raise UserError(f"a view prior is a mean (6,) and a covariance (6, 6), got {shapes[0]} and {shapes[1]}")
+        symmetric = torch.allclose(self.covariance, self.covariance.T, atol=1e-6)
+        if not symmetric or int(torch.linalg.cholesky_ex(self.covariance).info):
+            raise UserError(
+                "the covariance of the views is not positive definite; even a shift that never occurs needs a small variance"
+            )
+
+    def draw(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Return (count, 6)."""
+        noise = torch.randn(count, 6, generator=generator).to(self.mean)
+        return self.mean + noise @ torch.linalg.cholesky(self.covariance).T
+
+
+@dataclass(frozen=True)
+class LightRange:
+    """Where the light of pseudo samples comes from, and how strong it is beside the picture's own.
+
+    x, y: of the direction (x, y, 1). strength: added to the diffuse part. ambient: times that strength, added to the ambient
+    part; negative, so that a stronger light leaves less of it. All uniform between two ends but `ambient`.
+    """
+
+    x: tuple[float, float] = (-1.0, 1.0)
+    y: tuple[float, float] = (-0.2, 0.8)
+    strength: tuple[float, float] = (-0.1, 0.6)
+    ambient: float = -0.6
+
+    @classmethod
+    def of(cls, numbers: list[float]) -> "LightRange":
+        """Take the seven numbers of the published configurations. Raises UserError for another count."""
+        if len(numbers) != 7:
+            raise UserError(f"a light range has 7 numbers (x, y and strength from and to, then ambient), got {len(numbers)}")
+        x, y, strength = ((float(numbers[i]), float(numbers[i + 1])) for i in (0, 2, 4))
+        return cls(x, y, strength, float(numbers[6]))
+
+
+class LightDraw(NamedTuple):
+    """Uniform numbers in [0, 1), (N,) each."""
+
+    x: Tensor
+    y: Tensor
+    strength: Tensor
+
+
+def draw_lights(count: int, generator: torch.Generator | None = None) -> LightDraw:
+    """Draw the numbers of `count` lights."""
+    return LightDraw(*torch.rand(3, count, generator=generator).unbind())
+
+
+def between(ends: tuple[float, float], share: Tensor) -> Tensor:
+    """Return the number at a share of the way."""
+    return ends[0] + share * (ends[1] - ends[0])

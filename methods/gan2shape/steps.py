@@ -1,0 +1,161 @@
+"""The three steps of GAN2Shape as losses (Pan et al., ICLR 2021, section 3.2); nothing here moves a weight.
+
+Step 1 explains the picture by depth, albedo, view and light. Step 2 finds the generator's pictures that are nearest to that
+object seen from elsewhere under other lights. Step 3 explains those pictures and the first one by one object.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deep3dmap.geometry.relief_losses import photometric_loss, smoothness_loss
+from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
+from deep3dmap.methods.gan2shape.losses import discriminator_distance
+from deep3dmap.methods.gan2shape.masks import center_crop, resize
+from deep3dmap.methods.gan2shape.samplers import LightDraw, LightRange, between
+from deep3dmap.methods.gan2shape.shape_model import Canonical, Explanation, ShapeModel
+from deep3dmap.nn.stylegan2 import Discriminator, Generator
+from deep3dmap.render.photo_geometric import look_up
+from deep3dmap.render.relief_shading import ReliefLight, direction
+
+# A distance (N,) of pictures (N, 3, S, S) in [-1, 1].
+Perceptual = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of the perceptual distance, the smoothness of depth and shading, and the size of latent offsets."""
+
+    perceptual: float = 0.5
+    smooth: float = 0.01
+    offset: float = 0.01
+
+
+class Loss(NamedTuple):
+    """total: scalar with its graph. terms: the parts before their weights, for curves."""
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+def explanation_loss(
+    images: Tensor, found: Explanation, weights: Weights, perceptual: Perceptual | None, mask: Tensor | None = None
+) -> Loss:
+    """Return how badly pictures (N, 3, S, S) are explained; mirrored copies, where there are any, count as much.
+
+    mask: (N, 1, S, S), where else the comparison ends than at the object's border; a pixel must be seen in both copies.
+    """
+    shown = found.relief.image.clamp(-1, 1)
+    copies = shown.split(len(images))
+    seen = torch.stack(found.relief.valid.split(len(images))).prod(0)
+    where = seen if mask is None else seen * mask
+    total, terms = shown.new_zeros(()), {}
+    for name, copy in zip(("photometric", "photometric_mirrored"), copies):
+        terms[name] = photometric_loss(copy, images, where)
+        total = total + terms[name]
+        if perceptual and weights.perceptual:
+            terms[name.replace("photometric", "perceptual")] = distance = perceptual(copy * where, images * where).mean()
+            total = total + weights.perceptual * distance
+    return Loss(total, terms)
+
+
+def step1(
+    model: ShapeModel, images: Tensor, canonical: Canonical, weights: Weights, perceptual: Perceptual | None, mirror: bool
+) -> tuple[Loss, Explanation]:
+    """Return the loss of explaining the input picture by its own object, and the explanation."""
+    found = model.explain(images, canonical, mirror)
+    loss = explanation_loss(images, found, weights, perceptual)
+    smooth = smoothness_loss(found.canonical.depth) + smoothness_loss(found.term)
+    return Loss(loss.total + weights.smooth * smooth, {**loss.terms, "smoothness": smooth}), found
+
+
+@torch.no_grad()
+def canonical_mask(model: ShapeModel, canonical: Canonical, views: Tensor, mask: Tensor) -> Tensor:
+    """Return the mask (N, 1, S, S) of the object by itself, from that of its picture."""
+    camera = model.renderer.camera
+    grid = camera.to_grid(camera.turn(camera.lift(canonical.depth), views))
+    return look_up(mask, grid)
+
+
+class Pseudo(NamedTuple):
+    """Pictures of the object from other views under other lights. images: (N, 3, S, S). mask: (N, 1, S, S)."""
+
+    images: Tensor
+    mask: Tensor
+
+
+@torch.no_grad()
+def pseudo_samples(
+    model: ShapeModel, found: Explanation, mask: Tensor, views: Tensor, lights: LightDraw, ranges: LightRange
+) -> Pseudo:
+    """Draw the object of a picture from views (N, 6), in the network's units, under random lights.
+
+    found: the explanation of that picture, unmirrored. mask: (1, 1, S, S), of the canonical picture.
+    """
+    count = len(views)
+    strength = between(ranges.strength, lights.strength.to(views))
+    light = ReliefLight(
+        found.light.ambient[:1] + ranges.ambient * strength,
+        found.light.diffuse[:1] + strength,
+        direction(between(ranges.x, lights.x.to(views)), between(ranges.y, lights.y.to(views))),
+    )
+    first = Canonical(found.canonical.depth[:1], found.canonical.albedo[:1])
+    shown = model.show(first.repeated(count), model.space.to_views(views), light)
+    return Pseudo(shown.relief.image, look_up(mask.expand(count, -1, -1, -1), shown.relief.grid, mode="nearest"))
+
+
+class Projection(NamedTuple):
+    """What the generator makes of pseudo samples. images: (N, 3, S, S) in [-1, 1]. offset, latent: (N, D)."""
+
+    images: Tensor
+    offset: Tensor
+    latent: Tensor
+
+
+@dataclass(frozen=True)
+class Projector:
+    """Moves the latent code of a picture so that the generator shows it as pseudo samples do.
+
+    relative: take the encoder's answer to the generator's own picture off. crop: side of the middle of the generator's pictures
+    that is used; None for all.
+    """
+
+    generator: Generator
+    offsets: LatentOffset
+    relative: bool = True
+    crop: int | None = None
+
+    def to_working_size(self, images: Tensor, side: int) -> Tensor:
+        """Bring the generator's pictures to side x side, clamped to [-1, 1]."""
+        clamped = images.clamp(-1, 1)
+        return resize(clamped if self.crop is None else center_crop(clamped, self.crop), side)
+
+    def project(self, model: ShapeModel, pseudo: Tensor, latent: Tensor, own: Tensor) -> Projection:
+        """pseudo: (N, 3, S, S). latent: (1, D), of the picture. own: (1, 3, S, S), the generator's picture of that code."""
+        code = model.networks.offset(pseudo)
+        if self.relative:
+            code = code - model.networks.offset(own)
+        offset = self.offsets(code)
+        moved = latent + offset
+        return Projection(self.to_working_size(self.generator.synthesis(moved), pseudo.shape[2]), offset, moved)
+
+
+def step2(found: Projection, pseudo: Pseudo, discriminator: Discriminator, weights: Weights) -> Loss:
+    """Return how far the generator's pictures are from the pseudo samples, and how far their codes went."""
+    terms = {
+        "photometric": photometric_loss(found.images, pseudo.images, pseudo.mask),
+        "discriminator": discriminator_distance(discriminator, found.images, pseudo.images, pseudo.mask),
+        "offset": found.offset.square().mean(),
+    }
+    return Loss(terms["photometric"] + terms["discriminator"] + weights.offset * terms["offset"], terms)
+
+
+def step3(
+    model: ShapeModel, projected: Pseudo, canonical: Canonical, weights: Weights, perceptual: Perceptual | None, mirror: bool
+) -> tuple[Loss, Explanation]:
+    """Return the loss of explaining the generator's pictures by the input's object, each with a view and light of its own."""
+    found = model.explain(projected.images, canonical, mirror)
+    return explanation_loss(projected.images, found, weights, perceptual, projected.mask), found

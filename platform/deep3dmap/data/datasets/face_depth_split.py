@@ -1,0 +1,77 @@
+"""Pictures with depth maps as samples: what the procedural faces and the folders in their layout share."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from deep3dmap.core.dataset import Sample
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.keys import register_key
+from deep3dmap.data.formats.face_depth import Pair, read_depth
+from deep3dmap.data.formats.images import read_image
+
+register_key(
+    "relief_depth",
+    "(H, W) float32",
+    "distance to the object's middle",
+    "depth of each pixel's middle along z; 1.1 = background",
+)
+register_key("mask", "(H, W) float32", "share of the pixel, in [0, 1]", "coverage of `image` by the object")
+register_key(
+    "relief_view", "(6,) float32", "radians and distances", "turn about x, y, z and shift of the object from its front"
+)
+register_key(
+    "relief_light", "(4,) float32", "1", "ambient and diffuse strength, x and y of the light at z = 1, away from the camera"
+)
+
+
+class FaceDepthSplit:
+    """Pairs as samples `image` and `relief_depth`, with `mask`, `relief_view` and `relief_light` where they are known.
+
+    crop: side of the middle that is cut out, None for all of it; size: side it is resized to, None to leave it.
+    """
+
+    def __init__(
+        self, pairs: list[Pair], truth: dict[str, NDArray[np.float32]] | None, crop: int | None = None, size: int | None = None
+    ) -> None:
+        self._pairs, self._truth, self._crop, self._size = pairs, truth, crop, size
+        missing = [pair.name for pair in pairs if truth is not None and pair.name not in truth]
+        if missing:
+            raise UserError(f"truth.csv has no row for '{missing[0]}' ({len(missing)} of {len(pairs)} pictures have none)")
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def name(self, index: int) -> str:
+        """Return the name of a picture: its file's."""
+        return self._pairs[index].name
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read a pair. Raises UserError for a picture that is not square, or a depth map of another size."""
+        pair = self._pairs[index]
+        image, depth = read_image(pair.image), read_depth(pair.depth)
+        if image.shape[1] != image.shape[2]:
+            raise UserError(f"{pair.image}: {image.shape[2]} x {image.shape[1]} pixels; these methods need square pictures")
+        if image.shape[1:] != depth.shape:
+            raise UserError(f"{pair.depth}: {depth.shape} pixels, its picture has {image.shape[1:]}")
+        sample: Sample = {"image": np.stack([self._fitted(channel) for channel in image]), "relief_depth": self._fitted(depth)}
+        if pair.mask is not None:
+            sample["mask"] = self._fitted(read_image(pair.mask)[0])
+        if self._truth is not None:
+            sample["relief_view"], sample["relief_light"] = np.split(self._truth[pair.name], [6])
+        return sample
+
+    def _fitted(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        side = len(values)
+        if self._crop is not None and self._crop < side:
+            start = (side - self._crop) // 2
+            values = values[start : start + self._crop, start : start + self._crop]
+        if self._size is None or self._size == len(values):
+            return np.ascontiguousarray(values)
+        # Pillow averages over what a pixel covers when it shrinks.
+        return np.asarray(Image.fromarray(values).resize((self._size, self._size), Image.Resampling.BILINEAR))

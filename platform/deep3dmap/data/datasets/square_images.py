@@ -1,0 +1,142 @@
+"""Folders of photographs cut to squares: CelebA with a list of crops, and any other folder, such as LSUN's, by its middles."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from deep3dmap.core.card import DatasetCard
+from deep3dmap.core.dataset import Sample, Split
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.options import option
+from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.image_folder import find_images
+from deep3dmap.data.formats.crop_list import Crop, read_crops
+from deep3dmap.data.formats.images import read_image
+
+
+@dataclass
+class SquareImagesConfig:
+    """Where the photographs are, which part of each is used, and how they are divided."""
+
+    root: str = option("", "folder of photographs; folders below it are read too")
+    crops: str = option("", "list with a line `file split x0 y0 width height` for each photograph, as CelebA's crops have it")
+    image_size: int = option(64, "side of the squares in pixels", low=8, high=1024)
+    val: int = option(200, "photographs to validate on, drawn by seed; a list has its own splits", low=0)
+    test: int = option(1000, "photographs to test on, drawn by seed; a list has its own splits", low=0)
+    limit: int = option(0, "use so many photographs only, drawn by seed (0 = all)", low=0)
+    seed: int = option(0, "seed of the splits", low=0)
+
+
+class SquareImages:
+    """Photographs as squares of one size, without any truth."""
+
+    card = DatasetCard(
+        title="Photographs cut to squares",
+        provides=("image",),
+        splits=("train", "val", "test"),
+        frame="image",
+        unit="pixel",
+        licence="that of the photographs",
+        source="the user's own, such as CelebA (Liu et al., ICCV 2015) or LSUN (Yu et al., 2015)",
+        needs_root=True,
+    )
+    config_type = SquareImagesConfig
+
+    def __init__(self, config: SquareImagesConfig, cache: Path) -> None:
+        self._config, self._cache = config, cache
+
+    @property
+    def root(self) -> Path:
+        """The folder that is read; raises UserError if it is not given or absent."""
+        if not self._config.root:
+            raise UserError("dataset.root is empty; pass dataset.root=FOLDER, a folder of photographs")
+        root = Path(self._config.root).expanduser()
+        if not root.is_dir():
+            raise UserError(f"{root}: no such folder; pass dataset.root=FOLDER, a folder of photographs")
+        return root
+
+    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
+        """Check that there are photographs, and that all that a list names are there; nothing is written."""
+        _ = self._splits
+
+    @property
+    def version(self) -> str:
+        """Hash of the photographs that are used and of how they are cut."""
+        files = [crop.file for split in self._splits.values() for crop in split]
+        given = Path(self._config.crops).expanduser() if self._config.crops else None
+        listed = hash_files(given.parent, [given], self._cache) if given else ""
+        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "crops")}
+        return hash_data([hash_files(self.root, files, self._cache), listed, how])
+
+    def split(self, name: str) -> Split:
+        """Return a split; raises UserError for a name other than train, val and test, and for an empty one."""
+        if name not in self.card.splits:
+            raise unknown("split of square_images", name, self.card.splits)
+        if not self._splits[name]:
+            raise UserError(
+                f"the split {name} of {self.root} is empty; dataset.val and dataset.test say how large the splits are"
+            )
+        return SquareSplit(self.root, self._splits[name], self._config.image_size)
+
+    @cached_property
+    def _splits(self) -> dict[str, list[Crop]]:
+        if self._config.crops:
+            splits = read_crops(Path(self._config.crops).expanduser(), self.root)
+            return {name: self._limited(crops) for name, crops in splits.items()}
+        files = find_images(self.root, recursive=True)
+        order = np.random.default_rng(self._config.seed).permutation(len(files))
+        held = self._config.val + self._config.test
+        if held >= len(files):
+            raise UserError(f"{self.root}: {len(files)} photographs, of which dataset.val and dataset.test hold back {held}")
+        parts = np.split(order, [self._config.val, held])
+        chosen = dict(zip(("val", "test", "train"), parts))
+        return {name: self._limited([Crop(files[i], None) for i in sorted(chosen[name])]) for name in self.card.splits}
+
+    def _limited(self, crops: list[Crop]) -> list[Crop]:
+        limit = self._config.limit
+        if not limit or limit >= len(crops):
+            return crops
+        kept = np.random.default_rng(self._config.seed).choice(len(crops), limit, replace=False)
+        return [crops[index] for index in sorted(kept)]
+
+
+class SquareSplit:
+    """Squares as samples with the key `image`."""
+
+    def __init__(self, root: Path, crops: list[Crop], size: int) -> None:
+        self._root, self._crops, self._size = root, crops, size
+
+    def __len__(self) -> int:
+        return len(self._crops)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def name(self, index: int) -> str:
+        """Return the path of a photograph below the root, with `_` for the folders."""
+        return "_".join(self._crops[index].file.relative_to(self._root).with_suffix("").parts)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read a photograph and cut it."""
+        crop = self._crops[index]
+        square = cut(read_image(crop.file), crop.box)
+        if square.shape[1:] == (self._size, self._size):
+            return {"image": square}
+        channels = [Image.fromarray(channel).resize((self._size,) * 2, Image.Resampling.BILINEAR) for channel in square]
+        return {"image": np.stack([np.asarray(channel) for channel in channels])}
+
+
+def cut(image: NDArray[np.float32], box: tuple[int, int, int, int] | None) -> NDArray[np.float32]:
+    """Cut x0, y0, width, height out of (3, H, W), repeating its border; None cuts the largest square in the middle."""
+    height, width = image.shape[1:]
+    if box is None:
+        side = min(height, width)
+        box = ((width - side) // 2, (height - side) // 2, side, side)
+    rows = np.arange(box[1], box[1] + box[3]).clip(0, height - 1)
+    columns = np.arange(box[0], box[0] + box[2]).clip(0, width - 1)
+    return np.ascontiguousarray(image[:, rows[:, None], columns])

@@ -1,0 +1,80 @@
+"""Folders of pictures with depth maps, such as the renderings of the Basel Face Model of Wu et al. (CVPR 2020)."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deep3dmap.core.card import DatasetCard
+from deep3dmap.core.dataset import Split
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.options import option
+from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.face_depth_split import FaceDepthSplit
+from deep3dmap.data.formats.face_depth import Pair, find_pairs, read_truth
+
+
+@dataclass
+class SynfaceConfig:
+    """Where the pictures are, and how they are brought to the working size."""
+
+    root: str = option("", "folder with train/, val/ and test/, each with image/ and depth/")
+    crop: int = option(170, "side of the middle that is cut out, in pixels; 0 = all of it", low=0, high=4096)
+    image_size: int = option(64, "side that it is resized to, in pixels", low=16, high=1024)
+
+
+class Synface:
+    """Pictures of faces with their depth maps; splits that are absent are not there."""
+
+    card = DatasetCard(
+        title="Synthetic faces with depth maps",
+        provides=("image", "relief_depth"),
+        splits=("train", "val", "test"),
+        frame="camera: x right, y down, z forward; the head's middle at depth 1",
+        unit="distance of the head's middle",
+        licence="that of the Basel Face Model: non-commercial research",
+        source="Wu, Rupprecht and Vedaldi, Unsupervised Learning of Probably Symmetric Deformable 3D Objects, CVPR 2020",
+        needs_root=True,
+    )
+    config_type = SynfaceConfig
+
+    def __init__(self, config: SynfaceConfig, cache: Path) -> None:
+        self._config, self._cache = config, cache
+
+    @property
+    def root(self) -> Path:
+        """The folder that is read; raises UserError if it is not given or absent."""
+        if not self._config.root:
+            raise UserError("dataset.root is empty; pass dataset.root=FOLDER, the folder with train/, val/ and test/")
+        root = Path(self._config.root).expanduser()
+        if not root.is_dir():
+            raise UserError(f"{root}: no such folder; pass dataset.root=FOLDER, the folder with train/, val/ and test/")
+        return root
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether this is a folder with image/ and depth/ in one of its splits."""
+        return any((path / split / "image").is_dir() and (path / split / "depth").is_dir() for split in cls.card.splits)
+
+    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
+        """Check that there is a split, and that each picture of every split has a depth map; nothing is written."""
+        self._found()
+
+    def _found(self) -> dict[str, list[Pair]]:
+        found = {name: find_pairs(self.root / name) for name in self.card.splits if (self.root / name).is_dir()}
+        if not found:
+            raise UserError(f"{self.root}: no folder train/, val/ or test/ in it")
+        return found
+
+    @property
+    def version(self) -> str:
+        """Hash of the files and of how they are cut."""
+        pairs = [pair for split in self._found().values() for pair in split]
+        files = [file for pair in pairs for file in (pair.image, pair.depth)]
+        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        return hash_data([hash_files(self.root, files, self._cache), how])
+
+    def split(self, name: str) -> Split:
+        """Return a split; raises UserError for one that is not there."""
+        if name not in self.card.splits:
+            raise unknown("split of synface", name, self.card.splits)
+        folder = self.root / name
+        return FaceDepthSplit(find_pairs(folder), read_truth(folder), self._config.crop or None, self._config.image_size)

@@ -1,0 +1,48 @@
+"""Lists of crops: which photographs belong to which split, and which part of each is used."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from deep3dmap.core.errors import UserError
+
+SPLITS = {"0": "train", "1": "val", "2": "test", "train": "train", "val": "val", "test": "test"}
+
+
+class Crop(NamedTuple):
+    """A photograph and the part of it that is used: x0, y0, width, height in pixels, which may lie beyond its borders."""
+
+    file: Path
+    box: tuple[int, int, int, int] | None
+
+
+def read_crops(file: Path, root: Path) -> dict[str, list[Crop]]:
+    """Read lines `file split x0 y0 width height`, commas or blanks between them; splits are 0, 1, 2 or train, val, test.
+
+    Files are named relative to `root`. Raises UserError with the line's number for a line that is not like that, an empty
+    or oblong crop, and a photograph that is not there.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: no such file; dataset.crops is a list of crops")
+    splits: dict[str, list[Crop]] = {"train": [], "val": [], "test": []}
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        words = line.replace(",", " ").split()
+        if not words or words[0].startswith("#"):
+            continue
+        split, crop = _parse(words, f"{file}:{number}", root)
+        splits[split].append(crop)
+    return splits
+
+
+def _parse(words: list[str], place: str, root: Path) -> tuple[str, Crop]:
+    if len(words) != 6 or words[1] not in SPLITS:
+        raise UserError(f"{place}: expected `file split x0 y0 width height` with a split of 0, 1, 2, got '{' '.join(words)}'")
+    try:
+        x0, y0, width, height = (int(float(word)) for word in words[2:])
+    except ValueError:
+        raise UserError(f"{place}: x0, y0, width and height are numbers, got '{' '.join(words[2:])}'") from None
+    if width < 1 or width != height:
+        raise UserError(f"{place}: a crop is a square, got {width} x {height}")
+    path = root / words[0]
+    if not path.is_file():
+        raise UserError(f"{place}: {path} is not there")
+    return SPLITS[words[1]], Crop(path, (x0, y0, width, height))

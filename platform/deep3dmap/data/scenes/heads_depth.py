@@ -1,0 +1,163 @@
+"""Pictures of procedural heads with their exact depth: what single-view shape reconstruction is scored on.
+
+A head stands before a camera of ten degrees, its middle at depth 1, and turns about that; it is lit by one distant light and
+an ambient one, as Lambert's law has it, before a plain wall. Pictures are the product of the painted albedo and the light,
+which no display curve bends, so that the model of Wu et al. (CVPR 2020) can explain them.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deep3dmap.core.cameras import Camera
+from deep3dmap.data.formats.face_depth import FARTHEST, NEAREST, write_depth, write_truth
+from deep3dmap.data.formats.images import write_gray16, write_image
+from deep3dmap.data.generation import item_seed, make_items
+from deep3dmap.data.scenes.head_extras import Patch, joined, vertex_normals
+from deep3dmap.data.scenes.head_model import head_model
+from deep3dmap.data.scenes.head_render import HeadSurface, Look, closed_head
+from deep3dmap.data.scenes.head_subject import Subject, sample_subject
+from deep3dmap.data.scenes.view_render import LitSurface, draw_view
+from deep3dmap.geometry.relief import ReliefCamera
+from deep3dmap.ops.rasterize import rasterize_camera
+
+Array = NDArray[np.float64]
+ALBEDO_GAMMA = 2.2
+CENTRE = np.array([0.0, 0.0, 0.03])  # metres in the head's frame: what turns stand about, at depth 1
+SCALE = 0.61  # units of depth for a metre, so that a head fills the picture
+LIGHT_X, LIGHT_Y = (-1.0, 1.0), (-0.2, 0.8)
+
+
+@dataclass(frozen=True)
+class HeadsDepthPlan:
+    """What is made: pictures per split, and how. Equal plans give equal bytes, whatever the number of processes.
+
+    yaw, pitch, roll: standard deviations in degrees, cut at 2.5 of them. shift: that of the place, in units of depth.
+    """
+
+    train: int
+    val: int
+    test: int
+    image_size: int
+    supersample: int
+    grid: int
+    texture_size: int
+    yaw: float
+    pitch: float
+    roll: float
+    shift: float
+    seed: int
+
+    def count(self, split: str) -> int:
+        """How many pictures a split has."""
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to make."""
+
+    plan: HeadsDepthPlan
+    split: str
+    index: int
+    folder: str
+
+
+def write_heads_depth(plan: HeadsDepthPlan, folder: Path, workers: int = 1, quiet: bool = True) -> None:
+    """Write train/, val/ and test/, each with image/, depth/, mask/ and truth.csv, into `folder`."""
+    jobs = []
+    for split in ("train", "val", "test"):
+        for kind in ("image", "depth", "mask"):
+            (folder / split / kind).mkdir(parents=True)
+        jobs += [Job(plan, split, index, str(folder / split)) for index in range(plan.count(split))]
+    made = make_items(make_head, jobs, title="heads", workers=workers, quiet=quiet)
+    for split in ("train", "val", "test"):
+        write_truth(folder / split, {name: truth for job, (name, truth) in zip(jobs, made) if job.split == split})
+
+
+def make_head(job: Job) -> tuple[str, Array]:
+    """Make one picture and write it; returns its name, and its view and light."""
+    plan = job.plan
+    rng = np.random.default_rng(item_seed("heads_depth", plan.seed, job.split, job.index))
+    subject = sample_subject(rng, head_model(plan.grid, 0), 0.0)
+    subject = replace(subject, glasses=False, hair=replace(subject.hair, length=0.0))
+    view, light = sample_view(rng, plan), sample_light(rng)
+    surface = _lit_surface(subject, plan, view, light, rng)
+    size = plan.image_size
+    wall = rng.uniform(0.7, 0.95) + rng.uniform(-0.05, 0.05, (3, 1, 1))
+    backdrop = np.broadcast_to(wall, (3, size, size)).astype(np.float32)
+    seen = draw_view(surface, _camera(size), backdrop, plan.supersample, 1.0)
+    name, folder = f"head_{job.index:05d}", Path(job.folder)
+    write_image(folder / "image" / f"{name}.png", seen.image)
+    write_gray16(folder / "mask" / f"{name}.png", np.round(seen.mask * 65535).astype(np.int64))
+    write_depth(folder / "depth" / f"{name}.png", depth_of(surface.vertices, surface.faces, size))
+    return name, np.concatenate([view, light])
+
+
+def _lit_surface(subject: Subject, plan: HeadsDepthPlan, view: Array, light: Array, rng: np.random.Generator) -> LitSurface:
+    look = Look(plan.image_size, plan.supersample, plan.grid, plan.texture_size, 0.0, 0)
+    head, texture, patches = closed_head(subject, look, rng)
+    rest = Patch(**joined(patches))
+    faces = np.concatenate([head.faces, rest.faces + len(head.vertices)])
+    larger = np.exp(np.clip(rng.normal(0, 0.03), -0.06, 0.06))
+    vertices = _placed(np.concatenate([head.vertices, rest.vertices]), view, larger)
+    # Face and patches meet in vertices of their own, so each keeps its normals, as in the other pictures of these heads.
+    normals = np.concatenate([vertex_normals(vertices[part], own) for part, own in _parts(head, rest)])
+    shade = light[0] + light[1] * (-normals @ _direction(light)).clip(0, None)
+    # Atlas coordinates, whether there is a texture, and the colour where there is none.
+    look_of = np.zeros((len(vertices), 6))
+    look_of[: len(head.vertices), :2], look_of[: len(head.vertices), 2] = head.uv, 1
+    look_of[len(head.vertices) :, 3:] = rest.colors
+    painted = torch.from_numpy(texture)
+
+    def color_of(drawn: torch.Tensor) -> torch.Tensor:
+        place = torch.stack([drawn[0] * 2 - 1, 1 - drawn[1] * 2], -1)
+        skin = torch.nn.functional.grid_sample(painted[None], place[None], padding_mode="border", align_corners=True)[0]
+        return torch.where(drawn[2] > 0.5, skin, drawn[3:]).clamp(min=1e-6) ** (1 / ALBEDO_GAMMA)
+
+    return LitSurface(vertices, faces, shade[:, None].repeat(3, 1), look_of, color_of)
+
+
+def _parts(head: HeadSurface, rest: Patch) -> tuple[tuple[slice, NDArray[np.int64]], ...]:
+    count = len(head.vertices)
+    return (slice(0, count), head.faces), (slice(count, None), rest.faces)
+
+
+def sample_view(rng: np.random.Generator, plan: HeadsDepthPlan) -> Array:
+    """Draw a view (6,): rx, ry, rz in radians, tx, ty, tz, as `ReliefCamera.turn` takes them."""
+    spread = np.array([*np.radians([plan.pitch, plan.yaw, plan.roll]), plan.shift, plan.shift, 0.0])
+    return rng.normal(size=6).clip(-2.5, 2.5) * spread
+
+
+def sample_light(rng: np.random.Generator) -> Array:
+    """Draw a light (4,): ambient, diffuse, x and y of its direction at z = 1, which points away from the camera."""
+    return np.array([rng.uniform(0.3, 0.5), rng.uniform(0.4, 0.7), rng.uniform(*LIGHT_X), rng.uniform(*LIGHT_Y)])
+
+
+def _direction(light: Array) -> Array:
+    direction = np.array([light[2], light[3], 1.0])
+    return direction / np.linalg.norm(direction)
+
+
+def _placed(millimetres: Array, view: Array, larger: float) -> Array:
+    """Vertices of a head before the camera, in units of depth."""
+    upright = np.array([1.0, -1.0, -1.0])
+    ahead = (millimetres / 1000 - CENTRE) * SCALE * larger * upright + (0, 0, 1)
+    return ReliefCamera(2).turn(torch.from_numpy(ahead)[None], torch.from_numpy(view)[None])[0].numpy()
+
+
+def _camera(size: int) -> Camera:
+    intrinsics = ReliefCamera(size).intrinsics(torch.zeros(0, dtype=torch.float64)).numpy()
+    intrinsics[:2, 2] += 0.5  # a relief's pixels have their centres at whole numbers
+    return Camera(intrinsics, np.eye(4), size, size)
+
+
+def depth_of(vertices: Array, faces: NDArray[np.int64], size: int) -> NDArray[np.float32]:
+    """Return the depth (H, W) at the middles of the pixels, the farthest one where nothing is or what is lies beyond it."""
+    points = torch.from_numpy(vertices).float().contiguous()
+    lens = torch.from_numpy(_camera(size).intrinsics)
+    depth = rasterize_camera(points, torch.from_numpy(faces), lens, size, size).depth.numpy()
+    return np.where((depth > 0) & (depth < FARTHEST), depth.clip(NEAREST, FARTHEST), np.float32(FARTHEST))

@@ -1,0 +1,79 @@
+"""LPIPS, the distance between pictures in the features of VGG-16 (Zhang et al., CVPR 2018), version 0.1."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from deep3dmap.core.errors import UserError
+
+# Channels of VGG-16's convolutions in its five stages; pooling comes between them, and each is measured at its end.
+STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # ImageNet's statistics for pictures in [-1, 1]
+
+
+class LPIPS(nn.Module):
+    """Distances of pictures in [-1, 1]; its weights are frozen.
+
+    features: numbered as torchvision's VGG-16. heads: weights of the channels at the end of every stage.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        self._ends = []
+        before = 3
+        for stage in STAGES:
+            layers += [nn.MaxPool2d(2)] if layers else []
+            for channels in stage:
+                layers += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU()]
+                before = channels
+            self._ends.append(len(layers) - 1)
+        self.features = nn.Sequential(*layers)
+        self.heads = nn.ParameterList(nn.Parameter(torch.ones(stage[-1])) for stage in STAGES)
+        self.register_buffer("shift", torch.tensor(SHIFT)[:, None, None], persistent=False)
+        self.register_buffer("scale", torch.tensor(SCALE)[:, None, None], persistent=False)
+        self.requires_grad_(False)
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the distances (N,) of pictures (N, 3, H, W), at least 16 x 16."""
+        both = (torch.cat([first, second]) - self.shift) / self.scale
+        total = first.new_zeros(len(first))
+        stage = 0
+        for index, layer in enumerate(self.features):
+            both = layer(both)
+            if index == self._ends[stage]:
+                one, other = _unit(both).chunk(2)
+                total = total + torch.einsum("nchw,c->nhw", (one - other).square(), self.heads[stage]).mean((1, 2))
+                stage += 1
+        return total
+
+
+def _unit(features: Tensor) -> Tensor:
+    # The small number under the root keeps the gradient finite where all channels are 0, as in masked pictures.
+    return features / ((features.square().sum(1, keepdim=True) + 1e-20).sqrt() + 1e-10)
+
+
+def from_official_lpips(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of an official checkpoint ("net.slice2.5.weight", "lin0.model.1.weight") to ours.
+
+    The heads alone ("lin0.model.1.weight" and so on) with torchvision's "features.5.weight" will do as well.
+    Raises UserError for a name that the network does not have.
+    """
+    renamed = {}
+    for name, value in state.items():
+        parts = name.split(".")
+        if parts[0] == "scaling_layer" or parts[0] == "classifier":
+            continue
+        if parts[0] == "net" and len(parts) == 4:
+            renamed[f"features.{parts[2]}.{parts[3]}"] = value
+        elif parts[0] == "features":
+            renamed[name] = value
+        elif parts[0].startswith("lin") and parts[-1] == "weight":
+            renamed[f"heads.{parts[0].removeprefix('lin')}"] = value.flatten()
+        else:
+            raise UserError(f"'{name}' is no tensor of LPIPS with VGG-16")
+    return renamed

@@ -1,0 +1,126 @@
+"""Networks from checkpoint files: whose names they have, how large they are, and whether they fit."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.nn.stylegan2.discriminator import Discriminator
+from deep3dmap.nn.stylegan2.generator import Generator
+from deep3dmap.nn.stylegan2.names import Part, to_our_names
+from deep3dmap.nn.stylegan2.sizes import StyleGAN2Size
+
+# Where a checkpoint that holds several networks keeps them, the averaged generator first.
+_PLACES: dict[Part, tuple[str, ...]] = {"generator": ("g_ema", "G_ema", "g", "G"), "discriminator": ("d", "D")}
+
+
+def load_generator(path: Path) -> Generator:
+    """Return the averaged generator of a checkpoint, of whatever size it is.
+
+    Raises UserError, with the file's name, for a file that `state_from_file` refuses and for shapes that do not fit together.
+    """
+    state = state_from_file(path, "generator")
+    try:
+        network = Generator(size_of_generator(state))
+        fit(network, state)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return network
+
+
+def load_discriminator(path: Path) -> Discriminator:
+    """Return the discriminator of a checkpoint; raises as `load_generator` does."""
+    state = state_from_file(path, "discriminator")
+    try:
+        network = Discriminator(size_of_discriminator(state))
+        fit(network, state)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return network
+
+
+def state_from_file(path: Path, part: Part) -> dict[str, Tensor]:
+    """Read a torch file that holds a network's tensors, or several networks, and return those of one under our names.
+
+    Raises UserError with the file's name where it cannot be read, holds no such network, or names its tensors unlike any known.
+    """
+    try:
+        # rosinality's files also hold the options of their program.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except Exception as error:
+        raise UserError(f"{path}: not a torch checkpoint of plain tensors ({str(error).splitlines()[0]})") from error
+    state = _network_in(content, part)
+    if state is None:
+        raise UserError(f"{path}: it holds no {part}: expected its tensors, or {' or '.join(_PLACES[part])} with them")
+    try:
+        return to_our_names(state, part)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _network_in(content: Any, part: Part) -> Mapping[str, Tensor] | None:
+    if not isinstance(content, Mapping):
+        return None
+    for place in _PLACES[part]:
+        if isinstance(content.get(place), Mapping):
+            return content[place]
+    return content if content and all(isinstance(value, Tensor) for value in content.values()) else None
+
+
+def size_of_generator(state: Mapping[str, Tensor]) -> StyleGAN2Size:
+    """Read the size off a generator's tensors (our names). Raises UserError for channels that no size gives."""
+    pictures = _count(state, "synthesis.to_rgb.")
+    channels = {2 ** (block + 2): len(_need(state, f"synthesis.layers.{2 * block}.bias")) for block in range(pictures)}
+    style = len(_need(state, "mapping.layers.0.bias"))
+    return _size(channels, style, _count(state, "mapping.layers."))
+
+
+def size_of_discriminator(state: Mapping[str, Tensor]) -> StyleGAN2Size:
+    """Read the size off a discriminator's tensors (our names); the size's style_dim and mapping_layers mean nothing."""
+    blocks = _count(state, "blocks.")
+    top = 2 ** (blocks + 2)
+    channels = {top: len(_need(state, "from_rgb.bias"))}
+    channels |= {top // 2 ** (block + 1): len(_need(state, f"blocks.{block}.second.bias")) for block in range(blocks)}
+    return _size(channels, 512, 8)
+
+
+def _count(state: Mapping[str, Tensor], start: str) -> int:
+    return len({name.removeprefix(start).split(".")[0] for name in state if name.startswith(start)})
+
+
+def _need(state: Mapping[str, Tensor], name: str) -> Tensor:
+    if name not in state:
+        raise UserError(f"the tensor '{name}' is missing")
+    return state[name]
+
+
+def _size(channels: Mapping[int, int], style_dim: int, mapping_layers: int) -> StyleGAN2Size:
+    top, largest = max(channels), max(channels.values())
+    base = max(side * count for side, count in channels.items() if count < largest or side == top)
+    size = StyleGAN2Size(top, style_dim, mapping_layers, base, largest)
+    for side, count in channels.items():
+        if size.channels(side) != count:
+            raise UserError(f"channels {dict(channels)} are not min({largest}, {base} / side) at {side} pixels")
+    return size
+
+
+def fit(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load tensors under our names. Raises UserError that names one that is missing, left over or of another shape."""
+    own = network.state_dict()
+    for name, value in own.items():
+        given = _need(state, name)
+        if given.shape != value.shape:
+            raise UserError(
+                f"'{name}' is {tuple(given.shape)}, this network's is {tuple(value.shape)}: another size or other channels"
+            )
+    extra = [name for name in state if name not in own]
+    if extra:
+        raise UserError(f"'{extra[0]}' belongs to no layer of this network: another size")
+    network.load_state_dict(dict(state))

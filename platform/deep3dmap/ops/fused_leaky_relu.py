@@ -1,0 +1,95 @@
+"""Bias, leaky rectifier and gain in one pass over memory, as StyleGAN2 has them behind every convolution."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deep3dmap.ops import fused_leaky_relu_reference as reference
+from deep3dmap.ops._backend import Backend, choose, run_native
+
+
+def fused_leaky_relu(
+    values: Tensor, bias: Tensor | None = None, slope: float = 0.2, gain: float = math.sqrt(2), backend: Backend = "auto"
+) -> Tensor:
+    """Return gain * leaky_relu(values + bias), of the shape of the values (N, C, ...).
+
+    bias: (C,), in any floating type. slope: factor below 0 and, for gradients, at exactly 0. gain: sqrt(2) keeps the variance.
+    float32 or float64; half precision is computed in float32 and returned in its own type. Differentiable any number of times.
+    Raises ValueError that names the argument of a wrong shape or type.
+    """
+    _check(values, bias)
+    wide = values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+    shift = None if bias is None else bias.to(wide.dtype)
+    if choose(backend, values.device.type) == "reference":
+        return reference.fused_leaky_relu(wide, shift, slope, gain).to(values.dtype)
+    return _native(wide, shift, slope, gain).to(values.dtype)
+
+
+def _check(values: Tensor, bias: Tensor | None) -> None:
+    if values.dim() < 2 or not values.is_floating_point():
+        raise ValueError(f"values must be floating (N, C, ...), got {values.dtype} {tuple(values.shape)}")
+    if bias is None:
+        return
+    if tuple(bias.shape) != (values.shape[1],) or not bias.is_floating_point():
+        raise ValueError(f"bias must be floating ({values.shape[1]},), got {bias.dtype} {tuple(bias.shape)}")
+    if bias.device != values.device:
+        raise ValueError(f"bias lies on {bias.device}, values on {values.device}")
+
+
+def _run(values: Tensor, bias: Tensor | None, like: Tensor | None, slope: float, gain: float) -> Tensor:
+    count, channels = values.shape[:2]
+    out = torch.empty_like(values, memory_format=torch.contiguous_format)
+    shape = (count, channels, math.prod(values.shape[2:]))
+    given = [values.new_empty(0) if one is None else one.contiguous() for one in (bias, like)]
+    run_native("leaky_relu", values.device, values.contiguous().view(shape), *given, out.view(shape), slope, gain)
+    return out
+
+
+@torch.library.custom_op("deep3dmap::fused_leaky_relu", mutates_args=(), device_types=("cpu", "cuda"))
+def _native(values: Tensor, bias: Tensor | None, slope: float, gain: float) -> Tensor:
+    return _run(values, bias, None, slope, gain)
+
+
+@torch.library.custom_op("deep3dmap::leaky_slope", mutates_args=(), device_types=("cpu", "cuda"))
+def _slope(values: Tensor, like: Tensor, slope: float, gain: float) -> Tensor:
+    """Return the values times gain where `like` is above 0, times gain and slope elsewhere."""
+    return _run(values, None, like, slope, gain)
+
+
+@_native.register_fake
+def _(values: Tensor, bias: Tensor | None, slope: float, gain: float) -> Tensor:
+    return torch.empty_like(values, memory_format=torch.contiguous_format)
+
+
+@_slope.register_fake
+def _(values: Tensor, like: Tensor, slope: float, gain: float) -> Tensor:
+    return torch.empty_like(values, memory_format=torch.contiguous_format)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    _, bias, *ctx.settings = inputs
+    ctx.has_bias = bias is not None
+    # The output has the sign of its argument, so the argument need not be kept.
+    ctx.save_for_backward(output)
+
+
+def _gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    through = _slope(gradient, ctx.saved_tensors[0].detach(), *ctx.settings)
+    others = [axis for axis in range(through.dim()) if axis != 1]
+    return through, through.sum(others) if ctx.has_bias else None, None, None
+
+
+def _remember_slope(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    _, like, *ctx.settings = inputs
+    ctx.save_for_backward(like)
+
+
+def _slope_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    """Return the adjoint of a diagonal map, which is the map itself; its signs are constants almost everywhere."""
+    return _slope(gradient, ctx.saved_tensors[0], *ctx.settings), None, None, None
+
+
+_native.register_autograd(_gradient, setup_context=_remember)
+_slope.register_autograd(_slope_gradient, setup_context=_remember_slope)

@@ -1,0 +1,102 @@
+"""Upsample, filter, downsample: the resampling of StyleGAN2 (Karras et al., CVPR 2020, appendix B)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deep3dmap.ops import upfirdn2d_reference as reference
+from deep3dmap.ops._backend import Backend, choose, run_native
+
+Factors = int | Sequence[int]
+
+
+def upfirdn2d(
+    images: Tensor,
+    kernel: Tensor,
+    *,
+    up: Factors = 1,
+    down: Factors = 1,
+    padding: Sequence[int] = (0, 0, 0, 0),
+    backend: Backend = "auto",
+) -> Tensor:
+    """Return images (N, C, H, W) upsampled, convolved with one kernel (kh, kw) and downsampled; (N, C, H', W').
+
+    After each sample come `up - 1` zeros, then the borders are padded, then the kernel is convolved with (it is flipped, as in
+    signal processing), then every `down`-th sample is kept: W' = (W * up + x0 + x1 - kw) // down + 1.
+    up, down: a factor, or one for x and one for y. padding: zeros x0, x1, y0, y1 left, right, above, below; negative ones crop.
+    float32 or float64; half precision is computed in float32 and returned in its own type. Differentiable any number of times
+    in the images; the kernel gets no gradient.
+    Raises ValueError that names the argument of a wrong shape, type or value.
+    """
+    steps = (_pair("up", up), _pair("down", down))
+    _check(images, kernel, steps, padding)
+    wide = images.float() if images.dtype in (torch.float16, torch.bfloat16) else images
+    taps = kernel.detach().to(wide.dtype)
+    if choose(backend, images.device.type) == "reference":
+        return reference.upfirdn2d(wide, taps, *steps, tuple(padding)).to(images.dtype)
+    x0, _, y0, _ = padding
+    size = output_size(images, kernel, steps, padding)
+    return _native(wide, taps, [*steps[0], *steps[1], x0, y0], *size).to(images.dtype)
+
+
+def output_size(images: Tensor, kernel: Tensor, steps: tuple[tuple[int, int], ...], padding: Sequence[int]) -> tuple[int, int]:
+    """Return the height and width that `upfirdn2d` gives."""
+    (up_x, up_y), (down_x, down_y) = steps
+    x0, x1, y0, y1 = padding
+    height = (images.shape[2] * up_y + y0 + y1 - kernel.shape[0]) // down_y + 1
+    return height, (images.shape[3] * up_x + x0 + x1 - kernel.shape[1]) // down_x + 1
+
+
+def _pair(name: str, value: Factors) -> tuple[int, int]:
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or min(pair) < 1:
+        raise ValueError(f"{name} is a factor of at least 1, or one for x and one for y, got {value}")
+    return pair[0], pair[1]
+
+
+def _check(images: Tensor, kernel: Tensor, steps: tuple[tuple[int, int], ...], padding: Sequence[int]) -> None:
+    if images.dim() != 4 or not images.is_floating_point():
+        raise ValueError(f"images must be floating (N, C, H, W), got {images.dtype} {tuple(images.shape)}")
+    if kernel.dim() != 2 or not kernel.numel() or not kernel.is_floating_point():
+        raise ValueError(f"kernel must be floating (kh, kw), got {kernel.dtype} {tuple(kernel.shape)}")
+    if kernel.device != images.device:
+        raise ValueError(f"kernel lies on {kernel.device}, images on {images.device}")
+    if len(padding) != 4:
+        raise ValueError(f"padding is x0, x1, y0, y1, got {padding}")
+    if min(output_size(images, kernel, steps, padding)) < 1:
+        raise ValueError(f"nothing is left of images {tuple(images.shape)} after the kernel {tuple(kernel.shape)}: pad more")
+
+
+@torch.library.custom_op("deep3dmap::upfirdn2d", mutates_args=(), device_types=("cpu", "cuda"))
+def _native(images: Tensor, kernel: Tensor, geometry: list[int], height: int, width: int) -> Tensor:
+    """geometry: up x, y; down x, y; zeros to the left and above."""
+    count, channels = images.shape[:2]
+    out = images.new_empty(count, channels, height, width)
+    planes = images.contiguous().view(count * channels, *images.shape[2:])
+    run_native("upfirdn2d", images.device, planes, kernel.contiguous(), out.view(-1, height, width), *geometry)
+    return out
+
+
+@_native.register_fake
+def _(images: Tensor, kernel: Tensor, geometry: list[int], height: int, width: int) -> Tensor:
+    return images.new_empty(*images.shape[:2], height, width)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    images, kernel, ctx.geometry, *_ = inputs
+    ctx.save_for_backward(kernel)
+    ctx.size = images.shape[2:]
+
+
+def _gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    """Return the adjoint, which is the same op with the factors exchanged and the kernel flipped."""
+    (kernel,) = ctx.saved_tensors
+    up_x, up_y, down_x, down_y, x0, y0 = ctx.geometry
+    pads = [kernel.shape[1] - 1 - x0, kernel.shape[0] - 1 - y0]
+    flipped = kernel.flip((0, 1))
+    return _native(gradient, flipped, [down_x, down_y, up_x, up_y, *pads], *ctx.size), None, None, None, None
+
+
+_native.register_autograd(_gradient, setup_context=_remember)

@@ -1,0 +1,105 @@
+"""The photo-geometric renderer: a canonical relief, shaded and seen from a view (Wu, Rupprecht and Vedaldi, CVPR 2020).
+
+Depth goes through the rasteriser; colours are then looked up in the canonical texture, because their gradient through the
+rasteriser is too noisy to learn from.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, grid_sample
+
+from deep3dmap.geometry.relief import ReliefCamera, relief_faces
+from deep3dmap.ops.neural_mesh import depth_of_faces, find_faces, render_neural_mesh
+from deep3dmap.ops.neural_mesh_paint import cubes_from_corners, paint_cubes
+
+_FAR = 100.0  # depth of the background before it is averaged with what covers a part of a pixel
+
+
+class Relief(NamedTuple):
+    """A relief seen from a view.
+
+    image: (N, C, H, W). depth: (N, H, W) in that view. grid: (N, H, W, 2), where each pixel lies in the canonical picture.
+    valid: (N, 1, H, W), 1 where the relief is seen, detached.
+    """
+
+    image: Tensor
+    depth: Tensor
+    grid: Tensor
+    valid: Tensor
+
+
+@dataclass(frozen=True)
+class PhotoGeometricRenderer:
+    """Renders canonical reliefs whose depth lies in [nearest, farthest]; a view may show half as much again on either side."""
+
+    camera: ReliefCamera
+    nearest: float = 0.9
+    farthest: float = 1.1
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The smallest and largest depth in a view; the largest stands for nothing there."""
+        margin = (self.farthest - self.nearest) / 2
+        return self.nearest - margin, self.farthest + margin
+
+    def view_depth(self, depth: Tensor, views: Tensor) -> Tensor:
+        """Return the depth maps (N, H, W) of canonical ones as views (N, 6) see them, clamped to the limits.
+
+        A pixel is the mean of 2 x 2 samples, so one that the background shares is nothing. Differentiable in both.
+        """
+        points = self.camera.turn(self.camera.lift(depth), views).flatten(1, 2)
+        corners = torch.cat([self.camera.to_pixels(points), points[..., 2:]], -1)
+        return torch.stack([self._rasterise(one) for one in corners]).clamp(*self.limits)
+
+    def _rasterise(self, corners: Tensor) -> Tensor:
+        side = self.camera.size
+        front = relief_faces(side, side, corners.device)
+        faces = torch.cat([front, front.flip(1)])
+        twice = corners * corners.new_tensor([2.0, 2.0, 1.0])
+        seen = find_faces(twice, faces, 2 * side, 2 * side, near=0.1, far=_FAR)
+        depth = depth_of_faces(twice, faces, seen)
+        filled = torch.where(seen.face_id >= 0, depth, torch.full_like(depth, _FAR))
+        return avg_pool2d(filled[None, None], 2)[0, 0]
+
+    def canonical_grid(self, view_depth: Tensor, views: Tensor) -> Tensor:
+        """Return where the pixels of depth maps (N, H, W) in views lie in the canonical picture, (N, H, W, 2)."""
+        return self.camera.to_grid(self.camera.turn_back(self.camera.lift(view_depth), views))
+
+    def render(self, texture: Tensor, depth: Tensor, views: Tensor) -> Relief:
+        """Render textures (N, C, H, W) on canonical depth maps (N, H, W); images are not clamped."""
+        seen = self.view_depth(depth, views)
+        grid = self.canonical_grid(seen, views)
+        valid = (seen < self.limits[1]).detach()[:, None].to(texture.dtype)
+        return Relief(look_up(texture, grid), seen, grid, valid)
+
+    def draw_mesh(self, texture: Tensor, depth: Tensor, views: Tensor, background: float = 1.0) -> Tensor:
+        """Draw the textured relief itself, (N, C, H, W), for pictures: sharper than `render` where the relief hides itself."""
+        points = self.camera.turn(self.camera.lift(depth), views).flatten(1, 2)
+        corners = torch.cat([self.camera.to_pixels(points), points[..., 2:]], -1)
+        side = self.camera.size
+        faces = relief_faces(side, side, texture.device)
+        empty = (background,) * texture.shape[1]
+        images = []
+        for one, colors in zip(corners, texture):
+            paint = paint_cubes(texture_cubes(colors, faces))
+            drawn = render_neural_mesh(one, faces, side, side, paint=paint, background=empty, near=0.1, far=10.0)
+            images.append(drawn.image)
+        return torch.stack(images)
+
+
+def look_up(texture: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
+    """Sample (N, C, H, W) at grids (N, H, W, 2); 0 outside."""
+    return grid_sample(texture, grid, mode=mode, align_corners=True)
+
+
+def texture_cubes(colors: Tensor, faces: Tensor) -> Tensor:
+    """Return the 2 x 2 x 2 texture cubes of a relief's faces for a picture (C, H, W).
+
+    Two corners of each face are exchanged, as in the published code, whose pictures are thus comparable.
+    """
+    corners = colors.flatten(1).T[faces]
+    half = len(faces) // 2
+    return cubes_from_corners(torch.cat([corners[:half, [0, 2, 1]], corners[half:, [1, 0, 2]]]))
