@@ -15,7 +15,8 @@ from deep3dmap.train.checkpoints import CheckpointFolder
 def with_starting_points(config: dict[str, Any], card: MethodCard, work: Path) -> dict[str, Any]:
     """Return the configuration with every starting point as an absolute path.
 
-    A RUN_ID stands for the best checkpoint of that run in the same store, METHOD/VARIANT for that of the newest such run. Raises UserError for one that is not there.
+    A RUN_ID stands for the best checkpoint of that run in the same store, METHOD/VARIANT for that of the newest such run.
+    Raises UserError for one that is not there.
     """
     found = copy.deepcopy(config)
     started = found["trainer"]["initialize_from"]
