@@ -1,4 +1,4 @@
-"""The network of NeRF: eight layers on the encoded position, one on the encoded direction (Mildenhall et al., 2020, figure 7)."""
+"""The network of NeRF: eight layers on the encoded position, one on the direction (Mildenhall et al., 2020, figure 7)."""
 
 import re
 from collections.abc import Mapping, Sequence

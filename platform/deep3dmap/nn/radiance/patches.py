@@ -11,7 +11,7 @@ from torch.nn.functional import grid_sample
 
 
 class Patches(NamedTuple):
-    """coordinates: (B, S, S, 2) x, y, where -1 and 1 are the centres of the outermost pixels. scale: (B,) share of the image."""
+    """coordinates: (B, S, S, 2) x, y; -1 and 1 are the centres of the outermost pixels. scale: (B,) share of the image."""
 
     coordinates: Tensor
     scale: Tensor

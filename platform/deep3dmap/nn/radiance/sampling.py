@@ -41,7 +41,7 @@ def sample_pdf(edges: Tensor, weights: Tensor, uniforms: Tensor, least: float = 
 
 
 def importance_distances(distances: Tensor, weights: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Return `distances` (N, S), sorted, and `count` more where their rendering weights (N, S) are large, (N, S + count) sorted.
+    """Return `distances` (N, S) and `count` more where their rendering weights (N, S) are large, (N, S + count) sorted.
 
     The more are drawn between the midpoints of `distances`, evenly in probability without a generator (NeRF, section 5.2).
     """

@@ -31,8 +31,8 @@ def render_rays(
 ) -> RayColors:
     """Gather colour along rays (NeRF, equation 3).
 
-    density: (N, S), 0 or more, per unit of length. color: (N, S, 3). distances: (N, S) of the samples. lengths: (N, S) over which
-    a sample holds. background: (3,), (N, 3) or one number, seen where a ray is not stopped; None adds nothing.
+    density: (N, S), 0 or more, per unit of length. color: (N, S, 3). distances: (N, S) of the samples. lengths: (N, S) of the
+    stretches over which they hold. background: (3,), (N, 3) or one number, seen where a ray is not stopped; None adds nothing.
     Raises ValueError for shapes that do not fit. Differentiable in density and color, twice if need be.
     """
     if not density.shape == distances.shape == lengths.shape == color.shape[:-1]:
