@@ -49,7 +49,7 @@ class HashGridLevels:
 def hash_grid(positions: Tensor, table: Tensor, levels: HashGridLevels, backend: Backend = "auto") -> Tensor:
     """Return the features (N, L * F) of positions: of each level, trilinear between the entries of the cell's eight corners.
 
-    positions: (N, 3) float in [0, 1], clamped to it. table: (levels.entries, F) float32, or float64 in the reference only, which
+    positions: (N, 3) float in [0, 1], clamped to it. table: (levels.entries, F) float32; float64 in the reference only, which
     `auto` then takes. A corner (x, y, z) of a hashed level has the entry (x xor 2654435761 y xor 805459861 z) mod size.
     Differentiable once in table and positions; on the CPU with the same bits for any number of threads.
     Raises ValueError that names the argument of a wrong shape, type or device.
