@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from deep3dmap.metrics.image_similarity import image_similarity, psnr, ssim
 from deep3dmap.nn.radiance.encodings import frequency_encoding
 from deep3dmap.nn.radiance.nerf_mlp import NeRFMLP, from_gnerf_names
 from deep3dmap.nn.radiance.sampling import sample_pdf
@@ -64,3 +65,22 @@ def test_network(load_part: Load, relative_error: Error) -> None:
 def test_a_foreign_tensor_is_refused() -> None:
     with pytest.raises(ValueError, match="no tensor of GNeRF"):
         from_gnerf_names({"xyz_encoding.0.weight": torch.zeros(1)})
+
+
+def test_image_metrics_under_the_published_conventions(load_part: Load) -> None:
+    part = load_part("nerf/metrics")
+    truth, raw, clipped = (part.tensor(name).permute(0, 3, 1, 2) for name in ("gt", "pred_raw", "pred_clipped"))
+    values = [image_similarity(image, true) for image, true in zip(raw, truth)]
+    for column, reference, tolerance in (
+        ("psnr", "psnr_per_image", 1e-3),
+        ("psnr8", "psnr_8bit_per_image", 1e-3),
+        ("ssim11", "ssim_dmpix_11_valid", 1e-4),
+        ("ssim11", "ssim_skimage_gauss11", 1e-4),
+    ):
+        np.testing.assert_allclose([row[column] for row in values], part.arrays[reference], atol=tolerance)
+    unclipped = [psnr(image, true) for image, true in zip(raw, truth)]
+    np.testing.assert_allclose(unclipped, part.arrays["psnr_unclipped_per_image"], atol=1e-3)
+    assert np.mean([row["psnr"] for row in values]) == pytest.approx(float(part.arrays["psnr_mean_of_images"][0]), abs=1e-3)
+    assert psnr(clipped, truth) == pytest.approx(float(part.arrays["psnr_of_pooled_mse"][0]), abs=1e-3)
+    low = [ssim(0.5 * image + 0.2, 0.5 * true + 0.2) for image, true in zip(clipped, truth)]
+    np.testing.assert_allclose(low, part.arrays["lowrange_ssim_fixed_range"], atol=1e-4)

@@ -38,7 +38,7 @@ class OccupancyGrid(nn.Module):
         return len(self.density)
 
     def march(self, rays: Rays, near: float, far: float, generator: torch.Generator | None = None) -> PackedSamples:
-        """Sample rays (R, 3) with unit directions in the occupied cells; a generator shifts each by a part of its first step."""
+        """Sample rays (R, 3) with unit directions in the occupied cells; a generator shifts each by part of a step."""
         enter, leave = self.box.interval(rays, near, far)
         jitter = None if generator is None else torch.rand(len(enter), generator=generator, device=generator.device)
         return march_rays(
