@@ -44,9 +44,12 @@ def write_views(
     (folder / CAMERAS).write_text(json.dumps(about, indent=1))
 
 
-def read_frames(folder: Path) -> list[Frame]:
-    """Read transforms.json of a folder; raises UserError naming the file and the field that is wrong."""
-    file = folder / CAMERAS
+def read_frames(folder: Path, name: str = CAMERAS) -> list[Frame]:
+    """Read transforms.json of a folder, or the file of its kind called `name`.
+
+    Raises UserError naming the file and the field that is wrong.
+    """
+    file = folder / name
     try:
         about = json.loads(file.read_text())
     except FileNotFoundError as error:
