@@ -4,15 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.keys import describe_key
 from deep3dmap.data.datasets.rooms import Rooms, RoomsConfig
 from deep3dmap.data.scenes.rooms_camera import camera_path
-from deep3dmap.data.scenes.rooms_layout import design_room
+from deep3dmap.data.scenes.rooms_layout import Room, design_room
+from deep3dmap.data.scenes.rooms_lighting import Lighting
 from deep3dmap.data.scenes.rooms_sensor import sensed_depth
-from deep3dmap.data.scenes.rooms_shapes import box, cylinder, refined, sphere, triangles
-from deep3dmap.data.scenes.rooms_textures import KINDS, Material, albedo, value_noise
+from deep3dmap.data.scenes.rooms_shapes import box, cylinder, joined, refined, sphere, triangles
+from deep3dmap.data.scenes.rooms_textures import KINDS, Material, SolidTextures, value_noise
 
 TINY = RoomsConfig(train=1, val=1, test=1, frames=4, width=64, height=48, mesh_edge=0.06)
 
@@ -151,17 +153,46 @@ def test_refining_keeps_the_surface() -> None:
 
 
 def test_textures_depend_on_the_place_only_and_stay_in_range() -> None:
-    points = np.random.default_rng(0).uniform(-3, 3, (500, 3)).astype(np.float32)
-    materials = [Material(kind, (0.2, 0.4, 0.6), (0.9, 0.7, 0.5)) for kind in KINDS]
-    index = np.arange(500) % len(KINDS)
-    colors = albedo(materials, index, points)
+    points = torch.from_numpy(np.random.default_rng(0).uniform(-3, 3, (3, 500)).astype(np.float32))
+    textures = SolidTextures([Material(kind, (0.2, 0.4, 0.6), (0.9, 0.7, 0.5)) for kind in KINDS])
+    index = torch.arange(500) % len(KINDS)
+    colors = textures.albedo(index, points)
     assert colors.min() >= 0
     assert colors.max() <= 1
-    np.testing.assert_allclose(albedo(materials, index[::-1], points[::-1]), colors[::-1], atol=1e-5)
-    noise = value_noise(points)
+    torch.testing.assert_close(textures.albedo(index.flip(0), points.flip(1)).flip(1), colors, atol=1e-5, rtol=0)
+    noise = value_noise(*points)
     assert noise.std() > 0.1
-    step = np.abs(value_noise(points + np.float32(0.001)) - noise)
+    step = (value_noise(*(points + 0.001)) - noise).abs()
     assert step.max() < 0.02, "the noise is smooth"
+
+
+def test_noise_interpolates_its_lattice_trilinearly_with_smoothed_weights() -> None:
+    from scipy.interpolate import RegularGridInterpolator
+
+    lattice = np.pad(np.random.default_rng(20210601).random((32,) * 3, np.float32), (0, 1), mode="wrap")
+    points = np.random.default_rng(1).uniform(-40, 40, (3, 200)).astype(np.float32)
+    cell, way = np.floor(points), points - np.floor(points)
+    expected = RegularGridInterpolator((np.arange(33),) * 3, lattice)((cell % 32 + way * way * (3 - 2 * way)).T)
+    np.testing.assert_allclose(value_noise(*torch.from_numpy(points)).numpy(), expected, atol=1e-5)
+
+
+def test_light_falls_off_with_distance_and_is_blocked() -> None:
+    """Below a lamp in an empty room the floor is lit; a table top above a point takes the lamp's light from it."""
+    light = np.array([2.0, 2.0, 2.4])
+    shell = box((0, 0, 0), (4, 4, 2.8), 0, inside=True)
+    top = box((1.5, 1.5, 1.0), (2.5, 2.5, 1.05), 0)
+    spots = torch.tensor([[2.0, 2.0, 0.0], [3.5, 2.0, 0.0]]).T.contiguous()
+    up = torch.tensor([[0.0, 0.0, 1.0]] * 2).T.contiguous()
+    paint = [Material("plain", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))]
+    bare, shaded = (
+        Lighting(Room((4.0, 4.0, 2.8), quads, paint, light[None], np.array([1.5]))).irradiance(spots, up)
+        for quads in (shell, joined([shell, top]))
+    )
+    ambient = 0.32 * 1.25 * np.prod(1 - 0.22 / (1 + 12 * np.array([2.0, 2.0, 0.0])))
+    assert bare[0] == pytest.approx(ambient + 1.5 / (0.8 + 0.45 * 2.4**2), rel=1e-5)
+    assert bare[0] > bare[1] > 0
+    assert shaded[0] == pytest.approx(ambient, rel=1e-5)
+    assert shaded[1] == pytest.approx(float(bare[1]), rel=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(5))

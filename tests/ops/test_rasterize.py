@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from deep3dmap.ops.rasterize import _native_rasterize, interpolate, rasterize, rasterize_camera
+from deep3dmap.ops.rasterize import _native_rasterize, interpolate, interpolate_at, rasterize, rasterize_camera
 
 
 def random_soup(seed: int) -> tuple[torch.Tensor, torch.Tensor, int, int, bool]:
@@ -104,6 +104,16 @@ def test_inside_a_box_the_near_plane_cuts(backend: str) -> None:
     positions = interpolate(seen, faces, vertices)
     torch.testing.assert_close(positions, ray * seen.depth, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(seen.barycentrics.sum(-1), torch.ones(32, 32), atol=1e-4, rtol=0)
+
+
+def test_interpolating_at_some_samples_gives_what_the_whole_picture_has_there() -> None:
+    vertices, faces, height, width, perspective = random_soup(4)
+    seen = rasterize(vertices, faces, height, width, perspective=perspective)
+    at = (seen.face_id >= 0).flatten().nonzero()[::3, 0]
+    assert len(at) > 10
+    attributes = torch.randn(len(vertices), 5, generator=torch.Generator().manual_seed(0))
+    some = interpolate_at(seen.face_id.flatten()[at], seen.barycentrics.view(-1, 3)[at], faces, attributes)
+    torch.testing.assert_close(some, interpolate(seen, faces, attributes).flatten(1)[:, at].T, atol=1e-5, rtol=1e-5)
 
 
 def test_everything_behind_the_camera_is_empty() -> None:

@@ -1,67 +1,89 @@
-"""Light in procedural rooms: point lights with shadows, Lambert's law and some ambient light. Nothing depends on the view."""
+"""Light in procedural rooms: point lights with shadows, Lambert's law and some ambient light. Nothing depends on the view.
+
+Points and normals come as planes, (3, N).
+"""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from deep3dmap.data.scenes.rooms_layout import Room
 from deep3dmap.data.scenes.rooms_shapes import triangles
-from deep3dmap.data.scenes.rooms_textures import albedo
+from deep3dmap.data.scenes.rooms_textures import SolidTextures
 from deep3dmap.ops.rasterize import rasterize_camera
 
-Points = NDArray[np.float32]
 _RESOLUTION = 256  # pixels along an edge of a shadow cube
+_SIDE = _RESOLUTION + 2
 _OFFSET = 0.03  # metres the shaded point is lifted off its surface, so that a surface does not shade itself
 _AMBIENT = 0.32
+_AT_ONCE = 1 << 16  # points that are shaded together: what is computed of them stays in the processor's cache
 
 
 class Lighting:
     """The lights of a room with their shadow cubes, and the shading of any point of it."""
 
     def __init__(self, room: Room) -> None:
-        self._room = room
+        self._room, self._textures = room, SolidTextures(room.materials)
+        self._glow = torch.tensor([m.glow for m in room.materials])
         vertices = room.quads.corners.reshape(-1, 3)
         faces = torch.from_numpy(triangles(room.quads))
         self._cubes = [_shadow_cube(vertices, faces, light) for light in room.lights]
 
-    def shade(self, local: Points, material: NDArray[np.int64], received: NDArray[np.float32]) -> Points:
-        """Return (N, 3) RGB in [0, 1] of surface points with texture coordinates (N, 3) that receive `irradiance` (N,)."""
+    def shade(self, local: Tensor, material: Tensor, received: Tensor) -> Tensor:
+        """Return (3, N) RGB in [0, 1] of surface points with texture coordinates (3, N) that receive `irradiance` (N,)."""
         # Squaring and its inverse stand for the display's gamma; both are exact to the last bit on every machine.
-        color = np.square(albedo(self._room.materials, material, local))
-        glow = np.array([m.glow for m in self._room.materials], np.float32)[material]
-        return np.sqrt(np.clip(color * np.maximum(received, glow)[:, None], 0, 1))
+        image = torch.empty(3, len(material))
+        for part in _parts(len(material)):
+            color = self._textures.albedo(material[part], local[:, part]).square_()
+            color.mul_(torch.maximum(received[part], self._glow.index_select(0, material[part])))
+            image[:, part] = color.clamp_(0, 1).sqrt_()
+        return image
 
-    def irradiance(self, points: Points, normals: Points) -> NDArray[np.float32]:
-        """Return the light (N,) that surface points (N, 3) with unit normals receive, 1 = a white surface is drawn white."""
+    def irradiance(self, points: Tensor, normals: Tensor) -> Tensor:
+        """Return the light (N,) that surface points with unit normals receive, 1 = a white surface is drawn white."""
+        received = torch.empty(points.shape[1])
+        for part in _parts(len(received)):
+            received[part] = self._received(points[:, part], normals[:, part])
+        return received
+
+    def _received(self, points: Tensor, normals: Tensor) -> Tensor:
         # Surfaces that look up receive more of the light that the ceiling and walls scatter.
-        total = np.float32(_AMBIENT) * (1 + np.float32(0.25) * normals[:, 2]) * self._openness(points)
-        for light, power, cube in zip(self._room.lights, self._room.powers, self._cubes):
-            towards = light.astype(np.float32) - points
-            squared = np.einsum("ij,ij->i", towards, towards)
-            cosine = np.clip(np.einsum("ij,ij->i", towards, normals) / np.sqrt(squared + np.float32(1e-6)), 0, None)
-            strength = np.float32(power) * cosine / (np.float32(0.8) + squared * np.float32(0.45))
-            lit = np.flatnonzero(strength > 0)
-            strength[lit] *= _visibility(cube, light.astype(np.float32), points[lit] + np.float32(_OFFSET) * normals[lit])
-            total += strength
+        total = (_AMBIENT + 0.25 * _AMBIENT * normals[2]).mul_(self._openness(points))
+        lifted = points + _OFFSET * normals
+        for place, power, cube in zip(self._room.lights, self._room.powers, self._cubes):
+            light = torch.tensor(place, dtype=torch.float32)[:, None]
+            towards = light - points
+            squared = towards.square().sum(0)
+            cosine = (towards * normals).sum(0).clamp_(min=0) / (squared + 1e-6).sqrt_()
+            strength = cosine.mul_(float(power)).div_(squared.mul_(0.45).add_(0.8))
+            total.addcmul_(strength, _visibility(cube, lifted - light))
         return total
 
-    def _openness(self, points: Points) -> NDArray[np.float32]:
+    def _openness(self, points: Tensor) -> Tensor:
         """Return how much of the ambient light reaches a point: corners of the room are darker."""
-        size = np.asarray(self._room.size, np.float32)
-        distance = np.minimum(points, size - points).clip(0)
-        x, y, z = (1 - np.float32(0.22) / (1 + 12 * distance)).T
-        return x * y * z
+        size = torch.tensor(self._room.size, dtype=torch.float32)[:, None]
+        distance = torch.minimum(points, size - points).clamp_(min=0)
+        return (1 - 0.22 / (1 + 12 * distance)).prod(0)
 
 
-def _shadow_cube(vertices: NDArray[np.float64], faces: torch.Tensor, light: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return (6, R, R) depth seen from the light along the axes of `_axes`, 0 where nothing is."""
+def _shadow_cube(vertices: NDArray[np.float64], faces: Tensor, light: NDArray[np.float64]) -> Tensor:
+    """Return the depth that is still lit (infinite where nothing is), seen from the light along the axes of `_axes`.
+
+    Six sides of _SIDE x _SIDE pixels, flat; the outermost pixels of a side are doubled.
+    """
     half = _RESOLUTION / 2
     intrinsics = torch.tensor([[half, 0, half], [0, half, half], [0, 0, 1]], dtype=torch.float64)
     sides = []
     for axes in _axes():
         seen = torch.from_numpy(((vertices - light) @ axes.T).astype(np.float32))
-        sides.append(rasterize_camera(seen, faces, intrinsics, _RESOLUTION, _RESOLUTION, near=0.02).depth.numpy())
-    return np.stack(sides)
+        sides.append(rasterize_camera(seen, faces, intrinsics, _RESOLUTION, _RESOLUTION, near=0.02).depth)
+    depth = torch.nn.functional.pad(torch.stack(sides), (1, 1, 1, 1), mode="replicate").flatten()
+    return torch.where(depth > 0, depth * 1.01 + 0.01, torch.inf)
+
+
+def _parts(count: int) -> list[slice]:
+    return [slice(begin, begin + _AT_ONCE) for begin in range(0, count, _AT_ONCE)]
 
 
 def _axes() -> NDArray[np.float32]:
@@ -75,21 +97,30 @@ def _axes() -> NDArray[np.float32]:
     return np.array(frames, np.float32)
 
 
-def _visibility(cube: NDArray[np.float32], light: NDArray[np.float32], points: Points) -> NDArray[np.float32]:
-    """Return the share of the light, 0 to 1, that reaches each point: four neighbouring shadow pixels, weighted."""
-    away = points - light
-    axis = np.abs(away).argmax(-1)
-    along, right_of, below = (away[np.arange(len(away)), (axis + turn) % 3] for turn in range(3))
-    sign = np.sign(along)
-    side, depth = 2 * axis + (along > 0), np.abs(along)
-    half = np.float32(_RESOLUTION / 2)
-    x, y = (half * offset / depth + half - np.float32(0.5) for offset in (right_of, sign * below))
-    column, row = np.floor(x), np.floor(y)
-    share = np.zeros(len(points), np.float32)
-    for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        weight = np.abs(1 - right - (x - column)) * np.abs(1 - down - (y - row))
-        at_x = np.clip(column.astype(np.int64) + right, 0, _RESOLUTION - 1)
-        at_y = np.clip(row.astype(np.int64) + down, 0, _RESOLUTION - 1)
-        blocker = cube[side, at_y, at_x]
-        share += weight * ((blocker == 0) | (depth < blocker * np.float32(1.01) + np.float32(0.01)))
-    return share
+def _visibility(cube: Tensor, away: Tensor) -> Tensor:
+    """Return the share of the light, 0 to 1, that reaches points `away` (3, N) from it: four shadow pixels, weighted."""
+    along, right_of, below, axis = _dominant(away)
+    depth = along.abs().clamp_(min=1e-6)
+    half = _RESOLUTION / 2
+    x = (half * right_of).div_(depth).add_(half + 0.5)
+    y = (half * torch.where(along > 0, below, -below)).div_(depth).add_(half + 0.5)
+    column, row = x.floor().clamp_(0, _RESOLUTION), y.floor().clamp_(0, _RESOLUTION)
+    side = axis.mul_(2).add_(along > 0)
+    # Whole numbers below 2^24: float32 holds them exactly.
+    first = side.mul_(_SIDE).add_(row).mul_(_SIDE).add_(column).long()
+    lit = [(depth < cube[corner:].index_select(0, first)).float() for corner in (0, 1, _SIDE, _SIDE + 1)]
+    right, down = x.sub_(column), y.sub_(row)
+    return torch.lerp(torch.lerp(lit[0], lit[1], right), torch.lerp(lit[2], lit[3], right), down)
+
+
+def _dominant(away: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the coordinate that is greatest in size, the two that follow it in cyclic order, and its axis, each (N,)."""
+    x, y, z = away
+    size_x, size_y, size_z = away.abs()
+    first, second = (size_x >= size_y) & (size_x >= size_z), size_y >= size_z
+
+    def pick(one: Tensor, two: Tensor, three: Tensor) -> Tensor:
+        return torch.where(first, one, torch.where(second, two, three))
+
+    axis = torch.where(first, 0.0, torch.where(second, 1.0, 2.0))
+    return pick(x, y, z), pick(y, z, x), pick(z, x, y), axis

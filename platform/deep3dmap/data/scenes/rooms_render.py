@@ -5,113 +5,142 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.data.scenes.rooms_layout import Room
 from deep3dmap.data.scenes.rooms_lighting import Lighting
 from deep3dmap.data.scenes.rooms_shapes import Quads, refined, triangles
-from deep3dmap.ops.rasterize import Fragments, interpolate, rasterize_camera
+from deep3dmap.ops.rasterize import Fragments, interpolate_at, rasterize_camera
 
 _FINE = 2  # colour is computed for this many pixels squared and averaged
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One view. image: (3, H, W) RGB in [0, 1]. depth: (H, W) metres. cosine: (H, W) between ray and normal. quad: (2H, 2W)."""
+    """One view. image: (3, H, W) RGB in [0, 1]. depth: (H, W) metres. cosine: (H, W) between ray and normal."""
 
     image: NDArray[np.float32]
     depth: NDArray[np.float32]
     cosine: NDArray[np.float32]
-    quad: NDArray[np.int64]
 
 
 class RoomRenderer:
     """Draws a room with its light, and keeps which parts of it have been seen."""
 
     def __init__(self, room: Room, mesh_edge: float) -> None:
-        self._room, self._lighting = room, Lighting(room)
+        self._lighting = Lighting(room)
         self._vertices = room.quads.corners.reshape(-1, 3)
         self._faces = torch.from_numpy(triangles(room.quads))
-        attributes = [room.quads.normals, room.quads.local, room.quads.corners]
-        self._attributes = torch.from_numpy(np.concatenate([a.reshape(-1, 3) for a in attributes], 1).astype(np.float32))
-        self._fine, self._parent = refined(room.quads, mesh_edge)
-        self._centres = self._fine.corners.mean(1)
-        self._seen = np.zeros(len(self._fine), bool)
+        self._material = torch.from_numpy(room.quads.material)
+        corners, normals, local = (_vertex_values(room.quads, name) for name in ("corners", "normals", "local"))
+        self._place, self._local = torch.cat([corners, normals], 1), local
+        self._surface = SeenSurface(room.quads, mesh_edge)
 
     def frame(self, world_from_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], height: int, width: int) -> Frame:
         """Draw one view (pose (4, 4), intrinsics (3, 3) with pixel centres at +0.5)."""
         exact = self._fragments(world_from_camera, intrinsics, height, width)
         scale = np.diag([_FINE, _FINE, 1.0])
         fine = self._fragments(world_from_camera, scale @ intrinsics, _FINE * height, _FINE * width)
-        quad = np.where(fine.face_id.numpy() < 0, -1, fine.face_id.numpy() // 2).astype(np.int64)
-        self._mark_seen(world_from_camera, scale @ intrinsics, quad)
-        image = self._shade(fine, quad).reshape(3, height, _FINE, width, _FINE).mean((2, 4))
-        return Frame(image, exact.depth.numpy(), self._cosine(exact, world_from_camera), quad)
+        self._surface.mark(world_from_camera, scale @ intrinsics, quad_of(fine))
+        place = self._placed(exact.face_id.flatten(), exact.barycentrics.view(-1, 3))
+        image = self._shade(fine, self._light(exact, fine, place))
+        cosine = _cosine(place, world_from_camera).reshape(height, width)
+        return Frame(image.numpy(), exact.depth.numpy(), cosine.numpy())
 
     def seen_mesh(self) -> Mesh:
         """Return the finely cut surface that at least one of the drawn views showed, with its colours."""
-        chosen = np.flatnonzero(self._seen)
-        quads = Quads(*(getattr(self._fine, name)[chosen] for name in ("corners", "normals", "material", "local")))
-        flat = {name: getattr(quads, name).reshape(-1, 3).astype(np.float32) for name in ("corners", "normals", "local")}
+        quads = self._surface.quads()
         first, owner = _merged(quads)
-        material = np.repeat(quads.material, 4)[first]
-        received = self._lighting.irradiance(flat["corners"][first], flat["normals"][first])
-        colors = self._lighting.shade(flat["local"][first], material, received)
+        corners, normals, local = (
+            _vertex_values(quads, name)[first].T.contiguous() for name in ("corners", "normals", "local")
+        )
+        material = torch.from_numpy(quads.material)[first // 4]
+        colors = self._lighting.shade(local, material, self._lighting.irradiance(corners, normals))
         faces = owner[triangles(quads)]
         proper = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
-        return Mesh(flat["corners"][first], faces[proper], colors)
+        return Mesh(corners.T.contiguous().numpy(), faces[proper], colors.T.contiguous().numpy())
 
     def _fragments(self, pose: NDArray[np.float64], intrinsics: NDArray[np.float64], height: int, width: int) -> Fragments:
         camera = torch.from_numpy(_to_camera(self._vertices, pose).astype(np.float32))
         return rasterize_camera(camera, self._faces, torch.from_numpy(intrinsics), height, width)
 
-    def _shade(self, fragments: Fragments, quad: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the image (3, 2H, 2W). A pixel that shows one quad gets its light once; texture is always computed finely."""
-        normals, local, points = interpolate(fragments, self._faces, self._attributes).numpy().reshape(3, 3, *quad.shape)
-        received = self._light(points, normals, quad)
-        covered = np.flatnonzero(quad.reshape(-1) >= 0)
-        material = self._room.quads.material[quad.reshape(-1)[covered]]
-        image = np.zeros((quad.size, 3), np.float32)
-        image[covered] = self._lighting.shade(_rows(local)[covered], material, received.reshape(-1)[covered])
-        return image.T.reshape(3, *quad.shape)
+    def _placed(self, face_id: Tensor, barycentrics: Tensor) -> Tensor:
+        """Return the points and the normals, (6, N), that samples show; of those that show nothing some finite values."""
+        return interpolate_at(face_id.clamp(min=0), barycentrics, self._faces, self._place).T.contiguous()
 
-    def _light(self, points: NDArray[np.float32], normals: NDArray[np.float32], quad: NDArray[np.int64]) -> NDArray[np.float32]:
-        height, width = quad.shape[0] // _FINE, quad.shape[1] // _FINE
-        block = (height, _FINE, width, _FINE)
-        same = (quad.reshape(block) == quad.reshape(block)[:, :1, :, :1]).all((1, 3))
-        centre, facing = (values.reshape(3, *block).mean((2, 4), dtype=np.float32) for values in (points, normals))
-        coarse = np.zeros((height, width), np.float32)
-        coarse[same] = self._lighting.irradiance(centre[:, same].T, _unit(facing[:, same].T))
-        received = coarse.repeat(_FINE, 0).repeat(_FINE, 1)
-        mixed = ~same.repeat(_FINE, 0).repeat(_FINE, 1)
-        received[mixed] = self._lighting.irradiance(points[:, mixed].T, _unit(normals[:, mixed].T))
+    def _shade(self, fine: Fragments, received: Tensor) -> Tensor:
+        """Return the image (3, H, W): texture is computed at every fine sample, and averaged."""
+        face_id = fine.face_id.flatten()
+        shown = face_id.clamp(min=0)
+        local = interpolate_at(shown, fine.barycentrics.view(-1, 3), self._faces, self._local)
+        color = self._lighting.shade(local.T, self._material.index_select(0, shown // 2), received.flatten())
+        color.mul_(face_id >= 0)
+        return torch.nn.functional.avg_pool2d(color.view(3, *fine.face_id.shape), _FINE)
+
+    def _light(self, exact: Fragments, fine: Fragments, place: Tensor) -> Tensor:
+        """Return the light (2H, 2W) at the fine samples; a pixel that shows a single quad gets its light once."""
+        height, width = exact.face_id.shape
+        once = self._lighting.irradiance(place[:3], _unit(place[3:])).view(height, 1, width, 1)
+        received = once.expand(height, _FINE, width, _FINE).reshape(_FINE * height, _FINE * width)
+        blocks = quad_of(fine).view(height, _FINE, width, _FINE)
+        other = (blocks != quad_of(exact).view(height, 1, width, 1)).permute(1, 3, 0, 2)
+        mixed = other.reshape(_FINE * _FINE, height, width).any(0).view(height, 1, width, 1)
+        samples = torch.from_numpy(np.flatnonzero(mixed.expand_as(blocks).numpy()))
+        each = self._placed(fine.face_id.flatten()[samples], fine.barycentrics.view(-1, 3)[samples])
+        received.view(-1)[samples] = self._lighting.irradiance(each[:3], _unit(each[3:]))
         return received
 
-    def _cosine(self, fragments: Fragments, pose: NDArray[np.float64]) -> NDArray[np.float32]:
-        normals, _, points = interpolate(fragments, self._faces, self._attributes).numpy().reshape(3, 3, *fragments.depth.shape)
-        ray = pose[:3, 3].astype(np.float32)[:, None, None] - points
-        scale = np.sqrt(np.square(ray).sum(0) * np.square(normals).sum(0))
-        return np.abs((ray * normals).sum(0)) / np.maximum(scale, np.float32(1e-6))
 
-    def _mark_seen(self, pose: NDArray[np.float64], intrinsics: NDArray[np.float64], quad: NDArray[np.int64]) -> None:
-        # A small quad is seen if the pixel at its centre shows the large quad it was cut from: no depth tolerance is needed.
-        unseen = np.flatnonzero(~self._seen)
-        centre = _to_camera(self._centres[unseen], pose)
-        before = centre[:, 2] > 0.05
-        pixel = centre[before] @ intrinsics.T
-        at = np.floor(pixel[:, :2] / pixel[:, 2:]).astype(np.int64)
-        inside = ((at >= 0) & (at < (quad.shape[1], quad.shape[0]))).all(1)
-        candidates = unseen[before][inside]
-        shown = quad[at[inside, 1], at[inside, 0]]
-        self._seen[candidates[shown == self._parent[candidates]]] = True
+class SeenSurface:
+    """A surface cut finely, and which of its pieces some view has shown."""
+
+    def __init__(self, quads: Quads, mesh_edge: float) -> None:
+        self._fine, parent = refined(quads, mesh_edge)
+        self._seen = torch.zeros(len(self._fine), dtype=torch.bool)
+        # Of the pieces that may still be unseen: where they are, what they were cut from, which they are.
+        self._centres = torch.from_numpy(np.ascontiguousarray(self._fine.corners.mean(1).T))
+        self._parent, self._index = torch.from_numpy(parent), torch.arange(len(self._fine))
+
+    def mark(self, world_from_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], quad: Tensor) -> None:
+        """Note what a view shows: at each pixel of `quad` (H, W) the quad seen there, -1 for none."""
+        # A piece is seen if the pixel at its centre shows the quad it was cut from: no depth tolerance is needed.
+        turn = world_from_camera[:3, :3].T
+        lens = torch.from_numpy(intrinsics @ np.column_stack([turn, -turn @ world_from_camera[:3, 3]]))
+        x, y, z = torch.addmm(lens[:, 3:], lens[:, :3], self._centres)
+        column, row = (x / z).floor_(), (y / z).floor_()
+        inside = (z > 0.05) & (column >= 0) & (row >= 0) & (column < quad.shape[1]) & (row < quad.shape[0])
+        at = torch.where(inside, row * quad.shape[1] + column, 0).long()
+        shown = inside & (quad.flatten().index_select(0, at) == self._parent)
+        self._seen[self._index[shown]] = True
+        if shown.sum() > 0.05 * len(shown):
+            left = (~self._seen[self._index]).nonzero()[:, 0]
+            self._centres = self._centres.index_select(1, left)
+            self._parent, self._index = self._parent[left], self._index[left]
+
+    def quads(self) -> Quads:
+        """Return the pieces that have been seen."""
+        chosen = self._seen.numpy()
+        return Quads(*(getattr(self._fine, name)[chosen] for name in ("corners", "normals", "material", "local")))
 
 
-def _rows(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.ascontiguousarray(image.reshape(3, -1).T)
+def quad_of(fragments: Fragments) -> Tensor:
+    """Return the quad that each pixel shows (H, W), -1 for none."""
+    return fragments.face_id >> 1
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return vectors / np.sqrt(np.einsum("ij,ij->i", vectors, vectors) + np.float32(1e-12))[:, None]
+def _cosine(place: Tensor, pose: NDArray[np.float64]) -> Tensor:
+    ray = torch.tensor(pose[:3, 3:], dtype=torch.float32) - place[:3]
+    scale = (ray.square().sum(0) * place[3:].square().sum(0)).sqrt_()
+    return (ray * place[3:]).sum(0).abs_() / scale.clamp_(min=1e-6)
+
+
+def _vertex_values(quads: Quads, name: str) -> Tensor:
+    return torch.from_numpy(getattr(quads, name).reshape(-1, 3).astype(np.float32))
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return vectors / (vectors.square().sum(0) + 1e-12).sqrt_()
 
 
 def _to_camera(points: NDArray[np.float64], pose: NDArray[np.float64]) -> NDArray[np.float64]:
