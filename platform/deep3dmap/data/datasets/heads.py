@@ -28,6 +28,7 @@ from deep3dmap.data.scenes import (
     head_subject,
     head_texture,
     heads,
+    view_render,
 )
 from deep3dmap.geometry import face_pose
 from deep3dmap.geometry.morphable_model import MorphableModel
@@ -35,7 +36,7 @@ from deep3dmap.geometry.uv_atlas import UVAtlas
 
 _SOURCES = (
     *(head_albedo, head_backdrop, head_extras, head_layout, head_model, head_modes, head_render, head_shape),
-    *(head_subject, head_texture, heads, face_pose, threehundred_w_lp),
+    *(head_subject, head_texture, heads, view_render, face_pose, threehundred_w_lp),
 )
 
 

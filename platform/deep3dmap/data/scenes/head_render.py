@@ -14,8 +14,9 @@ from deep3dmap.data.scenes.head_model import head_model
 from deep3dmap.data.scenes.head_shape import surface_at
 from deep3dmap.data.scenes.head_subject import Subject, irradiance
 from deep3dmap.data.scenes.head_texture import HeadTexture
+from deep3dmap.data.scenes.view_render import drawn_layers
 from deep3dmap.geometry.face_pose import HeadPose
-from deep3dmap.ops.rasterize import interpolate, rasterize
+from deep3dmap.ops.rasterize import rasterize
 
 GAMMA = 2.2
 
@@ -114,13 +115,14 @@ def _draw(
     pixels = pose.image(vertices, size) * look.supersample
     nearer = torch.from_numpy((pixels * (1, 1, -1)).astype(np.float32))
     fragments = rasterize(nearer, faces, many, many, perspective=False)
-    drawn = interpolate(fragments, faces, torch.from_numpy(_attributes(head, scene, light)))
-    of_head = fragments.face_id < len(head.faces)
-    color = torch.where(of_head, _look_up(torch.from_numpy(texture), drawn[4:6]), 1.0)
-    lit = color * drawn[0:3] + drawn[3]
-    covered = (fragments.face_id >= 0).to(torch.float32)[None]
-    encoded = lit.clamp(1e-6, 1) ** (1 / GAMMA) * covered
-    layers = torch.nn.functional.avg_pool2d(torch.cat([encoded, covered])[None], look.supersample)[0].numpy()
+    of_head = fragments.face_id[fragments.face_id >= 0] < len(head.faces)
+
+    def color_of(drawn: torch.Tensor) -> torch.Tensor:
+        color = torch.where(of_head, _look_up(torch.from_numpy(texture), drawn[4:6]), 1.0)
+        return (color * drawn[0:3] + drawn[3]).clamp(1e-6, 1) ** (1 / GAMMA)
+
+    attributes = torch.from_numpy(_attributes(head, scene, light))
+    layers = drawn_layers(fragments, faces, attributes, color_of, look.supersample).numpy()
     return layers[:3] + (1 - layers[3]) * backdrop
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deep3dmap.core.cameras import Camera
 from deep3dmap.geometry.cameras import project, scale_intrinsics, transform
-from deep3dmap.ops.rasterize import interpolate, rasterize_camera
+from deep3dmap.ops.rasterize import Fragments, interpolate_at, rasterize_camera
 
 Array = NDArray[np.float64]
 NEAR_ENOUGH = 0.006  # metres behind the surface that is drawn where a point still counts as seen
@@ -47,11 +47,28 @@ def draw_view(surface: LitSurface, camera: Camera, backdrop: NDArray[np.float32]
     lens = scale_intrinsics(camera.intrinsics, supersample, supersample)
     seen = rasterize_camera(points, faces, lens, camera.height * supersample, camera.width * supersample)
     attributes = torch.from_numpy(np.concatenate([surface.light, surface.look], 1).astype(np.float32))
-    drawn = interpolate(seen, faces, attributes)
-    covered = (seen.face_id >= 0).to(torch.float32)[None]
-    lit = (surface.color_of(drawn[3:]) * drawn[:3]).clamp(1e-6, 1) ** (1 / gamma) * covered
-    layers = torch.nn.functional.avg_pool2d(torch.cat([lit, covered])[None], supersample)[0].numpy()
+
+    def lit(drawn: Tensor) -> Tensor:
+        return (surface.color_of(drawn[3:]) * drawn[:3]).clamp(1e-6, 1) ** (1 / gamma)
+
+    layers = drawn_layers(seen, faces, attributes, lit, supersample).numpy()
     return View(layers[:3] + (1 - layers[3]) * backdrop, layers[3], seen.depth.numpy())
+
+
+def drawn_layers(
+    seen: Fragments, faces: Tensor, attributes: Tensor, color_of: Callable[[Tensor], Tensor], supersample: int
+) -> Tensor:
+    """Return colour times coverage and the coverage, (4, H, W), of fragments (H s, W s).
+
+    color_of turns attributes (C, 1, N) of the N samples that show something, as if of a picture one row high, into (3, 1, N).
+    """
+    shown = (seen.face_id >= 0).flatten().nonzero()[:, 0]
+    drawn = interpolate_at(seen.face_id.view(-1)[shown], seen.barycentrics.view(-1, 3)[shown], faces, attributes)
+    samples = torch.zeros(4, *seen.face_id.shape)
+    flat = samples.view(4, -1)
+    flat[:3, shown] = color_of(drawn.T[:, None])[:, 0]
+    flat[3, shown] = 1
+    return torch.nn.functional.avg_pool2d(samples[None], supersample)[0]
 
 
 def project_points(points: Array, camera: Camera) -> tuple[NDArray[np.float32], Array]:
