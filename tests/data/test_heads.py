@@ -108,14 +108,30 @@ def test_generation_does_not_depend_on_time_or_the_number_of_workers(heads: Head
     again = Heads(HeadsConfig(**SMALL, train_with_image=True), tmp_path)
     again.prepare(workers=2)
     assert again.version == heads.version
-    for name in ("train/head_00003.jpg", "test/head_00002.mat", "val/boxes.csv", "model.npz"):
-        assert (again.root / name).read_bytes() == (heads.root / name).read_bytes(), name
+    for split, name in (("train", "head_00003.jpg"), ("test", "head_00002.mat"), ("val", "boxes.csv")):
+        assert (again.folder(split) / name).read_bytes() == (heads.folder(split) / name).read_bytes(), name
+    assert (again.root / "shared" / "model.npz").read_bytes() == (heads.root / "shared" / "model.npz").read_bytes()
+
+
+def test_only_the_splits_asked_for_are_made_and_equal_ones_are_shared(tmp_path: Path) -> None:
+    few = Heads(HeadsConfig(**SMALL), tmp_path)
+    assert [(one.title, one.count) for one in few.missing()] == [("heads (train)", 4), ("heads (val)", 2), ("heads (test)", 3)]
+    assert not few.root.exists(), "looking makes nothing"
+    few.prepare(splits=["test"])
+    assert [one.title for one in few.missing()] == ["heads (train)", "heads (val)"]
+    assert len(few.split("test")) == 3
+    with pytest.raises(UserError, match="the train split of heads is not made yet"):
+        few.split("train")
+    more = Heads(HeadsConfig(**{**SMALL, "train": 5}), tmp_path)
+    assert more.missing(["test"]) == []
+    assert more.version != few.version
+    with pytest.raises(UserError, match="did you mean 'test'"):
+        more.prepare(splits=["tests"])
 
 
 def test_versions_tell_contents_apart(heads: Heads, tmp_path: Path) -> None:
     other = Heads(HeadsConfig(**{**SMALL, "seed": 1}), tmp_path)
-    with pytest.raises(UserError, match="not made yet"):
-        _ = other.version
+    assert other.version not in (heads.version, Heads(HeadsConfig(**SMALL), tmp_path).version), "known before it is made"
     with pytest.raises(UserError, match="not made yet"):
         other.split("train")
     smaller = Heads(HeadsConfig(**{**SMALL, "crop_size": 32}), heads.root.parent.parent)
@@ -125,22 +141,22 @@ def test_versions_tell_contents_apart(heads: Heads, tmp_path: Path) -> None:
 
 
 def test_the_folder_is_a_300w_lp_folder(heads: Heads, tmp_path: Path) -> None:
-    model = heads.root / "model.npz"
+    model = heads.root / "shared" / "model.npz"
     sample = heads.split("test")[0]
-    config = AFLW2000Config(root=str(heads.root / "test"), boxes=str(heads.root / "test" / "boxes.csv"), model=str(model))
+    config = AFLW2000Config(root=str(heads.folder("test")), boxes=str(heads.folder("test") / "boxes.csv"), model=str(model))
     same = AFLW2000(config, tmp_path).split("test")[0]
     for key, value in same.items():
         np.testing.assert_array_equal(value, sample[key], err_msg=key)
-    lp = ThreeHundredWLPConfig(root=str(heads.root / "train"), model=str(model), crop_size=64, atlas_size=64)
+    lp = ThreeHundredWLPConfig(root=str(heads.folder("train")), model=str(model), crop_size=64, atlas_size=64)
     np.testing.assert_array_equal(
         ThreeHundredWLP(lp, tmp_path).split("train")[2]["position_map"], heads.split("train")[2]["position_map"]
     )
-    UVAtlas.load(heads.root / "atlas.npz")
+    UVAtlas.load(heads.root / "shared" / "atlas.npz")
 
 
 def test_files_agree_with_the_model(heads: Heads) -> None:
-    model = MorphableModel.load(heads.root / "model.npz")
-    face = read_face(heads.root / "val" / "head_00001.mat")
+    model = MorphableModel.load(heads.root / "shared" / "model.npz")
+    face = read_face(heads.folder("val") / "head_00001.mat")
     vertices = face.pose.image(model.shape_of_parameters(face.shape, face.expression), 96)
     np.testing.assert_allclose(model.landmarks(vertices)[:, :2], face.landmarks[:, :2], atol=0.02)
 

@@ -109,6 +109,17 @@ def test_more_rooms_of_the_same_kind_keep_those_there_are(cache: Path) -> None:
     assert len(larger.split("test")) == 2
 
 
+def test_only_the_splits_asked_for_are_made(tmp_path: Path) -> None:
+    dataset = Rooms(replace(TINY, train=30, val=0, frames=2), tmp_path)
+    missing = {one.title: one for one in dataset.missing()}
+    assert {title: one.count for title, one in missing.items()} == {"rooms (train)": 30, "rooms (test)": 1}
+    assert missing["rooms (train)"].seconds == pytest.approx(30 * (missing["rooms (test)"].seconds or 0))
+    dataset.prepare(splits=["test"])
+    assert sorted(place.name for place in dataset.root.glob("t*")) == ["test_000"]
+    assert [one.title for one in dataset.missing()] == ["rooms (train)"]
+    assert dataset.missing(["test"]) == []
+
+
 def test_unknown_split_and_bad_sizes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'test'"):
         Rooms(TINY, tmp_path).split("tests")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deep3dmap.cli.arguments import VerbParser, on_terminal
+from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.config.compose import Layer, compose_dataset
 from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
 from deep3dmap.core.errors import UserError
@@ -42,14 +42,14 @@ def main(argv: list[str]) -> int:
 
 def _prepare(dataset: Any, name: str, data: dict[str, Any], on_ray: bool) -> None:
     if not on_ray:
-        prepare_dataset(dataset, data, quiet=not on_terminal())
+        prepare_dataset(dataset, data, quiet=False)
         return
     if not getattr(dataset, "prepares_with_executor", False):
         raise UserError(f"dataset '{name}' is made on one machine; leave --ray out")
     from deep3dmap.train.ray_executor import RayExecutor
 
     with RayExecutor() as executor:
-        dataset.prepare(workers=executor, quiet=not on_terminal())
+        dataset.prepare(workers=executor, quiet=False)
 
 
 def _report(dataset: Any, name: str, read: bool) -> None:

@@ -1,12 +1,12 @@
 """Builds a dataset from the sections of a composed configuration."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from deep3dmap.config.compose import build_section
-from deep3dmap.core.dataset import Dataset
+from deep3dmap.core.dataset import Dataset, Preparation, PreparedBySplit
 from deep3dmap.core.registry import datasets
 from deep3dmap.data.cache import default_cache
 
@@ -19,6 +19,22 @@ def open_dataset(name: str, dataset: Mapping[str, Any], data: Mapping[str, Any])
     return opened
 
 
-def prepare_dataset(dataset: Dataset, data: Mapping[str, Any], quiet: bool) -> None:
-    """Make what is missing, in data.workers processes (0 = one per CPU)."""
-    dataset.prepare(workers=int(data.get("workers") or 0) or os.cpu_count() or 1, quiet=quiet)
+def prepare_dataset(dataset: Dataset, data: Mapping[str, Any], quiet: bool, splits: Sequence[str] | None = None) -> None:
+    """Make what is missing of `splits`, None = all, in data.workers processes (0 = one per CPU)."""
+    workers = worker_count(data)
+    if isinstance(dataset, PreparedBySplit):
+        dataset.prepare(workers=workers, quiet=quiet, splits=splits)
+    else:
+        dataset.prepare(workers=workers, quiet=quiet)
+
+
+def missing_data(dataset: Dataset, splits: Sequence[str] | None = None) -> list[Preparation]:
+    """Return what `prepare_dataset` would make, without making it; raises UserError for a root that is not there."""
+    if dataset.card.needs_root:
+        _ = dataset.root
+    return dataset.missing(splits) if isinstance(dataset, PreparedBySplit) else []
+
+
+def worker_count(data: Mapping[str, Any]) -> int:
+    """Return how many processes make data."""
+    return int(data.get("workers") or 0) or os.cpu_count() or 1

@@ -1,6 +1,7 @@
 """What the platform expects of a dataset."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, overload, runtime_checkable
 
@@ -56,8 +57,8 @@ class Split(Protocol):
 class Dataset(Protocol):
     """A dataset, built from its config: `Cls(config, cache=Path)`; `Cls.config_type` is the dataclass of its fields.
 
-    `prepare(progress)` makes what is missing (procedural worlds, caches) and is safe to call from many processes;
-    `version` is a hash of the content (or of the seed and code that make it), known after `prepare`.
+    `prepare` makes what is missing (procedural worlds, caches) and is safe to call from many processes; `version` is a hash
+    of the content, known after `prepare`, or of the seed and code that make it, known before.
     """
 
     card: DatasetCard
@@ -79,4 +80,29 @@ class Dataset(Protocol):
 
     def split(self, name: str) -> Split:
         """Return a split; raises UserError with the names there are."""
+        ...
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Items that have to be made before they can be read. seconds: about how long all take on one core, None = unknown."""
+
+    title: str
+    count: int
+    seconds: float | None
+
+
+@runtime_checkable
+class PreparedBySplit(Protocol):
+    """What a dataset offers on top that has much to make: it says what is missing, and makes the splits that are needed only.
+
+    Its `version` is known before anything is made.
+    """
+
+    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
+        """Return what `prepare` would make for these splits, None = all, without making it."""
+        ...
+
+    def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
+        """Make what is missing of these splits, None = all."""
         ...

@@ -6,16 +6,19 @@ This module imports no torch: a worker process sets its thread count before anyt
 import hashlib
 import multiprocessing
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from deep3dmap.core.dataset import Preparation
 from deep3dmap.core.errors import UserError
+from deep3dmap.data.progress import watched
 
 Job = TypeVar("Job")
 Made = TypeVar("Made")
+_NOT_WORTH_PROCESSES = 4.0  # seconds of work that take longer in other processes, which have to start first
 
 
 def item_seed(*words: str | int) -> int:
@@ -25,16 +28,28 @@ def item_seed(*words: str | int) -> int:
 
 
 def make_items(
-    make: Callable[[Job], Made], jobs: Sequence[Job], *, title: str, workers: int | Executor = 1, quiet: bool = True
+    make: Callable[[Job], Made],
+    jobs: Sequence[Job],
+    *,
+    title: str,
+    seconds: float | None = None,
+    workers: int | Executor = 1,
+    quiet: bool = True,
 ) -> list[Made]:
     """Return `[make(job) for job in jobs]`, made by `workers` processes or by an executor.
 
-    A progress bar is drawn on a terminal unless `quiet`. `make` is a module-level function and jobs can be pickled.
-    The first exception of a worker is raised here and stops the rest; raises UserError if a worker was killed.
+    seconds: about how long one takes; few and quick ones are made in this process. Progress is shown unless `quiet`.
+    `make` is a module-level function and jobs can be pickled.
+    The first exception of a worker is raised here and stops the rest; raises UserError if a worker was killed. Workers end
+    when this process does, however it ends.
     """
-    results: dict[int, Made] = {}
-    for index, made in _progress(_run(make, jobs, workers), len(jobs), title, quiet):
-        results[index] = made
+    whole = Preparation(title, len(jobs), None if seconds is None else seconds * len(jobs))
+    if isinstance(workers, int) and whole.seconds is not None and whole.seconds < _NOT_WORTH_PROCESSES:
+        workers = 1
+    made = _run(make, jobs, workers)
+    if jobs and not quiet:
+        made = watched(made, whole, min(workers, len(jobs)) if isinstance(workers, int) else 1)
+    results = dict(made)
     return [results[index] for index in range(len(jobs))]
 
 
@@ -46,7 +61,7 @@ def _run(make: Callable[[Job], Made], jobs: Sequence[Job], workers: int | Execut
         yield from ((index, make(job)) for index, job in enumerate(jobs))
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_begin_worker) as pool:
         running = {pool.submit(make, job): index for index, job in enumerate(jobs)}
         try:
             yield from _as_made(running)
@@ -61,18 +76,15 @@ def _as_made(running: "dict[Future[Made], int]") -> Iterator[tuple[int, Made]]:
         yield running[future], future.result()
 
 
-def _one_thread() -> None:
+def _begin_worker() -> None:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _progress(items: Iterable[tuple[int, Made]], total: int, title: str, quiet: bool) -> Iterator[tuple[int, Made]]:
-    if quiet or not sys.stderr.isatty():
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        yield from bar.track(items, total=total, description=title)
+def _end_with_parent() -> None:
+    # A parent that is killed cannot stop its workers, and they would wait for work for ever.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

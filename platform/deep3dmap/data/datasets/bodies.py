@@ -1,16 +1,17 @@
 """Procedural bodies in several calibrated perspective views, made on first use: subjects of multi-view body reconstruction."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 from deep3dmap.core.card import DatasetCard
-from deep3dmap.core.dataset import Split
-from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.dataset import Preparation, Split
+from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import option
-from deep3dmap.data.cache import build_folder
-from deep3dmap.data.content_hash import hash_data, hash_folder, hash_generator
+from deep3dmap.data.content_hash import hash_data, hash_generator
 from deep3dmap.data.datasets.multiview_subjects import SubjectSplit
+from deep3dmap.data.datasets.split_folders import SplitFolders
 from deep3dmap.data.formats import multiview
 from deep3dmap.data.scenes import (
     bodies,
@@ -84,8 +85,20 @@ class Bodies:
 
     @property
     def root(self) -> Path:
-        """The folder the bodies are kept in, named by a hash of the plan and of the code that makes them."""
-        return self._cache / "bodies" / hash_generator(self._plan, _SOURCES)
+        """The folder the bodies are kept in, named by a hash of how they look and of the code that makes them."""
+        return self._folders.root
+
+    @cached_property
+    def _folders(self) -> SplitFolders:
+        look = hash_generator(replace(self._plan, train=0, val=0, test=0), _SOURCES)
+        return SplitFolders(
+            "bodies",
+            self._cache / "bodies" / look,
+            {split: self._plan.count(split) for split in self.card.splits},
+            bodies.seconds_each(self._plan),
+            self._write_shared,
+            partial(bodies.write_split, self._plan),
+        )
 
     @cached_property
     def _plan(self) -> bodies.BodiesPlan:
@@ -94,28 +107,32 @@ class Bodies:
             *(c.train, c.val, c.test, c.recordings, c.views, c.image_size, c.supersample, c.gamma, c.noise, c.seed)
         )
 
-    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Make the bodies, if they are not there, in `workers` processes; the folder appears whole or not at all."""
-        build_folder(self.root, lambda folder: bodies.write_bodies(self._plan, folder, workers, quiet))
+    def _write_shared(self, folder: Path) -> None:
+        body_model.body_model().save(folder / "model.npz")
+
+    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
+        """Return what `prepare` would make."""
+        return self._folders.missing(splits)
+
+    def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
+        """Make the bodies of these splits, None = all, that are not there, in `workers` processes."""
+        self._folders.prepare(workers, quiet, splits)
+
+    def folder(self, split: str) -> Path:
+        """Return the folder of a split; raises UserError if it is not made yet."""
+        return self._folders.split(split)
 
     @property
     def version(self) -> str:
-        """Hash of the files; raises UserError before `prepare`."""
-        return hash_data([hash_folder(self._ready(), self._cache)])
+        """Hash of how the bodies look, of the code that makes them and of their number."""
+        return hash_data([self.root.name, dict(self._folders.counts)])
 
     def template(self) -> BodyTemplate:
         """The template whose topology `vertices` has and whose parameters the samples hold."""
-        return BodyTemplate(BodyModel.load(self._ready() / "model.npz"))
+        return BodyTemplate(BodyModel.load(self._folders.shared() / "model.npz"))
 
     def split(self, name: str) -> Split:
         """Return a split; raises UserError for a name other than train, val and test."""
-        if name not in self.card.splits:
-            raise unknown("split of bodies", name, self.card.splits)
-        folder = self._ready() / name
+        folder = self.folder(name)
         names = [bodies.sample_name(self._plan, name, index) for index in range(self._plan.count(name))]
         return SubjectSplit([folder / one for one in names], 1.0, self._config.keep if name == "train" else 0)
-
-    def _ready(self) -> Path:
-        if not self.root.is_dir():
-            raise UserError("the bodies are not made yet; run: deep3dmap data prepare bodies (or call prepare())")
-        return self.root

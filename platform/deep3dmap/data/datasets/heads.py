@@ -1,20 +1,20 @@
 """Synthetic faces: procedural heads in the layout of 300W-LP, made on first use and read back like the real thing."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.card import DatasetCard
-from deep3dmap.core.dataset import Split
-from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.dataset import Preparation, Split
+from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import option
-from deep3dmap.data.cache import build_folder
-from deep3dmap.data.content_hash import hash_data, hash_folder, hash_generator
+from deep3dmap.data.content_hash import hash_data, hash_generator
 from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading
+from deep3dmap.data.datasets.split_folders import SplitFolders
 from deep3dmap.data.formats import threehundred_w_lp
 from deep3dmap.data.scenes import (
     head_albedo,
@@ -86,8 +86,20 @@ class Heads:
 
     @property
     def root(self) -> Path:
-        """The folder the heads are kept in, named by a hash of the plan and of the code that makes them."""
-        return self._cache / "heads" / hash_generator(self._plan, _SOURCES)
+        """The folder the heads are kept in, named by a hash of how they look and of the code that makes them."""
+        return self._folders.root
+
+    @cached_property
+    def _folders(self) -> SplitFolders:
+        look = hash_generator(replace(self._plan, train=0, val=0, test=0), _SOURCES)
+        return SplitFolders(
+            "heads",
+            self._cache / "heads" / look,
+            {split: self._plan.count(split) for split in self.card.splits},
+            heads.seconds_each(self._plan),
+            self._write_shared,
+            partial(heads.write_split, self._plan),
+        )
 
     @cached_property
     def _plan(self) -> heads.HeadsPlan:
@@ -97,20 +109,27 @@ class Heads:
             *(c.most_yaw, c.occluders, c.seed),
         )
 
-    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Make the heads, if they are not there, in `workers` processes; the folder appears whole or not at all."""
+    def _write_shared(self, folder: Path) -> None:
+        head_model.head_model(self._plan.grid, self._plan.seed).save(folder / "model.npz")
+        head_model.head_atlas(256).save(folder / "atlas.npz")
 
-        def build(folder: Path) -> None:
-            heads.write_heads(self._plan, folder, workers, quiet)
-            head_model.head_atlas(256).save(folder / "atlas.npz")
+    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
+        """Return what `prepare` would make."""
+        return self._folders.missing(splits)
 
-        build_folder(self.root, build)
+    def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
+        """Make the heads of these splits, None = all, that are not there, in `workers` processes."""
+        self._folders.prepare(workers, quiet, splits)
+
+    def folder(self, split: str) -> Path:
+        """Return the folder of a split; raises UserError if it is not made yet."""
+        return self._folders.split(split)
 
     @property
     def version(self) -> str:
-        """Hash of the files and of how they are read; raises UserError before `prepare`."""
+        """Hash of how the heads look, of the code that makes them and of how they are read."""
         how = [self._config.crop_size, self._config.atlas_size, self._config.train_with_image]
-        return hash_data([hash_folder(self._ready(), self._cache), how])
+        return hash_data([self.root.name, dict(self._folders.counts), how])
 
     def atlas(self) -> UVAtlas:
         """The atlas of the position maps."""
@@ -118,9 +137,7 @@ class Heads:
 
     def split(self, name: str) -> Split:
         """Return a split. train: crop, position_map, crop_from_image; test: the keys of evaluation; val: both."""
-        if name not in self.card.splits:
-            raise unknown("split of heads", name, self.card.splits)
-        folder = self._ready() / name
+        folder = self.folder(name)
         names = [f"head_{index:05d}" for index in range(self._plan.count(name))]
         # Validation needs both: the loss while training, and the metrics when a suite looks at it.
         reading = Reading(
@@ -135,12 +152,7 @@ class Heads:
 
     @cached_property
     def _model(self) -> FaceModel:
-        return FaceModel(MorphableModel.load(self._ready() / "model.npz"), self._config.atlas_size)
-
-    def _ready(self) -> Path:
-        if not self.root.is_dir():
-            raise UserError("the heads are not made yet; run: deep3dmap data prepare heads (or call prepare())")
-        return self.root
+        return FaceModel(MorphableModel.load(self._folders.shared() / "model.npz"), self._config.atlas_size)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,17 @@
 """Procedural heads in several calibrated perspective views, made on first use: subjects of multi-view face reconstruction."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 from deep3dmap.core.card import DatasetCard
-from deep3dmap.core.dataset import Split
+from deep3dmap.core.dataset import Preparation, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
-from deep3dmap.data.cache import build_folder
-from deep3dmap.data.content_hash import hash_data, hash_folder, hash_generator
+from deep3dmap.data.content_hash import hash_data, hash_generator
 from deep3dmap.data.datasets.multiview_subjects import SubjectSplit
+from deep3dmap.data.datasets.split_folders import SplitFolders
 from deep3dmap.data.formats import multiview
 from deep3dmap.data.scenes import (
     head_albedo,
@@ -86,8 +87,20 @@ class MultiviewHeads:
 
     @property
     def root(self) -> Path:
-        """The folder the heads are kept in, named by a hash of the plan and of the code that makes them."""
-        return self._cache / "multiview_heads" / hash_generator(self._plan, _SOURCES)
+        """The folder the heads are kept in, named by a hash of how they look and of the code that makes them."""
+        return self._folders.root
+
+    @cached_property
+    def _folders(self) -> SplitFolders:
+        look = hash_generator(replace(self._plan, train=0, val=0, test=0), _SOURCES)
+        return SplitFolders(
+            "multiview_heads",
+            self._cache / "multiview_heads" / look,
+            {split: self._plan.count(split) for split in self.card.splits},
+            heads_multiview.seconds_each(self._plan),
+            self._write_shared,
+            partial(heads_multiview.write_split, self._plan),
+        )
 
     @cached_property
     def _plan(self) -> heads_multiview.MultiviewPlan:
@@ -97,29 +110,33 @@ class MultiviewHeads:
             *(c.most_yaw, c.most_pitch, c.gamma, c.noise, c.seed),
         )
 
-    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Make the heads, if they are not there, in `workers` processes; the folder appears whole or not at all."""
-        build_folder(self.root, lambda folder: heads_multiview.write_subjects(self._plan, folder, workers, quiet))
+    def _write_shared(self, folder: Path) -> None:
+        head_model.head_model(self._plan.grid).save(folder / "model.npz")
+
+    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
+        """Return what `prepare` would make."""
+        return self._folders.missing(splits)
+
+    def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
+        """Make the heads of these splits, None = all, that are not there, in `workers` processes."""
+        self._folders.prepare(workers, quiet, splits)
+
+    def folder(self, split: str) -> Path:
+        """Return the folder of a split; raises UserError if it is not made yet."""
+        return self._folders.split(split)
 
     @property
     def version(self) -> str:
-        """Hash of the files; raises UserError before `prepare`."""
-        return hash_data([hash_folder(self._ready(), self._cache)])
+        """Hash of how the heads look, of the code that makes them and of their number."""
+        return hash_data([self.root.name, dict(self._folders.counts)])
 
     def template(self) -> HeadTemplate:
         """The template whose topology `vertices` has and whose coefficients the samples hold."""
-        return HeadTemplate(MorphableModel.load(self._ready() / "model.npz"))
+        return HeadTemplate(MorphableModel.load(self._folders.shared() / "model.npz"))
 
     def split(self, name: str) -> Split:
         """Return a split; raises UserError for a name other than train, val and test."""
-        if name not in self.card.splits:
-            raise unknown("split of multiview_heads", name, self.card.splits)
-        folder = self._ready() / name
+        folder = self.folder(name)
         names = [heads_multiview.sample_name(self._plan, name, index) for index in range(self._plan.count(name))]
         keep = self._config.keep if name == "train" else 0
         return SubjectSplit([folder / one for one in names], heads_multiview.ALBEDO_GAMMA, keep)
-
-    def _ready(self) -> Path:
-        if not self.root.is_dir():
-            raise UserError("the heads are not made yet; run: deep3dmap data prepare multiview_heads (or call prepare())")
-        return self.root

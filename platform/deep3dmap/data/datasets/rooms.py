@@ -1,12 +1,12 @@
 """Procedural furnished rooms: written in the layout of 7-Scenes or ScanNet, read back by the reader of the real data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from deep3dmap.core.card import DatasetCard
-from deep3dmap.core.dataset import Sample, Split
+from deep3dmap.core.dataset import Preparation, Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.cache import build_folder
@@ -116,18 +116,36 @@ class Rooms:
         """Hash of the configuration and of the source code that makes the rooms."""
         return hash_data([self._look, [self._config.train, self._config.val, self._config.test]])
 
-    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Make the rooms that are missing."""
-        jobs = [job for split in self.card.splits for job in self._jobs(split) if not job[0].is_dir()]
-        make_items(_make_room, jobs, title="furnishing rooms", workers=workers, quiet=quiet)
+    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
+        """Return what `prepare` would make."""
+        counts = {split: len(self._missing_jobs([split])) for split in self._wanted(splits)}
+        each = rooms.seconds_each(self._config.frames, self._config.width, self._config.height)
+        return [Preparation(f"rooms ({split})", count, count * each) for split, count in counts.items() if count]
+
+    def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
+        """Make the rooms of these splits, None = all, that are missing."""
+        self._furnish(self._wanted(splits), workers, quiet)
 
     def split(self, name: str) -> Split:
         """Return a split, made first if need be; raises UserError for a name other than train, val and test."""
         if name not in self.card.splits:
             raise unknown("split of rooms", name, self.card.splits)
-        jobs = self._jobs(name)
-        make_items(_make_room, [job for job in jobs if not job[0].is_dir()], title="furnishing rooms")
-        return RoomSplit([folder for folder, _ in jobs], self._config.layout)
+        self._furnish([name])
+        return RoomSplit([folder for folder, _ in self._jobs(name)], self._config.layout)
+
+    def _furnish(self, splits: Sequence[str], workers: int = 1, quiet: bool = True) -> None:
+        each = rooms.seconds_each(self._config.frames, self._config.width, self._config.height)
+        title = f"rooms ({', '.join(splits)})"
+        make_items(_make_room, self._missing_jobs(splits), title=title, seconds=each, workers=workers, quiet=quiet)
+
+    def _missing_jobs(self, splits: Sequence[str]) -> list[tuple[Path, rooms.RoomRecipe]]:
+        return [job for split in splits for job in self._jobs(split) if not job[0].is_dir()]
+
+    def _wanted(self, splits: Sequence[str] | None) -> list[str]:
+        for name in splits or ():
+            if name not in self.card.splits:
+                raise unknown("split of rooms", name, self.card.splits)
+        return [name for name in self.card.splits if splits is None or name in splits]
 
     @property
     def _look(self) -> str:

@@ -1,7 +1,7 @@
 """ScanNet, exported, and anything written in its layout."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from deep3dmap.core.card import DatasetCard
-from deep3dmap.core.dataset import Sample, Split
+from deep3dmap.core.dataset import Preparation, Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.cache import build_folder
@@ -64,19 +64,35 @@ class ScanNet(ScanFolders):
         """Whether this is a scan, exported or as a `.sens` file, or a folder of such scans."""
         return path.is_dir() and any(map(_is_scan_or_sens, (path, *path.glob("*/"), *path.glob("scans*/*/"))))
 
-    def prepare(self, workers: int | Executor = 1, quiet: bool = True) -> None:
+    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
+        """Return what `prepare` would make; how many scans of a `.sens` file will be fused is known once it is exported."""
+        exports, fusions = self._to_export(), [] if self._only_sens() else self._to_fuse(splits)
+        named = (("exporting scans", exports), ("fusing scans", fusions))
+        return [Preparation(title, len(jobs), None) for title, jobs in named if jobs]
+
+    def prepare(self, workers: int | Executor = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
         """Export `.sens` files into the folders they lie in, then fuse the distances of training and validation scans.
 
-        What exists is kept; a scan's files come whole or not at all. Scans are shared out to `workers` processes, or to an
-        executor, such as one that has a cluster behind it.
+        splits: whose distances are fused, None = all. What exists is kept; a scan's files come whole or not at all. Scans are
+        shared out to `workers` processes, or to an executor, such as one that has a cluster behind it.
         """
-        folders = [folder for folder in _places(self.root) if _sens_file(folder) and not layout.is_scan(folder)]
-        make_items(_export, folders, title="exporting scans", workers=workers, quiet=quiet)
+        make_items(_export, self._to_export(), title="exporting scans", workers=workers, quiet=quiet)
+        make_items(_prepare, self._to_fuse(splits), title="fusing scans", workers=workers, quiet=quiet)
+
+    def _to_export(self) -> list[Path]:
+        return [folder for folder in _places(self.root) if _sens_file(folder) and not layout.is_scan(folder)]
+
+    def _only_sens(self) -> bool:
+        return bool(self._to_export()) and not any(map(layout.is_scan, _places(self.root)))
+
+    def _to_fuse(self, splits: Sequence[str] | None) -> list[tuple[Path, Path, ScanNetConfig]]:
         scans = self._folders()
-        names = [name for split in ("train", "val") for name in self._names(split, scans)] if self._config.prepare_tsdf else []
+        if not self._config.prepare_tsdf:
+            return []
+        wanted = [split for split in ("train", "val") if splits is None or split in splits]
+        names = [name for split in wanted for name in self._names(split, scans)]
         jobs = [(scans[name], self._prepared(name, scans[name]), self._config) for name in names]
-        missing = [job for job in jobs if not is_prepared(job[1])]
-        make_items(_prepare, missing, title="fusing scans", workers=workers, quiet=quiet)
+        return [job for job in jobs if not is_prepared(job[1])]
 
     def split(self, name: str) -> Split:
         """Return the scans of splits/scannetv2_*.txt that are there.

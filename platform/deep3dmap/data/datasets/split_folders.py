@@ -1,0 +1,65 @@
+"""The folders of a generated dataset: one for what its splits share and one for each split, made when they are needed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deep3dmap.core.dataset import Preparation
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.data.cache import build_folder
+
+
+@dataclass(frozen=True)
+class SplitFolders:
+    """Where the splits of dataset `name` are kept and how they are made.
+
+    root: a folder named by everything but the splits' sizes, so datasets that differ in one split share the others.
+    counts: samples of each split. seconds: about how long one takes to make on one core. write_shared(folder),
+    write_split(split, folder, workers, quiet): make the folders; each appears whole or not at all.
+    """
+
+    name: str
+    root: Path
+    counts: Mapping[str, int]
+    seconds: float
+    write_shared: Callable[[Path], None]
+    write_split: Callable[[str, Path, int, bool], None]
+
+    def place(self, split: str) -> Path:
+        """Return the folder of a split, whether or not it is there."""
+        return self.root / f"{split}_{self.counts[split]}"
+
+    def split(self, name: str) -> Path:
+        """Return the folder of a split; raises UserError for an unknown name and for one that is not made yet."""
+        if name not in self.counts:
+            raise unknown(f"split of {self.name}", name, tuple(self.counts))
+        return self._made(self.place(name), f"the {name} split of {self.name}")
+
+    def shared(self) -> Path:
+        """Return the folder of what all splits share; raises UserError if it is not made yet."""
+        return self._made(self.root / "shared", f"the model of {self.name}")
+
+    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
+        """Return what `prepare` would make."""
+        wanted = [split for split in self._wanted(splits) if not self.place(split).is_dir()]
+        return [
+            Preparation(f"{self.name} ({split})", self.counts[split], self.counts[split] * self.seconds) for split in wanted
+        ]
+
+    def prepare(self, workers: int, quiet: bool, splits: Sequence[str] | None = None) -> None:
+        """Make what is not there of these splits, None = all."""
+        build_folder(self.root / "shared", self.write_shared)
+        for split in self._wanted(splits):
+            # build_folder calls it before the loop goes on.
+            build_folder(self.place(split), lambda folder: self.write_split(split, folder, workers, quiet))  # noqa: B023
+
+    def _wanted(self, splits: Sequence[str] | None) -> list[str]:
+        for name in splits or ():
+            if name not in self.counts:
+                raise unknown(f"split of {self.name}", name, tuple(self.counts))
+        return [name for name in self.counts if splits is None or name in splits]
+
+    def _made(self, folder: Path, what: str) -> Path:
+        if not folder.is_dir():
+            raise UserError(f"{what} is not made yet; run: deep3dmap data prepare {self.name} (or call prepare())")
+        return folder

@@ -1,0 +1,64 @@
+"""What people see while data are made: how much there is to do and how far it is, on a terminal and in a pipe."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from deep3dmap.core.dataset import Preparation
+
+Item = TypeVar("Item")
+ANNOUNCED = 5.0  # seconds from which on a preparation is announced
+_BETWEEN_LINES = 5.0  # seconds between two lines where no bar can be drawn
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: 8 s, 3 min, 2.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def describe(preparations: Sequence[Preparation], workers: int) -> list[str]:
+    """Return a line for each preparation and, where there are several, one for all: what, how many, how long."""
+    lines = [f"{one.count} {one.title}{_about(one.seconds, workers)}" for one in preparations]
+    known = [one.seconds for one in preparations if one.seconds is not None]
+    if len(lines) > 1 and known:
+        lines.append(f"together{_about(sum(known), workers)}")
+    return lines
+
+
+def watched(items: Iterable[Item], preparation: Preparation, workers: int) -> Iterator[Item]:
+    """Pass `items` on and show how many of them have come, on the standard error output.
+
+    What takes long is announced. A terminal is drawn a bar, anything else gets a line every few seconds.
+    """
+    if preparation.seconds is None or preparation.seconds / workers >= ANNOUNCED:
+        print(f"making {describe([preparation], workers)[0]}", file=sys.stderr, flush=True)
+    yield from (_bar if sys.stderr.isatty() else _lines)(items, preparation)
+
+
+def _about(seconds: float | None, workers: int) -> str:
+    if seconds is None:
+        return ""
+    return f", about {duration(seconds / workers)} on {workers} core{'s' if workers > 1 else ''}"
+
+
+def _lines(items: Iterable[Item], preparation: Preparation) -> Iterator[Item]:
+    begun = said = time.monotonic()
+    for number, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - said >= _BETWEEN_LINES and number < preparation.count:
+            said, left = now, (now - begun) / number * (preparation.count - number)
+            line = f"{preparation.title}: {number} of {preparation.count}, about {duration(left)} left"
+            print(line, file=sys.stderr, flush=True)
+
+
+def _bar(items: Iterable[Item], preparation: Preparation) -> Iterator[Item]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        yield from bar.track(items, total=preparation.count, description=preparation.title)
