@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.formats.images import write_image
-from deep3dmap.data.formats.multiview import OPENCV, Frame, read_frames
-from deep3dmap.data.formats.pose_conventions import check_convention
+from deep3dmap.data.formats.multiview import Frame, read_frames
 
 SPLITS = ("train", "val", "test")
-FIX = f'NeRF\'s files have x right, y up, z backwards; turn the matrices, or add "camera_axes": "{OPENCV}" to the file'
 
 
 def is_scene(folder: Path) -> bool:
@@ -29,11 +27,7 @@ def is_scene(folder: Path) -> bool:
 
 def read_split(folder: Path, split: str) -> list[Frame]:
     """Read the cameras of a split; raises UserError naming the file and field that is wrong, or the poses' convention."""
-    name = f"transforms_{split}.json"
-    frames = read_frames(folder, name)
-    poses = np.stack([frame.camera.world_from_camera for frame in frames])
-    check_convention(poses, str(folder / name), FIX)
-    return frames
+    return read_frames(folder, f"transforms_{split}.json")
 
 
 def write_split(

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.data.formats.multiview import OPENCV, OPENGL
 
 Array = NDArray[np.float64]
+OPENCV = "x right, y down, z forward"
+OPENGL = "x right, y up, z backwards"
 LEAST_VIEWS = 3
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 _MEETS = 0.15  # of the distance to the cameras: how far axes may pass from the common point
@@ -40,31 +41,27 @@ def focus(world_from_camera: Array) -> Focus:
     return Focus(point, float(np.median(past) / np.median(distance)), float(((towards * forward).sum(1) > 0).mean()))
 
 
-def check_convention(world_from_camera: Array, source: str, fix: str) -> None:
-    """Raise UserError that names the convention, if poses (V, 4, 4) taken for OpenCV's make sense in another one only.
+def check_convention(world_from_camera: Array, source: str, axes: str, fix: str) -> None:
+    """Raise UserError that names the convention, if the poses of a file make sense in another one than it was read in only.
 
-    fix: what the user can do about it, with `{axes}` where the name of the camera axes belongs. Cameras that look at no common
-    place, as in a room seen from within, say nothing and pass, and so do fewer than three.
+    world_from_camera: (V, 4, 4) with OpenCV axes, turned into them from `axes`, OPENCV or OPENGL, which the file was read in.
+    fix: what the user can do where it has the other axes. Cameras that look at no common place, as in a room seen from within,
+    say nothing and pass, and so do fewer than three.
     """
-    if len(world_from_camera) < LEAST_VIEWS:
+    if len(world_from_camera) < LEAST_VIEWS or _meets(world_from_camera):
         return
-    inverse = np.linalg.inv(world_from_camera)
-    candidates = {
-        (OPENCV, "camera-to-world"): world_from_camera,
-        (OPENGL, "camera-to-world"): world_from_camera @ _FLIP,
-        (OPENCV, "world-to-camera"): inverse,
-        (OPENGL, "world-to-camera"): np.linalg.inv(world_from_camera @ _FLIP) @ _FLIP,
-    }
-    meeting = [name for name, poses in candidates.items() if _meets(poses)]
-    if not meeting or (OPENCV, "camera-to-world") in meeting:
-        return
-    axes, direction = meeting[0]
-    raise UserError(
-        f"{source}: the cameras look away from their subject; they meet if the poses are {direction} with camera axes {axes}. "
-        + (fix.format(axes=axes) if direction == "camera-to-world" else "Write the inverse matrices instead")
-    )
+    other = OPENCV if axes == OPENGL else OPENGL
+    if _meets(world_from_camera @ _FLIP):
+        raise UserError(f"{source}: the cameras look away from their subject; the camera axes are {other}, not {axes}. {fix}")
+    written = world_from_camera if axes == OPENCV else world_from_camera @ _FLIP
+    inverse = np.linalg.inv(written)
+    if _meets(inverse) or _meets(inverse @ _FLIP):
+        raise UserError(f"{source}: the poses are world-to-camera, not camera-to-world; write the inverse matrices")
 
 
 def _meets(poses: Array) -> bool:
+    eyes = poses[:, :3, 3]
+    if np.ptp(eyes, axis=0).max() < 1e-3 * (1e-9 + np.abs(eyes).max()):
+        return False  # all in one place, which is then the point nearest to all axes
     found = focus(poses)
     return found.in_front > 0.9 and found.spread < _MEETS
