@@ -32,18 +32,21 @@ struct CompositeGradient {
   const float* weight;       // (samples,)
 };
 
-// 1 - exp(-x) for x >= 0 without the loss of digits that small x would bring; most samples are in empty space.
-DEEP3DMAP_HD float composite_absorbed(float x) {
-  if (x < 0.125f) return x * (1.f - x * (0.5f - x * (1.f / 6 - x * (1.f / 24 - x * (1.f / 120)))));
-  return 1.f - expf(-x);
+// 1 - exp(-x) for small x >= 0, where the difference would lose digits; most samples are in empty space.
+DEEP3DMAP_HD float composite_absorbed_little(float x) {
+  return x * (1.f - x * (0.5f - x * (1.f / 6 - x * (1.f / 24 - x * (1.f / 120)))));
 }
 
-DEEP3DMAP_HD void composite_ray(const CompositeSamples& in, int64_t ray, const CompositeResult& out) {
+constexpr float kCompositeLittle = 0.125f;
+
+// absorbed(i) is the share of the light that sample i takes; it is asked once, before anything is written at i.
+template <typename Absorbed>
+DEEP3DMAP_HD void composite_ray(const CompositeSamples& in, int64_t ray, const CompositeResult& out, Absorbed absorbed_by) {
   float red = 0.f, green = 0.f, blue = 0.f, depth = 0.f, opacity = 0.f, through = 1.f;
   const int64_t end = in.offsets[ray + 1];
   int64_t i = in.offsets[ray];
   for (; i < end && !(through < in.stop); ++i) {
-    const float absorbed = composite_absorbed(in.density[i] * in.length[i]), weight = through * absorbed;
+    const float absorbed = absorbed_by(i), weight = through * absorbed;
     out.weight[i] = weight;
     red += weight * in.color[3 * i], green += weight * in.color[3 * i + 1], blue += weight * in.color[3 * i + 2];
     depth += weight * in.distance[i], opacity += weight;
@@ -63,14 +66,15 @@ DEEP3DMAP_HD float composite_worth(const CompositeSamples& in, const CompositeGr
 
 // d loss / d density_i = length_i (T_{i+1} g_i - sum over j > i of w_j g_j), g = d loss / d weight. The way down leaves T_{i+1}
 // in grad_density, the way back up turns it into the gradient.
+template <typename Absorbed>
 DEEP3DMAP_HD void composite_ray_backward(const CompositeSamples& in, const CompositeGradient& grad, int64_t ray,
-                                         float* grad_density, float* grad_color) {
+                                         float* grad_density, float* grad_color, Absorbed absorbed_by) {
   const int64_t begin = in.offsets[ray], end = in.offsets[ray + 1];
   const float* color = grad.color + 3 * ray;
   float through = 1.f;
   int64_t i = begin;
   for (; i < end && !(through < in.stop); ++i) {
-    const float absorbed = composite_absorbed(in.density[i] * in.length[i]), weight = through * absorbed;
+    const float absorbed = absorbed_by(i), weight = through * absorbed;
     for (int channel = 0; channel < 3; ++channel) grad_color[3 * i + channel] = weight * color[channel];
     through *= 1.f - absorbed;
     grad_density[i] = through;

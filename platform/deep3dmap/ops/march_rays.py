@@ -51,7 +51,7 @@ def march_rays(
     shift = torch.zeros_like(near) if jitter is None else jitter.to(near)
     if shift.shape != near.shape:
         raise ValueError(f"jitter must be {tuple(near.shape)}, got {tuple(shift.shape)}")
-    cells = occupied.to(torch.uint8)
+    cells = occupied.contiguous().view(torch.uint8)
     given = [value.detach().contiguous() for value in (origins, directions, near, far, shift, cells)]
     if choose(backend, origins.device.type) == "reference":
         counts, distances, lengths = march_rays_reference.march_rays(*given, contracted, step, cone)
