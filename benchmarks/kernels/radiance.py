@@ -7,7 +7,8 @@ are given in rays a second, with the samples they keep and the memory that these
 from deep3dmap.benchmarks.kernels.side_by_side import measure, table  # isort: skip - it sets the threads before torch loads
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -149,7 +150,7 @@ def main() -> None:
     where = f"{len(places)} samples of {options.rays} rays, {options.device}, {options.threads} thread(s)"
     backends = {"native": "native", "torch reference": "reference"}
 
-    def show(title: str, calls: dict[str, Callable[[], object]]) -> None:
+    def show(title: str, calls: Mapping[str, Callable[[], object]]) -> None:
         print(table(f"{title}, {where}", measure(calls, options.rounds, threads=options.threads), {}))
 
     for direction, backward in (("forward", False), ("forward and backward", True)):
@@ -157,10 +158,8 @@ def main() -> None:
             calls = {label: grid_call(size, places, backend, backward) for label, backend in backends.items()}
             show(f"hash grid, {name}, {direction}", calls)
         show(f"compositing, {direction}", {label: composite_call(samples, one, backward) for label, one in backends.items()})
-    show(
-        "ray marching, 512 steps across the box",
-        {label: lambda one=one: samples_of(rays, occupied, one) for label, one in backends.items()},
-    )  # type: ignore[misc]
+    marches = {label: partial(samples_of, rays, occupied, backend) for label, backend in backends.items()}
+    show("ray marching, 512 steps across the box", marches)
     for name, size in SIZES.items():
         steps = {label: Step(size, rays, occupied, backend) for label, backend in backends.items()}
         timings = measure(steps, options.rounds, threads=options.threads)

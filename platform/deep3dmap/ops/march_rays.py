@@ -52,7 +52,8 @@ def march_rays(
     if shift.shape != near.shape:
         raise ValueError(f"jitter must be {tuple(near.shape)}, got {tuple(shift.shape)}")
     cells = occupied.contiguous().view(torch.uint8)
-    given = [value.detach().contiguous() for value in (origins, directions, near, far, shift, cells)]
+    origins, directions, near, far, shift = (one.detach().contiguous() for one in (origins, directions, near, far, shift))
+    given = (origins, directions, near, far, shift, cells)
     if choose(backend, origins.device.type) == "reference":
         counts, distances, lengths = march_rays_reference.march_rays(*given, contracted, step, cone)
         offsets = _sums(counts)

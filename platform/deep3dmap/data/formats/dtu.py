@@ -9,7 +9,7 @@ Lengths are millimetres; pixels have integer centres.
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +101,8 @@ def write_idr_scan(
     """Write image/000.png, mask/000.png, ... and cameras.npz; the sphere, in the cameras' unit, holds the subject."""
     for name in ("image", "mask"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    matrices, region = {}, np.diag([radius, radius, radius, 1.0])
+    matrices: dict[str, Any] = {}
+    region = np.diag([radius, radius, radius, 1.0])
     region[:3, 3] = centre
     for index, (image, mask, camera) in enumerate(zip(images, masks, cameras, strict=True)):
         write_image(folder / "image" / f"{index:03d}.png", image)

@@ -4,14 +4,14 @@ Cameras around a subject look at one place. Taken for another convention the sam
 past each other; the convention under which they meet is then the one the file was written in.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 OPENCV = "x right, y down, z forward"
 OPENGL = "x right, y up, z backwards"
 LEAST_VIEWS = 3

@@ -68,7 +68,7 @@ class HashGridField(nn.Module):
 
     def _density(self, hidden: Tensor) -> Tensor:
         # Per half side of the box, so that a field starts alike in worlds of any unit.
-        return truncated_exp(hidden[:, 0]) / self.box.half.mean()
+        return truncated_exp(hidden[:, 0]) / self.box.half_sides.mean()
 
 
 def truncated_exp(values: Tensor) -> Tensor:

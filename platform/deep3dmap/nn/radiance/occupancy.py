@@ -42,7 +42,7 @@ class OccupancyGrid(nn.Module):
         enter, leave = self.box.interval(rays, near, far)
         jitter = None if generator is None else torch.rand(len(enter), generator=generator, device=generator.device)
         return march_rays(
-            self.box.to_unit(rays.origins), rays.directions / self.box.half, enter, leave, self.occupied, self.step,
+            self.box.to_unit(rays.origins), rays.directions / self.box.half_sides, enter, leave, self.occupied, self.step,
             cone=self.cone, contracted=self.box.contracted, jitter=jitter,
         )  # fmt: skip
 

@@ -53,5 +53,5 @@ def march_and_render(
         for origins, directions in zip(rays.origins.split(chunk), rays.directions.split(chunk)):
             some = Rays(origins, directions)
             parts.append(render_packed(field, some, drop_hidden(field, some, grid.march(some, near, far))))
-    joined = [torch.cat([part[index] for part in parts]) for index in range(3)]
-    return Composited(*joined, rays.origins.new_empty(0))
+    color, depth, opacity = (torch.cat([part[index] for part in parts]) for index in range(3))
+    return Composited(color, depth, opacity, rays.origins.new_empty(0))

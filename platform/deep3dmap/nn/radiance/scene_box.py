@@ -33,7 +33,7 @@ class SceneBox(nn.Module):
         self.contracted = contracted
 
     @property
-    def half(self) -> Tensor:
+    def half_sides(self) -> Tensor:
         """Half the sides of the box, (3,)."""
         return (self.bounds[1] - self.bounds[0]) / 2
 
@@ -44,7 +44,7 @@ class SceneBox(nn.Module):
 
     def to_unit(self, points: Tensor) -> Tensor:
         """Take world points (..., 3) to the frame in which the box is [-1, 1]^3."""
-        return (points - self.centre) / self.half
+        return (points - self.centre) / self.half_sides
 
     def to_cube(self, points: Tensor) -> Tensor:
         """Take world points (..., 3) to the cube [0, 1]^3."""
@@ -54,7 +54,7 @@ class SceneBox(nn.Module):
     def from_cube(self, places: Tensor) -> Tensor:
         """Take places (..., 3) of the cube to the world; the inverse of `to_cube` inside of it."""
         unit = 2 * places - 1
-        return (uncontract(2 * unit) if self.contracted else unit) * self.half + self.centre
+        return (uncontract(2 * unit) if self.contracted else unit) * self.half_sides + self.centre
 
     def interval(self, rays: Rays, near: float, far: float) -> tuple[Tensor, Tensor]:
         """Return the distances (R,) between which rays are sampled: within [near, far] and, unless contracted, the box."""
