@@ -7,6 +7,7 @@
 #include "cpu/tsdf.h"
 #include "image_filter_bindings.h"
 #include "neural_mesh_bindings.h"
+#include "radiance_bindings.h"
 #include "soft_raster_bindings.h"
 #include "sparse_bindings.h"
 #if defined(DEEP3DMAP_CUDA)
@@ -134,6 +135,7 @@ NB_MODULE(_native, m) {
   define_soft_raster(m);
   define_neural_mesh(m);
   define_sparse(m);
+  define_radiance(m);
 #if defined(DEEP3DMAP_CUDA)
   define_integrate(m, "integrate_cuda", &integrate<nb::device::cuda, uint64_t, cuda::integrate>);
   define_rasterize(m, "rasterize_cuda", &rasterize<nb::device::cuda, uint64_t, cuda::rasterize>);

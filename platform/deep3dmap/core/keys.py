@@ -74,6 +74,14 @@ for _row in (
     ("true_depths", "sequence of V (H, W) float32", "metres, 0 = invalid", "depth the frames are scored against"),
     ("intrinsics", "(V, 3, 3) float64", "pixels, centres at +0.5", "camera intrinsics of the frames"),
     ("world_from_camera", "(V, 4, 4) float64", "metres, OpenCV camera axes", "poses of the frames"),
+    # views of a scene that are held out, which a method is asked to render
+    ("test_images", "(T, 3, H, W) float32", "RGB in [0, 1]", "views of the scene that are held out"),
+    ("test_masks", "(T, H, W) float32", "share of the pixel, in [0, 1]", "coverage of `test_images` by the scene"),
+    ("test_intrinsics", "(T, 3, 3) float64", "pixels, centres at +0.5", "camera intrinsics of `test_images`"),
+    ("test_world_from_camera", "(T, 4, 4) float64", "the dataset's unit, OpenCV camera axes", "poses of `test_images`"),
+    ("test_true_depths", "(T, H, W) float32", "the dataset's unit, 0 = nothing", "depth of `test_images` along the axis"),
+    ("background", "(3,) float32", "RGB in [0, 1]", "what is seen in the frames where the scene is not"),
+    ("bounds", "(2, 3) float64", "the dataset's unit, world frame", "lowest and highest corner of a box around the scene"),
     # ground truth of shape
     (
         "scene_tsdf",

@@ -44,7 +44,7 @@ def image_size(file: Path) -> tuple[int, int]:
 
 
 def write_image(file: Path, image: NDArray[np.float32]) -> None:
-    """Write a (3, H, W) float RGB image in [0, 1] as an 8-bit file; the suffix chooses the format."""
+    """Write a (3, H, W) RGB or (4, H, W) RGBA float image in [0, 1] as an 8-bit file; the suffix chooses the format."""
     _write(file, np.round(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
 
 

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from deep3dmap.core.cameras import Camera, check_pose
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
+from deep3dmap.data.formats.pose_conventions import OPENCV, OPENGL, check_convention
 
 CAMERAS = "transforms.json"
-OPENCV = "x right, y down, z forward"
-OPENGL = "x right, y up, z backwards"
 
 
 class Frame(NamedTuple):
@@ -44,9 +43,12 @@ def write_views(
     (folder / CAMERAS).write_text(json.dumps(about, indent=1))
 
 
-def read_frames(folder: Path) -> list[Frame]:
-    """Read transforms.json of a folder; raises UserError naming the file and the field that is wrong."""
-    file = folder / CAMERAS
+def read_frames(folder: Path, name: str = CAMERAS) -> list[Frame]:
+    """Read transforms.json of a folder, or the file of its kind called `name`.
+
+    Raises UserError naming the file and the field that is wrong, or the convention that the poses are in instead.
+    """
+    file = folder / name
     try:
         about = json.loads(file.read_text())
     except FileNotFoundError as error:
@@ -55,7 +57,14 @@ def read_frames(folder: Path) -> list[Frame]:
         raise UserError(f"{file}: not valid JSON ({error})") from error
     if not isinstance(about, dict) or not isinstance(about.get("frames"), list) or not about["frames"]:
         raise UserError(f"{file}: no list 'frames' in it")
-    return [_frame(folder, about, frame, f"{file}: frame {index}") for index, frame in enumerate(about["frames"])]
+    axes = str(about.get("camera_axes", OPENGL))
+    if axes not in (OPENCV, OPENGL):
+        raise UserError(f"{file}: camera_axes is '{OPENCV}' or '{OPENGL}', got '{axes}'")
+    frames = [_frame(folder, about, frame, f"{file}: frame {index}", axes) for index, frame in enumerate(about["frames"])]
+    other = OPENCV if axes == OPENGL else OPENGL
+    poses = np.stack([frame.camera.world_from_camera for frame in frames])
+    check_convention(poses, str(file), axes, f'Turn the matrices, or write "camera_axes": "{other}" in the file')
+    return frames
 
 
 def read_mask(frame: Frame) -> NDArray[np.float32]:
@@ -109,7 +118,7 @@ def _alpha(frame: Frame) -> NDArray[np.float32]:
         return np.asarray(opened.getchannel("A"), np.float32) / np.float32(255)
 
 
-def _frame(folder: Path, about: dict[str, Any], frame: Any, where: str) -> Frame:
+def _frame(folder: Path, about: dict[str, Any], frame: Any, where: str, axes: str) -> Frame:
     if not isinstance(frame, dict) or "file_path" not in frame or "transform_matrix" not in frame:
         raise UserError(f"{where}: needs file_path and transform_matrix")
     image = _image_file(folder, str(frame["file_path"]), where)
@@ -121,9 +130,6 @@ def _frame(folder: Path, about: dict[str, Any], frame: Any, where: str) -> Frame
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{where}: the camera is not complete or not numbers ({error})") from error
     pose = check_pose(pose, where)
-    axes = str(about.get("camera_axes", OPENGL))
-    if axes not in (OPENCV, OPENGL):
-        raise UserError(f"{where.split(': ')[0]}: camera_axes is '{OPENCV}' or '{OPENGL}', got '{axes}'")
     if axes == OPENGL:
         pose = pose @ np.diag([1.0, -1.0, -1.0, 1.0])
     mask = folder / str(frame["mask_path"]) if frame.get("mask_path") else None

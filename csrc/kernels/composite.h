@@ -1,0 +1,93 @@
+// Volume-rendering compositing of packed samples (Mildenhall et al., NeRF, ECCV 2020, equation 3), one ray at a time.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/host_device.h"
+
+namespace deep3dmap {
+
+struct CompositeSamples {
+  const float* density;      // (samples,)
+  const float* color;        // (samples, 3)
+  const float* distance;     // (samples,)
+  const float* length;       // (samples,)
+  const int64_t* offsets;    // (rays + 1,): ray i has samples offsets[i] to offsets[i + 1]
+  int64_t rays;
+  float stop;                // transmittance below which a ray ends
+};
+
+struct CompositeResult {
+  float* color;              // (rays, 3)
+  float* depth;              // (rays,)
+  float* opacity;            // (rays,)
+  float* weight;             // (samples,)
+};
+
+struct CompositeGradient {
+  const float* color;        // (rays, 3)
+  const float* depth;        // (rays,)
+  const float* opacity;      // (rays,)
+  const float* weight;       // (samples,)
+};
+
+// 1 - exp(-x) for small x >= 0, where the difference would lose digits; most samples are in empty space.
+DEEP3DMAP_HD float composite_absorbed_little(float x) {
+  return x * (1.f - x * (0.5f - x * (1.f / 6 - x * (1.f / 24 - x * (1.f / 120)))));
+}
+
+constexpr float kCompositeLittle = 0.125f;
+
+// absorbed(i) is the share of the light that sample i takes; it is asked once, before anything is written at i.
+template <typename Absorbed>
+DEEP3DMAP_HD void composite_ray(const CompositeSamples& in, int64_t ray, const CompositeResult& out, Absorbed absorbed_by) {
+  float red = 0.f, green = 0.f, blue = 0.f, depth = 0.f, opacity = 0.f, through = 1.f;
+  const int64_t end = in.offsets[ray + 1];
+  int64_t i = in.offsets[ray];
+  for (; i < end && !(through < in.stop); ++i) {
+    const float absorbed = absorbed_by(i), weight = through * absorbed;
+    out.weight[i] = weight;
+    red += weight * in.color[3 * i], green += weight * in.color[3 * i + 1], blue += weight * in.color[3 * i + 2];
+    depth += weight * in.distance[i], opacity += weight;
+    through *= 1.f - absorbed;
+  }
+  for (; i < end; ++i) out.weight[i] = 0.f;
+  out.color[3 * ray] = red, out.color[3 * ray + 1] = green, out.color[3 * ray + 2] = blue;
+  out.depth[ray] = depth, out.opacity[ray] = opacity;
+}
+
+// d loss / d weight of one sample.
+DEEP3DMAP_HD float composite_worth(const CompositeSamples& in, const CompositeGradient& grad, int64_t ray, int64_t i) {
+  const float* color = grad.color + 3 * ray;
+  return color[0] * in.color[3 * i] + color[1] * in.color[3 * i + 1] + color[2] * in.color[3 * i + 2] +
+         grad.depth[ray] * in.distance[i] + grad.opacity[ray] + grad.weight[i];
+}
+
+// d loss / d density_i = length_i (T_{i+1} g_i - sum over j > i of w_j g_j), g = d loss / d weight. The way down leaves T_{i+1}
+// in grad_density, the way back up turns it into the gradient.
+template <typename Absorbed>
+DEEP3DMAP_HD void composite_ray_backward(const CompositeSamples& in, const CompositeGradient& grad, int64_t ray,
+                                         float* grad_density, float* grad_color, Absorbed absorbed_by) {
+  const int64_t begin = in.offsets[ray], end = in.offsets[ray + 1];
+  const float* color = grad.color + 3 * ray;
+  float through = 1.f;
+  int64_t i = begin;
+  for (; i < end && !(through < in.stop); ++i) {
+    const float absorbed = absorbed_by(i), weight = through * absorbed;
+    for (int channel = 0; channel < 3; ++channel) grad_color[3 * i + channel] = weight * color[channel];
+    through *= 1.f - absorbed;
+    grad_density[i] = through;
+  }
+  for (int64_t rest = i; rest < end; ++rest)
+    grad_density[rest] = grad_color[3 * rest] = grad_color[3 * rest + 1] = grad_color[3 * rest + 2] = 0.f;
+  float behind = 0.f;
+  for (--i; i >= begin; --i) {
+    const float after = grad_density[i], before = i > begin ? grad_density[i - 1] : 1.f;
+    const float worth = composite_worth(in, grad, ray, i);
+    grad_density[i] = in.length[i] * (after * worth - behind);
+    behind += (before - after) * worth;
+  }
+}
+
+}  // namespace deep3dmap

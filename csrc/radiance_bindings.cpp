@@ -1,0 +1,196 @@
+// The Python face of the kernels of radiance fields; csrc/cpu/{hash_grid,composite,march_rays}.h say what each takes.
+#include "radiance_bindings.h"
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/vector.h>
+
+#include <string>
+#include <vector>
+
+#include "cpu/composite.h"
+#include "cpu/hash_grid.h"
+#include "cpu/march_rays.h"
+#if defined(DEEP3DMAP_CUDA)
+#include "cuda/radiance.h"
+#endif
+
+namespace nb = nanobind;
+
+namespace deep3dmap {
+namespace {
+
+template <typename Device, typename T, size_t N>
+using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
+using Integers = std::vector<int64_t>;
+
+void require(bool fits, const char* what) {
+  if (!fits) throw nb::value_error(what);
+}
+
+template <typename T>
+int64_t size(const T& array, size_t axis) {
+  return static_cast<int64_t>(array.shape(axis));
+}
+
+// Refuses what would let a kernel read beyond the table.
+HashGridLevels make_levels(const Integers& resolutions, const Integers& sizes, int64_t entries, int64_t features) {
+  require(resolutions.size() == sizes.size() && !sizes.empty() && sizes.size() <= kHashGridMaxLevels, "there are 1 to 32 levels");
+  HashGridLevels levels{};
+  levels.count = static_cast<int>(sizes.size());
+  levels.features = static_cast<int>(features);
+  int64_t total = 0;
+  for (int i = 0; i < levels.count; ++i) {
+    const int64_t side = resolutions[i] + 1, size = sizes[i];
+    require(resolutions[i] >= 1 && resolutions[i] < (1 << 20), "a resolution is out of range");
+    require(size >= 1 && size <= (int64_t{1} << 31), "a size is out of range");
+    levels.resolution[i] = static_cast<int>(resolutions[i]);
+    levels.size[i] = static_cast<uint32_t>(size);
+    levels.offset[i] = total;
+    levels.hashed[i] = side * side * side > size;
+    require(!levels.hashed[i] || (size & (size - 1)) == 0, "the size of a hashed level is a power of two");
+    total += size;
+  }
+  require(total == entries, "the table has not as many entries as its levels");
+  return levels;
+}
+
+// Either device; `Kernels` names its functions, `Handle` is the number of threads or the stream.
+template <typename Device, typename Handle, typename Kernels>
+struct Face {
+  template <typename T, size_t N>
+  using Of = Array<Device, T, N>;
+  using Floats = Of<const float, 1>;
+  using Points = Of<const float, 2>;
+  using Offsets = Of<const int64_t, 1>;
+
+  template <typename Features>
+  static void check_features(const HashGridLevels& levels, const Points& positions, const Features& features) {
+    require(size(positions, 1) == 3 && size(features, 0) == size(positions, 0), "features must be one row per position");
+    require(size(features, 1) == levels.count * levels.features, "features have not as many columns as the levels give");
+  }
+
+  static void forward(Points positions, Points table, Of<float, 2> output, const Integers& resolutions, const Integers& sizes,
+                      Handle handle) {
+    const HashGridLevels levels = make_levels(resolutions, sizes, size(table, 0), size(table, 1));
+    check_features(levels, positions, output);
+    nb::gil_scoped_release nogil;
+    Kernels::hash_grid_forward(levels, positions.data(), size(positions, 0), table.data(), output.data(), handle);
+  }
+
+  static void backward_table(Points positions, Points grad_output, Of<float, 2> grad_table, const Integers& resolutions,
+                             const Integers& sizes, Handle handle) {
+    const HashGridLevels levels = make_levels(resolutions, sizes, size(grad_table, 0), size(grad_table, 1));
+    check_features(levels, positions, grad_output);
+    nb::gil_scoped_release nogil;
+    Kernels::hash_grid_backward_table(levels, positions.data(), size(positions, 0), grad_output.data(), grad_table.data(), handle);
+  }
+
+  static void backward_positions(Points positions, Points table, Points grad_output, Of<float, 2> grad_positions,
+                                 const Integers& resolutions, const Integers& sizes, Handle handle) {
+    const HashGridLevels levels = make_levels(resolutions, sizes, size(table, 0), size(table, 1));
+    check_features(levels, positions, grad_output);
+    nb::gil_scoped_release nogil;
+    Kernels::hash_grid_backward_positions(levels, positions.data(), size(positions, 0), table.data(), grad_output.data(),
+                                          grad_positions.data(), handle);
+  }
+
+  static CompositeSamples samples_of(const Floats& density, const Points& color, const Floats& distance, const Floats& length,
+                                     const Offsets& offsets, float stop) {
+    return {density.data(), color.data(), distance.data(), length.data(), offsets.data(), size(offsets, 0) - 1, stop};
+  }
+
+  static void composite(Floats density, Points color, Floats distance, Floats length, Offsets offsets, Of<float, 2> out_color,
+                        Of<float, 1> depth, Of<float, 1> opacity, Of<float, 1> weight, float stop, Handle handle) {
+    const CompositeSamples samples = samples_of(density, color, distance, length, offsets, stop);
+    nb::gil_scoped_release nogil;
+    Kernels::composite_forward(samples, {out_color.data(), depth.data(), opacity.data(), weight.data()}, handle);
+  }
+
+  static void composite_backward(Floats density, Points color, Floats distance, Floats length, Offsets offsets, Points on_color,
+                                 Floats on_depth, Floats on_opacity, Floats on_weight, Of<float, 1> grad_density,
+                                 Of<float, 2> grad_color, float stop, Handle handle) {
+    const CompositeSamples samples = samples_of(density, color, distance, length, offsets, stop);
+    nb::gil_scoped_release nogil;
+    Kernels::composite_backward(samples, {on_color.data(), on_depth.data(), on_opacity.data(), on_weight.data()},
+                                grad_density.data(), grad_color.data(), handle);
+  }
+
+  static MarchInput march_input(const Points& origins, const Points& directions, const Floats& near, const Floats& far,
+                                const Floats& jitter, const Of<const uint8_t, 3>& occupied, bool contracted, float step,
+                                float cone) {
+    return {origins.data(), directions.data(), near.data(), far.data(), jitter.data(), occupied.data(), size(origins, 0),
+            static_cast<int>(occupied.shape(0)), contracted, step, cone};
+  }
+
+  static void count(Points origins, Points directions, Floats near, Floats far, Floats jitter, Of<const uint8_t, 3> occupied,
+                    Of<int64_t, 1> counts, bool contracted, float step, float cone, Handle handle) {
+    const MarchInput input = march_input(origins, directions, near, far, jitter, occupied, contracted, step, cone);
+    nb::gil_scoped_release nogil;
+    Kernels::march_count(input, counts.data(), handle);
+  }
+
+  static void fill(Points origins, Points directions, Floats near, Floats far, Floats jitter, Of<const uint8_t, 3> occupied,
+                   Offsets offsets, Of<float, 1> distances, Of<float, 1> lengths, bool contracted, float step, float cone,
+                   Handle handle) {
+    const MarchInput input = march_input(origins, directions, near, far, jitter, occupied, contracted, step, cone);
+    nb::gil_scoped_release nogil;
+    Kernels::march_fill(input, offsets.data(), distances.data(), lengths.data(), handle);
+  }
+};
+
+struct CpuKernels {
+  static constexpr auto hash_grid_forward = cpu::hash_grid_forward;
+  static constexpr auto hash_grid_backward_table = cpu::hash_grid_backward_table;
+  static constexpr auto hash_grid_backward_positions = cpu::hash_grid_backward_positions;
+  static constexpr auto composite_forward = cpu::composite_forward;
+  static constexpr auto composite_backward = cpu::composite_backward;
+  static constexpr auto march_count = cpu::march_count;
+  static constexpr auto march_fill = cpu::march_fill;
+};
+
+#if defined(DEEP3DMAP_CUDA)
+struct CudaKernels {
+  static constexpr auto hash_grid_forward = cuda::hash_grid_forward;
+  static constexpr auto hash_grid_backward_table = cuda::hash_grid_backward_table;
+  static constexpr auto hash_grid_backward_positions = cuda::hash_grid_backward_positions;
+  static constexpr auto composite_forward = cuda::composite_forward;
+  static constexpr auto composite_backward = cuda::composite_backward;
+  static constexpr auto march_count = cuda::march_count;
+  static constexpr auto march_fill = cuda::march_fill;
+};
+#endif
+
+auto array(const char* name) { return nb::arg(name).noconvert(); }
+
+// Arrays are never copied on the way in, for a result written into a copy would be lost.
+template <typename F>
+void define_for(nb::module_& m, const std::string& device) {
+  using A = nb::arg;
+  m.def(("hash_grid_forward" + device).c_str(), &F::forward, array("positions"), array("table"), array("output"), A("resolutions"),
+        A("sizes"), A("handle"));
+  m.def(("hash_grid_backward_table" + device).c_str(), &F::backward_table, array("positions"), array("grad_output"),
+        array("grad_table"), A("resolutions"), A("sizes"), A("handle"));
+  m.def(("hash_grid_backward_positions" + device).c_str(), &F::backward_positions, array("positions"), array("table"),
+        array("grad_output"), array("grad_positions"), A("resolutions"), A("sizes"), A("handle"));
+  m.def(("composite_forward" + device).c_str(), &F::composite, array("density"), array("color"), array("distance"), array("length"),
+        array("offsets"), array("out_color"), array("depth"), array("opacity"), array("weight"), A("stop"), A("handle"));
+  m.def(("composite_backward" + device).c_str(), &F::composite_backward, array("density"), array("color"), array("distance"),
+        array("length"), array("offsets"), array("on_color"), array("on_depth"), array("on_opacity"), array("on_weight"),
+        array("grad_density"), array("grad_color"), A("stop"), A("handle"));
+  m.def(("march_count" + device).c_str(), &F::count, array("origins"), array("directions"), array("near"), array("far"),
+        array("jitter"), array("occupied"), array("counts"), A("contracted"), A("step"), A("cone"), A("handle"));
+  m.def(("march_fill" + device).c_str(), &F::fill, array("origins"), array("directions"), array("near"), array("far"),
+        array("jitter"), array("occupied"), array("offsets"), array("distances"), array("lengths"), A("contracted"), A("step"),
+        A("cone"), A("handle"));
+}
+
+}  // namespace
+
+void define_radiance(nb::module_& m) {
+  define_for<Face<nb::device::cpu, int, CpuKernels>>(m, "_cpu");
+#if defined(DEEP3DMAP_CUDA)
+  define_for<Face<nb::device::cuda, uint64_t, CudaKernels>>(m, "_cuda");
+#endif
+}
+
+}  // namespace deep3dmap

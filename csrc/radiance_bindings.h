@@ -1,0 +1,10 @@
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace deep3dmap {
+
+// Adds hash_grid_*, composite_* and march_*, for the CPU and, where built, for CUDA.
+void define_radiance(nanobind::module_& m);
+
+}  // namespace deep3dmap

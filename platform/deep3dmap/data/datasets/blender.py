@@ -1,0 +1,129 @@
+"""NeRF's synthetic scenes, or the user's own in their layout: RGBA pictures and transforms_*.json (Mildenhall et al., 2020)."""
+
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+
+from deep3dmap.core.card import DatasetCard
+from deep3dmap.core.dataset import Sample, Split
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.options import option
+from deep3dmap.core.reconstruction import read_mesh
+from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.scene_views import BACKGROUNDS, HELD_OUT, VIEW_KEYS, SceneSplit, scene_sample
+from deep3dmap.data.formats.multiview import Frame
+from deep3dmap.data.formats.nerf_synthetic import SPLITS, is_scene, read_split
+
+# Cameras stand four units from the origin, and samples lie between two and six of them.
+BOUNDS = np.array([[-1.5] * 3, [1.5] * 3])
+# Which views are held out in a split of scenes; methods are tuned on `val` and compared on `test`.
+HELD_OUT_VIEWS = {"train": "val", "val": "val", "test": "test"}
+MESH = "mesh.ply"
+
+
+@dataclass
+class BlenderConfig:
+    """Where the scenes are and how their pictures are read."""
+
+    root: str = option("", "folder with transforms_train.json, or folder of such folders, one for each scene")
+    background: str = option("white", "what is laid behind the pictures; own keeps theirs", choices=tuple(BACKGROUNDS))
+    factor: int = option(1, "make the pictures smaller by this factor", low=1, high=16)
+    test_views: int = option(0, "read this many of the held-out views, evenly chosen; 0 reads all", low=0)
+    meshes: bool = option(False, f"samples hold the mesh of {MESH} in each scene's folder too")
+
+
+class Blender:
+    """Scenes in the layout of NeRF's synthetic ones. A sample is a scene; splits differ in the views that are held out."""
+
+    card = DatasetCard(
+        title="Synthetic scenes in the layout of NeRF",
+        provides=(*VIEW_KEYS, *HELD_OUT, "background", "bounds", "mesh"),
+        splits=SPLITS,
+        frame="world: z up, the object around the origin",
+        unit="that of the scene; cameras stand four units from the origin",
+        licence="that of the scenes; NeRF's are CC BY 3.0 and others, see their README",
+        source="https://www.matthewtancik.com/nerf",
+        needs_root=True,
+    )
+    config_type = BlenderConfig
+
+    def __init__(self, config: BlenderConfig, cache: Path, only: tuple[str, ...] = ()) -> None:
+        self._config, self._cache, self._only = config, cache, only
+        if config.background not in BACKGROUNDS:
+            raise unknown("dataset.background of blender", config.background, BACKGROUNDS)
+        if config.factor < 1 or config.test_views < 0:
+            raise UserError("dataset blender: factor is at least 1 and test_views at least 0")
+        absent = {"mesh"} - ({"mesh"} if config.meshes else set())
+        absent |= {"background"} if config.background == "own" else set()
+        # An instance promises only what its config asks for.
+        self.card = replace(self.card, provides=tuple(key for key in self.card.provides if key not in absent))
+
+    @property
+    def root(self) -> Path:
+        """The folder that is read; raises UserError if it is not given or absent."""
+        root = Path(self._config.root).expanduser()
+        if not self._config.root or not root.is_dir():
+            raise UserError(f"dataset.root='{self._config.root}' is no folder; pass one with transforms_train.json in it")
+        return root
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether this is a scene or holds scenes."""
+        return path.is_dir() and bool(_scenes(path))
+
+    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
+        """Check the cameras of every scene."""
+        for folder in self._folders.values():
+            for split in SPLITS:
+                read_split(folder, split)
+
+    @property
+    def version(self) -> str:
+        """Hash of the files that are read and of how they are."""
+        files = []
+        for folder in self._folders.values():
+            for split in SPLITS:
+                files += [folder / f"transforms_{split}.json", *(frame.image for frame in read_split(folder, split))]
+            files += [folder / MESH] if self._config.meshes else []
+        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        return hash_data([hash_files(self.root, files, self._cache), how])
+
+    def split(self, name: str) -> Split:
+        """Return all scenes with the held-out views of a split; raises UserError for another name."""
+        if name not in SPLITS:
+            raise unknown("split of blender", name, SPLITS)
+        return SceneSplit(list(self._folders), partial(self._read, name))
+
+    def _read(self, split: str, name: str) -> Sample:
+        folder, config = self._folders[name], self._config
+        held_out = chosen(read_split(folder, HELD_OUT_VIEWS[split]), config.test_views)
+        sample = scene_sample(read_split(folder, "train"), held_out, config.background, config.factor)
+        sample["bounds"] = BOUNDS.copy()
+        if config.meshes:
+            if not (folder / MESH).is_file():
+                raise UserError(f"{folder / MESH}: the file is missing; set dataset.meshes=false to do without")
+            sample["mesh"] = read_mesh(folder / MESH)
+        return sample
+
+    @cached_property
+    def _folders(self) -> dict[str, Path]:
+        found = _scenes(self.root)
+        if not found:
+            raise UserError(f"{self.root}: no transforms_train.json and transforms_test.json in it or in a folder of it")
+        named = {folder.resolve().name: folder for folder in found}
+        return {name: named[name] for name in self._only or sorted(named)}
+
+
+def chosen(frames: list[Frame], count: int) -> list[Frame]:
+    """Return `count` frames evenly chosen; all of them for 0."""
+    if count == 0 or count >= len(frames):
+        return frames
+    return [frames[index * len(frames) // count] for index in range(count)]
+
+
+def _scenes(root: Path) -> list[Path]:
+    if is_scene(root):
+        return [root]
+    return sorted(file.parent for file in root.glob("*/transforms_train.json") if is_scene(file.parent))

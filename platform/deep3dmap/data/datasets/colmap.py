@@ -1,0 +1,111 @@
+"""Captures of the user's own with a COLMAP model: photographs in images/ and sparse/0 beside them."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+from deep3dmap.core.card import DatasetCard
+from deep3dmap.core.dataset import Sample, Split
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.options import option
+from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.scene_views import SceneSplit, every_nth_held_out, scene_sample
+from deep3dmap.data.formats.colmap import find_model, points_bounds, read_model
+
+SPLITS = ("train", "test")
+
+
+@dataclass
+class ColmapConfig:
+    """Where the captures are and which of their views are held out."""
+
+    root: str = option("", "folder of a capture, or folder of such folders")
+    images: str = option("images", "folder of the photographs within a capture, such as images_4")
+    factor: int = option(1, "make the photographs smaller by this factor", low=1, high=16)
+    every: int = option(8, "each so manieth photograph, sorted by name, is held out; 0 holds out none", low=0)
+
+
+class Colmap:
+    """Captures with poses by COLMAP. A sample is a capture; the scale of its world is COLMAP's own."""
+
+    card = DatasetCard(
+        title="Captures with a COLMAP model",
+        provides=(
+            "images",
+            "intrinsics",
+            "world_from_camera",
+            "test_images",
+            "test_intrinsics",
+            "test_world_from_camera",
+            "bounds",
+        ),
+        splits=SPLITS,
+        frame="world: COLMAP's, any rotation",
+        unit="COLMAP's own, any scale",
+        licence="that of the pictures",
+        source="the user's own",
+        needs_root=True,
+    )
+    config_type = ColmapConfig
+
+    def __init__(self, config: ColmapConfig, cache: Path) -> None:
+        self._config, self._cache = config, cache
+        if config.every < 0 or config.every == 1 or config.factor < 1:
+            raise UserError(f"dataset.every is 0 or at least 2 and factor at least 1, got {config.every} and {config.factor}")
+
+    @property
+    def root(self) -> Path:
+        """The folder that is read; raises UserError if it is not given or absent."""
+        root = Path(self._config.root).expanduser()
+        if not self._config.root or not root.is_dir():
+            raise UserError(f"dataset.root='{self._config.root}' is no folder; pass one with images/ and sparse/0 in it")
+        return root
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether this is a capture or holds captures."""
+        return path.is_dir() and bool(_captures(path))
+
+    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
+        """Check the model of every capture."""
+        for folder in self._folders.values():
+            read_model(folder, self._config.images)
+
+    @property
+    def version(self) -> str:
+        """Hash of the models and photographs that are read and of how they are."""
+        files = []
+        for folder in self._folders.values():
+            model = find_model(folder)
+            files += sorted(file for file in model.iterdir() if file.suffix in (".bin", ".txt")) if model else []
+            files += [frame.image for frame in read_model(folder, self._config.images).frames]
+        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        return hash_data([hash_files(self.root, files, self._cache), how])
+
+    def split(self, name: str) -> Split:
+        """Return all captures; raises UserError for a name other than train and test."""
+        if name not in SPLITS:
+            raise unknown("split of colmap", name, SPLITS)
+        return SceneSplit(list(self._folders), self._read)
+
+    def _read(self, name: str) -> Sample:
+        config = self._config
+        model = read_model(self._folders[name], config.images)
+        given, held_out = every_nth_held_out(model.frames, config.every) if config.every else (model.frames, [])
+        sample = scene_sample(given, held_out, "own", config.factor, masked=False)
+        return sample | {"bounds": points_bounds(model.points)}
+
+    @cached_property
+    def _folders(self) -> dict[str, Path]:
+        found = _captures(self.root)
+        if not found:
+            raise UserError(
+                f"{self.root}: no COLMAP model in it (cameras, images and points3D in sparse/0) or in a folder of it"
+            )
+        return {folder.resolve().name: folder for folder in found}
+
+
+def _captures(root: Path) -> list[Path]:
+    if find_model(root) is not None:
+        return [root]
+    return sorted(folder for folder in root.iterdir() if folder.is_dir() and find_model(folder) is not None)

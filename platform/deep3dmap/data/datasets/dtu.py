@@ -1,0 +1,140 @@
+"""Scans of DTU: IDR's folders with masks, or MVSNet's preprocessed training set."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.card import DatasetCard
+from deep3dmap.core.dataset import Sample, Split
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.options import option
+from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.scene_views import SceneSplit, scene_sample
+from deep3dmap.data.formats.dtu import DtuScan, is_idr_scan, read_idr_scan, read_mvsnet_scan
+from deep3dmap.data.formats.multiview import Frame
+from deep3dmap.data.formats.pose_conventions import focus
+
+SPLITS = ("train", "test")
+FIRST_HELD_OUT, EVERY = 7, 8  # as GNeRF holds out views 7, 15, ... of 49
+_REACH = 0.4  # of the distance to the cameras: half the side of the box where the layout does not say
+
+
+@dataclass
+class DtuConfig:
+    """Where the scans are."""
+
+    root: str = option("", "folder of an IDR scan, of IDR scans, or of MVSNet's training set (with Rectified and Cameras)")
+    scans: list[str] = option([], "names of the scans to read; none reads all")
+    factor: int = option(1, "make the pictures smaller by this factor", low=1, high=16)
+    background: str = option("black", "what is laid behind the object where there are masks", choices=("black", "white", "own"))
+
+
+class DTU:
+    """Scans of DTU. A sample is a scan; every split has all of them."""
+
+    card = DatasetCard(
+        title="DTU multi-view stereo, as IDR or MVSNet lay it out",
+        provides=(
+            "images",
+            "intrinsics",
+            "world_from_camera",
+            "test_images",
+            "test_intrinsics",
+            "test_world_from_camera",
+            "bounds",
+        ),
+        splits=SPLITS,
+        frame="world: that of the structured-light scanner",
+        unit="millimetre",
+        licence="free for research, see the data set's page",
+        source="https://roboimagedata.compute.dtu.dk",
+        needs_root=True,
+    )
+    config_type = DtuConfig
+
+    def __init__(self, config: DtuConfig, cache: Path) -> None:
+        self._config, self._cache = config, cache
+        if config.background not in ("black", "white", "own"):
+            raise unknown("dataset.background of dtu", config.background, ("black", "white", "own"))
+
+    @property
+    def root(self) -> Path:
+        """The folder that is read; raises UserError if it is not given or absent."""
+        root = Path(self._config.root).expanduser()
+        if not self._config.root or not root.is_dir():
+            raise UserError(f"dataset.root='{self._config.root}' is no folder; pass one with DTU's scans in it")
+        return root
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether this is a scan or holds scans."""
+        return path.is_dir() and bool(_scans(path))
+
+    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
+        """Check the cameras of every scan."""
+        for name in self._names:
+            self._scan(name)
+
+    @property
+    def version(self) -> str:
+        """Hash of the pictures and cameras that are read and of how they are."""
+        files = sorted(self.root.glob("Cameras/train/*_cam.txt"))
+        for name in self._names:
+            files += [file for frame in self._scan(name).frames for file in (frame.image, frame.mask) if file is not None]
+            files += [place / "cameras.npz" for place in (self.root, self.root / name) if (place / "cameras.npz").is_file()]
+        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        return hash_data([hash_files(self.root, files, self._cache), how])
+
+    def split(self, name: str) -> Split:
+        """Return all scans; raises UserError for a name other than train and test."""
+        if name not in SPLITS:
+            raise unknown("split of dtu", name, SPLITS)
+        return SceneSplit(self._names, self._read)
+
+    def _read(self, name: str) -> Sample:
+        scan, config = self._scan(name), self._config
+        masked = all(frame.mask is not None for frame in scan.frames)
+        given, held_out = _held_out(scan.frames)
+        sample = scene_sample(given, held_out, config.background if masked else "own", config.factor, masked)
+        return sample | {"bounds": _bounds(scan)}
+
+    def _scan(self, name: str) -> DtuScan:
+        if (self.root / "Rectified").is_dir():
+            return read_mvsnet_scan(self.root, name)
+        return read_idr_scan(self.root if is_idr_scan(self.root) else self.root / name)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        found = _scans(self.root)
+        if not found:
+            raise UserError(f"{self.root}: neither IDR's scans (cameras.npz and image/) nor MVSNet's Rectified/ in it")
+        for name in self._config.scans:
+            if name not in found:
+                raise unknown("scan of dtu", name, found)
+        return list(self._config.scans) or found
+
+
+def _scans(root: Path) -> list[str]:
+    if (root / "Rectified").is_dir():
+        return sorted(folder.name.removesuffix("_train") for folder in (root / "Rectified").glob("scan*_train"))
+    if is_idr_scan(root):
+        return [root.resolve().name]
+    return sorted(folder.name for folder in root.iterdir() if folder.is_dir() and is_idr_scan(folder))
+
+
+def _held_out(frames: list[Frame]) -> tuple[list[Frame], list[Frame]]:
+    held_out = frames[FIRST_HELD_OUT::EVERY]
+    return [frame for frame in frames if frame not in held_out], held_out
+
+
+def _bounds(scan: DtuScan) -> NDArray[np.float64]:
+    """The region of interest where the layout has one, else a box around what the cameras look at."""
+    if scan.bounds is not None:
+        return scan.bounds
+    poses = np.stack([frame.camera.world_from_camera for frame in scan.frames])
+    point = focus(poses).point
+    reach = _REACH * float(np.median(np.linalg.norm(poses[:, :3, 3] - point, axis=1)))
+    return np.stack([point - reach, point + reach])

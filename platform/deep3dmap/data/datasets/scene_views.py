@@ -1,0 +1,85 @@
+"""Samples that are scenes seen in posed views, some of which are held out: what the datasets of such scenes share."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.dataset import Sample
+from deep3dmap.core.errors import UserError
+from deep3dmap.data.formats.multiview import Frame, read_views
+from deep3dmap.data.formats.nerf_synthetic import check_alpha
+from deep3dmap.geometry.cameras import scale_intrinsics
+
+BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "own": None}
+LEAST_VIEWS = 2
+VIEW_KEYS = ("images", "masks", "intrinsics", "world_from_camera")
+HELD_OUT = tuple(f"test_{key}" for key in VIEW_KEYS)
+
+
+class SceneSplit:
+    """Scenes by name, each read when it is asked for."""
+
+    def __init__(self, names: Sequence[str], read: Callable[[str], Sample]) -> None:
+        self._names, self._read = list(names), read
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def name(self, index: int) -> str:
+        """Return the name of a scene."""
+        return self._names[index]
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read scene `index`."""
+        return self._read(self._names[index])
+
+
+def scene_sample(
+    given: Sequence[Frame], held_out: Sequence[Frame], background: str, factor: int = 1, masked: bool = True
+) -> Sample:
+    """Read the views of one scene: the keys of VIEW_KEYS and HELD_OUT, and `background` unless it is the pictures' own.
+
+    background: one of BACKGROUNDS; pictures with alpha or masks are laid over white or black once, in float, at full size.
+    factor: pictures are then made smaller by it, by averaging. masked: whether there are masks; without them the keys of masks
+    are left out. Raises UserError for fewer than two views, for pictures of different sizes, and where alpha is missing.
+    """
+    if len(given) < LEAST_VIEWS:
+        place = given[0].image.parent if given else "the scene"
+        raise UserError(f"{place}: {len(given)} views given; a scene needs at least {LEAST_VIEWS} to be reconstructed from")
+    if masked and background != "own":
+        check_alpha([*given, *held_out], background)
+    sample: Sample = _views(given, background, factor)
+    if held_out:
+        sample |= {f"test_{key}": value for key, value in _views(held_out, background, factor).items()}
+    if not masked:
+        sample = {key: value for key, value in sample.items() if not key.endswith("masks")}
+    color = BACKGROUNDS[background]
+    return sample if color is None or not masked else sample | {"background": np.array(color, np.float32)}
+
+
+def every_nth_held_out(frames: Sequence[Frame], every: int) -> tuple[list[Frame], list[Frame]]:
+    """Split frames in the order given: number 0, `every`, 2 `every` ... are held out (as LLFF and mip-NeRF 360 do with 8)."""
+    return [f for i, f in enumerate(frames) if i % every], [f for i, f in enumerate(frames) if i % every == 0]
+
+
+def _views(frames: Sequence[Frame], background: str, factor: int) -> dict[str, NDArray[Any]]:
+    views = read_views(frames)
+    color = BACKGROUNDS[background]
+    if color is not None:
+        masks = views["masks"][:, None]
+        views["images"] = views["images"] * masks + (1 - masks) * np.array(color, np.float32)[:, None, None]
+    if factor == 1:
+        return views
+    height, width = views["masks"].shape[1:]
+    if height % factor or width % factor:
+        raise UserError(f"{frames[0].image}: {width} x {height} pixels cannot be divided by dataset.factor={factor}")
+    for key in ("images", "masks"):
+        blocks = views[key].reshape(*views[key].shape[:-2], height // factor, factor, width // factor, factor)
+        views[key] = blocks.mean((-3, -1), dtype=np.float32)
+    views["intrinsics"] = np.stack([scale_intrinsics(k, 1 / factor, 1 / factor).numpy() for k in views["intrinsics"]])
+    return views

@@ -1,0 +1,122 @@
+"""COLMAP's sparse models: cameras, images and points3D, as text or binary (Schoenberger and Frahm, CVPR 2016).
+
+Poses are world-to-camera, a quaternion w, x, y, z and a translation, with OpenCV axes; pixel centres are at +0.5.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.cameras import Camera
+from deep3dmap.core.errors import UserError
+from deep3dmap.data.formats import colmap_binary, colmap_text
+from deep3dmap.data.formats.colmap_records import CameraRecord, ImageRecord
+from deep3dmap.data.formats.multiview import Frame
+from deep3dmap.geometry.cameras import invert
+from deep3dmap.geometry.rotations import matrix_of_quaternion, quaternion_of_matrix
+
+Array = NDArray[np.float64]
+PLACES = ("sparse/0", "sparse", ".")
+
+
+class ColmapModel(NamedTuple):
+    """frames: the registered images, by name. points: (P, 3). colors: (P, 3) RGB in [0, 1]."""
+
+    frames: list[Frame]
+    points: Array
+    colors: NDArray[np.float32]
+
+
+def find_model(folder: Path) -> Path | None:
+    """Return the folder of the sparse model of a capture: sparse/0, sparse, or the folder itself."""
+    for place in PLACES:
+        if _suffix(folder / place) is not None:
+            return folder / place
+    return None
+
+
+def read_model(folder: Path, images: str = "images") -> ColmapModel:
+    """Read the capture in `folder`, whose pictures lie in its folder `images`.
+
+    Raises UserError naming the file for a model that is damaged, has no points or no images, has a picture that is missing,
+    or has cameras with distortion.
+    """
+    model = find_model(folder)
+    if model is None:
+        raise UserError(f"{folder}: no cameras, images and points3D (.bin or .txt) in it, nor in sparse/0 or sparse")
+    reader = colmap_binary if _suffix(model) == ".bin" else colmap_text
+    cameras, registered = reader.read_cameras(model), reader.read_images(model)
+    points, colors = reader.read_points(model)
+    if not registered:
+        raise UserError(f"{model}: no image is registered; COLMAP found no poses, run its mapper again with more overlap")
+    if not len(points):
+        raise UserError(
+            f"{model / 'points3D'}{_suffix(model)}: the model has no points, by which the extent of the scene is known; "
+            "run `colmap point_triangulator`, or keep the points when you export the model"
+        )
+    frames = [_frame(folder / images, record, cameras, model) for record in sorted(registered, key=lambda one: one.name)]
+    return ColmapModel(frames, points, colors)
+
+
+def write_model(
+    folder: Path,
+    cameras: Sequence[Camera],
+    names: Sequence[str],
+    points: Array,
+    colors: NDArray[np.float32],
+    binary: bool = True,
+) -> None:
+    """Write sparse/0 of a capture, a PINHOLE camera for each picture. points: (P, 3). colors: (P, 3) RGB in [0, 1]."""
+    place = folder / "sparse" / "0"
+    place.mkdir(parents=True, exist_ok=True)
+    lenses, registered = {}, []
+    for number, (camera, name) in enumerate(zip(cameras, names, strict=True), 1):
+        k = camera.intrinsics
+        lenses[number] = CameraRecord("PINHOLE", camera.width, camera.height, (k[0, 0], k[1, 1], k[0, 2], k[1, 2]))
+        pose = camera.camera_from_world
+        quaternion = quaternion_of_matrix(pose[:3, :3]).numpy()
+        registered.append(ImageRecord(tuple(map(float, quaternion)), tuple(map(float, pose[:3, 3])), number, name))
+    writer = colmap_binary if binary else colmap_text
+    writer.write_model(place, lenses, registered, points, np.round(np.clip(colors, 0, 1) * 255).astype(np.uint8))
+
+
+def points_bounds(points: Array, share: float = 0.01) -> Array:
+    """Return a box (2, 3) around sparse points (P, 3) that leaves out this share of outliers on each side, and a margin."""
+    low, high = np.quantile(points, [share, 1 - share], axis=0)
+    margin = 0.05 * (high - low) + 1e-9
+    return np.stack([low - margin, high + margin])
+
+
+def _suffix(folder: Path) -> str | None:
+    for suffix in (".bin", ".txt"):
+        if all((folder / f"{name}{suffix}").is_file() for name in ("cameras", "images", "points3D")):
+            return suffix
+    return None
+
+
+def _frame(images: Path, record: ImageRecord, cameras: dict[int, CameraRecord], model: Path) -> Frame:
+    if record.camera not in cameras:
+        raise UserError(f"{model}: image '{record.name}' has camera {record.camera}, which the model does not hold")
+    if not (images / record.name).is_file():
+        raise UserError(f"{images / record.name}: the picture is missing; the model was made of it")
+    lens = cameras[record.camera]
+    pose = np.eye(4)
+    pose[:3, :3] = matrix_of_quaternion(record.quaternion).numpy()
+    pose[:3, 3] = record.translation
+    camera = Camera(_intrinsics(lens, model), invert(pose).numpy(), lens.width, lens.height)
+    return Frame(images / record.name, None, camera)
+
+
+def _intrinsics(lens: CameraRecord, model: Path) -> Array:
+    single = lens.model.startswith(("SIMPLE", "RADIAL"))
+    focal = (lens.parameters[0],) * 2 if single else lens.parameters[:2]
+    centre, distortion = (lens.parameters[1:3], lens.parameters[3:]) if single else (lens.parameters[2:4], lens.parameters[4:])
+    if any(distortion):
+        raise UserError(
+            f"{model}: a {lens.model} camera has distortion {tuple(distortion)}; run `colmap image_undistorter` and give the "
+            "folder that it writes"
+        )
+    return np.array([[focal[0], 0, centre[0]], [0, focal[1], centre[1]], [0, 0, 1.0]])

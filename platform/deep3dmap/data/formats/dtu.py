@@ -1,0 +1,153 @@
+"""Scans of the DTU data set (Jensen et al., CVPR 2014; Aanaes et al., IJCV 2016) in the two layouts that methods read.
+
+IDR (Yariv et al., NeurIPS 2020): image/*.png, mask/*.png, cameras.npz with world_mat_i, the projection (4, 4), and
+scale_mat_i, which takes the unit sphere to the region of interest. MVSNet (Yao et al., ECCV 2018): pictures
+Rectified/scanN_train/rect_001_3_r5000.png and Cameras/train/00000000_cam.txt with intrinsics for a quarter of the picture.
+Lengths are millimetres; pixels have integer centres.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import rq
+
+from deep3dmap.core.cameras import Camera, check_pose
+from deep3dmap.core.errors import UserError
+from deep3dmap.data.formats.images import image_size, write_image
+from deep3dmap.data.formats.multiview import Frame
+from deep3dmap.data.formats.numbers import read_words
+
+Array = NDArray[np.float64]
+MVSNET_SCALE = 4.0  # of MVSNet's pictures to its depth maps, for which the intrinsics are written
+
+
+class DtuScan(NamedTuple):
+    """frames: by number. bounds: (2, 3) box of the region of interest in millimetres, None where the layout does not say."""
+
+    frames: list[Frame]
+    bounds: Array | None
+
+
+def is_idr_scan(folder: Path) -> bool:
+    """Whether a folder holds one scan in IDR's layout."""
+    return (folder / "cameras.npz").is_file() and (folder / "image").is_dir()
+
+
+def read_idr_scan(folder: Path) -> DtuScan:
+    """Read one scan; raises UserError naming the file that is missing or damaged."""
+    file, pictures = folder / "cameras.npz", _pictures(folder / "image")
+    masks = _pictures(folder / "mask") if (folder / "mask").is_dir() else []
+    if masks and len(masks) != len(pictures):
+        raise UserError(f"{folder / 'mask'}: {len(masks)} masks for {len(pictures)} pictures; give all or none")
+    try:
+        with np.load(file) as stored:
+            matrices = {name: np.asarray(stored[name], np.float64) for name in stored.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{file}: not readable ({error})") from error
+    frames = []
+    for index, picture in enumerate(pictures):
+        if f"world_mat_{index}" not in matrices:
+            raise UserError(f"{file}: no world_mat_{index}, the camera of {picture.name}")
+        lens, pose = split_projection(matrices[f"world_mat_{index}"], f"{file}: world_mat_{index}")
+        height, width = image_size(picture)
+        frames.append(Frame(picture, masks[index] if masks else None, Camera(lens, pose, width, height)))
+    return DtuScan(frames, _region(matrices, file))
+
+
+def read_mvsnet_scan(root: Path, scan: str) -> DtuScan:
+    """Read one scan, such as scan1, under light 3 of MVSNet's training set; intrinsics are those of all views, averaged."""
+    folder = root / "Rectified" / f"{scan}_train"
+    pictures = sorted(folder.glob("rect_*_3_r5000.png"))
+    if not pictures:
+        raise UserError(f"{folder}: no rect_*_3_r5000.png in it; expected MVSNet's preprocessed training set")
+    lenses, poses = [], []
+    for picture in pictures:
+        found = re.match(r"rect_(\d+)_", picture.name)
+        number = int(found[1]) - 1 if found else 0
+        lens, pose = read_mvsnet_camera(root / "Cameras" / "train" / f"{number:08d}_cam.txt")
+        lenses.append(lens)
+        poses.append(pose)
+    lens = np.mean(lenses, 0)
+    lens[:2] *= MVSNET_SCALE
+    sizes = [image_size(picture) for picture in pictures]
+    cameras = [Camera(_half_pixel(lens), pose, width, height) for pose, (height, width) in zip(poses, sizes)]
+    return DtuScan([Frame(picture, None, camera) for picture, camera in zip(pictures, cameras)], None)
+
+
+def read_mvsnet_camera(file: Path) -> tuple[Array, Array]:
+    """Return intrinsics (3, 3) as they are written and world_from_camera (4, 4) of one of MVSNet's camera files."""
+    lines = [words for _, words in read_words(file)]
+    try:
+        heads = [lines.index(["extrinsic"]) + 1, lines.index(["intrinsic"]) + 1]
+        extrinsic = np.array(lines[heads[0] : heads[0] + 4], np.float64).reshape(4, 4)
+        intrinsic = np.array(lines[heads[1] : heads[1] + 3], np.float64).reshape(3, 3)
+    except ValueError as error:
+        raise UserError(f"{file}: expected `extrinsic`, 4 rows of 4, `intrinsic`, 3 rows of 3 ({error})") from error
+    return intrinsic, np.linalg.inv(check_pose(extrinsic, str(file)))
+
+
+def write_idr_scan(
+    folder: Path,
+    images: Sequence[NDArray[np.float32]],
+    masks: Sequence[NDArray[np.float32]],
+    cameras: Sequence[Camera],
+    centre: Array,
+    radius: float,
+) -> None:
+    """Write image/000.png, mask/000.png, ... and cameras.npz; the sphere, in the cameras' unit, holds the subject."""
+    for name in ("image", "mask"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    matrices: dict[str, Any] = {}
+    region = np.diag([radius, radius, radius, 1.0])
+    region[:3, 3] = centre
+    for index, (image, mask, camera) in enumerate(zip(images, masks, cameras, strict=True)):
+        write_image(folder / "image" / f"{index:03d}.png", image)
+        write_image(folder / "mask" / f"{index:03d}.png", np.repeat(mask[None], 3, 0))
+        lens = np.eye(4)
+        lens[:3, :3] = _half_pixel(camera.intrinsics, -1)
+        matrices |= {f"world_mat_{index}": lens @ camera.camera_from_world, f"scale_mat_{index}": region}
+    np.savez(folder / "cameras.npz", allow_pickle=False, **matrices)
+
+
+def split_projection(projection: Array, source: str) -> tuple[Array, Array]:
+    """Split a projection (3 or 4, 4) with integer pixel centres into intrinsics (3, 3), centres at +0.5, and the pose (4, 4).
+
+    Raises UserError for a matrix that is not the projection of a camera.
+    """
+    matrix = projection[:3]
+    if matrix.shape != (3, 4) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:, :3])) < 1e-12:
+        raise UserError(f"{source}: not the projection matrix of a camera, 3x4 with an invertible left part")
+    matrix = matrix * np.sign(np.linalg.det(matrix[:, :3]))
+    lens, rotation = rq(matrix[:, :3])
+    signs = np.sign(np.diag(lens))
+    lens, rotation = lens * signs, signs[:, None] * rotation
+    translation = np.linalg.solve(lens, matrix[:, 3])
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = rotation.T, -rotation.T @ translation
+    return _half_pixel(lens / lens[2, 2]), check_pose(pose, source)
+
+
+def _half_pixel(lens: Array, sign: int = 1) -> Array:
+    moved = np.array(lens, np.float64)
+    moved[:2, 2] += 0.5 * sign
+    return moved
+
+
+def _region(matrices: dict[str, Array], file: Path) -> Array | None:
+    if "scale_mat_0" not in matrices:
+        return None
+    region = matrices["scale_mat_0"]
+    if region.shape != (4, 4) or not np.isfinite(region).all() or region[0, 0] <= 0:
+        raise UserError(f"{file}: scale_mat_0 takes the unit sphere to the subject; expected 4x4 numbers and a positive scale")
+    return np.stack([region[:3, 3] - region[0, 0], region[:3, 3] + region[0, 0]])
+
+
+def _pictures(folder: Path) -> list[Path]:
+    found = sorted(file for file in folder.glob("*") if file.suffix.lower() in (".png", ".jpg"))
+    if not found:
+        raise UserError(f"{folder}: no pictures in it")
+    return found

@@ -1,0 +1,80 @@
+"""The layout of NeRF's synthetic scenes: transforms_train.json, _val and _test, and RGBA pictures beside them.
+
+Blender's conventions: camera_angle_x is the horizontal field of view in radians, poses are camera-to-world with OpenGL axes
+(x right, y up, z backwards). Pictures have straight alpha; they are shown over white.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.cameras import Camera
+from deep3dmap.core.errors import UserError
+from deep3dmap.data.formats.images import write_image
+from deep3dmap.data.formats.multiview import Frame, read_frames
+
+SPLITS = ("train", "val", "test")
+
+
+def is_scene(folder: Path) -> bool:
+    """Whether a folder holds a scene in this layout."""
+    return (folder / "transforms_train.json").is_file() and (folder / "transforms_test.json").is_file()
+
+
+def read_split(folder: Path, split: str) -> list[Frame]:
+    """Read the cameras of a split; raises UserError naming the file and field that is wrong, or the poses' convention."""
+    return read_frames(folder, f"transforms_{split}.json")
+
+
+def write_split(
+    folder: Path,
+    split: str,
+    images: Sequence[NDArray[np.float32]],
+    masks: Sequence[NDArray[np.float32]],
+    cameras: Sequence[Camera],
+) -> None:
+    """Write split/r_0.png, ... and transforms_<split>.json into `folder`.
+
+    images: (3, H, W) RGB in [0, 1], without background and not multiplied by the masks, (H, W) in [0, 1]. Raises ValueError
+    for cameras that the layout cannot say: of different focal lengths, or with the principal point off the centre.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"a split is one of {', '.join(SPLITS)}, got '{split}'")
+    angles = {_field_of_view(camera) for camera in cameras}
+    if len(angles) != 1:
+        raise ValueError(f"all cameras of a split have one field of view, got {sorted(angles)}")
+    (folder / split).mkdir(exist_ok=True)
+    frames = []
+    for index, (image, mask, camera) in enumerate(zip(images, masks, cameras, strict=True)):
+        write_image(folder / split / f"r_{index}.png", np.concatenate([image, mask[None]]))
+        pose = camera.world_from_camera @ np.diag([1.0, -1.0, -1.0, 1.0])
+        frames.append({"file_path": f"./{split}/r_{index}", "transform_matrix": pose.tolist()})
+    about = {"camera_angle_x": angles.pop(), "frames": frames}
+    (folder / f"transforms_{split}.json").write_text(json.dumps(about, indent=1))
+
+
+def check_alpha(frames: Sequence[Frame], background: str) -> None:
+    """Raise UserError for the first picture without an alpha channel, which a background of our own needs."""
+    from PIL import Image
+
+    for frame in frames:
+        if frame.mask is not None:
+            continue
+        with Image.open(frame.image) as opened:
+            if "A" not in opened.getbands():
+                raise UserError(
+                    f"{frame.image}: no alpha channel, but a {background} background was asked for; write RGBA pictures, or "
+                    "keep the background in them with dataset.background=own"
+                )
+
+
+def _field_of_view(camera: Camera) -> float:
+    lens = camera.intrinsics
+    centred = np.allclose(lens[:2, 2], (camera.width / 2, camera.height / 2))
+    if not centred or not math.isclose(lens[0, 0], lens[1, 1]) or lens[0, 1]:
+        raise ValueError("the layout of NeRF's scenes has one focal length and the principal point in the centre")
+    return 2 * math.atan(camera.width / 2 / lens[0, 0])

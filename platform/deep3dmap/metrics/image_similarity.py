@@ -1,0 +1,85 @@
+"""How close rendered images are to photographs, with the conventions in the names of the columns.
+
+psnr: of one image, clipped to [0, 1], then the mean over images. psnr8: after rounding both to 8 bit. ssim11: window of 11,
+Gaussian of sigma 1.5, borders left out, range 1. lpips_alex, lpips_vgg: v0.1 with that network, in [-1, 1].
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+MOST_DECIBELS = 100.0  # of identical images, whose ratio is infinite: infinity would be the mean of any set it is in
+WINDOW, SIGMA = 11, 1.5
+K1, K2 = 0.01, 0.03
+
+# A distance between images (3, H, W) in [-1, 1], such as LPIPS.
+Perceptual = Callable[[Tensor, Tensor], Tensor]
+
+
+def image_similarity(predicted: Tensor, truth: Tensor, perceptual: Mapping[str, Perceptual] | None = None) -> dict[str, float]:
+    """Return mse, psnr, psnr8 and ssim11 of one image (3, H, W) against the true one in [0, 1], and what `perceptual` names.
+
+    Raises ValueError for shapes that differ, for values that are not finite, and for images smaller than the SSIM's window.
+    """
+    _check(predicted, truth)
+    clipped, truth = predicted.clamp(0, 1).double(), truth.double()
+    values = {
+        "mse": (clipped - truth).square().mean().item(),
+        "psnr": psnr(clipped, truth),
+        "psnr8": psnr(_eight_bit(clipped), _eight_bit(truth)),
+        "ssim11": ssim(clipped, truth),
+    }
+    for name, distance in (perceptual or {}).items():
+        values[name] = float(distance(2 * clipped.float() - 1, 2 * truth.float() - 1))
+    return values
+
+
+def psnr(predicted: Tensor, truth: Tensor) -> float:
+    """Return -10 log10 of the mean squared error over all pixels and channels of one image, in dB; at most 100.
+
+    Images (..., H, W) of range 1. The prediction is taken as it is: clip it first.
+    """
+    _check(predicted, truth)
+    error = (predicted.double() - truth.double()).square().mean().item()
+    return min(-10 * math.log10(error), MOST_DECIBELS) if error > 0 else MOST_DECIBELS
+
+
+def ssim(predicted: Tensor, truth: Tensor, window: int = WINDOW, sigma: float = SIGMA) -> float:
+    """Return the mean structural similarity of images (C, H, W) of range 1 (Wang et al., TIP 2004).
+
+    Gaussian window whose borders stay inside the image, each channel for itself. Raises ValueError for an image smaller than
+    the window.
+    """
+    _check(predicted, truth)
+    if min(truth.shape[-2:]) < window:
+        raise ValueError(f"SSIM needs images of {window} x {window} pixels or more, got {tuple(truth.shape)}")
+    x, y = predicted.double(), truth.double()
+    stacked = torch.stack([x, y, x * x, y * y, x * y], 1)
+    mean_x, mean_y, square_x, square_y, product = _blurred(stacked, window, sigma).unbind(1)
+    variance_x, variance_y = square_x - mean_x**2, square_y - mean_y**2
+    covariance = product - mean_x * mean_y
+    alike = (2 * mean_x * mean_y + K1**2) * (2 * covariance + K2**2)
+    return (alike / ((mean_x**2 + mean_y**2 + K1**2) * (variance_x + variance_y + K2**2))).mean().item()
+
+
+def _blurred(images: Tensor, window: int, sigma: float) -> Tensor:
+    """Blur (B, C, H, W) without padding."""
+    offsets = torch.arange(window, dtype=images.dtype, device=images.device) - window // 2
+    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum()
+    flat = images.flatten(0, 1)[:, None]
+    return conv2d(conv2d(flat, kernel[None, None, :, None]), kernel[None, None, None])[:, 0].unflatten(0, images.shape[:2])
+
+
+def _eight_bit(image: Tensor) -> Tensor:
+    return torch.round(image.clamp(0, 1) * 255) / 255
+
+
+def _check(predicted: Tensor, truth: Tensor) -> None:
+    if predicted.shape != truth.shape or truth.dim() < 3:
+        raise ValueError(f"images must be (C, H, W) alike, got {tuple(predicted.shape)} and {tuple(truth.shape)}")
+    if not torch.isfinite(predicted).all() or not torch.isfinite(truth).all():
+        raise ValueError("an image holds NaN or infinity")

@@ -1,0 +1,96 @@
+"""A grid of which parts of a scene may hold something, kept up to date with the field while it is fitted."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deep3dmap.geometry.cameras import project
+from deep3dmap.nn.radiance.scene_box import SceneBox
+from deep3dmap.ops.march_rays import PackedSamples, march_rays
+from deep3dmap.render.volume import Rays
+
+DECAY = 0.95
+LEAST_THICKNESS = 0.01  # optical thickness of a step below which a cell counts as empty (Instant-NGP, appendix E.2)
+
+
+class OccupancyGrid(nn.Module):
+    """Decaying maximum of the density in each of G^3 cells of a scene's cube, all occupied at first.
+
+    step: length of a step of marching, in the world's unit. cone: by how much of its distance a step grows; 0 keeps it.
+    """
+
+    density: Tensor
+    occupied: Tensor
+    seen: Tensor
+
+    def __init__(self, box: SceneBox, resolution: int, step: float, cone: float = 0.0) -> None:
+        super().__init__()
+        self.box, self.step, self.cone = box, step, cone
+        self.register_buffer("density", torch.zeros(resolution, resolution, resolution))
+        self.register_buffer("occupied", torch.ones(resolution, resolution, resolution, dtype=torch.bool))
+        self.register_buffer("seen", torch.ones(resolution, resolution, resolution, dtype=torch.bool))
+
+    @property
+    def resolution(self) -> int:
+        """Cells along each side."""
+        return len(self.density)
+
+    def march(self, rays: Rays, near: float, far: float, generator: torch.Generator | None = None) -> PackedSamples:
+        """Sample rays (R, 3) with unit directions in the occupied cells; a generator shifts each by part of a step."""
+        enter, leave = self.box.interval(rays, near, far)
+        jitter = None if generator is None else torch.rand(len(enter), generator=generator, device=generator.device)
+        return march_rays(
+            self.box.to_unit(rays.origins), rays.directions / self.box.half_sides, enter, leave, self.occupied, self.step,
+            cone=self.cone, contracted=self.box.contracted, jitter=jitter,
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def update(self, density_of: Callable[[Tensor], Tensor], generator: torch.Generator, share: float = 1.0) -> None:
+        """Look the field up at one random place in each of a share of the cells, and decide anew which are occupied.
+
+        density_of: world points (N, 3) to density (N,). A cell keeps the larger of its decayed and its new density; it is
+        occupied where a step through it has an optical thickness of `LEAST_THICKNESS`, or of the mean where that is less.
+        """
+        cells = self._chosen(generator, share)
+        places = self.box.from_cube((self._corner(cells) + self._random(len(cells), 3, generator)) / self.resolution)
+        found = density_of(places) * self._step_at(places)
+        flat = self.density.view(-1)
+        flat[cells] = torch.maximum(flat[cells] * DECAY, found)
+        threshold = min(LEAST_THICKNESS, float(self.density[self.seen].mean())) if self.seen.any() else 0.0
+        self.occupied = (self.density > threshold) & self.seen
+
+    @torch.no_grad()
+    def drop_unseen(self, intrinsics: Any, camera_from_world: Any, height: int, width: int) -> None:
+        """Leave out for good the cells that none of the cameras (V, 3, 3) and (V, 4, 4) sees: nothing would clear them."""
+        every = torch.arange(self.seen.numel(), device=self.seen.device)
+        centres = self.box.from_cube((self._corner(every) + 0.5) / self.resolution)
+        visible = torch.zeros(len(every), dtype=torch.bool, device=self.seen.device)
+        # A cell that reaches into the image with a corner only is kept as well.
+        margin = 0.5 * max(height, width) / self.resolution
+        for lens, pose in zip(intrinsics, camera_from_world):
+            pixels, depth = project(centres, lens, pose)
+            x, y = pixels.unbind(1)
+            within = (x > -margin) & (x < width + margin) & (y > -margin) & (y < height + margin)
+            visible |= (depth > 0) & within
+        self.seen = visible.view_as(self.seen)
+        self.occupied = self.occupied & self.seen
+
+    def _chosen(self, generator: torch.Generator, share: float) -> Tensor:
+        seen = self.seen.view(-1).nonzero()[:, 0]
+        if share >= 1:
+            return seen
+        return seen[self._random(len(seen), 1, generator)[:, 0] < share]
+
+    def _random(self, rows: int, columns: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(rows, columns, generator=generator, device=generator.device).to(self.density.device)
+
+    def _corner(self, cells: Tensor) -> Tensor:
+        side = self.resolution
+        return torch.stack([cells // side**2, cells // side % side, cells % side], 1).float()
+
+    def _step_at(self, places: Tensor) -> Tensor:
+        if self.cone == 0:
+            return torch.full_like(places[:, 0], self.step)
+        return (self.cone * (places - self.box.centre).norm(dim=1)).clamp(min=self.step)

@@ -1,0 +1,25 @@
+"""Compositing in plain torch: the oracle of the native kernels, on any device and in any floating type."""
+
+import torch
+from torch import Tensor
+
+
+def composite(
+    density: Tensor, color: Tensor, distances: Tensor, lengths: Tensor, offsets: Tensor, stop: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """See `deep3dmap.ops.composite`: colour (R, 3), depth (R,), opacity (R,), weights (S,)."""
+    rays = len(offsets) - 1
+    ray = torch.repeat_interleave(torch.arange(rays, device=density.device), offsets.diff())
+    thickness = density * lengths
+    before = _sums_before(thickness, ray, offsets)
+    open_yet = torch.exp(-before).detach() >= stop
+    weights = torch.where(open_yet, torch.exp(-before) * -torch.expm1(-thickness), 0.0)
+    gathered = density.new_zeros(rays, 3).index_add(0, ray, weights[:, None] * color)
+    depth = density.new_zeros(rays).index_add(0, ray, weights * distances)
+    return gathered, depth, density.new_zeros(rays).index_add(0, ray, weights), weights
+
+
+def _sums_before(values: Tensor, ray: Tensor, offsets: Tensor) -> Tensor:
+    """Return the sum of the values (S,) of a ray's earlier samples. In double, for the sum runs over all rays."""
+    running = torch.cat([values.new_zeros(1, dtype=torch.float64), values.double().cumsum(0)])
+    return (running[:-1] - running[offsets[:-1]][ray]).to(values.dtype)

@@ -1,0 +1,134 @@
+"""Multiresolution hash grid encoding (Mueller et al., Instant-NGP, SIGGRAPH 2022, section 3)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deep3dmap.ops import hash_grid_reference
+from deep3dmap.ops._backend import Backend, choose, run_native
+
+MOST_LEVELS = 32
+
+
+@dataclass(frozen=True)
+class HashGridLevels:
+    """The levels of a grid, from coarse to fine.
+
+    resolutions: cells along each side of a level. sizes: its entries. A level whose (resolution + 1)^3 corners fit into its
+    size keeps an entry for each; any other is hashed, and its size is a power of two.
+    """
+
+    resolutions: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.resolutions) != len(self.sizes) or not 1 <= len(self.sizes) <= MOST_LEVELS:
+            raise ValueError(f"there are 1 to {MOST_LEVELS} levels with a size each, got {self.resolutions} and {self.sizes}")
+        for resolution, size in zip(self.resolutions, self.sizes):
+            if not 1 <= resolution < 2**20 or not 1 <= size <= 2**31:
+                raise ValueError(f"resolutions lie in 1 .. 2^20 and sizes in 1 .. 2^31, got {resolution} and {size}")
+            if (resolution + 1) ** 3 > size and size & (size - 1):
+                raise ValueError(f"the size of a hashed level is a power of two, got {size} for resolution {resolution}")
+
+    @classmethod
+    def between(cls, coarsest: int, finest: int, levels: int, log2_size: int) -> "HashGridLevels":
+        """Return levels in geometric progression (equation 2 and 3 of the paper), each of at most 2^log2_size entries."""
+        growth = (finest / coarsest) ** (1 / max(levels - 1, 1))
+        # A whole number that rounding left a little short of itself stays that number.
+        resolutions = tuple(int(coarsest * growth**level + 1e-6) for level in range(levels))
+        return cls(resolutions, tuple(min(2**log2_size, (resolution + 1) ** 3) for resolution in resolutions))
+
+    @property
+    def entries(self) -> int:
+        """Rows of the table that holds all levels, one after the other."""
+        return sum(self.sizes)
+
+
+def hash_grid(positions: Tensor, table: Tensor, levels: HashGridLevels, backend: Backend = "auto") -> Tensor:
+    """Return the features (N, L * F) of positions: of each level, trilinear between the entries of the cell's eight corners.
+
+    positions: (N, 3) float in [0, 1], clamped to it. table: (levels.entries, F) float32; float64 in the reference only, which
+    `auto` then takes. A corner (x, y, z) of a hashed level has the entry (x xor 2654435761 y xor 805459861 z) mod size.
+    Differentiable once in table and positions; on the CPU with the same bits for any number of threads.
+    Raises ValueError that names the argument of a wrong shape, type or device.
+    """
+    _check(positions, table, levels)
+    if table.dtype == torch.float64 and backend == "auto":
+        backend = "reference"
+    points = positions.to(table.dtype)
+    if choose(backend, table.device.type) == "reference":
+        return hash_grid_reference.hash_grid(points, table, levels.resolutions, levels.sizes)
+    if table.dtype != torch.float32:
+        raise ValueError("table must be float32 in the native kernel; use backend=reference for float64")
+    return _native_hash_grid(points, table, list(levels.resolutions), list(levels.sizes))
+
+
+def _check(positions: Tensor, table: Tensor, levels: HashGridLevels) -> None:
+    if positions.dim() != 2 or positions.shape[1] != 3 or not positions.is_floating_point():
+        raise ValueError(f"positions must be float (N, 3), got {positions.dtype} {tuple(positions.shape)}")
+    if table.dim() != 2 or len(table) != levels.entries or table.shape[1] < 1 or not table.is_floating_point():
+        raise ValueError(f"table must be float ({levels.entries}, F), got {table.dtype} {tuple(table.shape)}")
+    if positions.device != table.device:
+        raise ValueError(f"positions lie on {positions.device}, table on {table.device}")
+
+
+@torch.library.custom_op("deep3dmap::hash_grid", mutates_args=(), device_types=("cpu", "cuda"))
+def _native_hash_grid(positions: Tensor, table: Tensor, resolutions: list[int], sizes: list[int]) -> Tensor:
+    output = table.new_empty(len(positions), len(sizes) * table.shape[1])
+    run_native("hash_grid_forward", table.device, positions.contiguous(), table.contiguous(), output, resolutions, sizes)
+    return output
+
+
+@_native_hash_grid.register_fake
+def _(positions: Tensor, table: Tensor, resolutions: list[int], sizes: list[int]) -> Tensor:
+    return table.new_empty(len(positions), len(sizes) * table.shape[1])
+
+
+@torch.library.custom_op("deep3dmap::hash_grid_backward_table", mutates_args=(), device_types=("cpu", "cuda"))
+def _native_backward_table(positions: Tensor, grad_output: Tensor, resolutions: list[int], sizes: list[int]) -> Tensor:
+    gradient = grad_output.new_zeros(sum(sizes), grad_output.shape[1] // len(sizes))
+    given = (positions.contiguous(), grad_output.contiguous(), gradient)
+    run_native("hash_grid_backward_table", grad_output.device, *given, resolutions, sizes)
+    return gradient
+
+
+@_native_backward_table.register_fake
+def _(positions: Tensor, grad_output: Tensor, resolutions: list[int], sizes: list[int]) -> Tensor:
+    return grad_output.new_empty(sum(sizes), grad_output.shape[1] // len(sizes))
+
+
+@torch.library.custom_op("deep3dmap::hash_grid_backward_positions", mutates_args=(), device_types=("cpu", "cuda"))
+def _native_backward_positions(
+    positions: Tensor, table: Tensor, grad_output: Tensor, resolutions: list[int], sizes: list[int]
+) -> Tensor:
+    gradient = torch.empty_like(positions, memory_format=torch.contiguous_format)
+    given = (positions.contiguous(), table.contiguous(), grad_output.contiguous(), gradient)
+    run_native("hash_grid_backward_positions", grad_output.device, *given, resolutions, sizes)
+    return gradient
+
+
+@_native_backward_positions.register_fake
+def _(positions: Tensor, table: Tensor, grad_output: Tensor, resolutions: list[int], sizes: list[int]) -> Tensor:
+    return torch.empty_like(positions, memory_format=torch.contiguous_format)
+
+
+def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, list[int], list[int]], output: Tensor) -> None:
+    positions, table, ctx.resolutions, ctx.sizes = inputs
+    ctx.save_for_backward(positions, table)
+
+
+def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    positions, table = ctx.saved_tensors
+    if grad_output.is_cuda and torch.are_deterministic_algorithms_enabled():
+        raise RuntimeError("hash_grid has no deterministic gradient on CUDA; run it on the CPU, or allow nondeterminism")
+    on_positions = on_table = None
+    if ctx.needs_input_grad[0]:
+        on_positions = _native_backward_positions(positions, table, grad_output, ctx.resolutions, ctx.sizes)
+    if ctx.needs_input_grad[1]:
+        on_table = _native_backward_table(positions, grad_output, ctx.resolutions, ctx.sizes)
+    return on_positions, on_table, None, None
+
+
+_native_hash_grid.register_autograd(_backward, setup_context=_remember)
