@@ -11,7 +11,8 @@ def quadrature(density: Tensor, steps: Tensor) -> Tensor:
     medium. A ray's weights sum to its coverage.
     """
     thickness = density * steps
-    before = torch.cumsum(thickness, 1) - thickness
+    # Not the sum less the last term: where that term is huge, what came before it would be lost to rounding.
+    before = torch.cat([torch.zeros_like(thickness[:, :1]), thickness[:, :-1].cumsum(1)], 1)
     return torch.exp(-before) * -torch.expm1(-thickness)
 
 

@@ -83,7 +83,9 @@ class VolumeRenderer(Renderer):
         if bounds.shape != (2, 3):
             raise ValueError(f"bounds must be (2, 3), got {tuple(bounds.shape)}")
         rays = camera_rays(view, bounds)
-        enter, leave = _within(rays, bounds, view)
+        enter, leave = box_interval(rays, bounds)
+        if view.projection == "perspective":
+            enter = enter.clamp(min=view.near)
         met = (leave > enter).nonzero()[:, 0]
         if self.stratified and generator is None:
             generator = torch.Generator(bounds.device).manual_seed(self.seed)
@@ -130,12 +132,14 @@ def camera_rays(view: View, like: Tensor) -> Rays:
     return Rays((through - forward - translation) @ rotation, (forward @ rotation).expand_as(through))
 
 
-def _within(rays: Rays, bounds: Tensor, view: View) -> tuple[Tensor, Tensor]:
-    """Return at what depths (N,) rays enter and leave the box; they leave before they enter where they miss it."""
+def box_interval(rays: Rays, bounds: Tensor) -> tuple[Tensor, Tensor]:
+    """Return at what t (N,) rays enter and leave the box `bounds` (2, 3); they leave before they enter where they miss it.
+
+    A ray that begins inside has entered at a negative t.
+    """
     safe = torch.where(rays.directions.abs() > 1e-12, rays.directions, 1e-12)
     first, second = ((corner - rays.origins) / safe for corner in bounds)
-    enter, leave = torch.minimum(first, second).amax(1), torch.maximum(first, second).amin(1)
-    return (enter.clamp(min=view.near) if view.projection == "perspective" else enter), leave
+    return torch.minimum(first, second).amax(1), torch.maximum(first, second).amin(1)
 
 
 def _look_up(field: Field, points: Tensor, directions: Tensor) -> FieldSamples:

@@ -1,0 +1,78 @@
+"""The network of NeRF: eight layers on the encoded position, one on the direction (Mildenhall et al., 2020, figure 7)."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from deep3dmap.nn.radiance.encodings import frequency_channels, frequency_encoding
+from deep3dmap.render.renderer import FieldSamples
+
+
+class NeRFMLP(nn.Module):
+    """Positions (N, 3) and unit directions (N, 3) to density and colour.
+
+    width, depth: of the trunk. skips: layers, counted from 0, in front of which the encoded position is concatenated again.
+    position_octaves, direction_octaves: of the frequency encodings.
+    """
+
+    def __init__(
+        self,
+        width: int = 256,
+        depth: int = 8,
+        skips: Sequence[int] = (4,),
+        position_octaves: int = 10,
+        direction_octaves: int = 4,
+    ) -> None:
+        super().__init__()
+        self._octaves, self._skips = (position_octaves, direction_octaves), frozenset(skips)
+        place, towards = (frequency_channels(3, octaves) for octaves in self._octaves)
+        sizes = [place] + [width + place * (layer in self._skips) for layer in range(1, depth)]
+        self.trunk = nn.ModuleList(nn.Linear(size, width) for size in sizes)
+        self.density_head = nn.Linear(width, 1)
+        self.feature = nn.Linear(width, width)
+        self.color_head = nn.Sequential(
+            nn.Linear(width + towards, width // 2), nn.ReLU(), nn.Linear(width // 2, 3), nn.Sigmoid()
+        )
+
+    def forward(self, positions: Tensor, directions: Tensor) -> FieldSamples:
+        """Return density (N,), 0 or more, and colour (N, 3) in [0, 1]."""
+        raw, color = self.raw(positions, directions)
+        return FieldSamples(raw.relu(), color)
+
+    def raw(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return density (N,) before its ReLU, to which noise may be added, and colour (N, 3)."""
+        hidden = self._hidden(positions)
+        towards = frequency_encoding(directions, self._octaves[1])
+        color = self.color_head(torch.cat([self.feature(hidden), towards], -1))
+        return self.density_head(hidden)[..., 0], color
+
+    def density(self, positions: Tensor) -> Tensor:
+        """Return density (N,), 0 or more, without the colour's layers."""
+        return self.density_head(self._hidden(positions))[..., 0].relu()
+
+    def _hidden(self, positions: Tensor) -> Tensor:
+        encoded = hidden = frequency_encoding(positions, self._octaves[0])
+        for index, layer in enumerate(self.trunk):
+            given = torch.cat([encoded, hidden], -1) if index in self._skips else hidden
+            hidden = layer(given).relu()
+        return hidden
+
+
+def from_gnerf_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of GNeRF's network ("xyz_encoding_1.0.weight", "sigma.bias") to those of `NeRFMLP`.
+
+    Raises ValueError for a name that the network does not have.
+    """
+    return {_our_name(name): value for name, value in state.items()}
+
+
+def _our_name(name: str) -> str:
+    layer, _, kind = name.rpartition(".")
+    heads = {"sigma": "density_head", "xyz_encoding_final": "feature", "rgb.0": "color_head.0", "rgb.2": "color_head.2"}
+    if found := re.fullmatch(r"xyz_encoding_(\d+)\.0", layer):
+        return f"trunk.{int(found[1]) - 1}.{kind}"
+    if layer not in heads:
+        raise ValueError(f"'{name}' is no tensor of GNeRF's network")
+    return f"{heads[layer]}.{kind}"
