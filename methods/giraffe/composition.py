@@ -6,6 +6,8 @@ Composition gives every field a share of each point, so that the features, which
 import torch
 from torch import Tensor
 
+from deep3dmap.render.quadrature import quadrature
+
 LAST_STEP = 1e10  # length of the step behind the last sample: whatever is dense there ends the ray
 
 
@@ -33,6 +35,5 @@ def ray_weights(density: Tensor, depths: Tensor, directions: Tensor, last_step: 
     last_step: depth of the step behind the last sample; 0 leaves what is behind the samples out.
     """
     steps = torch.cat([depths.diff(dim=-1), torch.full_like(depths[..., :1], last_step)], -1)
-    alpha = 1 - torch.exp(-density * steps * directions.norm(dim=-1, keepdim=True))
-    passed = torch.cumprod(1 - alpha + 1e-10, -1)
-    return alpha * torch.cat([torch.ones_like(passed[..., :1]), passed[..., :-1]], -1)
+    lengths = steps * directions.norm(dim=-1, keepdim=True)
+    return quadrature(density.flatten(0, -2), lengths.expand_as(density).flatten(0, -2)).view_as(density)
