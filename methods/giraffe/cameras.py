@@ -16,14 +16,13 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """Where cameras stand. field_of_view: degrees.
+    """Where cameras stand.
 
     azimuth: turns. height: 0 at the pole above, 0.5 at the horizon, uniform in z. radius: of the sphere, in scene units.
     normalisation: "own" gives every camera orthonormal axes; "batch" divides by the longest axis of the batch, as the
     official code did when the published weights were trained.
     """
 
-    field_of_view: float = 49.13
     azimuth: Range = (0.0, 0.0)
     height: Range = (0.25, 0.25)
     radius: Range = (2.732, 2.732)
