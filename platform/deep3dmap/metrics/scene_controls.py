@@ -13,7 +13,6 @@ from torch.nn.functional import max_pool2d
 
 from deep3dmap.metrics.silhouette import intersection_over_union
 
-
 STILL = 1e-6  # pixels; less is rounding
 
 
