@@ -69,14 +69,15 @@ def join_scenes(scenes: Sequence[Scene]) -> Scene:
     """Put scenes with equally many objects one after another."""
     codes = Codes(*map(torch.cat, zip(*(scene.codes for scene in scenes))))
     boxes = Boxes(*map(torch.cat, zip(*(scene.boxes for scene in scenes))))
-    poses, rotations = (torch.cat([scene[place] for scene in scenes]) for place in (2, 3))
+    poses = torch.cat([scene.world_from_camera for scene in scenes])
+    rotations = torch.cat([scene.background_rotation for scene in scenes])
     present = [scene.present for scene in scenes if scene.present is not None]
     return Scene(codes, boxes, poses, rotations, torch.cat(present) if present else None)
 
 
 def to_device(scene: Scene, device: torch.device) -> Scene:
     """Move a scene to a device."""
-    codes, boxes = (type(part)(*(value.to(device) for value in part)) for part in (scene.codes, scene.boxes))
+    codes, boxes = Codes(*(code.to(device) for code in scene.codes)), Boxes(*(part.to(device) for part in scene.boxes))
     present = None if scene.present is None else scene.present.to(device)
     return Scene(codes, boxes, scene.world_from_camera.to(device), scene.background_rotation.to(device), present)
 
