@@ -14,10 +14,13 @@ from deep3dmap.core.errors import UserError
 NAMED = 4
 
 
-def read_checkpoint(file: Path) -> dict[str, Any]:
-    """Read a torch checkpoint of tensors and plain values; raises UserError for a file that is absent or anything else."""
+def read_checkpoint(file: Path, source: str = "") -> dict[str, Any]:
+    """Read a torch checkpoint of tensors and plain values; raises UserError for a file that is absent or anything else.
+
+    source: where such files come from, for the message about one that is absent.
+    """
     if not file.is_file():
-        raise UserError(f"{file}: no such checkpoint")
+        raise UserError(f"{file}: no such checkpoint{f'; {source}' if source else ''}")
     try:
         # Training scripts often save their command line, which is no code.
         with torch.serialization.safe_globals([Namespace]):
@@ -44,21 +47,30 @@ def strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load a state dict that has exactly the module's names and shapes; raises UserError that says what differs.
+    """Load a state dict with exactly the module's names and shapes; raises as `check_fits` does, and then changes nothing."""
+    check_fits(state, module.state_dict(), source)
+    module.load_state_dict(dict(state))
 
-    source: file and part that the state came from, for the message. Nothing is changed where it does not fit.
+
+def check_fits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str, advice: str = "") -> None:
+    """Raise UserError that names what a state dict lacks, has too much or has in another shape than expected.
+
+    source: file and part that the state came from. advice: what to do, after a semicolon.
     """
-    ours = module.state_dict()
     shapes = {
         f"{name} {tuple(state[name].shape)}, not {tuple(value.shape)}"
-        for name, value in ours.items()
+        for name, value in expected.items()
         if name in state and state[name].shape != value.shape
     }
-    faults = {"missing": ours.keys() - state.keys(), "unexpected": state.keys() - ours.keys(), "of another size": shapes}
+    faults = {
+        "missing": expected.keys() - state.keys(),
+        "unexpected": state.keys() - expected.keys(),
+        "of another size": shapes,
+    }
     found = [f"{kind}: {_listed(names)}" for kind, names in faults.items() if names]
     if found:
-        raise UserError(f"{source}: does not fit a network of the configured sizes; keys {'; '.join(found)}")
-    module.load_state_dict(dict(state))
+        advice = f"; {advice}" if advice else ""
+        raise UserError(f"{source}: does not fit a network of the configured sizes; keys {'; '.join(found)}{advice}")
 
 
 def _listed(names: set[str]) -> str:
