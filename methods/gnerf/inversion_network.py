@@ -124,7 +124,7 @@ class InversionNetwork(nn.Module):
         super().__init__()
         if image_size < 16 or image_size % 16:
             raise UserError(f"method.inversion_size: images of the inversion network are multiples of 16, got {image_size}")
-        self.image_size = image_size
+        self.image_size, self.mode = image_size, mode
         self.main = VisionTransformer(image_size, LENGTHS[mode], width, depth, heads, head_width, hidden)
 
     def forward(self, images: Tensor) -> Tensor:
