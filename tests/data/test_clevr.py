@@ -10,7 +10,6 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.keys import describe_key
 from deep3dmap.data.content_hash import hash_folder
 from deep3dmap.data.datasets.clevr import Clevr, ClevrConfig
-from deep3dmap.data.datasets.clevr_pictures import object_coordinates
 from deep3dmap.data.datasets.clevr_v1 import ClevrV1, ClevrV1Config
 from deep3dmap.data.formats.clevr import read_scenes
 from deep3dmap.data.formats.images import write_image
@@ -173,7 +172,7 @@ def test_the_release_is_read_and_cut_square(tmp_path: Path) -> None:
     assert sample["image"][0].min() == 1
     np.testing.assert_allclose(sample["image"][1, 0, [0, 3]], [0, 1])
     assert set(dataset.split("test")[0]) == {"image"}
-    np.testing.assert_allclose(object_coordinates(dataset.split("train"))[0, 1], [1, 2, 0.35])
+    np.testing.assert_allclose(sample["object_positions"], [[1, 2, 0.35]] * 2)
     again = ClevrV1(ClevrV1Config(str(root), image_size=8), tmp_path)
     assert again.version != dataset.version
 
@@ -199,5 +198,3 @@ def test_names_what_is_wrong(tmp_path: Path) -> None:
     (root / "scenes" / "CLEVR_train_scenes.json").write_text(json.dumps({"scenes": [{"image_filename": "a", "objects": [{}]}]}))
     with pytest.raises(UserError, match="an object of a lacks shape"):
         ClevrV1(ClevrV1Config(str(root)), tmp_path).split("train")
-    with pytest.raises(UserError, match=r"have \[0\] objects"):
-        object_coordinates(ClevrV1(ClevrV1Config(str(root)), tmp_path).split("test"))

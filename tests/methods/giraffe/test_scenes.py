@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,6 +15,7 @@ from deep3dmap.methods.giraffe.cameras import CameraConfig
 from deep3dmap.methods.giraffe.controls import Controls, change_scenes
 from deep3dmap.methods.giraffe.feature_field import FieldConfig
 from deep3dmap.methods.giraffe.generator import Generator, GeneratorConfig, Scene
+from deep3dmap.methods.giraffe.positions import read_positions
 from deep3dmap.methods.giraffe.scenes import SceneConfig, sample_scenes, scenes_of_indices, to_device
 
 BOXES = BoxConfig(2, (0.2,) * 3, (0.4,) * 3, (-0.4, -0.4, 0), (0.4, 0.4, 0))
@@ -127,3 +130,22 @@ def test_objects_are_added_and_taken_away(render: Callable[[Scene], Tensor]) -> 
         change_scenes(scene, Controls(object=5, rotate=0.1), 3, fetch_of(CONFIG))
     with pytest.raises(UserError, match="three numbers"):
         Controls(translate=[1.0, 2.0])
+
+
+def test_positions_come_from_a_file(tmp_path: Path) -> None:
+    coordinates = np.random.default_rng(0).normal(size=(5, 2, 3))
+    np.savez(tmp_path / "prior.npz", coordinates=coordinates)
+    positions = read_positions(tmp_path / "prior.npz", 2)
+    np.testing.assert_allclose(positions, 0.23788 * coordinates, rtol=1e-6)
+    placed = scenes_of_indices(CONFIG, range(6), seed=0, positions=positions).boxes.translation
+    assert all(any(torch.equal(one, scene) for scene in positions) for one in placed)
+    with pytest.raises(UserError, match=r"must be finite numbers \(N, 3, 3\), got \(5, 2, 3\)"):
+        read_positions(tmp_path / "prior.npz", 3)
+    np.savez(tmp_path / "other.npz", places=coordinates)
+    with pytest.raises(UserError, match="no array 'coordinates'"):
+        read_positions(tmp_path / "other.npz", 2)
+    (tmp_path / "text.npz").write_text("no archive")
+    with pytest.raises(UserError, match="no array 'coordinates'"):
+        read_positions(tmp_path / "text.npz", 2)
+    with pytest.raises(UserError, match="no such file"):
+        read_positions(tmp_path / "absent.npz", 2)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,12 +63,3 @@ class ClevrSplit:
             )
         planes = (index[None] == np.arange(1, count + 1)[:, None, None]).astype(np.float32)
         return self._crop(planes, self._masks / file.name)
-
-
-def object_coordinates(split: Any) -> NDArray[np.float32]:
-    """Return the positions (N, K, 3) of the objects of all N scenes; raises UserError unless each has the same number."""
-    places = [split[index].get("object_positions") for index in range(len(split))]
-    counts = {len(place) if place is not None else 0 for place in places}
-    if len(counts) != 1 or 0 in counts:
-        raise UserError(f"the scenes have {sorted(counts)} objects; positions of whole scenes need the same number in each")
-    return np.stack(places)
