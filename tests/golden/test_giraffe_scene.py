@@ -43,7 +43,7 @@ def test_boxes(load_part: Callable[[str], Any], name: str) -> None:
     config = box_config(part.manifest["settings"][name])
     units = [part.tensor(f"{name}_u_{kind}") for kind in ("scale", "trans", "rot")]
     drawn = boxes_from_units(config, units[0], units[1], units[2].view(units[0].shape[:2]))
-    values = [part.tensor(f"{name}_val_{kind}")[None].repeat_interleave(2, 0) for kind in "str"]
+    values = [part.tensor(f"{name}_val_{kind}")[None].repeat_interleave(len(part.arrays[f"{name}_get_s"]), 0) for kind in "str"]
     for boxes, prefix in ((drawn, name), (boxes_from_units(config, *values), f"{name}_get")):
         for ours, kind in zip(boxes, "stR"):
             np.testing.assert_allclose(ours.numpy(), part.arrays[f"{prefix}_{kind}"], atol=1e-6)

@@ -44,7 +44,7 @@ def test_vectors_of_poses(load_part: Load, relative_error: Error) -> None:
 @pytest.mark.parametrize("mode", ["3d", "6d"])
 def test_the_official_start_of_a_table(load_part: Load, relative_error: Error, mode: Any) -> None:
     part = load_part("gnerf/pose_repr")
-    table = PoseTable(official_start(3, mode), mode)
+    table = PoseTable(official_start(len(part.arrays[f"init_embed_{mode}"]), mode), mode)
     assert relative_error(table.vectors(), part.arrays[f"init_embed_{mode}"]) < 1e-5
     assert relative_error(table(), part.arrays[f"init_poses_{mode}"]) < 1e-5
 
@@ -80,18 +80,18 @@ def test_patches(load_part: Load, relative_error: Error) -> None:
     images, side = part.tensor("images"), settings["patch_size"]
     units = torch.cat([part.tensor(name)[:, :, 0, 0] for name in ("u_scale", "u_x", "u_y")], 1)
     schedules = Schedules(patch=side, anneal=settings["scale_anneal"])
-    # The least scale of the part is 16 / 400.
-    least = schedules.least_scale(settings["iterations"], 400, 400)
+    longest = round(side / settings["min_scale"])
+    least = schedules.least_scale(settings["iterations"], longest, longest)
     patches = place_patches(units, side, least)
     assert relative_error(patches.coordinates, part.arrays["coords"]) < 1e-5
     assert relative_error(patches.scale.view(-1, 1, 1, 1), part.arrays["scales"]) < 1e-5
     assert relative_error(crop_patches(images, patches.coordinates), part.arrays["patches"]) < 1e-5
     whole = image_grid(side, side)[None]
     assert relative_error(whole, part.arrays["static_coords"]) < 1e-5
-    assert relative_error(crop_patches(images, whole.expand(3, -1, -1, -1)), part.arrays["static_patches"]) < 1e-5
+    assert relative_error(crop_patches(images, whole.expand(len(images), -1, -1, -1)), part.arrays["static_patches"]) < 1e-5
     assert relative_error(image_grid(5, 7)[None], part.arrays["full_coords_w7_h5"]) < 1e-5
     for iteration, smallest, largest in part.arrays["min_scale_table"]:
-        assert schedules.least_scale(int(iteration), 400, 400) == pytest.approx(smallest, abs=1e-6)
+        assert schedules.least_scale(int(iteration), longest, longest) == pytest.approx(smallest, abs=1e-6)
         assert largest == 1
 
 
