@@ -1,18 +1,15 @@
 """Reading the checkpoints of the official code, such as `model_000047.ckpt`."""
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from deep3dmap.core import UserError
+from deep3dmap.nn.official_checkpoints import check_fits, read_checkpoint, state_under
 
 PREFIX = "module."
 GRU = "neucon_net.gru_fusion."
-NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -33,16 +30,8 @@ class OfficialWeights:
 
 def read_official(file: Path) -> OfficialWeights:
     """Read a checkpoint without running any code it may hold; raises UserError if it is none of the official form."""
-    if not file.is_file():
-        raise UserError(f"{file}: no such checkpoint; download model_000047.ckpt, which the official README links to")
-    try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).partition("\n")[0] or "the file ends early"
-        raise UserError(f"{file}: not a checkpoint of plain tensors ({reason})") from error
-    model = checkpoint.get("model") if isinstance(checkpoint, dict) else None
-    if not isinstance(model, dict) or not all(isinstance(value, Tensor) for value in model.values()):
-        raise UserError(f"{file}: no state dict under 'model', so this is not an official NeuralRecon checkpoint")
+    checkpoint = read_checkpoint(file, "download model_000047.ckpt, which the official README links to")
+    model = state_under(checkpoint, "model", file)
     epoch = checkpoint.get("epoch", -1)
     return OfficialWeights({name.removeprefix(PREFIX): value for name, value in model.items()}, int(epoch))
 
@@ -58,29 +47,6 @@ def load_official(network: nn.Module, file: Path) -> Literal["loaded", "absent",
     fuses = any(name.startswith(GRU) for name in ours)
     state = weights.state if fuses else {name: value for name, value in weights.state.items() if not name.startswith(GRU)}
     expected = ours if weights.has_gru else {name: value for name, value in ours.items() if not name.startswith(GRU)}
-    _check(file, state, expected)
+    check_fits(state, expected, str(file), "use the variant `paper`, of official sizes")
     network.load_state_dict(state, strict=False)
     return "loaded" if weights.has_gru and fuses else "unused" if weights.has_gru else "absent"
-
-
-def _check(file: Path, state: dict[str, Tensor], expected: dict[str, Any]) -> None:
-    shapes = {
-        f"{name} {tuple(state[name].shape)}, not {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in state and state[name].shape != value.shape
-    }
-    faults = {
-        "missing": expected.keys() - state.keys(),
-        "unexpected": state.keys() - expected.keys(),
-        "of another size": shapes,
-    }
-    found = [f"{kind}: {_listed(names)}" for kind, names in faults.items() if names]
-    if found:
-        raise UserError(
-            f"{file}: does not fit this network; keys {'; '.join(found)}; use the variant `paper`, of official sizes"
-        )
-
-
-def _listed(names: set[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join(sorted(names)[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

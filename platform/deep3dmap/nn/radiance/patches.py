@@ -24,12 +24,21 @@ def random_patches(batch: int, side: int, least_scale: float, generator: torch.G
     """
     if not 0 < least_scale <= 1:
         raise ValueError(f"least_scale lies in (0, 1], got {least_scale}")
-    drawn = torch.rand(batch, 3, generator=generator, device=generator.device)
-    scale = least_scale + (1 - least_scale) * drawn[:, 0]
-    centre = (2 * drawn[:, 1:] - 1) * (1 - scale)[:, None]
-    steps = torch.linspace(-1, 1, side, device=generator.device)
-    grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1)
+    return place_patches(torch.rand(batch, 3, generator=generator, device=generator.device), side, least_scale)
+
+
+def place_patches(units: Tensor, side: int, least_scale: float) -> Patches:
+    """Return the patches at units (B, 3) in [0, 1] of the ranges of scale, x and y; arguments as for `random_patches`."""
+    scale = least_scale + (1 - least_scale) * units[:, 0]
+    centre = (2 * units[:, 1:] - 1) * (1 - scale)[:, None]
+    grid = image_grid(side, side).to(units)
     return Patches(centre[:, None, None] + scale[:, None, None, None] * grid, scale)
+
+
+def image_grid(height: int, width: int) -> Tensor:
+    """Return the coordinates (H, W, 2) of points that lie evenly over the whole image, its outermost pixels included."""
+    rows, columns = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
 
 
 def patch_pixels(coordinates: Tensor, height: int, width: int) -> Tensor:

@@ -1,0 +1,110 @@
+"""Changes to scenes that somebody asks for: turn, move, add, remove, and look like another."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.options import option
+from deep3dmap.methods.giraffe.bounding_boxes import Boxes, rotation_about_z
+from deep3dmap.methods.giraffe.generator import Scene
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What is changed of a scene as it was drawn. Everything at its default changes nothing."""
+
+    object: int = option(-1, "number of the object that is changed, counted from 0; -1 = every one", low=-1)
+    rotate: float = option(0.0, "turns of the object about its upright axis, counter-clockwise from above")
+    translate: list = option([0.0, 0.0, 0.0], "by how much the object is moved, in scene units along x, y, z")
+    scale: float = option(1.0, "factor on the object's size", low=0.01)
+    remove: list = option([], "numbers of the objects that are taken away")
+    add: int = option(0, "objects taken from following scenes and put into this one, where they stand there", low=0)
+    shape_of: int = option(-1, "number of the scene whose objects' shapes are taken; -1 = its own", low=-1)
+    appearance_of: int = option(-1, "number of the scene whose objects' appearance is taken; -1 = its own", low=-1)
+    background_of: int = option(-1, "number of the scene whose background is taken; -1 = its own", low=-1)
+    camera_turn: float = option(0.0, "turns of the camera about the upright axis of the world, as above")
+    background_turn: float = option(0.0, "turns of the background about the same axis")
+
+    def __post_init__(self) -> None:
+        if len(self.translate) != 3:
+            raise UserError(f"translate is three numbers, x, y and z, got {list(self.translate)}")
+
+
+def change_scenes(scene: Scene, controls: Controls, first: int, fetch: Callable[[list[int]], Scene]) -> Scene:
+    """Apply controls to B scenes, numbered from `first`; fetch(numbers) draws other scenes of the same seed.
+
+    Raises UserError for an object that there is not.
+    """
+    scene = _take_codes(scene, controls, fetch)
+    for step in range(controls.add):
+        count = len(scene.world_from_camera)
+        scene = _joined(scene, fetch([first + index + 1 + step for index in range(count)]))
+    scene = _move_objects(scene, controls)
+    if controls.remove:
+        present = torch.ones(scene.boxes.scale.shape[:2], dtype=torch.bool) if scene.present is None else scene.present.clone()
+        for number in controls.remove:
+            present[:, _checked("remove", number, scene)] = False
+        scene = scene._replace(present=present)
+    turn = rotation_about_z(torch.tensor(controls.camera_turn))
+    poses = scene.world_from_camera.clone()
+    poses[:, :3] = turn.to(poses) @ poses[:, :3]
+    # A thing that turns one way is looked up by points that turn the other way.
+    background = rotation_about_z(torch.tensor(-controls.background_turn)).to(poses) @ scene.background_rotation
+    return scene._replace(world_from_camera=poses, background_rotation=background)
+
+
+def _take_codes(scene: Scene, controls: Controls, fetch: Callable[[list[int]], Scene]) -> Scene:
+    codes = scene.codes
+    if controls.shape_of >= 0:
+        codes = codes._replace(shape=_chosen(codes.shape, fetch([controls.shape_of]).codes.shape, controls, scene))
+    if controls.appearance_of >= 0:
+        appearance = fetch([controls.appearance_of]).codes.appearance
+        codes = codes._replace(appearance=_chosen(codes.appearance, appearance, controls, scene))
+    if controls.background_of >= 0:
+        other = fetch([controls.background_of]).codes
+        codes = codes._replace(
+            background_shape=other.background_shape.expand_as(codes.background_shape),
+            background_appearance=other.background_appearance.expand_as(codes.background_appearance),
+        )
+    return scene._replace(codes=codes)
+
+
+def _move_objects(scene: Scene, controls: Controls) -> Scene:
+    scale, placed, rotation = scene.boxes
+    turn = rotation_about_z(torch.tensor(-controls.rotate)).to(rotation)
+    boxes = Boxes(
+        _chosen(scale, scale * controls.scale, controls, scene),
+        _chosen(placed, placed + placed.new_tensor(controls.translate), controls, scene),
+        _chosen(rotation, turn @ rotation, controls, scene),
+    )
+    return scene._replace(boxes=boxes)
+
+
+def _joined(scene: Scene, other: Scene) -> Scene:
+    """Put the objects of scenes `other` beside those of `scene`."""
+    boxes = Boxes(*(torch.cat(pair, 1) for pair in zip(scene.boxes, other.boxes)))
+    shape, appearance = (torch.cat(pair, 1) for pair in zip(scene.codes[:2], other.codes[:2]))
+    present = None
+    if scene.present is not None and other.present is not None:
+        present = torch.cat([scene.present, other.present], 1)
+    return scene._replace(codes=scene.codes._replace(shape=shape, appearance=appearance), boxes=boxes, present=present)
+
+
+def _chosen(old: Tensor, new: Tensor, controls: Controls, scene: Scene) -> Tensor:
+    """Return (B, K, ...) with the new values for the objects that are changed."""
+    if controls.object < 0:
+        return new.expand_as(old).clone()
+    number = _checked("object", controls.object, scene)
+    result = old.clone()
+    result[:, number] = new.expand_as(old)[:, number]
+    return result
+
+
+def _checked(name: str, number: int, scene: Scene) -> int:
+    count = scene.boxes.scale.shape[1]
+    if not 0 <= number < count:
+        raise UserError(f"{name}={number}: a scene has {count} objects, numbered from 0")
+    return number

@@ -1,0 +1,25 @@
+"""Reading the checkpoints of the official code, such as `checkpoint_compcars64-74fd3c5a.pt`."""
+
+from pathlib import Path
+
+from torch import nn
+
+from deep3dmap.nn.official_checkpoints import fill, read_checkpoint, state_under, strip_prefix
+
+AVERAGE, RAW = "generator_test.", "generator."
+
+
+def load_official(file: Path, generator: nn.Module, discriminator: nn.Module | None = None, *, average: bool = True) -> int:
+    """Fill the networks from an official checkpoint and return the iteration it was saved at, -1 if the file does not say.
+
+    average: take the moving average of the generator, from which pictures are made, instead of the generator in training.
+    Ranges of cameras and boxes are not in the file; they come from the configuration. Raises UserError naming keys that are
+    missing, unexpected or of another size.
+    """
+    checkpoint = read_checkpoint(file)
+    state = state_under(checkpoint, "model", file)
+    prefix = AVERAGE if average else RAW
+    fill(generator, strip_prefix(state, prefix), f"{file}: {prefix.rstrip('.')}")
+    if discriminator is not None:
+        fill(discriminator, strip_prefix(state, "discriminator."), f"{file}: discriminator")
+    return int(checkpoint.get("it", -1))

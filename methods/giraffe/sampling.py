@@ -1,0 +1,45 @@
+"""Latent codes and depths along rays: drawn, interpolated and jittered."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Codes(NamedTuple):
+    """What the things of B scenes look like.
+
+    shape, appearance: (B, K, Z) of K objects. background_shape, background_appearance: (B, Zb).
+    """
+
+    shape: Tensor
+    appearance: Tensor
+    background_shape: Tensor
+    background_appearance: Tensor
+
+
+def sample_codes(
+    scenes: int, objects: int, latent: int, background: int, generator: torch.Generator, temperature: float = 1.0
+) -> Codes:
+    """Draw codes from a normal distribution whose standard deviation is `temperature`.
+
+    latent, background: length Z of the codes of an object and Zb of the background.
+    """
+    sizes = ((scenes, objects, latent), (scenes, objects, latent), (scenes, background), (scenes, background))
+    return Codes(*(temperature * torch.randn(*size, generator=generator) for size in sizes))
+
+
+def interpolate_on_sphere(first: Tensor, second: Tensor, place: Tensor) -> Tensor:
+    """Interpolate codes (..., Z) along the arc between their directions; place: (T,) in [0, 1]. Returns (T, ..., Z)."""
+    unit = (code / code.norm(dim=-1, keepdim=True) for code in (first, second))
+    angle = torch.arccos(torch.linalg.vecdot(*unit)[..., None])
+    place = place.view(-1, *[1] * first.dim())
+    return (torch.sin((1 - place) * angle) * first + torch.sin(place * angle) * second) / torch.sin(angle)
+
+
+def jitter_depths(depths: Tensor, units: Tensor) -> Tensor:
+    """Move each depth (..., S) between the middles to its neighbours; units: (..., S) in [0, 1]. The ends stay within."""
+    middle = (depths[..., 1:] + depths[..., :-1]) / 2
+    low = torch.cat([depths[..., :1], middle], -1)
+    high = torch.cat([middle, depths[..., -1:]], -1)
+    return low + units * (high - low)

@@ -1,0 +1,101 @@
+"""What GNeRF's networks are trained towards: one function for each step of an iteration.
+
+Each takes what it needs and gives a scalar; gradients reach only the parameters that the step updates. Images lie in [-1, 1].
+Rendered images are those of the coarse and of the fine pass, one after the other, and every loss is of both.
+Meng et al., ICCV 2021, section 3; weights of the official configuration.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from deep3dmap.methods.gnerf.augmentation import augment
+from deep3dmap.methods.gnerf.discriminator import PatchDiscriminator
+from deep3dmap.methods.gnerf.generator import Generator, Randomness
+from deep3dmap.methods.gnerf.inversion_network import InversionNetwork
+from deep3dmap.methods.gnerf.pose_table import PoseTable
+from deep3dmap.methods.gnerf.pose_vectors import vectors_of_poses
+from deep3dmap.nn.adversarial_losses import discriminator_loss, generator_loss, gradient_penalty
+from deep3dmap.nn.radiance.patches import Patches, crop_patches, image_grid
+
+
+@dataclass(frozen=True)
+class Weights:
+    """penalty: of R1, gamma / 2. poses: of what the inversion network says of the tables. photometric: of the colours."""
+
+    penalty: float = 10.0
+    poses: float = 0.1
+    photometric: float = 50.0
+
+
+class Lens(NamedTuple):
+    """intrinsics: (3, 3) of images of height x width, pixel centres at +0.5."""
+
+    intrinsics: Tensor
+    height: int
+    width: int
+
+
+def render_both(generator: Generator, coordinates: Tensor, poses: Tensor, lens: Lens, random: Randomness | None) -> Tensor:
+    """Render (2 B, 3, h, w): the B images of the coarse pass, then those of the fine one."""
+    return torch.cat(generator(coordinates, poses, lens.intrinsics, (lens.height, lens.width), random))
+
+
+def fool(discriminator: PatchDiscriminator, fake: Tensor, scale: Tensor, random: torch.Generator) -> Tensor:
+    """Return the generator's loss for fake patches (2 B, ...) of `scale` (B,); the discriminator should be frozen."""
+    return generator_loss(discriminator(augment(fake, random), scale.repeat(2)))
+
+
+def discriminate(
+    discriminator: PatchDiscriminator,
+    real: tuple[Tensor, Tensor],
+    fake: tuple[Tensor, Tensor],
+    random: torch.Generator,
+    weights: Weights,
+) -> Tensor:
+    """Return the discriminator's loss for real and fake patches, each with their scale, with R1 on the real ones."""
+    patches = real[0].detach().requires_grad_()
+    logits = discriminator(augment(patches, random), real[1])
+    penalty = gradient_penalty(logits, patches).mean()
+    other = discriminator(augment(fake[0].detach(), random), fake[1].repeat(2))
+    return discriminator_loss(logits, other) + weights.penalty * penalty
+
+
+def invert_renderings(
+    inversion: InversionNetwork, generator: Generator, poses: Tensor, lens: Lens, random: Randomness | None
+) -> Tensor:
+    """Return how far the inversion network is from the poses (B, 3, 4) at which whole images are rendered for it."""
+    side = inversion.image_size
+    grid = image_grid(side, side).to(poses).expand(len(poses), -1, -1, -1)
+    with torch.no_grad():
+        images = render_both(generator, grid, poses, lens, random)
+    return mse_loss(inversion(images), vectors_of_poses(poses, inversion.mode).repeat(2, 1))
+
+
+def follow_inversion(
+    table: PoseTable, inversion: InversionNetwork, images: Tensor, rows: Tensor | slice, weights: Weights
+) -> Tensor:
+    """Return how far rows of a table are from what the inversion network says of their images (B, 3, H, W)."""
+    side = inversion.image_size
+    grid = image_grid(side, side).to(images).expand(len(images), -1, -1, -1)
+    with torch.no_grad():
+        said = inversion(crop_patches(images, grid))
+    return weights.poses * mse_loss(vectors_of_poses(table(rows), table.mode), said)
+
+
+def reproduce(
+    generator: Generator,
+    poses: Tensor,
+    images: Tensor,
+    patches: Patches,
+    lens: Lens,
+    random: Randomness | None,
+    weights: Weights,
+) -> Tensor:
+    """Return the difference of colour between patches of images (B, 3, H, W) and their renderings at poses (B, 3, 4)."""
+    rendered = render_both(generator, patches.coordinates, poses, lens, random)
+    real = crop_patches(images, patches.coordinates)
+    return weights.photometric * mse_loss(rendered, real.repeat(2, 1, 1, 1))

@@ -1,0 +1,52 @@
+"""Where the cameras of a scene may have stood: a range of angles and distances around it."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deep3dmap.methods.gnerf.pose_vectors import look_at_poses
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PosePrior:
+    """azimuth, elevation: degrees, uniform in the angle as in the official code, so denser towards the pole than on a sphere.
+
+    radius: distance from the origin. spread: standard deviation, in radii, of the point in the ground plane that is looked at.
+    """
+
+    azimuth: Range = (0.0, 360.0)
+    elevation: Range = (0.0, 90.0)
+    radius: Range = (4.0, 4.0)
+    spread: float = 0.0
+
+    def poses(self, units: Tensor, normals: Tensor | None = None) -> Tensor:
+        """Return poses (N, 3, 4) at units (N, 3) in [0, 1] of azimuth, elevation and radius.
+
+        normals: (N, 2) standard normal numbers for the point looked at; None looks at the origin.
+        """
+        ranges = (self.azimuth, self.elevation, self.radius)
+        azimuth, elevation, radius = (low + units[:, i] * (high - low) for i, (low, high) in enumerate(ranges))
+        azimuth, elevation = azimuth * (math.pi / 180), elevation * (math.pi / 180)
+        level = elevation.cos()
+        direction = torch.stack([level * azimuth.cos(), level * azimuth.sin(), elevation.sin()], -1)
+        positions = radius[:, None] * direction
+        if normals is None or self.spread == 0:
+            return look_at_poses(positions)
+        targets = torch.cat([self.spread * self.radius[0] * normals, torch.zeros_like(normals[:, :1])], -1)
+        return look_at_poses(positions, targets)
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw poses (count, 3, 4)."""
+        device = generator.device
+        units = torch.rand(count, 3, generator=generator, device=device)
+        return self.poses(units, torch.randn(count, 2, generator=generator, device=device))
+
+    def turntable(self, count: int) -> Tensor:
+        """Return poses (count, 3, 4) through the range of azimuth, both ends included, at the middle elevation and radius."""
+        units = torch.full((count, 3), 0.5)
+        units[:, 0] = torch.linspace(0, 1, count)
+        return self.poses(units)

@@ -1,0 +1,79 @@
+"""CLEVR as it was released, or pictures of one's own in its layout."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deep3dmap.core.card import DatasetCard
+from deep3dmap.core.dataset import Split
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.options import option
+from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.clevr_pictures import ClevrSplit
+from deep3dmap.data.formats.clevr import scenes_file
+from deep3dmap.data.square_images import SquareCrop
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass
+class ClevrV1Config:
+    """Where CLEVR is, and how its wide pictures become square."""
+
+    root: str = option("", "the folder CLEVR_v1.0, which holds images/ and scenes/")
+    crop: int = option(0, "side of the square cut out of the middle in pixels; 0 = the whole height", low=0)
+    image_size: int = option(64, "side the square is resized to in pixels; 0 leaves it as it is", low=0, high=1024)
+    keep: int = option(100000, "training pictures that stay in memory once read", low=0)
+
+
+class ClevrV1:
+    """CLEVR v1.0: 70000 pictures to train on, 15000 to validate on and 15000 to test on, of three to ten objects."""
+
+    card = DatasetCard(
+        title="CLEVR v1.0: rendered pictures of simple objects",
+        provides=("image", "object_masks", "object_positions", "objects"),
+        splits=SPLITS,
+        frame="world: z up, the ground at z = 0",
+        unit="CLEVR's unit, in which a large sphere has radius 0.7",
+        licence="CC BY 4.0",
+        source="https://cs.stanford.edu/people/jcjohns/clevr, Johnson et al., CVPR 2017",
+        needs_root=True,
+    )
+    config_type = ClevrV1Config
+
+    def __init__(self, config: ClevrV1Config, cache: Path) -> None:
+        self._config, self._cache = config, cache
+
+    @property
+    def root(self) -> Path:
+        """The folder that is read; raises UserError if it is not given or holds no images/train."""
+        if not self._config.root:
+            raise UserError("dataset.root is empty; pass dataset.root=FOLDER, the folder CLEVR_v1.0 of the release")
+        root = Path(self._config.root).expanduser()
+        if not (root / "images" / "train").is_dir():
+            raise UserError(f"{root}: no folder images/train in it; dataset.root is the folder CLEVR_v1.0 of the release")
+        return root
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether a folder has the layout of CLEVR."""
+        return (path / "images" / "train").is_dir() and scenes_file(path, "train").is_file()
+
+    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
+        """Check that there are pictures to train on, and that the scenes can be read."""
+        self.split("train")
+
+    @property
+    def version(self) -> str:
+        """Hash of the files and of how they are read."""
+        root = self.root
+        files = [file for kind in ("images", "masks") for file in (root / kind).rglob("*.png")]
+        files += [file for split in SPLITS if (file := scenes_file(root, split)).is_file()]
+        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "keep")}
+        return hash_data([hash_files(root, files, self._cache), how])
+
+    def split(self, name: str) -> Split:
+        """Return a split; raises UserError for a name other than train, val and test."""
+        if name not in SPLITS:
+            raise unknown("split of clevr_v1", name, SPLITS)
+        crop = SquareCrop(self._config.crop, self._config.image_size)
+        return ClevrSplit(self.root, name, crop, self._config.keep if name == "train" else 0)

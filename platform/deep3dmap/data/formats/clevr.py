@@ -1,0 +1,52 @@
+"""The files of CLEVR v1.0: images/<split>/CLEVR_<split>_<number>.png, and scenes/CLEVR_<split>_scenes.json beside them.
+
+A folder masks/<split>, which the release does not have, may hold an image of the same name whose pixels are 0 for the
+background and k for object k of the scene, counted from 1.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deep3dmap.core.errors import UserError
+
+FIELDS = ("shape", "size", "color", "material", "3d_coords", "pixel_coords", "rotation")
+
+
+def image_name(split: str, index: int) -> str:
+    """Return the name of an image, such as CLEVR_train_000012.png."""
+    return f"CLEVR_{split}_{index:06d}.png"
+
+
+def scenes_file(root: Path, split: str) -> Path:
+    """Return where the scenes of a split are described."""
+    return root / "scenes" / f"CLEVR_{split}_scenes.json"
+
+
+def write_scenes(root: Path, split: str, scenes: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> None:
+    """Write the description of a split's scenes."""
+    file = scenes_file(root, split)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"info": dict(info) | {"split": split}, "scenes": list(scenes)}))
+
+
+def read_scenes(root: Path, split: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the objects of every scene of a split by image name; none where the file is absent, as for the test split.
+
+    Raises UserError that names file, scene and field where something is amiss.
+    """
+    file = scenes_file(root, split)
+    if not file.is_file():
+        return {}
+    try:
+        scenes = json.loads(file.read_text())["scenes"]
+        found = {str(scene["image_filename"]): list(scene["objects"]) for scene in scenes}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file}: not a CLEVR scene file ({error}); restore it from the release") from error
+    for name, things in found.items():
+        for thing in things:
+            missing = [field for field in FIELDS if field not in thing]
+            if missing:
+                raise UserError(f"{file}: an object of {name} lacks {', '.join(missing)}; restore the file from the release")
+    return found

@@ -1,0 +1,47 @@
+"""The files of CompCars: image/<make>/<model>/<year>/<name>.jpg, label/... of the same name, and lists of the splits."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from deep3dmap.core.errors import UserError
+
+VIEWPOINTS = {"uncertain": -1, "front": 1, "rear": 2, "side": 3, "front_side": 4, "rear_side": 5}
+
+
+class Label(NamedTuple):
+    """viewpoint: of `VIEWPOINTS`. box: left, top, right, bottom of the car, counted from 0, right and bottom outside."""
+
+    viewpoint: int
+    box: tuple[int, int, int, int]
+
+
+def read_label(root: Path, name: str) -> Label:
+    """Read the label of a photograph; `name` is its path below image/. Raises UserError if it is absent or damaged."""
+    file = root / "label" / Path(name).with_suffix(".txt")
+    try:
+        lines = file.read_text().split("\n")
+        left, top, right, bottom = (int(float(number)) for number in lines[2].split())
+        viewpoint = int(lines[0])
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: the label is missing; boxes and viewpoints need the folder label/ of the release") from error
+    except (ValueError, IndexError) as error:
+        raise UserError(f"{file}: a label is a viewpoint, the number of boxes, and a box 'x1 y1 x2 y2', a line each") from error
+    # The release counts pixels from 1, the last one inside.
+    if not (0 < left <= right and 0 < top <= bottom):
+        raise UserError(f"{file}: the box {left} {top} {right} {bottom} is empty or outside the picture")
+    return Label(viewpoint, (left - 1, top - 1, right, bottom))
+
+
+def listed(root: Path, split: str) -> list[str] | None:
+    """Return the names in the release's list of a split, None where the list is absent.
+
+    Raises UserError for a name without a photograph.
+    """
+    file = root / "train_test_split" / "classification" / f"{split}.txt"
+    if not file.is_file():
+        return None
+    names = file.read_text().split()
+    missing = next((name for name in names if not (root / "image" / name).is_file()), None)
+    if missing:
+        raise UserError(f"{file}: names {missing}, which is not below {root / 'image'}; restore the photographs")
+    return names

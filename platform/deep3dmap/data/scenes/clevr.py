@@ -1,0 +1,99 @@
+"""CLEVR-like pictures: one to five simple objects on a plane, with masks and attributes, written in CLEVR's layout."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deep3dmap.core.cameras import Camera
+from deep3dmap.core.errors import UserError
+from deep3dmap.data.formats.clevr import image_name, write_scenes
+from deep3dmap.data.formats.images import write_gray16, write_image
+from deep3dmap.data.generation import item_seed, make_items
+from deep3dmap.data.scenes.clevr_layout import Layout, Thing, directions, relationships, sample_camera, sample_things
+from deep3dmap.data.scenes.clevr_render import Picture, draw, sample_lights
+from deep3dmap.geometry.cameras import project
+
+# Share of the picture that an object must show: 200 of CLEVR's 480 x 320 pixels.
+FEWEST_PIXELS = 200 / (480 * 320)
+ATTEMPTS = 50
+
+
+@dataclass(frozen=True)
+class ClevrPlan:
+    """What is made. Equal plans give equal bytes, whatever the number of processes."""
+
+    train: int
+    val: int
+    test: int
+    image_size: int
+    fewest: int
+    most: int
+    supersample: int
+    layout: Layout
+    seed: int
+
+    def count(self, split: str) -> int:
+        """How many pictures a split has."""
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to make."""
+
+    plan: ClevrPlan
+    split: str
+    index: int
+    root: str
+
+
+def write_clevr(plan: ClevrPlan, root: Path, workers: int = 1, quiet: bool = True) -> None:
+    """Write images/, masks/ and scenes/ of all splits."""
+    for split in ("train", "val", "test"):
+        for kind in ("images", "masks"):
+            (root / kind / split).mkdir(parents=True)
+        jobs = [Job(plan, split, index, str(root)) for index in range(plan.count(split))]
+        scenes = make_items(make_picture, jobs, title=f"clevr {split}", workers=workers, quiet=quiet)
+        write_scenes(root, split, scenes, {"version": "1.0", "license": "Apache-2.0", "source": "deep3dmap.data.scenes.clevr"})
+
+
+def make_picture(job: Job) -> dict[str, Any]:
+    """Make one picture with its mask, and return its description as CLEVR writes it."""
+    plan, name = job.plan, image_name(job.split, job.index)
+    rng = np.random.default_rng(item_seed("clevr", plan.seed, job.split, job.index))
+    camera, things, picture = _seen(rng, plan)
+    root = Path(job.root)
+    write_image(root / "images" / job.split / name, picture.image)
+    write_gray16(root / "masks" / job.split / name, picture.index)
+    return {
+        "image_index": job.index,
+        "image_filename": name,
+        "split": job.split,
+        "objects": [_described(thing, camera) for thing in things],
+        "directions": {key: vector.tolist() for key, vector in directions(camera).items()},
+        "relationships": relationships(things, camera),
+    }
+
+
+def _seen(rng: np.random.Generator, plan: ClevrPlan) -> tuple[Camera, list[Thing], Picture]:
+    """Draw scenes until every object shows enough of itself."""
+    count = int(rng.integers(plan.fewest, plan.most + 1))
+    fewest = max(1, round(FEWEST_PIXELS * plan.image_size**2))
+    for _ in range(ATTEMPTS):
+        camera = sample_camera(rng, plan.layout, plan.image_size)
+        things = sample_things(rng, plan.layout, count, camera)
+        picture = draw(things, camera, sample_lights(rng), plan.supersample)
+        if np.bincount(picture.index.ravel(), minlength=count + 1)[1:].min() >= fewest:
+            return camera, things, picture
+    raise UserError(
+        f"{count} objects hide one another; ask for fewer (dataset.most_objects) or larger pictures (dataset.image_size)"
+    )
+
+
+def _described(thing: Thing, camera: Camera) -> dict[str, Any]:
+    pixels, depth = project(np.array([thing.position]), camera.intrinsics, camera.camera_from_world)
+    fields = asdict(thing)
+    position = fields.pop("position")
+    return fields | {"3d_coords": list(position), "pixel_coords": [*pixels[0].tolist(), depth[0].item()]}

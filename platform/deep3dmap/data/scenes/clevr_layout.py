@@ -1,0 +1,137 @@
+"""What stands where in a CLEVR-like scene: attributes and places of the objects, and the camera.
+
+Johnson et al., "CLEVR: A Diagnostic Dataset for Compositional Language and Elementary Visual Reasoning", CVPR 2017: shapes,
+sizes, colours, materials and the rules of placing are theirs. World: z up, the ground at z = 0, CLEVR's units.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.cameras import Camera
+from deep3dmap.core.errors import UserError
+from deep3dmap.geometry.cameras import look_at, project
+
+Array = NDArray[np.float64]
+SHAPES = ("cube", "sphere", "cylinder")
+SIZES = {"large": 0.7, "small": 0.35}
+MATERIALS = ("rubber", "metal")
+COLORS = {
+    "gray": (87, 87, 87),
+    "red": (173, 35, 35),
+    "blue": (42, 75, 215),
+    "green": (29, 105, 20),
+    "brown": (129, 74, 25),
+    "purple": (129, 38, 192),
+    "cyan": (41, 208, 208),
+    "yellow": (255, 238, 51),
+}
+GAP = 0.25  # between the circles around two objects
+MARGIN = 0.4  # along each direction of the camera, so that what is left or behind is plain
+EYE, TARGET = (7.21, -6.83, 5.12), (0.0, 0.0, 0.35)
+ATTEMPTS = 200
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where objects may stand, and how they are seen.
+
+    reach: half the side of the square they stand in. sizes: of `SIZES`. field_of_view: degrees. jitter: how far the camera is
+    moved along each axis.
+    """
+
+    reach: float = 3.0
+    sizes: tuple[str, ...] = tuple(SIZES)
+    field_of_view: float = 40.0
+    jitter: float = 0.5
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One object. position: of its middle. rotation: degrees about z, counter-clockwise. radius: half its height."""
+
+    shape: str
+    size: str
+    color: str
+    material: str
+    position: tuple[float, float, float]
+    rotation: float
+
+    @property
+    def radius(self) -> float:
+        """Half the height; a cube's is smaller by sqrt(2), so that its corners lie in the same circle."""
+        return _radius(self.shape, self.size)
+
+
+def sample_camera(rng: np.random.Generator, layout: Layout, size: int) -> Camera:
+    """Draw the camera of a square picture of `size` pixels a side: CLEVR's place, jittered, looking at the middle."""
+    eye = np.array(EYE) + layout.jitter * rng.uniform(-1, 1, 3)
+    focal = size / 2 / np.tan(np.radians(layout.field_of_view) / 2)
+    intrinsics = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
+    return Camera(intrinsics, look_at(eye, TARGET).numpy(), size, size)
+
+
+def directions(camera: Camera) -> dict[str, Array]:
+    """Return unit vectors in the ground plane, and upright, that are behind, in front, left, right, above and below."""
+    behind = camera.world_from_camera[:3, 2] * (1, 1, 0)
+    behind = behind / np.linalg.norm(behind)
+    left, above = np.array([-behind[1], behind[0], 0.0]), np.array([0.0, 0.0, 1.0])
+    return {"right": -left, "behind": behind, "above": above, "below": -above, "left": left, "front": -behind}
+
+
+def sample_things(rng: np.random.Generator, layout: Layout, count: int, camera: Camera) -> list[Thing]:
+    """Draw `count` objects that stand apart and within the picture. Raises UserError if no arrangement is found."""
+    for _ in range(ATTEMPTS):
+        things: list[Thing] = []
+        while len(things) < count:
+            placed = _place(rng, layout, things, camera)
+            if placed is None:
+                break
+            things.append(placed)
+        else:
+            return things
+    raise UserError(
+        f"{count} objects do not fit into the scene; ask for fewer (dataset.most_objects) or more room (dataset.reach)"
+    )
+
+
+def relationships(things: list[Thing], camera: Camera) -> dict[str, list[list[int]]]:
+    """Return for each direction, and each object, the numbers of the objects that lie that way of it."""
+    vectors = directions(camera)
+    places = np.array([thing.position for thing in things])
+    found = {}
+    for name in ("right", "behind", "front", "left"):
+        along = places @ vectors[name]
+        # CLEVR leaves out what is hardly that way.
+        found[name] = [[j for j in range(len(things)) if j != i and along[j] - along[i] > 0.2] for i in range(len(things))]
+    return found
+
+
+def _place(rng: np.random.Generator, layout: Layout, things: list[Thing], camera: Camera) -> Thing | None:
+    shape, size = str(rng.choice(SHAPES)), str(rng.choice(layout.sizes))
+    color, material = str(rng.choice(list(COLORS))), str(rng.choice(MATERIALS))
+    for _ in range(50):
+        x, y = rng.uniform(-layout.reach, layout.reach, 2)
+        candidate = Thing(shape, size, color, material, (float(x), float(y), _radius(shape, size)), float(rng.uniform(0, 360)))
+        if _within(candidate, camera) and all(_apart(candidate, thing, camera) for thing in things):
+            return candidate
+    return None
+
+
+def _apart(first: Thing, second: Thing, camera: Camera) -> bool:
+    offset = np.subtract(first.position, second.position)[:2]
+    if np.linalg.norm(offset) - SIZES[first.size] - SIZES[second.size] < GAP:
+        return False
+    vectors = directions(camera)
+    return all(abs(offset @ vectors[name][:2]) > MARGIN for name in ("right", "behind"))
+
+
+def _within(thing: Thing, camera: Camera) -> bool:
+    around = np.array(thing.position) + SIZES[thing.size] * np.array([(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1)])
+    pixels, _ = project(around, camera.intrinsics, camera.camera_from_world)
+    return bool(((pixels > 0) & (pixels < camera.width)).all())
+
+
+def _radius(shape: str, size: str) -> float:
+    return SIZES[size] / 2**0.5 if shape == "cube" else SIZES[size]

@@ -1,0 +1,146 @@
+"""Pictures of a CLEVR-like scene: rasterised, then shaded at every sample with three lights, a shadow map and reflections."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, normalize
+
+from deep3dmap.core.cameras import Camera
+from deep3dmap.data.scenes.clevr_layout import COLORS, Thing
+from deep3dmap.data.scenes.clevr_shapes import solid
+from deep3dmap.geometry.cameras import invert, look_at, project, scale_intrinsics, transform
+from deep3dmap.ops.rasterize import interpolate, rasterize_camera
+
+Array = NDArray[np.float64]
+GAMMA = 2.2
+GROUND = 0.44  # albedo of the ground, linear
+GROUND_REACH = 300.0  # half the side of the ground
+HAZE, HAZE_FROM, HAZE_DEPTH = 0.62, 14.0, 12.0  # what the ground turns to far behind the objects, as a studio's backdrop does
+SHADOW_PIXELS = 512
+SHADOW_WIDTH = 11.0  # units across the shadow map
+SHADOW_BIAS = 0.03
+SHADOW_TAPS = tuple((dx, dy) for dx in (-2, 0, 2) for dy in (-2, 0, 2))
+# Directions towards the lights, and their strengths: the key casts shadows, the others fill and outline.
+KEY, FILL, BACK = (0.58, 0.10, 0.81), (-0.45, -0.75, 0.48), (-0.55, 0.60, 0.58)
+STRENGTHS = (0.95, 0.28, 0.22)
+AMBIENT = 0.24
+# How much of the mirrored surroundings, how bright and how sharp the highlight of the lights.
+MIRROR, GLOSS, SHARPNESS = {"rubber": 0.0, "metal": 0.35}, {"rubber": 0.06, "metal": 0.9}, {"rubber": 12.0, "metal": 90.0}
+
+
+class Lights(NamedTuple):
+    """towards: (3, 3) unit vectors to the lights. strengths: (3,). Moved a little from scene to scene, as CLEVR's are."""
+
+    towards: Tensor
+    strengths: Tensor
+
+
+class Picture(NamedTuple):
+    """image: (3, H, W) RGB in [0, 1]. index: (H, W) uint8, 0 = ground or sky, k = object k - 1 covers most of the pixel."""
+
+    image: NDArray[np.float32]
+    index: NDArray[np.uint8]
+
+
+class _Surface(NamedTuple):
+    """vertices: (V, 3). faces: (F, 3). look: (V, 9) normal, albedo, mirror, gloss, sharpness. owner: (F,), 0 = ground."""
+
+    vertices: Tensor
+    faces: Tensor
+    look: Tensor
+    owner: Tensor
+
+
+def sample_lights(rng: np.random.Generator) -> Lights:
+    """Draw the lights."""
+    towards = np.array([KEY, FILL, BACK]) + rng.normal(0, 0.04, (3, 3))
+    strengths = np.array(STRENGTHS) * rng.uniform(0.9, 1.1, 3)
+    return Lights(normalize(torch.from_numpy(towards).float(), dim=1), torch.from_numpy(strengths).float())
+
+
+def draw(things: list[Thing], camera: Camera, lights: Lights, supersample: int) -> Picture:
+    """Draw a scene with `supersample` samples per pixel side."""
+    surface = _surface(things)
+    points = transform(surface.vertices, camera.camera_from_world).float().contiguous()
+    intrinsics = scale_intrinsics(camera.intrinsics, supersample, supersample)
+    seen = rasterize_camera(points, surface.faces, intrinsics, camera.height * supersample, camera.width * supersample)
+    places = interpolate(seen, surface.faces, torch.cat([surface.vertices, surface.look], 1))
+    owner = torch.where(seen.face_id >= 0, surface.owner[seen.face_id.clamp(min=0)], 0)
+    eye = torch.from_numpy(camera.world_from_camera[:3, 3]).float()
+    shadow = _shadow(surface, lights.towards[0], places[:3])
+    color = _haze(_shade(places, eye, lights, shadow), (places[:3] - eye[:, None, None]).norm(dim=0), owner == 0)
+    image = avg_pool2d(color.clamp(0, 1)[None], supersample)[0] ** (1 / GAMMA)
+    covered = torch.nn.functional.one_hot(owner.long(), len(things) + 1).permute(2, 0, 1).float()
+    index = avg_pool2d(covered[None], supersample)[0].argmax(0)
+    return Picture(image.numpy(), index.numpy().astype(np.uint8))
+
+
+def _haze(color: Tensor, distance: Tensor, ground: Tensor) -> Tensor:
+    """Blend the far ground into the backdrop, so that there is no horizon."""
+    share = torch.where(ground, 1 - torch.exp(-((distance - HAZE_FROM).clamp(min=0) / HAZE_DEPTH).square()), 0.0)
+    return torch.lerp(color, torch.full_like(color, HAZE), share)
+
+
+def linear(color: str) -> Array:
+    """Return a colour of CLEVR as linear RGB in [0, 1]."""
+    return np.asarray((np.array(COLORS[color]) / 255) ** GAMMA)
+
+
+def _surface(things: list[Thing]) -> _Surface:
+    corners = GROUND_REACH * np.array([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]])
+    flat = np.tile([0, 0, 1, GROUND, GROUND, GROUND, 0, 0, 1.0], (4, 1))
+    vertices, looks, faces, owners = [corners], [flat], [np.array([[0, 1, 2], [0, 2, 3]])], [np.zeros(2, int)]
+    for number, thing in enumerate(things):
+        body = solid(thing.shape)
+        angle = np.radians(thing.rotation)
+        turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+        own = (MIRROR[thing.material], GLOSS[thing.material], SHARPNESS[thing.material])
+        faces.append(body.faces + sum(map(len, vertices)))
+        vertices.append(thing.radius * body.vertices @ turn.T + thing.position)
+        looks.append(np.column_stack([body.normals @ turn.T, np.tile([*linear(thing.color), *own], (len(body.vertices), 1))]))
+        owners.append(np.full(len(body.faces), number + 1))
+    arrays = (np.concatenate(parts) for parts in (vertices, faces, looks, owners))
+    placed, triangles, look, owner = (torch.from_numpy(array) for array in arrays)
+    return _Surface(placed.float(), triangles, look.float(), owner)
+
+
+def _shadow(surface: _Surface, towards: Tensor, points: Tensor) -> Tensor:
+    """Return the share (H, W) of the key light that reaches points (3, H, W), by a softened depth map seen from the light."""
+    pose = look_at(30 * towards.double(), (0, 0, 0))
+    # A light so far away that its rays are as good as parallel.
+    focal = 30 * SHADOW_PIXELS / SHADOW_WIDTH
+    half = SHADOW_PIXELS / 2
+    intrinsics = torch.tensor([[focal, 0, half], [0, focal, half], [0, 0, 1.0]])
+    casting = surface.faces[surface.owner > 0]
+    seen = rasterize_camera(
+        transform(surface.vertices, invert(pose)).float().contiguous(), casting, intrinsics, SHADOW_PIXELS, SHADOW_PIXELS
+    )
+    nearest = torch.where(seen.face_id >= 0, seen.depth, torch.inf)
+    pixels, depth = project(points.flatten(1).T, intrinsics, invert(pose))
+    lit = torch.zeros(len(depth))
+    for dx, dy in SHADOW_TAPS:
+        x, y = (pixels + pixels.new_tensor([dx, dy])).long().clamp(0, SHADOW_PIXELS - 1).T
+        lit += (depth < nearest[y, x] + SHADOW_BIAS).float()
+    return (lit / len(SHADOW_TAPS)).view(points.shape[1:])
+
+
+def _shade(places: Tensor, eye: Tensor, lights: Lights, shadow: Tensor) -> Tensor:
+    """Return linear RGB (3, H, W): Lambert's law, Blinn and Phong's highlights, and a simple sky mirrored in metal."""
+    points, normals, albedo, (mirror, gloss, sharpness) = places[:3], normalize(places[3:6], dim=0), places[6:9], places[9:12]
+    view = normalize(eye[:, None, None] - points, dim=0)
+    diffuse, highlight = AMBIENT * (0.75 + 0.25 * normals[2]), torch.zeros_like(shadow)
+    for number, (towards, strength) in enumerate(zip(lights.towards, lights.strengths)):
+        reaching = strength * (shadow if number == 0 else 1.0)
+        towards = towards[:, None, None]
+        diffuse = diffuse + reaching * (normals * towards).sum(0).clamp(min=0)
+        half = normalize(view + towards, dim=0)
+        highlight = highlight + reaching * (normals * half).sum(0).clamp(min=0) ** sharpness.clamp(min=1)
+    mirrored = 2 * (normals * view).sum(0) * normals[2] - view[2]
+    # What a ball sees: the grey ground below, a brighter sky above.
+    surroundings = torch.where(mirrored > 0, 0.45 + 0.55 * mirrored, GROUND * 0.8)
+    tint = 0.4 + 0.6 * albedo / albedo.amax(0).clamp(min=1e-3)
+    body = (1 - mirror) * albedo * diffuse + mirror * surroundings * tint * (0.2 + 0.8 * albedo.amax(0))
+    return body + gloss * highlight

@@ -1,0 +1,91 @@
+"""How far estimated cameras are from the true ones, and how far they would be by chance."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from deep3dmap.geometry.alignment import Similarity3D
+from deep3dmap.geometry.pose_alignment import transform_poses
+from deep3dmap.geometry.rotations import angle_between
+
+Alignment = Callable[[Tensor, Tensor], Similarity3D]
+
+
+class PoseErrors(NamedTuple):
+    """Of N cameras. rotation: (N,) degrees. translation: (N,) distance of the centres in units of the truth."""
+
+    rotation: Tensor
+    translation: Tensor
+
+
+def pose_errors(estimated: Any, truth: Any, alignment: Similarity3D | None = None) -> PoseErrors:
+    """Compare poses (N, 3 or 4, 4), world from camera, after moving the estimated ones by `alignment`.
+
+    The absolute errors of rpg_trajectory_evaluation (Zhang and Scaramuzza, IROS 2018), per camera.
+    """
+    moved = transform_poses(alignment or Similarity3D.identity(), estimated)
+    truth = torch.as_tensor(truth).double()
+    if len(truth) != len(moved) or not len(truth):
+        raise ValueError(
+            f"as many estimated poses as true ones are compared, and at least one, got {len(moved)} and {len(truth)}"
+        )
+    angles = torch.rad2deg(angle_between(moved[:, :3, :3], truth[:, :3, :3]))
+    return PoseErrors(angles, (moved[:, :3, 3] - truth[:, :3, 3]).norm(dim=1))
+
+
+def summarise_pose_errors(errors: PoseErrors) -> dict[str, float]:
+    """Return means and medians, and the shares of cameras turned by less than 5 and 15 degrees."""
+    rotation, translation = errors
+    return {
+        "rotation_deg": rotation.mean().item(),
+        "rotation_median_deg": rotation.median().item(),
+        "translation": translation.mean().item(),
+        "translation_median": translation.median().item(),
+        "within_5_deg": (rotation < 5).double().mean().item(),
+        "within_15_deg": (rotation < 15).double().mean().item(),
+    }
+
+
+def view_direction_errors(estimated: Any, truth: Any) -> Tensor:
+    """Return the angle (N,) in degrees between the directions from the origin to estimated and true centres, unaligned.
+
+    For cameras around the origin whose prior fixes the frame, where an alignment by centres would be ill-posed.
+    """
+    first, second = (torch.as_tensor(poses).double()[:, :3, 3] for poses in (estimated, truth))
+    # Not the arc cosine, which loses half the digits of small angles.
+    return torch.rad2deg(torch.atan2(torch.linalg.cross(first, second).norm(dim=1), (first * second).sum(1)))
+
+
+def chance_within(degrees: float) -> float:
+    """Return the probability that a uniformly random rotation is off by less than an angle: (a - sin a) / pi.
+
+    Miles, "On random rotations in R^3", Biometrika 1965.
+    """
+    angle = math.radians(degrees)
+    return (angle - math.sin(angle)) / math.pi
+
+
+def mean_chance_rotation() -> float:
+    """Return the mean angle of a uniformly random rotation, pi / 2 + 2 / pi, in degrees: about 126.5."""
+    return math.degrees(math.pi / 2 + 2 / math.pi)
+
+
+def chance_level(
+    truth: Any, draw: Callable[[int, torch.Generator], Tensor], align: Alignment | None, trials: int = 200, seed: int = 0
+) -> dict[str, float]:
+    """Return what `summarise_pose_errors` says on average of poses that were guessed.
+
+    draw(N, generator): N guessed poses (N, 3 or 4, 4), usually from the prior that the method is given. align(estimated,
+    truth): the alignment of the protocol, None for none. Alignment fits the guesses too, so that it is not the error of random
+    rotations, and depends on the number of cameras. A simulation of `trials` guesses, the same for the same seed.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    truth = torch.as_tensor(truth)
+    summaries = []
+    for _ in range(trials):
+        guessed = draw(len(truth), generator)
+        summaries.append(summarise_pose_errors(pose_errors(guessed, truth, align(guessed, truth) if align else None)))
+    return {name: sum(summary[name] for summary in summaries) / trials for name in summaries[0]}

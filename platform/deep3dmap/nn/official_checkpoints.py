@@ -1,0 +1,78 @@
+"""Reading checkpoints of other programs: no code in them is run, and what does not fit a network is named."""
+
+import pickle
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deep3dmap.core.errors import UserError
+
+NAMED = 4
+
+
+def read_checkpoint(file: Path, source: str = "") -> dict[str, Any]:
+    """Read a torch checkpoint of tensors and plain values; raises UserError for a file that is absent or anything else.
+
+    source: where such files come from, for the message about one that is absent.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: no such checkpoint{f'; {source}' if source else ''}")
+    try:
+        # Training scripts often save their command line, which is no code.
+        with torch.serialization.safe_globals([Namespace]):
+            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).partition("\n")[0] or "the file ends early"
+        raise UserError(f"{file}: not a checkpoint of plain tensors ({reason})") from error
+    if not isinstance(checkpoint, dict):
+        raise UserError(f"{file}: a checkpoint is a dictionary, this file holds a {type(checkpoint).__name__}")
+    return checkpoint
+
+
+def state_under(checkpoint: Mapping[str, Any], key: str, file: Path) -> dict[str, Tensor]:
+    """Return the state dict at `key`; raises UserError that names the keys there are."""
+    state = checkpoint.get(key)
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{file}: no state dict under '{key}'; there are: {', '.join(sorted(map(str, checkpoint)))}")
+    return dict(state)
+
+
+def strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the part of a state dict whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load a state dict with exactly the module's names and shapes; raises as `check_fits` does, and then changes nothing."""
+    check_fits(state, module.state_dict(), source)
+    module.load_state_dict(dict(state))
+
+
+def check_fits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str, advice: str = "") -> None:
+    """Raise UserError that names what a state dict lacks, has too much or has in another shape than expected.
+
+    source: file and part that the state came from. advice: what to do, after a semicolon.
+    """
+    shapes = {
+        f"{name} {tuple(state[name].shape)}, not {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in state and state[name].shape != value.shape
+    }
+    faults = {
+        "missing": expected.keys() - state.keys(),
+        "unexpected": state.keys() - expected.keys(),
+        "of another size": shapes,
+    }
+    found = [f"{kind}: {_listed(names)}" for kind, names in faults.items() if names]
+    if found:
+        advice = f"; {advice}" if advice else ""
+        raise UserError(f"{source}: does not fit a network of the configured sizes; keys {'; '.join(found)}{advice}")
+
+
+def _listed(names: set[str]) -> str:
+    rest = len(names) - NAMED
+    return ", ".join(sorted(names)[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

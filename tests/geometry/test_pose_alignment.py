@@ -1,0 +1,60 @@
+"""Alignment of cameras: known transforms come back, and what has no unique answer is refused."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.spatial.transform import Rotation
+
+from deep3dmap.geometry.alignment import Similarity3D
+from deep3dmap.geometry.pose_alignment import align_by_turn, align_cameras, inverse_similarity, transform_poses
+from deep3dmap.geometry.rotations import matrix_of_axis_angle
+
+MOTION = Similarity3D(1.7, matrix_of_axis_angle([0.4, -0.2, 1.1]), torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64))
+
+
+def random_poses(count: int = 12, seed: int = 0) -> torch.Tensor:
+    rng = np.random.default_rng(seed)
+    poses = np.tile(np.eye(4), (count, 1, 1))
+    poses[:, :3, :3] = Rotation.random(count, rng=rng).as_matrix()
+    poses[:, :3, 3] = rng.normal(size=(count, 3))
+    return torch.from_numpy(poses)
+
+
+def test_a_similarity_comes_back_and_is_undone() -> None:
+    poses = random_poses()
+    moved = transform_poses(MOTION, poses)
+    found = align_cameras(poses[:, :3], moved)
+    assert found.scale == pytest.approx(1.7)
+    torch.testing.assert_close(found.rotation, MOTION.rotation)
+    torch.testing.assert_close(transform_poses(inverse_similarity(MOTION), moved), poses)
+    # Centres move as points, axes only turn.
+    torch.testing.assert_close(moved[:, :3, 3], MOTION.apply(poses[:, :3, 3]))
+    torch.testing.assert_close(torch.linalg.det(moved[:, :3, :3]), torch.ones(12, dtype=torch.float64))
+
+
+def test_a_turn_about_the_vertical_equals_a_search() -> None:
+    first, second = random_poses(seed=1), random_poses(seed=2)
+
+    def misfit(angle: float) -> float:
+        turn = Rotation.from_euler("z", angle).as_matrix()
+        return float(((first[:, :3, 3].numpy() @ turn.T - second[:, :3, 3].numpy()) ** 2).sum())
+
+    grid = np.linspace(-np.pi, np.pi, 200)
+    start = grid[np.argmin([misfit(angle) for angle in grid])]
+    best = minimize_scalar(misfit, bounds=(start - 0.1, start + 0.1), method="bounded", options={"xatol": 1e-10}).x
+    np.testing.assert_allclose(align_by_turn(first, second).rotation, Rotation.from_euler("z", best).as_matrix(), atol=1e-6)
+
+
+def test_what_has_no_unique_answer_is_refused() -> None:
+    poses = random_poses()
+    line = poses.clone()
+    line[:, :3, 3] = torch.arange(12.0, dtype=torch.float64)[:, None] * torch.tensor([1.0, 2.0, -1.0], dtype=torch.float64)
+    with pytest.raises(ValueError, match="the estimated camera centres lie on one line"):
+        align_cameras(line, poses)
+    with pytest.raises(ValueError, match="the true camera centres lie on one line"):
+        align_cameras(poses, line)
+    with pytest.raises(ValueError, match="N >= 3"):
+        align_cameras(poses[:2], poses[:2])
+    with pytest.raises(ValueError, match="poses are"):
+        align_cameras(poses[0], poses[0])

@@ -1,0 +1,142 @@
+"""GNeRF's networks, schedules and augmentation, where the golden vectors do not look."""
+
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.methods.gnerf.augmentation import augment, cut_out
+from deep3dmap.methods.gnerf.discriminator import PatchDiscriminator
+from deep3dmap.methods.gnerf.generator import Generator, GeneratorConfig, Randomness
+from deep3dmap.methods.gnerf.inversion_network import InversionNetwork
+from deep3dmap.methods.gnerf.official_weights import load_official
+from deep3dmap.methods.gnerf.pose_prior import PosePrior
+from deep3dmap.methods.gnerf.pose_table import PoseTable, official_start
+from deep3dmap.methods.gnerf.schedules import Schedules
+from deep3dmap.nn.radiance.patches import random_patches
+
+SMALL = GeneratorConfig(16, 3, (1,), 3, 2, coarse=8, fine=8)
+INTRINSICS = torch.tensor([[40.0, 0, 16], [0, 40, 12], [0, 0, 1]])
+
+
+@pytest.fixture
+def generator() -> Generator:
+    torch.manual_seed(0)
+    return Generator(SMALL)
+
+
+def test_chunks_do_not_change_a_rendering(generator: Generator) -> None:
+    rng = torch.Generator().manual_seed(0)
+    patches, poses = random_patches(3, 6, 0.5, rng), PosePrior().sample(3, rng)
+    whole = generator(patches.coordinates, poses, INTRINSICS, (24, 32))
+    pieces = Generator(GeneratorConfig(**{**vars(SMALL), "chunk": 17}))
+    pieces.load_state_dict(generator.state_dict())
+    for first, second in zip(whole, pieces(patches.coordinates, poses, INTRINSICS, (24, 32))):
+        assert first.shape == (3, 3, 6, 6)
+        torch.testing.assert_close(first, second)
+
+
+def test_noise_repeats_with_its_generator(generator: Generator) -> None:
+    rng = torch.Generator().manual_seed(0)
+    patches, poses = random_patches(1, 4, 0.5, rng), PosePrior().sample(1, rng)
+
+    def render(seed: int) -> torch.Tensor:
+        random = Randomness(torch.Generator().manual_seed(seed), deviation=1.0)
+        return generator(patches.coordinates, poses, INTRINSICS, (24, 32), random)[0]
+
+    assert torch.equal(render(1), render(1))
+    assert not torch.equal(render(1), render(2))
+
+
+def test_gradients_reach_poses_and_field(generator: Generator) -> None:
+    rng = torch.Generator().manual_seed(0)
+    poses = PosePrior().sample(2, rng).requires_grad_()
+    _, fine = generator(random_patches(2, 4, 0.5, rng).coordinates, poses, INTRINSICS, (24, 32))
+    fine.square().mean().backward()
+    assert poses.grad is not None
+    assert (poses.grad.abs().amax((1, 2)) > 0).all()
+    assert all(parameter.grad is not None for parameter in generator.parameters())
+
+
+def test_the_discriminator_of_the_largest_patches() -> None:
+    network = PatchDiscriminator(128, 8)
+    widths = [layer.out_channels for layer in network.main if isinstance(layer, nn.Conv2d)]
+    assert widths == [4, 8, 16, 32, 64, 8]
+    # The first layer is not normalised, the last is the output.
+    assert sum(isinstance(layer, nn.InstanceNorm2d) for layer in network.main) == 4
+    assert network(torch.rand(2, 3, 128, 128), torch.rand(2)).shape == (2,)
+    with pytest.raises(UserError, match="16, 32, 64, 128 pixels, got 20"):
+        PatchDiscriminator(20)
+    with pytest.raises(ValueError, match="3, 128, 128"):
+        network(torch.rand(2, 3, 64, 64), torch.rand(2))
+
+
+def test_the_inversion_network_says_which_sizes_it_takes() -> None:
+    with pytest.raises(UserError, match="multiples of 16, got 40"):
+        InversionNetwork("3d", 40)
+    small = InversionNetwork("6d", 32, 16, 1, 2, 8, 16)
+    assert small(torch.rand(2, 3, 32, 32)).shape == (2, 9)
+    with pytest.raises(ValueError, match="3, 32, 32"):
+        small(torch.rand(2, 3, 16, 16))
+
+
+def test_augmentation_is_for_the_whole_batch_or_not_at_all() -> None:
+    images = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    rng = torch.Generator().manual_seed(0)
+    changed = [not torch.equal(augment(images, rng), images) for _ in range(200)]
+    assert 70 < sum(changed) < 130
+    always = augment(images, torch.Generator().manual_seed(3), probability=1.0)
+    assert torch.equal(always, augment(images, torch.Generator().manual_seed(3), probability=1.0))
+    assert ((always == 0).all(1).flatten(1).sum(1) > 0).all()
+
+
+def test_a_cut_is_clamped_at_the_border() -> None:
+    cut = cut_out(torch.ones(3, 1, 8, 8), torch.tensor([0, 4, 8]), torch.tensor([0, 4, 8]))
+    # Windows of 4: rows -2..1, 2..5 and 6..9.
+    assert [int((one == 0).sum()) for one in cut] == [4, 16, 4]
+    assert cut[0, 0, :2, :2].sum() == cut[2, 0, 6:, 6:].sum() == 0
+
+
+def test_schedules_of_short_runs_and_small_images() -> None:
+    schedules = Schedules(hybrid_from=10, refine_from=20, hybrid_size=24, noise_until=5)
+    sizes = [schedules.image_size(iteration, 32, 48) for iteration in (0, 10, 15, 20, 99)]
+    assert sizes == [(16, 16), (24, 24), (28, 36), (32, 48), (32, 48)]
+    assert [schedules.phase(iteration) for iteration in (10, 11, 20, 21)] == ["A", "ABAB", "ABAB", "B"]
+    assert [schedules.noise(iteration) for iteration in (0, 4, 400)] == pytest.approx([1, 0.2, 0.2])
+
+
+@pytest.fixture
+def official_file(tmp_path: Path) -> Path:
+    names = {"trunk.": "xyz_encoding_", "feature": "xyz_encoding_final", "density_head": "sigma", "color_head": "rgb"}
+    torch.manual_seed(5)
+    state = {}
+    for name, value in Generator(SMALL).nerf.state_dict().items():
+        if name.startswith("trunk."):
+            _, layer, kind = name.split(".")
+            name = f"trunk.{int(layer) + 1}.0.{kind}"
+        for ours, theirs in names.items():
+            name = name.replace(ours, theirs)
+        state[f"nerf.{name}"] = value
+    checkpoint = {
+        "g": state,
+        "d": PatchDiscriminator(16, 8).state_dict(),
+        "t": PoseTable(official_start(4, "6d"), "6d").state_dict(),
+    }
+    torch.save({**checkpoint, "it": 30000, "optim_g": {}, "args": Namespace(ndf=8)}, tmp_path / "030000.pt")
+    return tmp_path / "030000.pt"
+
+
+def test_an_official_checkpoint_loads_by_its_names(official_file: Path, generator: Generator) -> None:
+    table, discriminator = PoseTable(torch.zeros(4, 9), "6d"), PatchDiscriminator(16, 8)
+    networks = {"generator": generator, "discriminator": discriminator, "training poses": table}
+    assert load_official(official_file, networks) == 30000
+    saved = torch.load(official_file, weights_only=False)
+    assert torch.equal(generator.nerf.trunk[1].weight, saved["g"]["nerf.xyz_encoding_2.0.weight"])
+    assert torch.equal(table.vectors(), official_start(4, "6d"))
+    with pytest.raises(UserError, match=r"training poses: does not fit .* of another size: poses_embed"):
+        load_official(official_file, {"training poses": PoseTable(torch.zeros(5, 9), "6d")})
+    with pytest.raises(UserError, match="no state dict under 'i'"):
+        load_official(official_file, {"inversion network": InversionNetwork("6d", 32, 16, 1, 2, 8, 16)})
