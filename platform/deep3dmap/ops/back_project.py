@@ -7,6 +7,7 @@ from torch import Tensor
 
 from deep3dmap.ops import back_project_reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._registration import native_op
 
 
 def back_project(
@@ -50,7 +51,7 @@ def _check(features: Tensor, projection: Tensor, positions: Tensor) -> None:
             raise ValueError(f"{name} lies on {value.device}, features on {features.device}")
 
 
-@torch.library.custom_op("deep3dmap::back_project", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::back_project")
 def _native_back_project(features: Tensor, projection: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     mean, depth, count = _outputs(features, positions)
     given = (features.permute(0, 2, 3, 1).contiguous(), projection.contiguous(), positions.contiguous())
@@ -69,7 +70,7 @@ def _outputs(features: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tenso
     return features.new_empty(points, features.shape[1]), features.new_empty(points), count
 
 
-@torch.library.custom_op("deep3dmap::back_project_backward", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::back_project_backward")
 def _native_backward(
     grad_mean: Tensor, projection: Tensor, positions: Tensor, count: Tensor, height: int, width: int
 ) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from deep3dmap.ops import composite_reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._registration import native_op
 
 TRANSPARENT = 1e-4
 
@@ -74,7 +75,7 @@ def _rises(offsets: Tensor, samples: int) -> bool:
     return bool(offsets[0] == 0) and bool(offsets[-1] == samples) and bool((offsets[1:] >= offsets[:-1]).all())
 
 
-@torch.library.custom_op("deep3dmap::composite", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::composite")
 def _native_composite(
     density: Tensor, color: Tensor, distances: Tensor, lengths: Tensor, offsets: Tensor, stop: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -97,7 +98,7 @@ def _results(density: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, Tensor, 
     return density.new_empty(rays, 3), depth, opacity, density.new_empty(density.shape[0])
 
 
-@torch.library.custom_op("deep3dmap::composite_backward", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::composite_backward")
 def _native_backward(
     density: Tensor,
     color: Tensor,

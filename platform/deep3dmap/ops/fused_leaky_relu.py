@@ -8,6 +8,7 @@ from torch import Tensor
 
 from deep3dmap.ops import fused_leaky_relu_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._registration import native_op
 
 
 def fused_leaky_relu(
@@ -47,12 +48,12 @@ def _run(values: Tensor, bias: Tensor | None, like: Tensor | None, slope: float,
     return out
 
 
-@torch.library.custom_op("deep3dmap::fused_leaky_relu", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::fused_leaky_relu")
 def _native(values: Tensor, bias: Tensor | None, slope: float, gain: float) -> Tensor:
     return _run(values, bias, None, slope, gain)
 
 
-@torch.library.custom_op("deep3dmap::leaky_slope", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::leaky_slope")
 def _slope(values: Tensor, like: Tensor, slope: float, gain: float) -> Tensor:
     """Return the values times gain where `like` is above 0, times gain and slope elsewhere."""
     return _run(values, None, like, slope, gain)

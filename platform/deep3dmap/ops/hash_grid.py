@@ -8,6 +8,7 @@ from torch import Tensor
 
 from deep3dmap.ops import hash_grid_reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._registration import native_op
 
 MOST_LEVELS = 32
 
@@ -74,7 +75,7 @@ def _check(positions: Tensor, table: Tensor, levels: HashGridLevels) -> None:
         raise ValueError(f"positions lie on {positions.device}, table on {table.device}")
 
 
-@torch.library.custom_op("deep3dmap::hash_grid", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::hash_grid")
 def _native_hash_grid(positions: Tensor, table: Tensor, resolutions: list[int], sizes: list[int]) -> Tensor:
     output = table.new_empty(len(positions), len(sizes) * table.shape[1])
     run_native("hash_grid_forward", table.device, positions.contiguous(), table.contiguous(), output, resolutions, sizes)
@@ -86,7 +87,7 @@ def _(positions: Tensor, table: Tensor, resolutions: list[int], sizes: list[int]
     return table.new_empty(len(positions), len(sizes) * table.shape[1])
 
 
-@torch.library.custom_op("deep3dmap::hash_grid_backward_table", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::hash_grid_backward_table")
 def _native_backward_table(positions: Tensor, grad_output: Tensor, resolutions: list[int], sizes: list[int]) -> Tensor:
     gradient = grad_output.new_zeros(sum(sizes), grad_output.shape[1] // len(sizes))
     given = (positions.contiguous(), grad_output.contiguous(), gradient)
@@ -99,7 +100,7 @@ def _(positions: Tensor, grad_output: Tensor, resolutions: list[int], sizes: lis
     return grad_output.new_empty(sum(sizes), grad_output.shape[1] // len(sizes))
 
 
-@torch.library.custom_op("deep3dmap::hash_grid_backward_positions", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::hash_grid_backward_positions")
 def _native_backward_positions(
     positions: Tensor, table: Tensor, grad_output: Tensor, resolutions: list[int], sizes: list[int]
 ) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from deep3dmap.ops import march_rays_reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._registration import native_op
 
 MOST_STEPS = 2**20
 
@@ -89,7 +90,7 @@ def _check(origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, occup
         raise ValueError(f"far reaches {float(far.max()):g}, more than {MOST_STEPS} steps of {step:g}; bound the rays")
 
 
-@torch.library.custom_op("deep3dmap::march_count", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::march_count")
 def _native_count(
     origins: Tensor,
     directions: Tensor,
@@ -111,7 +112,7 @@ def _(origins: Tensor, directions: Tensor, near: Tensor, *_: object) -> Tensor:
     return near.new_empty(near.shape, dtype=torch.int64)
 
 
-@torch.library.custom_op("deep3dmap::march_fill", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::march_fill")
 def _native_fill(
     origins: Tensor,
     directions: Tensor,

@@ -14,6 +14,7 @@ from torch.nn.functional import avg_pool2d
 
 from deep3dmap.ops import neural_mesh_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._registration import native_op
 from deep3dmap.ops.rasterize import Fragments
 
 # Colours (C, h, w) of what is seen, from the fragments and the faces (F, 3) that their ids point to.
@@ -124,7 +125,7 @@ def depth_of_faces(
     return _depth(vertices, faces, seen.face_id, seen.depth, seen.barycentrics, perspective)
 
 
-@torch.library.custom_op("deep3dmap::neural_mesh_faces", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::neural_mesh_faces")
 def _find(
     vertices: Tensor, faces: Tensor, height: int, width: int, near: float, far: float, perspective: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -142,7 +143,7 @@ def _(
     return vertices.new_empty(height, width), face_id, vertices.new_empty(height, width, 3)
 
 
-@torch.library.custom_op("deep3dmap::neural_mesh_edges", mutates_args=())
+@native_op("deep3dmap::neural_mesh_edges")
 def _follow(image: Tensor, vertices: Tensor, faces: Tensor, face_id: Tensor, epsilon: float, native: bool) -> Tensor:
     return image.clone()
 
@@ -152,7 +153,7 @@ def _(image: Tensor, vertices: Tensor, faces: Tensor, face_id: Tensor, epsilon: 
     return torch.empty_like(image)
 
 
-@torch.library.custom_op("deep3dmap::neural_mesh_edges_backward", mutates_args=())
+@native_op("deep3dmap::neural_mesh_edges_backward")
 def _follow_backward(
     gradient: Tensor, image: Tensor, vertices: Tensor, faces: Tensor, face_id: Tensor, epsilon: float, native: bool
 ) -> Tensor:
@@ -174,7 +175,7 @@ def _(
     return torch.empty_like(vertices)
 
 
-@torch.library.custom_op("deep3dmap::neural_mesh_depth", mutates_args=())
+@native_op("deep3dmap::neural_mesh_depth")
 def _depth(vertices: Tensor, faces: Tensor, face_id: Tensor, depth: Tensor, barycentrics: Tensor, perspective: bool) -> Tensor:
     return depth.to(vertices.dtype, copy=True)
 
@@ -184,7 +185,7 @@ def _(vertices: Tensor, faces: Tensor, face_id: Tensor, depth: Tensor, barycentr
     return torch.empty_like(depth, dtype=vertices.dtype)
 
 
-@torch.library.custom_op("deep3dmap::neural_mesh_depth_backward", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::neural_mesh_depth_backward")
 def _depth_backward(
     gradient: Tensor, vertices: Tensor, faces: Tensor, face_id: Tensor, depth: Tensor, barycentrics: Tensor, perspective: bool
 ) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from deep3dmap.ops import rasterize_reference
 from deep3dmap.ops._backend import Backend, choose, run_native, small_matrix
+from deep3dmap.ops._registration import native_op
 
 Cull = Literal["none", "back"]
 
@@ -205,7 +206,7 @@ def _cut(vertices: Tensor, faces: Tensor, front: Tensor, near: float, inside: in
     return corners, barycentrics
 
 
-@torch.library.custom_op("deep3dmap::rasterize", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::rasterize")
 def _native_rasterize(
     vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deep3dmap.ops import rasterize_soft_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._registration import native_op
 from deep3dmap.ops.rasterize import Cull
 
 MOST_FACES = 64
@@ -121,7 +122,7 @@ def _backend(backend: Backend, vertices: Tensor) -> str:
     return chosen
 
 
-@torch.library.custom_op("deep3dmap::select_faces", mutates_args=(), device_types="cpu")
+@native_op("deep3dmap::select_faces", device_types=("cpu",))
 def _select(
     vertices: Tensor,
     faces: Tensor,
@@ -156,7 +157,7 @@ def _(
     return torch.empty((height, width, count), dtype=torch.int64, device=vertices.device)
 
 
-@torch.library.custom_op("deep3dmap::evaluate_faces", mutates_args=(), device_types="cpu")
+@native_op("deep3dmap::evaluate_faces", device_types=("cpu",))
 def _evaluate(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool) -> tuple[Tensor, Tensor, Tensor]:
     depth, distance = vertices.new_zeros(face_id.shape), vertices.new_zeros(face_id.shape)
     barycentrics = vertices.new_zeros(*face_id.shape, 3)
@@ -170,7 +171,7 @@ def _(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip:
     return vertices.new_empty(face_id.shape), vertices.new_empty(*face_id.shape, 3), vertices.new_empty(face_id.shape)
 
 
-@torch.library.custom_op("deep3dmap::evaluate_faces_backward", mutates_args=(), device_types="cpu")
+@native_op("deep3dmap::evaluate_faces_backward", device_types=("cpu",))
 def _evaluate_backward(
     vertices: Tensor, faces: Tensor, face_id: Tensor, grad_depth: Tensor, grad_barycentrics: Tensor, grad_distance: Tensor,
     perspective: bool, clip: bool,

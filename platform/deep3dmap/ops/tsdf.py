@@ -8,6 +8,7 @@ from torch import Tensor
 
 from deep3dmap.ops import tsdf_reference
 from deep3dmap.ops._backend import Backend, choose, run_native, small_matrix
+from deep3dmap.ops._registration import native_op
 
 
 def integrate(
@@ -61,7 +62,7 @@ def integrate(
     run(*arguments, float(voxel_size), float(truncation), float(min(max_depth, 3e38)))
 
 
-@torch.library.custom_op("deep3dmap::integrate", mutates_args=("tsdf", "weight", "color"), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::integrate", mutates_args=("tsdf", "weight", "color"))
 def _native_integrate(
     tsdf: Tensor,
     weight: Tensor,

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from deep3dmap.ops import upfirdn2d_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._registration import native_op
 
 Factors = int | Sequence[int]
 
@@ -69,7 +70,7 @@ def _check(images: Tensor, kernel: Tensor, steps: tuple[tuple[int, int], ...], p
         raise ValueError(f"nothing is left of images {tuple(images.shape)} after the kernel {tuple(kernel.shape)}: pad more")
 
 
-@torch.library.custom_op("deep3dmap::upfirdn2d", mutates_args=(), device_types=("cpu", "cuda"))
+@native_op("deep3dmap::upfirdn2d")
 def _native(images: Tensor, kernel: Tensor, geometry: list[int], height: int, width: int) -> Tensor:
     """geometry: up x, y; down x, y; zeros to the left and above."""
     count, channels = images.shape[:2]

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from deep3dmap.ops._backend import run_native
+from deep3dmap.ops._registration import native_op
 
-DEVICES = ("cpu", "cuda")
 
-
-@torch.library.custom_op("deep3dmap::sparse_convolve", mutates_args=(), device_types=DEVICES)
+@native_op("deep3dmap::sparse_convolve")
 def convolve(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor, splits: Tensor, outputs: int) -> Tensor:
     """Return what `reference.convolve` does."""
     result = features.new_empty(outputs, weight.shape[2])
@@ -23,7 +22,7 @@ def _(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor, split
     return features.new_empty(outputs, weight.shape[2])
 
 
-@torch.library.custom_op("deep3dmap::sparse_convolve_weight_gradient", mutates_args=(), device_types=DEVICES)
+@native_op("deep3dmap::sparse_convolve_weight_gradient")
 def weight_gradient(features: Tensor, gradient: Tensor, in_rows: Tensor, out_rows: Tensor, splits: Tensor) -> Tensor:
     """Return the gradient with respect to the weight, (K, Cin, Cout)."""
     result = features.new_empty(len(splits) - 1, features.shape[1], gradient.shape[1])
@@ -53,7 +52,7 @@ def _convolution_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ..
 convolve.register_autograd(_convolution_backward, setup_context=_keep_convolution)
 
 
-@torch.library.custom_op("deep3dmap::sparse_voxelize", mutates_args=(), device_types=DEVICES)
+@native_op("deep3dmap::sparse_voxelize")
 def voxelize(features: Tensor, rows: Tensor, cells: int) -> tuple[Tensor, Tensor]:
     """Return the mean of the points in each cell, (cells, C), and their number, (cells,) int32."""
     mean = features.new_empty(cells, features.shape[1])
@@ -67,7 +66,7 @@ def _(features: Tensor, rows: Tensor, cells: int) -> tuple[Tensor, Tensor]:
     return features.new_empty(cells, features.shape[1]), features.new_empty(cells, dtype=torch.int32)
 
 
-@torch.library.custom_op("deep3dmap::sparse_voxelize_backward", mutates_args=(), device_types=DEVICES)
+@native_op("deep3dmap::sparse_voxelize_backward")
 def voxelize_backward(gradient: Tensor, rows: Tensor, counts: Tensor) -> Tensor:
     """Return the gradient with respect to the points' features, (P, C)."""
     result = gradient.new_empty(len(rows), gradient.shape[1])
@@ -92,7 +91,7 @@ def _voxelization_backward(ctx: Any, gradient: Tensor, _: Tensor | None) -> tupl
 voxelize.register_autograd(_voxelization_backward, setup_context=_keep_voxelization)
 
 
-@torch.library.custom_op("deep3dmap::sparse_devoxelize", mutates_args=(), device_types=DEVICES)
+@native_op("deep3dmap::sparse_devoxelize")
 def devoxelize(features: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     """Return what `reference.devoxelize` does; differentiable in the features only."""
     result = features.new_empty(len(rows), features.shape[1])
@@ -105,7 +104,7 @@ def _(features: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     return features.new_empty(rows.shape[0], features.shape[1])
 
 
-@torch.library.custom_op("deep3dmap::sparse_devoxelize_backward", mutates_args=(), device_types=DEVICES)
+@native_op("deep3dmap::sparse_devoxelize_backward")
 def devoxelize_backward(gradient: Tensor, rows: Tensor, weights: Tensor, cells: int) -> Tensor:
     """Return the gradient with respect to the cells' features, (cells, C)."""
     result = gradient.new_empty(cells, gradient.shape[1])

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from deep3dmap.ops._backend import run_native
+from deep3dmap.ops._registration import native_op
 
 FAR = 1 << 30
-DEVICES = ("cpu", "cuda")
 
 
-@torch.library.custom_op("deep3dmap::sparse_lookup", mutates_args=(), device_types=DEVICES)
+@native_op("deep3dmap::sparse_lookup")
 def lookup(coordinates: Tensor, queries: Tensor) -> Tensor:
     """See `deep3dmap.ops.sparse.lookup`."""
     rows = torch.empty(len(queries), dtype=torch.int64, device=queries.device)
@@ -33,7 +33,7 @@ def neighbours(coordinates: Tensor, centres: Tensor, offsets: Sequence[Sequence[
     return rows.reshape(len(offsets), -1)
 
 
-@torch.library.custom_op("deep3dmap::sparse_neighbours", mutates_args=(), device_types=DEVICES)
+@native_op("deep3dmap::sparse_neighbours")
 def table(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> Tensor:
     """Return the row of each output + offset among the inputs, (K, M) int32, -1 = absent."""
     rows = torch.empty(len(offsets), len(outputs), dtype=torch.int32, device=inputs.device)
