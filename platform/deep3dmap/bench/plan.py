@@ -105,6 +105,8 @@ def entrants(request: BenchmarkRequest, suite: Suite) -> list[str]:
     names = list(request.own.methods or suite.entrants())
     for name in names:
         suite.check_entrant(name.partition("/")[0])
+    scored = [name.partition("/")[0] for name in request.own.datasets or suite.default_datasets]
+    request.check_names(names, [*scored, *(suite.train_on[name] for name in scored if name in suite.train_on)])
     return names
 
 
@@ -136,6 +138,8 @@ def checkpoint_plan(request: BenchmarkRequest, about: dict[str, Any], checkpoint
     suite = load_suite(request.own.suite)
     tier, versions, plans = suite.tier(request.own.tier), _Versions(), []
     suite.check_entrant(about["method"])
+    request.check_sections(("dataset", "data"), "the checkpoint says this; only dataset and data keys may be given")
+    request.check_names([], list(request.own.datasets or suite.default_datasets))
     place = checkpoint if "://" in checkpoint else str(Path(checkpoint).resolve())
     variant = about["variant"].removesuffix("-untrained").removesuffix("+tuned")
     for dataset in request.own.datasets or suite.default_datasets:

@@ -96,7 +96,7 @@ def _untrained(name: str, values: dict[str, Any]) -> Method:
     plain, _, variant = overlay(methods, name)
     cls = methods.load(plain)
     own = {key.removeprefix("method."): values.pop(key) for key in list(values) if key.startswith("method.")}
-    method: Method = cls(build_section(cls.config_type, {**variant.get("method", {}), **own}))
+    method: Method = cls(build_section(cls.config_type, {**variant.get("method", {}), **own}, "method."))
     if method.needs_training:
         raise UserError(
             f"method '{name}' has to be trained first; give the folder of a checkpoint instead of its name"

@@ -15,7 +15,7 @@ def open_dataset(name: str, dataset: Mapping[str, Any], data: Mapping[str, Any])
     """Build a registered dataset from its section and the `data` section; it may have to be prepared yet."""
     cls = datasets.load(name)
     cache = Path(data["cache"]).expanduser() if data.get("cache") else default_cache()
-    opened: Dataset = cls(build_section(cls.config_type, dict(dataset)), cache=cache.resolve())
+    opened: Dataset = cls(build_section(cls.config_type, dict(dataset), "dataset."), cache=cache.resolve())
     return opened
 
 

@@ -15,10 +15,12 @@ class OptimizerConfig:
     """The optimiser the loop builds for a method."""
 
     name: str = option("adam", "adam, adamw or sgd", choices=("adam", "adamw", "sgd"))
-    lr: float = option(1e-4, "learning rate", low=1e-6, high=1e-1, log=True)
-    betas: list[float] = option([0.9, 0.999], "moment decays of adam and adamw")
-    momentum: float = option(0.9, "momentum of sgd", low=0.0, high=0.99)
-    weight_decay: float = option(0.0, "L2 penalty (adam, sgd) or decoupled decay (adamw)", low=1e-6, high=1e-1, log=True)
+    lr: float = option(1e-4, "learning rate", low=1e-6, high=1e-1, log=True, valid="(0, inf)")
+    betas: list[float] = option([0.9, 0.999], "moment decays of adam and adamw", valid="[0, 1)")
+    momentum: float = option(0.9, "momentum of sgd", low=0.0, high=0.99, valid="[0, 1)")
+    weight_decay: float = option(
+        0.0, "L2 penalty (adam, sgd) or decoupled decay (adamw)", low=1e-6, high=1e-1, log=True, valid="[0, inf)"
+    )
 
 
 @dataclass
@@ -30,12 +32,14 @@ class ScheduleConfig:
         "constant, cosine (to final_factor at the end of the budget) or step",
         choices=("constant", "cosine", "step"),
     )
-    warmup_steps: int = option(0, "steps of linear warm-up from zero", low=0, high=1000)
-    every_steps: int = option(0, "step: multiply by `factor` every so many steps (0 = use every_epochs)")
-    every_epochs: int = option(0, "step: multiply by `factor` every so many epochs")
-    milestones: list[float] = option([], "step: multiply by `factor` at these shares of the budget, e.g. [0.5,0.75]")
-    factor: float = option(0.5, "step: the multiplier", low=0.1, high=0.9)
-    final_factor: float = option(0.0, "cosine: the share of the learning rate that is left at the end")
+    warmup_steps: int = option(0, "steps of linear warm-up from zero", low=0, high=1000, valid="[0, inf)")
+    every_steps: int = option(0, "step: multiply by `factor` every so many steps (0 = use every_epochs)", valid="[0, inf)")
+    every_epochs: int = option(0, "step: multiply by `factor` every so many epochs", valid="[0, inf)")
+    milestones: list[float] = option(
+        [], "step: multiply by `factor` at these shares of the budget, e.g. [0.5,0.75]", valid="[0, 1]"
+    )
+    factor: float = option(0.5, "step: the multiplier", low=0.1, high=0.9, valid="(0, inf)")
+    final_factor: float = option(0.0, "cosine: the share of the learning rate that is left at the end", valid="[0, inf)")
 
 
 @dataclass
@@ -43,31 +47,35 @@ class TrainerConfig:
     """Budget, batching, precision, checkpoints and resources of a training run."""
 
     engine: str = option(
-        "auto", "auto: one-worker trials train in the trial's own process; train: always a Ray Train TorchTrainer"
+        "auto",
+        "auto: one-worker trials train in the trial's own process; train: always a Ray Train TorchTrainer",
+        choices=("auto", "train"),
     )
-    workers: int = option(1, "training processes; their gradients are averaged (DDP)")
+    workers: int = option(1, "training processes; their gradients are averaged (DDP)", valid="[1, inf)")
     min_workers: int = option(
-        0, "elastic: start, and go on after a node is lost, with as few as these, and grow again later (0 = all workers)"
+        0,
+        "elastic: start, and go on after a node is lost, with as few as these, and grow again later (0 = all workers)",
+        valid="[0, inf)",
     )
-    cpus_per_worker: float = option(1.0, "CPUs reserved for each worker, its loader processes included")
-    gpus_per_worker: float = option(0.0, "GPUs reserved for each worker")
-    batch_size: int = option(16, "samples per optimisation step over all workers", low=1, high=256, log=True)
-    accumulate: int = option(1, "micro-batches per optimisation step; batch_size is split over them")
-    max_steps: int | None = option(None, "optimisation steps to take (null = no limit, 0 = stay untrained)")
-    max_epochs: int | None = option(None, "passes over the training split (null = no limit)")
-    max_seconds: float = option(0.0, "seconds of training, resumed time included (0 = no limit)")
+    cpus_per_worker: float = option(1.0, "CPUs reserved for each worker, its loader processes included", valid="[0, inf)")
+    gpus_per_worker: float = option(0.0, "GPUs reserved for each worker", valid="[0, inf)")
+    batch_size: int = option(16, "samples per optimisation step over all workers", low=1, high=256, log=True, valid="[1, inf)")
+    accumulate: int = option(1, "micro-batches per optimisation step; batch_size is split over them", valid="[1, inf)")
+    max_steps: int | None = option(None, "optimisation steps to take (null = no limit, 0 = stay untrained)", valid="[0, inf)")
+    max_epochs: int | None = option(None, "passes over the training split (null = no limit)", valid="[0, inf)")
+    max_seconds: float = option(0.0, "seconds of training, resumed time included (0 = no limit)", valid="[0, inf)")
     precision: str = option(
         "fp32", "fp32, bf16 or fp16 (autocast; fp16 scales its gradients)", choices=("fp32", "bf16", "fp16")
     )
-    clip_norm: float = option(0.0, "largest gradient norm (0 = no clipping)", low=0.1, high=10.0, log=True)
+    clip_norm: float = option(0.0, "largest gradient norm (0 = no clipping)", low=0.1, high=10.0, log=True, valid="[0, inf)")
     ema_decay: float = option(
-        0.0, "decay of the weight average used for validation and inference (0 = none)", low=0.9, high=0.9999
+        0.0, "decay of the weight average used for validation and inference (0 = none)", low=0.9, high=0.9999, valid="[0, 1)"
     )
-    log_every: int = option(10, "steps between points of the curves")
-    evaluate_every: int = option(0, "steps between validations (0 = only at the end)")
-    checkpoint_every: int = option(500, "steps between checkpoints (0 = only at the end)")
-    loader_workers: int = option(0, "loader processes per worker")
-    max_failures: int = option(2, "restarts after a worker dies")
+    log_every: int = option(10, "steps between points of the curves", valid="[1, inf)")
+    evaluate_every: int = option(0, "steps between validations (0 = only at the end)", valid="[0, inf)")
+    checkpoint_every: int = option(500, "steps between checkpoints (0 = only at the end)", valid="[0, inf)")
+    loader_workers: int = option(0, "loader processes per worker", valid="[0, inf)")
+    max_failures: int = option(2, "restarts after a worker dies", valid="[0, inf)")
     find_unused_parameters: bool = option(False, "DDP: allow parameters without a gradient")
     deterministic: bool = option(True, "ask torch for deterministic algorithms")
     initialize_from: str | None = option(None, "checkpoint whose weights training starts from")
@@ -78,7 +86,7 @@ class DataConfig:
     """Where data lie and how many processes make them."""
 
     cache: str | None = option(None, "folder of generated and prepared data (null = $DEEP3DMAP_CACHE or ~/.cache/deep3dmap)")
-    workers: int = option(0, "processes that generate or prepare data (0 = one per CPU)")
+    workers: int = option(0, "processes that generate or prepare data (0 = one per CPU)", valid="[0, inf)")
 
 
 @dataclass
@@ -103,7 +111,7 @@ class RunConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     data: DataConfig = field(default_factory=DataConfig)
     inputs: dict[str, str] = option({}, "maps a method's own key to the dataset's key, e.g. inputs.image=crop")
-    seed: int = option(0, "seed of weights, order, augmentation and noise")
+    seed: int = option(0, "seed of weights, order, augmentation and noise", valid="[0, inf)")
     device: str = option("auto", "auto (CUDA where the worker has a GPU), cpu or cuda")
     trackers: list[str] = option([], "who is told the curves as well: tensorboard, wandb, mlflow or a plug's name")
     results: str = option("results", "result store: a folder or a URI (s3://, gs://)")

@@ -192,7 +192,7 @@ def _check_types(composed: ComposedRun, space: Space) -> None:
             section = key.partition(".")[0]
             kind = methods.load(composed.method).config_type if section == "method" else _section_type(section)
             try:
-                build_section(kind, dict(changed[section]))
+                build_section(kind, dict(changed[section]), section + ".")
             except UserError as error:
                 raise UserError(f"tune.space.{key}={parameter.text()}: {error}") from error
 
