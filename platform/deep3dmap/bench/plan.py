@@ -14,6 +14,7 @@ from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
 from deep3dmap.core.dataset import Dataset
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import datasets, methods
+from deep3dmap.core.secrets import hide_in_text
 from deep3dmap.ops import native_build_hash
 from deep3dmap.results.run_id import RunKey, code_version
 from deep3dmap.train.job import TrainingJob
@@ -43,7 +44,7 @@ class RunPlan:
     scenes: int
     work: str
     checkpoint: str | None = None
-    command: str = field(default_factory=lambda: " ".join(sys.argv))
+    command: str = field(default_factory=lambda: " ".join(hide_in_text(argument) for argument in sys.argv))
 
     @property
     def title(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from deep3dmap.bench.arguments import BenchmarkArguments, BenchmarkRequest, parse_arguments
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
+from deep3dmap.config.saved import check_choice
 
 if TYPE_CHECKING:
     from deep3dmap.bench.plan import Tuned
@@ -57,6 +58,7 @@ def _tuned(
 
         best = read_best(Path(request.own.best))
         names = list(request.own.methods)
+        check_choice(best.method, next((name for name in names if name in _forms(best.method)), ""), "methods", best.file)
         request = replace(request, own=replace(request.own, methods=[*names, *({best.method} - set(names))]))
         tuned.append(best.tuned_for())
     if granted and not only_plan:
@@ -67,6 +69,10 @@ def _tuned(
         for scored, run in found:
             print(f"tuned first, {granted} trials: {run.method}/{run.variant} for {scored}")
     return request, tuned
+
+
+def _forms(choice: str) -> tuple[str, str]:
+    return choice, choice.partition("/")[0]
 
 
 def _keys() -> str:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from deep3dmap.bench.arguments import parse_arguments
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
+from deep3dmap.config.plain_data import check_plain
+from deep3dmap.config.saved import check_choice
 from deep3dmap.core.errors import UserError
 
 EXAMPLES = """\
@@ -29,8 +31,11 @@ def main(argv: list[str]) -> int:
     request = parse_arguments(pairs)
     if not request.own.suite:
         raise UserError("which suite? give suite=NAME (`deep3dmap suites` lists them)")
-    if request.own.methods:
-        raise UserError(f"the checkpoint says which method it is ({checkpoint.about['method']}); leave out methods=")
+    method = checkpoint.about["method"]
+    if request.own.methods not in ([], [method]):
+        raise UserError(f"the checkpoint says which method it is ({method}); leave out methods=")
+    check_plain(checkpoint.about["config"], where=flags.checkpoint)
+    check_choice(method, next(iter(request.own.methods), ""), "method", flags.checkpoint)
     store, uri, work = open_store(request.own.results)
     request = replace(request, own=replace(request.own, results=uri))
     plans = checkpoint_plan(request, checkpoint.about, flags.checkpoint, work)

@@ -11,6 +11,8 @@ from deep3dmap.cli.arguments import VerbParser, on_terminal
 from deep3dmap.config.compose import Layer, build_section, compose_dataset
 from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
 from deep3dmap.config.overrides import as_override, split_override
+from deep3dmap.config.plain_data import check_plain
+from deep3dmap.config.saved import check_choice
 from deep3dmap.config.variants import overlay
 from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError
@@ -81,6 +83,8 @@ def _method(named: str, values: dict[str, Any]) -> tuple[Method, dict[str, str]]
     if "://" in named or Path(named).is_dir():
         checkpoint = read_checkpoint(local_checkpoint(named))
         about = checkpoint.about
+        check_plain(about["config"], where=named)
+        check_choice(about["method"], str(values.pop("method", "")), "method", named)
         job = TrainingJob(about["method"], about["variant"], about["dataset"], about["dataset_variant"], about["config"], "")
         method = job.build_method()
         load_for_inference(method, checkpoint.state())

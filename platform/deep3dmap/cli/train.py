@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
 from deep3dmap.config.compose import ComposedRun, Layer, compose_run
 from deep3dmap.config.overrides import as_override, flatten, split_override
+from deep3dmap.config.saved import check_choice, read_saved
 from deep3dmap.config.schema import DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainerConfig
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import describe_options
 from deep3dmap.core.registry import datasets, methods
+from deep3dmap.core.secrets import hide
 
 if TYPE_CHECKING:
     from deep3dmap.bench.training import TrainingRun
@@ -81,16 +84,11 @@ def compose(pairs: list[str]) -> ComposedRun:
 
 
 def _from_file(file: Path, values: dict[str, object]) -> Layer:
-    import yaml
-
-    try:
-        saved = yaml.safe_load(file.read_text())
-        values.setdefault("method", saved["choices"]["method"])
-        values.setdefault("dataset", saved["choices"]["dataset"])
-        tree = {key: value for key, value in saved["config"].items() if key not in ("schema", "results")}
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise UserError(f"from={file}: not a saved configuration ({error}); make one with --cfg --json") from error
-    return Layer(f"file {file}", tuple(as_override(key, value) for key, value in flatten(tree).items()))
+    saved = read_saved(file, f"from={file}", "make one with --cfg --json")
+    for kind, choice in (("method", saved.method), ("dataset", saved.dataset)):
+        check_choice(choice, str(values.get(kind, "")), kind, f"from={file}")
+        values.setdefault(kind, choice)
+    return saved.layer()
 
 
 def _decide_start(run: "TrainingRun", resume: bool, restart: bool) -> None:
@@ -108,11 +106,12 @@ def _print_config(composed: ComposedRun, as_json: bool) -> None:
         "dataset": f"{composed.dataset}/{composed.dataset_variant}",
     }
     if as_json:
-        print(json.dumps({"choices": choices, "config": composed.config, "sources": composed.sources}, indent=1))
+        print(json.dumps({"choices": choices, "config": hide(composed.config), "sources": composed.sources}, indent=1))
         return
     table = Table("key", "value", "from", title=" on ".join(choices.values()), title_justify="left", box=None)
-    for key, value in flatten(composed.config).items():
-        table.add_row(key, "null" if value is None else str(value), composed.sources.get(key, "schema version"))
+    for key, value in flatten(hide(composed.config)).items():
+        shown = "null" if value is None else str(value)
+        table.add_row(*(escape(text) for text in (key, shown, composed.sources.get(key, "schema version"))))
     Console(file=sys.stdout).print(table)
 
 

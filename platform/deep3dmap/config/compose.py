@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from deep3dmap.config.limits import check_data, check_run
 from deep3dmap.config.overrides import OVERLAY_SECTIONS, as_override, flatten, split_override
+from deep3dmap.config.plain_data import check_plain
 from deep3dmap.config.schema import SCHEMA_VERSION, DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainerConfig
 from deep3dmap.config.variants import overlay
 from deep3dmap.core.errors import UserError, nearest
@@ -104,6 +105,8 @@ def build_section(config_type: type, values: dict[str, Any], prefix: str = "") -
     for key in values:
         if key not in known:
             raise UserError(f"unknown key '{prefix}{key}'{nearest(prefix + key, [prefix + name for name in known])}")
+    for key, value in values.items():
+        check_plain(value, prefix + key)
     try:
         built = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(config_type), values))
     except OmegaConfBaseException as error:
