@@ -1,14 +1,13 @@
 """Reading the checkpoints of the official code, such as `model_000047.ckpt`."""
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from deep3dmap.core import UserError
+from deep3dmap.nn.weight_files import read_weights
 
 PREFIX = "module."
 GRU = "neucon_net.gru_fusion."
@@ -35,11 +34,7 @@ def read_official(file: Path) -> OfficialWeights:
     """Read a checkpoint without running any code it may hold; raises UserError if it is none of the official form."""
     if not file.is_file():
         raise UserError(f"{file}: no such checkpoint; download model_000047.ckpt, which the official README links to")
-    try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).partition("\n")[0] or "the file ends early"
-        raise UserError(f"{file}: not a checkpoint of plain tensors ({reason})") from error
+    checkpoint = read_weights(file)
     model = checkpoint.get("model") if isinstance(checkpoint, dict) else None
     if not isinstance(model, dict) or not all(isinstance(value, Tensor) for value in model.values()):
         raise UserError(f"{file}: no state dict under 'model', so this is not an official NeuralRecon checkpoint")

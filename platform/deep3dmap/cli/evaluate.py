@@ -1,6 +1,7 @@
 """`deep3dmap evaluate`: score a checkpoint on a suite."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from deep3dmap.bench.arguments import parse_arguments
 from deep3dmap.cli.arguments import VerbParser
@@ -27,6 +28,8 @@ def main(argv: list[str]) -> int:
     from deep3dmap.train.checkpoint_places import local_checkpoint
     from deep3dmap.train.checkpoints import read_checkpoint
 
+    if Path(flags.checkpoint).is_file():
+        raise UserError(f"{flags.checkpoint}: a file; give the folder of the checkpoint: {Path(flags.checkpoint).parent}")
     checkpoint = read_checkpoint(local_checkpoint(flags.checkpoint))
     request = parse_arguments(pairs)
     if not request.own.suite:

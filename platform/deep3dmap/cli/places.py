@@ -1,11 +1,27 @@
 """Where a command reads and writes: absolute paths, decided once, before anything is handed to Ray."""
 
 import re
+import tempfile
 from pathlib import Path
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.cache import default_cache
 from deep3dmap.results.store import ResultStore
+
+
+def check_folder(folder: Path, named: str) -> None:
+    """Raise UserError if a folder of results cannot be there: a file is in its place, or it may not be written.
+
+    Nothing is left behind. named: how it was given, such as `-o`.
+    """
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise UserError(f"{named} {folder}: {there} is a file, not a folder; choose another folder")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise UserError(f"{named} {folder}: cannot write there: {error.strerror}; choose another folder") from error
 
 
 def open_store(uri: str) -> tuple[ResultStore, str, Path]:

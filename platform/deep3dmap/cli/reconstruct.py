@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.progress import track
 
 from deep3dmap.cli.arguments import VerbParser, on_terminal
+from deep3dmap.cli.places import check_folder
 from deep3dmap.config.compose import Layer, build_section, compose_dataset
 from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
 from deep3dmap.config.overrides import as_override, split_override
@@ -19,14 +19,6 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.core.registry import datasets, methods
-from deep3dmap.frameworks.inputs import select
-from deep3dmap.render.face_files import write_face_files
-from deep3dmap.render.reconstruction_pictures import picture_reconstruction
-from deep3dmap.train.checkpoint_places import local_checkpoint
-from deep3dmap.train.checkpoints import read_checkpoint
-from deep3dmap.train.hosts import choose_device
-from deep3dmap.train.job import TrainingJob
-from deep3dmap.train.session import load_for_inference
 
 EXAMPLES = """\
   deep3dmap reconstruct CHECKPOINT photo.jpg -o out
@@ -49,8 +41,12 @@ def main(argv: list[str]) -> int:
     flags, pairs = parser.parse(argv)
     if not flags.input.exists():
         raise UserError(f"{flags.input}: no such file or folder")
+    check_folder(flags.out, "-o")
     values = dict(split_override(text) for text in pairs)
-    method, mapping = _method(flags.checkpoint, values)
+    is_checkpoint = "://" in flags.checkpoint or Path(flags.checkpoint).is_dir()
+    if not is_checkpoint:
+        _check_no_path(flags.checkpoint)
+    method, mapping = _method(flags.checkpoint, is_checkpoint, values)
     name = str(values.pop("dataset", "")) or _recognise(flags.input, method, mapping)
     if name == "image_folder" and "box" in method.card.consumes and not {"dataset.box", "dataset.boxes"} & values.keys():
         values["dataset.boxes"] = "auto"
@@ -72,15 +68,28 @@ def main(argv: list[str]) -> int:
 
 
 def _reconstruct(method: Method, mapping: dict[str, str], sample: dict[str, Any], folder: Path) -> None:
+    import torch
+
+    from deep3dmap.frameworks.inputs import select
+
     given = select(sample, method.card.consumes, mapping)
     with torch.no_grad():
         reconstruction = method.details(method.reconstruct(given), given)
     _write(reconstruction, sample, folder)
 
 
-def _method(named: str, values: dict[str, Any]) -> tuple[Method, dict[str, str]]:
+def _method(named: str, is_checkpoint: bool, values: dict[str, Any]) -> tuple[Method, dict[str, str]]:
+    # Imported now, so that --help and mistakes need not wait for torch.
+    import torch
+
+    from deep3dmap.train.checkpoint_places import local_checkpoint
+    from deep3dmap.train.checkpoints import read_checkpoint
+    from deep3dmap.train.hosts import choose_device
+    from deep3dmap.train.job import TrainingJob
+    from deep3dmap.train.session import load_for_inference
+
     device = choose_device(str(values.pop("device", "auto")))
-    if "://" in named or Path(named).is_dir():
+    if is_checkpoint:
         checkpoint = read_checkpoint(local_checkpoint(named))
         about = checkpoint.about
         check_plain(about["config"], where=named)
@@ -109,6 +118,19 @@ def _untrained(name: str, values: dict[str, Any]) -> Method:
     return method
 
 
+def _check_no_path(name: str) -> None:
+    """Raise UserError if what should name a method is rather the path of a checkpoint."""
+    path = Path(name)
+    if (path.parent / "checkpoint.json").is_file():
+        raise UserError(f"{name}: give the folder of the checkpoint: {path.parent}")
+    if path.is_file():
+        raise UserError(f"{name}: a file; a checkpoint is a folder (RESULTS/work/RUN_ID/checkpoints/step_...)")
+    if (name.count("/") > 1 or name.startswith((".", "/", "~"))) and ":" not in name:
+        raise UserError(f"{name}: no such folder, so no checkpoint, and no method is called that")
+    if ":" not in name:
+        methods.entry(name.partition("/")[0])
+
+
 def _recognise(path: Path, method: Method, mapping: dict[str, str]) -> str:
     """Ask the registered datasets which of them reads `path` and provides what the method consumes."""
     wanted = {mapping.get(key, key) for key in method.card.consumes}
@@ -133,6 +155,9 @@ def _split(name: str, path: Path, values: dict[str, Any]) -> Split:
 
 
 def _write(reconstruction: Reconstruction, sample: dict[str, Any], folder: Path) -> None:
+    from deep3dmap.render.face_files import write_face_files
+    from deep3dmap.render.reconstruction_pictures import picture_reconstruction
+
     reconstruction.save(folder)
     if reconstruction.mesh is not None and not reconstruction.mesh.is_empty:
         import trimesh

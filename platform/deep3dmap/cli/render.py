@@ -9,6 +9,7 @@ from rich.progress import track
 from rich.table import Table
 
 from deep3dmap.cli.arguments import VerbParser, on_terminal
+from deep3dmap.cli.places import check_folder
 from deep3dmap.config.overrides import split_override
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.render.comparison import Drawing, agreement, draw, light_beside, picture_of, view_of
@@ -100,6 +101,9 @@ def _picture_file(out: Path | None, mesh: Path) -> Path:
         raise UserError(f"{file}: the picture is a .png or .jpg file")
     if not file.parent.is_dir():
         raise UserError(f"{file}: there is no folder {file.parent}")
+    if file.is_dir():
+        raise UserError(f"{file}: a folder; give the picture a name of its own")
+    check_folder(file.parent, "-o")
     return file
 
 

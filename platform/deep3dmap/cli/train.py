@@ -14,6 +14,7 @@ from rich.table import Table
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
 from deep3dmap.config.compose import ComposedRun, Layer, compose_run
+from deep3dmap.config.limits import check_fed
 from deep3dmap.config.overrides import as_override, flatten, split_override
 from deep3dmap.config.saved import check_choice, read_saved
 from deep3dmap.config.schema import DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainerConfig
@@ -80,7 +81,10 @@ def compose(pairs: list[str]) -> ComposedRun:
         if name not in values:
             raise UserError(f"which {name}? give {name}=NAME (there are: {', '.join(registry.names())})")
     rest = tuple(as_override(key, value) for key, value in keyed if key not in ("method", "dataset", "from"))
-    return compose_run(str(values["method"]), str(values["dataset"]), (*layers, Layer("command line", rest)))
+    composed = compose_run(str(values["method"]), str(values["dataset"]), (*layers, Layer("command line", rest)))
+    cards = methods.load(composed.method).card, datasets.load(composed.dataset).card
+    check_fed(*cards, composed.config["inputs"], (composed.method, composed.dataset))
+    return composed
 
 
 def _from_file(file: Path, values: dict[str, object]) -> Layer:

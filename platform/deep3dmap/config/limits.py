@@ -1,24 +1,20 @@
 """What a composed run may hold, checked once and before anything is started."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
-from deep3dmap.config.schema import DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainerConfig
+from deep3dmap.config.schema import DataConfig, RunConfig
+from deep3dmap.core.card import DatasetCard, MethodCard
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import check_options
-
-_SECTIONS = {"trainer": TrainerConfig, "optimizer": OptimizerConfig, "schedule": ScheduleConfig}
+from deep3dmap.core.registry import datasets
 
 
 def check_run(config: Mapping[str, Any], method: type, dataset: type) -> None:
     """Raise UserError for the first value of a run that is not possible. method, dataset: the types of their sections."""
     check_data(config, dataset)
-    for section, kind in _SECTIONS.items():
-        check_options(kind, config[section], section + ".")
     check_options(method, config["method"], "method.")
-    plain = {of.name for of in fields(RunConfig) if of.metadata}
-    check_options(RunConfig, {name: value for name, value in config.items() if name in plain})
+    check_options(RunConfig, config)
     _check_batch(config["trainer"])
 
 
@@ -26,6 +22,22 @@ def check_data(config: Mapping[str, Any], dataset: type) -> None:
     """Raise UserError for the first value of the sections `dataset` and `data` that is not possible."""
     check_options(DataConfig, config["data"], "data.")
     check_options(dataset, config["dataset"], "dataset.", searched=False)
+
+
+def check_fed(method: MethodCard, dataset: DatasetCard, inputs: Mapping[str, str], names: tuple[str, str]) -> None:
+    """Raise UserError if a dataset lacks a key that a method trains on.
+
+    inputs: {the method's key: the dataset's key}. names: of method and dataset.
+    """
+    for key in method.trains_on:
+        source = inputs.get(key, key)
+        if source not in dataset.provides:
+            wanted = set(method.trains_on)
+            feeding = [name for name in datasets.working() if wanted <= set(datasets.load(name).card.provides)]
+            raise UserError(
+                f"method '{names[0]}' trains on '{key}', and dataset '{names[1]}' has no '{source}'; datasets that have all it "
+                f"needs: {', '.join(feeding) or 'none'} (inputs.{key}=KEY takes another key)"
+            )
 
 
 def _check_batch(trainer: Mapping[str, Any]) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 
 from deep3dmap.config.compose import Layer
-from deep3dmap.config.overrides import as_override, flatten
+from deep3dmap.config.overrides import OVERLAY_SECTIONS, as_override, flatten
 from deep3dmap.config.plain_data import check_plain
 from deep3dmap.config.schema import RunConfig
 from deep3dmap.core.errors import UserError, nearest
 from deep3dmap.core.secrets import HIDDEN
 
-_SECTIONS = ("method", "dataset", "trainer", "optimizer", "schedule", "data", "inputs")
+_SECTIONS = (*OVERLAY_SECTIONS, "inputs")
 _LEFT_OUT = ("schema", "results", "defaults")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from deep3dmap.bench.plan import RunPlan, plan_run
 from deep3dmap.bench.resources import is_nested
 from deep3dmap.config.compose import ComposedRun, Layer, build_section, compose_run
+from deep3dmap.config.limits import check_fed
 from deep3dmap.config.overrides import as_override, flatten
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import datasets, methods
@@ -135,6 +136,8 @@ def plan_sweep(request: TuneRequest, results: str, work: Path) -> SweepPlan:
 
 def plan_composed(composed: ComposedRun, options: TuneOptions, texts: Mapping[str, Any], results: str, work: Path) -> SweepPlan:
     """Plan a sweep around a composed run."""
+    cards = methods.load(composed.method).card, datasets.load(composed.dataset).card
+    check_fed(*cards, composed.config["inputs"], (composed.method, composed.dataset))
     objectives = objectives_of(options)
     space = _space(composed, options, texts)
     run = plan_run(composed, work)
