@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 
 _VERBS = {
@@ -23,6 +24,8 @@ _VERBS = {
     "doctor": "say what works on this machine, and what to install for the rest",
 }
 
+_MODULE_CLASS = re.compile(r"(?:^|[=\[,'\"\s])[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; returns 0 on success, 2 for a mistake of the user, 130 for an interrupt."""
@@ -40,12 +43,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments[0] not in _VERBS:
             raise unknown("verb", arguments[0], _VERBS)
-        # `module:Class` names a method in the current folder, here and in Ray's workers, which copy this path.
-        sys.path.insert(0, os.getcwd())
+        find_named_modules(arguments)
         verb = importlib.import_module(f"deep3dmap.cli.{arguments[0]}")
         return int(verb.main(arguments[1:]))
     except UserError as error:
-        print(f"deep3dmap: {error}", file=sys.stderr)
+        from deep3dmap.cli.printable import printable
+        from deep3dmap.core.secrets import hide_in_text
+
+        print(f"deep3dmap: {printable(hide_in_text(str(error)))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -53,6 +58,15 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ndeep3dmap: interrupted", file=sys.stderr)
         return 130
+
+
+def find_named_modules(arguments: list[str]) -> None:
+    """Let a `module:Class` that the command line names be found in the current folder, here and in Ray's workers.
+
+    The folder comes last, and only then: a file that lies there is never taken for a module of an installed package.
+    """
+    if any(_MODULE_CLASS.search(argument) for argument in arguments) and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def _usage() -> str:

@@ -1,5 +1,6 @@
 """`deep3dmap benchmark`: compare methods on a suite."""
 
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +8,10 @@ from typing import TYPE_CHECKING
 from deep3dmap.bench.arguments import BenchmarkArguments, BenchmarkRequest, parse_arguments
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
+from deep3dmap.cli.printable import printable
+from deep3dmap.config.plugins import broken
 from deep3dmap.config.saved import check_choice
+from deep3dmap.core.registry import methods
 
 if TYPE_CHECKING:
     from deep3dmap.bench.plan import Tuned
@@ -37,6 +41,7 @@ def main(argv: list[str]) -> int:
     from deep3dmap.cli.run_plans import run_plans
 
     request, tuned = _tuned(request, uri, work, resume=flags.resume, only_plan=flags.dry_run)
+    _name_broken(request)
     plans = expand(request, work, tuned)
     if flags.dry_run:
         for plan in plans:
@@ -73,6 +78,12 @@ def _tuned(
 
 def _forms(choice: str) -> tuple[str, str]:
     return choice, choice.partition("/")[0]
+
+
+def _name_broken(request: BenchmarkRequest) -> None:
+    for name in [] if request.own.methods else methods.names():
+        if error := broken(methods, name):
+            print(f"deep3dmap: left out: {printable(error)}", file=sys.stderr)
 
 
 def _keys() -> str:

@@ -12,6 +12,7 @@ from deep3dmap.config.compose import Layer, build_section, compose_dataset
 from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
 from deep3dmap.config.overrides import as_override, split_override
 from deep3dmap.config.plain_data import check_plain
+from deep3dmap.config.plugins import working
 from deep3dmap.config.saved import check_choice
 from deep3dmap.config.variants import overlay
 from deep3dmap.core.dataset import Split
@@ -134,7 +135,7 @@ def _check_no_path(name: str) -> None:
 def _recognise(path: Path, method: Method, mapping: dict[str, str]) -> str:
     """Ask the registered datasets which of them reads `path` and provides what the method consumes."""
     wanted = {mapping.get(key, key) for key in method.card.consumes}
-    found = [name for name in datasets.names() if getattr(datasets.load(name), "recognises", lambda _: False)(path)]
+    found = [name for name in working(datasets) if getattr(datasets.load(name), "recognises", lambda _: False)(path)]
     # A fitting layout that lacks an input says itself what it lacks, when it is read.
     found.sort(key=lambda name: len(wanted - set(datasets.load(name).card.provides)))
     if found:

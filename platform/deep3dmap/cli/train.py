@@ -3,16 +3,15 @@
 import dataclasses
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
+from deep3dmap.cli.printable import shown
+from deep3dmap.cli.tables import print_table, table
 from deep3dmap.config.compose import ComposedRun, Layer, compose_run
 from deep3dmap.config.limits import check_fed
 from deep3dmap.config.overrides import as_override, flatten, split_override
@@ -112,11 +111,11 @@ def _print_config(composed: ComposedRun, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"choices": choices, "config": hide(composed.config), "sources": composed.sources}, indent=1))
         return
-    table = Table("key", "value", "from", title=" on ".join(choices.values()), title_justify="left", box=None)
+    rows = table("key", "value", "from", title=shown(" on ".join(choices.values())))
     for key, value in flatten(hide(composed.config)).items():
-        shown = "null" if value is None else str(value)
-        table.add_row(*(escape(text) for text in (key, shown, composed.sources.get(key, "schema version"))))
-    Console(file=sys.stdout).print(table)
+        text = "null" if value is None else str(value)
+        rows.add_row(*map(shown, (key, text, composed.sources.get(key, "schema version"))))
+    print_table(rows)
 
 
 def _keys() -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from deep3dmap.config.plugins import working
 from deep3dmap.config.schema import DataConfig, RunConfig
 from deep3dmap.core.card import DatasetCard, MethodCard
 from deep3dmap.core.errors import UserError
@@ -33,7 +34,7 @@ def check_fed(method: MethodCard, dataset: DatasetCard, inputs: Mapping[str, str
         source = inputs.get(key, key)
         if source not in dataset.provides:
             wanted = set(method.trains_on)
-            feeding = [name for name in datasets.working() if wanted <= set(datasets.load(name).card.provides)]
+            feeding = [name for name in working(datasets) if wanted <= set(datasets.load(name).card.provides)]
             raise UserError(
                 f"method '{names[0]}' trains on '{key}', and dataset '{names[1]}' has no '{source}'; datasets that have all it "
                 f"needs: {', '.join(feeding) or 'none'} (inputs.{key}=KEY takes another key)"

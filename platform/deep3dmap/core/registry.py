@@ -46,22 +46,15 @@ class Registry:
             )
         return loaded
 
-    def broken(self, name: str) -> str:
-        """Return why a registered name does not load, "" if it does."""
-        try:
-            self.load(name)
-        except UserError as error:
-            return str(error)
-        return ""
-
-    def working(self) -> list[str]:
-        """Return the names that load, sorted. Imports every one of them."""
-        return [name for name in self.names() if not self.broken(name)]
+    def provider(self, name: str) -> str:
+        """Return the package that registers a name."""
+        distribution = self.entry(name).dist
+        return distribution.name if distribution else "its package"
 
     def _import(self, name: str, module: str, symbol: str) -> Any:
         try:
             found: Any = import_module(module)
-        except Exception as error:  # a stranger's module raises whatever it likes while it is imported
+        except (Exception, SystemExit) as error:  # a stranger's module raises whatever it likes while it is imported
             raise UserError(f"{self.kind} '{name}' {_why(error, module)}") from error
         for part in symbol.split("."):
             if not hasattr(found, part):
@@ -91,7 +84,7 @@ class Registry:
         return found if found.is_file() else None
 
 
-def _why(error: Exception, module: str) -> str:
+def _why(error: BaseException, module: str) -> str:
     absent = error.name if isinstance(error, ModuleNotFoundError) else None
     if absent and (module == absent or module.startswith(absent + ".")):
         return f"cannot be found: there is no module '{absent}', neither installed nor in the current folder"
