@@ -80,10 +80,47 @@ class Tuned:
         return self.method == f"{composed.method}/{composed.variant}" and self.dataset in ("", composed.dataset)
 
 
-def expand(request: BenchmarkRequest, work: Path, tuned: Sequence[Tuned] = ()) -> list[RunPlan]:
-    """Return the runs of a benchmark: methods x datasets x seeds. Prepares the datasets, whose content is part of the ids.
+class Versions:
+    """Content hashes of the datasets in use, each prepared once.
 
-    A method that was tuned has rows of its variant NAME and of NAME+tuned.
+    only_look: prepare nothing; `missing` says what would be made, and a version that only shows then is "".
+    """
+
+    def __init__(self, only_look: bool = False) -> None:
+        self.only_look, self.missing = only_look, dict[str, None]()
+        self._known: dict[str, str] = {}
+
+    def of(self, composed: ComposedRun) -> str:
+        """Return the version of the dataset of a run."""
+        config = composed.config
+        key = f"{composed.dataset} {config['dataset']} {config['data']}"
+        if key not in self._known:
+            dataset = open_dataset(composed.dataset, config["dataset"], config["data"])
+            if self.only_look:
+                self._known[key] = self._look(dataset, f"{composed.dataset}/{composed.dataset_variant}")
+            else:
+                prepare_dataset(dataset, config["data"], quiet=not sys.stderr.isatty())
+                self._known[key] = dataset.version
+        return self._known[key]
+
+    def _look(self, dataset: Dataset, title: str) -> str:
+        # Asking a dataset for a root that is not there raises the UserError that names it.
+        if not dataset.root.exists():
+            self.missing[title] = None
+        try:
+            return dataset.version
+        except UserError:
+            self.missing[title] = None
+            return ""
+
+
+def expand(
+    request: BenchmarkRequest, work: Path, tuned: Sequence[Tuned] = (), versions: Versions | None = None
+) -> list[RunPlan]:
+    """Return the runs of a benchmark: methods x datasets x seeds. The content of the datasets is part of the ids.
+
+    versions: knows that content; by default the datasets are prepared for it. A method that was tuned has rows of its variant
+    NAME and of NAME+tuned.
 
     Raises UserError for unknown names and keys, and for a method that may not enter.
     """
@@ -92,7 +129,7 @@ def expand(request: BenchmarkRequest, work: Path, tuned: Sequence[Tuned] = ()) -
         raise UserError("which suite? give suite=NAME (`deep3dmap suites` lists them)")
     suite = load_suite(own.suite)
     tier = suite.tier(own.tier)
-    versions = _Versions()
+    versions = versions or Versions()
     plans = []
     for dataset in own.datasets or suite.default_datasets:
         for name in entrants(request, suite):
@@ -137,7 +174,7 @@ def tunable(request: BenchmarkRequest) -> tuple[int, list[tuple[str, ComposedRun
 def checkpoint_plan(request: BenchmarkRequest, about: dict[str, Any], checkpoint: str, work: Path) -> list[RunPlan]:
     """Return the runs that score one checkpoint, a folder or URI described by `about`, on a suite's datasets."""
     suite = load_suite(request.own.suite)
-    tier, versions, plans = suite.tier(request.own.tier), _Versions(), []
+    tier, versions, plans = suite.tier(request.own.tier), Versions(), []
     suite.check_entrant(about["method"])
     request.check_sections(("dataset", "data"), "the checkpoint says this; only dataset and data keys may be given")
     request.check_names([], list(request.own.datasets or suite.default_datasets))
@@ -167,7 +204,7 @@ def _runs(
     name: str,
     dataset: str,
     request: BenchmarkRequest,
-    versions: "_Versions",
+    versions: Versions,
     tuned: Sequence[Tuned],
 ) -> Iterable[ComposedRun]:
     method_name, dataset_name = name.partition("/")[0], dataset.partition("/")[0]
@@ -191,7 +228,7 @@ def _runs(
 
 
 def _trained_elsewhere(
-    suite: Suite, tier: Tier, composed: ComposedRun, request: BenchmarkRequest, versions: "_Versions"
+    suite: Suite, tier: Tier, composed: ComposedRun, request: BenchmarkRequest, versions: Versions
 ) -> ComposedRun:
     """Note in the configuration which dataset's training split a run trains on, since its own has none."""
     other = suite.train_on[composed.dataset]
@@ -206,31 +243,21 @@ def _trained_elsewhere(
     return replace(composed, config={**composed.config, "trained_on": trained_on})
 
 
-class _Versions:
-    """Content hashes of the datasets in use, each prepared once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, str] = {}
-
-    def of(self, composed: ComposedRun) -> str:
-        config = composed.config
-        key = f"{composed.dataset} {config['dataset']} {config['data']}"
-        if key not in self._known:
-            dataset = open_dataset(composed.dataset, config["dataset"], config["data"])
-            prepare_dataset(dataset, config["data"], quiet=not sys.stderr.isatty())
-            self._known[key] = dataset.version
-        return self._known[key]
-
-
 def plan_run(
-    composed: ComposedRun, work: Path, suite: str = "", protocol_version: int = 0, tier: str = "", scenes: int = 0
+    composed: ComposedRun,
+    work: Path,
+    suite: str = "",
+    protocol_version: int = 0,
+    tier: str = "",
+    scenes: int = 0,
+    versions: Versions | None = None,
 ) -> RunPlan:
-    """Give one run its content-addressed id; without a suite it is a training run. Prepares the dataset."""
-    return _plan(composed, _Versions(), work, suite, protocol_version, tier, scenes)
+    """Give one run its content-addressed id; without a suite it is a training run. Prepares the dataset by default."""
+    return _plan(composed, versions or Versions(), work, suite, protocol_version, tier, scenes)
 
 
 def _plan(
-    composed: ComposedRun, versions: "_Versions", work: Path, suite: str, protocol_version: int, tier: str, scenes: int
+    composed: ComposedRun, versions: Versions, work: Path, suite: str, protocol_version: int, tier: str, scenes: int
 ) -> RunPlan:
     cls = methods.load(composed.method)
     check_trackers(composed.config["trackers"])

@@ -9,6 +9,7 @@ _VERBS = {
     "methods": "list the methods, or show one",
     "datasets": "list the datasets, or show one",
     "suites": "list the benchmark suites, or show one",
+    "keys": "list the keys that datasets provide and methods consume, with shapes and units",
     "data": "generate, prepare or check a dataset",
     "train": "train one method on one dataset, on Ray Train",
     "reconstruct": "turn photographs or a scan into meshes and pictures",

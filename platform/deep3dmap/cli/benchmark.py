@@ -30,22 +30,27 @@ def main(argv: list[str]) -> int:
         "benchmark", "Run methods x datasets x seeds of a suite, score them, store the rows.\n\n" + _keys(), EXAMPLES
     )
     parser.add_argument("--resume", action="store_true", help="run only what is missing or failed; half-trained runs go on")
-    parser.add_argument("--dry-run", action="store_true", help="print the runs and their ids, and stop")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the runs, their ids and what data would be made; make nothing",
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome of every run as JSON")
     flags, pairs = parser.parse(argv)
     request = parse_arguments(pairs)
-    store, uri, work = open_store(request.own.results)
+    store, uri, work = open_store(request.own.results, make=not flags.dry_run)
     request = replace(request, own=replace(request.own, results=uri))
     # Imported now, so that --help need not wait for torch.
-    from deep3dmap.bench.plan import expand
+    from deep3dmap.bench.plan import Versions, expand
+    from deep3dmap.cli.dry_run import print_runs
     from deep3dmap.cli.run_plans import run_plans
 
     request, tuned = _tuned(request, uri, work, resume=flags.resume, only_plan=flags.dry_run)
     _name_broken(request)
-    plans = expand(request, work, tuned)
+    versions = Versions(only_look=flags.dry_run)
+    plans = expand(request, work, tuned, versions)
     if flags.dry_run:
-        for plan in plans:
-            print(plan.run_id, plan.title)
+        print_runs(plans, versions.missing)
         return 0
     return run_plans(plans, store, uri, work, resume=flags.resume, as_json=flags.json)
 
@@ -87,7 +92,10 @@ def _name_broken(request: BenchmarkRequest) -> None:
 
 
 def _keys() -> str:
-    own = "\n".join(f"  {field.name + '=':<12} {field.metadata['help']}" for field in fields(BenchmarkArguments))
+    defaults = BenchmarkArguments()
+    lines = [(f"{of.name}={getattr(defaults, of.name) or ''}", of.metadata["help"]) for of in fields(BenchmarkArguments)]
+    own = "\n".join(f"  {key:<16} {text}" for key, text in lines)
     return f"""keys:
 {own}
-  method.NAME.KEY=, dataset.NAME.KEY=, dataset.KEY=, trainer.KEY=, optimizer.KEY=, data.cache=   values of the runs"""
+  method.KEY=, dataset.KEY=, trainer.KEY=, optimizer.KEY=, schedule.KEY=, data.KEY=, inputs.KEY=   values of the runs
+  method.NAME.KEY=, dataset.NAME.KEY=   values of the runs of one method or dataset"""

@@ -24,11 +24,11 @@ def check_folder(folder: Path, named: str) -> None:
         raise UserError(f"{named} {folder}: cannot write there: {error.strerror}; choose another folder") from error
 
 
-def open_store(uri: str) -> tuple[ResultStore, str, Path]:
+def open_store(uri: str, make: bool = True) -> tuple[ResultStore, str, Path]:
     """Return the store, its absolute URI, and the folder for checkpoints and Ray's bookkeeping.
 
-    That lies beside the store, for a remote one in the cache of the machine. Raises UserError for a store that cannot be
-    reached or made.
+    The latter lies beside the store, for a remote one in the cache of the machine. make: make the store's folder. Raises
+    UserError for a store that cannot be reached or made.
     """
     if "://" in uri and not uri.startswith("file://"):
         store = ResultStore(uri)
@@ -36,7 +36,8 @@ def open_store(uri: str) -> tuple[ResultStore, str, Path]:
         return store, store.uri, default_cache() / "work" / re.sub(r"[^\w.-]+", "_", store.uri)
     root = Path(uri.removeprefix("file://")).expanduser().resolve()
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        if make:
+            root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"results={uri}: cannot make the folder: {error.strerror}") from error
     return ResultStore(str(root)), str(root), root / "work"

@@ -44,12 +44,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--cfg", action="store_true", help="print the resolved configuration and where each value came from, and stop"
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the run, its id and what data would be made; make nothing"
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome (or the configuration) as JSON")
     flags, pairs = parser.parse(argv)
     composed = compose(pairs)
     if flags.cfg:
         _print_config(composed, flags.json)
         return 0
+    if flags.dry_run:
+        return _print_run(composed)
     # Imported now, so that --help need not wait for torch.
     from deep3dmap.bench.training import plan_training
     from deep3dmap.cli.ray_start import start_ray
@@ -101,6 +106,17 @@ def _decide_start(run: "TrainingRun", resume: bool, restart: bool) -> None:
         shutil.rmtree(run.folder, ignore_errors=True)
     elif not resume and (step := run.steps_taken()) is not None:
         raise UserError(f"a run of this configuration is at step {step} already ({run.folder}); add --resume or --restart")
+
+
+def _print_run(composed: ComposedRun) -> int:
+    from deep3dmap.bench.plan import Versions, plan_run
+    from deep3dmap.cli.dry_run import print_runs
+
+    versions = Versions(only_look=True)
+    _, uri, work = open_store(str(composed.config["results"]), make=False)
+    named = dataclasses.replace(composed, config={**composed.config, "results": uri})
+    print_runs([plan_run(named, work, versions=versions)], versions.missing)
+    return 0
 
 
 def _print_config(composed: ComposedRun, as_json: bool) -> None:
