@@ -6,9 +6,8 @@ from dataclasses import asdict
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.printable import shown
 from deep3dmap.cli.tables import print_table, table
-from deep3dmap.config.plugins import working
-from deep3dmap.core.keys import describe_key, known_keys
-from deep3dmap.core.registry import datasets, methods, suites
+from deep3dmap.config.plugins import every_key
+from deep3dmap.core.keys import describe_key
 
 DESCRIPTION = """\
 List the keys that a sample may hold: what datasets provide, suites give and methods consume. A package adds its own with
@@ -22,10 +21,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("name", nargs="?", help="one key")
     parser.add_argument("--json", action="store_true", help="print plain data")
     flags, _ = parser.parse(argv)
-    # A package describes its keys when it is imported.
-    for registry in (datasets, suites, methods):
-        working(registry)
-    keys = [describe_key(flags.name)] if flags.name else list(known_keys().values())
+    every = every_key()
+    keys = [describe_key(flags.name)] if flags.name else list(every.values())
     if flags.json:
         print(json.dumps([asdict(key) for key in keys], indent=1))
         return 0

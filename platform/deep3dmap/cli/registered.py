@@ -10,9 +10,9 @@ from deep3dmap.cli.printable import shown
 from deep3dmap.cli.tables import print_table, table
 from deep3dmap.config.cards import card_page
 from deep3dmap.config.overrides import flatten
-from deep3dmap.config.plugins import broken
+from deep3dmap.config.plugins import broken, every_key
 from deep3dmap.core.errors import UserError
-from deep3dmap.core.keys import describe_key
+from deep3dmap.core.keys import describe_key, known_keys
 from deep3dmap.core.registry import Registry, suites
 
 
@@ -81,8 +81,10 @@ def _print_suite(console: Console, card: dict[str, Any]) -> None:
     if "metrics" not in card:
         return
     console.print(f"\n[bold]task[/bold] {shown(card['task']['name'])}: {shown(card['task']['meaning'])}")
-    for key in card["task"]["given"]:
-        described = describe_key(key)
+    given = card["task"]["given"]
+    keys = known_keys() if set(given) <= set(known_keys()) else every_key()
+    for key in given:
+        described = keys.get(key) or describe_key(key)
         console.print(shown(f"  given  {key}: {described.meaning} ({described.unit})"))
     console.print(f"  wanted {_text(card['task']['wanted'])}")
     rows = table("metric", "unit", "better", "meaning")

@@ -2,7 +2,8 @@
 
 from deep3dmap.config.variants import variants
 from deep3dmap.core.errors import UserError
-from deep3dmap.core.registry import Registry, suites
+from deep3dmap.core.keys import Key, known_keys
+from deep3dmap.core.registry import Registry, datasets, methods, suites
 
 
 def broken(registry: Registry, name: str) -> str:
@@ -19,3 +20,10 @@ def broken(registry: Registry, name: str) -> str:
 def working(registry: Registry) -> list[str]:
     """Return the names that can be used, sorted. Imports what is registered."""
     return [name for name in registry.names() if not broken(registry, name)]
+
+
+def every_key() -> dict[str, Key]:
+    """Return the vocabulary with the keys of plugins, which a package describes when it is imported."""
+    for registry in (datasets, suites, methods):
+        working(registry)
+    return known_keys()
