@@ -6,6 +6,7 @@ is installed on the cluster. An unpacked install comes before it.
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ PACKAGE = "deep3dmap"
 # What Ray's job server takes in one request.
 LIMIT_BYTES = 100 << 20
 LEFT_OUT = {"__pycache__", "direct_url.json"}
+LEFT_OUT_OF_EXTRAS = ("__pycache__", ".git")
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,23 @@ def _copy_extra(path: Path, folder: Path) -> None:
     if target.exists():
         raise UserError(f"--with {path}: something of that name is shipped already")
     if path.is_dir():
-        shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__", ".git"))
+        _check_links(path)
+        shutil.copytree(path, target, ignore=shutil.ignore_patterns(*LEFT_OUT_OF_EXTRAS))
     elif path.is_file():
         shutil.copy2(path, target)
     else:
         raise UserError(f"--with {path}: no such file or folder")
+
+
+def _check_links(folder: Path) -> None:
+    """Raise UserError for a link that leads out of the folder: what it leads to was not named, and would be sent."""
+    inside = folder.resolve()
+    for place, folders, files in os.walk(inside):
+        folders[:] = [name for name in folders if name not in LEFT_OUT_OF_EXTRAS]
+        for name in (*folders, *files):
+            link = Path(place) / name
+            if link.is_symlink() and not link.resolve().is_relative_to(inside):
+                raise UserError(
+                    f"--with {folder}: {link.relative_to(inside)} is a link to {link.resolve()}, outside the folder; "
+                    "put a copy in its place, or give the file as well"
+                )

@@ -1,6 +1,5 @@
 """Starting from the weights of the official code (a TensorFlow checkpoint) or of its PyTorch ports (a state dict)."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor
 from deep3dmap.core import UserError
 from deep3dmap.data.formats.tensorflow_checkpoint import is_tensorflow_checkpoint, read_variables
 from deep3dmap.nn import ResFCN256, from_legacy_names, from_tensorflow_names, from_tensorflow_variables
+from deep3dmap.nn.weight_files import read_weights
 
 SCOPE = "resfcn256/"
 NAMED = 4
@@ -41,11 +41,7 @@ def _of_tensorflow(file: Path) -> dict[str, Tensor]:
 def _of_torch(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise UserError(f"{file}: no such weights; give 256_256_resfcn256_weight, which PRNet's README links to, or a .pth")
-    try:
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).partition("\n")[0] or "the file ends early"
-        raise UserError(f"{file}: not a checkpoint of plain tensors ({reason})") from error
+    loaded = read_weights(file)
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{file}: no state dict of tensors in it")

@@ -91,10 +91,13 @@ def test_a_sweep_survives_the_death_of_its_driver(folder: Path) -> None:
 
     best = folder / "killed" / "tune" / "mine" / "best.yaml"
     settings = yaml.safe_load(best.read_text())
-    out = json.loads(run(folder, "train", f"from={best}", "method.delay=0.0", "results=killed", "--json"))
+    out = json.loads(
+        run(folder, "train", f"from={best}", "method=toy_faces:ToyFace/mini", "method.delay=0.0", "results=killed", "--json")
+    )
     assert out["metrics"]["validation_loss"] == told["best"]["metrics"]["validation_loss"]
-    benchmark = ("suite=face", "tier=smoke", f"+best={best}", "methods=[mean_face]", "seeds=1", *TOY[2:], "results=killed")
-    run(folder, "benchmark", *benchmark, "datasets=[heads/smoke]", "method.ToyFace.delay=0.0")
+    benchmark = ("suite=face", "tier=smoke", f"+best={best}", "seeds=1", *TOY[2:], "results=killed")
+    names = "methods=[mean_face,toy_faces:ToyFace/mini]"
+    run(folder, "benchmark", *benchmark, names, "datasets=[heads/smoke]", "method.ToyFace.delay=0.0")
     board = json.loads(run(folder, "leaderboard", "results=killed", "--format", "json"))["suites"]
     assert set(board) == {"face"}
     assert {f"{row['method']}/{row['variant']}" for row in board["face"]} == {

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deep3dmap.cli import main
+from deep3dmap.core import known_keys
 
 Captured = pytest.CaptureFixture[str]
 LOADED = "import sys; from deep3dmap.cli import main; heavy = lambda *names: [n for n in names if n in sys.modules]"
@@ -59,6 +60,13 @@ def test_version_and_unknown_verb() -> None:
         (("benchmark", "suite=face", "methods=[tsdf_fusion]"), "method 'tsdf_fusion' needs"),
         (("benchmark", "suite=face", "seedz=1"), "unknown key 'seedz'; did you mean 'seeds'?"),
         (("benchmark", "suite=face", "--bogus"), "unrecognized arguments: --bogus"),
+        (("benchmark", "suite=face", "tier=smoke", "method.pernet.width=8"), "did you mean 'method.prnet.width'?"),
+        (("benchmark", "suite=face", "tier=smoke", "dataset.haeds.train=8"), "did you mean 'dataset.heads.train'?"),
+        (("benchmark", "suite=face", "tier=smoke", "seeds=-1"), "seeds=-1: must be at least 0"),
+        (("benchmark", "suite=face", "tier=smoke", "methods=prnt"), "unknown method 'prnt'; did you mean 'prnet'?"),
+        (("benchmark", "suite=face", "tier=smoke", "trainer.batch_size=0"), "trainer.batch_size=0: must be at least 1"),
+        (("train", "method=prnet", "dataset=heads/smoke", "optimizer.lr=-1"), "optimizer.lr=-1.0: must be more than 0"),
+        (("reconstruct", "tsdf_fusion", ".", "-o", "o", "dataset.box=1,2,3,4"), "a list is written dataset.box=[1,2,3,4]"),
         (("benchmark", "suite=indoor", "dataset=sevenscenes", "methods=[tsdf_fusion]"), "pass dataset.root="),
         (("benchmark", "suite=indoor", "dataset=sevenscenes", "dataset.root=/no/such", "methods=[tsdf_fusion]"), "/no/such"),
         (("train", "method=prnet"), "which dataset?"),
@@ -127,6 +135,9 @@ def test_dry_run_names_the_runs_and_ids_are_stable(capsys: Captured, tmp_path: P
         "dataset.train=4",
         "dataset.val=1",
     ]
+    sizes = [text for text in line if text.startswith("dataset.")]
+    assert main(["data", "generate", "heads/smoke", *sizes, "dataset.test=1", f"data.cache={tmp_path}/cache"]) == 0
+    capsys.readouterr()
     outputs = []
     for results in ("a", "b"):
         assert main([*line, "dataset.test=1", f"results={results}", f"data.cache={tmp_path}/cache", "--dry-run"]) == 0
@@ -135,6 +146,47 @@ def test_dry_run_names_the_runs_and_ids_are_stable(capsys: Captured, tmp_path: P
     ids = [line.split()[0] for line in outputs[0].splitlines()]
     assert len(ids) == len(set(ids)) == 6
     assert sum("untrained" in line for line in outputs[0].splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["benchmark", "suite=indoor", "tier=quick", "seeds=1", "methods=tsdf_fusion"],
+        ["benchmark", "suite=face", "tier=smoke", "seeds=1", "methods=prnet"],
+        ["train", "method=prnet/mini", "dataset=heads/smoke"],
+    ],
+    ids=" ".join,
+)
+def test_a_dry_run_makes_nothing_and_says_what_would_be_made(line: list[str], elsewhere: Path, capsys: Captured) -> None:
+    assert main([*line, "data.cache=cache", "--dry-run"]) == 0
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 1
+    assert "would be made first: deep3dmap data prepare " in told.err
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_dry_run_looks_for_the_root_first(elsewhere: Path, capsys: Captured) -> None:
+    assert main(["benchmark", "suite=indoor", "dataset=sevenscenes", "dataset.root=/no/such", "--dry-run"]) == 2
+    assert "/no/such: no such folder" in capsys.readouterr().err
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_keys_have_shapes_and_units(capsys: Captured) -> None:
+    assert main(["keys"]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert set(known_keys()) < set(rows)
+    assert "(68, 3) float32" in rows["landmarks_68"]
+    assert "pixels of `image`" in rows["landmarks_68"]
+    assert main(["keys", "head_pose", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["unit"].startswith("radians")
+    assert main(["keys", "depthz"]) == 2
+    assert "unknown key 'depthz'; did you mean 'depths'?" in capsys.readouterr().err
+
+
+def test_the_help_names_the_default_tier(capsys: Captured) -> None:
+    with pytest.raises(SystemExit):
+        main(["benchmark", "--help"])
+    assert "tier=quick " in capsys.readouterr().out
 
 
 def test_doctor_reports_every_part(capsys: Captured) -> None:

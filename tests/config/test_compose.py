@@ -63,8 +63,8 @@ def test_unknown_names_and_variants() -> None:
 def test_sections_become_typed_objects() -> None:
     trainer = build_section(TrainerConfig, {"workers": 2})
     assert (trainer.workers, trainer.max_steps) == (2, None)
-    with pytest.raises(UserError, match="TrainerConfig"):
-        build_section(TrainerConfig, {"workers": "many"})
+    with pytest.raises(UserError, match=r"^trainer\.workers: .*could not be converted to Integer"):
+        build_section(TrainerConfig, {"workers": "many"}, "trainer.")
 
 
 @pytest.mark.parametrize("value", [None, True, 3, 1e-5, "a b", "it's", "/x/y=z", [1, "two"], {"a": 1}, [], "null", "5"])

@@ -118,7 +118,7 @@ def test_suites_admit_by_inputs_and_outputs() -> None:
 def test_names_are_corrected() -> None:
     with pytest.raises(UserError, match="unknown method 'tsdf_fussion'; did you mean 'tsdf_fusion'"):
         methods.load("tsdf_fussion")
-    with pytest.raises(UserError, match="does not import"):
+    with pytest.raises(UserError, match="cannot be found: there is no module 'no_such_module'"):
         methods.load("no_such_module:Thing")
     assert nearest("zzz", ["a", "b"]) == "; there are: a, b"
 

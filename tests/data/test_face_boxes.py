@@ -56,6 +56,15 @@ def test_given_boxes() -> None:
             subject_boxes(wrong, "center")
 
 
+def test_a_given_box_outside_the_photograph_is_refused() -> None:
+    assert subject_boxes([-20, -10, 30, 40], "center")("partly", BLANK).tolist() == [-20, -10, 30, 40]
+    for box in ([130, 10, 200, 80], [10, 95, 40, 140], [-50, 0, -10, 40]):
+        with pytest.raises(UserError, match=r"far: dataset\.box=\[.* lies outside the photograph, which is 120 x 90 pixels"):
+            subject_boxes(box, "center")("far", BLANK)
+    with pytest.raises(UserError, match="right > left"):
+        subject_boxes([0, 0, float("nan"), 40], "center")
+
+
 @pytest.mark.parametrize("kind", [".npy", ".txt", ".pts"])
 def test_boxes_of_landmark_files_give_the_crop_of_the_landmarks(tmp_path: Path, kind: str) -> None:
     file = tmp_path / f"a{kind}"

@@ -262,7 +262,9 @@ def test_the_answer_goes_into_train_and_into_pictures(planned: Planner, tmp_path
     best = driver.monitor.best()
     assert best is not None
     assert best.number == 1
-    composed = compose([f"from={plan.output / 'best.yaml'}", "results=elsewhere"])
+    composed = compose(
+        [f"from={plan.output / 'best.yaml'}", "method=toys:Regression/mini", "dataset=toys:Dots", "results=elsewhere"]
+    )
     assert composed.config["optimizer"]["lr"] == best.values["optimizer.lr"]
     assert composed.config["method"]["hidden"] == best.values["method.hidden"]
     assert composed.config["optimizer"]["weight_decay"] == 0.25
@@ -270,7 +272,7 @@ def test_the_answer_goes_into_train_and_into_pictures(planned: Planner, tmp_path
     assert (read.method, dict(read.tuned)) == ("toys:Regression/mini", best.values)
     broken = tmp_path / "broken.yaml"
     broken.write_text(yaml.safe_dump({"choices": {}}))
-    with pytest.raises(UserError, match=r"best=.*not the best.yaml of a sweep"):
+    with pytest.raises(UserError, match=r"best=.*not a saved configuration.*deep3dmap tune"):
         read_best(broken)
 
 

@@ -11,6 +11,7 @@ from deep3dmap.core.options import option
 
 _SHARED = ("trainer", "optimizer", "schedule", "fit", "data", "inputs")
 _ROOT = ("device", "results", "trackers")
+_LISTS = ("methods", "datasets", "trackers")
 
 
 @dataclass
@@ -21,10 +22,12 @@ class BenchmarkArguments:
     tier: str = option("quick", "smoke (seconds), quick (minutes on two cores), standard (one GPU) or paper")
     methods: list[str] = option([], "methods, each NAME or NAME/VARIANT (default: all that may enter)")
     datasets: list[str] = option([], "datasets, each NAME or NAME/VARIANT (default: the suite's embedded world)")
-    seeds: int = option(0, "number of seeds (0 = as the tier says)")
-    scenes: int = option(0, "score at most so many test samples (0 = as the tier says)")
+    seeds: int = option(0, "number of seeds (0 = as the tier says)", valid="[0, inf)")
+    scenes: int = option(0, "score at most so many test samples (0 = as the tier says)", valid="[0, inf)")
     untrained: bool = option(False, "add a row of each learned method with its initial weights")
-    tuning: int = option(0, "tune each trained method with so many trials on the validation split (0 = as the tier says)")
+    tuning: int = option(
+        0, "tune each trained method with so many trials on the validation split (0 = as the tier says)", valid="[0, inf)"
+    )
     best: str = option("", "a sweep's best.yaml: its configuration is a row of its own, beside the untuned one")
     results: str = option("results", "result store: a folder or a URI (s3://, gs://)")
     device: str = option("auto", "auto, cpu or cuda")
@@ -57,6 +60,28 @@ class BenchmarkRequest:
         roots = [as_override(name, getattr(self.own, name)) for name in _ROOT]
         return Layer("command line", (*texts, *roots))
 
+    def check_names(self, methods: Sequence[str], datasets: Sequence[str]) -> None:
+        """Raise UserError, with the nearest right key, for a `method.NAME.KEY` or `dataset.NAME.KEY` of which nothing is run.
+
+        methods, datasets: what is run, each NAME or NAME/VARIANT.
+        """
+        running = {
+            section: sorted({choice.partition("/")[0].rpartition(":")[2] for choice in choices})
+            for section, choices in (("method", methods), ("dataset", datasets))
+        }
+        for key, _ in self.routed:
+            section, _, rest = key.partition(".")
+            name, _, inner = rest.partition(".")
+            if inner and section in running and name not in running[section]:
+                choices = [f"{section}.{known}.{inner}" for known in running[section]]
+                raise UserError(f"{key}: no {section} '{name}' is run here{nearest(key, choices)}")
+
+    def check_sections(self, allowed: Sequence[str], why: str) -> None:
+        """Raise UserError, saying why, for a value of a section that is not among those allowed."""
+        for key, _ in self.routed:
+            if key.partition(".")[0] not in allowed:
+                raise UserError(f"{key}: {why}")
+
 
 def parse_arguments(texts: Sequence[str]) -> BenchmarkRequest:
     """Parse `key=value` arguments; raises UserError for an unknown key, with the nearest right one."""
@@ -67,7 +92,7 @@ def parse_arguments(texts: Sequence[str]) -> BenchmarkRequest:
         key, value = split_override(text)
         section = key.partition(".")[0]
         if key in names:
-            own[key] = value
+            own[key] = [value] if key in _LISTS and not isinstance(value, list) else value
         elif key == "dataset":
             own["datasets"] = [value]
         elif key == "method":

@@ -15,10 +15,12 @@ from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.tuned_settings import TunedSettings
 
 
-def expand(request: BenchmarkRequest, work: Path, tuned: Sequence[TunedSettings] = ()) -> list[RunPlan]:
-    """Return the runs of a benchmark: methods x datasets x seeds. Prepares the datasets, whose content is part of the ids.
+def expand(
+    request: BenchmarkRequest, work: Path, tuned: Sequence[TunedSettings] = (), versions: DatasetVersions | None = None
+) -> list[RunPlan]:
+    """Return the runs of a benchmark: methods x datasets x seeds. The content of the datasets is part of the ids.
 
-    A method that was tuned has rows of its variant NAME and of NAME+tuned.
+    versions: knows that content. A method that was tuned has rows of its variant NAME and of NAME+tuned.
 
     Raises UserError for unknown names and keys, and for a method that may not enter.
     """
@@ -27,7 +29,7 @@ def expand(request: BenchmarkRequest, work: Path, tuned: Sequence[TunedSettings]
         raise UserError("which suite? give suite=NAME (`deep3dmap suites` lists them)")
     suite = load_suite(own.suite)
     tier = suite.tier(own.tier)
-    versions = DatasetVersions()
+    versions = versions or DatasetVersions()
     plans = []
     for dataset in own.datasets or suite.default_datasets:
         for name in entrants(request, suite):
@@ -60,6 +62,8 @@ def entrants(request: BenchmarkRequest, suite: Suite) -> list[str]:
     names = list(request.own.methods or suite.entrants())
     for name in names:
         suite.check_entrant(name.partition("/")[0])
+    scored = [name.partition("/")[0] for name in request.own.datasets or suite.default_datasets]
+    request.check_names(names, [*scored, *(suite.train_on[name] for name in scored if name in suite.train_on)])
     return names
 
 
@@ -91,6 +95,8 @@ def checkpoint_plan(request: BenchmarkRequest, about: dict[str, Any], checkpoint
     suite = load_suite(request.own.suite)
     tier, versions, plans = suite.tier(request.own.tier), DatasetVersions(), []
     suite.check_entrant(about["method"])
+    request.check_sections(("dataset", "data"), "the checkpoint says this; only dataset and data keys may be given")
+    request.check_names([], list(request.own.datasets or suite.default_datasets))
     place = checkpoint if "://" in checkpoint else str(Path(checkpoint).resolve())
     variant = about["variant"].removesuffix("-untrained").removesuffix("+tuned")
     for dataset in request.own.datasets or suite.default_datasets:

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from deep3dmap.config.plugins import working
 from deep3dmap.config.variants import variants
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.protocol import Protocol
@@ -67,7 +68,7 @@ class Suite:
 
         A method made for another task enters when it is named, if its inputs are given: keys do not tell a room from a head.
         """
-        cards = {name: methods.load(name).card for name in methods.names()}
+        cards = {name: methods.load(name).card for name in working(methods)}
         suite = self.protocol.card
         admitted = [name for name, card in cards.items() if suite.task.name in card.tasks and suite.admits(card)]
         return sorted(admitted, key=lambda name: (cards[name].is_baseline, name))

@@ -2,12 +2,14 @@
 
 import importlib
 import os
+import re
 import sys
 
 _VERBS = {
     "methods": "list the methods, or show one",
     "datasets": "list the datasets, or show one",
     "suites": "list the benchmark suites, or show one",
+    "keys": "list the keys that datasets provide and methods consume, with shapes and units",
     "data": "generate, prepare or check a dataset",
     "train": "train one method on one dataset, on Ray Train",
     "reconstruct": "turn photographs or a scan into meshes and pictures",
@@ -22,6 +24,8 @@ _VERBS = {
     "check": "run the method contract on a method and print its report card",
     "doctor": "say what works on this machine, and what to install for the rest",
 }
+
+_MODULE_CLASS = re.compile(r"(?:^|[=\[,'\"\s])[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,12 +44,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments[0] not in _VERBS:
             raise unknown("verb", arguments[0], _VERBS)
-        # `module:Class` names a method in the current folder, here and in Ray's workers, which copy this path.
-        sys.path.insert(0, os.getcwd())
+        find_named_modules(arguments)
         verb = importlib.import_module(f"deep3dmap.cli.{arguments[0]}")
         return int(verb.main(arguments[1:]))
     except UserError as error:
-        print(f"deep3dmap: {error}", file=sys.stderr)
+        from deep3dmap.cli.printable import printable
+        from deep3dmap.core.secrets import hide_in_text
+
+        print(f"deep3dmap: {printable(hide_in_text(str(error)))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -53,6 +59,15 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ndeep3dmap: interrupted", file=sys.stderr)
         return 130
+
+
+def find_named_modules(arguments: list[str]) -> None:
+    """Let a `module:Class` that the command line names be found in the current folder, here and in Ray's workers.
+
+    The folder comes last, and only then: a file that lies there is never taken for a module of an installed package.
+    """
+    if any(_MODULE_CLASS.search(argument) for argument in arguments) and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def _usage() -> str:

@@ -1,7 +1,11 @@
 """`python -m deep3dmap.cli`, the same as the console script."""
 
+import os
 import sys
 
 from deep3dmap.cli import main
 
+# `python -m` puts the current folder first, where any file would be taken for a module of an installed package.
+if sys.path and os.path.realpath(sys.path[0]) == os.path.realpath(os.getcwd()) and not sys.flags.safe_path:
+    del sys.path[0]
 sys.exit(main())

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 from deep3dmap.bench.benchmark_arguments import BenchmarkArguments, BenchmarkRequest, parse_arguments
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
+from deep3dmap.cli.printable import printable
+from deep3dmap.config.plugins import broken
+from deep3dmap.config.saved import check_choice
+from deep3dmap.core.registry import methods
 
 if TYPE_CHECKING:
     from deep3dmap.runs.tuned_settings import TunedSettings
@@ -26,24 +30,31 @@ def main(argv: list[str]) -> int:
         "benchmark", "Run methods x datasets x seeds of a suite, score them, store the rows.\n\n" + _keys(), EXAMPLES
     )
     parser.add_argument("--resume", action="store_true", help="run only what is missing or failed; half-trained runs go on")
-    parser.add_argument("--dry-run", action="store_true", help="print the runs and their ids, and stop")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the runs, their ids and what data would be made; make nothing",
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome of every run as JSON")
     flags, pairs = parser.parse(argv)
     request = parse_arguments(pairs)
-    store, uri, work = open_store(request.own.results)
+    store, uri, work = open_store(request.own.results, make=not flags.dry_run)
     request = replace(request, own=replace(request.own, results=uri))
     # Imported now, so that --help need not wait for torch.
     from deep3dmap.bench.expansion import expand, left_out
+    from deep3dmap.cli.dry_run import print_runs
     from deep3dmap.cli.run_plans import run_plans
+    from deep3dmap.runs.planning import DatasetVersions
 
     request, tuned = _tuned(request, uri, work, resume=flags.resume, only_plan=flags.dry_run)
-    plans = expand(request, work, tuned)
+    _name_broken(request)
+    versions = DatasetVersions(only_look=flags.dry_run)
+    plans = expand(request, work, tuned, versions)
     for name, dataset in left_out(request):
         told = f"left out: {name} on {dataset}, which has nothing to train on; name it in methods= to train it elsewhere"
         print(told, file=sys.stderr)
     if flags.dry_run:
-        for plan in plans:
-            print(plan.run_id, plan.title)
+        print_runs(plans, versions.unmade)
         return 0
     return run_plans(plans, store, uri, work, resume=flags.resume, as_json=flags.json)
 
@@ -61,6 +72,7 @@ def _tuned(
 
         best = read_best(Path(request.own.best))
         names = list(request.own.methods)
+        check_choice(best.method, next((name for name in names if name in _forms(best.method)), ""), "methods", best.file)
         request = replace(request, own=replace(request.own, methods=[*names, *({best.method} - set(names))]))
         tuned.append(best.tuned_for())
     if granted and not only_plan:
@@ -73,8 +85,21 @@ def _tuned(
     return request, tuned
 
 
+def _forms(choice: str) -> tuple[str, str]:
+    return choice, choice.partition("/")[0]
+
+
+def _name_broken(request: BenchmarkRequest) -> None:
+    for name in [] if request.own.methods else methods.names():
+        if error := broken(methods, name):
+            print(f"deep3dmap: left out: {printable(error)}", file=sys.stderr)
+
+
 def _keys() -> str:
-    own = "\n".join(f"  {field.name + '=':<12} {field.metadata['help']}" for field in fields(BenchmarkArguments))
+    defaults = BenchmarkArguments()
+    lines = [(f"{of.name}={getattr(defaults, of.name) or ''}", of.metadata["help"]) for of in fields(BenchmarkArguments)]
+    own = "\n".join(f"  {key:<16} {text}" for key, text in lines)
     return f"""keys:
 {own}
-  method.NAME.KEY=, dataset.NAME.KEY=, dataset.KEY=, trainer.KEY=, optimizer.KEY=, data.cache=   values of the runs"""
+  method.KEY=, dataset.KEY=, trainer.KEY=, optimizer.KEY=, schedule.KEY=, data.KEY=, inputs.KEY=   values of the runs
+  method.NAME.KEY=, dataset.NAME.KEY=   values of the runs of one method or dataset"""

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deep3dmap.cli.arguments import VerbParser, on_terminal
+from deep3dmap.cli.printable import shown
 from deep3dmap.config.overrides import as_override, split_override
 from deep3dmap.core.errors import UserError
 from deep3dmap.testing import CHECKS, Subject, ViolationError
@@ -44,7 +45,7 @@ def main(argv: list[str]) -> int:
     marks = []
     with tempfile.TemporaryDirectory(prefix="deep3dmap-check-") as folder:
         subject = Subject(flags.method, Path(folder), dataset, overrides)
-        console.print(f"{flags.method} on {subject.dataset_choice}", highlight=False)
+        console.print(shown(f"{flags.method} on {subject.dataset_choice}"), highlight=False)
         subject.dataset  # noqa: B018  prepared before anything is timed
         for name in flags.only or CHECKS:
             if on_terminal():
@@ -52,7 +53,7 @@ def main(argv: list[str]) -> int:
             mark = _mark(name, subject)
             marks.append(mark)
             colour, word = ("green", "pass") if mark.passed else ("red", "FAIL")
-            console.print(f"[{colour}]{word}[/{colour}]  {name:<15} {mark.detail}", highlight=False)
+            console.print(f"[{colour}]{word}[/{colour}]  {name:<15} {shown(mark.detail)}", highlight=False)
     if flags.json:
         print(json.dumps([asdict(mark) for mark in marks], indent=1))
     return 0 if all(mark.passed for mark in marks) else 1

@@ -47,7 +47,7 @@ def server_command(address: str, port: int) -> list[str]:
     }
     app = str(resources.files("deep3dmap.dashboard") / "app.py")
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return [sys.executable, "-m", "streamlit", "run", app, *flags]
+    return [sys.executable, "-P", "-m", "streamlit", "run", app, *flags]
 
 
 def _check_free(address: str, port: int) -> None:

@@ -4,14 +4,15 @@ import importlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from deep3dmap.cli.arguments import VerbParser
+from deep3dmap.cli.printable import shown
+from deep3dmap.cli.tables import print_table, table
+from deep3dmap.config.plugins import broken
+from deep3dmap.core.registry import datasets, methods, suites
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,15 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print plain data")
     flags, _ = parser.parse(argv)
-    findings = [check() for check in CHECKS]
+    findings = [*(check() for check in CHECKS), *_plugins()]
     if flags.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
-        table = Table("", "what", "found", "to mend it", box=None, pad_edge=False)
+        rows = table("", "what", "found", "to mend it")
         for finding in findings:
             mark = "[green]ok[/green]" if finding.works else ("[red]no[/red]" if finding.needed else "[yellow]no[/yellow]")
-            table.add_row(mark, finding.what, finding.detail, "" if finding.works else finding.remedy)
-        Console().print(table)
+            rows.add_row(mark, *map(shown, (finding.what, finding.detail, "" if finding.works else finding.remedy)))
+        print_table(rows)
     return 0 if all(finding.works or not finding.needed for finding in findings) else 1
 
 
@@ -87,6 +88,15 @@ def _home() -> Finding:
     return Finding(
         "home folder", writable, str(home), "Ray keeps its token in ~/.ray: set HOME to a writable folder", needed=True
     )
+
+
+def _plugins() -> Iterator[Finding]:
+    """Yield a line for all registered methods, datasets and suites of a kind, and one for each that does not load."""
+    for registry in (methods, datasets, suites):
+        failing = {name: error for name in registry.names() if (error := broken(registry, name))}
+        yield Finding(f"{registry.kind}s", True, f"{len(registry.names()) - len(failing)} registered ones load")
+        for name, error in failing.items():
+            yield Finding(f"{registry.kind} {name}", False, error, f"install {registry.provider(name)} again, or remove it")
 
 
 def _importable(module: str, what: str, remedy: str) -> Callable[[], Finding]:

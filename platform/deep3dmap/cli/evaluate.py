@@ -1,10 +1,13 @@
 """`deep3dmap evaluate`: score a checkpoint on a suite."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from deep3dmap.bench.benchmark_arguments import parse_arguments
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
+from deep3dmap.config.plain_data import check_plain
+from deep3dmap.config.saved import check_choice
 from deep3dmap.core.errors import UserError
 
 EXAMPLES = """\
@@ -25,12 +28,17 @@ def main(argv: list[str]) -> int:
     from deep3dmap.train.checkpoint_places import local_checkpoint
     from deep3dmap.train.checkpoints import read_checkpoint
 
+    if Path(flags.checkpoint).is_file():
+        raise UserError(f"{flags.checkpoint}: a file; give the folder of the checkpoint: {Path(flags.checkpoint).parent}")
     checkpoint = read_checkpoint(local_checkpoint(flags.checkpoint))
     request = parse_arguments(pairs)
     if not request.own.suite:
         raise UserError("which suite? give suite=NAME (`deep3dmap suites` lists them)")
-    if request.own.methods:
-        raise UserError(f"the checkpoint says which method it is ({checkpoint.about['method']}); leave out methods=")
+    method = checkpoint.about["method"]
+    if request.own.methods not in ([], [method]):
+        raise UserError(f"the checkpoint says which method it is ({method}); leave out methods=")
+    check_plain(checkpoint.about["config"], where=flags.checkpoint)
+    check_choice(method, next(iter(request.own.methods), ""), "method", flags.checkpoint)
     store, uri, work = open_store(request.own.results)
     request = replace(request, own=replace(request.own, results=uri))
     plans = checkpoint_plan(request, checkpoint.about, flags.checkpoint, work)

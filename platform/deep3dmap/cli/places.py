@@ -1,6 +1,7 @@
 """Where a command reads and writes: absolute paths, decided once, before anything is handed to Ray."""
 
 import re
+import tempfile
 from pathlib import Path
 
 from deep3dmap.core.errors import UserError
@@ -8,11 +9,26 @@ from deep3dmap.data.cache import default_cache
 from deep3dmap.results.store import ResultStore
 
 
-def open_store(uri: str) -> tuple[ResultStore, str, Path]:
+def check_folder(folder: Path, named: str) -> None:
+    """Raise UserError if a folder of results cannot be there: a file is in its place, or it may not be written.
+
+    Nothing is left behind. named: how it was given, such as `-o`.
+    """
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise UserError(f"{named} {folder}: {there} is a file, not a folder; choose another folder")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise UserError(f"{named} {folder}: cannot write there: {error.strerror}; choose another folder") from error
+
+
+def open_store(uri: str, make: bool = True) -> tuple[ResultStore, str, Path]:
     """Return the store, its absolute URI, and the folder for checkpoints and Ray's bookkeeping.
 
-    That lies beside the store, for a remote one in the cache of the machine. Raises UserError for a store that cannot be
-    reached or made.
+    The latter lies beside the store, for a remote one in the cache of the machine. make: make the store's folder. Raises
+    UserError for a store that cannot be reached or made.
     """
     if "://" in uri and not uri.startswith("file://"):
         store = ResultStore(uri)
@@ -20,7 +36,8 @@ def open_store(uri: str) -> tuple[ResultStore, str, Path]:
         return store, store.uri, default_cache() / "work" / re.sub(r"[^\w.-]+", "_", store.uri)
     root = Path(uri.removeprefix("file://")).expanduser().resolve()
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        if make:
+            root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"results={uri}: cannot make the folder: {error.strerror}") from error
     return ResultStore(str(root)), str(root), root / "work"

@@ -4,12 +4,15 @@ import json
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from deep3dmap.cli.arguments import VerbParser
+from deep3dmap.cli.printable import shown
+from deep3dmap.cli.tables import print_table, table
 from deep3dmap.config.cards import card_page
 from deep3dmap.config.overrides import flatten
-from deep3dmap.core.keys import known_keys
+from deep3dmap.config.plugins import broken, every_key
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.keys import describe_key, known_keys
 from deep3dmap.core.registry import Registry, suites
 
 
@@ -23,6 +26,8 @@ def show_registered(registry: Registry, argv: list[str], columns: tuple[str, ...
     flags, _ = parser.parse(argv)
     names = [flags.name] if flags.name else registry.names()
     pages = [_page(registry, name) for name in names]
+    if flags.name and "broken" in pages[0]:
+        raise UserError(pages[0]["broken"])
     if flags.json:
         print(json.dumps(pages[0] if flags.name else pages, indent=1, default=str))
     elif flags.name:
@@ -33,53 +38,60 @@ def show_registered(registry: Registry, argv: list[str], columns: tuple[str, ...
 
 
 def _page(registry: Registry, name: str) -> dict[str, Any]:
+    """Return what is known of a name; of a broken plugin, its error."""
+    if name in registry.names() and (error := broken(registry, name)):
+        return {"name": name, "broken": error}
     if registry is suites:
         return {"name": name, "card": registry.load(name).card.as_dict(), "options": [], "variants": {}}
     return card_page(registry, name)
 
 
 def _print_list(pages: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("name", no_wrap=True, overflow="fold")
-    for column in columns:
-        table.add_column(column)
+    rows = table("name", *columns)
     for page in pages:
-        table.add_row(page["name"], *(_text(page["card"][column]) for column in columns))
-    Console().print(table)
+        if "broken" in page:
+            rows.add_row(shown(page["name"]), f"[red]broken[/red]: {shown(page['broken'])}")
+        else:
+            rows.add_row(shown(page["name"]), *(_text(page["card"][column]) for column in columns))
+    print_table(rows)
 
 
 def _print_page(page: dict[str, Any]) -> None:
-    console = Console()
-    console.print(f"[bold]{page['name']}[/bold]  {page['card']['title']}", highlight=False)
-    facts = Table(show_header=False, box=None, pad_edge=False)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"[bold]{shown(page['name'])}[/bold]  {shown(page['card']['title'])}")
+    facts = table("", "")
+    facts.show_header = False
     for key, value in page["card"].items():
         if key not in ("title", "metrics", "task") and value not in ((), "", None):
             facts.add_row(key, _text(value))
-    console.print(facts)
+    print_table(facts)
     _print_suite(console, page["card"])
     if page["options"]:
-        table = Table("option", "type", "default", "meaning", box=None, pad_edge=False)
+        rows = table("option", "type", "default", "meaning")
         for option in page["options"]:
-            table.add_row(option["name"], option["type"], str(option["default"]), option["help"])
-        console.print("\n[bold]options[/bold]", table, sep="\n")
+            rows.add_row(*(shown(str(option[part])) for part in ("name", "type", "default", "help")))
+        console.print("\n[bold]options[/bold]")
+        print_table(rows)
     for name, values in page["variants"].items():
         fields = ", ".join(f"{key}={value}" for key, value in flatten(values).items() if value != {})
-        console.print(f"variant [bold]{page['name']}/{name}[/bold]  {fields or 'the defaults'}", highlight=False)
+        console.print(f"variant [bold]{shown(page['name'])}/{shown(name)}[/bold]  {shown(fields) or 'the defaults'}")
 
 
 def _print_suite(console: Console, card: dict[str, Any]) -> None:
     if "metrics" not in card:
         return
-    keys = known_keys()
-    console.print(f"\n[bold]task[/bold] {card['task']['name']}: {card['task']['meaning']}", highlight=False)
-    for key in card["task"]["given"]:
-        console.print(f"  given  {key}: {keys[key].meaning} ({keys[key].unit})", highlight=False)
-    console.print(f"  wanted {_text(card['task']['wanted'])}", highlight=False)
-    table = Table("metric", "unit", "better", "meaning", box=None, pad_edge=False)
+    console.print(f"\n[bold]task[/bold] {shown(card['task']['name'])}: {shown(card['task']['meaning'])}")
+    given = card["task"]["given"]
+    keys = known_keys() if set(given) <= set(known_keys()) else every_key()
+    for key in given:
+        described = keys.get(key) or describe_key(key)
+        console.print(shown(f"  given  {key}: {described.meaning} ({described.unit})"))
+    console.print(f"  wanted {_text(card['task']['wanted'])}")
+    rows = table("metric", "unit", "better", "meaning")
     for metric in card["metrics"]:
-        table.add_row(metric["name"], metric["unit"], metric["better"], metric["meaning"])
-    console.print(table)
+        rows.add_row(*(shown(str(metric[part])) for part in ("name", "unit", "better", "meaning")))
+    print_table(rows)
 
 
 def _text(value: Any) -> str:
-    return ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
+    return shown(", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value))

@@ -6,9 +6,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from deep3dmap.cli.arguments import VerbParser, on_terminal
+from deep3dmap.cli.places import check_folder
+from deep3dmap.cli.printable import shown
+from deep3dmap.cli.tables import print_table, table
 from deep3dmap.config.overrides import split_override
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.render.comparison import Drawing, agreement, draw, light_beside, picture_of, view_of
@@ -55,14 +57,14 @@ def main(argv: list[str]) -> int:
     drawings = [_draw(one, surface, view, lights) for one in progress]
     counts = f"{len(surface.vertices)} vertices, {len(surface.faces)} triangles"
     caption = f"{flags.mesh.name}: {counts}, {view.width} x {view.height} pixels"
-    shown = {name: reason for name, reason in absent.items() if "renderers" not in values}
-    picture_of(drawings, shown, caption).save(out)
+    missing = {name: reason for name, reason in absent.items() if "renderers" not in values}
+    picture_of(drawings, missing, caption).save(out)
     report = _report(drawings)
     if flags.json:
         about = {"mesh": str(flags.mesh), "vertices": len(surface.vertices), "faces": len(surface.faces), "size": view.width}
-        print(json.dumps({**about, "picture": str(out), "renderers": report, "absent": shown}, indent=1))
+        print(json.dumps({**about, "picture": str(out), "renderers": report, "absent": missing}, indent=1))
     else:
-        _print(caption, report, shown)
+        _print(caption, report, missing)
         print(f"picture in {out}")
     return 0
 
@@ -100,6 +102,9 @@ def _picture_file(out: Path | None, mesh: Path) -> Path:
         raise UserError(f"{file}: the picture is a .png or .jpg file")
     if not file.parent.is_dir():
         raise UserError(f"{file}: there is no folder {file.parent}")
+    if file.is_dir():
+        raise UserError(f"{file}: a folder; give the picture a name of its own")
+    check_folder(file.parent, "-o")
     return file
 
 
@@ -137,12 +142,12 @@ def _report(drawings: list[Drawing]) -> dict[str, dict[str, Any]]:
 def _print(caption: str, report: dict[str, dict[str, Any]], absent: dict[str, str]) -> None:
     first = next(iter(report))
     console = Console()
-    console.print(caption, highlight=False)
-    table = Table("renderer", "seconds", f"IoU with {first}", f"depth off {first}", "differentiable", box=None, pad_edge=False)
+    console.print(shown(caption), highlight=False)
+    rows = table("renderer", "seconds", f"IoU with {first}", f"depth off {first}", "differentiable")
     for name, row in report.items():
         depth = "-" if row["depth_difference"] is None else f"{row['depth_difference']:.1e}"
         differentiable = ", ".join(row["differentiable"]) or "nothing"
-        table.add_row(name, f"{row['seconds']:.4f}", f"{row['silhouette_iou']:.4f}", depth, differentiable)
-    console.print(table)
+        rows.add_row(name, f"{row['seconds']:.4f}", f"{row['silhouette_iou']:.4f}", depth, differentiable)
+    print_table(rows)
     for name, reason in absent.items():
-        console.print(f"{name} is absent: {reason}", style="yellow", highlight=False)
+        console.print(f"{name} is absent: {shown(reason)}", style="yellow", highlight=False)

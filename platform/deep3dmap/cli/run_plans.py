@@ -12,7 +12,9 @@ from deep3dmap.bench.experiment import run_experiment
 from deep3dmap.bench.finished import Finished
 from deep3dmap.cli.arguments import on_terminal
 from deep3dmap.cli.leaderboard import print_leaderboard
+from deep3dmap.cli.printable import shown
 from deep3dmap.cli.ray_start import start_ray
+from deep3dmap.core.secrets import hide_in_text
 from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.preparation import prepare_data
 from deep3dmap.runs.run_plan import RunPlan
@@ -43,10 +45,8 @@ def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path
             print_leaderboard(store, suite=suite)
         _print_pictures(store, plans)
     for run in failed:
-        console.print(
-            f"[red]{run.status}[/red] {run.plan.title}: {run.error.strip().splitlines()[-1] if run.error else ''}",
-            highlight=False,
-        )
+        told = hide_in_text(run.error.strip().splitlines()[-1] if run.error.strip() else "", run.plan.config)
+        console.print(f"[red]{run.status}[/red] {shown(run.plan.title)}: {shown(told)}", highlight=False, soft_wrap=True)
     return 1 if failed else 0
 
 
@@ -59,12 +59,12 @@ class _Narrator:
     def __call__(self, event: str, what: RunPlan | Finished, done: int, total: int) -> None:
         if isinstance(what, RunPlan):
             if on_terminal():
-                self.console.print(f"[dim]\\[{done}/{total}] started {what.title}[/dim]", highlight=False)
+                self.console.print(f"[dim]\\[{done}/{total}] started {shown(what.title)}[/dim]", highlight=False)
             return
         value = "" if what.headline is None else f"  {what.headline:.4g}"
         colour = "green" if what.status == "ok" else "red"
         self.console.print(
-            f"\\[{done}/{total}] [{colour}]{what.status}[/{colour}] {what.plan.title}{value}  ({what.seconds:.0f} s)",
+            f"\\[{done}/{total}] [{colour}]{what.status}[/{colour}] {shown(what.plan.title)}{value}  ({what.seconds:.0f} s)",
             highlight=False,
         )
 

@@ -41,7 +41,10 @@ def follow_sweep(plan: SweepPlan, *, as_json: bool) -> int:
         print(f"best: {comparison(plan, outcome.state)}")
         print(f"report: {report}")
         if told["best"]:
-            print(f"deep3dmap train from={told['best_yaml']}")
+            choices = (("method", plan.run.method), ("dataset", plan.run.dataset))
+            # A file alone does not decide that a module is imported.
+            modules = "".join(f" {kind}={name}" for kind, name in choices if ":" in name)
+            print(f"deep3dmap train from={told['best_yaml']}{modules}")
     if not outcome.is_complete:
         console.print(f"the sweep is not complete; the same line with --resume goes on ({plan.folder})", highlight=False)
     return 0 if told["best"] and outcome.is_complete else 1

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
 from deep3dmap.cli.arguments import on_terminal
+from deep3dmap.cli.printable import shown
 from deep3dmap.results.export import significant
 from deep3dmap.tune.journal import SweepState, TrialRecord
 from deep3dmap.tune.objective import best_of
@@ -45,7 +45,7 @@ class SweepTable:
         if event == "ended" and record is not None:
             self.console.print(trial_line(self.plan, record, len(state.ended), self.total), highlight=False, soft_wrap=True)
         elif event == "finish":
-            self.console.print(f"the sweep is over: {escape(state.finish)}", highlight=False, soft_wrap=True)
+            self.console.print(f"the sweep is over: {shown(state.finish)}", highlight=False, soft_wrap=True)
 
 
 def trial_line(plan: SweepPlan, record: TrialRecord, done: int, total: int) -> str:
@@ -57,7 +57,7 @@ def trial_line(plan: SweepPlan, record: TrialRecord, done: int, total: int) -> s
     error = f"  {record.error.strip().splitlines()[-1]}" if record.error.strip() else ""
     return (
         f"\\[{done}/{total}] [{colour}]{record.status}[/{colour}] trial {record.number}{default}{shown}"
-        f"  ({record.seconds:.0f} s)  [dim]{escape(_settings(record))}[/dim]{escape(error)}"
+        f"  ({record.seconds:.0f} s)  [dim]{shown(_settings(record))}[/dim]{shown(error)}"
     )
 
 
@@ -84,7 +84,7 @@ def _cells(plan: SweepPlan, record: TrialRecord) -> list[str]:
     progress = record.evaluations[-1].get("progress", 0.0) if record.evaluations else 0.0
     cells = [str(record.number), f"[{colour}]{record.status}[/{colour}]", f"{progress:.0f}"]
     cells += [significant(value) if math.isfinite(value) else "", f"{record.seconds:.0f}"]
-    return [*cells, escape(_settings(record))]
+    return [*cells, shown(_settings(record))]
 
 
 def _ordered(plan: SweepPlan, records: Sequence[TrialRecord]) -> list[TrialRecord]:

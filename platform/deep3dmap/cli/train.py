@@ -3,21 +3,24 @@
 import dataclasses
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
+from deep3dmap.cli.printable import shown
+from deep3dmap.cli.tables import print_table, table
 from deep3dmap.config.compose import ComposedRun, Layer, compose_run
+from deep3dmap.config.limits import check_fed
 from deep3dmap.config.overrides import as_override, flatten, split_override
+from deep3dmap.config.saved import check_choice, read_saved
 from deep3dmap.config.schema import DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainerConfig
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import describe_options
 from deep3dmap.core.registry import datasets, methods
+from deep3dmap.core.secrets import hide
 
 if TYPE_CHECKING:
     from deep3dmap.runs.training_run import TrainingRun
@@ -41,12 +44,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--cfg", action="store_true", help="print the resolved configuration and where each value came from, and stop"
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the run, its id and what data would be made; make nothing"
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome (or the configuration) as JSON")
     flags, pairs = parser.parse(argv)
     composed = compose(pairs)
     if flags.cfg:
         _print_config(composed, flags.json)
         return 0
+    if flags.dry_run:
+        return _print_run(composed)
     # Imported now, so that --help need not wait for torch.
     from deep3dmap.cli.ray_start import start_ray
     from deep3dmap.runs.training_run import plan_training
@@ -77,20 +85,18 @@ def compose(pairs: list[str]) -> ComposedRun:
         if name not in values:
             raise UserError(f"which {name}? give {name}=NAME (there are: {', '.join(registry.names())})")
     rest = tuple(as_override(key, value) for key, value in keyed if key not in ("method", "dataset", "from"))
-    return compose_run(str(values["method"]), str(values["dataset"]), (*layers, Layer("command line", rest)))
+    composed = compose_run(str(values["method"]), str(values["dataset"]), (*layers, Layer("command line", rest)))
+    cards = methods.load(composed.method).card, datasets.load(composed.dataset).card
+    check_fed(*cards, composed.config["inputs"], (composed.method, composed.dataset))
+    return composed
 
 
 def _from_file(file: Path, values: dict[str, object]) -> Layer:
-    import yaml
-
-    try:
-        saved = yaml.safe_load(file.read_text())
-        values.setdefault("method", saved["choices"]["method"])
-        values.setdefault("dataset", saved["choices"]["dataset"])
-        tree = {key: value for key, value in saved["config"].items() if key not in ("schema", "results")}
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise UserError(f"from={file}: not a saved configuration ({error}); make one with --cfg --json") from error
-    return Layer(f"file {file}", tuple(as_override(key, value) for key, value in flatten(tree).items()))
+    saved = read_saved(file, f"from={file}", "make one with --cfg --json")
+    for kind, choice in (("method", saved.method), ("dataset", saved.dataset)):
+        check_choice(choice, str(values.get(kind, "")), kind, f"from={file}")
+        values.setdefault(kind, choice)
+    return saved.layer()
 
 
 def _decide_start(run: "TrainingRun", resume: bool, restart: bool) -> None:
@@ -102,18 +108,30 @@ def _decide_start(run: "TrainingRun", resume: bool, restart: bool) -> None:
         raise UserError(f"a run of this configuration is at step {step} already ({run.folder}); add --resume or --restart")
 
 
+def _print_run(composed: ComposedRun) -> int:
+    from deep3dmap.cli.dry_run import print_runs
+    from deep3dmap.runs.planning import DatasetVersions, plan_run
+
+    versions = DatasetVersions(only_look=True)
+    _, uri, work = open_store(str(composed.config["results"]), make=False)
+    named = dataclasses.replace(composed, config={**composed.config, "results": uri})
+    print_runs([plan_run(named, work, versions=versions)], versions.unmade)
+    return 0
+
+
 def _print_config(composed: ComposedRun, as_json: bool) -> None:
     choices = {
         "method": f"{composed.method}/{composed.variant}",
         "dataset": f"{composed.dataset}/{composed.dataset_variant}",
     }
     if as_json:
-        print(json.dumps({"choices": choices, "config": composed.config, "sources": composed.sources}, indent=1))
+        print(json.dumps({"choices": choices, "config": hide(composed.config), "sources": composed.sources}, indent=1))
         return
-    table = Table("key", "value", "from", title=" on ".join(choices.values()), title_justify="left", box=None)
-    for key, value in flatten(composed.config).items():
-        table.add_row(key, "null" if value is None else str(value), composed.sources.get(key, "schema version"))
-    Console(file=sys.stdout).print(table)
+    rows = table("key", "value", "from", title=shown(" on ".join(choices.values())))
+    for key, value in flatten(hide(composed.config)).items():
+        text = "null" if value is None else str(value)
+        rows.add_row(*map(shown, (key, text, composed.sources.get(key, "schema version"))))
+    print_table(rows)
 
 
 def _keys() -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra import compose, initialize
@@ -12,7 +12,9 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from deep3dmap.config.limits import check_data, check_run
 from deep3dmap.config.overrides import OVERLAY_SECTIONS, as_override, flatten, split_override
+from deep3dmap.config.plain_data import check_plain
 from deep3dmap.config.schema import (
     SCHEMA_VERSION,
     DataConfig,
@@ -24,6 +26,7 @@ from deep3dmap.config.schema import (
 )
 from deep3dmap.config.variants import overlay
 from deep3dmap.core.errors import UserError, nearest
+from deep3dmap.core.options import check_options
 from deep3dmap.core.registry import Registry, datasets, methods
 
 
@@ -59,7 +62,8 @@ def layer_of(source: str, tree: dict[str, Any]) -> Layer:
 def compose_run(method: str, dataset: str, layers: Sequence[Layer] = ()) -> ComposedRun:
     """Compose `method` and `dataset`, each `name` or `name/variant`, under `layers`, the last of which wins.
 
-    Raises UserError for an unknown name, variant or key (with the nearest right one) and for a value of the wrong type.
+    Raises UserError for an unknown name, variant or key (with the nearest right one), and for a value of the wrong type or
+    one that is not possible.
     """
     for text in (text for layer in layers for text in layer.overrides):
         split_override(text)
@@ -71,6 +75,7 @@ def compose_run(method: str, dataset: str, layers: Sequence[Layer] = ()) -> Comp
     overrides = ["++" * text.startswith("inputs.") + text for layer in layers for text in layer.overrides]
     choices = [f"method={_option(method_name)}/{variant}", f"dataset={_option(dataset_name)}/{dataset_variant}"]
     config = _compose([*choices, *overrides])
+    check_run(config, methods.load(method_name).config_type, datasets.load(dataset_name).config_type)
     return ComposedRun(
         method_name,
         variant,
@@ -93,15 +98,29 @@ def compose_dataset(dataset: str, layers: Sequence[Layer] = ()) -> dict[str, Any
     name, variant, values = overlay(datasets, dataset)
     _store(datasets, "dataset", name, variant, values)
     overrides = [f"dataset={_option(name)}/{variant}", *(text for layer in layers for text in layer.overrides)]
-    return _compose(overrides, "data")
+    config = _compose(overrides, "data")
+    check_data(config, datasets.load(name).config_type)
+    return config
 
 
-def build_section(config_type: type, values: dict[str, Any]) -> Any:
-    """Build the typed dataclass of a section from plain data; raises UserError for a value of the wrong type."""
+def build_section(config_type: type, values: dict[str, Any], prefix: str = "") -> Any:
+    """Build the typed dataclass of a section from plain data.
+
+    prefix: what stands before its fields on the command line. Raises UserError for an unknown field and for a value of the
+    wrong type or one that is not possible.
+    """
+    known = [option.name for option in fields(config_type)]
+    for key in values:
+        if key not in known:
+            raise UserError(f"unknown key '{prefix}{key}'{nearest(prefix + key, [prefix + name for name in known])}")
+    for key, value in values.items():
+        check_plain(value, prefix + key)
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(config_type), values))
+        built = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(config_type), values))
     except OmegaConfBaseException as error:
-        raise UserError(f"{config_type.__name__}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{prefix}{error.full_key or config_type.__name__}: {_plainly(str(error))}") from error
+    check_options(config_type, vars(built), prefix)
+    return built
 
 
 def _store(registry: Registry, group: str, name: str, variant: str, values: dict[str, Any]) -> None:
@@ -161,11 +180,17 @@ def _plain(config: Any) -> dict[str, Any]:
 def _explain(error: Exception, composed: dict[str, Any]) -> UserError:
     text = f"{error}\n{error.__cause__ or ''}"
     missing = re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text)
-    cause = str(error.__cause__ or "").splitlines() or text.splitlines()
     key = missing.group(1) if missing else ""
     if key and key not in flatten(composed):
         return UserError(f"unknown key '{key}'{nearest(key, flatten(composed))}")
-    return UserError(f"{key + ': ' if key else ''}{cause[0]}")
+    return UserError(f"{key + ': ' if key else ''}{_plainly(str(error.__cause__ or '') or text)}")
+
+
+def _plainly(message: str) -> str:
+    """Return the first line of OmegaConf's message, in words that do not speak of its classes."""
+    if "is not a ListConfig" in message:
+        return "a list is wanted, written [A,B,C]"
+    return message.splitlines()[0]
 
 
 def _sources(config: dict[str, Any], overlays: Iterable[tuple[str, dict[str, Any]]], layers: Sequence[Layer]) -> dict[str, str]:

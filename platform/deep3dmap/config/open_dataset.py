@@ -7,6 +7,7 @@ from typing import Any
 
 from deep3dmap.config.compose import build_section
 from deep3dmap.core.dataset import Dataset, Preparation, PreparedBySplit
+from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import datasets
 from deep3dmap.data.cache import default_cache
 
@@ -15,7 +16,10 @@ def open_dataset(name: str, dataset: Mapping[str, Any], data: Mapping[str, Any])
     """Build a registered dataset from its section and the `data` section; it may have to be prepared yet."""
     cls = datasets.load(name)
     cache = Path(data["cache"]).expanduser() if data.get("cache") else default_cache()
-    opened: Dataset = cls(build_section(cls.config_type, dict(dataset)), cache=cache.resolve())
+    there = next(place for place in (cache.absolute(), *cache.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise UserError(f"data.cache={cache}: {there} is a file, not a folder; choose another place")
+    opened: Dataset = cls(build_section(cls.config_type, dict(dataset), "dataset."), cache=cache.resolve())
     return opened
 
 

@@ -15,12 +15,14 @@ class OptimizerConfig:
     """The optimiser the loop builds for a method."""
 
     name: str = option("adam", "adam, adamw, sgd or rmsprop", choices=("adam", "adamw", "sgd", "rmsprop"))
-    lr: float = option(1e-4, "learning rate", low=1e-6, high=1e-1, log=True)
-    betas: list[float] = option([0.9, 0.999], "moment decays of adam and adamw")
-    momentum: float = option(0.9, "momentum of sgd", low=0.0, high=0.99)
-    smoothing: float = option(0.99, "rmsprop: decay of the mean square")
-    eps: float = option(1e-8, "adam, adamw, rmsprop: added to the root of the mean square")
-    weight_decay: float = option(0.0, "L2 penalty (adam, sgd) or decoupled decay (adamw)", low=1e-6, high=1e-1, log=True)
+    lr: float = option(1e-4, "learning rate", low=1e-6, high=1e-1, log=True, valid="(0, inf)")
+    betas: list[float] = option([0.9, 0.999], "moment decays of adam and adamw", valid="[0, 1)")
+    momentum: float = option(0.9, "momentum of sgd", low=0.0, high=0.99, valid="[0, 1)")
+    smoothing: float = option(0.99, "rmsprop: decay of the mean square", valid="[0, 1)")
+    eps: float = option(1e-8, "adam, adamw, rmsprop: added to the root of the mean square", valid="(0, inf)")
+    weight_decay: float = option(
+        0.0, "L2 penalty (adam, sgd) or decoupled decay (adamw)", low=1e-6, high=1e-1, log=True, valid="[0, inf)"
+    )
 
 
 @dataclass
@@ -32,12 +34,14 @@ class ScheduleConfig:
         "constant, cosine (to final_factor at the end of the budget) or step",
         choices=("constant", "cosine", "step"),
     )
-    warmup_steps: int = option(0, "steps of linear warm-up from zero", low=0, high=1000)
-    every_steps: int = option(0, "step: multiply by `factor` every so many steps (0 = use every_epochs)")
-    every_epochs: int = option(0, "step: multiply by `factor` every so many epochs")
-    milestones: list[float] = option([], "step: multiply by `factor` at these shares of the budget, e.g. [0.5,0.75]")
-    factor: float = option(0.5, "step: the multiplier", low=0.1, high=0.9)
-    final_factor: float = option(0.0, "cosine: the share of the learning rate that is left at the end")
+    warmup_steps: int = option(0, "steps of linear warm-up from zero", low=0, high=1000, valid="[0, inf)")
+    every_steps: int = option(0, "step: multiply by `factor` every so many steps (0 = use every_epochs)", valid="[0, inf)")
+    every_epochs: int = option(0, "step: multiply by `factor` every so many epochs", valid="[0, inf)")
+    milestones: list[float] = option(
+        [], "step: multiply by `factor` at these shares of the budget, e.g. [0.5,0.75]", valid="[0, 1]"
+    )
+    factor: float = option(0.5, "step: the multiplier", low=0.1, high=0.9, valid="(0, inf)")
+    final_factor: float = option(0.0, "cosine: the share of the learning rate that is left at the end", valid="[0, inf)")
 
 
 @dataclass
@@ -45,45 +49,53 @@ class TrainerConfig:
     """Budget, batching, precision, checkpoints and resources of a training run."""
 
     engine: str = option(
-        "auto", "auto: one-worker trials train in the trial's own process; train: always a Ray Train TorchTrainer"
+        "auto",
+        "auto: one-worker trials train in the trial's own process; train: always a Ray Train TorchTrainer",
+        choices=("auto", "train"),
     )
-    workers: int = option(1, "training processes; their gradients are averaged (DDP)")
+    workers: int = option(1, "training processes; their gradients are averaged", valid="[1, inf)")
     min_workers: int = option(
-        0, "elastic: start, and go on after a node is lost, with as few as these, and grow again later (0 = all workers)"
+        0,
+        "elastic: start, and go on after a node is lost, with as few as these, and grow again later (0 = all workers)",
+        valid="[0, inf)",
     )
-    cpus_per_worker: float = option(1.0, "CPUs reserved for each worker, its loader processes included")
-    gpus_per_worker: float = option(0.0, "GPUs reserved for each worker")
-    batch_size: int = option(16, "samples per optimisation step over all workers", low=1, high=256, log=True)
-    accumulate: int = option(1, "micro-batches per optimisation step; batch_size is split over them")
-    max_steps: int | None = option(None, "optimisation steps to take (null = no limit, 0 = stay untrained)")
-    max_epochs: int | None = option(None, "passes over the training split (null = no limit)")
+    cpus_per_worker: float = option(1.0, "CPUs reserved for each worker, its loader processes included", valid="[0, inf)")
+    gpus_per_worker: float = option(0.0, "GPUs reserved for each worker", valid="[0, inf)")
+    batch_size: int = option(16, "samples per optimisation step over all workers", low=1, high=256, log=True, valid="[1, inf)")
+    accumulate: int = option(1, "micro-batches per optimisation step; batch_size is split over them", valid="[1, inf)")
+    max_steps: int | None = option(None, "optimisation steps to take (null = no limit, 0 = stay untrained)", valid="[0, inf)")
+    max_epochs: int | None = option(None, "passes over the training split (null = no limit)", valid="[0, inf)")
     max_seconds: float = option(
-        0.0, "safety net: seconds of training, resumed time included; a row that it cut short says so (0 = none)"
+        0.0,
+        "safety net: seconds of training, resumed time included; a row that it cut short says so (0 = none)",
+        valid="[0, inf)",
     )
     precision: str = option(
         "fp32", "fp32, bf16 or fp16 (autocast; fp16 scales its gradients)", choices=("fp32", "bf16", "fp16")
     )
-    clip_norm: float = option(0.0, "largest gradient norm (0 = no clipping)", low=0.1, high=10.0, log=True)
+    clip_norm: float = option(0.0, "largest gradient norm (0 = no clipping)", low=0.1, high=10.0, log=True, valid="[0, inf)")
     ema_decay: float = option(
-        0.0, "decay of the weight average used for validation and inference (0 = none)", low=0.9, high=0.9999
+        0.0, "decay of the weight average used for validation and inference (0 = none)", low=0.9, high=0.9999, valid="[0, 1)"
     )
-    log_every: int = option(10, "steps between points of the curves")
-    evaluate_every: int = option(0, "steps between validations (0 = only at the end)")
-    checkpoint_every: int = option(500, "steps between checkpoints (0 = only at the end)")
-    loader_workers: int = option(0, "loader processes per worker")
-    max_failures: int = option(2, "restarts after a worker dies")
+    log_every: int = option(10, "steps between points of the curves", valid="[1, inf)")
+    evaluate_every: int = option(0, "steps between validations (0 = only at the end)", valid="[0, inf)")
+    checkpoint_every: int = option(500, "steps between checkpoints (0 = only at the end)", valid="[0, inf)")
+    loader_workers: int = option(0, "loader processes per worker", valid="[0, inf)")
+    max_failures: int = option(2, "restarts after a worker dies", valid="[0, inf)")
     deterministic: bool = option(True, "ask torch for deterministic algorithms")
-    initialize_from: str | None = option(None, "checkpoint whose weights training starts from")
+    initialize_from: str | None = option(
+        None, "weights to start from: a checkpoint folder, a RUN_ID, or METHOD/VARIANT for the newest such run"
+    )
 
 
 @dataclass
 class FitConfig:
     """Budget and checkpoints of the fit to each scene, of methods that learn from the scene in hand."""
 
-    max_steps: int | None = option(None, "steps of the fit (null = the method's own schedule, 0 = no fit)")
-    max_seconds: float = option(0.0, "seconds of a scene's fit, resumed time included (0 = no limit)")
-    log_every: int = option(10, "steps between points of the curves")
-    checkpoint_every: int = option(200, "steps between checkpoints (0 = only at the end)")
+    max_steps: int | None = option(None, "steps of the fit (null = the method's own schedule, 0 = no fit)", valid="[0, inf)")
+    max_seconds: float = option(0.0, "safety net: seconds of a scene's fit, resumed time included (0 = none)", valid="[0, inf)")
+    log_every: int = option(10, "steps between points of the curves", valid="[1, inf)")
+    checkpoint_every: int = option(200, "steps between checkpoints (0 = only at the end)", valid="[0, inf)")
 
 
 @dataclass
@@ -91,7 +103,7 @@ class DataConfig:
     """Where data lie and how many processes make them."""
 
     cache: str | None = option(None, "folder of generated and prepared data (null = $DEEP3DMAP_CACHE or ~/.cache/deep3dmap)")
-    workers: int = option(0, "processes that generate or prepare data (0 = one per CPU)")
+    workers: int = option(0, "processes that generate or prepare data (0 = one per CPU)", valid="[0, inf)")
 
 
 @dataclass
@@ -118,7 +130,7 @@ class RunConfig:
     fit: FitConfig = field(default_factory=FitConfig)
     data: DataConfig = field(default_factory=DataConfig)
     inputs: dict[str, str] = option({}, "maps a method's own key to the dataset's key, e.g. inputs.image=crop")
-    seed: int = option(0, "seed of weights, order, augmentation and noise")
+    seed: int = option(0, "seed of weights, order, augmentation and noise", valid="[0, inf)")
     device: str = option("auto", "auto (CUDA where the worker has a GPU), cpu or cuda")
     trackers: list[str] = option([], "who is told the curves as well: tensorboard, wandb, mlflow or a plug's name")
     results: str = option("results", "result store: a folder or a URI (s3://, gs://)")

@@ -1,5 +1,6 @@
 """Variants: overlays on a run that a method or dataset keeps in a YAML beside its class."""
 
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import yaml
@@ -40,7 +41,17 @@ def tuning_space(method: str) -> dict[str, Any]:
 def _written(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
     file = registry.file(name, variant_file(registry, name))
     own = getattr(registry.load(name), "variants", {})
-    return own or (yaml.safe_load(file.read_text()) if file else None) or {}
+    read = own or (_read(file) if file else None) or {}
+    if not isinstance(read, dict) or not all(isinstance(overlay, dict | None) for overlay in read.values()):
+        raise UserError(f"{file or name}: variants are written NAME: {{SECTION: {{KEY: VALUE}}}}")
+    return read
+
+
+def _read(file: Traversable) -> Any:
+    try:
+        return yaml.safe_load(file.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: cannot be read ({' '.join(str(error).split())})") from error
 
 
 def overlay(registry: Registry, choice: str) -> tuple[str, str, dict[str, Any]]:

@@ -1,7 +1,12 @@
-"""Fields of configuration dataclasses: a default, one line of prose, and bounds from which a search space is derived."""
+"""Fields of configuration dataclasses: a default, one line of prose, what is possible, and where a sweep may search."""
 
-from dataclasses import MISSING, Field, field, fields
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any
+
+from deep3dmap.core.errors import UserError, nearest
 
 
 def option(
@@ -12,9 +17,16 @@ def option(
     high: float | None = None,
     log: bool = False,
     choices: tuple[Any, ...] = (),
+    valid: str = "",
 ) -> Any:
-    """Declare a config field. `low`, `high`, `log` and `choices` are the bounds a sweep may draw from."""
-    metadata = {"help": help, "low": low, "high": high, "log": log, "choices": choices}
+    """Declare a config field.
+
+    low, high, log: the range a sweep may draw from. choices: the only possible values. valid: the interval of possible
+    numbers, such as "[0, 1)" or "(0, inf)", for a list that of its items. A value outside is refused before a run starts.
+    """
+    if valid:
+        Interval.parse(valid)
+    metadata = {"help": help, "low": low, "high": high, "log": log, "choices": choices, "valid": valid}
     if isinstance(default, list | dict | set):
         return field(default_factory=lambda: default.copy(), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -23,6 +35,69 @@ def option(
 def describe_options(config_type: type) -> list[tuple[str, str, Any, str]]:
     """Return (name, type, default, help) of every field of a config dataclass."""
     return [(f.name, _type_name(f), _default(f), f.metadata.get("help", "")) for f in fields(config_type)]
+
+
+def check_options(config_type: type, values: Mapping[str, Any], prefix: str = "", searched: bool = True) -> None:
+    """Raise UserError for the first of `values` that its field's `choices` or `valid` exclude.
+
+    prefix: what stands before the field's name on the command line. searched: whether a sweep draws from `low` to `high`;
+    where none does, as in a dataset, they are what is possible.
+    """
+    for of in fields(config_type):
+        if of.name not in values:
+            continue
+        value = values[of.name]
+        if is_dataclass(of.type):
+            inner = value if isinstance(value, Mapping) else vars(value)
+            check_options(of.type, inner, f"{prefix}{of.name}.", searched)  # type: ignore[arg-type]
+        else:
+            _check(of, value, prefix + of.name, searched)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The numbers from `low` to `high`, each end included or not."""
+
+    low: float
+    high: float
+    with_low: bool = True
+    with_high: bool = True
+
+    @classmethod
+    def parse(cls, text: str) -> "Interval":
+        """Read an interval such as "[0, 1)"; raises ValueError if it is none."""
+        match = re.fullmatch(r"([\[(])\s*(\S+?)\s*,\s*(\S+?)\s*([\])])", text)
+        if match is None:
+            raise ValueError(f"'{text}' is no interval such as '[0, 1)'")
+        return cls(float(match[2]), float(match[3]), match[1] == "[", match[4] == "]")
+
+    def __contains__(self, value: float) -> bool:
+        above = value >= self.low if self.with_low else value > self.low
+        return math.isfinite(value) and above and (value <= self.high if self.with_high else value < self.high)
+
+    def __str__(self) -> str:
+        low = f"{'at least' if self.with_low else 'more than'} {self.low:g}" if math.isfinite(self.low) else ""
+        high = f"{'at most' if self.with_high else 'less than'} {self.high:g}" if math.isfinite(self.high) else ""
+        return " and ".join(filter(None, (low, high))) or "finite"
+
+
+def _check(of: "Field[Any]", value: Any, name: str, searched: bool) -> None:
+    choices, interval = of.metadata.get("choices"), _interval(of, searched)
+    for item in value if isinstance(value, list | tuple) else [value]:
+        if choices and item not in choices and item is not None:
+            raise UserError(f"{name}={item}: not possible{nearest(str(item), map(str, choices))}")
+        is_number = isinstance(item, int | float) and not isinstance(item, bool)
+        if interval and is_number and item not in interval:
+            raise UserError(f"{name}={value}: must be {interval}")
+
+
+def _interval(of: "Field[Any]", searched: bool) -> Interval | None:
+    if of.metadata.get("valid"):
+        return Interval.parse(of.metadata["valid"])
+    low, high = of.metadata.get("low"), of.metadata.get("high")
+    if searched or (low is None and high is None):
+        return None
+    return Interval(-math.inf if low is None else low, math.inf if high is None else high)
 
 
 def _type_name(of: "Field[Any]") -> str:

@@ -6,14 +6,14 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.errors import UserError, describe_error, nearest, unknown
 
 
 class Registry:
     """The names registered under one entry-point group. Listing names imports nothing."""
 
-    def __init__(self, group: str, kind: str) -> None:
-        self.group, self.kind = group, kind
+    def __init__(self, group: str, kind: str, needs: tuple[str, ...] = ()) -> None:
+        self.group, self.kind, self.needs = group, kind, needs
         self._added: dict[str, Any] = {}
 
     @cached_property
@@ -33,17 +33,38 @@ class Registry:
     def load(self, name: str) -> Any:
         """Import and return the class of a registered name, or of `module:Class`, which needs no registration.
 
-        Raises UserError for an unknown name or one that does not import.
+        Raises UserError for an unknown name, for one that does not import, and for what lacks an attribute that its kind needs.
         """
         if name in self._added:
             return self._added[name]
+        module, _, symbol = name.partition(":") if ":" in name else self.entry(name).value.partition(":")
+        loaded = self._import(name, module.strip(), symbol.strip())
+        missing = [attribute for attribute in self.needs if not hasattr(loaded, attribute)]
+        if missing:
+            raise UserError(
+                f"{self.kind} '{name}': {module}:{symbol} has no {' and no '.join(missing)}, so it is no {self.kind}"
+            )
+        return loaded
+
+    def provider(self, name: str) -> str:
+        """Return the package that registers a name."""
+        distribution = self.entry(name).dist
+        return distribution.name if distribution else "its package"
+
+    def _import(self, name: str, module: str, symbol: str) -> Any:
         try:
-            if ":" in name:
-                module, _, symbol = name.partition(":")
-                return getattr(import_module(module), symbol)
-            return self.entry(name).load()
-        except (ImportError, AttributeError) as error:
-            raise UserError(f"{self.kind} '{name}' is registered but does not import: {error}") from error
+            found: Any = import_module(module)
+        except (Exception, SystemExit) as error:  # a stranger's module raises whatever it likes while it is imported
+            raise UserError(f"{self.kind} '{name}' {_why(error, module)}") from error
+        for part in symbol.split("."):
+            if not hasattr(found, part):
+                classes = [key for key, value in vars(found).items() if isinstance(value, type)]
+                raise UserError(
+                    f"{self.kind} '{name}': there is no '{part}' in {getattr(found, '__file__', None) or module}"
+                    f"{nearest(part, classes)}"
+                )
+            found = getattr(found, part)
+        return found
 
     def entry(self, name: str) -> EntryPoint:
         """Return the entry point; raises UserError for an unknown name."""
@@ -63,6 +84,13 @@ class Registry:
         return found if found.is_file() else None
 
 
-methods = Registry("deep3dmap.methods", "method")
-datasets = Registry("deep3dmap.datasets", "dataset")
-suites = Registry("deep3dmap.suites", "suite")
+def _why(error: BaseException, module: str) -> str:
+    absent = error.name if isinstance(error, ModuleNotFoundError) else None
+    if absent and (module == absent or module.startswith(absent + ".")):
+        return f"cannot be found: there is no module '{absent}', neither installed nor in the current folder"
+    return f"does not import: {describe_error(error)}"
+
+
+methods = Registry("deep3dmap.methods", "method", ("card", "config_type"))
+datasets = Registry("deep3dmap.datasets", "dataset", ("card", "config_type"))
+suites = Registry("deep3dmap.suites", "suite", ("card",))

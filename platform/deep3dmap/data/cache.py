@@ -32,7 +32,7 @@ def build_folder(target: Path, build: Callable[[Path], None]) -> Path:
     if target.is_dir():
         return target
     with _clear_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_parent(target)
         with _locked(target.parent / f".{target.name}.lock"):
             if not target.is_dir():
                 _build_beside(target, build)
@@ -42,7 +42,7 @@ def build_folder(target: Path, build: Callable[[Path], None]) -> Path:
 def write_file(target: Path, data: bytes) -> None:
     """Write a file under a temporary name, flush it to the disk and rename it. Raises UserError if the disk is full."""
     with _clear_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_parent(target)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -53,6 +53,17 @@ def write_file(target: Path, data: bytes) -> None:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _make_parent(target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in _FULL or isinstance(error, PermissionError):
+            raise
+        raise UserError(
+            f"{target.parent}: cannot be made ({error.strerror}); choose another place with data.cache=DIR"
+        ) from error
 
 
 def _build_beside(target: Path, build: Callable[[Path], None]) -> None:

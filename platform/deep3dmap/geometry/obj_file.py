@@ -40,7 +40,7 @@ def read_obj(file: Path) -> ObjMesh:
         except (ValueError, IndexError) as error:
             raise UserError(f"{file}: line {number} is not valid OBJ: '{line.strip()[:60]}'") from error
     if not corners:
-        raise UserError(f"{file}: no faces in it; a template is a mesh")
+        raise UserError(f"{file}: an empty mesh, there are no faces in it")
     both = np.array(corners, np.int64)
     if both[..., 0].max() >= len(points) or both[..., 0].min() < 0 or both[..., 1].max() >= len(coordinates):
         raise UserError(f"{file}: a face names a vertex or texture coordinate that is not in the file")

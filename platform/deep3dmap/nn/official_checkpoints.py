@@ -1,6 +1,5 @@
 """Reading checkpoints of other programs: no code in them is run, and what does not fit a network is named."""
 
-import pickle
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.nn.weight_files import read_weights
 
 NAMED = 4
 
@@ -21,16 +21,12 @@ def read_checkpoint(file: Path, source: str = "") -> dict[str, Any]:
     """
     if not file.is_file():
         raise UserError(f"{file}: no such checkpoint{f'; {source}' if source else ''}")
-    try:
-        # Training scripts often save their command line, which is no code.
-        with torch.serialization.safe_globals([Namespace]):
-            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).partition("\n")[0] or "the file ends early"
-        raise UserError(f"{file}: not a checkpoint of plain tensors ({reason})") from error
+    # Training scripts often save their command line, which is no code.
+    with torch.serialization.safe_globals([Namespace]):
+        checkpoint = read_weights(file)
     if not isinstance(checkpoint, dict):
         raise UserError(f"{file}: a checkpoint is a dictionary, this file holds a {type(checkpoint).__name__}")
-    return checkpoint
+    return dict(checkpoint)
 
 
 def state_under(checkpoint: Mapping[str, Any], key: str, file: Path) -> dict[str, Tensor]:

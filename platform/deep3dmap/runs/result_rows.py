@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deep3dmap.core.card import SuiteCard
+from deep3dmap.core.secrets import hide, hide_in_text
 from deep3dmap.results.schema import CurveRow, MetricRow, RunRow
 from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.scoring import Scores
@@ -37,7 +38,7 @@ class Outcome:
 def run_row(plan: RunPlan, attempt: int, task: str, outcome: Outcome) -> RunRow:
     """Return the row of the runs table."""
     commit, dirty = git_state(Path.cwd())
-    config = json.dumps(plan.config, sort_keys=True)
+    config = json.dumps(hide(plan.config), sort_keys=True)
     return RunRow(
         run_id=plan.run_id,
         attempt=attempt,
@@ -61,7 +62,7 @@ def run_row(plan: RunPlan, attempt: int, task: str, outcome: Outcome) -> RunRow:
         engine=str(plan.config["trainer"]["engine"]),
         backends=json.dumps(outcome.scores.notes, default=str),
         status=outcome.status,
-        error=outcome.error,
+        error=hide_in_text(outcome.error, plan.config),
         started_at=outcome.started_at,
         train_s=outcome.train_s,
         reconstruct_s=outcome.scores.reconstruct_s,

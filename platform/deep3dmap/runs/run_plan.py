@@ -7,6 +7,7 @@ from typing import Any
 
 from deep3dmap.config.open_dataset import open_dataset
 from deep3dmap.core.dataset import Dataset
+from deep3dmap.core.secrets import hide_in_text
 from deep3dmap.train.job import TrainingJob
 
 
@@ -37,7 +38,7 @@ class RunPlan:
     work: str
     scene: str = ""
     checkpoint: str | None = None
-    command: str = field(default_factory=lambda: " ".join(sys.argv))
+    command: str = field(default_factory=lambda: " ".join(hide_in_text(argument) for argument in sys.argv))
 
     @property
     def title(self) -> str:

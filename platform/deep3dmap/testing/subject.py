@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from deep3dmap.config.compose import ComposedRun, Layer, compose_run, layer_of
+from deep3dmap.config.plugins import working
 from deep3dmap.config.variants import variants
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.card import MethodCard
@@ -141,7 +142,7 @@ def smallest_dataset(card: MethodCard) -> str:
     Raises UserError if no registered dataset feeds the method.
     """
     needed = {*card.consumes, *card.trains_on}
-    for name in card.tried_on or datasets.names():
+    for name in card.tried_on or working(datasets):
         described = datasets.load(name).card
         if not described.needs_root and needed <= set(described.provides):
             known = variants(datasets, name)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from deep3dmap.config.overrides import flatten
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import Registry
+from deep3dmap.core.secrets import hide
 
 trackers = Registry("deep3dmap.trackers", "tracker")
 PROJECT = "deep3dmap"
@@ -158,7 +159,7 @@ class Trackers:
 
         about: what the run's checkpoints say of it.
         """
-        config = about.get("config", {})
+        config = hide(about.get("config", {}))
         names = config.get("trackers", ())
         self._open: dict[str, Tracker] = {}
         if names:

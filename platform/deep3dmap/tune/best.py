@@ -9,7 +9,9 @@ import yaml
 
 from deep3dmap.config.compose import Layer
 from deep3dmap.config.overrides import as_override
+from deep3dmap.config.saved import read_saved
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.secrets import hide
 from deep3dmap.runs.tuned_settings import TunedSettings
 from deep3dmap.tune.journal import SweepState, TrialRecord
 from deep3dmap.tune.objective import best_of, front_of
@@ -53,11 +55,10 @@ def write_best(plan: SweepPlan, state: SweepState) -> Path | None:
 
 def read_best(file: Path) -> Best:
     """Read a best.yaml; raises UserError if it is none."""
-    try:
-        read = yaml.safe_load(file.read_text())
-        return Best(str(read["choices"]["method"]), str(read["choices"]["dataset"]), dict(read["tuned"]), str(file))
-    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"best={file}: not the best.yaml of a sweep ({error}); `deep3dmap tune` writes one") from error
+    saved = read_saved(file, f"best={file}", "`deep3dmap tune` writes one")
+    if not saved.tuned:
+        raise UserError(f"best={file}: not the best.yaml of a sweep (it says nothing that was tuned)")
+    return Best(saved.method, saved.dataset, saved.tuned, str(file))
 
 
 def _text(plan: SweepPlan, record: TrialRecord) -> str:
@@ -71,7 +72,7 @@ def _text(plan: SweepPlan, record: TrialRecord) -> str:
             "run_id": run.run_id,
             **{objective.key: objective.value(record.chosen) for objective in plan.objectives},
         },
-        "config": {key: value for key, value in run.config.items() if key not in ("schema", "results")},
+        "config": hide({key: value for key, value in run.config.items() if key not in ("schema", "results")}),
     }
     head = f"# Trial {record.number} of sweep {plan.name}: {plan.quality.key} {plan.quality.value(record.chosen):.6g}.\n"
     return head + yaml.safe_dump(about, sort_keys=False, width=120)

@@ -74,7 +74,7 @@ class TuneOptions:
     """What is searched for, how, and when it ends."""
 
     name: str = option("", "name of the sweep (default: METHOD-DATASET and a hash of what is asked)")
-    trials: int = option(12, "configurations to try, the run's own among them")
+    trials: int = option(12, "configurations to try, the run's own among them", valid="[1, inf)")
     metric: str = option(
         "validation_loss", "a metric of the method's validation, or SUITE/METRIC, scored on the validation split"
     )
@@ -84,16 +84,20 @@ class TuneOptions:
     objectives: list[str] = option(["quality"], "quality, seconds, memory: with several the answer is a Pareto front")
     searcher: str = option("optuna", f"who proposes configurations: {', '.join(SEARCHERS)}", choices=SEARCHERS)
     scheduler: str = option("asha", f"who ends trials early or changes them: {', '.join(SCHEDULERS)}", choices=SCHEDULERS)
-    evaluations: int = option(10, "validations per trial, where trainer.evaluate_every names no other number")
-    scenes: int = option(0, "SUITE/METRIC: score at most so many validation samples (0 = all)")
+    evaluations: int = option(10, "validations per trial, where trainer.evaluate_every names no other number", valid="[1, inf)")
+    scenes: int = option(0, "SUITE/METRIC: score at most so many validation samples (0 = all)", valid="[0, inf)")
     default_first: bool = option(True, "the first trial is the run as it is configured, trained to the end")
     extend: bool = option(False, "lay the tune.space.KEY= given over the method's own space instead of using them alone")
     seed: int = option(0, "seed of the search; the runs have `seed=`")
-    concurrent: int = option(0, "trials at the same time (0 = as many as the resources allow)")
-    max_seconds: float = option(0.0, "stop the sweep after so many seconds, resumed time included (0 = no limit)")
-    max_gpu_hours: float = option(0.0, "stop the sweep after so many hours of one GPU (0 = no limit)")
-    plateau: int = option(0, "stop after so many finished trials without a better one (0 = no limit)")
-    tolerance: float = option(0.0, "plateau: what is better by no more than this share is not better", low=0.0, high=0.1)
+    concurrent: int = option(0, "trials at the same time (0 = as many as the resources allow)", valid="[0, inf)")
+    max_seconds: float = option(
+        0.0, "stop the sweep after so many seconds, resumed time included (0 = no limit)", valid="[0, inf)"
+    )
+    max_gpu_hours: float = option(0.0, "stop the sweep after so many hours of one GPU (0 = no limit)", valid="[0, inf)")
+    plateau: int = option(0, "stop after so many finished trials without a better one (0 = no limit)", valid="[0, inf)")
+    tolerance: float = option(
+        0.0, "plateau: what is better by no more than this share is not better", low=0.0, high=0.1, valid="[0, inf)"
+    )
     optuna: OptunaOptions = field(default_factory=OptunaOptions)
     hyperopt: HyperOptOptions = field(default_factory=HyperOptOptions)
     asha: AshaOptions = field(default_factory=AshaOptions)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deep3dmap.config.compose import ComposedRun, Layer, build_section, compose_run
+from deep3dmap.config.limits import check_fed
 from deep3dmap.config.overrides import as_override, flatten
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import datasets, methods
@@ -134,6 +135,8 @@ def plan_sweep(request: TuneRequest, results: str, work: Path) -> SweepPlan:
 
 def plan_composed(composed: ComposedRun, options: TuneOptions, texts: Mapping[str, Any], results: str, work: Path) -> SweepPlan:
     """Plan a sweep around a composed run."""
+    cards = methods.load(composed.method).card, datasets.load(composed.dataset).card
+    check_fed(*cards, composed.config["inputs"], (composed.method, composed.dataset))
     objectives = objectives_of(options)
     space = _space(composed, options, texts)
     run = plan_run(composed, work)
@@ -191,7 +194,7 @@ def _check_types(composed: ComposedRun, space: Space) -> None:
             section = key.partition(".")[0]
             kind = methods.load(composed.method).config_type if section == "method" else _section_type(section)
             try:
-                build_section(kind, dict(changed[section]))
+                build_section(kind, dict(changed[section]), section + ".")
             except UserError as error:
                 raise UserError(f"tune.space.{key}={parameter.text()}: {error}") from error
 

@@ -7,7 +7,7 @@ from typing import Any
 from deep3dmap.config.compose import Layer, build_section
 from deep3dmap.config.overrides import as_override, split_override
 from deep3dmap.core.errors import UserError, nearest
-from deep3dmap.tune.options import SCHEDULERS, SEARCHERS, TuneOptions
+from deep3dmap.tune.options import TuneOptions
 
 PREFIX, SPACE = "tune.", "tune.space."
 
@@ -50,16 +50,7 @@ def parse_arguments(texts: Sequence[str]) -> TuneRequest:
 
 def build_options(values: dict[str, Any]) -> TuneOptions:
     """Build the options from plain data; raises UserError for a value that is not allowed."""
-    options: TuneOptions = build_section(TuneOptions, values)
-    for key, value, allowed in (
-        ("searcher", options.searcher, SEARCHERS),
-        ("scheduler", options.scheduler, SCHEDULERS),
-        ("mode", options.mode, ("", "min", "max")),
-    ):
-        if value not in allowed:
-            raise UserError(f"tune.{key}={value}{nearest(value, [name for name in allowed if name])}")
-    if options.trials < 1 or options.evaluations < 1:
-        raise UserError("tune.trials and tune.evaluations are at least 1")
+    options: TuneOptions = build_section(TuneOptions, values, "tune.")
     return options
 
 

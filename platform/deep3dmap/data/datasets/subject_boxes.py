@@ -21,11 +21,11 @@ def subject_boxes(box: Sequence[float], source: str, tight: bool = False) -> Box
 
     box: left, top, right, bottom for every photograph, or empty. source: as ImageFolderConfig.boxes says. tight: given boxes
     fit the landmarks, as PRNet's own demo has them. Raises UserError if `source` names nothing; the function, if a photograph
-    has no box.
+    has no box, or shows nothing of a given one.
     """
     if box:
         given = _checked(box, tight)
-        return lambda name, image: given
+        return lambda name, image: _inside(given, list(box), name, image)
     place = Path(source).expanduser()
     if source == "center":
         return lambda name, image: _central_square(image)
@@ -56,9 +56,16 @@ def _checked(box: Sequence[float], tight: bool) -> Box:
         given = np.zeros(0, np.float32)
     if given.shape != (4,):
         raise UserError(f"dataset.box is [left, top, right, bottom] in pixels, got {list(box)}")
-    if not (given[2:] > given[:2]).all():
+    if not np.isfinite(given).all() or not (given[2:] > given[:2]).all():
         raise UserError(f"dataset.box is [left, top, right, bottom] with right > left and bottom > top, got {list(box)}")
     return box_of_tight(given) if tight else given
+
+
+def _inside(box: Box, written: list[float], name: str, image: NDArray[np.float32]) -> Box:
+    height, width = image.shape[1:]
+    if (box[2:] <= 0).any() or box[0] >= width or box[1] >= height:
+        raise UserError(f"{name}: dataset.box={written} lies outside the photograph, which is {width} x {height} pixels")
+    return box
 
 
 def _from_table(file: Path, tight: bool) -> BoxFinder:

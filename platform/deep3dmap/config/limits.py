@@ -1,0 +1,52 @@
+"""What a composed run may hold, checked once and before anything is started."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deep3dmap.config.plugins import working
+from deep3dmap.config.schema import DataConfig, RunConfig
+from deep3dmap.core.card import DatasetCard, MethodCard
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.options import check_options
+from deep3dmap.core.registry import datasets
+
+
+def check_run(config: Mapping[str, Any], method: type, dataset: type) -> None:
+    """Raise UserError for the first value of a run that is not possible. method, dataset: the types of their sections."""
+    check_data(config, dataset)
+    check_options(method, config["method"], "method.")
+    check_options(RunConfig, config)
+    _check_batch(config["trainer"])
+
+
+def check_data(config: Mapping[str, Any], dataset: type) -> None:
+    """Raise UserError for the first value of the sections `dataset` and `data` that is not possible."""
+    check_options(DataConfig, config["data"], "data.")
+    check_options(dataset, config["dataset"], "dataset.", searched=False)
+
+
+def check_fed(method: MethodCard, dataset: DatasetCard, inputs: Mapping[str, str], names: tuple[str, str]) -> None:
+    """Raise UserError if a dataset lacks a key that a method trains on.
+
+    inputs: {the method's key: the dataset's key}. names: of method and dataset.
+    """
+    for key in method.trains_on:
+        source = inputs.get(key, key)
+        if source not in dataset.provides:
+            wanted = set(method.trains_on)
+            feeding = [name for name in working(datasets) if wanted <= set(datasets.load(name).card.provides)]
+            raise UserError(
+                f"method '{names[0]}' trains on '{key}', and dataset '{names[1]}' has no '{source}'; datasets that have all it "
+                f"needs: {', '.join(feeding) or 'none'} (inputs.{key}=KEY takes another key)"
+            )
+
+
+def _check_batch(trainer: Mapping[str, Any]) -> None:
+    parts = trainer["workers"] * trainer["accumulate"]
+    if trainer["batch_size"] % parts:
+        raise UserError(
+            f"trainer.batch_size={trainer['batch_size']}: must be a multiple of workers x accumulate = "
+            f"{trainer['workers']} x {trainer['accumulate']}"
+        )
+    if trainer["min_workers"] > trainer["workers"]:
+        raise UserError(f"trainer.min_workers={trainer['min_workers']}: must be at most trainer.workers={trainer['workers']}")

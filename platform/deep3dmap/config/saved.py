@@ -1,0 +1,74 @@
+"""Configurations read back from files. A file may come from a stranger, so it is plain data: it names no code to be imported
+and reads nothing of this machine."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deep3dmap.config.compose import Layer
+from deep3dmap.config.overrides import OVERLAY_SECTIONS, as_override, flatten
+from deep3dmap.config.plain_data import check_plain
+from deep3dmap.config.schema import RunConfig
+from deep3dmap.core.errors import UserError, nearest
+from deep3dmap.core.secrets import HIDDEN
+
+_SECTIONS = (*OVERLAY_SECTIONS, "inputs")
+_LEFT_OUT = ("schema", "results", "defaults")
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A saved run. method, dataset: NAME/VARIANT. config: nested values. tuned: {dotted key: value} that a sweep found."""
+
+    file: Path
+    method: str
+    dataset: str
+    config: Mapping[str, Any]
+    tuned: Mapping[str, Any]
+
+    def layer(self) -> Layer:
+        """Return its values as a layer; a secret that was hidden when it was saved is left to the layers below."""
+        values = flatten({key: value for key, value in self.config.items() if key not in _LEFT_OUT})
+        return Layer(f"file {self.file}", tuple(as_override(key, value) for key, value in values.items() if value != HIDDEN))
+
+
+def read_saved(file: Path, named: str, advice: str) -> SavedRun:
+    """Read a configuration that `train --cfg --json` or a sweep wrote.
+
+    named: how the file was given, such as `from=FILE`. advice: what makes such a file. Raises UserError for a file that is
+    none, and for one that holds more than plain values of a run.
+    """
+    try:
+        text = file.read_text()
+        read = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+        choices, config, tuned = read["choices"], read.get("config", {}), read.get("tuned", {})
+        saved = SavedRun(file, str(choices["method"]), str(choices["dataset"]), dict(config), dict(tuned))
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{named}: not a saved configuration ({error}); {advice}") from error
+    known = {option.name for option in fields(RunConfig)} | {*_LEFT_OUT, "trained_on", "checkpoint"}
+    for key, value in saved.config.items():
+        if key not in known or (key in _SECTIONS and not isinstance(value, Mapping)):
+            raise UserError(f"{named}: '{key}' is no section of a run{nearest(str(key), known)}")
+    for key in saved.tuned:
+        if str(key).partition(".")[0] not in _SECTIONS:
+            raise UserError(f"{named}: '{key}' is no setting of a run{nearest(str(key), _SECTIONS)}")
+    check_plain(saved.config, where=named)
+    check_plain(saved.tuned, where=named)
+    return saved
+
+
+def check_choice(choice: str, named: str, kind: str, where: str) -> None:
+    """Raise UserError if a file chooses a `module:Class` that the command line does not name as well.
+
+    choice: NAME/VARIANT of the file. named: what the command line says, "" for nothing. kind: method or dataset.
+    """
+    code = choice.partition("/")[0]
+    if ":" in code and code != named.partition("/")[0]:
+        raise UserError(
+            f"{where}: its {kind} is the module {code}, and a file does not decide what is imported; "
+            f"if you trust it, add {kind}={choice}"
+        )

@@ -1,0 +1,68 @@
+"""Mistakes that used to end in a traceback, or in a line that led astray: one clear line and exit code 2."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deep3dmap.cli import main
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the files that the mistakes are made with."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEEP3DMAP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("FILE").touch()
+    Path("triangle.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    Path("empty.obj").write_text("v 1 2 3\n")
+    Image.fromarray(np.full((60, 80, 3), 128, np.uint8)).save("photo.jpg")
+    Path("without_card.py").write_text("class Plain:\n    pass\n")
+    Path("with_error.py").write_text("x = 1\nclass Wrong(:\n    pass\n")
+    Path("that_raises.py").write_text("def f():\n    raise RuntimeError('no luck\\nat all')\nf()\n")
+    Path("that_misses.py").write_text("import not_there_at_all\n")
+    checkpoint = Path("run/step_1")
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "checkpoint.json").write_text("{}")
+    (checkpoint / "state.pt").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("render triangle.obj -o /proc/x.png", "-o /proc: cannot write there"),
+        ("render triangle.obj -o run.png/x.png", "there is no folder run.png"),
+        ("render empty.obj -o x.png", "empty.obj: an empty mesh, there are no faces in it"),
+        ("reconstruct tsdf_fusion photo.jpg -o FILE", "FILE is a file, not a folder; choose another folder"),
+        ("reconstruct tsdf_fusion photo.jpg -o FILE/out", "FILE is a file, not a folder; choose another folder"),
+        ("reconstruct run/step_1/state.pt photo.jpg -o o", "give the folder of the checkpoint: run/step_1"),
+        ("reconstruct triangle.obj photo.jpg -o o", "triangle.obj: a file; a checkpoint is a folder"),
+        ("reconstruct ./absent photo.jpg -o o", "./absent: no such folder, so no checkpoint"),
+        ("reconstruct prnnet photo.jpg -o o", "unknown method 'prnnet'; did you mean 'prnet'?"),
+        ("reconstruct nomodule:X photo.jpg -o o", "there is no module 'nomodule', neither installed nor in the current folder"),
+        ("evaluate run/step_1/state.pt suite=face", "give the folder of the checkpoint: run/step_1"),
+        ("data generate heads/smoke data.cache=FILE", "FILE is a file, not a folder"),
+        ("data generate heads/smoke data.cache=/proc/x", "/proc/x/heads: cannot be made"),
+        ("train method=nomodule:X dataset=heads/smoke", "method 'nomodule:X' cannot be found: there is no module 'nomodule'"),
+        ("train method=prnet/mini dataset=rooms/smoke", "method 'prnet' trains on 'crop', and dataset 'rooms' has no 'crop'"),
+        ("tune method=prnet/mini dataset=rooms/smoke", "datasets that have all it needs: heads, threehundred_w_lp"),
+        ("check without_card:Plain", "without_card:Plain has no card and no config_type, so it is no method"),
+        ("check without_card:Plian", "there is no 'Plian' in"),
+        ("check without_card:Plian", "did you mean 'Plain'?"),
+        ("check with_error:Wrong", "method 'with_error:Wrong' does not import: SyntaxError: invalid syntax (with_error.py:2)"),
+        ("check that_raises:X", "does not import: RuntimeError: no luck (that_raises.py:2)"),
+        ("check that_misses:X", "ModuleNotFoundError: No module named 'not_there_at_all' (that_misses.py:1)"),
+        ("methods with_error:Wrong", "SyntaxError: invalid syntax (with_error.py:2)"),
+    ],
+)
+def test_one_line_and_exit_code_2(line: str, message: str, folder: Path, capsys: Captured) -> None:
+    assert main(line.split()) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.startswith("deep3dmap: ")
+    assert told.count("\n") == 1

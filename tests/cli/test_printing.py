@@ -1,0 +1,55 @@
+"""What is printed: whole names in pipes, brackets as they are written, and no control characters of strangers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deep3dmap.cli import main
+from deep3dmap.cli.tables import print_table, table
+from deep3dmap.core import methods
+
+Captured = pytest.CaptureFixture[str]
+TITLE_OF_TERMINAL = "\x1b]0;owned\x07"
+
+
+def test_a_pipe_gets_one_whole_line_per_row(capsys: Captured) -> None:
+    rows = table("name", "text")
+    rows.add_row("a" * 90, "long " * 60)
+    print_table(rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[1].split()[0] == "a" * 90
+    assert lines[1].endswith("long")
+
+
+def test_names_of_keys_are_whole_in_a_pipe() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "deep3dmap.cli", "methods"], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "…" not in done.stdout
+    assert len(done.stdout.splitlines()) == 1 + len(methods.names())
+    assert "images, depths, intrinsics, world_from_camera" in done.stdout
+
+
+@pytest.mark.parametrize("line", [["train", f"method={TITLE_OF_TERMINAL}x"], [f"{TITLE_OF_TERMINAL}verb"]])
+def test_control_characters_are_not_obeyed_in_errors(line: list[str], capsys: Captured) -> None:
+    assert main(line) == 2
+    told = capsys.readouterr().err
+    assert "\x1b" not in told
+    assert "\x07" not in told
+
+
+def test_a_card_from_a_stranger_is_printed_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "painted.py").write_text(
+        "from dataclasses import replace\nfrom toys import Regression\n"
+        f"class Painted(Regression):\n    card = replace(Regression.card, title={TITLE_OF_TERMINAL + '[red]sly[/red]'!r})\n"
+    )
+    assert main(["methods", "painted:Painted"]) == 0
+    told = capsys.readouterr().out
+    assert "[red]sly[/red]" in told
+    assert "\x1b" not in told
