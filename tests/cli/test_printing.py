@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from deep3dmap.cli import main
+from deep3dmap.cli.sweep_table import trial_line
 from deep3dmap.cli.tables import print_table, table
 from deep3dmap.core import methods
 
@@ -53,3 +55,21 @@ def test_a_card_from_a_stranger_is_printed_as_it_stands(
     told = capsys.readouterr().out
     assert "[red]sly[/red]" in told
     assert "\x1b" not in told
+
+
+def test_the_line_of_a_trial_holds_its_error_as_it_stands() -> None:
+    quality = SimpleNamespace(title="loss", value=lambda chosen: chosen["loss"])
+    record = SimpleNamespace(
+        chosen={"loss": 0.5},
+        status="failed",
+        is_default=False,
+        error=f"first\n{TITLE_OF_TERMINAL}[bold]last",
+        number=3,
+        seconds=2.0,
+        values={"optimizer.lr": 0.01},
+    )
+    line = trial_line(SimpleNamespace(quality=quality), record, 1, 2)  # type: ignore[arg-type]
+    assert "loss 0.5" in line
+    assert "lr=0.01" in line
+    assert "\x1b" not in line
+    assert "\\[bold]last" in line

@@ -79,7 +79,7 @@ def _as_dict(run: Finished) -> dict[str, object]:
         "seed": run.plan.seed,
         "status": run.status,
         "headline": run.headline,
-        "error": run.error,
+        "error": hide_in_text(run.error, run.plan.config),
     }
 
 

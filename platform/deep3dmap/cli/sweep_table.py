@@ -51,12 +51,12 @@ class SweepTable:
 def trial_line(plan: SweepPlan, record: TrialRecord, done: int, total: int) -> str:
     """Return how a trial ended, in one line."""
     value = plan.quality.value(record.chosen)
-    shown = f"  {plan.quality.title} {value:.4g}" if math.isfinite(value) else ""
+    quality = f"  {shown(plan.quality.title)} {value:.4g}" if math.isfinite(value) else ""
     colour = _COLOURS.get(record.status, "red")
     default = " (as configured)" if record.is_default else ""
     error = f"  {record.error.strip().splitlines()[-1]}" if record.error.strip() else ""
     return (
-        f"\\[{done}/{total}] [{colour}]{record.status}[/{colour}] trial {record.number}{default}{shown}"
+        f"\\[{done}/{total}] [{colour}]{record.status}[/{colour}] trial {record.number}{default}{quality}"
         f"  ({record.seconds:.0f} s)  [dim]{shown(_settings(record))}[/dim]{shown(error)}"
     )
 
