@@ -1,7 +1,6 @@
 """`python -m deep3dmap.cli`, the same as the console script."""
 
-import sys
+from deep3dmap.cli import command
 
-from deep3dmap.cli import main
-
-sys.exit(main())
+if __name__ == "__main__":
+    command()

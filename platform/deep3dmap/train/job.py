@@ -14,6 +14,8 @@ from deep3dmap.core.dataset import Dataset
 from deep3dmap.core.method import Method
 from deep3dmap.core.registry import methods
 from deep3dmap.frameworks import Host, LoopSettings
+from deep3dmap.train import stages
+from deep3dmap.train.progress import tell
 from deep3dmap.train.session import Scorer, TrainingSession, TrainingSummary, seed_everything
 from deep3dmap.train.watched_loop import WatchedLoop
 
@@ -72,6 +74,8 @@ def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tu
     if job.trainer.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    tell("building the method and opening the data")
+    stages.mark("method and data")
     method = job.build_method()
     dataset = job.build_dataset()
     learns = bool(method.card.trains_on)
@@ -80,5 +84,7 @@ def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tu
     loop = WatchedLoop(host, job.settings(), training, validation)
     if isinstance(method, torch.nn.Module):
         method.to(host.device)
+    tell("training begins")
+    stages.mark("training")
     summary = TrainingSession(method, loop, Path(job.folder), job.about(), scorer).run()
     return method, summary

@@ -2,7 +2,10 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deep3dmap.train.job import TrainingJob
 
 START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
 # How often workers may fail to start, be it that nothing is free in time. Ray's own default is: for ever.
@@ -44,6 +47,20 @@ def described_nodes(nodes: Sequence[Mapping[str, float]] | None = None) -> str:
     there = alive_nodes() if nodes is None else nodes
     each = [described({kind: amount for kind, amount in node.items() if _counts(kind)}) or "nothing" for node in there]
     return "; ".join(f"on node {i}: {text}" for i, text in enumerate(each, 1)) or "no node"
+
+
+def worker_bundle(job: "TrainingJob") -> dict[str, float]:
+    """Return what each worker reserves."""
+    trainer = job.trainer
+    return {"CPU": trainer.cpus_per_worker, **({"GPU": trainer.gpus_per_worker} if trainer.gpus_per_worker else {})}
+
+
+def this_machine() -> dict[str, float]:
+    """Return what this machine has in all."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    return {"CPU": float(os.cpu_count() or 1), **({"GPU": float(gpus)} if gpus else {})}
 
 
 def alive_nodes() -> list[dict[str, float]]:

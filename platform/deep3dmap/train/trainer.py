@@ -15,7 +15,7 @@ from deep3dmap.core.errors import DivergedError, UserError
 from deep3dmap.train import ray_runtime
 from deep3dmap.train.failures import NoResourcesError, as_plain_data, from_plain_data, workers_failure
 from deep3dmap.train.job import TrainingJob, train_here
-from deep3dmap.train.placement import START_RETRIES, described, elastic_start_timeout, shortage
+from deep3dmap.train.placement import START_RETRIES, described, elastic_start_timeout, shortage, worker_bundle
 from deep3dmap.train.session import TrainingSummary
 
 # In Ray's folder of a run: what went wrong in one of several workers.
@@ -29,13 +29,15 @@ def train_on_workers(
     extra: Mapping[str, Any] | None = None,
     callbacks: Sequence[Any] = (),
 ) -> TrainingSummary:
-    """Train in a TorchTrainer and return rank 0's summary; the weights are in the job's checkpoints.
+    """Train in a TorchTrainer, on the Ray that is connected or started now, and return rank 0's summary; the weights are in the job's checkpoints.
 
     worker: what each worker runs instead of training plainly; it is handed {"job": ..., **extra} and returns what
     `carried_out` does. callbacks: Ray Train's. Ray keeps its own bookkeeping under `storage`. Raises what the workers raised:
     UserError, DivergedError, MemoryError, NoResourcesError where the workers could not be placed, or a RuntimeError with the
     cause when they died more often than trainer.max_failures allows. The process that directs the workers may die as often.
     """
+    ray_runtime.connect()
+    # Ray is imported only now, when its environment is set.
     import ray.train
     from ray.exceptions import RayActorError
 
@@ -62,12 +64,6 @@ def train_on_workers(
             died += 1
             if died > restarts:
                 raise RuntimeError(f"training failed: what directs the workers died {died} times: {error}") from error
-
-
-def worker_bundle(job: TrainingJob) -> dict[str, float]:
-    """Return what each worker reserves."""
-    trainer = job.trainer
-    return {"CPU": trainer.cpus_per_worker, **({"GPU": trainer.gpus_per_worker} if trainer.gpus_per_worker else {})}
 
 
 def fewest_workers(job: TrainingJob) -> int:
