@@ -84,7 +84,7 @@ def test_a_process_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytes
     (broken / "torch.py").write_text("raise ImportError('no kernel image for this machine')")
     monkeypatch.syspath_prepend(str(broken))
     job = Subject(TOY, tmp_path, WORLD).job("broken", max_steps=2)
-    with pytest.raises(RuntimeError, match="(?s)ended with exit code 1 before it began: .*no kernel image for this machine"):
+    with pytest.raises(RuntimeError, match=r"(?s)ended with exit code 1 before it began: .*no kernel image for this machine"):
         train(job, tmp_path / "ray")
 
 
@@ -149,10 +149,17 @@ def test_orphans_and_stopped_processes_are_ended_too() -> None:
     subprocess.run([sys.executable, "-c", ORPHANS], check=True, timeout=60)
 
 
+WAITING = """
+import time
+from deep3dmap.train.own_process import OwnProcess
+print(OwnProcess().process.pid, flush=True)
+time.sleep(600)
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="processes die with their parent on Linux only")
 def test_it_dies_with_a_command_that_is_killed(tmp_path: Path) -> None:
-    code = "import time; from deep3dmap.train.own_process import OwnProcess; print(OwnProcess().process.pid, flush=True); time.sleep(600)"
-    command = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    command = subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, text=True)
     assert command.stdout is not None
     process = int(command.stdout.readline())
     until = time.monotonic() + 60

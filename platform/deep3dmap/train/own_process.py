@@ -21,7 +21,7 @@ class OwnProcess:
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
-        self._early: IO[bytes] = tempfile.TemporaryFile()
+        self._early: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `end`)
         self._outcome, telling = os.pipe()
         paths = [path for path in sys.path if path]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(threads)}
@@ -49,7 +49,7 @@ class OwnProcess:
             self.process.stdin.close()
 
     def outcome(self, wait_s: float) -> dict[str, Any] | None:
-        """Return what the process says of its job, None where it has not said anything in this time. Raises EOFError if it died."""
+        """Return what the process says of its job, None where it says nothing in this time; raises EOFError if it died."""
         if not select.select([self._outcome], [], [], wait_s)[0]:
             return None
         with os.fdopen(os.dup(self._outcome), "rb") as stream:

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -23,7 +24,7 @@ def descendants(ancestor: int | None = None) -> list[int]:
 
 
 def state(process: int) -> str:
-    """Return the state of a process as /proc has it, such as "R", "S", "T" for stopped, "Z" for ended; "" where there is none."""
+    """Return the state of a process as /proc has it: "R" or "S", "T" if stopped, "Z" if ended, "" where there is none."""
     about = _status(process)
     return about[0] if about else ""
 
@@ -37,7 +38,7 @@ def command(process: int) -> str:
 
 
 def end_descendants(seconds: float = 10.0) -> list[int]:
-    """Kill every process below this one, stopped ones and those that start meanwhile too; returns the ids of any that are left."""
+    """Kill every process below this one, also stopped ones and those that start meanwhile; returns the ids of any left."""
     until = time.monotonic() + seconds
     while True:
         left = [process for process in descendants() if state(process) != ZOMBIE]
@@ -90,18 +91,14 @@ def _status(process: int) -> tuple[str, int] | None:
 
 
 def _kill(process: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(process, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _reap() -> None:
-    try:
+    with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
+            continue
 
 
 def _prctl(option: int, value: int) -> None:

@@ -29,7 +29,7 @@ def train_on_workers(
     extra: Mapping[str, Any] | None = None,
     callbacks: Sequence[Any] = (),
 ) -> TrainingSummary:
-    """Train in a TorchTrainer, on the Ray that is connected or started now, and return rank 0's summary; the weights are in the job's checkpoints.
+    """Train in a TorchTrainer and return rank 0's summary; the weights are in the job's checkpoints. Starts Ray if need be.
 
     worker: what each worker runs instead of training plainly; it is handed {"job": ..., **extra} and returns what
     `carried_out` does. callbacks: Ray Train's. Ray keeps its own bookkeeping under `storage`. Raises what the workers raised:

@@ -1,4 +1,4 @@
-"""`python -m deep3dmap.train.training_process FD`: the process of one worker; reads its job from stdin, tells FD how it ended."""
+"""`python -m deep3dmap.train.training_process FD`: one worker; reads its job from stdin, tells FD how it ended."""
 
 import os
 import pickle
