@@ -122,5 +122,5 @@ def nothing_free(ray: None) -> Iterator[None]:
 def test_workers_that_find_no_place_in_time_end_in_a_row(results: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "5")
     with pytest.raises(UserError, match=r"no_resources: no resources: asked for 1 CPU; there is .* none came free in time"):
-        planned(results).carry_out(results)
+        planned(results, "trainer.engine=train").carry_out(results)
     assert only_row(results).status == "no_resources"

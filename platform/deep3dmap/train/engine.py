@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.train.hosts import choose_device
 from deep3dmap.train.job import TrainingJob
+from deep3dmap.train.placement import fewest_workers
 from deep3dmap.train.session import TrainingSummary
 
 ENGINES = ("auto", "train")
@@ -20,9 +22,6 @@ def needs_ray(job: TrainingJob) -> bool:
 
 def check_start(job: TrainingJob) -> None:
     """Raise UserError for what could not start, as far as that is known before anything is started."""
-    from deep3dmap.train.hosts import choose_device
-    from deep3dmap.train.trainer import fewest_workers
-
     needs_ray(job)
     fewest_workers(job)
     # Where a cluster is joined, its nodes may have what this machine has not.

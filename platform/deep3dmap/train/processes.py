@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,14 +41,19 @@ def command(process: int) -> str:
 def end_descendants(seconds: float = 10.0) -> list[int]:
     """Kill every process below this one, also stopped ones and those that start meanwhile; returns the ids of any left."""
     until = time.monotonic() + seconds
-    while True:
-        left = [process for process in descendants() if state(process) != ZOMBIE]
-        if not left or time.monotonic() > until:
+    while left := [process for process in descendants() if state(process) not in ("", ZOMBIE)]:
+        end_processes(left)
+        if time.monotonic() > until:
             return left
-        for process in left:
-            _kill(process)
-        time.sleep(0.02)
-        _reap()
+    return []
+
+
+def end_processes(processes: Iterable[int]) -> None:
+    """Kill some processes and give them a moment to go."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    time.sleep(0.02)
 
 
 def adopt_orphans() -> None:
@@ -88,17 +94,6 @@ def _status(process: int) -> tuple[str, int] | None:
     # The name, in parentheses, may hold spaces and parentheses itself.
     fields = text[text.rindex(")") + 2 :].split()
     return fields[0], int(fields[1])
-
-
-def _kill(process: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(process, signal.SIGKILL)
-
-
-def _reap() -> None:
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            continue
 
 
 def _prctl(option: int, value: int) -> None:

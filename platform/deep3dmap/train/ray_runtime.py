@@ -10,7 +10,15 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.train import stages
+from deep3dmap.train.processes import descendants, end_processes
+from deep3dmap.train.ray_folder import private_token, session_folder
+from deep3dmap.train.ray_health import RayHealth
+from deep3dmap.train.start_watch import StartClock, StartError, to_stderr, watched
 
 _ENVIRONMENT = {
     # Without this Ray resolves localhost to the machine's outer address and listens there.
@@ -26,11 +34,14 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
+# The Ray that this process has started, at most one.
+_own: list[RayHealth] = []
+
 
 def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
     """Join the cluster named by RAY_ADDRESS, or start Ray here with `cpus` logical CPUs (default: all). Returns its resources.
 
-    Calling it twice is harmless.
+    Calling it twice is harmless. Raises StartError, with what is known of why, if Ray does not come up in good time.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -39,21 +50,65 @@ def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     if not ray.is_initialized():
         if os.environ.get("RAY_ADDRESS"):
-            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+            _join()
         else:
-            # With a known port every Ray process finds its own cluster, also beside another one on the machine.
-            os.environ["RAY_GCS_SERVER_PORT"] = str(_free_port())
-            os.environ["PYTHONPATH"] = os.pathsep.join(_own_paths())
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                include_dashboard=dashboard,
-                dashboard_host="127.0.0.1",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=200 << 20,
-            )
+            _start(cpus, dashboard)
     return dict(ray.cluster_resources())
+
+
+def own_health() -> RayHealth | None:
+    """Return the health of the Ray that this process has started, None where it has joined one, or none."""
+    return _own[0] if _own else None
+
+
+def _join() -> None:
+    import ray
+
+    address = os.environ["RAY_ADDRESS"]
+    clock = StartClock(f"the Ray of RAY_ADDRESS={address}", lambda: "is it up, and is its token known here?", to_stderr)
+    watched(lambda: ray.init(log_to_driver=False, logging_level=logging.ERROR), clock.look)
+
+
+def _start(cpus: int | None, dashboard: bool) -> None:
+    import ray
+
+    stages.mark("Ray")
+    folder = session_folder()
+    private_token()
+    # With a known port every Ray process finds its own cluster, also beside another one on the machine.
+    os.environ["RAY_GCS_SERVER_PORT"] = str(_free_port())
+    os.environ["PYTHONPATH"] = os.pathsep.join(_own_paths())
+    health, before = RayHealth(), set(descendants())
+    clock = StartClock("Ray to start", health.waits_for, to_stderr)
+
+    def look() -> None:
+        if lost := health.lost():
+            raise StartError(lost)
+        clock.look()
+
+    def start() -> Any:
+        return ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=200 << 20,
+            _temp_dir=str(folder),
+        )
+
+    try:
+        context = watched(start, look, stays=True)
+    except BaseException as error:
+        # It may wait for ever on what did not come up.
+        end_processes(set(descendants()) - before)
+        if isinstance(error, UserError) or not isinstance(error, Exception):
+            raise
+        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise StartError(f"Ray does not come up: {why} (its logs: {folder / 'session_latest' / 'logs'})") from error
+    health.logs = Path(context["session_dir"]) / "logs"
+    _own.append(health)
 
 
 @contextmanager
@@ -84,6 +139,7 @@ def disconnect() -> None:
     import ray
 
     ray.shutdown()
+    _own.clear()
     os.environ.pop("RAY_GCS_SERVER_PORT", None)
 
 
