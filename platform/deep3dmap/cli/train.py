@@ -65,8 +65,7 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
         return 0
     # Imported now, so that --help need not wait for torch.
     from deep3dmap.bench.training import plan_training
-    from deep3dmap.cli.ray_start import start_ray
-    from deep3dmap.train.engine import check_start, needs_ray
+    from deep3dmap.train.engine import check_start
     from deep3dmap.train.job import TrainingJob
 
     choices = (composed.method, composed.variant, composed.dataset, composed.dataset_variant)
@@ -79,8 +78,6 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
         print(f"this run is finished, at step {step}; there is nothing to resume (--restart begins anew)", file=sys.stderr)
     else:
         _say_where_it_begins(step)
-        if needs_ray(run.plan.job()):
-            start_ray(Console(stderr=True))
         outcome = _carried_out(run, store)
     stages.mark("leaving")
     _print_outcome(outcome, flags.json)

@@ -26,9 +26,7 @@ def make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     about = folder.lstat()
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
-        raise UserError(
-            f"{folder}: this folder is for Ray, but is somebody else's, or a link; remove it, or set TMPDIR"
-        )
+        raise UserError(f"{folder}: this folder is for Ray, but is somebody else's, or a link; remove it, or set TMPDIR")
     if about.st_mode & 0o077:
         folder.chmod(0o700)
 

@@ -49,10 +49,9 @@ def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     if not ray.is_initialized():
-        if os.environ.get("RAY_ADDRESS"):
-            _join()
-        else:
-            _start(cpus, dashboard)
+        context = _join() if os.environ.get("RAY_ADDRESS") else _start(cpus, dashboard)
+        if context.dashboard_url:
+            to_stderr(f"Ray dashboard: http://{context.dashboard_url}")
     return dict(ray.cluster_resources())
 
 
@@ -61,18 +60,25 @@ def own_health() -> RayHealth | None:
     return _own[0] if _own else None
 
 
-def _join() -> None:
+def _join() -> Any:
     import ray
 
     address = os.environ["RAY_ADDRESS"]
+    to_stderr(f"joining the Ray of {address}")
     clock = StartClock(f"the Ray of RAY_ADDRESS={address}", lambda: "is it up, and is its token known here?", to_stderr)
-    watched(lambda: ray.init(log_to_driver=False, logging_level=logging.ERROR), clock.look)
+    try:
+        return watched(lambda: ray.init(log_to_driver=False, logging_level=logging.ERROR), clock.look)
+    except Exception as error:
+        if isinstance(error, StartError):
+            raise
+        raise StartError(f"cannot join the Ray of RAY_ADDRESS={address}: {_first_line(error)}") from error
 
 
-def _start(cpus: int | None, dashboard: bool) -> None:
+def _start(cpus: int | None, dashboard: bool) -> Any:
     import ray
 
     stages.mark("Ray")
+    to_stderr("starting Ray")
     folder = session_folder()
     private_token()
     # With a known port every Ray process finds its own cluster, also beside another one on the machine.
@@ -105,10 +111,12 @@ def _start(cpus: int | None, dashboard: bool) -> None:
         end_processes(set(descendants()) - before)
         if isinstance(error, UserError) or not isinstance(error, Exception):
             raise
-        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise StartError(f"Ray does not come up: {why} (its logs: {folder / 'session_latest' / 'logs'})") from error
+        raise StartError(
+            f"Ray does not come up: {_first_line(error)} (its logs: {folder / 'session_latest' / 'logs'})"
+        ) from error
     health.logs = Path(context["session_dir"]) / "logs"
     _own.append(health)
+    return context
 
 
 @contextmanager
@@ -126,14 +134,6 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def dashboard_link() -> str:
-    """Return where the dashboard of the Ray that `connect` found is, "" where it has none."""
-    import ray
-
-    context = ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
-    return f"http://{context.dashboard_url}" if context.dashboard_url else ""
-
-
 def disconnect() -> None:
     """Leave Ray; an own one ends with all its processes."""
     import ray
@@ -141,6 +141,10 @@ def disconnect() -> None:
     ray.shutdown()
     _own.clear()
     os.environ.pop("RAY_GCS_SERVER_PORT", None)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _own_paths() -> list[str]:
