@@ -1,4 +1,4 @@
-"""Faults inside a run, in a process of its own or on Ray Train, each ending in a resumed run or in one row that says what happened."""
+"""Faults inside a run, each ending in a resumed run or in one row that says what happened."""
 
 import shutil
 import subprocess

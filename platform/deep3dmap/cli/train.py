@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -49,7 +48,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print the outcome (or the configuration) as JSON")
     flags, pairs = parser.parse(argv)
-    if not flags.cfg and _trains_alone(pairs):
+    if not flags.cfg:
         own_process.prepare()
     try:
         return _main(flags, pairs)
@@ -128,13 +127,6 @@ def _print_outcome(outcome: dict[str, Any], as_json: bool) -> None:
     for name, value in outcome["metrics"].items():
         print(f"{name}: {value:.6g}")
     print(f"checkpoint: {outcome['checkpoint']}")
-
-
-def _trains_alone(pairs: list[str]) -> bool:
-    """Whether the run may train in a process of its own; told from the line alone, as nothing is imported yet."""
-    return not os.environ.get("RAY_ADDRESS") and not any(
-        pair.startswith(("trainer.workers=", "trainer.engine=")) for pair in pairs
-    )
 
 
 def compose(pairs: list[str]) -> ComposedRun:

@@ -8,6 +8,7 @@ from deep3dmap.train.hosts import choose_device
 from deep3dmap.train.job import TrainingJob
 from deep3dmap.train.placement import fewest_workers
 from deep3dmap.train.session import TrainingSummary
+from deep3dmap.train.supervisor import train_supervised
 
 ENGINES = ("auto", "train")
 
@@ -32,12 +33,6 @@ def check_start(job: TrainingJob) -> None:
 def train(job: TrainingJob, storage: Path) -> TrainingSummary:
     """Train as the job's trainer section says and return the summary; the weights are in the job's checkpoints.
 
-    storage: for Ray's bookkeeping. Raises what `train_in_own_process` and `train_on_workers` raise.
+    storage: for Ray's bookkeeping. Raises what `train_supervised` raises.
     """
-    if needs_ray(job):
-        from deep3dmap.train.trainer import train_on_workers
-
-        return train_on_workers(job, storage)
-    from deep3dmap.train.one_worker import train_in_own_process
-
-    return train_in_own_process(job)
+    return train_supervised(job, storage, on_ray=needs_ray(job), on_cluster=bool(os.environ.get("RAY_ADDRESS")))

@@ -1,4 +1,4 @@
-"""The process in which one worker trains without Ray. Light to import, so that a command can start it before all else."""
+"""The process in which a run trains, or directs its workers. Light to import, so that a command can start it first."""
 
 import os
 import pickle
@@ -8,7 +8,10 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from deep3dmap.train.processes import descendants, end_processes
 
 if TYPE_CHECKING:
     from deep3dmap.train.job import TrainingJob
@@ -40,12 +43,13 @@ class OwnProcess:
         )
         os.close(telling)
 
-    def begin(self, job: "TrainingJob") -> None:
-        """Hand over the job."""
+    def begin(self, job: "TrainingJob", storage: Path | None) -> None:
+        """Hand over the job. storage: for the bookkeeping of Ray, where the job trains on it."""
         assert self.process.stdin is not None
+        order = {"job": asdict(job), "storage": storage, "threads": None if "OMP_NUM_THREADS" in os.environ else self.threads}
         # A process that has died is told of by `outcome`.
         with suppress(BrokenPipeError):
-            self.process.stdin.write(pickle.dumps(asdict(job)))
+            self.process.stdin.write(pickle.dumps(order))
             self.process.stdin.close()
 
     def outcome(self, wait_s: float) -> dict[str, Any] | None:
@@ -62,11 +66,12 @@ class OwnProcess:
         return "\n".join(self._early.read().decode(errors="replace").strip().splitlines()[-_LAST_LINES:])
 
     def end(self) -> int:
-        """End the process, if it has not ended; returns its exit code, a signal as a negative number."""
-        self.process.kill()
+        """End the process and those below it, if they have not ended; returns its exit code, a signal as a negative number."""
+        if self._early.closed:
+            return self.process.returncode
+        end_processes([*descendants(self.process.pid), self.process.pid])
         code = self.process.wait()
-        with suppress(OSError):
-            os.close(self._outcome)
+        os.close(self._outcome)
         self._early.close()
         return code
 

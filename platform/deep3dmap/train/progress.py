@@ -72,6 +72,14 @@ def tell(text: str) -> None:
         return
 
 
+def announce(text: str) -> None:
+    """Say what begins now: to the command that waits for this process, or where there is none on the standard error."""
+    if os.environ.get(TOLD_IN):
+        tell(text)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
 class ProgressLine:
     """Shows on a stream what a worker tells: a line that is redrawn on a terminal, one every few seconds elsewhere."""
 

@@ -61,6 +61,8 @@ def last_words(logs: Path) -> str:
     """Return the last lines that a worker of Ray wrote to its errors, "" where none did."""
     files = sorted(logs.glob("worker-*.err"), key=lambda file: file.stat().st_mtime)
     for file in reversed(files):
-        if lines := file.read_bytes()[-8192:].decode(errors="replace").strip().splitlines():
+        written = file.read_bytes()[-8192:].decode(errors="replace").strip().splitlines()
+        # Lines such as ":job_id:01000000" are Ray's own.
+        if lines := [line for line in written if not line.startswith(":")]:
             return f"a worker's last words ({file}):\n" + "\n".join(lines[-_LAST_LINES:])
     return ""

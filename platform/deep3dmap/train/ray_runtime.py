@@ -16,6 +16,7 @@ from typing import Any
 from deep3dmap.core.errors import UserError
 from deep3dmap.train import stages
 from deep3dmap.train.processes import descendants, end_processes
+from deep3dmap.train.progress import announce
 from deep3dmap.train.ray_folder import private_token, session_folder
 from deep3dmap.train.ray_health import RayHealth
 from deep3dmap.train.start_watch import StartClock, StartError, to_stderr, watched
@@ -24,6 +25,8 @@ _ENVIRONMENT = {
     # Without this Ray resolves localhost to the machine's outer address and listens there.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Else Ray answers its driver only when it has started a worker per CPU, and lets nothing interrupt that.
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Workers keep the driver's working directory; every path in a job is absolute all the same.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -34,6 +37,8 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
+# What is announced when Ray is started here, or one is joined.
+STARTING, JOINING = "starting Ray", "joining the Ray of"
 # The Ray that this process has started, at most one.
 _own: list[RayHealth] = []
 
@@ -64,7 +69,7 @@ def _join() -> Any:
     import ray
 
     address = os.environ["RAY_ADDRESS"]
-    to_stderr(f"joining the Ray of {address}")
+    announce(f"{JOINING} {address}")
     clock = StartClock(f"the Ray of RAY_ADDRESS={address}", lambda: "is it up, and is its token known here?", to_stderr)
     try:
         return watched(lambda: ray.init(log_to_driver=False, logging_level=logging.ERROR), clock.look)
@@ -78,7 +83,7 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
     import ray
 
     stages.mark("Ray")
-    to_stderr("starting Ray")
+    announce(STARTING)
     folder = session_folder()
     private_token()
     # With a known port every Ray process finds its own cluster, also beside another one on the machine.
@@ -114,7 +119,7 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
         raise StartError(
             f"Ray does not come up: {_first_line(error)} (its logs: {folder / 'session_latest' / 'logs'})"
         ) from error
-    health.logs = Path(context["session_dir"]) / "logs"
+    health.logs = Path(context.address_info["session_dir"]) / "logs"
     _own.append(health)
     return context
 

@@ -23,9 +23,7 @@ from deep3dmap.train.placement import (
     shortage,
     worker_bundle,
 )
-from deep3dmap.train.run_watch import RunWatch
 from deep3dmap.train.session import TrainingSummary
-from deep3dmap.train.start_watch import watched
 from deep3dmap.train.transcript import output_folder, write_into
 
 # In Ray's folder of a run: what went wrong in one of several workers.
@@ -61,10 +59,11 @@ def train_on_workers(
     died = 0
     while True:
         trainer = _trainer(job, storage, worker or _worker, extra or {}, callbacks)
+        stages.mark("placement and workers")
         note = storage / trainer.run_config.name / FAILURE_NOTE
         try:
             with ray_runtime.environment(elastic_start_timeout() if fewest < job.trainer.workers else {}):
-                return _summary(_fitted(trainer, job, shown=worker is None).return_value)
+                return _summary(trainer.fit().return_value)
         except failed.TrainingFailedError as error:
             if note.exists():
                 raise from_plain_data(json.loads(note.read_text())) from error
@@ -113,18 +112,6 @@ def _trainer(
     return trainer_type(
         worker, train_loop_config=config, torch_config=OwnAddressConfig(), scaling_config=scaling, run_config=run
     )
-
-
-def _fitted(trainer: Any, job: TrainingJob, shown: bool) -> Any:
-    """Return what `fit` returns; shows meanwhile what worker 0 says, and raises StartError if this process's Ray goes away."""
-    stages.mark("placement and workers")
-    if not shown:
-        return trainer.fit()
-    watch = RunWatch(job, ray_runtime.own_health())
-    try:
-        return watched(trainer.fit, watch.look)
-    finally:
-        watch.close()
 
 
 def _worker(config: dict[str, Any]) -> dict[str, Any]:

@@ -35,14 +35,17 @@ def write_into(folder: Path, rank: int) -> None:
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     if rank == 0:
         os.environ[TOLD_IN] = str(folder / PROGRESS)
+    else:
+        # Of the process that directs the workers.
+        os.environ.pop(TOLD_IN, None)
 
 
 class Transcript:
-    """Reads what a worker writes into a folder and shows it. heard: whether anything has come yet."""
+    """Reads what a worker writes into a folder and shows it. heard: whether anything has come yet; stage: what it told last."""
 
     def __init__(self, folder: Path, line: ProgressLine) -> None:
         self.folder, self.line = folder, line
-        self.heard = False
+        self.heard, self.stage = False, ""
         self._read = self._size(folder / OUTPUT)
         self._partial = b""
         self._progress_before = self._progress()
@@ -57,7 +60,8 @@ class Transcript:
         progress = self._progress()
         self.heard = self.heard or progress != self._progress_before
         if self.heard:
-            self.line.show(progress[0])
+            self.stage = progress[0]
+            self.line.show(self.stage)
 
     def close(self) -> None:
         """Show the rest, the end of a line that was not ended included."""

@@ -1,8 +1,10 @@
-"""Training with one worker on this machine: a process beside the command, without Ray, started again when it dies."""
+"""Directs a training from outside: shows what it says, says what it waits for, and ends it with all its processes.
+
+The training, and Ray where it takes part, are in a process of their own, so that nothing they wait for keeps this one from
+being interrupted, from giving up, and from writing down how it ended.
+"""
 
 import signal
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +12,32 @@ from deep3dmap.train import stages
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.failures import NoResourcesError, from_plain_data
 from deep3dmap.train.job import TrainingJob
-from deep3dmap.train.own_process import OwnProcess, fitting
-from deep3dmap.train.placement import shortage, this_machine, worker_bundle
+from deep3dmap.train.own_process import fitting
+from deep3dmap.train.placement import fewest_workers, shortage, this_machine, worker_bundle
 from deep3dmap.train.processes import kills_for_memory
 from deep3dmap.train.progress import ProgressLine
+from deep3dmap.train.run_watch import RunWatch
 from deep3dmap.train.session import TrainingSummary
-from deep3dmap.train.start_limit import GIVEN_UP_AFTER, start_limit_s
 from deep3dmap.train.transcript import Transcript, output_folder
 
 _TICK_S = 0.1
 
 
-def train_in_own_process(job: TrainingJob) -> TrainingSummary:
+def train_supervised(job: TrainingJob, storage: Path, on_ray: bool, on_cluster: bool) -> TrainingSummary:
     """Train and return the summary; the weights are in the job's checkpoints.
 
-    A process that dies is started again from the newest whole checkpoint, trainer.max_failures times. Raises what the
-    training raised: UserError, DivergedError, MemoryError (also where the kernel ended it for its memory), NoResourcesError
-    for what this machine does not have, else a RuntimeError of one line.
+    storage: for Ray's bookkeeping. on_cluster: the Ray is that of RAY_ADDRESS. A process that trains alone and dies is started
+    again from the newest whole checkpoint, trainer.max_failures times. Raises what the training raised: UserError,
+    DivergedError, MemoryError (also where the kernel ended it for its memory), NoResourcesError where there is no place for
+    it, else a RuntimeError that says what is known.
     """
-    if lacking := shortage(worker_bundle(job), 1, [this_machine()]):
+    if not on_cluster and (lacking := shortage(worker_bundle(job), fewest_workers(job), [this_machine()])):
         raise NoResourcesError(lacking)
     died = 0
     while True:
         kills = kills_for_memory()
-        told, code, words = _attempt(job)
+        line = ProgressLine()
+        told, code, words = _attempt(job, storage if on_ray else None, on_cluster, line)
         if told is not None:
             return _summary(told)
         if code == -signal.SIGKILL and kills_for_memory() > kills:
@@ -44,40 +48,30 @@ def train_in_own_process(job: TrainingJob) -> TrainingSummary:
             raise RuntimeError(f"{why} before it began: {words}")
         if died > job.trainer.max_failures:
             raise RuntimeError(f"training failed after {job.trainer.max_failures} restarts: {why}")
-        print(f"{why}; starting it again from {_newest(job)} ({died} of {job.trainer.max_failures})", file=sys.stderr)
+        line.say(f"{why}; starting it again from {_newest(job)} ({died} of {job.trainer.max_failures})")
 
 
-def _attempt(job: TrainingJob) -> tuple[dict[str, Any] | None, int, str]:
+def _attempt(
+    job: TrainingJob, storage: Path | None, on_cluster: bool, line: ProgressLine
+) -> tuple[dict[str, Any] | None, int, str]:
     """Return what a process told of the job; where it died instead, its exit code, and its last words if it never began."""
-    process = fitting(max(1, int(job.trainer.cpus_per_worker)))
-    transcript = Transcript(output_folder(job), ProgressLine())
+    # On Ray each worker has threads of its own.
+    process = fitting(1 if storage else max(1, int(job.trainer.cpus_per_worker)))
+    transcript = Transcript(output_folder(job), line)
+    watch = RunWatch(job, process, transcript, on_ray=storage is not None, on_cluster=on_cluster)
     try:
-        process.begin(job)
+        process.begin(job, storage)
         stages.mark("training process")
-        told = _wait(process, transcript)
+        while (told := process.outcome(_TICK_S)) is None:
+            watch.look()
+        return told, 0, ""
     except EOFError:
         words = "" if transcript.heard else process.last_words()
         return None, process.end(), words
     finally:
         stages.mark("rows")
+        process.end()
         transcript.close()
-        code = process.end() if process.process.returncode is None else process.process.returncode
-    return told, code, ""
-
-
-def _wait(process: OwnProcess, transcript: Transcript) -> dict[str, Any]:
-    limit = start_limit_s()
-    began, said = time.monotonic(), 0
-    while (told := process.outcome(_TICK_S)) is None:
-        transcript.show_new()
-        limits = int((time.monotonic() - began) / limit)
-        if transcript.heard or limits <= said:
-            continue
-        said, words = limits, process.last_words() or "it has said nothing"
-        if limits >= GIVEN_UP_AFTER:
-            raise RuntimeError(f"the training process did not begin in {limits * limit:.0f} s: {words}")
-        transcript.line.say(f"waiting for the training process to begin, for {limits * limit:.0f} s now: {words}")
-    return told
 
 
 def _summary(told: dict[str, Any]) -> TrainingSummary:
