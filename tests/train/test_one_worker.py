@@ -97,7 +97,7 @@ def test_a_process_that_hangs_at_its_start_is_told_of_and_given_up(
     monkeypatch.syspath_prepend(str(hanging))
     monkeypatch.setenv("DEEP3DMAP_START_TIMEOUT_S", "1")
     job = Subject(TOY, tmp_path, WORLD).job("hanging", max_steps=2)
-    with pytest.raises(RuntimeError, match="the training process did not begin in 4 s: looking for a licence"):
+    with pytest.raises(RuntimeError, match="waited 4 s in vain for the training process to begin: looking for a licence"):
         train(job, tmp_path / "ray")
     assert "waiting for the training process to begin, for 2 s now: looking for a licence" in capfd.readouterr().err
 

@@ -13,10 +13,10 @@ STOPPED, ZOMBIE = "T", "Z"
 
 
 def descendants(ancestor: int | None = None) -> list[int]:
-    """Return the ids of all processes below one (default: this one), parents before children."""
+    """Return the ids of all processes below one (default: this one) that have not ended, parents before children."""
     children: dict[int, list[int]] = {}
     for process in _all():
-        if about := _status(process):
+        if (about := _status(process)) and about[0] != ZOMBIE:
             children.setdefault(about[1], []).append(process)
     found = list(children.get(os.getpid() if ancestor is None else ancestor, []))
     for process in found:
@@ -41,7 +41,7 @@ def command(process: int) -> str:
 def end_descendants(seconds: float = 10.0) -> list[int]:
     """Kill every process below this one, also stopped ones and those that start meanwhile; returns the ids of any left."""
     until = time.monotonic() + seconds
-    while left := [process for process in descendants() if state(process) not in ("", ZOMBIE)]:
+    while left := descendants():
         end_processes(left)
         if time.monotonic() > until:
             return left

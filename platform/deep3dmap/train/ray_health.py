@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deep3dmap.train.processes import STOPPED, ZOMBIE, command, descendants, state
+from deep3dmap.train.processes import STOPPED, command, descendants, state
 
 # In the order in which they start: what each is called, and what its command line holds.
 PARTS = {
@@ -27,7 +27,7 @@ class RayHealth:
     def lost(self) -> str:
         """Return which vital process was there and is gone, "" where none is."""
         there = self._there()
-        gone = [part for part in VITAL if part in self._seen and there.get(part, ZOMBIE) == ZOMBIE]
+        gone = [part for part in VITAL if part in self._seen and part not in there]
         self._seen |= set(there)
         return f"Ray's {gone[0]} has ended" if gone else ""
 
@@ -35,7 +35,7 @@ class RayHealth:
         """Return in words which processes are stopped or not there, and the last lines of a worker that wrote any."""
         there = self._there()
         troubles = [f"Ray's {part} is stopped" for part, how in there.items() if how == STOPPED]
-        troubles += [f"Ray's {part} is not running" for part in PARTS if there.get(part, ZOMBIE) == ZOMBIE]
+        troubles += [f"Ray's {part} is not running" for part in PARTS if part not in there]
         words = last_words(self.logs) if self.logs else ""
         return "; ".join(troubles + ([words] if words else []))
 

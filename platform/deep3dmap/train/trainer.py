@@ -115,13 +115,13 @@ def _trainer(
 
 
 def _worker(config: dict[str, Any]) -> dict[str, Any]:
-    import ray.train
+    import ray.train.v2._internal.execution.context
 
     from deep3dmap.train.hosts import RayTrainHost
 
     job = TrainingJob(**config["job"])
     # It would tell every report on the standard error, which is shown.
-    logging.getLogger("ray.train").setLevel(logging.WARNING)
+    logging.getLogger(ray.train.v2._internal.execution.context.__file__).setLevel(logging.WARNING)
     write_into(output_folder(job), ray.train.get_context().get_world_rank())
     return carried_out(lambda: train_here(job, RayTrainHost(str(job.config["device"])))[1])
 
