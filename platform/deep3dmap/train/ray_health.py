@@ -60,6 +60,8 @@ class RayHealth:
 def last_words(logs: Path) -> str:
     """Return the last lines that a worker of Ray wrote to its errors, "" where none did."""
     files = sorted(logs.glob("worker-*.err"), key=lambda file: file.stat().st_mtime)
+    # Where workers write that end before they are known to Ray; it is empty otherwise.
+    files += logs.glob("raylet.err")
     for file in reversed(files):
         written = file.read_bytes()[-8192:].decode(errors="replace").strip().splitlines()
         # Lines such as ":job_id:01000000" are Ray's own.

@@ -16,7 +16,7 @@ from typing import Any
 from deep3dmap.core.errors import UserError
 from deep3dmap.train import stages
 from deep3dmap.train.processes import descendants, end_processes
-from deep3dmap.train.progress import announce
+from deep3dmap.train.progress import TOLD_IN, announce
 from deep3dmap.train.ray_folder import private_token, session_folder
 from deep3dmap.train.ray_health import RayHealth
 from deep3dmap.train.start_watch import StartClock, StartError, to_stderr, watched
@@ -93,6 +93,9 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
     clock = StartClock("Ray to start", health.waits_for, to_stderr)
 
     def look() -> None:
+        if os.environ.get(TOLD_IN):
+            # Somebody watches from outside.
+            return
         if lost := health.lost():
             raise StartError(lost)
         clock.look()

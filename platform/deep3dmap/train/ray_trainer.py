@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchConfig
 from ray.train.torch.config import _set_torch_distributed_env_vars, _TorchBackend
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2.torch.torch_trainer import TorchTrainer
 
 # The socket on which worker 0 will listen, between the moment it is opened and that at which torch takes it over.
 _opened: list[socket.socket] = []
@@ -25,7 +26,8 @@ class PromptCleaner(PlacementGroupCleanerCallback):
     def _stop_cleaner(self) -> None:
         import ray
 
-        cleaner, self._cleaner = self._cleaner, None
+        cleaner: Any = self._cleaner
+        self._cleaner = None
         if cleaner is not None:
             ray.kill(cleaner)
 
@@ -51,7 +53,7 @@ class OwnAddressConfig(TorchConfig):
 class OwnAddressBackend(_TorchBackend):
     """Sets up torch.distributed. By itself torch's store listens on all addresses, and asks nobody who he is."""
 
-    def on_start(self, worker_group: Any, backend_config: TorchConfig) -> None:
+    def on_start(self, worker_group: Any, backend_config: Any) -> None:
         """Have worker 0 listen, and all of them meet there."""
         import ray
 
