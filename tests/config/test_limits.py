@@ -8,7 +8,7 @@ from deep3dmap.bench.benchmark_arguments import parse_arguments
 from deep3dmap.config.compose import Layer, build_section, compose_dataset, compose_run
 from deep3dmap.core import UserError
 from deep3dmap.core.options import Interval, check_options, option
-from deep3dmap.tune.arguments import parse_arguments as parse_tune_arguments
+from deep3dmap.tune.tune_arguments import parse_arguments as parse_tune_arguments
 
 
 @dataclass

@@ -12,6 +12,7 @@ from deep3dmap.core import UserError
 from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.training_run import TrainingRun, plan_training
 from deep3dmap.train import ray_runtime
+from deep3dmap.train.failures import NoResourcesError
 from deep3dmap.train.placement import shortage
 
 CPUS = 4
@@ -93,9 +94,7 @@ def only_row(store: ResultStore) -> Any:
     return runs.iloc[0]
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray")
-def test_more_workers_than_the_cluster_has_are_refused_at_once_with_a_row(results: ResultStore) -> None:
+def test_more_workers_than_the_machine_has_are_refused_at_once_with_a_row(results: ResultStore) -> None:
     with pytest.raises(UserError, match=r"no_resources: no resources: asked for 64 x \(1 CPU\); there is on node 1: \d+ CPU"):
         planned(results, "trainer.workers=64", "trainer.batch_size=64", "dataset.samples=64").carry_out(results)
     row = only_row(results)
@@ -119,8 +118,10 @@ def nothing_free(ray: None) -> Iterator[None]:
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.usefixtures("nothing_free")
-def test_workers_that_find_no_place_in_time_end_in_a_row(results: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_find_no_place_in_time_are_given_up(results: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deep3dmap.train.trainer import train_on_workers
+
     monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "5")
-    with pytest.raises(UserError, match=r"no_resources: no resources: asked for 1 CPU; there is .* none came free in time"):
-        planned(results).carry_out(results)
-    assert only_row(results).status == "no_resources"
+    job = planned(results).plan.job
+    with pytest.raises(NoResourcesError, match=r"no resources: asked for 1 CPU; there is .* none came free in time"):
+        train_on_workers(job, Path(job.folder).parent / "ray")

@@ -1,6 +1,7 @@
 """Nodes that die, are reclaimed, or go for good in mid-training, on a cluster of several raylets on loopback."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ def head() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("PYTHONPATH", str(SUPPORT))
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(SUPPORT), os.environ.get("PYTHONPATH", "")])))
         # Of the Ray of an earlier module.
         patch.delenv("RAY_GCS_SERVER_PORT", raising=False)
         from ray.cluster_utils import Cluster

@@ -1,4 +1,4 @@
-"""Faults inside a run on Ray Train, each ending in a resumed run or in one row that says what happened."""
+"""Faults inside a run, each ending in a resumed run or in one row that says what happened."""
 
 import shutil
 import subprocess
@@ -116,10 +116,10 @@ def groups_freed() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("groups_freed")
 def test_a_run_whose_controller_is_killed_goes_on_to_the_same_end(store: ResultStore, tmp_path: Path) -> None:
-    calm = planned(store, folder=tmp_path / "calm")
+    calm = planned(store, "trainer.engine=train", folder=tmp_path / "calm")
     undisturbed = calm.carry_out(ResultStore(str(tmp_path / "calm-results")))
     mark = tmp_path / "starts"
-    run = planned(store, "method.delay=1.0", f"method.mark='{mark}'")
+    run = planned(store, "trainer.engine=train", "method.delay=1.0", f"method.mark='{mark}'")
     killed: list[int] = []
     accident = threading.Thread(target=kill_the_controller, args=(run, killed))
     accident.start()

@@ -66,3 +66,47 @@ def ask_for_too_much() -> None:
         np.ones(256 << 20, np.uint8)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+@dataclass
+class ChattyConfig(RegressionConfig):
+    """What is said and what goes wrong."""
+
+    delay: float = option(0.0, "seconds every step waits")
+    raise_at: int = option(0, "step at which an error is raised (0 = never)")
+    listening: str = option("", "file that gets the addresses that this process and those below it listen on")
+
+
+class Chatty(Regression):
+    """A linear regression that prints, may raise, and may look at what its process listens on."""
+
+    config_type = ChattyConfig
+    config: ChattyConfig
+
+    def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
+        """Train as usual, saying so."""
+        print(f"hello from step {loop.step}")
+        for step in super().train_steps(loop):
+            time.sleep(self.config.delay)
+            if self.config.raise_at and loop.step + 1 == self.config.raise_at:
+                raise KeyError("a method's own mistake")
+            if self.config.listening and loop.rank == 0:
+                Path(self.config.listening).write_text(" ".join(listening()))
+            yield step
+
+
+def listening() -> list[str]:
+    """Return the addresses, in the hexadecimal of /proc/net, on which this process listens for TCP."""
+    own = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            own.add(os.readlink(descriptor))
+        except OSError:
+            continue
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in own:
+                found.append(fields[1].rpartition(":")[0])
+    return found

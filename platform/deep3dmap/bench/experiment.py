@@ -17,6 +17,7 @@ from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.run_resources import concurrency, lacking, trial_bundle
 from deep3dmap.train import ray_runtime
 from deep3dmap.train.placement import patience_s, shortage
+from deep3dmap.train.start_watch import watched
 
 
 def run_experiment(
@@ -82,7 +83,8 @@ def _fit(
             failure_config=tune.FailureConfig(max_failures=max_retries),
         ),
     )
-    ended = tuner.fit()
+    # In a thread: Tune then leaves Ctrl-C and SIGTERM to the command, which stops at once and writes no row.
+    ended = watched(tuner.fit, lambda: None)
     shutil.rmtree(work / "ray" / name, ignore_errors=True)
     errors = {int((result.config or {})["run"]): result.error for result in (ended[index] for index in range(len(ended)))}
     lost = [index for index in placeable if errors.get(index) is not None or plans[index].run_id not in follower.ended_ids]

@@ -4,6 +4,7 @@ import importlib
 import os
 import re
 import sys
+import traceback
 
 _VERBS = {
     "methods": "list the methods, or show one",
@@ -26,6 +27,25 @@ _VERBS = {
 }
 
 _MODULE_CLASS = re.compile(r"(?:^|[=\[,'\"\s])[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def command() -> None:
+    """The console script: run a verb, and end with all that it has started."""
+    from deep3dmap.cli.ending import leave, watch_signals
+    from deep3dmap.train.interruption import Terminated
+
+    watch_signals()
+    try:
+        code = main()
+    except Terminated as error:
+        print(f"deep3dmap: {error}", file=sys.stderr)
+        code = error.exit_code
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    leave(code)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,8 +76,8 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        print("\ndeep3dmap: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"\ndeep3dmap: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return 130
 
 

@@ -3,9 +3,10 @@
 import os
 import sys
 
-from deep3dmap.cli import main
+from deep3dmap.cli import command
 
-# `python -m` puts the current folder first, where any file would be taken for a module of an installed package.
-if sys.path and os.path.realpath(sys.path[0]) == os.path.realpath(os.getcwd()) and not sys.flags.safe_path:
-    del sys.path[0]
-sys.exit(main())
+if __name__ == "__main__":
+    # `python -m` puts the current folder first, where any file would be taken for a module of an installed package.
+    if sys.path and os.path.realpath(sys.path[0]) == os.path.realpath(os.getcwd()) and not sys.flags.safe_path:
+        del sys.path[0]
+    command()

@@ -1,16 +1,15 @@
-"""Starts Ray for a verb, or joins the cluster of RAY_ADDRESS, and says where its dashboard is."""
-
-import os
+"""Starts Ray for a verb, or joins the cluster of RAY_ADDRESS; the mistakes of that are one line."""
 
 from rich.console import Console
 
+from deep3dmap.core.errors import UserError
 from deep3dmap.train import ray_runtime
+from deep3dmap.train.start_watch import StartError
 
 
 def start_ray(console: Console) -> None:
-    """Connect, which takes some seconds, and print the dashboard's address where Ray has one."""
-    address = os.environ.get("RAY_ADDRESS", "")
-    console.print(f"joining the Ray of {address}" if address else "starting Ray", highlight=False)
-    ray_runtime.connect()
-    if link := ray_runtime.dashboard_link():
-        console.print(f"Ray dashboard: {link}", highlight=False)
+    """Connect, which takes some seconds. Raises UserError if Ray does not come up."""
+    try:
+        ray_runtime.connect()
+    except StartError as error:
+        raise UserError(str(error)) from error

@@ -19,6 +19,8 @@ from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.preparation import prepare_data
 from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.stored_cards import write_cards
+from deep3dmap.train.engine import check_start
+from deep3dmap.train.interruption import InterruptedRun, Terminated
 
 
 def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path, *, resume: bool, as_json: bool) -> int:
@@ -34,9 +36,11 @@ def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path
     if len(todo) < len(plans):
         console.print(f"{len(plans) - len(todo)} of {len(plans)} runs are in {uri} already")
     if todo:
+        for plan in todo:
+            check_start(plan.job)
         console.print(f"{len(todo)} runs", highlight=False)
         start_ray(console)
-    finished = run_experiment(todo, uri, work, _Narrator(console))
+    finished = _carried_out(todo, store, uri, work, console)
     failed = [run for run in finished if run.status != "ok"]
     if as_json:
         print(json.dumps([_as_dict(run) for run in finished], indent=1))
@@ -48,6 +52,20 @@ def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path
         told = hide_in_text(run.error.strip().splitlines()[-1] if run.error.strip() else "", run.plan.config)
         console.print(f"[red]{run.status}[/red] {shown(run.plan.title)}: {shown(told)}", highlight=False, soft_wrap=True)
     return 1 if failed else 0
+
+
+def _carried_out(todo: Sequence[RunPlan], store: ResultStore, uri: str, work: Path, console: Console) -> list[Finished]:
+    try:
+        return run_experiment(todo, uri, work, _Narrator(console))
+    except KeyboardInterrupt:
+        raise InterruptedRun(f"interrupted; {_how_to_go_on(todo, store)}") from None
+    except Terminated:
+        raise Terminated(f"terminated; {_how_to_go_on(todo, store)}") from None
+
+
+def _how_to_go_on(todo: Sequence[RunPlan], store: ResultStore) -> str:
+    done = {plan.run_id for plan in todo} & store.finished_ids()
+    return f"{len(done)} of {len(todo)} runs are stored: the same line with --resume goes on with the others"
 
 
 class _Narrator:

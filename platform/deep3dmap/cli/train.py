@@ -1,12 +1,12 @@
 """`deep3dmap train`: one method on one dataset, as a Ray Train TorchTrainer."""
 
+import argparse
 import dataclasses
 import json
 import shutil
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.places import open_store
@@ -21,8 +21,11 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import describe_options
 from deep3dmap.core.registry import datasets, methods
 from deep3dmap.core.secrets import hide
+from deep3dmap.train import own_process, stages
+from deep3dmap.train.interruption import InterruptedRun, Terminated
 
 if TYPE_CHECKING:
+    from deep3dmap.results.store import ResultStore
     from deep3dmap.runs.training_run import TrainingRun
 
 EXAMPLES = """\
@@ -34,6 +37,7 @@ EXAMPLES = """\
 
 def main(argv: list[str]) -> int:
     """Run the verb."""
+    stages.mark("arguments")
     parser = VerbParser("train", "Train a method on a dataset and store its curves and checkpoints.\n\n" + _keys(), EXAMPLES)
     parser.add_argument(
         "--resume", action="store_true", help="go on from the newest whole checkpoint of the same configuration"
@@ -49,6 +53,16 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print the outcome (or the configuration) as JSON")
     flags, pairs = parser.parse(argv)
+    if not flags.cfg:
+        own_process.prepare()
+    try:
+        return _main(flags, pairs)
+    finally:
+        own_process.drop_prepared()
+
+
+def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
+    stages.mark("imports and planning")
     composed = compose(pairs)
     if flags.cfg:
         _print_config(composed, flags.json)
@@ -56,22 +70,70 @@ def main(argv: list[str]) -> int:
     if flags.dry_run:
         return _print_run(composed)
     # Imported now, so that --help need not wait for torch.
-    from deep3dmap.cli.ray_start import start_ray
     from deep3dmap.runs.training_run import plan_training
+    from deep3dmap.train.engine import check_start
+    from deep3dmap.train.job import TrainingJob
 
+    choices = (composed.method, composed.variant, composed.dataset, composed.dataset_variant)
+    check_start(TrainingJob(*choices, composed.config, folder=""))
     store, uri, work = open_store(str(composed.config["results"]))
     run = plan_training(dataclasses.replace(composed, config={**composed.config, "results": uri}), work)
     _decide_start(run, flags.resume, flags.restart)
-    start_ray(Console(stderr=True))
-    outcome = run.carry_out(store)
-    if flags.json:
-        print(json.dumps(outcome, indent=1))
+    step = run.steps_taken()
+    if flags.resume and (outcome := _finished(run, store)):
+        print(f"this run is finished, at step {step}; there is nothing to resume (--restart begins anew)", file=sys.stderr)
     else:
-        print(f"trained {outcome['steps']} steps in {outcome['seconds']:.1f} s")
-        for name, value in outcome["metrics"].items():
-            print(f"{name}: {value:.6g}")
-        print(f"checkpoint: {outcome['checkpoint']}")
+        _say_where_it_begins(step)
+        outcome = _carried_out(run, store)
+    stages.mark("leaving")
+    _print_outcome(outcome, flags.json)
     return 0
+
+
+def _carried_out(run: "TrainingRun", store: "ResultStore") -> dict[str, Any]:
+    try:
+        return run.carry_out(store)
+    except KeyboardInterrupt:
+        raise InterruptedRun(f"interrupted; {_how_to_go_on(run)}") from None
+    except Terminated:
+        raise Terminated(f"terminated; {_how_to_go_on(run)}") from None
+
+
+def _how_to_go_on(run: "TrainingRun") -> str:
+    step = run.steps_taken()
+    kept = f"the checkpoint of step {step} is kept" if step else "no checkpoint was written yet"
+    return f"{kept}: the same line with --resume goes on"
+
+
+def _finished(run: "TrainingRun", store: "ResultStore") -> dict[str, Any] | None:
+    """Return the outcome of a run that ended well, None where it has not."""
+    rows = store.runs()
+    row = rows[(rows.run_id == run.plan.run_id) & (rows.status == "ok")]
+    if row.empty or run.steps_taken() is None:
+        return None
+    ended = row.iloc[0]
+    metrics = store.metrics(row)
+    return {
+        "run_id": run.plan.run_id,
+        "steps": int(ended.steps),
+        "seconds": float(ended.train_s),
+        "metrics": dict(zip(metrics.metric, metrics.value)),
+        "checkpoint": str(ended.checkpoint_uri),
+    }
+
+
+def _say_where_it_begins(step: int | None) -> None:
+    print("training begins at step 0" if step is None else f"resuming at step {step}", file=sys.stderr)
+
+
+def _print_outcome(outcome: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(outcome, indent=1))
+        return
+    print(f"trained {outcome['steps']} steps in {outcome['seconds']:.1f} s")
+    for name, value in outcome["metrics"].items():
+        print(f"{name}: {value:.6g}")
+    print(f"checkpoint: {outcome['checkpoint']}")
 
 
 def compose(pairs: list[str]) -> ComposedRun:

@@ -5,8 +5,7 @@ from typing import Any
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.runs.run_plan import RunPlan
-from deep3dmap.train.placement import described, shortage
-from deep3dmap.train.trainer import fewest_workers, worker_bundle
+from deep3dmap.train.placement import described, fewest_workers, shortage, worker_bundle
 
 NESTED_DRIVER_CPUS = 0.1
 

@@ -14,12 +14,11 @@ from deep3dmap.runs.preparation import prepare_data
 from deep3dmap.runs.result_rows import Outcome, curve_rows, curves_of, run_row
 from deep3dmap.runs.retrying_store import RetryingStore
 from deep3dmap.runs.run_plan import RunPlan
-from deep3dmap.train import ray_runtime
 from deep3dmap.train.checkpoint_places import keep_checkpoint
 from deep3dmap.train.checkpoints import CheckpointFolder
+from deep3dmap.train.engine import train
 from deep3dmap.train.failures import status_of
 from deep3dmap.train.session import TrainingSummary
-from deep3dmap.train.trainer import train_on_workers
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,13 @@ class TrainingRun:
         return whole[-1].step if whole else None
 
     def carry_out(self, store: ResultStore) -> dict[str, Any]:
-        """Train on Ray, write the row and the curves, return the outcome. A failure is a row too, and is raised."""
+        """Train, write the row and the curves, return the outcome. A failure is a row too, and is raised."""
         store = RetryingStore(store.uri)
         attempt = store.next_attempt(self.plan.run_id)
         outcome = Outcome(started_at=datetime.now(UTC))
         prepare_data([self.plan])
-        ray_runtime.connect()
         try:
-            summary = train_on_workers(self.plan.job, self.folder.parent / "ray")
+            summary = train(self.plan.job, self.folder.parent / "ray")
         except (UserError, DivergedError, MemoryError, RuntimeError) as error:
             outcome.status, outcome.error = status_of(error), str(error)
             self._write(store, attempt, outcome, {})

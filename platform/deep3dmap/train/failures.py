@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 
 from deep3dmap.core.errors import DivergedError, UserError
+from deep3dmap.train.start_watch import StartError
 
 TRACEBACK_LINES = 30
 
@@ -41,7 +42,9 @@ def as_plain_data(error: BaseException) -> dict[str, str]:
 
 def from_plain_data(failure: Mapping[str, str]) -> Exception:
     """Return the error that `as_plain_data` described."""
-    kinds = {"UserError": UserError, "DivergedError": DivergedError, "MemoryError": MemoryError}
+    kinds: dict[str, type[Exception]] = {
+        kind.__name__: kind for kind in (UserError, DivergedError, MemoryError, NoResourcesError, StartError)
+    }
     return kinds.get(failure["failure"], RuntimeError)(failure["message"])
 
 

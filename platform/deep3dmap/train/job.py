@@ -14,6 +14,8 @@ from deep3dmap.core.dataset import Dataset
 from deep3dmap.core.method import Method
 from deep3dmap.core.registry import methods
 from deep3dmap.frameworks import Host, LoopSettings
+from deep3dmap.train import stages
+from deep3dmap.train.progress import tell
 from deep3dmap.train.scene_fits import SceneFits, fit_settings
 from deep3dmap.train.seeding import seed_everything
 from deep3dmap.train.session import Scorer, TrainingSession, TrainingSummary
@@ -91,6 +93,8 @@ class TrainingJob:
 def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tuple[Method, TrainingSummary]:
     """Train in this process as one worker; returns the trained method on the host's device. `scorer` adds to validations."""
     be_deterministic(job.trainer.deterministic)
+    tell("building the method and opening the data")
+    stages.mark("method and data")
     method = job.build_method()
     learns = job.trains
     training: Any = []
@@ -102,6 +106,8 @@ def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tu
     loop = WatchedLoop(host, job.settings(), training, validation)
     if isinstance(method, torch.nn.Module):
         method.to(host.device)
+    tell("training begins")
+    stages.mark("training")
     summary = TrainingSession(method, loop, Path(job.folder), job.about(), scorer).run()
     return method, summary
 

@@ -1,8 +1,14 @@
 """What a cluster could place at all, whoever uses it at present."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from deep3dmap.core.errors import UserError
+
+if TYPE_CHECKING:
+    from deep3dmap.train.job import TrainingJob
 
 START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
 # How often workers may fail to start, be it that nothing is free in time. Ray's own default is: for ever.
@@ -44,6 +50,37 @@ def described_nodes(nodes: Sequence[Mapping[str, float]] | None = None) -> str:
     there = alive_nodes() if nodes is None else nodes
     each = [described({kind: amount for kind, amount in node.items() if _counts(kind)}) or "nothing" for node in there]
     return "; ".join(f"on node {i}: {text}" for i, text in enumerate(each, 1)) or "no node"
+
+
+def worker_bundle(job: "TrainingJob") -> dict[str, float]:
+    """Return what each worker reserves."""
+    trainer = job.trainer
+    return {"CPU": trainer.cpus_per_worker, **({"GPU": trainer.gpus_per_worker} if trainer.gpus_per_worker else {})}
+
+
+def fewest_workers(job: "TrainingJob") -> int:
+    """Return with how many workers the job can train. Raises UserError where the batch cannot be split over any such number."""
+    trainer = job.trainer
+    if not trainer.min_workers:
+        return trainer.workers
+    if not 0 < trainer.min_workers <= trainer.workers:
+        raise UserError(f"trainer.min_workers={trainer.min_workers} must be from 1 to trainer.workers={trainer.workers}, or 0")
+    parts = [workers * trainer.accumulate for workers in range(trainer.min_workers, trainer.workers + 1)]
+    if any(trainer.batch_size % count for count in parts):
+        raise UserError(
+            f"trainer.batch_size={trainer.batch_size} has to be a multiple of {', '.join(map(str, parts))} "
+            f"(workers x accumulate), as trainer.min_workers={trainer.min_workers} lets the number of workers change; "
+            f"{math.lcm(*parts)} is"
+        )
+    return trainer.min_workers
+
+
+def this_machine() -> dict[str, float]:
+    """Return what this machine has in all."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    return {"CPU": float(os.cpu_count() or 1), **({"GPU": float(gpus)} if gpus else {})}
 
 
 def alive_nodes() -> list[dict[str, float]]:

@@ -1,16 +1,26 @@
-"""One line of progress with the time that is left: on a terminal it is redrawn, in a pipe it is silent."""
+"""Progress of a training: what a worker tells in a file, and the line in which the command shows it."""
 
+import os
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+# Names the file in which this process tells how far it is, for the command that waits for it.
+TOLD_IN = "DEEP3DMAP_PROGRESS"
 
 
 class Progress:
-    """Shows steps, loss and the estimated time to the end of the budget, at most twice a second."""
+    """Shows steps, loss and the estimated time to the end of the budget, at most twice a second.
+
+    Told in the file of $DEEP3DMAP_PROGRESS where that is set, else drawn on the terminal, if there is one.
+    """
 
     def __init__(self, total_steps: int, max_seconds: float, enabled: bool | None = None) -> None:
         self.total_steps, self.max_seconds = total_steps, max_seconds
-        self.enabled = sys.stderr.isatty() if enabled is None else enabled
+        self._told = bool(os.environ.get(TOLD_IN)) and enabled is not False
+        self.enabled = (self._told or sys.stderr.isatty()) if enabled is None else enabled
         self._shown = 0.0
 
     def show(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
@@ -19,8 +29,11 @@ class Progress:
         if not self.enabled or now - self._shown < 0.5:
             return
         self._shown = now
-        sys.stderr.write("\r\x1b[2K" + self.line(step, seconds, values))
-        sys.stderr.flush()
+        if self._told:
+            tell(self.line(step, seconds, values))
+        else:
+            sys.stderr.write("\r\x1b[2K" + self.line(step, seconds, values))
+            sys.stderr.flush()
 
     def line(self, step: int, seconds: float, values: Mapping[str, float]) -> str:
         """Return the text of the line."""
@@ -30,7 +43,7 @@ class Progress:
 
     def close(self) -> None:
         """End the line."""
-        if self.enabled and self._shown:
+        if self.enabled and self._shown and not self._told:
             sys.stderr.write("\n")
 
     def _left(self, step: int, seconds: float) -> str:
@@ -43,3 +56,66 @@ class Progress:
             return f"{seconds:.0f} s"
         left = max(0, int(min(guesses)))
         return f"{left // 60}:{left % 60:02d} left"
+
+
+def tell(text: str) -> None:
+    """Tell the command that waits for this process what it does now; does nothing where none waits."""
+    place = os.environ.get(TOLD_IN)
+    if not place:
+        return
+    try:
+        temporary = Path(f"{place}.{os.getpid()}")
+        temporary.write_text(text)
+        temporary.replace(place)
+    except OSError:
+        # A disk that is full is told of by what has to be written; a line of progress is not worth a training.
+        return
+
+
+def announce(text: str) -> None:
+    """Say what begins now: to the command that waits for this process, or where there is none on the standard error."""
+    if os.environ.get(TOLD_IN):
+        tell(text)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
+class ProgressLine:
+    """Shows on a stream what a worker tells: a line that is redrawn on a terminal, one every few seconds elsewhere."""
+
+    def __init__(self, stream: TextIO | None = None, every_s: float = 5.0) -> None:
+        self.stream = sys.stderr if stream is None else stream
+        self.every_s = every_s
+        self._terminal = self.stream.isatty()
+        self._drawn, self._last, self._written = "", "", -every_s
+
+    def show(self, text: str) -> None:
+        """Show the newest word of progress."""
+        now = time.monotonic()
+        if not text or text == self._last:
+            return
+        if self._terminal:
+            self._write(f"\r\x1b[2K{text}")
+            self._drawn = self._last = text
+        elif now - self._written >= self.every_s or not text.startswith("step "):
+            self._write(f"{text}\n")
+            self._last, self._written = text, now
+
+    def say(self, text: str) -> None:
+        """Write lines that stay."""
+        self._write(self._erasure() + text.rstrip("\n") + "\n")
+        if self._drawn:
+            self._write(self._drawn)
+
+    def close(self) -> None:
+        """Leave the line that was drawn as it is."""
+        if self._drawn:
+            self._write("\n")
+            self._drawn = ""
+
+    def _erasure(self) -> str:
+        return "\r\x1b[2K" if self._drawn else ""
+
+    def _write(self, text: str) -> None:
+        self.stream.write(text)
+        self.stream.flush()

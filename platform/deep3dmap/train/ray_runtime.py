@@ -10,12 +10,23 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.train import stages
+from deep3dmap.train.processes import descendants, end_processes
+from deep3dmap.train.progress import TOLD_IN, announce
+from deep3dmap.train.ray_folder import private_token, session_folder
+from deep3dmap.train.ray_health import RayHealth
+from deep3dmap.train.start_watch import StartClock, StartError, to_stderr, watched
 
 _ENVIRONMENT = {
     # Without this Ray resolves localhost to the machine's outer address and listens there.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Else Ray answers its driver only when it has started a worker per CPU, and lets nothing interrupt that.
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Workers keep the driver's working directory; every path in a job is absolute all the same.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -26,11 +37,16 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
+# What is announced when Ray is started here, or one is joined.
+STARTING, JOINING = "starting Ray", "joining the Ray of"
+# The Ray that this process has started, at most one.
+_own: list[RayHealth] = []
+
 
 def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
     """Join the cluster named by RAY_ADDRESS, or start Ray here with `cpus` logical CPUs (default: all). Returns its resources.
 
-    Calling it twice is harmless.
+    Calling it twice is harmless. Raises StartError, with what is known of why, if Ray does not come up in good time.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -38,22 +54,77 @@ def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     if not ray.is_initialized():
-        if os.environ.get("RAY_ADDRESS"):
-            ray.init(log_to_driver=False, logging_level=logging.ERROR)
-        else:
-            # With a known port every Ray process finds its own cluster, also beside another one on the machine.
-            os.environ["RAY_GCS_SERVER_PORT"] = str(_free_port())
-            os.environ["PYTHONPATH"] = os.pathsep.join(_own_paths())
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                include_dashboard=dashboard,
-                dashboard_host="127.0.0.1",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=200 << 20,
-            )
+        context = _join() if os.environ.get("RAY_ADDRESS") else _start(cpus, dashboard)
+        if context.dashboard_url:
+            to_stderr(f"Ray dashboard: http://{context.dashboard_url}")
     return dict(ray.cluster_resources())
+
+
+def own_health() -> RayHealth | None:
+    """Return the health of the Ray that this process has started, None where it has joined one, or none."""
+    return _own[0] if _own else None
+
+
+def _join() -> Any:
+    import ray
+
+    address = os.environ["RAY_ADDRESS"]
+    announce(f"{JOINING} {address}")
+    clock = StartClock(f"the Ray of RAY_ADDRESS={address}", lambda: "is it up, and is its token known here?", to_stderr)
+    try:
+        return watched(lambda: ray.init(log_to_driver=False, logging_level=logging.ERROR), clock.look)
+    except Exception as error:
+        if isinstance(error, StartError):
+            raise
+        raise StartError(f"cannot join the Ray of RAY_ADDRESS={address}: {_first_line(error)}") from error
+
+
+def _start(cpus: int | None, dashboard: bool) -> Any:
+    import ray
+
+    stages.mark("Ray")
+    announce(STARTING)
+    folder = session_folder()
+    private_token()
+    # With a known port every Ray process finds its own cluster, also beside another one on the machine.
+    os.environ["RAY_GCS_SERVER_PORT"] = str(_free_port())
+    os.environ["PYTHONPATH"] = os.pathsep.join(_own_paths())
+    health, before = RayHealth(), set(descendants())
+    clock = StartClock("Ray to start", health.waits_for, to_stderr)
+
+    def look() -> None:
+        if os.environ.get(TOLD_IN):
+            # Somebody watches from outside.
+            return
+        if lost := health.lost():
+            raise StartError(lost)
+        clock.look()
+
+    def start() -> Any:
+        return ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=200 << 20,
+            _temp_dir=str(folder),
+        )
+
+    try:
+        context = watched(start, look, stays=True)
+    except BaseException as error:
+        # It may wait for ever on what did not come up.
+        end_processes(set(descendants()) - before)
+        if isinstance(error, UserError) or not isinstance(error, Exception):
+            raise
+        raise StartError(
+            f"Ray does not come up: {_first_line(error)} (its logs: {folder / 'session_latest' / 'logs'})"
+        ) from error
+    health.logs = Path(context.address_info["session_dir"]) / "logs"
+    _own.append(health)
+    return context
 
 
 @contextmanager
@@ -71,20 +142,17 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def dashboard_link() -> str:
-    """Return where the dashboard of the Ray that `connect` found is, "" where it has none."""
-    import ray
-
-    context = ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
-    return f"http://{context.dashboard_url}" if context.dashboard_url else ""
-
-
 def disconnect() -> None:
     """Leave Ray; an own one ends with all its processes."""
     import ray
 
     ray.shutdown()
+    _own.clear()
     os.environ.pop("RAY_GCS_SERVER_PORT", None)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _own_paths() -> list[str]:

@@ -1,7 +1,7 @@
 """A method as a Ray Train TorchTrainer: one to N workers, restarted from the newest whole checkpoint when one dies."""
 
 import json
-import math
+import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,11 +12,19 @@ from typing import Any
 import torch
 
 from deep3dmap.core.errors import DivergedError, UserError
-from deep3dmap.train import ray_runtime
+from deep3dmap.train import ray_runtime, stages
 from deep3dmap.train.failures import NoResourcesError, as_plain_data, from_plain_data, workers_failure
 from deep3dmap.train.job import TrainingJob, train_here
-from deep3dmap.train.placement import START_RETRIES, described, elastic_start_timeout, shortage
+from deep3dmap.train.placement import (
+    START_RETRIES,
+    described,
+    elastic_start_timeout,
+    fewest_workers,
+    shortage,
+    worker_bundle,
+)
 from deep3dmap.train.session import TrainingSummary
+from deep3dmap.train.transcript import output_folder, write_into
 
 # In Ray's folder of a run: what went wrong in one of several workers.
 FAILURE_NOTE = "deep3dmap_failure.json"
@@ -29,15 +37,17 @@ def train_on_workers(
     extra: Mapping[str, Any] | None = None,
     callbacks: Sequence[Any] = (),
 ) -> TrainingSummary:
-    """Train in a TorchTrainer and return rank 0's summary; the weights are in the job's checkpoints.
+    """Train in a TorchTrainer and return rank 0's summary; the weights are in the job's checkpoints. Starts Ray if need be.
 
     worker: what each worker runs instead of training plainly; it is handed {"job": ..., **extra} and returns what
     `carried_out` does. callbacks: Ray Train's. Ray keeps its own bookkeeping under `storage`. Raises what the workers raised:
     UserError, DivergedError, MemoryError, NoResourcesError where the workers could not be placed, or a RuntimeError with the
     cause when they died more often than trainer.max_failures allows. The process that directs the workers may die as often.
     """
+    ray_runtime.connect()
+    # Ray is imported only now, when its environment is set.
     import ray.train
-    from ray.exceptions import RayActorError
+    from ray.exceptions import RayActorError, RayError
 
     # Ray's type stubs describe its older trainer; the classes that run are those of Train V2.
     failed: Any = ray.train
@@ -49,6 +59,7 @@ def train_on_workers(
     died = 0
     while True:
         trainer = _trainer(job, storage, worker or _worker, extra or {}, callbacks)
+        stages.mark("placement and workers")
         note = storage / trainer.run_config.name / FAILURE_NOTE
         try:
             with ray_runtime.environment(elastic_start_timeout() if fewest < job.trainer.workers else {}):
@@ -62,29 +73,8 @@ def train_on_workers(
             died += 1
             if died > restarts:
                 raise RuntimeError(f"training failed: what directs the workers died {died} times: {error}") from error
-
-
-def worker_bundle(job: TrainingJob) -> dict[str, float]:
-    """Return what each worker reserves."""
-    trainer = job.trainer
-    return {"CPU": trainer.cpus_per_worker, **({"GPU": trainer.gpus_per_worker} if trainer.gpus_per_worker else {})}
-
-
-def fewest_workers(job: TrainingJob) -> int:
-    """Return with how many workers the job can train. Raises UserError where the batch cannot be split over any such number."""
-    trainer = job.trainer
-    if not trainer.min_workers:
-        return trainer.workers
-    if not 0 < trainer.min_workers <= trainer.workers:
-        raise UserError(f"trainer.min_workers={trainer.min_workers} must be from 1 to trainer.workers={trainer.workers}, or 0")
-    parts = [workers * trainer.accumulate for workers in range(trainer.min_workers, trainer.workers + 1)]
-    if any(trainer.batch_size % count for count in parts):
-        raise UserError(
-            f"trainer.batch_size={trainer.batch_size} has to be a multiple of {', '.join(map(str, parts))} "
-            f"(workers x accumulate), as trainer.min_workers={trainer.min_workers} lets the number of workers change; "
-            f"{math.lcm(*parts)} is"
-        )
-    return trainer.min_workers
+        except RayError as error:
+            raise RuntimeError(f"training failed: {str(error).strip().splitlines()[0]}") from error
 
 
 def _trainer(
@@ -95,10 +85,11 @@ def _trainer(
     callbacks: Sequence[Any],
 ) -> Any:
     import ray.train
-    from ray.train.torch import TorchTrainer
+
+    from deep3dmap.train.ray_trainer import OwnAddressConfig, PromptTorchTrainer
 
     api: Any = ray.train
-    trainer_type: Any = TorchTrainer
+    trainer_type: Any = PromptTorchTrainer
     settings, fewest = job.trainer, fewest_workers(job)
     elastic = fewest < settings.workers
     # An equal name would make Ray resume its own record; ours is the checkpoint folder, so each attempt has a new name.
@@ -118,13 +109,20 @@ def _trainer(
         resources_per_worker=worker_bundle(job),
     )
     config = {"job": asdict(job), **extra}
-    return trainer_type(worker, train_loop_config=config, scaling_config=scaling, run_config=run)
+    return trainer_type(
+        worker, train_loop_config=config, torch_config=OwnAddressConfig(), scaling_config=scaling, run_config=run
+    )
 
 
 def _worker(config: dict[str, Any]) -> dict[str, Any]:
+    import ray.train.v2._internal.execution.context
+
     from deep3dmap.train.hosts import RayTrainHost
 
     job = TrainingJob(**config["job"])
+    # It would tell every report on the standard error, which is shown.
+    logging.getLogger(ray.train.v2._internal.execution.context.__file__).setLevel(logging.WARNING)
+    write_into(output_folder(job), ray.train.get_context().get_world_rank())
     return carried_out(lambda: train_here(job, RayTrainHost(str(job.config["device"])))[1])
 
 

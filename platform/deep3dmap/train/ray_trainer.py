@@ -1,0 +1,112 @@
+"""Ray Train's TorchTrainer without its wait at the end, and with a rendezvous that listens on the node's own address only."""
+
+import os
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from ray.train.torch import TorchConfig
+from ray.train.torch.config import _set_torch_distributed_env_vars, _TorchBackend
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2.torch.torch_trainer import TorchTrainer
+
+# The socket on which worker 0 will listen, between the moment it is opened and that at which torch takes it over.
+_opened: list[socket.socket] = []
+
+
+class PromptCleaner(PlacementGroupCleanerCallback):
+    """Ends the actor that watches over a dead controller's reservations instead of asking it to end.
+
+    It asks the dashboard whether the controller lives, and would answer only after that: twelve seconds at the end of a run.
+    It keeps nothing, so it may be killed.
+    """
+
+    def _stop_cleaner(self) -> None:
+        import ray
+
+        cleaner: Any = self._cleaner
+        self._cleaner = None
+        if cleaner is not None:
+            ray.kill(cleaner)
+
+
+class PromptTorchTrainer(TorchTrainer):
+    """A TorchTrainer that returns when the training has ended."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        given: list[Any] = super()._create_default_callbacks()
+        return [PromptCleaner() if isinstance(each, PlacementGroupCleanerCallback) else each for each in given]
+
+
+@dataclass
+class OwnAddressConfig(TorchConfig):
+    """Torch's process group, met on the address of the node of worker 0, and none for a single worker."""
+
+    @property
+    def backend_cls(self) -> type["OwnAddressBackend"]:
+        """What sets up the group."""
+        return OwnAddressBackend
+
+
+class OwnAddressBackend(_TorchBackend):
+    """Sets up torch.distributed. By itself torch's store listens on all addresses, and asks nobody who he is."""
+
+    def on_start(self, worker_group: Any, backend_config: Any) -> None:
+        """Have worker 0 listen, and all of them meet there."""
+        import ray
+
+        worker_group.execute(_set_torch_distributed_env_vars)
+        workers = len(worker_group)
+        if workers == 1:
+            return
+        gpus = worker_group.get_resources_per_worker().get("GPU", 0)
+        backend = backend_config.backend or ("nccl" if gpus else "gloo")
+        address, port = worker_group.execute_single(0, listen)
+        meeting = [
+            worker_group.execute_single_async(rank, meet, backend, address, port, rank, workers, backend_config.timeout_s)
+            for rank in range(workers)
+        ]
+        ray.get(meeting)
+
+
+def listen() -> tuple[str, int]:
+    """Open the socket of the store on this node's address; returns that and the port."""
+    from ray.util import get_node_ip_address
+
+    address = get_node_ip_address()
+    opened = socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+    _opened[:] = [opened]
+    return address, int(opened.getsockname()[1])
+
+
+def meet(backend: str, address: str, port: int, rank: int, workers: int, timeout_s: float) -> None:
+    """Join the process group of all workers through the store of worker 0."""
+    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = address, str(port)
+    if name := interface_of(_own_address()):
+        # Gloo's own sockets, too.
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
+    # Torch owns the descriptor from here on.
+    listening = _opened.pop().detach() if rank == 0 else None
+    timeout = timedelta(seconds=timeout_s)
+    store = torch.distributed.TCPStore(
+        address, port, workers, rank == 0, timeout, wait_for_workers=False, master_listen_fd=listening
+    )
+    torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=workers, timeout=timeout)
+
+
+def interface_of(address: str) -> str:
+    """Return the name of the network interface that has an address, "" where none has."""
+    import psutil
+
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(each.address == address for each in addresses):
+            return str(name)
+    return ""
+
+
+def _own_address() -> str:
+    from ray.util import get_node_ip_address
+
+    return str(get_node_ip_address())

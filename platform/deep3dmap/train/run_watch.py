@@ -1,0 +1,77 @@
+"""Looks at a training from outside: whether it has begun in good time, and whether the Ray below it still lives."""
+
+import time
+from collections.abc import Callable
+
+from deep3dmap.train.job import TrainingJob
+from deep3dmap.train.own_process import OwnProcess
+from deep3dmap.train.placement import described, fewest_workers, worker_bundle
+from deep3dmap.train.ray_folder import session_folder
+from deep3dmap.train.ray_health import RayHealth
+from deep3dmap.train.ray_runtime import JOINING, STARTING
+from deep3dmap.train.start_watch import StartClock, StartError
+from deep3dmap.train.transcript import Transcript
+
+# What the process that directs workers tells before they begin.
+PLACING = "placing the workers"
+_LOOK_EVERY_S = 1.0
+
+
+class RunWatch:
+    """Looks at a run until it ends. on_cluster: its Ray is not of this command."""
+
+    def __init__(
+        self, job: TrainingJob, process: OwnProcess, transcript: Transcript, *, on_ray: bool, on_cluster: bool
+    ) -> None:
+        self._process, self._transcript = process, transcript
+        self._health = RayHealth(session_folder() / "session_latest" / "logs") if on_ray and not on_cluster else None
+        self._ray = RayWatch(self._health, transcript.line.say) if self._health else None
+        self._workers = f"{described(worker_bundle(job), fewest_workers(job))} to be placed and to begin"
+        # On a cluster a run may wait for others to end; there Ray gives up, after what docs/faults.md says.
+        self._gives_up = not on_cluster
+        self._stage, self._clock = "", self._clock_of("")
+
+    def look(self) -> None:
+        """Show what is new; raises StartError where nothing can come any more."""
+        self._transcript.show_new()
+        if self._transcript.stage != self._stage:
+            self._stage = self._transcript.stage
+            self._clock = self._clock_of(self._stage)
+        if self._clock:
+            self._clock.look()
+        if self._ray:
+            self._ray.look()
+
+    def _clock_of(self, stage: str) -> StartClock | None:
+        """Return the clock of a stage of the start, None for what may take any time."""
+        what = self._workers if stage == PLACING else "the training process to begin" if not stage else ""
+        if stage.startswith((STARTING, JOINING)):
+            what = "Ray to come up"
+        return StartClock(what, self._reason, self._transcript.line.say, self._gives_up) if what else None
+
+    def _reason(self) -> str:
+        if not self._stage:
+            return self._process.last_words() or "it has said nothing"
+        return self._health.waits_for() if self._health else ""
+
+
+class RayWatch:
+    """Raises StartError when a vital process of this command's Ray has ended, or has been stopped for too long."""
+
+    def __init__(self, health: RayHealth, say: Callable[[str], None]) -> None:
+        self._health, self._say = health, say
+        self._looked = 0.0
+        self._stopped: StartClock | None = None
+
+    def look(self) -> None:
+        """Look, once a second."""
+        if time.monotonic() - self._looked < _LOOK_EVERY_S:
+            return
+        self._looked = time.monotonic()
+        if lost := self._health.lost():
+            raise StartError(lost)
+        if not self._health.stopped():
+            self._stopped = None
+            return
+        self._stopped = self._stopped or StartClock("Ray to go on", self._health.stopped, self._say)
+        self._stopped.look()

@@ -1,0 +1,91 @@
+"""Directs a training from outside: shows what it says, says what it waits for, and ends it with all its processes.
+
+The training, and Ray where it takes part, are in a process of their own, so that nothing they wait for keeps this one from
+being interrupted, from giving up, and from writing down how it ended.
+"""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+from deep3dmap.train import stages
+from deep3dmap.train.checkpoints import CheckpointFolder
+from deep3dmap.train.failures import NoResourcesError, from_plain_data
+from deep3dmap.train.job import TrainingJob
+from deep3dmap.train.own_process import fitting
+from deep3dmap.train.placement import fewest_workers, shortage, this_machine, worker_bundle
+from deep3dmap.train.processes import kills_for_memory
+from deep3dmap.train.progress import ProgressLine
+from deep3dmap.train.run_watch import RunWatch
+from deep3dmap.train.session import TrainingSummary
+from deep3dmap.train.transcript import Transcript, output_folder
+
+_TICK_S = 0.1
+
+
+def train_supervised(job: TrainingJob, storage: Path, on_ray: bool, on_cluster: bool) -> TrainingSummary:
+    """Train and return the summary; the weights are in the job's checkpoints.
+
+    storage: for Ray's bookkeeping. on_cluster: the Ray is that of RAY_ADDRESS. A process that trains alone and dies is started
+    again from the newest whole checkpoint, trainer.max_failures times. Raises what the training raised: UserError,
+    DivergedError, MemoryError (also where the kernel ended it for its memory), NoResourcesError where there is no place for
+    it, else a RuntimeError that says what is known.
+    """
+    if not on_cluster and (lacking := shortage(worker_bundle(job), fewest_workers(job), [this_machine()])):
+        raise NoResourcesError(lacking)
+    died = 0
+    while True:
+        kills = kills_for_memory()
+        line = ProgressLine()
+        told, code, words = _attempt(job, storage if on_ray else None, on_cluster, line)
+        if told is not None:
+            return _summary(told)
+        if code == -signal.SIGKILL and kills_for_memory() > kills:
+            raise MemoryError("the machine ran out of memory, and the kernel ended the training process")
+        died += 1
+        why = f"the training process {_described(code)}"
+        if words:
+            raise RuntimeError(f"{why} before it began: {words}")
+        if died > job.trainer.max_failures:
+            raise RuntimeError(f"training failed after {job.trainer.max_failures} restarts: {why}")
+        line.say(f"{why}; starting it again from {_newest(job)} ({died} of {job.trainer.max_failures})")
+
+
+def _attempt(
+    job: TrainingJob, storage: Path | None, on_cluster: bool, line: ProgressLine
+) -> tuple[dict[str, Any] | None, int, str]:
+    """Return what a process told of the job; where it died instead, its exit code, and its last words if it never began."""
+    # On Ray each worker has threads of its own.
+    process = fitting(1 if storage else max(1, int(job.trainer.cpus_per_worker)))
+    transcript = Transcript(output_folder(job), line)
+    watch = RunWatch(job, process, transcript, on_ray=storage is not None, on_cluster=on_cluster)
+    try:
+        process.begin(job, storage)
+        stages.mark("training process")
+        while (told := process.outcome(_TICK_S)) is None:
+            watch.look()
+        return told, 0, ""
+    except EOFError:
+        words = "" if transcript.heard else process.last_words()
+        return None, process.end(), words
+    finally:
+        stages.mark("rows")
+        process.end()
+        transcript.close()
+
+
+def _summary(told: dict[str, Any]) -> TrainingSummary:
+    if "summary" in told:
+        return TrainingSummary(**told["summary"])
+    raise from_plain_data(told)
+
+
+def _described(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"was ended by signal {-code} ({signal.Signals(-code).name})"
+
+
+def _newest(job: TrainingJob) -> str:
+    whole = CheckpointFolder(Path(job.folder) / "checkpoints").whole()
+    return f"step {whole[-1].step}" if whole else "the beginning"

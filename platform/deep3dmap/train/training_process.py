@@ -1,0 +1,83 @@
+"""`python -m deep3dmap.train.training_process FD`: trains, or directs workers; reads its job from stdin, tells FD the end."""
+
+import os
+import pickle
+import sys
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from deep3dmap.train.processes import die_with_parent
+
+
+def main(telling: int) -> None:
+    """Import, wait for the job, train, tell."""
+    die_with_parent()
+    # Imported while the command that started this process still plans.
+    from deep3dmap.train.job import TrainingJob
+    from deep3dmap.train.transcript import output_folder, write_into
+
+    given = sys.stdin.buffer.read()
+    if not given:
+        return
+    order = pickle.loads(given)
+    job = TrainingJob(**order["job"])
+    write_into(output_folder(job), rank=0)
+    told = _carried_out(job, order)
+    with os.fdopen(telling, "wb") as stream:
+        pickle.dump(told, stream)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The numbers are on disk; taking an interpreter with torch apart in good order takes longer than some trainings.
+    os._exit(0)
+
+
+def _carried_out(job: Any, order: dict[str, Any]) -> dict[str, Any]:
+    from deep3dmap.core.errors import DivergedError, UserError
+    from deep3dmap.train.failures import NoResourcesError, as_plain_data
+    from deep3dmap.train.start_watch import StartError
+
+    try:
+        return {"summary": asdict(_directed(job, order) if order["storage"] else _trained(job))}
+    except (UserError, DivergedError, MemoryError, NoResourcesError, StartError) as error:
+        return as_plain_data(error)
+    except Exception as error:
+        if "OutOfMemoryError" in type(error).__name__:
+            return as_plain_data(error)
+        if order["storage"]:
+            return {"failure": "RuntimeError", "message": str(error)}
+        # Shown to the user and kept beside the checkpoints.
+        traceback.print_exc()
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}, in {place.name}"
+        return {"failure": "RuntimeError", "message": f"{type(error).__name__}: {error} ({where})"}
+
+
+def _trained(job: Any) -> Any:
+    from deep3dmap.train.hosts import OnlyWorkerHost
+    from deep3dmap.train.job import train_here
+
+    return train_here(job, OnlyWorkerHost(str(job.config["device"])))[1]
+
+
+def _directed(job: Any, order: dict[str, Any]) -> Any:
+    from deep3dmap.train import ray_runtime
+    from deep3dmap.train.progress import tell
+    from deep3dmap.train.run_watch import PLACING
+    from deep3dmap.train.trainer import train_on_workers
+
+    if order["threads"]:
+        # Set for a training in this process; Ray gives each worker as many as it has CPUs.
+        os.environ.pop("OMP_NUM_THREADS", None)
+    ray_runtime.connect()
+    tell(PLACING)
+    summary = train_on_workers(job, order["storage"])
+    if ray_runtime.own_health() is None:
+        # A Ray of others is left in good order; one's own ends with the command.
+        ray_runtime.disconnect()
+    return summary
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,103 @@
+"""What a worker writes, kept in files, and shown by the command that waits for it."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deep3dmap.train.progress import TOLD_IN, ProgressLine
+
+if TYPE_CHECKING:
+    from deep3dmap.train.job import TrainingJob
+
+OUTPUT, PROGRESS = "output.log", "progress.txt"
+LAST_LINES = 20
+
+
+def output_folder(job: "TrainingJob") -> Path:
+    """Return where the workers of a job write, beside its checkpoints."""
+    return Path(job.folder) / "output"
+
+
+def write_into(folder: Path, rank: int) -> None:
+    """Send what this process prints from now on to a file in `folder`; rank 0 tells there how far it is, too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = OUTPUT if rank == 0 else f"output_{rank}.log"
+    # For appending: a worker that is started again goes on where the one before ended.
+    file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+    # The streams may be those of an embedding framework; what is printed has to come out line by line.
+    sys.stdout = os.fdopen(os.dup(1), "w", buffering=1)
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    if rank == 0:
+        os.environ[TOLD_IN] = str(folder / PROGRESS)
+    else:
+        # Of the process that directs the workers.
+        os.environ.pop(TOLD_IN, None)
+
+
+class Transcript:
+    """Reads what a worker writes into a folder and shows it. heard: whether anything has come yet; stage: what it told last."""
+
+    def __init__(self, folder: Path, line: ProgressLine) -> None:
+        self.folder, self.line = folder, line
+        self.heard, self.stage = False, ""
+        self._read = self._size(folder / OUTPUT)
+        self._partial = b""
+        self._progress_before = self._progress()
+
+    def show_new(self) -> None:
+        """Show what has come since the last call."""
+        new = self._new_output()
+        lines = (self._partial + new).split(b"\n")
+        self._partial = lines.pop()
+        if lines:
+            self.line.say(b"\n".join(lines).decode(errors="replace"))
+        progress = self._progress()
+        self.heard = self.heard or progress != self._progress_before
+        if self.heard:
+            self.stage = progress[0]
+            self.line.show(self.stage)
+
+    def close(self) -> None:
+        """Show the rest, the end of a line that was not ended included."""
+        self.show_new()
+        if self._partial:
+            self.line.say(self._partial.decode(errors="replace"))
+            self._partial = b""
+        self.line.close()
+
+    def last_lines(self) -> str:
+        """Return the last lines of the first worker that wrote any."""
+        for file in sorted(self.folder.glob("output*.log")):
+            if lines := file.read_bytes()[-8192:].decode(errors="replace").strip().splitlines():
+                return "\n".join(lines[-LAST_LINES:])
+        return ""
+
+    def _new_output(self) -> bytes:
+        try:
+            with (self.folder / OUTPUT).open("rb") as stream:
+                stream.seek(self._read)
+                new = stream.read()
+        except OSError:
+            return b""
+        self._read += len(new)
+        return new
+
+    def _progress(self) -> tuple[str, int]:
+        file = self.folder / PROGRESS
+        try:
+            return file.read_text(), file.stat().st_mtime_ns
+        except OSError:
+            return "", 0
+
+    @staticmethod
+    def _size(file: Path) -> int:
+        try:
+            return file.stat().st_size
+        except OSError:
+            return 0

@@ -1,0 +1,105 @@
+"""Who waits for a library speaks, gives up, and heeds a signal; progress is shown on terminals and in pipes."""
+
+import io
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from deep3dmap.core import UserError
+from deep3dmap.train.progress import TOLD_IN, Progress, ProgressLine
+from deep3dmap.train.start_limit import start_limit_s
+from deep3dmap.train.start_watch import StartClock, StartError, watched
+from deep3dmap.train.transcript import OUTPUT, PROGRESS, Transcript
+
+
+def test_what_a_call_returns_and_raises_comes_through() -> None:
+    assert watched(lambda: 3, lambda: None) == 3
+    with pytest.raises(TimeoutError, match="its own"):
+        watched(lambda: (_ for _ in ()).throw(TimeoutError("its own")), lambda: None)
+
+
+def test_a_start_that_hangs_is_told_of_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEP3DMAP_START_TIMEOUT_S", "0.3")
+    said: list[str] = []
+    clock = StartClock("Godot to come", lambda: "he is late", said.append)
+    with pytest.raises(StartError, match=r"waited 1\.2 s in vain for Godot to come: he is late"):
+        watched(lambda: time.sleep(60), clock.look)
+    assert said == [f"waiting for Godot to come, for {seconds} s now: he is late" for seconds in ("0.3", "0.6", "0.9")]
+
+
+def test_a_patient_clock_only_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEP3DMAP_START_TIMEOUT_S", "0.1")
+    said: list[str] = []
+    watched(lambda: time.sleep(1), StartClock("a place", lambda: "", said.append, gives_up=False).look)
+    assert len(said) >= 5
+
+
+def test_an_interrupt_is_heeded_while_a_library_waits() -> None:
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        watched(lambda: time.sleep(60), lambda: None)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-3", "nan"])
+def test_a_limit_that_is_none_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEP3DMAP_START_TIMEOUT_S", text)
+    with pytest.raises(UserError, match=f"DEEP3DMAP_START_TIMEOUT_S={text} is no positive number"):
+        start_limit_s()
+
+
+class Terminal(io.StringIO):
+    """What a terminal is sent."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_line_is_redrawn_on_a_terminal_and_the_methods_words_stand_above_it() -> None:
+    terminal = Terminal()
+    line = ProgressLine(terminal)
+    line.show("step 1")
+    line.show("step 1")
+    line.say("hello")
+    line.show("step 2")
+    line.close()
+    assert terminal.getvalue() == "\r\x1b[2Kstep 1\r\x1b[2Khello\nstep 1\r\x1b[2Kstep 2\n"
+
+
+def test_in_a_pipe_a_line_comes_every_few_seconds_and_a_new_stage_at_once() -> None:
+    pipe = io.StringIO()
+    line = ProgressLine(pipe, every_s=0.3)
+    until, step = time.monotonic() + 1.0, 0
+    line.show("opening the data")
+    while time.monotonic() < until:
+        step += 1
+        line.show(f"step {step}")
+        time.sleep(0.01)
+    lines = pipe.getvalue().splitlines()
+    assert lines[0] == "opening the data"
+    assert 2 <= len(lines) - 1 <= 4
+    assert all(text.startswith("step ") for text in lines[1:])
+
+
+def test_a_transcript_shows_what_another_process_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / OUTPUT).write_text("of an earlier run\n")
+    pipe = io.StringIO()
+    transcript = Transcript(tmp_path, ProgressLine(pipe, every_s=0.0))
+    monkeypatch.setenv(TOLD_IN, str(tmp_path / PROGRESS))
+    transcript.show_new()
+    assert not transcript.heard
+    Progress(total_steps=40, max_seconds=0.0).show(10, 5.0, {"loss": 0.5})
+    with (tmp_path / OUTPUT).open("a") as stream:
+        stream.write("hello\nhalf a li")
+    transcript.show_new()
+    assert transcript.heard
+    with (tmp_path / OUTPUT).open("a") as stream:
+        stream.write("ne")
+    transcript.close()
+    assert pipe.getvalue().splitlines() == ["hello", "step 10/40  loss 0.5  2.0 steps/s  0:15 left", "half a line"]
+    assert transcript.last_lines().splitlines()[-1] == "half a line"
