@@ -1,7 +1,7 @@
 """What datasets of posed scans share: folders that are found, hashed, and opened when asked for."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,7 +9,9 @@ from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.data.content_hash import hash_data, hash_files
-from deep3dmap.data.formats.sevenscenes import Scan
+from deep3dmap.data.formats.rgbd_scan import Scan
+
+SCAN_KEYS = tuple(field.name for field in fields(Scan))
 
 
 class PosedScans:
@@ -35,13 +37,7 @@ class PosedScans:
 
 def sample_of(scan: Scan) -> Sample:
     """Return a scan's keys."""
-    return {
-        "images": scan.images,
-        "depths": scan.depths,
-        "true_depths": scan.true_depths,
-        "intrinsics": scan.intrinsics,
-        "world_from_camera": scan.world_from_camera,
-    }
+    return {name: getattr(scan, name) for name in SCAN_KEYS}
 
 
 class ScanFolders:

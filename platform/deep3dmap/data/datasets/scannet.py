@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.cache import build_folder
 from deep3dmap.data.content_hash import hash_data
-from deep3dmap.data.datasets.posed_scans import PosedScans, ScanFolders, sample_of
+from deep3dmap.data.datasets.posed_scans import SCAN_KEYS, PosedScans, ScanFolders, sample_of
 from deep3dmap.data.formats import scannet as layout
 from deep3dmap.data.formats.scannet_sens import export_sens
 from deep3dmap.data.formats.scannet_tsdf import is_prepared, read_scene_tsdf, write_scene_tsdf
@@ -44,7 +42,7 @@ class ScanNet(ScanFolders):
 
     card = DatasetCard(
         title="ScanNet: RGB-D scans of rooms",
-        provides=("images", "depths", "true_depths", "intrinsics", "world_from_camera", "mesh"),
+        provides=(*SCAN_KEYS, "mesh"),
         splits=("train", "val", "test"),
         frame="world of the scan: z up, floor near z = 0",
         unit="metre",
@@ -172,9 +170,10 @@ def _prepare(job: tuple[Path, Path, ScanNetConfig]) -> Path:
 
 def _fuse(folder: Path, scan: Path, config: ScanNetConfig) -> None:
     frames = layout.read_scan(scan, config.stride, config.max_frames)
-    lenses = np.repeat(layout.read_depth_intrinsics(scan)[None], len(frames.depths), 0)
     try:
-        scene = fuse_scene(frames.depths, lenses, frames.world_from_camera, config.voxel_size, config.max_depth)
+        scene = fuse_scene(
+            frames.sensor_depths, frames.depth_intrinsics, frames.world_from_camera, config.voxel_size, config.max_depth
+        )
     except UserError as error:
         raise UserError(f"{scan}: {error}") from error
     write_scene_tsdf(folder, scene)

@@ -14,6 +14,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.posed_scans import SCAN_KEYS, sample_of
 from deep3dmap.data.formats import sevenscenes as layout
 
 
@@ -25,13 +26,15 @@ class SevenScenesConfig:
     stride: int = option(1, "read every n-th frame", low=1, high=100)
     max_frames: int = option(0, "read at most this many frames of a scan, 0 = all")
     depth_scale: float = option(0.001, "metres per unit of the depth files")
+    color_camera: list[float] = option([], "fx, fy, cx, cy of the pictures, integer centres; empty = by the files")
+    depth_camera: list[float] = option([], "fx, fy, cx, cy of the depth files, integer centres; empty = by the files")
     mesh: str = option("", "reference mesh, relative to a scan's folder; empty = its single PLY file, if there is one")
     align_to_zup: bool = option(False, "apply world_to_zup.txt, so that z points up and the floor is at z = 0")
     train_scans: str = option("", "patterns, separated by commas, of scans to train on where no TrainSplit.txt says so")
 
 
 class ScanSplit:
-    """Scans as samples: images, depths, true_depths, intrinsics, world_from_camera and, where there is one, mesh."""
+    """Scans as samples: the keys of an RGB-D scan and, where there is one, mesh."""
 
     def __init__(self, scans: list[tuple[str, Path]], config: SevenScenesConfig) -> None:
         self._scans, self._config = scans, config
@@ -56,7 +59,7 @@ class SevenScenes:
 
     card = DatasetCard(
         title="7-Scenes: RGB-D scans of rooms with KinectFusion poses",
-        provides=("images", "depths", "true_depths", "intrinsics", "world_from_camera", "mesh"),
+        provides=(*SCAN_KEYS, "mesh"),
         splits=("train", "test"),
         frame="world of the scan's own tracker (gravity-aligned with align_to_zup)",
         unit="metre",
@@ -130,7 +133,8 @@ def find_scans(root: Path) -> list[tuple[str, Path, str | None]]:
 
 def read_sample(folder: Path, config: SevenScenesConfig) -> Sample:
     """Read one scan folder as a sample."""
-    scan = layout.read_scan(folder, config.stride, config.max_frames, config.depth_scale)
+    cameras = config.color_camera, config.depth_camera
+    scan = layout.read_scan(folder, config.stride, config.max_frames, config.depth_scale, *cameras)
     file = layout.find_mesh(folder, config.mesh)
     mesh = None if file is None else layout.read_scan_mesh(file)
     poses = scan.world_from_camera
@@ -138,13 +142,7 @@ def read_sample(folder: Path, config: SevenScenesConfig) -> Sample:
         transform = layout.read_world_to_zup(folder)
         poses = transform @ poses
         mesh = None if mesh is None else _moved(mesh, transform)
-    sample: Sample = {
-        "images": scan.images,
-        "depths": scan.depths,
-        "true_depths": scan.true_depths,
-        "intrinsics": scan.intrinsics,
-        "world_from_camera": poses,
-    }
+    sample: Sample = {**sample_of(scan), "world_from_camera": poses}
     return sample if mesh is None else {**sample, "mesh": mesh}
 
 

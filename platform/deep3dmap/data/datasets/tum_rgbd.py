@@ -6,7 +6,7 @@ from pathlib import Path
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample
 from deep3dmap.core.options import option
-from deep3dmap.data.datasets.posed_scans import ScanFolders, sample_of
+from deep3dmap.data.datasets.posed_scans import SCAN_KEYS, ScanFolders, sample_of
 from deep3dmap.data.formats import tum_rgbd as layout
 
 
@@ -25,7 +25,7 @@ class TUMRGBD(ScanFolders):
 
     card = DatasetCard(
         title="TUM RGB-D: handheld recordings with motion-capture poses",
-        provides=("images", "depths", "true_depths", "intrinsics", "world_from_camera"),
+        provides=SCAN_KEYS,
         splits=("test",),
         frame="world of the motion capture system: z up",
         unit="metre",
