@@ -170,8 +170,8 @@ def read_everything(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "how", "says"),
     [
-        ("frame-000010.color.png", "truncated", "not a whole image"),
-        ("frame-000010.depth.png", "truncated", "not a whole image"),
+        ("frame-000010.color.png", "truncated", "not a readable image"),
+        ("frame-000010.depth.png", "truncated", "not a readable image"),
         ("frame-000010.depth.png", "missing", "the file is missing"),
         ("frame-000010.pose.txt", "missing", "the file is missing"),
         ("frame-000010.pose.txt", "1 2 3", "4x4 numbers, got 3"),

@@ -56,7 +56,8 @@ def make_scan(
 ) -> Scan:
     """Return a scan whose depth is brought into the colour camera, (H, W) `size`, when it is read.
 
-    world_from_depth: (V, 4, 4) poses of the depth camera, which trackers follow. exact: depth that is known exactly, in the colour camera, for `true_depths`; left out, these are `depths`.
+    world_from_depth: (V, 4, 4) poses of the depth camera, which trackers follow.
+    exact: depth that is known exactly, in the colour camera, for `true_depths`; left out, these are `depths`.
     """
     depths = sensor_depths
     if not lenses.alike:

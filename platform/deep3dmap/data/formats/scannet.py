@@ -4,8 +4,8 @@
     intrinsic/intrinsic_color.txt, intrinsic/intrinsic_depth.txt (4x4, integer pixel centres)
     SCENE_vh_clean_2.ply (the reference mesh), and true_depth/0.png ... where the exact depth is known
 
-Frames whose pose is infinite lost track and are left out, as the data set's authors ask. Pictures are brought to the size of the
-depth maps (640x480) and `intrinsics` are those of the colour camera at that size, as NeuralRecon's loader has it, which first
+Frames whose pose is infinite lost track and are left out, as the data set's authors ask. Pictures are brought to the size of
+the depth maps (640x480) and `intrinsics` are those of the colour camera at that size, as NeuralRecon's loader has it; it first
 pads ScanNet's 1296x968 by two black rows above and below to the 4:3 of the depth. The depth camera's own intrinsics differ a
 little: `depths` are brought into the colour camera, `sensor_depths` are as measured, and the prepared distances are fused from
 these, as NeuralRecon's tools do. The two cameras count as standing in one place, as the published extrinsics have it.
