@@ -1,7 +1,7 @@
 """Fuzz the ops and the readers: `python tests/fuzz/run.py ops --count 100000` (see docs/faults.md, and `make fuzz`).
 
-Cases are numbered and seeded; they run in worker processes, so that one that crashes is told and the rest go on. Ends with a table,
-and with exit code 1 if anything was found.
+Cases are numbered and seeded; they run in worker processes, so that one that crashes is told and the rest go on. Ends with a
+table, and with exit code 1 if anything was found.
 """
 
 import argparse
@@ -61,11 +61,16 @@ def table(kind: str, found: Found) -> str:
     names = sorted({name.rsplit(": ", 1)[0] for name in found.outcomes})
     lines = [f"{kind:<44}{'ok':>9}{'refused':>9}"]
     for name in [*names, "all"]:
-        of = [sum(n for key, n in found.outcomes.items() if key in (f"{name}: {end}",) or name == "all" and key.endswith(end))
-              for end in ("ok", "refused")]  # fmt: skip
+        of = [_count(found, name, end) for end in ("ok", "refused")]
         lines.append(f"{name:<44}{of[0]:>9}{of[1]:>9}")
     lines.append(f"faults: {len(found.faults)}; most memory of a process: {found.peak_kib // 1024} MiB")
     return "\n".join([*lines, *found.faults[:40]])
+
+
+def _count(found: Found, name: str, end: str) -> int:
+    if name == "all":
+        return sum(number for key, number in found.outcomes.items() if key.endswith(f": {end}"))
+    return found.outcomes[f"{name}: {end}"]
 
 
 def _range(kind: str, first: int, last: int, seed: int, native: str | None) -> Found:
@@ -91,7 +96,7 @@ def _tail(errors: str) -> str:
     lines = [line for line in errors.splitlines() if line.strip()]
     marks = [i for i, line in enumerate(lines) if "ERROR: AddressSanitizer" in line or "runtime error:" in line]
     start = marks[0] if marks else max(0, len(lines) - 8)
-    return "\n".join("    " + line for line in lines[start : start + 8])
+    return "\n".join("    " + line[:200] for line in lines[start : start + 8])
 
 
 def _read(report: Path) -> Found:

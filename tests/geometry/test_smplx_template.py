@@ -17,8 +17,6 @@ PARENTS = [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18,
 for _wrist, _first in ((20, 25), (21, 40)):
     for _finger in range(5):
         PARENTS += [_wrist, _first + 3 * _finger, _first + 3 * _finger + 1]
-    parent for wrist, first in ((20, 25), (21, 40)) for f in range(5) for parent in (wrist, first + 3 * f, first + 3 * f + 1)
-]
 
 
 class Bomb:

@@ -1,4 +1,4 @@
-"""Nothing that is handed to a native op makes it leave its arrays: ids, rows, offsets and sizes are checked where they cross."""
+"""Nothing that is handed to a native op makes it leave its arrays: ids, rows, offsets and sizes are checked."""
 
 from collections.abc import Callable
 from typing import Any
@@ -72,7 +72,7 @@ def test_the_operators_and_kernels_themselves(value: int) -> None:
         ),
     ]  # fmt: skip
     for call in calls:
-        with pytest.raises(ValueError, match="not there|no vertex"):
+        with pytest.raises(ValueError, match=r"not there|no vertex"):
             call()
 
 
@@ -130,5 +130,23 @@ def test_kernel_maps_that_do_not_fit(wrong: dict[str, torch.Tensor]) -> None:
     rows = torch.tensor([0, 1], dtype=torch.int32)
     fitting: dict[str, Any] = {"in_rows": rows, "out_rows": rows, "splits": torch.tensor([0, 2]), "inputs": 3, "outputs": 2}
     sparse.KernelMap(**fitting)
-    with pytest.raises(ValueError, match="in_rows|out_rows|splits"):
+    with pytest.raises(ValueError, match=r"in_rows|out_rows|splits"):
         sparse.KernelMap(**{**fitting, **wrong})
+
+
+def test_faces_so_far_away_that_distances_overflow_have_a_gradient() -> None:
+    """No edge is nearer than another then; the number of the nearest one was left as it lay in memory, and indexed by."""
+    vertices = torch.tensor([[3e38, 0, 1], [0, 3e38, 1], [-3e38, -3e38, 1.0]])
+    faces, face_id = torch.tensor([[0, 1, 2]]), torch.zeros(9, 9, 1, dtype=torch.int64)
+    depth, barycentrics = torch.ones(9, 9, 1), torch.ones(9, 9, 1, 3)
+    for _ in range(20):
+        found = torch.ops.deep3dmap.evaluate_faces_backward(vertices, faces, face_id, depth, barycentrics, depth, True, True)
+        assert found.shape == (3, 3)
+
+
+def test_edges_of_corners_that_are_not_finite_are_left_out() -> None:
+    vertices = VERTICES.clone()
+    vertices[0, 0] = float("inf")
+    for native in (True, False):
+        moved = torch.ops.deep3dmap.neural_mesh_edges_backward(IMAGE, IMAGE, vertices, FACES, SEEN, 1e-3, native)
+        assert moved.isfinite().all()
