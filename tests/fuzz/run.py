@@ -108,7 +108,7 @@ def _read(report: Path) -> Found:
 
 
 def _work(given: argparse.Namespace) -> None:
-    """Run the cases one after the other; what was found so far is on disk before each thousandth, the number before each."""
+    """Run the cases one after the other; what was found so far is on disk after each hundredth, the number before each."""
     sys.path.insert(0, str(SUPPORT))
     if given.native:
         _take_native(given.native)
@@ -127,7 +127,7 @@ def _work(given: argparse.Namespace) -> None:
         if found.peak_kib < MOST_KIB <= (peak := _peak_kib()) and not given.native:
             found.faults.append(f"{given.kind} {number} (seed {given.seed}), {name}: memory grew to {peak // 1024} MiB")
         found.peak_kib = _peak_kib()
-        if number % 1000 == 0:
+        if number % 100 == 0:
             _store(folder, found)
     _store(folder, found)
 

@@ -31,9 +31,9 @@ def read_obj(file: Path) -> ObjMesh:
         word, *values = line.split("#")[0].split() or [""]
         try:
             if word == "v":
-                points.append([float(value) for value in values[:3]])
+                points.append(_numbers(values, 3))
             elif word == "vt":
-                coordinates.append([float(value) for value in values[:2]])
+                coordinates.append(_numbers(values, 2))
             elif word == "f":
                 corners += _fan([_corner(value, len(points), len(coordinates)) for value in values])
         except (ValueError, IndexError) as error:
@@ -50,6 +50,12 @@ def read_obj(file: Path) -> ObjMesh:
         mesh = ObjMesh(np.array(points, np.float64).reshape(-1, 3), both[..., 0], uv, both[..., 1] if textured else None)
         check_finite(file, {"v": mesh.vertices} if mesh.uv is None else {"v": mesh.vertices, "vt": mesh.uv})
     return mesh
+
+
+def _numbers(words: list[str], count: int) -> list[float]:
+    if len(words) < count:
+        raise ValueError(f"{count} numbers at least")
+    return [float(word) for word in words[:count]]
 
 
 def _corner(word: str, points: int, coordinates: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.core.files import read_npy, reading
+from deep3dmap.core.files import check_finite, read_npy, reading
 
 SUFFIXES = (".pts", ".txt", ".npy")
 FROM_PTS = -0.5  # iBUG counts pixels from 1; the package has the first pixel's centre at 0.5
@@ -24,7 +24,11 @@ def read_landmarks(file: Path) -> NDArray[np.float32]:
         values = values.T
     if values.ndim != 2 or values.shape[0] != 68 or values.shape[1] not in (2, 3) or not np.isfinite(values).all():
         raise UserError(f"{file}: expected 68 rows of two or three finite numbers, got {values.shape}")
-    return (values[:, :2] + (FROM_PTS if file.suffix == ".pts" else 0.5)).astype(np.float32)
+    with np.errstate(over="ignore"):
+        pixels = (values[:, :2] + (FROM_PTS if file.suffix == ".pts" else 0.5)).astype(np.float32)
+    # A number may be finite and yet beyond float32.
+    check_finite(file, {"the table": pixels})
+    return pixels
 
 
 def landmark_file(folder: Path, name: str) -> Path:

@@ -107,6 +107,9 @@ def read_list(file: Path, root: Path) -> dict[Photograph, Path]:
     return _unique(_located(root, path, file) for path in paths)
 
 
+FARTHEST = 1e9  # pixels
+
+
 @dataclass(frozen=True)
 class Fit:
     """How a face model was fitted to a photograph.
@@ -148,6 +151,8 @@ def fit_of(fits: Mapping[str, Mapping[str, Any]], photograph: str, height: int, 
     affine = np.concatenate([scale * rotation[:2], shift[:, None]], 1)
     affine[1] = -affine[1] + (0, 0, 0, height)
     affine[:, 3] += 0.5
+    if max(np.abs(landmarks).max(), np.abs(affine).max()) > FARTHEST:
+        raise UserError(f"{where}: lm68, R, s and t lead more than {FARTHEST:.0g} pixels away; fit it again")
     return Fit((landmarks + 0.5).astype(np.float32), affine)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.core.files import reading
+from deep3dmap.core.files import check_finite, reading
 from deep3dmap.data.formats.foreign_file import read_matlab
 from deep3dmap.geometry.face_pose import HeadPose
 
@@ -144,7 +144,9 @@ def _landmarks(fields: dict[str, Any], file: Path) -> tuple[NDArray[np.float32],
         if name in fields and np.shape(fields[name]) == (rows, 68):
             values = _numbers(fields, name, file).reshape(rows, 68).T
             points = np.zeros((68, 3), np.float32)
-            points[:, :rows] = values
+            with np.errstate(over="ignore"):
+                points[:, :rows] = values
             points[:, :2] = values[:, :2] + FROM_FILE
+            check_finite(file, {name: points})
             return points, rows == 3
     raise UserError(f"{file}: no field 'pt3d_68' of 3x68 and no 'pt2d' of 2x68 numbers, so it has no 68 landmarks")
