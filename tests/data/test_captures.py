@@ -36,7 +36,7 @@ def write_tum(folder: Path) -> Path:
 
 
 def read_tum(folder: Path, **fields: object) -> dict:
-    sample = TUMRGBD(TUMRGBDConfig(root=str(folder), **fields), folder.parent).split("test")[0]
+    sample = TUMRGBD(TUMRGBDConfig(root=str(folder), check=False, **fields), folder.parent).split("test")[0]
     list(sample["images"]), list(sample["depths"])
     return sample
 

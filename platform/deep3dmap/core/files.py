@@ -44,13 +44,14 @@ def read_npz(
     skip_objects: bool = False,
     most_bytes: int = MOST_BYTES,
     finite: bool = True,
+    mend: str = "restore it",
 ) -> dict[str, NDArray[Any]]:
     """Return the arrays of an .npz file by name, without running anything that is stored in it.
 
     needed: names that have to be there. skip_objects: leave pickled members out instead of refusing the file. most_bytes:
     of all arrays together, checked before they are read. finite: refuse NaN and infinity. Raises UserError naming the file.
     """
-    with reading(file, what), zipfile.ZipFile(file) as archive:
+    with reading(file, what, mend), zipfile.ZipFile(file) as archive:
         arrays = {}
         left = most_bytes
         for member in archive.infolist():

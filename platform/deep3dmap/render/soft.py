@@ -23,7 +23,8 @@ class SoftRenderer(Renderer):
 
     sigma: softness of edges, squared NDC, in which the shorter side of the image spans 2. gamma: softness in depth, in shares
     of gamma_range: `surface`, the surface's own depth range, so that it does not depend on the unit, or `field`, the depths 1
-    to 100 of SoftRas and PyTorch3D, so that their gammas mean here what they mean there. blur_radius: how far a face reaches, squared NDC; by default to a coverage of 1e-4.
+    to 100 of SoftRas and PyTorch3D, so that their gammas mean here what they mean there. blur_radius: how far a face reaches,
+    squared NDC; by default to a coverage of 1e-4.
     silhouette_faces: how many faces count for the silhouette, those that cover a pixel most, and 1 in the interior, further
     from any border than faces reach. 0 takes the nearest faces of the image and no interior, as pytorch3d does: there a mesh
     of small triangles is seen through, as no single one covers a pixel well.

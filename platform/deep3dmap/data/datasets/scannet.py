@@ -13,7 +13,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.cache import build_folder
 from deep3dmap.data.content_hash import hash_data
-from deep3dmap.data.datasets.posed_scans import SCAN_KEYS, PosedScans, ScanFolders, sample_of
+from deep3dmap.data.datasets.posed_scans import CHECK, SCAN_KEYS, PosedScans, ScanFolders, sample_of
 from deep3dmap.data.formats import scannet as layout
 from deep3dmap.data.formats.scannet_sens import export_sens
 from deep3dmap.data.formats.scannet_tsdf import is_prepared, read_scene_tsdf, write_scene_tsdf
@@ -34,6 +34,7 @@ class ScanNetConfig:
     max_frames: int = option(0, "read at most this many frames of a scan, 0 = all")
     prepare_tsdf: bool = option(True, "fuse the training scans' distances on three levels when prepared")
     voxel_size: float = option(0.04, "finest voxels of these, in metres", low=0.01, high=0.2, log=True)
+    check: bool = option(True, CHECK)
     max_depth: float = option(3.0, "depth beyond this many metres is left out of these", low=1.0, high=10.0)
 
 
@@ -84,7 +85,7 @@ class ScanNet(ScanFolders):
         if name not in self.card.splits:
             raise unknown("split of scannet", name, self.card.splits)
         scans = self._folders()
-        return PosedScans(self._names(name, scans), lambda title: self.read(scans[title]))
+        return PosedScans(self._names(name, scans), lambda title: self.read(scans[title]), self._config.check)
 
     def read(self, folder: Path) -> Sample:
         """Open one scan, with its mesh and its prepared distances (`scene_tsdf`, read when asked for) where they are."""
