@@ -8,7 +8,7 @@ PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 RUN    := $(VENV)/bin/deep3dmap
 SOURCES := $(shell git ls-files platform methods benchmarks cluster dashboard csrc 2>/dev/null) pyproject.toml
 
-.PHONY: setup setup-test demo test test-slow faults train-quick kernels dashboard lint clean
+.PHONY: setup setup-test demo test test-slow faults fuzz train-quick kernels dashboard lint clean
 
 setup: $(VENV)/.installed
 
@@ -45,6 +45,20 @@ test-slow: setup-test
 # Workers, nodes, drivers and disks that fail, on clusters on loopback.
 faults: setup-test
 	$(VENV)/bin/python -m pytest tests/faults
+
+# Random calls of the ops, their kernels built with sanitizers, and damaged files for every reader: docs/faults.md.
+FUZZ_CALLS ?= 1000000
+FUZZ_FILES ?= 20000
+SANITIZED := build/sanitized
+fuzz: setup-test
+	$(PIP) nanobind cmake ninja
+	cmake -S csrc -B $(SANITIZED) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DDEEP3DMAP_SANITIZE=ON \
+	  -DPython_EXECUTABLE=$(abspath $(VENV))/bin/python -Dnanobind_DIR=$$($(VENV)/bin/python -m nanobind --cmake_dir)
+	cmake --build $(SANITIZED)
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	LD_PRELOAD="$$(for name in libasan.so libubsan.so libstdc++.so.6; do $(CXX) -print-file-name=$$name; done | tr '\n' ' ')" \
+	  $(VENV)/bin/python tests/fuzz/run.py ops --count $(FUZZ_CALLS) --native $$(ls $(abspath $(SANITIZED))/_native*.so)
+	$(VENV)/bin/python tests/fuzz/run.py readers --count $(FUZZ_FILES)
 
 train-quick: setup
 	$(RUN) benchmark suite=face tier=quick seeds=3 untrained=true --resume

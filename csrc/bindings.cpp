@@ -1,7 +1,9 @@
-// The Python face of the kernels. Tensors cross as DLPack arrays that Python allocated; shapes are checked in deep3dmap.ops.
+// The Python face of the kernels. Tensors cross as DLPack arrays that Python allocated; deep3dmap.ops says what is wrong with them in
+// its own words, and here nothing passes that would lead a kernel out of its arrays.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include "checks.h"
 #include "cpu/back_project.h"
 #include "cpu/rasterize.h"
 #include "cpu/tsdf.h"
@@ -28,8 +30,10 @@ using ArrayOrEmpty = nb::ndarray<T, nb::c_contig, Device>;
 
 using Camera = Array<nb::device::cpu, const float, 1>;
 
-void copy(const Camera& from, float* to) {
-  for (size_t i = 0; i < from.shape(0); ++i) to[i] = from.data()[i];
+template <size_t count>
+void copy(const Camera& from, float (&to)[count]) {
+  require(from.shape(0) == count, "numbers of the camera or the grid are missing");
+  for (size_t i = 0; i < count; ++i) to[i] = from.data()[i];
 }
 
 // `launch` is what the two devices differ in: the CPU takes a number of threads, CUDA a stream.
@@ -38,7 +42,13 @@ void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, Arr
                Array<Device, const float, 2> depth, ArrayOrEmpty<Device, const float> image, Camera intrinsics, Camera rotation,
                Camera translation, Camera origin, float voxel_size, float truncation, float max_depth, Handle handle) {
   // The kernel reads some pixel for every voxel, whether it is used or not.
-  if (depth.size() == 0) throw nb::value_error("depth has no pixels");
+  require(depth.size() > 0, "depth has no pixels");
+  require_pixels(depth);
+  require(weight.shape(0) == tsdf.shape(0) && weight.shape(1) == tsdf.shape(1) && weight.shape(2) == tsdf.shape(2),
+          "weight must be as tsdf");
+  require(tsdf.shape(2) <= INT_MAX, "a column has fewer than 2^31 voxels");
+  require(color.size() == 0 || (color.size() == 3 * tsdf.size() && image.size() == 3 * depth.size()),
+          "color must be (3, X, Y, Z), image (3, H, W)");
   TsdfGrid grid{};
   grid.tsdf = tsdf.data();
   grid.weight = weight.data();
@@ -50,7 +60,8 @@ void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, Arr
   frame.depth = depth.data();
   frame.image = image.size() ? image.data() : nullptr;
   frame.height = static_cast<int>(depth.shape(0)), frame.width = static_cast<int>(depth.shape(1));
-  const float* k = intrinsics.data();
+  float k[4];
+  copy(intrinsics, k);
   frame.fx = k[0], frame.fy = k[1], frame.cx = k[2], frame.cy = k[3];
   copy(rotation, frame.rotation);
   copy(translation, frame.translation);
@@ -62,6 +73,11 @@ void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, Arr
 template <typename Device, typename Handle, void (*launch)(const RasterizeInput&, const Fragments&, Handle)>
 void rasterize(Array<Device, const float, 2> vertices, Array<Device, const int64_t, 2> faces, Array<Device, float, 2> depth,
                Array<Device, int64_t, 2> face_id, Array<Device, float, 3> barycentrics, bool perspective, int cull, Handle handle) {
+  require_mesh<Device>(vertices, faces);
+  require_pixels(depth);
+  require_same_pixels(depth, face_id);
+  require_same_pixels(depth, barycentrics);
+  require(barycentrics.shape(2) == 3, "there are 3 barycentrics");
   const RasterizeInput input{vertices.data(), faces.data(), static_cast<int64_t>(faces.shape(0)), static_cast<int>(depth.shape(0)),
                              static_cast<int>(depth.shape(1)), perspective, static_cast<Cull>(cull)};
   const Fragments out{depth.data(), face_id.data(), barycentrics.data()};
@@ -69,10 +85,14 @@ void rasterize(Array<Device, const float, 2> vertices, Array<Device, const int64
   launch(input, out, handle);
 }
 
-template <typename Device>
+template <typename Device, typename Maps>
 BackProjectViews back_project_views(const Array<Device, const float, 3>& projection, const Array<Device, const float, 2>& positions,
-                                    size_t channels, size_t height, size_t width) {
-  if (height < 2 || width < 2) throw nb::value_error("a feature map has at least 2 x 2 pixels");
+                                    const Maps& maps) {
+  const size_t height = maps.shape(1), width = maps.shape(2), channels = maps.shape(3);
+  require(height >= 2 && width >= 2, "a feature map has at least 2 x 2 pixels");
+  require_pixels(maps, 1);
+  require(maps.shape(0) == projection.shape(0) && maps.shape(0) <= INT_MAX && channels <= INT_MAX, "one projection for each map");
+  require(projection.shape(1) == 3 && projection.shape(2) == 4 && positions.shape(1) == 3, "projection (V, 3, 4), positions (N, 3)");
   return {projection.data(), positions.data(), static_cast<int64_t>(positions.shape(0)), static_cast<int>(projection.shape(0)),
           static_cast<int>(channels), static_cast<int>(height), static_cast<int>(width)};
 }
@@ -81,7 +101,9 @@ template <typename Device, typename Handle, void (*launch)(const BackProjectView
 void back_project_forward(Array<Device, const float, 4> features, Array<Device, const float, 3> projection,
                           Array<Device, const float, 2> positions, Array<Device, float, 2> mean, Array<Device, float, 1> depth,
                           Array<Device, int32_t, 1> seen, Handle handle) {
-  const auto views = back_project_views(projection, positions, features.shape(3), features.shape(1), features.shape(2));
+  const auto views = back_project_views<Device>(projection, positions, features);
+  require(mean.shape(0) == positions.shape(0) && mean.shape(1) == features.shape(3) && depth.shape(0) == positions.shape(0) &&
+              seen.shape(0) == positions.shape(0), "mean (N, C), depth (N,) and seen (N,) must fit positions and features");
   const BackProjectResult out{mean.data(), depth.data(), seen.data()};
   nb::gil_scoped_release nogil;
   launch(views, features.data(), out, handle);
@@ -91,8 +113,9 @@ template <typename Device, typename Handle, void (*launch)(const BackProjectView
 void back_project_backward(Array<Device, const float, 2> grad_mean, Array<Device, const float, 3> projection,
                            Array<Device, const float, 2> positions, Array<Device, const int32_t, 1> seen,
                            Array<Device, float, 4> grad_features, Handle handle) {
-  const auto& maps = grad_features;
-  const auto views = back_project_views(projection, positions, maps.shape(3), maps.shape(1), maps.shape(2));
+  const auto views = back_project_views<Device>(projection, positions, grad_features);
+  require(grad_mean.shape(0) == positions.shape(0) && grad_mean.shape(1) == grad_features.shape(3) &&
+              seen.shape(0) == positions.shape(0), "grad_mean (N, C) and seen (N,) must fit positions and features");
   nb::gil_scoped_release nogil;
   launch(views, grad_mean.data(), seen.data(), grad_features.data(), handle);
 }

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "checks.h"
 #include "cpu/neural_mesh.h"
 #if defined(DEEP3DMAP_CUDA)
 #include "cuda/neural_mesh.h"
@@ -22,6 +23,7 @@ using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
 template <typename Device>
 RasterizeInput make_input(const Array<Device, const float, 2>& vertices, const Array<Device, const int64_t, 2>& faces, size_t height,
                           size_t width, bool perspective) {
+  require_mesh<Device>(vertices, faces);
   return {vertices.data(), faces.data(), static_cast<int64_t>(faces.shape(0)), static_cast<int>(height), static_cast<int>(width),
           perspective, Cull::back};
 }
@@ -30,6 +32,10 @@ template <typename Device, typename Handle, void (*launch)(const NeuralMesh&, co
 void find_faces(Array<Device, const float, 2> vertices, Array<Device, const int64_t, 2> faces, Array<Device, float, 2> depth,
                 Array<Device, int64_t, 2> face_id, Array<Device, float, 3> barycentrics, float near, float far, bool perspective,
                 Handle handle) {
+  require_pixels(depth);
+  require_same_pixels(depth, face_id);
+  require_same_pixels(depth, barycentrics);
+  require(barycentrics.shape(2) == 3, "there are 3 barycentrics");
   const NeuralMesh mesh{make_input(vertices, faces, depth.shape(0), depth.shape(1), perspective), near, far};
   const Fragments out{depth.data(), face_id.data(), barycentrics.data()};
   nb::gil_scoped_release nogil;
@@ -41,6 +47,12 @@ void edges_backward(Array<Device, const float, 2> vertices, Array<Device, const 
                     Array<Device, const int64_t, 2> face_id, Array<Device, const float, 3> image,
                     Array<Device, const float, 3> gradient, Array<Device, float, 3> corners, double margin_x, double margin_y,
                     Handle handle) {
+  require_pixels(face_id);
+  require_same_pixels(face_id, image);
+  require_same_pixels(face_id, gradient);
+  require(image.shape(2) == gradient.shape(2) && image.shape(2) <= INT_MAX, "image and gradient differ in channels");
+  require(corners.shape(0) == faces.shape(0) && corners.shape(1) == 3 && corners.shape(2) == 2, "corners must be (faces, 3, 2)");
+  require_face_ids<Device>(face_id, faces);
   // Culling depends on x and y alone, and depth is not looked at: any sign of z will do.
   const RasterizeInput input = make_input(vertices, faces, face_id.shape(0), face_id.shape(1), false);
   const NeuralPicture picture{face_id.data(), image.data(), gradient.data(), input.height, input.width, static_cast<int>(image.shape(2))};
@@ -53,6 +65,13 @@ void depth_backward(Array<Device, const float, 2> vertices, Array<Device, const 
                     Array<Device, const int64_t, 2> face_id, Array<Device, const float, 2> depth,
                     Array<Device, const float, 3> barycentrics, Array<Device, const float, 2> gradient,
                     Array<Device, float, 3> corners, bool perspective, Handle handle) {
+  require_pixels(face_id);
+  require_same_pixels(face_id, depth);
+  require_same_pixels(face_id, barycentrics);
+  require_same_pixels(face_id, gradient);
+  require(barycentrics.shape(2) == 3, "there are 3 barycentrics");
+  require(corners.shape(0) == faces.shape(0) && corners.shape(1) == 3 && corners.shape(2) == 3, "corners must be (faces, 3, 3)");
+  require_face_ids<Device>(face_id, faces);
   const RasterizeInput input = make_input(vertices, faces, face_id.shape(0), face_id.shape(1), perspective);
   const SeenDepth seen{face_id.data(), depth.data(), barycentrics.data(), gradient.data()};
   nb::gil_scoped_release nogil;

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "checks.h"
 #include "cpu/sparse.h"
 #include "cpu/sparse_gemm.h"
 #if defined(DEEP3DMAP_CUDA)
@@ -20,10 +21,6 @@ template <typename Device, typename T, size_t N>
 using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
 
 using Splits = Array<nb::device::cpu, const int64_t, 1>;
-
-void require(bool fits, const char* what) {
-  if (!fits) throw nb::value_error(what);
-}
 
 template <typename T>
 int64_t size(const T& array, size_t axis) {
@@ -77,6 +74,7 @@ struct Face {
     require(splits.shape(0) == table.shape(0) + 1, "splits must be one more than offsets");
     require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows differ in length");
     check_splits(splits, size(in_rows, 0));
+    require(size(table, 1) <= INT32_MAX, "more outputs than an int32 can count");
     nb::gil_scoped_release nogil;
     Kernels::pairs(table.data(), size(table, 1), splits.data(), size(table, 0), in_rows.data(), out_rows.data(), handle);
   }

@@ -14,8 +14,9 @@ int band_begin(int height, int band) { return static_cast<int>(static_cast<int64
 // First and last + 1 of the pixels whose centres lie within [low, high].
 void pixel_range(float low, float high, int limit, int& first, int& last) {
   const float a = std::ceil(low - 0.5f), b = std::floor(high - 0.5f) + 1.f;
-  first = a <= 0.f ? 0 : (a >= static_cast<float>(limit) ? limit : static_cast<int>(a));
-  last = b <= 0.f ? 0 : (b >= static_cast<float>(limit) ? limit : static_cast<int>(b));
+  // Written so that what is not a number ends at 0.
+  first = !(a > 0.f) ? 0 : (a >= static_cast<float>(limit) ? limit : static_cast<int>(a));
+  last = !(b > 0.f) ? 0 : (b >= static_cast<float>(limit) ? limit : static_cast<int>(b));
 }
 
 // The K nearest of one pixel, ascending. Faces come in ascending order, so of equal depths the lower face stays in front.
@@ -107,7 +108,11 @@ void narrow_row(const PreparedFace& face, float py, int& left, int& right) {
     else if (slope < 0.f) high = std::min(high, -rest / slope + 2.f);
     else if (rest < -1e-3f * (1.f + face.reach[i])) high = low;
   }
-  left = std::max(left, static_cast<int>(low)), right = high <= low ? left : std::min(right, static_cast<int>(high));
+  if (!(low < high)) {
+    right = left;
+    return;
+  }
+  left = std::max(left, static_cast<int>(low)), right = std::min(right, static_cast<int>(high));
 }
 
 void draw_face(const SoftInput& input, const PreparedFace& face, int64_t index, int top, int bottom, float* depths, int64_t* face_id) {

@@ -110,7 +110,7 @@ struct Offsets {
 
   bool symmetric() const {
     for (int64_t i = 0; i < 3 * count; ++i)
-      if (values[i] != -values[3 * (count - 1 - i / 3) + i % 3]) return false;
+      if (values[i] != -int64_t{values[3 * (count - 1 - i / 3) + i % 3]}) return false;
     return count % 2 == 1;
   }
 

@@ -10,7 +10,8 @@
 #endif
 
 // Compiles a function for AVX2 as well and picks at run time. OpenMP regions are not cloned: call from inside them.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+// The picking runs before a sanitizer is ready, so there it is left out.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__) && !defined(__SANITIZE_ADDRESS__)
 #define DEEP3DMAP_DISPATCH __attribute__((target_clones("avx2", "default")))
 #else
 #define DEEP3DMAP_DISPATCH

@@ -62,6 +62,8 @@ DEEP3DMAP_HD SoftFace seen_from(const SoftFace& face, float px, float py) {
 // Squared distance from the origin to the nearest of the three edges.
 DEEP3DMAP_HD float edge_distance(const SoftFace& f, SoftSteps& steps) {
   float best = INFINITY;
+  // Where squares overflow no edge is nearer than another, and the first one it is.
+  steps.edge = 0, steps.along = 0.f;
   for (int i = 0; i < 3; ++i) {
     const int j = i == 2 ? 0 : i + 1;
     const float dx = f.x[j] - f.x[i], dy = f.y[j] - f.y[i], length = dx * dx + dy * dy;

@@ -29,14 +29,23 @@ DEEP3DMAP_HD bool sparse_in_range(int64_t batch, int64_t x, int64_t y, int64_t z
 }
 
 // The key of a row in range; the key of (row + offset) is the key of the row plus `sparse_key_step` of the offset.
+// Out of range the key means nothing; unsigned, so that it is defined there too.
 DEEP3DMAP_HD int64_t sparse_key(int64_t batch, int64_t x, int64_t y, int64_t z) {
-  const int64_t upper = (batch << kSparseAxisBits) + (x + kSparseAxisLimit);
-  return (((upper << kSparseAxisBits) + (y + kSparseAxisLimit)) << kSparseAxisBits) + (z + kSparseAxisLimit);
+  const uint64_t limit = static_cast<uint64_t>(kSparseAxisLimit);
+  const uint64_t upper = (static_cast<uint64_t>(batch) << kSparseAxisBits) + (static_cast<uint64_t>(x) + limit);
+  const uint64_t middle = (upper << kSparseAxisBits) + (static_cast<uint64_t>(y) + limit);
+  return static_cast<int64_t>((middle << kSparseAxisBits) + (static_cast<uint64_t>(z) + limit));
+}
+
+// Whoever goes as far as an axis is long leaves the range from wherever it starts, so larger offsets are as good as that one.
+DEEP3DMAP_HD int64_t sparse_stride(int64_t offset) {
+  const int64_t span = 2 * kSparseAxisLimit;
+  return offset < -span ? -span : (offset > span ? span : offset);
 }
 
 DEEP3DMAP_HD int64_t sparse_key_step(int64_t x, int64_t y, int64_t z) {
   const int64_t side = int64_t{1} << kSparseAxisBits;
-  return (x * side + y) * side + z;
+  return (sparse_stride(x) * side + sparse_stride(y)) * side + sparse_stride(z);
 }
 
 // The upper bits of the product are well mixed; a table of 2^bits slots takes those.

@@ -34,7 +34,8 @@ class MultiViewFaceConfig:
     """Template, encoder and fit."""
 
     template: str = option(
-        "head", "head, body, sphere, smplx, or a file: a morphable model (.npz) or a mesh (.obj, .ply, .glb)"
+        "head",
+        "head, body, sphere, a folder with SMPLX_NEUTRAL.npz, or a file: a morphable model (.npz), a mesh (.obj, .ply, .glb)",
     )
     template_grid: int = option(65, "vertices along a side of the procedural head", low=17, high=129)
     size: float = option(1.0, "metres: radius of the sphere, or what one unit of a mesh file is", low=0.01, high=10.0)

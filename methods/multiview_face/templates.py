@@ -8,6 +8,7 @@ from deep3dmap.data.scenes.body_model import body_model
 from deep3dmap.data.scenes.head_model import head_model
 from deep3dmap.geometry.body_model import BodyTemplate
 from deep3dmap.geometry.morphable_model import MorphableModel
+from deep3dmap.geometry.smplx_template import SMPLXTemplate
 from deep3dmap.geometry.template import HeadTemplate, MeshTemplate, Template, sphere
 
 BUILT_IN = ("head", "body", "sphere")
@@ -16,7 +17,7 @@ BUILT_IN = ("head", "body", "sphere")
 def load_template(name: str, grid: int, size: float) -> Template:
     """Return a template. name: see MultiViewFaceConfig. grid: of the head. size: metres, of the sphere or a mesh's unit.
 
-    Raises UserError if it is neither built in nor a file.
+    Raises UserError if it is neither built in nor a file nor a folder of SMPL-X.
     """
     if name == "head":
         return HeadTemplate(head_model(grid))
@@ -25,6 +26,8 @@ def load_template(name: str, grid: int, size: float) -> Template:
     if name == "sphere":
         return sphere(4, size)
     file = Path(name).expanduser()
+    if file.is_dir():
+        return SMPLXTemplate(file)
     if not file.is_file():
         hint = nearest(name, BUILT_IN)
         raise UserError(f"method.template='{name}' is neither one of {', '.join(BUILT_IN)} nor a file{hint}")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core import UserError
+from deep3dmap.data.scan_checks import Finding, mean_overlap
 from deep3dmap.geometry.cameras import invert
 from deep3dmap.geometry.rotations import matrix_of_axis_angle
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig
@@ -29,14 +30,6 @@ UPRIGHT = 0.7
 NEAREST_DEPTH = 0.5
 NUDGE = 0.02
 TIE = 0.1
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something wrong with a scan: its kind, and what is wrong and what to do about it in one line."""
-
-    kind: Kind
-    message: str
 
 
 @dataclass(frozen=True)
@@ -155,7 +148,7 @@ def _check_count(poses: Array, frames: int, config: FragmentConfig) -> list[Find
 def _check_inverted(lenses: Array, poses: Array, config: FragmentConfig, depths: Array) -> list[Finding]:
     inverse = invert(poses).numpy()
     given, other = _uprightness(poses), _uprightness(inverse)
-    better = _mean_overlap(lenses, inverse, depths) - _mean_overlap(lenses, poses, depths)
+    better = mean_overlap(lenses, inverse, depths) - mean_overlap(lenses, poses, depths)
     if given >= UPRIGHT and _in_box(poses, config):
         return []
     stands = other >= UPRIGHT > given and _in_box(inverse, config)
@@ -200,7 +193,7 @@ def _check_height(poses: Array, config: FragmentConfig) -> list[Finding]:
 
 def _check_overlap(lenses: Array, poses: Array, config: FragmentConfig, depths: Array) -> list[Finding]:
     fragments = select_fragments(poses, config.views, config.min_angle, config.min_distance, keep_tail=True)
-    apart = sum(_mean_overlap(lenses[views], poses[views], depths) < LEAST_OVERLAP for views in fragments)
+    apart = sum(mean_overlap(lenses[views], poses[views], depths) < LEAST_OVERLAP for views in fragments)
     if not apart:
         return []
     return [
@@ -226,23 +219,3 @@ def _box_heights(config: FragmentConfig) -> tuple[float, float]:
     step = config.voxel_size * config.snap
     bottom = float(np.floor(config.floor / step)) * step
     return bottom, bottom + config.n_vox[2] * config.voxel_size
-
-
-def _mean_overlap(lenses: Array, poses: Array, depths: Array) -> float:
-    """Return how much of what a view could see at these depths the next one sees too, in [0, 1], mean over the views."""
-    points = np.stack([_frustum(lens, pose, depths) for lens, pose in zip(lenses[:-1], poses[:-1])])
-    into = invert(poses[1:]).numpy()
-    camera = points @ into[:, :3, :3].transpose(0, 2, 1) + into[:, None, :3, 3]
-    pixels = camera @ lenses[1:].transpose(0, 2, 1)
-    middle = lenses[1:, None, :2, 2]
-    front = camera[..., 2] > 1e-6
-    offset = np.abs(pixels[..., :2] / np.where(front, camera[..., 2], 1)[..., None] - middle)
-    return float((front & (offset <= middle).all(-1)).mean())
-
-
-def _frustum(lens: Array, pose: Array, depths: Array) -> Array:
-    """Return points (N, 3) spread over a view's pixels and depths, the image reaching from 0 to twice the principal point."""
-    across = np.linspace(0.1, 1.9, 5)
-    u, v, depth = (grid.ravel() for grid in np.meshgrid(across * lens[0, 2], across * lens[1, 2], depths))
-    rays = np.stack([u, v, np.ones_like(u)], -1) @ np.linalg.inv(lens).T
-    return np.asarray(rays * depth[:, None] @ pose[:3, :3].T + pose[:3, 3], np.float64)

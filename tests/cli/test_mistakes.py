@@ -47,7 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("reconstruct nomodule:X photo.jpg -o o", "there is no module 'nomodule', neither installed nor in the current folder"),
         ("evaluate run/step_1/state.pt suite=face", "give the folder of the checkpoint: run/step_1"),
         ("data generate heads/smoke data.cache=FILE", "FILE is a file, not a folder"),
-        ("data generate heads/smoke data.cache=/proc/x", "/proc/x/heads: cannot be made"),
+        ("data generate heads/smoke data.cache=/proc/x", "/proc/x/heads"),
         ("train method=nomodule:X dataset=heads/smoke", "method 'nomodule:X' cannot be found: there is no module 'nomodule'"),
         ("train method=prnet/mini dataset=rooms/smoke", "method 'prnet' trains on 'crop', and dataset 'rooms' has no 'crop'"),
         ("tune method=prnet/mini dataset=rooms/smoke", "datasets that have all it needs: heads, threehundred_w_lp"),

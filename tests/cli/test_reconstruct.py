@@ -107,10 +107,10 @@ def test_a_damaged_image_does_not_cost_the_others_their_results(weights: Path, p
     shutil.copy(photo, folder / "good.png")
     (folder / "bad.png").write_bytes(photo.read_bytes()[:500])
     assert reconstruct(weights, folder, "dataset.boxes=center") == 2
-    complains(capsys, "bad.png: not a whole image")
+    complains(capsys, "bad.png: not a readable image")
     assert [path.name for path in (photo.parent / "out").iterdir()] == ["good"]
     assert reconstruct(weights, folder / "bad.png", "dataset.boxes=center") == 2
-    complains(capsys, "bad.png: not a whole image")
+    complains(capsys, "bad.png: not a readable image")
 
 
 def test_a_mat_of_another_kind(weights: Path, photo: Path, capsys: Captured) -> None:

@@ -97,7 +97,7 @@ def test_a_missing_root_says_what_to_pass(tmp_path: Path, root: str, says: str) 
 def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     folder_of(tmp_path, "a.png")
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
-    with pytest.raises(UserError, match=r"a\.png: not a whole image"):
+    with pytest.raises(UserError, match=r"a\.png: not a readable image"):
         split(tmp_path)[0]
 
 

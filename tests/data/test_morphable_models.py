@@ -123,7 +123,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Model_Shape\.mat: no field 'keypoints'"):
         read_morphable_model(place)
     (place / "Model_Expression.mat").write_bytes(b"nothing")
-    with pytest.raises(UserError, match=r"Model_Expression\.mat: not a whole MATLAB file"):
+    with pytest.raises(UserError, match=r"Model_Expression\.mat: not a readable MATLAB file"):
         read_morphable_model(place)
     with pytest.raises(UserError, match=r"face\.obj: no morphable model"):
         read_morphable_model(tmp_path / "face.obj")
@@ -139,5 +139,5 @@ def test_a_damaged_h5_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"landmarks_68\.txt: expected 68"):
         read_morphable_model(file)
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(UserError, match="not a whole HDF5 file"):
+    with pytest.raises(UserError, match="not a readable HDF5 file"):
         read_morphable_model(file)

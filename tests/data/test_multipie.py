@@ -104,7 +104,7 @@ def test_lists_of_another_machine(folder: Path, tmp_path: Path, kind: str) -> No
 def test_a_pickle_runs_nothing(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "list.pkl"
     file.write_bytes(b"cos\nsystem\n(S'touch " + str(tmp_path / "ran").encode() + b"'\ntR.")
-    with pytest.raises(UserError, match="not a pickle of plain arrays"):
+    with pytest.raises(UserError, match="not a readable pickle of plain arrays"):
         MultiPIE(MultiPIEConfig(root=str(folder), names=str(file)), tmp_path).split("train")
     assert not (tmp_path / "ran").exists()
 

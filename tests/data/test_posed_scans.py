@@ -114,21 +114,21 @@ def test_scannet_splits_and_prepared_distances(tmp_path: Path) -> None:
     assert "scene_tsdf" not in dataset.split("test")[0]
     place = next((tmp_path / "cache").rglob("b/full_tsdf_layer1.npz"))
     place.write_bytes(b"damaged")
-    with pytest.raises(UserError, match=r"full_tsdf_layer1\.npz: damaged"):
+    with pytest.raises(UserError, match=r"full_tsdf_layer1\.npz: not a readable prepared scan .* prepare it again"):
         read_scene_tsdf(place.parent).tsdf[0]
 
 
 def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "tsdf_info.pkl"
     file.write_bytes(pickle.dumps(Path("x")))
-    with pytest.raises(UserError, match="not a pickle of plain arrays"):
+    with pytest.raises(UserError, match="not a readable pickle of plain arrays"):
         read_plain_pickle(file)
 
 
 def test_tum_frames_are_matched_in_time(tmp_path: Path) -> None:
     folder = write_tum(tmp_path / "rgbd_dataset_freiburg1_desk")
     assert TUMRGBD.recognises(folder)
-    sample = TUMRGBD(TUMRGBDConfig(root=str(folder)), tmp_path).split("test")[0]
+    sample = TUMRGBD(TUMRGBDConfig(root=str(folder), check=False), tmp_path).split("test")[0]
     assert len(sample["images"]) == 3  # the depth of frame 2 is half a second late
     np.testing.assert_allclose(sample["depths"][2], SCAN["depths"][3], atol=2e-4)
     np.testing.assert_allclose(
@@ -136,10 +136,10 @@ def test_tum_frames_are_matched_in_time(tmp_path: Path) -> None:
     )
     np.testing.assert_allclose(sample["intrinsics"][0], [[517.3, 0, 319.1], [0, 516.5, 255.8], [0, 0, 1]])
     with pytest.raises(UserError, match=r"dataset\.camera"):
-        TUMRGBD(TUMRGBDConfig(root=str(write_tum(tmp_path / "own"))), tmp_path).split("test")[0]
+        TUMRGBD(TUMRGBDConfig(root=str(write_tum(tmp_path / "own")), check=False), tmp_path).split("test")[0]
     (folder / "groundtruth.txt").write_text("# t\n1 2 3")
     with pytest.raises(UserError, match=r"groundtruth\.txt, line 2: expected 8 numbers"):
-        TUMRGBD(TUMRGBDConfig(root=str(folder)), tmp_path).split("test")[0]
+        TUMRGBD(TUMRGBDConfig(root=str(folder), check=False), tmp_path).split("test")[0]
 
 
 def test_a_phone_capture_is_turned_upright(tmp_path: Path) -> None:

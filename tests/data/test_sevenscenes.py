@@ -59,7 +59,33 @@ def test_principal_point_moves_by_half_a_pixel_between_file_and_package(tmp_path
     folder = write_scan(tmp_path / "scan")
     assert np.loadtxt(folder / "camera-intrinsics.txt")[:2, 2].tolist() == [15.5, 11.5]
     (folder / "camera-intrinsics.txt").unlink()
-    assert layout.read_intrinsics(folder).tolist() == [[585, 0, 320.5], [0, 585, 240.5], [0, 0, 1]]
+    lenses = layout.read_lenses(folder)
+    assert lenses.depth.tolist() == [[585, 0, 320.5], [0, 585, 240.5], [0, 0, 1]]
+    assert lenses.color.tolist() == [[525, 0, 320.5], [0, 525, 240.5], [0, 0, 1]]
+    assert lenses.color_from_depth[:3, 3].tolist() == [-0.025, 0, 0]
+
+
+def test_nominal_intrinsics_are_those_of_the_depth_camera(tmp_path: Path) -> None:
+    """A Kinect has two cameras: what a pixel of the depth file measured is found where the colour camera sees that point."""
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    depth = np.zeros((480, 640), np.float32)
+    depth[100, 500] = 2.0
+    for number in range(3):
+        layout.write_frame(folder, number, np.zeros((3, 480, 640), np.float32), depth, pose(0.0))
+    sample = dataset(folder).split("test")[0]
+    point = np.linalg.inv(sample["depth_intrinsics"][0]) @ (500.5, 100.5, 1) * 2.0 - (0.025, 0, 0)
+    in_world = pose(0.0) @ (*(point + np.array([0.025, 0, 0])), 1)
+    np.testing.assert_allclose(sample["world_from_camera"][0] @ (*point, 1), in_world)
+    column, row = (sample["intrinsics"][0] @ point / 2.0)[:2].astype(int)
+    assert (row, column) != (100, 500)
+    assert sample["sensor_depths"][0][100, 500] == np.float32(2.0)
+    np.testing.assert_array_equal(np.argwhere(sample["depths"][0] > 0), [[row, column]])
+    assert sample["true_depths"][0][row, column] == np.float32(2.0)
+    named = dataset(folder, color_camera=[530.0, 531.0, 322.0, 243.0]).split("test")[0]
+    assert named["intrinsics"][0].tolist() == [[530, 0, 322.5], [0, 531, 243.5], [0, 0, 1]]
+    with pytest.raises(UserError, match=r"dataset\.color_camera"):
+        dataset(folder, color_camera=[530.0, -1, 322.0, 243.0]).split("test")[0]
 
 
 def test_frames_are_lazy_and_can_be_thinned(tmp_path: Path) -> None:
@@ -144,8 +170,8 @@ def read_everything(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "how", "says"),
     [
-        ("frame-000010.color.png", "truncated", "not a whole image"),
-        ("frame-000010.depth.png", "truncated", "not a whole image"),
+        ("frame-000010.color.png", "truncated", "not a readable image"),
+        ("frame-000010.depth.png", "truncated", "not a readable image"),
         ("frame-000010.depth.png", "missing", "the file is missing"),
         ("frame-000010.pose.txt", "missing", "the file is missing"),
         ("frame-000010.pose.txt", "1 2 3", "4x4 numbers, got 3"),
@@ -168,9 +194,8 @@ def test_bad_files_are_named(tmp_path: Path, name: str, how: str, says: str) -> 
 
 def test_a_wrong_unit_is_noticed(tmp_path: Path) -> None:
     folder = write_scan(tmp_path / "scan")
-    sample = dataset(folder, depth_scale=1.0).split("test")[0]
     with pytest.raises(UserError, match=r"frame-000000\.depth\.png: the median depth is .* set dataset\.depth_scale"):
-        sample["depths"][0]
+        dataset(folder, depth_scale=1.0).split("test")[0]
 
 
 def test_unequal_picture_sizes_are_refused(tmp_path: Path) -> None:

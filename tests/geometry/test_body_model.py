@@ -1,15 +1,12 @@
 """The articulated body: rotations and chain against closed forms, gradients, and the shape of the procedural body."""
 
 import math
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.scenes.body_model import BETAS, body_model
@@ -17,7 +14,6 @@ from deep3dmap.geometry.body_model import JOINTS, PARENTS, BodyModel, BodyTempla
 from deep3dmap.geometry.linear_blend_skinning import chain, rotations_of_vectors, skin
 from deep3dmap.geometry.pose_prior import beyond_limits
 from deep3dmap.geometry.rotations import matrix_of_axis_angle
-from deep3dmap.geometry.smplx_template import SMPLXTemplate
 
 
 @pytest.fixture(scope="module")
@@ -134,38 +130,3 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(b"PK")
     with pytest.raises(UserError, match=r"bad\.npz"):
         BodyModel.load(tmp_path / "bad.npz")
-
-
-class _FakeSMPLX(nn.Module):
-    # Three vertices that show which parameters reached the model.
-    def __init__(self) -> None:
-        super().__init__()
-        self.faces = np.array([[0, 1, 2]], np.uint32)
-        self.register_buffer("v_template", torch.eye(3))
-        self.register_buffer("J_regressor", torch.full((2, 3), 1 / 3))
-
-    def forward(self, **given: Any) -> SimpleNamespace:
-        assert given["return_verts"]
-        assert given["leye_pose"].shape == given["reye_pose"].shape == (2, 3)
-        shift = given["transl"] + given["betas"].sum(1, keepdim=True)
-        vertices = self.v_template + shift[:, None]
-        return SimpleNamespace(vertices=vertices, joints=torch.cat([self.J_regressor @ vertices, vertices], 1))
-
-
-def test_smplx_through_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match=r"no SMPLX_FEMALE.npz in it; register"):
-        SMPLXTemplate(tmp_path, "female")
-    (tmp_path / "smplx").mkdir()
-    (tmp_path / "smplx" / "SMPLX_NEUTRAL.npz").touch()
-    monkeypatch.setitem(sys.modules, "smplx", None)
-    with pytest.raises(UserError, match="pip install smplx"):
-        SMPLXTemplate(tmp_path)
-    fake = ModuleType("smplx")
-    monkeypatch.setattr(fake, "create", lambda *_, **__: _FakeSMPLX(), raising=False)
-    monkeypatch.setitem(sys.modules, "smplx", fake)
-    template = SMPLXTemplate(tmp_path)
-    parameters = {"betas": torch.ones(2, 4), "translation": torch.tensor([[1.0, 0, 0], [0, 0, 0]])}
-    torch.testing.assert_close(template.vertices(parameters)[0], torch.eye(3) + torch.tensor([5.0, 4, 4]))
-    assert template.joints(parameters).shape == (2, 2, 3)
-    torch.testing.assert_close(template.landmarks(template.vertices(parameters)), template.joints(parameters))
-    assert template.prior({"body_pose": torch.zeros(1, 63), "jaw_pose": torch.full((1, 3), 0.2)}).item() == pytest.approx(3)

@@ -23,5 +23,6 @@ def test_the_rotation_is_the_official_one_up_to_its_inconsistent_fit(vectors: di
     pose = pose_of_cloud(vectors["posed"], vectors["canonical"])
     ours = np.diag(UP) @ pose.rotation @ np.diag(UP)
     turn = ours @ vectors["prnet_R"].T
-    assert np.degrees(np.arccos((np.trace(turn) - 1) / 2)) < 0.5
+    # Rounding may leave the trace of equal rotations a little above 3.
+    assert np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))) < 0.5
     assert pose.scale == pytest.approx(float(vectors["prnet_s"]), rel=0.01)

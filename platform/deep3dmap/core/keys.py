@@ -70,10 +70,18 @@ for _row in (
     ("dense_uv", "(N, 2) float32", "[0, 1], v up", "atlas coordinates of `dense_points`"),
     # a posed scan
     ("images", "sequence of V (3, H, W) float32", "RGB in [0, 1]", "the frames of a scan"),
-    ("depths", "sequence of V (H, W) float32", "metres, 0 = invalid", "sensor depth of the frames"),
+    (
+        "depths",
+        "sequence of V (H, W) float32",
+        "metres, 0 = invalid",
+        "sensor depth of the frames, pixel for pixel as the camera of `images` sees it",
+    ),
+    ("sensor_depths", "sequence of V (H, W) float32", "metres, 0 = invalid", "depth as the sensor's own camera measured it"),
+    ("depth_intrinsics", "(V, 3, 3) float64", "pixels, centres at +0.5", "the depth camera's intrinsics, for `sensor_depths`"),
+    ("color_from_depth", "(4, 4) float64", "metres", "motion from the depth camera's axes to those of `world_from_camera`"),
     ("true_depths", "sequence of V (H, W) float32", "metres, 0 = invalid", "depth the frames are scored against"),
-    ("intrinsics", "(V, 3, 3) float64", "pixels, centres at +0.5", "camera intrinsics of the frames"),
-    ("world_from_camera", "(V, 4, 4) float64", "metres, OpenCV camera axes", "poses of the frames"),
+    ("intrinsics", "(V, 3, 3) float64", "pixels, centres at +0.5", "intrinsics of the camera that took `images`"),
+    ("world_from_camera", "(V, 4, 4) float64", "metres, OpenCV camera axes", "poses of the camera that took `images`"),
     # views of a scene that are held out, which a method is asked to render
     ("test_images", "(T, 3, H, W) float32", "RGB in [0, 1]", "views of the scene that are held out"),
     ("test_masks", "(T, H, W) float32", "share of the pixel, in [0, 1]", "coverage of `test_images` by the scene"),

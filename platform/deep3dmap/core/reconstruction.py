@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.cameras import Camera
-from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import check_finite, reading
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.reconstruction_files import GAUGES, read_about, read_arrays, read_cameras, read_files
 
 ARRAYS = (
     *("points", "depth", "normals", "position_map", "landmarks", "images", "radiance", "samples"),
     *("texture", "vertex_uv", "visible", "frontal", "pointmaps", "confidence"),
 )
 
-GAUGES = ("metric", "scale", "similarity")
 RESERVED = ("mesh.ply", "arrays.npz", "transforms.json", "reconstruction.json")
 
 
@@ -96,21 +96,16 @@ class Reconstruction:
 
     @classmethod
     def load(cls, folder: Path) -> "Reconstruction":
-        """Read what `save` wrote; raises UserError if the folder holds no reconstruction."""
-        about_file = folder / "reconstruction.json"
-        if not about_file.is_file():
-            raise UserError(f"{folder}: no reconstruction.json, so this is not a saved reconstruction")
-        about = json.loads(about_file.read_text())
-        result = cls(about["frame"], about["unit"], gauge=about.get("gauge", "metric"), notes=about["notes"])
-        result.files = {name: (folder / Path(name).name).read_bytes() for name in about.get("files", ())}
+        """Read what `save` wrote; raises UserError naming the file if there is no reconstruction, or a damaged one."""
+        about = read_about(folder)
+        result = cls(about["frame"], about["unit"], gauge=about["gauge"], notes=about["notes"])
+        result.files = read_files(folder, about["files"])
         if "mesh" in about["parts"]:
             result.mesh = read_mesh(folder / "mesh.ply")
-        if (folder / "arrays.npz").is_file():
-            with np.load(folder / "arrays.npz") as arrays:
-                for name in arrays.files:
-                    setattr(result, name, arrays[name])
+        for name, array in read_arrays(folder, ARRAYS).items():
+            setattr(result, name, array)
         if "cameras" in about["parts"]:
-            result.cameras = _cameras(json.loads((folder / "transforms.json").read_text()))
+            result.cameras = read_cameras(folder)
         return result
 
 
@@ -127,18 +122,18 @@ def _write_mesh(mesh: Mesh, file: Path) -> None:
 
 
 def read_mesh(file: Path) -> Mesh:
-    """Read a PLY, OBJ or GLB file as one mesh, vertices in file order; raises UserError if it holds none."""
-    if b"element vertex 0\n" in file.open("rb").read(400):
-        return Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int64))
-    import trimesh
+    """Read a PLY, OBJ or GLB file as one mesh, vertices in file order; raises UserError naming it if it holds none."""
+    with reading(file, "mesh"):
+        if b"element vertex 0\n" in file.open("rb").read(400):
+            return Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int64))
+        import trimesh
 
-    try:
         loaded = trimesh.load_mesh(file, process=False)
-    except Exception as error:  # trimesh raises a different type for every format
-        raise UserError(f"{file}: not a readable mesh ({error})") from error
-    colored = getattr(loaded.visual, "kind", None) == "vertex"
-    colors = np.asarray(loaded.visual.vertex_colors)[:, :3] / 255 if colored else None  # type: ignore[union-attr]
-    return Mesh(np.asarray(loaded.vertices), np.asarray(loaded.faces), colors)
+        colored = getattr(loaded.visual, "kind", None) == "vertex"
+        colors = np.asarray(loaded.visual.vertex_colors)[:, :3] / 255 if colored else None  # type: ignore[union-attr]
+        mesh = Mesh(np.asarray(loaded.vertices), np.asarray(loaded.faces), colors)
+    check_finite(file, {"vertices": mesh.vertices})
+    return mesh
 
 
 def _transforms(cameras: list[Camera]) -> dict[str, Any]:
@@ -152,10 +147,3 @@ def _transforms(cameras: list[Camera]) -> dict[str, Any]:
         for c in cameras
     ]
     return {"camera_axes": "x right, y down, z forward", "pixel_centers": 0.5, "frames": frames}
-
-
-def _cameras(transforms: dict[str, Any]) -> list[Camera]:
-    return [
-        Camera(np.array(f["intrinsics"], np.float64), np.array(f["transform_matrix"], np.float64), f["w"], f["h"])
-        for f in transforms["frames"]
-    ]

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import read_npz, reading
 from deep3dmap.geometry.linear_blend_skinning import chain, rotations_of_vectors, skin
 from deep3dmap.geometry.pose_prior import pose_limits, pose_sigma
 from deep3dmap.geometry.template import Parameters, Template
@@ -85,11 +85,10 @@ class BodyModel:
     @classmethod
     def load(cls, file: Path) -> "BodyModel":
         """Read what `save` wrote; raises UserError naming the file."""
-        try:
-            with np.load(file) as stored:
-                return cls(**{one.name: stored[one.name] for one in fields(cls)})
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise UserError(f"{file}: not a body as BodyModel.save writes it ({error})") from error
+        names = [one.name for one in fields(cls)]
+        arrays = read_npz(file, "body", names)
+        with reading(file, "body", "write it by BodyModel.save"):
+            return cls(**{name: arrays[name] for name in names})
 
 
 class BodyTemplate(Template):

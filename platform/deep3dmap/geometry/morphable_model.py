@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import read_npz, reading
 
 METRES = {"metre": 1.0, "millimetre": 1e-3, "micrometre": 1e-6}
 TEXT_FIELDS = ("name", "unit", "source", "licence")
@@ -107,21 +107,12 @@ class MorphableModel:
     @classmethod
     def load(cls, file: Path) -> "MorphableModel":
         """Read what `save` wrote; raises UserError naming the file and the field."""
-        try:
-            with np.load(file) as stored:
-                arrays = dict(stored)
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(f"{file}: not a readable morphable model ({error})") from error
         needed = [one.name for one in fields(cls) if one.type in (Floats, Indices)] + ["about"]
-        missing = [name for name in needed if name not in arrays]
-        if missing:
-            raise UserError(f"{file}: no field '{missing[0]}'; a morphable model is written by MorphableModel.save")
-        about = json.loads(str(arrays.pop("about")))
-        regions = {name.removeprefix("region_"): arrays.pop(name) for name in list(arrays) if name.startswith("region_")}
-        try:
+        arrays = read_npz(file, "morphable model", needed)
+        with reading(file, "morphable model", "write it by MorphableModel.save"):
+            about = json.loads(str(arrays.pop("about")))
+            regions = {name.removeprefix("region_"): arrays.pop(name) for name in list(arrays) if name.startswith("region_")}
             return cls(**arrays, regions=regions, **about)
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{file}: {error}") from error
 
 
 def _scaled(coefficients: NDArray[Any], sigma: Floats, what: str) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import check_finite, reading
 
 
 @dataclass(frozen=True)
@@ -24,29 +25,37 @@ def read_obj(file: Path) -> ObjMesh:
     points: list[list[float]] = []
     coordinates: list[list[float]] = []
     corners: list[list[tuple[int, int]]] = []
-    try:
+    with reading(file, "OBJ"):
         lines = file.read_text(errors="replace").splitlines()
-    except OSError as error:
-        raise UserError(f"{file}: not readable ({error.strerror})") from error
     for number, line in enumerate(lines, 1):
         word, *values = line.split("#")[0].split() or [""]
         try:
             if word == "v":
-                points.append([float(value) for value in values[:3]])
+                points.append(_numbers(values, 3))
             elif word == "vt":
-                coordinates.append([float(value) for value in values[:2]])
+                coordinates.append(_numbers(values, 2))
             elif word == "f":
                 corners += _fan([_corner(value, len(points), len(coordinates)) for value in values])
         except (ValueError, IndexError) as error:
             raise UserError(f"{file}: line {number} is not valid OBJ: '{line.strip()[:60]}'") from error
     if not corners:
         raise UserError(f"{file}: an empty mesh, there are no faces in it")
-    both = np.array(corners, np.int64)
+    with reading(file, "OBJ"):
+        both = np.array(corners, np.int64)
     if both[..., 0].max() >= len(points) or both[..., 0].min() < 0 or both[..., 1].max() >= len(coordinates):
         raise UserError(f"{file}: a face names a vertex or texture coordinate that is not in the file")
     textured = bool((both[..., 1] >= 0).all())
-    uv = np.array(coordinates) if textured else None
-    return ObjMesh(np.array(points), both[..., 0], uv, both[..., 1] if textured else None)
+    uv = np.array(coordinates, np.float64).reshape(-1, 2) if textured else None
+    with reading(file, "OBJ"):
+        mesh = ObjMesh(np.array(points, np.float64).reshape(-1, 3), both[..., 0], uv, both[..., 1] if textured else None)
+        check_finite(file, {"v": mesh.vertices} if mesh.uv is None else {"v": mesh.vertices, "vt": mesh.uv})
+    return mesh
+
+
+def _numbers(words: list[str], count: int) -> list[float]:
+    if len(words) < count:
+        raise ValueError(f"{count} numbers at least")
+    return [float(word) for word in words[:count]]
 
 
 def _corner(word: str, points: int, coordinates: int) -> tuple[int, int]:

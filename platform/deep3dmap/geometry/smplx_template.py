@@ -1,59 +1,65 @@
-"""SMPL-X as a template, through the optional package `smplx` and model files that each user obtains under their licence."""
+"""SMPL-X as a template (G. Pavlakos et al., CVPR 2019), from the model files that each user obtains under their licence.
+
+The files hold pickled Python objects beside the arrays, which might run anything; they are left unread, and nothing of the body
+needs them. The pose corrects the shape linearly by the entries of the joints' rotation matrices, as in SMPL.
+"""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import read_npz, reading
+from deep3dmap.geometry.linear_blend_skinning import chain, rotations_of_vectors, skin
 from deep3dmap.geometry.pose_prior import pose_limits, pose_sigma
 from deep3dmap.geometry.template import Parameters, Template
 
 GENDERS = ("neutral", "male", "female")
-_POSES = {"body_pose": 63, "global_orient": 3, "left_hand_pose": 45, "right_hand_pose": 45, "jaw_pose": 3}
+FIELDS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
+SHAPES = 300  # shape directions in `shapedirs`; those of the expression follow
+# In the order of the joints: root, body, jaw, eyes (which stay still), left and right hand.
+_POSES = {"global_orient": 3, "body_pose": 63, "jaw_pose": 3, "eyes": 6, "left_hand_pose": 45, "right_hand_pose": 45}
 _HAND_SPREAD = 0.5  # radians
 
 
 class SMPLXTemplate(Template):
-    """SMPL-X (G. Pavlakos et al., CVPR 2019): 10,475 vertices, 20,908 faces, 55 joints. Frame and groups as `BodyTemplate`.
+    """SMPL-X: 10,475 vertices, 20,908 faces, 55 joints. Frame and groups as `BodyTemplate`; hands are flat at rest.
 
-    Groups: betas (10) and expression (10) in sigma; body_pose (63), global_orient, jaw_pose (3), left_hand_pose and
+    Groups: betas and expression (10) in sigma; body_pose (63), global_orient, jaw_pose (3), left_hand_pose and
     right_hand_pose (45), axis times radians; translation (3) metres. Landmarks: the 55 joints regressed from the vertices.
     """
 
-    def __init__(self, folder: Path, gender: str = "neutral", betas: int = 10) -> None:
+    def __init__(self, folder: Path, gender: str = "neutral", betas: int = 10, expressions: int = 10) -> None:
         super().__init__()
         file = model_file(folder, gender)
-        try:
-            import smplx
-        except ModuleNotFoundError as error:
-            raise UserError("SMPL-X needs the package smplx; run: pip install smplx") from error
-        try:
-            made: Any = smplx.create(
-                str(file), model_type="smplx", gender=gender, use_pca=False, flat_hand_mean=True, num_betas=betas
-            )
-        except Exception as error:  # the package raises a different type for every way a file can be wrong
-            raise UserError(f"{file}: the package smplx cannot read it ({error}); download it again") from error
-        # Neither its weights nor its defaults for a batch of one are to be trained or saved with a method.
-        object.__setattr__(self, "_smplx", made.requires_grad_(False))
-        self.groups = {"betas": betas, "expression": 10, **_POSES, "translation": 3}
-        self.keep("faces", torch.as_tensor(made.faces.astype("int64")))
-        self.keep("joint_regressor", made.J_regressor)
-        self.keep("_mean", made.v_template)
+        arrays = read_npz(file, "SMPL-X model", FIELDS, skip_objects=True, most_bytes=1 << 30)
+        with reading(file, "SMPL-X model", "download it again"):
+            self._take(arrays, betas, expressions)
+        self.groups = {"betas": betas, "expression": expressions}
+        self.groups |= {name: size for name, size in _POSES.items() if name != "eyes"} | {"translation": 3}
         self.uv = self.faces_uv = None
 
-    _smplx: Any
     _mean: Tensor
+    _shape_basis: Tensor
+    _pose_basis: Tensor
     joint_regressor: Tensor
+    weights: Tensor
 
     def vertices(self, parameters: Parameters) -> Tensor:
         """(B, V, 3) metres."""
-        return self._run(parameters).vertices
+        shaped, joints, turns, rotations, positions = self._posed(parameters)
+        bent = (turns[:, 1:] - torch.eye(3, dtype=turns.dtype, device=turns.device)).flatten(1)
+        moved = skin(shaped + (bent @ self._pose_basis).reshape(shaped.shape), self.weights, rotations, positions, joints)
+        return moved + self.padded(parameters, "translation", len(moved))[:, None]
 
     def joints(self, parameters: Parameters) -> Tensor:
         """(B, 55, 3) metres: where the chain puts the joints."""
-        return self._run(parameters).joints[:, : len(self.joint_regressor)]
+        positions = self._posed(parameters)[4]
+        return positions + self.padded(parameters, "translation", len(positions))[:, None]
 
     def landmarks(self, vertices: Tensor) -> Tensor:
         """(B, 55, 3) the joint regressor applied to posed vertices (B, V, 3)."""
@@ -75,12 +81,38 @@ class SMPLXTemplate(Template):
         """(V, 3) the mean body at rest."""
         return self._mean
 
-    def _run(self, parameters: Parameters) -> Any:
+    def _posed(self, parameters: Parameters) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         batch = self.batch_of(parameters)
-        values = {group: self.padded(parameters, group, batch) for group in self.groups}
-        still = self._mean.new_zeros(batch, 3)
-        model = self._smplx.to(self._mean)
-        return model(transl=values.pop("translation"), leye_pose=still, reye_pose=still, return_verts=True, **values)
+        shape = torch.cat([self.padded(parameters, name, batch) for name in ("betas", "expression")], 1)
+        shaped = self._mean + (shape @ self._shape_basis).reshape(batch, -1, 3)
+        joints = self.joint_regressor @ shaped
+        still = self._mean.new_zeros(batch, _POSES["eyes"])
+        poses = [still if name == "eyes" else self.padded(parameters, name, batch) for name in _POSES]
+        turns = rotations_of_vectors(torch.cat(poses, 1).reshape(batch, -1, 3))
+        return shaped, joints, turns, *chain(turns, joints, self.parents)
+
+    def _take(self, arrays: dict[str, NDArray[Any]], betas: int, expressions: int) -> None:
+        vertices, joints = len(arrays["v_template"]), sum(_POSES.values()) // 3
+        directions = arrays["shapedirs"]
+        wanted = {"v_template": (vertices, 3), "posedirs": (vertices, 3, 9 * (joints - 1)), "J_regressor": (joints, vertices)}
+        wanted |= {"weights": (vertices, joints), "kintree_table": (2, joints), "f": (len(arrays["f"]), 3)}
+        wanted |= {"shapedirs": (vertices, 3, max(SHAPES + expressions, directions.shape[-1]))}
+        for name, shape in wanted.items():
+            if arrays[name].shape != shape:
+                raise ValueError(f"{name} must be {shape}, got {arrays[name].shape}")
+        faces = arrays["f"].astype(np.int64)
+        if not 0 <= betas <= SHAPES or faces.min() < 0 or faces.max() >= vertices:
+            raise ValueError(f"f names the {vertices} vertices, and betas are at most {SHAPES}")
+        kept = np.concatenate([directions[..., :betas], directions[..., SHAPES : SHAPES + expressions]], 2)
+        self.parents = (-1, *(int(parent) for parent in arrays["kintree_table"][0, 1:]))
+        if not all(0 <= parent < joint for joint, parent in enumerate(self.parents) if joint):
+            raise ValueError("kintree_table names parents that come after their children")
+        self.keep("_mean", arrays["v_template"].astype(np.float32))
+        self.keep("_shape_basis", kept.reshape(-1, betas + expressions).T.astype(np.float32).copy())
+        self.keep("_pose_basis", arrays["posedirs"].reshape(-1, 9 * (joints - 1)).T.astype(np.float32).copy())
+        self.keep("joint_regressor", arrays["J_regressor"].astype(np.float32))
+        self.keep("weights", arrays["weights"].astype(np.float32))
+        self.keep("faces", faces)
 
 
 def model_file(folder: Path, gender: str = "neutral") -> Path:

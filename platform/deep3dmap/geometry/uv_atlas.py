@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import check_finite, read_npy, read_npz, reading
 
 LANDMARK_WEIGHT, FEATURE_WEIGHT, FACE_WEIGHT = 16 / 16, 4 / 16, 3 / 16
 FIELDS = ("landmark_texels", "face_mask", "region_weight")
+MOST_TEXELS = 1 << 26
 CANONICAL = "canonical"
 CANONICAL_FILE = "canonical_vertices.npy"
 PRNET_FILES = ("uv_kpt_ind.txt", "face_ind.txt", "uv_weight_mask.png", "uv_face_mask.png")
@@ -130,14 +132,9 @@ class UVAtlas:
     @classmethod
     def load(cls, file: Path) -> "UVAtlas":
         """Read what `save` wrote; raises UserError naming the file and the field."""
-        try:
-            with np.load(file) as arrays:
-                missing = [name for name in FIELDS if name not in arrays.files]
-                if missing:
-                    raise UserError(f"{file}: no field '{missing[0]}'; an atlas holds {', '.join(FIELDS)}")
-                return cls(*(arrays[name] for name in (*FIELDS, CANONICAL) if name in arrays.files))
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(f"{file}: not a readable atlas ({error})") from error
+        arrays = read_npz(file, "atlas", FIELDS)
+        with reading(file, "atlas", "write it by UVAtlas.save"):
+            return cls(*(arrays[name] for name in (*FIELDS, CANONICAL) if name in arrays))
 
     @classmethod
     def from_prnet_folder(cls, folder: Path) -> "UVAtlas":
@@ -178,10 +175,7 @@ def _canonical(folder: Path, mask: NDArray[np.bool_]) -> NDArray[np.float32] | N
     file = folder / CANONICAL_FILE
     if not file.is_file():
         return None
-    try:
-        vertices = np.load(file)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{file}: not a readable .npy ({error})") from error
+    vertices = read_npy(file, ".npy")
     if vertices.shape != (mask.sum(), 3):
         raise UserError(f"{file}: expected {mask.sum()} x 3 numbers, one row per face texel, got {vertices.shape}")
     positions = np.zeros((3, *mask.shape), np.float32)
@@ -198,14 +192,14 @@ def _existing(file: Path) -> Path:
 def _grey(file: Path) -> NDArray[np.float32]:
     from PIL import Image
 
-    try:
-        return np.asarray(Image.open(file).convert("L"), np.float32) / np.float32(255)
-    except OSError as error:
-        raise UserError(f"{file}: not a readable picture ({error})") from error
+    with reading(file, "picture"), Image.open(file) as picture:
+        if picture.width * picture.height > MOST_TEXELS:
+            raise UserError(f"{file}: {picture.width}x{picture.height} texels are beyond any atlas; restore the file")
+        return np.asarray(picture.convert("L"), np.float32) / np.float32(255)
 
 
 def _numbers(file: Path) -> NDArray[np.float64]:
-    try:
-        return np.loadtxt(file)
-    except ValueError as error:
-        raise UserError(f"{file}: not a table of numbers ({error})") from error
+    with reading(file, "table of numbers"):
+        numbers = np.loadtxt(file)
+    check_finite(file, {"the table": numbers})
+    return numbers

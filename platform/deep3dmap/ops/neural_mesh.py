@@ -14,6 +14,7 @@ from torch.nn.functional import avg_pool2d
 
 from deep3dmap.ops import neural_mesh_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._checks import check_face_ids, check_image, check_mesh
 from deep3dmap.ops._registration import native_op
 from deep3dmap.ops.rasterize import Fragments
 
@@ -56,7 +57,8 @@ def render_neural_mesh(
     fill_back: draw backs as well; their faces are reversed copies behind the F given ones.
     Raises ValueError for a wrong shape, type or value, and for face indices out of range.
     """
-    _check(vertices, faces, height, width)
+    check_mesh(vertices, faces)
+    check_image(height, width)
     scale = 2 if anti_aliasing else 1
     corners = vertices * vertices.new_tensor([scale, scale, 1])
     drawn = torch.cat([faces, faces.flip(1)]) if fill_back else faces
@@ -89,7 +91,8 @@ def find_faces(
     Of equal depths the lower face wins. Faces that are clockwise as seen, degenerate, not finite or, in perspective, with a
     corner at or behind the camera are left out.
     """
-    _check(vertices, faces, height, width)
+    check_mesh(vertices, faces)
+    check_image(height, width)
     if not near < far:
         raise ValueError(f"near lies before far, got {near} and {far}")
     corners = vertices.detach().float().contiguous()
@@ -107,7 +110,10 @@ def follow_edges(
     outside, to the border, could get the colour just inside; the face's pixels could get the colour just outside. Where that
     lowers the loss by `delta` (all channels together), corners get -delta / distance, the distance they would have to go.
     epsilon: added to distances, where half of the image's side is 1. The image keeps its own gradient, e.g. to colours.
+    Raises ValueError for a wrong shape, type or value, and for ids of vertices or faces that are not there.
     """
+    check_mesh(vertices, faces)
+    check_face_ids(face_id, faces, 2)
     if image.dim() != 3 or image.shape[1:] != face_id.shape:
         raise ValueError(f"image must be (C, {face_id.shape[0]}, {face_id.shape[1]}), got {tuple(image.shape)}")
     if not epsilon > 0:
@@ -119,7 +125,12 @@ def follow_edges(
 def depth_of_faces(
     vertices: Tensor, faces: Tensor, seen: Fragments, *, perspective: bool = True, backend: Backend = "auto"
 ) -> Tensor:
-    """Return the depth (H, W) of `find_faces`, differentiable in x, y and z of the vertices with the visibility held fixed."""
+    """Return the depth (H, W) of `find_faces`, differentiable in x, y and z of the vertices with the visibility held fixed.
+
+    Raises ValueError for a wrong shape or type, and for ids of vertices or faces that are not there.
+    """
+    check_mesh(vertices, faces)
+    check_face_ids(seen.face_id, faces, 2)
     if choose(backend, vertices.device.type) == "reference":
         return reference.depth_of_faces(vertices, faces, seen.face_id, perspective)
     return _depth(vertices, faces, seen.face_id, seen.depth, seen.barycentrics, perspective)
@@ -129,6 +140,7 @@ def depth_of_faces(
 def _find(
     vertices: Tensor, faces: Tensor, height: int, width: int, near: float, far: float, perspective: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
+    check_image(height, width)
     depth, barycentrics = vertices.new_zeros(height, width), vertices.new_zeros(height, width, 3)
     face_id = torch.full((height, width), -1, dtype=torch.int64, device=vertices.device)
     run_native("neural_mesh_faces", vertices.device, vertices, faces, depth, face_id, barycentrics, near, far, perspective)
@@ -230,16 +242,3 @@ def _depth_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
 
 _follow.register_autograd(_edges_gradient, setup_context=_remember_edges)
 _depth.register_autograd(_depth_gradient, setup_context=_remember_depth)
-
-
-def _check(vertices: Tensor, faces: Tensor, height: int, width: int) -> None:
-    if not vertices.is_floating_point() or vertices.dim() != 2 or vertices.shape[1] != 3:
-        raise ValueError(f"vertices must be floating (V, 3), got {vertices.dtype} {tuple(vertices.shape)}")
-    if faces.dtype != torch.int64 or faces.dim() != 2 or faces.shape[1] != 3:
-        raise ValueError(f"faces must be int64 (F, 3), got {faces.dtype} {tuple(faces.shape)}")
-    if faces.device != vertices.device:
-        raise ValueError(f"faces lie on {faces.device}, vertices on {vertices.device}")
-    if height <= 0 or width <= 0:
-        raise ValueError(f"height and width must be positive, got {height} and {width}")
-    if len(faces) and (int(faces.min()) < 0 or int(faces.max()) >= len(vertices)):
-        raise ValueError(f"faces index vertices {int(faces.min())}..{int(faces.max())}, but there are {len(vertices)}")

@@ -58,7 +58,7 @@ def follow_edges_backward(
     """
     result = torch.zeros(len(faces), 3, 2, dtype=torch.float64)
     for index in face_id.unique().tolist():
-        if index < 0:
+        if index < 0 or not torch.isfinite(vertices[faces[index]]).all():
             continue
         corners = vertices[faces[index], :2].double()
         for axis in (0, 1):

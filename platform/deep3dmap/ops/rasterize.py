@@ -8,6 +8,7 @@ from torch import Tensor
 
 from deep3dmap.ops import rasterize_reference
 from deep3dmap.ops._backend import Backend, choose, run_native, small_matrix
+from deep3dmap.ops._checks import check_image, check_mesh
 from deep3dmap.ops._registration import native_op
 
 Cull = Literal["none", "back"]
@@ -210,6 +211,7 @@ def _cut(vertices: Tensor, faces: Tensor, front: Tensor, near: float, inside: in
 def _native_rasterize(
     vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
+    check_image(height, width)
     depth = vertices.new_zeros(height, width)
     face_id = torch.full((height, width), -1, dtype=torch.int64, device=vertices.device)
     barycentrics = vertices.new_zeros(height, width, 3)
@@ -229,13 +231,7 @@ def _(
 def _check(vertices: Tensor, faces: Tensor, height: int, width: int, cull: str) -> None:
     if vertices.dtype != torch.float32 or vertices.dim() != 2 or vertices.shape[1] != 3:
         raise ValueError(f"vertices must be float32 (V, 3), got {vertices.dtype} {tuple(vertices.shape)}")
-    if faces.dtype != torch.int64 or faces.dim() != 2 or faces.shape[1] != 3:
-        raise ValueError(f"faces must be int64 (F, 3), got {faces.dtype} {tuple(faces.shape)}")
-    if faces.device != vertices.device:
-        raise ValueError(f"faces lie on {faces.device}, vertices on {vertices.device}")
-    if height <= 0 or width <= 0:
-        raise ValueError(f"height and width must be positive, got {height} and {width}")
+    check_mesh(vertices, faces)
+    check_image(height, width)
     if cull not in ("none", "back"):
         raise ValueError(f"cull is none or back, not '{cull}'")
-    if len(faces) and (int(faces.min()) < 0 or int(faces.max()) >= len(vertices)):
-        raise ValueError(f"faces index vertices {int(faces.min())}..{int(faces.max())}, but there are {len(vertices)}")

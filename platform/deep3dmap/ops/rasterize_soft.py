@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deep3dmap.ops import rasterize_soft_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._checks import check_face_ids, check_image, check_mesh
 from deep3dmap.ops._registration import native_op
 from deep3dmap.ops.rasterize import Cull
 
@@ -103,9 +104,10 @@ def look_at_faces(
     """Return depth, barycentrics and distance of given faces, (H, W, K) int64 with -1 for none, differentiable in the vertices.
 
     With the face ids of a z-buffer, (H, W, 1), these are its depth and barycentrics with the visibility held fixed.
+    Raises ValueError for a wrong shape or type, and for ids of vertices or faces that are not there.
     """
-    if face_id.dim() != 3 or face_id.dtype != torch.int64:
-        raise ValueError(f"face_id must be int64 (H, W, K), got {face_id.dtype} {tuple(face_id.shape)}")
+    check_mesh(vertices, faces)
+    check_face_ids(face_id, faces, 3)
     if _backend(backend, vertices) == "native":
         values = _evaluate(vertices, faces, face_id, perspective, clip_barycentrics)
     else:
@@ -135,6 +137,7 @@ def _select(
     cull: int,
     by_distance: bool,
 ) -> Tensor:
+    check_image(height, width)
     face_id = torch.full((height, width, count), -1, dtype=torch.int64, device=vertices.device)
     given = (vertices.contiguous(), faces.contiguous(), face_id)
     run_native("select_faces", vertices.device, *given, blur_radius, perspective, clip, cull, by_distance)
@@ -208,19 +211,11 @@ _evaluate.register_autograd(_backward, setup_context=_remember)
 def _check(
     vertices: Tensor, faces: Tensor, height: int, width: int, faces_per_pixel: int, blur_radius: float, cull: str
 ) -> None:
-    if not vertices.is_floating_point() or vertices.dim() != 2 or vertices.shape[1] != 3:
-        raise ValueError(f"vertices must be floating (V, 3), got {vertices.dtype} {tuple(vertices.shape)}")
-    if faces.dtype != torch.int64 or faces.dim() != 2 or faces.shape[1] != 3:
-        raise ValueError(f"faces must be int64 (F, 3), got {faces.dtype} {tuple(faces.shape)}")
-    if faces.device != vertices.device:
-        raise ValueError(f"faces lie on {faces.device}, vertices on {vertices.device}")
-    if height <= 0 or width <= 0:
-        raise ValueError(f"height and width must be positive, got {height} and {width}")
+    check_mesh(vertices, faces)
+    check_image(height, width)
     if not 1 <= faces_per_pixel <= MOST_FACES:
         raise ValueError(f"faces_per_pixel lies between 1 and {MOST_FACES}, got {faces_per_pixel}")
     if not (0 <= blur_radius < math.inf):
         raise ValueError(f"blur_radius is a number of pixels from 0, got {blur_radius}")
     if cull not in ("none", "back"):
         raise ValueError(f"cull is none or back, not '{cull}'")
-    if len(faces) and (int(faces.min()) < 0 or int(faces.max()) >= len(vertices)):
-        raise ValueError(f"faces index vertices {int(faces.min())}..{int(faces.max())}, but there are {len(vertices)}")

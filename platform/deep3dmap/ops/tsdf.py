@@ -8,6 +8,7 @@ from torch import Tensor
 
 from deep3dmap.ops import tsdf_reference
 from deep3dmap.ops._backend import Backend, choose, run_native, small_matrix
+from deep3dmap.ops._checks import check_image
 from deep3dmap.ops._registration import native_op
 
 
@@ -43,6 +44,7 @@ def integrate(
     _check("tsdf", tsdf, 3, tsdf)
     _check("weight", weight, 3, tsdf, tuple(tsdf.shape))
     _check("depth", depth, 2, tsdf)
+    check_image(*depth.shape)
     if color is not None and image is not None:
         _check("color", color, 4, tsdf, (3, *tsdf.shape))
         _check("image", image, 3, tsdf, (3, *depth.shape))

@@ -1,6 +1,6 @@
 """From the faces at a pixel to its colour and coverage (Liu et al., Soft Rasterizer, ICCV 2019; pytorch3d's `blending`)."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +9,8 @@ from deep3dmap.ops.rasterize_soft import SoftFragments
 from deep3dmap.render.renderer import Color
 
 SMALLEST = 1e-10
+GammaRange = Literal["surface", "field"]
+FIELD_DEPTHS = (1.0, 100.0)  # the depths of which SoftRas and PyTorch3D take shares, whatever they draw
 
 
 class Blend(NamedTuple):
@@ -20,6 +22,15 @@ class Blend(NamedTuple):
     sigma: float = 1e-4
     gamma: float = 1e-4
     depth_range: tuple[float, float] = (1.0, 100.0)
+
+
+def convert_gamma(gamma: float, given: tuple[float, float], wanted: tuple[float, float]) -> float:
+    """Return the gamma that, with shares of the depth range `wanted`, weights faces as `gamma` does with shares of `given`.
+
+    A face that lies d behind another weighs exp(-d / ((far - near) gamma)) as much, so it is the product that counts: SoftRas'
+    and PyTorch3D's gamma of 1e-4, with their range of 1 to 100, is a depth of 0.0099.
+    """
+    return gamma * (given[1] - given[0]) / (wanted[1] - wanted[0])
 
 
 def coverage(fragments: SoftFragments, sigma: float) -> Tensor:

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import reading
 from deep3dmap.geometry.obj_file import read_obj
 from deep3dmap.render.renderer import Surface
+
+MOST_TEXELS = 1 << 26
 
 
 def read_surface(file: Path) -> Surface:
@@ -58,7 +61,9 @@ def _texture_of(file: Path) -> Path | None:
 
 
 def _words(file: Path, keyword: str) -> Iterator[str]:
-    for line in file.read_text(errors="replace").splitlines():
+    with reading(file, "text file"):
+        lines = file.read_text(errors="replace").splitlines()
+    for line in lines:
         word, _, rest = line.strip().partition(" ")
         if word == keyword and rest.strip():
             yield rest.strip()
@@ -67,23 +72,23 @@ def _words(file: Path, keyword: str) -> Iterator[str]:
 def _read_picture(file: Path, picture: Path) -> Tensor:
     from PIL import Image
 
-    try:
-        with Image.open(picture) as opened:
-            return _as_texture(opened)
-    except OSError as error:
-        raise UserError(f"{file}: its texture {picture.name} cannot be read ({error})") from error
+    with reading(picture, f"texture of {file.name}"), Image.open(picture) as opened:
+        return _as_texture(opened, picture)
 
 
-def _as_texture(picture: Any) -> Tensor:
+def _as_texture(picture: Any, file: Path) -> Tensor:
+    if picture.width * picture.height > MOST_TEXELS:
+        raise UserError(f"{file}: a texture of {picture.width}x{picture.height} texels is too large; scale it down")
     return torch.from_numpy(np.asarray(picture.convert("RGB")).copy()).permute(2, 0, 1).float() / 255
 
 
 def _from_trimesh(file: Path) -> Surface:
-    if b"element vertex 0\n" in file.read_bytes()[:400]:
-        return Surface(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
+    with file.open("rb") as stream:
+        if b"element vertex 0\n" in stream.read(400):
+            return Surface(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
     import trimesh
 
-    try:
+    with reading(file, "mesh"):
         mesh: Any = trimesh.load_mesh(file, process=False)
         vertices = torch.from_numpy(np.array(mesh.vertices, np.float32)).reshape(-1, 3)
         faces = torch.from_numpy(np.array(mesh.faces, np.int64)).reshape(-1, 3)
@@ -91,11 +96,9 @@ def _from_trimesh(file: Path) -> Surface:
         uv = getattr(mesh.visual, "uv", None) if kind == "texture" else None
         picture = _picture_in(mesh.visual.material) if uv is not None else None
         colors = torch.from_numpy(np.array(mesh.visual.vertex_colors)[:, :3] / 255).float() if kind == "vertex" else None
-    except Exception as error:  # trimesh raises a different type for every format
-        raise UserError(f"{file}: not a readable mesh ({type(error).__name__}: {error})") from error
-    if picture is None:
-        return Surface(vertices, faces, colors)
-    return Surface(vertices, faces, None, _as_texture(picture), torch.from_numpy(np.array(uv, np.float32)))
+        if picture is None:
+            return Surface(vertices, faces, colors)
+        return Surface(vertices, faces, None, _as_texture(picture, file), torch.from_numpy(np.array(uv, np.float32)))
 
 
 def _picture_in(material: Any) -> Any:

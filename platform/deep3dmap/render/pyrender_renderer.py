@@ -70,7 +70,7 @@ class PyrenderRenderer(Renderer):
         try:
             smooth = vertex_normals(surface.vertices, kept)
             base, uv = _albedo(surface, drawn)
-            light = corner_values(irradiance(smooth, lights), kept)
+            light = corner_values(irradiance(smooth, lights, surface.vertices), kept)
             image, depth = stage.draw(base * light, background, uv, surface.texture)
             shine = highlight(surface.vertices, smooth, lights, eye_of(view).to(camera))
             if shine is not None:

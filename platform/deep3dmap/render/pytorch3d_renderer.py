@@ -34,6 +34,7 @@ class Pytorch3dRenderer(Renderer):
     blur_radius: float | None = None
     faces_per_pixel: int = 8
     shading: Shading = "phong"
+    gamma_range: blending.GammaRange = "surface"
 
     name: ClassVar[str] = "pytorch3d"
     differentiable: ClassVar[frozenset[Output]] = frozenset(("image", "depth", "normals", "silhouette"))
@@ -65,7 +66,10 @@ class Pytorch3dRenderer(Renderer):
         colors, normals = (seen.barycentrics.new_zeros(*there.shape, 3) for _ in range(2))
         colors[there] = shade(surface, ids, seen.barycentrics[there], lights, eye_of(view).to(camera), self.shading)
         normals[there] = face_normals(camera, surface.faces).index_select(0, ids)
-        depth_range = _depth_range(corner_values(camera.detach(), surface.faces[kept])[..., 2])
+        own = self.gamma_range == "surface"
+        depth_range = (
+            _depth_range(corner_values(camera.detach(), surface.faces[kept])[..., 2]) if own else blending.FIELD_DEPTHS
+        )
         image, silhouette = self._blend(colors, fragments, depth_range, background)
         blend = blending.Blend(self.sigma, self.gamma, depth_range)
         weights, behind = blending.softmax_weights(seen, blend)

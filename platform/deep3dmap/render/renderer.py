@@ -12,6 +12,7 @@ from torch import Tensor
 
 Output = Literal["image", "depth", "normals", "silhouette"]
 Projection = Literal["perspective", "orthographic"]
+Texels = Literal["areas", "points"]
 Color = tuple[float, float, float]
 
 
@@ -21,7 +22,8 @@ class Surface:
 
     vertices: (V, 3) float. faces: (F, 3) int64, counter-clockwise seen from outside. colors: (V, 3) RGB in [0, 1], or None.
     texture: (3, h, w) RGB in [0, 1], its first row at v = 1, with uv (Vt, 2) in [0, 1], v up, and faces_uv (F, 3) into `uv`
-    (None: the same as `faces`). A texture goes before colours; with neither, the surface is grey.
+    (None: the same as `faces`). A texture goes before colours; with neither, the surface is grey. texels: areas, which together
+    cover [0, 1], or points, of which the outermost lie at 0 and 1: the field's align_corners=False and True.
     """
 
     vertices: Tensor
@@ -30,8 +32,11 @@ class Surface:
     texture: Tensor | None = None
     uv: Tensor | None = None
     faces_uv: Tensor | None = None
+    texels: Texels = "areas"
 
     def __post_init__(self) -> None:
+        if self.texels not in ("areas", "points"):
+            raise ValueError(f"texels are areas or points, not '{self.texels}'")
         if self.vertices.dim() != 2 or self.vertices.shape[1] != 3 or not self.vertices.is_floating_point():
             raise ValueError(f"vertices must be float (V, 3), got {self.vertices.dtype} {tuple(self.vertices.shape)}")
         if self.faces.dim() != 2 or self.faces.shape[1] != 3 or self.faces.dtype != torch.int64:
@@ -71,9 +76,10 @@ class View:
 
 @dataclass(frozen=True)
 class Lights:
-    """Ambient light and one distant light in the world, or spherical harmonics instead of both.
+    """Ambient light and one light in the world, distant or at a point, or spherical harmonics instead of both.
 
-    ambient, directional, specular: RGB. direction: from the surface towards the light, world axes.
+    ambient, directional, specular: RGB. direction: from the surface towards the light, world axes. position: where the light
+    stands in the world, instead of a direction; it shines alike at any distance, as PyTorch3D's PointLights do.
     harmonics: (9, 3) irradiance coefficients of the real harmonics 1, y, z, x, xy, yz, 3 z^2 - 1, xz, x^2 - y^2 of the world
     normal, constants included; image = albedo * sum (Ramamoorthi and Hanrahan, 2001).
     """
@@ -84,6 +90,7 @@ class Lights:
     specular: Color = (0.0, 0.0, 0.0)
     shininess: float = 64.0
     harmonics: Tensor | None = None
+    position: Color | None = None
 
 
 UNLIT = Lights(ambient=(1.0, 1.0, 1.0), directional=(0.0, 0.0, 0.0))

@@ -26,7 +26,7 @@ def shade(
     base = albedo(surface, face_id, barycentrics)
     if shading == "gouraud":
         normals = vertex_normals(surface.vertices, surface.faces)
-        lit = irradiance(normals, lights)
+        lit = irradiance(normals, lights, surface.vertices)
         shine = highlight(surface.vertices, normals, lights, eye)
         color = base * _interpolated(lit, corners, barycentrics)
         return color if shine is None else color + _interpolated(shine, corners, barycentrics)
@@ -39,7 +39,7 @@ def shade(
     else:
         raise ValueError(f"shading is phong, gouraud or flat, not '{shading}'")
     shine = highlight(points, normals, lights, eye)
-    color = base * irradiance(normals, lights)
+    color = base * irradiance(normals, lights, points)
     return color if shine is None else color + shine
 
 
@@ -47,18 +47,18 @@ def albedo(surface: Surface, face_id: Tensor, barycentrics: Tensor) -> Tensor:
     """Return the colour (N, 3) that the surface itself has at points on its faces."""
     if surface.texture is not None and surface.uv is not None:
         corners = (surface.faces if surface.faces_uv is None else surface.faces_uv)[face_id]
-        return sample_texture(surface.texture, _interpolated(surface.uv.to(barycentrics), corners, barycentrics))
+        places = _interpolated(surface.uv.to(barycentrics), corners, barycentrics)
+        return sample_texture(surface.texture, places, surface.texels)
     if surface.colors is not None:
         return _interpolated(surface.colors.to(barycentrics), surface.faces[face_id], barycentrics)
     return barycentrics.new_full((len(face_id), 3), GREY)
 
 
-def irradiance(normals: Tensor, lights: Lights) -> Tensor:
-    """Return the light (N, 3) that falls on a surface of unit normals (N, 3) in the world; never negative."""
+def irradiance(normals: Tensor, lights: Lights, points: Tensor) -> Tensor:
+    """Return the light (N, 3) that falls on a surface at points (N, 3) with unit normals (N, 3), world; never negative."""
     if lights.harmonics is not None:
         return (harmonic_basis(normals) @ lights.harmonics.to(normals)).clamp(min=0)
-    towards = functional.normalize(normals.new_tensor(lights.direction), dim=0)
-    lambert = (normals @ towards).clamp(min=0)
+    lambert = (normals * _towards(points, lights)).sum(1).clamp(min=0)
     return normals.new_tensor(lights.ambient) + lambert[:, None] * normals.new_tensor(lights.directional)
 
 
@@ -72,11 +72,18 @@ def highlight(points: Tensor, normals: Tensor, lights: Lights, eye: Tensor) -> T
     """Return the mirrored light (N, 3) of Phong's model at points (N, 3), None where the lights have none."""
     if not any(lights.specular) or lights.harmonics is not None:
         return None
-    towards = functional.normalize(points.new_tensor(lights.direction), dim=0)
-    cosine = normals @ towards
+    towards = _towards(points, lights)
+    cosine = (normals * towards).sum(1)
     mirrored = 2 * cosine[:, None] * normals - towards
     seen = (functional.normalize(eye.to(points) - points, dim=1) * mirrored).sum(1).clamp(min=0)
     return torch.where(cosine > 0, seen, 0.0)[:, None] ** lights.shininess * points.new_tensor(lights.specular)
+
+
+def _towards(points: Tensor, lights: Lights) -> Tensor:
+    """Return unit vectors from points (N, 3) to the light, (N, 3), or (1, 3) where it is one direction for all."""
+    if lights.position is None:
+        return functional.normalize(points.new_tensor(lights.direction), dim=0)[None]
+    return functional.normalize(points.new_tensor(lights.position) - points, dim=1)
 
 
 def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:

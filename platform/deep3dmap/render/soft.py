@@ -22,7 +22,9 @@ class SoftRenderer(Renderer):
     """Liu et al., Soft Rasterizer, ICCV 2019, with the K nearest faces as in facebookresearch/pytorch3d.
 
     sigma: softness of edges, squared NDC, in which the shorter side of the image spans 2. gamma: softness in depth, in shares
-    of the surface's own depth range. blur_radius: how far a face reaches, squared NDC; by default to a coverage of 1e-4.
+    of gamma_range: `surface`, the surface's own depth range, so that it does not depend on the unit, or `field`, the depths 1
+    to 100 of SoftRas and PyTorch3D, so that their gammas mean here what they mean there. blur_radius: how far a face reaches,
+    squared NDC; by default to a coverage of 1e-4.
     silhouette_faces: how many faces count for the silhouette, those that cover a pixel most, and 1 in the interior, further
     from any border than faces reach. 0 takes the nearest faces of the image and no interior, as pytorch3d does: there a mesh
     of small triangles is seen through, as no single one covers a pixel well.
@@ -35,6 +37,7 @@ class SoftRenderer(Renderer):
     faces_per_pixel: int = 8
     shading: Shading = "phong"
     silhouette_faces: int = 12
+    gamma_range: blending.GammaRange = "surface"
 
     name: ClassVar[str] = "soft"
     differentiable: ClassVar[frozenset[Output]] = frozenset(("image", "depth", "normals", "silhouette"))
@@ -43,6 +46,8 @@ class SoftRenderer(Renderer):
     def __post_init__(self) -> None:
         if self.sigma <= 0 or self.gamma <= 0:
             raise ValueError(f"sigma and gamma are positive, got {self.sigma} and {self.gamma}")
+        if self.gamma_range not in ("surface", "field"):
+            raise ValueError(f"gamma_range is surface or field, not '{self.gamma_range}'")
 
     def options(self) -> dict[str, Any]:
         """Return the settings as plain data."""
@@ -61,7 +66,8 @@ class SoftRenderer(Renderer):
         colors[there] = shade(surface, ids, seen.barycentrics[there], lights, eye, self.shading)
         normals = torch.zeros_like(colors)
         normals[there] = face_normals(camera, surface.faces).index_select(0, ids)
-        blend = blending.Blend(self.sigma, self.gamma, _depth_range(camera[:, 2], view.near))
+        depths = blending.FIELD_DEPTHS if self.gamma_range == "field" else _depth_range(camera[:, 2], view.near)
+        blend = blending.Blend(self.sigma, self.gamma, depths)
         image = blending.softmax_blend(colors, seen, blend, background)
         weights, behind = blending.softmax_weights(seen, blend)
         share = weights / (1 - behind)[..., None].clamp(min=LEAST_COVERAGE)

@@ -3,15 +3,18 @@
 from torch import Tensor
 from torch.nn import functional
 
+from deep3dmap.render.renderer import Texels
 
-def sample_texture(texture: Tensor, uv: Tensor) -> Tensor:
+
+def sample_texture(texture: Tensor, uv: Tensor, texels: Texels = "areas") -> Tensor:
     """Return the colours (N, 3) of a texture (3, h, w) at uv (N, 2) in [0, 1], v up, bilinearly; beyond the border its edge.
 
-    The texture covers [0, 1] with its areas: the centre of its first texel lies half a texel inside, first row at v = 1.
+    The first row is at v = 1. areas: texels cover [0, 1] together, so the centre of the first lies half a texel inside.
+    points: the first and last texels lie at 0 and 1 themselves, as in PyTorch3D's textures and in position maps.
     """
     grid = uv.clone()
     grid[:, 0], grid[:, 1] = 2 * uv[:, 0] - 1, 1 - 2 * uv[:, 1]
     sampled = functional.grid_sample(
-        texture[None].to(uv), grid[None, None], mode="bilinear", padding_mode="border", align_corners=False
+        texture[None].to(uv), grid[None, None], mode="bilinear", padding_mode="border", align_corners=texels == "points"
     )
     return sampled[0, :, 0].T

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample, Split
 from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.files import read_npy
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading, find_photographs, load_model, model_files
@@ -228,10 +229,7 @@ def _roi_boxes(file: Path, names: list[str]) -> dict[str, NDArray[np.float32]]:
 
 def _table_of(file: Path, names: list[str], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Read a table with a row of `shape` for each of the 2000 photographs, in the order of their names."""
-    try:
-        rows = np.load(file)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{file}: not a readable .npy ({error})") from error
+    rows = read_npy(file, ".npy")
     if rows.shape != (ALL_IMAGES, *shape):
         raise UserError(f"{file}: expected {'x'.join(map(str, (ALL_IMAGES, *shape)))} numbers, got {rows.shape}")
     if len(names) != ALL_IMAGES:

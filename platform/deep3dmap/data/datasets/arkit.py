@@ -7,7 +7,7 @@ from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import option
-from deep3dmap.data.datasets.posed_scans import ScanFolders
+from deep3dmap.data.datasets.posed_scans import CHECK, ScanFolders
 from deep3dmap.data.formats import arkit as layout
 
 
@@ -18,6 +18,7 @@ class ARKitConfig:
     root: str = option("", "folder of one capture (Frames.m4v or images/, Frames.txt, ARposes.txt) or of such folders")
     stride: int = option(1, "read every n-th frame", low=1, high=100)
     max_frames: int = option(0, "read at most this many frames of a capture, 0 = all")
+    check: bool = option(True, CHECK)
     camera_height: float = option(1.5, "metres above the floor at which the capture begins", low=0.0, high=3.0)
     recorded_size: list[int] = option([1920, 1440], "width and height in pixels that Frames.txt's intrinsics belong to")
 

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from deep3dmap.core.dataset import Sample
-from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import read_npz, reading
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.formats.images import read_image
 from deep3dmap.data.formats.multiview import read_frames, read_views
+
+AGAIN = "delete the folder and prepare it again"
 
 
 class SubjectSplit:
@@ -46,13 +48,10 @@ class SubjectSplit:
 def read_subject(folder: Path, albedo_gamma: float) -> Sample:
     """Read one subject's folder; raises UserError naming the file that is missing or damaged."""
     sample: Sample = dict(read_views(read_frames(folder)))
-    try:
-        with np.load(folder / "truth.npz") as stored:
-            sample |= dict(stored)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{folder / 'truth.npz'}: not readable ({error}); delete the folder and prepare it again") from error
+    sample |= read_npz(folder / "truth.npz", "subject", ("vertices",), mend=AGAIN)
     mesh = read_mesh(folder / "mesh.ply")
-    sample["mesh"] = Mesh(sample["vertices"], mesh.faces, mesh.colors)
+    with reading(folder / "truth.npz", "subject", AGAIN):
+        sample["mesh"] = Mesh(sample["vertices"], mesh.faces, mesh.colors)
     if (folder / "albedo.png").is_file():
         sample["albedo_map"] = read_image(folder / "albedo.png") ** np.float32(albedo_gamma)
     return sample

@@ -1,7 +1,7 @@
 """What datasets of posed scans share: folders that are found, hashed, and opened when asked for."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,21 +9,31 @@ from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.data.content_hash import hash_data, hash_files
-from deep3dmap.data.formats.sevenscenes import Scan
+from deep3dmap.data.formats.rgbd_scan import Scan
+from deep3dmap.data.scan_checks import require_sound
+
+CHECK = "refuse scans whose units, cameras or poses cannot be right"
+SCAN_KEYS = tuple(field.name for field in fields(Scan))
 
 
 class PosedScans:
     """Named scans; `load(name)` opens one."""
 
-    def __init__(self, names: Sequence[str], load: Callable[[str], Sample]) -> None:
-        self._names, self._load = list(names), load
+    def __init__(self, names: Sequence[str], load: Callable[[str], Sample], check: bool = True) -> None:
+        """check: look at each scan when it is first opened, and raise UserError if it cannot be right, see `scan_checks`."""
+        self._names, self._load, self._check = list(names), load, check
+        self._sound: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._names)
 
     def __getitem__(self, index: int) -> Sample:
         """Open scan `index`; its frames are loaded when asked for."""
-        return self._load(self._names[index])
+        sample = self._load(self._names[index])
+        if self._check and index not in self._sound:
+            require_sound(sample, self._names[index])
+            self._sound.add(index)
+        return sample
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
@@ -35,13 +45,7 @@ class PosedScans:
 
 def sample_of(scan: Scan) -> Sample:
     """Return a scan's keys."""
-    return {
-        "images": scan.images,
-        "depths": scan.depths,
-        "true_depths": scan.true_depths,
-        "intrinsics": scan.intrinsics,
-        "world_from_camera": scan.world_from_camera,
-    }
+    return {name: getattr(scan, name) for name in SCAN_KEYS}
 
 
 class ScanFolders:
@@ -83,7 +87,7 @@ class ScanFolders:
     @property
     def version(self) -> str:
         """Hash of all files and of how they are read."""
-        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "check")}
         return hash_data([hash_files(self.root, set(self._files()), self._cache), how])
 
     def split(self, name: str) -> Split:
@@ -91,7 +95,7 @@ class ScanFolders:
         if name not in self.card.splits:
             raise unknown(f"split of {self.name}", name, self.card.splits)
         folders = self._folders()
-        return PosedScans(list(folders), lambda title: self.read(folders[title]))
+        return PosedScans(list(folders), lambda title: self.read(folders[title]), self._config.check)
 
     def _files(self) -> Iterator[Path]:
         """Yield the files that may be read."""

@@ -13,6 +13,7 @@ from deep3dmap.data.cache import build_folder
 from deep3dmap.data.content_hash import hash_data, hash_generator
 from deep3dmap.data.datasets import scannet as scannet_dataset
 from deep3dmap.data.datasets import sevenscenes as sevenscenes_dataset
+from deep3dmap.data.datasets.posed_scans import SCAN_KEYS
 from deep3dmap.data.formats import images, ply, scannet, sevenscenes
 from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.scenes import (
@@ -88,7 +89,7 @@ class Rooms:
 
     card = DatasetCard(
         title="Procedural furnished rooms",
-        provides=("images", "depths", "true_depths", "intrinsics", "world_from_camera", "mesh"),
+        provides=(*SCAN_KEYS, "mesh"),
         splits=("train", "val", "test"),
         frame="world: z up, floor at z = 0",
         unit="metre",

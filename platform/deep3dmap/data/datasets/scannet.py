@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Preparation, Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.cache import build_folder
 from deep3dmap.data.content_hash import hash_data
-from deep3dmap.data.datasets.posed_scans import PosedScans, ScanFolders, sample_of
+from deep3dmap.data.datasets.posed_scans import CHECK, SCAN_KEYS, PosedScans, ScanFolders, sample_of
 from deep3dmap.data.formats import scannet as layout
 from deep3dmap.data.formats.scannet_sens import export_sens
 from deep3dmap.data.formats.scannet_tsdf import is_prepared, read_scene_tsdf, write_scene_tsdf
@@ -36,6 +34,7 @@ class ScanNetConfig:
     max_frames: int = option(0, "read at most this many frames of a scan, 0 = all")
     prepare_tsdf: bool = option(True, "fuse the training scans' distances on three levels when prepared")
     voxel_size: float = option(0.04, "finest voxels of these, in metres", low=0.01, high=0.2, log=True)
+    check: bool = option(True, CHECK)
     max_depth: float = option(3.0, "depth beyond this many metres is left out of these", low=1.0, high=10.0)
 
 
@@ -44,7 +43,7 @@ class ScanNet(ScanFolders):
 
     card = DatasetCard(
         title="ScanNet: RGB-D scans of rooms",
-        provides=("images", "depths", "true_depths", "intrinsics", "world_from_camera", "mesh"),
+        provides=(*SCAN_KEYS, "mesh"),
         splits=("train", "val", "test"),
         frame="world of the scan: z up, floor near z = 0",
         unit="metre",
@@ -102,7 +101,7 @@ class ScanNet(ScanFolders):
         if name not in self.card.splits:
             raise unknown("split of scannet", name, self.card.splits)
         scans = self._folders()
-        return PosedScans(self._names(name, scans), lambda title: self.read(scans[title]))
+        return PosedScans(self._names(name, scans), lambda title: self.read(scans[title]), self._config.check)
 
     def read(self, folder: Path) -> Sample:
         """Open one scan, with its mesh and its prepared distances (`scene_tsdf`, read when asked for) where they are."""
@@ -188,9 +187,10 @@ def _prepare(job: tuple[Path, Path, ScanNetConfig]) -> Path:
 
 def _fuse(folder: Path, scan: Path, config: ScanNetConfig) -> None:
     frames = layout.read_scan(scan, config.stride, config.max_frames)
-    lenses = np.repeat(layout.read_depth_intrinsics(scan)[None], len(frames.depths), 0)
     try:
-        scene = fuse_scene(frames.depths, lenses, frames.world_from_camera, config.voxel_size, config.max_depth)
+        scene = fuse_scene(
+            frames.sensor_depths, frames.depth_intrinsics, frames.world_from_camera, config.voxel_size, config.max_depth
+        )
     except UserError as error:
         raise UserError(f"{scan}: {error}") from error
     write_scene_tsdf(folder, scene)

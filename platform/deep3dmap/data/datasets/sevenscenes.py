@@ -14,6 +14,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.posed_scans import CHECK, SCAN_KEYS, PosedScans, sample_of
 from deep3dmap.data.formats import sevenscenes as layout
 
 
@@ -25,30 +26,12 @@ class SevenScenesConfig:
     stride: int = option(1, "read every n-th frame", low=1, high=100)
     max_frames: int = option(0, "read at most this many frames of a scan, 0 = all")
     depth_scale: float = option(0.001, "metres per unit of the depth files")
+    color_camera: list[float] = option([], "fx, fy, cx, cy of the pictures, integer centres; empty = by the files")
+    depth_camera: list[float] = option([], "fx, fy, cx, cy of the depth files, integer centres; empty = by the files")
     mesh: str = option("", "reference mesh, relative to a scan's folder; empty = its single PLY file, if there is one")
+    check: bool = option(True, CHECK)
     align_to_zup: bool = option(False, "apply world_to_zup.txt, so that z points up and the floor is at z = 0")
     train_scans: str = option("", "patterns, separated by commas, of scans to train on where no TrainSplit.txt says so")
-
-
-class ScanSplit:
-    """Scans as samples: images, depths, true_depths, intrinsics, world_from_camera and, where there is one, mesh."""
-
-    def __init__(self, scans: list[tuple[str, Path]], config: SevenScenesConfig) -> None:
-        self._scans, self._config = scans, config
-
-    def __len__(self) -> int:
-        return len(self._scans)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read scan `index`; frames are loaded when asked for."""
-        return read_sample(self._scans[index][1], self._config)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[index] for index in range(len(self)))
-
-    def name(self, index: int) -> str:
-        """Return the name of a scan, usable as a folder name."""
-        return self._scans[index][0]
 
 
 class SevenScenes:
@@ -56,7 +39,7 @@ class SevenScenes:
 
     card = DatasetCard(
         title="7-Scenes: RGB-D scans of rooms with KinectFusion poses",
-        provides=("images", "depths", "true_depths", "intrinsics", "world_from_camera", "mesh"),
+        provides=(*SCAN_KEYS, "mesh"),
         splits=("train", "test"),
         frame="world of the scan's own tracker (gravity-aligned with align_to_zup)",
         unit="metre",
@@ -97,7 +80,7 @@ class SevenScenes:
         """Hash of all files that may be read and of how they are read."""
         root = self.root
         files = (file for _, folder, _ in find_scans(root) for file in _scan_files(folder, self._config.mesh))
-        how = {name: value for name, value in asdict(self._config).items() if name != "root"}
+        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "check")}
         return hash_data([hash_files(root, set(files), self._cache), how])
 
     def split(self, name: str) -> Split:
@@ -105,7 +88,8 @@ class SevenScenes:
         if name not in self.card.splits:
             raise unknown("split of sevenscenes", name, self.card.splits)
         scans = [(title, folder) for title, folder, split in find_scans(self.root) if (split or self._own_split(title)) == name]
-        return ScanSplit(scans, self._config)
+        folders = dict(scans)
+        return PosedScans(list(folders), lambda title: read_sample(folders[title], self._config), self._config.check)
 
     def _own_split(self, title: str) -> str:
         patterns = (pattern.strip() for pattern in self._config.train_scans.split(","))
@@ -130,7 +114,8 @@ def find_scans(root: Path) -> list[tuple[str, Path, str | None]]:
 
 def read_sample(folder: Path, config: SevenScenesConfig) -> Sample:
     """Read one scan folder as a sample."""
-    scan = layout.read_scan(folder, config.stride, config.max_frames, config.depth_scale)
+    cameras = config.color_camera, config.depth_camera
+    scan = layout.read_scan(folder, config.stride, config.max_frames, config.depth_scale, *cameras)
     file = layout.find_mesh(folder, config.mesh)
     mesh = None if file is None else layout.read_scan_mesh(file)
     poses = scan.world_from_camera
@@ -138,13 +123,7 @@ def read_sample(folder: Path, config: SevenScenesConfig) -> Sample:
         transform = layout.read_world_to_zup(folder)
         poses = transform @ poses
         mesh = None if mesh is None else _moved(mesh, transform)
-    sample: Sample = {
-        "images": scan.images,
-        "depths": scan.depths,
-        "true_depths": scan.true_depths,
-        "intrinsics": scan.intrinsics,
-        "world_from_camera": poses,
-    }
+    sample: Sample = {**sample_of(scan), "world_from_camera": poses}
     return sample if mesh is None else {**sample, "mesh": mesh}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample
 from deep3dmap.core.options import option
-from deep3dmap.data.datasets.posed_scans import ScanFolders, sample_of
+from deep3dmap.data.datasets.posed_scans import CHECK, SCAN_KEYS, ScanFolders, sample_of
 from deep3dmap.data.formats import tum_rgbd as layout
 
 
@@ -17,6 +17,7 @@ class TUMRGBDConfig:
     root: str = option("", "folder of one recording (rgb.txt, depth.txt, groundtruth.txt) or a folder of such folders")
     stride: int = option(1, "read every n-th frame", low=1, high=100)
     max_frames: int = option(0, "read at most this many frames of a recording, 0 = all")
+    check: bool = option(True, CHECK)
     camera: list[float] = option([], "fx, fy, cx, cy in pixels, integer centres; empty = by the folder's name")
 
 
@@ -25,7 +26,7 @@ class TUMRGBD(ScanFolders):
 
     card = DatasetCard(
         title="TUM RGB-D: handheld recordings with motion-capture poses",
-        provides=("images", "depths", "true_depths", "intrinsics", "world_from_camera"),
+        provides=SCAN_KEYS,
         splits=("test",),
         frame="world of the motion capture system: z up",
         unit="metre",

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import check_finite, reading
+from deep3dmap.data.formats.foreign_file import read_matlab
 from deep3dmap.geometry.morphable_model import MorphableModel
 from deep3dmap.geometry.uv_atlas import UVAtlas
 
@@ -25,15 +27,16 @@ def read_basel_face_model(file: Path, uv_file: Path, atlas: UVAtlas | None = Non
     Raises UserError naming the file and the field that is missing or does not fit.
     """
     model = _struct(file)
-    uv = read_matlab(uv_file).get("UV")
+    uv = read_licensed(uv_file).get("UV")
     if uv is None or np.ndim(uv) != 2 or np.shape(uv)[1] != 2:
         raise UserError(f"{uv_file}: no field 'UV' of n x 2 numbers; it is BFM_UV.mat of face3d")
-    mean = _points(model["shapeMU"] + model["expMU"])
-    if len(uv) != len(mean):
-        raise UserError(f"{uv_file}: {len(uv)} atlas vertices, but {file.name} has {len(mean)}; take both from one model")
-    faces = outward_faces(mean, np.concatenate([model["tri"].T, model["tri_mouth"].T]).astype(np.int64) - 1)
-    landmarks = model["kpt_ind"].ravel().astype(np.int64) - 1
-    try:
+    with reading(file, "BFM.mat of face3d"):
+        mean = _points(model["shapeMU"] + model["expMU"])
+        if len(uv) != len(mean):
+            raise UserError(f"{uv_file}: {len(uv)} atlas vertices, but {file.name} has {len(mean)}; take both from one model")
+        check_finite(file, model)
+        faces = outward_faces(mean, np.concatenate([model["tri"].T, model["tri_mouth"].T]).astype(np.int64) - 1)
+        landmarks = model["kpt_ind"].ravel().astype(np.int64) - 1
         return MorphableModel(
             mean=mean,
             faces=faces,
@@ -55,30 +58,23 @@ def read_basel_face_model(file: Path, uv_file: Path, atlas: UVAtlas | None = Non
             source="Paysan et al., A 3D Face Model for Pose and Illumination Invariant Face Recognition, AVSS 2009",
             licence="non-commercial, by agreement with the University of Basel",
         )
-    except ValueError as error:
-        raise UserError(f"{file}: {error}") from error
 
 
 def _struct(file: Path) -> dict[str, NDArray[Any]]:
-    stored = read_matlab(file).get("model")
-    if stored is None or stored.dtype.names is None:
+    stored = read_licensed(file).get("model")
+    if not isinstance(stored, dict):
         raise UserError(f"{file}: no structure 'model'; it is BFM.mat as the scripts of face3d write it")
-    missing = [name for name in FIELDS if name not in stored.dtype.names]
+    missing = [name for name in FIELDS if not isinstance(stored.get(name), np.ndarray)]
     if missing:
         raise UserError(f"{file}: model has no field '{missing[0]}'; it is BFM.mat as the scripts of face3d write it")
-    return {name: np.asarray(stored[0, 0][name]) for name in FIELDS}
+    return {name: stored[name] for name in FIELDS}
 
 
-def read_matlab(file: Path) -> dict[str, Any]:
+def read_licensed(file: Path) -> dict[str, Any]:
     """Read the variables of a MATLAB 5 file of a licensed model; raises UserError if it is absent or damaged."""
-    import scipy.io
-
     if not file.is_file():
         raise UserError(f"{file}: not found; the model is licensed, see faces.dmi.unibas.ch and the README of face3d")
-    try:
-        return dict(scipy.io.loadmat(file))
-    except Exception as error:  # scipy raises many types for a damaged file
-        raise UserError(f"{file}: not a whole MATLAB file ({error})") from error
+    return read_matlab(file)
 
 
 def _points(column: NDArray[Any]) -> NDArray[np.float32]:

@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import reading
 
+MOST_PIXELS = 1 << 26
+MEND = "restore the file or drop the frame"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
 _RUN_LENGTHS = 3  # zlib's Z_RLE
@@ -36,11 +39,15 @@ def image_size(file: Path) -> tuple[int, int]:
     """Return (height, width) from the header of an image file."""
     from PIL import Image
 
-    try:
-        with Image.open(file) as image:
-            return image.height, image.width
-    except (OSError, ValueError) as error:
-        raise _damaged(file, error) from error
+    with reading(file, "image", MEND), Image.open(file) as image:
+        check_image_size(file, image)
+        return image.height, image.width
+
+
+def check_image_size(file: Path, image: Any) -> None:
+    """Raise UserError if an image that Pillow opened has more pixels than any camera takes; nothing of them is read yet."""
+    if image.height * image.width > MOST_PIXELS:
+        raise UserError(f"{file}: {image.width}x{image.height} pixels are beyond any photograph; {MEND}, or scale it down")
 
 
 def write_image(file: Path, image: NDArray[np.float32]) -> None:
@@ -56,13 +63,9 @@ def write_gray16(file: Path, values: NDArray[np.integer[Any]]) -> None:
 def _pixels(file: Path, mode: str | None) -> NDArray[Any]:
     from PIL import Image
 
-    try:
-        with Image.open(file) as image:
-            return np.asarray(image.convert(mode) if mode else image)
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: the file is missing") from error
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow reports a broken PNG chunk as a SyntaxError
-        raise _damaged(file, error) from error
+    with reading(file, "image", MEND), Image.open(file) as image:
+        check_image_size(file, image)
+        return np.asarray(image.convert(mode) if mode else image)
 
 
 def _write(file: Path, pixels: NDArray[Any]) -> None:
@@ -74,7 +77,3 @@ def _write(file: Path, pixels: NDArray[Any]) -> None:
     options: dict[str, Any] = {"compress_level": 3, "compress_type": _RUN_LENGTHS} if file.suffix == ".png" else {"quality": 92}
     Image.fromarray(np.ascontiguousarray(pixels)).save(encoded, Image.registered_extensions()[file.suffix.lower()], **options)
     file.write_bytes(encoded.getvalue())
-
-
-def _damaged(file: Path, error: Exception) -> UserError:
-    return UserError(f"{file}: not a whole image ({error}); restore the file or drop the frame")

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import check_finite, read_npy, reading
 
 SUFFIXES = (".pts", ".txt", ".npy")
 FROM_PTS = -0.5  # iBUG counts pixels from 1; the package has the first pixel's centre at 0.5
@@ -17,15 +18,17 @@ def read_landmarks(file: Path) -> NDArray[np.float32]:
     `.pts` counts from 1; `.txt` and `.npy`, (68, 2 or 3) or their transpose, have pixel centres at whole numbers from 0.
     Raises UserError naming the file.
     """
-    try:
-        values = np.load(file) if file.suffix == ".npy" else _table(file)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{file}: not a readable table of landmarks ({error})") from error
+    with reading(file, "table of landmarks"):
+        values = read_npy(file, "table of landmarks") if file.suffix == ".npy" else _table(file)
     if values.ndim == 2 and values.shape[0] in (2, 3) and values.shape[1] == 68:
         values = values.T
     if values.ndim != 2 or values.shape[0] != 68 or values.shape[1] not in (2, 3) or not np.isfinite(values).all():
         raise UserError(f"{file}: expected 68 rows of two or three finite numbers, got {values.shape}")
-    return (values[:, :2] + (FROM_PTS if file.suffix == ".pts" else 0.5)).astype(np.float32)
+    with np.errstate(over="ignore"):
+        pixels = (values[:, :2] + (FROM_PTS if file.suffix == ".pts" else 0.5)).astype(np.float32)
+    # A number may be finite and yet beyond float32.
+    check_finite(file, {"the table": pixels})
+    return pixels
 
 
 def landmark_file(folder: Path, name: str) -> Path:

@@ -4,6 +4,7 @@ None of these files may be passed on, and none is ever downloaded; a user who ha
 """
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.data.formats.basel_face_model import mirror_of, outward_faces, read_basel_face_model, read_matlab
+from deep3dmap.core.files import check_finite, reading
+from deep3dmap.data.formats.basel_face_model import mirror_of, outward_faces, read_basel_face_model, read_licensed
+from deep3dmap.data.formats.foreign_file import read_hdf5
 from deep3dmap.geometry.morphable_model import MorphableModel
 from deep3dmap.geometry.uv_atlas import UVAtlas
 
 BASEL, BASEL_UV = "BFM.mat", "BFM_UV.mat"
 THREE_DDFA = ("Model_Shape.mat", "Model_Expression.mat")
 LANDMARKS = "landmarks_68.txt"
+CELLS = "shape/representer/cells"
 GREY = 0.7
 AGREEMENT = "non-commercial, by agreement with the University of Basel"
 
@@ -48,25 +52,26 @@ def read_3ddfa(folder: Path) -> MorphableModel:
     sigma_exp comes from sigma_exp.mat where it is there, else it is 1. There are no colours, so the albedo is grey.
     """
     file, expression_file = folder / THREE_DDFA[0], folder / THREE_DDFA[1]
-    shape, expression = read_matlab(file), read_matlab(expression_file)
+    shape, expression = read_licensed(file), read_licensed(expression_file)
     get, get_expression = _getter(shape, file), _getter(expression, expression_file)
     uv_file = folder / BASEL_UV
-    uv = _getter(read_matlab(uv_file), uv_file)("UV")
-    mean = _points(get("mu_shape") + get_expression("mu_exp"))
-    basis = _basis(get_expression("w_exp"))
-    sigma_file = folder / "sigma_exp.mat"
-    sigma = np.ones(basis.shape[2])
-    if sigma_file.is_file():
-        sigma = _getter(read_matlab(sigma_file), sigma_file)("sigma_exp").ravel()
-    return _model(
-        file,
-        mean,
-        get("tri").T.astype(np.int64) - 1,
-        uv.clip(0, 1),
-        (_basis(get("w")), get("sigma").ravel(), basis, sigma),
-        get("keypoints").ravel().astype(np.int64) - 1,
-        about={"name": "Basel Face Model 2009 (3DDFA)", "unit": "micrometre", "source": "Zhu et al., CVPR 2016"},
-    )
+    uv = _getter(read_licensed(uv_file), uv_file)("UV")
+    with reading(file, "model of 3DDFA"):
+        mean = _points(get("mu_shape") + get_expression("mu_exp"))
+        basis = _basis(get_expression("w_exp"))
+        sigma_file = folder / "sigma_exp.mat"
+        sigma = np.ones(basis.shape[2])
+        if sigma_file.is_file():
+            sigma = _getter(read_licensed(sigma_file), sigma_file)("sigma_exp").ravel()
+        return _model(
+            file,
+            mean,
+            get("tri").T.astype(np.int64) - 1,
+            uv.clip(0, 1),
+            (_basis(get("w")), get("sigma").ravel(), basis, sigma),
+            get("keypoints").ravel().astype(np.int64) - 1,
+            about={"name": "Basel Face Model 2009 (3DDFA)", "unit": "micrometre", "source": "Zhu et al., CVPR 2016"},
+        )
 
 
 def read_basel_2017(file: Path) -> MorphableModel:
@@ -75,27 +80,21 @@ def read_basel_2017(file: Path) -> MorphableModel:
     The file names a few points but not the 68 landmarks: landmarks_68.txt beside it lists their vertex ids, counted from 0. The
     atlas unrolls a cylinder about the vertical axis, since the model has none.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise UserError(f"{file}: reading BFM 2017 needs the package h5py") from error
+    if find_spec("h5py") is None:
+        raise UserError(f"{file}: reading BFM 2017 needs the package h5py")
     if not file.is_file():
         raise UserError(f"{file}: not found; the model is licensed, see faces.dmi.unibas.ch")
-    try:
-        with h5py.File(file) as stored:
-            arrays = {name: stored[name][()] for part in ("shape", "expression", "color") for name in _fields_of(part)}
-            arrays["cells"] = stored["shape/representer/cells"][()]
-    except KeyError as error:
-        raise UserError(f"{file}: no field {error.args[0]}; it is an .h5 of BFM 2017 or 2019") from error
-    except OSError as error:
-        raise UserError(f"{file}: not a whole HDF5 file ({error})") from error
-    mean = _points(arrays["shape/model/mean"] + arrays["expression/model/mean"])
-    bases = [part for kind in ("shape", "expression") for part in _principal(arrays, kind)]
-    cells = arrays["cells"]
-    faces = (cells.T if cells.shape[0] == 3 else cells).astype(np.int64)
-    colors = (_points(arrays["color/model/mean"]), *_principal(arrays, "color"))
-    about = {"name": "Basel Face Model 2017", "unit": "millimetre", "source": "Gerig et al., Morphable Face Models, FG 2018"}
-    return _model(file, mean, faces, cylindrical_uv(mean), tuple(bases), _landmark_ids(file.parent / LANDMARKS), colors, about)
+    names = [name for part in ("shape", "expression", "color") for name in _fields_of(part)]
+    arrays = read_hdf5(file, (*names, CELLS))
+    with reading(file, ".h5 of BFM 2017 or 2019"):
+        mean = _points(arrays["shape/model/mean"] + arrays["expression/model/mean"])
+        bases = [part for kind in ("shape", "expression") for part in _principal(arrays, kind)]
+        cells = arrays[CELLS]
+        faces = (cells.T if cells.shape[0] == 3 else cells).astype(np.int64)
+        colors = (_points(arrays["color/model/mean"]), *_principal(arrays, "color"))
+        landmarks = _landmark_ids(file.parent / LANDMARKS)
+        about = {"name": "Basel Face Model 2017", "unit": "millimetre", "source": "Gerig et al., FG 2018"}
+        return _model(file, mean, faces, cylindrical_uv(mean), tuple(bases), landmarks, colors, about)
 
 
 def cylindrical_uv(mean: NDArray[Any]) -> NDArray[np.float64]:
@@ -122,7 +121,8 @@ def _model(
     albedo, albedo_basis, albedo_sigma = none if colors is None else colors
     if len(uv) != len(mean):
         raise UserError(f"{file}: {len(mean)} vertices, but the atlas has {len(uv)}; take both from one model")
-    try:
+    with reading(file, "morphable model"):
+        check_finite(file, {"the mean shape": mean})
         faces = outward_faces(mean, faces)
         return MorphableModel(
             mean=mean, faces=faces, uv=uv, faces_uv=faces,
@@ -133,8 +133,6 @@ def _model(
             landmark_weights=np.tile([1.0, 0.0, 0.0], (len(landmarks), 1)),
             mirror=mirror_of(mean), licence=AGREEMENT, **(about or {}),
         )  # fmt: skip
-    except (ValueError, IndexError) as error:
-        raise UserError(f"{file}: {error}") from error
 
 
 def _getter(fields: dict[str, Any], file: Path) -> Callable[[str], NDArray[Any]]:
@@ -149,10 +147,8 @@ def _getter(fields: dict[str, Any], file: Path) -> Callable[[str], NDArray[Any]]
 def _landmark_ids(file: Path) -> NDArray[np.int64]:
     if not file.is_file():
         raise UserError(f"{file}: not found; it lists the vertex ids of the 68 landmarks, counted from 0")
-    try:
-        ids = np.loadtxt(file).ravel().astype(np.int64)
-    except ValueError as error:
-        raise UserError(f"{file}: not a list of vertex ids ({error})") from error
+    with reading(file, "list of vertex ids"):
+        ids = np.loadtxt(file, ndmin=1).ravel().astype(np.int64)
     if len(ids) != 68:
         raise UserError(f"{file}: expected 68 vertex ids, got {len(ids)}")
     return ids

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.files import read_npz, reading
 from deep3dmap.data.formats.scannet_tsdf import read_plain_pickle
 
 # From the subject's one profile to the other, 15 degrees apart; two more hang from the ceiling.
@@ -106,6 +107,9 @@ def read_list(file: Path, root: Path) -> dict[Photograph, Path]:
     return _unique(_located(root, path, file) for path in paths)
 
 
+FARTHEST = 1e9  # pixels
+
+
 @dataclass(frozen=True)
 class Fit:
     """How a face model was fitted to a photograph.
@@ -147,6 +151,8 @@ def fit_of(fits: Mapping[str, Mapping[str, Any]], photograph: str, height: int, 
     affine = np.concatenate([scale * rotation[:2], shift[:, None]], 1)
     affine[1] = -affine[1] + (0, 0, 0, height)
     affine[:, 3] += 0.5
+    if max(np.abs(landmarks).max(), np.abs(affine).max()) > FARTHEST:
+        raise UserError(f"{where}: lm68, R, s and t lead more than {FARTHEST:.0g} pixels away; fit it again")
     return Fit((landmarks + 0.5).astype(np.float32), affine)
 
 
@@ -154,19 +160,14 @@ def read_plain(file: Path) -> Any:
     """Read .json, or .pkl without running anything that is in it; raises UserError naming the file."""
     if file.suffix in (".pkl", ".pickle"):
         return read_plain_pickle(file)
-    try:
+    with reading(file, "JSON file"):
         return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: not readable as JSON ({error})") from error
 
 
 def _fits_of_arrays(file: Path) -> dict[str, Mapping[str, Any]]:
-    try:
-        with np.load(file) as stored:
-            arrays = {name: stored[name] for name in ("names", "lm68", "s", "R", "t")}
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise UserError(f"{file}: expected the arrays names, lm68, s, R and t ({error})") from error
-    if len({len(array) for array in arrays.values()}) > 1:
+    # A fit that failed has NaN; it is told when it is asked for.
+    arrays = read_npz(file, "table of fits", ("names", "lm68", "s", "R", "t"), finite=False)
+    if len({np.atleast_1d(array).shape[0] for array in arrays.values()}) > 1 or arrays["names"].ndim != 1:
         raise UserError(f"{file}: the arrays differ in length")
     fields = ("lm68", "s", "R", "t")
     return {Path(str(name)).stem: {field: arrays[field][row] for field in fields} for row, name in enumerate(arrays["names"])}
@@ -193,14 +194,12 @@ def _unique(files: Iterator[Path]) -> dict[Photograph, Path]:
 
 
 def _csv_paths(file: Path) -> Iterator[str]:
-    try:
-        with file.open(newline="", encoding="utf-8") as opened:
-            rows = csv.DictReader(opened)
-            if "path" not in (rows.fieldnames or ()):
-                raise UserError(f"{file}: no column 'path' in its first line")
-            yield from (row["path"] for row in rows)
-    except (OSError, UnicodeError) as error:
-        raise UserError(f"{file}: not readable ({error})") from error
+    with reading(file, "list"), file.open(newline="", encoding="utf-8") as opened:
+        rows = csv.DictReader(opened)
+        if "path" not in (rows.fieldnames or ()):
+            raise UserError(f"{file}: no column 'path' in its first line")
+        paths = [row["path"] for row in rows if row["path"]]
+    yield from paths
 
 
 def _texts(data: Any) -> Iterator[str]:

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from deep3dmap.core.cameras import Camera, check_pose
 from deep3dmap.core.errors import UserError
-from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
+from deep3dmap.core.files import reading
+from deep3dmap.data.formats.images import check_image_size, image_size, read_gray16, read_image, write_gray16, write_image
 from deep3dmap.data.formats.pose_conventions import OPENCV, OPENGL, check_convention
 
 CAMERAS = "transforms.json"
+MOST_SIDE = 1 << 16
 
 
 class Frame(NamedTuple):
@@ -49,12 +51,8 @@ def read_frames(folder: Path, name: str = CAMERAS) -> list[Frame]:
     Raises UserError naming the file and the field that is wrong, or the convention that the poses are in instead.
     """
     file = folder / name
-    try:
+    with reading(file, "JSON file", "a folder of views holds its cameras in it"):
         about = json.loads(file.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: the file is missing; a folder of views holds its cameras in it") from error
-    except ValueError as error:
-        raise UserError(f"{file}: not valid JSON ({error})") from error
     if not isinstance(about, dict) or not isinstance(about.get("frames"), list) or not about["frames"]:
         raise UserError(f"{file}: no list 'frames' in it")
     axes = str(about.get("camera_axes", OPENGL))
@@ -102,7 +100,7 @@ def _checked_image(frame: Frame) -> NDArray[np.float32]:
 def _gray(file: Path) -> NDArray[np.float32]:
     from PIL import Image
 
-    with Image.open(file) as opened:
+    with reading(file, "image"), Image.open(file) as opened:
         mode = opened.mode
     if mode.startswith("I"):
         return (read_gray16(file) / 65535).astype(np.float32)
@@ -112,7 +110,8 @@ def _gray(file: Path) -> NDArray[np.float32]:
 def _alpha(frame: Frame) -> NDArray[np.float32]:
     from PIL import Image
 
-    with Image.open(frame.image) as opened:
+    with reading(frame.image, "image"), Image.open(frame.image) as opened:
+        check_image_size(frame.image, opened)
         if "A" not in opened.getbands():
             return np.ones((frame.camera.height, frame.camera.width), np.float32)
         return np.asarray(opened.getchannel("A"), np.float32) / np.float32(255)
@@ -123,13 +122,12 @@ def _frame(folder: Path, about: dict[str, Any], frame: Any, where: str, axes: st
         raise UserError(f"{where}: needs file_path and transform_matrix")
     image = _image_file(folder, str(frame["file_path"]), where)
     merged = {**about, **frame}
-    try:
+    with reading(Path(where), "camera", "check its numbers"):
         height, width = (int(merged["h"]), int(merged["w"])) if "h" in merged and "w" in merged else image_size(image)
         intrinsics = _intrinsics(merged, height, width)
-        pose = np.array(frame["transform_matrix"], np.float64)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: the camera is not complete or not numbers ({error})") from error
-    pose = check_pose(pose, where)
+        pose = check_pose(np.array(frame["transform_matrix"], np.float64), where)
+        if not (0 < height < MOST_SIDE and 0 < width < MOST_SIDE):
+            raise UserError(f"{where}: w and h are pixels, got {width} and {height}")
     if axes == OPENGL:
         pose = pose @ np.diag([1.0, -1.0, -1.0, 1.0])
     mask = folder / str(frame["mask_path"]) if frame.get("mask_path") else None
@@ -146,13 +144,16 @@ def _image_file(folder: Path, name: str, where: str) -> Path:
 
 def _intrinsics(merged: dict[str, Any], height: int, width: int) -> NDArray[np.float64]:
     if "intrinsics" in merged:
-        intrinsics = np.array(merged["intrinsics"], np.float64)
-        if intrinsics.shape != (3, 3) or not np.isfinite(intrinsics).all():
-            raise ValueError("intrinsics are 3x3 numbers")
-        return intrinsics
+        return _checked_intrinsics(np.array(merged["intrinsics"], np.float64))
     if "fl_x" in merged:
         focal_x, focal_y = float(merged["fl_x"]), float(merged.get("fl_y", merged["fl_x"]))
     else:
         focal_x = focal_y = width / 2 / np.tan(float(merged["camera_angle_x"]) / 2)
     centre = float(merged.get("cx", width / 2)), float(merged.get("cy", height / 2))
-    return np.array([[focal_x, 0, centre[0]], [0, focal_y, centre[1]], [0, 0, 1.0]])
+    return _checked_intrinsics(np.array([[focal_x, 0, centre[0]], [0, focal_y, centre[1]], [0, 0, 1.0]]))
+
+
+def _checked_intrinsics(intrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
+    if intrinsics.shape != (3, 3) or not np.isfinite(intrinsics).all() or min(intrinsics[0, 0], intrinsics[1, 1]) <= 0:
+        raise ValueError("intrinsics are 3x3 finite numbers, focal lengths above 0")
+    return intrinsics

@@ -4,11 +4,11 @@
     intrinsic/intrinsic_color.txt, intrinsic/intrinsic_depth.txt (4x4, integer pixel centres)
     SCENE_vh_clean_2.ply (the reference mesh), and true_depth/0.png ... where the exact depth is known
 
-Frames whose pose is infinite lost track and are left out, as the data set's authors ask. A sample has one camera per frame for
-its picture and its depth: pictures are brought to the size of the depth maps (640x480) and `intrinsics` are those of the colour
-camera at that size, as NeuralRecon's loader has it, which first pads ScanNet's 1296x968 by two black rows above and below to
-the 4:3 of the depth. The depth camera's own intrinsics (`read_depth_intrinsics`) differ a little; the prepared distances use
-them, again as NeuralRecon's tools do.
+Frames whose pose is infinite lost track and are left out, as the data set's authors ask. Pictures are brought to the size of
+the depth maps (640x480) and `intrinsics` are those of the colour camera at that size, as NeuralRecon's loader has it; it first
+pads ScanNet's 1296x968 by two black rows above and below to the 4:3 of the depth. The depth camera's own intrinsics differ a
+little: `depths` are brought into the colour camera, `sensor_depths` are as measured, and the prepared distances are fused from
+these, as NeuralRecon's tools do. The two cameras count as standing in one place, as the published extrinsics have it.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ from deep3dmap.core.mesh import Mesh
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
 from deep3dmap.data.formats.numbers import read_matrix
 from deep3dmap.data.formats.ply import write_ply
-from deep3dmap.data.formats.sevenscenes import Scan
+from deep3dmap.data.formats.rgbd_scan import Lenses, Scan, make_scan
 
 COLOR_SIZE = (968, 1296)
 PADDING = 2  # rows above and below
@@ -53,15 +53,16 @@ def read_scan(folder: Path, stride: int = 1, max_frames: int = 0) -> Scan:
         raise UserError(f"{folder / 'pose'}: no finite pose, so there is nothing to read")
     colors, depths = [_color_file(folder, name) for name in chosen], _depth_files(folder, "depth", chosen)
     color_size, size = image_size(colors[0]), image_size(depths[0])
-    lens = _color_intrinsics(folder, color_size, size)
+    lenses = Lenses(_color_intrinsics(folder, color_size, size), read_depth_intrinsics(folder), np.eye(4))
     sensed = LazySequence(partial(_load_depth, depths, size), len(chosen))
     exact = _depth_files(folder, "true_depth", chosen) if (folder / "true_depth").is_dir() else None
-    return Scan(
+    return make_scan(
         LazySequence(partial(_load_color, colors, color_size, size), len(chosen)),
         sensed,
-        sensed if exact is None else LazySequence(partial(_load_depth, exact, size), len(chosen)),
-        np.repeat(lens[None], len(chosen), 0),
+        lenses,
         np.stack([check_pose(poses[name], str(folder / "pose" / f"{name}.txt")) for name in chosen]),
+        size,
+        None if exact is None else LazySequence(partial(_load_depth, exact, size), len(chosen)),
     )
 
 

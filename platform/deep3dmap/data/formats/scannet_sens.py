@@ -24,6 +24,8 @@ COLOR_SUFFIXES = {1: "png", 2: "jpg"}
 RAW_DEPTH, ZLIB_DEPTH = 0, 1
 MATRICES = ("intrinsic_color", "extrinsic_color", "intrinsic_depth", "extrinsic_depth")
 LONGEST_NAME = 1 << 16
+MOST_PIXELS = 1 << 24
+FRAME_BYTES = 64 + 4 * 8  # pose, times, lengths
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,12 @@ def _header(file: Path, stream: BinaryIO) -> SensHeader:
     color, depth, _, _, width, height, per_metre, frames = _unpack(file, stream, "<iiIIIIfQ")
     if color not in COLOR_SUFFIXES or depth not in (RAW_DEPTH, ZLIB_DEPTH) or per_metre <= 0:
         raise UserError(f"{file}: colour compression {color} or depth compression {depth} is not known; use ScanNet's own tool")
+    if not (np.isfinite(list(matrices.values())).all() and 0 < per_metre < np.inf):
+        raise UserError(f"{file}: NaN or infinity among its cameras or depth units; download it again")
+    if not 0 < width * height <= MOST_PIXELS:
+        raise UserError(f"{file}: depth maps of {width}x{height} pixels are beyond any sensor; download it again")
+    if frames * FRAME_BYTES > file.stat().st_size:
+        raise UserError(f"{file}: it promises {frames} frames and is too short for them; download it again")
     return SensHeader(matrices, COLOR_SUFFIXES[color], depth, (height, width), per_metre, frames)
 
 
@@ -94,14 +102,19 @@ def _frames(file: Path, start: int, header: SensHeader) -> Iterator[SensFrame]:
         stream.seek(start)
         for number in range(header.frames):
             pose = _matrix(file, stream)
+            # Infinite poses say that track was lost.
+            if np.isnan(pose).any():
+                raise UserError(f"{file}, frame {number}: its pose holds NaN; download it again")
             _, _, color_bytes, depth_bytes = _unpack(file, stream, "<QQQQ")
             color, depth = _take(file, stream, color_bytes), _take(file, stream, depth_bytes)
             yield SensFrame(color, _depth(f"{file}, frame {number}", depth, header), pose)
 
 
 def _depth(where: str, encoded: bytes, header: SensHeader) -> NDArray[np.uint16]:
+    size = 2 * header.depth_size[0] * header.depth_size[1]
     try:
-        raw = zlib.decompress(encoded) if header.depth_compression == ZLIB_DEPTH else encoded
+        # One byte more than there should be tells that there is more, whatever size it would grow to.
+        raw = zlib.decompressobj().decompress(encoded, size + 1) if header.depth_compression == ZLIB_DEPTH else encoded
         return np.frombuffer(raw, "<u2").reshape(header.depth_size)
     except (zlib.error, ValueError) as error:
         raise UserError(f"{where}: damaged depth ({error}); download the file again") from error

@@ -8,8 +8,6 @@ extrinsics (V, 4, 4), camera-to-world, and intrinsics (V, 3, 3), integer pixel c
 
 import io
 import pickle
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +21,7 @@ from torch import Tensor
 
 from deep3dmap.core.cameras import check_pose
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import read_npz, reading
 from deep3dmap.data.cache import write_file
 from deep3dmap.geometry.scene_tsdf import LEVELS, SceneTSDF
 
@@ -73,8 +72,11 @@ class PreparedLevels(Sequence[Tensor]):
         return [_read_level(self._folder / f"full_tsdf_layer{level}.npz") for level in range(LEVELS)]
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads arrays and plain containers; anything else could run code."""
+class _PlainUnpickler(pickle._Unpickler):
+    """Reads arrays and plain containers; anything else could run code.
+
+    It is the one in Python: the one in C takes as much memory as a damaged number in the file says.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -124,20 +126,13 @@ def write_fragments(file: Path, fragments: Sequence[Fragment]) -> None:
 
 def read_plain_pickle(file: Path) -> Any:
     """Read a pickle of arrays and plain containers; raises UserError for anything else, without running it."""
-    try:
+    with reading(file, "pickle of plain arrays"):
         return _PlainUnpickler(io.BytesIO(file.read_bytes())).load()
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: the file is missing") from error
-    except Exception as error:  # a damaged pickle raises nearly anything
-        raise UserError(f"{file}: not a pickle of plain arrays ({error})") from error
 
 
 def _read_level(file: Path) -> Tensor:
-    try:
-        with np.load(file) as arrays:
-            level = np.asarray(arrays["arr_0"], np.float32)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{file}: damaged ({error}); remove {file.parent} and prepare it again") from error
+    arrays = read_npz(file, "prepared scan", ("arr_0",), mend=f"remove {file.parent} and prepare it again")
+    level = np.asarray(arrays["arr_0"], np.float32)
     if level.ndim != 3:
         raise UserError(f"{file}: expected (X, Y, Z) distances, got {level.shape}; remove {file.parent} and prepare it again")
     return torch.from_numpy(level)

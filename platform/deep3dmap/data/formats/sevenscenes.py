@@ -4,6 +4,11 @@ A scan is a folder of frame-XXXXXX.color.png (or .jpg), frame-XXXXXX.depth.png (
 and frame-XXXXXX.pose.txt (4x4 camera-to-world, metres, x right, y down, z forward). Optional beside the frames, or one
 folder up: camera-intrinsics.txt (3x3, integer pixel centres: the reader adds 0.5 to the principal point, the writer takes
 it off), a mesh as PLY, world_to_zup.txt (4x4), and frame-XXXXXX.true_depth.png where the exact depth is known.
+
+7-Scenes itself was recorded with a Kinect, whose depth and colour cameras are not registered: the data set's nominal intrinsics
+(585 pixels) and its poses are the depth camera's; the colour camera's focal length is near 525, and it stands 25 mm to the
+right. Where camera-intrinsics.txt is absent or says no more than the nominal numbers, there are those two cameras. Any other
+camera-intrinsics.txt belongs to both, that is, the depth lies on the pictures already.
 """
 
 import re
@@ -22,8 +27,11 @@ from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
 from deep3dmap.data.formats.ply import write_ply
+from deep3dmap.data.formats.rgbd_scan import Lenses, Scan, make_scan, pinhole
 
-NOMINAL_INTRINSICS = np.array([[585.0, 0, 320.0], [0, 585.0, 240.0], [0, 0, 1]])  # the data set's own, integer centres
+NOMINAL_DEPTH = (585.0, 585.0, 320.0, 240.0)  # fx, fy, cx, cy of the data set, integer centres
+NOMINAL_COLOR = (525.0, 525.0, 320.0, 240.0)  # of the Kinect's colour camera at 640x480
+KINECT_BASELINE = 0.025  # metres from the depth camera to the colour camera, along x
 INVALID_DEPTHS = (0, 65535)
 LARGEST_MEDIAN_DEPTH = 50.0  # metres; a room is never as deep, so the unit must be wrong
 _FRAME = re.compile(r"^frame-(\d+)\.(color\.(?:png|jpg)|depth\.png|true_depth\.png|pose\.txt)$")
@@ -37,21 +45,6 @@ class FrameFiles:
     depth: Path
     pose: Path
     true_depth: Path | None = None
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One scan; pixels are read when asked for.
-
-    images: V (3, H, W) float32 RGB in [0, 1]. depths, true_depths: V (H, W) float32 metres, 0 = invalid; true_depths is
-    `depths` where the exact depth is not known. intrinsics: (V, 3, 3), pixel centres at +0.5. world_from_camera: (V, 4, 4).
-    """
-
-    images: Sequence[NDArray[np.float32]]
-    depths: Sequence[NDArray[np.float32]]
-    true_depths: Sequence[NDArray[np.float32]]
-    intrinsics: NDArray[np.float64]
-    world_from_camera: NDArray[np.float64]
 
 
 def is_scan(folder: Path) -> bool:
@@ -77,21 +70,32 @@ def list_frames(folder: Path, stride: int = 1, max_frames: int = 0) -> list[Fram
     return frames
 
 
-def read_scan(folder: Path, stride: int = 1, max_frames: int = 0, depth_scale: float = 0.001) -> Scan:
+def read_scan(
+    folder: Path,
+    stride: int = 1,
+    max_frames: int = 0,
+    depth_scale: float = 0.001,
+    color_camera: Sequence[float] = (),
+    depth_camera: Sequence[float] = (),
+) -> Scan:
     """Read poses and intrinsics of a scan and set up its pixels. `depth_scale`: metres per unit of the depth files.
+
+    color_camera, depth_camera: fx, fy, cx, cy in pixels, integer centres, instead of what the files say (see `read_lenses`).
 
     Raises UserError, which names the file, for a missing or damaged file, a pose that is not rigid or not finite, pictures of
     unequal size, and depth whose median is above 50 m.
     """
     frames = list_frames(folder, stride, max_frames)
-    size = image_size(frames[0].color)
+    size, depth_size = image_size(frames[0].color), image_size(frames[0].depth)
+    lenses = read_lenses(folder, color_camera, depth_camera)
+    if lenses.alike:
+        _check_size(frames[0].depth, depth_size, size)
     poses = np.stack([_read_pose(frame.pose) for frame in frames])
     images = LazySequence(partial(_load_color, [frame.color for frame in frames], size), len(frames))
-    depths = LazySequence(partial(_load_depth, [frame.depth for frame in frames], size, depth_scale), len(frames))
+    depths = LazySequence(partial(_load_depth, [frame.depth for frame in frames], depth_size, depth_scale), len(frames))
     exact = [frame.true_depth for frame in frames if frame.true_depth is not None]
-    true_depths = LazySequence(partial(_load_depth, exact, size, depth_scale), len(exact)) if exact else depths
-    intrinsics = np.repeat(read_intrinsics(folder)[None], len(frames), 0)
-    return Scan(images, depths, true_depths, intrinsics, poses)
+    true_depths = LazySequence(partial(_load_depth, exact, size, depth_scale), len(exact)) if exact else None
+    return make_scan(images, depths, lenses, poses, size, true_depths)
 
 
 def read_depth(file: Path, depth_scale: float = 0.001) -> NDArray[np.float32]:
@@ -108,10 +112,24 @@ def read_depth(file: Path, depth_scale: float = 0.001) -> NDArray[np.float32]:
     return depth
 
 
-def read_intrinsics(folder: Path) -> NDArray[np.float64]:
-    """Return the (3, 3) intrinsics of a scan for pixel centres at +0.5, from camera-intrinsics.txt or the nominal ones."""
+def read_lenses(folder: Path, color_camera: Sequence[float] = (), depth_camera: Sequence[float] = ()) -> Lenses:
+    """Return the two cameras of a scan: from camera-intrinsics.txt, the nominal ones, or as given (fx, fy, cx, cy)."""
     file = _beside(folder, "camera-intrinsics.txt")
-    intrinsics = NOMINAL_INTRINSICS.copy() if file is None else _numbers(file, (3, 3))
+    nominal = pinhole(NOMINAL_DEPTH, "7-Scenes")
+    depth = nominal if file is None else _read_intrinsics(file)
+    color, color_from_depth = depth, np.eye(4)
+    if np.allclose(depth, nominal):
+        color = pinhole(NOMINAL_COLOR, "7-Scenes")
+        color_from_depth[0, 3] = -KINECT_BASELINE
+    if depth_camera:
+        depth = pinhole(depth_camera, "dataset.depth_camera")
+    if color_camera:
+        color = pinhole(color_camera, "dataset.color_camera")
+    return Lenses(color, depth, color_from_depth)
+
+
+def _read_intrinsics(file: Path) -> NDArray[np.float64]:
+    intrinsics = _numbers(file, (3, 3))
     if not np.isfinite(intrinsics).all() or min(intrinsics[0, 0], intrinsics[1, 1]) <= 0:
         raise UserError(f"{file}: focal lengths are positive finite numbers; the file holds 3x3 intrinsics in pixels")
     intrinsics[:2, 2] += 0.5

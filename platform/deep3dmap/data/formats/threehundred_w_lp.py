@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import check_finite, reading
+from deep3dmap.data.formats.foreign_file import read_matlab
 from deep3dmap.geometry.face_pose import HeadPose
 
 JPEG_QUALITY = 95
@@ -96,18 +98,15 @@ def read_boxes(file: Path) -> dict[str, NDArray[np.float32]]:
 
     Raises UserError naming the file and the row.
     """
-    try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            rows = [row for row in csv.reader(stream) if row]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: not a readable table of boxes ({error})") from error
+    with reading(file, "table of boxes"), file.open(newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.reader(stream) if row]
     boxes = {}
     for number, row in enumerate(rows[1:] if rows and rows[0][0] == "name" else rows, 1):
         try:
             name, corners = row[0], np.array([float(value) for value in row[1:]], np.float32)
         except ValueError:
             corners = np.zeros(0, np.float32)
-        if corners.shape != (4,) or not (corners[2:] > corners[:2]).all():
+        if corners.shape != (4,) or not np.isfinite(corners).all() or not (corners[2:] > corners[:2]).all():
             raise UserError(f"{file}: row {number} is not name,left,top,right,bottom with right > left and bottom > top: {row}")
         boxes[name] = corners
     return boxes
@@ -121,14 +120,9 @@ def write_boxes(file: Path, boxes: dict[str, NDArray[Any]]) -> None:
 
 
 def _load(file: Path) -> dict[str, Any]:
-    import scipy.io
-
     if not file.is_file():
         raise UserError(f"{file}: not found; every photograph of 300W-LP has a .mat beside it")
-    try:
-        return dict(scipy.io.loadmat(file))
-    except Exception as error:  # scipy raises many types for a damaged file
-        raise UserError(f"{file}: not a whole MATLAB file ({error}); restore it or drop the sample") from error
+    return read_matlab(file)
 
 
 def _numbers(fields: dict[str, Any], name: str, file: Path, count: int | None = None) -> NDArray[np.float64]:
@@ -150,7 +144,9 @@ def _landmarks(fields: dict[str, Any], file: Path) -> tuple[NDArray[np.float32],
         if name in fields and np.shape(fields[name]) == (rows, 68):
             values = _numbers(fields, name, file).reshape(rows, 68).T
             points = np.zeros((68, 3), np.float32)
-            points[:, :rows] = values
+            with np.errstate(over="ignore"):
+                points[:, :rows] = values
             points[:, :2] = values[:, :2] + FROM_FILE
+            check_finite(file, {name: points})
             return points, rows == 3
     raise UserError(f"{file}: no field 'pt3d_68' of 3x68 and no 'pt2d' of 2x68 numbers, so it has no 68 landmarks")

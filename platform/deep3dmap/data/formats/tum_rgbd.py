@@ -15,7 +15,7 @@ from deep3dmap.core.dataset import LazySequence
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image
 from deep3dmap.data.formats.numbers import increasing_times, nearest_in_time, read_words
-from deep3dmap.data.formats.sevenscenes import Scan
+from deep3dmap.data.formats.rgbd_scan import Lenses, Scan, make_scan, pinhole
 from deep3dmap.data.formats.trajectory import read_trajectory
 
 PER_METRE = 5000.0
@@ -50,14 +50,11 @@ def read_scan(folder: Path, stride: int = 1, max_frames: int = 0, camera: list[f
         raise UserError(f"{folder}: no picture has a depth map and a pose within {TOLERANCE} s; check the times of the lists")
     color_files, depth_files = [colors[i] for i in frames], [depths[i] for i in depth_at[frames]]
     size = image_size(color_files[0])
-    lazy = LazySequence(partial(_load_depth, depth_files, size), len(frames))
-    return Scan(
-        LazySequence(partial(_load_color, color_files, size), len(frames)),
-        lazy,
-        lazy,
-        np.repeat(_intrinsics(folder, camera)[None], len(frames), 0),
-        poses[pose_at[frames]],
-    )
+    images = LazySequence(partial(_load_color, color_files, size), len(frames))
+    depths = LazySequence(partial(_load_depth, depth_files, size), len(frames))
+    lens = _intrinsics(folder, camera)
+    # The benchmark's depth was registered to the pictures when it was recorded.
+    return make_scan(images, depths, Lenses(lens, lens, np.eye(4)), poses[pose_at[frames]], size)
 
 
 def _list(file: Path) -> tuple[NDArray[np.float64], list[Path]]:
@@ -81,10 +78,9 @@ def _list(file: Path) -> tuple[NDArray[np.float64], list[Path]]:
 def _intrinsics(folder: Path, camera: list[float] | None) -> NDArray[np.float64]:
     named = re.search(r"(?:freiburg|fr)([123])", folder.resolve().name)
     values = list(camera) if camera else list(CAMERAS[named[1]]) if named else []
-    if len(values) != 4 or not np.isfinite(values).all() or min(values[:2]) <= 0:
+    if not values:
         raise UserError(f"{folder}: the name says neither freiburg1, 2 nor 3; give dataset.camera=[fx,fy,cx,cy] in pixels")
-    fx, fy, cx, cy = values
-    return np.array([[fx, 0, cx + 0.5], [0, fy, cy + 0.5], [0, 0, 1]])
+    return pinhole(values, "dataset.camera")
 
 
 def _load_color(files: list[Path], size: tuple[int, int], index: int) -> NDArray[np.float32]:

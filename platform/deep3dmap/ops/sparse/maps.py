@@ -15,6 +15,7 @@ class KernelMap:
 
     in_rows, out_rows: (P,) int32. splits: (K + 1,) int64 on the CPU; pairs splits[k] to splits[k + 1] belong to offset k.
     inputs, outputs: the number of input and output voxels.
+    Raises ValueError where these do not fit one another, so that every convolution may rely on them.
     """
 
     in_rows: Tensor
@@ -22,6 +23,20 @@ class KernelMap:
     splits: Tensor
     inputs: int
     outputs: int
+
+    def __post_init__(self) -> None:
+        pairs = self.in_rows.shape
+        if self.in_rows.dtype != torch.int32 or self.in_rows.dim() != 1 or self.out_rows.dtype != torch.int32:
+            raise ValueError(f"in_rows and out_rows must be int32 (P,), got {self.in_rows.dtype} and {self.out_rows.dtype}")
+        if self.out_rows.shape != pairs or self.out_rows.device != self.in_rows.device:
+            raise ValueError(f"out_rows must be as in_rows, {tuple(pairs)}, got {tuple(self.out_rows.shape)}")
+        if self.splits.dtype != torch.int64 or self.splits.dim() != 1 or self.splits.device.type != "cpu":
+            raise ValueError(f"splits must be int64 (K + 1,) on the CPU, got {self.splits.dtype} {tuple(self.splits.shape)}")
+        edges = self.splits.tolist()
+        if not edges or edges[0] != 0 or edges[-1] != pairs[0] or edges != sorted(edges):
+            raise ValueError(f"splits must rise from 0 to the {pairs[0]} pairs, got {edges}")
+        _check_range("in_rows", self.in_rows, self.inputs)
+        _check_range("out_rows", self.out_rows, self.outputs)
 
     def reversed(self) -> "KernelMap":
         """Return the map of the transposed convolution, which leads from the outputs back to the inputs."""
@@ -92,6 +107,13 @@ def kernel_map(in_coordinates: Tensor, out_coordinates: Tensor, offsets: Tensor,
     in_rows, out_rows, sizes = run(in_coordinates, out_coordinates, offsets)
     splits = torch.tensor([0, *sizes], dtype=torch.int64).cumsum(0)
     return KernelMap(in_rows, out_rows, splits, len(in_coordinates), len(out_coordinates))
+
+
+def _check_range(name: str, rows: Tensor, count: int) -> None:
+    if rows.numel():
+        low, high = torch.aminmax(rows)
+        if int(low) < 0 or int(high) >= count:
+            raise ValueError(f"{name} name voxels {int(low)}..{int(high)}, but there are {count}")
 
 
 def check_rows(name: str, value: Tensor) -> None:

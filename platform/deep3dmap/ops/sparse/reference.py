@@ -112,8 +112,10 @@ def neighbours(coordinates: Tensor, centres: Tensor, offsets: Sequence[Sequence[
     # Keys may be added to as long as no axis overflows into the next.
     roomy = bool(in_range(centres, reach).all())
     for offset in offsets:
-        found = _find(keys, order, packed + sum(step << (AXIS_BITS * (2 - axis)) for axis, step in enumerate(offset)))
-        shift = torch.tensor([0, *offset], device=centres.device)
+        # A step beyond the longest axis leads out of the range from everywhere, and is held to what int64 can add.
+        steps = [max(-2 * AXIS_LIMIT, min(2 * AXIS_LIMIT, step)) for step in offset]
+        found = _find(keys, order, packed + sum(step << (AXIS_BITS * (2 - axis)) for axis, step in enumerate(steps)))
+        shift = torch.tensor([0, *steps], device=centres.device)
         yield found if roomy else torch.where(in_range(centres + shift), found, ABSENT)
 
 

@@ -1,0 +1,58 @@
+// What the bindings check where tensors cross, so that no kernel reads or writes outside of them. Ids and rows are looked at on
+// the CPU only: on CUDA that would wait for the device, and deep3dmap.ops checks them before the call.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <climits>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+
+namespace deep3dmap {
+
+inline void require(bool fits, const char* what) {
+  if (!fits) throw nanobind::value_error(what);
+}
+
+// Kernels count the pixels of an image, and its sides, in int.
+template <typename Image>
+void require_pixels(const Image& image, size_t row_axis = 0) {
+  const size_t height = image.shape(row_axis), width = image.shape(row_axis + 1);
+  require(height <= INT_MAX && width <= INT_MAX && (width == 0 || height <= INT_MAX / width), "an image has fewer than 2^31 pixels");
+}
+
+template <typename Left, typename Right>
+void require_same_pixels(const Left& left, const Right& right) {
+  require(left.shape(0) == right.shape(0) && left.shape(1) == right.shape(1), "the images differ in size");
+}
+
+// Every id is at least `least` and below `count`.
+template <typename Device, typename Ids>
+void require_ids(const Ids& ids, int64_t least, int64_t count, const char* what) {
+  if constexpr (std::is_same_v<Device, nanobind::device::cpu>) {
+    const auto* values = ids.data();
+    int64_t low = least, high = least;
+    for (size_t i = 0, size = ids.size(); i < size; ++i) {
+      const int64_t id = values[i];
+      low = id < low ? id : low;
+      high = id > high ? id : high;
+    }
+    require(low >= least && (high < count || high == -1 || ids.size() == 0), what);
+  }
+}
+
+template <typename Device, typename Vertices, typename Faces>
+void require_mesh(const Vertices& vertices, const Faces& faces) {
+  require(vertices.shape(1) == 3 && faces.shape(1) == 3, "vertices and faces have 3 columns");
+  require_ids<Device>(faces, 0, static_cast<int64_t>(vertices.shape(0)), "a face has a corner that is no vertex");
+}
+
+// -1 is no face.
+template <typename Device, typename Ids, typename Faces>
+void require_face_ids(const Ids& face_id, const Faces& faces) {
+  require_ids<Device>(face_id, -1, static_cast<int64_t>(faces.shape(0)), "a pixel has the id of a face that is not there");
+}
+
+}  // namespace deep3dmap

@@ -1,0 +1,115 @@
+"""Reading files of strangers: whatever a library raises over a damaged one becomes one line that names it, in bounded memory.
+
+Nothing that is read here can run code, and no number that is not finite gets in.
+"""
+
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.errors import UserError
+
+MOST_BYTES = 1 << 29  # of arrays in one file; the largest morphable model in use, at full resolution, has 400 MB
+
+
+@contextmanager
+def reading(file: Path, what: str, mend: str = "restore it") -> Iterator[None]:
+    """Turn any error of reading a file into a UserError `FILE: not a readable WHAT (why); MEND`.
+
+    Libraries raise nearly anything over a damaged file, so nearly anything is caught. A UserError passes as it is.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: the file is missing; {mend}") from error
+    except MemoryError as error:
+        raise UserError(f"{file}: reading this {what} takes more memory than there is; {mend}") from error
+    except Exception as error:
+        why = str(error) or type(error).__name__
+        raise UserError(f"{file}: not a readable {what} ({_short(why)}); {mend}") from error
+
+
+def read_npz(
+    file: Path,
+    what: str,
+    needed: Collection[str] = (),
+    *,
+    skip_objects: bool = False,
+    most_bytes: int = MOST_BYTES,
+    finite: bool = True,
+    mend: str = "restore it",
+) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an .npz file by name, without running anything that is stored in it.
+
+    needed: names that have to be there. skip_objects: leave pickled members out instead of refusing the file. most_bytes:
+    of all arrays together, checked before they are read. finite: refuse NaN and infinity. Raises UserError naming the file.
+    """
+    with reading(file, what, mend), zipfile.ZipFile(file) as archive:
+        arrays = {}
+        left = most_bytes
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            with archive.open(member) as stream:
+                array = _read_array(file, stream, member.file_size, left, f"{name} ", skip_objects)
+            if array is not None:
+                arrays[name] = array
+                left -= array.nbytes
+    if missing := [name for name in needed if name not in arrays]:
+        raise UserError(f"{file}: no field '{missing[0]}', so this is no {what}")
+    if finite:
+        check_finite(file, arrays)
+    return arrays
+
+
+def read_npy(file: Path, what: str, most_bytes: int = MOST_BYTES) -> NDArray[Any]:
+    """Return the array of an .npy file; raises UserError naming the file, also for NaN and infinity."""
+    with reading(file, what), file.open("rb") as stream:
+        array = _read_array(file, stream, file.stat().st_size, most_bytes, "")
+    assert array is not None
+    check_finite(file, {what: array})
+    return array
+
+
+def check_finite(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise UserError that names the file and the first of the arrays that holds NaN or infinity."""
+    for name, array in arrays.items():
+        if array.dtype.kind in "fc" and not np.isfinite(array).all():
+            raise UserError(f"{file}: {name} holds NaN or infinity; repair the file")
+
+
+def _read_array(
+    file: Path, stream: IO[bytes], size: int, most_bytes: int, name: str, skip_objects: bool = False
+) -> NDArray[Any] | None:
+    """Read one array; None for a pickled one that is to be skipped. What its header promises is checked before it is read."""
+    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(stream)
+    if version not in header:
+        raise UserError(f"{file}: {name}is of version {version[0]} of NumPy's format, which is not known; save it again")
+    shape, fortran, dtype = header[version](stream)
+    if dtype.hasobject:
+        if skip_objects:
+            return None
+        raise UserError(f"{file}: {name}holds Python objects, which may run code and are not read; save plain arrays")
+    count = 1
+    for length in shape:
+        count *= length
+    if count * dtype.itemsize > min(size, most_bytes) or min(shape, default=0) < 0:
+        limit = "than the file holds" if count * dtype.itemsize > size else f"than {most_bytes >> 20} MiB"
+        raise UserError(f"{file}: {name}of shape {shape} would take more {limit}; restore the file")
+    data = stream.read(count * dtype.itemsize)
+    # The rest of a member is read too, so that its checksum is.
+    stream.read()
+    array = np.frombuffer(bytearray(data), dtype, count)
+    return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+
+
+def _short(text: str, most: int = 160) -> str:
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= most else line[: most - 3] + "..."

@@ -1,0 +1,110 @@
+"""The files of a saved reconstruction, read so that a damaged one is told in one line."""
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.cameras import Camera, check_pose
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import read_npz, reading
+
+ABOUT, ARRAYS, CAMERAS, MESH = "reconstruction.json", "arrays.npz", "transforms.json", "mesh.ply"
+AGAIN = "reconstruct again"
+GAUGES = ("metric", "scale", "similarity")
+# Of the parts that have one shape only; None: any length.
+SHAPES: dict[str, tuple[int | None, ...]] = {
+    "points": (None, 3),
+    "depth": (None, None, None),
+    "normals": (None, 3, None, None),
+    "landmarks": (None, 3),
+    "images": (None, 3, None, None),
+    "samples": (None, 3, None, None),
+    "texture": (3, None, None),
+    "vertex_uv": (None, 2),
+    "visible": (None,),
+    "frontal": (3, None, None),
+    "pointmaps": (None, None, None, 3),
+    "confidence": (None, None, None),
+}
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Return what reconstruction.json says: frame, unit, gauge, parts, files and notes.
+
+    Raises UserError if there is none, or it is damaged.
+    """
+    file = folder / ABOUT
+    if not file.is_file():
+        raise UserError(f"{folder}: no {ABOUT}, so this is not a saved reconstruction")
+    about = {"gauge": GAUGES[0], "files": [], **_json(file)}
+    for name, kind in (("frame", str), ("unit", str), ("parts", list), ("files", list), ("notes", dict)):
+        if not isinstance(about.get(name), kind):
+            raise UserError(f"{file}: '{name}' is missing or not a {kind.__name__}; {AGAIN}")
+    if not all(isinstance(part, str) for part in about["parts"]):
+        raise UserError(f"{file}: 'parts' are names; {AGAIN}")
+    if about["gauge"] not in GAUGES:
+        raise UserError(f"{file}: 'gauge' is one of {', '.join(GAUGES)}; {AGAIN}")
+    return about
+
+
+def read_files(folder: Path, names: Collection[Any]) -> dict[str, bytes]:
+    """Return the content of further files in the folder; raises UserError for one that is missing or lies elsewhere."""
+    contents = {}
+    for name in names:
+        file = folder / str(name)
+        if Path(str(name)).name != name or not file.is_file() or file.is_symlink():
+            raise UserError(f"{folder / ABOUT}: 'files' names '{name}', which is no file of this folder; {AGAIN}")
+        contents[str(name)] = file.read_bytes()
+    return contents
+
+
+def read_arrays(folder: Path, known: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of arrays.npz, none if there is no such file; raises UserError for names that are not known."""
+    file = folder / ARRAYS
+    if not file.is_file():
+        return {}
+    arrays = read_npz(file, "reconstruction")
+    for name, array in arrays.items():
+        if name not in known:
+            raise UserError(f"{file}: '{name}' is no part of a reconstruction; {AGAIN}")
+        wanted = SHAPES.get(name, (None,) * array.ndim)
+        if array.ndim != len(wanted) or any(want not in (None, have) for want, have in zip(wanted, array.shape)):
+            raise UserError(f"{file}: {name} has the shape {array.shape}; {AGAIN}")
+        if array.dtype.kind not in "fiub":
+            raise UserError(f"{file}: {name} holds {array.dtype} instead of numbers; {AGAIN}")
+    return arrays
+
+
+def read_cameras(folder: Path) -> list[Camera]:
+    """Return the cameras of transforms.json; raises UserError naming the camera that is none."""
+    file = folder / CAMERAS
+    frames = _json(file).get("frames")
+    if not isinstance(frames, list):
+        raise UserError(f"{file}: no list 'frames' in it; {AGAIN}")
+    return [_camera(f"{file}: frame {number}", frame) for number, frame in enumerate(frames)]
+
+
+def _camera(where: str, frame: Any) -> Camera:
+    try:
+        intrinsics = np.array(frame["intrinsics"], np.float64)
+        pose = np.array(frame["transform_matrix"], np.float64)
+        width, height = frame["w"], frame["h"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{where}: needs intrinsics, transform_matrix, w and h ({error}); {AGAIN}") from error
+    if intrinsics.shape != (3, 3) or not np.isfinite(intrinsics).all():
+        raise UserError(f"{where}: intrinsics are 3x3 finite numbers; {AGAIN}")
+    if not all(isinstance(side, int) and 0 < side < 1 << 16 for side in (width, height)):
+        raise UserError(f"{where}: w and h are pixels, got {width!r} and {height!r}; {AGAIN}")
+    return Camera(intrinsics, check_pose(pose, where), width, height)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    with reading(file, "JSON file", AGAIN):
+        found = json.loads(file.read_text())
+        if not isinstance(found, dict):
+            raise UserError(f"{file}: an object was expected, got a {type(found).__name__}; {AGAIN}")
+    return found

@@ -1,0 +1,80 @@
+"""The process behind `foreign_file`: a request a line, {kind, file, names}; answers two lengths, JSON, and bytes of arrays."""
+
+import json
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+OWN_BYTES = 1 << 30  # of address space, for the interpreter and its libraries
+SECONDS = 120
+
+
+def main() -> None:
+    """Serve until there are no more requests."""
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        signal.alarm(SECONDS)
+        about, data = _answer(request["kind"], Path(request["file"]), request["names"])
+        signal.alarm(0)
+        head = json.dumps(about).encode()
+        sys.stdout.buffer.write(struct.pack("<QQ", len(head), sum(map(len, data))) + head)
+        for part in data:
+            sys.stdout.buffer.write(part)
+        sys.stdout.buffer.flush()
+
+
+def _answer(kind: str, file: Path, names: list[str]) -> tuple[dict[str, Any], list[bytes]]:
+    # Compressed numbers may be many times as large as their file, but not any size.
+    most = OWN_BYTES + 16 * file.stat().st_size
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    try:
+        found = list(_matlab(file) if kind == "matlab" else _hdf5(file, names))
+    except Exception as error:
+        why = " ".join(str(error).split())[:160] or type(error).__name__
+        return {"error": f"not a readable {'MATLAB' if kind == 'matlab' else 'HDF5'} file ({why}); restore it"}, []
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+    entries = [{"path": path, "dtype": array.dtype.str, "shape": array.shape, "bytes": array.nbytes} for path, array in found]
+    return {"arrays": entries}, [array.tobytes() for _, array in found]
+
+
+def _matlab(file: Path) -> Iterator[tuple[list[str], Any]]:
+    import scipy.io
+
+    for name, value in scipy.io.loadmat(file).items():
+        if isinstance(value, np.ndarray):
+            yield from _arrays([name], value)
+
+
+def _arrays(path: list[str], value: Any) -> Iterator[tuple[list[str], Any]]:
+    """Yield the arrays of numbers in a variable, those in the fields of a single structure among them."""
+    array = np.asarray(value)
+    if array.dtype.names and array.size == 1:
+        for name in array.dtype.names:
+            yield from _arrays([*path, name], array.ravel()[0][name])
+    elif array.dtype.kind in "fiub":
+        yield path, array
+
+
+def _hdf5(file: Path, names: list[str]) -> Iterator[tuple[list[str], Any]]:
+    import h5py
+
+    with h5py.File(file) as stored:
+        for name in names:
+            if name not in stored:
+                raise KeyError(f"no field {name}")
+            array = np.asarray(stored[name][()])
+            if array.dtype.kind not in "fiub":
+                raise ValueError(f"{name} does not hold numbers")
+            yield [name], array
+
+
+if __name__ == "__main__":
+    main()

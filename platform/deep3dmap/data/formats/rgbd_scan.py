@@ -1,0 +1,83 @@
+"""A scan of a depth sensor and a colour camera, whatever layout it was read from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.dataset import LazySequence
+from deep3dmap.core.errors import UserError
+from deep3dmap.geometry.depth_registration import register_depth
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan; pixels are read when asked for. Its fields are keys of a sample.
+
+    images: V (3, H, W) float32 RGB in [0, 1]. intrinsics: (V, 3, 3) of the camera that took them, pixel centres at +0.5.
+    world_from_camera: (V, 4, 4) its poses. sensor_depths: V (h, w) float32 metres, 0 = invalid, with depth_intrinsics
+    (V, 3, 3) and color_from_depth (4, 4), the motion between the two cameras (the identity where nobody knows it).
+    depths, true_depths: V (H, W) the same as the colour camera sees them; true_depths differs where exact depth is known.
+    """
+
+    images: Sequence[NDArray[np.float32]]
+    depths: Sequence[NDArray[np.float32]]
+    true_depths: Sequence[NDArray[np.float32]]
+    sensor_depths: Sequence[NDArray[np.float32]]
+    intrinsics: NDArray[np.float64]
+    depth_intrinsics: NDArray[np.float64]
+    color_from_depth: NDArray[np.float64]
+    world_from_camera: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Lenses:
+    """Two cameras: intrinsics (3, 3) of either, pixel centres at +0.5, and the motion (4, 4) between them."""
+
+    color: NDArray[np.float64]
+    depth: NDArray[np.float64]
+    color_from_depth: NDArray[np.float64]
+
+    @property
+    def alike(self) -> bool:
+        """Whether they are one camera, so that depth lies on the picture as it is."""
+        return bool(np.allclose(self.color, self.depth, atol=1e-6) and np.allclose(self.color_from_depth, np.eye(4)))
+
+
+def make_scan(
+    images: Sequence[NDArray[np.float32]],
+    sensor_depths: Sequence[NDArray[np.float32]],
+    lenses: Lenses,
+    world_from_depth: NDArray[np.float64],
+    size: tuple[int, int],
+    exact: Sequence[NDArray[np.float32]] | None = None,
+) -> Scan:
+    """Return a scan whose depth is brought into the colour camera, (H, W) `size`, when it is read.
+
+    world_from_depth: (V, 4, 4) poses of the depth camera, which trackers follow.
+    exact: depth that is known exactly, in the colour camera, for `true_depths`; left out, these are `depths`.
+    """
+    depths = sensor_depths
+    if not lenses.alike:
+        depths = LazySequence(partial(_registered, sensor_depths, lenses, size), len(sensor_depths))
+    frames = len(world_from_depth)
+    color, depth = (np.repeat(lens[None], frames, 0) for lens in (lenses.color, lenses.depth))
+    true_depths = depths if exact is None else exact
+    poses = world_from_depth @ np.linalg.inv(lenses.color_from_depth)
+    return Scan(images, depths, true_depths, sensor_depths, color, depth, lenses.color_from_depth, poses)
+
+
+def pinhole(values: Sequence[float], source: str) -> NDArray[np.float64]:
+    """Return intrinsics (3, 3), pixel centres at +0.5, from fx, fy, cx, cy with integer centres; UserError naming `source`."""
+    if len(values) != 4 or not np.isfinite(values).all() or min(values[:2]) <= 0:
+        raise UserError(f"{source}: a camera is fx, fy, cx, cy in pixels, focal lengths above 0, got {list(values)}")
+    fx, fy, cx, cy = values
+    return np.array([[fx, 0, cx + 0.5], [0, fy, cy + 0.5], [0, 0, 1]])
+
+
+def _registered(
+    depths: Sequence[NDArray[np.float32]], lenses: Lenses, size: tuple[int, int], index: int
+) -> NDArray[np.float32]:
+    return register_depth(depths[index], lenses.depth, lenses.color, lenses.color_from_depth, size)

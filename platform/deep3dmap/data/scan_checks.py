@@ -1,0 +1,165 @@
+"""Whether a scan is what it says: units, cameras and poses that no room and no phone has, found before anything is fused.
+
+A wrong unit or poses the wrong way round end in an empty surface or in none at all, long after the mistake.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.geometry.cameras import invert, project, unproject
+
+Array = NDArray[np.float64]
+
+NEAREST_MEDIAN, FARTHEST_MEDIAN = 0.1, 50.0  # metres: what lies before the cameras of a scan, in the median
+LONGEST_STEP = 5.0  # metres between frames in the median; a hand moves centimetres
+NARROWEST, WIDEST = 10.0, 160.0  # degrees that a picture's width spans
+FRAMES, GRID = 7, 24  # frames looked at, and pixels along their sides
+AGREEMENT = 0.05  # difference in depth, as a share of it, up to which two frames agree
+MANY = 0.5  # share of points that agree where poses are right
+LEAST_TURN, LEAST_STEP = 8.0, 0.1  # degrees and metres between frames that are compared
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong with a scan: its kind, and what is wrong and what to do about it in one line."""
+
+    kind: str
+    message: str
+
+
+def require_sound(sample: Mapping[str, Any], name: str) -> None:
+    """Raise UserError with the first thing that is wrong with a scan; `name` says which one."""
+    if findings := check_scan(sample):
+        raise UserError(f"{name}: {findings[0].message}; if the scan is right all the same, set dataset.check=false")
+
+
+def check_scan(sample: Mapping[str, Any]) -> list[Finding]:
+    """Return what is wrong with the keys of an RGB-D or posed scan, empty if nothing is found.
+
+    Looks at intrinsics, poses and, where there are depths, at those of a few frames: their unit, and whether frames see the
+    same surface where their poses say so.
+    """
+    poses = np.asarray(sample["world_from_camera"], np.float64)
+    findings = _check_intrinsics(sample) + _check_steps(poses)
+    if "depths" in sample:
+        pairs = _pairs(poses)
+        chosen = {frame for pair in pairs for frame in pair} or {0}
+        depths = {frame: np.asarray(sample["depths"][frame]) for frame in sorted(chosen)}
+        findings += _check_depths(depths)
+        if not findings and pairs:
+            findings += _check_direction(pairs, depths, np.asarray(sample["intrinsics"], np.float64), poses)
+    return findings
+
+
+def mean_overlap(lenses: Array, poses: Array, depths: Array) -> float:
+    """Return how much of what a view could see at these depths the next one sees too, in [0, 1], mean over the views.
+
+    lenses: (V, 3, 3), the principal point in the middle. poses: (V, 4, 4) camera-to-world. depths: metres.
+    """
+    points = np.stack([_frustum(lens, pose, depths) for lens, pose in zip(lenses[:-1], poses[:-1])])
+    into = invert(poses[1:]).numpy()
+    camera = points @ into[:, :3, :3].transpose(0, 2, 1) + into[:, None, :3, 3]
+    pixels = camera @ lenses[1:].transpose(0, 2, 1)
+    middle = lenses[1:, None, :2, 2]
+    front = camera[..., 2] > 1e-6
+    offset = np.abs(pixels[..., :2] / np.where(front, camera[..., 2], 1)[..., None] - middle)
+    return float((front & (offset <= middle).all(-1)).mean())
+
+
+def _frustum(lens: Array, pose: Array, depths: Array) -> Array:
+    """Return points (N, 3) spread over a view's pixels and depths, the image reaching from 0 to twice the principal point."""
+    across = np.linspace(0.1, 1.9, 5)
+    u, v, depth = (grid.ravel() for grid in np.meshgrid(across * lens[0, 2], across * lens[1, 2], depths))
+    rays = np.stack([u, v, np.ones_like(u)], -1) @ np.linalg.inv(lens).T
+    return np.asarray(rays * depth[:, None] @ pose[:3, :3].T + pose[:3, 3], np.float64)
+
+
+def _check_intrinsics(sample: Mapping[str, Any]) -> list[Finding]:
+    lens = np.asarray(sample["intrinsics"], np.float64)[0]
+    height, width = np.shape(sample["images"][0])[-2:]
+    if not np.isfinite(lens).all() or min(lens[0, 0], lens[1, 1]) <= 0:
+        return [Finding("intrinsics", "the focal lengths are no positive numbers; give the camera's intrinsics in pixels")]
+    angle = 2 * np.degrees(np.arctan(width / (2 * lens[0, 0])))
+    if not NARROWEST < angle < WIDEST:
+        what = f"a focal length of {lens[0, 0]:.3g} pixels makes a picture of {width}x{height} see {angle:.0f} degrees"
+        return [Finding("intrinsics", f"{what}; the intrinsics are missing, normalised or of another size of picture")]
+    if not (0 < lens[0, 2] < width and 0 < lens[1, 2] < height):
+        where = f"({lens[0, 2]:.0f}, {lens[1, 2]:.0f})"
+        return [Finding("intrinsics", f"the principal point {where} lies outside of the {width}x{height} picture")]
+    return []
+
+
+def _check_steps(poses: Array) -> list[Finding]:
+    places = poses[np.isfinite(poses).all((1, 2)), :3, 3]
+    step = float(np.median(np.linalg.norm(np.diff(places, axis=0), axis=1))) if len(places) > 1 else 0.0
+    if step <= LONGEST_STEP:
+        return []
+    return [
+        Finding(
+            "pose_unit", f"the camera moves {step:.0f} m from frame to frame; poses are in metres, these look like millimetres"
+        )
+    ]
+
+
+def _check_depths(depths: Mapping[int, NDArray[Any]]) -> list[Finding]:
+    seen = np.concatenate([depth[::4, ::4][depth[::4, ::4] > 0] for depth in depths.values()])
+    median = float(np.median(seen)) if len(seen) else 1.0
+    if median > FARTHEST_MEDIAN:
+        return [
+            Finding(
+                "depth_unit", f"the median depth is {median:.0f} m: it is read in a unit too large, by 1000 if in millimetres"
+            )
+        ]
+    if median < NEAREST_MEDIAN:
+        what = f"the median depth is {median * 1000:.2g} mm: it is read in a unit too small, by 1000 if it is in metres"
+        return [Finding("depth_unit", what)]
+    return []
+
+
+def _pairs(poses: Array) -> list[tuple[int, int]]:
+    """Return some frames, each with the first after it whose camera moved enough to tell poses from their inverses."""
+    pairs = []
+    finite = np.isfinite(poses).all((1, 2))
+    for first in np.unique(np.linspace(0, len(poses) - 1, FRAMES).round().astype(int)).tolist():
+        later = (frame for frame in range(first + 1, len(poses)) if finite[first] and finite[frame])
+        if (second := next((frame for frame in later if _moved(poses[first], poses[frame])), None)) is not None:
+            pairs.append((first, second))
+    return pairs
+
+
+def _moved(pose: Array, other: Array) -> bool:
+    cosine = np.clip((np.trace(pose[:3, :3].T @ other[:3, :3]) - 1) / 2, -1, 1)
+    return bool(np.degrees(np.arccos(cosine)) > LEAST_TURN or np.linalg.norm(other[:3, 3] - pose[:3, 3]) > LEAST_STEP)
+
+
+def _check_direction(
+    pairs: Sequence[tuple[int, int]], depths: Mapping[int, NDArray[Any]], lenses: Array, poses: Array
+) -> list[Finding]:
+    given = _agreement(pairs, depths, lenses, poses)
+    other = _agreement(pairs, depths, lenses, invert(poses).numpy())
+    if other < max(MANY, 2 * given):
+        return []
+    shares = f"{given:.0%} of their points as they are, {other:.0%} with their inverses"
+    return [Finding("inverted", f"the poses are camera-from-world: the frames agree in {shares}; invert them")]
+
+
+def _agreement(pairs: Sequence[tuple[int, int]], depths: Mapping[int, NDArray[Any]], lenses: Array, poses: Array) -> float:
+    """Return the share of the points of frames that their partners see at the depth they have."""
+    agreeing = possible = 0
+    for first, second in pairs:
+        rows, columns = (slice(None, None, max(1, size // GRID)) for size in depths[first].shape)
+        points = unproject(depths[first].astype(np.float64), lenses[first], poses[first]).numpy()[rows, columns]
+        known = points[depths[first][rows, columns] > 0]
+        pixels, expected = (part.numpy() for part in project(known, lenses[second], invert(poses[second])))
+        place = np.floor(pixels).astype(np.int64)
+        height, width = depths[second].shape
+        inside = (expected > 0) & (place >= 0).all(1) & (place[:, 0] < width) & (place[:, 1] < height)
+        found = depths[second][place[inside, 1], place[inside, 0]]
+        agreeing += int((np.abs(found - expected[inside]) < AGREEMENT * expected[inside]).sum())
+        possible += len(known)
+    return agreeing / max(possible, 1)

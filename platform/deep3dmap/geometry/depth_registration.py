@@ -1,0 +1,48 @@
+"""Depth as another camera sees it: a depth sensor and a colour camera are two cameras, and methods want one."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def register_depth(
+    depth: NDArray[np.float32], depth_intrinsics: Any, color_intrinsics: Any, color_from_depth: Any, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return depth (H, W) along the colour camera's axis, metres, 0 where the sensor says nothing.
+
+    depth: of the sensor, 0 = invalid. depth_intrinsics, color_intrinsics: (3, 3) pixels, centres at +0.5. color_from_depth:
+    (4, 4) rigid, metres. size: height and width of the result. Cameras at one place with parallel axes differ in their lenses
+    only, and then each pixel reads the sensor's pixel it falls into; else every measurement goes to the pixel it falls into and
+    the nearest stays, so that what the colour camera sees beside the sensor's view, or finer, remains empty.
+    """
+    if np.allclose(color_from_depth, np.eye(4), atol=1e-9):
+        return _looked_up(depth, np.asarray(depth_intrinsics), np.asarray(color_intrinsics), size)
+    rows, columns = np.nonzero(depth > 0)
+    z = depth[rows, columns].astype(np.float64)
+    rays = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))]) * z
+    motion = np.asarray(color_from_depth, np.float64)
+    points = motion[:3, :3] @ np.linalg.inv(depth_intrinsics) @ rays + motion[:3, 3:]
+    pixels = np.asarray(color_intrinsics, np.float64) @ points
+    there = pixels[2] > 1e-6
+    place = np.floor(pixels[:2, there] / pixels[2, there])
+    inside = (place >= 0).all(0) & (place[0] < size[1]) & (place[1] < size[0])
+    flat = (place[1, inside] * size[1] + place[0, inside]).astype(np.int64)
+    nearest = np.full(size[0] * size[1], np.inf)
+    np.minimum.at(nearest, flat, points[2, there][inside])
+    return np.where(np.isfinite(nearest), nearest, 0).astype(np.float32).reshape(size)
+
+
+def _looked_up(
+    depth: NDArray[np.float32], depth_intrinsics: NDArray[Any], color_intrinsics: NDArray[Any], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Pixels of one direction correspond whatever their depth, so the colour camera's pixels look up the sensor's."""
+    height, width = depth.shape
+    across = depth_intrinsics @ np.linalg.inv(color_intrinsics)
+    rows, columns = np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5
+    # Lenses without skew: columns depend on columns and rows on rows.
+    x = np.floor(across[0, 0] * columns + across[0, 2]).astype(np.int64)
+    y = np.floor(across[1, 1] * rows + across[1, 2]).astype(np.int64)
+    inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
+    found = depth[y.clip(0, height - 1)[:, None], x.clip(0, width - 1)]
+    return np.where(inside, found, np.float32(0))

@@ -1,0 +1,33 @@
+"""The page on ops: its code runs from top to bottom, and the ops it lists are where it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deep3dmap import ops
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "ops.md"
+
+
+def test_the_code_of_the_page_runs() -> None:
+    if not PAGE.is_file():
+        pytest.skip("the page is not beside these tests")
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(blocks) >= 4
+    exec("\n".join(blocks), {})
+
+
+def test_the_ops_that_it_lists_are_exported() -> None:
+    if not PAGE.is_file():
+        pytest.skip("the page is not beside these tests")
+    table = PAGE.read_text().partition("| op |")[2].partition("\n\n")[0]
+    names = [
+        name for row in table.splitlines() if row.startswith("| `") for name in re.findall(r"`([\w.]+)`", row.split("|")[1])
+    ]
+    assert "rasterize_soft" in names
+    for name in names:
+        place = ops
+        for part in name.split("."):
+            place = getattr(place, part) if part != "sparse" else __import__("deep3dmap.ops.sparse", fromlist=["sparse"])
+        assert callable(place), name

@@ -1,0 +1,33 @@
+"""The quickest tenth of `make fuzz`: random calls of the ops, on the kernels as they are built here."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import run
+
+
+def test_no_call_of_an_op_ends_the_process() -> None:
+    """Calls that fit and calls that do not end well or with a clear error, in little memory."""
+    found = run.fuzz("ops", count=20_000, seed=1)
+    assert not found.faults, run.table("ops", found)
+    assert found.outcomes.total() == 20_000
+    assert found.peak_kib < run.MOST_KIB
+
+
+def test_a_call_that_ends_the_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The harness itself: a worker that dies is named with its case, and the cases after it still run."""
+    (tmp_path / "op_calls.py").write_text(
+        "import os\ndef run_case(seed, number):\n    if number == 3:\n        os.abort()\n    return 'toy', 'ok'\n"
+    )
+    monkeypatch.setattr(run, "SUPPORT", tmp_path)
+    script = (Path(run.__file__).read_text()).replace('Path(__file__).resolve().parents[1] / "support"', f'Path("{tmp_path}")')
+    (tmp_path / "run.py").write_text(script)
+    monkeypatch.setattr(run, "__file__", str(tmp_path / "run.py"))
+    found = run.fuzz("ops", count=8)
+    assert found.outcomes["toy: ok"] >= 4
+    assert len(found.faults) == 1
+    assert "ops 3 (seed 0): signal 6" in found.faults[0]

@@ -1,0 +1,21 @@
+"""Damaged files through every reader: one line that names the file, or finite numbers; a tenth of the slow run in CI."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import run
+from sample_files import SAMPLES
+
+EACH = 300
+
+
+@pytest.mark.parametrize("each", [EACH // 10, pytest.param(EACH, marks=pytest.mark.slow)])
+def test_damaged_files_are_refused_in_one_line(each: int) -> None:
+    found = run.fuzz("readers", count=each * len(SAMPLES), seed=each)
+    assert not found.faults, run.table("readers", found)
+    assert found.outcomes.total() == each * len(SAMPLES)
+    assert found.peak_kib < run.MOST_KIB

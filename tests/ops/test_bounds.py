@@ -1,0 +1,152 @@
+"""Nothing that is handed to a native op makes it leave its arrays: ids, rows, offsets and sizes are checked."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from deep3dmap import ops
+from deep3dmap.ops import _backend, sparse
+from deep3dmap.ops.neural_mesh import depth_of_faces, find_faces, follow_edges
+
+VERTICES = torch.tensor([[1.0, 1, 2], [9, 1, 2], [1, 9, 2], [9, 9, 3]])
+FACES = torch.tensor([[0, 2, 1], [1, 2, 3]])
+SEEN = torch.zeros(10, 10, dtype=torch.int64)
+IMAGE = torch.rand(3, 10, 10)
+ODD = (-2, 2, 10**6, 2**40, -(2**62))
+
+
+def beyond(value: int) -> torch.Tensor:
+    ids = SEEN.clone()
+    ids[4, 4] = value
+    return ids
+
+
+def fragments(face_id: torch.Tensor) -> ops.Fragments:
+    return ops.Fragments(torch.ones(10, 10), face_id, torch.full((10, 10, 3), 1 / 3))
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("value", ODD)
+def test_face_ids_that_are_not_there(value: int, backend: Any) -> None:
+    with pytest.raises(ValueError, match="names faces"):
+        follow_edges(IMAGE, VERTICES, FACES, beyond(value), backend=backend)
+    with pytest.raises(ValueError, match="names faces"):
+        depth_of_faces(VERTICES, FACES, fragments(beyond(value)), backend=backend)
+    with pytest.raises(ValueError, match="names faces"):
+        ops.look_at_faces(VERTICES, FACES, beyond(value)[..., None], backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("value", [-1, 4, 2**40])
+def test_vertices_that_are_not_there(value: int, backend: Any) -> None:
+    faces = torch.tensor([[0, 2, value]])
+    for call in (
+        lambda: ops.rasterize(VERTICES, faces, 10, 10, backend=backend),
+        lambda: find_faces(VERTICES, faces, 10, 10, backend=backend),
+        lambda: follow_edges(IMAGE, VERTICES, faces, SEEN, backend=backend),
+        lambda: depth_of_faces(VERTICES, faces, fragments(SEEN), backend=backend),
+        lambda: ops.rasterize_soft(VERTICES, faces, 10, 10, backend=backend),
+        lambda: ops.look_at_faces(VERTICES, faces, SEEN[..., None], backend=backend),
+    ):
+        with pytest.raises(ValueError, match="faces index vertices"):
+            call()
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_the_operators_and_kernels_themselves(value: int) -> None:
+    """Also past the public functions, as torch.library makes them reachable."""
+    registered, ids = torch.ops.deep3dmap, beyond(value)
+    image, corners = IMAGE.permute(1, 2, 0).contiguous(), torch.zeros(2, 3, 2)
+    calls: list[Callable[[], Any]] = [
+        lambda: registered.neural_mesh_edges_backward(IMAGE, IMAGE, VERTICES, FACES, ids, 1e-3, True),
+        lambda: registered.neural_mesh_depth_backward(
+            SEEN.float(), VERTICES, FACES, ids, SEEN.float(), torch.zeros(10, 10, 3), True
+        ),
+        lambda: registered.evaluate_faces(VERTICES, FACES, ids[..., None], True, True),
+        lambda: _backend.native().neural_mesh_edges_backward_cpu(VERTICES, FACES, ids, image, image, corners, 0.1, 0.1, 1),
+        lambda: _backend.native().rasterize_cpu(
+            VERTICES, torch.tensor([[0, 1, value if value >= 4 else -2]]), SEEN.float(), SEEN.clone(), torch.zeros(10, 10, 3),
+            True, 0, 1,
+        ),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(ValueError, match=r"not there|no vertex"):
+            call()
+
+
+def test_images_that_cannot_be_counted() -> None:
+    for call in (
+        lambda: ops.rasterize(VERTICES, FACES, 1 << 16, 1 << 15),
+        lambda: find_faces(VERTICES, FACES, 1 << 16, 1 << 15),
+        lambda: ops.rasterize_soft(VERTICES, FACES, 1 << 20, 1 << 11),
+        lambda: torch.ops.deep3dmap.rasterize(VERTICES, FACES, 1 << 31, 1, True, False),
+        lambda: ops.look_at_faces(VERTICES, FACES, SEEN[:1, :1, None].expand(1 << 16, 1 << 15, 1)),
+        lambda: ops.integrate(
+            torch.ones(2, 2, 2), torch.zeros(2, 2, 2), torch.ones(1, 1).expand(1 << 16, 1 << 15), torch.eye(3), torch.eye(4),
+            torch.zeros(3), 0.1, 0.3,
+        ),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="fewer than 2\\^31 pixels"):
+            call()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("far", [1 << 18, 1 << 29, (1 << 31) - 1, -(1 << 29), -(1 << 31)])
+def test_offsets_that_lead_out_of_the_range(far: int, backend: Any) -> None:
+    """2^29 times the key's step is beyond 64 bits: it wrapped, and a far offset could meet a near voxel."""
+    cells = torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0], [1, -131072, 5, 131071]], dtype=torch.int32)
+    for axis in range(3):
+        offset = torch.zeros(3, 3, dtype=torch.int32)
+        offset[0, axis], offset[2, axis] = far, -far if far > -(1 << 31) else (1 << 31) - 1
+        pairs = sparse.kernel_map(cells, cells, offset, backend)
+        assert pairs.splits.tolist() == [0, 0, 3, 3]
+        assert pairs.in_rows.tolist() == [0, 1, 2]
+
+
+def test_the_longest_offset_within_the_range() -> None:
+    ends = torch.tensor([[0, -131072, 0, 0], [0, 131071, 0, 0]], dtype=torch.int32)
+    offsets = torch.tensor([[262143, 0, 0], [0, 0, 0], [-262143, 0, 0]], dtype=torch.int32)
+    for backend in ("native", "reference"):
+        pairs = sparse.kernel_map(ends, ends, offsets, backend)  # type: ignore[arg-type]
+        assert pairs.splits.tolist() == [0, 1, 3, 4]
+        assert (pairs.in_rows.tolist(), pairs.out_rows.tolist()) == ([1, 0, 1, 0], [0, 0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"in_rows": torch.tensor([0, 3], dtype=torch.int32)},
+        {"out_rows": torch.tensor([-1, 0], dtype=torch.int32)},
+        {"out_rows": torch.tensor([0], dtype=torch.int32)},
+        {"in_rows": torch.tensor([0, 1])},
+        {"splits": torch.tensor([0, 3])},
+        {"splits": torch.tensor([0, 2, 1, 2])},
+        {"splits": torch.tensor([], dtype=torch.int64)},
+    ],
+)
+def test_kernel_maps_that_do_not_fit(wrong: dict[str, torch.Tensor]) -> None:
+    rows = torch.tensor([0, 1], dtype=torch.int32)
+    fitting: dict[str, Any] = {"in_rows": rows, "out_rows": rows, "splits": torch.tensor([0, 2]), "inputs": 3, "outputs": 2}
+    sparse.KernelMap(**fitting)
+    with pytest.raises(ValueError, match=r"in_rows|out_rows|splits"):
+        sparse.KernelMap(**{**fitting, **wrong})
+
+
+def test_faces_so_far_away_that_distances_overflow_have_a_gradient() -> None:
+    """No edge is nearer than another then; the number of the nearest one was left as it lay in memory, and indexed by."""
+    vertices = torch.tensor([[3e38, 0, 1], [0, 3e38, 1], [-3e38, -3e38, 1.0]])
+    faces, face_id = torch.tensor([[0, 1, 2]]), torch.zeros(9, 9, 1, dtype=torch.int64)
+    depth, barycentrics = torch.ones(9, 9, 1), torch.ones(9, 9, 1, 3)
+    for _ in range(20):
+        found = torch.ops.deep3dmap.evaluate_faces_backward(vertices, faces, face_id, depth, barycentrics, depth, True, True)
+        assert found.shape == (3, 3)
+
+
+def test_edges_of_corners_that_are_not_finite_are_left_out() -> None:
+    vertices = VERTICES.clone()
+    vertices[0, 0] = float("inf")
+    for native in (True, False):
+        moved = torch.ops.deep3dmap.neural_mesh_edges_backward(IMAGE, IMAGE, vertices, FACES, SEEN, 1e-3, native)
+        assert moved.isfinite().all()
