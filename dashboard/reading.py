@@ -14,7 +14,7 @@ import streamlit as st
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.dashboard.snapshot import Snapshot
-from deep3dmap.results.leaderboard import LeaderboardRow
+from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.leaderboard import leaderboard as aggregate
 from deep3dmap.results.store import ResultStore
 

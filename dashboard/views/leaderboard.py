@@ -10,8 +10,8 @@ from deep3dmap.dashboard import reading
 from deep3dmap.dashboard.charts import cost_chart, values_chart
 from deep3dmap.dashboard.look import DASH, arrow, duration, integer, nothing_yet, number, table_height, text_width, with_unit
 from deep3dmap.dashboard.views.filters import Choice, choose
+from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.export import to_csv, to_json, to_latex
-from deep3dmap.results.leaderboard import LeaderboardRow
 
 HELP = {
     "interval": "95 % bootstrap interval over seeds and scenes",

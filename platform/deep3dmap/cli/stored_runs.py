@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
+from deep3dmap.cli.printable import printable, shown
 from deep3dmap.cli.result_tables import console
 from deep3dmap.core.errors import UserError, nearest, unknown
 from deep3dmap.results.detail import joined_table, run_detail
@@ -58,10 +58,10 @@ def _run_table(runs: pd.DataFrame) -> Table:
         colour = "green" if row.status == "ok" else "red"
         table.add_row(
             str(row.run_id)[:8],
-            escape(str(row.suite)) or "(training)",
-            str(row.tier),
-            escape(f"{row.method}/{row.variant}"),
-            escape(f"{row.dataset}/{row.dataset_variant}"),
+            shown(str(row.suite)) or "(training)",
+            shown(str(row.tier)),
+            shown(f"{row.method}/{row.variant}"),
+            shown(f"{row.dataset}/{row.dataset_variant}"),
             str(row.seed),
             f"[{colour}]{row.status}[/{colour}]",
             f"{row.started_at:%Y-%m-%d %H:%M}",
@@ -89,16 +89,16 @@ def _show(store: ResultStore, text: str, as_json: bool) -> int:
     out = console()
     facts = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name, value in detail["facts"].items():
-        facts.add_row(name, escape(str(value)))
+        facts.add_row(name, shown(str(value)))
     out.print(facts)
     if detail["error"]:
-        out.print(f"\n[red]error[/red]\n{escape(detail['error'])}")
+        out.print(f"\n[red]error[/red]\n{shown(detail['error'])}")
     for table in _metric_tables(detail["metrics"]):
         out.print("", table, sep="\n")
     if len(detail["metrics"]) > SCENES_SHOWN:
         out.print(f"[dim]{len(detail['metrics']) - SCENES_SHOWN} more scenes: --json shows all[/dim]")
     for picture in detail["pictures"]:
-        print(picture)
+        print(printable(picture))
     return 0
 
 
@@ -113,7 +113,7 @@ def _metric_tables(scenes: dict[str, dict[str, float | None]]) -> Iterator[Table
         for scene, values in list(scenes.items())[:SCENES_SHOWN]:
             cells = [significant(values[name]) or "not finite" if name in values else "" for name in abreast]
             if any(cells):
-                table.add_row(escape(scene) or "(whole run)", *cells)
+                table.add_row(shown(scene) or "(whole run)", *cells)
         yield table
 
 
