@@ -14,8 +14,8 @@ from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.export import to_csv, to_json, to_latex
 
 HELP = {
-    "interval": "95 % bootstrap interval over seeds and scenes",
-    "p": "Wilcoxon's signed-rank test against the best, over the same scenes; empty for fewer than five scenes",
+    "interval": "95 % interval over scenes and seeds",
+    "p": "against the first, over scenes and seeds, adjusted for all pairs",
     "front": "on the Pareto front: nothing else is both better and faster",
     "inputs": "what the method was handed, of what the suite gives; poses are with intrinsics",
 }

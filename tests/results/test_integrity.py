@@ -53,7 +53,7 @@ def test_no_flipped_bit_changes_what_is_read(table):
         flipped = bytearray(data)
         flipped[place] ^= 1 << (place % 8)
         try:
-            read, _ = decode(bytes(flipped))
+            read = decode(bytes(flipped)).table
         except (pa.ArrowException, OSError, ValueError, KeyError):
             noticed += 1
             continue

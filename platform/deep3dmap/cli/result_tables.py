@@ -95,6 +95,9 @@ def _footnotes(rows: Sequence[LeaderboardRow]) -> list[str]:
         lines.append("[dim]? fewer than three seeds: provisional[/dim]")
     if any(row.on_pareto_front for row in rows):
         lines.append("[dim]* nothing is both better and faster[/dim]")
+    ranks = [row.rank for row in rows if row.rank is not None]
+    if len(set(ranks)) < len(ranks):
+        lines.append("[dim]# is shared by entries that cannot be told apart[/dim]")
     if any(row.p_value is not None for row in rows):
         lines.append("[dim]p: against the first over scenes and seeds, adjusted for all pairs[/dim]")
     return lines

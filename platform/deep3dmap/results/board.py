@@ -65,6 +65,8 @@ class Contest:
         self.all_scenes = sorted(set().union(*self.tested, *(missing_scenes(entry, runs) for entry in entries)))
         # Values of several runs of one entry are averaged, those that were cut short or are not finite never.
         self.compared = [n for n, cells in enumerate(self.cells) if cells.is_finite and entries[n].is_whole]
+        self.per_scene = np.array([_per_scene(cells) for cells in self.cells]).reshape(len(entries), len(self.scenes))
+        self.best = self._best()
         self.means = self._means()
 
     def board(self) -> Board:
@@ -83,11 +85,17 @@ class Contest:
             comparisons=comparisons,
             compared=[place[number] for number in self.compared],
             scenes=self.scenes,
-            per_scene=np.array([_per_scene(self.cells[number]) for number in order]).reshape(len(order), len(self.scenes)),
+            per_scene=self.per_scene[order],
             thresholds=thresholds,
             profiles=np.array(profiles).reshape(len(order), len(thresholds)),
             card=self.card,
         )
+
+    def _best(self) -> NDArray[np.float64]:
+        """Return (S,) the best value of each scene, infinitely bad where there is none."""
+        start = np.full((1, len(self.scenes)), -np.inf if self.better == "up" else np.inf)
+        extreme = np.fmax if self.better == "up" else np.fmin
+        return np.asarray(extreme.reduce(np.concatenate([start, self.per_scene[self.compared]])), np.float64)
 
     def _means(self) -> dict[int, tuple[float, float, float]]:
         """Return {entry: (value, low, high)} of the entries with finite values."""
@@ -101,7 +109,7 @@ class Contest:
             estimate = crossed.mean(layout)
             for number, value, low, high in zip(numbers, estimate.value, *estimate.interval()):
                 # Seeds that share no scene have a mean, but no interval.
-                plain = float(value) if np.isfinite(value) else float(np.nanmean(_per_scene(self.cells[number])))
+                plain = float(value) if np.isfinite(value) else float(np.nanmean(self.per_scene[number]))
                 found[number] = (plain, float(low), float(high))
         return found
 
@@ -183,14 +191,11 @@ class Contest:
         cells = self.cells[number]
         if number not in self.means:
             return {"median": None, "interquartile_mean": None, "optimality_gap": None}
-        per_scene = _per_scene(cells)
-        others = [_per_scene(self.cells[other]) for other in self.compared] or [per_scene]
-        best = (np.nanmax if self.better == "up" else np.nanmin)([*others, per_scene], axis=0)
-        has = cells.covered
+        per_scene, has = self.per_scene[number], cells.covered
         return {
             "median": float(np.median(per_scene[has])),
             "interquartile_mean": interquartile_mean(cells.values[cells.known]),
-            "optimality_gap": optimality_gap(per_scene[has], best[has], self.better),
+            "optimality_gap": optimality_gap(per_scene[has], self.best[has], self.better),
         }
 
     def _thresholds(self) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,21 +21,32 @@ class DamagedFileError(ValueError):
     """A file does not hold what was written."""
 
 
+class Decoded(NamedTuple):
+    """A table, the attempts that it covers as a segment, and whether a digest vouches for it."""
+
+    table: pa.Table
+    attempts: list[str]
+    is_vouched_for: bool
+
+
 def encode(table: pa.Table, attempts: Sequence[str] = ()) -> bytes:
     """Return a table as Parquet, each page with a checksum, and with a digest of the whole.
 
-    attempts: what a segment covers. A digest costs more than a checksum but covers names of columns and the footer too.
+    attempts: what a segment covers; its name is its digest. A digest covers the names of columns and the footer too.
     """
-    about = {_DIGEST: table_digest(table).encode()}
-    if attempts:
-        about[_ATTEMPTS] = json.dumps(list(attempts)).encode()
     stream = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(about), stream, write_page_checksum=True, compression="zstd")
+    if attempts:
+        about = {_ATTEMPTS: json.dumps(list(attempts)).encode()}
+        pq.write_table(table.replace_schema_metadata(about), stream, write_page_checksum=True, compression="zstd")
+    else:
+        # What makes large files small makes small ones slow.
+        about, plain = {_DIGEST: table_digest(table).encode()}, {"use_dictionary": False, "write_statistics": False}
+        pq.write_table(table.replace_schema_metadata(about), stream, write_page_checksum=True, compression="snappy", **plain)
     return stream.getvalue()
 
 
-def decode(data: bytes, name: str = "", metrics: bool = False) -> tuple[pa.Table, list[str]]:
-    """Return a table and the attempts that it covers as a segment, none for a file of a single attempt.
+def decode(data: bytes, name: str = "", metrics: bool = False) -> "Decoded":
+    """Return what a file holds.
 
     name: of the file; that of a segment has the digest of its bytes. metrics: a segment of metrics, whose texts are read as
     codes. Raises DamagedFileError, or an error of Arrow, if the file is not as it was written. Files of earlier versions have
@@ -45,18 +57,13 @@ def decode(data: bytes, name: str = "", metrics: bool = False) -> tuple[pa.Table
             raise DamagedFileError("its content does not match its name")
         coded = list(DICTIONARY) if metrics else []
         file = pq.ParquetFile(pa.py_buffer(data), read_dictionary=coded)
-        return _plain(file.read(use_threads=False)), json.loads(file.schema_arrow.metadata[_ATTEMPTS])
+        return Decoded(_plain(file.read(use_threads=False)), json.loads(file.schema_arrow.metadata[_ATTEMPTS]), True)
     file = pq.ParquetFile(pa.py_buffer(data), page_checksum_verification=True)
     about = file.schema_arrow.metadata or {}
     table = _plain(file.read(use_threads=False))
     if _DIGEST in about and table_digest(table) != about[_DIGEST].decode(errors="replace"):
         raise DamagedFileError("its content does not match its digest")
-    return table, []
-
-
-def has_digest(data: bytes) -> bool:
-    """Whether a file was written with a digest."""
-    return _DIGEST in (pq.read_schema(pa.py_buffer(data)).metadata or {})
+    return Decoded(table, [], _DIGEST in about)
 
 
 def segment_name(data: bytes) -> str:

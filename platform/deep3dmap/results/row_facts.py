@@ -80,6 +80,11 @@ def named(scenes: list[str] | tuple[str, ...]) -> str:
 
 def _mean_over_seeds(values: Any, seed: Any, added: bool) -> float:
     """Return the mean over seeds: of the sums of a seed's runs, or of its last run where one covers all scenes."""
+    slots = np.unique(seed, return_inverse=True)[1]
+    of_seed = np.zeros(slots.max() + 1)
     if added:
-        return float(values.sum() / len(set(seed.tolist())))
-    return float(np.mean([values[seed == one][-1] for one in dict.fromkeys(seed.tolist())]))
+        np.add.at(of_seed, slots, values)
+    else:
+        # Of several values of one seed the last one stays.
+        of_seed[slots] = values
+    return float(of_seed.mean())

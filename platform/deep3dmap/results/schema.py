@@ -143,7 +143,7 @@ def arrow_schema(row_type: type[Any]) -> pa.Schema:
 
 def to_table(rows: Sequence[Row], row_type: type[Row]) -> pa.Table:
     """Turn rows into an Arrow table of the row type's schema."""
-    return pa.Table.from_pylist([asdict(row) for row in rows], schema=arrow_schema(row_type))
+    return pa.Table.from_pylist([vars(row) for row in rows], schema=arrow_schema(row_type))
 
 
 def _with_settings(table: pa.Table) -> pa.Table:

@@ -177,7 +177,7 @@ class ResultStore:
         tables = [schema.empty_table()]
         for file in self.storage.names(f"tables/{name}", ".parquet"):
             try:
-                tables.append(decode(self.storage.read(f"tables/{name}/{file}"))[0].select(schema.names).cast(schema))
+                tables.append(decode(self.storage.read(f"tables/{name}/{file}")).table.select(schema.names).cast(schema))
             except DAMAGE as error:
                 warnings.warn(f"{self.uri}/tables/{name}/{file} is damaged and left out: {reason_of(error)}", stacklevel=3)
         return pa.concat_tables(tables)

@@ -1,6 +1,7 @@
 """The files of one table, read once: later only what has come since."""
 
 import json
+import threading
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.results.attempt_numbers import check_id
-from deep3dmap.results.parquet_files import DICTIONARY, decode, has_digest, is_segment
+from deep3dmap.results.parquet_files import DICTIONARY, decode, is_segment
 from deep3dmap.results.schema import STATUSES, TABLES, NewerSchemaError, arrow_schema, migrate
 
 if TYPE_CHECKING:
@@ -25,10 +26,20 @@ class TableFiles:
 
     def __init__(self, name: str) -> None:
         self.name, self.folder = name, f"tables/{name}"
+        # The pages of a dashboard read in threads.
+        self._lock = threading.RLock()
         self._forget()
+
+    def __reduce__(self) -> tuple[type["TableFiles"], tuple[str]]:
+        # Another process reads for itself.
+        return TableFiles, (self.name,)
 
     def read(self, storage: "Storage") -> pa.Table:
         """Return all rows; a file that is damaged is named in a warning and left out."""
+        with self._lock:
+            return self._read(storage)
+
+    def _read(self, storage: "Storage") -> pa.Table:
         for _ in range(2):
             try:
                 self._catch_up(storage)
@@ -37,7 +48,7 @@ class TableFiles:
                 # Compacted while it was being read: the rows are in a segment now.
                 self._forget()
         for name, reason in self._problems.items():
-            warnings.warn(f"{storage.uri}/{self.folder}/{name} is damaged and left out: {reason}", stacklevel=4)
+            warnings.warn(f"{storage.uri}/{self.folder}/{name} is damaged and left out: {reason}", stacklevel=5)
         if self._new:
             self._whole = _united([*self._whole, *self._new], self.name == "metrics")
             self._new = []
@@ -47,9 +58,10 @@ class TableFiles:
         """Return the names RUN_ID-ATTEMPT of the attempts whose rows are there, without reading those of single attempts."""
         names = storage.names(self.folder, ".parquet")
         found = {name.removesuffix(".parquet") for name in names if not is_segment(name)}
-        if any(is_segment(name) for name in names):
-            self.read(storage)
-        return found | self._covered
+        with self._lock:
+            if any(is_segment(name) for name in names):
+                self.read(storage)
+            return found | self._covered
 
     def rows_of(self, storage: "Storage", attempts: Iterable[str]) -> pa.Table:
         """Return the rows of a few attempts, reading their files only where they have files of their own."""
@@ -108,11 +120,11 @@ def decode_table(data: bytes, table: str, name: str) -> tuple[pa.Table, list[str
 
     Raises one of `DAMAGE` if it is not as it was written, or holds what no writer of this project writes.
     """
-    rows, attempts = decode(data, name, table == "metrics")
+    rows, attempts, is_vouched_for = decode(data, name, table == "metrics")
     migrated = migrate(table, rows)
     for run_id in pc.unique(migrated["run_id"]).to_pylist():
         check_id(run_id)
-    if table == "runs" and not has_digest(data):
+    if table == "runs" and not is_vouched_for:
         _check_run(migrated)
     return migrated, attempts
 
