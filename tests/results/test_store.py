@@ -1,5 +1,6 @@
 import errno
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from stores import ENTRANTS, SUITES, build_store, curve_rows, metric_rows, run_r
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.results import schema
+from deep3dmap.results import store as store_module
 from deep3dmap.results.leaderboard import leaderboard
 from deep3dmap.results.schema import CurveRow, MetricRow, RunRow, arrow_schema, plain
 from deep3dmap.results.store import ResultStore
@@ -301,6 +303,30 @@ def test_a_thousand_runs_are_read(store, monkeypatch):
     assert len(store.runs()) == 1000
     assert len(store.metrics()) == 9000
     assert len(store.finished_ids()) == 1000
+
+
+def test_only_what_is_new_is_read(store, monkeypatch):
+    """One run more in a store of a thousand cost a reader as much as all of them."""
+    for seed in range(6):
+        write(store, run_row(PRNET, seed))
+    reader, read = ResultStore(store.uri), []
+    real = reader.storage.read
+    monkeypatch.setattr(reader.storage, "read", lambda name: read.append(name) or real(name))
+    monkeypatch.setattr(store_module, "MANY_RUNS", 2)
+    assert len(leaderboard(reader)) > 0
+    assert len(read) == 12
+    read.clear()
+    assert len(leaderboard(reader)) > 0
+    assert read == []
+    new = write(store, run_row(PRNET, 6))
+    assert leaderboard(reader)[0].seeds == 7
+    assert read == [f"tables/{table}/{new.run_id}-1.parquet" for table in ("runs", "metrics")]
+
+
+def test_a_store_is_sent_to_another_process(store):
+    run = write(store, run_row(PRNET, 0))
+    assert store.runs().run_id.tolist() == [run.run_id]
+    assert pickle.loads(pickle.dumps(store)).runs().run_id.tolist() == [run.run_id]
 
 
 # -- versions of the tables, places ---------------------------------------------------------------------------------------
