@@ -90,9 +90,7 @@ def write_for_ever(arena: Arena, number: int) -> None:
         store = arena.stores[chance.random() < 0.2]
         run_id = content_hash(chance.randrange(RUNS))
         value, attempt = chance.random(), store.next_attempt(run_id)
-        run = replace(
-            TEMPLATE, run_id=run_id, attempt=attempt, config="{}", train_s=value, suite="chaos", method=f"writer_{number}"
-        )
+        run = replace(TEMPLATE, run_id=run_id, attempt=attempt, train_s=value, suite="chaos", method=f"writer_{number}")
         rows = [MetricRow(run_id, attempt, f"scene_{scene}", "error", value + scene, "mm", "down") for scene in range(SCENES)]
         store.write_attempt(run, rows, [])
         arena.note("written", run_id, attempt, value)
@@ -118,7 +116,7 @@ def drive_for_ever(arena: Arena, number: int) -> None:
         arena.note("leased", number)
 
 
-def compact_for_ever(arena: Arena, _: int) -> None:
+def compact_for_ever(arena: Arena, number: int) -> None:
     """Compact both stores, again and again."""
     while True:
         for store in arena.stores:
@@ -127,7 +125,7 @@ def compact_for_ever(arena: Arena, _: int) -> None:
         time.sleep(0.2)
 
 
-def merge_for_ever(arena: Arena, _: int) -> None:
+def merge_for_ever(arena: Arena, number: int) -> None:
     """Merge the second store into the first, again and again."""
     while True:
         mine, theirs = arena.stores
@@ -135,7 +133,10 @@ def merge_for_ever(arena: Arena, _: int) -> None:
         time.sleep(0.5)
 
 
-def _guarded(role: Callable[[Arena, int], None], arena: Arena, number: int) -> None:
+Role = Callable[[Arena, int], None]
+
+
+def _guarded(role: Role, arena: Arena, number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         role(arena, number)
@@ -144,7 +145,7 @@ def _guarded(role: Callable[[Arena, int], None], arena: Arena, number: int) -> N
         raise
 
 
-def start(role: Callable[[Arena, int], None], arena: Arena, number: int) -> BaseProcess:
+def start(role: Role, arena: Arena, number: int) -> BaseProcess:
     """Start a process of some role."""
     process = PROCESSES.Process(target=_guarded, args=(role, arena, number), daemon=True)
     process.start()
@@ -156,8 +157,8 @@ def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: f
     arena, chance, begin = Arena(folder, seed), random.Random(seed), time.monotonic()
     for store in arena.stores:
         store.storage.write("tables/.keep", b"")
-    roles = [(write_for_ever, n) for n in range(writers)] + [(drive_for_ever, 0), (drive_for_ever, 1)]
-    roles += [(compact_for_ever, 0), (merge_for_ever, 0)]
+    roles: list[tuple[Role, int]] = [(drive_for_ever, 0), (drive_for_ever, 1), (compact_for_ever, 0), (merge_for_ever, 0)]
+    roles += [(write_for_ever, number) for number in range(writers)]
     living = [start(role, arena, number) for role, number in roles]
     outcome = Outcome()
     while len(arena.noted("written")) < appends and time.monotonic() - begin < limit_s:

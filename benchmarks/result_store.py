@@ -10,7 +10,6 @@ installed.
 import argparse
 import importlib.util
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -32,9 +32,40 @@ from deep3dmap.results.store import ResultStore
 
 SEEDS, SUITES = 5, 5
 TEMPLATE = RunRow(
-    *("", 1, "", 1, "quick", "task", "", "mini", "v1", "data", "quick", "d1", 0, "", ["image"], "0" * 40, False),
-    *(json.dumps({"torch": "2.13.0", "numpy": "2.4.6"}), json.dumps({"cpu": "a processor"}), "auto", "{}", "ok", ""),
-    *(datetime(2026, 1, 1, tzinfo=UTC), 100.0, 5.0, 1.0, 800.0, 0.0, 1_000_000, 400, "", "", "deep3dmap benchmark"),
+    run_id="",
+    attempt=1,
+    suite="",
+    protocol_version=1,
+    tier="quick",
+    task="task",
+    method="",
+    variant="mini",
+    method_version="v1",
+    dataset="data",
+    dataset_variant="quick",
+    dataset_version="d1",
+    seed=0,
+    config="{}",
+    inputs=["image"],
+    git_commit="0" * 40,
+    git_dirty=False,
+    packages=json.dumps({"torch": "2.13.0", "numpy": "2.4.6"}),
+    hardware=json.dumps({"cpu": "a processor"}),
+    engine="auto",
+    backends="{}",
+    status="ok",
+    error="",
+    started_at=datetime(2026, 1, 1, tzinfo=UTC),
+    train_s=100.0,
+    reconstruct_s=5.0,
+    evaluate_s=1.0,
+    peak_ram_mb=800.0,
+    peak_gpu_mb=0.0,
+    parameters=1_000_000,
+    steps=400,
+    checkpoint_uri="",
+    artifacts_uri="",
+    command="deep3dmap benchmark",
 )
 BY_DUCKDB = """
     select suite, method, metric, avg(value), stddev(value) from read_parquet('{0}/tables/metrics/*.parquet') as m
@@ -70,11 +101,8 @@ def made_run(number: int, scenes: int, metrics: int) -> tuple[RunRow, list[Metri
 @contextmanager
 def without_syncing() -> Iterator[None]:
     """Leave the disk its time: what is measured is reading."""
-    real, os.fsync = os.fsync, lambda _: None
-    try:
+    with mock.patch("os.fsync"):
         yield
-    finally:
-        os.fsync = real
 
 
 def read_board(uri: str) -> int:

@@ -133,7 +133,7 @@ def test_one_value_has_no_interval():
 
 
 def test_identical_seeds_are_as_good_as_one():
-    """Five runs of a deterministic method say no more than one: the former bootstrap made their interval half as wide."""
+    """Five runs of a deterministic method say no more than one; drawing scenes anew for every seed would halve the interval."""
     one = made(9, 1, 8)
     single, several = (crossed.mean(layout(np.repeat(one, count, 0))).interval() for count in (1, 5))
     np.testing.assert_allclose(several, single)
@@ -194,7 +194,7 @@ def test_scenes_that_are_hard_for_both_do_not_count():
 
 
 def test_seeds_that_vary_are_not_taken_for_a_difference():
-    """Wilcoxon over the seeds' means, which was used before, calls these two different (p 0.002); the seeds explain it."""
+    """Wilcoxon's test over the means of seeds calls these two different (p 0.002); the seeds explain it."""
     generator = np.random.default_rng(18)
     hard = generator.standard_normal((1, 10))
     one, other = (

@@ -19,11 +19,13 @@ EXAMPLES = """\
   deep3dmap leaderboard results=s3://bucket/results --format json
   deep3dmap leaderboard --suite indoor --tier quick --format latex > indoor.tex"""
 DESCRIPTION = """\
-Rank the methods of a result store, per suite, tier and dataset. A value is the mean over seeds of the mean over
-scenes, with its 95 % bootstrap interval; numbers of different protocol or data versions are never mixed.
+Rank the methods of a result store, per suite, tier and dataset. A value is the mean over scenes and seeds, with its
+95 % interval; entries that cannot be told apart share a rank, and numbers of different protocol or data versions are
+never mixed.
 
 keys:
   results=     the store, a folder or a URI (default: results/)"""
+MANY_FILES = 1000
 FORMATS = ("table", "json", "csv", "latex")
 
 
@@ -54,10 +56,17 @@ def _show(store: "ResultStore", flags: argparse.Namespace) -> int:
         _check_metric(store, metric, flags.suite)
     if flags.format == "table":
         print_rows(rows, store.uri)
+        _suggest_compacting(store)
     else:
         write = {"json": to_json, "csv": to_csv, "latex": to_latex}[flags.format]
         sys.stdout.write(write(rows).rstrip("\n") + "\n")
     return 0
+
+
+def _suggest_compacting(store: "ResultStore") -> None:
+    files = len(store.storage.names("tables/runs", ".parquet"))
+    if files > MANY_FILES:
+        print(f"deep3dmap: {files} runs have files of their own; `results compact` makes reading them fast", file=sys.stderr)
 
 
 def print_leaderboard(store: "ResultStore", suite: str | None = None, tier: str | None = None) -> None:

@@ -187,7 +187,7 @@ class Contest:
             **costs(entry, self.runs, len(covered)),
         )
 
-    def _distribution(self, number: int) -> dict[str, float | None]:
+    def _distribution(self, number: int) -> dict[str, Any]:
         cells = self.cells[number]
         if number not in self.means:
             return {"median": None, "interquartile_mean": None, "optimality_gap": None}

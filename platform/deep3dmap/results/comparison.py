@@ -80,7 +80,7 @@ def compare(entries: Sequence[EntryCells]) -> Comparisons:
     upper = np.triu_indices(count, 1)
     tables["p_value"][upper] = holm(tables["p_value"][upper])
     tables["p_value"].T[upper] = tables["p_value"][upper]
-    return Comparisons(**tables)  # type: ignore[arg-type]
+    return Comparisons(**tables)
 
 
 def _fill(
@@ -120,17 +120,17 @@ def ranked(losses: Array, coverage: Array, beaten_by: NDArray[np.bool_]) -> tupl
     One that lacks more than half has no rank.
     """
     most = np.max(coverage, initial=0.0)
-    can = np.flatnonzero(~np.isnan(losses) & (coverage >= FEWEST_SCENES * max(most, np.finfo(float).tiny)))
-    whole = [place for place in can if coverage[place] == most]
-    part = sorted((place for place in can if coverage[place] < most), key=lambda place: losses[place])
+    can = np.flatnonzero(~np.isnan(losses) & (coverage >= FEWEST_SCENES * max(most, np.finfo(float).tiny))).tolist()
+    whole: list[int] = [place for place in can if coverage[place] == most]
+    part: list[int] = sorted((place for place in can if coverage[place] < most), key=lambda place: float(losses[place]))
     found: list[int | None] = [None] * len(losses)
-    of_whole = ranks(losses[whole], beaten_by[np.ix_(whole, whole)]) if whole else []
+    of_whole = ranks(losses[whole].tolist(), beaten_by[np.ix_(whole, whole)]) if whole else np.empty(0, np.int64)
     for place, rank in zip(whole, of_whole):
         found[place] = int(rank)
-    order = sorted(whole, key=lambda place: losses[place])
+    order = sorted(whole, key=lambda place: float(losses[place]))
     for place in part:
         begin = 1 + max((at for at, other in enumerate(order) if not beaten_by[other, place]), default=-1)
         order.insert(begin, place)
         found[place] = max(1, *(found[other] or 1 for other in order[:begin])) if begin else 1
     rest = [place for place in range(len(losses)) if found[place] is None]
-    return [int(place) for place in (*order, *rest)], found
+    return [*order, *rest], found

@@ -86,7 +86,7 @@ def fit(cells: ArrayLike) -> Layout:
     seed has scenes of its own.
     """
     values = np.asarray(cells, np.float64)
-    whole = ~np.isnan(values).any((-1, -2))
+    whole = np.atleast_1d(~np.isnan(values).any((-1, -2)))
     if whole.all():
         return _fit_whole(values)
     parts = [_fit_whole(one[None]) if full else _fit_missing(one) for one, full in zip(values, whole)]

@@ -69,7 +69,8 @@ def split_into_entries(runs: pd.DataFrame) -> dict[Group, list[Entry]]:
     groups: dict[Group, list[Entry]] = {}
     keys = [*Group.__dataclass_fields__, "method", "variant"]
     of_suites = np.flatnonzero(runs.suite != "")
-    for key, places in runs.iloc[of_suites].groupby(keys, sort=True).indices.items():
+    found: dict[Any, Any] = runs.iloc[of_suites].groupby(keys, sort=True).indices
+    for key, places in found.items():
         suite, protocol, tier, dataset, data_variant, data_version, method, variant = key
         group = Group(str(suite), int(protocol), str(tier), str(dataset), str(data_variant), str(data_version))
         groups.setdefault(group, []).extend(sorter.entries(group, str(method), str(variant), of_suites[places]))

@@ -48,10 +48,12 @@ class ResultStore:
         The run's own row is written last, so a crash leaves nothing that is half-read.
         """
         check_id(run.run_id)
+        scored = sorted(metrics, key=lambda row: (row.scene, row.metric))
+        points = sorted(curves, key=lambda row: (row.scene, row.name, row.step))
         rows: dict[str, Sequence[Row]] = {
             "files": self._file_rows(run.run_id, run.attempt),
-            "metrics": sorted(metrics, key=lambda row: (row.scene, row.metric)),
-            "curves": sorted(curves, key=lambda row: (row.scene, row.name, row.step)),
+            "metrics": scored,
+            "curves": points,
         }
         tables = {name: to_table(own, TABLES[name]) for name, own in rows.items()}
         run = replace(run, config_hash=content_hash(json.loads(run.config)), settings_hash=settings_hash(run.config))

@@ -28,7 +28,12 @@ class TableFiles:
         self.name, self.folder = name, f"tables/{name}"
         # The pages of a dashboard read in threads.
         self._lock = threading.RLock()
-        self._forget()
+        self._known: set[str] = set()
+        self._covered: set[str] = set()
+        # What was read before is one table; what is new comes as one table per file.
+        self._whole: list[pa.Table] = []
+        self._new: list[pa.Table] = []
+        self._problems: dict[str, str] = {}
 
     def __reduce__(self) -> tuple[type["TableFiles"], tuple[str]]:
         # Another process reads for itself.
@@ -82,12 +87,8 @@ class TableFiles:
         return pa.concat_tables(tables) if tables else arrow_schema(TABLES[self.name]).empty_table()
 
     def _forget(self) -> None:
-        self._known: set[str] = set()
-        self._covered: set[str] = set()
-        # What was read before is one table; what is new comes as one table per file.
-        self._whole: list[pa.Table] = []
-        self._new: list[pa.Table] = []
-        self._problems: dict[str, str] = {}
+        for known in (self._known, self._covered, self._whole, self._new, self._problems):
+            known.clear()
 
     def _catch_up(self, storage: "Storage") -> None:
         there = set(storage.names(self.folder, ".parquet"))
