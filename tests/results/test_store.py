@@ -390,7 +390,8 @@ def test_what_no_writer_writes_is_damage_in_an_old_file_too(tmp_path, change):
 
 def test_parquet_files_have_the_documented_columns(store):
     run = run_row(PRNET, 0)
-    write_pictures(Path(store.artifacts_path(run.run_id, 1)), 1, 0)
+    run = replace(run, artifacts_uri=store.artifacts_path(run.run_id, 1))
+    write_pictures(Path(run.artifacts_uri), 1, 0)
     write(store, run)
     for name, row_type in schema.TABLES.items():
         read = pq.read_table(Path(store.uri, "tables", name, f"{run.run_id}-1.parquet"))

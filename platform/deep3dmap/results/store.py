@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from deep3dmap.core.errors import UserError
 from deep3dmap.results.attempt_numbers import attempt_name, check_id, new_attempt
 from deep3dmap.results.digest import bytes_digest, table_digest
 from deep3dmap.results.leases import LASTS_S, Lease, take
@@ -43,7 +44,7 @@ class ResultStore:
         return new_attempt()
 
     def write_attempt(self, run: RunRow, metrics: Sequence[MetricRow], curves: Sequence[CurveRow]) -> None:
-        """Write the rows of one attempt, with digests of its artifacts.
+        """Write the rows of one attempt, with digests of its artifacts where `artifacts_uri` says that there are some.
 
         The run's own row is written last, so a crash leaves nothing that is half-read.
         """
@@ -51,7 +52,7 @@ class ResultStore:
         scored = sorted(metrics, key=lambda row: (row.scene, row.metric))
         points = sorted(curves, key=lambda row: (row.scene, row.name, row.step))
         rows: dict[str, Sequence[Row]] = {
-            "files": self._file_rows(run.run_id, run.attempt),
+            "files": self._file_rows(run.run_id, run.attempt) if run.artifacts_uri else [],
             "metrics": scored,
             "curves": points,
         }
@@ -69,9 +70,12 @@ class ResultStore:
 
     def _file_rows(self, run_id: str, attempt: int) -> list[FileRow]:
         folder, found = self.artifacts_name(run_id, attempt), []
-        for name in self.storage.names(folder, "", recursive=True):
-            data = self.storage.read(f"{folder}/{name}")
-            found.append(FileRow(run_id, attempt, name, len(data), bytes_digest(data)))
+        try:
+            for name in self.storage.names(folder, "", recursive=True):
+                data = self.storage.read(f"{folder}/{name}")
+                found.append(FileRow(run_id, attempt, name, len(data), bytes_digest(data)))
+        except OSError as error:
+            raise UserError(f"{self.uri}/{folder}: cannot read the artifacts: {error.strerror or error}") from error
         return found
 
     def write_card(self, kind: str, name: str, version: str, data: dict[str, Any]) -> None:
