@@ -136,21 +136,24 @@ class Contest:
         """Return what is said of each entry against the best."""
         if not order or rank[order[0]] is None:
             return {}
-        best, names = self.compared.index(order[0]), {number: place for place, number in enumerate(self.compared)}
-        found = {}
-        for number, place in names.items():
+        best = self.compared.index(order[0])
+        estimate = comparisons.against(best)
+        low, high = estimate.interval()
+        gaps, effects, found = estimate.smallest_gap(), comparisons.effects(best), dict[int, dict[str, Any]]()
+        for place, number in enumerate(self.compared):
             if place == best or not comparisons.shared[place, best]:
                 continue
             both = self.cells[number].covered & self.cells[order[0]].covered
-            wins = probability_better(self.cells[number].on(both), self.cells[order[0]].on(both), self.better)
             found[number] = {
-                "difference": _plain(comparisons.difference[place, best]),
-                "difference_low": _plain(comparisons.low[place, best]),
-                "difference_high": _plain(comparisons.high[place, best]),
+                "difference": _plain(estimate.value[place]),
+                "difference_low": _plain(low[place]),
+                "difference_high": _plain(high[place]),
                 "p_value": _plain(comparisons.p_value[place, best]),
-                "effect_size": _plain(comparisons.effect[place, best]),
-                "smallest_gap": _plain(comparisons.smallest_gap[place, best]),
-                "probability_better": wins,
+                "effect_size": _plain(effects[place]),
+                "smallest_gap": _plain(gaps[place]),
+                "probability_better": probability_better(
+                    self.cells[number].on(both), self.cells[order[0]].on(both), self.better
+                ),
             }
         return found
 

@@ -52,39 +52,33 @@ _NAMES = ("scene_names", "metric_names", "units", "directions")
 
 def metric_values(table: pa.Table, runs: pd.DataFrame) -> MetricValues:
     """Code a table of metrics; rows of attempts that are not in `runs` are left out."""
-    ids, scenes, metrics = (_coded(table[name]) for name in ("run_id", "scene", "metric"))
-    place_of_id = pd.Index(runs.run_id).get_indexer(pd.Index(ids.dictionary.to_pylist()))
-    run = place_of_id[_codes(ids)] if len(ids.dictionary) else np.empty(0, np.int64)
-    counts = (run >= 0) & (runs.attempt.to_numpy()[run] == table["attempt"].to_numpy()) if len(run) else np.empty(0, bool)
-    metric_codes = _codes(metrics)
-    units, directions = (_first_of_each(table[name], metric_codes, len(metrics.dictionary)) for name in ("unit", "better"))
-    found = MetricValues(
-        run.astype(np.int64),
-        _codes(scenes),
-        metric_codes,
-        table["value"].to_numpy(),
-        scenes.dictionary.to_pylist(),
-        metrics.dictionary.to_pylist(),
-        units,
-        directions,
-    )
+    (ids, id_names), (scenes, scene_names), (metrics, metric_names) = (_coded(table[n]) for n in ("run_id", "scene", "metric"))
+    if not len(ids):
+        return MetricValues(*np.empty((3, 0), np.int64), np.empty(0), [], [], [], [])
+    run = pd.Index(runs.run_id).get_indexer(pd.Index(id_names))[ids]
+    counts = (run >= 0) & (runs.attempt.to_numpy()[run] == table["attempt"].to_numpy())
+    units, directions = (_first_of_each(table[name], metrics, len(metric_names)) for name in ("unit", "better"))
+    value = table["value"].to_numpy()
+    found = MetricValues(run, scenes, metrics, value, scene_names, metric_names, units, directions)
     return found._kept(counts)
 
 
-def _coded(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    if coded.num_chunks == 1:
-        return coded.chunk(0)
-    return coded.unify_dictionaries().combine_chunks() if coded.num_chunks else pa.array([], pa.string()).dictionary_encode()
-
-
-def _codes(column: pa.DictionaryArray) -> NDArray[np.int64]:
-    return np.asarray(column.indices.to_numpy(zero_copy_only=False), np.int64)
+def _coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the codes of texts, and the texts."""
+    coded = (column if pa.types.is_dictionary(column.type) else column.dictionary_encode()).unify_dictionaries()
+    if not coded.num_chunks:
+        return np.empty(0, np.int64), []
+    codes = [chunk.indices.to_numpy(zero_copy_only=False) for chunk in coded.chunks]
+    return np.concatenate(codes).astype(np.int64), coded.chunk(0).dictionary.to_pylist()
 
 
 def _first_of_each(column: pa.ChunkedArray, codes: NDArray[np.int64], count: int) -> list[str]:
-    places = np.unique(codes, return_index=True)[1]
-    return [str(value) for value in column.take(pa.array(places)).to_pylist()] if count else []
+    if not count:
+        return []
+    first = np.zeros(count, np.int64)
+    # Of several values assigned to one place the last one stays, which backwards is the first.
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return [str(value) for value in column.take(pa.array(first)).to_pylist()]
 
 
 @dataclass(frozen=True)

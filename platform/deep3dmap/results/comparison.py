@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from deep3dmap.results import crossed
 from deep3dmap.results.cells import EntryCells
-from deep3dmap.results.crossed import Layout
+from deep3dmap.results.crossed import Estimate, Layout
 from deep3dmap.results.multiple_tests import holm, ranks
 
 Array = NDArray[np.float64]
@@ -22,22 +22,31 @@ FEWEST_SCENES = 0.5
 class Comparisons:
     """Square tables over E entries; [i, j] is about i - j, and NaN where nothing can be said.
 
-    p_value is adjusted over all pairs (Holm). effect: Cohen's d. smallest_gap: the smallest true difference that this design
-    finds with a probability of 80 %. shared: scenes that both have.
+    error, freedom: standard errors and degrees of freedom of the differences. p_value is adjusted over all pairs (Holm).
+    spread: the standard deviation of the difference on one scene with one seed each. shared: scenes that both have.
     """
 
     difference: Array
-    low: Array
-    high: Array
+    error: Array
+    freedom: Array
     p_value: Array
-    effect: Array
-    smallest_gap: Array
+    spread: Array
     shared: NDArray[np.int64]
 
     def better_than(self, better: str) -> NDArray[np.bool_]:
         """Return (E, E) flags: j is significantly better than i."""
         worse = self.difference < 0 if better == "up" else self.difference > 0
         return np.asarray(worse & (self.p_value < 1 - LEVEL))
+
+    def against(self, reference: int) -> Estimate:
+        """Return the differences of all entries from one, with their intervals and smallest gaps; NaN for itself."""
+        return Estimate(self.difference[:, reference], self.error[:, reference], self.freedom[:, reference])
+
+    def effects(self, reference: int) -> Array:
+        """Return (E,) the differences from one entry in standard deviations of a scene and seed (Cohen's d)."""
+        gaps = self.difference[:, reference]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(gaps == 0, 0.0, gaps / self.spread[:, reference])
 
 
 def layout_of(entries: Sequence[EntryCells], scenes: NDArray[np.bool_]) -> Layout:
@@ -92,24 +101,20 @@ def _fill(
 ) -> None:
     members = sorted({*first, *second})
     layout = layout_of([entries[place] for place in members], scenes)
-    row = {place: number for number, place in enumerate(members)}
-    pairs = np.array([(a, b) for a in first for b in second if first is not second or a < b], np.int64).reshape(-1, 2)
-    for begin in range(0, len(pairs), PAIRS_AT_ONCE):
-        part = pairs[begin : begin + PAIRS_AT_ONCE]
-        rows = np.array([(row[a], row[b]) for a, b in part.tolist()])
-        one, other = layout.take(rows[:, 0]), layout.take(rows[:, 1])
+    row = np.zeros(len(entries), np.int64)
+    row[members] = np.arange(len(members))
+    if first is second:
+        a, b = (np.array(first)[places] for places in np.triu_indices(len(first), 1))
+    else:
+        a, b = (places.ravel() for places in np.meshgrid(first, second, indexing="ij"))
+    for begin in range(0, len(a), PAIRS_AT_ONCE):
+        i, j = a[begin : begin + PAIRS_AT_ONCE], b[begin : begin + PAIRS_AT_ONCE]
+        one, other = layout.take(row[i]), layout.take(row[j])
         estimate = crossed.difference(one, other)
-        low, high = estimate.interval(LEVEL)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            effect = np.where(estimate.value == 0, 0.0, estimate.value / crossed.spread(one, other))
-        own = {"difference": estimate.value, "low": low, "high": high, "effect": effect}
-        mirrored = {"difference": -estimate.value, "low": -high, "high": -low, "effect": -effect}
-        both = {"p_value": estimate.p_value(), "smallest_gap": estimate.smallest_gap(LEVEL)}
-        a, b = part.T
-        for name in own:
-            tables[name][a, b], tables[name][b, a] = own[name], mirrored[name]
-        for name, value in both.items():
-            tables[name][a, b] = tables[name][b, a] = value
+        tables["difference"][i, j], tables["difference"][j, i] = estimate.value, -estimate.value
+        found = {"error": estimate.error, "freedom": estimate.freedom, "p_value": estimate.p_value()}
+        for name, value in {**found, "spread": crossed.spread(one, other)}.items():
+            tables[name][i, j] = tables[name][j, i] = value
 
 
 def ranked(losses: Array, coverage: Array, beaten_by: NDArray[np.bool_]) -> tuple[list[int], list[int | None]]:

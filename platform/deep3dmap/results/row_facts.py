@@ -17,13 +17,14 @@ def costs(entry: Entry, runs: RunColumns, scenes: int) -> dict[str, Any]:
     finished = runs.finished(entry.places)
     if not len(finished):
         return dict.fromkeys(names)
-    seed = runs["seed"][finished]
-    per_scene = (runs["scene"][finished] != "").any()
+    seeds, slot = np.unique(runs["seed"][finished], return_inverse=True)
+    is_added = bool((runs["scene"][finished] != "").any())
     column = {name: runs[name][finished].astype(np.float64) for name in names if name != "seconds"}
     column["seconds"] = column["train_s"] + column["fit_s"] + column["reconstruct_s"]
-    means = {
-        name: _mean_over_seeds(column[name], seed, bool(per_scene)) for name in ("train_s", "fit_s", "reconstruct_s", "seconds")
+    of_seeds = {
+        name: _of_seeds(column[name], slot, len(seeds), is_added) for name in ("train_s", "fit_s", "reconstruct_s", "seconds")
     }
+    means = {name: float(values.mean()) for name, values in of_seeds.items()}
     return {
         "train_s": means["train_s"],
         "fit_s": means["fit_s"] / scenes if scenes else None,
@@ -78,13 +79,12 @@ def named(scenes: list[str] | tuple[str, ...]) -> str:
     return ", ".join(scenes[:NAMED_SCENES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _mean_over_seeds(values: Any, seed: Any, added: bool) -> float:
-    """Return the mean over seeds: of the sums of a seed's runs, or of its last run where one covers all scenes."""
-    slots = np.unique(seed, return_inverse=True)[1]
-    of_seed = np.zeros(slots.max() + 1)
-    if added:
-        np.add.at(of_seed, slots, values)
+def _of_seeds(values: Any, slot: Any, seeds: int, is_added: bool) -> Any:
+    """Return (seeds,) sums of the runs of each seed, or the value of its last one where a run covers all scenes."""
+    found = np.zeros(seeds)
+    if is_added:
+        np.add.at(found, slot, values)
     else:
-        # Of several values of one seed the last one stays.
-        of_seed[slots] = values
-    return float(of_seed.mean())
+        # Of several values assigned to one place the last one stays.
+        found[slot] = values
+    return found

@@ -185,4 +185,4 @@ def _united(tables: list[pa.Table], coded: bool) -> list[pa.Table]:
             place = joined.column_names.index(name)
             joined = joined.set_column(place, name, joined[name].dictionary_encode())
         parts.append(joined)
-    return [pa.concat_tables(parts).unify_dictionaries().combine_chunks()]
+    return [pa.concat_tables(parts).unify_dictionaries()]
