@@ -12,6 +12,7 @@ from deep3dmap.dashboard.look import DASH, arrow, duration, integer, nothing_yet
 from deep3dmap.dashboard.views.filters import Choice, choose
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.export import to_csv, to_json, to_latex
+from deep3dmap.results.schema import ENDED_EARLY
 
 HELP = {
     "interval": "95 % interval over scenes and seeds",
@@ -169,7 +170,7 @@ def _charts(rows: Sequence[LeaderboardRow]) -> None:
 
 def _failures(choice: Choice) -> None:
     runs = choice.runs(reading.attempts())
-    failed = runs[runs.counts & ~runs.status.isin(("ok", "stopped"))]
+    failed = runs[runs.counts & ~runs.status.isin(("ok", *ENDED_EARLY))]
     if failed.empty:
         return
     st.subheader(f"Failed runs ({len(failed)})")

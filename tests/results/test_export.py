@@ -78,7 +78,7 @@ def test_page_holds_the_numbers_and_no_markup_of_others(store):
     for row in leaderboard(store):
         assert f"{row.method}/{row.variant}" in text
         assert not row.value or f"<td>{significant(row.value)}</td>" in text
-    assert text.count("<table>") == 2 * len(found)
+    assert text.count("<table") == 2 * len(found)
     hostile = replace(found[0], rows=[replace(found[0].rows[0], method="<script>alert(1)</script>")], scenes=["<b>", "a"])
     assert "<script" not in to_html([hostile])
     assert "<b>" not in to_html([hostile])

@@ -39,6 +39,11 @@ def test_entries_that_cannot_be_told_apart_share_a_rank():
     assert ranks([3.0, 1.0, 2.0], beaten((0, 1), (0, 2), count=3)).tolist() == [3, 1, 1]
 
 
+def test_entries_of_one_rank_cannot_be_told_apart():
+    # The second is worse than the first, the third than the second only, whose uncertainty is small.
+    assert ranks([1.0, 2.0, 3.0], beaten((1, 0), (2, 1), count=3)).tolist() == [1, 2, 3]
+
+
 def test_no_rank_is_better_than_that_of_a_better_value():
     # The last one is so uncertain that nothing beats it.
     assert ranks([1.0, 2.0, 3.0], beaten((1, 0), count=3)).tolist() == [1, 2, 2]

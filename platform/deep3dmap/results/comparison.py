@@ -136,6 +136,7 @@ def ranked(losses: Array, coverage: Array, beaten_by: NDArray[np.bool_]) -> tupl
     for place in part:
         begin = 1 + max((at for at, other in enumerate(order) if not beaten_by[other, place]), default=-1)
         order.insert(begin, place)
-        found[place] = max(1, *(found[other] or 1 for other in order[:begin])) if begin else 1
+        before = [(found[other] or 1) + int(beaten_by[place, other]) for other in order[:begin]]
+        found[place] = max(before, default=1)
     rest = [place for place in range(len(losses)) if found[place] is None]
     return [*order, *rest], found

@@ -8,17 +8,17 @@ from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.export import significant
 from deep3dmap.results.row_facts import named
 
-WIDTH, HEIGHT = 180, 14
+WIDTH, HEIGHT = 130, 14
 STYLE = """
-:root { color-scheme: light dark; --line: #8884; --mark: #0072b2; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
-th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; overflow-wrap: anywhere; }
-tr.first td { font-weight: 600; } tr.apart { opacity: .65; } .scroll { overflow-x: auto; }
-svg { fill: var(--mark); stroke: var(--mark); } small, figcaption { opacity: .75; }
+:root { color-scheme: light dark; --line: #8884; --mark: #0072b2; } body { font: 15px/1.5 system-ui, sans-serif; max-width:
+84rem; margin: 2rem auto; padding: 0 1rem; } table { border-collapse: collapse; width: 100%; font-variant-numeric:
+tabular-nums; } th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
+th:nth-child(2), td:nth-child(2), th:last-child, td:last-child { text-align: left; overflow-wrap: break-word; }
+th:nth-child(2) { min-width: 9rem; } th:last-child { min-width: 7rem; } td:is(:nth-child(4), :nth-child(8)) { white-space:
+nowrap; } table.scenes :is(th, td):last-child { text-align: right; } tr.first td { font-weight: 600; } tr.apart { opacity:
+.65; } .scroll { overflow-x: auto; } svg { fill: var(--mark); stroke: var(--mark); } small, figcaption { opacity: .75; }
 """
-COLUMNS = ("#", "Method", "Inputs", "Value", "95 % interval", "", "Median", "IQM", "p", "Seeds", "Scenes", "Seconds")
+COLUMNS = ("#", "Method", "Value", "95 % interval", "", "Median", "IQM", "p", "Seeds", "Scenes", "Seconds", "Inputs")
 
 
 def to_html(boards: Sequence[Board], title: str = "Leaderboard") -> str:
@@ -53,7 +53,6 @@ def _line(row: LeaderboardRow, low: float, high: float) -> str:
     cells = [
         "–" if row.rank is None else str(row.rank),
         escape(name),
-        escape(row.given),
         significant(row.value) or "–",
         interval,
         _bar(row, low, high),
@@ -63,6 +62,7 @@ def _line(row: LeaderboardRow, low: float, high: float) -> str:
         f"{row.seeds}{'?' if row.is_provisional and row.seeds else ''}",
         row.coverage,
         significant(row.seconds, 3),
+        escape(row.given),
     ]
     kind = "first" if row.rank == 1 else "apart" if row.rank is None else ""
     return f"<tr class={kind or 'other'}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
@@ -97,7 +97,7 @@ def _scenes(board: Board) -> str:
         f"<tr><td>{escape(scene)}</td>" + "".join(f"<td>{_number(value)}</td>" for value in values) + "</tr>"
         for scene, values in zip(board.scenes, board.per_scene.T)
     )
-    table = f"<table><thead><tr><th>Scene</th>{heads}</tr></thead><tbody>{lines}</tbody></table>"
+    table = f"<table class=scenes><thead><tr><th>Scene</th>{heads}</tr></thead><tbody>{lines}</tbody></table>"
     return f"<details><summary>Values per scene, mean over seeds</summary><div class=scroll>{table}</div></details>"
 
 

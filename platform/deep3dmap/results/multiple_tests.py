@@ -23,10 +23,13 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 def ranks(losses: Sequence[float], beaten_by: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return (N,) ranks from 1 of entries with (N,) losses; beaten_by[i, j]: j is significantly better than i.
 
-    A rank is one more than the number of significantly better entries, and never better than that of an entry with a smaller
-    loss. So entries that cannot be told apart from the best share its rank.
+    A rank is one more than the number of significantly better entries, worse than that of each of them, and never better than
+    that of an entry with a smaller loss. So entries that share a rank cannot be told apart, and those that cannot be told
+    apart from the best share its rank.
     """
-    own, order = 1 + beaten_by.sum(1), np.argsort(losses, kind="stable")
-    found = np.empty(len(order), np.int64)
-    found[order] = np.maximum.accumulate(own[order])
+    found, last = np.zeros(len(losses), np.int64), 1
+    for place in np.argsort(losses, kind="stable"):
+        better = found[beaten_by[place]]
+        last = max(last, 1 + len(better), 1 + int(better.max(initial=0)))
+        found[place] = last
     return found
