@@ -63,7 +63,7 @@ kernels: setup-test
 
 # Writers, drivers, compaction and merging under kills: nothing may be lost. Under 15 minutes, with a table at the end.
 chaos: setup
-	$(VENV)/bin/python -m deep3dmap.benchmarks.chaos
+	$(VENV)/bin/python -m deep3dmap.benchmarks.store.chaos
 
 dashboard: setup
 	$(RUN) dashboard results=$(RESULTS)

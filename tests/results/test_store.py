@@ -20,6 +20,7 @@ from stores import ENTRANTS, SUITES, build_store, curve_rows, metric_rows, run_r
 from deep3dmap.core.errors import UserError
 from deep3dmap.results import schema
 from deep3dmap.results import store as store_module
+from deep3dmap.results.compact import compact
 from deep3dmap.results.leaderboard import leaderboard
 from deep3dmap.results.schema import CurveRow, MetricRow, RunRow, arrow_schema, plain
 from deep3dmap.results.store import ResultStore
@@ -321,6 +322,18 @@ def test_only_what_is_new_is_read(store, monkeypatch):
     new = write(store, run_row(PRNET, 6))
     assert leaderboard(reader)[0].seeds == 7
     assert read == [f"tables/{table}/{new.run_id}-1.parquet" for table in ("runs", "metrics")]
+
+
+def test_one_attempt_is_read_alone(store, monkeypatch):
+    runs = [write(store, run_row(PRNET, seed)) for seed in range(3)]
+    reader, read = ResultStore(store.uri), []
+    real = reader.storage.read
+    monkeypatch.setattr(reader.storage, "read", lambda name: read.append(name) or real(name))
+    assert reader.attempt(runs[1].run_id, 1).seed.tolist() == [1]
+    assert reader.attempt(runs[1].run_id, 2).empty
+    assert read == [f"tables/runs/{runs[1].run_id}-1.parquet"]
+    compact(store)
+    assert ResultStore(store.uri).attempt(runs[2].run_id, 1).seed.tolist() == [2]
 
 
 def test_a_store_is_sent_to_another_process(store):

@@ -120,6 +120,10 @@ class ResultStore:
         newest = ranked.drop_duplicates("run_id", keep="last").drop(columns="_ok")
         return newest.sort_values("started_at", ascending=False).reset_index(drop=True)
 
+    def attempt(self, run_id: str, attempt: int) -> pd.DataFrame:
+        """Return the row of one attempt, or none, without reading the others."""
+        return self._tables["runs"].rows_of(self.storage, [attempt_name(check_id(run_id), attempt)]).to_pandas()
+
     def metrics(self, runs: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return the metrics of `runs` (default: of the newest attempt at every run)."""
         return self._rows_of("metrics", self.runs() if runs is None else runs)

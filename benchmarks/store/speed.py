@@ -4,7 +4,7 @@ Writes a store of made-up runs and prints, each in a process of its own with not
 takes, what one more run costs a reader that is already there, and how long DuckDB takes for its simpler group-by where it is
 installed.
 
-    python -m deep3dmap.benchmarks.result_store [--runs 10000] [--scenes 20] [--metrics 5] [--keep FOLDER]
+    python -m deep3dmap.benchmarks.store.speed [--runs 10000] [--scenes 20] [--metrics 5] [--keep FOLDER]
 """
 
 import argparse
@@ -18,12 +18,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 
+from deep3dmap.benchmarks.store.made_up import TEMPLATE
 from deep3dmap.results.compact import compact
 from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.run_id import content_hash
@@ -31,42 +32,6 @@ from deep3dmap.results.schema import MetricRow, RunRow
 from deep3dmap.results.store import ResultStore
 
 SEEDS, SUITES = 5, 5
-TEMPLATE = RunRow(
-    run_id="",
-    attempt=1,
-    suite="",
-    protocol_version=1,
-    tier="quick",
-    task="task",
-    method="",
-    variant="mini",
-    method_version="v1",
-    dataset="data",
-    dataset_variant="quick",
-    dataset_version="d1",
-    seed=0,
-    config="{}",
-    inputs=["image"],
-    git_commit="0" * 40,
-    git_dirty=False,
-    packages=json.dumps({"torch": "2.13.0", "numpy": "2.4.6"}),
-    hardware=json.dumps({"cpu": "a processor"}),
-    engine="auto",
-    backends="{}",
-    status="ok",
-    error="",
-    started_at=datetime(2026, 1, 1, tzinfo=UTC),
-    train_s=100.0,
-    reconstruct_s=5.0,
-    evaluate_s=1.0,
-    peak_ram_mb=800.0,
-    peak_gpu_mb=0.0,
-    parameters=1_000_000,
-    steps=400,
-    checkpoint_uri="",
-    artifacts_uri="",
-    command="deep3dmap benchmark",
-)
 BY_DUCKDB = """
     select suite, method, metric, avg(value), stddev(value) from read_parquet('{0}/tables/metrics/*.parquet') as m
     join (select run_id, suite, method from read_parquet('{0}/tables/runs/*.parquet')) as r using (run_id)
@@ -135,7 +100,7 @@ ACTIONS: dict[str, Callable[[str], int]] = {"board": read_board, "duckdb": read_
 
 def measured(action: str, uri: str) -> dict[str, float]:
     """Run an action in a fresh process; returns wall and CPU seconds without the imports, and the peak memory."""
-    command = [sys.executable, "-m", "deep3dmap.benchmarks.result_store", "--action", action, "--keep", uri]
+    command = [sys.executable, "-m", "deep3dmap.benchmarks.store.speed", "--action", action, "--keep", uri]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[0])
     return found

@@ -4,7 +4,7 @@ Processes append attempts at shared runs to two stores and are killed at random 
 runs, another process compacts, a last one merges the second store into the first. At the end every attempt whose writer was
 told that it was written has to be in the first store once, with its own numbers, and every hash has to fit.
 
-    python -m deep3dmap.benchmarks.chaos [--appends 10000] [--writers 64] [--seed 0] [--quick]
+    python -m deep3dmap.benchmarks.store.chaos [--appends 10000] [--writers 64] [--seed 0] [--quick]
 """
 
 import argparse
@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from deep3dmap.benchmarks.result_store import TEMPLATE
+from deep3dmap.benchmarks.store.made_up import TEMPLATE
 from deep3dmap.core.errors import UserError
 from deep3dmap.results.compact import compact
 from deep3dmap.results.merge import merge

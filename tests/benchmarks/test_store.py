@@ -1,17 +1,17 @@
-from deep3dmap.benchmarks import chaos, result_store
+from deep3dmap.benchmarks.store import chaos, speed
 from deep3dmap.results.compact import compact
 from deep3dmap.results.store import ResultStore
 
 
 def test_figures_are_of_a_store_that_holds_what_they_say(tmp_path):
     store = ResultStore(str(tmp_path))
-    with result_store.without_syncing():
-        result_store.write_runs(store, range(50), 4, 2)
+    with speed.without_syncing():
+        speed.write_runs(store, range(50), 4, 2)
     assert len(store.metrics()) == 50 * 4 * 2
-    assert result_store.read_board(store.uri) == 10
+    assert speed.read_board(store.uri) == 10
     compact(store)
-    assert result_store.read_board(store.uri) == 10
-    figures = result_store.measured("board", store.uri)
+    assert speed.read_board(store.uri) == 10
+    figures = speed.measured("board", store.uri)
     assert figures["rows"] == 10
     assert 0 < figures["wall"] < 60
 
