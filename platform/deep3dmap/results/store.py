@@ -19,7 +19,7 @@ from deep3dmap.results.run_id import content_hash
 from deep3dmap.results.schema import TABLES, CurveRow, FileRow, MetricRow, Row, RunRow, to_table
 from deep3dmap.results.settings import settings_hash
 from deep3dmap.results.storage import Storage
-from deep3dmap.results.tables import DAMAGE, TableFiles, decode_table, reason_of, uncoded
+from deep3dmap.results.tables import DAMAGE, TableFiles, decode_table, only_attempts, reason_of, uncoded
 
 _SINCE = ("since", pa.timestamp("us", tz="UTC"))
 _CARDS = pa.schema([("kind", pa.string()), ("name", pa.string()), ("version", pa.string()), ("data", pa.string()), _SINCE])
@@ -177,10 +177,8 @@ class ResultStore:
         return self._tables[name].rows_of(self.storage, wanted)
 
     def _rows_of(self, name: str, runs: pd.DataFrame) -> pd.DataFrame:
-        frame = uncoded(self._table(name, runs)).to_pandas()
-        wanted = runs[["run_id", "attempt"]].drop_duplicates()
-        # A merge that keeps the order of the rows.
-        return frame[frame.set_index(["run_id", "attempt"]).index.isin(pd.MultiIndex.from_frame(wanted))].reset_index(drop=True)
+        wanted = {attempt_name(run_id, attempt) for run_id, attempt in zip(runs.run_id, runs.attempt)}
+        return uncoded(only_attempts(self._table(name, runs), wanted)).to_pandas()
 
     def _small(self, name: str, schema: pa.Schema) -> pa.Table:
         """Return a table of small files that are rewritten."""

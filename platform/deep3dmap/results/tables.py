@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deep3dmap.results.storage import Storage
 
 _JSON = ("config", "packages", "hardware", "backends")
+TABLES_AT_ONCE = 200
 DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, UserError)
 
 
@@ -99,6 +100,9 @@ class TableFiles:
             if name.removesuffix(".parquet") not in self._covered:
                 self._add(storage, name)
             self._known.add(name)
+            if len(self._new) >= TABLES_AT_ONCE and is_plain(self._new[-TABLES_AT_ONCE]):
+                # Many small tables take more memory than what is in them.
+                self._new[-TABLES_AT_ONCE:] = [pa.concat_tables(self._new[-TABLES_AT_ONCE:]).combine_chunks()]
 
     def _add(self, storage: "Storage", name: str) -> None:
         try:
@@ -174,11 +178,16 @@ def uncoded(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(fields))
 
 
+def is_plain(table: pa.Table) -> bool:
+    """Whether the texts of a table have no dictionary."""
+    return not pa.types.is_dictionary(table.schema.field("run_id").type)
+
+
 def _united(tables: list[pa.Table], coded: bool) -> list[pa.Table]:
     if not coded:
         return [pa.concat_tables(tables).combine_chunks()]
-    plain = [table for table in tables if not pa.types.is_dictionary(table.schema.field("run_id").type)]
-    parts = [table for table in tables if pa.types.is_dictionary(table.schema.field("run_id").type)]
+    plain = [table for table in tables if is_plain(table)]
+    parts = [table for table in tables if not is_plain(table)]
     if plain:
         joined = pa.concat_tables(plain).combine_chunks()
         for name in DICTIONARY:
