@@ -77,6 +77,15 @@ def test_one_metric_is_shown_when_asked_for(run):
     assert "face" not in text
 
 
+def test_ranks_across_tables(run):
+    text = run("--across", "--suite", "face", "--metric", "pose_mae").out
+    assert "1.00  prnet/wide" in text
+    read = json.loads(run("--across", "--format", "json").out)
+    assert read["names"] == []
+    assert "mean_face/default" in read["left_out"]
+    assert "table or as json" in run("--across", "--format", "csv", code=2).err
+
+
 def test_json_is_for_programs(run):
     read = json.loads(run("--format", "json", "--tier", "quick").out)
     assert [row["rank"] for row in read["suites"]["indoor"]] == [1, 2]

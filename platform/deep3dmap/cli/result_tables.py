@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deep3dmap.cli.printable import shown
+from deep3dmap.results.across import Ranking
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.export import significant
 from deep3dmap.results.row_facts import named
@@ -29,6 +30,30 @@ def print_rows(rows: Sequence[LeaderboardRow], uri: str) -> None:
         return
     for _, own in groupby(rows, key=lambda row: (row.group, row.metric)):
         _print_group(out, list(own))
+
+
+def print_ranking(ranking: Ranking) -> None:
+    """Print mean ranks across tables, and who cannot be told apart."""
+    out = console()
+    for name in ranking.boards:
+        out.print(f"[dim]{shown(name)}[/dim]")
+    if not ranking.names:
+        out.print("no method is in all of these tables")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("mean rank", justify="right")
+    table.add_column("method", overflow="fold")
+    for name, rank in zip(ranking.names, ranking.mean_ranks):
+        table.add_row(f"{rank:.2f}", shown(name))
+    if ranking.names:
+        out.print(table)
+    for clique in ranking.cliques:
+        out.print(f"cannot be told apart: {shown(', '.join(clique))}")
+    if ranking.critical_difference is not None:
+        out.print(
+            f"critical difference {ranking.critical_difference:.2f} (Nemenyi), p of Friedman's test {ranking.p_value:.2g}"
+        )
+    if ranking.left_out:
+        out.print(f"[dim]not in all tables: {shown(', '.join(ranking.left_out))}[/dim]")
 
 
 def _print_group(out: Console, rows: list[LeaderboardRow]) -> None:
