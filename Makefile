@@ -8,7 +8,7 @@ PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 RUN    := $(VENV)/bin/deep3dmap
 SOURCES := $(shell git ls-files platform methods benchmarks cluster dashboard csrc 2>/dev/null) pyproject.toml
 
-.PHONY: setup setup-test demo test test-slow faults fuzz train-quick kernels dashboard lint clean
+.PHONY: setup setup-test demo test test-slow faults fuzz chaos train-quick kernels dashboard lint clean
 
 setup: $(VENV)/.installed
 
@@ -74,6 +74,10 @@ kernels: setup-test
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.nearest_neighbors
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.train_overhead
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.ray_scale --quick
+
+# Writers, drivers, compaction and merging under kills: nothing may be lost. Under 15 minutes, with a table at the end.
+chaos: setup
+	$(VENV)/bin/python -m deep3dmap.benchmarks.store.chaos
 
 dashboard: setup
 	$(RUN) dashboard results=$(RESULTS)

@@ -1,6 +1,6 @@
-"""Reads the store for the pages, and remembers what was read as long as the store has not grown.
+"""Reads the store for the pages, and remembers what was read.
 
-Files of a store are immutable, so the listing of a folder tells whether anything changed.
+Files of a store are immutable, so the listing of a folder tells whether anything is new, and only that is read.
 """
 
 import os
@@ -14,7 +14,7 @@ import streamlit as st
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.dashboard.snapshot import Snapshot
-from deep3dmap.results.leaderboard import LeaderboardRow
+from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.leaderboard import leaderboard as aggregate
 from deep3dmap.results.store import ResultStore
 
@@ -126,7 +126,7 @@ def _of_attempt(uri: str, table: str, files: Listing, run_id: str, attempt: int)
 
 @st.cache_resource(show_spinner="Reading the results", max_entries=2)
 def _snapshot(uri: str, files: Listing) -> Snapshot:
-    return Snapshot(uri)
+    return Snapshot(open_store(uri))
 
 
 @contextmanager

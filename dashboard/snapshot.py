@@ -1,34 +1,39 @@
-"""A store as it was at one moment, read once, since opening a thousand small files takes seconds."""
+"""A store as it was at one moment; what an earlier moment has read is not read again."""
 
 import warnings
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from deep3dmap.results.store import ResultStore
+from deep3dmap.results.tables import uncoded
 
 
 class Snapshot(ResultStore):
     """Answers from memory what the leaderboard asks of a store. problems: the files that could not be read."""
 
-    def __init__(self, uri: str) -> None:
-        super().__init__(uri)
+    def __init__(self, store: ResultStore) -> None:
+        super().__init__(store.uri)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            every = super().runs(newest_only=False)
-            self._runs = {False: every, True: super().runs()}
-            self._metrics = super().metrics(every)
-            self._cards = {kind: super(Snapshot, self).cards(kind) for kind in ("method", "dataset", "suite")}
+            self._runs = {False: store.runs(newest_only=False), True: store.runs()}
+            self._metrics = store.table("metrics")
+            self._cards = {kind: store.cards(kind) for kind in ("method", "dataset", "suite")}
         self.problems = sorted({str(one.message) for one in caught if "is damaged" in str(one.message)})
 
     def runs(self, newest_only: bool = True) -> pd.DataFrame:
         """Return the runs."""
         return self._runs[newest_only].copy()
 
+    def metric_table(self, runs: pd.DataFrame) -> pa.Table:
+        """Return the metrics of `runs` and of other attempts."""
+        return self._metrics
+
     def metrics(self, runs: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return the metrics of `runs` (default: of the newest attempt at every run)."""
         wanted = (self._runs[True] if runs is None else runs)[["run_id", "attempt"]]
-        return self._metrics.merge(wanted, on=["run_id", "attempt"])
+        return uncoded(self._metrics).to_pandas().merge(wanted, on=["run_id", "attempt"])
 
     def cards(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return {name: data} of the cards of one kind."""

@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from deep3dmap.dashboard import reading
+from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.entries import Group
-from deep3dmap.results.leaderboard import LeaderboardRow
 
 
 @dataclass(frozen=True)

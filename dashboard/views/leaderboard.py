@@ -10,12 +10,13 @@ from deep3dmap.dashboard import reading
 from deep3dmap.dashboard.charts import cost_chart, values_chart
 from deep3dmap.dashboard.look import DASH, arrow, duration, integer, nothing_yet, number, table_height, text_width, with_unit
 from deep3dmap.dashboard.views.filters import Choice, choose
+from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.export import to_csv, to_json, to_latex
-from deep3dmap.results.leaderboard import LeaderboardRow
+from deep3dmap.results.schema import ENDED_EARLY
 
 HELP = {
-    "interval": "95 % bootstrap interval over seeds and scenes",
-    "p": "Wilcoxon's signed-rank test against the best, over the same scenes; empty for fewer than five scenes",
+    "interval": "95 % interval over scenes and seeds",
+    "p": "against the first, over scenes and seeds, adjusted for all pairs",
     "front": "on the Pareto front: nothing else is both better and faster",
     "inputs": "what the method was handed, of what the suite gives; poses are with intrinsics",
 }
@@ -169,7 +170,7 @@ def _charts(rows: Sequence[LeaderboardRow]) -> None:
 
 def _failures(choice: Choice) -> None:
     runs = choice.runs(reading.attempts())
-    failed = runs[runs.counts & ~runs.status.isin(("ok", "stopped"))]
+    failed = runs[runs.counts & ~runs.status.isin(("ok", *ENDED_EARLY))]
     if failed.empty:
         return
     st.subheader(f"Failed runs ({len(failed)})")

@@ -77,6 +77,15 @@ def test_one_metric_is_shown_when_asked_for(run):
     assert "face" not in text
 
 
+def test_ranks_across_tables(run):
+    text = run("--across", "--suite", "face", "--metric", "pose_mae").out
+    assert "1.00  prnet/wide" in text
+    read = json.loads(run("--across", "--format", "json").out)
+    assert read["names"] == []
+    assert "mean_face/default" in read["left_out"]
+    assert "table or as json" in run("--across", "--format", "csv", code=2).err
+
+
 def test_json_is_for_programs(run):
     read = json.loads(run("--format", "json", "--tier", "quick").out)
     assert [row["rank"] for row in read["suites"]["indoor"]] == [1, 2]
@@ -85,6 +94,41 @@ def test_json_is_for_programs(run):
 def test_csv_and_latex(run):
     assert len(list(csv.DictReader(io.StringIO(run("--format", "csv", "--dataset", "rooms").out)))) == 2
     assert r"\toprule" in run("--format", "latex").out
+
+
+def test_what_stands_apart_says_why(tmp_path, capsys):
+    store = ResultStore(str(tmp_path))
+    write_suites(store)
+    for seed in range(2):
+        row = run_row(ENTRANTS[0], seed)
+        store.write_attempt(row, metric_rows(row, ENTRANTS[0], 8), [])
+    cut = run_row(ENTRANTS[0], 2, cut_short="cut short at step 94 of 180", steps=94)
+    store.write_attempt(cut, metric_rows(cut, ENTRANTS[0], 8), [])
+    few = run_row(ENTRANTS[2], 0)
+    store.write_attempt(few, metric_rows(few, ENTRANTS[2], 2), [])
+    most = run_row(ENTRANTS[1], 0)
+    store.write_attempt(most, [row for row in metric_rows(most, ENTRANTS[1], 8) if row.scene != "scene_07"], [])
+    print_leaderboard(store)
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 100
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert any(line.startswith("1 prnet/mini") and " 2? 8 " in line for line in lines)
+    assert any("prnet/wide" in line and " 7/8 " in line for line in lines)
+    assert "prnet/mini: seed 2: cut short at step 94 of 180" in text
+    assert "prnet/wide: not scored on scene_07" in text
+    assert "mean_face/default: too few scenes to be ranked; not scored on scene_02" in text
+    assert "fewer than three seeds: provisional" in text
+
+
+def test_hostile_names_are_printed_as_they_are(tmp_path, capsys):
+    store = ResultStore(str(tmp_path))
+    row = run_row(ENTRANTS[0], 0, dataset="heads[/v2]", tier="[red]", method="\x1b[31mred")
+    store.write_attempt(row, metric_rows(row, ENTRANTS[0], 2), [])
+    print_leaderboard(store)
+    text = capsys.readouterr().out
+    assert "heads[/v2]" in text
+    assert "tier [red]" in text
+    assert "\x1b[31m" not in text
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from stores import ENTRANTS, build_store, write_run
 
+from deep3dmap.results.compact import compact
+from deep3dmap.results.leases import take
+from deep3dmap.results.merge import merge
 from deep3dmap.results.storage import Storage
 from deep3dmap.results.store import ResultStore
+from deep3dmap.results.verify import verify
 
 moto = pytest.importorskip("moto.server", reason="moto, a server that speaks S3, is not installed")
 
@@ -46,6 +51,27 @@ def run(folder: Path, *arguments: str, code: int = 0) -> str:
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout if code == 0 else done.stderr
+
+
+def test_leases_decide_without_locks(bucket: str) -> None:
+    storage = Storage(f"{bucket}/leases")
+    with take(storage, ["a" * 16, "b" * 16], settles_s=0.1) as first:
+        assert len(first.held) == 2
+        second = take(storage, ["b" * 16, "c" * 16], settles_s=0.1)
+        assert second.held == {"c" * 16}
+        first.beat()
+        assert first.lost == set()
+    assert take(storage, ["a" * 16], settles_s=0.1).held == {"a" * 16}
+
+
+def test_a_store_there_is_compacted_merged_and_verified(bucket: str, tmp_path: Path) -> None:
+    here, there = build_store(tmp_path, seeds=1, scenes=2), ResultStore(f"{bucket}/merged")
+    assert merge(there, here).new == len(here.runs(newest_only=False))
+    write_run(ResultStore(str(tmp_path)), ENTRANTS[0], 5, 2)
+    assert merge(there, ResultStore(here.uri)).new == 1
+    assert compact(ResultStore(there.uri), least=1).files == 0
+    assert verify(ResultStore(there.uri)) == []
+    assert len(ResultStore(there.uri).runs()) == len(ResultStore(here.uri).runs())
 
 
 def test_folders_go_there_and_come_back(bucket: str, tmp_path: Path) -> None:

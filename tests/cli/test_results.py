@@ -1,12 +1,15 @@
 import json
+import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from stores import build_store
+from stores import ENTRANTS, build_store, run_row
 
 from deep3dmap.cli import main
+from deep3dmap.results.store import ResultStore
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +108,7 @@ def test_the_start_of_several_ids_is_refused(run, tmp_path, monkeypatch):
 )
 def test_export_joins_runs_and_metrics(run, store, tmp_path, ending, read):
     file = tmp_path / f"table.{ending}"
-    assert "rows in" in run("export", str(file)).err
+    assert f"{len(store.runs())} runs in" in run("export", str(file)).err
     table = read(file)
     assert len(table) == len(store.metrics()) + 2
     value = table[(table.metric == "chamfer") & (table.method == "tsdf_fusion")].value
@@ -118,7 +121,8 @@ def test_export_of_one_suite(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("table.txt", ".csv, .json, .parquet"), ("no/such/folder/t.csv", "cannot write"), ("", "needs a FILE")]
+    ("name", "words"),
+    [("table.txt", ".csv, .json, .parquet, .tex, .html"), ("no/such/folder/t.csv", "cannot write"), ("", "needs a FILE")],
 )
 def test_export_to_an_impossible_file(run, tmp_path, name, words):
     error = run("export", *([str(tmp_path / name)] if name else []), code=2).err
@@ -130,19 +134,82 @@ def test_export_to_an_impossible_file(run, tmp_path, name, words):
 
 
 def test_verify_of_a_whole_store(run):
-    assert "every file is readable" in run("verify").out
-    assert json.loads(run("verify", "--json").out) == {"damaged": []}
+    assert "every file is as it was written" in run("verify").out
+    assert json.loads(run("verify", "--json").out) == {"problems": [], "set_aside": []}
 
 
-def test_verify_names_damaged_files(run, tmp_path):
+def test_verify_names_what_is_not_as_it_was_and_sets_damaged_files_aside(run, tmp_path):
     store = build_store(tmp_path, seeds=1, scenes=1)
     file = sorted(Path(store.uri, "tables", "runs").glob("*.parquet"))[0]
     file.write_bytes(b"junk")
+    picture = sorted(Path(store.uri, "artifacts").rglob("*.png"))[-1]
+    picture.write_bytes(b"edited")
     text = run("verify", code=1, results=tmp_path).out
-    assert f"tables/runs/{file.name}" in text
+    assert f"damaged  tables/runs/{file.name}" in text
+    assert f"changed  {picture.relative_to(tmp_path)}" in text
     assert "--resume" in text
-    (name,) = json.loads(run("verify", "--json", code=1, results=tmp_path).out)["damaged"]
-    assert file.name in name
+    found = json.loads(run("verify", "--json", code=1, results=tmp_path).out)["problems"]
+    assert {one["kind"] for one in found} == {"damaged", "changed"}
+    run("verify", "--set-aside", code=1, results=tmp_path)
+    assert not file.exists()
+    assert (tmp_path / "damaged" / "tables" / "runs" / file.name).read_bytes() == b"junk"
+
+
+# -- merge and compact ------------------------------------------------------------------------------------------------------
+
+
+def test_merge_says_what_is_new(run, tmp_path):
+    mine, theirs = build_store(tmp_path / "mine", seeds=1, scenes=1), build_store(tmp_path / "theirs", seeds=2, scenes=1)
+    text = run("merge", theirs.uri, results=mine.uri).out
+    assert "0 conflicts" in text
+    assert len(ResultStore(mine.uri).runs()) == len(theirs.runs())
+    assert json.loads(run("merge", theirs.uri, "--json", results=mine.uri).out)["new"] == 0
+    assert "there is no folder" in run("merge", str(tmp_path / "nothing"), code=2, results=mine.uri).err
+
+
+def test_merge_names_conflicts(run, tmp_path):
+    mine = build_store(tmp_path / "mine", seeds=1, scenes=1)
+    shutil.copytree(mine.uri, tmp_path / "theirs")
+    picture = sorted((tmp_path / "theirs" / "artifacts").rglob("*.png"))[0]
+    picture.write_bytes(b"other")
+    theirs = ResultStore(str(tmp_path / "theirs"))
+    row = theirs.runs()[lambda frame: frame.status == "ok"].iloc[0]
+    theirs.write_attempt(replace(run_row(ENTRANTS[0], 0), run_id=row.run_id, attempt=int(row.attempt)), [], [])
+    assert f"conflict: attempt {row.run_id}-{row.attempt} differs" in run("merge", theirs.uri, code=1, results=mine.uri).out
+
+
+def test_compact_joins_files(run, tmp_path):
+    store = build_store(tmp_path, seeds=2, scenes=1)
+    before = run("ls", results=tmp_path).out
+    assert "files became" in run("compact", results=tmp_path).out
+    assert run("ls", results=tmp_path).out == before
+    assert len(list(Path(store.uri, "tables", "runs").iterdir())) == 1
+    assert "nothing to join" in run("compact", results=tmp_path).out
+
+
+def test_the_leaderboard_is_exported_as_a_page_and_as_a_table(run, tmp_path):
+    run("export", str(tmp_path / "board.html"))
+    run("export", str(tmp_path / "board.tex"), "--suite", "indoor")
+    assert "prnet/wide" in (tmp_path / "board.html").read_text()
+    assert (tmp_path / "board.tex").read_text().count(r"\toprule") == 1
+
+
+def test_no_cell_of_a_spreadsheet_is_a_formula(run, tmp_path):
+    store = ResultStore(str(tmp_path / "store"))
+    store.write_attempt(run_row(ENTRANTS[0], 0, method="=1+1", error="@x", status="failed"), [], [])
+    run("export", str(tmp_path / "t.csv"), results=store.uri)
+    (row,) = pd.read_csv(tmp_path / "t.csv").to_dict("records")
+    assert (row["method"], row["error"]) == ("'=1+1", "'@x")
+
+
+def test_names_cannot_speak_to_the_terminal(run, tmp_path):
+    store = ResultStore(str(tmp_path))
+    hostile = "\x1b[2J[/bold][red]x"
+    store.write_attempt(run_row(ENTRANTS[0], 0, method=hostile, dataset="heads[/v2]", error=hostile, status="failed"), [], [])
+    for arguments in (("ls",), ("show", store.runs().run_id[0])):
+        text = run(*arguments, results=tmp_path).out
+        assert "\x1b[2J" not in text
+        assert "[/bold]" in text
 
 
 @pytest.mark.parametrize(
@@ -170,5 +237,5 @@ def test_help_teaches(capsys):
         main(["results", "--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    for words in ("ls", "show RUN_ID", "export FILE", "verify", "results=", "examples:"):
+    for words in ("ls", "show RUN_ID", "export FILE", "verify", "merge OTHER", "compact", "results=", "examples:"):
         assert words in text

@@ -162,7 +162,7 @@ def test_wrong_scenes_are_refused(scene: Path, tmp_path: Path) -> None:
             lambda s: edit(s / "transforms_train.json", lambda a: a["frames"].__delitem__(slice(1, None))),
         ),
         ("transforms_val.json: the file is missing", lambda s: (s / "transforms_val.json").unlink()),
-        ("not valid JSON", lambda s: (s / "transforms_test.json").write_text("{")),
+        ("not a readable JSON file", lambda s: (s / "transforms_test.json").write_text("{")),
     ):
         copy = tmp_path / "spoilt" / "lego"
         shutil.copytree(scene, copy)

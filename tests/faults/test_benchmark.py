@@ -26,7 +26,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows(folder: Path, results: str) -> list[tuple[int, int, str]]:
     runs = ResultStore(str(folder / results)).runs(newest_only=False)
-    return sorted((int(row.seed), int(row.attempt), str(row.status)) for row in runs.itertuples())
+    counted = runs.groupby("run_id").attempt.rank()
+    return sorted(zip(map(int, runs.seed), map(int, counted), map(str, runs.status)))
 
 
 def half_trained(results: Path) -> list[str]:

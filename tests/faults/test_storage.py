@@ -64,10 +64,10 @@ def test_storage_that_comes_back_gets_every_row_once(pauses: list[float], error:
     store, between = unsteady_store(4, error)
     write(store)
     assert pauses == [0.5, 1.0, 2.0, 4.0]
-    assert between.calls == 4 + len(schema.TABLES)
+    # Metrics, curves and the run; there are no artifacts.
+    assert between.calls == 4 + 3
     assert len(store.runs(newest_only=False)) == 1
     assert len(store.metrics()) == 5
-    assert store.next_attempt(run_row(FACE, 0).run_id) == 2
 
 
 def test_reading_waits_too(pauses: list[float]) -> None:

@@ -1,14 +1,17 @@
 import csv
 import io
 import json
+import re
 from dataclasses import fields, replace
 
 import pytest
 from stores import build_store
 
+from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.detail import joined_table, run_detail
 from deep3dmap.results.export import significant, to_csv, to_json, to_latex
-from deep3dmap.results.leaderboard import LeaderboardRow, leaderboard
+from deep3dmap.results.html_page import to_html
+from deep3dmap.results.leaderboard import boards, leaderboard
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +52,37 @@ def test_csv_has_a_header_and_a_line_per_row(rows):
     assert {row["value"] for row in read if row["method"] == "broken_net"} == {""}
 
 
-def test_latex_is_one_booktabs_table_per_group_with_the_best_in_bold(rows):
+def test_latex_is_one_booktabs_table_per_group_with_the_first_rank_in_bold(rows):
     text = to_latex(rows)
     assert text.count(r"\toprule") == text.count(r"\end{tabular}") == 2
-    assert text.count(r"\textbf{") == 2
+    assert text.count(r"\textbf{") == sum(row.rank == 1 for row in rows) >= 2
     assert rf"prnet/wide & image, box & \textbf{{{significant(rows[0].value)}}}" in text
     assert r"nme\_68\_2d [\% of sqrt(w h)] $\downarrow$" in text
     assert r"broken\_net/default & image & -- & --" in text
     assert r"mean\_face/default (baseline)" in text
+
+
+def test_hostile_names_are_text_in_every_format(rows):
+    row = replace(rows[0], method=r"=cmd|' /C calc'!A0", variant="x\\input{/etc/passwd}^~", dataset="heads\n\\end")
+    (line,) = csv.DictReader(io.StringIO(to_csv([row])))
+    assert line["method"] == r"'=cmd|' /C calc'!A0"
+    text = to_latex([row])
+    assert r"\textbackslash{}input\{/etc/passwd\}\textasciicircum{}\textasciitilde{}" in text
+    assert text.splitlines()[0].startswith("% suite face")
+    assert text.splitlines()[1].startswith(r"\begin{tabular}")
+
+
+def test_page_holds_the_numbers_and_no_markup_of_others(store):
+    found = boards(store)
+    text = to_html(found)
+    for row in leaderboard(store):
+        assert f"{row.method}/{row.variant}" in text
+        assert not row.value or f"<td>{significant(row.value)}</td>" in text
+    assert text.count("<table") == 2 * len(found)
+    hostile = replace(found[0], rows=[replace(found[0].rows[0], method="<script>alert(1)</script>")], scenes=["<b>", "a"])
+    assert "<script" not in to_html([hostile])
+    assert "<b>" not in to_html([hostile])
+    assert not re.search(r"(src|href)=", text)
 
 
 def test_latex_of_nothing_is_empty():

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from stores import ENTRANTS, build_store, run_row, write_method, write_suites
 
-from deep3dmap.results.leaderboard import given_in_words, leaderboard
+from deep3dmap.results.board_row import given_in_words
+from deep3dmap.results.leaderboard import boards, leaderboard
 from deep3dmap.results.schema import MetricRow
-from deep3dmap.results.statistics import seeded_interval
 from deep3dmap.results.store import ResultStore
 
 PRNET, WIDE, MEAN, FUSION, _ = ENTRANTS
@@ -43,15 +44,39 @@ def only(rows):
 # -- values ---------------------------------------------------------------------------------------------------------------
 
 
-def test_value_is_the_mean_over_seeds_of_the_mean_over_scenes(store):
+def test_value_is_the_mean_over_scenes_and_seeds(store):
     write(store, PRNET, {"a": 1.0, "b": 3.0}, seed=0, train_s=10.0, reconstruct_s=4.0, peak_ram_mb=100.0)
     write(store, PRNET, {"a": 2.0, "b": 4.0, "c": 9.0}, seed=1, train_s=30.0, reconstruct_s=8.0, peak_ram_mb=300.0)
     row = only(leaderboard(store))
-    assert row.value == ((1 + 3) / 2 + (2 + 4 + 9) / 3) / 2
+    # The second seed is worse by 1, so the first one would have had 8 on the scene that it lacks.
+    assert row.value == pytest.approx(((1 + 3 + 8) / 3 + (2 + 4 + 9) / 3) / 2)
     assert (row.seeds, row.scenes, row.unit, row.better) == (2, 3, "%", "down")
     assert (row.train_s, row.seconds, row.reconstruct_s, row.peak_ram_mb) == (20.0, 26.0, 2.0, 300.0)
-    assert (row.low, row.high) == seeded_interval([[1, 3], [2, 4, 9]])
     assert (row.rank, row.p_value, row.on_pareto_front, row.failed) == (1, None, True, 0)
+
+
+def test_interval_is_students_where_one_seed_is_there(store):
+    write(store, PRNET, {"a": 1.0, "b": 3.0, "c": 8.0})
+    row = only(leaderboard(store))
+    expected = stats.ttest_1samp([1.0, 3.0, 8.0], 0).confidence_interval()
+    assert (row.low, row.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_identical_seeds_narrow_no_interval(store):
+    for seed in range(5):
+        write(store, PRNET, {"a": 1.0, "b": 3.0, "c": 8.0}, seed=seed)
+    write(store, MEAN, {"a": 1.0, "b": 3.0, "c": 8.0})
+    five, one = leaderboard(store)
+    assert (five.low, five.high) == pytest.approx((one.low, one.high))
+
+
+def test_beside_the_mean_stand_median_and_trimmed_mean(store):
+    write(store, PRNET, {"a": 1.0, "b": 2.0, "c": 3.0, "d": 94.0})
+    write(store, MEAN, {"a": 3.0, "b": 3.0, "c": 3.0, "d": 3.0})
+    mean, prnet = leaderboard(store)
+    assert (prnet.value, prnet.median, prnet.interquartile_mean) == (25.0, 2.5, 2.5)
+    # The best values of the scenes are 1, 2, 3 and 3.
+    assert (prnet.optimality_gap, mean.optimality_gap) == (91 / 4, 3 / 4)
 
 
 def test_interval_of_one_seed_is_over_its_scenes(store):
@@ -71,7 +96,11 @@ def test_a_summary_counts_as_it_stands(store):
     write(store, PRNET, {"": 5.0}, metric=name, seed=0)
     write(store, PRNET, {"": 7.0}, metric=name, seed=1)
     row = only(leaderboard(store, metric=name))
-    assert (row.value, row.low, row.high) == (6.0, 5.0, 7.0)
+    expected = stats.ttest_1samp([5.0, 7.0], 0).confidence_interval()
+    assert row.value == 6.0
+    assert row.low < expected.low < expected.high < row.high or (row.low, row.high) == pytest.approx(
+        (expected.low, expected.high)
+    )
     assert row.seeds == 2
 
 
@@ -87,7 +116,7 @@ def test_a_value_that_is_not_finite_is_not_ranked(store, value):
     write(store, MEAN, {"a": 5.0, "b": 5.0})
     first, last = leaderboard(store)
     assert (first.method, first.rank) == ("mean_face", 1)
-    assert (last.value, last.rank, last.error) == (None, None, "nme_68_2d is not finite")
+    assert (last.value, last.rank, last.error) == (None, None, "nme_68_2d is not finite on 1 of 2 scenes (b)")
 
 
 @given(
@@ -101,36 +130,175 @@ def test_value_lies_in_its_interval(tmp_path_factory, runs, up):
     for seed, values in enumerate(runs):
         write(store, PRNET, {str(i): v for i, v in enumerate(values)}, seed=seed, better="up" if up else "down")
     row = only(leaderboard(store))
-    assert row.value == pytest.approx(np.mean([np.mean(values) for values in runs]))
+    assert row.value is not None
+    if len({len(values) for values in runs}) == 1:
+        assert row.value == pytest.approx(np.mean(runs), abs=1e-9)
     if row.low is not None:
-        assert min(map(min, runs)) - 1e-9 <= row.low <= row.high <= max(map(max, runs)) + 1e-9
+        assert row.low <= row.value <= row.high
 
 
 # -- order ----------------------------------------------------------------------------------------------------------------
 
 
+GOOD = {"a": 1.0, "b": 1.2, "c": 0.9, "d": 1.1, "e": 1.0, "f": 0.8}
+BAD = {scene: value + 2 + 0.1 * number for number, (scene, value) in enumerate(GOOD.items())}
+
+
 @pytest.mark.parametrize(("better", "order"), [("down", ["prnet", "mean_face"]), ("up", ["mean_face", "prnet"])])
 def test_rank_follows_the_direction_of_the_metric(store, better, order):
-    write(store, PRNET, {"a": 1.0, "b": 2.0}, better=better)
-    write(store, MEAN, {"a": 3.0, "b": 4.0}, better=better)
+    write(store, PRNET, GOOD, better=better)
+    write(store, MEAN, BAD, better=better)
     rows = leaderboard(store)
     assert [row.method for row in rows] == order
     assert [row.rank for row in rows] == [1, 2]
 
 
-def test_equal_values_share_a_rank(store):
-    for entrant, value in ((PRNET, 1.0), (MEAN, 1.0), (WIDE, 2.0)):
-        write(store, entrant, {"a": value, "b": value})
-    assert [row.rank for row in leaderboard(store)] == [1, 1, 3]
+def test_entries_that_cannot_be_told_apart_share_a_rank(store):
+    write(store, PRNET, GOOD)
+    write(store, WIDE, {scene: value + 0.1 * (-1) ** number for number, (scene, value) in enumerate(GOOD.items())})
+    write(store, MEAN, BAD)
+    rows = leaderboard(store)
+    assert [row.rank for row in rows] == [1, 1, 3]
+    assert rows[2].method == "mean_face"
 
 
-def test_p_value_is_over_the_scenes_that_both_have(store):
-    write(store, PRNET, {"a": 1, "b": 1, "c": 1, "d": 1, "e": 1})
-    write(store, MEAN, {"a": 2, "b": 3, "c": 4, "d": 5, "e": 6, "only_here": 7})
+def test_comparison_is_over_the_scenes_that_both_have(store):
+    write(store, PRNET, GOOD)
+    write(store, MEAN, {**BAD, "only_here": 7})
+    by_method = {row.method: row for row in leaderboard(store)}
+    other = next(row for row in by_method.values() if row.p_value is not None)
+    expected = stats.ttest_rel(list(BAD.values()), list(GOOD.values()))
+    assert other.p_value == pytest.approx(expected.pvalue)
+    assert abs(other.difference) == pytest.approx(2.25)
+    assert (by_method["prnet"].coverage, by_method["prnet"].missing_scenes) == ("6/7", ("only_here",))
+
+
+def test_p_values_are_adjusted_for_all_pairs(store):
+    wide = {scene: value + 0.3 * (number % 2) for number, (scene, value) in enumerate(GOOD.items())}
+    for entrant, own in ((PRNET, GOOD), (WIDE, wide), (MEAN, BAD)):
+        write(store, entrant, own)
+    board = boards(store)[0]
+    assert [(row.method, row.variant) for row in board.rows] == [("prnet", "mini"), ("prnet", "wide"), ("mean_face", "default")]
+    good, better, bad = (list(own.values()) for own in (GOOD, wide, BAD))
+    raw = [stats.ttest_rel(*pair).pvalue for pair in ((good, better), (good, bad), (better, bad))]
+    assert sorted(raw) == [raw[1], raw[2], raw[0]]
+    assert [row.p_value for row in board.rows] == [None, pytest.approx(raw[0]), pytest.approx(3 * raw[1])]
+    places = [board.compared.index(row) for row in (1, 2)]
+    assert board.comparisons.p_value[tuple(places)] == pytest.approx(2 * raw[2])
+
+
+def test_facts_against_the_best(store):
+    for seed in range(3):
+        write(store, PRNET, {scene: value + 0.01 * seed for scene, value in GOOD.items()}, seed=seed)
+        write(store, MEAN, {scene: value + 0.02 * seed for scene, value in BAD.items()}, seed=seed)
     best, other = leaderboard(store)
-    assert best.p_value is None
-    assert other.p_value == pytest.approx(2 / 32)
-    assert best.note == "scored on 5 of 6 scenes"
+    assert best.difference is None
+    assert other.difference == pytest.approx(2.26)
+    assert other.difference_low < 2.26 < other.difference_high
+    assert other.probability_better == 0.0
+    assert other.effect_size > 5
+    assert 0 < other.smallest_gap < 0.5
+    assert not other.is_provisional
+
+
+# -- parts of the scenes ----------------------------------------------------------------------------------------------------
+
+
+def test_one_scene_of_many_never_outranks_a_whole_entry(store):
+    """Scored on the easiest scene only, it would come first by its value."""
+    for seed in range(3):
+        write(store, PRNET, {f"s{i}": 5.0 + i + 0.1 * seed for i in range(24)}, seed=seed)
+        write(store, MEAN, {"s0": 0.1}, seed=seed)
+    first, last = leaderboard(store)
+    assert (first.method, first.rank, first.coverage) == ("prnet", 1, "24")
+    assert (last.method, last.rank, last.coverage) == ("mean_face", None, "1/24")
+    assert len(last.missing_scenes) == 23
+
+
+def test_most_of_the_scenes_are_ranked_behind_what_they_do_not_beat(store):
+    scenes = [f"s{i}" for i in range(8)]
+    write(store, PRNET, {s: 3.0 + 0.1 * (i % 3) for i, s in enumerate(scenes)})
+    write(store, MEAN, {s: 9.0 + 0.1 * (i % 2) for i, s in enumerate(scenes)})
+    # Alike to prnet where both have a value, but without the scene that would cost it something.
+    write(store, WIDE, {s: 3.0 + 0.1 * ((i + 1) % 3) for i, s in enumerate(scenes[:7])})
+    rows = leaderboard(store)
+    assert [(row.method, row.variant, row.rank) for row in rows] == [
+        ("prnet", "mini", 1),
+        ("prnet", "wide", 1),
+        ("mean_face", "default", 2),
+    ]
+    assert (rows[1].coverage, rows[1].missing_scenes) == ("7/8", ("s7",))
+
+
+def test_a_later_run_on_fewer_scenes_replaces_nothing(store):
+    run = write(store, PRNET, GOOD)
+    write(store, PRNET, {"a": 1.0}, run_id="e" * 16, started_at=run.started_at + timedelta(hours=1))
+    row = only(leaderboard(store))
+    assert (row.value, row.scenes, row.seeds) == (1.0, 6, 1)
+
+
+def test_runs_of_one_scene_each_are_one_entry(store):
+    """A method that only fits has a run per scene; here one of eight diverged under one of the seeds."""
+    for seed in range(3):
+        for number in range(8):
+            name, ok = f"s{number}", (seed, number) != (1, 5)
+            status = {} if ok else {"status": "diverged", "error": "loss is nan"}
+            run_id = f"{seed:08x}{number:08x}"
+            values = {name: 4.0 + number + 0.1 * seed} if ok else {}
+            write(
+                store, PRNET, values, seed=seed, run_id=run_id, scene=name, train_s=0.0, fit_s=10.0, reconstruct_s=1.0, **status
+            )
+    row = only(leaderboard(store))
+    assert (row.seeds, row.coverage, row.failed) == (3, "8", 1)
+    assert row.value == pytest.approx(7.6)
+    assert row.error == "diverged: loss is nan"
+    assert row.seconds == pytest.approx(23 * 11 / 3)
+
+
+def test_a_scene_on_which_all_runs_failed_is_missing(store):
+    for number in range(8):
+        ok = number != 5
+        write(
+            store,
+            PRNET,
+            {f"s{number}": 4.0} if ok else {},
+            run_id=f"{number:016x}",
+            scene=f"s{number}",
+            status="ok" if ok else "failed",
+        )
+    row = only(leaderboard(store))
+    assert (row.coverage, row.missing_scenes, row.failed) == ("7/8", ("s5",), 1)
+
+
+def test_what_was_cut_short_stands_apart(store):
+    for seed in range(3):
+        cut = {"cut_short": "cut short at step 94 of 180", "steps": 94} if seed == 1 else {"steps": 180}
+        write(store, PRNET, {scene: value + 20 * (seed == 1) for scene, value in GOOD.items()}, seed=seed, **cut)
+    whole, cut = leaderboard(store)
+    assert (whole.value, whole.seeds, whole.rank, whole.steps) == (pytest.approx(1.0), 2, 1, 180)
+    assert (cut.value, cut.seeds, cut.rank, cut.steps) == (pytest.approx(21.0), 1, None, 94)
+    assert cut.is_cut_short
+    assert cut.note == "seed 1: cut short at step 94 of 180"
+    assert cut.p_value is None
+
+
+def test_fewer_than_three_seeds_are_provisional(store):
+    for seed in range(3):
+        write(store, PRNET, GOOD, seed=seed)
+        if seed < 2:
+            write(store, MEAN, BAD, seed=seed)
+    assert [row.is_provisional for row in leaderboard(store)] == [False, True]
+
+
+def test_profiles_and_scenes_of_a_board(store):
+    write(store, PRNET, {"a": 1.0, "b": 3.0})
+    write(store, MEAN, {"a": 5.0, "b": 5.0})
+    board = boards(store)[0]
+    assert board.scenes == ["a", "b"]
+    np.testing.assert_allclose(board.per_scene, [[1.0, 3.0], [5.0, 5.0]])
+    assert board.profiles[0][-1] == board.profiles[1][-1] == 1.0
+    assert board.profiles[0][0] == 0.5
+    assert board.profiles[1][0] == 0.0
 
 
 def test_front_is_quality_against_seconds(store):
@@ -157,7 +325,7 @@ def test_an_entry_that_only_failed_is_there_without_a_rank(tmp_path):
     broken, prnet = (next(row for row in rows if (row.method, row.variant) == key) for key in (FAILED, MINI))
     assert (broken.value, broken.rank, broken.seconds, broken.failed, broken.seeds) == (None, None, None, 1, 0)
     assert broken.error == "failed: RuntimeError: shapes do not match: 3 and 4"
-    assert broken is rows[-1]
+    assert broken == rows[-1]
     assert (prnet.failed, prnet.seeds, prnet.rank) == (1, 3, 2)
 
 
@@ -220,7 +388,7 @@ def test_the_same_seed_twice_counts_once(store):
     run = write(store, PRNET, {"a": 1.0})
     write(store, PRNET, {"a": 2.0, "b": 2.0}, run_id="e" * 16, started_at=run.started_at + timedelta(hours=1))
     row = only(leaderboard(store))
-    assert (row.value, row.seeds) == (2.0, 1)
+    assert (row.value, row.seeds, row.scenes) == (2.0, 1, 2)
 
 
 def test_training_runs_are_no_part_of_it(store):

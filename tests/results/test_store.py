@@ -1,10 +1,12 @@
 import errno
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +19,9 @@ from stores import ENTRANTS, SUITES, build_store, curve_rows, metric_rows, run_r
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.results import schema
+from deep3dmap.results import store as store_module
+from deep3dmap.results.compact import compact
+from deep3dmap.results.leaderboard import leaderboard
 from deep3dmap.results.schema import CurveRow, MetricRow, RunRow, arrow_schema, plain
 from deep3dmap.results.store import ResultStore
 
@@ -40,11 +45,13 @@ def test_every_column_comes_back_as_it_was(store):
     run = write(store, run_row(PRNET, 1))
     (row,) = store.runs().to_dict("records")
     row["inputs"] = list(row["inputs"])
-    assert row.pop("config_hash")
-    assert row == {name: value for name, value in plain(run).items() if name != "config_hash"}
+    hashes = ("config_hash", "settings_hash", "content_hash")
+    assert all(row.pop(name) for name in hashes)
+    assert pd.isna(row.pop("verdict_at"))
+    assert row == {name: value for name, value in plain(run).items() if name not in (*hashes, "verdict_at")}
     metrics = [MetricRow(**row) for row in store.metrics().to_dict("records")]
     curves = [CurveRow(**row) for row in store.curves().to_dict("records")]
-    assert metrics == metric_rows(run, PRNET, 2)
+    assert metrics == sorted(metric_rows(run, PRNET, 2), key=lambda row: (row.scene, row.metric))
     assert curves == curve_rows(run, 5)
 
 
@@ -97,13 +104,38 @@ def test_pictures_are_found_in_all_folders_of_an_attempt(store):
 # -- attempts ---------------------------------------------------------------------------------------------------------------
 
 
-def test_attempts_are_counted_per_run(store):
-    run, other = run_row(PRNET, 0), run_row(PRNET, 1)
-    assert store.next_attempt(run.run_id) == 1
-    for attempt in range(1, 11):
-        write(store, replace(run, attempt=attempt))
-    assert store.next_attempt(run.run_id) == 11
-    assert store.next_attempt(other.run_id) == 1
+def test_attempts_are_given_once_and_in_the_order_of_time(store):
+    given = [store.next_attempt("a") for _ in range(2000)]
+    assert given == sorted(set(given))
+    assert store.next_attempt("b") > given[-1] > 10**15
+
+
+def test_processes_are_given_different_attempts(tmp_path):
+    code = "import sys; from deep3dmap.results.store import ResultStore; s = ResultStore(sys.argv[1]); "
+    code += "print([s.next_attempt('a') for _ in range(500)])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    started = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    given = [number for process in started for number in eval(process.communicate()[0])]
+    assert len(set(given)) == 1500
+
+
+def test_writers_of_one_run_lose_nothing(store):
+    """Attempts were counted, so two writers took the same number and one's metrics ended in the other's row."""
+    run = run_row(PRNET, 0)
+
+    def append(value):
+        attempt = ResultStore(store.uri).next_attempt(run.run_id)
+        row = replace(run, attempt=attempt, train_s=value)
+        store.write_attempt(row, [MetricRow(run.run_id, attempt, "a", "nme_68_2d", value, "%", "down")], [])
+        return attempt
+
+    with ThreadPoolExecutor(8) as pool:
+        attempts = list(pool.map(append, map(float, range(40))))
+    runs = store.runs(newest_only=False)
+    assert dict(zip(runs.attempt, runs.train_s)) == dict(zip(attempts, map(float, range(40))))
+    metrics = store.metrics(runs)
+    assert dict(zip(metrics.attempt, metrics.value)) == dict(zip(attempts, map(float, range(40))))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +165,6 @@ def test_a_run_whose_row_is_missing_is_not_read(store):
     Path(store.uri, "tables", "runs", f"{run.run_id}-1.parquet").unlink()
     assert store.runs().empty
     assert store.metrics().empty
-    assert store.next_attempt(run.run_id) == 1
 
 
 KILLED = """
@@ -172,6 +203,9 @@ def test_a_kill_at_any_moment_leaves_a_whole_run_or_none(tmp_path, moment):
     run = run_row(PRNET, 0, attempt=store.next_attempt(run_row(PRNET, 0).run_id))
     write(store, run)
     assert len(store.metrics()) == 5
+    swept = store.storage.sweep("tables", older_than_s=-1)
+    assert not list(tmp_path.rglob(".*.????????"))
+    assert swept <= 1
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
@@ -196,12 +230,20 @@ def damage(store, table, number=0, data=b"PAR1 junk"):
 @pytest.mark.parametrize("data", [b"", b"junk", b"PAR1" + bytes(40) + b"PAR1"], ids=["empty", "junk", "zeros"])
 def test_a_damaged_file_is_named_and_skipped(tmp_path, table, data):
     store = build_store(tmp_path, seeds=2, scenes=2)
-    readers = {"cards": lambda: store.cards("method"), "trials": store.trial_states}
-    read = readers.get(table, getattr(store, table, None))
-    before = len(read())
+
+    def read(store):
+        return (
+            store.cards("method")
+            if table == "cards"
+            else store.trial_states()
+            if table == "trials"
+            else getattr(store, table)()
+        )
+
+    before = len(read(store))
     file = damage(store, table, -1 if table == "cards" else 0, data)
     with pytest.warns(UserWarning, match=f"{file.name} is damaged and left out"):
-        left = len(read())
+        left = len(read(ResultStore(store.uri)))
     assert left <= before
     assert left > 0
     (line,) = store.damaged()
@@ -248,7 +290,8 @@ def test_copying_unites_two_stores(tmp_path):
     shutil.copytree(theirs.uri, mine.uri, dirs_exist_ok=True)
     united = mine.runs()
     assert sorted(united.seed) == [0, 1, 2]
-    assert len(mine.runs(newest_only=False)) == 3
+    # Both attempts at the run that both did.
+    assert len(mine.runs(newest_only=False)) == 4
     assert len(mine.metrics()) == 3 * 7
 
 
@@ -263,6 +306,42 @@ def test_a_thousand_runs_are_read(store, monkeypatch):
     assert len(store.finished_ids()) == 1000
 
 
+def test_only_what_is_new_is_read(store, monkeypatch):
+    """One run more in a store of a thousand cost a reader as much as all of them."""
+    for seed in range(6):
+        write(store, run_row(PRNET, seed))
+    reader, read = ResultStore(store.uri), []
+    real = reader.storage.read
+    monkeypatch.setattr(reader.storage, "read", lambda name: read.append(name) or real(name))
+    monkeypatch.setattr(store_module, "MANY_RUNS", 2)
+    assert len(leaderboard(reader)) > 0
+    assert len(read) == 12
+    read.clear()
+    assert len(leaderboard(reader)) > 0
+    assert read == []
+    new = write(store, run_row(PRNET, 6))
+    assert leaderboard(reader)[0].seeds == 7
+    assert read == [f"tables/{table}/{new.run_id}-1.parquet" for table in ("runs", "metrics")]
+
+
+def test_one_attempt_is_read_alone(store, monkeypatch):
+    runs = [write(store, run_row(PRNET, seed)) for seed in range(3)]
+    reader, read = ResultStore(store.uri), []
+    real = reader.storage.read
+    monkeypatch.setattr(reader.storage, "read", lambda name: read.append(name) or real(name))
+    assert reader.attempt(runs[1].run_id, 1).seed.tolist() == [1]
+    assert reader.attempt(runs[1].run_id, 2).empty
+    assert read == [f"tables/runs/{runs[1].run_id}-1.parquet"]
+    compact(store)
+    assert ResultStore(store.uri).attempt(runs[2].run_id, 1).seed.tolist() == [2]
+
+
+def test_a_store_is_sent_to_another_process(store):
+    run = write(store, run_row(PRNET, 0))
+    assert store.runs().run_id.tolist() == [run.run_id]
+    assert pickle.loads(pickle.dumps(store)).runs().run_id.tolist() == [run.run_id]
+
+
 # -- versions of the tables, places ---------------------------------------------------------------------------------------
 
 
@@ -272,20 +351,61 @@ def test_tables_of_a_newer_version_ask_for_an_update(store):
         store.runs()
 
 
-def test_tables_of_an_older_version_are_brought_up_to_date(store, monkeypatch):
-    run = write(store, run_row(PRNET, 0))
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 2)
+ADDED = {
+    "runs": (
+        *("scene", "cut_short", "fit_s", "render_fps", "reproduces", "verdict", "verdict_at", "settings_hash", "content_hash"),
+    ),
+    "curves": ("scene",),
+    "metrics": (),
+}
 
-    def rename(table):
-        return table.set_column(table.schema.names.index("engine"), "engine", [["migrated"] * table.num_rows])
 
-    monkeypatch.setitem(schema.MIGRATIONS, ("runs", 1), rename)
-    assert store.runs().engine.tolist() == ["migrated"]
-    assert store.runs().run_id.tolist() == [run.run_id]
+def write_first_version(folder, run, metrics, curves):
+    """Write an attempt as the first version of the tables did."""
+    for name, rows in (("metrics", metrics), ("curves", curves), ("runs", [run])):
+        table = schema.to_table(rows, schema.TABLES[name]).drop_columns(list(ADDED[name]))
+        place = table.column_names.index("schema_version")
+        table = table.set_column(place, "schema_version", [[1] * table.num_rows])
+        (folder / "tables" / name).mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, folder / "tables" / name / f"{run.run_id}-{run.attempt}.parquet")
+
+
+def test_a_store_of_the_first_version_opens(tmp_path):
+    old, new = run_row(PRNET, 0), run_row(PRNET, 1)
+    write_first_version(tmp_path, old, metric_rows(old, PRNET, 2), curve_rows(old, 5))
+    store = ResultStore(str(tmp_path))
+    write(store, new)
+    assert sorted(store.runs().seed) == [0, 1]
+    by_seed = store.runs().set_index("seed")
+    assert by_seed.settings_hash[0] == by_seed.settings_hash[1]
+    assert (by_seed.scene[0], by_seed.cut_short[0], by_seed.fit_s[0], by_seed.reproduces[0]) == ("", "", 0.0, 0)
+    assert pd.isna(by_seed.verdict_at[0])
+    assert len(store.metrics()) == 10
+    assert set(store.curves().scene) == {""}
+    assert store.damaged() == []
+    assert {row.seeds for row in leaderboard(store)} == {2}
+
+
+@pytest.mark.parametrize("change", [{"status": "grand"}, {"config": "{"}, {"run_id": "../../elsewhere"}])
+def test_what_no_writer_writes_is_damage_in_an_old_file_too(tmp_path, change):
+    run = run_row(PRNET, 0)
+    table = schema.to_table([run], RunRow).drop_columns(list(ADDED["runs"]))
+    table = table.set_column(table.column_names.index("schema_version"), "schema_version", [[1]])
+    for name, value in change.items():
+        table = table.set_column(table.column_names.index(name), name, [[value]])
+    (tmp_path / "tables" / "runs").mkdir(parents=True)
+    pq.write_table(table, tmp_path / "tables" / "runs" / f"{run.run_id}-1.parquet")
+    store = ResultStore(str(tmp_path))
+    write(store, run_row(PRNET, 1))
+    with pytest.warns(UserWarning, match="is damaged and left out"):
+        assert store.runs().seed.tolist() == [1]
 
 
 def test_parquet_files_have_the_documented_columns(store):
-    run = write(store, run_row(PRNET, 0))
+    run = run_row(PRNET, 0)
+    run = replace(run, artifacts_uri=store.artifacts_path(run.run_id, 1))
+    write_pictures(Path(run.artifacts_uri), 1, 0)
+    write(store, run)
     for name, row_type in schema.TABLES.items():
         read = pq.read_table(Path(store.uri, "tables", name, f"{run.run_id}-1.parquet"))
         assert read.schema.equals(arrow_schema(row_type), check_metadata=False)
@@ -309,7 +429,6 @@ def test_a_store_need_not_be_a_folder():
     assert store.storage.local is None
     assert store.runs().run_id.tolist() == [run.run_id]
     assert len(store.metrics()) == 5
-    assert store.next_attempt(run.run_id) == 2
     assert store.artifacts(run.run_id, 1, ".png") == []
 
 
@@ -317,8 +436,7 @@ def test_copies_made_by_hand_do_not_count_as_attempts(store):
     run = write(store, run_row(PRNET, 0))
     folder = Path(store.uri, "tables", "runs")
     shutil.copy(folder / f"{run.run_id}-1.parquet", folder / f"{run.run_id}-1 (copy).parquet")
-    assert store.next_attempt(run.run_id) == 2
-    assert len(store.runs()) == 1
+    assert len(store.runs(newest_only=False)) == 1
 
 
 @pytest.mark.parametrize("uri", ["nonsense://bucket/results", "s3:/"])
@@ -341,6 +459,8 @@ def test_neither_torch_nor_ray_is_imported():
 
 def test_the_made_up_store_is_the_same_every_time(tmp_path):
     one, other = (build_store(tmp_path / name, seeds=2, scenes=2) for name in ("one", "other"))
-    pd.testing.assert_frame_equal(one.metrics(), other.metrics())
+    columns = ["run_id", "scene", "metric"]
+    metrics = [store.metrics().drop(columns="attempt").sort_values(columns, ignore_index=True) for store in (one, other)]
+    pd.testing.assert_frame_equal(*metrics)
     assert set(one.cards("suite")) == set(SUITES)
     assert FUSION.name in set(one.runs().method)

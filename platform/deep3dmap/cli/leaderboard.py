@@ -19,11 +19,13 @@ EXAMPLES = """\
   deep3dmap leaderboard results=s3://bucket/results --format json
   deep3dmap leaderboard --suite indoor --tier quick --format latex > indoor.tex"""
 DESCRIPTION = """\
-Rank the methods of a result store, per suite, tier and dataset. A value is the mean over seeds of the mean over
-scenes, with its 95 % bootstrap interval; numbers of different protocol or data versions are never mixed.
+Rank the methods of a result store, per suite, tier and dataset. A value is the mean over scenes and seeds, with its
+95 % interval; entries that cannot be told apart share a rank, and numbers of different protocol or data versions are
+never mixed.
 
 keys:
   results=     the store, a folder or a URI (default: results/)"""
+MANY_FILES = 1000
 FORMATS = ("table", "json", "csv", "latex")
 
 
@@ -35,6 +37,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--tier", help="only this tier")
     parser.add_argument("--metric", help="rank by this metric (default: each suite's headline)")
     parser.add_argument("--all-metrics", action="store_true", help="one table per metric")
+    parser.add_argument("--across", action="store_true", help="mean ranks over all tables, of the methods that are in all")
     parser.add_argument("--format", choices=FORMATS, default="table", help="what to print (default: table)")
     flags, pairs = parser.parse(argv)
     store = existing_store(pairs)
@@ -52,12 +55,39 @@ def _show(store: "ResultStore", flags: argparse.Namespace) -> int:
     rows = leaderboard(store, suite=flags.suite, dataset=flags.dataset, tier=flags.tier, metric=metric)
     if metric and not rows:
         _check_metric(store, metric, flags.suite)
+    if flags.across:
+        return _show_across(store, flags)
     if flags.format == "table":
         print_rows(rows, store.uri)
+        _suggest_compacting(store)
     else:
         write = {"json": to_json, "csv": to_csv, "latex": to_latex}[flags.format]
         sys.stdout.write(write(rows).rstrip("\n") + "\n")
     return 0
+
+
+def _show_across(store: "ResultStore", flags: argparse.Namespace) -> int:
+    import json
+    from dataclasses import asdict
+
+    from deep3dmap.cli.result_tables import print_ranking
+    from deep3dmap.results.across import rank_across
+    from deep3dmap.results.leaderboard import boards
+
+    ranking = rank_across(boards(store, flags.suite, flags.dataset, flags.tier, flags.metric))
+    if flags.format not in ("table", "json"):
+        raise UserError("--across is printed as a table or as json")
+    if flags.format == "json":
+        print(json.dumps(asdict(ranking) | {"cliques": ranking.cliques}, indent=1))
+    else:
+        print_ranking(ranking)
+    return 0
+
+
+def _suggest_compacting(store: "ResultStore") -> None:
+    files = len(store.storage.names("tables/runs", ".parquet"))
+    if files > MANY_FILES:
+        print(f"deep3dmap: {files} runs have files of their own; `results compact` makes reading them fast", file=sys.stderr)
 
 
 def print_leaderboard(store: "ResultStore", suite: str | None = None, tier: str | None = None) -> None:

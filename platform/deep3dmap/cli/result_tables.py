@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from deep3dmap.cli.printable import shown
+from deep3dmap.results.across import Ranking
+from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.export import significant
-from deep3dmap.results.leaderboard import LeaderboardRow
+from deep3dmap.results.row_facts import named
 
 WIDTH = 100
 LONGEST_NAME = 30
@@ -30,15 +32,38 @@ def print_rows(rows: Sequence[LeaderboardRow], uri: str) -> None:
         _print_group(out, list(own))
 
 
+def print_ranking(ranking: Ranking) -> None:
+    """Print mean ranks across tables, and who cannot be told apart."""
+    out = console()
+    for name in ranking.boards:
+        out.print(f"[dim]{shown(name)}[/dim]")
+    if not ranking.names:
+        out.print("no method is in all of these tables")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("mean rank", justify="right")
+    table.add_column("method", overflow="fold")
+    for name, rank in zip(ranking.names, ranking.mean_ranks):
+        table.add_row(f"{rank:.2f}", shown(name))
+    if ranking.names:
+        out.print(table)
+    for clique in ranking.cliques:
+        out.print(f"cannot be told apart: {shown(', '.join(clique))}")
+    if ranking.critical_difference is not None:
+        out.print(
+            f"critical difference {ranking.critical_difference:.2f} (Nemenyi), p of Friedman's test {ranking.p_value:.2g}"
+        )
+    if ranking.left_out:
+        out.print(f"[dim]not in all tables: {shown(', '.join(ranking.left_out))}[/dim]")
+
+
 def _print_group(out: Console, rows: list[LeaderboardRow]) -> None:
     first = rows[0]
     arrow = {"up": "higher is better", "down": "lower is better"}.get(first.better, "")
-    out.print(
-        f"[bold]{escape(first.suite)}[/bold] · tier {first.tier} · {first.dataset}/{first.dataset_variant} "
-        f"(data {first.dataset_version[:8]}, protocol {first.protocol_version})"
-    )
-    measured = f"{first.metric} in {escape(first.unit)}" if first.unit else first.metric
-    out.print(f"{measured}, {arrow}; 95 % interval over seeds and scenes")
+    data = shown(f"{first.dataset}/{first.dataset_variant}")
+    version = f"data {shown(first.dataset_version[:8])}, protocol {first.protocol_version}"
+    out.print(f"[bold]{shown(first.suite)}[/bold] · tier {shown(first.tier)} · {data} ({version})")
+    measured = shown(f"{first.metric} in {first.unit}" if first.unit else first.metric)
+    out.print(f"{measured}, {arrow}; 95 % interval over scenes and seeds")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("#", justify="right", no_wrap=True)
     longest = max(len(f"{row.method}/{row.variant}") for row in rows)
@@ -47,7 +72,7 @@ def _print_group(out: Console, rows: list[LeaderboardRow]) -> None:
     for name in ("value", "95 % interval", "p", "seeds", "scenes", "seconds", "MB"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*_cells(row), style="bold" if row.rank == 1 else None)
+        table.add_row(*_cells(row), style="bold" if row.rank == 1 else "dim" if row.is_cut_short else None)
     out.print(table)
     for line in _footnotes(rows):
         out.print(line)
@@ -56,15 +81,16 @@ def _print_group(out: Console, rows: list[LeaderboardRow]) -> None:
 
 def _cells(row: LeaderboardRow) -> list[str]:
     pareto = "*" if row.on_pareto_front else " "
+    marks = "\n[dim]  baseline[/dim]" * row.is_baseline + "\n[dim]  cut short[/dim]" * row.is_cut_short
     return [
         "-" if row.rank is None else str(row.rank),
-        escape(f"{row.method}/{row.variant}") + ("\n[dim]  baseline[/dim]" if row.is_baseline else ""),
-        escape(row.given),
+        shown(f"{row.method}/{row.variant}") + marks,
+        shown(row.given),
         significant(row.value) or "-",
         "" if row.low is None else f"{significant(row.low)} - {significant(row.high)}",
         "" if row.p_value is None else f"{row.p_value:.2g}",
-        str(row.seeds),
-        str(row.scenes),
+        f"{row.seeds}{'?' if row.is_provisional and row.seeds else ' '}",
+        row.coverage,
         "" if row.seconds is None else significant(row.seconds, 3) + pareto,
         _memory(row),
     ]
@@ -79,16 +105,24 @@ def _memory(row: LeaderboardRow) -> str:
 def _footnotes(rows: Sequence[LeaderboardRow]) -> list[str]:
     lines = []
     for row in rows:
-        name = escape(f"{row.method}/{row.variant}")
-        failed = f"{row.failed} failed run{'s' if row.failed > 1 else ''}, " if row.failed else ""
-        if row.error:
-            lines.append(f"[red]{name}[/red]: {failed}{escape(row.error)}")
+        name = shown(f"{row.method}/{row.variant}")
+        failed = f"{row.failed} failed run{'s' if row.failed > 1 else ''}" if row.failed else ""
+        if failed or row.error:
+            lines.append(f"[red]{name}[/red]: {shown(', '.join(filter(None, [failed, row.error])))}")
+        if row.missing_scenes:
+            unranked = "" if row.rank is not None or row.is_cut_short else "too few scenes to be ranked; "
+            lines.append(f"{name}: {unranked}not scored on {shown(named(row.missing_scenes))}")
         if row.note:
-            lines.append(f"{name}: {escape(row.note)}")
+            lines.append(f"{name}: {shown(row.note)}")
     if any(row.peak_gpu_mb for row in rows):
         lines.append("[dim]MB: peak memory, GPU after the plus[/dim]")
+    if any(row.is_provisional and row.seeds for row in rows):
+        lines.append("[dim]? fewer than three seeds: provisional[/dim]")
     if any(row.on_pareto_front for row in rows):
-        lines.append(
-            "[dim]* nothing is both better and faster. p: signed-rank test against the first, over the same scenes[/dim]"
-        )
+        lines.append("[dim]* nothing is both better and faster[/dim]")
+    ranks = [row.rank for row in rows if row.rank is not None]
+    if len(set(ranks)) < len(ranks):
+        lines.append("[dim]# is shared by entries that cannot be told apart[/dim]")
+    if any(row.p_value is not None for row in rows):
+        lines.append("[dim]p: against the first over scenes and seeds, adjusted for all pairs[/dim]")
     return lines

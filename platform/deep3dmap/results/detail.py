@@ -9,6 +9,8 @@ import pandas as pd
 from deep3dmap.results.store import ResultStore
 
 ERROR_LINES = 15
+# Columns of later versions: nothing is said where they hold nothing.
+_ADDED = ("fit_s", "render_fps", "reproduces")
 _FACTS = (
     *("run_id", "attempt", "status", "suite", "protocol_version", "tier", "task", "method", "variant", "method_version"),
     *(
@@ -22,6 +24,7 @@ _FACTS = (
         "reconstruct_s",
         "evaluate_s",
     ),
+    *("scene", "cut_short", "fit_s", "render_fps", "verdict", "verdict_at", "reproduces"),
     *("peak_ram_mb", "peak_gpu_mb", "parameters", "steps", "engine", "git_commit", "git_dirty", "hardware", "packages"),
     *("checkpoint_uri", "artifacts_uri", "command"),
 )
@@ -40,7 +43,9 @@ def run_detail(store: ResultStore, run_id: str) -> dict[str, Any]:
     facts = {name: _plain(run[name]) for name in _FACTS}
     scenes = {scene: dict(zip(rows.metric, map(_number, rows.value))) for scene, rows in metrics.groupby("scene", sort=True)}
     return {
-        "facts": {name: value for name, value in facts.items() if value not in ("", None)},
+        "facts": {
+            name: value for name, value in facts.items() if value not in ("", None) and not (name in _ADDED and not value)
+        },
         "config": json.loads(run.config),
         "error": "\n".join(run.error.strip().splitlines()[-ERROR_LINES:]),
         "metrics": scenes,
@@ -58,7 +63,8 @@ def joined_table(store: ResultStore, runs: pd.DataFrame | None = None) -> pd.Dat
     """Return one row per run, scene and metric with the run's columns beside it; a run without metrics has one row."""
     chosen = store.runs() if runs is None else runs
     metrics = store.metrics(chosen).drop(columns="schema_version")
-    return chosen.merge(metrics, on=["run_id", "attempt"], how="left")
+    joined = chosen.rename(columns={"scene": "_scene"}).merge(metrics, on=["run_id", "attempt"], how="left")
+    return joined.assign(scene=joined.scene.fillna(joined._scene)).drop(columns="_scene")
 
 
 def _number(value: float) -> float | None:
@@ -68,4 +74,8 @@ def _number(value: float) -> float | None:
 def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         value = value.tolist()
-    return ", ".join(value) if isinstance(value, list) else value.isoformat() if isinstance(value, pd.Timestamp) else value
+    if isinstance(value, list):
+        return ", ".join(value)
+    if value is pd.NaT:
+        return None
+    return value.isoformat() if isinstance(value, pd.Timestamp) else value

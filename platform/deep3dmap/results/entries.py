@@ -1,14 +1,14 @@
 """Which runs are compared with which, and which are repetitions of one another."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-# Where things lie and how a run is seeded: seeds are repetitions of one entry, and data have a version of their own.
-_NOT_SETTINGS = ("seed", "results", "data", "device", "trackers")
+from deep3dmap.results.settings import differing, settings_of
 
 
 @dataclass(frozen=True, order=True)
@@ -25,76 +25,96 @@ class Group:
 
 @dataclass(frozen=True)
 class Entry:
-    """Runs that differ in their seed only. note: what tells it from other entries of the method, and what was left out."""
+    """Runs that differ in their seed only, or in the one scene that each covers.
+
+    places: where the runs are in the table, in the order of their start. Of several runs of one seed and scene those that
+    ended well are there, or the newest if none did. is_whole: none was cut short. note: what tells it from other entries of
+    the method, and what was left out.
+    """
 
     group: Group
     method: str
     variant: str
-    runs: pd.DataFrame
+    places: NDArray[np.int64]
+    is_whole: bool = True
     note: str = ""
 
-    @property
-    def finished(self) -> pd.DataFrame:
-        """The runs that ended well, one per seed."""
-        return self.runs[self.runs.status == "ok"]
+
+class RunColumns:
+    """The columns of the table of runs as arrays, each taken out once."""
+
+    def __init__(self, runs: pd.DataFrame) -> None:
+        self._runs = runs
+        self._found: dict[str, NDArray[Any]] = {}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._found:
+            self._found[name] = self._runs[name].to_numpy()
+        return self._found[name]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def finished(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of some places whose runs ended well."""
+        return places[self["status"][places] == "ok"]
 
 
 def split_into_entries(runs: pd.DataFrame) -> dict[Group, list[Entry]]:
-    """Sort suite runs, as `ResultStore.runs` returns them, into groups and entries. Training runs are no part of it."""
-    columns = list(Group.__dataclass_fields__)
+    """Sort suite runs, as `ResultStore.runs` returns them, into groups and entries. Training runs are no part of it.
+
+    Runs that were cut short are entries of their own, never averaged with whole ones.
+    """
+    sorter = _Sorter(RunColumns(runs))
     groups: dict[Group, list[Entry]] = {}
-    for (suite, protocol, *names), members in runs[runs.suite != ""].groupby(columns, sort=True):
-        group = Group(str(suite), int(str(protocol)), *map(str, names))
-        groups[group] = [
-            entry
-            for (method, variant), own in members.groupby(["method", "variant"], sort=True)
-            for entry in _entries_of(group, str(method), str(variant), own)
-        ]
+    keys = [*Group.__dataclass_fields__, "method", "variant"]
+    of_suites = np.flatnonzero(runs.suite != "")
+    found: dict[Any, Any] = runs.iloc[of_suites].groupby(keys, sort=True).indices
+    for key, places in found.items():
+        suite, protocol, tier, dataset, data_variant, data_version, method, variant = key
+        group = Group(str(suite), int(protocol), str(tier), str(dataset), str(data_variant), str(data_version))
+        groups.setdefault(group, []).extend(sorter.entries(group, str(method), str(variant), of_suites[places]))
     return groups
 
 
-def _entries_of(group: Group, method: str, variant: str, runs: pd.DataFrame) -> Iterator[Entry]:
-    settings = {text: _settings(text) for text in set(runs.config.astype(str))}
-    keyed = runs.assign(_settings=runs.config.map(lambda text: json.dumps(settings[text], sort_keys=True)))
-    by_settings = {str(key): own.drop(columns="_settings") for key, own in keyed.groupby("_settings", sort=True)}
-    differing = _differing([json.loads(key) for key in by_settings])
-    for key, own in by_settings.items():
-        flat = json.loads(key)
-        notes = [f"{name}={flat.get(name)}" for name in differing]
-        newest, left_out = _newest_version(own)
-        if left_out:
-            notes.append(f"code {newest.method_version.iloc[0]}; older code left out: {', '.join(left_out)}")
-        yield Entry(group, method, variant, _one_per_seed(newest), "; ".join(notes))
+class _Sorter:
+    def __init__(self, columns: RunColumns) -> None:
+        self.columns = columns
+        self.is_whole = columns["cut_short"] == ""
 
+    def entries(self, group: Group, method: str, variant: str, places: NDArray[np.int64]) -> list[Entry]:
+        places = places[np.argsort(self.columns["started_at"][places], kind="stable")]
+        settings, code = self.columns["settings_hash"], self.columns["method_version"]
+        by_settings = {str(key): places[settings[places] == key] for key in sorted(set(settings[places]))}
+        notes = self._notes([own[-1] for own in by_settings.values()])
+        found = []
+        for own, note in zip(by_settings.values(), notes):
+            newest = code[own[-1]]
+            if older := sorted(set(code[own]) - {newest}):
+                note = "; ".join(filter(None, [note, f"code {newest}; older code left out: {', '.join(older)}"]))
+                own = own[code[own] == newest]
+            for whole in (True, False):
+                kept = self._counting(own[self.is_whole[own] == whole])
+                if len(kept):
+                    found.append(Entry(group, method, variant, kept, whole, note))
+        return found
 
-def _newest_version(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    newest = runs.sort_values("started_at").method_version.iloc[-1]
-    return runs[runs.method_version == newest], sorted(set(runs.method_version) - {newest})
+    def _notes(self, examples: Sequence[int]) -> list[str]:
+        if len(examples) == 1:
+            return [""]
+        settings = [settings_of(str(self.columns["config"][place])) for place in examples]
+        names = differing(settings)
+        return ["; ".join(f"{name}={flat.get(name)}" for name in names) for flat in settings]
 
-
-def _one_per_seed(runs: pd.DataFrame) -> pd.DataFrame:
-    # The same seed twice: scored from a checkpoint, or on another number of scenes. The newest that ended well counts.
-    ordered = runs.assign(_ok=runs.status == "ok").sort_values(["_ok", "started_at"])
-    return ordered.groupby("seed", sort=True).tail(1).drop(columns="_ok").sort_values("seed")
-
-
-def _settings(text: str) -> dict[str, Any]:
-    config = {key: value for key, value in json.loads(text).items() if key not in _NOT_SETTINGS}
-    if "checkpoint" in config:
-        config["checkpoint"] = "given"
-    flat = dict(_flatten(config))
-    flat.pop("dataset.root", None)
-    return flat
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def _differing(settings: list[dict[str, Any]]) -> list[str]:
-    names = sorted({name for flat in settings for name in flat})
-    return [name for name in names if any(flat.get(name) != settings[0].get(name) for flat in settings)]
+    def _counting(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        seed, scene, status = (self.columns[name] for name in ("seed", "scene", "status"))
+        best: dict[tuple[int, str], list[int]] = {}
+        for place in places.tolist():
+            key = (int(seed[place]), str(scene[place]))
+            before = best.get(key, [])
+            if status[place] == "ok":
+                best[key] = [*(one for one in before if status[one] == "ok"), place]
+            elif not before or status[before[-1]] != "ok":
+                # A run that failed counts only where none ended well.
+                best[key] = [place]
+        return np.array(sorted(place for own in best.values() for place in own), np.int64)

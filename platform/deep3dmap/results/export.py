@@ -1,4 +1,4 @@
-"""The leaderboard as JSON, CSV and LaTeX. docs/results.md gives the shapes."""
+"""The leaderboard as JSON, CSV and LaTeX; html_page.py has the web page. docs/results.md gives the shapes."""
 
 import csv
 import io
@@ -9,7 +9,17 @@ from dataclasses import asdict, fields
 from itertools import groupby
 from typing import Any
 
-from deep3dmap.results.leaderboard import LeaderboardRow
+from deep3dmap.results.board_row import LeaderboardRow
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: "\\" + character for character in "&%$#_{}"},
+    "\n": " ",
+    "\r": " ",
+}
 
 
 def to_json(rows: Sequence[LeaderboardRow]) -> str:
@@ -21,12 +31,13 @@ def to_json(rows: Sequence[LeaderboardRow]) -> str:
 
 
 def to_csv(rows: Sequence[LeaderboardRow]) -> str:
-    """Return one line per row under a header; empty where there is no value, inputs joined by a space."""
+    """Return one line per row under a header; empty where there is no value, lists joined by a space."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, [field.name for field in fields(LeaderboardRow)], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({**asdict(row), "inputs": " ".join(row.inputs)})
+        joined = {name: " ".join(getattr(row, name)) for name in ("inputs", "missing_scenes")}
+        writer.writerow({name: csv_cell(value) for name, value in {**asdict(row), **joined}.items()})
     return stream.getvalue()
 
 
@@ -34,6 +45,11 @@ def to_latex(rows: Sequence[LeaderboardRow]) -> str:
     """Return one booktabs table per group and metric, the best value in bold. Needs \\usepackage{booktabs}."""
     tables = [_latex_table(list(own)) for _, own in groupby(rows, key=lambda row: (row.group, row.metric))]
     return "\n".join(tables)
+
+
+def csv_cell(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula: text that begins like one has an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def significant(value: float | None, digits: int = 4) -> str:
@@ -59,11 +75,13 @@ def _latex_table(rows: list[LeaderboardRow]) -> str:
     arrow = r"$\uparrow$" if first.better == "up" else r"$\downarrow$"
     unit = f" [{_escaped(first.unit)}]" if first.unit else ""
     data = f"{first.dataset}/{first.dataset_variant}, version {first.dataset_version}"
+    about = f"suite {first.suite}, protocol {first.protocol_version}, tier {first.tier}, data {data}"
     lines = [
-        f"% suite {first.suite}, protocol {first.protocol_version}, tier {first.tier}, data {data}",
-        r"\begin{tabular}{llrrrr}",
+        # A line break would end the comment.
+        "% " + " ".join(about.split()),
+        r"\begin{tabular}{rllrrrrr}",
         r"\toprule",
-        rf"Method & Inputs & {_escaped(first.metric)}{unit} {arrow} & 95\,\% interval & Seeds & Seconds \\",
+        rf"\# & Method & Inputs & {_escaped(first.metric)}{unit} {arrow} & 95\,\% interval & Seeds & Scenes & Seconds \\",
         r"\midrule",
         *(_latex_line(row) for row in rows),
         r"\bottomrule",
@@ -75,17 +93,21 @@ def _latex_table(rows: list[LeaderboardRow]) -> str:
 def _latex_line(row: LeaderboardRow) -> str:
     value = significant(row.value) or "--"
     cells = [
-        _escaped(f"{row.method}/{row.variant}" + (" (baseline)" if row.is_baseline else "")),
+        "--" if row.rank is None else str(row.rank),
+        _escaped(
+            f"{row.method}/{row.variant}"
+            + (" (baseline)" if row.is_baseline else "")
+            + (" (cut short)" if row.is_cut_short else "")
+        ),
         _escaped(row.given),
         rf"\textbf{{{value}}}" if row.rank == 1 else value,
         "--" if row.low is None else f"[{significant(row.low)}, {significant(row.high)}]",
         str(row.seeds),
+        row.coverage,
         significant(row.seconds) or "--",
     ]
     return " & ".join(cells) + r" \\"
 
 
 def _escaped(text: str) -> str:
-    for character in "&%$#_{}":
-        text = text.replace(character, "\\" + character)
-    return text
+    return "".join(_LATEX.get(character, character) for character in text)

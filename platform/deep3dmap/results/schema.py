@@ -2,15 +2,19 @@
 
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
-STATUSES = ("ok", "failed", "diverged", "out_of_memory", "no_resources", "stopped")
+from deep3dmap.results.settings import settings_hash
+
+SCHEMA_VERSION = 2
+STATUSES = ("ok", "failed", "diverged", "out_of_memory", "no_resources", "stopped", "interrupted")
+# Runs that somebody ended: neither results nor failures.
+ENDED_EARLY = ("stopped", "interrupted")
 # The trials of a sweep are stored under the suite "tune:NAME".
 SWEEPS = "tune:"
 
@@ -19,8 +23,11 @@ SWEEPS = "tune:"
 class RunRow:
     """One attempt at one run. Seconds are wall-clock; fit_s, reconstruct_s and evaluate_s are totals over the scenes.
 
-    scene: the only one that was scored, "" where the run covers its split. cut_short: how far it came before its limit in
-    seconds, "" where it took all its steps. device: what it ran on, "cpu" or the name of a GPU.
+    scene: the only scene of a run that covers one; empty for the whole dataset. cut_short: why it ended before its budget of
+    steps, such as "cut short at step 94 of 180"; empty where it is whole. render_fps: rendered frames per
+    second. device: "cpu" or the name of a GPU.
+    reproduces, verdict, verdict_at: for an attempt that repeated an earlier one, which, how it came out (JSON), and when.
+    config_hash, settings_hash and content_hash are filled in when the row is written.
     """
 
     run_id: str
@@ -58,11 +65,16 @@ class RunRow:
     artifacts_uri: str
     command: str
     scene: str = ""
-    fit_s: float = 0.0
-    render_frames_per_s: float = 0.0
     cut_short: str = ""
+    fit_s: float = 0.0
+    render_fps: float = 0.0
     device: str = ""
+    reproduces: int = 0
+    verdict: str = ""
+    verdict_at: datetime | None = None
     config_hash: str = ""
+    settings_hash: str = ""
+    content_hash: str = ""
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -86,7 +98,7 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class CurveRow:
-    """One point of a curve, of training or of the fit to a scene. seconds: time spent learning."""
+    """One point of a curve, of training (scene "") or of the fit to a scene. seconds: time spent learning."""
 
     run_id: str
     attempt: int
@@ -98,8 +110,21 @@ class CurveRow:
     schema_version: int = SCHEMA_VERSION
 
 
-Row = RunRow | MetricRow | CurveRow
-TABLES: dict[str, type[Row]] = {"runs": RunRow, "metrics": MetricRow, "curves": CurveRow}
+@dataclass(frozen=True)
+class FileRow:
+    """One artifact of an attempt. name: within the attempt's folder. sha256: of its bytes, in hexadecimal."""
+
+    run_id: str
+    attempt: int
+    name: str
+    size: int
+    sha256: str
+    schema_version: int = SCHEMA_VERSION
+
+
+Row = RunRow | MetricRow | CurveRow | FileRow
+# In the order they are written: the row of a run comes last, so that what is not whole is not there.
+TABLES: dict[str, type[Row]] = {"files": FileRow, "metrics": MetricRow, "curves": CurveRow, "runs": RunRow}
 
 _ARROW = {
     str: pa.string(),
@@ -108,6 +133,7 @@ _ARROW = {
     bool: pa.bool_(),
     list[str]: pa.list_(pa.string()),
     datetime: pa.timestamp("us", tz="UTC"),
+    datetime | None: pa.timestamp("us", tz="UTC"),
 }
 
 
@@ -119,24 +145,59 @@ def arrow_schema(row_type: type[Any]) -> pa.Schema:
 
 def to_table(rows: Sequence[Row], row_type: type[Row]) -> pa.Table:
     """Turn rows into an Arrow table of the row type's schema."""
-    return pa.Table.from_pylist([asdict(row) for row in rows], schema=arrow_schema(row_type))
+    return pa.Table.from_pylist([vars(row) for row in rows], schema=arrow_schema(row_type))
 
 
-# From version N to N + 1, for each table that changed: a function from the old table to the new one.
-MIGRATIONS: dict[tuple[str, int], Callable[[pa.Table], pa.Table]] = {}
+def _with_settings(table: pa.Table) -> pa.Table:
+    found = [settings_hash(config) for config in table["config"].to_pylist()]
+    return table.append_column("settings_hash", pa.array(found, pa.string()))
+
+
+# From version N to N + 1, for the tables in which more changed than columns with a default that were added.
+MIGRATIONS: dict[tuple[str, int], Callable[[pa.Table], pa.Table]] = {("runs", 1): _with_settings}
 
 
 def migrate(name: str, table: pa.Table) -> pa.Table:
-    """Bring a table of an older schema version up to date; raises ValueError for a newer one."""
+    """Bring a table of an older schema version up to date.
+
+    Raises NewerSchemaError for a newer one, and KeyError for a column that the table's version should have.
+    """
     if table.num_rows == 0:
-        return table.select([]) if table.num_columns == 0 else table.cast(_schema_of(name))
+        return _schema_of(name).empty_table()
     version = table["schema_version"][0].as_py()
     if version > SCHEMA_VERSION:
-        raise ValueError(f"schema version {version} is newer than this deep3dmap reads ({SCHEMA_VERSION}); update deep3dmap")
+        raise NewerSchemaError(
+            f"schema version {version} is newer than this deep3dmap reads ({SCHEMA_VERSION}); update deep3dmap"
+        )
     for step in range(version, SCHEMA_VERSION):
-        table = MIGRATIONS[name, step](table)
+        if (name, step) in MIGRATIONS:
+            table = MIGRATIONS[name, step](table)
+    if version < SCHEMA_VERSION:
+        table = _with_defaults(table, TABLES[name])
+        place = table.column_names.index("schema_version")
+        table = table.set_column(place, "schema_version", pa.array([SCHEMA_VERSION] * table.num_rows, pa.int64()))
     wanted = _schema_of(name)
-    return table if table.schema.equals(wanted) else table.select(wanted.names).cast(wanted)
+    return table if _fits(table.schema, wanted) else table.select(wanted.names).cast(wanted)
+
+
+def _fits(schema: pa.Schema, wanted: pa.Schema) -> bool:
+    """Whether a schema is the wanted one, texts being allowed to have a dictionary."""
+    types = [field.type.value_type if pa.types.is_dictionary(field.type) else field.type for field in schema]
+    return schema.names == wanted.names and types == wanted.types
+
+
+class NewerSchemaError(ValueError):
+    """A table was written by a newer deep3dmap."""
+
+
+def _with_defaults(table: pa.Table, row_type: type[Row]) -> pa.Table:
+    """Add the columns that came later, with the values that stand for what was not known."""
+    schema = arrow_schema(row_type)
+    for field in fields(row_type):
+        if field.name not in table.column_names and field.default is not MISSING:
+            kind = schema.field(field.name).type
+            table = table.append_column(field.name, pa.array([field.default] * table.num_rows, kind))
+    return table
 
 
 @cache

@@ -1,12 +1,18 @@
 """Files of a store on any filesystem pyarrow knows, written whole or not at all."""
 
 import os
+import re
+import time
 import uuid
 from pathlib import Path
 
 from pyarrow import ArrowInvalid, fs
 
 from deep3dmap.core.errors import UserError
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
+# Longer than any write lasts.
+LEFT_BEHIND_S = 24 * 3600.0
 
 
 class Storage:
@@ -36,16 +42,22 @@ class Storage:
             raise UserError(f"results={self.uri}: there is no bucket {bucket!r}; make it first, or check its name")
 
     def path(self, name: str) -> str:
-        """Return the filesystem's path of a file."""
-        return f"{self.root}/{name}"
+        """Return the filesystem's path of a file; raises UserError for a name or a link that leads out of the store."""
+        if name.startswith(("/", "\\")) or ".." in name.split("/"):
+            raise UserError(f"{self.uri}: '{name}' is not within the store")
+        path = f"{self.root}/{name}"
+        if self.local and not _is_within(path, self.root):
+            raise UserError(f"{self.uri}/{name}: a link that leads out of the store is not followed")
+        return path
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file atomically; raises UserError, with nothing half-written, if the disk is full or refuses."""
+        path = self.path(name)
         try:
             if self.local:
-                _write_locally(self.local / name, data)
+                _write_locally(Path(path), data)
             else:
-                with self.filesystem.open_output_stream(self.path(name)) as stream:
+                with self.filesystem.open_output_stream(path) as stream:
                     stream.write(data)
         except OSError as error:
             raise UserError(
@@ -77,7 +89,38 @@ class Storage:
         place = self.path(folder).rstrip("/")
         found = self.filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True, recursive=recursive))
         files = [info for info in found if info.is_file and info.base_name[0] != "." and info.base_name.endswith(ending)]
+        if self.local and recursive:
+            files = [info for info in files if _is_within(info.path, self.root)]
         return sorted(info.path.removeprefix(place).lstrip("/") for info in files)
+
+    def remove(self, name: str) -> None:
+        """Remove a file; one that is not there is no mistake."""
+        if self.local:
+            Path(self.path(name)).unlink(missing_ok=True)
+        elif self.filesystem.get_file_info(self.path(name)).is_file:
+            self.filesystem.delete_file(self.path(name))
+
+    def age_s(self, name: str) -> float | None:
+        """Return the seconds since a file was written, by this machine's clock; None if it is not there."""
+        info = self.filesystem.get_file_info(self.path(name))
+        return time.time() - info.mtime_ns / 1e9 if info.is_file and info.mtime_ns else None
+
+    def sweep(self, folder: str, older_than_s: float = LEFT_BEHIND_S) -> int:
+        """Remove the hidden temporary files that killed writers left in a folder and those below it; returns how many."""
+        swept = 0
+        for file in (self.local / folder).rglob(".*") if self.local else ():
+            try:
+                if _TEMPORARY.fullmatch(file.name) and time.time() - file.lstat().st_mtime > older_than_s:
+                    file.unlink()
+                    swept += 1
+            except FileNotFoundError:
+                continue
+        return swept
+
+
+def _is_within(path: str, root: str) -> bool:
+    real = os.path.realpath(path)
+    return real == root or real.startswith(root.rstrip("/") + "/")
 
 
 def _write_locally(file: Path, data: bytes) -> None:

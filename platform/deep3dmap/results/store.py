@@ -1,49 +1,82 @@
 """The result store: append-only, one immutable Parquet file per table and attempt, so that writers need no lock."""
 
-import io
 import json
-import re
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.results.attempt_numbers import attempt_name, check_id, new_attempt
+from deep3dmap.results.digest import bytes_digest, table_digest
+from deep3dmap.results.leases import LASTS_S, Lease, take
+from deep3dmap.results.parquet_files import decode, encode
 from deep3dmap.results.run_id import content_hash
-from deep3dmap.results.schema import TABLES, CurveRow, MetricRow, RunRow, arrow_schema, migrate, to_table
+from deep3dmap.results.schema import TABLES, CurveRow, FileRow, MetricRow, Row, RunRow, to_table
+from deep3dmap.results.settings import settings_hash
 from deep3dmap.results.storage import Storage
+from deep3dmap.results.tables import DAMAGE, TableFiles, decode_table, only_attempts, reason_of, uncoded
 
 _SINCE = ("since", pa.timestamp("us", tz="UTC"))
 _CARDS = pa.schema([("kind", pa.string()), ("name", pa.string()), ("version", pa.string()), ("data", pa.string()), _SINCE])
 _STATES = pa.schema([("run_id", pa.string()), ("state", pa.string()), ("text", pa.string()), _SINCE])
+# From here on it is quicker to read a whole table than the files of single attempts.
+MANY_RUNS = 100
 
 
 class ResultStore:
-    """Tables `runs`, `metrics`, `curves`, the cards of what ran, and the states of running trials."""
+    """Tables `runs`, `metrics`, `curves`, `files`, the cards of what ran, and the states of running trials."""
 
     def __init__(self, uri: str) -> None:
         self.storage = Storage(uri)
         self.uri = self.storage.uri
+        self._tables = {name: TableFiles(name) for name in TABLES}
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def next_attempt(self, run_id: str) -> int:
-        """Return the number of the next attempt at a run, from 1."""
-        named = re.compile(re.escape(run_id) + r"-(\d+)\.parquet")
-        taken = [int(found[1]) for name in self._files("runs") if (found := named.fullmatch(name))]
-        return max(taken, default=0) + 1
+        """Return the number of a new attempt at a run: nobody else is given the same one, and later ones are larger."""
+        check_id(run_id)
+        return new_attempt()
 
     def write_attempt(self, run: RunRow, metrics: Sequence[MetricRow], curves: Sequence[CurveRow]) -> None:
-        """Write the rows of one attempt; the run's own row is written last, so a crash leaves nothing that is half-read."""
-        run = replace(run, config_hash=content_hash(json.loads(run.config)))
-        for name, rows in (("metrics", metrics), ("curves", curves), ("runs", [run])):
-            table = to_table(rows, TABLES[name])
-            self._write(f"tables/{name}/{_file(run.run_id, run.attempt)}", table)
+        """Write the rows of one attempt, with digests of its artifacts where `artifacts_uri` says that there are some.
+
+        The run's own row is written last, so a crash leaves nothing that is half-read.
+        """
+        check_id(run.run_id)
+        scored = sorted(metrics, key=lambda row: (row.scene, row.metric))
+        points = sorted(curves, key=lambda row: (row.scene, row.name, row.step))
+        rows: dict[str, Sequence[Row]] = {
+            "files": self._file_rows(run.run_id, run.attempt) if run.artifacts_uri else [],
+            "metrics": scored,
+            "curves": points,
+        }
+        tables = {name: to_table(own, TABLES[name]) for name, own in rows.items()}
+        run = replace(run, config_hash=content_hash(json.loads(run.config)), settings_hash=settings_hash(run.config))
+        tables["runs"] = to_table([replace(run, content_hash=attempt_digest(run, tables))], RunRow)
+        for name, table in tables.items():
+            if table.num_rows or name in ("runs", "metrics"):
+                self.storage.write(f"tables/{name}/{attempt_name(run.run_id, run.attempt)}.parquet", encode(table))
+
+    def lease(self, run_ids: Iterable[str], lasts_s: float = LASTS_S) -> Lease:
+        """Take the runs that nobody works on and keep them until the lease is released; see `leases`."""
+        self.storage.sweep("tables")
+        return take(self.storage, run_ids, lasts_s)
+
+    def _file_rows(self, run_id: str, attempt: int) -> list[FileRow]:
+        folder, found = self.artifacts_name(run_id, attempt), []
+        try:
+            for name in self.storage.names(folder, "", recursive=True):
+                data = self.storage.read(f"{folder}/{name}")
+                found.append(FileRow(run_id, attempt, name, len(data), bytes_digest(data)))
+        except OSError as error:
+            raise UserError(f"{self.uri}/{folder}: cannot read the artifacts: {error.strerror or error}") from error
+        return found
 
     def write_card(self, kind: str, name: str, version: str, data: dict[str, Any]) -> None:
         """Keep the card of a method, dataset or suite as it was in a version."""
@@ -55,16 +88,16 @@ class ResultStore:
             "since": datetime.now(UTC),
         }
         file_name = f"{kind}-{name}-{version}".replace("/", "_").replace(":", "_")
-        self._write(f"tables/cards/{file_name}.parquet", pa.Table.from_pylist([row], schema=_CARDS))
+        self.storage.write(f"tables/cards/{file_name}.parquet", encode(pa.Table.from_pylist([row], schema=_CARDS)))
 
     def write_trial_state(self, run_id: str, state: str, text: str = "") -> None:
         """Say where a trial is: pending, running, or how it ended."""
         row = {"run_id": run_id, "state": state, "text": text, "since": datetime.now(UTC)}
-        self._write(f"tables/trials/{run_id}.parquet", pa.Table.from_pylist([row], schema=_STATES))
+        self.storage.write(f"tables/trials/{check_id(run_id)}.parquet", encode(pa.Table.from_pylist([row], schema=_STATES)))
 
     def artifacts_name(self, run_id: str, attempt: int) -> str:
         """Return the folder, within the store, of an attempt's reconstructions and pictures."""
-        return f"artifacts/{run_id}/{attempt}"
+        return f"artifacts/{check_id(run_id)}/{attempt}"
 
     def artifacts_path(self, run_id: str, attempt: int) -> str:
         """Return where an attempt keeps its reconstructions and pictures: a folder, or a URI."""
@@ -79,12 +112,17 @@ class ResultStore:
 
     def runs(self, newest_only: bool = True) -> pd.DataFrame:
         """Return the runs. newest_only: of each run the newest attempt that ended well, else the newest."""
-        frame = self._read("runs", self._files("runs"))
+        frame = self._tables["runs"].read(self.storage).to_pandas()
+        frame = frame.drop_duplicates(["run_id", "attempt"], ignore_index=True)
         if not newest_only or frame.empty:
             return frame
         ranked = frame.assign(_ok=frame.status == "ok").sort_values(["_ok", "attempt"])
-        newest = ranked.groupby("run_id", sort=False).tail(1).drop(columns="_ok")
+        newest = ranked.drop_duplicates("run_id", keep="last").drop(columns="_ok")
         return newest.sort_values("started_at", ascending=False).reset_index(drop=True)
+
+    def attempt(self, run_id: str, attempt: int) -> pd.DataFrame:
+        """Return the row of one attempt, or none, without reading the others."""
+        return self._tables["runs"].rows_of(self.storage, [attempt_name(check_id(run_id), attempt)]).to_pandas()
 
     def metrics(self, runs: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return the metrics of `runs` (default: of the newest attempt at every run)."""
@@ -94,74 +132,67 @@ class ResultStore:
         """Return the curves of `runs` (default: of the newest attempt at every run)."""
         return self._rows_of("curves", self.runs() if runs is None else runs)
 
+    def metric_table(self, runs: pd.DataFrame) -> pa.Table:
+        """Return the metrics of `runs`, and of whatever other attempts it is no work to leave in, as an Arrow table."""
+        return self._table("metrics", runs)
+
     def finished_ids(self) -> set[str]:
         """Return the ids of the runs that ended well and whose metrics are there (a damaged file may have been deleted)."""
-        runs, scored = self.runs(), set(self._files("metrics"))
-        return {str(row.run_id) for row in runs.itertuples() if row.status == "ok" and _file(row.run_id, row.attempt) in scored}
+        runs, scored = self.runs(), self._tables["metrics"].covered(self.storage)
+        ended_well = runs[runs.status == "ok"]
+        pairs = zip(ended_well.run_id, ended_well.attempt)
+        return {str(run_id) for run_id, attempt in pairs if attempt_name(run_id, attempt) in scored}
 
     def cards(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return {name: data} of the cards of one kind; of several versions the one written last."""
-        rows = sorted(self._plain_table("cards", _CARDS).to_pylist(), key=lambda row: row["since"])
+        rows = sorted(self._small("cards", _CARDS).to_pylist(), key=lambda row: row["since"])
         return {row["name"]: json.loads(row["data"]) for row in rows if row["kind"] == kind}
 
     def trial_states(self) -> pd.DataFrame:
         """Return where each trial is or how it ended."""
-        return self._plain_table("trials", _STATES).to_pandas()
+        return self._small("trials", _STATES).to_pandas()
 
     def damaged(self) -> list[str]:
-        """Return the names of the files that cannot be read."""
+        """Return the names of the files that cannot be read, each with the reason; every file is read anew."""
         found = []
         for table in (*TABLES, "cards", "trials"):
-            for name in self._files(table):
+            for file in self.storage.names(f"tables/{table}", ".parquet"):
                 try:
-                    self._table(table, name)
-                except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-                    found.append(f"tables/{table}/{name}: {_reason(error)}")
+                    data = self.storage.read(f"tables/{table}/{file}")
+                    decode_table(data, table, file) if table in TABLES else decode(data)
+                except FileNotFoundError:
+                    continue
+                except DAMAGE as error:
+                    found.append(f"tables/{table}/{file}: {reason_of(error)}")
         return found
 
-    # -- files --------------------------------------------------------------------------------------------------------
+    def table(self, name: str) -> pa.Table:
+        """Return a whole table, as Arrow keeps it."""
+        return self._tables[name].read(self.storage)
 
-    def _files(self, table: str) -> list[str]:
-        return self.storage.names(f"tables/{table}", ".parquet")
+    def _table(self, name: str, runs: pd.DataFrame) -> pa.Table:
+        if len(runs) > MANY_RUNS:
+            return self._tables[name].read(self.storage)
+        wanted = [attempt_name(run_id, attempt) for run_id, attempt in zip(runs.run_id, runs.attempt)]
+        return self._tables[name].rows_of(self.storage, wanted)
 
-    def _write(self, name: str, table: pa.Table) -> None:
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer)
-        self.storage.write(name, buffer.getvalue())
+    def _rows_of(self, name: str, runs: pd.DataFrame) -> pd.DataFrame:
+        wanted = {attempt_name(run_id, attempt) for run_id, attempt in zip(runs.run_id, runs.attempt)}
+        return uncoded(only_attempts(self._table(name, runs), wanted)).to_pandas()
 
-    def _table(self, table: str, name: str) -> pa.Table:
-        read = pq.ParquetFile(pa.py_buffer(self.storage.read(f"tables/{table}/{name}"))).read(use_threads=False)
-        return migrate(table, read) if table in TABLES else read
-
-    def _tables(self, table: str, names: Iterable[str]) -> list[pa.Table]:
-        tables = []
-        for name in names:
+    def _small(self, name: str, schema: pa.Schema) -> pa.Table:
+        """Return a table of small files that are rewritten."""
+        tables = [schema.empty_table()]
+        for file in self.storage.names(f"tables/{name}", ".parquet"):
             try:
-                tables.append(self._table(table, name))
-            except (pa.ArrowException, OSError, KeyError) as error:
-                warnings.warn(f"{self.uri}/tables/{table}/{name} is damaged and left out: {_reason(error)}", stacklevel=4)
-            except ValueError as error:
-                raise UserError(f"{self.uri}/tables/{table}/{name}: {error}") from error
-        return tables
-
-    def _read(self, table: str, names: Iterable[str]) -> pd.DataFrame:
-        tables = self._tables(table, names)
-        if not tables:
-            return arrow_schema(TABLES[table]).empty_table().to_pandas()
-        return pa.concat_tables(tables).to_pandas()
-
-    def _rows_of(self, table: str, runs: pd.DataFrame) -> pd.DataFrame:
-        wanted = {_file(row.run_id, row.attempt) for row in runs.itertuples()}
-        return self._read(table, [name for name in self._files(table) if name in wanted])
-
-    def _plain_table(self, table: str, schema: pa.Schema) -> pa.Table:
-        return pa.concat_tables([schema.empty_table(), *self._tables(table, self._files(table))])
+                tables.append(decode(self.storage.read(f"tables/{name}/{file}")).table.select(schema.names).cast(schema))
+            except DAMAGE as error:
+                warnings.warn(f"{self.uri}/tables/{name}/{file} is damaged and left out: {reason_of(error)}", stacklevel=3)
+        return pa.concat_tables(tables)
 
 
-def _file(run_id: Any, attempt: Any) -> str:
-    return f"{run_id}-{attempt}.parquet"
-
-
-def _reason(error: Exception) -> str:
-    # Arrow repeats the path before it says what is wrong.
-    return (str(error).splitlines() or [type(error).__name__])[0].rpartition("': ")[2]
+def attempt_digest(run: RunRow, tables: dict[str, pa.Table]) -> str:
+    """Return the hash of all that an attempt holds: its rows, sorted, and through them its artifacts."""
+    own = {name: value for name, value in asdict(run).items() if name not in ("content_hash", "verdict", "verdict_at")}
+    digests = {name: table_digest(uncoded(tables[name])) for name in ("files", "metrics", "curves")}
+    return content_hash({"run": json.loads(json.dumps(own, default=str)), **digests})

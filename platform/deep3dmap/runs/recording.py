@@ -23,10 +23,7 @@ def record(store: ResultStore, plan: RunPlan, attempt: int, outcome: Outcome) ->
 
 def recorded(store: ResultStore, plan: RunPlan, attempt: int) -> dict[str, Any] | None:
     """Return what `record` returned for an attempt, read back from the store, or None if it has not been recorded."""
-    if store.next_attempt(plan.run_id) <= attempt:
-        return None
-    runs = store.runs(newest_only=False)
-    rows = runs[(runs.run_id == plan.run_id) & (runs.attempt == attempt)]
+    rows = store.attempt(plan.run_id, attempt)
     if rows.empty:
         return None
     metric = suite_card(plan.suite).headline

@@ -76,7 +76,7 @@ def run_row(plan: RunPlan, attempt: int, task: str, outcome: Outcome) -> RunRow:
         command=plan.command,
         scene=plan.scene,
         fit_s=outcome.scores.fit_s,
-        render_frames_per_s=outcome.scores.rendered / outcome.scores.render_s if outcome.scores.render_s else 0.0,
+        render_fps=outcome.scores.rendered / outcome.scores.render_s if outcome.scores.render_s else 0.0,
         cut_short=outcome.cut_short or outcome.scores.cut_short,
         device=outcome.device,
     )

@@ -1,0 +1,1 @@
+"""What the store of results withstands, and how fast it is read."""

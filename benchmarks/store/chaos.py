@@ -1,0 +1,226 @@
+"""Breaks a store of results on purpose, and counts what was lost.
+
+Processes append attempts at shared runs to two stores and are killed at random moments, two drivers contend for the same
+runs, another process compacts, a last one merges the second store into the first. At the end every attempt whose writer was
+told that it was written has to be in the first store once, with its own numbers, and every hash has to fit.
+
+    python -m deep3dmap.benchmarks.store.chaos [--appends 10000] [--writers 64] [--seed 0] [--quick]
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from deep3dmap.benchmarks.store.made_up import TEMPLATE
+from deep3dmap.core.errors import UserError
+from deep3dmap.results.compact import compact
+from deep3dmap.results.merge import merge
+from deep3dmap.results.run_id import content_hash
+from deep3dmap.results.schema import MetricRow
+from deep3dmap.results.store import ResultStore
+from deep3dmap.results.verify import verify
+
+RUNS, SCENES = 40, 3
+LEASE_S = 1.0
+# Forked processes have the imports already; they start no threads of Arrow's.
+PROCESSES = multiprocessing.get_context("fork")
+
+
+@dataclass
+class Outcome:
+    """What happened. Of the last five every one is a fault."""
+
+    appends: int = 0
+    kills: int = 0
+    leases: int = 0
+    compactions: int = 0
+    merges: int = 0
+    seconds: float = 0.0
+    left_temporary: int = 0
+    lost: int = 0
+    wrong: int = 0
+    doubled: int = 0
+    leased_twice: int = 0
+    problems: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was lost."""
+        return not any((self.lost, self.wrong, self.doubled, self.leased_twice, self.problems))
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Where it happens: two stores, and a log in which a writer notes what the store has acknowledged."""
+
+    folder: Path
+    seed: int
+
+    @property
+    def stores(self) -> tuple[ResultStore, ResultStore]:
+        """The store that is looked at, and the one that is merged into it."""
+        return ResultStore(str(self.folder / "mine")), ResultStore(str(self.folder / "theirs"))
+
+    def note(self, kind: str, *about: object) -> None:
+        """Append a line, in one write that a kill cannot cut."""
+        handle = os.open(self.folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(handle, (json.dumps([kind, *about]) + "\n").encode())
+        os.close(handle)
+
+    def noted(self, kind: str) -> list[list[object]]:
+        """Return the lines of a kind."""
+        file = self.folder / "log"
+        lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return [line[1:] for line in lines if line[0] == kind]
+
+
+def write_for_ever(arena: Arena, number: int) -> None:
+    """Append attempts at shared runs until killed."""
+    chance = random.Random(f"{arena.seed} {number} {os.getpid()}")
+    while True:
+        store = arena.stores[chance.random() < 0.2]
+        run_id = content_hash(chance.randrange(RUNS))
+        value, attempt = chance.random(), store.next_attempt(run_id)
+        run = replace(TEMPLATE, run_id=run_id, attempt=attempt, train_s=value, suite="chaos", method=f"writer_{number}")
+        rows = [MetricRow(run_id, attempt, f"scene_{scene}", "error", value + scene, "mm", "down") for scene in range(SCENES)]
+        store.write_attempt(run, rows, [])
+        arena.note("written", run_id, attempt, value)
+
+
+def drive_for_ever(arena: Arena, number: int) -> None:
+    """Contend for runs as a benchmark's driver does, and note when a run that another living driver works on was granted."""
+    chance = random.Random(f"{arena.seed} driver {number}")
+    busy = arena.folder / "busy"
+    busy.mkdir(exist_ok=True)
+    while True:
+        wanted = [content_hash(chance.randrange(RUNS)) for _ in range(3)]
+        with arena.stores[0].lease(wanted, LEASE_S) as lease:
+            for run_id in sorted(lease.held):
+                mark = busy / run_id
+                before = int(mark.read_text() or 0) if mark.exists() else 0
+                if before and before != os.getpid() and Path(f"/proc/{before}").exists():
+                    arena.note("leased twice", run_id, before, os.getpid())
+                mark.write_text(str(os.getpid()))
+            time.sleep(chance.random() * 0.05)
+            for run_id in lease.held:
+                (busy / run_id).unlink(missing_ok=True)
+        arena.note("leased", number)
+
+
+def compact_for_ever(arena: Arena, number: int) -> None:
+    """Compact both stores, again and again."""
+    while True:
+        for store in arena.stores:
+            done = compact(store, least=50)
+            arena.note("compacted", done.files)
+        time.sleep(0.2)
+
+
+def merge_for_ever(arena: Arena, number: int) -> None:
+    """Merge the second store into the first, again and again."""
+    while True:
+        mine, theirs = arena.stores
+        arena.note("merged", merge(mine, theirs).new)
+        time.sleep(0.5)
+
+
+Role = Callable[[Arena, int], None]
+
+
+def _guarded(role: Role, arena: Arena, number: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        role(arena, number)
+    except (UserError, OSError, RuntimeError) as error:
+        arena.note("failed", role.__name__, f"{type(error).__name__}: {error}")
+        raise
+
+
+def start(role: Role, arena: Arena, number: int) -> BaseProcess:
+    """Start a process of some role."""
+    process = PROCESSES.Process(target=_guarded, args=(role, arena, number), daemon=True)
+    process.start()
+    return process
+
+
+def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: float = 600.0) -> Outcome:
+    """Run the whole; it ends when so many appends were acknowledged, or after a time."""
+    arena, chance, begin = Arena(folder, seed), random.Random(seed), time.monotonic()
+    for store in arena.stores:
+        store.storage.write("tables/.keep", b"")
+    roles: list[tuple[Role, int]] = [(drive_for_ever, 0), (drive_for_ever, 1), (compact_for_ever, 0), (merge_for_ever, 0)]
+    roles += [(write_for_ever, number) for number in range(writers)]
+    living = [start(role, arena, number) for role, number in roles]
+    outcome = Outcome()
+    while len(arena.noted("written")) < appends and time.monotonic() - begin < limit_s:
+        time.sleep(chance.random() * 0.2)
+        place = chance.randrange(len(living))
+        living[place].kill()
+        living[place].join()
+        outcome.kills += 1
+        living[place] = start(roles[place][0], arena, roles[place][1])
+    for process in living:
+        process.kill()
+        process.join()
+    mine, theirs = arena.stores
+    # What the killed merges and compactions left undone.
+    time.sleep(LEASE_S)
+    merge(mine, theirs)
+    compact(mine)
+    return count(arena, outcome, time.monotonic() - begin)
+
+
+def count(arena: Arena, outcome: Outcome, seconds: float) -> Outcome:
+    """Compare what is in the first store with what was acknowledged."""
+    store = arena.stores[0]
+    runs = store.runs(newest_only=False)
+    metrics = store.metrics(runs)
+    found = {(run_id, int(attempt)): value for run_id, attempt, value in zip(runs.run_id, runs.attempt, runs.train_s)}
+    scenes: dict[tuple[str, int], list[float]] = {}
+    for run_id, attempt, value in zip(metrics.run_id, metrics.attempt, metrics.value):
+        scenes.setdefault((run_id, int(attempt)), []).append(value)
+    written = {(str(run_id), int(str(attempt))): float(str(value)) for run_id, attempt, value in arena.noted("written")}
+    outcome.appends, outcome.seconds = len(arena.noted("written")), seconds
+    outcome.leases, outcome.merges = len(arena.noted("leased")), len(arena.noted("merged"))
+    outcome.compactions, outcome.leased_twice = len(arena.noted("compacted")), len(arena.noted("leased twice"))
+    outcome.lost = sum(key not in found for key in written)
+    outcome.doubled = outcome.appends - len(written) + len(runs) - len(found)
+    for key, value in found.items():
+        expected = sorted(value + scene for scene in range(SCENES))
+        if written.get(key, value) != value or sorted(scenes.get(key, [])) != expected:
+            outcome.wrong += 1
+    outcome.left_temporary = store.storage.sweep("tables", older_than_s=-1)
+    outcome.problems = len(verify(store)) + len(arena.noted("failed"))
+    return outcome
+
+
+def main() -> int:
+    """Print a table of what happened; returns 1 if anything was lost."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--appends", type=int, default=10_000)
+    parser.add_argument("--writers", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="a tenth of it")
+    flags = parser.parse_args()
+    appends, writers = (flags.appends // 10, flags.writers // 8) if flags.quick else (flags.appends, flags.writers)
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = break_it(Path(folder), appends, writers, flags.seed)
+        for kind, message in Arena(Path(folder), flags.seed).noted("failed"):
+            print(f"{kind}: {message}")
+    for name, value in vars(outcome).items():
+        print(f"{name.replace('_', ' '):16} {value:10.0f}")
+    print("nothing was lost" if outcome.is_whole else "FAULTS: see lost, wrong, doubled, leased twice, problems")
+    return 0 if outcome.is_whole else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,108 @@
+"""What `deep3dmap results` does with a store as a whole: export, verify, merge, compact."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from deep3dmap.cli.printable import printable
+from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.results.compact import compact
+from deep3dmap.results.detail import joined_table
+from deep3dmap.results.export import csv_cell, to_latex
+from deep3dmap.results.html_page import to_html
+from deep3dmap.results.leaderboard import boards
+from deep3dmap.results.merge import merge
+from deep3dmap.results.store import ResultStore
+from deep3dmap.results.verify import set_aside, verify
+
+JSON_COLUMNS = ("config", "packages", "hardware", "backends")
+
+
+def export(store: ResultStore, file: Path, suite: str | None) -> int:
+    """Write runs with their metrics, or the leaderboard, in the format that the file's ending names."""
+    runs = of_suite(store, store.runs(), suite)
+    writers: dict[str, Callable[[], object]] = {
+        ".csv": lambda: _spreadsheet(joined_table(store, runs)).to_csv(file, index=False),
+        ".json": lambda: file.write_text(records(joined_table(store, runs))),
+        ".parquet": lambda: joined_table(store, runs).to_parquet(file, index=False),
+        ".tex": lambda: file.write_text(to_latex([row for board in boards(store, suite) for row in board.rows])),
+        ".html": lambda: file.write_text(to_html(boards(store, suite, metric="all"))),
+    }
+    if file.suffix not in writers:
+        raise UserError(f"{file}: the ending decides the format; use one of {', '.join(writers)}")
+    try:
+        writers[file.suffix]()
+    except OSError as error:
+        raise UserError(f"{file}: cannot write: {error.strerror or error}") from error
+    print(f"{len(runs)} runs in {file}", file=sys.stderr)
+    return 0
+
+
+def check(store: ResultStore, as_json: bool, aside: bool) -> int:
+    """Name what is not as it was written; returns 1 if there is anything."""
+    problems = verify(store)
+    moved = set_aside(store, problems) if aside else []
+    if as_json:
+        print(json.dumps({"problems": [asdict(problem) for problem in problems], "set_aside": moved}, indent=1))
+    elif problems:
+        for problem in problems:
+            print(printable(f"{problem.kind:8} {problem}"))
+        damaged = sum(problem.kind == "damaged" for problem in problems)
+        hint = f"moved to {store.uri}/damaged" if aside else "`results verify --set-aside` moves damaged files away"
+        print(f"{len(problems)} found, {damaged} of them damaged files; {hint}, `benchmark --resume` makes them anew")
+    else:
+        attempts = len(store.runs(newest_only=False))
+        print(f"{store.uri}: every file is as it was written, {attempts} attempts with their artifacts")
+    return 1 if problems else 0
+
+
+def unite(store: ResultStore, uri: str, as_json: bool) -> int:
+    """Add what another store has; returns 1 if something differs in both."""
+    other = ResultStore(uri)
+    if other.storage.local and not other.storage.local.is_dir():
+        raise UserError(f"there is no folder {other.uri}")
+    done = merge(store, other)
+    if as_json:
+        print(json.dumps(asdict(done), indent=1))
+    else:
+        for old, new in done.renumbered.items():
+            print(f"{old} is another attempt here; it became {new}")
+        for conflict in done.conflicts:
+            print(printable(f"conflict: {conflict}"))
+        print(f"{done.new} attempts and {done.files} files are new, {done.known} were there, {len(done.conflicts)} conflicts")
+    return 1 if done.conflicts else 0
+
+
+def join(store: ResultStore) -> int:
+    """Compact a store."""
+    done = compact(store)
+    if done.refused:
+        raise UserError(f"{store.uri} is being compacted by {done.refused}")
+    for name in done.damaged:
+        print(printable(f"{name} is damaged and stays as it is"), file=sys.stderr)
+    print(f"{done.files} files became {done.segments}" if done.files else "there is nothing to join")
+    return 0
+
+
+def records(frame: pd.DataFrame) -> str:
+    """Return the rows as JSON, with what the tables keep as JSON text unfolded."""
+    unfolded = frame.assign(**{name: frame[name].map(json.loads) for name in JSON_COLUMNS})
+    return str(unfolded.to_json(orient="records", date_format="iso", indent=1))
+
+
+def of_suite(store: ResultStore, runs: pd.DataFrame, suite: str | None) -> pd.DataFrame:
+    """Return the runs of a suite; raises UserError for one that has none."""
+    if suite is None or runs.empty:
+        return runs
+    if suite not in set(runs.suite):
+        raise unknown(f"suite in {store.uri}:", suite, set(runs.suite) - {""})
+    return runs[runs.suite == suite]
+
+
+def _spreadsheet(table: pd.DataFrame) -> pd.DataFrame:
+    texts = table.select_dtypes(exclude=["number", "bool", "datetimetz"]).columns
+    return table.assign(**{name: table[name].map(csv_cell) for name in texts})

@@ -1,0 +1,96 @@
+"""One line of a leaderboard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from deep3dmap.results.entries import Group
+
+
+@dataclass(frozen=True)
+class LeaderboardRow:
+    """One entry under one metric.
+
+    value: mean over scenes and seeds; None where nothing finished or a value is not finite. low, high: its 95 % interval.
+    median: over scenes. interquartile_mean: over scenes and seeds. optimality_gap: mean distance to the best entry's value of
+    each scene. seconds: training, fitting and reconstruction, mean over seeds; reconstruct_s, fit_s: mean per scene.
+    parameters: of the trained network. scenes of all_scenes were scored. is_provisional: fewer than three seeds.
+    is_cut_short: its runs met a time limit; such a row stands apart, without a rank. failed: runs that did not end well,
+    those that somebody stopped not among them; error: the last line of the newest run that is not ok. rank: within the group,
+    from 1, shared by entries that cannot be told apart.
+
+    Against the first row, on the scenes that both have: difference with its 95 % interval, p_value (adjusted over all pairs
+    of the group), effect_size (Cohen's d), probability_better (than the first, on a scene, under a seed), smallest_gap (that
+    this design finds with a probability of 80 %).
+    """
+
+    suite: str
+    protocol_version: int
+    tier: str
+    dataset: str
+    dataset_variant: str
+    dataset_version: str
+    method: str
+    variant: str
+    is_baseline: bool
+    inputs: tuple[str, ...]
+    metric: str
+    unit: str
+    better: str
+    value: float | None
+    low: float | None
+    high: float | None
+    median: float | None
+    interquartile_mean: float | None
+    optimality_gap: float | None
+    seeds: int
+    is_provisional: bool
+    scenes: int
+    all_scenes: int
+    missing_scenes: tuple[str, ...]
+    train_s: float | None
+    fit_s: float | None
+    reconstruct_s: float | None
+    seconds: float | None
+    steps: int | None
+    peak_ram_mb: float | None
+    peak_gpu_mb: float | None
+    parameters: int | None
+    failed: int
+    error: str = ""
+    note: str = ""
+    is_cut_short: bool = False
+    rank: int | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p_value: float | None = None
+    effect_size: float | None = None
+    probability_better: float | None = None
+    smallest_gap: float | None = None
+    on_pareto_front: bool = False
+
+    @property
+    def group(self) -> Group:
+        """What the row may be compared within."""
+        return Group(**{name: getattr(self, name) for name in Group.__dataclass_fields__})
+
+    @property
+    def given(self) -> str:
+        """The inputs in words: cameras, that is intrinsics with poses, are called poses."""
+        return given_in_words(self.inputs)
+
+    @property
+    def coverage(self) -> str:
+        """The scenes that were scored: 8, or 7/8."""
+        return f"{self.scenes}/{self.all_scenes}" if self.missing_scenes else str(self.scenes)
+
+    def on_front(self, flag: bool) -> "LeaderboardRow":
+        """Return the row, marked as being on the Pareto front or not."""
+        return replace(self, on_pareto_front=flag)
+
+
+def given_in_words(inputs: Sequence[str]) -> str:
+    """Return the keys a method was handed as a short list, such as "images, depths, poses"."""
+    posed = "world_from_camera" in inputs
+    kept = [key for key in inputs if not (posed and key == "intrinsics")]
+    return ", ".join("poses" if key == "world_from_camera" else key for key in kept)

@@ -1,0 +1,169 @@
+"""The values of metrics as tables of seeds x scenes, one for each entry."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from deep3dmap.results.entries import Entry, RunColumns
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MetricValues:
+    """All metric rows of some runs, coded. run: place in the table of runs; scene, metric: places in their names."""
+
+    run: NDArray[np.int64]
+    scene: NDArray[np.int64]
+    metric: NDArray[np.int64]
+    value: Array
+    scene_names: list[str]
+    metric_names: list[str]
+    units: list[str]
+    directions: list[str]
+
+    def of_runs(self, places: NDArray[np.int64], runs: int) -> "MetricValues":
+        """Return the rows of the runs at some places; runs: how many there are."""
+        wanted = np.zeros(runs, bool)
+        wanted[places] = True
+        return self._kept(wanted[self.run])
+
+    def of_metric(self, name: str) -> "MetricValues":
+        """Return the rows of one metric."""
+        return self._kept(self.metric == (self.metric_names.index(name) if name in self.metric_names else -1))
+
+    def present(self) -> list[str]:
+        """Return the names of the metrics that have rows, sorted."""
+        return sorted(self.metric_names[code] for code in np.unique(self.metric))
+
+    def _kept(self, mask: NDArray[np.bool_]) -> "MetricValues":
+        columns = {name: getattr(self, name)[mask] for name in ("run", "scene", "metric", "value")}
+        return MetricValues(**columns, **{name: getattr(self, name) for name in _NAMES})
+
+
+_NAMES = ("scene_names", "metric_names", "units", "directions")
+
+
+def metric_values(table: pa.Table, runs: pd.DataFrame) -> MetricValues:
+    """Code a table of metrics; rows of attempts that are not in `runs` are left out."""
+    (ids, id_names), (scenes, scene_names), (metrics, metric_names) = (_coded(table[n]) for n in ("run_id", "scene", "metric"))
+    if not len(ids):
+        return MetricValues(*np.empty((3, 0), np.int64), np.empty(0), [], [], [], [])
+    run = pd.Index(runs.run_id).get_indexer(pd.Index(id_names))[ids]
+    counts = (run >= 0) & (runs.attempt.to_numpy()[run] == table["attempt"].to_numpy())
+    units, directions = (_first_of_each(table[name], metrics, len(metric_names)) for name in ("unit", "better"))
+    value = table["value"].to_numpy()
+    found = MetricValues(run, scenes, metrics, value, scene_names, metric_names, units, directions)
+    return found._kept(counts)
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the codes of texts, and the texts."""
+    coded = (column if pa.types.is_dictionary(column.type) else column.dictionary_encode()).unify_dictionaries()
+    if not coded.num_chunks:
+        return np.empty(0, np.int64), []
+    codes = [chunk.indices.to_numpy(zero_copy_only=False) for chunk in coded.chunks]
+    return np.concatenate(codes).astype(np.int64), coded.chunk(0).dictionary.to_pylist()
+
+
+def _first_of_each(column: pa.ChunkedArray, codes: NDArray[np.int64], count: int) -> list[str]:
+    if not count:
+        return []
+    first = np.zeros(count, np.int64)
+    # Of several values assigned to one place the last one stays, which backwards is the first.
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return [str(value) for value in column.take(pa.array(first)).to_pylist()]
+
+
+@dataclass(frozen=True)
+class EntryCells:
+    """The values of one entry under one metric.
+
+    values: (K, S) with NaN where a cell is missing or not finite; known: (K, S) where there is a value, finite or not.
+    seeds: (K,). is_summary: the values are of whole runs, such as a mean of bins, and stand for all scenes.
+    """
+
+    values: Array
+    known: NDArray[np.bool_]
+    seeds: NDArray[np.int64]
+    is_summary: bool
+
+    @cached_property
+    def covered(self) -> NDArray[np.bool_]:
+        """(S,) scenes with a value under any seed."""
+        return np.asarray(self.known.any(0))
+
+    @cached_property
+    def is_finite(self) -> bool:
+        """Whether there are values and all are finite."""
+        return bool(self.known.any() and np.isfinite(self.values[self.known]).all())
+
+    def on(self, scenes: NDArray[np.bool_]) -> Array:
+        """Return the (K', S') values on some scenes, without seeds that have none of them."""
+        values = self.values[:, scenes]
+        return values[self.known[:, scenes].any(1)]
+
+
+def cells_of(entries: Sequence[Entry], values: MetricValues, runs: RunColumns) -> tuple[list[EntryCells], list[str]]:
+    """Return the cells of each entry on common scenes, and the scenes' names.
+
+    Where several runs of one seed have a scene, the run with the most scenes counts, of equal ones the newest; what only
+    another one has is taken from there, so that a run on few scenes never replaces one on many. values: of one metric and
+    group.
+    """
+    summary = "" in values.scene_names
+    blank = values.scene_names.index("") if summary else -1
+    is_summary = bool((values.scene == blank).any())
+    kept = values._kept((values.scene == blank) == is_summary)
+    used = np.unique(kept.scene)
+    names = [values.scene_names[code] for code in used]
+    order = np.argsort(names) if names else np.empty(0, np.int64)
+    column = np.full(len(values.scene_names) + 1, -1)
+    column[used[order]] = np.arange(len(used))
+    slot_of_run, slots = _slots(entries, runs)
+    rows = _in_order_of_weight(kept, runs)
+    table = np.full((len(slots), len(used)), np.nan)
+    known = np.zeros(table.shape, bool)
+    slot = slot_of_run[kept.run[rows]]
+    rows, slot = rows[slot >= 0], slot[slot >= 0]
+    # Of several values of one cell the last one stays.
+    table[slot, column[kept.scene[rows]]] = kept.value[rows]
+    known[slot, column[kept.scene[rows]]] = True
+    return list(_cut(entries, slots, table, known, is_summary)), [names[place] for place in order]
+
+
+def _slots(entries: Sequence[Entry], runs: RunColumns) -> tuple[NDArray[np.int64], list[tuple[int, int]]]:
+    """Return each run's row in the table of cells, and (entry, seed) of each row."""
+    seeds, of_run = runs["seed"], np.full(len(runs), -1)
+    slots: list[tuple[int, int]] = []
+    for number, entry in enumerate(entries):
+        finished = runs.finished(entry.places)
+        own, place = np.unique(seeds[finished], return_inverse=True)
+        of_run[finished] = len(slots) + place
+        slots += [(number, int(seed)) for seed in own]
+    return of_run, slots
+
+
+def _in_order_of_weight(values: MetricValues, runs: RunColumns) -> NDArray[np.int64]:
+    scenes = np.bincount(values.run, minlength=len(runs))
+    # lexsort's last key is the first to decide: runs with more scenes come later, of equal ones the newest.
+    weight = np.empty(len(runs), np.int64)
+    weight[np.lexsort((runs["started_at"], scenes))] = np.arange(len(runs))
+    return np.argsort(weight[values.run], kind="stable")
+
+
+def _cut(
+    entries: Sequence[Entry], slots: list[tuple[int, int]], table: Array, known: NDArray[np.bool_], is_summary: bool
+) -> Iterator[EntryCells]:
+    numbers = np.array([number for number, _ in slots], np.int64)
+    seeds = np.array([seed for _, seed in slots], np.int64)
+    bounds = np.searchsorted(numbers, np.arange(len(entries) + 1))
+    for begin, end in pairwise(bounds):
+        has_any = known[begin:end].any(1)
+        yield EntryCells(table[begin:end][has_any], known[begin:end][has_any], seeds[begin:end][has_any], is_summary)

@@ -1,0 +1,98 @@
+"""Joins the files of many attempts into a few segments, which are read a hundred times faster."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from deep3dmap.results.parquet_files import encode, is_segment, segment_name
+from deep3dmap.results.schema import TABLES
+from deep3dmap.results.store import ResultStore
+from deep3dmap.results.tables import DAMAGE, decode_table, only_attempts, uncoded
+
+# A damaged segment is left out as a whole, so it does not hold everything.
+ATTEMPTS_OF_SEGMENT = 2000
+_LEASE = "compact"
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What `compact` did. files, segments: how many there were joined, and into how many. damaged: left as they are."""
+
+    files: int = 0
+    segments: int = 0
+    damaged: tuple[str, ...] = ()
+    refused: str = ""
+
+
+def compact(store: ResultStore, least: int = 2) -> Compacted:
+    """Join the attempts that have files of their own, if there are at least so many; others may read and write meanwhile.
+
+    A segment is read back before what it replaces is removed. Who reads finds every attempt in one of both at any time.
+    """
+    store.storage.sweep("tables")
+    with store.lease([_LEASE]) as lease:
+        if not lease.held:
+            return Compacted(refused=str(next(iter(lease.refused.values()))))
+        names = [name for name in store.storage.names("tables/runs", ".parquet") if not is_segment(name)]
+        if len(names) < least:
+            return Compacted()
+        files, segments, damaged = 0, 0, list[str]()
+        for begin in range(0, len(names), ATTEMPTS_OF_SEGMENT):
+            more = _join(store, names[begin : begin + ATTEMPTS_OF_SEGMENT])
+            files, segments, damaged = files + more.files, segments + more.segments, [*damaged, *more.damaged]
+    return Compacted(files, segments, tuple(damaged))
+
+
+def _join(store: ResultStore, names: list[str]) -> Compacted:
+    """Join the files of some attempts, table by table; the runs come last, as when they were written."""
+    parts, damaged = {}, set[str]()
+    for table in TABLES:
+        parts[table] = _read(store, table, names)
+        damaged |= {f"tables/{table}/{name}" for name, part in parts[table].items() if part is None}
+    # An attempt of which anything is damaged stays as it is, for somebody to look at.
+    kept = [name for name in names if all(parts[table].get(name, _NOTHING) is not None for table in TABLES)]
+    if not kept:
+        return Compacted(damaged=tuple(sorted(damaged)))
+    segments, files = 0, 0
+    for table in TABLES:
+        tables = [part for name in kept if (part := parts[table].get(name)) is not None]
+        if tables:
+            write_segment(store, table, pa.concat_tables(tables), [name.removesuffix(".parquet") for name in kept])
+            segments += 1
+    for table in reversed(TABLES):
+        for name in kept:
+            if name in parts[table]:
+                store.storage.remove(f"tables/{table}/{name}")
+                files += 1
+    return Compacted(files, segments, tuple(sorted(damaged)))
+
+
+_NOTHING = pa.table({})
+
+
+def _read(store: ResultStore, table: str, names: list[str]) -> dict[str, pa.Table | None]:
+    """Return {file: its rows}, None for one that is damaged."""
+    there, found = set(store.storage.names(f"tables/{table}", ".parquet")), dict[str, pa.Table | None]()
+    for name in names:
+        if name in there:
+            try:
+                found[name] = decode_table(store.storage.read(f"tables/{table}/{name}"), table, name)[0]
+            except DAMAGE:
+                found[name] = None
+    return found
+
+
+def write_segment(store: ResultStore, table: str, rows: pa.Table, attempts: list[str]) -> str:
+    """Write a segment and read it back; returns its name. Raises RuntimeError if it does not hold what was written."""
+    data = encode(rows, attempts)
+    name = segment_name(data)
+    store.storage.write(f"tables/{table}/{name}", data)
+    read, covered = decode_table(store.storage.read(f"tables/{table}/{name}"), table, name)
+    if not uncoded(read).equals(rows) or covered != attempts:
+        raise RuntimeError(f"{store.uri}/tables/{table}/{name} does not hold what was written; nothing was removed")
+    return name
+
+
+def rows_of(store: ResultStore, table: str, attempts: set[str]) -> pa.Table:
+    """Return the rows of some attempts, whatever files they are in."""
+    return only_attempts(uncoded(store.table(table)), attempts)

@@ -1,0 +1,47 @@
+"""What a mean over scenes hides: medians, trimmed means, performance profiles, gaps, and how often one entry is better.
+
+Source: Agarwal et al., Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS 2021.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def interquartile_mean(values: ArrayLike) -> float:
+    """Return the mean of the middle half of (N,) values; a value on the edge of it counts in part."""
+    ordered = np.sort(np.asarray(values, np.float64))
+    count = len(ordered)
+    # The share of each value's interval [i, i + 1) / N that lies in [1/4, 3/4).
+    begin, end = np.arange(count) / count, np.arange(1, count + 1) / count
+    weights = np.clip(np.minimum(end, 0.75) - np.maximum(begin, 0.25), 0.0, None)
+    return float(ordered @ weights / weights.sum())
+
+
+def performance_profile(values: ArrayLike, thresholds: ArrayLike, better: str) -> NDArray[np.float64]:
+    """Return (T,) shares of (N,) values that are at least as good as each threshold."""
+    sample, limits = np.asarray(values, np.float64), np.asarray(thresholds, np.float64)
+    ordered = np.sort(sample)
+    if better == "up":
+        return 1 - np.searchsorted(ordered, limits, "left") / len(ordered)
+    return np.searchsorted(ordered, limits, "right") / len(ordered)
+
+
+def optimality_gap(values: ArrayLike, target: ArrayLike, better: str) -> float:
+    """Return the mean distance by which values fall short of their target, those beyond it counting as on it.
+
+    values: (..., S); target: a number, or (S,) one of each scene.
+    """
+    short = np.asarray(target, np.float64) - np.asarray(values, np.float64)
+    return float(np.maximum(short if better == "up" else -short, 0.0).mean())
+
+
+def probability_better(first: ArrayLike, second: ArrayLike, better: str) -> float:
+    """Return the chance that the first entry beats the second on a scene, each with a seed drawn at random; ties count half.
+
+    first: (K, S), second: (L, S) values of seeds on the same scenes; NaN marks a missing cell.
+    """
+    one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    sign = 1 if better == "up" else -1
+    gap = sign * (one[:, None] - other[None])
+    wins = np.where(np.isnan(gap), np.nan, (gap > 0) + 0.5 * (gap == 0))
+    return float(np.nanmean(np.nanmean(wins, (0, 1))))

@@ -1,0 +1,135 @@
+"""Whether a run that was carried out again came out the same, metric by metric."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from deep3dmap.results.entries import RunColumns, split_into_entries
+from deep3dmap.results.leaderboard import boards
+from deep3dmap.results.schema import MetricRow
+from deep3dmap.results.store import ResultStore
+
+IDENTICAL, WITHIN, DIFFERS, CANNOT_RUN = "identical", "within the interval", "differs", "cannot run"
+_ORDER = (IDENTICAL, WITHIN, DIFFERS, CANNOT_RUN)
+Cells = Mapping[tuple[str, str], float]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How one metric came out again. verdict: one of the four above; metric is empty where the run cannot be repeated.
+
+    before, after: means over scenes. scenes: those whose values are not the same bit by bit. missing: why it cannot run.
+    """
+
+    metric: str
+    verdict: str
+    before: float | None = None
+    after: float | None = None
+    scenes: tuple[str, ...] = ()
+    missing: str = ""
+
+    def __str__(self) -> str:
+        if self.verdict == CANNOT_RUN:
+            return f"{CANNOT_RUN}: {self.missing}"
+        if self.verdict == IDENTICAL or self.before is None or self.after is None:
+            return f"{self.metric}: {self.verdict}"
+        by = f"{self.after - self.before:+.4g} from {self.before:.4g}"
+        return f"{self.metric}: {self.verdict}, {by}, {len(self.scenes)} scenes are not the same"
+
+
+def cells_of_rows(rows: Iterable[MetricRow]) -> dict[tuple[str, str], float]:
+    """Return {(metric, scene): value} of rows that are not yet in a store."""
+    return {(row.metric, row.scene): float(row.value) for row in rows}
+
+
+def cells_of_attempt(store: ResultStore, run_id: str, attempt: int) -> dict[tuple[str, str], float]:
+    """Return {(metric, scene): value} of an attempt in a store."""
+    rows = store.metrics(pd.DataFrame({"run_id": [run_id], "attempt": [attempt]}))
+    return {(str(metric), str(scene)): float(value) for metric, scene, value in zip(rows.metric, rows.scene, rows.value)}
+
+
+def compare(before: Cells, after: Cells, intervals: Mapping[str, tuple[float, float]]) -> list[Verdict]:
+    """Return a verdict per metric of either attempt, sorted by name.
+
+    intervals: the 95 % intervals of the run's entry, see `intervals_of`; a metric without one is identical or differs. A
+    scene that only one of both has makes a metric differ, and so does a value that is finite in only one.
+    """
+    return [_of_metric(name, before, after, intervals.get(name)) for name in sorted({name for name, _ in (*before, *after)})]
+
+
+def cannot_run(missing: str) -> list[Verdict]:
+    """Return the verdict on a run that cannot be repeated. missing: what is not there, or not the same any more."""
+    return [Verdict("", CANNOT_RUN, missing=missing)]
+
+
+def overall(verdicts: Iterable[Verdict]) -> str:
+    """Return the worst of some verdicts."""
+    return max((one.verdict for one in verdicts), key=_ORDER.index, default=CANNOT_RUN)
+
+
+def to_json(verdicts: Iterable[Verdict]) -> str:
+    """Return verdicts as the column `verdict` holds them."""
+    found = list(verdicts)
+    return json.dumps({"overall": overall(found), "metrics": [_finite(asdict(one)) for one in found]})
+
+
+def from_json(text: str) -> list[Verdict]:
+    """Read what `to_json` wrote."""
+    return [Verdict(**{**one, "scenes": tuple(one["scenes"])}) for one in json.loads(text)["metrics"]]
+
+
+def intervals_of(store: ResultStore, run_id: str) -> dict[str, tuple[float, float]]:
+    """Return {metric: 95 % interval} of the entry that a run is part of, from what is in the store."""
+    runs = store.runs()
+    (run,) = runs[runs.run_id == run_id].itertuples()
+    columns, own = RunColumns(runs), set()
+    for entries in split_into_entries(runs).values():
+        own |= {(e.method, e.variant, e.note, e.is_whole) for e in entries if run_id in columns["run_id"][e.places]}
+    found = {}
+    for board in boards(store, run.suite, f"{run.dataset}/{run.dataset_variant}", run.tier, "all"):
+        same = (board.group.dataset_version, board.group.protocol_version) == (run.dataset_version, run.protocol_version)
+        for row in board.rows if same else ():
+            key = (row.method, row.variant, row.note, not row.is_cut_short)
+            if key in own and row.low is not None and row.high is not None:
+                found[row.metric] = (row.low, row.high)
+    return found
+
+
+def latest(runs: pd.DataFrame) -> dict[tuple[str, int], tuple[str, pd.Timestamp]]:
+    """Return {(run id, attempt): (overall verdict, when)} of the attempts that were repeated. runs: all attempts."""
+    again = runs[(runs.reproduces != 0) & (runs.verdict != "")].sort_values("verdict_at")
+    return {
+        (str(run_id), int(attempt)): (str(json.loads(verdict)["overall"]), at)
+        for run_id, attempt, verdict, at in zip(again.run_id, again.reproduces, again.verdict, again.verdict_at)
+    }
+
+
+def _of_metric(name: str, before: Cells, after: Cells, interval: tuple[float, float] | None) -> Verdict:
+    one, other = ({scene: value for (metric, scene), value in cells.items() if metric == name} for cells in (before, after))
+    scenes = tuple(sorted(scene for scene in {*one, *other} if not _same(one.get(scene), other.get(scene))))
+    if not scenes:
+        return Verdict(name, IDENTICAL, _mean(one), _mean(other))
+    mean = _mean(other)
+    comparable = set(one) == set(other) and mean is not None and interval is not None
+    within = comparable and interval is not None and mean is not None and interval[0] <= mean <= interval[1]
+    return Verdict(name, WITHIN if within else DIFFERS, _mean(one), mean, scenes)
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return False
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def _mean(values: Mapping[str, float]) -> float | None:
+    # A summary of the whole run counts as it stands.
+    kept = [values[""]] if "" in values else list(values.values())
+    mean = sum(kept) / len(kept) if kept else math.nan
+    return mean if math.isfinite(mean) else None
+
+
+def _finite(values: dict[str, object]) -> dict[str, object]:
+    return {**values, "scenes": list(values["scenes"])}  # type: ignore[call-overload]

@@ -1,0 +1,197 @@
+"""The files of one table, read once: later only what has come since."""
+
+import json
+import threading
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.results.attempt_numbers import check_id
+from deep3dmap.results.parquet_files import DICTIONARY, decode, is_segment
+from deep3dmap.results.schema import STATUSES, TABLES, NewerSchemaError, arrow_schema, migrate
+
+if TYPE_CHECKING:
+    from deep3dmap.results.storage import Storage
+
+_JSON = ("config", "packages", "hardware", "backends")
+TABLES_AT_ONCE = 200
+DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, UserError)
+
+
+class TableFiles:
+    """One table of a store. Files never change, so those that were read are not read again."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.folder = name, f"tables/{name}"
+        # The pages of a dashboard read in threads.
+        self._lock = threading.RLock()
+        self._known: set[str] = set()
+        self._covered: set[str] = set()
+        # What was read before is one table; what is new comes as one table per file.
+        self._whole: list[pa.Table] = []
+        self._new: list[pa.Table] = []
+        self._problems: dict[str, str] = {}
+
+    def __reduce__(self) -> tuple[type["TableFiles"], tuple[str]]:
+        # Another process reads for itself.
+        return TableFiles, (self.name,)
+
+    def read(self, storage: "Storage") -> pa.Table:
+        """Return all rows; a file that is damaged is named in a warning and left out."""
+        with self._lock:
+            return self._read(storage)
+
+    def _read(self, storage: "Storage") -> pa.Table:
+        for _ in range(2):
+            try:
+                self._catch_up(storage)
+                break
+            except FileNotFoundError:
+                # Compacted while it was being read: the rows are in a segment now.
+                self._forget()
+        for name, reason in self._problems.items():
+            warnings.warn(f"{storage.uri}/{self.folder}/{name} is damaged and left out: {reason}", stacklevel=5)
+        if self._new:
+            self._whole = _united([*self._whole, *self._new], self.name == "metrics")
+            self._new = []
+        return self._whole[0] if self._whole else arrow_schema(TABLES[self.name]).empty_table()
+
+    def covered(self, storage: "Storage") -> set[str]:
+        """Return the names RUN_ID-ATTEMPT of the attempts whose rows are there, without reading those of single attempts."""
+        names = storage.names(self.folder, ".parquet")
+        found = {name.removesuffix(".parquet") for name in names if not is_segment(name)}
+        with self._lock:
+            if any(is_segment(name) for name in names):
+                self.read(storage)
+            return found | self._covered
+
+    def rows_of(self, storage: "Storage", attempts: Iterable[str]) -> pa.Table:
+        """Return the rows of a few attempts, reading their files only where they have files of their own."""
+        wanted, there = set(attempts), set(storage.names(self.folder, ".parquet"))
+        own = [name for one in sorted(wanted) if (name := f"{one}.parquet") in there]
+        tables = []
+        for name in own:
+            try:
+                tables.append(decode_table(storage.read(f"{self.folder}/{name}"), self.name, name)[0])
+            except NewerSchemaError as error:
+                raise UserError(f"{storage.uri}/{self.folder}/{name}: {error}") from error
+            except DAMAGE as error:
+                where = f"{storage.uri}/{self.folder}/{name}"
+                warnings.warn(f"{where} is damaged and left out: {reason_of(error)}", stacklevel=4)
+        rest = wanted - {name.removesuffix(".parquet") for name in own}
+        if rest and any(is_segment(name) for name in there):
+            tables.append(uncoded(only_attempts(self.read(storage), rest)))
+        return pa.concat_tables(tables) if tables else arrow_schema(TABLES[self.name]).empty_table()
+
+    def _forget(self) -> None:
+        for known in (self._known, self._covered, self._whole, self._new, self._problems):
+            known.clear()
+
+    def _catch_up(self, storage: "Storage") -> None:
+        there = set(storage.names(self.folder, ".parquet"))
+        if not self._known <= there:
+            self._forget()
+        # Segments first: what they cover need not be opened one by one.
+        for name in sorted(there - self._known, key=lambda name: (not is_segment(name), name)):
+            if name.removesuffix(".parquet") not in self._covered:
+                self._add(storage, name)
+            self._known.add(name)
+            if len(self._new) >= TABLES_AT_ONCE and is_plain(self._new[-TABLES_AT_ONCE]):
+                # Many small tables take more memory than what is in them.
+                self._new[-TABLES_AT_ONCE:] = [pa.concat_tables(self._new[-TABLES_AT_ONCE:]).combine_chunks()]
+
+    def _add(self, storage: "Storage", name: str) -> None:
+        try:
+            table, attempts = decode_table(storage.read(f"{self.folder}/{name}"), self.name, name)
+        except FileNotFoundError:
+            raise
+        except NewerSchemaError as error:
+            raise UserError(f"{storage.uri}/{self.folder}/{name}: {error}") from error
+        except DAMAGE as error:
+            self._problems[name] = reason_of(error)
+            return
+        if repeated := self._covered & set(attempts):
+            table = only_attempts(table, set(attempts) - repeated)
+        self._covered.update(attempts or [name.removesuffix(".parquet")])
+        self._new.append(table)
+
+
+def decode_table(data: bytes, table: str, name: str) -> tuple[pa.Table, list[str]]:
+    """Return the rows of a file, brought up to date, and the attempts that it covers as a segment.
+
+    Raises one of `DAMAGE` if it is not as it was written, or holds what no writer of this project writes.
+    """
+    rows, attempts, is_vouched_for = decode(data, name, table == "metrics")
+    migrated = migrate(table, rows)
+    for run_id in pc.unique(migrated["run_id"]).to_pylist():
+        check_id(run_id)
+    if table == "runs" and not is_vouched_for:
+        _check_run(migrated)
+    return migrated, attempts
+
+
+def _check_run(rows: pa.Table) -> None:
+    """Check what a digest would have noticed."""
+    if unknown := set(rows["status"].to_pylist()) - set(STATUSES):
+        raise ValueError(f"'{unknown.pop()}' is no status")
+    for name in _JSON:
+        for text in rows[name].to_pylist():
+            json.loads(text)
+
+
+def only_attempts(table: pa.Table, attempts: set[str]) -> pa.Table:
+    """Return the rows of some attempts, named RUN_ID-ATTEMPT."""
+    return table.filter(pc.is_in(_names(table), value_set=pa.array(sorted(attempts), pa.string())))
+
+
+def _names(table: pa.Table) -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(table["run_id"].cast(pa.string()), table["attempt"].cast(pa.string()), "-")
+
+
+def by_attempt(*tables: pa.Table) -> dict[str, pa.Table]:
+    """Return {RUN_ID-ATTEMPT: its rows} of tables in which the rows of an attempt stand together, as in every file.
+
+    Of an attempt that is in several tables the rows of the last one.
+    """
+    found: dict[str, pa.Table] = {}
+    for table in tables:
+        names = _names(table).combine_chunks()
+        ends, begin = pc.run_end_encode(names), 0
+        for name, end in zip(ends.values.to_pylist(), ends.run_ends.to_pylist()):
+            found[name], begin = table.slice(begin, end - begin), end
+    return found
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of what is wrong with a file."""
+    # Arrow repeats the path before it says what is wrong.
+    return (str(error).splitlines() or [type(error).__name__])[0].rpartition("': ")[2]
+
+
+def uncoded(table: pa.Table) -> pa.Table:
+    """Return a table whose texts have no dictionary."""
+    fields = [field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field for field in table.schema]
+    return table.cast(pa.schema(fields))
+
+
+def is_plain(table: pa.Table) -> bool:
+    """Whether the texts of a table have no dictionary."""
+    return not pa.types.is_dictionary(table.schema.field("run_id").type)
+
+
+def _united(tables: list[pa.Table], coded: bool) -> list[pa.Table]:
+    if not coded:
+        return [pa.concat_tables(tables).combine_chunks()]
+    plain = [table for table in tables if is_plain(table)]
+    parts = [table for table in tables if not is_plain(table)]
+    if plain:
+        joined = pa.concat_tables(plain).combine_chunks()
+        for name in DICTIONARY:
+            place = joined.column_names.index(name)
+            joined = joined.set_column(place, name, joined[name].dictionary_encode())
+        parts.append(joined)
+    return [pa.concat_tables(parts).unify_dictionaries()]

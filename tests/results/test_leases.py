@@ -1,0 +1,141 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.results import leases
+from deep3dmap.results.leases import Owner, take
+from deep3dmap.results.storage import Storage
+from deep3dmap.results.store import ResultStore
+
+IDS = ["a" * 16, "b" * 16]
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return Storage(str(tmp_path))
+
+
+@pytest.fixture
+def bucket():
+    """Storage that is no folder and has no locks."""
+    storage = Storage("mock:///bucket/results")
+    storage.filesystem.create_dir(storage.path(leases.FOLDER))
+    return storage
+
+
+def age(storage, lease, seconds):
+    """Make the files of a lease older, as if its process had been stopped for a while."""
+    for run_id in lease.held:
+        file = storage.path(leases._name(run_id, lease.owner.token))
+        then = time.time() - seconds
+        os.utime(file, (then, then))
+        lease._renewed_s[run_id] -= seconds
+
+
+def test_what_is_taken_is_refused_to_others_until_it_is_given_back(storage):
+    with take(storage, IDS) as first:
+        assert first.held == set(IDS)
+        second = take(storage, [*IDS, "c" * 16])
+        assert second.held == {"c" * 16}
+        assert {run_id: owner.pid for run_id, owner in second.refused.items()} == dict.fromkeys(IDS, os.getpid())
+        assert str(second.refused[IDS[0]]).startswith(f"process {os.getpid()} on ")
+        second.release()
+    assert take(storage, IDS).held == set(IDS)
+
+
+def test_single_runs_are_given_back(storage):
+    lease = take(storage, IDS)
+    lease.release(IDS[:1])
+    assert lease.held == {IDS[1]}
+    assert take(storage, IDS).held == {IDS[0]}
+
+
+def test_an_expired_lease_is_taken_over_and_its_owner_learns_of_it(storage):
+    first = take(storage, IDS, lasts_s=60)
+    age(storage, first, 61)
+    second = take(storage, IDS[:1], lasts_s=60)
+    assert second.held == {IDS[0]}
+    first.beat()
+    assert (first.lost, first.held) == ({IDS[0]}, {IDS[1]})
+    second.beat()
+    assert (second.lost, second.held) == (set(), {IDS[0]})
+
+
+def test_a_lease_that_is_renewed_does_not_expire(storage):
+    first = take(storage, IDS, lasts_s=60)
+    age(storage, first, 59)
+    first.beat()
+    age(storage, first, 59)
+    assert take(storage, IDS, lasts_s=60).held == set()
+
+
+def test_it_is_kept_alive_by_itself(storage):
+    first = take(storage, IDS[:1], lasts_s=0.5)
+    time.sleep(1.5)
+    assert take(storage, IDS[:1], lasts_s=0.5).held == set()
+    first.release()
+
+
+def test_a_process_that_was_killed_leaves_a_lease_that_expires(storage, tmp_path):
+    code = "import sys, time; from deep3dmap.results.store import ResultStore; "
+    code += "l = ResultStore(sys.argv[1]).lease([sys.argv[2]], 1.0); print(len(l.held), flush=True); time.sleep(60)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path), IDS[0]], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "1\n"
+    assert take(storage, IDS[:1], lasts_s=1.0).held == set()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(1.2)
+    assert take(storage, IDS[:1], lasts_s=1.0).held == set(IDS[:1])
+
+
+def test_of_many_processes_one_gets_it(storage, tmp_path):
+    code = "import sys; from deep3dmap.results.store import ResultStore; "
+    code += "print(len(ResultStore(sys.argv[1]).lease([sys.argv[2]]).held), flush=True); sys.stdin.read()"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", code, str(tmp_path), IDS[0]]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    started = [subprocess.Popen(command, env=environment, text=True, **pipes) for _ in range(5)]
+    assert sorted(process.stdout.readline() for process in started) == ["0\n"] * 4 + ["1\n"]
+    for process in started:
+        process.communicate()
+
+
+def test_without_locks_the_first_name_wins(bucket):
+    """Both want the run before either has looked: the one whose token comes first gets it."""
+    rival = Owner("0" * 16, "elsewhere", 1)
+    bucket.write(leases._name(IDS[0], rival.token), leases._packed(rival))
+    lease = take(bucket, IDS, settles_s=0.0)
+    assert lease.held == {IDS[1]}
+    assert lease.refused == {IDS[0]: rival}
+    later = Owner("z" * 16, "elsewhere", 1)
+    bucket.write(leases._name("c" * 16, later.token), leases._packed(later))
+    assert take(bucket, ["c" * 16], settles_s=0.0).held == {"c" * 16}
+
+
+def test_without_locks_a_lease_is_kept_too(bucket):
+    first = take(bucket, IDS, settles_s=0.0)
+    assert take(bucket, IDS, settles_s=0.0).held == set()
+    first.release()
+    assert take(bucket, IDS, settles_s=0.0).held == set(IDS)
+
+
+def test_storage_that_fails_for_a_while_ends_no_lease(storage, monkeypatch):
+    lease = take(storage, IDS[:1], lasts_s=0.5)
+    monkeypatch.setattr(storage, "write", lambda *_: (_ for _ in ()).throw(UserError("away")))
+    time.sleep(0.3)
+    monkeypatch.undo()
+    lease.beat()
+    assert lease.held == set(IDS[:1])
+
+
+def test_only_ids_can_be_taken(tmp_path):
+    with pytest.raises(UserError, match="is no id of a run"):
+        ResultStore(str(tmp_path)).lease(["../x"])
