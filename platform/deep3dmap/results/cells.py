@@ -43,6 +43,8 @@ class MetricValues:
         return sorted(self.metric_names[code] for code in np.unique(self.metric))
 
     def _kept(self, mask: NDArray[np.bool_]) -> "MetricValues":
+        if mask.all():
+            return self
         columns = {name: getattr(self, name)[mask] for name in ("run", "scene", "metric", "value")}
         return MetricValues(**columns, **{name: getattr(self, name) for name in _NAMES})
 
@@ -54,7 +56,7 @@ def metric_values(table: pa.Table, runs: pd.DataFrame) -> MetricValues:
     """Code a table of metrics; rows of attempts that are not in `runs` are left out."""
     (ids, id_names), (scenes, scene_names), (metrics, metric_names) = (_coded(table[n]) for n in ("run_id", "scene", "metric"))
     if not len(ids):
-        return MetricValues(*np.empty((3, 0), np.int64), np.empty(0), [], [], [], [])
+        return MetricValues(ids, scenes, metrics, np.empty(0), [], [], [], [])
     run = pd.Index(runs.run_id).get_indexer(pd.Index(id_names))[ids]
     counts = (run >= 0) & (runs.attempt.to_numpy()[run] == table["attempt"].to_numpy())
     units, directions = (_first_of_each(table[name], metrics, len(metric_names)) for name in ("unit", "better"))

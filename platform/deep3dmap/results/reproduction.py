@@ -89,7 +89,7 @@ def intervals_of(store: ResultStore, run_id: str) -> dict[str, tuple[float, floa
     for entries in split_into_entries(runs).values():
         own |= {(e.method, e.variant, e.note, e.is_whole) for e in entries if run_id in columns["run_id"][e.places]}
     found = {}
-    for board in boards(store, run.suite, f"{run.dataset}/{run.dataset_variant}", run.tier, "all"):
+    for board in boards(store, str(run.suite), f"{run.dataset}/{run.dataset_variant}", str(run.tier), "all"):
         same = (board.group.dataset_version, board.group.protocol_version) == (run.dataset_version, run.protocol_version)
         for row in board.rows if same else ():
             key = (row.method, row.variant, row.note, not row.is_cut_short)
