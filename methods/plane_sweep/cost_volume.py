@@ -14,9 +14,9 @@ from deep3dmap.geometry.cameras import invert
 
 NO_MATCH = -1.0
 # Variance of grey values below which a window has no texture to match: one step of an 8-bit image.
+FLAT = (1 / 255) ** 2
 # Planes at a time: their maps stay in the processor's cache, which makes the sweep several times faster.
 CHUNK = 8
-FLAT = (1 / 255) ** 2
 
 
 class View(NamedTuple):
@@ -41,18 +41,22 @@ def inverse_depths(near: float, far: float, planes: int) -> Tensor:
     return torch.linspace(1 / far, 1 / near, planes)
 
 
-def matching_scores(reference: View, neighbours: Sequence[View], planes: Tensor, window: int, min_views: int = 1) -> Tensor:
+def matching_scores(
+    reference: View, neighbours: Sequence[View], planes: Tensor, window: int, min_views: int = 1, flat: float = FLAT
+) -> Tensor:
     """Return (D, H, W): the mean correlation over the better half of the neighbours that see a pixel on a plane.
 
     Only half of them count because the others may be occluded (Kang, Szeliski and Chai 2001). planes: (D,) inverse depths.
     window: odd side in pixels. NO_MATCH where fewer than `min_views` neighbours see the point.
     """
     chunks = planes.split(CHUNK)
-    return torch.cat([_better_half(reference, neighbours, chunk, window, min_views) for chunk in chunks])
+    return torch.cat([_better_half(reference, neighbours, chunk, window, min_views, flat) for chunk in chunks])
 
 
-def _better_half(reference: View, neighbours: Sequence[View], planes: Tensor, window: int, min_views: int) -> Tensor:
-    scores = [_correlation(reference, other, planes, window) for other in neighbours]
+def _better_half(
+    reference: View, neighbours: Sequence[View], planes: Tensor, window: int, min_views: int, flat: float
+) -> Tensor:
+    scores = [_correlation(reference, other, planes, window, flat) for other in neighbours]
     seen = torch.stack([score > NO_MATCH for score in scores]).sum(0, dtype=torch.int16)
     half = (seen + 1).div_(2, rounding_mode="floor")
     total = torch.zeros_like(scores[0])
@@ -71,13 +75,15 @@ def _descending(values: list[Tensor]) -> list[Tensor]:
     return values
 
 
-def best_planes(scores: Tensor, planes: Tensor, apart: int = 2) -> Sweep:
+def best_planes(scores: Tensor, planes: Tensor, apart: int = 2, smooth: Tensor | None = None) -> Sweep:
     """Take the best plane of every pixel, between planes by a parabola through its score and those of the planes beside it.
 
-    scores: (D, H, W). apart: planes nearer than this many to the best one are no rivals of it.
+    scores: (D, H, W). apart: planes nearer than this many to the best one are no rivals of it. smooth: (D, H, W) costs that
+    know of the pixels around; where given, the plane that costs least is the best.
     """
     count = len(planes)
-    score, index = scores.max(0)
+    index = scores.argmax(0) if smooth is None else smooth.argmin(0)
+    score = scores.gather(0, index[None])[0]
     beside = [scores.gather(0, (index + step).clamp(0, count - 1)[None])[0] for step in (-1, 1)]
     curvature = beside[0] + beside[1] - 2 * score
     offset = torch.where(curvature < -1e-6, (beside[0] - beside[1]) / (2 * curvature.clamp(max=-1e-6)), 0).clamp(-0.5, 0.5)
@@ -87,7 +93,8 @@ def best_planes(scores: Tensor, planes: Tensor, apart: int = 2) -> Sweep:
     inverse = planes[index] + offset * (planes[1] - planes[0])
     distance = (torch.arange(count)[:, None, None] - index).abs_()
     rival = scores.masked_fill(distance <= apart, NO_MATCH).amax(0)
-    return Sweep(1 / inverse, torch.where(inside, score, NO_MATCH), (1 - score) / (1 - rival).clamp(min=1e-6))
+    ratio = (1 - score) / (1 - rival).clamp(min=1e-6)
+    return Sweep(1 / inverse, torch.where(inside, score, NO_MATCH), ratio)
 
 
 def warp(source: View, reference: View, planes: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,7 +123,7 @@ def _homographies(source: View, reference: View) -> tuple[Tensor, Tensor]:
     return rays.float(), (lens @ relative[:3, 3]).float()
 
 
-def _correlation(reference: View, source: View, planes: Tensor, window: int) -> Tensor:
+def _correlation(reference: View, source: View, planes: Tensor, window: int, flat: float) -> Tensor:
     """Return (D, H, W) zero-mean normalised cross-correlation of windows, NO_MATCH where the source does not see a pixel."""
     image = reference.image[None]
     warped, seen = warp(source, reference, planes)
@@ -124,7 +131,7 @@ def _correlation(reference: View, source: View, planes: Tensor, window: int) -> 
     variance = (_boxed(image * image, window) - mean * mean).clamp_(min=0)
     other_variance = (_boxed(warped * warped, window) - other_mean * other_mean).clamp_(min=0)
     covariance = _boxed(warped * image, window) - mean * other_mean
-    scores = covariance / ((variance + FLAT) * (other_variance + FLAT)).sqrt_()
+    scores = covariance / ((variance + flat) * (other_variance + flat)).sqrt_()
     return scores.clamp_(NO_MATCH + 1e-3, 1).masked_fill_(~seen, NO_MATCH)
 
 

@@ -13,6 +13,7 @@ from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.tsdf_volume import TSDFVolume
 from deep3dmap.methods.plane_sweep.consistency import confirmations
 from deep3dmap.methods.plane_sweep.cost_volume import Sweep, View, best_planes, inverse_depths, matching_scores
+from deep3dmap.methods.plane_sweep.smoothness import aggregate
 from deep3dmap.methods.plane_sweep.views import key_frames, neighbours, overlap
 
 
@@ -25,6 +26,11 @@ class PlaneSweepConfig:
     near: float = option(0.8, "depth in metres of the nearest plane", low=0.1, high=2)
     far: float = option(6.0, "depth in metres of the farthest plane", low=2, high=20)
     window: int = option(7, "odd side in pixels of the windows that are compared", low=3, high=21)
+    noise: float = option(1.0, "deviation of grey values, of 255, that is noise and nothing to match", low=0.5, high=10)
+    small_step: float = option(
+        0.0, "what smoothness charges for going to the next plane, in units of correlation; 0 = no smoothness", low=0, high=1
+    )
+    large_step: float = option(0.5, "what it charges for a jump to any other plane", low=0, high=4)
     views: int = option(4, "neighbours that a key frame is matched with", low=1, high=10)
     baseline: float = option(0.4, "wanted distance in metres between a key frame and its neighbours", low=0.05, high=2)
     min_overlap: float = option(0.5, "share of a key frame's view that a neighbour has to see", low=0.1, high=0.9)
@@ -142,8 +148,10 @@ class PlaneSweep(Method):
     def _sweep(self, scan: _Scan, key: int, chosen: list[int]) -> Sweep:
         c = self.config
         planes = inverse_depths(c.near, c.far, c.planes)
-        scores = matching_scores(scan.view(key), [scan.view(index) for index in chosen], planes, c.window)
-        return best_planes(scores, planes)
+        reference = scan.view(key)
+        scores = matching_scores(reference, [scan.view(index) for index in chosen], planes, c.window, flat=(c.noise / 255) ** 2)
+        smooth = aggregate(1 - scores, c.small_step, c.large_step, reference.image) if c.small_step else None
+        return best_planes(scores, planes, smooth=smooth)
 
     def _confirmed(self, scan: _Scan, key: int, depths: dict[int, Tensor], ratio: Tensor, shares: Tensor) -> Tensor:
         """Return the depth (H, W) of a key frame where it is unique or other key frames have it too, else 0."""

@@ -12,6 +12,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.methods.plane_sweep.consistency import confirmations
 from deep3dmap.methods.plane_sweep.cost_volume import NO_MATCH, View, best_planes, inverse_depths, matching_scores, warp
 from deep3dmap.methods.plane_sweep.method import PlaneSweep, PlaneSweepConfig
+from deep3dmap.methods.plane_sweep.smoothness import EDGE, aggregate
 from deep3dmap.methods.plane_sweep.views import key_frames, neighbours, overlap
 
 HEIGHT, WIDTH, FOCAL = 72, 96, 90.0
@@ -181,3 +182,27 @@ def test_too_few_frames_are_a_clear_error() -> None:
 def test_senseless_settings_are_refused(fields: dict[str, float]) -> None:
     with pytest.raises(UserError, match="plane_sweep"):
         PlaneSweep(PlaneSweepConfig(**fields))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_smoothness_pays_for_steps_along_lines(seed: int) -> None:
+    """Against Hirschmuller's recursion written out pixel by pixel and plane by plane."""
+    generator = torch.Generator().manual_seed(seed)
+    costs, guide = torch.rand(5, 4, 6, generator=generator), torch.rand(4, 6, generator=generator)
+    small, large = 0.1, 0.4
+    expected = torch.zeros_like(costs)
+    for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        paid = torch.zeros_like(costs)
+        for row in range(4) if down >= 0 else range(3, -1, -1):
+            for column in range(6) if right >= 0 else range(5, -1, -1):
+                before = (row - down, column - right)
+                if not (0 <= before[0] < 4 and 0 <= before[1] < 6):
+                    paid[:, row, column] = costs[:, row, column]
+                    continue
+                last = paid[:, before[0], before[1]]
+                jump = max(small, large / (1 + abs(float(guide[row, column] - guide[before])) / EDGE))
+                for plane in range(5):
+                    ways = [float(last[k]) + (0 if k == plane else small if abs(k - plane) == 1 else jump) for k in range(5)]
+                    paid[plane, row, column] = costs[plane, row, column] + min(ways) - float(last.min())
+        expected += paid
+    torch.testing.assert_close(aggregate(costs, small, large, guide), expected)

@@ -124,7 +124,7 @@ def _check_depths(depths: Mapping[int, NDArray[Any]]) -> list[Finding]:
 def _pairs(poses: Array) -> list[tuple[int, int]]:
     """Return some frames, each with the first after it whose camera moved enough to tell poses from their inverses."""
     pairs = []
-    finite = np.isfinite(poses).all((1, 2))
+    finite = np.asarray(np.isfinite(poses).all((1, 2)))
     for first in np.unique(np.linspace(0, len(poses) - 1, FRAMES).round().astype(int)).tolist():
         later = (frame for frame in range(first + 1, len(poses)) if finite[first] and finite[frame])
         if (second := next((frame for frame in later if _moved(poses[first], poses[frame])), None)) is not None:

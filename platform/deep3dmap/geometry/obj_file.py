@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.core.files import check_finite, reading
+from deep3dmap.core.files import reading
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,16 @@ def read_obj(file: Path) -> ObjMesh:
     uv = np.array(coordinates, np.float64).reshape(-1, 2) if textured else None
     with reading(file, "OBJ"):
         mesh = ObjMesh(np.array(points, np.float64).reshape(-1, 3), both[..., 0], uv, both[..., 1] if textured else None)
-        check_finite(file, {"v": mesh.vertices} if mesh.uv is None else {"v": mesh.vertices, "vt": mesh.uv})
+    _check_finite(file, mesh.vertices, "vertices", "vertex")
+    if mesh.uv is not None:
+        _check_finite(file, mesh.uv, "texture coordinates", "number")
     return mesh
+
+
+def _check_finite(file: Path, rows: NDArray[np.float64], what: str, one: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(rows).all(1))
+    if len(bad):
+        raise UserError(f"{file}: {len(bad)} {what} are not finite numbers, the first is {one} {bad[0]} counted from 0")
 
 
 def _numbers(words: list[str], count: int) -> list[float]:

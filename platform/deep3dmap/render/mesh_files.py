@@ -72,8 +72,11 @@ def _words(file: Path, keyword: str) -> Iterator[str]:
 def _read_picture(file: Path, picture: Path) -> Tensor:
     from PIL import Image
 
-    with reading(picture, f"texture of {file.name}"), Image.open(picture) as opened:
-        return _as_texture(opened, picture)
+    try:
+        with reading(picture, "picture"), Image.open(picture) as opened:
+            return _as_texture(opened, picture)
+    except UserError as error:
+        raise UserError(f"{file}: its texture {picture.name} cannot be read ({error})") from error
 
 
 def _as_texture(picture: Any, file: Path) -> Tensor:

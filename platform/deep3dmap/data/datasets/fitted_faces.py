@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deep3dmap.core.dataset import Sample
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.face_atlas import GRID_HEAD, face_atlas
-from deep3dmap.data.formats.images import image_size, read_image
+from deep3dmap.data.formats.images import read_image
 from deep3dmap.data.formats.morphable_models import read_morphable_model
 from deep3dmap.data.formats.threehundred_w_lp import FittedFace, read_face
 from deep3dmap.data.generation import item_seed
@@ -182,9 +182,3 @@ def model_files(name: str, atlas: str = "") -> list[Path]:
     places = [Path(one).expanduser() for one in (name, atlas) if one and one != GRID_HEAD]
     files = [sorted(p for p in place.iterdir() if p.is_file()) if place.is_dir() else [place] for place in places]
     return [file for group in files for file in group]
-
-
-def check_photograph(file: Path) -> None:
-    """Read everything of one photograph once; raises UserError naming what is damaged."""
-    image_size(file)
-    read_face(file.with_suffix(".mat"))

@@ -91,12 +91,6 @@ def _downturn(surface: Surface) -> Array:
     return -2.5 * bump(surface.x, surface.y, (0, -46), (9, 4.5)) * surface.front
 
 
-def eye_opening(surface: Surface, grow: float = 1.0) -> Array:
-    """1 between the lids, 0 outside, with a smooth rim; `grow` widens it."""
-    edge = eye_edge(surface) / grow
-    return 1 - smoothstep(edge, 0.8, 1.2)
-
-
 def eye_edge(surface: Surface) -> Array:
     """Below 1 between the lids, 1 on the almond-shaped rim, above 1 outside."""
     across = (np.abs(surface.x) - EYE[0]) / 14.5
