@@ -19,6 +19,7 @@ _VERBS = {
     "tune": "search for the best configuration of a method, on Ray Tune",
     "benchmark": "compare methods on a suite, on Ray Tune",
     "leaderboard": "rank the methods in a result store",
+    "reproduce": "run stored runs again and say whether they come out the same",
     "results": "list, show, export and verify stored runs",
     "dashboard": "browse a result store in the web browser",
     "submit": "run a verb as a job of a Ray cluster",

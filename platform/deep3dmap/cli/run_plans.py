@@ -15,6 +15,7 @@ from deep3dmap.cli.leaderboard import print_leaderboard
 from deep3dmap.cli.printable import shown
 from deep3dmap.cli.ray_start import start_ray
 from deep3dmap.core.secrets import hide_in_text
+from deep3dmap.results.compact import compact
 from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.preparation import prepare_data
 from deep3dmap.runs.run_plan import RunPlan
@@ -22,41 +23,43 @@ from deep3dmap.runs.stored_cards import write_cards
 from deep3dmap.train.engine import check_start
 from deep3dmap.train.interruption import InterruptedRun, Terminated
 
+# Files of single attempts from which on a store is quicker to read compacted.
+COMPACT_FROM = 500
+
 
 def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path, *, resume: bool, as_json: bool) -> int:
     """Carry out `plans`, print each outcome and the leaderboard; returns the exit code."""
     done = store.finished_ids() if resume else set()
-    todo = [plan for plan in plans if plan.run_id not in done]
-    if not resume:
-        for plan in todo:
-            shutil.rmtree(work / plan.run_id, ignore_errors=True)
+    wanted = [plan for plan in plans if plan.run_id not in done]
+    for plan in wanted:
+        check_start(plan.job)
+    console = Console(stderr=True)
+    with store.lease(plan.run_id for plan in wanted) as lease:
+        for plan in wanted:
+            if plan.run_id in lease.refused:
+                console.print(f"left to {lease.refused[plan.run_id]}, which is at it: {shown(plan.title)}", highlight=False)
+        todo = [plan for plan in wanted if plan.run_id in lease.held]
+        if not resume:
+            for plan in todo:
+                shutil.rmtree(work / plan.run_id, ignore_errors=True)
+        if len(wanted) < len(plans):
+            console.print(f"{len(plans) - len(wanted)} of {len(plans)} runs are in {uri} already")
+        finished = _carried_out(todo, plans, store, uri, work, console)
+    compact(store, least=COMPACT_FROM)
+    _tell(finished, plans, store, console, as_json)
+    return 1 if any(run.status != "ok" for run in finished) else 0
+
+
+def _carried_out(
+    todo: Sequence[RunPlan], plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path, console: Console
+) -> list[Finished]:
     prepare_data(todo)
     write_cards(store, plans)
-    console = Console(stderr=True)
-    if len(todo) < len(plans):
-        console.print(f"{len(plans) - len(todo)} of {len(plans)} runs are in {uri} already")
     if todo:
-        for plan in todo:
-            check_start(plan.job)
         console.print(f"{len(todo)} runs", highlight=False)
         start_ray(console)
-    finished = _carried_out(todo, store, uri, work, console)
-    failed = [run for run in finished if run.status != "ok"]
-    if as_json:
-        print(json.dumps([_as_dict(run) for run in finished], indent=1))
-    else:
-        for suite in sorted({plan.suite for plan in plans}):
-            print_leaderboard(store, suite=suite)
-        _print_pictures(store, plans)
-    for run in failed:
-        told = hide_in_text(run.error.strip().splitlines()[-1] if run.error.strip() else "", run.plan.config)
-        console.print(f"[red]{run.status}[/red] {shown(run.plan.title)}: {shown(told)}", highlight=False, soft_wrap=True)
-    return 1 if failed else 0
-
-
-def _carried_out(todo: Sequence[RunPlan], store: ResultStore, uri: str, work: Path, console: Console) -> list[Finished]:
     try:
-        return run_experiment(todo, uri, work, _Narrator(console))
+        return run_experiment(todo, uri, work, Narrator(console))
     except KeyboardInterrupt:
         raise InterruptedRun(f"interrupted; {_how_to_go_on(todo, store)}") from None
     except Terminated:
@@ -68,13 +71,30 @@ def _how_to_go_on(todo: Sequence[RunPlan], store: ResultStore) -> str:
     return f"{len(done)} of {len(todo)} runs are stored: the same line with --resume goes on with the others"
 
 
-class _Narrator:
+def _tell(finished: Sequence[Finished], plans: Sequence[RunPlan], store: ResultStore, console: Console, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([_as_dict(run) for run in finished], indent=1))
+    else:
+        for suite in sorted({plan.suite for plan in plans}):
+            print_leaderboard(store, suite=suite)
+        _print_pictures(store, plans)
+    for run in finished:
+        if run.status != "ok":
+            last = run.error.strip().splitlines()[-1] if run.error else ""
+            console.print(
+                f"[red]{run.status}[/red] {shown(run.plan.title)}: {shown(hide_in_text(last, run.plan.config))}",
+                highlight=False,
+            )
+
+
+class Narrator:
     """Says what starts (on a terminal) and how each run ended."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
 
     def __call__(self, event: str, what: RunPlan | Finished, done: int, total: int) -> None:
+        """Print a line."""
         if isinstance(what, RunPlan):
             if on_terminal():
                 self.console.print(f"[dim]\\[{done}/{total}] started {shown(what.title)}[/dim]", highlight=False)

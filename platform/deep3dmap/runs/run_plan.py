@@ -17,7 +17,8 @@ class RunPlan:
 
     job: its training part, on the dataset it trains on. inputs: the keys the method is handed. scenes: score at most so many
     test scenes (0 = all). scene: the only one that is scored, of a method that learns from the scene in hand and from nothing
-    else. checkpoint: score these weights instead of training. command: what the user typed.
+    else. checkpoint: score these weights instead of training.
+    reproduces: the attempt that is made again, 0 for none. command: what the user typed.
     """
 
     run_id: str
@@ -38,6 +39,7 @@ class RunPlan:
     work: str
     scene: str = ""
     checkpoint: str | None = None
+    reproduces: int = 0
     command: str = field(default_factory=lambda: " ".join(hide_in_text(argument) for argument in sys.argv))
 
     @property

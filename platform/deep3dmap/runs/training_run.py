@@ -41,6 +41,12 @@ class TrainingRun:
         """Train, write the row and the curves, return the outcome. A failure is a row too, and is raised."""
         store = RetryingStore(store.uri)
         attempt = store.next_attempt(self.plan.run_id)
+        with store.lease([self.plan.run_id]) as lease:
+            if self.plan.run_id in lease.refused:
+                raise UserError(f"{self.plan.title}: {lease.refused[self.plan.run_id]} is at this run already")
+            return self._carry_out(store, attempt)
+
+    def _carry_out(self, store: ResultStore, attempt: int) -> dict[str, Any]:
         outcome = Outcome(started_at=datetime.now(UTC))
         prepare_data([self.plan])
         try:

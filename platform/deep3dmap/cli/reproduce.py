@@ -1,0 +1,100 @@
+"""`deep3dmap reproduce`: run stored runs again, and say of every metric whether it came out the same."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from deep3dmap.cli.arguments import VerbParser
+from deep3dmap.cli.places import open_store
+from deep3dmap.cli.printable import printable
+from deep3dmap.cli.stored_runs import find_run
+from deep3dmap.config.overrides import split_override
+from deep3dmap.core.errors import UserError
+from deep3dmap.results.store import ResultStore
+
+if TYPE_CHECKING:
+    from deep3dmap.runs.run_plan import RunPlan
+
+EXAMPLES = """\
+  deep3dmap reproduce 1f3a
+  deep3dmap reproduce --sample 5 results=results
+  deep3dmap reproduce 1f3a 77b2 --json"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb; exit code 0 if every metric came out identical or within its interval, else 1."""
+    parser = VerbParser("reproduce", "Run stored runs again, as new attempts, and compare every metric.", EXAMPLES)
+    parser.add_argument("run_id", nargs="*", help="ids, or the starts of ids (`deep3dmap results ls` lists them)")
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="draw N runs that ended well")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    flags, pairs = parser.parse(argv)
+    values = dict(split_override(text) for text in pairs)
+    store, uri, work = open_store(str(values.pop("results", "results")), make=False)
+    if values:
+        raise UserError(f"{next(iter(values))}: a run is reproduced with its own settings; only results= may be given")
+    # Imported now, so that --help need not wait for torch.
+    from deep3dmap.results.reproduction import IDENTICAL, WITHIN
+
+    verdicts = _reproduced(store, uri, work, _chosen(store, flags.run_id, flags.sample, flags.seed))
+    if flags.json:
+        print(json.dumps(verdicts, indent=1))
+    else:
+        for one in verdicts:
+            print(f"{one['run_id']}  {one['overall']}  {printable(one['title'])}")
+            for line in one["metrics"]:
+                print(f"  {printable(line)}")
+    return 0 if all(one["overall"] in (IDENTICAL, WITHIN) for one in verdicts) else 1
+
+
+def _chosen(store: ResultStore, named: list[str], sample: int, seed: int) -> list[Any]:
+    runs = store.runs()
+    scored = [row for row in runs.itertuples() if row.status == "ok" and row.suite and ":" not in str(row.suite)]
+    if not named and not sample:
+        raise UserError("which runs? give their ids, or --sample N")
+    found = [next(row for row in runs.itertuples() if row.run_id == find_run(store, text)) for text in named]
+    if sample > len(scored):
+        raise UserError(f"--sample {sample}: {store.uri} has {len(scored)} scored runs that ended well")
+    return found + random.Random(seed).sample(sorted(scored, key=lambda row: str(row.run_id)), sample)
+
+
+def _reproduced(store: ResultStore, uri: str, work: Path, rows: list[Any]) -> list[dict[str, Any]]:
+    from deep3dmap.results.reproduction import cannot_run
+    from deep3dmap.runs.replanning import ChangedRunError, replan
+
+    plans: dict[str, RunPlan] = {}
+    told: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        title = f"{row.suite} · {row.method}/{row.variant} · {row.dataset}/{row.dataset_variant} · seed {row.seed}"
+        try:
+            plans[row.run_id] = replan(store, row, work)
+        except ChangedRunError as error:
+            told[row.run_id] = _told(row.run_id, title, cannot_run(str(error)))
+    if plans:
+        told |= _carried_out(store, uri, work, plans)
+    return [told[row.run_id] for row in rows]
+
+
+def _carried_out(store: ResultStore, uri: str, work: Path, plans: dict[str, "RunPlan"]) -> dict[str, dict[str, Any]]:
+    from deep3dmap.bench.experiment import run_experiment
+    from deep3dmap.cli.ray_start import start_ray
+    from deep3dmap.cli.run_plans import Narrator
+    from deep3dmap.results.reproduction import from_json
+
+    console = Console(stderr=True)
+    start_ray(console)
+    run_experiment(list(plans.values()), uri, work, Narrator(console))
+    shutil.rmtree(work / "reproduced", ignore_errors=True)
+    newest = store.runs(newest_only=False).sort_values("attempt")
+    again = {row.run_id: row for row in newest[newest.reproduces != 0].itertuples()}
+    return {run_id: _told(run_id, plan.title, from_json(again[run_id].verdict)) for run_id, plan in plans.items()}
+
+
+def _told(run_id: str, title: str, verdicts: list[Any]) -> dict[str, Any]:
+    from deep3dmap.results.reproduction import overall
+
+    return {"run_id": run_id, "title": title, "overall": overall(verdicts), "metrics": [str(one) for one in verdicts]}

@@ -1,0 +1,62 @@
+"""`deep3dmap reproduce` as a user runs it, and what it says of rows whose code, data or protocol have changed since."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from command_line import ended, start
+
+from deep3dmap.cli import main
+from deep3dmap.results.store import ResultStore
+from deep3dmap.runs.replanning import ChangedRunError, replan
+
+ROOM = ("dataset.train=1", "dataset.val=0", "dataset.test=1", "dataset.frames=6", "dataset.width=64", "dataset.height=48")
+LINE = ("suite=indoor", "tier=smoke", "methods=[mean_depth_plane]", "seeds=1", "scenes=1", *ROOM)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reproduce")
+    ended(start(folder, "benchmark", *LINE, f"data.cache={folder / 'cache'}", f"results={folder / 'results'}"))
+    return folder / "results"
+
+
+@pytest.mark.ray
+def test_a_run_comes_out_the_same(store: Path) -> None:
+    out, _ = ended(start(store.parent, "reproduce", "--sample", "1", f"results={store}", "--json"))
+    (told,) = json.loads(out)
+    assert told["overall"] == "identical"
+    assert len(told["metrics"]) > 10
+    again = ResultStore(str(store)).runs(newest_only=False)
+    assert len(again) == 2
+    assert (again.reproduces != 0).sum() == 1
+    assert json.loads(again[again.reproduces != 0].iloc[0].verdict)["overall"] == "identical"
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method_version": "edited"}, "the code that decides its numbers is .* now, and was edited"),
+        ({"dataset_version": "other"}, "the data of rooms/smoke are .* now, and were other"),
+        ({"protocol_version": 1}, "the protocol of suite 'indoor' is version 2 now, and was 1"),
+        ({"suite": ""}, "only scored runs can be reproduced"),
+    ],
+)
+def test_what_has_changed_since_is_said(store: Path, tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    opened = ResultStore(str(store))
+    row = {**opened.runs().iloc[0].to_dict(), **change, "run_id": "another"}
+    with pytest.raises(ChangedRunError, match=message):
+        replan(opened, SimpleNamespace(**row), tmp_path)
+
+
+def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for line, message in (
+        (["reproduce", f"results={tmp_path}"], "give their ids, or --sample N"),
+        (["reproduce", "--sample", "3", f"results={tmp_path}"], "has 0 scored runs"),
+        (["reproduce", "1f3a", f"results={tmp_path}", "seed=3"], "only results= may be given"),
+    ):
+        assert main(line) == 2
+        assert message in capsys.readouterr().err
