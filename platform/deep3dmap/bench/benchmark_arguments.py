@@ -11,7 +11,7 @@ from deep3dmap.core.options import option
 
 _SHARED = ("trainer", "optimizer", "schedule", "fit", "data", "inputs")
 _ROOT = ("device", "results", "trackers")
-_LISTS = ("methods", "datasets", "trackers")
+_LISTS = ("suites", "methods", "datasets", "trackers")
 
 
 @dataclass
@@ -19,6 +19,7 @@ class BenchmarkArguments:
     """What a benchmark runs."""
 
     suite: str = option("", "the suite, e.g. face (`deep3dmap suites` lists them)")
+    suites: list[str] = option([], "several suites, run together under one start of Ray")
     tier: str = option("quick", "smoke (seconds), quick (minutes on two cores), standard (one GPU) or paper")
     methods: list[str] = option([], "methods, each NAME or NAME/VARIANT (default: all that may enter)")
     datasets: list[str] = option([], "datasets, each NAME or NAME/VARIANT (default: the suite's embedded world)")

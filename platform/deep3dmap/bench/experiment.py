@@ -73,7 +73,7 @@ def _fit(
     tuner = tune.Tuner(
         tune.with_resources(trial, lambda config: tune.PlacementGroupFactory([bundles[config["run"]]])),
         param_space={"run": tune.grid_search(list(placeable))},
-        tune_config=tune.TuneConfig(max_concurrent_trials=atmost, reuse_actors=False),
+        tune_config=tune.TuneConfig(max_concurrent_trials=atmost, reuse_actors=True),
         run_config=tune.RunConfig(
             name=name,
             storage_path=str(work / "ray"),

@@ -20,6 +20,7 @@ from deep3dmap.train.failures import status_of, text_of
 from deep3dmap.train.hosts import TuneTrialHost, choose_device
 from deep3dmap.train.job import TrainingJob, be_deterministic, train_here
 from deep3dmap.train.local_host import LocalHost
+from deep3dmap.train.resources import reset_peaks
 from deep3dmap.train.starting_weights import load_for_inference
 from deep3dmap.train.trainer import train_on_workers
 
@@ -33,6 +34,7 @@ def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
     before = recorded(store, plan, attempt)
     if before:
         return before
+    reset_peaks()
     outcome = Outcome(artifacts_uri=str(store.artifacts_path(plan.run_id, attempt)))
     store.write_trial_state(plan.run_id, "running", plan.title)
     try:

@@ -11,6 +11,7 @@ from deep3dmap.cli.places import open_store
 from deep3dmap.cli.printable import printable
 from deep3dmap.config.plugins import broken
 from deep3dmap.config.saved import check_choice
+from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import methods
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   deep3dmap benchmark suite=face tier=smoke untrained=true
+  deep3dmap benchmark suites=[indoor,face,body] tier=smoke
   deep3dmap benchmark suite=indoor dataset=sevenscenes dataset.root=/data/redkitchen methods=[tsdf_fusion]
   deep3dmap benchmark suite=face methods=[prnet,mean_face] seeds=3 method.prnet.width=8 --resume
   deep3dmap benchmark suite=face +best=results/tune/NAME/best.yaml
@@ -46,17 +48,30 @@ def main(argv: list[str]) -> int:
     from deep3dmap.cli.run_plans import run_plans
     from deep3dmap.runs.planning import DatasetVersions
 
-    request, tuned = _tuned(request, uri, work, resume=flags.resume, only_plan=flags.dry_run)
-    _name_broken(request)
     versions = DatasetVersions(only_look=flags.dry_run)
-    plans = expand(request, work, tuned, versions)
-    for name, dataset in left_out(request):
-        told = f"left out: {name} on {dataset}, which has nothing to train on; name it in methods= to train it elsewhere"
-        print(told, file=sys.stderr)
+    plans = []
+    for one in _by_suite(request):
+        one, tuned = _tuned(one, uri, work, resume=flags.resume, only_plan=flags.dry_run)
+        _name_broken(one)
+        plans += expand(one, work, tuned, versions)
+        for name, dataset in left_out(one):
+            told = f"left out: {name} on {dataset}, which has nothing to train on; name it in methods= to train it elsewhere"
+            print(told, file=sys.stderr)
     if flags.dry_run:
         print_runs(plans, versions.unmade)
         return 0
     return run_plans(plans, store, uri, work, resume=flags.resume, as_json=flags.json)
+
+
+def _by_suite(request: BenchmarkRequest) -> list[BenchmarkRequest]:
+    """Return one request per suite; what is asked for by name belongs to a single one."""
+    own = request.own
+    if not own.suites:
+        return [request]
+    named = [key for key in ("suite", "methods", "datasets", "best") if getattr(own, key)]
+    if named:
+        raise UserError(f"suites= runs whole suites; leave out {named[0]}=, or give a single suite=")
+    return [replace(request, own=replace(own, suite=suite, suites=[])) for suite in own.suites]
 
 
 def _tuned(

@@ -114,6 +114,6 @@ def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tu
 
 def be_deterministic(wanted: bool) -> None:
     """Ask torch for algorithms that give the same bits every time, and for warnings where it has none."""
-    if wanted:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # Also where it is not wanted: a process may have carried out another run before.
+    torch.use_deterministic_algorithms(wanted, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

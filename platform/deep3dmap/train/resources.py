@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -12,8 +13,21 @@ import torch
 _PACKAGES = ("deep3dmap", "torch", "numpy", "scipy", "ray", "scikit-image", "pyarrow")
 
 
+def reset_peaks() -> None:
+    """Begin a new measurement of peak memory: the next run in this process is not charged with those before it."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    # Where the kernel does not offer it, the peak stays that of the process.
+    with suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
 def peak_ram_mb() -> float:
-    """Peak resident memory of this process in MB."""
+    """Peak resident memory in MB, since `reset_peaks` or since this process began."""
+    with suppress(OSError), open("/proc/self/status") as lines:
+        peak = next((line for line in lines if line.startswith("VmHWM:")), "")
+        if peak:
+            return int(peak.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
