@@ -30,10 +30,7 @@ $(VENV)/.test-tools: $(VENV)/.installed
 setup-test: $(VENV)/.test-tools
 
 demo: setup
-	$(RUN) benchmark suite=indoor tier=smoke results=$(RESULTS) --resume
-	$(RUN) benchmark suite=face tier=smoke untrained=true results=$(RESULTS) --resume
-	$(RUN) benchmark suite=body tier=smoke datasets=[bodies] results=$(RESULTS) --resume
-	$(RUN) leaderboard results=$(RESULTS)
+	$(RUN) benchmark suites=[indoor,face,body] tier=smoke results=$(RESULTS) --resume
 
 # -p no:cacheprovider and the tests' own folder: what is tested is the installed package, not the checkout.
 test: setup-test
