@@ -47,6 +47,7 @@ class StyleGAN2(CustomFramework):
         ),
     )
     config_type = StyleGAN2Config
+    draws = True
     config: StyleGAN2Config
     path_mean: Tensor
 

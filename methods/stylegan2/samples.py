@@ -17,7 +17,7 @@ def generate_samples(network: Generator, indices: range, seed: int, controls: di
     """Return (len(indices), 3, S, S) in [0, 1].
 
     Controls: truncation, 1 = none, 0 = the mean picture. between: of so many samples the first is a random one, and the others
-    lead to the next such one along a line in W. noise: random, or stored, which is the same for all; with `between` it is stored.
+    lead to the next such one along a line in W. noise: random, or stored, which is the same for all and goes with `between`.
     Raises UserError for other controls and values that make no sense.
     """
     strength, between, noise = _checked(controls)

@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +10,21 @@ import torch
 from rich.progress import track
 
 from deep3dmap.cli.arguments import VerbParser, on_terminal
-from deep3dmap.config.compose import Layer, build_section, compose_dataset
+from deep3dmap.cli.inference_method import method_for_inference
+from deep3dmap.config.compose import Layer, compose_dataset
 from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
 from deep3dmap.config.overrides import as_override, split_override
-from deep3dmap.config.schema import FitConfig
-from deep3dmap.config.variants import overlay
-from deep3dmap.core.asset import find_asset
 from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
 from deep3dmap.core.reconstruction import Reconstruction
-from deep3dmap.core.registry import datasets, methods
-from deep3dmap.frameworks import LoopSettings
+from deep3dmap.core.registry import datasets
 from deep3dmap.render.face_files import write_face_files
 from deep3dmap.render.reconstruction_pictures import picture_reconstruction
 from deep3dmap.results.run_id import content_hash
 from deep3dmap.runs.scene_reconstruction import reconstruct_scene
-from deep3dmap.train.checkpoint_places import local_checkpoint
-from deep3dmap.train.checkpoints import read_checkpoint
-from deep3dmap.train.hosts import choose_device
 from deep3dmap.train.job import TrainingJob
 from deep3dmap.train.local_host import LocalHost
-from deep3dmap.train.starting_weights import load_for_inference
 
 EXAMPLES = """\
   deep3dmap reconstruct CHECKPOINT photo.jpg -o out
@@ -56,7 +48,7 @@ def main(argv: list[str]) -> int:
     if not flags.input.exists():
         raise UserError(f"{flags.input}: no such file or folder")
     values = dict(split_override(text) for text in pairs)
-    method, job = _method(flags.checkpoint, values)
+    method, job = method_for_inference(flags.checkpoint, values)
     mapping = dict(job.config["inputs"])
     name = str(values.pop("dataset", "")) or _recognise(flags.input, method, mapping)
     if name == "image_folder" and "box" in method.card.consumes and not {"dataset.box", "dataset.boxes"} & values.keys():
@@ -106,53 +98,6 @@ def _content(value: Any) -> str:
     """Return a hash of a value of a state."""
     plain = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     return hashlib.sha256(plain.tobytes()).hexdigest()[:16]
-
-
-def _method(named: str, values: dict[str, Any]) -> tuple[Method, TrainingJob]:
-    device = choose_device(str(values.pop("device", "auto")))
-    own = {key: values.pop(key) for key in list(values) if key.partition(".")[0] in ("method", "fit", "seed")}
-    if "://" in named or Path(named).is_dir():
-        if changed := [key for key in own if key.startswith("method.")]:
-            raise UserError(f"{changed[0]}: a checkpoint keeps the configuration that it was trained with")
-        checkpoint = read_checkpoint(local_checkpoint(named))
-        about = checkpoint.about
-        config = {**about["config"], **_fit_section(about["config"], own)}
-        job = TrainingJob(about["method"], about["variant"], about["dataset"], about["dataset_variant"], config, "")
-        method = job.build_method()
-        load_for_inference(method, checkpoint.state())
-    else:
-        job = _untrained(named, own)
-        method = job.build_method()
-    if isinstance(method, torch.nn.Module):
-        torch.nn.Module.train(method.to(device), False)
-    return method, job
-
-
-def _fit_section(config: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    given = {key.removeprefix("fit."): value for key, value in own.items() if key.startswith("fit.")}
-    return {"fit": asdict(build_section(FitConfig, {**config.get("fit", {}), **given}))}
-
-
-def _untrained(name: str, own: dict[str, Any]) -> TrainingJob:
-    plain, variant, layers = overlay(methods, name)
-    cls = methods.load(plain)
-    given = {key.removeprefix("method."): value for key, value in own.items() if key.startswith("method.")}
-    section = {**layers.get("method", {}), **given}
-    for asset in cls.card.assets:
-        if asset.names_file(section.get(asset.option)):
-            section[asset.option] = str(find_asset(asset, str(section[asset.option])))
-    config = asdict(LoopSettings()) | {
-        "method": section,
-        "seed": int(own.get("seed", 0)),
-        **_fit_section({"fit": layers.get("fit", {})}, own),
-    }
-    job = TrainingJob(plain, variant, "", "", config, "")
-    if job.trains:
-        raise UserError(
-            f"method '{name}' has to be trained first; give the folder of a checkpoint instead of its name"
-            + (", or method.weights=FILE" if hasattr(cls.config_type, "weights") else "")
-        )
-    return job
 
 
 def _recognise(path: Path, method: Method, mapping: dict[str, str]) -> str:
