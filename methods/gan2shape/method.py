@@ -96,6 +96,8 @@ class GAN2Shape(CustomFramework):
         """Find the picture's latent code, begin with an ellipsoid, and go through stages of three steps."""
         c, networks = self.config, self.networks
         picture = self._picture(given)
+        # A mask that is no good is said before anything is learnt.
+        prior = None if c.networks else self._ellipsoid(picture)
         loop.planned_steps = c.fit_length
         phases = Phases(loop, [self.latent, *networks.parameters()])
         adam = OptimizerConfig(lr=c.lr, weight_decay=c.weight_decay)
@@ -104,9 +106,9 @@ class GAN2Shape(CustomFramework):
             OptimizerConfig(lr=c.inversion_rate),
             lambda step: inversion_rate(step, c.inversion),
         )
-        if not c.networks:
-            prepare = lambda resumed: self._fit_ellipsoid(picture)  # noqa: E731
-            yield from phases.run("ellipsoid", networks.depth.parameters(), c.ellipsoid, prepare, adam)
+        if prior is not None:
+            fit_ellipsoid = self._fit_ellipsoid(picture, prior)
+            yield from phases.run("ellipsoid", networks.depth.parameters(), c.ellipsoid, lambda resumed: fit_ellipsoid, adam)
         everything_but_offset = [
             p for part in ("depth", "albedo", "view", "light") for p in getattr(networks, part).parameters()
         ]
@@ -127,11 +129,12 @@ class GAN2Shape(CustomFramework):
         length = self.config.inversion
         return lambda step: inversion_loss(self.projector, self.latent, spread, picture, self.perceptual, step / length)
 
-    def _fit_ellipsoid(self, picture: Tensor) -> StepLoss:
+    def _ellipsoid(self, picture: Tensor) -> Tensor:
         c = self.config
         mask = object_mask(self.parser, picture, c.category)[0, 0].cpu()
-        prior = ellipsoid_depth(mask, c.category, c.near, c.far).to(picture)  # type: ignore[arg-type]
+        return ellipsoid_depth(mask, c.category, c.near, c.far).to(picture)  # type: ignore[arg-type]
 
+    def _fit_ellipsoid(self, picture: Tensor, prior: Tensor) -> StepLoss:
         def loss_of(step: int) -> steps.Loss:
             distance = (self.model.space.to_depth(self.networks.depth(picture)) - prior).square().mean()
             return steps.Loss(distance, {"ellipsoid": distance})

@@ -11,7 +11,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from deep3dmap.core import Method, MethodCard, Reconstruction, Step, UserError
 from deep3dmap.core.options import option
-from deep3dmap.frameworks import TrainLoop
+from deep3dmap.frameworks import TrainLoop, sample_generator
 from deep3dmap.frameworks.inputs import select
 
 
@@ -64,7 +64,7 @@ class JitteredImages(Method):
             raise UserError(f"jittered_images has no control '{next(iter(controls))}'")
         if not self.pictures:
             raise UserError("jittered_images has seen no training picture")
-        drawn = [self._jittered(torch.Generator().manual_seed(seed << 32 | index)) for index in indices]
+        drawn = [self._jittered(sample_generator(seed, index)) for index in indices]
         return torch.stack(drawn) if drawn else torch.zeros(0, *self.pictures[0].shape)
 
     def _jittered(self, generator: torch.Generator) -> Tensor:

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.frameworks import sample_generator
 from deep3dmap.nn.stylegan2 import Generator, mean_latent, truncate
 
 MEAN_OF = 4096  # latents whose mean truncation draws to
 _MEAN_SEED = 0
+NOISE_SEED = 0x5EED
 CONTROLS = ("truncation", "between", "noise")
 
 
@@ -53,18 +55,14 @@ def _checked(controls: dict[str, Any]) -> tuple[float, int, str]:
     return float(strength), between, noise
 
 
-def _generator(seed: int, index: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed << 32 | index)
-
-
 def _noise(network: Generator, seed: int, index: int) -> Tensor:
-    return torch.randn(1, network.size.style_dim, generator=_generator(seed, index))
+    return torch.randn(1, network.size.style_dim, generator=sample_generator(seed, index))
 
 
 def _noise_maps(network: Generator, indices: range, seed: int) -> list[Tensor]:
     buffers = network.synthesis.stored_noise()
     # A seed of their own, so that the noise has nothing to do with z.
-    generators = [_generator(seed ^ 0x5EED, index) for index in indices]
+    generators = [sample_generator(seed ^ NOISE_SEED, index) for index in indices]
     return [
         torch.cat([torch.randn(1, *buffer.shape[1:], generator=generator) for generator in generators]).to(buffer.device)
         for buffer in buffers
