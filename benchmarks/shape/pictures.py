@@ -42,12 +42,22 @@ def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder
         ("normals", _normals(predicted)),
         ("true normals", torch.where(shown, _normals(true), 0.18)),
     ]
-    tiles = [(title, _enlarged(picture)) for title, picture in tiles]
+    sheets = [contact_sheet([(title, _enlarged(picture)) for title, picture in tiles], columns=6)]
     extras = [(EXTRAS[name], reconstruction.files[f"{name}.png"]) for name in EXTRAS if f"{name}.png" in reconstruction.files]
-    tiles += [(title, _enlarged(from_pil(Image.open(io.BytesIO(content))))) for title, content in extras]
+    strips = [(title, _enlarged(from_pil(Image.open(io.BytesIO(content))))) for title, content in extras]
+    sheets += [contact_sheet(row, columns=len(row)) for row in (strips[:3], strips[3:]) if row]
     file = folder / "shape.png"
-    contact_sheet(tiles, columns=6).save(file)
+    _stacked(sheets).save(file)
     return [file]
+
+
+def _stacked(sheets: list[Image.Image]) -> Image.Image:
+    whole = Image.new("RGB", (max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)), "white")
+    top = 0
+    for sheet in sheets:
+        whole.paste(sheet, (0, top))
+        top += sheet.height
+    return whole
 
 
 def _moved(predicted: Tensor, true: Tensor, both: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from deep3dmap.methods.gan2shape.frozen_gan import frozen_gan
 from deep3dmap.methods.gan2shape.inversion import inversion_loss, inversion_rate, latent_statistics
 from deep3dmap.methods.gan2shape.judges import load_lpips, load_parser, object_mask, perceptual_distance
 from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
+from deep3dmap.methods.gan2shape.masks import resize
 from deep3dmap.methods.gan2shape.official_weights import load_networks
 from deep3dmap.methods.gan2shape.options import PLAIN, UNTRAINED, GAN2ShapeConfig, at_stage
 from deep3dmap.methods.gan2shape.phases import Phases, StepLoss
@@ -225,16 +226,14 @@ class GAN2Shape(CustomFramework):
         return self.projector.to_working_size(self.generator.synthesis(self.latent), self.config.image_size)
 
     def _picture(self, given: dict[str, Any]) -> Tensor:
-        """Return the photograph (1, 3, S, S) in [-1, 1]. Raises UserError for another size."""
-        image, side = np.asarray(given["image"], np.float32), self.config.image_size
+        """Return the photograph (1, 3, S, S) in [-1, 1], at the working size. Raises UserError for one that is not square."""
+        image = np.asarray(given["image"], np.float32)
         if image.shape[1] != image.shape[2]:
             raise UserError(f"gan2shape takes square pictures, got {image.shape[2]} x {image.shape[1]}; cut a square out first")
-        if image.shape[1] != side:
-            raise UserError(
-                f"gan2shape works on pictures of {side} x {side} (method.image_size), got {image.shape[2]} x {image.shape[1]}; "
-                "dataset=square_images with dataset.image_size resizes them"
-            )
-        return (torch.from_numpy(image)[None] * 2 - 1).to(self.device)
+        picture = torch.from_numpy(image)[None] * 2 - 1
+        return (picture if image.shape[1] == self.config.image_size else resize(picture, self.config.image_size)).to(
+            self.device
+        )
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
         """Return depth and normals in the picture's own view, the relief as a mesh, and pictures from elsewhere as files."""
