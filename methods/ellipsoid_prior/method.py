@@ -49,5 +49,5 @@ class EllipsoidPrior(Method):
         """Return the ellipsoid. Raises UserError for a picture without an outline."""
         c = self.config
         mask = plain_background_mask(torch.from_numpy(np.asarray(given["image"], np.float32)), c.threshold)
-        depth = ellipsoid_depth(mask, c.category, c.near, c.far)  # type: ignore[arg-type]
+        depth = ellipsoid_depth(mask, c.category, c.near, c.far)
         return Reconstruction("relief", "distance to the object's middle", depth=depth[None].float().numpy())

@@ -116,5 +116,6 @@ def _glb(mesh: Mesh, uv: Any, texture: Tensor) -> bytes:
     material = trimesh.visual.material.PBRMaterial(baseColorTexture=to_pil(texture), metallicFactor=0.0, roughnessFactor=1.0)
     visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
     flipped = (mesh.vertices - np.array([0, 0, 1], np.float32)) * np.array([1, -1, -1], np.float32)
-    content: bytes = trimesh.Trimesh(flipped, mesh.faces, visual=visual, process=False).export(file_type="glb")
+    content = trimesh.Trimesh(flipped, mesh.faces, visual=visual, process=False).export(file_type="glb")
+    assert isinstance(content, bytes)
     return content
