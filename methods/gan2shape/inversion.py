@@ -33,7 +33,7 @@ def latent_statistics(projector: Projector) -> tuple[Tensor, Tensor]:
 def inversion_loss(
     projector: Projector, latent: Tensor, spread: Tensor, picture: Tensor, perceptual: Perceptual, done: float
 ) -> Loss:
-    """Return how far the generator's picture of a code (1, D) is from a picture (1, 3, S, S); done: share of the steps."""
+    """Return how far the generator's pictures of codes (N, D) are from pictures (N, 3, S, S); done: share of the steps."""
     strength = NOISE * max(0.0, 1 - done / NOISE_UNTIL) ** 2
     noisy = latent + torch.randn_like(latent) * (strength * spread / latent.shape[1] ** 0.5)
     shown = projector.to_working_size(projector.generator.synthesis(noisy), picture.shape[-1])

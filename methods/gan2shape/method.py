@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from deep3dmap.config.schema import OptimizerConfig
 from deep3dmap.core import Asset, MethodCard, Reconstruction, Step, UserError
 from deep3dmap.frameworks import CustomFramework, TrainLoop
+from deep3dmap.frameworks.inputs import select
 from deep3dmap.geometry.ellipsoid_relief import ellipsoid_depth
 from deep3dmap.methods.gan2shape import steps
 from deep3dmap.methods.gan2shape.findings import Findings, relief_reconstruction
@@ -20,11 +21,13 @@ from deep3dmap.methods.gan2shape.judges import load_lpips, load_parser, object_m
 from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
 from deep3dmap.methods.gan2shape.masks import resize
 from deep3dmap.methods.gan2shape.official_weights import load_networks
-from deep3dmap.methods.gan2shape.options import PLAIN, UNTRAINED, GAN2ShapeConfig, at_stage
-from deep3dmap.methods.gan2shape.phases import Phases, StepLoss
+from deep3dmap.methods.gan2shape.options import PLAIN, UNTRAINED, GAN2ShapeConfig, StageSchedule, at_stage
+from deep3dmap.methods.gan2shape.phases import Phases, Prepare, StepLoss
 from deep3dmap.methods.gan2shape.projected import ProjectedSamples
-from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior, draw_lights
-from deep3dmap.methods.gan2shape.shape_model import Priors, ShapeModel, ShapeNetworks, ShapeSpace, widen_yaw
+from deep3dmap.methods.gan2shape.pseudo_sampler import PseudoSampler
+from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior
+from deep3dmap.methods.gan2shape.shape_model import Priors, ShapeModel, ShapeNetworks, ShapeSpace
+from deep3dmap.methods.gan2shape.subjects import Subjects
 
 _TRAIN_ONE = "train one by `deep3dmap train method=stylegan2/VARIANT dataset=NAME`"
 
@@ -40,6 +43,7 @@ class GAN2Shape(CustomFramework):
         tasks=("shape",),
         consumes=("image",),
         produces=("depth", "mesh"),
+        trains_on=("image",),
         licence="none given (the original code; none of it is used here)",
         tried_on=("face_depth",),
         frame="relief",
@@ -76,6 +80,12 @@ class GAN2Shape(CustomFramework):
             load_networks(self.networks, Path(c.networks))
         self.latent = nn.Parameter(torch.zeros(1, style))
         self.projected = ProjectedSamples(c.collect, c.batch, style, c.image_size)
+        self.joint_latents = nn.Parameter(torch.zeros(c.joint, style))
+        self.joint_projected = ProjectedSamples(c.joint_collect if c.joint else 0, c.joint_batch, style, c.image_size)
+        if 0 < c.joint_collect < c.joint:
+            raise UserError(
+                f"gan2shape: joint_collect is at least a batch for each of {c.joint} pictures, got {c.joint_collect}"
+            )
         space = ShapeSpace(c.image_size, rotation=c.rotation, shift=c.shift)
         self.view_prior = ViewPrior(torch.tensor(c.view_mean), torch.tensor(c.view_deviation).square().diag())
         if len(c.light_mean) != 4:
@@ -91,90 +101,119 @@ class GAN2Shape(CustomFramework):
             raise UserError(f"gan2shape: crop={self.config.crop} is larger than the generator's pictures of {side} pixels")
         LatentOffset(self.generator.mapping, self.config.offset_layers)
 
-    # -- the fit ------------------------------------------------------------------------------------------------------
+    @classmethod
+    def trains(cls, config: GAN2ShapeConfig) -> bool:
+        """Whether the networks are trained on many pictures together first."""
+        return config.joint > 0
+
+    # -- joint training and the fit -----------------------------------------------------------------------------------
+
+    def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
+        """Find the codes of many pictures, begin with their ellipsoids, and go through stages that take them in turn."""
+        c = self.config
+        if loop.world_size > 1:
+            raise UserError("gan2shape: joint training keeps the projected samples of one worker; trainer.workers is 1")
+        if len(loop.dataset) < c.joint:
+            raise UserError(f"gan2shape: joint={c.joint}, and there are {len(loop.dataset)} training pictures")
+        loop.prepare(self)
+        loop.planned_steps = c.joint_length
+        subjects = Subjects(range(c.joint), lambda index: self._training_picture(loop, index), self.joint_latents)
+        phases = Phases(loop, [self.latent, self.joint_latents, *self.networks.parameters()])
+        for start in range(0, c.joint, c.joint_batch):
+            members = range(start, min(start + c.joint_batch, c.joint))
+            pictures = torch.cat([subjects.picture(index) for index in members])
+            yield from self._invert(phases, f"inversion {start}", self.joint_latents, pictures, slice(start, members.stop))
+        yield from self._begin_with_ellipsoids(phases, subjects)
+        yield from self._stages(phases, subjects, c.joint_schedule, self.joint_projected)
 
     def fit_steps(self, given: dict[str, Any], loop: TrainLoop) -> Iterator[Step]:
         """Find the picture's latent code, begin with an ellipsoid, and go through stages of three steps."""
-        c, networks = self.config, self.networks
-        picture = self._picture(given)
-        # A mask that is no good is said before anything is learnt.
-        prior = None if c.networks else self._ellipsoid(picture)
+        c, picture = self.config, self._picture(given)
         loop.planned_steps = c.fit_length
-        phases = Phases(loop, [self.latent, *networks.parameters()])
-        adam = OptimizerConfig(lr=c.lr, weight_decay=c.weight_decay)
-        yield from phases.run(
-            *("inversion", [self.latent], c.inversion, lambda resumed: self._invert(picture, resumed)),
-            OptimizerConfig(lr=c.inversion_rate),
-            lambda step: inversion_rate(step, c.inversion),
-        )
-        if prior is not None:
-            fit_ellipsoid = self._fit_ellipsoid(picture, prior)
-            yield from phases.run("ellipsoid", networks.depth.parameters(), c.ellipsoid, lambda resumed: fit_ellipsoid, adam)
-        everything_but_offset = [
-            p for part in ("depth", "albedo", "view", "light") for p in getattr(networks, part).parameters()
-        ]
-        for stage in range(c.stages):
-            first, second, third = c.steps_of(stage)
-            step1 = self._step1(picture, at_stage(c.mirror_step1, stage))
-            yield from phases.run(f"stage {stage} step 1", networks.albedo.parameters(), first, step1, adam)
-            yield from phases.run(
-                f"stage {stage} step 2", networks.offset.parameters(), second, lambda resumed: self._step2(picture), adam
-            )
-            step3 = self._step3(picture, at_stage(c.mirror_step3, stage))
-            yield from phases.run(f"stage {stage} step 3", everything_but_offset, third, step3, adam)
+        if not c.begins_trained:
+            self._ellipsoid(picture)  # A mask that is no good is said before anything is learnt.
+        subjects = Subjects([picture], lambda one: one, self.latent)
+        phases = Phases(loop, [self.latent, self.joint_latents, *self.networks.parameters()])
+        yield from self._invert(phases, "inversion", self.latent, picture, slice(0, 1))
+        if not c.begins_trained:
+            yield from self._begin_with_ellipsoids(phases, subjects)
+        yield from self._stages(phases, subjects, c.fit_schedule, self.projected)
 
-    def _invert(self, picture: Tensor, resumed: bool) -> StepLoss:
+    def _invert(self, phases: Phases, name: str, latents: nn.Parameter, pictures: Tensor, members: slice) -> Iterator[Step]:
+        """Find the codes `latents[members]` of pictures (N, 3, S, S)."""
         mean, spread = latent_statistics(self.projector)
-        if not resumed:
-            self.latent.data.copy_(mean)
         length = self.config.inversion
-        return lambda step: inversion_loss(self.projector, self.latent, spread, picture, self.perceptual, step / length)
 
-    def _ellipsoid(self, picture: Tensor) -> Tensor:
-        c = self.config
-        mask = object_mask(self.parser, picture, c.category)[0, 0].cpu()
-        return ellipsoid_depth(mask, c.category, c.near, c.far).to(picture)  # type: ignore[arg-type]
+        def prepare(resumed: bool) -> StepLoss:
+            if not resumed:
+                latents.data[members] = mean
+            return lambda step: inversion_loss(
+                self.projector, latents[members], spread, pictures, self.perceptual, step / length
+            )
 
-    def _fit_ellipsoid(self, picture: Tensor, prior: Tensor) -> StepLoss:
+        adam = OptimizerConfig(lr=self.config.inversion_rate)
+        yield from phases.run(name, [latents], length, prepare, adam, lambda step: inversion_rate(step, length))
+
+    def _begin_with_ellipsoids(self, phases: Phases, subjects: Subjects) -> Iterator[Step]:
         def loss_of(step: int) -> steps.Loss:
-            distance = (self.model.space.to_depth(self.networks.depth(picture)) - prior).square().mean()
+            picture = subjects.picture(subjects.turn(step))
+            distance = (self.model.space.to_depth(self.networks.depth(picture)) - self._ellipsoid(picture)).square().mean()
             return steps.Loss(distance, {"ellipsoid": distance})
 
-        return loss_of
+        depth = self.networks.depth.parameters()
+        yield from phases.run("ellipsoid", depth, self.config.ellipsoid, lambda resumed: loss_of, self._adam)
 
-    def _step1(self, picture: Tensor, mirror: bool) -> Any:
+    def _stages(
+        self, phases: Phases, subjects: Subjects, schedule: StageSchedule, projected: ProjectedSamples
+    ) -> Iterator[Step]:
+        """Go through the stages: the albedo learns, then the offset encoder, then all but that."""
+        networks, adam = self.networks, self._adam
+        all_but_offset = [p for part in ("depth", "albedo", "view", "light") for p in getattr(networks, part).parameters()]
+        for stage in range(schedule.stages):
+            first, second, third = schedule.steps_of(stage)
+            step1 = self._step1(subjects, at_stage(schedule.mirror_step1, stage))
+            yield from phases.run(f"stage {stage} step 1", networks.albedo.parameters(), first, step1, adam)
+            step2 = self._step2(subjects, schedule.batch)
+            yield from phases.run(f"stage {stage} step 2", networks.offset.parameters(), second, step2, adam)
+            step3 = self._step3(subjects, schedule, projected, at_stage(schedule.mirror_step3, stage))
+            yield from phases.run(f"stage {stage} step 3", all_but_offset, third, step3, adam)
+
+    def _step1(self, subjects: Subjects, mirror: bool) -> Prepare:
         """Explain the picture; only the albedo learns."""
 
         def loss_of(step: int) -> steps.Loss:
-            canonical = self.model.canonical(picture)
-            return steps.step1(self.model, picture, canonical, self.weights, self.perceptual, mirror)[0]
+            picture = subjects.picture(subjects.turn(step))
+            return steps.step1(self.model, picture, self.model.canonical(picture), self.weights, self.perceptual, mirror)[0]
 
         return lambda resumed: loss_of
 
-    def _step2(self, picture: Tensor) -> StepLoss:
+    def _step2(self, subjects: Subjects, batch: int) -> Prepare:
         """Make the generator show the object from elsewhere under other lights; only the offset encoder learns."""
-        draw = self._pseudo_sampler(picture)
-        own = self._own_picture()
 
-        def loss_of(step: int) -> steps.Loss:
-            pseudo = draw()
-            found = self.projector.project(self.model, pseudo.images, self.latent, own)
-            return steps.step2(found, pseudo, self.discriminator, self.weights)
+        def prepare(resumed: bool) -> StepLoss:
+            sampler = PseudoSampler(self, subjects, batch)
 
-        return loss_of
+            def loss_of(step: int) -> steps.Loss:
+                pseudo, found = sampler.draw(subjects.turn(step))
+                return steps.step2(found, pseudo, self.discriminator, self.weights)
 
-    def _step3(self, picture: Tensor, mirror: bool) -> Any:
+            return loss_of
+
+        return prepare
+
+    def _step3(self, subjects: Subjects, schedule: StageSchedule, projected: ProjectedSamples, mirror: bool) -> Prepare:
         """Explain the generator's pictures and the first one by one object; all but the offset encoder learn."""
 
         def prepare(resumed: bool) -> StepLoss:
             if not resumed:
-                self._collect(picture)
-            samples = self.projected.pictures(self.projector)
+                self._collect(PseudoSampler(self, subjects, schedule.batch), len(subjects), projected)
 
             def loss_of(step: int) -> steps.Loss:
+                subject = subjects.turn(step)
+                picture = subjects.picture(subject)
                 canonical = self.model.canonical(picture)
                 ours, _ = steps.step1(self.model, picture, canonical, self.weights, self.perceptual, mirror)
-                sample = samples[step % len(samples)]
+                sample = projected.batch(subjects.batch_of(subject, step, schedule.collect), self.projector)
                 theirs, _ = steps.step3(self.model, sample, canonical, self.weights, self.perceptual, mirror)
                 terms = {**ours.terms, **{f"{name}_projected": value for name, value in theirs.terms.items()}}
                 return steps.Loss(ours.total + theirs.total, terms)
@@ -184,29 +223,11 @@ class GAN2Shape(CustomFramework):
         return prepare
 
     @torch.no_grad()
-    def _collect(self, picture: Tensor) -> None:
-        draw, own = self._pseudo_sampler(picture), self._own_picture()
-        for index in range(self.config.collect):
-            pseudo = draw()
-            found = self.projector.project(self.model, pseudo.images, self.latent, own)
-            self.projected.keep(index, found.latent, pseudo.mask)
-
-    def _pseudo_sampler(self, picture: Tensor) -> Any:
-        """Return what draws pseudo samples of the object as it is explained now."""
-        c = self.config
-        with torch.no_grad():
-            canonical = self.model.canonical(picture)
-            found = self.model.explain(picture, canonical)
-            mask = torch.ones_like(picture[:, :1])
-            if c.use_mask:
-                seen = object_mask(self.parser, picture, c.category)
-                mask = steps.canonical_mask(self.model, canonical, found.views, seen)
-
-        def draw() -> steps.Pseudo:
-            views = widen_yaw(self.view_prior.draw(c.batch), c.view_scale).to(picture)
-            return steps.pseudo_samples(self.model, found, mask, views, draw_lights(c.batch), self.light_range)
-
-        return draw
+    def _collect(self, sampler: PseudoSampler, subjects: int, projected: ProjectedSamples) -> None:
+        for subject in range(subjects):
+            for index in range(subject, len(projected.codes), subjects):
+                pseudo, found = sampler.draw(subject)
+                projected.keep(index, found.latent, pseudo.mask)
 
     # -- what the steps share -----------------------------------------------------------------------------------------
 
@@ -221,9 +242,25 @@ class GAN2Shape(CustomFramework):
         """The distance of pictures beside that of their pixels."""
         return perceptual_distance(self.lpips, self.discriminator)
 
+    @property
+    def _adam(self) -> OptimizerConfig:
+        return OptimizerConfig(lr=self.config.lr, weight_decay=self.config.weight_decay)
+
     @torch.no_grad()
-    def _own_picture(self) -> Tensor:
-        return self.projector.to_working_size(self.generator.synthesis(self.latent), self.config.image_size)
+    def own_picture(self, latent: Tensor) -> Tensor:
+        """Return the generator's picture of a code (1, D), at the working size."""
+        return self.projector.to_working_size(self.generator.synthesis(latent), self.config.image_size)
+
+    def object_mask(self, picture: Tensor) -> Tensor:
+        """Return the mask (1, 1, S, S) of the object in a picture (1, 3, S, S)."""
+        return object_mask(self.parser, picture, self.config.category)
+
+    def _ellipsoid(self, picture: Tensor) -> Tensor:
+        c = self.config
+        return ellipsoid_depth(self.object_mask(picture)[0, 0].cpu(), c.category, c.near, c.far).to(picture)  # type: ignore[arg-type]
+
+    def _training_picture(self, loop: TrainLoop, index: int) -> Tensor:
+        return self._picture(select(loop.dataset[index], self.card.trains_on, loop.settings.inputs))
 
     def _picture(self, given: dict[str, Any]) -> Tensor:
         """Return the photograph (1, 3, S, S) in [-1, 1], at the working size. Raises UserError for one that is not square."""
@@ -244,4 +281,6 @@ class GAN2Shape(CustomFramework):
             "perceptual": "LPIPS" if self.lpips is not None else "discriminator features",
             "mask": "face parsing" if self.parser is not None else "plain background",
         }
-        return relief_reconstruction(Findings(self.model, found, self.projector, self.latent, self._own_picture()), notes)
+        return relief_reconstruction(
+            Findings(self.model, found, self.projector, self.latent, self.own_picture(self.latent)), notes
+        )

@@ -70,18 +70,71 @@ class GAN2ShapeConfig:
     smooth: float = option(0.01, "weight of the smoothness of depth and shading", low=0.0, high=1.0)
     regular: float = option(0.01, "weight of the size of latent offsets", low=0.0, high=10.0)
 
-    def steps_of(self, stage: int) -> tuple[int, int, int]:
-        """Return how long the three steps of a stage are; raises UserError for other than three numbers."""
-        lengths = self.later if stage else self.first
-        if len(lengths) != 3 or min(lengths) < 0:
-            raise UserError(f"gan2shape: first and later are the lengths of three steps, got {list(lengths)}")
-        return lengths[0], lengths[1], lengths[2]
+    joint: int = option(0, "pictures that the networks are trained on together before any fit (0 = none)", low=0)
+    joint_stages: int = option(4, "stages of the joint training", low=1, high=16)
+    joint_first: list[int] = option([1500, 1500, 1500], "joint training: steps of step 1, 2 and 3 in the first stage")
+    joint_later: list[int] = option([700, 1000, 1000], "joint training: the same in every later stage")
+    joint_mirror_step1: list[bool] = option([False, True], "joint training: mirrored copies in step 1 of every stage")
+    joint_mirror_step3: list[bool] = option([True], "joint training: the same for step 3")
+    joint_batch: int = option(8, "joint training: pseudo samples of a step", low=1, high=64)
+    joint_collect: int = option(800, "joint training: batches of projected samples of all pictures", low=1)
+
+    @property
+    def fit_schedule(self) -> "StageSchedule":
+        """The stages of the fit to one picture."""
+        lengths = (self.first, self.later)
+        mirror = (self.mirror_step1, self.mirror_step3)
+        return StageSchedule(self.stages, *lengths, *mirror, self.batch, self.collect)
+
+    @property
+    def joint_schedule(self) -> "StageSchedule":
+        """The stages of the joint training."""
+        lengths = (self.joint_first, self.joint_later)
+        mirror = (self.joint_mirror_step1, self.joint_mirror_step3)
+        return StageSchedule(self.joint_stages, *lengths, *mirror, self.joint_batch, self.joint_collect)
+
+    @property
+    def begins_trained(self) -> bool:
+        """Whether a fit begins with networks that know the category, and not with the ellipsoid."""
+        return bool(self.networks or self.joint)
 
     @property
     def fit_length(self) -> int:
         """The number of steps of the whole fit to a picture."""
-        before = self.inversion + (0 if self.networks else self.ellipsoid)
-        return before + sum(sum(self.steps_of(stage)) for stage in range(self.stages))
+        return self.inversion + (0 if self.begins_trained else self.ellipsoid) + self.fit_schedule.length
+
+    @property
+    def joint_length(self) -> int:
+        """The number of steps of the joint training: pictures are inverted `joint_batch` at a time."""
+        return -(-self.joint // self.joint_batch) * self.inversion + self.ellipsoid + self.joint_schedule.length
+
+
+@dataclass(frozen=True)
+class StageSchedule:
+    """Stages of three steps.
+
+    first, later: lengths of the steps. batch: pseudo samples of a step. collect: batches of them for step 3.
+    """
+
+    stages: int
+    first: list[int]
+    later: list[int]
+    mirror_step1: list[bool]
+    mirror_step3: list[bool]
+    batch: int
+    collect: int
+
+    @property
+    def length(self) -> int:
+        """The number of steps of all stages."""
+        return sum(sum(self.steps_of(stage)) for stage in range(self.stages))
+
+    def steps_of(self, stage: int) -> tuple[int, int, int]:
+        """Return how long the three steps of a stage are; raises UserError for other than three numbers."""
+        lengths = self.later if stage else self.first
+        if len(lengths) != 3 or min(lengths) < 0:
+            raise UserError(f"gan2shape: the first and later ones are the lengths of three steps, got {list(lengths)}")
+        return lengths[0], lengths[1], lengths[2]
 
 
 def at_stage(flags: list[bool], stage: int) -> bool:

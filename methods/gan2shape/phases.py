@@ -12,6 +12,8 @@ from deep3dmap.methods.gan2shape.steps import Loss
 
 # Computes the loss of the phase's step of that number.
 StepLoss = Callable[[int], Loss]
+# Is asked for it once, and told whether the phase was entered before.
+Prepare = Callable[[bool], StepLoss]
 
 
 class Phases:
@@ -25,13 +27,13 @@ class Phases:
         name: str,
         parameters: Iterable[nn.Parameter],
         steps: int,
-        prepare: Callable[[bool], StepLoss],
+        prepare: Prepare,
         optimizer: OptimizerConfig,
         schedule: Schedule = lambda step: 1.0,
     ) -> Iterator[Step]:
         """Yield the steps of a phase that are still to be taken; what it does not learn gathers no gradient.
 
-        prepare: is asked for the loss once, and told whether the phase was entered before. schedule: of the phase's own steps.
+        schedule: factor of the learning rate at the phase's own steps.
         """
         loop, begin = self._loop, self.end
         self.end += steps

@@ -26,10 +26,8 @@ class ProjectedSamples(nn.Module):
         self.masks[index].copy_((mask * 255).round())
 
     @torch.no_grad()
-    def pictures(self, projector: Projector) -> list[Pseudo]:
-        """Return all batches with their pictures."""
+    def batch(self, index: int, projector: Projector) -> Pseudo:
+        """Return a batch with its pictures."""
         side = self.masks.shape[-1]
-        return [
-            Pseudo(projector.to_working_size(projector.generator.synthesis(codes), side), masks.float() / 255)
-            for codes, masks in zip(self.codes, self.masks)
-        ]
+        pictures = projector.to_working_size(projector.generator.synthesis(self.codes[index]), side)
+        return Pseudo(pictures, self.masks[index].float() / 255)

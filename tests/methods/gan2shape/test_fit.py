@@ -101,7 +101,9 @@ def test_each_phase_moves_what_it_learns_and_nothing_else() -> None:
 
 
 def test_the_gan_is_in_no_checkpoint(whole: GAN2Shape) -> None:
-    assert {name.partition(".")[0] for name in whole.state_dict()} == {"latent", "networks", "projected"}
+    assert {name.partition(".")[0] for name in whole.state_dict()} == {
+        *("latent", "networks", "projected", "joint_latents", "joint_projected")
+    }
     assert not any(p.requires_grad for p in (*whole.generator.parameters(), *whole.discriminator.parameters()))
 
 
