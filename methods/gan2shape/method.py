@@ -111,6 +111,8 @@ class GAN2Shape(CustomFramework):
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
         """Find the codes of many pictures, begin with their ellipsoids, and go through stages that take them in turn."""
         c = self.config
+        if not c.joint:
+            return
         if loop.world_size > 1:
             raise UserError("gan2shape: joint training keeps the projected samples of one worker; trainer.workers is 1")
         if len(loop.dataset) < c.joint:

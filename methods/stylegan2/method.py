@@ -69,6 +69,8 @@ class StyleGAN2(CustomFramework):
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
         """One update of the discriminator and one of the generator in a step, and their penalties every so many steps."""
         c = self.config
+        if c.weights:
+            return
         for module in (self.generator, self.discriminator):
             loop.prepare(module)
         path_every = c.path_every if c.path_length else 0

@@ -101,6 +101,11 @@ def test_pictures_take_turns_and_batches_belong_to_them() -> None:
     assert {batch for _, batch in taken} == set(range(12))
 
 
+def test_without_it_nothing_is_trained() -> None:
+    assert not GAN2Shape.trains(replace(JOINT, joint=0))
+    assert list(build(replace(JOINT, joint=0)).train_steps(TrainLoop(OwnProcessHost(), LoopSettings(), []))) == []
+
+
 def test_what_it_refuses() -> None:
     with pytest.raises(UserError, match="at least a batch for each of 3 pictures, got 2"):
         build(replace(JOINT, joint_collect=2))

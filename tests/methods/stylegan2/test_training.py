@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,3 +138,14 @@ def test_the_average_is_what_a_checkpoint_is_used_with(make_loop: Loop) -> None:
     copy_parameters(loop.averages[0].parameters(), method.generator)
     with torch.no_grad():
         torch.testing.assert_close(method.generate(range(2), 0), wanted)
+
+
+def test_official_weights_are_used_as_they_are(tmp_path: Path, make_loop: Loop) -> None:
+    source = StyleGAN2(TINY)
+    torch.save({"g_ema": source.generator.state_dict()}, tmp_path / "gan.pt")
+    config = replace(TINY, resolution=64, weights=str(tmp_path / "gan.pt"))
+    method = StyleGAN2(config)
+    assert not StyleGAN2.trains(config)
+    assert list(method.train_steps(make_loop([]))) == []
+    with torch.no_grad():
+        torch.testing.assert_close(method.generate(range(2), 0), source.generate(range(2), 0))
