@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from deep3dmap.data.formats.face_depth import depth_of_grey
+from deep3dmap.geometry.ellipsoid_relief import ellipsoid_depth
 from deep3dmap.geometry.relief import ReliefCamera
 from deep3dmap.geometry.relief_losses import photometric_loss, smoothness_loss
-from deep3dmap.methods.gan2shape.ellipsoid import ellipsoid_depth
 from deep3dmap.methods.gan2shape.losses import discriminator_distance
 from deep3dmap.methods.gan2shape.masks import center_crop, face_mask, resize
 from deep3dmap.metrics.relief_depth import (

@@ -14,6 +14,7 @@ _VERBS = {
     "data": "generate, prepare or check a dataset",
     "train": "train one method on one dataset, on Ray Train",
     "reconstruct": "turn photographs or a scan into meshes and pictures",
+    "generate": "draw samples of a trained generator",
     "render": "draw one mesh by every renderer, side by side",
     "evaluate": "score a checkpoint on a suite",
     "tune": "search for the best configuration of a method, on Ray Tune",

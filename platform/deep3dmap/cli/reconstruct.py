@@ -7,6 +7,7 @@ from typing import Any
 from rich.progress import track
 
 from deep3dmap.cli.arguments import VerbParser, on_terminal
+from deep3dmap.cli.method_or_checkpoint import check_method_or_checkpoint
 from deep3dmap.cli.places import check_folder
 from deep3dmap.config.compose import Layer, compose_dataset
 from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
@@ -15,7 +16,7 @@ from deep3dmap.config.plugins import working
 from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
-from deep3dmap.core.registry import datasets, methods
+from deep3dmap.core.registry import datasets
 
 EXAMPLES = """\
   deep3dmap reconstruct CHECKPOINT photo.jpg -o out
@@ -40,13 +41,12 @@ def main(argv: list[str]) -> int:
         raise UserError(f"{flags.input}: no such file or folder")
     check_folder(flags.out, "-o")
     values = dict(split_override(text) for text in pairs)
-    is_checkpoint = "://" in flags.checkpoint or Path(flags.checkpoint).is_dir()
-    if not is_checkpoint:
-        _check_no_path(flags.checkpoint)
+    check_method_or_checkpoint(flags.checkpoint)
     # Imported now, so that --help and mistakes need not wait for torch.
-    from deep3dmap.cli.input_reconstruction import InputReconstructor, load_method
+    from deep3dmap.cli.inference_method import method_for_inference
+    from deep3dmap.cli.input_reconstruction import InputReconstructor
 
-    method, job = load_method(flags.checkpoint, is_checkpoint, values)
+    method, job = method_for_inference(flags.checkpoint, values)
     mapping, reconstruct = dict(job.config["inputs"]), InputReconstructor(method, job)
     name = str(values.pop("dataset", "")) or _recognise(flags.input, method, mapping)
     if name == "image_folder" and "box" in method.card.consumes and not {"dataset.box", "dataset.boxes"} & values.keys():
@@ -66,19 +66,6 @@ def main(argv: list[str]) -> int:
             print(f"deep3dmap: {error}", file=sys.stderr)
     print(f"{done} reconstructions in {flags.out}" + (f", {len(failures)} inputs failed" if failures else ""))
     return 2 if failures else 0
-
-
-def _check_no_path(name: str) -> None:
-    """Raise UserError if what should name a method is rather the path of a checkpoint."""
-    path = Path(name)
-    if (path.parent / "checkpoint.json").is_file():
-        raise UserError(f"{name}: give the folder of the checkpoint: {path.parent}")
-    if path.is_file():
-        raise UserError(f"{name}: a file; a checkpoint is a folder (RESULTS/work/RUN_ID/checkpoints/step_...)")
-    if (name.count("/") > 1 or name.startswith((".", "/", "~"))) and ":" not in name:
-        raise UserError(f"{name}: no such folder, so no checkpoint, and no method is called that")
-    if ":" not in name:
-        methods.entry(name.partition("/")[0])
 
 
 def _recognise(path: Path, method: Method, mapping: dict[str, str]) -> str:

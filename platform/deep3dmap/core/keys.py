@@ -68,6 +68,20 @@ for _row in (
         "ground-truth surface points, one per `dense_uv` row",
     ),
     ("dense_uv", "(N, 2) float32", "[0, 1], v up", "atlas coordinates of `dense_points`"),
+    ("mask", "(H, W) float32", "share of the pixel, in [0, 1]", "coverage of `image` by the object"),
+    (
+        "relief_depth",
+        "(H, W) float32",
+        "distance to the object's middle",
+        "depth of each pixel's middle along z; 1.1 = background",
+    ),
+    ("relief_view", "(6,) float32", "radians and distances", "turn about x, y, z and shift of the object from its front"),
+    (
+        "relief_light",
+        "(4,) float32",
+        "1",
+        "ambient and diffuse strength, x and y of the light at z = 1, away from the camera",
+    ),
     # a posed scan
     ("images", "sequence of V (3, H, W) float32", "RGB in [0, 1]", "the frames of a scan"),
     (

@@ -3,5 +3,6 @@
 from deep3dmap.frameworks.base import BaseFramework, CustomFramework
 from deep3dmap.frameworks.host import Host
 from deep3dmap.frameworks.loop import LoopSettings, TrainLoop
+from deep3dmap.frameworks.sample_noise import sample_generator
 
-__all__ = ["BaseFramework", "CustomFramework", "Host", "LoopSettings", "TrainLoop"]
+__all__ = ["BaseFramework", "CustomFramework", "Host", "LoopSettings", "TrainLoop", "sample_generator"]

@@ -27,8 +27,8 @@ def picture_reconstruction(reconstruction: Reconstruction, sample: dict[str, Any
     sample: what was given to the method, by key; parts that are absent are left out. Raises ValueError if the
     reconstruction holds nothing that can be shown.
     """
-    tiles = _over_photograph(reconstruction, sample) if reconstruction.frame == "image" else _in_world(reconstruction, sample)
-    tiles += _maps(reconstruction)
+    drawn = {"image": _over_photograph, "relief": _before_camera}.get(reconstruction.frame, _in_world)
+    tiles = drawn(reconstruction, sample) + _maps(reconstruction)
     if not tiles:
         raise ValueError(f"nothing to picture in a reconstruction of {reconstruction.produced()}")
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +79,17 @@ def _turned(vertices: Tensor, faces: Tensor, colors: Tensor | None) -> list[Tile
         seen = render_in_image(placed, faces, TILE, TILE, colors=colors, supersample=2)
         tiles.append((f"turned by {degrees:+.0f} degrees", seen.image))
     return tiles
+
+
+def _before_camera(reconstruction: Reconstruction, sample: dict[str, Any]) -> list[Tile]:
+    """Show a mesh in its camera's axes, z forward."""
+    tiles: list[Tile] = [("photograph", _resized(torch.as_tensor(sample["image"])))] if "image" in sample else []
+    mesh = reconstruction.mesh
+    if mesh is None or mesh.is_empty:
+        return tiles if mesh is None else [*tiles, NOTHING]
+    towards_viewer = torch.from_numpy(mesh.vertices) * torch.tensor([1.0, 1.0, -1.0])
+    colors = None if mesh.colors is None else torch.from_numpy(mesh.colors)
+    return tiles + _turned(towards_viewer, torch.from_numpy(mesh.faces), colors)
 
 
 def _in_world(reconstruction: Reconstruction, sample: dict[str, Any]) -> list[Tile]:

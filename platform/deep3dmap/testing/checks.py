@@ -185,7 +185,7 @@ def _require(condition: bool, message: str) -> None:
 def _depends_on_worker(module: torch.nn.Module) -> bool:
     """Whether a layer's output depends on which worker it runs in: statistics of its share of the batch, random numbers."""
     layers = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd)
-    return any(isinstance(part, layers) for part in module.modules())
+    return getattr(module, "draws", False) or any(isinstance(part, layers) for part in module.modules())
 
 
 def _flat(method: Method) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.methods.gan2shape.ellipsoid import ellipsoid_depth
+from deep3dmap.geometry.ellipsoid_relief import ellipsoid_depth
 from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
 from deep3dmap.methods.gan2shape.masks import center_crop, face_mask, resize
 from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior, between, draw_lights

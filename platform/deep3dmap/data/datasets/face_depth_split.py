@@ -8,23 +8,8 @@ from PIL import Image
 
 from deep3dmap.core.dataset import Sample
 from deep3dmap.core.errors import UserError
-from deep3dmap.core.keys import register_key
 from deep3dmap.data.formats.face_depth import Pair, read_depth
 from deep3dmap.data.formats.images import read_image
-
-register_key(
-    "relief_depth",
-    "(H, W) float32",
-    "distance to the object's middle",
-    "depth of each pixel's middle along z; 1.1 = background",
-)
-register_key("mask", "(H, W) float32", "share of the pixel, in [0, 1]", "coverage of `image` by the object")
-register_key(
-    "relief_view", "(6,) float32", "radians and distances", "turn about x, y, z and shift of the object from its front"
-)
-register_key(
-    "relief_light", "(4,) float32", "1", "ambient and diffuse strength, x and y of the light at z = 1, away from the camera"
-)
 
 
 class FaceDepthSplit:

@@ -1,0 +1,138 @@
+"""The generation suite: nothing in, pictures out that are like the training pictures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deep3dmap.benchmarks.generation.pictures import write_sheet
+from deep3dmap.benchmarks.generation.set_comparison import NEIGHBORS, SetComparison
+from deep3dmap.benchmarks.generation.whole_set import WholeSet
+from deep3dmap.core import (
+    Asset,
+    Evaluation,
+    MetricCard,
+    Protocol,
+    Reconstruction,
+    Split,
+    SuiteCard,
+    Task,
+    UserError,
+    Views,
+    find_asset,
+)
+from deep3dmap.metrics.picture_features import INCEPTION_FILE, EmbeddedFeatures, InceptionFeatures
+
+PORTION = 64  # pictures in memory at once
+LEAST = 2 * (NEIGHBORS + 1)
+
+INCEPTION = Asset(
+    "Inception-v3",
+    "inception",
+    "Nvidia Source Code License",
+    "the network of the published distances",
+    f"NVlabs/stylegan2-ada-pytorch as {INCEPTION_FILE}",
+)
+_DISTANCES = (
+    ("frechet", "down", "Frechet distance to the reference half of the test photographs"),
+    ("kernel", "down", "unbiased squared maximum mean discrepancy to them, cubic kernel"),
+    ("precision", "up", "share of samples that lie among the reference photographs"),
+    ("recall", "up", "share of reference photographs that lie among the samples"),
+)
+_NETWORKS = {
+    "embedded": "colours and edges by place, no network; only to be compared with itself",
+    "inception": "Inception-v3 features, where the user has the weights",
+}
+_SETS = {"": "", "floor_": "; of as many other real photographs instead of samples"}
+
+
+class GenerationProtocol(Protocol):
+    """Scores samples of a generator against photographs it has not seen."""
+
+    card = SuiteCard(
+        title="Generation: pictures like those of a set",
+        version=1,
+        task=Task(
+            name="generation",
+            given=(),
+            wanted=("samples",),
+            meaning="from nothing, pictures that are distributed like the training pictures; half of the test photographs are "
+            "the reference, the other half is its real-to-real floor, and as many samples are drawn",
+        ),
+        metrics=tuple(
+            MetricCard(f"{which}{name}_{network}", "", better, f"{meaning} ({about}){extra}")
+            for network, about in _NETWORKS.items()
+            for which, extra in _SETS.items()
+            for name, better, meaning in _DISTANCES
+        ),
+        headline="frechet_embedded",
+        reference="Heusel et al., NeurIPS 2017; Binkowski et al., ICLR 2018; Kynkaanniemi et al., NeurIPS 2019",
+    )
+
+    def scenes(self, split: Split) -> Split:
+        """Return the whole split as one scene."""
+        return WholeSet(split)
+
+    def begin(self) -> "GenerationEvaluation":
+        """Begin the evaluation of one run."""
+        return GenerationEvaluation(_inception())
+
+    def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
+        """Write samples.png: a sheet of samples beside a sheet of photographs."""
+        return write_sheet(reconstruction, truth, folder)
+
+
+class GenerationEvaluation(Evaluation):
+    """Compares samples with photographs, a portion at a time."""
+
+    def __init__(self, inception: InceptionFeatures | None = None) -> None:
+        networks: list[Any] = [EmbeddedFeatures(), *([inception] if inception else [])]
+        self._comparisons = [SetComparison(network, network.name) for network in networks]
+
+    def add(
+        self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
+    ) -> Mapping[str, float]:
+        """A reconstruction is a sheet for people; what counts are the samples."""
+        return {}
+
+    def add_samples(self, scene: str, sample: Any, truth: dict[str, Any]) -> Mapping[str, float]:
+        """Return the distances. Raises UserError for fewer than eight photographs."""
+        photographs: Sequence[Any] = truth["images"]
+        if len(photographs) < LEAST:
+            raise UserError(f"the generation suite needs at least {LEAST} test photographs, there are {len(photographs)}")
+        half = len(photographs) // 2
+        # Photographs of one kind may lie together, so the halves take turns.
+        for start in range(0, half, PORTION):
+            places = range(start, min(start + PORTION, half))
+            reference = _batch([photographs[2 * place] for place in places])
+            others = _batch([photographs[2 * place + 1] for place in places])
+            samples = sample(places)
+            if samples.shape[1:] != reference.shape[1:]:
+                raise UserError(
+                    f"samples are {tuple(samples.shape[1:])}, the photographs {tuple(reference.shape[1:])}; "
+                    "compare pictures of one size"
+                )
+            for comparison in self._comparisons:
+                comparison.reference.add(comparison.network(reference))
+                comparison.others.add(comparison.network(others))
+                comparison.samples.add(comparison.network(samples.float()))
+        scores: dict[str, float] = {}
+        for comparison in self._comparisons:
+            scores |= comparison.scores()
+        return scores
+
+
+def _batch(photographs: list[Any]) -> Tensor:
+    return torch.from_numpy(np.stack(photographs))
+
+
+def _inception() -> InceptionFeatures | None:
+    """Return the published metric network if the user has it in the folder of the assets."""
+    try:
+        path = find_asset(INCEPTION, INCEPTION_FILE)
+    except UserError:
+        return None
+    return InceptionFeatures(path)

@@ -1,0 +1,84 @@
+"""The picture of a shape: depth and normals beside the true ones, and what a method shows of albedo, light and other views."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from deep3dmap.core import Reconstruction
+from deep3dmap.geometry.relief import ReliefCamera
+from deep3dmap.metrics.relief_depth import common_pixels
+from deep3dmap.render.pictures import contact_sheet, depth_picture, error_picture, from_pil
+
+TILE = 160
+WORST = 0.05  # of the logarithm of depth; the error map's last colour
+# Files of a reconstruction that are shown where they are there, with their titles.
+EXTRAS = {
+    "input_by_gan": "the generator's picture",
+    "albedo": "albedo",
+    "relit": "relit from three sides",
+    "rotated_mesh": "rotated, by mesh",
+    "rotated_gan": "rotated, through the GAN",
+}
+
+
+def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
+    """Write shape.png into `folder` and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    true = torch.from_numpy(np.asarray(truth["relief_depth"], np.float32))
+    predicted = torch.from_numpy(np.asarray(reconstruction.depth, np.float32))[0]
+    shown = true < true.max()
+    both = common_pixels(true[None], (predicted > 0).float()[None])[0] > 0
+    low, high = (float(true[shown].min()), float(true[shown].max())) if shown.any() else (0.9, 1.1)
+    tiles = [
+        ("photograph", torch.from_numpy(np.asarray(truth["image"]))),
+        ("depth", depth_picture(_moved(predicted, true, both), low, high)),
+        ("true depth", depth_picture(torch.where(shown, true, 0), low, high)),
+        ("error", error_picture(_difference(predicted, true, both), both, WORST)),
+        ("normals", _normals(predicted)),
+        ("true normals", torch.where(shown, _normals(true), 0.18)),
+    ]
+    sheets = [contact_sheet([(title, _enlarged(picture)) for title, picture in tiles], columns=6)]
+    extras = [(EXTRAS[name], reconstruction.files[f"{name}.png"]) for name in EXTRAS if f"{name}.png" in reconstruction.files]
+    strips = [(title, _enlarged(from_pil(Image.open(io.BytesIO(content))))) for title, content in extras]
+    sheets += [contact_sheet(row, columns=len(row)) for row in (strips[:3], strips[3:]) if row]
+    file = folder / "shape.png"
+    _stacked(sheets).save(file)
+    return [file]
+
+
+def _stacked(sheets: list[Image.Image]) -> Image.Image:
+    whole = Image.new("RGB", (max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)), "white")
+    top = 0
+    for sheet in sheets:
+        whole.paste(sheet, (0, top))
+        top += sheet.height
+    return whole
+
+
+def _moved(predicted: Tensor, true: Tensor, both: Tensor) -> Tensor:
+    """Return the depth at the true one's scale; 0 stays nothing."""
+    if not both.any():
+        return predicted
+    factor = (true[both].log() - predicted[both].log()).mean().exp()
+    return predicted * factor
+
+
+def _difference(predicted: Tensor, true: Tensor, both: Tensor) -> Tensor:
+    return torch.where(both, (_moved(predicted, true, both).clamp(min=1e-6).log() - true.log()).abs(), 0)
+
+
+def _normals(depth: Tensor) -> Tensor:
+    """Return (3, H, W): x to the right is red, y up is green, towards the camera is blue."""
+    filled = torch.where(depth > 0, depth, depth.max().clamp(min=1e-3))
+    normals = ReliefCamera(depth.shape[-1]).normals(filled[None])[0].permute(2, 0, 1)
+    return normals * torch.tensor([-0.5, 0.5, 0.5])[:, None, None] + 0.5
+
+
+def _enlarged(picture: Tensor) -> Tensor:
+    factor = max(1, TILE // picture.shape[-2])
+    return picture.repeat_interleave(factor, -1).repeat_interleave(factor, -2)

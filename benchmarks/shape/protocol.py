@@ -1,0 +1,82 @@
+"""The shape suite: one photograph in, the depth of what it shows out. The protocol of Wu et al. (CVPR 2020)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deep3dmap.benchmarks.shape.pictures import write_pictures
+from deep3dmap.core import Evaluation, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
+from deep3dmap.geometry.relief import ReliefCamera
+from deep3dmap.metrics.relief_depth import common_pixels, mean_angle_deviation, scale_invariant_error
+
+_METRICS = (
+    ("side", "1e-2", "down", "scale-invariant depth error: deviation of the logarithm of depth from the truth's, times 100"),
+    ("mad", "degrees", "down", "mean angle between the normals of predicted and true depth, as published (a little too large)"),
+    ("mad_exact", "degrees", "down", "the same with unit normals: 0 for equal depth"),
+    ("seen", "", "up", "share of the true object's pixels that could be compared"),
+)
+
+
+class ShapeProtocol(Protocol):
+    """Scores a depth map in the view of the photograph, up to its scale."""
+
+    card = SuiteCard(
+        title="Shape: depth of an object from one photograph",
+        version=1,
+        task=Task(
+            name="shape",
+            given=("image",),
+            wanted=("depth",),
+            meaning="from one square photograph of an object, its depth in that view, up to a factor",
+            frames=("relief",),
+        ),
+        metrics=tuple(MetricCard(*row) for row in _METRICS),
+        headline="side",
+        reference="Wu, Rupprecht and Vedaldi, CVPR 2020; Pan et al., ICLR 2021",
+    )
+
+    def begin(self) -> "ShapeEvaluation":
+        """Begin the evaluation of one run."""
+        return ShapeEvaluation()
+
+    def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
+        """Write shape.png: photograph, depth and normals beside the true ones, and what a method shows of its own."""
+        return write_pictures(reconstruction, truth, folder)
+
+
+class ShapeEvaluation(Evaluation):
+    """Scores one photograph after another."""
+
+    def add(
+        self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
+    ) -> Mapping[str, float]:
+        """Return the errors on the pixels that both depth maps show.
+
+        Raises UserError for a depth map of another size, or one that shares no pixel with the true one.
+        """
+        predicted, true = depth_maps(reconstruction, truth)
+        mask = common_pixels(true, (predicted > 0).float())
+        if not mask.any():
+            raise UserError(f"{scene}: the depth map shows nothing where the object is")
+        # Pixels that are not compared must not make the sums infinite.
+        filled = torch.where(predicted > 0, predicted, 1.0)
+        camera = ReliefCamera(true.shape[-1])
+        return {
+            "side": 100 * float(scale_invariant_error(filled, true, mask)),
+            "mad": float(mean_angle_deviation(filled, true, mask, camera)),
+            "mad_exact": float(mean_angle_deviation(filled, true, mask, camera, exact=True)),
+            "seen": float(mask.sum() / common_pixels(true, torch.ones_like(true)).sum()),
+        }
+
+
+def depth_maps(reconstruction: Reconstruction, truth: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Return predicted and true depth (1, H, W); raises UserError for two sizes."""
+    predicted = torch.from_numpy(np.asarray(reconstruction.depth, np.float64))
+    true = torch.from_numpy(np.asarray(truth["relief_depth"], np.float64))[None]
+    if predicted.shape != true.shape:
+        raise UserError(f"the depth map is {tuple(predicted.shape)}, the true one {tuple(true.shape)}")
+    return predicted, true

@@ -1,0 +1,62 @@
+"""The generator and discriminator that shape is learned from; nothing here learns."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.methods.gan2shape.options import UNTRAINED
+from deep3dmap.nn.stylegan2 import Discriminator, Generator, StyleGAN2Size, load_discriminator, load_generator
+from deep3dmap.nn.stylegan2.checkpoints import fit, size_of_discriminator, size_of_generator
+
+TO_TRY = StyleGAN2Size(32, 16, 2, 256, 8)
+
+
+def frozen_gan(named: str) -> tuple[Generator, Discriminator]:
+    """Return both networks, from a run's checkpoint folder, a file, or untrained ones.
+
+    Raises UserError for an empty name, and for weights that are missing or do not fit.
+    """
+    if not named:
+        raise UserError(
+            "gan2shape: method.gan is empty; name a generator with its discriminator: the RUN_ID of a run of stylegan2 in this "
+            "store, stylegan2/VARIANT for the newest one, a checkpoint's folder, or an official file"
+        )
+    if named == UNTRAINED:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            generator, discriminator = Generator(TO_TRY), Discriminator(TO_TRY)
+    elif Path(named).is_dir():
+        generator, discriminator = _from_checkpoint(Path(named))
+    else:
+        generator, discriminator = load_generator(Path(named)), load_discriminator(Path(named))
+    for network in (generator, discriminator):
+        network.requires_grad_(False)
+    return generator, discriminator
+
+
+def _from_checkpoint(folder: Path) -> tuple[Generator, Discriminator]:
+    """Read a run's checkpoint, whose state names the tensors of both networks; the averaged generator where it was kept."""
+    file = folder / "state.pt"
+    if not file.is_file():
+        raise UserError(f"{folder}: no state.pt in it, so this is no checkpoint of a run")
+    content = torch.load(file, map_location="cpu", weights_only=True)
+    state = cast(dict[str, Any], content["averaged"] or content["method"])
+    parts = {part: _part(state, part, folder) for part in ("generator", "discriminator")}
+    try:
+        generator = Generator(size_of_generator(parts["generator"]))
+        discriminator = Discriminator(size_of_discriminator(parts["discriminator"]))
+        fit(generator, parts["generator"])
+        fit(discriminator, parts["discriminator"])
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from None
+    return generator, discriminator
+
+
+def _part(state: dict[str, Any], part: str, folder: Path) -> dict[str, Tensor]:
+    found = {name.removeprefix(f"{part}."): value for name, value in state.items() if name.startswith(f"{part}.")}
+    if not found:
+        raise UserError(f"{folder}: its run has no {part}; name a run of a method that trains one, such as stylegan2")
+    return found

@@ -1,0 +1,41 @@
+"""The latent code of a photograph, by optimisation in W (Karras et al., CVPR 2020, appendix D)."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from deep3dmap.geometry.relief_losses import photometric_loss
+from deep3dmap.methods.gan2shape.steps import Loss, Perceptual, Projector
+
+RAMP_UP, RAMP_DOWN = 0.05, 0.25  # shares of the steps in which the rate rises and falls
+NOISE, NOISE_UNTIL = 0.05, 0.75  # of the spread of w, and the share of the steps in which it dies away
+SPREAD_OF = 2048
+
+
+def inversion_rate(step: int, steps: int) -> float:
+    """Return the factor of the learning rate: up along a line, down along a cosine."""
+    done = step / steps
+    down = 0.5 - 0.5 * math.cos(min(1.0, (1 - done) / RAMP_DOWN) * math.pi)
+    return down * min(1.0, (done + 1 / steps) / RAMP_UP)
+
+
+def latent_statistics(projector: Projector) -> tuple[Tensor, Tensor]:
+    """Return the mean (1, D) of w and the root of its mean squared distance to it, a scalar; the same every time."""
+    weight = next(projector.generator.mapping.parameters())
+    z = torch.randn(SPREAD_OF, weight.shape[1], generator=torch.Generator().manual_seed(0)).to(weight.device)
+    with torch.no_grad():
+        w = projector.generator.mapping(z)
+    mean = w.mean(0, keepdim=True)
+    return mean, (w - mean).square().sum(1).mean().sqrt()
+
+
+def inversion_loss(
+    projector: Projector, latent: Tensor, spread: Tensor, picture: Tensor, perceptual: Perceptual, done: float
+) -> Loss:
+    """Return how far the generator's pictures of codes (N, D) are from pictures (N, 3, S, S); done: share of the steps."""
+    strength = NOISE * max(0.0, 1 - done / NOISE_UNTIL) ** 2
+    noisy = latent + torch.randn_like(latent) * (strength * spread / latent.shape[1] ** 0.5)
+    shown = projector.to_working_size(projector.generator.synthesis(noisy), picture.shape[-1])
+    terms = {"photometric": photometric_loss(shown, picture), "perceptual": perceptual(shown, picture).mean()}
+    return Loss(terms["photometric"] + terms["perceptual"], terms)

@@ -1,0 +1,288 @@
+"""GAN2Shape: the shape of an object from one photograph and a generator of such photographs (Pan et al., ICLR 2021)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deep3dmap.config.schema import OptimizerConfig
+from deep3dmap.core import Asset, MethodCard, Reconstruction, Step, UserError
+from deep3dmap.frameworks import CustomFramework, TrainLoop
+from deep3dmap.frameworks.inputs import select
+from deep3dmap.geometry.ellipsoid_relief import ellipsoid_depth
+from deep3dmap.methods.gan2shape import steps
+from deep3dmap.methods.gan2shape.findings import Findings, relief_reconstruction
+from deep3dmap.methods.gan2shape.frozen_gan import frozen_gan
+from deep3dmap.methods.gan2shape.inversion import inversion_loss, inversion_rate, latent_statistics
+from deep3dmap.methods.gan2shape.judges import load_lpips, load_parser, object_mask, perceptual_distance
+from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
+from deep3dmap.methods.gan2shape.masks import resize
+from deep3dmap.methods.gan2shape.official_weights import load_networks
+from deep3dmap.methods.gan2shape.options import PLAIN, UNTRAINED, GAN2ShapeConfig, StageSchedule, at_stage
+from deep3dmap.methods.gan2shape.phases import Phases, Prepare, StepLoss
+from deep3dmap.methods.gan2shape.projected import ProjectedSamples
+from deep3dmap.methods.gan2shape.pseudo_sampler import PseudoSampler
+from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior
+from deep3dmap.methods.gan2shape.shape_model import Priors, ShapeModel, ShapeNetworks, ShapeSpace
+from deep3dmap.methods.gan2shape.subjects import Subjects
+
+_TRAIN_ONE = "train one by `deep3dmap train method=stylegan2/VARIANT dataset=NAME`"
+
+
+class GAN2Shape(CustomFramework):
+    """Five networks that are fitted to one photograph with the help of a frozen generator."""
+
+    card = MethodCard(
+        title="GAN2Shape",
+        authors="X. Pan, B. Dai, Z. Liu, C. C. Loy, P. Luo",
+        year=2021,
+        paper="Do 2D GANs Know 3D Shape? Unsupervised 3D Shape Reconstruction from 2D Image GANs, ICLR 2021",
+        tasks=("shape",),
+        consumes=("image",),
+        produces=("depth", "mesh"),
+        trains_on=("image",),
+        licence="none given (the original code; none of it is used here)",
+        tried_on=("face_depth",),
+        frame="relief",
+        assets=(
+            Asset(
+                "generator and discriminator",
+                "gan",
+                "that of the file",
+                f"the GAN that shape is learned from; {_TRAIN_ONE}, or take one",
+                "rosinality/stylegan2-pytorch and XingangPan/GAN2Shape",
+                embedded=(UNTRAINED,),
+            ),
+            Asset("LPIPS", "lpips", "BSD-2-Clause", "the perceptual distance", "richzhang/PerceptualSimilarity with VGG-16"),
+            Asset(
+                "face parsing", "mask", "MIT", "the mask of the face", "zllrunning/face-parsing.PyTorch", embedded=(PLAIN,)
+            ),
+            Asset("networks", "networks", "that of the file", "a published checkpoint", "XingangPan/GAN2Shape"),
+        ),
+    )  # fmt: skip
+    config_type = GAN2ShapeConfig
+    config: GAN2ShapeConfig
+    frozen = ("generator", "discriminator", "lpips", "parser")
+
+    def __init__(self, config: GAN2ShapeConfig) -> None:
+        super().__init__(config)
+        c = config
+        if c.fit_length < 1:
+            raise UserError("gan2shape: the schedule has no step")
+        self.generator, self.discriminator = frozen_gan(c.gan)
+        self.lpips, self.parser = load_lpips(c.lpips), load_parser(c.mask)
+        style = self.generator.size.style_dim
+        self.networks = ShapeNetworks(c.image_size, style, width=c.width or None, code=c.code, offset_width=c.offset_width)
+        if c.networks:
+            load_networks(self.networks, Path(c.networks))
+        self.latent = nn.Parameter(torch.zeros(1, style))
+        self.projected = ProjectedSamples(c.collect, c.batch, style, c.image_size)
+        self.joint_latents = nn.Parameter(torch.zeros(c.joint, style))
+        self.joint_projected = ProjectedSamples(c.joint_collect if c.joint else 0, c.joint_batch, style, c.image_size)
+        if 0 < c.joint_collect < c.joint:
+            raise UserError(
+                f"gan2shape: joint_collect is at least a batch for each of {c.joint} pictures, got {c.joint_collect}"
+            )
+        space = ShapeSpace(c.image_size, rotation=c.rotation, shift=c.shift)
+        self.view_prior = ViewPrior(torch.tensor(c.view_mean), torch.tensor(c.view_deviation).square().diag())
+        if len(c.light_mean) != 4:
+            raise UserError(f"gan2shape: light_mean has 4 numbers, got {len(c.light_mean)}")
+        self.light_range = LightRange.of(c.light_range)
+        self.model = ShapeModel(self.networks, space, Priors(self.view_prior.mean, torch.tensor(c.light_mean)))
+        self.weights = steps.Weights(c.perceptual, c.smooth, c.regular)
+        self._check_crop()
+
+    def _check_crop(self) -> None:
+        side = self.generator.size.resolution
+        if self.config.crop > side:
+            raise UserError(f"gan2shape: crop={self.config.crop} is larger than the generator's pictures of {side} pixels")
+        LatentOffset(self.generator.mapping, self.config.offset_layers)
+
+    @classmethod
+    def trains(cls, config: GAN2ShapeConfig) -> bool:
+        """Whether the networks are trained on many pictures together first."""
+        return config.joint > 0
+
+    # -- joint training and the fit -----------------------------------------------------------------------------------
+
+    def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
+        """Find the codes of many pictures, begin with their ellipsoids, and go through stages that take them in turn."""
+        c = self.config
+        if not c.joint:
+            return
+        if loop.world_size > 1:
+            raise UserError("gan2shape: joint training keeps the projected samples of one worker; trainer.workers is 1")
+        if len(loop.dataset) < c.joint:
+            raise UserError(f"gan2shape: joint={c.joint}, and there are {len(loop.dataset)} training pictures")
+        loop.prepare(self)
+        loop.planned_steps = c.joint_length
+        subjects = Subjects(range(c.joint), lambda index: self._training_picture(loop, index), self.joint_latents)
+        phases = Phases(loop, [self.latent, self.joint_latents, *self.networks.parameters()])
+        for start in range(0, c.joint, c.joint_batch):
+            members = range(start, min(start + c.joint_batch, c.joint))
+            pictures = torch.cat([subjects.picture(index) for index in members])
+            yield from self._invert(phases, f"inversion {start}", self.joint_latents, pictures, slice(start, members.stop))
+        yield from self._begin_with_ellipsoids(phases, subjects)
+        yield from self._stages(phases, subjects, c.joint_schedule, self.joint_projected)
+
+    def fit_steps(self, given: dict[str, Any], loop: TrainLoop) -> Iterator[Step]:
+        """Find the picture's latent code, begin with an ellipsoid, and go through stages of three steps."""
+        c, picture = self.config, self._picture(given)
+        loop.planned_steps = c.fit_length
+        if not c.begins_trained:
+            self._ellipsoid(picture)  # A mask that is no good is said before anything is learnt.
+        subjects = Subjects([picture], lambda one: one, self.latent)
+        phases = Phases(loop, [self.latent, self.joint_latents, *self.networks.parameters()])
+        yield from self._invert(phases, "inversion", self.latent, picture, slice(0, 1))
+        if not c.begins_trained:
+            yield from self._begin_with_ellipsoids(phases, subjects)
+        yield from self._stages(phases, subjects, c.fit_schedule, self.projected)
+
+    def _invert(self, phases: Phases, name: str, latents: nn.Parameter, pictures: Tensor, members: slice) -> Iterator[Step]:
+        """Find the codes `latents[members]` of pictures (N, 3, S, S)."""
+        mean, spread = latent_statistics(self.projector)
+        length = self.config.inversion
+
+        def prepare(resumed: bool) -> StepLoss:
+            if not resumed:
+                latents.data[members] = mean
+            return lambda step: inversion_loss(
+                self.projector, latents[members], spread, pictures, self.perceptual, step / length
+            )
+
+        adam = OptimizerConfig(lr=self.config.inversion_rate)
+        yield from phases.run(name, [latents], length, prepare, adam, lambda step: inversion_rate(step, length))
+
+    def _begin_with_ellipsoids(self, phases: Phases, subjects: Subjects) -> Iterator[Step]:
+        def loss_of(step: int) -> steps.Loss:
+            picture = subjects.picture(subjects.turn(step))
+            distance = (self.model.space.to_depth(self.networks.depth(picture)) - self._ellipsoid(picture)).square().mean()
+            return steps.Loss(distance, {"ellipsoid": distance})
+
+        depth = self.networks.depth.parameters()
+        yield from phases.run("ellipsoid", depth, self.config.ellipsoid, lambda resumed: loss_of, self._adam)
+
+    def _stages(
+        self, phases: Phases, subjects: Subjects, schedule: StageSchedule, projected: ProjectedSamples
+    ) -> Iterator[Step]:
+        """Go through the stages: the albedo learns, then the offset encoder, then all but that."""
+        networks, adam = self.networks, self._adam
+        all_but_offset = [p for part in ("depth", "albedo", "view", "light") for p in getattr(networks, part).parameters()]
+        for stage in range(schedule.stages):
+            first, second, third = schedule.steps_of(stage)
+            step1 = self._step1(subjects, at_stage(schedule.mirror_step1, stage))
+            yield from phases.run(f"stage {stage} step 1", networks.albedo.parameters(), first, step1, adam)
+            step2 = self._step2(subjects, schedule.batch)
+            yield from phases.run(f"stage {stage} step 2", networks.offset.parameters(), second, step2, adam)
+            step3 = self._step3(subjects, schedule, projected, at_stage(schedule.mirror_step3, stage))
+            yield from phases.run(f"stage {stage} step 3", all_but_offset, third, step3, adam)
+
+    def _step1(self, subjects: Subjects, mirror: bool) -> Prepare:
+        """Explain the picture; only the albedo learns."""
+
+        def loss_of(step: int) -> steps.Loss:
+            picture = subjects.picture(subjects.turn(step))
+            return steps.step1(self.model, picture, self.model.canonical(picture), self.weights, self.perceptual, mirror)[0]
+
+        return lambda resumed: loss_of
+
+    def _step2(self, subjects: Subjects, batch: int) -> Prepare:
+        """Make the generator show the object from elsewhere under other lights; only the offset encoder learns."""
+
+        def prepare(resumed: bool) -> StepLoss:
+            sampler = PseudoSampler(self, subjects, batch)
+
+            def loss_of(step: int) -> steps.Loss:
+                pseudo, found = sampler.draw(subjects.turn(step))
+                return steps.step2(found, pseudo, self.discriminator, self.weights)
+
+            return loss_of
+
+        return prepare
+
+    def _step3(self, subjects: Subjects, schedule: StageSchedule, projected: ProjectedSamples, mirror: bool) -> Prepare:
+        """Explain the generator's pictures and the first one by one object; all but the offset encoder learn."""
+
+        def prepare(resumed: bool) -> StepLoss:
+            if not resumed:
+                self._collect(PseudoSampler(self, subjects, schedule.batch), len(subjects), projected)
+
+            def loss_of(step: int) -> steps.Loss:
+                subject = subjects.turn(step)
+                picture = subjects.picture(subject)
+                canonical = self.model.canonical(picture)
+                ours, _ = steps.step1(self.model, picture, canonical, self.weights, self.perceptual, mirror)
+                sample = projected.batch(subjects.batch_of(subject, step, schedule.collect), self.projector)
+                theirs, _ = steps.step3(self.model, sample, canonical, self.weights, self.perceptual, mirror)
+                terms = {**ours.terms, **{f"{name}_projected": value for name, value in theirs.terms.items()}}
+                return steps.Loss(ours.total + theirs.total, terms)
+
+            return loss_of
+
+        return prepare
+
+    @torch.no_grad()
+    def _collect(self, sampler: PseudoSampler, subjects: int, projected: ProjectedSamples) -> None:
+        for subject in range(subjects):
+            for index in range(subject, len(projected.codes), subjects):
+                pseudo, found = sampler.draw(subject)
+                projected.keep(index, found.latent, pseudo.mask)
+
+    # -- what the steps share -----------------------------------------------------------------------------------------
+
+    @property
+    def projector(self) -> steps.Projector:
+        """Moves the latent code."""
+        offsets = LatentOffset(self.generator.mapping, self.config.offset_layers)
+        return steps.Projector(self.generator, offsets, self.config.relative, self.config.crop or None)
+
+    @property
+    def perceptual(self) -> steps.Perceptual:
+        """The distance of pictures beside that of their pixels."""
+        return perceptual_distance(self.lpips, self.discriminator)
+
+    @property
+    def _adam(self) -> OptimizerConfig:
+        return OptimizerConfig(lr=self.config.lr, weight_decay=self.config.weight_decay)
+
+    @torch.no_grad()
+    def own_picture(self, latent: Tensor) -> Tensor:
+        """Return the generator's picture of a code (1, D), at the working size."""
+        return self.projector.to_working_size(self.generator.synthesis(latent), self.config.image_size)
+
+    def object_mask(self, picture: Tensor) -> Tensor:
+        """Return the mask (1, 1, S, S) of the object in a picture (1, 3, S, S)."""
+        return object_mask(self.parser, picture, self.config.category)
+
+    def _ellipsoid(self, picture: Tensor) -> Tensor:
+        c = self.config
+        return ellipsoid_depth(self.object_mask(picture)[0, 0].cpu(), c.category, c.near, c.far).to(picture)  # type: ignore[arg-type]
+
+    def _training_picture(self, loop: TrainLoop, index: int) -> Tensor:
+        return self._picture(select(loop.dataset[index], self.card.trains_on, loop.settings.inputs))
+
+    def _picture(self, given: dict[str, Any]) -> Tensor:
+        """Return the photograph (1, 3, S, S) in [-1, 1], at the working size. Raises UserError for one that is not square."""
+        image = np.asarray(given["image"], np.float32)
+        if image.shape[1] != image.shape[2]:
+            raise UserError(f"gan2shape takes square pictures, got {image.shape[2]} x {image.shape[1]}; cut a square out first")
+        picture = torch.from_numpy(image)[None] * 2 - 1
+        return (picture if image.shape[1] == self.config.image_size else resize(picture, self.config.image_size)).to(
+            self.device
+        )
+
+    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
+        """Return depth and normals in the picture's own view, the relief as a mesh, and pictures from elsewhere as files."""
+        picture = self._picture(given)
+        found = self.model.explain(picture, self.model.canonical(picture))
+        notes = {
+            "gan": self.config.gan if self.config.gan == UNTRAINED else "trained",
+            "perceptual": "LPIPS" if self.lpips is not None else "discriminator features",
+            "mask": "face parsing" if self.parser is not None else "plain background",
+        }
+        return relief_reconstruction(
+            Findings(self.model, found, self.projector, self.latent, self.own_picture(self.latent)), notes
+        )

@@ -1,0 +1,144 @@
+"""What can be chosen of GAN2Shape; the defaults are the published configuration for CelebA."""
+
+from dataclasses import dataclass
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.options import option
+
+UNTRAINED = "untrained"
+PLAIN = "plain"
+CATEGORIES = ("face", "synface", "cat", "car", "church")
+
+
+@dataclass
+class GAN2ShapeConfig:
+    """Sizes, priors and the schedule of the fit to one picture."""
+
+    gan: str = option(
+        "",
+        "generator and discriminator: RUN_ID or METHOD/VARIANT of a run of this store, a checkpoint's folder, or a file in "
+        "rosinality's or NVlabs' naming; untrained = random ones, which know nothing and only let the machinery run",
+    )
+    lpips: str = option(
+        "", "weights of LPIPS with VGG-16; without them the discriminator's features stand in, and notes say so"
+    )
+    mask: str = option(PLAIN, "weights of the face parsing network, or plain: the object stands before a plain wall")
+    networks: str = option("", "the five networks of a published checkpoint to start from; the ellipsoid is left out then")
+    image_size: int = option(128, "side of the pictures that are worked on, a power of two", low=16, high=256)
+    width: int = option(0, "channels of the first layers of depth, albedo, view and light (0 = the published ones)", low=0)
+    code: int = option(256, "length of the inner code of depth and albedo", low=8, high=1024)
+    offset_width: int = option(32, "channels of the first layer of the offset encoder", low=4, high=128)
+    category: str = option("face", "how the ellipsoid lies in the mask's box", choices=CATEGORIES)
+    near: float = option(0.91, "depth of the ellipsoid's middle", low=0.8, high=1.2)
+    far: float = option(1.02, "depth of its rim and of all around", low=0.8, high=1.2)
+    rotation: float = option(60.0, "degrees that 1 in a view's first three numbers stands for", low=1.0, high=90.0)
+    shift: float = option(0.1, "what 1 in its next two numbers stands for, in distances of the object", low=0.0, high=0.5)
+    view_mean: list[float] = option(
+        [0.0] * 6, "mean of the views, in the view network's units: turns about x, y, z, shifts along x, y, z"
+    )
+    view_deviation: list[float] = option(
+        [0.1, 0.28, 0.05, 0.15, 0.1, 0.01],
+        "standard deviations of the views that pseudo samples are drawn from, in the same units",
+    )
+    view_scale: float = option(1.2, "factor of the yaw of pseudo samples", low=0.5, high=3.0)
+    light_mean: list[float] = option(
+        [0.0, 0.0, 0.0, 0.2], "mean of the lights: ambient, diffuse, x, y, in the light network's units"
+    )
+    light_range: list[float] = option(
+        [-1.0, 1.0, -0.2, 0.8, -0.1, 0.6, -0.6],
+        "lights of pseudo samples: x, y and strength from and to, and what a strength adds to the ambient part",
+    )
+    inversion: int = option(1000, "steps that look for the latent code of the picture", low=1, high=10000)
+    inversion_rate: float = option(0.1, "learning rate of that", low=1e-3, high=1.0, log=True)
+    ellipsoid: int = option(1000, "steps that make the depth network give the ellipsoid", low=0, high=10000)
+    stages: int = option(4, "stages of three steps", low=1, high=16)
+    first: list[int] = option([600, 600, 400], "steps of step 1, 2 and 3 in the first stage")
+    later: list[int] = option([200, 500, 300], "steps of step 1, 2 and 3 in every later stage")
+    mirror_step1: list[bool] = option(
+        [False], "whether a mirrored copy has to explain the picture too, in step 1 of every stage"
+    )
+    mirror_step3: list[bool] = option([True, False], "the same for step 3")
+    batch: int = option(16, "pseudo samples of a step", low=1, high=64)
+    collect: int = option(100, "batches of projected samples that step 3 explains", low=1, high=2000)
+    relative: bool = option(True, "take the encoder's answer to the generator's own picture off its answers")
+    use_mask: bool = option(False, "compare pseudo samples on the object only")
+    crop: int = option(0, "side of the middle of the generator's pictures that is used (0 = all)", low=0, high=1024)
+    offset_layers: int = option(2, "last layers of the mapping network that offsets run through, normalisation counted", low=1)
+    lr: float = option(1e-4, "learning rate of all networks", low=1e-6, high=1e-2, log=True)
+    weight_decay: float = option(5e-4, "L2 penalty of all networks", low=1e-6, high=1e-2, log=True)
+    perceptual: float = option(0.5, "weight of the perceptual distance", low=0.0, high=10.0)
+    smooth: float = option(0.01, "weight of the smoothness of depth and shading", low=0.0, high=1.0)
+    regular: float = option(0.01, "weight of the size of latent offsets", low=0.0, high=10.0)
+
+    joint: int = option(0, "pictures that the networks are trained on together before any fit (0 = none)", low=0)
+    joint_stages: int = option(4, "stages of the joint training", low=1, high=16)
+    joint_first: list[int] = option([1500, 1500, 1500], "joint training: steps of step 1, 2 and 3 in the first stage")
+    joint_later: list[int] = option([700, 1000, 1000], "joint training: the same in every later stage")
+    joint_mirror_step1: list[bool] = option([False, True], "joint training: mirrored copies in step 1 of every stage")
+    joint_mirror_step3: list[bool] = option([True], "joint training: the same for step 3")
+    joint_batch: int = option(8, "joint training: pseudo samples of a step", low=1, high=64)
+    joint_collect: int = option(800, "joint training: batches of projected samples of all pictures", low=1)
+
+    @property
+    def fit_schedule(self) -> "StageSchedule":
+        """The stages of the fit to one picture."""
+        lengths = (self.first, self.later)
+        mirror = (self.mirror_step1, self.mirror_step3)
+        return StageSchedule(self.stages, *lengths, *mirror, self.batch, self.collect)
+
+    @property
+    def joint_schedule(self) -> "StageSchedule":
+        """The stages of the joint training."""
+        lengths = (self.joint_first, self.joint_later)
+        mirror = (self.joint_mirror_step1, self.joint_mirror_step3)
+        return StageSchedule(self.joint_stages, *lengths, *mirror, self.joint_batch, self.joint_collect)
+
+    @property
+    def begins_trained(self) -> bool:
+        """Whether a fit begins with networks that know the category, and not with the ellipsoid."""
+        return bool(self.networks or self.joint)
+
+    @property
+    def fit_length(self) -> int:
+        """The number of steps of the whole fit to a picture."""
+        return self.inversion + (0 if self.begins_trained else self.ellipsoid) + self.fit_schedule.length
+
+    @property
+    def joint_length(self) -> int:
+        """The number of steps of the joint training: pictures are inverted `joint_batch` at a time."""
+        return -(-self.joint // self.joint_batch) * self.inversion + self.ellipsoid + self.joint_schedule.length
+
+
+@dataclass(frozen=True)
+class StageSchedule:
+    """Stages of three steps.
+
+    first, later: lengths of the steps. batch: pseudo samples of a step. collect: batches of them for step 3.
+    """
+
+    stages: int
+    first: list[int]
+    later: list[int]
+    mirror_step1: list[bool]
+    mirror_step3: list[bool]
+    batch: int
+    collect: int
+
+    @property
+    def length(self) -> int:
+        """The number of steps of all stages."""
+        return sum(sum(self.steps_of(stage)) for stage in range(self.stages))
+
+    def steps_of(self, stage: int) -> tuple[int, int, int]:
+        """Return how long the three steps of a stage are; raises UserError for other than three numbers."""
+        lengths = self.later if stage else self.first
+        if len(lengths) != 3 or min(lengths) < 0:
+            raise UserError(f"gan2shape: the first and later ones are the lengths of three steps, got {list(lengths)}")
+        return lengths[0], lengths[1], lengths[2]
+
+
+def at_stage(flags: list[bool], stage: int) -> bool:
+    """Return the flag of a stage; the last one holds for all later ones. Raises UserError for none."""
+    if not flags:
+        raise UserError("gan2shape: mirror_step1 and mirror_step3 hold at least one value each")
+    return bool(flags[min(stage, len(flags) - 1)])

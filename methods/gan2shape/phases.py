@@ -1,0 +1,60 @@
+"""Phases of a fit, one after the other, each with an optimiser of its own that begins anew."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from torch import nn
+
+from deep3dmap.config.schema import OptimizerConfig
+from deep3dmap.core import Step
+from deep3dmap.frameworks import TrainLoop
+from deep3dmap.frameworks.optimization import Schedule
+from deep3dmap.methods.gan2shape.steps import Loss
+
+# Computes the loss of the phase's step of that number.
+StepLoss = Callable[[int], Loss]
+# Is asked for it once, and told whether the phase was entered before.
+Prepare = Callable[[bool], StepLoss]
+
+
+class Phases:
+    """Where the phases of one fit begin and end. learnable: everything that any phase learns."""
+
+    def __init__(self, loop: TrainLoop, learnable: Iterable[nn.Parameter]) -> None:
+        self._loop, self._learnable, self.end = loop, list(learnable), 0
+
+    def run(
+        self,
+        name: str,
+        parameters: Iterable[nn.Parameter],
+        steps: int,
+        prepare: Prepare,
+        optimizer: OptimizerConfig,
+        schedule: Schedule = lambda step: 1.0,
+    ) -> Iterator[Step]:
+        """Yield the steps of a phase that are still to be taken; what it does not learn gathers no gradient.
+
+        schedule: factor of the learning rate at the phase's own steps.
+        """
+        loop, begin = self._loop, self.end
+        self.end += steps
+        if loop.step >= self.end:
+            return
+        learned = list(parameters)
+        self._choose(learned)
+        loss_of = prepare(loop.step > begin)
+        loop.optimizer(name, learned, optimizer, lambda step: schedule(step - begin))
+        try:
+            while loop.step < self.end:
+                with loop.micro_batch(name):
+                    loss = loss_of(loop.step - begin)
+                    loop.backward(loss.total)
+                loop.update(name)
+                yield Step(loss.total.detach(), {key: value.detach() for key, value in loss.terms.items()})
+            loop.release(name)
+        finally:
+            self._choose(self._learnable)
+
+    def _choose(self, learned: list[nn.Parameter]) -> None:
+        chosen = {id(parameter) for parameter in learned}
+        for parameter in self._learnable:
+            parameter.requires_grad_(id(parameter) in chosen)

@@ -1,0 +1,26 @@
+"""Tells checkpoints from methods where a command line may name either, without waiting for torch."""
+
+from pathlib import Path
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.registry import methods
+
+
+def is_checkpoint(named: str) -> bool:
+    """Whether a text names a checkpoint and not a method."""
+    return "://" in named or Path(named).is_dir()
+
+
+def check_method_or_checkpoint(name: str) -> None:
+    """Raise UserError if a text names neither a checkpoint's folder nor a registered method."""
+    if is_checkpoint(name):
+        return
+    path = Path(name)
+    if (path.parent / "checkpoint.json").is_file():
+        raise UserError(f"{name}: give the folder of the checkpoint: {path.parent}")
+    if path.is_file():
+        raise UserError(f"{name}: a file; a checkpoint is a folder (RESULTS/work/RUN_ID/checkpoints/step_...)")
+    if (name.count("/") > 1 or name.startswith((".", "/", "~"))) and ":" not in name:
+        raise UserError(f"{name}: no such folder, so no checkpoint, and no method is called that")
+    if ":" not in name:
+        methods.entry(name.partition("/")[0])

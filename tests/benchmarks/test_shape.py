@@ -1,0 +1,90 @@
+"""The shape suite: perfect depth, its scale, closed forms of both errors, holes, baselines, pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from evaluating import scores_of
+
+from deep3dmap.benchmarks.shape.protocol import ShapeProtocol
+from deep3dmap.core import Reconstruction, UserError
+from deep3dmap.methods.ellipsoid_prior.method import EllipsoidPrior, EllipsoidPriorConfig
+from deep3dmap.methods.flat_relief.method import FlatRelief, FlatReliefConfig
+
+SIDE = 32
+
+
+def truth() -> dict[str, Any]:
+    rows, columns = np.mgrid[:SIDE, :SIDE] / (SIDE - 1) * 2 - 1
+    squared = (rows / 0.8) ** 2 + (columns / 0.6) ** 2
+    inside = squared < 1
+    depth = np.where(inside, 1 - 0.05 * np.sqrt(np.clip(1 - squared, 0, 1)), 1.1).astype(np.float32)
+    image = np.where(inside, 0.3, 0.9).astype(np.float32)
+    return {"image": np.stack([image] * 3), "relief_depth": depth}
+
+
+def relief(depth: np.ndarray) -> Reconstruction:
+    return Reconstruction("relief", "distance to the object's middle", depth=depth[None].astype(np.float32))
+
+
+@pytest.fixture
+def sample() -> dict[str, Any]:
+    return truth()
+
+
+def test_the_truth_has_no_error(sample: dict[str, Any]) -> None:
+    found = scores_of(ShapeProtocol(), relief(sample["relief_depth"]), sample)
+    assert found["side"] == pytest.approx(0, abs=1e-4)
+    assert found["mad_exact"] == pytest.approx(0, abs=1e-4)
+    assert found["seen"] == 1
+
+
+def test_scale_does_not_matter_and_shape_does(sample: dict[str, Any]) -> None:
+    scaled = scores_of(ShapeProtocol(), relief(1.3 * sample["relief_depth"]), sample)
+    assert scaled["side"] == pytest.approx(0, abs=1e-4)
+    inside = sample["relief_depth"] < 1.1
+    striped = np.where(np.arange(SIDE) // 2 % 2 == 0, np.exp(0.01), np.exp(-0.01))
+    found = scores_of(ShapeProtocol(), relief(np.where(inside, sample["relief_depth"] * striped, 1.1)), sample)
+    # Plus and minus one hundredth, in equal parts: the deviation is one hundredth.
+    assert found["side"] == pytest.approx(1.0, abs=0.01)
+    assert found["mad"] > 20
+
+
+def test_nothing_is_compared_where_nothing_is_predicted(sample: dict[str, Any]) -> None:
+    half = sample["relief_depth"].copy()
+    half[:, : SIDE // 2] = 0
+    found = scores_of(ShapeProtocol(), relief(half), sample)
+    assert found["side"] == pytest.approx(0, abs=1e-4)
+    assert 0.3 < found["seen"] < 0.5
+
+
+def test_what_it_refuses(sample: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="shows nothing where the object is"):
+        scores_of(ShapeProtocol(), relief(np.zeros((SIDE, SIDE))), sample)
+    with pytest.raises(UserError, match=r"the depth map is \(1, 16, 16\), the true one \(1, 32, 32\)"):
+        scores_of(ShapeProtocol(), relief(np.ones((16, 16))), sample)
+
+
+def test_an_ellipsoid_of_the_right_depth_is_better_than_a_board(sample: dict[str, Any]) -> None:
+    given = {"image": sample["image"]}
+    flat = scores_of(ShapeProtocol(), FlatRelief(FlatReliefConfig()).reconstruct(given), sample)
+    prior = EllipsoidPrior(EllipsoidPriorConfig(near=0.95, far=1.0)).reconstruct(given)
+    round_ = scores_of(ShapeProtocol(), prior, sample)
+    assert round_["side"] < flat["side"]
+    assert round_["mad"] < flat["mad"]
+
+
+def test_a_board_has_the_spread_of_the_truth(sample: dict[str, Any]) -> None:
+    found = scores_of(ShapeProtocol(), FlatRelief(FlatReliefConfig()).reconstruct({"image": sample["image"]}), sample)
+    inside = sample["relief_depth"] < 1.1
+    # The rim does not count, so the spread of all pixels is a little more.
+    spread = 100 * np.log(sample["relief_depth"][inside]).std()
+    assert 0.6 * spread < found["side"] < spread
+
+
+def test_the_picture(sample: dict[str, Any], tmp_path: Path) -> None:
+    (file,) = ShapeProtocol().pictures(relief(sample["relief_depth"]), sample, tmp_path)
+    from PIL import Image
+
+    assert np.asarray(Image.open(file)).std() > 20

@@ -1,0 +1,90 @@
+"""`deep3dmap generate`: grids, sweeps and what it says about mistakes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from deep3dmap.cli import main
+from deep3dmap.core import MethodCard, Reconstruction, methods
+from deep3dmap.core.options import option
+from deep3dmap.frameworks import CustomFramework
+
+
+@dataclass
+class LevelsConfig:
+    """Flat pictures."""
+
+    side: int = option(4, "pixels")
+
+
+class Levels(CustomFramework):
+    """Sample `i` of seed `s` is grey of level (i + 10 s) / 100 + shift."""
+
+    card = MethodCard("Levels", "nobody", 2026, "", ("generation",), (), ("samples",), "Apache-2.0")
+    config_type = LevelsConfig
+    variants = {"mini": {}}
+
+    def generate(self, indices: range, seed: int, shift: float = 0.0) -> Any:
+        levels = torch.tensor([index + 10.0 * seed for index in indices]) / 100 + shift
+        return levels[:, None, None, None].expand(-1, 3, self.config.side, self.config.side)
+
+    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
+        return Reconstruction("image", "pixel", samples=self.generate(range(1), 0).numpy())
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> Any:
+    methods.add("levels", Levels)
+    yield
+    del methods._added["levels"]
+
+
+def pixels(file: Path) -> np.ndarray:
+    return np.asarray(Image.open(file))[::4, ::4, 0] / 255
+
+
+def test_a_grid(tmp_path: Path) -> None:
+    assert main(["generate", "levels", "-o", str(tmp_path / "grid.png"), "--count", "40", "--columns", "8", "seed=2"]) == 0
+    expected = 0.2 + np.arange(40).reshape(5, 8) / 100
+    np.testing.assert_allclose(pixels(tmp_path / "grid.png"), expected, atol=0.003)
+
+
+def test_a_sweep_has_a_row_for_each_value(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.png"
+    assert main(["generate", "levels", "-o", str(file), "--count", "3", "--first", "5", "--sweep", "shift=0,0.5"]) == 0
+    np.testing.assert_allclose(pixels(file), [[0.05, 0.06, 0.07], [0.55, 0.56, 0.57]], atol=0.003)
+
+
+def test_controls_reach_the_method(tmp_path: Path) -> None:
+    assert main(["generate", "levels", "-o", str(tmp_path / "one.png"), "--count", "1", "shift=0.3"]) == 0
+    np.testing.assert_allclose(pixels(tmp_path / "one.png"), [[0.3]], atol=0.003)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["levels", "-o", "x.png", "shft=1"], "unexpected keyword argument 'shft'"),
+        (["levels", "-o", "x.jpg"], "ends in .png"),
+        (["levels", "-o", "x.png", "--count", "0"], "--count is at least 1"),
+        (["levels", "-o", "x.png", "--sweep", "shift"], "expected a control and its values"),
+        (["visual_hull", "-o", "x.png"], "generates no samples"),
+        (["stylegan2", "-o", "x.png"], "has to be trained first"),
+    ],
+)
+def test_mistakes(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    paths = [str(tmp_path / text) if text.startswith("x.") else text for text in arguments]
+    assert main(["generate", *paths]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["generate", "--help"])
+    out = capsys.readouterr().out
+    assert "truncation=0.7" in out
+    assert "--sweep truncation=0,0.35,0.7,1" in out

@@ -1,0 +1,217 @@
+"""The fit to one photograph: its phases, exact resumes at every step, what learns when, what is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from deep3dmap.config.schema import FitConfig
+from deep3dmap.core import UserError
+from deep3dmap.frameworks import LoopSettings, TrainLoop
+from deep3dmap.geometry.ellipsoid_relief import ellipsoid_depth
+from deep3dmap.geometry.plain_background import plain_background_mask
+from deep3dmap.methods.gan2shape.frozen_gan import TO_TRY, frozen_gan
+from deep3dmap.methods.gan2shape.inversion import inversion_rate
+from deep3dmap.methods.gan2shape.method import GAN2Shape
+from deep3dmap.methods.gan2shape.options import GAN2ShapeConfig, at_stage
+from deep3dmap.nn.stylegan2 import Discriminator, Generator
+from deep3dmap.testing.subject import OwnProcessHost
+from deep3dmap.train.scene_fits import SceneFits, fit_settings
+
+TINY = GAN2ShapeConfig(
+    gan="untrained", image_size=16, width=8, code=8, offset_width=4, batch=2, collect=2, category="cat",
+    inversion=2, ellipsoid=2, stages=2, first=[2, 2, 2], later=[1, 1, 2], mirror_step1=[False, True],
+)  # fmt: skip
+LENGTH = 2 + 2 + 6 + 4
+
+
+def photograph(side: int = 16) -> np.ndarray:
+    rows, columns = np.mgrid[:side, :side] / side
+    ball = (rows - 0.5) ** 2 + (columns - 0.5) ** 2 < 0.1
+    image = np.where(ball, 0.3 + 0.4 * columns, 0.9)
+    return np.stack([image, image, 0.8 * image]).astype(np.float32)
+
+
+def build(config: GAN2ShapeConfig = TINY) -> GAN2Shape:
+    torch.manual_seed(0)
+    return GAN2Shape(config)
+
+
+def fitted(folder: Path, *stops: int, config: GAN2ShapeConfig = TINY) -> GAN2Shape:
+    """Fit, interrupted after each of `stops` steps and taken up again by a new process."""
+    for stop in (*stops, 0):
+        method = build(config)
+        fits = SceneFits(method, fit_settings(LoopSettings(), FitConfig()), OwnProcessHost(stop), folder, {})
+        fits.fit("ball", {"image": photograph()})
+    return method
+
+
+def state(method: GAN2Shape) -> dict[str, Any]:
+    return {name: value.clone() for name, value in method.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> GAN2Shape:
+    return fitted(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.parametrize("stops", [(1,), (3,), (5,), (7,), (8,), (9,), (10,), (11,), (13,), (2, 2, 5, 1)])
+def test_it_goes_on_exactly_wherever_it_was_interrupted(stops: tuple[int, ...], whole: GAN2Shape, tmp_path: Path) -> None:
+    wanted, found = state(whole), state(fitted(tmp_path, *stops))
+    assert wanted.keys() == found.keys()
+    differing = [name for name in wanted if not torch.equal(wanted[name], found[name])]
+    assert differing == []
+
+
+def test_the_schedule_has_an_end(whole: GAN2Shape, tmp_path: Path) -> None:
+    loop = TrainLoop(OwnProcessHost(), fit_settings(LoopSettings(), FitConfig()), [])
+    steps = list(_counted(build(), loop))
+    assert len(steps) == loop.planned_steps == TINY.fit_length == LENGTH
+
+
+def _counted(method: GAN2Shape, loop: TrainLoop) -> Any:
+    for step in method.fit_steps({"image": photograph()}, loop):
+        yield step
+        loop.advance()
+
+
+def test_each_phase_moves_what_it_learns_and_nothing_else() -> None:
+    method = build()
+    loop = TrainLoop(OwnProcessHost(), fit_settings(LoopSettings(), FitConfig()), [])
+    before, moved = state(method), []
+    for _ in _counted(method, loop):
+        now = state(method)
+        moved.append(
+            {name.split(".")[0 if name == "latent" else 1] for name in now if not torch.equal(now[name], before[name])}
+        )
+        before = now
+    step3 = {"depth", "albedo", "view", "light"}
+    assert moved[:4] == [{"latent"}, {"latent"}, {"depth"}, {"depth"}]
+    assert moved[4:8] == [{"albedo"}, {"albedo"}, {"offset"}, {"offset"}]
+    assert moved[8] == step3 | {"codes", "masks"}
+    assert moved[9] == step3
+    assert moved[10:12] == [{"albedo"}, {"offset"}]
+    assert moved[13] == step3
+    assert not any(p.grad is not None for p in method.parameters())
+    assert all(p.requires_grad for p in (method.latent, *method.networks.parameters()))
+
+
+def test_the_gan_is_in_no_checkpoint(whole: GAN2Shape) -> None:
+    assert {name.partition(".")[0] for name in whole.state_dict()} == {
+        *("latent", "networks", "projected", "joint_latents", "joint_projected")
+    }
+    assert not any(p.requires_grad for p in (*whole.generator.parameters(), *whole.discriminator.parameters()))
+
+
+def test_the_depth_network_learns_the_ellipsoid() -> None:
+    config = replace(TINY, ellipsoid=150, inversion=1, stages=1, first=[0, 0, 0], lr=1e-3)
+    method = build(config)
+    for _ in _counted(method, TrainLoop(OwnProcessHost(), fit_settings(LoopSettings(), FitConfig()), [])):
+        pass
+    image = torch.from_numpy(photograph())
+    prior = ellipsoid_depth(plain_background_mask(image), "cat")
+    with torch.no_grad():
+        found = method.model.space.to_depth(method.networks.depth(image[None] * 2 - 1))[0]
+    assert (found - prior).abs().mean() < 0.015
+    assert (1.0 - prior).abs().mean() > 0.02
+
+
+def test_inversion_finds_the_code_of_the_generators_own_picture() -> None:
+    config = replace(TINY, image_size=32, inversion=60, ellipsoid=0, stages=1, first=[0, 0, 0])
+    method = build(config)
+    with torch.no_grad():
+        secret = method.generator.mapping(torch.randn(1, 16, generator=torch.Generator().manual_seed(5)))
+        target = method.projector.to_working_size(method.generator.synthesis(secret), 32)
+    given = {"image": (target[0] / 2 + 0.5).numpy()}
+    loop = TrainLoop(OwnProcessHost(), fit_settings(LoopSettings(), FitConfig()), [])
+    losses = []
+    for step in method.fit_steps(given, loop):
+        losses.append(float(step.loss))
+        loop.advance()
+    assert losses[-1] < 0.25 * losses[0]
+
+
+def test_the_rate_of_the_inversion_rises_and_falls() -> None:
+    rates = [inversion_rate(step, 100) for step in range(100)]
+    assert rates[0] < 0.3
+    assert rates[50] == 1
+    assert rates[-1] < 0.01
+
+
+def test_a_reconstruction_holds_what_it_promises(whole: GAN2Shape) -> None:
+    with torch.no_grad():
+        found = whole.reconstruct({"image": photograph()})
+    assert found.depth.shape == (1, 16, 16)
+    assert ((found.depth == 0) | ((found.depth > 0.8) & (found.depth < 1.2))).all()
+    assert len(found.mesh.vertices) == 256
+    # Faces look at the camera, which stands before them along -z.
+    corners = found.mesh.vertices[found.mesh.faces]
+    towards = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2]
+    assert (towards < 0).mean() > 0.8
+    assert {"relit.png", "rotated_gan.png", "rotated_mesh.png", "albedo.png", "textured.glb"} <= found.files.keys()
+    assert found.notes["perceptual"] == "discriminator features"
+    assert found.notes["gan"] == "untrained"
+
+
+def test_a_checkpoint_of_a_run_gives_both_networks(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    generator, discriminator = Generator(TO_TRY), Discriminator(TO_TRY)
+    both = nn.ModuleDict({"generator": generator, "discriminator": discriminator})
+    torch.save({"method": {**both.state_dict(), "path_mean": torch.zeros(())}, "averaged": None}, tmp_path / "state.pt")
+    found, judge = frozen_gan(str(tmp_path))
+    z = torch.randn(2, 16)
+    torch.testing.assert_close(found(z), generator(z))
+    pictures = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(judge(pictures), discriminator(pictures))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gan": ""}, "method.gan is empty"),
+        ({"gan": "/nowhere/gan.pt"}, "no such file"),
+        ({"crop": 64}, "larger than the generator's pictures of 32"),
+        ({"offset_layers": 9}, "offset_layers is 1 to 2"),
+        ({"view_mean": [0.0] * 5}, r"mean \(6,\)"),
+        ({"view_deviation": [0.1, 0.2, 0.1, 0.1, 0.1, 0.0]}, "not positive definite"),
+        ({"light_mean": [0.0]}, "light_mean has 4 numbers"),
+        ({"light_range": [0.0]}, "7 numbers"),
+        ({"first": [1, 1]}, "lengths of three steps"),
+    ],
+)
+def test_configurations_that_make_no_sense(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        GAN2Shape(replace(TINY, **change))
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((3, 16, 20), np.float32), "square pictures, got 20 x 16"),
+        (np.zeros((3, 32, 32), np.float32), "mask is empty"),
+        (np.full((3, 16, 16), 0.5, np.float32), "mask is empty"),
+    ],
+)
+def test_pictures_that_it_cannot_take(image: np.ndarray, message: str) -> None:
+    loop = TrainLoop(OwnProcessHost(), fit_settings(LoopSettings(), FitConfig()), [])
+    steps = build().fit_steps({"image": image}, loop)
+    with pytest.raises(UserError, match=message):
+        next(steps)
+
+
+def test_a_checkpoint_without_a_gan(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no state.pt"):
+        frozen_gan(str(tmp_path))
+    torch.save({"method": {"layers.weight": torch.zeros(2)}, "averaged": None}, tmp_path / "state.pt")
+    with pytest.raises(UserError, match="its run has no generator"):
+        frozen_gan(str(tmp_path))
+
+
+def test_flags_of_stages() -> None:
+    assert [at_stage([True, False], stage) for stage in range(3)] == [True, False, False]
+    with pytest.raises(UserError, match="at least one"):
+        at_stage([], 0)
