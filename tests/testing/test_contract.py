@@ -14,6 +14,7 @@ from deep3dmap.testing import CHECKS, MethodContract, Subject, ViolationError
 
 # Small worlds, made once for all methods of a session.
 SMALL = {
+    "clevr": ("dataset.train=8", "dataset.val=1", "dataset.test=2"),
     "heads": ("dataset.train=16", "dataset.val=4", "dataset.test=2"),
     "bodies": ("dataset.train=6", "dataset.val=2", "dataset.test=2"),
     "multiview_heads": ("dataset.train=6", "dataset.val=2", "dataset.test=2"),
