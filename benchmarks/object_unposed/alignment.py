@@ -30,7 +30,7 @@ def alignment_of(reconstruction: Reconstruction, truth: dict[str, Any]) -> Simil
     return align_cameras(estimated_poses(reconstruction, truth), truth["world_from_camera"])
 
 
-def test_cameras(reconstruction: Reconstruction, truth: dict[str, Any]) -> list[Camera]:
+def held_out_cameras(reconstruction: Reconstruction, truth: dict[str, Any]) -> list[Camera]:
     """Return the test cameras in the frame of the reconstruction."""
     moved = transform_poses(inverse_similarity(alignment_of(reconstruction, truth)), truth["test_world_from_camera"])
     height, width = np.shape(truth["test_images"])[2:]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from deep3dmap.benchmarks.object_unposed.alignment import pose_scores, test_cameras
+from deep3dmap.benchmarks.object_unposed.alignment import held_out_cameras, pose_scores
 from deep3dmap.benchmarks.object_unposed.pictures import write_pictures
 from deep3dmap.core import Camera, Evaluation, MetricCard, Protocol, Reconstruction, SuiteCard, Task, Views
 from deep3dmap.metrics.image_similarity import image_similarity
@@ -65,7 +65,7 @@ class ObjectUnposedEvaluation(Evaluation):
 
         Raises ValueError unless every image has a camera, and where their centres leave the alignment open.
         """
-        return test_cameras(reconstruction, truth)
+        return held_out_cameras(reconstruction, truth)
 
     def add(
         self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
