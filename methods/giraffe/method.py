@@ -48,7 +48,7 @@ class Giraffe(CustomFramework):
     config_type = GiraffeConfig
     config: GiraffeConfig
     # Codes and noise are drawn by each worker for its own share of the batch.
-    random_per_worker = True
+    draws = True
 
     def __init__(self, config: GiraffeConfig) -> None:
         super().__init__(config)

@@ -20,12 +20,12 @@ class CustomFramework(Method, nn.Module):
 
     Optimisers come from `loop.optimizer`, data from `loop.batches`, equal weights on all workers from `loop.prepare`. Keep the
     phase of the schedule in a buffer or in `get_extra_state`, so that it is saved with the weights. frozen: names of modules
-    whose weights come from elsewhere (an asset, another run) and are in no checkpoint. random_per_worker: whether training
-    draws codes or noise for each worker's share of a batch, so that two workers cannot make exactly the updates of one.
+    whose weights come from elsewhere (an asset, another run) and are in no checkpoint. draws: whether its steps draw random
+    numbers or compare the samples of a batch, so that two workers do not make the updates of one.
     """
 
     frozen: ClassVar[tuple[str, ...]] = ()
-    random_per_worker: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
 
     def __init__(self, config: Any) -> None:
         nn.Module.__init__(self)

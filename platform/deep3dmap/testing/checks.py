@@ -126,7 +126,7 @@ def check_resume(subject: Subject) -> str:
 
 
 def check_workers(subject: Subject) -> str:
-    """Two workers make the updates that one makes, with accumulated gradients too; with batch norm or noise, two workers twice.
+    """Two workers make the updates that one makes, with accumulated gradients too; with batch norm, two workers twice.
 
     Gradient descent without moments: Adam's first steps have the size of the learning rate whatever the gradient's, so that a
     gradient of nothing but rounding would count as much as a real one. That the workers' weights stay the same is checked in
@@ -185,7 +185,7 @@ def _require(condition: bool, message: str) -> None:
 def _depends_on_worker(module: torch.nn.Module) -> bool:
     """Whether a layer's output depends on which worker it runs in: statistics of its share of the batch, random numbers."""
     layers = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd)
-    return getattr(module, "random_per_worker", False) or any(isinstance(part, layers) for part in module.modules())
+    return getattr(module, "draws", False) or any(isinstance(part, layers) for part in module.modules())
 
 
 def _flat(method: Method) -> dict[str, Any]:
