@@ -24,8 +24,6 @@ COVERED = 0.08  # evidence above which a pixel shows the object
 SEEN = 4  # pixels that have to show it, so that a scene counts
 MARGIN = 8  # this part of the side around the object is neither it nor background, as it may be wider once turned
 
-Stack = dict[float, Tensor]
-
 
 def control_scores(sample: Sampler, scenes: int = SCENES) -> dict[str, float]:
     """Draw `scenes` scenes under every command and return the suite's metrics, means over those that show the object.
@@ -33,13 +31,18 @@ def control_scores(sample: Sampler, scenes: int = SCENES) -> dict[str, float]:
     Where no scene shows it, only `object_seen`, which is 0, is returned.
     """
     without = _draw(sample, scenes, {"remove": [OBJECT]})
-    moved = {shift: _draw(sample, scenes, {"object": OBJECT, "translate": [0.0, shift, 0.0]}) for shift in SHIFTS}
-    turned = {turn: _draw(sample, scenes, {"object": OBJECT, "rotate": turn}) for turn in TURNS}
-    recoloured = {look: _draw(sample, scenes, {"object": OBJECT, "appearance_of": look}) for look in LOOKS}
+    as_drawn = _draw(sample, scenes, {})
+    commands: tuple[list[dict[str, Any]], ...] = (
+        [{"translate": [0.0, shift, 0.0]} for shift in SHIFTS],
+        [{"rotate": turn} for turn in TURNS],
+        [{"appearance_of": look} for look in LOOKS],
+    )
+    stacks = [[_draw(sample, scenes, {"object": OBJECT, **command}) for command in commanded] for commanded in commands]
     rows = []
     for index in range(scenes):
-        if (object_evidence(moved[0.0][index][None], without[index][None]) > COVERED).sum() >= SEEN:
-            rows.append(_scene_scores(*(_of_scene(stack, index) for stack in (moved, turned, recoloured)), without[index]))
+        if (object_evidence(as_drawn[index][None], without[index][None]) > COVERED).sum() >= SEEN:
+            answers = (torch.stack([images[index] for images in stack]) for stack in stacks)
+            rows.append(_scene_scores(list(answers), without[index]))
     means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]} if rows else {}
     return {**means, "object_seen": len(rows) / scenes}
 
@@ -48,11 +51,9 @@ def _draw(sample: Sampler, scenes: int, controls: Mapping[str, Any]) -> Tensor:
     return torch.as_tensor(sample(range(scenes), **controls)).detach().float().cpu()
 
 
-def _of_scene(stack: Stack, index: int) -> Tensor:
-    return torch.stack([images[index] for images in stack.values()])
-
-
-def _scene_scores(moved: Tensor, turned: Tensor, recoloured: Tensor, without: Tensor) -> dict[str, float]:
+def _scene_scores(answers: list[Tensor], without: Tensor) -> dict[str, float]:
+    """Return the metrics of one scene: pictures of it moved, turned and recoloured, and without the object."""
+    moved, turned, recoloured = answers
     evidence, turned_evidence, coloured_evidence = (
         object_evidence(images, without[None]) for images in (moved, turned, recoloured)
     )

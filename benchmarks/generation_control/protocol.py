@@ -31,7 +31,7 @@ class GenerationControlProtocol(Protocol):
         version=1,
         task=Task(
             name="generation_control",
-            given=("image",),
+            given=(),
             wanted=("samples",),
             meaning="pictures of scenes that answer to `translate`, `rotate`, `appearance_of`, `remove` and `object`",
         ),

@@ -89,10 +89,21 @@ def generator_config(config: GiraffeConfig) -> GeneratorConfig:
 
 def scene_config(config: GiraffeConfig) -> SceneConfig:
     """Return what scenes are drawn from; raises UserError for a range that is none."""
-    triples = (_numbers(config, name, 3) for name in ("scale_low", "scale_high", "translation_low", "translation_high"))
-    boxes = BoxConfig(config.objects, *triples, _numbers(config, "rotation", 2), apart=config.apart)
-    ranges = (_numbers(config, f"camera_{name}", 2) for name in ("azimuth", "height", "radius"))
-    camera = CameraConfig(*ranges, cast(Literal["own", "batch"], config.camera_axes))
+    boxes = BoxConfig(
+        config.objects,
+        scale_low=_numbers(config, "scale_low", 3),
+        scale_high=_numbers(config, "scale_high", 3),
+        translation_low=_numbers(config, "translation_low", 3),
+        translation_high=_numbers(config, "translation_high", 3),
+        rotation=_numbers(config, "rotation", 2),
+        apart=config.apart,
+    )
+    camera = CameraConfig(
+        azimuth=_numbers(config, "camera_azimuth", 2),
+        height=_numbers(config, "camera_height", 2),
+        radius=_numbers(config, "camera_radius", 2),
+        normalisation=cast(Literal["own", "batch"], config.camera_axes),
+    )
     background = _numbers(config, "background_rotation", 2)
     return SceneConfig(config.latent, config.background_latent, boxes, camera, background, tuple(config.object_counts))
 

@@ -80,7 +80,7 @@ def inversion_network(c: GNeRFConfig) -> InversionNetwork:
 
 def pose_prior(c: GNeRFConfig) -> PosePrior:
     """Return where cameras may stand; raises UserError for a range that is none."""
-    return PosePrior(*(_range(c, name) for name in ("azimuth", "elevation", "radius")), c.spread)
+    return PosePrior(_range(c, "azimuth"), _range(c, "elevation"), _range(c, "radius"), c.spread)
 
 
 def schedules(c: GNeRFConfig, width: int, height: int) -> Schedules:
