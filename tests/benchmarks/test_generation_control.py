@@ -11,7 +11,10 @@ from torch import Tensor
 from deep3dmap.bench.suite import load_suite
 from deep3dmap.benchmarks.generation_control.control_scores import control_scores
 from deep3dmap.benchmarks.generation_control.pictures import SHEETS, write_control_pictures
-from deep3dmap.benchmarks.generation_control.protocol import GenerationControlProtocol
+from deep3dmap.benchmarks.generation_control.protocol import GenerationControlProtocol, WholeSet
+from deep3dmap.core import Method, Reconstruction
+from deep3dmap.core.registry import methods
+from deep3dmap.runs.scoring import Scoring, score
 
 SIDE, HALF = 32, 4
 NAMES = {metric.name for metric in GenerationControlProtocol.card.metrics}
@@ -56,6 +59,27 @@ def test_a_generator_that_does_not() -> None:
 
 def test_without_objects_nothing_else_is_scored() -> None:
     assert control_scores(lambda indices, **controls: squares(indices, shown=False, **controls), scenes=3) == {"object_seen": 0}
+
+
+class Squares(Method):
+    """The squares as a method."""
+
+    card = methods.load("giraffe").card
+
+    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
+        assert not given
+        return Reconstruction("image", "pixel", samples=squares(range(3)).numpy())
+
+    def generate(self, indices: range, seed: int, **controls: Any) -> Tensor:
+        return squares(indices, **controls)
+
+
+def test_a_run_is_scored_and_pictured(tmp_path: Path) -> None:
+    scores = score(Squares(), WholeSet(9), Scoring(GenerationControlProtocol(), {}, folder=tmp_path))
+    assert scores.failed == {}
+    assert scores.per_scene["controls"].keys() == NAMES
+    pictures = {file.name for file in (tmp_path / "controls").iterdir()}
+    assert {"samples.png", "control_rotate.png", "control.webp"} <= pictures
 
 
 def test_pictures(tmp_path: Path) -> None:
