@@ -5,6 +5,7 @@ Rendered images are those of the coarse and of the fine pass, one after the othe
 Meng et al., ICCV 2021, section 3; weights of the official configuration.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,13 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
+from deep3dmap.frameworks.gradients import gradient_penalty
 from deep3dmap.methods.gnerf.augmentation import augment
 from deep3dmap.methods.gnerf.discriminator import PatchDiscriminator
 from deep3dmap.methods.gnerf.generator import Generator, Randomness
 from deep3dmap.methods.gnerf.inversion_network import InversionNetwork
 from deep3dmap.methods.gnerf.pose_table import PoseTable
 from deep3dmap.methods.gnerf.pose_vectors import vectors_of_poses
-from deep3dmap.nn.adversarial_losses import discriminator_loss, generator_loss, gradient_penalty
+from deep3dmap.nn.adversarial_losses import discriminator_loss, generator_loss
 from deep3dmap.nn.radiance.patches import Patches, crop_patches, image_grid
 
 
@@ -55,8 +57,12 @@ def discriminate(
     fake: tuple[Tensor, Tensor],
     random: torch.Generator,
     weights: Weights,
+    gradient_penalty: Callable[[Tensor, Tensor], Tensor] = gradient_penalty,
 ) -> Tensor:
-    """Return the discriminator's loss for real and fake patches, each with their scale, with R1 on the real ones."""
+    """Return the discriminator's loss for real and fake patches, each with their scale, with R1 on the real ones.
+
+    gradient_penalty: the squared norms of gradients; the loop's own minds half precision.
+    """
     patches = real[0].detach().requires_grad_()
     logits = discriminator(augment(patches, random), real[1])
     penalty = gradient_penalty(logits, patches).mean()

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from deep3dmap.frameworks.gradients import gradient_penalty
 from deep3dmap.methods.giraffe.discriminators import DCDiscriminator, ResNetDiscriminator
 from deep3dmap.methods.giraffe.feature_field import FeatureField, FieldConfig
 from deep3dmap.methods.giraffe.neural_renderer import NeuralRenderer
-from deep3dmap.nn.adversarial_losses import gradient_penalty
 
 Error = Callable[[Tensor, np.ndarray], float]
 OURS = {

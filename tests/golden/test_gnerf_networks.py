@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from deep3dmap.frameworks.gradients import gradient_penalty
 from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.methods.gnerf.augmentation import brighten, cut_out, saturate, stretch_contrast
 from deep3dmap.methods.gnerf.discriminator import PatchDiscriminator
 from deep3dmap.methods.gnerf.generator import Generator, GeneratorConfig, Passes
 from deep3dmap.methods.gnerf.inversion_network import InversionNetwork
 from deep3dmap.methods.gnerf.official_weights import from_official_generator
-from deep3dmap.nn.adversarial_losses import discriminator_loss, generator_loss, gradient_penalty
+from deep3dmap.nn.adversarial_losses import discriminator_loss, generator_loss
 from deep3dmap.nn.radiance.nerf_mlp import NeRFMLP, from_gnerf_names
 from deep3dmap.nn.radiance.volume_rendering import RayColors
 from deep3dmap.render.volume import Rays

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from deep3dmap.frameworks.gradients import gradient_penalty
 from deep3dmap.nn.stylegan2 import Discriminator, Generator, StyleGAN2Size, mix_styles, truncate
 from deep3dmap.nn.stylegan2.checkpoints import fit, size_of_discriminator, size_of_generator
-from deep3dmap.nn.stylegan2.losses import discriminator_logistic, generator_nonsaturating, path_length_penalty, r1_penalty
+from deep3dmap.nn.stylegan2.losses import discriminator_logistic, generator_nonsaturating, path_length_penalty
 from deep3dmap.nn.stylegan2.modulated import ModulatedConvolution, StyledLayer, ToRGB
 from deep3dmap.nn.stylegan2.names import to_our_names
 
@@ -166,7 +167,7 @@ def test_discriminator_losses(training_part: tuple[Any, Generator, Discriminator
     part, _, discriminator = training_part
     real = part.tensor("real").clone().requires_grad_()
     real_logits, fake_logits = discriminator(real), discriminator(part.tensor("fake"))
-    penalty = r1_penalty(real_logits, real)
+    penalty = gradient_penalty(real_logits, real).mean()
     values = {
         "real_logits": real_logits,
         "fake_logits": fake_logits,

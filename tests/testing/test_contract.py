@@ -14,10 +14,12 @@ from deep3dmap.testing import CHECKS, MethodContract, Subject, ViolationError
 
 # Small worlds, made once for all methods of a session.
 SMALL = {
+    "clevr": ("dataset.train=8", "dataset.val=1", "dataset.test=2"),
     "heads": ("dataset.train=16", "dataset.val=4", "dataset.test=2"),
     "face_depth": ("dataset.train=12", "dataset.val=4", "dataset.test=8"),
     "bodies": ("dataset.train=6", "dataset.val=2", "dataset.test=2"),
     "multiview_heads": ("dataset.train=6", "dataset.val=2", "dataset.test=2"),
+    "objects": tuple(f"dataset.{text}" for text in ("objects=1", "image_size=32", "train_views=6", "test_views=1")),
     "rooms": tuple(f"dataset.{text}" for text in ("train=1", "test=1", "frames=9", "width=64", "height=48", "mesh_edge=0.1")),
 }
 QUICK = [name for name in CHECKS if name != "two workers"]

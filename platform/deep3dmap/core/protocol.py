@@ -38,6 +38,10 @@ class Evaluation(ABC):
         """
         raise TypeError(f"{type(self).__name__} wants samples and does not evaluate them")
 
+    def picture_samples(self, sample: Sampler, folder: Path) -> list[Path]:
+        """Write pictures of samples drawn as a suite likes into `folder` and return their paths. The default writes none."""
+        return []
+
     def finish(self) -> Mapping[str, float]:
         """Return the metrics that are not means over scenes. The default has none."""
         return {}

@@ -116,7 +116,10 @@ def _score_scene(
     began = now(method)
     values = dict(evaluation.add(scene, outcome.reconstruction, views, sample))
     if "samples" in scoring.protocol.card.task.wanted:
-        values |= evaluation.add_samples(scene, _sampler(method, scoring.seed), sample)
+        sampler = _sampler(method, scoring.seed)
+        values |= evaluation.add_samples(scene, sampler, sample)
+        if scoring.folder is not None and pictured:
+            evaluation.picture_samples(sampler, scoring.folder / _folder_name(scene))
     scores.per_scene[scene] = values
     scores.evaluate_s += now(method) - began
     scores.notes.update(outcome.reconstruction.notes)

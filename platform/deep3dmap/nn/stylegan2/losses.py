@@ -1,4 +1,4 @@
-"""The losses of StyleGAN2 as pure functions: logistic losses and the two gradient penalties, before any weight."""
+"""The losses of StyleGAN2 as pure functions: logistic losses and the path length, before any weight; R1 is elsewhere."""
 
 import math
 from typing import NamedTuple
@@ -16,15 +16,6 @@ def discriminator_logistic(real: Tensor, fake: Tensor) -> Tensor:
 def generator_nonsaturating(fake: Tensor) -> Tensor:
     """Return the generator's non-saturating loss of the logits for its pictures."""
     return softplus(-fake).mean()
-
-
-def r1_penalty(real_logits: Tensor, images: Tensor) -> Tensor:
-    """Return the mean squared gradient of the logits to real images, which must require gradients (Mescheder et al., 2018).
-
-    Multiply by gamma / 2. Differentiable in the discriminator's weights.
-    """
-    (gradient,) = torch.autograd.grad(real_logits.sum(), images, create_graph=True)
-    return gradient.square().sum((1, 2, 3)).mean()
 
 
 class PathLength(NamedTuple):

@@ -1,0 +1,72 @@
+"""What is commanded of the scenes of a generator, and how the pictures answer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deep3dmap.core.protocol import Sampler
+from deep3dmap.metrics.scene_controls import (
+    centroids,
+    colour_change,
+    displacement_correlation,
+    object_evidence,
+    outline_agreement,
+)
+
+SCENES = 32
+OBJECT = 0  # the one that is commanded
+SHIFTS = (-0.2, -0.1, 0.0, 0.1, 0.2)  # scene units to the right
+TURNS = (0.0, 0.25, 0.5, 0.75)
+LOOKS = (-1, 1001, 1002, 1003)  # scenes from which the appearance is taken; -1 = its own
+COVERED = 0.08  # evidence above which a pixel shows the object
+SEEN = 4  # pixels that have to show it, so that a scene counts
+MARGIN = 8  # this part of the side around the object is neither it nor background, as it may be wider once turned
+
+
+def control_scores(sample: Sampler, scenes: int = SCENES) -> dict[str, float]:
+    """Draw `scenes` scenes under every command and return the suite's metrics, means over those that show the object.
+
+    Where no scene shows it, only `object_seen`, which is 0, is returned.
+    """
+    without = _draw(sample, scenes, {"remove": [OBJECT]})
+    as_drawn = _draw(sample, scenes, {})
+    commands: tuple[list[dict[str, Any]], ...] = (
+        [{"translate": [0.0, shift, 0.0]} for shift in SHIFTS],
+        [{"rotate": turn} for turn in TURNS],
+        [{"appearance_of": look} for look in LOOKS],
+    )
+    stacks = [[_draw(sample, scenes, {"object": OBJECT, **command}) for command in commanded] for commanded in commands]
+    rows = []
+    for index in range(scenes):
+        if (object_evidence(as_drawn[index][None], without[index][None]) > COVERED).sum() >= SEEN:
+            answers = (torch.stack([images[index] for images in stack]) for stack in stacks)
+            rows.append(_scene_scores(list(answers), without[index]))
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]} if rows else {}
+    return {**means, "object_seen": len(rows) / scenes}
+
+
+def _draw(sample: Sampler, scenes: int, controls: Mapping[str, Any]) -> Tensor:
+    return torch.as_tensor(sample(range(scenes), **controls)).detach().float().cpu()
+
+
+def _scene_scores(answers: list[Tensor], without: Tensor) -> dict[str, float]:
+    """Return the metrics of one scene: pictures of it moved, turned and recoloured, and without the object."""
+    moved, turned, recoloured = answers
+    evidence, turned_evidence, coloured_evidence = (
+        object_evidence(images, without[None]) for images in (moved, turned, recoloured)
+    )
+    commanded = torch.tensor([[shift, 0.0] for shift in SHIFTS])
+    # Faint differences all over the picture would pull the centroid to its middle.
+    seen = centroids(evidence * (evidence > COVERED))
+    # The mask is that of the object as drawn: whatever else changes shall not pass for the object.
+    turn = colour_change(turned, turned_evidence[:1].expand_as(turned_evidence) > COVERED, turned.shape[-1] // MARGIN)
+    look = colour_change(recoloured, coloured_evidence > COVERED)
+    return {
+        "translation_correlation": displacement_correlation(seen, commanded),
+        "rotation_background_change": turn.background,
+        "rotation_object_change": turn.object,
+        "appearance_mask_iou": outline_agreement(coloured_evidence > COVERED),
+        "appearance_object_change": look.object,
+    }

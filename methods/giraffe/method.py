@@ -1,0 +1,144 @@
+"""GIRAFFE: pictures of scenes whose objects can be turned, moved, added and exchanged, learnt from pictures alone."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from deep3dmap.core import Asset, MethodCard, Reconstruction, Step, UserError
+from deep3dmap.core.errors import unknown
+from deep3dmap.frameworks import CustomFramework, TrainLoop
+from deep3dmap.methods.giraffe.config import GiraffeConfig, build_discriminator, generator_config, scene_config
+from deep3dmap.methods.giraffe.controls import Controls, change_scenes
+from deep3dmap.methods.giraffe.generator import Generator, Scene
+from deep3dmap.methods.giraffe.official_weights import load_official
+from deep3dmap.methods.giraffe.positions import read_positions
+from deep3dmap.methods.giraffe.scenes import join_scenes, sample_scenes, scenes_of_indices, to_device
+from deep3dmap.nn.adversarial_losses import discriminator_loss, generator_loss
+
+SHOWN = 16  # pictures of a reconstruction
+DRAWN_AT_ONCE = 16
+ORIGIN = "github.com/autonomousvision/giraffe"
+
+
+class Giraffe(CustomFramework):
+    """A generative adversarial network whose generator renders a scene of feature fields, one for every object."""
+
+    card = MethodCard(
+        title="GIRAFFE",
+        authors="M. Niemeyer, A. Geiger",
+        year=2021,
+        paper="GIRAFFE: Representing Scenes as Compositional Generative Neural Feature Fields, CVPR 2021",
+        tasks=("generation", "generation_control"),
+        consumes=(),
+        produces=("samples",),
+        licence="MIT",
+        trains_on=("image",),
+        tried_on=("clevr",),
+        assets=(
+            Asset("official weights", "weights", "MIT", "both networks", f"{ORIGIN}, checkpoint_<data>-<hash>.pt"),
+            Asset("positions", "positions", "MIT", "places of the objects of whole scenes", f"{ORIGIN}, data/clevr*/*.npz"),
+        ),
+    )
+    config_type = GiraffeConfig
+    config: GiraffeConfig
+    # Codes and noise are drawn by each worker for its own share of the batch.
+    draws = True
+
+    def __init__(self, config: GiraffeConfig) -> None:
+        super().__init__(config)
+        self.generator = Generator(generator_config(config))
+        self.discriminator = build_discriminator(config)
+        self.scenes = scene_config(config)
+        self.positions = read_positions(Path(config.positions), config.objects) if config.positions else None
+        if config.weights:
+            load_official(Path(config.weights), self.generator, self.discriminator)
+
+    @classmethod
+    def trains(cls, config: GiraffeConfig) -> bool:
+        """Official weights are taken as they are."""
+        return not config.weights
+
+    def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
+        """Update the generator, then the discriminator on new scenes, for every batch of pictures."""
+        rates = {"generator": 1.0, "discriminator": self.config.discriminator_rate}
+        for name, rate in rates.items():
+            module = loop.prepare(getattr(self, name))
+            loop.optimizer(name, [{"params": module.parameters(), "rate": rate}])
+        loop.average(self.generator, after="generator")
+        batches = loop.batches(self.card.trains_on, self.transform)
+        while True:
+            reals = [next(batches)["image"] for _ in range(loop.plan.micro_batches)]
+            fooled = [self._fool(loop, len(real)) for real in reals]
+            loop.update("generator")
+            judged = [self._judge(loop, real) for real in reals]
+            loop.update("discriminator")
+            terms = {name: torch.stack([one[name] for one in judged]).mean() for name in judged[0]}
+            terms["generator"] = torch.stack(fooled).mean()
+            yield Step(terms["generator"] + terms["discriminator"], terms)
+
+    def transform(self, sample: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
+        """Bring a picture to the size of the networks and mirror every other one."""
+        image = torch.as_tensor(np.asarray(sample["image"], np.float32))
+        if image.shape[1] != image.shape[2]:
+            raise UserError(
+                f"giraffe trains on square pictures, got {image.shape[2]} x {image.shape[1]}; crop them in the dataset"
+            )
+        if image.shape[1] != self.config.image_size:
+            size = (self.config.image_size,) * 2
+            image = interpolate(image[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+        return {"image": image.flip(2) if self.config.flip and generator.random() < 0.5 else image}
+
+    def _fool(self, loop: TrainLoop, count: int) -> Tensor:
+        with loop.micro_batch("generator"):
+            loss = generator_loss(self.discriminator(self._training_pictures(count)))
+            loop.backward(loss)
+        return loss.detach()
+
+    def _judge(self, loop: TrainLoop, real: Tensor) -> dict[str, Tensor]:
+        with loop.micro_batch("discriminator"):
+            with torch.no_grad():
+                fake = self._training_pictures(len(real))
+            logits = self.discriminator(real.requires_grad_())
+            penalty = loop.gradient_penalty(logits, real).mean()
+            loss = discriminator_loss(logits, self.discriminator(fake))
+            loop.backward(loss + self.config.penalty * penalty)
+        return {"discriminator": loss.detach(), "r1": penalty.detach()}
+
+    def _training_pictures(self, count: int) -> Tensor:
+        """Draw pictures of new scenes with all noise, from the random numbers of the step."""
+        seeds = torch.randint(2**62, (2,)).tolist()
+        scene = sample_scenes(self.scenes, count, torch.Generator().manual_seed(seeds[0]), positions=self.positions)
+        noise = torch.Generator(self.device).manual_seed(seeds[1])
+        images: Tensor = self.generator(to_device(scene, self.device), noise).image
+        return images
+
+    def generate(self, indices: range, seed: int, temperature: float = 1.0, **controls: Any) -> Tensor:
+        """Draw the scenes with these numbers, without noise. controls: fields of `Controls`, for all of them alike.
+
+        temperature: standard deviation of the codes; the paper's figures have 0.65. Raises UserError for an unknown control.
+        """
+        names = [one.name for one in fields(Controls)]
+        for name in controls:
+            if name not in names:
+                raise unknown("control of giraffe", name, (*names, "temperature"))
+        wanted = Controls(**controls)
+
+        def fetch(numbers: list[int]) -> Scene:
+            return scenes_of_indices(self.scenes, numbers, seed, temperature, self.positions)
+
+        pictures = []
+        for start in range(0, len(indices), DRAWN_AT_ONCE):
+            numbers = indices[start : start + DRAWN_AT_ONCE]
+            scene = join_scenes([change_scenes(fetch([number]), wanted, number, fetch) for number in numbers])
+            pictures.append(self.generator(to_device(scene, self.device)).image)
+        return torch.cat(pictures).clamp(0, 1)
+
+    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
+        """Show the first scenes of seed 0."""
+        return Reconstruction("image", "pixel", samples=self.generate(range(SHOWN), 0).cpu().numpy())

@@ -1,0 +1,106 @@
+"""The options of GNeRF, and what they say of networks, prior and schedules."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.options import option
+from deep3dmap.methods.gnerf.generator import GeneratorConfig
+from deep3dmap.methods.gnerf.inversion_network import InversionNetwork
+from deep3dmap.methods.gnerf.objectives import Weights
+from deep3dmap.methods.gnerf.pose_prior import PosePrior
+from deep3dmap.methods.gnerf.pose_vectors import PoseMode
+from deep3dmap.methods.gnerf.schedules import Schedules
+
+
+@dataclass
+class GNeRFConfig:
+    """Networks, the prior of the cameras, and the schedule of a fit."""
+
+    pose_mode: str = option(
+        "6d", "what is learnt of a camera: 3d, a place from which it looks at the origin; 6d, all", choices=("3d", "6d")
+    )
+    azimuth: list = option([0.0, 360.0], "prior: range of the azimuth in degrees")
+    elevation: list = option([0.0, 90.0], "prior: range of the elevation in degrees, uniform in the angle")
+    radius: list = option([4.0, 4.0], "prior: range of the distance from the origin")
+    spread: float = option(0.0, "prior: deviation of the point looked at, as a share of the distance", low=0.0, high=0.2)
+    near: float = option(2.0, "distance of the first sample of a ray", low=0.0)
+    far: float = option(6.0, "distance of the last sample")
+    white: bool = option(True, "the background is white, else black")
+    width: int = option(360, "units of the radiance field", low=16, high=512)
+    depth: int = option(8, "layers of the radiance field", low=2, high=12)
+    skips: list = option([4], "layers into which the position enters again")
+    position_octaves: int = option(10, "octaves in which positions are encoded", low=1, high=16)
+    direction_octaves: int = option(10, "octaves in which view directions are encoded", low=1, high=16)
+    coarse: int = option(64, "samples of a ray's first pass", low=4, high=256)
+    fine: int = option(64, "samples added where there is something", low=4, high=256)
+    chunk: int = option(32768, "rays rendered at once", low=256)
+    patch: int = option(16, "side of the patches", choices=(16, 32, 64, 128))
+    discriminator_width: int = option(64, "channels that the discriminator's layers are multiples of", low=4, high=128)
+    inversion_size: int = option(64, "side of the images that the inversion network sees, a multiple of 16", low=16, high=256)
+    inversion_width: int = option(256, "width of the inversion network", low=16, high=512)
+    inversion_depth: int = option(6, "layers of the inversion network", low=1, high=12)
+    inversion_heads: int = option(16, "attention heads of the inversion network", low=1, high=16)
+    inversion_head_width: int = option(64, "width of each head", low=4, high=64)
+    batch: int = option(12, "images, and random poses, of a step", low=1, high=64)
+    steps: int = option(30000, "steps of the fit", low=1)
+    hybrid_from: int = option(12000, "last step of the adversarial phase A, counted from 0", low=0)
+    refine_from: int = option(20000, "last step of the hybrid phase ABAB; then poses and field are refined", low=0)
+    first_size: int = option(16, "side of the images at the start", low=16)
+    hybrid_size: int = option(128, "side of the images at the end of phase A", low=16)
+    anneal: float = option(2e-4, "rate at which the least scale of a patch falls", low=1e-5, high=1.0, log=True)
+    noise_until: int = option(5000, "steps over which the noise of the density falls", low=1)
+    network_half: int = option(8000, "steps after which the rates of field and discriminator are halved", low=1)
+    pose_half: int = option(4000, "steps after which the rates of inversion network and poses are halved", low=1)
+    discriminator_rate: float = option(0.2, "the discriminator's learning rate, as a factor of the field's", low=0.01, high=4.0)
+    inversion_lr: float = option(1e-4, "learning rate of the inversion network", low=1e-6, high=1e-2, log=True)
+    pose_lr: float = option(5e-3, "learning rate of the poses", low=1e-5, high=1e-1, log=True)
+    penalty: float = option(10.0, "weight of R1, gamma / 2", low=0.01, high=1000.0, log=True)
+    pose_weight: float = option(0.1, "weight of what the inversion network says of the poses", low=0.0, high=10.0)
+    photometric: float = option(50.0, "weight of the difference of colour", low=0.0, high=1000.0)
+    shown: int = option(4, "renderings at estimated poses that are kept with a reconstruction", low=1, high=16)
+
+    @property
+    def mode(self) -> PoseMode:
+        """The kind of pose vectors."""
+        return cast(PoseMode, self.pose_mode)
+
+
+def generator_config(c: GNeRFConfig) -> GeneratorConfig:
+    """Return the sizes of the radiance field and of its rendering."""
+    octaves = c.position_octaves, c.direction_octaves
+    return GeneratorConfig(c.width, c.depth, tuple(c.skips), *octaves, c.coarse, c.fine, c.near, c.far, c.white, c.chunk)
+
+
+def inversion_network(c: GNeRFConfig) -> InversionNetwork:
+    """Return the inversion network, whose hidden layers are as wide as its tokens."""
+    sizes = c.inversion_width, c.inversion_depth, c.inversion_heads, c.inversion_head_width, c.inversion_width
+    return InversionNetwork(c.mode, c.inversion_size, *sizes)
+
+
+def pose_prior(c: GNeRFConfig) -> PosePrior:
+    """Return where cameras may stand; raises UserError for a range that is none."""
+    return PosePrior(_range(c, "azimuth"), _range(c, "elevation"), _range(c, "radius"), c.spread)
+
+
+def schedules(c: GNeRFConfig, width: int, height: int) -> Schedules:
+    """Return the schedules for images of a size; smaller ones than `hybrid_size` are not enlarged."""
+    if not c.hybrid_from <= c.refine_from <= c.steps:
+        raise UserError(
+            f"method.hybrid_from, refine_from and steps follow one another, got {c.hybrid_from}, {c.refine_from}, {c.steps}"
+        )
+    side = min(c.hybrid_size, width, height)
+    first = min(c.first_size, side)
+    return Schedules(c.hybrid_from, c.refine_from, first, side, c.patch, c.anneal, c.noise_until, c.network_half, c.pose_half)
+
+
+def weights(c: GNeRFConfig) -> Weights:
+    """Return the weights of the losses."""
+    return Weights(c.penalty, c.pose_weight, c.photometric)
+
+
+def _range(config: GNeRFConfig, name: str) -> Any:
+    values = tuple(float(value) for value in getattr(config, name))
+    if len(values) != 2 or values[0] > values[1]:
+        raise UserError(f"method.{name} is two numbers, the lower one first, got {list(values)}")
+    return values

@@ -1,0 +1,135 @@
+"""GNeRF: a radiance field and the cameras of a scene, from photographs without any pose."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deep3dmap.config.schema import OptimizerConfig
+from deep3dmap.core import Camera, MethodCard, Reconstruction, Step, UserError, Views
+from deep3dmap.frameworks import CustomFramework, TrainLoop
+from deep3dmap.methods.gnerf import config as configured
+from deep3dmap.methods.gnerf.config import GNeRFConfig
+from deep3dmap.methods.gnerf.discriminator import PatchDiscriminator
+from deep3dmap.methods.gnerf.generator import Generator
+from deep3dmap.methods.gnerf.photographs import Photographs, read_photographs
+from deep3dmap.methods.gnerf.pose_table import PoseTable
+from deep3dmap.methods.gnerf.pose_vectors import LENGTHS, opencv_pose, vectors_of_poses
+from deep3dmap.methods.gnerf.turn import Turn
+from deep3dmap.nn.radiance.rays import pixel_centres, rays_through
+from deep3dmap.render.volume import Rays
+
+TABLE = "table.poses_embed"
+
+
+class GNeRF(CustomFramework):
+    """Adversarial training finds rough poses, which are then refined together with the field.
+
+    Phase A trains the field against a discriminator of patches at poses drawn from a prior, and an inversion network that
+    reads poses off pictures; phase ABAB adds the colours of the photographs at the poses found; phase B has these alone.
+    """
+
+    card = MethodCard(
+        title="GNeRF",
+        authors="Q. Meng, A. Chen, H. Luo, M. Wu, H. Su, L. Xu, X. He, J. Yu",
+        year=2021,
+        paper="GNeRF: GAN-based Neural Radiance Field without Posed Camera, ICCV 2021",
+        tasks=("object_unposed",),
+        consumes=("images", "intrinsics"),
+        produces=("cameras", "images", "views"),
+        licence="MIT",
+        tried_on=("objects",),
+        frame="world",
+        gauge="similarity",
+    )
+    config_type = GNeRFConfig
+    config: GNeRFConfig
+
+    def __init__(self, config: GNeRFConfig) -> None:
+        super().__init__(config)
+        self.generator = Generator(configured.generator_config(config))
+        self.discriminator = PatchDiscriminator(config.patch, config.discriminator_width)
+        self.inversion = configured.inversion_network(config)
+        self.prior = configured.pose_prior(config)
+        self.table = self._table(0)
+
+    def fit_steps(self, given: dict[str, Any], loop: TrainLoop) -> Iterator[Step]:
+        """Go through the three phases on one scene."""
+        photographs = read_photographs(given, loop.device)
+        lens = photographs.lens
+        schedules = configured.schedules(self.config, lens.width, lens.height)
+        loop.planned_steps = self.config.steps
+        if loop.step == 0:
+            self.table = self._table(len(photographs.images))
+            self.table.poses_embed.data.copy_(self._guesses(len(photographs.images)))
+        self._optimisers(loop, schedules.network_factor, schedules.pose_factor)
+        networks = self.generator, self.discriminator, self.inversion, self.table
+        turn = Turn(*networks, photographs, self.prior, schedules, configured.weights(self.config), self.config.batch)
+        torch.nn.Module.train(self, True)
+        while loop.step < self.config.steps:
+            terms = turn.take(loop)
+            yield Step(torch.stack(list(terms.values())).sum(), terms)
+
+    def _optimisers(self, loop: TrainLoop, network_factor: Any, pose_factor: Any) -> None:
+        for module in (self.generator, self.discriminator, self.inversion, self.table):
+            loop.prepare(module)
+        loop.optimizer("generator", self.generator.parameters(), schedule=network_factor)
+        judges = [{"params": self.discriminator.parameters(), "rate": self.config.discriminator_rate}]
+        loop.optimizer("discriminator", judges, schedule=network_factor)
+        for name, module, lr in (
+            ("inversion", self.inversion, self.config.inversion_lr),
+            ("poses", self.table, self.config.pose_lr),
+        ):
+            loop.optimizer(name, module.parameters(), OptimizerConfig("adam", lr, [0.9, 0.99]), pose_factor)
+
+    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
+        """Return the cameras of the photographs in a frame of their own, and renderings at the first few of them."""
+        photographs = read_photographs(given, self.device)
+        fitted = len(self.table.poses_embed)
+        if fitted != len(photographs.images):
+            raise UserError(f"gnerf was fitted to {fitted} images and is given {len(photographs.images)}; fit it to these")
+        cameras = self._cameras(given, photographs)
+        shown = self.render(cameras[: self.config.shown]).images
+        return Reconstruction("world", "metre", cameras=cameras, images=shown, gauge="similarity")
+
+    def render(self, cameras: Sequence[Camera]) -> Views:
+        """Render the field from cameras in the frame of the reconstruction; depth is along the axis."""
+        views = [self._view(camera) for camera in cameras]
+        return Views(np.stack([image for image, _ in views]), np.stack([depth for _, depth in views]))
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Take back weights, and the poses of as many photographs as there are in `state`."""
+        if TABLE in state and len(state[TABLE]) != len(self.table.poses_embed):
+            self.table = self._table(len(state[TABLE])).to(self.device)
+        return super().load_state_dict(state, strict, assign)
+
+    def _table(self, images: int) -> PoseTable:
+        return PoseTable(torch.zeros(images, LENGTHS[self.config.mode]), self.config.mode)
+
+    def _guesses(self, images: int) -> Tensor:
+        """Draw poses from the prior: the official start, straight above, has no rotation."""
+        random = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        return vectors_of_poses(self.prior.sample(images, random), self.config.mode)
+
+    def _cameras(self, given: dict[str, Any], photographs: Photographs) -> list[Camera]:
+        poses = opencv_pose(self.table()).detach().double().cpu()
+        whole = torch.eye(4, dtype=torch.float64).repeat(len(poses), 1, 1)
+        whole[:, :3] = poses
+        lenses = np.asarray(given["intrinsics"], np.float64)
+        return [
+            Camera(lens, pose.numpy(), photographs.lens.width, photographs.lens.height) for lens, pose in zip(lenses, whole)
+        ]
+
+    def _view(self, camera: Camera) -> tuple[Any, Any]:
+        pose = torch.from_numpy(camera.world_from_camera).float().to(self.device)
+        pixels = pixel_centres(camera.height, camera.width, self.device)
+        rays = rays_through(pixels, torch.from_numpy(camera.intrinsics), pose)
+        fine = self.generator.render(Rays(rays.origins.contiguous(), rays.directions)).fine
+        forward = (rays.directions * pose[:3, 2]).sum(-1)
+        # Where nothing is, depth is 0 as everywhere.
+        depth = torch.where(fine.opacity > 0.5, fine.depth / fine.opacity.clamp(min=1e-6) * forward, 0.0)
+        size = camera.height, camera.width
+        image = fine.color.clamp(0, 1).T.unflatten(1, size)
+        return image.cpu().numpy(), depth.unflatten(0, size).cpu().numpy()

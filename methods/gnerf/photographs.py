@@ -1,0 +1,50 @@
+"""The photographs of one scene, without poses, as the steps of a fit look at them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.geometry.cameras import scale_intrinsics
+from deep3dmap.methods.gnerf.objectives import Lens
+
+FEWEST = 2
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """images: (N, 3, H, W) in [-1, 1]. lens: one for all, the mean of those given."""
+
+    images: Tensor
+    lens: Lens
+
+    def some(self, rows: Tensor, width: int, height: int) -> tuple[Tensor, Lens]:
+        """Return the photographs at `rows` made smaller or larger, smoothly, and their lens."""
+        images = self.images[rows]
+        if (height, width) != images.shape[2:]:
+            images = interpolate(images, (height, width), mode="bilinear", antialias=True)
+        factors = width / self.lens.width, height / self.lens.height
+        scale = scale_intrinsics(torch.eye(3), *factors).to(self.lens.intrinsics)
+        return images, Lens(scale @ self.lens.intrinsics, height, width)
+
+
+def read_photographs(given: dict[str, Any], device: torch.device) -> Photographs:
+    """Read `images` and `intrinsics`; raises UserError for too few, sizes that differ, and missing intrinsics."""
+    pictures = [np.asarray(image, np.float32) for image in given["images"]]
+    if len(pictures) < FEWEST:
+        raise UserError(f"gnerf needs {FEWEST} images of a scene or more, got {len(pictures)}")
+    sizes = {picture.shape for picture in pictures}
+    if len(sizes) > 1:
+        raise UserError(
+            f"gnerf needs images of one size, got {sorted(shape[1:] for shape in sizes)}; resize them in the dataset"
+        )
+    lenses = np.asarray(given["intrinsics"], np.float64)
+    if lenses.shape != (len(pictures), 3, 3):
+        raise UserError(f"intrinsics are (V, 3, 3) for V = {len(pictures)} images, got {lenses.shape}")
+    images = torch.from_numpy(np.stack(pictures)).to(device) * 2 - 1
+    lens = torch.from_numpy(lenses.mean(0)).float().to(device)
+    return Photographs(images, Lens(lens, *images.shape[2:]))
