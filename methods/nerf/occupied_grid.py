@@ -12,8 +12,10 @@ from deep3dmap.nn.radiance.packed_rendering import march_and_render, render_pack
 from deep3dmap.render.volume import Rays
 
 LEAST_RAYS = 32
-ALL_CELLS_UNTIL = 64  # steps; afterwards a share of the cells is looked at
+EVERYWHERE_UNTIL = 48  # steps in which every cell is sampled: what is known of them is chance
+ALL_CELLS_UNTIL = 128  # steps; afterwards a share of the cells is looked at
 SHARE = 0.25
+START = -1.0  # logarithm of the density per half side of the bounds
 
 
 class OccupiedGrid(nn.Module):
@@ -27,6 +29,9 @@ class OccupiedGrid(nn.Module):
         c = config
         encoding = HashGridEncoding(c.grid_coarsest, c.grid_finest, c.grid_levels, c.grid_log2_size)
         self.field = HashGridField(space.box, encoding, c.width)
+        with torch.no_grad():
+            # The density's is the first output: thin fog to begin with, through which all of the scene gets light.
+            self.field.density_net[2].bias[0] = START
         self.grid = OccupancyGrid(space.box, c.grid_occupancy, step=1.0)
         self.register_buffer("samples_per_ray", torch.tensor(float(c.grid_march)))
 
@@ -49,9 +54,10 @@ class OccupiedGrid(nn.Module):
 
     def refresh(self, step: int, generator: torch.Generator) -> None:
         """Decide anew which cells are occupied, every so many steps."""
-        if step % self._config.grid_every:
+        if step < EVERYWHERE_UNTIL or step % self._config.grid_every:
             return
-        self.grid.update(self.field.density, generator, 1.0 if step < ALL_CELLS_UNTIL else SHARE)
+        share = 1.0 if step < ALL_CELLS_UNTIL else SHARE
+        self.grid.update(self.field.density, generator, share)
         if not self.grid.occupied.any():
             # A field that vanished everywhere could not come back.
             self.grid.occupied = self.grid.seen.clone()
