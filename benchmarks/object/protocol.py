@@ -30,9 +30,7 @@ POINTS = 10_000  # of each surface
 THRESHOLD = 0.01  # of the diagonal of the object's box
 PERCENT = 100.0
 
-_HELD_OUT = (
-    "held-out views at full size, over the dataset's background, poses as given, no alignment, no test-time optimisation"
-)
+_HELD_OUT = "held-out views at full size, over the dataset's background; poses as given, nothing optimised at the test"
 _SIZE = "percent of the diagonal of the true object's box"
 _METRICS = (
     (
