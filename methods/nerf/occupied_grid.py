@@ -8,7 +8,8 @@ from deep3dmap.methods.nerf.options import NeRFConfig
 from deep3dmap.methods.nerf.space import Drawn, Space
 from deep3dmap.nn.radiance.hash_grid_field import HashGridEncoding, HashGridField
 from deep3dmap.nn.radiance.occupancy import OccupancyGrid
-from deep3dmap.nn.radiance.packed_rendering import march_and_render, render_packed
+from deep3dmap.nn.radiance.packed_rendering import RadianceField, march_and_render, render_packed
+from deep3dmap.render.renderer import FieldSamples
 from deep3dmap.render.volume import Rays
 
 LEAST_RAYS = 32
@@ -66,12 +67,12 @@ class OccupiedGrid(nn.Module):
         """Return what rays see, differentiable."""
         samples = self.grid.march(rays, self.space.near, self.space.far, generator)
         self.samples_per_ray.fill_(len(samples.distances) / max(1, len(rays.origins)))
-        seen = render_packed(self.field, rays, samples)
+        seen = render_packed(self._field, rays, samples)
         return [Drawn(seen.color, seen.depth, seen.opacity)]
 
     def look(self, rays: Rays) -> Drawn:
         """Return what rays see, without gradients."""
-        seen = march_and_render(self.field, self.grid, rays, self.space.near, self.space.far)
+        seen = march_and_render(self._field, self.grid, rays, self.space.near, self.space.far)
         return Drawn(seen.color, seen.depth, seen.opacity)
 
     def density(self, positions: Tensor) -> Tensor:
@@ -84,4 +85,19 @@ class OccupiedGrid(nn.Module):
 
     def color(self, positions: Tensor, directions: Tensor) -> Tensor:
         """Return the colour (N, 3) seen in unit directions (N, 3)."""
-        return self.field(positions, directions).color
+        return self._field(positions, directions).color
+
+    @property
+    def _field(self) -> RadianceField:
+        return self.field if self._config.view_dependent else Undirected(self.field)
+
+
+class Undirected:
+    """A field that looks the same from everywhere."""
+
+    def __init__(self, field: HashGridField) -> None:
+        self._field, self.density = field, field.density
+
+    def __call__(self, positions: Tensor, directions: Tensor) -> FieldSamples:
+        """Look the field up in one direction, whichever it is seen in."""
+        return self._field(positions, torch.zeros_like(directions))

@@ -19,12 +19,13 @@ from deep3dmap.config.variants import overlay
 from deep3dmap.core.asset import find_asset
 from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError
-from deep3dmap.core.method import Method
+from deep3dmap.core.method import Method, RendersViews
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.core.registry import datasets, methods
 from deep3dmap.frameworks import LoopSettings
 from deep3dmap.render.face_files import write_face_files
 from deep3dmap.render.reconstruction_pictures import picture_reconstruction
+from deep3dmap.render.scene_files import write_novel_views, write_turntable
 from deep3dmap.results.run_id import content_hash
 from deep3dmap.runs.scene_reconstruction import reconstruct_scene
 from deep3dmap.train.checkpoint_places import local_checkpoint
@@ -41,6 +42,7 @@ EXAMPLES = """\
   deep3dmap reconstruct prnet photo.jpg -o out method.weights=256_256_resfcn256_weight method.atlas=uv-data
   deep3dmap reconstruct CHECKPOINT /data/AFLW2000 -o out dataset=aflw2000
   deep3dmap reconstruct multiview_face/object /data/views -o out method.size=0.1
+  deep3dmap reconstruct nerf/grid /data/capture -o out        (photographs with a COLMAP model)
   deep3dmap reconstruct tsdf_fusion /data/redkitchen -o out method.voxel_size=0.04"""
 
 
@@ -98,6 +100,9 @@ class _Reconstructor:
         with torch.no_grad():
             reconstruction = self.method.details(outcome.reconstruction, outcome.given)
         _write(reconstruction, sample, folder)
+        if isinstance(self.method, RendersViews) and "views" in self.method.card.produces:
+            with torch.no_grad():
+                write_novel_views(self.method.render, sample, folder)
         if fits:
             fits.restore()
 
@@ -188,4 +193,6 @@ def _write(reconstruction: Reconstruction, sample: dict[str, Any], folder: Path)
         trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False).export(folder / "mesh.glb")
     if reconstruction.frame == "image" and "image" in sample:
         write_face_files(reconstruction, sample["image"], folder)
+    if reconstruction.frame == "world" and reconstruction.mesh is not None:
+        write_turntable(reconstruction.mesh, sample, folder)
     picture_reconstruction(reconstruction, sample, folder / "picture.png")
