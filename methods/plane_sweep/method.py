@@ -78,7 +78,7 @@ class PlaneSweep(Method):
         authors="Robert Collins; in the form of David Gallup et al.",
         year=1996,
         paper="A Space-Sweep Approach to True Multi-Image Matching, CVPR 1996, doi:10.1109/CVPR.1996.517097",
-        tasks=("indoor",),
+        tasks=("indoor", "outdoor"),
         consumes=("images", "intrinsics", "world_from_camera"),
         produces=("mesh",),
         licence="Apache-2.0",

@@ -30,7 +30,7 @@ class TSDFFusion(Method):
         authors="Brian Curless and Marc Levoy; real-time form by Newcombe et al. (KinectFusion)",
         year=1996,
         paper="A Volumetric Method for Building Complex Models from Range Images, SIGGRAPH 1996, doi:10.1145/237170.237269",
-        tasks=("indoor",),
+        tasks=("indoor", "outdoor"),
         consumes=("images", "depths", "intrinsics", "world_from_camera"),
         produces=("mesh",),
         licence="Apache-2.0",

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from deep3dmap.core.method import Method
+from deep3dmap.core.method import Method, RendersViews
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.render.face_files import write_face_files
 from deep3dmap.render.reconstruction_pictures import picture_reconstruction
+from deep3dmap.render.scene_files import write_novel_views, write_turntable
 from deep3dmap.results.run_id import content_hash
 from deep3dmap.runs.scene_reconstruction import reconstruct_scene
 from deep3dmap.train.job import TrainingJob
@@ -36,6 +37,9 @@ class InputReconstructor:
         with torch.no_grad():
             reconstruction = self.method.details(outcome.reconstruction, outcome.given)
         _write(reconstruction, sample, folder)
+        if isinstance(self.method, RendersViews) and "views" in self.method.card.produces:
+            with torch.no_grad():
+                write_novel_views(self.method.render, sample, folder)
         if fits:
             fits.restore()
 
@@ -56,4 +60,6 @@ def _write(reconstruction: Reconstruction, sample: dict[str, Any], folder: Path)
         trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False).export(folder / "mesh.glb")
     if reconstruction.frame == "image" and "image" in sample:
         write_face_files(reconstruction, sample["image"], folder)
+    if reconstruction.frame == "world" and reconstruction.mesh is not None:
+        write_turntable(reconstruction.mesh, sample, folder)
     picture_reconstruction(reconstruction, sample, folder / "picture.png")

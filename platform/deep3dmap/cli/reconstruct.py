@@ -25,6 +25,7 @@ EXAMPLES = """\
   deep3dmap reconstruct prnet photo.jpg -o out method.weights=256_256_resfcn256_weight method.atlas=uv-data
   deep3dmap reconstruct CHECKPOINT /data/AFLW2000 -o out dataset=aflw2000
   deep3dmap reconstruct multiview_face/object /data/views -o out method.size=0.1
+  deep3dmap reconstruct nerf/grid /data/capture -o out        (photographs with a COLMAP model)
   deep3dmap reconstruct tsdf_fusion /data/redkitchen -o out method.voxel_size=0.04"""
 
 

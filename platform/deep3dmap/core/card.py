@@ -12,6 +12,7 @@ class MethodCard:
 
     consumes: keys `reconstruct` needs (core.keys). produces: fields of `Reconstruction` it fills, "views" where it renders
     given cameras, "samples" where it generates. tasks: the tasks it is made for, whose suites it enters unasked.
+    optional: keys `reconstruct` uses where they are given and does without where they are not.
     trains_on: keys a training sample must hold; empty for a method that learns nothing from a dataset.
     licence: of the original publication's code, in SPDX form where there is one.
     tried_on: embedded datasets that its small variants are made for, where not any that has the keys will do.
@@ -35,6 +36,7 @@ class MethodCard:
     frame: str = ""
     gauge: str = ""
     assets: tuple[Asset, ...] = ()
+    optional: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for the tables."""

@@ -67,3 +67,7 @@ class Protocol(ABC):
     @abstractmethod
     def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
         """Write PNG pictures (input, prediction, ground truth, error map) into `folder` and return their paths."""
+
+    def view_pictures(self, views: Views, truth: dict[str, Any], folder: Path) -> list[Path]:
+        """Write PNG pictures of what answered a scene's queries into `folder` and return their paths. The default has none."""
+        return []

@@ -28,12 +28,13 @@ class SceneOutcome:
 def reconstruct_scene(
     method: Method, offered: dict[str, Any], scene: str, mapping: Mapping[str, str], fits: SceneFits | None, seed: int
 ) -> SceneOutcome:
-    """Hand a method the keys it consumes of what a suite offers, and nothing else: fit it if it fits, and reconstruct.
+    """Hand a method the keys it consumes or may use of what a suite offers, and nothing else: fit it if it fits, reconstruct.
 
     The method is in eval mode and its random numbers depend on the seed and the scene only. Raises UserError for a key that is
     missing, DivergedError where the fit's loss is not finite.
     """
-    given = select(offered, method.card.consumes, mapping)
+    optional = [key for key in method.card.optional if mapping.get(key, key) in offered]
+    given = select(offered, (*method.card.consumes, *optional), mapping)
     fit = fits.fit(scene, given) if fits else None
     set_eval_mode(method)
     seed_everything(seed, *scene_entropy(scene))

@@ -109,7 +109,7 @@ def _score_scene(
     scores: Scores,
     pictured: bool,
 ) -> None:
-    offered = scoring.protocol.offered(sample)
+    offered = _without_ungiven(scoring.protocol.offered(sample), method, scoring)
     outcome = reconstruct_scene(method, offered, scene, scoring.mapping, scoring.fits, scoring.seed)
     _add_costs(scores, outcome)
     views = _render(method, evaluation, outcome.reconstruction, sample, scores)
@@ -124,7 +124,17 @@ def _score_scene(
     scores.evaluate_s += now(method) - began
     scores.notes.update(outcome.reconstruction.notes)
     if scoring.folder is not None:
-        _keep(outcome.reconstruction, scoring.protocol, sample, scoring.folder / _folder_name(scene), pictured)
+        folder = scoring.folder / _folder_name(scene)
+        _keep(outcome.reconstruction, scoring.protocol, sample, folder, pictured)
+        if views is not None and pictured:
+            scoring.protocol.view_pictures(views, sample, folder)
+
+
+def _without_ungiven(offered: dict[str, Any], method: Method, scoring: Scoring) -> dict[str, Any]:
+    """Leave out what a method could use and the task does not give, such as the truth."""
+    used = {scoring.mapping.get(key, key) for key in method.card.optional}
+    ungiven = used - set(scoring.protocol.card.task.given)
+    return {key: value for key, value in offered.items() if key not in ungiven}
 
 
 def _add_costs(scores: Scores, outcome: SceneOutcome) -> None:

@@ -1,0 +1,41 @@
+"""LPIPS, where its weights are: a column that is absent without them, and never something else in its place."""
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from deep3dmap.core.asset import FOLDER, Asset
+from deep3dmap.core.errors import UserError
+from deep3dmap.metrics.image_similarity import Perceptual
+from deep3dmap.nn.lpips import LPIPS, from_official_lpips
+
+LPIPS_VGG = Asset(
+    name="lpips_vgg",
+    option="lpips_vgg.pth",
+    licence="BSD-2-Clause (heads); of the file (VGG-16)",
+    meaning="VGG-16 with LPIPS' heads, version 0.1, for the column lpips_vgg",
+    origin="Zhang et al. (github.com/richzhang/PerceptualSimilarity); torch.save of LPIPS(net='vgg').state_dict()",
+)
+
+
+def perceptual_distances() -> dict[str, Perceptual]:
+    """Return the distances whose weights lie in $DEEP3DMAP_ASSETS; raises UserError for a file that holds something else."""
+    folder = os.environ.get(FOLDER)
+    file = Path(folder).expanduser() / LPIPS_VGG.option if folder else None
+    return {} if file is None or not file.is_file() else {LPIPS_VGG.name: _lpips(file)}
+
+
+def _lpips(file: Path) -> Perceptual:
+    network = LPIPS()
+    try:
+        network.load_state_dict(from_official_lpips(torch.load(file, map_location="cpu", weights_only=True)), strict=False)
+    except (RuntimeError, AttributeError) as error:
+        raise UserError(f"{file}: not {LPIPS_VGG.meaning} ({error})") from error
+
+    def distance(first: Tensor, second: Tensor) -> Tensor:
+        with torch.no_grad():
+            return network(first[None], second[None])[0]
+
+    return distance

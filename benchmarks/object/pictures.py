@@ -1,0 +1,80 @@
+"""Pictures of a result of the object suite: held-out views beside their truth, and the mesh from all sides."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from deep3dmap.core import Mesh, Views
+from deep3dmap.metrics.image_similarity import psnr
+from deep3dmap.render.mesh_renderer import render_mesh
+from deep3dmap.render.pictures import contact_sheet, depth_picture, error_picture
+from deep3dmap.render.views import orbit
+
+SHOWN, SIDES = 4, 4
+SIDE = 200  # least height of a tile, so that small photographs can be read
+WORST = 0.5  # mean absolute error of the channels at the upper end of the error map
+
+Tile = tuple[str, Tensor]
+
+
+def write_views(views: Views, truth: dict[str, Any], folder: Path) -> list[Path]:
+    """Write views.png into `folder` and return its path: truth, prediction, error and depth of some held-out views."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = len(truth["test_images"])
+    rows = [_row(views, truth, index) for index in sorted({index * count // SHOWN for index in range(SHOWN)})]
+    caption = f"held-out views; error: dark = 0, bright = {WORST} and more; depth: bright = near"
+    contact_sheet([tile for row in rows for tile in row], columns=len(rows[0]), caption=caption).save(folder / "views.png")
+    return [folder / "views.png"]
+
+
+def write_turntable(predicted: Mesh | None, truth: Mesh | None, folder: Path) -> list[Path]:
+    """Write turntable.png into `folder` and return its path; nothing where there is no mesh."""
+    if predicted is None:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    meshes = {"predicted": predicted, **({"true": truth} if truth is not None else {})}
+    # Both are drawn by the same cameras, placed by the truth where there is one, so that they can be compared.
+    placed_by = next((mesh for mesh in reversed(meshes.values()) if not mesh.is_empty), None)
+    if placed_by is None:
+        sheet = contact_sheet([("predicted: nothing", torch.full((3, 2 * SIDE, 2 * SIDE), 0.9))], columns=1)
+    else:
+        cameras = orbit(placed_by.vertices, SIDES, elevation_degrees=20.0, width=2 * SIDE, height=2 * SIDE)
+        sheet = contact_sheet(
+            [
+                (f"{name}: {len(mesh.faces):,} triangles, side {number}", _drawn(mesh, camera))
+                for name, mesh in meshes.items()
+                for number, camera in enumerate(cameras, 1)
+            ],
+            columns=SIDES,
+        )
+    sheet.save(folder / "turntable.png")
+    return [folder / "turntable.png"]
+
+
+def _row(views: Views, truth: dict[str, Any], index: int) -> list[Tile]:
+    true, predicted = (
+        torch.from_numpy(np.asarray(one, np.float32)) for one in (truth["test_images"][index], views.images[index])
+    )
+    predicted = predicted.clamp(0, 1)
+    error = (predicted - true).abs().mean(0)
+    tiles = [
+        (f"view {index}", _enlarged(true)),
+        (f"prediction, {psnr(predicted, true):.1f} dB", _enlarged(predicted)),
+        ("error", _enlarged(error_picture(error, torch.ones_like(error, dtype=torch.bool), WORST))),
+    ]
+    if views.depth is not None:
+        tiles.append(("depth", _enlarged(depth_picture(torch.from_numpy(np.asarray(views.depth[index], np.float32))))))
+    return tiles
+
+
+def _drawn(mesh: Mesh, camera: Any) -> Tensor:
+    return render_mesh(mesh.vertices, mesh.faces, *camera, 2 * SIDE, 2 * SIDE, colors=mesh.colors, supersample=2).image
+
+
+def _enlarged(image: Tensor) -> Tensor:
+    factor = max(1, -(-SIDE // image.shape[1]))
+    return interpolate(image[None], scale_factor=factor, mode="nearest")[0]

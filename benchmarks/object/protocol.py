@@ -1,0 +1,167 @@
+"""The object suite: from posed photographs of an object to views nobody took and, where a method makes one, its surface."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deep3dmap.benchmarks.object import pictures
+from deep3dmap.benchmarks.object.perceptual import perceptual_distances
+from deep3dmap.core import (
+    Camera,
+    Evaluation,
+    Mesh,
+    MetricCard,
+    Protocol,
+    Reconstruction,
+    SuiteCard,
+    Task,
+    UserError,
+    Views,
+)
+from deep3dmap.geometry.closest_points import ClosestPoints
+from deep3dmap.metrics import surface_distance as surface
+from deep3dmap.metrics.image_similarity import MOST_DECIBELS, image_similarity, psnr
+
+POINTS = 10_000  # of each surface
+THRESHOLD = 0.01  # of the diagonal of the object's box
+PERCENT = 100.0
+
+_HELD_OUT = "held-out views at full size, over the dataset's background; poses as given, nothing optimised at the test"
+_SIZE = "percent of the diagonal of the true object's box"
+_METRICS = (
+    (
+        "psnr",
+        "dB",
+        "up",
+        f"of one image, prediction clipped to [0, 1], all pixels, at most {MOST_DECIBELS:g}; mean over {_HELD_OUT}",
+    ),
+    ("psnr8", "dB", "up", "the same after both were rounded to 8 bit"),
+    ("psnr_object", "dB", "up", "the same over the pixels of the object only, weighted by its mask"),
+    ("ssim11", "", "up", "window of 11, Gaussian of sigma 1.5, borders left out, range 1, each channel for itself"),
+    ("lpips_vgg", "", "down", "LPIPS 0.1 with VGG-16, pictures in [-1, 1]; absent without its weights"),
+    ("mse", "", "down", "mean squared error, prediction clipped to [0, 1]"),
+    ("chamfer", "%", "down", f"mean of accuracy and completeness, {_SIZE}"),
+    ("accuracy", "%", "down", f"mean distance from points of the predicted surface to the true one, {_SIZE}"),
+    ("completeness", "%", "down", f"mean distance from points of the true surface, as far as given views show it, {_SIZE}"),
+    ("precision_1", "", "up", "share of predicted points nearer than 1 percent of the diagonal to the true surface"),
+    ("recall_1", "", "up", "share of true points nearer than 1 percent of the diagonal to the predicted surface"),
+    ("f_score_1", "", "up", "harmonic mean of the two"),
+)
+
+
+class ObjectProtocol(Protocol):
+    """Scores renderings of held-out views, and a mesh."""
+
+    card = SuiteCard(
+        title="Objects: novel views and surfaces from posed photographs",
+        version=1,
+        task=Task(
+            name="object",
+            given=("images", "masks", "background", "bounds", "intrinsics", "world_from_camera"),
+            wanted=("views", "mesh"),
+            meaning="from photographs of an object with masks and poses, how it looks from elsewhere, and its surface",
+            frames=("world",),
+            gauges=("metric",),
+        ),
+        metrics=tuple(MetricCard(*row) for row in _METRICS),
+        headline="psnr",
+        reference="Mildenhall et al., NeRF, ECCV 2020; conventions of evaluation as in the columns' meanings",
+        datasets=("objects", "blender", "dtu"),
+    )
+
+    def begin(self) -> "ObjectEvaluation":
+        """Begin the evaluation of one run."""
+        return ObjectEvaluation()
+
+    def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
+        """Write turntable.png of the mesh, where there is one."""
+        return pictures.write_turntable(reconstruction.mesh, truth.get("mesh"), folder)
+
+    def view_pictures(self, views: Views, truth: dict[str, Any], folder: Path) -> list[Path]:
+        """Write views.png: truth, prediction, error and depth of some held-out views."""
+        return pictures.write_views(views, truth, folder)
+
+
+class ObjectEvaluation(Evaluation):
+    """Scores one object after another."""
+
+    def __init__(self) -> None:
+        self._perceptual = perceptual_distances()
+
+    def queries(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Sequence[Camera]:
+        """Return the cameras of the held-out views."""
+        return test_cameras(truth)
+
+    def add(
+        self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
+    ) -> Mapping[str, float]:
+        """Score one object; metrics of what was not made, or whose truth the sample lacks, are absent.
+
+        Raises UserError for a mesh that is not finite or not in the world.
+        """
+        scores: dict[str, float] = {}
+        if views is not None:
+            scores |= self._view_scores(views, truth)
+        if reconstruction.mesh is not None and "mesh" in truth:
+            scores |= surface_scores(_checked(reconstruction), truth["mesh"])
+        return scores
+
+    def _view_scores(self, views: Views, truth: dict[str, Any]) -> dict[str, float]:
+        rows = []
+        for index, true in enumerate(truth["test_images"]):
+            predicted, wanted = (torch.from_numpy(np.asarray(one, np.float32)) for one in (views.images[index], true))
+            row = image_similarity(predicted, wanted, self._perceptual)
+            if "test_masks" in truth:
+                row["psnr_object"] = _masked_psnr(predicted, wanted, torch.from_numpy(np.asarray(truth["test_masks"][index])))
+            rows.append(row)
+        return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+
+
+def test_cameras(truth: dict[str, Any]) -> list[Camera]:
+    """Return the cameras of the held-out views of a sample, none where nothing is held out."""
+    if "test_images" not in truth:
+        return []
+    height, width = np.shape(truth["test_images"])[-2:]
+    poses = zip(truth["test_intrinsics"], truth["test_world_from_camera"])
+    return [Camera(np.asarray(lens, np.float64), np.asarray(pose, np.float64), width, height) for lens, pose in poses]
+
+
+def surface_scores(mesh: Mesh, truth: Mesh) -> dict[str, float]:
+    """Compare surfaces by even points; nothing is as far away as the object is long, so that a failure beats no bad result."""
+    size = surface.box_diagonal(truth.vertices)
+    if mesh.is_empty or not float(surface.face_directions(mesh.vertices, mesh.faces).norm(dim=1).sum()) > 0:
+        charged = dict.fromkeys(("chamfer", "accuracy", "completeness"), PERCENT)
+        return charged | dict.fromkeys(("precision_1", "recall_1", "f_score_1"), 0.0)
+    predicted, wanted = (surface.sample_surface(one.vertices, one.faces, POINTS).points for one in (mesh, truth))
+    to_truth = ClosestPoints(truth.vertices, truth.faces)(predicted).distance / size
+    to_predicted = ClosestPoints(mesh.vertices, mesh.faces)(wanted).distance / size
+    shares = surface.f_score(to_truth, to_predicted, THRESHOLD)
+    accuracy, completeness = PERCENT * float(to_truth.mean()), PERCENT * float(to_predicted.mean())
+    return {
+        "chamfer": (accuracy + completeness) / 2,
+        "accuracy": accuracy,
+        "completeness": completeness,
+        **{f"{name}_1": value for name, value in shares.items()},
+    }
+
+
+def _masked_psnr(predicted: Tensor, truth: Tensor, mask: Tensor) -> float:
+    """PSNR of the mean squared error weighted by the mask; the best there is where the object is not in the picture."""
+    weight = mask.double()
+    if not weight.sum() > 0:
+        return MOST_DECIBELS
+    error = (predicted.clamp(0, 1).double() - truth.double()).square().mean(0)
+    return psnr(((weight * error).sum() / weight.sum()).sqrt().reshape(1, 1, 1), torch.zeros(1, 1, 1))
+
+
+def _checked(reconstruction: Reconstruction) -> Mesh:
+    mesh = reconstruction.mesh
+    if reconstruction.frame != "world" or mesh is None:
+        raise UserError(f"the object suite wants frame 'world', the reconstruction is in '{reconstruction.frame}'")
+    if not np.isfinite(mesh.vertices).all():
+        raise UserError("the reconstruction's mesh holds NaN or infinity")
+    return mesh

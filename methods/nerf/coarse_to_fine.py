@@ -1,0 +1,71 @@
+"""The paper's pair of networks: a coarse one says where the fine one looks (Mildenhall et al., ECCV 2020, section 5.2)."""
+
+import torch
+from torch import Tensor, nn
+
+from deep3dmap.methods.nerf.options import NeRFConfig
+from deep3dmap.methods.nerf.space import Drawn, Space
+from deep3dmap.nn.radiance.nerf_mlp import NeRFMLP
+from deep3dmap.nn.radiance.sampling import importance_distances, stratified_distances
+from deep3dmap.nn.radiance.volume_rendering import RayColors, interval_lengths, render_rays
+from deep3dmap.ops.march_rays_reference import contract
+from deep3dmap.render.volume import Rays
+
+
+class CoarseToFine(nn.Module):
+    """Two networks on positions in the frame in which the bounds are [-1, 1]^3."""
+
+    def __init__(self, space: Space, config: NeRFConfig) -> None:
+        super().__init__()
+        self.space, self._counts, self._rays = space, (config.coarse, config.fine), config.rays
+        skips = (config.depth // 2,) if config.depth > 2 else ()
+        self.coarse, self.fine = (NeRFMLP(config.width, config.depth, skips) for _ in range(2))
+
+    def begin(self, views: object) -> None:
+        """Nothing depends on the views."""
+
+    def rays_per_step(self) -> int:
+        """How many rays are drawn for one step."""
+        return self._rays
+
+    def refresh(self, step: int, generator: torch.Generator) -> None:
+        """Nothing is kept between steps."""
+
+    def learn(self, rays: Rays, generator: torch.Generator | None) -> list[Drawn]:
+        """Return what the coarse and what the fine network see, differentiable."""
+        near, far = self.space.interval(rays)
+        zeros, ones = torch.zeros_like(near), torch.ones_like(near)
+        shares = stratified_distances(zeros, ones, self._counts[0], generator)
+        coarse = self._along(self.coarse, rays, shares, near, far)
+        fine_shares = importance_distances(shares, coarse.weights, self._counts[1], generator)
+        fine = self._along(self.fine, rays, fine_shares, near, far)
+        return [Drawn(one.color, one.depth, one.opacity) for one in (coarse, fine)]
+
+    def look(self, rays: Rays) -> Drawn:
+        """Return what the fine network sees."""
+        return self.learn(rays, None)[-1]
+
+    def density(self, positions: Tensor) -> Tensor:
+        """Return the fine density (N,) per unit of the world."""
+        return self.fine.density(self._inner(positions)) / self._unit
+
+    def color(self, positions: Tensor, directions: Tensor) -> Tensor:
+        """Return the fine colour (N, 3) seen in unit directions (N, 3)."""
+        return self.fine(self._inner(positions), directions).color
+
+    def _along(self, network: NeRFMLP, rays: Rays, shares: Tensor, near: Tensor, far: Tensor) -> RayColors:
+        distances = self.space.distances(shares, near, far)
+        # What is beyond `far` of unbounded space is seen as the last sample.
+        lengths = interval_lengths(distances, None if self.space.box.contracted else far) / self._unit
+        positions = rays.origins[:, None] + distances[..., None] * rays.directions[:, None]
+        directions = rays.directions[:, None].expand_as(positions)
+        found = network(self._inner(positions.reshape(-1, 3)), directions.reshape(-1, 3))
+        return render_rays(found.density.view_as(shares), found.color.view(*shares.shape, 3), distances, lengths)
+
+    def _inner(self, positions: Tensor) -> Tensor:
+        inner = self.space.box.to_unit(positions)
+        return contract(inner) if self.space.box.contracted else inner
+
+    @property
+    def _unit(self) -> Tensor:
+        return self.space.box.half_sides.mean()

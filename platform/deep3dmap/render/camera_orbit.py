@@ -1,0 +1,49 @@
+"""New cameras on a circle around what the given ones look at."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deep3dmap.core.cameras import Camera
+from deep3dmap.geometry.cameras import look_at
+
+
+def orbit_of_cameras(intrinsics: Any, world_from_camera: Any, height: int, width: int, count: int) -> list[Camera]:
+    """Return `count` cameras around the point that given ones (V, 3, 3) and (V, 4, 4) look at, as far and as high as they are.
+
+    They have the lens of the first. Where the axes are parallel, the point lies a unit in front of the cameras' middle.
+    """
+    poses = np.asarray(world_from_camera, np.float64)
+    centre, up = looked_at(poses), upwards(poses)
+    offsets = poses[:, :3, 3] - centre
+    heights = offsets @ up
+    radius = float(np.linalg.norm(offsets - heights[:, None] * up, axis=1).mean())
+    helper = np.eye(3)[int(np.abs(up).argmin())]
+    first = np.cross(up, helper)
+    first /= np.linalg.norm(first)
+    second = np.cross(up, first)
+    cameras = []
+    for angle in 2 * np.pi * np.arange(count) / count:
+        eye = centre + max(radius, 1e-6) * (np.cos(angle) * first + np.sin(angle) * second) + heights.mean() * up
+        pose = look_at(torch.from_numpy(eye), torch.from_numpy(centre), torch.from_numpy(up)).numpy()
+        cameras.append(Camera(np.asarray(intrinsics[0], np.float64), pose, width, height))
+    return cameras
+
+
+def looked_at(poses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the point (3,) that is nearest to the optical axes of cameras (V, 4, 4), by least squares."""
+    eyes, axes = poses[:, :3, 3], poses[:, :3, 2]
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    if np.linalg.cond(across.sum(0)) > 1e8:
+        return eyes.mean(0) + axes.mean(0)
+    point: NDArray[np.float64] = np.linalg.solve(across.sum(0), (across @ eyes[:, :, None]).sum(0)[:, 0])
+    return point
+
+
+def upwards(poses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the unit vector (3,) that is up on average: against the cameras' y axis."""
+    up: NDArray[np.float64] = -poses[:, :3, 1].mean(0)
+    length = float(np.linalg.norm(up))
+    return up / length if length > 1e-9 else np.array([0.0, 0.0, 1.0])
