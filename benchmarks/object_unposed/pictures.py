@@ -50,5 +50,5 @@ def _write_cameras(reconstruction: Reconstruction, truth: dict[str, Any], file: 
         axes.set_title(title)
         axes.set_aspect("equal")
     axes.legend()
-    figure.savefig(file, dpi=100)
+    figure.savefig(file, dpi=100, bbox_inches="tight")
     return file
