@@ -7,6 +7,7 @@ from torch import Tensor
 
 from deep3dmap.ops import back_project_reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._determinism import tell_nondeterminism
 from deep3dmap.ops._registration import native_op
 
 
@@ -94,8 +95,7 @@ def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: tuple[Ten
 
 def _backward(ctx: Any, grad_mean: Tensor, *_: object) -> tuple[Tensor, None, None]:
     height, width = ctx.size
-    if grad_mean.is_cuda and torch.are_deterministic_algorithms_enabled():
-        raise RuntimeError("back_project has no deterministic gradient on CUDA; run it on the CPU, or allow nondeterminism")
+    tell_nondeterminism("back_project", grad_mean)
     return _native_backward(grad_mean, *ctx.saved_tensors, height, width), None, None
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from deep3dmap.ops import hash_grid_reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._determinism import tell_nondeterminism
 from deep3dmap.ops._registration import native_op
 
 MOST_LEVELS = 32
@@ -122,8 +123,7 @@ def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, list[int], list[int]], out
 
 def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
     positions, table = ctx.saved_tensors
-    if grad_output.is_cuda and torch.are_deterministic_algorithms_enabled():
-        raise RuntimeError("hash_grid has no deterministic gradient on CUDA; run it on the CPU, or allow nondeterminism")
+    tell_nondeterminism("hash_grid", grad_output)
     on_positions = on_table = None
     if ctx.needs_input_grad[0]:
         on_positions = _native_backward_positions(positions, table, grad_output, ctx.resolutions, ctx.sizes)
