@@ -71,8 +71,10 @@ def _row(views: Views, truth: dict[str, Any], index: int) -> list[Tile]:
     return tiles
 
 
-def _drawn(mesh: Mesh, camera: Any) -> Tensor:
-    return render_mesh(mesh.vertices, mesh.faces, *camera, 2 * SIDE, 2 * SIDE, colors=mesh.colors, supersample=2).image
+def _drawn(mesh: Mesh, camera: tuple[Any, Any]) -> Tensor:
+    intrinsics, pose = camera
+    drawn = render_mesh(mesh.vertices, mesh.faces, intrinsics, pose, 2 * SIDE, 2 * SIDE, colors=mesh.colors, supersample=2)
+    return drawn.image
 
 
 def _enlarged(image: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """A hash grid behind an occupancy grid: only what may hold something is looked up (Mueller et al., Instant-NGP, 2022)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -32,7 +34,8 @@ class OccupiedGrid(nn.Module):
         self.field = HashGridField(space.box, encoding, c.width)
         with torch.no_grad():
             # The density's is the first output: thin fog to begin with, through which all of the scene gets light.
-            self.field.density_net[2].bias[0] = START
+            last: Any = self.field.density_net[2]
+            last.bias[0] = START
         self.grid = OccupancyGrid(space.box, c.grid_occupancy, step=1.0)
         self.register_buffer("samples_per_ray", torch.tensor(float(c.grid_march)))
 

@@ -131,7 +131,7 @@ def test_a_picture_shows_colour_shadow_and_highlight() -> None:
         for material in ("rubber", "metal")
     }
     empty = draw([], camera, lights, 2)
-    seen = ball["rubber"].index == 1
+    seen = ball["rubber"].object_number == 1
     assert 0.05 < seen.mean() < 0.4
     mean = ball["rubber"].image[:, seen].mean(1) ** 2.2
     assert mean[0] / mean[1] == pytest.approx(linear("red")[0] / linear("red")[1], rel=0.5)
@@ -141,7 +141,7 @@ def test_a_picture_shows_colour_shadow_and_highlight() -> None:
     near_edge = 2 / 255
     assert np.quantile(change, 0.95) < near_edge
     assert ball["metal"].image[:, seen].max() > ball["rubber"].image[:, seen].max()
-    np.testing.assert_array_equal(ball["metal"].index, ball["rubber"].index)
+    np.testing.assert_array_equal(ball["metal"].object_number, ball["rubber"].object_number)
 
 
 def release(root: Path) -> Path:

@@ -91,7 +91,7 @@ def _carried_out(store: ResultStore, uri: str, work: Path, plans: dict[str, "Run
     shutil.rmtree(work / "reproduced", ignore_errors=True)
     newest = store.runs(newest_only=False).sort_values("attempt")
     again = {row.run_id: row for row in newest[newest.reproduces != 0].itertuples()}
-    return {run_id: _told(run_id, plan.title, from_json(again[run_id].verdict)) for run_id, plan in plans.items()}
+    return {run_id: _told(run_id, plan.title, from_json(str(again[run_id].verdict))) for run_id, plan in plans.items()}
 
 
 def _told(run_id: str, title: str, verdicts: list[Any]) -> dict[str, Any]:

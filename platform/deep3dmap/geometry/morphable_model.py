@@ -108,7 +108,7 @@ class MorphableModel:
     def load(cls, file: Path) -> "MorphableModel":
         """Read what `save` wrote; raises UserError naming the file and the field."""
         needed = [one.name for one in fields(cls) if one.type in (Floats, Indices)] + ["about"]
-        arrays = read_npz(file, "morphable model", needed)
+        arrays: dict[str, Any] = dict(read_npz(file, "morphable model", needed))
         with reading(file, "morphable model", "write it by MorphableModel.save"):
             about = json.loads(str(arrays.pop("about")))
             regions = {name.removeprefix("region_"): arrays.pop(name) for name in list(arrays) if name.startswith("region_")}

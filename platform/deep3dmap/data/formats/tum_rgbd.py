@@ -51,10 +51,10 @@ def read_scan(folder: Path, stride: int = 1, max_frames: int = 0, camera: list[f
     color_files, depth_files = [colors[i] for i in frames], [depths[i] for i in depth_at[frames]]
     size = image_size(color_files[0])
     images = LazySequence(partial(_load_color, color_files, size), len(frames))
-    depths = LazySequence(partial(_load_depth, depth_files, size), len(frames))
+    registered = LazySequence(partial(_load_depth, depth_files, size), len(frames))
     lens = _intrinsics(folder, camera)
     # The benchmark's depth was registered to the pictures when it was recorded.
-    return make_scan(images, depths, Lenses(lens, lens, np.eye(4)), poses[pose_at[frames]], size)
+    return make_scan(images, registered, Lenses(lens, lens, np.eye(4)), poses[pose_at[frames]], size)
 
 
 def _list(file: Path) -> tuple[NDArray[np.float64], list[Path]]:

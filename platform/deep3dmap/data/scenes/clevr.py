@@ -66,7 +66,7 @@ def make_picture(job: Job) -> dict[str, Any]:
     camera, things, picture = _seen(rng, plan)
     root = Path(job.root)
     write_image(root / "images" / job.split / name, picture.image)
-    write_gray16(root / "masks" / job.split / name, picture.index)
+    write_gray16(root / "masks" / job.split / name, picture.object_number)
     return {
         "image_index": job.index,
         "image_filename": name,
@@ -85,7 +85,7 @@ def _seen(rng: np.random.Generator, plan: ClevrPlan) -> tuple[Camera, list[Thing
         camera = sample_camera(rng, plan.layout, plan.image_size)
         things = sample_things(rng, plan.layout, count, camera)
         picture = draw(things, camera, sample_lights(rng), plan.supersample)
-        if np.bincount(picture.index.ravel(), minlength=count + 1)[1:].min() >= fewest:
+        if np.bincount(picture.object_number.ravel(), minlength=count + 1)[1:].min() >= fewest:
             return camera, things, picture
     raise UserError(
         f"{count} objects hide one another; ask for fewer (dataset.most_objects) or larger pictures (dataset.image_size)"

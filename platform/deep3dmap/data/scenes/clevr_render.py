@@ -39,10 +39,13 @@ class Lights(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """image: (3, H, W) RGB in [0, 1]. index: (H, W) uint8, 0 = ground or sky, k = object k - 1 covers most of the pixel."""
+    """image: (3, H, W) RGB in [0, 1]. object_number: (H, W) uint8.
+
+    0 = ground or sky, k = object k - 1 covers most of the pixel.
+    """
 
     image: NDArray[np.float32]
-    index: NDArray[np.uint8]
+    object_number: NDArray[np.uint8]
 
 
 class _Surface(NamedTuple):
