@@ -71,7 +71,7 @@ def _row(views: Views, truth: dict[str, Any], index: int) -> list[Tile]:
     return tiles
 
 
-def _drawn(mesh: Mesh, camera: Any) -> Tensor:
+def _drawn(mesh: Mesh, camera: tuple[Any, Any]) -> Tensor:
     return render_mesh(mesh.vertices, mesh.faces, *camera, 2 * SIDE, 2 * SIDE, colors=mesh.colors, supersample=2).image
 
 

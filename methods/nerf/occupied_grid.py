@@ -32,9 +32,11 @@ class OccupiedGrid(nn.Module):
         c = config
         encoding = HashGridEncoding(c.grid_coarsest, c.grid_finest, c.grid_levels, c.grid_log2_size)
         self.field = HashGridField(space.box, encoding, c.width)
+        last = self.field.density_net[2]
+        assert isinstance(last, nn.Linear)
         with torch.no_grad():
             # The density's is the first output: thin fog to begin with, through which all of the scene gets light.
-            self.field.density_net[2].bias[0] = START
+            last.bias[0] = START
         self.grid = OccupancyGrid(space.box, c.grid_occupancy, step=1.0)
         self.register_buffer("samples_per_ray", torch.tensor(float(c.grid_march)))
 
