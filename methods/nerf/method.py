@@ -108,7 +108,8 @@ class NeRF(CustomFramework):
             drawn = self.model.learn(batch.rays, generator)
             wanted = batch.light + (1 - batch.alpha)[:, None] * behind
             errors = [(_over(one, behind) - wanted).square().mean() for one in drawn]
-            loop.backward(torch.stack(errors).sum())
+            spread = [self.config.distortion * one.spread.mean() for one in drawn if one.spread is not None]
+            loop.backward(torch.stack([*errors, *spread]).sum())
         loop.update(FIELD)
         psnr = -10 * errors[-1].detach().clamp(min=1e-10).log10()
         return Step(torch.stack(errors).sum().detach(), {"psnr": psnr, "rays": float(len(batch.alpha))})

@@ -1,16 +1,16 @@
 """A hash grid behind an occupancy grid: only what may hold something is looked up (Mueller et al., Instant-NGP, 2022)."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from deep3dmap.methods.nerf.given_views import GivenViews
 from deep3dmap.methods.nerf.options import NeRFConfig
 from deep3dmap.methods.nerf.space import Drawn, Space
+from deep3dmap.nn.radiance.distortion import distortion
 from deep3dmap.nn.radiance.hash_grid_field import HashGridEncoding, HashGridField
 from deep3dmap.nn.radiance.occupancy import OccupancyGrid
-from deep3dmap.nn.radiance.packed_rendering import RadianceField, march_and_render, render_packed
+from deep3dmap.nn.radiance.packed_rendering import march_and_render, render_packed
+from deep3dmap.ops.march_rays import PackedSamples
 from deep3dmap.render.renderer import FieldSamples
 from deep3dmap.render.volume import Rays
 
@@ -32,9 +32,10 @@ class OccupiedGrid(nn.Module):
         c = config
         encoding = HashGridEncoding(c.grid_coarsest, c.grid_finest, c.grid_levels, c.grid_log2_size)
         self.field = HashGridField(space.box, encoding, c.width)
+        last = self.field.density_net[2]
+        assert isinstance(last, nn.Linear)
         with torch.no_grad():
             # The density's is the first output: thin fog to begin with, through which all of the scene gets light.
-            last: Any = self.field.density_net[2]
             last.bias[0] = START
         self.grid = OccupancyGrid(space.box, c.grid_occupancy, step=1.0)
         self.register_buffer("samples_per_ray", torch.tensor(float(c.grid_march)))
@@ -61,7 +62,7 @@ class OccupiedGrid(nn.Module):
         if step < EVERYWHERE_UNTIL or step % self._config.grid_every:
             return
         share = 1.0 if step < ALL_CELLS_UNTIL else SHARE
-        self.grid.update(self.field.density, generator, share)
+        self.grid.update(self._seen_field.density, generator, share)
         if not self.grid.occupied.any():
             # A field that vanished everywhere could not come back.
             self.grid.occupied = self.grid.seen.clone()
@@ -70,12 +71,12 @@ class OccupiedGrid(nn.Module):
         """Return what rays see, differentiable."""
         samples = self.grid.march(rays, self.space.near, self.space.far, generator)
         self.samples_per_ray.fill_(len(samples.distances) / max(1, len(rays.origins)))
-        seen = render_packed(self._field, rays, samples)
-        return [Drawn(seen.color, seen.depth, seen.opacity)]
+        seen = render_packed(self._seen_field, rays, samples)
+        return [Drawn(seen.color, seen.depth, seen.opacity, self._spread(seen.weights, samples))]
 
     def look(self, rays: Rays) -> Drawn:
         """Return what rays see, without gradients."""
-        seen = march_and_render(self._field, self.grid, rays, self.space.near, self.space.far)
+        seen = march_and_render(self._seen_field, self.grid, rays, self.space.near, self.space.far)
         return Drawn(seen.color, seen.depth, seen.opacity)
 
     def density(self, positions: Tensor) -> Tensor:
@@ -83,24 +84,44 @@ class OccupiedGrid(nn.Module):
         cells = (self.space.box.to_cube(positions) * self.grid.resolution).long().clamp(0, self.grid.resolution - 1)
         occupied = self.grid.occupied[cells[:, 0], cells[:, 1], cells[:, 2]]
         density = torch.zeros_like(positions[:, 0])
-        density[occupied] = self.field.density(positions[occupied])
+        density[occupied] = self._seen_field.density(positions[occupied])
         return density
 
     def color(self, positions: Tensor, directions: Tensor) -> Tensor:
         """Return the colour (N, 3) seen in unit directions (N, 3)."""
-        return self._field(positions, directions).color
+        return self._seen_field(positions, directions).color
+
+    def _spread(self, weights: Tensor, samples: PackedSamples) -> Tensor | None:
+        if not (self._config.distortion and self.space.box.contracted):
+            return None
+        ends = [self.space.shares(samples.distances + side * samples.lengths / 2) for side in (-1, 0, 1)]
+        return distortion(weights, ends[1], ends[2] - ends[0], samples.offsets)
 
     @property
-    def _field(self) -> RadianceField:
-        return self.field if self._config.view_dependent else Undirected(self.field)
+    def _seen_field(self) -> "SeenField":
+        return SeenField(self.field, self._config.view_dependent)
 
 
-class Undirected:
-    """A field that looks the same from everywhere."""
+class SeenField:
+    """A field as it is rendered: thinner where unbounded space is contracted, and the same from everywhere if it is told so.
 
-    def __init__(self, field: HashGridField) -> None:
-        self._field, self.density = field, field.density
+    Density counts per length of contracted space. Otherwise the long steps far away would become opaque first, and the scene be
+    painted on a shell behind itself.
+    """
+
+    def __init__(self, field: HashGridField, view_dependent: bool) -> None:
+        self._field, self._view_dependent = field, view_dependent
 
     def __call__(self, positions: Tensor, directions: Tensor) -> FieldSamples:
-        """Look the field up in one direction, whichever it is seen in."""
-        return self._field(positions, torch.zeros_like(directions))
+        """Look the field up."""
+        found = self._field(positions, directions if self._view_dependent else torch.zeros_like(directions))
+        return FieldSamples(found.density * self._thinner(positions), found.color)
+
+    def density(self, positions: Tensor) -> Tensor:
+        """Look up the density (N,) only."""
+        return self._field.density(positions) * self._thinner(positions)
+
+    def _thinner(self, positions: Tensor) -> Tensor:
+        if not self._field.box.contracted:
+            return torch.ones_like(positions[:, 0])
+        return self._field.box.to_unit(positions).abs().amax(1).clamp(min=1) ** -2

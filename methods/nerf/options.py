@@ -21,6 +21,7 @@ class NeRFConfig:
     rate: float = option(5e-4, "learning rate at the beginning", low=1e-5, high=1e-1, log=True)
     final_rate: float = option(0.1, "share of the learning rate that is left at the end", low=0.001, high=1.0)
     view_dependent: bool = option(True, "grid: colours may change with the direction they are seen in")
+    distortion: float = option(0.0, "grid, unbounded: weight of the loss against fog", low=0.0001, high=0.1, log=True)
     near: float = option(0.02, "nearest that a camera sees, in half sides of the bounds", low=0.001, high=1.0)
     far: float = option(20.0, "farthest that a camera sees in unbounded space, in half sides", low=2.0, high=1000.0)
     width: int = option(256, "units of a layer", low=16, high=512)

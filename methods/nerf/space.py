@@ -10,11 +10,15 @@ from deep3dmap.render.volume import Rays
 
 
 class Drawn(NamedTuple):
-    """What rays see of a scene. color: (R, 3) without background. depth: (R,) sum of weight times distance. opacity: (R,)."""
+    """What rays see of a scene. color: (R, 3) without background. depth: (R,) sum of weight times distance. opacity: (R,).
+
+    spread: (R,) distortion of the rays' weights, where it is asked for.
+    """
 
     color: Tensor
     depth: Tensor
     opacity: Tensor
+    spread: Tensor | None = None
 
 
 class Space(nn.Module):
@@ -56,3 +60,7 @@ class Space(nn.Module):
         if not self.box.contracted:
             return near[:, None] + (far - near)[:, None] * shares
         return 1 / ((1 - shares) / near[:, None] + shares / far[:, None])
+
+    def shares(self, distances: Tensor) -> Tensor:
+        """Return the shares (S,) of distances between `near` and `far` of unbounded space, even in 1 / distance."""
+        return (1 / self.near - 1 / distances) / (1 / self.near - 1 / self.far)

@@ -7,15 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import trimesh
 
 from deep3dmap.cli import main
 from deep3dmap.core import Camera
+from deep3dmap.core.reconstruction import read_mesh
+from deep3dmap.data.formats import colmap
 from deep3dmap.data.formats.images import read_image, write_image
 from deep3dmap.data.formats.multiview import write_views
 from deep3dmap.data.formats.threehundred_w_lp import write_boxes
 from deep3dmap.data.formats.video import write_video
 from deep3dmap.geometry.cameras import look_at
 from deep3dmap.methods.prnet.method import PRNet, PRNetConfig
+from deep3dmap.render.mesh_renderer import render_mesh
 
 SMALL = {"resolution": 64, "width": 4}
 FILES = {"mesh.ply", "mesh.obj", "mesh.mtl", "texture.png", "landmarks.png", "turntable.png", "depth.png", "frontal.png"}
@@ -73,6 +77,37 @@ def test_a_folder_of_calibrated_views_needs_no_training(tmp_path: Path) -> None:
     command = ["reconstruct", "multiview_face/object", str(tmp_path / "ball"), "-o", str(tmp_path / "out")]
     assert main([*command, *small]) == 0
     assert {"mesh.ply", "picture.png", "transforms.json"} <= {file.name for file in (tmp_path / "out" / "ball").iterdir()}
+
+
+def test_a_capture_with_a_colmap_model_goes_through_to_a_mesh_and_new_views(tmp_path: Path) -> None:
+    """A textured slab on the ground, photographed from above all around, without masks."""
+    from PIL import Image
+
+    capture = tmp_path / "garden"
+    corners = np.array([(x, y, z) for x in (-1.0, 1) for y in (-1.0, 1) for z in (0.0, 0.6)])
+    box = trimesh.Trimesh(corners).convex_hull.subdivide().subdivide()
+    angles = 2 * np.pi * np.arange(10) / 10
+    eyes = np.stack([3 * np.cos(angles), 3 * np.sin(angles), np.full(10, 1.5)], 1)
+    lens = np.array([[40.0, 0, 16], [0, 40, 12], [0, 0, 1]])
+    cameras = [Camera(lens, look_at(eye, (0.0, 0, 0.2)).numpy(), 32, 24) for eye in eyes]
+    colors = (np.sin(9 * box.vertices) + 1) / 2
+    (capture / "images").mkdir(parents=True)
+    for index, camera in enumerate(cameras):
+        seen = render_mesh(box.vertices, box.faces, lens, camera.world_from_camera, 24, 32, colors=colors, supersample=2)
+        write_image(capture / "images" / f"{index}.png", seen.image.numpy())
+    names = [f"{index}.png" for index in range(10)]
+    colmap.write_model(capture, cameras, names, np.asarray(box.vertices), colors.astype(np.float32))
+    assert main(["reconstruct", "nerf/grid_mini", str(capture), "-o", str(tmp_path / "out"), "method.steps=150"]) == 0
+    out = tmp_path / "out" / "garden"
+    written = {"mesh.ply", "picture.png", "novel_views.png", "novel_views.webp"}
+    assert written <= {file.name for file in out.iterdir()}
+    with Image.open(out / "novel_views.webp") as opened:
+        assert opened.size == (32, 24)
+        assert opened.n_frames == 24
+    about = json.loads((out / "reconstruction.json").read_text())
+    assert about["notes"]["unbounded"]
+    if not read_mesh(out / "mesh.ply").is_empty:
+        assert {"turntable.png", "turntable.webp", "mesh.glb"} <= {file.name for file in out.iterdir()}
 
 
 def test_a_variant_that_must_be_trained_says_so(tmp_path: Path, capsys: Captured) -> None:

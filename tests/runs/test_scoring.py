@@ -1,6 +1,7 @@
 """The one scorer: what it asks a suite and a method for, what it hands over, and what it does with scenes that fail."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,30 @@ def test_a_scene_that_is_gone_is_said(tmp_path: Path) -> None:
     method = ScenePoints(ScenePointsConfig())
     with pytest.raises(UserError, match="no scene 'dot-99'"):
         score(method, SPLIT, scoring(method, tmp_path, scenes=("dot-99",)))
+
+
+class Curious(ScenePoints):
+    """Uses the light and the landmarks where it gets them."""
+
+    card = replace(ScenePoints.card, optional=("background", "landmarks_68"))
+
+    def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
+        self.seen = set(given)
+        return super().reconstruct(given)
+
+
+class Generous(LevelProtocol):
+    """Offers everything and gives the background."""
+
+    card = replace(LevelProtocol.card, task=Task("level", ("image", "background"), ("views",), ""))
+
+    def offered(self, sample: dict[str, Any]) -> dict[str, Any]:
+        return sample | {"background": np.zeros(3)}
+
+
+def test_optional_keys_are_handed_over_where_the_task_gives_them_and_the_truth_never_is(tmp_path: Path) -> None:
+    method = Curious(ScenePointsConfig())
+    how = replace(scoring(method, tmp_path, scenes=scene_names(SPLIT, 1)), protocol=Generous())
+    scores = score(method, SPLIT, how)
+    assert not scores.failed
+    assert method.seen == {*ScenePoints.card.consumes, "background"}

@@ -19,7 +19,9 @@ SMALL = {
     "face_depth": ("dataset.train=12", "dataset.val=4", "dataset.test=8"),
     "bodies": ("dataset.train=6", "dataset.val=2", "dataset.test=2"),
     "multiview_heads": ("dataset.train=6", "dataset.val=2", "dataset.test=2"),
-    "objects": tuple(f"dataset.{text}" for text in ("objects=1", "image_size=32", "train_views=6", "test_views=1")),
+    "objects": tuple(
+        f"dataset.{text}" for text in ("objects=1", "train_views=6", "val_views=1", "test_views=1", "image_size=24")
+    ),
     "rooms": tuple(f"dataset.{text}" for text in ("train=1", "test=1", "frames=9", "width=64", "height=48", "mesh_edge=0.1")),
 }
 QUICK = [name for name in CHECKS if name != "two workers"]

@@ -1,0 +1,109 @@
+"""The outdoor suite: depth by range without the sky, surfaces within the bounds, and pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from deep3dmap.bench.suite import load_suite
+from deep3dmap.benchmarks.outdoor.protocol import OutdoorProtocol
+from deep3dmap.benchmarks.outdoor.range_depth import gather, scores
+from deep3dmap.core import Mesh, Reconstruction, UserError, Views
+from deep3dmap.geometry.cameras import look_at
+from deep3dmap.geometry.icosphere import icosphere
+
+PROTOCOL = OutdoorProtocol()
+SPHERE, FACES = icosphere(3)
+HEIGHT, WIDTH = 24, 32
+
+
+def truth_of() -> dict[str, Any]:
+    """A ball of ten metres, forty metres away."""
+    pose = look_at((0.0, -40.0, 0.0), (0.0, 0, 0)).numpy()
+    lens = np.array([[40.0, 0, WIDTH / 2], [0, 40.0, HEIGHT / 2], [0, 0, 1]])
+    truth = {
+        "test_images": np.full((1, 3, HEIGHT, WIDTH), 0.5, np.float32),
+        "test_intrinsics": lens[None],
+        "test_world_from_camera": pose[None],
+        "test_true_depths": np.zeros((1, HEIGHT, WIDTH), np.float32),
+        "mesh": Mesh(10 * SPHERE, FACES),
+        "bounds": np.array([[-20.0] * 3, [20.0] * 3]),
+    }
+    from deep3dmap.benchmarks.outdoor.protocol import mesh_depths
+
+    truth["test_true_depths"] = np.stack([one.numpy() for one in mesh_depths(truth["mesh"], truth)])
+    return truth
+
+
+def scored(reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]) -> dict[str, float]:
+    return dict(PROTOCOL.begin().add("scene", reconstruction, views, truth))
+
+
+def test_ranges_are_scored_by_the_true_depth_and_missing_pixels_are_wrong() -> None:
+    truth = torch.tensor([[10.0, 10.0, 30.0, 0.0, 100.0]])
+    predicted = torch.tensor([[10.2, 0.0, 33.0, 55.0, 100.0]])
+    found = scores(gather([predicted], [truth]))
+    assert found["within_5"] == pytest.approx(2 / 4)
+    assert found["complete"] == pytest.approx(3 / 4)
+    assert found["abs_diff"] == pytest.approx((0.2 + 3.0) / 3)
+    assert found["within_5_0_20"] == pytest.approx(1 / 2)
+    assert found["abs_rel_20_50"] == pytest.approx(0.1)
+    assert found["within_5_50_up"] == 1
+    assert "abs_rel" not in scores(gather([torch.zeros(1, 5)], [truth]))
+
+
+def test_depth_that_is_no_depth_is_refused() -> None:
+    with pytest.raises(ValueError, match="alike"):
+        gather([torch.ones(2, 3)], [torch.ones(3, 2)])
+    with pytest.raises(ValueError, match="NaN"):
+        gather([torch.full((2, 3), torch.nan)], [torch.ones(2, 3)])
+
+
+def test_the_true_mesh_scores_best() -> None:
+    truth = truth_of()
+    found = scored(Reconstruction("world", "metre", mesh=truth["mesh"]), None, truth)
+    assert found["within_5"] == found["complete"] == found["f_score_50cm"] == 1
+    assert found["chamfer"] < 0.2
+    assert found["abs_diff"] < 1e-3
+    assert "psnr" not in found
+
+
+def test_rendered_depth_counts_before_that_of_the_mesh() -> None:
+    truth = truth_of()
+    views = Views(truth["test_images"], 1.1 * truth["test_true_depths"])
+    found = scored(Reconstruction("world", "metre", mesh=truth["mesh"]), views, truth)
+    assert found["within_5"] == 0
+    assert found["abs_rel"] == pytest.approx(0.1, abs=1e-4)
+    assert found["psnr"] == 100
+    assert found["f_score_50cm"] == 1
+
+
+def test_what_lies_outside_the_bounds_does_not_count() -> None:
+    truth = truth_of()
+    far = Mesh(np.concatenate([10 * SPHERE, 10 * SPHERE + 100]), np.concatenate([FACES, FACES + len(SPHERE)]))
+    assert scored(Reconstruction("world", "metre", mesh=far), None, truth)["accuracy"] < 0.2
+    empty = scored(Reconstruction("world", "metre", mesh=Mesh(np.zeros((0, 3)), np.zeros((0, 3)))), None, truth)
+    assert empty["chamfer"] == pytest.approx(40 * np.sqrt(3))
+    assert empty["within_5"] == empty["complete"] == empty["f_score_50cm"] == 0
+
+
+def test_what_cannot_be_scored_is_refused() -> None:
+    with pytest.raises(UserError, match="frame"):
+        scored(Reconstruction("image", "pixel", mesh=Mesh(SPHERE, FACES)), None, truth_of())
+    with pytest.raises(UserError, match="depth or a mesh"):
+        scored(Reconstruction("world", "metre"), None, truth_of())
+
+
+def test_pictures_are_made(tmp_path: Path) -> None:
+    truth = truth_of()
+    files = PROTOCOL.pictures(Reconstruction("world", "metre", mesh=truth["mesh"]), truth, tmp_path)
+    files += PROTOCOL.view_pictures(Views(truth["test_images"], truth["test_true_depths"]), truth, tmp_path)
+    assert [file.name for file in files] == ["mesh_depth.png", "views.png"]
+    assert all(Image.open(file).size[0] > 500 for file in files)
+
+
+def test_its_methods_enter() -> None:
+    assert {"nerf", "plane_sweep", "tsdf_fusion"} <= set(load_suite("outdoor").entrants())
