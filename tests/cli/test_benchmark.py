@@ -89,12 +89,14 @@ def test_training_then_evaluation_and_reconstruction(folder: Path) -> None:
     curves = ResultStore(str(folder / "second")).curves()
     assert {"loss", "l2", "learning_rate", "validation_loss"} <= set(curves.name)
 
-    run(folder, "evaluate", out["checkpoint"], "suite=face", "tier=smoke", *HEADS, "results=second")
+    assert "add method=toy_faces:ToyFace" in run(folder, "evaluate", out["checkpoint"], "suite=face", code=2)
+    trusted = "method=toy_faces:ToyFace"
+    run(folder, "evaluate", out["checkpoint"], trusted, "suite=face", "tier=smoke", *HEADS, "results=second")
     runs = ResultStore(str(folder / "second")).runs()
     assert sorted(runs.suite) == ["", "face"]
 
     photo = next((folder / "cache" / "heads").glob("*/test/*.jpg"))
-    run(folder, "reconstruct", out["checkpoint"], str(photo), "-o", "out", "dataset.box=[30,40,90,110]")
+    run(folder, "reconstruct", out["checkpoint"], str(photo), "-o", "out", "dataset.box=[30,40,90,110]", trusted)
     assert {file.name for file in (folder / "out").rglob("*") if file.is_file()} >= {
         "arrays.npz",
         "picture.png",

@@ -139,3 +139,22 @@ def test_storage_that_fails_for_a_while_ends_no_lease(storage, monkeypatch):
 def test_only_ids_can_be_taken(tmp_path):
     with pytest.raises(UserError, match="is no id of a run"):
         ResultStore(str(tmp_path)).lease(["../x"])
+
+
+def test_the_lease_of_a_process_that_was_killed_is_free_at_once(tmp_path):
+    code = (
+        "import sys, time; from deep3dmap.results.store import ResultStore\n"
+        f"lease = ResultStore({str(tmp_path)!r}).lease(['0123456789abcdef'])\n"
+        "print(len(lease.held), flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "1\n"
+    store = ResultStore(str(tmp_path))
+    with store.lease(["0123456789abcdef"]) as lease:
+        assert not lease.held
+        assert lease.refused["0123456789abcdef"].pid == holder.pid
+    holder.kill()
+    holder.wait()
+    with store.lease(["0123456789abcdef"]) as lease:
+        assert lease.held == {"0123456789abcdef"}

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.results.attempt_numbers import check_id
@@ -29,12 +30,21 @@ SETTLES_S = 2.0
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a lease, or wants it. token: unique; is_held: whether it has been granted."""
+    """Who holds a lease, or wants it. token: unique; is_held: whether it has been granted.
+
+    process: which process of which machine, as the kernel tells them apart; "" where it does not.
+    """
 
     token: str
     host: str
     pid: int
     is_held: bool = False
+    process: str = ""
+
+    def has_ended(self) -> bool:
+        """Whether it was a process of this machine that is no more, so that nobody has to wait for its lease to expire."""
+        mine = _process(os.getpid())
+        return bool(self.process and mine) and _machine(self.process) == _machine(mine) and _process(self.pid) != self.process
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -110,7 +120,7 @@ def take(storage: Storage, run_ids: Iterable[str], lasts_s: float = LASTS_S, set
     settles_s: how long to wait for others in storage without locks; by default 2 s there, and not at all in a folder.
     """
     ids = sorted({check_id(run_id) for run_id in run_ids})
-    wanting = Owner(secrets.token_hex(8), socket.gethostname(), os.getpid())
+    wanting = Owner(secrets.token_hex(8), socket.gethostname(), os.getpid(), process=_process(os.getpid()))
     lease = Lease(storage, replace(wanting, is_held=True), set(), {}, lasts_s)
     with _locked(storage) as is_locked:
         for run_id in ids:
@@ -152,8 +162,27 @@ def _live(storage: Storage, run_id: str, tokens: dict[str, list[str]], mine: Own
             storage.remove(_name(run_id, token))
             continue
         with contextlib.suppress(OSError, ValueError, TypeError):
-            found.append(Owner(**json.loads(storage.read(_name(run_id, token)))))
+            owner = Owner(**json.loads(storage.read(_name(run_id, token))))
+            if owner.has_ended():
+                storage.remove(_name(run_id, token))
+            else:
+                found.append(owner)
     return found
+
+
+def _process(pid: int) -> str:
+    """Return "BOOT PIDS START": which start of which machine, which space of process numbers, and when the process began."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        # The name of the program, which may hold anything, ends with the last parenthesis.
+        state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if state in "ZX" else f"{boot} {os.readlink('/proc/self/ns/pid')} {numbers[18]}"
+    except (OSError, IndexError):
+        return ""
+
+
+def _machine(process: str) -> str:
+    return process.rpartition(" ")[0]
 
 
 def _first(others: list[Owner], mine: Owner) -> Owner | None:
