@@ -30,7 +30,8 @@ $(VENV)/.test-tools: $(VENV)/.installed
 setup-test: $(VENV)/.test-tools
 
 demo: setup
-	$(RUN) benchmark suites=[indoor,face,body] tier=smoke results=$(RESULTS) --resume
+	$(RUN) benchmark suites=[indoor,face,body,object,object_unposed,outdoor,generation,generation_control] tier=smoke results=$(RESULTS) --resume
+	$(RUN) benchmark suite=shape tier=smoke results=$(RESULTS) --resume
 
 # -p no:cacheprovider and the tests' own folder: what is tested is the installed package, not the checkout.
 test: setup-test
