@@ -95,7 +95,7 @@ def test_training_then_evaluation_and_reconstruction(folder: Path) -> None:
     runs = ResultStore(str(folder / "second")).runs()
     assert sorted(runs.suite) == ["", "face"]
 
-    photo = next((folder / "cache" / "heads").glob("*/test/*.jpg"))
+    photo = next((folder / "cache" / "heads").rglob("test_*/*.jpg"))
     run(folder, "reconstruct", out["checkpoint"], str(photo), "-o", "out", "dataset.box=[30,40,90,110]", trusted)
     assert {file.name for file in (folder / "out").rglob("*") if file.is_file()} >= {
         "arrays.npz",

@@ -179,3 +179,14 @@ def test_weights_that_are_none(photo: Path, capsys: Captured) -> None:
     complains(capsys, "bad.pth: not a checkpoint")
     assert main(["reconstruct", "prnet", str(photo), "-o", "x"]) == 2
     complains(capsys, "has to be trained first", "method.weights=FILE")
+
+
+def test_a_surface_that_is_empty_is_no_success(shared_data: Path, tmp_path: Path, capsys: Captured) -> None:
+    scan = shared_data / "data" / "sevenscenes_redkitchen"
+    out = tmp_path / "out"
+    # A truncation of tens of metres: nothing is near enough to be a surface.
+    assert main(["reconstruct", "tsdf_fusion", str(scan), "-o", str(out), "dataset=sevenscenes", "method.voxel_size=4"]) == 2
+    captured = capsys.readouterr()
+    assert "the mesh is empty" in captured.err
+    assert "1 reconstructions" not in captured.out
+    assert list(out.rglob("reconstruction.json"))

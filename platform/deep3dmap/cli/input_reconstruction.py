@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method, RendersViews
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.render.face_files import write_face_files
@@ -40,8 +41,19 @@ class InputReconstructor:
         if isinstance(self.method, RendersViews) and "views" in self.method.card.produces:
             with torch.no_grad():
                 write_novel_views(self.method.render, sample, folder)
+        else:
+            _require_surface(reconstruction, scene, folder)
         if fits:
             fits.restore()
+
+
+def _require_surface(reconstruction: Reconstruction, scene: str, folder: Path) -> None:
+    """Raise UserError for a mesh without a single face: kept for a look, it is no success."""
+    if reconstruction.mesh is None or not reconstruction.mesh.is_empty:
+        return
+    findings = "; ".join(str(finding) for finding in reconstruction.notes.get("findings", ()))
+    advice = findings or "check the units of depth and poses, and the sizes in method.KEY="
+    raise UserError(f"{scene}: the mesh is empty ({folder}); {advice}")
 
 
 def _content(value: Any) -> str:
