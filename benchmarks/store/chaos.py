@@ -96,6 +96,14 @@ def write_for_ever(arena: Arena, number: int) -> None:
         arena.note("written", run_id, attempt, value)
 
 
+def _works(pid: int) -> bool:
+    """Whether a process can still do something: one that was killed and not yet waited for cannot."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def drive_for_ever(arena: Arena, number: int) -> None:
     """Contend for runs as a benchmark's driver does, and note when a run that another living driver works on was granted."""
     chance = random.Random(f"{arena.seed} driver {number}")
@@ -107,7 +115,7 @@ def drive_for_ever(arena: Arena, number: int) -> None:
             for run_id in sorted(lease.held):
                 mark = busy / run_id
                 before = int(mark.read_text() or 0) if mark.exists() else 0
-                if before and before != os.getpid() and Path(f"/proc/{before}").exists():
+                if before and before != os.getpid() and _works(before):
                     arena.note("leased twice", run_id, before, os.getpid())
                 mark.write_text(str(os.getpid()))
             time.sleep(chance.random() * 0.05)
