@@ -96,7 +96,7 @@ def test_a_benchmark_and_its_checkpoints(bucket: str, tmp_path: Path) -> None:
     (scored,) = store.runs().itertuples()
     assert scored.status == "ok"
     assert scored.checkpoint_uri.startswith(f"{bucket}/bench/checkpoints/{scored.run_id}/step_")
-    pictures = store.artifacts(scored.run_id, 1, "sheet.png")
+    pictures = store.artifacts(scored.run_id, int(scored.attempt), "sheet.png")
     assert len(pictures) == 3
     assert store.storage.read(pictures[0].removeprefix(store.uri + "/")).startswith(b"\x89PNG")
     assert not (tmp_path / "results").exists()
