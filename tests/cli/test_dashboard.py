@@ -28,7 +28,8 @@ def test_serves_this_machine_only_and_sends_nothing_home(started, free_port, tmp
     dashboard.main([f"results={tmp_path}", "--port", str(free_port)])
     (program, command, environment) = started[0]
     assert program == sys.executable
-    options = dict(zip(command[5::2], command[6::2]))
+    first = command.index("run") + 2
+    options = dict(zip(command[first::2], command[first + 1 :: 2]))
     assert options["--server.address"] == "127.0.0.1"
     assert options["--server.headless"] == "true"
     assert options["--browser.gatherUsageStats"] == "false"
