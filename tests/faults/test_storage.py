@@ -104,6 +104,10 @@ def test_a_programming_error_is_not_tried_again(pauses: list[float]) -> None:
     assert pauses == []
 
 
+STATE = {"method": {"w": torch.ones(3)}, "loop": {}, "averaged": None, "ranks": []}
+ABOUT = {"method": "toy", "seconds": 0.0, "metrics": {}}
+
+
 def test_a_checkpoint_is_written_whole_by_storage_that_comes_back(
     tmp_path: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,11 +120,11 @@ def test_a_checkpoint_is_written_whole_by_storage_that_comes_back(
 
     monkeypatch.setattr(os, "fsync", unsteady)
     folder = CheckpointFolder(tmp_path / "checkpoints")
-    folder.write({"w": torch.ones(3)}, {"method": "toy"}, 1, None)
+    folder.write(STATE, ABOUT, 1, None)
     assert pauses == [0.5, 1.0, 2.0]
     newest = folder.newest()
     assert newest is not None
-    assert torch.equal(newest[1]["w"], torch.ones(3))
+    assert torch.equal(newest[1]["method"]["w"], torch.ones(3))
     assert [path.name for path in folder.folder.iterdir()] == ["step_000000001"]
 
 
@@ -129,7 +133,7 @@ def test_what_a_killed_writer_left_is_cleared_away(tmp_path: Path) -> None:
     left = tmp_path / f".writing_step_000000001_{os.getpid()}"
     left.mkdir()
     (left / "state.pt").write_bytes(b"half")
-    folder.write({"w": torch.ones(3)}, {"method": "toy"}, 1, None)
+    folder.write(STATE, ABOUT, 1, None)
     assert [path.name for path in tmp_path.iterdir()] == ["step_000000001"]
 
 

@@ -112,5 +112,5 @@ def test_a_checkpoint_that_does_not_fit_is_named(official_file: Path, tmp_path: 
     with pytest.raises(UserError, match="no state dict under 'model'; there are: weights"):
         load_official(tmp_path / "other.pt", generator)
     (tmp_path / "broken.pt").write_bytes(b"\x80\x02nonsense")
-    with pytest.raises(UserError, match="not a checkpoint of plain tensors"):
+    with pytest.raises(UserError, match="not a checkpoint saved by torch"):
         load_official(tmp_path / "broken.pt", generator)
