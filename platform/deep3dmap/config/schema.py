@@ -60,7 +60,11 @@ class TrainerConfig:
         valid="[0, inf)",
     )
     cpus_per_worker: float = option(1.0, "CPUs reserved for each worker, its loader processes included", valid="[0, inf)")
-    gpus_per_worker: float = option(0.0, "GPUs reserved for each worker", valid="[0, inf)")
+    gpus_per_worker: float | None = option(
+        None,
+        "GPUs reserved for each worker, a share such as 0.25 too (null = one where there are some, for methods in torch)",
+        valid="[0, inf)",
+    )
     batch_size: int = option(16, "samples per optimisation step over all workers", low=1, high=256, log=True, valid="[1, inf)")
     accumulate: int = option(1, "micro-batches per optimisation step; batch_size is split over them", valid="[1, inf)")
     max_steps: int | None = option(None, "optimisation steps to take (null = no limit, 0 = stay untrained)", valid="[0, inf)")

@@ -5,7 +5,7 @@ from typing import Any
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.runs.run_plan import RunPlan
-from deep3dmap.train.placement import described, fewest_workers, shortage, worker_bundle
+from deep3dmap.train.placement import described, fewest_workers, gpus_per_worker, shortage, worker_bundle
 
 NESTED_DRIVER_CPUS = 0.1
 
@@ -27,7 +27,7 @@ def needed(plan: RunPlan, workers: int | None = None) -> dict[str, float]:
     count = trainer.workers if workers is None else workers
     return {
         "CPU": count * trainer.cpus_per_worker + (NESTED_DRIVER_CPUS if is_nested(plan) else 0.0),
-        "GPU": count * trainer.gpus_per_worker,
+        "GPU": count * gpus_per_worker(plan.job),
     }
 
 

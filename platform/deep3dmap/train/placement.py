@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.registry import methods
 
 if TYPE_CHECKING:
     from deep3dmap.train.job import TrainingJob
@@ -54,8 +55,28 @@ def described_nodes(nodes: Sequence[Mapping[str, float]] | None = None) -> str:
 
 def worker_bundle(job: "TrainingJob") -> dict[str, float]:
     """Return what each worker reserves."""
-    trainer = job.trainer
-    return {"CPU": trainer.cpus_per_worker, **({"GPU": trainer.gpus_per_worker} if trainer.gpus_per_worker else {})}
+    gpus = gpus_per_worker(job)
+    return {"CPU": job.trainer.cpus_per_worker, **({"GPU": gpus} if gpus else {})}
+
+
+def gpus_per_worker(job: "TrainingJob") -> float:
+    """Return how many GPUs each worker reserves: as configured, or by itself one for a method in torch where there are some."""
+    asked = job.trainer.gpus_per_worker
+    if asked is not None:
+        return asked
+    if str(job.config["device"]) == "cpu":
+        return 0.0
+    from torch.nn import Module
+
+    return 1.0 if issubclass(methods.load(job.method), Module) and _gpus_there() else 0.0
+
+
+def _gpus_there() -> bool:
+    import ray
+    import torch
+
+    # Of a cluster, what its nodes have counts, and not what this machine has.
+    return float(ray.cluster_resources().get("GPU", 0.0)) >= 1 if ray.is_initialized() else torch.cuda.is_available()
 
 
 def fewest_workers(job: "TrainingJob") -> int:

@@ -20,6 +20,7 @@ from deep3dmap.train.placement import (
     described,
     elastic_start_timeout,
     fewest_workers,
+    gpus_per_worker,
     shortage,
     worker_bundle,
 )
@@ -105,7 +106,7 @@ def _trainer(
     )
     scaling = api.ScalingConfig(
         num_workers=(fewest, settings.workers) if elastic else settings.workers,
-        use_gpu=settings.gpus_per_worker > 0,
+        use_gpu=gpus_per_worker(job) > 0,
         resources_per_worker=worker_bundle(job),
     )
     config = {"job": asdict(job), **extra}

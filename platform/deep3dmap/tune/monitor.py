@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from deep3dmap.results.store import ResultStore
+from deep3dmap.train.placement import gpus_per_worker
 from deep3dmap.tune.journal import Journal, SweepState, TrialRecord
 from deep3dmap.tune.objective import best_of
 from deep3dmap.tune.plan import SweepPlan
@@ -29,8 +30,7 @@ class SweepMonitor:
         self.plan, self.journal, self.proposer, self.store, self.follow = plan, journal, proposer, store, follow
         self.state = journal.state
         self.state.finish = ""
-        trainer = plan.run.job.trainer
-        self._gpus = trainer.gpus_per_worker * trainer.workers
+        self._gpus = gpus_per_worker(plan.run.job) * plan.run.job.trainer.workers
         self._before, self._began = self.state.spent, time.monotonic()
         written = _written(store, plan)
         for record in self.state.unfinished:

@@ -1,0 +1,37 @@
+"""How many GPUs a worker reserves: what the configuration says, or one where there are some and the method can use it."""
+
+from pathlib import Path
+
+import pytest
+
+from deep3dmap.testing import Subject
+from deep3dmap.train import placement
+from deep3dmap.train.placement import gpus_per_worker, worker_bundle
+
+
+@pytest.mark.parametrize(
+    ("method", "there", "trainer", "device", "expected"),
+    [
+        ("toys:Regression/mini", True, {}, "auto", 1.0),
+        ("toys:Regression/mini", False, {}, "auto", 0.0),
+        ("toys:Regression/mini", True, {}, "cpu", 0.0),
+        ("toys:Regression/mini", True, {"gpus_per_worker": 0.25}, "auto", 0.25),
+        ("toys:Regression/mini", True, {"gpus_per_worker": 0}, "auto", 0.0),
+        ("toys:Regression/mini", False, {"gpus_per_worker": 1}, "cpu", 1.0),
+        ("mean_face/mini", True, {}, "auto", 0.0),
+    ],
+)
+def test_gpus_per_worker(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    there: bool,
+    trainer: dict[str, float],
+    device: str,
+    expected: float,
+) -> None:
+    monkeypatch.setattr(placement, "_gpus_there", lambda: there)
+    dataset = "toys:Dots" if method.startswith("toys") else "heads/smoke"
+    job = Subject(method, tmp_path, dataset, (f"device={device}",)).job("a", max_steps=1, **trainer)
+    assert gpus_per_worker(job) == expected
+    assert worker_bundle(job).get("GPU", 0.0) == expected
