@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any
 
 from hydra import compose, initialize
@@ -121,6 +122,25 @@ def build_section(config_type: type, values: dict[str, Any], prefix: str = "") -
         raise UserError(f"{prefix}{error.full_key or config_type.__name__}: {_plainly(str(error))}") from error
     check_options(config_type, vars(built), prefix)
     return built
+
+
+def check_value(config_type: type, key: str, value: Any, prefix: str = "") -> None:
+    """Raise UserError if a field of a section cannot have a value; much quicker than building the section."""
+    check_plain(value, prefix + key)
+    section = _structured(config_type)
+    before = OmegaConf.select(section, key)
+    try:
+        OmegaConf.update(section, key, value)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{prefix}{key}: {_plainly(str(error))}") from error
+    finally:
+        OmegaConf.update(section, key, before)
+    check_options(config_type, {key: value}, prefix)
+
+
+@cache
+def _structured(config_type: type) -> Any:
+    return OmegaConf.structured(config_type)
 
 
 def _store(registry: Registry, group: str, name: str, variant: str, values: dict[str, Any]) -> None:

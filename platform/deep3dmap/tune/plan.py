@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deep3dmap.config.compose import ComposedRun, Layer, build_section, compose_run
+from deep3dmap.config.compose import ComposedRun, Layer, check_value, compose_run
 from deep3dmap.config.limits import check_fed
 from deep3dmap.config.overrides import as_override, flatten
 from deep3dmap.core.errors import UserError
@@ -186,15 +186,14 @@ def _space(composed: ComposedRun, options: TuneOptions, texts: Mapping[str, Any]
 
 
 def _check_types(composed: ComposedRun, space: Space) -> None:
-    """Compose each parameter's extreme values once, so that a wrong type is told before the first trial."""
+    """Try each parameter's extreme values once, so that a wrong type is told before the first trial."""
     for key, parameter in space.parameters.items():
         domain = parameter.domain
         for value in domain.values() or (domain.at(0.0), domain.at(1.0)):  # type: ignore[union-attr]
-            changed = with_values(composed.config, {key: value})
-            section = key.partition(".")[0]
+            section, _, field = key.partition(".")
             kind = methods.load(composed.method).config_type if section == "method" else _section_type(section)
             try:
-                build_section(kind, dict(changed[section]), section + ".")
+                check_value(kind, field, value, section + ".")
             except UserError as error:
                 raise UserError(f"tune.space.{key}={parameter.text()}: {error}") from error
 
