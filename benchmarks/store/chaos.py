@@ -160,8 +160,8 @@ def start(role: Role, arena: Arena, number: int) -> BaseProcess:
     return process
 
 
-def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: float = 600.0) -> Outcome:
-    """Run the whole; it ends when so many appends were acknowledged, or after a time."""
+def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: float = 600.0, least_kills: int = 4) -> Outcome:
+    """Run the whole; it ends when so many appends were acknowledged and processes killed, or after a time."""
     arena, chance, begin = Arena(folder, seed), random.Random(seed), time.monotonic()
     for store in arena.stores:
         store.storage.write("tables/.keep", b"")
@@ -169,7 +169,7 @@ def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: f
     roles += [(write_for_ever, number) for number in range(writers)]
     living = [start(role, arena, number) for role, number in roles]
     outcome = Outcome()
-    while len(arena.noted("written")) < appends and time.monotonic() - begin < limit_s:
+    while (len(arena.noted("written")) < appends or outcome.kills < least_kills) and time.monotonic() - begin < limit_s:
         time.sleep(chance.random() * 0.2)
         place = chance.randrange(len(living))
         living[place].kill()

@@ -57,7 +57,7 @@ def test_early_stops_and_a_death_leave_rows_and_free_cpus(planned: Planner, tmp_
 
     runs = ResultStore(plan.results).runs(newest_only=False)
     assert sorted(runs.status) == sorted(record.status for record in records.values())
-    assert set(runs.attempt) == {1}
+    assert len(set(runs.attempt)) == len(runs)
     assert (runs.peak_ram_mb > 0).all()
     curves = ResultStore(plan.results).curves()
     for _, own in curves[curves.name == "loss"].groupby("run_id"):
