@@ -15,8 +15,6 @@ SMALL = ("dataset=heads/smoke", "dataset.train=16", "dataset.val=4", "dataset.te
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not README.is_file():
-        pytest.skip("the README is not beside these tests")
     blocks = re.findall(r"```python\n# my_method\.py\n(.*?)```", README.read_text(), re.DOTALL)
     assert len(blocks) == 1
     folder = tmp_path_factory.mktemp("reader")
