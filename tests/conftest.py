@@ -1,10 +1,13 @@
-"""Where the tests find optional material: the shared samples and the golden vectors."""
+"""What the tests need that may be absent: a GPU, the shared samples and the golden vectors."""
 
 import os
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from deep3dmap.ops import _backend
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -17,6 +20,12 @@ def _place(variable: str, default: Path) -> Path:
     if named or os.environ.get("CI"):
         pytest.fail(f"{place} is absent, though {variable if named else 'CI'} asks for it")
     pytest.skip(f"{place} is absent; set {variable} to run this test")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked `gpu` where the kernels for CUDA cannot run."""
+    if item.get_closest_marker("gpu") and not (torch.cuda.is_available() and "cuda" in _backend.native_devices()):
+        pytest.skip("needs a CUDA device and a build with -C cmake.define.DEEP3DMAP_CUDA=ON")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deep3dmap.ops import _backend, back_project
+from deep3dmap.ops import back_project
 from deep3dmap.ops.back_project import _native_back_project, _native_backward
 from deep3dmap.ops.back_project_reference import locate
 
@@ -178,8 +178,6 @@ def test_wrong_arguments_are_named() -> None:
 
 @pytest.mark.gpu
 def test_cuda_equals_cpu() -> None:
-    if not torch.cuda.is_available() or "cuda" not in _backend.native_devices():
-        pytest.skip("needs a CUDA device and a build with -C cmake.define.DEEP3DMAP_CUDA=ON")
     features, projection, positions = problem(5)
     here = with_gradient((features, projection, positions), "native")
     leaf = features.cuda().requires_grad_()

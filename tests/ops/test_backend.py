@@ -50,8 +50,6 @@ def test_unknown_backends_and_devices_are_refused() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("perspective", [True, False])
 def test_cuda_equals_cpu(perspective: bool) -> None:
-    if not torch.cuda.is_available() or "cuda" not in _backend.native_devices():
-        pytest.skip("needs a CUDA device and a build with -C cmake.define.DEEP3DMAP_CUDA=ON")
     generator = torch.Generator().manual_seed(0)
     vertices = torch.rand(300, 3, generator=generator) * torch.tensor([64.0, 64.0, 1.0]) + torch.tensor([0, 0, 1.0])
     faces = torch.randint(0, 300, (500, 3), generator=generator)
@@ -64,8 +62,6 @@ def test_cuda_equals_cpu(perspective: bool) -> None:
 
 @pytest.mark.gpu
 def test_cuda_volumes_equal_cpu_volumes() -> None:
-    if not torch.cuda.is_available() or "cuda" not in _backend.native_devices():
-        pytest.skip("needs a CUDA device and a build with -C cmake.define.DEEP3DMAP_CUDA=ON")
     depth, image = torch.full((48, 64), 1.5), torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(0))
     lens = torch.tensor([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]])
     volumes = []

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from deep3dmap.nn.radiance.volume_rendering import render_rays
-from deep3dmap.ops import _backend
 from deep3dmap.ops.composite import _native_backward, _native_composite, composite
 
 Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -127,8 +126,6 @@ def test_wrong_arguments_are_named() -> None:
 
 @pytest.mark.gpu
 def test_cuda_equals_cpu() -> None:
-    if not torch.cuda.is_available() or "cuda" not in _backend.native_devices():
-        pytest.skip("needs a CUDA device and a build with -C cmake.define.DEEP3DMAP_CUDA=ON")
     given = problem(5)
     here = with_gradients(given, "native", 0.0)
     there = with_gradients(tuple(value.cuda() for value in given), "native", 0.0)  # type: ignore[arg-type]

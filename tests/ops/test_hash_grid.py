@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deep3dmap.ops import _backend, hash_grid_reference
+from deep3dmap.ops import hash_grid_reference
 from deep3dmap.ops.hash_grid import (
     HashGridLevels,
     _native_backward_positions,
@@ -143,8 +143,6 @@ def test_nothing_to_encode() -> None:
 
 @pytest.mark.gpu
 def test_cuda_equals_cpu() -> None:
-    if not torch.cuda.is_available() or "cuda" not in _backend.native_devices():
-        pytest.skip("needs a CUDA device and a build with -C cmake.define.DEEP3DMAP_CUDA=ON")
     positions, table, levels = problem(5)
     here = with_gradients((positions, table, levels), "native")
     leaves = [value.cuda().requires_grad_() for value in (positions, table)]

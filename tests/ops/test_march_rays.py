@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from deep3dmap.ops import _backend
 from deep3dmap.ops.march_rays import _native_count, _native_fill, march_rays
 from deep3dmap.ops.march_rays_reference import contract
 
@@ -112,8 +111,6 @@ def test_wrong_arguments_are_named() -> None:
 
 @pytest.mark.gpu
 def test_cuda_equals_cpu() -> None:
-    if not torch.cuda.is_available() or "cuda" not in _backend.native_devices():
-        pytest.skip("needs a CUDA device and a build with -C cmake.define.DEEP3DMAP_CUDA=ON")
     given = problem(5)
     here = march_rays(**given)  # type: ignore[arg-type]
     there = march_rays(**{name: value.cuda() if isinstance(value, torch.Tensor) else value for name, value in given.items()})  # type: ignore[arg-type]
