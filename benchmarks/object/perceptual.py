@@ -10,6 +10,7 @@ from deep3dmap.core.asset import FOLDER, Asset
 from deep3dmap.core.errors import UserError
 from deep3dmap.metrics.image_similarity import Perceptual
 from deep3dmap.nn.lpips import LPIPS, from_official_lpips
+from deep3dmap.nn.weight_files import read_weights
 
 LPIPS_VGG = Asset(
     name="lpips_vgg",
@@ -30,7 +31,7 @@ def perceptual_distances() -> dict[str, Perceptual]:
 def _lpips(file: Path) -> Perceptual:
     network = LPIPS()
     try:
-        network.load_state_dict(from_official_lpips(torch.load(file, map_location="cpu", weights_only=True)), strict=False)
+        network.load_state_dict(from_official_lpips(read_weights(file)), strict=False)
     except (RuntimeError, AttributeError) as error:
         raise UserError(f"{file}: not {LPIPS_VGG.meaning} ({error})") from error
 

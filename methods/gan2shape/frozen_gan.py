@@ -10,6 +10,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.methods.gan2shape.options import UNTRAINED
 from deep3dmap.nn.stylegan2 import Discriminator, Generator, StyleGAN2Size, load_discriminator, load_generator
 from deep3dmap.nn.stylegan2.checkpoints import fit, size_of_discriminator, size_of_generator
+from deep3dmap.nn.weight_files import read_weights
 
 TO_TRY = StyleGAN2Size(32, 16, 2, 256, 8)
 
@@ -42,7 +43,7 @@ def _from_checkpoint(folder: Path) -> tuple[Generator, Discriminator]:
     file = folder / "state.pt"
     if not file.is_file():
         raise UserError(f"{folder}: no state.pt in it, so this is no checkpoint of a run")
-    content = torch.load(file, map_location="cpu", weights_only=True)
+    content = read_weights(file)
     state = cast(dict[str, Any], content["averaged"] or content["method"])
     parts = {part: _part(state, part, folder) for part in ("generator", "discriminator")}
     try:

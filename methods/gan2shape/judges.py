@@ -16,6 +16,7 @@ from deep3dmap.methods.gan2shape.steps import Perceptual
 from deep3dmap.nn.bisenet import BiSeNet
 from deep3dmap.nn.lpips import LPIPS, from_official_lpips
 from deep3dmap.nn.stylegan2 import Discriminator
+from deep3dmap.nn.weight_files import read_weights
 
 PARSED = 512  # side of the pictures that the face parsing network was trained on
 
@@ -51,12 +52,7 @@ def object_mask(parser: BiSeNet | None, picture: Tensor, category: str) -> Tenso
 
 
 def _tensors(path: Path) -> Mapping[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
-    except Exception as error:
-        raise UserError(f"{path}: not a torch checkpoint of plain tensors ({str(error).splitlines()[0]})") from error
+    content = read_weights(path)
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: it holds no named tensors")
     return content

@@ -8,6 +8,7 @@ import torch
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.methods.gan2shape.shape_model import ShapeNetworks
+from deep3dmap.nn.weight_files import read_weights
 
 # Ours, the published name, the older deep3dmap's.
 NAMES = {
@@ -24,12 +25,7 @@ def load_networks(networks: ShapeNetworks, path: Path) -> None:
 
     Raises UserError, with the file and the network, where one is missing or does not fit.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
-    except Exception as error:
-        raise UserError(f"{path}: not a torch checkpoint of plain tensors ({str(error).splitlines()[0]})") from error
+    content = read_weights(path)
     for ours, names in NAMES.items():
         state = _state(content, names, path)
         network = getattr(networks, ours)

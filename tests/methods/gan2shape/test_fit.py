@@ -173,7 +173,7 @@ def test_a_checkpoint_of_a_run_gives_both_networks(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"gan": ""}, "method.gan is empty"),
-        ({"gan": "/nowhere/gan.pt"}, "no such file"),
+        ({"gan": "/nowhere/gan.pt"}, "No such file"),
         ({"crop": 64}, "larger than the generator's pictures of 32"),
         ({"offset_layers": 9}, "offset_layers is 1 to 2"),
         ({"view_mean": [0.0] * 5}, r"mean \(6,\)"),

@@ -56,10 +56,10 @@ def test_masks_of_the_parsing_network(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("load", [load_lpips, load_parser])
 def test_files_that_hold_something_else(load: Callable[[str], Any], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no such file"):
+    with pytest.raises(UserError, match="No such file"):
         load("/nowhere/weights.pt")
     (tmp_path / "text.pt").write_text("no weights")
-    with pytest.raises(UserError, match="not a torch checkpoint of plain tensors"):
+    with pytest.raises(UserError, match="not a checkpoint saved by torch"):
         load(str(tmp_path / "text.pt"))
     torch.save({"features.0.weight": torch.zeros(2)}, tmp_path / "few.pt")
     with pytest.raises(UserError, match="do not fit"):

@@ -40,5 +40,5 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
     torch.save(content, tmp_path / "all.pth")
     with pytest.raises(UserError, match="netD does not fit"):
         load_networks(networks(1, 32), tmp_path / "all.pth")
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match="No such file"):
         load_networks(networks(1), tmp_path / "none.pth")

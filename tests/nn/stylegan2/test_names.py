@@ -169,9 +169,9 @@ def test_what_does_not_fit_is_said_in_one_line(tmp_path: Path) -> None:
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
     (tmp_path / "text.pt").write_text("no checkpoint")
-    with pytest.raises(UserError, match="not a torch checkpoint"):
+    with pytest.raises(UserError, match="not a checkpoint saved by torch"):
         load_generator(tmp_path / "text.pt")
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match="No such file"):
         load_generator(tmp_path / "absent.pt")
     with pytest.raises(UserError, match="another size"):
         fit(Generator(StyleGAN2Size(64, 16, 3, 256, 12)), state)

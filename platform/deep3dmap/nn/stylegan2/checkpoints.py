@@ -13,6 +13,7 @@ from deep3dmap.nn.stylegan2.discriminator import Discriminator
 from deep3dmap.nn.stylegan2.generator import Generator
 from deep3dmap.nn.stylegan2.names import Part, to_our_names
 from deep3dmap.nn.stylegan2.sizes import StyleGAN2Size
+from deep3dmap.nn.weight_files import read_weights
 
 # Where a checkpoint that holds several networks keeps them, the averaged generator first.
 _PLACES: dict[Part, tuple[str, ...]] = {"generator": ("g_ema", "G_ema", "g", "G"), "discriminator": ("d", "D")}
@@ -48,14 +49,9 @@ def state_from_file(path: Path, part: Part) -> dict[str, Tensor]:
 
     Raises UserError with the file's name where it cannot be read, holds no such network, or names its tensors unlike any known.
     """
-    try:
-        # rosinality's files also hold the options of their program.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
-    except Exception as error:
-        raise UserError(f"{path}: not a torch checkpoint of plain tensors ({str(error).splitlines()[0]})") from error
+    # rosinality's files also hold the options of their program.
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        content = read_weights(path)
     state = _network_in(content, part)
     if state is None:
         raise UserError(f"{path}: it holds no {part}: expected its tensors, or {' or '.join(_PLACES[part])} with them")
