@@ -12,6 +12,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.datasets.scene_views import BACKGROUNDS, HELD_OUT, VIEW_KEYS, SceneSplit, scene_sample
 from deep3dmap.data.formats.multiview import Frame
 from deep3dmap.data.formats.nerf_synthetic import SPLITS, is_scene, read_split
@@ -63,10 +64,7 @@ class Blender:
     @property
     def root(self) -> Path:
         """The folder that is read; raises UserError if it is not given or absent."""
-        root = Path(self._config.root).expanduser()
-        if not self._config.root or not root.is_dir():
-            raise UserError(f"dataset.root='{self._config.root}' is no folder; pass one with transforms_train.json in it")
-        return root
+        return given_root(self._config.root, "a folder with transforms_train.json in it")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

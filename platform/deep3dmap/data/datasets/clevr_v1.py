@@ -9,6 +9,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.datasets.clevr_pictures import ClevrSplit
+from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats.clevr import scenes_file
 from deep3dmap.data.square_images import SquareCrop
 
@@ -46,9 +47,7 @@ class ClevrV1:
     @property
     def root(self) -> Path:
         """The folder that is read; raises UserError if it is not given or holds no images/train."""
-        if not self._config.root:
-            raise UserError("dataset.root is empty; pass dataset.root=FOLDER, the folder CLEVR_v1.0 of the release")
-        root = Path(self._config.root).expanduser()
+        root = given_root(self._config.root, "the folder CLEVR_v1.0 of the release")
         if not (root / "images" / "train").is_dir():
             raise UserError(f"{root}: no folder images/train in it; dataset.root is the folder CLEVR_v1.0 of the release")
         return root

@@ -9,6 +9,7 @@ from deep3dmap.core.dataset import Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.datasets.scene_views import SceneSplit, every_nth_held_out, scene_sample
 from deep3dmap.data.formats.colmap import find_model, points_bounds, read_model
 
@@ -22,7 +23,7 @@ class ColmapConfig:
     root: str = option("", "folder of a capture, or folder of such folders")
     images: str = option("images", "folder of the photographs within a capture, such as images_4")
     factor: int = option(1, "make the photographs smaller by this factor", low=1, high=16)
-    every: int = option(8, "each so manieth photograph, sorted by name, is held out; 0 holds out none", low=0)
+    every: int = option(8, "hold out every n-th photograph, sorted by name; 0 holds out none", low=0)
 
 
 class Colmap:
@@ -56,10 +57,7 @@ class Colmap:
     @property
     def root(self) -> Path:
         """The folder that is read; raises UserError if it is not given or absent."""
-        root = Path(self._config.root).expanduser()
-        if not self._config.root or not root.is_dir():
-            raise UserError(f"dataset.root='{self._config.root}' is no folder; pass one with images/ and sparse/0 in it")
-        return root
+        return given_root(self._config.root, "a capture with images/ and sparse/0 in it, or a folder of captures")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

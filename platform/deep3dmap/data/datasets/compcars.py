@@ -13,6 +13,7 @@ from deep3dmap.core.dataset import Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats.compcars import VIEWPOINTS, Label, listed, read_label
 from deep3dmap.data.formats.images import read_image
 from deep3dmap.data.square_images import KeptImages, SquareCrop, resize
@@ -93,9 +94,7 @@ class CompCars:
     @property
     def root(self) -> Path:
         """The folder that is read; raises UserError if it is not given or holds no image/."""
-        if not self._config.root:
-            raise UserError("dataset.root is empty; pass dataset.root=FOLDER, the folder of CompCars that holds image/")
-        root = Path(self._config.root).expanduser()
+        root = given_root(self._config.root, "the folder of CompCars that holds image/")
         if not (root / "image").is_dir():
             raise UserError(
                 f"{root}: no folder image in it; dataset.root is the folder of CompCars that holds image/ and label/"

@@ -12,6 +12,7 @@ from deep3dmap.core.dataset import Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.datasets.scene_views import SceneSplit, scene_sample
 from deep3dmap.data.formats.dtu import DtuScan, is_idr_scan, read_idr_scan, read_mvsnet_scan
 from deep3dmap.data.formats.multiview import Frame
@@ -63,10 +64,7 @@ class DTU:
     @property
     def root(self) -> Path:
         """The folder that is read; raises UserError if it is not given or absent."""
-        root = Path(self._config.root).expanduser()
-        if not self._config.root or not root.is_dir():
-            raise UserError(f"dataset.root='{self._config.root}' is no folder; pass one with DTU's scans in it")
-        return root
+        return given_root(self._config.root, "a folder with DTU's scans in it")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

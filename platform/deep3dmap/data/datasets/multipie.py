@@ -16,6 +16,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats import multipie
 from deep3dmap.data.formats.images import read_image
 from deep3dmap.data.formats.multipie import Photograph
@@ -114,9 +115,7 @@ class MultiPIE:
     @property
     def root(self) -> Path:
         """The folder of the photographs; raises UserError if it is not given or absent."""
-        if not self._config.root:
-            raise UserError("dataset.root is empty; pass dataset.root=FOLDER, a licensed copy of Multi-PIE")
-        return _existing(self._config.root, "root")
+        return given_root(self._config.root, "a licensed copy of Multi-PIE")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

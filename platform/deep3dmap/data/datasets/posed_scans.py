@@ -9,6 +9,7 @@ from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats.rgbd_scan import Scan
 from deep3dmap.data.scan_checks import require_sound
 
@@ -70,10 +71,7 @@ class ScanFolders:
     @property
     def root(self) -> Path:
         """The folder that is read; raises UserError if it is not given or absent."""
-        root = Path(self._config.root).expanduser()
-        if not self._config.root or not root.is_dir():
-            raise UserError(f"dataset.root='{self._config.root}': pass a folder that holds {self.holds}, or a folder of such")
-        return root
+        return given_root(self._config.root, f"a folder that holds {self.holds}, or a folder of such")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

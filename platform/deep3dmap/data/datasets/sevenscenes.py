@@ -14,6 +14,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.datasets.posed_scans import CHECK, SCAN_KEYS, PosedScans, sample_of
 from deep3dmap.data.formats import sevenscenes as layout
 
@@ -55,14 +56,7 @@ class SevenScenes:
     @property
     def root(self) -> Path:
         """The folder that is read; raises UserError if it is not given or absent."""
-        if not self._config.root:
-            raise UserError(
-                "dataset.root is empty; pass dataset.root=FOLDER, a scan or a folder of scans in the 7-Scenes layout"
-            )
-        root = Path(self._config.root).expanduser()
-        if not root.is_dir():
-            raise UserError(f"{root}: no such folder; pass dataset.root=FOLDER, a scan or a folder of scans")
-        return root
+        return given_root(self._config.root, "a scan or a folder of scans in the 7-Scenes layout")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

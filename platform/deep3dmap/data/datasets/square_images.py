@@ -14,6 +14,7 @@ from deep3dmap.core.dataset import Sample, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.datasets.image_folder import find_images
 from deep3dmap.data.formats.crop_list import Crop, read_crops
 from deep3dmap.data.formats.images import read_image
@@ -53,12 +54,7 @@ class SquareImages:
     @property
     def root(self) -> Path:
         """The folder that is read; raises UserError if it is not given or absent."""
-        if not self._config.root:
-            raise UserError("dataset.root is empty; pass dataset.root=FOLDER, a folder of photographs")
-        root = Path(self._config.root).expanduser()
-        if not root.is_dir():
-            raise UserError(f"{root}: no such folder; pass dataset.root=FOLDER, a folder of photographs")
-        return root
+        return given_root(self._config.root, "a folder of photographs")
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
         """Check that there are photographs, and that all that a list names are there; nothing is written."""

@@ -9,6 +9,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.datasets.face_depth_split import FaceDepthSplit
+from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats.face_depth import Pair, find_pairs, read_truth
 
 
@@ -42,12 +43,7 @@ class Synface:
     @property
     def root(self) -> Path:
         """The folder that is read; raises UserError if it is not given or absent."""
-        if not self._config.root:
-            raise UserError("dataset.root is empty; pass dataset.root=FOLDER, the folder with train/, val/ and test/")
-        root = Path(self._config.root).expanduser()
-        if not root.is_dir():
-            raise UserError(f"{root}: no such folder; pass dataset.root=FOLDER, the folder with train/, val/ and test/")
-        return root
+        return given_root(self._config.root, "the folder with train/, val/ and test/")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

@@ -13,6 +13,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading, find_photographs, load_model, model_files
+from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats.threehundred_w_lp import read_face
 from deep3dmap.geometry.face_crop import INFERENCE_FACTOR, detector_box_of_square
 
@@ -58,12 +59,7 @@ class ThreeHundredWLP:
     @property
     def root(self) -> Path:
         """The folder that is read; raises UserError if it is not given or absent."""
-        if not self._config.root:
-            raise UserError("dataset.root is empty; pass dataset.root=FOLDER, the folder of 300W-LP")
-        root = Path(self._config.root).expanduser()
-        if not root.is_dir():
-            raise UserError(f"{root}: no such folder; pass dataset.root=FOLDER, the folder of 300W-LP")
-        return root
+        return given_root(self._config.root, "the folder of 300W-LP")
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
         """Check that there are photographs; nothing is written."""

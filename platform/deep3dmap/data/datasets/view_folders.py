@@ -11,6 +11,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.content_hash import hash_data, hash_files
+from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats.multiview import CAMERAS, Frame, read_frames, read_views
 
 MESH = "mesh.ply"
@@ -78,12 +79,7 @@ class ViewFolders:
     @property
     def root(self) -> Path:
         """The folder that is read; raises UserError if it is not given or absent."""
-        if not self._config.root:
-            raise UserError(f"dataset.root is empty; pass dataset.root=FOLDER, a folder with {CAMERAS}")
-        root = Path(self._config.root).expanduser()
-        if not root.is_dir():
-            raise UserError(f"{root}: no such folder; pass dataset.root=FOLDER, a folder with {CAMERAS}")
-        return root
+        return given_root(self._config.root, f"a folder with {CAMERAS}")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

@@ -1,0 +1,15 @@
+"""The folder that a user names for a dataset that is read from disk."""
+
+from pathlib import Path
+
+from deep3dmap.core.errors import UserError
+
+
+def given_root(root: str, what: str) -> Path:
+    """Return the folder `dataset.root`; raises UserError, which says `what` the dataset wants, if it is empty or absent."""
+    if not root:
+        raise UserError(f"dataset.root is empty; pass dataset.root=FOLDER, {what}")
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; pass dataset.root=FOLDER, {what}")
+    return folder
