@@ -22,6 +22,7 @@ from deep3dmap.core import (
     UserError,
     Views,
 )
+from deep3dmap.core.cameras import cameras_of
 from deep3dmap.geometry.closest_points import ClosestPoints
 from deep3dmap.metrics import surface_distance as surface
 from deep3dmap.metrics.image_similarity import MOST_DECIBELS, image_similarity, psnr
@@ -93,8 +94,10 @@ class ObjectEvaluation(Evaluation):
         self._perceptual = perceptual_distances()
 
     def queries(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Sequence[Camera]:
-        """Return the cameras of the held-out views."""
-        return test_cameras(truth)
+        """Return the cameras of the held-out views, none where nothing is held out."""
+        if "test_images" not in truth:
+            return []
+        return cameras_of(truth["test_intrinsics"], truth["test_world_from_camera"], *np.shape(truth["test_images"])[-2:])
 
     def add(
         self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
@@ -119,15 +122,6 @@ class ObjectEvaluation(Evaluation):
                 row["psnr_object"] = _masked_psnr(predicted, wanted, torch.from_numpy(np.asarray(truth["test_masks"][index])))
             rows.append(row)
         return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
-
-
-def test_cameras(truth: dict[str, Any]) -> list[Camera]:
-    """Return the cameras of the held-out views of a sample, none where nothing is held out."""
-    if "test_images" not in truth:
-        return []
-    height, width = np.shape(truth["test_images"])[-2:]
-    poses = zip(truth["test_intrinsics"], truth["test_world_from_camera"])
-    return [Camera(np.asarray(lens, np.float64), np.asarray(pose, np.float64), width, height) for lens, pose in poses]
 
 
 def surface_scores(mesh: Mesh, truth: Mesh) -> dict[str, float]:

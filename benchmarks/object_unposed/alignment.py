@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core import Camera, Reconstruction
+from deep3dmap.core.cameras import cameras_of
 from deep3dmap.geometry.alignment import Similarity3D
 from deep3dmap.geometry.cameras import look_at
 from deep3dmap.geometry.pose_alignment import align_cameras, inverse_similarity, transform_poses
@@ -33,9 +34,7 @@ def alignment_of(reconstruction: Reconstruction, truth: dict[str, Any]) -> Simil
 def held_out_cameras(reconstruction: Reconstruction, truth: dict[str, Any]) -> list[Camera]:
     """Return the test cameras in the frame of the reconstruction."""
     moved = transform_poses(inverse_similarity(alignment_of(reconstruction, truth)), truth["test_world_from_camera"])
-    height, width = np.shape(truth["test_images"])[2:]
-    lenses = np.asarray(truth["test_intrinsics"], np.float64)
-    return [Camera(lens, pose.numpy(), width, height) for lens, pose in zip(lenses, moved)]
+    return cameras_of(truth["test_intrinsics"], moved, *np.shape(truth["test_images"])[-2:])
 
 
 def pose_scores(reconstruction: Reconstruction, truth: dict[str, Any]) -> dict[str, float]:

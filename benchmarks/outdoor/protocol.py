@@ -22,6 +22,7 @@ from deep3dmap.core import (
     UserError,
     Views,
 )
+from deep3dmap.core.cameras import cameras_of
 from deep3dmap.geometry.cameras import invert, transform
 from deep3dmap.metrics import surface_distance as surface
 from deep3dmap.metrics.image_similarity import psnr, ssim
@@ -98,9 +99,7 @@ class OutdoorEvaluation(Evaluation):
 
     def queries(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Sequence[Camera]:
         """Return the cameras of the held-out views."""
-        height, width = np.shape(truth["test_images"])[-2:]
-        poses = zip(truth["test_intrinsics"], truth["test_world_from_camera"])
-        return [Camera(np.asarray(lens, np.float64), np.asarray(pose, np.float64), width, height) for lens, pose in poses]
+        return cameras_of(truth["test_intrinsics"], truth["test_world_from_camera"], *np.shape(truth["test_images"])[-2:])
 
     def add(
         self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]

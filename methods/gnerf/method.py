@@ -9,6 +9,7 @@ from torch import Tensor
 
 from deep3dmap.config.schema import OptimizerConfig
 from deep3dmap.core import Camera, MethodCard, Reconstruction, Step, UserError, Views
+from deep3dmap.core.cameras import cameras_of
 from deep3dmap.frameworks import CustomFramework, TrainLoop
 from deep3dmap.methods.gnerf import config as configured
 from deep3dmap.methods.gnerf.config import GNeRFConfig
@@ -117,10 +118,7 @@ class GNeRF(CustomFramework):
         poses = opencv_pose(self.table()).detach().double().cpu()
         whole = torch.eye(4, dtype=torch.float64).repeat(len(poses), 1, 1)
         whole[:, :3] = poses
-        lenses = np.asarray(given["intrinsics"], np.float64)
-        return [
-            Camera(lens, pose.numpy(), photographs.lens.width, photographs.lens.height) for lens, pose in zip(lenses, whole)
-        ]
+        return cameras_of(given["intrinsics"], whole, photographs.lens.height, photographs.lens.width)
 
     def _view(self, camera: Camera) -> tuple[Any, Any]:
         pose = torch.from_numpy(camera.world_from_camera).float().to(self.device)
