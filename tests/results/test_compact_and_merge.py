@@ -106,6 +106,42 @@ def test_a_damaged_segment_is_named(store):
         assert fresh(store).finished_ids() == set()
 
 
+def test_a_run_without_its_metrics_is_not_finished_by_compacting(store):
+    lost = files(store, "metrics")[0]
+    Path(store.uri, "tables", "metrics", lost).unlink()
+    before = fresh(store).finished_ids()
+    compact(fresh(store))
+    assert fresh(store).finished_ids() == before
+    assert lost.rpartition("-")[0] not in before
+
+
+def test_an_attempt_compacted_between_listing_and_reading_is_read_from_its_segment(store, monkeypatch):
+    run = fresh(store).runs().iloc[[0]]
+    expected, names = fresh(store).metrics(run), store.storage.names
+    late = fresh(store)
+
+    def compacted_after(*args, **options):
+        listed = names(*args, **options)
+        monkeypatch.setattr(late.storage, "names", names)
+        compact(fresh(store))
+        return listed
+
+    monkeypatch.setattr(late.storage, "names", compacted_after)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pd.testing.assert_frame_equal(in_order(late.metrics(run)), in_order(expected))
+
+
+def test_a_table_that_cannot_be_read_in_peace_is_no_empty_table(store, monkeypatch):
+    def gone(name):
+        raise FileNotFoundError(name)
+
+    late = fresh(store)
+    monkeypatch.setattr(late.storage, "read", gone)
+    with pytest.raises(UserError, match="its files changed whenever they were read; try again"):
+        late.runs()
+
+
 def test_few_files_are_left_alone(store):
     before = files(store)
     assert compact(store, least=1000).files == 0
@@ -149,6 +185,31 @@ def test_merging_again_changes_nothing(store, other):
     done = merge(store, other)
     assert (done.new, done.known, done.files, done.conflicts) == (0, 2, 0, [])
     assert {table: files(store, table) for table in names} == names
+
+
+def test_a_merge_that_was_killed_is_completed_by_the_next(store, other, monkeypatch):
+    write = store.storage.write
+
+    def killed(name, data):
+        if name.startswith("artifacts/"):
+            raise OSError("killed")
+        write(name, data)
+
+    monkeypatch.setattr(store.storage, "write", killed)
+    with pytest.raises(OSError, match="killed"):
+        merge(store, other)
+    monkeypatch.setattr(store.storage, "write", write)
+    assert merge(fresh(store), other).new == 2
+    run = other.runs().iloc[0]
+    assert len(fresh(store).artifacts(run.run_id, run.attempt, ".png")) == 4
+    assert verify(store) == []
+
+
+def test_merging_does_not_finish_a_run_without_its_metrics(store, other):
+    Path(other.uri, "tables", "metrics", files(other, "metrics")[0]).unlink()
+    done, before = fresh(other).finished_ids(), fresh(store).finished_ids()
+    merge(store, fresh(other))
+    assert fresh(store).finished_ids() - before <= done
 
 
 def test_copying_is_a_union_too(store, other):

@@ -55,9 +55,10 @@ def _join(store: ResultStore, names: list[str]) -> Compacted:
         return Compacted(damaged=tuple(sorted(damaged)))
     segments, files = 0, 0
     for table in TABLES:
-        tables = [part for name in kept if (part := parts[table].get(name)) is not None]
-        if tables:
-            write_segment(store, table, pa.concat_tables(tables), [name.removesuffix(".parquet") for name in kept])
+        # Only those that are there: an attempt that has lost its file of a table must not seem to be in it.
+        there = {name.removesuffix(".parquet"): part for name in kept if (part := parts[table].get(name)) is not None}
+        if there:
+            write_segment(store, table, pa.concat_tables(there.values()), list(there))
             segments += 1
     for table in reversed(TABLES):
         for name in kept:

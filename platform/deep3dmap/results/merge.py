@@ -51,12 +51,13 @@ def merge(store: ResultStore, other: ResultStore) -> Merged:
             found.known += 1
         else:
             taken[name] = target
-    _copy_rows(store, other, taken)
-    found.new = len(taken)
+    # The rows come last: an attempt that is known is not looked at again, so whatever belongs to it must be there.
     for name, target in taken.items():
         _copy_files(store, other, _artifacts(name), _artifacts(target), found)
     for folder in FOLDERS:
         _copy_files(store, other, folder, folder, found)
+    _copy_rows(store, other, taken)
+    found.new = len(taken)
     return found
 
 
@@ -89,19 +90,21 @@ def _copy_rows(store: ResultStore, other: ResultStore, taken: dict[str, str]) ->
         names = [attempt_name(*key) for key in zip(rows["run_id"].to_pylist(), rows["attempt"].to_pylist())]
         numbers = pa.array([int(taken[name].rpartition("-")[2]) for name in names], pa.int64())
         rows = rows.set_column(rows.column_names.index("attempt"), "attempt", numbers).combine_chunks()
-        if rows.num_rows or table in ("metrics", "runs"):
-            write_segment(store, table, rows, sorted(taken.values()))
+        # An attempt that has lost its file of a table must not seem to be in it.
+        there = other.covered(table)
+        if covered := sorted(target for name, target in taken.items() if name in there):
+            write_segment(store, table, rows, covered)
 
 
 def _copy_files(store: ResultStore, other: ResultStore, folder: str, target: str, found: Merged) -> None:
     there = set(store.storage.names(target, "", recursive=True))
     for name in other.storage.names(folder, "", recursive=True):
-        data = other.storage.read(f"{folder}/{name}")
+        source, copy = f"{folder}/{name}", f"{target}/{name}"
         if name not in there:
-            store.storage.write(f"{target}/{name}", data)
+            store.storage.write(copy, other.storage.read(source))
             found.files += 1
-        elif store.storage.read(f"{target}/{name}") != data and not folder.endswith("cards"):
-            found.conflicts.append(f"{target}/{name} differs; {store.uri} keeps its own")
+        elif not folder.endswith("cards") and store.storage.read(copy) != other.storage.read(source):
+            found.conflicts.append(f"{copy} differs; {store.uri} keeps its own")
 
 
 def _artifacts(name: str) -> str:

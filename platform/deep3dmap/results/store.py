@@ -138,10 +138,14 @@ class ResultStore:
 
     def finished_ids(self) -> set[str]:
         """Return the ids of the runs that ended well and whose metrics are there (a damaged file may have been deleted)."""
-        runs, scored = self.runs(), self._tables["metrics"].covered(self.storage)
+        runs, scored = self.runs(), self.covered("metrics")
         ended_well = runs[runs.status == "ok"]
         pairs = zip(ended_well.run_id, ended_well.attempt)
         return {str(run_id) for run_id, attempt in pairs if attempt_name(run_id, attempt) in scored}
+
+    def covered(self, table: str) -> set[str]:
+        """Return the names RUN_ID-ATTEMPT of the attempts that a table has a file of, or a segment with them."""
+        return self._tables[table].covered(self.storage)
 
     def cards(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return {name: data} of the cards of one kind; of several versions the one written last."""

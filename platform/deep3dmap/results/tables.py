@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _JSON = ("config", "packages", "hardware", "backends")
 TABLES_AT_ONCE = 200
+READS = 4  # of a table that is compacted meanwhile
 DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, UserError)
 
 
@@ -46,13 +47,15 @@ class TableFiles:
             return self._read(storage)
 
     def _read(self, storage: "Storage") -> pa.Table:
-        for _ in range(2):
+        for _ in range(READS):
             try:
                 self._catch_up(storage)
                 break
             except FileNotFoundError:
                 # Compacted while it was being read: the rows are in a segment now.
                 self._forget()
+        else:
+            raise UserError(f"{storage.uri}/{self.folder}: its files changed whenever they were read; try again")
         for name, reason in self._problems.items():
             warnings.warn(f"{storage.uri}/{self.folder}/{name} is damaged and left out: {reason}", stacklevel=5)
         if self._new:
@@ -73,17 +76,19 @@ class TableFiles:
         """Return the rows of a few attempts, reading their files only where they have files of their own."""
         wanted, there = set(attempts), set(storage.names(self.folder, ".parquet"))
         own = [name for one in sorted(wanted) if (name := f"{one}.parquet") in there]
-        tables = []
+        tables, rest = [], wanted - {name.removesuffix(".parquet") for name in own}
         for name in own:
             try:
                 tables.append(decode_table(storage.read(f"{self.folder}/{name}"), self.name, name)[0])
+            except FileNotFoundError:
+                # Compacted since it was listed: its rows are in a segment now.
+                rest.add(name.removesuffix(".parquet"))
             except NewerSchemaError as error:
                 raise UserError(f"{storage.uri}/{self.folder}/{name}: {error}") from error
             except DAMAGE as error:
                 where = f"{storage.uri}/{self.folder}/{name}"
                 warnings.warn(f"{where} is damaged and left out: {reason_of(error)}", stacklevel=4)
-        rest = wanted - {name.removesuffix(".parquet") for name in own}
-        if rest and any(is_segment(name) for name in there):
+        if rest and any(is_segment(name) for name in storage.names(self.folder, ".parquet")):
             tables.append(uncoded(only_attempts(self.read(storage), rest)))
         return pa.concat_tables(tables) if tables else arrow_schema(TABLES[self.name]).empty_table()
 
