@@ -68,7 +68,7 @@ def test_controls_reach_the_method(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["levels", "-o", "x.png", "shft=1"], "unexpected keyword argument 'shft'"),
+        (["levels", "-o", "x.png", "shft=1"], "unknown control of levels 'shft'"),
         (["levels", "-o", "x.jpg"], "ends in .png"),
         (["levels", "-o", "x.png", "--count", "0"], "--count is at least 1"),
         (["levels", "-o", "x.png", "--sweep", "shift"], "expected a control and its values"),

@@ -1,11 +1,12 @@
 """`deep3dmap generate`: samples of a trained generator as one picture."""
 
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.config.overrides import split_override
-from deep3dmap.core.errors import UserError
+from deep3dmap.core.errors import UserError, unknown
 
 EXAMPLES = """\
   deep3dmap generate CHECKPOINT -o grid.png
@@ -16,8 +17,8 @@ EXAMPLES = """\
   deep3dmap generate stylegan2 -o faces.png method.weights=550000.pt
 
 key=value is a control of the method: one of `generate` of its class, such as truncation (1 = all variety, 0 = the mean picture)
-and between (so many pictures from one random sample to the next) of stylegan2; `deep3dmap methods NAME` and the method's README
-name them. method.KEY=, seed= and device= are those of the other verbs. The same seed gives the same pictures."""
+and between (number of pictures from one random sample to the next) of stylegan2; `deep3dmap methods NAME` and the method's
+README name them. method.KEY=, seed= and device= are those of the other verbs. The same seed gives the same pictures."""
 PORTION = 16
 
 
@@ -44,6 +45,7 @@ def main(argv: list[str]) -> int:
     method, job = method_for_inference(flags.checkpoint, values)
     if not isinstance(method, Generates) or "samples" not in method.card.produces:
         raise UserError(f"method '{job.method}' generates no samples; it produces {', '.join(method.card.produces)}")
+    _check_controls(method, job.method, {key for controls in rows for key in {**values, **controls}})
     indices = range(flags.first, flags.first + flags.count)
     pictures = [_draw(method, indices, int(job.config["seed"]), {**values, **controls}) for controls in rows]
     _write(pictures, flags.columns or _square(flags.count, len(rows)), flags.out)
@@ -75,17 +77,22 @@ def _square(count: int, rows: int) -> int:
     return count if rows > 1 else max(1, round(count**0.5))
 
 
+def _check_controls(method: Any, name: str, given: set[str]) -> None:
+    parameters = signature(method.generate).parameters.values()
+    if any(one.kind is Parameter.VAR_KEYWORD for one in parameters):
+        return
+    known = [one.name for one in parameters if one.name not in ("indices", "seed")]
+    for key in sorted(given):
+        if key not in known:
+            raise unknown(f"control of {name}", key, known)
+
+
 def _draw(method: Any, indices: range, seed: int, controls: dict[str, Any]) -> Any:
     import torch
 
     portions = [indices[start : start + PORTION] for start in range(0, len(indices), PORTION)]
     with torch.no_grad():
-        try:
-            return torch.cat([method.generate(portion, seed, **controls).float().cpu() for portion in portions])
-        except TypeError as error:
-            if "unexpected keyword" in str(error):
-                raise UserError(f"{type(method).__name__}: {error}") from error
-            raise
+        return torch.cat([method.generate(portion, seed, **controls).float().cpu() for portion in portions])
 
 
 def _write(pictures: list[Any], columns: int, file: Path) -> None:
