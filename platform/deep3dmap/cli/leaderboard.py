@@ -11,6 +11,7 @@ from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.core.errors import UserError, unknown
 
 if TYPE_CHECKING:
+    from deep3dmap.results.board import Board
     from deep3dmap.results.store import ResultStore
 
 EXAMPLES = """\
@@ -25,7 +26,6 @@ never mixed.
 
 keys:
   results=     the store, a folder or a URI (default: results/)"""
-MANY_FILES = 1000
 FORMATS = ("table", "json", "csv", "latex")
 
 
@@ -48,15 +48,18 @@ def main(argv: list[str]) -> int:
 def _show(store: "ResultStore", flags: argparse.Namespace) -> int:
     from deep3dmap.cli.result_tables import print_rows
     from deep3dmap.results.export import to_csv, to_json, to_latex
-    from deep3dmap.results.leaderboard import leaderboard
+    from deep3dmap.results.leaderboard import boards
 
+    if flags.across and flags.format not in ("table", "json"):
+        raise UserError("--across is printed as a table or as json")
     metric = "all" if flags.all_metrics else flags.metric
     _check_names(store, suite=flags.suite, dataset=flags.dataset, tier=flags.tier)
-    rows = leaderboard(store, suite=flags.suite, dataset=flags.dataset, tier=flags.tier, metric=metric)
-    if metric and not rows:
+    found = boards(store, flags.suite, flags.dataset, flags.tier, metric)
+    if metric and not found:
         _check_metric(store, metric, flags.suite)
     if flags.across:
-        return _show_across(store, flags)
+        return _show_across(found, flags.format)
+    rows = [row for board in found for row in board.rows]
     if flags.format == "table":
         print_rows(rows, store.uri)
         _suggest_compacting(store)
@@ -66,18 +69,15 @@ def _show(store: "ResultStore", flags: argparse.Namespace) -> int:
     return 0
 
 
-def _show_across(store: "ResultStore", flags: argparse.Namespace) -> int:
+def _show_across(found: "Sequence[Board]", form: str) -> int:
     import json
     from dataclasses import asdict
 
     from deep3dmap.cli.result_tables import print_ranking
     from deep3dmap.results.across import rank_across
-    from deep3dmap.results.leaderboard import boards
 
-    ranking = rank_across(boards(store, flags.suite, flags.dataset, flags.tier, flags.metric))
-    if flags.format not in ("table", "json"):
-        raise UserError("--across is printed as a table or as json")
-    if flags.format == "json":
+    ranking = rank_across(found)
+    if form == "json":
         print(json.dumps(asdict(ranking) | {"cliques": ranking.cliques}, indent=1))
     else:
         print_ranking(ranking)
@@ -85,9 +85,13 @@ def _show_across(store: "ResultStore", flags: argparse.Namespace) -> int:
 
 
 def _suggest_compacting(store: "ResultStore") -> None:
-    files = len(store.storage.names("tables/runs", ".parquet"))
-    if files > MANY_FILES:
-        print(f"deep3dmap: {files} runs have files of their own; `results compact` makes reading them fast", file=sys.stderr)
+    from deep3dmap.results.compact import WORTH_COMPACTING, own_files
+
+    files = len(own_files(store))
+    if files > WORTH_COMPACTING:
+        print(
+            f"deep3dmap: {files} attempts have files of their own; `results compact` makes reading them fast", file=sys.stderr
+        )
 
 
 def print_leaderboard(store: "ResultStore", suite: str | None = None, tier: str | None = None) -> None:

@@ -56,10 +56,12 @@ def _chosen(store: ResultStore, named: list[str], sample: int, seed: int) -> lis
     scored = [row for row in runs.itertuples() if row.status == "ok" and row.suite and ":" not in str(row.suite)]
     if not named and not sample:
         raise UserError("which runs? give their ids, or --sample N")
-    found = [next(row for row in runs.itertuples() if row.run_id == find_run(store, text)) for text in named]
+    by_id = {str(row.run_id): row for row in runs.itertuples()}
+    found = [find_run(store, text) for text in named]
     if sample > len(scored):
         raise UserError(f"--sample {sample}: {store.uri} has {len(scored)} scored runs that ended well")
-    return found + random.Random(seed).sample(sorted(scored, key=lambda row: str(row.run_id)), sample)
+    drawn = random.Random(seed).sample(sorted(str(row.run_id) for row in scored), sample)
+    return [by_id[run_id] for run_id in dict.fromkeys([*found, *drawn])]
 
 
 def _reproduced(store: ResultStore, uri: str, work: Path, rows: list[Any]) -> list[dict[str, Any]]:

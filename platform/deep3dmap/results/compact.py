@@ -11,6 +11,8 @@ from deep3dmap.results.tables import DAMAGE, decode_table, only_attempts, uncode
 
 # A damaged segment is left out as a whole, so it does not hold everything.
 ATTEMPTS_OF_SEGMENT = 2000
+# Files of single attempts from which on a store is quicker to read compacted.
+WORTH_COMPACTING = 500
 _LEASE = "compact"
 
 
@@ -29,18 +31,23 @@ def compact(store: ResultStore, least: int = 2) -> Compacted:
 
     A segment is read back before what it replaces is removed. Who reads finds every attempt in one of both at any time.
     """
-    store.storage.sweep("tables")
+    if len(own_files(store)) < least:
+        return Compacted()
     with store.lease([_LEASE]) as lease:
         if not lease.held:
             return Compacted(refused=str(next(iter(lease.refused.values()))))
-        names = [name for name in store.storage.names("tables/runs", ".parquet") if not is_segment(name)]
-        if len(names) < least:
-            return Compacted()
+        # Listed again: another one may have compacted them meanwhile.
+        names = own_files(store)
         files, segments, damaged = 0, 0, list[str]()
         for begin in range(0, len(names), ATTEMPTS_OF_SEGMENT):
             more = _join(store, names[begin : begin + ATTEMPTS_OF_SEGMENT])
             files, segments, damaged = files + more.files, segments + more.segments, [*damaged, *more.damaged]
     return Compacted(files, segments, tuple(damaged))
+
+
+def own_files(store: ResultStore) -> list[str]:
+    """Return the files of the table of runs that hold one attempt each."""
+    return [name for name in store.storage.names("tables/runs", ".parquet") if not is_segment(name)]
 
 
 def _join(store: ResultStore, names: list[str]) -> Compacted:

@@ -37,7 +37,8 @@ def _section(board: Board) -> str:
     about += f", protocol {group.protocol_version}"
     unit = f" ({first.unit})" if first.unit else ""
     heads = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)
-    lines = "".join(_line(row, *_span(board.rows)) for row in board.rows)
+    span = _span(board.rows)
+    lines = "".join(_line(row, *span) for row in board.rows)
     notes = "".join(f"<br>{escape(note)}" for row in board.rows for note in _notes(row))
     return (
         f"<h2>{escape(group.suite)}: {escape(board.metric + unit)}</h2><p><small>{escape(about)}; {arrow}</small></p>"
