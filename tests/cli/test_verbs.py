@@ -66,7 +66,7 @@ def test_version_and_unknown_verb() -> None:
         (("benchmark", "suite=face", "tier=smoke", "methods=prnt"), "unknown method 'prnt'; did you mean 'prnet'?"),
         (("benchmark", "suite=face", "tier=smoke", "trainer.batch_size=0"), "trainer.batch_size=0: must be at least 1"),
         (("train", "method=prnet", "dataset=heads/smoke", "optimizer.lr=-1"), "optimizer.lr=-1.0: must be more than 0"),
-        (("reconstruct", "tsdf_fusion", ".", "-o", "o", "dataset.box=1,2,3,4"), "a list is written dataset.box=[1,2,3,4]"),
+        (("reconstruct", "tsdf_fusion", ".", "-o", "o", "dataset.box=1,2,3,4"), "write a list as dataset.box=[1,2,3,4]"),
         (("benchmark", "suite=indoor", "dataset=sevenscenes", "methods=[tsdf_fusion]"), "pass dataset.root="),
         (("benchmark", "suite=indoor", "dataset=sevenscenes", "dataset.root=/no/such", "methods=[tsdf_fusion]"), "/no/such"),
         (("train", "method=prnet"), "which dataset?"),

@@ -64,7 +64,7 @@ def test_sections_are_checked_and_their_keys_named() -> None:
     assert build_section(Sizes, {"width": 64}).width == 64
     with pytest.raises(UserError, match=r"unknown key 'x.widht'; did you mean 'x.width'"):
         build_section(Sizes, {"widht": 64}, "x.")
-    with pytest.raises(UserError, match=r"x.scales: a list is wanted"):
+    with pytest.raises(UserError, match=r"x.scales: expected a list"):
         build_section(Sizes, {"scales": 1}, "x.")
 
 
@@ -81,8 +81,8 @@ def test_sections_are_checked_and_their_keys_named() -> None:
         ("optimizer.lr=nan", "optimizer.lr=nan: must be more than 0"),
         ("optimizer.name=adm", "optimizer.name=adm: not possible; did you mean 'adam'"),
         ("optimizer.betas=[0.9,1]", "must be at least 0 and less than 1"),
-        ("optimizer.betas=0.9", "optimizer.betas: a list is wanted"),
-        ("optimizer.betas=0.9,0.99", r"a list is written optimizer.betas=\[0.9,0.99\]"),
+        ("optimizer.betas=0.9", "optimizer.betas: expected a list"),
+        ("optimizer.betas=0.9,0.99", r"write a list as optimizer.betas=\[0.9,0.99\]"),
         ("data.workers=-1", "data.workers=-1: must be at least 0"),
         ("seed=-1", "seed=-1: must be at least 0"),
         ("dataset.test=-1", "dataset.test=-1: must be at least 1"),

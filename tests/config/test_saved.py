@@ -75,10 +75,10 @@ def test_a_module_that_the_line_names_too_is_imported(folder: Path, capsys: Capt
     ("values", "message"),
     [
         ({"choices": ["prnet"]}, "not a saved configuration"),
-        ({"config": {"hydra": {"searchpath": ["/x"]}}}, "'hydra' is no section of a run"),
-        ({"config": {"method": "evil:X"}}, "'method' is no section of a run"),
-        ({"config": {"trainer": {"+x": 1}}}, r"'\+x' is no name of an option"),
-        ({"tuned": {"hydra.verbose": True}}, "'hydra.verbose' is no setting of a run"),
+        ({"config": {"hydra": {"searchpath": ["/x"]}}}, "'hydra' is not a section of a run configuration"),
+        ({"config": {"method": "evil:X"}}, "'method' is not a section of a run configuration"),
+        ({"config": {"trainer": {"+x": 1}}}, r"'\+x' is not a valid option name"),
+        ({"tuned": {"hydra.verbose": True}}, "'hydra.verbose' is not a run setting"),
     ],
 )
 def test_what_is_no_run_is_refused(values: dict[str, Any], message: str, tmp_path: Path) -> None:

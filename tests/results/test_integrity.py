@@ -157,7 +157,7 @@ def test_ids_that_are_no_ids_are_refused(store, run_id):
         lambda: store.write_trial_state(run_id, "running"),
         lambda: store.write_attempt(replace(run_row(PRNET, 0), run_id=run_id), [], []),
     ):
-        with pytest.raises(UserError, match="is no id of a run"):
+        with pytest.raises(UserError, match="is not a valid run id"):
             call()
 
 
@@ -165,7 +165,7 @@ def test_a_row_with_a_path_for_an_id_is_left_out(store):
     """A row with run_id ../../elsewhere showed pictures from outside the store."""
     table = schema.to_table([replace(run_row(PRNET, 5), run_id="../../elsewhere")], schema.RunRow)
     Path(store.uri, "tables", "runs", "hostile-1.parquet").write_bytes(encode(table))
-    with pytest.warns(UserWarning, match=r"hostile-1.parquet is damaged and left out: '../../elsewhere' is no id"):
+    with pytest.warns(UserWarning, match=r"hostile-1.parquet is damaged and left out: '../../elsewhere' is not a valid run id"):
         assert len(ResultStore(store.uri).runs()) == 2
 
 

@@ -137,7 +137,7 @@ def test_storage_that_fails_for_a_while_ends_no_lease(storage, monkeypatch):
 
 
 def test_only_ids_can_be_taken(tmp_path):
-    with pytest.raises(UserError, match="is no id of a run"):
+    with pytest.raises(UserError, match="is not a valid run id"):
         ResultStore(str(tmp_path)).lease(["../x"])
 
 

@@ -24,10 +24,10 @@ class BenchmarkArguments:
     methods: list[str] = option([], "methods, each NAME or NAME/VARIANT (default: all that may enter)")
     datasets: list[str] = option([], "datasets, each NAME or NAME/VARIANT (default: the suite's embedded world)")
     seeds: int = option(0, "number of seeds (0 = as the tier says)", valid="[0, inf)")
-    scenes: int = option(0, "score at most so many test samples (0 = as the tier says)", valid="[0, inf)")
+    scenes: int = option(0, "score at most this many test samples (0 = as the tier says)", valid="[0, inf)")
     untrained: bool = option(False, "add a row of each learned method with its initial weights")
     tuning: int = option(
-        0, "tune each trained method with so many trials on the validation split (0 = as the tier says)", valid="[0, inf)"
+        0, "tune each trained method with this many trials on the validation split (0 = as the tier says)", valid="[0, inf)"
     )
     best: str = option("", "a sweep's best.yaml: its configuration is a row of its own, beside the untuned one")
     results: str = option("results", "result store: a folder or a URI (s3://, gs://)")

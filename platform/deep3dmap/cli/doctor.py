@@ -94,7 +94,7 @@ def _plugins() -> Iterator[Finding]:
     """Yield a line for all registered methods, datasets and suites of a kind, and one for each that does not load."""
     for registry in (methods, datasets, suites):
         failing = {name: error for name in registry.names() if (error := broken(registry, name))}
-        yield Finding(f"{registry.kind}s", True, f"{len(registry.names()) - len(failing)} registered ones load")
+        yield Finding(f"{registry.kind}s", True, f"{len(registry.names()) - len(failing)} load correctly")
         for name, error in failing.items():
             yield Finding(f"{registry.kind} {name}", False, error, f"install {registry.provider(name)} again, or remove it")
 

@@ -74,7 +74,7 @@ def _renderers(values: dict[str, Any], absent: dict[str, str]) -> list[Renderer]
     asked = values.get("renderers", [name for name in names() if name not in absent])
     asked = [asked] if isinstance(asked, str) else asked
     if not isinstance(asked, list) or not asked:
-        raise UserError(f"renderers={asked}: a list of renderers such as [hard,soft] is wanted")
+        raise UserError(f"renderers={asked}: expected a list of renderers such as [hard,soft]")
     options: dict[str, dict[str, Any]] = {str(name): {} for name in asked}
     for name in options:
         renderer_type(name)
@@ -112,9 +112,9 @@ def _view(values: dict[str, Any], surface: Surface) -> View:
     given = {**DEFAULTS, **{key: values[key] for key in DEFAULTS if key in values}}
     for key in ("azimuth", "elevation", "size"):
         if isinstance(given[key], bool) or not isinstance(given[key], int | float):
-            raise UserError(f"{key}={given[key]}: a number is wanted")
+            raise UserError(f"{key}={given[key]}: expected a number")
     if given["size"] != int(given["size"]) or not 8 <= given["size"] <= MOST_PIXELS:
-        raise UserError(f"size={given['size']}: a whole number of pixels from 8 to {MOST_PIXELS} is wanted")
+        raise UserError(f"size={given['size']}: expected a whole number of pixels from 8 to {MOST_PIXELS}")
     if not -90 <= given["elevation"] <= 90:
         raise UserError(f"elevation={given['elevation']}: degrees from -90 to 90 are wanted")
     for key, choices in (("up", ("y", "z")), ("projection", ("perspective", "orthographic"))):

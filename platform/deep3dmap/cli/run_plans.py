@@ -15,16 +15,13 @@ from deep3dmap.cli.leaderboard import print_leaderboard
 from deep3dmap.cli.printable import shown
 from deep3dmap.cli.ray_start import start_ray
 from deep3dmap.core.secrets import hide_in_text
-from deep3dmap.results.compact import compact
+from deep3dmap.results.compact import WORTH_COMPACTING, compact
 from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.preparation import prepare_data
 from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.stored_cards import write_cards
 from deep3dmap.train.engine import check_start
 from deep3dmap.train.interruption import InterruptedRun, Terminated
-
-# Files of single attempts from which on a store is quicker to read compacted.
-COMPACT_FROM = 500
 
 
 def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path, *, resume: bool, as_json: bool) -> int:
@@ -37,7 +34,9 @@ def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path
     with store.lease(plan.run_id for plan in wanted) as lease:
         for plan in wanted:
             if plan.run_id in lease.refused:
-                console.print(f"left to {lease.refused[plan.run_id]}, which is at it: {shown(plan.title)}", highlight=False)
+                console.print(
+                    f"skipped, {lease.refused[plan.run_id]} is already running it: {shown(plan.title)}", highlight=False
+                )
         todo = [plan for plan in wanted if plan.run_id in lease.held]
         if not resume:
             for plan in todo:
@@ -45,8 +44,9 @@ def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path
         if len(wanted) < len(plans):
             console.print(f"{len(plans) - len(wanted)} of {len(plans)} runs are in {uri} already")
         finished = _carried_out(todo, plans, store, uri, work, console)
-    compact(store, least=COMPACT_FROM)
     _tell(finished, plans, store, console, as_json)
+    # Last, so that whatever goes wrong with the files hides no outcome.
+    compact(store, least=WORTH_COMPACTING)
     return 1 if any(run.status != "ok" for run in finished) else 0
 
 

@@ -53,7 +53,7 @@ def check(store: ResultStore, as_json: bool, aside: bool) -> int:
             print(printable(f"{problem.kind:8} {problem}"))
         damaged = sum(problem.kind == "damaged" for problem in problems)
         hint = f"moved to {store.uri}/damaged" if aside else "`results verify --set-aside` moves damaged files away"
-        print(f"{len(problems)} found, {damaged} of them damaged files; {hint}, `benchmark --resume` makes them anew")
+        print(f"{len(problems)} found, {damaged} of them damaged files; {hint}, `benchmark --resume` recreates them")
     else:
         attempts = len(store.runs(newest_only=False))
         print(f"{store.uri}: every file is as it was written, {attempts} attempts with their artifacts")

@@ -209,7 +209,7 @@ def _explain(error: Exception, composed: dict[str, Any]) -> UserError:
 def _plainly(message: str) -> str:
     """Return the first line of OmegaConf's message, in words that do not speak of its classes."""
     if "is not a ListConfig" in message:
-        return "a list is wanted, written [A,B,C]"
+        return "expected a list, for example [A,B,C]"
     return message.splitlines()[0]
 
 

@@ -18,7 +18,8 @@ def split_override(text: str) -> tuple[str, Any]:
     except (OverrideParseException, HydraException) as error:
         raise UserError(f"cannot read '{text}': arguments are key=value ({str(error).splitlines()[0]})") from error
     if override.is_sweep_override():
-        raise UserError(f"{text}: one value is wanted; a list is written {text.replace('=', '=[', 1)}]")
+        as_list = "" if "(" in text else f"; write a list as {text.replace('=', '=[', 1)}]"
+        raise UserError(f"{text}: expected a single value{as_list}")
     value = override.value()
     return override.key_or_group, OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
 

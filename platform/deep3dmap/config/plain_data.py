@@ -16,7 +16,7 @@ def check_plain(tree: Any, key: str = "", where: str = "") -> None:
     if isinstance(tree, Mapping):
         for name, value in tree.items():
             if not re.fullmatch(r"[\w.\-]+", str(name)):
-                raise UserError(f"{file}'{name}' is no name of an option")
+                raise UserError(f"{file}'{name}' is not a valid option name")
             check_plain(value, f"{key}.{name}".lstrip("."), where)
     elif isinstance(tree, list | tuple):
         for value in tree:

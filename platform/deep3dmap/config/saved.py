@@ -52,10 +52,10 @@ def read_saved(file: Path, named: str, advice: str) -> SavedRun:
     known = {option.name for option in fields(RunConfig)} | {*_LEFT_OUT, "trained_on", "checkpoint"}
     for key, value in saved.config.items():
         if key not in known or (key in _SECTIONS and not isinstance(value, Mapping)):
-            raise UserError(f"{named}: '{key}' is no section of a run{nearest(str(key), known)}")
+            raise UserError(f"{named}: '{key}' is not a section of a run configuration{nearest(str(key), known)}")
     for key in saved.tuned:
         if str(key).partition(".")[0] not in _SECTIONS:
-            raise UserError(f"{named}: '{key}' is no setting of a run{nearest(str(key), _SECTIONS)}")
+            raise UserError(f"{named}: '{key}' is not a run setting{nearest(str(key), _SECTIONS)}")
     check_plain(saved.config, where=named)
     check_plain(saved.tuned, where=named)
     return saved

@@ -35,8 +35,8 @@ class ScheduleConfig:
         choices=("constant", "cosine", "step"),
     )
     warmup_steps: int = option(0, "steps of linear warm-up from zero", low=0, high=1000, valid="[0, inf)")
-    every_steps: int = option(0, "step: multiply by `factor` every so many steps (0 = use every_epochs)", valid="[0, inf)")
-    every_epochs: int = option(0, "step: multiply by `factor` every so many epochs", valid="[0, inf)")
+    every_steps: int = option(0, "step: multiply by `factor` every this many steps (0 = use every_epochs)", valid="[0, inf)")
+    every_epochs: int = option(0, "step: multiply by `factor` every this many epochs", valid="[0, inf)")
     milestones: list[float] = option(
         [], "step: multiply by `factor` at these shares of the budget, e.g. [0.5,0.75]", valid="[0, 1]"
     )

@@ -72,7 +72,7 @@ def _check_value(name: str, value: Any, kind: Any) -> None:
     fits = type(value) in wanted or (float in wanted and type(value) is int)
     if not fits:
         words = {float: "a number", int: "a whole number", bool: "true or false", str: "a word", NoneType: "null"}
-        raise UserError(f"{name}={value}: {' or '.join(words[one] for one in wanted)} is wanted")
+        raise UserError(f"{name}={value}: expected {' or '.join(words[one] for one in wanted)}")
 
 
 def _absent(cls: type[Renderer]) -> str | None:

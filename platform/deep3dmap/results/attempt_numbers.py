@@ -38,7 +38,7 @@ def is_counted(attempt: int) -> bool:
 def check_id(run_id: str) -> str:
     """Return an id of a run; raises UserError for what is none, such as a path that would leave the store."""
     if not _ID.fullmatch(run_id):
-        raise UserError(f"'{run_id}' is no id of a run: letters, digits, '-', '_' and '.' only")
+        raise UserError(f"'{run_id}' is not a valid run id; use letters, digits, '-', '_' and '.'")
     return run_id
 
 

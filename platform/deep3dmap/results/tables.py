@@ -142,7 +142,7 @@ def decode_table(data: bytes, table: str, name: str) -> tuple[pa.Table, list[str
 def _check_run(rows: pa.Table) -> None:
     """Check what a digest would have noticed."""
     if unknown := set(rows["status"].to_pylist()) - set(STATUSES):
-        raise ValueError(f"'{unknown.pop()}' is no status")
+        raise ValueError(f"unknown status '{unknown.pop()}'")
     for name in _JSON:
         for text in rows[name].to_pylist():
             json.loads(text)
