@@ -16,6 +16,11 @@ inline void require(bool fits, const char* what) {
   if (!fits) throw nanobind::value_error(what);
 }
 
+template <typename T>
+int64_t size(const T& array, size_t axis) {
+  return static_cast<int64_t>(array.shape(axis));
+}
+
 // Kernels count the pixels of an image, and its sides, in int.
 template <typename Image>
 void require_pixels(const Image& image, size_t row_axis = 0) {
@@ -40,6 +45,19 @@ void require_ids(const Ids& ids, int64_t least, int64_t count, const char* what)
       high = id > high ? id : high;
     }
     require(low >= least && (high < count || high == -1 || ids.size() == 0), what);
+  }
+}
+
+// Offsets rise from 0 to `count`.
+template <typename Device, typename Offsets>
+void require_rising(const Offsets& offsets, int64_t count, const char* what) {
+  require(offsets.shape(0) > 0, what);
+  if constexpr (std::is_same_v<Device, nanobind::device::cpu>) {
+    const int64_t* values = offsets.data();
+    const size_t last = offsets.shape(0) - 1;
+    bool rises = values[0] == 0 && values[last] == count;
+    for (size_t i = 0; i < last; ++i) rises = rises && values[i] <= values[i + 1];
+    require(rises, what);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "checks.h"
 #include "cpu/composite.h"
 #include "cpu/hash_grid.h"
 #include "cpu/march_rays.h"
@@ -23,18 +24,10 @@ template <typename Device, typename T, size_t N>
 using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
 using Integers = std::vector<int64_t>;
 
-void require(bool fits, const char* what) {
-  if (!fits) throw nb::value_error(what);
-}
-
-template <typename T>
-int64_t size(const T& array, size_t axis) {
-  return static_cast<int64_t>(array.shape(axis));
-}
-
 // Refuses what would let a kernel read beyond the table.
 HashGridLevels make_levels(const Integers& resolutions, const Integers& sizes, int64_t entries, int64_t features) {
   require(resolutions.size() == sizes.size() && !sizes.empty() && sizes.size() <= kHashGridMaxLevels, "there are 1 to 32 levels");
+  require(features >= 1 && features <= INT_MAX / kHashGridMaxLevels, "the number of features is out of range");
   HashGridLevels levels{};
   levels.count = static_cast<int>(sizes.size());
   levels.features = static_cast<int>(features);
@@ -50,7 +43,7 @@ HashGridLevels make_levels(const Integers& resolutions, const Integers& sizes, i
     require(!levels.hashed[i] || (size & (size - 1)) == 0, "the size of a hashed level is a power of two");
     total += size;
   }
-  require(total == entries, "the table has not as many entries as its levels");
+  require(total == entries, "the table does not have as many entries as its levels need");
   return levels;
 }
 
@@ -65,8 +58,8 @@ struct Face {
 
   template <typename Features>
   static void check_features(const HashGridLevels& levels, const Points& positions, const Features& features) {
-    require(size(positions, 1) == 3 && size(features, 0) == size(positions, 0), "features must be one row per position");
-    require(size(features, 1) == levels.count * levels.features, "features have not as many columns as the levels give");
+    require(size(positions, 1) == 3 && size(features, 0) == size(positions, 0), "there must be one row of features for each position");
+    require(size(features, 1) == levels.count * levels.features, "features do not have as many columns as the levels give");
   }
 
   static void forward(Points positions, Points table, Of<float, 2> output, const Integers& resolutions, const Integers& sizes,
@@ -89,6 +82,8 @@ struct Face {
                                  const Integers& resolutions, const Integers& sizes, Handle handle) {
     const HashGridLevels levels = make_levels(resolutions, sizes, size(table, 0), size(table, 1));
     check_features(levels, positions, grad_output);
+    require(size(grad_positions, 0) == size(positions, 0) && size(grad_positions, 1) == 3,
+            "grad_positions must have the shape of positions");
     nb::gil_scoped_release nogil;
     Kernels::hash_grid_backward_positions(levels, positions.data(), size(positions, 0), table.data(), grad_output.data(),
                                           grad_positions.data(), handle);
@@ -96,12 +91,26 @@ struct Face {
 
   static CompositeSamples samples_of(const Floats& density, const Points& color, const Floats& distance, const Floats& length,
                                      const Offsets& offsets, float stop) {
-    return {density.data(), color.data(), distance.data(), length.data(), offsets.data(), size(offsets, 0) - 1, stop};
+    const int64_t samples = size(density, 0);
+    require(size(color, 0) == samples && size(color, 1) == 3, "color must be (samples, 3)");
+    require(size(distance, 0) == samples && size(length, 0) == samples, "there must be a distance and a length for each sample");
+    require_rising<Device>(offsets, samples, "offsets must rise from 0 to the number of samples");
+    return {density.data(), color.data(), distance.data(), length.data(), offsets.data(), size(offsets, 0) - 1, samples, stop};
+  }
+
+  // What compositing gives for each ray and each sample, or the gradient of it.
+  template <typename Colors, typename Values>
+  static void check_composited(const CompositeSamples& samples, const Colors& color, const Values& depth, const Values& opacity,
+                               const Values& weight) {
+    require(size(color, 0) == samples.rays && size(color, 1) == 3, "the color of rays must be (rays, 3)");
+    require(size(depth, 0) == samples.rays && size(opacity, 0) == samples.rays, "there must be a depth and an opacity for each ray");
+    require(size(weight, 0) == samples.samples, "there must be a weight for each sample");
   }
 
   static void composite(Floats density, Points color, Floats distance, Floats length, Offsets offsets, Of<float, 2> out_color,
                         Of<float, 1> depth, Of<float, 1> opacity, Of<float, 1> weight, float stop, Handle handle) {
     const CompositeSamples samples = samples_of(density, color, distance, length, offsets, stop);
+    check_composited(samples, out_color, depth, opacity, weight);
     nb::gil_scoped_release nogil;
     Kernels::composite_forward(samples, {out_color.data(), depth.data(), opacity.data(), weight.data()}, handle);
   }
@@ -110,6 +119,9 @@ struct Face {
                                  Floats on_depth, Floats on_opacity, Floats on_weight, Of<float, 1> grad_density,
                                  Of<float, 2> grad_color, float stop, Handle handle) {
     const CompositeSamples samples = samples_of(density, color, distance, length, offsets, stop);
+    check_composited(samples, on_color, on_depth, on_opacity, on_weight);
+    require(grad_density.shape(0) == density.shape(0) && grad_color.shape(0) == color.shape(0) && grad_color.shape(1) == 3,
+            "grad_density and grad_color must have the shapes of density and color");
     nb::gil_scoped_release nogil;
     Kernels::composite_backward(samples, {on_color.data(), on_depth.data(), on_opacity.data(), on_weight.data()},
                                 grad_density.data(), grad_color.data(), handle);
@@ -118,13 +130,20 @@ struct Face {
   static MarchInput march_input(const Points& origins, const Points& directions, const Floats& near, const Floats& far,
                                 const Floats& jitter, const Of<const uint8_t, 3>& occupied, bool contracted, float step,
                                 float cone) {
-    return {origins.data(), directions.data(), near.data(), far.data(), jitter.data(), occupied.data(), size(origins, 0),
-            static_cast<int>(occupied.shape(0)), contracted, step, cone};
+    const int64_t rays = size(origins, 0), cells = size(occupied, 0);
+    require(size(directions, 0) == rays && size(origins, 1) == 3 && size(directions, 1) == 3,
+            "origins and directions must be (rays, 3)");
+    require(size(near, 0) == rays && size(far, 0) == rays && size(jitter, 0) == rays,
+            "there must be a near, a far and a jitter for each ray");
+    require(size(occupied, 1) == cells && size(occupied, 2) == cells && cells <= INT_MAX, "occupied must be a cube");
+    return {origins.data(), directions.data(), near.data(), far.data(), jitter.data(), occupied.data(), rays,
+            static_cast<int>(cells), contracted, step, cone};
   }
 
   static void count(Points origins, Points directions, Floats near, Floats far, Floats jitter, Of<const uint8_t, 3> occupied,
                     Of<int64_t, 1> counts, bool contracted, float step, float cone, Handle handle) {
     const MarchInput input = march_input(origins, directions, near, far, jitter, occupied, contracted, step, cone);
+    require(size(counts, 0) == input.rays, "there must be a count for each ray");
     nb::gil_scoped_release nogil;
     Kernels::march_count(input, counts.data(), handle);
   }
@@ -133,8 +152,13 @@ struct Face {
                    Offsets offsets, Of<float, 1> distances, Of<float, 1> lengths, bool contracted, float step, float cone,
                    Handle handle) {
     const MarchInput input = march_input(origins, directions, near, far, jitter, occupied, contracted, step, cone);
+    const int64_t samples = size(distances, 0);
+    require(size(offsets, 0) == input.rays + 1, "there must be one offset more than rays");
+    require(size(lengths, 0) == samples, "there must be a distance and a length for each sample");
+    require_rising<Device>(offsets, samples, "offsets must rise from 0 to the number of samples");
+    const MarchOutput out{offsets.data(), samples, distances.data(), lengths.data()};
     nb::gil_scoped_release nogil;
-    Kernels::march_fill(input, offsets.data(), distances.data(), lengths.data(), handle);
+    Kernels::march_fill(input, out, handle);
   }
 };
 

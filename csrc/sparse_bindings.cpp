@@ -22,16 +22,8 @@ using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
 
 using Splits = Array<nb::device::cpu, const int64_t, 1>;
 
-template <typename T>
-int64_t size(const T& array, size_t axis) {
-  return static_cast<int64_t>(array.shape(axis));
-}
-
-// Splits rise from 0 to the number of pairs, so that no kernel reads past them.
 void check_splits(const Splits& splits, int64_t pairs) {
-  require(splits.shape(0) > 0 && splits.data()[0] == 0, "splits must begin with 0");
-  for (size_t k = 1; k < splits.shape(0); ++k) require(splits.data()[k] >= splits.data()[k - 1], "splits must not fall");
-  require(splits.data()[splits.shape(0) - 1] == pairs, "splits must end with the number of pairs");
+  require_rising<nb::device::cpu>(splits, pairs, "splits must rise from 0 to the number of pairs");
 }
 
 template <typename Rows>

@@ -19,6 +19,6 @@ void composite_backward(const CompositeSamples& samples, const CompositeGradient
                         uint64_t stream);
 
 void march_count(const MarchInput& input, int64_t* counts, uint64_t stream);
-void march_fill(const MarchInput& input, const int64_t* offsets, float* distances, float* lengths, uint64_t stream);
+void march_fill(const MarchInput& input, const MarchOutput& out, uint64_t stream);
 
 }  // namespace deep3dmap::cuda

@@ -14,7 +14,7 @@ struct CompositeSamples {
   const float* distance;     // (samples,)
   const float* length;       // (samples,)
   const int64_t* offsets;    // (rays + 1,): ray i has samples offsets[i] to offsets[i + 1]
-  int64_t rays;
+  int64_t rays, samples;
   float stop;                // transmittance below which a ray ends
 };
 
@@ -39,12 +39,23 @@ DEEP3DMAP_HD float composite_absorbed_little(float x) {
 
 constexpr float kCompositeLittle = 0.125f;
 
+struct CompositeSpan {
+  int64_t begin, end;
+};
+
+// The samples of a ray, none of them beyond the arrays: on CUDA nobody has looked at the offsets before.
+DEEP3DMAP_HD CompositeSpan composite_span(const CompositeSamples& in, int64_t ray) {
+  const int64_t begin = in.offsets[ray], end = in.offsets[ray + 1];
+  return {begin > 0 ? begin : 0, end < in.samples ? end : in.samples};
+}
+
 // absorbed(i) is the share of the light that sample i takes; it is asked once, before anything is written at i.
 template <typename Absorbed>
 DEEP3DMAP_HD void composite_ray(const CompositeSamples& in, int64_t ray, const CompositeResult& out, Absorbed absorbed_by) {
   float red = 0.f, green = 0.f, blue = 0.f, depth = 0.f, opacity = 0.f, through = 1.f;
-  const int64_t end = in.offsets[ray + 1];
-  int64_t i = in.offsets[ray];
+  const CompositeSpan span = composite_span(in, ray);
+  const int64_t end = span.end;
+  int64_t i = span.begin;
   for (; i < end && !(through < in.stop); ++i) {
     const float absorbed = absorbed_by(i), weight = through * absorbed;
     out.weight[i] = weight;
@@ -69,7 +80,8 @@ DEEP3DMAP_HD float composite_worth(const CompositeSamples& in, const CompositeGr
 template <typename Absorbed>
 DEEP3DMAP_HD void composite_ray_backward(const CompositeSamples& in, const CompositeGradient& grad, int64_t ray,
                                          float* grad_density, float* grad_color, Absorbed absorbed_by) {
-  const int64_t begin = in.offsets[ray], end = in.offsets[ray + 1];
+  const CompositeSpan span = composite_span(in, ray);
+  const int64_t begin = span.begin, end = span.end;
   const float* color = grad.color + 3 * ray;
   float through = 1.f;
   int64_t i = begin;

@@ -13,12 +13,19 @@ struct MarchInput {
   const float* directions;   // (rays, 3) per unit of distance
   const float* near;         // (rays,)
   const float* far;          // (rays,)
-  const float* jitter;       // (rays,) in [0, 1): share of a step by which the first sample is put off
+  const float* jitter;       // (rays,) in [0, 1): fraction of a step by which the first sample is delayed
   const uint8_t* occupied;   // (resolution, resolution, resolution), x slowest
   int64_t rays;
   int resolution;
   bool contracted;           // the grid covers [-2, 2]^3, into which all of space is contracted
   float step, cone;          // a step is max(step, cone * distance) long
+};
+
+struct MarchOutput {
+  const int64_t* offsets;    // (rays + 1,) sums of the counts
+  int64_t samples;
+  float* distances;          // (samples,)
+  float* lengths;            // (samples,)
 };
 
 // max-norm contraction of mip-NeRF 360: the cube [-1, 1]^3 stays, the rest of space goes into [-2, 2]^3.
@@ -85,10 +92,31 @@ DEEP3DMAP_HD int64_t march_ray(const MarchInput& in, int64_t ray, Keep keep) {
     }
     const float leave = cell.inside && cell.regular ? march_exit(in, cell, origin, direction) : at;
     // Whole steps only, so that the samples of a ray do not depend on which cells are empty.
-    do at += fmaxf(in.step, in.cone * at);
-    while (at < far && at + 0.5f * fmaxf(in.step, in.cone * at) < leave);
+    float before;
+    do {
+      before = at;
+      at += fmaxf(in.step, in.cone * at);
+    } while (at > before && at < far && at + 0.5f * fmaxf(in.step, in.cone * at) < leave);
   }
   return count;
+}
+
+// Keeps the samples of a ray in its part of the arrays; more than the offsets leave room for are dropped, so that nothing is
+// written elsewhere: on CUDA nobody has looked at the offsets before.
+struct MarchWrite {
+  float* distances;
+  float* lengths;
+  int64_t first, end;
+  DEEP3DMAP_HD void operator()(int64_t i, float distance, float length) const {
+    if (first + i >= end) return;
+    distances[first + i] = distance;
+    lengths[first + i] = length;
+  }
+};
+
+DEEP3DMAP_HD MarchWrite march_write(const MarchOutput& out, int64_t ray) {
+  const int64_t first = out.offsets[ray], end = out.offsets[ray + 1];
+  return {out.distances, out.lengths, first > 0 ? first : 0, end < out.samples ? end : out.samples};
 }
 
 }  // namespace deep3dmap

@@ -76,6 +76,82 @@ def test_the_operators_and_kernels_themselves(value: int) -> None:
             call()
 
 
+def composite_arguments() -> list[torch.Tensor]:
+    """Two rays of three samples: what goes in, then what comes out."""
+    given = [torch.ones(3), torch.ones(3, 3), torch.ones(3), torch.ones(3), torch.tensor([0, 1, 3])]
+    return [*given, torch.ones(2, 3), torch.ones(2), torch.ones(2), torch.ones(3)]
+
+
+def march_arguments() -> list[torch.Tensor]:
+    """Two rays through the middle of a full grid."""
+    eyes, towards = torch.tensor([[-1.0, 0, 0]] * 2), torch.tensor([[1.0, 0, 0]] * 2)
+    return [eyes, towards, torch.zeros(2), torch.full((2,), 2.0), torch.zeros(2), torch.ones(4, 4, 4, dtype=torch.uint8)]
+
+
+def shrunk(arguments: list[torch.Tensor], place: int, axis: int) -> list[torch.Tensor]:
+    value = arguments[place]
+    return [*arguments[:place], value.narrow(axis, 0, value.shape[axis] - 1).contiguous(), *arguments[place + 1 :]]
+
+
+def each_shrunk(arguments: list[torch.Tensor]) -> list[list[torch.Tensor]]:
+    """Return the arguments once for each axis of each of them, that axis shorter by one."""
+    return [shrunk(arguments, place, axis) for place, value in enumerate(arguments) for axis in range(value.dim())]
+
+
+def test_kernels_of_radiance_fields_refuse_what_does_not_fit() -> None:
+    native = _backend.native()
+    composited, marched = composite_arguments(), march_arguments()
+    gradients = [*composited, torch.ones(3), torch.ones(3, 3)]
+    counted = [*marched, torch.zeros(2, dtype=torch.int64)]
+    filled = [*marched, torch.tensor([0, 8, 16]), torch.ones(16), torch.ones(16)]
+    for kernel, arguments, settings in (
+        (native.composite_forward_cpu, composited, (1e-4, 1)),
+        (native.composite_backward_cpu, gradients, (1e-4, 1)),
+        (native.march_count_cpu, counted, (False, 0.25, 0.0, 1)),
+        (native.march_fill_cpu, filled, (False, 0.25, 0.0, 1)),
+    ):
+        kernel(*arguments, *settings)
+        for wrong in each_shrunk(arguments):
+            with pytest.raises(ValueError, match=r"must"):
+                kernel(*wrong, *settings)
+    levels = ([2], [27])
+    encoded = [torch.ones(5, 3), torch.ones(27, 2), torch.ones(5, 2), torch.ones(5, 3)]
+    native.hash_grid_backward_positions_cpu(*encoded, *levels, 1)
+    for axis in (0, 1):
+        with pytest.raises(ValueError, match="shape of positions"):
+            native.hash_grid_backward_positions_cpu(*shrunk(encoded, 3, axis), *levels, 1)
+
+
+@pytest.mark.parametrize("offsets", [[1, 1, 3], [0, 1, 4], [0, 1, 2], [0, 5, 3], [0, -1, 3], [0, 2**62, 3]])
+def test_offsets_of_samples_that_do_not_rise(offsets: list[int]) -> None:
+    native, wrong = _backend.native(), torch.tensor(offsets)
+    composited = [*composite_arguments()[:4], wrong, *composite_arguments()[5:]]
+    for call in (
+        lambda: native.composite_forward_cpu(*composited, 1e-4, 1),
+        lambda: native.composite_backward_cpu(*composited, torch.ones(3), torch.ones(3, 3), 1e-4, 1),
+        lambda: native.march_fill_cpu(*march_arguments(), wrong, torch.ones(3), torch.ones(3), False, 0.25, 0.0, 1),
+    ):
+        with pytest.raises(ValueError, match="offsets must rise from 0"):
+            call()  # type: ignore[no-untyped-call]
+
+
+def test_a_ray_that_finds_more_samples_than_it_has_room_for_writes_no_further() -> None:
+    distances, lengths = torch.full((6,), -1.0), torch.full((6,), -1.0)
+    offsets = torch.tensor([0, 2, 3])
+    _backend.native().march_fill_cpu(*march_arguments(), offsets, distances[:3], lengths[:3], False, 0.25, 0.0, 1)
+    assert distances.tolist() == [0.125, 0.375, 0.125, -1, -1, -1]
+    assert lengths.tolist() == [0.25] * 3 + [-1] * 3
+
+
+@pytest.mark.gpu
+def test_offsets_on_cuda_lead_nowhere_beyond_the_samples() -> None:
+    given = [value.cuda() for value in composite_arguments()[:4]]
+    for offsets in ([0, 2**40, 3], [-(2**40), 1, 3], [2**40, 2**41, -(2**40)]):
+        density = given[0].clone().requires_grad_()
+        ops.composite(density, *given[1:], torch.tensor(offsets).cuda()).color.sum().backward()
+        torch.cuda.synchronize()
+
+
 def test_images_that_cannot_be_counted() -> None:
     for call in (
         lambda: ops.rasterize(VERTICES, FACES, 1 << 16, 1 << 15),

@@ -37,7 +37,9 @@ def composite(
     the samples offsets[i] to offsets[i + 1], nearest first. stop: a ray ends, and what lies behind has no weight and no
     gradient, once less than this share of the light comes through; 0 never ends it.
     Differentiable once, in density and color, through all four results; with the same bits for any number of threads.
-    Raises ValueError that names the argument of a wrong shape, type or device, or offsets that do not rise from 0 to S.
+    Raises ValueError that names the argument of a wrong shape, type or device, and on the CPU offsets that do not rise from 0
+    to S. Reading those on CUDA would wait for the device at every call: there nothing beyond the S samples is touched either,
+    but the results of such offsets mean nothing.
     """
     _check(density, color, distances, lengths, offsets)
     if density.dtype == torch.float64 and backend == "auto":
@@ -66,7 +68,6 @@ def _check(density: Tensor, color: Tensor, distances: Tensor, lengths: Tensor, o
     for name, value in (("color", color), ("distances", distances), ("lengths", lengths), ("offsets", offsets)):
         if value.device != density.device:
             raise ValueError(f"{name} lies on {value.device}, density on {density.device}")
-    # Reading them from a CUDA device would wait for it at every call.
     if offsets.device.type == "cpu" and not _rises(offsets, len(density)):
         raise ValueError(f"offsets must rise from 0 to the number of samples, {len(density)}")
 
