@@ -1,5 +1,7 @@
 """Bias, leaky rectifier and gain: native against reference, derivatives of both orders, wrong arguments."""
 
+from importlib import import_module
+
 import pytest
 import torch
 from torch.nn import functional
@@ -79,6 +81,17 @@ def test_wrong_arguments_are_named() -> None:
     ]:
         with pytest.raises(ValueError, match=words):
             fused_leaky_relu(*given)
+    for slope, gain in ((-0.1, 1.0), (0.2, 0.0), (0.2, -1.0), (float("nan"), 1.0), (0.2, float("nan"))):
+        with pytest.raises(ValueError, match="slope is 0 or more and gain positive"):
+            fused_leaky_relu(values, slope=slope, gain=gain)
+
+
+def test_auto_on_cuda_needs_no_native_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes torch's own there, also where the native kernels were built for the CPU only."""
+    monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda self: True))
+    module = import_module("deep3dmap.ops.fused_leaky_relu")
+    monkeypatch.setattr(module, "choose", lambda *_: pytest.fail("the native kernel was asked for"))
+    torch.testing.assert_close(fused_leaky_relu(torch.ones(1, 1), gain=1.0), torch.ones(1, 1))
 
 
 @pytest.mark.gpu
@@ -86,7 +99,7 @@ def test_cuda_equals_cpu() -> None:
     for shape in SHAPES[:-1]:
         values, bias = torch.randn(shape), torch.randn(shape[1])
         there = values.cuda().requires_grad_()
-        out = fused_leaky_relu(there, bias.cuda())
+        out = fused_leaky_relu(there, bias.cuda(), backend="native")
         torch.testing.assert_close(out.cpu(), fused_leaky_relu(values, bias))
         (out**2).sum().backward()
         here = values.clone().requires_grad_()

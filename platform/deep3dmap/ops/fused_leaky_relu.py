@@ -16,20 +16,23 @@ def fused_leaky_relu(
 ) -> Tensor:
     """Return gain * leaky_relu(values + bias), of the shape of the values (N, C, ...).
 
-    bias: (C,), in any floating type. slope: factor below 0 and, for gradients, at exactly 0. gain: sqrt(2) keeps the variance.
+    bias: (C,), in any floating type. slope: factor below 0 and, for gradients, at exactly 0; 0 or more. gain: positive, so
+    that the result keeps the sign from which its gradient is taken; sqrt(2) keeps the variance.
     float32 or float64; half precision is computed in float32 and returned in its own type. Differentiable any number of times.
-    Raises ValueError that names the argument of a wrong shape or type.
+    Raises ValueError that names the argument of a wrong shape, type or value.
     """
-    _check(values, bias)
+    _check(values, bias, slope, gain)
     wide = values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
     shift = None if bias is None else bias.to(wide.dtype)
     # On CUDA torch's own kernels are quicker (docs/ops.md), so there the native one is taken by name only.
-    if choose(backend, values.device.type) == "reference" or (backend == "auto" and values.is_cuda):
+    if (backend == "auto" and values.is_cuda) or choose(backend, values.device.type) == "reference":
         return reference.fused_leaky_relu(wide, shift, slope, gain).to(values.dtype)
     return _native(wide, shift, slope, gain).to(values.dtype)
 
 
-def _check(values: Tensor, bias: Tensor | None) -> None:
+def _check(values: Tensor, bias: Tensor | None, slope: float, gain: float) -> None:
+    if not (slope >= 0 and gain > 0):
+        raise ValueError(f"slope is 0 or more and gain positive, got {slope} and {gain}")
     if values.dim() < 2 or not values.is_floating_point():
         raise ValueError(f"values must be floating (N, C, ...), got {values.dtype} {tuple(values.shape)}")
     if bias is None:

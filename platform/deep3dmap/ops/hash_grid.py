@@ -123,11 +123,11 @@ def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, list[int], list[int]], out
 
 def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
     positions, table = ctx.saved_tensors
-    tell_nondeterminism("hash_grid", grad_output)
     on_positions = on_table = None
     if ctx.needs_input_grad[0]:
         on_positions = _native_backward_positions(positions, table, grad_output, ctx.resolutions, ctx.sizes)
     if ctx.needs_input_grad[1]:
+        tell_nondeterminism("hash_grid", grad_output)
         on_table = _native_backward_table(positions, grad_output, ctx.resolutions, ctx.sizes)
     return on_positions, on_table, None, None
 

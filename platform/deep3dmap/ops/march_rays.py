@@ -46,12 +46,13 @@ def march_rays(
     step: length of a step; with `cone` it grows with the distance, max(step, cone * distance). jitter: (R,) in [0, 1), the
     share of its first step by which a ray begins later. Steps of a ray do not depend on which cells are empty.
     Two passes: memory is needed for the samples that are kept only. Not differentiable.
-    Raises ValueError that names the argument of a wrong shape or type, or a step too small for the distances.
+    Raises ValueError that names the argument of a wrong shape, type or range, or a step too small for the distances.
     """
     _check(origins, directions, near, far, occupied, step, cone)
     shift = torch.zeros_like(near) if jitter is None else jitter.to(near)
     if shift.shape != near.shape:
         raise ValueError(f"jitter must be {tuple(near.shape)}, got {tuple(shift.shape)}")
+    _check_ranges(near, far, shift if jitter is None else jitter, step)
     cells = occupied.contiguous().view(torch.uint8)
     origins, directions, near, far, shift = (one.detach().contiguous() for one in (origins, directions, near, far, shift))
     given = (origins, directions, near, far, shift, cells)
@@ -86,8 +87,21 @@ def _check(origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, occup
         raise ValueError(f"occupied lies on {occupied.device}, origins on {origins.device}")
     if not step > 0 or not cone >= 0:
         raise ValueError(f"step is positive and cone not negative, got {step} and {cone}")
-    if rays and not float(far.max()) <= step * MOST_STEPS:
-        raise ValueError(f"far reaches {float(far.max()):g}, more than {MOST_STEPS} steps of {step:g}; bound the rays")
+
+
+def _check_ranges(near: Tensor, far: Tensor, jitter: Tensor, step: float) -> None:
+    if not len(near):
+        return
+    # Where a ray that misses the scene begins does not matter. All in one tensor: reading from CUDA waits for the device.
+    begins = torch.where(near < far, near, 0.0)
+    ends = (begins.amin(), far.amax(), jitter.amin(), jitter.amax())
+    nearest, farthest, least, most = torch.stack([end.to(far.device, torch.float64) for end in ends]).tolist()
+    if not -nearest <= step * MOST_STEPS:
+        raise ValueError(f"near reaches {nearest:g}, more than {MOST_STEPS} steps of {step:g} behind the eye; bound the rays")
+    if not farthest <= step * MOST_STEPS:
+        raise ValueError(f"far reaches {farthest:g}, more than {MOST_STEPS} steps of {step:g}; bound the rays")
+    if not (least >= 0 and most < 1):
+        raise ValueError(f"jitter must lie in [0, 1), got {least:g} to {most:g}")
 
 
 @native_op("deep3dmap::march_count")
