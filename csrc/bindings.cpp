@@ -42,11 +42,11 @@ void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, Arr
                Array<Device, const float, 2> depth, ArrayOrEmpty<Device, const float> image, Camera intrinsics, Camera rotation,
                Camera translation, Camera origin, float voxel_size, float truncation, float max_depth, Handle handle) {
   // The kernel reads some pixel for every voxel, whether it is used or not.
-  require(depth.size() > 0, "depth has no pixels");
+  require(depth.size() > 0, "depth must have pixels");
   require_pixels(depth);
   require(weight.shape(0) == tsdf.shape(0) && weight.shape(1) == tsdf.shape(1) && weight.shape(2) == tsdf.shape(2),
           "weight must be as tsdf");
-  require(tsdf.shape(2) <= INT_MAX, "a column has fewer than 2^31 voxels");
+  require(tsdf.shape(2) <= INT_MAX, "a column must have fewer than 2^31 voxels");
   require(color.size() == 0 || (color.size() == 3 * tsdf.size() && image.size() == 3 * depth.size()),
           "color must be (3, X, Y, Z), image (3, H, W)");
   TsdfGrid grid{};
@@ -77,7 +77,7 @@ void rasterize(Array<Device, const float, 2> vertices, Array<Device, const int64
   require_pixels(depth);
   require_same_pixels(depth, face_id);
   require_same_pixels(depth, barycentrics);
-  require(barycentrics.shape(2) == 3, "there are 3 barycentrics");
+  require(barycentrics.shape(2) == 3, "there must be 3 barycentrics");
   const RasterizeInput input{vertices.data(), faces.data(), static_cast<int64_t>(faces.shape(0)), static_cast<int>(depth.shape(0)),
                              static_cast<int>(depth.shape(1)), perspective, static_cast<Cull>(cull)};
   const Fragments out{depth.data(), face_id.data(), barycentrics.data()};
@@ -89,10 +89,12 @@ template <typename Device, typename Maps>
 BackProjectViews back_project_views(const Array<Device, const float, 3>& projection, const Array<Device, const float, 2>& positions,
                                     const Maps& maps) {
   const size_t height = maps.shape(1), width = maps.shape(2), channels = maps.shape(3);
-  require(height >= 2 && width >= 2, "a feature map has at least 2 x 2 pixels");
+  require(height >= 2 && width >= 2, "a feature map must have at least 2 x 2 pixels");
   require_pixels(maps, 1);
-  require(maps.shape(0) == projection.shape(0) && maps.shape(0) <= INT_MAX && channels <= INT_MAX, "one projection for each map");
-  require(projection.shape(1) == 3 && projection.shape(2) == 4 && positions.shape(1) == 3, "projection (V, 3, 4), positions (N, 3)");
+  require(maps.shape(0) == projection.shape(0) && maps.shape(0) <= INT_MAX && channels <= INT_MAX,
+          "there must be one projection for each map");
+  require(projection.shape(1) == 3 && projection.shape(2) == 4 && positions.shape(1) == 3,
+          "projection must be (V, 3, 4), positions (N, 3)");
   return {projection.data(), positions.data(), static_cast<int64_t>(positions.shape(0)), static_cast<int>(projection.shape(0)),
           static_cast<int>(channels), static_cast<int>(height), static_cast<int>(width)};
 }

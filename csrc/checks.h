@@ -25,7 +25,7 @@ int64_t size(const T& array, size_t axis) {
 template <typename Image>
 void require_pixels(const Image& image, size_t row_axis = 0) {
   const size_t height = image.shape(row_axis), width = image.shape(row_axis + 1);
-  require(height <= INT_MAX && width <= INT_MAX && (width == 0 || height <= INT_MAX / width), "an image has fewer than 2^31 pixels");
+  require(height <= INT_MAX && width <= INT_MAX && (width == 0 || height <= INT_MAX / width), "an image must have fewer than 2^31 pixels");
 }
 
 template <typename Left, typename Right>
@@ -63,7 +63,7 @@ void require_rising(const Offsets& offsets, int64_t count, const char* what) {
 
 template <typename Device, typename Vertices, typename Faces>
 void require_mesh(const Vertices& vertices, const Faces& faces) {
-  require(vertices.shape(1) == 3 && faces.shape(1) == 3, "vertices and faces have 3 columns");
+  require(vertices.shape(1) == 3 && faces.shape(1) == 3, "vertices and faces must have 3 columns");
   require_ids<Device>(faces, 0, static_cast<int64_t>(vertices.shape(0)), "a face has a corner that is no vertex");
 }
 

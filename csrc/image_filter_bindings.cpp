@@ -3,8 +3,10 @@
 
 #include <nanobind/ndarray.h>
 
+#include <algorithm>
 #include <string>
 
+#include "checks.h"
 #include "cpu/leaky_relu.h"
 #include "cpu/upfirdn2d.h"
 #if defined(DEEP3DMAP_CUDA)
@@ -23,18 +25,27 @@ using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
 template <typename Device, typename T>
 using ArrayOrEmpty = nb::ndarray<T, nb::c_contig, Device>;
 
-FirAxis make_axis(size_t in, size_t out, size_t kernel, int up, int down, int pad) {
-  if (kernel == 0 || up < 1 || down < 1 || out < 1) throw nb::value_error("a filter has a tap, factors of at least 1 and an output");
-  return {static_cast<int>(in), static_cast<int>(out), static_cast<int>(kernel), up, down, pad};
+// Every place along the axis that a kernel computes, in samples with the zeros between them, must fit an int.
+FirAxis make_axis(size_t in, size_t out, size_t kernel, int64_t up, int64_t down, int64_t pad) {
+  require(kernel >= 1 && out >= 1 && up >= 1 && down >= 1, "kernel, out, up and down must be at least 1");
+  const bool small = in <= INT_MAX && out <= INT_MAX && kernel <= INT_MAX && up <= INT_MAX && down <= INT_MAX && pad >= -INT_MAX &&
+                     pad <= INT_MAX;
+  const int64_t from = small ? static_cast<int64_t>(in) * up : 0, to = small ? (static_cast<int64_t>(out) - 1) * down : 0;
+  require(small && std::max(from, to) + static_cast<int64_t>(kernel) + up + (pad < 0 ? -pad : pad) <= INT_MAX,
+          "a side must have fewer than 2^31 samples, zeros between and beside them included");
+  return {static_cast<int>(in), static_cast<int>(out), static_cast<int>(kernel), static_cast<int>(up), static_cast<int>(down),
+          static_cast<int>(pad)};
 }
 
 template <typename Device, typename T, typename Handle, void (*launch)(const FirFilter&, const T*, const T*, T*, Handle)>
-void upfirdn2d(Array<Device, const T, 3> in, Array<Device, const T, 2> kernel, Array<Device, T, 3> out, int up_x, int up_y, int down_x,
-               int down_y, int pad_x, int pad_y, Handle handle) {
+void upfirdn2d(Array<Device, const T, 3> in, Array<Device, const T, 2> kernel, Array<Device, T, 3> out, int64_t up_x, int64_t up_y,
+               int64_t down_x, int64_t down_y, int64_t pad_x, int64_t pad_y, Handle handle) {
+  require_pixels(kernel);
+  require_pixels(out, 1);
   const FirFilter filter{static_cast<int64_t>(in.shape(0)),
                          make_axis(in.shape(1), out.shape(1), kernel.shape(0), up_y, down_y, pad_y),
                          make_axis(in.shape(2), out.shape(2), kernel.shape(1), up_x, down_x, pad_x)};
-  if (out.shape(0) != in.shape(0)) throw nb::value_error("in and out have the same number of planes");
+  require(out.shape(0) == in.shape(0), "in and out must have as many planes");
   nb::gil_scoped_release nogil;
   launch(filter, in.data(), kernel.data(), out.data(), handle);
 }
@@ -42,8 +53,8 @@ void upfirdn2d(Array<Device, const T, 3> in, Array<Device, const T, 2> kernel, A
 template <typename Device, typename T, typename Handle, void (*launch)(const LeakyRelu<T>&, Handle)>
 void leaky_relu(Array<Device, const T, 3> in, ArrayOrEmpty<Device, const T> bias, ArrayOrEmpty<Device, const T> like,
                 Array<Device, T, 3> out, double slope, double gain, Handle handle) {
-  if (bias.size() && bias.size() != in.shape(1)) throw nb::value_error("bias has a number for each channel");
-  if (out.size() != in.size() || (like.size() && like.size() != in.size())) throw nb::value_error("in, like and out have one size");
+  require(bias.size() == 0 || bias.size() == in.shape(1), "bias must have a number for each channel");
+  require(out.size() == in.size() && (like.size() == 0 || like.size() == in.size()), "in, like and out must be of one size");
   const LeakyRelu<T> layer{in.data(), bias.size() ? bias.data() : nullptr, like.size() ? like.data() : nullptr, out.data(),
                            static_cast<int64_t>(in.shape(0)), static_cast<int64_t>(in.shape(1)), static_cast<int64_t>(in.shape(2)),
                            static_cast<T>(slope), static_cast<T>(gain)};

@@ -35,7 +35,7 @@ void find_faces(Array<Device, const float, 2> vertices, Array<Device, const int6
   require_pixels(depth);
   require_same_pixels(depth, face_id);
   require_same_pixels(depth, barycentrics);
-  require(barycentrics.shape(2) == 3, "there are 3 barycentrics");
+  require(barycentrics.shape(2) == 3, "there must be 3 barycentrics");
   const NeuralMesh mesh{make_input(vertices, faces, depth.shape(0), depth.shape(1), perspective), near, far};
   const Fragments out{depth.data(), face_id.data(), barycentrics.data()};
   nb::gil_scoped_release nogil;
@@ -69,7 +69,7 @@ void depth_backward(Array<Device, const float, 2> vertices, Array<Device, const 
   require_same_pixels(face_id, depth);
   require_same_pixels(face_id, barycentrics);
   require_same_pixels(face_id, gradient);
-  require(barycentrics.shape(2) == 3, "there are 3 barycentrics");
+  require(barycentrics.shape(2) == 3, "there must be 3 barycentrics");
   require(corners.shape(0) == faces.shape(0) && corners.shape(1) == 3 && corners.shape(2) == 3, "corners must be (faces, 3, 3)");
   require_face_ids<Device>(face_id, faces);
   const RasterizeInput input = make_input(vertices, faces, face_id.shape(0), face_id.shape(1), perspective);

@@ -26,7 +26,7 @@ using Integers = std::vector<int64_t>;
 
 // Refuses what would let a kernel read beyond the table.
 HashGridLevels make_levels(const Integers& resolutions, const Integers& sizes, int64_t entries, int64_t features) {
-  require(resolutions.size() == sizes.size() && !sizes.empty() && sizes.size() <= kHashGridMaxLevels, "there are 1 to 32 levels");
+  require(resolutions.size() == sizes.size() && !sizes.empty() && sizes.size() <= kHashGridMaxLevels, "there must be 1 to 32 levels");
   require(features >= 1 && features <= INT_MAX / kHashGridMaxLevels, "the number of features is out of range");
   HashGridLevels levels{};
   levels.count = static_cast<int>(sizes.size());
@@ -40,7 +40,7 @@ HashGridLevels make_levels(const Integers& resolutions, const Integers& sizes, i
     levels.size[i] = static_cast<uint32_t>(size);
     levels.offset[i] = total;
     levels.hashed[i] = side * side * side > size;
-    require(!levels.hashed[i] || (size & (size - 1)) == 0, "the size of a hashed level is a power of two");
+    require(!levels.hashed[i] || (size & (size - 1)) == 0, "the size of a hashed level must be a power of two");
     total += size;
   }
   require(total == entries, "the table does not have as many entries as its levels need");

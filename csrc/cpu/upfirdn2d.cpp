@@ -119,12 +119,14 @@ void filter_planes(const FirFilter& filter, const T* in, const T* kernel, T* out
   const std::vector<Factor<T>> factors = factorise(filter, kernel);
   const int64_t from = static_cast<int64_t>(filter.y.in) * filter.x.in, to = static_cast<int64_t>(filter.y.out) * filter.x.out;
   const size_t full = (filter.x.out - 1) * filter.x.down + 1;
-#pragma omp parallel num_threads(threads)
-  {
-    Scratch<T> scratch{std::vector<T>(filter.y.kernel), std::vector<T>(filter.x.in), std::vector<T>(full + filter.x.kernel - 1),
-                       std::vector<T>(full)};
-#pragma omp for schedule(static)
-    for (int64_t plane = 0; plane < filter.planes; ++plane) filter_one(filter, factors, in + plane * from, out + plane * to, scratch);
+  // Allocated here, for an exception that leaves a parallel region ends the process.
+  std::vector<Scratch<T>> scratch(threads, {std::vector<T>(filter.y.kernel), std::vector<T>(filter.x.in),
+                                            std::vector<T>(full + filter.x.kernel - 1), std::vector<T>(full)});
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (int part = 0; part < threads; ++part) {
+    const int64_t end = filter.planes * (part + 1) / threads;
+    for (int64_t plane = filter.planes * part / threads; plane < end; ++plane)
+      filter_one(filter, factors, in + plane * from, out + plane * to, scratch[part]);
   }
 }
 

@@ -43,7 +43,7 @@ struct CompositeSpan {
   int64_t begin, end;
 };
 
-// The samples of a ray, none of them beyond the arrays: on CUDA nobody has looked at the offsets before.
+// The samples of a ray, clamped to the arrays: on CUDA the offsets are not checked beforehand.
 DEEP3DMAP_HD CompositeSpan composite_span(const CompositeSamples& in, int64_t ray) {
   const int64_t begin = in.offsets[ray], end = in.offsets[ray + 1];
   return {begin > 0 ? begin : 0, end < in.samples ? end : in.samples};

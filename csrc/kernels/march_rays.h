@@ -13,11 +13,11 @@ struct MarchInput {
   const float* directions;   // (rays, 3) per unit of distance
   const float* near;         // (rays,)
   const float* far;          // (rays,)
-  const float* jitter;       // (rays,) in [0, 1): fraction of a step by which the first sample is delayed
+  const float* jitter;       // (rays,) in [0, 1): fraction of its first step by which a ray starts later
   const uint8_t* occupied;   // (resolution, resolution, resolution), x slowest
   int64_t rays;
   int resolution;
-  bool contracted;           // the grid covers [-2, 2]^3, into which all of space is contracted
+  bool contracted;           // the grid covers [-2, 2]^3, into which unbounded space is contracted
   float step, cone;          // a step is max(step, cone * distance) long
 };
 
@@ -28,7 +28,7 @@ struct MarchOutput {
   float* lengths;            // (samples,)
 };
 
-// max-norm contraction of mip-NeRF 360: the cube [-1, 1]^3 stays, the rest of space goes into [-2, 2]^3.
+// The factor that contracts a point as in mip-NeRF 360, with the maximum norm: [-1, 1]^3 stays, all else moves into [-2, 2]^3.
 DEEP3DMAP_HD float march_contraction(float x, float y, float z) {
   const float ax = fabsf(x), ay = fabsf(y), az = fabsf(z);
   const float largest = ax > ay ? (ax > az ? ax : az) : (ay > az ? ay : az);
@@ -37,7 +37,7 @@ DEEP3DMAP_HD float march_contraction(float x, float y, float z) {
 
 struct MarchCell {
   int index[3];
-  bool inside, regular;      // regular: the cell is a box in space
+  bool inside, regular;      // regular: the cell is an axis-aligned box in uncontracted space
 };
 
 DEEP3DMAP_HD MarchCell march_cell(const MarchInput& in, const float* point) {
@@ -57,7 +57,7 @@ DEEP3DMAP_HD bool march_occupied(const MarchInput& in, const MarchCell& cell) {
   return cell.inside && in.occupied[(cell.index[0] * n + cell.index[1]) * n + cell.index[2]];
 }
 
-// The distance at which a ray leaves a cell that is a box.
+// The distance at which a ray leaves a regular cell.
 DEEP3DMAP_HD float march_exit(const MarchInput& in, const MarchCell& cell, const float* origin, const float* direction) {
   const float half = in.contracted ? 2.f : 1.f, width = 2.f * half / static_cast<float>(in.resolution);
   float nearest = INFINITY;
@@ -70,7 +70,7 @@ DEEP3DMAP_HD float march_exit(const MarchInput& in, const MarchCell& cell, const
   return nearest;
 }
 
-// Calls keep(distance of the middle, length) for each sample of a ray that lies in an occupied cell; returns how many there are.
+// Calls keep(number, distance, length) for each step of a ray whose midpoint lies in an occupied cell; returns how many do.
 template <typename Keep>
 DEEP3DMAP_HD int64_t march_ray(const MarchInput& in, int64_t ray, Keep keep) {
   const float* origin = in.origins + 3 * ray;
@@ -101,8 +101,8 @@ DEEP3DMAP_HD int64_t march_ray(const MarchInput& in, int64_t ray, Keep keep) {
   return count;
 }
 
-// Keeps the samples of a ray in its part of the arrays; more than the offsets leave room for are dropped, so that nothing is
-// written elsewhere: on CUDA nobody has looked at the offsets before.
+// Writes the samples of a ray into its slice of the arrays and drops those beyond the slice's end: on CUDA the offsets are not
+// checked beforehand.
 struct MarchWrite {
   float* distances;
   float* lengths;

@@ -143,6 +143,36 @@ def test_a_ray_that_finds_more_samples_than_it_has_room_for_writes_no_further() 
     assert lengths.tolist() == [0.25] * 3 + [-1] * 3
 
 
+@pytest.mark.parametrize(
+    ("place", "value"), [(0, 2**30), (2, 2**30), (3, 2**40), (4, 2**31 - 1), (5, -(2**31) - 5), (5, -(2**63)), (1, 0), (2, -1)]
+)
+def test_filters_whose_places_an_int_cannot_count(place: int, value: int) -> None:
+    """Up x and y, down x and y, pads x and y: a product of two of them wrapped, and told how much memory to take."""
+    images, kernel, out = torch.ones(1, 4, 4), torch.ones(2, 2), torch.empty(1, 4, 4)
+    geometry = [1, 1, 1, 1, 1, 1]
+    _backend.native().upfirdn2d_cpu(images, kernel, out, *geometry, 1)
+    geometry[place] = value
+    with pytest.raises(ValueError, match=r"fewer than 2\^31 samples|at least 1"):
+        _backend.native().upfirdn2d_cpu(images, kernel, out, *geometry, 1)
+
+
+def test_filters_and_rectifiers_refuse_what_does_not_fit() -> None:
+    native = _backend.native()
+    with pytest.raises(ValueError, match="as many planes"):
+        native.upfirdn2d_cpu(torch.ones(2, 4, 4), torch.ones(1, 1), torch.empty(1, 4, 4), 1, 1, 1, 1, 0, 0, 1)
+    with pytest.raises(ValueError, match="at least 1"):
+        native.upfirdn2d_cpu(torch.ones(1, 4, 4), torch.ones(0, 1), torch.empty(1, 4, 4), 1, 1, 1, 1, 0, 0, 1)
+    values, bias, nothing = torch.ones(2, 3, 4), torch.ones(3), torch.empty(0)
+    native.leaky_relu_cpu(values, bias, nothing, torch.empty(2, 3, 4), 0.2, 1.0, 1)
+    for wrong in (
+        (values, torch.ones(4), nothing, torch.empty(2, 3, 4)),
+        (values, bias, torch.ones(2, 3, 3), torch.empty(2, 3, 4)),
+        (values, bias, nothing, torch.empty(2, 3, 3)),
+    ):
+        with pytest.raises(ValueError, match="must"):
+            native.leaky_relu_cpu(*wrong, 0.2, 1.0, 1)
+
+
 @pytest.mark.gpu
 def test_offsets_on_cuda_lead_nowhere_beyond_the_samples() -> None:
     given = [value.cuda() for value in composite_arguments()[:4]]

@@ -178,6 +178,19 @@ def test_strides_and_their_transposition_are_the_dense_ones(kernel_size: int, ba
     torch.testing.assert_close(result, rows_of(expected), atol=1e-4, rtol=1e-4)
 
 
+def test_a_map_is_turned_round_without_looking_at_its_pairs_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It happens at every forward of a transposed convolution, and on CUDA looking waits for the device."""
+    grid = full_grid(4, 1, 0)
+    down = kernel_map(grid, downsample(grid, 2), kernel_offsets(2, 1))
+    monkeypatch.setattr(KernelMap, "__post_init__", lambda _: pytest.fail("checked again"))
+    up = down.reversed()
+    assert (up.inputs, up.outputs) == (down.outputs, down.inputs) == (8, 64)
+    assert up.in_rows is down.out_rows
+    assert up.out_rows is down.in_rows
+    assert up.splits is down.splits
+    assert up.reversed() == down
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_gradients_of_the_reference(seed: int) -> None:
     given = problem(seed)

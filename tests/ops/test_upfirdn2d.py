@@ -120,6 +120,8 @@ def test_wrong_arguments_are_named() -> None:
         ("down", {"down": (1, 2, 3)}),
         ("padding", {"padding": (1, 1)}),
         ("nothing is left", {"padding": (-4, 0, 0, 0)}),
+        ("too large", {"up": 2**30}),
+        ("too large", {"padding": (2**31, -(2**31), 0, 0)}),
     ]
     for words, change in wrong:
         with pytest.raises(ValueError, match=words):

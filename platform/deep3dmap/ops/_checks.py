@@ -35,7 +35,7 @@ def check_image(height: int, width: int) -> None:
     if height <= 0 or width <= 0:
         raise ValueError(f"there are no pixels: height and width must be positive, got {height} and {width}")
     if height * width > MOST_PIXELS:
-        raise ValueError(f"an image has fewer than 2^31 pixels, {height} x {width} are more")
+        raise ValueError(f"an image must have fewer than 2^31 pixels, {height} x {width} are more")
 
 
 def _range(ids: Tensor) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from deep3dmap.ops._backend import Backend, choose, run_native
 from deep3dmap.ops._registration import native_op
 
 Factors = int | Sequence[int]
+MOST_SAMPLES = 2**30  # along a side, the inserted zeros among them: kernels count in 32 bits
 
 
 def upfirdn2d(
@@ -66,6 +67,11 @@ def _check(images: Tensor, kernel: Tensor, steps: tuple[tuple[int, int], ...], p
         raise ValueError(f"kernel lies on {kernel.device}, images on {images.device}")
     if len(padding) != 4:
         raise ValueError(f"padding is x0, x1, y0, y1, got {padding}")
+    spans = [
+        side * up + sum(map(abs, pads)) for side, up, pads in zip(images.shape[:1:-1], steps[0], (padding[:2], padding[2:]))
+    ]
+    if max(spans) > MOST_SAMPLES:
+        raise ValueError(f"images {tuple(images.shape)} upsampled by {steps[0]} and padded by {tuple(padding)} are too large")
     if min(output_size(images, kernel, steps, padding)) < 1:
         raise ValueError(f"nothing is left of images {tuple(images.shape)} after the kernel {tuple(kernel.shape)}: pad more")
 

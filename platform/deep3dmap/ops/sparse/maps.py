@@ -1,5 +1,6 @@
 """Sparse coordinates: unique rows, look-up, and the kernel maps that say which input voxel meets which output voxel."""
 
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -40,7 +41,10 @@ class KernelMap:
 
     def reversed(self) -> "KernelMap":
         """Return the map of the transposed convolution, which leads from the outputs back to the inputs."""
-        return KernelMap(self.out_rows, self.in_rows, self.splits, self.outputs, self.inputs)
+        # What fits one way round fits the other: to check again would wait for the device at every forward.
+        turned = copy(self)
+        vars(turned).update(in_rows=self.out_rows, out_rows=self.in_rows, inputs=self.outputs, outputs=self.inputs)
+        return turned
 
 
 def unique_coordinates(coordinates: Tensor) -> tuple[Tensor, Tensor]:
