@@ -2,8 +2,8 @@
 
 Each comes with a word for every argument. `f N,3`: normal floats of that shape; sides are letters of `op_calls.SIZES`. `u`:
 floats in [0, 1). `b`, `u1`: 0 and 1 as bool and uint8. `i4`, `i8`: integers, up to a bound. `splits N`: offsets of N parts that
-rise from 0 to P. `cells`: rows of voxels. `list 1,2`: that list. `ints 2,0,3`: two integers from 0 to 2. `any`, `count`, `bool`,
-`one`: a number, a small integer, a flag, a name. A letter alone: that size.
+rise from 0 to P. `cells`: rows of voxels. `list 1,2`: that list. `ints 2,0,3`: two integers from 0 to 2. `any`, `count`,
+`bool`, `one`: a number, a small integer, a flag, a name. A letter alone: that size.
 """
 
 from collections.abc import Callable
