@@ -210,6 +210,26 @@ def test_a_capture_as_a_sample(capture: Path) -> None:
     assert "test_images" not in everything
 
 
+def test_pictures_of_half_the_size_have_cameras_of_half_the_size(capture: Path) -> None:
+    (capture / "images_2").mkdir()
+    for index, image in enumerate(pictures(10)[0]):
+        write_image(capture / "images_2" / f"photo {index}.png", image[:, ::2, ::2])
+    full, half = (
+        Colmap(ColmapConfig(root=str(capture), images=images), capture.parent / "cache").split("test")[0]
+        for images in ("images", "images_2")
+    )
+    assert half["images"].shape == (8, 3, SIZE // 2, SIZE // 2)
+    np.testing.assert_allclose(half["intrinsics"][:, :2], full["intrinsics"][:, :2] / 2)
+    np.testing.assert_array_equal(half["world_from_camera"], full["world_from_camera"])
+    for shape, right in (((3, 7, 9), True), ((3, 5, 8), False)):  # rounded either way, and cut
+        write_image(capture / "images_2" / "photo 0.png", np.zeros(shape, np.float32))
+        if right:
+            colmap.read_model(capture, "images_2")
+        else:
+            with pytest.raises(UserError, match=r"photo 0.png: 8 x 5 pixels, but the model was made of 16 x 16"):
+                colmap.read_model(capture, "images_2")
+
+
 def test_colmap_text_as_colmap_writes_it(tmp_path: Path) -> None:
     """Comments, keypoints after each image, tracks after each point."""
     (tmp_path / "images").mkdir()

@@ -14,8 +14,9 @@ from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.formats import colmap_binary, colmap_text
 from deep3dmap.data.formats.colmap_records import CameraRecord, ImageRecord
+from deep3dmap.data.formats.images import image_size
 from deep3dmap.data.formats.multiview import Frame
-from deep3dmap.geometry.cameras import invert
+from deep3dmap.geometry.cameras import invert, scale_intrinsics
 from deep3dmap.geometry.rotations import matrix_of_quaternion, quaternion_of_matrix
 
 Array = NDArray[np.float64]
@@ -39,10 +40,10 @@ def find_model(folder: Path) -> Path | None:
 
 
 def read_model(folder: Path, images: str = "images") -> ColmapModel:
-    """Read the capture in `folder`, whose pictures lie in its folder `images`.
+    """Read the capture in `folder`, whose pictures lie in its folder `images`; where they are smaller, so are the cameras.
 
-    Raises UserError naming the file for a model that is damaged, has no points or no images, has a picture that is missing,
-    or has cameras with distortion.
+    Raises UserError naming the file for a model that is damaged, has no points or no images, has a picture that is missing or
+    of another shape, or has cameras with distortion.
     """
     model = find_model(folder)
     if model is None:
@@ -103,11 +104,25 @@ def _frame(images: Path, record: ImageRecord, cameras: dict[int, CameraRecord], 
     if not (images / record.name).is_file():
         raise UserError(f"{images / record.name}: the picture is missing; the model was made of it")
     lens = cameras[record.camera]
+    height, width = _size(images / record.name, lens)
+    intrinsics = scale_intrinsics(_intrinsics(lens, model), width / lens.width, height / lens.height).numpy()
     pose = np.eye(4)
     pose[:3, :3] = matrix_of_quaternion(record.quaternion).numpy()
     pose[:3, 3] = record.translation
-    camera = Camera(_intrinsics(lens, model), invert(pose).numpy(), lens.width, lens.height)
-    return Frame(images / record.name, None, camera)
+    return Frame(images / record.name, None, Camera(intrinsics, invert(pose).numpy(), width, height))
+
+
+def _size(picture: Path, lens: CameraRecord) -> tuple[int, int]:
+    """Return (height, width) of a picture, which was made smaller since by one factor, up to a rounded pixel, or not at all."""
+    height, width = image_size(picture)
+    least = max((width - 1) / lens.width, (height - 1) / lens.height)
+    most = min((width + 1) / lens.width, (height + 1) / lens.height)
+    if least > most:
+        raise UserError(
+            f"{picture}: {width} x {height} pixels, but the model was made of {lens.width} x {lens.height}; both sides have to "
+            "be smaller by one factor"
+        )
+    return height, width
 
 
 def _intrinsics(lens: CameraRecord, model: Path) -> Array:
