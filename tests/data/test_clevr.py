@@ -198,3 +198,13 @@ def test_names_what_is_wrong(tmp_path: Path) -> None:
     (root / "scenes" / "CLEVR_train_scenes.json").write_text(json.dumps({"scenes": [{"image_filename": "a", "objects": [{}]}]}))
     with pytest.raises(UserError, match="an object of a lacks shape"):
         ClevrV1(ClevrV1Config(str(root)), tmp_path).split("train")
+    for spoilt in (
+        b'{"scenes": [{"image_filename": "a", "objects": [3]}]}',
+        b'{"scenes": [7]}',
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 100000,
+    ):
+        (root / "scenes" / "CLEVR_train_scenes.json").write_bytes(spoilt)
+        with pytest.raises(UserError, match=r"_scenes.json: not a readable CLEVR scene file \(.*\); restore it from the"):
+            read_scenes(root, "train")

@@ -148,9 +148,15 @@ def test_focus_of_cameras_around_a_point() -> None:
 
 def test_wrong_scenes_are_refused(scene: Path, tmp_path: Path) -> None:
     image, _ = pictures(1)
+
+    def unreadable(place: Path) -> None:
+        (place / "train" / "r_2.png").write_bytes(b"picture")
+        edit(place / "transforms_train.json", lambda a: a.update(w=SIZE, h=SIZE))
+
     for words, spoil in (
         ("no alpha channel.*background=own", lambda s: write_image(s / "train" / "r_2.png", image[0])),
         ("different sizes", lambda s: write_image(s / "train" / "r_2.png", np.ones((4, 8, 8), np.float32))),
+        ("r_2.png: not a readable image", unreadable),
         ("r_2 is missing", lambda s: (s / "train" / "r_2.png").unlink()),
         (
             "not a rotation",
@@ -326,6 +332,12 @@ def test_wrong_dtu_scans_are_refused(tmp_path: Path) -> None:
     ):
         np.savez(folder / "cameras.npz", **{name: value for name, value in (matrices | change).items() if value is not None})
         with pytest.raises(UserError, match=words):
+            dtu.read_idr_scan(folder)
+    whole = (folder / "cameras.npz").read_bytes()
+    middle = len(whole) // 4
+    for spoilt in (whole[: len(whole) // 2], whole[:middle] + bytes(64) + whole[middle + 64 :], b"PK"):
+        (folder / "cameras.npz").write_bytes(spoilt)
+        with pytest.raises(UserError, match=r"cameras.npz: not a readable file of cameras \(.*\); restore it$"):
             dtu.read_idr_scan(folder)
     (folder / "mask" / "002.png").unlink()
     with pytest.raises(UserError, match="2 masks for 3 pictures"):

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import reading
 
 FIELDS = ("shape", "size", "color", "material", "3d_coords", "pixel_coords", "rotation")
+MEND = "restore it from the release"
 
 
 def image_name(split: str, index: int) -> str:
@@ -39,14 +41,12 @@ def read_scenes(root: Path, split: str) -> dict[str, list[dict[str, Any]]]:
     file = scenes_file(root, split)
     if not file.is_file():
         return {}
-    try:
+    with reading(file, "CLEVR scene file", MEND):
         scenes = json.loads(file.read_text())["scenes"]
         found = {str(scene["image_filename"]): list(scene["objects"]) for scene in scenes}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file}: not a CLEVR scene file ({error}); restore it from the release") from error
-    for name, things in found.items():
-        for thing in things:
-            missing = [field for field in FIELDS if field not in thing]
-            if missing:
-                raise UserError(f"{file}: an object of {name} lacks {', '.join(missing)}; restore the file from the release")
+        for name, things in found.items():
+            for thing in things:
+                missing = [field for field in FIELDS if field not in dict(thing)]
+                if missing:
+                    raise UserError(f"{file}: an object of {name} lacks {', '.join(missing)}; {MEND}")
     return found

@@ -17,6 +17,7 @@ from scipy.linalg import rq
 
 from deep3dmap.core.cameras import Camera, check_pose
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import read_npz, reading
 from deep3dmap.data.formats.images import image_size, write_image
 from deep3dmap.data.formats.multiview import Frame
 from deep3dmap.data.formats.numbers import read_words
@@ -43,11 +44,11 @@ def read_idr_scan(folder: Path) -> DtuScan:
     masks = _pictures(folder / "mask") if (folder / "mask").is_dir() else []
     if masks and len(masks) != len(pictures):
         raise UserError(f"{folder / 'mask'}: {len(masks)} masks for {len(pictures)} pictures; give all or none")
-    try:
-        with np.load(file) as stored:
-            matrices = {name: np.asarray(stored[name], np.float64) for name in stored.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{file}: not readable ({error})") from error
+    what = "file of cameras"
+    # Whether the matrices are finite is told of each by its name, and others may lie beside them.
+    stored = read_npz(file, what, finite=False)
+    with reading(file, what):
+        matrices = {name: np.asarray(value, np.float64) for name, value in stored.items()}
     frames = []
     for index, picture in enumerate(pictures):
         if f"world_mat_{index}" not in matrices:

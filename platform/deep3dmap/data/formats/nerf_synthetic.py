@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import reading
 from deep3dmap.data.formats.images import write_image
 from deep3dmap.data.formats.multiview import Frame, read_frames
 
@@ -64,12 +65,13 @@ def check_alpha(frames: Sequence[Frame], background: str) -> None:
     for frame in frames:
         if frame.mask is not None:
             continue
-        with Image.open(frame.image) as opened:
-            if "A" not in opened.getbands():
-                raise UserError(
-                    f"{frame.image}: no alpha channel, but a {background} background was asked for; write RGBA pictures, or "
-                    "keep the background in them with dataset.background=own"
-                )
+        with reading(frame.image, "image"), Image.open(frame.image) as opened:
+            bands = opened.getbands()
+        if "A" not in bands:
+            raise UserError(
+                f"{frame.image}: no alpha channel, but a {background} background was asked for; write RGBA pictures, or "
+                "keep the background in them with dataset.background=own"
+            )
 
 
 def _field_of_view(camera: Camera) -> float:
