@@ -1,5 +1,6 @@
 """Procedural faces with exact depth, folders in their layout, and photographs cut to squares."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,28 @@ def test_its_folder_is_one_that_others_may_bring(faces: FaceDepth, tmp_path: Pat
     middle = whole["relief_depth"][16:48, 16:48]
     assert abs(cropped["relief_depth"].mean() - middle.mean()) < 2e-3
     assert dataset.split("test").name(0) == "head_00000"
+    assert set(cropped) == set(dataset.card.provides)
+
+
+def test_all_that_is_read_counts_in_the_version_and_only_it_is_promised(faces: FaceDepth, tmp_path: Path) -> None:
+    root = tmp_path / "faces"
+    shutil.copytree(faces.root, root)
+
+    def opened() -> Synface:
+        return Synface(SynfaceConfig(root=str(root), crop=0), tmp_path / "cache")
+
+    versions = [opened().version]
+    mask = next((root / "test" / "mask").iterdir())
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(mask)
+    versions.append(opened().version)
+    truth = root / "val" / "truth.csv"
+    truth.write_text(truth.read_text().replace(",0.", ",1.", 1))
+    versions.append(opened().version)
+    assert len(set(versions)) == 3
+    shutil.rmtree(root / "train" / "mask")
+    truth.unlink()
+    for split in ("train", "val", "test"):
+        assert {"image", "relief_depth"} == set(opened().card.provides) <= set(opened().split(split)[0])
 
 
 def test_depth_files(tmp_path: Path) -> None:

@@ -106,6 +106,33 @@ def test_names_and_versions(scene: Path) -> None:
     assert version != blender(scene).version
 
 
+def test_masks_count_in_the_version(scene: Path) -> None:
+    for index in range(6):
+        write_image(scene / "train" / f"mask_{index}.png", np.ones((3, SIZE, SIZE), np.float32))
+
+    def name_masks(about: dict) -> None:
+        for index, frame in enumerate(about["frames"]):
+            frame["mask_path"] = f"train/mask_{index}.png"
+
+    edit(scene / "transforms_train.json", name_masks)
+    version = blender(scene).version
+    write_image(scene / "train" / "mask_3.png", np.zeros((3, SIZE, SIZE), np.float32))
+    assert version != blender(scene).version
+    (scene / "train" / "mask_3.png").unlink()
+    with pytest.raises(UserError, match=r"frame 3: .*mask_3.png is missing"):
+        _ = blender(scene).version
+
+
+def test_a_scene_without_views_for_validation_can_be_tested_on(scene: Path) -> None:
+    (scene / "transforms_val.json").unlink()
+    dataset = blender(scene)
+    dataset.prepare()
+    assert dataset.version
+    assert len(dataset.split("test")[0]["test_images"]) == 3
+    with pytest.raises(UserError, match="transforms_val.json: the file is missing"):
+        dataset.split("val")[0]
+
+
 def test_poses_in_another_convention_are_named_with_the_fix(scene: Path) -> None:
     file = scene / "transforms_train.json"
 
@@ -300,6 +327,13 @@ def test_a_dtu_scan_comes_back(tmp_path: Path) -> None:
     expected = images[0] * masks[0] + 1 - masks[0]
     np.testing.assert_allclose(sample["images"][0], expected, atol=1e-6)
     np.testing.assert_allclose(sample["bounds"], [[-1.4, -1.3, -1.2], [1.6, 1.7, 1.8]])
+    assert set(sample) == set(dataset.card.provides)
+    assert {"masks", "test_masks", "background"} <= set(sample)
+    own = DTU(DtuConfig(root=str(folder), background="own"), tmp_path / "cache")
+    assert set(own.split("test")[0]) == set(own.card.provides) == set(sample) - {"background"}
+    shutil.rmtree(folder / "mask")
+    bare = DTU(DtuConfig(root=str(folder)), tmp_path / "cache")
+    assert set(bare.split("test")[0]) == set(bare.card.provides) == set(sample) - {"masks", "test_masks", "background"}
 
 
 def test_mvsnets_layout_of_dtu(tmp_path: Path) -> None:
@@ -313,7 +347,9 @@ def test_mvsnets_layout_of_dtu(tmp_path: Path) -> None:
         rows = ["extrinsic", *[" ".join(map(repr, row)) for row in camera.camera_from_world.tolist()], "", "intrinsic"]
         rows += [" ".join(map(repr, row)) for row in lens.tolist()] + ["", "425.0 2.5"]
         (tmp_path / "Cameras" / "train" / f"{index:08d}_cam.txt").write_text("\n".join(rows))
-    sample = DTU(DtuConfig(root=str(tmp_path), scans=["scan1"]), tmp_path / "cache").split("train")[0]
+    dataset = DTU(DtuConfig(root=str(tmp_path), scans=["scan1"]), tmp_path / "cache")
+    sample = dataset.split("train")[0]
+    assert set(sample) == set(dataset.card.provides)
     np.testing.assert_allclose(sample["world_from_camera"][3], cameras(8)[3].world_from_camera, atol=1e-9)
     np.testing.assert_allclose(sample["intrinsics"][3], cameras(8)[3].intrinsics, atol=1e-9)
     assert len(sample["test_images"]) == 1

@@ -13,14 +13,12 @@ from deep3dmap.core.options import option
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.datasets.given_root import given_root
-from deep3dmap.data.datasets.scene_views import BACKGROUNDS, HELD_OUT, VIEW_KEYS, SceneSplit, scene_sample
+from deep3dmap.data.datasets.scene_views import BACKGROUNDS, HELD_OUT, HELD_OUT_VIEWS, VIEW_KEYS, SceneSplit, scene_sample
 from deep3dmap.data.formats.multiview import Frame
-from deep3dmap.data.formats.nerf_synthetic import SPLITS, is_scene, read_split
+from deep3dmap.data.formats.nerf_synthetic import SPLITS, is_scene, present_splits, read_split
 
 # Cameras stand four units from the origin, and samples lie between two and six of them.
 BOUNDS = np.array([[-1.5] * 3, [1.5] * 3])
-# Which views are held out in a split of scenes; methods are tuned on `val` and compared on `test`.
-HELD_OUT_VIEWS = {"train": "val", "val": "val", "test": "test"}
 MESH = "mesh.ply"
 
 
@@ -74,7 +72,7 @@ class Blender:
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
         """Check the cameras of every scene."""
         for folder in self._folders.values():
-            for split in SPLITS:
+            for split in present_splits(folder):
                 read_split(folder, split)
 
     @property
@@ -82,8 +80,9 @@ class Blender:
         """Hash of the files that are read and of how they are."""
         files = []
         for folder in self._folders.values():
-            for split in SPLITS:
-                files += [folder / f"transforms_{split}.json", *(frame.image for frame in read_split(folder, split))]
+            for split in present_splits(folder):
+                files.append(folder / f"transforms_{split}.json")
+                files += [file for frame in read_split(folder, split) for file in (frame.image, frame.mask) if file is not None]
             files += [folder / MESH] if self._config.meshes else []
         how = {name: value for name, value in asdict(self._config).items() if name != "root"}
         return hash_data([hash_files(self.root, files, self._cache), how])

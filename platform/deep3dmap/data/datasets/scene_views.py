@@ -16,6 +16,8 @@ BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "own": None}
 LEAST_VIEWS = 2
 VIEW_KEYS = ("images", "masks", "intrinsics", "world_from_camera")
 HELD_OUT = tuple(f"test_{key}" for key in VIEW_KEYS)
+# Which views are held out in a split of scenes; methods are tuned on `val` and compared on `test`.
+HELD_OUT_VIEWS = {"train": "val", "val": "val", "test": "test"}
 
 
 class SceneSplit:
@@ -62,9 +64,10 @@ def scene_sample(
     return sample if color is None or not masked else sample | {"background": np.array(color, np.float32)}
 
 
-def every_nth_held_out(frames: Sequence[Frame], every: int) -> tuple[list[Frame], list[Frame]]:
-    """Split frames in the order given: number 0, `every`, 2 `every` ... are held out (as LLFF and mip-NeRF 360 do with 8)."""
-    return [f for i, f in enumerate(frames) if i % every], [f for i, f in enumerate(frames) if i % every == 0]
+def every_nth_held_out(frames: Sequence[Frame], every: int, first: int = 0) -> tuple[list[Frame], list[Frame]]:
+    """Split frames in the order given: `first`, `first + every` ... are held out (as LLFF and mip-NeRF 360 do with 0 and 8)."""
+    held_out = range(first, len(frames), every)
+    return [frame for index, frame in enumerate(frames) if index not in held_out], [frames[index] for index in held_out]
 
 
 def _views(frames: Sequence[Frame], background: str, factor: int) -> dict[str, NDArray[Any]]:

@@ -1,6 +1,6 @@
 """Folders of pictures with depth maps, such as the renderings of the Basel Face Model of Wu et al. (CVPR 2020)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from deep3dmap.core.card import DatasetCard
@@ -10,7 +10,9 @@ from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.datasets.face_depth_split import FaceDepthSplit
 from deep3dmap.data.datasets.given_root import given_root
-from deep3dmap.data.formats.face_depth import Pair, find_pairs, read_truth
+from deep3dmap.data.formats.face_depth import TRUTH, Pair, find_pairs, read_truth
+
+OF_TRUTH = ("relief_view", "relief_light")
 
 
 @dataclass
@@ -27,7 +29,7 @@ class Synface:
 
     card = DatasetCard(
         title="Synthetic faces with depth maps",
-        provides=("image", "relief_depth"),
+        provides=("image", "relief_depth", "mask", *OF_TRUTH),
         splits=("train", "val", "test"),
         frame="camera: x right, y down, z forward; the head's middle at depth 1",
         unit="distance of the head's middle",
@@ -39,6 +41,9 @@ class Synface:
 
     def __init__(self, config: SynfaceConfig, cache: Path) -> None:
         self._config, self._cache = config, cache
+        # An instance promises only what its folder has.
+        absent = _absent_keys(Path(config.root).expanduser()) if config.root else ()
+        self.card = replace(self.card, provides=tuple(key for key in self.card.provides if key not in absent))
 
     @property
     def root(self) -> Path:
@@ -64,7 +69,8 @@ class Synface:
     def version(self) -> str:
         """Hash of the files and of how they are cut."""
         pairs = [pair for split in self._found().values() for pair in split]
-        files = [file for pair in pairs for file in (pair.image, pair.depth)]
+        files = [file for pair in pairs for file in (pair.image, pair.depth, pair.mask) if file is not None]
+        files += [truth for name in self.card.splits if (truth := self.root / name / TRUTH).is_file()]
         how = {name: value for name, value in asdict(self._config).items() if name != "root"}
         return hash_data([hash_files(self.root, files, self._cache), how])
 
@@ -74,3 +80,10 @@ class Synface:
             raise unknown("split of synface", name, self.card.splits)
         folder = self.root / name
         return FaceDepthSplit(find_pairs(folder), read_truth(folder), self._config.crop or None, self._config.image_size)
+
+
+def _absent_keys(root: Path) -> tuple[str, ...]:
+    """Return the keys that a sample of some split is without: those of mask/ and of truth.csv, which the user may not have."""
+    splits = [root / name for name in Synface.card.splits if (root / name).is_dir()]
+    masked, known = (all((split / name).exists() for split in splits) for name in ("mask", TRUTH))
+    return (*(() if masked else ("mask",)), *(() if known else OF_TRUTH))

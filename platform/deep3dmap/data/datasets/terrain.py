@@ -16,7 +16,7 @@ from deep3dmap.core.options import option
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.cache import build_folder
 from deep3dmap.data.content_hash import hash_data, hash_generator
-from deep3dmap.data.datasets.scene_views import SceneSplit, scene_sample
+from deep3dmap.data.datasets.scene_views import HELD_OUT_VIEWS, SceneSplit, scene_sample
 from deep3dmap.data.formats import colmap, colmap_binary, images, ply
 from deep3dmap.data.formats.multiview import Frame
 from deep3dmap.data.generation import item_seed, make_items
@@ -36,8 +36,6 @@ SOURCES = (
     *(terrain, terrain_layout, sky, object_designs, rooms_shapes, rooms_textures, solid_render, solid_shapes, view_render),
     *(colmap, colmap_binary, images, ply),
 )
-# Which views are held out in a split of scenes; methods are tuned on `val` and compared on `test`.
-HELD_OUT_VIEWS = {"train": "val", "val": "val", "test": "test"}
 
 
 @dataclass

@@ -131,6 +131,8 @@ def _frame(folder: Path, about: dict[str, Any], frame: Any, where: str, axes: st
     if axes == OPENGL:
         pose = pose @ np.diag([1.0, -1.0, -1.0, 1.0])
     mask = folder / str(frame["mask_path"]) if frame.get("mask_path") else None
+    if mask is not None and not mask.is_file():
+        raise UserError(f"{where}: {mask} is missing")
     return Frame(image, mask, Camera(intrinsics, pose, width, height))
 
 

@@ -22,8 +22,13 @@ SPLITS = ("train", "val", "test")
 
 
 def is_scene(folder: Path) -> bool:
-    """Whether a folder holds a scene in this layout."""
-    return (folder / "transforms_train.json").is_file() and (folder / "transforms_test.json").is_file()
+    """Whether a folder holds a scene in this layout; views for validation may be absent."""
+    return {"train", "test"} <= set(present_splits(folder))
+
+
+def present_splits(folder: Path) -> list[str]:
+    """Return which splits of a scene there are."""
+    return [split for split in SPLITS if (folder / f"transforms_{split}.json").is_file()]
 
 
 def read_split(folder: Path, split: str) -> list[Frame]:
