@@ -129,7 +129,7 @@ def test_a_scene_without_views_for_validation_can_be_tested_on(scene: Path) -> N
     dataset.prepare()
     assert dataset.version
     assert len(dataset.split("test")[0]["test_images"]) == 3
-    with pytest.raises(UserError, match="transforms_val.json: the file is missing"):
+    with pytest.raises(UserError, match=r"transforms_val\.json: the file is missing"):
         dataset.split("val")[0]
 
 

@@ -1,6 +1,6 @@
 """Scans of DTU: IDR's folders with masks, or MVSNet's preprocessed training set."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,9 +13,8 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.datasets.given_root import given_root
-from deep3dmap.data.datasets.scene_views import SceneSplit, scene_sample
+from deep3dmap.data.datasets.scene_views import HELD_OUT, VIEW_KEYS, SceneSplit, every_nth_held_out, scene_sample
 from deep3dmap.data.formats.dtu import DtuScan, is_idr_scan, read_idr_scan, read_mvsnet_scan
-from deep3dmap.data.formats.multiview import Frame
 from deep3dmap.data.formats.pose_conventions import focus
 
 SPLITS = ("train", "test")
@@ -38,15 +37,7 @@ class DTU:
 
     card = DatasetCard(
         title="DTU multi-view stereo, as IDR or MVSNet lay it out",
-        provides=(
-            "images",
-            "intrinsics",
-            "world_from_camera",
-            "test_images",
-            "test_intrinsics",
-            "test_world_from_camera",
-            "bounds",
-        ),
+        provides=(*VIEW_KEYS, *HELD_OUT, "background", "bounds"),
         splits=SPLITS,
         frame="world: that of the structured-light scanner",
         unit="millimetre",
@@ -60,6 +51,9 @@ class DTU:
         self._config, self._cache = config, cache
         if config.background not in ("black", "white", "own"):
             raise unknown("dataset.background of dtu", config.background, ("black", "white", "own"))
+        # An instance promises only what its scans and its config give.
+        absent = _absent_keys(config)
+        self.card = replace(self.card, provides=tuple(key for key in self.card.provides if key not in absent))
 
     @property
     def root(self) -> Path:
@@ -95,7 +89,7 @@ class DTU:
     def _read(self, name: str) -> Sample:
         scan, config = self._scan(name), self._config
         masked = all(frame.mask is not None for frame in scan.frames)
-        given, held_out = _held_out(scan.frames)
+        given, held_out = every_nth_held_out(scan.frames, EVERY, FIRST_HELD_OUT)
         sample = scene_sample(given, held_out, config.background if masked else "own", config.factor, masked)
         return sample | {"bounds": _bounds(scan)}
 
@@ -123,9 +117,16 @@ def _scans(root: Path) -> list[str]:
     return sorted(folder.name for folder in root.iterdir() if folder.is_dir() and is_idr_scan(folder))
 
 
-def _held_out(frames: list[Frame]) -> tuple[list[Frame], list[Frame]]:
-    held_out = frames[FIRST_HELD_OUT::EVERY]
-    return [frame for frame in frames if frame not in held_out], held_out
+def _absent_keys(config: DtuConfig) -> set[str]:
+    """Return the keys that some scan is without: MVSNet's training set has no masks, and a folder of IDR's may have none."""
+    own = {"background"} if config.background == "own" else set()
+    root = Path(config.root).expanduser()
+    if not config.root or not root.is_dir():
+        return own
+    folders = [root] if is_idr_scan(root) else [root / name for name in config.scans or _scans(root)]
+    if (root / "Rectified").is_dir() or not all((folder / "mask").is_dir() for folder in folders):
+        return own | {"masks", "test_masks", "background"}
+    return own
 
 
 def _bounds(scan: DtuScan) -> NDArray[np.float64]:
