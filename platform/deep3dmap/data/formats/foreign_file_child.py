@@ -32,15 +32,17 @@ def main() -> None:
 def _answer(kind: str, file: Path, names: list[str]) -> tuple[dict[str, Any], list[bytes]]:
     # Compressed numbers may be many times as large as their file, but not any size.
     most = OWN_BYTES + 16 * file.stat().st_size
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    limits = soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    # A limit that was set from outside, as by a queue of jobs, is never raised.
+    lowest = min(limit for limit in (most, soft, hard) if limit != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_AS, (lowest, hard))
     try:
         found = list(_matlab(file) if kind == "matlab" else _hdf5(file, names))
     except Exception as error:
         why = " ".join(str(error).split())[:160] or type(error).__name__
         return {"error": f"not a readable {'MATLAB' if kind == 'matlab' else 'HDF5'} file ({why}); restore it"}, []
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+        resource.setrlimit(resource.RLIMIT_AS, limits)
     entries = [{"path": path, "dtype": array.dtype.str, "shape": array.shape, "bytes": array.nbytes} for path, array in found]
     return {"arrays": entries}, [array.tobytes() for _, array in found]
 
