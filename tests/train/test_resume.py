@@ -78,6 +78,12 @@ def test_a_run_without_budget_is_refused(tmp_path: Path) -> None:
         subject.train("endless", None)  # type: ignore[arg-type]
 
 
+def test_a_batch_that_is_larger_than_the_data_is_told_of_where_epochs_are_the_budget(tmp_path: Path) -> None:
+    subject = Subject(TOY, tmp_path, WORLD, ("dataset.samples=3",))
+    with pytest.raises(UserError, match=r"trainer\.batch_size=64 is more than the 3 training samples"):
+        subject.train("greedy", None, max_epochs=1, batch_size=64)  # type: ignore[arg-type]
+
+
 def test_initialize_from_refuses_another_method(tmp_path: Path) -> None:
     subject = Subject(TOY, tmp_path, WORLD)
     subject.train("first", 2)

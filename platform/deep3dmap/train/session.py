@@ -62,12 +62,16 @@ class TrainingSession:
         """
         self.require_budget()
         self._start_state()
+        # Made before the budget is looked at: a method may say here how long an epoch or its schedule is. A generator does
+        # nothing yet.
+        generator = self.steps()
+        self.progress = Progress(self.loop.total_steps, self.limits.max_seconds, None if self.loop.rank == 0 else False)
         self.curves = CurveWriter(self.folder / "curves.jsonl", self.loop.step) if self.loop.rank == 0 else None
         self.trackers = Trackers(self.folder, self.about if self.loop.rank == 0 else {}, self.loop.step)
         self._began = time.perf_counter()
         summary = TrainingSummary(self.loop.step, self.seconds_before)
         try:
-            summary.stopped, summary.cut_short = self._take_steps()
+            summary.stopped, summary.cut_short = self._take_steps(generator)
             summary.metrics = self._finish()
         finally:
             if self.curves:
@@ -108,13 +112,9 @@ class TrainingSession:
         self.seconds_before = float(checkpoint.about["seconds"])
         self._saved_step, self._validated = self.loop.step, dict(checkpoint.about["metrics"])
 
-    def _take_steps(self) -> tuple[bool, str]:
+    def _take_steps(self, generator: Iterator[Step]) -> tuple[bool, str]:
         """Take steps; return whether the scheduler stopped them before the budget was spent, and what time cut off."""
         loop = self.loop
-        # Made before the budget is looked at: a method may say here how long an epoch or its schedule is. A generator does
-        # nothing yet.
-        generator = self.steps()
-        self.progress = Progress(loop.total_steps, self.limits.max_seconds, None if loop.rank == 0 else False)
         if self._budget_spent():
             return False, ""
         stopped, cut_short = False, ""
