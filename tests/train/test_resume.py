@@ -1,5 +1,6 @@
 """A resumed run continues the loss curve of an unbroken one, bit for bit, whatever the loop does around the steps."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,29 @@ def test_a_run_without_budget_is_refused(tmp_path: Path) -> None:
     subject = Subject(TOY, tmp_path, WORLD)
     with pytest.raises(UserError, match=r"max_steps"):
         subject.train("endless", None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9])
+def test_a_run_that_has_spent_its_time_takes_no_further_step(tmp_path: Path, decay: float) -> None:
+    subject = Subject(TOY, tmp_path, WORLD)
+    first, cut = subject.train("late", None, max_seconds=1e-9, ema_decay=decay)  # type: ignore[arg-type]
+    again, resumed = subject.train("late", None, max_seconds=1e-9, ema_decay=decay)  # type: ignore[arg-type]
+    assert (cut.steps, resumed.steps) == (1, 1)
+    assert cut.cut_short == resumed.cut_short == "cut short at step 1 by trainer.max_seconds=1e-09"
+    assert cut.metrics == resumed.metrics
+    assert torch.equal(first.layers[1].weight, again.layers[1].weight)
+
+
+def test_an_average_that_no_validation_has_seen_is_not_lost_to_the_time_that_is_spent(tmp_path: Path) -> None:
+    subject = Subject(TOY, tmp_path, WORLD)
+    subject.train("late", 6, stop_after=3, checkpoint_every=2, ema_decay=0.9)
+    checkpoints = CheckpointFolder(tmp_path / "late" / "checkpoints")
+    shutil.rmtree(checkpoints.whole()[-1].folder)
+    assert [whole.step for whole in checkpoints.whole()] == [2]
+    subject.train("late", 6, max_seconds=1e-9, ema_decay=0.9)
+    newest = checkpoints.newest()
+    assert newest is not None
+    assert newest[1]["averaged"] is not None
 
 
 def test_a_batch_that_is_larger_than_the_data_is_told_of_where_epochs_are_the_budget(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ class TrainingSession:
         self.seconds_before = 0.0
         self._saved_step = -1
         self._validated: dict[str, float] = {}
+        self._resumed_average = False
 
     def run(self) -> TrainingSummary:
         """Learn until the budget, the scheduler or the method ends it; the method is left holding its final weights.
@@ -111,12 +112,17 @@ class TrainingSession:
         self.loop.load_state_dict(state["loop"])
         self.seconds_before = float(checkpoint.about["seconds"])
         self._saved_step, self._validated = self.loop.step, dict(checkpoint.about["metrics"])
+        self._resumed_average = state["averaged"] is not None
 
     def _take_steps(self, generator: Iterator[Step]) -> tuple[bool, str]:
         """Take steps; return whether the scheduler stopped them before the budget was spent, and what time cut off."""
         loop = self.loop
         if self._budget_spent():
             return False, ""
+        # An average is the loop's again once the method has asked for it, in its first step; until then it can neither be
+        # validated nor saved.
+        if loop.step and (self._validated or not self._resumed_average) and (cut := self._cut_short()):
+            return False, cut
         stopped, cut_short = False, ""
         self._seed()
         for step in generator:
