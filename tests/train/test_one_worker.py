@@ -16,7 +16,9 @@ from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.curves import read_curves
 from deep3dmap.train.engine import check_start, needs_ray, train
 from deep3dmap.train.failures import NoResourcesError
+from deep3dmap.train.hosts import choose_device
 from deep3dmap.train.processes import descendants
+from deep3dmap.train.resources import device_name
 
 TOY, CHATTY, WORLD = "toys:Regression/mini", "faulty_methods:Chatty/mini", "toys:Dots"
 
@@ -36,6 +38,9 @@ def test_it_ends_where_the_same_training_in_this_process_does(tmp_path: Path) ->
     method, _ = subject.train("here", 6)
     summary = train(subject.job("there", max_steps=6), tmp_path / "ray")
     assert summary.steps == 6
+    assert summary.parameters == sum(parameter.numel() for parameter in method.parameters())
+    assert summary.device == device_name(choose_device("auto"))
+    assert summary.peak_ram_mb > 0
     newest = CheckpointFolder(tmp_path / "there" / "checkpoints").newest()
     assert newest is not None
     for name, value in method.state_dict().items():

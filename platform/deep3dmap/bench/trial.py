@@ -20,7 +20,7 @@ from deep3dmap.train.failures import status_of, text_of
 from deep3dmap.train.hosts import TuneTrialHost, choose_device
 from deep3dmap.train.job import TrainingJob, be_deterministic, train_here
 from deep3dmap.train.local_host import LocalHost
-from deep3dmap.train.resources import reset_peaks
+from deep3dmap.train.resources import count_parameters, device_name, peak_gpu_mb, peak_ram_mb, reset_peaks
 from deep3dmap.train.starting_weights import load_for_inference
 from deep3dmap.train.trainer import train_on_workers
 
@@ -51,7 +51,7 @@ def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: Resul
     method = _load(job, plan.checkpoint, outcome) if plan.checkpoint else _train(job, outcome)
     if not plan.checkpoint:
         outcome.checkpoint_uri = keep_checkpoint(Path(outcome.checkpoint_uri), store, plan.run_id)
-    outcome.parameters = sum(p.numel() for p in method.parameters()) if isinstance(method, torch.nn.Module) else 0
+    outcome.parameters = count_parameters(method)
     artifacts = Path(outcome.artifacts_uri) if store.storage.local else Path(job.folder) / "artifacts" / str(attempt)
 
     def progress(done: int, count: int) -> None:
@@ -60,10 +60,14 @@ def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: Resul
     split = suite.protocol.scenes(plan.open_dataset().split("test"))
     scenes = (plan.scene,) if plan.scene else scene_names(split, plan.scenes)
     device = choose_device(str(job.config["device"]))
-    outcome.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    outcome.device = device_name(device)
     fits = job.scene_fits(method, LocalHost(device))
     scoring = Scoring(suite.protocol, dict(plan.config["inputs"]), fits, artifacts, plan.seed, scenes)
     outcome.scores = score(method, split, scoring, progress)
+    if outcome.peak_ram_mb is not None:
+        # Of workers that trained; this process has scored since.
+        outcome.peak_ram_mb = max(outcome.peak_ram_mb, peak_ram_mb())
+        outcome.peak_gpu_mb = max(outcome.peak_gpu_mb or 0.0, peak_gpu_mb())
     if not store.storage.local:
         store.storage.upload(artifacts, store.artifacts_name(plan.run_id, attempt))
     _tell_failed_scenes(outcome)
@@ -88,6 +92,7 @@ def _train(job: TrainingJob, outcome: Outcome) -> Method:
         method, summary = train_here(job, TuneTrialHost(device))
     else:
         summary = train_on_workers(job, Path(job.folder).parent / "ray")
+        outcome.peak_ram_mb, outcome.peak_gpu_mb = summary.peak_ram_mb, summary.peak_gpu_mb
         method = job.build_method()
     outcome.train_s, outcome.steps, outcome.cut_short = summary.seconds, summary.steps, summary.cut_short
     best = CheckpointFolder(Path(job.folder) / "checkpoints").best()

@@ -19,7 +19,10 @@ from deep3dmap.train.resources import hardware, packages, peak_gpu_mb, peak_ram_
 
 @dataclass
 class Outcome:
-    """What is known of a run when its rows are written."""
+    """What is known of a run when its rows are written.
+
+    Peaks of memory: of the process that trained, where that is another one than the one at hand; else None.
+    """
 
     status: str = "ok"
     error: str = ""
@@ -29,6 +32,8 @@ class Outcome:
     cut_short: str = ""
     device: str = "cpu"
     parameters: int = 0
+    peak_ram_mb: float | None = None
+    peak_gpu_mb: float | None = None
     checkpoint_uri: str = ""
     artifacts_uri: str = ""
     scores: Scores = field(default_factory=Scores)
@@ -67,8 +72,8 @@ def run_row(plan: RunPlan, attempt: int, task: str, outcome: Outcome) -> RunRow:
         train_s=outcome.train_s,
         reconstruct_s=outcome.scores.reconstruct_s,
         evaluate_s=outcome.scores.evaluate_s,
-        peak_ram_mb=peak_ram_mb(),
-        peak_gpu_mb=peak_gpu_mb(),
+        peak_ram_mb=peak_ram_mb() if outcome.peak_ram_mb is None else outcome.peak_ram_mb,
+        peak_gpu_mb=peak_gpu_mb() if outcome.peak_gpu_mb is None else outcome.peak_gpu_mb,
         parameters=outcome.parameters,
         steps=outcome.steps or outcome.scores.fit_steps,
         checkpoint_uri=outcome.checkpoint_uri,

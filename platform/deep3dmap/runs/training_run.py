@@ -47,7 +47,8 @@ class TrainingRun:
             return self._carry_out(store, attempt)
 
     def _carry_out(self, store: ResultStore, attempt: int) -> dict[str, Any]:
-        outcome = Outcome(started_at=datetime.now(UTC))
+        # What this process uses is not what the training does.
+        outcome = Outcome(started_at=datetime.now(UTC), device="", peak_ram_mb=0.0, peak_gpu_mb=0.0)
         prepare_data([self.plan])
         try:
             summary = train(self.plan.job, self.folder.parent / "ray")
@@ -57,6 +58,8 @@ class TrainingRun:
             raise UserError(f"{self.plan.title}: {outcome.status}: {error}") from error
         best = CheckpointFolder(self.folder / "checkpoints").best()
         outcome.train_s, outcome.steps, outcome.cut_short = summary.seconds, summary.steps, summary.cut_short
+        outcome.device, outcome.parameters = summary.device, summary.parameters
+        outcome.peak_ram_mb, outcome.peak_gpu_mb = summary.peak_ram_mb, summary.peak_gpu_mb
         outcome.checkpoint_uri = keep_checkpoint(best.folder, store, self.plan.run_id) if best else ""
         self._write(store, attempt, outcome, summary.metrics)
         return self._described(summary, outcome)

@@ -36,6 +36,16 @@ def peak_gpu_mb() -> float:
     return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
 
 
+def device_name(device: torch.device) -> str:
+    """Return "cpu" or the name of the GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def count_parameters(method: object) -> int:
+    """Return how many numbers a method learns; 0 for one that is no module of torch."""
+    return sum(p.numel() for p in method.parameters()) if isinstance(method, torch.nn.Module) else 0
+
+
 def hardware() -> dict[str, Any]:
     """Return processor, core count, memory and GPU."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None

@@ -16,6 +16,7 @@ from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.curves import CurveWriter
 from deep3dmap.train.progress import Progress
 from deep3dmap.train.rank_states import own_rank_state, rank_states
+from deep3dmap.train.resources import count_parameters, device_name, peak_gpu_mb, peak_ram_mb
 from deep3dmap.train.seeding import scene_entropy, seed_everything
 from deep3dmap.train.starting_weights import initialize
 from deep3dmap.train.trackers import Trackers
@@ -29,6 +30,8 @@ class TrainingSummary:
     """What a session did. seconds: time spent learning, that of earlier sessions of the run included.
 
     cut_short: "cut short at step N of M" where a limit in seconds ended it before its steps were taken, else "".
+    device: "cpu" or the name of the GPU it ran on. parameters: of the method. Both memories are peaks of the process that
+    learned, of the first one where there are several.
     """
 
     steps: int
@@ -36,6 +39,10 @@ class TrainingSummary:
     metrics: dict[str, float] = field(default_factory=dict)
     stopped: bool = False
     cut_short: str = ""
+    device: str = ""
+    parameters: int = 0
+    peak_ram_mb: float = 0.0
+    peak_gpu_mb: float = 0.0
 
 
 class TrainingSession:
@@ -80,6 +87,8 @@ class TrainingSession:
             self.progress.close()
             self.trackers.close()
         summary.steps, summary.seconds = self.loop.step, self.seconds()
+        summary.device, summary.parameters = device_name(self.loop.device), count_parameters(self.method)
+        summary.peak_ram_mb, summary.peak_gpu_mb = peak_ram_mb(), peak_gpu_mb()
         return summary
 
     def seconds(self) -> float:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
 from deep3dmap.frameworks import Host
@@ -75,21 +73,31 @@ def told(metrics: Mapping[str, float]) -> dict[str, Any]:
 def carry_out_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
     """Carry out one trial; returns {status, error} and the metrics of the last evaluation. Only a lost process is lost."""
     folder = Path(plan.job.folder)
-    status, error, parameters = "ok", "", 0
+    status, error, summary = "ok", "", TrainingSummary(0, 0.0)
     last: dict[str, float] = {}
     try:
-        last, stopped, parameters = _train(plan, order)
-        status = "stopped" if stopped else "ok"
+        last, summary = _train(plan, order)
+        status = "stopped" if summary.stopped else "ok"
         _check_metric(order.metric, last)
     except Exception as problem:  # a trial that fails, in whatever way, is a row with its error
         status, error = status_of(problem), text_of(problem)
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {"peak_ram_mb": peak_ram_mb(), "peak_gpu_mb": peak_gpu_mb(), "hardware": hardware(), "parameters": parameters}
-    (folder / OUTCOME).write_text(json.dumps(facts))
+    (folder / OUTCOME).write_text(json.dumps(_facts(summary)))
     return {**told(last), "status": status, "error": error}
 
 
-def _train(plan: RunPlan, order: TrialOrder) -> tuple[dict[str, float], bool, int]:
+def _facts(summary: TrainingSummary) -> dict[str, Any]:
+    """Return what the trial's row says of where it trained; workers may have used more than this process."""
+    return {
+        "peak_ram_mb": max(peak_ram_mb(), summary.peak_ram_mb),
+        "peak_gpu_mb": max(peak_gpu_mb(), summary.peak_gpu_mb),
+        "hardware": hardware(),
+        "parameters": summary.parameters,
+        "device": summary.device,
+    }
+
+
+def _train(plan: RunPlan, order: TrialOrder) -> tuple[dict[str, float], TrainingSummary]:
     job = plan.job
     if is_nested(plan):
         from ray.tune.integration.ray_train import TuneReportCallback
@@ -98,13 +106,12 @@ def _train(plan: RunPlan, order: TrialOrder) -> tuple[dict[str, float], bool, in
         storage = Path(job.folder).parent / "ray"
         summary = train_on_workers(job, storage, nested_worker, extra, [TuneReportCallback()])
         place = {"step": summary.steps, "seconds": summary.seconds, "progress": 100.0}
-        return {**place, **summary.metrics}, summary.stopped, 0
+        return {**place, **summary.metrics}, summary
     _take_over_if_asked(job)
     checkpoints = Path(job.folder) / "checkpoints" if order.keeps_checkpoints else None
     host = SweepHost(str(job.config["device"]), Path(order.stop_file), checkpoints)
-    method, summary = train_here(job, host, scorer_of(job, order))
-    parameters = sum(p.numel() for p in method.parameters()) if isinstance(method, torch.nn.Module) else 0
-    return host.last, summary.stopped, parameters
+    summary = train_here(job, host, scorer_of(job, order))[1]
+    return host.last, summary
 
 
 def nested_worker(config: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,41 @@
+"""The row of a training run tells of the process that trained, and not of the one that waited for it."""
+
+from pathlib import Path
+
+import pytest
+
+from deep3dmap.config.compose import Layer, compose_run
+from deep3dmap.core import DivergedError, UserError
+from deep3dmap.results.store import ResultStore
+from deep3dmap.runs import training_run
+from deep3dmap.runs.training_run import TrainingRun, plan_training
+from deep3dmap.train.session import TrainingSummary
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> TrainingRun:
+    layer = Layer("test", ("trainer.max_steps=2",))
+    return plan_training(compose_run("toys:Regression/mini", "toys:Dots", (layer,)), tmp_path / "results" / "work")
+
+
+def test_the_row_says_what_trained_where(tmp_path: Path, planned: TrainingRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = TrainingSummary(2, 1.5, device="A GPU", parameters=12, peak_ram_mb=1.25, peak_gpu_mb=3.5)
+    monkeypatch.setattr(training_run, "train", lambda *_: summary)
+    store = ResultStore(str(tmp_path / "results"))
+    planned.carry_out(store)
+    row = store.runs().iloc[0]
+    assert (row.device, row.parameters, row.peak_ram_mb, row.peak_gpu_mb) == ("A GPU", 12, 1.25, 3.5)
+
+
+def test_the_row_of_a_failure_claims_nothing_of_it(
+    tmp_path: Path, planned: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*_: object) -> None:
+        raise DivergedError("the loss is not finite at step 1: loss=nan")
+
+    monkeypatch.setattr(training_run, "train", diverge)
+    store = ResultStore(str(tmp_path / "results"))
+    with pytest.raises(UserError, match="diverged"):
+        planned.carry_out(store)
+    row = store.runs().iloc[0]
+    assert (row.status, row.device, row.parameters, row.peak_ram_mb) == ("diverged", "", 0, 0.0)
