@@ -104,8 +104,9 @@ def _read_array(
         limit = "than the file holds" if count * dtype.itemsize > size else f"than {most_bytes >> 20} MiB"
         raise UserError(f"{file}: {name}of shape {shape} would take more {limit}; restore the file")
     data = stream.read(count * dtype.itemsize)
-    # The rest of a member is read too, so that its checksum is.
-    stream.read()
+    # Asking for more at the end of a member checks its checksum.
+    if stream.read(1):
+        raise UserError(f"{file}: {name}is followed by more than its header promises; restore the file")
     array = np.frombuffer(bytearray(data), dtype, count)
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
 
