@@ -12,19 +12,22 @@ BUCKET_ELEMENTS = 8 << 20
 def average_gradients(parameters: Sequence[Tensor], world_size: int) -> None:
     """Replace the gradients of `parameters` by their means over the workers; every rank passes the same parameters.
 
-    A parameter without a gradient counts as zero. Averaging right before an update, and not while a module runs backward,
-    leaves a method free to run a module twice, in part, or through a gradient of its gradient.
+    A parameter that has a gradient on some workers only counts as zero on the others; one that has none anywhere keeps none, so
+    that its optimiser leaves it alone, as it does on one worker. Averaging right before an update, and not while a module runs
+    backward, leaves a method free to run a module twice, in part, or through a gradient of its gradient.
     """
     if world_size == 1:
         return
     for kind in {parameter.dtype: None for parameter in parameters}:
         for bucket in _buckets([parameter for parameter in parameters if parameter.dtype == kind]):
-            packed = torch.cat([_gradient(parameter).reshape(-1) for parameter in bucket])
+            there = torch.tensor([float(parameter.grad is not None) for parameter in bucket]).to(bucket[0])
+            packed = torch.cat([there, *(_gradient(parameter).reshape(-1) for parameter in bucket)])
             torch.distributed.all_reduce(packed)
             packed /= world_size
-            parts = packed.split([parameter.numel() for parameter in bucket])
-            for parameter, part in zip(bucket, parts):
-                parameter.grad = part.reshape(parameter.shape).clone()
+            there, *parts = packed.split([len(bucket), *(parameter.numel() for parameter in bucket)])
+            for parameter, part, exists in zip(bucket, parts, there.tolist()):
+                if exists:
+                    parameter.grad = part.reshape(parameter.shape).clone()
 
 
 def gradient_penalty(outputs: Tensor, inputs: Tensor, scale: float = 1.0) -> Tensor:
