@@ -9,6 +9,17 @@ from deep3dmap.train import placement
 from deep3dmap.train.placement import gpus_per_worker, worker_bundle
 
 
+def test_this_machine_does_not_speak_for_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Subject("toys:Regression/mini", tmp_path, "toys:Dots", ("device=auto",)).job("a", max_steps=1)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with pytest.raises(RuntimeError, match="once it is joined"):
+        gpus_per_worker(job)
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0, "GPU": 4.0})
+    assert gpus_per_worker(job) == 1.0
+
+
 @pytest.mark.parametrize(
     ("method", "there", "trainer", "device", "expected"),
     [

@@ -76,7 +76,11 @@ def _gpus_there() -> bool:
     import torch
 
     # Of a cluster, what its nodes have counts, and not what this machine has.
-    return float(ray.cluster_resources().get("GPU", 0.0)) >= 1 if ray.is_initialized() else torch.cuda.is_available()
+    if ray.is_initialized():
+        return float(ray.cluster_resources().get("GPU", 0.0)) >= 1
+    if os.environ.get("RAY_ADDRESS"):
+        raise RuntimeError("whether the cluster of RAY_ADDRESS has GPUs shows once it is joined")
+    return torch.cuda.is_available()
 
 
 def fewest_workers(job: "TrainingJob") -> int:

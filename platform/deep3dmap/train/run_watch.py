@@ -26,7 +26,9 @@ class RunWatch:
         self._process, self._transcript = process, transcript
         self._health = RayHealth(session_folder() / "session_latest" / "logs") if on_ray and not on_cluster else None
         self._ray = RayWatch(self._health, transcript.line.say) if self._health else None
-        self._workers = f"{described(worker_bundle(job), fewest_workers(job))} to be placed and to begin"
+        # What a worker reserves on a cluster may depend on its nodes, which the process that directs the workers asks.
+        workers = f"{fewest_workers(job)} workers" if on_cluster else described(worker_bundle(job), fewest_workers(job))
+        self._workers = f"{workers} to be placed and to begin"
         # On a cluster a run may wait for others to end; there Ray gives up, after what docs/faults.md says.
         self._gives_up = not on_cluster
         self._stage, self._clock = "", self._clock_of("")

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -30,7 +31,6 @@ class SweepMonitor:
         self.plan, self.journal, self.proposer, self.store, self.follow = plan, journal, proposer, store, follow
         self.state = journal.state
         self.state.finish = ""
-        self._gpus = gpus_per_worker(plan.run.job) * plan.run.job.trainer.workers
         self._before, self._began = self.state.spent, time.monotonic()
         written = _written(store, plan)
         for record in self.state.unfinished:
@@ -40,6 +40,11 @@ class SweepMonitor:
         for record in self.state.ended:
             proposer.tell(record)
         self._again = [record.number for record in self.state.unfinished]
+
+    @cached_property
+    def _gpus(self) -> float:
+        """GPUs of a trial; asked when the first trial is, of the cluster that is connected then."""
+        return gpus_per_worker(self.plan.run.job) * self.plan.run.job.trainer.workers
 
     @property
     def seconds(self) -> float:
@@ -123,8 +128,7 @@ class SweepMonitor:
         options, ended = self.plan.options, self.state.ended
         if options.max_seconds and self.seconds >= options.max_seconds:
             return f"tune.max_seconds={options.max_seconds:g} is spent"
-        hours = self._gpus * sum(record.seconds for record in self.state.trials.values()) / 3600
-        if options.max_gpu_hours and hours >= options.max_gpu_hours:
+        if options.max_gpu_hours and self._gpu_hours() >= options.max_gpu_hours:
             return f"tune.max_gpu_hours={options.max_gpu_hours:g} is spent"
         bad = [record for record in ended if record.status not in ("ok", "stopped")]
         if len(bad) == len(ended) >= GIVE_UP_AFTER:
@@ -132,6 +136,9 @@ class SweepMonitor:
         if options.plateau and self._since_better() >= options.plateau:
             return f"tune.plateau={options.plateau}: no better trial in the last {options.plateau}"
         return ""
+
+    def _gpu_hours(self) -> float:
+        return self._gpus * sum(record.seconds for record in self.state.trials.values()) / 3600
 
     def _since_better(self) -> int:
         """How many trials have ended since the last one that was better by more than the tolerance."""
