@@ -1,5 +1,6 @@
 """What a run starts from is found at planning, and its id depends on what lies there and not on where."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from deep3dmap.config.compose import Layer, compose_run
 from deep3dmap.core import Asset, UserError, find_asset
 from deep3dmap.runs.planning import plan_run
+from deep3dmap.runs.starting_points import content_of
 from deep3dmap.testing import Subject
 
 TOY = ("toys:Regression/mini", "toys:Dots")
@@ -49,3 +51,16 @@ def test_assets_are_found_by_path_by_stem_and_in_the_folder_of_assets(tmp_path: 
     assert find_asset(ASSET, "net.pth") == tmp_path / "net.pth"
     assert not ASSET.names_file("none")
     assert not ASSET.names_file("")
+
+
+def test_weights_are_hashed_once_until_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, hashed = tmp_path / "net.pth", []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *given: hashed.append(given) or digest(*given))  # type: ignore[func-returns-value]
+    weights.write_bytes(b"1")
+    first = content_of(weights)
+    assert content_of(weights) == first
+    assert len(hashed) == 1
+    weights.write_bytes(b"22")
+    assert content_of(weights) != first
+    assert len(hashed) == 2

@@ -34,20 +34,24 @@ def replan(store: ResultStore, row: Any, work: Path) -> RunPlan:
     config = json.loads(row.config)
     composed = ComposedRun(row.method, row.variant, row.dataset, row.dataset_variant, config, {})
     try:
-        plans = [_planned(composed, row, work, scenes) for scenes in _scene_counts(store, row)]
+        same = _same_run(_plans(store, composed, row, work), row)
+        prepare_data([same])
     except UserError as error:
         raise ChangedRunError(str(error)) from error
-    same = next((plan for plan in plans if plan.run_id == row.run_id), None)
-    if same is None:
-        raise ChangedRunError(_difference(plans[0], row))
     return _as_new_attempt(same, int(row.attempt))
 
 
-def _planned(composed: ComposedRun, row: Any, work: Path, scenes: int) -> RunPlan:
-    scored_by = ScoredBy(row.suite, int(row.protocol_version), row.tier, scenes)
-    plan = plan_run(composed, work, scored_by, DatasetVersions(), str(row.scene))
-    prepare_data([plan])
-    return plan
+def _plans(store: ResultStore, composed: ComposedRun, row: Any, work: Path) -> list[RunPlan]:
+    versions = DatasetVersions()
+    asked = [ScoredBy(row.suite, int(row.protocol_version), row.tier, scenes) for scenes in _scene_counts(store, row)]
+    return [plan_run(composed, work, scored_by, versions, str(row.scene)) for scored_by in asked]
+
+
+def _same_run(plans: list[RunPlan], row: Any) -> RunPlan:
+    for plan in plans:
+        if plan.run_id == row.run_id:
+            return plan
+    raise ChangedRunError(_difference(plans[0], row))
 
 
 def _scene_counts(store: ResultStore, row: Any) -> list[int]:
