@@ -1,6 +1,7 @@
 """The row of a training run tells of the process that trained, and not of the one that waited for it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from deep3dmap.config.compose import Layer, compose_run
 from deep3dmap.core import DivergedError, UserError
 from deep3dmap.results.store import ResultStore
 from deep3dmap.runs import training_run
+from deep3dmap.runs.retrying_store import RetryingStore
 from deep3dmap.runs.training_run import TrainingRun, plan_training
 from deep3dmap.train.session import TrainingSummary
 
@@ -39,3 +41,27 @@ def test_the_row_of_a_failure_claims_nothing_of_it(
         planned.carry_out(store)
     row = store.runs().iloc[0]
     assert (row.status, row.device, row.parameters, row.peak_ram_mb) == ("diverged", "", 0, 0.0)
+
+
+def test_the_attempt_is_numbered_once_the_run_is_held(
+    tmp_path: Path, planned: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter([1.0, 2.0])
+    monkeypatch.setattr(training_run, "train", lambda *_: TrainingSummary(2, next(seconds)))
+    store, other = (ResultStore(str(tmp_path / "results")) for _ in range(2))
+    lease = RetryingStore.lease
+
+    def late(self: RetryingStore, run_ids: list[str]) -> Any:
+        # Another command ends the same run just before this one gets hold of it.
+        monkeypatch.setattr(RetryingStore, "lease", lease)
+        planned.carry_out(other)
+        return lease(self, run_ids)
+
+    monkeypatch.setattr(RetryingStore, "lease", late)
+    planned.carry_out(store)
+    assert len(store.runs(newest_only=False)) == 2
+    assert list(store.runs().train_s) == [2.0]
+
+
+def test_a_training_is_named_by_what_it_trains(planned: TrainingRun) -> None:
+    assert planned.plan.title == "toys:Regression/mini · toys:Dots/default · seed 0"

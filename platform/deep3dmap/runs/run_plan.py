@@ -45,8 +45,8 @@ class RunPlan:
     @property
     def title(self) -> str:
         """A short name for people."""
-        scene = f" · {self.scene}" if self.scene else ""
-        return f"{self.suite} · {self.method}/{self.variant} · {self.dataset}/{self.dataset_variant}{scene} · seed {self.seed}"
+        method, dataset = f"{self.method}/{self.variant}", f"{self.dataset}/{self.dataset_variant}"
+        return " · ".join(part for part in (self.suite, method, dataset, self.scene, f"seed {self.seed}") if part)
 
     def open_dataset(self) -> Dataset:
         """The dataset that is scored."""

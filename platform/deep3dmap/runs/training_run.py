@@ -40,11 +40,11 @@ class TrainingRun:
     def carry_out(self, store: ResultStore) -> dict[str, Any]:
         """Train, write the row and the curves, return the outcome. A failure is a row too, and is raised."""
         store = RetryingStore(store.uri)
-        attempt = store.next_attempt(self.plan.run_id)
         with store.lease([self.plan.run_id]) as lease:
             if self.plan.run_id in lease.refused:
                 raise UserError(f"{self.plan.title}: {lease.refused[self.plan.run_id]} is at this run already")
-            return self._carry_out(store, attempt)
+            # Not before: whoever held the run until now has written an attempt.
+            return self._carry_out(store, store.next_attempt(self.plan.run_id))
 
     def _carry_out(self, store: ResultStore, attempt: int) -> dict[str, Any]:
         # What this process uses is not what the training does.

@@ -69,7 +69,9 @@ class OwnProcess:
         """End the process and those below it, if they have not ended; returns its exit code, a signal as a negative number."""
         if self._early.closed:
             return self.process.returncode
-        end_processes([*descendants(self.process.pid), self.process.pid])
+        if self.process.poll() is None:
+            # Once its end was heard of, its id may be another process's.
+            end_processes([*descendants(self.process.pid), self.process.pid])
         code = self.process.wait()
         os.close(self._outcome)
         self._early.close()

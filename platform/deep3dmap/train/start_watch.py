@@ -51,7 +51,8 @@ def watched(call: Callable[[], Result], look: Callable[[], None], stays: bool = 
             return future.result(timeout=TICK_S)
         except TimeoutError:
             if future.done():
-                raise
+                # It has ended since, or this is its own error.
+                return future.result()
         look()
 
 
