@@ -113,3 +113,30 @@ def test_batch_size_must_split_evenly() -> None:
         loop(accumulate=3)
     with pytest.raises(UserError, match=r"trainer\.precision"):
         loop(precision="fp8")
+
+
+def test_an_epoch_has_fewer_turns_where_a_turn_takes_more_batches() -> None:
+    split = Dots(DotsConfig()).split("train")
+    once = loop(max_epochs=2)
+    alone = once.total_steps
+    assert alone == 2 * (len(split) // 4)
+    once.batches(("mine",), per_step=2)
+    assert (once.steps_per_epoch, once.total_steps) == (len(split) // 8, 2 * (len(split) // 8))
+    resumed = loop(max_epochs=2)
+    resumed.load_state_dict(once.state_dict())
+    assert resumed.total_steps == once.total_steps
+    # Other data say nothing of an epoch of the run's.
+    once.batches(("mine",), dataset=split, per_step=1)
+    assert once.steps_per_epoch == len(split) // 8
+
+
+def test_a_schedule_follows_the_epochs_that_show_after_its_optimiser_is_made() -> None:
+    made = loop(max_epochs=2)
+    made.settings.schedule.name, made.settings.schedule.every_epochs, made.settings.schedule.factor = "step", 1, 0.5
+    optimizer = made.optimizer("main", [torch.nn.Parameter(torch.zeros(1))])
+    rate = optimizer.param_groups[0]["lr"]
+    made.batches(("mine",), per_step=2)
+    for _ in range(made.steps_per_epoch):
+        assert optimizer.param_groups[0]["lr"] == rate
+        made.advance()
+    assert optimizer.param_groups[0]["lr"] == rate / 2

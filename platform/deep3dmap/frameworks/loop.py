@@ -72,11 +72,14 @@ class TrainLoop:
 
         `dataset` (default: the run's training split) is a map-style dataset, an iterable of samples or a ready DataLoader.
         `transform(sample, generator)` augments one sample. per_step: how many batches, of trainer.accumulate micro-batches
-        each, one turn takes; a resume goes on after as many of them per turn.
+        each, one turn takes; a resume goes on after as many of them per turn, and an epoch of the training split has so many
+        turns less.
         """
         source = self.dataset if dataset is None else dataset
         wanted, mapping = tuple(keys), self.settings.inputs
         plan = replace(self.plan, per_step=per_step)
+        if dataset is None:
+            self.plan = plan
 
         def prepare(sample: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
             chosen = select(sample, wanted, mapping)
@@ -149,7 +152,7 @@ class TrainLoop:
         if name in self._managed:
             raise ValueError(f"there is an optimiser '{name}' already; release it first")
         optimizer = build_optimizer(parameters, config or self.settings.optimizer)
-        factor = schedule or build_schedule(self.settings.schedule, self.steps_per_epoch, self.total_steps)
+        factor = schedule or self._configured_schedule
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.settings.trainer.precision == "fp16")
         managed = NamedOptimizer(name, optimizer, factor, scaler)
         if name in self._restored:
@@ -248,6 +251,10 @@ class TrainLoop:
         for managed in self._managed.values():
             managed.set_rates(self.step)
 
+    def _configured_schedule(self, step: int) -> float:
+        # Built anew for each turn: how long an epoch is may show after the optimiser is made.
+        return build_schedule(self.settings.schedule, self.steps_per_epoch, self.total_steps)(step)
+
     def _find(self, name: str) -> NamedOptimizer:
         if name not in self._managed:
             raise ValueError(f"no optimiser '{name}'{nearest(name, self._managed)}")
@@ -271,12 +278,15 @@ class TrainLoop:
 
     def state_dict(self) -> dict[str, Any]:
         """Return optimisers with their scales and averages. Random states need none: each turn seeds its own."""
-        return {"optimizers": {name: managed.state_dict() for name, managed in self._managed.items()}, "step": self.step}
+        optimizers = {name: managed.state_dict() for name, managed in self._managed.items()}
+        return {"optimizers": optimizers, "step": self.step, "batches_per_step": self.plan.per_step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back a state; call it before the method's generator is entered."""
         self._restored = dict(state["optimizers"])
         self.step = int(state["step"])
+        # Until the method asks for its batches again; what earlier versions wrote does not say.
+        self.plan = replace(self.plan, per_step=int(state.get("batches_per_step", 1)))
 
     def synchronise(self) -> None:
         """Send worker 0's buffers to all workers, and raise ReplicasDifferError where their parameters are not the same."""
