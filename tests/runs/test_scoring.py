@@ -91,7 +91,9 @@ def test_a_scene_that_fails_is_named_and_the_others_go_on(tmp_path: Path) -> Non
     scores = score(method, SPLIT, scoring(method, tmp_path))
     worst = SPLIT.name(int(np.argmax(levels)))
     assert list(scores.failed) == [worst]
-    assert "not finite at step 1" in scores.failed[worst]
+    assert "not finite at step 1" in scores.failed[worst].error
+    assert scores.status == "diverged"
+    assert scores.error.startswith(f"1 of {len(SPLIT)} scenes failed: scene {worst}: the loss is not finite at step 1")
     assert len(scores.per_scene) == len(SPLIT) - 1
 
 

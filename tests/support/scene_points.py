@@ -93,3 +93,12 @@ class Leaking(ScenePoints):
         for step in super()._fit(given, loop):
             self.steps.copy_(self.points.detach().sum())
             yield step
+
+
+class Flickering(ScenePoints):
+    """Breaks determinism: once it has seen a scene, what it renders depends on the hour."""
+
+    def render(self, cameras: Sequence[Camera]) -> Views:
+        """A flat picture of the points' mean, more or less."""
+        views = super().render(cameras)
+        return Views((views.images * (1 + np.random.default_rng().random())).astype(np.float32))

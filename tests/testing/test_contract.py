@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from deep3dmap.cli import main
-from deep3dmap.core import Method, MethodCard, Reconstruction, Step, methods
+from deep3dmap.core import Camera, Method, MethodCard, Reconstruction, Step, methods
 from deep3dmap.core.options import option
 from deep3dmap.testing import CHECKS, MethodContract, Subject, ViolationError
 
@@ -121,6 +122,14 @@ def test_a_broken_method_is_caught(check: str, message: str, tmp_path: Path) -> 
 def test_what_breaks_a_fit_is_caught(method: str, check: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ViolationError, match=message):
         CHECKS[check](Subject(method, tmp_path, "toys:Dots"))
+
+
+def test_renderings_are_compared_of_the_fitted_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = Camera(np.eye(3), np.eye(4), 8, 6)
+    monkeypatch.setattr(Subject, "cameras", lambda self: [camera])
+    assert CHECKS["determinism"](Subject("scene_points:ScenePoints", tmp_path / "steady", "toys:Dots"))
+    with pytest.raises(ViolationError, match="renderings differ"):
+        CHECKS["determinism"](Subject("scene_points:Flickering", tmp_path / "flickering", "toys:Dots"))
 
 
 @pytest.mark.ray

@@ -70,18 +70,8 @@ def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: Resul
         outcome.peak_gpu_mb = max(outcome.peak_gpu_mb or 0.0, peak_gpu_mb())
     if not store.storage.local:
         store.storage.upload(artifacts, store.artifacts_name(plan.run_id, attempt))
-    _tell_failed_scenes(outcome)
-
-
-def _tell_failed_scenes(outcome: Outcome) -> None:
-    """Say in the row which scenes failed; the others keep their metrics, and a resume tries the run again."""
-    failed = outcome.scores.failed
-    if not failed:
-        return
-    outcome.status = "diverged" if all("not finite at step" in error for error in failed.values()) else "failed"
-    count = len(failed) + len(outcome.scores.per_scene)
-    told = "; ".join(f"scene {scene}: {error}" for scene, error in failed.items())
-    outcome.error = f"{len(failed)} of {count} scenes failed: {told}" if count > 1 else told
+    # The scenes that did not fail keep their metrics, and a resume tries the run again.
+    outcome.status, outcome.error = outcome.scores.status, outcome.scores.error
 
 
 def _train(job: TrainingJob, outcome: Outcome) -> Method:

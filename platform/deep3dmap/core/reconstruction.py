@@ -11,14 +11,23 @@ from numpy.typing import NDArray
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.files import check_finite, reading
 from deep3dmap.core.mesh import Mesh
-from deep3dmap.core.reconstruction_files import GAUGES, read_about, read_arrays, read_cameras, read_files
+from deep3dmap.core.reconstruction_files import (
+    ABOUT_FILE,
+    ARRAYS_FILE,
+    CAMERAS_FILE,
+    GAUGES,
+    MESH_FILE,
+    OWN_FILES,
+    read_about,
+    read_arrays,
+    read_cameras,
+    read_files,
+)
 
 ARRAYS = (
     *("points", "depth", "normals", "position_map", "landmarks", "images", "radiance", "samples"),
     *("texture", "vertex_uv", "visible", "frontal", "pointmaps", "confidence"),
 )
-
-RESERVED = ("mesh.ply", "arrays.npz", "transforms.json", "reconstruction.json")
 
 
 @dataclass
@@ -63,7 +72,7 @@ class Reconstruction:
     def __post_init__(self) -> None:
         if self.gauge not in GAUGES:
             raise ValueError(f"gauge is one of {GAUGES}, not '{self.gauge}'")
-        unsafe = [name for name in self.files if Path(name).name != name or name in RESERVED]
+        unsafe = [name for name in self.files if Path(name).name != name or name in OWN_FILES]
         if unsafe:
             raise ValueError(f"files: '{unsafe[0]}' is not a plain file name of its own")
 
@@ -75,12 +84,12 @@ class Reconstruction:
         """Write mesh.ply, arrays.npz, transforms.json, the named files and, last of all, reconstruction.json into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.mesh is not None:
-            _write_mesh(self.mesh, folder / "mesh.ply")
+            _write_mesh(self.mesh, folder / MESH_FILE)
         arrays = {name: value for name in ARRAYS if (value := getattr(self, name)) is not None}
         if arrays:
-            np.savez_compressed(folder / "arrays.npz", allow_pickle=False, **arrays)
+            np.savez_compressed(folder / ARRAYS_FILE, allow_pickle=False, **arrays)
         if self.cameras is not None:
-            (folder / "transforms.json").write_text(json.dumps(_transforms(self.cameras), indent=1))
+            (folder / CAMERAS_FILE).write_text(json.dumps(_transforms(self.cameras), indent=1))
         for name, content in self.files.items():
             (folder / name).write_bytes(content)
         about = {
@@ -92,7 +101,7 @@ class Reconstruction:
             "files": sorted(self.files),
             "notes": self.notes,
         }
-        (folder / "reconstruction.json").write_text(json.dumps(about, indent=1))
+        (folder / ABOUT_FILE).write_text(json.dumps(about, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> "Reconstruction":
@@ -101,7 +110,7 @@ class Reconstruction:
         result = cls(about["frame"], about["unit"], gauge=about["gauge"], notes=about["notes"])
         result.files = read_files(folder, about["files"])
         if "mesh" in about["parts"]:
-            result.mesh = read_mesh(folder / "mesh.ply")
+            result.mesh = read_mesh(folder / MESH_FILE)
         for name, array in read_arrays(folder, ARRAYS).items():
             setattr(result, name, array)
         if "cameras" in about["parts"]:

@@ -12,7 +12,8 @@ from deep3dmap.core.cameras import Camera, check_pose
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import read_npz, reading
 
-ABOUT, ARRAYS, CAMERAS, MESH = "reconstruction.json", "arrays.npz", "transforms.json", "mesh.ply"
+ABOUT_FILE, ARRAYS_FILE, CAMERAS_FILE, MESH_FILE = "reconstruction.json", "arrays.npz", "transforms.json", "mesh.ply"
+OWN_FILES = (ABOUT_FILE, ARRAYS_FILE, CAMERAS_FILE, MESH_FILE)
 AGAIN = "reconstruct again"
 GAUGES = ("metric", "scale", "similarity")
 # Of the parts that have one shape only; None: any length.
@@ -37,9 +38,9 @@ def read_about(folder: Path) -> dict[str, Any]:
 
     Raises UserError if there is none, or it is damaged.
     """
-    file = folder / ABOUT
+    file = folder / ABOUT_FILE
     if not file.is_file():
-        raise UserError(f"{folder}: no {ABOUT}, so this is not a saved reconstruction")
+        raise UserError(f"{folder}: no {ABOUT_FILE}, so this is not a saved reconstruction")
     about = {"gauge": GAUGES[0], "files": [], **_json(file)}
     for name, kind in (("frame", str), ("unit", str), ("parts", list), ("files", list), ("notes", dict)):
         if not isinstance(about.get(name), kind):
@@ -57,14 +58,14 @@ def read_files(folder: Path, names: Collection[Any]) -> dict[str, bytes]:
     for name in names:
         file = folder / str(name)
         if Path(str(name)).name != name or not file.is_file() or file.is_symlink():
-            raise UserError(f"{folder / ABOUT}: 'files' names '{name}', which is no file of this folder; {AGAIN}")
+            raise UserError(f"{folder / ABOUT_FILE}: 'files' names '{name}', which is no file of this folder; {AGAIN}")
         contents[str(name)] = file.read_bytes()
     return contents
 
 
 def read_arrays(folder: Path, known: Collection[str]) -> dict[str, NDArray[Any]]:
     """Return the arrays of arrays.npz, none if there is no such file; raises UserError for names that are not known."""
-    file = folder / ARRAYS
+    file = folder / ARRAYS_FILE
     if not file.is_file():
         return {}
     arrays = read_npz(file, "reconstruction")
@@ -81,7 +82,7 @@ def read_arrays(folder: Path, known: Collection[str]) -> dict[str, NDArray[Any]]
 
 def read_cameras(folder: Path) -> list[Camera]:
     """Return the cameras of transforms.json; raises UserError naming the camera that is none."""
-    file = folder / CAMERAS
+    file = folder / CAMERAS_FILE
     frames = _json(file).get("frames")
     if not isinstance(frames, list):
         raise UserError(f"{file}: no list 'frames' in it; {AGAIN}")

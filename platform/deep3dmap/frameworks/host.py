@@ -7,7 +7,7 @@ import torch
 
 
 class Host(Protocol):
-    """The process of one worker: a Ray Train worker, a Ray Tune trial, or a test's own process."""
+    """The process of one worker: a worker of Ray Train, a trial of Ray Tune, or the process at hand."""
 
     rank: int
     world_size: int

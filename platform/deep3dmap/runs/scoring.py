@@ -13,22 +13,30 @@ from deep3dmap.core.method import Generates, Method, RendersViews, Views
 from deep3dmap.core.protocol import Evaluation, Protocol, Sampler
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.runs.scene_reconstruction import SceneOutcome, now, reconstruct_scene
-from deep3dmap.train.failures import text_of
-from deep3dmap.train.scene_fits import SceneFits
+from deep3dmap.train.failures import status_of, text_of
+from deep3dmap.train.scene_fits import SceneFits, folder_name
 
 PICTURED_SCENES = 8
 
 
+@dataclass(frozen=True)
+class SceneFailure:
+    """Why a scene has no numbers. status: as of a run, such as "diverged"."""
+
+    status: str
+    error: str
+
+
 @dataclass
 class Scores:
-    """per_scene: {scene: {metric: value}}. summary: metrics that are not scene means. failed: {scene: error}.
+    """per_scene: {scene: {metric: value}}. summary: metrics that are not scene means. failed: the scenes that have no values.
 
     Seconds are totals over the scenes. cut_short: of the first fit that its limit in seconds ended.
     """
 
     per_scene: dict[str, dict[str, float]] = field(default_factory=dict)
     summary: dict[str, float] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, SceneFailure] = field(default_factory=dict)
     fit_s: float = 0.0
     fit_steps: int = 0
     cut_short: str = ""
@@ -37,6 +45,19 @@ class Scores:
     render_s: float = 0.0
     rendered: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """The status of a run with these scores: "ok", or that of its failed scenes, "failed" where they failed differently."""
+        statuses = {failure.status for failure in self.failed.values()} or {"ok"}
+        return statuses.pop() if len(statuses) == 1 else "failed"
+
+    @property
+    def error(self) -> str:
+        """Which scenes failed, of how many, and why; "" where none did."""
+        told = "; ".join(f"scene {scene}: {failure.error}" for scene, failure in self.failed.items())
+        count = len(self.failed) + len(self.per_scene)
+        return f"{len(self.failed)} of {count} scenes failed: {told}" if self.failed and count > 1 else told
 
     def value(self, metric: str) -> float | None:
         """Return a metric of the run: the summary's, else the mean over scenes, else None."""
@@ -77,7 +98,7 @@ def score(method: Method, split: Split, scoring: Scoring, progress: Callable[[in
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # whatever a method does on one scene, the other scenes keep their numbers
-            scores.failed[scene] = text_of(error)
+            scores.failed[scene] = SceneFailure(status_of(error), text_of(error))
         if progress:
             progress(done + 1, len(chosen))
     if scores.per_scene:
@@ -119,12 +140,12 @@ def _score_scene(
         sampler = _sampler(method, scoring.seed)
         values |= evaluation.add_samples(scene, sampler, sample)
         if scoring.folder is not None and pictured:
-            evaluation.picture_samples(sampler, scoring.folder / _folder_name(scene))
+            evaluation.picture_samples(sampler, scoring.folder / folder_name(scene))
     scores.per_scene[scene] = values
     scores.evaluate_s += now(method) - began
     scores.notes.update(outcome.reconstruction.notes)
     if scoring.folder is not None:
-        folder = scoring.folder / _folder_name(scene)
+        folder = scoring.folder / folder_name(scene)
         _keep(outcome.reconstruction, scoring.protocol, sample, folder, pictured)
         if views is not None and pictured:
             scoring.protocol.view_pictures(views, sample, folder)
@@ -174,7 +195,3 @@ def _keep(reconstruction: Reconstruction, protocol: Protocol, sample: dict[str, 
     reconstruction.save(folder)
     if pictured:
         protocol.pictures(reconstruction, sample, folder)
-
-
-def _folder_name(scene: str) -> str:
-    return scene.replace("/", "_").replace("\\", "_")

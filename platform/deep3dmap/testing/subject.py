@@ -1,7 +1,7 @@
 """A method under test: its `mini` variant on the smallest data that feed it, trained in this process."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from deep3dmap.core.cameras import Camera
 from deep3dmap.core.card import MethodCard
 from deep3dmap.core.dataset import Dataset, Sample
 from deep3dmap.core.errors import UserError
-from deep3dmap.core.method import Method
+from deep3dmap.core.method import Method, RendersViews, Views
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.core.registry import datasets, methods
 from deep3dmap.runs.scene_reconstruction import reconstruct_scene
 from deep3dmap.train.job import TrainingJob, train_here
+from deep3dmap.train.local_host import LocalHost
 from deep3dmap.train.session import TrainingSummary
 
 SMALL_VARIANTS = ("smoke", "mini", "default")
@@ -27,20 +28,12 @@ FIT_STEPS = 4
 SCENE = "scene"
 
 
-class OwnProcessHost:
-    """A host that trains in this process, reports to a list, and can be told to stop after a step count."""
-
-    rank = 0
-    world_size = 1
+class OwnProcessHost(LocalHost):
+    """A host on the CPU that can be told to stop after a step count."""
 
     def __init__(self, stop_after: int = 0) -> None:
-        self.device = torch.device("cpu")
-        self.reports: list[dict[str, float]] = []
+        super().__init__(torch.device("cpu"))
         self._left = stop_after or -1
-
-    def report(self, metrics: Mapping[str, float]) -> None:
-        """Keep what was reported."""
-        self.reports.append(dict(metrics))
 
     def should_stop(self) -> bool:
         """Whether as many steps were taken as `stop_after` says; the loop asks once a step."""
@@ -112,15 +105,27 @@ class Subject:
         run: name of the folder in which the fit keeps its checkpoints, and goes on from them; "" for a new one. stop_after: be
         interrupted after so many steps of the fit.
         """
-        mapping = dict(self.composed().config["inputs"])
+        return self._met(method, run, stop_after)[0]
+
+    def rendered(self, method: Method) -> Views | None:
+        """Render the test sample as a benchmark would, while the method is fitted to it; None where it renders nothing."""
+        return self._met(method, cameras=self.cameras())[1]
+
+    def _met(
+        self, method: Method, run: str = "", stop_after: int = 0, cameras: Sequence[Camera] = ()
+    ) -> tuple[Reconstruction, Views | None]:
+        mapping, views = dict(self.composed().config["inputs"]), None
         with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
             folder = self.folder / run if run else Path(temporary)
             fits = self.job("built").scene_fits(method, OwnProcessHost(stop_after), folder)
             outcome = reconstruct_scene(method, self.sample, SCENE, mapping, fits, 0)
+            if cameras and isinstance(method, RendersViews):
+                with torch.no_grad():
+                    views = method.render(cameras)
             if fits and not run:
                 # What is compared next is the method as it was trained.
                 fits.restore()
-        return outcome.reconstruction
+        return outcome.reconstruction, views
 
     def cameras(self) -> list[Camera]:
         """Return the first camera of the test sample, none where it has none."""

@@ -1,4 +1,4 @@
-"""The processes a training session may run in: one of its own, a Ray Train worker, and a Ray Tune trial."""
+"""The processes of Ray that a training session may run in, a Train worker and a Tune trial; and the device it runs on."""
 
 import math
 import time
@@ -8,23 +8,6 @@ from pathlib import Path
 import torch
 
 from deep3dmap.core.errors import UserError
-
-
-class OnlyWorkerHost:
-    """The one worker of a training that no scheduler watches."""
-
-    rank = 0
-    world_size = 1
-
-    def __init__(self, device: str) -> None:
-        self.device = choose_device(device)
-
-    def report(self, metrics: Mapping[str, float]) -> None:
-        """Nobody asks; the curves have it."""
-
-    def should_stop(self) -> bool:
-        """Never."""
-        return False
 
 
 class TuneTrialHost:

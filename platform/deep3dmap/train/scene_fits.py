@@ -12,6 +12,7 @@ from deep3dmap.core.method import Method, Step
 from deep3dmap.frameworks import Host, LoopSettings, TrainLoop
 from deep3dmap.train.seeding import scene_entropy, seed_everything
 from deep3dmap.train.session import TrainingSession, TrainingSummary
+from deep3dmap.train.state_copies import copied
 
 
 class SceneSession(TrainingSession):
@@ -49,11 +50,11 @@ class SceneFits:
     def __init__(self, method: Method, settings: LoopSettings, host: Host, folder: Path, about: Mapping[str, Any]) -> None:
         self.method, self.host, self.folder, self.about = method, host, folder, about
         self._settings = settings
-        self._start = _copied(method.state_dict())
+        self._start = copied(method.state_dict())
 
     def restore(self) -> None:
         """Put the method back into the state that all scenes start from."""
-        self.method.load_state_dict(_copied(self._start))
+        self.method.load_state_dict(copied(self._start))
 
     def fit(self, scene: str, given: dict[str, Any]) -> TrainingSummary:
         """Fit the method to a scene, or go on with the fit that was interrupted.
@@ -88,8 +89,9 @@ def fit_settings(settings: LoopSettings, fit: FitConfig) -> LoopSettings:
 
 def scene_folder(folder: Path, scene: str) -> Path:
     """Return where the curves and checkpoints of a scene's fit lie in a run's folder."""
-    return folder / "scenes" / scene.replace("/", "_").replace("\\", "_")
+    return folder / "scenes" / folder_name(scene)
 
 
-def _copied(state: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.detach().clone() if isinstance(value, torch.Tensor) else value for name, value in state.items()}
+def folder_name(scene: str) -> str:
+    """Return the name of a scene as that of a folder."""
+    return scene.replace("/", "_").replace("\\", "_")

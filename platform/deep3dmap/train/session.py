@@ -11,7 +11,7 @@ import torch
 
 from deep3dmap.core.errors import DivergedError, UserError
 from deep3dmap.core.method import Method, Step
-from deep3dmap.frameworks import BaseFramework, CustomFramework, TrainLoop
+from deep3dmap.frameworks import MAIN, BaseFramework, CustomFramework, TrainLoop
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.curves import CurveWriter
 from deep3dmap.train.progress import Progress
@@ -19,6 +19,7 @@ from deep3dmap.train.rank_states import own_rank_state, rank_states
 from deep3dmap.train.resources import count_parameters, device_name, peak_gpu_mb, peak_ram_mb
 from deep3dmap.train.seeding import scene_entropy, seed_everything
 from deep3dmap.train.starting_weights import initialize
+from deep3dmap.train.state_copies import copied
 from deep3dmap.train.trackers import Trackers
 
 # Adds metrics to a validation: (method, loop) to {name: value}, the same on every worker.
@@ -173,6 +174,7 @@ class TrainingSession:
         if self.curves:
             rates = {_rate_name(name): rate for name, rate in self.loop.learning_rates.items()}
             self._record({**values, **rates})
+        self.progress.total_steps = self.loop.total_steps
         self.progress.show(self.loop.step, self.seconds(), values)
 
     def _values(self, step: Step) -> dict[str, float]:
@@ -245,7 +247,7 @@ class TrainingSession:
             averaged = None
             if self.loop.averages:
                 with self.loop.averaged_weights():
-                    averaged = _copied(self.method.state_dict())
+                    averaged = copied(self.method.state_dict())
             state = {
                 "method": self.method.state_dict(),
                 "loop": self.loop.state_dict(),
@@ -262,11 +264,7 @@ class TrainingSession:
 
 
 def _rate_name(optimizer: str) -> str:
-    return "learning_rate" if optimizer == "main" else f"learning_rate_{optimizer}"
-
-
-def _copied(state: dict[str, Any]) -> dict[str, Any]:
-    return {key: value.clone() if isinstance(value, torch.Tensor) else value for key, value in state.items()}
+    return "learning_rate" if optimizer == MAIN else f"learning_rate_{optimizer}"
 
 
 def _due(step: int, every: int) -> bool:

@@ -55,10 +55,11 @@ def _carried_out(job: Any, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _trained(job: Any) -> Any:
-    from deep3dmap.train.hosts import OnlyWorkerHost
+    from deep3dmap.train.hosts import choose_device
     from deep3dmap.train.job import train_here
+    from deep3dmap.train.local_host import LocalHost
 
-    return train_here(job, OnlyWorkerHost(str(job.config["device"])))[1]
+    return train_here(job, LocalHost(choose_device(str(job.config["device"]))))[1]
 
 
 def _directed(job: Any, order: dict[str, Any]) -> Any:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from deep3dmap.train.job import TrainingJob
 
 OUTPUT, PROGRESS = "output.log", "progress.txt"
-LAST_LINES = 20
 
 
 def output_folder(job: "TrainingJob") -> Path:
@@ -70,13 +69,6 @@ class Transcript:
             self.line.say(self._partial.decode(errors="replace"))
             self._partial = b""
         self.line.close()
-
-    def last_lines(self) -> str:
-        """Return the last lines of the first worker that wrote any."""
-        for file in sorted(self.folder.glob("output*.log")):
-            if lines := file.read_bytes()[-8192:].decode(errors="replace").strip().splitlines():
-                return "\n".join(lines[-LAST_LINES:])
-        return ""
 
     def _new_output(self) -> bytes:
         try:

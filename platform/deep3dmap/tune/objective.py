@@ -118,8 +118,8 @@ class SuiteScorer:
                 fits.restore()
         if isinstance(method, torch.nn.Module):
             torch.nn.Module.train(method, training)
-        for scene, error in scores.failed.items():
-            raise UserError(f"scene {scene} of the validation split failed: {error}")
+        for scene, failure in scores.failed.items():
+            raise UserError(f"scene {scene} of the validation split failed: {failure.error}")
         value = scores.value(metric)
         return math.nan if value is None else value
 
