@@ -18,8 +18,9 @@ class CoarseToFine(nn.Module):
     def __init__(self, space: Space, config: NeRFConfig) -> None:
         super().__init__()
         self.space, self._counts, self._rays = space, (config.coarse, config.fine), config.rays
-        skips = (config.depth // 2,) if config.depth > 2 else ()
-        self.coarse, self.fine = (NeRFMLP(config.width, config.depth, skips) for _ in range(2))
+        # The paper's fifth layer of eight hands the encoded position on to the sixth; a trunk of two layers has no room for it.
+        skip = config.depth // 2 + 1
+        self.coarse, self.fine = (NeRFMLP(config.width, config.depth, (skip,)) for _ in range(2))
 
     def begin(self, views: object) -> None:
         """Nothing depends on the views."""

@@ -127,6 +127,16 @@ def test_views_that_cannot_be_fitted_are_named(change: dict[str, Any], message: 
         fitted(given | {key: alter(given[key]) for key, alter in change.items()}, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("depth", "sizes"),
+    [(8, [63, 256, 256, 256, 256, 319, 256, 256]), (4, [63, 256, 256, 319]), (3, [63, 256, 319]), (2, [63, 256])],
+)
+def test_the_position_enters_again_after_the_fifth_layer_as_in_figure_7(depth: int, sizes: list[int]) -> None:
+    model = NeRF(NeRFConfig(depth=depth)).model
+    for network in (model.coarse, model.fine):
+        assert [layer.in_features for layer in network.trunk] == sizes
+
+
 def test_options_that_make_no_sense_are_refused() -> None:
     for options in ({"field": "voxels"}, {"space": "sphere"}, {"steps": 0}, {"mesh_opacity": 1.0}):
         with pytest.raises(UserError):
