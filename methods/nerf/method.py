@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deep3dmap.config.schema import OptimizerConfig
 from deep3dmap.core import Camera, MethodCard, Reconstruction, Step, Views
 from deep3dmap.frameworks import CustomFramework, TrainLoop
 from deep3dmap.methods.nerf.coarse_to_fine import CoarseToFine
 from deep3dmap.methods.nerf.given_views import GivenViews, RayBatch
 from deep3dmap.methods.nerf.occupied_grid import OccupiedGrid
-from deep3dmap.methods.nerf.options import NeRFConfig, check
+from deep3dmap.methods.nerf.options import NeRFConfig, adam, check
 from deep3dmap.methods.nerf.space import Drawn, Space
 from deep3dmap.methods.nerf.surface import extract_surface, seen_part
 from deep3dmap.nn.radiance.rays import axial_depth, camera_image_rays
@@ -64,8 +63,8 @@ class NeRF(CustomFramework):
         loop.planned_steps = self.config.steps
         loop.prepare(self)
         total = max(1, loop.total_steps)
-        rates = OptimizerConfig(lr=self.config.rate, betas=[0.9, 0.99], eps=1e-15)
-        loop.optimizer(FIELD, self.model.parameters(), rates, lambda step: self.config.final_rate ** (step / total))
+        optimizer = adam(self.config)
+        loop.optimizer(FIELD, self.model.parameters(), optimizer, lambda step: self.config.final_rate ** (step / total))
         if loop.step == 0:
             self.model.begin(views)
         while loop.step < self.config.steps:

@@ -9,12 +9,13 @@ import torch
 from deep3dmap.config.schema import FitConfig
 from deep3dmap.config.variants import variants
 from deep3dmap.core import Camera, UserError
+from deep3dmap.core.options import check_options
 from deep3dmap.core.registry import methods
 from deep3dmap.frameworks import LoopSettings
 from deep3dmap.geometry.cameras import look_at
 from deep3dmap.geometry.icosphere import icosphere
 from deep3dmap.methods.nerf.method import NeRF
-from deep3dmap.methods.nerf.options import NeRFConfig
+from deep3dmap.methods.nerf.options import NeRFConfig, adam
 from deep3dmap.methods.nerf.surface import extract_surface, seen_part
 from deep3dmap.render.mesh_renderer import render_mesh
 from deep3dmap.runs.scene_reconstruction import reconstruct_scene
@@ -137,7 +138,17 @@ def test_the_position_enters_again_after_the_fifth_layer_as_in_figure_7(depth: i
         assert [layer.in_features for layer in network.trunk] == sizes
 
 
+def test_each_field_learns_with_the_optimiser_it_was_published_with() -> None:
+    paper, grid = adam(NeRFConfig()), adam(NeRFConfig(field="grid"))
+    assert (NeRFConfig().rays, paper.lr, paper.betas, paper.eps) == (4096, 5e-4, [0.9, 0.999], 1e-7)
+    assert (grid.betas, grid.eps) == ([0.9, 0.99], 1e-15)
+
+
 def test_options_that_make_no_sense_are_refused() -> None:
-    for options in ({"field": "voxels"}, {"space": "sphere"}, {"steps": 0}, {"mesh_opacity": 1.0}):
-        with pytest.raises(UserError):
-            NeRF(NeRFConfig(**options))
+    refused: list[dict[str, Any]] = [{"field": "voxels"}, {"space": "sphere"}, {"mesh_opacity": 1.0}, {"near": 0.0}]
+    refused += [{name: 0} for name in ("steps", "rays", "coarse", "fine", "grid_every", "mesh_resolution")]
+    for options in refused:
+        with pytest.raises(UserError, match=f"method.{next(iter(options))}"):
+            check_options(NeRFConfig, options, "method.")
+    with pytest.raises(UserError, match="near must be less than"):
+        NeRF(NeRFConfig(near=2.0, far=1.0))
