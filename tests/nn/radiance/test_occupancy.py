@@ -87,6 +87,39 @@ def test_cells_that_no_camera_sees_stay_empty() -> None:
     assert grid.occupied[12, 8, 8]
 
 
+def test_a_near_cell_that_reaches_into_the_picture_is_kept() -> None:
+    # Right in front of the camera a cell is wider than the picture: its centre lies far outside of it.
+    grid = OccupancyGrid(SceneBox([[-1.0, -1, -1], [1, 1, 1]]), 2, 0.05)
+    pose = look_at((-1.0, -0.1, -0.1), (0.0, -0.1, -0.1))
+    grid.drop_unseen(torch.tensor([[[64.0, 0, 16], [0, 64, 16], [0, 0, 1]]]), invert(pose)[None].float(), 32, 32)
+    assert grid.seen[:, 0, 0].all()
+    assert grid.seen.all()
+    narrow = OccupancyGrid(SceneBox([[-1.0, -1, -1], [1, 1, 1]]), 16, 0.05)
+    narrow.drop_unseen(torch.tensor([[[64.0, 0, 16], [0, 64, 16], [0, 0, 1]]]), invert(pose)[None].float(), 32, 32)
+    assert narrow.seen[0, 6:8, 6:8].all()
+    assert not narrow.seen[0, :5].any()
+    assert not narrow.seen[:, :, 12:].any()
+
+
+def test_every_point_that_a_camera_shows_lies_in_a_cell_it_sees() -> None:
+    # Contracted, too, where cells grow with their distance.
+    random = torch.Generator().manual_seed(0)
+    for contracted in (False, True):
+        grid = OccupancyGrid(SceneBox([[-1.0, -1, -1], [1, 1, 1]], contracted), 12, 0.05)
+        pose = look_at((0.7, -2.0, 0.4), (0.0, 0.0, 0.3))
+        lens = torch.tensor([[40.0, 0, 16], [0, 40, 16], [0, 0, 1]])
+        grid.drop_unseen(lens[None], invert(pose)[None].float(), 32, 32)
+        depth = torch.rand(4000, 1, generator=random) * (8 if contracted else 4)
+        pixels = torch.rand(4000, 2, generator=random) * 32
+        ahead = torch.cat([(pixels - 16) / 40, torch.ones(4000, 1)], 1) * depth
+        places = grid.box.to_cube(ahead @ pose[:3, :3].T.float() + pose[:3, 3].float())
+        within = ((places > 0) & (places < 1)).all(1)
+        cells = (places[within] * 12).long()
+        assert within.sum() > 300
+        assert grid.seen[cells[:, 0], cells[:, 1], cells[:, 2]].all()
+        assert not grid.seen.all()
+
+
 def test_a_field_answers_everywhere_and_its_gradients_are_finite() -> None:
     torch.manual_seed(0)
     field = HashGridField(SceneBox(BOX, contracted=True), HashGridEncoding(4, 64, 4, 10), hidden=16)

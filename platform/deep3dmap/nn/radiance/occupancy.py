@@ -1,12 +1,12 @@
 """A grid of which parts of a scene may hold something, kept up to date with the field while it is fitted."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from deep3dmap.geometry.cameras import project
 from deep3dmap.nn.radiance.scene_box import SceneBox
 from deep3dmap.ops.march_rays import PackedSamples, march_rays
 from deep3dmap.render.volume import Rays
@@ -63,19 +63,34 @@ class OccupancyGrid(nn.Module):
 
     @torch.no_grad()
     def drop_unseen(self, intrinsics: Any, camera_from_world: Any, height: int, width: int) -> None:
-        """Leave out for good the cells that none of the cameras (V, 3, 3) and (V, 4, 4) sees: nothing would clear them."""
-        every = torch.arange(self.seen.numel(), device=self.seen.device)
-        centres = self.box.from_cube((self._corner(every) + 0.5) / self.resolution)
-        visible = torch.zeros(len(every), dtype=torch.bool, device=self.seen.device)
-        # A cell that reaches into the image with a corner only is kept as well.
-        margin = 0.5 * max(height, width) / self.resolution
+        """Leave out for good the cells that none of the cameras (V, 3, 3) and (V, 4, 4) sees: nothing would clear them.
+
+        A cell is seen where the ball around it reaches into what the camera's picture shows.
+        """
+        centres, radius = self._balls()
+        visible = torch.zeros_like(radius, dtype=torch.bool)
         for lens, pose in zip(intrinsics, camera_from_world):
-            pixels, depth = project(centres, lens, pose)
-            x, y = pixels.unbind(1)
-            within = (x > -margin) & (x < width + margin) & (y > -margin) & (y < height + margin)
-            visible |= (depth > 0) & within
+            lens, pose = lens.to(centres), pose.to(centres)
+            points = centres @ pose[:3, :3].T + pose[:3, 3]
+            # The planes through the camera's centre and the borders of its picture, pointing inwards, and the one it stands in.
+            planes = torch.stack([lens[0], width * lens[2] - lens[0], lens[1], height * lens[2] - lens[1], lens[2]])
+            inside = points @ (planes / planes.norm(dim=1, keepdim=True)).T
+            visible |= (inside > -radius[:, None]).all(1)
         self.seen = visible.view_as(self.seen)
         self.occupied = self.occupied & self.seen
+
+    def _balls(self) -> tuple[Tensor, Tensor]:
+        """Return the centres (G^3, 3) of the cells in the world, and how far their corners are from them (G^3,)."""
+        corners = self._corner(torch.arange(self.seen.numel(), device=self.seen.device))
+        centres = self.box.from_cube((corners + 0.5) / self.resolution)
+        radius = torch.zeros_like(centres[:, 0])
+        for offset in product((0.0, 1.0), repeat=3):
+            # Contracted, the outermost cells reach to infinity: their inner halves stand for them.
+            places = corners + corners.new_tensor(offset)
+            if self.box.contracted:
+                places = places.clamp(0.5, self.resolution - 0.5)
+            radius = torch.maximum(radius, (self.box.from_cube(places / self.resolution) - centres).norm(dim=1))
+        return centres, radius
 
     def _chosen(self, generator: torch.Generator, share: float) -> Tensor:
         seen = self.seen.view(-1).nonzero()[:, 0]
