@@ -1,5 +1,6 @@
 """The stream of batches: seeded, resumable, split over workers without loss, from a dataset, an iterable or a loader."""
 
+import os
 from itertools import islice
 from typing import Any
 
@@ -56,6 +57,23 @@ def test_an_epoch_sees_each_sample_once_and_epochs_differ() -> None:
     batches = values(BatchPlan(23, 1, 0, 1, seed=0), 0, 2)
     assert sorted(int(x) for x in batches[0]) == list(range(23))
     assert [int(x) for x in batches[0]] != [int(x) for x in batches[1]]
+
+
+class WhoReads:
+    """A dataset that says which process reads it."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"process": os.getpid()}
+
+
+def test_loader_processes_outlive_an_epoch() -> None:
+    stream = map_style_batches(WhoReads(), lambda sample, _: sample, BatchPlan(2, 1, 0, 1, 0), 0, 1)  # type: ignore[arg-type]
+    seen = {int(process) for _ in range(6) for process in next(stream)["process"]}
+    assert len(seen) == 1
+    assert os.getpid() not in seen
 
 
 def test_too_large_a_batch_is_an_error_of_the_user() -> None:

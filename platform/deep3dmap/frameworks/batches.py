@@ -80,14 +80,18 @@ def map_style_batches(
     dataset: Sequence[Any], transform: Transform, plan: BatchPlan, start_step: int, processes: int
 ) -> Iterator[dict[str, Any]]:
     """Yield micro-batches for ever, beginning after `start_step` steps."""
-    steps = plan.steps_per_epoch(len(dataset))
-    epoch, skipped = divmod(start_step, steps)
     seeded = _Seeded(dataset, transform, plan.seed)
+    # A generator of its own keeps the loader from drawing on the random numbers of the step it is started in.
+    own = torch.Generator().manual_seed(plan.seed)
+    # One loader for all epochs: its processes, and what they keep of the data, outlive an epoch.
+    order = _endless(plan, len(dataset), start_step)
+    yield from DataLoader(seeded, batch_sampler=order, num_workers=processes, generator=own)
+
+
+def _endless(plan: BatchPlan, samples: int, start_step: int) -> Iterator[list[tuple[int, int]]]:
+    epoch, skipped = divmod(start_step, plan.steps_per_epoch(samples))
     while True:
-        order = plan.order(len(dataset), epoch)[skipped * plan.micro_batches_per_step :]
-        # A generator of its own keeps the loader from drawing on the random numbers of the step it is started in.
-        own = torch.Generator().manual_seed(plan.seed + epoch)
-        yield from DataLoader(seeded, batch_sampler=order, num_workers=processes, generator=own)
+        yield from plan.order(samples, epoch)[skipped * plan.micro_batches_per_step :]
         epoch, skipped = epoch + 1, 0
 
 
