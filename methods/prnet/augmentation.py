@@ -1,4 +1,4 @@
-"""Online augmentation of a crop together with its position map (Feng et al., ECCV 2018, section 3.3)."""
+"""Online augmentation of a crop together with its position map (Feng et al., ECCV 2018, section 3.3), and of its light."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.geometry.face_crop import Similarity, positions_to_crop, warp
+from deep3dmap.methods.prnet.photographic import photographed, unevenly_lit
 
 Picture = NDArray[np.float32]
 
@@ -17,6 +18,7 @@ class Augmentation:
 
     rotation: degrees either way. translation: share of the side either way. scale, color: low and high factor.
     occluders: probability that noise-textured shapes cover parts of the crop. flip: probability that the face is mirrored.
+    light: probability of a smooth or sharp shadow over the crop. camera: probability of a camera's faults, see `photographed`.
     """
 
     rotation: float = 45.0
@@ -25,6 +27,8 @@ class Augmentation:
     color: tuple[float, float] = (0.6, 1.4)
     occluders: float = 0.5
     flip: float = 0.0
+    light: float = 0.0
+    camera: float = 0.0
 
     def similarity(self, crop_size: int, size: int, rng: np.random.Generator) -> Similarity:
         """Draw a similarity from crop pixels to pixels of a `size` crop, turning and scaling about the centre."""
@@ -42,8 +46,12 @@ class Augmentation:
             crop, position_map = mirrored(crop, position_map)
         moved = self.similarity(crop.shape[-1], size, rng)
         picture = warp(crop, moved, size) * rng.uniform(*self.color, (3, 1, 1)).astype(np.float32)
+        if self.light and rng.random() < self.light:
+            picture = unevenly_lit(picture, rng)
         if rng.random() < self.occluders:
             picture = occlude(picture, rng)
+        if self.camera and rng.random() < self.camera:
+            picture = photographed(picture, rng)
         return picture.clip(0, 1), positions_to_crop(position_map, moved)
 
 

@@ -54,6 +54,8 @@ class PRNetConfig:
     scale: list[float] = option([0.9, 1.2], "augmentation: smallest and largest scale")
     color: list[float] = option([0.6, 1.4], "augmentation: smallest and largest gain of each colour channel")
     occluders: float = option(0.5, "augmentation: probability of noise-textured occluders", low=0.0, high=1.0)
+    light: float = option(0.0, "augmentation: probability of a shadow or uneven light", low=0.0, high=1.0)
+    camera: float = option(0.0, "augmentation: probability of a camera's faults: exposure, blur, grain", low=0.0, high=1.0)
     flip: float = option(
         0.0, "augmentation: probability of a mirrored face (300W-LP holds the mirrored faces)", low=0.0, high=1.0
     )
@@ -106,8 +108,9 @@ class PRNet(BaseFramework):
         none = np.zeros((3, config.resolution, config.resolution), np.float32)
         self.register_buffer("canonical", torch.from_numpy(none if atlas.canonical is None else atlas.canonical))
         self.augmentation = Augmentation(
-            config.rotation, config.translation, _range(config.scale), _range(config.color), config.occluders, config.flip
-        )
+            config.rotation, config.translation, _range(config.scale), _range(config.color), config.occluders, config.flip,
+            config.light, config.camera,
+        )  # fmt: skip
 
     @classmethod
     def trains(cls, config: PRNetConfig) -> bool:

@@ -258,3 +258,18 @@ def map_error(method: PRNet, face: dict[str, Any]) -> float:
     predicted = method.reconstruct({"image": face["image"], "box": face["box"]}).position_map
     difference = positions_to_crop(predicted, face["crop_from_image"]) - face["position_map"]
     return float(np.linalg.norm(difference, axis=0)[method.atlas.face_mask].mean())
+
+
+def test_light_and_camera_change_the_picture_and_not_the_map() -> None:
+    crop = np.random.default_rng(0).random((3, 48, 48), np.float32)
+    positions = np.random.default_rng(1).random((3, 16, 16), np.float32) * 48
+    still = {"rotation": 0.0, "translation": 0.0, "scale": (1.0, 1.0), "color": (1.0, 1.0), "occluders": 0.0}
+    for extra in ({"light": 1.0}, {"camera": 1.0}):
+        seen = [Augmentation(**still, **extra)(crop, positions, 48, np.random.default_rng(seed)) for seed in range(8)]
+        for picture, moved in seen:
+            np.testing.assert_allclose(moved, positions, atol=1e-4)
+            assert picture.dtype == np.float32
+            assert picture.min() >= 0
+            assert picture.max() <= 1
+            assert np.abs(picture - crop).mean() > 0.01
+        assert len({float(picture.sum()) for picture, _ in seen}) == 8
