@@ -2,7 +2,9 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -31,6 +33,7 @@ class FragmentStream:
     split: scans. mapping: a run's `inputs`. augment: turn and shift the world, the same way for all scans of an epoch, since
     fragments of a scene are fused. rank, workers: every worker has scans of its own, in sequence; scans that do not divide
     evenly are left to the first workers. Targets of scans and views of fragments are kept in memory, up to `kept_bytes`.
+    device: where targets are computed and lie. readers: threads that read the fragments that come next.
 
     Raises UserError if a worker has no fragment.
     """
@@ -45,8 +48,12 @@ class FragmentStream:
         rank: int = 0,
         workers: int = 1,
         kept_bytes: int = KEPT_BYTES,
+        device: torch.device | str = "cpu",
+        readers: int = 0,
     ) -> None:
         self.split, self.mapping, self.config, self.seed, self.augment = split, dict(mapping), config, seed, augment
+        self.device, self.readers = device, readers
+        self._pool = ThreadPoolExecutor(readers) if readers else None
         self._open: tuple[int, Sample] | None = None
         self._targets: MemoryCache[SceneTSDF] = MemoryCache(SceneTSDF.bytes, kept_bytes // 2)
         self._seen: MemoryCache[_Seen] = MemoryCache(_Seen.bytes, kept_bytes // 2)
@@ -65,10 +72,25 @@ class FragmentStream:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return fragment `index`, counted over all epochs: the inputs of `make_fragment`, and its targets."""
+        return self.at(index)
+
+    def at(self, index: int, shuffled: bool = False) -> dict[str, Any]:
+        """Return fragment `index` as `[]` does; shuffled: every epoch in a random order of its own, not scan after scan."""
+        if self._pool is not None:
+            for coming in range(index, index + 2 * self.readers):
+                _, scan, frames = self._place(coming, shuffled)
+                self._targets.expect(scan, partial(self._fuse, scan), self._pool)
+                self._seen.expect((scan, frames[0]), partial(self._read, scan, frames), self._pool)
+        return self._make(*self._place(index, shuffled))
+
+    def _place(self, index: int, shuffled: bool) -> tuple[int, int, list[int]]:
+        """Return the epoch, the scan and the frames of a fragment."""
         epoch, within = divmod(index, len(self))
+        if shuffled:
+            within = int(np.random.default_rng([self.seed, epoch, len(self)]).permutation(len(self))[within])
         place = bisect_right(self._ends, within)
         first = self._ends[place - 1] if place else 0
-        return self._make(epoch, self.scans[place], self.fragments[place][within - first])
+        return epoch, self.scans[place], self.fragments[place][within - first]
 
     def _fragments(self, scan: int) -> list[list[int]]:
         c = self.config
@@ -77,8 +99,8 @@ class FragmentStream:
 
     def _make(self, epoch: int, scan: int, frames: list[int]) -> dict[str, Any]:
         c = self.config
-        targets = self._targets.get(scan, lambda: self._fuse(scan))
-        seen = self._seen.get((scan, frames[0]), lambda: self._read(scan, frames))
+        targets = self._targets.get(scan, partial(self._fuse, scan))
+        seen = self._seen.get((scan, frames[0]), partial(self._read, scan, frames))
         world_from_scan = self._world_from_scan(epoch, targets)
         poses = torch.from_numpy(world_from_scan) @ seen.views.world_from_camera
         # A name of its own in every epoch: the maps of a scene begin anew when its name comes up again.
@@ -96,18 +118,20 @@ class FragmentStream:
 
     def _sample(self, scan: int) -> Sample:
         # The fragments of a scan follow one another, and opening one may mean to parse many small files.
-        if self._open is None or self._open[0] != scan:
+        opened = self._open
+        if opened is None or opened[0] != scan:
             sample = self.split[scan]
             prepared = {name: sample[name] for name in ("scene_tsdf",) if name in sample}
-            self._open = scan, select(sample, KEYS, self.mapping) | prepared
-        return self._open[1]
+            opened = self._open = scan, select(sample, KEYS, self.mapping) | prepared
+        return opened[1]
 
     def _fuse(self, scan: int) -> SceneTSDF:
         sample, c = self._sample(scan), self.config
         prepared: SceneTSDF | None = sample.get("scene_tsdf")
         if prepared is not None and self._fits(prepared):
-            return prepared
-        return fuse_scene(sample["depths"], sample["intrinsics"], sample["world_from_camera"], c.voxel_size, c.max_depth)
+            return replace(prepared, tsdf=[level.to(self.device) for level in prepared.tsdf])
+        scan_of = (sample["depths"], sample["intrinsics"], sample["world_from_camera"])
+        return fuse_scene(*scan_of, c.voxel_size, c.max_depth, self.device)
 
     def _fits(self, prepared: SceneTSDF) -> bool:
         return abs(prepared.voxel_size - self.config.voxel_size) < 1e-6

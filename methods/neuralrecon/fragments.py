@@ -1,5 +1,6 @@
 """A fragment as the network takes it: the box of voxels its views look into, their projections, and the levelled camera."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -144,14 +145,15 @@ def turned_about_z(angle: float, shift: NDArray[np.float64]) -> NDArray[np.float
     return matrix
 
 
-def batch_of(fragment: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """Return one fragment as a batch of one on the device."""
+def batch_of(fragments: Sequence[dict[str, Any]], device: torch.device) -> dict[str, Any]:
+    """Return fragments as a batch on the device."""
     batch: dict[str, Any] = {}
-    for name, value in fragment.items():
+    for name, value in fragments[0].items():
+        values = [fragment[name] for fragment in fragments]
         if isinstance(value, Tensor):
-            batch[name] = value[None].to(device)
+            batch[name] = torch.stack([tensor.to(device) for tensor in values])
         elif isinstance(value, list):
-            batch[name] = [part[None].to(device) for part in value]
+            batch[name] = [torch.stack([tensor.to(device) for tensor in level]) for level in zip(*values)]
         else:
-            batch[name] = [value]
+            batch[name] = values
     return batch

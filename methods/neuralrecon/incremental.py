@@ -63,7 +63,7 @@ class IncrementalReconstruction:
 
     def add(self, views: Views) -> bool:
         """Fold in one fragment; returns whether anything was predicted."""
-        inputs = batch_of(make_fragment(views, SCENE, self.config), self.device)
+        inputs = batch_of([make_fragment(views, SCENE, self.config)], self.device)
         output = self.network(inputs)
         fold_in(output, inputs, self.surface)
         return bool(output.complete)

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from concurrent.futures import Executor, Future
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -13,11 +14,18 @@ class MemoryCache(Generic[Value]):
     def __init__(self, size: Callable[[Value], int], limit: int) -> None:
         self._size, self._limit, self._held = size, limit, 0
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
+        self._coming: dict[Hashable, Future[Value]] = {}
+
+    def expect(self, key: Hashable, make: Callable[[], Value], executor: Executor) -> None:
+        """Let `executor` make a value that will be asked for soon; nothing happens where it is kept or being made."""
+        if key not in self._values and key not in self._coming:
+            self._coming[key] = executor.submit(make)
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """Return the value of a key, made where it is not kept."""
         if key not in self._values:
-            self._values[key] = make()
+            coming = self._coming.pop(key, None)
+            self._values[key] = make() if coming is None else coming.result()
             self._held += self._size(self._values[key])
         self._values.move_to_end(key)
         while self._held > self._limit and len(self._values) > 1:

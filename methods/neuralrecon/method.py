@@ -39,6 +39,7 @@ class NeuralReconConfig:
     channels: list[int] = option([96, 48, 24], "features of the levels, coarse to fine")
     backbone_alpha: float = option(1.0, "width of the image network", low=0.25, high=1.0)
     backbone_momentum: float = option(3e-4, "batch norm momentum of the image network (0.1 when trained from scratch)")
+    sparse_momentum: float = option(0.1, "batch norm momentum of the sparse networks", low=1e-3, high=0.3, log=True)
     joint_views: bool = option(False, "batch statistics of the image network over all views together, faster on CPUs")
     thresholds: list[float] = option([0.0, 0.0, 0.0], "occupancy logit above which a voxel is refined, per level")
     train_voxels: list[int] = option([4096, 16384, 65536], "voxels kept per fragment in training, per level")
@@ -52,6 +53,7 @@ class NeuralReconConfig:
     )
     pos_weight: float = option(1.5, "how much more an occupied voxel counts than its rarity says", low=0.5, high=4.0)
     augment: bool = option(True, "turn and shift every epoch's world")
+    keep_gib: float = option(2.0, "GiB of fragments and targets that stay in memory once read", low=0.0, high=64.0)
     validation_fragments: int = option(24, "fragments of the validation split that are looked at")
     single_layer: bool = option(True, "leave out the second surface behind the predicted one")
     level: bool = option(True, "stand a scan upright whose poses do not have z up, and lay the result back")
@@ -77,6 +79,7 @@ class NeuralReconConfig:
             channels=tuple(self.channels),
             backbone_alpha=self.backbone_alpha,
             backbone_momentum=self.backbone_momentum,
+            sparse_momentum=self.sparse_momentum,
             joint_views=self.joint_views,
             thresholds=tuple(self.thresholds),
             train_num_sample=tuple(self.train_voxels),
@@ -152,16 +155,17 @@ class NeuralRecon(CustomFramework):
             terms: dict[str, Tensor] = {}
             for _ in range(loop.plan.micro_batches):
                 with loop.micro_batch(NETWORK):
-                    for index in range(at, at + size):
-                        _add(terms, self._backward(loop, network, stream[index]), 1 / (loop.plan.micro_batches * size))
+                    # Fragments on their own come in any order; those that are fused, scene after scene.
+                    fragments = [stream.at(index, shuffled=not self.fusing) for index in range(at, at + size)]
+                    _add(terms, self._backward(loop, network, fragments), 1 / loop.plan.micro_batches)
                 at += size
                 updated = loop.update(NETWORK)
             if updated:
                 yield Step(torch.stack(list(terms.values())).sum(), terms)
 
-    def _backward(self, loop: TrainLoop, network: torch.nn.Module, fragment: dict[str, Any]) -> dict[str, Tensor]:
-        terms = self.network.losses(network(batch_of(fragment, self.device)))
-        loop.backward(torch.stack(list(terms.values())).sum() / loop.plan.batch_size)
+    def _backward(self, loop: TrainLoop, network: torch.nn.Module, fragments: list[dict[str, Any]]) -> dict[str, Tensor]:
+        terms = self.network.losses(network(batch_of(fragments, self.device)))
+        loop.backward(torch.stack(list(terms.values())).sum())
         return {name: term.detach() for name, term in terms.items()}
 
     def _enter_phase(self, loop: TrainLoop) -> None:
@@ -182,7 +186,7 @@ class NeuralRecon(CustomFramework):
         sums = {"loss": 0.0, "fragments": 0.0}
         with self._inference(), torch.no_grad():
             for index in range(min(len(stream), self.config.validation_fragments)):
-                output = self.network(batch_of(stream[index], self.device))
+                output = self.network(batch_of([stream[index]], self.device))
                 sums["loss"] += sum(float(term) for term in self.network.losses(output).values())
                 sums["fragments"] += 1
         self.network.load_map_state(kept)
@@ -209,7 +213,10 @@ class NeuralRecon(CustomFramework):
 
     def _stream(self, loop: TrainLoop, split: Any, augment: bool) -> FragmentStream:
         config, mapping = self.config.fragments(), loop.settings.inputs
-        return FragmentStream(split, mapping, config, loop.seed, augment, loop.rank, loop.world_size)
+        return FragmentStream(
+            split, mapping, config, loop.seed, augment, loop.rank, loop.world_size, int(self.config.keep_gib * 2**30),
+            self.device, loop.settings.trainer.loader_workers,
+        )  # fmt: skip
 
     def rank_state_dict(self) -> dict[str, Any]:
         """Return the maps of the scene in progress: every worker is in a scene of its own."""

@@ -38,6 +38,7 @@ class NetworkConfig:
     channels: tuple[int, ...] = (96, 48, 24)
     backbone_alpha: float = 1.0
     backbone_momentum: float = 3e-4
+    sparse_momentum: float = 0.1
     joint_views: bool = False
     thresholds: tuple[float, ...] = (0.0, 0.0, 0.0)
     train_num_sample: tuple[int, ...] = (4096, 16384, 65536)
@@ -171,6 +172,9 @@ class NeuralReconNetwork(nn.Module):
         self.backbone2d = MnasMulti(config.backbone_alpha, config.backbone_momentum)
         self.backbone2d.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.neucon_net = NeuConNet(config, self.backbone2d.out_channels)
+        for part in self.neucon_net.modules():
+            if isinstance(part, nn.BatchNorm1d):
+                part.momentum = config.sparse_momentum
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN)[:, None, None], persistent=False)
 
     def forward(self, inputs: dict[str, Any]) -> NetworkOutput:

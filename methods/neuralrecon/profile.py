@@ -78,7 +78,7 @@ def fragment(config: NeuralReconConfig) -> dict[str, Any]:
 def measure(config: NeuralReconConfig, rounds: int, clock: Clock) -> dict[str, float]:
     """Return the median seconds of a whole fragment (`all`) and of its parts, after one that is not counted."""
     torch.manual_seed(0)
-    network, given = NeuralReconNetwork(config.network()), batch_of(fragment(config), torch.device("cpu"))
+    network, given = NeuralReconNetwork(config.network()), batch_of([fragment(config)], torch.device("cpu"))
     network.neucon_net = core = RoomOfRandomWeights(config.network(), network.backbone2d.out_channels)
     network.eval()
     watch = Stopwatch(clock)

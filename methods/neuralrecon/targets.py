@@ -28,7 +28,7 @@ def fragment_targets(
     scan_from_world: NDArray[np.float64] | None = None,
     grid: TargetGrid = "intended",
 ) -> dict[str, list[Tensor]]:
-    """Return `tsdf` and `occupancy`, each fine to coarse (X, Y, Z), of one fragment's box.
+    """Return `tsdf` and `occupancy`, each fine to coarse (X, Y, Z), of one fragment's box, on the device of the scene's.
 
     depths: its views' maps (H, W) with intrinsics (V, 3, 3) and poses (V, 4, 4) in the world in which box_origin (3,) lies.
     scan_from_world: takes that world back to the scan's, where it was turned or shifted (augmentation).
@@ -36,26 +36,34 @@ def fragment_targets(
     """
     back = torch.eye(4, dtype=torch.float64) if scan_from_world is None else torch.from_numpy(scan_from_world)
     tsdf, occupancy = [], []
+    device = scene.tsdf[0].device
+    depths = [depth.to(device) for depth in depths]
     for level, distances in enumerate(scene.tsdf):
         size = (n_vox[0] >> level, n_vox[1] >> level, n_vox[2] >> level)
         voxel_size = scene.voxel_size * 2**level
-        own = volume(box_origin.double().numpy(), size, voxel_size)
+        own = volume(box_origin.double().numpy(), size, voxel_size, device)
         for depth, lens, pose in zip(depths, intrinsics, world_from_camera):
             own.integrate(depth, lens, pose, max_depth=max_depth)
         occupancy.append((own.tsdf.abs() < OCCUPIED_BELOW) & (own.weight > MIN_OBSERVATIONS))
         # The coarse levels' samples are every second and fourth of the finest level's, counted in their own voxels.
-        indices = _voxels_in_scan(size, box_origin, voxel_size, back, scene.origin)
+        indices = _voxels_in_scan(size, box_origin, voxel_size, back, scene.origin, device)
         tsdf.append(_resampled(distances, indices, grid))
     return {"tsdf": tsdf, "occupancy": occupancy}
 
 
 def _voxels_in_scan(
-    size: tuple[int, int, int], box_origin: Tensor, voxel_size: float, scan_from_world: Tensor, origin: Tensor
+    size: tuple[int, int, int],
+    box_origin: Tensor,
+    voxel_size: float,
+    scan_from_world: Tensor,
+    origin: Tensor,
+    device: torch.device,
 ) -> Tensor:
     """Return where a box's voxels lie in the scan's grid, (X, Y, Z, 3) float64 in its voxels."""
-    axes = [torch.arange(count, dtype=torch.float64) for count in size]
-    world = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1) * voxel_size + box_origin.double()
-    return (world @ scan_from_world[:3, :3].T + scan_from_world[:3, 3] - origin) / voxel_size
+    axes = [torch.arange(count, dtype=torch.float64, device=device) for count in size]
+    world = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1) * voxel_size + box_origin.double().to(device)
+    turn, shift = scan_from_world[:3, :3].to(device), (scan_from_world[:3, 3] - origin).to(device)
+    return (world @ turn.T + shift) / voxel_size
 
 
 def _resampled(tsdf: Tensor, indices: Tensor, grid: TargetGrid) -> Tensor:
@@ -64,7 +72,7 @@ def _resampled(tsdf: Tensor, indices: Tensor, grid: TargetGrid) -> Tensor:
     grid: the official code normalises by the last index and samples as if by the size, so that its surfaces lie up to half a
     voxel off, by the place in the scan; "upstream" does so too. At 4 cm that is little, at 8 cm it is the tolerance.
     """
-    last = torch.tensor(tsdf.shape, dtype=torch.float64) - 1
+    last = torch.tensor(tsdf.shape, dtype=torch.float64, device=tsdf.device) - 1
     normalized = (2 * indices / last - 1).float()
     outside = (normalized.abs() >= 1).any(-1)
     where = normalized.flip(-1)[None]

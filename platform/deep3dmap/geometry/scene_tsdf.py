@@ -36,9 +36,16 @@ class SceneTSDF:
 
 
 def fuse_scene(
-    depths: Sequence[Any], intrinsics: Any, world_from_camera: Any, voxel_size: float, max_depth: float
+    depths: Sequence[Any],
+    intrinsics: Any,
+    world_from_camera: Any,
+    voxel_size: float,
+    max_depth: float,
+    device: torch.device | str = "cpu",
 ) -> SceneTSDF:
     """Fuse all depth maps (H, W) of a scan on three levels; depth beyond max_depth is ignored, and frames without a pose are.
+
+    device: where the distances are computed and lie; the origin stays on the CPU.
 
     Raises UserError, before anything is allocated, where no frame has valid depth or the grid would be too large.
     """
@@ -49,9 +56,9 @@ def fuse_scene(
     if math.prod(dimensions[0]) > MAX_VOXELS:
         size = f"{' x '.join(map(str, dimensions[0]))} voxels, {math.prod(dimensions[0]) * 9 / 1e9:.1f} GB"
         raise UserError(f"the targets of a scan would be {size}; use larger voxels, or check the poses' unit")
-    volumes = [volume(lower, tuple(size), voxel_size * 2**level) for level, size in enumerate(dimensions)]
+    volumes = [volume(lower, tuple(size), voxel_size * 2**level, device) for level, size in enumerate(dimensions)]
     for frame in frames.tolist():
-        depth = torch.from_numpy(np.asarray(depths[frame], np.float32))
+        depth = torch.from_numpy(np.asarray(depths[frame], np.float32)).to(device)
         for level in volumes:
             level.integrate(depth, lenses[frame], poses[frame], max_depth=max_depth)
     return SceneTSDF([level.tsdf for level in volumes], torch.from_numpy(lower), voxel_size)
@@ -77,7 +84,7 @@ def _seen(
     return lower, upper
 
 
-def volume(origin: Any, size: tuple[int, ...], voxel_size: float) -> TSDFVolume:
+def volume(origin: Any, size: tuple[int, ...], voxel_size: float, device: torch.device | str = "cpu") -> TSDFVolume:
     """Return an empty volume without colours, truncated at three voxels."""
     x, y, z = size
-    return TSDFVolume(origin, (x, y, z), voxel_size, TRUNCATION_VOXELS * voxel_size, colors=False)
+    return TSDFVolume(origin, (x, y, z), voxel_size, TRUNCATION_VOXELS * voxel_size, colors=False, device=device)

@@ -19,7 +19,8 @@ MAX_VOXELS = 600_000_000
 class TSDFVolume:
     """A grid of (X, Y, Z) voxels; voxel (i, j, k) samples origin + (i, j, k) * voxel_size, in the world, in metres.
 
-    tsdf is in units of the truncation distance, weight counts the frames, color is the mean colour or None.
+    tsdf is in units of the truncation distance, weight counts the frames, color is the mean colour or None. They lie on
+    `device`, where depth maps and images have to be too; a mesh is extracted on the CPU.
     """
 
     def __init__(
@@ -30,11 +31,12 @@ class TSDFVolume:
         truncation: float,
         colors: bool = True,
         backend: Backend = "auto",
+        device: torch.device | str = "cpu",
     ) -> None:
         self.origin = torch.as_tensor(origin, dtype=torch.float32)
         self.voxel_size, self.truncation, self.backend = float(voxel_size), float(truncation), backend
-        self.tsdf, self.weight = torch.ones(dimensions), torch.zeros(dimensions)
-        self.color = torch.zeros(3, *dimensions) if colors else None
+        self.tsdf, self.weight = torch.ones(dimensions, device=device), torch.zeros(dimensions, device=device)
+        self.color = torch.zeros(3, *dimensions, device=device) if colors else None
 
     @classmethod
     def for_bounds(

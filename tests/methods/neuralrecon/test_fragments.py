@@ -1,5 +1,7 @@
 """Fragments of a scan: which frames, where the box lies, what is supervised, and the stream's order."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -100,6 +102,33 @@ def test_the_stream_is_the_same_wherever_it_is_entered() -> None:
     assert not torch.equal(seen[6]["world_to_aligned_camera"], seen[1]["world_to_aligned_camera"])
 
 
+def test_shuffled_every_epoch_has_each_fragment_once_in_an_order_of_its_own() -> None:
+    stream = FragmentStream(Scans(8, 12, 16), {}, SMALL, seed=1)
+    places = [stream._place(index, shuffled=True) for index in range(3 * len(stream))]
+    epochs = [[(scan, *frames) for epoch, scan, frames in places if epoch == number] for number in range(3)]
+    in_order = [(scan, *frames) for _, scan, frames in (stream._place(i, False) for i in range(len(stream)))]
+    assert all(sorted(epoch) == sorted(in_order) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in [*epochs, in_order]}) == 4
+
+
+def test_readers_bring_the_same_fragments() -> None:
+    alone, helped = (FragmentStream(Scans(8, 12), {}, SMALL, seed=3, augment=True, readers=readers) for readers in (0, 3))
+    for index in range(7):
+        one, other = alone.at(index, shuffled=True), helped.at(index, shuffled=True)
+        assert one["scene"] == other["scene"]
+        assert torch.equal(one["images"], other["images"])
+        assert torch.equal(one["tsdf"][0], other["tsdf"][0])
+
+
+@pytest.mark.gpu
+def test_targets_on_a_gpu_are_those_of_the_cpu() -> None:
+    here, there = (FragmentStream(Scans(8), {}, SMALL, augment=True, device=device)[0] for device in ("cpu", "cuda"))
+    for level in range(3):
+        assert there["tsdf"][level].is_cuda
+        torch.testing.assert_close(there["tsdf"][level].cpu(), here["tsdf"][level], atol=1e-4, rtol=0)
+        assert float((there["occupancy"][level].cpu() != here["occupancy"][level]).float().mean()) < 1e-3
+
+
 def test_augmentation_moves_targets_with_the_cameras() -> None:
     """The ball's surface, seen from the turned cameras, lies where the turned targets change sign."""
     fine = replace(SMALL, n_vox=(32, 32, 24), voxel_size=0.08)
@@ -128,6 +157,15 @@ def test_the_cache_forgets_what_was_used_longest_ago() -> None:
         assert cache.get(text, lambda text=text: make(text)) == text
     assert made == ["abc", "de", "fgh", "de", "abc", "much too long"]
     assert len(cache) == 1
+
+
+def test_what_is_expected_is_made_once_and_elsewhere() -> None:
+    cache: MemoryCache[int] = MemoryCache(lambda _: 1, limit=4)
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(2):
+            cache.expect("thread", threading.get_ident, pool)
+        assert cache.get("thread", lambda: 0) not in (0, threading.get_ident())
+    assert cache.get("other", lambda: 7) == 7
 
 
 def test_every_worker_has_scans_of_its_own() -> None:

@@ -163,6 +163,20 @@ def test_training_goes_on_in_the_middle_of_a_scene() -> None:
     assert begun + trained(second, loop, 1) == unbroken
 
 
+def test_the_fragments_of_a_batch_pass_the_network_together() -> None:
+    method, seen = _seeded(), []
+    method.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]["scene"]))
+    losses = trained(method, loop_of(Ball(), 4, batch_size=2), 4)
+    assert np.isfinite(losses).all()
+    assert [len(scenes) for scenes in seen] == [2, 2, 2, 2]
+
+
+def test_the_momentum_of_the_sparse_networks_is_an_option() -> None:
+    method = NeuralRecon(replace(TOY, sparse_momentum=0.02))
+    found = {part.momentum for part in method.network.neucon_net.modules() if isinstance(part, torch.nn.BatchNorm1d)}
+    assert found == {0.02}
+
+
 def _seeded() -> NeuralRecon:
     torch.manual_seed(0)
     return NeuralRecon(replace(TOY))
