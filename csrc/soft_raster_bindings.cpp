@@ -5,6 +5,10 @@
 
 #include "checks.h"
 #include "cpu/rasterize_soft.h"
+#if defined(DEEP3DMAP_CUDA)
+#include "cuda/rasterize_soft.h"
+#include "cuda/segment_sum.h"
+#endif
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -12,15 +16,15 @@ using namespace nb::literals;
 namespace deep3dmap {
 namespace {
 
-template <typename T, size_t N>
-using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, nb::device::cpu>;
-
 using Cpu = nb::device::cpu;
 
-template <typename Ids>
-SoftInput make_input(const Array<const float, 2>& vertices, const Array<const int64_t, 2>& faces, const Ids& face_id, float blur_radius,
-                     bool perspective, bool clip, int cull, bool by_distance) {
-  require_mesh<Cpu>(vertices, faces);
+template <typename T, size_t N, typename Device = Cpu>
+using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
+
+template <typename Device, typename Ids>
+SoftInput make_input(const Array<const float, 2, Device>& vertices, const Array<const int64_t, 2, Device>& faces, const Ids& face_id,
+                     float blur_radius, bool perspective, bool clip, int cull, bool by_distance) {
+  require_mesh<Device>(vertices, faces);
   require_pixels(face_id);
   require(face_id.shape(2) <= INT_MAX, "more faces a pixel than an int can count");
   return {vertices.data(), faces.data(), static_cast<int64_t>(vertices.shape(0)), static_cast<int64_t>(faces.shape(0)),
@@ -28,10 +32,10 @@ SoftInput make_input(const Array<const float, 2>& vertices, const Array<const in
           perspective, clip, cull, by_distance};
 }
 
-template <typename Depth, typename Barycentrics>
-void require_looks(const Array<const int64_t, 2>& faces, const Array<const int64_t, 3>& face_id, const Depth& depth,
+template <typename Device, typename Depth, typename Barycentrics>
+void require_looks(const Array<const int64_t, 2, Device>& faces, const Array<const int64_t, 3, Device>& face_id, const Depth& depth,
                    const Barycentrics& barycentrics, const Depth& distance) {
-  require_face_ids<Cpu>(face_id, faces);
+  require_face_ids<Device>(face_id, faces);
   for (size_t axis = 0; axis < 3; ++axis)
     require(depth.shape(axis) == face_id.shape(axis) && barycentrics.shape(axis) == face_id.shape(axis) &&
                 distance.shape(axis) == face_id.shape(axis), "depth, barycentrics and distance must be as face_id");
@@ -40,7 +44,7 @@ void require_looks(const Array<const int64_t, 2>& faces, const Array<const int64
 
 void select(Array<const float, 2> vertices, Array<const int64_t, 2> faces, Array<int64_t, 3> face_id, float blur_radius,
             bool perspective, bool clip, int cull, bool by_distance, int threads) {
-  const SoftInput input = make_input(vertices, faces, face_id, blur_radius, perspective, clip, cull, by_distance);
+  const SoftInput input = make_input<Cpu>(vertices, faces, face_id, blur_radius, perspective, clip, cull, by_distance);
   require(face_id.shape(2) > 0, "at least one face a pixel");
   nb::gil_scoped_release nogil;
   cpu::select_faces(input, face_id.data(), threads);
@@ -48,8 +52,8 @@ void select(Array<const float, 2> vertices, Array<const int64_t, 2> faces, Array
 
 void evaluate(Array<const float, 2> vertices, Array<const int64_t, 2> faces, Array<const int64_t, 3> face_id, Array<float, 3> depth,
               Array<float, 4> barycentrics, Array<float, 3> distance, bool perspective, bool clip, int threads) {
-  require_looks(faces, face_id, depth, barycentrics, distance);
-  const SoftInput input = make_input(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
+  require_looks<Cpu>(faces, face_id, depth, barycentrics, distance);
+  const SoftInput input = make_input<Cpu>(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
   nb::gil_scoped_release nogil;
   cpu::evaluate_faces(input, face_id.data(), depth.data(), barycentrics.data(), distance.data(), threads);
 }
@@ -57,13 +61,62 @@ void evaluate(Array<const float, 2> vertices, Array<const int64_t, 2> faces, Arr
 void evaluate_backward(Array<const float, 2> vertices, Array<const int64_t, 2> faces, Array<const int64_t, 3> face_id,
                        Array<const float, 3> grad_depth, Array<const float, 4> grad_barycentrics, Array<const float, 3> grad_distance,
                        Array<float, 2> grad_vertices, bool perspective, bool clip, int threads) {
-  require_looks(faces, face_id, grad_depth, grad_barycentrics, grad_distance);
+  require_looks<Cpu>(faces, face_id, grad_depth, grad_barycentrics, grad_distance);
   require(grad_vertices.shape(0) == vertices.shape(0) && grad_vertices.shape(1) == 3, "grad_vertices must be as vertices");
-  const SoftInput input = make_input(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
+  const SoftInput input = make_input<Cpu>(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
   nb::gil_scoped_release nogil;
   cpu::evaluate_faces_backward(input, face_id.data(), grad_depth.data(), grad_barycentrics.data(), grad_distance.data(),
                                grad_vertices.data(), threads);
 }
+
+#if defined(DEEP3DMAP_CUDA)
+using Cuda = nb::device::cuda;
+
+template <typename T, size_t N>
+using OnCuda = Array<T, N, Cuda>;
+
+void select_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> faces, OnCuda<int32_t, 2> boxes, OnCuda<int64_t, 3> face_id,
+                    float blur_radius, bool perspective, bool clip, int cull, bool by_distance, uint64_t stream) {
+  const SoftInput input = make_input<Cuda>(vertices, faces, face_id, blur_radius, perspective, clip, cull, by_distance);
+  const int64_t groups = (input.face_count + cuda::kSoftGroup - 1) / cuda::kSoftGroup;
+  require(face_id.shape(2) > 0, "at least one face a pixel");
+  require(static_cast<int64_t>(boxes.shape(0)) >= input.face_count + groups && boxes.shape(1) == 4, "boxes must be (F + groups, 4)");
+  nb::gil_scoped_release nogil;
+  cuda::select_faces(input, reinterpret_cast<SoftBox*>(boxes.data()), face_id.data(), stream);
+}
+
+void evaluate_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> faces, OnCuda<const int64_t, 3> face_id,
+                      OnCuda<float, 3> depth, OnCuda<float, 4> barycentrics, OnCuda<float, 3> distance, bool perspective, bool clip,
+                      uint64_t stream) {
+  require_looks<Cuda>(faces, face_id, depth, barycentrics, distance);
+  const SoftInput input = make_input<Cuda>(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
+  nb::gil_scoped_release nogil;
+  cuda::evaluate_faces(input, face_id.data(), depth.data(), barycentrics.data(), distance.data(), stream);
+}
+
+void evaluate_backward_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> faces, OnCuda<const int64_t, 3> face_id,
+                               OnCuda<const int64_t, 1> cells, OnCuda<const int64_t, 1> starts, OnCuda<const float, 3> grad_depth,
+                               OnCuda<const float, 4> grad_barycentrics, OnCuda<const float, 3> grad_distance, OnCuda<float, 3> corners,
+                               bool perspective, bool clip, uint64_t stream) {
+  require_looks<Cuda>(faces, face_id, grad_depth, grad_barycentrics, grad_distance);
+  require(cells.size() == face_id.size() && starts.size() == faces.shape(0) + 1, "cells must be as many as face_id, starts as faces + 1");
+  require(corners.shape(0) == faces.shape(0) && corners.shape(1) == 3 && corners.shape(2) == 3, "corners must be (F, 3, 3)");
+  const SoftInput input = make_input<Cuda>(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
+  nb::gil_scoped_release nogil;
+  cuda::evaluate_faces_backward(input, cells.data(), starts.data(), grad_depth.data(), grad_barycentrics.data(), grad_distance.data(),
+                                corners.data(), stream);
+}
+
+void segment_sum_on_cuda(OnCuda<const float, 2> values, OnCuda<const int64_t, 1> order, OnCuda<const int64_t, 1> starts,
+                         OnCuda<const float, 1> weights, int64_t entries_per_row, OnCuda<float, 2> out, uint64_t stream) {
+  require(entries_per_row > 0 && order.size() <= values.shape(0) * static_cast<size_t>(entries_per_row), "more entries than rows have");
+  require(weights.size() == 0 || weights.size() == order.size(), "weights must be as many as entries");
+  require(starts.size() == out.shape(0) + 1 && values.shape(1) == out.shape(1), "out must be (segments, channels)");
+  nb::gil_scoped_release nogil;
+  cuda::segment_sum(values.data(), order.data(), starts.data(), weights.size() ? weights.data() : nullptr, entries_per_row,
+                    static_cast<int64_t>(out.shape(0)), static_cast<int64_t>(out.shape(1)), out.data(), stream);
+}
+#endif
 
 }  // namespace
 
@@ -75,6 +128,17 @@ void define_soft_raster(nb::module_& m) {
   m.def("evaluate_faces_backward_cpu", &evaluate_backward, "vertices"_a.noconvert(), "faces"_a.noconvert(), "face_id"_a.noconvert(),
         "grad_depth"_a.noconvert(), "grad_barycentrics"_a.noconvert(), "grad_distance"_a.noconvert(), "grad_vertices"_a.noconvert(),
         "perspective"_a, "clip"_a, "threads"_a);
+#if defined(DEEP3DMAP_CUDA)
+  m.def("select_faces_cuda", &select_on_cuda, "vertices"_a.noconvert(), "faces"_a.noconvert(), "boxes"_a.noconvert(),
+        "face_id"_a.noconvert(), "blur_radius"_a, "perspective"_a, "clip"_a, "cull"_a, "by_distance"_a, "stream"_a);
+  m.def("evaluate_faces_cuda", &evaluate_on_cuda, "vertices"_a.noconvert(), "faces"_a.noconvert(), "face_id"_a.noconvert(),
+        "depth"_a.noconvert(), "barycentrics"_a.noconvert(), "distance"_a.noconvert(), "perspective"_a, "clip"_a, "stream"_a);
+  m.def("evaluate_faces_backward_cuda", &evaluate_backward_on_cuda, "vertices"_a.noconvert(), "faces"_a.noconvert(),
+        "face_id"_a.noconvert(), "cells"_a.noconvert(), "starts"_a.noconvert(), "grad_depth"_a.noconvert(),
+        "grad_barycentrics"_a.noconvert(), "grad_distance"_a.noconvert(), "corners"_a.noconvert(), "perspective"_a, "clip"_a, "stream"_a);
+  m.def("segment_sum_cuda", &segment_sum_on_cuda, "values"_a.noconvert(), "order"_a.noconvert(), "starts"_a.noconvert(),
+        "weights"_a.noconvert(), "entries_per_row"_a, "out"_a.noconvert(), "stream"_a);
+#endif
 }
 
 }  // namespace deep3dmap

@@ -11,14 +11,6 @@ constexpr int kBands = 8;
 
 int band_begin(int height, int band) { return static_cast<int>(static_cast<int64_t>(height) * band / kBands); }
 
-// First and last + 1 of the pixels whose centres lie within [low, high].
-void pixel_range(float low, float high, int limit, int& first, int& last) {
-  const float a = std::ceil(low - 0.5f), b = std::floor(high - 0.5f) + 1.f;
-  // Written so that what is not a number ends at 0.
-  first = !(a > 0.f) ? 0 : (a >= static_cast<float>(limit) ? limit : static_cast<int>(a));
-  last = !(b > 0.f) ? 0 : (b >= static_cast<float>(limit) ? limit : static_cast<int>(b));
-}
-
 // The K nearest of one pixel, ascending. Faces come in ascending order, so of equal depths the lower face stays in front.
 void insert(float* depth, int64_t* face_id, int count, float value, int64_t face) {
   if (!(value < depth[count - 1])) return;
@@ -32,7 +24,7 @@ struct PreparedFace {
   SoftFace corner;
   float inverse_area, step_x[3], step_y[3], inverse_length[3], other_z[3];
   float reach[3];  // how far outside of an edge a pixel may lie, times the edge's length
-  int left, right, top, bottom;
+  SoftBox box;
 };
 
 PreparedFace prepare(const SoftInput& input, const SoftFace& f) {
@@ -47,9 +39,7 @@ PreparedFace prepare(const SoftInput& input, const SoftFace& f) {
     p.reach[i] = input.blur_radius * std::sqrt(length);
     p.other_z[i] = input.perspective ? f.z[j] * f.z[k] : 1.f;
   }
-  const float blur = input.blur_radius;
-  pixel_range(std::min({f.x[0], f.x[1], f.x[2]}) - blur, std::max({f.x[0], f.x[1], f.x[2]}) + blur, input.width, p.left, p.right);
-  pixel_range(std::min({f.y[0], f.y[1], f.y[2]}) - blur, std::max({f.y[0], f.y[1], f.y[2]}) + blur, input.height, p.top, p.bottom);
+  p.box = soft_box(input, f);
   return p;
 }
 
@@ -119,8 +109,8 @@ void draw_face(const SoftInput& input, const PreparedFace& face, int64_t index, 
   const float limit = input.blur_radius * input.blur_radius;
   const int k = input.faces_per_pixel;
   float row_keys[kChunk];
-  for (int row = std::max(face.top, top); row < std::min(face.bottom, bottom); ++row) {
-    int begin = face.left, end = face.right;
+  for (int row = std::max(face.box.top, top); row < std::min(face.box.bottom, bottom); ++row) {
+    int begin = face.box.left, end = face.box.right;
     narrow_row(face, row + 0.5f, begin, end);
     for (int left = begin; left < end; left += kChunk) {
       const int count = std::min(kChunk, end - left);
@@ -141,7 +131,7 @@ void select_faces(const SoftInput& input, int64_t* face_id, int threads) {
   for (int64_t index = 0; index < input.face_count; ++index) {
     SoftFace face;
     if (load_face(input, index, face)) faces[index] = prepare(input, face);
-    else faces[index].top = faces[index].bottom = 0;
+    else faces[index].box.top = faces[index].box.bottom = 0;
   }
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
   for (int band = 0; band < kBands; ++band) {
@@ -149,7 +139,7 @@ void select_faces(const SoftInput& input, int64_t* face_id, int threads) {
     const size_t cells = static_cast<size_t>(bottom - top) * input.width * input.faces_per_pixel;
     std::vector<float> depths(cells, INFINITY);
     for (int64_t index = 0; index < input.face_count; ++index)
-      if (faces[index].top < bottom && faces[index].bottom > top)
+      if (faces[index].box.top < bottom && faces[index].box.bottom > top)
         draw_face(input, faces[index], index, top, bottom, depths.data(), face_id);
   }
 }

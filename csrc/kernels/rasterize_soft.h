@@ -75,6 +75,29 @@ DEEP3DMAP_HD float edge_distance(const SoftFace& f, SoftSteps& steps) {
   return best;
 }
 
+// The pixels that a face may reach, from `left` and `top` to before `right` and `bottom`.
+struct SoftBox {
+  int left, right, top, bottom;
+};
+
+// First and last + 1 of the pixels whose centres lie within [low, high].
+DEEP3DMAP_HD void pixel_range(float low, float high, int limit, int& first, int& last) {
+  const float a = ceilf(low - 0.5f), b = floorf(high - 0.5f) + 1.f;
+  // Written so that what is not a number ends at 0.
+  first = !(a > 0.f) ? 0 : (a >= static_cast<float>(limit) ? limit : static_cast<int>(a));
+  last = !(b > 0.f) ? 0 : (b >= static_cast<float>(limit) ? limit : static_cast<int>(b));
+}
+
+DEEP3DMAP_HD SoftBox soft_box(const SoftInput& input, const SoftFace& f) {
+  const float blur = input.blur_radius;
+  SoftBox box;
+  pixel_range(fminf(fminf(f.x[0], f.x[1]), f.x[2]) - blur, fmaxf(fmaxf(f.x[0], f.x[1]), f.x[2]) + blur, input.width, box.left,
+              box.right);
+  pixel_range(fminf(fminf(f.y[0], f.y[1]), f.y[2]) - blur, fmaxf(fmaxf(f.y[0], f.y[1]), f.y[2]) + blur, input.height, box.top,
+              box.bottom);
+  return box;
+}
+
 // `f` is relative to the pixel's centre.
 DEEP3DMAP_HD SoftFragment look_at_face(const SoftFace& f, bool perspective, bool clip, SoftSteps& s) {
   SoftFragment out;
@@ -104,6 +127,13 @@ DEEP3DMAP_HD SoftFragment look_at_face(const SoftFace& f, bool perspective, bool
   const float distance = edge_distance(f, s);
   out.distance = out.inside ? -distance : distance;
   return out;
+}
+
+// What the faces of a pixel are ordered by; infinite for one that does not come near enough.
+DEEP3DMAP_HD float soft_key(const SoftInput& input, const SoftFragment& at) {
+  const bool near = at.inside || at.distance < input.blur_radius * input.blur_radius;
+  const bool before = at.depth >= (input.perspective ? 0.f : -INFINITY);
+  return near && before ? (input.by_distance ? at.distance : at.depth) : INFINITY;
 }
 
 // Adds to `grad`, (3 corners, x y z), what a change of depth, barycentrics and distance means for the corners.

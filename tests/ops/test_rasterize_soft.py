@@ -10,41 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from soft_meshes import draw, soup, well_shaped
 from torch import Tensor
 
 from deep3dmap.ops.rasterize import rasterize
-from deep3dmap.ops.rasterize_soft import MOST_FACES, SoftFragments, _evaluate, _select, look_at_faces, rasterize_soft
+from deep3dmap.ops.rasterize_soft import MOST_FACES, _evaluate, _select, look_at_faces, rasterize_soft
 
 TRIANGLE = torch.tensor([[2.0, 2.0, 1.0], [14.0, 2.0, 2.0], [2.0, 14.0, 3.0]])
 ONE = torch.tensor([[0, 1, 2]])
-
-
-def soup(seed: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """Random triangles over a random picture, some beside it, behind the camera, without area or not finite."""
-    rng = np.random.default_rng(seed)
-    height, width = (int(n) for n in rng.integers(1, 28, 2))
-    count = int(rng.integers(0, 25))
-    vertices = rng.uniform(-0.3, 1.3, (max(3, count), 3)) * (width, height, 1) + (0, 0, 0.6)
-    if seed % 4 == 0:
-        vertices[: len(vertices) // 3, 2] *= -1
-    if seed % 5 == 0:
-        vertices[0] = np.nan
-    faces = rng.integers(0, len(vertices), (count, 3))
-    how = {
-        "height": height,
-        "width": width,
-        "faces_per_pixel": (1, 3, 8, 50)[seed % 4],
-        "blur_radius": float((0, 0.7, 3)[seed % 3]),
-        "perspective": bool(seed % 2),
-        "clip_barycentrics": bool(seed // 2 % 2),
-        "cull": ("none", "back")[seed // 4 % 2],
-        "order": ("depth", "distance")[seed // 8 % 2],
-    }
-    return torch.tensor(vertices, dtype=torch.float32), torch.tensor(faces), how
-
-
-def draw(vertices: Tensor, faces: Tensor, backend: str, **how: Any) -> SoftFragments:
-    return rasterize_soft(vertices, faces, how.pop("height"), how.pop("width"), backend=backend, **how)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", range(100))
@@ -60,18 +33,9 @@ def test_native_equals_reference(seed: int) -> None:
         torch.testing.assert_close(getattr(ours, name)[same], getattr(theirs, name)[same], atol=2e-3, rtol=2e-3)
 
 
-def _well_shaped(seed: int) -> tuple[Tensor, Tensor]:
-    rng = np.random.default_rng(seed)
-    centres = rng.uniform(2, 14, (6, 1, 2))
-    turns = rng.uniform(0, 6.28, (6, 1)) + np.array([[0, 2.1, 4.2]])
-    corners = centres + 4 * np.stack([np.cos(turns), np.sin(turns)], -1)
-    vertices = np.concatenate([corners, rng.uniform(1, 3, (6, 3, 1))], -1).reshape(-1, 3)
-    return torch.tensor(vertices), torch.arange(18).reshape(6, 3)
-
-
 @pytest.mark.parametrize(("perspective", "clip"), list(itertools.product([True, False], repeat=2)))
 def test_gradients_are_the_finite_differences(perspective: bool, clip: bool) -> None:
-    vertices, faces = _well_shaped(0)
+    vertices, faces = well_shaped(0)
     chosen = rasterize_soft(vertices, faces, 16, 16, faces_per_pixel=3, blur_radius=1.5, backend="reference").face_id
 
     def look(moved: Tensor) -> tuple[Tensor, ...]:
@@ -82,7 +46,7 @@ def test_gradients_are_the_finite_differences(perspective: bool, clip: bool) -> 
 
 @pytest.mark.parametrize(("seed", "clip"), list(itertools.product(range(4), [True, False])))
 def test_native_gradients_are_the_references(seed: int, clip: bool) -> None:
-    vertices, faces = _well_shaped(seed)
+    vertices, faces = well_shaped(seed)
     single = vertices.float()
     chosen = rasterize_soft(single, faces, 16, 16, faces_per_pixel=4, blur_radius=2.0).face_id
     generator = torch.Generator().manual_seed(seed)
@@ -98,7 +62,7 @@ def test_native_gradients_are_the_references(seed: int, clip: bool) -> None:
 
 
 def test_the_operators_are_registered_as_torch_wants_them() -> None:
-    vertices, faces = _well_shaped(1)
+    vertices, faces = well_shaped(1)
     single = vertices.float()
     torch.library.opcheck(_select, (single, faces, 8, 8, 3, 1.0, True, True, 0, False))
     chosen = rasterize_soft(single, faces, 8, 8, faces_per_pixel=3, blur_radius=1.0).face_id
@@ -106,7 +70,7 @@ def test_the_operators_are_registered_as_torch_wants_them() -> None:
 
 
 def test_the_number_of_threads_changes_nothing() -> None:
-    vertices, faces = _well_shaped(2)
+    vertices, faces = well_shaped(2)
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 4):
@@ -137,7 +101,7 @@ def test_distances_are_to_the_nearest_edge(backend: Any) -> None:
 
 
 def test_without_blur_it_is_the_hard_rasteriser() -> None:
-    vertices, faces = _well_shaped(3)
+    vertices, faces = well_shaped(3)
     single = vertices.float()
     soft = rasterize_soft(single, faces, 16, 16, faces_per_pixel=1, blur_radius=0.0)
     hard = rasterize(single, faces, 16, 16)
@@ -148,7 +112,7 @@ def test_without_blur_it_is_the_hard_rasteriser() -> None:
 
 
 def test_more_faces_per_pixel_only_add_to_what_fewer_found() -> None:
-    vertices, faces = _well_shaped(4)
+    vertices, faces = well_shaped(4)
     few, many = (rasterize_soft(vertices.float(), faces, 16, 16, faces_per_pixel=k, blur_radius=2.0) for k in (2, 8))
     assert torch.equal(few.face_id, many.face_id[..., :2])
     there = many.face_id[..., 1:] >= 0

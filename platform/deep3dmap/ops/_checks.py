@@ -42,5 +42,6 @@ def _range(ids: Tensor) -> tuple[int, int]:
     """Return the lowest and the highest id; (0, -1) where there is none."""
     if ids.numel() == 0:
         return 0, -1
-    low, high = torch.aminmax(ids)
-    return int(low), int(high)
+    # Both at once: on CUDA each number that the host reads waits for the device.
+    low, high = torch.stack(torch.aminmax(ids)).tolist()
+    return low, high

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from deep3dmap.ops import rasterize_soft_reference as reference
-from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._backend import Backend, choose, native_devices, run_native
 from deep3dmap.ops._checks import check_face_ids, check_image, check_mesh
 from deep3dmap.ops._registration import native_op
+from deep3dmap.ops._segments import scatter_sum, segments
 from deep3dmap.ops.rasterize import Cull
 
 MOST_FACES = 64
+GROUP = 256  # faces that the CUDA kernel bounds with one box
 Order = Literal["depth", "distance"]
 
 
@@ -53,8 +55,8 @@ def rasterize_soft(
     outside of a face they are those of a point in it. order: which faces are kept and come first, the nearest, or those that
     cover the pixel most by their signed distance, as a silhouette wants them. cull: as for `rasterize`. Gradients flow
     through depth, barycentrics and distance; which faces are chosen and in which order counts as constant. Faces without
-    area, not finite, or with a corner at or behind the camera are left out. backend: the kernel is for the CPU and float32;
-    auto takes the reference for anything else.
+    area, not finite, or with a corner at or behind the camera are left out. backend: the kernels are for float32; auto takes
+    the reference for float64.
     Raises ValueError for a wrong shape, type or value, and for face indices out of range.
     """
     _check(vertices, faces, height, width, faces_per_pixel, blur_radius, cull)
@@ -87,9 +89,7 @@ def rasterize_soft(
                 cull == "back",
                 order == "distance",
             )
-    return look_at_faces(
-        vertices, faces, face_id, perspective=perspective, clip_barycentrics=clip_barycentrics, backend=backend
-    )
+    return _look(chosen, vertices, faces, face_id, perspective, clip_barycentrics)
 
 
 def look_at_faces(
@@ -108,15 +108,16 @@ def look_at_faces(
     """
     check_mesh(vertices, faces)
     check_face_ids(face_id, faces, 3)
-    if _backend(backend, vertices) == "native":
-        values = _evaluate(vertices, faces, face_id, perspective, clip_barycentrics)
-    else:
-        values = reference.evaluate_faces(vertices, faces, face_id, perspective, clip_barycentrics)
-    return SoftFragments(face_id, *values)
+    return _look(_backend(backend, vertices), vertices, faces, face_id, perspective, clip_barycentrics)
+
+
+def _look(chosen: str, vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool) -> SoftFragments:
+    evaluate = _evaluate if chosen == "native" else reference.evaluate_faces
+    return SoftFragments(face_id, *evaluate(vertices, faces, face_id, perspective, clip))
 
 
 def _backend(backend: Backend, vertices: Tensor) -> str:
-    if backend == "auto" and (vertices.dtype == torch.float64 or vertices.device.type != "cpu"):
+    if backend == "auto" and (vertices.dtype == torch.float64 or vertices.device.type not in native_devices()):
         return "reference"
     chosen = choose(backend, vertices.device.type)
     if chosen == "native" and vertices.dtype != torch.float32:
@@ -124,7 +125,7 @@ def _backend(backend: Backend, vertices: Tensor) -> str:
     return chosen
 
 
-@native_op("deep3dmap::select_faces", device_types=("cpu",))
+@native_op("deep3dmap::select_faces")
 def _select(
     vertices: Tensor,
     faces: Tensor,
@@ -139,7 +140,10 @@ def _select(
 ) -> Tensor:
     check_image(height, width)
     face_id = torch.full((height, width, count), -1, dtype=torch.int64, device=vertices.device)
-    given = (vertices.contiguous(), faces.contiguous(), face_id)
+    given = [vertices.contiguous(), faces.contiguous(), face_id]
+    if vertices.is_cuda:
+        groups = -(-len(faces) // GROUP)
+        given.insert(2, torch.empty(len(faces) + groups, 4, dtype=torch.int32, device=vertices.device))
     run_native("select_faces", vertices.device, *given, blur_radius, perspective, clip, cull, by_distance)
     return face_id
 
@@ -160,7 +164,7 @@ def _(
     return torch.empty((height, width, count), dtype=torch.int64, device=vertices.device)
 
 
-@native_op("deep3dmap::evaluate_faces", device_types=("cpu",))
+@native_op("deep3dmap::evaluate_faces")
 def _evaluate(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool) -> tuple[Tensor, Tensor, Tensor]:
     depth, distance = vertices.new_zeros(face_id.shape), vertices.new_zeros(face_id.shape)
     barycentrics = vertices.new_zeros(*face_id.shape, 3)
@@ -174,14 +178,22 @@ def _(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip:
     return vertices.new_empty(face_id.shape), vertices.new_empty(*face_id.shape, 3), vertices.new_empty(face_id.shape)
 
 
-@native_op("deep3dmap::evaluate_faces_backward", device_types=("cpu",))
+@native_op("deep3dmap::evaluate_faces_backward")
 def _evaluate_backward(
     vertices: Tensor, faces: Tensor, face_id: Tensor, grad_depth: Tensor, grad_barycentrics: Tensor, grad_distance: Tensor,
     perspective: bool, clip: bool,
 ) -> Tensor:  # fmt: skip
+    mesh, seen = (vertices, faces, face_id), (grad_depth, grad_barycentrics, grad_distance)
+    if vertices.is_cuda:
+        # Fragments in the order of their faces, then corners in that of their vertices: sums without atomics.
+        corners = vertices.new_empty(len(faces), 3, 3)
+        found = segments(face_id.reshape(-1), len(faces))
+        given = (*mesh, *found, *seen, corners)
+        run_native("evaluate_faces_backward", vertices.device, *(one.contiguous() for one in given), perspective, clip)
+        return scatter_sum(corners.reshape(-1, 3), faces.reshape(-1), len(vertices))
     gradient = torch.zeros_like(vertices, memory_format=torch.contiguous_format)
-    given = (vertices, faces, face_id, grad_depth, grad_barycentrics, grad_distance)
-    run_native("evaluate_faces_backward", vertices.device, *(one.contiguous() for one in given), gradient, perspective, clip)
+    given = (*mesh, *seen, gradient)
+    run_native("evaluate_faces_backward", vertices.device, *(one.contiguous() for one in given), perspective, clip)
     return gradient
 
 

@@ -1,0 +1,189 @@
+// Soft rasterisation: a block of threads for each tile of 16 x 16 pixels, which goes through the faces whose boxes meet it.
+#include "cuda/rasterize_soft.h"
+
+#include "cuda/check.cuh"
+
+namespace deep3dmap::cuda {
+namespace {
+
+constexpr int kWarp = 32, kTile = 16, kBlock = kTile * kTile;
+static_assert(kBlock == kSoftGroup, "a group has a face for each thread");
+
+__device__ SoftBox unite(const SoftBox& a, const SoftBox& b) {
+  return {min(a.left, b.left), max(a.right, b.right), min(a.top, b.top), max(a.bottom, b.bottom)};
+}
+
+__device__ bool meets(const SoftBox& box, int left, int top) {
+  return box.left < left + kTile && box.right > left && box.top < top + kTile && box.bottom > top;
+}
+
+__global__ void __launch_bounds__(kBlock) bound_faces(SoftInput input, SoftBox* boxes, SoftBox* groups) {
+  __shared__ SoftBox parts[kBlock];
+  const int64_t face = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  SoftFace corners;
+  SoftBox box = {INT32_MAX, 0, INT32_MAX, 0};
+  if (face < input.face_count && load_face(input, face, corners)) box = soft_box(input, corners);
+  if (face < input.face_count) boxes[face] = box;
+  parts[threadIdx.x] = box;
+  __syncthreads();
+  for (unsigned half = kBlock / 2; half > 0; half /= 2) {
+    if (threadIdx.x < half) parts[threadIdx.x] = unite(parts[threadIdx.x], parts[threadIdx.x + half]);
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) groups[blockIdx.x] = parts[0];
+}
+
+// The nearest of one pixel, ascending. Faces come in ascending order, so of equal keys the lower face stays in front.
+template <int kMost>
+__device__ void insert(float (&keys)[kMost], int (&kept)[kMost], float key, int face) {
+  if (!(key < keys[kMost - 1]) || !(key > -INFINITY)) return;
+  // Unrolled where the lists fit into registers, which cannot be indexed.
+#pragma unroll(kMost <= 16 ? kMost : 1)
+  for (int i = kMost - 1; i >= 0; --i) {
+    const bool shift = i > 0 && key < keys[i > 0 ? i - 1 : 0];
+    if (shift) keys[i] = keys[i > 0 ? i - 1 : 0], kept[i] = kept[i > 0 ? i - 1 : 0];
+    else if (key < keys[i]) keys[i] = key, kept[i] = face;
+  }
+}
+
+template <int kMost>
+__global__ void __launch_bounds__(kBlock) select_nearest(SoftInput input, const SoftBox* boxes, const SoftBox* groups,
+                                                         int64_t* face_id) {
+  __shared__ SoftFace faces[kBlock];
+  __shared__ SoftBox reach[kBlock];
+  __shared__ int ids[kBlock];
+  __shared__ int of_warp[kBlock / kWarp];
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, across = (input.width + kTile - 1) / kTile;
+  const int left = static_cast<int>(blockIdx.x % across) * kTile, top = static_cast<int>(blockIdx.x / across) * kTile;
+  const int column = left + static_cast<int>(threadIdx.x) % kTile, row = top + static_cast<int>(threadIdx.x) / kTile;
+  float keys[kMost];
+  int kept[kMost];
+#pragma unroll
+  for (int i = 0; i < kMost; ++i) keys[i] = INFINITY, kept[i] = -1;
+  for (int64_t group = 0; group * kBlock < input.face_count; ++group) {
+    if (!meets(groups[group], left, top)) continue;
+    const int64_t face = group * kBlock + threadIdx.x;
+    const bool here = face < input.face_count && meets(boxes[face], left, top);
+    const unsigned present = __ballot_sync(0xffffffffu, here);
+    if (lane == 0) of_warp[warp] = __popc(present);
+    __syncthreads();
+    int place = __popc(present & ((1u << lane) - 1)), all = 0;
+    for (int w = 0; w < kBlock / kWarp; ++w) {
+      if (w < warp) place += of_warp[w];
+      all += of_warp[w];
+    }
+    if (here) {
+      load_face(input, face, faces[place]);
+      reach[place] = boxes[face], ids[place] = static_cast<int>(face);
+    }
+    __syncthreads();
+    for (int i = 0; i < all; ++i) {
+      const SoftBox& box = reach[i];
+      if (column < box.left || column >= box.right || row < box.top || row >= box.bottom) continue;
+      SoftSteps steps;
+      const SoftFace seen = seen_from(faces[i], column + 0.5f, row + 0.5f);
+      insert(keys, kept, soft_key(input, look_at_face(seen, input.perspective, input.clip, steps)), ids[i]);
+    }
+    __syncthreads();
+  }
+  if (column >= input.width || row >= input.height) return;
+  int64_t* out = face_id + (static_cast<int64_t>(row) * input.width + column) * input.faces_per_pixel;
+#pragma unroll
+  for (int i = 0; i < kMost; ++i)
+    if (i < input.faces_per_pixel) out[i] = kept[i];
+}
+
+// A fragment's face as its pixel sees it.
+struct Look {
+  SoftFace seen;
+  SoftSteps steps;
+  SoftFragment at;
+};
+
+__device__ Look look(const SoftInput& input, const SoftFace& face, int64_t cell) {
+  const int64_t pixel = cell / input.faces_per_pixel;
+  Look found;
+  found.seen = seen_from(face, pixel % input.width + 0.5f, pixel / input.width + 0.5f);
+  found.at = look_at_face(found.seen, input.perspective, input.clip, found.steps);
+  return found;
+}
+
+__global__ void look_at_cells(SoftInput input, const int64_t* face_id, float* depth, float* barycentrics, float* distance) {
+  const int64_t cells = static_cast<int64_t>(input.height) * input.width * input.faces_per_pixel;
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t cell = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; cell < cells; cell += stride) {
+    SoftFace face;
+    if (face_id[cell] < 0 || !load_face(input, face_id[cell], face)) continue;
+    const Look found = look(input, face, cell);
+    depth[cell] = found.at.depth, distance[cell] = found.at.distance;
+    for (int i = 0; i < 3; ++i) barycentrics[3 * cell + i] = found.at.barycentric[i];
+  }
+}
+
+// One block of threads for each face.
+__global__ void __launch_bounds__(kThreads) sum_gradients(SoftInput input, const int64_t* cells, const int64_t* starts,
+                                                          const float* grad_depth, const float* grad_barycentrics,
+                                                          const float* grad_distance, float* corners) {
+  __shared__ float parts[kThreads / kWarp][9];
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  for (int64_t index = blockIdx.x; index < input.face_count; index += gridDim.x) {
+    float sum[9] = {};
+    SoftFace face;
+    if (load_face(input, index, face)) {
+      for (int64_t i = starts[index] + threadIdx.x; i < starts[index + 1]; i += kThreads) {
+        const int64_t cell = cells[i];
+        const Look found = look(input, face, cell);
+        face_gradient(found.seen, found.at, found.steps, input.perspective, input.clip, grad_depth[cell], grad_barycentrics + 3 * cell,
+                      grad_distance[cell], sum);
+      }
+    }
+    for (int i = 0; i < 9; ++i) {
+      for (int offset = kWarp / 2; offset > 0; offset /= 2) sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], offset);
+      if (lane == 0) parts[warp][i] = sum[i];
+    }
+    __syncthreads();
+    if (threadIdx.x < 9) {
+      float whole = 0.f;
+      for (int w = 0; w < kThreads / kWarp; ++w) whole += parts[w][threadIdx.x];
+      corners[9 * index + threadIdx.x] = whole;
+    }
+    __syncthreads();
+  }
+}
+
+}  // namespace
+
+void select_faces(const SoftInput& input, SoftBox* boxes, int64_t* face_id, uint64_t handle) {
+  if (input.face_count == 0) return;
+  if (input.face_count > INT32_MAX) throw std::runtime_error("select_faces: more faces than an int32 can count");
+  const cudaStream_t stream = as_stream(handle);
+  SoftBox* groups = boxes + input.face_count;
+  bound_faces<<<static_cast<unsigned>((input.face_count + kBlock - 1) / kBlock), kBlock, 0, stream>>>(input, boxes, groups);
+  check_launch("select_faces");
+  const unsigned tiles = static_cast<unsigned>((input.width + kTile - 1) / kTile) * ((input.height + kTile - 1) / kTile);
+  if (input.faces_per_pixel == 1) select_nearest<1><<<tiles, kBlock, 0, stream>>>(input, boxes, groups, face_id);
+  else if (input.faces_per_pixel <= 8) select_nearest<8><<<tiles, kBlock, 0, stream>>>(input, boxes, groups, face_id);
+  else if (input.faces_per_pixel <= 16) select_nearest<16><<<tiles, kBlock, 0, stream>>>(input, boxes, groups, face_id);
+  else if (input.faces_per_pixel <= 64) select_nearest<64><<<tiles, kBlock, 0, stream>>>(input, boxes, groups, face_id);
+  else throw std::runtime_error("select_faces: at most 64 faces a pixel");
+  check_launch("select_faces");
+}
+
+void evaluate_faces(const SoftInput& input, const int64_t* face_id, float* depth, float* barycentrics, float* distance,
+                    uint64_t stream) {
+  const int64_t cells = static_cast<int64_t>(input.height) * input.width * input.faces_per_pixel;
+  if (cells == 0 || input.face_count == 0) return;
+  look_at_cells<<<blocks_for(cells), kThreads, 0, as_stream(stream)>>>(input, face_id, depth, barycentrics, distance);
+  check_launch("evaluate_faces");
+}
+
+void evaluate_faces_backward(const SoftInput& input, const int64_t* cells, const int64_t* starts, const float* grad_depth,
+                             const float* grad_barycentrics, const float* grad_distance, float* corners, uint64_t stream) {
+  if (input.face_count == 0) return;
+  const unsigned blocks = static_cast<unsigned>(std::min<int64_t>(input.face_count, int64_t{1} << 30));
+  sum_gradients<<<blocks, kThreads, 0, as_stream(stream)>>>(input, cells, starts, grad_depth, grad_barycentrics, grad_distance,
+                                                            corners);
+  check_launch("evaluate_faces_backward");
+}
+
+}  // namespace deep3dmap::cuda

@@ -1,0 +1,22 @@
+// Launchers of the soft rasteriser on CUDA: as on the CPU (csrc/cpu/rasterize_soft.h), all arrays on the device.
+#pragma once
+
+#include "kernels/rasterize_soft.h"
+
+namespace deep3dmap::cuda {
+
+// Faces are looked at in groups of so many neighbours in the list, which a mesh keeps together in space as well.
+constexpr int64_t kSoftGroup = 256;
+
+// boxes: scratch for one of each face and one of each group of faces.
+void select_faces(const SoftInput& input, SoftBox* boxes, int64_t* face_id, uint64_t stream);
+
+void evaluate_faces(const SoftInput& input, const int64_t* face_id, float* depth, float* barycentrics, float* distance,
+                    uint64_t stream);
+
+// cells: the numbers of the fragments sorted by their faces; those of face f are starts[f] to starts[f + 1]. corners: (F, 3, 3).
+// Each face's fragments are summed in one fixed order.
+void evaluate_faces_backward(const SoftInput& input, const int64_t* cells, const int64_t* starts, const float* grad_depth,
+                             const float* grad_barycentrics, const float* grad_distance, float* corners, uint64_t stream);
+
+}  // namespace deep3dmap::cuda
