@@ -10,6 +10,7 @@
 #include "cpu/sparse_gemm.h"
 #if defined(DEEP3DMAP_CUDA)
 #include "cuda/sparse.h"
+#include "cuda/sparse_tensor.h"
 #endif
 
 namespace nb = nanobind;
@@ -151,6 +152,62 @@ DEEP3DMAP_SPARSE_KERNELS(cpu);
 DEEP3DMAP_SPARSE_KERNELS(cuda);
 #endif
 
+#if defined(DEEP3DMAP_CUDA)
+using Rows = Array<nb::device::cuda, const int32_t, 1>;
+
+template <size_t N>
+using Numbers = nb::ndarray<nb::ndim<N>, nb::c_contig, nb::device::cuda>;
+
+// The type of all the arrays, of rows of whole pieces of 16 bytes.
+template <typename First, typename... Others>
+cuda::Numbers numbers_of(const First& first, const Others&... others) {
+  const nb::dlpack::dtype type = first.dtype();
+  require(((others.dtype() == type) && ...), "features, filters and result must have one type");
+  const bool bfloat = type.code == static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat);
+  require(type.lanes == 1 && (bfloat || type.code == static_cast<uint8_t>(nb::dlpack::dtype_code::Float)) &&
+              (type.bits == 16 || (type.bits == 32 && !bfloat)), "tensor cores take float32, float16 and bfloat16");
+  return type.bits == 32 ? cuda::Numbers::tf32 : bfloat ? cuda::Numbers::bfloat16 : cuda::Numbers::half;
+}
+
+template <typename Array>
+void require_pieces(const Array& array) {
+  require(reinterpret_cast<uintptr_t>(array.data()) % 16 == 0 && array.shape(array.ndim() - 1) * array.itemsize() % 16 == 0,
+          "rows must begin at multiples of 16 bytes");
+}
+
+void tensor_forward(Numbers<2> features, Numbers<3> filters, Rows in_rows, Rows out_rows, Splits splits,
+                    Array<nb::device::cuda, int32_t, 2> table, Numbers<2> result, uint64_t stream) {
+  const SparsePairs given = pairs_of(in_rows, out_rows, splits, size(features, 0), size(result, 0));
+  const cuda::Numbers numbers = numbers_of(features, filters, result);
+  require(size(filters, 0) == given.offsets && filters.shape(2) == features.shape(1) && filters.shape(1) == result.shape(1),
+          "filters must be (offsets, output channels, input channels)");
+  require(size(table, 0) == given.offsets && size(table, 1) == given.outputs, "table must be (offsets, outputs)");
+  require(features.shape(1) <= INT_MAX && filters.shape(1) <= INT_MAX, "fewer channels than 2^31");
+  require_pieces(features), require_pieces(filters);
+  nb::gil_scoped_release nogil;
+  cuda::sparse_tensor_forward(given, numbers, features.data(), filters.data(), size(filters, 2), size(filters, 1), table.data(),
+                              result.data(), stream);
+}
+
+void tensor_weight_gradient(Numbers<2> features, Numbers<2> gradient, Rows in_rows, Rows out_rows, Splits splits, int64_t length,
+                            Array<nb::device::cuda, float, 3> sums, Numbers<3> result, uint64_t stream) {
+  const SparsePairs given = pairs_of(in_rows, out_rows, splits, size(features, 0), size(gradient, 0));
+  const cuda::Numbers numbers = numbers_of(features, gradient, result);
+  require(size(result, 0) == given.offsets && result.shape(1) == features.shape(1) && result.shape(2) == gradient.shape(1),
+          "result must be (offsets, input channels, output channels)");
+  require(length > 0 && length % 32 == 0, "length must be a multiple of 32");
+  int64_t segments = 0;
+  for (int64_t k = 0; k < given.offsets; ++k) segments += (given.splits[k + 1] - given.splits[k] + length - 1) / length;
+  require(size(sums, 0) >= segments && sums.shape(1) == result.shape(1) && sums.shape(2) == result.shape(2),
+          "sums must be (segments, input channels, output channels)");
+  require(features.shape(1) <= INT_MAX && gradient.shape(1) <= INT_MAX, "fewer channels than 2^31");
+  require_pieces(features), require_pieces(gradient);
+  nb::gil_scoped_release nogil;
+  cuda::sparse_tensor_weight_gradient(given, numbers, features.data(), gradient.data(), size(features, 1), size(gradient, 1), length,
+                                      sums.data(), result.data(), stream);
+}
+#endif
+
 template <typename... Annotations, typename Function>
 void define(nb::module_& m, const std::string& name, Function function, const Annotations&... arguments) {
   m.def(name.c_str(), function, nb::arg(arguments).noconvert()..., nb::arg("handle"));
@@ -180,6 +237,9 @@ void define_sparse(nb::module_& m) {
   m.def("sparse_simd", [] { return cpu::panel_gemm().name; });
 #if defined(DEEP3DMAP_CUDA)
   define_for<nb::device::cuda, uint64_t, cuda_kernels>(m, "_cuda");
+  define(m, "sparse_tensor_forward_cuda", tensor_forward, "features", "filters", "in_rows", "out_rows", "splits", "table", "result");
+  define(m, "sparse_tensor_weight_gradient_cuda", tensor_weight_gradient, "features", "gradient", "in_rows", "out_rows", "splits",
+         "length", "sums", "result");
 #endif
 }
 

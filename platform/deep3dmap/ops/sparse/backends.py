@@ -8,6 +8,7 @@ import torch
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.ops import _backend
+from deep3dmap.ops.sparse import tensor_cores
 
 SparseBackend = Literal["auto", "native", "reference", "spconv", "torchsparse"]
 PEERS = ("spconv", "torchsparse")
@@ -16,15 +17,15 @@ PEERS = ("spconv", "torchsparse")
 def choose(backend: SparseBackend, kernel: str, device: torch.device, dtype: torch.dtype | None = None) -> str:
     """Resolve the backend of one kernel, e.g. `sparse_lookup`, on a device.
 
-    `auto` is native where that kernel was built for the device and the type is float32, else the reference; that it is
-    missing is said once. Raises ValueError for an unknown name, UserError for a backend that is not there, and ValueError if
-    another type than float32 is given to a backend that was named and cannot take it.
+    `auto` is native where that kernel was built for the device and takes the type, else the reference; that it is missing is
+    said once. The convolution takes half types on tensor cores, all else float32 alone. Raises ValueError for an unknown name,
+    UserError for a backend that is not there, and ValueError if a type is given to a backend that was named and cannot take it.
     """
     if backend not in ("auto", "native", "reference", *PEERS):
         raise ValueError(f"backend is auto, native, reference, spconv or torchsparse, not '{backend}'")
     if backend == "reference":
         return "reference"
-    takes_type = dtype in (None, torch.float32)
+    takes_type = dtype in (None, torch.float32) or (backend not in PEERS and _takes_half(kernel, device, dtype))
     if backend != "auto":
         _check_present(backend, kernel, device)
         if not takes_type:
@@ -45,6 +46,10 @@ def available_sparse_backends(device: torch.device | str = "cpu") -> tuple[str, 
     """Return the backends of `sparse_conv3d` that work here on tensors of the device, the preferred one first."""
     native = ("native",) if _has_native("sparse_conv_forward", torch.device(device)) else ()
     return (*native, "reference", *(name for name in PEERS if _installed(name)))
+
+
+def _takes_half(kernel: str, device: torch.device, dtype: torch.dtype | None) -> bool:
+    return kernel == "sparse_conv_forward" and dtype in tensor_cores.HALF_TYPES and tensor_cores.take(device, dtype)
 
 
 def _has_native(kernel: str, device: torch.device) -> bool:

@@ -1,5 +1,6 @@
 """Sparse 3D convolution over a kernel map: submanifold, strided and transposed are the same op with other maps."""
 
+import torch
 from torch import Tensor
 
 from deep3dmap.ops.sparse import native_features, peers, reference
@@ -11,10 +12,15 @@ def sparse_conv3d(features: Tensor, weight: Tensor, kernel_map: KernelMap, backe
     """Convolve the rows of a sparse tensor: out[o] = sum over pairs (i, o) of offset k of features[i] @ weight[k].
 
     features: (N, Cin) floating point. weight: (K, Cin, Cout) of the same type. kernel_map: of N inputs and K offsets.
-    Returns (kernel_map.outputs, Cout), 0 where no input is near. Differentiable in features and weight.
+    Returns (kernel_map.outputs, Cout), 0 where no input is near. Differentiable in features and weight, any number of times.
+    On CUDA, as torch's own products: under autocast both are rounded to its type, float32 is rounded to TF32 where
+    torch.backends.cuda.matmul.allow_tf32 says so, and sums are of float32.
     A cross-correlation as in Choy et al. 2019 (Minkowski) and Tang et al. 2020 (SPVNAS), not flipped.
     Raises ValueError where shapes or types do not fit.
     """
+    if features.is_cuda and torch.is_autocast_enabled("cuda"):
+        rounded = torch.get_autocast_dtype("cuda")
+        features, weight = features.to(rounded), weight.to(rounded)
     _check(features, weight, kernel_map)
     chosen = choose(backend, "sparse_conv_forward", features.device, features.dtype)
     if chosen == "spconv":

@@ -1,4 +1,7 @@
-"""The native kernels that compute on features, as torch operators with gradients, float32; csrc/cpu/sparse.h lists them."""
+"""The native kernels that compute on features, as torch operators with gradients; csrc/cpu/sparse.h lists them.
+
+They take float32; the convolution also half types where the device has tensor cores.
+"""
 
 from typing import Any
 
@@ -7,11 +10,14 @@ from torch import Tensor
 
 from deep3dmap.ops._backend import run_native
 from deep3dmap.ops._registration import native_op
+from deep3dmap.ops.sparse import tensor_cores
 
 
 @native_op("deep3dmap::sparse_convolve")
 def convolve(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor, splits: Tensor, outputs: int) -> Tensor:
     """Return what `reference.convolve` does."""
+    if tensor_cores.take(features.device, features.dtype):
+        return tensor_cores.convolve(features, weight, in_rows, out_rows, splits, outputs)
     result = features.new_empty(outputs, weight.shape[2])
     _run("sparse_conv_forward", features, weight, in_rows, out_rows, splits, result)
     return result
@@ -25,6 +31,8 @@ def _(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor, split
 @native_op("deep3dmap::sparse_convolve_weight_gradient")
 def weight_gradient(features: Tensor, gradient: Tensor, in_rows: Tensor, out_rows: Tensor, splits: Tensor) -> Tensor:
     """Return the gradient with respect to the weight, (K, Cin, Cout)."""
+    if tensor_cores.take(features.device, features.dtype):
+        return tensor_cores.weight_gradient(features, gradient, in_rows, out_rows, splits)
     result = features.new_empty(len(splits) - 1, features.shape[1], gradient.shape[1])
     _run("sparse_conv_weight_gradient", features, gradient, in_rows, out_rows, splits, result)
     return result
@@ -50,6 +58,23 @@ def _convolution_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ..
 
 
 convolve.register_autograd(_convolution_backward, setup_context=_keep_convolution)
+
+
+def _keep_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _gradient_backward(ctx: Any, twice: Tensor) -> tuple[Tensor | None, ...]:
+    features, gradient, in_rows, out_rows, splits = ctx.saved_tensors
+    of_features = of_gradient = None
+    if ctx.needs_input_grad[0]:
+        of_features = convolve(gradient, twice.transpose(1, 2), out_rows, in_rows, splits, features.shape[0])
+    if ctx.needs_input_grad[1]:
+        of_gradient = convolve(features, twice, in_rows, out_rows, splits, gradient.shape[0])
+    return of_features, of_gradient, None, None, None
+
+
+weight_gradient.register_autograd(_gradient_backward, setup_context=_keep_gradient)
 
 
 @native_op("deep3dmap::sparse_voxelize")

@@ -1,0 +1,20 @@
+// Sparse convolution on tensor cores: float32 in TF32, or half types, all summed in float32. Compute capability 8.0 and later.
+#pragma once
+
+#include "kernels/sparse.h"
+
+namespace deep3dmap::cuda {
+
+enum class Numbers { tf32, half, bfloat16 };
+
+// features: (inputs, c_in); filters: (offsets, c_out, c_in), of one type, c_in a multiple of 16 bytes, aligned to 16 bytes.
+// table: scratch, (offsets, outputs). result: (outputs, c_out) of the type, overwritten. An output row occurs once in an offset.
+void sparse_tensor_forward(const SparsePairs& pairs, Numbers numbers, const void* features, const void* filters, int64_t c_in,
+                           int64_t c_out, int32_t* table, void* result, uint64_t stream);
+
+// features: (inputs, c_in); gradient: (outputs, c_out), as above. Pairs are summed in segments of `length`, a multiple of 32, that end
+// with their offset; sums: scratch, (segments, c_in, c_out). result: (offsets, c_in, c_out) of the type. All sums have a fixed order.
+void sparse_tensor_weight_gradient(const SparsePairs& pairs, Numbers numbers, const void* features, const void* gradient, int64_t c_in,
+                                   int64_t c_out, int64_t length, float* sums, void* result, uint64_t stream);
+
+}  // namespace deep3dmap::cuda

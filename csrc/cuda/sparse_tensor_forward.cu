@@ -1,0 +1,217 @@
+// An implicit product of matrices: a block of threads owns 128 output rows and up to 128 channels, and goes through the offsets of the
+// kernel; the input rows that an offset brings to them are gathered into shared memory while the tensor cores take those before.
+#include "cuda/check.cuh"
+#include "cuda/sparse_splits.cuh"
+#include "cuda/sparse_tensor.h"
+#include "cuda/tensor_core.cuh"
+
+namespace deep3dmap::cuda {
+namespace {
+
+constexpr int kWarp = 32, kBlock = 256, kStages = 3;
+constexpr int kRows = 128, kRowsOfWarp = 32;  // 4 x 2 warps, each 32 rows and half of the columns
+
+// One thread for each pair; y is the offset.
+__global__ void enter_rows(const int32_t* in_rows, const int32_t* out_rows, Splits splits, int64_t outputs, int32_t* table) {
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x, stop = splits.pairs[blockIdx.y + 1];
+  int32_t* to = table + (splits.first + blockIdx.y) * outputs;
+  for (int64_t p = splits.pairs[blockIdx.y] + static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; p < stop; p += stride)
+    to[out_rows[p]] = in_rows[p];
+}
+
+// A row of shared memory holds 4 or 8 pieces of 16 bytes; moved about so that 8 rows' pieces of one number lie in different banks.
+template <int kPieces>
+__device__ __forceinline__ int place_of(int row, int piece) {
+  return (row * kPieces + (piece ^ (kPieces == 8 ? row & 7 : (row >> 1) & 3))) * 16;
+}
+
+// What a block of threads works on. kColumns: output channels; kPieces: of 16 bytes, of the input channels taken in one step.
+template <typename T, int kColumns, int kPieces>
+struct Tile {
+  static constexpr int kOfPiece = 16 / sizeof(T), kDepth = kPieces * kOfPiece;
+  static constexpr int kStage = (kRows + kColumns) * kPieces * 16;
+  static constexpr int kOwnRows = kRows * kPieces / kBlock;  // pieces that a thread copies
+  static constexpr int kOwnColumns = (kColumns * kPieces + kBlock - 1) / kBlock;
+  static constexpr int kAcross = kColumns / 2 / 8;  // fragments of a warp
+
+  const int32_t* table;
+  int64_t outputs, first;
+  const T* features;
+  const T* filters;
+  int c_in, c_out, column, parts;  // parts: steps of one offset
+  const int* offsets;              // those that bring anything, in shared memory
+  unsigned char* memory;
+  int32_t ahead[kOwnRows];  // input rows of the step that is copied next
+
+  __device__ void fetch(int step) {
+    const int64_t offset = offsets[step / parts];
+    for (int i = 0; i < kOwnRows; ++i) {
+      const int64_t row = first + (threadIdx.x + i * kBlock) / kPieces;
+      ahead[i] = row < outputs ? table[offset * outputs + row] : -1;
+    }
+  }
+
+  __device__ void copy(int step) {
+    unsigned char* rows = memory + step % kStages * kStage;
+    unsigned char* columns = rows + kRows * kPieces * 16;
+    const int64_t offset = offsets[step / parts];
+    const int piece = threadIdx.x % kPieces, channel = step % parts * kDepth + piece * kOfPiece;
+    for (int i = 0; i < kOwnRows; ++i) {
+      const bool there = ahead[i] >= 0 && channel < c_in;
+      const T* from = there ? features + static_cast<int64_t>(ahead[i]) * c_in + channel : features;
+      copy_async(rows + place_of<kPieces>((threadIdx.x + i * kBlock) / kPieces, piece), from, there);
+    }
+    for (int i = 0; i < kOwnColumns; ++i) {
+      const int j = (threadIdx.x + i * kBlock) / kPieces;
+      if (j >= kColumns) break;
+      const bool there = column + j < c_out && channel < c_in;
+      const T* from = there ? filters + (offset * c_out + column + j) * c_in + channel : filters;
+      copy_async(columns + place_of<kPieces>(j, piece), from, there);
+    }
+  }
+
+  __device__ void multiply(int step, float (&sum)[2][kAcross][4]) const {
+    const unsigned char* rows = memory + step % kStages * kStage;
+    const unsigned char* columns = rows + kRows * kPieces * 16;
+    const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, matrix = lane / 8;
+    const int row = warp / 2 * kRowsOfWarp + matrix % 2 * 8 + lane % 8, high = matrix / 2;
+    const int across = warp % 2 * (kColumns / 2) + matrix / 2 * 8 + lane % 8, deep = matrix % 2;
+#pragma unroll
+    for (int d = 0; d < kPieces; d += 2) {
+      uint32_t a[2][4], b[kAcross / 2][4];
+#pragma unroll
+      for (int i = 0; i < 2; ++i) load_matrices(a[i], rows + place_of<kPieces>(row + 16 * i, d + high));
+#pragma unroll
+      for (int j = 0; j < kAcross / 2; ++j) load_matrices(b[j], columns + place_of<kPieces>(across + 16 * j, d + deep));
+      if constexpr (sizeof(T) == 4) {
+#pragma unroll
+        for (int r = 0; r < 4; ++r) {
+#pragma unroll
+          for (int i = 0; i < 2; ++i) a[i][r] = to_tf32(a[i][r]);
+#pragma unroll
+          for (int j = 0; j < kAcross / 2; ++j) b[j][r] = to_tf32(b[j][r]);
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < 2; ++i)
+#pragma unroll
+        for (int j = 0; j < kAcross; ++j) multiply_add(sum[i][j], a[i], b[j / 2] + j % 2 * 2, T{});
+    }
+  }
+
+  __device__ void store(const float (&sum)[2][kAcross][4], T* result) const {
+    const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+#pragma unroll
+    for (int i = 0; i < 2; ++i)
+#pragma unroll
+      for (int j = 0; j < kAcross; ++j)
+#pragma unroll
+        for (int part = 0; part < 2; ++part) {
+          const int64_t row = first + warp / 2 * kRowsOfWarp + 16 * i + 8 * part + lane / 4;
+          const int at = column + warp % 2 * (kColumns / 2) + 8 * j + lane % 4 * 2;
+          if (row >= outputs || at >= c_out) continue;
+          T pair[2];
+          put(pair[0], sum[i][j][2 * part]), put(pair[1], sum[i][j][2 * part + 1]);
+          T* to = result + row * c_out + at;
+          struct alignas(2 * sizeof(T)) Both {
+            T value[2];
+          };
+          if (c_out % 2 == 0) *reinterpret_cast<Both*>(to) = Both{{pair[0], pair[1]}};
+          else {
+            to[0] = pair[0];
+            if (at + 1 < c_out) to[1] = pair[1];
+          }
+        }
+  }
+};
+
+template <typename T, int kColumns, int kPieces>
+__global__ void __launch_bounds__(kBlock, 2) convolve(const int32_t* table, int offsets, int64_t outputs, const T* features,
+                                                   const T* filters, int c_in, int c_out, T* result) {
+  using Own = Tile<T, kColumns, kPieces>;
+  extern __shared__ __align__(128) unsigned char memory[];
+  int* present = reinterpret_cast<int*>(memory + kStages * Own::kStage);
+  __shared__ int count;
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * kRows;
+  // Offsets that bring nothing to any of the rows are left out.
+  for (int k = threadIdx.x / kWarp; k < offsets; k += kBlock / kWarp) {
+    bool any = false;
+    for (int64_t row = first + threadIdx.x % kWarp; row < min(first + kRows, outputs); row += kWarp)
+      any |= table[k * outputs + row] >= 0;
+    any = __any_sync(0xffffffffu, any);
+    if (threadIdx.x % kWarp == 0) present[k] = any;
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    int found = 0;
+    for (int k = 0; k < offsets; ++k)
+      if (present[k]) present[found++] = k;
+    count = found;
+  }
+  __syncthreads();
+  const int parts = (c_in + Own::kDepth - 1) / Own::kDepth, steps = count * parts;
+  Own tile{table, outputs, first, features, filters, c_in, c_out, static_cast<int>(blockIdx.y) * kColumns, parts, present, memory, {}};
+  float sum[2][Own::kAcross][4] = {};
+  for (int step = 0; step < kStages - 1; ++step) {
+    if (step < steps) tile.fetch(step), tile.copy(step);
+    commit_copies();
+  }
+  if (kStages - 1 < steps) tile.fetch(kStages - 1);
+  for (int step = 0; step < steps; ++step) {
+    wait_copies<kStages - 2>();
+    // All copies of this step have arrived, and all threads are done with the stage that is copied to next.
+    __syncthreads();
+    const int next = step + kStages - 1;
+    if (next < steps) tile.copy(next);
+    commit_copies();
+    if (next + 1 < steps) tile.fetch(next + 1);
+    tile.multiply(step, sum);
+  }
+  tile.store(sum, result);
+}
+
+template <typename T, int kColumns, int kPieces>
+void launch(const SparsePairs& pairs, const void* features, const void* filters, int64_t c_in, int64_t c_out, const int32_t* table,
+            void* result, cudaStream_t stream) {
+  const auto kernel = convolve<T, kColumns, kPieces>;
+  const int bytes = kStages * Tile<T, kColumns, kPieces>::kStage + static_cast<int>(pairs.offsets * sizeof(int));
+  if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess) check_launch("sparse_tensor");
+  const dim3 blocks(static_cast<unsigned>((pairs.outputs + kRows - 1) / kRows), static_cast<unsigned>((c_out + kColumns - 1) / kColumns));
+  kernel<<<blocks, kBlock, bytes, stream>>>(table, static_cast<int>(pairs.offsets), pairs.outputs, static_cast<const T*>(features),
+                                            static_cast<const T*>(filters), static_cast<int>(c_in), static_cast<int>(c_out),
+                                            static_cast<T*>(result));
+  check_launch("sparse_tensor_forward");
+}
+
+template <typename T, int kPieces, typename... Rest>
+void launch_columns(const SparsePairs& pairs, const void* features, const void* filters, int64_t c_in, int64_t c_out, Rest... rest) {
+  if (c_out <= 32) launch<T, 32, kPieces>(pairs, features, filters, c_in, c_out, rest...);
+  else if (c_out <= 64) launch<T, 64, kPieces>(pairs, features, filters, c_in, c_out, rest...);
+  else launch<T, 128, kPieces>(pairs, features, filters, c_in, c_out, rest...);
+}
+
+template <typename T, typename... Rest>
+void launch_type(const SparsePairs& pairs, const void* features, const void* filters, int64_t c_in, int64_t c_out, Rest... rest) {
+  if (c_in * sizeof(T) <= 64) launch_columns<T, 4>(pairs, features, filters, c_in, c_out, rest...);
+  else launch_columns<T, 8>(pairs, features, filters, c_in, c_out, rest...);
+}
+
+}  // namespace
+
+void sparse_tensor_forward(const SparsePairs& pairs, Numbers numbers, const void* features, const void* filters, int64_t c_in,
+                           int64_t c_out, int32_t* table, void* result, uint64_t handle) {
+  if (pairs.outputs == 0 || c_out == 0) return;
+  const cudaStream_t stream = as_stream(handle);
+  if (cudaMemsetAsync(table, 0xff, pairs.offsets * pairs.outputs * sizeof(int32_t), stream) != cudaSuccess) check_launch("sparse_tensor");
+  for (int64_t first = 0; first < pairs.offsets; first += kOffsetsAtOnce) {
+    const Splits splits = splits_from(pairs, first, 1, 0);
+    const dim3 blocks(blocks_for(std::max<int64_t>(pairs.outputs, 1)), static_cast<unsigned>(splits.count));
+    enter_rows<<<blocks, kThreads, 0, stream>>>(pairs.in_rows, pairs.out_rows, splits, pairs.outputs, table);
+    check_launch("sparse_tensor_forward");
+  }
+  if (numbers == Numbers::tf32) launch_type<float>(pairs, features, filters, c_in, c_out, table, result, stream);
+  else if (numbers == Numbers::half) launch_type<__half>(pairs, features, filters, c_in, c_out, table, result, stream);
+  else launch_type<__nv_bfloat16>(pairs, features, filters, c_in, c_out, table, result, stream);
+}
+
+}  // namespace deep3dmap::cuda

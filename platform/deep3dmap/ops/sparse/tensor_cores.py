@@ -1,0 +1,66 @@
+"""Sparse convolution on the tensor cores of a GPU: float32 where torch may round it to TF32, and half types."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from deep3dmap.ops._backend import native, run_native
+
+PIECE = 16  # bytes that are copied at once
+SEGMENT, MOST_SEGMENTS = 32, 800  # pairs of one step of the weight's gradient; blocks of threads to share its pairs among
+SCRATCH = 1 << 26  # bytes of partial sums, unless one for each offset takes more
+HALF_TYPES = (torch.float16, torch.bfloat16)
+
+
+def take(device: torch.device, dtype: torch.dtype) -> bool:
+    """Return whether the kernels are for this device and type; float32 only where torch's own products may take TF32."""
+    if device.type != "cuda" or not hasattr(native(), "sparse_tensor_forward_cuda"):
+        return False
+    if dtype not in HALF_TYPES and not (dtype == torch.float32 and tf32_allowed()):
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def tf32_allowed() -> bool:
+    """Return whether matrix products of float32 may be rounded to TF32, by either of torch's settings."""
+    matmul = torch.backends.cuda.matmul
+    # The newer setting is there since torch 2.9, and reading the older one then fails where the two were mixed.
+    return matmul.fp32_precision == "tf32" if hasattr(matmul, "fp32_precision") else matmul.allow_tf32
+
+
+def convolve(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor, splits: Tensor, outputs: int) -> Tensor:
+    """Return what `reference.convolve` does, the products rounded to the precision of the type, sums in float32."""
+    table = torch.empty(len(splits) - 1, outputs, dtype=torch.int32, device=features.device)
+    result = features.new_empty(outputs, weight.shape[2])
+    given = (
+        _pieces(features),
+        _pieces(weight.transpose(1, 2)),
+        in_rows.contiguous(),
+        out_rows.contiguous(),
+        splits.contiguous(),
+    )
+    run_native("sparse_tensor_forward", features.device, *given, table, result)
+    return result
+
+
+def weight_gradient(features: Tensor, gradient: Tensor, in_rows: Tensor, out_rows: Tensor, splits: Tensor) -> Tensor:
+    """Return the gradient with respect to the weight, (K, Cin, Cout), of the type of features."""
+    left, right = _pieces(features), _pieces(gradient)
+    sizes = splits.diff()
+    slice_bytes = left.shape[1] * right.shape[1] * 4
+    shares = max(1, min(MOST_SEGMENTS, SCRATCH // max(slice_bytes, 1)))
+    length = SEGMENT * max(8, -(-len(in_rows) // (shares * SEGMENT)))
+    sums = torch.empty(
+        int((sizes + length - 1).div(length, rounding_mode="floor").sum()), left.shape[1], right.shape[1], device=left.device
+    )
+    result = left.new_empty(len(sizes), left.shape[1], right.shape[1])
+    given = (left, right, in_rows.contiguous(), out_rows.contiguous(), splits.contiguous())
+    run_native("sparse_tensor_weight_gradient", left.device, *given, length, sums, result)
+    return result[:, : features.shape[1], : gradient.shape[1]].contiguous()
+
+
+def _pieces(values: Tensor) -> Tensor:
+    """Return the values with rows of whole pieces, filled up with zeros, where a piece may be copied at once."""
+    missing = -values.shape[-1] % (PIECE // values.element_size())
+    whole = functional.pad(values, (0, missing)).contiguous() if missing else values.contiguous()
+    return whole.clone() if whole.data_ptr() % PIECE else whole
