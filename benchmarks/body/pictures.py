@@ -15,11 +15,11 @@ from deep3dmap.metrics.silhouette import COVERED, silhouette
 from deep3dmap.metrics.surface_distance import box_diagonal
 from deep3dmap.ops.rasterize import interpolate, rasterize_camera
 from deep3dmap.render.mesh_renderer import render_mesh
-from deep3dmap.render.pictures import contact_sheet, error_picture
+from deep3dmap.render.pictures import contact_sheet, enlarged, enlargement, error_picture
 from deep3dmap.render.views import orbit
 
 GIVEN_SHOWN, HELD_SHOWN = 2, 1
-SIDE = 240  # least side of a tile, so that small photographs can be read
+SIDE = 240  # least height of a tile, so that small photographs can be read
 WORST = 0.02  # of the subject's diagonal, at the upper end of the error map
 UP = (0.0, 1.0, 0.0)
 BOTH, MISSED, EXCESS, NOTHING = (0.75, 0.75, 0.75), (0.15, 0.4, 0.95), (0.9, 0.25, 0.2), (0.12, 0.12, 0.12)
@@ -54,19 +54,19 @@ def _row(predicted: Mesh, truth: dict[str, Any], view: int, is_held: bool, error
     camera = truth["intrinsics"][view], truth["world_from_camera"][view]
     photo = torch.from_numpy(np.asarray(truth["images"][view], np.float32))
     height, width = photo.shape[1:]
-    factor = max(1, -(-SIDE // min(height, width)))
+    factor = enlargement(height, SIDE)
     size = height * factor, width * factor
     fine = np.diag([factor, factor, 1.0]) @ np.asarray(camera[0], np.float64), camera[1]
-    tiles = [(f"view {view}, {'held out' if is_held else 'given'}", _enlarged(photo, factor))]
+    tiles = [(f"view {view}, {'held out' if is_held else 'given'}", enlarged(photo, SIDE))]
     if "masks" in truth:
         mask = torch.from_numpy(np.asarray(truth["masks"][view], np.float32))
-        tiles.append(("mask", _enlarged(mask.expand(3, -1, -1), factor)))
+        tiles.append(("mask", enlarged(mask.expand(3, -1, -1), SIDE)))
     tiles.append(("reconstruction", _drawn(predicted, fine, size)))
     if "mesh" in truth:
         tiles.append(("true surface", _drawn(truth["mesh"], fine, size)))
     if "masks" in truth:
         seen = silhouette(predicted.vertices, predicted.faces, *camera, height, width)
-        tiles.append(("outlines", _enlarged(_outlines(seen, mask > COVERED), factor)))
+        tiles.append(("outlines", enlarged(_outlines(seen, mask > COVERED), SIDE)))
     if errors is not None:
         tiles.append(("distance to the truth", _error_map(predicted, fine, size, errors, worst)))
     return tiles
@@ -111,7 +111,3 @@ def _turntable(predicted: Mesh, truth: Mesh | None) -> Any:
 
 def _drawn(mesh: Mesh, camera: tuple[Any, Any], size: tuple[int, int]) -> Tensor:
     return render_mesh(mesh.vertices, mesh.faces, *camera, *size, colors=mesh.colors).image
-
-
-def _enlarged(image: Tensor, factor: int) -> Tensor:
-    return image.repeat_interleave(factor, 1).repeat_interleave(factor, 2)

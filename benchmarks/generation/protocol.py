@@ -1,6 +1,7 @@
 """The generation suite: nothing in, pictures out that are like the training pictures."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ from torch import Tensor
 
 from deep3dmap.benchmarks.generation.pictures import write_sheet
 from deep3dmap.benchmarks.generation.set_comparison import NEIGHBORS, SetComparison
-from deep3dmap.benchmarks.generation.whole_set import WholeSet
 from deep3dmap.core import (
     Asset,
     Evaluation,
+    LazySequence,
     MetricCard,
     Protocol,
     Reconstruction,
@@ -22,7 +23,8 @@ from deep3dmap.core import (
     Task,
     UserError,
     Views,
-    find_asset,
+    WholeSet,
+    asset_in_folder,
 )
 from deep3dmap.metrics.picture_features import INCEPTION_FILE, EmbeddedFeatures, InceptionFeatures
 
@@ -31,7 +33,7 @@ LEAST = 2 * (NEIGHBORS + 1)
 
 INCEPTION = Asset(
     "Inception-v3",
-    "inception",
+    INCEPTION_FILE,
     "Nvidia Source Code License",
     "the network of the published distances",
     f"NVlabs/stylegan2-ada-pytorch as {INCEPTION_FILE}",
@@ -74,7 +76,7 @@ class GenerationProtocol(Protocol):
 
     def scenes(self, split: Split) -> Split:
         """Return the whole split as one scene."""
-        return WholeSet(split)
+        return WholeSet("test_set", {"images": LazySequence(partial(_photograph, split), len(split))})
 
     def begin(self) -> "GenerationEvaluation":
         """Begin the evaluation of one run."""
@@ -125,14 +127,15 @@ class GenerationEvaluation(Evaluation):
         return scores
 
 
+def _photograph(split: Split, index: int) -> Any:
+    return split[index]["image"]
+
+
 def _batch(photographs: list[Any]) -> Tensor:
     return torch.from_numpy(np.stack(photographs))
 
 
 def _inception() -> InceptionFeatures | None:
     """Return the published metric network if the user has it in the folder of the assets."""
-    try:
-        path = find_asset(INCEPTION, INCEPTION_FILE)
-    except UserError:
-        return None
-    return InceptionFeatures(path)
+    path = asset_in_folder(INCEPTION)
+    return None if path is None else InceptionFeatures(path)

@@ -1,6 +1,6 @@
 """The suite of controls: does a generator of scenes do to its objects what it is told, and to nothing else?"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,7 @@ import torch
 
 from deep3dmap.benchmarks.generation_control.control_scores import control_scores
 from deep3dmap.benchmarks.generation_control.pictures import write_control_pictures
-from deep3dmap.core import Evaluation, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
-from deep3dmap.core.dataset import Sample, Split
+from deep3dmap.core import Evaluation, MetricCard, Protocol, Reconstruction, Split, SuiteCard, Task, UserError, Views, WholeSet
 from deep3dmap.core.protocol import Sampler
 from deep3dmap.render.pictures import contact_sheet
 
@@ -42,7 +41,7 @@ class GenerationControlProtocol(Protocol):
 
     def scenes(self, split: Split) -> Split:
         """Return one scene: nothing of the test pictures is used."""
-        return WholeSet(len(split))
+        return WholeSet("controls", {})
 
     def begin(self) -> "GenerationControlEvaluation":
         """Begin the evaluation of one run."""
@@ -74,23 +73,3 @@ class GenerationControlEvaluation(Evaluation):
     def picture_samples(self, sample: Sampler, folder: Path) -> list[Path]:
         """Write a sheet for every control, and the scene turned and moved as an animation."""
         return write_control_pictures(sample, folder)
-
-
-class WholeSet:
-    """A test split as a single scene without any truth. size: pictures in the split."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def __len__(self) -> int:
-        return 1
-
-    def __iter__(self) -> Iterator[Sample]:
-        return iter(({},))
-
-    def name(self, index: int) -> str:
-        """Return the name of the only scene."""
-        return "controls"
-
-    def __getitem__(self, index: int) -> Sample:
-        return {}

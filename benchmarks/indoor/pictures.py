@@ -9,11 +9,11 @@ from torch import Tensor
 
 from deep3dmap.core import Mesh
 from deep3dmap.render.mesh_renderer import MeshImages, render_mesh
-from deep3dmap.render.pictures import contact_sheet, depth_picture, error_picture
+from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture
 from deep3dmap.render.views import overview
 
 FRAMES = 4
-TILE = (240, 320)  # least height and width of a tile, so that small frames can be read
+TILE = 240  # least height of a tile, so that small frames can be read
 OVERVIEW = (600, 800)
 LARGEST_ERROR = 0.2  # metres at the upper end of the error map
 
@@ -47,7 +47,7 @@ def _frame_tiles(predicted: Mesh, truth: dict[str, Any], index: int) -> list[Til
         tiles.append(("true surface", _draw(truth["mesh"], *camera, *true.shape).image))
     tiles.append(("predicted depth", depth_picture(drawn.depth, *_range(true))))
     tiles.append((_error_title(drawn.depth, true, both), error_picture((drawn.depth - true).abs(), both, LARGEST_ERROR)))
-    return [(title, _enlarged(image)) for title, image in tiles]
+    return [(title, _resized(image)) for title, image in tiles]
 
 
 def _overview_tiles(predicted: Mesh, truth: dict[str, Any]) -> list[Tile]:
@@ -82,8 +82,5 @@ def _mesh_title(name: str, mesh: Mesh) -> str:
     return f"{name}: {len(mesh.faces):,} triangles" if not mesh.is_empty else f"{name}: nothing"
 
 
-def _enlarged(image: Tensor) -> Tensor:
-    factor = -(-TILE[0] // image.shape[1])
-    if image.shape[1] >= 2 * TILE[0]:
-        return torch.nn.functional.avg_pool2d(image, 2)
-    return image.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+def _resized(image: Tensor) -> Tensor:
+    return torch.nn.functional.avg_pool2d(image, 2) if image.shape[1] >= 2 * TILE else enlarged(image, TILE)

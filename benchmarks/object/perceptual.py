@@ -1,16 +1,13 @@
 """LPIPS, where its weights are: a column that is absent without them, and never something else in its place."""
 
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from deep3dmap.core.asset import FOLDER, Asset
-from deep3dmap.core.errors import UserError
+from deep3dmap.core.asset import Asset, asset_in_folder
 from deep3dmap.metrics.image_similarity import Perceptual
-from deep3dmap.nn.lpips import LPIPS, from_official_lpips
-from deep3dmap.nn.weight_files import read_weights
+from deep3dmap.nn.lpips import read_lpips
 
 LPIPS_VGG = Asset(
     name="lpips_vgg",
@@ -23,17 +20,12 @@ LPIPS_VGG = Asset(
 
 def perceptual_distances() -> dict[str, Perceptual]:
     """Return the distances whose weights lie in $DEEP3DMAP_ASSETS; raises UserError for a file that holds something else."""
-    folder = os.environ.get(FOLDER)
-    file = Path(folder).expanduser() / LPIPS_VGG.option if folder else None
-    return {} if file is None or not file.is_file() else {LPIPS_VGG.name: _lpips(file)}
+    file = asset_in_folder(LPIPS_VGG)
+    return {} if file is None else {LPIPS_VGG.name: _lpips(file)}
 
 
 def _lpips(file: Path) -> Perceptual:
-    network = LPIPS()
-    try:
-        network.load_state_dict(from_official_lpips(read_weights(file)), strict=False)
-    except (RuntimeError, AttributeError) as error:
-        raise UserError(f"{file}: not {LPIPS_VGG.meaning} ({error})") from error
+    network = read_lpips(file)
 
     def distance(first: Tensor, second: Tensor) -> Tensor:
         with torch.no_grad():

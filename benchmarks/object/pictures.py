@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from deep3dmap.core import Mesh, Views
 from deep3dmap.metrics.image_similarity import psnr
 from deep3dmap.render.mesh_renderer import render_mesh
-from deep3dmap.render.pictures import contact_sheet, depth_picture, error_picture
+from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture
 from deep3dmap.render.views import orbit
 
 SHOWN, SIDES = 4, 4
@@ -62,12 +61,12 @@ def _row(views: Views, truth: dict[str, Any], index: int) -> list[Tile]:
     predicted = predicted.clamp(0, 1)
     error = (predicted - true).abs().mean(0)
     tiles = [
-        (f"view {index}", _enlarged(true)),
-        (f"prediction, {psnr(predicted, true):.1f} dB", _enlarged(predicted)),
-        ("error", _enlarged(error_picture(error, torch.ones_like(error, dtype=torch.bool), WORST))),
+        (f"view {index}", enlarged(true, SIDE)),
+        (f"prediction, {psnr(predicted, true):.1f} dB", enlarged(predicted, SIDE)),
+        ("error", enlarged(error_picture(error, torch.ones_like(error, dtype=torch.bool), WORST), SIDE)),
     ]
     if views.depth is not None:
-        tiles.append(("depth", _enlarged(depth_picture(torch.from_numpy(np.asarray(views.depth[index], np.float32))))))
+        tiles.append(("depth", enlarged(depth_picture(torch.from_numpy(np.asarray(views.depth[index], np.float32))), SIDE)))
     return tiles
 
 
@@ -75,8 +74,3 @@ def _drawn(mesh: Mesh, camera: tuple[Any, Any]) -> Tensor:
     intrinsics, pose = camera
     drawn = render_mesh(mesh.vertices, mesh.faces, intrinsics, pose, 2 * SIDE, 2 * SIDE, colors=mesh.colors, supersample=2)
     return drawn.image
-
-
-def _enlarged(image: Tensor) -> Tensor:
-    factor = max(1, -(-SIDE // image.shape[1]))
-    return interpolate(image[None], scale_factor=factor, mode="nearest")[0]

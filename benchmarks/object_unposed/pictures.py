@@ -5,15 +5,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from deep3dmap.benchmarks.object_unposed.alignment import alignment_of, estimated_poses
 from deep3dmap.core import Reconstruction
 from deep3dmap.geometry.pose_alignment import transform_poses
-from deep3dmap.render.pictures import contact_sheet
+from deep3dmap.render.pictures import contact_sheet, enlarged
 
 SIDES = ((0, 1, "from above: x, y"), (0, 2, "from the side: x, z"))
-LEAST_SIDE = 160  # pixels of a picture that people look at
+LEAST_SIDE = 128  # least height of a picture
 
 
 def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
@@ -23,16 +22,11 @@ def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder
     if reconstruction.images is not None:
         given = [torch.from_numpy(np.asarray(image)) for image in truth["images"][: len(reconstruction.images)]]
         drawn = [torch.from_numpy(image) for image in reconstruction.images]
-        tiles = [(f"given {i}", _enlarged(image)) for i, image in enumerate(given)]
-        tiles += [(f"rendered {i}", _enlarged(image)) for i, image in enumerate(drawn)]
+        tiles = [(f"given {i}", enlarged(image, LEAST_SIDE)) for i, image in enumerate(given)]
+        tiles += [(f"rendered {i}", enlarged(image, LEAST_SIDE)) for i, image in enumerate(drawn)]
         contact_sheet(tiles, columns=len(given)).save(folder / "views.png")
         files.append(folder / "views.png")
     return files
-
-
-def _enlarged(image: Tensor) -> Tensor:
-    factor = max(1, LEAST_SIDE // image.shape[2])
-    return image.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
 
 
 def _write_cameras(reconstruction: Reconstruction, truth: dict[str, Any], file: Path) -> Path:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from deep3dmap.render.pictures import contact_sheet, depth_picture, error_picture
+from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture
 
 SHOWN = 3
 SIDE = 180
@@ -37,15 +36,10 @@ def _row(depth: Tensor, image: Any, truth: dict[str, Any], index: int) -> list[T
     both = (true > 0) & (depth > 0)
     error = (depth - true).abs() / true.clamp(min=1e-6)
     tiles += [("depth", _nearness(depth)), ("true depth", _nearness(true)), ("error", error_picture(error, both, WORST))]
-    return [(title, _enlarged(tile)) for title, tile in tiles]
+    return [(title, enlarged(tile, SIDE)) for title, tile in tiles]
 
 
 def _nearness(depth: Tensor) -> Tensor:
     # Even in 1 / depth: what is near would all look alike otherwise.
     inverse = torch.where(depth > 0, 1 / depth.clamp(min=NEAREST, max=FARTHEST), 0.0)
     return depth_picture(torch.where(depth > 0, 1 / NEAREST + 1 / FARTHEST - inverse, 0.0), 1 / FARTHEST, 1 / NEAREST)
-
-
-def _enlarged(image: Tensor) -> Tensor:
-    factor = max(1, -(-SIDE // image.shape[1]))
-    return interpolate(image[None], scale_factor=factor, mode="nearest")[0]

@@ -81,7 +81,7 @@ class OutdoorProtocol(Protocol):
         return OutdoorEvaluation()
 
     def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
-        """Write depth.png of the mesh: photograph, depth, true depth and error in some held-out views."""
+        """Write mesh_depth.png: photograph, depth, true depth and error in some held-out views."""
         if reconstruction.mesh is None:
             return []
         return [pictures.write(mesh_depths(reconstruction.mesh, truth), None, truth, folder / "mesh_depth.png")]

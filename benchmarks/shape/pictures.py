@@ -12,9 +12,9 @@ from torch import Tensor
 from deep3dmap.core import Reconstruction
 from deep3dmap.geometry.relief import ReliefCamera
 from deep3dmap.metrics.relief_depth import common_pixels
-from deep3dmap.render.pictures import contact_sheet, depth_picture, error_picture, from_pil
+from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture, from_pil
 
-TILE = 160
+TILE = 128  # least height of a tile
 WORST = 0.05  # of the logarithm of depth; the error map's last colour
 # Files of a reconstruction that are shown where they are there, with their titles.
 EXTRAS = {
@@ -42,9 +42,9 @@ def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder
         ("normals", _normals(predicted)),
         ("true normals", torch.where(shown, _normals(true), 0.18)),
     ]
-    sheets = [contact_sheet([(title, _enlarged(picture)) for title, picture in tiles], columns=6)]
+    sheets = [contact_sheet([(title, enlarged(picture, TILE)) for title, picture in tiles], columns=6)]
     extras = [(EXTRAS[name], reconstruction.files[f"{name}.png"]) for name in EXTRAS if f"{name}.png" in reconstruction.files]
-    strips = [(title, _enlarged(from_pil(Image.open(io.BytesIO(content))))) for title, content in extras]
+    strips = [(title, enlarged(from_pil(Image.open(io.BytesIO(content))), TILE)) for title, content in extras]
     sheets += [contact_sheet(row, columns=len(row)) for row in (strips[:3], strips[3:]) if row]
     file = folder / "shape.png"
     _stacked(sheets).save(file)
@@ -77,8 +77,3 @@ def _normals(depth: Tensor) -> Tensor:
     filled = torch.where(depth > 0, depth, depth.max().clamp(min=1e-3))
     normals = ReliefCamera(depth.shape[-1]).normals(filled[None])[0].permute(2, 0, 1)
     return normals * torch.tensor([-0.5, 0.5, 0.5])[:, None, None] + 0.5
-
-
-def _enlarged(picture: Tensor) -> Tensor:
-    factor = max(1, TILE // picture.shape[-2])
-    return picture.repeat_interleave(factor, -1).repeat_interleave(factor, -2)

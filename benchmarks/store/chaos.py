@@ -37,7 +37,7 @@ PROCESSES = multiprocessing.get_context("fork")
 
 @dataclass
 class Outcome:
-    """What happened. Of the last five every one is a fault."""
+    """Counts of what was done and of what went wrong; the last five, from `lost` on, stay 0 where the store keeps its word."""
 
     appends: int = 0
     kills: int = 0
@@ -54,7 +54,7 @@ class Outcome:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing was lost."""
+        """Whether nothing went wrong."""
         return not any((self.lost, self.wrong, self.doubled, self.leased_twice, self.problems))
 
 

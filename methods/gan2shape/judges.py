@@ -14,7 +14,7 @@ from deep3dmap.methods.gan2shape.masks import face_mask, resize
 from deep3dmap.methods.gan2shape.options import PLAIN
 from deep3dmap.methods.gan2shape.steps import Perceptual
 from deep3dmap.nn.bisenet import BiSeNet
-from deep3dmap.nn.lpips import LPIPS, from_official_lpips
+from deep3dmap.nn.lpips import LPIPS, read_lpips
 from deep3dmap.nn.stylegan2 import Discriminator
 from deep3dmap.nn.weight_files import read_weights
 
@@ -23,9 +23,7 @@ PARSED = 512  # side of the pictures that the face parsing network was trained o
 
 def load_lpips(named: str) -> LPIPS | None:
     """Return LPIPS from a file, None for no name. Raises UserError for a file that holds something else."""
-    if not named:
-        return None
-    return _loaded(LPIPS(), from_official_lpips(_tensors(Path(named))), named)
+    return read_lpips(Path(named)) if named else None
 
 
 def load_parser(named: str) -> BiSeNet | None:

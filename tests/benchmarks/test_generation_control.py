@@ -11,8 +11,8 @@ from torch import Tensor
 from deep3dmap.bench.suite import load_suite
 from deep3dmap.benchmarks.generation_control.control_scores import control_scores
 from deep3dmap.benchmarks.generation_control.pictures import SHEETS, write_control_pictures
-from deep3dmap.benchmarks.generation_control.protocol import GenerationControlProtocol, WholeSet
-from deep3dmap.core import Method, Reconstruction
+from deep3dmap.benchmarks.generation_control.protocol import GenerationControlProtocol
+from deep3dmap.core import Method, Reconstruction, WholeSet
 from deep3dmap.core.registry import methods
 from deep3dmap.runs.scoring import Scoring, score
 
@@ -75,7 +75,7 @@ class Squares(Method):
 
 
 def test_a_run_is_scored_and_pictured(tmp_path: Path) -> None:
-    scores = score(Squares(), WholeSet(9), Scoring(GenerationControlProtocol(), {}, folder=tmp_path))
+    scores = score(Squares(), WholeSet("controls", {}), Scoring(GenerationControlProtocol(), {}, folder=tmp_path))
     assert scores.failed == {}
     assert scores.per_scene["controls"].keys() == NAMES
     pictures = {file.name for file in (tmp_path / "controls").iterdir()}

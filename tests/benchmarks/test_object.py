@@ -110,6 +110,25 @@ def test_lpips_is_a_column_only_where_its_weights_are(tmp_path: Path, monkeypatc
     assert scored(Views(1 - truth["test_images"]), None, truth)["lpips_vgg"] > 0
 
 
+@pytest.mark.parametrize("part", ["heads", "features"])
+def test_lpips_with_a_part_of_its_weights_is_refused(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The published files of the heads alone are named much alike; a network left at random would score all the same."""
+    monkeypatch.setenv("DEEP3DMAP_ASSETS", str(tmp_path))
+    names = {f"heads.{i}": f"lin{i}.model.1.weight" for i in range(5)}
+    state = {names.get(key, key): value for key, value in LPIPS().state_dict().items() if key.startswith(part)}
+    torch.save(state, tmp_path / "lpips_vgg.pth")
+    with pytest.raises(UserError, match=r"lpips_vgg\.pth: not VGG-16 with LPIPS' heads.*Missing key"):
+        PROTOCOL.begin()
+
+
+def test_lpips_from_a_file_of_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEP3DMAP_ASSETS", str(tmp_path))
+    for content in ([1, 2], {"alex.0": torch.zeros(1)}, {"lin0.model.1.weight": "text"}):
+        torch.save(content, tmp_path / "lpips_vgg.pth")
+        with pytest.raises(UserError, match=r"^[^\n]*lpips_vgg\.pth: not VGG-16 with LPIPS' heads[^\n]*$"):
+            PROTOCOL.begin()
+
+
 def test_pictures_are_made(tmp_path: Path) -> None:
     truth = truth_of()
     views = Views(truth["test_images"], np.ones((2, 20, 24), np.float32))

@@ -58,6 +58,9 @@ def test_names_of_lpips() -> None:
     official |= {f"lin{k}.model.1.weight": own[f"heads.{k}"][None, :, None, None] for k in range(5)}
     official["scaling_layer.shift"] = torch.zeros(1)
     assert from_official_lpips(official).keys() == own.keys()
+    # The published package holds its heads twice.
+    official |= {f"lins.{k}.model.1.weight": official[f"lin{k}.model.1.weight"] for k in range(5)}
+    assert from_official_lpips(official).keys() == own.keys()
     network.load_state_dict(from_official_lpips(official))
     torchvision = {
         **{name: value for name, value in own.items() if name.startswith("features")},

@@ -41,6 +41,16 @@ def test_errors_grow_bright_up_to_the_largest() -> None:
     assert brightness[3] == pytest.approx(pictures.EMPTY)
 
 
+def test_small_pictures_are_enlarged_by_the_smallest_whole_factor_that_does() -> None:
+    image = torch.rand(3, 4, 7)
+    for least, factor in ((1, 1), (4, 1), (5, 2), (8, 2), (9, 3)):
+        larger = pictures.enlarged(image, least)
+        assert larger.shape == (3, 4 * factor, 7 * factor)
+        assert torch.equal(larger[:, ::factor, ::factor], image)
+        assert torch.equal(larger[:, factor - 1 :: factor, factor - 1 :: factor], image)
+        assert pictures.enlargement(4, least) == factor
+
+
 def test_a_point_covers_the_pixel_it_lies_in() -> None:
     drawn = pictures.draw_points(torch.zeros(3, 9, 12), np.array([[7.5, 3.5, 99.0]]), RED, radius=1)
     covered = _where(drawn, RED)

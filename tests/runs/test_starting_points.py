@@ -1,12 +1,13 @@
 """What a run starts from is found at planning, and its id depends on what lies there and not on where."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deep3dmap.config.compose import Layer, compose_run
-from deep3dmap.core import Asset, UserError, find_asset
+from deep3dmap.core import Asset, UserError, asset_in_folder, find_asset
 from deep3dmap.runs.planning import plan_run
 from deep3dmap.runs.starting_points import content_of
 from deep3dmap.testing import Subject
@@ -64,3 +65,18 @@ def test_weights_are_hashed_once_until_they_change(tmp_path: Path, monkeypatch: 
     weights.write_bytes(b"22")
     assert content_of(weights) != first
     assert len(hashed) == 2
+
+
+def test_the_weights_of_a_metric_are_looked_for_in_the_folder_of_assets_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset, there, here = replace(ASSET, option="net.pth"), tmp_path / "assets", tmp_path / "here"
+    for folder in (there, here):
+        folder.mkdir()
+    (here / "net.pth").write_bytes(b"1")
+    monkeypatch.chdir(here)
+    assert asset_in_folder(asset) is None
+    monkeypatch.setenv("DEEP3DMAP_ASSETS", str(there))
+    assert asset_in_folder(asset) is None
+    (there / "net.pth").write_bytes(b"1")
+    assert asset_in_folder(asset) == there / "net.pth"

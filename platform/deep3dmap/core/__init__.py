@@ -1,9 +1,9 @@
 """The contract and its words. Imports numpy and the standard library only."""
 
-from deep3dmap.core.asset import Asset, find_asset
+from deep3dmap.core.asset import Asset, asset_in_folder, find_asset
 from deep3dmap.core.cameras import Camera, check_pose
 from deep3dmap.core.card import DatasetCard, MethodCard, MetricCard, SuiteCard, Task
-from deep3dmap.core.dataset import Dataset, LazySequence, Sample, Split
+from deep3dmap.core.dataset import Dataset, LazySequence, Sample, Split, WholeSet
 from deep3dmap.core.errors import DivergedError, UserError
 from deep3dmap.core.keys import Key, describe_key, known_keys, register_key
 from deep3dmap.core.mesh import Mesh
@@ -36,6 +36,8 @@ __all__ = [
     "Task",
     "UserError",
     "Views",
+    "WholeSet",
+    "asset_in_folder",
     "check_pose",
     "datasets",
     "describe_key",

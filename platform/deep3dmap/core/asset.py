@@ -13,9 +13,10 @@ FOLDER = "DEEP3DMAP_ASSETS"
 class Asset:
     """A file from elsewhere that a method or metric can use.
 
-    name: what it is called in tables. option: the field of the method's configuration that names the file. licence: of the
-    file. meaning: what it is for. origin: who publishes it, and under which file name. embedded: values of the option that name
-    no file but something that comes with the package.
+    name: what it is called in tables. option: the field of the method's configuration that names the file; of a metric, whose
+    weights no configuration names, the file's name in the folder of assets. licence: of the file. meaning: what it is for.
+    origin: who publishes it, and under which file name. embedded: values of the option that name no file but something that
+    comes with the package.
     """
 
     name: str
@@ -44,6 +45,13 @@ def find_asset(asset: Asset, named: str) -> Path:
             return place.absolute()
     looked = " and ".join(str(place) for place in places)
     raise UserError(f"method.{asset.option}={named}: no such file ({looked}); {asset.meaning}, published by {asset.origin}")
+
+
+def asset_in_folder(asset: Asset) -> Path | None:
+    """Return the file `asset.option` in the folder $DEEP3DMAP_ASSETS, None where there is none: what a metric does without."""
+    folder = os.environ.get(FOLDER)
+    path = Path(folder).expanduser() / asset.option if folder else None
+    return path.absolute() if path is not None and path.is_file() else None
 
 
 def asset_files(path: Path) -> list[Path]:

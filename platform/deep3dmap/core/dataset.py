@@ -54,6 +54,26 @@ class Split(Protocol):
         ...
 
 
+class WholeSet:
+    """A split of a single sample, for what is scored once for a whole test set. name: of the sample."""
+
+    def __init__(self, name: str, sample: Sample) -> None:
+        self._name, self._sample = name, sample
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return the only sample; raises IndexError for another."""
+        if index != 0:
+            raise IndexError(f"sample {index} of 1")
+        return self._sample
+
+    def name(self, index: int) -> str:
+        """Return the name of the only sample."""
+        return self._name
+
+
 class Dataset(Protocol):
     """A dataset, built from its config: `Cls(config, cache=Path)`; `Cls.config_type` is the dataclass of its fields.
 

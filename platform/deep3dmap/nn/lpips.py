@@ -1,11 +1,13 @@
 """LPIPS, the distance between pictures in the features of VGG-16 (Zhang et al., CVPR 2018), version 0.1."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.nn.weight_files import read_weights
 
 # Channels of VGG-16's convolutions in its five stages; pooling comes between them, and each is measured at its end.
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -57,6 +59,20 @@ def _unit(features: Tensor) -> Tensor:
     return features / ((features.square().sum(1, keepdim=True) + 1e-20).sqrt() + 1e-10)
 
 
+def read_lpips(file: Path) -> LPIPS:
+    """Return the network with the weights in a file, VGG-16 and heads, named as `from_official_lpips` takes them.
+
+    Raises UserError that names the file where it holds something else, or a part only: nothing is left at random.
+    """
+    network, content = LPIPS(), read_weights(file)
+    try:
+        network.load_state_dict(from_official_lpips(content))
+    except (RuntimeError, AttributeError, UserError) as error:
+        why = " ".join(str(error).split())[:160]
+        raise UserError(f"{file}: not VGG-16 with LPIPS' heads, version 0.1 ({why})") from error
+    return network
+
+
 def from_official_lpips(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the tensors of an official checkpoint ("net.slice2.5.weight", "lin0.model.1.weight") to ours.
 
@@ -73,7 +89,9 @@ def from_official_lpips(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         elif parts[0] == "features":
             renamed[name] = value
         elif parts[0].startswith("lin") and parts[-1] == "weight":
-            renamed[f"heads.{parts[0].removeprefix('lin')}"] = value.flatten()
+            # Version 0.1.4 of the package holds the heads twice, as "lin0" and in the list "lins".
+            index = parts[1] if parts[0] == "lins" else parts[0].removeprefix("lin")
+            renamed[f"heads.{index}"] = value.flatten()
         else:
             raise UserError(f"'{name}' is no tensor of LPIPS with VGG-16")
     return renamed

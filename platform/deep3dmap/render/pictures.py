@@ -43,6 +43,17 @@ def _mapped(values: Tensor, valid: Tensor, name: str) -> Tensor:
     return torch.where(valid, colors, torch.tensor(EMPTY))
 
 
+def enlargement(size: int, least: int) -> int:
+    """Return the smallest whole factor that makes `least` pixels or more of `size`."""
+    return max(1, -(-least // size))
+
+
+def enlarged(image: Tensor, least: int) -> Tensor:
+    """Repeat every pixel of (C, H, W) equally often, so that small pictures can be read: at least `least` pixels high."""
+    factor = enlargement(image.shape[1], least)
+    return image.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+
+
 def to_pil(image: Tensor) -> Any:
     """Turn (3, H, W) in [0, 1] into a PIL image."""
     from PIL import Image
