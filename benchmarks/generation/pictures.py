@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core import Reconstruction
-from deep3dmap.render.pictures import contact_sheet
+from deep3dmap.render.pictures import contact_sheet, enlarged
 
 COLUMNS, ROWS = 4, 4
 TILE = 96
@@ -30,8 +30,7 @@ def write_sheet(reconstruction: Reconstruction, truth: dict[str, Any], folder: P
 
 def _mosaic(pictures: Tensor) -> Tensor:
     """Lay (N, 3, H, W) out in rows of four, enlarged by whole numbers."""
-    large = pictures.repeat_interleave(max(1, TILE // pictures.shape[-1]), -1)
-    large = large.repeat_interleave(max(1, TILE // pictures.shape[-2]), -2)
+    large = enlarged(pictures, TILE)
     mosaic = torch.ones(ROWS * COLUMNS, *large.shape[1:])
     mosaic[: len(large)] = large
     rows = mosaic.unflatten(0, (ROWS, COLUMNS)).permute(2, 0, 3, 1, 4)

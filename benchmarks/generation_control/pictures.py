@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core.protocol import Sampler
-from deep3dmap.render.pictures import contact_sheet, to_pil
+from deep3dmap.render.pictures import contact_sheet, enlarged, to_pil
 
 ROWS = 3  # scenes on a sheet
 SHEETS: dict[str, list[dict[str, Any]]] = {
@@ -48,10 +48,7 @@ def _animation(sample: Sampler, file: Path) -> Path:
 
 
 def _drawn(sample: Sampler, command: dict[str, Any]) -> Tensor:
-    images = torch.as_tensor(sample(range(ROWS), **command)).detach().float().cpu()
-    return images.repeat_interleave(max(1, ENLARGED // images.shape[-1]), 2).repeat_interleave(
-        max(1, ENLARGED // images.shape[-1]), 3
-    )
+    return enlarged(torch.as_tensor(sample(range(ROWS), **command)).detach().float().cpu(), ENLARGED)
 
 
 def _label(command: dict[str, Any]) -> str:

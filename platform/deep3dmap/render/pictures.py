@@ -49,9 +49,9 @@ def enlargement(size: int, least: int) -> int:
 
 
 def enlarged(image: Tensor, least: int) -> Tensor:
-    """Repeat every pixel of (C, H, W) equally often, so that small pictures can be read: at least `least` pixels high."""
-    factor = enlargement(image.shape[1], least)
-    return image.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+    """Repeat every pixel of (..., H, W) equally often, so that small pictures can be read: at least `least` pixels high."""
+    factor = enlargement(image.shape[-2], least)
+    return image.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
 
 def to_pil(image: Tensor) -> Any:
