@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deep3dmap.geometry.cameras import invert, look_at, project, scale_intrinsics, transform, unproject
+from deep3dmap.geometry.cameras import invert, look_at, nearest_to_axes, project, scale_intrinsics, transform, unproject
 
 LENS = np.array([[500.0, 0.0, 320.0], [0.0, 480.0, 240.0], [0.0, 0.0, 1.0]])
 
@@ -68,3 +68,13 @@ def test_scaled_intrinsics_see_the_same_rays() -> None:
     full_pixel, _ = project(point, LENS, np.eye(4))
     half_pixel, _ = project(point, half, np.eye(4))
     assert torch.allclose(half_pixel, full_pixel * torch.tensor([0.5, 0.25], dtype=torch.float64))
+
+
+def test_cameras_look_at_the_point_where_their_axes_meet() -> None:
+    centre = np.array([1.0, -2.0, 0.5])
+    offsets = np.array([(3.0, 0, 1), (0, 3.0, 1), (-3.0, 0, 1), (0, -3.0, 1)])
+    poses = np.stack([look_at(centre + offset, centre).numpy() for offset in offsets])
+    np.testing.assert_allclose(nearest_to_axes(poses), centre, atol=1e-9)
+    parallel = np.tile(np.eye(4), (2, 1, 1))
+    parallel[1, 0, 3] = 2.0
+    np.testing.assert_allclose(nearest_to_axes(parallel), [1, 0, 1], atol=1e-9)

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -65,6 +67,19 @@ def look_at(eye: Any, target: Any, up: Any = (0.0, 0.0, 1.0)) -> Tensor:
     pose[:3, :3] = torch.stack([right, torch.linalg.cross(forward, right), forward], 1)
     pose[:3, 3] = eye
     return pose
+
+
+def nearest_to_axes(world_from_camera: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return the point (3,) nearest to the optical axes of cameras (V, 4, 4), by least squares: what they look at.
+
+    Where the axes are parallel, every point of a line is as near; it is then the one a unit in front of the cameras' middle.
+    """
+    eyes, axes = world_from_camera[:, :3, 3], world_from_camera[:, :3, 2]
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    if np.linalg.cond(across.sum(0)) > 1e8:
+        return eyes.mean(0) + axes.mean(0)
+    point: NDArray[np.floating[Any]] = np.linalg.solve(across.sum(0), (across @ eyes[:, :, None]).sum(0)[:, 0])
+    return point
 
 
 def scale_intrinsics(intrinsics: Any, horizontal: float, vertical: float) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from deep3dmap.core.cameras import Camera
-from deep3dmap.geometry.cameras import look_at
+from deep3dmap.geometry.cameras import look_at, nearest_to_axes
 
 
 def orbit_of_cameras(intrinsics: Any, world_from_camera: Any, height: int, width: int, count: int) -> list[Camera]:
@@ -16,7 +16,7 @@ def orbit_of_cameras(intrinsics: Any, world_from_camera: Any, height: int, width
     They have the lens of the first. Where the axes are parallel, the point lies a unit in front of the cameras' middle.
     """
     poses = np.asarray(world_from_camera, np.float64)
-    centre, up = looked_at(poses), upwards(poses)
+    centre, up = nearest_to_axes(poses), upwards(poses)
     offsets = poses[:, :3, 3] - centre
     heights = offsets @ up
     radius = float(np.linalg.norm(offsets - heights[:, None] * up, axis=1).mean())
@@ -30,16 +30,6 @@ def orbit_of_cameras(intrinsics: Any, world_from_camera: Any, height: int, width
         pose = look_at(torch.from_numpy(eye), torch.from_numpy(centre), torch.from_numpy(up)).numpy()
         cameras.append(Camera(np.asarray(intrinsics[0], np.float64), pose, width, height))
     return cameras
-
-
-def looked_at(poses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the point (3,) that is nearest to the optical axes of cameras (V, 4, 4), by least squares."""
-    eyes, axes = poses[:, :3, 3], poses[:, :3, 2]
-    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
-    if np.linalg.cond(across.sum(0)) > 1e8:
-        return eyes.mean(0) + axes.mean(0)
-    point: NDArray[np.float64] = np.linalg.solve(across.sum(0), (across @ eyes[:, :, None]).sum(0)[:, 0])
-    return point
 
 
 def upwards(poses: NDArray[np.float64]) -> NDArray[np.float64]:

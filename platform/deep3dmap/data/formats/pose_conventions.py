@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.geometry.cameras import nearest_to_axes
 
 Array = NDArray[np.floating[Any]]
 OPENCV = "x right, y down, z forward"
@@ -31,13 +32,12 @@ class Focus(NamedTuple):
 
 
 def focus(world_from_camera: Array) -> Focus:
-    """Find what cameras (V, 4, 4) with OpenCV axes look at; V is 2 or more, and the axes are not all parallel."""
+    """Find what cameras (V, 4, 4) with OpenCV axes look at; V is 2 or more."""
     eyes, forward = world_from_camera[:, :3, 3], world_from_camera[:, :3, 2]
-    across = np.eye(3) - forward[:, :, None] * forward[:, None]
-    point = np.linalg.lstsq(across.sum(0), (across @ eyes[..., None]).sum(0)[:, 0], rcond=None)[0]
+    point = nearest_to_axes(world_from_camera)
     towards = point - eyes
     distance = np.maximum(np.linalg.norm(towards, axis=1), 1e-12)
-    past = np.linalg.norm((across @ towards[..., None])[..., 0], axis=1)
+    past = np.linalg.norm(np.cross(forward, towards), axis=1)
     return Focus(point, float(np.median(past) / np.median(distance)), float(((towards * forward).sum(1) > 0).mean()))
 
 
