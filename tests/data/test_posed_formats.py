@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from idr_writer import write_idr_scan
 
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
@@ -316,7 +317,7 @@ def test_wrong_captures_are_refused(capture: Path, tmp_path: Path) -> None:
 def test_a_dtu_scan_comes_back(tmp_path: Path) -> None:
     images, masks = pictures(9)
     folder = tmp_path / "scan24"
-    dtu.write_idr_scan(folder, images, masks, cameras(9), np.array([0.1, 0.2, 0.3]), 1.5)
+    write_idr_scan(folder, images, masks, cameras(9), np.array([0.1, 0.2, 0.3]), 1.5)
     dataset = DTU(DtuConfig(root=str(tmp_path), background="white"), tmp_path / "cache")
     sample = dataset.split("test")[0]
     assert dataset.split("test").name(0) == "scan24"
@@ -358,7 +359,7 @@ def test_mvsnets_layout_of_dtu(tmp_path: Path) -> None:
 
 def test_wrong_dtu_scans_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "scan24"
-    dtu.write_idr_scan(folder, *pictures(3), cameras(3), np.zeros(3), 1.0)
+    write_idr_scan(folder, *pictures(3), cameras(3), np.zeros(3), 1.0)
     with np.load(folder / "cameras.npz") as stored:
         matrices = dict(stored)
     for words, change in (

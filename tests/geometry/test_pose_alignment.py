@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize_scalar
 from scipy.spatial.transform import Rotation
 
 from deep3dmap.geometry.alignment import Similarity3D
-from deep3dmap.geometry.pose_alignment import align_by_turn, align_cameras, inverse_similarity, transform_poses
+from deep3dmap.geometry.pose_alignment import align_cameras, inverse_similarity, transform_poses
 from deep3dmap.geometry.rotations import matrix_of_axis_angle
 
 MOTION = Similarity3D(1.7, matrix_of_axis_angle([0.4, -0.2, 1.1]), torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64))
@@ -31,19 +30,6 @@ def test_a_similarity_comes_back_and_is_undone() -> None:
     # Centres move as points, axes only turn.
     torch.testing.assert_close(moved[:, :3, 3], MOTION.apply(poses[:, :3, 3]))
     torch.testing.assert_close(torch.linalg.det(moved[:, :3, :3]), torch.ones(12, dtype=torch.float64))
-
-
-def test_a_turn_about_the_vertical_equals_a_search() -> None:
-    first, second = random_poses(seed=1), random_poses(seed=2)
-
-    def misfit(angle: float) -> float:
-        turn = Rotation.from_euler("z", angle).as_matrix()
-        return float(((first[:, :3, 3].numpy() @ turn.T - second[:, :3, 3].numpy()) ** 2).sum())
-
-    grid = np.linspace(-np.pi, np.pi, 200)
-    start = grid[np.argmin([misfit(angle) for angle in grid])]
-    best = minimize_scalar(misfit, bounds=(start - 0.1, start + 0.1), method="bounded", options={"xatol": 1e-10}).x
-    np.testing.assert_allclose(align_by_turn(first, second).rotation, Rotation.from_euler("z", best).as_matrix(), atol=1e-6)
 
 
 def test_what_has_no_unique_answer_is_refused() -> None:

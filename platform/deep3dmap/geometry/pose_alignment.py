@@ -1,10 +1,9 @@
 """Bringing estimated cameras into the frame of the true ones.
 
 Cameras that were found without knowing any pose have a frame of their own: what is compared is what is left after the best
-similarity or, where the vertical is known, the best turn about it.
+similarity.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -30,21 +29,6 @@ def align_cameras(estimated: Any, truth: Any, *, scale: bool = True) -> Similari
             if spread[1] <= COLLINEAR * spread[0]:
                 raise ValueError(f"the {name} camera centres lie on one line, so no alignment by them is unique")
     return umeyama(centres, true_centres, scale=scale)
-
-
-def align_by_turn(estimated: Any, truth: Any) -> Similarity3D:
-    """Return the rotation about the z axis of the world that brings the estimated camera centres nearest to the true ones.
-
-    For cameras whose prior fixes the vertical and the origin, but not the azimuth. Arguments as for `align_cameras`. With no
-    centre away from the axis it is the identity.
-    """
-    first, second = _centres(estimated), _centres(truth)
-    sine = (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]).sum()
-    cosine = (first[:, :2] * second[:, :2]).sum()
-    angle = math.atan2(float(sine), float(cosine))
-    turn = torch.eye(3, dtype=torch.float64)
-    turn[:2, :2] = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    return Similarity3D(1.0, turn, torch.zeros(3, dtype=torch.float64))
 
 
 def transform_poses(similarity: Similarity3D, poses: Any) -> Tensor:

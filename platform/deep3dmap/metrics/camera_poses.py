@@ -1,6 +1,5 @@
 """How far estimated cameras are from the true ones, and how far they would be by chance."""
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -47,30 +46,6 @@ def summarise_pose_errors(errors: PoseErrors) -> dict[str, float]:
         "within_5_deg": (rotation < 5).double().mean().item(),
         "within_15_deg": (rotation < 15).double().mean().item(),
     }
-
-
-def view_direction_errors(estimated: Any, truth: Any) -> Tensor:
-    """Return the angle (N,) in degrees between the directions from the origin to estimated and true centres, unaligned.
-
-    For cameras around the origin whose prior fixes the frame, where an alignment by centres would be ill-posed.
-    """
-    first, second = (torch.as_tensor(poses).double()[:, :3, 3] for poses in (estimated, truth))
-    # Not the arc cosine, which loses half the digits of small angles.
-    return torch.rad2deg(torch.atan2(torch.linalg.cross(first, second).norm(dim=1), (first * second).sum(1)))
-
-
-def chance_within(degrees: float) -> float:
-    """Return the probability that a uniformly random rotation is off by less than an angle: (a - sin a) / pi.
-
-    Miles, "On random rotations in R^3", Biometrika 1965.
-    """
-    angle = math.radians(degrees)
-    return (angle - math.sin(angle)) / math.pi
-
-
-def mean_chance_rotation() -> float:
-    """Return the mean angle of a uniformly random rotation, pi / 2 + 2 / pi, in degrees: about 126.5."""
-    return math.degrees(math.pi / 2 + 2 / math.pi)
 
 
 def chance_level(

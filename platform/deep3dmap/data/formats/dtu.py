@@ -7,9 +7,8 @@ Lengths are millimetres; pixels have integer centres.
 """
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from scipy.linalg import rq
 from deep3dmap.core.cameras import Camera, check_pose
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import read_npz, reading
-from deep3dmap.data.formats.images import image_size, write_image
+from deep3dmap.data.formats.images import image_size
 from deep3dmap.data.formats.multiview import Frame
 from deep3dmap.data.formats.numbers import read_words
 
@@ -91,29 +90,6 @@ def read_mvsnet_camera(file: Path) -> tuple[Array, Array]:
     return intrinsic, np.linalg.inv(check_pose(extrinsic, str(file)))
 
 
-def write_idr_scan(
-    folder: Path,
-    images: Sequence[NDArray[np.float32]],
-    masks: Sequence[NDArray[np.float32]],
-    cameras: Sequence[Camera],
-    centre: Array,
-    radius: float,
-) -> None:
-    """Write image/000.png, mask/000.png, ... and cameras.npz; the sphere, in the cameras' unit, holds the subject."""
-    for name in ("image", "mask"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    matrices: dict[str, Any] = {}
-    region = np.diag([radius, radius, radius, 1.0])
-    region[:3, 3] = centre
-    for index, (image, mask, camera) in enumerate(zip(images, masks, cameras, strict=True)):
-        write_image(folder / "image" / f"{index:03d}.png", image)
-        write_image(folder / "mask" / f"{index:03d}.png", np.repeat(mask[None], 3, 0))
-        lens = np.eye(4)
-        lens[:3, :3] = _half_pixel(camera.intrinsics, -1)
-        matrices |= {f"world_mat_{index}": lens @ camera.camera_from_world, f"scale_mat_{index}": region}
-    np.savez(folder / "cameras.npz", allow_pickle=False, **matrices)
-
-
 def split_projection(projection: Array, source: str) -> tuple[Array, Array]:
     """Split a projection (3 or 4, 4) with integer pixel centres into intrinsics (3, 3), centres at +0.5, and the pose (4, 4).
 
@@ -132,9 +108,9 @@ def split_projection(projection: Array, source: str) -> tuple[Array, Array]:
     return _half_pixel(lens / lens[2, 2]), check_pose(pose, source)
 
 
-def _half_pixel(lens: Array, sign: int = 1) -> Array:
+def _half_pixel(lens: Array) -> Array:
     moved = np.array(lens, np.float64)
-    moved[:2, 2] += 0.5 * sign
+    moved[:2, 2] += 0.5
     return moved
 
 
