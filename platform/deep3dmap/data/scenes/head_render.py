@@ -17,6 +17,7 @@ from deep3dmap.data.scenes.head_texture import HeadTexture
 from deep3dmap.data.scenes.view_render import drawn_layers
 from deep3dmap.geometry.face_pose import HeadPose
 from deep3dmap.ops.rasterize import rasterize
+from deep3dmap.render.textures import sample_texture
 
 GAMMA = 2.2
 
@@ -121,7 +122,8 @@ def _draw(
     of_head = fragments.face_id[fragments.face_id >= 0] < len(head.faces)
 
     def color_of(drawn: torch.Tensor) -> torch.Tensor:
-        color = torch.where(of_head, _look_up(torch.from_numpy(texture), drawn[4:6]), 1.0)
+        painted = sample_texture(torch.from_numpy(texture), drawn[4:6, 0].T, "points").T[:, None]
+        color = torch.where(of_head, painted, 1.0)
         return (color * drawn[0:3] + drawn[3]).clamp(1e-6, 1) ** (1 / GAMMA)
 
     attributes = torch.from_numpy(_attributes(head, scene, light))
@@ -137,8 +139,3 @@ def _attributes(head: HeadSurface, scene: Patch, light: tuple[Array, Array]) -> 
     attributes[count:, :3] *= scene.colors
     attributes[:count, 4:] = head.uv
     return attributes
-
-
-def _look_up(texture: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
-    grid = torch.stack([uv[0] * 2 - 1, 1 - uv[1] * 2], -1)
-    return torch.nn.functional.grid_sample(texture[None], grid[None], padding_mode="border", align_corners=True)[0]

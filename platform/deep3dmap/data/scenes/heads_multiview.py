@@ -30,6 +30,7 @@ from deep3dmap.data.scenes.light import exposed, light_harmonics
 from deep3dmap.data.scenes.orbit_cameras import Orbit, sample_cameras
 from deep3dmap.data.scenes.view_render import LitSurface, View, draw_view, project_points, visible
 from deep3dmap.geometry.rotations import matrix_of_axis_angle
+from deep3dmap.render.textures import sample_texture
 
 Array = NDArray[np.float64]
 ALBEDO_GAMMA = 2.2  # of albedo.png; the pictures' own gamma is part of the plan
@@ -149,11 +150,10 @@ def _texture_of(size: int) -> HeadTexture:
 def _surface(vertices: Array, light: Array, texture: NDArray[np.float32], grid: int) -> LitSurface:
     model = head_model(grid)
     normals = vertex_normals(vertices, model.faces)
-    painted = torch.from_numpy(texture)[None]
+    painted = torch.from_numpy(texture)
 
     def color_of(uv: Tensor) -> Tensor:
-        place = torch.stack([uv[0] * 2 - 1, 1 - uv[1] * 2], -1)
-        return torch.nn.functional.grid_sample(painted, place[None], padding_mode="border", align_corners=True)[0]
+        return sample_texture(painted, uv[:, 0].T, "points").T[:, None]
 
     return LitSurface(vertices, model.faces, irradiance(normals, light), model.uv.astype(np.float64), color_of)
 
