@@ -1,6 +1,7 @@
 """CLEVR-like pictures: the parts of a sample agree, and CLEVR's own layout is read."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_samples_hold_what_the_card_says(clevr: Clevr) -> None:
 
 
 def test_every_object_is_seen_where_the_scene_says(clevr: Clevr) -> None:
-    scenes = read_scenes(clevr.root, "train")
+    scenes = read_scenes(clevr.folder("train"), "train")
     split = clevr.split("train")
     for index in range(len(split)):
         sample, things = split[index], scenes[split.name(index) + ".png"]
@@ -77,6 +78,22 @@ def test_same_bytes_whoever_makes_them(clevr: Clevr, tmp_path: Path) -> None:
     again.prepare()
     assert hash_folder(again.root) == hash_folder(clevr.root)
     assert again.version == clevr.version
+
+
+def test_splits_are_made_when_they_are_needed_and_shared(clevr: Clevr, tmp_path: Path) -> None:
+    dataset = Clevr(SMALL, tmp_path)
+    assert {one.title: one.count for one in dataset.missing()} == {"clevr (train)": 6, "clevr (val)": 1, "clevr (test)": 2}
+    dataset.prepare(splits=["test"])
+    assert [one.title for one in dataset.missing()] == ["clevr (train)", "clevr (val)"]
+    larger = Clevr(replace(SMALL, train=7), tmp_path)
+    assert larger.missing(["test"]) == []
+    assert larger.version != dataset.version == clevr.version
+    np.testing.assert_array_equal(larger.split("test")[1]["image"], clevr.split("test")[1]["image"])
+    made = ClevrV1(ClevrV1Config(root=str(clevr.folder("train")), image_size=0), tmp_path)
+    np.testing.assert_array_equal(made.split("train")[2]["object_masks"], clevr.split("train")[2]["object_masks"])
+
+
+def test_other_seeds_have_folders_of_their_own(tmp_path: Path) -> None:
     assert Clevr(ClevrConfig(seed=1), tmp_path).root != Clevr(ClevrConfig(), tmp_path).root
 
 
@@ -189,7 +206,7 @@ def test_names_what_is_wrong(tmp_path: Path) -> None:
         ClevrV1(ClevrV1Config(str(root)), tmp_path).split("trian")
     with pytest.raises(UserError, match="no pictures in it"):
         ClevrV1(ClevrV1Config(str(root)), tmp_path).split("val")
-    with pytest.raises(UserError, match=r"lies in 1\.\.most_objects=2"):
+    with pytest.raises(UserError, match=r"must be from 1 to most_objects=2"):
         Clevr(ClevrConfig(fewest_objects=3, most_objects=2), tmp_path)
     with pytest.raises(UserError, match="did you mean 'large'"):
         Clevr(ClevrConfig(sizes=["larg"]), tmp_path)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from deep3dmap.core.dataset import Sample
 from deep3dmap.core.errors import UserError
+from deep3dmap.data.content_hash import hash_folder
 from deep3dmap.data.datasets.face_depth import FaceDepth, FaceDepthConfig
 from deep3dmap.data.datasets.square_images import SquareImages, SquareImagesConfig, cut
 from deep3dmap.data.datasets.synface import Synface, SynfaceConfig
@@ -83,11 +84,22 @@ def test_the_same_plan_gives_the_same_bytes(faces: FaceDepth, tmp_path: Path) ->
         again.split("train")
     again.prepare(workers=2)
     assert again.version == faces.version
+    assert hash_folder(again.root) == hash_folder(faces.root)
+
+
+def test_a_split_is_made_without_the_others(tmp_path: Path) -> None:
+    dataset = FaceDepth(FaceDepthConfig(**SMALL), tmp_path)  # type: ignore[arg-type]
+    missing = dataset.missing(["val", "test"])
+    assert {one.title: one.count for one in missing} == {"face_depth (val)": 1, "face_depth (test)": 2}
+    dataset.prepare(splits=["val"])
+    assert len(dataset.split("val")) == 1
+    with pytest.raises(UserError, match="the test split of face_depth is not made yet"):
+        dataset.split("test")
 
 
 def test_its_folder_is_one_that_others_may_bring(faces: FaceDepth, tmp_path: Path) -> None:
-    assert Synface.recognises(faces.root)
-    dataset = Synface(SynfaceConfig(root=str(faces.root), crop=32, image_size=16), tmp_path)
+    assert Synface.recognises(faces.folder("test"))
+    dataset = Synface(SynfaceConfig(root=str(faces.folder("test")), crop=32, image_size=16), tmp_path)
     dataset.prepare()
     cropped, whole = dataset.split("test")[0], faces.split("test")[0]
     assert cropped["image"].shape == (3, 16, 16)
@@ -99,7 +111,8 @@ def test_its_folder_is_one_that_others_may_bring(faces: FaceDepth, tmp_path: Pat
 
 def test_all_that_is_read_counts_in_the_version_and_only_it_is_promised(faces: FaceDepth, tmp_path: Path) -> None:
     root = tmp_path / "faces"
-    shutil.copytree(faces.root, root)
+    for split in ("train", "val", "test"):
+        shutil.copytree(faces.folder(split), root, dirs_exist_ok=True)
 
     def opened() -> Synface:
         return Synface(SynfaceConfig(root=str(root), crop=0), tmp_path / "cache")
@@ -177,6 +190,9 @@ def test_the_middle_of_photographs(tmp_path: Path) -> None:
     assert again.version != dataset.version
     few = SquareImages(SquareImagesConfig(root=str(root), image_size=8, val=1, test=1, limit=4), tmp_path / "cache")
     assert len(few.split("train")) == 4
+    none = SquareImages(SquareImagesConfig(root=str(root), val=0, test=3), tmp_path / "cache")
+    with pytest.raises(UserError, match=r"no photograph in the split val; dataset\.val=0 asks for none"):
+        none.split("val")
     with pytest.raises(UserError, match="hold back"):
         SquareImages(SquareImagesConfig(root=str(root)), tmp_path).prepare()
 
@@ -190,6 +206,9 @@ def test_a_list_of_crops(tmp_path: Path) -> None:
     image = dataset.split("train")[0]["image"]
     assert (image[0, :, :5] == 0).all()
     np.testing.assert_allclose(image[0, :, 5:], 200 / 255)
+    listed.write_text("0.png 0 0 0 20 20\n")
+    with pytest.raises(UserError, match=r"no photograph in the split test; dataset\.crops lists none"):
+        SquareImages(SquareImagesConfig(root=str(root), crops=str(listed)), tmp_path).split("test")
     for line, words in [
         ("0.png 0 0 0 20", "expected"),
         ("0.png 7 0 0 20 20", "expected"),

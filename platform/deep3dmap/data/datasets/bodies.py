@@ -96,8 +96,8 @@ class Bodies:
             self._cache / "bodies" / look,
             {split: self._plan.count(split) for split in self.card.splits},
             bodies.seconds_each(self._plan),
-            self._write_shared,
             partial(bodies.write_split, self._plan),
+            self._write_shared,
         )
 
     @cached_property

@@ -1,20 +1,21 @@
 """CLEVR-like pictures of our own: made on first use in CLEVR's layout, and read back as the real ones are."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 from deep3dmap.core.card import DatasetCard
-from deep3dmap.core.dataset import Split
+from deep3dmap.core.dataset import Preparation, Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
-from deep3dmap.data.cache import build_folder
-from deep3dmap.data.content_hash import hash_data, hash_folder, hash_generator
+from deep3dmap.data.content_hash import hash_data, hash_generator
 from deep3dmap.data.datasets.clevr_pictures import ClevrSplit
+from deep3dmap.data.datasets.split_folders import SplitFolders
 from deep3dmap.data.formats import clevr as clevr_format
 from deep3dmap.data.formats import images
 from deep3dmap.data.scenes import clevr, clevr_layout, clevr_render, clevr_shapes
-from deep3dmap.data.square_images import SquareCrop
+from deep3dmap.data.small_pictures import SquareCrop
 
 _SOURCES = (clevr, clevr_layout, clevr_render, clevr_shapes, clevr_format, images)
 
@@ -57,15 +58,24 @@ class Clevr:
         if min(config.train, config.val, config.test) < 1:
             raise UserError("dataset.train, dataset.val and dataset.test must each be at least 1")
         if not 1 <= config.fewest_objects <= config.most_objects:
-            raise UserError(f"dataset.fewest_objects={config.fewest_objects} lies in 1..most_objects={config.most_objects}")
+            raise UserError(
+                f"dataset.fewest_objects={config.fewest_objects}: must be from 1 to most_objects={config.most_objects}"
+            )
         for size in config.sizes or [""]:
             if size not in clevr_layout.SIZES:
                 raise unknown("size in dataset.sizes", str(size), clevr_layout.SIZES)
 
     @property
     def root(self) -> Path:
-        """The folder of the pictures, named by a hash of the plan and of the code that makes them."""
-        return self._cache / "clevr" / hash_generator(self._plan, _SOURCES)
+        """The folder of the pictures, named by a hash of how they look and of the code that makes them."""
+        return self._folders.root
+
+    @cached_property
+    def _folders(self) -> SplitFolders:
+        look = hash_generator(replace(self._plan, train=0, val=0, test=0), _SOURCES)
+        counts = {split: self._plan.count(split) for split in self.card.splits}
+        make = partial(clevr.write_split, self._plan)
+        return SplitFolders("clevr", self._cache / "clevr" / look, counts, clevr.seconds_each(self._plan), make)
 
     @cached_property
     def _plan(self) -> clevr.ClevrPlan:
@@ -74,22 +84,23 @@ class Clevr:
         counts = (c.train, c.val, c.test, c.image_size, c.fewest_objects, c.most_objects, c.supersample)
         return clevr.ClevrPlan(*counts, layout, c.seed)
 
-    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Make the pictures, if they are not there; the folder appears whole or not at all."""
-        build_folder(self.root, lambda folder: clevr.write_clevr(self._plan, folder, workers, quiet))
+    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
+        """Return what `prepare` would make."""
+        return self._folders.missing(splits)
+
+    def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
+        """Make the pictures of these splits, None = all, that are not there, in `workers` processes."""
+        self._folders.prepare(workers, quiet, splits)
+
+    def folder(self, split: str) -> Path:
+        """Return the folder of a split, which has CLEVR's layout; raises UserError if it is not made yet."""
+        return self._folders.split(split)
 
     @property
     def version(self) -> str:
-        """Hash of the files; raises UserError before `prepare`."""
-        return hash_data([hash_folder(self._ready(), self._cache)])
+        """Hash of how the pictures look, of the code that makes them and of their number."""
+        return hash_data([self.root.name, dict(self._folders.counts)])
 
     def split(self, name: str) -> Split:
         """Return a split; raises UserError for a name other than train, val and test."""
-        if name not in self.card.splits:
-            raise unknown("split of clevr", name, self.card.splits)
-        return ClevrSplit(self._ready(), name, SquareCrop(), self._config.keep if name == "train" else 0)
-
-    def _ready(self) -> Path:
-        if not self.root.is_dir():
-            raise UserError("the pictures are not made yet; run: deep3dmap data prepare clevr (or call prepare())")
-        return self.root
+        return ClevrSplit(self.folder(name), name, SquareCrop(), self._config.keep if name == "train" else 0)

@@ -11,7 +11,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.keys import register_key
 from deep3dmap.data.formats.clevr import read_scenes
 from deep3dmap.data.formats.images import read_gray16, read_image
-from deep3dmap.data.square_images import KeptImages, SquareCrop
+from deep3dmap.data.small_pictures import KeptImages, SquareCrop
 
 ATTRIBUTES = ("shape", "size", "color", "material", "rotation")
 register_key("object_masks", "(K, H, W) float32", "share of the pixel, in [0, 1]", "what is seen of each object of the picture")

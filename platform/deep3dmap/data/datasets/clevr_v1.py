@@ -11,7 +11,7 @@ from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.datasets.clevr_pictures import ClevrSplit
 from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats.clevr import scenes_file
-from deep3dmap.data.square_images import SquareCrop
+from deep3dmap.data.small_pictures import SquareCrop
 
 SPLITS = ("train", "val", "test")
 

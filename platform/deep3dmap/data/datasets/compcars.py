@@ -16,7 +16,8 @@ from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats.compcars import VIEWPOINTS, Label, listed, read_label
 from deep3dmap.data.formats.images import read_image
-from deep3dmap.data.square_images import KeptImages, SquareCrop, resize
+from deep3dmap.data.formats.resizing import resize
+from deep3dmap.data.small_pictures import KeptImages, SquareCrop
 
 SPLITS = ("train", "test")
 
@@ -61,8 +62,7 @@ class CompCarsSplit:
         image = read_image(file)
         if self._config.cut == "none":
             factor = size / min(image.shape[1:])
-            height, width = (max(size, round(side * factor)) for side in image.shape[1:])
-            return resize(image, height, width)
+            return resize(image, *(max(size, round(side * factor)) for side in image.shape[1:]))
         if self._config.cut == "box":
             image = _around(image, read_label(self._root, self._names[index]))
         return SquareCrop(size=size)(image, file)
@@ -115,11 +115,12 @@ class CompCars:
     def version(self) -> str:
         """Hash of the photographs and labels that are read, and of how they are read."""
         root = self.root
-        names = [name for split in SPLITS for name in self._names(split)]
+        splits = [self._names(split) for split in SPLITS]
+        names = [name for split in splits for name in split]
         files = [root / "image" / name for name in names]
         files += [file for name in names if (file := root / "label" / Path(name).with_suffix(".txt")).is_file()]
         how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "keep")}
-        return hash_data([hash_files(root, files, self._cache), how, [len(self._names(split)) for split in SPLITS]])
+        return hash_data([hash_files(root, files, self._cache), how, [len(split) for split in splits]])
 
     def split(self, name: str) -> Split:
         """Return a split; raises UserError for a name other than train and test."""

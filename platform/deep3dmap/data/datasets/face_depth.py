@@ -1,17 +1,18 @@
 """Procedural heads with exact depth, made on first use: single-view shape reconstruction with a truth."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 from deep3dmap.core.card import DatasetCard
-from deep3dmap.core.dataset import Split
-from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.dataset import Preparation, Split
+from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import option
-from deep3dmap.data.cache import build_folder
-from deep3dmap.data.content_hash import hash_data, hash_folder, hash_generator
+from deep3dmap.data.content_hash import hash_data, hash_generator
 from deep3dmap.data.datasets.face_depth_split import FaceDepthSplit
-from deep3dmap.data.formats import face_depth
+from deep3dmap.data.datasets.split_folders import SplitFolders
+from deep3dmap.data.formats import face_depth, images
 from deep3dmap.data.scenes import (
     head_albedo,
     head_extras,
@@ -29,7 +30,7 @@ from deep3dmap.geometry import relief
 
 _SOURCES = (
     *(head_albedo, head_extras, head_layout, head_model, head_modes, head_render, head_shape, head_subject),
-    *(head_texture, heads_depth, view_render, face_depth, relief),
+    *(head_texture, heads_depth, view_render, face_depth, images, relief),
 )
 
 
@@ -76,8 +77,15 @@ class FaceDepth:
 
     @property
     def root(self) -> Path:
-        """The folder the heads are kept in, named by a hash of the plan and of the code that makes them."""
-        return self._cache / "face_depth" / hash_generator(self._plan, _SOURCES)
+        """The folder the heads are kept in, named by a hash of how they look and of the code that makes them."""
+        return self._folders.root
+
+    @cached_property
+    def _folders(self) -> SplitFolders:
+        look = hash_generator(replace(self._plan, train=0, val=0, test=0), _SOURCES)
+        counts = {split: self._plan.count(split) for split in self.card.splits}
+        make = partial(heads_depth.write_split, self._plan)
+        return SplitFolders("face_depth", self._cache / "face_depth" / look, counts, heads_depth.seconds_each(self._plan), make)
 
     @cached_property
     def _plan(self) -> heads_depth.HeadsDepthPlan:
@@ -87,23 +95,24 @@ class FaceDepth:
             *(c.yaw, c.pitch, c.roll, c.shift, c.seed),
         )
 
-    def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Make the heads, if they are not there, in `workers` processes; the folder appears whole or not at all."""
-        build_folder(self.root, lambda folder: heads_depth.write_heads_depth(self._plan, folder, workers, quiet))
+    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
+        """Return what `prepare` would make."""
+        return self._folders.missing(splits)
+
+    def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
+        """Make the heads of these splits, None = all, that are not there, in `workers` processes."""
+        self._folders.prepare(workers, quiet, splits)
+
+    def folder(self, split: str) -> Path:
+        """Return the folder that holds the folder of a split, as `synface` takes it; raises UserError if it is not made yet."""
+        return self._folders.split(split)
 
     @property
     def version(self) -> str:
-        """Hash of the files; raises UserError before `prepare`."""
-        return hash_data([hash_folder(self._ready(), self._cache)])
+        """Hash of how the heads look, of the code that makes them and of their number."""
+        return hash_data([self.root.name, dict(self._folders.counts)])
 
     def split(self, name: str) -> Split:
         """Return a split; raises UserError for a name other than train, val and test."""
-        if name not in self.card.splits:
-            raise unknown("split of face_depth", name, self.card.splits)
-        folder = self._ready() / name
+        folder = self.folder(name) / name
         return FaceDepthSplit(face_depth.find_pairs(folder), face_depth.read_truth(folder))
-
-    def _ready(self) -> Path:
-        if not self.root.is_dir():
-            raise UserError("the heads are not made yet; run: deep3dmap data prepare face_depth (or call prepare())")
-        return self.root

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from deep3dmap.core.dataset import Sample
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.formats.face_depth import Pair, read_depth
 from deep3dmap.data.formats.images import read_image
+from deep3dmap.data.formats.resizing import middle, resize
 
 
 class FaceDepthSplit:
@@ -44,19 +44,14 @@ class FaceDepthSplit:
             raise UserError(f"{pair.image}: {image.shape[2]} x {image.shape[1]} pixels; these methods need square pictures")
         if image.shape[1:] != depth.shape:
             raise UserError(f"{pair.depth}: {depth.shape} pixels, its picture has {image.shape[1:]}")
-        sample: Sample = {"image": np.stack([self._fitted(channel) for channel in image]), "relief_depth": self._fitted(depth)}
+        sample: Sample = {"image": self._fitted(image), "relief_depth": self._fitted(depth[None])[0]}
         if pair.mask is not None:
-            sample["mask"] = self._fitted(read_image(pair.mask)[0])
+            sample["mask"] = self._fitted(read_image(pair.mask)[:1])[0]
         if self._truth is not None:
             sample["relief_view"], sample["relief_light"] = np.split(self._truth[pair.name], [6])
         return sample
 
-    def _fitted(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        side = len(values)
-        if self._crop is not None and self._crop < side:
-            start = (side - self._crop) // 2
-            values = values[start : start + self._crop, start : start + self._crop]
-        if self._size is None or self._size == len(values):
-            return np.ascontiguousarray(values)
-        # Pillow averages over what a pixel covers when it shrinks.
-        return np.asarray(Image.fromarray(values).resize((self._size, self._size), Image.Resampling.BILINEAR))
+    def _fitted(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        side = planes.shape[1]
+        cropped = middle(planes, min(self._crop or side, side))
+        return resize(cropped, *(self._size or length for length in cropped.shape[1:]))

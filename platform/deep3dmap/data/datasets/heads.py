@@ -97,8 +97,8 @@ class Heads:
             self._cache / "heads" / look,
             {split: self._plan.count(split) for split in self.card.splits},
             heads.seconds_each(self._plan),
-            self._write_shared,
             partial(heads.write_split, self._plan),
+            self._write_shared,
         )
 
     @cached_property

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from deep3dmap.core.card import DatasetCard
@@ -20,6 +19,7 @@ from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats import multipie
 from deep3dmap.data.formats.images import read_image
 from deep3dmap.data.formats.multipie import Photograph
+from deep3dmap.data.formats.resizing import resize
 from deep3dmap.geometry.obj_file import read_obj
 
 
@@ -199,9 +199,7 @@ def _factor(size: tuple[int, ...], side: int, file: Path) -> float:
 def _resized(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     if side in (0, image.shape[1]):
         return image
-    whole = torch.from_numpy(image)[None]
-    resized = torch.nn.functional.interpolate(whole, (side, side), mode="bilinear", antialias=True, align_corners=False)
-    return resized[0].clamp(0, 1).numpy()
+    return resize(image, side, side)
 
 
 def _fitted(

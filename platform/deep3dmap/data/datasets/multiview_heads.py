@@ -98,8 +98,8 @@ class MultiviewHeads:
             self._cache / "multiview_heads" / look,
             {split: self._plan.count(split) for split in self.card.splits},
             heads_multiview.seconds_each(self._plan),
-            self._write_shared,
             partial(heads_multiview.write_split, self._plan),
+            self._write_shared,
         )
 
     @cached_property

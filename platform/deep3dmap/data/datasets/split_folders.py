@@ -1,4 +1,4 @@
-"""The folders of a generated dataset: one for what its splits share and one for each split, made when they are needed."""
+"""The folders of a generated dataset: one for each split, and where splits share something one for that, made when needed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ class SplitFolders:
     """Where the splits of dataset `name` are kept and how they are made.
 
     root: a folder named by everything but the splits' sizes, so datasets that differ in one split share the others.
-    counts: samples of each split. seconds: about how long one takes to make on one core. write_shared(folder),
-    write_split(split, folder, workers, quiet): make the folders; each appears whole or not at all.
+    counts: samples of each split. seconds: about how long one takes to make on one core. write_split(split, folder, workers,
+    quiet), write_shared(folder): make the folders; each appears whole or not at all.
     """
 
     name: str
     root: Path
     counts: Mapping[str, int]
     seconds: float
-    write_shared: Callable[[Path], None]
     write_split: Callable[[str, Path, int, bool], None]
+    write_shared: Callable[[Path], None] | None = None
 
     def place(self, split: str) -> Path:
         """Return the folder of a split, whether or not it is there."""
@@ -48,7 +48,8 @@ class SplitFolders:
 
     def prepare(self, workers: int, quiet: bool, splits: Sequence[str] | None = None) -> None:
         """Make what is not there of these splits, None = all."""
-        build_folder(self.root / "shared", self.write_shared)
+        if self.write_shared:
+            build_folder(self.root / "shared", self.write_shared)
         for split in self._wanted(splits):
             # build_folder calls it before the loop goes on.
             build_folder(self.place(split), lambda folder: self.write_split(split, folder, workers, quiet))  # noqa: B023

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample, Split
@@ -18,6 +17,7 @@ from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.datasets.image_folder import find_images
 from deep3dmap.data.formats.crop_list import Crop, read_crops
 from deep3dmap.data.formats.images import read_image
+from deep3dmap.data.formats.resizing import middle, resize
 
 
 @dataclass
@@ -74,9 +74,8 @@ class SquareImages:
         if name not in self.card.splits:
             raise unknown("split of square_images", name, self.card.splits)
         if not self._splits[name]:
-            raise UserError(
-                f"the split {name} of {self.root} is empty; dataset.val and dataset.test say how large the splits are"
-            )
+            what = "dataset.crops lists none" if self._config.crops else f"dataset.{name}=0 asks for none"
+            raise UserError(f"{self.root}: no photograph in the split {name}; {what}")
         return SquareSplit(self.root, self._splits[name], self._config.image_size)
 
     @cached_property
@@ -121,18 +120,14 @@ class SquareSplit:
         """Read a photograph and cut it."""
         crop = self._crops[index]
         square = cut(read_image(crop.file), crop.box)
-        if square.shape[1:] == (self._size, self._size):
-            return {"image": square}
-        channels = [Image.fromarray(channel).resize((self._size,) * 2, Image.Resampling.BILINEAR) for channel in square]
-        return {"image": np.stack([np.asarray(channel) for channel in channels])}
+        return {"image": resize(square, self._size, self._size)}
 
 
 def cut(image: NDArray[np.float32], box: tuple[int, int, int, int] | None) -> NDArray[np.float32]:
     """Cut x0, y0, width, height out of (3, H, W), repeating its border; None cuts the largest square in the middle."""
     height, width = image.shape[1:]
     if box is None:
-        side = min(height, width)
-        box = ((width - side) // 2, (height - side) // 2, side, side)
+        return middle(image, min(height, width))
     rows = np.arange(box[1], box[1] + box[3]).clip(0, height - 1)
     columns = np.arange(box[0], box[0] + box[2]).clip(0, width - 1)
     return np.ascontiguousarray(image[:, rows[:, None], columns])

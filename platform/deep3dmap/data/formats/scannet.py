@@ -25,6 +25,7 @@ from deep3dmap.core.mesh import Mesh
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
 from deep3dmap.data.formats.numbers import read_matrix
 from deep3dmap.data.formats.ply import write_ply
+from deep3dmap.data.formats.resizing import resize
 from deep3dmap.data.formats.rgbd_scan import Lenses, Scan, make_scan
 
 COLOR_SIZE = (968, 1296)
@@ -167,15 +168,7 @@ def _load_color(files: list[Path], color_size: tuple[int, int], size: tuple[int,
     _check_size(files[index], image.shape[1:], color_size)
     if color_size == COLOR_SIZE:
         image = np.pad(image, ((0, 0), (PADDING, PADDING), (0, 0)))
-    if image.shape[1:] == size:
-        return image
-    import torch
-
-    resized = torch.nn.functional.interpolate(
-        torch.from_numpy(image)[None], size, mode="bilinear", align_corners=False, antialias=True
-    )
-    result: NDArray[np.float32] = resized[0].numpy()
-    return result
+    return resize(image, *size)
 
 
 def _load_depth(files: list[Path], size: tuple[int, int], index: int) -> NDArray[np.float32]:

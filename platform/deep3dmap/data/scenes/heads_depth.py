@@ -23,6 +23,7 @@ from deep3dmap.data.scenes.head_subject import Subject, sample_subject
 from deep3dmap.data.scenes.view_render import LitSurface, draw_view
 from deep3dmap.geometry.relief import ReliefCamera
 from deep3dmap.ops.rasterize import rasterize_camera
+from deep3dmap.render.textures import sample_texture
 
 Array = NDArray[np.float64]
 ALBEDO_GAMMA = 2.2
@@ -66,16 +67,19 @@ class Job:
     folder: str
 
 
-def write_heads_depth(plan: HeadsDepthPlan, folder: Path, workers: int = 1, quiet: bool = True) -> None:
-    """Write train/, val/ and test/, each with image/, depth/, mask/ and truth.csv, into `folder`."""
-    jobs = []
-    for split in ("train", "val", "test"):
-        for kind in ("image", "depth", "mask"):
-            (folder / split / kind).mkdir(parents=True)
-        jobs += [Job(plan, split, index, str(folder / split)) for index in range(plan.count(split))]
-    made = make_items(make_head, jobs, title="heads", workers=workers, quiet=quiet)
-    for split in ("train", "val", "test"):
-        write_truth(folder / split, {name: truth for job, (name, truth) in zip(jobs, made) if job.split == split})
+def write_split(plan: HeadsDepthPlan, split: str, folder: Path, workers: int = 1, quiet: bool = True) -> None:
+    """Write a folder called `split`, with image/, depth/, mask/ and truth.csv, into `folder`."""
+    for kind in ("image", "depth", "mask"):
+        (folder / split / kind).mkdir(parents=True)
+    jobs = [Job(plan, split, index, str(folder / split)) for index in range(plan.count(split))]
+    title, seconds = f"face_depth ({split})", seconds_each(plan)
+    made = make_items(make_head, jobs, title=title, seconds=seconds, workers=workers, quiet=quiet)
+    write_truth(folder / split, dict(made))
+
+
+def seconds_each(plan: HeadsDepthPlan) -> float:
+    """Return about how long one head takes on one core."""
+    return 0.02 + 1e-7 * (plan.image_size * plan.supersample) ** 2
 
 
 def make_head(job: Job) -> tuple[str, Array]:
@@ -114,8 +118,7 @@ def _lit_surface(subject: Subject, plan: HeadsDepthPlan, view: Array, light: Arr
     painted = torch.from_numpy(texture)
 
     def color_of(drawn: torch.Tensor) -> torch.Tensor:
-        place = torch.stack([drawn[0] * 2 - 1, 1 - drawn[1] * 2], -1)
-        skin = torch.nn.functional.grid_sample(painted[None], place[None], padding_mode="border", align_corners=True)[0]
+        skin = sample_texture(painted, drawn[:2, 0].T, "points").T[:, None]
         return torch.where(drawn[2] > 0.5, skin, drawn[3:]).clamp(min=1e-6) ** (1 / ALBEDO_GAMMA)
 
     return LitSurface(vertices, faces, shade[:, None].repeat(3, 1), look_of, color_of)

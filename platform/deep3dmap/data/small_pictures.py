@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.data.formats.resizing import middle, resize
 
 Image = NDArray[np.float32]
 
@@ -29,18 +29,7 @@ class SquareCrop:
         side = self.crop or min(height, width)
         if side > min(height, width):
             raise UserError(f"{file}: dataset.crop={side} is more than the picture's {width}x{height}; make it smaller")
-        top, left = (height - side) // 2, (width - side) // 2
-        return resize(planes[:, top : top + side, left : left + side], self.size or side, self.size or side)
-
-
-def resize(planes: Image, height: int, width: int) -> Image:
-    """Resize (C, H, W) in [0, 1] bilinearly, averaged where it is made smaller."""
-    planes = np.ascontiguousarray(planes)
-    if planes.shape[1:] == (height, width):
-        return planes
-    whole = torch.from_numpy(planes)[None]
-    resized = torch.nn.functional.interpolate(whole, (height, width), mode="bilinear", antialias=True, align_corners=False)
-    return resized[0].clamp(0, 1).numpy()
+        return resize(middle(planes, side), self.size or side, self.size or side)
 
 
 class KeptImages:

@@ -1,0 +1,24 @@
+"""Making pictures smaller or larger, as every reader does it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Planes = NDArray[np.float32]
+
+
+def resize(planes: Planes, height: int, width: int) -> Planes:
+    """Resize (C, H, W) bilinearly, averaged over what a pixel covers where it is made smaller; no value beyond those given."""
+    import torch
+
+    planes = np.ascontiguousarray(planes)
+    if planes.shape[1:] == (height, width):
+        return planes
+    whole = torch.from_numpy(planes)[None]
+    resized = torch.nn.functional.interpolate(whole, (height, width), mode="bilinear", antialias=True, align_corners=False)
+    return resized[0].clamp(whole.min(), whole.max()).numpy()
+
+
+def middle(planes: Planes, side: int) -> Planes:
+    """Return the square of this side in the middle of (C, H, W), which is no smaller."""
+    top, left = ((length - side) // 2 for length in planes.shape[1:])
+    return planes[:, top : top + side, left : left + side]
