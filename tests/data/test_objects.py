@@ -7,6 +7,7 @@ import pytest
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.keys import describe_key
+from deep3dmap.core.options import check_options
 from deep3dmap.data.datasets.objects import Objects, ObjectsConfig
 from deep3dmap.data.scenes.object_designs import DESIGNS
 from deep3dmap.metrics.silhouette import silhouette_ious
@@ -74,11 +75,13 @@ def test_objects_do_not_depend_on_how_many_there_are(made: Objects, tmp_path: Pa
 
 def test_wrong_configurations_are_refused(tmp_path: Path) -> None:
     for words, options in (
-        ("dataset.objects lies in", {"objects": 0}),
+        ("dataset.objects=0: must be from 1 to", {"objects": 0}),
         ("train_views is at least 2", {"train_views": 1}),
         ("unknown dataset.background of objects 'own'", {"background": "own"}),
     ):
         with pytest.raises(UserError, match=words):
             Objects(ObjectsConfig(**options), tmp_path)
+    with pytest.raises(UserError, match=r"dataset\.background=own: not possible"):
+        check_options(ObjectsConfig, {"background": "own"}, "dataset.", searched=False)
     with pytest.raises(UserError, match="unknown split of objects"):
         Objects(ObjectsConfig(), tmp_path).split("all")

@@ -28,6 +28,7 @@ from deep3dmap.data.formats.scannet_tsdf import (
     write_fragments,
     write_scene_tsdf,
 )
+from deep3dmap.data.progress import describe
 from deep3dmap.geometry.scene_tsdf import SceneTSDF
 
 SCAN = sphere_scan(3, 24, 32)
@@ -77,6 +78,7 @@ def test_sens_files_are_exported_when_prepared(tmp_path: Path, per_metre: float)
     assert ScanNet.recognises(file.parent)
     with pytest.raises(UserError, match="data prepare scannet"):
         dataset.split("train")
+    assert describe(dataset.missing(), 1) == ["1 exported scans"]
     dataset.prepare()
     sample = dataset.split("train")[0]
     assert len(sample["images"]) == 2, "the frame that lost track is left out"

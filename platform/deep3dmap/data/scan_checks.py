@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.data.formats.rgbd_scan import FARTHEST_MEDIAN
 from deep3dmap.geometry.cameras import invert, project, unproject
 
 Array = NDArray[np.float64]
 
-NEAREST_MEDIAN, FARTHEST_MEDIAN = 0.1, 50.0  # metres: what lies before the cameras of a scan, in the median
+NEAREST_MEDIAN = 0.1  # metres: what lies before the cameras of a scan, in the median
 LONGEST_STEP = 5.0  # metres between frames in the median; a hand moves centimetres
 NARROWEST, WIDEST = 10.0, 160.0  # degrees that a picture's width spans
 FRAMES, GRID = 7, 24  # frames looked at, and pixels along their sides
@@ -152,9 +153,9 @@ def _agreement(pairs: Sequence[tuple[int, int]], depths: Mapping[int, NDArray[An
     """Return the share of the points of frames that their partners see at the depth they have."""
     agreeing = possible = 0
     for first, second in pairs:
-        rows, columns = (slice(None, None, max(1, size // GRID)) for size in depths[first].shape)
-        points = unproject(depths[first].astype(np.float64), lenses[first], poses[first]).numpy()[rows, columns]
-        known = points[depths[first][rows, columns] > 0]
+        steps = [max(1, size // GRID) for size in depths[first].shape]
+        sparse = depths[first][:: steps[0], :: steps[1]].astype(np.float64)
+        known = unproject(sparse, _thinned(lenses[first], *steps), poses[first]).numpy()[sparse > 0]
         pixels, expected = (part.numpy() for part in project(known, lenses[second], invert(poses[second])))
         place = np.floor(pixels).astype(np.int64)
         height, width = depths[second].shape
@@ -163,3 +164,9 @@ def _agreement(pairs: Sequence[tuple[int, int]], depths: Mapping[int, NDArray[An
         agreeing += int((np.abs(found - expected[inside]) < AGREEMENT * expected[inside]).sum())
         possible += len(known)
     return agreeing / max(possible, 1)
+
+
+def _thinned(lens: Array, down: int, across: int) -> Array:
+    """Return the intrinsics of the picture of every so many-th row and column, whose first pixel is the first of the whole."""
+    first = lens - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+    return np.diag([1 / across, 1 / down, 1.0]) @ first + np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])

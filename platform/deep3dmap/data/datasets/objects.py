@@ -12,7 +12,7 @@ from deep3dmap.core.options import option
 from deep3dmap.data.cache import build_folder
 from deep3dmap.data.content_hash import hash_data, hash_generator
 from deep3dmap.data.datasets.blender import Blender, BlenderConfig
-from deep3dmap.data.datasets.scene_views import BACKGROUNDS, HELD_OUT, VIEW_KEYS
+from deep3dmap.data.datasets.scene_views import HELD_OUT, OPAQUE, VIEW_KEYS
 from deep3dmap.data.formats import images, multiview, nerf_synthetic, ply
 from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.scenes import (
@@ -45,7 +45,7 @@ class ObjectsConfig:
     test_views: int = option(16, "views that are held out for the test", low=1, high=1000)
     image_size: int = option(128, "pixels a side", low=16, high=2048)
     supersample: int = option(3, "samples per pixel side when drawing", low=1, high=8)
-    background: str = option("white", "what is laid behind the objects", choices=tuple(BACKGROUNDS))
+    background: str = option("white", "what is laid behind the objects", choices=OPAQUE)
     seed: int = option(0, "seed of the cameras", low=0)
 
 
@@ -65,13 +65,13 @@ class Objects:
 
     def __init__(self, config: ObjectsConfig, cache: Path) -> None:
         if not 1 <= config.objects <= len(object_designs.DESIGNS):
-            raise UserError(f"dataset.objects lies in 1 .. {len(object_designs.DESIGNS)}, got {config.objects}")
+            raise UserError(f"dataset.objects={config.objects}: must be from 1 to {len(object_designs.DESIGNS)}")
         if config.train_views < 2 or min(config.val_views, config.test_views, config.supersample) < 1 or config.image_size < 16:
             raise UserError(
                 "dataset objects: train_views is at least 2, val_views, test_views and supersample 1, image_size 16"
             )
-        if config.background not in BACKGROUNDS or config.background == "own":
-            raise unknown("dataset.background of objects", config.background, ("white", "black"))
+        if config.background not in OPAQUE:
+            raise unknown("dataset.background of objects", config.background, OPAQUE)
         self._config, self._cache = config, cache
 
     @property

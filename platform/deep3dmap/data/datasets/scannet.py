@@ -22,6 +22,7 @@ from deep3dmap.data.generation import make_items
 from deep3dmap.geometry.scene_tsdf import fuse_scene
 
 SPLIT_PLACES = ("splits", "all_tsdf_9/splits", ".")
+EXPORTS, FUSIONS = "exported scans", "fused scans"
 FOLDER_SPLITS = {"scans": "train", "scans_test": "test"}
 
 
@@ -66,7 +67,7 @@ class ScanNet(ScanFolders):
     def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
         """Return what `prepare` would make; how many scans of a `.sens` file will be fused is known once it is exported."""
         exports, fusions = self._to_export(), [] if self._only_sens() else self._to_fuse(splits)
-        named = (("exporting scans", exports), ("fusing scans", fusions))
+        named = ((EXPORTS, exports), (FUSIONS, fusions))
         return [Preparation(title, len(jobs), None) for title, jobs in named if jobs]
 
     def prepare(self, workers: int | Executor = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
@@ -75,8 +76,8 @@ class ScanNet(ScanFolders):
         splits: whose distances are fused, None = all. What exists is kept; a scan's files come whole or not at all. Scans are
         shared out to `workers` processes, or to an executor, such as one that has a cluster behind it.
         """
-        make_items(_export, self._to_export(), title="exporting scans", workers=workers, quiet=quiet)
-        make_items(_prepare, self._to_fuse(splits), title="fusing scans", workers=workers, quiet=quiet)
+        make_items(_export, self._to_export(), title=EXPORTS, workers=workers, quiet=quiet)
+        make_items(_prepare, self._to_fuse(splits), title=FUSIONS, workers=workers, quiet=quiet)
 
     def _to_export(self) -> list[Path]:
         return [folder for folder in _places(self.root) if _sens_file(folder) and not layout.is_scan(folder)]

@@ -13,6 +13,7 @@ from deep3dmap.data.formats.nerf_synthetic import check_alpha
 from deep3dmap.geometry.cameras import scale_intrinsics
 
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "own": None}
+OPAQUE = ("white", "black")
 LEAST_VIEWS = 2
 VIEW_KEYS = ("images", "masks", "intrinsics", "world_from_camera")
 HELD_OUT = tuple(f"test_{key}" for key in VIEW_KEYS)
@@ -55,13 +56,11 @@ def scene_sample(
         raise UserError(f"{place}: {len(given)} views given; a scene needs at least {LEAST_VIEWS} to be reconstructed from")
     if masked and background != "own":
         check_alpha([*given, *held_out], background)
-    sample: Sample = _views(given, background, factor)
+    color = BACKGROUNDS[background] if masked else None
+    sample: Sample = _views(given, color, factor, masked)
     if held_out:
-        sample |= {f"test_{key}": value for key, value in _views(held_out, background, factor).items()}
-    if not masked:
-        sample = {key: value for key, value in sample.items() if not key.endswith("masks")}
-    color = BACKGROUNDS[background]
-    return sample if color is None or not masked else sample | {"background": np.array(color, np.float32)}
+        sample |= {f"test_{key}": value for key, value in _views(held_out, color, factor, masked).items()}
+    return sample if color is None else sample | {"background": np.array(color, np.float32)}
 
 
 def every_nth_held_out(frames: Sequence[Frame], every: int, first: int = 0) -> tuple[list[Frame], list[Frame]]:
@@ -70,18 +69,19 @@ def every_nth_held_out(frames: Sequence[Frame], every: int, first: int = 0) -> t
     return [frame for index, frame in enumerate(frames) if index not in held_out], [frames[index] for index in held_out]
 
 
-def _views(frames: Sequence[Frame], background: str, factor: int) -> dict[str, NDArray[Any]]:
-    views = read_views(frames)
-    color = BACKGROUNDS[background]
+def _views(
+    frames: Sequence[Frame], color: tuple[float, float, float] | None, factor: int, masked: bool
+) -> dict[str, NDArray[Any]]:
+    views = read_views(frames, masked)
     if color is not None:
         masks = views["masks"][:, None]
         views["images"] = views["images"] * masks + (1 - masks) * np.array(color, np.float32)[:, None, None]
     if factor == 1:
         return views
-    height, width = views["masks"].shape[1:]
+    height, width = views["images"].shape[2:]
     if height % factor or width % factor:
         raise UserError(f"{frames[0].image}: {width} x {height} pixels cannot be divided by dataset.factor={factor}")
-    for key in ("images", "masks"):
+    for key in ("images", "masks") if masked else ("images",):
         blocks = views[key].reshape(*views[key].shape[:-2], height // factor, factor, width // factor, factor)
         views[key] = blocks.mean((-3, -1), dtype=np.float32)
     views["intrinsics"] = np.stack([scale_intrinsics(k, 1 / factor, 1 / factor).numpy() for k in views["intrinsics"]])

@@ -75,15 +75,16 @@ def read_mask(frame: Frame) -> NDArray[np.float32]:
     return _alpha(frame)
 
 
-def read_views(frames: Sequence[Frame]) -> dict[str, NDArray[Any]]:
-    """The keys images, masks, intrinsics and world_from_camera; raises UserError where pictures differ in size."""
+def read_views(frames: Sequence[Frame], masked: bool = True) -> dict[str, NDArray[Any]]:
+    """The keys images, masks if `masked`, intrinsics and world_from_camera; raises UserError where pictures differ in size."""
     sizes = {(frame.camera.height, frame.camera.width) for frame in frames}
     if len(sizes) > 1:
         raise UserError(f"{frames[0].image.parent}: pictures of different sizes {sorted(sizes)}; resize them to one")
     images = np.stack([_checked_image(frame) for frame in frames])
+    masks = {"masks": np.stack([read_mask(frame) for frame in frames])} if masked else {}
     return {
         "images": images,
-        "masks": np.stack([read_mask(frame) for frame in frames]),
+        **masks,
         "intrinsics": np.stack([frame.camera.intrinsics for frame in frames]),
         "world_from_camera": np.stack([frame.camera.world_from_camera for frame in frames]),
     }

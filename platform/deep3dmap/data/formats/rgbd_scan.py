@@ -11,6 +11,8 @@ from deep3dmap.core.dataset import LazySequence
 from deep3dmap.core.errors import UserError
 from deep3dmap.geometry.depth_registration import register_depth
 
+FARTHEST_MEDIAN = 50.0  # metres that lie before the cameras of a scan in the median; no room is as deep, the unit is wrong
+
 
 @dataclass(frozen=True)
 class Scan:

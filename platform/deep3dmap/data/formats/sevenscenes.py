@@ -27,13 +27,12 @@ from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
 from deep3dmap.data.formats.ply import write_ply
-from deep3dmap.data.formats.rgbd_scan import Lenses, Scan, make_scan, pinhole
+from deep3dmap.data.formats.rgbd_scan import FARTHEST_MEDIAN, Lenses, Scan, make_scan, pinhole
 
 NOMINAL_DEPTH = (585.0, 585.0, 320.0, 240.0)  # fx, fy, cx, cy of the data set, integer centres
 NOMINAL_COLOR = (525.0, 525.0, 320.0, 240.0)  # of the Kinect's colour camera at 640x480
 KINECT_BASELINE = 0.025  # metres from the depth camera to the colour camera, along x
 INVALID_DEPTHS = (0, 65535)
-LARGEST_MEDIAN_DEPTH = 50.0  # metres; a room is never as deep, so the unit must be wrong
 _FRAME = re.compile(r"^frame-(\d+)\.(color\.(?:png|jpg)|depth\.png|true_depth\.png|pose\.txt)$")
 
 
@@ -105,7 +104,7 @@ def read_depth(file: Path, depth_scale: float = 0.001) -> NDArray[np.float32]:
     depth[np.isin(values, INVALID_DEPTHS)] = 0
     sparse = depth[::4, ::4]
     median = float(np.median(sparse[sparse > 0])) if (sparse > 0).any() else 0.0
-    if median > LARGEST_MEDIAN_DEPTH:
+    if median > FARTHEST_MEDIAN:
         raise UserError(
             f"{file}: the median depth is {median:.0f} m, so the unit is wrong; set dataset.depth_scale (metres per unit)"
         )
