@@ -1,6 +1,7 @@
 """Plane-sweep stereo on posed images, and the fusion of its depth maps: the classical baseline that needs no depth sensor."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.tsdf_volume import TSDFVolume
 from deep3dmap.methods.plane_sweep.consistency import confirmations
 from deep3dmap.methods.plane_sweep.cost_volume import Sweep, View, best_planes, inverse_depths, matching_scores
+from deep3dmap.methods.plane_sweep.refinement import Turn, agreed_turns, turn_onto, turned
 from deep3dmap.methods.plane_sweep.smoothness import aggregate
 from deep3dmap.methods.plane_sweep.views import key_frames, neighbours, overlap
 
@@ -47,6 +49,9 @@ class PlaneSweepConfig:
     min_agreeing: int = option(1, "key frames that have to confirm any other match", low=0, high=5)
     voxel_size: float = option(0.04, "edge of a voxel in metres", low=0.01, high=0.1, log=True)
     truncation_voxels: float = option(3.0, "truncation distance in voxels", low=2, high=10)
+    pose_rounds: int = option(0, "times that the frames' rotations are corrected before the sweep that counts", low=0, high=4)
+    pose_width: int = option(160, "pixels across of the images that they are corrected with", low=80, high=640)
+    pose_views: int = option(12, "frames that a key frame's picture is found again in to correct them", low=2, high=40)
     min_weight: float = option(1.0, "observations a voxel needs to become surface", low=1, high=10)
     color: bool = option(True, "fuse the frames' colours too")
 
@@ -104,20 +109,45 @@ class PlaneSweep(Method):
         The mesh is empty where nothing is left. `notes` say how many key frames were swept. Raises UserError for fewer
         than two frames and if no frame has a neighbour to be matched with.
         """
-        scan = self._scan(given)
-        shares = {key: self._overlap(scan, key) for key in self._keys(scan)}
-        found = self._sweep_all(scan, shares)
-        depths = {key: torch.where(sweep.score > self.config.min_score, sweep.depth, 0) for key, sweep in found.items()}
-        kept = {key: self._confirmed(scan, key, depths, found[key].ratio, shares[key]) for key in depths}
-        notes = {"key_frames": len(shares), "swept": len(depths), "kept": _share(list(kept.values()))}
+        scan = self._scan(given, self.config.width)
+        if self.config.pose_rounds:
+            poses = self._corrected(self._scan(given, self.config.pose_width))
+            scan = scan._replace(world_from_camera=poses)
+        shares = self._shares(scan)
+        kept = self._depths(scan, shares)
+        notes = {"key_frames": len(shares), "swept": len(kept), "kept": _share(list(kept.values()))}
         return Reconstruction(frame="world", unit="metre", mesh=self._fuse(scan, kept), notes=notes)
 
-    def _scan(self, given: dict[str, Any]) -> _Scan:
-        images, c = given["images"], self.config
+    def _depths(self, scan: _Scan, shares: dict[int, Tensor]) -> dict[int, Tensor]:
+        """Return the depths (H, W) of the key frames that have neighbours, 0 where a match is not believed."""
+        found = self._sweep_all(scan, shares)
+        depths = {key: torch.where(sweep.score > self.config.min_score, sweep.depth, 0) for key, sweep in found.items()}
+        return {key: self._confirmed(scan, key, depths, found[key].ratio, shares[key]) for key in depths}
+
+    def _corrected(self, scan: _Scan) -> Tensor:
+        """Return poses (V, 4, 4) whose rotations fit the pictures better, found with the depths that the given ones lead to."""
+        c = self.config
+        for _ in range(c.pose_rounds):
+            shares, poses = self._shares(scan), scan.world_from_camera
+            turns, view = [], cache(scan.view)
+            for key, depth in self._depths(scan, shares).items():
+                # Near frames tell rotations best: an error in depth moves their pixels least.
+                near = neighbours(key, shares[key], poses, range(len(poses)), c.pose_views, c.baseline / 2, c.min_overlap)
+                pairs = [(other, turn_onto(view(key), depth, view(other))) for other in near]
+                turns += [Turn(key, other, turn) for other, turn in pairs if turn is not None]
+            if turns:
+                scan = scan._replace(world_from_camera=turned(poses, agreed_turns(turns, len(poses))))
+        return scan.world_from_camera
+
+    def _shares(self, scan: _Scan) -> dict[int, Tensor]:
+        return {key: self._overlap(scan, key) for key in self._keys(scan)}
+
+    def _scan(self, given: dict[str, Any], across: int) -> _Scan:
+        images = given["images"]
         if len(images) < 2:
             raise UserError(f"plane_sweep: a scan needs at least two frames from different places, got {len(images)}")
         high, wide = images[0].shape[-2:]
-        width = min(c.width, wide)
+        width = min(across, wide)
         height = max(1, round(high * width / wide))
         lens = torch.from_numpy(np.asarray(given["intrinsics"], np.float64))
         lens = scale_intrinsics(lens, width / wide, height / high)

@@ -1,0 +1,109 @@
+"""Small corrections of the frames' rotations, found in the pictures: a tracker of another camera, or another clock, is off by
+fractions of a degree, which at a hand's baseline are decimetres of depth.
+
+Each frame is turned until it shows what a key frame shows at its depths (direct alignment: B. Lucas and T. Kanade, IJCAI 1981;
+M. Irani and P. Anandan, About Direct Methods, 1999), and the turns of all pairs are averaged over the scan.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deep3dmap.geometry.cameras import invert, transform, unproject
+from deep3dmap.geometry.rotations import matrix_of_axis_angle
+from deep3dmap.methods.plane_sweep.cost_volume import View
+
+STEPS = 8
+LEAST_SEEN = 0.1  # of a frame's pixels that have to be compared
+ALIKE = 0.7  # correlation below which two frames do not show the same
+OUTLIER = 0.04  # difference of grey values that counts half
+LARGEST = 0.03  # radians; a frame that would turn farther was not aligned but lost
+FRAME, PAIR = 0.0035, 0.001  # radians: standard deviations of a frame's error and of a measured turn
+
+
+class Turn(NamedTuple):
+    """What turns frame `second` onto frame `first`, if that one is right: an axis times an angle in the world, (3,) radians."""
+
+    first: int
+    second: int
+    vector: Tensor
+
+
+def turn_onto(reference: View, depth: Tensor, other: View) -> Tensor | None:
+    """Return the turn (3,), axis times angle in the world, under which `other` shows what `reference` shows at `depth` (H, W).
+
+    Gauss-Newton over the grey values where depth is above 0, their contrast matched; None where too little is seen, or alike.
+    """
+    chosen = depth > 0
+    points = unproject(depth.double(), reference.intrinsics, reference.world_from_camera)[chosen]
+    before = transform(points, invert(other.world_from_camera.double()))
+    wanted = reference.image[chosen].double()
+    layers = torch.stack([other.image, *_slopes(other.image)])[None].double()
+    turn = torch.zeros(3, dtype=torch.float64)
+    alike = 0.0
+    for _ in range(STEPS):
+        seen = before @ matrix_of_axis_angle(turn).T
+        inside, pixels = _inside(seen, other)
+        if inside.sum() < LEAST_SEEN * depth.numel():
+            return None
+        grey, *slopes = torch.nn.functional.grid_sample(layers, pixels[None, None], align_corners=False)[0, :, 0]
+        left, right = wanted[inside] - wanted[inside].mean(), grey - grey.mean()
+        contrast = (left.std() / right.std().clamp(min=1e-6)).clamp(0.5, 2)
+        rest = left - contrast * right
+        rows = contrast * _moved(seen[inside], other.intrinsics, slopes)
+        weighted = rows / (1 + (rest / OUTLIER) ** 2)[:, None]
+        turn = turn + torch.linalg.solve(weighted.T @ rows + 1e-9 * torch.eye(3, dtype=torch.float64), weighted.T @ rest)
+        alike = float((left * right).mean() / (left.std() * right.std()).clamp(min=1e-9))
+    if alike < ALIKE or turn.norm() > LARGEST:
+        return None
+    return -(other.world_from_camera[:3, :3].double() @ turn)
+
+
+def agreed_turns(turns: Sequence[Turn], count: int, rounds: int = 5) -> Tensor:
+    """Return (V, 3): the turns of all frames that agree best with those of the pairs and are themselves small.
+
+    Least squares with Huber's weights, so that a few wrong pairs do no harm.
+    """
+    first, second = (torch.tensor([turn[end] for turn in turns]) for end in (0, 1))
+    measured = torch.stack([turn.vector for turn in turns])
+    rows = torch.zeros(len(turns), count, dtype=torch.float64)
+    rows.scatter_(1, second[:, None], 1.0).scatter_(1, first[:, None], -1.0)
+    weights = torch.ones(len(turns), dtype=torch.float64)
+    found = torch.zeros(count, 3, dtype=torch.float64)
+    for _ in range(rounds):
+        weighted = rows * weights[:, None]
+        squares = weighted.T @ rows + (PAIR / FRAME) ** 2 * torch.eye(count, dtype=torch.float64)
+        found = torch.linalg.solve(squares, weighted.T @ measured)
+        weights = (2 * PAIR / (rows @ found - measured).norm(dim=1).clamp(min=1e-9)).clamp(max=1)
+    return found
+
+
+def turned(world_from_camera: Tensor, turns: Tensor) -> Tensor:
+    """Turn cameras (V, 4, 4) where they stand, by axes times angles in the world (V, 3)."""
+    moved = world_from_camera.clone()
+    moved[:, :3, :3] = matrix_of_axis_angle(turns) @ world_from_camera[:, :3, :3]
+    return moved
+
+
+def _slopes(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the change of the grey value a pixel to the right and down, (H, W) each."""
+    down, right = torch.gradient(image)
+    return right, down
+
+
+def _inside(points: Tensor, view: View) -> tuple[Tensor, Tensor]:
+    """Return which points (N, 3) of the camera the view shows, and where these lie in grid_sample's coordinates (M, 2)."""
+    size = torch.tensor([view.image.shape[1], view.image.shape[0]], dtype=torch.float64)
+    pixels = points @ view.intrinsics.double().T
+    places = pixels[:, :2] / pixels[:, 2:].clamp(min=1e-6) / size * 2 - 1
+    inside = (pixels[:, 2] > 1e-6) & (places.abs() < 0.98).all(1)
+    return inside, places[inside]
+
+
+def _moved(points: Tensor, lens: Tensor, slopes: Sequence[Tensor]) -> Tensor:
+    """Return (N, 3): how the grey value at the pixels of points (N, 3) changes when they turn about the camera's axes."""
+    x, y = points[:, 0] / points[:, 2], points[:, 1] / points[:, 2]
+    across, down = slopes[0] * lens[0, 0], slopes[1] * lens[1, 1]
+    return torch.stack([-across * x * y - down * (1 + y * y), across * (1 + x * x) + down * x * y, down * x - across * y], 1)
