@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from deep3dmap.results.store import ResultStore
-from deep3dmap.results.tables import uncoded
+from deep3dmap.results.table_files import uncoded
 
 
 class Snapshot(ResultStore):

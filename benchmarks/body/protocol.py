@@ -9,7 +9,7 @@ import torch
 
 from deep3dmap.benchmarks.body import pictures
 from deep3dmap.benchmarks.body.scan import Scan, scan_of
-from deep3dmap.benchmarks.body.views import all_but_the_middle, held_out_views, without_views
+from deep3dmap.benchmarks.body.view_split import all_but_the_middle, held_out_views, without_views
 from deep3dmap.core import Evaluation, Mesh, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
 from deep3dmap.geometry.closest_points import ClosestPoints
 from deep3dmap.metrics import surface_distance as surface

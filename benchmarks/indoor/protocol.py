@@ -13,7 +13,7 @@ from deep3dmap.benchmarks.indoor.surfaces import Draw, Renderer, fused, predicte
 from deep3dmap.benchmarks.indoor.surfaces import renderer as choose_renderer
 from deep3dmap.core import Evaluation, Mesh, MetricCard, Protocol, Reconstruction, SuiteCard, Task, Views
 from deep3dmap.metrics.depth import depth_metrics, mean_metrics
-from deep3dmap.metrics.mesh import surface_metrics
+from deep3dmap.metrics.surface_points import surface_metrics
 
 THRESHOLD = 0.05
 DOWN_SAMPLE = 0.02

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 
 from deep3dmap.benchmarks.kernels.nothing import SAMPLES, NextToNothing, NextToNothingConfig
 from deep3dmap.frameworks import BaseFramework, LoopSettings, TrainLoop
-from deep3dmap.testing.subject import OwnProcessHost, Subject
+from deep3dmap.testing.method_under_test import OwnProcessHost, Subject
 from deep3dmap.train.session import TrainingSession
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from deep3dmap.benchmarks.object_unposed.alignment import alignment_of, estimated_poses
+from deep3dmap.benchmarks.object_unposed.found_cameras import alignment_of, estimated_poses
 from deep3dmap.core import Reconstruction
 from deep3dmap.geometry.pose_alignment import transform_poses
 from deep3dmap.render.pictures import contact_sheet, enlarged

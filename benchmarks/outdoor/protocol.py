@@ -26,7 +26,7 @@ from deep3dmap.core.cameras import cameras_of
 from deep3dmap.geometry.cameras import invert, transform
 from deep3dmap.metrics import surface_distance as surface
 from deep3dmap.metrics.image_similarity import psnr, ssim
-from deep3dmap.metrics.mesh import surface_metrics
+from deep3dmap.metrics.surface_points import surface_metrics
 from deep3dmap.ops.rasterize import rasterize_camera
 
 POINTS = 40_000  # of each surface

@@ -9,7 +9,7 @@ from torch import Tensor
 from deep3dmap.core.errors import UserError
 from deep3dmap.methods.gan2shape.options import UNTRAINED
 from deep3dmap.nn.stylegan2 import Discriminator, Generator, StyleGAN2Size, load_discriminator, load_generator
-from deep3dmap.nn.stylegan2.checkpoints import fit, size_of_discriminator, size_of_generator
+from deep3dmap.nn.stylegan2.network_files import fit, size_of_discriminator, size_of_generator
 from deep3dmap.nn.weight_files import read_weights
 
 TO_TRY = StyleGAN2Size(32, 16, 2, 256, 8)

@@ -11,7 +11,7 @@ from deep3dmap.core import Mesh, Method, MethodCard, Reconstruction, Step, UserE
 from deep3dmap.core.options import option
 from deep3dmap.frameworks import TrainLoop
 from deep3dmap.frameworks.inputs import select
-from deep3dmap.methods.mean_subject.placement import place
+from deep3dmap.methods.mean_subject.standing_point import place
 
 
 @dataclass

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from deep3dmap.core import UserError
 from deep3dmap.core.errors import nearest
-from deep3dmap.data.scenes.body_model import body_model
 from deep3dmap.data.scenes.head_model import head_model
+from deep3dmap.data.scenes.procedural_body import body_model
 from deep3dmap.geometry.body_model import BodyTemplate
 from deep3dmap.geometry.morphable_model import MorphableModel
 from deep3dmap.geometry.smplx_template import SMPLXTemplate

@@ -19,7 +19,7 @@ FLAT = (1 / 255) ** 2
 CHUNK = 8
 
 
-class View(NamedTuple):
+class GreyFrame(NamedTuple):
     """A grey frame. image: (H, W). intrinsics: (3, 3) pixels, centres at +0.5. world_from_camera: (4, 4) float64, metres."""
 
     image: Tensor
@@ -42,7 +42,7 @@ def inverse_depths(near: float, far: float, planes: int) -> Tensor:
 
 
 def matching_scores(
-    reference: View, neighbours: Sequence[View], planes: Tensor, window: int, min_views: int = 1, flat: float = FLAT
+    reference: GreyFrame, neighbours: Sequence[GreyFrame], planes: Tensor, window: int, min_views: int = 1, flat: float = FLAT
 ) -> Tensor:
     """Return (D, H, W): the mean correlation over the better half of the neighbours that see a pixel on a plane.
 
@@ -54,7 +54,7 @@ def matching_scores(
 
 
 def _better_half(
-    reference: View, neighbours: Sequence[View], planes: Tensor, window: int, min_views: int, flat: float
+    reference: GreyFrame, neighbours: Sequence[GreyFrame], planes: Tensor, window: int, min_views: int, flat: float
 ) -> Tensor:
     scores = [_correlation(reference, other, planes, window, flat) for other in neighbours]
     seen = torch.stack([score > NO_MATCH for score in scores]).sum(0, dtype=torch.int16)
@@ -97,7 +97,7 @@ def best_planes(scores: Tensor, planes: Tensor, apart: int = 2, smooth: Tensor |
     return Sweep(1 / inverse, torch.where(inside, score, NO_MATCH), ratio)
 
 
-def warp(source: View, reference: View, planes: Tensor) -> tuple[Tensor, Tensor]:
+def warp(source: GreyFrame, reference: GreyFrame, planes: Tensor) -> tuple[Tensor, Tensor]:
     """Sample a source image where it sees the reference's pixels on each plane; returns (D, H, W) and whether it sees them."""
     height, width = reference.image.shape
     rays, shift = _homographies(source, reference)
@@ -115,7 +115,7 @@ def warp(source: View, reference: View, planes: Tensor) -> tuple[Tensor, Tensor]
     return sampled.view(len(planes), height, width), seen
 
 
-def _homographies(source: View, reference: View) -> tuple[Tensor, Tensor]:
+def _homographies(source: GreyFrame, reference: GreyFrame) -> tuple[Tensor, Tensor]:
     """Return A (3, 3) and b (3,): the pixel x of the reference at inverse depth w is A x + b w in the source, up to scale."""
     relative = invert(source.world_from_camera.double()) @ reference.world_from_camera.double()
     lens = source.intrinsics.double()
@@ -123,7 +123,7 @@ def _homographies(source: View, reference: View) -> tuple[Tensor, Tensor]:
     return rays.float(), (lens @ relative[:3, 3]).float()
 
 
-def _correlation(reference: View, source: View, planes: Tensor, window: int, flat: float) -> Tensor:
+def _correlation(reference: GreyFrame, source: GreyFrame, planes: Tensor, window: int, flat: float) -> Tensor:
     """Return (D, H, W) zero-mean normalised cross-correlation of windows, NO_MATCH where the source does not see a pixel."""
     image = reference.image[None]
     warped, seen = warp(source, reference, planes)

@@ -13,10 +13,10 @@ from deep3dmap.core.options import option
 from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.tsdf_volume import TSDFVolume
 from deep3dmap.methods.plane_sweep.consistency import confirmations
-from deep3dmap.methods.plane_sweep.cost_volume import Sweep, View, best_planes, inverse_depths, matching_scores
+from deep3dmap.methods.plane_sweep.cost_volume import GreyFrame, Sweep, best_planes, inverse_depths, matching_scores
+from deep3dmap.methods.plane_sweep.frame_choice import key_frames, neighbours, overlap
 from deep3dmap.methods.plane_sweep.refinement import Turn, agreed_turns, turn_onto, turned
 from deep3dmap.methods.plane_sweep.smoothness import aggregate
-from deep3dmap.methods.plane_sweep.views import key_frames, neighbours, overlap
 
 
 @dataclass
@@ -70,9 +70,9 @@ class _Scan(NamedTuple):
         given = torch.from_numpy(np.asarray(self.images[index], np.float32))
         return torch.nn.functional.interpolate(given[None], (self.height, self.width), mode="area")[0]
 
-    def view(self, index: int) -> View:
+    def view(self, index: int) -> GreyFrame:
         """Read a frame for matching."""
-        return View(self.image(index).mean(0), self.intrinsics[index], self.world_from_camera[index])
+        return GreyFrame(self.image(index).mean(0), self.intrinsics[index], self.world_from_camera[index])
 
 
 class PlaneSweep(Method):

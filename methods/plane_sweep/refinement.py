@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deep3dmap.geometry.cameras import invert, transform, unproject
 from deep3dmap.geometry.rotations import matrix_of_axis_angle
-from deep3dmap.methods.plane_sweep.cost_volume import View
+from deep3dmap.methods.plane_sweep.cost_volume import GreyFrame
 
 STEPS = 8
 LEAST_SEEN = 0.1  # of a frame's pixels that have to be compared
@@ -31,7 +31,7 @@ class Turn(NamedTuple):
     vector: Tensor
 
 
-def turn_onto(reference: View, depth: Tensor, other: View) -> Tensor | None:
+def turn_onto(reference: GreyFrame, depth: Tensor, other: GreyFrame) -> Tensor | None:
     """Return the turn (3,), axis times angle in the world, under which `other` shows what `reference` shows at `depth` (H, W).
 
     Gauss-Newton over the grey values where depth is above 0, their contrast matched; None where too little is seen, or alike.
@@ -93,7 +93,7 @@ def _slopes(image: Tensor) -> tuple[Tensor, Tensor]:
     return right, down
 
 
-def _inside(points: Tensor, view: View) -> tuple[Tensor, Tensor]:
+def _inside(points: Tensor, view: GreyFrame) -> tuple[Tensor, Tensor]:
     """Return which points (N, 3) of the camera the view shows, and where these lie in grid_sample's coordinates (M, 2)."""
     size = torch.tensor([view.image.shape[1], view.image.shape[0]], dtype=torch.float64)
     pixels = points @ view.intrinsics.double().T

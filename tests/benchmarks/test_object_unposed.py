@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from deep3dmap.bench.suite import load_suite
-from deep3dmap.benchmarks.object_unposed.alignment import held_out_cameras, pose_scores
+from deep3dmap.benchmarks.object_unposed.found_cameras import held_out_cameras, pose_scores
 from deep3dmap.benchmarks.object_unposed.protocol import ObjectUnposedProtocol
 from deep3dmap.core import Camera, Reconstruction, Views
 from deep3dmap.geometry.alignment import Similarity3D

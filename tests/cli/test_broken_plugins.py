@@ -10,7 +10,7 @@ from deep3dmap.bench.suite import load_suite
 from deep3dmap.cli import main
 from deep3dmap.config.plugins import broken, working
 from deep3dmap.core import UserError, datasets, methods, suites
-from deep3dmap.testing.subject import smallest_dataset
+from deep3dmap.testing.method_under_test import smallest_dataset
 
 Captured = pytest.CaptureFixture[str]
 REGISTRIES = {"methods": methods, "datasets": datasets, "suites": suites}

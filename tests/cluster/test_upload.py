@@ -14,7 +14,7 @@ PACKAGE = Path(str(deep3dmap.__file__)).parent
 
 
 def run_job(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "deep3dmap.cluster.job", *arguments]
+    command = [sys.executable, "-m", "deep3dmap.cluster.submitted_job", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=folder)
 
 

@@ -28,7 +28,7 @@ from deep3dmap.data.formats.scannet_tsdf import (
     write_fragments,
     write_scene_tsdf,
 )
-from deep3dmap.data.progress import describe
+from deep3dmap.data.preparation_progress import describe
 from deep3dmap.geometry.scene_tsdf import SceneTSDF
 
 SCAN = sphere_scan(3, 24, 32)

@@ -76,7 +76,7 @@ def planned(folder: Path, results: str) -> RunPlan:
 
 
 def test_a_trial_started_again_after_its_row_was_written_adds_none(folder: Path) -> None:
-    from deep3dmap.bench.trial import carry_out
+    from deep3dmap.bench.benchmark_trial import carry_out
     from deep3dmap.runs.recording import record, recorded
     from deep3dmap.runs.result_rows import Outcome
 

@@ -14,7 +14,7 @@ from deep3dmap.core import UserError
 from deep3dmap.frameworks import LoopSettings, TrainLoop
 from deep3dmap.frameworks.batches import BatchPlan, map_style_batches
 from deep3dmap.frameworks.inputs import select
-from deep3dmap.testing.subject import OwnProcessHost
+from deep3dmap.testing.method_under_test import OwnProcessHost
 
 
 class Numbers:

@@ -10,7 +10,7 @@ from deep3dmap.config.schema import OptimizerConfig, ScheduleConfig
 from deep3dmap.core import UserError
 from deep3dmap.frameworks import LoopSettings, TrainLoop
 from deep3dmap.frameworks.optimization import build_optimizer, build_schedule
-from deep3dmap.testing.subject import OwnProcessHost
+from deep3dmap.testing.method_under_test import OwnProcessHost
 
 
 def rates(schedule: ScheduleConfig, steps: int, per_epoch: int = 4, total: int = 10) -> list[float]:

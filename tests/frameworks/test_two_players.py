@@ -29,7 +29,7 @@ from two_player import (
 
 from deep3dmap.frameworks import LoopSettings, TrainLoop
 from deep3dmap.frameworks.gradients import gradient_penalty
-from deep3dmap.testing.subject import OwnProcessHost
+from deep3dmap.testing.method_under_test import OwnProcessHost
 
 
 def in_bare_torch() -> tuple[TwoPlayers, dict[str, Tensor]]:

@@ -37,8 +37,8 @@ from deep3dmap.metrics.relief_depth import (
     scale_invariant_error,
 )
 from deep3dmap.nn.stylegan2 import Discriminator, Generator
-from deep3dmap.nn.stylegan2.checkpoints import fit, size_of_discriminator, size_of_generator
 from deep3dmap.nn.stylegan2.names import to_our_names
+from deep3dmap.nn.stylegan2.network_files import fit, size_of_discriminator, size_of_generator
 
 Load = Callable[[str], Any]
 Error = Callable[[Tensor, np.ndarray], float]

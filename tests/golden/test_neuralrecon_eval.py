@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from deep3dmap.metrics.depth import depth_metrics
-from deep3dmap.metrics.mesh import surface_metrics, voxel_down_sample
+from deep3dmap.metrics.surface_points import surface_metrics, voxel_down_sample
 
 SURFACE = {"dist1": "accuracy", "dist2": "completeness", "prec": "precision", "recal": "recall", "fscore": "f_score"}
 DEPTH = {

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from deep3dmap.frameworks.gradients import gradient_penalty
 from deep3dmap.nn.stylegan2 import Discriminator, Generator, StyleGAN2Size, mix_styles, truncate
-from deep3dmap.nn.stylegan2.checkpoints import fit, size_of_discriminator, size_of_generator
 from deep3dmap.nn.stylegan2.losses import discriminator_logistic, generator_nonsaturating, path_length_penalty
 from deep3dmap.nn.stylegan2.modulated import ModulatedConvolution, StyledLayer, ToRGB
 from deep3dmap.nn.stylegan2.names import to_our_names
+from deep3dmap.nn.stylegan2.network_files import fit, size_of_discriminator, size_of_generator
 
 Load = Callable[[str], Any]
 Error = Callable[[Tensor, np.ndarray], float]

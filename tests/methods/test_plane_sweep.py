@@ -9,14 +9,14 @@ from wall_and_ball import CENTRE, HEIGHT, LENS, RADIUS, SCAN, SMALL, WALL, WIDTH
 from deep3dmap.benchmarks.indoor.protocol import IndoorProtocol
 from deep3dmap.core.errors import UserError
 from deep3dmap.methods.plane_sweep.consistency import confirmations
-from deep3dmap.methods.plane_sweep.cost_volume import NO_MATCH, View, best_planes, inverse_depths, matching_scores, warp
+from deep3dmap.methods.plane_sweep.cost_volume import NO_MATCH, GreyFrame, best_planes, inverse_depths, matching_scores, warp
+from deep3dmap.methods.plane_sweep.frame_choice import key_frames, neighbours, overlap
 from deep3dmap.methods.plane_sweep.method import PlaneSweep, PlaneSweepConfig
 from deep3dmap.methods.plane_sweep.smoothness import EDGE, aggregate
-from deep3dmap.methods.plane_sweep.views import key_frames, neighbours, overlap
 
 
 def test_a_neighbour_warped_by_the_true_plane_looks_like_the_reference() -> None:
-    wall = View(torch.rand(40, 50), torch.diag(torch.tensor([50.0, 50, 1])), torch.eye(4).double())
+    wall = GreyFrame(torch.rand(40, 50), torch.diag(torch.tensor([50.0, 50, 1])), torch.eye(4).double())
     same, seen = warp(wall, wall, torch.tensor([0.3, 1.0]))
     assert seen.all()
     torch.testing.assert_close(same, wall.image.expand(2, -1, -1), atol=1e-4, rtol=0)

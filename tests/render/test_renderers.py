@@ -15,9 +15,9 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.geometry.icosphere import icosphere
 from deep3dmap.ops.rasterize_soft import rasterize_soft
 from deep3dmap.render import blending
-from deep3dmap.render.comparison import agreement, view_of
 from deep3dmap.render.pytorch3d_renderer import Pytorch3dRenderer
 from deep3dmap.render.renderer import UNLIT, Lights, Renderer, Rendering, Surface, View
+from deep3dmap.render.renderer_comparison import agreement, view_of
 from deep3dmap.render.renderers import available, names, renderer, renderer_type
 
 WORKING = [name for name, reason in available().items() if reason is None]

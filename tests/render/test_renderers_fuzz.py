@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from deep3dmap.geometry.icosphere import icosphere
-from deep3dmap.render.comparison import view_of
 from deep3dmap.render.renderer import Lights, Rendering, Surface, View
+from deep3dmap.render.renderer_comparison import view_of
 from deep3dmap.render.renderers import renderer
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from deep3dmap.geometry.icosphere import icosphere
-from deep3dmap.render.comparison import view_of
 from deep3dmap.render.hard import HardRenderer
 from deep3dmap.render.renderer import UNLIT, Lights, Rendering, Surface, View
+from deep3dmap.render.renderer_comparison import view_of
 
 LIGHTS = Lights(direction=(0.5, 1.0, 1.0))
 BACKGROUND = (0.1, 0.2, 0.3)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from deep3dmap.geometry.icosphere import icosphere
-from deep3dmap.render.comparison import view_of
 from deep3dmap.render.projection import eye_of
 from deep3dmap.render.quadrature import laplace_density, quadrature, sample_depths
 from deep3dmap.render.renderer import DAYLIGHT, FieldSamples, Surface, View
+from deep3dmap.render.renderer_comparison import view_of
 from deep3dmap.render.surface_field import SurfaceField
 from deep3dmap.render.volume import VolumeRenderer, camera_rays
 

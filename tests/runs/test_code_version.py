@@ -42,7 +42,7 @@ def adds_prose(source: str) -> str:
         ((PRNET,), "deep3dmap.core.reconstruction"),
         ((PRNET,), "deep3dmap.train.session"),
         ((PRNET,), "deep3dmap.train.seeding"),
-        ((PRNET, INDOOR), "deep3dmap.metrics.mesh"),
+        ((PRNET, INDOOR), "deep3dmap.metrics.surface_points"),
         ((PRNET, INDOOR), "deep3dmap.benchmarks.indoor.surfaces"),
         ((PRNET, INDOOR), "deep3dmap.geometry.tsdf_volume"),
     ],

@@ -12,7 +12,7 @@ from deep3dmap.config.schema import OptimizerConfig
 from deep3dmap.core import Reconstruction, Step
 from deep3dmap.frameworks import CustomFramework, LoopSettings, TrainLoop
 from deep3dmap.frameworks.replicas import ReplicasDifferError
-from deep3dmap.testing.subject import OwnProcessHost
+from deep3dmap.testing.method_under_test import OwnProcessHost
 
 TURNS = 2  # updates of the discriminator in one step
 DISCRIMINATOR = OptimizerConfig(name="rmsprop", lr=0.01)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from deep3dmap.methods.plane_sweep.cost_volume import View
+from deep3dmap.methods.plane_sweep.cost_volume import GreyFrame
 from deep3dmap.methods.plane_sweep.method import PlaneSweep
 
 HEIGHT, WIDTH, FOCAL = 72, 96, 90.0
@@ -58,6 +58,6 @@ def given(frames: slice = slice(None)) -> dict[str, Any]:
     return {key: SCAN[key][frames] for key in PlaneSweep.card.consumes}
 
 
-def view(index: int) -> View:
+def view(index: int) -> GreyFrame:
     image = torch.from_numpy(SCAN["images"][index]).mean(0)
-    return View(image, *(torch.from_numpy(SCAN[key][index]) for key in ("intrinsics", "world_from_camera")))
+    return GreyFrame(image, *(torch.from_numpy(SCAN[key][index]) for key in ("intrinsics", "world_from_camera")))

@@ -16,7 +16,7 @@ from deep3dmap.core import UserError
 from deep3dmap.frameworks import TrainLoop
 from deep3dmap.runs.planning import plan_run
 from deep3dmap.testing import Subject
-from deep3dmap.testing.subject import OwnProcessHost
+from deep3dmap.testing.method_under_test import OwnProcessHost
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.curves import read_curves
 from deep3dmap.train.session import TrainingSession

@@ -10,7 +10,7 @@ from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.curves import read_curves
 from deep3dmap.tune.population import take_over
 from deep3dmap.tune.schedulers import within
-from deep3dmap.tune.space import parse_space
+from deep3dmap.tune.search_space import parse_space
 
 
 def test_a_trial_goes_on_from_anothers_weights_with_its_own_settings(tmp_path: Path) -> None:

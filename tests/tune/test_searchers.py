@@ -11,8 +11,8 @@ from deep3dmap.tune.importance import importance, rank_correlation
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import TuneOptions
+from deep3dmap.tune.search_space import Space, parse_space
 from deep3dmap.tune.searchers import Proposer, build_searcher
-from deep3dmap.tune.space import Space, parse_space
 
 FIXED = {"optimizer.lr": 1e-3, "optimizer.name": "adam", "optimizer.momentum": 0.9, "method.width": 8}
 QUALITY = Objective("loss", "loss", "down")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from deep3dmap.bench.benchmark_trial import carry_out
 from deep3dmap.bench.finished import Finished, Follower
-from deep3dmap.bench.trial import carry_out
 from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.recording import record, recorded
 from deep3dmap.runs.result_rows import Outcome

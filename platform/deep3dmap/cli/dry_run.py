@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from deep3dmap.cli.printable import printable
 from deep3dmap.config.open_dataset import worker_count
-from deep3dmap.data.progress import describe
+from deep3dmap.data.preparation_progress import describe
 from deep3dmap.runs.preparation import missing_preparations
 from deep3dmap.runs.run_plan import RunPlan
 

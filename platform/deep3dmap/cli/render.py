@@ -13,9 +13,9 @@ from deep3dmap.cli.printable import shown
 from deep3dmap.cli.tables import print_table, table
 from deep3dmap.config.overrides import split_override
 from deep3dmap.core.errors import UserError, unknown
-from deep3dmap.render.comparison import Drawing, agreement, draw, light_beside, picture_of, view_of
 from deep3dmap.render.mesh_files import read_surface
 from deep3dmap.render.renderer import Lights, Renderer, Surface, View
+from deep3dmap.render.renderer_comparison import Drawing, agreement, draw, light_beside, picture_of, view_of
 from deep3dmap.render.renderers import available, names, renderer, renderer_type
 
 DESCRIPTION = """\

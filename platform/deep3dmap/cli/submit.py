@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
         _say(f"uploading {len(upload.files)} files, {upload.bytes / 2**20:.1f} MiB, code {upload.code_hash}")
         for name in upload.untracked:
             _say(f"not tracked by git, so not sent: {name}")
-        command = f"python -m deep3dmap.cluster.job {upload.code_hash} {storage or '-'} -- {shlex.join(verb)}"
+        command = f"python -m deep3dmap.cluster.submitted_job {upload.code_hash} {storage or '-'} -- {shlex.join(verb)}"
         job = _submit(client, command, str(upload.folder), flags.name)
     _say(f"job {job} at {address}")
     return _hand_over(client, job, flags.json) if flags.no_wait else _follow(client, job, flags.json)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from deep3dmap.core.dataset import Preparation
 from deep3dmap.core.errors import UserError
-from deep3dmap.data.progress import watched
+from deep3dmap.data.preparation_progress import watched
 
 Job = TypeVar("Job")
 Made = TypeVar("Made")

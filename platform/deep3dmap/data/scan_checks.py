@@ -57,16 +57,16 @@ def check_scan(sample: Mapping[str, Any]) -> list[Finding]:
     return findings
 
 
-def mean_overlap(lenses: Array, poses: Array, depths: Array) -> float:
+def mean_overlap(intrinsics: Array, poses: Array, depths: Array) -> float:
     """Return how much of what a view could see at these depths the next one sees too, in [0, 1], mean over the views.
 
-    lenses: (V, 3, 3), the principal point in the middle. poses: (V, 4, 4) camera-to-world. depths: metres.
+    intrinsics: (V, 3, 3), the principal point in the middle. poses: (V, 4, 4) camera-to-world. depths: metres.
     """
-    points = np.stack([_frustum(lens, pose, depths) for lens, pose in zip(lenses[:-1], poses[:-1])])
+    points = np.stack([_frustum(lens, pose, depths) for lens, pose in zip(intrinsics[:-1], poses[:-1])])
     into = invert(poses[1:]).numpy()
     camera = points @ into[:, :3, :3].transpose(0, 2, 1) + into[:, None, :3, 3]
-    pixels = camera @ lenses[1:].transpose(0, 2, 1)
-    middle = lenses[1:, None, :2, 2]
+    pixels = camera @ intrinsics[1:].transpose(0, 2, 1)
+    middle = intrinsics[1:, None, :2, 2]
     front = camera[..., 2] > 1e-6
     offset = np.abs(pixels[..., :2] / np.where(front, camera[..., 2], 1)[..., None] - middle)
     return float((front & (offset <= middle).all(-1)).mean())
@@ -139,24 +139,24 @@ def _moved(pose: Array, other: Array) -> bool:
 
 
 def _check_direction(
-    pairs: Sequence[tuple[int, int]], depths: Mapping[int, NDArray[Any]], lenses: Array, poses: Array
+    pairs: Sequence[tuple[int, int]], depths: Mapping[int, NDArray[Any]], intrinsics: Array, poses: Array
 ) -> list[Finding]:
-    given = _agreement(pairs, depths, lenses, poses)
-    other = _agreement(pairs, depths, lenses, invert(poses).numpy())
+    given = _agreement(pairs, depths, intrinsics, poses)
+    other = _agreement(pairs, depths, intrinsics, invert(poses).numpy())
     if other < max(MANY, 2 * given):
         return []
     shares = f"{given:.0%} of their points as they are, {other:.0%} with their inverses"
     return [Finding("inverted", f"the poses are camera-from-world: the frames agree in {shares}; invert them")]
 
 
-def _agreement(pairs: Sequence[tuple[int, int]], depths: Mapping[int, NDArray[Any]], lenses: Array, poses: Array) -> float:
+def _agreement(pairs: Sequence[tuple[int, int]], depths: Mapping[int, NDArray[Any]], intrinsics: Array, poses: Array) -> float:
     """Return the share of the points of frames that their partners see at the depth they have."""
     agreeing = possible = 0
     for first, second in pairs:
         steps = [max(1, size // GRID) for size in depths[first].shape]
         sparse = depths[first][:: steps[0], :: steps[1]].astype(np.float64)
-        known = unproject(sparse, _thinned(lenses[first], *steps), poses[first]).numpy()[sparse > 0]
-        pixels, expected = (part.numpy() for part in project(known, lenses[second], invert(poses[second])))
+        known = unproject(sparse, _thinned(intrinsics[first], *steps), poses[first]).numpy()[sparse > 0]
+        pixels, expected = (part.numpy() for part in project(known, intrinsics[second], invert(poses[second])))
         place = np.floor(pixels).astype(np.int64)
         height, width = depths[second].shape
         inside = (expected > 0) & (place >= 0).all(1) & (place[:, 0] < width) & (place[:, 1] < height)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from deep3dmap.ops.rasterize import corner_values, rasterize, rasterize_camera
-from deep3dmap.render.checks import drawable
 from deep3dmap.render.projection import eye_of, pixel_rays, to_camera, to_pixels
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
+from deep3dmap.render.surface_checks import drawable
 
 # An 8-bit picture has no finer steps than those of 16 x 16 samples.
 MOST_SAMPLES = 16

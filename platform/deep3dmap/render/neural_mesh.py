@@ -9,10 +9,10 @@ from torch import Tensor
 
 from deep3dmap.ops.neural_mesh import Paint, depth_of_faces, find_faces, render_neural_mesh
 from deep3dmap.ops.rasterize import Fragments
-from deep3dmap.render.checks import drawable
 from deep3dmap.render.projection import eye_of, to_camera, to_pixels
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
+from deep3dmap.render.surface_checks import drawable
 
 
 @dataclass(frozen=True)

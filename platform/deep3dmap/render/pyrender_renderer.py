@@ -13,12 +13,12 @@ from torch.nn.functional import normalize
 from deep3dmap.core.errors import UserError
 from deep3dmap.geometry.camera_conventions import opengl_projection
 from deep3dmap.ops.rasterize import corner_values
-from deep3dmap.render.checks import drawable
 from deep3dmap.render.mesh_renderer import GREY, vertex_normals
 from deep3dmap.render.projection import eye_of, to_camera
 from deep3dmap.render.pyrender_depth import Platform, import_pyrender, open_renderer
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import face_normals, highlight, irradiance
+from deep3dmap.render.surface_checks import drawable
 
 Array = NDArray[Any]
 BLACK = (0.0, 0.0, 0.0)

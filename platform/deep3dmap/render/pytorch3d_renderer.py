@@ -14,10 +14,10 @@ from deep3dmap.geometry.camera_conventions import to_pytorch3d
 from deep3dmap.ops.rasterize import corner_values
 from deep3dmap.ops.rasterize_soft import SoftFragments
 from deep3dmap.render import blending
-from deep3dmap.render.checks import drawable
 from deep3dmap.render.projection import eye_of, to_camera
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
+from deep3dmap.render.surface_checks import drawable
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from deep3dmap.ops.rasterize_soft import Order, SoftFragments, rasterize_soft
 from deep3dmap.render import blending
-from deep3dmap.render.checks import drawable
 from deep3dmap.render.projection import eye_of, to_camera, to_pixels
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import Shading, face_normals, shade
+from deep3dmap.render.surface_checks import drawable
 
 LEAST_COVERAGE = 1e-4
 

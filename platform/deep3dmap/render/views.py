@@ -11,7 +11,7 @@ from deep3dmap.render.mesh_renderer import render_mesh
 Direction = tuple[float, float, float]
 
 
-class View(NamedTuple):
+class Viewpoint(NamedTuple):
     """A camera. intrinsics: (3, 3). world_from_camera: (4, 4)."""
 
     intrinsics: Tensor
@@ -20,7 +20,7 @@ class View(NamedTuple):
 
 def orbit(
     vertices: Any, count: int, *, elevation_degrees: float, width: int, height: int, up: Direction = (0.0, 0.0, 1.0)
-) -> list[View]:
+) -> list[Viewpoint]:
     """Return `count` cameras evenly around a mesh that see all of it from `elevation_degrees` above the horizon of `up`.
 
     vertices: (V, 3). All cameras are equally far from the centre of the bounding box. A few stray vertices far from all
@@ -34,12 +34,12 @@ def orbit(
     distance = max(_distance(points - centre, turn[:3, :3], focal, width, height) for turn in turns)
     for turn, direction in zip(turns, directions):
         turn[:3, 3] = centre + distance * direction
-    return [View(lens, turn) for turn in turns]
+    return [Viewpoint(lens, turn) for turn in turns]
 
 
 def overview(
     vertices: Any, faces: Any, *, width: int, height: int, up: Direction = (0.0, 0.0, 1.0), elevation_degrees: float = 35.0
-) -> View:
+) -> Viewpoint:
     """Return a camera that looks at the front of most of the surface and fills the picture with it.
 
     For a room seen with cull="back" it is the side whose walls, seen from behind, leave the view in most free.
@@ -49,7 +49,7 @@ def overview(
     views = orbit(vertices, 12, elevation_degrees=elevation_degrees, width=width, height=height, up=up)
     lens, pose = max(views, key=lambda view: float((-area @ view.world_from_camera[:3, 2]).clamp(min=0).sum()))
     pose[:3, 3] = _filling_eye(_body(vertices)[1], pose[:3, :3], float(lens[0, 0]), width, height)
-    return View(lens, pose)
+    return Viewpoint(lens, pose)
 
 
 def turntable(

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from deep3dmap.render.checks import drawable
 from deep3dmap.render.projection import eye_of, pixel_rays
 from deep3dmap.render.quadrature import quadrature, sample_depths
 from deep3dmap.render.renderer import DAYLIGHT, Color, FieldSamples, Lights, Output, Renderer, Rendering, Surface, View
+from deep3dmap.render.surface_checks import drawable
 from deep3dmap.render.surface_field import SurfaceField
 
 # World points (N, 3) and unit directions (N, 3) in which they are looked at.

@@ -7,7 +7,7 @@ import pyarrow as pa
 from deep3dmap.results.parquet_files import encode, is_segment, segment_name
 from deep3dmap.results.schema import TABLES
 from deep3dmap.results.store import ResultStore
-from deep3dmap.results.tables import DAMAGE, decode_table, only_attempts, uncoded
+from deep3dmap.results.table_files import DAMAGE, decode_table, only_attempts, uncoded
 
 # A damaged segment is left out as a whole, so it does not hold everything.
 ATTEMPTS_OF_SEGMENT = 2000

@@ -12,7 +12,7 @@ from deep3dmap.results.digest import table_digest
 from deep3dmap.results.run_id import content_hash
 from deep3dmap.results.schema import TABLES
 from deep3dmap.results.store import ResultStore
-from deep3dmap.results.tables import by_attempt, uncoded
+from deep3dmap.results.table_files import by_attempt, uncoded
 
 FOLDERS = ("tables/cards", "checkpoints", "tune")
 

@@ -19,7 +19,7 @@ from deep3dmap.results.run_id import content_hash
 from deep3dmap.results.schema import TABLES, CurveRow, FileRow, MetricRow, Row, RunRow, to_table
 from deep3dmap.results.settings import settings_hash
 from deep3dmap.results.storage import Storage
-from deep3dmap.results.tables import DAMAGE, TableFiles, decode_table, only_attempts, reason_of, uncoded
+from deep3dmap.results.table_files import DAMAGE, TableFiles, decode_table, only_attempts, reason_of, uncoded
 
 _SINCE = ("since", pa.timestamp("us", tz="UTC"))
 _CARDS = pa.schema([("kind", pa.string()), ("name", pa.string()), ("version", pa.string()), ("data", pa.string()), _SINCE])

@@ -10,7 +10,7 @@ from deep3dmap.results.attempt_numbers import attempt_name
 from deep3dmap.results.digest import bytes_digest
 from deep3dmap.results.schema import SCHEMA_VERSION, TABLES, RunRow, arrow_schema
 from deep3dmap.results.store import ResultStore, attempt_digest
-from deep3dmap.results.tables import DAMAGE, by_attempt, decode_table, uncoded
+from deep3dmap.results.table_files import DAMAGE, by_attempt, decode_table, uncoded
 
 DAMAGED_FOLDER = "damaged"
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from deep3dmap.testing.checks import CHECKS, ViolationError
-from deep3dmap.testing.subject import Subject
+from deep3dmap.testing.method_under_test import Subject
 
 __all__ = ["CHECKS", "MethodContract", "Subject", "ViolationError"]
 

@@ -16,7 +16,7 @@ from deep3dmap.core.method import Generates, Method, RendersViews
 from deep3dmap.core.options import describe_options
 from deep3dmap.core.reconstruction import ARRAYS, Reconstruction
 from deep3dmap.core.registry import methods
-from deep3dmap.testing.subject import SCENE, Subject
+from deep3dmap.testing.method_under_test import SCENE, Subject
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.curves import read_curves
 from deep3dmap.train.resources import peak_ram_mb

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 
 from deep3dmap.testing.checks import CHECKS
-from deep3dmap.testing.subject import Subject
+from deep3dmap.testing.method_under_test import Subject
 
 
 class MethodContract:

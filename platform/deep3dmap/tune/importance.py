@@ -10,7 +10,7 @@ import numpy as np
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import OptunaOptions
-from deep3dmap.tune.space import Space
+from deep3dmap.tune.search_space import Space
 
 FEWEST_TRIALS = 4
 

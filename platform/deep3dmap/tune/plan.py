@@ -24,7 +24,7 @@ from deep3dmap.runs.run_resources import is_nested
 from deep3dmap.tune.default_space import bounds_of, default_space
 from deep3dmap.tune.objective import VALIDATION, Objective, objectives_of
 from deep3dmap.tune.options import LIMITS, PAUSING, TuneOptions
-from deep3dmap.tune.space import Space, parse_space
+from deep3dmap.tune.search_space import Space, parse_space
 from deep3dmap.tune.tune_arguments import TuneRequest
 
 # What decides how many trials fit, and what is not a setting of the method.

@@ -6,7 +6,7 @@ from ray import tune
 from ray.tune.search import Searcher as RaySearcher
 
 from deep3dmap.tune.monitor import SweepMonitor
-from deep3dmap.tune.trial import EVALUATION
+from deep3dmap.tune.sweep_trial import EVALUATION
 
 
 class Searcher(RaySearcher):

@@ -15,7 +15,7 @@ from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.plan import SweepPlan
-from deep3dmap.tune.trial import OUTCOME
+from deep3dmap.tune.sweep_trial import OUTCOME
 
 _PLACE = {"step": "", "seconds": "s", "progress": "%", "memory_mb": "MB"}
 

@@ -22,7 +22,7 @@ from deep3dmap.tune.domains import Choice, Numbers
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import TuneOptions
-from deep3dmap.tune.space import Space
+from deep3dmap.tune.search_space import Space
 
 TIME = "progress"
 # No trial comes so far: Ray would kill one that did.

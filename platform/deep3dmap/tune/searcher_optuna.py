@@ -11,8 +11,8 @@ from deep3dmap.tune.domains import Choice, Domain, Integers, Numbers
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import OptunaOptions
+from deep3dmap.tune.search_space import Space
 from deep3dmap.tune.searchers import needs
-from deep3dmap.tune.space import Space
 
 try:
     import optuna

@@ -10,7 +10,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import TuneOptions
-from deep3dmap.tune.space import Space
+from deep3dmap.tune.search_space import Space
 
 
 class Proposer(Protocol):

@@ -20,7 +20,7 @@ from deep3dmap.tune.options import PAUSING
 from deep3dmap.tune.plan import SweepPlan
 from deep3dmap.tune.rows import write_sweep_card
 from deep3dmap.tune.searchers import GridSearch, build_searcher
-from deep3dmap.tune.trial import TrialOrder, carry_out_trial
+from deep3dmap.tune.sweep_trial import TrialOrder, carry_out_trial
 
 MAX_RESTARTS = 2
 # Trials whose processes start at the same time. What more of them tried would be chosen long before, knowing less.

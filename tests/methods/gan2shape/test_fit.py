@@ -19,7 +19,7 @@ from deep3dmap.methods.gan2shape.inversion import inversion_rate
 from deep3dmap.methods.gan2shape.method import GAN2Shape
 from deep3dmap.methods.gan2shape.options import GAN2ShapeConfig, at_stage
 from deep3dmap.nn.stylegan2 import Discriminator, Generator
-from deep3dmap.testing.subject import OwnProcessHost
+from deep3dmap.testing.method_under_test import OwnProcessHost
 from deep3dmap.train.scene_fits import SceneFits, fit_settings
 
 TINY = GAN2ShapeConfig(

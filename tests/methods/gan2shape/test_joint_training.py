@@ -15,7 +15,7 @@ from deep3dmap.frameworks import LoopSettings, TrainLoop
 from deep3dmap.methods.gan2shape.method import GAN2Shape
 from deep3dmap.methods.gan2shape.options import GAN2ShapeConfig
 from deep3dmap.methods.gan2shape.subjects import Subjects
-from deep3dmap.testing.subject import OwnProcessHost
+from deep3dmap.testing.method_under_test import OwnProcessHost
 from deep3dmap.train.scene_fits import fit_settings
 from deep3dmap.train.session import TrainingSession
 

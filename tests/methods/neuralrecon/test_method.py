@@ -17,7 +17,7 @@ from deep3dmap.methods.neuralrecon.incremental import IncrementalReconstruction
 from deep3dmap.methods.neuralrecon.method import NeuralRecon, NeuralReconConfig
 from deep3dmap.methods.neuralrecon.network import NetworkConfig
 from deep3dmap.methods.neuralrecon.network_output import NetworkOutput
-from deep3dmap.testing.subject import OwnProcessHost
+from deep3dmap.testing.method_under_test import OwnProcessHost
 
 TOY = NeuralReconConfig(
     n_vox=[24, 24, 20], voxel_size=0.1, floor=-0.1, snap=4, views=4, image_size=[64, 48], channels=[12, 6, 6],

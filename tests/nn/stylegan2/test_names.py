@@ -10,8 +10,8 @@ from torch import Tensor
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.nn.stylegan2 import Discriminator, Generator, StyleGAN2Size, load_discriminator, load_generator
-from deep3dmap.nn.stylegan2.checkpoints import fit, size_of_generator
 from deep3dmap.nn.stylegan2.names import to_our_names
+from deep3dmap.nn.stylegan2.network_files import fit, size_of_generator
 
 SIZE = StyleGAN2Size(32, 16, 3, 128, 12)
 LINE = torch.tensor([1.0, 3, 3, 1])

@@ -16,7 +16,6 @@ from deep3dmap.data.formats import multiview
 from deep3dmap.data.scenes import (
     bodies,
     body_clothes,
-    body_model,
     body_shape,
     body_subject,
     head_backdrop,
@@ -24,13 +23,14 @@ from deep3dmap.data.scenes import (
     head_subject,
     light,
     orbit_cameras,
+    procedural_body,
     view_render,
 )
 from deep3dmap.geometry import linear_blend_skinning, pose_prior
 from deep3dmap.geometry.body_model import BodyModel, BodyTemplate
 
 _SOURCES = (
-    *(bodies, body_clothes, body_model, body_shape, body_subject, head_backdrop, head_extras, head_subject, light),
+    *(bodies, body_clothes, procedural_body, body_shape, body_subject, head_backdrop, head_extras, head_subject, light),
     *(orbit_cameras, view_render, multiview, linear_blend_skinning, pose_prior),
 )
 
@@ -108,7 +108,7 @@ class Bodies:
         )
 
     def _write_shared(self, folder: Path) -> None:
-        body_model.body_model().save(folder / "model.npz")
+        procedural_body.body_model().save(folder / "model.npz")
 
     def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
         """Return what `prepare` would make."""

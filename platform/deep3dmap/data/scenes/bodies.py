@@ -20,13 +20,13 @@ from deep3dmap.data.formats.ply import write_ply
 from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.scenes import head_backdrop
 from deep3dmap.data.scenes.body_clothes import Clothes, color_at
-from deep3dmap.data.scenes.body_model import body_model
 from deep3dmap.data.scenes.body_subject import Body, sample_body, sample_light, sample_person
 from deep3dmap.data.scenes.head_extras import vertex_normals
 from deep3dmap.data.scenes.head_subject import irradiance
 from deep3dmap.data.scenes.light import light_harmonics
 from deep3dmap.data.scenes.orbit_cameras import Orbit, sample_cameras
-from deep3dmap.data.scenes.view_render import LitSurface, View, draw_view, inside, project_points
+from deep3dmap.data.scenes.procedural_body import body_model
+from deep3dmap.data.scenes.view_render import DrawnView, LitSurface, draw_view, inside, project_points
 from deep3dmap.geometry.body_model import BodyTemplate
 from deep3dmap.geometry.rotations import matrix_of_axis_angle
 
@@ -129,7 +129,7 @@ def _orbit(plan: BodiesPlan, vertices: Array, rng: np.random.Generator) -> Orbit
     )
 
 
-def _photograph(surface: LitSurface, camera: Camera, plan: BodiesPlan, rng: np.random.Generator) -> View:
+def _photograph(surface: LitSurface, camera: Camera, plan: BodiesPlan, rng: np.random.Generator) -> DrawnView:
     backdrop = head_backdrop.background(plan.image_size, rng)
     view = draw_view(surface, camera, backdrop, plan.supersample, plan.gamma)
     grain = rng.standard_normal(view.image.shape, np.float32) * np.float32(plan.noise)

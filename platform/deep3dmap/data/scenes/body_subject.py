@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from deep3dmap.data.scenes.body_clothes import Clothes, sample_clothes
-from deep3dmap.data.scenes.body_model import BETAS
 from deep3dmap.data.scenes.head_subject import distant_light, irradiance, truncated_normal
+from deep3dmap.data.scenes.procedural_body import BETAS
 from deep3dmap.geometry.body_model import JOINTS, BodyTemplate
 from deep3dmap.geometry.pose_prior import pose_limits, pose_sigma
 

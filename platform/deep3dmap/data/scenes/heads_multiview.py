@@ -28,7 +28,7 @@ from deep3dmap.data.scenes.head_subject import Subject, irradiance, sample_subje
 from deep3dmap.data.scenes.head_texture import HeadTexture
 from deep3dmap.data.scenes.light import exposed, light_harmonics
 from deep3dmap.data.scenes.orbit_cameras import Orbit, sample_cameras
-from deep3dmap.data.scenes.view_render import LitSurface, View, draw_view, project_points, visible
+from deep3dmap.data.scenes.view_render import DrawnView, LitSurface, draw_view, project_points, visible
 from deep3dmap.geometry.rotations import matrix_of_axis_angle
 from deep3dmap.render.textures import sample_texture
 
@@ -169,14 +169,14 @@ def _orbit(plan: MultiviewPlan) -> Orbit:
     )
 
 
-def _photograph(surface: LitSurface, camera: Camera, plan: MultiviewPlan, rng: np.random.Generator) -> View:
+def _photograph(surface: LitSurface, camera: Camera, plan: MultiviewPlan, rng: np.random.Generator) -> DrawnView:
     backdrop = head_backdrop.background(plan.image_size, rng)
     view = draw_view(surface, camera, backdrop, plan.supersample, plan.gamma)
     grain = rng.standard_normal(view.image.shape, np.float32) * np.float32(plan.noise)
     return view._replace(image=(view.image + grain).clip(0, 1))
 
 
-def _landmarks(vertices: Array, views: list[View], cameras: list[Camera], grid: int) -> dict[str, NDArray[np.float32]]:
+def _landmarks(vertices: Array, views: list[DrawnView], cameras: list[Camera], grid: int) -> dict[str, NDArray[np.float32]]:
     model = head_model(grid)
     points = model.landmarks(vertices)
     normals = model.landmarks(vertex_normals(vertices, model.faces))

@@ -32,7 +32,7 @@ class LitSurface:
     color_of: Callable[[Tensor], Tensor]
 
 
-class View(NamedTuple):
+class DrawnView(NamedTuple):
     """image: (3, H, W) RGB in [0, 1]. mask: (H, W) coverage. depth: (H s, W s) metres at the samples, 0 = empty."""
 
     image: NDArray[np.float32]
@@ -40,7 +40,7 @@ class View(NamedTuple):
     depth: NDArray[np.float32]
 
 
-def draw_view(surface: LitSurface, camera: Camera, backdrop: NDArray[np.float32], supersample: int, gamma: float) -> View:
+def draw_view(surface: LitSurface, camera: Camera, backdrop: NDArray[np.float32], supersample: int, gamma: float) -> DrawnView:
     """Draw one view over `backdrop` (3, H, W); `supersample` samples per pixel side, `gamma` of the display (1 = linear)."""
     faces = torch.from_numpy(surface.faces)
     points = transform(torch.from_numpy(surface.vertices), camera.camera_from_world).float().contiguous()
@@ -52,7 +52,7 @@ def draw_view(surface: LitSurface, camera: Camera, backdrop: NDArray[np.float32]
         return (surface.color_of(drawn[3:]) * drawn[:3]).clamp(1e-6, 1) ** (1 / gamma)
 
     layers = drawn_layers(seen, faces, attributes, lit, supersample).numpy()
-    return View(layers[:3] + (1 - layers[3]) * backdrop, layers[3], seen.depth.numpy())
+    return DrawnView(layers[:3] + (1 - layers[3]) * backdrop, layers[3], seen.depth.numpy())
 
 
 def drawn_layers(
@@ -82,7 +82,7 @@ def inside(pixels: NDArray[np.float32], camera: Camera) -> NDArray[np.bool_]:
     return np.asarray(((pixels >= 0) & (pixels < (camera.width, camera.height))).all(1))
 
 
-def visible(points: Array, normals: Array, view: View, camera: Camera) -> NDArray[np.bool_]:
+def visible(points: Array, normals: Array, view: DrawnView, camera: Camera) -> NDArray[np.bool_]:
     """(N,) whether points (N, 3) of the surface with unit normals (N, 3) face the camera with nothing before them."""
     pixels, depth = project_points(points, camera)
     factor = len(view.depth) // camera.height

@@ -1,4 +1,4 @@
-"""What a submitted job runs first: `python -m deep3dmap.cluster.job CODE_HASH STORAGE -- VERB ...`.
+"""What a submitted job runs first: `python -m deep3dmap.cluster.submitted_job CODE_HASH STORAGE -- VERB ...`.
 
 It refuses to run other code than was sent, and storage that some node does not share, before anything is computed.
 """
@@ -17,7 +17,7 @@ REFUSED = 2
 def main(arguments: list[str]) -> int:
     """Check, then become the verb's process."""
     if len(arguments) < 4 or arguments[2] != "--":
-        print("usage: python -m deep3dmap.cluster.job CODE_HASH STORAGE -- VERB ...", file=sys.stderr)
+        print("usage: python -m deep3dmap.cluster.submitted_job CODE_HASH STORAGE -- VERB ...", file=sys.stderr)
         return REFUSED
     sent, storage = arguments[:2]
     package = Path(str(deep3dmap.__file__)).parent

@@ -7,10 +7,10 @@ import torch
 
 from deep3dmap.core.errors import DivergedError, UserError
 from deep3dmap.train.failures import NoResourcesError
-from deep3dmap.tune import trial
+from deep3dmap.tune import sweep_trial
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.plan import SweepPlan
-from deep3dmap.tune.trial import TrialOrder, carry_out_trial
+from deep3dmap.tune.sweep_trial import TrialOrder, carry_out_trial
 
 Planner = Callable[..., SweepPlan]
 
@@ -33,7 +33,7 @@ def test_a_failure_is_an_outcome(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(trial, "_train", fail)
+    monkeypatch.setattr(sweep_trial, "_train", fail)
     outcome = carry_out_trial(planned().run, TrialOrder("loss", ""))
     assert outcome["status"] == status
     assert outcome["error"].endswith(str(error))

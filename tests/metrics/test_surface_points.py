@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from deep3dmap.metrics.mesh import nearest_distances, surface_metrics, voxel_down_sample
+from deep3dmap.metrics.surface_points import nearest_distances, surface_metrics, voxel_down_sample
 
 
 def sorted_rows(points: np.ndarray) -> np.ndarray:
