@@ -57,6 +57,11 @@ class Stage:
     rate: float = 1.0
 
 
+def stages_for(subject: Subject, stages: Sequence[Stage]) -> list[Stage]:
+    """Return the stages that free something a subject has: a sphere has no expression."""
+    return [stage for stage in stages if _groups(subject, stage)]
+
+
 def fit(
     subject: Subject, evidence: Sequence[Evidence], stages: Sequence[Stage], views_per_step: int, seed: int, loop: TrainLoop
 ) -> Iterator[Step]:
@@ -66,25 +71,22 @@ def fit(
     """
     generator, begun = torch.Generator().manual_seed(seed), 0
     for stage in stages:
-        groups = _groups(subject, stage)
-        if not groups:
-            continue
         orders = list(islice(_view_orders(len(evidence), views_per_step, generator), stage.steps))
         done = min(max(loop.step - begun, 0), stage.steps)
         begun += stage.steps
         if done < stage.steps:
-            yield from _fit_stage(subject, [resize(one, stage.side) for one in evidence], stage, groups, orders[done:], loop)
+            yield from _fit_stage(subject, [resize(one, stage.side) for one in evidence], stage, orders[done:], loop)
 
 
 def _fit_stage(
     subject: Subject,
     evidence: Sequence[Evidence],
     stage: Stage,
-    groups: list[dict[str, Any]],
     orders: Sequence[list[int]],
     loop: TrainLoop,
 ) -> Iterator[Step]:
-    loop.optimizer(stage.name, groups, OptimizerConfig(name="adam", betas=[0.9, 0.95]), schedule=lambda step: 1.0)
+    adam = OptimizerConfig(name="adam", betas=[0.9, 0.95])
+    loop.optimizer(stage.name, _groups(subject, stage), adam, schedule=lambda step: 1.0)
     renderer = SoftRenderer(sigma=stage.sigma, gamma=1e-4, shading="gouraud")
     for chosen in orders:
         with loop.micro_batch(stage.name):

@@ -15,11 +15,11 @@ from deep3dmap.frameworks import BaseFramework, TrainLoop
 from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.methods.multiview_face import losses
 from deep3dmap.methods.multiview_face.encoder import EncoderConfig, Encoding, MultiViewEncoder
-from deep3dmap.methods.multiview_face.fitting import Evidence, fit
+from deep3dmap.methods.multiview_face.fitting import Evidence, fit, stages_for
 from deep3dmap.methods.multiview_face.rigid_pose import Cameras, RigidPose, fuse_poses
 from deep3dmap.methods.multiview_face.schedules import schedule
 from deep3dmap.methods.multiview_face.subject import Start, Subject
-from deep3dmap.methods.multiview_face.templates import load_template
+from deep3dmap.methods.multiview_face.templates import BUILT_IN, load_template
 from deep3dmap.methods.multiview_face.visual_start import start_from_masks
 from deep3dmap.render.renderer import View
 from deep3dmap.render.soft import SoftRenderer
@@ -80,7 +80,7 @@ class MultiViewFace(BaseFramework):
                 "of the file",
                 "a morphable model or a mesh to fit instead of the procedural head",
                 "who made it, such as the Basel Face Model",
-                ("head", "body", "sphere", "smplx"),
+                BUILT_IN,
             ),
         ),
         trains_on=("images", "masks", "intrinsics", "world_from_camera", "vertices", "world_from_template"),
@@ -170,7 +170,7 @@ class MultiViewFace(BaseFramework):
 
     def fit_steps(self, given: dict[str, Any], loop: TrainLoop) -> Iterator[Step]:
         """Fit the template to one subject's views, stage by stage."""
-        stages = schedule(self.config.schedule, self.config.effort)
+        stages = stages_for(self.subject, schedule(self.config.schedule, self.config.effort))
         loop.planned_steps = sum(stage.steps for stage in stages)
         evidence = self._evidence(given)
         if not self.subject.begun:

@@ -54,6 +54,12 @@ class Subject(nn.Module):
         self.light = nn.Parameter(torch.zeros(9, 3))
         self.register_buffer("begun", torch.tensor(False))
 
+    def _apply(self, *args: Any, **kwargs: Any) -> "Subject":
+        """Move the topology along, which is no tensor of the module's own."""
+        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self.topology = self.topology.to(self.light.device)
+        return self
+
     @property
     def template(self) -> Template:
         """The template that is fitted."""
@@ -73,7 +79,6 @@ class Subject(nn.Module):
             self.light[0] = EVEN_LIGHT
         else:
             self.light.copy_(start.light)
-        self.topology = self.topology.to(self.light.device)
         self.begun.fill_(True)
 
     def free(self, names: tuple[str, ...]) -> list[nn.Parameter]:

@@ -10,10 +10,13 @@ import torch
 
 from deep3dmap.config.schema import FitConfig
 from deep3dmap.core import Reconstruction, UserError
-from deep3dmap.frameworks import LoopSettings
+from deep3dmap.frameworks import LoopSettings, TrainLoop
 from deep3dmap.geometry.cameras import look_at
+from deep3dmap.methods.multiview_face.fitting import Stage
 from deep3dmap.methods.multiview_face.method import MultiViewFace, MultiViewFaceConfig
-from deep3dmap.methods.multiview_face.schedules import schedule
+from deep3dmap.methods.multiview_face.schedules import SCHEDULES, schedule
+from deep3dmap.methods.multiview_face.subject import Subject
+from deep3dmap.methods.multiview_face.templates import load_template
 from deep3dmap.render.hard import HardRenderer
 from deep3dmap.render.renderer import Lights, Surface, View
 from deep3dmap.runs.scene_reconstruction import reconstruct_scene
@@ -94,3 +97,27 @@ def test_what_cannot_be_fitted_is_said() -> None:
         schedule("heads", 1.0)
     with pytest.raises(UserError, match=r"method\.effort"):
         schedule("head", -1.0)
+
+
+def test_the_topology_goes_where_its_subject_goes() -> None:
+    # A fit that is taken up again is moved to its device and does not begin anew.
+    subject = Subject(load_template("sphere", 17, 0.1)).to("meta")
+    topology = subject.topology
+    assert {topology.faces.device.type, topology.edges.device.type, topology.hinges.device.type} == {"meta"}
+    assert subject.double().topology.edges.dtype == torch.int64
+
+
+def test_stages_that_free_nothing_are_not_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A sphere has no expression.
+    stages = (
+        Stage("face", 5, 16, 1e-4, ("expression",), {"silhouette": 1.0}),
+        Stage("pose", 7, 16, 1e-3, ("pose",), {"silhouette": 1.0}),
+    )
+    monkeypatch.setitem(SCHEDULES, "object", stages)
+    config = MultiViewFaceConfig(template="sphere", schedule="object", encoder=False, size=0.1)
+    method = MultiViewFace(config)
+    given = _given(Surface(method.template.mean(), method.template.faces))
+    loop = TrainLoop(LocalHost(torch.device("cpu")), fit_settings(LoopSettings(), FitConfig()), [])
+    for _ in method.fit_steps(given, loop):
+        loop.advance()
+    assert loop.planned_steps == loop.step == 7
