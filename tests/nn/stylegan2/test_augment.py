@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from deep3dmap.nn.stylegan2.augment import Augmentation
+from deep3dmap.nn.stylegan2.augment import Augmentation, _Draw
 from deep3dmap.nn.stylegan2.augment_controller import AugmentController
 from deep3dmap.nn.stylegan2.warp import SYM6, warp_pictures
 
@@ -61,6 +61,15 @@ def test_about_as_many_pictures_change_as_probability_says() -> None:
     brighter = Augmentation(**{**COLOR_ONLY, **GEOMETRY_ONLY, "brightness": 0.2})(images, 0.3, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
     share = float(((brighter - images).abs().amax((1, 2, 3)) > 1e-4).float().mean())
     assert 0.22 < share < 0.38
+
+
+def test_both_sides_move_or_neither() -> None:
+    only = {**COLOR_ONLY, "move": 0.125}
+    geometry = Augmentation(**only)._geometry(_Draw(400, 0.5, torch.Generator().manual_seed(0)), 16, 16)  # type: ignore[arg-type]
+    moved = geometry[:, :2, 2] != 0
+    assert torch.equal(moved[:, 0], moved[:, 1])
+    assert 0.4 < float(moved[:, 0].float().mean()) < 0.6
+    assert float(geometry[moved[:, 0], :2, 2].std()) == pytest.approx(0.125 * 16, rel=0.15)
 
 
 def test_hue_saturation_and_luma_keep_what_they_shall() -> None:

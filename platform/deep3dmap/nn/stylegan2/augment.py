@@ -69,7 +69,7 @@ class Augmentation:
         if self.turn:
             total = _rotation(draw.uniform(1, half)[:, 0] * math.pi) @ total
         if self.move:
-            total = _translation(torch.stack([draw.normal(self.move), draw.normal(self.move)], 1) * side) @ total
+            total = _translation(draw.normal(self.move, 2) * side) @ total
         return total
 
     def _color(self, draw: "_Draw") -> Tensor:
@@ -114,8 +114,9 @@ class _Draw:
     def uniform(self, columns: int, probability: float | None = None) -> Tensor:
         return self._applied(torch.rand(self.count, columns, generator=self.generator) * 2 - 1, probability)
 
-    def normal(self, deviation: float) -> Tensor:
-        return self._applied(torch.randn(self.count, generator=self.generator) * deviation)
+    def normal(self, deviation: float, columns: int | None = None) -> Tensor:
+        shape = (self.count,) if columns is None else (self.count, columns)
+        return self._applied(torch.randn(shape, generator=self.generator) * deviation)
 
 
 def _matrix(rows: list[list[Tensor]]) -> Tensor:
