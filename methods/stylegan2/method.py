@@ -14,10 +14,11 @@ from deep3dmap.core import Asset, MethodCard, Reconstruction, Step, UserError
 from deep3dmap.frameworks import CustomFramework, TrainLoop
 from deep3dmap.methods.stylegan2.options import StyleGAN2Config
 from deep3dmap.methods.stylegan2.samples import generate_samples
+from deep3dmap.nn.adversarial_losses import discriminator_loss, generator_loss
 from deep3dmap.nn.stylegan2 import Discriminator, Generator, load_generator, mix_styles
 from deep3dmap.nn.stylegan2.augment import Augmentation
 from deep3dmap.nn.stylegan2.augment_controller import AugmentController
-from deep3dmap.nn.stylegan2.losses import discriminator_logistic, generator_nonsaturating, path_length_penalty
+from deep3dmap.nn.stylegan2.losses import path_length_penalty
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 
@@ -93,11 +94,11 @@ class StyleGAN2(CustomFramework):
         """Tell real pictures from generated ones, and let the controller see how surely."""
         losses, logits = [], []
         for real in reals:
-            with torch.no_grad():
-                fake = self._draw(len(real))
             with loop.micro_batch(DISCRIMINATOR):
+                with torch.no_grad():
+                    fake = self._draw(len(real))
                 of_real = self.discriminator(self._augmented(real))
-                loss = discriminator_logistic(of_real, self.discriminator(self._augmented(fake)))
+                loss = discriminator_loss(of_real, self.discriminator(self._augmented(fake)))
                 loop.backward(loss)
             losses.append(loss.detach())
             logits.append(of_real.detach())
@@ -123,7 +124,7 @@ class StyleGAN2(CustomFramework):
         losses = []
         for real in reals:
             with loop.micro_batch(GENERATOR):
-                loss = generator_nonsaturating(self.discriminator(self._augmented(self._draw(len(real)))))
+                loss = generator_loss(self.discriminator(self._augmented(self._draw(len(real)))))
                 loop.backward(loss)
             losses.append(loss.detach())
         loop.update(GENERATOR)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from deep3dmap.frameworks.gradients import gradient_penalty
+from deep3dmap.nn.adversarial_losses import discriminator_loss, generator_loss
 from deep3dmap.nn.stylegan2 import Discriminator, Generator, StyleGAN2Size, mix_styles, truncate
-from deep3dmap.nn.stylegan2.losses import discriminator_logistic, generator_nonsaturating, path_length_penalty
+from deep3dmap.nn.stylegan2.losses import path_length_penalty
 from deep3dmap.nn.stylegan2.modulated import ModulatedConvolution, StyledLayer, ToRGB
 from deep3dmap.nn.stylegan2.names import to_our_names
 from deep3dmap.nn.stylegan2.network_files import fit, size_of_discriminator, size_of_generator
@@ -172,8 +173,8 @@ def test_discriminator_losses(training_part: tuple[Any, Generator, Discriminator
         "real_logits": real_logits,
         "fake_logits": fake_logits,
         "r1": penalty,
-        "d_logistic": discriminator_logistic(real_logits, fake_logits),
-        "g_nonsaturating": generator_nonsaturating(fake_logits),
+        "d_logistic": discriminator_loss(real_logits, fake_logits),
+        "g_nonsaturating": generator_loss(fake_logits),
     }
     for name, value in values.items():
         assert relative_error(value, part.arrays[name]) < TOLERANCE, name

@@ -62,6 +62,17 @@ def test_penalties_come_in_their_turns(make_loop: Loop) -> None:
     assert all(np.isfinite(float(one.loss)) for one in taken)
 
 
+def test_it_trains_in_half_precision(make_loop: Loop) -> None:
+    method, loop = StyleGAN2(TINY), make_loop(Discs(), batch_size=4, precision="bf16")
+    generator, taken = method.train_steps(loop), []
+    for _ in range(4):
+        taken.append(next(generator))
+        loop.advance()
+    assert all(np.isfinite(float(value)) for one in taken for value in (one.loss, *one.terms.values()))
+    assert method.path_mean.dtype == torch.float32
+    assert method.path_mean > 0
+
+
 def test_the_mean_path_length_is_remembered(make_loop: Loop) -> None:
     method, _, _ = trained(make_loop, 3)
     assert method.path_mean > 0

@@ -1,21 +1,10 @@
-"""The losses of StyleGAN2 as pure functions: logistic losses and the path length, before any weight; R1 is elsewhere."""
+"""The path length of StyleGAN2 as a pure function, before its weight; the adversarial losses and R1 are those of all GANs."""
 
 import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
-
-
-def discriminator_logistic(real: Tensor, fake: Tensor) -> Tensor:
-    """Return the logistic loss of logits for real and for generated pictures (Goodfellow et al., 2014)."""
-    return softplus(-real).mean() + softplus(fake).mean()
-
-
-def generator_nonsaturating(fake: Tensor) -> Tensor:
-    """Return the generator's non-saturating loss of the logits for its pictures."""
-    return softplus(-fake).mean()
 
 
 class PathLength(NamedTuple):
@@ -34,6 +23,7 @@ def path_length_penalty(images: Tensor, w: Tensor, noise: Tensor, running_mean: 
     """
     height, width = images.shape[2:]
     (gradient,) = torch.autograd.grad((images * noise).sum() / math.sqrt(height * width), w, create_graph=True)
-    lengths = gradient.square().sum(2).mean(1).sqrt()
+    # In full precision: squares of half-precision gradients may leave its range.
+    lengths = gradient.float().square().sum(2).mean(1).sqrt()
     mean = torch.lerp(running_mean, lengths.mean(), decay)
     return PathLength((lengths - mean).square().mean(), mean.detach(), lengths)
