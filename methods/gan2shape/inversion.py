@@ -10,7 +10,7 @@ from deep3dmap.methods.gan2shape.steps import Loss, Perceptual, Projector
 
 RAMP_UP, RAMP_DOWN = 0.05, 0.25  # shares of the steps in which the rate rises and falls
 NOISE, NOISE_UNTIL = 0.05, 0.75  # of the spread of w, and the share of the steps in which it dies away
-SPREAD_OF = 2048
+SPREAD_OF = 2048  # samples that the mean and the spread of w are taken from
 
 
 def inversion_rate(step: int, steps: int) -> float:
@@ -18,16 +18,6 @@ def inversion_rate(step: int, steps: int) -> float:
     done = step / steps
     down = 0.5 - 0.5 * math.cos(min(1.0, (1 - done) / RAMP_DOWN) * math.pi)
     return down * min(1.0, (done + 1 / steps) / RAMP_UP)
-
-
-def latent_statistics(projector: Projector) -> tuple[Tensor, Tensor]:
-    """Return the mean (1, D) of w and the root of its mean squared distance to it, a scalar; the same every time."""
-    weight = next(projector.generator.mapping.parameters())
-    z = torch.randn(SPREAD_OF, weight.shape[1], generator=torch.Generator().manual_seed(0)).to(weight.device)
-    with torch.no_grad():
-        w = projector.generator.mapping(z)
-    mean = w.mean(0, keepdim=True)
-    return mean, (w - mean).square().sum(1).mean().sqrt()
 
 
 def inversion_loss(

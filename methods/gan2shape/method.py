@@ -1,6 +1,7 @@
 """GAN2Shape: the shape of an object from one photograph and a generator of such photographs (Pan et al., ICLR 2021)."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,20 @@ from deep3dmap.geometry.ellipsoid_relief import ellipsoid_depth
 from deep3dmap.methods.gan2shape import steps
 from deep3dmap.methods.gan2shape.findings import Findings, relief_reconstruction
 from deep3dmap.methods.gan2shape.frozen_gan import frozen_gan
-from deep3dmap.methods.gan2shape.inversion import inversion_loss, inversion_rate, latent_statistics
+from deep3dmap.methods.gan2shape.inversion import SPREAD_OF, inversion_loss, inversion_rate
 from deep3dmap.methods.gan2shape.judges import load_lpips, load_parser, object_mask, perceptual_distance
 from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
 from deep3dmap.methods.gan2shape.masks import resize
 from deep3dmap.methods.gan2shape.official_weights import load_networks
-from deep3dmap.methods.gan2shape.options import PLAIN, UNTRAINED, GAN2ShapeConfig, StageSchedule, at_stage
-from deep3dmap.methods.gan2shape.phases import Phases, Prepare, StepLoss
+from deep3dmap.methods.gan2shape.options import PLAIN, UNTRAINED, GAN2ShapeConfig, StageSchedule
+from deep3dmap.methods.gan2shape.phases import Phases, StepLoss
 from deep3dmap.methods.gan2shape.projected import ProjectedSamples
-from deep3dmap.methods.gan2shape.pseudo_sampler import PseudoSampler
+from deep3dmap.methods.gan2shape.pseudo_sampler import Explainer, PseudoSampler
 from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior
 from deep3dmap.methods.gan2shape.shape_model import Priors, ShapeModel, ShapeNetworks, ShapeSpace
+from deep3dmap.methods.gan2shape.stages import Stages
 from deep3dmap.methods.gan2shape.subjects import Subjects
+from deep3dmap.nn.stylegan2 import latent_statistics
 
 _TRAIN_ONE = "train one by `deep3dmap train method=stylegan2/VARIANT dataset=NAME`"
 
@@ -143,93 +146,42 @@ class GAN2Shape(CustomFramework):
 
     def _invert(self, phases: Phases, name: str, latents: nn.Parameter, pictures: Tensor, members: slice) -> Iterator[Step]:
         """Find the codes `latents[members]` of pictures (N, 3, S, S)."""
-        mean, spread = latent_statistics(self.projector)
-        length = self.config.inversion
+        length, projector, perceptual = self.config.inversion, self.projector, self.perceptual
+        mean, spread = latent_statistics(self.generator.mapping, SPREAD_OF, torch.Generator(self.device).manual_seed(0))
 
         def prepare(resumed: bool) -> StepLoss:
             if not resumed:
                 latents.data[members] = mean
-            return lambda step: inversion_loss(
-                self.projector, latents[members], spread, pictures, self.perceptual, step / length
-            )
+            return lambda step: inversion_loss(projector, latents[members], spread, pictures, perceptual, step / length)
 
         adam = OptimizerConfig(lr=self.config.inversion_rate)
         yield from phases.run(name, [latents], length, prepare, adam, lambda step: inversion_rate(step, length))
 
     def _begin_with_ellipsoids(self, phases: Phases, subjects: Subjects) -> Iterator[Step]:
+        ellipsoid = cache(lambda subject: self._ellipsoid(subjects.picture(subject)))
+
         def loss_of(step: int) -> steps.Loss:
-            picture = subjects.picture(subjects.turn(step))
-            distance = (self.model.space.to_depth(self.networks.depth(picture)) - self._ellipsoid(picture)).square().mean()
+            subject = subjects.turn(step)
+            depth = self.model.space.to_depth(self.networks.depth(subjects.picture(subject)))
+            distance = (depth - ellipsoid(subject)).square().mean()
             return steps.Loss(distance, {"ellipsoid": distance})
 
-        depth = self.networks.depth.parameters()
-        yield from phases.run("ellipsoid", depth, self.config.ellipsoid, lambda resumed: loss_of, self._adam)
+        learned = self.networks.depth.parameters()
+        yield from phases.run("ellipsoid", learned, self.config.ellipsoid, lambda resumed: loss_of, self._adam)
 
     def _stages(
         self, phases: Phases, subjects: Subjects, schedule: StageSchedule, projected: ProjectedSamples
     ) -> Iterator[Step]:
-        """Go through the stages: the albedo learns, then the offset encoder, then all but that."""
-        networks, adam = self.networks, self._adam
-        all_but_offset = [p for part in ("depth", "albedo", "view", "light") for p in getattr(networks, part).parameters()]
-        for stage in range(schedule.stages):
-            first, second, third = schedule.steps_of(stage)
-            step1 = self._step1(subjects, at_stage(schedule.mirror_step1, stage))
-            yield from phases.run(f"stage {stage} step 1", networks.albedo.parameters(), first, step1, adam)
-            step2 = self._step2(subjects, schedule.batch)
-            yield from phases.run(f"stage {stage} step 2", networks.offset.parameters(), second, step2, adam)
-            step3 = self._step3(subjects, schedule, projected, at_stage(schedule.mirror_step3, stage))
-            yield from phases.run(f"stage {stage} step 3", all_but_offset, third, step3, adam)
-
-    def _step1(self, subjects: Subjects, mirror: bool) -> Prepare:
-        """Explain the picture; only the albedo learns."""
-
-        def loss_of(step: int) -> steps.Loss:
-            picture = subjects.picture(subjects.turn(step))
-            return steps.step1(self.model, picture, self.model.canonical(picture), self.weights, self.perceptual, mirror)[0]
-
-        return lambda resumed: loss_of
-
-    def _step2(self, subjects: Subjects, batch: int) -> Prepare:
-        """Make the generator show the object from elsewhere under other lights; only the offset encoder learns."""
-
-        def prepare(resumed: bool) -> StepLoss:
-            sampler = PseudoSampler(self, subjects, batch)
-
-            def loss_of(step: int) -> steps.Loss:
-                pseudo, found = sampler.draw(subjects.turn(step))
-                return steps.step2(found, pseudo, self.discriminator, self.weights)
-
-            return loss_of
-
-        return prepare
-
-    def _step3(self, subjects: Subjects, schedule: StageSchedule, projected: ProjectedSamples, mirror: bool) -> Prepare:
-        """Explain the generator's pictures and the first one by one object; all but the offset encoder learn."""
-
-        def prepare(resumed: bool) -> StepLoss:
-            if not resumed:
-                self._collect(PseudoSampler(self, subjects, schedule.batch), len(subjects), projected)
-
-            def loss_of(step: int) -> steps.Loss:
-                subject = subjects.turn(step)
-                picture = subjects.picture(subject)
-                canonical = self.model.canonical(picture)
-                ours, _ = steps.step1(self.model, picture, canonical, self.weights, self.perceptual, mirror)
-                sample = projected.batch(subjects.batch_of(subject, step, schedule.collect), self.projector)
-                theirs, _ = steps.step3(self.model, sample, canonical, self.weights, self.perceptual, mirror)
-                terms = {**ours.terms, **{f"{name}_projected": value for name, value in theirs.terms.items()}}
-                return steps.Loss(ours.total + theirs.total, terms)
-
-            return loss_of
-
-        return prepare
-
-    @torch.no_grad()
-    def _collect(self, sampler: PseudoSampler, subjects: int, projected: ProjectedSamples) -> None:
-        for subject in range(subjects):
-            for index in range(subject, len(projected.codes), subjects):
-                pseudo, found = sampler.draw(subject)
-                projected.keep(index, found.latent, pseudo.mask)
+        """Go through the stages of three steps."""
+        c, projector, masks = self.config, self.projector, cache(lambda subject: self.object_mask(subjects.picture(subject)))
+        explainer = Explainer(self.model, projector, self.view_prior, self.light_range, c.view_scale, c.image_size)
+        stages = Stages(
+            *(self.model, subjects, schedule, projected, projector, self.discriminator, self.perceptual, self.weights),
+            adam=self._adam,
+            sampler=lambda: PseudoSampler(explainer, subjects, schedule.batch, masks if c.use_mask else None),
+            mask_of=masks if c.mask_photograph else None,
+        )
+        yield from stages.run(phases)
 
     # -- what the steps share -----------------------------------------------------------------------------------------
 
@@ -247,11 +199,6 @@ class GAN2Shape(CustomFramework):
     @property
     def _adam(self) -> OptimizerConfig:
         return OptimizerConfig(lr=self.config.lr, weight_decay=self.config.weight_decay)
-
-    @torch.no_grad()
-    def own_picture(self, latent: Tensor) -> Tensor:
-        """Return the generator's picture of a code (1, D), at the working size."""
-        return self.projector.to_working_size(self.generator.synthesis(latent), self.config.image_size)
 
     def object_mask(self, picture: Tensor) -> Tensor:
         """Return the mask (1, 1, S, S) of the object in a picture (1, 3, S, S)."""
@@ -276,13 +223,13 @@ class GAN2Shape(CustomFramework):
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
         """Return depth and normals in the picture's own view, the relief as a mesh, and pictures from elsewhere as files."""
-        picture = self._picture(given)
+        c, picture, projector = self.config, self._picture(given), self.projector
         found = self.model.explain(picture, self.model.canonical(picture))
         notes = {
-            "gan": self.config.gan if self.config.gan == UNTRAINED else "trained",
+            "gan": c.gan if c.gan == UNTRAINED else "trained",
             "perceptual": "LPIPS" if self.lpips is not None else "discriminator features",
             "mask": "face parsing" if self.parser is not None else "plain background",
         }
         return relief_reconstruction(
-            Findings(self.model, found, self.projector, self.latent, self.own_picture(self.latent)), notes
+            Findings(self.model, found, projector, self.latent, projector.picture(self.latent, c.image_size)), notes
         )

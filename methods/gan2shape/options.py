@@ -62,6 +62,14 @@ class GAN2ShapeConfig:
     collect: int = option(100, "batches of projected samples that step 3 explains", low=1, high=2000)
     relative: bool = option(True, "take the encoder's answer to the generator's own picture off its answers")
     use_mask: bool = option(False, "compare pseudo samples on the object only")
+    mask_photograph: bool = option(False, "compare the photograph on the object only, too; not in the published code")
+    view_start: int = option(
+        0,
+        "steps before the first step 3 in which the view and light networks learn to read the views and lights that the "
+        "generator's pictures were asked for; 0 as published",
+        low=0,
+        high=10000,
+    )
     crop: int = option(0, "side of the middle of the generator's pictures that is used (0 = all)", low=0, high=1024)
     offset_layers: int = option(2, "last layers of the mapping network that offsets run through, normalisation counted", low=1)
     lr: float = option(1e-4, "learning rate of all networks", low=1e-6, high=1e-2, log=True)
@@ -84,14 +92,14 @@ class GAN2ShapeConfig:
         """The stages of the fit to one picture."""
         lengths = (self.first, self.later)
         mirror = (self.mirror_step1, self.mirror_step3)
-        return StageSchedule(self.stages, *lengths, *mirror, self.batch, self.collect)
+        return StageSchedule(self.stages, *lengths, *mirror, self.batch, self.collect, self.view_start)
 
     @property
     def joint_schedule(self) -> "StageSchedule":
         """The stages of the joint training."""
         lengths = (self.joint_first, self.joint_later)
         mirror = (self.joint_mirror_step1, self.joint_mirror_step3)
-        return StageSchedule(self.joint_stages, *lengths, *mirror, self.joint_batch, self.joint_collect)
+        return StageSchedule(self.joint_stages, *lengths, *mirror, self.joint_batch, self.joint_collect, self.view_start)
 
     @property
     def begins_trained(self) -> bool:
@@ -113,7 +121,8 @@ class GAN2ShapeConfig:
 class StageSchedule:
     """Stages of three steps.
 
-    first, later: lengths of the steps. batch: pseudo samples of a step. collect: batches of them for step 3.
+    first, later: lengths of the steps. batch: pseudo samples of a step. collect: batches of them for step 3. view_start: steps
+    before the first step 3 in which views and lights are learnt from those of the pseudo samples.
     """
 
     stages: int
@@ -123,11 +132,12 @@ class StageSchedule:
     mirror_step3: list[bool]
     batch: int
     collect: int
+    view_start: int = 0
 
     @property
     def length(self) -> int:
         """The number of steps of all stages."""
-        return sum(sum(self.steps_of(stage)) for stage in range(self.stages))
+        return self.view_start + sum(sum(self.steps_of(stage)) for stage in range(self.stages))
 
     def steps_of(self, stage: int) -> tuple[int, int, int]:
         """Return how long the three steps of a stage are; raises UserError for other than three numbers."""

@@ -6,7 +6,7 @@ A checkpoint holds codes and masks only; the pictures are made from them again b
 import torch
 from torch import Tensor, nn
 
-from deep3dmap.methods.gan2shape.steps import Projector, Pseudo
+from deep3dmap.methods.gan2shape.steps import Drawn, Origin, Projector, Pseudo
 
 
 class ProjectedSamples(nn.Module):
@@ -14,20 +14,28 @@ class ProjectedSamples(nn.Module):
 
     codes: Tensor
     masks: Tensor
+    views: Tensor
+    lights: Tensor
 
     def __init__(self, count: int, size: int, style_dim: int, side: int) -> None:
         super().__init__()
         self.register_buffer("codes", torch.zeros(count, size, style_dim))
         self.register_buffer("masks", torch.zeros(count, size, 1, side, side, dtype=torch.uint8))
+        self.register_buffer("views", torch.zeros(count, size, 6))
+        self.register_buffer("lights", torch.zeros(count, size, 5))
 
-    def keep(self, index: int, latent: Tensor, mask: Tensor) -> None:
-        """Keep the codes (N, D) and masks (N, 1, S, S) of a batch."""
+    def keep(self, index: int, latent: Tensor, drawn: Drawn) -> None:
+        """Keep the codes (N, D) of a batch, and masks and origin of the pseudo samples that it shows."""
         self.codes[index].copy_(latent)
-        self.masks[index].copy_((mask * 255).round())
+        self.masks[index].copy_((drawn.pseudo.mask * 255).round())
+        self.views[index].copy_(drawn.origin.views)
+        self.lights[index].copy_(drawn.origin.lights)
 
-    @torch.no_grad()
+    def origin(self, index: int) -> Origin:
+        """Return how the pseudo samples of a batch came about."""
+        return Origin(self.views[index], self.lights[index])
+
     def batch(self, index: int, projector: Projector) -> Pseudo:
         """Return a batch with its pictures."""
-        side = self.masks.shape[-1]
-        pictures = projector.to_working_size(projector.generator.synthesis(self.codes[index]), side)
+        pictures = projector.picture(self.codes[index], self.masks.shape[-1])
         return Pseudo(pictures, self.masks[index].float() / 255)

@@ -1,69 +1,65 @@
 """Draws pseudo samples of objects as they are explained now, and what the generator makes of them."""
 
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from deep3dmap.methods.gan2shape import steps
-from deep3dmap.methods.gan2shape.options import GAN2ShapeConfig
 from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior, draw_lights
 from deep3dmap.methods.gan2shape.shape_model import ShapeModel, widen_yaw
 from deep3dmap.methods.gan2shape.subjects import Subjects
 
 
-class Explainer(Protocol):
-    """The parts of the method that pseudo samples come from."""
+@dataclass(frozen=True)
+class Explainer:
+    """What pseudo samples come from. view_scale: factor of their yaw. side: pixels of the working size."""
 
-    config: GAN2ShapeConfig
     model: ShapeModel
+    projector: steps.Projector
     view_prior: ViewPrior
     light_range: LightRange
-
-    @property
-    def projector(self) -> steps.Projector:
-        """Moves a latent code."""
-        ...
-
-    def own_picture(self, latent: Tensor) -> Tensor:
-        """Return the generator's picture of a code."""
-        ...
-
-    def object_mask(self, picture: Tensor) -> Tensor:
-        """Return the mask of the object in a picture."""
-        ...
+    view_scale: float
+    side: int
 
 
 class PseudoSampler:
-    """Valid while depth, albedo, view and light do not learn: the last subject's explanation is kept."""
+    """Valid while depth, albedo, view and light do not learn: the last subject's explanation is kept.
 
-    def __init__(self, method: Explainer, subjects: Subjects, batch: int) -> None:
-        self._method, self._subjects, self._batch = method, subjects, batch
+    mask_of: the mask of a subject in its picture, to which pseudo samples are limited; None takes all of them.
+    """
+
+    def __init__(
+        self, explainer: Explainer, subjects: Subjects, batch: int, mask_of: Callable[[int], Tensor] | None = None
+    ) -> None:
+        self._explainer, self._subjects, self._batch, self._mask_of = explainer, subjects, batch, mask_of
         self._subject = -1
-        self._drawn: Callable[[], steps.Pseudo]
+        self._drawn: Callable[[], steps.Drawn]
         self._own: Tensor
 
-    def draw(self, subject: int) -> tuple[steps.Pseudo, steps.Projection]:
+    def draw(self, subject: int) -> tuple[steps.Drawn, steps.Projection]:
         """Return a batch of pseudo samples of a subject, and their projections, through which gradients go."""
+        explainer, latent = self._explainer, self._subjects.latent(subject).detach()
         if subject != self._subject:
             self._drawn = self._explained(subject)
-            self._own = self._method.own_picture(self._subjects.latent(subject).detach())
+            self._own = explainer.projector.picture(latent, explainer.side)
             self._subject = subject
-        pseudo, latent = self._drawn(), self._subjects.latent(subject).detach()
-        return pseudo, self._method.projector.project(self._method.model, pseudo.images, latent, self._own)
+        drawn = self._drawn()
+        return drawn, explainer.projector.project(explainer.model, drawn.pseudo.images, latent, self._own)
 
     @torch.no_grad()
-    def _explained(self, subject: int) -> Callable[[], steps.Pseudo]:
-        method, picture = self._method, self._subjects.picture(subject)
-        canonical = method.model.canonical(picture)
-        found = method.model.explain(picture, canonical)
+    def _explained(self, subject: int) -> Callable[[], steps.Drawn]:
+        explainer, picture = self._explainer, self._subjects.picture(subject)
+        canonical = explainer.model.canonical(picture)
+        found = explainer.model.explain(picture, canonical)
         mask = torch.ones_like(picture[:, :1])
-        if method.config.use_mask:
-            mask = steps.canonical_mask(method.model, canonical, found.views, method.object_mask(picture))
+        if self._mask_of:
+            mask = steps.canonical_mask(explainer.model, canonical, found.views, self._mask_of(subject))
 
-        def draw() -> steps.Pseudo:
-            views = widen_yaw(method.view_prior.draw(self._batch), method.config.view_scale).to(picture)
-            return steps.pseudo_samples(method.model, found, mask, views, draw_lights(self._batch), method.light_range)
+        def draw() -> steps.Drawn:
+            views = widen_yaw(explainer.view_prior.draw(self._batch), explainer.view_scale).to(picture)
+            lights = draw_lights(self._batch)
+            return steps.pseudo_samples(explainer.model, found, mask, views, lights, explainer.light_range)
 
         return draw

@@ -116,7 +116,11 @@ class ShapeModel:
 
     def views(self, images: Tensor) -> Tensor:
         """Return the views (N, 6) of pictures, scaled."""
-        return self.space.to_views(self.networks.view(images) + self.priors.view.to(images))
+        return self.space.to_views(self.unit_views(images))
+
+    def unit_views(self, images: Tensor) -> Tensor:
+        """Return the views (N, 6) of pictures, in the network's units."""
+        return self.networks.view(images) + self.priors.view.to(images)
 
     def light(self, images: Tensor) -> ReliefLight:
         """Return the lights of pictures."""

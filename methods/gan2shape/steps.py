@@ -63,11 +63,17 @@ def explanation_loss(
 
 
 def step1(
-    model: ShapeModel, images: Tensor, canonical: Canonical, weights: Weights, perceptual: Perceptual | None, mirror: bool
+    model: ShapeModel,
+    images: Tensor,
+    canonical: Canonical,
+    weights: Weights,
+    perceptual: Perceptual | None,
+    mirror: bool,
+    mask: Tensor | None = None,
 ) -> tuple[Loss, Explanation]:
-    """Return the loss of explaining the input picture by its own object, and the explanation."""
+    """Return the loss of explaining the input picture by its own object, and the explanation; mask as above."""
     found = model.explain(images, canonical, mirror)
-    loss = explanation_loss(images, found, weights, perceptual)
+    loss = explanation_loss(images, found, weights, perceptual, mask)
     smooth = smoothness_loss(found.canonical.depth) + smoothness_loss(found.term)
     return Loss(loss.total + weights.smooth * smooth, {**loss.terms, "smoothness": smooth}), found
 
@@ -87,10 +93,24 @@ class Pseudo(NamedTuple):
     mask: Tensor
 
 
+class Origin(NamedTuple):
+    """How pseudo samples came about. views: (N, 6), in the network's units. lights: (N, 5), ambient, diffuse, direction."""
+
+    views: Tensor
+    lights: Tensor
+
+
+class Drawn(NamedTuple):
+    """Pseudo samples with their origin."""
+
+    pseudo: Pseudo
+    origin: Origin
+
+
 @torch.no_grad()
 def pseudo_samples(
     model: ShapeModel, found: Explanation, mask: Tensor, views: Tensor, lights: LightDraw, ranges: LightRange
-) -> Pseudo:
+) -> Drawn:
     """Draw the object of a picture from views (N, 6), in the network's units, under random lights.
 
     found: the explanation of that picture, unmirrored. mask: (1, 1, S, S), of the canonical picture.
@@ -104,7 +124,24 @@ def pseudo_samples(
     )
     first = Canonical(found.canonical.depth[:1], found.canonical.albedo[:1])
     shown = model.show(first.repeated(count), model.space.to_views(views), light)
-    return Pseudo(shown.relief.image, look_up(mask.expand(count, -1, -1, -1), shown.relief.grid, mode="nearest"))
+    pseudo = Pseudo(shown.relief.image, look_up(mask.expand(count, -1, -1, -1), shown.relief.grid, mode="nearest"))
+    return Drawn(pseudo, Origin(views, _as_numbers(light)))
+
+
+def _as_numbers(light: ReliefLight) -> Tensor:
+    return torch.cat([light.ambient[:, None], light.diffuse[:, None], light.direction], 1)
+
+
+def view_start(model: ShapeModel, images: Tensor, origin: Origin) -> Loss:
+    """Return how far the views and lights read off the generator's pictures are from those of their pseudo samples.
+
+    Step 3 has no other hint at a view than colours that do not fit, and bends the relief before it finds any.
+    """
+    terms = {
+        "view": (model.unit_views(images) - origin.views).square().mean(),
+        "light": (_as_numbers(model.light(images)) - origin.lights).square().mean(),
+    }
+    return Loss(terms["view"] + terms["light"], terms)
 
 
 class Projection(NamedTuple):
@@ -132,6 +169,11 @@ class Projector:
         """Bring the generator's pictures to side x side, clamped to [-1, 1]."""
         clamped = images.clamp(-1, 1)
         return resize(clamped if self.crop is None else center_crop(clamped, self.crop), side)
+
+    @torch.no_grad()
+    def picture(self, latent: Tensor, side: int) -> Tensor:
+        """Return the generator's picture of codes (N, D), at the working size."""
+        return self.to_working_size(self.generator.synthesis(latent), side)
 
     def project(self, model: ShapeModel, pseudo: Tensor, latent: Tensor, own: Tensor) -> Projection:
         """pseudo: (N, 3, S, S). latent: (1, D), of the picture. own: (1, 3, S, S), the generator's picture of that code."""

@@ -67,6 +67,32 @@ def test_it_goes_on_exactly_wherever_it_was_interrupted(stops: tuple[int, ...], 
     assert differing == []
 
 
+# As the procedural heads are fitted: on the object only, and with views that begin where they were asked for.
+STARTED = replace(TINY, view_start=2, use_mask=True, mask_photograph=True)
+
+
+@pytest.mark.parametrize("stops", [(8,), (9,), (10,), (11,)])
+def test_it_goes_on_exactly_in_and_after_the_start_of_views(stops: tuple[int, ...], tmp_path: Path) -> None:
+    wanted, found = (state(fitted(tmp_path / name, *s, config=STARTED)) for name, s in (("whole", ()), ("parts", stops)))
+    assert [name for name in wanted if not torch.equal(wanted[name], found[name])] == []
+
+
+def test_the_start_of_views_moves_views_and_lights_only() -> None:
+    method, moved = build(STARTED), []
+    loop = TrainLoop(OwnProcessHost(), fit_settings(LoopSettings(), FitConfig()), [])
+    before = state(method)
+    for _ in _counted(method, loop):
+        now = state(method)
+        moved.append({name.split(".")[1] for name in now if name != "latent" and not torch.equal(now[name], before[name])})
+        before = now
+    assert loop.planned_steps == len(moved) == LENGTH + 2
+    # The samples are collected when it begins, and not once more for the first step 3.
+    assert moved[8] == {"view", "light", "codes", "masks", "views", "lights"}
+    assert moved[9] == {"view", "light"}
+    assert moved[10] == {"depth", "albedo", "view", "light"}
+    assert method.projected.masks.float().mean() < 200
+
+
 def test_the_schedule_has_an_end(whole: GAN2Shape, tmp_path: Path) -> None:
     loop = TrainLoop(OwnProcessHost(), fit_settings(LoopSettings(), FitConfig()), [])
     steps = list(_counted(build(), loop))
@@ -92,7 +118,7 @@ def test_each_phase_moves_what_it_learns_and_nothing_else() -> None:
     step3 = {"depth", "albedo", "view", "light"}
     assert moved[:4] == [{"latent"}, {"latent"}, {"depth"}, {"depth"}]
     assert moved[4:8] == [{"albedo"}, {"albedo"}, {"offset"}, {"offset"}]
-    assert moved[8] == step3 | {"codes", "masks"}
+    assert moved[8] == step3 | {"codes", "masks", "views", "lights"}
     assert moved[9] == step3
     assert moved[10:12] == [{"albedo"}, {"offset"}]
     assert moved[13] == step3

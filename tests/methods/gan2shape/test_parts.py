@@ -9,9 +9,20 @@ from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
 from deep3dmap.methods.gan2shape.masks import center_crop, face_mask, resize
 from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior, between, draw_lights
 from deep3dmap.methods.gan2shape.shape_model import Canonical, Priors, ShapeModel, ShapeNetworks, ShapeSpace, widen_yaw
-from deep3dmap.methods.gan2shape.steps import Pseudo, Weights, canonical_mask, pseudo_samples, step1, step3
+from deep3dmap.methods.gan2shape.steps import (
+    Origin,
+    Pseudo,
+    Weights,
+    canonical_mask,
+    explanation_loss,
+    pseudo_samples,
+    step1,
+    step3,
+    view_start,
+)
 from deep3dmap.nn.stylegan2 import Generator, StyleGAN2Size
 from deep3dmap.nn.stylegan2.generator import normalize_latent
+from deep3dmap.render.relief_shading import ReliefLight
 
 
 def disc(side: int = 64, radius: float = 20) -> torch.Tensor:
@@ -146,7 +157,8 @@ def test_pseudo_samples_show_one_object_under_many_lights(model: ShapeModel) -> 
     found = model.explain(images, canonical)
     mask = canonical_mask(model, canonical, found.views, torch.ones(1, 1, 16, 16))
     same_view = torch.zeros(3, 6)
-    drawn = pseudo_samples(model, found, mask, same_view, draw_lights(3, torch.Generator().manual_seed(0)), LightRange())
+    lights = draw_lights(3, torch.Generator().manual_seed(0))
+    drawn, origin = pseudo_samples(model, found, mask, same_view, lights, LightRange())
     assert drawn.images.shape == (3, 3, 16, 16)
     assert not drawn.images.requires_grad
     assert torch.equal(drawn.mask[0], drawn.mask[1])
@@ -154,3 +166,39 @@ def test_pseudo_samples_show_one_object_under_many_lights(model: ShapeModel) -> 
     loss, explained = step3(model, Pseudo(drawn.images, drawn.mask), canonical, Weights(), None, False)
     assert explained.views.shape == (3, 6)
     assert bool(loss.total.isfinite())
+    assert torch.equal(origin.views, same_view)
+    # The light that is remembered is the one that the picture was drawn under.
+    light = ReliefLight(origin.lights[:, 0], origin.lights[:, 1], origin.lights[:, 2:])
+    again = model.show(canonical.repeated(3), model.space.to_views(same_view), light)
+    torch.testing.assert_close(again.relief.image, drawn.images)
+
+
+def test_views_and_lights_are_learnt_where_they_are_known(model: ShapeModel) -> None:
+    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    views = torch.tensor([0.1, 0.3, 0.0, 0.05, -0.1, 0.0]) * torch.tensor([[-1.0], [1], [0.5], [0]])
+    lights = torch.tensor([[0.4, 0.6, 0.0, 0.0, 1.0]]).expand(4, -1)
+    readers = [*model.networks.view.parameters(), *model.networks.light.parameters()]
+    adam, losses = torch.optim.Adam(readers, 1e-3), []
+    for _ in range(60):
+        loss = view_start(model, images, Origin(views, lights))
+        adam.zero_grad()
+        loss.total.backward()
+        adam.step()
+        losses.append(float(loss.total))
+    assert losses[-1] < 0.2 * losses[0]
+    assert all(value.grad is None for value in model.networks.depth.parameters())
+    read = model.unit_views(images)
+    assert read[1, 1] > read[2, 1] > read[0, 1]
+
+
+def test_the_photograph_counts_on_the_object_only_where_a_mask_says_so(model: ShapeModel) -> None:
+    images = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found = model.explain(images, model.canonical(images))
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[..., 4:12, 4:12] = 1
+    other = torch.where(mask > 0, images, -images)
+    losses = [
+        explanation_loss(given, found, Weights(), None, where).total for given in (images, other) for where in (None, mask)
+    ]
+    assert losses[1] == losses[3]
+    assert losses[0] != losses[2]

@@ -2,7 +2,7 @@
 
 from deep3dmap.nn.stylegan2.discriminator import Discriminator
 from deep3dmap.nn.stylegan2.generator import Generator
-from deep3dmap.nn.stylegan2.latents import mean_latent, mix_styles, truncate
+from deep3dmap.nn.stylegan2.latents import latent_statistics, mean_latent, mix_styles, truncate
 from deep3dmap.nn.stylegan2.network_files import load_discriminator, load_generator
 from deep3dmap.nn.stylegan2.sizes import StyleGAN2Size
 
@@ -10,6 +10,7 @@ __all__ = [
     "Discriminator",
     "Generator",
     "StyleGAN2Size",
+    "latent_statistics",
     "load_discriminator",
     "load_generator",
     "mean_latent",

@@ -18,8 +18,14 @@ def truncate(w: Tensor, mean: Tensor, strength: float) -> Tensor:
 
 
 @torch.no_grad()
+def latent_statistics(mapping: MappingNetwork, samples: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    """Return the mean (1, D) of the w of random z, and the root of their mean squared distance to it, a scalar."""
+    weight = next(mapping.parameters())
+    w = mapping(torch.randn(samples, weight.shape[1], generator=generator, device=weight.device))
+    mean = w.mean(0, keepdim=True)
+    return mean, (w - mean).square().sum(1).mean().sqrt()
+
+
 def mean_latent(mapping: MappingNetwork, samples: int, generator: torch.Generator | None = None) -> Tensor:
     """Return the mean w (1, D) of random z."""
-    weight = next(mapping.parameters())
-    z = torch.randn(samples, weight.shape[1], generator=generator, device=weight.device)
-    return mapping(z).mean(0, keepdim=True)
+    return latent_statistics(mapping, samples, generator)[0]

@@ -1,0 +1,120 @@
+"""The stages of GAN2Shape, each of three steps (Pan et al., ICLR 2021, section 3.2): what learns when, from which samples."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from deep3dmap.config.schema import OptimizerConfig
+from deep3dmap.core import Step
+from deep3dmap.methods.gan2shape import steps
+from deep3dmap.methods.gan2shape.options import StageSchedule, at_stage
+from deep3dmap.methods.gan2shape.phases import Phases, Prepare, StepLoss
+from deep3dmap.methods.gan2shape.projected import ProjectedSamples
+from deep3dmap.methods.gan2shape.pseudo_sampler import PseudoSampler
+from deep3dmap.methods.gan2shape.shape_model import Canonical, ShapeModel
+from deep3dmap.methods.gan2shape.subjects import Subjects
+from deep3dmap.nn.stylegan2 import Discriminator
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What the steps of the stages share. mask_of: where a subject's photograph is compared; None for everywhere."""
+
+    model: ShapeModel
+    subjects: Subjects
+    schedule: StageSchedule
+    projected: ProjectedSamples
+    projector: steps.Projector
+    discriminator: Discriminator
+    perceptual: steps.Perceptual
+    weights: steps.Weights
+    adam: OptimizerConfig
+    sampler: Callable[[], PseudoSampler]
+    mask_of: Callable[[int], Tensor] | None = None
+
+    def run(self, phases: Phases) -> Iterator[Step]:
+        """Go through the stages: the albedo learns, then the offset encoder, then all but that."""
+        networks, schedule = self.model.networks, self.schedule
+        for stage in range(schedule.stages):
+            first, second, third = schedule.steps_of(stage)
+            step1 = self._step1(at_stage(schedule.mirror_step1, stage))
+            yield from phases.run(f"stage {stage} step 1", networks.albedo.parameters(), first, step1, self.adam)
+            yield from phases.run(f"stage {stage} step 2", networks.offset.parameters(), second, self._step2, self.adam)
+            begins = stage == 0 and schedule.view_start > 0
+            if begins:
+                readers = self._parameters("view", "light")
+                yield from phases.run("start of views", readers, schedule.view_start, self._view_start, self.adam)
+            step3 = self._step3(at_stage(schedule.mirror_step3, stage), collected=begins)
+            shape = self._parameters("depth", "albedo", "view", "light")
+            yield from phases.run(f"stage {stage} step 3", shape, third, step3, self.adam)
+
+    def _parameters(self, *names: str) -> list[nn.Parameter]:
+        return [parameter for name in names for parameter in getattr(self.model.networks, name).parameters()]
+
+    def _step1(self, mirror: bool) -> Prepare:
+        """Explain the picture; only the albedo learns."""
+
+        def loss_of(step: int) -> steps.Loss:
+            subject = self.subjects.turn(step)
+            return self._explain(subject, self.model.canonical(self.subjects.picture(subject)), mirror)
+
+        return lambda resumed: loss_of
+
+    def _step2(self, resumed: bool) -> StepLoss:
+        """Make the generator show the object from elsewhere under other lights; only the offset encoder learns."""
+        sampler = self.sampler()
+
+        def loss_of(step: int) -> steps.Loss:
+            drawn, found = sampler.draw(self.subjects.turn(step))
+            return steps.step2(found, drawn.pseudo, self.discriminator, self.weights)
+
+        return loss_of
+
+    def _view_start(self, resumed: bool) -> StepLoss:
+        """Read off the generator's pictures the views and lights that were asked for; view and light networks learn."""
+        if not resumed:
+            self._collect()
+
+        def loss_of(step: int) -> steps.Loss:
+            batch = self._batch(step)
+            shown = self.projected.batch(batch, self.projector).images
+            return steps.view_start(self.model, shown, self.projected.origin(batch))
+
+        return loss_of
+
+    def _step3(self, mirror: bool, collected: bool) -> Prepare:
+        """Explain the generator's pictures and the first one by one object; all but the offset encoder learn."""
+
+        def prepare(resumed: bool) -> StepLoss:
+            if not resumed and not collected:
+                self._collect()
+
+            def loss_of(step: int) -> steps.Loss:
+                subject = self.subjects.turn(step)
+                canonical = self.model.canonical(self.subjects.picture(subject))
+                ours = self._explain(subject, canonical, mirror)
+                sample = self.projected.batch(self._batch(step), self.projector)
+                theirs, _ = steps.step3(self.model, sample, canonical, self.weights, self.perceptual, mirror)
+                terms = {**ours.terms, **{f"{name}_projected": value for name, value in theirs.terms.items()}}
+                return steps.Loss(ours.total + theirs.total, terms)
+
+            return loss_of
+
+        return prepare
+
+    def _explain(self, subject: int, canonical: Canonical, mirror: bool) -> steps.Loss:
+        picture, mask = self.subjects.picture(subject), self.mask_of(subject) if self.mask_of else None
+        return steps.step1(self.model, picture, canonical, self.weights, self.perceptual, mirror, mask)[0]
+
+    def _batch(self, step: int) -> int:
+        return self.subjects.batch_of(self.subjects.turn(step), step, self.schedule.collect)
+
+    @torch.no_grad()
+    def _collect(self) -> None:
+        sampler = self.sampler()
+        for subject in range(len(self.subjects)):
+            for index in range(subject, len(self.projected.codes), len(self.subjects)):
+                drawn, found = sampler.draw(subject)
+                self.projected.keep(index, found.latent, drawn)
