@@ -1,5 +1,7 @@
 """Mistakes that used to end in a traceback, or in a line that led astray: one clear line and exit code 2."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -66,3 +68,25 @@ def test_one_line_and_exit_code_2(line: str, message: str, folder: Path, capsys:
     assert message in told
     assert told.startswith("deep3dmap: ")
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "render triangle.obj -o run.png/x.png",
+        "render absent.obj -o x.png",
+        "reconstruct prnnet photo.jpg -o o",
+        "evaluate run/step_1/state.pt suite=face",
+        "evaluate run/step_1",
+        "train method=nomodule:X dataset=heads/smoke",
+        "benchmark suite=face seeds=-1",
+        "tune method=prnet/mini dataset=heads/smoke tune.searcher=optima",
+        "methods prnnet",
+        "data prepare heds",
+        "leaderboard results=nowhere",
+    ],
+)
+def test_what_the_line_alone_shows_is_told_without_waiting_for_torch(line: str, folder: Path) -> None:
+    code = "import sys; from deep3dmap.cli import main; code = main(sys.argv[1:]); print('torch' in sys.modules); sys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", code, *line.split()], capture_output=True, text=True, check=False, cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "False\n"), done.stderr

@@ -22,18 +22,18 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--resume", action="store_true", help="run only what is missing or failed")
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
     flags, pairs = parser.parse(argv)
-    # Imported now, so that --help need not wait for torch.
+    if Path(flags.checkpoint).is_file():
+        raise UserError(f"{flags.checkpoint}: a file; give the folder of the checkpoint: {Path(flags.checkpoint).parent}")
+    request = parse_arguments(pairs)
+    if not request.own.suite:
+        raise UserError("which suite? give suite=NAME (`deep3dmap suites` lists them)")
+    # Imported now, so that neither --help nor these mistakes wait for torch.
     from deep3dmap.bench.expansion import checkpoint_plan
     from deep3dmap.cli.run_plans import run_plans
     from deep3dmap.train.checkpoint_places import local_checkpoint
     from deep3dmap.train.checkpoints import read_checkpoint
 
-    if Path(flags.checkpoint).is_file():
-        raise UserError(f"{flags.checkpoint}: a file; give the folder of the checkpoint: {Path(flags.checkpoint).parent}")
     checkpoint = read_checkpoint(local_checkpoint(flags.checkpoint))
-    request = parse_arguments(pairs)
-    if not request.own.suite:
-        raise UserError("which suite? give suite=NAME (`deep3dmap suites` lists them)")
     method = checkpoint.about["method"]
     if request.own.methods not in ([], [method]):
         raise UserError(f"the checkpoint says which method it is ({method}); leave out methods=")

@@ -3,10 +3,13 @@
 import re
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.data.cache import default_cache
-from deep3dmap.results.store import ResultStore
+from deep3dmap.core.files import require_folder
+
+if TYPE_CHECKING:
+    from deep3dmap.results.store import ResultStore
 
 
 def check_folder(folder: Path, named: str) -> None:
@@ -14,9 +17,7 @@ def check_folder(folder: Path, named: str) -> None:
 
     Nothing is left behind. named: how it was given, such as `-o`.
     """
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise UserError(f"{named} {folder}: {there} is a file, not a folder; choose another folder")
+    there = require_folder(folder, f"{named} {folder}")
     try:
         with tempfile.TemporaryFile(dir=there):
             pass
@@ -24,12 +25,16 @@ def check_folder(folder: Path, named: str) -> None:
         raise UserError(f"{named} {folder}: cannot write there: {error.strerror}; choose another folder") from error
 
 
-def open_store(uri: str, make: bool = True) -> tuple[ResultStore, str, Path]:
+def open_store(uri: str, make: bool = True) -> tuple["ResultStore", str, Path]:
     """Return the store, its absolute URI, and the folder for checkpoints and Ray's bookkeeping.
 
     The latter lies beside the store, for a remote one in the cache of the machine. make: make the store's folder. Raises
     UserError for a store that cannot be reached or made.
     """
+    # Imported now: who only checks a folder need not wait for the tables' libraries.
+    from deep3dmap.data.cache import default_cache
+    from deep3dmap.results.store import ResultStore
+
     if "://" in uri and not uri.startswith("file://"):
         store = ResultStore(uri)
         store.storage.check_bucket()

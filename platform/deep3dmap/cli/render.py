@@ -2,10 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.progress import track
+from typing import TYPE_CHECKING, Any
 
 from deep3dmap.cli.arguments import VerbParser, on_terminal
 from deep3dmap.cli.places import check_folder
@@ -13,10 +10,11 @@ from deep3dmap.cli.printable import shown
 from deep3dmap.cli.tables import print_table, table
 from deep3dmap.config.overrides import split_override
 from deep3dmap.core.errors import UserError, unknown
-from deep3dmap.render.mesh_files import read_surface
-from deep3dmap.render.renderer import Lights, Renderer, Surface, View
-from deep3dmap.render.renderer_comparison import Drawing, agreement, draw, light_beside, picture_of, view_of
-from deep3dmap.render.renderers import available, names, renderer, renderer_type
+from deep3dmap.core.files import require_file
+
+if TYPE_CHECKING:
+    from deep3dmap.render.renderer_comparison import Drawing
+    from deep3dmap.render.renderer import Lights, Renderer, Surface, View
 
 DESCRIPTION = """\
 Draw one mesh (OBJ with its texture, PLY, GLB) by every renderer that works here, side by side in one picture: colour, depth,
@@ -47,9 +45,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print times and agreements as JSON")
     flags, pairs = parser.parse(argv)
     values = dict(split_override(text) for text in pairs)
+    out = _picture_file(flags.out, flags.mesh)
+    require_file(flags.mesh, "a mesh file")
+    # Imported now, so that neither --help nor these mistakes wait for torch and OpenGL.
+    from rich.progress import track
+
+    from deep3dmap.render.renderer_comparison import light_beside, picture_of
+    from deep3dmap.render.mesh_files import read_surface
+    from deep3dmap.render.renderers import available
+
     absent = {name: reason for name, reason in available().items() if reason}
     chosen = _renderers(values, absent)
-    out = _picture_file(flags.out, flags.mesh)
     surface = read_surface(flags.mesh)
     view = _view(values, surface)
     lights = light_beside(view)
@@ -69,8 +75,10 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _renderers(values: dict[str, Any], absent: dict[str, str]) -> list[Renderer]:
+def _renderers(values: dict[str, Any], absent: dict[str, str]) -> list["Renderer"]:
     """Take `renderers` and the options of each out of the values; what is left has to be known."""
+    from deep3dmap.render.renderers import names, renderer, renderer_type
+
     asked = values.get("renderers", [name for name in names() if name not in absent])
     asked = [asked] if isinstance(asked, str) else asked
     if not isinstance(asked, list) or not asked:
@@ -89,7 +97,9 @@ def _renderers(values: dict[str, Any], absent: dict[str, str]) -> list[Renderer]
     return [renderer(name, **own) for name, own in options.items()]
 
 
-def _draw(chosen: Renderer, surface: Surface, view: View, lights: Lights) -> Drawing:
+def _draw(chosen: "Renderer", surface: "Surface", view: "View", lights: "Lights") -> "Drawing":
+    from deep3dmap.render.renderer_comparison import draw
+
     try:
         return draw(chosen, surface, view, lights)
     except ValueError as error:  # an option that only shows to be out of range when it is used
@@ -108,7 +118,9 @@ def _picture_file(out: Path | None, mesh: Path) -> Path:
     return file
 
 
-def _view(values: dict[str, Any], surface: Surface) -> View:
+def _view(values: dict[str, Any], surface: "Surface") -> "View":
+    from deep3dmap.render.renderer_comparison import view_of
+
     given = {**DEFAULTS, **{key: values[key] for key in DEFAULTS if key in values}}
     for key in ("azimuth", "elevation", "size"):
         if isinstance(given[key], bool) or not isinstance(given[key], int | float):
@@ -124,7 +136,9 @@ def _view(values: dict[str, Any], surface: Surface) -> View:
     return view_of(used, int(given["size"]), *(given[key] for key in ("azimuth", "elevation", "up", "projection")))
 
 
-def _report(drawings: list[Drawing]) -> dict[str, dict[str, Any]]:
+def _report(drawings: list["Drawing"]) -> dict[str, dict[str, Any]]:
+    from deep3dmap.render.renderer_comparison import agreement
+
     first = drawings[0].rendering
     report = {}
     for drawing in drawings:
@@ -140,6 +154,8 @@ def _report(drawings: list[Drawing]) -> dict[str, dict[str, Any]]:
 
 
 def _print(caption: str, report: dict[str, dict[str, Any]], absent: dict[str, str]) -> None:
+    from rich.console import Console
+
     first = next(iter(report))
     console = Console()
     console.print(shown(caption), highlight=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from deep3dmap.config.compose import build_section
 from deep3dmap.core.dataset import Dataset, Preparation, PreparedBySplit
-from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import require_folder
 from deep3dmap.core.registry import datasets
 from deep3dmap.data.cache import default_cache
 
@@ -16,9 +16,7 @@ def open_dataset(name: str, dataset: Mapping[str, Any], data: Mapping[str, Any])
     """Build a registered dataset from its section and the `data` section; it may have to be prepared yet."""
     cls = datasets.load(name)
     cache = Path(data["cache"]).expanduser() if data.get("cache") else default_cache()
-    there = next(place for place in (cache.absolute(), *cache.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise UserError(f"data.cache={cache}: {there} is a file, not a folder; choose another place")
+    require_folder(cache, f"data.cache={cache}")
     opened: Dataset = cls(build_section(cls.config_type, dict(dataset), "dataset."), cache=cache.resolve())
     return opened
 

@@ -17,6 +17,23 @@ from deep3dmap.core.errors import UserError
 MOST_BYTES = 1 << 29  # of arrays in one file; the largest morphable model in use, at full resolution, has 400 MB
 
 
+def require_file(file: Path, what: str) -> None:
+    """Raise UserError unless there is such a file. what: "a mesh file"."""
+    if not file.is_file():
+        raise UserError(f"{file}: no such file" if not file.exists() else f"{file}: a folder, not {what}")
+
+
+def require_folder(folder: Path, named: str) -> Path:
+    """Return a folder or the nearest one above it that exists; raises UserError if a file is in its place.
+
+    named: how it was given, such as `-o DIR`.
+    """
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise UserError(f"{named}: {there} is a file, not a folder; choose another folder")
+    return there
+
+
 @contextmanager
 def reading(file: Path, what: str, mend: str = "restore it") -> Iterator[None]:
     """Turn any error of reading a file into a UserError `FILE: not a readable WHAT (why); MEND`.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.core.files import reading
+from deep3dmap.core.files import reading, require_file
 from deep3dmap.geometry.obj_file import read_obj
 from deep3dmap.render.renderer import Surface
 
@@ -22,8 +22,7 @@ def read_surface(file: Path) -> Surface:
     Raises UserError, naming the file and what is wrong with it: not there, not a mesh, without faces, vertices that are not
     finite, faces of vertices that do not exist, several textures or one that cannot be read.
     """
-    if not file.is_file():
-        raise UserError(f"{file}: no such file" if not file.exists() else f"{file}: a folder, not a mesh file")
+    require_file(file, "a mesh file")
     surface = _from_obj(file) if file.suffix.lower() == ".obj" else _from_trimesh(file)
     if len(surface.faces) == 0:
         raise UserError(f"{file}: an empty mesh, there are no faces to draw")

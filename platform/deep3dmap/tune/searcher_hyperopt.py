@@ -1,4 +1,8 @@
-"""HyperOpt's tree-structured Parzen estimator, asked and told."""
+"""HyperOpt's tree-structured Parzen estimator, asked and told.
+
+Not through Ray's HyperOptSearch: that one cannot be told of trials of an earlier session at all, only go on from a pickle, and
+takes a loss that is not finite for a value.
+"""
 
 import math
 from functools import partial

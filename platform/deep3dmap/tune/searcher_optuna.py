@@ -1,4 +1,9 @@
-"""Optuna's tree-structured Parzen estimator, asked and told."""
+"""Optuna's tree-structured Parzen estimator, asked and told.
+
+Not through Ray's OptunaSearch: that one can be told of trials of an earlier session only where there is one objective and no
+condition in the space, and otherwise goes on from a pickle; and it takes the last value of a trial that a scheduler stopped for
+that of a finished one.
+"""
 
 import math
 import warnings
