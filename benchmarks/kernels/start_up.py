@@ -1,54 +1,95 @@
-"""Where the seconds of a `train` go, from Enter to exit: `python -m deep3dmap.benchmarks.kernels.start_up [key=value ...]`.
+"""Where a command's seconds go, from Enter to exit: `python -m deep3dmap.benchmarks.kernels.start_up [VERB key=value ...]`.
 
-Without arguments: PRNet's smallest variant for 50 steps, first with one worker, then with one worker of a Ray Train
-TorchTrainer, then with two. The data are made before, and the results are thrown away.
+VERB: train or benchmark. Without arguments: PRNet's smallest variant for 50 steps, first with one worker, then with one worker
+of a Ray Train TorchTrainer, then with two; then a benchmark of the mean face, which learns and computes next to nothing, with
+four seeds that run one after the other. The data are made before, and the results are thrown away.
 """
 
 import itertools
+import math
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-JOB = ("method=prnet/mini", "dataset=heads/smoke", "trainer.max_steps=50")
-KINDS = ((), ("trainer.engine=train",), ("trainer.workers=2",))
+from deep3dmap.train import stages as marking
+
+JOB = ("train", "method=prnet/mini", "dataset=heads/smoke", "trainer.max_steps=50")
+# As many CPUs as there are leave room for one run at a time.
+RUNS = ("benchmark", "suite=face", "tier=smoke", "methods=[mean_face]", "seeds=4", f"trainer.cpus_per_worker={os.cpu_count()}")
+LINES = (JOB, (*JOB, "trainer.engine=train"), (*JOB, "trainer.workers=2"), RUNS)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a command. cpu_s: CPU seconds of its process, NaN where another process was in the next stage."""
+
+    name: str
+    wall_s: float
+    cpu_s: float
 
 
 def main() -> None:
-    """Print a table for each kind of run."""
-    job = tuple(sys.argv[1:]) or JOB
-    data = [argument.removeprefix("dataset=") for argument in job if argument.startswith("dataset=")]
-    subprocess.run(command("data", "generate", *data), check=False, capture_output=True)
-    for kind in KINDS if not sys.argv[1:] else ((),):
-        print(" ".join(("train", *job, *kind)))
+    """Print a table for each command."""
+    for line in (tuple(sys.argv[1:]),) if sys.argv[1:] else LINES:
+        print(" ".join(line))
         with tempfile.TemporaryDirectory() as folder:
-            report(*measured(Path(folder), *job, *kind))
+            make_data(Path(folder), line)
+            report(*measured(Path(folder), *line))
 
 
-def measured(folder: Path, *arguments: str) -> tuple[list[tuple[str, float]], float, float]:
-    """Return [(stage, seconds)], the seconds from start to end, and the CPU seconds of the command and what it waited for."""
+def make_data(folder: Path, line: tuple[str, ...]) -> None:
+    """Make what data a command needs: as many runs of a benchmark as share them, once before it is measured."""
+    if line[0] == "benchmark":
+        subprocess.run(command(*line, "seeds=1", f"results={folder / 'before'}"), check=True, capture_output=True)
+    data = [argument.removeprefix("dataset=") for argument in line if argument.startswith("dataset=")]
+    for dataset in data:
+        subprocess.run(command("data", "generate", dataset), check=False, capture_output=True)
+
+
+def measured(folder: Path, *line: str) -> tuple[list[Stage], float, float]:
+    """Return the stages, the seconds from start to end, and the CPU seconds of the command and what it waited for."""
     marks = folder / "stages"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.time()
-    line = command("train", *arguments, f"results={folder / 'results'}")
-    subprocess.run(line, check=True, capture_output=True, env={**os.environ, "DEEP3DMAP_STAGES": str(marks)})
+    words = command(*line, f"results={folder / 'results'}")
+    subprocess.run(words, check=True, capture_output=True, env={**os.environ, marking.FILE: str(marks)})
     ended = time.time()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    entered = sorted((float(at), stage.strip()) for at, _, stage in (line.split(" ", 2) for line in marks.open()))
-    starts = [(began, "process start"), *entered, (ended, "")]
-    stages = [(stage, until - at) for (at, stage), (until, _) in itertools.pairwise(starts)]
+    written = [line.rstrip().split(" ", 3) for line in marks.open()]
+    entered = sorted((float(at), int(process), float(cpu), name) for at, process, cpu, name in written)
+    stages = [
+        Stage(name, until - at, cpu_until - cpu if process == follower else math.nan)
+        for (at, process, cpu, name), (until, follower, cpu_until, _) in itertools.pairwise(
+            [(began, 0, 0.0, "process start"), *entered, (ended, 0, 0.0, "")]
+        )
+    ]
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return stages, ended - began, cpu
 
 
-def report(stages: list[tuple[str, float]], wall: float, cpu: float) -> None:
-    """Print the share of each stage."""
-    for stage, seconds in stages:
-        print(f"  {seconds:7.2f} s  {100 * seconds / wall:5.1f} %  {stage}")
-    print(f"  {wall:7.2f} s in all, {cpu:.1f} CPU seconds of the command and the processes it waited for")
+def report(stages: Sequence[Stage], wall_s: float, cpu_s: float) -> None:
+    """Print the share of each stage, and of a benchmark what each run took."""
+    print("     wall   share      CPU")
+    for stage in stages:
+        cpu = "" if math.isnan(stage.cpu_s) else f"{stage.cpu_s:.2f} s"
+        print(f"  {stage.wall_s:6.2f} s {100 * stage.wall_s / wall_s:5.1f} % {cpu:>9}  {stage.name}")
+    for number, run in enumerate(runs_of(stages), 1):
+        print(f"  {run.wall_s:6.2f} s         {run.cpu_s:7.2f} s  run {number}, to the beginning of the next or to its end")
+    print(f"  {wall_s:6.2f} s         {cpu_s:7.2f} s  in all, of the command and the processes it waited for")
+
+
+def runs_of(stages: Sequence[Stage]) -> list[Stage]:
+    """Return each run of a benchmark as one stage; what lies between it and the next one counts, too."""
+    begins = [index for index, stage in enumerate(stages) if stage.name == marking.RUN]
+    last = max((index for index, stage in enumerate(stages) if stage.name == marking.BETWEEN), default=0)
+    spans = [stages[begin:end] for begin, end in itertools.pairwise([*begins, last])]
+    return [Stage(marking.RUN, sum(s.wall_s for s in span), sum(s.cpu_s for s in span)) for span in spans]
 
 
 def command(*arguments: str) -> list[str]:
