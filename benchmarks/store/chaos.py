@@ -30,6 +30,8 @@ from deep3dmap.results.store import ResultStore
 from deep3dmap.results.verify import verify
 
 RUNS, SCENES = 40, 3
+# The share of attempts that have an artifact.
+PICTURED = 0.3
 LEASE_S = 1.0
 # Forked processes have the imports already; they start no threads of Arrow's.
 PROCESSES = multiprocessing.get_context("fork")
@@ -92,6 +94,9 @@ def write_for_ever(arena: Arena, number: int) -> None:
         value, attempt = chance.random(), store.next_attempt(run_id)
         run = replace(TEMPLATE, run_id=run_id, attempt=attempt, train_s=value, suite="chaos", method=f"writer_{number}")
         rows = [MetricRow(run_id, attempt, f"scene_{scene}", "error", value + scene, "mm", "down") for scene in range(SCENES)]
+        if chance.random() < PICTURED:
+            run = replace(run, artifacts_uri=store.artifacts_path(run_id, attempt))
+            store.storage.write(f"{store.artifacts_name(run_id, attempt)}/scene_0/error.png", chance.randbytes(5000))
         store.write_attempt(run, rows, [])
         arena.note("written", run_id, attempt, value)
 

@@ -87,6 +87,8 @@ def test_one_line_and_exit_code_2(line: str, message: str, folder: Path, capsys:
     ],
 )
 def test_what_the_line_alone_shows_is_told_without_waiting_for_torch(line: str, folder: Path) -> None:
-    code = "import sys; from deep3dmap.cli import main; code = main(sys.argv[1:]); print('torch' in sys.modules); sys.exit(code)"
+    code = (
+        "import sys; from deep3dmap.cli import main; code = main(sys.argv[1:]); print('torch' in sys.modules); sys.exit(code)"
+    )
     done = subprocess.run([sys.executable, "-c", code, *line.split()], capture_output=True, text=True, check=False, cwd=folder)
     assert (done.returncode, done.stdout) == (2, "False\n"), done.stderr

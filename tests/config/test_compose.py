@@ -3,10 +3,11 @@
 import pytest
 
 from deep3dmap.config.compose import Layer, build_section, compose_dataset, compose_run, layer_of
-from deep3dmap.config.overrides import as_override, flatten, split_override
+from deep3dmap.config.overrides import as_override, split_override
 from deep3dmap.config.schema import DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainerConfig
 from deep3dmap.config.variants import variants
 from deep3dmap.core import UserError, datasets, methods
+from deep3dmap.core.nested import flatten
 from deep3dmap.core.options import describe_options
 
 TOY, WORLD = "toys:Regression", "toys:Dots"

@@ -14,6 +14,7 @@ from stores import ENTRANTS, curve_rows, metric_rows, run_row
 from deep3dmap.core import UserError
 from deep3dmap.results import schema
 from deep3dmap.results.store import ResultStore
+from deep3dmap.results.verify import verify
 from deep3dmap.runs.retrying_store import RetryingStore
 from deep3dmap.train import retry
 from deep3dmap.train.checkpoints import CheckpointFolder
@@ -165,7 +166,7 @@ def test_a_full_disk_keeps_what_it_holds_and_nothing_half_written(small_disk: Pa
     with pytest.raises(UserError, match="cannot write: No space left on device; free space or choose another results="):
         store.write_attempt(run, metric_rows(run, FACE, 2), curve_rows(run, 50))
     assert len(store.runs(newest_only=False)) == 1
-    assert store.damaged() == []
+    assert verify(store) == []
     assert not [path for path in small_disk.rglob(".*") if path.is_file()]
     filler.unlink()
     store.write_attempt(run, metric_rows(run, FACE, 2), curve_rows(run, 50))

@@ -13,6 +13,7 @@ import pytest
 from deep3dmap.cli.train import compose
 from deep3dmap.core import UserError
 from deep3dmap.results.store import ResultStore
+from deep3dmap.results.verify import verify
 from deep3dmap.runs.training_run import TrainingRun, plan_training
 from deep3dmap.train import ray_runtime
 from deep3dmap.train.checkpoints import CheckpointFolder
@@ -158,7 +159,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(small_di
     newest = CheckpointFolder(run.folder / "checkpoints").newest()
     assert newest is not None
     assert newest[0].step == 2
-    assert store.damaged() == []
+    assert verify(store) == []
 
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
     found = run.carry_out(store)

@@ -11,6 +11,7 @@ from stores import ENTRANTS, build_store, curve_rows, metric_rows, run_row, writ
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.results import schema
+from deep3dmap.results.compact import compact
 from deep3dmap.results.digest import table_digest
 from deep3dmap.results.leaderboard import leaderboard
 from deep3dmap.results.parquet_files import decode, encode
@@ -96,6 +97,27 @@ def test_a_store_as_it_was_written_has_no_problems(store):
     assert verify(store) == []
 
 
+@pytest.mark.parametrize("meanwhile", [compact, lambda store: write_run(store, PRNET, 7, 3)])
+def test_what_others_do_while_it_reads_is_no_problem(store, monkeypatch, meanwhile):
+    read, reads = Storage.read, []
+
+    def slow(self, name):
+        reads.append(name)
+        if len(reads) == 2:
+            meanwhile(ResultStore(store.uri))
+        return read(self, name)
+
+    monkeypatch.setattr(Storage, "read", slow)
+    assert verify(store) == []
+
+
+def test_every_file_is_read_once(store, monkeypatch):
+    read, reads = Storage.read, []
+    monkeypatch.setattr(Storage, "read", lambda self, name: reads.append(name) or read(self, name))
+    assert verify(store) == []
+    assert len(reads) == len(set(reads)) > 6
+
+
 def test_an_edited_row_is_found_although_its_file_is_whole(store):
     file = file_of(store, "metrics")
     table = pq.read_table(file)
@@ -143,7 +165,7 @@ def test_damaged_files_are_set_aside_and_the_rest_is_shown(store):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(ResultStore(store.uri).runs()) == 1
-    assert store.damaged() == []
+    assert verify(store) == []
 
 
 # -- what leads out of the store ------------------------------------------------------------------------------------------

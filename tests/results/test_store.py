@@ -24,6 +24,7 @@ from deep3dmap.results.compact import compact
 from deep3dmap.results.leaderboard import leaderboard
 from deep3dmap.results.schema import CurveRow, MetricRow, RunRow, arrow_schema, plain
 from deep3dmap.results.store import ResultStore
+from deep3dmap.results.verify import verify
 
 PRNET, FUSION = ENTRANTS[0], ENTRANTS[3]
 
@@ -62,7 +63,7 @@ def test_an_empty_store_has_empty_tables_with_all_columns(store):
     assert store.cards("suite") == {}
     assert store.trial_states().empty
     assert store.finished_ids() == set()
-    assert store.damaged() == []
+    assert verify(store) == []
 
 
 def test_values_that_are_no_numbers_come_back(store):
@@ -199,7 +200,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_run_or_none(tmp_path, moment):
         assert len(store.runs()) in (0, 1)
         assert len(store.metrics()) == 5 * len(store.runs())
         assert len(store.curves()) == 5 * len(store.runs())
-    assert store.damaged() == []
+    assert verify(store) == []
     run = run_row(PRNET, 0, attempt=store.next_attempt(run_row(PRNET, 0).run_id))
     write(store, run)
     assert len(store.metrics()) == 5
@@ -246,15 +247,14 @@ def test_a_damaged_file_is_named_and_skipped(tmp_path, table, data):
         left = len(read(ResultStore(store.uri)))
     assert left <= before
     assert left > 0
-    (line,) = store.damaged()
-    assert line.startswith(f"tables/{table}/{file.name}: ")
+    assert [problem.where for problem in verify(store) if problem.kind == "damaged"] == [f"tables/{table}/{file.name}"]
 
 
 def test_a_cut_file_is_damaged(tmp_path):
     store = build_store(tmp_path, seeds=1, scenes=2)
     file = sorted(Path(store.uri, "tables", "runs").glob("*.parquet"))[0]
     damage(store, "runs", 0, file.read_bytes()[:-100])
-    assert len(store.damaged()) == 1
+    assert [problem.kind for problem in verify(store)].count("damaged") == 1
 
 
 def test_a_run_whose_metrics_were_deleted_is_to_be_done_again(store):
@@ -269,7 +269,7 @@ def test_a_file_that_is_being_written_is_not_read(store):
     Path(store.uri, "tables", "runs", f".{run.run_id}-2.parquet.1a2b").write_bytes(b"half")
     Path(store.uri, "tables", "runs", f".{run.run_id}-2.parquet").write_bytes(b"half")
     assert len(store.runs(newest_only=False)) == 1
-    assert store.damaged() == []
+    assert verify(store) == []
 
 
 def test_writing_again_replaces_no_other_attempt(store):
@@ -382,7 +382,7 @@ def test_a_store_of_the_first_version_opens(tmp_path):
     assert pd.isna(by_seed.verdict_at[0])
     assert len(store.metrics()) == 10
     assert set(store.curves().scene) == {""}
-    assert store.damaged() == []
+    assert verify(store) == []
     assert {row.seeds for row in leaderboard(store)} == {2}
 
 

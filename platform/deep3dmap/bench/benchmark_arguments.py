@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_origin
 
 from deep3dmap.config.compose import Layer, build_section
 from deep3dmap.config.overrides import as_override, split_override
@@ -11,7 +11,6 @@ from deep3dmap.core.options import option
 
 _SHARED = ("trainer", "optimizer", "schedule", "fit", "data", "inputs")
 _ROOT = ("device", "results", "trackers")
-_LISTS = ("suites", "methods", "datasets", "trackers")
 
 
 @dataclass
@@ -87,13 +86,14 @@ class BenchmarkRequest:
 def parse_arguments(texts: Sequence[str]) -> BenchmarkRequest:
     """Parse `key=value` arguments; raises UserError for an unknown key, with the nearest right one."""
     names = [field.name for field in fields(BenchmarkArguments)]
+    lists = [field.name for field in fields(BenchmarkArguments) if get_origin(field.type) is list]
     own: dict[str, Any] = {}
     routed = []
     for text in texts:
         key, value = split_override(text)
         section = key.partition(".")[0]
         if key in names:
-            own[key] = [value] if key in _LISTS and not isinstance(value, list) else value
+            own[key] = [value] if key in lists and not isinstance(value, list) else value
         elif key == "dataset":
             own["datasets"] = [value]
         elif key == "method":

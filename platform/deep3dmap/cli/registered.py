@@ -9,10 +9,10 @@ from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.printable import shown
 from deep3dmap.cli.tables import print_table, table
 from deep3dmap.config.cards import card_page
-from deep3dmap.config.overrides import flatten
 from deep3dmap.config.plugins import broken, every_key
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.keys import describe_key, known_keys
+from deep3dmap.core.nested import flatten
 from deep3dmap.core.registry import Registry, suites
 
 

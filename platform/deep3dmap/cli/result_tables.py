@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from rich.console import Console
-from rich.table import Table
 
 from deep3dmap.cli.printable import shown
+from deep3dmap.cli.tables import bare_table
 from deep3dmap.results.across import Ranking
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.export import significant
@@ -39,7 +39,7 @@ def print_ranking(ranking: Ranking) -> None:
         out.print(f"[dim]{shown(name)}[/dim]")
     if not ranking.names:
         out.print("no method is in all of these tables")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = bare_table()
     table.add_column("mean rank", justify="right")
     table.add_column("method", overflow="fold")
     for name, rank in zip(ranking.names, ranking.mean_ranks):
@@ -64,7 +64,7 @@ def _print_group(out: Console, rows: list[LeaderboardRow]) -> None:
     out.print(f"[bold]{shown(first.suite)}[/bold] · tier {shown(first.tier)} · {data} ({version})")
     measured = shown(f"{first.metric} in {first.unit}" if first.unit else first.metric)
     out.print(f"{measured}, {arrow}; 95 % interval over scenes and seeds")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = bare_table()
     table.add_column("#", justify="right", no_wrap=True)
     longest = max(len(f"{row.method}/{row.variant}") for row in rows)
     table.add_column("method", overflow="fold", max_width=LONGEST_NAME, no_wrap=longest <= LONGEST_NAME)

@@ -16,10 +16,9 @@ from deep3dmap.results.export import csv_cell, to_latex
 from deep3dmap.results.html_page import to_html
 from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.merge import merge
+from deep3dmap.results.schema import JSON_COLUMNS
 from deep3dmap.results.store import ResultStore
 from deep3dmap.results.verify import set_aside, verify
-
-JSON_COLUMNS = ("config", "packages", "hardware", "backends")
 
 
 def export(store: ResultStore, file: Path, suite: str | None) -> int:

@@ -12,6 +12,7 @@ from rich.table import Table
 from deep3dmap.cli.printable import printable, shown
 from deep3dmap.cli.result_tables import console
 from deep3dmap.cli.store_actions import check, export, join, of_suite, records, unite
+from deep3dmap.cli.tables import bare_table
 from deep3dmap.core.errors import UserError, nearest
 from deep3dmap.results.detail import run_detail
 from deep3dmap.results.export import significant
@@ -58,7 +59,7 @@ def _list(store: ResultStore, suite: str | None, as_json: bool) -> int:
 
 
 def _run_table(runs: pd.DataFrame) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = bare_table()
     for name in ("run", "suite", "tier", "method", "dataset", "seed", "status", "started (UTC)"):
         table.add_column(name, no_wrap=name != "dataset", overflow="fold")
     for row in runs.itertuples():
@@ -86,7 +87,7 @@ def _show(store: ResultStore, text: str, as_json: bool) -> int:
         print(json.dumps(detail, indent=1, default=str))
         return 0
     out = console()
-    facts = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    facts = bare_table(show_header=False)
     for name, value in detail["facts"].items():
         facts.add_row(name, shown(str(value)))
     out.print(facts)
@@ -105,7 +106,7 @@ def _metric_tables(scenes: dict[str, dict[str, float | None]]) -> Iterator[Table
     names = sorted({name for values in scenes.values() for name in values})
     for begin in range(0, len(names), METRICS_ABREAST):
         abreast = names[begin : begin + METRICS_ABREAST]
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table = bare_table()
         table.add_column("scene", overflow="fold")
         for name in abreast:
             table.add_column(name, justify="right", overflow="fold")

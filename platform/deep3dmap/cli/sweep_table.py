@@ -10,6 +10,7 @@ from rich.table import Table
 
 from deep3dmap.cli.arguments import on_terminal
 from deep3dmap.cli.printable import shown
+from deep3dmap.cli.tables import bare_table
 from deep3dmap.results.export import significant
 from deep3dmap.tune.journal import SweepState, TrialRecord
 from deep3dmap.tune.objective import best_of
@@ -68,7 +69,7 @@ def sweep_table(plan: SweepPlan, state: SweepState, total: int) -> Table:
     for name, record in (("best", best), ("as configured", default)):
         if record:
             title += f", {name} {significant(plan.quality.value(record.chosen))}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = bare_table(title=title, title_justify="left")
     for name in ("trial", "status", "%", plan.quality.title, "s"):
         table.add_column(name, justify="right" if name != "status" else "left", no_wrap=True)
     table.add_column("settings", overflow="fold")

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,10 +13,15 @@ _WIDE = 10_000
 
 def table(*columns: str, title: str | None = None) -> Table:
     """Return an empty table whose cells are folded and never cut."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    made = bare_table(title=title, title_justify="left")
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
+
+
+def bare_table(**looks: Any) -> Table:
+    """Return a table without lines, to which columns are added yet. looks: as rich has them."""
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), **looks)
 
 
 def print_table(made: Table) -> None:

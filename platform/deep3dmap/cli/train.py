@@ -14,10 +14,11 @@ from deep3dmap.cli.printable import shown
 from deep3dmap.cli.tables import print_table, table
 from deep3dmap.config.compose import ComposedRun, Layer, compose_run
 from deep3dmap.config.limits import check_fed
-from deep3dmap.config.overrides import as_override, flatten, split_override
+from deep3dmap.config.overrides import as_override, split_override
 from deep3dmap.config.saved import check_choice, read_saved
 from deep3dmap.config.schema import DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainerConfig
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.nested import flatten
 from deep3dmap.core.options import describe_options
 from deep3dmap.core.registry import datasets, methods
 from deep3dmap.core.secrets import hide

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deep3dmap.config.limits import check_data, check_run
-from deep3dmap.config.overrides import OVERLAY_SECTIONS, as_override, flatten, split_override
+from deep3dmap.config.overrides import OVERLAY_SECTIONS, as_override, split_override
 from deep3dmap.config.plain_data import check_plain
 from deep3dmap.config.schema import (
     SCHEMA_VERSION,
@@ -27,6 +27,7 @@ from deep3dmap.config.schema import (
 )
 from deep3dmap.config.variants import overlay
 from deep3dmap.core.errors import UserError, nearest
+from deep3dmap.core.nested import flatten
 from deep3dmap.core.options import check_options
 from deep3dmap.core.registry import Registry, datasets, methods
 

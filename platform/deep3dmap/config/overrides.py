@@ -44,15 +44,3 @@ def _literal(value: Any) -> str:
         str(value).replace("\\", "\\\\").replace("'", "\\'") if str(value).endswith("\\") else str(value).replace("'", "\\'")
     )
     return f"'{escaped}'"
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return {dotted key: leaf value}; an empty dictionary is a leaf."""
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        dotted = f"{prefix}{key}"
-        if isinstance(value, dict) and value:
-            leaves.update(flatten(value, dotted + "."))
-        else:
-            leaves[dotted] = value
-    return leaves

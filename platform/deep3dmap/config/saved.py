@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 
 from deep3dmap.config.compose import Layer
-from deep3dmap.config.overrides import OVERLAY_SECTIONS, as_override, flatten
+from deep3dmap.config.overrides import OVERLAY_SECTIONS, as_override
 from deep3dmap.config.plain_data import check_plain
 from deep3dmap.config.schema import RunConfig
 from deep3dmap.core.errors import UserError, nearest
+from deep3dmap.core.nested import flatten
 from deep3dmap.core.secrets import HIDDEN
 
 _SECTIONS = (*OVERLAY_SECTIONS, "inputs")

@@ -26,7 +26,7 @@ class Layout:
 
     scenes: (E, S) each scene's value, freed of the seeds' effects. seeds: (E,) number of seeds. seed_square, error_square:
     (E,) mean squares; NaN for a single seed. balance: (E,) expectation of seed_square is balance * seed variance + error
-    variance. freedom: (E,) degrees of freedom of error_square.
+    variance.
     """
 
     scenes: Array

@@ -17,6 +17,8 @@ STATUSES = ("ok", "failed", "diverged", "out_of_memory", "no_resources", "stoppe
 ENDED_EARLY = ("stopped", "interrupted")
 # The trials of a sweep are stored under the suite "tune:NAME".
 SWEEPS = "tune:"
+# Of the table of runs: text that holds JSON.
+JSON_COLUMNS = ("config", "packages", "hardware", "backends")
 
 
 @dataclass(frozen=True)

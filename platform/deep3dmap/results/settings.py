@@ -1,9 +1,9 @@
 """The settings of a run that tell entries apart, taken from its configuration."""
 
 import json
-from collections.abc import Iterator, Mapping
 from typing import Any
 
+from deep3dmap.core.nested import flatten
 from deep3dmap.results.run_id import content_hash
 
 # Where things lie and how a run is seeded: seeds are repetitions of one entry, and data have a version of their own.
@@ -15,7 +15,8 @@ def settings_of(config: str) -> dict[str, Any]:
     kept = {key: value for key, value in json.loads(config).items() if key not in _NOT_SETTINGS}
     if "checkpoint" in kept:
         kept["checkpoint"] = "given"
-    flat = dict(_flatten(kept))
+    # An empty section sets nothing.
+    flat = {key: value for key, value in flatten(kept).items() if value != {}}
     flat.pop("dataset.root", None)
     return flat
 
@@ -29,11 +30,3 @@ def differing(settings: list[dict[str, Any]]) -> list[str]:
     """Return the names of the settings that are not the same in all tables."""
     names = sorted({name for flat in settings for name in flat})
     return [name for name in names if any(flat.get(name) != settings[0].get(name) for flat in settings)]
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

@@ -19,11 +19,13 @@ from deep3dmap.results.run_id import content_hash
 from deep3dmap.results.schema import TABLES, CurveRow, FileRow, MetricRow, Row, RunRow, to_table
 from deep3dmap.results.settings import settings_hash
 from deep3dmap.results.storage import Storage
-from deep3dmap.results.table_files import DAMAGE, TableFiles, decode_table, only_attempts, reason_of, uncoded
+from deep3dmap.results.table_files import DAMAGE, TableFiles, only_attempts, reason_of, uncoded
 
 _SINCE = ("since", pa.timestamp("us", tz="UTC"))
 _CARDS = pa.schema([("kind", pa.string()), ("name", pa.string()), ("version", pa.string()), ("data", pa.string()), _SINCE])
 _STATES = pa.schema([("run_id", pa.string()), ("state", pa.string()), ("text", pa.string()), _SINCE])
+# Beside those of the attempts.
+SMALL_TABLES = ("cards", "trials")
 # From here on it is quicker to read a whole table than the files of single attempts.
 MANY_RUNS = 100
 
@@ -155,20 +157,6 @@ class ResultStore:
     def trial_states(self) -> pd.DataFrame:
         """Return where each trial is or how it ended."""
         return self._small("trials", _STATES).to_pandas()
-
-    def damaged(self) -> list[str]:
-        """Return the names of the files that cannot be read, each with the reason; every file is read anew."""
-        found = []
-        for table in (*TABLES, "cards", "trials"):
-            for file in self.storage.names(f"tables/{table}", ".parquet"):
-                try:
-                    data = self.storage.read(f"tables/{table}/{file}")
-                    decode_table(data, table, file) if table in TABLES else decode(data)
-                except FileNotFoundError:
-                    continue
-                except DAMAGE as error:
-                    found.append(f"tables/{table}/{file}: {reason_of(error)}")
-        return found
 
     def table(self, name: str) -> pa.Table:
         """Return a whole table, as Arrow keeps it."""

@@ -12,12 +12,11 @@ import pyarrow.compute as pc
 from deep3dmap.core.errors import UserError
 from deep3dmap.results.attempt_numbers import check_id
 from deep3dmap.results.parquet_files import DICTIONARY, decode, is_segment
-from deep3dmap.results.schema import STATUSES, TABLES, NewerSchemaError, arrow_schema, migrate
+from deep3dmap.results.schema import JSON_COLUMNS, STATUSES, TABLES, NewerSchemaError, arrow_schema, migrate
 
 if TYPE_CHECKING:
     from deep3dmap.results.storage import Storage
 
-_JSON = ("config", "packages", "hardware", "backends")
 TABLES_AT_ONCE = 200
 READS = 4  # of a table that is compacted meanwhile
 DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, UserError)
@@ -143,7 +142,7 @@ def _check_run(rows: pa.Table) -> None:
     """Check what a digest would have noticed."""
     if unknown := set(rows["status"].to_pylist()) - set(STATUSES):
         raise ValueError(f"unknown status '{unknown.pop()}'")
-    for name in _JSON:
+    for name in JSON_COLUMNS:
         for text in rows[name].to_pylist():
             json.loads(text)
 

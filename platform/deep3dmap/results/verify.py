@@ -6,11 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from deep3dmap.core.errors import UserError
 from deep3dmap.results.attempt_numbers import attempt_name
 from deep3dmap.results.digest import bytes_digest
+from deep3dmap.results.parquet_files import decode
 from deep3dmap.results.schema import SCHEMA_VERSION, TABLES, RunRow, arrow_schema
-from deep3dmap.results.store import ResultStore, attempt_digest
-from deep3dmap.results.table_files import DAMAGE, by_attempt, decode_table, uncoded
+from deep3dmap.results.store import SMALL_TABLES, ResultStore, attempt_digest
+from deep3dmap.results.table_files import DAMAGE, READS, by_attempt, decode_table, reason_of, uncoded
 
 DAMAGED_FOLDER = "damaged"
 
@@ -32,10 +34,9 @@ class Problem:
 
 def verify(store: ResultStore) -> list[Problem]:
     """Read every file of a store, its artifacts too, and return what is not as it was written."""
-    found = [Problem("damaged", *line.split(": ", 1)) for line in store.damaged()]
-    whole = _readable(store)
+    found, whole = _read(store)
     found += _doubled(whole["runs"])
-    tables = {name: by_attempt(*(table for _, table in parts)) for name, parts in whole.items()}
+    tables = {name: by_attempt(*(table for _, table in whole[name])) for name in TABLES}
     for name, rows in tables["runs"].items():
         found += _of_attempt(store, name, rows, {table: tables[table].get(name) for table in ("files", "metrics", "curves")})
     return found
@@ -53,16 +54,35 @@ def set_aside(store: ResultStore, problems: list[Problem]) -> list[str]:
     return moved
 
 
-def _readable(store: ResultStore) -> dict[str, list[tuple[str, pa.Table]]]:
-    found: dict[str, list[tuple[str, pa.Table]]] = {name: [] for name in TABLES}
-    for name, parts in found.items():
-        for file in store.storage.names(f"tables/{name}", ".parquet"):
+Parts = dict[str, list[tuple[str, pa.Table]]]
+
+
+def _read(store: ResultStore) -> tuple[list[Problem], Parts]:
+    """Read every file of the tables, and once more where some were compacted away since they were listed."""
+    for _ in range(READS):
+        try:
+            return _read_once(store)
+        except FileNotFoundError:
+            continue
+    raise UserError(f"{store.uri}: its files changed whenever they were read; try again")
+
+
+def _read_once(store: ResultStore) -> tuple[list[Problem], Parts]:
+    """Return what is damaged, and of each table its readable files with their rows."""
+    damaged, whole = [], Parts()
+    # The rows of a run are written last, so they are listed first: whatever has them then has all that belongs to them.
+    for table in (*reversed(TABLES), *SMALL_TABLES):
+        parts = whole.setdefault(table, [])
+        for file in store.storage.names(f"tables/{table}", ".parquet"):
+            where = f"tables/{table}/{file}"
             try:
-                table, _ = decode_table(store.storage.read(f"tables/{name}/{file}"), name, file)
-            except DAMAGE:
-                continue
-            parts.append((file, uncoded(table)))
-    return found
+                data = store.storage.read(where)
+                parts.append((file, uncoded(decode_table(data, table, file)[0]) if table in TABLES else decode(data).table))
+            except FileNotFoundError:
+                raise
+            except DAMAGE as error:
+                damaged.append(Problem("damaged", where, reason_of(error)))
+    return damaged, whole
 
 
 def _doubled(parts: list[tuple[str, pa.Table]]) -> Iterator[Problem]:

@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from deep3dmap.config.overrides import flatten
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.nested import flatten
 from deep3dmap.core.registry import Registry
 from deep3dmap.core.secrets import hide
 

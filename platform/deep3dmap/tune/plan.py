@@ -13,8 +13,9 @@ from typing import Any
 
 from deep3dmap.config.compose import ComposedRun, Layer, check_value, compose_run
 from deep3dmap.config.limits import check_fed
-from deep3dmap.config.overrides import as_override, flatten
+from deep3dmap.config.overrides import as_override
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.nested import flatten
 from deep3dmap.core.registry import datasets, methods
 from deep3dmap.results.run_id import content_hash
 from deep3dmap.results.schema import SWEEPS
