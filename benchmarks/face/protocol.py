@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.benchmarks.face import pictures
-from deep3dmap.core import Evaluation, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
+from deep3dmap.core import Evaluation, Mesh, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
 from deep3dmap.geometry.position_maps import sample
 from deep3dmap.metrics import face
 
@@ -75,6 +75,14 @@ class FaceProtocol(Protocol):
     def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
         """Write the photograph with landmarks, the surface over it, depth, the error map and a contact sheet."""
         return pictures.write(reconstruction, truth, folder)
+
+    def surfaces(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> tuple[Mesh | None, Mesh | None]:
+        """Return the predicted mesh, its landmarks at the mean depth of the true ones, and the true surface."""
+        true, mesh = pictures.true_surface(truth), reconstruction.mesh
+        if true is None or mesh is None or reconstruction.landmarks is None:
+            return mesh, true
+        farther = np.mean(np.asarray(truth["landmarks_68"])[:, 2]) - np.mean(reconstruction.landmarks[:, 2])
+        return Mesh(mesh.vertices + np.array([0, 0, farther]), mesh.faces, mesh.colors), true
 
 
 class FaceEvaluation(Evaluation):

@@ -75,6 +75,10 @@ class IndoorProtocol(Protocol):
         """Write frames.png (input, depths, renderings, errors) and overview.png (prediction and truth from outside)."""
         return write_pictures(predicted_surface(reconstruction, truth), truth, folder)
 
+    def surfaces(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> tuple[Mesh | None, Mesh | None]:
+        """Return the predicted surface, fused where there are depth maps alone, and the true one."""
+        return predicted_surface(reconstruction, truth), truth.get("mesh")
+
 
 class IndoorEvaluation(Evaluation):
     """Scores surface and depth of one scan after another."""

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from deep3dmap.core import Reconstruction
-from deep3dmap.geometry.relief import ReliefCamera
+from deep3dmap.core import Mesh, Reconstruction
+from deep3dmap.geometry.relief import ReliefCamera, relief_faces
 from deep3dmap.metrics.relief_depth import common_pixels
 from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture, from_pil
 
@@ -36,7 +36,7 @@ def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder
     low, high = (float(true[shown].min()), float(true[shown].max())) if shown.any() else (0.9, 1.1)
     tiles = [
         ("photograph", torch.from_numpy(np.asarray(truth["image"]))),
-        ("depth", depth_picture(_moved(predicted, true, both), low, high)),
+        ("depth", depth_picture(moved_to_scale(predicted, true, both), low, high)),
         ("true depth", depth_picture(torch.where(shown, true, 0), low, high)),
         ("error", error_picture(_difference(predicted, true, both), both, WORST)),
         ("normals", _normals(predicted)),
@@ -51,6 +51,15 @@ def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder
     return [file]
 
 
+def relief_surface(depth: Tensor, shown: Tensor) -> Mesh:
+    """Return a depth map (H, W) as a surface in the camera's axes, of the pixels that are shown (H, W) only."""
+    points = ReliefCamera(depth.shape[-1]).lift(depth[None])[0].reshape(-1, 3)
+    faces = relief_faces(*depth.shape)
+    faces = faces[shown.reshape(-1)[faces].all(1)]
+    used, corners = faces.unique(return_inverse=True)
+    return Mesh(points[used].numpy(), corners.numpy())
+
+
 def _stacked(sheets: list[Image.Image]) -> Image.Image:
     whole = Image.new("RGB", (max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)), "white")
     top = 0
@@ -60,7 +69,7 @@ def _stacked(sheets: list[Image.Image]) -> Image.Image:
     return whole
 
 
-def _moved(predicted: Tensor, true: Tensor, both: Tensor) -> Tensor:
+def moved_to_scale(predicted: Tensor, true: Tensor, both: Tensor) -> Tensor:
     """Return the depth at the true one's scale; 0 stays nothing."""
     if not both.any():
         return predicted
@@ -69,7 +78,7 @@ def _moved(predicted: Tensor, true: Tensor, both: Tensor) -> Tensor:
 
 
 def _difference(predicted: Tensor, true: Tensor, both: Tensor) -> Tensor:
-    return torch.where(both, (_moved(predicted, true, both).clamp(min=1e-6).log() - true.log()).abs(), 0)
+    return torch.where(both, (moved_to_scale(predicted, true, both).clamp(min=1e-6).log() - true.log()).abs(), 0)
 
 
 def _normals(depth: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deep3dmap.benchmarks.shape.pictures import write_pictures
-from deep3dmap.core import Evaluation, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
+from deep3dmap.benchmarks.shape.pictures import moved_to_scale, relief_surface, write_pictures
+from deep3dmap.core import Evaluation, Mesh, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
 from deep3dmap.geometry.relief import ReliefCamera
 from deep3dmap.metrics.relief_depth import common_pixels, mean_angle_deviation, scale_invariant_error
 
@@ -46,6 +46,12 @@ class ShapeProtocol(Protocol):
     def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
         """Write shape.png: photograph, depth and normals beside the true ones, and what a method shows of its own."""
         return write_pictures(reconstruction, truth, folder)
+
+    def surfaces(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> tuple[Mesh | None, Mesh | None]:
+        """Return both depth maps as surfaces, the predicted one at the scale of the true one, where both show the object."""
+        predicted, true = (depth[0] for depth in depth_maps(reconstruction, truth))
+        both = common_pixels(true[None], (predicted > 0).to(true.dtype)[None])[0] > 0
+        return relief_surface(moved_to_scale(predicted, true, both), both), relief_surface(true, both)
 
 
 class ShapeEvaluation(Evaluation):

@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.card import SuiteCard
 from deep3dmap.core.dataset import Split
+from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.method import Views
 from deep3dmap.core.reconstruction import Reconstruction
 
@@ -71,3 +74,12 @@ class Protocol(ABC):
     def view_pictures(self, views: Views, truth: dict[str, Any], folder: Path) -> list[Path]:
         """Write PNG pictures of what answered a scene's queries into `folder` and return their paths. The default has none."""
         return []
+
+    def surfaces(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> tuple[Mesh | None, Mesh | None]:
+        """Return the predicted and the true surface as this suite compares them, in one frame, for people to look at.
+
+        A mesh without faces is a cloud of points. The default takes the mesh, or else the points, and the sample's mesh.
+        """
+        points = reconstruction.points
+        cloud = None if points is None else Mesh(points, np.zeros((0, 3), np.int64))
+        return cloud if reconstruction.mesh is None else reconstruction.mesh, truth.get("mesh")

@@ -17,6 +17,8 @@ LANDMARK_CURVES = (
     *((36, 41, True), (42, 47, True), (48, 59, True), (60, 67, True)),
 )
 EMPTY = 0.18
+# Of errors on surfaces in three dimensions, where the darkest colour has to show on a dark ground too.
+ERROR_COLORS = "plasma"
 TITLE_HEIGHT = 26
 GAP = 8
 

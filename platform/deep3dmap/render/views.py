@@ -48,8 +48,21 @@ def overview(
     area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     views = orbit(vertices, 12, elevation_degrees=elevation_degrees, width=width, height=height, up=up)
     lens, pose = max(views, key=lambda view: float((-area @ view.world_from_camera[:3, 2]).clamp(min=0).sum()))
-    pose[:3, 3] = _filling_eye(_body(vertices)[1], pose[:3, :3], float(lens[0, 0]), width, height)
-    return Viewpoint(lens, pose)
+    return _filling(Viewpoint(lens, pose), vertices, width, height)
+
+
+def seen_from(vertices: Any, direction: Direction, *, width: int, height: int, up: Direction = (0.0, 0.0, 1.0)) -> Viewpoint:
+    """Return a camera that looks at a mesh from a direction and fills the picture with it. vertices: (V, 3), at least one."""
+    focal = 1.2 * min(width, height)
+    lens = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float64)
+    towards = torch.tensor(direction, dtype=torch.float64)
+    return _filling(Viewpoint(lens, look_at(towards, torch.zeros(3), _safe_up(towards, up))), vertices, width, height)
+
+
+def _filling(view: Viewpoint, vertices: Any, width: int, height: int) -> Viewpoint:
+    pose = view.world_from_camera
+    pose[:3, 3] = _filling_eye(_body(vertices)[1], pose[:3, :3], float(view.intrinsics[0, 0]), width, height)
+    return view
 
 
 def turntable(

@@ -12,9 +12,12 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Generates, Method, RendersViews, Views
 from deep3dmap.core.protocol import Evaluation, Protocol, Sampler
 from deep3dmap.core.reconstruction import Reconstruction
+from deep3dmap.core.scene_names import folder_name
+from deep3dmap.results.kept_scenes import PREVIEW
+from deep3dmap.runs.scene_preview import write_preview
 from deep3dmap.runs.scene_reconstruction import SceneOutcome, now, reconstruct_scene
 from deep3dmap.train.failures import status_of, text_of
-from deep3dmap.train.scene_fits import SceneFits, folder_name
+from deep3dmap.train.scene_fits import SceneFits
 
 PICTURED_SCENES = 8
 
@@ -149,6 +152,8 @@ def _score_scene(
         _keep(outcome.reconstruction, scoring.protocol, sample, folder, pictured)
         if views is not None and pictured:
             scoring.protocol.view_pictures(views, sample, folder)
+        if pictured:
+            write_preview(scoring.protocol, outcome.reconstruction, views, sample, folder / PREVIEW)
 
 
 def _without_ungiven(offered: dict[str, Any], method: Method, scoring: Scoring) -> dict[str, Any]:

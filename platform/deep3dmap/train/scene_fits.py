@@ -9,6 +9,7 @@ import torch
 
 from deep3dmap.config.schema import FitConfig
 from deep3dmap.core.method import Method, Step
+from deep3dmap.core.scene_names import folder_name
 from deep3dmap.frameworks import Host, LoopSettings, TrainLoop
 from deep3dmap.train.seeding import scene_entropy, seed_everything
 from deep3dmap.train.session import TrainingSession, TrainingSummary
@@ -90,8 +91,3 @@ def fit_settings(settings: LoopSettings, fit: FitConfig) -> LoopSettings:
 def scene_folder(folder: Path, scene: str) -> Path:
     """Return where the curves and checkpoints of a scene's fit lie in a run's folder."""
     return folder / "scenes" / folder_name(scene)
-
-
-def folder_name(scene: str) -> str:
-    """Return the name of a scene as that of a folder."""
-    return scene.replace("/", "_").replace("\\", "_")

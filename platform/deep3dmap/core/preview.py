@@ -1,0 +1,71 @@
+"""What is kept of a scene to be looked at: small surfaces, predicted and true, placed for a viewer."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.ply import from_ply, to_ply
+
+ABOUT = "about.json"
+PREDICTION, TRUTH = "prediction", "truth"
+AGAIN = "run the scene again"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One surface. mesh: without faces it is a cloud of points. triangles, points: of what it was reduced from.
+
+    errors: (V,) float32 distance of each vertex to the true surface, NaN where it is not known, or None.
+    """
+
+    mesh: Mesh
+    triangles: int
+    points: int
+    errors: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The surfaces of one scene, in one frame: x to the right, y up, z towards the viewer.
+
+    unit: of coordinates and errors. eye: (3,) direction from the middle towards the first viewpoint. inside: whether it is a
+    room, seen best without the walls that turn their backs. worst: the error that the pictures draw brightest, 0 without any.
+    """
+
+    unit: str
+    eye: tuple[float, float, float] = (0.4, 0.3, 1.0)
+    inside: bool = False
+    worst: float = 0.0
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    def files(self) -> dict[str, bytes]:
+        """Return {file name: content}: a PLY file for each part, and about.json."""
+        counts = {name: {"triangles": part.triangles, "points": part.points} for name, part in self.parts.items()}
+        about = {"schema": 1, "unit": self.unit, "eye": self.eye, "inside": self.inside, "worst": self.worst, "parts": counts}
+        found = {f"{name}.ply": to_ply(part.mesh, part.errors) for name, part in self.parts.items()}
+        return {**found, ABOUT: json.dumps(about, indent=1).encode()}
+
+
+def read_preview(files: dict[str, bytes], where: str) -> Preview:
+    """Read what `Preview.files` returned; raises UserError naming the file under `where` that is missing or damaged."""
+    try:
+        about = json.loads(files[ABOUT])
+        eye = tuple(float(value) for value in about["eye"])
+        counts = {str(name): (int(one["triangles"]), int(one["points"])) for name, one in about["parts"].items()}
+        unit, inside, worst = str(about["unit"]), bool(about["inside"]), float(about["worst"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{where}/{ABOUT}: not the description of a preview ({error}); {AGAIN}") from error
+    if len(eye) != 3 or not np.isfinite(eye).all() or not any(eye):
+        raise UserError(f"{where}/{ABOUT}: 'eye' is a direction of three numbers; {AGAIN}")
+    parts = {}
+    for name in counts.keys() & {PREDICTION, TRUTH}:
+        if f"{name}.ply" not in files:
+            raise UserError(f"{where}/{name}.ply is missing; {AGAIN}")
+        mesh, errors = from_ply(files[f"{name}.ply"], f"{where}/{name}.ply")
+        parts[name] = Part(mesh, *counts[name], errors)
+    return Preview(unit, eye, inside, worst, parts)

@@ -1,0 +1,82 @@
+"""What an attempt kept of its scenes to be looked at: pictures, small surfaces, whole meshes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deep3dmap.core.preview import ABOUT, Preview, read_preview
+from deep3dmap.core.scene_names import folder_name
+from deep3dmap.results.store import ResultStore
+
+PREVIEW = "preview"
+MESH = "mesh.ply"
+# In the order in which they are shown.
+SHOWN = ("prediction", "truth", "error")
+KINDS = ("view", "surface")
+
+
+@dataclass(frozen=True)
+class KeptScene:
+    """The files of one scene. folder: within the store. names: relative to it."""
+
+    store: ResultStore
+    folder: str
+    names: tuple[str, ...]
+
+    @property
+    def pictures(self) -> list[str]:
+        """The names of the suite's own pictures, contact sheets first."""
+        own = [name for name in self.names if name.endswith(".png") and "/" not in name]
+        return sorted(own, key=lambda name: ("sheet" not in name, name))
+
+    @property
+    def tiles(self) -> dict[str, dict[str, str]]:
+        """{"view" or "surface": {"prediction", "truth", "error": name}} of the small pictures, as far as there are any."""
+        found = {}
+        for kind in KINDS:
+            own = {part: f"{PREVIEW}/{kind}_{part}.jpg" for part in SHOWN}
+            there = {part: name for part, name in own.items() if name in self.names}
+            if there:
+                found[kind] = there
+        return found
+
+    @property
+    def photograph(self) -> str | None:
+        """The name of the small picture of what was given."""
+        name = f"{PREVIEW}/input.jpg"
+        return name if name in self.names else None
+
+    @property
+    def has_preview(self) -> bool:
+        """Whether there are small surfaces."""
+        return f"{PREVIEW}/{ABOUT}" in self.names
+
+    @property
+    def has_mesh(self) -> bool:
+        """Whether there is the mesh as it was reconstructed."""
+        return MESH in self.names
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file."""
+        return self.store.storage.read(f"{self.folder}/{name}")
+
+    def preview(self) -> Preview:
+        """Read the small surfaces; raises UserError naming a file that is damaged."""
+        own = [name for name in self.names if name.startswith(f"{PREVIEW}/") and name.endswith((".ply", ".json"))]
+        files = {name.removeprefix(f"{PREVIEW}/"): self.read(name) for name in own}
+        return read_preview(files, f"{self.store.uri}/{self.folder}/{PREVIEW}")
+
+
+def kept_scenes(store: ResultStore, run_id: str, attempt: int, scenes: Sequence[str]) -> dict[str, KeptScene]:
+    """Return what an attempt kept of some scenes; scenes of which nothing was kept are left out."""
+    root = store.artifacts_name(run_id, attempt)
+    by_folder: dict[str, list[str]] = {}
+    for name in store.storage.names(root, "", recursive=True):
+        folder, _, rest = name.partition("/")
+        if rest:
+            by_folder.setdefault(folder, []).append(rest)
+    folders = {scene: folder_name(scene) for scene in scenes}
+    return {
+        scene: KeptScene(store, f"{root}/{folder}", tuple(by_folder[folder]))
+        for scene, folder in folders.items()
+        if folder in by_folder
+    }

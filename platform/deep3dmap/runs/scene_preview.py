@@ -1,0 +1,75 @@
+"""Keeps what is looked at of a scene: small surfaces for the viewer, and small pictures of input, prediction, truth, error."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.method import Views
+from deep3dmap.core.preview import PREDICTION, TRUTH, Part, Preview
+from deep3dmap.core.protocol import Protocol
+from deep3dmap.core.reconstruction import Reconstruction
+from deep3dmap.geometry.closest_points import ClosestPoints
+from deep3dmap.geometry.nearest_neighbours import nearest
+from deep3dmap.geometry.vertex_clustering import reduced
+from deep3dmap.metrics.surface_distance import box_diagonal
+from deep3dmap.render.preview_pictures import Placement, placement, surface_pictures, view_pictures
+
+MOST_TRIANGLES = 12_000
+WORST = 0.02  # of the diagonal of the true surface's box: the error that pictures draw brightest
+
+
+def write_preview(
+    protocol: Protocol, reconstruction: Reconstruction, views: Views | None, sample: dict[str, Any], folder: Path
+) -> None:
+    """Write prediction.ply and truth.ply with about.json, and JPEG pictures, as far as the scene has them, into `folder`."""
+    predicted, true = protocol.surfaces(reconstruction, sample)
+    pictures = {} if views is None else view_pictures(views, sample)
+    folder.mkdir(parents=True, exist_ok=True)
+    if predicted is not None:
+        placed = placement(predicted if true is None or not len(true.vertices) else true, reconstruction.frame, sample)
+        preview = preview_of(predicted, true, reconstruction.unit, placed)
+        pictures |= surface_pictures(predicted, true, preview, placed, sample) | preview.files()
+    for name, content in pictures.items():
+        (folder / name).write_bytes(content)
+
+
+def preview_of(predicted: Mesh, true: Mesh | None, unit: str, placed: Placement) -> Preview:
+    """Return both surfaces reduced and placed for a viewer, with the distance of each predicted vertex to the truth."""
+    parts = {PREDICTION: _part(predicted, placed.axes, true)}
+    worst = 0.0
+    if true is not None:
+        parts[TRUTH] = _part(true, placed.axes, None)
+        worst = WORST * box_diagonal(true.vertices) if _has_points(true) else 0.0
+    return Preview(unit, placed.eye, placed.inside, worst, parts)
+
+
+def _part(mesh: Mesh, axes: NDArray[np.float64], true: Mesh | None) -> Part:
+    small = reduced(mesh, MOST_TRIANGLES)
+    errors = distances(small, true) if _has_points(true) and len(small.vertices) else None
+    # Axes that mirror would turn the surface inside out.
+    faces = small.faces if np.linalg.det(axes) > 0 else small.faces[:, ::-1]
+    placed = Mesh(small.vertices @ axes.T, faces, small.colors)
+    return Part(placed, len(mesh.faces), len(mesh.vertices), errors)
+
+
+def distances(mesh: Mesh, true: Mesh | None) -> NDArray[np.float32]:
+    """Return (V,) how far vertices are from a surface, or from the nearest point of a cloud."""
+    if true is None:
+        raise ValueError("without a true surface there is no distance to it")
+    if len(true.faces):
+        return np.asarray(ClosestPoints(true.vertices, true.faces)(mesh.vertices).distance.float().numpy())
+    points, targets = _tensor(mesh.vertices), _tensor(true.vertices)
+    return np.asarray((points - targets[nearest(points, targets)]).norm(dim=1).float().numpy())
+
+
+def _has_points(mesh: Mesh | None) -> bool:
+    return mesh is not None and len(mesh.vertices) > 0
+
+
+def _tensor(values: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.asarray(values, np.float64))
