@@ -1,0 +1,28 @@
+"""The viewer as a component of the Streamlit app."""
+
+from collections.abc import Callable
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import streamlit as st
+
+SCRIPTS = ("three.min.js", "geometry.js", "viewer.js")
+STYLE = "viewer.css"
+
+
+def show(data: dict[str, Any], key: str) -> None:
+    """Show what `payload` made. key: of the place in the page; the view stays while it shows the same."""
+    _component()(data=data, key=key)
+
+
+def static_file(name: str) -> str:
+    """Return the text of a file that browsers get."""
+    return (resources.files("deep3dmap.dashboard.viewer3d") / "static" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _component() -> Callable[..., Any]:
+    # One module: what the scripts define is visible to the last of them, and nothing has to be fetched.
+    script = "\n".join(static_file(name) for name in (*SCRIPTS, "component.js"))
+    return st.components.v2.component("deep3dmap_viewer3d", css=static_file(STYLE), js=script)
