@@ -13,6 +13,7 @@ from deep3dmap.core.method import Views
 from deep3dmap.core.preview import PREDICTION, Preview
 from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.relief import ReliefCamera
+from deep3dmap.ops.rasterize import Cull
 from deep3dmap.render.mesh_renderer import MeshImages, render_in_image, render_mesh
 from deep3dmap.render.pictures import ERROR_COLORS, to_pil
 from deep3dmap.render.views import overview, seen_from
@@ -120,7 +121,7 @@ def _drawn(mesh: Mesh, placed: Placement, sample: dict[str, Any], colors: Any) -
         drawn: MeshImages = render_in_image(mesh.vertices * scale, mesh.faces, *size, colors=colors, supersample=2)
         return drawn.image
     lens, pose = _camera(mesh, placed.frame, sample, scale, size)
-    cull = "back" if placed.inside else "none"
+    cull: Cull = "back" if placed.inside else "none"
     return render_mesh(mesh.vertices, mesh.faces, lens, pose, *size, colors=colors, cull=cull, supersample=2).image
 
 

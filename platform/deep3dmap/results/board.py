@@ -185,6 +185,7 @@ class Contest:
             error=what_is_wrong(self.metric, cells, self.scenes, entry, self.runs) or error,
             note=notes(entry, self.runs),
             is_cut_short=not entry.is_whole,
+            run_ids=tuple(self.runs["run_id"][entry.places].tolist()),
             rank=rank,
             **facts,
             **costs(entry, self.runs, len(covered)),

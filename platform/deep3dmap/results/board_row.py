@@ -14,9 +14,9 @@ class LeaderboardRow:
     median: over scenes. interquartile_mean: over scenes and seeds. optimality_gap: mean distance to the best entry's value of
     each scene. seconds: training, fitting and reconstruction, mean over seeds; reconstruct_s, fit_s: mean per scene.
     parameters: of the trained network. scenes of all_scenes were scored. is_provisional: fewer than three seeds.
-    is_cut_short: its runs met a time limit; such a row stands apart, without a rank. failed: runs that did not end well,
-    those that somebody stopped not among them; error: the last line of the newest run that is not ok. rank: within the group,
-    from 1, shared by entries that cannot be told apart.
+    is_cut_short: its runs met a time limit; such a row stands apart, without a rank. run_ids: the runs it is made of. failed:
+    runs that did not end well, those that somebody stopped not among them; error: the last line of the newest run that is not
+    ok. rank: within the group, from 1, shared by entries that cannot be told apart.
 
     Against the first row, on the scenes that both have: difference with its 95 % interval, p_value (adjusted over all pairs
     of the group), effect_size (Cohen's d), probability_better (than the first, on a scene, under a seed), smallest_gap (that
@@ -59,6 +59,7 @@ class LeaderboardRow:
     error: str = ""
     note: str = ""
     is_cut_short: bool = False
+    run_ids: tuple[str, ...] = ()
     rank: int | None = None
     difference: float | None = None
     difference_low: float | None = None

@@ -36,7 +36,7 @@ def to_csv(rows: Sequence[LeaderboardRow]) -> str:
     writer = csv.DictWriter(stream, [field.name for field in fields(LeaderboardRow)], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        joined = {name: " ".join(getattr(row, name)) for name in ("inputs", "missing_scenes")}
+        joined = {name: " ".join(getattr(row, name)) for name in ("inputs", "missing_scenes", "run_ids")}
         writer.writerow({name: csv_cell(value) for name, value in {**asdict(row), **joined}.items()})
     return stream.getvalue()
 

@@ -61,8 +61,8 @@ def _wanted(runs: pd.DataFrame, suite: str | None, dataset: str | None, tier: st
         if value is not None:
             wanted &= runs[column] == value
     if dataset is not None:
-        name, _, variant = dataset.partition("/")
-        wanted &= (runs.dataset == name) & ((runs.dataset_variant == variant) | (not variant))
+        # A name may hold a "/" itself.
+        wanted &= (runs.dataset == dataset) | (runs.dataset + "/" + runs.dataset_variant == dataset)
     return wanted
 
 

@@ -1,0 +1,98 @@
+"""Scenes as HTML: small pictures beside each other. Whatever comes from the store is escaped; pictures lie in the page."""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+
+from deep3dmap.results.kept_scenes import SHOWN, KeptScene
+
+CAPTIONS = {"input": "input", "prediction": "prediction", "truth": "truth", "error": "error"}
+# Where a picture is: data for the app, a file beside the page for a site.
+Address = Callable[[KeptScene, str], str]
+STYLE = """
+.scene-card { border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius: 10px; padding: 12px 14px 14px;
+  margin: 0 0 14px; }
+.scene-card > header { display: flex; flex-wrap: wrap; gap: 2px 14px; align-items: baseline; margin-bottom: 8px; }
+.scene-card h3 { font-size: 1rem; font-weight: 620; margin: 0; padding: 0; overflow-wrap: anywhere; }
+.scene-card .value { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.scene-card .value small, .scene-note { opacity: .7; font-size: .85rem; }
+.scene-tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(150px, 44%), 1fr)); gap: 10px; }
+.scene-tiles figure { margin: 0; min-width: 0; }
+.scene-tiles img { width: 100%; aspect-ratio: 4 / 3; object-fit: contain; border-radius: 6px; display: block;
+  background: color-mix(in srgb, currentColor 8%, transparent); }
+.scene-tiles figcaption { font-size: .8rem; opacity: .75; margin-top: 3px; overflow-wrap: anywhere; }
+.scene-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; width: 100%; }
+.scene-table :is(th, td) { padding: .4rem .75rem .4rem 0; text-align: right; border: none;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); overflow-wrap: anywhere; }
+.scene-table :is(th, td):first-child { text-align: left; }
+.scene-table th { font-weight: 500; font-size: .8rem; opacity: .75; vertical-align: bottom; }
+.scene-table td.best { font-weight: 650; }
+.scene-scroll { overflow-x: auto; }
+.scene-verdict { border-left: 4px solid #8c8c8c; padding: 4px 0 4px 12px; margin: 0 0 10px; overflow-wrap: anywhere; }
+.scene-verdict.better { border-color: #009e73; } .scene-verdict.worse { border-color: #d55e00; }
+.scene-verdict small { display: block; opacity: .72; font-variant-numeric: tabular-nums; }
+"""
+
+
+def in_page(kept: KeptScene, name: str) -> str:
+    """Return the address of a picture that lies in the page itself."""
+    kind = "png" if name.endswith(".png") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(kept.read(name)).decode()}"
+
+
+def tile(address: str, caption: str) -> str:
+    """Return one picture."""
+    return f'<figure><img src="{escape(address)}" alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def tiles(kept: KeptScene, address: Address = in_page) -> str:
+    """Return input, prediction, truth and error of a scene; of views and of surfaces, where there are both."""
+    photograph = kept.photograph
+    parts = []
+    for kind, names in kept.tiles.items():
+        first = [tile(address(kept, photograph), "input")] if photograph else []
+        what = "view, " if kind == "view" else "surface, " if len(kept.tiles) > 1 else ""
+        rest = [tile(address(kept, names[part]), what + CAPTIONS[part]) for part in SHOWN if part in names]
+        parts.append(f"<div class=scene-tiles>{''.join(first + rest)}</div>")
+    return "".join(parts)
+
+
+def tiles_of_entries(kept: Mapping[str, KeptScene], address: Address = in_page) -> str:
+    """Return one scene as several entries made it: input and truth once, then prediction and error of each."""
+    rows = []
+    for kind in ("view", "surface"):
+        own = {title: one for title, one in kept.items() if kind in one.tiles}
+        if not own:
+            continue
+        first = next(iter(own.values()))
+        row = [tile(address(first, first.photograph), "input")] if first.photograph else []
+        if "truth" in first.tiles[kind]:
+            row.append(tile(address(first, first.tiles[kind]["truth"]), "truth"))
+        for part, words in (("prediction", "{}"), ("error", "error of {}")):
+            pairs = [(title, one.tiles[kind].get(part)) for title, one in own.items()]
+            row += [tile(address(own[title], name), words.format(title)) for title, name in pairs if name]
+        rows.append(f"<div class=scene-tiles>{''.join(row)}</div>")
+    return "".join(rows)
+
+
+def card(title: str, value: str, note: str, content: str) -> str:
+    """Return a framed scene. title, value, note: text. content: HTML."""
+    small = f" <small>{escape(note)}</small>" if note else ""
+    head = f"<header><h3>{escape(title)}</h3><span class=value>{escape(value)}{small}</span></header>"
+    return f"<article class=scene-card>{head}{content}</article>"
+
+
+def verdict_box(kind: str, words: str, details: str) -> str:
+    """Return a verdict in words with the figures below it."""
+    return f'<p class="scene-verdict {escape(kind)}">{escape(words)}<small>{escape(details)}</small></p>'
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], best: Sequence[int | None]) -> str:
+    """Return a table of text. best: the column of each row that is the best one, if any."""
+    head = "".join(f"<th>{escape(one)}</th>" for one in heads)
+    lines = [
+        "".join(f"<td{' class=best' if place == good else ''}>{escape(cell)}</td>" for place, cell in enumerate(row))
+        for row, good in zip(rows, best)
+    ]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<div class=scene-scroll><table class=scene-table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

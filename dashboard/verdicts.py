@@ -1,0 +1,94 @@
+"""What the paired tests of a leaderboard say of two entries, in words, and where they differ."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deep3dmap.results.board import Board
+from deep3dmap.results.board_row import LeaderboardRow
+from deep3dmap.results.comparison import LEVEL
+from deep3dmap.results.export import significant
+
+Kind = Literal["better", "worse", "same", "unknown"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """kind: of the first entry against the second. words: the sentence. details: the figures behind it."""
+
+    kind: Kind
+    words: str
+    details: str = ""
+
+
+def entry_name(row: LeaderboardRow) -> str:
+    """Return an entry's name; its settings tell it from others of the same method."""
+    return f"{row.method}/{row.variant}" + (f" ({row.note})" if row.note else "") + (" (cut short)" if row.is_cut_short else "")
+
+
+def verdict(board: Board, first: int, second: int) -> Verdict:
+    """Compare two rows of a board by their places, on the scenes that both have."""
+    one, other = (entry_name(board.rows[place]) for place in (first, second))
+    if first not in board.compared or second not in board.compared:
+        absent = one if first not in board.compared else other
+        return Verdict("unknown", f"{absent} has no values that can be compared.")
+    i, j = board.compared.index(first), board.compared.index(second)
+    found = board.comparisons
+    shared, gap, p_value = int(found.shared[i, j]), float(found.difference[i, j]), float(found.p_value[i, j])
+    scenes = f"{shared} shared scene{'s' * (shared != 1)}"
+    if not np.isfinite(gap):
+        return Verdict("unknown", f"Nothing can be said of {one} and {other}: they have {scenes}.")
+    unit = f" {board.rows[first].unit}" if board.rows[first].unit else ""
+    estimate = found.against(j)
+    low, high = (float(end[i]) for end in estimate.interval())
+    if not np.isfinite(p_value):
+        words = f"One value each says nothing of {one} and {other}; the difference is {_signed(gap)}{unit}."
+        return Verdict("unknown", words, scenes)
+    details = f"difference {_signed(gap)}{unit}, 95 % interval {_signed(low)} to {_signed(high)}"
+    details += f", p {_probability(p_value)} (paired by scene, adjusted for all pairs), {_wins(board, first, second)}"
+    if p_value >= 1 - LEVEL:
+        smallest = float(estimate.smallest_gap()[i])
+        words = f"{one} and {other} cannot be told apart."
+        if np.isfinite(smallest):
+            words += f" A gap below {significant(smallest, 2)}{unit} would mostly go unseen with so few scenes and seeds."
+        return Verdict("same", words, details)
+    is_better = (gap > 0) == (board.rows[first].better == "up")
+    return Verdict("better" if is_better else "worse", f"{one} is {'better' if is_better else 'worse'} than {other}.", details)
+
+
+def spread(board: Board, places: list[int]) -> NDArray[np.float64]:
+    """Return (S,) how far apart some rows are on each scene, NaN where fewer than two have a value."""
+    values = board.per_scene[places]
+    known = np.isfinite(values).sum(0) > 1
+    filled = np.where(np.isfinite(values), values, np.nan)
+    found = np.full(values.shape[1], np.nan)
+    if known.any():
+        found[known] = np.nanmax(filled[:, known], 0) - np.nanmin(filled[:, known], 0)
+    return found
+
+
+def ordered_scenes(board: Board, places: list[int], order: str) -> list[int]:
+    """Return the places of scenes, by the first row's value ("best", "worst") or by how far all rows differ ("disputed")."""
+    if order == "disputed":
+        key = -spread(board, places)
+    else:
+        values = board.per_scene[places[0]]
+        key = values if (board.rows[places[0]].better == "up") == (order == "worst") else -values
+    return [int(place) for place in np.argsort(key, kind="stable") if np.isfinite(key[place])]
+
+
+def _wins(board: Board, first: int, second: int) -> str:
+    gaps = board.per_scene[first] - board.per_scene[second]
+    gaps = gaps[np.isfinite(gaps)]
+    wins = int((gaps > 0).sum() if board.rows[first].better == "up" else (gaps < 0).sum())
+    return f"better on {wins} of {len(gaps)} scene{'s' * (len(gaps) != 1)}"
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "−" if value < 0 else "") + significant(abs(value), 3)
+
+
+def _probability(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.2g}"

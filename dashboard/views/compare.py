@@ -1,0 +1,184 @@
+"""The compare page: two to four entries scene by scene, in words, in pictures and in 3D."""
+
+from collections.abc import Sequence
+from html import escape
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.dashboard import reading, scene_cards, viewer3d
+from deep3dmap.dashboard.look import BLUE, GREEN, GREY, ORANGE, nothing_yet, number
+from deep3dmap.dashboard.verdicts import spread, verdict
+from deep3dmap.dashboard.views.scene_choice import URL, SceneChoice, choose, one_line
+from deep3dmap.results.board import Board
+
+FEWEST, MOST = 2, 4
+SCENES_CHARTED, SCENES_LISTED = 40, 8
+WIDEST_NAME = 180
+COLORS = [BLUE, ORANGE, GREEN]
+
+
+def show() -> None:
+    """Show the page."""
+    choice = choose()
+    if choice is None:
+        nothing_yet(reading.store_uri())
+        return
+    st.html(f"<style>{scene_cards.STYLE}</style><header class=d3-head><h1>Compare</h1><p>{_about(choice)}</p></header>")
+    places = _chosen(choice)
+    if len(places) < FEWEST:
+        st.info("Choose two to four methods to compare.", icon=":material/compare_arrows:")
+        return
+    _verdicts(choice.board, places)
+    _scenes(choice, places)
+    _one_scene(choice, places)
+
+
+def _about(choice: SceneChoice) -> str:
+    board = choice.board
+    group = board.group
+    meaning = str(board.card.get("meaning", ""))
+    arrow = {"up": "higher is better", "down": "lower is better"}.get(board.rows[0].better, "")
+    where = f"{choice.title} · tier {group.tier} · {group.dataset}/{group.dataset_variant}"
+    return f"{escape(where)}<br><b>{escape(_metric(board))}</b>: {escape('; '.join(filter(None, (meaning, arrow))))}"
+
+
+def _metric(board: Board) -> str:
+    unit = board.rows[0].unit
+    return f"{board.metric} ({unit})" if unit else board.metric
+
+
+def _chosen(choice: SceneChoice) -> list[int]:
+    has_values = np.isfinite(choice.board.per_scene).any(1)
+    with_values = [name for name, has in zip(choice.names, has_values) if has]
+    names = st.multiselect(
+        "Methods, the first against the others",
+        choice.names,
+        default=(with_values or choice.names)[:FEWEST],
+        max_selections=MOST,
+        key="compare",
+        bind=URL,
+        format_func=one_line,
+    )
+    return [choice.names.index(name) for name in names]
+
+
+def _verdicts(board: Board, places: Sequence[int]) -> None:
+    found = [verdict(board, places[0], other) for other in places[1:]]
+    st.html("".join(scene_cards.verdict_box(one.kind, one.words, one.details) for one in found))
+
+
+def _scenes(choice: SceneChoice, places: list[int]) -> None:
+    board = choice.board
+    if not board.scenes or board.scenes == [""]:
+        st.caption("This metric belongs to whole runs; there is nothing to compare scene by scene.")
+        return
+    apart = spread(board, places)
+    order = [int(place) for place in np.argsort(-np.nan_to_num(apart, nan=-1.0), kind="stable") if np.isfinite(apart[place])]
+    if not order:
+        st.caption("No scene was scored by two of them.")
+        return
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader("Difference on each scene")
+        st.altair_chart(
+            difference_chart(differences(choice, places, order[:SCENES_CHARTED]), _metric(board), board.rows[0].better)
+        )
+        shown = f"the {SCENES_CHARTED} of {len(order)} scenes that differ most" if len(order) > SCENES_CHARTED else "all scenes"
+        st.caption(f"Showing {shown}, means over seeds.")
+    with right:
+        st.subheader("Where they differ most")
+        st.html(_most_apart(choice, places, order[:SCENES_LISTED]))
+
+
+def differences(choice: SceneChoice, places: Sequence[int], scenes: Sequence[int]) -> pd.DataFrame:
+    """Return one line per scene and entry but the first: scene, entry, difference (first minus entry), first, value."""
+    board = choice.board
+    lines = [
+        {
+            "scene": one_line(board.scenes[scene]),
+            "entry": one_line(choice.names[place]),
+            "difference": board.per_scene[places[0], scene] - board.per_scene[place, scene],
+            "first": board.per_scene[places[0], scene],
+            "value": board.per_scene[place, scene],
+        }
+        for scene in scenes
+        for place in places[1:]
+    ]
+    return pd.DataFrame(lines).dropna(subset="difference")
+
+
+def difference_chart(frame: pd.DataFrame, metric: str, better: str) -> alt.LayerChart:
+    """Draw how far the first entry is from the others on each scene; to the right of 0 it has the larger value."""
+    order = list(dict.fromkeys(frame.scene))
+    entries = list(dict.fromkeys(frame.entry))
+    side = {"up": "right of 0 the first is better", "down": "left of 0 the first is better"}.get(better, "")
+    y = alt.Y("scene:N", sort=order, title=None, axis=alt.Axis(labelLimit=WIDEST_NAME, ticks=False, domain=False))
+    color = alt.Color(
+        "entry:N",
+        scale=alt.Scale(domain=entries, range=COLORS[: len(entries)]),
+        legend=alt.Legend(title="the first against", orient="top", labelLimit=300, columns=1),
+    )
+    base = alt.Chart(frame).encode(y=y, color=color)
+    tooltip = [alt.Tooltip("scene:N"), alt.Tooltip("entry:N", title="against"), alt.Tooltip("first:Q", format=".4~g")]
+    tooltip += [alt.Tooltip("value:Q", format=".4~g"), alt.Tooltip("difference:Q", format="+.3~g")]
+    x = alt.X("difference:Q", title=[f"difference of {one_line(metric)}", side], axis=alt.Axis(format="~g", tickCount=5))
+    stems = base.mark_rule(strokeWidth=2.5, opacity=0.5).encode(x=x, x2=alt.datum(0))
+    points = base.mark_circle(size=70, opacity=1).encode(x=x, tooltip=tooltip)
+    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(x="zero:Q")
+    return (zero + stems + points).properties(height=28 * len(order) + 110)
+
+
+def _most_apart(choice: SceneChoice, places: list[int], scenes: Sequence[int]) -> str:
+    board = choice.board
+    apart = spread(board, places)
+    rows, best = [], []
+    for scene in scenes:
+        values = board.per_scene[places, scene]
+        rows.append([one_line(board.scenes[scene]), *map(number, values), number(apart[scene], 3)])
+        extreme = np.nanargmax if board.rows[0].better == "up" else np.nanargmin
+        best.append(1 + int(extreme(values)))
+    return scene_cards.table(["scene", *(choice.names[place] for place in places), "apart"], rows, best)
+
+
+def _one_scene(choice: SceneChoice, places: list[int]) -> None:
+    kept = {choice.names[place]: choice.scenes_of(place) for place in places}
+    apart = dict(zip(choice.board.scenes, spread(choice.board, places)))
+    there = [scene for scene in choice.board.scenes if any(scene in own for own in kept.values())]
+    if not there:
+        st.caption("Their runs kept nothing of the scenes to look at.")
+        return
+    there.sort(key=lambda scene: -np.nan_to_num(apart[scene], nan=-1.0))
+    st.subheader("One scene")
+    scene = str(st.selectbox("Scene, those that differ most first", there, key="scene", bind=URL, format_func=one_line))
+    own = {title: found[scene] for title, found in kept.items() if scene in found}
+    st.html(scene_cards.tiles_of_entries(own))
+    _in_3d(own)
+    _sheets(own)
+
+
+def _in_3d(own: dict[str, scene_cards.KeptScene]) -> None:
+    try:
+        data = viewer3d.scene_payload({one_line(title): kept for title, kept in own.items()})
+    except UserError as error:
+        st.html(f"<p class=scene-note>{escape(str(error))}</p>")
+        return
+    if data is None:
+        return
+    viewer3d.show(data, key="compare in 3D")
+    st.caption("Drag to turn, two fingers or the wheel to come nearer, right button or two fingers to move; all turn together.")
+
+
+def _sheets(own: dict[str, scene_cards.KeptScene]) -> None:
+    names = list(dict.fromkeys(name for kept in own.values() for name in kept.pictures))
+    if not names:
+        return
+    with st.expander("The suite's own pictures"):
+        name = str(st.selectbox("Picture", names, key="compare picture"))
+        for title, kept in own.items():
+            if name in kept.pictures:
+                st.html(f"<b>{escape(one_line(title))}</b>")
+                st.image(kept.read(name))

@@ -1,0 +1,91 @@
+"""The gallery page: scene by scene, what went in, what came out, what is true and what differs."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import streamlit as st
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.dashboard import reading, scene_cards, viewer3d
+from deep3dmap.dashboard.look import nothing_yet, number
+from deep3dmap.dashboard.verdicts import ordered_scenes, spread
+from deep3dmap.dashboard.views.scene_choice import URL, SceneChoice, choose, one_line, select
+from deep3dmap.results.kept_scenes import KeptScene
+
+ORDERS = {"best": "Best", "worst": "Worst", "disputed": "Most disputed"}
+SHOWN = 6
+NOTHING_KEPT = "Nothing was kept of this scene to look at; pictures are made of the first scenes of a run."
+
+
+def show() -> None:
+    """Show the page."""
+    choice = choose()
+    if choice is None:
+        nothing_yet(reading.store_uri())
+        return
+    board = choice.board
+    with st.sidebar:
+        name = select("Method", "method", choice.names)
+    place = choice.names.index(name)
+    where = f"{choice.title} · tier {board.group.tier} · {board.group.dataset}/{board.group.dataset_variant}"
+    st.html(f"<style>{scene_cards.STYLE}</style><header class=d3-head><h1>Gallery</h1><p>{escape(where)}</p></header>")
+    order = st.segmented_control("Scenes", list(ORDERS), default="best", format_func=ORDERS.__getitem__, key="order") or "best"
+    others = [other for other in board.compared if other != place]
+    scenes = [] if board.scenes in ([], [""]) else ordered_scenes(board, [place, *others], order)
+    kept = choice.scenes_of(place)
+    if not scenes:
+        st.info(_why_nothing(choice, order), icon=":material/image_not_supported:")
+    for scene in scenes[:SHOWN]:
+        _card(choice, place, [place, *others], scene, kept.get(board.scenes[scene]))
+    if len(scenes) > SHOWN:
+        st.caption(f"Showing {SHOWN} of {len(scenes)} scenes.")
+    _in_3d([board.scenes[scene] for scene in scenes] or list(kept), kept, name)
+
+
+def _why_nothing(choice: SceneChoice, order: str) -> str:
+    if order == "disputed":
+        return "Methods dispute a scene where two of them have a value for it; here none has."
+    return "This metric has no values on single scenes for this method."
+
+
+def _card(choice: SceneChoice, place: int, places: Sequence[int], scene: int, kept: KeptScene | None) -> None:
+    board = choice.board
+    value = board.per_scene[place, scene]
+    row = board.rows[place]
+    text = f"{one_line(board.metric)} {number(value)} {row.unit}".strip()
+    note = ""
+    if len(places) > 1:
+        own = board.per_scene[list(places), scene]
+        own = own[np.isfinite(own)]
+        apart = spread(board, list(places))[scene]
+        if np.isfinite(apart):
+            note = f"of {len(own)} methods from {number(own.min())} to {number(own.max())}"
+    content = _content(kept)
+    st.html(scene_cards.card(one_line(board.scenes[scene]), text, note, content))
+
+
+def _content(kept: KeptScene | None) -> str:
+    if kept is None:
+        return f"<p class=scene-note>{NOTHING_KEPT}</p>"
+    if kept.tiles:
+        return scene_cards.tiles(kept)
+    if kept.pictures:
+        first = kept.pictures[0]
+        return f"<div class=scene-tiles>{scene_cards.tile(scene_cards.in_page(kept, first), first)}</div>"
+    return f"<p class=scene-note>{NOTHING_KEPT}{' Its mesh is shown below.' if kept.has_mesh else ''}</p>"
+
+
+def _in_3d(scenes: Sequence[str], kept: dict[str, KeptScene], name: str) -> None:
+    there = [scene for scene in scenes if scene in kept and (kept[scene].has_preview or kept[scene].has_mesh)]
+    if not there:
+        return
+    st.subheader("In 3D")
+    scene = str(st.selectbox("Scene", there, key="scene", bind=URL, format_func=one_line))
+    try:
+        data = viewer3d.scene_payload({one_line(name): kept[scene]})
+    except UserError as error:
+        st.html(f"<p class=scene-note>{escape(str(error))}</p>")
+        return
+    if data:
+        viewer3d.show(data, key="gallery in 3D")
