@@ -1,12 +1,12 @@
 """Scenes as HTML: small pictures beside each other. Whatever comes from the store is escaped; pictures lie in the page."""
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
-from deep3dmap.results.kept_scenes import SHOWN, KeptScene
+from deep3dmap.results.kept_scenes import KINDS, SHOWN, KeptScene
 
-CAPTIONS = {"input": "input", "prediction": "prediction", "truth": "truth", "error": "error"}
 # Where a picture is: data for the app, a file beside the page for a site.
 Address = Callable[[KeptScene, str], str]
 STYLE = """
@@ -20,11 +20,15 @@ STYLE = """
 .scene-tiles figure { margin: 0; min-width: 0; }
 .scene-tiles img { width: 100%; aspect-ratio: 4 / 3; object-fit: contain; border-radius: 6px; display: block;
   background: color-mix(in srgb, currentColor 8%, transparent); }
-.scene-tiles figcaption { font-size: .8rem; opacity: .75; margin-top: 3px; overflow-wrap: anywhere; }
+.scene-tiles figcaption { font-size: .8rem; opacity: .75; margin-top: 3px; overflow-wrap: break-word; }
+.scene-tiles section { min-width: 0; display: grid; gap: 8px; align-content: start; grid-template-rows: minmax(1.3em, auto); }
+.scene-tiles h4 { font-size: .9rem; font-weight: 600; margin: 0; padding: 0; overflow-wrap: break-word; }
+.scene-tiles + .scene-tiles { margin-top: 14px; }
 .scene-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; width: 100%; }
 .scene-table :is(th, td) { padding: .4rem .75rem .4rem 0; text-align: right; border: none;
-  border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); overflow-wrap: anywhere; }
-.scene-table :is(th, td):first-child { text-align: left; }
+  border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
+.scene-table td { white-space: nowrap; }
+.scene-table :is(th, td):first-child { text-align: left; white-space: normal; min-width: 6.5rem; }
 .scene-table th { font-weight: 500; font-size: .8rem; opacity: .75; vertical-align: bottom; }
 .scene-table td.best { font-weight: 650; }
 .scene-scroll { overflow-x: auto; }
@@ -40,9 +44,14 @@ def in_page(kept: KeptScene, name: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(kept.read(name)).decode()}"
 
 
+def text(value: str) -> str:
+    """Return text as HTML; long names may be broken after their separators."""
+    return re.sub(r"([/_.·-])", r"\1<wbr>", escape(value))
+
+
 def tile(address: str, caption: str) -> str:
     """Return one picture."""
-    return f'<figure><img src="{escape(address)}" alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
+    return f'<figure><img src="{escape(address)}" alt="{escape(caption)}"><figcaption>{text(caption)}</figcaption></figure>'
 
 
 def tiles(kept: KeptScene, address: Address = in_page) -> str:
@@ -51,34 +60,41 @@ def tiles(kept: KeptScene, address: Address = in_page) -> str:
     parts = []
     for kind, names in kept.tiles.items():
         first = [tile(address(kept, photograph), "input")] if photograph else []
-        what = "view, " if kind == "view" else "surface, " if len(kept.tiles) > 1 else ""
-        rest = [tile(address(kept, names[part]), what + CAPTIONS[part]) for part in SHOWN if part in names]
+        rest = [tile(address(kept, names[part]), _what(kept, kind) + part) for part in SHOWN if part in names]
         parts.append(f"<div class=scene-tiles>{''.join(first + rest)}</div>")
     return "".join(parts)
 
 
 def tiles_of_entries(kept: Mapping[str, KeptScene], address: Address = in_page) -> str:
-    """Return one scene as several entries made it: input and truth once, then prediction and error of each."""
+    """Return one scene as several entries made it: input above truth, then prediction above error of each entry."""
     rows = []
-    for kind in ("view", "surface"):
+    for kind in KINDS:
         own = {title: one for title, one in kept.items() if kind in one.tiles}
         if not own:
             continue
         first = next(iter(own.values()))
-        row = [tile(address(first, first.photograph), "input")] if first.photograph else []
-        if "truth" in first.tiles[kind]:
-            row.append(tile(address(first, first.tiles[kind]["truth"]), "truth"))
-        for part, words in (("prediction", "{}"), ("error", "error of {}")):
-            pairs = [(title, one.tiles[kind].get(part)) for title, one in own.items()]
-            row += [tile(address(own[title], name), words.format(title)) for title, name in pairs if name]
-        rows.append(f"<div class=scene-tiles>{''.join(row)}</div>")
+        given = [("input", first.photograph), ("truth", first.tiles[kind].get("truth"))]
+        columns = [_column("given and true", first, given, address)]
+        for title, one in own.items():
+            made = [(_what(one, kind) + part, one.tiles[kind].get(part)) for part in ("prediction", "error")]
+            columns.append(_column(title, one, made, address))
+        rows.append(f"<div class=scene-tiles>{''.join(columns)}</div>")
     return "".join(rows)
+
+
+def _what(kept: KeptScene, kind: str) -> str:
+    return f"{kind}, " if len(kept.tiles) > 1 else ""
+
+
+def _column(title: str, kept: KeptScene, named: Sequence[tuple[str, str | None]], address: Address) -> str:
+    pictures = "".join(tile(address(kept, name), caption) for caption, name in named if name)
+    return f"<section><h4>{text(title)}</h4>{pictures}</section>"
 
 
 def card(title: str, value: str, note: str, content: str) -> str:
     """Return a framed scene. title, value, note: text. content: HTML."""
     small = f" <small>{escape(note)}</small>" if note else ""
-    head = f"<header><h3>{escape(title)}</h3><span class=value>{escape(value)}{small}</span></header>"
+    head = f"<header><h3>{text(title)}</h3><span class=value>{escape(value)}{small}</span></header>"
     return f"<article class=scene-card>{head}{content}</article>"
 
 
@@ -89,10 +105,10 @@ def verdict_box(kind: str, words: str, details: str) -> str:
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], best: Sequence[int | None]) -> str:
     """Return a table of text. best: the column of each row that is the best one, if any."""
-    head = "".join(f"<th>{escape(one)}</th>" for one in heads)
-    lines = [
-        "".join(f"<td{' class=best' if place == good else ''}>{escape(cell)}</td>" for place, cell in enumerate(row))
-        for row, good in zip(rows, best)
-    ]
+    head = "".join(f"<th>{text(one)}</th>" for one in heads)
+    lines = []
+    for row, good in zip(rows, best):
+        cells = [text(row[0]), *map(escape, row[1:])]
+        lines.append("".join(f"<td{' class=best' if place == good else ''}>{cell}</td>" for place, cell in enumerate(cells)))
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f"<div class=scene-scroll><table class=scene-table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

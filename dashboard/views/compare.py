@@ -14,6 +14,7 @@ from deep3dmap.dashboard.look import BLUE, GREEN, GREY, ORANGE, nothing_yet, num
 from deep3dmap.dashboard.verdicts import spread, verdict
 from deep3dmap.dashboard.views.scene_choice import URL, SceneChoice, choose, one_line
 from deep3dmap.results.board import Board
+from deep3dmap.results.kept_scenes import KeptScene
 
 FEWEST, MOST = 2, 4
 SCENES_CHARTED, SCENES_LISTED = 40, 8
@@ -52,8 +53,7 @@ def _metric(board: Board) -> str:
 
 
 def _chosen(choice: SceneChoice) -> list[int]:
-    has_values = np.isfinite(choice.board.per_scene).any(1)
-    with_values = [name for name, has in zip(choice.names, has_values) if has]
+    with_values = [name for name, values in zip(choice.names, choice.board.per_scene) if np.isfinite(values).any()]
     names = st.multiselect(
         "Methods, the first against the others",
         choice.names,
@@ -129,7 +129,8 @@ def difference_chart(frame: pd.DataFrame, metric: str, better: str) -> alt.Layer
     stems = base.mark_rule(strokeWidth=2.5, opacity=0.5).encode(x=x, x2=alt.datum(0))
     points = base.mark_circle(size=70, opacity=1).encode(x=x, tooltip=tooltip)
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(x="zero:Q")
-    return (zero + stems + points).properties(height=28 * len(order) + 110)
+    chart: alt.LayerChart = (zero + stems + points).properties(height=28 * len(order) + 110)
+    return chart
 
 
 def _most_apart(choice: SceneChoice, places: list[int], scenes: Sequence[int]) -> str:
@@ -160,7 +161,7 @@ def _one_scene(choice: SceneChoice, places: list[int]) -> None:
     _sheets(own)
 
 
-def _in_3d(own: dict[str, scene_cards.KeptScene]) -> None:
+def _in_3d(own: dict[str, KeptScene]) -> None:
     try:
         data = viewer3d.scene_payload({one_line(title): kept for title, kept in own.items()})
     except UserError as error:
@@ -172,7 +173,7 @@ def _in_3d(own: dict[str, scene_cards.KeptScene]) -> None:
     st.caption("Drag to turn, two fingers or the wheel to come nearer, right button or two fingers to move; all turn together.")
 
 
-def _sheets(own: dict[str, scene_cards.KeptScene]) -> None:
+def _sheets(own: dict[str, KeptScene]) -> None:
     names = list(dict.fromkeys(name for kept in own.values() for name in kept.pictures))
     if not names:
         return

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -15,7 +16,7 @@ from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.schema import SWEEPS
 from deep3dmap.results.store import ResultStore
 
-URL = "query-params"
+URL: Literal["query-params"] = "query-params"
 BOARDS_KEPT = 16
 
 
@@ -67,7 +68,7 @@ def select(label: str, key: str, names: Iterable[str]) -> str:
     return str(st.selectbox(label, list(dict.fromkeys(map(str, names))), key=key, bind=URL, format_func=one_line))
 
 
-def one_line(text: object) -> str:
+def one_line(text: Any) -> str:
     """Return a text without line breaks."""
     return " ".join(str(text).split())
 

@@ -21,6 +21,11 @@ var deep3dmapViewer = (() => {
     return made;
   }
 
+  /* Long names may be broken after their separators. */
+  function breakable(text) {
+    return text.replace(/([/_.\-])/g, "$1\u200b");
+  }
+
   function button(text, help, pressed, act) {
     const made = element("button", "v3d-button", text);
     made.type = "button";
@@ -42,7 +47,7 @@ var deep3dmapViewer = (() => {
     parent.replaceChildren(root);
     const panels = payload.meshes.map((mesh) => {
       const panel = element("div", "v3d-panel");
-      panel.append(element("div", "v3d-title", mesh.title), element("div", "v3d-note", mesh.note));
+      panel.append(element("div", "v3d-title", breakable(mesh.title)), element("div", "v3d-note", mesh.note));
       grid.append(panel);
       return panel;
     });
@@ -174,7 +179,7 @@ var deep3dmapViewer = (() => {
       }),
     );
     bar.append(
-      button("Ground", "light or dark ground", null, () => {
+      button("Light / dark", "the ground that is drawn on", null, () => {
         root.dataset.ground = root.dataset.ground === "dark" ? "light" : "dark";
       }),
     );

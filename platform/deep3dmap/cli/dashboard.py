@@ -18,6 +18,7 @@ keys:
 EXAMPLES = """\
   deep3dmap dashboard
   deep3dmap dashboard results=s3://bucket/results --port 9000
+  deep3dmap dashboard --export site/         plain files, which open from a disk or any web server
   ssh -L 8501:localhost:8501 gpu-box deep3dmap dashboard results=/data/results"""
 RESULTS_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS"
 
@@ -27,8 +28,11 @@ def main(argv: list[str]) -> int:
     parser = VerbParser("dashboard", DESCRIPTION, EXAMPLES)
     parser.add_argument("--port", type=int, default=8501, help="the port to serve on (default: 8501)")
     parser.add_argument("--address", default="127.0.0.1", help="who may connect (default: 127.0.0.1, this machine only)")
+    parser.add_argument("--export", metavar="FOLDER", help="write a static site into FOLDER instead of serving")
     flags, pairs = parser.parse(argv)
     store = existing_store(pairs)
+    if flags.export is not None:
+        os.execve(sys.executable, export_command(store.uri, flags.export), dict(os.environ))
     _check_free(flags.address, flags.port)
     print(f"dashboard of {store.uri}: http://{flags.address}:{flags.port} (Ctrl+C stops it)", flush=True)
     os.execve(sys.executable, server_command(flags.address, flags.port), {**os.environ, RESULTS_VARIABLE: store.uri})
@@ -48,6 +52,11 @@ def server_command(address: str, port: int) -> list[str]:
     app = str(resources.files("deep3dmap.dashboard") / "app.py")
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
     return [sys.executable, "-P", "-m", "streamlit", "run", app, *flags]
+
+
+def export_command(uri: str, folder: str) -> list[str]:
+    """Return the command line that writes a store as a static site."""
+    return [sys.executable, "-P", "-m", "deep3dmap.dashboard.site", uri, folder]
 
 
 def _check_free(address: str, port: int) -> None:

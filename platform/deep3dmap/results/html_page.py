@@ -23,14 +23,15 @@ COLUMNS = ("#", "Method", "Value", "95 % interval", "", "Median", "IQM", "p", "S
 
 def to_html(boards: Sequence[Board], title: str = "Leaderboard") -> str:
     """Return a page with a table per board; every name in it is text, never markup."""
-    body = "".join(_section(board) for board in boards) or "<p>No results yet.</p>"
+    body = "".join(section(board) for board in boards) or "<p>No results yet.</p>"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     head = f"<head>{head}{policy}<style>{STYLE}</style></head>"
     return f"<!doctype html><html lang=en>{head}<body><h1>{escape(title)}</h1>{body}</body></html>\n"
 
 
-def _section(board: Board) -> str:
+def section(board: Board) -> str:
+    """Return the table of a board with a heading, what is to be said of its rows, and the values of every scene."""
     group, first = board.group, board.rows[0]
     arrow = {"up": "higher is better", "down": "lower is better"}.get(first.better, "")
     about = f"tier {group.tier}, {group.dataset}/{group.dataset_variant}, data {group.dataset_version}"

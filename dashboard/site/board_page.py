@@ -1,0 +1,46 @@
+"""The page of a board: its tables, its scenes and its runs."""
+
+from html import escape
+
+import pandas as pd
+
+from deep3dmap.dashboard.scene_cards import verdict_box
+from deep3dmap.dashboard.site.shell import link, page, table
+from deep3dmap.dashboard.verdicts import entry_name, verdict
+from deep3dmap.results import html_page
+from deep3dmap.results.board import Board
+
+VERDICTS = 6
+
+
+def board_page(title: str, found: list[Board], scenes: str, runs: pd.DataFrame) -> str:
+    """Return the page of a group. found: its boards, the headline metric first. scenes: HTML of the scenes."""
+    first, *rest = found
+    meaning = str(first.card.get("meaning", ""))
+    parts = [f"<p><b>{escape(first.metric)}</b>: {escape(meaning)}</p>" if meaning else "", html_page.section(first)]
+    parts += [_verdicts(first), scenes]
+    if rest:
+        inner = "".join(html_page.section(board) for board in rest)
+        parts.append(f"<h2>Further metrics</h2><details><summary>{len(rest)} tables</summary>{inner}</details>")
+    parts.append(f"<h2>Runs</h2>{_runs(first, runs)}")
+    return page(title, "".join(parts), 1, trail=[("index.html", "Results")])
+
+
+def _verdicts(board: Board) -> str:
+    """Say how the first entry compares with the next ones."""
+    found = [verdict(board, 0, place) for place in range(1, min(len(board.rows), VERDICTS + 1)) if place in board.compared]
+    if not found or 0 not in board.compared:
+        return ""
+    return "<h2>The first against the others</h2>" + "".join(verdict_box(one.kind, one.words, one.details) for one in found)
+
+
+def _runs(board: Board, runs: pd.DataFrame) -> str:
+    lines = []
+    for row in board.rows:
+        own = runs[runs.run_id.isin(row.run_ids)].sort_values("seed")
+        for run in own.itertuples():
+            address = link(f"../runs/{run.run_id}.html", str(run.run_id)[:8])
+            lines.append(
+                [escape(entry_name(row)), str(run.seed), escape(str(run.status)), f"{run.started_at:%Y-%m-%d}", address]
+            )
+    return table(("Method", "Seed", "Status", "Started", "Run"), lines)

@@ -1,0 +1,69 @@
+"""Writes the site: an index, a page per board, per scene and per run."""
+
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+
+from deep3dmap.dashboard import scene_cards
+from deep3dmap.dashboard.site.board_page import board_page
+from deep3dmap.dashboard.site.folder import SiteFolder
+from deep3dmap.dashboard.site.run_page import run_page
+from deep3dmap.dashboard.site.scene_page import ScenePages
+from deep3dmap.dashboard.site.shell import page, slug
+from deep3dmap.dashboard.verdicts import entry_name
+from deep3dmap.dashboard.viewer3d.component import SCRIPTS, STYLE, static_file
+from deep3dmap.results import html_page
+from deep3dmap.results.board import Board
+from deep3dmap.results.entries import Group
+from deep3dmap.results.export import significant
+from deep3dmap.results.leaderboard import boards
+from deep3dmap.results.store import ResultStore
+
+EMPTY = "<p>No results yet: this store holds no benchmark results.</p>"
+MEGABYTE = 1e6
+
+
+def export(store: ResultStore, folder: Path) -> str:
+    """Write a store as a site and return what was written, in one line. Raises UserError for a folder that is in use."""
+    site = SiteFolder(folder)
+    for name in SCRIPTS:
+        site.write(f"static/{name}", static_file(name))
+    own = Path(__file__).parent / "static"
+    site.write("static/site.js", (own / "site.js").read_text(encoding="utf-8"))
+    style = (own / "site.css").read_text(encoding="utf-8")
+    site.write("static/site.css", "\n".join((html_page.STYLE, scene_cards.STYLE, static_file(STYLE), style)))
+    by_group: dict[Group, list[Board]] = {}
+    for board in boards(store, metric="all"):
+        by_group.setdefault(board.group, []).append(board)
+    runs = store.runs()
+    titles = {name: str(data.get("card", {}).get("title", name)) for name, data in store.cards("suite").items()}
+    cards = [_group(site, store, runs, found, titles) for found in by_group.values()]
+    site.write("index.html", page("Results", f"<div class=site-boards>{''.join(cards)}</div>" if cards else EMPTY))
+    site.finish()
+    return f"{folder}/index.html: {site.pages()} pages, {site.size / MEGABYTE:.1f} MB"
+
+
+def _group(site: SiteFolder, store: ResultStore, runs: pd.DataFrame, found: list[Board], titles: dict[str, str]) -> str:
+    """Write the pages of one group and return its place on the index."""
+    group = found[0].group
+    address = f"boards/{slug(*vars(group).values())}.html"
+    title = titles.get(group.suite, group.suite)
+    trail = [("index.html", "Results"), (address, title)]
+    scenes = ScenePages(site, store, runs, found, trail)
+    for place in sorted({place for row in found[0].rows for place in runs.index[runs.run_id.isin(row.run_ids)]}):
+        run_page(site, store, runs.loc[place], trail)
+    site.write(address, board_page(title, found, scenes.write(), runs))
+    picture = scenes.picture_of_first()
+    image = f'<img src="{escape(picture.removeprefix("../"))}" alt="">' if picture else ""
+    where = f"tier {group.tier} · {group.dataset}/{group.dataset_variant} · {len(found[0].rows)} entries"
+    words = f"<b>{escape(title)}</b><small>{escape(where)}</small><span>{_first(found[0])}</span>"
+    return f'<a href="{escape(address)}">{image}<div>{words}</div></a>'
+
+
+def _first(board: Board) -> str:
+    first = board.rows[0]
+    if first.value is None:
+        return "no values"
+    value = f"{board.metric} {significant(first.value)} {first.unit}".strip()
+    return f"{scene_cards.text(entry_name(first))}: {escape(value)}"

@@ -1,0 +1,68 @@
+"""The folder of a site: what is written there, once each, and what is left of an earlier export."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from deep3dmap.core.errors import UserError
+
+MARK = "deep3dmap-site.json"
+
+
+class SiteFolder:
+    """Takes files and knows them all. Only what an earlier export wrote is replaced or removed, anything else stays."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises UserError for a file, and for a folder with something in it that no export has written."""
+        self.folder, self.size = folder, 0
+        self._written: set[str] = set()
+        self._before = _earlier(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, name: str, content: bytes | str) -> str:
+        """Write a file and return its name, relative to the site."""
+        data = content.encode() if isinstance(content, str) else content
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+        self._written.add(name)
+        self.size += len(data)
+        return name
+
+    def keep(self, folder: str, ending: str, data: bytes) -> str:
+        """Write what is named by its content, once however often it is asked for; returns its name."""
+        name = f"{folder}/{hashlib.sha256(data).hexdigest()[:20]}{ending}"
+        return name if name in self._written else self.write(name, data)
+
+    def pages(self) -> int:
+        """Return how many pages were written."""
+        return sum(name.endswith(".html") for name in self._written)
+
+    def finish(self) -> None:
+        """Remove what only an earlier export wrote, and mark the folder as a site."""
+        for name in self._before - self._written:
+            (self.folder / name).unlink(missing_ok=True)
+        about = {"made_by": "deep3dmap dashboard --export", "schema": 1, "files": sorted(self._written)}
+        (self.folder / MARK).write_text(json.dumps(about, indent=0))
+
+
+def _earlier(folder: Path) -> set[str]:
+    if not folder.exists():
+        return set()
+    if not folder.is_dir():
+        raise UserError(f"--export {folder}: is a file; name a folder")
+    if not any(folder.iterdir()):
+        return set()
+    refusal = f"--export {folder}: holds files that no export has written; name a new or empty folder"
+    try:
+        files = json.loads((folder / MARK).read_text())["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(refusal) from error
+    root = folder.resolve()
+    if not isinstance(files, list) or not all(isinstance(name, str) and _is_within(root, name) for name in files):
+        raise UserError(refusal)
+    return set(files)
+
+
+def _is_within(root: Path, name: str) -> bool:
+    return (root / name).resolve().is_relative_to(root) and (root / name).resolve() != root

@@ -1,0 +1,110 @@
+"""The page of a run: its values, its curves, what it kept of its scenes, and how it was made."""
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from deep3dmap.dashboard import scene_cards
+from deep3dmap.dashboard.site.folder import SiteFolder
+from deep3dmap.dashboard.site.scene_page import VIEWER, picture, viewer
+from deep3dmap.dashboard.site.shell import page, table
+from deep3dmap.results.attempt_numbers import check_id
+from deep3dmap.results.detail import run_detail
+from deep3dmap.results.export import significant
+from deep3dmap.results.kept_scenes import KeptScene, kept_scenes
+from deep3dmap.results.store import ResultStore
+
+WIDTH, HEIGHT, EDGE = 320, 120, 4
+POINTS = 400
+PLACES = ("checkpoint_uri", "artifacts_uri")
+
+
+def run_page(site: SiteFolder, store: ResultStore, run: "pd.Series[Any]", trail: Sequence[tuple[str, str]]) -> None:
+    """Write the page of a run, given as its row."""
+    run_id = check_id(str(run.run_id))
+    detail = run_detail(store, run_id)
+    title = f"{run.method}/{run.variant}"
+    scenes = [scene for scene in detail["metrics"] if scene]
+    kept = kept_scenes(store, run_id, int(run.attempt), scenes)
+    curves = store.curves(pd.DataFrame({"run_id": [run_id], "attempt": [int(run.attempt)]}))
+    parts = [f"<p>{escape(f'{run.status} · {run.dataset}/{run.dataset_variant} · seed {run.seed} · run {run_id}')}</p>"]
+    if detail["error"]:
+        parts.append(f"<h2>Error</h2><pre>{escape(detail['error'])}</pre>")
+    parts += [_metrics(detail["metrics"], detail["units"]), _curves(curves), *_scenes(site, kept)]
+    facts = [[escape(name), escape(_words(value))] for name, value in _published(detail["facts"]).items()]
+    config = escape(json.dumps(detail["config"], indent=1))
+    parts.append(f"<h2>How it was made</h2>{table(('field', 'value'), facts, 'plain facts')}")
+    parts.append(f"<details><summary>Configuration</summary><pre>{config}</pre></details>")
+    site.write(f"runs/{run_id}.html", page(title, "".join(parts), 1, VIEWER, trail))
+
+
+def _published(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts without places on the machine that they come from."""
+    found = {name: value for name, value in facts.items() if name not in PLACES}
+    words = str(found.get("command", "")).split()
+    if words:
+        kept = [PurePath(words[0]).name, *(word for word in words[1:] if not word.startswith("results="))]
+        found["command"] = " ".join(kept)
+    return found
+
+
+def _metrics(metrics: Mapping[str, Mapping[str, float | None]], units: Mapping[str, str]) -> str:
+    if not metrics:
+        return ""
+    names = list(dict.fromkeys(name for values in metrics.values() for name in values))
+    heads = ["scene", *(f"{name} ({units[name]})" if units.get(name) else name for name in names)]
+    rows = [
+        [scene or "whole run", *("–" if (value := values.get(name)) is None else significant(value) for name in names)]
+        for scene, values in metrics.items()
+    ]
+    return f"<h2>Values</h2>{scene_cards.table(heads, rows, [None] * len(rows))}"
+
+
+def _curves(curves: pd.DataFrame) -> str:
+    drawn = []
+    for (scene, name), own in curves.groupby(["scene", "name"], sort=True):
+        known = own[np.isfinite(own.value)].sort_values("step")
+        if len(known):
+            title = f"{name}, {scene}" if scene else str(name)
+            drawn.append(f"<figure>{_line(known)}<figcaption>{escape(title)}</figcaption></figure>")
+    return f"<h2>Curves</h2><div class=site-curves>{''.join(drawn)}</div>" if drawn else ""
+
+
+def _line(points: pd.DataFrame) -> str:
+    """Draw a curve over the steps, with its first and last values."""
+    some = points.iloc[np.unique(np.linspace(0, len(points) - 1, POINTS).round().astype(int))]
+    x, y = (_scaled(some[name].to_numpy(float), size) for name, size in (("step", WIDTH), ("value", HEIGHT)))
+    places = " ".join(f"{a:.1f},{HEIGHT - b:.1f}" for a, b in zip(x, y))
+    dots = f'<circle cx="{x[-1]:.1f}" cy="{HEIGHT - y[-1]:.1f}" r="3"/>'
+    ends = f"step {some.step.iloc[0]}: {significant(some.value.iloc[0])}, step {some.step.iloc[-1]}: "
+    ends += significant(some.value.iloc[-1])
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><polyline points="{places}"/>{dots}</svg><small>{escape(ends)}</small>'
+    )
+
+
+def _scaled(values: Any, size: int) -> Any:
+    span = float(values.max() - values.min()) or 1.0
+    return EDGE + (values - values.min()) / span * (size - 2 * EDGE)
+
+
+def _scenes(site: SiteFolder, kept: Mapping[str, KeptScene]) -> list[str]:
+    parts = []
+    for scene, one in kept.items():
+        content = scene_cards.tiles(one, lambda own, name: picture(site, own, name))
+        content += viewer(site, {scene: one})
+        sheets = "".join(scene_cards.tile(picture(site, one, name), name) for name in one.pictures)
+        if sheets:
+            content += f"<details><summary>Pictures</summary><div class=site-sheets>{sheets}</div></details>"
+        if content:
+            parts.append(scene_cards.card(scene, "", "", content))
+    return ["<h2>Scenes</h2>", *parts] if parts else []
+
+
+def _words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,143 @@
+"""The pages of scenes: what every entry made of one, in pictures and in 3D."""
+
+import json
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.dashboard import scene_cards
+from deep3dmap.dashboard.site.folder import SiteFolder
+from deep3dmap.dashboard.site.shell import page, slug
+from deep3dmap.dashboard.verdicts import entry_name, ordered_scenes
+from deep3dmap.dashboard.viewer3d.component import SCRIPTS
+from deep3dmap.dashboard.viewer3d.scene_panels import scene_payload
+from deep3dmap.results.board import Board
+from deep3dmap.results.export import significant
+from deep3dmap.results.kept_scenes import KeptScene, kept_scenes
+from deep3dmap.results.store import ResultStore
+
+VIEWER = (*(f"static/{name}" for name in SCRIPTS), "static/site.js")
+SIDE_BY_SIDE = 3
+
+
+class ScenePages:
+    """Writes the pages of the scenes of a group. trail: links to where they belong."""
+
+    def __init__(
+        self, site: SiteFolder, store: ResultStore, runs: pd.DataFrame, found: list[Board], trail: Sequence[tuple[str, str]]
+    ) -> None:
+        self.site, self.board, self.trail = site, found[0], trail
+        self.metrics = {board.metric: board for board in found}
+        scenes = sorted({scene for board in found for scene in board.scenes if scene})
+        self.kept = [_of_row(store, runs, row.run_ids, scenes) for row in self.board.rows]
+        self.scenes = [scene for scene in self._ordered(scenes) if any(scene in own for own in self.kept)]
+
+    def write(self) -> str:
+        """Write a page for each scene of which something was kept, and return links to them with a picture each."""
+        if not self.scenes:
+            return ""
+        cards = "".join(self._card(scene, self._page(scene)) for scene in self.scenes)
+        note = "<p class=scene-note>Scenes of which something was kept; those that the methods dispute most come first.</p>"
+        return f"<h2>Scenes</h2>{note}<div class=site-scenes>{cards}</div>"
+
+    def _ordered(self, scenes: list[str]) -> list[str]:
+        disputed = [self.board.scenes[place] for place in ordered_scenes(self.board, self.board.compared, "disputed")]
+        return [*disputed, *(scene for scene in scenes if scene not in disputed)]
+
+    def _page(self, scene: str) -> str:
+        own = {entry_name(row): kept[scene] for row, kept in zip(self.board.rows, self.kept) if scene in kept}
+        parts = [self._values(scene), scene_cards.tiles_of_entries(own, self._picture)]
+        parts += [self._viewer(own), *(self._sheets(title, kept) for title, kept in own.items())]
+        address = f"scenes/{slug(*vars(self.board.group).values(), scene)}.html"
+        return self.site.write(address, page(scene, "".join(parts), 1, VIEWER, self.trail))
+
+    def _values(self, scene: str) -> str:
+        rows, best = [], []
+        for name, board in self.metrics.items():
+            if scene not in board.scenes:
+                continue
+            values = {entry_name(row): own for row, own in zip(board.rows, board.per_scene[:, board.scenes.index(scene)])}
+            mine = np.array([values.get(entry_name(row), np.nan) for row in self.board.rows])
+            unit = f" ({board.rows[0].unit})" if board.rows[0].unit else ""
+            rows.append([f"{name}{unit}", *(significant(value) if np.isfinite(value) else "–" for value in mine)])
+            extreme = np.nanargmax if board.rows[0].better == "up" else np.nanargmin
+            best.append(1 + int(extreme(mine)) if np.isfinite(mine).any() else None)
+        return scene_cards.table(["metric", *map(entry_name, self.board.rows)], rows, best) if rows else ""
+
+    def _viewer(self, own: dict[str, KeptScene]) -> str:
+        there = {title: kept for title, kept in own.items() if kept.has_preview or kept.has_mesh}
+        first = dict(list(there.items())[:SIDE_BY_SIDE])
+        if not first:
+            return ""
+        note = f"<p class=scene-note>The first {SIDE_BY_SIDE} of {len(there)} entries with a surface.</p>"
+        return "<h2>In 3D</h2>" + (note if len(there) > SIDE_BY_SIDE else "") + viewer(self.site, first)
+
+    def _sheets(self, title: str, kept: KeptScene) -> str:
+        if not kept.pictures:
+            return ""
+        pictures = "".join(scene_cards.tile(self._picture(kept, name), name) for name in kept.pictures)
+        return f"<details><summary>Pictures of {escape(title)}</summary><div class=site-sheets>{pictures}</div></details>"
+
+    def picture_of_first(self) -> str | None:
+        """Return the address, from a page in a folder, of a picture of the first scene."""
+        return next((found for scene in self.scenes if (found := self._picture_of(scene))), None)
+
+    def _card(self, scene: str, address: str) -> str:
+        found = self._picture_of(scene)
+        image = f'<img src="{escape(found)}" alt="">' if found else ""
+        return f'<a href="../{escape(address)}">{image}<span>{scene_cards.text(scene)}</span></a>'
+
+    def _picture_of(self, scene: str) -> str | None:
+        """Return the address of what the first entry made of a scene."""
+        for own in self.kept:
+            kept = own.get(scene)
+            if kept is not None:
+                made = [names["prediction"] for names in reversed(kept.tiles.values()) if "prediction" in names]
+                names = [*made, *filter(None, [kept.photograph]), *kept.pictures]
+                if names:
+                    return self._picture(kept, names[0])
+        return None
+
+    def _picture(self, kept: KeptScene, name: str) -> str:
+        return picture(self.site, kept, name)
+
+
+def picture(site: SiteFolder, kept: KeptScene, name: str) -> str:
+    """Keep a picture of a scene in the site and return its address from a page in a folder."""
+    return "../" + site.keep("pictures", ".png" if name.endswith(".png") else ".jpg", kept.read(name))
+
+
+def viewer(site: SiteFolder, kept: dict[str, KeptScene]) -> str:
+    """Keep the geometry of a scene in the site and return the place where the page shows it."""
+    try:
+        data = scene_payload(kept)
+    except UserError as error:
+        return f"<p class=scene-note>{escape(str(error))}</p>"
+    return "" if data is None else place_of(site, data)
+
+
+def place_of(site: SiteFolder, data: dict[str, Any]) -> str:
+    """Keep a payload as a script, since a page from a disk may not read other files, and return where it is shown."""
+    # Within a script nothing but "<" could end it, were it ever put into a page.
+    content = json.dumps(data, sort_keys=True).replace("<", "\\u003c")
+    name = f"geometry/{data['id']}.js"
+    site.write(name, f'deep3dmapSite.receive("{data["id"]}", {content});\n')
+    size = max(1, round(len(content) / 1000))
+    return (
+        f'<div class="site-3d" data-geometry="{data["id"]}"><button type="button">Show in 3D ({size:,} kB)</button>'
+        "<noscript>3D needs JavaScript.</noscript></div>"
+    )
+
+
+def _of_row(store: ResultStore, runs: pd.DataFrame, run_ids: Sequence[str], scenes: list[str]) -> dict[str, KeptScene]:
+    found: dict[str, KeptScene] = {}
+    own = runs[runs.run_id.isin(list(run_ids)) & (runs.status == "ok")].sort_values("seed")
+    for run_id, attempt in zip(own.run_id, own.attempt):
+        for scene, kept in kept_scenes(store, str(run_id), int(attempt), scenes).items():
+            if scene not in found or (kept.has_preview and not found[scene].has_preview):
+                found[scene] = kept
+    return found
