@@ -5,8 +5,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
+from deep3dmap.core.preview import WORST_COLOR, WORST_DISTANCE
 from deep3dmap.results.kept_scenes import KINDS, SHOWN, KeptScene
 
+ERROR_NOTE = (
+    f"Errors: dark is 0; bright is {100 * WORST_DISTANCE:g} % of the size of the true surface, or of a view "
+    f"{100 * WORST_COLOR:g} % of the range of colours, and more."
+)
 # Where a picture is: data for the app, a file beside the page for a site.
 Address = Callable[[KeptScene, str], str]
 STYLE = """
@@ -79,7 +84,12 @@ def tiles_of_entries(kept: Mapping[str, KeptScene], address: Address = in_page) 
             made = [(_what(one, kind) + part, one.tiles[kind].get(part)) for part in ("prediction", "error")]
             columns.append(_column(title, one, made, address))
         rows.append(f"<div class=scene-tiles>{''.join(columns)}</div>")
-    return "".join(rows)
+    return "".join([*rows, error_note()] if rows else [])
+
+
+def error_note() -> str:
+    """Return what the colours of errors mean."""
+    return f"<p class=scene-note>{ERROR_NOTE}</p>"
 
 
 def _what(kept: KeptScene, kind: str) -> str:

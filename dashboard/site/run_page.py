@@ -98,13 +98,15 @@ def _scenes(site: SiteFolder, kept: Mapping[str, KeptScene]) -> list[str]:
     for scene, one in kept.items():
         content = scene_cards.tiles(one, lambda own, name: picture(site, own, name))
         content += viewer(site, {scene: one})
-        sheets = "".join(scene_cards.tile(picture(site, one, name), name) for name in one.pictures)
-        if sheets:
-            content += f"<details><summary>Pictures</summary><div class=site-sheets>{sheets}</div></details>"
+        if not one.tiles and one.pictures:
+            sheets = "".join(scene_cards.tile(picture(site, one, name), name) for name in one.pictures)
+            content += f"<div class=site-sheets>{sheets}</div>"
         if content:
             parts.append(scene_cards.card(scene, "", "", content))
-    return ["<h2>Scenes</h2>", *parts] if parts else []
+    return ["<h2>Scenes</h2>", *parts, scene_cards.error_note()] if parts else []
 
 
 def _words(value: Any) -> str:
+    if isinstance(value, float):
+        return significant(value)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -156,7 +156,9 @@ def _one_scene(choice: SceneChoice, places: list[int]) -> None:
     st.subheader("One scene")
     scene = str(st.selectbox("Scene, those that differ most first", there, key="scene", bind=URL, format_func=one_line))
     own = {title: found[scene] for title, found in kept.items() if scene in found}
-    st.html(scene_cards.tiles_of_entries(own))
+    pictures = scene_cards.tiles_of_entries(own)
+    if pictures:
+        st.html(pictures)
     _in_3d(own)
     _sheets(own)
 
@@ -177,7 +179,7 @@ def _sheets(own: dict[str, KeptScene]) -> None:
     names = list(dict.fromkeys(name for kept in own.values() for name in kept.pictures))
     if not names:
         return
-    with st.expander("The suite's own pictures"):
+    with st.expander("The suite's own pictures", expanded=not any(kept.tiles for kept in own.values())):
         name = str(st.selectbox("Picture", names, key="compare picture"))
         for title, kept in own.items():
             if name in kept.pictures:

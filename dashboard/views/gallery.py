@@ -38,6 +38,8 @@ def show() -> None:
         st.info(_why_nothing(choice, order), icon=":material/image_not_supported:")
     for scene in scenes[:SHOWN]:
         _card(choice, place, [place, *others], scene, kept.get(board.scenes[scene]))
+    if any(own.tiles for own in kept.values()):
+        st.html(scene_cards.error_note())
     if len(scenes) > SHOWN:
         st.caption(f"Showing {SHOWN} of {len(scenes)} scenes.")
     _in_3d([board.scenes[scene] for scene in scenes] or list(kept), kept, name)

@@ -9,6 +9,7 @@ import streamlit as st
 from deep3dmap.dashboard import reading
 from deep3dmap.dashboard.charts import curve_chart
 from deep3dmap.dashboard.look import DASH, compact, duration, integer, nothing_yet, number, state_icon, table_height, with_unit
+from deep3dmap.dashboard.views.run_surfaces import surfaces
 
 FACTS = (
     *("run_id", "attempt", "suite", "protocol_version", "tier", "task", "method", "variant", "method_version"),
@@ -34,6 +35,7 @@ def show() -> None:
         st.code(run.error, language=None, wrap_lines=True)
     _metrics(reading.metrics_of(chosen), _order(run.suite))
     _pictures(reading.pictures_of(chosen))
+    surfaces(chosen)
     _curves(reading.curves_of(chosen))
     _facts(run)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.method import Views
-from deep3dmap.core.preview import PREDICTION, Preview
+from deep3dmap.core.preview import PREDICTION, WORST_COLOR, Preview
 from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.relief import ReliefCamera
 from deep3dmap.ops.rasterize import Cull
@@ -20,7 +20,6 @@ from deep3dmap.render.views import overview, seen_from
 
 HEIGHT = 240
 QUALITY = 88
-BRIGHTEST = 0.25  # of the range of colours, in pictures of views
 RAISED = 0.25  # how far above the photograph's direction the viewer starts, as a tangent
 UP = (0.0, 1.0, 0.0)
 
@@ -91,7 +90,7 @@ def view_pictures(views: Views, sample: dict[str, Any]) -> dict[str, bytes]:
     place = len(views.images) // 2
     predicted, true = (torch.from_numpy(np.asarray(one[place], np.float32)) for one in (views.images, sample["test_images"]))
     error = (predicted.clamp(0, 1) - true).abs().mean(0).numpy()
-    colors = torch.from_numpy(error_colors(error.reshape(-1), BRIGHTEST).reshape(*error.shape, 3)).permute(2, 0, 1)
+    colors = torch.from_numpy(error_colors(error.reshape(-1), WORST_COLOR).reshape(*error.shape, 3)).permute(2, 0, 1)
     return found | {
         "view_prediction.jpg": _jpeg(predicted),
         "view_truth.jpg": _jpeg(true),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.method import Views
-from deep3dmap.core.preview import PREDICTION, TRUTH, Part, Preview
+from deep3dmap.core.preview import PREDICTION, TRUTH, WORST_DISTANCE, Part, Preview
 from deep3dmap.core.protocol import Protocol
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.geometry.closest_points import ClosestPoints
@@ -20,7 +20,6 @@ from deep3dmap.metrics.surface_distance import box_diagonal
 from deep3dmap.render.preview_pictures import Placement, placement, surface_pictures, view_pictures
 
 MOST_TRIANGLES = 12_000
-WORST = 0.02  # of the diagonal of the true surface's box: the error that pictures draw brightest
 
 
 def write_preview(
@@ -44,7 +43,7 @@ def preview_of(predicted: Mesh, true: Mesh | None, unit: str, placed: Placement)
     worst = 0.0
     if true is not None:
         parts[TRUTH] = _part(true, placed.axes, None)
-        worst = WORST * box_diagonal(true.vertices) if _has_points(true) else 0.0
+        worst = WORST_DISTANCE * box_diagonal(true.vertices) if _has_points(true) else 0.0
     return Preview(unit, placed.eye, placed.inside, worst, parts)
 
 

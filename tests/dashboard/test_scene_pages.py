@@ -1,0 +1,128 @@
+"""Compare and Gallery, as the app lays them out."""
+
+import re
+
+import pytest
+from kept_stores import HOSTILE, build_hostile_store, build_kept_store
+from stores import build_store
+from streamlit.testing.v1 import AppTest
+
+from deep3dmap.dashboard.reading import RESULTS_VARIABLE
+from deep3dmap.dashboard.scene_cards import table, tile
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return build_kept_store(tmp_path_factory.mktemp("kept"))
+
+
+def page(name, uri, monkeypatch, **query):
+    monkeypatch.setenv(RESULTS_VARIABLE, str(uri))
+    app = AppTest.from_string(f"from deep3dmap.dashboard.views import {name}\n{name}.show()", default_timeout=60)
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def html(app):
+    return "".join(element.proto.body for element in app.get("html"))
+
+
+def viewers(app):
+    return app.get("bidi_component")
+
+
+def test_compare_says_the_verdict_shows_pictures_and_one_viewer(store, monkeypatch):
+    app = page("compare", store.uri, monkeypatch, suite="face", metric="nme_68_2d")
+    shown = html(app)
+    assert "prnet/wide" in shown
+    assert "cannot be told apart" in shown or "is better than" in shown
+    assert shown.count("<figure>") == 2 + 2 * 2
+    assert len(viewers(app)) == 1
+    assert [header.value for header in app.subheader][:2] == ["Difference on each scene", "Where they differ most"]
+
+
+def test_compare_takes_up_to_four_methods_from_the_url(store, monkeypatch):
+    app = page("compare", store.uri, monkeypatch, suite="face", compare=["prnet/mini", "mean_face/default", "prnet/wide"])
+    assert app.multiselect[0].value == ["prnet/mini", "mean_face/default", "prnet/wide"]
+    assert html(app).count("class=scene-verdict") + html(app).count('class="scene-verdict') == 2
+
+
+def test_compare_asks_for_a_second_method(store, monkeypatch):
+    app = page("compare", store.uri, monkeypatch, suite="face", compare=["prnet/mini"])
+    assert app.info[0].value == "Choose two to four methods to compare."
+
+
+def test_metric_of_whole_runs_has_no_scenes(store, monkeypatch):
+    app = page("compare", store.uri, monkeypatch, suite="face", metric="nme_68_2d_mean_of_bins")
+    assert any("belongs to whole runs" in caption.value for caption in app.caption)
+    assert not viewers(app)
+
+
+def test_suite_whose_runs_kept_pictures_alone_has_no_viewer(store, monkeypatch):
+    app = page("compare", store.uri, monkeypatch, suite="indoor")
+    assert not viewers(app)
+    assert app.expander[0].label == "The suite's own pictures"
+
+
+def test_gallery_orders_scenes_and_shows_four_pictures_of_each(store, monkeypatch):
+    app = page("gallery", store.uri, monkeypatch, suite="face", metric="nme_68_2d")
+    cards = re.findall(r"<article.*?</article>", html(app), re.S)
+    assert len(cards) == 4
+    values = [float(re.search(r"nme_68_2d ([\d.]+)", card)[1]) for card in cards]
+    assert values == sorted(values)
+    of_kept = [card for card in cards if "scene_<wbr>00" in card or "scene_<wbr>01" in card]
+    assert [re.findall(r"<figcaption>(.*?)<", card) for card in of_kept] == [["input", "prediction", "truth", "error"]] * 2
+    assert all("Nothing was kept" in card for card in cards if card not in of_kept)
+    assert len(viewers(app)) == 1
+    app.button_group[0].set_value("worst").run()
+    worst = [float(value) for value in re.findall(r"nme_68_2d ([\d.]+)", html(app))]
+    assert worst == sorted(values, reverse=True)
+
+
+@pytest.mark.parametrize("name", ["compare", "gallery"])
+def test_empty_store_says_what_to_run(name, tmp_path, monkeypatch):
+    assert page(name, tmp_path, monkeypatch).header[0].value == "Nothing here yet"
+
+
+@pytest.mark.parametrize("name", ["compare", "gallery"])
+def test_names_that_are_markup_stay_text(name, tmp_path, monkeypatch):
+    store = build_hostile_store(tmp_path)
+    app = page(name, store.uri, monkeypatch)
+    shown = html(app)
+    assert "<img src=x" not in shown
+    assert "&lt;img src=x onerror" in shown
+    assert all(source.startswith("data:image/") for source in re.findall(r'<img src="([^"]*)"', shown))
+    told = [element.value for kind in (app.markdown, app.caption, app.info, app.subheader) for element in kind]
+    assert not any("example.org" in text for text in told)
+    assert len(viewers(app)) == 1
+
+
+@pytest.mark.parametrize("name", ["prediction.ply", "about.json"])
+@pytest.mark.parametrize("view", ["compare", "gallery"])
+def test_damaged_surface_is_named_and_the_rest_is_shown(name, view, tmp_path, monkeypatch):
+    store = build_kept_store(tmp_path, seeds=1, scenes=2)
+    for file in tmp_path.rglob(f"preview/{name}"):
+        file.write_bytes(file.read_bytes()[:20])
+    shown = html(page(view, store.uri, monkeypatch, suite="face"))
+    assert name in shown
+    assert "<figure>" in shown
+
+
+def test_run_page_shows_its_surfaces(store, monkeypatch):
+    runs = store.runs()
+    run = runs[(runs.method == "prnet") & (runs.status == "ok")].iloc[0]
+    app = page("run", store.uri, monkeypatch, run_id=run.run_id)
+    assert "In 3D" in [header.value for header in app.subheader]
+    assert len(viewers(app)) == 1
+
+
+def test_run_that_kept_no_surface_has_no_viewer(tmp_path, monkeypatch):
+    app = page("run", build_store(tmp_path, seeds=1, scenes=2).uri, monkeypatch)
+    assert not viewers(app)
+
+
+def test_pieces_of_pages_escape_what_they_are_given():
+    assert "<img src=x" not in tile(HOSTILE, HOSTILE) + table([HOSTILE], [[HOSTILE, HOSTILE]], [1])
