@@ -8,7 +8,7 @@ PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 RUN    := $(VENV)/bin/deep3dmap
 SOURCES := $(shell git ls-files platform methods benchmarks cluster dashboard csrc 2>/dev/null) pyproject.toml
 
-.PHONY: setup setup-test demo test test-slow faults fuzz chaos train-quick kernels dashboard lint clean
+.PHONY: setup setup-test demo test test-slow faults fuzz chaos train-quick weights kernels dashboard lint clean
 
 setup: $(VENV)/.installed
 
@@ -62,6 +62,20 @@ train-quick: setup
 	$(RUN) benchmark suite=face tier=quick seeds=3 untrained=true --resume
 	$(RUN) benchmark suite=indoor tier=quick seeds=3 --resume
 	$(RUN) benchmark suite=body tier=quick seeds=3 untrained=true --resume
+
+# The weights that come with the package, made again on the embedded worlds: ten minutes each on one large GPU and a dozen cores.
+# What is interrupted goes on where it was. Hold them against the old ones before they take their place.
+WEIGHTS ?= weights
+FACES_LIMIT := children, hats, hard shadows, profile views beyond 70 degrees; identity and fine shape; no medical or legal use
+ROOMS_LIMIT := outdoors, large halls, bare walls, glass and mirrors; rooms unlike furnished ones of some 5 m; no measuring
+weights: setup
+	mkdir -p $(WEIGHTS)
+	$(RUN) train method=prnet/standard dataset=heads/many results=$(WEIGHTS)/store --resume --json >$(WEIGHTS)/prnet.json
+	$(RUN) train method=neuralrecon/standard dataset=rooms/many results=$(WEIGHTS)/store --resume --json >$(WEIGHTS)/neuralrecon.json
+	$(RUN) export "$$($(call checkpoint_of,prnet))" -o $(WEIGHTS)/prnet not_good_for='$(FACES_LIMIT)'
+	$(RUN) export "$$($(call checkpoint_of,neuralrecon))" -o $(WEIGHTS)/neuralrecon not_good_for='$(ROOMS_LIMIT)'
+	@echo "in $(WEIGHTS): copy shipped.pth and shipped.json of each into methods/prnet and methods/neuralrecon, then make setup"
+checkpoint_of = $(VENV)/bin/python -c "import json; print(json.load(open('$(WEIGHTS)/$(1).json'))['checkpoint'])"
 
 kernels: setup-test
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.tsdf

@@ -59,7 +59,7 @@ class NeuralReconConfig:
     level: bool = option(True, "stand a scan upright whose poses do not have z up, and lay the result back")
     colors: bool = option(True, "colour the vertices from the key frames")
     backend: str = option("auto", "sparse convolutions: auto, native, reference, spconv or torchsparse")
-    weights: str = option("", "an official checkpoint (.ckpt) to start from")
+    weights: str = option("", "weights to start from: shipped, or an official checkpoint (.ckpt)")
 
     def fragments(self) -> FragmentConfig:
         """Return how frames become fragments."""

@@ -31,7 +31,8 @@ class OfficialWeights:
 def read_official(file: Path) -> OfficialWeights:
     """Read a checkpoint without running any code it may hold; raises UserError if it is none of the official form."""
     checkpoint = read_checkpoint(file, "download model_000047.ckpt, which the official README links to")
-    model = state_under(checkpoint, "model", file)
+    # The official code says "model"; what this package exports is under the name that torch's users know.
+    model = state_under(checkpoint, "state_dict" if "state_dict" in checkpoint else "model", file)
     epoch = checkpoint.get("epoch", -1)
     return OfficialWeights({name.removeprefix(PREFIX): value for name, value in model.items()}, int(epoch))
 

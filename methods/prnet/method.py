@@ -40,7 +40,7 @@ class PRNetConfig:
         "rgb", "rgb: RGB in [0, 1]; bgr: the older port's, BGR of 0..255 less its mean", choices=("rgb", "bgr")
     )
     atlas: str = option("grid_head", "grid_head, an atlas saved as .npz, or PRNet's uv-data folder")
-    weights: str = option("", "weights to start from: the official TensorFlow checkpoint, or a .pth of a port")
+    weights: str = option("", "weights to start from: shipped, the official TensorFlow checkpoint, or a .pth of a port")
     centers: str = option(
         "auto",
         "where the network has the centre of the first pixel: half (0.5), integer (0, as others' weights do), auto: by weights",
@@ -98,8 +98,7 @@ class PRNet(BaseFramework):
         self.network = ResFCN256(config.width, config.padding, config.bn_momentum)
         if config.start == "smooth":
             self.network.start_smooth()
-        if config.weights:
-            load_official(self.network, Path(config.weights).expanduser())
+        self.others_weights = bool(config.weights) and load_official(self.network, Path(config.weights).expanduser())
         atlas = face_atlas(config.atlas, config.resolution)
         self.register_buffer("landmark_texels", torch.from_numpy(atlas.landmark_texels))
         self.register_buffer("face_mask", torch.from_numpy(atlas.face_mask))
@@ -133,7 +132,7 @@ class PRNet(BaseFramework):
     def _first_center(self) -> float:
         """Crop coordinate, as the network has it, of the centre of the first pixel."""
         named = self.config.centers
-        return 0.0 if named == "integer" or (named == "auto" and self.config.weights) else 0.5
+        return 0.0 if named == "integer" or (named == "auto" and self.others_weights) else 0.5
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """`crop` (B, 3, C, C) of any size to `position_map` (B, 3, R, R), normalised to [0, 1]."""

@@ -16,18 +16,19 @@ SCOPE = "resfcn256/"
 NAMED = 4
 
 
-def load_official(network: ResFCN256, file: Path) -> None:
-    """Fill the network from `file`.
+def load_official(network: ResFCN256, file: Path) -> bool:
+    """Fill the network from `file`; returns whether they are others' weights, and not such as the package's own export.
 
     file: `256_256_resfcn256_weight`, with or without .index or .data-00000-of-00001; or a .pt or .pth of tensors under the
     names of the official code, of the older deep3dmap port or of this network. Raises UserError naming keys that are missing,
     unexpected or of another shape; then nothing is changed.
     """
-    state = _of_tensorflow(file) if is_tensorflow_checkpoint(file) else _of_torch(file)
+    state, exported = (_of_tensorflow(file), False) if is_tensorflow_checkpoint(file) else _of_torch(file)
     ours = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     state = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
     _check(file, state, ours)
     network.load_state_dict(state, strict=False)
+    return not exported
 
 
 def _of_tensorflow(file: Path) -> dict[str, Tensor]:
@@ -38,7 +39,8 @@ def _of_tensorflow(file: Path) -> dict[str, Tensor]:
         raise UserError(f"{file}: not a checkpoint of PRNet ({error})") from error
 
 
-def _of_torch(file: Path) -> dict[str, Tensor]:
+def _of_torch(file: Path) -> tuple[dict[str, Tensor], bool]:
+    """Return a state dict, and whether it was exported by this package, which keeps a card beside it."""
     if not file.is_file():
         raise UserError(f"{file}: no such weights; give 256_256_resfcn256_weight, which PRNet's README links to, or a .pth")
     loaded = read_weights(file)
@@ -46,7 +48,7 @@ def _of_torch(file: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{file}: no state dict of tensors in it")
     try:
-        return _renamed(state)
+        return _renamed(state), "card" in loaded
     except (ValueError, KeyError, IndexError) as error:
         raise UserError(f"{file}: not a checkpoint of PRNet ({error})") from error
 

@@ -16,6 +16,7 @@ _VERBS = {
     "reconstruct": "turn photographs or a scan into meshes and pictures",
     "generate": "draw samples of a trained generator",
     "render": "draw one mesh by every renderer, side by side",
+    "export": "write a checkpoint's weights as the files that a method brings with it",
     "evaluate": "score a checkpoint on a suite",
     "tune": "search for the best configuration of a method, on Ray Tune",
     "benchmark": "compare methods on a suite, on Ray Tune",

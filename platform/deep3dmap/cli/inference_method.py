@@ -1,6 +1,8 @@
 """A method ready to use on the command line, from a checkpoint or by its name."""
 
+import sys
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from deep3dmap.config.plain_data import check_plain
 from deep3dmap.config.saved import check_choice
 from deep3dmap.config.schema import FitConfig
 from deep3dmap.config.variants import overlay
-from deep3dmap.core.asset import find_asset
+from deep3dmap.core.asset import SHIPPED, find_asset, shipped_card
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
 from deep3dmap.core.registry import methods
@@ -26,7 +28,8 @@ from deep3dmap.train.starting_weights import load_for_inference
 def method_for_inference(named: str, values: dict[str, Any]) -> tuple[Method, TrainingJob]:
     """Return a method on its device, in eval mode, and the job it comes from.
 
-    named: a checkpoint (folder or URI), or NAME or NAME/VARIANT of a method that needs none. values: `key=value` of the command
+    named: a checkpoint (folder or URI), or NAME or NAME/VARIANT of a method that needs none; NAME alone takes the weights that
+    come with a method, where there are such and no others are named, and says so. values: `key=value` of the command
     line, of which `device`, `seed`, `method.KEY` and `fit.KEY` are taken out. Raises UserError for a method that has to be
     trained first, and for settings that a checkpoint already has.
     """
@@ -45,7 +48,7 @@ def method_for_inference(named: str, values: dict[str, Any]) -> tuple[Method, Tr
         method = job.build_method()
         load_for_inference(method, checkpoint.state())
     else:
-        job = _untrained(named, own)
+        job = _untrained(*_with_shipped(named, own))
         method = job.build_method()
     if isinstance(method, torch.nn.Module):
         torch.nn.Module.train(method.to(device), False)
@@ -57,6 +60,20 @@ def _fit_section(config: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return {"fit": asdict(build_section(FitConfig, {**config.get("fit", {}), **given}, "fit."))}
 
 
+def _with_shipped(name: str, own: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    if "/" in name or "method.weights" in own:
+        return name, own
+    card = shipped_card(partial(methods.file, name))
+    if card is None:
+        return name, own
+    print(
+        f"weights that come with {name}: {name}/{card['variant']}, {card['steps']:,} steps on {card['trained_on']} with "
+        f"{card['device'] or 'an unnamed device'}",
+        file=sys.stderr,
+    )
+    return f"{name}/{card['variant']}", {"method.weights": SHIPPED, **own}
+
+
 def _untrained(name: str, own: dict[str, Any]) -> TrainingJob:
     plain, variant, layers = overlay(methods, name)
     cls = methods.load(plain)
@@ -64,7 +81,7 @@ def _untrained(name: str, own: dict[str, Any]) -> TrainingJob:
     section = {**layers.get("method", {}), **given}
     for asset in cls.card.assets:
         if asset.names_file(section.get(asset.option)):
-            section[asset.option] = str(find_asset(asset, str(section[asset.option])))
+            section[asset.option] = str(find_asset(asset, str(section[asset.option]), partial(methods.file, plain)))
     # Built once for its checks, which name the key as it was typed.
     build_section(cls.config_type, section, "method.")
     config = asdict(LoopSettings()) | {

@@ -1,12 +1,24 @@
-"""Files that come from elsewhere: official weights and pretrained networks. Nothing is ever downloaded."""
+"""Files beside the code: official weights and pretrained networks from elsewhere, and what a method brings with it.
 
+Nothing is ever downloaded.
+"""
+
+import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from deep3dmap.core.errors import UserError
 
 FOLDER = "DEEP3DMAP_ASSETS"
+# The value of an option that names the weights that come with the method, and the files that hold and describe them.
+SHIPPED = "shipped"
+SHIPPED_FILE, SHIPPED_CARD = "shipped.pth", "shipped.json"
+# Returns a file that lies beside a method's module, by its name, or None.
+Beside = Callable[[str], Traversable | None]
 
 
 @dataclass(frozen=True)
@@ -31,12 +43,17 @@ class Asset:
         return bool(value) and value not in self.embedded
 
 
-def find_asset(asset: Asset, named: str) -> Path:
+def find_asset(asset: Asset, named: str, beside: Beside = lambda _: None) -> Path:
     """Return the file or folder that a configuration names: a path, or a name in the folder $DEEP3DMAP_ASSETS.
 
-    A TensorFlow checkpoint is named by the stem of its files. Raises UserError, with where it was looked for and who publishes
-    it, where there is none.
+    A TensorFlow checkpoint is named by the stem of its files; "shipped" is the file that lies beside the method. Raises
+    UserError, with where it was looked for and who publishes it, where there is none.
     """
+    if named == SHIPPED:
+        shipped = beside(SHIPPED_FILE)
+        if shipped is None:
+            raise UserError(f"method.{asset.option}={named}: no weights come with this method; train it, or name a file")
+        return Path(str(shipped))
     path = Path(named).expanduser()
     folder = os.environ.get(FOLDER)
     places = [path] if path.is_absolute() or not folder else [path, Path(folder).expanduser() / path]
@@ -52,6 +69,15 @@ def asset_in_folder(asset: Asset) -> Path | None:
     folder = os.environ.get(FOLDER)
     path = Path(folder).expanduser() / asset.option if folder else None
     return path.absolute() if path is not None and path.is_file() else None
+
+
+def shipped_card(beside: Beside) -> dict[str, Any] | None:
+    """Return what is said of the weights that come with a method, None where none do."""
+    card = beside(SHIPPED_CARD)
+    if card is None or beside(SHIPPED_FILE) is None:
+        return None
+    described: dict[str, Any] = json.loads(card.read_text())
+    return described
 
 
 def asset_files(path: Path) -> list[Path]:

@@ -77,7 +77,7 @@ def plan_run(
     """
     cls, by = methods.load(composed.method), scored_by or ScoredBy()
     check_trackers(composed.config["trackers"])
-    config = with_starting_points(composed.config, cls.card, work)
+    config = with_starting_points(composed.config, composed.method, work)
     deciding = [cls.__module__, *([suites.load(by.suite).__module__] if by.suite else [])]
     key = RunKey(
         suite=by.suite,

@@ -3,30 +3,32 @@
 import copy
 import hashlib
 import json
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from deep3dmap.core.asset import asset_files, find_asset
 from deep3dmap.core.card import MethodCard
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.registry import methods
 from deep3dmap.train.checkpoints import CheckpointFolder
 
 
-def with_starting_points(config: dict[str, Any], card: MethodCard, work: Path) -> dict[str, Any]:
+def with_starting_points(config: dict[str, Any], method: str, work: Path) -> dict[str, Any]:
     """Return the configuration with every starting point as an absolute path.
 
-    A RUN_ID stands for the best checkpoint of that run in the same store, METHOD/VARIANT for that of the newest such run.
-    Raises UserError for one that is not there.
+    method: its registered name. A RUN_ID stands for the best checkpoint of that run in the same store, METHOD/VARIANT for that
+    of the newest such run, "shipped" for what comes with the method. Raises UserError for one that is not there.
     """
     found = copy.deepcopy(config)
     started = found["trainer"]["initialize_from"]
     if started:
         found["trainer"]["initialize_from"] = str(_checkpoint_of_run(started, work) or _existing(started))
-    for asset in card.assets:
+    beside = partial(methods.file, method)
+    for asset in methods.load(method).card.assets:
         named = found["method"].get(asset.option)
         if asset.names_file(named):
-            found["method"][asset.option] = str(_checkpoint_of_run(named, work) or find_asset(asset, named))
+            found["method"][asset.option] = str(_checkpoint_of_run(named, work) or find_asset(asset, named, beside))
     return found
 
 

@@ -254,7 +254,9 @@ class TrainingSession:
                 "averaged": averaged,
                 "ranks": ranks,
             }
-            about = {**self.about, "metrics": dict(metrics), "seconds": self.seconds()}
+            device = self.loop.device
+            name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+            about = {**self.about, "metrics": dict(metrics), "seconds": self.seconds(), "device": name}
             if self.curves:
                 self.curves.flush()
             self.checkpoints.write(state, about, self.loop.step, metrics.get("validation_loss"))

@@ -1,0 +1,55 @@
+"""`deep3dmap export`: a checkpoint's weights as the files that a method brings with it."""
+
+from pathlib import Path
+from typing import Any
+
+from deep3dmap.cli.arguments import VerbParser
+from deep3dmap.cli.places import check_folder
+from deep3dmap.config.open_dataset import open_dataset
+from deep3dmap.config.overrides import split_override
+
+EXAMPLES = """\
+  deep3dmap export CHECKPOINT -o methods/prnet
+  deep3dmap export CHECKPOINT -o methods/prnet nme_68_2d=5.2 not_good_for='faces of children'"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb."""
+    parser = VerbParser(
+        "export",
+        "Write a checkpoint's weights, as halves, and a card, as `method.weights=shipped` reads them. key=value pairs are "
+        "notes on the card.",
+        EXAMPLES,
+    )
+    parser.add_argument("checkpoint", help="a checkpoint (folder or URI)")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="the folder of the method")
+    flags, pairs = parser.parse(argv)
+    check_folder(flags.out, "-o")
+    # Imported now, so that --help need not wait for torch.
+    from deep3dmap.train.checkpoint_places import local_checkpoint
+    from deep3dmap.train.checkpoints import read_checkpoint
+    from deep3dmap.train.shipped_weights import write_shipped
+
+    checkpoint = read_checkpoint(local_checkpoint(flags.checkpoint))
+    state = checkpoint.state()
+    card = _card(checkpoint.about, dict(split_override(text) for text in pairs))
+    file = write_shipped(state["averaged"] or state["method"], card, flags.out)
+    print(f"{file}: {file.stat().st_size / 1e6:.2f} MB, {card['method']}/{card['variant']}, {card['steps']} steps")
+    return 0
+
+
+def _card(about: dict[str, Any], notes: dict[str, Any]) -> dict[str, Any]:
+    config = about["config"]
+    dataset = open_dataset(about["dataset"], config["dataset"], config["data"])
+    return {
+        "method": about["method"],
+        "variant": about["variant"],
+        "trained_on": f"{about['dataset']}/{about['dataset_variant']}",
+        "data_hash": dataset.version,
+        "seed": config["seed"],
+        "device": about.get("device", ""),
+        "steps": about["step"],
+        "seconds": round(about["seconds"], 1),
+        "scores": about["metrics"],
+        "notes": notes,
+    }

@@ -1,0 +1,40 @@
+"""Weights that a method brings with it: a file of halves and a card beside the method's module."""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deep3dmap.core.asset import SHIPPED_CARD, SHIPPED_FILE
+from deep3dmap.core.errors import UserError
+from deep3dmap.data.cache import write_file
+
+NETWORK = "network."
+
+
+def write_shipped(state: Mapping[str, Tensor], card: Mapping[str, Any], folder: Path) -> Path:
+    """Write the network of a method's state and its card into `folder`, the method's own; returns the weights' file.
+
+    Matrices and kernels become halves; vectors, such as batch statistics, stay as they are. Raises UserError where the state
+    has no tensors under `network.`.
+    """
+    network = {name.removeprefix(NETWORK): _halved(value) for name, value in state.items() if name.startswith(NETWORK)}
+    if not network:
+        raise UserError(f"{card['method']}: its weights are not those of one `network`, so they cannot be shipped")
+    buffer = io.BytesIO()
+    torch.save({"state_dict": network, "card": dict(card)}, buffer)
+    data = buffer.getvalue()
+    write_file(folder / SHIPPED_FILE, data)
+    described = {**card, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    write_file(folder / SHIPPED_CARD, (json.dumps(described, indent=1) + "\n").encode())
+    return folder / SHIPPED_FILE
+
+
+def _halved(value: Tensor) -> Tensor:
+    value = value.detach().cpu()
+    return value.half() if value.dim() > 1 and value.dtype == torch.float32 else value.clone()
