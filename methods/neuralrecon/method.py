@@ -16,7 +16,7 @@ from deep3dmap.methods.neuralrecon.conv_gru import ResetGate
 from deep3dmap.methods.neuralrecon.fragment_stream import FragmentStream
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, TargetGrid, batch_of
 from deep3dmap.methods.neuralrecon.incremental import IncrementalReconstruction
-from deep3dmap.methods.neuralrecon.network import NetworkConfig, NeuralReconNetwork
+from deep3dmap.methods.neuralrecon.network import DepthScale, NetworkConfig, NeuralReconNetwork
 from deep3dmap.methods.neuralrecon.official_weights import load_official
 from deep3dmap.ops.sparse import SparseBackend
 
@@ -46,6 +46,11 @@ class NeuralReconConfig:
     fusion: bool = option(True, "fuse features over fragments (GRU); without, every fragment is predicted on its own")
     fusion_from: float = option(0.42, "share of the training budget after which fusion begins (paper: epoch 21 of 50)")
     reset_gate: str = option("intended", "intended, or upstream for the official weights", choices=("intended", "upstream"))
+    depth_scale: str = option(
+        "norm",
+        "what a voxel's depth is divided by: norm, as the official code, or deviation, which short trainings learn more from",
+        choices=("norm", "deviation"),
+    )
     target_grid: str = option(
         "intended",
         "intended, or upstream: targets up to half a voxel off, as the official code",
@@ -85,6 +90,7 @@ class NeuralReconConfig:
             train_num_sample=tuple(self.train_voxels),
             fusion=self.fusion,
             reset_gate=cast(ResetGate, self.reset_gate),
+            depth_scale=cast(DepthScale, self.depth_scale),
             backend=cast(SparseBackend, self.backend),
             pos_weight=self.pos_weight,
         )

@@ -21,6 +21,7 @@ from deep3dmap.ops.sparse import SparseBackend
 # The official code subtracts means in the order blue, green, red from red, green, blue images; its weights need the same.
 PIXEL_MEAN = (103.53, 116.28, 123.675)
 FULL_WIDTH = 96
+DepthScale = Literal["norm", "deviation"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class NetworkConfig:
 
     n_vox: the fragment box in finest voxels. voxel_size: metres, finest level. channels: features per level; their number is
     the number of levels. thresholds: occupancy logit above which a voxel is kept. train_num_sample: voxels kept per fragment
-    in training. fusion: whether features are fused over fragments. full: see GRUFusion. reset_gate: see ConvGRU.
+    in training. depth_scale: see normalized_depth. fusion: whether features are fused over fragments. full: see GRUFusion. reset_gate: see ConvGRU.
     joint_views: whether batch norm of the image network sees all views of a batch at once, and not, as officially, one each.
     """
 
@@ -45,6 +46,7 @@ class NetworkConfig:
     fusion: bool = True
     full: bool = True
     reset_gate: Literal["intended", "upstream"] = "intended"
+    depth_scale: DepthScale = "norm"
     backend: SparseBackend = "auto"
     pos_weight: float = 1.5
     loss_weights: tuple[float, ...] = (1.0, 0.8, 0.64)
@@ -136,7 +138,7 @@ class NeuConNet(nn.Module):
         for element, maps in enumerate(features[scale]):
             mine = positions[coordinates[:, 0] == element]
             mean, depth, count = back_project(maps, inputs["projection"][element, :, scale], mine)
-            lifted.append(torch.cat([mean, normalized_depth(depth)[:, None]], 1))
+            lifted.append(torch.cat([mean, normalized_depth(depth, self.config.depth_scale)[:, None]], 1))
             counts.append(count)
         return torch.cat(lifted), torch.cat(counts)
 
@@ -235,15 +237,17 @@ class NeuralReconNetwork(nn.Module):
             self.neucon_net.gru_fusion.load_state(state)
 
 
-def normalized_depth(depth: Tensor) -> Tensor:
-    """Return depths (N,) less their mean, over the L2 norm of the deviations; voxels no view sees (depth 0) get 0.
+def normalized_depth(depth: Tensor, scale: DepthScale = "norm") -> Tensor:
+    """Return depths (N,) less their mean, over their `scale`; voxels no view sees (depth 0) get 0.
 
-    The official code divides by the norm and not by the standard deviation, so values shrink as 1 / sqrt(N).
+    norm: the official code divides by the L2 norm of the deviations, so values shrink as 1 / sqrt(N) and are some hundredths
+    beside features of about one. deviation: by the standard deviation; short trainings learn from it what norm hides.
     """
     seen = depth > 0
     mean = torch.where(seen, depth, 0).sum() / seen.sum().clamp(min=1)
     deviation = torch.where(seen, depth - mean, 0)
-    return deviation / (deviation.norm() + 1e-5)
+    norm = deviation.norm() + 1e-5
+    return deviation / (norm if scale == "norm" else norm / seen.sum().clamp(min=1).sqrt())
 
 
 def fold_in(output: NetworkOutput, inputs: dict[str, Any], surface: TSDFMap) -> None:

@@ -143,6 +143,8 @@ def test_losses_without_targets_are_refused() -> None:
 def test_depths_are_centred_and_divided_by_their_norm() -> None:
     torch.testing.assert_close(normalized_depth(torch.tensor([0.0, 1, 3, 0])), torch.tensor([0, -1, 1, 0]) / 2**0.5)
     assert normalized_depth(torch.zeros(3)).tolist() == [0, 0, 0]
+    torch.testing.assert_close(normalized_depth(torch.tensor([0.0, 1, 3, 0]), "deviation"), torch.tensor([0.0, -1, 1, 0]))
+    assert normalized_depth(torch.zeros(3), "deviation").tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
