@@ -16,7 +16,8 @@ from deep3dmap.methods.neuralrecon.conv_gru import ResetGate
 from deep3dmap.methods.neuralrecon.fragment_stream import FragmentStream
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, TargetGrid, batch_of
 from deep3dmap.methods.neuralrecon.incremental import IncrementalReconstruction
-from deep3dmap.methods.neuralrecon.network import DepthScale, NetworkConfig, NeuralReconNetwork
+from deep3dmap.methods.neuralrecon.network import NeuralReconNetwork
+from deep3dmap.methods.neuralrecon.network_config import DepthScale, NetworkConfig
 from deep3dmap.methods.neuralrecon.official_weights import load_official
 from deep3dmap.ops.sparse import SparseBackend
 

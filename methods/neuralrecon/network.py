@@ -1,73 +1,24 @@
 """NeuralRecon: image features lifted into a fragment's voxels and refined from coarse to fine (Sun et al., CVPR 2021)."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from deep3dmap.core import UserError
 from deep3dmap.methods.neuralrecon.backbone import MnasMulti
 from deep3dmap.methods.neuralrecon.conv_gru import ConvGRU
 from deep3dmap.methods.neuralrecon.gru_fusion import Fused, GRUFusion
 from deep3dmap.methods.neuralrecon.losses import level_loss
+from deep3dmap.methods.neuralrecon.network_config import DepthScale, NetworkConfig
 from deep3dmap.methods.neuralrecon.network_output import LevelOutput, NetworkOutput
 from deep3dmap.methods.neuralrecon.spvcnn import SPVCNN
 from deep3dmap.methods.neuralrecon.tsdf_map import TSDFMap
 from deep3dmap.methods.neuralrecon.voxel_grid import children, dense_grid, to_aligned_camera, world_positions
 from deep3dmap.ops.back_project import back_project
-from deep3dmap.ops.sparse import SparseBackend
 
 # The official code subtracts means in the order blue, green, red from red, green, blue images; its weights need the same.
 PIXEL_MEAN = (103.53, 116.28, 123.675)
 FULL_WIDTH = 96
-DepthScale = Literal["norm", "deviation"]
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """Sizes of the network, levels coarse to fine; raises UserError where they do not fit together.
-
-    n_vox: the fragment box in finest voxels. voxel_size: metres, finest level. channels: features per level; their number is
-    the number of levels. thresholds: occupancy logit above which a voxel is kept. train_num_sample: voxels kept per fragment
-    in training. depth_scale: see normalized_depth. fusion: whether features are fused over fragments. full: see GRUFusion. reset_gate: see ConvGRU.
-    joint_views: whether batch norm of the image network sees all views of a batch at once, and not, as officially, one each.
-    """
-
-    n_vox: tuple[int, int, int] = (96, 96, 96)
-    voxel_size: float = 0.04
-    channels: tuple[int, ...] = (96, 48, 24)
-    backbone_alpha: float = 1.0
-    backbone_momentum: float = 3e-4
-    sparse_momentum: float = 0.1
-    joint_views: bool = False
-    thresholds: tuple[float, ...] = (0.0, 0.0, 0.0)
-    train_num_sample: tuple[int, ...] = (4096, 16384, 65536)
-    fusion: bool = True
-    full: bool = True
-    reset_gate: Literal["intended", "upstream"] = "intended"
-    depth_scale: DepthScale = "norm"
-    backend: SparseBackend = "auto"
-    pos_weight: float = 1.5
-    loss_weights: tuple[float, ...] = (1.0, 0.8, 0.64)
-
-    def __post_init__(self) -> None:
-        for name in ("thresholds", "train_num_sample", "loss_weights"):
-            if len(getattr(self, name)) != self.levels:
-                raise UserError(f"neuralrecon: {name} needs one number for each of the {self.levels} levels")
-        if any(width < 3 or width % 3 for width in self.channels):
-            raise UserError(f"neuralrecon: channels of all levels are multiples of 3, got {self.channels}")
-        if self.levels != 3 or min(self.n_vox) < self.interval(0) or any(side % self.interval(0) for side in self.n_vox):
-            raise UserError(f"neuralrecon: needs 3 levels and n_vox in multiples of {self.interval(0)}, got {self.n_vox}")
-
-    @property
-    def levels(self) -> int:
-        """The number of levels."""
-        return len(self.channels)
-
-    def interval(self, level: int) -> int:
-        """Return the edge of a level's voxel in finest voxels."""
-        return int(2 ** (self.levels - 1 - level))
 
 
 class NeuConNet(nn.Module):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from deep3dmap.methods.neuralrecon.network import NetworkConfig, NeuralReconNetwork, fold_in
+from deep3dmap.methods.neuralrecon.network import NeuralReconNetwork, fold_in
+from deep3dmap.methods.neuralrecon.network_config import NetworkConfig
 from deep3dmap.methods.neuralrecon.official_weights import load_official
 from deep3dmap.methods.neuralrecon.tsdf_map import TSDFMap
 

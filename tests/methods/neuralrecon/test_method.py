@@ -15,7 +15,7 @@ from deep3dmap.frameworks import LoopSettings, TrainLoop
 from deep3dmap.methods.neuralrecon.fragments import load_views
 from deep3dmap.methods.neuralrecon.incremental import IncrementalReconstruction
 from deep3dmap.methods.neuralrecon.method import NeuralRecon, NeuralReconConfig
-from deep3dmap.methods.neuralrecon.network import NetworkConfig
+from deep3dmap.methods.neuralrecon.network_config import NetworkConfig
 from deep3dmap.methods.neuralrecon.network_output import NetworkOutput
 from deep3dmap.testing.method_under_test import OwnProcessHost
 

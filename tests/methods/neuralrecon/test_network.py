@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from deep3dmap.core import UserError
-from deep3dmap.methods.neuralrecon.network import NetworkConfig, NeuralReconNetwork, fold_in, normalized_depth
+from deep3dmap.methods.neuralrecon.network import NeuralReconNetwork, fold_in, normalized_depth
+from deep3dmap.methods.neuralrecon.network_config import NetworkConfig
 from deep3dmap.methods.neuralrecon.tsdf_map import TSDFMap
 
 ALL = -1e9
