@@ -13,8 +13,8 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.files import require_file
 
 if TYPE_CHECKING:
-    from deep3dmap.render.renderer_comparison import Drawing
     from deep3dmap.render.renderer import Lights, Renderer, Surface, View
+    from deep3dmap.render.renderer_comparison import Drawing
 
 DESCRIPTION = """\
 Draw one mesh (OBJ with its texture, PLY, GLB) by every renderer that works here, side by side in one picture: colour, depth,
@@ -50,8 +50,8 @@ def main(argv: list[str]) -> int:
     # Imported now, so that neither --help nor these mistakes wait for torch and OpenGL.
     from rich.progress import track
 
-    from deep3dmap.render.renderer_comparison import light_beside, picture_of
     from deep3dmap.render.mesh_files import read_surface
+    from deep3dmap.render.renderer_comparison import light_beside, picture_of
     from deep3dmap.render.renderers import available
 
     absent = {name: reason for name, reason in available().items() if reason}
