@@ -1,28 +1,46 @@
-"""The app that `deep3dmap dashboard` serves: four pages over one result store."""
+"""The pages over one result store. server.py serves them."""
+
+from pathlib import Path
 
 import streamlit as st
 
-from deep3dmap.dashboard.look import CLOSER
-from deep3dmap.dashboard.reading import show_problems
-from deep3dmap.dashboard.views import catalogue, compare, gallery, leaderboard, run, trials
+from deep3dmap.dashboard import reading
+from deep3dmap.dashboard.views import catalogue, compare, gallery, home, leaderboard, live, run, sweeps
+
+HERE = Path(__file__).parent
+FOLLOW_S = 5
+PAGES = {
+    "": [st.Page(home.show, title="Home", icon=":material/home:", url_path="home", default=True)],
+    "Results": [
+        st.Page(leaderboard.show, title="Leaderboard", icon=":material/leaderboard:", url_path="leaderboard"),
+        st.Page(compare.show, title="Compare", icon=":material/compare_arrows:", url_path="compare"),
+        st.Page(gallery.show, title="Gallery", icon=":material/photo_library:", url_path="gallery"),
+        st.Page(run.show, title="Run", icon=":material/science:", url_path="run"),
+    ],
+    "Work": [
+        st.Page(sweeps.show, title="Sweeps", icon=":material/tune:", url_path="sweeps"),
+        st.Page(live.show, title="Live", icon=":material/pending_actions:", url_path="live"),
+    ],
+    "About": [st.Page(catalogue.show, title="Catalogue", icon=":material/menu_book:", url_path="catalogue")],
+}
 
 
 def main() -> None:
     """Lay out the pages and show the one that was asked for."""
-    st.set_page_config(page_title="deep3dmap", page_icon=":material/view_in_ar:", layout="wide")
-    st.html(f"<style>{CLOSER}</style>")
-    page = st.navigation(
-        [
-            st.Page(leaderboard.show, title="Leaderboard", icon=":material/leaderboard:", default=True),
-            st.Page(compare.show, title="Compare", icon=":material/compare_arrows:", url_path="compare"),
-            st.Page(gallery.show, title="Gallery", icon=":material/photo_library:", url_path="gallery"),
-            st.Page(run.show, title="Run", icon=":material/science:", url_path="run"),
-            st.Page(trials.show, title="Trials", icon=":material/pending_actions:", url_path="trials"),
-            st.Page(catalogue.show, title="Catalogue", icon=":material/menu_book:", url_path="catalogue"),
-        ]
-    )
-    with show_problems():
+    st.set_page_config(page_title="deep3dmap", page_icon=HERE / "icon.svg", layout="wide")
+    st.html(HERE / "style.css")
+    page = st.navigation(PAGES)
+    with reading.show_problems():
         page.run()
+        _follow(reading.snapshot().number)
+
+
+@st.fragment(run_every=FOLLOW_S)
+def _follow(number: int) -> None:
+    """Show the page again when the store has something new."""
+    with reading.show_problems():
+        if reading.snapshot().number != number:
+            st.rerun()
 
 
 main()

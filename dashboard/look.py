@@ -1,6 +1,7 @@
 """Colours, numbers and words that all pages share."""
 
 import math
+import re
 from typing import Any
 
 import pandas as pd
@@ -10,12 +11,28 @@ from deep3dmap.results.export import significant
 
 # Okabe and Ito's palette, which readers with any kind of colour vision can tell apart.
 BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8C8C8C"
+SKY, PURPLE, YELLOW, BLACK = "#56B4E9", "#CC79A7", "#B8A800", "#404040"
+SERIES = [BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, BLACK]
 ICONS = {"ok": ":material/check_circle:", "running": ":material/autorenew:", "pending": ":material/schedule:"}
 FAILED_ICON = ":material/error:"
 DASH = "–"
-# Tables need the width that the wide layout leaves empty.
-CLOSER = "[data-testid=stMainBlockContainer] { padding: 3.5rem 3rem 3rem }"
 FIRST_COMMAND = "deep3dmap benchmark suite=face tier=smoke"
+LONGEST_NAME = 60
+_MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
+
+
+def as_text(text: Any) -> str:
+    """Return Markdown that shows a text as it is: no name becomes a picture, a link or a heading."""
+    return _MARKDOWN.sub(r"\\\1", one_line(text))
+
+
+def one_line(text: Any, longest: int | None = None) -> str:
+    """Return a text without line breaks; what is longer than `longest` has its middle left out."""
+    joined = " ".join(str(text).split())
+    if longest is None or len(joined) <= longest:
+        return joined
+    half = (longest - 1) // 2
+    return f"{joined[:half]}…{joined[-half:]}"
 
 
 def number(value: Any, digits: int = 4) -> str:
@@ -40,6 +57,13 @@ def compact(value: Any) -> str:
     return f"{int(value)}"
 
 
+def memory(megabytes: Any) -> str:
+    """Return megabytes in the unit one would say them in; a dash where nothing was measured."""
+    if megabytes is None or pd.isna(megabytes) or not megabytes:
+        return DASH
+    return f"{number(megabytes / 1024, 3)} GB" if megabytes >= 1024 else f"{number(megabytes, 3)} MB"
+
+
 def duration(seconds: Any, digits: int = 3) -> str:
     """Return seconds in the unit one would say them in."""
     if seconds is None or pd.isna(seconds):
@@ -59,27 +83,12 @@ def arrow(better: str) -> str:
 
 def with_unit(metric: str, unit: str) -> str:
     """Return a heading such as `chamfer (m)`."""
-    return f"{metric} ({unit})" if unit else metric
-
-
-def table_height(rows: int) -> int:
-    """Return the height in pixels at which a table shows all its rows, up to twenty of them."""
-    return 35 * (min(rows, 20) + 1) + 3
-
-
-def text_width(column: "pd.Series[str]") -> int:
-    """Return the width in pixels of a column of text; left to itself, it keeps the width of the table shown before."""
-    return 24 + 6 * max(len(str(column.name)), *map(len, column))
-
-
-def state_icon(state: str) -> str:
-    """Return the icon of a run's status or a trial's state."""
-    return ICONS.get(state, FAILED_ICON)
+    return f"{one_line(metric)} ({one_line(unit)})" if unit else one_line(metric)
 
 
 def nothing_yet(uri: str) -> None:
     """Say what to run when the store is empty."""
     st.header("Nothing here yet")
-    st.write(f"The store `{uri}` holds no benchmark results. This makes the first ones in a few minutes:")
+    st.write(f"The store {as_text(uri)} holds no benchmark results. This makes the first ones in a few minutes:")
     st.code(f"{FIRST_COMMAND} results={uri}", language="bash")
-    st.caption("Then reload this page. Runs appear as they end; the Trials page follows them while they run.")
+    st.caption("Runs appear here as they end; the page Live follows them while they run.")

@@ -1,137 +1,118 @@
-"""Reads the store for the pages, and remembers what was read.
-
-Files of a store are immutable, so the listing of a folder tells whether anything is new, and only that is read.
-"""
+"""Reads the store for the pages. What was read is shared by all visitors; see following.py for what is read again."""
 
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache, lru_cache
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.dashboard.following import Follower
+from deep3dmap.dashboard.look import as_text
 from deep3dmap.dashboard.snapshot import Snapshot
-from deep3dmap.results.board_row import LeaderboardRow
-from deep3dmap.results.leaderboard import leaderboard as aggregate
+from deep3dmap.dashboard.trials import Trials, trials_of
 from deep3dmap.results.store import ResultStore
 
 RESULTS_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS"
-Listing = tuple[tuple[str, ...], ...]
+PICTURES_KEPT = 64
 
 
 @contextmanager
 def show_problems() -> Iterator[None]:
     """Show damaged files as warnings above the page, and what a user can mend as one line instead of a traceback."""
     try:
-        for message in _snapshot(store_uri(), listing()).problems:
-            st.warning(message, icon=":material/broken_image:")
+        for message in snapshot().problems:
+            st.warning(as_text(message), icon=":material/broken_image:")
         yield
     except (UserError, OSError) as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(as_text(str(error)), icon=":material/error:")
 
 
 def store_uri() -> str:
     """Return the place of the store that the pages show."""
-    return open_store(os.environ.get(RESULTS_VARIABLE, "results")).uri
+    return open_store().uri
 
 
-@st.cache_resource(show_spinner=False)
-def open_store(uri: str) -> ResultStore:
-    """Open a store once."""
-    return ResultStore(uri)
+def open_store() -> ResultStore:
+    """Return the store that the pages show."""
+    return _follower(os.environ.get(RESULTS_VARIABLE, "results")).store
 
 
-def listing() -> Listing:
-    """Return the names of the files that the tables are read from."""
-    storage = open_store(os.environ.get(RESULTS_VARIABLE, "results")).storage
-    return tuple(tuple(storage.names(f"tables/{table}", ".parquet")) for table in ("runs", "metrics", "cards"))
-
-
-def rows(suite: str, tier: str, dataset: str) -> list[LeaderboardRow]:
-    """Return the leaderboard of one suite, tier and dataset (NAME/VARIANT) under every metric."""
-    return _rows(store_uri(), listing(), suite, tier, dataset)
+def snapshot() -> Snapshot:
+    """Return the store as it is now; says so while it is read for the first time."""
+    follower = _follower(os.environ.get(RESULTS_VARIABLE, "results"))
+    if follower.is_ready:
+        return follower.newest()
+    with st.spinner("Reading the results"):
+        return follower.newest()
 
 
 def attempts() -> pd.DataFrame:
     """Return every attempt at every run, newest first; `counts` marks the one of each run that the leaderboard uses."""
-    return _attempts(store_uri(), listing())
+    return snapshot().attempts()
 
 
 def cards(kind: str) -> dict[str, dict[str, Any]]:
     """Return the cards of a kind: method, dataset or suite."""
-    return _cards(store_uri(), listing(), kind)
+    return snapshot().cards(kind)
 
 
-def trial_states() -> pd.DataFrame:
-    """Return where each trial is; read anew every time, since these files are rewritten."""
-    with _without_warnings():
-        return open_store(store_uri()).trial_states()
+def trials() -> Trials:
+    """Return where the trials of the store are."""
+    return trials_of(store_uri())
 
 
 def metrics_of(attempt: pd.DataFrame) -> pd.DataFrame:
     """Return the metrics of one attempt, given as a frame with its one row."""
-    return _of_attempt(store_uri(), "metrics", listing(), str(attempt.run_id.iloc[0]), int(attempt.attempt.iloc[0]))
+    return _of_attempt("metrics", attempt)
 
 
 def curves_of(attempt: pd.DataFrame) -> pd.DataFrame:
     """Return the curves of one attempt, given as a frame with its one row."""
-    return _of_attempt(store_uri(), "curves", listing(), str(attempt.run_id.iloc[0]), int(attempt.attempt.iloc[0]))
+    return _of_attempt("curves", attempt)
 
 
 def pictures_of(attempt: pd.DataFrame) -> dict[str, list[str]]:
     """Return {scene: names of its pictures within the store} of one attempt."""
-    store, run_id, number = open_store(store_uri()), str(attempt.run_id.iloc[0]), int(attempt.attempt.iloc[0])
-    folder = f"artifacts/{run_id}/{number}"
+    store = open_store()
+    folder = store.artifacts_name(str(attempt.run_id.iloc[0]), int(attempt.attempt.iloc[0]))
     found: dict[str, list[str]] = {}
     for name in store.storage.names(folder, ".png", recursive=True):
         found.setdefault(name.rpartition("/")[0], []).append(f"{folder}/{name}")
     return found
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
+@lru_cache(PICTURES_KEPT)
 def picture(uri: str, name: str) -> bytes:
     """Return the bytes of a picture, wherever the store is."""
-    return open_store(uri).storage.read(name)
+    return ResultStore(uri).storage.read(name)
 
 
-@st.cache_data(show_spinner="Aggregating the results", max_entries=32)
-def _rows(uri: str, files: Listing, suite: str, tier: str, dataset: str) -> list[LeaderboardRow]:
-    return aggregate(_snapshot(uri, files), suite=suite, tier=tier, dataset=dataset, metric="all")
+def read_ahead() -> None:
+    """Read the store and aggregate what the pages show at first, so that it is there when somebody comes."""
+    # What is wrong with the store is said on the pages.
+    with suppress(UserError, OSError):
+        newest = _follower(os.environ.get(RESULTS_VARIABLE, "results")).newest()
+        newest.attempts()
+        for group in list(newest.groups())[:1]:
+            newest.board(group, newest.metric_names(group)[0])
 
 
-@st.cache_data(show_spinner=False, max_entries=4)
-def _attempts(uri: str, files: Listing) -> pd.DataFrame:
-    store = _snapshot(uri, files)
-    counting, every = store.runs(), store.runs(newest_only=False)
-    chosen = set(zip(counting.run_id, counting.attempt))
-    marked = every.assign(counts=[pair in chosen for pair in zip(every.run_id, every.attempt)])
-    return marked.sort_values("started_at", ascending=False).reset_index(drop=True)
+def _of_attempt(table: str, attempt: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of one attempt; a file that is damaged is named on the page."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        store = open_store()
+        found = store.metrics(attempt) if table == "metrics" else store.curves(attempt)
+    for one in caught:
+        st.warning(as_text(one.message), icon=":material/broken_image:")
+    return found
 
 
-@st.cache_data(show_spinner=False, max_entries=12)
-def _cards(uri: str, files: Listing, kind: str) -> dict[str, dict[str, Any]]:
-    return _snapshot(uri, files).cards(kind)
-
-
-@st.cache_data(show_spinner=False, max_entries=64)
-def _of_attempt(uri: str, table: str, files: Listing, run_id: str, attempt: int) -> pd.DataFrame:
-    wanted = pd.DataFrame({"run_id": [run_id], "attempt": [attempt]})
-    with _without_warnings():
-        store = open_store(uri)
-        return store.metrics(wanted) if table == "metrics" else store.curves(wanted)
-
-
-@st.cache_resource(show_spinner="Reading the results", max_entries=2)
-def _snapshot(uri: str, files: Listing) -> Snapshot:
-    return Snapshot(open_store(uri))
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    # Damaged files are named once, at the top of the page.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+@cache
+def _follower(uri: str) -> Follower:
+    return Follower(uri)

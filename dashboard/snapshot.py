@@ -1,30 +1,46 @@
 """A store as it was at one moment; what an earlier moment has read is not read again."""
 
+import threading
 import warnings
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar, cast
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from deep3dmap.results.across import Ranking, rank_across
+from deep3dmap.results.board import Board
+from deep3dmap.results.cells import metric_values
+from deep3dmap.results.entries import Group
+from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.store import ResultStore
 from deep3dmap.results.table_files import uncoded
 
+Result = TypeVar("Result")
+
 
 class Snapshot(ResultStore):
-    """Answers from memory what the leaderboard asks of a store. problems: the files that could not be read."""
+    """Answers from memory what the pages ask of a store. The frames and tables it hands out are shared: nobody changes them.
 
-    def __init__(self, store: ResultStore) -> None:
+    number: counts the snapshots of a process. problems: the files that could not be read.
+    """
+
+    def __init__(self, store: ResultStore, number: int = 0) -> None:
         super().__init__(store.uri)
+        self.number = number
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             self._runs = {False: store.runs(newest_only=False), True: store.runs()}
             self._metrics = store.table("metrics")
             self._cards = {kind: store.cards(kind) for kind in ("method", "dataset", "suite")}
         self.problems = sorted({str(one.message) for one in caught if "is damaged" in str(one.message)})
+        self._lock, self._made = threading.RLock(), dict[Hashable, Any]()
 
     def runs(self, newest_only: bool = True) -> pd.DataFrame:
         """Return the runs."""
-        return self._runs[newest_only].copy()
+        found: pd.DataFrame = self._runs[newest_only]
+        return found
 
     def metric_table(self, runs: pd.DataFrame) -> pa.Table:
         """Return the metrics of `runs` and of other attempts."""
@@ -38,3 +54,61 @@ class Snapshot(ResultStore):
     def cards(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return {name: data} of the cards of one kind."""
         return self._cards[kind]
+
+    def once(self, key: Hashable, make: Callable[[], Result]) -> Result:
+        """Return what `make` returns, made once for each key."""
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = make()
+            return cast(Result, self._made[key])
+
+    def attempts(self) -> pd.DataFrame:
+        """Return every attempt, newest first; `counts` marks the one of each run that the leaderboard uses."""
+        found: pd.DataFrame = self.once("attempts", self._attempts)
+        return found
+
+    def _attempts(self) -> pd.DataFrame:
+        every, counting = self._runs[False], self._runs[True]
+        chosen = pd.MultiIndex.from_frame(counting[["run_id", "attempt"]])
+        marked = every.assign(counts=pd.MultiIndex.from_frame(every[["run_id", "attempt"]]).isin(chosen))
+        return marked.sort_values("started_at", ascending=False).reset_index(drop=True)
+
+    def groups(self) -> dict[Group, pd.Timestamp]:
+        """Return the groups of suite runs, sweeps among them, and when the newest run of each began; newest first."""
+        return self.once("groups", self._groups)
+
+    def _groups(self) -> dict[Group, pd.Timestamp]:
+        runs = self._runs[True]
+        keys = list(Group.__dataclass_fields__)
+        newest = runs[runs.suite != ""].groupby(keys, sort=False).started_at.max().sort_values(ascending=False, kind="stable")
+        found: dict[Any, pd.Timestamp] = newest.to_dict()
+        return {Group(key[0], int(key[1]), *key[2:]): when for key, when in found.items()}
+
+    def metric_names(self, group: Group) -> list[str]:
+        """Return the metrics that a group has, the suite's headline first; only the headline where nothing was scored."""
+        return self.once(("metrics", group), lambda: self._metric_names(group))
+
+    def _metric_names(self, group: Group) -> list[str]:
+        runs = self._runs[True]
+        values = self.once("values", lambda: metric_values(self._metrics, runs))
+        own = pd.Series(True, index=runs.index)
+        for name, value in vars(group).items():
+            own &= runs[name] == value
+        card = self._cards["suite"].get(group.suite, {}).get("card", {})
+        found = values.of_runs(np.flatnonzero(own), len(runs)).present()
+        in_order = [item["name"] for item in card.get("metrics", ()) if item["name"] in found]
+        names = in_order + [name for name in found if name not in in_order] or [card.get("headline", "")]
+        return sorted(names, key=lambda name: name != card.get("headline"))
+
+    def board(self, group: Group, metric: str) -> Board:
+        """Return the board of a group under one of its metrics."""
+        return self.once(("board", group, metric), lambda: self._board(group, metric))
+
+    def _board(self, group: Group, metric: str) -> Board:
+        data = f"{group.dataset}/{group.dataset_variant}"
+        every = boards(self, group.suite, data, group.tier, metric) or boards(self, group.suite, data, group.tier, "all")
+        return next(board for board in every if board.group == group)
+
+    def ranking(self, tier: str) -> Ranking:
+        """Return the mean ranks over the headlines of all suites of a tier, as `deep3dmap leaderboard --across` does."""
+        return self.once(("ranking", tier), lambda: rank_across(boards(self, tier=tier)))

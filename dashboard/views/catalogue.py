@@ -1,93 +1,129 @@
-"""The catalogue page: the cards of the methods, datasets and suites that the store's results come from."""
+"""The catalogue page: the cards of the methods, datasets, suites and metrics that the store's results come from."""
 
 import re
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from deep3dmap.dashboard import reading
-from deep3dmap.dashboard.look import arrow, nothing_yet
+from deep3dmap.dashboard import markup, reading
+from deep3dmap.dashboard.look import arrow, nothing_yet, one_line
+from deep3dmap.dashboard.markup import Column
+from deep3dmap.dashboard.plugins import findings
+from deep3dmap.dashboard.views.filters import URL
 
-KINDS = {"method": "Methods", "dataset": "Datasets", "suite": "Suites"}
-# A README's pictures lie beside it in the sources, which a page that reads tables does not have.
-LOCAL_PICTURE = re.compile(r"!\[([^\]]*)\]\((?!https?:)[^)]*\)")
+KINDS = {"method": "Methods", "dataset": "Datasets", "suite": "Suites", "metric": "Metrics", "installed": "Installed here"}
+# What a README refers to lies beside it in the sources, which a page that reads tables does not have; and no page makes
+# a browser fetch what is elsewhere.
+PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
+HTML = re.compile(r"<(?=[a-zA-Z/!])")
 HEADING = re.compile(r"^#(#*) ", re.MULTILINE)
 
 
 def show() -> None:
     """Show the page."""
-    found = {kind: reading.cards(kind) for kind in KINDS}
+    found = {kind: reading.cards(kind) for kind in ("method", "dataset", "suite")}
     if not any(found.values()):
         nothing_yet(reading.store_uri())
         return
-    st.header("Catalogue")
-    for tab, (kind, label) in zip(st.tabs(list(KINDS.values())), KINDS.items()):
-        with tab:
-            _kind(kind, label, found[kind])
+    markup.show(markup.heading("Catalogue", "What the results in this store were made of, as it was when they were made."))
+    labels = list(KINDS.values())
+    label = st.segmented_control("Kind", labels, default=labels[0], key="kind", bind=URL, label_visibility="collapsed")
+    kind = next((kind for kind, own in KINDS.items() if own == label), "method")
+    if kind == "metric":
+        _metrics(found["suite"])
+    elif kind == "installed":
+        _installed()
+    else:
+        _cards(kind, found[kind])
 
 
-def _kind(kind: str, label: str, pages: dict[str, dict[str, Any]]) -> None:
+def _cards(kind: str, pages: dict[str, dict[str, Any]]) -> None:
     if not pages:
-        st.caption(f"The store holds no cards of {label.lower()}.")
+        st.caption(f"The store holds no cards of {KINDS[kind].lower()}.")
         return
-    name = str(st.selectbox(label, sorted(pages), key=f"catalogue {kind}", label_visibility="collapsed"))
-    page = pages.get(name)
-    if page is None:
-        return
-    st.subheader(name)
+    name = str(st.selectbox(KINDS[kind], sorted(pages), key=kind, bind=URL, format_func=one_line, label_visibility="collapsed"))
+    page = pages[name]
     card = page.get("card", {})
-    st.write(card.get("title", ""))
+    markup.show(markup.section(name, card.get("title", "")))
     (_suite if kind == "suite" else _fields)(card)
     _options(page)
     if page.get("readme"):
         with st.expander("README", expanded=True):
-            st.markdown(_readme(page["readme"]))
+            st.markdown(readme(page["readme"]))
 
 
 def _fields(card: dict[str, Any]) -> None:
-    lines = {
-        name.replace("_", " "): _text(value) for name, value in card.items() if name != "title" and value not in ("", [], None)
-    }
-    st.table(pd.DataFrame({"field": lines.keys(), "value": lines.values()}).set_index("field"))
+    kept = {name: value for name, value in card.items() if name not in ("title", "metrics") and value not in ("", [], None)}
+    markup.show(markup.definition_table({name.replace("_", " "): _text(value) for name, value in kept.items()}))
 
 
 def _suite(card: dict[str, Any]) -> None:
     task = card.get("task", {})
-    st.write(
-        f"**Given** {_text(task.get('given', []))}. **Wanted** {_text(task.get('wanted', []))}: {task.get('meaning', '')}."
-    )
-    metrics = pd.DataFrame(
-        [
-            {
-                "metric": item["name"] + (" (ranks)" if item["name"] == card.get("headline") else ""),
-                "unit": item["unit"],
-                "better": arrow(item["better"]),
-                "meaning": item["meaning"],
-            }
-            for item in card.get("metrics", ())
-        ]
-    )
-    if len(metrics):
-        st.dataframe(metrics, hide_index=True, column_config={"meaning": st.column_config.Column(width="large")})
-    st.caption(
-        f"Datasets: {_text(card.get('datasets', []))} · protocol {card.get('version', '')} · {card.get('reference', '')}"
-    )
+    about = {
+        "given": _text(task.get("given", [])),
+        "wanted": _text(task.get("wanted", [])),
+        "meaning": task.get("meaning", ""),
+        "datasets": _text(card.get("datasets", [])),
+        "protocol": card.get("version", ""),
+        "reference": card.get("reference", ""),
+    }
+    markup.show(markup.definition_table({name: value for name, value in about.items() if value}))
+    lines = [_metric(item, item["name"] == card.get("headline")) for item in card.get("metrics", ())]
+    markup.show(markup.table(METRIC, lines, name="metrics"))
+
+
+METRIC = (Column("metric", "name"), Column("unit"), Column("better", "wide"), Column("meaning"))
+
+
+def _metric(item: dict[str, Any], ranks: bool) -> list[str]:
+    name = markup.name(item["name"]) + (markup.tag("ranks", "good", "the suite's headline") if ranks else "")
+    return [name, markup.text(item.get("unit", "")), arrow(item.get("better", "")), markup.text(item.get("meaning", ""))]
+
+
+def _metrics(suites: dict[str, dict[str, Any]]) -> None:
+    lines = []
+    for suite, page in sorted(suites.items()):
+        card = page.get("card", {})
+        for item in card.get("metrics", ()):
+            link = markup.link("leaderboard", markup.name(suite), suite=suite, metric=item["name"])
+            lines.append([link, *_metric(item, item["name"] == card.get("headline"))])
+    markup.show(markup.table((Column("suite", "name"), *METRIC), lines, name="metrics of all suites"))
 
 
 def _options(page: dict[str, Any]) -> None:
     if page.get("options"):
         with st.expander("Options"):
-            options = pd.DataFrame(page["options"]).astype(str)
-            st.dataframe(options, hide_index=True, column_config={"help": st.column_config.Column(width="large")})
+            names = list(page["options"][0])
+            columns = [Column(name, "name" if name == "name" else "") for name in names]
+            lines = [[markup.text(option.get(name, "")) for name in names] for option in page["options"]]
+            markup.show(markup.table(columns, lines, name="options"))
     if page.get("variants"):
         with st.expander("Variants"):
-            st.json(page["variants"])
+            for name, values in page["variants"].items():
+                flat = values if isinstance(values, dict) else {"": values}
+                markup.show(markup.section(name), markup.definition_table(flat))
 
 
-def _readme(text: str) -> str:
-    """Return a README whose headings stand below those of the page."""
-    return HEADING.sub(r"####\1 ", LOCAL_PICTURE.sub(r"*\1*", text))
+def _installed() -> None:
+    st.caption(
+        "Loads every method, dataset and suite that is installed where this page is served, and says what does not work."
+    )
+    if not st.button("Look", key="look"):
+        return
+    with st.spinner("Loading what is installed"):
+        found = sorted(findings(), key=lambda one: one["works"])
+    columns = [Column("what", "name"), Column(""), Column("found"), Column("to mend it", "wide")]
+    markup.show(markup.table(columns, [_finding(one) for one in found], name="what is installed"))
+
+
+def _finding(one: dict[str, Any]) -> list[str]:
+    state = markup.tag("works", "good") if one["works"] else markup.tag("broken", "warn")
+    return [markup.name(one["what"]), state, markup.text(one["detail"]), "" if one["works"] else markup.text(one["remedy"])]
+
+
+def readme(text: str) -> str:
+    """Return a README whose headings stand below those of the page, without pictures and HTML."""
+    return HEADING.sub(r"####\1 ", HTML.sub("&lt;", PICTURE.sub(r"*\1*", text)))
 
 
 def _text(value: Any) -> str:

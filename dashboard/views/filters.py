@@ -1,26 +1,31 @@
-"""What the leaderboard page shows: the choices in the sidebar."""
+"""Which group, metric and methods a page shows: choices in the sidebar, kept in the URL."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-import pandas as pd
 import streamlit as st
 
 from deep3dmap.dashboard import reading
+from deep3dmap.dashboard.look import one_line
+from deep3dmap.results.board import Board
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.entries import Group
+from deep3dmap.results.schema import SWEEPS
+
+URL: Literal["query-params"] = "query-params"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One group under one metric. others: rows of further metrics to show beside it, by name."""
+    """One group under one metric. board: all its rows; rows: those that are shown. card: of the suite."""
 
     group: Group
     metric: str
+    metrics: list[str]
+    board: Board
     rows: list[LeaderboardRow]
     card: dict[str, Any]
-    others: dict[str, list[LeaderboardRow]] = field(default_factory=dict)
 
     @property
     def suite_title(self) -> str:
@@ -30,58 +35,62 @@ class Choice:
     @property
     def meaning(self) -> str:
         """What the metric means."""
-        return next((str(item["meaning"]) for item in self.card.get("metrics", ()) if item["name"] == self.metric), "")
-
-    def runs(self, attempts: pd.DataFrame) -> pd.DataFrame:
-        """Return the attempts at the runs of this group, of the methods shown."""
-        wanted = pd.Series(True, index=attempts.index)
-        for name, value in vars(self.group).items():
-            wanted &= attempts[name] == value
-        shown = {(row.method, row.variant) for row in self.rows}
-        pairs = pd.Series([pair in shown for pair in zip(attempts.method, attempts.variant)], index=attempts.index, dtype=bool)
-        return attempts[wanted & pairs]
+        return str(self.board.card.get("meaning", ""))
 
 
-def choose(attempts: pd.DataFrame, suites: dict[str, dict[str, Any]]) -> Choice:
-    """Draw the filters for the runs of suites and return what was chosen."""
-    runs = attempts.assign(data=attempts.dataset + "/" + attempts.dataset_variant)
+def suite_groups() -> list[Group]:
+    """Return the groups of suites without the sweeps, the newest first."""
+    return [group for group in reading.snapshot().groups() if not group.suite.startswith(SWEEPS)]
+
+
+def choose() -> Choice | None:
+    """Draw the filters and return what was chosen; None where the store has no results of a suite."""
+    groups = suite_groups()
+    if not groups:
+        return None
     with st.sidebar:
-        suite = _select("Suite", sorted(runs.suite))
-        runs = runs[runs.suite == suite]
-        # The trials of a sweep are of no tier.
-        tier = _select("Tier", sorted(runs.tier)) if runs.tier.any() else ""
-        data = _select("Dataset", sorted(runs[runs.tier == tier].data))
-        kept = reading.rows(suite, tier, data)
-        group = _version(kept)
-        kept = [row for row in kept if row.group == group]
-        card = suites.get(suite, {}).get("card", {})
-        metric = _select("Metric", _headline_first([row.metric for row in kept], card.get("headline", "")))
-        beside = st.toggle("Show all metrics", help="further metrics as columns of the table")
-        kept = _of_methods(kept)
-    others = {row.metric: [other for other in kept if other.metric == row.metric] for row in kept if row.metric != metric}
-    return Choice(group, metric, [row for row in kept if row.metric == metric], card, others if beside else {})
+        group = choose_group(groups)
+        metrics = reading.snapshot().metric_names(group)
+        metric = select("Metric", "metric", metrics)
+        board = reading.snapshot().board(group, metric)
+        rows = _searched(board.rows)
+    card = reading.cards("suite").get(group.suite, {}).get("card", {})
+    return Choice(group, metric, metrics, board, rows, card)
 
 
-def _select(label: str, values: Sequence[str]) -> str:
-    return str(st.selectbox(label, list(dict.fromkeys(values)), key=f"leaderboard {label}"))
-
-
-def _version(rows: Sequence[LeaderboardRow]) -> Group:
-    groups = list(dict.fromkeys(row.group for row in rows))
-    if len(groups) == 1:
-        return groups[0]
-    names = {f"protocol {one.protocol_version}, data {one.dataset_version}": one for one in groups}
-    return names[_select("Version", list(names))]
-
-
-def _headline_first(metrics: Sequence[str], headline: str) -> list[str]:
-    return sorted(dict.fromkeys(metrics), key=lambda name: name != headline)
-
-
-def _of_methods(rows: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:
-    names = sorted({f"{row.method}/{row.variant}" for row in rows})
-    wanted = st.multiselect("Methods", names, placeholder="all")
-    baselines = st.toggle("Baselines", value=True, help="show the methods that mark what is easy")
-    return [
-        row for row in rows if (not wanted or f"{row.method}/{row.variant}" in wanted) and (baselines or not row.is_baseline)
+def choose_group(groups: Sequence[Group]) -> Group:
+    """Draw the choices of suite, tier, dataset and version, each where there are several; the newest is chosen at first."""
+    steps: list[tuple[str, str, Callable[[Group], str]]] = [
+        ("Suite", "suite", lambda group: group.suite),
+        ("Tier", "tier", lambda group: group.tier),
+        ("Dataset", "dataset", lambda group: f"{group.dataset}/{group.dataset_variant}"),
+        ("Version", "version", lambda group: f"protocol {group.protocol_version}, data {group.dataset_version}"),
     ]
+    kept = list(groups)
+    for label, key, name in steps:
+        names = [name(group) for group in kept]
+        # A version is something to choose only where there are several.
+        chosen = select(label, key, names) if key != "version" or len(set(names)) > 1 else names[0]
+        kept = [group for group in kept if name(group) == chosen]
+    return kept[0]
+
+
+def select(label: str, key: str, names: Iterable[str], default: str | None = None) -> str:
+    """Draw a choice that is kept in the URL under its key; the first name (or the default) is chosen at first."""
+    unique = list(dict.fromkeys(names))
+    ordered = unique if key == "metric" else sorted(unique)
+    index = ordered.index(unique[0] if default is None else default)
+    chosen = st.selectbox(label, ordered, index=index, key=key, bind=URL, format_func=one_line)
+    return str(chosen)
+
+
+def _searched(rows: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:
+    words = str(st.text_input("Methods", key="methods", bind=URL, placeholder="all; words, separated by commas"))
+    baselines = st.toggle("Baselines", value=True, key="baselines", bind=URL, help="show the methods that mark what is easy")
+    wanted = [word.strip().lower() for word in words.split(",") if word.strip()]
+    return [row for row in rows if (baselines or not row.is_baseline) and (not wanted or _is_meant(row, wanted))]
+
+
+def _is_meant(row: LeaderboardRow, words: Sequence[str]) -> bool:
+    said = f"{row.method}/{row.variant} {row.note} {row.given}".lower()
+    return any(word in said for word in words)

@@ -1,153 +1,120 @@
-"""The run page: facts, metrics per scene, curves and pictures of one run, and its error where it failed."""
+"""The run page: what one run did, what it cost, how it was made, and how to repeat it."""
 
-import json
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from deep3dmap.dashboard import reading
-from deep3dmap.dashboard.charts import curve_chart
-from deep3dmap.dashboard.look import DASH, compact, duration, integer, nothing_yet, number, state_icon, table_height, with_unit
+from deep3dmap.core.errors import UserError
+from deep3dmap.dashboard import markup, reading
+from deep3dmap.dashboard.look import DASH, as_text, compact, duration, integer, memory, nothing_yet
+from deep3dmap.dashboard.run_table import run_table
+from deep3dmap.dashboard.views.filters import URL
+from deep3dmap.dashboard.views.run_curves import curves, live
+from deep3dmap.dashboard.views.run_files import files, pictures
+from deep3dmap.dashboard.views.run_list import runs_found, siblings
+from deep3dmap.dashboard.views.run_making import configuration, environment
+from deep3dmap.dashboard.views.run_metrics import metrics
+from deep3dmap.dashboard.views.run_replay import replay
 from deep3dmap.dashboard.views.run_surfaces import surfaces
 
-FACTS = (
-    *("run_id", "attempt", "suite", "protocol_version", "tier", "task", "method", "variant", "method_version"),
-    *("dataset", "dataset_variant", "dataset_version", "seed", "config_hash", "engine", "git_commit", "git_dirty"),
-    *("checkpoint_uri", "artifacts_uri", "command"),
+# The sections of the page, each given the one row of the attempt.
+SECTIONS: tuple[Callable[[pd.DataFrame], None], ...] = (
+    metrics,
+    pictures,
+    surfaces,
+    curves,
+    replay,
+    configuration,
+    environment,
+    files,
 )
 
 
 def show() -> None:
     """Show the page."""
     attempts = reading.attempts()
-    if attempts.empty:
+    with st.sidebar:
+        asked = str(st.text_input("Run", key="run_id", bind=URL, placeholder="start of an id, or words")).strip()
+    found = runs_found(attempts, asked)
+    if len(found) == 1:
+        _run(attempts, str(found.run_id.iloc[0]))
+    elif _is_going(asked):
+        live(asked)
+    elif attempts.empty:
         nothing_yet(reading.store_uri())
-        return
-    chosen = _choose(attempts)
-    if chosen is None:
-        return
+    else:
+        _list(found, asked)
+
+
+def _is_going(asked: str) -> bool:
+    try:
+        return bool(asked) and reading.trials().one(asked) is not None
+    except UserError:
+        return False
+
+
+def _list(found: pd.DataFrame, asked: str) -> None:
+    markup.show(markup.heading("Runs", "The newest runs first; the box in the sidebar finds others by id, name or status."))
+    if asked and found.empty:
+        st.warning(f"No run is found by “{as_text(asked)}”.")
+    markup.show(run_table(found))
+
+
+def _run(attempts: pd.DataFrame, run_id: str) -> None:
+    chosen = _attempt(attempts[attempts.run_id == run_id])
     run = chosen.iloc[0]
     _heading(run)
+    siblings(run)
     if run.status != "ok":
-        st.error(f"**{run.status}**" + ("" if run.error else ": nothing more is known"), icon=":material/error:")
+        st.error(as_text(run.status) + ("" if run.error else ": nothing more is known"), icon=":material/error:")
     if run.error:
         st.code(run.error, language=None, wrap_lines=True)
-    _metrics(reading.metrics_of(chosen), _order(run.suite))
-    _pictures(reading.pictures_of(chosen))
-    surfaces(chosen)
-    _curves(reading.curves_of(chosen))
-    _facts(run)
+    for section in SECTIONS:
+        section(chosen)
 
 
-def _choose(attempts: pd.DataFrame) -> pd.DataFrame | None:
-    counting = attempts[attempts.counts]
-    names = {str(row.run_id): _name(row) for row in counting.itertuples()}
-    asked = str(st.query_params.get("run_id", ""))
-    matching = [run_id for run_id in names if asked and run_id.startswith(asked)]
-    if asked and not matching:
-        st.warning(f"There is no run `{asked}` in `{reading.store_uri()}`. Choose one of those below.")
-    index = list(names).index(matching[0]) if matching else 0
-    run_id = str(st.selectbox("Run", list(names), index=index, format_func=names.__getitem__, key="run chosen"))
-    if run_id not in matching:
-        st.query_params["run_id"] = run_id
-    own = attempts[attempts.run_id == run_id].sort_values("attempt", ascending=False)
+def _attempt(own: pd.DataFrame) -> pd.DataFrame:
+    """Draw the choice between the attempts at a run and return the one chosen; the one that counts is chosen at first."""
+    default = int(own[own.counts].attempt.iloc[0])
     if len(own) == 1:
         return own
-    described = zip(own.attempt, own.status, own.counts)
-    labels = {int(attempt): f"{attempt}: {status}{', counts' if counts else ''}" for attempt, status, counts in described}
-    default = int(own[own.counts].attempt.iloc[0])
-    picked = st.segmented_control(
-        "Attempt", list(labels), default=default, format_func=labels.__getitem__, key=f"attempt {run_id}"
+    labels = {
+        int(row.attempt): f"{row.started_at:%Y-%m-%d %H:%M} {row.status}{', counts' if row.counts else ''}"
+        for _, row in own.sort_values("attempt", ascending=False).iterrows()
+    }
+    key = f"attempt {own.run_id.iloc[0]}"
+    with st.sidebar:
+        picked = st.selectbox("Attempt", list(labels), list(labels).index(default), labels.__getitem__, key=key)
+    return own[own.attempt == picked]
+
+
+def _heading(run: Any) -> None:
+    query = {"suite": run.suite, "tier": run.tier, "dataset": f"{run.dataset}/{run.dataset_variant}"}
+    suite = markup.link("leaderboard", f"suite {markup.text(run.suite)}", **query) if run.suite else "training"
+    words = [markup.status(run.status), suite, f"tier {markup.text(run.tier)}" if run.tier else ""]
+    words += [f"dataset {markup.text(run.dataset)}/{markup.text(run.dataset_variant)}", f"seed {run.seed}"]
+    words += [f"{run.started_at:%Y-%m-%d %H:%M} UTC", f"run <code>{markup.text(run.run_id)}</code>"]
+    inputs = f"inputs: {markup.text(', '.join(run.inputs) or DASH)}"
+    title = f"{run.method}/{run.variant}"
+    markup.show(
+        markup.heading(title, " · ".join(filter(None, words)), inputs),
+        markup.facts({name: markup.text(value) for name, value in _figures(run).items() if value != DASH}),
     )
-    return own[own.attempt == (default if picked is None else picked)]
+    if run.cut_short:
+        st.info(as_text(run.cut_short), icon=":material/timer:")
 
 
-def _name(row: Any) -> str:
-    where = f"{row.suite} {row.tier}" if row.suite else "training"
-    state = "" if row.status == "ok" else f" · {row.status}"
-    data = f"{row.dataset}/{row.dataset_variant}"
-    return f"{row.method}/{row.variant} · {where} · {data} · seed {row.seed} · {row.run_id[:8]}{state}"
-
-
-def _heading(run: "pd.Series[str]") -> None:
-    st.header(f"{run.method}/{run.variant}")
-    where = f"suite **{run.suite}**, tier **{run.tier}**" if run.suite else "training"
-    st.caption(
-        f"{state_icon(run.status)} {run.status} · {where} · "
-        f"dataset **{run.dataset}/{run.dataset_variant}** · seed {run.seed} · started {run.started_at:%Y-%m-%d %H:%M} UTC · "
-        f"inputs: {', '.join(run.inputs) or DASH}"
-    )
-    facts = {
-        "Training": duration(run.train_s),
+def _figures(run: Any) -> dict[str, str]:
+    return {
+        "Training": duration(run.train_s) if run.train_s else DASH,
+        "Fitting": duration(run.fit_s) if run.fit_s else DASH,
         "Reconstruction": duration(run.reconstruct_s),
         "Evaluation": duration(run.evaluate_s),
-        "Steps": integer(run.steps),
-        "Parameters": compact(run.parameters),
-        "Peak RAM": f"{integer(run.peak_ram_mb)} MB",
-        "Peak GPU": f"{integer(run.peak_gpu_mb)} MB" if run.peak_gpu_mb else DASH,
+        "Steps": integer(run.steps) if run.steps else DASH,
+        "Parameters": compact(run.parameters) if run.parameters else DASH,
+        "Peak RAM": memory(run.peak_ram_mb),
+        "Peak GPU": memory(run.peak_gpu_mb),
+        "Device": run.device or DASH,
     }
-    for place, (label, value) in zip(st.columns(len(facts)), facts.items()):
-        place.metric(label, value)
-
-
-def _order(suite: str) -> list[str]:
-    """Return the suite's metrics as its card lists them, the one it ranks by first."""
-    card = reading.cards("suite").get(suite, {}).get("card", {})
-    return sorted((item["name"] for item in card.get("metrics", ())), key=lambda name: name != card.get("headline"))
-
-
-def _metrics(metrics: pd.DataFrame, order: list[str]) -> None:
-    if metrics.empty:
-        return
-    st.subheader("Metrics")
-    named = metrics.assign(column=[with_unit(*pair) for pair in zip(metrics.metric, metrics.unit)])
-    columns = dict(zip(named.metric, named.column))
-    names = [name for name in order if name in columns] + sorted(set(columns) - set(order))
-    table = named.pivot_table(index="scene", columns="column", values="value", sort=True, dropna=False)
-    scenes = table[table.index != ""]
-    summary = table[table.index == ""].rename(index={"": "whole run"})
-    mean = scenes.mean().to_frame().T.set_axis(["mean over scenes"])
-    parts = [part for part in (summary, mean if len(scenes) else scenes, scenes) if len(part)]
-    frame = pd.concat([part.dropna(axis="columns", how="all") for part in parts]).reindex(
-        columns=[columns[name] for name in names]
-    )
-    bold = [name for name in ("whole run", "mean over scenes") if name in frame.index]
-    style = frame.rename_axis("scene").style.format(number, na_rep=DASH)
-    styled = style.set_properties(subset=pd.IndexSlice[bold, :], **{"font-weight": "bold"})
-    st.dataframe(styled, height=table_height(len(frame)), placeholder=DASH)
-
-
-def _pictures(pictures: dict[str, list[str]]) -> None:
-    if not pictures:
-        return
-    st.subheader("Pictures")
-    scene = str(st.selectbox("Scene", list(pictures), format_func=lambda name: name or "whole run", key="scene chosen"))
-    for name in sorted(pictures.get(scene, ()), key=lambda name: ("sheet" not in name, name)):
-        st.image(reading.picture(reading.store_uri(), name), caption=name.rpartition("/")[2])
-
-
-def _curves(curves: pd.DataFrame) -> None:
-    if curves.empty:
-        return
-    st.subheader("Training")
-    with st.container(horizontal=True):
-        over = st.segmented_control("Over", ["step", "seconds"], default="step", key="curves over") or "step"
-        logarithmic = st.toggle("Logarithmic", key="curves logarithmic")
-    columns = st.columns(2, gap="large")
-    for index, (name, own) in enumerate(curves.groupby("name", sort=True)):
-        chart = curve_chart(own.sort_values("step"), str(name), over, logarithmic and bool((own.value > 0).all()))
-        columns[index % 2].altair_chart(chart)
-
-
-def _facts(run: "pd.Series[str]") -> None:
-    st.subheader("How it was made")
-    facts = {name: str(run[name]) for name in FACTS if str(run[name])}
-    with st.expander("Key, code and place"):
-        st.dataframe(
-            pd.DataFrame({"field": facts.keys(), "value": facts.values()}), hide_index=True, height=table_height(len(facts))
-        )
-    with st.expander("Configuration"):
-        st.json(json.loads(run.config))
-    with st.expander("Machine, packages and backends"):
-        st.json({name: json.loads(run[name]) for name in ("hardware", "packages", "backends")})

@@ -1,5 +1,6 @@
 import socket
 import sys
+from itertools import pairwise
 
 import pytest
 from stores import build_store
@@ -65,3 +66,29 @@ def test_store_that_is_not_there_is_named(started, tmp_path, capsys):
     assert main(["dashboard", f"results={tmp_path / 'nowhere'}"]) == 2
     assert "nowhere" in capsys.readouterr().err
     assert not started
+
+
+@pytest.mark.parametrize(
+    ("address", "names", "allowed"),
+    [
+        ("127.0.0.1", [], {"localhost", "127.0.0.1", "::1"}),
+        ("10.0.0.7", ["board.lab"], {"localhost", "127.0.0.1", "::1", "10.0.0.7", "board.lab"}),
+    ],
+)
+def test_only_names_of_this_host_are_answered(address, names, allowed):
+    command = dashboard.server_command(address, 8501, names)
+    given = {value for name, value in pairwise(command) if name == "--server.allowedHosts"}
+    assert given == allowed
+
+
+def test_on_all_addresses_the_machine_is_known_by_its_name(monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "gpu-box")
+    assert "gpu-box" in dashboard.server_command("0.0.0.0", 8501)
+
+
+def test_light_and_dark_follow_the_viewer(started, free_port, tmp_path):
+    build_store(tmp_path, seeds=1, scenes=1)
+    dashboard.main([f"results={tmp_path}", "--port", str(free_port)])
+    # An option of `theme.` itself would make one theme for everybody.
+    names = [part for part in started[0][1] if part.startswith("--theme.")]
+    assert {name.split(".")[1] for name in names} == {"light", "dark"}

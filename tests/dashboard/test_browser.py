@@ -1,31 +1,19 @@
 """The dashboard as `deep3dmap dashboard` serves it, in a real browser."""
 
-import os
-import shutil
+import io
 import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
-from stores import build_store
+from browsing import FLAGS, chromium, settled, start, stop, wait, watched
+from odd_stores import ELSEWHERE, KINDS
+from PIL import Image
+from stores import ENTRANTS, metric_rows, run_row
+
+from deep3dmap.results.store import ResultStore
 
 pytestmark = pytest.mark.browser
-START_S = 60
-WAIT_MS = 30_000
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-
-
-def chromium():
-    """Return the browser's path; absent, it is a reason to skip, and in CI to fail."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not found and os.environ.get("CI"):
-        pytest.fail("chromium is absent, though CI asks for it; apt-get install chromium")
-    if not found:
-        pytest.skip("chromium is absent; apt-get install chromium to run this test")
-    return found
+PAGES = ("Leaderboard", "Run", "Sweeps", "Live", "Catalogue", "Home")
 
 
 @pytest.fixture(scope="module")
@@ -38,131 +26,147 @@ def browser():
         browser.close()
 
 
-def serve(folder):
-    """Start the verb on a free port; returns the process and the address once it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "deep3dmap.cli", "dashboard", f"results={folder}", "--port", str(port)]
-    with Path(folder, "server.log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
-    end = time.monotonic() + START_S
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as answer:
-                if answer.status == 200:
-                    return server, f"http://127.0.0.1:{port}"
-        except OSError:
-            time.sleep(0.2)
-    server.kill()
-    server.wait()
-    pytest.fail(f"the dashboard did not start: {Path(folder, 'server.log').read_text()}")
-
-
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """A store of this module's own, since one of its tests writes to it."""
-    return build_store(tmp_path_factory.mktemp("browsed"), seeds=3, scenes=6)
-
-
-@pytest.fixture(scope="module")
-def address(store, browser):
-    server, address = serve(store.uri)
-    yield address
-    server.terminate()
-    server.wait(timeout=20)
+def served(browser, tmp_path_factory):
+    """{kind of store: address}, all servers started at once."""
+    servers = {}
+    for kind, build in KINDS.items():
+        folder = tmp_path_factory.mktemp("served")
+        build(folder)
+        servers[kind] = (folder, *start(folder))
+    try:
+        for folder, server, address in servers.values():
+            wait(server, address, folder)
+        yield {kind: (folder, address) for kind, (folder, _, address) in servers.items()}
+    finally:
+        for _, server, _ in servers.values():
+            stop(server)
 
 
 @pytest.fixture
-def page(browser):
-    page = browser.new_page(viewport={"width": 1400, "height": 1800})
-    page.set_default_timeout(WAIT_MS)
-    page.complaints = []
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    yield page
-    assert not page.complaints
-    assert page.get_by_test_id("stException").count() == 0
-    page.close()
+def opened(browser, served):
+    """Open pages; at the end nothing may have gone wrong on them."""
+    pages = []
+
+    def open_page(path="", kind="plain", **options):
+        address = served[kind][1]
+        page = watched(browser.new_page(**{"viewport": {"width": 1400, "height": 1000}, **options}), address)
+        pages.append(page)
+        page.goto(f"{address}/{path}")
+        settled(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        assert not page.complaints
+        page.close()
 
 
-def see(page, text):
-    page.get_by_text(text, exact=False).first.wait_for(state="visible")
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_page_of_every_store_is_shown(opened, kind):
+    page = opened(kind=kind)
+    for name in PAGES:
+        page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
+        page.wait_for_url(f"**/{name.lower() if name != 'Home' else ''}*")
+        settled(page)
+    assert ELSEWHERE not in "".join(page.locator("img").evaluate_all("all => all.map(one => one.src)"))
 
 
-def test_leaderboard_has_its_table_charts_and_failed_runs(page, address):
-    page.goto(address)
-    see(page, "Faces: alignment and reconstruction from one photograph")
-    see(page, "Failed runs (2)")
-    page.wait_for_function(
-        "document.querySelectorAll('[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg').length >= 2"
-    )
-    assert page.get_by_test_id("stDataFrame").count() == 2
-    cells = page.locator("[data-testid=stDataFrame] canvas table").first.inner_text()
-    assert "prnet/wide" in cells
-    assert "broken_net/default" in cells
+@pytest.mark.parametrize("path", ["", "leaderboard?suite=face", "run?run_id=b0b0", "live", "catalogue"])
+def test_phone_shows_pages_without_scrolling_sideways(opened, path):
+    page = opened(path, viewport={"width": 390, "height": 844})
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
 
 
-def test_suite_is_chosen_in_the_sidebar(page, address):
-    page.goto(address)
-    see(page, "Failed runs (2)")
-    page.get_by_test_id("stSidebar").get_by_test_id("stSelectbox").first.click()
-    page.get_by_role("option", name="indoor").click()
-    see(page, "Rooms from posed RGB-D")
+@pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
+def test_system_of_the_viewer_says_whether_it_is_dark(opened, scheme, is_dark):
+    page = opened("leaderboard?suite=face", color_scheme=scheme)
+    pixel = Image.open(io.BytesIO(page.screenshot())).convert("L").getpixel((900, 990))
+    assert (pixel < 64) == is_dark
 
 
-def test_table_is_downloaded_as_csv(page, address):
-    page.goto(address)
-    see(page, "Export")
+def test_choices_survive_a_reload_and_other_pages(opened):
+    page = opened("leaderboard?suite=indoor&metric=chamfer&methods=tsdf")
+    rows = page.get_by_label("leaderboard").locator("tbody tr")
+    assert rows.count() == 1
+    page.get_by_test_id("stSidebar").get_by_text("All statistics").click()
+    page.wait_for_url("**statistics=true**")
+    page.reload()
+    settled(page)
+    assert page.get_by_label("leaderboard").get_by_text("IQM").count() == 1
+    page.get_by_role("link", name="Catalogue").click()
+    page.wait_for_url("**/catalogue**")
+    settled(page)
+    page.get_by_role("link", name="Leaderboard").click()
+    page.wait_for_url("**/leaderboard**")
+    settled(page)
+    page.get_by_label("leaderboard").get_by_text("IQM").wait_for()
+    assert rows.count() == 1
+
+
+def test_row_leads_to_its_run_and_back(opened):
+    page = opened("leaderboard?suite=face&tier=quick")
+    page.get_by_label("leaderboard").get_by_role("link").first.click()
+    page.wait_for_url("**/run?run_id=*")
+    page.get_by_role("heading", name="prnet/wide").wait_for()
+    page.go_back()
+    page.get_by_label("leaderboard").wait_for()
+    assert "suite=face" in page.url
+
+
+def test_view_is_downloaded_and_its_figure_saved(opened):
+    page = opened("leaderboard?suite=face")
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV", exact=True).click()
     assert download.value.suggested_filename == "face-quick-heads-nme_68_2d.csv"
-    lines = Path(download.value.path()).read_text().splitlines()
-    assert lines[0].startswith("suite,protocol_version,tier")
-    assert len(lines) == 1 + 4
+    assert len(Path(download.value.path()).read_text().splitlines()) == 1 + 4
+    page.locator("[data-testid=stVegaLiteChart] summary").click()
+    with page.expect_download() as download:
+        page.get_by_text("Save as PNG").click()
+    assert download.value.suggested_filename == "face-time.png"
+    assert min(Image.open(download.value.path()).size) > 400
+    assert page.get_by_text("Open in Vega Editor").count() == 0
 
 
-def test_run_has_pictures_curves_and_metrics(page, address, store):
-    runs = store.runs()
-    run = runs[(runs.method == "prnet") & (runs.status == "ok")].iloc[0]
-    page.goto(f"{address}/run?run_id={run.run_id}")
-    see(page, f"prnet/{run.variant}")
-    for heading in ("Metrics", "Pictures", "Training", "How it was made"):
-        page.get_by_role("heading", name=heading).wait_for()
-    page.wait_for_function(
-        "[...document.querySelectorAll('[data-testid=stImage] img')].filter(i => i.complete && i.naturalWidth).length == 2"
-    )
+def test_pages_follow_the_store_without_a_reload(opened, served):
+    page = opened("leaderboard?suite=face&methods=newcomer")
+    page.get_by_text("No method is left").wait_for()
+    store = ResultStore(str(served["plain"][0]))
+    row = run_row(ENTRANTS[0], 0, method="newcomer", run_id="ab" * 8)
+    store.write_attempt(row, metric_rows(row, ENTRANTS[0], 6), [])
+    page.get_by_label("leaderboard").wait_for()
+    live = opened("live")
+    store.write_trial_state("ee" * 8, "running", "prnet/mini on heads, seed 9")
+    live.get_by_text("prnet/mini on heads, seed 9").wait_for()
 
 
-def test_failed_run_shows_its_error(page, address):
-    page.goto(f"{address}/run?run_id={'b0' * 8}")
-    see(page, "RuntimeError: shapes do not match: 3 and 4")
+@pytest.mark.parametrize(("host", "status"), [("localhost", b"101"), ("evil.example", b"403")])
+def test_only_names_of_this_machine_open_the_connection(served, host, status):
+    address = served["plain"][1].removeprefix("http://")
+    port = int(address.rpartition(":")[2])
+    lines = [
+        *("GET /_stcore/stream HTTP/1.1", f"Host: {host}:{port}", f"Origin: http://{host}:{port}", "Upgrade: websocket"),
+        *("Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "", ""),
+    ]
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        assert connection.recv(64).split()[1] == status
 
 
-def test_trials_follow_a_benchmark_without_a_reload(page, address, store):
-    page.goto(f"{address}/trials")
-    finished = page.get_by_test_id("stMetric").filter(has_text="Finished")
-    finished.wait_for()
-    before = int(finished.get_by_test_id("stMetricValue").inner_text())
-    store.write_trial_state("ee" * 8, "ok", "prnet/mini on heads, seed 9")
-    finished.filter(has_text=str(before + 1)).wait_for()
+def test_nobody_looking_costs_nothing(opened, served):
+    page = opened("live")
+    before = _cpu_s(served["plain"][1])
+    page.wait_for_timeout(6000)
+    assert _cpu_s(served["plain"][1]) - before < 1.0
 
 
-def test_catalogue_is_reached_by_the_navigation(page, address):
-    page.goto(address)
-    page.get_by_role("link", name="Catalogue").click()
-    page.get_by_role("tab", name="Suites").click()
-    see(page, "How it is measured.")
-
-
-def test_store_that_fills_while_the_server_runs(page, tmp_path):
-    server, address = serve(tmp_path)
-    try:
-        page.goto(address)
-        see(page, "Nothing here yet")
-        see(page, "deep3dmap benchmark suite=face tier=smoke")
-        build_store(tmp_path, seeds=1, scenes=2)
-        page.reload()
-        see(page, "Faces: alignment and reconstruction from one photograph")
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+def _cpu_s(address):
+    port = address.rpartition(":")[2]
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"--server.port\0{port}\0" in (folder / "cmdline").read_text():
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                return (int(fields[11]) + int(fields[12])) / 100
+        except (OSError, ProcessLookupError):
+            continue
+    pytest.skip("there is no /proc here")

@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from importlib import resources
 
 from deep3dmap.cli.arguments import VerbParser
@@ -21,6 +22,9 @@ EXAMPLES = """\
   deep3dmap dashboard --export site/         plain files, which open from a disk or any web server
   ssh -L 8501:localhost:8501 gpu-box deep3dmap dashboard results=/data/results"""
 RESULTS_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+ANY_ADDRESS = ("0.0.0.0", "::")
+BLUES = {"light": "#0072B2", "dark": "#56B4E9"}
 
 
 def main(argv: list[str]) -> int:
@@ -29,17 +33,20 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--port", type=int, default=8501, help="the port to serve on (default: 8501)")
     parser.add_argument("--address", default="127.0.0.1", help="who may connect (default: 127.0.0.1, this machine only)")
     parser.add_argument("--export", metavar="FOLDER", help="write a static site into FOLDER instead of serving")
+    parser.add_argument("--host", action="append", default=[], help="a name by which it may be asked, beside its addresses")
     flags, pairs = parser.parse(argv)
     store = existing_store(pairs)
     if flags.export is not None:
         os.execve(sys.executable, export_command(store.uri, flags.export), dict(os.environ))
     _check_free(flags.address, flags.port)
     print(f"dashboard of {store.uri}: http://{flags.address}:{flags.port} (Ctrl+C stops it)", flush=True)
-    os.execve(sys.executable, server_command(flags.address, flags.port), {**os.environ, RESULTS_VARIABLE: store.uri})
+    os.execve(
+        sys.executable, server_command(flags.address, flags.port, flags.host), {**os.environ, RESULTS_VARIABLE: store.uri}
+    )
 
 
-def server_command(address: str, port: int) -> list[str]:
-    """Return the command line of the server, which finds the store in its environment."""
+def server_command(address: str, port: int, names: Sequence[str] = ()) -> list[str]:
+    """Return the command line of the server, which finds the store in its environment. names: further names of this host."""
     options = {
         "server.headless": "true",
         "server.address": address,
@@ -47,16 +54,31 @@ def server_command(address: str, port: int) -> list[str]:
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
-        "theme.primaryColor": "#0072B2",
     }
-    app = str(resources.files("deep3dmap.dashboard") / "app.py")
-    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+    # Themes of both kinds, so that the viewer's system chooses.
+    options |= {f"theme.{kind}.primaryColor": color for kind, color in BLUES.items()}
+    pairs = [*options.items(), *(("server.allowedHosts", name) for name in _hosts(address, names))]
+    flags = [part for name, value in pairs for part in (f"--{name}", value)]
+    app = str(resources.files("deep3dmap.dashboard") / "server.py")
     return [sys.executable, "-P", "-m", "streamlit", "run", app, *flags]
 
 
 def export_command(uri: str, folder: str) -> list[str]:
     """Return the command line that writes a store as a static site."""
     return [sys.executable, "-P", "-m", "deep3dmap.dashboard.site", uri, folder]
+
+
+def _hosts(address: str, names: Sequence[str]) -> list[str]:
+    """Return the names that a browser may ask for. A page whose name was made to lead here (DNS rebinding) has another one."""
+    own = [socket.gethostname(), *_addresses()] if address in ANY_ADDRESS else [address]
+    return list(dict.fromkeys([*LOOPBACK, *own, *names]))
+
+
+def _addresses() -> list[str]:
+    try:
+        return sorted({str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)})
+    except OSError:
+        return []
 
 
 def _check_free(address: str, port: int) -> None:

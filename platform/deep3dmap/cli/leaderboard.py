@@ -140,9 +140,11 @@ def _check_names(store: "ResultStore", **wanted: str | None) -> None:
     runs = store.runs()
     known = runs[runs.suite != ""]
     for column, value in wanted.items():
-        name = (value or "").partition("/")[0] if column == "dataset" else value
-        if value is not None and not known.empty and name not in set(known[column]):
-            raise unknown(f"{column} in {store.uri}:", str(name), set(known[column]))
+        there = set(known[column])
+        whole = set(known.dataset + "/" + known.dataset_variant) if column == "dataset" else set()
+        if value is not None and there and value not in there | whole:
+            name = value.partition("/")[0] if column == "dataset" else value
+            raise unknown(f"{column} in {store.uri}:", name, there)
 
 
 def _check_metric(store: "ResultStore", metric: str, suite: str | None) -> None:

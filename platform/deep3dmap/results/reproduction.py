@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from deep3dmap.results.entries import RunColumns, split_into_entries
 from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.schema import MetricRow
 from deep3dmap.results.store import ResultStore
@@ -85,15 +84,10 @@ def intervals_of(store: ResultStore, run_id: str) -> dict[str, tuple[float, floa
     """Return {metric: 95 % interval} of the entry that a run is part of, from what is in the store."""
     runs = store.runs()
     (run,) = runs[runs.run_id == run_id].itertuples()
-    columns, own = RunColumns(runs), set()
-    for entries in split_into_entries(runs).values():
-        own |= {(e.method, e.variant, e.note, e.is_whole) for e in entries if run_id in columns["run_id"][e.places]}
     found = {}
     for board in boards(store, str(run.suite), f"{run.dataset}/{run.dataset_variant}", str(run.tier), "all"):
-        same = (board.group.dataset_version, board.group.protocol_version) == (run.dataset_version, run.protocol_version)
-        for row in board.rows if same else ():
-            key = (row.method, row.variant, row.note, not row.is_cut_short)
-            if key in own and row.low is not None and row.high is not None:
+        for row in board.rows:
+            if run_id in row.run_ids and row.low is not None and row.high is not None:
                 found[row.metric] = (row.low, row.high)
     return found
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.results.curve_lines import parse_curves
 
 
 class CurveWriter:
@@ -57,12 +58,4 @@ class CurveWriter:
 
 def read_curves(file: Path) -> list[dict[str, Any]]:
     """Return the points in a file; a last line cut short by a crash is left out."""
-    if not file.is_file():
-        return []
-    rows = []
-    for line in file.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
+    return parse_curves(file.read_text()) if file.is_file() else []

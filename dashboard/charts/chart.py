@@ -1,0 +1,67 @@
+"""What all charts have in common: how they are shown, saved and coloured."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from deep3dmap.dashboard.look import BLUE, GREY, SERIES, SKY
+
+Spec = dict[str, Any]
+HEIGHT = 380
+LABEL_SIZE = 12
+# The menu of a chart saves it; what would send it to a web site is left out.
+_ACTIONS = {"export": {"png": True, "svg": True}, "source": False, "compiled": False, "editor": False}
+
+
+def show(spec: Spec, name: str, alt: str) -> None:
+    """Show a chart as wide as its place. name: of the file it is saved as. alt: what it shows, for those who cannot see it."""
+    options = {"actions": _ACTIONS, "downloadFileName": name, "scaleFactor": 2}
+    st.vega_lite_chart({**spec, "usermeta": {"embedOptions": options}}, width="stretch", alt=alt)
+
+
+def is_dark() -> bool:
+    """Whether the viewer's page is dark."""
+    return bool(st.context.theme.type == "dark")
+
+
+def ink() -> str:
+    """Return the colour of text beside marks."""
+    return "#C8C8C8" if is_dark() else "#4A4A4A"
+
+
+def blue() -> str:
+    """Return the colour of methods: the lighter of two blues on dark ground."""
+    return SKY if is_dark() else BLUE
+
+
+def kinds() -> Spec:
+    """Return the scale that tells methods from baselines by colour."""
+    return {"domain": ["method", "baseline"], "range": [blue(), GREY]}
+
+
+def series(names: Sequence[str]) -> Spec:
+    """Return a scale of colours for a few names; those beyond the palette are grey."""
+    palette = [SKY if color == BLUE else BLUE if color == SKY else color for color in SERIES] if is_dark() else SERIES
+    palette = ["#D0D0D0" if color == "#404040" and is_dark() else color for color in palette]
+    colors = [palette[place] if place < len(palette) else GREY for place in range(len(names))]
+    return {"domain": list(names), "range": colors}
+
+
+def layered(values: Sequence[Mapping[str, Any]], layers: Sequence[Spec], height: int = HEIGHT, **more: Any) -> Spec:
+    """Return layers over the same values."""
+    return {"data": {"values": list(values)}, "layer": list(layers), "height": height, **more}
+
+
+def quantity(field: str, title: str | None, logarithmic: bool = False, label: str = ".4~g", **more: Any) -> Spec:
+    """Return the encoding of a number, from the smallest to the largest one."""
+    scale = {"type": "log", "nice": False} if logarithmic else {"zero": False}
+    axis = {"format": label, "tickCount": 6, "titleLimit": 600, **more.pop("axis", {})}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": title,
+        "scale": {**scale, **more.pop("scale", {})},
+        "axis": axis,
+        **more,
+    }

@@ -1,0 +1,114 @@
+"""Quality against what it costs, with the front that nothing beats in both."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deep3dmap.dashboard.charts.chart import HEIGHT, LABEL_SIZE, Spec, ink, kinds, layered, quantity
+from deep3dmap.dashboard.charts.labels import place
+from deep3dmap.dashboard.look import VERMILION
+from deep3dmap.results.pareto import pareto_front
+
+# Names are placed for the narrowest plot in which they are shown; below the first width there are fewer.
+WIDE, NARROW = 480.0, 250.0
+# Where a logarithmic axis has its ticks, in seconds or megabytes: round numbers of the units that one would say them in.
+_TICKS = {
+    "time": [
+        *((1e-3, "1 ms"), (0.01, "10 ms"), (0.1, "0.1 s"), (1, "1 s"), (2, "2 s"), (5, "5 s"), (10, "10 s"), (30, "30 s")),
+        *((60, "1 min"), (120, "2 min"), (300, "5 min"), (600, "10 min"), (1800, "30 min"), (3600, "1 h"), (7200, "2 h")),
+        *((18_000, "5 h"), (36_000, "10 h"), (86_400, "1 d"), (432_000, "5 d"), (864_000, "10 d")),
+    ],
+    "memory": [
+        *((size, f"{size} MB") for size in (10, 20, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900)),
+        *((size * 1024, f"{size} GB") for size in (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 128, 256, 512)),
+    ],
+}
+MOST_TICKS = 7
+TITLES = {"time": "time of a run: training, fitting and reconstruction", "memory": "largest memory of a run"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """An entry in the chart. cost: seconds or megabytes, above zero. label, said: value and cost in words."""
+
+    name: str
+    is_baseline: bool
+    value: float
+    cost: float
+    label: str
+    said: str
+
+
+def cost_chart(points: Sequence[Point], title: str, better: str, over: str) -> Spec:
+    """Draw points over "time" or "memory" on a logarithmic axis."""
+    front = [bool(flag) for flag in pareto_front([p.value for p in points], [p.cost for p in points], better)]
+    places = _places(points)
+    first = sorted(range(len(points)), key=lambda number: not front[number])
+    wide, narrow = (_labels([places[n] for n in first], [points[n].name for n in first], width) for width in (WIDE, NARROW))
+    records = [
+        {"name": p.name, "kind": "baseline" if p.is_baseline else "method", "value": p.value, "cost": p.cost}
+        | {"label": p.label, "said": p.said, "front": front[number]}
+        for number, p in enumerate(points)
+    ]
+    x = quantity("cost", TITLES[over], True, axis=_ticks([p.cost for p in points], over), scale={"padding": 30})
+    y = quantity("value", title, scale={"padding": 24})
+    layers = [_front_line(x, y)] if sum(front) > 1 else []
+    layers.append(_marks(x, y, over))
+    for own, shown in ((wide, f"width >= {WIDE:.0f}"), (narrow, f"width < {WIDE:.0f}")):
+        layers += [_names([records[first[at]] for at in numbers], label, shown, x, y) for label, numbers in own.items()]
+    return layered(records, layers)
+
+
+def _ticks(costs: Sequence[float], over: str) -> Spec:
+    low, high = min(costs) / 1.6, max(costs) * 1.6
+    inside = [(at, said) for at, said in _TICKS[over] if low <= at <= high]
+    inside = inside[:: -(-len(inside) // MOST_TICKS) or 1]
+    said = json.dumps({f"{at:g}": words for at, words in inside})
+    return {"values": [at for at, _ in inside], "labelExpr": f"{said}[format(datum.value, '~r')]", "grid": False}
+
+
+def _places(points: Sequence[Point]) -> list[tuple[float, float]]:
+    x, y = ([math.log(p.cost) for p in points], [p.value for p in points])
+    return list(zip(_scaled(x), _scaled(y)))
+
+
+def _scaled(values: Sequence[float]) -> list[float]:
+    low, span = min(values), (max(values) - min(values)) or 1.0
+    # The scales leave room around the outermost points.
+    return [0.08 + 0.84 * (value - low) / span if max(values) > low else 0.5 for value in values]
+
+
+def _labels(places: Sequence[tuple[float, float]], names: Sequence[str], width: float) -> dict[Any, list[int]]:
+    found: dict[Any, list[int]] = {}
+    for number, label in enumerate(place(places, names, width, HEIGHT - 60)):
+        if label:
+            found.setdefault(label, []).append(number)
+    return found
+
+
+def _front_line(x: Spec, y: Spec) -> Spec:
+    mark = {"type": "line", "interpolate": "step-after", "color": VERMILION, "strokeDash": [5, 4], "strokeWidth": 1.5}
+    return {"transform": [{"filter": "datum.front"}], "mark": mark, "encoding": {"x": x, "y": y, "order": {"field": "cost"}}}
+
+
+def _marks(x: Spec, y: Spec, over: str) -> Spec:
+    shapes = {"domain": ["method", "baseline"], "range": ["circle", "square"]}
+    legend = {"title": None, "orient": "top"}
+    tips = [("name", "method"), ("label", "value"), ("said", over)]
+    encoding = {
+        "x": x,
+        "y": y,
+        "color": {"field": "kind", "type": "nominal", "scale": kinds(), "legend": legend},
+        "shape": {"field": "kind", "type": "nominal", "scale": shapes},
+        "tooltip": [{"field": field, "title": title, "type": "nominal"} for field, title in tips],
+    }
+    return {"mark": {"type": "point", "filled": True, "size": 110, "opacity": 1}, "encoding": encoding}
+
+
+def _names(records: Sequence[Spec], label: Any, shown: str, x: Spec, y: Spec) -> Spec:
+    mark = {"type": "text", "fontSize": LABEL_SIZE, "color": ink(), "dx": label.dx, "dy": label.dy, "align": label.align}
+    mark |= {"opacity": {"expr": f"{shown} ? 1 : 0"}, "baseline": "middle"}
+    encoding = {"x": x, "y": y, "text": {"field": "name", "type": "nominal"}}
+    return {"data": {"values": list(records)}, "mark": mark, "encoding": encoding}

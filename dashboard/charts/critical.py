@@ -1,0 +1,40 @@
+"""Mean ranks over several tables, with bars over entries that cannot be told apart: Demsar's critical-difference diagram."""
+
+from typing import Any
+
+from deep3dmap.dashboard.charts.chart import LABEL_SIZE, Spec, blue, ink
+from deep3dmap.results.across import Ranking
+
+ROW_HEIGHT, BAR_GAP = 30, 0.12
+
+
+def critical_chart(ranking: Ranking) -> Spec:
+    """Draw each entry at its mean rank, and one bar over each clique. The ranking has at least two entries."""
+    entries = [{"name": name, "rank": rank, "said": f"{rank:.2f}"} for name, rank in zip(ranking.names, ranking.mean_ranks)]
+    end = max(ranking.mean_ranks)
+    bars: list[dict[str, Any]] = [
+        {"from": clique[0], "to": clique[-1], "at": end + BAR_GAP * (2 + number)}
+        for number, clique in enumerate(ranking.cliques)
+    ]
+    order = list(ranking.names)
+    y = {"type": "nominal", "sort": order, "scale": {"domain": order}, "title": None}
+    axis = {"labelLimit": 220, "ticks": False, "domain": False, "grid": True}
+    x = {
+        "type": "quantitative",
+        "title": "mean rank, lower is better",
+        "scale": {"zero": False, "padding": 20},
+        "axis": {"tickMinStep": 0.5},
+    }
+    point = {"x": {"field": "rank", **x}, "y": {"field": "name", "axis": axis, **y}}
+    dot = {"type": "point", "filled": True, "size": 120, "opacity": 1, "color": blue()}
+    said = {"type": "text", "dy": -13, "fontSize": LABEL_SIZE, "color": ink()}
+    layers = [
+        {"mark": dot, "encoding": point},
+        {"mark": said, "encoding": {**point, "text": {"field": "said"}}},
+        {
+            "data": {"values": bars},
+            "mark": {"type": "rule", "strokeWidth": 5, "strokeCap": "round", "color": ink(), "opacity": 0.7},
+            "encoding": {"x": {"field": "at", **x}, "y": {"field": "from", **y}, "y2": {"field": "to"}},
+        },
+    ]
+    return {"data": {"values": entries}, "layer": layers, "height": ROW_HEIGHT * len(order) + 40}

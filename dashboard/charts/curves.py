@@ -1,0 +1,42 @@
+"""Training curves of one or several runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from deep3dmap.dashboard.charts.chart import Spec, quantity, series
+from deep3dmap.dashboard.look import one_line
+
+HEIGHT, MOST_POINTS = 240, 400
+FIELDS = ("run", "step", "seconds", "value")
+
+
+def curve_chart(frame: pd.DataFrame, name: str, runs: Sequence[str], over: str, logarithmic: bool) -> Spec:
+    """Draw one curve of some runs. Columns: run (a name out of `runs`), step, seconds, value. over: "step" or "seconds"."""
+    values = [point for _, own in frame.groupby("run", sort=False) for point in _points(own)]
+    label = {"format": ".3~s"} if over == "step" else {"format": ".4~g"}
+    legend: dict[str, Any] | None = {"title": None, "orient": "top", "columns": 2, "labelLimit": 320}
+    tips = [{"field": "run", "type": "nominal"}]
+    tips += [{"field": field, "type": "quantitative", "format": ".4~g"} for field in ("step", "seconds", "value")]
+    return {
+        "data": {"values": values},
+        "height": HEIGHT,
+        "title": {"text": one_line(name, 48), "anchor": "start"},
+        # A curve of one point has no line.
+        "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 60 if len(values) <= 2 * len(runs) else 12}},
+        "encoding": {
+            "x": quantity(over, f"{over}{' of training' if over == 'seconds' else ''}", axis=label),
+            "y": quantity("value", None, logarithmic),
+            "color": {"field": "run", "type": "nominal", "scale": series(runs), "legend": legend if len(runs) > 1 else None},
+            "tooltip": tips,
+        },
+    }
+
+
+def _points(own: pd.DataFrame) -> list[dict[str, Any]]:
+    ordered = own.sort_values("step")
+    every = max(1, -(-len(ordered) // MOST_POINTS))
+    # The last point is where the run ended.
+    kept = pd.concat([ordered.iloc[::every], ordered.iloc[-1:]]).drop_duplicates("step") if every > 1 else ordered
+    return [dict(zip(FIELDS, row)) for row in kept[list(FIELDS)].itertuples(index=False)]

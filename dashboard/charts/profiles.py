@@ -1,0 +1,40 @@
+"""Performance profiles: the share of scenes on which an entry is at least so good.
+
+Source: Dolan and More, Mathematical Programming 2002; Agarwal et al., NeurIPS 2021.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from deep3dmap.dashboard.charts.chart import HEIGHT, Spec, quantity, series
+from deep3dmap.dashboard.look import SERIES
+
+MOST = len(SERIES)
+
+
+def profile_chart(
+    thresholds: Sequence[float], profiles: Sequence[tuple[str, Sequence[float]]], title: str, better: str
+) -> Spec:
+    """Draw the (T,) shares of each named entry, those of the first entries in colours of their own."""
+    names = [name for name, _ in profiles[:MOST]]
+    values: list[dict[str, Any]] = [
+        {"name": name, "x": float(x), "share": float(share)}
+        for name, shares in profiles[:MOST]
+        for x, share in zip(thresholds, shares)
+    ]
+    x = quantity("x", title, scale={"reverse": better == "up"})
+    y = quantity("share", "share of scenes and seeds", label=".0%", scale={"domain": [0, 1]})
+    legend = {"title": None, "orient": "top", "columns": 3, "labelLimit": 260}
+    tips = [{"field": "name", "title": "method"}, {"field": "x", "title": "at least", "format": ".4~g", "type": "quantitative"}]
+    tips.append({"field": "share", "title": "share", "format": ".0%", "type": "quantitative"})
+    return {
+        "data": {"values": values},
+        "height": HEIGHT,
+        "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "color": {"field": "name", "type": "nominal", "scale": series(names), "legend": legend},
+            "tooltip": tips,
+        },
+    }

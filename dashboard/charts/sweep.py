@@ -1,0 +1,117 @@
+"""A sweep drawn: its trials in their order, its settings side by side, and quality against cost."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from deep3dmap.dashboard.charts.chart import Spec, blue, layered, quantity
+from deep3dmap.dashboard.look import GREEN, GREY, VERMILION, one_line
+from deep3dmap.results.pareto import pareto_front
+from deep3dmap.results.sweeps import Sweep, Trial, is_number
+
+HEIGHT, TICKS = 320, 5
+TICK = {"type": "text", "dx": 6, "align": "left", "fontSize": 10}
+ENDS = {"domain": ["trained to the end", "ended early", "best"]}
+
+
+def history_chart(sweep: Sweep, title: str) -> Spec:
+    """Draw the value of each trial, and the best so far."""
+    scored = [trial for trial in sweep.trials if trial.value is not None]
+    best, line = float("inf"), []
+    for trial in scored:
+        best = min(best, sweep.loss(trial)) if trial.status == "ok" else best
+        if best < float("inf"):
+            line.append({"trial": trial.number, "value": -best if sweep.better == "up" else best})
+    x = quantity("trial", "trial", label="d", axis={"tickMinStep": 1})
+    y = quantity("value", title, scale={"padding": 12})
+    mark = {"type": "line", "interpolate": "step-after", "strokeWidth": 1.5, "color": GREY}
+    layers = [{"data": {"values": line}, "mark": mark, "encoding": {"x": x, "y": y}}, _points(x, y)]
+    return layered([_record(sweep, trial) for trial in scored], layers, HEIGHT)
+
+
+def front_chart(sweep: Sweep, title: str, over: str) -> Spec:
+    """Draw value against "seconds" or "memory" of the trials that ended well, with the front that nothing beats in both."""
+    ended = [trial for trial in sweep.trials if trial.value is not None and trial.status == "ok"]
+    records = [_record(sweep, trial) for trial in ended]
+    flags = pareto_front([record["value"] for record in records], [record[over] for record in records], sweep.better)
+    x = quantity(over, "seconds of training" if over == "seconds" else "peak memory, MB", scale={"padding": 20})
+    y = quantity("value", title, scale={"padding": 12})
+    mark = {"type": "line", "interpolate": "step-after", "color": VERMILION, "strokeDash": [5, 4], "strokeWidth": 1.5}
+    order = {"field": over, "type": "quantitative"}
+    line = {"transform": [{"filter": "datum.front"}], "mark": mark, "encoding": {"x": x, "y": y, "order": order}}
+    layers = [line, _points(x, y)] if sum(map(bool, flags)) > 1 else [_points(x, y)]
+    return layered([{**record, "front": bool(flag)} for record, flag in zip(records, flags)], layers, HEIGHT)
+
+
+def parallel_chart(sweep: Sweep) -> Spec:
+    """Draw each trial as a line over its settings and its value, the better the darker."""
+    scored = sorted((trial for trial in sweep.trials if trial.value is not None), key=sweep.loss)
+    lines: list[Spec] = []
+    ticks: list[Spec] = []
+    keys = [*sweep.parameters, sweep.metric]
+    names = [one_line(key.rpartition(".")[2], 22) for key in keys]
+    for key, name in zip(keys, names):
+        having = [(at, trial, value) for at, trial in enumerate(scored) if (value := _value(sweep, trial, key)) is not None]
+        shares, marks = _axis([value for _, _, value in having])
+        ticks.extend({"axis": name, "share": share, "said": said} for share, said in marks)
+        lines.extend(
+            {"trial": trial.number, "axis": name, "share": shares[value], "order": 1 - at / len(scored)}
+            for at, trial, value in having
+        )
+    x: Spec = {"field": "axis", "type": "nominal", "sort": names, "title": None, "scale": {"padding": 0.4}}
+    x["axis"] = {"labelAngle": 0, "orient": "top", "domain": False, "ticks": False, "grid": True}
+    y = {"field": "share", "type": "quantitative", "axis": None, "scale": {"domain": [-0.03, 1.03]}}
+    color = {"field": "order", "type": "quantitative", "scale": {"range": ["#B8C4CC", blue()]}, "legend": None}
+    line: Spec = {"x": x, "y": y, "color": color, "detail": {"field": "trial"}, "tooltip": [{"field": "trial"}]}
+    said = {"x": x, "y": y, "text": {"field": "said"}}
+    layers: list[Spec] = [
+        {"mark": {"type": "line", "strokeWidth": 1.5, "opacity": 0.75, "point": {"size": 14}}, "encoding": line},
+        {
+            "data": {"values": ticks},
+            "mark": {"type": "text", "dx": 6, "align": "left", "fontSize": 10, "color": GREY},
+            "encoding": said,
+        },
+    ]
+    return layered(lines, layers, HEIGHT)
+
+
+def _value(sweep: Sweep, trial: Trial, name: str) -> Any:
+    value = trial.value if name == sweep.metric else trial.settings.get(name)
+    return value if is_number(value) or value is None else str(value)
+
+
+def _axis(values: Sequence[Any]) -> tuple[dict[Any, float], list[tuple[float, str]]]:
+    """Return where each value is on an axis from 0 to 1, and what is written there; texts and few values evenly spaced."""
+    unique = sorted(set(values), key=lambda value: (isinstance(value, str), value))
+    if len(unique) > TICKS and all(map(is_number, unique)):
+        low, high = unique[0], unique[-1]
+        # Rates and sizes are searched over orders of magnitude.
+        is_log = low > 0 and high / low > 20
+        scaled = {v: (math.log(v / low) / math.log(high / low)) if is_log else (v - low) / (high - low) for v in unique}
+        return scaled, [(0.0, f"{low:.3g}"), (1.0, f"{high:.3g}")]
+    shares = {value: at / (len(unique) - 1) if len(unique) > 1 else 0.5 for at, value in enumerate(unique)}
+    return shares, [(share, f"{value:.3g}" if is_number(value) else one_line(value, 16)) for value, share in shares.items()]
+
+
+def _record(sweep: Sweep, trial: Trial) -> dict[str, Any]:
+    is_best = sweep.best is not None and trial.number == sweep.best.number
+    kind = "best" if is_best else "trained to the end" if trial.status == "ok" else "ended early"
+    said = ", ".join(f"{name.rpartition('.')[2]} {one_line(value, 16)}" for name, value in trial.settings.items())
+    return {"trial": trial.number, "value": trial.value, "kind": kind, "said": said} | {
+        "seconds": trial.seconds,
+        "memory": trial.memory_mb,
+    }
+
+
+def _points(x: Spec, y: Spec) -> Spec:
+    color = {"field": "kind", "type": "nominal", "scale": {**ENDS, "range": [blue(), GREY, GREEN]}}
+    color["legend"] = {"title": None, "orient": "top"}
+    tips = [
+        {"field": "trial"},
+        {"field": "value", "format": ".4~g", "type": "quantitative"},
+        {"field": "said", "title": "settings"},
+    ]
+    return {
+        "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+        "encoding": {"x": x, "y": y, "color": color, "tooltip": tips},
+    }

@@ -1,0 +1,70 @@
+"""Follows a store: says cheaply whether anything is new, and reads only that."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from deep3dmap.dashboard.snapshot import Snapshot
+from deep3dmap.results.store import ResultStore
+
+FOLDERS = ("runs", "metrics", "cards")
+# Listing folders of a store that is not on this machine costs a request.
+LOOK_AGAIN_S = 5.0
+# Two changes within one tick of a filesystem's clock leave a folder with the same time.
+SETTLED_S = 1.0
+Names = frozenset[str]
+
+
+class Follower:
+    """Keeps the newest snapshot of a store, for whoever asks."""
+
+    def __init__(self, uri: str) -> None:
+        self.store = ResultStore(uri)
+        self._lock = threading.Lock()
+        self._snapshot: Snapshot | None = None
+        self._folders = [_Folder(self.store, f"tables/{name}") for name in FOLDERS]
+        self._seen: list[Names] = []
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a snapshot is there, though maybe not the newest."""
+        return self._snapshot is not None
+
+    def newest(self) -> Snapshot:
+        """Return a snapshot of the store as it is now; the one from before where no file has come or gone."""
+        with self._lock:
+            names = [folder.names() for folder in self._folders]
+            if self._snapshot is None or names != self._seen:
+                number = self._snapshot.number + 1 if self._snapshot else 0
+                self._snapshot, self._seen = Snapshot(self.store, number), names
+            return self._snapshot
+
+
+class _Folder:
+    """Lists a folder again only if its time has changed."""
+
+    def __init__(self, store: ResultStore, name: str) -> None:
+        self.storage, self.name = store.storage, name
+        self._names: Names = frozenset()
+        self._changed_ns, self._listed_s, self._is_settled = 0, -LOOK_AGAIN_S, False
+
+    def names(self) -> Names:
+        """Return the names of the files in it."""
+        return self._of_local(self.storage.local / self.name) if self.storage.local else self._of_remote()
+
+    def _of_local(self, folder: Path) -> Names:
+        try:
+            changed_ns = folder.stat().st_mtime_ns
+            if changed_ns != self._changed_ns or not self._is_settled:
+                self._is_settled = time.time_ns() - changed_ns > SETTLED_S * 1e9
+                self._names, self._changed_ns = frozenset(os.listdir(folder)), changed_ns
+        except FileNotFoundError:
+            self._names, self._changed_ns = frozenset(), 0
+        return self._names
+
+    def _of_remote(self) -> Names:
+        if time.monotonic() - self._listed_s > LOOK_AGAIN_S:
+            self._names = frozenset(self.storage.names(self.name, ".parquet"))
+            self._listed_s = time.monotonic()
+        return self._names

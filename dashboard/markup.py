@@ -1,0 +1,114 @@
+"""Pieces of HTML; whatever comes from the store is escaped, and nothing in them refers to another machine."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from deep3dmap.dashboard.look import LONGEST_NAME, one_line
+from deep3dmap.results.schema import ENDED_EARLY
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. kind: CSS classes: `number`, `wide` (left out on a phone), `bar`. help: shown at the heading."""
+
+    title: str
+    kind: str = ""
+    help: str = ""
+
+
+def show(*parts: str) -> None:
+    """Show pieces of HTML, one below the other."""
+    st.html("".join(parts))
+
+
+def text(value: Any) -> str:
+    """Return a value as text."""
+    return escape(str(value))
+
+
+def name(value: Any) -> str:
+    """Return a name that may be broken after its separators; the middle of a long one is left out."""
+    return re.sub(r"([/_.·-])", r"\1<wbr>", text(one_line(value, LONGEST_NAME)))
+
+
+def element(tag: str, content: str, kind: str = "", hint: str = "") -> str:
+    """Return an element. content: HTML."""
+    about = (f' class="{escape(kind)}"' if kind else "") + (f' title="{escape(hint)}"' if hint else "")
+    return f"<{tag}{about}>{content}</{tag}>"
+
+
+def heading(title: Any, *lines: str) -> str:
+    """Return the heading of a page. lines: HTML, small below it."""
+    return f"<header class=d3-head><h1>{text(title)}</h1>{''.join(f'<p>{line}</p>' for line in lines)}</header>"
+
+
+def section(title: Any, note: str = "") -> str:
+    """Return the heading of a section. note: text beside it."""
+    return f"<h2 class=d3-section>{text(title)}{f' <small>{text(note)}</small>' if note else ''}</h2>"
+
+
+def link(page: str, content: str, /, **query: Any) -> str:
+    """Return a link to another page of the app. content: HTML."""
+    return f'<a href="{escape(page + ("?" + urlencode(query) if query else ""))}" target="_self">{content}</a>'
+
+
+def tag(word: Any, kind: str = "", hint: str = "") -> str:
+    """Return a word in a small frame."""
+    return element("span", text(word), f"d3-tag {kind}".strip(), hint)
+
+
+def status(word: str) -> str:
+    """Return how a run ended, with a dot in its colour."""
+    kind = "" if word == "ok" else word if word in ("running", "pending", *ENDED_EARLY) else "failed"
+    return f'<span class="d3-dot {kind}"></span>{text(word)}'
+
+
+def facts(values: Mapping[str, str]) -> str:
+    """Return figures with their names above them. values: HTML."""
+    items = "".join(f"<div><dt>{text(name)}</dt><dd>{value}</dd></div>" for name, value in values.items())
+    return f"<dl class=d3-facts>{items}</dl>"
+
+
+def table(
+    columns: Sequence[Column], rows: Iterable[Sequence[str]], kinds: Iterable[str] = (), name: str = "", kind: str = ""
+) -> str:
+    """Return a table. rows: HTML of their cells; kinds: CSS classes of the rows. name: what it is called to a screen reader.
+
+    kind: "first-stays" where the first column stays in sight.
+    """
+    heads = "".join(element("th", text(column.title), column.kind, column.help) for column in columns)
+    marks = iter(kinds)
+    lines = "".join(
+        f'<tr class="{next(marks, "")}">' + "".join(element("td", cell, own.kind) for own, cell in zip(columns, row)) + "</tr>"
+        for row in rows
+    )
+    label = f' aria-label="{escape(name)}"' if name else ""
+    head = f"<thead><tr>{heads}</tr></thead>"
+    return f'<div class=d3-scroll><table class="d3-table {kind}"{label}>{head}<tbody>{lines}</tbody></table></div>'
+
+
+def definition_table(values: Mapping[Any, Any]) -> str:
+    """Return names and values as text, one pair a line."""
+    lines = "".join(f"<tr><th>{text(name)}</th><td>{text(value)}</td></tr>" for name, value in values.items())
+    return f"<div class=d3-scroll><table class='d3-table d3-pairs'><tbody>{lines}</tbody></table></div>"
+
+
+def bar(low: float | None, value: float | None, high: float | None, ends: tuple[float, float], kind: str = "") -> str:
+    """Return a drawing of a value with its interval on a line from ends[0] to ends[1]."""
+    if value is None:
+        return ""
+    span = (ends[1] - ends[0]) or 1.0
+    begin, middle, end = (100 * ((value if x is None else x) - ends[0]) / span for x in (low, value, high))
+    line = f'<i style="left:{begin:.2f}%;width:{end - begin:.2f}%"></i>'
+    return f'<span class="d3-bar {kind}">{line}<b style="left:{middle:.2f}%"></b></span>'
+
+
+def share(part: float) -> str:
+    """Return a drawing of a share in [0, 1]."""
+    return f'<span class="d3-share"><i style="width:{100 * min(max(part, 0.0), 1.0):.1f}%"></i></span>'

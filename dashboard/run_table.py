@@ -1,0 +1,29 @@
+"""A table of runs, each with a link to its page."""
+
+import pandas as pd
+
+from deep3dmap.dashboard import markup
+from deep3dmap.dashboard.markup import Column
+
+COLUMNS = (
+    *(Column("run"), Column("method", "name"), Column("status"), Column("seed", "number"), Column("started", "number wide")),
+)
+ERROR = Column("error", "text wide")
+
+
+def run_table(runs: pd.DataFrame) -> str:
+    """Return the table; the last line of an error stands beside a run that has one."""
+    columns = [*COLUMNS, ERROR] if (runs.error != "").any() else COLUMNS
+    return markup.table(columns, [_line(run) for _, run in runs.iterrows()], name="runs")
+
+
+def _line(run: "pd.Series[str]") -> list[str]:
+    about = " · ".join(filter(None, [run.suite or "training", run.tier, f"{run.dataset}/{run.dataset_variant}", run.scene]))
+    return [
+        markup.link("run", markup.text(run.run_id[:8]), run_id=run.run_id),
+        markup.name(f"{run.method}/{run.variant}") + markup.element("small", markup.text(about)),
+        markup.status(run.status),
+        str(run.seed),
+        f"{run.started_at:%Y-%m-%d %H:%M}",
+        markup.text((run.error.strip().splitlines() or [""])[-1]),
+    ]

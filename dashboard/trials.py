@@ -1,0 +1,119 @@
+"""Where the trials of a benchmark or a sweep are, read again only where they have changed."""
+
+import time
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import fs
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.dashboard.look import LONGEST_NAME, one_line
+from deep3dmap.results.curve_lines import parse_curves
+from deep3dmap.results.parquet_files import decode
+from deep3dmap.results.store import ResultStore
+from deep3dmap.results.tables import DAMAGE, reason_of
+
+FOLDER = "tables/trials"
+# Of a store with a long history only what is new, or has not ended, is of interest.
+RECENT_S, MOST = 24 * 3600.0, 500
+TAIL_BYTES = 4_000_000
+
+
+@dataclass(frozen=True)
+class TrialState:
+    """Where a trial is. state: pending, running, or how it ended. since: when it said so."""
+
+    run_id: str
+    state: str
+    text: str
+    since: pd.Timestamp
+
+
+class Trials:
+    """The states of a store's trials."""
+
+    def __init__(self, store: ResultStore) -> None:
+        self.store = store
+        self._known: dict[str, tuple[int, TrialState | None]] = {}
+        self.problems: dict[str, str] = {}
+
+    def going(self, ended: frozenset[str]) -> list[TrialState]:
+        """Return what is running or pending, the newest first. ended: ids of runs that have a row."""
+        states = [self._state(info) for info in self._interesting(ended)]
+        kept = [one for one in states if one and one.state in ("running", "pending")]
+        return sorted(kept, key=lambda one: (one.state != "running", -one.since.timestamp()))
+
+    def one(self, run_id: str) -> TrialState | None:
+        """Return the state of one trial, None where nothing is known of it."""
+        (info,) = self.store.storage.filesystem.get_file_info([self.store.storage.path(f"{FOLDER}/{run_id}.parquet")])
+        return self._state(info) if info.is_file else None
+
+    def _interesting(self, ended: frozenset[str]) -> list[fs.FileInfo]:
+        place = self.store.storage.path(FOLDER)
+        found = self.store.storage.filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True))
+        files = [info for info in found if info.is_file and info.base_name.endswith(".parquet") and info.base_name[0] != "."]
+        newest = time.time_ns() - RECENT_S * 1e9
+        kept = [info for info in files if info.base_name.removesuffix(".parquet") not in ended or info.mtime_ns > newest]
+        return sorted(kept, key=lambda info: -info.mtime_ns)[:MOST]
+
+    def _state(self, info: fs.FileInfo) -> TrialState | None:
+        before = self._known.get(info.base_name)
+        if before is None or before[0] != info.mtime_ns:
+            self._known[info.base_name] = before = (info.mtime_ns, self._read(info.base_name))
+        return before[1]
+
+    def _read(self, name: str) -> TrialState | None:
+        self.problems.pop(name, None)
+        try:
+            (row,) = decode(self.store.storage.read(f"{FOLDER}/{name}")).table.to_pylist()
+            return TrialState(str(row["run_id"]), str(row["state"]), str(row["text"]), pd.Timestamp(row["since"]))
+        except FileNotFoundError:
+            return None
+        except (*DAMAGE, TypeError, pa.ArrowException) as error:
+            self.problems[name] = f"{self.store.uri}/{FOLDER}/{name} is damaged and left out: {reason_of(error)}"
+            return None
+
+
+@cache
+def trials_of(uri: str) -> Trials:
+    """Return the trials of a store, the same for all visitors."""
+    return Trials(ResultStore(uri))
+
+
+def live_curves(store: ResultStore, run_id: str) -> pd.DataFrame:
+    """Return the curves of a run that has not ended, from the folder where it works; empty where that is another machine.
+
+    Columns: step, seconds, name, value, scene.
+    """
+    rows = []
+    work = store.storage.local / "work" / run_id if store.storage.local else None
+    for file in [work / "curves.jsonl", *sorted(work.glob("scenes/*/curves.jsonl"))] if work else []:
+        scene = "" if file.parent == work else file.parent.name
+        rows += [{**row, "scene": scene} for row in parse_curves(_tail(store, file))]
+    frame = pd.DataFrame(rows, columns=["step", "seconds", "name", "value", "scene"])
+    return frame.astype({"step": "int64", "seconds": "float64", "value": "float64"})
+
+
+def _tail(store: ResultStore, file: Path) -> str:
+    try:
+        name = store.storage.path(str(file.relative_to(store.uri)))
+        with open(name, "rb") as stream:
+            stream.seek(max(0, file.stat().st_size - TAIL_BYTES))
+            return stream.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    except UserError as error:
+        warnings.warn(str(error), stacklevel=2)
+        return ""
+
+
+def share_done(text: str) -> float | None:
+    """Return how much of a trial is done, from words such as "scored 4 of 12"; None where it does not say."""
+    words = one_line(text, 10 * LONGEST_NAME).rpartition(": ")[2].split()
+    if len(words) >= 3 and words[-2] == "of" and words[-1].isdigit() and words[-3].isdigit() and int(words[-1]):
+        return min(int(words[-3]) / int(words[-1]), 1.0)
+    return None

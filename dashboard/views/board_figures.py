@@ -1,0 +1,129 @@
+"""The figures of a board: what quality costs, intervals, performance profiles, and ranks across suites."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from deep3dmap.dashboard import markup, reading
+from deep3dmap.dashboard.charts import chart
+from deep3dmap.dashboard.charts.cost import Point, cost_chart
+from deep3dmap.dashboard.charts.critical import critical_chart
+from deep3dmap.dashboard.charts.intervals import interval_chart
+from deep3dmap.dashboard.charts.profiles import MOST, profile_chart
+from deep3dmap.dashboard.look import arrow, duration, memory, number, one_line, with_unit
+from deep3dmap.dashboard.views.board_table import entry_names, interval
+from deep3dmap.dashboard.views.filters import URL, Choice
+from deep3dmap.results.across import Ranking
+from deep3dmap.results.board_row import LeaderboardRow
+
+MOST_POINTS, LONGEST = 200, 28
+
+
+def figures(choice: Choice) -> None:
+    """Draw the choice of figures, and the figure chosen."""
+    drawn: dict[str, Callable[[Choice], None]] = {
+        "Time": lambda own: _cost(own, "time"),
+        "Memory": lambda own: _cost(own, "memory"),
+        "Intervals": _intervals,
+        "Profiles": _profiles,
+        "Across suites": _across,
+    }
+    names = list(drawn)
+    picked = st.segmented_control("Figure", names, default=names[0], key="figure", bind=URL, label_visibility="collapsed")
+    drawn[picked or names[0]](choice)
+
+
+def title_of(row: LeaderboardRow) -> str:
+    """Return the title of an axis of values."""
+    return ", ".join(filter(None, [with_unit(row.metric, row.unit), arrow(row.better)]))
+
+
+def _cost(choice: Choice, over: str) -> None:
+    points = cost_points(choice.rows, over)
+    if not points:
+        st.caption("No entry has both a value and a cost.")
+        return
+    row = choice.rows[0]
+    chart.show(
+        cost_chart(points, title_of(row), row.better, over), f"{choice.group.suite}-{over}", f"{row.metric} against {over}"
+    )
+    unlike = sorted(_devices(choice))
+    said = "On the dashed line: what nothing beats in both." if len(points) > 1 else ""
+    markup.show(markup.element("p", markup.text(f"{said} {_measured_on(unlike)}"), "d3-note"))
+
+
+def cost_points(rows: Sequence[LeaderboardRow], over: str) -> list[Point]:
+    """Return the entries that have a value and a cost, those with a rank only."""
+    found = []
+    for row, name in zip(rows, entry_names(rows)):
+        cost = row.seconds if over == "time" else (row.peak_gpu_mb or row.peak_ram_mb)
+        if row.value is not None and row.rank is not None and cost:
+            said = duration(cost) if over == "time" else memory(cost)
+            found.append(Point(one_line(name, LONGEST), row.is_baseline, row.value, cost, number(row.value), said))
+    return found[:MOST_POINTS]
+
+
+def _devices(choice: Choice) -> set[str]:
+    shown = {run_id for row in choice.rows for run_id in row.run_ids}
+    runs = reading.snapshot().runs()
+    return {one for one in runs[runs.run_id.isin(shown)].device.unique() if one}
+
+
+def _measured_on(devices: Sequence[str]) -> str:
+    if not devices:
+        return ""
+    several = "; costs on different devices do not compare." if len(devices) > 1 else "."
+    return f"Measured on {', '.join(devices)}{several}"
+
+
+def _intervals(choice: Choice) -> None:
+    rows = [row for row in choice.rows if row.value is not None][:MOST_POINTS]
+    if not rows:
+        st.caption("No entry has a value.")
+        return
+    entries = [
+        {"name": one_line(name, LONGEST), "kind": "baseline" if row.is_baseline else "method", "value": row.value}
+        | {"low": row.value if row.low is None else row.low, "high": row.value if row.high is None else row.high}
+        | {"label": number(row.value), "interval": interval(row)}
+        for row, name in zip(rows, entry_names(rows))
+    ]
+    chart.show(interval_chart(entries, title_of(rows[0])), f"{choice.group.suite}-intervals", "values with their intervals")
+
+
+def _profiles(choice: Choice) -> None:
+    board, shown = choice.board, {row.run_ids for row in choice.rows}
+    names = [one_line(name, LONGEST) for name in entry_names(board.rows)]
+    profiles = [
+        (name, profile)
+        for name, row, profile in zip(names, board.rows, board.profiles)
+        if row.run_ids in shown and row.value is not None and row.rank is not None
+    ]
+    if not profiles or not len(board.thresholds):
+        st.caption("No entry has a value.")
+        return
+    spec = profile_chart(board.thresholds.tolist(), profiles, title_of(board.rows[0]), board.rows[0].better)
+    chart.show(spec, f"{choice.group.suite}-profiles", "performance profiles")
+    more = f" The first {MOST} of {len(profiles)} entries." if len(profiles) > MOST else ""
+    note = "The share of scenes and seeds on which an entry is at least so good; the higher line is the better one."
+    markup.show(markup.element("p", markup.text(note + more), "d3-note"))
+
+
+def _across(choice: Choice) -> None:
+    ranking = reading.snapshot().ranking(choice.group.tier)
+    if len(ranking.names) < 2 or len(ranking.boards) < 2:
+        st.caption("Ranks across suites need at least two entries that are in all suites of the tier.")
+        _left_out(ranking)
+        return
+    chart.show(critical_chart(ranking), f"across-{choice.group.tier}", "mean ranks with the critical difference")
+    said = f"Mean ranks over {len(ranking.boards)} tables. Entries under one bar cannot be told apart (Nemenyi, 5 %)."
+    if ranking.critical_difference is not None and ranking.p_value is not None:
+        said += f" Critical difference {ranking.critical_difference:.2f}; Friedman's p {ranking.p_value:.2g}."
+    markup.show(markup.element("p", markup.text(said), "d3-note"))
+    _left_out(ranking)
+
+
+def _left_out(ranking: Ranking) -> None:
+    if ranking.boards:
+        markup.show(markup.element("p", "Tables: " + markup.text("; ".join(ranking.boards)), "d3-note"))
+    if ranking.left_out:
+        markup.show(markup.element("p", "Not in all of them: " + markup.text(", ".join(ranking.left_out)), "d3-note"))

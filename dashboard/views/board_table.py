@@ -1,0 +1,125 @@
+"""The table of a board: rank groups, intervals drawn, coverage, cost, and what is said of each entry."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deep3dmap.dashboard import markup
+from deep3dmap.dashboard.look import DASH, compact, duration, memory, number, with_unit
+from deep3dmap.dashboard.markup import Column
+from deep3dmap.results.board_row import LeaderboardRow
+from deep3dmap.results.row_facts import named
+
+RANK = Column("#", "rank", "entries that share a rank cannot be told apart (5 %, Holm over all pairs)")
+METHOD = Column("method", "name")
+INTERVAL = Column("95 % interval", "bar", "of the mean over scenes and seeds, both being drawn at random")
+P = Column("p", "number wide", "against the first entry, on the scenes that both have, adjusted for all pairs")
+SEEDS = Column("seeds", "number wide", "below three a row is provisional")
+SCENES = Column("scenes", "number", "7/8: one of eight scenes is missing")
+TIME = Column("time", "number", "training, fitting and reconstruction of a run, mean over seeds")
+MEMORY = Column("memory", "number wide", "of the GPU where there is one, else of the process; largest of the runs")
+FAILED = Column("failed", "number wide", "runs that did not end well")
+MORE = (
+    Column("median", "number wide", "over scenes"),
+    Column("IQM", "number wide", "interquartile mean over scenes and seeds"),
+    Column("gap", "number wide", "optimality gap: mean distance to the best entry's value of each scene"),
+    Column("training", "number wide", "mean over seeds"),
+    Column("a scene", "number wide", "mean time of fitting and reconstructing a scene"),
+    Column("parameters", "number wide"),
+)
+
+
+def board_table(rows: Sequence[LeaderboardRow], others: Mapping[str, Sequence[LeaderboardRow]], is_full: bool) -> str:
+    """Return the table. others: the boards of further metrics. is_full: with medians, parts of the time and parameters."""
+    value = Column(with_unit(rows[0].metric, rows[0].unit), "number value", _direction(rows[0]))
+    beside = [
+        Column(with_unit(metric, own[0].unit), "number wide", _direction(own[0])) for metric, own in others.items() if own
+    ]
+    columns = [RANK, METHOD, value, INTERVAL, *beside, *(MORE if is_full else ()), P, SEEDS, SCENES, TIME, MEMORY, FAILED]
+    found = [{_key(row): row for row in own} for own in others.values()]
+    ends = _ends(rows)
+    lines = [
+        [
+            DASH if row.rank is None else str(row.rank),
+            _entry(row),
+            number(row.value),
+            _interval(row, ends),
+            *(number(getattr(own.get(_key(row)), "value", None)) for own in found),
+            *(_more(row) if is_full else ()),
+            "" if row.p_value is None else f"{row.p_value:.2g}",
+            str(row.seeds),
+            markup.element("span", row.coverage, hint=_missing(row)),
+            duration(row.seconds),
+            memory(row.peak_gpu_mb or row.peak_ram_mb),
+            str(row.failed) if row.failed else "",
+        ]
+        for row in rows
+    ]
+    return markup.table(columns, lines, _kinds(rows), "leaderboard")
+
+
+def entry_names(rows: Sequence[LeaderboardRow]) -> list[str]:
+    """Return a name for each entry; those that share a method and variant are counted."""
+    plain = [f"{row.method}/{row.variant}" for row in rows]
+    return [f"{name} #{plain[: at + 1].count(name)}" if plain.count(name) > 1 else name for at, name in enumerate(plain)]
+
+
+def interval(row: LeaderboardRow) -> str:
+    """Return an interval as text; a dash where one value gives none."""
+    return DASH if row.low is None else f"{number(row.low)} – {number(row.high)}"
+
+
+def _entry(row: LeaderboardRow) -> str:
+    name = markup.name(f"{row.method}/{row.variant}")
+    linked = markup.link("run", name, run_id=row.run_ids[0]) if row.run_ids else name
+    tags = [markup.tag("baseline")] if row.is_baseline else []
+    if row.is_cut_short:
+        tags.append(markup.tag("cut short", "warn", "its runs met a time limit; it is not ranked"))
+    elif row.is_provisional and row.seeds:
+        tags.append(markup.tag("provisional", "", "fewer than three seeds"))
+    said = [
+        f"from {row.given}" if row.given else "",
+        row.note,
+        _missing(row),
+        row.error if row.failed or row.value is None else "",
+    ]
+    about = "".join(markup.element("small", markup.text(one)) for one in said if one)
+    return linked + "".join(tags) + about
+
+
+def _interval(row: LeaderboardRow, ends: tuple[float, float]) -> str:
+    if row.value is None:
+        return ""
+    drawn = markup.bar(row.low, row.value, row.high, ends, "baseline" if row.is_baseline else "")
+    return drawn + markup.element("small", interval(row))
+
+
+def _more(row: LeaderboardRow) -> list[str]:
+    of_a_scene = None if row.reconstruct_s is None else row.reconstruct_s + (row.fit_s or 0.0)
+    values = [number(row.median), number(row.interquartile_mean), number(row.optimality_gap)]
+    return [*values, duration(row.train_s), duration(of_a_scene), compact(row.parameters) if row.parameters else DASH]
+
+
+def _missing(row: LeaderboardRow) -> str:
+    return f"not scored on {named(row.missing_scenes)}" if row.missing_scenes else ""
+
+
+def _direction(row: LeaderboardRow) -> str:
+    return {"up": "higher is better", "down": "lower is better"}.get(row.better, "")
+
+
+def _ends(rows: Sequence[LeaderboardRow]) -> tuple[float, float]:
+    ends = [end for row in rows for end in (row.low, row.value, row.high) if end is not None]
+    return min(ends, default=0.0), max(ends, default=0.0)
+
+
+def _kinds(rows: Sequence[LeaderboardRow]) -> list[str]:
+    found, before = [], None
+    for row in rows:
+        kinds = ["apart"] if row.rank is None else ["best"] if row.rank == 1 else []
+        found.append(" ".join([*kinds, *(["group"] if row.rank != before else [])]))
+        before = row.rank
+    return found
+
+
+def _key(row: LeaderboardRow) -> Any:
+    return row.run_ids

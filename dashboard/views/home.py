@@ -1,0 +1,125 @@
+"""The first page: what is in the store, the newest results, what they look like, and how to add some."""
+
+import pandas as pd
+import streamlit as st
+
+from deep3dmap.dashboard import markup, reading
+from deep3dmap.dashboard.look import number, one_line, with_unit
+from deep3dmap.dashboard.run_table import run_table
+from deep3dmap.dashboard.views.filters import suite_groups
+from deep3dmap.dashboard.views.run_files import picture, sheets_first
+from deep3dmap.results.board import Board
+from deep3dmap.results.entries import Group
+from deep3dmap.results.schema import ENDED_EARLY, SWEEPS
+
+GROUPS_SHOWN, RUNS_SHOWN, PICTURES_SHOWN = 6, 8, 3
+MANY_FILES = 1000
+
+
+def show() -> None:
+    """Show the page."""
+    runs = reading.snapshot().runs()
+    markup.show(
+        markup.heading("3D reconstruction, measured", f"The results in <code>{markup.text(reading.store_uri())}</code>")
+    )
+    if runs.empty:
+        _empty()
+        return
+    markup.show(markup.facts(_figures(runs)))
+    groups = suite_groups()[:GROUPS_SHOWN]
+    if groups:
+        cards = "".join(_card(group) for group in groups)
+        markup.show(markup.section("Leaderboards", "the newest first"), f"<div class=d3-cards>{cards}</div>")
+    _pictures(groups)
+    markup.show(markup.section("Newest runs"), run_table(runs.head(RUNS_SHOWN)))
+    _how_to_add()
+
+
+def _empty() -> None:
+    st.write("There is nothing here yet. This makes the first results in a few minutes:")
+    _commands()
+    markup.show(markup.element("p", "Runs appear here as they end; the page Live follows them while they run.", "d3-note"))
+
+
+def _figures(runs: pd.DataFrame) -> dict[str, str]:
+    of_suites = runs[(runs.suite != "") & ~runs.suite.str.startswith(SWEEPS)]
+    failed = int((~runs.status.isin(("ok", *ENDED_EARLY))).sum())
+    found = {"Runs": f"{len(runs):,}", "Methods": f"{of_suites.method.nunique():,}", "Suites": f"{of_suites.suite.nunique():,}"}
+    sweeps = runs[runs.suite.str.startswith(SWEEPS)].suite.nunique()
+    found |= {"Sweeps": f"{sweeps:,}"} if sweeps else {}
+    found |= {"Failed": f"{failed:,}"} if failed else {}
+    return found | {"Newest": f"{runs.started_at.iloc[0]:%Y-%m-%d %H:%M}"}
+
+
+def _card(group: Group) -> str:
+    board = headline(group)
+    card = reading.cards("suite").get(group.suite, {}).get("card", {})
+    first = [row for row in board.rows if row.rank == 1]
+    lead = first[0] if first else None
+    content = f"<b>{markup.text(card.get('title', group.suite))}</b>"
+    content += markup.element(
+        "small", markup.text(" · ".join(filter(None, [group.tier, f"{group.dataset}/{group.dataset_variant}"])))
+    )
+    if lead:
+        name = f"{lead.method}/{lead.variant}" + (f" and {len(first) - 1} more" if len(first) > 1 else "")
+        content += f"<div class=lead>{markup.name(name)}</div>"
+        content += markup.element("small", markup.text(f"{with_unit(lead.metric, lead.unit)} {number(lead.value)}"))
+    entries = f"{len(board.rows)} entries" if len(board.rows) != 1 else "1 entry"
+    when = reading.snapshot().groups()[group]
+    content += markup.element("small", f"{entries} · {when:%Y-%m-%d}")
+    query = {"suite": group.suite, "tier": group.tier, "dataset": f"{group.dataset}/{group.dataset_variant}"}
+    return markup.link("leaderboard", content, **query).replace("<a ", "<a class=d3-card ", 1)
+
+
+def headline(group: Group) -> Board:
+    """Return the board of a group under its suite's headline."""
+    return reading.snapshot().board(group, reading.snapshot().metric_names(group)[0])
+
+
+def _pictures(groups: list[Group]) -> None:
+    """Show a contact sheet of the best method of the newest groups that have one."""
+    found = [(group, *sheet) for group in groups if (sheet := _sheet(group))][:PICTURES_SHOWN]
+    if not found:
+        return
+    markup.show(markup.section("What it looks like", "a scene of the best method"))
+    for place, (group, method, run_id, name) in zip(st.columns(PICTURES_SHOWN, gap="medium"), found):
+        with place:
+            picture(name, "stretch")
+            said = f"{markup.text(group.suite)}: {markup.link('run', markup.name(method), run_id=run_id)}"
+            markup.show(markup.element("p", said, "d3-note"))
+
+
+def _sheet(group: Group) -> tuple[str, str, str] | None:
+    return reading.snapshot().once(("sheet", group), lambda: _find_sheet(group))
+
+
+def _find_sheet(group: Group) -> tuple[str, str, str] | None:
+    runs = reading.snapshot().runs()
+    ranked = [row for row in headline(group).rows if row.rank is not None]
+    for row in sorted(ranked, key=lambda row: row.is_baseline)[:2]:
+        own = runs[(runs.run_id == row.run_ids[0]) & (runs.artifacts_uri != "")]
+        names = [name for one in reading.pictures_of(own).values() for name in one] if len(own) else []
+        if names:
+            return one_line(f"{row.method}/{row.variant}"), row.run_ids[0], min(names, key=sheets_first)
+    return None
+
+
+def _how_to_add() -> None:
+    markup.show(markup.section("Add rows"))
+    _commands()
+    files = reading.open_store().storage.names("tables/runs", ".parquet")
+    if len(files) > MANY_FILES:
+        markup.show(
+            markup.element("p", f"{len(files):,} runs have files of their own; this makes the store open fast:", "d3-note")
+        )
+        st.code(f"deep3dmap results compact results={reading.store_uri()}", language="bash")
+
+
+def _commands() -> None:
+    uri = reading.store_uri()
+    lines = [
+        f"deep3dmap benchmark suite=face tier=smoke results={uri}      # a suite on its embedded world",
+        f"deep3dmap benchmark suite=face tier=quick seeds=3 --resume results={uri}",
+        f"deep3dmap results merge OTHER results={uri}                  # what another store has",
+    ]
+    st.code("\n".join(lines), language="bash")

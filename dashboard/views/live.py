@@ -1,0 +1,81 @@
+"""The live page: what is running and pending, with its curves. It refreshes by itself."""
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import streamlit as st
+
+from deep3dmap.dashboard import markup, reading
+from deep3dmap.dashboard.charts import chart
+from deep3dmap.dashboard.charts.curves import curve_chart
+from deep3dmap.dashboard.look import as_text, duration, nothing_yet
+from deep3dmap.dashboard.markup import Column
+from deep3dmap.dashboard.run_table import run_table
+from deep3dmap.dashboard.trials import TrialState, live_curves, share_done
+from deep3dmap.results.schema import ENDED_EARLY
+
+REFRESH_S = 5
+SHOWN, CURVES_OF, SILENT_S = 50, 4, 600.0
+
+
+def show() -> None:
+    """Show the page."""
+    markup.show(markup.heading("Live", "What is running now, and what ended last."))
+    _states()
+
+
+@st.fragment(run_every=REFRESH_S)
+def _states() -> None:
+    with reading.show_problems():
+        runs = reading.snapshot().runs()
+        trials = reading.trials()
+        going = trials.going(frozenset(runs.run_id))
+        for problem in trials.problems.values():
+            st.warning(as_text(problem), icon=":material/broken_image:")
+        if not going and runs.empty:
+            nothing_yet(reading.store_uri())
+            return
+        markup.show(markup.facts(_counts(going, runs)), markup.section("Now"), _going(going[:SHOWN]))
+        _curves([one for one in going if one.state == "running"][:CURVES_OF])
+        if len(runs):
+            markup.show(markup.section("Ended last"), run_table(runs.head(SHOWN // 2)))
+        markup.show(markup.element("p", f"Refreshed every {REFRESH_S} s, last at {datetime.now(UTC):%H:%M:%S} UTC.", "d3-note"))
+
+
+def _counts(going: list[TrialState], runs: pd.DataFrame) -> dict[str, str]:
+    states = pd.Series([one.state for one in going], dtype=str)
+    stopped = int(runs.status.isin(ENDED_EARLY).sum())
+    found = {"Running": int((states == "running").sum()), "Pending": int((states == "pending").sum())}
+    found |= {"Finished": int((runs.status == "ok").sum()), "Stopped early": stopped}
+    found |= {"Failed": int((~runs.status.isin(("ok", *ENDED_EARLY))).sum())}
+    return {name: f"{count:,}" for name, count in found.items() if count or name != "Stopped early"}
+
+
+def _going(going: list[TrialState]) -> str:
+    if not going:
+        return markup.element("p", "Nothing is running.", "d3-note")
+    columns = [Column("state"), Column("what", "name"), Column("done"), Column("last sign", "number"), Column("run", "wide")]
+    return markup.table(columns, [_line(one) for one in going], name="running and pending trials")
+
+
+def _line(one: TrialState) -> list[str]:
+    silent = (datetime.now(UTC) - one.since).total_seconds()
+    share = share_done(one.text)
+    sign = f"{duration(max(silent, 0.0), 2)} ago"
+    if one.state == "running" and silent > SILENT_S:
+        sign = markup.element("span", sign, "d3-tag warn", "its driver may be gone")
+    link = markup.link("run", markup.text(one.run_id[:8]), run_id=one.run_id)
+    return [markup.status(one.state), markup.text(one.text), "" if share is None else markup.share(share), sign, link]
+
+
+def _curves(running: list[TrialState]) -> None:
+    columns = st.columns(2, gap="large")
+    drawn = 0
+    for one in running:
+        curves = live_curves(reading.open_store(), one.run_id)
+        name = "loss" if (curves.name == "loss").any() else next(iter(curves.name), "")
+        own = curves[curves.name == name].assign(run=one.run_id[:8])
+        if len(own):
+            with columns[drawn % 2]:
+                chart.show(curve_chart(own, f"{name}, {one.text}", [one.run_id[:8]], "step", False), one.run_id[:8], name)
+            drawn += 1

@@ -1,0 +1,78 @@
+"""The curves of a run, beside those of others, and of a run that has not ended."""
+
+import pandas as pd
+import streamlit as st
+
+from deep3dmap.dashboard import markup, reading
+from deep3dmap.dashboard.charts import chart
+from deep3dmap.dashboard.charts.curves import curve_chart
+from deep3dmap.dashboard.look import one_line
+from deep3dmap.dashboard.trials import live_curves
+from deep3dmap.dashboard.views.filters import URL
+
+OFFERED, REFRESH_S = 200, 5
+
+
+def curves(attempt: pd.DataFrame) -> None:
+    """Show the section."""
+    own = reading.curves_of(attempt)
+    if own.empty:
+        return
+    markup.show(markup.section("Training"))
+    run = attempt.iloc[0]
+    others = _others(run)
+    beside = st.multiselect("Beside it", list(others), key="beside", bind=URL, placeholder="further runs of the suite")
+    parts = [own.assign(run=_name(run))]
+    for name in beside:
+        parts.append(reading.curves_of(others[name]).assign(run=name))
+    draw(pd.concat(parts))
+
+
+def live(run_id: str) -> None:
+    """Show a run that has not ended; it refreshes by itself."""
+    state = reading.trials().one(run_id)
+    markup.show(markup.heading(state.text if state and state.text else run_id, f"run <code>{markup.text(run_id)}</code>"))
+    _live(run_id)
+
+
+@st.fragment(run_every=REFRESH_S)
+def _live(run_id: str) -> None:
+    with reading.show_problems():
+        state = reading.trials().one(run_id)
+        said = f"since {state.since:%Y-%m-%d %H:%M:%S} UTC" if state else ""
+        markup.show(markup.element("p", f"{markup.status(state.state if state else 'gone')} {said}", "d3-note"))
+        found = live_curves(reading.open_store(), run_id)
+        if found.empty:
+            markup.show(markup.element("p", "No curve yet.", "d3-note"))
+            return
+        draw(found.assign(run=run_id[:8]))
+
+
+def draw(frame: pd.DataFrame) -> None:
+    """Draw one chart for each name of a curve. Columns: run, scene, step, seconds, name, value."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        over = st.segmented_control(
+            "Over", ["step", "seconds"], default="step", key="over", bind=URL, label_visibility="collapsed"
+        )
+        logarithmic = st.toggle("Logarithmic", key="log", bind=URL)
+    scenes = sorted(set(frame.scene))
+    if len(scenes) > 1:
+        scene = st.selectbox("Fitted to", scenes, key="fitted", format_func=lambda name: one_line(name) or "training")
+        frame = frame[frame.scene == scene]
+    runs = list(dict.fromkeys(frame.run))
+    columns = st.columns(2, gap="large")
+    for index, (name, own) in enumerate(frame.groupby("name", sort=True)):
+        # A logarithm of nothing draws nothing.
+        is_log = logarithmic and bool((own.value > 0).all())
+        with columns[index % 2]:
+            chart.show(curve_chart(own, str(name), runs, over or "step", is_log), one_line(name, 40), f"curve of {name}")
+
+
+def _others(run: "pd.Series[str]") -> dict[str, pd.DataFrame]:
+    runs = reading.snapshot().runs()
+    alike = runs[(runs.suite == run.suite) & (runs.dataset == run.dataset) & (runs.run_id != run.run_id) & (runs.steps > 0)]
+    return {_name(row): runs.loc[[place]] for place, row in alike.head(OFFERED).iterrows()}
+
+
+def _name(run: "pd.Series[str]") -> str:
+    return one_line(f"{run.method}/{run.variant} seed {run.seed} {run.run_id[:8]}", 60)

@@ -1,0 +1,47 @@
+"""Finds runs, and lists those that belong together."""
+
+from typing import Any
+
+import pandas as pd
+
+from deep3dmap.dashboard import markup, reading
+
+SHOWN, NAMED = 50, 24
+_SEARCHED = ("method", "variant", "suite", "tier", "dataset", "dataset_variant", "status")
+
+
+def runs_found(attempts: pd.DataFrame, asked: str) -> pd.DataFrame:
+    """Return the newest of the runs whose id starts with `asked`, else of those in which every word of it occurs."""
+    runs = attempts[attempts.counts]
+    by_id = runs[runs.run_id.str.startswith(asked)] if asked else runs
+    if len(by_id) or not asked:
+        return by_id.head(SHOWN)
+    wanted = pd.Series(True, index=runs.index)
+    for word in asked.lower().replace("/", " ").split():
+        one = pd.Series(False, index=runs.index)
+        for name in _SEARCHED:
+            one |= runs[name].str.lower().str.contains(word, regex=False)
+        wanted &= one
+    return runs[wanted].head(SHOWN)
+
+
+def alike(run: Any) -> pd.DataFrame:
+    """Return the runs that differ from a run in their seed or scene only, itself among them."""
+    runs = reading.snapshot().runs()
+    same = pd.Series(True, index=runs.index)
+    for name in ("suite", "protocol_version", "tier", "dataset", "dataset_version", "method", "variant", "settings_hash"):
+        same &= runs[name] == run[name]
+    return runs[same].sort_values(["seed", "scene"])
+
+
+def siblings(run: Any) -> None:
+    """Show links to the other runs of the same entry."""
+    own = alike(run).head(NAMED)
+    if len(own) < 2:
+        return
+    links = []
+    for _, other in own.iterrows():
+        name = f"seed {other.seed}" + (f" {other.scene}" if other.scene else "")
+        is_this = other.run_id == run.run_id
+        links.append(f"<b>{markup.text(name)}</b>" if is_this else markup.link("run", markup.text(name), run_id=other.run_id))
+    markup.show(markup.element("p", "Runs of this entry: " + " · ".join(links), "d3-note"))

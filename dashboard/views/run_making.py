@@ -1,0 +1,71 @@
+"""How a run was made: its configuration and what is different in another run, its key, machine and packages."""
+
+import json
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from deep3dmap.dashboard import markup, reading
+from deep3dmap.dashboard.look import one_line
+from deep3dmap.dashboard.markup import Column
+from deep3dmap.results.settings import differing, settings_of
+
+OFFERED = 200
+FACTS = (
+    *("run_id", "attempt", "suite", "protocol_version", "tier", "task", "method", "variant", "method_version"),
+    *("dataset", "dataset_variant", "dataset_version", "seed", "scene", "config_hash", "engine", "git_commit", "git_dirty"),
+    *("checkpoint_uri", "artifacts_uri"),
+)
+
+
+def configuration(attempt: pd.DataFrame) -> None:
+    """Show the section."""
+    run = attempt.iloc[0]
+    markup.show(markup.section("How it was made"))
+    if run.command:
+        st.code(run.command, language="bash", wrap_lines=True)
+    with st.expander("Configuration"):
+        st.code(json.dumps(json.loads(run.config), indent=1, sort_keys=True), language="json")
+    with st.expander("What is different in another run"):
+        _difference(run)
+
+
+def _difference(run: Any) -> None:
+    runs = reading.snapshot().runs()
+    others = runs[(runs.suite == run.suite) & (runs.run_id != run.run_id)].head(OFFERED)
+    names = {str(row.run_id): _name(row) for row in others.itertuples()}
+    other = st.selectbox("The other run", list(names), index=None, format_func=names.__getitem__, key="other")
+    if other is None:
+        return
+    both = [flat_facts(run), flat_facts(runs[runs.run_id == other].iloc[0])]
+    keys = differing(both)
+    if not keys:
+        st.caption("Nothing is different but the results.")
+        return
+    lines = [[markup.text(key), *(markup.text(flat.get(key, "")) for flat in both)] for key in keys]
+    heads = [Column("setting", "name"), Column(run.run_id[:8], "text"), Column(other[:8], "text")]
+    markup.show(markup.table(heads, lines, name="differences"))
+
+
+def flat_facts(run: Any) -> dict[str, Any]:
+    """Return the settings of a run, its seed, and the versions of what it was made of, as one flat table."""
+    versions = ("seed", "variant", "method_version", "dataset", "dataset_variant", "dataset_version", "git_commit", "device")
+    packages = {f"package {name}": version for name, version in json.loads(run.packages).items()}
+    return {**settings_of(run.config), **{name: run[name] for name in versions}, **packages}
+
+
+def environment(attempt: pd.DataFrame) -> None:
+    """Show the section."""
+    run = attempt.iloc[0]
+    with st.expander("Key, code and place"):
+        markup.show(markup.definition_table({name: run[name] for name in FACTS if str(run[name])}))
+    with st.expander("Machine, packages and backends"):
+        for name in ("hardware", "packages", "backends"):
+            values = json.loads(run[name])
+            if values:
+                markup.show(markup.section(name), markup.definition_table(values))
+
+
+def _name(run: Any) -> str:
+    return one_line(f"{run.method}/{run.variant} · {run.tier} · {run.dataset} · seed {run.seed} · {run.run_id[:8]}", 80)

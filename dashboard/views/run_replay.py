@@ -1,0 +1,36 @@
+"""Whether a run came out the same when it was done again, and the command that does it again."""
+
+import pandas as pd
+import streamlit as st
+
+from deep3dmap.dashboard import markup, reading
+from deep3dmap.dashboard.look import number
+from deep3dmap.dashboard.markup import Column
+from deep3dmap.results.reproduction import CANNOT_RUN, DIFFERS, from_json
+
+
+def replay(attempt: pd.DataFrame) -> None:
+    """Show the section."""
+    run = attempt.iloc[0]
+    if not run.suite:
+        return
+    markup.show(markup.section("Replay"))
+    every = reading.attempts()
+    again = every[(every.run_id == run.run_id) & (every.reproduces == run.attempt) & (every.verdict != "")]
+    if again.empty:
+        markup.show(markup.element("p", "Nobody has done this run again yet. This does:", "d3-note"))
+    else:
+        _verdicts(again.sort_values("verdict_at").iloc[-1])
+    st.code(f"deep3dmap reproduce {run.run_id} results={reading.store_uri()}", language="bash")
+
+
+def _verdicts(again: "pd.Series[str]") -> None:
+    verdicts = from_json(again.verdict)
+    columns = [Column("metric", "name"), Column("verdict"), Column("before", "number"), Column("again", "number")]
+    lines = []
+    for one in verdicts:
+        kind = "warn" if one.verdict in (DIFFERS, CANNOT_RUN) else "good"
+        said = markup.tag(one.verdict, kind) + (markup.element("small", markup.text(one.missing)) if one.missing else "")
+        lines.append([markup.name(one.metric), said, number(one.before), number(one.after)])
+    when = f"Done again on {again.verdict_at:%Y-%m-%d %H:%M} UTC."
+    markup.show(markup.element("p", when, "d3-note"), markup.table(columns, lines, name="verdicts"))

@@ -1,0 +1,90 @@
+"""The trials of a sweep as its rows in the tables have them: settings, objective, cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from deep3dmap.results.board import Board
+from deep3dmap.results.settings import differing, settings_of
+
+FEWEST_TRIALS = 4
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial. number: by its start, from 1. settings: those that differ between trials. value: None where there is none."""
+
+    run_id: str
+    number: int
+    status: str
+    settings: dict[str, Any]
+    value: float | None
+    seconds: float
+    memory_mb: float
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All trials of a sweep, by their start. parameters: the names of the settings that differ."""
+
+    metric: str
+    unit: str
+    better: str
+    parameters: list[str]
+    trials: list[Trial]
+
+    def loss(self, trial: Trial) -> float:
+        """Return a trial's value such that smaller is better; infinite where it has none."""
+        if trial.value is None:
+            return float("inf")
+        return -trial.value if self.better == "up" else trial.value
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial of those that ended well."""
+        ended = [trial for trial in self.trials if trial.status == "ok" and trial.value is not None]
+        return min(ended, key=self.loss, default=None)
+
+    def importance(self) -> dict[str, float]:
+        """Return {parameter: absolute rank correlation with the objective} (Spearman 1904), the largest first.
+
+        Texts have no order and are left out, and so is everything where fewer than four trials have a value.
+        """
+        found = {}
+        for name in self.parameters:
+            having = [trial for trial in self.trials if trial.value is not None and is_number(trial.settings.get(name))]
+            settings, losses = [float(t.settings[name]) for t in having], [self.loss(t) for t in having]
+            if len(having) >= FEWEST_TRIALS and np.ptp(settings) > 0 and np.ptp(losses) > 0:
+                found[name] = abs(float(stats.spearmanr(settings, losses).statistic))
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def is_number(value: Any) -> bool:
+    """Whether a setting has a place on a line."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def sweep_of(board: Board, runs: pd.DataFrame) -> Sweep:
+    """Return the sweep whose trials are the rows of a board. runs: the table they come from."""
+    values = {run_id: row.value for row in board.rows for run_id in row.run_ids}
+    own = runs[runs.run_id.isin(values)].sort_values("started_at", kind="stable")
+    settings: Sequence[dict[str, Any]] = [settings_of(config) for config in own.config]
+    parameters = differing(list(settings))
+    trials = [
+        Trial(
+            run_id=str(run.run_id),
+            number=number,
+            status=str(run.status),
+            settings={name: flat[name] for name in parameters if name in flat},
+            value=values[str(run.run_id)],
+            seconds=float(run.train_s),
+            memory_mb=float(run.peak_gpu_mb or run.peak_ram_mb),
+        )
+        for number, ((_, run), flat) in enumerate(zip(own.iterrows(), settings), 1)
+    ]
+    first = board.rows[0]
+    return Sweep(board.metric, first.unit, first.better, parameters, trials)

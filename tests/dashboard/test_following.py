@@ -1,0 +1,52 @@
+import os
+
+from stores import ENTRANTS, build_store, metric_rows, run_row
+
+from deep3dmap.dashboard.following import Follower
+from deep3dmap.results.leaderboard import boards
+
+
+def test_nothing_is_listed_or_read_where_nothing_has_changed(tmp_path, monkeypatch):
+    store = build_store(tmp_path, seeds=1, scenes=2)
+    for folder in ("runs", "metrics", "cards"):
+        os.utime(tmp_path / "tables" / folder, (1e9, 1e9))
+    follower = Follower(store.uri)
+    first = follower.newest()
+    listed = []
+    monkeypatch.setattr("os.listdir", lambda folder: listed.append(folder) or [])
+    monkeypatch.setattr(follower.store.storage, "read", lambda name: listed.append(name))
+    assert follower.newest() is first
+    assert not listed
+
+
+def test_what_comes_within_one_tick_of_the_clock_is_seen(tmp_path):
+    store = build_store(tmp_path, seeds=1, scenes=2)
+    follower = Follower(store.uri)
+    before = follower.newest()
+    folder = tmp_path / "tables" / "runs"
+    at = folder.stat()
+    row = run_row(ENTRANTS[0], 5)
+    store.write_attempt(row, metric_rows(row, ENTRANTS[0], 2), [])
+    os.utime(folder, ns=(at.st_atime_ns, at.st_mtime_ns))
+    after = follower.newest()
+    assert after.number == before.number + 1
+    assert row.run_id in set(after.runs().run_id)
+
+
+def test_boards_of_a_snapshot_are_those_of_the_store(tmp_path):
+    store = build_store(tmp_path, seeds=2, scenes=3)
+    snapshot = Follower(store.uri).newest()
+    for group in snapshot.groups():
+        names = snapshot.metric_names(group)
+        assert names == [board.metric for board in boards(store, group.suite, metric="all")]
+        for name in names:
+            (expected,) = boards(store, group.suite, metric=name)
+            assert snapshot.board(group, name).rows == expected.rows
+
+
+def test_attempts_mark_the_one_of_each_run_that_counts(tmp_path):
+    store = build_store(tmp_path, seeds=1, scenes=2)
+    attempts = Follower(store.uri).newest().attempts()
+    assert len(attempts) == len(store.runs(newest_only=False))
+    counting = attempts[attempts.counts]
+    assert set(zip(counting.run_id, counting.attempt)) == set(zip(store.runs().run_id, store.runs().attempt))
