@@ -104,3 +104,30 @@ def test_the_picture(tmp_path: Path) -> None:
     assert pixels.shape[1] > 2 * 4 * 96
     assert pixels.std() > 20
     assert "images" in known_keys()
+
+
+def test_the_published_network_counts_only_where_its_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEP3DMAP_ASSETS", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    scene = GenerationProtocol().scenes(Photographs(16))[0]
+    found = GenerationProtocol().begin().add_samples("all", lambda places: photographs(1, len(places)), scene)
+    assert {name.rpartition("_")[2] for name in found} == {"embedded"}
+    (tmp_path / "inception-2015-12-05.pt").write_bytes(b"no network")
+    with pytest.raises(UserError, match=r"inception-2015-12-05\.pt: not a TorchScript file"):
+        GenerationProtocol().begin()
+
+
+def test_samples_fill_the_left_sheet_in_rows_and_photographs_the_right(tmp_path: Path) -> None:
+    """Of five samples, each of one colour, the fifth begins the second row; what is missing stays white."""
+    colors = torch.tensor([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [1.0, 1.0, 0], [0, 1.0, 1.0]])
+    samples = colors[:, :, None, None].expand(5, 3, 16, 16).numpy()
+    grey = {"images": [np.full((3, 16, 16), 0.5, np.float32)] * 20}
+    (file,) = GenerationProtocol().pictures(Reconstruction("image", "pixel", samples=samples), grey, tmp_path)
+    pixels = np.asarray(Image.open(file)) / 255
+    side, left, top = 96, 8, 26
+    tiles = pixels[top : top + 4 * side, left : left + 4 * side].reshape(4, side, 4, side, 3)
+    expected = np.ones((16, 3))
+    expected[:5] = colors
+    assert np.allclose(tiles, expected.reshape(4, 1, 4, 1, 3))
+    assert (pixels[top + side, left + 4 * side + 8 + side] * 255).round().tolist() == [128] * 3
+    assert GenerationProtocol().pictures(Reconstruction("image", "pixel"), grey, tmp_path) == []

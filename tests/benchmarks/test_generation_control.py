@@ -12,7 +12,7 @@ from deep3dmap.bench.suite import load_suite
 from deep3dmap.benchmarks.generation_control.control_scores import control_scores
 from deep3dmap.benchmarks.generation_control.pictures import SHEETS, write_control_pictures
 from deep3dmap.benchmarks.generation_control.protocol import GenerationControlProtocol
-from deep3dmap.core import Method, Reconstruction, WholeSet
+from deep3dmap.core import Method, Reconstruction, UserError, WholeSet
 from deep3dmap.core.registry import methods
 from deep3dmap.runs.scoring import Scoring, score
 
@@ -95,3 +95,19 @@ def test_the_suite_is_one_scene_and_names_its_entrants() -> None:
     assert "mean_face" not in suite.entrants()
     split = suite.protocol.scenes([{"image": None}] * 3)  # type: ignore[arg-type]
     assert (len(split), split.name(0), split[0]) == (1, "controls", {})
+
+
+def test_a_reconstruction_without_samples_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="pictures samples, and the reconstruction has none"):
+        GenerationControlProtocol().pictures(Reconstruction("image", "pixel"), {}, tmp_path)
+
+
+def test_a_mirrored_command_is_no_obedience() -> None:
+    """A generator that moves the object the other way answers along its line, but against the command."""
+
+    def mirrored(indices: range, **controls: Any) -> Tensor:
+        if "translate" in controls:
+            controls["translate"] = [-shift for shift in controls["translate"]]
+        return squares(indices, **controls)
+
+    assert control_scores(mirrored, scenes=4)["translation_correlation"] == pytest.approx(-1, abs=1e-6)

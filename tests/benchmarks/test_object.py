@@ -144,3 +144,34 @@ def test_its_methods_enter() -> None:
     assert {"nerf", "nearest_view", "mean_color"} <= set(suite.entrants())
     assert suite.tier("quick").variant_of(methods, "nerf") == "grid_quick"
     suite.check_entrant("visual_hull")
+
+
+def test_an_object_out_of_the_picture_has_nothing_wrong_with_it() -> None:
+    truth = truth_of()
+    truth["test_masks"][1] = 0
+    scores = scored(Views(truth["test_images"] + 0.1), None, truth)
+    # 20 dB in the view that shows it, and the best there is in the other.
+    assert scores["psnr_object"] == pytest.approx((20 + 100) / 2, abs=1e-3)
+
+
+@pytest.mark.parametrize("faces", [np.zeros((0, 3), np.int64), np.array([[0, 0, 1], [2, 2, 2]])])
+def test_a_surface_without_area_is_charged_the_whole_diagonal(faces: np.ndarray) -> None:
+    scores = scored(None, Mesh(SPHERE, faces), truth_of())
+    assert scores["chamfer"] == scores["accuracy"] == scores["completeness"] == 100
+    assert scores["precision_1"] == scores["recall_1"] == scores["f_score_1"] == 0
+
+
+def test_a_part_of_the_surface_is_precise_and_incomplete() -> None:
+    """The upper half of the sphere: all of it is right, and half of the truth is missing."""
+    upper = FACES[SPHERE[FACES].mean(1)[:, 2] > 0]
+    scores = scored(None, Mesh(SPHERE, upper), truth_of())
+    assert scores["precision_1"] == 1
+    assert scores["recall_1"] == pytest.approx(0.5, abs=0.04)
+    assert scores["f_score_1"] == pytest.approx(2 / 3, abs=0.04)
+
+
+def test_nothing_is_pictured_as_nothing(tmp_path: Path) -> None:
+    nothing = Mesh(np.zeros((0, 3)), np.zeros((0, 3), np.int64))
+    (file,) = PROTOCOL.pictures(Reconstruction("world", "metre", mesh=nothing), {}, tmp_path)
+    pixels = np.asarray(Image.open(file))
+    assert (pixels[100:300, 100:300] == 230).all()

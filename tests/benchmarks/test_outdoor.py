@@ -9,11 +9,13 @@ import torch
 from PIL import Image
 
 from deep3dmap.bench.suite import load_suite
-from deep3dmap.benchmarks.outdoor.protocol import OutdoorProtocol
+from deep3dmap.benchmarks.outdoor import pictures
+from deep3dmap.benchmarks.outdoor.protocol import OutdoorProtocol, mesh_depths
 from deep3dmap.benchmarks.outdoor.range_depth import gather, scores
 from deep3dmap.core import Mesh, Reconstruction, UserError, Views
 from deep3dmap.geometry.cameras import look_at
 from deep3dmap.geometry.icosphere import icosphere
+from deep3dmap.render.pictures import depth_picture
 
 PROTOCOL = OutdoorProtocol()
 SPHERE, FACES = icosphere(3)
@@ -32,8 +34,6 @@ def truth_of() -> dict[str, Any]:
         "mesh": Mesh(10 * SPHERE, FACES),
         "bounds": np.array([[-20.0] * 3, [20.0] * 3]),
     }
-    from deep3dmap.benchmarks.outdoor.protocol import mesh_depths
-
     truth["test_true_depths"] = np.stack([one.numpy() for one in mesh_depths(truth["mesh"], truth)])
     return truth
 
@@ -107,3 +107,50 @@ def test_pictures_are_made(tmp_path: Path) -> None:
 
 def test_its_methods_enter() -> None:
     assert {"nerf", "plane_sweep", "tsdf_fusion"} <= set(load_suite("outdoor").entrants())
+
+
+def wall(distance: float) -> Mesh:
+    """A square of 16 m across the view of the camera, so many metres in front of it."""
+    corners = np.array([[-8.0, distance - 40, -8], [8, distance - 40, -8], [8, distance - 40, 8], [-8, distance - 40, 8]])
+    return Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]]))
+
+
+def test_depth_of_a_mesh_is_along_the_axis_of_the_camera() -> None:
+    (depth,) = mesh_depths(wall(30.0), truth_of())
+    assert depth[HEIGHT // 2, WIDTH // 2] == pytest.approx(30, abs=1e-4)
+    assert depth[HEIGHT // 2, WIDTH // 2 + 8] == pytest.approx(30, abs=1e-4)
+    assert depth[0, 0] == 0
+
+
+def test_parallel_walls_are_as_far_apart_as_they_are() -> None:
+    truth = {**truth_of(), "mesh": wall(40.0)}
+    truth["test_true_depths"] = np.stack([one.numpy() for one in mesh_depths(truth["mesh"], truth)])
+    for apart, score in ((0.3, 1.0), (0.7, 0.0)):
+        found = scored(Reconstruction("world", "metre", mesh=wall(40.0 + apart)), None, truth)
+        # Between points drawn evenly over both, some of which lie a little aside.
+        assert found["accuracy"] == pytest.approx(apart, abs=0.02)
+        assert found["completeness"] == pytest.approx(apart, abs=0.02)
+        assert found["f_score_50cm"] == score
+        assert found["abs_diff"] == found["abs_diff_20_50"] == pytest.approx(apart, abs=1e-4)
+        assert "abs_diff_0_20" not in found
+
+
+def test_the_cameras_of_the_held_out_views_are_asked_for() -> None:
+    truth = truth_of()
+    (camera,) = PROTOCOL.begin().queries(Reconstruction("world", "metre"), truth)
+    assert (camera.width, camera.height) == (WIDTH, HEIGHT)
+    np.testing.assert_array_equal(camera.world_from_camera, truth["test_world_from_camera"][0])
+
+
+def test_there_is_no_picture_of_what_was_not_made(tmp_path: Path) -> None:
+    assert PROTOCOL.pictures(Reconstruction("world", "metre"), truth_of(), tmp_path) == []
+    assert PROTOCOL.view_pictures(Views(truth_of()["test_images"]), truth_of(), tmp_path) == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_colours_of_depth_are_even_in_its_inverse() -> None:
+    nearest, farthest = pictures.NEAREST, pictures.FARTHEST
+    middle = 2 / (1 / nearest + 1 / farthest)
+    drawn = pictures._nearness(torch.tensor([[nearest, middle, farthest, 0.5 * nearest, 9 * farthest, 0.0]]))
+    expected = depth_picture(torch.tensor([[1.0, 1.5, 2.0, 1.0, 2.0, 0.0]]), 1.0, 2.0)
+    torch.testing.assert_close(drawn, expected, atol=0.01, rtol=0)

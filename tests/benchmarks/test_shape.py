@@ -1,11 +1,14 @@
 """The shape suite: perfect depth, its scale, closed forms of both errors, holes, baselines, pictures."""
 
+import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from evaluating import scores_of
+from PIL import Image
 
 from deep3dmap.benchmarks.shape.protocol import ShapeProtocol
 from deep3dmap.core import Reconstruction, UserError
@@ -85,6 +88,39 @@ def test_a_board_has_the_spread_of_the_truth(sample: dict[str, Any]) -> None:
 
 def test_the_picture(sample: dict[str, Any], tmp_path: Path) -> None:
     (file,) = ShapeProtocol().pictures(relief(sample["relief_depth"]), sample, tmp_path)
-    from PIL import Image
-
     assert np.asarray(Image.open(file)).std() > 20
+
+
+def plane(degrees: float) -> np.ndarray:
+    """Depth of a plane through the middle of the object, turned about the vertical by so many degrees; 1.1 around it."""
+    columns = np.arange(SIDE) - (SIDE - 1) / 2
+    slope = columns * np.tan(np.radians(5)) / ((SIDE - 1) / 2)
+    rows, across = np.mgrid[:SIDE, :SIDE]
+    inside = (np.abs(rows - 15.5) < 12) & (np.abs(across - 15.5) < 12)
+    return np.where(inside, 1 / (1 - slope * np.tan(np.radians(degrees))), 1.1)
+
+
+@pytest.mark.parametrize("degrees", [5.0, 20.0, 35.0])
+def test_planes_deviate_by_the_angle_between_them(degrees: float) -> None:
+    image = np.zeros((3, SIDE, SIDE), np.float32)
+    found = scores_of(ShapeProtocol(), relief(plane(degrees)), {"image": image, "relief_depth": plane(0.0)})
+    assert found["mad_exact"] == pytest.approx(degrees, abs=0.02)
+    # The rim is left out: 22 columns are compared.
+    logarithms = np.log(plane(degrees)[16, 5:27])
+    assert found["side"] == pytest.approx(100 * logarithms.std(), rel=1e-4)
+    assert found["seen"] == 1
+
+
+def test_what_a_method_shows_of_its_own_is_pictured_below(sample: dict[str, Any], tmp_path: Path) -> None:
+    bytes_of = io.BytesIO()
+    Image.fromarray(np.full((SIDE, 3 * SIDE, 3), (255, 0, 0), np.uint8)).save(bytes_of, "png")
+    plain = relief(sample["relief_depth"])
+    shown = replace(plain, files={"albedo.png": bytes_of.getvalue(), "relit.png": bytes_of.getvalue(), "other.png": b""})
+    sizes = []
+    for name, one in (("plain", plain), ("shown", shown)):
+        (file,) = ShapeProtocol().pictures(one, sample, tmp_path / name)
+        pixels = np.asarray(Image.open(file))
+        sizes.append((pixels.shape[0], int((pixels == (255, 0, 0)).all(-1).sum())))
+    assert sizes[0][1] == 0
+    assert sizes[1][0] > sizes[0][0] + 128
+    assert sizes[1][1] == 2 * 128 * 3 * 128
