@@ -33,8 +33,8 @@ HashGridLevels make_levels(const Integers& resolutions, const Integers& sizes, i
   levels.features = static_cast<int>(features);
   int64_t total = 0;
   for (int i = 0; i < levels.count; ++i) {
-    const int64_t side = resolutions[i] + 1, size = sizes[i];
     require(resolutions[i] >= 1 && resolutions[i] < (1 << 20), "a resolution is out of range");
+    const int64_t side = resolutions[i] + 1, size = sizes[i];
     require(size >= 1 && size <= (int64_t{1} << 31), "a size is out of range");
     levels.resolution[i] = static_cast<int>(resolutions[i]);
     levels.size[i] = static_cast<uint32_t>(size);

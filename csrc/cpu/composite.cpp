@@ -9,6 +9,7 @@ namespace {
 DEEP3DMAP_HD float exp_of_negative(float x) {
   float power = x * -1.44269504f;
   power = power > -126.f ? power : -126.f;
+  power = power < 0.f ? power : 0.f;  // of a negative density it would not fit an int
   const float whole = (power + 12582912.f) - 12582912.f;  // rounds: the sum has no digits behind the point
   const float r = power - whole;
   const float tail = 0.0555041087f + r * (0.00961812911f + r * (0.00133335581f + r * 0.000154035304f));

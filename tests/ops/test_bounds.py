@@ -1,5 +1,6 @@
 """Nothing that is handed to a native op makes it leave its arrays: ids, rows, offsets and sizes are checked."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -120,6 +121,52 @@ def test_kernels_of_radiance_fields_refuse_what_does_not_fit() -> None:
     for axis in (0, 1):
         with pytest.raises(ValueError, match="shape of positions"):
             native.hash_grid_backward_positions_cpu(*shrunk(encoded, 3, axis), *levels, 1)
+
+
+@pytest.mark.parametrize(
+    ("resolutions", "sizes", "words"),
+    [
+        ([0], [27], "a resolution is out of range"),
+        ([-1], [27], "a resolution is out of range"),
+        ([2**20], [2**10], "a resolution is out of range"),
+        ([2**63 - 1], [2**10], "a resolution is out of range"),
+        ([2], [0], "a size is out of range"),
+        ([2], [2**31 + 1], "a size is out of range"),
+        ([2], [-(2**63)], "a size is out of range"),
+        ([2], [26], "must be a power of two"),
+        ([2], [28], "as many entries as its levels need"),
+        ([2], [], "there must be 1 to 32 levels"),
+        ([], [], "there must be 1 to 32 levels"),
+        ([2] * 33, [27] * 33, "there must be 1 to 32 levels"),
+    ],
+)
+def test_levels_that_no_table_holds(resolutions: list[int], sizes: list[int], words: str) -> None:
+    positions, table = torch.rand(5, 3), torch.rand(27, 2)
+    for kernel, given in (
+        ("hash_grid_forward_cpu", (positions, table, torch.empty(5, 2))),
+        ("hash_grid_backward_table_cpu", (positions, torch.rand(5, 2), table)),
+        ("hash_grid_backward_positions_cpu", (positions, table, torch.rand(5, 2), torch.empty(5, 3))),
+    ):
+        with pytest.raises(ValueError, match=words):
+            getattr(_backend.native(), kernel)(*given, resolutions, sizes, 1)
+
+
+@pytest.mark.parametrize(
+    ("backend", "odd"), [("native", -3e38), ("native", float("nan")), ("native", float("inf")), ("reference", float("inf"))]
+)
+def test_an_odd_density_spoils_no_other_ray(backend: Any, odd: float) -> None:
+    """The exponential of a large negative one left the range of whole numbers, which is undefined."""
+    density = torch.tensor([2.0, odd, 2.0, 3.0])
+    offsets, halves = torch.tensor([0, 1, 2, 4]), torch.full((4,), 0.5)
+    density.requires_grad_()
+    drawn = ops.composite(density, torch.ones(4, 3), torch.ones(4), halves, offsets, backend=backend)
+    expected = torch.tensor([1 - math.exp(-1), 1 - math.exp(-1), math.exp(-1) * (1 - math.exp(-1.5))])
+    torch.testing.assert_close(drawn.weights[[0, 2, 3]], expected)
+    drawn.opacity[[0, 2]].sum().backward()
+    assert density.grad is not None
+    torch.testing.assert_close(density.grad[[0, 2, 3]], 0.5 * torch.tensor([-1.0, -2.5, -2.5]).exp())
+    if odd == float("inf"):
+        assert drawn.weights[1] == 1
 
 
 @pytest.mark.parametrize("offsets", [[1, 1, 3], [0, 1, 4], [0, 1, 2], [0, 5, 3], [0, -1, 3], [0, 2**62, 3]])

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+OPAQUE = 1000.0  # optical thickness: exp(-1000) is 0 in double too
+
 
 def composite(
     density: Tensor, color: Tensor, distances: Tensor, lengths: Tensor, offsets: Tensor, stop: float
@@ -11,7 +13,8 @@ def composite(
     rays = len(offsets) - 1
     ray = torch.repeat_interleave(torch.arange(rays, device=density.device), offsets.diff())
     thickness = density * lengths
-    before = _sums_before(thickness, ray, offsets)
+    # More than that lets nothing through either, and the sum, which runs over all rays, keeps its digits.
+    before = _sums_before(thickness.clamp(max=OPAQUE), ray, offsets)
     open_yet = torch.exp(-before).detach() >= stop
     weights = torch.where(open_yet, torch.exp(-before) * -torch.expm1(-thickness), 0.0)
     gathered = density.new_zeros(rays, 3).index_add(0, ray, weights[:, None] * color)
