@@ -64,6 +64,9 @@ def test_splits_follow_the_release_or_every_tenth(root: Path, tmp_path: Path) ->
     (lists / "train.txt").write_text("1/7/2010/9.jpg\n")
     with pytest.raises(UserError, match=r"names 1/7/2010/9\.jpg, which is not below"):
         dataset.split("train")
+    (lists / "train.txt").write_bytes(b"\xff\xfe1/7")
+    with pytest.raises(UserError, match=r"train\.txt: not a readable list of photographs"):
+        dataset.split("train")
 
 
 def test_viewpoints_are_chosen_by_label(root: Path, tmp_path: Path) -> None:
@@ -82,6 +85,9 @@ def test_names_what_is_wrong(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'front_side'"):
         CompCars(CompCarsConfig(str(root), viewpoints=["frontside"]), tmp_path)
     (root / "label" / "1/7/2010/0.txt").write_text("1\n1\n21 six 30 15\n")
+    with pytest.raises(UserError, match="a label is a viewpoint"):
+        read_label(root, "1/7/2010/0.jpg")
+    (root / "label" / "1/7/2010/0.txt").write_text("1\n1\n21 1e400 30 15\n")
     with pytest.raises(UserError, match="a label is a viewpoint"):
         read_label(root, "1/7/2010/0.jpg")
     (root / "label" / "1/7/2010/1.txt").write_text("1\n1\n21 6 3 15\n")

@@ -162,6 +162,15 @@ def test_what_a_folder_lacks_is_named(faces: FaceDepth, tmp_path: Path) -> None:
     (tmp_path / "train" / "truth.csv").write_text("name,rx\n")
     with pytest.raises(UserError, match="columns"):
         read_truth(tmp_path / "train")
+    truth = (faces.folder("val") / "val" / "truth.csv").read_text()
+    head, row, *_ = truth.splitlines()
+    for spoilt, words in (
+        (f"{head}\n{row.rpartition(',')[0]},nan\n", r"NaN or infinity in the row of 'head_00000'"),
+        (f"{head}\n{row},1\n", "not a readable table of names and 10 numbers"),
+    ):
+        (tmp_path / "train" / "truth.csv").write_text(spoilt)
+        with pytest.raises(UserError, match=words):
+            read_truth(tmp_path / "train")
     with pytest.raises(UserError, match="power of two"):
         FaceDepth(FaceDepthConfig(image_size=48), tmp_path)
     with pytest.raises(UserError, match="split"):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -278,6 +279,12 @@ def test_colmap_text_as_colmap_writes_it(tmp_path: Path) -> None:
     np.testing.assert_allclose(model.colors, [[1, 0, 0.2]], rtol=1e-6)
 
 
+def overwritten(file: Path, place: int, *numbers: float) -> None:
+    data = bytearray(file.read_bytes())
+    data[place : place + 8 * len(numbers)] = struct.pack(f"<{len(numbers)}d", *numbers)
+    file.write_bytes(data)
+
+
 def test_wrong_captures_are_refused(capture: Path, tmp_path: Path) -> None:
     model = capture / "sparse" / "0"
     names = [f"photo {index}.png" for index in range(10)]
@@ -296,6 +303,11 @@ def test_wrong_captures_are_refused(capture: Path, tmp_path: Path) -> None:
         ("the model has no points", lambda c: (c / "sparse/0/points3D.bin").write_bytes(bytes(8))),
         ("no image is registered", lambda c: (c / "sparse/0/images.bin").write_bytes(bytes(8))),
         ("ends in the middle", lambda c: (c / "sparse/0/cameras.bin").write_bytes((model / "cameras.bin").read_bytes()[:-3])),
+        ("pose of image 'photo 0.png' is not finite", lambda c: overwritten(c / "sparse/0/images.bin", 8 + 4, np.nan)),
+        ("pose of image 'photo 0.png' is not finite", lambda c: overwritten(c / "sparse/0/images.bin", 8 + 4, 0, 0, 0, 0)),
+        ("camera 1 needs finite numbers", lambda c: overwritten(c / "sparse/0/cameras.bin", 8 + 24, np.inf)),
+        ("NaN or infinity among the points", lambda c: overwritten(c / "sparse/0/points3D.bin", 8 + 8, np.nan)),
+        ("camera 1 needs finite numbers, a size", text(cameras="1 PINHOLE 16 0 20 20 8 8\n")),
         ("picture is missing", lambda c: (c / "images" / "photo 3.png").unlink()),
         ("has distortion .*image_undistorter", text(cameras="1 SIMPLE_RADIAL 16 16 20 8 8 0.1\n")),
         ("with a model of", text(cameras="1 FISHEYE 16 16 20 8 8 0.1\n")),
@@ -353,6 +365,10 @@ def test_mvsnets_layout_of_dtu(tmp_path: Path) -> None:
     assert set(sample) == set(dataset.card.provides)
     np.testing.assert_allclose(sample["world_from_camera"][3], cameras(8)[3].world_from_camera, atol=1e-9)
     np.testing.assert_allclose(sample["intrinsics"][3], cameras(8)[3].intrinsics, atol=1e-9)
+    file = tmp_path / "Cameras" / "train" / "00000003_cam.txt"
+    file.write_text(file.read_text().replace("0.0 0.0 1.0", "0.0 nan 1.0"))
+    with pytest.raises(UserError, match=r"00000003_cam.txt: the intrinsics are finite numbers"):
+        dataset.split("train")[0]
     assert len(sample["test_images"]) == 1
     assert ((sample["bounds"][0] < 0) & (sample["bounds"][1] > 0)).all()
 

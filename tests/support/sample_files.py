@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.io
 from PIL import Image
+from posed_sample_files import POSED
 from tensorflow_writer import write_checkpoint
 
 from deep3dmap.core.cameras import Camera
@@ -244,4 +245,5 @@ SAMPLES = {
     ),
     "fits of Multi-PIE": Sample(_fits, _read_fits),
     "TensorFlow checkpoint": Sample(_checkpoint, lambda folder: read_variables(folder / "net")),
+    **{name: Sample(write, read) for name, (write, read) in POSED.items()},
 }

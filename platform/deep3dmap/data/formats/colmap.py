@@ -20,6 +20,7 @@ from deep3dmap.geometry.cameras import invert, scale_intrinsics
 from deep3dmap.geometry.rotations import matrix_of_quaternion, quaternion_of_matrix
 
 Array = NDArray[np.float64]
+LONGEST_NAME = 255  # bytes that file systems allow
 PLACES = ("sparse/0", "sparse", ".")
 
 
@@ -53,6 +54,8 @@ def read_model(folder: Path, images: str = "images") -> ColmapModel:
     points, colors = reader.read_points(model)
     if not registered:
         raise UserError(f"{model}: no image is registered; COLMAP found no poses, run its mapper again with more overlap")
+    if not np.isfinite(points).all():
+        raise UserError(f"{model / 'points3D'}{_suffix(model)}: NaN or infinity among the points; run COLMAP's mapper again")
     if not len(points):
         raise UserError(
             f"{model / 'points3D'}{_suffix(model)}: the model has no points, by which the extent of the scene is known; "
@@ -100,16 +103,31 @@ def _suffix(folder: Path) -> str | None:
 
 def _frame(images: Path, record: ImageRecord, cameras: dict[int, CameraRecord], model: Path) -> Frame:
     if record.camera not in cameras:
-        raise UserError(f"{model}: image '{record.name}' has camera {record.camera}, which the model does not hold")
-    if not (images / record.name).is_file():
-        raise UserError(f"{images / record.name}: the picture is missing; the model was made of it")
+        raise UserError(f"{model}: image '{_short(record.name)}' has camera {record.camera}, which the model does not hold")
+    if len(record.name) > LONGEST_NAME or not (images / record.name).is_file():
+        raise UserError(f"{images / _short(record.name)}: the picture is missing; the model was made of it")
     lens = cameras[record.camera]
+    _check_numbers(record, lens, model)
     height, width = _size(images / record.name, lens)
     intrinsics = scale_intrinsics(_intrinsics(lens, model), width / lens.width, height / lens.height).numpy()
     pose = np.eye(4)
     pose[:3, :3] = matrix_of_quaternion(record.quaternion).numpy()
     pose[:3, 3] = record.translation
     return Frame(images / record.name, None, Camera(intrinsics, invert(pose).numpy(), width, height))
+
+
+def _check_numbers(record: ImageRecord, lens: CameraRecord, model: Path) -> None:
+    """Raise UserError for a pose that is none and a camera that sees nothing."""
+    numbers = np.array([*record.quaternion, *record.translation])
+    if not np.isfinite(numbers).all() or not any(record.quaternion):
+        raise UserError(f"{model}: the pose of image '{_short(record.name)}' is not finite numbers, a rotation among them")
+    focal = lens.parameters[:1] if lens.model.startswith(("SIMPLE", "RADIAL")) else lens.parameters[:2]
+    if not np.isfinite(lens.parameters).all() or min(*focal, lens.width, lens.height, 1) <= 0:
+        raise UserError(f"{model}: camera {record.camera} needs finite numbers, a size and a focal length above 0")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 80 else f"{name[:77]}..."
 
 
 def _size(picture: Path, lens: CameraRecord) -> tuple[int, int]:

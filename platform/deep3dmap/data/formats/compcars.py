@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import reading
 
 VIEWPOINTS = {"uncertain": -1, "front": 1, "rear": 2, "side": 3, "front_side": 4, "rear_side": 5}
 
@@ -24,7 +25,7 @@ def read_label(root: Path, name: str) -> Label:
         viewpoint = int(lines[0])
     except FileNotFoundError as error:
         raise UserError(f"{file}: the label is missing; boxes and viewpoints need the folder label/ of the release") from error
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError) as error:
         raise UserError(f"{file}: a label is a viewpoint, the number of boxes, and a box 'x1 y1 x2 y2', a line each") from error
     # The release counts pixels from 1, the last one inside.
     if not (0 < left <= right and 0 < top <= bottom):
@@ -40,8 +41,9 @@ def listed(root: Path, split: str) -> list[str] | None:
     file = root / "train_test_split" / "classification" / f"{split}.txt"
     if not file.is_file():
         return None
-    names = file.read_text().split()
+    with reading(file, "list of photographs"):
+        names = file.read_text().split()
     missing = next((name for name in names if not (root / "image" / name).is_file()), None)
     if missing:
-        raise UserError(f"{file}: names {missing}, which is not below {root / 'image'}; restore the photographs")
+        raise UserError(f"{file}: names {missing[:80]}, which is not below {root / 'image'}; restore the photographs")
     return names

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import reading
 
 SPLITS = {"0": "train", "1": "val", "2": "test", "train": "train", "val": "val", "test": "test"}
 
@@ -23,8 +24,10 @@ def read_crops(file: Path, root: Path) -> dict[str, list[Crop]]:
     """
     if not file.is_file():
         raise UserError(f"{file}: no such file; dataset.crops is a list of crops")
+    with reading(file, "list of crops", "write it as text"):
+        lines = file.read_text().splitlines()
     splits: dict[str, list[Crop]] = {"train": [], "val": [], "test": []}
-    for number, line in enumerate(file.read_text().splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         words = line.replace(",", " ").split()
         if not words or words[0].startswith("#"):
             continue
@@ -38,7 +41,7 @@ def _parse(words: list[str], place: str, root: Path) -> tuple[str, Crop]:
         raise UserError(f"{place}: expected `file split x0 y0 width height` with a split of 0, 1, 2, got '{' '.join(words)}'")
     try:
         x0, y0, width, height = (int(float(word)) for word in words[2:])
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UserError(f"{place}: x0, y0, width and height are numbers, got '{' '.join(words[2:])}'") from None
     if width < 1 or width != height:
         raise UserError(f"{place}: a crop is a square, got {width} x {height}")

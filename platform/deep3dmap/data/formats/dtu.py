@@ -87,6 +87,8 @@ def read_mvsnet_camera(file: Path) -> tuple[Array, Array]:
         intrinsic = np.array(lines[heads[1] : heads[1] + 3], np.float64).reshape(3, 3)
     except ValueError as error:
         raise UserError(f"{file}: expected `extrinsic`, 4 rows of 4, `intrinsic`, 3 rows of 3 ({error})") from error
+    if not np.isfinite(intrinsic).all() or min(intrinsic[0, 0], intrinsic[1, 1]) <= 0:
+        raise UserError(f"{file}: the intrinsics are finite numbers with focal lengths above 0; restore the file")
     return intrinsic, np.linalg.inv(check_pose(extrinsic, str(file)))
 
 

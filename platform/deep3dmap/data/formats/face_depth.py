@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import reading
 from deep3dmap.data.formats.images import SUFFIXES, read_image, write_gray16
 
 NEAREST, FARTHEST = 0.9, 1.1
@@ -83,11 +84,13 @@ def read_truth(folder: Path) -> dict[str, NDArray[np.float32]] | None:
     file = folder / TRUTH
     if not file.is_file():
         return None
-    with file.open(newline="") as stream:
+    with reading(file, "CSV file"), file.open(newline="") as stream:
         rows = list(csv.reader(stream))
     if not rows or rows[0] != ["name", *COLUMNS]:
         raise UserError(f"{file}: the columns are name, {', '.join(COLUMNS)}")
-    try:
-        return {row[0]: np.array([float(value) for value in row[1:]], np.float32).reshape(len(COLUMNS)) for row in rows[1:]}
-    except ValueError as error:
-        raise UserError(f"{file}: a row is not a name and {len(COLUMNS)} numbers ({error})") from error
+    with reading(file, f"table of names and {len(COLUMNS)} numbers"):
+        truth = {row[0]: np.array(row[1:], np.float64).astype(np.float32).reshape(len(COLUMNS)) for row in rows[1:]}
+    for name, values in truth.items():
+        if not np.isfinite(values).all():
+            raise UserError(f"{file}: NaN or infinity in the row of '{name}'; drop the row or repair it")
+    return truth
