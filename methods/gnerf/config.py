@@ -22,6 +22,7 @@ class GNeRFConfig:
     )
     azimuth: list = option([0.0, 360.0], "prior: range of the azimuth in degrees")
     elevation: list = option([0.0, 90.0], "prior: range of the elevation in degrees, uniform in the angle")
+    even: bool = option(False, "prior: even over the sphere, instead of in the elevation")
     radius: list = option([4.0, 4.0], "prior: range of the distance from the origin")
     spread: float = option(0.0, "prior: deviation of the point looked at, as a share of the distance", low=0.0, high=0.2)
     near: float = option(2.0, "distance of the first sample of a ray", low=0.0)
@@ -80,7 +81,7 @@ def inversion_network(c: GNeRFConfig) -> InversionNetwork:
 
 def pose_prior(c: GNeRFConfig) -> PosePrior:
     """Return where cameras may stand; raises UserError for a range that is none."""
-    return PosePrior(_range(c, "azimuth"), _range(c, "elevation"), _range(c, "radius"), c.spread)
+    return PosePrior(_range(c, "azimuth"), _range(c, "elevation"), _range(c, "radius"), c.spread, c.even)
 
 
 def schedules(c: GNeRFConfig, width: int, height: int) -> Schedules:

@@ -16,12 +16,14 @@ class PosePrior:
     """azimuth, elevation: degrees, uniform in the angle as in the official code, so denser towards the pole than on a sphere.
 
     radius: distance from the origin. spread: standard deviation, in radii, of the point in the ground plane that is looked at.
+    even: as dense everywhere on the sphere instead.
     """
 
     azimuth: Range = (0.0, 360.0)
     elevation: Range = (0.0, 90.0)
     radius: Range = (4.0, 4.0)
     spread: float = 0.0
+    even: bool = False
 
     def poses(self, units: Tensor, normals: Tensor | None = None) -> Tensor:
         """Return poses (N, 3, 4) at units (N, 3) in [0, 1] of azimuth, elevation and radius.
@@ -31,6 +33,9 @@ class PosePrior:
         ranges = (self.azimuth, self.elevation, self.radius)
         azimuth, elevation, radius = (low + units[:, i] * (high - low) for i, (low, high) in enumerate(ranges))
         azimuth, elevation = azimuth * (math.pi / 180), elevation * (math.pi / 180)
+        if self.even:
+            low, high = (math.sin(math.radians(end)) for end in self.elevation)
+            elevation = (low + units[:, 1] * (high - low)).asin()
         level = elevation.cos()
         direction = torch.stack([level * azimuth.cos(), level * azimuth.sin(), elevation.sin()], -1)
         positions = radius[:, None] * direction

@@ -37,6 +37,16 @@ def test_the_prior_fills_its_ranges() -> None:
         assert values.mean() == pytest.approx((low + high) / 2, abs=0.03 * (high - low))
 
 
+def test_an_even_prior_has_as_many_cameras_wherever_the_sphere_is_as_large() -> None:
+    prior = PosePrior(elevation=(-10, 80), even=True)
+    heights = prior.sample(4000, torch.Generator().manual_seed(0))[:, 2, 3] / 4
+    low, high = np.sin(np.radians([-10, 80]))
+    # Zones of equal height have equal areas.
+    counts = torch.histc(heights, 5, float(low), float(high))
+    assert counts.sum() == 4000
+    assert ((counts - 800).abs() < 100).all()
+
+
 def test_a_spread_prior_does_not_look_at_the_origin() -> None:
     poses = PosePrior(spread=0.1).sample(500, torch.Generator().manual_seed(0))
     # Where the optical axes meet the ground.
