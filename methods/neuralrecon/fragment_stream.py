@@ -30,7 +30,7 @@ PADDING_BEFORE, PADDING_AFTER = np.array([0.1, 0.1, 0.025]), np.array([0.1, 0.1,
 class FragmentStream:
     """Fragment i of the stream, for any i, so that training goes on at any step.
 
-    split: scans. mapping: a run's `inputs`. augment: turn and shift the world, the same way for all scans of an epoch, since
+    split: scans. mapping: a run's `inputs`. augment: turn and shift the world, the same way for all scans of an epoch where
     fragments of a scene are fused. rank, workers: every worker has scans of its own, in sequence; scans that do not divide
     evenly are left to the first workers. Targets of scans and views of fragments are kept in memory, up to `kept_bytes`.
     device: where targets are computed and lie. readers: threads that read the fragments that come next.
@@ -75,13 +75,17 @@ class FragmentStream:
         return self.at(index)
 
     def at(self, index: int, shuffled: bool = False) -> dict[str, Any]:
-        """Return fragment `index` as `[]` does; shuffled: every epoch in a random order of its own, not scan after scan."""
+        """Return fragment `index` as `[]` does.
+
+        shuffled: every epoch in a random order of its own, not scan after scan, and augmented every fragment by itself.
+        """
         if self._pool is not None:
             for coming in range(index, index + 2 * self.readers):
                 _, scan, frames = self._place(coming, shuffled)
                 self._targets.expect(scan, partial(self._fuse, scan), self._pool)
                 self._seen.expect((scan, frames[0]), partial(self._read, scan, frames), self._pool)
-        return self._make(*self._place(index, shuffled))
+        epoch, scan, frames = self._place(index, shuffled)
+        return self._make(epoch, scan, frames, alone=shuffled)
 
     def _place(self, index: int, shuffled: bool) -> tuple[int, int, list[int]]:
         """Return the epoch, the scan and the frames of a fragment."""
@@ -97,11 +101,12 @@ class FragmentStream:
         poses = select(self.split[scan], ("world_from_camera",), self.mapping)["world_from_camera"]
         return select_fragments(poses, c.views, c.min_angle, c.min_distance)
 
-    def _make(self, epoch: int, scan: int, frames: list[int]) -> dict[str, Any]:
+    def _make(self, epoch: int, scan: int, frames: list[int], alone: bool) -> dict[str, Any]:
         c = self.config
         targets = self._targets.get(scan, partial(self._fuse, scan))
         seen = self._seen.get((scan, frames[0]), partial(self._read, scan, frames))
-        world_from_scan = self._world_from_scan(epoch, targets)
+        # Seeds are filled up with zeros, so a fragment's must not end in one to differ from an epoch's.
+        world_from_scan = self._world_from_scan((epoch, scan, frames[0] + 1) if alone else (epoch,), targets)
         poses = torch.from_numpy(world_from_scan) @ seen.views.world_from_camera
         # A name of its own in every epoch: the maps of a scene begin anew when its name comes up again.
         fragment = make_fragment(replace(seen.views, world_from_camera=poses), f"{scan}@{epoch}", c)
@@ -136,10 +141,10 @@ class FragmentStream:
     def _fits(self, prepared: SceneTSDF) -> bool:
         return abs(prepared.voxel_size - self.config.voxel_size) < 1e-6
 
-    def _world_from_scan(self, epoch: int, targets: SceneTSDF) -> NDArray[np.float64]:
+    def _world_from_scan(self, draw: tuple[int, ...], targets: SceneTSDF) -> NDArray[np.float64]:
         if not self.augment:
             return np.eye(4)
-        generator = np.random.default_rng([self.seed, epoch])
+        generator = np.random.default_rng([self.seed, *draw])
         return random_world(targets, float(generator.random()), generator.random(3))
 
 

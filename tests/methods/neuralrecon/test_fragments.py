@@ -111,6 +111,15 @@ def test_shuffled_every_epoch_has_each_fragment_once_in_an_order_of_its_own() ->
     assert len({tuple(epoch) for epoch in [*epochs, in_order]}) == 4
 
 
+def test_fragments_that_are_not_fused_are_turned_each_by_itself() -> None:
+    stream = FragmentStream(Scans(16), {}, SMALL, seed=1, augment=True)
+    fused, alone = ([stream.at(index, shuffled)["world_to_aligned_camera"] for index in range(4)] for shuffled in (False, True))
+    assert len({round(float(turn[:3, :3].norm(p=1)), 4) for turn in alone}) == 4
+    before = [stream.at(index, True)["world_to_aligned_camera"] for index in range(4)]
+    assert all(torch.equal(*pair) for pair in zip(alone, before))
+    assert not any(torch.equal(*pair) for pair in zip(fused, alone))
+
+
 def test_readers_bring_the_same_fragments() -> None:
     alone, helped = (FragmentStream(Scans(8, 12), {}, SMALL, seed=3, augment=True, readers=readers) for readers in (0, 3))
     for index in range(7):
@@ -136,7 +145,7 @@ def test_augmentation_moves_targets_with_the_cameras() -> None:
     fragment = stream[0]
     occupied = fragment["occupancy"][0].nonzero()
     positions = occupied * fine.voxel_size + fragment["vol_origin_partial"]
-    world = stream._world_from_scan(0, stream._fuse(0))
+    world = stream._world_from_scan((0,), stream._fuse(0))
     centre = torch.from_numpy(world @ np.array([0.3, -0.2, 1.1, 1.0]))[:3]
     distance = (positions - centre).norm(dim=1) - 0.5
     assert len(positions) > 20
