@@ -34,6 +34,24 @@ SparsePairs pairs_of(const Rows& in_rows, const Rows& out_rows, const Splits& sp
   return {in_rows.data(), out_rows.data(), splits.data(), size(splits, 0) - 1, inputs, outputs};
 }
 
+template <typename T, size_t N>
+using OnCpu = Array<nb::device::cpu, T, N>;
+
+void pair_counts(OnCpu<const int32_t, 2> table, OnCpu<int64_t, 1> counts, int threads) {
+  require(counts.shape(0) == table.shape(0), "counts must be as many as offsets");
+  nb::gil_scoped_release nogil;
+  cpu::sparse_pair_counts(table.data(), size(table, 0), size(table, 1), counts.data(), threads);
+}
+
+void pairs(OnCpu<const int32_t, 2> table, Splits splits, OnCpu<int32_t, 1> in_rows, OnCpu<int32_t, 1> out_rows, int threads) {
+  require(splits.shape(0) == table.shape(0) + 1, "splits must be one more than offsets");
+  require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows differ in length");
+  check_splits(splits, size(in_rows, 0));
+  require(size(table, 1) <= INT32_MAX, "more outputs than an int32 can count");
+  nb::gil_scoped_release nogil;
+  cpu::sparse_pairs(table.data(), size(table, 1), splits.data(), size(table, 0), in_rows.data(), out_rows.data(), threads);
+}
+
 // Either device; `Kernels` names its functions, `Handle` is the number of threads or the stream.
 template <typename Device, typename Handle, typename Kernels>
 struct Face {
@@ -55,21 +73,6 @@ struct Face {
     nb::gil_scoped_release nogil;
     Kernels::neighbours(inputs.data(), size(inputs, 0), outputs.data(), size(outputs, 0), offsets.data(), size(offsets, 0),
                         table.data(), handle);
-  }
-
-  static void pair_counts(Of<const int32_t, 2> table, Of<int64_t, 1> counts, Handle handle) {
-    require(counts.shape(0) == table.shape(0), "counts must be as many as offsets");
-    nb::gil_scoped_release nogil;
-    Kernels::pair_counts(table.data(), size(table, 0), size(table, 1), counts.data(), handle);
-  }
-
-  static void pairs(Of<const int32_t, 2> table, Splits splits, Of<int32_t, 1> in_rows, Of<int32_t, 1> out_rows, Handle handle) {
-    require(splits.shape(0) == table.shape(0) + 1, "splits must be one more than offsets");
-    require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows differ in length");
-    check_splits(splits, size(in_rows, 0));
-    require(size(table, 1) <= INT32_MAX, "more outputs than an int32 can count");
-    nb::gil_scoped_release nogil;
-    Kernels::pairs(table.data(), size(table, 1), splits.data(), size(table, 0), in_rows.data(), out_rows.data(), handle);
   }
 
   static void conv_forward(Of<const float, 2> features, Of<const float, 3> weight, Pairs in_rows, Pairs out_rows, Splits splits,
@@ -137,8 +140,6 @@ struct Face {
   struct device##_kernels {                                                           \
     static constexpr auto lookup = device::sparse_lookup;                             \
     static constexpr auto neighbours = device::sparse_neighbours;                     \
-    static constexpr auto pair_counts = device::sparse_pair_counts;                   \
-    static constexpr auto pairs = device::sparse_pairs;                               \
     static constexpr auto conv_forward = device::sparse_conv_forward;                 \
     static constexpr auto conv_weight_gradient = device::sparse_conv_weight_gradient; \
     static constexpr auto voxelize_forward = device::sparse_voxelize_forward;         \
@@ -154,6 +155,35 @@ DEEP3DMAP_SPARSE_KERNELS(cuda);
 
 #if defined(DEEP3DMAP_CUDA)
 using Rows = Array<nb::device::cuda, const int32_t, 1>;
+
+template <typename T, size_t N>
+using OnCuda = Array<nb::device::cuda, T, N>;
+
+void map_on_cuda(OnCuda<const int32_t, 2> inputs, OnCuda<const int32_t, 2> outputs, OnCpu<const int32_t, 2> offsets,
+                 OnCuda<int64_t, 1> keys, OnCuda<int32_t, 1> slots, OnCuda<int32_t, 2> table, OnCuda<int64_t, 2> places,
+                 OnCuda<int64_t, 1> heads, uint64_t stream) {
+  require(size(inputs, 1) == 4 && size(outputs, 1) == 4 && size(offsets, 1) == 3, "coordinates have 4 columns, offsets 3");
+  require(table.shape(0) == offsets.shape(0) && table.shape(1) == outputs.shape(0), "table must be (offsets, outputs)");
+  require(size(outputs, 0) <= INT32_MAX && size(inputs, 0) <= INT32_MAX, "more rows than an int32 can count");
+  size_t most = 2;
+  while (most < 2 * inputs.shape(0)) most *= 2;
+  require(keys.shape(0) >= most && slots.shape(0) >= most, "keys and slots must be a power of two from twice the inputs");
+  require(places.shape(0) == offsets.shape(0) && size(places, 1) == (size(outputs, 0) + cuda::kSparsePart - 1) / cuda::kSparsePart,
+          "places must be (offsets, parts)");
+  require(heads.shape(0) == offsets.shape(0) + 2, "heads must be two more than offsets");
+  nb::gil_scoped_release nogil;
+  cuda::sparse_map(inputs.data(), size(inputs, 0), outputs.data(), size(outputs, 0), offsets.data(), size(offsets, 0), keys.data(),
+                   slots.data(), table.data(), places.data(), heads.data(), stream);
+}
+
+void map_pairs_on_cuda(OnCuda<const int32_t, 2> table, OnCuda<const int64_t, 2> places, OnCuda<int32_t, 1> in_rows,
+                       OnCuda<int32_t, 1> out_rows, uint64_t stream) {
+  require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows differ in length");
+  require(places.shape(0) == table.shape(0) && size(places, 1) == (size(table, 1) + cuda::kSparsePart - 1) / cuda::kSparsePart,
+          "places must be (offsets, parts)");
+  nb::gil_scoped_release nogil;
+  cuda::sparse_map_pairs(table.data(), size(table, 1), size(table, 0), places.data(), in_rows.data(), out_rows.data(), stream);
+}
 
 template <size_t N>
 using Numbers = nb::ndarray<nb::ndim<N>, nb::c_contig, nb::device::cuda>;
@@ -218,8 +248,6 @@ void define_for(nb::module_& m, const std::string& device) {
   using F = Face<Device, Handle, Kernels>;
   define(m, "sparse_lookup" + device, F::lookup, "coordinates", "queries", "rows");
   define(m, "sparse_neighbours" + device, F::neighbours, "inputs", "outputs", "offsets", "table");
-  define(m, "sparse_pair_counts" + device, F::pair_counts, "table", "counts");
-  define(m, "sparse_pairs" + device, F::pairs, "table", "splits", "in_rows", "out_rows");
   define(m, "sparse_conv_forward" + device, F::conv_forward, "features", "weight", "in_rows", "out_rows", "splits", "result");
   define(m, "sparse_conv_weight_gradient" + device, F::conv_weight_gradient, "features", "gradient", "in_rows", "out_rows", "splits",
          "result");
@@ -233,10 +261,14 @@ void define_for(nb::module_& m, const std::string& device) {
 
 void define_sparse(nb::module_& m) {
   define_for<nb::device::cpu, int, cpu_kernels>(m, "_cpu");
+  define(m, "sparse_pair_counts_cpu", pair_counts, "table", "counts");
+  define(m, "sparse_pairs_cpu", pairs, "table", "splits", "in_rows", "out_rows");
   m.def("sparse_use_simd", &cpu::use_panel_gemm, nb::arg("name"));
   m.def("sparse_simd", [] { return cpu::panel_gemm().name; });
 #if defined(DEEP3DMAP_CUDA)
   define_for<nb::device::cuda, uint64_t, cuda_kernels>(m, "_cuda");
+  define(m, "sparse_map_cuda", map_on_cuda, "inputs", "outputs", "offsets", "keys", "slots", "table", "places", "heads");
+  define(m, "sparse_map_pairs_cuda", map_pairs_on_cuda, "table", "places", "in_rows", "out_rows");
   define(m, "sparse_tensor_forward_cuda", tensor_forward, "features", "filters", "in_rows", "out_rows", "splits", "table", "result");
   define(m, "sparse_tensor_weight_gradient_cuda", tensor_weight_gradient, "features", "gradient", "in_rows", "out_rows", "splits",
          "length", "sums", "result");

@@ -10,7 +10,7 @@
 //       table[k, o] = row i with inputs[i] == outputs[o] + offsets[k], or -1. On the CPU, given the very same tensor as inputs and
 //       outputs, and offsets with offsets[K - 1 - k] == -offsets[k], only half of the offsets is looked up.
 //   sparse_pair_counts(table (K, M) i32, counts (K,) i64 out)
-//       the number of pairs of each offset.
+//       the number of pairs of each offset; on the CPU only, as the next. On CUDA sparse_map and sparse_map_pairs do both.
 //   sparse_pairs(table (K, M) i32, splits (K + 1,) i64 CPU, in_rows (P,) i32 out, out_rows (P,) i32 out)
 //       the table as pairs; splits = [0, counts.cumsum]. Output rows ascend within an offset.
 //   sparse_conv_forward(features (N, Cin), weight (K, Cin, Cout), in_rows (P,) i32, out_rows (P,) i32, splits (K + 1,) i64 CPU,

@@ -15,10 +15,16 @@ void sparse_lookup(const int32_t* coordinates, int64_t count, const int32_t* que
 void sparse_neighbours(const int32_t* inputs, int64_t input_count, const int32_t* outputs, int64_t output_count,
                        const int32_t* offsets, int64_t offset_count, int32_t* table, uint64_t stream);
 
-void sparse_pair_counts(const int32_t* table, int64_t offset_count, int64_t outputs, int64_t* counts, uint64_t stream);
+// The table of neighbours as sparse_neighbours makes it, and where its pairs go. offsets: on the host. keys, rows: scratch, the power
+// of two from twice the inputs, at least 2. places: (offsets, parts of kSparsePart outputs), the number of pairs before each part.
+// heads: (offsets + 2), the number of pairs before each offset and of all, then 1 if an input was out of range plus 2 if an output.
+constexpr int64_t kSparsePart = 256;
+void sparse_map(const int32_t* inputs, int64_t input_count, const int32_t* outputs, int64_t output_count, const int32_t* offsets,
+                int64_t offset_count, int64_t* keys, int32_t* rows, int32_t* table, int64_t* places, int64_t* heads, uint64_t stream);
 
-void sparse_pairs(const int32_t* table, int64_t outputs, const int64_t* splits, int64_t offset_count, int32_t* in_rows,
-                  int32_t* out_rows, uint64_t stream);
+// The table as pairs; output rows ascend within an offset.
+void sparse_map_pairs(const int32_t* table, int64_t outputs, int64_t offset_count, const int64_t* places, int32_t* in_rows,
+                      int32_t* out_rows, uint64_t stream);
 
 void sparse_conv_forward(const SparsePairs& pairs, const float* features, const float* weight, int64_t c_in, int64_t c_out,
                          float* result, uint64_t stream);

@@ -1,6 +1,5 @@
 """Sparse coordinates: unique rows, look-up, and the kernel maps that say which input voxel meets which output voxel."""
 
-from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -41,10 +40,14 @@ class KernelMap:
 
     def reversed(self) -> "KernelMap":
         """Return the map of the transposed convolution, which leads from the outputs back to the inputs."""
-        # What fits one way round fits the other: to check again would wait for the device at every forward.
-        turned = copy(self)
-        vars(turned).update(in_rows=self.out_rows, out_rows=self.in_rows, inputs=self.outputs, outputs=self.inputs)
-        return turned
+        return KernelMap._of(self.out_rows, self.in_rows, self.splits, self.outputs, self.inputs)
+
+    @classmethod
+    def _of(cls, in_rows: Tensor, out_rows: Tensor, splits: Tensor, inputs: int, outputs: int) -> "KernelMap":
+        """Make a map of what fits as it is made: looking at the rows would wait for the device again and again."""
+        made = object.__new__(cls)
+        made.__dict__.update(in_rows=in_rows, out_rows=out_rows, splits=splits, inputs=inputs, outputs=outputs)
+        return made
 
 
 def unique_coordinates(coordinates: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,15 +105,25 @@ def kernel_map(in_coordinates: Tensor, out_coordinates: Tensor, offsets: Tensor,
     in_coordinates, out_coordinates: (N, 4) and (M, 4) int32 with unique rows. offsets: (K, 3) int32, see `kernel_offsets`.
     Within an offset the output rows ascend. Raises ValueError for wrong shapes, types and coordinates out of range.
     """
-    check_coordinates("in_coordinates", in_coordinates)
-    check_coordinates("out_coordinates", out_coordinates)
+    named = {"in_coordinates": in_coordinates, "out_coordinates": out_coordinates}
+    for name, coordinates in named.items():
+        check_rows(name, coordinates)
     if offsets.dtype != torch.int32 or offsets.dim() != 2 or offsets.shape[1] != 3:
         raise ValueError(f"offsets must be int32 (K, 3), got {offsets.dtype} {tuple(offsets.shape)}")
     native_runs = choose_own(backend, "sparse_neighbours", in_coordinates.device) == "native"
     run = native_maps.kernel_pairs if native_runs else reference.kernel_pairs
-    in_rows, out_rows, sizes = run(in_coordinates, out_coordinates, offsets)
+    # On CUDA the kernel looks at the coordinates, so that the host need not wait for that.
+    if not (native_runs and in_coordinates.is_cuda):
+        for name, coordinates in named.items():
+            check_coordinates(name, coordinates)
+    try:
+        in_rows, out_rows, sizes = run(in_coordinates, out_coordinates, offsets)
+    except native_maps.CoordinatesError:
+        for name, coordinates in named.items():
+            check_coordinates(name, coordinates)
+        raise
     splits = torch.tensor([0, *sizes], dtype=torch.int64).cumsum(0)
-    return KernelMap(in_rows, out_rows, splits, len(in_coordinates), len(out_coordinates))
+    return KernelMap._of(in_rows, out_rows, splits, len(in_coordinates), len(out_coordinates))
 
 
 def _check_range(name: str, rows: Tensor, count: int) -> None:

@@ -1,6 +1,7 @@
 """The native kernels that find rows and pairs of rows, as torch operators; csrc/cpu/sparse.h says how they are called."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from deep3dmap.ops._backend import run_native
 from deep3dmap.ops._registration import native_op
 
 FAR = 1 << 30
+PART = 256  # outputs whose pairs are counted together on CUDA
 
 
 @native_op("deep3dmap::sparse_lookup")
@@ -51,7 +53,9 @@ def _(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> Tensor:
 
 
 def kernel_pairs(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, list[int]]:
-    """Return what `reference.kernel_pairs` does."""
+    """Return what `reference.kernel_pairs` does; on CUDA raises CoordinatesError for coordinates out of range."""
+    if inputs.is_cuda:
+        return _pairs_on_cuda(inputs.contiguous(), outputs.contiguous(), offsets.cpu().contiguous())
     rows = table(inputs, outputs, offsets)
     counts = torch.empty(len(offsets), dtype=torch.int64, device=inputs.device)
     run_native("sparse_pair_counts", inputs.device, rows, counts)
@@ -61,3 +65,26 @@ def kernel_pairs(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> tuple[Tens
     out_rows = torch.empty_like(in_rows)
     run_native("sparse_pairs", inputs.device, rows, splits, in_rows, out_rows)
     return in_rows, out_rows, sizes
+
+
+class CoordinatesError(ValueError):
+    """Some coordinates are out of range."""
+
+
+def _pairs_on_cuda(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+    """Find the pairs and wait for the device once, to learn how many there are."""
+
+    def empty(*shape: int, dtype: torch.dtype = torch.int64) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device=inputs.device)
+
+    slots = 1 << max(1, (2 * len(inputs) - 1).bit_length())
+    rows = empty(len(offsets), len(outputs), dtype=torch.int32)
+    places, heads = empty(len(offsets), -(-len(outputs) // PART)), empty(len(offsets) + 2)
+    scratch = (empty(slots), empty(slots, dtype=torch.int32))
+    run_native("sparse_map", inputs.device, inputs, outputs, offsets, *scratch, rows, places, heads)
+    *starts, out_of_range = heads.tolist()
+    if out_of_range:
+        raise CoordinatesError("coordinates are out of range")
+    in_rows, out_rows = empty(starts[-1], dtype=torch.int32), empty(starts[-1], dtype=torch.int32)
+    run_native("sparse_map_pairs", inputs.device, rows, places, in_rows, out_rows)
+    return in_rows, out_rows, [stop - start for start, stop in pairwise(starts)]
