@@ -8,8 +8,9 @@ import pytest
 from evaluating import scores_of
 from PIL import Image
 
+from deep3dmap.benchmarks.face.pictures import true_surface
 from deep3dmap.benchmarks.face.protocol import FaceProtocol
-from deep3dmap.core import MethodCard, Reconstruction, UserError
+from deep3dmap.core import Mesh, MethodCard, Reconstruction, UserError
 from deep3dmap.data.scenes.head_layout import MARGIN
 from deep3dmap.data.scenes.head_model import head_atlas, head_model
 from deep3dmap.geometry.face_pose import HeadPose
@@ -131,3 +132,14 @@ def test_pictures_where_there_are_landmarks_only(truth: dict[str, Any], tmp_path
     reconstruction = Reconstruction("image", "pixel", landmarks=truth["landmarks_68"] + 2)
     files = PROTOCOL.pictures(reconstruction, flat, tmp_path)
     assert [file.stem for file in files] == ["sheet", "landmarks", "error"]
+
+
+def test_surface_is_shown_at_the_depth_of_the_true_landmarks(truth: dict[str, Any]) -> None:
+    surface, farther = true_surface(truth), np.array([0, 0, 500.0], np.float32)
+    assert surface is not None
+    landmarks = np.asarray(truth["landmarks_68"], np.float32) + farther
+    made = Reconstruction("image", "pixel", mesh=Mesh(surface.vertices + farther, surface.faces), landmarks=landmarks)
+    predicted, true = PROTOCOL.surfaces(made, truth)
+    assert predicted is not None
+    assert true is not None
+    assert np.abs(predicted.vertices - true.vertices).max() < 1e-2

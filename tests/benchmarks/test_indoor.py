@@ -54,6 +54,13 @@ def test_depth_maps_are_scored_as_they_are_and_fused_for_the_surface() -> None:
     assert score["f_score_5cm"] > 0.8
 
 
+def test_depth_maps_are_shown_as_the_surface_that_is_scored() -> None:
+    predicted, true = PROTOCOL.surfaces(world(depth=np.stack(SCAN["true_depths"])), SCAN)
+    assert predicted is not None
+    assert len(predicted.faces) > 1000
+    assert true is SCAN["mesh"]
+
+
 @pytest.mark.parametrize("nothing", [{"mesh": Mesh(np.zeros((0, 3)), np.zeros((0, 3)))}, {"depth": np.zeros((6, 120, 160))}])
 def test_nothing_scores_zero_and_no_score_is_nan(nothing: dict) -> None:
     score = scores_of(PROTOCOL, world(**nothing), SCAN)

@@ -124,3 +124,15 @@ def test_what_a_method_shows_of_its_own_is_pictured_below(sample: dict[str, Any]
     assert sizes[0][1] == 0
     assert sizes[1][0] > sizes[0][0] + 128
     assert sizes[1][1] == 2 * 128 * 3 * 128
+
+
+def test_both_surfaces_are_shown_at_one_scale(sample: dict[str, Any]) -> None:
+    predicted, true = ShapeProtocol().surfaces(relief(1.3 * sample["relief_depth"]), sample)
+    assert predicted is not None
+    assert true is not None
+    assert len(true.faces) > 200
+    assert np.array_equal(predicted.faces, true.faces)
+    assert np.abs(predicted.vertices - true.vertices).max() < 1e-5
+    corners = true.vertices[true.faces]
+    # Counter-clockwise seen from the camera, which looks along z.
+    assert (np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2] < 0).all()

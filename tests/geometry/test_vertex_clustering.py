@@ -71,3 +71,11 @@ def test_degenerate_meshes_end_in_few_triangles_without_a_complaint(corners):
 def test_empty_mesh_stays_empty():
     nothing = Mesh(np.zeros((0, 3)), np.zeros((0, 3)))
     assert reduced(nothing, 10) is nothing
+
+
+def test_vertices_that_no_triangle_has_are_left_out():
+    points = np.random.default_rng(0).random((5000, 3)).astype(np.float32)
+    small = reduced(Mesh(points, [[7, 4000, 9]], points), 10)
+    assert np.array_equal(small.vertices[small.faces[0]], points[[7, 4000, 9]])
+    assert np.array_equal(small.vertices, small.colors)
+    assert len(small.vertices) == 3

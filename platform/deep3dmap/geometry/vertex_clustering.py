@@ -24,14 +24,15 @@ Indices = NDArray[np.int64]
 def reduced(mesh: Mesh, most: int) -> Mesh:
     """Return a mesh of at most `most` triangles, or a cloud of at most `most` points for one without faces.
 
-    What is small enough is returned as it is. Colours are averaged. The same mesh gives the same result.
+    What is small enough is returned as it is, without vertices that no triangle has. Colours are averaged. The same mesh gives
+    the same result.
     """
     if len(mesh.faces) == 0:
         kept = np.linspace(0, len(mesh.vertices) - 1, most).round().astype(np.int64)
         few = len(mesh.vertices) <= most
         return mesh if few else Mesh(mesh.vertices[kept], mesh.faces, None if mesh.colors is None else mesh.colors[kept])
     if len(mesh.faces) <= most:
-        return mesh
+        return _without_loose(mesh)
     vertices = mesh.vertices.astype(np.float64)
     low, high = vertices.min(0), vertices.max(0)
     cell = _first_cell(vertices, mesh.faces, most)
@@ -53,6 +54,13 @@ def reduced(mesh: Mesh, most: int) -> Mesh:
     else:
         label, faces = best
     return _placed(mesh, vertices, label, faces)
+
+
+def _without_loose(mesh: Mesh) -> Mesh:
+    used, corners = np.unique(mesh.faces, return_inverse=True)
+    if len(used) == len(mesh.vertices):
+        return mesh
+    return Mesh(mesh.vertices[used], corners.reshape(-1, 3), None if mesh.colors is None else mesh.colors[used])
 
 
 def _first_cell(vertices: Floats, faces: Indices, most: int) -> float:
