@@ -1,7 +1,8 @@
 """What the paired tests of a leaderboard say of two entries, in words, and where they differ."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,11 @@ class Verdict:
 def entry_name(row: LeaderboardRow) -> str:
     """Return an entry's name; its settings tell it from others of the same method."""
     return f"{row.method}/{row.variant}" + (f" ({row.note})" if row.note else "") + (" (cut short)" if row.is_cut_short else "")
+
+
+def headline_first(found: Sequence[Board], card: Mapping[str, Any]) -> list[Board]:
+    """Return boards of one group, that of the metric which the suite ranks by first. card: of the suite."""
+    return sorted(found, key=lambda board: board.metric != card.get("headline"))
 
 
 def verdict(board: Board, first: int, second: int) -> Verdict:

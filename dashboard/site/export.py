@@ -2,6 +2,7 @@
 
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from deep3dmap.dashboard.site.folder import SiteFolder
 from deep3dmap.dashboard.site.run_page import run_page
 from deep3dmap.dashboard.site.scene_page import ScenePages
 from deep3dmap.dashboard.site.shell import page, slug
-from deep3dmap.dashboard.verdicts import entry_name
+from deep3dmap.dashboard.verdicts import entry_name, headline_first
 from deep3dmap.dashboard.viewer3d.component import SCRIPTS, STYLE, static_file
 from deep3dmap.results import html_page
 from deep3dmap.results.board import Board
@@ -22,6 +23,7 @@ from deep3dmap.results.store import ResultStore
 
 EMPTY = "<p>No results yet: this store holds no benchmark results.</p>"
 MEGABYTE = 1e6
+Suites = dict[str, dict[str, Any]]
 
 
 def export(store: ResultStore, folder: Path) -> str:
@@ -37,18 +39,20 @@ def export(store: ResultStore, folder: Path) -> str:
     for board in boards(store, metric="all"):
         by_group.setdefault(board.group, []).append(board)
     runs = store.runs()
-    titles = {name: str(data.get("card", {}).get("title", name)) for name, data in store.cards("suite").items()}
-    cards = [_group(site, store, runs, found, titles) for found in by_group.values()]
+    suites = {name: data.get("card", {}) for name, data in store.cards("suite").items()}
+    cards = [_group(site, store, runs, found, suites) for found in by_group.values()]
     site.write("index.html", page("Results", f"<div class=site-boards>{''.join(cards)}</div>" if cards else EMPTY))
     site.finish()
     return f"{folder}/index.html: {site.pages()} pages, {site.size / MEGABYTE:.1f} MB"
 
 
-def _group(site: SiteFolder, store: ResultStore, runs: pd.DataFrame, found: list[Board], titles: dict[str, str]) -> str:
+def _group(site: SiteFolder, store: ResultStore, runs: pd.DataFrame, boards_of: list[Board], suites: Suites) -> str:
     """Write the pages of one group and return its place on the index."""
-    group = found[0].group
+    group = boards_of[0].group
+    card = suites.get(group.suite, {})
+    found = headline_first(boards_of, card)
     address = f"boards/{slug(*vars(group).values())}.html"
-    title = titles.get(group.suite, group.suite)
+    title = str(card.get("title", group.suite))
     trail = [("index.html", "Results"), (address, title)]
     scenes = ScenePages(site, store, runs, found, trail)
     for place in sorted({place for row in found[0].rows for place in runs.index[runs.run_id.isin(row.run_ids)]}):

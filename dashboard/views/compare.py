@@ -81,7 +81,8 @@ def _scenes(choice: SceneChoice, places: list[int]) -> None:
     if not order:
         st.caption("No scene was scored by two of them.")
         return
-    left, right = st.columns([3, 2], gap="large")
+    # Beside the chart there is room for the columns of two.
+    left, right = st.columns([3, 2], gap="large") if len(places) == FEWEST else (st.container(), st.container())
     with left:
         st.subheader("Difference on each scene")
         st.altair_chart(
@@ -122,14 +123,15 @@ def difference_chart(frame: pd.DataFrame, metric: str, better: str) -> alt.Layer
         scale=alt.Scale(domain=entries, range=COLORS[: len(entries)]),
         legend=alt.Legend(title="the first against", orient="top", labelLimit=300, columns=1),
     )
-    base = alt.Chart(frame).encode(y=y, color=color)
+    base = alt.Chart(frame).encode(y=y)
     tooltip = [alt.Tooltip("scene:N"), alt.Tooltip("entry:N", title="against"), alt.Tooltip("first:Q", format=".4~g")]
     tooltip += [alt.Tooltip("value:Q", format=".4~g"), alt.Tooltip("difference:Q", format="+.3~g")]
     x = alt.X("difference:Q", title=[f"difference of {one_line(metric)}", side], axis=alt.Axis(format="~g", tickCount=5))
-    stems = base.mark_rule(strokeWidth=2.5, opacity=0.5).encode(x=x, x2=alt.datum(0))
-    points = base.mark_circle(size=70, opacity=1).encode(x=x, tooltip=tooltip)
+    plain = alt.Color("entry:N", scale=alt.Scale(domain=entries, range=COLORS[: len(entries)]), legend=None)
+    stems = base.mark_rule(strokeWidth=2.5, opacity=0.5).encode(x=x, x2=alt.datum(0), color=plain)
+    points = base.mark_circle(size=80, opacity=1).encode(x=x, color=color, tooltip=tooltip)
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(x="zero:Q")
-    chart: alt.LayerChart = (zero + stems + points).properties(height=28 * len(order) + 110)
+    chart: alt.LayerChart = (zero + stems + points).properties(height=28 * len(order) + 22 * len(entries) + 120)
     return chart
 
 
@@ -172,7 +174,7 @@ def _in_3d(own: dict[str, KeptScene]) -> None:
     if data is None:
         return
     viewer3d.show(data, key="compare in 3D")
-    st.caption("Drag to turn, two fingers or the wheel to come nearer, right button or two fingers to move; all turn together.")
+    st.caption("Drag to turn; wheel or pinch to come nearer; right button or two fingers to move. All panels follow.")
 
 
 def _sheets(own: dict[str, KeptScene]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from deep3dmap.dashboard import reading
-from deep3dmap.dashboard.verdicts import entry_name
+from deep3dmap.dashboard.verdicts import entry_name, headline_first
 from deep3dmap.results.board import Board
 from deep3dmap.results.entries import Group
 from deep3dmap.results.kept_scenes import KeptScene, kept_scenes
@@ -57,10 +57,10 @@ def choose() -> SceneChoice | None:
         if len(groups) > 1:
             versions = {_version(one): one for one in groups}
             group = versions[select("Version", "version", versions)]
-        by_metric = {board.metric: board for board in own if board.group == group}
+        card = reading.cards("suite").get(suite, {}).get("card", {})
+        by_metric = {board.metric: board for board in headline_first(own, card) if board.group == group}
         board = by_metric[select("Metric", "metric", by_metric)]
-    title = reading.cards("suite").get(suite, {}).get("card", {}).get("title", suite)
-    return SceneChoice(board, str(title), distinct([entry_name(row) for row in board.rows]))
+    return SceneChoice(board, str(card.get("title", suite)), distinct([entry_name(row) for row in board.rows]))
 
 
 def select(label: str, key: str, names: Iterable[str]) -> str:

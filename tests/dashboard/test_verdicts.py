@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from stores import build_store
 
-from deep3dmap.dashboard.verdicts import entry_name, ordered_scenes, spread, verdict
+from deep3dmap.dashboard.verdicts import entry_name, headline_first, ordered_scenes, spread, verdict
 from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.store import ResultStore
 
@@ -81,3 +81,11 @@ def test_scene_that_one_alone_has_is_not_disputed(board):
     lonely = places(board)["broken_net/default"]
     assert np.isnan(spread(board, [0, lonely])).all()
     assert ordered_scenes(board, [0, lonely], "disputed") == []
+
+
+def test_headline_comes_first_and_the_rest_keep_their_order(tmp_path):
+    found = boards(build_store(tmp_path, seeds=1, scenes=2), suite="face", metric="all")
+    names = [board.metric for board in found]
+    first = [board.metric for board in headline_first(found, {"headline": names[1]})]
+    assert first == [names[1], names[0], *names[2:]]
+    assert [board.metric for board in headline_first(found, {})] == names
