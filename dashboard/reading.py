@@ -68,12 +68,17 @@ def trials() -> Trials:
 
 def metrics_of(attempt: pd.DataFrame) -> pd.DataFrame:
     """Return the metrics of one attempt, given as a frame with its one row."""
-    return _of_attempt("metrics", attempt)
+    return snapshot().metrics(attempt)
 
 
 def curves_of(attempt: pd.DataFrame) -> pd.DataFrame:
-    """Return the curves of one attempt, given as a frame with its one row."""
-    return _of_attempt("curves", attempt)
+    """Return the curves of one attempt, given as a frame with its one row; a file that is damaged is named on the page."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = open_store().curves(attempt)
+    for one in caught:
+        st.warning(as_text(one.message), icon=":material/broken_image:")
+    return found
 
 
 def pictures_of(attempt: pd.DataFrame) -> dict[str, list[str]]:
@@ -100,17 +105,6 @@ def read_ahead() -> None:
         newest.attempts()
         for group in list(newest.groups())[:1]:
             newest.board(group, newest.metric_names(group)[0])
-
-
-def _of_attempt(table: str, attempt: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of one attempt; a file that is damaged is named on the page."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        store = open_store()
-        found = store.metrics(attempt) if table == "metrics" else store.curves(attempt)
-    for one in caught:
-        st.warning(as_text(one.message), icon=":material/broken_image:")
-    return found
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from deep3dmap.results.across import Ranking, rank_across
 from deep3dmap.results.board import Board
@@ -48,8 +49,13 @@ class Snapshot(ResultStore):
 
     def metrics(self, runs: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return the metrics of `runs` (default: of the newest attempt at every run)."""
-        wanted = (self._runs[True] if runs is None else runs)[["run_id", "attempt"]]
-        return uncoded(self._metrics).to_pandas().merge(wanted, on=["run_id", "attempt"])
+        wanted = self._runs[True] if runs is None else runs
+        table = self._metrics
+        if len(wanted) == 1:
+            # Most pages ask for one attempt, and a store may hold millions of rows.
+            table = table.filter(pc.equal(table["run_id"], wanted.run_id.iloc[0]))
+        found: pd.DataFrame = uncoded(table).to_pandas().merge(wanted[["run_id", "attempt"]], on=["run_id", "attempt"])
+        return found
 
     def cards(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return {name: data} of the cards of one kind."""
@@ -64,14 +70,14 @@ class Snapshot(ResultStore):
 
     def attempts(self) -> pd.DataFrame:
         """Return every attempt, newest first; `counts` marks the one of each run that the leaderboard uses."""
-        found: pd.DataFrame = self.once("attempts", self._attempts)
-        return found
+        return self.once("attempts", self._attempts)
 
     def _attempts(self) -> pd.DataFrame:
         every, counting = self._runs[False], self._runs[True]
         chosen = pd.MultiIndex.from_frame(counting[["run_id", "attempt"]])
         marked = every.assign(counts=pd.MultiIndex.from_frame(every[["run_id", "attempt"]]).isin(chosen))
-        return marked.sort_values("started_at", ascending=False).reset_index(drop=True)
+        ordered: pd.DataFrame = marked.sort_values("started_at", ascending=False).reset_index(drop=True)
+        return ordered
 
     def groups(self) -> dict[Group, pd.Timestamp]:
         """Return the groups of suite runs, sweeps among them, and when the newest run of each began; newest first."""

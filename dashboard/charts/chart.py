@@ -10,14 +10,11 @@ from deep3dmap.dashboard.look import BLUE, GREY, SERIES, SKY
 Spec = dict[str, Any]
 HEIGHT = 380
 LABEL_SIZE = 12
-# The menu of a chart saves it; what would send it to a web site is left out.
-_ACTIONS = {"export": {"png": True, "svg": True}, "source": False, "compiled": False, "editor": False}
 
 
-def show(spec: Spec, name: str, alt: str) -> None:
-    """Show a chart as wide as its place. name: of the file it is saved as. alt: what it shows, for those who cannot see it."""
-    options = {"actions": _ACTIONS, "downloadFileName": name, "scaleFactor": 2}
-    st.vega_lite_chart({**spec, "usermeta": {"embedOptions": options}}, width="stretch", alt=alt)
+def show(spec: Spec, alt: str) -> None:
+    """Show a chart as wide as its place; its toolbar saves it as PNG. alt: what it shows, for those who cannot see it."""
+    st.vega_lite_chart(spec, width="stretch", alt=alt)
 
 
 def is_dark() -> bool:

@@ -44,9 +44,7 @@ def _cost(choice: Choice, over: str) -> None:
         st.caption("No entry has both a value and a cost.")
         return
     row = choice.rows[0]
-    chart.show(
-        cost_chart(points, title_of(row), row.better, over), f"{choice.group.suite}-{over}", f"{row.metric} against {over}"
-    )
+    chart.show(cost_chart(points, title_of(row), row.better, over), f"{row.metric} against {over}")
     unlike = sorted(_devices(choice))
     said = "On the dashed line: what nothing beats in both." if len(points) > 1 else ""
     markup.show(markup.element("p", markup.text(f"{said} {_measured_on(unlike)}"), "d3-note"))
@@ -87,7 +85,7 @@ def _intervals(choice: Choice) -> None:
         | {"label": number(row.value), "interval": interval(row)}
         for row, name in zip(rows, entry_names(rows))
     ]
-    chart.show(interval_chart(entries, title_of(rows[0])), f"{choice.group.suite}-intervals", "values with their intervals")
+    chart.show(interval_chart(entries, title_of(rows[0])), "values with their intervals")
 
 
 def _profiles(choice: Choice) -> None:
@@ -102,7 +100,7 @@ def _profiles(choice: Choice) -> None:
         st.caption("No entry has a value.")
         return
     spec = profile_chart(board.thresholds.tolist(), profiles, title_of(board.rows[0]), board.rows[0].better)
-    chart.show(spec, f"{choice.group.suite}-profiles", "performance profiles")
+    chart.show(spec, "performance profiles")
     more = f" The first {MOST} of {len(profiles)} entries." if len(profiles) > MOST else ""
     note = "The share of scenes and seeds on which an entry is at least so good; the higher line is the better one."
     markup.show(markup.element("p", markup.text(note + more), "d3-note"))
@@ -114,7 +112,7 @@ def _across(choice: Choice) -> None:
         st.caption("Ranks across suites need at least two entries that are in all suites of the tier.")
         _left_out(ranking)
         return
-    chart.show(critical_chart(ranking), f"across-{choice.group.tier}", "mean ranks with the critical difference")
+    chart.show(critical_chart(ranking), "mean ranks with the critical difference")
     said = f"Mean ranks over {len(ranking.boards)} tables. Entries under one bar cannot be told apart (Nemenyi, 5 %)."
     if ranking.critical_difference is not None and ranking.p_value is not None:
         said += f" Critical difference {ranking.critical_difference:.2f}; Friedman's p {ranking.p_value:.2g}."

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from deep3dmap.dashboard import markup, reading
-from deep3dmap.dashboard.look import nothing_yet
+from deep3dmap.dashboard.look import arrow, nothing_yet
 from deep3dmap.dashboard.run_table import run_table
 from deep3dmap.dashboard.views.board_figures import figures
 from deep3dmap.dashboard.views.board_table import board_table
@@ -57,8 +57,9 @@ def _heading(choice: Choice) -> None:
     about = {"suite": group.suite, "tier": group.tier, "dataset": f"{group.dataset}/{group.dataset_variant}"}
     words = [f"{name} <b>{markup.text(value)}</b>" for name, value in about.items() if value]
     words += [f"protocol {group.protocol_version}", f"data version <code>{markup.text(group.dataset_version[:8])}</code>"]
-    meaning = f"<b>{markup.text(choice.metric)}</b>: {markup.text(choice.meaning)}" if choice.meaning else ""
-    markup.show(markup.heading(choice.suite_title, *filter(None, [" · ".join(words), meaning])))
+    said = "; ".join(filter(None, [arrow(choice.board.rows[0].better), choice.meaning]))
+    meaning = f"<b>{markup.text(choice.metric)}</b>: {markup.text(said)}"
+    markup.show(markup.heading(choice.suite_title, " · ".join(words), meaning))
 
 
 def _table(choice: Choice, rows: list[LeaderboardRow], is_full: bool, beside: bool) -> None:

@@ -77,5 +77,5 @@ def _curves(running: list[TrialState]) -> None:
         own = curves[curves.name == name].assign(run=one.run_id[:8])
         if len(own):
             with columns[drawn % 2]:
-                chart.show(curve_chart(own, f"{name}, {one.text}", [one.run_id[:8]], "step", False), one.run_id[:8], name)
+                chart.show(curve_chart(own, f"{name}, {one.text}", [one.run_id[:8]], "step", False), name)
             drawn += 1

@@ -65,7 +65,7 @@ def draw(frame: pd.DataFrame) -> None:
         # A logarithm of nothing draws nothing.
         is_log = logarithmic and bool((own.value > 0).all())
         with columns[index % 2]:
-            chart.show(curve_chart(own, str(name), runs, over or "step", is_log), one_line(name, 40), f"curve of {name}")
+            chart.show(curve_chart(own, str(name), runs, over or "step", is_log), f"curve of {one_line(name, 60)}")
 
 
 def _others(run: "pd.Series[str]") -> dict[str, pd.DataFrame]:

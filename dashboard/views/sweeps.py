@@ -80,12 +80,12 @@ def shown(value: object) -> str:
 def _figures(sweep: Sweep) -> None:
     title = ", ".join(filter(None, [with_unit(sweep.metric, sweep.unit), arrow(sweep.better)]))
     drawn: dict[str, Callable[[], None]] = {
-        "History": lambda: chart.show(history_chart(sweep, title), "history", "value of each trial"),
+        "History": lambda: chart.show(history_chart(sweep, title), "value of each trial"),
         "Learning curves": lambda: _curves(sweep),
-        "Settings": lambda: chart.show(parallel_chart(sweep), "settings", "settings of each trial"),
+        "Settings": lambda: chart.show(parallel_chart(sweep), "settings of each trial"),
         "Importance": lambda: _importance(sweep),
-        "Time": lambda: chart.show(front_chart(sweep, title, "seconds"), "front", "value against seconds"),
-        "Memory": lambda: chart.show(front_chart(sweep, title, "memory"), "front", "value against memory"),
+        "Time": lambda: chart.show(front_chart(sweep, title, "seconds"), "value against seconds"),
+        "Memory": lambda: chart.show(front_chart(sweep, title, "memory"), "value against memory"),
     }
     names = list(drawn)
     picked = st.segmented_control("Figure", names, default=names[0], key="view", bind=URL, label_visibility="collapsed")
@@ -107,7 +107,7 @@ def _curves(sweep: Sweep) -> None:
     names = sorted(set(frame.name), key=lambda name: (name != sweep.metric, name != "validation_loss", name))
     name = st.selectbox("Curve", names, key="curve", format_func=one_line)
     own = frame[frame.name == name]
-    chart.show(curve_chart(own, str(name), list(dict.fromkeys(own.run)), "step", False), "curves", "curves of the best trials")
+    chart.show(curve_chart(own, str(name), list(dict.fromkeys(own.run)), "step", False), "curves of the best trials")
 
 
 def _importance(sweep: Sweep) -> None:
