@@ -17,7 +17,7 @@ ICONS = {"ok": ":material/check_circle:", "running": ":material/autorenew:", "pe
 FAILED_ICON = ":material/error:"
 DASH = "–"
 FIRST_COMMAND = "deep3dmap benchmark suite=face tier=smoke"
-LONGEST_NAME = 60
+LONGEST_NAME, LONGEST_UNIT = 60, 20
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
 
 
@@ -83,7 +83,8 @@ def arrow(better: str) -> str:
 
 def with_unit(metric: str, unit: str) -> str:
     """Return a heading such as `chamfer (m)`."""
-    return f"{one_line(metric)} ({one_line(unit)})" if unit else one_line(metric)
+    name = one_line(metric, LONGEST_NAME)
+    return f"{name} ({one_line(unit, LONGEST_UNIT)})" if unit else name
 
 
 def nothing_yet(uri: str) -> None:

@@ -100,13 +100,15 @@ def definition_table(values: Mapping[Any, Any]) -> str:
 
 
 def bar(low: float | None, value: float | None, high: float | None, ends: tuple[float, float], kind: str = "") -> str:
-    """Return a drawing of a value with its interval on a line from ends[0] to ends[1]."""
+    """Return a drawing of a value with its interval on a line from ends[0] to ends[1]; what is beyond stands at its end."""
     if value is None:
         return ""
     span = (ends[1] - ends[0]) or 1.0
-    begin, middle, end = (100 * ((value if x is None else x) - ends[0]) / span for x in (low, value, high))
+    places = [100 * ((value if x is None else x) - ends[0]) / span for x in (low, value, high)]
+    begin, middle, end = (min(max(place, 0.0), 100.0) for place in places)
     line = f'<i style="left:{begin:.2f}%;width:{end - begin:.2f}%"></i>'
-    return f'<span class="d3-bar {kind}">{line}<b style="left:{middle:.2f}%"></b></span>'
+    beyond = "" if middle == places[1] else "beyond"
+    return f'<span class="d3-bar {kind} {beyond}">{line}<b style="left:{middle:.2f}%"></b></span>'
 
 
 def share(part: float) -> str:

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +17,7 @@ from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.store import ResultStore
 from deep3dmap.results.table_files import uncoded
 
+FEW = 1000
 Result = TypeVar("Result")
 
 
@@ -51,9 +51,9 @@ class Snapshot(ResultStore):
         """Return the metrics of `runs` (default: of the newest attempt at every run)."""
         wanted = self._runs[True] if runs is None else runs
         table = self._metrics
-        if len(wanted) == 1:
-            # Most pages ask for one attempt, and a store may hold millions of rows.
-            table = table.filter(pc.equal(table["run_id"], wanted.run_id.iloc[0]))
+        if len(wanted) < FEW:
+            # Most pages ask for few attempts, and a store may hold millions of rows.
+            table = table.filter(pc.is_in(table["run_id"], value_set=pa.array(wanted.run_id.to_list(), pa.string())))
         found: pd.DataFrame = uncoded(table).to_pandas().merge(wanted[["run_id", "attempt"]], on=["run_id", "attempt"])
         return found
 
@@ -90,6 +90,14 @@ class Snapshot(ResultStore):
         found: dict[Any, pd.Timestamp] = newest.to_dict()
         return {Group(key[0], int(key[1]), *key[2:]): when for key, when in found.items()}
 
+    def runs_of(self, group: Group) -> pd.DataFrame:
+        """Return the runs of a group."""
+        runs = self._runs[True]
+        own = pd.Series(True, index=runs.index)
+        for name, value in vars(group).items():
+            own &= runs[name] == value
+        return runs[own]
+
     def metric_names(self, group: Group) -> list[str]:
         """Return the metrics that a group has, the suite's headline first; only the headline where nothing was scored."""
         return self.once(("metrics", group), lambda: self._metric_names(group))
@@ -97,11 +105,8 @@ class Snapshot(ResultStore):
     def _metric_names(self, group: Group) -> list[str]:
         runs = self._runs[True]
         values = self.once("values", lambda: metric_values(self._metrics, runs))
-        own = pd.Series(True, index=runs.index)
-        for name, value in vars(group).items():
-            own &= runs[name] == value
         card = self._cards["suite"].get(group.suite, {}).get("card", {})
-        found = values.of_runs(np.flatnonzero(own), len(runs)).present()
+        found = values.of_runs(self.runs_of(group).index.to_numpy(), len(runs)).present()
         in_order = [item["name"] for item in card.get("metrics", ()) if item["name"] in found]
         names = in_order + [name for name in found if name not in in_order] or [card.get("headline", "")]
         return sorted(names, key=lambda name: name != card.get("headline"))

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from deep3dmap.dashboard.charts.chart import HEIGHT, LABEL_SIZE, Spec, ink, kinds, layered, quantity
@@ -26,6 +27,7 @@ _TICKS = {
     ],
 }
 MOST_TICKS = 7
+Place = tuple[float, float]
 TITLES = {"time": "time of a run: training, fitting and reconstruction", "memory": "largest memory of a run"}
 
 
@@ -46,7 +48,9 @@ def cost_chart(points: Sequence[Point], title: str, better: str, over: str) -> S
     front = [bool(flag) for flag in pareto_front([p.value for p in points], [p.cost for p in points], better)]
     places = _places(points)
     first = sorted(range(len(points)), key=lambda number: not front[number])
-    wide, narrow = (_labels([places[n] for n in first], [points[n].name for n in first], width) for width in (WIDE, NARROW))
+    lines = _steps(sorted(place for place, is_first in zip(places, front) if is_first))
+    where, names = [places[number] for number in first], [points[number].name for number in first]
+    wide, narrow = (_labels(where, names, (width, HEIGHT - 60.0), lines) for width in (WIDE, NARROW))
     records = [
         {"name": p.name, "kind": "baseline" if p.is_baseline else "method", "value": p.value, "cost": p.cost}
         | {"label": p.label, "said": p.said, "front": front[number]}
@@ -80,9 +84,17 @@ def _scaled(values: Sequence[float]) -> list[float]:
     return [0.08 + 0.84 * (value - low) / span if max(values) > low else 0.5 for value in values]
 
 
-def _labels(places: Sequence[tuple[float, float]], names: Sequence[str], width: float) -> dict[Any, list[int]]:
+def _steps(front: Sequence[Place]) -> list[tuple[Place, Place]]:
+    """Return the parts of the line of the front, which goes level first and then up or down."""
+    corners = [(after[0], before[1]) for before, after in pairwise(front)]
+    return [line for before, corner, after in zip(front, corners, front[1:]) for line in ((before, corner), (corner, after))]
+
+
+def _labels(
+    places: Sequence[Place], names: Sequence[str], size: tuple[float, float], lines: Sequence[tuple[Place, Place]]
+) -> dict[Any, list[int]]:
     found: dict[Any, list[int]] = {}
-    for number, label in enumerate(place(places, names, width, HEIGHT - 60)):
+    for number, label in enumerate(place(places, names, size, lines)):
         if label:
             found.setdefault(label, []).append(number)
     return found

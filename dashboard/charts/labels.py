@@ -21,16 +21,23 @@ _PLACES = (
     *(Label(0, -GAP - 4, "center"), Label(0, GAP + 4, "center"), Label(GAP, -11, "left"), Label(-GAP, -11, "right")),
     *(Label(GAP, 11, "left"), Label(-GAP, 11, "right"), Label(GAP, 0, "left"), Label(-GAP, 0, "right")),
 )
+Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
 
-def place(points: Sequence[tuple[float, float]], names: Sequence[str], width: float, height: float) -> list[Label | None]:
+def place(
+    points: Sequence[Point], names: Sequence[str], size: tuple[float, float], lines: Sequence[tuple[Point, Point]] = ()
+) -> list[Label | None]:
     """Return where each name goes in a plot of a size in pixels; None where there is no room left.
 
-    points: (x, y) in [0, 1], y upwards. Earlier names have the choice.
+    points: (x, y) in [0, 1], y upwards. Earlier names have the choice. lines: upright or level ones that names avoid.
     """
+    width, height = size
     centers = [(x * width, (1 - y) * height) for x, y in points]
     taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in centers]
+    for one, other in lines:
+        (left, right), (low, high) = sorted((one[0], other[0])), sorted((one[1], other[1]))
+        taken.append((left * width - 1, (1 - high) * height - 1, right * width + 1, (1 - low) * height + 1))
     found: list[Label | None] = []
     for own, ((x, y), name) in enumerate(zip(centers, names)):
         chosen = None

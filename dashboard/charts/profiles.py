@@ -6,6 +6,9 @@ Source: Dolan and More, Mathematical Programming 2002; Agarwal et al., NeurIPS 2
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from deep3dmap.dashboard.charts.chart import HEIGHT, Spec, quantity, series
 from deep3dmap.dashboard.look import SERIES
 
@@ -17,10 +20,12 @@ def profile_chart(
 ) -> Spec:
     """Draw the (T,) shares of each named entry, those of the first entries in colours of their own."""
     names = [name for name, _ in profiles[:MOST]]
+    shares = np.array([shares for _, shares in profiles[:MOST]])
+    places, shares = _where_they_differ(np.asarray(thresholds), shares)
     values: list[dict[str, Any]] = [
         {"name": name, "x": float(x), "share": float(share)}
-        for name, shares in profiles[:MOST]
-        for x, share in zip(thresholds, shares)
+        for name, own in zip(names, shares)
+        for x, share in zip(places, own)
     ]
     x = quantity("x", title, scale={"reverse": better == "up"})
     y = quantity("share", "share of scenes and seeds", label=".0%", scale={"domain": [0, 1]})
@@ -38,3 +43,12 @@ def profile_chart(
             "tooltip": tips,
         },
     }
+
+
+def _where_they_differ(thresholds: NDArray[Any], shares: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Leave out the thresholds at both ends where all shares are 0 or all are 1, but for one: they say nothing."""
+    says = np.flatnonzero(~((shares == 0).all(0) | (shares == 1).all(0)))
+    if not len(says):
+        return thresholds, shares
+    kept = slice(max(says[0] - 1, 0), says[-1] + 2)
+    return thresholds[kept], shares[:, kept]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deep3dmap.dashboard import markup
-from deep3dmap.dashboard.look import DASH, compact, duration, memory, number, with_unit
+from deep3dmap.dashboard.look import DASH, compact, duration, memory, number, one_line, with_unit
 from deep3dmap.dashboard.markup import Column
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.row_facts import named
@@ -18,6 +18,8 @@ SCENES = Column("scenes", "number", "7/8: one of eight scenes is missing")
 TIME = Column("time", "number", "training, fitting and reconstruction of a run, mean over seeds")
 MEMORY = Column("memory", "number wide", "of the GPU where there is one, else of the process; largest of the runs")
 FAILED = Column("failed", "number wide", "runs that did not end well")
+LEAST_P = 0.0001
+LONGEST = 160
 MORE = (
     Column("median", "number wide", "over scenes"),
     Column("IQM", "number wide", "interquartile mean over scenes and seeds"),
@@ -45,7 +47,7 @@ def board_table(rows: Sequence[LeaderboardRow], others: Mapping[str, Sequence[Le
             _interval(row, ends),
             *(number(getattr(own.get(_key(row)), "value", None)) for own in found),
             *(_more(row) if is_full else ()),
-            "" if row.p_value is None else f"{row.p_value:.2g}",
+            _p(row.p_value),
             str(row.seeds),
             markup.element("span", row.coverage, hint=_missing(row)),
             duration(row.seconds),
@@ -82,7 +84,7 @@ def _entry(row: LeaderboardRow) -> str:
         _missing(row),
         row.error if row.failed or row.value is None else "",
     ]
-    about = "".join(markup.element("small", markup.text(one)) for one in said if one)
+    about = "".join(markup.element("small", markup.text(one_line(one, LONGEST))) for one in said if one)
     return linked + "".join(tags) + about
 
 
@@ -103,12 +105,21 @@ def _missing(row: LeaderboardRow) -> str:
     return f"not scored on {named(row.missing_scenes)}" if row.missing_scenes else ""
 
 
+def _p(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"< {LEAST_P}" if value < LEAST_P else f"{value:.2g}"
+
+
 def _direction(row: LeaderboardRow) -> str:
     return {"up": "higher is better", "down": "lower is better"}.get(row.better, "")
 
 
 def _ends(rows: Sequence[LeaderboardRow]) -> tuple[float, float]:
-    ends = [end for row in rows for end in (row.low, row.value, row.high) if end is not None]
+    """Return the ends of the lines that intervals are drawn on: of the methods, for baselines may be far off."""
+    methods = [row for row in rows if not row.is_baseline and row.value is not None]
+    drawn = methods if len(methods) > 1 else rows
+    ends = [end for row in drawn for end in (row.low, row.value, row.high) if end is not None]
     return min(ends, default=0.0), max(ends, default=0.0)
 
 

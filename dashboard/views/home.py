@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from deep3dmap.dashboard import markup, reading
-from deep3dmap.dashboard.look import number, one_line, with_unit
+from deep3dmap.dashboard.look import number, with_unit
 from deep3dmap.dashboard.run_table import run_table
 from deep3dmap.dashboard.views.filters import suite_groups
 from deep3dmap.dashboard.views.run_files import picture, sheets_first
@@ -12,8 +12,10 @@ from deep3dmap.results.board import Board
 from deep3dmap.results.entries import Group
 from deep3dmap.results.schema import ENDED_EARLY, SWEEPS
 
-GROUPS_SHOWN, RUNS_SHOWN, PICTURES_SHOWN = 6, 8, 3
+GROUPS_READ, GROUPS_SHOWN, RUNS_SHOWN, PICTURES_SHOWN = 12, 6, 8, 3
 MANY_FILES = 1000
+# Its size in bytes, the entry, its run, and the name of the picture within the store.
+Sheet = tuple[int, str, str, str]
 
 
 def show() -> None:
@@ -26,9 +28,9 @@ def show() -> None:
         _empty()
         return
     markup.show(markup.facts(_figures(runs)))
-    groups = suite_groups()[:GROUPS_SHOWN]
+    groups = suite_groups()[:GROUPS_READ]
     if groups:
-        cards = "".join(_card(group) for group in groups)
+        cards = "".join(_card(group) for group in groups[:GROUPS_SHOWN])
         markup.show(markup.section("Leaderboards", "the newest first"), f"<div class=d3-cards>{cards}</div>")
     _pictures(groups)
     markup.show(markup.section("Newest runs"), run_table(runs.head(RUNS_SHOWN)))
@@ -61,9 +63,9 @@ def _card(group: Group) -> str:
         "small", markup.text(" · ".join(filter(None, [group.tier, f"{group.dataset}/{group.dataset_variant}"])))
     )
     if lead:
-        name = f"{lead.method}/{lead.variant}" + (f" and {len(first) - 1} more" if len(first) > 1 else "")
-        content += f"<div class=lead>{markup.name(name)}</div>"
-        content += markup.element("small", markup.text(f"{with_unit(lead.metric, lead.unit)} {number(lead.value)}"))
+        more = f", {len(first) - 1} more within its reach" if len(first) > 1 else ""
+        content += f"<div class=lead>{markup.name(f'{lead.method}/{lead.variant}')}</div>"
+        content += markup.element("small", markup.text(f"{with_unit(lead.metric, lead.unit)} {number(lead.value)}{more}"))
     entries = f"{len(board.rows)} entries" if len(board.rows) != 1 else "1 entry"
     when = reading.snapshot().groups()[group]
     content += markup.element("small", f"{entries} · {when:%Y-%m-%d}")
@@ -77,8 +79,10 @@ def headline(group: Group) -> Board:
 
 
 def _pictures(groups: list[Group]) -> None:
-    """Show a contact sheet of the best method of the newest groups that have one."""
-    found = [(group, *sheet) for group in groups if (sheet := _sheet(group))][:PICTURES_SHOWN]
+    """Show a contact sheet of the best method of some groups, of those that show the most."""
+    sheets = [(group, sheet) for group in groups if (sheet := _sheet(group))]
+    # A PNG picture of little takes little.
+    found = [(group, *sheet[1:]) for group, sheet in sorted(sheets, key=lambda one: -one[1][0])][:PICTURES_SHOWN]
     if not found:
         return
     markup.show(markup.section("What it looks like", "a scene of the best method"))
@@ -89,18 +93,21 @@ def _pictures(groups: list[Group]) -> None:
             markup.show(markup.element("p", said, "d3-note"))
 
 
-def _sheet(group: Group) -> tuple[str, str, str] | None:
+def _sheet(group: Group) -> Sheet | None:
     return reading.snapshot().once(("sheet", group), lambda: _find_sheet(group))
 
 
-def _find_sheet(group: Group) -> tuple[str, str, str] | None:
+def _find_sheet(group: Group) -> Sheet | None:
     runs = reading.snapshot().runs()
     ranked = [row for row in headline(group).rows if row.rank is not None]
     for row in sorted(ranked, key=lambda row: row.is_baseline)[:2]:
         own = runs[(runs.run_id == row.run_ids[0]) & (runs.artifacts_uri != "")]
         names = [name for one in reading.pictures_of(own).values() for name in one] if len(own) else []
         if names:
-            return one_line(f"{row.method}/{row.variant}"), row.run_ids[0], min(names, key=sheets_first)
+            name = min(names, key=sheets_first)
+            storage = reading.open_store().storage
+            size = storage.filesystem.get_file_info(storage.path(name)).size or 0
+            return size, f"{row.method}/{row.variant}", row.run_ids[0], name
     return None
 
 

@@ -28,9 +28,9 @@ def show() -> None:
         name = select("Sweep", "sweep", [group.suite.removeprefix(SWEEPS) for group in groups])
         group = next(group for group in groups if group.suite == SWEEPS + name)
         metric = select("Objective", "metric", reading.snapshot().metric_names(group))
-    board = reading.snapshot().board(group, metric)
-    sweep = sweep_of(board, reading.snapshot().runs())
-    _heading(sweep, name, f"{board.rows[0].method}/{board.rows[0].variant} on {group.dataset}/{group.dataset_variant}")
+    own = reading.snapshot().runs_of(group)
+    sweep = sweep_of(own, reading.snapshot().metrics(own), metric)
+    _heading(sweep, name, f"{own.method.iloc[0]}/{own.variant.iloc[0]} on {group.dataset}/{group.dataset_variant}")
     _best(sweep, name)
     if any(trial.value is not None for trial in sweep.trials):
         _figures(sweep)

@@ -25,7 +25,7 @@ def test_names_overlap_neither_each_other_nor_points(count):
     generator = np.random.default_rng(count)
     points = [(float(x), float(y)) for x, y in generator.uniform(0.05, 0.95, (count, 2))]
     names = [f"method_{number}/mini" for number in range(count)]
-    labels = place(points, names, *PLOT)
+    labels = place(points, names, PLOT)
     found = list(boxes(points, names, labels))
     assert found
     assert len(found) >= min(count, 10)
@@ -35,7 +35,7 @@ def test_names_overlap_neither_each_other_nor_points(count):
 
 
 def test_names_of_points_in_one_place_are_not_drawn_over_each_other():
-    labels = place([(0.5, 0.5)] * 30, ["the_same/place"] * 30, *PLOT)
+    labels = place([(0.5, 0.5)] * 30, ["the_same/place"] * 30, PLOT)
     assert 0 < sum(label is not None for label in labels) < 30
 
 

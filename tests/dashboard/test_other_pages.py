@@ -12,7 +12,6 @@ from deep3dmap.dashboard import plugins
 from deep3dmap.dashboard.reading import RESULTS_VARIABLE
 from deep3dmap.dashboard.trials import Trials, share_done
 from deep3dmap.dashboard.views.catalogue import readme
-from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.schema import MetricRow
 from deep3dmap.results.store import ResultStore
 from deep3dmap.results.sweeps import sweep_of
@@ -81,11 +80,12 @@ def test_best_yaml_of_the_sweep_is_named_where_it_lies_in_the_store(tmp_path, mo
 
 def test_best_trial_is_one_that_was_trained_to_the_end(tmp_path):
     store = write_sweep(ResultStore(str(tmp_path)))
-    sweep = sweep_of(boards(store, "tune:fast")[0], store.runs())
+    sweep = sweep_of(store.runs(), store.metrics(), "loss")
     assert sweep.parameters == ["method.width", "optimizer.lr"]
     assert (sweep.best.number, sweep.best.settings["optimizer.lr"]) == (1, 0.001)
     assert sweep.importance()["optimizer.lr"] == pytest.approx(1.0)
-    assert sweep_of(boards(store, "tune:fast")[0], store.runs().head(3)).importance() == {}
+    assert sweep.trials[-1].value == pytest.approx(1.016)
+    assert sweep_of(store.runs().head(3), store.metrics(), "loss").importance() == {}
 
 
 # -- live -----------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from deep3dmap.results.board import Board
 from deep3dmap.results.settings import differing, settings_of
 
 FEWEST_TRIALS = 4
@@ -68,10 +67,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
-def sweep_of(board: Board, runs: pd.DataFrame) -> Sweep:
-    """Return the sweep whose trials are the rows of a board. runs: the table they come from."""
-    values = {run_id: row.value for row in board.rows for run_id in row.run_ids}
-    own = runs[runs.run_id.isin(values)].sort_values("started_at", kind="stable")
+def sweep_of(runs: pd.DataFrame, metrics: pd.DataFrame, metric: str) -> Sweep:
+    """Return the sweep whose trials are some runs. metrics: theirs; of several scenes the mean counts."""
+    own = runs.sort_values("started_at", kind="stable")
+    scored = metrics[metrics.metric == metric]
+    values: dict[Any, float] = scored.groupby("run_id").value.mean().to_dict()
     settings: Sequence[dict[str, Any]] = [settings_of(config) for config in own.config]
     parameters = differing(list(settings))
     trials = [
@@ -80,11 +80,11 @@ def sweep_of(board: Board, runs: pd.DataFrame) -> Sweep:
             number=number,
             status=str(run.status),
             settings={name: flat[name] for name in parameters if name in flat},
-            value=values[str(run.run_id)],
+            value=values[run.run_id] if np.isfinite(values.get(run.run_id, np.nan)) else None,
             seconds=float(run.train_s),
             memory_mb=float(run.peak_gpu_mb or run.peak_ram_mb),
         )
         for number, ((_, run), flat) in enumerate(zip(own.iterrows(), settings), 1)
     ]
-    first = board.rows[0]
-    return Sweep(board.metric, first.unit, first.better, parameters, trials)
+    unit, better = (str(next(iter(scored[name]), "")) for name in ("unit", "better"))
+    return Sweep(metric, unit, better, parameters, trials)
