@@ -15,7 +15,7 @@ from deep3dmap.metrics.silhouette import COVERED, silhouette
 from deep3dmap.metrics.surface_distance import box_diagonal
 from deep3dmap.ops.rasterize import interpolate, rasterize_camera
 from deep3dmap.render.mesh_renderer import render_mesh
-from deep3dmap.render.pictures import contact_sheet, enlarged, enlargement, error_picture
+from deep3dmap.render.pictures import contact_sheet, enlarged, enlargement, error_picture, save_png
 from deep3dmap.render.views import orbit
 
 GIVEN_SHOWN, HELD_SHOWN = 2, 1
@@ -33,9 +33,9 @@ def write(predicted: Mesh, truth: dict[str, Any], held: Sequence[int], folder: P
     files = []
     if {"intrinsics", "world_from_camera"} <= truth.keys():
         files.append(folder / "views.png")
-        _views_sheet(predicted, truth, held).save(files[-1])
+        save_png(_views_sheet(predicted, truth, held), files[-1])
     files.append(folder / "turntable.png")
-    _turntable(predicted, truth.get("mesh")).save(files[-1])
+    save_png(_turntable(predicted, truth.get("mesh")), files[-1])
     return files
 
 

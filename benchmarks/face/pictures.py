@@ -12,6 +12,7 @@ from deep3dmap.benchmarks.face import drawing
 from deep3dmap.core import Mesh, Reconstruction
 from deep3dmap.geometry.position_maps import sample
 from deep3dmap.metrics.face import box_size
+from deep3dmap.render.pictures import save_png
 
 SIDE = 480
 GIVEN, PREDICTED, TRUE = (255, 210, 60), (255, 70, 70), (60, 230, 110)
@@ -24,11 +25,8 @@ def write(reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -
     panels = _panels(reconstruction, truth)
     files = []
     for name, picture in panels.items():
-        files.append(folder / f"{name}.png")
-        picture.save(files[-1])
-    sheet = folder / "sheet.png"
-    contact_sheet(list(panels.values())).save(sheet)
-    return [sheet, *files]
+        files.append(save_png(picture, folder / f"{name}.png"))
+    return [save_png(contact_sheet(list(panels.values())), folder / "sheet.png"), *files]
 
 
 def contact_sheet(panels: list[Image.Image], columns: int = 3, gap: int = 8) -> Image.Image:

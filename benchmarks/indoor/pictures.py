@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deep3dmap.core import Mesh
 from deep3dmap.render.mesh_renderer import MeshImages, render_mesh
-from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture
+from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture, save_png
 from deep3dmap.render.views import overview
 
 FRAMES = 4
@@ -28,10 +28,9 @@ def write_pictures(predicted: Mesh, truth: dict[str, Any], folder: Path) -> list
     tiles = [tile for index in chosen for tile in _frame_tiles(predicted, truth, int(index))]
     files = [folder / "frames.png", folder / "overview.png"]
     caption = f"depth error: dark = 0, bright = {LARGEST_ERROR * 100:.0f} cm and more, grey = nothing to compare"
-    contact_sheet(tiles, columns=len(tiles) // len(chosen), caption=caption).save(files[0])
-    contact_sheet(_overview_tiles(predicted, truth), columns=2, caption="from above; faces seen from behind are left out").save(
-        files[1]
-    )
+    save_png(contact_sheet(tiles, columns=len(tiles) // len(chosen), caption=caption), files[0])
+    above = _overview_tiles(predicted, truth)
+    save_png(contact_sheet(above, columns=2, caption="from above; faces seen from behind are left out"), files[1])
     return files
 
 

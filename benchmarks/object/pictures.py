@@ -10,7 +10,7 @@ from torch import Tensor
 from deep3dmap.core import Mesh, Views
 from deep3dmap.metrics.image_similarity import psnr
 from deep3dmap.render.mesh_renderer import render_mesh
-from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture
+from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture, save_png
 from deep3dmap.render.views import orbit
 
 SHOWN, SIDES = 4, 4
@@ -26,8 +26,8 @@ def write_views(views: Views, truth: dict[str, Any], folder: Path) -> list[Path]
     count = len(truth["test_images"])
     rows = [_row(views, truth, index) for index in sorted({index * count // SHOWN for index in range(SHOWN)})]
     caption = f"held-out views; error: dark = 0, bright = {WORST} and more; depth: bright = near"
-    contact_sheet([tile for row in rows for tile in row], columns=len(rows[0]), caption=caption).save(folder / "views.png")
-    return [folder / "views.png"]
+    sheet = contact_sheet([tile for row in rows for tile in row], columns=len(rows[0]), caption=caption)
+    return [save_png(sheet, folder / "views.png")]
 
 
 def write_turntable(predicted: Mesh | None, truth: Mesh | None, folder: Path) -> list[Path]:
@@ -50,8 +50,7 @@ def write_turntable(predicted: Mesh | None, truth: Mesh | None, folder: Path) ->
             ],
             columns=SIDES,
         )
-    sheet.save(folder / "turntable.png")
-    return [folder / "turntable.png"]
+    return [save_png(sheet, folder / "turntable.png")]
 
 
 def _row(views: Views, truth: dict[str, Any], index: int) -> list[Tile]:

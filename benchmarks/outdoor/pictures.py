@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture
+from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture, save_png
 
 SHOWN = 3
 SIDE = 180
@@ -24,8 +24,7 @@ def write(depths: Sequence[Tensor], images: Any, truth: dict[str, Any], file: Pa
     chosen = sorted({index * len(depths) // SHOWN for index in range(SHOWN)})
     rows = [_row(depths[index], None if images is None else images[index], truth, index) for index in chosen]
     caption = f"depth: {NEAREST:g} m (bright) to {FARTHEST:g} m, grey = nothing or sky; error: dark = 0, bright = {WORST:.0%}"
-    contact_sheet([tile for row in rows for tile in row], columns=len(rows[0]), caption=caption).save(file)
-    return file
+    return save_png(contact_sheet([tile for row in rows for tile in row], columns=len(rows[0]), caption=caption), file)
 
 
 def _row(depth: Tensor, image: Any, truth: dict[str, Any], index: int) -> list[Tile]:

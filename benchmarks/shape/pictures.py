@@ -12,7 +12,7 @@ from torch import Tensor
 from deep3dmap.core import Mesh, Reconstruction
 from deep3dmap.geometry.relief import ReliefCamera, relief_faces
 from deep3dmap.metrics.relief_depth import common_pixels
-from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture, from_pil
+from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture, from_pil, save_png
 
 TILE = 128  # least height of a tile
 WORST = 0.05  # of the logarithm of depth; the error map's last colour
@@ -47,8 +47,7 @@ def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder
     strips = [(title, enlarged(from_pil(Image.open(io.BytesIO(content))), TILE)) for title, content in extras]
     sheets += [contact_sheet(row, columns=len(row)) for row in (strips[:3], strips[3:]) if row]
     file = folder / "shape.png"
-    _stacked(sheets).save(file)
-    return [file]
+    return [save_png(_stacked(sheets), file)]
 
 
 def relief_surface(depth: Tensor, shown: Tensor) -> Mesh:

@@ -9,7 +9,7 @@ from torch import Tensor
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.render.face_files import nearness_picture
 from deep3dmap.render.mesh_renderer import render_in_image, render_mesh
-from deep3dmap.render.pictures import blend, contact_sheet, depth_picture, draw_landmarks_68, draw_points
+from deep3dmap.render.pictures import blend, contact_sheet, depth_picture, draw_landmarks_68, draw_points, save_png
 from deep3dmap.render.views import Direction, overview, turntable
 
 TILE = 400
@@ -33,8 +33,7 @@ def picture_reconstruction(reconstruction: Reconstruction, sample: dict[str, Any
         raise ValueError(f"nothing to picture in a reconstruction of {reconstruction.produced()}")
     file.parent.mkdir(parents=True, exist_ok=True)
     caption = f"frame: {reconstruction.frame}, unit: {reconstruction.unit}, holds: {', '.join(reconstruction.produced())}"
-    contact_sheet(tiles, columns=4, caption=caption).save(file)
-    return file
+    return save_png(contact_sheet(tiles, columns=4, caption=caption), file)
 
 
 def _over_photograph(reconstruction: Reconstruction, sample: dict[str, Any]) -> list[Tile]:
