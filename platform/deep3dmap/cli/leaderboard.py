@@ -49,6 +49,7 @@ def _show(store: "ResultStore", flags: argparse.Namespace) -> int:
     from deep3dmap.cli.result_tables import print_rows
     from deep3dmap.results.export import to_csv, to_json, to_latex
     from deep3dmap.results.leaderboard import boards
+    from deep3dmap.results.quoted import beside
 
     if flags.across and flags.format not in ("table", "json"):
         raise UserError("--across is printed as a table or as json")
@@ -61,11 +62,12 @@ def _show(store: "ResultStore", flags: argparse.Namespace) -> int:
         return _show_across(found, flags.format)
     rows = [row for board in found for row in board.rows]
     if flags.format == "table":
-        print_rows(rows, store.uri)
+        print_rows(rows, store.uri, beside(found))
         _suggest_compacting(store)
     else:
-        write = {"json": to_json, "csv": to_csv, "latex": to_latex}[flags.format]
-        sys.stdout.write(write(rows).rstrip("\n") + "\n")
+        write = {"json": to_json, "latex": to_latex, "csv": lambda measured, _: to_csv(measured)}[flags.format]
+        text = write(rows, beside(found))
+        sys.stdout.write(text.rstrip("\n") + "\n")
     return 0
 
 
@@ -97,9 +99,11 @@ def _suggest_compacting(store: "ResultStore") -> None:
 def print_leaderboard(store: "ResultStore", suite: str | None = None, tier: str | None = None) -> None:
     """Print one table per suite, tier and dataset."""
     from deep3dmap.cli.result_tables import print_rows
-    from deep3dmap.results.leaderboard import leaderboard
+    from deep3dmap.results.leaderboard import boards
+    from deep3dmap.results.quoted import beside
 
-    print_rows(leaderboard(store, suite=suite, tier=tier), store.uri)
+    found = boards(store, suite=suite, tier=tier)
+    print_rows([row for board in found for row in board.rows], store.uri, beside(found))
 
 
 def existing_store(pairs: Sequence[str]) -> "ResultStore":

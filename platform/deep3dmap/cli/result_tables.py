@@ -11,6 +11,7 @@ from deep3dmap.cli.tables import bare_table
 from deep3dmap.results.across import Ranking
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.export import significant
+from deep3dmap.results.quoted import NOTHING, Beside, Quoted
 from deep3dmap.results.row_facts import named
 
 WIDTH = 100
@@ -22,14 +23,14 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
 
 
-def print_rows(rows: Sequence[LeaderboardRow], uri: str) -> None:
-    """Print leaderboard rows as tables, at most 100 columns wide."""
+def print_rows(rows: Sequence[LeaderboardRow], uri: str, quoted: Beside = NOTHING) -> None:
+    """Print leaderboard rows as tables, at most 100 columns wide, with what others have published beside them."""
     out = console()
     if not rows:
         out.print(f"no benchmark results in {uri} yet; run `deep3dmap benchmark suite=face tier=smoke`", soft_wrap=True)
         return
-    for _, own in groupby(rows, key=lambda row: (row.group, row.metric)):
-        _print_group(out, list(own))
+    for key, own in groupby(rows, key=lambda row: (row.group, row.metric)):
+        _print_group(out, list(own), quoted.get(key, ()))
 
 
 def print_ranking(ranking: Ranking) -> None:
@@ -56,7 +57,7 @@ def print_ranking(ranking: Ranking) -> None:
         out.print(f"[dim]not in all tables: {shown(', '.join(ranking.left_out))}[/dim]")
 
 
-def _print_group(out: Console, rows: list[LeaderboardRow]) -> None:
+def _print_group(out: Console, rows: list[LeaderboardRow], quoted: Sequence[Quoted]) -> None:
     first = rows[0]
     arrow = {"up": "higher is better", "down": "lower is better"}.get(first.better, "")
     data = shown(f"{first.dataset}/{first.dataset_variant}")
@@ -73,7 +74,11 @@ def _print_group(out: Console, rows: list[LeaderboardRow]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row), style="bold" if row.rank == 1 else "dim" if row.is_cut_short else None)
+    for one in quoted:
+        table.add_row("", f"{shown(one.method)}\n[dim]  quoted[/dim]", "", significant(one.value), style="italic")
     out.print(table)
+    for one in quoted:
+        out.print(f"[italic]{shown(one.method)}[/italic], quoted ({one.gap}): {shown(one.provenance)}")
     for line in _footnotes(rows):
         out.print(line)
     out.print()

@@ -10,12 +10,14 @@ import pandas as pd
 
 from deep3dmap.cli.printable import printable
 from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.results.board import Board
 from deep3dmap.results.compact import compact
 from deep3dmap.results.detail import joined_table
 from deep3dmap.results.export import csv_cell, to_latex
 from deep3dmap.results.html_page import to_html
 from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.merge import merge
+from deep3dmap.results.quoted import beside
 from deep3dmap.results.schema import JSON_COLUMNS
 from deep3dmap.results.store import ResultStore
 from deep3dmap.results.verify import set_aside, verify
@@ -28,7 +30,7 @@ def export(store: ResultStore, file: Path, suite: str | None) -> int:
         ".csv": lambda: _spreadsheet(joined_table(store, runs)).to_csv(file, index=False),
         ".json": lambda: file.write_text(records(joined_table(store, runs))),
         ".parquet": lambda: joined_table(store, runs).to_parquet(file, index=False),
-        ".tex": lambda: file.write_text(to_latex([row for board in boards(store, suite) for row in board.rows])),
+        ".tex": lambda: file.write_text(_latex(boards(store, suite))),
         ".html": lambda: file.write_text(to_html(boards(store, suite, metric="all"))),
     }
     if file.suffix not in writers:
@@ -100,6 +102,10 @@ def of_suite(store: ResultStore, runs: pd.DataFrame, suite: str | None) -> pd.Da
     if suite not in set(runs.suite):
         raise unknown(f"suite in {store.uri}:", suite, set(runs.suite) - {""})
     return runs[runs.suite == suite]
+
+
+def _latex(found: list[Board]) -> str:
+    return to_latex([row for board in found for row in board.rows], beside(found))
 
 
 def _spreadsheet(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from deep3dmap.results.comparison import Comparisons, compare, layout_of, ranked
 from deep3dmap.results.distribution import interquartile_mean, optimality_gap, performance_profile, probability_better
 from deep3dmap.results.entries import Entry, Group, RunColumns
 from deep3dmap.results.pareto import pareto_front
+from deep3dmap.results.quoted import Quoted
 from deep3dmap.results.row_facts import costs, failures, missing_scenes, notes, what_is_wrong
 
 FEWEST_SEEDS = 3
@@ -26,7 +27,7 @@ class Board:
 
     rows: one per entry. comparisons: the entries with a value against each other, `compared` being the places of their rows.
     scenes: the names. per_scene: (N, S) each row's mean over seeds, NaN where there is none. thresholds: (T,) values, and
-    profiles: (N, T) each row's share of scenes and seeds that are at least as good.
+    profiles: (N, T) each row's share of scenes and seeds that are at least as good. quoted: published values to stand beside.
     """
 
     group: Group
@@ -39,6 +40,7 @@ class Board:
     thresholds: NDArray[np.float64]
     profiles: NDArray[np.float64]
     card: dict[str, Any] = field(default_factory=dict)
+    quoted: tuple[Quoted, ...] = ()
 
 
 class Contest:

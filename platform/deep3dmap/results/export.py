@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from deep3dmap.results.board_row import LeaderboardRow
+from deep3dmap.results.quoted import NOTHING, Beside, Quoted
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _LATEX = {
@@ -22,12 +23,16 @@ _LATEX = {
 }
 
 
-def to_json(rows: Sequence[LeaderboardRow]) -> str:
-    """Return {"suites": {suite: [row, ...]}}; what is not a finite number is null."""
+def to_json(rows: Sequence[LeaderboardRow], quoted: Beside = NOTHING) -> str:
+    """Return {"suites": {suite: [row, ...]}}, and under "quoted" the published values beside them, if there are any.
+
+    What is not a finite number is null.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         found.setdefault(row.suite, []).append({name: _plain(value) for name, value in asdict(row).items()})
-    return json.dumps({"suites": found}, indent=1, allow_nan=False)
+    others = [{**asdict(group), **asdict(one)} for (group, _), values in quoted.items() for one in values]
+    return json.dumps({"suites": found, **({"quoted": others} if others else {})}, indent=1, allow_nan=False)
 
 
 def to_csv(rows: Sequence[LeaderboardRow]) -> str:
@@ -41,9 +46,13 @@ def to_csv(rows: Sequence[LeaderboardRow]) -> str:
     return stream.getvalue()
 
 
-def to_latex(rows: Sequence[LeaderboardRow]) -> str:
-    """Return one booktabs table per group and metric, the best value in bold. Needs \\usepackage{booktabs}."""
-    tables = [_latex_table(list(own)) for _, own in groupby(rows, key=lambda row: (row.group, row.metric))]
+def to_latex(rows: Sequence[LeaderboardRow], quoted: Beside = NOTHING) -> str:
+    """Return one booktabs table per group and metric, the best value in bold, quoted ones below a rule.
+
+    Needs \\usepackage{booktabs}.
+    """
+    groups = groupby(rows, key=lambda row: (row.group, row.metric))
+    tables = [_latex_table(list(own), quoted.get(key, ())) for key, own in groups]
     return "\n".join(tables)
 
 
@@ -70,7 +79,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _latex_table(rows: list[LeaderboardRow]) -> str:
+def _latex_table(rows: list[LeaderboardRow], quoted: Sequence[Quoted]) -> str:
     first = rows[0]
     arrow = r"$\uparrow$" if first.better == "up" else r"$\downarrow$"
     unit = f" [{_escaped(first.unit)}]" if first.unit else ""
@@ -84,6 +93,8 @@ def _latex_table(rows: list[LeaderboardRow]) -> str:
         rf"\# & Method & Inputs & {_escaped(first.metric)}{unit} {arrow} & 95\,\% interval & Seeds & Scenes & Seconds \\",
         r"\midrule",
         *(_latex_line(row) for row in rows),
+        *([r"\midrule"] if quoted else []),
+        *(_latex_quoted(one) for one in quoted),
         r"\bottomrule",
         r"\end{tabular}",
     ]
@@ -107,6 +118,11 @@ def _latex_line(row: LeaderboardRow) -> str:
         significant(row.seconds) or "--",
     ]
     return " & ".join(cells) + r" \\"
+
+
+def _latex_quoted(quoted: Quoted) -> str:
+    name = _escaped(f"{quoted.method} (quoted, {quoted.gap}: {quoted.source})")
+    return rf"-- & \emph{{{name}}} & & {significant(quoted.value)} & -- & -- & -- & -- \\"
 
 
 def _escaped(text: str) -> str:

@@ -6,6 +6,7 @@ from html import escape
 from deep3dmap.results.board import Board
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.export import significant
+from deep3dmap.results.quoted import Quoted
 from deep3dmap.results.row_facts import named
 
 WIDTH, HEIGHT = 130, 14
@@ -17,6 +18,7 @@ th:nth-child(2), td:nth-child(2), th:last-child, td:last-child { text-align: lef
 th:nth-child(2) { min-width: 9rem; } th:last-child { min-width: 7rem; } td:is(:nth-child(4), :nth-child(8)) { white-space:
 nowrap; } table.scenes :is(th, td):last-child { text-align: right; } tr.first td { font-weight: 600; } tr.apart { opacity:
 .65; } .scroll { overflow-x: auto; } svg { fill: var(--mark); stroke: var(--mark); } small, figcaption { opacity: .75; }
+tr.quoted td { font-style: italic; opacity: .75; }
 """
 COLUMNS = ("#", "Method", "Value", "95 % interval", "", "Median", "IQM", "p", "Seeds", "Scenes", "Seconds", "Inputs")
 
@@ -39,8 +41,9 @@ def section(board: Board) -> str:
     unit = f" ({first.unit})" if first.unit else ""
     heads = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)
     span = _span(board.rows)
-    lines = "".join(_line(row, *span) for row in board.rows)
+    lines = "".join(_line(row, *span) for row in board.rows) + "".join(_quoted_line(one) for one in board.quoted)
     notes = "".join(f"<br>{escape(note)}" for row in board.rows for note in _notes(row))
+    notes += "".join(f"<br>{escape(one.method)}, quoted: {escape(one.provenance)}" for one in board.quoted)
     return (
         f"<h2>{escape(group.suite)}: {escape(board.metric + unit)}</h2><p><small>{escape(about)}; {arrow}</small></p>"
         f"<div class=scroll><table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
@@ -68,6 +71,11 @@ def _line(row: LeaderboardRow, low: float, high: float) -> str:
     ]
     kind = "first" if row.rank == 1 else "apart" if row.rank is None else ""
     return f"<tr class={kind or 'other'}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _quoted_line(quoted: Quoted) -> str:
+    cells = ["–", f"{escape(quoted.method)} (quoted, {quoted.gap})", significant(quoted.value), *[""] * (len(COLUMNS) - 3)]
+    return "<tr class=quoted>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _span(rows: Sequence[LeaderboardRow]) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """The leaderboard: one aggregation for the terminal, the web and every export. docs/results.md describes it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from deep3dmap.results.board import Board, Contest
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.cells import metric_values
 from deep3dmap.results.entries import RunColumns, split_into_entries
+from deep3dmap.results.quoted import quoted_of
 from deep3dmap.results.schema import SWEEPS
 from deep3dmap.results.store import ResultStore
 
@@ -45,10 +47,12 @@ def boards(
     baselines = {name for name, page in store.cards("method").items() if page["card"].get("is_baseline")}
     found, columns = [], RunColumns(kept)
     for group, entries in split_into_entries(kept).items():
-        card = suites.get(group.suite, {}).get("card", {})
+        page = suites.get(group.suite, {})
+        card = page.get("card", {})
         own = values.of_runs(np.concatenate([entry.places for entry in entries]), len(kept))
         for one in _chosen(metric, card, own.present()):
-            found.append(Contest(group, entries, one, own, columns, card, baselines).board())
+            board = Contest(group, entries, one, own, columns, card, baselines).board()
+            found.append(replace(board, quoted=quoted_of(page, group.dataset, one)))
     return found
 
 

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterable
 
+import yaml
+
 from deep3dmap.config.cards import card_page
+from deep3dmap.core.errors import unknown
 from deep3dmap.core.registry import Registry, datasets, methods, suites
+from deep3dmap.results.quoted import Quoted, as_page, read_quoted
 from deep3dmap.results.schema import SWEEPS
 from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.run_plan import RunPlan
@@ -17,8 +21,19 @@ def write_cards(store: ResultStore, plans: Iterable[RunPlan]) -> None:
     for name, version in sorted({(plan.dataset, plan.dataset_version) for plan in listed}):
         store.write_card("dataset", name, version, card_page(datasets, name))
     for name, number in sorted({(plan.suite, plan.protocol_version) for plan in listed if _has_card(plan.suite)}):
-        card = suites.load(name).card.as_dict()
-        store.write_card("suite", name, str(number), {"name": name, "card": card, "readme": readme(suites, name)})
+        page = {"name": name, "card": suites.load(name).card.as_dict(), "readme": readme(suites, name)}
+        store.write_card("suite", name, str(number), {**page, "quoted": as_page(quoted_values(name))})
+
+
+def quoted_values(suite: str) -> list[Quoted]:
+    """Return the published values that a suite.yaml lists; raises UserError for one that is none of the suite's metrics."""
+    file = suites.file(suite, "suite.yaml")
+    listed = yaml.safe_load(file.read_text()).get("quoted", []) if file else []
+    found, metrics = read_quoted(listed, str(file)), {metric.name for metric in suites.load(suite).card.metrics}
+    for one in found:
+        if one.metric not in metrics:
+            raise unknown(f"metric of a quoted value in {file}", one.metric, metrics)
+    return found
 
 
 def _has_card(suite: str) -> bool:
