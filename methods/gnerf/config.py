@@ -59,6 +59,12 @@ class GNeRFConfig:
     penalty: float = option(10.0, "weight of R1, gamma / 2", low=0.01, high=1000.0, log=True)
     pose_weight: float = option(0.1, "weight of what the inversion network says of the poses", low=0.0, high=10.0)
     photometric: float = option(50.0, "weight of the difference of colour", low=0.0, high=1000.0)
+    start: str = option(
+        "prior",
+        "where poses begin: prior, drawn from it; official, straight above the scene, where the rotation is not defined",
+        choices=("prior", "official"),
+    )
+    weights: str = option("", "a checkpoint of the official code to begin with: field, discriminator, inversion network, poses")
     shown: int = option(4, "renderings at estimated poses that are kept with a reconstruction", low=1, high=16)
 
     @property

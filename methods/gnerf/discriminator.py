@@ -22,7 +22,7 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, side: int = 16, width: int = 64) -> None:
         super().__init__()
         if side not in SIDES:
-            raise UserError(f"method.patch_size: patches have a side of {', '.join(map(str, SIDES))} pixels, got {side}")
+            raise UserError(f"method.patch: patches have a side of {', '.join(map(str, SIDES))} pixels, got {side}")
         self.side = side
         self.main = nn.Sequential(*_halvings(side, width), _convolution(8 * width, width, 4, 1, 0))
         channels = width + frequency_channels(1, SCALE_OCTAVES)

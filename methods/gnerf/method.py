@@ -1,6 +1,7 @@
 """GNeRF: a radiance field and the cameras of a scene, from photographs without any pose."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,17 +9,19 @@ import torch
 from torch import Tensor
 
 from deep3dmap.config.schema import OptimizerConfig
-from deep3dmap.core import Camera, MethodCard, Reconstruction, Step, UserError, Views
+from deep3dmap.core import Asset, Camera, MethodCard, Reconstruction, Step, UserError, Views
 from deep3dmap.core.cameras import cameras_of
 from deep3dmap.frameworks import CustomFramework, TrainLoop
 from deep3dmap.methods.gnerf import config as configured
 from deep3dmap.methods.gnerf.config import GNeRFConfig
 from deep3dmap.methods.gnerf.discriminator import PatchDiscriminator
 from deep3dmap.methods.gnerf.generator import Generator
+from deep3dmap.methods.gnerf.official_weights import KEYS, load_official
 from deep3dmap.methods.gnerf.photographs import Photographs, read_photographs
-from deep3dmap.methods.gnerf.pose_table import PoseTable
+from deep3dmap.methods.gnerf.pose_table import PoseTable, official_start
 from deep3dmap.methods.gnerf.pose_vectors import LENGTHS, opencv_pose, vectors_of_poses
 from deep3dmap.methods.gnerf.turn import Turn
+from deep3dmap.nn.official_checkpoints import read_checkpoint, state_under
 from deep3dmap.nn.radiance.rays import pixel_centres, rays_through
 from deep3dmap.render.volume import Rays
 
@@ -44,6 +47,15 @@ class GNeRF(CustomFramework):
         tried_on=("objects",),
         frame="world",
         gauge="similarity",
+        assets=(
+            Asset(
+                "a fit of the official code",
+                "weights",
+                "that of the file",
+                "networks and poses of one scene",
+                "quan-meng/gnerf",
+            ),
+        ),
     )
     config_type = GNeRFConfig
     config: GNeRFConfig
@@ -55,6 +67,8 @@ class GNeRF(CustomFramework):
         self.inversion = configured.inversion_network(config)
         self.prior = configured.pose_prior(config)
         self.table = self._table(0)
+        if config.weights:
+            self._begin_with(Path(config.weights).expanduser())
 
     def fit_steps(self, given: dict[str, Any], loop: TrainLoop) -> Iterator[Step]:
         """Go through the three phases on one scene."""
@@ -63,8 +77,7 @@ class GNeRF(CustomFramework):
         schedules = configured.schedules(self.config, lens.width, lens.height)
         loop.planned_steps = self.config.steps
         if loop.step == 0:
-            self.table = self._table(len(photographs.images))
-            self.table.poses_embed.data.copy_(self._guesses(len(photographs.images)))
+            self._place(len(photographs.images))
         self._optimisers(loop, schedules.network_factor, schedules.pose_factor)
         networks = self.generator, self.discriminator, self.inversion, self.table
         turn = Turn(*networks, photographs, self.prior, schedules, configured.weights(self.config), self.config.batch)
@@ -105,6 +118,25 @@ class GNeRF(CustomFramework):
         if TABLE in state and len(state[TABLE]) != len(self.table.poses_embed):
             self.table = self._table(len(state[TABLE])).to(self.device)
         return super().load_state_dict(state, strict, assign)
+
+    def _begin_with(self, file: Path) -> None:
+        """Take networks and poses from a checkpoint of the official code."""
+        poses = state_under(read_checkpoint(file), KEYS["training poses"], file).get("poses_embed")
+        self.table = self._table(len(poses) if poses is not None else 0)
+        networks = (self.generator, self.discriminator, self.inversion, self.table)
+        load_official(file, dict(zip(KEYS, networks)))
+
+    def _place(self, images: int) -> None:
+        """Begin with a pose for each photograph. Raises UserError where given weights are of another number of them."""
+        if self.config.weights:
+            if len(self.table.poses_embed) != images:
+                raise UserError(
+                    f"method.weights: {self.config.weights} has poses of {len(self.table.poses_embed)} images, there are {images}"
+                )
+            return
+        self.table = self._table(images)
+        official = self.config.start == "official"
+        self.table.poses_embed.data.copy_(official_start(images, self.config.mode) if official else self._guesses(images))
 
     def _table(self, images: int) -> PoseTable:
         return PoseTable(torch.zeros(images, LENGTHS[self.config.mode]), self.config.mode)

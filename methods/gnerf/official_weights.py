@@ -1,5 +1,6 @@
 """Reading the checkpoints of the official code, such as `ckpt/030000.pt`."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,7 +8,6 @@ from torch import Tensor, nn
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.nn.official_checkpoints import fill, read_checkpoint, state_under, strip_prefix
-from deep3dmap.nn.radiance.nerf_mlp import from_gnerf_names
 
 # Where each network's state is in the file.
 KEYS = {"generator": "g", "discriminator": "d", "inversion network": "i", "training poses": "t", "validation poses": "v"}
@@ -15,7 +15,7 @@ KEYS = {"generator": "g", "discriminator": "d", "inversion network": "i", "train
 
 def from_official_generator(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the tensors of an official generator ("nerf.xyz_encoding_1.0.weight") to ours; raises ValueError for others."""
-    return {f"nerf.{name}": value for name, value in from_gnerf_names(strip_prefix(state, "nerf.")).items()}
+    return {f"nerf.{name}": value for name, value in from_official_names(strip_prefix(state, "nerf.")).items()}
 
 
 def load_official(file: Path, networks: Mapping[str, nn.Module]) -> int:
@@ -33,3 +33,21 @@ def load_official(file: Path, networks: Mapping[str, nn.Module]) -> int:
                 raise UserError(f"{file}: generator: {error}") from error
         fill(network, state, f"{file}: {name}")
     return int(checkpoint.get("it", -1))
+
+
+def from_official_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of GNeRF's network ("xyz_encoding_1.0.weight", "sigma.bias") to those of `NeRFMLP`.
+
+    Raises ValueError for a name that the network does not have.
+    """
+    return {_our_name(name): value for name, value in state.items()}
+
+
+def _our_name(name: str) -> str:
+    layer, _, kind = name.rpartition(".")
+    heads = {"sigma": "density_head", "xyz_encoding_final": "feature", "rgb.0": "color_head.0", "rgb.2": "color_head.2"}
+    if found := re.fullmatch(r"xyz_encoding_(\d+)\.0", layer):
+        return f"trunk.{int(found[1]) - 1}.{kind}"
+    if layer not in heads:
+        raise ValueError(f"'{name}' is no tensor of GNeRF's network")
+    return f"{heads[layer]}.{kind}"

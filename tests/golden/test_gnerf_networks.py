@@ -14,9 +14,9 @@ from deep3dmap.methods.gnerf.augmentation import brighten, cut_out, saturate, st
 from deep3dmap.methods.gnerf.discriminator import PatchDiscriminator
 from deep3dmap.methods.gnerf.generator import Generator, GeneratorConfig, Passes
 from deep3dmap.methods.gnerf.inversion_network import InversionNetwork
-from deep3dmap.methods.gnerf.official_weights import from_official_generator
+from deep3dmap.methods.gnerf.official_weights import from_official_generator, from_official_names
 from deep3dmap.nn.adversarial_losses import discriminator_loss, generator_loss
-from deep3dmap.nn.radiance.nerf_mlp import NeRFMLP, from_gnerf_names
+from deep3dmap.nn.radiance.nerf_mlp import NeRFMLP
 from deep3dmap.nn.radiance.volume_rendering import RayColors
 from deep3dmap.render.volume import Rays
 
@@ -30,7 +30,7 @@ def test_field(load_part: Load, relative_error: Error, name: str) -> None:
     settings = part.manifest["settings"]
     sizes = (settings["fc_dim"], settings["fc_depth"], settings["skips"], settings["xyz_freq"], settings["dir_freq"])
     network = NeRFMLP(*sizes)
-    network.load_state_dict(from_gnerf_names(part.state))
+    network.load_state_dict(from_official_names(part.state))
     assert sum(parameter.numel() for parameter in network.parameters()) == part.manifest["n_params"]
     given = part.tensor("x").clone().requires_grad_()
     density, color = network.raw(given[:, :3], given[:, 3:])

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from deep3dmap.methods.gnerf.official_weights import from_official_names
 from deep3dmap.metrics.image_similarity import image_similarity, psnr, ssim
 from deep3dmap.nn.radiance.encodings import frequency_encoding
-from deep3dmap.nn.radiance.nerf_mlp import NeRFMLP, from_gnerf_names
+from deep3dmap.nn.radiance.nerf_mlp import NeRFMLP
 from deep3dmap.nn.radiance.sampling import sample_pdf
 from deep3dmap.nn.radiance.volume_rendering import interval_lengths, render_rays
 
@@ -51,7 +52,7 @@ def test_volume_rendering(load_part: Load, relative_error: Error, name: str, bac
 def test_network(load_part: Load, relative_error: Error) -> None:
     part = load_part("nerf/mlp_nerf256")
     network = NeRFMLP()
-    network.load_state_dict(from_gnerf_names(part.state))
+    network.load_state_dict(from_official_names(part.state))
     given = part.tensor("x").requires_grad_()
     density, color = network.raw(given[:, :3], given[:, 3:])
     output = torch.cat([color, density[:, None]], 1)
@@ -64,7 +65,7 @@ def test_network(load_part: Load, relative_error: Error) -> None:
 
 def test_a_foreign_tensor_is_refused() -> None:
     with pytest.raises(ValueError, match="no tensor of GNeRF"):
-        from_gnerf_names({"xyz_encoding.0.weight": torch.zeros(1)})
+        from_official_names({"xyz_encoding.0.weight": torch.zeros(1)})
 
 
 def test_image_metrics_under_the_published_conventions(load_part: Load) -> None:

@@ -1,17 +1,23 @@
 """GNeRF's networks, schedules and augmentation, where the golden vectors do not look."""
 
 from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.methods.gnerf.augmentation import augment, cut_out
+from deep3dmap.methods.gnerf.config import GNeRFConfig
 from deep3dmap.methods.gnerf.discriminator import PatchDiscriminator
 from deep3dmap.methods.gnerf.generator import Generator, GeneratorConfig, Randomness
 from deep3dmap.methods.gnerf.inversion_network import InversionNetwork
+from deep3dmap.methods.gnerf.method import GNeRF
 from deep3dmap.methods.gnerf.official_weights import load_official
 from deep3dmap.methods.gnerf.pose_prior import PosePrior
 from deep3dmap.methods.gnerf.pose_table import PoseTable, official_start
@@ -123,6 +129,7 @@ def official_file(tmp_path: Path) -> Path:
     checkpoint = {
         "g": state,
         "d": PatchDiscriminator(16, 8).state_dict(),
+        "i": InversionNetwork("6d", 16, 16, 1, 2, 8, 16).state_dict(),
         "t": PoseTable(official_start(4, "6d"), "6d").state_dict(),
     }
     torch.save({**checkpoint, "it": 30000, "optim_g": {}, "args": Namespace(ndf=8)}, tmp_path / "030000.pt")
@@ -138,5 +145,40 @@ def test_an_official_checkpoint_loads_by_its_names(official_file: Path, generato
     assert torch.equal(table.vectors(), official_start(4, "6d"))
     with pytest.raises(UserError, match=r"training poses: does not fit .* of another size: poses_embed"):
         load_official(official_file, {"training poses": PoseTable(torch.zeros(5, 9), "6d")})
-    with pytest.raises(UserError, match="no state dict under 'i'"):
-        load_official(official_file, {"inversion network": InversionNetwork("6d", 32, 16, 1, 2, 8, 16)})
+    with pytest.raises(UserError, match="no state dict under 'v'"):
+        load_official(official_file, {"validation poses": PoseTable(torch.zeros(4, 9), "6d")})
+
+
+# The sizes of the file above.
+CONFIG = GNeRFConfig(
+    width=16, depth=3, skips=[1], position_octaves=3, direction_octaves=2, coarse=4, fine=4, discriminator_width=8,
+    inversion_size=16, inversion_width=16, inversion_depth=1, inversion_heads=2, inversion_head_width=8, batch=2, steps=4,
+    hybrid_from=1, refine_from=2,
+)  # fmt: skip
+
+
+def photographs(count: int) -> dict[str, np.ndarray]:
+    lens = np.array([[30.0, 0, 12], [0, 30, 12], [0, 0, 1]])
+    return {"images": np.full((count, 3, 24, 24), 0.5, np.float32), "intrinsics": np.tile(lens, (count, 1, 1))}
+
+
+def test_a_fit_may_begin_with_an_official_one(official_file: Path, make_loop: Callable[..., Any]) -> None:
+    saved = torch.load(official_file, weights_only=False)
+    method = GNeRF(replace(CONFIG, weights=str(official_file)))
+    assert torch.equal(method.generator.nerf.trunk[0].bias, saved["g"]["nerf.xyz_encoding_1.0.bias"])
+    assert torch.equal(method.inversion.state_dict()["main.cls_token"], saved["i"]["main.cls_token"])
+    assert len(method.reconstruct(photographs(4)).cameras or []) == 4
+    next(method.fit_steps(photographs(4), make_loop(None, batch_size=1)))
+    with pytest.raises(UserError, match=r"method.weights: .* has poses of 4 images, there are 3"):
+        next(method.fit_steps(photographs(3), make_loop(None, batch_size=1)))
+
+
+def test_poses_may_begin_where_the_official_code_begins(make_loop: Callable[..., Any]) -> None:
+    torch.manual_seed(0)
+    tables = {}
+    for start in ("official", "prior"):
+        method = GNeRF(replace(CONFIG, start=start, pose_lr=1e-9))
+        next(method.fit_steps(photographs(3), make_loop(None, batch_size=1)))
+        tables[start] = method.table.vectors().detach()
+    torch.testing.assert_close(tables["official"], official_start(3, "6d"), atol=1e-6, rtol=0)
+    assert (tables["prior"][:, :3].norm(dim=1) - 4).abs().max() < 1e-4

@@ -1,7 +1,6 @@
 """The network of NeRF: eight layers on the encoded position, one on the direction (Mildenhall et al., 2020, figure 7)."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -58,21 +57,3 @@ class NeRFMLP(nn.Module):
             given = torch.cat([encoded, hidden], -1) if index in self._skips else hidden
             hidden = layer(given).relu()
         return hidden
-
-
-def from_gnerf_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of GNeRF's network ("xyz_encoding_1.0.weight", "sigma.bias") to those of `NeRFMLP`.
-
-    Raises ValueError for a name that the network does not have.
-    """
-    return {_our_name(name): value for name, value in state.items()}
-
-
-def _our_name(name: str) -> str:
-    layer, _, kind = name.rpartition(".")
-    heads = {"sigma": "density_head", "xyz_encoding_final": "feature", "rgb.0": "color_head.0", "rgb.2": "color_head.2"}
-    if found := re.fullmatch(r"xyz_encoding_(\d+)\.0", layer):
-        return f"trunk.{int(found[1]) - 1}.{kind}"
-    if layer not in heads:
-        raise ValueError(f"'{name}' is no tensor of GNeRF's network")
-    return f"{heads[layer]}.{kind}"
