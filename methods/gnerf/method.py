@@ -130,9 +130,8 @@ class GNeRF(CustomFramework):
         """Begin with a pose for each photograph. Raises UserError where given weights are of another number of them."""
         if self.config.weights:
             if len(self.table.poses_embed) != images:
-                raise UserError(
-                    f"method.weights: {self.config.weights} has poses of {len(self.table.poses_embed)} images, there are {images}"
-                )
+                known = len(self.table.poses_embed)
+                raise UserError(f"method.weights: {self.config.weights} has poses of {known} images, there are {images}")
             return
         self.table = self._table(images)
         official = self.config.start == "official"
