@@ -56,7 +56,7 @@ class Subject(nn.Module):
 
     def _apply(self, *args: Any, **kwargs: Any) -> "Subject":
         """Move the topology along, which is no tensor of the module's own."""
-        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super()._apply(*args, **kwargs)
         self.topology = self.topology.to(self.light.device)
         return self
 

@@ -15,7 +15,7 @@ def unevenly_lit(picture: Picture, rng: np.random.Generator) -> Picture:
     size = picture.shape[-1]
     if rng.random() < 0.5:
         cells = int(rng.integers(2, 5))
-        field = _smooth(rng.normal(size=(1, cells, cells)), size)
+        field = _smooth(rng.normal(size=(1, cells, cells)).astype(np.float32), size)
     else:
         y, x = (np.mgrid[:size, :size].astype(np.float32) + 0.5) / size - rng.uniform(0.25, 0.75, (2, 1, 1)).astype(np.float32)
         angle, bend = rng.uniform(0, 2 * np.pi), rng.uniform(-1, 1)

@@ -188,8 +188,8 @@ def _evaluate_backward(
         # Fragments in the order of their faces, then corners in that of their vertices: sums without atomics.
         corners = vertices.new_empty(len(faces), 3, 3)
         found = segments(face_id.reshape(-1), len(faces))
-        given = (*mesh, *found, *seen, corners)
-        run_native("evaluate_faces_backward", vertices.device, *(one.contiguous() for one in given), perspective, clip)
+        sums = (*mesh, *found, *seen, corners)
+        run_native("evaluate_faces_backward", vertices.device, *(one.contiguous() for one in sums), perspective, clip)
         return scatter_sum(corners.reshape(-1, 3), faces.reshape(-1), len(vertices))
     gradient = torch.zeros_like(vertices, memory_format=torch.contiguous_format)
     given = (*mesh, *seen, gradient)
