@@ -122,6 +122,21 @@ void back_project_backward(Array<Device, const float, 2> grad_mean, Array<Device
   launch(views, grad_mean.data(), seen.data(), grad_features.data(), handle);
 }
 
+#if defined(DEEP3DMAP_CUDA)
+template <typename T, size_t N>
+using OnCuda = Array<nb::device::cuda, T, N>;
+
+void back_project_backward_fixed(OnCuda<const float, 2> grad_mean, OnCuda<const float, 3> projection, OnCuda<const float, 2> positions,
+                                 OnCuda<const int32_t, 1> seen, OnCuda<int64_t, 4> sums, OnCuda<const float, 1> scale, uint64_t stream) {
+  const auto views = back_project_views<nb::device::cuda>(projection, positions, sums);
+  require(grad_mean.shape(0) == positions.shape(0) && grad_mean.shape(1) == sums.shape(3) && seen.shape(0) == positions.shape(0),
+          "grad_mean (N, C) and seen (N,) must fit positions and sums");
+  require(scale.shape(0) == 1, "there is one scale");
+  nb::gil_scoped_release nogil;
+  cuda::back_project_backward_fixed(views, grad_mean.data(), seen.data(), sums.data(), scale.data(), stream);
+}
+#endif
+
 template <typename Function>
 void define_integrate(nb::module_& m, const char* name, Function function) {
   m.def(name, function, "tsdf"_a.noconvert(), "weight"_a.noconvert(), "color"_a.noconvert(), "depth"_a.noconvert(),
@@ -168,5 +183,7 @@ NB_MODULE(_native, m) {
       &back_project_forward<nb::device::cuda, uint64_t, cuda::back_project_forward>);
   define_back_project_backward(m, "back_project_backward_cuda",
       &back_project_backward<nb::device::cuda, uint64_t, cuda::back_project_backward>);
+  m.def("back_project_backward_fixed_cuda", &back_project_backward_fixed, "grad_mean"_a.noconvert(), "projection"_a.noconvert(),
+        "positions"_a.noconvert(), "seen"_a.noconvert(), "sums"_a.noconvert(), "scale"_a.noconvert(), "stream"_a);
 #endif
 }

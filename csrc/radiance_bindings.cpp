@@ -210,10 +210,29 @@ void define_for(nb::module_& m, const std::string& device) {
 
 }  // namespace
 
+#if defined(DEEP3DMAP_CUDA)
+namespace {
+
+void backward_table_fixed(Array<nb::device::cuda, const float, 2> positions, Array<nb::device::cuda, const float, 2> grad_output,
+                          Array<nb::device::cuda, int64_t, 2> sums, Array<nb::device::cuda, const float, 1> scale,
+                          const Integers& resolutions, const Integers& sizes, uint64_t stream) {
+  const HashGridLevels levels = make_levels(resolutions, sizes, size(sums, 0), size(sums, 1));
+  Face<nb::device::cuda, uint64_t, CudaKernels>::check_features(levels, positions, grad_output);
+  require(scale.shape(0) == 1, "there is one scale");
+  nb::gil_scoped_release nogil;
+  cuda::hash_grid_backward_table_fixed(levels, positions.data(), size(positions, 0), grad_output.data(), sums.data(), scale.data(),
+                                       stream);
+}
+
+}  // namespace
+#endif
+
 void define_radiance(nb::module_& m) {
   define_for<Face<nb::device::cpu, int, CpuKernels>>(m, "_cpu");
 #if defined(DEEP3DMAP_CUDA)
   define_for<Face<nb::device::cuda, uint64_t, CudaKernels>>(m, "_cuda");
+  m.def("hash_grid_backward_table_fixed_cuda", &backward_table_fixed, array("positions"), array("grad_output"), array("sums"),
+        array("scale"), nb::arg("resolutions"), nb::arg("sizes"), nb::arg("stream"));
 #endif
 }
 

@@ -1,5 +1,6 @@
 #include "cuda/check.cuh"
 #include "cuda/launch.h"
+#include "cuda/sums.cuh"
 
 namespace deep3dmap::cuda {
 namespace {
@@ -32,8 +33,9 @@ __global__ void back_project_gather(BackProjectViews views, const float* feature
   }
 }
 
-// The same threads; sums arrive in any order, so their last bits change from run to run.
-__global__ void back_project_scatter(BackProjectViews views, const float* grad_mean, const int32_t* seen, float* grad_features) {
+// The same threads.
+template <typename Sums>
+__global__ void back_project_scatter(BackProjectViews views, const float* grad_mean, const int32_t* seen, Sums sums) {
   const int64_t channels = views.channels, line = channels * views.width, map = line * views.height;
   const float right = static_cast<float>(views.width - 1), bottom = static_cast<float>(views.height - 1);
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
@@ -46,13 +48,21 @@ __global__ void back_project_scatter(BackProjectViews views, const float* grad_m
       const BackProjectSight sight = back_project_sight(views.projection + 12 * view, at[0], at[1], at[2], right, bottom);
       if (!sight.visible) continue;
       const BackProjectTaps taps = back_project_taps(views, sight.column, sight.row);
-      float* corner = grad_features + view * map + taps.corner * channels + channel;
-      atomicAdd(corner, taps.weight[0] * share * grad);
-      atomicAdd(corner + channels, taps.weight[1] * share * grad);
-      atomicAdd(corner + line, taps.weight[2] * share * grad);
-      atomicAdd(corner + line + channels, taps.weight[3] * share * grad);
+      const int64_t corner = view * map + taps.corner * channels + channel;
+      sums.add(corner, taps.weight[0] * share * grad);
+      sums.add(corner + channels, taps.weight[1] * share * grad);
+      sums.add(corner + line, taps.weight[2] * share * grad);
+      sums.add(corner + line + channels, taps.weight[3] * share * grad);
     }
   }
+}
+
+template <typename Sums>
+void scatter(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, Sums sums, uint64_t stream) {
+  const int64_t items = views.count * views.channels;
+  if (items == 0) return;
+  back_project_scatter<Sums><<<blocks_for(items), kThreads, 0, as_stream(stream)>>>(views, grad_mean, seen, sums);
+  check_launch("back_project");
 }
 
 }  // namespace
@@ -66,10 +76,12 @@ void back_project_forward(const BackProjectViews& views, const float* features, 
 
 void back_project_backward(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, float* grad_features,
                            uint64_t stream) {
-  const int64_t items = views.count * views.channels;
-  if (items == 0) return;
-  back_project_scatter<<<blocks_for(items), kThreads, 0, as_stream(stream)>>>(views, grad_mean, seen, grad_features);
-  check_launch("back_project");
+  scatter(views, grad_mean, seen, FloatSums{grad_features}, stream);
+}
+
+void back_project_backward_fixed(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, int64_t* sums,
+                                 const float* scale, uint64_t stream) {
+  scatter(views, grad_mean, seen, FixedSums{sums, scale}, stream);
 }
 
 }  // namespace deep3dmap::cuda

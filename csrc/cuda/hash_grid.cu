@@ -1,5 +1,6 @@
 #include "cuda/check.cuh"
 #include "cuda/radiance.h"
+#include "cuda/sums.cuh"
 
 namespace deep3dmap::cuda {
 namespace {
@@ -24,9 +25,9 @@ __global__ void hash_grid_gather(HashGridLevels levels, const float* positions, 
   }
 }
 
-// The same threads; sums arrive in any order, so their last bits change from run to run.
-__global__ void hash_grid_scatter(HashGridLevels levels, const float* positions, int64_t count, const float* grad_output,
-                                  float* grad_table) {
+// The same threads.
+template <typename Sums>
+__global__ void hash_grid_scatter(HashGridLevels levels, const float* positions, int64_t count, const float* grad_output, Sums sums) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t item = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; item < count * levels.count; item += step) {
     const int level = static_cast<int>(item / count);
@@ -36,8 +37,8 @@ __global__ void hash_grid_scatter(HashGridLevels levels, const float* positions,
     const float* grad = grad_output + (point * levels.count + level) * levels.features;
     for (int corner = 0; corner < kHashGridCorners; ++corner) {
       const float weight = hash_grid_weight(cell, corner);
-      float* entry = grad_table + (levels.offset[level] + hash_grid_entry(levels, level, cell, corner)) * levels.features;
-      for (int feature = 0; feature < levels.features; ++feature) atomicAdd(entry + feature, weight * grad[feature]);
+      const int64_t entry = (levels.offset[level] + hash_grid_entry(levels, level, cell, corner)) * levels.features;
+      for (int feature = 0; feature < levels.features; ++feature) sums.add(entry + feature, weight * grad[feature]);
     }
   }
 }
@@ -47,6 +48,14 @@ __global__ void hash_grid_slopes(HashGridLevels levels, const float* positions, 
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x, stride = static_cast<int64_t>(levels.count) * levels.features;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step)
     hash_grid_position_gradient(levels, positions + 3 * i, table, grad_output + i * stride, grad_positions + 3 * i);
+}
+
+template <typename Sums>
+void scatter(const HashGridLevels& levels, const float* positions, int64_t count, const float* grad_output, Sums sums, uint64_t stream) {
+  if (count == 0) return;
+  const unsigned blocks = blocks_for(count * levels.count);
+  hash_grid_scatter<Sums><<<blocks, kThreads, 0, as_stream(stream)>>>(levels, positions, count, grad_output, sums);
+  check_launch("hash_grid");
 }
 
 }  // namespace
@@ -60,10 +69,12 @@ void hash_grid_forward(const HashGridLevels& levels, const float* positions, int
 
 void hash_grid_backward_table(const HashGridLevels& levels, const float* positions, int64_t count, const float* grad_output,
                               float* grad_table, uint64_t stream) {
-  if (count == 0) return;
-  hash_grid_scatter<<<blocks_for(count * levels.count), kThreads, 0, as_stream(stream)>>>(levels, positions, count, grad_output,
-                                                                                          grad_table);
-  check_launch("hash_grid");
+  scatter(levels, positions, count, grad_output, FloatSums{grad_table}, stream);
+}
+
+void hash_grid_backward_table_fixed(const HashGridLevels& levels, const float* positions, int64_t count, const float* grad_output,
+                                    int64_t* sums, const float* scale, uint64_t stream) {
+  scatter(levels, positions, count, grad_output, FixedSums{sums, scale}, stream);
 }
 
 void hash_grid_backward_positions(const HashGridLevels& levels, const float* positions, int64_t count, const float* table,

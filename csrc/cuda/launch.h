@@ -19,5 +19,8 @@ void rasterize(const RasterizeInput& input, const Fragments& out, uint64_t strea
 void back_project_forward(const BackProjectViews& views, const float* features, const BackProjectResult& out, uint64_t stream);
 void back_project_backward(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, float* grad_features,
                            uint64_t stream);
+// The same in whole numbers, equal from run to run: see csrc/cuda/sums.cuh.
+void back_project_backward_fixed(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, int64_t* sums,
+                                 const float* scale, uint64_t stream);
 
 }  // namespace deep3dmap::cuda

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from deep3dmap.ops import back_project_reference
 from deep3dmap.ops._backend import Backend, choose, run_native
-from deep3dmap.ops._determinism import tell_nondeterminism
+from deep3dmap.ops._fixed import fixed_sums, wanted
 from deep3dmap.ops._registration import native_op
 
 
@@ -21,7 +21,8 @@ def back_project(
     positions: (N, 3) world, in the unit that depth shall have. All on one device.
     A view sees a position in front of it (z > 0) whose pixel lies within [0, W - 1] x [0, H - 1]; features are sampled
     bilinearly there. A projection that is not finite sees nothing; what no view sees has zeros.
-    Differentiable in features, on the CPU with the same bits for any number of threads.
+    Differentiable in features; on the CPU with the same bits for any number of threads, on CUDA from run to run where torch was
+    asked for deterministic algorithms.
     Raises ValueError that names the argument of a wrong shape, type or device.
     """
     _check(features, projection, positions)
@@ -75,8 +76,14 @@ def _outputs(features: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tenso
 def _native_backward(
     grad_mean: Tensor, projection: Tensor, positions: Tensor, count: Tensor, height: int, width: int
 ) -> Tensor:
-    gradient = grad_mean.new_zeros(len(projection), height, width, grad_mean.shape[1])
+    shape = (len(projection), height, width, grad_mean.shape[1])
     given = (grad_mean.contiguous(), projection.contiguous(), positions.contiguous(), count)
+    if wanted(grad_mean):
+        # A position adds to a pixel up to four times.
+        fixed = fixed_sums(shape, grad_mean, 4 * len(positions))
+        run_native("back_project_backward_fixed", grad_mean.device, *given, *fixed)
+        return fixed.floats().permute(0, 3, 1, 2)
+    gradient = grad_mean.new_zeros(shape)
     run_native("back_project_backward", grad_mean.device, *given, gradient)
     return gradient.permute(0, 3, 1, 2)
 
@@ -95,7 +102,6 @@ def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: tuple[Ten
 
 def _backward(ctx: Any, grad_mean: Tensor, *_: object) -> tuple[Tensor, None, None]:
     height, width = ctx.size
-    tell_nondeterminism("back_project", grad_mean)
     return _native_backward(grad_mean, *ctx.saved_tensors, height, width), None, None
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from deep3dmap.ops import hash_grid_reference
 from deep3dmap.ops._backend import Backend, choose, run_native
-from deep3dmap.ops._determinism import tell_nondeterminism
+from deep3dmap.ops._fixed import fixed_sums, wanted
 from deep3dmap.ops._registration import native_op
 
 MOST_LEVELS = 32
@@ -53,7 +53,8 @@ def hash_grid(positions: Tensor, table: Tensor, levels: HashGridLevels, backend:
 
     positions: (N, 3) float in [0, 1], clamped to it. table: (levels.entries, F) float32; float64 in the reference only, which
     `auto` then takes. A corner (x, y, z) of a hashed level has the entry (x xor 2654435761 y xor 805459861 z) mod size.
-    Differentiable once in table and positions; on the CPU with the same bits for any number of threads.
+    Differentiable once in table and positions; on the CPU with the same bits for any number of threads, on CUDA from run to run
+    where torch was asked for deterministic algorithms.
     Raises ValueError that names the argument of a wrong shape, type or device.
     """
     _check(positions, table, levels)
@@ -90,9 +91,14 @@ def _(positions: Tensor, table: Tensor, resolutions: list[int], sizes: list[int]
 
 @native_op("deep3dmap::hash_grid_backward_table")
 def _native_backward_table(positions: Tensor, grad_output: Tensor, resolutions: list[int], sizes: list[int]) -> Tensor:
-    gradient = grad_output.new_zeros(sum(sizes), grad_output.shape[1] // len(sizes))
-    given = (positions.contiguous(), grad_output.contiguous(), gradient)
-    run_native("hash_grid_backward_table", grad_output.device, *given, resolutions, sizes)
+    shape = (sum(sizes), grad_output.shape[1] // len(sizes))
+    given = (positions.contiguous(), grad_output.contiguous())
+    if wanted(grad_output):
+        fixed = fixed_sums(shape, grad_output, 8 * len(positions))
+        run_native("hash_grid_backward_table_fixed", grad_output.device, *given, *fixed, resolutions, sizes)
+        return fixed.floats()
+    gradient = grad_output.new_zeros(shape)
+    run_native("hash_grid_backward_table", grad_output.device, *given, gradient, resolutions, sizes)
     return gradient
 
 

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from deep3dmap.ops._backend import run_native
+from deep3dmap.ops._fixed import wanted
 from deep3dmap.ops._registration import native_op
+from deep3dmap.ops._segments import scatter_sum
 from deep3dmap.ops.sparse import tensor_cores
 
 
@@ -83,6 +85,8 @@ def voxelize(features: Tensor, rows: Tensor, cells: int) -> tuple[Tensor, Tensor
     mean = features.new_empty(cells, features.shape[1])
     counts = torch.empty(cells, dtype=torch.int32, device=features.device)
     _run("sparse_voxelize_forward", features, rows, mean, counts)
+    if wanted(features):
+        mean = scatter_sum(features, rows, cells) / counts.clamp(min=1)[:, None]
     return mean, counts
 
 
@@ -132,6 +136,8 @@ def _(features: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
 @native_op("deep3dmap::sparse_devoxelize_backward")
 def devoxelize_backward(gradient: Tensor, rows: Tensor, weights: Tensor, cells: int) -> Tensor:
     """Return the gradient with respect to the cells' features, (cells, C)."""
+    if wanted(gradient):
+        return scatter_sum(gradient, rows.reshape(-1), cells, weights.reshape(-1))
     result = gradient.new_empty(cells, gradient.shape[1])
     _run("sparse_devoxelize_backward", gradient, rows, weights, result)
     return result
