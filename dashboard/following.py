@@ -36,8 +36,7 @@ class Follower:
         with self._lock:
             names = [folder.names() for folder in self._folders]
             if self._snapshot is None or names != self._seen:
-                number = self._snapshot.number + 1 if self._snapshot else 0
-                self._snapshot, self._seen = Snapshot(self.store, number), names
+                self._snapshot, self._seen = Snapshot(self.store, self._snapshot), names
             return self._snapshot
 
 

@@ -19,6 +19,7 @@ from deep3dmap.results.store import ResultStore
 
 RESULTS_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS"
 PICTURES_KEPT = 64
+READ_AHEAD = 12
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def read_ahead() -> None:
     with suppress(UserError, OSError):
         newest = _follower(os.environ.get(RESULTS_VARIABLE, "results")).newest()
         newest.attempts()
-        for group in list(newest.groups())[:1]:
+        for group in list(newest.groups())[:READ_AHEAD]:
             newest.board(group, newest.metric_names(group)[0])
 
 

@@ -27,9 +27,9 @@ class Snapshot(ResultStore):
     number: counts the snapshots of a process. problems: the files that could not be read.
     """
 
-    def __init__(self, store: ResultStore, number: int = 0) -> None:
+    def __init__(self, store: ResultStore, before: "Snapshot | None" = None) -> None:
         super().__init__(store.uri)
-        self.number = number
+        self.number: int = before.number + 1 if before else 0
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             self._runs = {False: store.runs(newest_only=False), True: store.runs()}
@@ -37,6 +37,9 @@ class Snapshot(ResultStore):
             self._cards = {kind: store.cards(kind) for kind in ("method", "dataset", "suite")}
         self.problems = sorted({str(one.message) for one in caught if "is damaged" in str(one.message)})
         self._lock, self._made = threading.RLock(), dict[Hashable, Any]()
+        self._marks = self._marks_of_groups()
+        if before and before._cards == self._cards:
+            self._made = before.still_true(self._marks)
 
     def runs(self, newest_only: bool = True) -> pd.DataFrame:
         """Return the runs."""
@@ -90,6 +93,20 @@ class Snapshot(ResultStore):
         found: dict[Any, pd.Timestamp] = newest.to_dict()
         return {Group(key[0], int(key[1]), *key[2:]): when for key, when in found.items()}
 
+    def _marks_of_groups(self) -> dict[Any, tuple[int, int]]:
+        """Return {what the fields of a group are: a mark that changes whenever its runs do}."""
+        runs = self._runs[True]
+        attempts = runs[runs.suite != ""].groupby(list(Group.__dataclass_fields__), sort=False).attempt
+        # Attempts are numbered at random, so another one makes another sum.
+        sums: dict[Any, int] = attempts.sum().to_dict()
+        return {key: (int(count), int(sums[key])) for key, count in attempts.size().to_dict().items()}
+
+    def still_true(self, marks: dict[Any, tuple[int, int]]) -> dict[Hashable, Any]:
+        """Return what was made for groups that are the same in a later snapshot with such marks."""
+        same = {key for key, mark in self._marks.items() if marks.get(key) == mark}
+        with self._lock:
+            return {key: made for key, made in self._made.items() if isinstance(key, tuple) and _fields_of(key) in same}
+
     def runs_of(self, group: Group) -> pd.DataFrame:
         """Return the runs of a group."""
         runs = self._runs[True]
@@ -123,3 +140,7 @@ class Snapshot(ResultStore):
     def ranking(self, tier: str) -> Ranking:
         """Return the mean ranks over the headlines of all suites of a tier, as `deep3dmap leaderboard --across` does."""
         return self.once(("ranking", tier), lambda: rank_across(boards(self, tier=tier)))
+
+
+def _fields_of(key: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    return tuple(vars(key[1]).values()) if len(key) > 1 and isinstance(key[1], Group) else None

@@ -79,13 +79,14 @@ def wait_until_answers(server: Server) -> None:
 
 
 def write_store(uri: str, runs: int, scenes: int, metrics: int, points: int) -> ResultStore:
-    """Write runs with their values and a curve each."""
+    """Write runs with their values, a curve and the state of their trial each."""
     store = ResultStore(uri)
     with without_syncing():
         for number in range(runs):
             run, rows = made_run(number, scenes, metrics)
             curve = [CurveRow(run.run_id, 1, step, step / 10, "loss", 1 / (1 + step)) for step in range(points)]
             store.write_attempt(run, rows, curve)
+            store.write_trial_state(run.run_id, "ok", f"{run.method} on {run.dataset}")
     return store
 
 

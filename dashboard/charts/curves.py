@@ -8,7 +8,7 @@ import pandas as pd
 from deep3dmap.dashboard.charts.chart import Spec, quantity, series
 from deep3dmap.dashboard.look import one_line
 
-HEIGHT, MOST_POINTS = 240, 400
+HEIGHT, LEGEND_LINE, MOST_POINTS = 240, 30, 400
 FIELDS = ("run", "step", "seconds", "value")
 
 
@@ -21,7 +21,7 @@ def curve_chart(frame: pd.DataFrame, name: str, runs: Sequence[str], over: str, 
     tips += [{"field": field, "type": "quantitative", "format": ".4~g"} for field in ("step", "seconds", "value")]
     return {
         "data": {"values": values},
-        "height": HEIGHT,
+        "height": HEIGHT + (LEGEND_LINE * -(-len(runs) // 2) if len(runs) > 1 else 0),
         "title": {"text": one_line(name, 48), "anchor": "start"},
         # A curve of one point has no line.
         "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 60 if len(values) <= 2 * len(runs) else 12}},

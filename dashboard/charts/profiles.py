@@ -13,6 +13,7 @@ from deep3dmap.dashboard.charts.chart import HEIGHT, Spec, quantity, series
 from deep3dmap.dashboard.look import SERIES
 
 MOST = len(SERIES)
+LEGEND_LINE = 24
 
 
 def profile_chart(
@@ -34,7 +35,7 @@ def profile_chart(
     tips.append({"field": "share", "title": "share", "format": ".0%", "type": "quantitative"})
     return {
         "data": {"values": values},
-        "height": HEIGHT,
+        "height": HEIGHT + LEGEND_LINE * -(-len(names) // 3),
         "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
         "encoding": {
             "x": x,

@@ -50,3 +50,21 @@ def test_attempts_mark_the_one_of_each_run_that_counts(tmp_path):
     assert len(attempts) == len(store.runs(newest_only=False))
     counting = attempts[attempts.counts]
     assert set(zip(counting.run_id, counting.attempt)) == set(zip(store.runs().run_id, store.runs().attempt))
+
+
+def test_only_boards_whose_runs_have_changed_are_made_again(tmp_path):
+    store = build_store(tmp_path, seeds=2, scenes=3)
+    follower = Follower(store.uri)
+    before = follower.newest()
+    made = {group.suite: before.board(group, before.metric_names(group)[0]) for group in before.groups()}
+    row = run_row(ENTRANTS[0], 5)
+    store.write_attempt(row, metric_rows(row, ENTRANTS[0], 3), [])
+    after = follower.newest()
+    again = {group.suite: after.board(group, after.metric_names(group)[0]) for group in after.groups()}
+    assert again["indoor"] is made["indoor"]
+    assert again["face"] is not made["face"]
+    assert row.run_id in {run_id for one in again["face"].rows for run_id in one.run_ids}
+    store.write_card("method", "tsdf_fusion", "v2", {"name": "tsdf_fusion", "card": {"is_baseline": True}})
+    last = follower.newest()
+    (group,) = (group for group in last.groups() if group.suite == "indoor")
+    assert all(one.is_baseline for one in last.board(group, "f_score_5cm").rows)

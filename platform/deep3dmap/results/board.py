@@ -18,7 +18,7 @@ from deep3dmap.results.quoted import Quoted
 from deep3dmap.results.row_facts import costs, failures, missing_scenes, notes, what_is_wrong
 
 FEWEST_SEEDS = 3
-PROFILE_POINTS = 64
+PROFILE_POINTS = 128
 
 
 @dataclass(frozen=True)
@@ -208,8 +208,8 @@ class Contest:
         values = [self.cells[number].values[self.cells[number].known] for number in self.means]
         if not values:
             return np.empty(0)
-        every = np.concatenate(values)
-        return np.linspace(every.min(), every.max(), PROFILE_POINTS)
+        # As many between two values as there are values, so that one that is far off does not coarsen the others.
+        return np.unique(np.quantile(np.concatenate(values), np.linspace(0, 1, PROFILE_POINTS), method="nearest"))
 
     def _profile(self, cells: EntryCells, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
         if not cells.is_finite:
