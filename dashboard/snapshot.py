@@ -105,7 +105,7 @@ class Snapshot(ResultStore):
         """Return what was made for groups that are the same in a later snapshot with such marks."""
         same = {key for key, mark in self._marks.items() if marks.get(key) == mark}
         with self._lock:
-            return {key: made for key, made in self._made.items() if isinstance(key, tuple) and _fields_of(key) in same}
+            return {key: made for key, made in self._made.items() if _fields_of(key) in same}
 
     def runs_of(self, group: Group) -> pd.DataFrame:
         """Return the runs of a group."""
@@ -137,10 +137,25 @@ class Snapshot(ResultStore):
         every = boards(self, group.suite, data, group.tier, metric) or boards(self, group.suite, data, group.tier, "all")
         return next(board for board in every if board.group == group)
 
-    def ranking(self, tier: str) -> Ranking:
-        """Return the mean ranks over the headlines of all suites of a tier, as `deep3dmap leaderboard --across` does."""
-        return self.once(("ranking", tier), lambda: rank_across(boards(self, tier=tier)))
+    def ranking(self, group: Group) -> Ranking:
+        """Return the mean ranks over the headlines of the tables of a tier that share entries with a group's table.
+
+        Where all of them do, this is what `deep3dmap leaderboard --across` prints.
+        """
+        return self.once(("ranking", group), lambda: self._ranking(group))
+
+    def _ranking(self, group: Group) -> Ranking:
+        every = boards(self, tier=group.tier)
+        own = next((_entries_of(board) for board in every if board.group == group), set())
+        return rank_across([board for board in every if len(_entries_of(board) & own) > 1])
 
 
-def _fields_of(key: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    return tuple(vars(key[1]).values()) if len(key) > 1 and isinstance(key[1], Group) else None
+def _entries_of(board: Board) -> set[tuple[str, str]]:
+    return {(row.method, row.variant) for row in board.rows if row.rank is not None}
+
+
+def _fields_of(key: Hashable) -> tuple[Any, ...] | None:
+    """Return the fields of the only group that something is about, None where it is about several."""
+    if isinstance(key, tuple) and key[0] != "ranking" and isinstance(key[1], Group):
+        return tuple(vars(key[1]).values())
+    return None

@@ -107,9 +107,9 @@ def _profiles(choice: Choice) -> None:
 
 
 def _across(choice: Choice) -> None:
-    ranking = reading.snapshot().ranking(choice.group.tier)
+    ranking = reading.snapshot().ranking(choice.group)
     if len(ranking.names) < 2 or len(ranking.boards) < 2:
-        st.caption("Ranks across suites need at least two entries that are in all suites of the tier.")
+        st.caption("Mean ranks need two tables of the tier that share two entries.")
         _left_out(ranking)
         return
     chart.show(critical_chart(ranking), "mean ranks with the critical difference")
