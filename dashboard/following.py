@@ -13,14 +13,16 @@ FOLDERS = ("runs", "metrics", "cards")
 LOOK_AGAIN_S = 5.0
 # Two changes within one tick of a filesystem's clock leave a folder with the same time.
 SETTLED_S = 1.0
+WORTH_KEEPING = 1000
 Names = frozenset[str]
 
 
 class Follower:
     """Keeps the newest snapshot of a store, for whoever asks."""
 
-    def __init__(self, uri: str) -> None:
-        self.store = ResultStore(uri)
+    def __init__(self, uri: str, kept: Path | None = None) -> None:
+        """kept: a folder of this machine for what was read, so that the next server needs not read it again."""
+        self.store, self.kept = ResultStore(uri), kept
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._folders = [_Folder(self.store, f"tables/{name}") for name in FOLDERS]
@@ -31,9 +33,17 @@ class Follower:
         """Whether a snapshot is there, though maybe not the newest."""
         return self._snapshot is not None
 
+    def remember(self) -> None:
+        """Keep what was read, where there is a folder for it and so much that it is worth it."""
+        if self.kept and sum(map(len, self._seen)) > WORTH_KEEPING:
+            with self._lock:
+                self.store.remember(self.kept)
+
     def newest(self) -> Snapshot:
         """Return a snapshot of the store as it is now; the one from before where no file has come or gone."""
         with self._lock:
+            if self.kept and self._snapshot is None:
+                self.store.recall(self.kept)
             names = [folder.names() for folder in self._folders]
             if self._snapshot is None or names != self._seen:
                 self._snapshot, self._seen = Snapshot(self.store, self._snapshot), names

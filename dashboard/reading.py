@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,7 @@ from deep3dmap.dashboard.trials import Trials, trials_of
 from deep3dmap.results.store import ResultStore
 
 RESULTS_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS"
+KEPT_VARIABLE = "DEEP3DMAP_DASHBOARD_KEPT"
 PICTURES_KEPT = 64
 READ_AHEAD = 12
 
@@ -102,12 +104,15 @@ def read_ahead() -> None:
     """Read the store and aggregate what the pages show at first, so that it is there when somebody comes."""
     # What is wrong with the store is said on the pages.
     with suppress(UserError, OSError):
-        newest = _follower(os.environ.get(RESULTS_VARIABLE, "results")).newest()
+        follower = _follower(os.environ.get(RESULTS_VARIABLE, "results"))
+        newest = follower.newest()
         newest.attempts()
         for group in list(newest.groups())[:READ_AHEAD]:
             newest.board(group, newest.metric_names(group)[0])
+        follower.remember()
 
 
 @cache
 def _follower(uri: str) -> Follower:
-    return Follower(uri)
+    kept = os.environ.get(KEPT_VARIABLE)
+    return Follower(uri, Path(kept) if kept else None)

@@ -9,6 +9,7 @@ from importlib import resources
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.leaderboard import existing_store
 from deep3dmap.core.errors import UserError
+from deep3dmap.data.cache import default_cache
 
 DESCRIPTION = """\
 Browse a result store in the web browser: leaderboard, single runs with their pictures and curves, the methods,
@@ -21,7 +22,7 @@ EXAMPLES = """\
   deep3dmap dashboard results=s3://bucket/results --port 9000
   deep3dmap dashboard --export site/         plain files, which open from a disk or any web server
   ssh -L 8501:localhost:8501 gpu-box deep3dmap dashboard results=/data/results"""
-RESULTS_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS"
+RESULTS_VARIABLE, KEPT_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS", "DEEP3DMAP_DASHBOARD_KEPT"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::")
 BLUES = {"light": "#0072B2", "dark": "#56B4E9"}
@@ -40,9 +41,8 @@ def main(argv: list[str]) -> int:
         os.execve(sys.executable, export_command(store.uri, flags.export), dict(os.environ))
     _check_free(flags.address, flags.port)
     print(f"dashboard of {store.uri}: http://{flags.address}:{flags.port} (Ctrl+C stops it)", flush=True)
-    os.execve(
-        sys.executable, server_command(flags.address, flags.port, flags.host), {**os.environ, RESULTS_VARIABLE: store.uri}
-    )
+    places = {RESULTS_VARIABLE: store.uri, KEPT_VARIABLE: str(default_cache() / "dashboard")}
+    os.execve(sys.executable, server_command(flags.address, flags.port, flags.host), {**os.environ, **places})
 
 
 def server_command(address: str, port: int, names: Sequence[str] = ()) -> list[str]:

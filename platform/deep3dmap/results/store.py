@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from deep3dmap.results.attempt_numbers import attempt_name, check_id, new_attemp
 from deep3dmap.results.digest import bytes_digest, table_digest
 from deep3dmap.results.leases import LASTS_S, Lease, take
 from deep3dmap.results.parquet_files import decode, encode
+from deep3dmap.results.remembered import recall, remember
 from deep3dmap.results.run_id import content_hash
 from deep3dmap.results.schema import TABLES, CurveRow, FileRow, MetricRow, Row, RunRow, to_table
 from deep3dmap.results.settings import settings_hash
@@ -28,6 +30,7 @@ _STATES = pa.schema([("run_id", pa.string()), ("state", pa.string()), ("text", p
 SMALL_TABLES = ("cards", "trials")
 # From here on it is quicker to read a whole table than the files of single attempts.
 MANY_RUNS = 100
+REMEMBERED = ("runs", "metrics")
 
 
 class ResultStore:
@@ -157,6 +160,16 @@ class ResultStore:
     def trial_states(self) -> pd.DataFrame:
         """Return where each trial is or how it ended."""
         return self._small("trials", _STATES).to_pandas()
+
+    def recall(self, folder: Path) -> None:
+        """Start from what `remember` kept in a folder of this machine, as far as the files are still the same."""
+        for name in REMEMBERED:
+            recall(self._tables[name], self.storage, folder)
+
+    def remember(self, folder: Path) -> None:
+        """Keep the tables that most readers want in a folder of this machine; they have to have been read."""
+        for name in REMEMBERED:
+            remember(self._tables[name], self.storage, folder)
 
     def table(self, name: str) -> pa.Table:
         """Return a whole table, as Arrow keeps it."""

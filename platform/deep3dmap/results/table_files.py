@@ -62,6 +62,18 @@ class TableFiles:
             self._new = []
         return self._whole[0] if self._whole else arrow_schema(TABLES[self.name]).empty_table()
 
+    def state(self) -> tuple[pa.Table, set[str], set[str]]:
+        """Return what was read, the files that it came from, and the attempts that their segments cover."""
+        with self._lock:
+            whole = self._whole[0] if self._whole else arrow_schema(TABLES[self.name]).empty_table()
+            return whole, self._known - set(self._problems), set(self._covered)
+
+    def start_from(self, table: pa.Table, names: set[str], covered: set[str]) -> None:
+        """Take a table for what is in some files, and read only others from now on."""
+        with self._lock:
+            self._forget()
+            self._whole, self._known, self._covered = [table], names, covered
+
     def covered(self, storage: "Storage") -> set[str]:
         """Return the names RUN_ID-ATTEMPT of the attempts whose rows are there, without reading those of single attempts."""
         names = storage.names(self.folder, ".parquet")
