@@ -121,15 +121,16 @@ def difference_chart(frame: pd.DataFrame, metric: str, better: str) -> alt.Layer
     color = alt.Color(
         "entry:N",
         scale=alt.Scale(domain=entries, range=COLORS[: len(entries)]),
-        legend=alt.Legend(title="the first against", orient="top", labelLimit=300, columns=1),
+        legend=alt.Legend(
+            title="the first against", orient="top", labelLimit=300, columns=1, symbolOpacity=1, symbolType="circle"
+        ),
     )
-    base = alt.Chart(frame).encode(y=y)
+    base = alt.Chart(frame).encode(y=y, color=color)
     tooltip = [alt.Tooltip("scene:N"), alt.Tooltip("entry:N", title="against"), alt.Tooltip("first:Q", format=".4~g")]
     tooltip += [alt.Tooltip("value:Q", format=".4~g"), alt.Tooltip("difference:Q", format="+.3~g")]
     x = alt.X("difference:Q", title=[f"difference of {one_line(metric)}", side], axis=alt.Axis(format="~g", tickCount=5))
-    plain = alt.Color("entry:N", scale=alt.Scale(domain=entries, range=COLORS[: len(entries)]), legend=None)
-    stems = base.mark_rule(strokeWidth=2.5, opacity=0.5).encode(x=x, x2=alt.datum(0), color=plain)
-    points = base.mark_circle(size=80, opacity=1).encode(x=x, color=color, tooltip=tooltip)
+    stems = base.mark_rule(strokeWidth=2.5, opacity=0.5).encode(x=x, x2=alt.datum(0))
+    points = base.mark_circle(size=80, opacity=1).encode(x=x, tooltip=tooltip)
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(x="zero:Q")
     chart: alt.LayerChart = (zero + stems + points).properties(height=28 * len(order) + 22 * len(entries) + 120)
     return chart

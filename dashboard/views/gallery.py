@@ -16,6 +16,7 @@ from deep3dmap.results.kept_scenes import KeptScene
 ORDERS = {"best": "Best", "worst": "Worst", "disputed": "Most disputed"}
 SHOWN = 6
 NOTHING_KEPT = "Nothing was kept of this scene to look at; pictures are made of the first scenes of a run."
+MESH_KEPT = "Pictures are made of the first scenes of a run; of this one the mesh is kept, which is shown below."
 
 
 def show() -> None:
@@ -75,7 +76,7 @@ def _content(kept: KeptScene | None) -> str:
     if kept.pictures:
         first = kept.pictures[0]
         return f"<div class=scene-tiles>{scene_cards.tile(scene_cards.in_page(kept, first), first)}</div>"
-    return f"<p class=scene-note>{NOTHING_KEPT}{' Its mesh is shown below.' if kept.has_mesh else ''}</p>"
+    return f"<p class=scene-note>{MESH_KEPT if kept.has_mesh else NOTHING_KEPT}</p>"
 
 
 def _in_3d(scenes: Sequence[str], kept: dict[str, KeptScene], name: str) -> None:

@@ -14,6 +14,7 @@ from toys import Dots, DotsConfig
 from deep3dmap.config.schema import FitConfig
 from deep3dmap.core import Camera, Evaluation, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
 from deep3dmap.frameworks import LoopSettings
+from deep3dmap.runs import scoring as scoring_module
 from deep3dmap.runs.scoring import Scoring, scene_names, score
 from deep3dmap.train.local_host import LocalHost
 from deep3dmap.train.scene_fits import SceneFits, fit_settings
@@ -128,3 +129,14 @@ def test_optional_keys_are_handed_over_where_the_task_gives_them_and_the_truth_n
     scores = score(method, SPLIT, how)
     assert not scores.failed
     assert method.seen == {*ScenePoints.card.consumes, "background"}
+
+
+def test_pictures_and_previews_are_made_of_the_first_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring_module, "PICTURED_SCENES", 1)
+    monkeypatch.setattr(scoring_module, "PREVIEWED_SCENES", 2)
+    pictured: list[Path] = []
+    monkeypatch.setattr(LevelProtocol, "pictures", lambda self, made, truth, folder: pictured.append(folder) or [])
+    how = scoring(ScenePoints(ScenePointsConfig()), tmp_path, scenes=scene_names(SPLIT, 3))
+    assert not score(ScenePoints(ScenePointsConfig()), SPLIT, how).failed
+    assert [folder.name for folder in pictured] == ["dot-00"]
+    assert [(tmp_path / "kept" / f"dot-0{number}" / "preview").is_dir() for number in range(3)] == [True, True, False]

@@ -20,6 +20,7 @@ from deep3dmap.train.failures import status_of, text_of
 from deep3dmap.train.scene_fits import SceneFits
 
 PICTURED_SCENES = 8
+PREVIEWED_SCENES = 24
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Scoring:
 
 
 def score(method: Method, split: Split, scoring: Scoring, progress: Callable[[int, int], None] | None = None) -> Scores:
-    """Reconstruct, evaluate, keep and picture the scenes of a split; pictures of the first few are made.
+    """Reconstruct, evaluate and keep the scenes of a split; the first few are pictured, and some more have previews.
 
     A scene that fails is named in `failed` and the others go on. Raises UserError for scenes that the split has not.
     """
@@ -97,7 +98,7 @@ def score(method: Method, split: Split, scoring: Scoring, progress: Callable[[in
     for done, index in enumerate(chosen):
         scene = split.name(index)
         try:
-            _score_scene(method, split[index], scene, scoring, evaluation, scores, pictured=done < PICTURED_SCENES)
+            _score_scene(method, split[index], scene, scoring, evaluation, scores, done)
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # whatever a method does on one scene, the other scenes keep their numbers
@@ -131,8 +132,9 @@ def _score_scene(
     scoring: Scoring,
     evaluation: Evaluation,
     scores: Scores,
-    pictured: bool,
+    number: int,
 ) -> None:
+    pictured = number < PICTURED_SCENES
     offered = _without_ungiven(scoring.protocol.offered(sample), method, scoring)
     outcome = reconstruct_scene(method, offered, scene, scoring.mapping, scoring.fits, scoring.seed)
     _add_costs(scores, outcome)
@@ -152,7 +154,7 @@ def _score_scene(
         _keep(outcome.reconstruction, scoring.protocol, sample, folder, pictured)
         if views is not None and pictured:
             scoring.protocol.view_pictures(views, sample, folder)
-        if pictured:
+        if number < PREVIEWED_SCENES:
             write_preview(scoring.protocol, outcome.reconstruction, views, sample, folder / PREVIEW)
 
 
