@@ -101,6 +101,11 @@ def _column(title: str, kept: KeptScene, named: Sequence[tuple[str, str | None]]
     return f"<section><h4>{text(title)}</h4>{pictures}</section>"
 
 
+def heading(title: str) -> str:
+    """Return the heading of a section of the app."""
+    return f"<h2 class=d3-section>{escape(title)}</h2>"
+
+
 def card(title: str, value: str, note: str, content: str) -> str:
     """Return a framed scene. title, value, note: text. content: HTML."""
     small = f" <small>{escape(note)}</small>" if note else ""

@@ -84,14 +84,14 @@ def _scenes(choice: SceneChoice, places: list[int]) -> None:
     # Beside the chart there is room for the columns of two.
     left, right = st.columns([3, 2], gap="large") if len(places) == FEWEST else (st.container(), st.container())
     with left:
-        st.subheader("Difference on each scene")
+        st.html(scene_cards.heading("Difference on each scene"))
         st.altair_chart(
             difference_chart(differences(choice, places, order[:SCENES_CHARTED]), _metric(board), board.rows[0].better)
         )
         shown = f"the {SCENES_CHARTED} of {len(order)} scenes that differ most" if len(order) > SCENES_CHARTED else "all scenes"
         st.caption(f"Showing {shown}, means over seeds.")
     with right:
-        st.subheader("Where they differ most")
+        st.html(scene_cards.heading("Where they differ most"))
         st.html(_most_apart(choice, places, order[:SCENES_LISTED]))
 
 
@@ -132,7 +132,7 @@ def difference_chart(frame: pd.DataFrame, metric: str, better: str) -> alt.Layer
     stems = base.mark_rule(strokeWidth=2.5, opacity=0.5).encode(x=x, x2=alt.datum(0))
     points = base.mark_circle(size=80, opacity=1).encode(x=x, tooltip=tooltip)
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(x="zero:Q")
-    chart: alt.LayerChart = (zero + stems + points).properties(height=28 * len(order) + 22 * len(entries) + 120)
+    chart: alt.LayerChart = (zero + stems + points).properties(height=32 * len(order) + 22 * len(entries) + 150)
     return chart
 
 
@@ -156,7 +156,7 @@ def _one_scene(choice: SceneChoice, places: list[int]) -> None:
         st.caption("Their runs kept nothing of the scenes to look at.")
         return
     there.sort(key=lambda scene: -np.nan_to_num(apart[scene], nan=-1.0))
-    st.subheader("One scene")
+    st.html(scene_cards.heading("One scene"))
     scene = str(st.selectbox("Scene, those that differ most first", there, key="scene", bind=URL, format_func=one_line))
     own = {title: found[scene] for title, found in kept.items() if scene in found}
     pictures = scene_cards.tiles_of_entries(own)

@@ -83,7 +83,7 @@ def _in_3d(scenes: Sequence[str], kept: dict[str, KeptScene], name: str) -> None
     there = [scene for scene in scenes if scene in kept and (kept[scene].has_preview or kept[scene].has_mesh)]
     if not there:
         return
-    st.subheader("In 3D")
+    st.html(scene_cards.heading("In 3D"))
     scene = str(st.selectbox("Scene", there, key="scene", bind=URL, format_func=one_line))
     try:
         data = viewer3d.scene_payload({one_line(name): kept[scene]})

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.dashboard import reading, viewer3d
+from deep3dmap.dashboard import reading, scene_cards, viewer3d
 from deep3dmap.dashboard.viewer3d.scene_panels import scenes_to_choose
 from deep3dmap.dashboard.views.scene_choice import one_line
 from deep3dmap.results.kept_scenes import kept_scenes
@@ -21,7 +21,7 @@ def surfaces(attempt: pd.DataFrame) -> None:
     there = scenes_to_choose(kept)
     if not there:
         return
-    st.subheader("In 3D")
+    st.html(scene_cards.heading("In 3D"))
     scene = str(st.selectbox("Surface of scene", there, key=f"surface {run.run_id}", format_func=one_line))
     try:
         data = viewer3d.scene_payload({one_line(f"{run.method}/{run.variant}"): kept[scene]})

@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -121,3 +123,10 @@ def test_no_file_for_the_browser_names_another_machine(name):
     addresses = set(re.findall(r"https?://[^\s\"'`)]+", static_file(name)))
     assert addresses <= {"http://www.w3.org/1999/xhtml"}
     assert "import(" not in static_file(name)
+
+
+def test_neither_pages_nor_site_need_torch():
+    modules = "deep3dmap.dashboard.viewer3d, deep3dmap.dashboard.views.compare, deep3dmap.dashboard.site.export"
+    code = f"import sys, {modules}; print([name for name in ('torch', 'ray') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
