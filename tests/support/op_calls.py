@@ -21,7 +21,7 @@ ODD_NUMBERS = (float("nan"), float("inf"), -float("inf"), 0.0, 1e-30, 1e6, 3e38,
 ODD_IDS = (-(2**63), 2**63 - 1, 2**40, 2**31, 2**29, -(2**29), -2, -1)
 ODD_COUNTS = (0, -1, 2**12)
 ODD_SIDES = (0, -1, 2**12, 2**31)
-ODD_ENTRIES = (0, -1, 2**12, 2**31, 2**40, -(2**63), 2**63 - 1)
+ODD_ENTRIES = (0, -1, 2**12, 2**40, -(2**63), 2**63 - 1)  # none whose memory could be had
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,10 @@ def _operators() -> Table:
     registered = torch.ops.deep3dmap
     return {
         "neural_mesh_faces": (registered.neural_mesh_faces, f"{MESH}; H; W; any; any; bool"),
+        "neural_mesh_edges": (registered.neural_mesh_edges, f"f C,H,W; {MESH}; i8 H,W ~F; any; bool"),
+        "neural_mesh_depth": (registered.neural_mesh_depth, f"{MESH}; i8 H,W ~F; f H,W; f H,W,3; bool"),
+        "back_project operator": (registered.back_project, "f B,C,H,W; f B,3,4; f N,3"),
+        "back_project_backward": (registered.back_project_backward, "f N,C; f B,3,4; f N,3; i4 N 9; H; W"),
         "neural_mesh_edges_backward": (
             registered.neural_mesh_edges_backward,
             f"f C,H,W; f C,H,W; {MESH}; i8 H,W ~F; any; bool",
@@ -145,6 +149,10 @@ def _kernels() -> Table:
         "sparse_pairs_cpu": "i4 K,M ~N; splits K; i4 P N; i4 P M",
         "sparse_conv_forward_cpu": f"f N,C; f K,C,D; {MAP}; f M,D",
         "sparse_conv_weight_gradient_cpu": f"f N,C; f M,D; {MAP}; f K,C,D",
+        "sparse_lookup_cpu": f"{CELLS}; i4 M,4 9; i8 M",
+        "sparse_neighbours_cpu": f"{CELLS}; cells M; i4 K,3 3; i4 K,M",
+        "sparse_voxelize_backward_cpu": "f N,C; i8 P ~N; i4 N 9; f P,C",
+        "sparse_devoxelize_forward_cpu": "f N,C; i8 P,8 ~N; f P,8; f P,C",
         "sparse_voxelize_forward_cpu": "f P,C; i8 P ~N; f N,C; i4 N 9",
         "sparse_devoxelize_backward_cpu": "f P,C; i8 P,8 ~N; f P,8; f N,C",
         "composite_forward_cpu": f"{SAMPLES}; {COMPOSITED}; any",
