@@ -133,7 +133,6 @@ def _backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, Tensor | No
     if ctx.needs_input_grad[0]:
         on_positions = _native_backward_positions(positions, table, grad_output, ctx.resolutions, ctx.sizes)
     if ctx.needs_input_grad[1]:
-        tell_nondeterminism("hash_grid", grad_output)
         on_table = _native_backward_table(positions, grad_output, ctx.resolutions, ctx.sizes)
     return on_positions, on_table, None, None
 
