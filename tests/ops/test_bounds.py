@@ -303,3 +303,15 @@ def test_edges_of_corners_that_are_not_finite_are_left_out() -> None:
     for native in (True, False):
         moved = torch.ops.deep3dmap.neural_mesh_edges_backward(IMAGE, IMAGE, vertices, FACES, SEEN, 1e-3, native)
         assert moved.isfinite().all()
+
+
+@pytest.mark.gpu
+def test_ids_on_a_gpu_are_looked_at_again_once_they_were_written_to() -> None:
+    vertices, faces = VERTICES.cuda(), FACES.cuda()
+    for _ in range(2):
+        find_faces(vertices, faces, 10, 10)
+    faces[1, 2] = 4
+    with pytest.raises(ValueError, match=r"faces index vertices 0\.\.4, but there are 4"):
+        find_faces(vertices, faces, 10, 10)
+    faces[1, 2] = 3
+    find_faces(vertices, faces, 10, 10)

@@ -2,8 +2,10 @@
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 MOST_PIXELS = 2**31 - 1
+_KNOWN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # tensor to its version, lowest and highest id
 
 
 def check_mesh(vertices: Tensor, faces: Tensor) -> None:
@@ -42,6 +44,12 @@ def _range(ids: Tensor) -> tuple[int, int]:
     """Return the lowest and the highest id; (0, -1) where there is none."""
     if ids.numel() == 0:
         return 0, -1
-    # Both at once: on CUDA each number that the host reads waits for the device.
+    # A mesh is drawn many times, and to look at its ids is to wait for the device: ask once for as long as they stay the same.
+    # On the CPU nothing is waited for, and numpy may write to a tensor unnoticed.
+    remembered = ids.is_cuda and not ids.is_inference()
+    if remembered and (known := _KNOWN.get(ids)) and known[0] == ids._version:
+        return known[1], known[2]
     low, high = torch.stack(torch.aminmax(ids)).tolist()
+    if remembered:
+        _KNOWN[ids] = ids._version, low, high
     return low, high

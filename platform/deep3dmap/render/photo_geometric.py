@@ -52,12 +52,12 @@ class PhotoGeometricRenderer:
         """
         points = self.camera.turn(self.camera.lift(depth), views).flatten(1, 2)
         corners = torch.cat([self.camera.to_pixels(points), points[..., 2:]], -1)
-        return torch.stack([self._rasterise(one) for one in corners]).clamp(*self.limits)
-
-    def _rasterise(self, corners: Tensor) -> Tensor:
-        side = self.camera.size
-        front = relief_faces(side, side, corners.device)
+        front = relief_faces(self.camera.size, self.camera.size, corners.device)
         faces = torch.cat([front, front.flip(1)])
+        return torch.stack([self._rasterise(one, faces) for one in corners]).clamp(*self.limits)
+
+    def _rasterise(self, corners: Tensor, faces: Tensor) -> Tensor:
+        side = self.camera.size
         twice = corners * corners.new_tensor([2.0, 2.0, 1.0])
         seen = find_faces(twice, faces, 2 * side, 2 * side, near=0.1, far=_FAR)
         depth = depth_of_faces(twice, faces, seen)
