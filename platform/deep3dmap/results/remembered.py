@@ -11,7 +11,7 @@ from pyarrow import fs
 from deep3dmap.results.digest import bytes_digest
 from deep3dmap.results.schema import SCHEMA_VERSION
 from deep3dmap.results.storage import Storage
-from deep3dmap.results.tables import TableFiles
+from deep3dmap.results.table_files import TableFiles
 
 _ABOUT = b"deep3dmap.remembered"
 
