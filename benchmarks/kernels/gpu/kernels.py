@@ -1,0 +1,127 @@
+"""Times every native op on CUDA beside the same in plain torch on the same GPU, and sparse convolution in each precision.
+
+Run as `python -m deep3dmap.benchmarks.kernels.gpu.kernels [--rounds 10]`. Medians of CUDA events; above 1, the native one is
+faster.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from deep3dmap.benchmarks.kernels.gpu.problems import PROBLEMS, Problem
+from deep3dmap.benchmarks.kernels.sparse_conv import surface
+from deep3dmap.ops.sparse import kernel_map, kernel_offsets, sparse_conv3d
+
+Convolution = Callable[[Tensor, Tensor], Tensor]
+PRECISIONS = (
+    ("fp32", torch.float32, False),
+    ("tf32", torch.float32, True),
+    ("fp16", torch.float16, True),
+    ("bf16", torch.bfloat16, True),
+)
+
+
+def milliseconds(call: Callable[[], object], rounds: int) -> float:
+    """Return the median time of a call on the GPU, what the host adds included."""
+    call()
+    torch.cuda.synchronize()
+    times = []
+    for _ in range(rounds):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        call()
+        end.record()
+        torch.cuda.synchronize()
+        times.append(start.elapsed_time(end))
+    return sorted(times)[len(times) // 2]
+
+
+def timed(given: Problem, backend: str, gradients: bool, rounds: int) -> float:
+    """Return the milliseconds of a solution, with gradients if wanted."""
+    tensors = {name: value.cuda() for name, value in given.tensors.items()}
+    leaves = [tensors[name].requires_grad_(gradients) for name in given.leaves]
+
+    def call() -> object:
+        outputs = given.solve(tensors, backend)
+        if not gradients:
+            return outputs
+        return torch.autograd.grad(torch.stack([one.sum() for one in outputs if one.requires_grad]).sum(), leaves)
+
+    with torch.set_grad_enabled(gradients):
+        return milliseconds(call, rounds)
+
+
+def of_ops(rounds: int) -> Iterator[str]:
+    """Yield the table of ops."""
+    yield f"{'op':30}{'size':>8}{'forward':>11}{'ratio':>7}{'both ways':>12}{'ratio':>7}"
+    for name, (make, _, size) in PROBLEMS.items():
+        given = make(torch.Generator().manual_seed(0), size)
+        line = f"{name:30}{size:8}"
+        for gradients in (False, True)[: 2 if given.leaves else 1]:
+            ours = timed(given, "native", gradients, rounds)
+            torch_takes = timed(given, "reference", gradients, 2) if given.in_torch else math.nan
+            line += f"{ours:8.3f} ms{torch_takes / ours:7.1f}" + ("  " if not gradients else "")
+        yield line
+
+
+def im2col(pairs: tuple[Tensor, Tensor, Tensor], count: int) -> Convolution:
+    """Return the convolution as a gather and one product, what three lines of torch give."""
+    in_rows, out_rows, sizes = pairs
+    rows = torch.full((count, len(sizes)), count, device=in_rows.device)
+    rows[out_rows.long(), torch.arange(len(sizes), device=in_rows.device).repeat_interleave(sizes)] = in_rows.long()
+
+    def call(features: Tensor, weight: Tensor) -> Tensor:
+        padded = torch.cat([features, features.new_zeros(1, features.shape[1])])
+        return padded[rows.view(-1)].view(count, -1) @ weight.reshape(-1, weight.shape[2])
+
+    return call
+
+
+def of_convolution(voxels: int, channels: int, rounds: int) -> Iterator[str]:
+    """Yield the rows of a size: each precision beside im2col in the same."""
+    coordinates = surface(voxels).cuda()
+    count, offsets = len(coordinates), kernel_offsets(3, 1)
+    pairs = kernel_map(coordinates, coordinates, offsets)
+    peer = im2col((pairs.in_rows, pairs.out_rows, pairs.splits.diff().cuda()), count)
+    search = milliseconds(lambda: kernel_map(coordinates, coordinates, offsets), rounds)
+    yield f"{count} voxels, {channels} -> {channels} channels; kernel map {search:.3f} ms"
+    for name, dtype, tf32 in PRECISIONS:
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        features = torch.randn(count, channels, device="cuda").to(dtype).requires_grad_()
+        weight = (torch.randn(27, channels, channels, device="cuda") / (27 * channels) ** 0.5).to(dtype).requires_grad_()
+        ours, theirs, both = _of_precision(lambda f, w: sparse_conv3d(f, w, pairs), peer, features, weight, rounds)
+        rate = 2 * len(pairs.in_rows) * channels**2 / ours / 1e9
+        yield f"  {name}  forward {ours:.3f} ms ({rate:.0f} TFLOP/s), im2col {theirs / ours:.1f} times; both ways {both:.3f} ms"
+
+
+def _of_precision(
+    own: Convolution, peer: Convolution, features: Tensor, weight: Tensor, rounds: int
+) -> tuple[float, float, float]:
+    gradient = torch.randn(len(features), weight.shape[2], device="cuda").to(features.dtype)
+    with torch.no_grad():
+        ours = milliseconds(lambda: own(features, weight), rounds)
+        theirs = milliseconds(lambda: peer(features, weight), rounds)
+    both = milliseconds(lambda: torch.autograd.grad(own(features, weight), (features, weight), gradient), rounds)
+    return ours, theirs, both
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    options = parser.parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit("there is no CUDA device")
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; ratios: plain torch over native")
+    for line in of_ops(options.rounds):
+        print(line, flush=True)
+    for voxels, channels in ((50_000, 32), (200_000, 64), (200_000, 128)):
+        for line in of_convolution(voxels, channels, options.rounds):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
