@@ -188,15 +188,15 @@ void map_pairs_on_cuda(OnCuda<const int32_t, 2> table, OnCuda<const int64_t, 2> 
 template <size_t N>
 using Numbers = nb::ndarray<nb::ndim<N>, nb::c_contig, nb::device::cuda>;
 
-// The type of all the arrays, of rows of whole pieces of 16 bytes.
+// The type of all the arrays; `tf32` says how float32 is multiplied.
 template <typename First, typename... Others>
-cuda::Numbers numbers_of(const First& first, const Others&... others) {
+cuda::Numbers numbers_of(bool tf32, const First& first, const Others&... others) {
   const nb::dlpack::dtype type = first.dtype();
   require(((others.dtype() == type) && ...), "features, filters and result must have one type");
   const bool bfloat = type.code == static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat);
   require(type.lanes == 1 && (bfloat || type.code == static_cast<uint8_t>(nb::dlpack::dtype_code::Float)) &&
-              (type.bits == 16 || (type.bits == 32 && !bfloat)), "tensor cores take float32, float16 and bfloat16");
-  return type.bits == 32 ? cuda::Numbers::tf32 : bfloat ? cuda::Numbers::bfloat16 : cuda::Numbers::half;
+              (type.bits == 16 || (type.bits == 32 && !bfloat)), "features are float32, float16 or bfloat16");
+  return type.bits == 32 ? (tf32 ? cuda::Numbers::tf32 : cuda::Numbers::float32) : bfloat ? cuda::Numbers::bfloat16 : cuda::Numbers::half;
 }
 
 template <typename Array>
@@ -206,9 +206,9 @@ void require_pieces(const Array& array) {
 }
 
 void tensor_forward(Numbers<2> features, Numbers<3> filters, Rows in_rows, Rows out_rows, Splits splits,
-                    Array<nb::device::cuda, int32_t, 2> table, Numbers<2> result, uint64_t stream) {
+                    Array<nb::device::cuda, int32_t, 2> table, Numbers<2> result, bool tf32, uint64_t stream) {
   const SparsePairs given = pairs_of(in_rows, out_rows, splits, size(features, 0), size(result, 0));
-  const cuda::Numbers numbers = numbers_of(features, filters, result);
+  const cuda::Numbers numbers = numbers_of(tf32, features, filters, result);
   require(size(filters, 0) == given.offsets && filters.shape(2) == features.shape(1) && filters.shape(1) == result.shape(1),
           "filters must be (offsets, output channels, input channels)");
   require(size(table, 0) == given.offsets && size(table, 1) == given.outputs, "table must be (offsets, outputs)");
@@ -220,9 +220,9 @@ void tensor_forward(Numbers<2> features, Numbers<3> filters, Rows in_rows, Rows 
 }
 
 void tensor_weight_gradient(Numbers<2> features, Numbers<2> gradient, Rows in_rows, Rows out_rows, Splits splits, int64_t length,
-                            Array<nb::device::cuda, float, 3> sums, Numbers<3> result, uint64_t stream) {
+                            Array<nb::device::cuda, float, 3> sums, Numbers<3> result, bool tf32, uint64_t stream) {
   const SparsePairs given = pairs_of(in_rows, out_rows, splits, size(features, 0), size(gradient, 0));
-  const cuda::Numbers numbers = numbers_of(features, gradient, result);
+  const cuda::Numbers numbers = numbers_of(tf32, features, gradient, result);
   require(size(result, 0) == given.offsets && result.shape(1) == features.shape(1) && result.shape(2) == gradient.shape(1),
           "result must be (offsets, input channels, output channels)");
   require(length > 0 && length % 32 == 0, "length must be a multiple of 32");
@@ -269,9 +269,10 @@ void define_sparse(nb::module_& m) {
   define_for<nb::device::cuda, uint64_t, cuda_kernels>(m, "_cuda");
   define(m, "sparse_map_cuda", map_on_cuda, "inputs", "outputs", "offsets", "keys", "slots", "table", "places", "heads");
   define(m, "sparse_map_pairs_cuda", map_pairs_on_cuda, "table", "places", "in_rows", "out_rows");
-  define(m, "sparse_tensor_forward_cuda", tensor_forward, "features", "filters", "in_rows", "out_rows", "splits", "table", "result");
+  define(m, "sparse_tensor_forward_cuda", tensor_forward, "features", "filters", "in_rows", "out_rows", "splits", "table", "result",
+         "tf32");
   define(m, "sparse_tensor_weight_gradient_cuda", tensor_weight_gradient, "features", "gradient", "in_rows", "out_rows", "splits",
-         "length", "sums", "result");
+         "length", "sums", "result", "tf32");
 #endif
 }
 

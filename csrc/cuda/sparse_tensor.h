@@ -1,11 +1,17 @@
-// Sparse convolution on tensor cores: float32 in TF32, or half types, all summed in float32. Compute capability 8.0 and later.
+// Sparse convolution as gathered products of matrices: on tensor cores in TF32 or half types, summed in float32, or all in float32.
+// Compute capability 8.0 and later.
 #pragma once
 
 #include "kernels/sparse.h"
 
 namespace deep3dmap::cuda {
 
-enum class Numbers { tf32, half, bfloat16 };
+enum class Numbers { float32, tf32, half, bfloat16 };
+
+// A float32 that is multiplied as one.
+struct Exact {
+  float value;
+};
 
 // features: (inputs, c_in); filters: (offsets, c_out, c_in), of one type, c_in a multiple of 16 bytes, aligned to 16 bytes.
 // table: scratch, (offsets, outputs). result: (outputs, c_out) of the type, overwritten. An output row occurs once in an offset.

@@ -1,5 +1,7 @@
 // An implicit product of matrices: a block of threads owns 128 output rows and up to 128 channels, and goes through the offsets of the
 // kernel; the input rows that an offset brings to them are gathered into shared memory while the tensor cores take those before.
+#include <type_traits>
+
 #include "cuda/check.cuh"
 #include "cuda/sparse_splits.cuh"
 #include "cuda/sparse_tensor.h"
@@ -73,6 +75,31 @@ struct Tile {
   __device__ void multiply(int step, float (&sum)[2][kAcross][4]) const {
     const unsigned char* rows = memory + step % kStages * kStage;
     const unsigned char* columns = rows + kRows * kPieces * 16;
+    if constexpr (std::is_same_v<T, Exact>) multiply_exactly(rows, columns, sum);
+    else multiply_fragments(rows, columns, sum);
+  }
+
+  // 16 x 16 threads, each every 16th row and column.
+  __device__ void multiply_exactly(const unsigned char* rows, const unsigned char* columns, float (&sum)[2][kAcross][4]) const {
+    const int row = threadIdx.x / 16, across = threadIdx.x % 16;
+#pragma unroll 2
+    for (int d = 0; d < kPieces; ++d) {
+      float4 a[8];
+#pragma unroll
+      for (int i = 0; i < 8; ++i) a[i] = *reinterpret_cast<const float4*>(rows + place_of<kPieces>(row + 16 * i, d));
+#pragma unroll
+      for (int j = 0; j < kAcross; ++j) {
+        const float4 b = *reinterpret_cast<const float4*>(columns + place_of<kPieces>(across + 16 * j, d));
+#pragma unroll
+        for (int i = 0; i < 8; ++i) {
+          float& to = sum[i / 4][j][i % 4];
+          to = fmaf(a[i].w, b.w, fmaf(a[i].z, b.z, fmaf(a[i].y, b.y, fmaf(a[i].x, b.x, to))));
+        }
+      }
+    }
+  }
+
+  __device__ void multiply_fragments(const unsigned char* rows, const unsigned char* columns, float (&sum)[2][kAcross][4]) const {
     const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, matrix = lane / 8;
     const int row = warp / 2 * kRowsOfWarp + matrix % 2 * 8 + lane % 8, high = matrix / 2;
     const int across = warp % 2 * (kColumns / 2) + matrix / 2 * 8 + lane % 8, deep = matrix % 2;
@@ -100,6 +127,21 @@ struct Tile {
   }
 
   __device__ void store(const float (&sum)[2][kAcross][4], T* result) const {
+    if constexpr (std::is_same_v<T, Exact>) {
+#pragma unroll
+      for (int i = 0; i < 8; ++i)
+#pragma unroll
+        for (int j = 0; j < kAcross; ++j) {
+          const int64_t row = first + threadIdx.x / 16 + 16 * i;
+          const int at = column + static_cast<int>(threadIdx.x) % 16 + 16 * j;
+          if (row < outputs && at < c_out) result[row * c_out + at].value = sum[i / 4][j][i % 4];
+        }
+    } else {
+      store_fragments(sum, result);
+    }
+  }
+
+  __device__ void store_fragments(const float (&sum)[2][kAcross][4], T* result) const {
     const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
 #pragma unroll
     for (int i = 0; i < 2; ++i)
@@ -209,7 +251,8 @@ void sparse_tensor_forward(const SparsePairs& pairs, Numbers numbers, const void
     enter_rows<<<blocks, kThreads, 0, stream>>>(pairs.in_rows, pairs.out_rows, splits, pairs.outputs, table);
     check_launch("sparse_tensor_forward");
   }
-  if (numbers == Numbers::tf32) launch_type<float>(pairs, features, filters, c_in, c_out, table, result, stream);
+  if (numbers == Numbers::float32) launch_type<Exact>(pairs, features, filters, c_in, c_out, table, result, stream);
+  else if (numbers == Numbers::tf32) launch_type<float>(pairs, features, filters, c_in, c_out, table, result, stream);
   else if (numbers == Numbers::half) launch_type<__half>(pairs, features, filters, c_in, c_out, table, result, stream);
   else launch_type<__nv_bfloat16>(pairs, features, filters, c_in, c_out, table, result, stream);
 }

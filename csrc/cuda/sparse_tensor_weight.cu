@@ -1,5 +1,7 @@
 // The gradient of the weight on tensor cores: of each segment of an offset's pairs the product of features, transposed, and gradients,
 // which a block of threads gathers row by row; then the sum of the segments.
+#include <type_traits>
+
 #include "cuda/check.cuh"
 #include "cuda/sparse_splits.cuh"
 #include "cuda/sparse_tensor.h"
@@ -79,6 +81,35 @@ struct Tile {
   __device__ void multiply(int64_t step, float (&sum)[kDown][kAcross][4]) const {
     const T* a = memory + step % kStages * kStage;
     const T* b = a + kDepth * kLine;
+    if constexpr (std::is_same_v<T, Exact>) multiply_exactly(a, b, &sum[0][0][0]);
+    else multiply_fragments(a, b, sum);
+  }
+
+  // 16 x 16 threads, each 4 neighbouring rows and columns of every 64.
+  __device__ void multiply_exactly(const T* a, const T* b, float* sum) const {
+    constexpr int kQuads = kSide / 64;
+    const int down = threadIdx.x / 16 * 4, across = threadIdx.x % 16 * 4;
+#pragma unroll 4
+    for (int deep = 0; deep < kDepth; ++deep) {
+      float4 of_a[kQuads], of_b[kQuads];
+#pragma unroll
+      for (int q = 0; q < kQuads; ++q) {
+        of_a[q] = *reinterpret_cast<const float4*>(a + deep * kLine + down + 64 * q);
+        of_b[q] = *reinterpret_cast<const float4*>(b + deep * kLine + across + 64 * q);
+      }
+#pragma unroll
+      for (int i = 0; i < 4 * kQuads; ++i)
+#pragma unroll
+        for (int j = 0; j < 4 * kQuads; ++j) {
+          float& to = sum[i * 4 * kQuads + j];
+          to = fmaf(part(of_a[i / 4], i % 4), part(of_b[j / 4], j % 4), to);
+        }
+    }
+  }
+
+  static __device__ float part(const float4& four, int i) { return i == 0 ? four.x : i == 1 ? four.y : i == 2 ? four.z : four.w; }
+
+  __device__ void multiply_fragments(const T* a, const T* b, float (&sum)[kDown][kAcross][4]) const {
 #pragma unroll
     for (int deep = 0; deep < kDepth; deep += kDepth / 2) {
       uint32_t of_a[kDown][4], of_b[kAcross][2];
@@ -91,6 +122,22 @@ struct Tile {
   }
 
   __device__ void store(const float (&sum)[kDown][kAcross][4], float* to) const {
+    if constexpr (std::is_same_v<T, Exact>) {
+      constexpr int kQuads = kSide / 64;
+      const float* own = &sum[0][0][0];
+#pragma unroll
+      for (int i = 0; i < 4 * kQuads; ++i)
+#pragma unroll
+        for (int j = 0; j < 4 * kQuads; ++j) {
+          const int64_t m = row + i / 4 * 64 + threadIdx.x / 16 * 4 + i % 4, n = column + j / 4 * 64 + threadIdx.x % 16 * 4 + j % 4;
+          if (m < c_in && n < c_out) to[m * c_out + n] = own[i * 4 * kQuads + j];
+        }
+    } else {
+      store_fragments(sum, to);
+    }
+  }
+
+  __device__ void store_fragments(const float (&sum)[kDown][kAcross][4], float* to) const {
     const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
 #pragma unroll
     for (int i = 0; i < kDown; ++i)
@@ -173,7 +220,9 @@ void gradient_of_type(const SparsePairs& pairs, const void* features, const void
     segments = splits.segments[splits.count];
     if (std::max(c_in, c_out) <= 64) multiply<T, 64>(pairs, splits, left, right, c_in, c_out, length, sums, stream);
     else multiply<T, 128>(pairs, splits, left, right, c_in, c_out, length, sums, stream);
-    add_segments<T><<<blocks_for(splits.count * c_in * c_out), kThreads, 0, stream>>>(splits, c_in * c_out, sums, static_cast<T*>(result));
+    using Stored = std::conditional_t<std::is_same_v<T, Exact>, float, T>;
+    auto* to = static_cast<Stored*>(result);
+    add_segments<Stored><<<blocks_for(splits.count * c_in * c_out), kThreads, 0, stream>>>(splits, c_in * c_out, sums, to);
     check_launch("sparse_tensor_weight_gradient");
   }
 }
@@ -183,9 +232,10 @@ void gradient_of_type(const SparsePairs& pairs, const void* features, const void
 void sparse_tensor_weight_gradient(const SparsePairs& pairs, Numbers numbers, const void* features, const void* gradient, int64_t c_in,
                                    int64_t c_out, int64_t length, float* sums, void* result, uint64_t handle) {
   if (pairs.offsets * c_in * c_out == 0) return;
-  const auto run = numbers == Numbers::tf32   ? gradient_of_type<float>
-                   : numbers == Numbers::half ? gradient_of_type<__half>
-                                              : gradient_of_type<__nv_bfloat16>;
+  const auto run = numbers == Numbers::float32 ? gradient_of_type<Exact>
+                   : numbers == Numbers::tf32  ? gradient_of_type<float>
+                   : numbers == Numbers::half  ? gradient_of_type<__half>
+                                               : gradient_of_type<__nv_bfloat16>;
   run(pairs, features, gradient, c_in, c_out, length, sums, result, as_stream(handle));
 }
 

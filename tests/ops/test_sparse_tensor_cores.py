@@ -94,14 +94,16 @@ def test_errors_are_those_of_the_precision(kind: str, count: int, c_in: int, c_o
         assert worst.max() <= 0, name
 
 
-def test_float32_stays_float32_where_tf32_is_not_allowed() -> None:
+@pytest.mark.parametrize(("kind", "count", "c_in", "c_out"), CASES)
+def test_float32_stays_float32_where_tf32_is_not_allowed(kind: str, count: int, c_in: int, c_out: int) -> None:
     torch.set_float32_matmul_precision("highest")
-    pairs = map_of("submanifold", 300)
-    features, gradient, weight = random(pairs.inputs, 32), random(pairs.outputs, 32, seed=1), random(27, 32, 32, seed=2)
+    pairs = map_of(kind, count)
+    features, gradient = random(pairs.inputs, c_in), random(pairs.outputs, c_out, seed=1)
+    weight = random(len(pairs.splits) - 1, c_in, c_out, seed=2)
     ours = all_of(features.cuda(), weight.cuda(), on_cuda(pairs), gradient.cuda(), "native")
     exact = (features.double(), weight.double(), pairs, gradient.double())
     for one, other, bound in zip(ours, all_of(*exact, "reference"), bounds(*exact), strict=True):
-        assert ((one.cpu().double() - other).abs() <= 1e-6 * bound + 1e-6).all()
+        assert ((one.cpu().double() - other).abs() <= 2e-6 * bound + 1e-6).all()
 
 
 def test_autocast_takes_its_type() -> None:

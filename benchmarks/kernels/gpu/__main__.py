@@ -1,6 +1,6 @@
 """Parity, kernels and trainings on this machine's GPU, each in a process of its own.
 
-Run as `python -m deep3dmap.benchmarks.kernels.gpu`; one part alone: `python -m deep3dmap.benchmarks.kernels.gpu.parity`, `.kernels` or `.training`.
+Run as `python -m deep3dmap.benchmarks.kernels.gpu`; one part alone with `.parity`, `.kernels` or `.training` behind it.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""Sparse convolution on the tensor cores of a GPU: float32 where torch may round it to TF32, and half types."""
+"""Sparse convolution as gathered products on a GPU: half types and TF32 on its tensor cores, and float32 as it is."""
 
 import torch
 from torch import Tensor
@@ -13,12 +13,10 @@ HALF_TYPES = (torch.float16, torch.bfloat16)
 
 
 def take(device: torch.device, dtype: torch.dtype) -> bool:
-    """Return whether the kernels are for this device and type; float32 only where torch's own products may take TF32."""
-    if device.type != "cuda" or not hasattr(native(), "sparse_tensor_forward_cuda"):
+    """Return whether the kernels are for this device and type."""
+    if device.type != "cuda" or dtype not in (torch.float32, *HALF_TYPES):
         return False
-    if dtype not in HALF_TYPES and not (dtype == torch.float32 and tf32_allowed()):
-        return False
-    return torch.cuda.get_device_capability(device) >= (8, 0)
+    return hasattr(native(), "sparse_tensor_forward_cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def tf32_allowed() -> bool:
@@ -39,7 +37,7 @@ def convolve(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor
         out_rows.contiguous(),
         splits.contiguous(),
     )
-    run_native("sparse_tensor_forward", features.device, *given, table, result)
+    run_native("sparse_tensor_forward", features.device, *given, table, result, tf32_allowed())
     return result
 
 
@@ -55,7 +53,7 @@ def weight_gradient(features: Tensor, gradient: Tensor, in_rows: Tensor, out_row
     )
     result = left.new_empty(len(sizes), left.shape[1], right.shape[1])
     given = (left, right, in_rows.contiguous(), out_rows.contiguous(), splits.contiguous())
-    run_native("sparse_tensor_weight_gradient", left.device, *given, length, sums, result)
+    run_native("sparse_tensor_weight_gradient", left.device, *given, length, sums, result, tf32_allowed())
     return result[:, : features.shape[1], : gradient.shape[1]].contiguous()
 
 
