@@ -1,5 +1,7 @@
 """Light and cameras that synthetic pictures lack: shadows, exposure, loss of colour, blur and grain, on crops of any size."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -43,6 +45,6 @@ def photographed(picture: Picture, rng: np.random.Generator) -> Picture:
     return np.asarray(picture + grain, np.float32).clip(0, 1)
 
 
-def _smooth(coarse: NDArray[np.float32], size: int) -> Picture:
+def _smooth(coarse: NDArray[Any], size: int) -> Picture:
     source = torch.from_numpy(np.ascontiguousarray(coarse, np.float32))[None]
     return torch.nn.functional.interpolate(source, (size, size), mode="bilinear", align_corners=False)[0].numpy()
