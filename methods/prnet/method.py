@@ -35,6 +35,7 @@ class PRNetConfig:
     position_scale: float = option(1.1, "the largest position the network can express, in sides of the crop")
     padding: str = option("tf", "tf: the official network; legacy: the older deep3dmap port", choices=("tf", "legacy"))
     bn_momentum: float = option(0.001, "weight of a new batch in batch norm's running statistics", low=1e-3, high=0.3, log=True)
+    constants: bool = option(False, "learn constant maps in the decoder, which the paper's has not: short trainings get a nose")
     start: str = option("xavier", "first weights: xavier, or smooth for short trainings", choices=("xavier", "smooth"))
     pixels: str = option(
         "rgb", "rgb: RGB in [0, 1]; bgr: the older port's, BGR of 0..255 less its mean", choices=("rgb", "bgr")
@@ -95,7 +96,8 @@ class PRNet(BaseFramework):
 
     def __init__(self, config: PRNetConfig) -> None:
         super().__init__(config)
-        self.network = ResFCN256(config.width, config.padding, config.bn_momentum)
+        constants = config.resolution if config.constants else 0
+        self.network = ResFCN256(config.width, config.padding, config.bn_momentum, constants=constants)
         if config.start == "smooth":
             self.network.start_smooth()
         self.others_weights = bool(config.weights) and load_official(self.network, Path(config.weights).expanduser())

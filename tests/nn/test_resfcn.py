@@ -60,3 +60,16 @@ def test_wrong_options_are_refused() -> None:
         ResFCN256(width=3)
     with pytest.raises(ValueError, match="no layer"):
         from_tensorflow_names({"resfcn256.Dense.weight": torch.zeros(1)})
+
+
+def test_constant_maps_change_nothing_before_they_are_learnt() -> None:
+    torch.manual_seed(0)
+    plain, images = ResFCN256(4), torch.rand(2, 3, 64, 64)
+    torch.manual_seed(0)
+    with_maps = ResFCN256(4, constants=64)
+    torch.testing.assert_close(with_maps(images), plain(images))
+    with_maps(images).sum().backward()
+    shapes = [tuple(constant.shape) for constant in with_maps.constants.values()]
+    assert shapes == [(8, 32, 32), (4, 64, 64), (3, 64, 64)]
+    assert all(constant.grad.abs().sum() > 0 for constant in with_maps.constants.values())
+    assert set(plain.state_dict()) == {name for name in with_maps.state_dict() if not name.startswith("constants.")}

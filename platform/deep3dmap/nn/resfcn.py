@@ -19,6 +19,7 @@ DECODER = (
     *((32, 1), (16, 2), (16, 1), (16, 1), (8, 2), (8, 1), (8, 1), (4, 2), (4, 1), (4, 1), (2, 2), (2, 1), (1, 2), (1, 1)),
     *((0, 1), (0, 1), (0, 1)),
 )
+_LAST_DOUBLINGS, _LAST = [at for at, (_, stride) in enumerate(DECODER) if stride == 2][-2:], len(DECODER) - 1
 
 
 class ResidualBlock(nn.Module):
@@ -62,10 +63,18 @@ class ResFCN256(nn.Module):
     width: channels of the first layer (16 in the paper; the others scale with it). padding: "tf" is the official network,
     "legacy" the older deep3dmap port (its own transposed padding, no batch norm before the sigmoid, epsilon 1e-5).
     momentum: weight of a new batch in the running statistics (0.001 in the paper). epsilon: None for the padding's own.
+    constants: side of the images for which the decoder learns constant maps, 0 = none, as in the paper. They are added to what
+    the two last doublings give and to the map before the sigmoid, and spare the convolutions what is the same in every map.
     """
 
     def __init__(
-        self, width: int = 16, padding: str = "tf", momentum: float = 0.001, epsilon: float | None = None, outputs: int = 3
+        self,
+        width: int = 16,
+        padding: str = "tf",
+        momentum: float = 0.001,
+        epsilon: float | None = None,
+        outputs: int = 3,
+        constants: int = 0,
     ) -> None:
         super().__init__()
         if width < 2 or width % 2:
@@ -86,6 +95,14 @@ class ResFCN256(nn.Module):
         )
         if padding == "legacy":
             self.decoder[-1].norm = nn.Identity()
+        self.constants = nn.ParameterDict()
+        if constants:
+            self.constants = nn.ParameterDict(
+                {
+                    str(at): nn.Parameter(torch.zeros(widths[at + 1], side, side))
+                    for at, side in ((_LAST_DOUBLINGS[0], constants // 2), (_LAST_DOUBLINGS[1], constants), (_LAST, constants))
+                }
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in [0, 1] to a (B, outputs, H, W) map in [0, 1]. Raises ValueError for sides not multiples of 32."""
@@ -98,10 +115,13 @@ class ResFCN256(nn.Module):
         features = self.stem_norm(self.stem(images)).relu()
         for block in self.encoder:
             features = block(features)
-        for layer in self.decoder[:-1]:
-            features = layer(features).relu()
-        logits: Tensor = self.decoder[-1](features)
-        return logits
+        for at, layer in enumerate(self.decoder[:-1]):
+            features = self._with_constant(layer(features), at).relu()
+        return self._with_constant(self.decoder[-1](features), _LAST)
+
+    def _with_constant(self, features: Tensor, at: int) -> Tensor:
+        name = str(at)
+        return features + self.constants[name] if name in self.constants else features
 
     def start_smooth(self, noise: float = 0.1, inner: float = 0.3) -> None:
         """Draw first weights under which the decoder is almost a linear, smooth interpolation of the code.
@@ -126,7 +146,7 @@ class ResFCN256(nn.Module):
 
     def convolution_weights(self) -> list[Tensor]:
         """All weights but those of the batch norms: what the official network penalises (2e-4 * sum(w^2) / 2)."""
-        return [parameter for parameter in self.parameters() if parameter.dim() == 4]
+        return [parameter for parameter in self.parameters() if parameter.dim() == 4]  # constant maps have three
 
 
 def _smooth(layer: SameConvTranspose2d, noise: float) -> None:
