@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from command_line import ended, start
 
+from deep3dmap.benchmarks.indoor import protocol as indoor
 from deep3dmap.cli import main
 from deep3dmap.results.store import ResultStore
+from deep3dmap.runs import planning
 from deep3dmap.runs.replanning import ChangedRunError, replan
 
 ROOM = ("dataset.train=1", "dataset.val=0", "dataset.test=1", "dataset.frames=6", "dataset.width=64", "dataset.height=48")
@@ -60,3 +62,42 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert main(line) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.ray
+def test_verify_finds_what_is_stale_or_scored_otherwise(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def verified(code: int) -> dict[str, Any]:
+        assert main(["results", "verify", "--json", f"results={store}"]) == code
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    assert verified(0) == {"problems": [], "set_aside": [], "unchecked": {}}
+
+    metrics = indoor.surface_metrics
+
+    def other(*given: Any, **more: Any) -> dict[str, float]:
+        return {name: 1.01 * value for name, value in metrics(*given, **more).items()}
+
+    monkeypatch.setattr(indoor, "surface_metrics", other)
+    problems = verified(1)["problems"]
+    assert {one["kind"] for one in problems} == {"rescored"}
+    assert "values are others today, such as" in problems[0]["what"]
+    monkeypatch.setattr(indoor, "surface_metrics", metrics)
+
+    monkeypatch.setattr(planning, "_version_of_code", lambda *_: "edited")
+    problems = verified(1)["problems"]
+    assert {one["kind"] for one in problems} == {"stale"}
+    assert problems[0]["what"].startswith("the code that decides its numbers is edited now, and was ")
+    assert main(["results", "verify", "--quick", f"results={store}"]) == 0
+
+
+@pytest.mark.ray
+def test_runs_whose_data_are_not_there_are_counted(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (store.parent / "cache").rename(store.parent / "moved")
+    assert main(["results", "verify", f"results={store}"]) == 0
+    (store.parent / "moved").rename(store.parent / "cache")
+    text = capsys.readouterr().out
+    assert "not checked for changes since" in text
+    assert "kept predictions on rooms/smoke, whose test data are not made" in text

@@ -32,17 +32,26 @@ def open_store(uri: str, make: bool = True) -> tuple["ResultStore", str, Path]:
     UserError for a store that cannot be reached or made.
     """
     # Imported now: who only checks a folder need not wait for the tables' libraries.
-    from deep3dmap.data.cache import default_cache
     from deep3dmap.results.store import ResultStore
 
     if "://" in uri and not uri.startswith("file://"):
         store = ResultStore(uri)
         store.storage.check_bucket()
-        return store, store.uri, default_cache() / "work" / re.sub(r"[^\w.-]+", "_", store.uri)
+        return store, store.uri, work_folder(store)
     root = Path(uri.removeprefix("file://")).expanduser().resolve()
     try:
         if make:
             root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"results={uri}: cannot make the folder: {error.strerror}") from error
-    return ResultStore(str(root)), str(root), root / "work"
+    store = ResultStore(str(root))
+    return store, str(root), work_folder(store)
+
+
+def work_folder(store: "ResultStore") -> Path:
+    """Return the folder for the checkpoints of a store."""
+    from deep3dmap.data.cache import default_cache
+
+    if store.storage.local:
+        return store.storage.local / "work"
+    return default_cache() / "work" / re.sub(r"[^\w.-]+", "_", store.uri)

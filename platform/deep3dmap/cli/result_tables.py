@@ -75,7 +75,7 @@ def _print_group(out: Console, rows: list[LeaderboardRow], quoted: Sequence[Quot
     for row in rows:
         table.add_row(*_cells(row), style="bold" if row.rank == 1 else "dim" if row.is_cut_short else None)
     for one in quoted:
-        table.add_row("", f"{shown(one.method)}\n[dim]  quoted[/dim]", "", significant(one.value), style="italic")
+        table.add_row("", f"{shown(one.method)}\n[dim]  quoted[/dim]", "", one.shown, style="italic")
     out.print(table)
     for one in quoted:
         out.print(f"[italic]{shown(one.method)}[/italic], quoted ({one.gap}): {shown(one.provenance)}")

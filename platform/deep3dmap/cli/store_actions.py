@@ -2,12 +2,14 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
+from deep3dmap.cli.places import work_folder
 from deep3dmap.cli.printable import printable
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.results.board import Board
@@ -20,7 +22,7 @@ from deep3dmap.results.merge import merge
 from deep3dmap.results.quoted import beside
 from deep3dmap.results.schema import JSON_COLUMNS
 from deep3dmap.results.store import ResultStore
-from deep3dmap.results.verify import set_aside, verify
+from deep3dmap.results.verify import Problem, set_aside, verify
 
 
 def export(store: ResultStore, file: Path, suite: str | None) -> int:
@@ -43,22 +45,49 @@ def export(store: ResultStore, file: Path, suite: str | None) -> int:
     return 0
 
 
-def check(store: ResultStore, as_json: bool, aside: bool) -> int:
-    """Name what is not as it was written; returns 1 if there is anything."""
-    problems = verify(store)
+def check(store: ResultStore, *, as_json: bool, aside: bool, quick: bool) -> int:
+    """Name what is not as it was written, and what would not be the same today; returns 1 if there is anything.
+
+    quick: leave out the latter.
+    """
+    problems, unchecked = verify(store), {}
     moved = set_aside(store, problems) if aside else []
+    if not quick:
+        later, unchecked = _changed_since(store)
+        problems += later
     if as_json:
-        print(json.dumps({"problems": [asdict(problem) for problem in problems], "set_aside": moved}, indent=1))
-    elif problems:
-        for problem in problems:
-            print(printable(f"{problem.kind:8} {problem}"))
-        damaged = sum(problem.kind == "damaged" for problem in problems)
-        hint = f"moved to {store.uri}/damaged" if aside else "`results verify --set-aside` moves damaged files away"
-        print(f"{len(problems)} found, {damaged} of them damaged files; {hint}, `benchmark --resume` recreates them")
+        told = {"problems": [asdict(problem) for problem in problems], "set_aside": moved, "unchecked": unchecked}
+        print(json.dumps(told, indent=1))
+        return 1 if problems else 0
+    for problem in problems:
+        print(printable(f"{problem.kind:8} {problem}"))
+    for why, count in unchecked.items():
+        print(printable(f"not checked for changes since, {count} run{'s' if count > 1 else ''}: {why}"))
+    if problems:
+        print(_advice(problems, f"moved to {store.uri}/damaged" if aside else "`results verify --set-aside` moves them away"))
     else:
         attempts = len(store.runs(newest_only=False))
         print(f"{store.uri}: every file is as it was written, {attempts} attempts with their artifacts")
     return 1 if problems else 0
+
+
+def _changed_since(store: ResultStore) -> tuple[list[Problem], dict[str, int]]:
+    """Return what is stale or scored otherwise today, and {why: how many runs} could not be looked at."""
+    # Imported now: the hashes alone need no torch.
+    from deep3dmap.runs.rescoring import rescore
+    from deep3dmap.runs.staleness import look_for_stale_runs
+
+    freshness = look_for_stale_runs(store, work_folder(store))
+    rescored = rescore(store, freshness)
+    return [*freshness.stale, *rescored], freshness.unchecked
+
+
+def _advice(problems: Sequence[Problem], aside: str) -> str:
+    counts = Counter(problem.kind for problem in problems)
+    damaged = f"; damaged files: {aside}" if counts["damaged"] else ""
+    return (
+        f"{', '.join(f'{count} {kind}' for kind, count in counts.items())}{damaged}; `benchmark --resume` runs what is missing"
+    )
 
 
 def unite(store: ResultStore, uri: str, as_json: bool) -> int:

@@ -32,7 +32,7 @@ def act(store: ResultStore, flags: argparse.Namespace) -> int:
     if flags.action == "ls":
         return _list(store, flags.suite, flags.json)
     if flags.action == "verify":
-        return check(store, flags.json, flags.set_aside)
+        return check(store, as_json=flags.json, aside=flags.set_aside, quick=flags.quick)
     if flags.action == "compact":
         return join(store)
     if not flags.argument:

@@ -122,7 +122,7 @@ def _latex_line(row: LeaderboardRow) -> str:
 
 def _latex_quoted(quoted: Quoted) -> str:
     name = _escaped(f"{quoted.method} (quoted, {quoted.gap}: {quoted.source})")
-    return rf"-- & \emph{{{name}}} & & {significant(quoted.value)} & -- & -- & -- & -- \\"
+    return rf"-- & \emph{{{name}}} & & {quoted.shown} & -- & -- & -- & -- \\"
 
 
 def _escaped(text: str) -> str:

@@ -74,7 +74,7 @@ def _line(row: LeaderboardRow, low: float, high: float) -> str:
 
 
 def _quoted_line(quoted: Quoted) -> str:
-    cells = ["–", f"{escape(quoted.method)} (quoted, {quoted.gap})", significant(quoted.value), *[""] * (len(COLUMNS) - 3)]
+    cells = ["–", f"{escape(quoted.method)} (quoted, {quoted.gap})", quoted.shown, *[""] * (len(COLUMNS) - 3)]
     return "<tr class=quoted>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 

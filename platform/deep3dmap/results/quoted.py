@@ -37,6 +37,11 @@ class Quoted:
     protocol: str
 
     @property
+    def shown(self) -> str:
+        """The value with the digits it was published with."""
+        return f"{self.value:.10g}"
+
+    @property
     def provenance(self) -> str:
         """Where it comes from and what separates it from the values of the board, in words."""
         return f"{self.source}; {self.data}; {self.protocol}; {GAPS[self.gap]}"

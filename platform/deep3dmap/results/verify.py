@@ -21,7 +21,8 @@ DAMAGED_FOLDER = "damaged"
 class Problem:
     """Something that is not as it was written.
 
-    kind: damaged, edited, missing, changed or doubled. where: a file or an attempt.
+    kind: damaged, edited, missing, changed or doubled; and of what has changed since, stale or rescored. where: a file or an
+    attempt.
     """
 
     kind: str

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def plan_run(
         tier=by.tier,
         method=composed.method,
         variant=composed.variant,
-        method_version=code_version(deciding, native_build_hash()),
+        method_version=_version_of_code(tuple(deciding), native_build_hash()),
         config={**_decisive(config, cls.card), "scenes": by.scenes, **({"scene": scene} if scene else {})},
         dataset=composed.dataset,
         dataset_version=(versions or DatasetVersions()).of(composed),
@@ -133,6 +134,12 @@ def plan_runs(composed: ComposedRun, work: Path, scored_by: ScoredBy, versions: 
 def unplaced_job(composed: ComposedRun) -> TrainingJob:
     """Return the training part of a run that has no folder yet."""
     return training_job(composed.method, composed.variant, composed.dataset, composed.dataset_variant, composed.config, "")
+
+
+@cache
+def _version_of_code(modules: tuple[str, ...], native: str) -> str:
+    # What this process imported is what it found when it began, and a benchmark plans many runs of a method.
+    return code_version(modules, native)
 
 
 def _decisive(config: dict[str, Any], card: MethodCard) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,20 @@ def replan(store: ResultStore, row: Any, work: Path) -> RunPlan:
 
     Raises ChangedRunError where code, data, weights or protocol are not what they were.
     """
+    try:
+        same = same_run(row, work, _scene_counts(store, row), DatasetVersions())
+        prepare_data([same])
+    except UserError as error:
+        raise ChangedRunError(str(error)) from error
+    return _as_new_attempt(same, int(row.attempt))
+
+
+def same_run(row: Any, work: Path, scene_counts: Sequence[int], versions: DatasetVersions) -> RunPlan:
+    """Return the plan that today has the id of a row of the runs table.
+
+    scene_counts: how many scenes may have been asked for, as the row does not say it. Raises ChangedRunError where code, data,
+    weights or protocol are not what they were, UserError where something that is needed to tell is not there.
+    """
     if not row.suite or row.suite not in suites.names():
         raise ChangedRunError("a training on its own or a trial of a sweep; only scored runs can be reproduced")
     version = int(suites.load(row.suite).card.version)
@@ -33,21 +48,8 @@ def replan(store: ResultStore, row: Any, work: Path) -> RunPlan:
         raise ChangedRunError(f"the protocol of suite '{row.suite}' is version {version} now, and was {row.protocol_version}")
     config = json.loads(row.config)
     composed = ComposedRun(row.method, row.variant, row.dataset, row.dataset_variant, config, {})
-    try:
-        same = _same_run(_plans(store, composed, row, work), row)
-        prepare_data([same])
-    except UserError as error:
-        raise ChangedRunError(str(error)) from error
-    return _as_new_attempt(same, int(row.attempt))
-
-
-def _plans(store: ResultStore, composed: ComposedRun, row: Any, work: Path) -> list[RunPlan]:
-    versions = DatasetVersions()
-    asked = [ScoredBy(row.suite, int(row.protocol_version), row.tier, scenes) for scenes in _scene_counts(store, row)]
-    return [plan_run(composed, work, scored_by, versions, str(row.scene)) for scored_by in asked]
-
-
-def _same_run(plans: list[RunPlan], row: Any) -> RunPlan:
+    asked = [ScoredBy(row.suite, int(row.protocol_version), row.tier, scenes) for scenes in scene_counts]
+    plans = [plan_run(composed, work, scored_by, versions, str(row.scene)) for scored_by in asked]
     for plan in plans:
         if plan.run_id == row.run_id:
             return plan
@@ -55,9 +57,13 @@ def _same_run(plans: list[RunPlan], row: Any) -> RunPlan:
 
 
 def _scene_counts(store: ResultStore, row: Any) -> list[int]:
-    """Return what may have been asked for: all scenes, or as many as the row has. The row does not tell them apart."""
     metrics = store.metrics(pd.DataFrame({"run_id": [row.run_id], "attempt": [row.attempt]}))
-    return [0] if row.scene else [len(set(metrics.scene) - {""}), 0]
+    return possible_scene_counts(row, len(set(metrics.scene) - {""}))
+
+
+def possible_scene_counts(row: Any, scored: int) -> list[int]:
+    """Return how many scenes a run may have been asked for: as many as were scored, or all (0)."""
+    return [0] if row.scene else [scored, 0]
 
 
 def _difference(plan: RunPlan, row: Any) -> str:

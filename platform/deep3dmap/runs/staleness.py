@@ -1,0 +1,67 @@
+"""Finds stale rows: run again today they would be other runs, as code, protocol, data or weights have changed since."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deep3dmap.config.compose import ComposedRun
+from deep3dmap.core.errors import UserError
+from deep3dmap.results.attempt_numbers import attempt_name
+from deep3dmap.results.schema import SWEEPS
+from deep3dmap.results.store import ResultStore
+from deep3dmap.results.verify import Problem
+from deep3dmap.runs.planning import DatasetVersions
+from deep3dmap.runs.replanning import ChangedRunError, possible_scene_counts, same_run
+from deep3dmap.runs.run_plan import RunPlan
+
+
+@dataclass
+class Freshness:
+    """What of a store would be the same today. fresh: (row, plan) of the runs that would be. unchecked: {why: how many}."""
+
+    stale: list[Problem] = field(default_factory=list)
+    fresh: list[tuple[Any, RunPlan]] = field(default_factory=list)
+    unchecked: dict[str, int] = field(default_factory=dict)
+
+    def leave_out(self, why: str) -> None:
+        """Count a run that could not be checked."""
+        self.unchecked[why] = self.unchecked.get(why, 0) + 1
+
+
+class _KnownVersions(DatasetVersions):
+    """Looks only: of data that would have to be made first, what the row says is taken for true."""
+
+    def __init__(self) -> None:
+        super().__init__(only_look=True)
+        self.said = ""
+
+    def of(self, composed: ComposedRun) -> str:
+        """Return the version of the dataset of a run."""
+        return super().of(composed) or self.said
+
+
+def look_for_stale_runs(store: ResultStore, work: Path) -> Freshness:
+    """Plan the scored runs of a store again, of each the newest attempt that ended well; nothing is made or run.
+
+    work: the folder of the store's checkpoints.
+    """
+    found, versions, counts = Freshness(), _KnownVersions(), _scored_scenes(store)
+    runs = store.runs()
+    scored = runs[(runs.status == "ok") & (runs.suite != "") & ~runs.suite.astype(str).str.startswith(SWEEPS)]
+    for row in scored.itertuples():
+        versions.said = str(row.dataset_version)
+        count = counts[str(row.run_id), int(str(row.attempt))]
+        try:
+            found.fresh.append((row, same_run(row, work, possible_scene_counts(row, count), versions)))
+        except ChangedRunError as error:
+            found.stale.append(Problem("stale", attempt_name(str(row.run_id), int(str(row.attempt))), str(error)))
+        except UserError as error:
+            found.leave_out(str(error))
+    return found
+
+
+def _scored_scenes(store: ResultStore) -> Counter[tuple[str, int]]:
+    metrics = store.metrics()
+    counted = metrics[metrics.scene != ""].drop_duplicates(["run_id", "attempt", "scene"])
+    return Counter(zip(counted.run_id.astype(str), counted.attempt.astype(int)))
