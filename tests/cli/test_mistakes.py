@@ -53,7 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("train method=nomodule:X dataset=heads/smoke", "method 'nomodule:X' cannot be found: there is no module 'nomodule'"),
         ("train method=prnet/mini dataset=rooms/smoke", "method 'prnet' trains on 'crop', and dataset 'rooms' has no 'crop'"),
         ("tune method=prnet/mini dataset=rooms/smoke", "datasets that have all it needs: heads, threehundred_w_lp"),
-        ("check without_card:Plain", "without_card:Plain has no card and no config_type, so it is no method"),
+        ("check without_card:Plain", "without_card:Plain has no card and no config_type, so it is not a method"),
         ("check without_card:Plian", "there is no 'Plian' in"),
         ("check without_card:Plian", "did you mean 'Plain'?"),
         ("check with_error:Wrong", "method 'with_error:Wrong' does not import: SyntaxError: invalid syntax (with_error.py:2)"),

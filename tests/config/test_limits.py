@@ -46,7 +46,7 @@ def test_what_is_no_interval_is_refused_where_it_is_declared() -> None:
         ({"share": 1.0}, "x.share=1.0: must be at least 0 and less than 1"),
         ({"share": float("nan")}, "x.share=nan: must be"),
         ({"scales": [1.0, 0.0]}, r"x.scales=\[1.0, 0.0\]: must be more than 0"),
-        ({"kind": "c"}, "x.kind=c: not possible"),
+        ({"kind": "c"}, "x.kind=c: not a valid value"),
     ],
 )
 def test_impossible_values(values: dict[str, object], message: str) -> None:
@@ -74,12 +74,12 @@ def test_sections_are_checked_and_their_keys_named() -> None:
         ("trainer.batch_size=0", "trainer.batch_size=0: must be at least 1"),
         ("trainer.workers=0", "trainer.workers=0: must be at least 1"),
         ("trainer.max_steps=-1", "trainer.max_steps=-1: must be at least 0"),
-        ("trainer.precision=fp8", "trainer.precision=fp8: not possible"),
+        ("trainer.precision=fp8", "trainer.precision=fp8: not a valid value"),
         ("trainer.accumulate=3", "trainer.batch_size=16: must be a multiple of workers x accumulate = 1 x 3"),
         ("trainer.min_workers=2", "trainer.min_workers=2: must be at most trainer.workers=1"),
         ("optimizer.lr=-1", "optimizer.lr=-1.0: must be more than 0"),
         ("optimizer.lr=nan", "optimizer.lr=nan: must be more than 0"),
-        ("optimizer.name=adm", "optimizer.name=adm: not possible; did you mean 'adam'"),
+        ("optimizer.name=adm", "optimizer.name=adm: not a valid value; did you mean 'adam'"),
         ("optimizer.betas=[0.9,1]", "must be at least 0 and less than 1"),
         ("optimizer.betas=0.9", "optimizer.betas: expected a list"),
         ("optimizer.betas=0.9,0.99", r"write a list as optimizer.betas=\[0.9,0.99\]"),
@@ -107,7 +107,7 @@ def test_a_benchmark_that_cannot_be_is_refused(text: str) -> None:
 def test_a_sweep_that_cannot_be_is_refused() -> None:
     with pytest.raises(UserError, match=r"tune.trials=0: must be at least 1"):
         parse_tune_arguments(["tune.trials=0"])
-    with pytest.raises(UserError, match=r"tune.searcher=optna: not possible; did you mean 'optuna'"):
+    with pytest.raises(UserError, match=r"tune.searcher=optna: not a valid value; did you mean 'optuna'"):
         parse_tune_arguments(["tune.searcher=optna"])
 
 

@@ -81,7 +81,7 @@ def test_wrong_configurations_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=words):
             Objects(ObjectsConfig(**options), tmp_path)
-    with pytest.raises(UserError, match=r"dataset\.background=own: not possible"):
+    with pytest.raises(UserError, match=r"dataset\.background=own: not a valid value"):
         check_options(ObjectsConfig, {"background": "own"}, "dataset.", searched=False)
     with pytest.raises(UserError, match="unknown split of objects"):
         Objects(ObjectsConfig(), tmp_path).split("all")

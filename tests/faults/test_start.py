@@ -122,7 +122,7 @@ def test_a_gcs_that_stops_in_mid_training_ends_the_run_and_sigterm_ends_it_at_on
     thread = signal_when_it_appears(process, "gcs/gcs_server", signal.SIGSTOP, [])
     _, error = ended(process, code=2)
     thread.join()
-    assert "waiting for Ray to go on, for 30 s now: Ray's GCS (its store of who is where) is stopped" in error
+    assert "still waiting for Ray to go on after 30 s: Ray's GCS (its store of who is where) is stopped" in error
     assert only_row(tmp_path)[0] == "failed"
     assert nothing_left(tmp_path)
 

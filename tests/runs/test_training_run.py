@@ -1,5 +1,6 @@
 """The row of a training run tells of the process that trained, and not of the one that waited for it."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,24 @@ def test_the_attempt_is_numbered_once_the_run_is_held(
 
 def test_a_training_is_named_by_what_it_trains(planned: TrainingRun) -> None:
     assert planned.plan.title == "toys:Regression/mini · toys:Dots/default · seed 0"
+
+
+def test_a_run_that_was_taken_over_meanwhile_is_told_of(
+    tmp_path: Path, planned: TrainingRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, taken = ResultStore(str(tmp_path / "results")), []
+    lease = RetryingStore.lease
+    monkeypatch.setattr(RetryingStore, "lease", lambda self, run_ids: taken.append(lease(self, run_ids, 0.2)) or taken[-1])
+
+    def sleep(*_: object) -> TrainingSummary:
+        # As a machine that sleeps: nothing is renewed, another process takes the run, and this one wakes up.
+        taken[0]._over.set()
+        time.sleep(0.3)
+        with store.lease([planned.plan.run_id]) as other:
+            assert other.held
+            taken[0].beat()
+        return TrainingSummary(2, 1.5)
+
+    monkeypatch.setattr(training_run, "train", sleep)
+    planned.carry_out(store)
+    assert f"another process took over run {planned.plan.run_id}" in capsys.readouterr().err

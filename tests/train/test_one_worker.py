@@ -101,9 +101,11 @@ def test_a_process_that_hangs_at_its_start_is_told_of_and_given_up(
     monkeypatch.syspath_prepend(str(hanging))
     monkeypatch.setenv("DEEP3DMAP_START_TIMEOUT_S", "1")
     job = Subject(TOY, tmp_path, WORLD).job("hanging", max_steps=2)
-    with pytest.raises(RuntimeError, match="waited 4 s in vain for the training process to begin: looking for a licence"):
+    with pytest.raises(
+        RuntimeError, match="gave up after waiting 4 s for the training process to begin: looking for a licence"
+    ):
         train(job, tmp_path / "ray")
-    assert "waiting for the training process to begin, for 2 s now: looking for a licence" in capfd.readouterr().err
+    assert "still waiting for the training process to begin after 2 s: looking for a licence" in capfd.readouterr().err
 
 
 def test_what_this_machine_has_not_is_said_at_once(tmp_path: Path) -> None:

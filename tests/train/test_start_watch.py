@@ -41,9 +41,9 @@ def test_a_start_that_hangs_is_told_of_and_then_given_up(monkeypatch: pytest.Mon
     monkeypatch.setenv("DEEP3DMAP_START_TIMEOUT_S", "0.3")
     said: list[str] = []
     clock = StartClock("Godot to come", lambda: "he is late", said.append)
-    with pytest.raises(StartError, match=r"waited 1\.2 s in vain for Godot to come: he is late"):
+    with pytest.raises(StartError, match=r"gave up after waiting 1\.2 s for Godot to come: he is late"):
         watched(lambda: time.sleep(60), clock.look)
-    assert said == [f"waiting for Godot to come, for {seconds} s now: he is late" for seconds in ("0.3", "0.6", "0.9")]
+    assert said == [f"still waiting for Godot to come after {seconds} s: he is late" for seconds in ("0.3", "0.6", "0.9")]
 
 
 def test_a_patient_clock_only_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_an_interrupt_is_heeded_while_a_library_waits() -> None:
 @pytest.mark.parametrize("text", ["soon", "0", "-3", "nan"])
 def test_a_limit_that_is_none_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEP3DMAP_START_TIMEOUT_S", text)
-    with pytest.raises(UserError, match=f"DEEP3DMAP_START_TIMEOUT_S={text} is no positive number"):
+    with pytest.raises(UserError, match=f"DEEP3DMAP_START_TIMEOUT_S={text} is not a positive number"):
         start_limit_s()
 
 

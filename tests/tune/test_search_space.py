@@ -185,7 +185,7 @@ def test_arguments_are_split_into_options_space_and_run() -> None:
     ("text", "message"),
     [
         ("tune.trails=5", "unknown key 'tune.trails'; did you mean 'tune.trials'"),
-        ("tune.scheduler=ahsa", "tune.scheduler=ahsa: not possible; did you mean 'asha'"),
+        ("tune.scheduler=ahsa", "tune.scheduler=ahsa: not a valid value; did you mean 'asha'"),
         ("tune.trials=0", "at least 1"),
         ("tune.asha.grace=much", "could not be converted to Float"),
     ],

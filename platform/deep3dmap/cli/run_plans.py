@@ -44,6 +44,8 @@ def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path
         if len(wanted) < len(plans):
             console.print(f"{len(plans) - len(wanted)} of {len(plans)} runs are in {uri} already")
         finished = _carried_out(todo, plans, store, uri, work, console)
+        if lost := lease.lost_in_words():
+            console.print(lost, style="yellow", highlight=False)
     _tell(finished, plans, store, console, as_json)
     # Last, so that whatever goes wrong with the files hides no outcome.
     compact(store, least=WORTH_COMPACTING)

@@ -1,6 +1,6 @@
-"""Reading files of strangers: whatever a library raises over a damaged one becomes one line that names it, in bounded memory.
+"""Reads untrusted files in bounded memory: any error a library raises on a damaged one becomes one line naming the file.
 
-Nothing that is read here can run code, and no number that is not finite gets in.
+Nothing read here can execute code, and non-finite numbers are rejected.
 """
 
 import zipfile
@@ -38,7 +38,7 @@ def require_folder(folder: Path, named: str) -> Path:
 def reading(file: Path, what: str, mend: str = "restore it") -> Iterator[None]:
     """Turn any error of reading a file into a UserError `FILE: not a readable WHAT (why); MEND`.
 
-    Libraries raise nearly anything over a damaged file, so nearly anything is caught. A UserError passes as it is.
+    Libraries may raise almost anything on a damaged file, so almost everything is caught. A UserError passes unchanged.
     """
     try:
         yield

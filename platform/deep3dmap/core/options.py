@@ -1,4 +1,4 @@
-"""Fields of configuration dataclasses: a default, one line of prose, what is possible, and where a sweep may search."""
+"""Fields of configuration dataclasses: default, one-line description, valid values, and the range a sweep searches."""
 
 import math
 import re
@@ -21,8 +21,8 @@ def option(
 ) -> Any:
     """Declare a config field.
 
-    low, high, log: the range a sweep may draw from. choices: the only possible values. valid: the interval of possible
-    numbers, such as "[0, 1)" or "(0, inf)", for a list that of its items. A value outside is refused before a run starts.
+    low, high, log: the range a sweep draws from. choices: the only valid values. valid: the interval of valid numbers, such as
+    "[0, 1)" or "(0, inf)"; for a list, of its items. Other values are rejected before a run starts.
     """
     if valid:
         Interval.parse(valid)
@@ -65,10 +65,10 @@ class Interval:
 
     @classmethod
     def parse(cls, text: str) -> "Interval":
-        """Read an interval such as "[0, 1)"; raises ValueError if it is none."""
+        """Read an interval such as "[0, 1)"; raises ValueError if it is not one."""
         match = re.fullmatch(r"([\[(])\s*(\S+?)\s*,\s*(\S+?)\s*([\])])", text)
         if match is None:
-            raise ValueError(f"'{text}' is no interval such as '[0, 1)'")
+            raise ValueError(f"'{text}' is not an interval such as '[0, 1)'")
         return cls(float(match[2]), float(match[3]), match[1] == "[", match[4] == "]")
 
     def __contains__(self, value: float) -> bool:
@@ -85,7 +85,7 @@ def _check(of: "Field[Any]", value: Any, name: str, searched: bool) -> None:
     choices, interval = of.metadata.get("choices"), _interval(of, searched)
     for item in value if isinstance(value, list | tuple) else [value]:
         if choices and item not in choices and item is not None:
-            raise UserError(f"{name}={item}: not possible{nearest(str(item), map(str, choices))}")
+            raise UserError(f"{name}={item}: not a valid value{nearest(str(item), map(str, choices))}")
         is_number = isinstance(item, int | float) and not isinstance(item, bool)
         if interval and is_number and item not in interval:
             raise UserError(f"{name}={value}: must be {interval}")

@@ -33,7 +33,7 @@ class Registry:
     def load(self, name: str) -> Any:
         """Import and return the class of a registered name, or of `module:Class`, which needs no registration.
 
-        Raises UserError for an unknown name, for one that does not import, and for what lacks an attribute that its kind needs.
+        Raises UserError for an unknown name, a failed import, and a class without the attributes its kind requires.
         """
         if name in self._added:
             return self._added[name]
@@ -42,7 +42,7 @@ class Registry:
         missing = [attribute for attribute in self.needs if not hasattr(loaded, attribute)]
         if missing:
             raise UserError(
-                f"{self.kind} '{name}': {module}:{symbol} has no {' and no '.join(missing)}, so it is no {self.kind}"
+                f"{self.kind} '{name}': {module}:{symbol} has no {' and no '.join(missing)}, so it is not a {self.kind}"
             )
         return loaded
 
@@ -54,7 +54,7 @@ class Registry:
     def _import(self, name: str, module: str, symbol: str) -> Any:
         try:
             found: Any = import_module(module)
-        except (Exception, SystemExit) as error:  # a stranger's module raises whatever it likes while it is imported
+        except (Exception, SystemExit) as error:  # a third-party module may raise anything while it is imported
             raise UserError(f"{self.kind} '{name}' {_why(error, module)}") from error
         for part in symbol.split("."):
             if not hasattr(found, part):

@@ -83,6 +83,14 @@ class Lease:
             for run_id in given_back:
                 self.storage.remove(_name(run_id, self.owner.token))
 
+    def lost_in_words(self) -> str:
+        """Say which runs another process took over, "" where none did."""
+        if not self.lost:
+            return ""
+        runs = f"run{'s' if len(self.lost) > 1 else ''} {', '.join(sorted(self.lost))}"
+        why = f"the lease of this process was not renewed within {self.lasts_s:g} s"
+        return f"another process took over {runs}, as {why}; both have written attempts"
+
     def beat(self) -> None:
         """Renew the lease once; runs that another process has taken over meanwhile are lost."""
         with self._lock:

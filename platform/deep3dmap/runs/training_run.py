@@ -1,4 +1,4 @@
-"""A training run on its own: its id, its folder, its row and curves in the store."""
+"""A training run outside any benchmark: its id, its folder, its row and curves in the store."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.engine import train
 from deep3dmap.train.failures import status_of
 from deep3dmap.train.session import TrainingSummary
+from deep3dmap.train.start_watch import to_stderr
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,19 @@ class TrainingRun:
         return whole[-1].step if whole else None
 
     def carry_out(self, store: ResultStore) -> dict[str, Any]:
-        """Train, write the row and the curves, return the outcome. A failure is a row too, and is raised."""
+        """Train, write the row and the curves, and return the outcome. A failure is recorded as a row, then raised."""
         store = RetryingStore(store.uri)
         with store.lease([self.plan.run_id]) as lease:
             if self.plan.run_id in lease.refused:
-                raise UserError(f"{self.plan.title}: {lease.refused[self.plan.run_id]} is at this run already")
-            # Not before: whoever held the run until now has written an attempt.
-            return self._carry_out(store, store.next_attempt(self.plan.run_id))
+                raise UserError(f"{self.plan.title}: {lease.refused[self.plan.run_id]} is already working on this run")
+            # Numbered only now: whoever held the run until now has written an attempt.
+            told = self._carry_out(store, store.next_attempt(self.plan.run_id))
+            if lost := lease.lost_in_words():
+                to_stderr(lost)
+            return told
 
     def _carry_out(self, store: ResultStore, attempt: int) -> dict[str, Any]:
-        # What this process uses is not what the training does.
+        # This process's own device and memory are not those of the training.
         outcome = Outcome(started_at=datetime.now(UTC), device="", peak_ram_mb=0.0, peak_gpu_mb=0.0)
         prepare_data([self.plan])
         try:

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, verified when read, the newest whole one found after any crash."""
+"""Checkpoints: written atomically, verified when read, and the newest intact one is found after any crash."""
 
 import hashlib
 import io
@@ -17,16 +17,16 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.train.retry import retried
 
 SCHEMA_VERSION = 2
-# What the platform reads of a checkpoint's description, whatever else its run has put there.
+# The fields of a checkpoint's description that the platform reads; a run may add others.
 _STATE = ("method", "loop", "averaged", "ranks")
 _ABOUT: dict[str, type | tuple[type, ...]] = {"step": int, "state_sha256": str, "seconds": (int, float), "metrics": dict}
-# Besides the best one: should the last be damaged, there is the one before.
+# Besides the best one: if the last is damaged, the one before it is used.
 KEPT = 2
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint on disk. about: plain data (method, config, step, metrics)."""
+    """An intact checkpoint on disk. about: plain data (method, config, step, metrics)."""
 
     folder: Path
     about: dict[str, Any]
@@ -37,21 +37,21 @@ class Checkpoint:
         return int(self.about["step"])
 
     def state(self, device: str = "cpu") -> dict[str, Any]:
-        """Load the tensors, refusing anything but plain data; raises UserError if they are not what was written."""
+        """Load the tensors and plain data, nothing else; raises UserError if they differ from what was written."""
         data = (self.folder / "state.pt").read_bytes()
         if hashlib.sha256(data).hexdigest() != self.about["state_sha256"]:
-            raise UserError(f"{self.folder}: state.pt is damaged (its hash differs); use another checkpoint")
+            raise UserError(f"{self.folder}: state.pt is damaged (hash mismatch); use another checkpoint")
         try:
             loaded = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
         except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-            raise UserError(f"{self.folder}: state.pt holds something else than tensors and plain data") from error
+            raise UserError(f"{self.folder}: state.pt contains something other than tensors and plain data") from error
         if not isinstance(loaded, dict) or not set(_STATE) <= loaded.keys():
             raise UserError(f"{self.folder}: state.pt lacks {', '.join(_STATE)}; use another checkpoint")
         return loaded
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Open a checkpoint; raises UserError if the folder is none, or of a newer schema."""
+    """Open a checkpoint; raises UserError if the folder is not one, or has another schema version."""
     file = folder / "checkpoint.json"
     if not file.is_file():
         raise UserError(
@@ -63,10 +63,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise UserError(f"{file}: damaged ({error}); use another checkpoint") from error
     if not isinstance(about, dict) or about.get("schema") != SCHEMA_VERSION:
         found = about.get("schema") if isinstance(about, dict) else "unknown"
-        raise UserError(f"{file}: checkpoint schema {found}, this version reads {SCHEMA_VERSION}")
+        raise UserError(f"{file}: checkpoint schema {found}; this version of deep3dmap reads {SCHEMA_VERSION}")
     wrong = [name for name, kind in _ABOUT.items() if not isinstance(about.get(name), kind)]
     if wrong:
-        raise UserError(f"{file}: the field '{wrong[0]}' is missing or of another type; use another checkpoint")
+        raise UserError(f"{file}: field '{wrong[0]}' is missing or has the wrong type; use another checkpoint")
     return Checkpoint(folder, about)
 
 
@@ -77,7 +77,7 @@ class CheckpointFolder:
         self.folder = folder
 
     def write(self, state: dict[str, Any], about: Mapping[str, Any], step: int, score: float | None) -> Checkpoint:
-        """Write a checkpoint under a temporary name, make it durable, rename it, then drop all but the best and newest.
+        """Write a checkpoint under a temporary name, sync it to disk, rename it, then delete all but the best and newest.
 
         score: lower is better; None where nothing was validated.
         """
@@ -113,9 +113,9 @@ class CheckpointFolder:
         return found
 
     def newest(self) -> tuple[Checkpoint, dict[str, Any]] | None:
-        """Return the newest undamaged checkpoint with its state; a damaged one is passed over for the one before.
+        """Return the newest intact checkpoint with its state, skipping damaged ones.
 
-        Raises UserError where there are checkpoints and all are damaged: beginning anew would lose what was trained.
+        Raises UserError if there are checkpoints and all are damaged: starting over would discard what was trained.
         """
         for checkpoint in reversed(self.whole()):
             try:
@@ -123,17 +123,17 @@ class CheckpointFolder:
             except (UserError, OSError) as error:
                 print(f"skipping a damaged checkpoint: {error}")
         if any(self.folder.glob("step_*")):
-            raise UserError(f"{self.folder}: all checkpoints are damaged; remove the folder to begin anew")
+            raise UserError(f"{self.folder}: all checkpoints are damaged; delete the folder to start over")
         return None
 
     def best(self) -> Checkpoint | None:
-        """Return the checkpoint of the lowest score, or the last where none has a score."""
+        """Return the checkpoint with the lowest score, or the last one if none has a score."""
         checkpoints = self.whole()
         scored = [c for c in checkpoints if c.about["score"] is not None]
         return min(scored, key=lambda c: (c.about["score"], -c.step)) if scored else (checkpoints[-1] if checkpoints else None)
 
     def _drop_half_written(self) -> None:
-        """Remove what a process that was killed has left: a run has one writer, and that is this one."""
+        """Delete what a killed process left behind; a run has a single writer, this process."""
         for left in self.folder.glob(".writing_*"):
             shutil.rmtree(left, ignore_errors=True)
 
@@ -146,7 +146,7 @@ class CheckpointFolder:
 
 
 def _write_whole(final: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder of files under a temporary name, then give it its own."""
+    """Write a folder of files under a temporary name, then rename it."""
     temporary = final.with_name(f".writing_{final.name}_{os.getpid()}")
     try:
         temporary.mkdir(parents=True)

@@ -1,6 +1,6 @@
 """The only place that sets Ray's environment and connects to Ray.
 
-A job submitted to a cluster finds RAY_ADDRESS set and joins it. Everywhere else an own Ray is started on this machine, with
+A job submitted to a cluster finds RAY_ADDRESS set and joins it. Everywhere else a private Ray is started on this machine, with
 its dashboard, listening on loopback only and asking for its token.
 """
 
@@ -25,7 +25,7 @@ _ENVIRONMENT = {
     # Without this Ray resolves localhost to the machine's outer address and listens there.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Else Ray answers its driver only when it has started a worker per CPU, and lets nothing interrupt that.
+    # Otherwise Ray blocks its driver, uninterruptibly, until it has started one worker per CPU.
     "RAY_prestart_worker_first_driver": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Workers keep the driver's working directory; every path in a job is absolute all the same.
@@ -37,16 +37,16 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
-# What is announced when Ray is started here, or one is joined.
+# Announced when Ray is started here, or a running one is joined.
 STARTING, JOINING = "starting Ray", "joining the Ray of"
-# The Ray that this process has started, at most one.
+# The Ray started by this process, at most one.
 _own: list[RayHealth] = []
 
 
 def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
     """Join the cluster named by RAY_ADDRESS, or start Ray here with `cpus` logical CPUs (default: all). Returns its resources.
 
-    Calling it twice is harmless. Raises StartError, with what is known of why, if Ray does not come up in good time.
+    Calling it twice is harmless. Raises StartError, with the cause if known, if Ray does not come up in time.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -61,7 +61,7 @@ def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
 
 
 def own_health() -> RayHealth | None:
-    """Return the health of the Ray that this process has started, None where it has joined one, or none."""
+    """Return the health of the Ray started by this process, None if it joined one or started none."""
     return _own[0] if _own else None
 
 
@@ -94,7 +94,7 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
 
     def look() -> None:
         if os.environ.get(TOLD_IN):
-            # Somebody watches from outside.
+            # The supervising command watches instead.
             return
         if lost := health.lost():
             raise StartError(lost)
@@ -115,7 +115,7 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
     try:
         context = watched(start, look, stays=True)
     except BaseException as error:
-        # It may wait for ever on what did not come up.
+        # Left alone, they might wait forever for what did not come up.
         end_processes(set(descendants()) - before)
         if isinstance(error, UserError) or not isinstance(error, Exception):
             raise
@@ -129,7 +129,7 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set what Ray reads when a training or an experiment begins, for as long as the block lasts."""
+    """Set environment variables that Ray reads when a training or an experiment begins, for the duration of the block."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -143,7 +143,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def disconnect() -> None:
-    """Leave Ray; an own one ends with all its processes."""
+    """Disconnect from Ray; one that was started here shuts down with all its processes."""
     import ray
 
     ray.shutdown()
@@ -156,7 +156,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _own_paths() -> list[str]:
-    """Return where this process imports from besides the interpreter's own folders: workers must find a user's module too."""
+    """Return the import paths outside the interpreter's own folders: workers have to find the user's modules too."""
     interpreter = (sys.prefix, sys.base_prefix)
     return [path for path in sys.path if path and not path.startswith(interpreter)]
 

@@ -1,4 +1,4 @@
-"""Waits for libraries that say nothing: they run in a thread, and who waits can speak, give up, and be interrupted."""
+"""Waits for calls that give no sign of life, in a thread, so that the caller can report, give up, and be interrupted."""
 
 import sys
 import threading
@@ -14,18 +14,18 @@ TICK_S = 0.1
 
 
 class StartError(RuntimeError):
-    """Something did not start, or went away; the message says what, and what is known of why."""
+    """Something did not start, or went away; the message says what, and why as far as is known."""
 
 
 class StartClock:
-    """The time that one stage of a start may take. what: "Ray to start"; reason: says what it waits for, asked when needed."""
+    """The time one stage of a startup may take. what: "Ray to start". reason: called for the cause of a delay to report."""
 
     def __init__(self, what: str, reason: Callable[[], str], say: Callable[[str], None], gives_up: bool = True) -> None:
         self.what, self.reason, self.say, self.gives_up = what, reason, say, gives_up
         self._limit_s, self._began, self._said = start_limit_s(), time.monotonic(), 0
 
     def look(self) -> None:
-        """Say what is waited for, whenever another limit has passed; raises StartError at the last one."""
+        """Report the delay each time another limit has passed; raises StartError at the last one."""
         limits = int((time.monotonic() - self._began) / self._limit_s)
         if limits <= self._said:
             return
@@ -33,16 +33,16 @@ class StartClock:
         reason = self.reason()
         because = f": {reason}" if reason else ""
         if self.gives_up and limits >= GIVEN_UP_AFTER:
-            raise StartError(f"waited {seconds} in vain for {self.what}{because}")
-        self.say(f"waiting for {self.what}, for {seconds} now{because}")
+            raise StartError(f"gave up after waiting {seconds} for {self.what}{because}")
+        self.say(f"still waiting for {self.what} after {seconds}{because}")
 
 
 def watched(call: Callable[[], Result], look: Callable[[], None], stays: bool = False) -> Result:
     """Return what `call` returns, or raise what it raises; `look` is called ten times a second meanwhile, and may raise.
 
-    The call runs in a thread, so that a signal is heeded whatever a library does. When `look` raises, or a signal does, the
-    thread is left behind: the caller ends what it waits for, or the process. stays: the thread outlives the call, which
-    processes need that the kernel ends when the thread that has started them does.
+    The call runs in a thread, so that signals are handled whatever a library does. When `look` raises, or a signal handler
+    does, the thread is abandoned: the caller ends what it was waiting for, or the process. stays: keep the thread alive after
+    the call, for child processes that the kernel kills along with the thread that started them.
     """
     future: Future[Result] = Future()
     threading.Thread(target=_run, args=(call, future, stays), daemon=True, name="watched").start()
@@ -51,13 +51,13 @@ def watched(call: Callable[[], Result], look: Callable[[], None], stays: bool = 
             return future.result(timeout=TICK_S)
         except TimeoutError:
             if future.done():
-                # It has ended since, or this is its own error.
+                # It finished just now, or the error is its own.
                 return future.result()
         look()
 
 
 def to_stderr(text: str) -> None:
-    """Say a line on the standard error."""
+    """Print a line to stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
