@@ -1,8 +1,9 @@
 """How fast the dashboard is over a large store, as a browser sees it.
 
-Writes a store of made-up runs with curves, serves it as `deep3dmap dashboard` does, and prints for files of single attempts
-and for segments: how long a fresh server takes from its start to the first page (the store being read meanwhile), a page of a
-server that is there, clicks, and what the server takes of processor and memory. Needs Chromium and playwright.
+Writes a store of made-up runs with curves, serves it as `deep3dmap dashboard` does, and prints for files of single attempts,
+for a second start over them, and for segments: how long a fresh server takes from its start to the first page (the store
+being read meanwhile), a page of a server that is there, clicks, and what the server takes of processor and memory. Needs
+Chromium and playwright.
 
     python -m deep3dmap.benchmarks.store.browser [--runs 10000] [--scenes 20] [--metrics 5] [--points 150] [--keep FOLDER]
 """
@@ -160,7 +161,8 @@ def main() -> None:
         if not Path(uri, "tables").is_dir():
             write_store(uri, flags.runs, flags.scenes, flags.metrics, flags.points)
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        for state in ("files of single attempts", "segments"):
+        os.environ["DEEP3DMAP_CACHE"] = f"{folder}/cache"
+        for state in ("files of single attempts", "the same, the server started again", "segments"):
             if state == "segments":
                 compact(ResultStore(uri))
             print(f"{flags.runs} runs, {state}")

@@ -92,7 +92,7 @@ def _interval(row: LeaderboardRow, ends: tuple[float, float]) -> str:
     if row.value is None:
         return ""
     drawn = markup.bar(row.low, row.value, row.high, ends, "baseline" if row.is_baseline else "")
-    return drawn + markup.element("small", interval(row))
+    return drawn + (markup.element("small", interval(row)) if row.low is not None else "")
 
 
 def _more(row: LeaderboardRow) -> list[str]:

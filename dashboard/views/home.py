@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from deep3dmap.dashboard import markup, reading
-from deep3dmap.dashboard.look import number, with_unit
+from deep3dmap.dashboard.look import number, one_line, with_unit
 from deep3dmap.dashboard.run_table import run_table
 from deep3dmap.dashboard.views.filters import suite_groups
 from deep3dmap.dashboard.views.run_files import picture, sheets_first
@@ -13,7 +13,7 @@ from deep3dmap.results.entries import Group
 from deep3dmap.results.schema import ENDED_EARLY, SWEEPS
 
 GROUPS_READ, GROUPS_SHOWN, RUNS_SHOWN, PICTURES_SHOWN = 12, 6, 8, 3
-MANY_FILES = 1000
+MANY_FILES, LONGEST = 1000, 120
 # Its size in bytes, the entry, its run, and the name of the picture within the store.
 Sheet = tuple[int, str, str, str]
 
@@ -58,7 +58,7 @@ def _card(group: Group) -> str:
     card = reading.cards("suite").get(group.suite, {}).get("card", {})
     first = [row for row in board.rows if row.rank == 1]
     lead = first[0] if first else None
-    content = f"<b>{markup.text(card.get('title', group.suite))}</b>"
+    content = f"<b>{markup.text(one_line(card.get('title', group.suite), LONGEST))}</b>"
     content += markup.element(
         "small", markup.text(" · ".join(filter(None, [group.tier, f"{group.dataset}/{group.dataset_variant}"])))
     )

@@ -27,27 +27,31 @@ def show() -> None:
 @st.fragment(run_every=REFRESH_S)
 def _states() -> None:
     with reading.show_problems():
-        runs = reading.snapshot().runs()
-        trials = reading.trials()
-        going = trials.going(frozenset(runs.run_id))
+        snapshot, trials = reading.snapshot(), reading.trials()
+        runs = snapshot.runs()
+        going = trials.going(snapshot.once("ids", lambda: frozenset(runs.run_id)))
         for problem in trials.problems.values():
             st.warning(as_text(problem), icon=":material/broken_image:")
         if not going and runs.empty:
             nothing_yet(reading.store_uri())
             return
-        markup.show(markup.facts(_counts(going, runs)), markup.section("Now"), _going(going[:SHOWN]))
+        ended = snapshot.once("ended", lambda: _ended(runs))
+        markup.show(markup.facts({**_counts(going), **ended}), markup.section("Now"), _going(going[:SHOWN]))
         _curves([one for one in going if one.state == "running"][:CURVES_OF])
         if len(runs):
-            markup.show(markup.section("Ended last"), run_table(runs.head(SHOWN // 2)))
+            last = snapshot.once("ended last", lambda: run_table(runs.head(SHOWN // 2)))
+            markup.show(markup.section("Ended last"), last)
         markup.show(markup.element("p", f"Refreshed every {REFRESH_S} s, last at {datetime.now(UTC):%H:%M:%S} UTC.", "d3-note"))
 
 
-def _counts(going: list[TrialState], runs: pd.DataFrame) -> dict[str, str]:
-    states = pd.Series([one.state for one in going], dtype=str)
-    stopped = int(runs.status.isin(ENDED_EARLY).sum())
-    found = {"Running": int((states == "running").sum()), "Pending": int((states == "pending").sum())}
-    found |= {"Finished": int((runs.status == "ok").sum()), "Stopped early": stopped}
-    found |= {"Failed": int((~runs.status.isin(("ok", *ENDED_EARLY))).sum())}
+def _counts(going: list[TrialState]) -> dict[str, str]:
+    running = sum(one.state == "running" for one in going)
+    return {"Running": f"{running:,}", "Pending": f"{len(going) - running:,}"}
+
+
+def _ended(runs: pd.DataFrame) -> dict[str, str]:
+    stopped, finished = int(runs.status.isin(ENDED_EARLY).sum()), int((runs.status == "ok").sum())
+    found = {"Finished": finished, "Stopped early": stopped, "Failed": len(runs) - finished - stopped}
     return {name: f"{count:,}" for name, count in found.items() if count or name != "Stopped early"}
 
 

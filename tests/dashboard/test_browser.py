@@ -2,6 +2,8 @@
 
 import io
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from odd_stores import ELSEWHERE, KINDS
 from PIL import Image
 from stores import ENTRANTS, metric_rows, run_row
 
+from deep3dmap.benchmarks.store.speed import without_syncing, write_runs
 from deep3dmap.results.store import ResultStore
 
 pytestmark = pytest.mark.browser
@@ -62,14 +65,45 @@ def opened(browser, served):
         page.close()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_page_of_every_store_is_shown(opened, kind):
-    page = opened(kind=kind)
+def walk(page):
+    """Go to every page by the navigation."""
     for name in PAGES:
         page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
         page.wait_for_url(f"**/{name.lower() if name != 'Home' else ''}*")
         settled(page)
     assert ELSEWHERE not in "".join(page.locator("img").evaluate_all("all => all.map(one => one.src)"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_page_of_every_store_is_shown(opened, kind):
+    walk(opened(kind=kind))
+
+
+def many_runs(folder):
+    with without_syncing():
+        write_runs(ResultStore(str(folder)), range(3000), scenes=20, metrics=5)
+
+
+def real_runs(folder):
+    command = [sys.executable, "-m", "deep3dmap.cli", "benchmark", "suite=indoor", "tier=smoke", f"results={folder}"]
+    subprocess.run([*command, "methods=[tsdf_fusion,mean_depth_plane]"], check=True, cwd=folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build", [many_runs, real_runs])
+def test_every_page_of_a_large_and_of_a_real_store_is_shown(browser, tmp_path, build):
+    build(tmp_path)
+    server, address = start(tmp_path)
+    try:
+        wait(server, address, tmp_path)
+        page = watched(browser.new_page(viewport={"width": 1400, "height": 1000}), address)
+        page.goto(address)
+        settled(page)
+        walk(page)
+        assert not page.complaints
+        page.close()
+    finally:
+        stop(server)
 
 
 @pytest.mark.parametrize("path", ["", "leaderboard?suite=face", "run?run_id=b0b0", "live", "catalogue"])

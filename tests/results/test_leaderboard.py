@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from stores import ENTRANTS, build_store, run_row, write_method, write_suites
+from stores import ENTRANTS, build_store, metric_rows, run_row, write_method, write_suites
 
 from deep3dmap.results.board_row import given_in_words
 from deep3dmap.results.leaderboard import boards, leaderboard
@@ -439,6 +439,33 @@ def test_a_suite_without_a_card_shows_all_it_has(tmp_path):
     write(store, PRNET, {"a": 1.0})
     write(store, PRNET, {"a": 1.0}, metric="pose_mae", seed=1)
     assert [row.metric for row in leaderboard(store)] == ["nme_68_2d", "pose_mae"]
+
+
+def test_a_row_names_its_runs_and_only_those_of_its_entry(built):
+    runs = built.runs()
+    for row in leaderboard(built):
+        own = runs[runs.run_id.isin(row.run_ids)]
+        assert set(own.method + "/" + own.variant) == {f"{row.method}/{row.variant}"}
+        assert sorted(own.seed) == sorted(set(own.seed))
+        assert (own.status == "ok").sum() == row.seeds
+
+
+def test_a_dataset_with_a_slash_in_its_name_is_found(tmp_path):
+    store = ResultStore(str(tmp_path))
+    row = run_row(PRNET, 0, dataset="a/b")
+    store.write_attempt(row, metric_rows(row, PRNET, 2), [])
+    for name, count in (("a/b/quick", 1), ("a/b", 1), ("a", 0), ("b", 0)):
+        assert len(leaderboard(store, dataset=name, metric="pose_mae")) == count
+
+
+def test_profiles_are_fine_where_the_values_are(tmp_path):
+    store = ResultStore(str(tmp_path))
+    write(store, PRNET, {f"s{number}": 1 + number / 100 for number in range(20)})
+    write(store, PRNET, {f"s{number}": 1000.0 for number in range(20)}, variant="far", run_id="f" * 16)
+    (board,) = boards(store)
+    assert (board.thresholds < 2).sum() == 20
+    best = next(place for place, row in enumerate(board.rows) if row.variant != "far")
+    assert board.profiles[best][:20].tolist() == pytest.approx([(number + 1) / 20 for number in range(20)])
 
 
 def test_an_empty_store_has_no_rows(tmp_path):

@@ -76,6 +76,16 @@ def test_intervals_are_those_of_the_leaderboard(tmp_path):
     assert intervals_of(store, run.run_id)["nme_68_2d"] == (row.low, row.high)
 
 
+def test_runs_that_were_cut_short_have_the_interval_of_their_row(tmp_path):
+    store = build_store(tmp_path, seeds=1, scenes=1)
+    for seed in (5, 6):
+        row = run_row(ENTRANTS[0], seed, cut_short="cut short at step 94 of 180")
+        store.write_attempt(row, metric_rows(row, ENTRANTS[0], 4), [])
+    (own,) = [one for one in leaderboard(store, suite="face") if row.run_id in one.run_ids]
+    assert own.is_cut_short
+    assert intervals_of(store, row.run_id)["nme_68_2d"] == (own.low, own.high)
+
+
 def test_an_attempt_that_repeats_another_says_so(tmp_path):
     store = ResultStore(str(tmp_path))
     first = run_row(ENTRANTS[0], 0, attempt=store.next_attempt("a"))
