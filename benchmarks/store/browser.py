@@ -32,7 +32,7 @@ from deep3dmap.results.store import ResultStore
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
-WAIT_MS, QUIET_S = 120_000, 20.0
+WAIT_MS, QUIET_S = 600_000, 20.0
 
 
 @dataclass

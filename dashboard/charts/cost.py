@@ -46,7 +46,7 @@ class Point:
 
 def cost_chart(points: Sequence[Point], title: str, better: str, over: str) -> Spec:
     """Draw points over "time" or "memory" on a logarithmic axis."""
-    front = [bool(flag) for flag in pareto_front([p.value for p in points], [p.cost for p in points], better)]
+    front = front_of(points, better)
     places = _places(points)
     first = sorted(range(len(points)), key=lambda number: not front[number])
     lines = _steps(sorted(place for place, is_first in zip(places, front) if is_first))
@@ -64,6 +64,11 @@ def cost_chart(points: Sequence[Point], title: str, better: str, over: str) -> S
     for own, shown in ((wide, f"width >= {WIDE:.0f}"), (narrow, f"width < {WIDE:.0f}")):
         layers += [_names([records[first[at]] for at in numbers], label, shown, x, y) for label, numbers in own.items()]
     return layered(records, layers)
+
+
+def front_of(points: Sequence[Point], better: str) -> list[bool]:
+    """Return which points are beaten by no other in both value and cost."""
+    return [bool(flag) for flag in pareto_front([p.value for p in points], [p.cost for p in points], better)]
 
 
 def _ticks(costs: Sequence[float], over: str) -> Spec:

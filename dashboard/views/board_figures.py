@@ -6,7 +6,7 @@ import streamlit as st
 
 from deep3dmap.dashboard import markup, reading
 from deep3dmap.dashboard.charts import chart
-from deep3dmap.dashboard.charts.cost import Point, cost_chart
+from deep3dmap.dashboard.charts.cost import Point, cost_chart, front_of
 from deep3dmap.dashboard.charts.critical import critical_chart
 from deep3dmap.dashboard.charts.intervals import interval_chart
 from deep3dmap.dashboard.charts.profiles import MOST, profile_chart
@@ -46,8 +46,15 @@ def _cost(choice: Choice, over: str) -> None:
     row = choice.rows[0]
     chart.show(cost_chart(points, title_of(row), row.better, over), f"{row.metric} against {over}")
     unlike = sorted(_devices(choice))
-    said = "On the dashed line: what nothing beats in both." if len(points) > 1 else ""
-    markup.show(markup.element("p", markup.text(f"{said} {_measured_on(unlike)}"), "d3-note"))
+    note = f"{_front_in_words(points, row.better)} {_measured_on(unlike)}"
+    markup.show(markup.element("p", markup.text(note), "d3-note"))
+
+
+def _front_in_words(points: Sequence[Point], better: str) -> str:
+    first = [point.name for point, is_first in zip(points, front_of(points, better)) if is_first]
+    if len(first) > 1:
+        return "On the dashed line: what nothing beats in both."
+    return f"{first[0]} is the best in both." if len(points) > 1 else ""
 
 
 def cost_points(rows: Sequence[LeaderboardRow], over: str) -> list[Point]:

@@ -163,6 +163,14 @@ def test_cost_is_drawn_for_ranked_entries_and_names_its_device(store, monkeypatc
     assert all(point.said.endswith("MB") for point in cost_points(rows, "memory"))
 
 
+@pytest.mark.parametrize(("suite", "said"), [("face", "On the dashed line"), ("indoor", "mean_depth_plane/default")])
+def test_what_is_said_below_the_costs_is_what_is_drawn(suite, said, store, monkeypatch):
+    shown = words(page("leaderboard", store.uri, monkeypatch, suite=suite))
+    (drawn,) = page("leaderboard", store.uri, monkeypatch, suite=suite).get("vega_lite_chart")
+    assert ("On the dashed line" in shown) == ("strokeDash" in drawn.proto.spec)
+    assert said in shown
+
+
 def test_entries_of_one_name_are_told_apart_in_figures(store):
     row = leaderboard(store, suite="face")[0]
     found = entry_names([row, row, replace(row, variant="tiny")])
