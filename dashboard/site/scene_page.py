@@ -17,7 +17,7 @@ from deep3dmap.dashboard.viewer3d.component import SCRIPTS
 from deep3dmap.dashboard.viewer3d.scene_panels import scene_payload
 from deep3dmap.results.board import Board
 from deep3dmap.results.export import significant
-from deep3dmap.results.kept_scenes import KeptScene, kept_scenes
+from deep3dmap.results.kept_scenes import KeptScene, fullest, kept_scenes
 from deep3dmap.results.store import ResultStore
 
 VIEWER = (*(f"static/{name}" for name in SCRIPTS), "static/site.js")
@@ -134,10 +134,6 @@ def place_of(site: SiteFolder, data: dict[str, Any]) -> str:
 
 
 def _of_row(store: ResultStore, runs: pd.DataFrame, run_ids: Sequence[str], scenes: list[str]) -> dict[str, KeptScene]:
-    found: dict[str, KeptScene] = {}
     own = runs[runs.run_id.isin(list(run_ids)) & (runs.status == "ok")].sort_values("seed")
-    for run_id, attempt in zip(own.run_id, own.attempt):
-        for scene, kept in kept_scenes(store, str(run_id), int(attempt), scenes).items():
-            if scene not in found or (kept.has_preview and not found[scene].has_preview):
-                found[scene] = kept
-    return found
+    pairs = zip(own.run_id, own.attempt)
+    return fullest(kept_scenes(store, str(run_id), int(attempt), scenes) for run_id, attempt in pairs)

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-SCRIPTS = ("three.min.js", "geometry.js", "viewer.js")
+SCRIPTS = ("three.min.js", "geometry.js", "legend.js", "viewer.js")
 STYLE = "viewer.css"
 
 

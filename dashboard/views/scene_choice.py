@@ -11,7 +11,7 @@ from deep3dmap.dashboard import reading
 from deep3dmap.dashboard.verdicts import entry_name, headline_first
 from deep3dmap.results.board import Board
 from deep3dmap.results.entries import Group
-from deep3dmap.results.kept_scenes import KeptScene, kept_scenes
+from deep3dmap.results.kept_scenes import KeptScene, fullest, kept_scenes
 from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.schema import SWEEPS
 from deep3dmap.results.store import ResultStore
@@ -29,13 +29,10 @@ class SceneChoice:
     names: list[str]
 
     def scenes_of(self, place: int) -> dict[str, KeptScene]:
-        """Return what the runs of a row kept of each scene; of several seeds the first that kept most."""
-        found: dict[str, KeptScene] = {}
-        for run_id, attempt in _counting(self.board.rows[place].run_ids):
-            for scene, kept in _kept(reading.store_uri(), run_id, attempt, tuple(self.board.scenes)).items():
-                if scene not in found or (kept.has_preview and not found[scene].has_preview):
-                    found[scene] = kept
-        return found
+        """Return what the runs of a row kept of each scene."""
+        uri, scenes = reading.store_uri(), tuple(self.board.scenes)
+        runs = _counting(self.board.rows[place].run_ids)
+        return fullest(_kept(uri, run_id, attempt, scenes) for run_id, attempt in runs)
 
 
 def choose() -> SceneChoice | None:

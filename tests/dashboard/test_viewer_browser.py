@@ -92,6 +92,17 @@ def test_wheel_comes_nearer_in_all_panels(viewer):
     assert all(differs(one, other) > 0.02 for one, other in zip(before, panels(viewer)))
 
 
+def test_keys_turn_and_come_nearer(viewer):
+    viewer.locator(".v3d-grid").focus()
+    for key in ("ArrowLeft", "ArrowUp", "+"):
+        before = viewer.evaluate("viewer.camera.position.toArray()")
+        settle(viewer, lambda key=key: viewer.keyboard.press(key))
+        after = viewer.evaluate("viewer.camera.position.toArray()")
+        shorter = np.linalg.norm(after) / np.linalg.norm(before)
+        assert shorter == pytest.approx(1 / 1.15 if key == "+" else 1.0, rel=1e-3)
+        assert np.abs(np.subtract(after, before)).max() > 0.1
+
+
 def test_paints_wireframe_and_ground_change_the_picture(viewer):
     seen = {"error": panels(viewer)[0]}
     for name in ("Colours", "Shape", "Wireframe", "Light / dark"):

@@ -9,6 +9,7 @@ var deep3dmapViewer = (() => {
   const FIELD_OF_VIEW = 32;
   const MOST_PIXELS = 2;
   const NARROW = 620;
+  const STEP = 0.15;
   const NO_WEBGL =
     "3D needs WebGL, which this browser does not offer (it may be switched off, or the graphics driver is blocked). " +
     "The pictures of this scene show the same surfaces.";
@@ -183,8 +184,13 @@ var deep3dmapViewer = (() => {
         root.dataset.ground = root.dataset.ground === "dark" ? "light" : "dark";
       }),
     );
-    const readout = legend(bar, payload);
-    follow(grid, panels, built, camera, payload, readout);
+    deep3dmapLegend.add(bar, grid, panels, built, camera, payload);
+    grid.setAttribute("role", "group");
+    grid.setAttribute("aria-label", `3D: ${payload.meshes.map((mesh) => mesh.title).join(", ")}`);
+    steer(grid, camera, controls, () => {
+      state.touched = true;
+      ask();
+    });
 
     controls.addEventListener("change", ask);
     controls.addEventListener("start", () => (state.touched = true));
@@ -209,42 +215,25 @@ var deep3dmapViewer = (() => {
     return { dispose, camera };
   }
 
-  /* The colour bar; returns what shows the error under the pointer. */
-  function legend(bar, payload) {
-    if (!payload.error) return null;
-    const made = element("div", "v3d-legend");
-    const label = element("span", "v3d-label", payload.error.label);
-    const scale = element("span", "v3d-scale");
-    const ramp = element("span", "v3d-ramp");
-    ramp.style.background = geometry.gradient;
-    const ticks = element("span", "v3d-ticks");
-    payload.error.ticks.forEach((text) => ticks.append(element("span", "v3d-tick", text)));
-    scale.append(ramp, ticks);
-    const readout = element("span", "v3d-readout");
-    made.append(label, scale, readout);
-    bar.append(made);
-    return readout;
-  }
-
-  /* Shows the error of the vertex nearest to the mouse. */
-  function follow(grid, panels, built, camera, payload, readout) {
-    if (!readout) return;
-    const caster = new three.Raycaster();
-    grid.addEventListener("pointermove", (event) => {
-      readout.textContent = "";
-      if (event.buttons || event.pointerType !== "mouse") return;
-      const place = panels.findIndex((panel) => panel.contains(event.target));
-      if (place < 0 || !built[place].errors || !built[place].object.isMesh) return;
-      const area = panels[place].getBoundingClientRect();
-      const x = ((event.clientX - area.left) / area.width) * 2 - 1;
-      const y = 1 - ((event.clientY - area.top) / area.height) * 2;
-      caster.setFromCamera(new three.Vector2(x, y), camera);
-      const hit = caster.intersectObject(built[place].object, false)[0];
-      if (!hit) return;
-      const value = built[place].errors[hit.face.a];
-      readout.textContent = Number.isFinite(value) ? `here ${Number((value * payload.error.factor).toPrecision(3))} ${payload.error.unit}` : "here unknown";
+  /* Arrows turn, + and - come nearer and go farther. */
+  function steer(grid, camera, controls, touched) {
+    const turns = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [1, 0], ArrowDown: [-1, 0] };
+    grid.tabIndex = 0;
+    grid.addEventListener("keydown", (event) => {
+      const turn = turns[event.key];
+      const nearer = { "+": 1 / 1.15, "-": 1.15 }[event.key];
+      if (!turn && !nearer) return;
+      event.preventDefault();
+      const away = camera.position.clone().sub(controls.target);
+      if (nearer) away.multiplyScalar(nearer);
+      if (turn) {
+        const right = new three.Vector3().crossVectors(camera.up, away).normalize();
+        const lift = Math.max(0.05, Math.min(Math.PI - 0.05, away.angleTo(camera.up) - turn[0] * STEP)) - away.angleTo(camera.up);
+        away.applyAxisAngle(right, lift).applyAxisAngle(camera.up, turn[1] * STEP);
+      }
+      camera.position.copy(controls.target).add(away);
+      touched();
     });
-    grid.addEventListener("pointerleave", () => (readout.textContent = ""));
   }
 
   return { mount };

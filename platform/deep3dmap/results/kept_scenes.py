@@ -1,6 +1,6 @@
 """What an attempt kept of its scenes to be looked at: pictures, small surfaces, whole meshes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deep3dmap.core.preview import ABOUT, Preview, read_preview
@@ -80,3 +80,13 @@ def kept_scenes(store: ResultStore, run_id: str, attempt: int, scenes: Sequence[
         for scene, folder in folders.items()
         if folder in by_folder
     }
+
+
+def fullest(of_runs: Iterable[Mapping[str, KeptScene]]) -> dict[str, KeptScene]:
+    """Return what to look at of each scene: what the first run kept, or the first with small surfaces, where one has them."""
+    found: dict[str, KeptScene] = {}
+    for own in of_runs:
+        for scene, kept in own.items():
+            if scene not in found or (kept.has_preview and not found[scene].has_preview):
+                found[scene] = kept
+    return found
