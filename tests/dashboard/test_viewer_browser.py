@@ -133,7 +133,9 @@ def test_turntable_turns_until_it_is_stopped(viewer):
     button.click()
     drawn(viewer, 12)
     assert np.abs(np.subtract(place(), before)).max() > 0.01
-    settle(viewer, button.click)
+    button.click()
+    viewer.wait_for_function("document.querySelector('.v3d-button[aria-pressed=true][title=\"turn slowly\"]') === null")
+    viewer.wait_for_timeout(300)
     stopped = place()
     viewer.wait_for_timeout(300)
     assert place() == stopped
