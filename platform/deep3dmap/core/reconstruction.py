@@ -18,6 +18,7 @@ from deep3dmap.core.reconstruction_files import (
     GAUGES,
     MESH_FILE,
     OWN_FILES,
+    check_parts,
     read_about,
     read_arrays,
     read_cameras,
@@ -72,7 +73,7 @@ class Reconstruction:
     def __post_init__(self) -> None:
         if self.gauge not in GAUGES:
             raise ValueError(f"gauge is one of {GAUGES}, not '{self.gauge}'")
-        unsafe = [name for name in self.files if Path(name).name != name or name in OWN_FILES]
+        unsafe = [name for name in self.files if Path(name).name != name or name in ("", "..", *OWN_FILES)]
         if unsafe:
             raise ValueError(f"files: '{unsafe[0]}' is not a plain file name of its own")
 
@@ -115,6 +116,7 @@ class Reconstruction:
             setattr(result, name, array)
         if "cameras" in about["parts"]:
             result.cameras = read_cameras(folder)
+        check_parts(folder, about["parts"], result.produced())
         return result
 
 

@@ -80,6 +80,13 @@ def read_arrays(folder: Path, known: Collection[str]) -> dict[str, NDArray[Any]]
     return arrays
 
 
+def check_parts(folder: Path, named: Collection[str], found: Collection[str]) -> None:
+    """Raise UserError for a part that reconstruction.json names and no file holds."""
+    for part in named:
+        if part not in found:
+            raise UserError(f"{folder / ABOUT_FILE}: 'parts' names '{part}', which no file of this folder holds; {AGAIN}")
+
+
 def read_cameras(folder: Path) -> list[Camera]:
     """Return the cameras of transforms.json; raises UserError naming the camera that is none."""
     file = folder / CAMERAS_FILE
