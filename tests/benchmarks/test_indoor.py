@@ -3,10 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from evaluating import scores_of
 from PIL import Image
 from sphere_scan import CENTRE, sphere_scan
 
+from deep3dmap.benchmarks.indoor import pictures
 from deep3dmap.benchmarks.indoor.protocol import IndoorProtocol
 from deep3dmap.core import Mesh, Reconstruction, UserError
 from deep3dmap.core.keys import describe_key
@@ -93,6 +95,14 @@ def test_pictures_are_written_even_of_nothing(tmp_path: Path, mesh: Mesh) -> Non
     for file in PROTOCOL.pictures(world(mesh=mesh), SCAN, tmp_path):
         with Image.open(file) as picture:
             assert min(picture.size) > 200
+
+
+@pytest.mark.parametrize(("height", "shown"), [(60, 240), (100, 300), (240, 240), (479, 479), (480, 240), (968, 484)])
+def test_small_frames_are_enlarged_and_large_ones_halved(height: int, shown: int) -> None:
+    image = torch.rand(3, height, 4 * height // 3)
+    drawn = pictures._resized(image)
+    assert drawn.shape[1] == shown
+    assert drawn.mean().item() == pytest.approx(image.mean().item(), abs=1e-4)
 
 
 def test_what_no_camera_saw_does_not_count() -> None:
