@@ -79,7 +79,7 @@ def test_a_run_that_was_taken_over_meanwhile_is_told_of(
         # As a machine that sleeps: nothing is renewed, another process takes the run, and this one wakes up.
         taken[0]._over.set()
         time.sleep(0.3)
-        with store.lease([planned.plan.run_id]) as other:
+        with store.lease([planned.plan.run_id], 0.2) as other:
             assert other.held
             taken[0].beat()
         return TrainingSummary(2, 1.5)

@@ -16,6 +16,7 @@ from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.planning import DatasetVersions, ScoredBy, plan_run
 from deep3dmap.runs.preparation import prepare_data
 from deep3dmap.runs.run_plan import RunPlan, training_job
+from deep3dmap.runs.suite_file import read_suite_file
 
 
 class ChangedRunError(Exception):
@@ -62,8 +63,11 @@ def _scene_counts(store: ResultStore, row: Any) -> list[int]:
 
 
 def possible_scene_counts(row: Any, scored: int) -> list[int]:
-    """Return how many scenes a run may have been asked for: as many as were scored, or all (0)."""
-    return [0] if row.scene else [scored, 0]
+    """Return how many scenes a run may have been asked for: as many as were scored, all (0), or as its tier says."""
+    if row.scene:
+        return [0]
+    tier = (read_suite_file(row.suite)[1].get("tiers", {}).get(row.tier) or {}) if row.suite in suites.names() else {}
+    return list(dict.fromkeys([scored, 0, int(tier.get("scenes", 0))]))
 
 
 def _difference(plan: RunPlan, row: Any) -> str:

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-import yaml
-
 from deep3dmap.config.cards import card_page
 from deep3dmap.core.errors import unknown
 from deep3dmap.core.registry import Registry, datasets, methods, suites
@@ -11,6 +9,7 @@ from deep3dmap.results.quoted import Quoted, as_page, read_quoted
 from deep3dmap.results.schema import SWEEPS
 from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.run_plan import RunPlan
+from deep3dmap.runs.suite_file import read_suite_file
 
 
 def write_cards(store: ResultStore, plans: Iterable[RunPlan]) -> None:
@@ -27,9 +26,8 @@ def write_cards(store: ResultStore, plans: Iterable[RunPlan]) -> None:
 
 def quoted_values(suite: str) -> list[Quoted]:
     """Return the published values that a suite.yaml lists; raises UserError for one that is none of the suite's metrics."""
-    file = suites.file(suite, "suite.yaml")
-    listed = yaml.safe_load(file.read_text()).get("quoted", []) if file else []
-    found, metrics = read_quoted(listed, str(file)), {metric.name for metric in suites.load(suite).card.metrics}
+    file, described = read_suite_file(suite)
+    found, metrics = read_quoted(described.get("quoted", []), file), {metric.name for metric in suites.load(suite).card.metrics}
     for one in found:
         if one.metric not in metrics:
             raise unknown(f"metric of a quoted value in {file}", one.metric, metrics)
