@@ -36,7 +36,7 @@ def test_an_interval_holds_what_is_inside(text: str, inside: tuple[float, ...], 
 
 
 def test_what_is_no_interval_is_refused_where_it_is_declared() -> None:
-    with pytest.raises(ValueError, match=r"'0..1' is no interval"):
+    with pytest.raises(ValueError, match=r"'0..1' is not an interval"):
         option(0.5, "a share", valid="0..1")
 
 
