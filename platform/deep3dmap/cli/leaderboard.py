@@ -61,13 +61,14 @@ def _show(store: "ResultStore", flags: argparse.Namespace) -> int:
     if flags.across:
         return _show_across(found, flags.format)
     rows = [row for board in found for row in board.rows]
-    if flags.format == "table":
+    if flags.format == "csv":
+        sys.stdout.write(to_csv(rows))
+    elif flags.format == "table":
         print_rows(rows, store.uri, beside(found))
         _suggest_compacting(store)
     else:
-        write = {"json": to_json, "latex": to_latex, "csv": lambda measured, _: to_csv(measured)}[flags.format]
-        text = write(rows, beside(found))
-        sys.stdout.write(text.rstrip("\n") + "\n")
+        write = to_json if flags.format == "json" else to_latex
+        sys.stdout.write(write(rows, beside(found)).rstrip("\n") + "\n")
     return 0
 
 

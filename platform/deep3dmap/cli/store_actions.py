@@ -50,7 +50,7 @@ def check(store: ResultStore, *, as_json: bool, aside: bool, quick: bool) -> int
 
     quick: leave out the latter.
     """
-    problems, unchecked = verify(store), {}
+    problems, unchecked = verify(store), dict[str, int]()
     moved = set_aside(store, problems) if aside else []
     if not quick:
         later, unchecked = _changed_since(store)
