@@ -23,7 +23,7 @@ def tf32_allowed() -> bool:
     """Return whether matrix products of float32 may be rounded to TF32, by either of torch's settings."""
     matmul = torch.backends.cuda.matmul
     # The newer setting is there since torch 2.9, and reading the older one then fails where the two were mixed.
-    return matmul.fp32_precision == "tf32" if hasattr(matmul, "fp32_precision") else matmul.allow_tf32
+    return bool(matmul.fp32_precision == "tf32" if hasattr(matmul, "fp32_precision") else matmul.allow_tf32)
 
 
 def convolve(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor, splits: Tensor, outputs: int) -> Tensor:
