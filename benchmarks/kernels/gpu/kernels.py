@@ -28,9 +28,9 @@ def milliseconds(call: Callable[[], object], rounds: int) -> float:
     """Return the median time of a call on the GPU, what the host adds included."""
     call()
     torch.cuda.synchronize()
-    times = []
+    times: list[float] = []
     for _ in range(rounds):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         start.record()
         call()
         end.record()
