@@ -30,7 +30,7 @@ class ClevrConfig:
     image_size: int = option(64, "side of the pictures in pixels", low=16, high=1024)
     fewest_objects: int = option(1, "objects in a picture, at least", low=1, high=10)
     most_objects: int = option(5, "objects in a picture, at most", low=1, high=10)
-    sizes: list = option(["large", "small"], "sizes of the objects", choices=("large", "small"))
+    sizes: list[str] = option(["large", "small"], "sizes of the objects", choices=("large", "small"))
     reach: float = option(3.0, "objects stand within plus and minus this in x and y", low=0.5, high=4.0)
     field_of_view: float = option(40.0, "of the camera, in degrees", low=10.0, high=60.0)
     jitter: float = option(0.5, "how far the camera moves along each axis from picture to picture", low=0.0, high=2.0)

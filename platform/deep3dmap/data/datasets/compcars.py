@@ -27,7 +27,7 @@ class CompCarsConfig:
     """Where CompCars is, which photographs are taken, and how they become small pictures."""
 
     root: str = option("", "the folder that holds image/, label/ and train_test_split/ of the release")
-    viewpoints: list = option([], "of the cars, such as [front, front_side]; none = all", choices=tuple(VIEWPOINTS))
+    viewpoints: list[str] = option([], "of the cars, such as [front, front_side]; none = all", choices=tuple(VIEWPOINTS))
     cut: str = option(
         "middle", "middle: a square; box: a square around the car; none: as wide as it is", choices=("middle", "box", "none")
     )
