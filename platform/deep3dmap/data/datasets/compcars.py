@@ -1,4 +1,4 @@
-"""CompCars: photographs of cars from the web, with viewpoint and box of the car."""
+"""CompCars: photographs of cars from the web, chosen by viewpoint and cut around the car."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -37,7 +37,7 @@ class CompCarsConfig:
 
 
 class CompCarsSplit:
-    """Cars as samples with image, and box where there is a label."""
+    """Cars as samples with the key `image`."""
 
     def __init__(self, root: Path, names: list[str], config: CompCarsConfig, keep: int) -> None:
         self._root, self._names, self._config = root, names, config
@@ -69,7 +69,7 @@ class CompCarsSplit:
 
 
 class CompCars:
-    """CompCars' photographs from the web, from a copy of the user's own; GIRAFFE learnt from all of them."""
+    """CompCars' photographs from the web, read from the user's own copy of the release."""
 
     card = DatasetCard(
         title="CompCars: photographs of cars",
