@@ -168,5 +168,6 @@ def _agreement(pairs: Sequence[tuple[int, int]], depths: Mapping[int, NDArray[An
 
 def _thinned(lens: Array, down: int, across: int) -> Array:
     """Return the intrinsics of the picture of every so many-th row and column, whose first pixel is the first of the whole."""
-    first = lens - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
-    return np.diag([1 / across, 1 / down, 1.0]) @ first + np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+    half = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+    thinned: Array = np.diag([1 / across, 1 / down, 1.0]) @ (lens - half) + half
+    return thinned

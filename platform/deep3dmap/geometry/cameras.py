@@ -76,9 +76,9 @@ def nearest_to_axes(world_from_camera: NDArray[np.floating[Any]]) -> NDArray[np.
     """
     eyes, axes = world_from_camera[:, :3, 3], world_from_camera[:, :3, 2]
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
-    if np.linalg.cond(across.sum(0)) > 1e8:
-        return eyes.mean(0) + axes.mean(0)
-    point: NDArray[np.floating[Any]] = np.linalg.solve(across.sum(0), (across @ eyes[:, :, None]).sum(0)[:, 0])
+    point: NDArray[np.floating[Any]] = eyes.mean(0) + axes.mean(0)
+    if np.linalg.cond(across.sum(0)) <= 1e8:
+        point = np.linalg.solve(across.sum(0), (across @ eyes[:, :, None]).sum(0)[:, 0])
     return point
 
 
