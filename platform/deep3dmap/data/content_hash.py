@@ -56,6 +56,7 @@ def hash_data(data: Any) -> str:
 
 
 def _source(module: ModuleType) -> bytes:
-    if module.__file__ is None:
+    file = getattr(module, "__file__", None)
+    if file is None:
         raise ValueError(f"{module.__name__} is not a file, so its source cannot be hashed")
-    return Path(module.__file__).read_bytes()
+    return Path(file).read_bytes()
