@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from html import escape
 
 from deep3dmap.core.preview import WORST_COLOR, WORST_DISTANCE
@@ -12,6 +13,7 @@ ERROR_NOTE = (
     f"Errors: dark is 0; bright is {100 * WORST_DISTANCE:g} % of the size of the true surface, or of a view "
     f"{100 * WORST_COLOR:g} % of the range of colours, and more."
 )
+PICTURES_KEPT = 128
 # Where a picture is: data for the app, a file beside the page for a site.
 Address = Callable[[KeptScene, str], str]
 STYLE = """
@@ -45,6 +47,11 @@ STYLE = """
 
 def in_page(kept: KeptScene, name: str) -> str:
     """Return the address of a picture that lies in the page itself."""
+    return _data(kept, name)
+
+
+@lru_cache(PICTURES_KEPT)
+def _data(kept: KeptScene, name: str) -> str:
     kind = "png" if name.endswith(".png") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(kept.read(name)).decode()}"
 

@@ -2,15 +2,21 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from deep3dmap.core.preview import PREDICTION, TRUTH, Preview
+import numpy as np
+
+from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.preview import PREDICTION, SIGNS, TRUTH, Preview
 from deep3dmap.core.reconstruction import read_mesh
+from deep3dmap.core.reconstruction_files import ABOUT, read_about
 from deep3dmap.dashboard.viewer3d.payload import MOST_PANELS, Panel, payload
 from deep3dmap.results.kept_scenes import MESH, KeptScene
 
 TRUE_SURFACE = "truth"
+PAYLOADS_KEPT = 16
 
 
 def scene_payload(kept: Mapping[str, KeptScene], with_truth: bool = True) -> dict[str, Any] | None:
@@ -19,6 +25,12 @@ def scene_payload(kept: Mapping[str, KeptScene], with_truth: bool = True) -> dic
     kept: {title: files}. The truth has the last panel, if a panel is left. Scenes that have no small surfaces show their whole
     mesh, without truth and errors. Raises UserError naming a file that is damaged.
     """
+    return _payload(tuple(kept.items()), with_truth)
+
+
+@lru_cache(PAYLOADS_KEPT)
+def _payload(items: tuple[tuple[str, KeptScene], ...], with_truth: bool) -> dict[str, Any] | None:
+    kept = dict(items)
     previews = {title: one.preview() for title, one in kept.items() if one.has_preview}
     panels = panels_of(previews, with_truth)
     if not panels:
@@ -43,11 +55,15 @@ def _panel(title: str, preview: Preview, name: str) -> Panel:
     return Panel(title, part.mesh, part.errors, part.triangles, part.points)
 
 
-def _whole_mesh(kept: KeptScene) -> Any:
+def _whole_mesh(kept: KeptScene) -> Mesh:
+    """Return the mesh as it was reconstructed, upright where its frame says how it lies."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, MESH)
-        file.write_bytes(kept.read(MESH))
-        return read_mesh(file)
+        for name in (MESH, ABOUT):
+            Path(folder, name).write_bytes(kept.read(name))
+        mesh, frame = read_mesh(Path(folder, MESH)), read_about(Path(folder))["frame"]
+    signs = SIGNS.get(frame, (1.0, 1.0, 1.0))
+    faces = mesh.faces if np.prod(signs) > 0 else mesh.faces[:, ::-1]
+    return Mesh(mesh.vertices * np.array(signs, np.float32), faces, mesh.colors)
 
 
 def scenes_to_choose(kept: Mapping[str, KeptScene]) -> Sequence[str]:

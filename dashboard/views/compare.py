@@ -175,6 +175,9 @@ def _in_3d(own: dict[str, KeptScene]) -> None:
     if data is None:
         return
     viewer3d.show(data, key="compare in 3D")
+    absent = [one_line(title) for title in own if one_line(title) not in {mesh["title"] for mesh in data["meshes"]}]
+    if absent:
+        st.html(f"<p class=scene-note>Not shown in 3D, for want of a small surface: {escape(', '.join(absent))}.</p>")
     st.caption("Drag to turn; wheel or pinch to come nearer; right button or two fingers to move. All panels follow.")
 
 

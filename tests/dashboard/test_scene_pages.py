@@ -1,14 +1,18 @@
 """Compare and Gallery, as the app lays them out."""
 
 import re
+from pathlib import Path
 
 import pytest
 from kept_stores import HOSTILE, build_hostile_store, build_kept_store
 from stores import build_store
 from streamlit.testing.v1 import AppTest
 
+from deep3dmap.core import Mesh, Reconstruction
 from deep3dmap.dashboard.reading import RESULTS_VARIABLE
 from deep3dmap.dashboard.scene_cards import table, tile
+from deep3dmap.dashboard.viewer3d import scene_payload
+from deep3dmap.results.kept_scenes import kept_scenes
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +131,29 @@ def test_run_that_kept_no_surface_has_no_viewer(tmp_path, monkeypatch):
 
 def test_pieces_of_pages_escape_what_they_are_given():
     assert "<img src=x" not in tile(HOSTILE, HOSTILE) + table([HOSTILE], [[HOSTILE, HOSTILE]], [1])
+
+
+def kept_mesh(folder, frame):
+    """A scene of which a run kept its mesh and nothing else, as older runs did."""
+    store = build_store(folder, seeds=1, scenes=2)
+    run = store.runs().iloc[0]
+    place = Path(store.artifacts_path(run.run_id, run.attempt), "scene_01")
+    Reconstruction(frame, "pixel", mesh=Mesh([[0, 0, 0], [1, 0, 0], [0, 5, 2]], [[0, 1, 2]])).save(place)
+    return kept_scenes(store, run.run_id, run.attempt, ["scene_01"])["scene_01"]
+
+
+@pytest.mark.parametrize(("frame", "highest"), [("image", 0.0), ("world", 5.0)])
+def test_scene_without_small_surfaces_is_shown_by_its_mesh_upright(frame, highest, tmp_path):
+    data = scene_payload({"a": kept_mesh(tmp_path, frame)})
+    assert data["box"]["low"][1] + data["box"]["size"] == pytest.approx(highest, abs=1e-6)
+    assert data["error"] is None
+
+
+def test_entry_without_a_small_surface_beside_others_is_named(tmp_path, monkeypatch):
+    store = build_kept_store(tmp_path, seeds=1, scenes=2)
+    runs = store.runs()
+    for run in runs[runs.method == "mean_face"].itertuples():
+        for file in Path(store.artifacts_path(run.run_id, run.attempt)).rglob("about.json"):
+            file.unlink()
+    app = page("compare", store.uri, monkeypatch, suite="face", compare=["prnet/mini", "mean_face/default"])
+    assert "Not shown in 3D, for want of a small surface: mean_face/default." in html(app)

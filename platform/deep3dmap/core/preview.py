@@ -14,6 +14,8 @@ from deep3dmap.core.ply import from_ply, to_ply
 ABOUT = "about.json"
 PREDICTION, TRUTH = "prediction", "truth"
 AGAIN = "run the scene again"
+# Frames that say themselves how a surface lies: the signs of x, y and z before a viewer.
+SIGNS = {"image": (1.0, -1.0, 1.0), "relief": (1.0, -1.0, -1.0)}
 # What pictures of errors draw brightest: of surfaces, a share of the diagonal of the true one's box; of views, of the range of
 # colours.
 WORST_DISTANCE, WORST_COLOR = 0.02, 0.25

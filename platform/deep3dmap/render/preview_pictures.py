@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.method import Views
-from deep3dmap.core.preview import PREDICTION, WORST_COLOR, Preview
+from deep3dmap.core.preview import PREDICTION, SIGNS, WORST_COLOR, Preview
 from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.relief import ReliefCamera
 from deep3dmap.ops.rasterize import Cull
@@ -38,7 +38,7 @@ class Placement(NamedTuple):
 
 def placement(mesh: Mesh, frame: str, sample: dict[str, Any]) -> Placement:
     """Place a surface: upright, its front ahead, the first view near that of a photograph."""
-    fixed = {"image": (1.0, -1.0, 1.0), "relief": (1.0, -1.0, -1.0)}.get(frame)
+    fixed = SIGNS.get(frame)
     if fixed or "world_from_camera" not in sample:
         return Placement(frame, np.diag(fixed or (1.0, 1.0, 1.0)), (0.4, 0.2, 1.0), False)
     poses = np.asarray(sample["world_from_camera"], np.float64)

@@ -8,7 +8,7 @@ from deep3dmap.core.scene_names import folder_name
 from deep3dmap.results.store import ResultStore
 
 PREVIEW = "preview"
-MESH = "mesh.ply"
+MESH, DESCRIPTION = "mesh.ply", "reconstruction.json"
 # In the order in which they are shown.
 SHOWN = ("prediction", "truth", "error")
 KINDS = ("view", "surface")
@@ -53,7 +53,7 @@ class KeptScene:
     @property
     def has_mesh(self) -> bool:
         """Whether there is the mesh as it was reconstructed."""
-        return MESH in self.names
+        return {MESH, DESCRIPTION} <= set(self.names)
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
