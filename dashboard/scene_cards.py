@@ -7,6 +7,7 @@ from functools import lru_cache
 from html import escape
 
 from deep3dmap.core.preview import WORST_COLOR, WORST_DISTANCE
+from deep3dmap.dashboard.verdicts import in_order
 from deep3dmap.results.kept_scenes import KINDS, SHOWN, KeptScene
 
 ERROR_NOTE = (
@@ -28,8 +29,9 @@ STYLE = """
 .scene-tiles img { width: 100%; aspect-ratio: 4 / 3; object-fit: contain; border-radius: 6px; display: block;
   background: color-mix(in srgb, currentColor 8%, transparent); }
 .scene-tiles figcaption { font-size: .8rem; opacity: .75; margin-top: 3px; overflow-wrap: break-word; }
-.scene-tiles section { min-width: 0; display: grid; gap: 8px; align-content: start; grid-template-rows: minmax(1.3em, auto); }
-.scene-tiles h4 { font-size: .9rem; font-weight: 600; margin: 0; padding: 0; overflow-wrap: break-word; }
+.scene-tiles section { min-width: 0; display: grid; gap: 6px; grid-row: span 3; grid-template-rows: subgrid; }
+.scene-tiles h4 { font-size: .9rem; font-weight: 600; margin: 0; padding: 0; overflow-wrap: break-word; align-self: end;
+  display: -webkit-box; -webkit-line-clamp: 3; -webkit-box-orient: vertical; overflow: hidden; }
 .scene-tiles + .scene-tiles { margin-top: 14px; }
 .scene-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; width: 100%; }
 .scene-table :is(th, td) { padding: .4rem .75rem .4rem 0; text-align: right; border: none;
@@ -58,7 +60,7 @@ def _data(kept: KeptScene, name: str) -> str:
 
 def text(value: str) -> str:
     """Return text as HTML; long names may be broken after their separators."""
-    return re.sub(r"([/_.·-])", r"\1<wbr>", escape(value))
+    return re.sub(r"([/_.·-])", r"\1<wbr>", escape(in_order(value)))
 
 
 def tile(address: str, caption: str) -> str:
@@ -122,7 +124,7 @@ def card(title: str, value: str, note: str, content: str) -> str:
 
 def verdict_box(kind: str, words: str, details: str) -> str:
     """Return a verdict in words with the figures below it."""
-    return f'<p class="scene-verdict {escape(kind)}">{escape(words)}<small>{escape(details)}</small></p>'
+    return f'<p class="scene-verdict {escape(kind)}">{escape(in_order(words))}<small>{escape(details)}</small></p>'
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], best: Sequence[int | None]) -> str:

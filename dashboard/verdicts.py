@@ -1,5 +1,6 @@
 """What the paired tests of a leaderboard say of two entries, in words, and where they differ."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,9 +25,15 @@ class Verdict:
     details: str = ""
 
 
+def in_order(text: str) -> str:
+    """Return a text without the characters that turn the direction of what follows them, such as our own words."""
+    return re.sub("[\u200e\u200f\u202a-\u202e\u2066-\u2069]", "\ufffd", text)
+
+
 def entry_name(row: LeaderboardRow) -> str:
     """Return an entry's name; its settings tell it from others of the same method."""
-    return f"{row.method}/{row.variant}" + (f" ({row.note})" if row.note else "") + (" (cut short)" if row.is_cut_short else "")
+    name = f"{row.method}/{row.variant}" + (f" ({row.note})" if row.note else "") + (" (cut short)" if row.is_cut_short else "")
+    return in_order(name)
 
 
 def headline_first(found: Sequence[Board], card: Mapping[str, Any]) -> list[Board]:

@@ -5,12 +5,14 @@ import re
 from collections.abc import Sequence
 from html import escape
 
+from deep3dmap.dashboard.verdicts import in_order
+
 POLICY = "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'"
 
 
 def page(title: str, body: str, depth: int = 0, scripts: Sequence[str] = (), trail: Sequence[tuple[str, str]] = ()) -> str:
     """Return a page. title: text. body: HTML. depth: folders below the index. scripts: files. trail: (address, text) links."""
-    up = "../" * depth
+    up, title = "../" * depth, in_order(title)
     links = "".join(f'<a href="{escape(up + address)}">{escape(text)}</a> › ' for address, text in trail)
     loaded = "".join(f'<script defer src="{escape(up + name)}"></script>' for name in scripts)
     return (

@@ -1,10 +1,12 @@
 """What is said of two entries is what their paired test says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from stores import build_store
 
-from deep3dmap.dashboard.verdicts import entry_name, headline_first, ordered_scenes, spread, verdict
+from deep3dmap.dashboard.verdicts import entry_name, headline_first, in_order, ordered_scenes, spread, verdict
 from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.store import ResultStore
 
@@ -89,3 +91,9 @@ def test_headline_comes_first_and_the_rest_keep_their_order(tmp_path):
     first = [board.metric for board in headline_first(found, {"headline": names[1]})]
     assert first == [names[1], names[0], *names[2:]]
     assert [board.metric for board in headline_first(found, {})] == names
+
+
+def test_name_does_not_turn_the_words_after_it(board):
+    turned = entry_name(replace(board.rows[0], method="a\u202eb\u2066c"))
+    assert turned == "a\ufffdb\ufffdc/wide"
+    assert in_order("nothing to mend: é 漢字 עברית") == "nothing to mend: é 漢字 עברית"
