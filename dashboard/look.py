@@ -13,8 +13,6 @@ from deep3dmap.results.export import significant
 BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8C8C8C"
 SKY, PURPLE, YELLOW, BLACK = "#56B4E9", "#CC79A7", "#B8A800", "#404040"
 SERIES = [BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, BLACK]
-ICONS = {"ok": ":material/check_circle:", "running": ":material/autorenew:", "pending": ":material/schedule:"}
-FAILED_ICON = ":material/error:"
 DASH = "–"
 FIRST_COMMAND = "deep3dmap benchmark suite=face tier=smoke"
 LONGEST_NAME, LONGEST_UNIT = 60, 20

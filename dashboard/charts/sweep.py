@@ -68,7 +68,7 @@ def parallel_chart(sweep: Sweep) -> Spec:
         {"mark": {"type": "line", "strokeWidth": 1.5, "opacity": 0.75, "point": {"size": 14}}, "encoding": line},
         {
             "data": {"values": ticks},
-            "mark": {"type": "text", "dx": 6, "align": "left", "fontSize": 10, "color": GREY},
+            "mark": {**TICK, "color": GREY},
             "encoding": said,
         },
     ]

@@ -13,9 +13,11 @@ from PIL import Image
 from stores import ENTRANTS, metric_rows, run_row
 
 from deep3dmap.benchmarks.store.speed import without_syncing, write_runs
+from deep3dmap.results.compact import compact
 from deep3dmap.results.store import ResultStore
 
 pytestmark = pytest.mark.browser
+SLOW_MS = 180_000
 PAGES = ("Leaderboard", "Run", "Sweeps", "Live", "Catalogue", "Home")
 
 
@@ -82,6 +84,7 @@ def test_every_page_of_every_store_is_shown(opened, kind):
 def many_runs(folder):
     with without_syncing():
         write_runs(ResultStore(str(folder)), range(3000), scenes=20, metrics=5)
+        compact(ResultStore(str(folder)))
 
 
 def real_runs(folder):
@@ -97,6 +100,7 @@ def test_every_page_of_a_large_and_of_a_real_store_is_shown(browser, tmp_path, b
     try:
         wait(server, address, tmp_path)
         page = watched(browser.new_page(viewport={"width": 1400, "height": 1000}), address)
+        page.set_default_timeout(SLOW_MS)
         page.goto(address)
         settled(page)
         walk(page)
