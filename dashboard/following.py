@@ -50,30 +50,40 @@ class Follower:
             return self._snapshot
 
 
+class FolderWatch:
+    """Says whether a folder of this machine may have changed, by its time alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._changed_ns, self._is_settled = -1, False
+
+    def has_changed(self) -> bool:
+        """Whether a file may have come, gone or been replaced since this was asked last."""
+        try:
+            changed_ns = self.folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            changed_ns = 0
+        is_same = changed_ns == self._changed_ns and self._is_settled
+        self._is_settled = time.time_ns() - changed_ns > SETTLED_S * 1e9
+        self._changed_ns = changed_ns
+        return not is_same
+
+
 class _Folder:
-    """Lists a folder again only if its time has changed."""
+    """Lists a folder again only if it may have changed."""
 
     def __init__(self, store: ResultStore, name: str) -> None:
         self.storage, self.name = store.storage, name
         self._names: Names = frozenset()
-        self._changed_ns, self._listed_s, self._is_settled = 0, -LOOK_AGAIN_S, False
+        self._watch = FolderWatch(store.storage.local / name) if store.storage.local else None
+        self._listed_s = -LOOK_AGAIN_S
 
     def names(self) -> Names:
         """Return the names of the files in it."""
-        return self._of_local(self.storage.local / self.name) if self.storage.local else self._of_remote()
-
-    def _of_local(self, folder: Path) -> Names:
-        try:
-            changed_ns = folder.stat().st_mtime_ns
-            if changed_ns != self._changed_ns or not self._is_settled:
-                self._is_settled = time.time_ns() - changed_ns > SETTLED_S * 1e9
-                self._names, self._changed_ns = frozenset(os.listdir(folder)), changed_ns
-        except FileNotFoundError:
-            self._names, self._changed_ns = frozenset(), 0
-        return self._names
-
-    def _of_remote(self) -> Names:
-        if time.monotonic() - self._listed_s > LOOK_AGAIN_S:
+        if self._watch:
+            if self._watch.has_changed():
+                self._names = frozenset(os.listdir(self._watch.folder)) if self._watch.folder.is_dir() else frozenset()
+        elif time.monotonic() - self._listed_s > LOOK_AGAIN_S:
             self._names = frozenset(self.storage.names(self.name, ".parquet"))
             self._listed_s = time.monotonic()
         return self._names

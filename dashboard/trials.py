@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.dashboard.following import FolderWatch
 from deep3dmap.dashboard.look import LONGEST_NAME, one_line
 from deep3dmap.results.curve_lines import parse_curves
 from deep3dmap.results.parquet_files import decode
@@ -39,11 +40,15 @@ class Trials:
     def __init__(self, store: ResultStore) -> None:
         self.store = store
         self._known: dict[str, tuple[int, TrialState | None]] = {}
+        self._watch = FolderWatch(store.storage.local / FOLDER) if store.storage.local else None
+        self._files: list[fs.FileInfo] = []
         self.problems: dict[str, str] = {}
 
     def going(self, ended: frozenset[str]) -> list[TrialState]:
         """Return what is running or pending, the newest first. ended: ids of runs that have a row."""
-        states = [self._state(info) for info in self._interesting(ended)]
+        if self._watch is None or self._watch.has_changed():
+            self._files = self._interesting(ended)
+        states = [self._state(info) for info in self._files]
         kept = [one for one in states if one and one.state in ("running", "pending")]
         return sorted(kept, key=lambda one: (one.state != "running", -one.since.timestamp()))
 

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -125,6 +126,16 @@ def test_a_state_is_read_again_only_if_it_has_changed(tmp_path, monkeypatch):
     ResultStore(str(tmp_path)).write_trial_state(f"{3:016x}", "running", "scored 1 of 4")
     assert trials.going(frozenset())[0].state == "running"
     assert len(read) == 21
+
+
+def test_folder_that_has_not_changed_is_not_listed(tmp_path, monkeypatch):
+    store = ResultStore(str(tmp_path))
+    store.write_trial_state("0" * 16, "running", "waits")
+    os.utime(tmp_path / "tables" / "trials", (1e9, 1e9))
+    trials = Trials(store)
+    assert len(trials.going(frozenset())) == 1
+    monkeypatch.setattr(trials, "_interesting", lambda ended: pytest.fail("listed again"))
+    assert len(trials.going(frozenset())) == 1
 
 
 def test_damaged_state_is_named(tmp_path, monkeypatch):
