@@ -1,6 +1,7 @@
 """Reads the store for the pages. What was read is shared by all visitors; see following.py for what is read again."""
 
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ RESULTS_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS"
 KEPT_VARIABLE = "DEEP3DMAP_DASHBOARD_KEPT"
 PICTURES_KEPT = 64
 READ_AHEAD = 12
+_LOCK = threading.Lock()
 
 
 @contextmanager
@@ -112,7 +114,13 @@ def read_ahead() -> None:
         follower.remember()
 
 
-@cache
 def _follower(uri: str) -> Follower:
+    # The first visitor may come while the store is read ahead; it is to be read once.
+    with _LOCK:
+        return _new_follower(uri)
+
+
+@cache
+def _new_follower(uri: str) -> Follower:
     kept = os.environ.get(KEPT_VARIABLE)
     return Follower(uri, Path(kept) if kept else None)

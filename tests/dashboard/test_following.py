@@ -1,7 +1,10 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from stores import ENTRANTS, build_store, metric_rows, run_row
 
+from deep3dmap.dashboard import reading
 from deep3dmap.dashboard.following import Follower
 from deep3dmap.results.leaderboard import boards
 
@@ -68,3 +71,24 @@ def test_only_boards_whose_runs_have_changed_are_made_again(tmp_path):
     last = follower.newest()
     (group,) = (group for group in last.groups() if group.suite == "indoor")
     assert all(one.is_baseline for one in last.board(group, "f_score_5cm").rows)
+
+
+def test_all_visitors_share_one_reading(tmp_path, monkeypatch):
+    store = build_store(tmp_path, seeds=1, scenes=2)
+    monkeypatch.setenv(reading.RESULTS_VARIABLE, store.uri)
+    with ThreadPoolExecutor(8) as pool:
+        snapshots = set(pool.map(lambda _: reading.snapshot(), range(16)))
+    assert len(snapshots) == 1
+    reading.read_ahead()
+    assert reading.snapshot() in snapshots
+
+
+def test_what_a_large_store_held_is_kept_for_the_next_server(tmp_path, monkeypatch):
+    store = build_store(tmp_path / "store", seeds=1, scenes=2)
+    monkeypatch.setattr("deep3dmap.dashboard.following.WORTH_KEEPING", 5)
+    first = Follower(store.uri, tmp_path / "kept")
+    first.newest()
+    first.remember()
+    again = Follower(store.uri, tmp_path / "kept")
+    monkeypatch.setattr("deep3dmap.results.tables.decode_table", lambda *_: pytest.fail("read again"))
+    assert again.newest().runs().equals(first.newest().runs())
