@@ -10,9 +10,10 @@ import streamlit as st
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.dashboard import reading, scene_cards, viewer3d
-from deep3dmap.dashboard.look import BLUE, GREEN, GREY, ORANGE, nothing_yet, number
+from deep3dmap.dashboard.look import BLUE, GREEN, GREY, ORANGE, nothing_yet, number, one_line
 from deep3dmap.dashboard.verdicts import spread, verdict
-from deep3dmap.dashboard.views.scene_choice import URL, SceneChoice, choose, one_line
+from deep3dmap.dashboard.views.filters import URL
+from deep3dmap.dashboard.views.scene_choice import SceneChoice, choose
 from deep3dmap.results.board import Board
 from deep3dmap.results.kept_scenes import KeptScene
 

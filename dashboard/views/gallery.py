@@ -8,9 +8,10 @@ import streamlit as st
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.dashboard import reading, scene_cards, viewer3d
-from deep3dmap.dashboard.look import nothing_yet, number
+from deep3dmap.dashboard.look import nothing_yet, number, one_line
 from deep3dmap.dashboard.verdicts import ordered_scenes, spread
-from deep3dmap.dashboard.views.scene_choice import URL, SceneChoice, choose, one_line, select
+from deep3dmap.dashboard.views.filters import URL, select
+from deep3dmap.dashboard.views.scene_choice import SceneChoice, choose
 from deep3dmap.results.kept_scenes import KeptScene
 
 ORDERS = {"best": "Best", "worst": "Worst", "disputed": "Most disputed"}

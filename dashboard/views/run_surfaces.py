@@ -7,8 +7,8 @@ import streamlit as st
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.dashboard import reading, scene_cards, viewer3d
+from deep3dmap.dashboard.look import one_line
 from deep3dmap.dashboard.viewer3d.scene_panels import scenes_to_choose
-from deep3dmap.dashboard.views.scene_choice import one_line
 from deep3dmap.results.kept_scenes import kept_scenes
 from deep3dmap.results.store import ResultStore
 
