@@ -46,7 +46,7 @@ def main() -> None:
 def make_data(folder: Path, line: tuple[str, ...]) -> None:
     """Make what data a command needs: as many runs of a benchmark as share them, once before it is measured."""
     if line[0] == "benchmark":
-        subprocess.run(command(*line, "seeds=1", f"results={folder / 'before'}"), check=True, capture_output=True)
+        subprocess.run(command(*line, "seeds=1", f"results={folder / 'before'}"), check=False, capture_output=True)
     data = [argument.removeprefix("dataset=") for argument in line if argument.startswith("dataset=")]
     for dataset in data:
         subprocess.run(command("data", "generate", dataset), check=False, capture_output=True)
@@ -58,7 +58,9 @@ def measured(folder: Path, *line: str) -> tuple[list[Stage], float, float]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.time()
     words = command(*line, f"results={folder / 'results'}")
-    subprocess.run(words, check=True, capture_output=True, env={**os.environ, marking.FILE: str(marks)})
+    done = subprocess.run(words, check=False, capture_output=True, text=True, env={**os.environ, marking.FILE: str(marks)})
+    if done.returncode:
+        sys.exit(done.stderr)
     ended = time.time()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     written = [line.rstrip().split(" ", 3) for line in marks.open()]
