@@ -235,6 +235,9 @@ def test_images_that_cannot_be_counted() -> None:
         lambda: find_faces(VERTICES, FACES, 1 << 16, 1 << 15),
         lambda: ops.rasterize_soft(VERTICES, FACES, 1 << 20, 1 << 11),
         lambda: torch.ops.deep3dmap.rasterize(VERTICES, FACES, 1 << 31, 1, True, False),
+        lambda: torch.ops.deep3dmap.back_project_backward(
+            torch.ones(1, 1), torch.ones(1, 3, 4), torch.ones(1, 3), torch.ones(1, dtype=torch.int32), 1 << 20, 1 << 20
+        ),
         lambda: ops.look_at_faces(VERTICES, FACES, SEEN[:1, :1, None].expand(1 << 16, 1 << 15, 1)),
         lambda: ops.integrate(
             torch.ones(2, 2, 2), torch.zeros(2, 2, 2), torch.ones(1, 1).expand(1 << 16, 1 << 15), torch.eye(3), torch.eye(4),

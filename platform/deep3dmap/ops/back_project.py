@@ -7,6 +7,7 @@ from torch import Tensor
 
 from deep3dmap.ops import back_project_reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._checks import check_image
 from deep3dmap.ops._fixed import fixed_sums, wanted
 from deep3dmap.ops._registration import native_op
 
@@ -76,6 +77,7 @@ def _outputs(features: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tenso
 def _native_backward(
     grad_mean: Tensor, projection: Tensor, positions: Tensor, count: Tensor, height: int, width: int
 ) -> Tensor:
+    check_image(height, width)  # before memory is taken for it
     shape = (len(projection), height, width, grad_mean.shape[1])
     given = (grad_mean.contiguous(), projection.contiguous(), positions.contiguous(), count)
     if wanted(grad_mean):
