@@ -1,6 +1,6 @@
 """Trains through the command line as a user would, a few seconds each, and says whether the GPU was used.
 
-Run as `python -m deep3dmap.benchmarks.kernels.gpu.training [--seconds 10] [NAME ...]`; exit code 1 if a command fails or takes
+Run as `python -m deep3dmap.benchmarks.kernels.gpu.training [--seconds 5] [NAME ...]`; exit code 1 if a command fails or takes
 no memory of the GPU.
 """
 
@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 
-# Defaults of the method and its smallest world; methods that learn each scene anew are trained by a benchmark of one scene.
+# Defaults of the method, and the smallest world that suits them; methods that learn each scene anew fit one of a benchmark.
 COMMANDS = {
     "prnet": "train method=prnet dataset=heads/smoke",
     "neuralrecon": "train method=neuralrecon dataset=rooms/smoke",
     "giraffe": "train method=giraffe dataset=face_depth/generation_smoke",
-    "stylegan2": "train method=stylegan2 dataset=face_depth/generation_smoke",
-    "multiview_face": "train method=multiview_face dataset=bodies/smoke",
-    "nerf": "benchmark suite=object tier=smoke methods=[nerf] fit.max_seconds={seconds}",
-    "gnerf": "benchmark suite=object_unposed tier=smoke methods=[gnerf] fit.max_seconds={seconds}",
+    "stylegan2": "train method=stylegan2 dataset=face_depth/generation_smoke dataset.image_size=64",
+    "multiview_face": "train method=multiview_face dataset=bodies/smoke trainer.batch_size=4",
+    "nerf": "benchmark suite=object tier=smoke methods=[nerf] scenes=1 fit.max_seconds={seconds}",
+    "gnerf": "benchmark suite=object_unposed tier=smoke methods=[gnerf] scenes=1 fit.max_seconds={seconds}",
     "two trials": "benchmark suite=face tier=smoke methods=[prnet,mean_face] trainer.max_steps=20",
 }
 LIMIT = 150  # seconds of a command, its start included
@@ -98,7 +98,7 @@ def main() -> None:
     """Print a line for each command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(COMMANDS)}; all if none is given")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of training")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of training")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in COMMANDS]
     if unknown:
