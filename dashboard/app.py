@@ -8,7 +8,7 @@ from deep3dmap.dashboard import reading
 from deep3dmap.dashboard.views import catalogue, compare, gallery, home, leaderboard, live, run, sweeps
 
 HERE = Path(__file__).parent
-FOLLOW_S = 5
+FOLLOW_S = 10
 PAGES = {
     "": [st.Page(home.show, title="Home", icon=":material/home:", url_path="home", default=True)],
     "Results": [
@@ -32,7 +32,9 @@ def main() -> None:
     page = st.navigation(PAGES)
     with reading.show_problems():
         page.run()
-        _follow(reading.snapshot().number)
+        if page.url_path != "live":
+            # Live refreshes itself.
+            _follow(reading.snapshot().number)
 
 
 @st.fragment(run_every=FOLLOW_S)
