@@ -146,8 +146,8 @@ def _fragment(where: str, row: Any) -> Fragment:
             str(row["scene"]),
             int(row["fragment_id"]),
             ids,
-            None if origin is None else np.array(origin, np.float64).reshape(3),
-            None if voxel_size is None else float(voxel_size),
+            None if origin is None else _finite("vol_origin", origin, (3,)),
+            None if voxel_size is None else float(_finite("voxel_size", voxel_size, ())),
             _poses(where, row.get("extrinsics"), len(ids)),
             _lenses(row.get("intrinsics"), len(ids)),
         )
@@ -166,9 +166,16 @@ def _poses(where: str, found: Any, count: int) -> NDArray[np.float64] | None:
 def _lenses(found: Any, count: int) -> NDArray[np.float64] | None:
     if found is None:
         return None
-    lenses = np.array(found, np.float64).reshape(count, 3, 3)
+    lenses = _finite("intrinsics", found, (count, 3, 3))
     lenses[:, :2, 2] += 0.5
     return lenses
+
+
+def _finite(name: str, values: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    array = np.array(values, np.float64).reshape(shape)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    return array
 
 
 def _plain(fragment: Fragment) -> dict[str, Any]:
