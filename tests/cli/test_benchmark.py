@@ -102,7 +102,7 @@ def test_training_then_evaluation_and_reconstruction(folder: Path) -> None:
         "picture.png",
         "reconstruction.json",
     }
-    assert "has to be trained first" in run(folder, "reconstruct", "prnet", str(photo), "-o", "out", code=2)
+    assert "has to be trained first" in run(folder, "reconstruct", "prnet/smoke", str(photo), "-o", "out", code=2)
     assert "no checkpoint.json" in run(folder, "reconstruct", str(folder), str(photo), "-o", "out", code=2)
 
 

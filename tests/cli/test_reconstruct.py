@@ -177,7 +177,7 @@ def test_weights_that_are_none(photo: Path, capsys: Captured) -> None:
     (photo.parent / "bad.pth").write_bytes(b"nothing")
     assert reconstruct(photo.parent / "bad.pth", photo) == 2
     complains(capsys, "bad.pth: not a checkpoint")
-    assert main(["reconstruct", "prnet", str(photo), "-o", "x"]) == 2
+    assert main(["reconstruct", "prnet/mini", str(photo), "-o", "x"]) == 2
     complains(capsys, "has to be trained first", "method.weights=FILE")
 
 
