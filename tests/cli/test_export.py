@@ -67,6 +67,7 @@ def test_the_card_says_how_the_weights_came_to_be(tmp_path: Path) -> None:
     assert card["notes"] == {"not_good_for": "children", "nme": 5.5}
     assert len(card["data_hash"]) == 16
     assert card["bytes"] == (tmp_path / "out" / SHIPPED_FILE).stat().st_size
+    assert all((tmp_path / "out" / name).stat().st_mode & 0o777 == 0o644 for name in (SHIPPED_FILE, SHIPPED_CARD))
     state = torch.load(tmp_path / "out" / SHIPPED_FILE, weights_only=True)["state_dict"]
     assert state["stem.weight"].dtype == torch.float16
     assert state["stem_norm.running_var"].dtype == torch.float32

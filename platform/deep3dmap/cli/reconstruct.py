@@ -19,6 +19,7 @@ from deep3dmap.core.method import Method
 from deep3dmap.core.registry import datasets
 
 EXAMPLES = """\
+  deep3dmap reconstruct prnet photo.jpg -o out                (with the weights that come with the method)
   deep3dmap reconstruct CHECKPOINT photo.jpg -o out
   deep3dmap reconstruct CHECKPOINT photo.jpg -o out dataset.box=[120,80,300,260]
   deep3dmap reconstruct CHECKPOINT talk.mp4 -o out dataset.every=10

@@ -32,6 +32,9 @@ def write_shipped(state: Mapping[str, Tensor], card: Mapping[str, Any], folder: 
     write_file(folder / SHIPPED_FILE, data)
     described = {**card, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     write_file(folder / SHIPPED_CARD, (json.dumps(described, indent=1) + "\n").encode())
+    for name in (SHIPPED_FILE, SHIPPED_CARD):
+        # Whoever may read the package may read these.
+        (folder / name).chmod(0o644)
     return folder / SHIPPED_FILE
 
 
