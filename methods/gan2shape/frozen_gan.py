@@ -1,16 +1,17 @@
 """The generator and discriminator that shape is learned from; nothing here learns."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.frameworks.saved_checkpoints import read_checkpoint
 from deep3dmap.methods.gan2shape.options import UNTRAINED
+from deep3dmap.nn.official_checkpoints import strip_prefix
 from deep3dmap.nn.stylegan2 import Discriminator, Generator, StyleGAN2Size, load_discriminator, load_generator
-from deep3dmap.nn.stylegan2.network_files import fit, size_of_discriminator, size_of_generator
-from deep3dmap.nn.weight_files import read_weights
+from deep3dmap.nn.stylegan2.network_files import discriminator_of, generator_of
 
 TO_TRY = StyleGAN2Size(32, 16, 2, 256, 8)
 
@@ -40,24 +41,13 @@ def frozen_gan(named: str) -> tuple[Generator, Discriminator]:
 
 def _from_checkpoint(folder: Path) -> tuple[Generator, Discriminator]:
     """Read a run's checkpoint, whose state names the tensors of both networks; the averaged generator where it was kept."""
-    file = folder / "state.pt"
-    if not file.is_file():
-        raise UserError(f"{folder}: no state.pt in it, so this is no checkpoint of a run")
-    content = read_weights(file)
-    state = cast(dict[str, Any], content["averaged"] or content["method"])
-    parts = {part: _part(state, part, folder) for part in ("generator", "discriminator")}
-    try:
-        generator = Generator(size_of_generator(parts["generator"]))
-        discriminator = Discriminator(size_of_discriminator(parts["discriminator"]))
-        fit(generator, parts["generator"])
-        fit(discriminator, parts["discriminator"])
-    except UserError as error:
-        raise UserError(f"{folder}: {error}") from None
-    return generator, discriminator
+    state = read_checkpoint(folder).weights()
+    generator, discriminator = (_part(state, part, folder) for part in ("generator", "discriminator"))
+    return generator_of(generator, str(folder)), discriminator_of(discriminator, str(folder))
 
 
 def _part(state: dict[str, Any], part: str, folder: Path) -> dict[str, Tensor]:
-    found = {name.removeprefix(f"{part}."): value for name, value in state.items() if name.startswith(f"{part}.")}
+    found = strip_prefix(state, f"{part}.")
     if not found:
         raise UserError(f"{folder}: its run has no {part}; name a run of a method that trains one, such as stylegan2")
     return found

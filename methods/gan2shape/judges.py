@@ -15,6 +15,7 @@ from deep3dmap.methods.gan2shape.options import PLAIN
 from deep3dmap.methods.gan2shape.steps import Perceptual
 from deep3dmap.nn.bisenet import BiSeNet
 from deep3dmap.nn.lpips import LPIPS, read_lpips
+from deep3dmap.nn.official_checkpoints import fill
 from deep3dmap.nn.stylegan2 import Discriminator
 from deep3dmap.nn.weight_files import read_weights
 
@@ -57,9 +58,6 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
 
 
 def _loaded(network: Any, state: Mapping[str, Tensor], named: str) -> Any:
-    try:
-        network.load_state_dict(dict(state))
-    except RuntimeError as error:
-        raise UserError(f"{named}: its tensors do not fit ({' '.join(str(error).split())[:160]})") from error
+    fill(network, state, named)
     module: nn.Module = network
     return module.eval().requires_grad_(False)

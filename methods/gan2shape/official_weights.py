@@ -8,6 +8,7 @@ import torch
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.methods.gan2shape.shape_model import ShapeNetworks
+from deep3dmap.nn.official_checkpoints import fill
 from deep3dmap.nn.weight_files import read_weights
 
 # Ours, the published name, the older deep3dmap's.
@@ -28,15 +29,7 @@ def load_networks(networks: ShapeNetworks, path: Path) -> None:
     content = read_weights(path)
     for ours, names in NAMES.items():
         state = _state(content, names, path)
-        network = getattr(networks, ours)
-        own = network.state_dict()
-        wrong = [name for name in own.keys() | state.keys() if name not in own or name not in state]
-        wrong += [name for name in own.keys() & state.keys() if own[name].shape != state[name].shape]
-        if wrong:
-            raise UserError(
-                f"{path}: {names[0]} does not fit at '{min(wrong)}': made for another size of pictures or other widths"
-            )
-        network.load_state_dict(state)
+        fill(getattr(networks, ours), state, f"{path}: {names[0]}")
 
 
 def _state(content: Any, names: tuple[str, ...], path: Path) -> Mapping[str, torch.Tensor]:

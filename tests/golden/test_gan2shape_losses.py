@@ -23,9 +23,10 @@ from deep3dmap.metrics.relief_depth import (
     mean_squared_error,
     scale_invariant_error,
 )
+from deep3dmap.nn.official_checkpoints import fill
 from deep3dmap.nn.stylegan2 import Discriminator
 from deep3dmap.nn.stylegan2.names import to_our_names
-from deep3dmap.nn.stylegan2.network_files import fit, size_of_discriminator
+from deep3dmap.nn.stylegan2.network_files import size_of_discriminator
 
 Load = Callable[[str], Any]
 Error = Callable[[Tensor, np.ndarray], float]
@@ -95,7 +96,7 @@ def judged(load_part: Load) -> tuple[Any, Discriminator]:
     part = load_part("gan2shape/disc_loss")
     state = to_our_names(part.state, "discriminator")
     network = Discriminator(size_of_discriminator(state))
-    fit(network, state)
+    fill(network, state, "golden")
     return part, network
 
 

@@ -36,9 +36,10 @@ from deep3dmap.metrics.relief_depth import (
     mean_squared_error,
     scale_invariant_error,
 )
+from deep3dmap.nn.official_checkpoints import fill
 from deep3dmap.nn.stylegan2 import Discriminator, Generator
 from deep3dmap.nn.stylegan2.names import to_our_names
-from deep3dmap.nn.stylegan2.network_files import fit, size_of_discriminator, size_of_generator
+from deep3dmap.nn.stylegan2.network_files import size_of_discriminator, size_of_generator
 
 Load = Callable[[str], Any]
 Error = Callable[[Tensor, np.ndarray], float]
@@ -75,7 +76,7 @@ def model(part: Any) -> ShapeModel:
 def generator(part: Any) -> Generator:
     state = to_our_names(state_of(part, "generator"), "generator")
     network = Generator(size_of_generator(state))
-    fit(network, state)
+    fill(network, state, "golden")
     return network.requires_grad_(False)
 
 
@@ -83,7 +84,7 @@ def generator(part: Any) -> Generator:
 def discriminator(part: Any) -> Discriminator:
     state = to_our_names(state_of(part, "discriminator"), "discriminator")
     network = Discriminator(size_of_discriminator(state))
-    fit(network, state)
+    fill(network, state, "golden")
     return network.requires_grad_(False)
 
 

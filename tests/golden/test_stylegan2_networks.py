@@ -10,11 +10,12 @@ from torch import Tensor
 
 from deep3dmap.frameworks.gradients import gradient_penalty
 from deep3dmap.nn.adversarial_losses import discriminator_loss, generator_loss
+from deep3dmap.nn.official_checkpoints import fill
 from deep3dmap.nn.stylegan2 import Discriminator, Generator, StyleGAN2Size, mix_styles, truncate
 from deep3dmap.nn.stylegan2.losses import path_length_penalty
 from deep3dmap.nn.stylegan2.modulated import ModulatedConvolution, StyledLayer, ToRGB
 from deep3dmap.nn.stylegan2.names import to_our_names
-from deep3dmap.nn.stylegan2.network_files import fit, size_of_discriminator, size_of_generator
+from deep3dmap.nn.stylegan2.network_files import size_of_discriminator, size_of_generator
 
 Load = Callable[[str], Any]
 Error = Callable[[Tensor, np.ndarray], float]
@@ -84,7 +85,7 @@ def generator_part(load_part: Load) -> tuple[Any, Generator]:
     size = size_of_generator(state)
     assert size == size_of(part.manifest["settings"])
     network = Generator(size).eval()
-    fit(network, state)
+    fill(network, state, "golden")
     return part, network
 
 
@@ -124,7 +125,7 @@ def test_discriminator(load_part: Load, relative_error: Error) -> None:
     state = to_our_names(part.state, "discriminator")
     assert size_of_discriminator(state) == size_of(settings)
     network = Discriminator(size_of(settings), settings["stddev_group"])
-    fit(network, state)
+    fill(network, state, "golden")
     images = part.tensor("x").clone().requires_grad_()
     logits = network(images)
     assert relative_error(logits, part.arrays["logits"]) < TOLERANCE
@@ -142,8 +143,9 @@ def training_part(load_part: Load) -> tuple[Any, Generator, Discriminator]:
     size = size_of(part.manifest["settings"])
     generator, discriminator = Generator(size), Discriminator(size)
     of_d = {name.removeprefix("d."): value for name, value in part.state.items() if name.startswith("d.")}
-    fit(generator, to_our_names({name: value for name, value in part.state.items() if not name.startswith("d.")}, "generator"))
-    fit(discriminator, to_our_names(of_d, "discriminator"))
+    of_g = {name: value for name, value in part.state.items() if not name.startswith("d.")}
+    fill(generator, to_our_names(of_g, "generator"), "golden")
+    fill(discriminator, to_our_names(of_d, "discriminator"), "golden")
     return part, generator, discriminator
 
 

@@ -8,6 +8,7 @@ import torch
 from deep3dmap.bench.suite import Suite, load_suite
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
+from deep3dmap.frameworks.saved_checkpoints import read_checkpoint
 from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.recording import record, recorded
 from deep3dmap.runs.result_rows import Outcome, curves_of
@@ -16,7 +17,7 @@ from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.scoring import Scoring, scene_names, score
 from deep3dmap.train import stages
 from deep3dmap.train.checkpoint_places import keep_checkpoint, local_checkpoint
-from deep3dmap.train.checkpoints import CheckpointFolder, read_checkpoint
+from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.failures import status_of, text_of
 from deep3dmap.train.hosts import TuneTrialHost, choose_device
 from deep3dmap.train.job import TrainingJob, be_deterministic, train_here

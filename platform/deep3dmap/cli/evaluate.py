@@ -30,8 +30,8 @@ def main(argv: list[str]) -> int:
     # Imported now, so that neither --help nor these mistakes wait for torch.
     from deep3dmap.bench.expansion import checkpoint_plan
     from deep3dmap.cli.run_plans import run_plans
+    from deep3dmap.frameworks.saved_checkpoints import read_checkpoint
     from deep3dmap.train.checkpoint_places import local_checkpoint
-    from deep3dmap.train.checkpoints import read_checkpoint
 
     checkpoint = read_checkpoint(local_checkpoint(flags.checkpoint))
     method = checkpoint.about["method"]

@@ -18,8 +18,8 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
 from deep3dmap.core.registry import methods
 from deep3dmap.frameworks import LoopSettings
+from deep3dmap.frameworks.saved_checkpoints import read_checkpoint
 from deep3dmap.train.checkpoint_places import local_checkpoint
-from deep3dmap.train.checkpoints import read_checkpoint
 from deep3dmap.train.hosts import choose_device
 from deep3dmap.train.job import TrainingJob
 from deep3dmap.train.starting_weights import load_for_inference

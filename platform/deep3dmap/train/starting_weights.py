@@ -5,12 +5,12 @@ from typing import Any
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
-from deep3dmap.train.checkpoints import read_checkpoint
+from deep3dmap.frameworks.saved_checkpoints import read_checkpoint, weights_of
 
 
 def load_for_inference(method: Method, state: dict[str, Any]) -> None:
     """Load a checkpoint's averaged weights where they were kept, else its weights."""
-    method.load_state_dict(state["averaged"] or state["method"])
+    method.load_state_dict(weights_of(state))
 
 
 def initialize(method: Method, folder: Path, name: str) -> None:
@@ -22,7 +22,7 @@ def initialize(method: Method, folder: Path, name: str) -> None:
     kept, state = checkpoint.about["method"], checkpoint.state()
     if kept != name:
         try:
-            method.take_parts(kept, state["averaged"] or state["method"])
+            method.take_parts(kept, weights_of(state))
         except UserError as error:
             raise UserError(f"{folder}: a checkpoint of '{kept}', not of '{name}': {error}") from error
         return

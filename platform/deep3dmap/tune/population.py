@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from deep3dmap.train.checkpoints import CheckpointFolder, read_checkpoint
+from deep3dmap.frameworks.saved_checkpoints import read_checkpoint
+from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.job import TrainingJob
 
 

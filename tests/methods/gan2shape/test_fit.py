@@ -20,6 +20,7 @@ from deep3dmap.methods.gan2shape.method import GAN2Shape
 from deep3dmap.methods.gan2shape.options import GAN2ShapeConfig, at_stage
 from deep3dmap.nn.stylegan2 import Discriminator, Generator
 from deep3dmap.testing.method_under_test import OwnProcessHost
+from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.scene_fits import SceneFits, fit_settings
 
 TINY = GAN2ShapeConfig(
@@ -183,12 +184,21 @@ def test_a_reconstruction_holds_what_it_promises(whole: GAN2Shape) -> None:
     assert found.notes["gan"] == "untrained"
 
 
+def checkpoint(folder: Path, weights: dict[str, Any], averaged: dict[str, Any] | None = None) -> str:
+    """Write a run's checkpoint and return its folder."""
+    state = {"method": weights, "averaged": averaged, "loop": {}, "ranks": []}
+    about = {"method": "stylegan2", "metrics": {}, "seconds": 1.0}
+    return str(CheckpointFolder(folder).write(state, about, 1 if averaged else 2, None).folder)
+
+
 def test_a_checkpoint_of_a_run_gives_both_networks(tmp_path: Path) -> None:
     torch.manual_seed(3)
     generator, discriminator = Generator(TO_TRY), Discriminator(TO_TRY)
-    both = nn.ModuleDict({"generator": generator, "discriminator": discriminator})
-    torch.save({"method": {**both.state_dict(), "path_mean": torch.zeros(())}, "averaged": None}, tmp_path / "state.pt")
-    found, judge = frozen_gan(str(tmp_path))
+    both = nn.ModuleDict({"generator": generator, "discriminator": discriminator}).state_dict()
+    averaged = {**both, "generator.synthesis.constant": 2 * both["generator.synthesis.constant"], "path_mean": torch.zeros(())}
+    found, judge = frozen_gan(checkpoint(tmp_path, both, averaged))
+    assert torch.equal(found.synthesis.constant, 2 * generator.synthesis.constant)
+    found, judge = frozen_gan(checkpoint(tmp_path, {**both, "path_mean": torch.zeros(())}))
     z = torch.randn(2, 16)
     torch.testing.assert_close(found(z), generator(z))
     pictures = torch.rand(2, 3, 32, 32)
@@ -230,11 +240,16 @@ def test_pictures_that_it_cannot_take(image: np.ndarray, message: str) -> None:
 
 
 def test_a_checkpoint_without_a_gan(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no state.pt"):
+    with pytest.raises(UserError, match=r"no checkpoint.json"):
         frozen_gan(str(tmp_path))
-    torch.save({"method": {"layers.weight": torch.zeros(2)}, "averaged": None}, tmp_path / "state.pt")
+    folder = checkpoint(tmp_path, {"layers.weight": torch.zeros(2)})
     with pytest.raises(UserError, match="its run has no generator"):
-        frozen_gan(str(tmp_path))
+        frozen_gan(folder)
+    # A byte of it went wrong on its way.
+    file = Path(folder) / "state.pt"
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    with pytest.raises(UserError, match="damaged"):
+        frozen_gan(folder)
 
 
 def test_flags_of_stages() -> None:

@@ -184,7 +184,7 @@ def test_views_and_lights_are_learnt_where_they_are_known(model: ShapeModel) -> 
         adam.zero_grad()
         loss.total.backward()
         adam.step()
-        losses.append(float(loss.total))
+        losses.append(float(loss.total.detach()))
     assert losses[-1] < 0.2 * losses[0]
     assert all(value.grad is None for value in model.networks.depth.parameters())
     read = model.unit_views(images)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.nn.official_checkpoints import fill
 from deep3dmap.nn.stylegan2 import Discriminator, Generator, StyleGAN2Size, load_discriminator, load_generator
 from deep3dmap.nn.stylegan2.names import to_our_names
-from deep3dmap.nn.stylegan2.network_files import fit, size_of_generator
+from deep3dmap.nn.stylegan2.network_files import size_of_generator
 
 SIZE = StyleGAN2Size(32, 16, 3, 128, 12)
 LINE = torch.tensor([1.0, 3, 3, 1])
@@ -156,9 +157,9 @@ def test_what_does_not_fit_is_said_in_one_line(tmp_path: Path) -> None:
         ("holds no generator", [1, 2]),
         ("'synthesis.b8.extra' is no tensor", {**other, "synthesis.b8.extra": torch.zeros(1)}),
         ("resamples with another filter", {**other, "synthesis.b8.resample_filter": torch.ones(4, 4) / 16}),
-        ("'synthesis.layers.3.bias' is missing", {name: value for name, value in state.items() if "layers.3.bias" not in name}),
-        ("belongs to no layer", {**state, "synthesis.layers.9.bias": torch.zeros(4)}),
-        ("'synthesis.layers.1.noise' is", {**state, "synthesis.layers.1.noise": torch.zeros(1, 1, 4, 4)}),
+        ("missing: synthesis.layers.3.bias", {name: value for name, value in state.items() if "layers.3.bias" not in name}),
+        ("unexpected: synthesis.layers.9.bias", {**state, "synthesis.layers.9.bias": torch.zeros(4)}),
+        ("of another size: synthesis.layers.1.noise", {**state, "synthesis.layers.1.noise": torch.zeros(1, 1, 4, 4)}),
         ("channels", {**state, "synthesis.layers.2.bias": torch.zeros(5)}),
     ]
     for number, (words, content) in enumerate(cases):
@@ -173,8 +174,8 @@ def test_what_does_not_fit_is_said_in_one_line(tmp_path: Path) -> None:
         load_generator(tmp_path / "text.pt")
     with pytest.raises(UserError, match="No such file"):
         load_generator(tmp_path / "absent.pt")
-    with pytest.raises(UserError, match="another size"):
-        fit(Generator(StyleGAN2Size(64, 16, 3, 256, 12)), state)
+    with pytest.raises(UserError, match=r"missing: .* of another size"):
+        fill(Generator(StyleGAN2Size(64, 16, 3, 256, 12)), state, "here")
 
 
 @pytest.mark.parametrize("power", range(5, 11))

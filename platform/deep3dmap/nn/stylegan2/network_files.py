@@ -1,14 +1,15 @@
 """Networks from checkpoint files: whose names they have, how large they are, and whether they fit."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.nn.official_checkpoints import fill
 from deep3dmap.nn.stylegan2.discriminator import Discriminator
 from deep3dmap.nn.stylegan2.generator import Generator
 from deep3dmap.nn.stylegan2.names import Part, to_our_names
@@ -24,24 +25,33 @@ def load_generator(path: Path) -> Generator:
 
     Raises UserError, with the file's name, for a file that `state_from_file` refuses and for shapes that do not fit together.
     """
-    state = state_from_file(path, "generator")
-    try:
-        network = Generator(size_of_generator(state))
-        fit(network, state)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    return network
+    return generator_of(state_from_file(path, "generator"), str(path))
 
 
 def load_discriminator(path: Path) -> Discriminator:
     """Return the discriminator of a checkpoint; raises as `load_generator` does."""
-    state = state_from_file(path, "discriminator")
-    try:
-        network = Discriminator(size_of_discriminator(state))
-        fit(network, state)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    return discriminator_of(state_from_file(path, "discriminator"), str(path))
+
+
+def generator_of(state: Mapping[str, Tensor], source: str) -> Generator:
+    """Return the generator that tensors (our names) make. Raises UserError, with their source, where they make none."""
+    network = Generator(_sized(size_of_generator, state, source))
+    fill(network, state, source)
     return network
+
+
+def discriminator_of(state: Mapping[str, Tensor], source: str) -> Discriminator:
+    """Return the discriminator that tensors (our names) make; raises as `generator_of` does."""
+    network = Discriminator(_sized(size_of_discriminator, state, source))
+    fill(network, state, source)
+    return network
+
+
+def _sized(read: Callable[[Mapping[str, Tensor]], StyleGAN2Size], state: Mapping[str, Tensor], source: str) -> StyleGAN2Size:
+    try:
+        return read(state)
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
 
 
 def state_from_file(path: Path, part: Part) -> dict[str, Tensor]:
@@ -105,18 +115,3 @@ def _size(channels: Mapping[int, int], style_dim: int, mapping_layers: int) -> S
         if size.channels(side) != count:
             raise UserError(f"channels {dict(channels)} are not min({largest}, {base} / side) at {side} pixels")
     return size
-
-
-def fit(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load tensors under our names. Raises UserError that names one that is missing, left over or of another shape."""
-    own = network.state_dict()
-    for name, value in own.items():
-        given = _need(state, name)
-        if given.shape != value.shape:
-            raise UserError(
-                f"'{name}' is {tuple(given.shape)}, this network's is {tuple(value.shape)}: another size or other channels"
-            )
-    extra = [name for name in state if name not in own]
-    if extra:
-        raise UserError(f"'{extra[0]}' belongs to no layer of this network: another size")
-    network.load_state_dict(dict(state))
