@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,31 @@ from deep3dmap.methods.gan2shape.steps import Perceptual
 from deep3dmap.nn.bisenet import BiSeNet
 from deep3dmap.nn.lpips import LPIPS, read_lpips
 from deep3dmap.nn.official_checkpoints import fill
+from deep3dmap.nn.pspnet import PSPNet
 from deep3dmap.nn.stylegan2 import Discriminator
 from deep3dmap.nn.weight_files import read_weights
 
-PARSED = 512  # side of the pictures that the face parsing network was trained on
+PARSED, PARSED_SCENE = 512, 473  # sides of the pictures that the parsing networks were trained on
+FACES = ("face", "synface")
+
+
+class Scene(NamedTuple):
+    """classes: of the data set. label: of the object. normalised: by ImageNet's means; churches are shown as they are."""
+
+    classes: int
+    label: int
+    normalised: bool
+
+    def prepared(self, picture: Tensor) -> Tensor:
+        """Return a picture in [-1, 1] as the published code shows it to the network."""
+        if not self.normalised:
+            return picture
+        mean, deviation = (picture.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+        return (picture / 2 + 0.5 - mean) / deviation
+
+
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SCENES = {"cat": Scene(21, 8, True), "car": Scene(21, 7, True), "church": Scene(150, 1, False)}
 
 
 def load_lpips(named: str) -> LPIPS | None:
@@ -27,11 +48,21 @@ def load_lpips(named: str) -> LPIPS | None:
     return read_lpips(Path(named)) if named else None
 
 
-def load_parser(named: str) -> BiSeNet | None:
-    """Return the face parsing network from a file, None for `plain`."""
+def load_parser(named: str, category: str) -> BiSeNet | PSPNet | None:
+    """Return the network that knows where objects of a category are, from a file; None for `plain`.
+
+    Faces take the labels of face parts, the others those of scenes: VOC's for cats and cars, ADE20K's for churches.
+    """
     if named == PLAIN:
         return None
-    return _loaded(BiSeNet(), _tensors(Path(named)), named)
+    content = _tensors(Path(named))
+    if category in FACES:
+        return _loaded(BiSeNet(), content, named)
+    state = content.get("state_dict", content)
+    kept = {name.removeprefix("module."): value for name, value in state.items()}
+    # The second head only helps training.
+    kept = {name: value for name, value in kept.items() if not name.startswith("aux.")}
+    return _loaded(PSPNet(SCENES[category].classes), kept, named)
 
 
 def perceptual_distance(lpips: LPIPS | None, discriminator: Discriminator) -> Perceptual:
@@ -41,13 +72,19 @@ def perceptual_distance(lpips: LPIPS | None, discriminator: Discriminator) -> Pe
     return lambda shown, target: discriminator_distance(discriminator, shown, target)
 
 
-def object_mask(parser: BiSeNet | None, picture: Tensor, category: str) -> Tensor:
+def object_mask(parser: BiSeNet | PSPNet | None, picture: Tensor, category: str) -> Tensor:
     """Return the mask (1, 1, S, S) of the object in a picture (1, 3, S, S) in [-1, 1]."""
     if parser is None:
         return plain_background_mask(picture[0] / 2 + 0.5)[None, None]
+    side = picture.shape[-1]
     with torch.no_grad():
-        labels = parser.labels(resize(picture, PARSED))
-    return resize(face_mask(labels, "synface" if category == "synface" else "face"), picture.shape[-1])
+        if isinstance(parser, BiSeNet):
+            return resize(
+                face_mask(parser.labels(resize(picture, PARSED)), "synface" if category == "synface" else "face"), side
+            )
+        scene = SCENES[category]
+        labels = parser.labels(scene.prepared(resize(picture, PARSED_SCENE)))
+        return resize((labels == scene.label)[:, None].float(), side)
 
 
 def _tensors(path: Path) -> Mapping[str, Tensor]:

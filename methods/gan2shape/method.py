@@ -61,7 +61,12 @@ class GAN2Shape(CustomFramework):
             ),
             Asset("LPIPS", "lpips", "BSD-2-Clause", "the perceptual distance", "richzhang/PerceptualSimilarity with VGG-16"),
             Asset(
-                "face parsing", "mask", "MIT", "the mask of the face", "zllrunning/face-parsing.PyTorch", embedded=(PLAIN,)
+                "parsing network",
+                "mask",
+                "MIT",
+                "the mask of the object: BiSeNet for faces, PSPNet on VOC for cats and cars, on ADE20K for churches",
+                "zllrunning/face-parsing.PyTorch, hszhao/semseg",
+                embedded=(PLAIN,),
             ),
             Asset("networks", "networks", "that of the file", "a published checkpoint", "XingangPan/GAN2Shape"),
         ),
@@ -76,7 +81,7 @@ class GAN2Shape(CustomFramework):
         if c.fit_length < 1:
             raise UserError("gan2shape: the schedule has no step")
         self.generator, self.discriminator = frozen_gan(c.gan)
-        self.lpips, self.parser = load_lpips(c.lpips), load_parser(c.mask)
+        self.lpips, self.parser = load_lpips(c.lpips), load_parser(c.mask, c.category)
         style = self.generator.size.style_dim
         self.networks = ShapeNetworks(c.image_size, style, width=c.width or None, code=c.code, offset_width=c.offset_width)
         if c.networks:
@@ -228,7 +233,7 @@ class GAN2Shape(CustomFramework):
         notes = {
             "gan": c.gan if c.gan == UNTRAINED else "trained",
             "perceptual": "LPIPS" if self.lpips is not None else "discriminator features",
-            "mask": "face parsing" if self.parser is not None else "plain background",
+            "mask": "parsing network" if self.parser is not None else "plain background",
         }
         return relief_reconstruction(
             Findings(self.model, found, projector, self.latent, projector.picture(self.latent, c.image_size)), notes

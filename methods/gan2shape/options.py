@@ -22,7 +22,10 @@ class GAN2ShapeConfig:
     lpips: str = option(
         "", "weights of LPIPS with VGG-16; without them the discriminator's features stand in, and notes say so"
     )
-    mask: str = option(PLAIN, "weights of the face parsing network, or plain: the object stands before a plain wall")
+    mask: str = option(
+        PLAIN,
+        "weights of the parsing network, BiSeNet for faces and PSPNet for the others, or plain: a plain wall behind the object",
+    )
     networks: str = option("", "the five networks of a published checkpoint to start from; the ellipsoid is left out then")
     image_size: int = option(128, "side of the pictures that are worked on, a power of two", low=16, high=256)
     width: int = option(0, "channels of the first layers of depth, albedo, view and light (0 = the published ones)", low=0)
