@@ -9,7 +9,9 @@ import torch
 
 from deep3dmap.benchmarks.object_unposed.found_cameras import held_out_cameras, pose_scores
 from deep3dmap.benchmarks.object_unposed.pictures import write_pictures
+from deep3dmap.benchmarks.object_unposed.refinement import refined_cameras
 from deep3dmap.core import Camera, Evaluation, MetricCard, Protocol, Reconstruction, SuiteCard, Task, Views
+from deep3dmap.core.protocol import Renderer
 from deep3dmap.metrics.image_similarity import image_similarity
 
 _GUESSED = "of guesses on the same part of the sphere, aligned as well"
@@ -23,6 +25,8 @@ _METRICS = (
     ("translation_share", "", "down", "`translation` over the mean distance of the true cameras from the origin"),
     ("psnr", "dB", "up", "mean over test views, rendered from the true test cameras in the aligned frame; not refined"),
     ("ssim11", "", "up", "structural similarity of the same, Gaussian window of 11 pixels"),
+    ("psnr_refined", "dB", "up", "`psnr` after each test camera was refined on its own test image"),
+    ("ssim11_refined", "", "up", "`ssim11` after the same"),
     ("chance_rotation_deg", "degrees", "down", f"`rotation_deg` {_GUESSED}"),
     ("chance_translation", "the dataset's unit", "down", f"`translation` {_GUESSED}"),
     ("chance_within_5_deg", "", "up", f"`within_5_deg` {_GUESSED}"),
@@ -72,8 +76,17 @@ class ObjectUnposedEvaluation(Evaluation):
     ) -> Mapping[str, float]:
         """Return the errors of the cameras, the chance level, and how like the test images the views are, if there are any."""
         scores = pose_scores(reconstruction, truth)
-        if views is None:
-            return scores
-        pairs = zip(views.images, truth["test_images"], strict=True)
-        rows = [image_similarity(torch.from_numpy(seen), torch.from_numpy(np.asarray(true))) for seen, true in pairs]
-        return scores | {name: float(np.mean([row[name] for row in rows])) for name in ("psnr", "ssim11")}
+        return scores if views is None else scores | _similarities(views, truth)
+
+    def add_refined(
+        self, scene: str, reconstruction: Reconstruction, render: Renderer, truth: dict[str, Any]
+    ) -> Mapping[str, float]:
+        """Return how like the test images the views are from cameras that were refined on them."""
+        cameras = refined_cameras(render, held_out_cameras(reconstruction, truth), truth["test_images"])
+        return {f"{name}_refined": value for name, value in _similarities(render(cameras), truth).items()}
+
+
+def _similarities(views: Views, truth: dict[str, Any]) -> dict[str, float]:
+    pairs = zip(views.images, truth["test_images"], strict=True)
+    rows = [image_similarity(torch.from_numpy(seen), torch.from_numpy(np.asarray(true))) for seen, true in pairs]
+    return {name: float(np.mean([row[name] for row in rows])) for name in ("psnr", "ssim11")}

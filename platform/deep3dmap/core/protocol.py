@@ -16,6 +16,7 @@ from deep3dmap.core.reconstruction import Reconstruction
 
 # Draws samples of a method: (indices, **controls) to a tensor (len(indices), 3, H, W) of RGB in [0, 1].
 Sampler = Callable[..., Any]
+Renderer = Callable[[Sequence[Camera]], Views]
 
 
 class Evaluation(ABC):
@@ -33,6 +34,15 @@ class Evaluation(ABC):
         self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
     ) -> Mapping[str, float]:
         """Return {metric name: value} of one scene. `truth` is the whole sample; `views` answers the queries, if any."""
+
+    def add_refined(
+        self, scene: str, reconstruction: Reconstruction, render: Renderer, truth: dict[str, Any]
+    ) -> Mapping[str, float]:
+        """Return {metric name: value} of views that a suite finds by rendering as often as it likes. The default has none.
+
+        Asked for a method that answered the queries; `render(cameras)` is the method's own.
+        """
+        return {}
 
     def add_samples(self, scene: str, sample: Sampler, truth: dict[str, Any]) -> Mapping[str, float]:
         """Return {metric name: value} of the samples of a method that generates, asked where a suite wants "samples".

@@ -141,6 +141,9 @@ def _score_scene(
     views = _render(method, evaluation, outcome.reconstruction, sample, scores)
     began = now(method)
     values = dict(evaluation.add(scene, outcome.reconstruction, views, sample))
+    if views is not None and isinstance(method, RendersViews):
+        with torch.no_grad():
+            values |= evaluation.add_refined(scene, outcome.reconstruction, method.render, sample)
     if "samples" in scoring.protocol.card.task.wanted:
         sampler = _sampler(method, scoring.seed)
         values |= evaluation.add_samples(scene, sampler, sample)
