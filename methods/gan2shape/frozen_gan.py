@@ -23,8 +23,8 @@ def frozen_gan(named: str) -> tuple[Generator, Discriminator]:
     """
     if not named:
         raise UserError(
-            "gan2shape: method.gan is empty; name a generator with its discriminator: the RUN_ID of a run of stylegan2 in this "
-            "store, stylegan2/VARIANT for the newest one, a checkpoint's folder, or an official file"
+            "method.gan is empty; name the generator and discriminator to learn from: the RUN_ID of a stylegan2 run in this "
+            "store, stylegan2/VARIANT for its newest one, a checkpoint folder, or an official file"
         )
     if named == UNTRAINED:
         with torch.random.fork_rng(devices=[]):
@@ -49,5 +49,5 @@ def _from_checkpoint(folder: Path) -> tuple[Generator, Discriminator]:
 def _part(state: dict[str, Any], part: str, folder: Path) -> dict[str, Tensor]:
     found = strip_prefix(state, f"{part}.")
     if not found:
-        raise UserError(f"{folder}: its run has no {part}; name a run of a method that trains one, such as stylegan2")
+        raise UserError(f"{folder}: a checkpoint without a {part}; name a run of a method that trains one, such as stylegan2")
     return found

@@ -90,7 +90,7 @@ def object_mask(parser: BiSeNet | PSPNet | None, picture: Tensor, category: str)
 def _tensors(path: Path) -> Mapping[str, Tensor]:
     content = read_weights(path)
     if not isinstance(content, Mapping):
-        raise UserError(f"{path}: it holds no named tensors")
+        raise UserError(f"{path}: holds no named tensors")
     return content
 
 

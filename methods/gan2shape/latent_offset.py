@@ -22,7 +22,7 @@ class LatentOffset:
     def __init__(self, mapping: MappingNetwork, depth: int) -> None:
         layers = len(mapping.layers)
         if not 1 <= depth <= layers:
-            raise UserError(f"offset_layers is 1 to {layers} for this generator, got {depth}")
+            raise UserError(f"method.offset_layers must be 1 to {layers} for this generator, got {depth}")
         self._mapping = mapping
         # The normalisation counts as a layer in the published code: a depth of 2 leaves out it and all but the last three.
         self._first = layers - depth

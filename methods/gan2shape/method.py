@@ -22,7 +22,7 @@ from deep3dmap.methods.gan2shape.judges import load_lpips, load_parser, object_m
 from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
 from deep3dmap.methods.gan2shape.masks import resize
 from deep3dmap.methods.gan2shape.official_weights import load_networks
-from deep3dmap.methods.gan2shape.options import PLAIN, UNTRAINED, GAN2ShapeConfig, StageSchedule
+from deep3dmap.methods.gan2shape.options import PLAIN, UNTRAINED, GAN2ShapeConfig, StageSchedule, check
 from deep3dmap.methods.gan2shape.phases import Phases, StepLoss
 from deep3dmap.methods.gan2shape.projected import ProjectedSamples
 from deep3dmap.methods.gan2shape.pseudo_sampler import Explainer, PseudoSampler
@@ -78,8 +78,7 @@ class GAN2Shape(CustomFramework):
     def __init__(self, config: GAN2ShapeConfig) -> None:
         super().__init__(config)
         c = config
-        if c.fit_length < 1:
-            raise UserError("gan2shape: the schedule has no step")
+        check(c)
         self.generator, self.discriminator = frozen_gan(c.gan)
         self.lpips, self.parser = load_lpips(c.lpips), load_parser(c.mask, c.category)
         style = self.generator.size.style_dim
@@ -90,14 +89,8 @@ class GAN2Shape(CustomFramework):
         self.projected = ProjectedSamples(c.collect, c.batch, style, c.image_size)
         self.joint_latents = nn.Parameter(torch.zeros(c.joint, style))
         self.joint_projected = ProjectedSamples(c.joint_collect if c.joint else 0, c.joint_batch, style, c.image_size)
-        if 0 < c.joint_collect < c.joint:
-            raise UserError(
-                f"gan2shape: joint_collect is at least a batch for each of {c.joint} pictures, got {c.joint_collect}"
-            )
         space = ShapeSpace(c.image_size, rotation=c.rotation, shift=c.shift)
         self.view_prior = ViewPrior(torch.tensor(c.view_mean), torch.tensor(c.view_deviation).square().diag())
-        if len(c.light_mean) != 4:
-            raise UserError(f"gan2shape: light_mean has 4 numbers, got {len(c.light_mean)}")
         self.light_range = LightRange.of(c.light_range)
         self.model = ShapeModel(self.networks, space, Priors(self.view_prior.mean, torch.tensor(c.light_mean)))
         self.weights = steps.Weights(c.perceptual, c.smooth, c.regular)
@@ -106,7 +99,7 @@ class GAN2Shape(CustomFramework):
     def _check_crop(self) -> None:
         side = self.generator.size.resolution
         if self.config.crop > side:
-            raise UserError(f"gan2shape: crop={self.config.crop} is larger than the generator's pictures of {side} pixels")
+            raise UserError(f"method.crop={self.config.crop} is larger than the generator's pictures, {side} pixels a side")
         LatentOffset(self.generator.mapping, self.config.offset_layers)
 
     @classmethod
@@ -122,9 +115,9 @@ class GAN2Shape(CustomFramework):
         if not c.joint:
             return
         if loop.world_size > 1:
-            raise UserError("gan2shape: joint training keeps the projected samples of one worker; trainer.workers is 1")
+            raise UserError("gan2shape: joint training runs on one worker, which keeps its samples; set trainer.workers=1")
         if len(loop.dataset) < c.joint:
-            raise UserError(f"gan2shape: joint={c.joint}, and there are {len(loop.dataset)} training pictures")
+            raise UserError(f"method.joint={c.joint}, but the dataset has only {len(loop.dataset)} training pictures")
         loop.prepare(self)
         loop.planned_steps = c.joint_length
         subjects = Subjects(range(c.joint), lambda index: self._training_picture(loop, index), self.joint_latents)
@@ -220,7 +213,7 @@ class GAN2Shape(CustomFramework):
         """Return the photograph (1, 3, S, S) in [-1, 1], at the working size. Raises UserError for one that is not square."""
         image = np.asarray(given["image"], np.float32)
         if image.shape[1] != image.shape[2]:
-            raise UserError(f"gan2shape takes square pictures, got {image.shape[2]} x {image.shape[1]}; cut a square out first")
+            raise UserError(f"gan2shape takes square pictures, got {image.shape[2]} x {image.shape[1]}; crop it to a square")
         picture = torch.from_numpy(image)[None] * 2 - 1
         return (picture if image.shape[1] == self.config.image_size else resize(picture, self.config.image_size)).to(
             self.device

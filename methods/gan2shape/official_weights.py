@@ -35,6 +35,6 @@ def load_networks(networks: ShapeNetworks, path: Path) -> None:
 def _state(content: Any, names: tuple[str, ...], path: Path) -> Mapping[str, torch.Tensor]:
     found = next((content[name] for name in names if isinstance(content, Mapping) and name in content), None)
     if not isinstance(found, Mapping):
-        raise UserError(f"{path}: it holds no network {names[0]} (or {names[1]})")
+        raise UserError(f"{path}: holds no network {names[0]} (or {names[1]})")
     # A network that was trained on several devices has its names behind a prefix.
     return {name.removeprefix("module."): value for name, value in found.items()}

@@ -143,15 +143,29 @@ class StageSchedule:
         return self.view_start + sum(sum(self.steps_of(stage)) for stage in range(self.stages))
 
     def steps_of(self, stage: int) -> tuple[int, int, int]:
-        """Return how long the three steps of a stage are; raises UserError for other than three numbers."""
-        lengths = self.later if stage else self.first
-        if len(lengths) != 3 or min(lengths) < 0:
-            raise UserError(f"gan2shape: the first and later ones are the lengths of three steps, got {list(lengths)}")
-        return lengths[0], lengths[1], lengths[2]
+        """Return how long the three steps of a stage are."""
+        first, second, third = self.later if stage else self.first
+        return first, second, third
+
+
+def check(config: GAN2ShapeConfig) -> None:
+    """Raise UserError for options that no fit can have."""
+    c = config
+    counts = {"view_mean": 6, "view_deviation": 6, "light_mean": 4, "light_range": 7, "first": 3, "later": 3}
+    for name, count in (counts | {"joint_first": 3, "joint_later": 3}).items():
+        if len(getattr(c, name)) != count:
+            raise UserError(f"method.{name} takes {count} numbers, got {len(getattr(c, name))}")
+    for name in ("mirror_step1", "mirror_step3", "joint_mirror_step1", "joint_mirror_step3"):
+        if not getattr(c, name):
+            raise UserError(f"method.{name} needs at least one value; the last one holds for all later stages")
+    if min(*c.first, *c.later, *c.joint_first, *c.joint_later) < 0:
+        raise UserError("method.first, later, joint_first and joint_later are numbers of steps and cannot be negative")
+    if 0 < c.joint_collect < c.joint:
+        raise UserError(
+            f"method.joint_collect={c.joint_collect} is less than a batch for each of the {c.joint} pictures of method.joint"
+        )
 
 
 def at_stage(flags: list[bool], stage: int) -> bool:
-    """Return the flag of a stage; the last one holds for all later ones. Raises UserError for none."""
-    if not flags:
-        raise UserError("gan2shape: mirror_step1 and mirror_step3 hold at least one value each")
+    """Return the flag of a stage; the last one holds for all later ones."""
     return bool(flags[min(stage, len(flags) - 1)])

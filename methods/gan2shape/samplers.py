@@ -28,7 +28,7 @@ class ViewPrior:
         symmetric = torch.allclose(self.covariance, self.covariance.T, atol=1e-6)
         if not symmetric or int(torch.linalg.cholesky_ex(self.covariance).info):
             raise UserError(
-                "the covariance of the views is not positive definite; even a shift that never occurs needs a small variance"
+                "method.view_deviation: all must be above 0; even a shift that never occurs needs a small deviation"
             )
 
     def draw(self, count: int, generator: torch.Generator | None = None) -> Tensor:

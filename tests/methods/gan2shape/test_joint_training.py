@@ -107,10 +107,10 @@ def test_without_it_nothing_is_trained() -> None:
 
 
 def test_what_it_refuses() -> None:
-    with pytest.raises(UserError, match="at least a batch for each of 3 pictures, got 2"):
+    with pytest.raises(UserError, match="joint_collect=2 is less than a batch for each of the 3 pictures"):
         build(replace(JOINT, joint_collect=2))
     settings = LoopSettings()
     settings.trainer.batch_size = 1
     steps = build().train_steps(TrainLoop(OwnProcessHost(), settings, PHOTOGRAPHS[:2]))
-    with pytest.raises(UserError, match="joint=3, and there are 2 training pictures"):
+    with pytest.raises(UserError, match="joint=3, but the dataset has only 2 training pictures"):
         next(steps)
