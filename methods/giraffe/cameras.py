@@ -4,7 +4,6 @@ World: z up. Camera axes: x right, y up, z backward (OpenGL). The image plane is
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -98,10 +97,3 @@ def _unit(vectors: Tensor, normalisation: Literal["own", "batch"]) -> Tensor:
 def sample_poses(config: CameraConfig, count: int, generator: torch.Generator) -> Tensor:
     """Draw world_from_camera (count, 4, 4), uniform on the configured part of the sphere."""
     return poses_from_units(config, torch.rand(count, 3, generator=generator))
-
-
-def orbit_units(count: int, start: Sequence[float] = (0.0, 0.5, 0.5)) -> Tensor:
-    """Return units (count, 3) for `poses_from_units` that run through the range of azimuth at a fixed height and radius."""
-    units = torch.tensor(start, dtype=torch.float32).repeat(count, 1)
-    units[:, 0] = torch.linspace(0, 1, count + 1)[:-1]
-    return units

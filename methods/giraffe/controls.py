@@ -10,6 +10,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import option
 from deep3dmap.methods.giraffe.bounding_boxes import Boxes, rotation_about_z
 from deep3dmap.methods.giraffe.generator import Scene
+from deep3dmap.methods.giraffe.sampling import interpolate_on_sphere
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,9 @@ class Controls:
     shape_of: int = option(-1, "number of the scene whose objects' shapes are taken; -1 = its own", low=-1)
     appearance_of: int = option(-1, "number of the scene whose objects' appearance is taken; -1 = its own", low=-1)
     background_of: int = option(-1, "number of the scene whose background is taken; -1 = its own", low=-1)
+    share: float = option(
+        1.0, "how far the three above go to the other scene's, along the sphere that codes lie near", low=0.0, high=1.0
+    )
     camera_turn: float = option(0.0, "turns of the camera about the upright axis of the world, as above")
     background_turn: float = option(0.0, "turns of the background about the same axis")
 
@@ -59,17 +63,28 @@ def change_scenes(scene: Scene, controls: Controls, first: int, fetch: Callable[
 def _take_codes(scene: Scene, controls: Controls, fetch: Callable[[list[int]], Scene]) -> Scene:
     codes = scene.codes
     if controls.shape_of >= 0:
-        codes = codes._replace(shape=_chosen(codes.shape, fetch([controls.shape_of]).codes.shape, controls, scene))
+        shape = _towards(codes.shape, fetch([controls.shape_of]).codes.shape, controls)
+        codes = codes._replace(shape=_chosen(codes.shape, shape, controls, scene))
     if controls.appearance_of >= 0:
-        appearance = fetch([controls.appearance_of]).codes.appearance
+        appearance = _towards(codes.appearance, fetch([controls.appearance_of]).codes.appearance, controls)
         codes = codes._replace(appearance=_chosen(codes.appearance, appearance, controls, scene))
     if controls.background_of >= 0:
         other = fetch([controls.background_of]).codes
         codes = codes._replace(
-            background_shape=other.background_shape.expand_as(codes.background_shape),
-            background_appearance=other.background_appearance.expand_as(codes.background_appearance),
+            background_shape=_towards(codes.background_shape, other.background_shape, controls),
+            background_appearance=_towards(codes.background_appearance, other.background_appearance, controls),
         )
     return scene._replace(codes=codes)
+
+
+def _towards(own: Tensor, other: Tensor, controls: Controls) -> Tensor:
+    """Return codes on the way from a scene's own (B, ..., Z) to the other scene's (1, ..., Z)."""
+    wanted = other.expand_as(own)
+    if controls.share == 1:
+        return wanted
+    between = interpolate_on_sphere(own, wanted, own.new_tensor([controls.share]))[0]
+    # A scene that is its own other has no way to go.
+    return torch.where((own == wanted).all(-1, keepdim=True), own, between)
 
 
 def _move_objects(scene: Scene, controls: Controls) -> Scene:

@@ -116,6 +116,24 @@ def test_shape_appearance_and_background_are_taken_from_another() -> None:
     assert torch.equal(both.shape, scene.codes.shape)
 
 
+def test_codes_may_go_a_part_of_the_way_to_another() -> None:
+    scene, donor = scenes_of_indices(CONFIG, [0, 7], seed=1), scenes_of_indices(CONFIG, [7], seed=1).codes
+    halves = [
+        change_scenes(scene, Controls(appearance_of=7, share=share), 0, fetch_of(CONFIG)).codes for share in (0.0, 0.5, 1.0)
+    ]
+    own, wanted = scene.codes.appearance[0], donor.appearance[0]
+    torch.testing.assert_close(halves[0].appearance[0], own)
+    torch.testing.assert_close(halves[2].appearance[0], wanted)
+    middle = halves[1].appearance[0]
+    angles = [torch.arccos(torch.cosine_similarity(middle, end, dim=-1)) for end in (own, wanted)]
+    whole = torch.arccos(torch.cosine_similarity(own, wanted, dim=-1))
+    assert (angles[0] + angles[1] - whole).abs().max() < 2e-3
+    assert middle.norm(dim=-1).min() > 0.6 * min(own.norm(dim=-1).min(), wanted.norm(dim=-1).min())
+    assert torch.equal(halves[1].shape, scene.codes.shape)
+    # The second scene is the other one itself.
+    assert torch.equal(halves[1].appearance[1], wanted)
+
+
 def test_objects_are_added_and_taken_away(render: Callable[[Scene], Tensor]) -> None:
     scene, following = (scenes_of_indices(CONFIG, [index], seed=1) for index in (3, 4))
     more = change_scenes(scene, Controls(add=1), 3, fetch_of(CONFIG))
