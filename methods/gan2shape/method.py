@@ -176,6 +176,7 @@ class GAN2Shape(CustomFramework):
         stages = Stages(
             *(self.model, subjects, schedule, projected, projector, self.discriminator, self.perceptual, self.weights),
             adam=self._adam,
+            view_start_rate=c.view_start_rate,
             sampler=lambda: PseudoSampler(explainer, subjects, schedule.batch, masks if c.use_mask else None),
             mask_of=masks if c.mask_photograph else None,
         )

@@ -1,7 +1,7 @@
 """The stages of GAN2Shape, each of three steps (Pan et al., ICLR 2021, section 3.2): what learns when, from which samples."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ class Stages:
     perceptual: steps.Perceptual
     weights: steps.Weights
     adam: OptimizerConfig
+    view_start_rate: float
     sampler: Callable[[], PseudoSampler]
     mask_of: Callable[[int], Tensor] | None = None
 
@@ -44,8 +45,8 @@ class Stages:
             yield from phases.run(f"stage {stage} step 2", networks.offset.parameters(), second, self._step2, self.adam)
             begins = stage == 0 and schedule.view_start > 0
             if begins:
-                readers = self._parameters("view", "light")
-                yield from phases.run("start of views", readers, schedule.view_start, self._view_start, self.adam)
+                readers, faster = self._parameters("view", "light"), replace(self.adam, lr=self.view_start_rate)
+                yield from phases.run("start of views", readers, schedule.view_start, self._view_start, faster)
             step3 = self._step3(at_stage(schedule.mirror_step3, stage), collected=begins)
             shape = self._parameters("depth", "albedo", "view", "light")
             yield from phases.run(f"stage {stage} step 3", shape, third, step3, self.adam)
