@@ -93,7 +93,7 @@ class GAN2Shape(CustomFramework):
         self.view_prior = ViewPrior(torch.tensor(c.view_mean), torch.tensor(c.view_deviation).square().diag())
         self.light_range = LightRange.of(c.light_range)
         self.model = ShapeModel(self.networks, space, Priors(self.view_prior.mean, torch.tensor(c.light_mean)))
-        self.weights = steps.Weights(c.perceptual, c.smooth, c.regular)
+        self.weights = steps.Weights(c.perceptual, c.smooth, c.regular, c.view_weight)
         self._check_crop()
 
     def _check_crop(self) -> None:

@@ -74,6 +74,9 @@ class GAN2ShapeConfig:
         high=10000,
     )
     view_start_rate: float = option(1e-3, "learning rate of those steps", low=1e-5, high=1e-2, log=True)
+    view_weight: float = option(
+        0.0, "weight in step 3 of how far views and lights are from those asked for; 0 as published", low=0.0, high=100.0
+    )
     crop: int = option(0, "side of the middle of the generator's pictures that is used (0 = all)", low=0, high=1024)
     offset_layers: int = option(2, "last layers of the mapping network that offsets run through, normalisation counted", low=1)
     lr: float = option(1e-4, "learning rate of all networks", low=1e-6, high=1e-2, log=True)

@@ -96,10 +96,15 @@ class Stages:
                 subject = self.subjects.turn(step)
                 canonical = self.model.canonical(self.subjects.picture(subject))
                 ours = self._explain(subject, canonical, mirror)
-                sample = self.projected.batch(self._batch(step), self.projector)
+                batch = self._batch(step)
+                sample = self.projected.batch(batch, self.projector)
                 theirs, _ = steps.step3(self.model, sample, canonical, self.weights, self.perceptual, mirror)
+                total = ours.total + theirs.total
                 terms = {**ours.terms, **{f"{name}_projected": value for name, value in theirs.terms.items()}}
-                return steps.Loss(ours.total + theirs.total, terms)
+                if self.weights.view:
+                    known = steps.view_start(self.model, sample.images, self.projected.origin(batch))
+                    total, terms = total + self.weights.view * known.total, {**terms, **known.terms}
+                return steps.Loss(total, terms)
 
             return loss_of
 

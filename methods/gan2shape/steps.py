@@ -27,11 +27,12 @@ Perceptual = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the perceptual distance, the smoothness of depth and shading, and the size of latent offsets."""
+    """Of the perceptual distance, the smoothness of depth and shading, the size of latent offsets, and known views."""
 
     perceptual: float = 0.5
     smooth: float = 0.01
     offset: float = 0.01
+    view: float = 0.0
 
 
 class Loss(NamedTuple):

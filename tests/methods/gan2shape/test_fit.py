@@ -18,6 +18,7 @@ from deep3dmap.methods.gan2shape.frozen_gan import TO_TRY, frozen_gan
 from deep3dmap.methods.gan2shape.inversion import inversion_rate
 from deep3dmap.methods.gan2shape.method import GAN2Shape
 from deep3dmap.methods.gan2shape.options import GAN2ShapeConfig, at_stage
+from deep3dmap.methods.gan2shape.steps import view_start
 from deep3dmap.nn.stylegan2 import Discriminator, Generator
 from deep3dmap.testing.method_under_test import OwnProcessHost
 from deep3dmap.train.checkpoints import CheckpointFolder
@@ -69,13 +70,27 @@ def test_it_goes_on_exactly_wherever_it_was_interrupted(stops: tuple[int, ...], 
 
 
 # As the procedural heads are fitted: on the object only, and with views that begin where they were asked for.
-STARTED = replace(TINY, view_start=2, use_mask=True, mask_photograph=True)
+STARTED = replace(TINY, view_start=2, view_weight=2.0, use_mask=True, mask_photograph=True)
 
 
 @pytest.mark.parametrize("stops", [(8,), (9,), (10,), (11,)])
 def test_it_goes_on_exactly_in_and_after_the_start_of_views(stops: tuple[int, ...], tmp_path: Path) -> None:
     wanted, found = (state(fitted(tmp_path / name, *s, config=STARTED)) for name, s in (("whole", ()), ("parts", stops)))
     assert [name for name in wanted if not torch.equal(wanted[name], found[name])] == []
+
+
+def test_known_views_stay_known_where_they_have_a_weight() -> None:
+    """Views that are held to what was asked for differ less from it, after the same steps from the same start."""
+    apart = []
+    for weight in (0.0, 20.0):
+        method = build(replace(STARTED, view_weight=weight, stages=1, first=[1, 1, 12], lr=1e-3))
+        loop = TrainLoop(OwnProcessHost(), fit_settings(LoopSettings(), FitConfig()), [])
+        names = [set(step.terms) for step in _counted(method, loop)]
+        assert {"view", "light"} <= names[-1] if weight else not {"view", "light"} & names[-1]
+        with torch.no_grad():
+            shown, origin = method.projected.batch(0, method.projector).images, method.projected.origin(0)
+            apart.append(float(view_start(method.model, shown, origin).total))
+    assert apart[1] < 0.8 * apart[0]
 
 
 def test_the_start_of_views_moves_views_and_lights_only() -> None:
