@@ -26,8 +26,8 @@ def main(argv: list[str]) -> int:
     flags, pairs = parser.parse(argv)
     check_folder(flags.out, "-o")
     # Imported now, so that --help need not wait for torch.
-    from deep3dmap.train.checkpoint_places import local_checkpoint
     from deep3dmap.frameworks.saved_checkpoints import read_checkpoint
+    from deep3dmap.train.checkpoint_places import local_checkpoint
     from deep3dmap.train.shipped_weights import write_shipped
 
     checkpoint = read_checkpoint(local_checkpoint(flags.checkpoint))

@@ -22,7 +22,7 @@ from deep3dmap.methods.gan2shape.shape_model import Priors, ShapeModel, ShapeNet
 from deep3dmap.methods.gan2shape.steps import Drawn, Loss, Origin, Projector, Pseudo
 from deep3dmap.methods.gan2shape.subjects import Subjects
 from deep3dmap.nn.stylegan2 import latent_statistics
-from deep3dmap.testing.subject import OwnProcessHost
+from deep3dmap.testing.method_under_test import OwnProcessHost
 from deep3dmap.train.scene_fits import fit_settings
 
 SIDE = 16
