@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from deep3dmap.nn.official_checkpoints import fill
 from deep3dmap.nn.pspnet import PSPNet
 from deep3dmap.nn.stylegan2 import Discriminator
 from deep3dmap.nn.weight_files import read_weights
+
+Network = TypeVar("Network", bound=nn.Module)
 
 PARSED, PARSED_SCENE = 512, 473  # sides of the pictures that the parsing networks were trained on
 FACES = ("face", "synface")
@@ -58,7 +60,8 @@ def load_parser(named: str, category: str) -> BiSeNet | PSPNet | None:
     content = _tensors(Path(named))
     if category in FACES:
         return _loaded(BiSeNet(), content, named)
-    state = content.get("state_dict", content)
+    inner: Any = content.get("state_dict")
+    state = inner if isinstance(inner, Mapping) else content
     kept = {name.removeprefix("module."): value for name, value in state.items()}
     # The second head only helps training.
     kept = {name: value for name, value in kept.items() if not name.startswith("aux.")}
@@ -94,7 +97,7 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
     return content
 
 
-def _loaded(network: Any, state: Mapping[str, Tensor], named: str) -> Any:
+def _loaded(network: Network, state: Mapping[str, Tensor], named: str) -> Network:
     fill(network, state, named)
-    module: nn.Module = network
-    return module.eval().requires_grad_(False)
+    network.eval().requires_grad_(False)
+    return network
