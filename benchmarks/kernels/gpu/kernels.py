@@ -30,7 +30,7 @@ def milliseconds(call: Callable[[], object], rounds: int) -> float:
     torch.cuda.synchronize()
     times: list[float] = []
     for _ in range(rounds):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
         call()
         end.record()
