@@ -73,7 +73,9 @@ class GAN2ShapeConfig:
         low=0,
         high=10000,
     )
-    view_start_rate: float = option(1e-3, "learning rate of those steps", low=1e-5, high=1e-2, log=True)
+    view_start_rate: float = option(
+        1e-4, "learning rate of those steps; narrow networks take more", low=1e-5, high=1e-2, log=True
+    )
     view_weight: float = option(
         0.0, "weight in step 3 of how far views and lights are from those asked for; 0 as published", low=0.0, high=100.0
     )
