@@ -107,7 +107,7 @@ lint: setup-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	rm -rf build/lint && $(PIP) --no-deps --no-compile --target build/lint .
-	$(VENV)/bin/mypy build/lint/deep3dmap
+	cd build/lint && $(abspath $(VENV))/bin/mypy --config-file $(CURDIR)/pyproject.toml deep3dmap
 	cd build/lint && $(abspath $(VENV))/bin/lint-imports --config $(CURDIR)/pyproject.toml
 
 clean:

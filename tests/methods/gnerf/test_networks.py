@@ -167,7 +167,8 @@ def test_a_fit_may_begin_with_an_official_one(official_file: Path, make_loop: Ca
     method = GNeRF(replace(CONFIG, weights=str(official_file)))
     assert torch.equal(method.generator.nerf.trunk[0].bias, saved["g"]["nerf.xyz_encoding_1.0.bias"])
     assert torch.equal(method.inversion.state_dict()["main.cls_token"], saved["i"]["main.cls_token"])
-    assert len(method.reconstruct(photographs(4)).cameras or []) == 4
+    with torch.no_grad():
+        assert len(method.reconstruct(photographs(4)).cameras or []) == 4
     next(method.fit_steps(photographs(4), make_loop(None, batch_size=1)))
     with pytest.raises(UserError, match=r"method.weights: .* has poses of 4 images, there are 3"):
         next(method.fit_steps(photographs(3), make_loop(None, batch_size=1)))

@@ -74,7 +74,7 @@ def test_a_recurrent_cell_that_lacks_a_parameter_is_refused(tmp_path: Path) -> N
 def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.ckpt").write_text("weights")
     (tmp_path / "empty.ckpt").write_bytes(b"")
-    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    torch.save({"weights": {}}, tmp_path / "other.ckpt")
     torch.save({"model": Small()}, tmp_path / "code.ckpt")
     with pytest.raises(UserError, match="no such checkpoint"):
         read_official(tmp_path / "absent.ckpt")
