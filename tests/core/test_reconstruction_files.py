@@ -1,6 +1,7 @@
 """Saved reconstructions: every part comes back, and each kind of damage is told in one line that names the file."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no list of parts": (changed(ABOUT, lambda content: {**content, "parts": None}), "'parts' is missing or not a list"),
     "no frame": (changed(ABOUT, lambda content: {**content, "frame": 3}), "'frame' is missing or not a str"),
     "notes in a list": (changed(ABOUT, lambda content: {**content, "notes": []}), "'notes' is missing or not a dict"),
+    "notes that are no numbers": (changed(ABOUT, lambda content: {**content, "notes": {"a": math.nan}}), "NaN is not finite"),
+    "notes beyond numbers": (
+        lambda folder: (folder / ABOUT).write_text((folder / ABOUT).read_text().replace('"a": 1', '"a": 1e999')),
+        "1e999 is not finite",
+    ),
     "numbers for parts": (changed(ABOUT, lambda content: {**content, "parts": [1]}), "'parts' are names"),
     "an odd gauge": (changed(ABOUT, lambda content: {**content, "gauge": "affine"}), "'gauge' is one of metric, scale"),
     "a list": (changed(ABOUT, lambda content: [content]), "an object was expected, got a list"),

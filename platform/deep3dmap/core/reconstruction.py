@@ -102,7 +102,7 @@ class Reconstruction:
             "files": sorted(self.files),
             "notes": self.notes,
         }
-        (folder / ABOUT_FILE).write_text(json.dumps(about, indent=1))
+        (folder / ABOUT_FILE).write_text(json.dumps(about, indent=1, allow_nan=False))
 
     @classmethod
     def load(cls, folder: Path) -> "Reconstruction":

@@ -1,6 +1,7 @@
 """The files of a saved reconstruction, read so that a damaged one is told in one line."""
 
 import json
+import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,14 @@ def _camera(where: str, frame: Any) -> Camera:
 
 def _json(file: Path) -> dict[str, Any]:
     with reading(file, "JSON file", AGAIN):
-        found = json.loads(file.read_text())
+        found = json.loads(file.read_text(), parse_constant=_finite, parse_float=_finite)
         if not isinstance(found, dict):
             raise UserError(f"{file}: an object was expected, got a {type(found).__name__}; {AGAIN}")
     return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text} is not finite")
+    return value
