@@ -488,3 +488,10 @@ def test_the_same_store_gives_the_same_rows(built):
 )
 def test_inputs_are_said_in_words(inputs, words):
     assert given_in_words(inputs) == words
+
+
+def test_suites_may_measure_in_other_units_by_the_same_name(store):
+    write(store, FUSION, {"a": 0.1, "b": 0.2}, metric="chamfer", unit="m")
+    write(store, PRNET, {"a": 3.0, "b": 4.0}, metric="chamfer", unit="mm", better="up")
+    found = {board.group.suite: (board.rows[0].unit, board.rows[0].better) for board in boards(store, metric="chamfer")}
+    assert found == {"indoor": ("m", "down"), "face": ("mm", "up")}

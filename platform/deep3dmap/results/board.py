@@ -60,9 +60,8 @@ class Contest:
         self.card: dict[str, Any] = next((item for item in card.get("metrics", ()) if item["name"] == metric), {})
         own = values.of_metric(metric)
         self.cells, self.scenes = cells_of(entries, own, runs)
-        known = metric in values.metric_names
-        self.unit = values.units[values.metric_names.index(metric)] if known else str(self.card.get("unit", ""))
-        self.better = values.directions[values.metric_names.index(metric)] if known else str(self.card.get("better", ""))
+        of_card = str(self.card.get("unit", "")), str(self.card.get("better", ""))
+        self.unit, self.better = own.unit_and_direction() or of_card
         self.tested = _scenes_of(entries, values, runs)
         self.all_scenes = sorted(set().union(*self.tested, *(missing_scenes(entry, runs) for entry in entries)))
         # Values of several runs of one entry are averaged, those that were cut short or are not finite never.

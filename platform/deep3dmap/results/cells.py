@@ -17,7 +17,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class MetricValues:
-    """All metric rows of some runs, coded. run: place in the table of runs; scene, metric: places in their names."""
+    """All metric rows of some runs, coded. run: place in the table of runs; scene, metric: places in their names.
+
+    A name stands once for each unit and direction that it has: suites may mean different things by it.
+    """
 
     run: NDArray[np.int64]
     scene: NDArray[np.int64]
@@ -36,11 +39,15 @@ class MetricValues:
 
     def of_metric(self, name: str) -> "MetricValues":
         """Return the rows of one metric."""
-        return self._kept(self.metric == (self.metric_names.index(name) if name in self.metric_names else -1))
+        return self._kept(np.array([own == name for own in self.metric_names], bool)[self.metric])
+
+    def unit_and_direction(self) -> tuple[str, str] | None:
+        """Return those of the first row, None where there is no row. Of rows of one metric of one suite."""
+        return (self.units[self.metric[0]], self.directions[self.metric[0]]) if len(self.metric) else None
 
     def present(self) -> list[str]:
         """Return the names of the metrics that have rows, sorted."""
-        return sorted(self.metric_names[code] for code in np.unique(self.metric))
+        return sorted({self.metric_names[code] for code in np.unique(self.metric)})
 
     def _kept(self, mask: NDArray[np.bool_]) -> "MetricValues":
         if mask.all():
@@ -54,12 +61,12 @@ _NAMES = ("scene_names", "metric_names", "units", "directions")
 
 def metric_values(table: pa.Table, runs: pd.DataFrame) -> MetricValues:
     """Code a table of metrics; rows of attempts that are not in `runs` are left out."""
-    (ids, id_names), (scenes, scene_names), (metrics, metric_names) = (_coded(table[n]) for n in ("run_id", "scene", "metric"))
+    (ids, id_names), (scenes, scene_names) = (_coded(table[name]) for name in ("run_id", "scene"))
+    metrics, metric_names, units, directions = _kinds([_coded(table[name]) for name in ("metric", "unit", "better")])
     if not len(ids):
         return MetricValues(ids, scenes, metrics, np.empty(0), [], [], [], [])
     run = pd.Index(runs.run_id).get_indexer(pd.Index(id_names))[ids]
     counts = (run >= 0) & (runs.attempt.to_numpy()[run] == table["attempt"].to_numpy())
-    units, directions = (_first_of_each(table[name], metrics, len(metric_names)) for name in ("unit", "better"))
     value = table["value"].to_numpy()
     found = MetricValues(run, scenes, metrics, value, scene_names, metric_names, units, directions)
     return found._kept(counts)
@@ -74,13 +81,16 @@ def _coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
     return np.concatenate(codes).astype(np.int64), coded.chunk(0).dictionary.to_pylist()
 
 
-def _first_of_each(column: pa.ChunkedArray, codes: NDArray[np.int64], count: int) -> list[str]:
-    if not count:
-        return []
-    first = np.zeros(count, np.int64)
-    # Of several values assigned to one place the last one stays, which backwards is the first.
-    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
-    return [str(value) for value in column.take(pa.array(first)).to_pylist()]
+def _kinds(columns: Sequence[tuple[NDArray[np.int64], list[str]]]) -> tuple[NDArray[np.int64], list[str], list[str], list[str]]:
+    """Code metrics together with their units and directions; return the codes and, for each, metric, unit and direction."""
+    sizes = [len(names) for _, names in columns]
+    if not all(sizes):
+        return np.empty(0, np.int64), [], [], []
+    together = np.ravel_multi_index(tuple(codes for codes, _ in columns), sizes)
+    there = np.bincount(together, minlength=int(np.prod(sizes))) > 0
+    places = np.unravel_index(np.flatnonzero(there), sizes)
+    metrics, units, directions = ([str(names[place]) for place in own] for (_, names), own in zip(columns, places))
+    return (np.cumsum(there) - 1)[together], metrics, units, directions
 
 
 @dataclass(frozen=True)
