@@ -10,7 +10,7 @@ from deep3dmap.dashboard.views import catalogue, compare, gallery, home, leaderb
 HERE = Path(__file__).parent
 FOLLOW_S = 10
 PAGES = {
-    "": [st.Page(home.show, title="Home", icon=":material/home:", url_path="home", default=True)],
+    "": [st.Page(home.show, title="Home", icon=":material/home:", default=True)],
     "Results": [
         st.Page(leaderboard.show, title="Leaderboard", icon=":material/leaderboard:", url_path="leaderboard"),
         st.Page(compare.show, title="Compare", icon=":material/compare_arrows:", url_path="compare"),
