@@ -1,5 +1,6 @@
 """The tax on a training step: both loops do the same work, and what starting costs is not counted. And where a start goes."""
 
+import math
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -103,19 +104,25 @@ def test_the_handful_of_vectors_is_a_dataset() -> None:
 def test_the_seconds_of_a_start_are_those_between_its_marks(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A command that begins at 100 s, notes two stages, out of order, and ends at 110 s."""
+    """A command that begins at 100 s, notes two stages of two processes, out of order, and ends at 110 s."""
     clock = iter([100.0, 110.0])
     monkeypatch.setattr(start_up.time, "time", lambda: next(clock))
 
-    def run(line: list[str], env: dict[str, str], **_: Any) -> None:
+    def run(line: list[str], env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
         assert line[3:] == ["train", "method=a", f"results={tmp_path / 'results'}"]
-        Path(env["DEEP3DMAP_STAGES"]).write_text("106.5 17 first step taken\n101.0 16 imports done\n")
+        marks = "106.5 17 2.5 first step taken\n101.0 16 0.5 imports done\n104.0 16 1.75 data opened\n"
+        Path(env["DEEP3DMAP_STAGES"]).write_text(marks)
+        return subprocess.CompletedProcess(line, 0, "", "")
 
     monkeypatch.setattr(start_up.subprocess, "run", run)
-    stages, wall, _ = start_up.measured(tmp_path, "method=a")
-    assert stages == [("process start", 1.0), ("imports done", 5.5), ("first step taken", 3.5)]
+    stages, wall, _ = start_up.measured(tmp_path, "train", "method=a")
+    assert [(stage.name, stage.wall_s) for stage in stages] == [
+        ("process start", 1.0), ("imports done", 3.0), ("data opened", 2.5), ("first step taken", 3.5)
+    ]  # fmt: skip
+    # Only between two marks of one process is the CPU time known.
+    assert [stage.cpu_s for stage in stages] == pytest.approx([math.nan, 1.25, math.nan, math.nan], nan_ok=True)
     assert wall == 10
     start_up.report(stages, wall, 12.34)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split() == ["5.50", "s", "55.0", "%", "imports", "done"]
-    assert lines[-1].split()[:5] == ["10.00", "s", "in", "all,", "12.3"]
+    assert lines[2].split() == ["3.00", "s", "30.0", "%", "1.25", "s", "imports", "done"]
+    assert lines[-1].split()[:6] == ["10.00", "s", "12.34", "s", "in", "all,"]
