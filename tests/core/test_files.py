@@ -73,7 +73,7 @@ def member(shape: tuple[int, ...], data: bytes = b"", dtype: str = "<f8", versio
         (member((1 << 62, 1 << 62)), "would take more than the file holds"),
         (member((3,), bytes(16)), "not a readable sample"),
         (member((-1, -5), bytes(40)), "shape"),
-        (member((2,), bytes(16), dtype="|V0"), "not a readable sample"),
+        (member((2,), bytes(16), dtype="|V0"), "followed by more than its header promises"),
         (member((2,), bytes(16), version=b"\x03\x00"), "version 3 of NumPy's format"),
         (member((2,), bytes(16), dtype="no type"), "not a readable sample"),
         (b"\x93NUMPY", "not a readable sample"),

@@ -90,5 +90,5 @@ def test_what_a_large_store_held_is_kept_for_the_next_server(tmp_path, monkeypat
     first.newest()
     first.remember()
     again = Follower(store.uri, tmp_path / "kept")
-    monkeypatch.setattr("deep3dmap.results.tables.decode_table", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("deep3dmap.results.table_files.decode_table", lambda *_: pytest.fail("read again"))
     assert again.newest().runs().equals(first.newest().runs())
