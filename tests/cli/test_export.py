@@ -125,8 +125,6 @@ def test_a_run_knows_shipped_weights_by_their_content(beside: Path, tmp_path: Pa
 @pytest.mark.parametrize("name", ["prnet", "neuralrecon"])
 def test_what_comes_with_a_method_fits_its_variant(name: str) -> None:
     beside = partial(methods.file, name)
-    if beside(SHIPPED_FILE) is None:
-        pytest.skip(f"no weights come with {name}")
     card = json.loads(beside(SHIPPED_CARD).read_text())  # type: ignore[union-attr]
     layer = Layer("test", (f"method.weights={beside(SHIPPED_FILE)}",))
     run = compose_run(f"{name}/{card['variant']}", card["trained_on"], (layer,))
