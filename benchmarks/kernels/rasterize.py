@@ -8,6 +8,7 @@ from deep3dmap.benchmarks.kernels.side_by_side import measure, table  # isort: s
 
 import argparse
 import os
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -63,9 +64,11 @@ class OSMesaDepth:
             raise ImportError(f"libOSMesa: {error}") from error
         self.gl = GL
         settings = [osmesa.OSMESA_FORMAT, GL.GL_RGBA, osmesa.OSMESA_DEPTH_BITS, 24, 0]
-        self.context = osmesa.OSMesaCreateContextAttribs(arrays.GLintArray.asArray(settings), None)
-        self.buffer = arrays.GLubyteArray.zeros((size, size, 4))
-        self.make_current = lambda: osmesa.OSMesaMakeCurrent(self.context, self.buffer, GL.GL_UNSIGNED_BYTE, size, size)
+        context = osmesa.OSMesaCreateContextAttribs(arrays.GLintArray.asArray(settings), None)
+        buffer = arrays.GLubyteArray.zeros((size, size, 4))
+        self.make_current = lambda: osmesa.OSMesaMakeCurrent(context, buffer, GL.GL_UNSIGNED_BYTE, size, size)
+        # OSMesa writes to the buffer once more when another context becomes current, so the context has to go before it.
+        weakref.finalize(self, _destroy, osmesa.OSMesaDestroyContext, context, buffer).atexit = False
         if not self.make_current():
             raise ImportError("OSMesa made no context")
         self.renderer = GL.glGetString(GL.GL_RENDERER).decode()
@@ -101,6 +104,11 @@ class OSMesaDepth:
         window = np.asarray(self()).reshape(self.size, self.size)
         depth = 2 * self.FAR * self.NEAR / (self.FAR + self.NEAR - (2 * window - 1) * (self.FAR - self.NEAR))
         return np.where(window < 1, depth, 0)
+
+
+def _destroy(destroy: Callable[[Any], None], context: Any, buffer: np.ndarray) -> None:
+    """End a context of OSMesa while its buffer is still there."""
+    destroy(context)
 
 
 def in_camera(given: Scene, size: int) -> Tensor:
