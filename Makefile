@@ -34,11 +34,8 @@ demo: setup
 	$(RUN) benchmark suite=shape tier=smoke results=$(RESULTS) --resume
 
 # -p no:cacheprovider and the tests' own folder: what is tested is the installed package, not the checkout.
-# In two processes: OSMesa's compiler of shaders crashed in one that Ray, a browser and hundreds of other tests had used before.
-APART := tests/render tests/results tests/runs tests/testing tests/train tests/tune tests/test_package.py
 test: setup-test
-	$(VENV)/bin/python -m pytest $(APART) -m "not slow and not gpu"
-	$(VENV)/bin/python -m pytest tests $(APART:%=--ignore=%) -m "not slow and not gpu"
+	$(VENV)/bin/python -m pytest tests -m "not slow and not gpu"
 
 test-slow: setup-test
 	$(VENV)/bin/python -m pytest tests -m "slow"
