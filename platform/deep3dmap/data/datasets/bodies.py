@@ -1,15 +1,15 @@
 """Procedural bodies in several calibrated perspective views, made on first use: subjects of multi-view body reconstruction."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 from deep3dmap.core.card import DatasetCard
-from deep3dmap.core.dataset import Preparation, Split
+from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import option
-from deep3dmap.data.content_hash import hash_data, hash_generator
+from deep3dmap.data.content_hash import hash_generator
+from deep3dmap.data.datasets.generated_splits import GeneratedSplits
 from deep3dmap.data.datasets.multiview_subjects import SubjectSplit
 from deep3dmap.data.datasets.split_folders import SplitFolders
 from deep3dmap.data.formats import multiview
@@ -52,7 +52,7 @@ class BodiesConfig:
     keep: int = option(256, "training samples that stay in memory once read", low=0)
 
 
-class Bodies:
+class Bodies(GeneratedSplits):
     """Procedural bodies seen by calibrated cameras. They are nobody, and no published number can be compared with theirs."""
 
     card = DatasetCard(
@@ -83,11 +83,6 @@ class Bodies:
         if min(config.train, config.val, config.test, config.recordings, config.views) < 1:
             raise UserError("dataset.train, val, test, recordings and views must each be at least 1")
 
-    @property
-    def root(self) -> Path:
-        """The folder the bodies are kept in, named by a hash of how they look and of the code that makes them."""
-        return self._folders.root
-
     @cached_property
     def _folders(self) -> SplitFolders:
         look = hash_generator(replace(self._plan, train=0, val=0, test=0), _SOURCES)
@@ -109,23 +104,6 @@ class Bodies:
 
     def _write_shared(self, folder: Path) -> None:
         procedural_body.body_model().save(folder / "model.npz")
-
-    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
-        """Return what `prepare` would make."""
-        return self._folders.missing(splits)
-
-    def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
-        """Make the bodies of these splits, None = all, that are not there, in `workers` processes."""
-        self._folders.prepare(workers, quiet, splits)
-
-    def folder(self, split: str) -> Path:
-        """Return the folder of a split; raises UserError if it is not made yet."""
-        return self._folders.split(split)
-
-    @property
-    def version(self) -> str:
-        """Hash of how the bodies look, of the code that makes them and of their number."""
-        return hash_data([self.root.name, dict(self._folders.counts)])
 
     def template(self) -> BodyTemplate:
         """The template whose topology `vertices` has and whose parameters the samples hold."""

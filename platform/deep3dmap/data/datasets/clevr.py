@@ -1,16 +1,16 @@
 """CLEVR-like pictures of our own: made on first use in CLEVR's layout, and read back as the real ones are."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 from deep3dmap.core.card import DatasetCard
-from deep3dmap.core.dataset import Preparation, Split
+from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
-from deep3dmap.data.content_hash import hash_data, hash_generator
+from deep3dmap.data.content_hash import hash_generator
 from deep3dmap.data.datasets.clevr_pictures import ClevrSplit
+from deep3dmap.data.datasets.generated_splits import GeneratedSplits
 from deep3dmap.data.datasets.split_folders import SplitFolders
 from deep3dmap.data.formats import clevr as clevr_format
 from deep3dmap.data.formats import images
@@ -39,7 +39,7 @@ class ClevrConfig:
     keep: int = option(100000, "training pictures that stay in memory once read", low=0)
 
 
-class Clevr:
+class Clevr(GeneratedSplits):
     """One to five simple objects on a plane, drawn by our own rasteriser. No published number can be compared with theirs."""
 
     card = DatasetCard(
@@ -65,11 +65,6 @@ class Clevr:
             if size not in clevr_layout.SIZES:
                 raise unknown("size in dataset.sizes", str(size), clevr_layout.SIZES)
 
-    @property
-    def root(self) -> Path:
-        """The folder of the pictures, named by a hash of how they look and of the code that makes them."""
-        return self._folders.root
-
     @cached_property
     def _folders(self) -> SplitFolders:
         look = hash_generator(replace(self._plan, train=0, val=0, test=0), _SOURCES)
@@ -83,23 +78,6 @@ class Clevr:
         layout = clevr_layout.Layout(c.reach, tuple(c.sizes), c.field_of_view, c.jitter)
         counts = (c.train, c.val, c.test, c.image_size, c.fewest_objects, c.most_objects, c.supersample)
         return clevr.ClevrPlan(*counts, layout, c.seed)
-
-    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
-        """Return what `prepare` would make."""
-        return self._folders.missing(splits)
-
-    def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
-        """Make the pictures of these splits, None = all, that are not there, in `workers` processes."""
-        self._folders.prepare(workers, quiet, splits)
-
-    def folder(self, split: str) -> Path:
-        """Return the folder of a split, which has CLEVR's layout; raises UserError if it is not made yet."""
-        return self._folders.split(split)
-
-    @property
-    def version(self) -> str:
-        """Hash of how the pictures look, of the code that makes them and of their number."""
-        return hash_data([self.root.name, dict(self._folders.counts)])
 
     def split(self, name: str) -> Split:
         """Return a split; raises UserError for a name other than train, val and test."""

@@ -1,16 +1,16 @@
 """Procedural heads with exact depth, made on first use: single-view shape reconstruction with a truth."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 from deep3dmap.core.card import DatasetCard
-from deep3dmap.core.dataset import Preparation, Split
+from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import option
-from deep3dmap.data.content_hash import hash_data, hash_generator
+from deep3dmap.data.content_hash import hash_generator
 from deep3dmap.data.datasets.face_depth_split import FaceDepthSplit
+from deep3dmap.data.datasets.generated_splits import GeneratedSplits
 from deep3dmap.data.datasets.split_folders import SplitFolders
 from deep3dmap.data.formats import face_depth, images
 from deep3dmap.data.scenes import (
@@ -52,7 +52,7 @@ class FaceDepthConfig:
     seed: int = option(0, "seed of every random choice", low=0)
 
 
-class FaceDepth:
+class FaceDepth(GeneratedSplits):
     """Procedural heads with exact depth. They are nobody, and no published number can be compared with theirs."""
 
     card = DatasetCard(
@@ -75,11 +75,6 @@ class FaceDepth:
         if config.grid % 2 == 0:
             raise UserError(f"dataset.grid must be odd, got {config.grid}; the head is symmetric about its middle column")
 
-    @property
-    def root(self) -> Path:
-        """The folder the heads are kept in, named by a hash of how they look and of the code that makes them."""
-        return self._folders.root
-
     @cached_property
     def _folders(self) -> SplitFolders:
         look = hash_generator(replace(self._plan, train=0, val=0, test=0), _SOURCES)
@@ -95,24 +90,8 @@ class FaceDepth:
             *(c.yaw, c.pitch, c.roll, c.shift, c.seed),
         )
 
-    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
-        """Return what `prepare` would make."""
-        return self._folders.missing(splits)
-
-    def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
-        """Make the heads of these splits, None = all, that are not there, in `workers` processes."""
-        self._folders.prepare(workers, quiet, splits)
-
-    def folder(self, split: str) -> Path:
-        """Return the folder that holds the folder of a split, as `synface` takes it; raises UserError if it is not made yet."""
-        return self._folders.split(split)
-
-    @property
-    def version(self) -> str:
-        """Hash of how the heads look, of the code that makes them and of their number."""
-        return hash_data([self.root.name, dict(self._folders.counts)])
-
     def split(self, name: str) -> Split:
         """Return a split; raises UserError for a name other than train, val and test."""
+        # `synface` takes the folder that holds the folder of a split.
         folder = self.folder(name) / name
         return FaceDepthSplit(face_depth.find_pairs(folder), face_depth.read_truth(folder))

@@ -1,6 +1,6 @@
 """Synthetic faces: procedural heads in the layout of 300W-LP, made on first use and read back like the real thing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.card import DatasetCard
-from deep3dmap.core.dataset import Preparation, Split
+from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_generator
 from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading
+from deep3dmap.data.datasets.generated_splits import GeneratedSplits
 from deep3dmap.data.datasets.split_folders import SplitFolders
 from deep3dmap.data.formats import threehundred_w_lp
 from deep3dmap.data.scenes import (
@@ -60,7 +61,7 @@ class HeadsConfig:
     train_with_image: bool = option(False, "training samples hold the keys of evaluation too")
 
 
-class Heads:
+class Heads(GeneratedSplits):
     """Procedural heads with exact ground truth. They are nobody, and no published number can be compared with theirs."""
 
     card = DatasetCard(
@@ -83,11 +84,6 @@ class Heads:
             raise UserError("dataset.train, dataset.val and dataset.test must each be at least 1")
         if config.grid % 2 == 0:
             raise UserError(f"dataset.grid must be odd, got {config.grid}; the head is symmetric about its middle column")
-
-    @property
-    def root(self) -> Path:
-        """The folder the heads are kept in, named by a hash of how they look and of the code that makes them."""
-        return self._folders.root
 
     @cached_property
     def _folders(self) -> SplitFolders:
@@ -112,18 +108,6 @@ class Heads:
     def _write_shared(self, folder: Path) -> None:
         head_model.head_model(self._plan.grid, self._plan.seed).save(folder / "model.npz")
         head_model.head_atlas(256).save(folder / "atlas.npz")
-
-    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
-        """Return what `prepare` would make."""
-        return self._folders.missing(splits)
-
-    def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
-        """Make the heads of these splits, None = all, that are not there, in `workers` processes."""
-        self._folders.prepare(workers, quiet, splits)
-
-    def folder(self, split: str) -> Path:
-        """Return the folder of a split; raises UserError if it is not made yet."""
-        return self._folders.split(split)
 
     @property
     def version(self) -> str:

@@ -1,15 +1,15 @@
 """Procedural heads in several calibrated perspective views, made on first use: subjects of multi-view face reconstruction."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 from deep3dmap.core.card import DatasetCard
-from deep3dmap.core.dataset import Preparation, Split
+from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.options import option
-from deep3dmap.data.content_hash import hash_data, hash_generator
+from deep3dmap.data.content_hash import hash_generator
+from deep3dmap.data.datasets.generated_splits import GeneratedSplits
 from deep3dmap.data.datasets.multiview_subjects import SubjectSplit
 from deep3dmap.data.datasets.split_folders import SplitFolders
 from deep3dmap.data.formats import multiview
@@ -59,7 +59,7 @@ class MultiviewHeadsConfig:
     keep: int = option(512, "training samples that stay in memory once read", low=0)
 
 
-class MultiviewHeads:
+class MultiviewHeads(GeneratedSplits):
     """Procedural heads seen by calibrated cameras. They are nobody, and no published number can be compared with theirs."""
 
     card = DatasetCard(
@@ -85,11 +85,6 @@ class MultiviewHeads:
         if config.splits not in ("identity", "recording"):
             raise unknown("dataset.splits of multiview_heads", config.splits, ("identity", "recording"))
 
-    @property
-    def root(self) -> Path:
-        """The folder the heads are kept in, named by a hash of how they look and of the code that makes them."""
-        return self._folders.root
-
     @cached_property
     def _folders(self) -> SplitFolders:
         look = hash_generator(replace(self._plan, train=0, val=0, test=0), _SOURCES)
@@ -112,23 +107,6 @@ class MultiviewHeads:
 
     def _write_shared(self, folder: Path) -> None:
         head_model.head_model(self._plan.grid).save(folder / "model.npz")
-
-    def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
-        """Return what `prepare` would make."""
-        return self._folders.missing(splits)
-
-    def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
-        """Make the heads of these splits, None = all, that are not there, in `workers` processes."""
-        self._folders.prepare(workers, quiet, splits)
-
-    def folder(self, split: str) -> Path:
-        """Return the folder of a split; raises UserError if it is not made yet."""
-        return self._folders.split(split)
-
-    @property
-    def version(self) -> str:
-        """Hash of how the heads look, of the code that makes them and of their number."""
-        return hash_data([self.root.name, dict(self._folders.counts)])
 
     def template(self) -> HeadTemplate:
         """The template whose topology `vertices` has and whose coefficients the samples hold."""
