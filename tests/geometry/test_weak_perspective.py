@@ -11,7 +11,6 @@ from deep3dmap.geometry.weak_perspective import (
     project_weak_perspective,
     rotation_of_euler_xyz,
     split_affine_camera,
-    texture_coordinates,
 )
 
 ANGLES = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64)
@@ -37,11 +36,6 @@ def test_a_noisy_pose_is_a_rotation_near_the_true_one() -> None:
     torch.testing.assert_close(pose.rotation @ pose.rotation.T, torch.eye(3, dtype=torch.float64))
     assert torch.linalg.det(pose.rotation) == pytest.approx(1)
     assert float(angle_between(pose.rotation, rotation_of_euler_xyz(ANGLES))) < 0.05
-
-
-def test_texture_coordinates_have_v_up() -> None:
-    corners = torch.tensor([[0.0, 0.0, 9.0], [20.0, 10.0, 9.0]])
-    assert texture_coordinates(corners, 10, 20).tolist() == [[0, 1], [1, 0]]
 
 
 def test_gradients_of_the_rotation() -> None:

@@ -46,11 +46,6 @@ def project_weak_perspective(points: Tensor, scale: Tensor, rotation: Tensor, tr
     return scale[..., None, None] * points @ rotation.transpose(-1, -2) + translation[..., None, :]
 
 
-def texture_coordinates(pixels: Tensor, height: int, width: int) -> Tensor:
-    """(..., 2 or more) pixels, x right, y down, to (..., 2) coordinates u, v of the picture as a texture: [0, 1]^2, v up."""
-    return torch.stack([pixels[..., 0] / width, 1 - pixels[..., 1] / height], -1)
-
-
 def fit_affine_camera(points: Any, pixels: Any) -> Tensor:
     """Fit the affine camera (2, 4) float64 that takes points (N, 3) to pixels (N, 2) with least squared error.
 
