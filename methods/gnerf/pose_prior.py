@@ -49,9 +49,3 @@ class PosePrior:
         device = generator.device
         units = torch.rand(count, 3, generator=generator, device=device)
         return self.poses(units, torch.randn(count, 2, generator=generator, device=device))
-
-    def turntable(self, count: int) -> Tensor:
-        """Return poses (count, 3, 4) through the range of azimuth, both ends included, at the middle elevation and radius."""
-        units = torch.full((count, 3), 0.5)
-        units[:, 0] = torch.linspace(0, 1, count)
-        return self.poses(units)

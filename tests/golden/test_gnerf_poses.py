@@ -56,7 +56,6 @@ def test_poses_of_the_prior(load_part: Load, relative_error: Error) -> None:
         ranges = (tuple(settings[key]) for key in ("azim_range", "elev_range", "radius"))
         prior = PosePrior(*ranges, spread=0.0 if settings["look_at_origin"] else 0.01)
         assert relative_error(prior.poses(part.tensor("uniforms"), part.tensor("normals")), part.arrays[f"poses_{name}"]) < 1e-5
-    assert relative_error(PosePrior().turntable(8), part.arrays["spheric_blender_8"]) < 1e-5
 
 
 def test_rays(load_part: Load, relative_error: Error) -> None:
