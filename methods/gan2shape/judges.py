@@ -82,9 +82,8 @@ def object_mask(parser: BiSeNet | PSPNet | None, picture: Tensor, category: str)
     side = picture.shape[-1]
     with torch.no_grad():
         if isinstance(parser, BiSeNet):
-            return resize(
-                face_mask(parser.labels(resize(picture, PARSED)), "synface" if category == "synface" else "face"), side
-            )
+            labels = parser.labels(resize(picture, PARSED))
+            return resize(face_mask(labels, "synface" if category == "synface" else "face"), side)
         scene = SCENES[category]
         labels = parser.labels(scene.prepared(resize(picture, PARSED_SCENE)))
         return resize((labels == scene.label)[:, None].float(), side)

@@ -37,7 +37,7 @@ def reduced(mesh: Mesh, most: int) -> Mesh:
     low, high = vertices.min(0), vertices.max(0)
     cell = _first_cell(vertices, mesh.faces, most)
     fine = coarse = 0.0
-    best: tuple[Indices, Indices] | None = None
+    best = np.zeros(len(vertices), np.int64), np.zeros((0, 3), np.int64)
     for _ in range(TRIES):
         label, faces = _clustered(vertices, mesh.faces, low, high, cell)
         if len(faces) > most:
@@ -49,11 +49,7 @@ def reduced(mesh: Mesh, most: int) -> Mesh:
         # Triangles go with the square of the size; between a cell too fine and one too coarse, the middle.
         guess = cell * math.sqrt(len(faces) / (0.9 * most)) if len(faces) else cell / 2
         cell = guess if not (fine and coarse) else math.sqrt(fine * coarse)
-    if best is None:
-        label, faces = np.zeros(len(vertices), np.int64), np.zeros((0, 3), np.int64)
-    else:
-        label, faces = best
-    return _placed(mesh, vertices, label, faces)
+    return _placed(mesh, vertices, *best)
 
 
 def _without_loose(mesh: Mesh) -> Mesh:

@@ -95,14 +95,10 @@ class ResFCN256(nn.Module):
         )
         if padding == "legacy":
             self.decoder[-1].norm = nn.Identity()
-        self.constants = nn.ParameterDict()
-        if constants:
-            self.constants = nn.ParameterDict(
-                {
-                    str(at): nn.Parameter(torch.zeros(widths[at + 1], side, side))
-                    for at, side in ((_LAST_DOUBLINGS[0], constants // 2), (_LAST_DOUBLINGS[1], constants), (_LAST, constants))
-                }
-            )
+        sides = zip((*_LAST_DOUBLINGS, _LAST), (constants // 2, constants, constants)) if constants else ()
+        self.constants = nn.ParameterDict(
+            {str(at): nn.Parameter(torch.zeros(widths[at + 1], side, side)) for at, side in sides}
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in [0, 1] to a (B, outputs, H, W) map in [0, 1]. Raises ValueError for sides not multiples of 32."""
