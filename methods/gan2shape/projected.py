@@ -1,6 +1,6 @@
 """What step 2 leaves to step 3: the generator's pictures of an object from many views, kept as their latent codes.
 
-A checkpoint holds codes and masks only; the pictures are made from them again by the frozen generator, in the same batches.
+A checkpoint holds codes, masks, views and lights; the pictures are made again by the frozen generator, in the same batches.
 """
 
 import torch
