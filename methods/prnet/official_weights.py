@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,10 +9,11 @@ from torch import Tensor
 from deep3dmap.core import UserError
 from deep3dmap.data.formats.tensorflow_checkpoint import is_tensorflow_checkpoint, read_variables
 from deep3dmap.nn import ResFCN256, from_legacy_names, from_tensorflow_names, from_tensorflow_variables
+from deep3dmap.nn.official_checkpoints import check_fits
 from deep3dmap.nn.weight_files import read_weights
 
 SCOPE = "resfcn256/"
-NAMED = 4
+ADVICE = "use the variant `paper`, of official sizes (method.padding=legacy for the older port's)"
 
 
 def load_official(network: ResFCN256, file: Path) -> bool:
@@ -26,7 +26,7 @@ def load_official(network: ResFCN256, file: Path) -> bool:
     state, exported = (_of_tensorflow(file), False) if is_tensorflow_checkpoint(file) else _of_torch(file)
     ours = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     state = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
-    _check(file, state, ours)
+    check_fits(state, ours, str(file), ADVICE)
     network.load_state_dict(state, strict=False)
     return not exported
 
@@ -60,27 +60,3 @@ def _renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if any(name.startswith("layer1.") for name in state):
         return from_legacy_names(state)
     return dict(state)
-
-
-def _check(file: Path, state: Mapping[str, Tensor], expected: Mapping[str, Any]) -> None:
-    shapes = {
-        f"{name} {tuple(state[name].shape)}, not {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in state and state[name].shape != value.shape
-    }
-    faults = {
-        "missing": set(expected) - set(state),
-        "unexpected": set(state) - set(expected),
-        "of another size": shapes,
-    }
-    found = [f"{kind}: {_listed(names)}" for kind, names in faults.items() if names]
-    if found:
-        raise UserError(
-            f"{file}: does not fit this network; keys {'; '.join(found)}; use the variant `paper`, of official sizes "
-            "(method.padding=legacy for the older port's)"
-        )
-
-
-def _listed(names: set[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join(sorted(names)[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
