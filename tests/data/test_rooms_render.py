@@ -9,7 +9,7 @@ from deep3dmap.data.scenes.rooms_layout import Room
 from deep3dmap.data.scenes.rooms_render import RoomRenderer, SeenSurface
 from deep3dmap.data.scenes.rooms_shapes import box, joined, panel, refined
 from deep3dmap.data.scenes.rooms_textures import Material
-from deep3dmap.geometry.cameras import look_at
+from deep3dmap.geometry.cameras import look_at, unproject
 
 SIZE = np.array([4.0, 5.0, 2.5])
 EYE = np.array([1.0, 2.0, 1.2])
@@ -56,10 +56,15 @@ def test_depth_and_angle_are_those_of_the_walls(target: tuple[float, float, floa
 def test_grey_walls_have_the_brightness_of_their_light() -> None:
     """What is grey shows the square root of albedo squared times light, alike in all channels; the floor under the lamp is
     brighter than the corner beside it."""
-    frame = RoomRenderer(room(), 0.5).frame(pose((2.0, 2.5, 0.0)), LENS, 36, 48)
+    view = pose((2.0, 2.5, 0.0))
+    frame = RoomRenderer(room(), 0.5).frame(view, LENS, 36, 48)
     np.testing.assert_allclose(frame.image[0], frame.image[1], atol=1e-6)
     np.testing.assert_allclose(frame.image[0], frame.image[2], atol=1e-6)
     assert frame.image[0].max() <= 0.5 * np.sqrt(1.5 / 0.8 + 0.4)
+    points = unproject(frame.depth.astype(np.float64), LENS, view).numpy()
+    away = np.linalg.norm(points[..., :2] - (2.0, 2.5), axis=-1)
+    floor = points[..., 2] < 0.01
+    assert frame.image[0][floor & (away < 0.3)].min() > frame.image[0][floor & (away > 1.5)].max()
 
 
 def test_the_mesh_is_what_was_seen_and_no_more() -> None:
