@@ -308,12 +308,13 @@ def test_edges_of_corners_that_are_not_finite_are_left_out() -> None:
         assert moved.isfinite().all()
 
 
-@pytest.mark.gpu
-def test_ids_on_a_gpu_are_looked_at_again_once_they_were_written_to() -> None:
-    vertices, faces = VERTICES.cuda(), FACES.cuda()
-    for _ in range(2):
-        find_faces(vertices, faces, 10, 10)
-    faces[1, 2] = 4
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("unnoticed", [False, True])
+def test_ids_are_looked_at_again_at_every_call(device: str, unnoticed: bool) -> None:
+    """What is written through `.data` does not count as a new version of a tensor."""
+    vertices, faces = VERTICES.to(device), FACES.to(device, copy=True)
+    find_faces(vertices, faces, 10, 10)
+    (faces.data if unnoticed else faces)[1, 2] = 4
     with pytest.raises(ValueError, match=r"faces index vertices 0\.\.4, but there are 4"):
         find_faces(vertices, faces, 10, 10)
     faces[1, 2] = 3

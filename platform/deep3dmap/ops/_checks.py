@@ -2,10 +2,8 @@
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 MOST_PIXELS = 2**31 - 1
-_KNOWN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # tensor to its version, lowest and highest id
 
 
 def check_mesh(vertices: Tensor, faces: Tensor) -> None:
@@ -44,12 +42,7 @@ def _range(ids: Tensor) -> tuple[int, int]:
     """Return the lowest and the highest id; (0, -1) where there is none."""
     if ids.numel() == 0:
         return 0, -1
-    # A mesh is drawn many times, and to look at its ids is to wait for the device: ask once for as long as they stay the same.
-    # On the CPU nothing is waited for, and numpy may write to a tensor unnoticed.
-    remembered = ids.is_cuda and not ids.is_inference()
-    if remembered and (known := _KNOWN.get(ids)) and known[0] == ids._version:
-        return known[1], known[2]
+    # In one reading, for which CUDA is waited. Not remembered from call to call: what `.data`, a collective or a replayed graph
+    # writes leaves no trace on a tensor, and kernels on CUDA do not look at ids again.
     low, high = torch.stack(torch.aminmax(ids)).tolist()
-    if remembered:
-        _KNOWN[ids] = ids._version, low, high
     return low, high
