@@ -26,7 +26,7 @@ SoftInput make_input(const Array<const float, 2, Device>& vertices, const Array<
                      float blur_radius, bool perspective, bool clip, int cull, bool by_distance) {
   require_mesh<Device>(vertices, faces);
   require_pixels(face_id);
-  require(face_id.shape(2) <= INT_MAX, "more faces a pixel than an int can count");
+  require(face_id.shape(2) <= INT_MAX, "faces a pixel must be fewer than 2^31");
   return {vertices.data(), faces.data(), static_cast<int64_t>(vertices.shape(0)), static_cast<int64_t>(faces.shape(0)),
           static_cast<int>(face_id.shape(0)), static_cast<int>(face_id.shape(1)), static_cast<int>(face_id.shape(2)), blur_radius,
           perspective, clip, cull, by_distance};
@@ -39,23 +39,25 @@ void require_looks(const Array<const int64_t, 2, Device>& faces, const Array<con
   for (size_t axis = 0; axis < 3; ++axis)
     require(depth.shape(axis) == face_id.shape(axis) && barycentrics.shape(axis) == face_id.shape(axis) &&
                 distance.shape(axis) == face_id.shape(axis), "depth, barycentrics and distance must be as face_id");
-  require(barycentrics.shape(3) == 3, "there are 3 barycentrics");
+  require(barycentrics.shape(3) == 3, "there must be 3 barycentrics");
 }
 
 void select(Array<const float, 2> vertices, Array<const int64_t, 2> faces, Array<int64_t, 3> face_id, float blur_radius,
             bool perspective, bool clip, int cull, bool by_distance, int threads) {
   const SoftInput input = make_input<Cpu>(vertices, faces, face_id, blur_radius, perspective, clip, cull, by_distance);
-  require(face_id.shape(2) > 0, "at least one face a pixel");
+  require(face_id.shape(2) > 0, "there must be at least one face a pixel");
   nb::gil_scoped_release nogil;
   cpu::select_faces(input, face_id.data(), threads);
 }
 
-void evaluate(Array<const float, 2> vertices, Array<const int64_t, 2> faces, Array<const int64_t, 3> face_id, Array<float, 3> depth,
-              Array<float, 4> barycentrics, Array<float, 3> distance, bool perspective, bool clip, int threads) {
-  require_looks<Cpu>(faces, face_id, depth, barycentrics, distance);
-  const SoftInput input = make_input<Cpu>(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
+template <typename Device, typename Handle, void (*launch)(const SoftInput&, const int64_t*, float*, float*, float*, Handle)>
+void evaluate(Array<const float, 2, Device> vertices, Array<const int64_t, 2, Device> faces, Array<const int64_t, 3, Device> face_id,
+              Array<float, 3, Device> depth, Array<float, 4, Device> barycentrics, Array<float, 3, Device> distance, bool perspective,
+              bool clip, Handle handle) {
+  require_looks<Device>(faces, face_id, depth, barycentrics, distance);
+  const SoftInput input = make_input<Device>(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
   nb::gil_scoped_release nogil;
-  cpu::evaluate_faces(input, face_id.data(), depth.data(), barycentrics.data(), distance.data(), threads);
+  launch(input, face_id.data(), depth.data(), barycentrics.data(), distance.data(), handle);
 }
 
 void evaluate_backward(Array<const float, 2> vertices, Array<const int64_t, 2> faces, Array<const int64_t, 3> face_id,
@@ -79,19 +81,10 @@ void select_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> fa
                     float blur_radius, bool perspective, bool clip, int cull, bool by_distance, uint64_t stream) {
   const SoftInput input = make_input<Cuda>(vertices, faces, face_id, blur_radius, perspective, clip, cull, by_distance);
   const int64_t groups = (input.face_count + cuda::kSoftGroup - 1) / cuda::kSoftGroup;
-  require(face_id.shape(2) > 0, "at least one face a pixel");
+  require(face_id.shape(2) > 0, "there must be at least one face a pixel");
   require(static_cast<int64_t>(boxes.shape(0)) >= input.face_count + groups && boxes.shape(1) == 4, "boxes must be (F + groups, 4)");
   nb::gil_scoped_release nogil;
   cuda::select_faces(input, reinterpret_cast<SoftBox*>(boxes.data()), face_id.data(), stream);
-}
-
-void evaluate_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> faces, OnCuda<const int64_t, 3> face_id,
-                      OnCuda<float, 3> depth, OnCuda<float, 4> barycentrics, OnCuda<float, 3> distance, bool perspective, bool clip,
-                      uint64_t stream) {
-  require_looks<Cuda>(faces, face_id, depth, barycentrics, distance);
-  const SoftInput input = make_input<Cuda>(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
-  nb::gil_scoped_release nogil;
-  cuda::evaluate_faces(input, face_id.data(), depth.data(), barycentrics.data(), distance.data(), stream);
 }
 
 void evaluate_backward_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> faces, OnCuda<const int64_t, 3> face_id,
@@ -118,21 +111,25 @@ void segment_sum_on_cuda(OnCuda<const float, 2> values, OnCuda<const int64_t, 1>
 }
 #endif
 
+template <typename Function>
+void define_evaluate(nb::module_& m, const char* name, Function function) {
+  m.def(name, function, "vertices"_a.noconvert(), "faces"_a.noconvert(), "face_id"_a.noconvert(), "depth"_a.noconvert(),
+        "barycentrics"_a.noconvert(), "distance"_a.noconvert(), "perspective"_a, "clip"_a, "handle"_a);
+}
+
 }  // namespace
 
 void define_soft_raster(nb::module_& m) {
   m.def("select_faces_cpu", &select, "vertices"_a.noconvert(), "faces"_a.noconvert(), "face_id"_a.noconvert(), "blur_radius"_a,
         "perspective"_a, "clip"_a, "cull"_a, "by_distance"_a, "threads"_a);
-  m.def("evaluate_faces_cpu", &evaluate, "vertices"_a.noconvert(), "faces"_a.noconvert(), "face_id"_a.noconvert(),
-        "depth"_a.noconvert(), "barycentrics"_a.noconvert(), "distance"_a.noconvert(), "perspective"_a, "clip"_a, "threads"_a);
+  define_evaluate(m, "evaluate_faces_cpu", &evaluate<Cpu, int, cpu::evaluate_faces>);
   m.def("evaluate_faces_backward_cpu", &evaluate_backward, "vertices"_a.noconvert(), "faces"_a.noconvert(), "face_id"_a.noconvert(),
         "grad_depth"_a.noconvert(), "grad_barycentrics"_a.noconvert(), "grad_distance"_a.noconvert(), "grad_vertices"_a.noconvert(),
         "perspective"_a, "clip"_a, "threads"_a);
 #if defined(DEEP3DMAP_CUDA)
   m.def("select_faces_cuda", &select_on_cuda, "vertices"_a.noconvert(), "faces"_a.noconvert(), "boxes"_a.noconvert(),
         "face_id"_a.noconvert(), "blur_radius"_a, "perspective"_a, "clip"_a, "cull"_a, "by_distance"_a, "stream"_a);
-  m.def("evaluate_faces_cuda", &evaluate_on_cuda, "vertices"_a.noconvert(), "faces"_a.noconvert(), "face_id"_a.noconvert(),
-        "depth"_a.noconvert(), "barycentrics"_a.noconvert(), "distance"_a.noconvert(), "perspective"_a, "clip"_a, "stream"_a);
+  define_evaluate(m, "evaluate_faces_cuda", &evaluate<Cuda, uint64_t, cuda::evaluate_faces>);
   m.def("evaluate_faces_backward_cuda", &evaluate_backward_on_cuda, "vertices"_a.noconvert(), "faces"_a.noconvert(),
         "face_id"_a.noconvert(), "cells"_a.noconvert(), "starts"_a.noconvert(), "grad_depth"_a.noconvert(),
         "grad_barycentrics"_a.noconvert(), "grad_distance"_a.noconvert(), "corners"_a.noconvert(), "perspective"_a, "clip"_a, "stream"_a);
