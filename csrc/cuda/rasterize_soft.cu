@@ -1,12 +1,13 @@
 // Soft rasterisation: a block of threads for each tile of 16 x 16 pixels, which goes through the faces whose boxes meet it.
 #include "cuda/rasterize_soft.h"
 
+#include "cuda/block_rank.cuh"
 #include "cuda/check.cuh"
 
 namespace deep3dmap::cuda {
 namespace {
 
-constexpr int kWarp = 32, kTile = 16, kBlock = kTile * kTile;
+constexpr int kTile = 16, kBlock = kTile * kTile;
 static_assert(kBlock == kSoftGroup, "a group has a face for each thread");
 
 __device__ SoftBox unite(const SoftBox& a, const SoftBox& b) {
@@ -53,7 +54,7 @@ __global__ void __launch_bounds__(kBlock) select_nearest(SoftInput input, const 
   __shared__ SoftBox reach[kBlock];
   __shared__ int ids[kBlock];
   __shared__ int of_warp[kBlock / kWarp];
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, across = (input.width + kTile - 1) / kTile;
+  const int across = (input.width + kTile - 1) / kTile;
   const int left = static_cast<int>(blockIdx.x % across) * kTile, top = static_cast<int>(blockIdx.x / across) * kTile;
   const int column = left + static_cast<int>(threadIdx.x) % kTile, row = top + static_cast<int>(threadIdx.x) / kTile;
   float keys[kMost];
@@ -64,14 +65,8 @@ __global__ void __launch_bounds__(kBlock) select_nearest(SoftInput input, const 
     if (!meets(groups[group], left, top)) continue;
     const int64_t face = group * kBlock + threadIdx.x;
     const bool here = face < input.face_count && meets(boxes[face], left, top);
-    const unsigned present = __ballot_sync(0xffffffffu, here);
-    if (lane == 0) of_warp[warp] = __popc(present);
-    __syncthreads();
-    int place = __popc(present & ((1u << lane) - 1)), all = 0;
-    for (int w = 0; w < kBlock / kWarp; ++w) {
-      if (w < warp) place += of_warp[w];
-      all += of_warp[w];
-    }
+    int all;
+    const int place = rank_in_block<kBlock>(here, of_warp, all);
     if (here) {
       load_face(input, face, faces[place]);
       reach[place] = boxes[face], ids[place] = static_cast<int>(face);

@@ -1,11 +1,12 @@
 // The kernel map: a table of neighbours, the number of pairs in each part of it, and the pairs, which no atomics put in order.
+#include "cuda/block_rank.cuh"
 #include "cuda/sparse.h"
 #include "cuda/sparse_hash.cuh"
 
 namespace deep3dmap::cuda {
 namespace {
 
-constexpr int kWarp = 32, kScan = 1024, kOffsetsAtOnce = 128;
+constexpr int kScan = 1024, kOffsetsAtOnce = 128;
 constexpr int kPart = static_cast<int>(kSparsePart);
 
 // Small enough to be an argument, which no copy has to precede.
@@ -13,21 +14,6 @@ struct Offsets {
   int64_t first;
   int32_t step[3 * kOffsetsAtOnce];
 };
-
-// The number of threads before this one for which something holds, and of all: blocks of kPart threads.
-__device__ int before(bool holds, int* of_warp, int& all) {
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-  const unsigned present = __ballot_sync(0xffffffffu, holds);
-  if (lane == 0) of_warp[warp] = __popc(present);
-  __syncthreads();
-  int count = __popc(present & ((1u << lane) - 1));
-  all = 0;
-  for (int w = 0; w < kPart / kWarp; ++w) {
-    if (w < warp) count += of_warp[w];
-    all += of_warp[w];
-  }
-  return count;
-}
 
 // A block of threads for each part of kPart outputs of each offset.
 __global__ void __launch_bounds__(kPart) find_parts(Table known, const int32_t* outputs, int64_t output_count, Offsets offsets,
@@ -43,7 +29,7 @@ __global__ void __launch_bounds__(kPart) find_parts(Table known, const int32_t* 
     table[k * output_count + o] = static_cast<int32_t>(row);
   }
   int all;
-  before(row >= 0, of_warp, all);
+  rank_in_block<kPart>(row >= 0, of_warp, all);
   if (threadIdx.x == 0) counts[k * gridDim.x + blockIdx.x] = all;
 }
 
@@ -78,7 +64,7 @@ __global__ void __launch_bounds__(kPart) write_parts(const int32_t* table, int64
   const int64_t o = static_cast<int64_t>(blockIdx.x) * kPart + threadIdx.x, k = first + blockIdx.y;
   const int32_t row = o < outputs ? table[k * outputs + o] : -1;
   int all;
-  const int64_t place = places[k * gridDim.x + blockIdx.x] + before(row >= 0, of_warp, all);
+  const int64_t place = places[k * gridDim.x + blockIdx.x] + rank_in_block<kPart>(row >= 0, of_warp, all);
   if (row >= 0) in_rows[place] = row, out_rows[place] = static_cast<int32_t>(o);
 }
 
