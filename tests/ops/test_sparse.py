@@ -295,7 +295,6 @@ def test_threads_do_not_change_the_native_result() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", BACKENDS)
 def test_cuda_computes_what_the_cpu_does(name: str) -> None:
     if name not in available_sparse_backends("cuda"):
