@@ -108,6 +108,7 @@ def test_wrong_arguments_are_named() -> None:
         ("near", torch.full_like(given["near"], -float("inf")), "near reaches"),  # type: ignore[call-overload]
         ("jitter", torch.zeros(0), "jitter must be"),
         ("jitter", torch.ones_like(given["near"]), "jitter must lie in"),  # type: ignore[call-overload]
+        ("jitter", torch.full(given["near"].shape, 1 - 1e-12, dtype=torch.float64), "jitter must lie in"),  # type: ignore[attr-defined]
         ("jitter", -given["jitter"], "jitter must lie in"),  # type: ignore[operator]
         ("jitter", given["jitter"] * float("nan"), "jitter must lie in"),  # type: ignore[operator]
     ):

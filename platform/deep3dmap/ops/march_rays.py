@@ -52,7 +52,7 @@ def march_rays(
     shift = torch.zeros_like(near) if jitter is None else jitter.to(near)
     if shift.shape != near.shape:
         raise ValueError(f"jitter must be {tuple(near.shape)}, got {tuple(shift.shape)}")
-    _check_ranges(near, far, shift if jitter is None else jitter, step)
+    _check_ranges(near, far, shift, step)
     cells = occupied.contiguous().view(torch.uint8)
     origins, directions, near, far, shift = (one.detach().contiguous() for one in (origins, directions, near, far, shift))
     given = (origins, directions, near, far, shift, cells)
@@ -94,8 +94,7 @@ def _check_ranges(near: Tensor, far: Tensor, jitter: Tensor, step: float) -> Non
         return
     # Where a ray that misses the scene begins does not matter. All in one tensor: reading from CUDA waits for the device.
     begins = torch.where(near < far, near, 0.0)
-    ends = (begins.amin(), far.amax(), jitter.amin(), jitter.amax())
-    nearest, farthest, least, most = torch.stack([end.to(far.device, torch.float64) for end in ends]).tolist()
+    nearest, farthest, least, most = torch.stack([begins.amin(), far.amax(), jitter.amin(), jitter.amax()]).tolist()
     if not -nearest <= step * MOST_STEPS:
         raise ValueError(f"near reaches {nearest:g}, more than {MOST_STEPS} steps of {step:g} behind the eye; bound the rays")
     if not farthest <= step * MOST_STEPS:
