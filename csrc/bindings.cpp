@@ -131,7 +131,7 @@ void back_project_backward_fixed(OnCuda<const float, 2> grad_mean, OnCuda<const 
   const auto views = back_project_views<nb::device::cuda>(projection, positions, sums);
   require(grad_mean.shape(0) == positions.shape(0) && grad_mean.shape(1) == sums.shape(3) && seen.shape(0) == positions.shape(0),
           "grad_mean (N, C) and seen (N,) must fit positions and sums");
-  require(scale.shape(0) == 1, "there is one scale");
+  require(scale.shape(0) == 1, "there must be one scale");
   nb::gil_scoped_release nogil;
   cuda::back_project_backward_fixed(views, grad_mean.data(), seen.data(), sums.data(), scale.data(), stream);
 }

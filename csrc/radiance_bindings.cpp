@@ -218,7 +218,7 @@ void backward_table_fixed(Array<nb::device::cuda, const float, 2> positions, Arr
                           const Integers& resolutions, const Integers& sizes, uint64_t stream) {
   const HashGridLevels levels = make_levels(resolutions, sizes, size(sums, 0), size(sums, 1));
   Face<nb::device::cuda, uint64_t, CudaKernels>::check_features(levels, positions, grad_output);
-  require(scale.shape(0) == 1, "there is one scale");
+  require(scale.shape(0) == 1, "there must be one scale");
   nb::gil_scoped_release nogil;
   cuda::hash_grid_backward_table_fixed(levels, positions.data(), size(positions, 0), grad_output.data(), sums.data(), scale.data(),
                                        stream);
