@@ -40,8 +40,8 @@ test: setup-test
 test-slow: setup-test
 	$(VENV)/bin/python -m pytest tests -m "slow"
 
-# On a machine with a GPU and nvcc, in under 8 minutes: the tests marked gpu, every op against the CPU, its time beside torch's, and
-# trainings through the command line. Set up with a torch for CUDA: make gpu TORCH='torch>=2.9'
+# On a machine with a GPU and nvcc: the tests marked gpu, every op against the CPU, its time beside torch's, and trainings through
+# the command line, each part ended after its limit. Set up with a torch for CUDA: make gpu TORCH='torch>=2.9'
 gpu: setup-test
 	$(PIP) -C cmake.define.DEEP3DMAP_CUDA=ON .
 	$(VENV)/bin/python -m pytest tests -m "gpu"
