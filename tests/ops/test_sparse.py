@@ -268,8 +268,6 @@ def test_a_backend_that_is_not_there_is_named(name: str) -> None:
 
 
 def test_the_native_operators_pass_the_checks_of_torch() -> None:
-    if "native" not in available_sparse_backends():
-        pytest.skip("native is not there")
     given = problem(1)
     pairs = given.map("native")
     rows = (pairs.in_rows, pairs.out_rows, pairs.splits)
@@ -283,8 +281,6 @@ def test_the_native_operators_pass_the_checks_of_torch() -> None:
 
 
 def test_threads_do_not_change_the_native_result() -> None:
-    if "native" not in available_sparse_backends():
-        pytest.skip("native is not there")
     results, before = [], torch.get_num_threads()
     for threads in (1, 3):
         torch.set_num_threads(threads)
