@@ -8,9 +8,9 @@ import pytest
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.ply import to_ply
 from deep3dmap.data.datasets.view_folders import ViewFolders, ViewFoldersConfig
 from deep3dmap.data.formats.multiview import write_views
-from deep3dmap.data.formats.ply import write_ply
 from deep3dmap.geometry.cameras import look_at
 from deep3dmap.geometry.icosphere import icosphere
 
@@ -24,7 +24,7 @@ def objects(tmp_path: Path) -> Path:
         cameras = [Camera(lens, look_at((k, 1.0, 2), (0, 0, 0)).numpy(), 8, 6) for k in range(4)]
         pictures = np.random.default_rng(0).random((4, 3, 6, 8), np.float32)
         write_views(folder, list(pictures), list(np.ones((4, 6, 8), np.float32)), cameras)
-        write_ply(folder / "mesh.ply", Mesh(*icosphere(0)))
+        (folder / "mesh.ply").write_bytes(to_ply(Mesh(*icosphere(0))))
     return tmp_path / "objects"
 
 

@@ -8,7 +8,7 @@ import torch
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.mesh import Mesh
-from deep3dmap.data.formats.ply import write_ply
+from deep3dmap.core.ply import to_ply
 from deep3dmap.data.scenes.head_model import head_model
 from deep3dmap.geometry.icosphere import icosphere
 from deep3dmap.geometry.template import HeadTemplate, MeshTemplate, Template, sphere
@@ -106,7 +106,7 @@ def test_obj_keeps_seams_closed(tmp_path: Path) -> None:
 
 def test_ply_keeps_its_colors(tmp_path: Path) -> None:
     vertices, faces = icosphere(1)
-    write_ply(tmp_path / "ball.ply", Mesh(vertices, faces, np.abs(vertices)))
+    (tmp_path / "ball.ply").write_bytes(to_ply(Mesh(vertices, faces, np.abs(vertices))))
     template = MeshTemplate.load(tmp_path / "ball.ply")
     colors = template.albedo({})
     assert colors is not None

@@ -16,6 +16,7 @@ from tensorflow_writer import write_checkpoint
 
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.ply import to_ply
 from deep3dmap.core.reconstruction import Reconstruction, read_mesh
 from deep3dmap.data.datasets.scannet import read_sample as read_scannet
 from deep3dmap.data.datasets.sevenscenes import SevenScenesConfig
@@ -24,7 +25,6 @@ from deep3dmap.data.formats import arkit, multipie, multiview, scannet, sevensce
 from deep3dmap.data.formats.foreign_file import read_matlab
 from deep3dmap.data.formats.images import read_gray16, read_image
 from deep3dmap.data.formats.landmark_files import read_landmarks
-from deep3dmap.data.formats.ply import write_ply
 from deep3dmap.data.formats.scannet_sens import read_sens
 from deep3dmap.data.formats.scannet_tsdf import read_fragments
 from deep3dmap.data.formats.tensorflow_checkpoint import read_variables
@@ -225,7 +225,7 @@ SAMPLES = {
     "SMPL-X .npz": Sample(_smplx, _read_smplx),
     "OBJ with a texture": Sample(_obj, lambda folder: [read_obj(folder / "m.obj"), read_surface(folder / "m.obj")]),
     "PLY": Sample(
-        lambda folder: write_ply(folder / "m.ply", TRIANGLE),
+        lambda folder: (folder / "m.ply").write_bytes(to_ply(TRIANGLE)),
         lambda folder: [read_mesh(folder / "m.ply"), read_surface(folder / "m.ply")],
     ),
     "pictures": Sample(

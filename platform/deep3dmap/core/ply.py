@@ -1,4 +1,7 @@
-"""Small meshes as binary PLY files with one number for each vertex, which MeshLab and CloudCompare show as its quality."""
+"""Meshes as binary PLY files, the same bytes for the same mesh, with one number for each vertex if there is one.
+
+MeshLab and CloudCompare show that number as the vertex's quality. Files of other programs are read by core.read_mesh.
+"""
 
 import re
 from typing import Any

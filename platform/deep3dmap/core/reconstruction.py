@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.files import check_finite, reading
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.ply import to_ply
 from deep3dmap.core.reconstruction_files import (
     ABOUT_FILE,
     ARRAYS_FILE,
@@ -85,7 +86,7 @@ class Reconstruction:
         """Write mesh.ply, arrays.npz, transforms.json, the named files and, last of all, reconstruction.json into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.mesh is not None:
-            _write_mesh(self.mesh, folder / MESH_FILE)
+            (folder / MESH_FILE).write_bytes(to_ply(self.mesh))
         arrays = {name: value for name in ARRAYS if (value := getattr(self, name)) is not None}
         if arrays:
             np.savez_compressed(folder / ARRAYS_FILE, allow_pickle=False, **arrays)
@@ -118,18 +119,6 @@ class Reconstruction:
             result.cameras = read_cameras(folder)
         check_parts(folder, about["parts"], result.produced())
         return result
-
-
-def _write_mesh(mesh: Mesh, file: Path) -> None:
-    # trimesh refuses to write a mesh without vertices, and an empty result must be kept as one.
-    if len(mesh.vertices) == 0:
-        header = "ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nproperty float y\nproperty float z\n"
-        file.write_text(header + "element face 0\nproperty list uchar int vertex_indices\nend_header\n")
-        return
-    import trimesh
-
-    colors = None if mesh.colors is None else np.round(mesh.colors * 255).clip(0, 255).astype(np.uint8)
-    trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False).export(file)
 
 
 def read_mesh(file: Path) -> Mesh:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+from deep3dmap.core import ply
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Preparation, Split
 from deep3dmap.core.errors import UserError, unknown
@@ -13,7 +14,7 @@ from deep3dmap.data.cache import build_folder
 from deep3dmap.data.content_hash import hash_data, hash_generator
 from deep3dmap.data.datasets.blender import Blender, BlenderConfig
 from deep3dmap.data.datasets.scene_views import HELD_OUT, OPAQUE, VIEW_KEYS
-from deep3dmap.data.formats import images, multiview, nerf_synthetic, ply
+from deep3dmap.data.formats import images, multiview, nerf_synthetic
 from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.scenes import (
     object_designs,

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from deep3dmap.core import ply
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Preparation, Sample, Split
 from deep3dmap.core.errors import UserError, unknown
@@ -14,7 +15,7 @@ from deep3dmap.data.content_hash import hash_data, hash_generator
 from deep3dmap.data.datasets import scannet as scannet_dataset
 from deep3dmap.data.datasets import sevenscenes as sevenscenes_dataset
 from deep3dmap.data.datasets.posed_scans import SCAN_KEYS
-from deep3dmap.data.formats import images, ply, scannet, sevenscenes
+from deep3dmap.data.formats import images, scannet, sevenscenes
 from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.scenes import (
     rooms,

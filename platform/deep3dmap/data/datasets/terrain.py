@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from deep3dmap.core import ply
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import LazySequence, Preparation, Sample, Split
 from deep3dmap.core.errors import UserError, unknown
@@ -17,7 +18,7 @@ from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.cache import build_folder
 from deep3dmap.data.content_hash import hash_data, hash_generator
 from deep3dmap.data.datasets.scene_views import HELD_OUT_VIEWS, SceneSplit, scene_sample
-from deep3dmap.data.formats import colmap, colmap_binary, images, ply
+from deep3dmap.data.formats import colmap, colmap_binary, images
 from deep3dmap.data.formats.multiview import Frame
 from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.scenes import (

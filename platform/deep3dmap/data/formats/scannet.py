@@ -22,9 +22,9 @@ from deep3dmap.core.cameras import check_pose
 from deep3dmap.core.dataset import LazySequence
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.ply import to_ply
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
 from deep3dmap.data.formats.numbers import read_matrix
-from deep3dmap.data.formats.ply import write_ply
 from deep3dmap.data.formats.resizing import resize
 from deep3dmap.data.formats.rgbd_scan import Lenses, Scan, make_scan
 
@@ -116,7 +116,7 @@ def write_intrinsics(folder: Path, intrinsics: NDArray[np.float64]) -> None:
 
 def write_scan_mesh(folder: Path, mesh: Mesh) -> None:
     """Write the reference mesh of a scan under a name the reader finds."""
-    write_ply(folder / f"scene{MESH}", mesh)
+    (folder / f"scene{MESH}").write_bytes(to_ply(mesh))
 
 
 def _frames(folder: Path) -> list[str]:

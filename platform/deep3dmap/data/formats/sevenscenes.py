@@ -24,9 +24,9 @@ from deep3dmap.core.cameras import check_pose
 from deep3dmap.core.dataset import LazySequence
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.ply import to_ply
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
-from deep3dmap.data.formats.ply import write_ply
 from deep3dmap.data.formats.rgbd_scan import FARTHEST_MEDIAN, Lenses, Scan, make_scan, pinhole
 
 NOMINAL_DEPTH = (585.0, 585.0, 320.0, 240.0)  # fx, fy, cx, cy of the data set, integer centres
@@ -191,7 +191,7 @@ def write_frame(
 
 def write_scan_mesh(folder: Path, mesh: Mesh) -> None:
     """Write the reference mesh of a scan as mesh.ply."""
-    write_ply(folder / "mesh.ply", mesh)
+    (folder / "mesh.ply").write_bytes(to_ply(mesh))
 
 
 def _frame(folder: Path, number: str, parts: dict[str, Path]) -> FrameFiles:

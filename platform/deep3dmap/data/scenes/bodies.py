@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.ply import to_ply
 from deep3dmap.data.formats.multiview import write_views
-from deep3dmap.data.formats.ply import write_ply
 from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.scenes import head_backdrop
 from deep3dmap.data.scenes.body_clothes import Clothes, color_at
@@ -107,7 +107,7 @@ def make_body(job: Job) -> None:
     folder.mkdir()
     write_views(folder, [view.image for view in views], [view.mask for view in views], cameras)
     colors = color_at(clothes, torch.from_numpy(surface.look.T)).numpy().T ** (1 / COLOR_GAMMA)
-    write_ply(folder / "mesh.ply", Mesh(vertices, surface.faces, colors))
+    (folder / "mesh.ply").write_bytes(to_ply(Mesh(vertices, surface.faces, colors)))
     np.savez(folder / "truth.npz", allow_pickle=False, **_truth(body, vertices, cameras, light))
 
 

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.ply import to_ply
 from deep3dmap.data.formats.images import write_image
 from deep3dmap.data.formats.multiview import write_views
-from deep3dmap.data.formats.ply import write_ply
 from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.scenes import head_backdrop
 from deep3dmap.data.scenes.head_extras import vertex_normals
@@ -116,7 +116,7 @@ def make_subject(job: Job) -> None:
     write_views(folder, [view.image for view in views], [view.mask for view in views], cameras)
     write_image(folder / "albedo.png", texture ** (1 / ALBEDO_GAMMA))
     colors = model.albedo(subject.albedo) ** (1 / ALBEDO_GAMMA)
-    write_ply(folder / "mesh.ply", Mesh(vertices, model.faces, colors))
+    (folder / "mesh.ply").write_bytes(to_ply(Mesh(vertices, model.faces, colors)))
     truth: dict[str, NDArray[Any]] = _landmarks(vertices, views, cameras, plan.grid) | {
         "vertices": vertices.astype(np.float32),
         "world_from_template": pose,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deep3dmap.data.formats import nerf_synthetic, ply
+from deep3dmap.core.ply import to_ply
+from deep3dmap.data.formats import nerf_synthetic
 from deep3dmap.data.scenes.object_designs import DESIGNS, Design
 from deep3dmap.data.scenes.rooms_shapes import refined
 from deep3dmap.data.scenes.solid_render import Daylight, SolidRenderer
@@ -43,5 +44,5 @@ def write_object(folder: Path, recipe: ObjectRecipe) -> None:
     for split, cameras in splits.items():
         pictures = [renderer.picture(camera) for camera in cameras]
         if split == "train":
-            ply.write_ply(folder / "mesh.ply", renderer.seen_mesh())
+            (folder / "mesh.ply").write_bytes(to_ply(renderer.seen_mesh()))
         nerf_synthetic.write_split(folder, split, [p.image for p in pictures], [p.mask for p in pictures], cameras)

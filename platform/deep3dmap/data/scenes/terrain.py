@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.cameras import Camera
-from deep3dmap.data.formats import colmap, ply
+from deep3dmap.core.ply import to_ply
+from deep3dmap.data.formats import colmap
 from deep3dmap.data.formats.images import write_gray16, write_image
 from deep3dmap.data.scenes.sky import sky
 from deep3dmap.data.scenes.solid_render import Daylight, SolidRenderer
@@ -45,7 +46,7 @@ def write_terrain(folder: Path, recipe: TerrainRecipe) -> None:
         (folder / name).mkdir()
     cameras = {split: _cameras(getattr(recipe, split), recipe, way) for split in SPLITS}
     shown = [_write_view(folder, renderer, f"train_{i:03d}.png", one, noise) for i, one in enumerate(cameras["train"])]
-    ply.write_ply(folder / "mesh.ply", renderer.seen_mesh())
+    (folder / "mesh.ply").write_bytes(to_ply(renderer.seen_mesh()))
     for split in SPLITS[1:]:
         for index, camera in enumerate(cameras[split]):
             _write_view(folder, renderer, f"{split}_{index:03d}.png", camera, noise)
