@@ -11,6 +11,7 @@ from stores import ENTRANTS, build_store, metric_rows, run_row, write_suites
 
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.preview import PREDICTION, TRUTH, Part, Preview
+from deep3dmap.core.scene_names import folder_name
 from deep3dmap.results.store import ResultStore
 
 HOSTILE = "<img src=x onerror=alert(1)>![x](https://example.org/p.png) \"'`=${1}&\u202e"
@@ -67,6 +68,6 @@ def build_hostile_store(folder: Path) -> ResultStore:
             for kind in (0, 1)
         ]
         for scene in sorted({one.scene for one in metrics}):
-            keep_scene(Path(store.artifacts_path(row.run_id, row.attempt), scene.replace("/", "_")), 1.1 + 0.1 * number)
+            keep_scene(Path(store.artifacts_path(row.run_id, row.attempt), folder_name(scene)), 1.1 + 0.1 * number)
         store.write_attempt(row, metrics, [])
     return store

@@ -17,6 +17,7 @@ from deep3dmap.core.dataset import Split
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
 from deep3dmap.core.registry import datasets
+from deep3dmap.core.scene_names import folder_name
 
 EXAMPLES = """\
   deep3dmap reconstruct prnet photo.jpg -o out                (with the weights that come with the method)
@@ -56,9 +57,9 @@ def main(argv: list[str]) -> int:
     split = _split(name, flags.input, values)
     done, failures = 0, []
     for index in track(range(len(split)), "reconstructing", disable=not on_terminal()):
-        title = split.name(index).replace("/", "_")
+        scene = split.name(index)
         try:
-            reconstruct(split[index], split.name(index), flags.out / title)
+            reconstruct(split[index], scene, flags.out / folder_name(scene))
             done += 1
         except UserError as error:
             # One bad photograph does not cost the others their results.

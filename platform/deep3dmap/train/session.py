@@ -254,9 +254,8 @@ class TrainingSession:
                 "averaged": averaged,
                 "ranks": ranks,
             }
-            device = self.loop.device
-            name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-            about = {**self.about, "metrics": dict(metrics), "seconds": self.seconds(), "device": name}
+            device = device_name(self.loop.device)
+            about = {**self.about, "metrics": dict(metrics), "seconds": self.seconds(), "device": device}
             if self.curves:
                 self.curves.flush()
             self.checkpoints.write(state, about, self.loop.step, metrics.get("validation_loss"))
