@@ -11,9 +11,9 @@ import numpy as np
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.preview import PREDICTION, SIGNS, TRUTH, Preview
 from deep3dmap.core.reconstruction import read_mesh
-from deep3dmap.core.reconstruction_files import ABOUT_FILE, read_about
+from deep3dmap.core.reconstruction_files import ABOUT_FILE, MESH_FILE, read_about
 from deep3dmap.dashboard.viewer3d.payload import MOST_PANELS, Panel, payload
-from deep3dmap.results.kept_scenes import MESH, KeptScene
+from deep3dmap.results.kept_scenes import KeptScene
 
 TRUE_SURFACE = "truth"
 PAYLOADS_KEPT = 16
@@ -58,9 +58,9 @@ def _panel(title: str, preview: Preview, name: str) -> Panel:
 def _whole_mesh(kept: KeptScene) -> Mesh:
     """Return the mesh as it was reconstructed, upright where its frame says how it lies."""
     with tempfile.TemporaryDirectory() as folder:
-        for name in (MESH, ABOUT_FILE):
+        for name in (MESH_FILE, ABOUT_FILE):
             Path(folder, name).write_bytes(kept.read(name))
-        mesh, frame = read_mesh(Path(folder, MESH)), read_about(Path(folder))["frame"]
+        mesh, frame = read_mesh(Path(folder, MESH_FILE)), read_about(Path(folder))["frame"]
     signs = SIGNS.get(frame, (1.0, 1.0, 1.0))
     faces = mesh.faces if np.prod(signs) > 0 else mesh.faces[:, ::-1]
     return Mesh(mesh.vertices * np.array(signs, np.float32), faces, mesh.colors)

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deep3dmap.core.preview import ABOUT, Preview, read_preview
+from deep3dmap.core.reconstruction_files import ABOUT_FILE, MESH_FILE
 from deep3dmap.core.scene_names import folder_name
 from deep3dmap.results.store import ResultStore
 
 PREVIEW = "preview"
-MESH, DESCRIPTION = "mesh.ply", "reconstruction.json"
 # In the order in which they are shown.
 SHOWN = ("prediction", "truth", "error")
 KINDS = ("view", "surface")
@@ -53,7 +53,7 @@ class KeptScene:
     @property
     def has_mesh(self) -> bool:
         """Whether there is the mesh as it was reconstructed."""
-        return {MESH, DESCRIPTION} <= set(self.names)
+        return {MESH_FILE, ABOUT_FILE} <= set(self.names)
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
