@@ -1,7 +1,7 @@
 """Keeps what is looked at of a scene: small surfaces for the viewer, and small pictures of input, prediction, truth, error."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -56,17 +56,15 @@ def _part(mesh: Mesh, axes: NDArray[np.float64], true: Mesh | None) -> Part:
     return Part(placed, len(mesh.faces), len(mesh.vertices), errors)
 
 
-def distances(mesh: Mesh, true: Mesh | None) -> NDArray[np.float32]:
+def distances(mesh: Mesh, true: Mesh) -> NDArray[np.float32]:
     """Return (V,) how far vertices are from a surface, or from the nearest point of a cloud."""
-    if true is None:
-        raise ValueError("without a true surface there is no distance to it")
     if len(true.faces):
         return np.asarray(ClosestPoints(true.vertices, true.faces)(mesh.vertices).distance.float().numpy())
     points, targets = _tensor(mesh.vertices), _tensor(true.vertices)
     return np.asarray((points - targets[nearest(points, targets)]).norm(dim=1).float().numpy())
 
 
-def _has_points(mesh: Mesh | None) -> bool:
+def _has_points(mesh: Mesh | None) -> TypeGuard[Mesh]:
     return mesh is not None and len(mesh.vertices) > 0
 
 
