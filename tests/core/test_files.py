@@ -105,6 +105,16 @@ def test_arrays_are_counted_together_before_any_more_is_read(tmp_path: Path) -> 
         read_npy(tmp_path / "a.npy", "sample", most_bytes=1 << 20)
 
 
+def test_a_member_that_goes_on_after_its_array_is_refused_unread(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(3.0))
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as stream:
+        stream.write((tmp_path / "x.npy").read_bytes())
+        for _ in range(64):
+            stream.write(bytes(1 << 20))
+    with pytest.raises(UserError, match=r"x\.npz: a is followed by more than its header promises"):
+        read_npz(tmp_path / "x.npz", "thing")
+
+
 def test_a_flipped_bit_is_found_by_its_checksum(tmp_path: Path) -> None:
     stream = io.BytesIO()
     np.savez(stream, values=np.arange(100.0))
