@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deep3dmap.core import UserError
-from deep3dmap.tune.importance import importance, rank_correlation
+from deep3dmap.tune.importance import importance, rank_correlations
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import TuneOptions
@@ -128,5 +128,5 @@ def test_importance_finds_what_mattered() -> None:
         TrialRecord(i, {"optimizer.lr": 10 ** (-5 + i / 10)}, status="ok", evaluations=[{"loss": float(i)}]) for i in range(9)
     ]
     alone = parse_space({"optimizer.lr": "loguniform(1e-5,1e-1)"}, FIXED)
-    assert rank_correlation(alone, slope, QUALITY)["optimizer.lr"] == pytest.approx(1)
+    assert rank_correlations(alone, slope, QUALITY)["optimizer.lr"] == pytest.approx(1)
     assert importance(space(), records[:3], QUALITY) == ({}, "fewer than 4 trials")

@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from deep3dmap.results.rank_correlation import rank_correlation
 from deep3dmap.results.settings import differing, settings_of
-
-FEWEST_TRIALS = 4
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,11 @@ class Sweep:
         found = {}
         for name in self.parameters:
             having = [trial for trial in self.trials if trial.value is not None and is_number(trial.settings.get(name))]
-            settings, losses = [float(t.settings[name]) for t in having], [self.loss(t) for t in having]
-            if len(having) >= FEWEST_TRIALS and np.ptp(settings) > 0 and np.ptp(losses) > 0:
-                found[name] = abs(float(stats.spearmanr(settings, losses).statistic))
+            strength = rank_correlation(
+                [float(trial.settings[name]) for trial in having], [self.loss(trial) for trial in having]
+            )
+            if strength is not None:
+                found[name] = strength
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

@@ -5,14 +5,11 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
+from deep3dmap.results.rank_correlation import FEWEST_TRIALS, rank_correlation
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import OptunaOptions
 from deep3dmap.tune.search_space import Space
-
-FEWEST_TRIALS = 4
 
 
 def importance(space: Space, records: Sequence[TrialRecord], objective: Objective) -> tuple[dict[str, float], str]:
@@ -27,20 +24,17 @@ def importance(space: Space, records: Sequence[TrialRecord], objective: Objectiv
         return {}, f"fewer than {FEWEST_TRIALS} trials"
     if importlib.util.find_spec("optuna"):
         return _sorted(_ped_anova(space, usable, objective)), "PED-ANOVA over all trials (Optuna)"
-    return _sorted(rank_correlation(space, usable, objective)), "absolute Spearman rank correlation over all trials"
+    return _sorted(rank_correlations(space, usable, objective)), "absolute Spearman rank correlation over all trials"
 
 
-def rank_correlation(space: Space, records: Sequence[TrialRecord], objective: Objective) -> dict[str, float]:
+def rank_correlations(space: Space, records: Sequence[TrialRecord], objective: Objective) -> dict[str, float]:
     """Return {key: share} by absolute rank correlation; a parameter that never varied has none."""
-    from scipy import stats
-
     found = {}
     for key, parameter in space.parameters.items():
         having = [r for r in records if key in r.values]
         shares = [parameter.domain.share(r.values[key]) for r in having]
         losses = [objective.loss(r.chosen) for r in having]
-        varied = len(having) >= FEWEST_TRIALS and np.ptp(shares) > 0 and np.ptp(losses) > 0
-        found[key] = abs(float(stats.spearmanr(shares, losses).statistic)) if varied else 0.0
+        found[key] = rank_correlation(shares, losses) or 0.0
     return found
 
 
