@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from deep3dmap.config.plugins import working
 from deep3dmap.config.variants import variants
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.protocol import Protocol
 from deep3dmap.core.registry import Registry, datasets, methods, suites
+from deep3dmap.runs.suite_file import read_suite_file
 
 TIERS = ("smoke", "quick", "standard", "paper")
 
@@ -83,10 +82,9 @@ class Suite:
 def load_suite(name: str) -> Suite:
     """Load a registered suite; raises UserError for an unknown name or a suite.yaml that lacks a field."""
     protocol: Protocol = suites.load(name)()
-    file = suites.file(name, "suite.yaml")
-    if file is None:
+    file, described = read_suite_file(name)
+    if not file:
         raise UserError(f"suite '{name}' has no suite.yaml beside its protocol")
-    described = yaml.safe_load(file.read_text())
     try:
         tiers = {key: _tier(key, value or {}) for key, value in described["tiers"].items()}
         names = tuple(described["datasets"])
