@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import require_folder
+from deep3dmap.data.cache import default_cache
 
 if TYPE_CHECKING:
     from deep3dmap.results.store import ResultStore
@@ -50,8 +51,6 @@ def open_store(uri: str, make: bool = True) -> tuple["ResultStore", str, Path]:
 
 def work_folder(store: "ResultStore") -> Path:
     """Return the folder for the checkpoints of a store."""
-    from deep3dmap.data.cache import default_cache
-
     if store.storage.local:
         return store.storage.local / "work"
     return default_cache() / "work" / re.sub(r"[^\w.-]+", "_", store.uri)
