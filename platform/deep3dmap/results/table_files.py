@@ -57,6 +57,9 @@ class TableFiles:
             raise UserError(f"{storage.uri}/{self.folder}: its files changed whenever they were read; try again")
         for name, reason in self._problems.items():
             warnings.warn(f"{storage.uri}/{self.folder}/{name} is damaged and left out: {reason}", stacklevel=5)
+        return self._joined()
+
+    def _joined(self) -> pa.Table:
         if self._new:
             self._whole = _united([*self._whole, *self._new], self.name == "metrics")
             self._new = []
@@ -65,8 +68,7 @@ class TableFiles:
     def state(self) -> tuple[pa.Table, set[str], set[str]]:
         """Return what was read, the files that it came from, and the attempts that their segments cover."""
         with self._lock:
-            whole = self._whole[0] if self._whole else arrow_schema(TABLES[self.name]).empty_table()
-            return whole, self._known - set(self._problems), set(self._covered)
+            return self._joined(), self._known - set(self._problems), set(self._covered)
 
     def start_from(self, table: pa.Table, names: set[str], covered: set[str]) -> None:
         """Take a table for what is in some files, and read only others from now on."""
