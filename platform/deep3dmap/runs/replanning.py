@@ -49,12 +49,12 @@ def same_run(row: Any, work: Path, scene_counts: Sequence[int], versions: Datase
         raise ChangedRunError(f"the protocol of suite '{row.suite}' is version {version} now, and was {row.protocol_version}")
     config = json.loads(row.config)
     composed = ComposedRun(row.method, row.variant, row.dataset, row.dataset_variant, config, {})
-    asked = [ScoredBy(row.suite, int(row.protocol_version), row.tier, scenes) for scenes in scene_counts]
-    plans = [plan_run(composed, work, scored_by, versions, str(row.scene)) for scored_by in asked]
-    for plan in plans:
+    for scenes in scene_counts:
+        scored_by = ScoredBy(row.suite, int(row.protocol_version), row.tier, scenes)
+        plan = plan_run(composed, work, scored_by, versions, str(row.scene))
         if plan.run_id == row.run_id:
             return plan
-    raise ChangedRunError(_difference(plans[0], row))
+    raise ChangedRunError(_difference(plan, row))
 
 
 def _scene_counts(store: ResultStore, row: Any) -> list[int]:
