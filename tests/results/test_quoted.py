@@ -9,8 +9,8 @@ from deep3dmap.cli import main
 from deep3dmap.core import UserError, suites
 from deep3dmap.results.export import to_json, to_latex
 from deep3dmap.results.html_page import to_html
-from deep3dmap.results.leaderboard import boards
-from deep3dmap.results.quoted import as_page, beside, quoted_of, read_quoted
+from deep3dmap.results.leaderboard import beside, boards
+from deep3dmap.results.quoted import as_page, quoted_of, read_quoted
 from deep3dmap.runs.stored_cards import quoted_values
 
 ENTRY = {

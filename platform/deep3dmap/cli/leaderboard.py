@@ -48,8 +48,7 @@ def main(argv: list[str]) -> int:
 def _show(store: "ResultStore", flags: argparse.Namespace) -> int:
     from deep3dmap.cli.result_tables import print_rows
     from deep3dmap.results.export import to_csv, to_json, to_latex
-    from deep3dmap.results.leaderboard import boards
-    from deep3dmap.results.quoted import beside
+    from deep3dmap.results.leaderboard import beside, boards
 
     if flags.across and flags.format not in ("table", "json"):
         raise UserError("--across is printed as a table or as json")
@@ -100,8 +99,7 @@ def _suggest_compacting(store: "ResultStore") -> None:
 def print_leaderboard(store: "ResultStore", suite: str | None = None, tier: str | None = None) -> None:
     """Print one table per suite, tier and dataset."""
     from deep3dmap.cli.result_tables import print_rows
-    from deep3dmap.results.leaderboard import boards
-    from deep3dmap.results.quoted import beside
+    from deep3dmap.results.leaderboard import beside, boards
 
     found = boards(store, suite=suite, tier=tier)
     print_rows([row for board in found for row in board.rows], store.uri, beside(found))

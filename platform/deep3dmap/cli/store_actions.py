@@ -17,9 +17,8 @@ from deep3dmap.results.compact import compact
 from deep3dmap.results.detail import joined_table
 from deep3dmap.results.export import csv_cell, to_latex
 from deep3dmap.results.html_page import to_html
-from deep3dmap.results.leaderboard import boards
+from deep3dmap.results.leaderboard import beside, boards
 from deep3dmap.results.merge import merge
-from deep3dmap.results.quoted import beside
 from deep3dmap.results.schema import JSON_COLUMNS
 from deep3dmap.results.store import ResultStore
 from deep3dmap.results.verify import Problem, set_aside, verify

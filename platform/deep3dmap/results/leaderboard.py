@@ -1,5 +1,6 @@
 """The leaderboard: one aggregation for the terminal, the web and every export. docs/results.md describes it."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from deep3dmap.results.board import Board, Contest
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.cells import metric_values
 from deep3dmap.results.entries import RunColumns, split_into_entries
-from deep3dmap.results.quoted import quoted_of
+from deep3dmap.results.quoted import Beside, quoted_of
 from deep3dmap.results.schema import SWEEPS
 from deep3dmap.results.store import ResultStore
 
@@ -54,6 +55,11 @@ def boards(
             board = Contest(group, entries, one, own, columns, card, baselines).board()
             found.append(replace(board, quoted=quoted_of(page, group.dataset, one)))
     return found
+
+
+def beside(found: Iterable[Board]) -> Beside:
+    """Return the values that stand beside the rows of some boards."""
+    return {(board.group, board.metric): board.quoted for board in found if board.quoted}
 
 
 def _wanted(runs: pd.DataFrame, suite: str | None, dataset: str | None, tier: str | None) -> "pd.Series[bool]":

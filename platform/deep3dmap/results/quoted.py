@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from deep3dmap.core.errors import UserError, unknown
-
-if TYPE_CHECKING:
-    from deep3dmap.results.board import Board
-    from deep3dmap.results.entries import Group
+from deep3dmap.results.entries import Group
 
 # Why a value may differ from one that is measured here.
 GAPS = {
@@ -82,10 +79,5 @@ def quoted_of(page: Mapping[str, Any], dataset: str, metric: str) -> tuple[Quote
 
 
 # By group and metric, as rows are grouped.
-Beside = Mapping[tuple["Group", str], Sequence[Quoted]]
+Beside = Mapping[tuple[Group, str], Sequence[Quoted]]
 NOTHING: Beside = {}
-
-
-def beside(boards: Iterable["Board"]) -> Beside:
-    """Return the values that stand beside the rows of some boards."""
-    return {(board.group, board.metric): board.quoted for board in boards if board.quoted}
