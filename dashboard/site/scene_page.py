@@ -69,7 +69,7 @@ class ScenePages:
         return scene_cards.table(["metric", *map(entry_name, self.board.rows)], rows, best) if rows else ""
 
     def _viewer(self, own: dict[str, KeptScene]) -> str:
-        there = {title: kept for title, kept in own.items() if kept.has_preview or kept.has_mesh}
+        there = {title: kept for title, kept in own.items() if kept.has_surface}
         first = dict(list(there.items())[:SIDE_BY_SIDE])
         if not first:
             return ""

@@ -68,5 +68,5 @@ def _whole_mesh(kept: KeptScene) -> Mesh:
 
 def scenes_to_choose(kept: Mapping[str, KeptScene]) -> Sequence[str]:
     """Return the scenes that have something to show in 3D, those with small surfaces first."""
-    there = [scene for scene, one in kept.items() if one.has_preview or one.has_mesh]
+    there = [scene for scene, one in kept.items() if one.has_surface]
     return sorted(there, key=lambda scene: not kept[scene].has_preview)

@@ -55,6 +55,11 @@ class KeptScene:
         """Whether there is the mesh as it was reconstructed."""
         return {MESH_FILE, ABOUT_FILE} <= set(self.names)
 
+    @property
+    def has_surface(self) -> bool:
+        """Whether there is something to show in 3D."""
+        return self.has_preview or self.has_mesh
+
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
         return self.store.storage.read(f"{self.folder}/{name}")
