@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from deep3dmap.core.errors import UserError
-from deep3dmap.dashboard import reading, scene_cards, viewer3d
+from deep3dmap.dashboard import reading, scene_cards
 from deep3dmap.dashboard.look import BLUE, GREEN, GREY, ORANGE, nothing_yet, number, one_line
 from deep3dmap.dashboard.verdicts import spread, verdict
 from deep3dmap.dashboard.views.filters import URL
+from deep3dmap.dashboard.views.in_3d import show_in_3d
 from deep3dmap.dashboard.views.scene_choice import SceneChoice, choose
 from deep3dmap.results.board import Board
 from deep3dmap.results.kept_scenes import KeptScene
@@ -168,14 +168,9 @@ def _one_scene(choice: SceneChoice, places: list[int]) -> None:
 
 
 def _in_3d(own: dict[str, KeptScene]) -> None:
-    try:
-        data = viewer3d.scene_payload({one_line(title): kept for title, kept in own.items()})
-    except UserError as error:
-        st.html(f"<p class=scene-note>{escape(str(error))}</p>")
-        return
+    data = show_in_3d(own, "compare in 3D")
     if data is None:
         return
-    viewer3d.show(data, key="compare in 3D")
     absent = [one_line(title) for title in own if one_line(title) not in {mesh["title"] for mesh in data["meshes"]}]
     if absent:
         st.html(f"<p class=scene-note>Not shown in 3D, for want of a small surface: {escape(', '.join(absent))}.</p>")

@@ -6,11 +6,11 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from deep3dmap.core.errors import UserError
-from deep3dmap.dashboard import reading, scene_cards, viewer3d
+from deep3dmap.dashboard import reading, scene_cards
 from deep3dmap.dashboard.look import nothing_yet, number, one_line
 from deep3dmap.dashboard.verdicts import ordered_scenes, spread
 from deep3dmap.dashboard.views.filters import URL, select
+from deep3dmap.dashboard.views.in_3d import show_in_3d
 from deep3dmap.dashboard.views.scene_choice import SceneChoice, choose
 from deep3dmap.results.kept_scenes import KeptScene
 
@@ -81,15 +81,9 @@ def _content(kept: KeptScene | None) -> str:
 
 
 def _in_3d(scenes: Sequence[str], kept: dict[str, KeptScene], name: str) -> None:
-    there = [scene for scene in scenes if scene in kept and (kept[scene].has_preview or kept[scene].has_mesh)]
+    there = [scene for scene in scenes if scene in kept and kept[scene].has_surface]
     if not there:
         return
     st.html(scene_cards.heading("In 3D"))
     scene = str(st.selectbox("Scene", there, key="scene", bind=URL, format_func=one_line))
-    try:
-        data = viewer3d.scene_payload({one_line(name): kept[scene]})
-    except UserError as error:
-        st.html(f"<p class=scene-note>{escape(str(error))}</p>")
-        return
-    if data:
-        viewer3d.show(data, key="gallery in 3D")
+    show_in_3d({name: kept[scene]}, "gallery in 3D")

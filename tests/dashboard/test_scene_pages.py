@@ -12,6 +12,7 @@ from deep3dmap.core import Mesh, Reconstruction
 from deep3dmap.dashboard.reading import RESULTS_VARIABLE
 from deep3dmap.dashboard.scene_cards import table, tile
 from deep3dmap.dashboard.viewer3d import scene_payload
+from deep3dmap.dashboard.viewer3d.scene_panels import _payload
 from deep3dmap.results.kept_scenes import kept_scenes
 
 
@@ -122,6 +123,16 @@ def test_run_page_shows_its_surfaces(store, monkeypatch):
     app = page("run", store.uri, monkeypatch, run_id=run.run_id)
     assert ">In 3D</h2>" in html(app)
     assert len(viewers(app)) == 1
+
+
+def test_run_page_builds_the_data_of_a_surface_once(store, monkeypatch):
+    runs = store.runs()
+    run = runs[(runs.method == "prnet") & (runs.status == "ok")].iloc[0]
+    page("run", store.uri, monkeypatch, run_id=run.run_id)
+    before = _payload.cache_info()
+    page("run", store.uri, monkeypatch, run_id=run.run_id)
+    after = _payload.cache_info()
+    assert (after.hits, after.misses) == (before.hits + 1, before.misses)
 
 
 def test_run_that_kept_no_surface_has_no_viewer(tmp_path, monkeypatch):

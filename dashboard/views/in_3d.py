@@ -1,0 +1,24 @@
+"""A scene in 3D, as the pages of runs and of scenes show it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.dashboard import markup, viewer3d
+from deep3dmap.dashboard.look import one_line
+from deep3dmap.results.kept_scenes import KeptScene
+
+
+def show_in_3d(kept: Mapping[str, KeptScene], key: str) -> dict[str, Any] | None:
+    """Show a scene as several entries made it, and return the viewer's data; None where there is nothing to show.
+
+    kept: {title: files}. key: of the place in the page. A damaged file is named in place of the viewer.
+    """
+    try:
+        data = viewer3d.scene_payload({one_line(title): one for title, one in kept.items()})
+    except UserError as error:
+        markup.show(markup.element("p", markup.text(error), "d3-note"))
+        return None
+    if data is not None:
+        viewer3d.show(data, key=key)
+    return data
