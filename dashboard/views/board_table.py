@@ -1,10 +1,9 @@
 """The table of a board: rank groups, intervals drawn, coverage, cost, and what is said of each entry."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from deep3dmap.dashboard import markup
-from deep3dmap.dashboard.look import DASH, compact, duration, memory, number, one_line, with_unit
+from deep3dmap.dashboard.look import DASH, arrow, compact, duration, memory, number, one_line, with_unit
 from deep3dmap.dashboard.markup import Column
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.row_facts import named
@@ -32,12 +31,12 @@ MORE = (
 
 def board_table(rows: Sequence[LeaderboardRow], others: Mapping[str, Sequence[LeaderboardRow]], is_full: bool) -> str:
     """Return the table. others: the boards of further metrics. is_full: with medians, parts of the time and parameters."""
-    value = Column(with_unit(rows[0].metric, rows[0].unit), "number value", _direction(rows[0]))
+    value = Column(with_unit(rows[0].metric, rows[0].unit), "number value", arrow(rows[0].better))
     beside = [
-        Column(with_unit(metric, own[0].unit), "number wide", _direction(own[0])) for metric, own in others.items() if own
+        Column(with_unit(metric, own[0].unit), "number wide", arrow(own[0].better)) for metric, own in others.items() if own
     ]
     columns = [RANK, METHOD, value, INTERVAL, *beside, *(MORE if is_full else ()), P, SEEDS, SCENES, TIME, MEMORY, FAILED]
-    found = [{_key(row): row for row in own} for own in others.values()]
+    found = [{row.run_ids: row for row in own} for own in others.values()]
     ends = _ends(rows)
     lines = [
         [
@@ -45,7 +44,7 @@ def board_table(rows: Sequence[LeaderboardRow], others: Mapping[str, Sequence[Le
             _entry(row),
             number(row.value),
             _interval(row, ends),
-            *(number(getattr(own.get(_key(row)), "value", None)) for own in found),
+            *(number(getattr(own.get(row.run_ids), "value", None)) for own in found),
             *(_more(row) if is_full else ()),
             _p(row.p_value),
             str(row.seeds),
@@ -111,10 +110,6 @@ def _p(value: float | None) -> str:
     return f"< {LEAST_P}" if value < LEAST_P else f"{value:.2g}"
 
 
-def _direction(row: LeaderboardRow) -> str:
-    return {"up": "higher is better", "down": "lower is better"}.get(row.better, "")
-
-
 def _ends(rows: Sequence[LeaderboardRow]) -> tuple[float, float]:
     """Return the ends of the lines that intervals are drawn on: of the methods, for baselines may be far off."""
     methods = [row for row in rows if not row.is_baseline and row.value is not None]
@@ -130,7 +125,3 @@ def _kinds(rows: Sequence[LeaderboardRow]) -> list[str]:
         found.append(" ".join([*kinds, *(["group"] if row.rank != before else [])]))
         before = row.rank
     return found
-
-
-def _key(row: LeaderboardRow) -> Any:
-    return row.run_ids
