@@ -47,13 +47,9 @@ STYLE = """
 """
 
 
+@lru_cache(PICTURES_KEPT)
 def in_page(kept: KeptScene, name: str) -> str:
     """Return the address of a picture that lies in the page itself."""
-    return _data(kept, name)
-
-
-@lru_cache(PICTURES_KEPT)
-def _data(kept: KeptScene, name: str) -> str:
     kind = "png" if name.endswith(".png") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(kept.read(name)).decode()}"
 
@@ -108,11 +104,6 @@ def _what(kept: KeptScene, kind: str) -> str:
 def _column(title: str, kept: KeptScene, named: Sequence[tuple[str, str | None]], address: Address) -> str:
     pictures = "".join(tile(address(kept, name), caption) for caption, name in named if name)
     return f"<section><h4>{text(title)}</h4>{pictures}</section>"
-
-
-def heading(title: str) -> str:
-    """Return the heading of a section of the app."""
-    return f"<h2 class=d3-section>{escape(title)}</h2>"
 
 
 def card(title: str, value: str, note: str, content: str) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from deep3dmap.dashboard import reading, scene_cards
-from deep3dmap.dashboard.look import BLUE, GREEN, GREY, ORANGE, nothing_yet, number, one_line
-from deep3dmap.dashboard.verdicts import spread, verdict
+from deep3dmap.dashboard import markup, reading, scene_cards
+from deep3dmap.dashboard.look import BLUE, GREEN, GREY, ORANGE, arrow, nothing_yet, number, one_line, with_unit
+from deep3dmap.dashboard.verdicts import ordered_scenes, spread, verdict
 from deep3dmap.dashboard.views.filters import URL
 from deep3dmap.dashboard.views.in_3d import show_in_3d
 from deep3dmap.dashboard.views.scene_choice import SceneChoice, choose
@@ -29,7 +29,9 @@ def show() -> None:
     if choice is None:
         nothing_yet(reading.store_uri())
         return
-    st.html(f"<style>{scene_cards.STYLE}</style><header class=d3-head><h1>Compare</h1><p>{_about(choice)}</p></header>")
+    markup.show(
+        f"<style>{scene_cards.STYLE}</style>", markup.heading("Compare", markup.text(choice.where), _meaning(choice.board))
+    )
     places = _chosen(choice)
     if len(places) < FEWEST:
         st.info("Choose two to four methods to compare.", icon=":material/compare_arrows:")
@@ -39,18 +41,9 @@ def show() -> None:
     _one_scene(choice, places)
 
 
-def _about(choice: SceneChoice) -> str:
-    board = choice.board
-    group = board.group
-    meaning = str(board.card.get("meaning", ""))
-    arrow = {"up": "higher is better", "down": "lower is better"}.get(board.rows[0].better, "")
-    where = f"{choice.title} · tier {group.tier} · {group.dataset}/{group.dataset_variant}"
-    return f"{escape(where)}<br><b>{escape(_metric(board))}</b>: {escape('; '.join(filter(None, (meaning, arrow))))}"
-
-
-def _metric(board: Board) -> str:
-    unit = board.rows[0].unit
-    return f"{board.metric} ({unit})" if unit else board.metric
+def _meaning(board: Board) -> str:
+    said = "; ".join(filter(None, [str(board.card.get("meaning", "")), arrow(board.rows[0].better)]))
+    return f"<b>{markup.text(with_unit(board.metric, board.rows[0].unit))}</b>: {markup.text(said)}"
 
 
 def _chosen(choice: SceneChoice) -> list[int]:
@@ -77,22 +70,25 @@ def _scenes(choice: SceneChoice, places: list[int]) -> None:
     if not board.scenes or board.scenes == [""]:
         st.caption("This metric belongs to whole runs; there is nothing to compare scene by scene.")
         return
-    apart = spread(board, places)
-    order = [int(place) for place in np.argsort(-np.nan_to_num(apart, nan=-1.0), kind="stable") if np.isfinite(apart[place])]
+    order = ordered_scenes(board, places, "disputed")
     if not order:
         st.caption("No scene was scored by two of them.")
         return
     # Beside the chart there is room for the columns of two.
     left, right = st.columns([3, 2], gap="large") if len(places) == FEWEST else (st.container(), st.container())
     with left:
-        st.html(scene_cards.heading("Difference on each scene"))
+        markup.show(markup.section("Difference on each scene"))
         st.altair_chart(
-            difference_chart(differences(choice, places, order[:SCENES_CHARTED]), _metric(board), board.rows[0].better)
+            difference_chart(
+                differences(choice, places, order[:SCENES_CHARTED]),
+                with_unit(board.metric, board.rows[0].unit),
+                board.rows[0].better,
+            )
         )
         shown = f"the {SCENES_CHARTED} of {len(order)} scenes that differ most" if len(order) > SCENES_CHARTED else "all scenes"
         st.caption(f"Showing {shown}, means over seeds.")
     with right:
-        st.html(scene_cards.heading("Where they differ most"))
+        markup.show(markup.section("Where they differ most"))
         st.html(_most_apart(choice, places, order[:SCENES_LISTED]))
 
 
@@ -129,7 +125,7 @@ def difference_chart(frame: pd.DataFrame, metric: str, better: str) -> alt.Layer
     base = alt.Chart(frame).encode(y=y, color=color)
     tooltip = [alt.Tooltip("scene:N"), alt.Tooltip("entry:N", title="against"), alt.Tooltip("first:Q", format=".4~g")]
     tooltip += [alt.Tooltip("value:Q", format=".4~g"), alt.Tooltip("difference:Q", format="+.3~g")]
-    x = alt.X("difference:Q", title=[f"difference of {one_line(metric)}", side], axis=alt.Axis(format="~g", tickCount=5))
+    x = alt.X("difference:Q", title=[f"difference of {metric}", side], axis=alt.Axis(format="~g", tickCount=5))
     stems = base.mark_rule(strokeWidth=2.5, opacity=0.5).encode(x=x, x2=alt.datum(0))
     points = base.mark_circle(size=80, opacity=1).encode(x=x, tooltip=tooltip)
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(x="zero:Q")
@@ -151,13 +147,12 @@ def _most_apart(choice: SceneChoice, places: list[int], scenes: Sequence[int]) -
 
 def _one_scene(choice: SceneChoice, places: list[int]) -> None:
     kept = {choice.names[place]: choice.scenes_of(place) for place in places}
-    apart = dict(zip(choice.board.scenes, spread(choice.board, places)))
-    there = [scene for scene in choice.board.scenes if any(scene in own for own in kept.values())]
+    ordered = [choice.board.scenes[scene] for scene in ordered_scenes(choice.board, places, "disputed")]
+    there = [scene for scene in dict.fromkeys([*ordered, *choice.board.scenes]) if any(scene in own for own in kept.values())]
     if not there:
         st.caption("Their runs kept nothing of the scenes to look at.")
         return
-    there.sort(key=lambda scene: -np.nan_to_num(apart[scene], nan=-1.0))
-    st.html(scene_cards.heading("One scene"))
+    markup.show(markup.section("One scene"))
     scene = str(st.selectbox("Scene, those that differ most first", there, key="scene", bind=URL, format_func=one_line))
     own = {title: found[scene] for title, found in kept.items() if scene in found}
     pictures = scene_cards.tiles_of_entries(own)

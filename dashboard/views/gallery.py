@@ -1,14 +1,13 @@
 """The gallery page: scene by scene, what went in, what came out, what is true and what differs."""
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 import streamlit as st
 
-from deep3dmap.dashboard import reading, scene_cards
+from deep3dmap.dashboard import markup, reading, scene_cards
 from deep3dmap.dashboard.look import nothing_yet, number, one_line
-from deep3dmap.dashboard.verdicts import ordered_scenes, spread
+from deep3dmap.dashboard.verdicts import ordered_scenes
 from deep3dmap.dashboard.views.filters import URL, select
 from deep3dmap.dashboard.views.in_3d import show_in_3d
 from deep3dmap.dashboard.views.scene_choice import SceneChoice, choose
@@ -30,8 +29,7 @@ def show() -> None:
     with st.sidebar:
         name = select("Method", "method", choice.names)
     place = choice.names.index(name)
-    where = f"{choice.title} · tier {board.group.tier} · {board.group.dataset}/{board.group.dataset_variant}"
-    st.html(f"<style>{scene_cards.STYLE}</style><header class=d3-head><h1>Gallery</h1><p>{escape(where)}</p></header>")
+    markup.show(f"<style>{scene_cards.STYLE}</style>", markup.heading("Gallery", markup.text(choice.where)))
     order = st.segmented_control("Scenes", list(ORDERS), default="best", format_func=ORDERS.__getitem__, key="order") or "best"
     others = [other for other in board.compared if other != place]
     scenes = [] if board.scenes in ([], [""]) else ordered_scenes(board, [place, *others], order)
@@ -59,14 +57,11 @@ def _card(choice: SceneChoice, place: int, places: Sequence[int], scene: int, ke
     row = board.rows[place]
     text = f"{one_line(board.metric)} {number(value)} {row.unit}".strip()
     note = ""
-    if len(places) > 1:
-        own = board.per_scene[list(places), scene]
-        own = own[np.isfinite(own)]
-        apart = spread(board, list(places))[scene]
-        if np.isfinite(apart):
-            note = f"of {len(own)} methods from {number(own.min())} to {number(own.max())}"
-    content = _content(kept)
-    st.html(scene_cards.card(one_line(board.scenes[scene]), text, note, content))
+    own = board.per_scene[list(places), scene]
+    own = own[np.isfinite(own)]
+    if len(own) > 1:
+        note = f"of {len(own)} methods from {number(own.min())} to {number(own.max())}"
+    st.html(scene_cards.card(one_line(board.scenes[scene]), text, note, _content(kept)))
 
 
 def _content(kept: KeptScene | None) -> str:
@@ -84,6 +79,6 @@ def _in_3d(scenes: Sequence[str], kept: dict[str, KeptScene], name: str) -> None
     there = [scene for scene in scenes if scene in kept and kept[scene].has_surface]
     if not there:
         return
-    st.html(scene_cards.heading("In 3D"))
+    markup.show(markup.section("In 3D"))
     scene = str(st.selectbox("Scene", there, key="scene", bind=URL, format_func=one_line))
     show_in_3d({name: kept[scene]}, "gallery in 3D")

@@ -22,6 +22,12 @@ class SceneChoice:
     title: str
     names: list[str]
 
+    @property
+    def where(self) -> str:
+        """The suite, tier and dataset in words."""
+        group = self.board.group
+        return f"{self.title} · tier {group.tier} · {group.dataset}/{group.dataset_variant}"
+
     def scenes_of(self, place: int) -> dict[str, KeptScene]:
         """Return what the runs of a row kept of each scene."""
         uri, scenes = reading.store_uri(), tuple(self.board.scenes)
