@@ -85,6 +85,11 @@ def with_unit(metric: str, unit: str) -> str:
     return f"{name} ({one_line(unit, LONGEST_UNIT)})" if unit else name
 
 
+def axis_title(metric: str, unit: str, better: str) -> str:
+    """Return the title of an axis of values, such as `chamfer (m), lower is better`."""
+    return ", ".join(filter(None, [with_unit(metric, unit), arrow(better)]))
+
+
 def nothing_yet(uri: str) -> None:
     """Say what to run when the store is empty."""
     st.header("Nothing here yet")

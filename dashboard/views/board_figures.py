@@ -10,7 +10,7 @@ from deep3dmap.dashboard.charts.cost import Point, cost_chart, front_of
 from deep3dmap.dashboard.charts.critical import critical_chart
 from deep3dmap.dashboard.charts.intervals import interval_chart
 from deep3dmap.dashboard.charts.profiles import MOST, profile_chart
-from deep3dmap.dashboard.look import arrow, duration, memory, number, one_line, with_unit
+from deep3dmap.dashboard.look import axis_title, duration, memory, number, one_line
 from deep3dmap.dashboard.views.board_table import entry_names, interval
 from deep3dmap.dashboard.views.filters import URL, Choice
 from deep3dmap.results.across import Ranking
@@ -33,9 +33,8 @@ def figures(choice: Choice) -> None:
     drawn[picked or names[0]](choice)
 
 
-def title_of(row: LeaderboardRow) -> str:
-    """Return the title of an axis of values."""
-    return ", ".join(filter(None, [with_unit(row.metric, row.unit), arrow(row.better)]))
+def _title_of(row: LeaderboardRow) -> str:
+    return axis_title(row.metric, row.unit, row.better)
 
 
 def _cost(choice: Choice, over: str) -> None:
@@ -44,7 +43,7 @@ def _cost(choice: Choice, over: str) -> None:
         st.caption("No entry has both a value and a cost.")
         return
     row = choice.rows[0]
-    chart.show(cost_chart(points, title_of(row), row.better, over), f"{row.metric} against {over}")
+    chart.show(cost_chart(points, _title_of(row), row.better, over), f"{row.metric} against {over}")
     unlike = sorted(_devices(choice))
     note = f"{_front_in_words(points, row.better)} {_measured_on(unlike)}"
     markup.show(markup.element("p", markup.text(note), "d3-note"))
@@ -92,7 +91,7 @@ def _intervals(choice: Choice) -> None:
         | {"label": number(row.value), "interval": interval(row)}
         for row, name in zip(rows, entry_names(rows))
     ]
-    chart.show(interval_chart(entries, title_of(rows[0])), "values with their intervals")
+    chart.show(interval_chart(entries, _title_of(rows[0])), "values with their intervals")
 
 
 def _profiles(choice: Choice) -> None:
@@ -106,7 +105,7 @@ def _profiles(choice: Choice) -> None:
     if not profiles or not len(board.thresholds):
         st.caption("No entry has a value.")
         return
-    spec = profile_chart(board.thresholds.tolist(), profiles, title_of(board.rows[0]), board.rows[0].better)
+    spec = profile_chart(board.thresholds.tolist(), profiles, _title_of(board.rows[0]), board.rows[0].better)
     chart.show(spec, "performance profiles")
     more = f" The first {MOST} of {len(profiles)} entries." if len(profiles) > MOST else ""
     note = "The share of scenes and seeds on which an entry is at least so good; the higher line is the better one."

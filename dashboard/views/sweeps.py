@@ -9,7 +9,7 @@ from deep3dmap.dashboard import markup, reading
 from deep3dmap.dashboard.charts import chart
 from deep3dmap.dashboard.charts.curves import curve_chart
 from deep3dmap.dashboard.charts.sweep import front_chart, history_chart, parallel_chart
-from deep3dmap.dashboard.look import DASH, arrow, duration, memory, number, one_line, with_unit
+from deep3dmap.dashboard.look import DASH, arrow, axis_title, duration, memory, number, one_line, with_unit
 from deep3dmap.dashboard.markup import Column
 from deep3dmap.dashboard.views.filters import URL, select
 from deep3dmap.results.schema import SWEEPS
@@ -78,7 +78,7 @@ def shown(value: object) -> str:
 
 
 def _figures(sweep: Sweep) -> None:
-    title = ", ".join(filter(None, [with_unit(sweep.metric, sweep.unit), arrow(sweep.better)]))
+    title = axis_title(sweep.metric, sweep.unit, sweep.better)
     drawn: dict[str, Callable[[], None]] = {
         "History": lambda: chart.show(history_chart(sweep, title), "value of each trial"),
         "Learning curves": lambda: _curves(sweep),
