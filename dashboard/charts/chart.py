@@ -5,11 +5,13 @@ from typing import Any
 
 import streamlit as st
 
-from deep3dmap.dashboard.look import BLUE, GREY, SERIES, SKY
+from deep3dmap.dashboard.look import BLACK, BLUE, GREY, SERIES, SKY, VERMILION
 
 Spec = dict[str, Any]
 HEIGHT = 380
 LABEL_SIZE = 12
+# Colours that are hard to see on dark ground, and what stands for them there.
+ON_DARK = {BLUE: SKY, SKY: BLUE, BLACK: "#D0D0D0"}
 
 
 def show(spec: Spec, alt: str) -> None:
@@ -39,8 +41,7 @@ def kinds() -> Spec:
 
 def series(names: Sequence[str]) -> Spec:
     """Return a scale of colours for a few names; those beyond the palette are grey."""
-    palette = [SKY if color == BLUE else BLUE if color == SKY else color for color in SERIES] if is_dark() else SERIES
-    palette = ["#D0D0D0" if color == "#404040" and is_dark() else color for color in palette]
+    palette = [ON_DARK.get(color, color) for color in SERIES] if is_dark() else SERIES
     colors = [palette[place] if place < len(palette) else GREY for place in range(len(names))]
     return {"domain": list(names), "range": colors}
 
@@ -48,6 +49,13 @@ def series(names: Sequence[str]) -> Spec:
 def layered(values: Sequence[Mapping[str, Any]], layers: Sequence[Spec], height: int = HEIGHT, **more: Any) -> Spec:
     """Return layers over the same values."""
     return {"data": {"values": list(values)}, "layer": list(layers), "height": height, **more}
+
+
+def front_line(x: Spec, y: Spec, over: str) -> Spec:
+    """Return the dashed line through the values whose `front` is true. over: the field of the cost."""
+    mark = {"type": "line", "interpolate": "step-after", "color": VERMILION, "strokeDash": [5, 4], "strokeWidth": 1.5}
+    order = {"field": over, "type": "quantitative"}
+    return {"transform": [{"filter": "datum.front"}], "mark": mark, "encoding": {"x": x, "y": y, "order": order}}
 
 
 def quantity(field: str, title: str | None, logarithmic: bool = False, label: str = ".4~g", **more: Any) -> Spec:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from deep3dmap.dashboard.charts.chart import HEIGHT, LABEL_SIZE, Spec, ink, kinds, layered, quantity
+from deep3dmap.dashboard.charts.chart import HEIGHT, LABEL_SIZE, Spec, front_line, ink, kinds, layered, quantity
 from deep3dmap.dashboard.charts.labels import place
-from deep3dmap.dashboard.look import VERMILION
 from deep3dmap.results.pareto import pareto_front
 
 # Names are placed for the narrowest plot in which they are shown; below the first width there are fewer.
@@ -59,7 +58,7 @@ def cost_chart(points: Sequence[Point], title: str, better: str, over: str) -> S
     ]
     x = quantity("cost", TITLES[over], True, axis=_ticks([p.cost for p in points], over), scale={"padding": 30})
     y = quantity("value", title, scale={"padding": 24})
-    layers = [_front_line(x, y)] if sum(front) > 1 else []
+    layers = [front_line(x, y, "cost")] if sum(front) > 1 else []
     layers.append(_marks(x, y, over))
     for own, shown in ((wide, f"width >= {WIDE:.0f}"), (narrow, f"width < {WIDE:.0f}")):
         layers += [_names([records[first[at]] for at in numbers], label, shown, x, y) for label, numbers in own.items()]
@@ -79,7 +78,7 @@ def _ticks(costs: Sequence[float], over: str) -> Spec:
     return {"values": [at for at, _ in inside], "labelExpr": f"{said}[format(datum.value, '~r')]", "grid": False}
 
 
-def _places(points: Sequence[Point]) -> list[tuple[float, float]]:
+def _places(points: Sequence[Point]) -> list[Place]:
     x, y = ([math.log(p.cost) for p in points], [p.value for p in points])
     return list(zip(_scaled(x), _scaled(y)))
 
@@ -104,11 +103,6 @@ def _labels(
         if label:
             found.setdefault(label, []).append(number)
     return found
-
-
-def _front_line(x: Spec, y: Spec) -> Spec:
-    mark = {"type": "line", "interpolate": "step-after", "color": VERMILION, "strokeDash": [5, 4], "strokeWidth": 1.5}
-    return {"transform": [{"filter": "datum.front"}], "mark": mark, "encoding": {"x": x, "y": y, "order": {"field": "cost"}}}
 
 
 def _marks(x: Spec, y: Spec, over: str) -> Spec:

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from deep3dmap.dashboard.charts.chart import Spec, blue, layered, quantity
-from deep3dmap.dashboard.look import GREEN, GREY, VERMILION, one_line
+from deep3dmap.dashboard.charts.chart import Spec, blue, front_line, layered, quantity
+from deep3dmap.dashboard.look import GREEN, GREY, one_line
 from deep3dmap.results.pareto import pareto_front
 from deep3dmap.results.sweeps import Sweep, Trial, is_number
 
@@ -36,10 +36,7 @@ def front_chart(sweep: Sweep, title: str, over: str) -> Spec:
     flags = pareto_front([record["value"] for record in records], [record[over] for record in records], sweep.better)
     x = quantity(over, "seconds of training" if over == "seconds" else "peak memory, MB", scale={"padding": 20})
     y = quantity("value", title, scale={"padding": 12})
-    mark = {"type": "line", "interpolate": "step-after", "color": VERMILION, "strokeDash": [5, 4], "strokeWidth": 1.5}
-    order = {"field": over, "type": "quantitative"}
-    line = {"transform": [{"filter": "datum.front"}], "mark": mark, "encoding": {"x": x, "y": y, "order": order}}
-    layers = [line, _points(x, y)] if sum(map(bool, flags)) > 1 else [_points(x, y)]
+    layers = [front_line(x, y, over), _points(x, y)] if sum(map(bool, flags)) > 1 else [_points(x, y)]
     return layered([{**record, "front": bool(flag)} for record, flag in zip(records, flags)], layers, HEIGHT)
 
 

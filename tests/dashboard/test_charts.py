@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
+from deep3dmap.dashboard.charts import chart
 from deep3dmap.dashboard.charts.cost import MOST_TICKS, WIDE, Point, cost_chart
 from deep3dmap.dashboard.charts.critical import critical_chart
 from deep3dmap.dashboard.charts.labels import CHARACTER, LINE, place
 from deep3dmap.dashboard.charts.profiles import profile_chart
-from deep3dmap.dashboard.look import GREY, SERIES
+from deep3dmap.dashboard.look import BLACK, GREY, SERIES
 from deep3dmap.results.across import Ranking
 
 PLOT = (480.0, 320.0)
@@ -73,6 +74,13 @@ def test_profiles_have_colours_of_their_own():
     colors = spec["encoding"]["color"]["scale"]["range"]
     assert len(colors) == len(set(colors)) == len(SERIES)
     assert GREY not in colors
+
+
+def test_colours_on_dark_ground_are_as_many_and_none_is_dark(monkeypatch):
+    monkeypatch.setattr(chart, "is_dark", lambda: True)
+    colors = chart.series([f"m{n}" for n in range(len(SERIES))])["range"]
+    assert len(set(colors)) == len(SERIES)
+    assert BLACK not in colors
 
 
 def test_cliques_are_bars_beside_the_ranks():
