@@ -1,8 +1,10 @@
 """What the paired tests of a leaderboard say of two entries, in words, and where they differ."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
@@ -34,6 +36,13 @@ def entry_name(row: LeaderboardRow) -> str:
     """Return an entry's name; its settings tell it from others of the same method."""
     name = f"{row.method}/{row.variant}" + (f" ({row.note})" if row.note else "") + (" (cut short)" if row.is_cut_short else "")
     return in_order(name)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return the names, those that are equal with a number each."""
+    counts = Counter(names)
+    numbers = {name: count(1) for name in counts}
+    return [name if counts[name] == 1 else f"{name} #{next(numbers[name])}" for name in names]
 
 
 def headline_first(found: Sequence[Board], card: Mapping[str, Any]) -> list[Board]:
@@ -90,6 +99,13 @@ def ordered_scenes(board: Board, places: list[int], order: str) -> list[int]:
         values = board.per_scene[places[0]]
         key = values if (board.rows[places[0]].better == "up") == (order == "worst") else -values
     return [int(place) for place in np.argsort(key, kind="stable") if np.isfinite(key[place])]
+
+
+def best_place(values: NDArray[np.float64], better: str) -> int | None:
+    """Return the place of the best value, None where there is none."""
+    if not np.isfinite(values).any():
+        return None
+    return int(np.nanargmax(values) if better == "up" else np.nanargmin(values))
 
 
 def _wins(board: Board, first: int, second: int) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from deep3dmap.dashboard import scene_cards
+from deep3dmap.dashboard.look import number, with_unit
 from deep3dmap.dashboard.site.folder import SiteFolder
 from deep3dmap.dashboard.site.scene_page import VIEWER, picture, viewer
 from deep3dmap.dashboard.site.shell import page, table
@@ -57,11 +58,8 @@ def _metrics(metrics: Mapping[str, Mapping[str, float | None]], units: Mapping[s
     if not metrics:
         return ""
     names = list(dict.fromkeys(name for values in metrics.values() for name in values))
-    heads = ["scene", *(f"{name} ({units[name]})" if units.get(name) else name for name in names)]
-    rows = [
-        [scene or "whole run", *("–" if (value := values.get(name)) is None else significant(value) for name in names)]
-        for scene, values in metrics.items()
-    ]
+    heads = ["scene", *(with_unit(name, units.get(name, "")) for name in names)]
+    rows = [[scene or "whole run", *(number(values.get(name)) for name in names)] for scene, values in metrics.items()]
     return f"<h2>Values</h2>{scene_cards.table(heads, rows, [None] * len(rows))}"
 
 

@@ -10,13 +10,13 @@ import pandas as pd
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.dashboard import scene_cards
+from deep3dmap.dashboard.look import number, with_unit
 from deep3dmap.dashboard.site.folder import SiteFolder
 from deep3dmap.dashboard.site.shell import page, slug
-from deep3dmap.dashboard.verdicts import entry_name, ordered_scenes
+from deep3dmap.dashboard.verdicts import best_place, distinct, entry_name, ordered_scenes
 from deep3dmap.dashboard.viewer3d.component import SCRIPTS
 from deep3dmap.dashboard.viewer3d.scene_panels import scene_payload
 from deep3dmap.results.board import Board
-from deep3dmap.results.export import significant
 from deep3dmap.results.kept_scenes import KeptScene, fullest, kept_scenes
 from deep3dmap.results.store import ResultStore
 
@@ -31,6 +31,7 @@ class ScenePages:
         self, site: SiteFolder, store: ResultStore, runs: pd.DataFrame, found: list[Board], trail: Sequence[tuple[str, str]]
     ) -> None:
         self.site, self.board, self.trail = site, found[0], trail
+        self.names = distinct([entry_name(row) for row in self.board.rows])
         self.metrics = {board.metric: board for board in found}
         scenes = sorted({scene for board in found for scene in board.scenes if scene})
         self.kept = [_of_row(store, runs, row.run_ids, scenes) for row in self.board.rows]
@@ -49,7 +50,7 @@ class ScenePages:
         return [*disputed, *(scene for scene in scenes if scene not in disputed)]
 
     def _page(self, scene: str) -> str:
-        own = {entry_name(row): kept[scene] for row, kept in zip(self.board.rows, self.kept) if scene in kept}
+        own = {name: kept[scene] for name, kept in zip(self.names, self.kept) if scene in kept}
         parts = [self._values(scene), scene_cards.tiles_of_entries(own, self._picture)]
         parts += [self._viewer(own), *(self._sheets(title, kept) for title, kept in own.items())]
         address = f"scenes/{slug(*vars(self.board.group).values(), scene)}.html"
@@ -60,13 +61,12 @@ class ScenePages:
         for name, board in self.metrics.items():
             if scene not in board.scenes:
                 continue
-            values = {entry_name(row): own for row, own in zip(board.rows, board.per_scene[:, board.scenes.index(scene)])}
-            mine = np.array([values.get(entry_name(row), np.nan) for row in self.board.rows])
-            unit = f" ({board.rows[0].unit})" if board.rows[0].unit else ""
-            rows.append([f"{name}{unit}", *(significant(value) if np.isfinite(value) else "–" for value in mine)])
-            extreme = np.nanargmax if board.rows[0].better == "up" else np.nanargmin
-            best.append(1 + int(extreme(mine)) if np.isfinite(mine).any() else None)
-        return scene_cards.table(["metric", *map(entry_name, self.board.rows)], rows, best) if rows else ""
+            values = {row.run_ids: own for row, own in zip(board.rows, board.per_scene[:, board.scenes.index(scene)])}
+            mine = np.array([values.get(row.run_ids, np.nan) for row in self.board.rows])
+            rows.append([with_unit(name, board.rows[0].unit), *map(number, mine)])
+            place = best_place(mine, board.rows[0].better)
+            best.append(None if place is None else 1 + place)
+        return scene_cards.table(["metric", *self.names], rows, best) if rows else ""
 
     def _viewer(self, own: dict[str, KeptScene]) -> str:
         there = {title: kept for title, kept in own.items() if kept.has_surface}

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from deep3dmap.dashboard import markup
 from deep3dmap.dashboard.look import DASH, arrow, compact, duration, memory, number, one_line, with_unit
 from deep3dmap.dashboard.markup import Column
+from deep3dmap.dashboard.verdicts import distinct
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.row_facts import named
 
@@ -60,8 +61,7 @@ def board_table(rows: Sequence[LeaderboardRow], others: Mapping[str, Sequence[Le
 
 def entry_names(rows: Sequence[LeaderboardRow]) -> list[str]:
     """Return a name for each entry; those that share a method and variant are counted."""
-    plain = [f"{row.method}/{row.variant}" for row in rows]
-    return [f"{name} #{plain[: at + 1].count(name)}" if plain.count(name) > 1 else name for at, name in enumerate(plain)]
+    return distinct([f"{row.method}/{row.variant}" for row in rows])
 
 
 def interval(row: LeaderboardRow) -> str:

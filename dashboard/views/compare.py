@@ -10,7 +10,7 @@ import streamlit as st
 
 from deep3dmap.dashboard import markup, reading, scene_cards
 from deep3dmap.dashboard.look import BLUE, GREEN, GREY, ORANGE, arrow, nothing_yet, number, one_line, with_unit
-from deep3dmap.dashboard.verdicts import ordered_scenes, spread, verdict
+from deep3dmap.dashboard.verdicts import best_place, ordered_scenes, spread, verdict
 from deep3dmap.dashboard.views.filters import URL
 from deep3dmap.dashboard.views.in_3d import show_in_3d
 from deep3dmap.dashboard.views.scene_choice import SceneChoice, choose
@@ -140,8 +140,8 @@ def _most_apart(choice: SceneChoice, places: list[int], scenes: Sequence[int]) -
     for scene in scenes:
         values = board.per_scene[places, scene]
         rows.append([one_line(board.scenes[scene]), *map(number, values), number(apart[scene], 3)])
-        extreme = np.nanargmax if board.rows[0].better == "up" else np.nanargmin
-        best.append(1 + int(extreme(values)))
+        place = best_place(values, board.rows[0].better)
+        best.append(None if place is None else 1 + place)
     return scene_cards.table(["scene", *(choice.names[place] for place in places), "apart"], rows, best)
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import streamlit as st
 
 from deep3dmap.dashboard import reading
-from deep3dmap.dashboard.verdicts import entry_name
+from deep3dmap.dashboard.verdicts import distinct, entry_name
 from deep3dmap.dashboard.views.filters import choose_group, select, suite_groups
 from deep3dmap.results.board import Board
 from deep3dmap.results.kept_scenes import KeptScene, fullest, kept_scenes
@@ -46,11 +46,6 @@ def choose() -> SceneChoice | None:
         board = store.board(group, select("Metric", "metric", store.metric_names(group)))
     card = reading.cards("suite").get(group.suite, {}).get("card", {})
     return SceneChoice(board, str(card.get("title", group.suite)), distinct([entry_name(row) for row in board.rows]))
-
-
-def distinct(names: Sequence[str]) -> list[str]:
-    """Return the names, numbered where several are equal."""
-    return [name if names.count(name) == 1 else f"{name} #{place + 1}" for place, name in enumerate(names)]
 
 
 def _counting(run_ids: Sequence[str]) -> list[tuple[str, int]]:
