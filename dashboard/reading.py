@@ -44,12 +44,12 @@ def store_uri() -> str:
 
 def open_store() -> ResultStore:
     """Return the store that the pages show."""
-    return _follower(os.environ.get(RESULTS_VARIABLE, "results")).store
+    return _follower().store
 
 
 def snapshot() -> Snapshot:
     """Return the store as it is now; says so while it is read for the first time."""
-    follower = _follower(os.environ.get(RESULTS_VARIABLE, "results"))
+    follower = _follower()
     if follower.is_ready:
         return follower.newest()
     with st.spinner("Reading the results"):
@@ -106,7 +106,7 @@ def read_ahead() -> None:
     """Read the store and aggregate what the pages show at first, so that it is there when somebody comes."""
     # What is wrong with the store is said on the pages.
     with suppress(UserError, OSError):
-        follower = _follower(os.environ.get(RESULTS_VARIABLE, "results"))
+        follower = _follower()
         newest = follower.newest()
         newest.attempts()
         for group in list(newest.groups())[:READ_AHEAD]:
@@ -114,10 +114,10 @@ def read_ahead() -> None:
         follower.remember()
 
 
-def _follower(uri: str) -> Follower:
+def _follower() -> Follower:
     # The first visitor may come while the store is read ahead; it is to be read once.
     with _LOCK:
-        return _new_follower(uri)
+        return _new_follower(os.environ.get(RESULTS_VARIABLE, "results"))
 
 
 @cache
