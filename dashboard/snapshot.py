@@ -64,6 +64,11 @@ class Snapshot(ResultStore):
         """Return {name: data} of the cards of one kind."""
         return self._cards[kind]
 
+    def suite_card(self, suite: str) -> dict[str, Any]:
+        """Return the card of a suite, empty where the store has none."""
+        found: dict[str, Any] = self._cards["suite"].get(suite, {}).get("card", {})
+        return found
+
     def once(self, key: Hashable, make: Callable[[], Result]) -> Result:
         """Return what `make` returns, made once for each key."""
         with self._lock:
@@ -122,7 +127,7 @@ class Snapshot(ResultStore):
     def _metric_names(self, group: Group) -> list[str]:
         runs = self._runs[True]
         values = self.once("values", lambda: metric_values(self._metrics, runs))
-        card = self._cards["suite"].get(group.suite, {}).get("card", {})
+        card = self.suite_card(group.suite)
         found = values.of_runs(self.runs_of(group).index.to_numpy(), len(runs)).present()
         in_order = [item["name"] for item in card.get("metrics", ()) if item["name"] in found]
         names = in_order + [name for name in found if name not in in_order] or [card.get("headline", "")]

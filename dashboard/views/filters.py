@@ -54,7 +54,7 @@ def choose() -> Choice | None:
         metric = select("Metric", "metric", metrics)
         board = reading.snapshot().board(group, metric)
         rows = _searched(board.rows)
-    card = reading.cards("suite").get(group.suite, {}).get("card", {})
+    card = reading.snapshot().suite_card(group.suite)
     return Choice(group, metric, metrics, board, rows, card)
 
 

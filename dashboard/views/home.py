@@ -55,7 +55,7 @@ def _figures(runs: pd.DataFrame) -> dict[str, str]:
 
 def _card(group: Group) -> str:
     board = headline(group)
-    card = reading.cards("suite").get(group.suite, {}).get("card", {})
+    card = reading.snapshot().suite_card(group.suite)
     first = [row for row in board.rows if row.rank == 1]
     lead = first[0] if first else None
     content = f"<b>{markup.text(one_line(card.get('title', group.suite), LONGEST))}</b>"

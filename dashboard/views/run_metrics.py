@@ -44,5 +44,5 @@ def metric_frame(found: pd.DataFrame, order: list[str]) -> pd.DataFrame:
 
 def _order(suite: str) -> list[str]:
     """Return the suite's metrics as its card lists them, the one it ranks by first."""
-    card = reading.cards("suite").get(suite, {}).get("card", {})
+    card = reading.snapshot().suite_card(suite)
     return sorted((item["name"] for item in card.get("metrics", ())), key=lambda name: name != card.get("headline"))

@@ -44,7 +44,7 @@ def choose() -> SceneChoice | None:
         group = choose_group(groups)
         store = reading.snapshot()
         board = store.board(group, select("Metric", "metric", store.metric_names(group)))
-    card = reading.cards("suite").get(group.suite, {}).get("card", {})
+    card = reading.snapshot().suite_card(group.suite)
     return SceneChoice(board, str(card.get("title", group.suite)), distinct([entry_name(row) for row in board.rows]))
 
 
