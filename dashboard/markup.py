@@ -53,9 +53,20 @@ def section(title: Any, note: str = "") -> str:
     return f"<h2 class=d3-section>{text(title)}{f' <small>{text(note)}</small>' if note else ''}</h2>"
 
 
-def link(page: str, content: str, /, **query: Any) -> str:
-    """Return a link to another page of the app. content: HTML."""
-    return f'<a href="{escape(page + ("?" + urlencode(query) if query else ""))}" target="_self">{content}</a>'
+def note(content: str) -> str:
+    """Return a small line of its own. content: HTML."""
+    return element("p", content, "d3-note")
+
+
+def link(page: str, content: str, kind: str = "", /, **query: Any) -> str:
+    """Return a link to another page of the app. content: HTML. kind: a CSS class."""
+    style = f' class="{escape(kind)}"' if kind else ""
+    return f'<a{style} href="{escape(page + ("?" + urlencode(query) if query else ""))}" target="_self">{content}</a>'
+
+
+def board_link(of: Any, content: str, kind: str = "") -> str:
+    """Return a link to a leaderboard. of: a group, or the row of a run. content: HTML. kind: a CSS class."""
+    return link("leaderboard", content, kind, suite=of.suite, tier=of.tier, dataset=f"{of.dataset}/{of.dataset_variant}")
 
 
 def tag(word: Any, kind: str = "", hint: str = "") -> str:

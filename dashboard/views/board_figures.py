@@ -46,7 +46,7 @@ def _cost(choice: Choice, over: str) -> None:
     chart.show(cost_chart(points, _title_of(row), row.better, over), f"{row.metric} against {over}")
     unlike = sorted(_devices(choice))
     note = f"{_front_in_words(points, row.better)} {_measured_on(unlike)}"
-    markup.show(markup.element("p", markup.text(note), "d3-note"))
+    markup.show(markup.note(markup.text(note)))
 
 
 def _front_in_words(points: Sequence[Point], better: str) -> str:
@@ -109,7 +109,7 @@ def _profiles(choice: Choice) -> None:
     chart.show(spec, "performance profiles")
     more = f" The first {MOST} of {len(profiles)} entries." if len(profiles) > MOST else ""
     note = "The share of scenes and seeds on which an entry is at least so good; the higher line is the better one."
-    markup.show(markup.element("p", markup.text(note + more), "d3-note"))
+    markup.show(markup.note(markup.text(note + more)))
 
 
 def _across(choice: Choice) -> None:
@@ -122,12 +122,12 @@ def _across(choice: Choice) -> None:
     said = f"Mean ranks over {len(ranking.boards)} tables. Entries under one bar cannot be told apart (Nemenyi, 5 %)."
     if ranking.critical_difference is not None and ranking.p_value is not None:
         said += f" Critical difference {ranking.critical_difference:.2f}; Friedman's p {ranking.p_value:.2g}."
-    markup.show(markup.element("p", markup.text(said), "d3-note"))
+    markup.show(markup.note(markup.text(said)))
     _left_out(ranking)
 
 
 def _left_out(ranking: Ranking) -> None:
     if ranking.boards:
-        markup.show(markup.element("p", "Tables: " + markup.text("; ".join(ranking.boards)), "d3-note"))
+        markup.show(markup.note("Tables: " + markup.text("; ".join(ranking.boards))))
     if ranking.left_out:
-        markup.show(markup.element("p", "Not in all of them: " + markup.text(", ".join(ranking.left_out)), "d3-note"))
+        markup.show(markup.note("Not in all of them: " + markup.text(", ".join(ranking.left_out))))

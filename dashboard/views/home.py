@@ -40,7 +40,7 @@ def show() -> None:
 def _empty() -> None:
     st.write("There is nothing here yet. This makes the first results in a few minutes:")
     _commands()
-    markup.show(markup.element("p", "Runs appear here as they end; the page Live follows them while they run.", "d3-note"))
+    markup.show(markup.note("Runs appear here as they end; the page Live follows them while they run."))
 
 
 def _figures(runs: pd.DataFrame) -> dict[str, str]:
@@ -69,8 +69,7 @@ def _card(group: Group) -> str:
     entries = f"{len(board.rows)} entries" if len(board.rows) != 1 else "1 entry"
     when = reading.snapshot().groups()[group]
     content += markup.element("small", f"{entries} · {when:%Y-%m-%d}")
-    query = {"suite": group.suite, "tier": group.tier, "dataset": f"{group.dataset}/{group.dataset_variant}"}
-    return markup.link("leaderboard", content, **query).replace("<a ", "<a class=d3-card ", 1)
+    return markup.board_link(group, content, "d3-card")
 
 
 def headline(group: Group) -> Board:
@@ -90,7 +89,7 @@ def _pictures(groups: list[Group]) -> None:
         with place:
             picture(name, "stretch")
             said = f"{markup.text(group.suite)}: {markup.link('run', markup.name(method), run_id=run_id)}"
-            markup.show(markup.element("p", said, "d3-note"))
+            markup.show(markup.note(said))
 
 
 def _sheet(group: Group) -> Sheet | None:
@@ -116,9 +115,7 @@ def _how_to_add() -> None:
     _commands()
     files = reading.open_store().storage.names("tables/runs", ".parquet")
     if len(files) > MANY_FILES:
-        markup.show(
-            markup.element("p", f"{len(files):,} runs have files of their own; this makes the store open fast:", "d3-note")
-        )
+        markup.show(markup.note(f"{len(files):,} runs have files of their own; this makes the store open fast:"))
         st.code(f"deep3dmap results compact results={reading.store_uri()}", language="bash")
 
 

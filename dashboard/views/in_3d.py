@@ -17,7 +17,7 @@ def show_in_3d(kept: Mapping[str, KeptScene], key: str) -> dict[str, Any] | None
     try:
         data = viewer3d.scene_payload({one_line(title): one for title, one in kept.items()})
     except UserError as error:
-        markup.show(markup.element("p", markup.text(error), "d3-note"))
+        markup.show(markup.note(markup.text(error)))
         return None
     if data is not None:
         viewer3d.show(data, key=key)

@@ -71,7 +71,7 @@ def _table(choice: Choice, rows: list[LeaderboardRow], is_full: bool, beside: bo
     others = {metric: snapshot.board(choice.group, metric).rows for metric in metrics}
     shown = rows if every else rows[:ROWS_SHOWN]
     note = "Entries that share a rank cannot be told apart."
-    markup.show(board_table(shown, others, is_full), markup.element("p", note, "d3-note"))
+    markup.show(board_table(shown, others, is_full), markup.note(note))
 
 
 def _failures(choice: Choice) -> None:

@@ -41,7 +41,7 @@ def _states() -> None:
         if len(runs):
             last = snapshot.once("ended last", lambda: run_table(runs.head(SHOWN // 2)))
             markup.show(markup.section("Ended last"), last)
-        markup.show(markup.element("p", f"Refreshed every {REFRESH_S} s, last at {datetime.now(UTC):%H:%M:%S} UTC.", "d3-note"))
+        markup.show(markup.note(f"Refreshed every {REFRESH_S} s, last at {datetime.now(UTC):%H:%M:%S} UTC."))
 
 
 def _counts(going: list[TrialState]) -> dict[str, str]:
@@ -57,7 +57,7 @@ def _ended(runs: pd.DataFrame) -> dict[str, str]:
 
 def _going(going: list[TrialState]) -> str:
     if not going:
-        return markup.element("p", "Nothing is running.", "d3-note")
+        return markup.note("Nothing is running.")
     columns = [Column("state"), Column("what", "name"), Column("done"), Column("last sign", "number"), Column("run", "wide")]
     return markup.table(columns, [_line(one) for one in going], name="running and pending trials")
 

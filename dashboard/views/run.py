@@ -91,8 +91,7 @@ def _attempt(own: pd.DataFrame) -> pd.DataFrame:
 
 
 def _heading(run: Any) -> None:
-    query = {"suite": run.suite, "tier": run.tier, "dataset": f"{run.dataset}/{run.dataset_variant}"}
-    suite = markup.link("leaderboard", f"suite {markup.text(run.suite)}", **query) if run.suite else "training"
+    suite = markup.board_link(run, f"suite {markup.text(run.suite)}") if run.suite else "training"
     words = [markup.status(run.status), suite, f"tier {markup.text(run.tier)}" if run.tier else ""]
     words += [f"dataset {markup.text(run.dataset)}/{markup.text(run.dataset_variant)}", f"seed {run.seed}"]
     words += [f"{run.started_at:%Y-%m-%d %H:%M} UTC", f"run <code>{markup.text(run.run_id)}</code>"]

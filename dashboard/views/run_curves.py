@@ -40,10 +40,10 @@ def _live(run_id: str) -> None:
     with reading.show_problems():
         state = reading.trials().one(run_id)
         said = f"since {state.since:%Y-%m-%d %H:%M:%S} UTC" if state else ""
-        markup.show(markup.element("p", f"{markup.status(state.state if state else 'gone')} {said}", "d3-note"))
+        markup.show(markup.note(f"{markup.status(state.state if state else 'gone')} {said}"))
         found = live_curves(reading.open_store(), run_id)
         if found.empty:
-            markup.show(markup.element("p", "No curve yet.", "d3-note"))
+            markup.show(markup.note("No curve yet."))
             return
         draw(found.assign(run=run_id[:8]))
 

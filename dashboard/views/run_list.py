@@ -44,4 +44,4 @@ def siblings(run: Any) -> None:
         name = f"seed {other.seed}" + (f" {other.scene}" if other.scene else "")
         is_this = other.run_id == run.run_id
         links.append(f"<b>{markup.text(name)}</b>" if is_this else markup.link("run", markup.text(name), run_id=other.run_id))
-    markup.show(markup.element("p", "Runs of this entry: " + " · ".join(links), "d3-note"))
+    markup.show(markup.note("Runs of this entry: " + " · ".join(links)))

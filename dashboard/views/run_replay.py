@@ -18,7 +18,7 @@ def replay(attempt: pd.DataFrame) -> None:
     every = reading.attempts()
     again = every[(every.run_id == run.run_id) & (every.reproduces == run.attempt) & (every.verdict != "")]
     if again.empty:
-        markup.show(markup.element("p", "Nobody has done this run again yet. This does:", "d3-note"))
+        markup.show(markup.note("Nobody has done this run again yet. This does:"))
     else:
         _verdicts(again.sort_values("verdict_at").iloc[-1])
     st.code(f"deep3dmap reproduce {run.run_id} results={reading.store_uri()}", language="bash")
@@ -33,4 +33,4 @@ def _verdicts(again: "pd.Series[str]") -> None:
         said = markup.tag(one.verdict, kind) + (markup.element("small", markup.text(one.missing)) if one.missing else "")
         lines.append([markup.name(one.metric), said, number(one.before), number(one.after)])
     when = f"Done again on {again.verdict_at:%Y-%m-%d %H:%M} UTC."
-    markup.show(markup.element("p", when, "d3-note"), markup.table(columns, lines, name="verdicts"))
+    markup.show(markup.note(when), markup.table(columns, lines, name="verdicts"))

@@ -118,7 +118,7 @@ def _importance(sweep: Sweep) -> None:
     columns = [Column("setting", "name"), Column("importance"), Column("", "number")]
     lines = [[markup.name(name), markup.share(value), f"{value:.2f}"] for name, value in found.items()]
     note = "Absolute rank correlation of a setting with the objective over all trials (Spearman)."
-    markup.show(markup.table(columns, lines, name="importance"), markup.element("p", note, "d3-note"))
+    markup.show(markup.table(columns, lines, name="importance"), markup.note(note))
 
 
 def _table(sweep: Sweep) -> None:
