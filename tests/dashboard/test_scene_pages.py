@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 from kept_stores import HOSTILE, build_hostile_store, build_kept_store
+from pages import html, page
 from stores import build_store
-from streamlit.testing.v1 import AppTest
 
 from deep3dmap.core import Mesh, Reconstruction
-from deep3dmap.dashboard.reading import RESULTS_VARIABLE
 from deep3dmap.dashboard.scene_cards import table, tile
 from deep3dmap.dashboard.viewer3d import scene_payload
 from deep3dmap.dashboard.viewer3d.scene_panels import _payload
@@ -19,20 +18,6 @@ from deep3dmap.results.kept_scenes import kept_scenes
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     return build_kept_store(tmp_path_factory.mktemp("kept"))
-
-
-def page(name, uri, monkeypatch, **query):
-    monkeypatch.setenv(RESULTS_VARIABLE, str(uri))
-    app = AppTest.from_string(f"from deep3dmap.dashboard.views import {name}\n{name}.show()", default_timeout=60)
-    for key, value in query.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception, app.exception
-    return app
-
-
-def html(app):
-    return "".join(element.proto.body for element in app.get("html"))
 
 
 def viewers(app):
@@ -86,11 +71,6 @@ def test_gallery_orders_scenes_and_shows_four_pictures_of_each(store, monkeypatc
     app.button_group[0].set_value("worst").run()
     worst = [float(value) for value in re.findall(r"nme_68_2d ([\d.]+)", html(app))]
     assert worst == sorted(values, reverse=True)
-
-
-@pytest.mark.parametrize("name", ["compare", "gallery"])
-def test_empty_store_says_what_to_run(name, tmp_path, monkeypatch):
-    assert page(name, tmp_path, monkeypatch).header[0].value == "Nothing here yet"
 
 
 @pytest.mark.parametrize("name", ["compare", "gallery"])

@@ -87,7 +87,6 @@ def test_names_that_are_markup_stay_text(tmp_path):
     for file, links in found.items():
         assert not any(name.startswith("on") for _, attributes in links.tags for name in attributes), file
         assert {address for address in links.found if "://" in address} == set()
-        assert all(file.resolve().is_relative_to(tmp_path / "site") for _ in [0])
     index = (tmp_path / "site/index.html").read_text()
     assert "&lt;img src=x onerror" in index
     assert not (tmp_path / "etc").exists()

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from deep3dmap.dashboard.reading import RESULTS_VARIABLE
 
 APP = str(resources.files("deep3dmap.dashboard") / "app.py")
-PAGES = ("home", "leaderboard", "run", "sweeps", "live", "catalogue")
+PAGES = ("home", "leaderboard", "compare", "gallery", "run", "sweeps", "live", "catalogue")
 
 
 def page(name, uri, monkeypatch, **query):
