@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,7 +73,7 @@ def wait_until_answers(server: Server) -> None:
         try:
             urllib.request.urlopen(f"{server.address}/_stcore/health", timeout=2).close()
             return
-        except (urllib.error.URLError, OSError):
+        except OSError:
             time.sleep(0.02)
     raise UserError("the dashboard did not start")
 
