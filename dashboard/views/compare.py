@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
-import altair as alt
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from deep3dmap.dashboard import markup, reading, scene_cards
-from deep3dmap.dashboard.look import BLUE, GREEN, GREY, ORANGE, arrow, nothing_yet, number, one_line, with_unit
+from deep3dmap.dashboard.charts import chart
+from deep3dmap.dashboard.charts.differences import difference_chart
+from deep3dmap.dashboard.look import arrow, nothing_yet, number, one_line, with_unit
 from deep3dmap.dashboard.verdicts import best_place, ordered_scenes, spread, verdict
 from deep3dmap.dashboard.views.filters import URL
 from deep3dmap.dashboard.views.in_3d import show_in_3d
@@ -19,8 +20,6 @@ from deep3dmap.results.kept_scenes import KeptScene
 
 FEWEST, MOST = 2, 4
 SCENES_CHARTED, SCENES_LISTED = 40, 8
-WIDEST_NAME = 180
-COLORS = [BLUE, ORANGE, GREEN]
 
 
 def show() -> None:
@@ -78,13 +77,9 @@ def _scenes(choice: SceneChoice, places: list[int]) -> None:
     left, right = st.columns([3, 2], gap="large") if len(places) == FEWEST else (st.container(), st.container())
     with left:
         markup.show(markup.section("Difference on each scene"))
-        st.altair_chart(
-            difference_chart(
-                differences(choice, places, order[:SCENES_CHARTED]),
-                with_unit(board.metric, board.rows[0].unit),
-                board.rows[0].better,
-            )
-        )
+        values = differences(choice, places, order[:SCENES_CHARTED])
+        title = with_unit(board.metric, board.rows[0].unit)
+        chart.show(difference_chart(values, title, board.rows[0].better), "difference on each scene")
         shown = f"the {SCENES_CHARTED} of {len(order)} scenes that differ most" if len(order) > SCENES_CHARTED else "all scenes"
         st.caption(f"Showing {shown}, means over seeds.")
     with right:
@@ -92,45 +87,21 @@ def _scenes(choice: SceneChoice, places: list[int]) -> None:
         st.html(_most_apart(choice, places, order[:SCENES_LISTED]))
 
 
-def differences(choice: SceneChoice, places: Sequence[int], scenes: Sequence[int]) -> pd.DataFrame:
-    """Return one line per scene and entry but the first: scene, entry, difference (first minus entry), first, value."""
+def differences(choice: SceneChoice, places: Sequence[int], scenes: Sequence[int]) -> list[dict[str, Any]]:
+    """Return one record per scene and entry but the first that both have: see `difference_chart`."""
     board = choice.board
-    lines = [
+    found = [
         {
             "scene": one_line(board.scenes[scene]),
             "entry": one_line(choice.names[place]),
-            "difference": board.per_scene[places[0], scene] - board.per_scene[place, scene],
-            "first": board.per_scene[places[0], scene],
-            "value": board.per_scene[place, scene],
+            "difference": float(board.per_scene[places[0], scene] - board.per_scene[place, scene]),
+            "first": float(board.per_scene[places[0], scene]),
+            "value": float(board.per_scene[place, scene]),
         }
         for scene in scenes
         for place in places[1:]
     ]
-    return pd.DataFrame(lines).dropna(subset="difference")
-
-
-def difference_chart(frame: pd.DataFrame, metric: str, better: str) -> alt.LayerChart:
-    """Draw how far the first entry is from the others on each scene; to the right of 0 it has the larger value."""
-    order = list(dict.fromkeys(frame.scene))
-    entries = list(dict.fromkeys(frame.entry))
-    side = {"up": "right of 0 the first is better", "down": "left of 0 the first is better"}.get(better, "")
-    y = alt.Y("scene:N", sort=order, title=None, axis=alt.Axis(labelLimit=WIDEST_NAME, ticks=False, domain=False))
-    color = alt.Color(
-        "entry:N",
-        scale=alt.Scale(domain=entries, range=COLORS[: len(entries)]),
-        legend=alt.Legend(
-            title="the first against", orient="top", labelLimit=300, columns=1, symbolOpacity=1, symbolType="circle"
-        ),
-    )
-    base = alt.Chart(frame).encode(y=y, color=color)
-    tooltip = [alt.Tooltip("scene:N"), alt.Tooltip("entry:N", title="against"), alt.Tooltip("first:Q", format=".4~g")]
-    tooltip += [alt.Tooltip("value:Q", format=".4~g"), alt.Tooltip("difference:Q", format="+.3~g")]
-    x = alt.X("difference:Q", title=[f"difference of {metric}", side], axis=alt.Axis(format="~g", tickCount=5))
-    stems = base.mark_rule(strokeWidth=2.5, opacity=0.5).encode(x=x, x2=alt.datum(0))
-    points = base.mark_circle(size=80, opacity=1).encode(x=x, tooltip=tooltip)
-    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(x="zero:Q")
-    chart: alt.LayerChart = (zero + stems + points).properties(height=32 * len(order) + 22 * len(entries) + 150)
-    return chart
+    return [one for one in found if np.isfinite(one["difference"])]
 
 
 def _most_apart(choice: SceneChoice, places: list[int], scenes: Sequence[int]) -> str:

@@ -1,8 +1,10 @@
 """Compare and Gallery, as the app lays them out."""
 
+import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from kept_stores import HOSTILE, build_hostile_store, build_kept_store
 from pages import html, page
@@ -13,6 +15,7 @@ from deep3dmap.dashboard.scene_cards import table, tile
 from deep3dmap.dashboard.viewer3d import scene_payload
 from deep3dmap.dashboard.viewer3d.scene_panels import _payload
 from deep3dmap.results.kept_scenes import kept_scenes
+from deep3dmap.results.leaderboard import boards
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,18 @@ def test_compare_says_the_verdict_shows_pictures_and_one_viewer(store, monkeypat
     assert len(viewers(app)) == 1
     headings = re.findall("<h2[^>]*>([^<]*)<", shown)
     assert headings == ["Difference on each scene", "Where they differ most", "One scene"]
+
+
+def test_compare_draws_the_differences_that_the_board_has(store, monkeypatch):
+    chosen = ["prnet/mini", "mean_face/default"]
+    (drawn,) = page("compare", store.uri, monkeypatch, suite="face", metric="nme_68_2d", compare=chosen).get("vega_lite_chart")
+    values = pa.ipc.open_stream(drawn.proto.data.data).read_pandas()
+    (board,) = boards(store, suite="face", metric="nme_68_2d")
+    first, other = (board.per_scene[[row.variant for row in board.rows].index(name)] for name in ("mini", "default"))
+    found = dict(zip(values.scene, values.difference))
+    assert found == pytest.approx(dict(zip(board.scenes, first - other)))
+    spec = json.loads(drawn.proto.spec)
+    assert spec["layer"][-1]["encoding"]["x"]["title"][1] == "left of 0 the first is better"
 
 
 def test_compare_takes_up_to_four_methods_from_the_url(store, monkeypatch):
