@@ -34,7 +34,7 @@ class Follower:
         return self._snapshot is not None
 
     def remember(self) -> None:
-        """Keep what was read, where there is a folder for it and so much that it is worth it."""
+        """Keep what was read, where there is a folder for it and enough to be worth keeping."""
         if self.kept and sum(map(len, self._seen)) > WORTH_KEEPING:
             with self._lock:
                 self.store.remember(self.kept)

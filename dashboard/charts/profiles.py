@@ -1,4 +1,4 @@
-"""Performance profiles: the share of scenes on which an entry is at least so good.
+"""Performance profiles: the share of scenes on which an entry is at least this good.
 
 Source: Dolan and More, Mathematical Programming 2002; Agarwal et al., NeurIPS 2021.
 """

@@ -44,8 +44,7 @@ def _cost(choice: Choice, over: str) -> None:
         return
     row = choice.rows[0]
     chart.show(cost_chart(points, _title_of(row), row.better, over), f"{row.metric} against {over}")
-    unlike = sorted(_devices(choice))
-    note = f"{_front_in_words(points, row.better)} {_measured_on(unlike)}"
+    note = f"{_front_in_words(points, row.better)} {_measured_on(sorted(_devices(choice)))}"
     markup.show(markup.note(markup.text(note)))
 
 
@@ -108,7 +107,7 @@ def _profiles(choice: Choice) -> None:
     spec = profile_chart(board.thresholds.tolist(), profiles, _title_of(board.rows[0]), board.rows[0].better)
     chart.show(spec, "performance profiles")
     more = f" The first {MOST} of {len(profiles)} entries." if len(profiles) > MOST else ""
-    note = "The share of scenes and seeds on which an entry is at least so good; the higher line is the better one."
+    note = "The share of scenes and seeds on which an entry is at least this good; higher lines are better."
     markup.show(markup.note(markup.text(note + more)))
 
 

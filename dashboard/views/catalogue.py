@@ -112,7 +112,7 @@ def _installed() -> None:
         return
     with st.spinner("Loading what is installed"):
         found = sorted(findings(), key=lambda one: one["works"])
-    columns = [Column("what", "name"), Column(""), Column("found"), Column("to mend it", "wide")]
+    columns = [Column("what", "name"), Column(""), Column("found"), Column("remedy", "wide")]
     markup.show(markup.table(columns, [_finding(one) for one in found], name="what is installed"))
 
 

@@ -140,7 +140,7 @@ def _in_3d(own: dict[str, KeptScene]) -> None:
     absent = [one_line(title) for title in own if one_line(title) not in {mesh["title"] for mesh in data["meshes"]}]
     if absent:
         st.html(f"<p class=scene-note>Not shown in 3D, for want of a small surface: {escape(', '.join(absent))}.</p>")
-    st.caption("Drag to turn; wheel or pinch to come nearer; right button or two fingers to move. All panels follow.")
+    st.caption("Drag to rotate; scroll or pinch to zoom; drag with the right button or two fingers to pan. All panels follow.")
 
 
 def _sheets(own: dict[str, KeptScene]) -> None:

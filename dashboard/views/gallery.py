@@ -47,7 +47,7 @@ def show() -> None:
 
 def _why_nothing(choice: SceneChoice, order: str) -> str:
     if order == "disputed":
-        return "Methods dispute a scene where two of them have a value for it; here none has."
+        return "A scene is disputed where at least two methods have a value for it; here none is."
     return "This metric has no values on single scenes for this method."
 
 

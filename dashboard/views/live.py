@@ -58,7 +58,7 @@ def _ended(runs: pd.DataFrame) -> dict[str, str]:
 def _going(going: list[TrialState]) -> str:
     if not going:
         return markup.note("Nothing is running.")
-    columns = [Column("state"), Column("what", "name"), Column("done"), Column("last sign", "number"), Column("run", "wide")]
+    columns = [Column("state"), Column("what", "name"), Column("done"), Column("last update", "number"), Column("run", "wide")]
     return markup.table(columns, [_line(one) for one in going], name="running and pending trials")
 
 

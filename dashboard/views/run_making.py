@@ -1,4 +1,4 @@
-"""How a run was made: its configuration and what is different in another run, its key, machine and packages."""
+"""How a run was made: its configuration and what differs in another run, its key, machine and packages."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ def configuration(attempt: pd.DataFrame) -> None:
         st.code(run.command, language="bash", wrap_lines=True)
     with st.expander("Configuration"):
         st.code(json.dumps(json.loads(run.config), indent=1, sort_keys=True), language="json")
-    with st.expander("What is different in another run"):
+    with st.expander("What differs in another run"):
         _difference(run)
 
 
@@ -41,7 +41,7 @@ def _difference(run: Any) -> None:
     both = [flat_facts(run), flat_facts(runs[runs.run_id == other].iloc[0])]
     keys = differing(both)
     if not keys:
-        st.caption("Nothing is different but the results.")
+        st.caption("Nothing differs but the results.")
         return
     lines = [[markup.text(key), *(markup.text(flat.get(key, "")) for flat in both)] for key in keys]
     heads = [Column("setting", "name"), Column(run.run_id[:8], "text"), Column(other[:8], "text")]

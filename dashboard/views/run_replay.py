@@ -1,4 +1,4 @@
-"""Whether a run came out the same when it was done again, and the command that does it again."""
+"""Whether a run came out the same when it was repeated, and the command that repeats it."""
 
 import pandas as pd
 import streamlit as st
@@ -18,7 +18,7 @@ def replay(attempt: pd.DataFrame) -> None:
     every = reading.attempts()
     again = every[(every.run_id == run.run_id) & (every.reproduces == run.attempt) & (every.verdict != "")]
     if again.empty:
-        markup.show(markup.note("Nobody has done this run again yet. This does:"))
+        markup.show(markup.note("This run has not been repeated yet. This repeats it:"))
     else:
         _verdicts(again.sort_values("verdict_at").iloc[-1])
     st.code(f"deep3dmap reproduce {run.run_id} results={reading.store_uri()}", language="bash")
@@ -32,5 +32,5 @@ def _verdicts(again: "pd.Series[str]") -> None:
         kind = "warn" if one.verdict in (DIFFERS, CANNOT_RUN) else "good"
         said = markup.tag(one.verdict, kind) + (markup.element("small", markup.text(one.missing)) if one.missing else "")
         lines.append([markup.name(one.metric), said, number(one.before), number(one.after)])
-    when = f"Done again on {again.verdict_at:%Y-%m-%d %H:%M} UTC."
+    when = f"Repeated on {again.verdict_at:%Y-%m-%d %H:%M} UTC."
     markup.show(markup.note(when), markup.table(columns, lines, name="verdicts"))

@@ -48,7 +48,7 @@ def pixels(locator: Any) -> np.ndarray:
 
 
 def drawn(page: Any, count: int = 1) -> None:
-    """Wait until a viewer has drawn so many times."""
+    """Wait until a viewer has drawn at least `count` times."""
     page.wait_for_function(
         "count => { const find = root => [...root.querySelectorAll('*')].flatMap(e => [e, ...(e.shadowRoot ? find(e.shadowRoot)"
         " : [])]); return find(document).some(e => e.classList?.contains('v3d') && Number(e.dataset.drawn) >= count) }",

@@ -195,7 +195,7 @@ var deep3dmapViewer = (() => {
     controls.addEventListener("change", ask);
     controls.addEventListener("start", () => (state.touched = true));
     canvas.addEventListener("webglcontextlost", () => {
-      stage.replaceChildren(element("p", "v3d-message", "The graphics driver took its memory back; reload the page."));
+      stage.replaceChildren(element("p", "v3d-message", "The graphics driver dropped this view; reload the page."));
     });
     const watcher = new ResizeObserver(layOut);
     watcher.observe(stage);
@@ -215,7 +215,7 @@ var deep3dmapViewer = (() => {
     return { dispose, camera };
   }
 
-  /* Arrows turn, + and - come nearer and go farther. */
+  /* Arrows rotate, + and - zoom. */
   function steer(grid, camera, controls, touched) {
     const turns = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [1, 0], ArrowDown: [-1, 0] };
     grid.tabIndex = 0;

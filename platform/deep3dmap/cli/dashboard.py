@@ -32,9 +32,9 @@ def main(argv: list[str]) -> int:
     """Run the verb; this process becomes the server, so that whoever stops it stops the server."""
     parser = VerbParser("dashboard", DESCRIPTION, EXAMPLES)
     parser.add_argument("--port", type=int, default=8501, help="the port to serve on (default: 8501)")
-    parser.add_argument("--address", default="127.0.0.1", help="who may connect (default: 127.0.0.1, this machine only)")
+    parser.add_argument("--address", default="127.0.0.1", help="the address to listen on (default: this machine only)")
     parser.add_argument("--export", metavar="FOLDER", help="write a static site into FOLDER instead of serving")
-    parser.add_argument("--host", action="append", default=[], help="a name by which it may be asked, beside its addresses")
+    parser.add_argument("--host", action="append", default=[], help="a further name under which browsers may reach it")
     flags, pairs = parser.parse(argv)
     store = existing_store(pairs)
     if flags.export is not None:
