@@ -90,7 +90,7 @@ def _scenes(choice: SceneChoice, places: list[int]) -> None:
 def differences(choice: SceneChoice, places: Sequence[int], scenes: Sequence[int]) -> list[dict[str, Any]]:
     """Return one record per scene and entry but the first that both have: see `difference_chart`."""
     board = choice.board
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "scene": one_line(board.scenes[scene]),
             "entry": one_line(choice.names[place]),
