@@ -18,7 +18,7 @@ from deep3dmap.results.store import ResultStore
 
 pytestmark = pytest.mark.browser
 SLOW_MS = 180_000
-PAGES = ("Leaderboard", "Run", "Sweeps", "Live", "Catalogue", "Home")
+PAGES = ("Leaderboard", "Compare", "Gallery", "Run", "Sweeps", "Live", "Catalogue", "Home")
 
 
 @pytest.fixture(scope="module")
