@@ -23,6 +23,7 @@ from deep3dmap.core import (
     register_key,
 )
 from deep3dmap.core.errors import nearest
+from deep3dmap.core.ply import to_ply
 
 TRIANGLE = Mesh(np.eye(3), np.array([[0, 1, 2]]), np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]]))
 
@@ -83,6 +84,30 @@ def test_an_empty_mesh_is_kept(tmp_path: Path) -> None:
     loaded = Reconstruction.load(tmp_path).mesh
     assert loaded is not None
     assert loaded.is_empty
+
+
+@pytest.mark.parametrize("colored", [True, False])
+def test_vertices_without_faces_are_kept(tmp_path: Path, colored: bool) -> None:
+    """As points of no surface, e.g. of a mesh whose faces were all cut away."""
+    mesh = Mesh(TRIANGLE.vertices, np.zeros((0, 3)), TRIANGLE.colors if colored else None)
+    (tmp_path / "m.ply").write_bytes(to_ply(mesh))
+    again = read_mesh(tmp_path / "m.ply")
+    assert again.is_empty
+    np.testing.assert_array_equal(again.vertices, mesh.vertices)
+    if colored:
+        np.testing.assert_allclose(again.colors, mesh.colors, atol=1 / 255)
+    else:
+        assert again.colors is None
+
+
+def test_points_of_several_parts_are_joined(tmp_path: Path) -> None:
+    import trimesh
+
+    clouds = [trimesh.PointCloud(np.eye(3) + shift, np.full((3, 4), 51, np.uint8)) for shift in (0, 5)]
+    trimesh.Scene(clouds).export(tmp_path / "m.glb")
+    again = read_mesh(tmp_path / "m.glb")
+    assert sorted(again.vertices.tolist()) == sorted(np.concatenate([np.eye(3), np.eye(3) + 5]).tolist())
+    np.testing.assert_allclose(again.colors, np.full((6, 3), 0.2), atol=1e-6)
 
 
 def test_other_folders_and_files_are_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.files import check_finite, reading
+from deep3dmap.core.foreign_meshes import load_trimesh
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.ply import to_ply
 from deep3dmap.core.reconstruction_files import (
@@ -122,15 +123,11 @@ class Reconstruction:
 
 
 def read_mesh(file: Path) -> Mesh:
-    """Read a PLY, OBJ or GLB file as one mesh, vertices in file order; raises UserError naming it if it holds none."""
+    """Read a PLY, OBJ or GLB file as one mesh, vertices in file order; raises UserError naming it if it cannot be read."""
     with reading(file, "mesh"):
-        if b"element vertex 0\n" in file.open("rb").read(400):
-            return Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int64))
-        import trimesh
-
-        loaded = trimesh.load_mesh(file, process=False)
+        loaded = load_trimesh(file)
         colored = getattr(loaded.visual, "kind", None) == "vertex"
-        colors = np.asarray(loaded.visual.vertex_colors)[:, :3] / 255 if colored else None  # type: ignore[union-attr]
+        colors = np.asarray(loaded.visual.vertex_colors)[:, :3] / 255 if colored else None
         mesh = Mesh(np.asarray(loaded.vertices), np.asarray(loaded.faces), colors)
     check_finite(file, {"vertices": mesh.vertices})
     return mesh

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import reading, require_file
+from deep3dmap.core.foreign_meshes import load_trimesh
 from deep3dmap.geometry.obj_file import read_obj
 from deep3dmap.render.renderer import Surface
 
@@ -85,13 +86,8 @@ def _as_texture(picture: Any, file: Path) -> Tensor:
 
 
 def _from_trimesh(file: Path) -> Surface:
-    with file.open("rb") as stream:
-        if b"element vertex 0\n" in stream.read(400):
-            return Surface(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
-    import trimesh
-
     with reading(file, "mesh"):
-        mesh: Any = trimesh.load_mesh(file, process=False)
+        mesh = load_trimesh(file)
         vertices = torch.from_numpy(np.array(mesh.vertices, np.float32)).reshape(-1, 3)
         faces = torch.from_numpy(np.array(mesh.faces, np.int64)).reshape(-1, 3)
         kind = getattr(mesh.visual, "kind", None)
