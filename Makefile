@@ -60,7 +60,7 @@ fuzz: setup-test
 	cmake -S csrc -B $(SANITIZED) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DDEEP3DMAP_SANITIZE=ON \
 	  -DPython_EXECUTABLE=$(abspath $(VENV))/bin/python -Dnanobind_DIR=$$($(VENV)/bin/python -m nanobind --cmake_dir)
 	cmake --build $(SANITIZED)
-	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=1024 UBSAN_OPTIONS=print_stacktrace=1 \
 	LD_PRELOAD="$$(for name in libasan.so libubsan.so libstdc++.so.6; do $(CXX) -print-file-name=$$name; done | tr '\n' ' ')" \
 	  $(VENV)/bin/python tests/fuzz/run.py ops --count $(FUZZ_CALLS) --native $$(ls $(abspath $(SANITIZED))/_native*.so)
 	$(VENV)/bin/python tests/fuzz/run.py readers --count $(FUZZ_FILES)

@@ -9,6 +9,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 import run
+from op_calls import Call
 from op_table import op_table
 
 from deep3dmap import ops
@@ -23,11 +24,18 @@ def test_no_call_of_an_op_ends_the_process() -> None:
     assert found.peak_kib < run.MOST_KIB
 
 
-def test_a_call_that_ends_the_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [
+        ("os.abort()", "signal 6"),
+        # Never written to, so that it is in no peak.
+        ("torch.empty(2 << 30, dtype=torch.uint8)", "can't allocate memory"),
+    ],
+)
+def test_a_call_that_ends_the_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, told: str) -> None:
     """The harness itself: a worker that dies is named with its case, and the cases after it still run."""
-    (tmp_path / "op_calls.py").write_text(
-        "import os\ndef run_case(seed, number):\n    if number == 3:\n        os.abort()\n    return 'toy', 'ok'\n"
-    )
+    case = f"def run_case(seed, number):\n    if number == 3:\n        {action}\n    return 'toy', 'ok'\n"
+    (tmp_path / "op_calls.py").write_text(f"import os, torch\n{case}")
     monkeypatch.setattr(run, "SUPPORT", tmp_path)
     script = (Path(run.__file__).read_text()).replace('Path(__file__).resolve().parents[1] / "support"', f'Path("{tmp_path}")')
     (tmp_path / "run.py").write_text(script)
@@ -35,7 +43,13 @@ def test_a_call_that_ends_the_process_is_told(tmp_path: Path, monkeypatch: pytes
     found = run.fuzz("ops", count=8)
     assert found.outcomes["toy: ok"] >= 4
     assert len(found.faults) == 1
-    assert "ops 3 (seed 0): signal 6" in found.faults[0]
+    assert "ops 3 (seed 0)" in found.faults[0]
+    assert told in found.faults[0]
+
+
+def test_a_refusal_for_want_of_memory_is_a_fault() -> None:
+    assert Call("empty", torch.empty, [-1]).run() == "refused"
+    assert "allocate memory" in Call("empty", torch.empty, [1 << 50]).run()
 
 
 def test_every_kernel_operator_and_public_op_is_called() -> None:

@@ -203,6 +203,12 @@ def test_filters_whose_places_an_int_cannot_count(place: int, value: int) -> Non
         _backend.native().upfirdn2d_cpu(images, kernel, out, *geometry, 1)
 
 
+def test_levels_are_looked_at_before_memory_is_taken_for_their_gradient() -> None:
+    positions, grad_output = torch.rand(5, 3), torch.rand(5, 2)
+    with pytest.raises(ValueError, match=r"sizes in 1 \.\. 2\^31, got 2 and 1099511627776"):
+        torch.ops.deep3dmap.hash_grid_backward_table(positions, grad_output, [2], [1 << 40])
+
+
 def test_filters_and_rectifiers_refuse_what_does_not_fit() -> None:
     native = _backend.native()
     with pytest.raises(ValueError, match="as many planes"):
@@ -238,6 +244,7 @@ def test_images_that_cannot_be_counted() -> None:
         lambda: torch.ops.deep3dmap.back_project_backward(
             torch.ones(1, 1), torch.ones(1, 3, 4), torch.ones(1, 3), torch.ones(1, dtype=torch.int32), 1 << 20, 1 << 20
         ),
+        lambda: torch.ops.deep3dmap.upfirdn2d(torch.ones(1, 1, 4, 4), torch.ones(1, 1), [1, 1, 1, 1, 0, 0], 1 << 40, 1),
         lambda: ops.look_at_faces(VERTICES, FACES, SEEN[:1, :1, None].expand(1 << 16, 1 << 15, 1)),
         lambda: ops.integrate(
             torch.ones(2, 2, 2), torch.zeros(2, 2, 2), torch.ones(1, 1).expand(1 << 16, 1 << 15), torch.eye(3), torch.eye(4),

@@ -16,6 +16,7 @@ from deep3dmap.core.errors import UserError
 
 # What an op may say to arguments that it cannot take. RuntimeError and IndexError are torch's own words.
 REFUSALS = (ValueError, TypeError, RuntimeError, IndexError, UserError)
+NO_MEMORY = "can't allocate memory"  # no refusal: sizes are to be looked at before memory is asked for
 SIZES = {"X": 5, "Y": 4, "Z": 9, "V": 9, "F": 12, "H": 12, "W": 12, "K": 4, "C": 9, "D": 9, "N": 40, "M": 40, "P": 60, "B": 3}
 ODD_NUMBERS = (float("nan"), float("inf"), -float("inf"), 0.0, 1e-30, 1e6, 3e38, -3e38)
 ODD_IDS = (-(2**63), 2**63 - 1, 2**40, 2**31, 2**29, -(2**29), -2, -1)
@@ -33,11 +34,11 @@ class Call:
     arguments: list[Any]
 
     def run(self) -> str:
-        """Make the call; returns what came of it, `ok` or `refused`."""
+        """Make the call; returns what came of it: `ok`, `refused`, or that it wanted more memory than a call may have."""
         try:
             self.function(*self.arguments)
-        except REFUSALS:
-            return "refused"
+        except REFUSALS as error:
+            return str(error) if NO_MEMORY in str(error) else "refused"
         return "ok"
 
 

@@ -91,7 +91,8 @@ def _(positions: Tensor, table: Tensor, resolutions: list[int], sizes: list[int]
 
 @native_op("deep3dmap::hash_grid_backward_table")
 def _native_backward_table(positions: Tensor, grad_output: Tensor, resolutions: list[int], sizes: list[int]) -> Tensor:
-    shape = (sum(sizes), grad_output.shape[1] // len(sizes))
+    levels = HashGridLevels(tuple(resolutions), tuple(sizes))
+    shape = (levels.entries, grad_output.shape[1] // len(sizes))
     given = (positions.contiguous(), grad_output.contiguous())
     if wanted(grad_output):
         fixed = fixed_sums(shape, grad_output, 8 * len(positions))

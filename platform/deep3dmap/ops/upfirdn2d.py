@@ -8,6 +8,7 @@ from torch import Tensor
 
 from deep3dmap.ops import upfirdn2d_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._checks import check_image
 from deep3dmap.ops._registration import native_op
 
 Factors = int | Sequence[int]
@@ -79,6 +80,7 @@ def _check(images: Tensor, kernel: Tensor, steps: tuple[tuple[int, int], ...], p
 @native_op("deep3dmap::upfirdn2d")
 def _native(images: Tensor, kernel: Tensor, geometry: list[int], height: int, width: int) -> Tensor:
     """geometry: up x, y; down x, y; zeros to the left and above."""
+    check_image(height, width)
     count, channels = images.shape[:2]
     out = images.new_empty(count, channels, height, width)
     planes = images.contiguous().view(count * channels, *images.shape[2:])
