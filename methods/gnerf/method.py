@@ -121,10 +121,11 @@ class GNeRF(CustomFramework):
 
     def _begin_with(self, file: Path) -> None:
         """Take networks and poses from a checkpoint of the official code."""
-        poses = state_under(read_checkpoint(file), KEYS["training poses"], file).get("poses_embed")
+        checkpoint = read_checkpoint(file)
+        poses = state_under(checkpoint, KEYS["training poses"], file).get("poses_embed")
         self.table = self._table(len(poses) if poses is not None else 0)
         networks = (self.generator, self.discriminator, self.inversion, self.table)
-        load_official(file, dict(zip(KEYS, networks)))
+        load_official(checkpoint, dict(zip(KEYS, networks)), file)
 
     def _place(self, images: int) -> None:
         """Begin with a pose for each photograph. Raises UserError where given weights are of another number of them."""

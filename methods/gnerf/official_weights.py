@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.nn.official_checkpoints import fill, read_checkpoint, state_under, strip_prefix
+from deep3dmap.nn.official_checkpoints import fill, state_under, strip_prefix
 
 # Where each network's state is in the file.
 KEYS = {"generator": "g", "discriminator": "d", "inversion network": "i", "training poses": "t", "validation poses": "v"}
@@ -18,12 +19,11 @@ def from_official_generator(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"nerf.{name}": value for name, value in from_official_names(strip_prefix(state, "nerf.")).items()}
 
 
-def load_official(file: Path, networks: Mapping[str, nn.Module]) -> int:
-    """Fill networks, named as in `KEYS`, from an official checkpoint and return the iteration it was saved at.
+def load_official(checkpoint: Mapping[str, Any], networks: Mapping[str, nn.Module], file: Path) -> int:
+    """Fill networks, named as in `KEYS`, from an official checkpoint, read from `file`; returns the iteration it was saved at.
 
-    Raises UserError naming keys that are missing, unexpected or of another size.
+    Raises UserError naming the file and keys that are missing, unexpected or of another size.
     """
-    checkpoint = read_checkpoint(file)
     for name, network in networks.items():
         state = state_under(checkpoint, KEYS[name], file)
         if name == "generator":

@@ -22,6 +22,7 @@ from deep3dmap.methods.gnerf.official_weights import load_official
 from deep3dmap.methods.gnerf.pose_prior import PosePrior
 from deep3dmap.methods.gnerf.pose_table import PoseTable, official_start
 from deep3dmap.methods.gnerf.schedules import Schedules
+from deep3dmap.nn.official_checkpoints import read_checkpoint
 from deep3dmap.nn.radiance.patches import random_patches
 
 SMALL = GeneratorConfig(16, 3, (1,), 3, 2, coarse=8, fine=8)
@@ -139,14 +140,14 @@ def official_file(tmp_path: Path) -> Path:
 def test_an_official_checkpoint_loads_by_its_names(official_file: Path, generator: Generator) -> None:
     table, discriminator = PoseTable(torch.zeros(4, 9), "6d"), PatchDiscriminator(16, 8)
     networks = {"generator": generator, "discriminator": discriminator, "training poses": table}
-    assert load_official(official_file, networks) == 30000
-    saved = torch.load(official_file, weights_only=False)
+    saved = read_checkpoint(official_file)
+    assert load_official(saved, networks, official_file) == 30000
     assert torch.equal(generator.nerf.trunk[1].weight, saved["g"]["nerf.xyz_encoding_2.0.weight"])
     assert torch.equal(table.vectors(), official_start(4, "6d"))
     with pytest.raises(UserError, match=r"training poses: does not fit .* of another size: poses_embed"):
-        load_official(official_file, {"training poses": PoseTable(torch.zeros(5, 9), "6d")})
+        load_official(saved, {"training poses": PoseTable(torch.zeros(5, 9), "6d")}, official_file)
     with pytest.raises(UserError, match="no state dict under 'v'"):
-        load_official(official_file, {"validation poses": PoseTable(torch.zeros(4, 9), "6d")})
+        load_official(saved, {"validation poses": PoseTable(torch.zeros(4, 9), "6d")}, official_file)
 
 
 # The sizes of the file above.
