@@ -10,6 +10,7 @@ from sphere_scan import sphere_scan
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.datasets.arkit import ARKit, ARKitConfig
+from deep3dmap.data.datasets.posed_scans import ScanFolders
 from deep3dmap.data.datasets.scannet import ScanNet, ScanNetConfig
 from deep3dmap.data.datasets.tum_rgbd import TUMRGBD, TUMRGBDConfig
 from deep3dmap.data.formats import scannet as layout
@@ -155,6 +156,14 @@ def test_a_phone_capture_is_turned_upright(tmp_path: Path) -> None:
     (folder / "images/00001.jpg").unlink()
     with pytest.raises(UserError, match="no picture of frame 1"):
         ARKit(ARKitConfig(root=str(folder)), tmp_path).split("test")[0]
+
+
+def test_a_dataset_that_does_not_say_how_a_scan_is_read_cannot_be_made(tmp_path: Path) -> None:
+    class Unread(ScanFolders):
+        is_scan = staticmethod(layout.is_scan)
+
+    with pytest.raises(TypeError, match=r"abstract method .?read"):
+        Unread(ScanNetConfig(), tmp_path)  # type: ignore[abstract]
 
 
 def test_nearest_in_time() -> None:

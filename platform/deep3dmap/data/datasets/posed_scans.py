@@ -1,5 +1,6 @@
 """What datasets of posed scans share: folders that are found, hashed, and opened when asked for."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -49,7 +50,7 @@ def sample_of(scan: Scan) -> Sample:
     return {name: getattr(scan, name) for name in SCAN_KEYS}
 
 
-class ScanFolders:
+class ScanFolders(ABC):
     """One scan, or a folder of scans, all for testing. A dataset says what a scan is and how it is read."""
 
     card: ClassVar[DatasetCard]
@@ -60,13 +61,13 @@ class ScanFolders:
         self._config, self._cache = config, cache
 
     @staticmethod
+    @abstractmethod
     def is_scan(folder: Path) -> bool:
         """Whether the folder itself is a scan."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, folder: Path) -> Sample:
         """Open the scan of a folder."""
-        raise NotImplementedError
 
     @property
     def root(self) -> Path:
