@@ -13,11 +13,10 @@ from deep3dmap.data.scenes.head_layout import Array, smoothstep
 from deep3dmap.data.scenes.head_model import head_model
 from deep3dmap.data.scenes.head_shape import surface_at
 from deep3dmap.data.scenes.head_subject import Subject, irradiance
-from deep3dmap.data.scenes.head_texture import HeadTexture
+from deep3dmap.data.scenes.head_texture import HeadTexture, color_at
 from deep3dmap.data.scenes.view_render import drawn_layers
 from deep3dmap.geometry.face_pose import HeadPose
 from deep3dmap.ops.rasterize import rasterize
-from deep3dmap.render.textures import sample_texture
 
 GAMMA = 2.2
 
@@ -122,7 +121,7 @@ def _draw(
     of_head = fragments.face_id[fragments.face_id >= 0] < len(head.faces)
 
     def color_of(drawn: torch.Tensor) -> torch.Tensor:
-        painted = sample_texture(torch.from_numpy(texture), drawn[4:6, 0].T, "points").T[:, None]
+        painted = color_at(texture, drawn[4:6])
         color = torch.where(of_head, painted, 1.0)
         return (color * drawn[0:3] + drawn[3]).clamp(1e-6, 1) ** (1 / GAMMA)
 

@@ -4,8 +4,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from torch import Tensor
 
 from deep3dmap.data.scenes import head_albedo
 from deep3dmap.data.scenes.head_layout import Array, smoothstep
@@ -13,10 +15,16 @@ from deep3dmap.data.scenes.head_model import ALBEDOS
 from deep3dmap.data.scenes.head_modes import EXPRESSIONS
 from deep3dmap.data.scenes.head_shape import EYE, MOUTH_LINE, surface_at
 from deep3dmap.data.scenes.head_subject import Subject
+from deep3dmap.render.textures import sample_texture
 
 TEETH = np.array([0.62, 0.58, 0.50])
 DARKEST = np.array([0.020, 0.013, 0.010])
 FRAMES = np.array([0.02, 0.018, 0.02])
+
+
+def color_at(texture: NDArray[np.float32], places: Tensor) -> Tensor:
+    """Return the colours (3, 1, N) that a painted texture (3, S, S) has at atlas coordinates (2, 1, N)."""
+    return sample_texture(torch.from_numpy(texture), places[:, 0].T, "points").T[:, None]
 
 
 class HeadTexture:

@@ -20,10 +20,10 @@ from deep3dmap.data.scenes.head_extras import Patch, joined, vertex_normals
 from deep3dmap.data.scenes.head_model import head_model
 from deep3dmap.data.scenes.head_render import HeadSurface, Look, closed_head
 from deep3dmap.data.scenes.head_subject import Subject, sample_subject
+from deep3dmap.data.scenes.head_texture import color_at
 from deep3dmap.data.scenes.view_render import LitSurface, draw_view
 from deep3dmap.geometry.relief import ReliefCamera
 from deep3dmap.ops.rasterize import rasterize_camera
-from deep3dmap.render.textures import sample_texture
 
 Array = NDArray[np.float64]
 ALBEDO_GAMMA = 2.2
@@ -115,10 +115,9 @@ def _lit_surface(subject: Subject, plan: HeadsDepthPlan, view: Array, light: Arr
     look_of = np.zeros((len(vertices), 6))
     look_of[: len(head.vertices), :2], look_of[: len(head.vertices), 2] = head.uv, 1
     look_of[len(head.vertices) :, 3:] = rest.colors
-    painted = torch.from_numpy(texture)
 
     def color_of(drawn: torch.Tensor) -> torch.Tensor:
-        skin = sample_texture(painted, drawn[:2, 0].T, "points").T[:, None]
+        skin = color_at(texture, drawn[:2])
         return torch.where(drawn[2] > 0.5, skin, drawn[3:]).clamp(min=1e-6) ** (1 / ALBEDO_GAMMA)
 
     return LitSurface(vertices, faces, shade[:, None].repeat(3, 1), look_of, color_of)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,12 +24,11 @@ from deep3dmap.data.scenes import head_backdrop
 from deep3dmap.data.scenes.head_extras import vertex_normals
 from deep3dmap.data.scenes.head_model import head_model
 from deep3dmap.data.scenes.head_subject import Subject, irradiance, sample_subject
-from deep3dmap.data.scenes.head_texture import HeadTexture
+from deep3dmap.data.scenes.head_texture import HeadTexture, color_at
 from deep3dmap.data.scenes.light import exposed, light_harmonics
 from deep3dmap.data.scenes.orbit_cameras import Orbit, sample_cameras
 from deep3dmap.data.scenes.view_render import DrawnView, LitSurface, draw_view, project_points, visible
 from deep3dmap.geometry.rotations import matrix_of_axis_angle
-from deep3dmap.render.textures import sample_texture
 
 Array = NDArray[np.float64]
 ALBEDO_GAMMA = 2.2  # of albedo.png; the pictures' own gamma is part of the plan
@@ -150,10 +148,9 @@ def _texture_of(size: int) -> HeadTexture:
 def _surface(vertices: Array, light: Array, texture: NDArray[np.float32], grid: int) -> LitSurface:
     model = head_model(grid)
     normals = vertex_normals(vertices, model.faces)
-    painted = torch.from_numpy(texture)
 
     def color_of(uv: Tensor) -> Tensor:
-        return sample_texture(painted, uv[:, 0].T, "points").T[:, None]
+        return color_at(texture, uv)
 
     return LitSurface(vertices, model.faces, irradiance(normals, light), model.uv.astype(np.float64), color_of)
 
