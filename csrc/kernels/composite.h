@@ -55,8 +55,9 @@ DEEP3DMAP_HD void composite_ray(const CompositeSamples& in, int64_t ray, const C
   float red = 0.f, green = 0.f, blue = 0.f, depth = 0.f, opacity = 0.f, through = 1.f;
   const CompositeSpan span = composite_span(in, ray);
   const int64_t end = span.end;
+  const float stop = in.stop;
   int64_t i = span.begin;
-  for (; i < end && !(through < in.stop); ++i) {
+  for (; i < end && !(through < stop); ++i) {
     const float absorbed = absorbed_by(i), weight = through * absorbed;
     out.weight[i] = weight;
     red += weight * in.color[3 * i], green += weight * in.color[3 * i + 1], blue += weight * in.color[3 * i + 2];
@@ -68,12 +69,16 @@ DEEP3DMAP_HD void composite_ray(const CompositeSamples& in, int64_t ray, const C
   out.depth[ray] = depth, out.opacity[ray] = opacity;
 }
 
-// d loss / d weight of one sample.
-DEEP3DMAP_HD float composite_worth(const CompositeSamples& in, const CompositeGradient& grad, int64_t ray, int64_t i) {
-  const float* color = grad.color + 3 * ray;
-  return color[0] * in.color[3 * i] + color[1] * in.color[3 * i + 1] + color[2] * in.color[3 * i + 2] +
-         grad.depth[ray] * in.distance[i] + grad.opacity[ray] + grad.weight[i];
-}
+// d loss / d results of one ray, read once: a compiler must take it that writing gradients may change what pointers lead to.
+struct CompositeRayGradient {
+  float red, green, blue, depth, opacity;
+
+  // d loss / d weight of a sample.
+  DEEP3DMAP_HD float worth(const CompositeSamples& in, const float* weight, int64_t i) const {
+    return red * in.color[3 * i] + green * in.color[3 * i + 1] + blue * in.color[3 * i + 2] + depth * in.distance[i] + opacity +
+           weight[i];
+  }
+};
 
 // d loss / d density_i = length_i (T_{i+1} g_i - sum over j > i of w_j g_j), g = d loss / d weight. The way down leaves T_{i+1}
 // in grad_density, the way back up turns it into the gradient.
@@ -83,11 +88,13 @@ DEEP3DMAP_HD void composite_ray_backward(const CompositeSamples& in, const Compo
   const CompositeSpan span = composite_span(in, ray);
   const int64_t begin = span.begin, end = span.end;
   const float* color = grad.color + 3 * ray;
+  const CompositeRayGradient own{color[0], color[1], color[2], grad.depth[ray], grad.opacity[ray]};
+  const float stop = in.stop;
   float through = 1.f;
   int64_t i = begin;
-  for (; i < end && !(through < in.stop); ++i) {
+  for (; i < end && !(through < stop); ++i) {
     const float absorbed = absorbed_by(i), weight = through * absorbed;
-    for (int channel = 0; channel < 3; ++channel) grad_color[3 * i + channel] = weight * color[channel];
+    grad_color[3 * i] = weight * own.red, grad_color[3 * i + 1] = weight * own.green, grad_color[3 * i + 2] = weight * own.blue;
     through *= 1.f - absorbed;
     grad_density[i] = through;
   }
@@ -96,7 +103,7 @@ DEEP3DMAP_HD void composite_ray_backward(const CompositeSamples& in, const Compo
   float behind = 0.f;
   for (--i; i >= begin; --i) {
     const float after = grad_density[i], before = i > begin ? grad_density[i - 1] : 1.f;
-    const float worth = composite_worth(in, grad, ray, i);
+    const float worth = own.worth(in, grad.weight, i);
     grad_density[i] = in.length[i] * (after * worth - behind);
     behind += (before - after) * worth;
   }
