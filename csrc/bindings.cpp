@@ -10,6 +10,7 @@
 #include "image_filter_bindings.h"
 #include "neural_mesh_bindings.h"
 #include "radiance_bindings.h"
+#include "scene_bindings.h"
 #include "soft_raster_bindings.h"
 #include "sparse_bindings.h"
 #if defined(DEEP3DMAP_CUDA)
@@ -176,6 +177,7 @@ NB_MODULE(_native, m) {
   define_neural_mesh(m);
   define_sparse(m);
   define_radiance(m);
+  define_scenes(m);
 #if defined(DEEP3DMAP_CUDA)
   define_integrate(m, "integrate_cuda", &integrate<nb::device::cuda, uint64_t, cuda::integrate>);
   define_rasterize(m, "rasterize_cuda", &rasterize<nb::device::cuda, uint64_t, cuda::rasterize>);

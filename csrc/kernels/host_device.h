@@ -16,3 +16,10 @@
 #else
 #define DEEP3DMAP_DISPATCH
 #endif
+
+// The same for kernels that call std::fma, which rounds once on every processor but is quick only where it is an instruction.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 && !defined(__CUDACC__) && !defined(__SANITIZE_ADDRESS__)
+#define DEEP3DMAP_DISPATCH_FMA __attribute__((target_clones("arch=x86-64-v3", "default")))
+#else
+#define DEEP3DMAP_DISPATCH_FMA
+#endif

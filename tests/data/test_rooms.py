@@ -13,8 +13,8 @@ from deep3dmap.data.scenes.rooms_camera import camera_path
 from deep3dmap.data.scenes.rooms_layout import Room, design_room
 from deep3dmap.data.scenes.rooms_lighting import Lighting
 from deep3dmap.data.scenes.rooms_sensor import sensed_depth
-from deep3dmap.data.scenes.rooms_shapes import box, cylinder, joined, refined, sphere, triangles
-from deep3dmap.data.scenes.rooms_textures import KINDS, Material, SolidTextures, value_noise
+from deep3dmap.data.scenes.rooms_shapes import box, cylinder, joined, refined, refined_centres, sphere, triangles
+from deep3dmap.data.scenes.rooms_textures import Material
 
 TINY = RoomsConfig(train=1, val=1, test=1, frames=4, width=64, height=48, mesh_edge=0.06)
 
@@ -163,28 +163,16 @@ def test_refining_keeps_the_surface() -> None:
     assert (fine.normals == quads.normals[parent][:, :1]).all()
 
 
-def test_textures_depend_on_the_place_only_and_stay_in_range() -> None:
-    points = torch.from_numpy(np.random.default_rng(0).uniform(-3, 3, (3, 500)).astype(np.float32))
-    textures = SolidTextures([Material(kind, (0.2, 0.4, 0.6), (0.9, 0.7, 0.5)) for kind in KINDS])
-    index = torch.arange(500) % len(KINDS)
-    colors = textures.albedo(index, points)
-    assert colors.min() >= 0
-    assert colors.max() <= 1
-    torch.testing.assert_close(textures.albedo(index.flip(0), points.flip(1)).flip(1), colors, atol=1e-5, rtol=0)
-    noise = value_noise(*points)
-    assert noise.std() > 0.1
-    step = (value_noise(*(points + 0.001)) - noise).abs()
-    assert step.max() < 0.02, "the noise is smooth"
-
-
-def test_noise_interpolates_its_lattice_trilinearly_with_smoothed_weights() -> None:
-    from scipy.interpolate import RegularGridInterpolator
-
-    lattice = np.pad(np.random.default_rng(20210601).random((32,) * 3, np.float32), (0, 1), mode="wrap")
-    points = np.random.default_rng(1).uniform(-40, 40, (3, 200)).astype(np.float32)
-    cell, way = np.floor(points), points - np.floor(points)
-    expected = RegularGridInterpolator((np.arange(33),) * 3, lattice)((cell % 32 + way * way * (3 - 2 * way)).T)
-    np.testing.assert_allclose(value_noise(*torch.from_numpy(points)).numpy(), expected, atol=1e-5)
+def test_centres_are_those_of_the_pieces_and_some_quads_give_some_of_the_pieces() -> None:
+    quads = joined([box((0, 0, 0), (1, 0.5, 0.3), 0), sphere(0.4, 0, 1, 12)])
+    fine, parent = refined(quads, 0.1)
+    centres, cut_from = refined_centres(quads, 0.1)
+    np.testing.assert_array_equal(centres, fine.corners.mean(1))
+    np.testing.assert_array_equal(cut_from, parent)
+    some = np.arange(len(quads)) % 3 > 0
+    fewer, _ = refined(quads.chosen(some), 0.1)
+    for name in ("corners", "normals", "material", "local"):
+        np.testing.assert_array_equal(getattr(fewer, name), getattr(fine, name)[some[parent]])
 
 
 def test_light_falls_off_with_distance_and_is_blocked() -> None:

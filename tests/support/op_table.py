@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap import ops
-from deep3dmap.ops import _backend, neural_mesh, sparse
+from deep3dmap.ops import _backend, cube_light, neural_mesh, solid_texture, sparse
 
 Table = dict[str, tuple[Callable[..., Any], str]]
 MESH = "f V,3; i8 F,3 V"
@@ -58,6 +58,12 @@ def _public() -> Table:
     def filtered(images: Tensor, kernel: Tensor, up: list[int], down: list[int], padding: list[int]) -> Tensor:
         return ops.upfirdn2d(images, kernel, up=up, down=down, padding=padding)
 
+    def coloured(points: Tensor, material: Tensor, *materials: Any) -> Tensor:
+        return solid_texture.solid_albedo(points, material, solid_texture.SolidMaterials(*materials))
+
+    def lit(received: Tensor, points: Tensor, normals: Tensor, *light: Any) -> None:
+        cube_light.add_cube_light(received, points, normals, cube_light.CubeLight(*light))
+
     return {
         "rasterize": (ops.rasterize, f"{MESH}; H; W"),
         "rasterize_camera": (ops.rasterize_camera, f"{MESH}; f 3,3; H; W"),
@@ -86,6 +92,9 @@ def _public() -> Table:
         "hash_grid to positions": (_backwards(lambda p, t, *levels: encoded(t, p, *levels)), f"u N,3; f 136,2; {LEVELS}"),
         "upfirdn2d": (_backwards(filtered), "f B,C,H,W; f K,X; ints 2,1,4; ints 2,1,4; ints 4,-2,4"),
         "fused_leaky_relu": (_backwards(ops.fused_leaky_relu), "f N,C,K; f C; any; any"),
+        "solid_albedo": (coloured, "f 3,N; i8 N K; u1 K; f K,8"),
+        "value_noise": (solid_texture.value_noise, "f 3,N"),
+        "add_cube_light": (lit, "f N; f 3,N; f 3,N; f 3; any; f 6,Z,Z; any"),
     }
 
 
@@ -164,6 +173,9 @@ def _kernels() -> Table:
         "hash_grid_backward_positions_cpu": f"u N,3; f 136,2; f N,6; f N,3; {LEVELS}",
         "upfirdn2d_cpu": f"f B,Y,Z; f K,X; f B,H,W; {'; '.join(['count 4'] * 6)}",
         "leaky_relu_cpu": "f N,C,K; f C; f N,C,K; f N,C,K; any; any",
+        "solid_albedo_cpu": "f 3,N; i8 N K; u1 K; f K,8; u 35937; f 3,N",
+        "value_noise_cpu": "f 3,N; u 35937; f N",
+        "cube_light_cpu": "f 3,N; f 3,N; f 6,Z,Z; f 3; any; any; f N",
     }
     return {f"kernel {name}": (_on_two_threads(name), word) for name, word in words.items()}
 

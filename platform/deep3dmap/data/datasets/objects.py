@@ -26,10 +26,11 @@ from deep3dmap.data.scenes import (
     sphere_cameras,
     view_render,
 )
+from deep3dmap.ops import solid_texture_reference
 
 SOURCES = (
     *(objects, object_designs, rooms_shapes, rooms_textures, solid_render, solid_shapes, sphere_cameras, view_render),
-    *(images, multiview, nerf_synthetic, ply),
+    *(images, multiview, nerf_synthetic, ply, solid_texture_reference),
 )
 MADE = ("train_views", "val_views", "test_views", "image_size", "supersample", "seed")
 

@@ -28,6 +28,7 @@ from deep3dmap.data.scenes import (
     rooms_shapes,
     rooms_textures,
 )
+from deep3dmap.ops import cube_light_reference, solid_texture_reference
 
 SOURCES = (
     rooms,
@@ -43,6 +44,8 @@ SOURCES = (
     ply,
     scannet,
     sevenscenes,
+    cube_light_reference,
+    solid_texture_reference,
 )
 
 

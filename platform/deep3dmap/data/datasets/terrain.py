@@ -32,10 +32,11 @@ from deep3dmap.data.scenes import (
     terrain_layout,
     view_render,
 )
+from deep3dmap.ops import solid_texture_reference
 
 SOURCES = (
     *(terrain, terrain_layout, sky, object_designs, rooms_shapes, rooms_textures, solid_render, solid_shapes, view_render),
-    *(colmap, colmap_binary, images, ply),
+    *(colmap, colmap_binary, images, ply, solid_texture_reference),
 )
 
 

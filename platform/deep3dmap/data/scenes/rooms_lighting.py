@@ -11,10 +11,10 @@ from torch import Tensor
 from deep3dmap.data.scenes.rooms_layout import Room
 from deep3dmap.data.scenes.rooms_shapes import triangles
 from deep3dmap.data.scenes.rooms_textures import SolidTextures
+from deep3dmap.ops.cube_light import CubeLight, add_cube_light
 from deep3dmap.ops.rasterize import rasterize_camera
 
 _RESOLUTION = 256  # pixels along an edge of a shadow cube
-_SIDE = _RESOLUTION + 2
 _OFFSET = 0.03  # metres the shaded point is lifted off its surface, so that a surface does not shade itself
 _AMBIENT = 0.32
 _AT_ONCE = 1 << 16  # points that are shaded together: what is computed of them stays in the processor's cache
@@ -28,7 +28,10 @@ class Lighting:
         self._glow = torch.tensor([m.glow for m in room.materials])
         vertices = room.quads.corners.reshape(-1, 3)
         faces = torch.from_numpy(triangles(room.quads))
-        self._cubes = [_shadow_cube(vertices, faces, light) for light in room.lights]
+        self._lights = [
+            CubeLight(torch.tensor(place, dtype=torch.float32), float(power), _shadow_cube(vertices, faces, place), _OFFSET)
+            for place, power in zip(room.lights, room.powers)
+        ]
 
     def shade(self, local: Tensor, material: Tensor, received: Tensor) -> Tensor:
         """Return (3, N) RGB in [0, 1] of surface points with texture coordinates (3, N) that receive `irradiance` (N,)."""
@@ -50,14 +53,8 @@ class Lighting:
     def _received(self, points: Tensor, normals: Tensor) -> Tensor:
         # Surfaces that look up receive more of the light that the ceiling and walls scatter.
         total = (_AMBIENT + 0.25 * _AMBIENT * normals[2]).mul_(self._openness(points))
-        lifted = points + _OFFSET * normals
-        for place, power, cube in zip(self._room.lights, self._room.powers, self._cubes):
-            light = torch.tensor(place, dtype=torch.float32)[:, None]
-            towards = light - points
-            squared = towards.square().sum(0)
-            cosine = (towards * normals).sum(0).clamp_(min=0) / (squared + 1e-6).sqrt_()
-            strength = cosine.mul_(float(power)).div_(squared.mul_(0.45).add_(0.8))
-            total.addcmul_(strength, _visibility(cube, lifted - light))
+        for light in self._lights:
+            add_cube_light(total, points, normals, light)
         return total
 
     def _openness(self, points: Tensor) -> Tensor:
@@ -70,7 +67,7 @@ class Lighting:
 def _shadow_cube(vertices: NDArray[np.float64], faces: Tensor, light: NDArray[np.float64]) -> Tensor:
     """Return the depth that is still lit (infinite where nothing is), seen from the light along the axes of `_axes`.
 
-    Six sides of _SIDE x _SIDE pixels, flat; the outermost pixels of a side are doubled.
+    The outermost pixels of a side are doubled.
     """
     half = _RESOLUTION / 2
     intrinsics = torch.tensor([[half, 0, half], [0, half, half], [0, 0, 1]], dtype=torch.float64)
@@ -78,7 +75,7 @@ def _shadow_cube(vertices: NDArray[np.float64], faces: Tensor, light: NDArray[np
     for axes in _axes():
         seen = torch.from_numpy(((vertices - light) @ axes.T).astype(np.float32))
         sides.append(rasterize_camera(seen, faces, intrinsics, _RESOLUTION, _RESOLUTION, near=0.02).depth)
-    depth = torch.nn.functional.pad(torch.stack(sides), (1, 1, 1, 1), mode="replicate").flatten()
+    depth = torch.nn.functional.pad(torch.stack(sides), (1, 1, 1, 1), mode="replicate")
     return torch.where(depth > 0, depth * 1.01 + 0.01, torch.inf)
 
 
@@ -95,32 +92,3 @@ def _axes() -> NDArray[np.float32]:
             forward[axis], right[(axis + 1) % 3] = sign, 1.0
             frames.append(np.stack([right, np.cross(forward, right), forward]))
     return np.array(frames, np.float32)
-
-
-def _visibility(cube: Tensor, away: Tensor) -> Tensor:
-    """Return the share of the light, 0 to 1, that reaches points `away` (3, N) from it: four shadow pixels, weighted."""
-    along, right_of, below, axis = _dominant(away)
-    depth = along.abs().clamp_(min=1e-6)
-    half = _RESOLUTION / 2
-    x = (half * right_of).div_(depth).add_(half + 0.5)
-    y = (half * torch.where(along > 0, below, -below)).div_(depth).add_(half + 0.5)
-    column, row = x.floor().clamp_(0, _RESOLUTION), y.floor().clamp_(0, _RESOLUTION)
-    side = axis.mul_(2).add_(along > 0)
-    # Whole numbers below 2^24: float32 holds them exactly.
-    first = side.mul_(_SIDE).add_(row).mul_(_SIDE).add_(column).long()
-    lit = [(depth < cube[corner:].index_select(0, first)).float() for corner in (0, 1, _SIDE, _SIDE + 1)]
-    right, down = x.sub_(column), y.sub_(row)
-    return torch.lerp(torch.lerp(lit[0], lit[1], right), torch.lerp(lit[2], lit[3], right), down)
-
-
-def _dominant(away: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the coordinate that is greatest in size, the two that follow it in cyclic order, and its axis, each (N,)."""
-    x, y, z = away
-    size_x, size_y, size_z = away.abs()
-    first, second = (size_x >= size_y) & (size_x >= size_z), size_y >= size_z
-
-    def pick(one: Tensor, two: Tensor, three: Tensor) -> Tensor:
-        return torch.where(first, one, torch.where(second, two, three))
-
-    axis = torch.where(first, 0.0, torch.where(second, 1.0, 2.0))
-    return pick(x, y, z), pick(y, z, x), pick(z, x, y), axis

@@ -10,7 +10,7 @@ from torch import Tensor
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.data.scenes.rooms_layout import Room
 from deep3dmap.data.scenes.rooms_lighting import Lighting
-from deep3dmap.data.scenes.rooms_shapes import Quads, refined, triangles
+from deep3dmap.data.scenes.rooms_shapes import Quads, refined, refined_centres, triangles
 from deep3dmap.ops.rasterize import Fragments, interpolate_at, rasterize_camera
 
 _FINE = 2  # colour is computed for this many pixels squared and averaged
@@ -74,7 +74,7 @@ class RoomRenderer:
         face_id = fine.face_id.flatten()
         shown = face_id.clamp(min=0)
         local = interpolate_at(shown, fine.barycentrics.view(-1, 3), self._faces, self._local)
-        color = self._lighting.shade(local.T, self._material.index_select(0, shown // 2), received.flatten())
+        color = self._lighting.shade(local.T, self._material.index_select(0, shown >> 1), received.flatten())
         color.mul_(face_id >= 0)
         return torch.nn.functional.avg_pool2d(color.view(3, *fine.face_id.shape), _FINE)
 
@@ -96,11 +96,12 @@ class SeenSurface:
     """A surface cut finely, and which of its pieces some view has shown."""
 
     def __init__(self, quads: Quads, mesh_edge: float) -> None:
-        self._fine, parent = refined(quads, mesh_edge)
-        self._seen = torch.zeros(len(self._fine), dtype=torch.bool)
+        self._quads, self._mesh_edge = quads, mesh_edge
+        centres, self._cut_from = refined_centres(quads, mesh_edge)
+        self._seen = torch.zeros(len(centres), dtype=torch.bool)
         # Of the pieces that may still be unseen: where they are, what they were cut from, which they are.
-        self._centres = torch.from_numpy(np.ascontiguousarray(self._fine.corners.mean(1).T))
-        self._parent, self._index = torch.from_numpy(parent), torch.arange(len(self._fine))
+        self._centres = torch.from_numpy(np.ascontiguousarray(centres.T))
+        self._parent, self._index = torch.from_numpy(self._cut_from), torch.arange(len(centres))
 
     def mark(self, world_from_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], quad: Tensor) -> None:
         """Note what a view shows: at each pixel of `quad` (H, W) the quad seen there, -1 for none."""
@@ -120,8 +121,12 @@ class SeenSurface:
 
     def quads(self) -> Quads:
         """Return the pieces that have been seen."""
-        chosen = self._seen.numpy()
-        return Quads(*(getattr(self._fine, name)[chosen] for name in ("corners", "normals", "material", "local")))
+        seen = self._seen.numpy()
+        shown = np.zeros(len(self._quads), bool)
+        shown[self._cut_from[seen]] = True
+        # Fewer quads are cut into the same pieces in the same order.
+        fine, _ = refined(self._quads.chosen(shown), self._mesh_edge)
+        return fine.chosen(seen[shown[self._cut_from]])
 
 
 def quad_of(fragments: Fragments) -> Tensor:

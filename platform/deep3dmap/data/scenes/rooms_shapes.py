@@ -5,6 +5,7 @@ One description serves two meshes on the same surface: a coarse one that is rend
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,10 @@ class Quads:
         cos, sin = np.cos(angle), np.sin(angle)
         turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
         return Quads(self.corners @ turn.T + np.asarray(position), self.normals @ turn.T, self.material, self.local)
+
+    def chosen(self, which: NDArray[Any]) -> "Quads":
+        """Return some of the quads, by indices or flags."""
+        return Quads(self.corners[which], self.normals[which], self.material[which], self.local[which])
 
 
 def joined(parts: Sequence[Quads]) -> Quads:
@@ -96,15 +101,25 @@ def refined(quads: Quads, longest_edge: float) -> tuple[Quads, NDArray[np.int64]
 
     Returns the small quads and, for each, the index of the quad it was cut from.
     """
-    size = np.linalg.norm(np.roll(quads.corners, -1, 1) - quads.corners, axis=-1)
-    counts = np.stack([np.maximum(size[:, 0], size[:, 2]), np.maximum(size[:, 1], size[:, 3])], -1) / longest_edge
-    counts = np.maximum(np.ceil(counts - 1e-9), 1).astype(np.int64)
-    parts, parents = [], []
-    for across, along in np.unique(counts, axis=0):
-        chosen = np.flatnonzero((counts == (across, along)).all(1))
-        parts.append(_subdivided(quads, chosen, int(across), int(along)))
-        parents.append(np.repeat(chosen, across * along))
-    return joined(parts), np.concatenate(parents)
+    values = np.concatenate([quads.corners, quads.normals, quads.local], -1)
+    grids = [(chosen, _grid(values[chosen], *cuts)) for chosen, cuts in _cuts(quads, longest_edge)]
+    parent = _parents(grids)
+    fine, begin = np.empty((len(parent), 4, 9)), 0
+    for _, grid in grids:
+        end = begin + grid[:, 1:, 1:, 0].size
+        for number, corner in enumerate(_corners(grid)):
+            fine[begin:end, number] = corner.reshape(-1, 9)
+        begin = end
+    corners, normals, local = fine[..., :3], fine[..., 3:6], fine[..., 6:]
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    return Quads(corners, normals, quads.material[parent], local), parent
+
+
+def refined_centres(quads: Quads, longest_edge: float) -> tuple[Array, NDArray[np.int64]]:
+    """Return the means (N, 3) of the corners of the small quads that `refined` would make, and what each was cut from."""
+    grids = [(chosen, _grid(quads.corners[chosen], *cuts)) for chosen, cuts in _cuts(quads, longest_edge)]
+    centres = [np.add.reduce(_corners(grid)).reshape(-1, 3) / 4 for _, grid in grids]
+    return np.concatenate(centres), _parents(grids)
 
 
 def triangles(quads: Quads) -> NDArray[np.int64]:
@@ -142,16 +157,28 @@ def _profile_normals(points: Array, smooth: bool) -> Array:
     return np.stack([ends[:-1], ends[1:]], 1)
 
 
-def _subdivided(quads: Quads, chosen: NDArray[np.int64], across: int, along: int) -> Quads:
+def _cuts(quads: Quads, longest_edge: float) -> list[tuple[NDArray[np.int64], tuple[int, int]]]:
+    """Return groups of quads that are cut alike, and into how many pieces along either side."""
+    size = np.linalg.norm(np.roll(quads.corners, -1, 1) - quads.corners, axis=-1)
+    counts = np.stack([np.maximum(size[:, 0], size[:, 2]), np.maximum(size[:, 1], size[:, 3])], -1) / longest_edge
+    counts = np.maximum(np.ceil(counts - 1e-9), 1).astype(np.int64)
+    alike = np.unique(counts, axis=0)
+    return [(np.flatnonzero((counts == cuts).all(1)), (int(cuts[0]), int(cuts[1]))) for cuts in alike]
+
+
+def _grid(values: Array, across: int, along: int) -> Array:
+    """Spread values (Q, 4, C) at the corners of quads over the corners (Q, across + 1, along + 1, C) of their pieces."""
     u, v = np.meshgrid(np.linspace(0, 1, across + 1), np.linspace(0, 1, along + 1), indexing="ij")
     weights = np.stack([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v], -1)
+    spread: Array = np.einsum("uvc,qcd->quvd", weights, values)
+    return spread
 
-    def spread(values: Array) -> Array:
-        grid = np.einsum("uvc,qcd->quvd", weights, values[chosen])
-        pieces = np.stack([grid[:, :-1, :-1], grid[:, 1:, :-1], grid[:, 1:, 1:], grid[:, :-1, 1:]], 3)
-        return pieces.reshape(-1, 4, 3)
 
-    normals = spread(quads.normals)
-    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-    material = np.repeat(quads.material[chosen], across * along)
-    return Quads(spread(quads.corners), normals, material, spread(quads.local))
+def _corners(grid: Array) -> list[Array]:
+    """Return what the first, second, third and fourth corners of the pieces have, each (Q, across, along, C)."""
+    return [grid[:, :-1, :-1], grid[:, 1:, :-1], grid[:, 1:, 1:], grid[:, :-1, 1:]]
+
+
+def _parents(grids: Sequence[tuple[NDArray[np.int64], Array]]) -> NDArray[np.int64]:
+    parents = [np.repeat(chosen, (grid.shape[1] - 1) * (grid.shape[2] - 1)) for chosen, grid in grids]
+    return np.concatenate(parents)

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from deep3dmap.core.cameras import Camera
-from deep3dmap.data.scenes.rooms_textures import value_noise
+from deep3dmap.ops.solid_texture import value_noise
 
 HORIZON, ZENITH, CLOUD = (0.82, 0.87, 0.92), (0.28, 0.48, 0.8), (0.97, 0.97, 0.98)
 
@@ -20,9 +20,10 @@ def sky(camera: Camera) -> NDArray[np.float32]:
     # Clouds lie on a plane overhead and fade towards the horizon, where they would be too fine to draw.
     height = np.maximum(up, 0.05)
     x, y = (torch.from_numpy((rays[axis] / height * 1.3 + 16).ravel().astype(np.float32)) for axis in (0, 1))
-    noise = 0.7 * value_noise(x, y, torch.full_like(x, 3.5)) + 0.3 * value_noise(2.3 * x, 2.3 * y, torch.full_like(x, 8.5))
+    low, high = (torch.stack([scale * x, scale * y, torch.full_like(x, level)]) for scale, level in ((1.0, 3.5), (2.3, 8.5)))
+    noise = 0.7 * value_noise(low) + 0.3 * value_noise(high)
     cloud = np.clip((noise.numpy().reshape(up.shape) - 0.5) * 3, 0, 1) * np.clip((up - 0.08) * 4, 0, 1)
     shade = np.sqrt(up)
-    low, high, white = (np.array(color)[:, None, None] for color in (HORIZON, ZENITH, CLOUD))
-    clear = low + (high - low) * shade
+    dark, bright, white = (np.array(color)[:, None, None] for color in (HORIZON, ZENITH, CLOUD))
+    clear = dark + (bright - dark) * shade
     return (clear + (white - clear) * cloud).astype(np.float32)

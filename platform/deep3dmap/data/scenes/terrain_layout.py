@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from deep3dmap.data.scenes.object_designs import DESIGNS, Design
 from deep3dmap.data.scenes.rooms_shapes import Quads, cylinder, joined, refined, revolved, sphere
-from deep3dmap.data.scenes.rooms_textures import Material, value_noise
+from deep3dmap.data.scenes.rooms_textures import Material
 from deep3dmap.data.scenes.solid_shapes import height_field, stretched
+from deep3dmap.ops.solid_texture import value_noise
 
 Array = NDArray[np.float64]
 REACH = 400.0  # of the ground, from the middle to each side
@@ -42,7 +43,7 @@ class Ground:
 
     def _noise(self, x: Array, y: Array, layer: int) -> Array:
         across, along = (torch.from_numpy(np.ravel(v + self._shift[layer]).astype(np.float32)) for v in (x, y))
-        values = value_noise(across, along, torch.full_like(across, 0.5 + 7 * layer))
+        values = value_noise(torch.stack([across, along, torch.full_like(across, 0.5 + 7 * layer)]))
         return values.numpy().astype(np.float64).reshape(np.shape(x))
 
 

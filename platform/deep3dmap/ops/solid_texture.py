@@ -1,0 +1,61 @@
+"""Solid textures: colour as a function of a point in an object's own frame, from patterns and smooth noise. No gradients."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deep3dmap.ops import solid_texture_reference as reference
+from deep3dmap.ops._backend import Backend, choose, run_native
+
+PATTERNS = reference.PATTERNS
+
+
+class SolidMaterials(NamedTuple):
+    """What M materials look like. pattern: (M,) uint8, places in `PATTERNS`.
+
+    numbers: (M, 8) float32: the first colour (RGB, 0 to 1), the step from it to the second, the contrast of the noise, and the
+    length of a period of the pattern.
+    """
+
+    pattern: Tensor
+    numbers: Tensor
+
+
+def solid_albedo(points: Tensor, material: Tensor, materials: SolidMaterials, backend: Backend = "auto") -> Tensor:
+    """Return the colour (3, N) of points (3, N) of the materials `material` (N,) int64.
+
+    Raises ValueError that names the argument of a wrong shape or type, and for materials and patterns that are not there.
+    """
+    _check_points(points)
+    if material.dtype != torch.int64 or tuple(material.shape) != (points.shape[1],):
+        raise ValueError(f"material must be int64 ({points.shape[1]},), got {material.dtype} {tuple(material.shape)}")
+    pattern, numbers = materials
+    if pattern.dtype != torch.uint8 or pattern.dim() != 1 or (len(pattern) and int(pattern.max()) >= len(PATTERNS)):
+        raise ValueError(f"pattern must be uint8 (M,) below {len(PATTERNS)}")
+    if numbers.dtype != torch.float32 or tuple(numbers.shape) != (len(pattern), 8):
+        raise ValueError(f"numbers must be float32 ({len(pattern)}, 8), got {numbers.dtype} {tuple(numbers.shape)}")
+    if len(material) and not 0 <= int(material.min()) <= int(material.max()) < len(pattern):
+        raise ValueError(f"material must be from 0 to {len(pattern) - 1}")
+    if choose(backend, points.device.type) == "reference":
+        return reference.solid_albedo(points, material, pattern, numbers)
+    color = torch.empty(3, len(material))
+    given = (points.contiguous(), material.contiguous(), pattern.contiguous(), numbers.contiguous())
+    run_native("solid_albedo", points.device, *given, reference.lattice(), color)
+    return color
+
+
+def value_noise(points: Tensor, backend: Backend = "auto") -> Tensor:
+    """Return smooth random values (N,) in [0, 1] at points (3, N); features are about one unit large and repeat after 32."""
+    _check_points(points)
+    if choose(backend, points.device.type) == "reference":
+        return reference.value_noise(*points)
+    noise = torch.empty(points.shape[1])
+    run_native("value_noise", points.device, points.contiguous(), reference.lattice(), noise)
+    return noise
+
+
+def _check_points(points: Tensor) -> None:
+    if points.dtype != torch.float32 or points.dim() != 2 or points.shape[0] != 3 or points.device.type != "cpu":
+        found = f"{points.dtype} {tuple(points.shape)} on {points.device}"
+        raise ValueError(f"points must be float32 (3, N) on the CPU, got {found}")
