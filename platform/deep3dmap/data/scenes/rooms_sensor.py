@@ -20,12 +20,13 @@ def sensed_depth(
     if strength == 0:
         return depth
     height, width = depth.shape
-    rows, columns = np.mgrid[:height, :width]
-    slip = np.rint(rng.normal(0, 0.4 * strength, (2, height, width))).astype(np.int64)
-    rows, columns = np.clip(rows + slip[0], 0, height - 1), np.clip(columns + slip[1], 0, width - 1)
+    slip = rng.normal(0, 0.4 * strength, (2, height, width))
     # A slip along a slanted surface would be depth noise of its own; it only matters across an edge.
     edge = maximum_filter(depth, 3) - minimum_filter(depth, 3) > 0.1 * depth
-    read = np.where(edge, depth[rows, columns], depth)
+    rows, columns = np.nonzero(edge)
+    across, down = np.rint(slip[1, rows, columns]).astype(np.int64), np.rint(slip[0, rows, columns]).astype(np.int64)
+    read = depth.copy()
+    read[rows, columns] = depth[np.clip(rows + down, 0, height - 1), np.clip(columns + across, 0, width - 1)]
     deviation = strength * (0.0012 + 0.0019 * np.square(read - 0.4))
     noisy = read + deviation * rng.standard_normal(depth.shape)
     lost = (cosine < _STEEPEST) | (depth == 0) | (noisy < NEAREST) | (noisy > FARTHEST)
