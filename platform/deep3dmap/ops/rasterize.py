@@ -77,8 +77,8 @@ def rasterize_camera(
     x, y, z = clipped.vertices.unbind(-1)
     safe = torch.where(z > 0, z, torch.ones_like(z))
     pixels = torch.stack([lens[0, 0] * x / safe + lens[0, 2], lens[1, 1] * y / safe + lens[1, 2], z], -1)
-    fragments = _uncut(_drawn(pixels, clipped.faces, height, width, True, cull, backend), clipped)
-    return fragments if ahead is None else fragments._replace(face_id=_looked_up(fragments.face_id, ahead))
+    given = ahead if clipped.source is None else clipped.source if ahead is None else ahead.index_select(0, clipped.source)
+    return _of_given(_drawn(pixels, clipped.faces, height, width, True, cull, backend), given, clipped)
 
 
 def _drawn(
@@ -130,16 +130,8 @@ def _maybe_seen(vertices: Tensor, faces: Tensor, lens: Tensor, height: int, widt
     return None if bool(kept.all()) else kept.nonzero()[:, 0]
 
 
-def _looked_up(face_id: Tensor, table: Tensor) -> Tensor:
-    """Return table[face_id] (H, W), and -1 where face_id is."""
-    if len(table) == 0:
-        return face_id
-    flat = face_id.flatten()
-    return torch.where(flat >= 0, table.index_select(0, flat.clamp(min=0)), -1).view_as(face_id)
-
-
 class _Clipped(NamedTuple):
-    """What is left before the near plane. source: (F,) the given face each part is of, None if nothing was cut.
+    """What is left before the near plane. source: (F,) the given face each part is of, None if all are whole.
 
     corners: (C, 3, 3) barycentrics, in the given face, of the parts of faces that were cut. part: (F,) index into them, -1
     for faces that are whole.
@@ -178,16 +170,24 @@ def _clip_near(vertices: Tensor, faces: Tensor, near: float) -> _Clipped:
     return _Clipped(torch.cat(added), drawn, source, part, torch.cat(corners))
 
 
-def _uncut(fragments: Fragments, clipped: _Clipped) -> Fragments:
-    """Return fragments of what the near plane left as fragments of the faces it was cut from."""
-    if clipped.source is None or len(clipped.source) == 0:
+def _of_given(fragments: Fragments, given: Tensor | None, clipped: _Clipped) -> Fragments:
+    """Return fragments of the faces that were drawn as fragments of those that they are of, `given` (F,); None = the same."""
+    if given is None or len(given) == 0:
         return fragments
-    part = _looked_up(fragments.face_id, clipped.part).flatten()
-    at = (part >= 0).nonzero()[:, 0]
-    barycentrics = fragments.barycentrics.clone()
-    flat = barycentrics.view(-1, 3)
-    flat[at] = torch.einsum("nc,nco->no", flat[at], clipped.corners[part[at]])
-    return Fragments(fragments.depth, _looked_up(fragments.face_id, clipped.source), barycentrics)
+    # One lookup for all pixels, in a table that begins with what stands for no face.
+    drawn = fragments.face_id.flatten() + 1
+    face_id = _led_by_none(given).index_select(0, drawn).view_as(fragments.face_id)
+    if len(clipped.corners):
+        part = _led_by_none(clipped.part).index_select(0, drawn)
+        at = (part >= 0).nonzero()[:, 0]
+        flat = fragments.barycentrics.view(-1, 3)
+        corners = clipped.corners.index_select(0, part.index_select(0, at))
+        flat.index_copy_(0, at, torch.einsum("nc,nco->no", flat.index_select(0, at), corners))
+    return fragments._replace(face_id=face_id)
+
+
+def _led_by_none(table: Tensor) -> Tensor:
+    return torch.cat([table.new_full((1,), -1), table])
 
 
 def _cut(vertices: Tensor, faces: Tensor, front: Tensor, near: float, inside: int) -> tuple[Tensor, Tensor]:
