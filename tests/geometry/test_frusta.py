@@ -13,9 +13,11 @@ from deep3dmap.geometry.cameras import look_at
 LENS = np.array([[50.0, 0.0, 50.0], [0.0, 50.0, 50.0], [0.0, 0.0, 1.0]])
 
 
-def test_corners_of_a_right_angled_view() -> None:
-    corners = frusta.frustum_corners(LENS, np.eye(4), 100, 100, 2.0)
-    assert corners.tolist() == [[0, 0, 0], [-2, -2, 2], [2, -2, 2], [2, 2, 2], [-2, 2, 2]]
+def test_bounds_of_one_wide_view_that_starts_at_the_camera() -> None:
+    lower, upper = frusta.bounds([LENS], [np.eye(4)], 100, 60, 0.0, 2.0)
+    # The principal point is 50 rows down, the image 60 rows high.
+    assert lower.tolist() == pytest.approx([-2.0, -2.0, 0.0])
+    assert upper.tolist() == pytest.approx([2.0, 0.4, 2.0])
 
 
 def test_bounds_of_two_opposite_cameras() -> None:

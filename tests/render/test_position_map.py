@@ -25,7 +25,7 @@ def test_whole_target_generation_equals_the_official_one(vectors: dict[str, np.n
     np.testing.assert_allclose(image - CENTERS, vectors["image_vertices"], atol=1e-3)
     landmarks = np.trunc(image[vectors["kpt_index"]] - CENTERS) + CENTERS
     similarity = face_crop.crop_from_landmarks(landmarks, 256, face_crop.TRAINING_FACTOR)
-    np.testing.assert_allclose(face_crop.to_integer_centers(similarity), vectors["tform"], atol=1e-6)
+    np.testing.assert_allclose(similarity, face_crop.from_integer_centers(vectors["tform"]), atol=1e-6)
     crop = face_crop.positions_to_crop(image.T, similarity).T - CENTERS
     crop[:, 2] -= crop[:, 2].min()
     np.testing.assert_allclose(crop, vectors["crop_vertices"], atol=2e-3)

@@ -2,7 +2,7 @@
 
 Pixel conventions. Everything here is in the package's convention: the pixel in row r and column c has its centre at
 (c + 0.5, r + 0.5). PRNet and face3d put centres at integers and send the corners of the crop square to pixels 0 and size - 1,
-so the scale is (size - 1) / side; the same pixels are sampled here, and `from_integer_centers` / `to_integer_centers` convert.
+so the scale is (size - 1) / side; the same pixels are sampled here, and `from_integer_centers` converts.
 Positions are (x, y, z): x right, y down, z towards the camera in the same unit, with an arbitrary offset.
 After YadiraF/PRNet, api.py (inference) and YadiraF/face3d, examples/8_generate_posmap_300WLP.py (training).
 """
@@ -36,12 +36,6 @@ def crop_from_landmarks(
         centre = centre + rng.uniform(-0.1, 0.1, 2) * mean_side
         side *= rng.uniform(0.9, 1.1)
     return _square_to_crop(centre, side, size)
-
-
-def crop_from_box(box: NDArray[Any], size: int = 256, factor: float = INFERENCE_FACTOR) -> Similarity:
-    """Crop around a box that fits the landmarks: left, top, right, bottom in image pixels (PRNet: left, right, top, bottom)."""
-    centre, mean_side = _centre_and_side(*(np.asarray(box, np.float64) - 0.5))
-    return _square_to_crop(centre, float(int(factor * mean_side)), size)
 
 
 def crop_from_detector_box(box: NDArray[Any], size: int = 256) -> Similarity:
@@ -94,11 +88,6 @@ def scale_of(similarity: NDArray[Any]) -> float:
 def from_integer_centers(similarity: NDArray[Any]) -> Similarity:
     """Convert a transform between pictures whose pixel centres are integers to the package's +0.5 convention."""
     return _shift(0.5) @ np.asarray(similarity, np.float64) @ _shift(-0.5)
-
-
-def to_integer_centers(similarity: NDArray[Any]) -> Similarity:
-    """The inverse of `from_integer_centers`."""
-    return _shift(-0.5) @ np.asarray(similarity, np.float64) @ _shift(0.5)
 
 
 def _centre_and_side(left: float, top: float, right: float, bottom: float) -> tuple[NDArray[np.float64], float]:

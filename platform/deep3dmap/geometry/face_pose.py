@@ -62,14 +62,6 @@ def image_from_fit(positions: NDArray[Any], height: int, one_based: bool = True)
     return np.stack([x + 0.5, height - y - 0.5, z], 1)
 
 
-def fit_from_image(positions: NDArray[Any], height: int, one_based: bool = True) -> NDArray[np.float64]:
-    """The inverse of `image_from_fit`."""
-    x, y, z = np.asarray(positions, np.float64).T
-    if one_based:
-        return np.stack([x + 0.5, height - y + 0.5, z], 1)
-    return np.stack([x - 0.5, height - y - 0.5, z], 1)
-
-
 def rotation_of_angles(angles: NDArray[Any]) -> NDArray[np.float64]:
     """(3,) pitch, yaw, roll in radians to the (3, 3) rotation Rx Ry Rz of 3DDFA."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles, dtype=np.float64), np.sin(angles, dtype=np.float64)

@@ -9,12 +9,6 @@ from torch import Tensor
 from deep3dmap.geometry.cameras import transform
 
 
-def frustum_corners(intrinsics: Any, world_from_camera: Any, width: int, height: int, depth: float) -> Tensor:
-    """Return the camera centre and the four image corners at `depth`, (5, 3) float64 in the world."""
-    corners = _corner_rays(intrinsics, width, height) * depth
-    return transform(torch.cat([torch.zeros(1, 3, dtype=torch.float64), corners]), world_from_camera)
-
-
 def bounds(intrinsics: Any, world_from_camera: Any, width: int, height: int, near: float, far: float) -> tuple[Tensor, Tensor]:
     """Return (lower, upper), each (3,) float64, of all that the cameras could see between two depths.
 
