@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fragment_files import write_fragments
 from PIL import Image
 from sphere_scan import sphere_scan
 
@@ -13,7 +14,7 @@ from deep3dmap.data.datasets.arkit import ARKit, ARKitConfig
 from deep3dmap.data.datasets.image_folder import ImageFolder
 from deep3dmap.data.datasets.scannet import ScanNet
 from deep3dmap.data.datasets.tum_rgbd import TUMRGBD, TUMRGBDConfig
-from deep3dmap.data.formats.scannet_tsdf import Fragment, write_fragments
+from deep3dmap.data.formats.scannet_tsdf import Fragment
 from deep3dmap.data.formats.trajectory import read_trajectory
 
 SCAN = sphere_scan(4, 24, 32)

@@ -44,7 +44,6 @@ def test_names() -> None:
     assert photograph == Photograph(1, 2, 3, "05_1", 6) == multipie.parse_name(Path("001_02_03_05_1_06.png"))
     assert photograph.expression == "squint"
     assert photograph.name == "001_02_03_051_06"
-    assert [multipie.yaw_of_camera(camera) for camera in ("11_0", "08_0", "05_1", "19_0", "24_0")] == [-90, -45, 0, 45, 90]
     for name, message in (
         ("001_02_03_051", "not a name"),
         ("001_02_03_061_06", "camera"),
@@ -55,8 +54,6 @@ def test_names() -> None:
     ):
         with pytest.raises(UserError, match=message):
             multipie.parse_name(Path(f"{name}.png"))
-    with pytest.raises(ValueError, match="does not stand around"):
-        multipie.yaw_of_camera("08_1")
 
 
 def test_samples_without_anything_beside(folder: Path, tmp_path: Path) -> None:

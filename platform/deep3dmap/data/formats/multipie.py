@@ -19,12 +19,11 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.files import read_npz, reading
 from deep3dmap.data.formats.scannet_tsdf import read_plain_pickle
 
-# From the subject's one profile to the other, 15 degrees apart; two more hang from the ceiling.
+# Thirteen from the subject's one profile to the other, 15 degrees apart, and two that hang from the ceiling.
 CAMERAS = (
     *("11_0", "12_0", "09_0", "08_0", "13_0", "14_0", "05_1", "05_0", "04_1", "19_0", "20_0", "01_0", "24_0"),
     *("08_1", "19_1"),
 )
-AROUND = CAMERAS[:13]
 FRONTAL = "05_1"
 LIGHTS = 20
 SUBJECTS = 346  # the highest number that is given; 337 people took part
@@ -83,13 +82,6 @@ def parse_name(file: Path) -> Photograph:
 def is_name(file: Path) -> bool:
     """Whether a file is named as Multi-PIE's photographs are."""
     return _NAME.match(file.stem) is not None
-
-
-def yaw_of_camera(camera: str) -> float:
-    """Degrees from the frontal camera, the first of AROUND at -90 and the last at 90, as the cameras were meant to stand."""
-    if camera not in AROUND:
-        raise ValueError(f"camera {camera} does not stand around the subject; {', '.join(AROUND)} do")
-    return 15.0 * (AROUND.index(camera) - AROUND.index(FRONTAL))
 
 
 def find_photographs(root: Path) -> dict[Photograph, Path]:

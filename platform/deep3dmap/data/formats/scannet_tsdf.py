@@ -22,7 +22,6 @@ from torch import Tensor
 from deep3dmap.core.cameras import check_pose
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import read_npz, reading
-from deep3dmap.data.cache import write_file
 from deep3dmap.geometry.scene_tsdf import LEVELS, SceneTSDF
 
 _ALLOWED = {("numpy", "ndarray"), ("numpy", "dtype")} | {
@@ -119,11 +118,6 @@ def read_fragments(file: Path) -> list[Fragment]:
     return [_fragment(f"{file}, fragment {number}", row) for number, row in enumerate(found)]
 
 
-def write_fragments(file: Path, fragments: Sequence[Fragment]) -> None:
-    """Write fragments.pkl with integer pixel centres, whole or not at all."""
-    write_file(file, pickle.dumps([_plain(fragment) for fragment in fragments], protocol=4))
-
-
 def read_plain_pickle(file: Path) -> Any:
     """Read a pickle of arrays and plain containers; raises UserError for anything else, without running it."""
     with reading(file, "pickle of plain arrays"):
@@ -176,10 +170,3 @@ def _finite(name: str, values: Any, shape: tuple[int, ...]) -> NDArray[np.float6
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity")
     return array
-
-
-def _plain(fragment: Fragment) -> dict[str, Any]:
-    row = {name: value for name, value in vars(fragment).items() if value is not None}
-    if fragment.intrinsics is not None:
-        row["intrinsics"] = fragment.intrinsics - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
-    return row

@@ -43,18 +43,11 @@ def is_tensorflow_checkpoint(path: Path) -> bool:
     return _prefix(path).with_name(_prefix(path).name + ".index").is_file()
 
 
-def read_index(path: Path) -> dict[str, Variable]:
-    """Read which variables a checkpoint holds. path: NAME, NAME.index or NAME.data-00000-of-00001.
-
-    Raises UserError naming the file that is absent or damaged.
-    """
-    return _read_index(path)[0]
-
-
 def read_variables(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, NDArray[Any]]:
     """Read the variables whose names are `wanted`, in TensorFlow's axes; checksums are verified.
 
-    Raises UserError naming the file, and the variable whose bytes are damaged.
+    path: NAME, NAME.index or NAME.data-00000-of-00001. Raises UserError naming the file that is absent or damaged, and the
+    variable whose bytes are.
     """
     variables, shards = _read_index(path)
     chosen = {name: variable for name, variable in variables.items() if wanted(name)}

@@ -59,8 +59,8 @@ def read_face(file: Path) -> FittedFace:
     )
 
 
-def write_face(file: Path, face: FittedFace, with_2d: bool = True) -> None:
-    """Write a `.mat` with the field names and types of 300W-LP (pt2d, unless `with_2d` is False) and AFLW2000 (pt3d_68).
+def write_face(file: Path, face: FittedFace) -> None:
+    """Write a `.mat` with the field names and types of 300W-LP (pt2d) and AFLW2000 (pt3d_68).
 
     The same face gives the same bytes: the time that the format would put into its header is left out.
     """
@@ -73,9 +73,8 @@ def write_face(file: Path, face: FittedFace, with_2d: bool = True) -> None:
         "Exp_Para": face.expression.astype(np.float64)[:, None],
         "Tex_Para": face.texture.astype(np.float64)[:, None],
         "roi": face.roi.astype(np.int16)[None],
+        "pt2d": points[:2].astype(np.float64),
     }
-    if with_2d:
-        fields["pt2d"] = points[:2].astype(np.float64)
     if face.has_depth:
         fields["pt3d_68"] = points.astype(np.float32)
     stored = io.BytesIO()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,19 +45,6 @@ class Video:
         raise UserError(f"{self._file}: ends before frame {wanted}; did the file change?")
 
 
-def write_video(file: Path, frames: Iterator[NDArray[Any]], rate: float = 25.0) -> None:
-    """Write (3, H, W) RGB frames in [0, 1], all of one size, as motion JPEG in an .avi; needs OpenCV."""
-    cv2 = _opencv(file)
-    writer = None
-    for frame in frames:
-        pixels = np.ascontiguousarray(np.round(np.clip(frame, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)[..., ::-1])
-        if writer is None:
-            writer = cv2.VideoWriter(str(file), cv2.VideoWriter_fourcc(*"MJPG"), rate, (pixels.shape[1], pixels.shape[0]))
-        writer.write(pixels)
-    if writer is not None:
-        writer.release()
-
-
 def _decode(file: Path) -> Iterator[NDArray[np.uint8]]:
     """Yield (H, W, 3) RGB frames."""
     decoders: list[Callable[[Path], Iterator[NDArray[np.uint8]]]] = [_with_opencv, _with_imageio]
@@ -94,11 +80,3 @@ def _with_imageio(file: Path) -> Iterator[NDArray[np.uint8]]:
             yield np.ascontiguousarray(pixels[..., :3] if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2))
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"{file}: this video cannot be decoded ({str(error).partition(chr(10))[0]})") from error
-
-
-def _opencv(file: Path) -> Any:
-    try:
-        import cv2
-    except ImportError as error:
-        raise UserError(f"{file}: writing videos needs opencv-python-headless ({error})") from error
-    return cv2
