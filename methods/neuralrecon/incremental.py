@@ -77,7 +77,7 @@ class IncrementalReconstruction:
         findings = check_poses(intrinsics, poses, self.config)
         world_from_scan = np.eye(4)
         if level and any(finding.kind in LEVELLING_MENDS for finding in findings):
-            world_from_scan = level_scan(poses).level_from_world
+            world_from_scan = level_scan(poses)
         said = [finding.message for finding in findings]
         return world_from_scan @ poses, world_from_scan, said
 

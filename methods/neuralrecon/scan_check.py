@@ -4,7 +4,6 @@ Most scans that come out empty have a world that is not z up, a floor that is no
 Everything here looks at poses and intrinsics only, so the findings are likely and not certain.
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -32,21 +31,11 @@ NUDGE = 0.02
 TIE = 0.1
 
 
-@dataclass(frozen=True)
-class Levelling:
-    """A rigid change of world, (4, 4) each: `level_from_world` makes z up and the floor 0, `world_from_level` leads back."""
-
-    level_from_world: Array
-    world_from_level: Array
-
-
-def check_poses(
-    intrinsics: Any, world_from_camera: Any, config: FragmentConfig, depth_range: tuple[float, float] | None = None
-) -> list[Finding]:
+def check_poses(intrinsics: Any, world_from_camera: Any, config: FragmentConfig) -> list[Finding]:
     """Return what is wrong with a scan, empty if nothing is found.
 
     intrinsics: (F, 3, 3) pixels, the principal point near the middle of the image. world_from_camera: (F, 4, 4) metres.
-    depth_range: metres within which surfaces are expected, for the overlap of views; default 0.5 to config.max_depth.
+    Surfaces are expected, for the overlap of views, from 0.5 m to config.max_depth.
     """
     lenses, poses = np.asarray(intrinsics, np.float64), np.asarray(world_from_camera, np.float64)
     finite = _finite(poses)
@@ -55,20 +44,18 @@ def check_poses(
     few = _check_count(poses, len(finite), config)
     if len(poses) < MIN_VIEWS:
         return findings + few
-    near, far = depth_range or (min(NEAREST_DEPTH, config.max_depth / 2), config.max_depth)
-    depths = np.linspace(near, far, 4)
+    depths = np.linspace(min(NEAREST_DEPTH, config.max_depth / 2), config.max_depth, 4)
     inverted = _check_inverted(lenses, poses, config, depths)
     # Poses the wrong way round make every other finding meaningless.
     others = inverted or _check_upright(poses) or _check_height(poses, config)
     return findings + few + others + ([] if inverted else _check_overlap(lenses, poses, config, depths))
 
 
-def level_scan(world_from_camera: Any, points: Any = None, lowest_camera: float = LOWEST_CAMERA) -> Levelling:
-    """Return the change of world that turns the scan's up direction onto z, keeping its heading, and puts the floor at z = 0.
+def level_scan(world_from_camera: Any) -> Array:
+    """Return the change of world (4, 4) that turns the scan's up direction onto z, keeping its heading, with the floor at 0.
 
-    world_from_camera: (F, 4, 4) metres; frames whose pose is not finite are left out. The floor is the lowest of `points`
-    (N, 3) metres in the world, two per cent of them left aside as outliers; without points it is taken to lie
-    `lowest_camera` metres below the lowest camera. Raises UserError if no pose is finite.
+    world_from_camera: (F, 4, 4) metres; frames whose pose is not finite are left out. The floor is taken to lie LOWEST_CAMERA
+    metres below the lowest camera. Raises UserError if no pose is finite.
     """
     poses = np.asarray(world_from_camera, np.float64)
     poses = poses[_finite(poses)]
@@ -76,12 +63,8 @@ def level_scan(world_from_camera: Any, points: Any = None, lowest_camera: float 
         raise UserError("no pose of the scan is finite; check the pose files")
     level = np.eye(4)
     level[:3, :3] = _turn_onto_z(up_direction(poses))
-    if points is not None and len(points):
-        floor = np.percentile(np.asarray(points, np.float64) @ level[2, :3], 2)
-    else:
-        floor = (poses[:, :3, 3] @ level[2, :3]).min() - lowest_camera
-    level[2, 3] = -floor
-    return Levelling(level, invert(level).numpy())
+    level[2, 3] = LOWEST_CAMERA - (poses[:, :3, 3] @ level[2, :3]).min()
+    return level
 
 
 def up_direction(world_from_camera: Any) -> Array:
