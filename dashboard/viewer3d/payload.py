@@ -42,13 +42,11 @@ def payload(
     unit: str = "",
     eye: tuple[float, float, float] = (0.4, 0.3, 1.0),
     inside: bool = False,
-    paint: str = "",
 ) -> dict[str, Any]:
     """Return what the viewer shows of one to four panels, as plain data; see `static/viewer.js`.
 
     unit: of coordinates and errors. eye: direction of the first viewpoint. inside: start without surfaces seen from behind.
-    paint: "shape", "colors" or "error"; by default errors, or else colours, where there are any. Raises ValueError for none or
-    more than four panels.
+    It begins with errors, or else colours, where there are any. Raises ValueError for none or more than four panels.
     """
     if not 1 <= len(panels) <= MOST_PANELS:
         raise ValueError(f"one to {MOST_PANELS} panels stand side by side, not {len(panels)}")
@@ -64,7 +62,7 @@ def payload(
         "meshes": [_mesh(panel, note(panel), low, size) for panel in small],
     }
     painted = ("error", largest is not None), ("colors", any(panel.mesh.colors is not None for panel in small))
-    found["paint"] = paint or next((name for name, is_there in painted if is_there), "shape")
+    found["paint"] = next((name for name, is_there in painted if is_there), "shape")
     digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
     return {**found, "id": digest[:16]}
 

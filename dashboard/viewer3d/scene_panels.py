@@ -19,20 +19,20 @@ TRUE_SURFACE = "truth"
 PAYLOADS_KEPT = 16
 
 
-def scene_payload(kept: Mapping[str, KeptScene], with_truth: bool = True) -> dict[str, Any] | None:
+def scene_payload(kept: Mapping[str, KeptScene]) -> dict[str, Any] | None:
     """Return the viewer's data of one scene as several entries made it, or None where none kept a surface.
 
     kept: {title: files}. The truth has the last panel, if a panel is left. Scenes that have no small surfaces show their whole
     mesh, without truth and errors. Raises UserError naming a file that is damaged.
     """
-    return _payload(tuple(kept.items()), with_truth)
+    return _payload(tuple(kept.items()))
 
 
 @lru_cache(PAYLOADS_KEPT)
-def _payload(items: tuple[tuple[str, KeptScene], ...], with_truth: bool) -> dict[str, Any] | None:
+def _payload(items: tuple[tuple[str, KeptScene], ...]) -> dict[str, Any] | None:
     kept = dict(items)
     previews = {title: one.preview() for title, one in kept.items() if one.has_preview}
-    panels = panels_of(previews, with_truth)
+    panels = panels_of(previews)
     if not panels:
         meshes = {title: _whole_mesh(one) for title, one in kept.items() if one.has_mesh}
         panels = [Panel(title, mesh) for title, mesh in meshes.items()]
@@ -41,11 +41,11 @@ def _payload(items: tuple[tuple[str, KeptScene], ...], with_truth: bool) -> dict
     return payload(panels, first.unit, first.eye, first.inside)
 
 
-def panels_of(previews: Mapping[str, Preview], with_truth: bool = True) -> list[Panel]:
+def panels_of(previews: Mapping[str, Preview]) -> list[Panel]:
     """Return a panel for each prediction, and one for the truth where there is one and a panel is left."""
     found = [_panel(title, one, PREDICTION) for title, one in previews.items() if PREDICTION in one.parts][:MOST_PANELS]
     truths = [one for one in previews.values() if TRUTH in one.parts]
-    if with_truth and truths and 0 < len(found) < MOST_PANELS:
+    if truths and 0 < len(found) < MOST_PANELS:
         found.append(_panel(TRUE_SURFACE, truths[0], TRUTH))
     return found
 

@@ -11,8 +11,6 @@ from deep3dmap.core.protocol import Protocol
 from deep3dmap.core.registry import Registry, datasets, methods, suites
 from deep3dmap.runs.suite_file import read_suite_file
 
-TIERS = ("smoke", "quick", "standard", "paper")
-
 
 @dataclass(frozen=True)
 class Tier:

@@ -96,12 +96,12 @@ def _suggest_compacting(store: "ResultStore") -> None:
         )
 
 
-def print_leaderboard(store: "ResultStore", suite: str | None = None, tier: str | None = None) -> None:
+def print_leaderboard(store: "ResultStore", suite: str | None = None) -> None:
     """Print one table per suite, tier and dataset."""
     from deep3dmap.cli.result_tables import print_rows
     from deep3dmap.results.leaderboard import beside, boards
 
-    found = boards(store, suite=suite, tier=tier)
+    found = boards(store, suite=suite)
     print_rows([row for board in found for row in board.rows], store.uri, beside(found))
 
 

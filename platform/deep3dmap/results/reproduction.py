@@ -92,15 +92,6 @@ def intervals_of(store: ResultStore, run_id: str) -> dict[str, tuple[float, floa
     return found
 
 
-def latest(runs: pd.DataFrame) -> dict[tuple[str, int], tuple[str, pd.Timestamp]]:
-    """Return {(run id, attempt): (overall verdict, when)} of the attempts that were repeated. runs: all attempts."""
-    again = runs[(runs.reproduces != 0) & (runs.verdict != "")].sort_values("verdict_at")
-    return {
-        (str(run_id), int(attempt)): (str(json.loads(verdict)["overall"]), at)
-        for run_id, attempt, verdict, at in zip(again.run_id, again.reproduces, again.verdict, again.verdict_at)
-    }
-
-
 def _of_metric(name: str, before: Cells, after: Cells, interval: tuple[float, float] | None) -> Verdict:
     one, other = ({scene: value for (metric, scene), value in cells.items() if metric == name} for cells in (before, after))
     scenes = tuple(sorted(scene for scene in {*one, *other} if not _same(one.get(scene), other.get(scene))))

@@ -8,10 +8,10 @@ from deep3dmap.core.dataset import Dataset, Preparation
 from deep3dmap.runs.run_plan import RunPlan
 
 
-def prepare_data(plans: Iterable[RunPlan], quiet: bool = False) -> None:
+def prepare_data(plans: Iterable[RunPlan]) -> None:
     """Make what is missing of the data that `plans` need; long work is announced and shows its progress."""
     for dataset, data, splits in _needed(plans):
-        prepare_dataset(dataset, data, quiet, splits)
+        prepare_dataset(dataset, data, False, splits)
 
 
 def missing_preparations(plans: Iterable[RunPlan]) -> list[Preparation]:
