@@ -19,9 +19,11 @@ class EllipsoidPriorConfig:
     category: str = option(
         "cat", "how it lies in the outline's box; cat: as it is", choices=("face", "synface", "cat", "car", "church")
     )
-    near: float = option(0.91, "depth of its middle", low=0.8, high=1.2)
-    far: float = option(1.02, "depth of its rim and of all around", low=0.8, high=1.2)
-    threshold: float = option(THRESHOLD, "how much a colour differs from the wall's on the object", low=0.01, high=0.5)
+    near: float = option(0.91, "depth of its middle", low=0.8, high=1.2, valid="(0, inf)")
+    far: float = option(1.02, "depth of its rim and of all around", low=0.8, high=1.2, valid="(0, inf)")
+    threshold: float = option(
+        THRESHOLD, "how much a colour differs from the wall's on the object", low=0.01, high=0.5, valid="[0, inf)"
+    )
 
 
 class EllipsoidPrior(Method):

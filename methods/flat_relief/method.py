@@ -13,7 +13,7 @@ from deep3dmap.core.options import option
 class FlatReliefConfig:
     """Where the board stands."""
 
-    depth: float = option(1.0, "depth of all pixels, in distances of the object's middle", low=0.9, high=1.1)
+    depth: float = option(1.0, "depth of all pixels, in distances of the object's middle", low=0.9, high=1.1, valid="(0, inf)")
 
 
 class FlatRelief(Method):

@@ -27,42 +27,58 @@ class GAN2ShapeConfig:
         "weights of the parsing network, BiSeNet for faces and PSPNet for the others, or plain: a plain wall behind the object",
     )
     networks: str = option("", "the five networks of a published checkpoint to start from; the ellipsoid is left out then")
-    image_size: int = option(128, "side of the pictures that are worked on, a power of two", low=16, high=256)
-    width: int = option(0, "channels of the first layers of depth, albedo, view and light (0 = the published ones)", low=0)
-    code: int = option(256, "length of the inner code of depth and albedo", low=8, high=1024)
-    offset_width: int = option(32, "channels of the first layer of the offset encoder", low=4, high=128)
+    image_size: int = option(128, "side of the pictures that are worked on, a power of two", low=16, high=256, valid="[1, inf)")
+    width: int = option(
+        0, "channels of the first layers of depth, albedo, view and light (0 = the published ones)", low=0, valid="[0, inf)"
+    )
+    code: int = option(256, "length of the inner code of depth and albedo", low=8, high=1024, valid="[1, inf)")
+    offset_width: int = option(32, "channels of the first layer of the offset encoder", low=4, high=128, valid="[1, inf)")
     category: str = option("face", "how the ellipsoid lies in the mask's box", choices=CATEGORIES)
-    near: float = option(0.91, "depth of the ellipsoid's middle", low=0.8, high=1.2)
-    far: float = option(1.02, "depth of its rim and of all around", low=0.8, high=1.2)
-    rotation: float = option(60.0, "degrees that 1 in a view's first three numbers stands for", low=1.0, high=90.0)
-    shift: float = option(0.1, "what 1 in its next two numbers stands for, in distances of the object", low=0.0, high=0.5)
+    near: float = option(0.91, "depth of the ellipsoid's middle", low=0.8, high=1.2, valid="(0, inf)")
+    far: float = option(1.02, "depth of its rim and of all around", low=0.8, high=1.2, valid="(0, inf)")
+    rotation: float = option(
+        60.0, "degrees that 1 in a view's first three numbers stands for", low=1.0, high=90.0, valid="(0, inf)"
+    )
+    shift: float = option(
+        0.1, "what 1 in its next two numbers stands for, in distances of the object", low=0.0, high=0.5, valid="[0, inf)"
+    )
     view_mean: list[float] = option(
-        [0.0] * 6, "mean of the views, in the view network's units: turns about x, y, z, shifts along x, y, z"
+        [0.0] * 6,
+        "mean of the views, in the view network's units: turns about x, y, z, shifts along x, y, z",
+        valid="(-inf, inf)",
+        length=6,
     )
     view_deviation: list[float] = option(
         [0.1, 0.28, 0.05, 0.15, 0.1, 0.01],
         "standard deviations of the views that pseudo samples are drawn from, in the same units",
+        valid="(0, inf)",
+        length=6,
     )
-    view_scale: float = option(1.2, "factor of the yaw of pseudo samples", low=0.5, high=3.0)
+    view_scale: float = option(1.2, "factor of the yaw of pseudo samples", low=0.5, high=3.0, valid="[0, inf)")
     light_mean: list[float] = option(
-        [0.0, 0.0, 0.0, 0.2], "mean of the lights: ambient, diffuse, x, y, in the light network's units"
+        [0.0, 0.0, 0.0, 0.2],
+        "mean of the lights: ambient, diffuse, x, y, in the light network's units",
+        valid="(-inf, inf)",
+        length=4,
     )
     light_range: list[float] = option(
         [-1.0, 1.0, -0.2, 0.8, -0.1, 0.6, -0.6],
         "lights of pseudo samples: x, y and strength from and to, and what a strength adds to the ambient part",
+        valid="(-inf, inf)",
+        length=7,
     )
-    inversion: int = option(1000, "steps that look for the latent code of the picture", low=1, high=10000)
-    inversion_rate: float = option(0.1, "learning rate of that", low=1e-3, high=1.0, log=True)
-    ellipsoid: int = option(1000, "steps that make the depth network give the ellipsoid", low=0, high=10000)
-    stages: int = option(4, "stages of three steps", low=1, high=16)
-    first: list[int] = option([600, 600, 400], "steps of step 1, 2 and 3 in the first stage")
-    later: list[int] = option([200, 500, 300], "steps of step 1, 2 and 3 in every later stage")
+    inversion: int = option(1000, "steps that look for the latent code of the picture", low=1, high=10000, valid="[0, inf)")
+    inversion_rate: float = option(0.1, "learning rate of that", low=1e-3, high=1.0, log=True, valid="(0, inf)")
+    ellipsoid: int = option(1000, "steps that make the depth network give the ellipsoid", low=0, high=10000, valid="[0, inf)")
+    stages: int = option(4, "stages of three steps", low=1, high=16, valid="[0, inf)")
+    first: list[int] = option([600, 600, 400], "steps of step 1, 2 and 3 in the first stage", valid="[0, inf)", length=3)
+    later: list[int] = option([200, 500, 300], "steps of step 1, 2 and 3 in every later stage", valid="[0, inf)", length=3)
     mirror_step1: list[bool] = option(
         [False], "whether a mirrored copy has to explain the picture too, in step 1 of every stage"
     )
     mirror_step3: list[bool] = option([True, False], "the same for step 3")
-    batch: int = option(16, "pseudo samples of a step", low=1, high=64)
-    collect: int = option(100, "batches of projected samples that step 3 explains", low=1, high=2000)
+    batch: int = option(16, "pseudo samples of a step", low=1, high=64, valid="[1, inf)")
+    collect: int = option(100, "batches of projected samples that step 3 explains", low=1, high=2000, valid="[1, inf)")
     relative: bool = option(True, "take the encoder's answer to the generator's own picture off its answers")
     use_mask: bool = option(False, "compare pseudo samples on the object only")
     mask_photograph: bool = option(False, "compare the photograph on the object only, too; not in the published code")
@@ -72,29 +88,44 @@ class GAN2ShapeConfig:
         "generator's pictures were asked for; 0 as published",
         low=0,
         high=10000,
+        valid="[0, inf)",
     )
     view_start_rate: float = option(
-        1e-4, "learning rate of those steps; narrow networks take more", low=1e-5, high=1e-2, log=True
+        1e-4, "learning rate of those steps; narrow networks take more", low=1e-5, high=1e-2, log=True, valid="(0, inf)"
     )
     view_weight: float = option(
-        0.0, "weight in step 3 of how far views and lights are from those asked for; 0 as published", low=0.0, high=100.0
+        0.0,
+        "weight in step 3 of how far views and lights are from those asked for; 0 as published",
+        low=0.0,
+        high=100.0,
+        valid="[0, inf)",
     )
-    crop: int = option(0, "side of the middle of the generator's pictures that is used (0 = all)", low=0, high=1024)
-    offset_layers: int = option(2, "last layers of the mapping network that offsets run through, normalisation counted", low=1)
-    lr: float = option(1e-4, "learning rate of all networks", low=1e-6, high=1e-2, log=True)
-    weight_decay: float = option(5e-4, "L2 penalty of all networks", low=1e-6, high=1e-2, log=True)
-    perceptual: float = option(0.5, "weight of the perceptual distance", low=0.0, high=10.0)
-    smooth: float = option(0.01, "weight of the smoothness of depth and shading", low=0.0, high=1.0)
-    regular: float = option(0.01, "weight of the size of latent offsets", low=0.0, high=10.0)
+    crop: int = option(
+        0, "side of the middle of the generator's pictures that is used (0 = all)", low=0, high=1024, valid="[0, inf)"
+    )
+    offset_layers: int = option(
+        2, "last layers of the mapping network that offsets run through, normalisation counted", low=1, valid="[1, inf)"
+    )
+    lr: float = option(1e-4, "learning rate of all networks", low=1e-6, high=1e-2, log=True, valid="(0, inf)")
+    weight_decay: float = option(5e-4, "L2 penalty of all networks", low=1e-6, high=1e-2, log=True, valid="[0, inf)")
+    perceptual: float = option(0.5, "weight of the perceptual distance", low=0.0, high=10.0, valid="[0, inf)")
+    smooth: float = option(0.01, "weight of the smoothness of depth and shading", low=0.0, high=1.0, valid="[0, inf)")
+    regular: float = option(0.01, "weight of the size of latent offsets", low=0.0, high=10.0, valid="[0, inf)")
 
-    joint: int = option(0, "pictures that the networks are trained on together before any fit (0 = none)", low=0)
-    joint_stages: int = option(4, "stages of the joint training", low=1, high=16)
-    joint_first: list[int] = option([1500, 1500, 1500], "joint training: steps of step 1, 2 and 3 in the first stage")
-    joint_later: list[int] = option([700, 1000, 1000], "joint training: the same in every later stage")
+    joint: int = option(
+        0, "pictures that the networks are trained on together before any fit (0 = none)", low=0, valid="[0, inf)"
+    )
+    joint_stages: int = option(4, "stages of the joint training", low=1, high=16, valid="[0, inf)")
+    joint_first: list[int] = option(
+        [1500, 1500, 1500], "joint training: steps of step 1, 2 and 3 in the first stage", valid="[0, inf)", length=3
+    )
+    joint_later: list[int] = option(
+        [700, 1000, 1000], "joint training: the same in every later stage", valid="[0, inf)", length=3
+    )
     joint_mirror_step1: list[bool] = option([False, True], "joint training: mirrored copies in step 1 of every stage")
     joint_mirror_step3: list[bool] = option([True], "joint training: the same for step 3")
-    joint_batch: int = option(8, "joint training: pseudo samples of a step", low=1, high=64)
-    joint_collect: int = option(800, "joint training: batches of projected samples of all pictures", low=1)
+    joint_batch: int = option(8, "joint training: pseudo samples of a step", low=1, high=64, valid="[1, inf)")
+    joint_collect: int = option(800, "joint training: batches of projected samples of all pictures", low=1, valid="[0, inf)")
 
     @property
     def fit_schedule(self) -> "StageSchedule":
@@ -157,15 +188,9 @@ class StageSchedule:
 def check(config: GAN2ShapeConfig) -> None:
     """Raise UserError for options that no fit can have."""
     c = config
-    counts = {"view_mean": 6, "view_deviation": 6, "light_mean": 4, "light_range": 7, "first": 3, "later": 3}
-    for name, count in (counts | {"joint_first": 3, "joint_later": 3}).items():
-        if len(getattr(c, name)) != count:
-            raise UserError(f"method.{name} takes {count} numbers, got {len(getattr(c, name))}")
     for name in ("mirror_step1", "mirror_step3", "joint_mirror_step1", "joint_mirror_step3"):
         if not getattr(c, name):
             raise UserError(f"method.{name} needs at least one value; the last one holds for all later stages")
-    if min(*c.first, *c.later, *c.joint_first, *c.joint_later) < 0:
-        raise UserError("method.first, later, joint_first and joint_later are numbers of steps and cannot be negative")
     if 0 < c.joint_collect < c.joint:
         raise UserError(
             f"method.joint_collect={c.joint_collect} is less than a batch for each of the {c.joint} pictures of method.joint"

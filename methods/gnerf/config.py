@@ -1,7 +1,7 @@
 """The options of GNeRF, and what they say of networks, prior and schedules."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import option
@@ -20,52 +20,76 @@ class GNeRFConfig:
     pose_mode: str = option(
         "6d", "what is learnt of a camera: 3d, a place from which it looks at the origin; 6d, all", choices=("3d", "6d")
     )
-    azimuth: list = option([0.0, 360.0], "prior: range of the azimuth in degrees")
-    elevation: list = option([0.0, 90.0], "prior: range of the elevation in degrees, uniform in the angle")
+    azimuth: list[float] = option([0.0, 360.0], "prior: range of the azimuth in degrees", valid="(-inf, inf)", length=2)
+    elevation: list[float] = option(
+        [0.0, 90.0], "prior: range of the elevation in degrees, uniform in the angle", valid="[-90, 90]", length=2
+    )
     even: bool = option(False, "prior: even over the sphere, instead of in the elevation")
-    radius: list = option([4.0, 4.0], "prior: range of the distance from the origin")
-    spread: float = option(0.0, "prior: deviation of the point looked at, as a share of the distance", low=0.0, high=0.2)
-    near: float = option(2.0, "distance of the first sample of a ray", low=0.0)
-    far: float = option(6.0, "distance of the last sample")
+    radius: list[float] = option([4.0, 4.0], "prior: range of the distance from the origin", valid="(0, inf)", length=2)
+    spread: float = option(
+        0.0, "prior: deviation of the point looked at, as a share of the distance", low=0.0, high=0.2, valid="[0, inf)"
+    )
+    near: float = option(2.0, "distance of the first sample of a ray", low=0.0, valid="[0, inf)")
+    far: float = option(6.0, "distance of the last sample", valid="(0, inf)")
     white: bool = option(True, "the background is white, else black")
-    width: int = option(360, "units of the radiance field", low=16, high=512)
-    depth: int = option(8, "layers of the radiance field", low=2, high=12)
-    skips: list = option([4], "layers into which the position enters again")
-    position_octaves: int = option(10, "octaves in which positions are encoded", low=1, high=16)
-    direction_octaves: int = option(10, "octaves in which view directions are encoded", low=1, high=16)
-    coarse: int = option(64, "samples of a ray's first pass", low=4, high=256)
-    fine: int = option(64, "samples added where there is something", low=4, high=256)
-    chunk: int = option(32768, "rays rendered at once", low=256)
+    width: int = option(360, "units of the radiance field", low=16, high=512, valid="[2, inf)")
+    depth: int = option(8, "layers of the radiance field", low=2, high=12, valid="[1, inf)")
+    skips: list[int] = option([4], "layers into which the position enters again", valid="[1, inf)")
+    position_octaves: int = option(10, "octaves in which positions are encoded", low=1, high=16, valid="[1, inf)")
+    direction_octaves: int = option(10, "octaves in which view directions are encoded", low=1, high=16, valid="[1, inf)")
+    coarse: int = option(64, "samples of a ray's first pass", low=4, high=256, valid="[2, inf)")
+    fine: int = option(64, "samples added where there is something", low=4, high=256, valid="[1, inf)")
+    chunk: int = option(32768, "rays rendered at once", low=256, valid="[1, inf)")
     patch: int = option(16, "side of the patches", choices=(16, 32, 64, 128))
-    discriminator_width: int = option(64, "channels that the discriminator's layers are multiples of", low=4, high=128)
-    inversion_size: int = option(64, "side of the images that the inversion network sees, a multiple of 16", low=16, high=256)
-    inversion_width: int = option(256, "width of the inversion network", low=16, high=512)
-    inversion_depth: int = option(6, "layers of the inversion network", low=1, high=12)
-    inversion_heads: int = option(16, "attention heads of the inversion network", low=1, high=16)
-    inversion_head_width: int = option(64, "width of each head", low=4, high=64)
-    batch: int = option(12, "images, and random poses, of a step", low=1, high=64)
-    steps: int = option(30000, "steps of the fit", low=1)
-    hybrid_from: int = option(12000, "last step of the adversarial phase A, counted from 0", low=0)
-    refine_from: int = option(20000, "last step of the hybrid phase ABAB; then poses and field are refined", low=0)
-    first_size: int = option(16, "side of the images at the start", low=16)
-    hybrid_size: int = option(128, "side of the images at the end of phase A", low=16)
-    anneal: float = option(2e-4, "rate at which the least scale of a patch falls", low=1e-5, high=1.0, log=True)
-    noise_until: int = option(5000, "steps over which the noise of the density falls", low=1)
-    network_half: int = option(8000, "steps after which the rates of field and discriminator are halved", low=1)
-    pose_half: int = option(4000, "steps after which the rates of inversion network and poses are halved", low=1)
-    discriminator_rate: float = option(0.2, "the discriminator's learning rate, as a factor of the field's", low=0.01, high=4.0)
-    inversion_lr: float = option(1e-4, "learning rate of the inversion network", low=1e-6, high=1e-2, log=True)
-    pose_lr: float = option(5e-3, "learning rate of the poses", low=1e-5, high=1e-1, log=True)
-    penalty: float = option(10.0, "weight of R1, gamma / 2", low=0.01, high=1000.0, log=True)
-    pose_weight: float = option(0.1, "weight of what the inversion network says of the poses", low=0.0, high=10.0)
-    photometric: float = option(50.0, "weight of the difference of colour", low=0.0, high=1000.0)
+    discriminator_width: int = option(
+        64, "channels that the discriminator's layers are multiples of", low=4, high=128, valid="[1, inf)"
+    )
+    inversion_size: int = option(
+        64, "side of the images that the inversion network sees, a multiple of 16", low=16, high=256, valid="[1, inf)"
+    )
+    inversion_width: int = option(256, "width of the inversion network", low=16, high=512, valid="[1, inf)")
+    inversion_depth: int = option(6, "layers of the inversion network", low=1, high=12, valid="[1, inf)")
+    inversion_heads: int = option(16, "attention heads of the inversion network", low=1, high=16, valid="[1, inf)")
+    inversion_head_width: int = option(64, "width of each head", low=4, high=64, valid="[1, inf)")
+    batch: int = option(12, "images, and random poses, of a step", low=1, high=64, valid="[1, inf)")
+    steps: int = option(30000, "steps of the fit", low=1, valid="[1, inf)")
+    hybrid_from: int = option(12000, "last step of the adversarial phase A, counted from 0", low=0, valid="[0, inf)")
+    refine_from: int = option(
+        20000, "last step of the hybrid phase ABAB; then poses and field are refined", low=0, valid="[0, inf)"
+    )
+    first_size: int = option(16, "side of the images at the start", low=16, valid="[1, inf)")
+    hybrid_size: int = option(128, "side of the images at the end of phase A", low=16, valid="[1, inf)")
+    anneal: float = option(
+        2e-4, "rate at which the least scale of a patch falls", low=1e-5, high=1.0, log=True, valid="[0, inf)"
+    )
+    noise_until: int = option(5000, "steps over which the noise of the density falls", low=1, valid="[1, inf)")
+    network_half: int = option(
+        8000, "steps after which the rates of field and discriminator are halved", low=1, valid="[1, inf)"
+    )
+    pose_half: int = option(
+        4000, "steps after which the rates of inversion network and poses are halved", low=1, valid="[1, inf)"
+    )
+    discriminator_rate: float = option(
+        0.2, "the discriminator's learning rate, as a factor of the field's", low=0.01, high=4.0, valid="(0, inf)"
+    )
+    inversion_lr: float = option(
+        1e-4, "learning rate of the inversion network", low=1e-6, high=1e-2, log=True, valid="(0, inf)"
+    )
+    pose_lr: float = option(5e-3, "learning rate of the poses", low=1e-5, high=1e-1, log=True, valid="(0, inf)")
+    penalty: float = option(10.0, "weight of R1, gamma / 2", low=0.01, high=1000.0, log=True, valid="[0, inf)")
+    pose_weight: float = option(
+        0.1, "weight of what the inversion network says of the poses", low=0.0, high=10.0, valid="[0, inf)"
+    )
+    photometric: float = option(50.0, "weight of the difference of colour", low=0.0, high=1000.0, valid="[0, inf)")
     start: str = option(
         "prior",
         "where poses begin: prior, drawn from it; official, straight above the scene, where the rotation is not defined",
         choices=("prior", "official"),
     )
     weights: str = option("", "a checkpoint of the official code to begin with: field, discriminator, inversion network, poses")
-    shown: int = option(4, "renderings at estimated poses that are kept with a reconstruction", low=1, high=16)
+    shown: int = option(
+        4, "renderings at estimated poses that are kept with a reconstruction", low=1, high=16, valid="[1, inf)"
+    )
 
     @property
     def mode(self) -> PoseMode:
@@ -74,7 +98,11 @@ class GNeRFConfig:
 
 
 def generator_config(c: GNeRFConfig) -> GeneratorConfig:
-    """Return the sizes of the radiance field and of its rendering."""
+    """Return the sizes of the radiance field and of its rendering; raises UserError for those that do not go together."""
+    if c.near >= c.far:
+        raise UserError(f"method.near must be less than method.far, got {c.near:g} and {c.far:g}")
+    if late := [layer for layer in c.skips if not 0 < layer < c.depth]:
+        raise UserError(f"method.skips={c.skips}: with method.depth={c.depth} there is no layer {late[0]} after the first")
     octaves = c.position_octaves, c.direction_octaves
     return GeneratorConfig(c.width, c.depth, tuple(c.skips), *octaves, c.coarse, c.fine, c.near, c.far, c.white, c.chunk)
 
@@ -106,8 +134,8 @@ def weights(c: GNeRFConfig) -> Weights:
     return Weights(c.penalty, c.pose_weight, c.photometric)
 
 
-def _range(config: GNeRFConfig, name: str) -> Any:
-    values = tuple(float(value) for value in getattr(config, name))
-    if len(values) != 2 or values[0] > values[1]:
-        raise UserError(f"method.{name} is two numbers, the lower one first, got {list(values)}")
-    return values
+def _range(config: GNeRFConfig, name: str) -> tuple[float, float]:
+    low, high = getattr(config, name)
+    if low > high:
+        raise UserError(f"method.{name} is two numbers, the lower one first, got {[low, high]}")
+    return low, high

@@ -19,10 +19,12 @@ from deep3dmap.frameworks.inputs import select
 class JitteredImagesConfig:
     """How many pictures are kept, and how far samples are from them."""
 
-    pictures: int = option(2000, "training pictures that are kept, the first ones; one a step", low=1)
-    shift: float = option(0.05, "standard deviation of the shift, share of the side", low=0.0, high=0.5)
-    zoom: float = option(0.05, "standard deviation of the logarithm of the scale", low=0.0, high=0.5)
-    tint: float = option(0.05, "standard deviation of what is added to each colour channel", low=0.0, high=0.5)
+    pictures: int = option(2000, "training pictures that are kept, the first ones; one a step", low=1, valid="[1, inf)")
+    shift: float = option(0.05, "standard deviation of the shift, share of the side", low=0.0, high=0.5, valid="[0, inf)")
+    zoom: float = option(0.05, "standard deviation of the logarithm of the scale", low=0.0, high=0.5, valid="[0, inf)")
+    tint: float = option(
+        0.05, "standard deviation of what is added to each colour channel", low=0.0, high=0.5, valid="[0, inf)"
+    )
 
 
 class JitteredImages(Method):

@@ -18,10 +18,14 @@ from deep3dmap.geometry.tsdf_volume import TSDFVolume
 class MeanDepthPlaneConfig:
     """How the constant depth is fused."""
 
-    voxel_size: float = option(0.04, "edge of a voxel in metres", low=0.01, high=0.1, log=True)
-    truncation_voxels: float = option(4.0, "truncation distance in voxels", low=2, high=10)
-    untrained_depth: float = option(2.0, "depth in metres where there were no training rooms", low=0.5, high=5)
-    frames_per_room: int = option(16, "frames of each training room whose depth is averaged", low=1, high=1000)
+    voxel_size: float = option(0.04, "edge of a voxel in metres", low=0.01, high=0.1, log=True, valid="(0, inf)")
+    truncation_voxels: float = option(4.0, "truncation distance in voxels", low=2, high=10, valid="(0, inf)")
+    untrained_depth: float = option(
+        2.0, "depth in metres where there were no training rooms", low=0.5, high=5, valid="(0, inf)"
+    )
+    frames_per_room: int = option(
+        16, "frames of each training room whose depth is averaged", low=1, high=1000, valid="[1, inf)"
+    )
 
 
 class MeanDepthPlane(Method):

@@ -20,7 +20,7 @@ from deep3dmap.geometry.position_maps import reconstruction_of_map, resample
 class MeanFaceConfig:
     """The size of the map and its atlas."""
 
-    resolution: int = option(256, "side of the position map in texels")
+    resolution: int = option(256, "side of the position map in texels", valid="[16, inf)")
     atlas: str = option("grid_head", "grid_head, an atlas saved as .npz, or PRNet's uv-data folder")
 
 

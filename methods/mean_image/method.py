@@ -18,7 +18,7 @@ from deep3dmap.frameworks.inputs import select
 class MeanImageConfig:
     """How many pictures are averaged."""
 
-    pictures: int = option(2000, "training pictures that are averaged, the first ones; one a step", low=1)
+    pictures: int = option(2000, "training pictures that are averaged, the first ones; one a step", low=1, valid="[1, inf)")
 
 
 class MeanImage(Method):

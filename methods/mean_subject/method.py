@@ -18,7 +18,7 @@ from deep3dmap.methods.mean_subject.standing_point import place
 class MeanSubjectConfig:
     """How many subjects the mean is taken over."""
 
-    subjects: int = option(0, "average at most so many training subjects; 0 averages all", low=0)
+    subjects: int = option(0, "average at most so many training subjects; 0 averages all", low=0, valid="[0, inf)")
 
 
 class MeanSubject(Method):
@@ -42,8 +42,6 @@ class MeanSubject(Method):
     config_type = MeanSubjectConfig
 
     def __init__(self, config: MeanSubjectConfig) -> None:
-        if config.subjects < 0:
-            raise UserError(f"method.subjects is 0 or more, got {config.subjects}")
         self.config = config
         self.mean: Mesh | None = None
 

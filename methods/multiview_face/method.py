@@ -37,22 +37,30 @@ class MultiViewFaceConfig:
         "head",
         "head, body, sphere, a folder with SMPLX_NEUTRAL.npz, or a file: a morphable model (.npz), a mesh (.obj, .ply, .glb)",
     )
-    template_grid: int = option(65, "vertices along a side of the procedural head", low=17, high=129)
-    size: float = option(1.0, "metres: radius of the sphere, or what one unit of a mesh file is", low=0.01, high=10.0)
+    template_grid: int = option(65, "vertices along a side of the procedural head", low=17, high=129, valid="[17, inf)")
+    size: float = option(
+        1.0, "metres: radius of the sphere, or what one unit of a mesh file is", low=0.01, high=10.0, valid="(0, inf)"
+    )
     encoder: bool = option(True, "start from the feed-forward encoder; without, from the mean where the masks meet")
-    image_size: int = option(96, "longer side of the pictures that training draws and crops", low=32, high=256)
-    crop_size: int = option(96, "side of the crop around the subject that the encoder sees", low=32, high=256)
-    width: int = option(32, "channels of the encoder's first layer", low=8, high=64)
-    views: int = option(4, "views drawn from each training subject", low=1, high=16)
-    drop_views: float = option(0.3, "share of training views that are left out, so that any number will do", low=0.0, high=0.8)
+    image_size: int = option(
+        96, "longer side of the pictures that training draws and crops", low=32, high=256, valid="[1, inf)"
+    )
+    crop_size: int = option(96, "side of the crop around the subject that the encoder sees", low=32, high=256, valid="[1, inf)")
+    width: int = option(32, "channels of the encoder's first layer", low=8, high=64, valid="[1, inf)")
+    views: int = option(4, "views drawn from each training subject", low=1, high=16, valid="[1, inf)")
+    drop_views: float = option(
+        0.3, "share of training views that are left out, so that any number will do", low=0.0, high=0.8, valid="[0, 1)"
+    )
     rendering_from: float = option(
-        0.7, "share of the budget after which the encoder also learns from its own drawings", low=0.0
+        0.7, "share of the budget after which the encoder also learns from its own drawings", low=0.0, valid="[0, inf)"
     )
     schedule: str = option("head", "stages of the fit", choices=("head", "body", "object"))
-    effort: float = option(1.0, "factor of the steps of the fit; 0 takes what the encoder says", low=0.0, high=4.0)
-    views_per_step: int = option(2, "views that a step of the fit looks at", low=1, high=8)
-    gamma: float = option(2.2, "what photographs are raised to, to be linear in light", low=1.0, high=3.0)
-    seed: int = option(0, "order of the views in a fit", low=0)
+    effort: float = option(
+        1.0, "factor of the steps of the fit; 0 takes what the encoder says", low=0.0, high=4.0, valid="[0, inf)"
+    )
+    views_per_step: int = option(2, "views that a step of the fit looks at", low=1, high=8, valid="[1, inf)")
+    gamma: float = option(2.2, "what photographs are raised to, to be linear in light", low=1.0, high=3.0, valid="(0, inf)")
+    seed: int = option(0, "order of the views in a fit", low=0, valid="[0, inf)")
 
 
 class MultiViewFace(BaseFramework):

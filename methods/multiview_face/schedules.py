@@ -45,7 +45,5 @@ def schedule(name: str, effort: float) -> tuple[Stage, ...]:
     """Return the stages called `name` with `effort` times their steps; none for effort 0. Raises UserError for another name."""
     if name not in SCHEDULES:
         raise UserError(f"method.schedule='{name}' is one of {', '.join(SCHEDULES)}{nearest(name, SCHEDULES)}")
-    if effort < 0:
-        raise UserError(f"method.effort={effort}: a factor of the steps of a fit, 0 for none")
     stages = (replace(stage, steps=round(stage.steps * effort)) for stage in SCHEDULES[name])
     return tuple(stage for stage in stages if stage.steps)

@@ -17,9 +17,11 @@ BUILT_IN = ("head", "body", "sphere")
 def load_template(name: str, grid: int, size: float) -> Template:
     """Return a template. name: see MultiViewFaceConfig. grid: of the head. size: metres, of the sphere or a mesh's unit.
 
-    Raises UserError if it is neither built in nor a file nor a folder of SMPL-X.
+    Raises UserError if it is neither built in nor a file nor a folder of SMPL-X, and for a head of an even grid.
     """
     if name == "head":
+        if grid % 2 == 0:
+            raise UserError(f"method.template_grid={grid}: must be odd, so that there is a middle line")
         return HeadTemplate(head_model(grid))
     if name == "body":
         return BodyTemplate(body_model())

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import torch
 from torch import Tensor
@@ -28,24 +28,38 @@ NETWORK = "network"
 class NeuralReconConfig:
     """Fragments, network and schedule. The defaults are the paper's."""
 
-    n_vox: list[int] = option([96, 96, 96], "the fragment's box in finest voxels")
-    voxel_size: float = option(0.04, "edge of the finest voxels in metres", low=0.02, high=0.16, log=True)
-    floor: float = option(-0.2, "height in metres at which a box begins, before it is put on the grid of all boxes")
-    snap: int = option(8, "boxes begin at multiples of so many voxels", low=4, high=8)
-    views: int = option(9, "key frames of a fragment", low=2, high=16)
-    image_size: list[int] = option([640, 480], "width and height the frames are resized to, multiples of 16")
-    min_angle: float = option(15.0, "degrees of turning that make a frame a key frame", low=2.0, high=30.0)
-    min_distance: float = option(0.1, "metres of travel that make a frame a key frame", low=0.02, high=0.5)
-    max_depth: float = option(3.0, "metres; what is further away is no part of a fragment", low=1.0, high=6.0)
-    channels: list[int] = option([96, 48, 24], "features of the levels, coarse to fine")
-    backbone_alpha: float = option(1.0, "width of the image network", low=0.25, high=1.0)
-    backbone_momentum: float = option(3e-4, "batch norm momentum of the image network (0.1 when trained from scratch)")
-    sparse_momentum: float = option(0.1, "batch norm momentum of the sparse networks", low=1e-3, high=0.3, log=True)
+    n_vox: list[int] = option([96, 96, 96], "the fragment's box in finest voxels", valid="[1, inf)", length=3)
+    voxel_size: float = option(0.04, "edge of the finest voxels in metres", low=0.02, high=0.16, log=True, valid="(0, inf)")
+    floor: float = option(
+        -0.2, "height in metres at which a box begins, before it is put on the grid of all boxes", valid="(-inf, inf)"
+    )
+    snap: int = option(8, "boxes begin at multiples of so many voxels", low=4, high=8, valid="[1, inf)")
+    views: int = option(9, "key frames of a fragment", low=2, high=16, valid="[2, inf)")
+    image_size: list[int] = option(
+        [640, 480], "width and height the frames are resized to, multiples of 16", valid="[1, inf)", length=2
+    )
+    min_angle: float = option(15.0, "degrees of turning that make a frame a key frame", low=2.0, high=30.0, valid="[0, inf)")
+    min_distance: float = option(0.1, "metres of travel that make a frame a key frame", low=0.02, high=0.5, valid="[0, inf)")
+    max_depth: float = option(3.0, "metres; what is further away is no part of a fragment", low=1.0, high=6.0, valid="(0, inf)")
+    channels: list[int] = option([96, 48, 24], "features of the levels, coarse to fine", valid="[1, inf)", length=3)
+    backbone_alpha: float = option(1.0, "width of the image network", low=0.25, high=1.0, valid="(0, inf)")
+    backbone_momentum: float = option(
+        3e-4, "batch norm momentum of the image network (0.1 when trained from scratch)", valid="(0, 1]"
+    )
+    sparse_momentum: float = option(
+        0.1, "batch norm momentum of the sparse networks", low=1e-3, high=0.3, log=True, valid="(0, 1]"
+    )
     joint_views: bool = option(False, "batch statistics of the image network over all views together, faster on CPUs")
-    thresholds: list[float] = option([0.0, 0.0, 0.0], "occupancy logit above which a voxel is refined, per level")
-    train_voxels: list[int] = option([4096, 16384, 65536], "voxels kept per fragment in training, per level")
+    thresholds: list[float] = option(
+        [0.0, 0.0, 0.0], "occupancy logit above which a voxel is refined, per level", valid="(-inf, inf)", length=3
+    )
+    train_voxels: list[int] = option(
+        [4096, 16384, 65536], "voxels kept per fragment in training, per level", valid="[1, inf)", length=3
+    )
     fusion: bool = option(True, "fuse features over fragments (GRU); without, every fragment is predicted on its own")
-    fusion_from: float = option(0.42, "share of the training budget after which fusion begins (paper: epoch 21 of 50)")
+    fusion_from: float = option(
+        0.42, "share of the training budget after which fusion begins (paper: epoch 21 of 50)", valid="[0, inf)"
+    )
     reset_gate: str = option("intended", "intended, or upstream for the official weights", choices=("intended", "upstream"))
     depth_scale: str = option(
         "norm",
@@ -57,14 +71,18 @@ class NeuralReconConfig:
         "intended, or upstream: targets up to half a voxel off, as the official code",
         choices=("intended", "upstream"),
     )
-    pos_weight: float = option(1.5, "how much more an occupied voxel counts than its rarity says", low=0.5, high=4.0)
+    pos_weight: float = option(
+        1.5, "how much more an occupied voxel counts than its rarity says", low=0.5, high=4.0, valid="(0, inf)"
+    )
     augment: bool = option(True, "turn and shift every epoch's world")
-    keep_gib: float = option(2.0, "GiB of fragments and targets that stay in memory once read", low=0.0, high=64.0)
-    validation_fragments: int = option(24, "fragments of the validation split that are looked at")
+    keep_gib: float = option(
+        2.0, "GiB of fragments and targets that stay in memory once read", low=0.0, high=64.0, valid="[0, inf)"
+    )
+    validation_fragments: int = option(24, "fragments of the validation split that are looked at", valid="[1, inf)")
     single_layer: bool = option(True, "leave out the second surface behind the predicted one")
     level: bool = option(True, "stand a scan upright whose poses do not have z up, and lay the result back")
     colors: bool = option(True, "colour the vertices from the key frames")
-    backend: str = option("auto", "sparse convolutions: auto, native, reference, spconv or torchsparse")
+    backend: str = option("auto", "what the sparse convolutions run on", choices=get_args(SparseBackend))
     weights: str = option("", "weights to start from: shipped, or an official checkpoint (.ckpt)")
 
     def fragments(self) -> FragmentConfig:

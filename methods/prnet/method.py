@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from deep3dmap.core import Asset, MethodCard, Reconstruction
+from deep3dmap.core import Asset, MethodCard, Reconstruction, UserError
 from deep3dmap.core.options import option
 from deep3dmap.data.face_atlas import face_atlas
 from deep3dmap.frameworks import BaseFramework
@@ -30,11 +30,13 @@ LEGACY_MEAN = (103.53, 116.28, 123.675)  # blue, green, red of 0..255, in the ol
 class PRNetConfig:
     """Network, loss and augmentation. The defaults are the paper's."""
 
-    resolution: int = option(256, "side of the crop and of the position map in pixels, a multiple of 32")
-    width: int = option(16, "channels of the first layer; all others scale with it", low=4, high=32, log=True)
-    position_scale: float = option(1.1, "the largest position the network can express, in sides of the crop")
+    resolution: int = option(256, "side of the crop and of the position map in pixels, a multiple of 32", valid="[1, inf)")
+    width: int = option(16, "channels of the first layer; all others scale with it", low=4, high=32, log=True, valid="[1, inf)")
+    position_scale: float = option(1.1, "the largest position the network can express, in sides of the crop", valid="(0, inf)")
     padding: str = option("tf", "tf: the official network; legacy: the older deep3dmap port", choices=("tf", "legacy"))
-    bn_momentum: float = option(0.001, "weight of a new batch in batch norm's running statistics", low=1e-3, high=0.3, log=True)
+    bn_momentum: float = option(
+        0.001, "weight of a new batch in batch norm's running statistics", low=1e-3, high=0.3, log=True, valid="(0, 1]"
+    )
     constants: bool = option(False, "learn constant maps in the decoder, which the paper's has not: short trainings get a nose")
     start: str = option("xavier", "first weights: xavier, or smooth for short trainings", choices=("xavier", "smooth"))
     pixels: str = option(
@@ -48,17 +50,31 @@ class PRNetConfig:
         choices=("auto", "half", "integer"),
     )
     loss: str = option("l2", "l2, l1 or norm: how the distance of two positions counts", choices=("l2", "l1", "norm"))
-    landmark_factor: float = option(0.0, "factor of an extra absolute loss on the 68 landmarks", low=0.0, high=1.0)
-    weight_penalty: float = option(0.0, "factor of sum(w^2) / 2 over the convolutions (official: 2e-4)", low=0.0, high=1e-3)
-    rotation: float = option(45.0, "augmentation: degrees of rotation either way", low=0.0, high=90.0)
-    translation: float = option(0.1, "augmentation: shift either way, in sides of the crop", low=0.0, high=0.3)
-    scale: list[float] = option([0.9, 1.2], "augmentation: smallest and largest scale")
-    color: list[float] = option([0.6, 1.4], "augmentation: smallest and largest gain of each colour channel")
-    occluders: float = option(0.5, "augmentation: probability of noise-textured occluders", low=0.0, high=1.0)
-    light: float = option(0.0, "augmentation: probability of a shadow or uneven light", low=0.0, high=1.0)
-    camera: float = option(0.0, "augmentation: probability of a camera's faults: exposure, blur, grain", low=0.0, high=1.0)
+    landmark_factor: float = option(
+        0.0, "factor of an extra absolute loss on the 68 landmarks", low=0.0, high=1.0, valid="[0, inf)"
+    )
+    weight_penalty: float = option(
+        0.0, "factor of sum(w^2) / 2 over the convolutions (official: 2e-4)", low=0.0, high=1e-3, valid="[0, inf)"
+    )
+    rotation: float = option(45.0, "augmentation: degrees of rotation either way", low=0.0, high=90.0, valid="[0, 180]")
+    translation: float = option(
+        0.1, "augmentation: shift either way, in sides of the crop", low=0.0, high=0.3, valid="[0, inf)"
+    )
+    scale: list[float] = option([0.9, 1.2], "augmentation: smallest and largest scale", valid="(0, inf)", length=2)
+    color: list[float] = option(
+        [0.6, 1.4], "augmentation: smallest and largest gain of each colour channel", valid="[0, inf)", length=2
+    )
+    occluders: float = option(0.5, "augmentation: probability of noise-textured occluders", low=0.0, high=1.0, valid="[0, 1]")
+    light: float = option(0.0, "augmentation: probability of a shadow or uneven light", low=0.0, high=1.0, valid="[0, 1]")
+    camera: float = option(
+        0.0, "augmentation: probability of a camera's faults: exposure, blur, grain", low=0.0, high=1.0, valid="[0, 1]"
+    )
     flip: float = option(
-        0.0, "augmentation: probability of a mirrored face (300W-LP holds the mirrored faces)", low=0.0, high=1.0
+        0.0,
+        "augmentation: probability of a mirrored face (300W-LP holds the mirrored faces)",
+        low=0.0,
+        high=1.0,
+        valid="[0, 1]",
     )
 
 
@@ -96,6 +112,10 @@ class PRNet(BaseFramework):
 
     def __init__(self, config: PRNetConfig) -> None:
         super().__init__(config)
+        if config.resolution % 32 or config.width % 2:
+            raise UserError(
+                f"method.resolution is a multiple of 32 and method.width even, got {config.resolution} and {config.width}"
+            )
         constants = config.resolution if config.constants else 0
         self.network = ResFCN256(config.width, config.padding, config.bn_momentum, constants=constants)
         if config.start == "smooth":
@@ -109,8 +129,8 @@ class PRNet(BaseFramework):
         none = np.zeros((3, config.resolution, config.resolution), np.float32)
         self.register_buffer("canonical", torch.from_numpy(none if atlas.canonical is None else atlas.canonical))
         self.augmentation = Augmentation(
-            config.rotation, config.translation, _range(config.scale), _range(config.color), config.occluders, config.flip,
-            config.light, config.camera,
+            config.rotation, config.translation, _range(config, "scale"), _range(config, "color"), config.occluders,
+            config.flip, config.light, config.camera,
         )  # fmt: skip
 
     @classmethod
@@ -193,8 +213,10 @@ def _legacy_pixels(crop: Tensor) -> Tensor:
     return 255 * crop.flip(1) - crop.new_tensor(LEGACY_MEAN)[:, None, None]
 
 
-def _range(low_and_high: list[float]) -> tuple[float, float]:
-    low, high = low_and_high
+def _range(config: PRNetConfig, name: str) -> tuple[float, float]:
+    low, high = getattr(config, name)
+    if low > high:
+        raise UserError(f"method.{name} is two numbers, the lower one first, got {[low, high]}")
     return low, high
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from deep3dmap.core import Camera, Method, MethodCard, Reconstruction, Views
+from deep3dmap.core import Camera, Method, MethodCard, Reconstruction, UserError, Views
 from deep3dmap.core.options import option
 from deep3dmap.geometry.cameras import look_at
 
@@ -18,9 +18,9 @@ from deep3dmap.geometry.cameras import look_at
 class RandomCamerasConfig:
     """Where cameras are drawn."""
 
-    distance: float = option(4.0, "from the origin, at which they look", low=0.1)
-    lowest: float = option(-10.0, "least elevation in degrees", low=-89.0, high=89.0)
-    highest: float = option(80.0, "largest elevation in degrees", low=-89.0, high=89.0)
+    distance: float = option(4.0, "from the origin, at which they look", low=0.1, valid="(0, inf)")
+    lowest: float = option(-10.0, "least elevation in degrees", low=-89.0, high=89.0, valid="[-90, 90]")
+    highest: float = option(80.0, "largest elevation in degrees", low=-89.0, high=89.0, valid="[-90, 90]")
 
 
 class RandomCameras(Method):
@@ -43,6 +43,8 @@ class RandomCameras(Method):
     config_type = RandomCamerasConfig
 
     def __init__(self, config: RandomCamerasConfig) -> None:
+        if config.lowest > config.highest:
+            raise UserError(f"method.lowest must not exceed method.highest, got {config.lowest:g} and {config.highest:g}")
         self.config = config
         self._mean = torch.zeros(3, 1, 1)
 

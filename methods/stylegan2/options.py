@@ -10,25 +10,31 @@ from deep3dmap.nn.stylegan2 import StyleGAN2Size
 class StyleGAN2Config:
     """Sizes and schedule; the defaults are config-e of Karras et al. (CVPR 2020) at 64 pixels."""
 
-    resolution: int = option(64, "side of the pictures in pixels, a power of two", low=8, high=1024)
-    style_dim: int = option(512, "length of z and w", low=16, high=1024)
-    mapping_layers: int = option(8, "linear layers from z to w", low=1, high=16)
-    channel_base: int = option(16384, "a resolution r has min(channel_max, channel_base / r) channels", low=256, high=65536)
-    channel_max: int = option(512, "most channels of a layer", low=8, high=1024)
-    mixing: float = option(0.9, "probability that two styles are mixed", low=0.0, high=1.0)
-    r1: float = option(10.0, "gamma of the gradient penalty on real pictures", low=0.1, high=100.0, log=True)
-    r1_every: int = option(16, "steps between two gradient penalties", low=1, high=64)
-    path_length: float = option(2.0, "weight of the path length penalty (0 = none)", low=0.0, high=10.0)
-    path_every: int = option(4, "steps between two path length penalties", low=1, high=64)
-    half_life: float = option(10.0, "thousands of pictures after which the averaged generator has forgotten half", low=0.1)
+    resolution: int = option(64, "side of the pictures in pixels, a power of two", low=8, high=1024, valid="[1, inf)")
+    style_dim: int = option(512, "length of z and w", low=16, high=1024, valid="[1, inf)")
+    mapping_layers: int = option(8, "linear layers from z to w", low=1, high=16, valid="[1, inf)")
+    channel_base: int = option(
+        16384, "a resolution r has min(channel_max, channel_base / r) channels", low=256, high=65536, valid="[1, inf)"
+    )
+    channel_max: int = option(512, "most channels of a layer", low=8, high=1024, valid="[1, inf)")
+    mixing: float = option(0.9, "probability that two styles are mixed", low=0.0, high=1.0, valid="[0, 1]")
+    r1: float = option(10.0, "gamma of the gradient penalty on real pictures", low=0.1, high=100.0, log=True, valid="[0, inf)")
+    r1_every: int = option(16, "steps between two gradient penalties", low=1, high=64, valid="[1, inf)")
+    path_length: float = option(2.0, "weight of the path length penalty (0 = none)", low=0.0, high=10.0, valid="[0, inf)")
+    path_every: int = option(4, "steps between two path length penalties", low=1, high=64, valid="[1, inf)")
+    half_life: float = option(
+        10.0, "thousands of pictures after which the averaged generator has forgotten half", low=0.1, valid="(0, inf)"
+    )
     average_ramp: float = option(
-        0.05, "the half-life is at most this share of the updates so far (0 = no ramp)", low=0.0, high=1.0
+        0.05, "the half-life is at most this share of the updates so far (0 = no ramp)", low=0.0, high=1.0, valid="[0, inf)"
     )
     mirror: bool = option(True, "show mirror images of the training pictures too")
     augment: bool = option(False, "augment both sides without leaking, as much as overfitting asks for (ADA)")
-    augment_target: float = option(0.6, "ADA: the mean sign of the real pictures' logits that is aimed at", low=0.1, high=0.9)
-    augment_ramp: int = option(500_000, "ADA: pictures in which the probability may go from 0 to 1", low=1000)
-    sheet: int = option(16, "samples of a reconstruction", low=1, high=256)
+    augment_target: float = option(
+        0.6, "ADA: the mean sign of the real pictures' logits that is aimed at", low=0.1, high=0.9, valid="(0, 1)"
+    )
+    augment_ramp: int = option(500_000, "ADA: pictures in which the probability may go from 0 to 1", low=1000, valid="[1, inf)")
+    sheet: int = option(16, "samples of a reconstruction", low=1, high=256, valid="[1, inf)")
     weights: str = option("", "a generator in rosinality's or NVlabs' naming; it is not trained then")
 
     def size(self) -> StyleGAN2Size:

@@ -15,10 +15,10 @@ from deep3dmap.geometry.tsdf_volume import TSDFVolume
 class TSDFFusionConfig:
     """Resolution of the volume and which depth goes into it."""
 
-    voxel_size: float = option(0.02, "edge of a voxel in metres", low=0.01, high=0.1, log=True)
-    truncation_voxels: float = option(4.0, "truncation distance in voxels", low=2, high=10)
-    max_depth: float = option(4.0, "ignore depth beyond this many metres", low=1, high=10)
-    min_weight: float = option(1.0, "observations a voxel needs to become surface", low=1, high=10)
+    voxel_size: float = option(0.02, "edge of a voxel in metres", low=0.01, high=0.1, log=True, valid="(0, inf)")
+    truncation_voxels: float = option(4.0, "truncation distance in voxels", low=2, high=10, valid="(0, inf)")
+    max_depth: float = option(4.0, "ignore depth beyond this many metres", low=1, high=10, valid="(0, inf)")
+    min_weight: float = option(1.0, "observations a voxel needs to become surface", low=1, high=10, valid="[0, inf)")
     color: bool = option(True, "fuse the frames' colours too")
 
 

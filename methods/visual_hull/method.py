@@ -24,10 +24,14 @@ HIDDEN = 2.0  # voxels: so far behind the surface that a camera sees, a vertex s
 class VisualHullConfig:
     """How finely is carved, and how the surface is smoothed."""
 
-    resolution: int = option(128, "voxels along the longest side of the subject's box", low=16, high=512, log=True)
-    level: float = option(0.5, "share of a pixel that counts as inside", low=0.1, high=0.9)
-    smoothing: float = option(0.7, "standard deviation in voxels of the filter before the surface is taken", low=0.0, high=3.0)
-    contradicting: int = option(0, "views that may say that a place is empty and be overruled", low=0, high=3)
+    resolution: int = option(
+        128, "voxels along the longest side of the subject's box", low=16, high=512, log=True, valid="[1, inf)"
+    )
+    level: float = option(0.5, "share of a pixel that counts as inside", low=0.1, high=0.9, valid="(0, 1)")
+    smoothing: float = option(
+        0.7, "standard deviation in voxels of the filter before the surface is taken", low=0.0, high=3.0, valid="[0, inf)"
+    )
+    contradicting: int = option(0, "views that may say that a place is empty and be overruled", low=0, high=3, valid="[0, inf)")
     color: bool = option(True, "give the vertices the photographs' colours")
 
 

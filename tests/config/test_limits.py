@@ -19,6 +19,7 @@ class Sizes:
     scales: list[float] = option([1.0], "positive numbers", valid="(0, inf)")
     width: int = option(8, "a width", low=4, high=16)
     kind: str = option("a", "a kind", choices=("a", "b"))
+    place: list[float] = option([0.0, 0.0], "x and y", length=2)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,7 @@ def test_what_is_no_interval_is_refused_where_it_is_declared() -> None:
         ({"share": float("nan")}, "x.share=nan: must be"),
         ({"scales": [1.0, 0.0]}, r"x.scales=\[1.0, 0.0\]: must be more than 0"),
         ({"kind": "c"}, "x.kind=c: not a valid value"),
+        ({"place": [1.0]}, r"x.place=\[1.0\]: takes 2 values, got 1"),
     ],
 )
 def test_impossible_values(values: dict[str, object], message: str) -> None:

@@ -18,15 +18,17 @@ def option(
     log: bool = False,
     choices: tuple[Any, ...] = (),
     valid: str = "",
+    length: int = 0,
 ) -> Any:
     """Declare a config field.
 
     low, high, log: the range a sweep draws from. choices: the only valid values. valid: the interval of valid numbers, such as
-    "[0, 1)" or "(0, inf)"; for a list, of its items. Other values are rejected before a run starts.
+    "[0, 1)" or "(0, inf)"; for a list, of its items. length: how many items a list has (0 = any number). Other values are
+    rejected before a run starts.
     """
     if valid:
         Interval.parse(valid)
-    metadata = {"help": help, "low": low, "high": high, "log": log, "choices": choices, "valid": valid}
+    metadata = {"help": help, "low": low, "high": high, "log": log, "choices": choices, "valid": valid, "length": length}
     if isinstance(default, list | dict | set):
         return field(default_factory=lambda: default.copy(), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -38,7 +40,7 @@ def describe_options(config_type: type) -> list[tuple[str, str, Any, str]]:
 
 
 def check_options(config_type: type, values: Mapping[str, Any], prefix: str = "", searched: bool = True) -> None:
-    """Raise UserError for the first of `values` that its field's `choices` or `valid` exclude.
+    """Raise UserError for the first of `values` that its field's `choices`, `valid` or `length` exclude.
 
     prefix: what stands before the field's name on the command line. searched: whether a sweep draws from `low` to `high`;
     where none does, as in a dataset, they are what is possible.
@@ -82,7 +84,9 @@ class Interval:
 
 
 def _check(of: "Field[Any]", value: Any, name: str, searched: bool) -> None:
-    choices, interval = of.metadata.get("choices"), _interval(of, searched)
+    choices, interval, length = of.metadata.get("choices"), _interval(of, searched), of.metadata.get("length")
+    if length and len(value) != length:
+        raise UserError(f"{name}={value}: takes {length} values, got {len(value)}")
     for item in value if isinstance(value, list | tuple) else [value]:
         if choices and item not in choices and item is not None:
             raise UserError(f"{name}={item}: not a valid value{nearest(str(item), map(str, choices))}")

@@ -103,7 +103,12 @@ def test_photographs_at_another_size_keep_their_field_of_view() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [({"hybrid_from": 9}, "hybrid_from, refine_from and steps"), ({"elevation": [80.0, 10.0]}, "method.elevation")],
+    [
+        ({"hybrid_from": 9}, "hybrid_from, refine_from and steps"),
+        ({"elevation": [80.0, 10.0]}, "method.elevation"),
+        ({"near": 6.0}, "near must be less than method.far"),
+        ({"skips": [2]}, "with method.depth=2 there is no layer 2"),
+    ],
 )
 def test_configurations_that_do_not_fit_together(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(UserError, match=named):
