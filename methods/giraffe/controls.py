@@ -17,24 +17,30 @@ from deep3dmap.methods.giraffe.sampling import interpolate_on_sphere
 class Controls:
     """What is changed of a scene as it was drawn. Everything at its default changes nothing."""
 
-    object: int = option(-1, "number of the object that is changed, counted from 0; -1 = every one", low=-1)
-    rotate: float = option(0.0, "turns of the object about its upright axis, counter-clockwise from above")
-    translate: list = option([0.0, 0.0, 0.0], "by how much the object is moved, in scene units along x, y, z")
-    scale: float = option(1.0, "factor on the object's size", low=0.01)
-    remove: list = option([], "numbers of the objects that are taken away")
-    add: int = option(0, "objects taken from following scenes and put into this one, where they stand there", low=0)
-    shape_of: int = option(-1, "number of the scene whose objects' shapes are taken; -1 = its own", low=-1)
-    appearance_of: int = option(-1, "number of the scene whose objects' appearance is taken; -1 = its own", low=-1)
-    background_of: int = option(-1, "number of the scene whose background is taken; -1 = its own", low=-1)
-    share: float = option(
-        1.0, "how far the three above go to the other scene's, along the sphere that codes lie near", low=0.0, high=1.0
+    object: int = option(-1, "number of the object that is changed, counted from 0; -1 = every one", low=-1, valid="[-1, inf)")
+    rotate: float = option(0.0, "turns of the object about its upright axis, counter-clockwise from above", valid="(-inf, inf)")
+    translate: list[float] = option(
+        [0.0, 0.0, 0.0], "by how much the object is moved, in scene units along x, y, z", valid="(-inf, inf)", length=3
     )
-    camera_turn: float = option(0.0, "turns of the camera about the upright axis of the world, as above")
-    background_turn: float = option(0.0, "turns of the background about the same axis")
-
-    def __post_init__(self) -> None:
-        if len(self.translate) != 3:
-            raise UserError(f"translate is three numbers, x, y and z, got {list(self.translate)}")
+    scale: float = option(1.0, "factor on the object's size", low=0.01, valid="(0, inf)")
+    remove: list[int] = option([], "numbers of the objects that are taken away", valid="[0, inf)")
+    add: int = option(
+        0, "objects taken from following scenes and put into this one, where they stand there", low=0, valid="[0, inf)"
+    )
+    shape_of: int = option(-1, "number of the scene whose objects' shapes are taken; -1 = its own", low=-1, valid="[-1, inf)")
+    appearance_of: int = option(
+        -1, "number of the scene whose objects' appearance is taken; -1 = its own", low=-1, valid="[-1, inf)"
+    )
+    background_of: int = option(-1, "number of the scene whose background is taken; -1 = its own", low=-1, valid="[-1, inf)")
+    share: float = option(
+        1.0,
+        "how far the three above go to the other scene's, along the sphere that codes lie near",
+        low=0.0,
+        high=1.0,
+        valid="[0, 1]",
+    )
+    camera_turn: float = option(0.0, "turns of the camera about the upright axis of the world, as above", valid="(-inf, inf)")
+    background_turn: float = option(0.0, "turns of the background about the same axis", valid="(-inf, inf)")
 
 
 def change_scenes(scene: Scene, controls: Controls, first: int, fetch: Callable[[list[int]], Scene]) -> Scene:

@@ -1,7 +1,7 @@
 """GIRAFFE: pictures of scenes whose objects can be turned, moved, added and exchanged, learnt from pictures alone."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from deep3dmap.config.compose import build_section
 from deep3dmap.core import Asset, MethodCard, Reconstruction, Step, UserError
-from deep3dmap.core.errors import unknown
 from deep3dmap.frameworks import CustomFramework, TrainLoop
 from deep3dmap.methods.giraffe.config import GiraffeConfig, build_discriminator, generator_config, scene_config
 from deep3dmap.methods.giraffe.controls import Controls, change_scenes
@@ -121,13 +121,12 @@ class Giraffe(CustomFramework):
     def generate(self, indices: range, seed: int, temperature: float = 1.0, **controls: Any) -> Tensor:
         """Draw the scenes with these numbers, without noise. controls: fields of `Controls`, for all of them alike.
 
-        temperature: standard deviation of the codes; the paper's figures have 0.65. Raises UserError for an unknown control.
+        temperature: standard deviation of the codes; the paper's figures have 0.65. Raises UserError for an unknown control
+        and for values that make no sense.
         """
-        names = [one.name for one in fields(Controls)]
-        for name in controls:
-            if name not in names:
-                raise unknown("control of giraffe", name, (*names, "temperature"))
-        wanted = Controls(**controls)
+        wanted: Controls = build_section(Controls, controls)
+        if not isinstance(temperature, int | float) or not 0 <= temperature < math.inf:
+            raise UserError(f"temperature is a number from 0, got {temperature!r}")
 
         def fetch(numbers: list[int]) -> Scene:
             return scenes_of_indices(self.scenes, numbers, seed, temperature, self.positions)

@@ -47,9 +47,24 @@ def test_controls_change_pictures(method: Giraffe) -> None:
     assert (method.generate(range(2), 0, temperature=0.1) - plain).abs().max() > 1e-4
 
 
-def test_an_unknown_control_is_named(method: Giraffe) -> None:
-    with pytest.raises(UserError, match="rotat"):
-        method.generate(range(1), 0, rotat=0.5)
+@pytest.mark.parametrize(
+    ("controls", "says"),
+    [
+        ({"rotat": 0.5}, "unknown key 'rotat'; did you mean 'rotate'"),
+        ({"translate": [1.0, 2.0]}, r"translate=\[1.0, 2.0\]: takes 3 values, got 2"),
+        ({"translate": 0.5}, "translate: expected a list"),
+        ({"rotate": "half"}, "rotate"),
+        ({"scale": 0.0}, "scale=0.0: must be more than 0"),
+        ({"share": 1.5}, "share=1.5: must be at least 0 and at most 1"),
+        ({"remove": ["first"]}, "remove"),
+        ({"object": -2}, "object=-2: must be at least -1"),
+        ({"temperature": "hot"}, "temperature is a number from 0, got 'hot'"),
+        ({"temperature": float("nan")}, "temperature is a number from 0, got nan"),
+    ],
+)
+def test_controls_that_make_no_sense(method: Giraffe, controls: dict[str, object], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        method.generate(range(1), 0, **controls)  # type: ignore[arg-type]
 
 
 def test_pictures_are_resized_and_have_to_be_square(method: Giraffe) -> None:
@@ -67,8 +82,12 @@ def test_pictures_are_resized_and_have_to_be_square(method: Giraffe) -> None:
     ("changes", "named"),
     [
         ({"image_size": 24}, "image_size=24"),
-        ({"scale_low": [0.2]}, "scale_low is 3 numbers"),
-        ({"camera_height": [0.2]}, "camera_height is 2 numbers"),
+        ({"camera_height": [0.5, 0.2]}, "camera_height is two numbers, the lower one first"),
+        ({"near": 4.0}, "method.near must be less than method.far, got 4 and 4"),
+        (
+            {"blocks": 4, "skips": [3]},
+            "after layer 3 of method.blocks=4; the last that is possible is 2",
+        ),
         ({"object_counts": [0.5, 0.6]}, "object_counts"),
     ],
 )
