@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deep3dmap.core.errors import UserError
 from deep3dmap.core.protocol import Sampler
 from deep3dmap.metrics.scene_controls import (
     centroids,
@@ -28,7 +29,7 @@ MARGIN = 8  # this part of the side around the object is neither it nor backgrou
 def control_scores(sample: Sampler, scenes: int = SCENES) -> dict[str, float]:
     """Draw `scenes` scenes under every command and return the suite's metrics, means over those that show the object.
 
-    Where no scene shows it, only `object_seen`, which is 0, is returned.
+    Where no scene shows it, only `object_seen`, which is 0, is returned. Raises UserError for pictures with NaN or infinity.
     """
     without = _draw(sample, scenes, {"remove": [OBJECT]})
     as_drawn = _draw(sample, scenes, {})
@@ -48,7 +49,10 @@ def control_scores(sample: Sampler, scenes: int = SCENES) -> dict[str, float]:
 
 
 def _draw(sample: Sampler, scenes: int, controls: Mapping[str, Any]) -> Tensor:
-    return torch.as_tensor(sample(range(scenes), **controls)).detach().float().cpu()
+    pictures = torch.as_tensor(sample(range(scenes), **controls)).detach().float().cpu()
+    if not torch.isfinite(pictures).all():
+        raise UserError(f"pictures under {dict(controls) or 'no command'} hold NaN or infinity")
+    return pictures
 
 
 def _scene_scores(answers: list[Tensor], without: Tensor) -> dict[str, float]:

@@ -80,9 +80,11 @@ class ShapeEvaluation(Evaluation):
 
 
 def depth_maps(reconstruction: Reconstruction, truth: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Return predicted and true depth (1, H, W); raises UserError for two sizes."""
+    """Return predicted and true depth (1, H, W); raises UserError for two sizes, and for NaN and infinity."""
     predicted = torch.from_numpy(np.asarray(reconstruction.depth, np.float64))
     true = torch.from_numpy(np.asarray(truth["relief_depth"], np.float64))[None]
     if predicted.shape != true.shape:
         raise UserError(f"the depth map is {tuple(predicted.shape)}, the true one {tuple(true.shape)}")
+    if not torch.isfinite(predicted).all():
+        raise UserError("the depth map holds NaN or infinity; depth that is missing is 0")
     return predicted, true

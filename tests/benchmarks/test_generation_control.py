@@ -61,6 +61,16 @@ def test_without_objects_nothing_else_is_scored() -> None:
     assert control_scores(lambda indices, **controls: squares(indices, shown=False, **controls), scenes=3) == {"object_seen": 0}
 
 
+@pytest.mark.parametrize("when", ["rotate", "remove", ""])
+def test_pictures_that_are_no_numbers_are_no_result(when: str) -> None:
+    def broken(indices: range, **controls: Any) -> Tensor:
+        pictures = squares(indices, **controls)
+        return pictures * torch.nan if when in controls or (not when and not controls) else pictures
+
+    with pytest.raises(UserError, match=f"under .*{when}.* hold NaN or infinity"):
+        control_scores(broken, scenes=2)
+
+
 class Squares(Method):
     """The squares as a method."""
 

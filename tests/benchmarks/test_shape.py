@@ -69,6 +69,14 @@ def test_what_it_refuses(sample: dict[str, Any]) -> None:
         scores_of(ShapeProtocol(), relief(np.ones((16, 16))), sample)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_pixels_that_are_no_depth_are_not_left_out_in_silence(sample: dict[str, Any], wrong: float) -> None:
+    depth = sample["relief_depth"].copy()
+    depth[SIDE // 2, SIDE // 2] = wrong
+    with pytest.raises(UserError, match="holds NaN or infinity; depth that is missing is 0"):
+        scores_of(ShapeProtocol(), relief(depth), sample)
+
+
 def test_an_ellipsoid_of_the_right_depth_is_better_than_a_board(sample: dict[str, Any]) -> None:
     given = {"image": sample["image"]}
     flat = scores_of(ShapeProtocol(), FlatRelief(FlatReliefConfig()).reconstruct(given), sample)
