@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.methods.gnerf.augmentation import augment, cut_out
+from deep3dmap.methods.gnerf.augmentation import augment, brighten, cut_out, saturate, stretch_contrast
 from deep3dmap.methods.gnerf.config import GNeRFConfig
 from deep3dmap.methods.gnerf.discriminator import PatchDiscriminator
 from deep3dmap.methods.gnerf.generator import Generator, GeneratorConfig, Randomness
@@ -184,3 +185,53 @@ def test_poses_may_begin_where_the_official_code_begins(make_loop: Callable[...,
         tables[start] = method.table.vectors().detach()
     torch.testing.assert_close(tables["official"], official_start(3, "6d"), atol=1e-6, rtol=0)
     assert (tables["prior"][:, :3].norm(dim=1) - 4).abs().max() < 1e-4
+
+
+def test_rates_are_halved_after_so_many_steps() -> None:
+    schedules = Schedules(generator_half=10, pose_half=4)
+    assert [schedules.network_factor(step) for step in (0, 9, 10, 19, 20)] == [1, 1, 0.5, 0.5, 0.25]
+    assert [schedules.pose_factor(step) for step in (3, 4, 8)] == [1, 0.5, 0.25]
+
+
+def test_the_least_scale_of_a_patch_is_never_less_than_its_pixels() -> None:
+    schedules = Schedules(patch=16, anneal=0.1)
+    found = [schedules.least_scale(step, 64, 32) for step in range(60)]
+    assert found[0] == 0.8
+    assert found[-1] == 16 / 64
+    assert all(later <= earlier for earlier, later in pairwise(found))
+
+
+def test_no_layer_of_the_discriminator_stretches() -> None:
+    """Spectral normalisation: once its power iterations have run, a layer's matrix has the norm 1."""
+    torch.manual_seed(0)
+    network = PatchDiscriminator(16, 8)
+    for _ in range(60):
+        network(torch.rand(2, 3, 16, 16), torch.rand(2))
+    network.eval()
+    before = network(torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor([0.3, 0.7]))
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    for layer in layers:
+        assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.02)
+    # In use nothing is iterated any more.
+    again = network(torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor([0.3, 0.7]))
+    assert torch.equal(before, again)
+
+
+def test_the_discriminator_knows_how_large_a_part_it_sees() -> None:
+    torch.manual_seed(0)
+    network, patches = PatchDiscriminator(16, 8).eval(), torch.rand(1, 3, 16, 16).expand(3, -1, -1, -1)
+    logits = network(patches, torch.tensor([0.2, 0.2, 0.9]))
+    assert logits[0] == logits[1]
+    assert logits[0] != logits[2]
+
+
+def test_colours_are_changed_as_the_numbers_say() -> None:
+    images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    units = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
+    torch.testing.assert_close(brighten(images, units) - images, torch.tensor([-0.5, 0.5]).view(2, 1, 1, 1).expand_as(images))
+    grey = saturate(images, torch.zeros(2, 1, 1, 1))
+    torch.testing.assert_close(grey, images.mean(1, keepdim=True).expand_as(images))
+    torch.testing.assert_close(saturate(images, torch.full((2, 1, 1, 1), 0.5)), images)
+    stretched = stretch_contrast(images, units)
+    torch.testing.assert_close(stretched.mean((1, 2, 3)), images.mean((1, 2, 3)))
+    torch.testing.assert_close(stretched.std((1, 2, 3)), torch.tensor([0.5, 1.5]) * images.std((1, 2, 3)))
