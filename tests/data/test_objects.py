@@ -1,5 +1,7 @@
 """Procedural objects: what a sample holds, and that pictures, masks and mesh agree."""
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.keys import describe_key
 from deep3dmap.core.options import check_options
+from deep3dmap.data.content_hash import hash_folder
 from deep3dmap.data.datasets.objects import Objects, ObjectsConfig
 from deep3dmap.data.scenes.object_designs import DESIGNS
 from deep3dmap.metrics.silhouette import silhouette_ious
@@ -85,3 +88,27 @@ def test_wrong_configurations_are_refused(tmp_path: Path) -> None:
         check_options(ObjectsConfig, {"background": "own"}, "dataset.", searched=False)
     with pytest.raises(UserError, match="unknown split of objects"):
         Objects(ObjectsConfig(), tmp_path).split("all")
+
+
+@pytest.mark.parametrize("name", ["mesh.ply", "transforms_train.json", "train/r_0.png", "test/r_1.png"])
+@pytest.mark.parametrize("damage", ["cut", "absent"])
+def test_a_damaged_file_of_an_object_is_named(made: Objects, tmp_path: Path, name: str, damage: str) -> None:
+    first = next(iter(DESIGNS))
+    shutil.copytree(made.root / first, tmp_path / "objects" / made.root.name / first)
+    dataset = Objects(ObjectsConfig(**{**SMALL, "objects": 1}), tmp_path)
+    file = dataset.root / first / name
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "cut":
+        file.write_bytes(content[: len(content) // 2])
+    # Files of transforms name pictures without their ending.
+    with pytest.raises(UserError, match=re.escape(file.stem)):
+        dataset.split("test")[0]
+
+
+def test_an_object_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
+    tiny = ObjectsConfig(objects=1, train_views=2, val_views=1, test_views=1, image_size=16, supersample=1)
+    made = [Objects(tiny, tmp_path / str(index)) for index in range(2)]
+    for dataset in made:
+        dataset.prepare()
+    assert hash_folder(made[0].root) == hash_folder(made[1].root)

@@ -1,5 +1,7 @@
 """Procedural outdoor scenes: what a sample holds, and that pictures, depth, surface and sky agree."""
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.keys import describe_key
+from deep3dmap.data.content_hash import hash_folder
 from deep3dmap.data.datasets.colmap import Colmap, ColmapConfig
 from deep3dmap.data.datasets.terrain import Terrain, TerrainConfig
 from deep3dmap.data.scenes.sky import sky
@@ -102,3 +105,38 @@ def test_wrong_configurations_are_refused(tmp_path: Path) -> None:
         Terrain(TerrainConfig(width=8), tmp_path)
     with pytest.raises(UserError, match="unknown split of terrain"):
         Terrain(TerrainConfig(), tmp_path).split("all")
+
+
+def read_all(dataset: Terrain) -> None:
+    sample = dataset.split("train")[0]
+    for key in ("images", "depths", "true_depths"):
+        list(sample[key])
+
+
+@pytest.mark.parametrize(
+    "name", ["bounds.json", "mesh.ply", "depth/train_000.png", "true_depth/train_000.png", "images/train_000.png"]
+)
+@pytest.mark.parametrize("damage", ["cut", "absent"])
+def test_a_damaged_file_of_a_scene_is_named(made: Terrain, tmp_path: Path, name: str, damage: str) -> None:
+    shutil.copytree(made.root, tmp_path / "terrain" / made.root.name)
+    dataset = Terrain(TerrainConfig(**SMALL), tmp_path)
+    file = dataset.root / "hamlet_00" / name
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "cut":
+        file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=re.escape(file.name)):
+        read_all(dataset)
+
+
+def test_a_scene_is_the_same_wherever_it_is_made(made: Terrain, tmp_path: Path) -> None:
+    again = Terrain(TerrainConfig(**SMALL), tmp_path)
+    again.prepare()
+    assert hash_folder(again.root) == hash_folder(made.root)
+    assert again.version == made.version
+    more = Terrain(TerrainConfig(**{**SMALL, "scenes": 2}), tmp_path)
+    # Scenes lie in one folder whatever their number: only the second is missing.
+    assert more.root == again.root
+    assert more.version != again.version
+    assert more.missing()[0].count == 1
+    assert Terrain(TerrainConfig(**{**SMALL, "seed": 1}), tmp_path).root != again.root

@@ -61,7 +61,7 @@ class RoomsConfig:
     height: int = option(480, "pixels down", low=16, high=4096)
     depth_noise: float = option(1.0, "strength of the depth sensor's faults, 1 = like a Kinect, 0 = exact", low=0, high=5)
     mesh_edge: float = option(0.025, "longest edge of the ground-truth mesh in metres", low=0.005, high=0.2)
-    seed: int = option(0, "seed of all rooms")
+    seed: int = option(0, "seed of all rooms", low=0)
     layout: str = option("sevenscenes", "layout of the files on disk", choices=tuple(rooms.LAYOUTS))
 
 

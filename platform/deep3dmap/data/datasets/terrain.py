@@ -13,6 +13,7 @@ from deep3dmap.core import ply
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import LazySequence, Preparation, Sample, Split
 from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.files import reading
 from deep3dmap.core.options import option
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.cache import build_folder
@@ -112,8 +113,7 @@ class Terrain:
         sample = scene_sample(given, held_out, "own", masked=False)
         sample |= {"depths": _depths(folder / "depth", given), "true_depths": _depths(folder / "true_depth", given)}
         sample["test_true_depths"] = np.stack(list(_depths(folder / "true_depth", held_out)))
-        bounds = np.array(json.loads((folder / "bounds.json").read_text()))
-        return sample | {"mesh": read_mesh(folder / "mesh.ply"), "bounds": bounds}
+        return sample | {"mesh": read_mesh(folder / "mesh.ply"), "bounds": _bounds(folder / "bounds.json")}
 
     @property
     def _seconds(self) -> float:
@@ -135,6 +135,11 @@ class Terrain:
 
 def _of_split(frames: list[Frame], split: str) -> list[Frame]:
     return [frame for frame in frames if frame.image.name.startswith(f"{split}_")]
+
+
+def _bounds(file: Path) -> NDArray[np.float64]:
+    with reading(file, "box of a scene", mend=f"remove {file.parent} and prepare it again"):
+        return np.array(json.loads(file.read_text()), np.float64).reshape(2, 3)
 
 
 def _depths(folder: Path, frames: list[Frame]) -> LazySequence[NDArray[np.float32]]:
