@@ -95,8 +95,6 @@ def test_what_cannot_be_fitted_is_said() -> None:
         MultiViewFace(MultiViewFaceConfig(template="haed"))
     with pytest.raises(UserError, match=r"method\.schedule"):
         schedule("heads", 1.0)
-    with pytest.raises(UserError, match=r"method\.effort"):
-        schedule("head", -1.0)
 
 
 def test_the_topology_goes_where_its_subject_goes() -> None:
