@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deep3dmap.core.card import SuiteCard
+from deep3dmap.core.errors import unknown
 from deep3dmap.core.secrets import hide, hide_in_text
 from deep3dmap.results.schema import CurveRow, MetricRow, RunRow
 from deep3dmap.runs.run_plan import RunPlan
@@ -88,11 +89,16 @@ def run_row(plan: RunPlan, attempt: int, task: str, outcome: Outcome) -> RunRow:
 
 
 def metric_rows(plan: RunPlan, attempt: int, card: SuiteCard, scores: Scores) -> list[MetricRow]:
-    """Return one row per scene and metric, and the summary metrics with an empty scene."""
+    """Return one row per scene and metric, and the summary metrics with an empty scene.
+
+    Raises UserError for a metric that the suite's card does not list.
+    """
     metrics = {metric.name: metric for metric in card.metrics}
     rows = []
     for scene, values in [*scores.per_scene.items(), ("", scores.summary)]:
         for name, value in values.items():
+            if name not in metrics:
+                raise unknown(f"metric of the suite '{card.title}'", name, metrics)
             metric = metrics[name]
             rows.append(MetricRow(plan.run_id, attempt, scene, name, float(value), metric.unit, metric.better))
     return rows
