@@ -79,6 +79,7 @@ def test_one_line_and_exit_code_2(line: str, message: str, folder: Path, capsys:
         "evaluate run/step_1/state.pt suite=face",
         "evaluate run/step_1",
         "train method=nomodule:X dataset=heads/smoke",
+        "train method=prnet/mini dataset=hedas/smoke",
         "benchmark suite=face seeds=-1",
         "tune method=prnet/mini dataset=heads/smoke tune.searcher=optima",
         "methods prnnet",
@@ -92,3 +93,29 @@ def test_what_the_line_alone_shows_is_told_without_waiting_for_torch(line: str, 
     )
     done = subprocess.run([sys.executable, "-c", code, *line.split()], capture_output=True, text=True, check=False, cwd=folder)
     assert (done.returncode, done.stdout) == (2, "False\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "method=prnet/minni",
+        "method.pernet.width=8",
+        "dataset.haeds.train=8",
+        "dataset=rooms/smoke",
+        "trainer.batch_size=0",
+        "trainer.engine=foo",
+        "optimizer.lr=-1",
+        "device=cuda:99",
+        "seed=x",
+        "--dry-run seeds=-1",
+    ],
+)
+def test_what_a_configuration_shows_is_told_before_anything_else_is_imported_or_started(words: str, folder: Path) -> None:
+    code = (
+        "import sys\nfrom deep3dmap.cli import main\nfrom deep3dmap.train import own_process\n"
+        "own_process.OwnProcess = lambda threads=1: print('started')\ncode = main(sys.argv[1:])\n"
+        "print([name for name in ('ray', 'pandas', 'pyarrow') if name in sys.modules])\nsys.exit(code)"
+    )
+    line = ["train", "method=prnet/mini", "dataset=heads/smoke", *words.split()]
+    done = subprocess.run([sys.executable, "-c", code, *line], capture_output=True, text=True, check=False, cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "[]\n"), done.stderr

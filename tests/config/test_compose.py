@@ -42,6 +42,10 @@ def test_layers_win_in_order_and_sources_are_kept() -> None:
     [
         ("trainer.workerz=1", "unknown key 'trainer.workerz'; did you mean 'trainer.workers'"),
         ("methd.hidden=1", "did you mean 'method.hidden'"),
+        ("lr=1", "unknown key 'lr'; did you mean 'optimizer.lr'?"),
+        ("trainer.lr=1", "unknown key 'trainer.lr'; did you mean 'optimizer.lr'?"),
+        ("fit.zzz=1", "unknown key 'fit.zzz'; there are: fit.checkpoint_every, fit.log_every, fit.max_seconds, fit.max_steps$"),
+        ("zzz=1", "unknown key 'zzz'; there are: data.KEY, dataset.KEY, device, fit.KEY, inputs"),
         ("method.hidden=many", "method.hidden.*could not be converted to Integer"),
         ("seed=x", "could not be converted to Integer"),
         ("no equals sign", "arguments are key=value"),

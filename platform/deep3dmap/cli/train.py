@@ -54,8 +54,6 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print the outcome (or the configuration) as JSON")
     flags, pairs = parser.parse(argv)
-    if not flags.cfg:
-        own_process.prepare()
     try:
         return _main(flags, pairs)
     finally:
@@ -71,12 +69,15 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
     if flags.dry_run:
         return _print_run(composed)
     # Imported now, so that --help need not wait for torch.
-    from deep3dmap.runs.training_run import plan_training
     from deep3dmap.train.engine import check_start
     from deep3dmap.train.job import TrainingJob
 
     choices = (composed.method, composed.variant, composed.dataset, composed.dataset_variant)
     check_start(TrainingJob(*choices, composed.config, folder=""))
+    # Only now: it takes a second of the processor, and most mistakes are seen before.
+    own_process.prepare()
+    from deep3dmap.runs.training_run import plan_training
+
     store, uri, work = open_store(str(composed.config["results"]))
     run = plan_training(dataclasses.replace(composed, config={**composed.config, "results": uri}), work)
     _decide_start(run, flags.resume, flags.restart)

@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from deep3dmap.config.key_names import nearest_key
 from deep3dmap.config.limits import check_data, check_run
 from deep3dmap.config.overrides import OVERLAY_SECTIONS, as_override, split_override
 from deep3dmap.config.plain_data import check_plain
@@ -25,7 +26,7 @@ from deep3dmap.config.schema import (
     ScheduleConfig,
     TrainerConfig,
 )
-from deep3dmap.config.variants import overlay
+from deep3dmap.config.variants import overlay, split_choice
 from deep3dmap.core.errors import UserError, nearest
 from deep3dmap.core.nested import flatten
 from deep3dmap.core.options import check_options
@@ -69,6 +70,9 @@ def compose_run(method: str, dataset: str, layers: Sequence[Layer] = ()) -> Comp
     """
     for text in (text for layer in layers for text in layer.overrides):
         split_override(text)
+    # A class may take seconds to import, and a misspelt name of either is seen without it.
+    for registry, choice in ((methods, method), (datasets, dataset)):
+        registry.check(split_choice(choice)[0])
     method_name, variant, method_overlay = overlay(methods, method)
     dataset_name, dataset_variant, dataset_overlay = overlay(datasets, dataset)
     _store(methods, "method", method_name, variant, method_overlay)
@@ -203,7 +207,7 @@ def _explain(error: Exception, composed: dict[str, Any]) -> UserError:
     missing = re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text)
     key = missing.group(1) if missing else ""
     if key and key not in flatten(composed):
-        return UserError(f"unknown key '{key}'{nearest(key, flatten(composed))}")
+        return UserError(f"unknown key '{key}'{nearest_key(key, flatten(composed))}")
     return UserError(f"{key + ': ' if key else ''}{_plainly(str(error.__cause__ or '') or text)}")
 
 

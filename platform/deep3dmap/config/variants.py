@@ -54,10 +54,15 @@ def _read(file: Traversable) -> Any:
         raise UserError(f"{file}: cannot be read ({' '.join(str(error).split())})") from error
 
 
+def split_choice(choice: str) -> tuple[str, str]:
+    """Split `name/variant` or `name` and return (name, variant)."""
+    name, _, variant = choice.rpartition("/") if "/" in choice else (choice, "", "")
+    return name, variant or "default"
+
+
 def overlay(registry: Registry, choice: str) -> tuple[str, str, dict[str, Any]]:
     """Split `name/variant` and return (name, variant, overlay); raises UserError for an unknown name or variant."""
-    name, _, variant = choice.rpartition("/") if "/" in choice else (choice, "", "")
-    variant = variant or "default"
+    name, variant = split_choice(choice)
     registry.load(name)
     known = variants(registry, name)
     if variant not in known:

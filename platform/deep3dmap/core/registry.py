@@ -30,6 +30,11 @@ class Registry:
             raise ValueError(f"{self.kind} '{name}' is registered already")
         self._added[name] = symbol
 
+    def check(self, name: str) -> None:
+        """Raise UserError for a name that is not registered; `module:Class` needs no registration. Imports nothing."""
+        if ":" not in name and name not in self._added:
+            self.entry(name)
+
     def load(self, name: str) -> Any:
         """Import and return the class of a registered name, or of `module:Class`, which needs no registration.
 

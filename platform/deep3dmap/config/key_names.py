@@ -1,0 +1,25 @@
+"""Spelling help for the dotted keys of a configuration."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest_key(key: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'optimizer.lr'?` for a key such as `lr` or `optimzer.lr`, or what there is in its section."""
+    keys = sorted(known)
+    last = key.rpartition(".")[2]
+    # `trainer.lr` means a rate, however close `trainer.workers` is spelt.
+    same = [one for one in keys if one.rpartition(".")[2] == last]
+    close = get_close_matches(key, same or keys, n=1, cutoff=0.0 if same else 0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    section = key.partition(".")[0]
+    own = [one for one in keys if one.startswith(f"{section}.")]
+    if own:
+        return f"; there are: {', '.join(own)}"
+    return f"; there are: {', '.join(dict.fromkeys(_section(one) for one in keys))}" if keys else ""
+
+
+def _section(key: str) -> str:
+    first, dot, _ = key.partition(".")
+    return f"{first}.KEY" if dot else first
