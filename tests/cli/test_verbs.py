@@ -55,7 +55,7 @@ def test_version_and_unknown_verb() -> None:
     [
         (("benchmark",), "which suite?"),
         (("benchmark", "suite=fase"), "unknown suite 'fase'; did you mean 'face'?"),
-        (("benchmark", "suite=face", "tier=smok"), "did you mean 'smoke'?"),
+        (("benchmark", "suite=face", "tier=smok"), "suite 'face' has no tier 'smok'; did you mean 'smoke'?"),
         (("benchmark", "suite=face", "methods=[prnt]"), "unknown method 'prnt'; did you mean 'prnet'?"),
         (("benchmark", "suite=face", "methods=[tsdf_fusion]"), "method 'tsdf_fusion' cannot enter suite 'face': it needs"),
         (("benchmark", "suite=face", "seedz=1"), "unknown key 'seedz'; did you mean 'seeds'?"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from deep3dmap.config.plugins import working
 from deep3dmap.config.variants import variants
-from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.core.errors import UserError, nearest, unknown
 from deep3dmap.core.protocol import Protocol
 from deep3dmap.core.registry import Registry, datasets, methods, suites
 from deep3dmap.runs.suite_file import read_suite_file
@@ -57,7 +57,7 @@ class Suite:
     def tier(self, name: str) -> Tier:
         """Return a tier; raises UserError with the names there are."""
         if name not in self.tiers:
-            raise unknown(f"tier of suite '{self.name}'", name, self.tiers)
+            raise UserError(f"suite '{self.name}' has no tier '{name}'{nearest(name, self.tiers)}")
         return self.tiers[name]
 
     def entrants(self) -> list[str]:
