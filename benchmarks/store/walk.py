@@ -1,0 +1,111 @@
+"""What a visitor does on the pages of a dashboard, each with the seconds that it takes."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from deep3dmap.benchmarks.store.server import Server
+
+IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
+DRAWN = ".d3-head, [data-testid=stHeading]"
+WAIT_MS = 180_000
+# Counts how often the script of the page came to rest, for a click may be answered before anybody looks.
+COUNT_RESTS = """
+window.rests = 0;
+new MutationObserver(changes => changes.forEach(one => {
+  const now = one.target.getAttribute("data-test-script-state");
+  if (now === "notRunning" && one.oldValue !== now) window.rests += 1;
+})).observe(document, {subtree: true, attributeFilter: ["data-test-script-state"], attributeOldValue: true});
+"""
+Act = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Seconds that a visitor waited, and processor seconds of the server."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def timed(server: Server, act: Callable[[], None]) -> Figure:
+    """Do something and return what it took."""
+    begin, cpu = time.perf_counter(), server.cpu_s()
+    act()
+    return Figure(time.perf_counter() - begin, server.cpu_s() - cpu)
+
+
+def new_page(browser: Any) -> Any:
+    """Return an empty page of a desktop's size."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(WAIT_MS)
+    page.add_init_script(COUNT_RESTS)
+    return page
+
+
+def paint(page: Any, url: str) -> None:
+    """Load a page and wait until it is drawn and its script rests."""
+    page.goto(url)
+    page.locator(DRAWN).first.wait_for(state="visible")
+    page.locator(IDLE).wait_for(state="attached")
+
+
+@dataclass(frozen=True)
+class Click:
+    """Something that is clicked. ready: what comes before it and is not timed, such as opening a list."""
+
+    name: str
+    act: Act
+    ready: Act = lambda page: None
+
+    def timed(self, server: Server, page: Any) -> Figure:
+        """Do it, and return what it took until the script of the page rested again."""
+        self.ready(page)
+
+        def act() -> None:
+            before = page.evaluate("window.rests")
+            self.act(page)
+            page.wait_for_function("before => window.rests > before", arg=before)
+            page.locator(IDLE).wait_for(state="attached")
+
+        return timed(server, act)
+
+
+def steps(run_id: str, suite: str) -> Iterator[tuple[str, str, tuple[Click, ...]]]:
+    """Yield (page, its address, what is clicked there one after the other). run_id, suite: of a run that kept scenes."""
+    metric = _choice("another metric", "Metric")
+    yield "Home", "", (_turn("Leaderboard"),)
+    yield "Leaderboard", "leaderboard", (metric, _press("intervals", "Intervals"), _choice("another suite", "Suite"))
+    yield "Compare", f"compare?suite={suite}", (_choice("another scene", "Scene, those that differ most first"), metric)
+    yield "Gallery", f"gallery?suite={suite}", (_press("the worst", "Worst"), _choice("another method", "Method"), metric)
+    yield "Runs", "run", (_words("search", "Run", "method_0001"),)
+    yield "Run", f"run?run_id={run_id}", (_choice("another picture", "Scene"),)
+    yield "Sweeps", "sweeps", (_press("settings", "Settings"),)
+    yield "Live", "live", (_turn("Home"),)
+    yield "Catalogue", "catalogue", (_press("metrics", "Metrics"),)
+
+
+def _turn(title: str) -> Click:
+    return Click(f"to {title}", lambda page: page.get_by_test_id("stSidebarNav").get_by_role("link", name=title).click())
+
+
+def _press(name: str, label: str) -> Click:
+    return Click(name, lambda page: page.get_by_role("radio", name=label, exact=True).click())
+
+
+def _choice(name: str, label: str) -> Click:
+    """Choose the second of a list; it is opened by a key, for a click may scroll the page, which closes it."""
+
+    def unfold(page: Any) -> None:
+        page.get_by_role("combobox", name=label, exact=True).press("ArrowDown")
+        page.get_by_role("option").nth(1).wait_for()
+
+    return Click(name, lambda page: page.get_by_role("option").nth(1).click(), unfold)
+
+
+def _words(name: str, label: str, words: str) -> Click:
+    def write(page: Any) -> None:
+        page.get_by_role("textbox", name=label).fill(words)
+
+    return Click(name, lambda page: page.get_by_role("textbox", name=label).press("Enter"), write)
