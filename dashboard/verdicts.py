@@ -32,10 +32,20 @@ def in_order(text: str) -> str:
     return re.sub("[\u200e\u200f\u202a-\u202e\u2066-\u2069]", "\ufffd", text)
 
 
-def entry_name(row: LeaderboardRow) -> str:
-    """Return an entry's name; its settings tell it from others of the same method."""
-    name = f"{row.method}/{row.variant}" + (f" ({row.note})" if row.note else "") + (" (cut short)" if row.is_cut_short else "")
-    return in_order(name)
+def after(unit: str) -> str:
+    """Return a unit as it stands after a number: ` mm`, ` × 1e-2`, or nothing."""
+    return f" {'× ' * unit[0].isdigit()}{unit}" if unit else ""
+
+
+def names_of(rows: Sequence[LeaderboardRow]) -> list[str]:
+    """Return a name for each entry: method and variant, with its settings or a number only where others have the same ones."""
+    short, noted = [_name(row, "") for row in rows], [_name(row, row.note) for row in rows]
+    counts = Counter(short)
+    return distinct([name if counts[name] == 1 else longer for name, longer in zip(short, noted)])
+
+
+def _name(row: LeaderboardRow, note: str) -> str:
+    return in_order(f"{row.method}/{row.variant}{f' ({note})' * bool(note)}{' (cut short)' * row.is_cut_short}")
 
 
 def distinct(names: Sequence[str]) -> list[str]:
@@ -52,7 +62,8 @@ def headline_first(found: Sequence[Board], card: Mapping[str, Any]) -> list[Boar
 
 def verdict(board: Board, first: int, second: int) -> Verdict:
     """Compare two rows of a board by their places, on the scenes that both have."""
-    one, other = (entry_name(board.rows[place]) for place in (first, second))
+    names = names_of(board.rows)
+    one, other = names[first], names[second]
     if first not in board.compared or second not in board.compared:
         absent = one if first not in board.compared else other
         return Verdict("unknown", f"{absent} has no values that can be compared.")
@@ -62,7 +73,7 @@ def verdict(board: Board, first: int, second: int) -> Verdict:
     scenes = f"{shared} shared scene{'s' * (shared != 1)}"
     if not np.isfinite(gap):
         return Verdict("unknown", f"Nothing can be said of {one} and {other}: they have {scenes}.")
-    unit = f" {board.rows[first].unit}" if board.rows[first].unit else ""
+    unit = after(board.rows[first].unit)
     estimate = found.against(j)
     low, high = (float(end[i]) for end in estimate.interval())
     if not np.isfinite(p_value):

@@ -6,7 +6,7 @@ import pandas as pd
 
 from deep3dmap.dashboard.scene_cards import verdict_box
 from deep3dmap.dashboard.site.shell import link, page, table
-from deep3dmap.dashboard.verdicts import entry_name, verdict
+from deep3dmap.dashboard.verdicts import names_of, verdict
 from deep3dmap.results import html_page
 from deep3dmap.results.board import Board
 
@@ -36,11 +36,9 @@ def _verdicts(board: Board) -> str:
 
 def _runs(board: Board, runs: pd.DataFrame) -> str:
     lines = []
-    for row in board.rows:
+    for row, name in zip(board.rows, names_of(board.rows)):
         own = runs[runs.run_id.isin(row.run_ids)].sort_values("seed")
         for run in own.itertuples():
             address = link(f"../runs/{run.run_id}.html", str(run.run_id)[:8])
-            lines.append(
-                [escape(entry_name(row)), str(run.seed), escape(str(run.status)), f"{run.started_at:%Y-%m-%d}", address]
-            )
+            lines.append([escape(name), str(run.seed), escape(str(run.status)), f"{run.started_at:%Y-%m-%d}", address])
     return table(("Method", "Seed", "Status", "Started", "Run"), lines)

@@ -13,7 +13,7 @@ from deep3dmap.dashboard import scene_cards
 from deep3dmap.dashboard.look import number, with_unit
 from deep3dmap.dashboard.site.folder import SiteFolder
 from deep3dmap.dashboard.site.shell import page, slug
-from deep3dmap.dashboard.verdicts import best_place, distinct, entry_name, ordered_scenes
+from deep3dmap.dashboard.verdicts import best_place, names_of, ordered_scenes
 from deep3dmap.dashboard.viewer3d.component import SCRIPTS
 from deep3dmap.dashboard.viewer3d.scene_panels import scene_payload
 from deep3dmap.results.board import Board
@@ -31,7 +31,7 @@ class ScenePages:
         self, site: SiteFolder, store: ResultStore, runs: pd.DataFrame, found: list[Board], trail: Sequence[tuple[str, str]]
     ) -> None:
         self.site, self.board, self.trail = site, found[0], trail
-        self.names = distinct([entry_name(row) for row in self.board.rows])
+        self.names = names_of(self.board.rows)
         self.metrics = {board.metric: board for board in found}
         scenes = sorted({scene for board in found for scene in board.scenes if scene})
         self.kept = [_of_row(store, runs, row.run_ids, scenes) for row in self.board.rows]

@@ -7,7 +7,7 @@ import streamlit as st
 
 from deep3dmap.dashboard import markup, reading, scene_cards
 from deep3dmap.dashboard.look import nothing_yet, number, one_line
-from deep3dmap.dashboard.verdicts import ordered_scenes
+from deep3dmap.dashboard.verdicts import after, ordered_scenes
 from deep3dmap.dashboard.views.filters import URL, select
 from deep3dmap.dashboard.views.in_3d import show_in_3d
 from deep3dmap.dashboard.views.scene_choice import SceneChoice, choose
@@ -55,12 +55,12 @@ def _card(choice: SceneChoice, place: int, places: Sequence[int], scene: int, ke
     board = choice.board
     value = board.per_scene[place, scene]
     row = board.rows[place]
-    text = f"{one_line(board.metric)} {number(value)} {row.unit}".strip()
+    text = f"{one_line(board.metric)} {number(value)}{after(row.unit)}"
     note = ""
     own = board.per_scene[list(places), scene]
     own = own[np.isfinite(own)]
     if len(own) > 1:
-        note = f"of {len(own)} methods from {number(own.min())} to {number(own.max())}"
+        note = f"{len(own)} methods: {number(own.min())} to {number(own.max())}"
     st.html(scene_cards.card(one_line(board.scenes[scene]), text, note, _content(kept)))
 
 
@@ -70,8 +70,7 @@ def _content(kept: KeptScene | None) -> str:
     if kept.tiles:
         return scene_cards.tiles(kept)
     if kept.pictures:
-        first = kept.pictures[0]
-        return f"<div class=scene-tiles>{scene_cards.tile(scene_cards.in_page(kept, first), first)}</div>"
+        return scene_cards.sheet(kept)
     return f"<p class=scene-note>{MESH_KEPT if kept.has_mesh else NOTHING_KEPT}</p>"
 
 

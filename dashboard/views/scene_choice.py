@@ -7,7 +7,7 @@ from functools import lru_cache
 import streamlit as st
 
 from deep3dmap.dashboard import reading
-from deep3dmap.dashboard.verdicts import distinct, entry_name
+from deep3dmap.dashboard.verdicts import names_of
 from deep3dmap.dashboard.views.filters import choose_group, select, suite_groups
 from deep3dmap.results.board import Board
 from deep3dmap.results.kept_scenes import KeptScene, fullest, kept_scenes
@@ -45,7 +45,7 @@ def choose() -> SceneChoice | None:
         store = reading.snapshot()
         board = store.board(group, select("Metric", "metric", store.metric_names(group)))
     card = reading.snapshot().suite_card(group.suite)
-    return SceneChoice(board, str(card.get("title", group.suite)), distinct([entry_name(row) for row in board.rows]))
+    return SceneChoice(board, str(card.get("title", group.suite)), names_of(board.rows))
 
 
 def _counting(run_ids: Sequence[str]) -> list[tuple[str, int]]:

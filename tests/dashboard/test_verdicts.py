@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stores import build_store
 
-from deep3dmap.dashboard.verdicts import entry_name, headline_first, in_order, ordered_scenes, spread, verdict
+from deep3dmap.dashboard.verdicts import after, headline_first, in_order, names_of, ordered_scenes, spread, verdict
 from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.store import ResultStore
 
@@ -18,7 +18,7 @@ def board(tmp_path_factory):
 
 
 def places(board):
-    return {entry_name(row): place for place, row in enumerate(board.rows)}
+    return {name: place for place, name in enumerate(names_of(board.rows))}
 
 
 def test_better_and_worse_are_two_sides_of_one_verdict(board):
@@ -94,6 +94,17 @@ def test_headline_comes_first_and_the_rest_keep_their_order(tmp_path):
 
 
 def test_name_does_not_turn_the_words_after_it(board):
-    turned = entry_name(replace(board.rows[0], method="a\u202eb\u2066c"))
+    turned = names_of([replace(board.rows[0], method="a\u202eb\u2066c")])[0]
     assert turned == "a\ufffdb\ufffdc/wide"
     assert in_order("nothing to mend: é 漢字 עברית") == "nothing to mend: é 漢字 עברית"
+
+
+def test_names_are_no_longer_than_it_takes_to_tell_entries_apart(board):
+    row = replace(board.rows[0], method="m", variant="v", note="lr=1")
+    others = [replace(row, note="lr=2"), replace(row, note="lr=2"), replace(row, variant="w"), replace(row, is_cut_short=True)]
+    assert names_of([row, *others]) == ["m/v (lr=1)", "m/v (lr=2) #1", "m/v (lr=2) #2", "m/w", "m/v (cut short)"]
+
+
+@pytest.mark.parametrize(("unit", "said"), [("mm", " mm"), ("1e-2", " × 1e-2"), ("", "")])
+def test_unit_stands_after_a_number(unit, said):
+    assert after(unit) == said

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from deep3dmap.results.settings import differing, settings_of
 
+# Of the hash of a method's code: enough to tell versions apart.
+CODE_SHOWN = 8
+
 
 @dataclass(frozen=True, order=True)
 class Group:
@@ -91,7 +94,8 @@ class _Sorter:
         for own, note in zip(by_settings.values(), notes):
             newest = code[own[-1]]
             if older := sorted(set(code[own]) - {newest}):
-                note = "; ".join(filter(None, [note, f"code {newest}; older code left out: {', '.join(older)}"]))
+                left = ", ".join(version[:CODE_SHOWN] for version in older)
+                note = "; ".join(filter(None, [note, f"code {newest[:CODE_SHOWN]}; older code left out: {left}"]))
                 own = own[code[own] == newest]
             for whole in (True, False):
                 kept = self._counting(own[self.is_whole[own] == whole])
