@@ -10,6 +10,8 @@ from deep3dmap.dashboard.look import BLACK, BLUE, GREY, SERIES, SKY, VERMILION
 Spec = dict[str, Any]
 HEIGHT = 380
 LABEL_SIZE = 12
+# Widths in pixels: of a plot on a phone, of a letter, and of what stands beside a name in a legend.
+PHONE, LETTER, SYMBOL, MOST_COLUMNS = 340, 7, 30, 3
 # Colours that are hard to see on dark ground, and what stands for them there.
 ON_DARK = {BLUE: SKY, SKY: BLUE, BLACK: "#D0D0D0"}
 
@@ -44,6 +46,12 @@ def series(names: Sequence[str]) -> Spec:
     palette = [ON_DARK.get(color, color) for color in SERIES] if is_dark() else SERIES
     colors = [palette[place] if place < len(palette) else GREY for place in range(len(names))]
     return {"domain": list(names), "range": colors}
+
+
+def legend_columns(names: Sequence[str]) -> int:
+    """Return how many columns of a legend stand beside each other on a phone."""
+    widest = max(map(len, names), default=0) * LETTER + SYMBOL
+    return max(1, min(MOST_COLUMNS, PHONE // widest))
 
 
 def layered(values: Sequence[Mapping[str, Any]], layers: Sequence[Spec], height: int = HEIGHT, **more: Any) -> Spec:

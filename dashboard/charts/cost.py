@@ -26,7 +26,8 @@ _TICKS = {
         *((size * 1024, f"{size} GB") for size in (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 128, 256, 512)),
     ],
 }
-MOST_TICKS = 7
+# How far beyond the outermost cost there are ticks.
+MOST_TICKS, WIDER = 7, 1.6
 Place = tuple[float, float]
 TITLES = {"time": "time of a run: training, fitting and reconstruction", "memory": "largest memory of a run"}
 
@@ -56,7 +57,8 @@ def cost_chart(points: Sequence[Point], title: str, better: str, over: str) -> S
         | {"label": p.label, "said": p.said, "front": front[number]}
         for number, p in enumerate(points)
     ]
-    x = quantity("cost", TITLES[over], True, axis=_ticks([p.cost for p in points], over), scale={"padding": 30})
+    costs = [p.cost for p in points]
+    x = quantity("cost", TITLES[over], True, axis=_ticks(costs, over), scale={"padding": 30, **_domain(costs)})
     y = quantity("value", title, scale={"padding": 24})
     layers = [front_line(x, y, "cost")] if sum(front) > 1 else []
     layers.append(_marks(x, y, over))
@@ -70,8 +72,13 @@ def front_of(points: Sequence[Point], better: str) -> list[bool]:
     return [bool(flag) for flag in pareto_front([p.value for p in points], [p.cost for p in points], better)]
 
 
+def _domain(costs: Sequence[float]) -> Spec:
+    """Return where the axis ends, said only for one cost: by itself it would have no width."""
+    return {} if max(costs) > min(costs) else {"domain": [costs[0] / WIDER, costs[0] * WIDER]}
+
+
 def _ticks(costs: Sequence[float], over: str) -> Spec:
-    low, high = min(costs) / 1.6, max(costs) * 1.6
+    low, high = min(costs) / WIDER, max(costs) * WIDER
     inside = [(at, said) for at, said in _TICKS[over] if low <= at <= high]
     inside = inside[:: -(-len(inside) // MOST_TICKS) or 1]
     said = json.dumps({f"{at:g}": words for at, words in inside})

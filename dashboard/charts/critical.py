@@ -5,7 +5,7 @@ from typing import Any
 from deep3dmap.dashboard.charts.chart import LABEL_SIZE, Spec, blue, ink
 from deep3dmap.results.across import Ranking
 
-ROW_HEIGHT, BAR_GAP = 30, 0.12
+ROW_HEIGHT, AROUND, BAR_GAP = 36, 90, 0.12
 
 
 def critical_chart(ranking: Ranking) -> Spec:
@@ -18,11 +18,11 @@ def critical_chart(ranking: Ranking) -> Spec:
     ]
     order = list(ranking.names)
     y = {"type": "nominal", "sort": order, "scale": {"domain": order}, "title": None}
-    axis = {"labelLimit": 220, "ticks": False, "domain": False, "grid": True}
+    axis = {"labelLimit": 220, "ticks": False, "domain": False, "grid": True, "labelFlush": False}
     x = {
         "type": "quantitative",
         "title": "mean rank, lower is better",
-        "scale": {"zero": False, "padding": 20},
+        "scale": {"domain": [1, max(len(order), *(bar["at"] for bar in bars))] if bars else [1, len(order)], "padding": 20},
         "axis": {"tickMinStep": 0.5},
     }
     point = {"x": {"field": "rank", **x}, "y": {"field": "name", "axis": axis, **y}}
@@ -37,4 +37,4 @@ def critical_chart(ranking: Ranking) -> Spec:
             "encoding": {"x": {"field": "at", **x}, "y": {"field": "from", **y}, "y2": {"field": "to"}},
         },
     ]
-    return {"data": {"values": entries}, "layer": layers, "height": ROW_HEIGHT * len(order) + 40}
+    return {"data": {"values": entries}, "layer": layers, "height": ROW_HEIGHT * len(order) + AROUND}

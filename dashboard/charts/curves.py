@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from deep3dmap.dashboard.charts.chart import Spec, quantity, series
+from deep3dmap.dashboard.charts.chart import Spec, legend_columns, quantity, series
 from deep3dmap.dashboard.look import one_line
 
 HEIGHT, LEGEND_LINE, MOST_POINTS = 240, 30, 400
@@ -16,12 +16,13 @@ def curve_chart(frame: pd.DataFrame, name: str, runs: Sequence[str], over: str, 
     """Draw one curve of some runs. Columns: run (a name out of `runs`), step, seconds, value. over: "step" or "seconds"."""
     values = [point for _, own in frame.groupby("run", sort=False) for point in _points(own)]
     label = {"format": ".3~s"} if over == "step" else {"format": ".4~g"}
-    legend: dict[str, Any] | None = {"title": None, "orient": "top", "columns": 2, "labelLimit": 320}
+    columns = legend_columns(runs)
+    legend: dict[str, Any] | None = {"title": None, "orient": "top", "columns": columns, "labelLimit": 320}
     tips = [{"field": "run", "type": "nominal"}]
     tips += [{"field": field, "type": "quantitative", "format": ".4~g"} for field in ("step", "seconds", "value")]
     return {
         "data": {"values": values},
-        "height": HEIGHT + (LEGEND_LINE * -(-len(runs) // 2) if len(runs) > 1 else 0),
+        "height": HEIGHT + (LEGEND_LINE * -(-len(runs) // columns) if len(runs) > 1 else 0),
         "title": {"text": one_line(name, 48), "anchor": "start"},
         # A curve of one point has no line.
         "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 60 if len(values) <= 2 * len(runs) else 12}},

@@ -18,7 +18,7 @@ def difference_chart(values: Sequence[Mapping[str, Any]], metric: str, better: s
     scenes = list(dict.fromkeys(one["scene"] for one in values))
     entries = list(dict.fromkeys(one["entry"] for one in values))
     y: Spec = {"field": "scene", "type": "nominal", "sort": scenes, "title": None}
-    y["axis"] = {"labelLimit": 180, "ticks": False, "domain": False}
+    y["axis"] = {"labelLimit": 180, "ticks": False, "domain": False, "labelFlush": False}
     x = quantity("difference", None, label="~g", axis={"tickCount": 5})
     x["title"] = [f"difference of {metric}", SIDES.get(better, "")]
     color: Spec = {"field": "entry", "type": "nominal", "scale": series(entries)}

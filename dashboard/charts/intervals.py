@@ -5,7 +5,7 @@ from typing import Any
 
 from deep3dmap.dashboard.charts.chart import LABEL_SIZE, Spec, ink, kinds, layered, quantity
 
-ROW_HEIGHT = 36
+ROW_HEIGHT, AROUND = 40, 110
 
 
 def interval_chart(entries: Sequence[Mapping[str, Any]], title: str) -> Spec:
@@ -15,12 +15,12 @@ def interval_chart(entries: Sequence[Mapping[str, Any]], title: str) -> Spec:
         "type": "nominal",
         "sort": [one["name"] for one in entries],
         "title": None,
-        "axis": {"labelLimit": 200, "ticks": False, "domain": False},
+        "axis": {"labelLimit": 200, "ticks": False, "domain": False, "labelFlush": False},
     }
     x = quantity("value", title, scale={"padding": 24})
     color = {"field": "kind", "type": "nominal", "scale": kinds(), "legend": {"title": None, "orient": "top"}}
     tips = [{"field": field, "title": name} for field, name in (("name", "method"), ("label", "value"), ("interval", "95 %"))]
-    rule = {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y, "color": {**color, "legend": None}}
+    rule = {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y, "color": color}
     dot = {"type": "point", "filled": True, "size": 110, "opacity": 1}
     said = {"type": "text", "dy": -13, "fontSize": LABEL_SIZE, "color": ink()}
     layers = [
@@ -28,4 +28,4 @@ def interval_chart(entries: Sequence[Mapping[str, Any]], title: str) -> Spec:
         {"mark": dot, "encoding": {"x": x, "y": y, "color": color, "tooltip": tips}},
         {"mark": said, "encoding": {"x": x, "y": y, "text": {"field": "label"}}},
     ]
-    return layered(entries, layers, ROW_HEIGHT * len(entries) + 40)
+    return layered(entries, layers, ROW_HEIGHT * len(entries) + AROUND)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.dashboard.charts.chart import HEIGHT, Spec, quantity, series
+from deep3dmap.dashboard.charts.chart import HEIGHT, Spec, legend_columns, quantity, series
 from deep3dmap.dashboard.look import SERIES
 
 MOST = len(SERIES)
@@ -30,12 +30,13 @@ def profile_chart(
     ]
     x = quantity("x", title, scale={"reverse": better == "up"})
     y = quantity("share", "share of scenes and seeds", label=".0%", scale={"domain": [0, 1]})
-    legend = {"title": None, "orient": "top", "columns": 3, "labelLimit": 260}
+    columns = legend_columns(names)
+    legend = {"title": None, "orient": "top", "columns": columns, "labelLimit": 260}
     tips = [{"field": "name", "title": "method"}, {"field": "x", "title": "at least", "format": ".4~g", "type": "quantitative"}]
     tips.append({"field": "share", "title": "share", "format": ".0%", "type": "quantitative"})
     return {
         "data": {"values": values},
-        "height": HEIGHT + LEGEND_LINE * -(-len(names) // 3),
+        "height": HEIGHT + LEGEND_LINE * -(-len(names) // columns),
         "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
         "encoding": {
             "x": x,

@@ -4,6 +4,7 @@ import pytest
 from deep3dmap.dashboard.charts import chart
 from deep3dmap.dashboard.charts.cost import MOST_TICKS, WIDE, Point, cost_chart
 from deep3dmap.dashboard.charts.critical import critical_chart
+from deep3dmap.dashboard.charts.intervals import interval_chart
 from deep3dmap.dashboard.charts.labels import CHARACTER, LINE, place
 from deep3dmap.dashboard.charts.profiles import profile_chart
 from deep3dmap.dashboard.look import BLACK, GREY, SERIES
@@ -81,6 +82,31 @@ def test_colours_on_dark_ground_are_as_many_and_none_is_dark(monkeypatch):
     colors = chart.series([f"m{n}" for n in range(len(SERIES))])["range"]
     assert len(set(colors)) == len(SERIES)
     assert BLACK not in colors
+
+
+def test_axis_of_one_cost_has_a_width_and_a_round_number_on_it():
+    x = cost_chart(points(608.0), "x", "down", "memory")["layer"][-1]["encoding"]["x"]
+    low, high = x["scale"]["domain"]
+    assert low < 608.0 < high
+    assert low <= min(x["axis"]["values"]) < max(x["axis"]["values"]) <= high
+    assert "domain" not in cost_chart(points(1.0, 2.0), "x", "down", "time")["layer"][-1]["encoding"]["x"]["scale"]
+
+
+@pytest.mark.parametrize(("names", "columns"), [(["a", "b"], 3), (["prnet/mini", "prnet/wide"], 3), (["a" * 28, "b"], 1)])
+def test_legend_is_no_wider_than_a_phone(names, columns):
+    assert chart.legend_columns(names) == columns
+
+
+def test_rows_of_a_chart_keep_their_height_beside_axis_and_legend():
+    row = {"name": "m", "kind": "method", "value": 1.0, "low": 0.5, "high": 1.5, "label": "1", "interval": "0.5 – 1.5"}
+    few, more = (interval_chart([{**row, "name": f"m{n}"} for n in range(count)], "x")["height"] for count in (1, 4))
+    assert few > 100
+    assert more - few > 100
+
+
+def test_ranks_are_drawn_from_the_first_to_the_last_there_can_be():
+    spec = critical_chart(Ranking(("a", "b", "c"), (1.5, 1.5, 2.5), ("x", "y"), 0.04, None))
+    assert spec["layer"][0]["encoding"]["x"]["scale"]["domain"] == [1, 3]
 
 
 def test_cliques_are_bars_beside_the_ranks():
