@@ -21,6 +21,8 @@ UNKNOWN = STEPS
 # Outliers among the errors would make everything else the colour of 0.
 SHARE_BELOW = 0.95
 UNITS = {"metre": "m", "pixel": "px", "millimetre": "mm"}
+# What is longer stands before the scale: beside its last number there is no room.
+LONGEST_UNIT = 8
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,9 @@ def _scale(largest: float, unit: str) -> dict[str, Any]:
     else:
         factor = 1.0
     ticks = [significant(share * largest * factor, 3).rstrip("0").rstrip(".") for share in (0.0, 0.5, 1.0)]
-    ticks[0], ticks[-1] = "0", f"≥ {ticks[-1]} {unit}".rstrip()
-    label = "distance to the truth"
+    is_long = len(unit) > LONGEST_UNIT
+    ticks[0], ticks[-1] = "0", f"≥ {ticks[-1]} {'' if is_long else unit}".rstrip()
+    label = "distance to the truth" + (f", in units of the {unit}" if is_long else "")
     return {"largest": largest, "label": label, "ticks": ticks, "unit": unit, "factor": factor}
 
 

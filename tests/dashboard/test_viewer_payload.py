@@ -95,6 +95,13 @@ def test_scale_of_errors_reads_well(largest, unit, ticks):
     assert payload([Panel("a", ball(1.0), errors)], unit=unit)["error"]["ticks"] == ticks
 
 
+def test_long_unit_stands_before_the_scale():
+    errors = np.full(642, 0.019)
+    found = payload([Panel("a", ball(1.0), errors)], unit="distance to the middle")["error"]
+    assert found["ticks"] == ["0", "0.01", "≥ 0.02"]
+    assert found["label"] == "distance to the truth, in units of the distance to the middle"
+
+
 def test_outliers_do_not_take_the_scale():
     errors = np.full(642, 0.1)
     errors[:10] = 1000.0

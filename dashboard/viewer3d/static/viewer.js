@@ -10,6 +10,8 @@ var deep3dmapViewer = (() => {
   const MOST_PIXELS = 2;
   const NARROW = 620;
   const STEP = 0.15;
+  // What the title and the note take of a panel's height.
+  const TEXT_PX = 52;
   const NO_WEBGL =
     "3D needs WebGL, which this browser does not offer (it may be switched off, or the graphics driver is blocked). " +
     "The pictures of this scene show the same surfaces.";
@@ -77,8 +79,9 @@ var deep3dmapViewer = (() => {
     const state = { paint: payload.paint, wire: false, backs: !payload.see_inside, turning: false, waiting: 0, gone: false };
 
     function reset() {
-      // As far away as the sphere around everything needs, in the narrower direction of a panel.
-      const half = Math.tan((FIELD_OF_VIEW * Math.PI) / 360) * Math.min(1, camera.aspect);
+      // As far away as the sphere around everything needs, in the narrower direction of what a panel leaves free.
+      const free = 1 - TEXT_PX / panels[0].clientHeight;
+      const half = Math.tan((FIELD_OF_VIEW * Math.PI) / 360) * Math.min(free, camera.aspect);
       const away = payload.radius / Math.sin(Math.atan(half));
       controls.target.copy(centre);
       camera.position.copy(new three.Vector3(...payload.eye).normalize().multiplyScalar(away).add(centre));
