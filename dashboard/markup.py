@@ -34,7 +34,11 @@ def text(value: Any) -> str:
 
 def name(value: Any) -> str:
     """Return a name that may be broken after its separators; the middle of a long one is left out."""
-    return re.sub(r"([/_.·-])", r"\1<wbr>", text(one_line(value, LONGEST_NAME)))
+    return _breakable(one_line(value, LONGEST_NAME))
+
+
+def _breakable(value: str) -> str:
+    return re.sub(r"([/_.·-])", r"\1<wbr>", text(value))
 
 
 def element(tag: str, content: str, kind: str = "", hint: str = "") -> str:
@@ -93,7 +97,7 @@ def table(
 
     kind: "first-stays" where the first column stays in sight.
     """
-    heads = "".join(element("th", text(column.title), column.kind, column.help) for column in columns)
+    heads = "".join(element("th", _breakable(column.title), column.kind, column.help) for column in columns)
     marks = iter(kinds)
     lines = "".join(
         f'<tr class="{next(marks, "")}">' + "".join(element("td", cell, own.kind) for own, cell in zip(columns, row)) + "</tr>"

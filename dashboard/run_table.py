@@ -18,10 +18,10 @@ def run_table(runs: pd.DataFrame) -> str:
 
 
 def _line(run: "pd.Series[str]") -> list[str]:
-    about = " · ".join(filter(None, [run.suite or "training", run.tier, f"{run.dataset}/{run.dataset_variant}", run.scene]))
+    about = filter(None, [run.suite or "training", run.tier, f"{run.dataset}/{run.dataset_variant}", run.scene])
     return [
         markup.link("run", markup.text(run.run_id[:8]), run_id=run.run_id),
-        markup.name(f"{run.method}/{run.variant}") + markup.element("small", markup.text(about)),
+        markup.name(f"{run.method}/{run.variant}") + markup.element("small", " · ".join(map(markup.name, about))),
         markup.status(run.status),
         str(run.seed),
         f"{run.started_at:%Y-%m-%d %H:%M}",

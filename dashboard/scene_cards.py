@@ -28,6 +28,7 @@ STYLE = """
 .scene-tiles figure { margin: 0; min-width: 0; }
 .scene-tiles img { width: 100%; aspect-ratio: 4 / 3; object-fit: contain; border-radius: 6px; display: block;
   background: color-mix(in srgb, currentColor 8%, transparent); }
+.scene-sheet img { aspect-ratio: auto; }
 .scene-tiles figcaption { font-size: .8rem; opacity: .75; margin-top: 3px; overflow-wrap: break-word; }
 .scene-tiles section { min-width: 0; display: grid; gap: 6px; grid-row: span 3; grid-template-rows: subgrid; }
 .scene-tiles h4 { font-size: .9rem; font-weight: 600; margin: 0; padding: 0; overflow-wrap: break-word; align-self: end;
@@ -78,18 +79,25 @@ def tiles(kept: KeptScene, address: Address = in_page) -> str:
 def tiles_of_entries(kept: Mapping[str, KeptScene], address: Address = in_page) -> str:
     """Return one scene as several entries made it: input above truth, then prediction above error of each entry."""
     rows = []
-    for kind in KINDS:
-        own = {title: one for title, one in kept.items() if kind in one.tiles}
-        if not own:
-            continue
+    of_kinds = {kind: own for kind in KINDS if (own := {title: one for title, one in kept.items() if kind in one.tiles})}
+    for kind, own in of_kinds.items():
         first = next(iter(own.values()))
-        given = [("input", first.photograph), ("truth", first.tiles[kind].get("truth"))]
+        what = f"{kind}, " if len(of_kinds) > 1 else ""
+        given = [("input", first.photograph), (f"{what}truth", first.tiles[kind].get("truth"))]
         columns = [_column("given and true", first, given, address)]
         for title, one in own.items():
-            made = [(_what(one, kind) + part, one.tiles[kind].get(part)) for part in ("prediction", "error")]
+            made = [(what + part, one.tiles[kind].get(part)) for part in ("prediction", "error")]
             columns.append(_column(title, one, made, address))
+        # Where some have pictures of one kind only, those of the other are no larger for it.
+        columns += ["<section></section>"] * (max(map(len, of_kinds.values())) - len(own))
         rows.append(f"<div class=scene-tiles>{''.join(columns)}</div>")
     return "".join([*rows, error_note()] if rows else [])
+
+
+def sheet(kept: KeptScene, address: Address = in_page) -> str:
+    """Return the first of the suite's own pictures, in its own shape."""
+    name = kept.pictures[0]
+    return f'<div class="scene-tiles scene-sheet">{tile(address(kept, name), name.removesuffix(".png"))}</div>'
 
 
 def error_note() -> str:

@@ -33,7 +33,12 @@ def show() -> None:
     )
     places = _chosen(choice)
     if len(places) < FEWEST:
-        st.info("Choose two to four methods to compare.", icon=":material/compare_arrows:")
+        said = (
+            "Choose two to four methods to compare."
+            if len(choice.names) > 1
+            else "This table has one method only: there is nothing to compare it with."
+        )
+        st.info(said, icon=":material/compare_arrows:")
         return
     _verdicts(choice.board, places)
     _scenes(choice, places)

@@ -14,6 +14,8 @@ from deep3dmap.results.entries import Group
 from deep3dmap.results.schema import SWEEPS
 
 URL: Literal["query-params"] = "query-params"
+# Of a version's digits: enough to tell them apart, and no more than there is room for.
+VERSION_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,11 @@ def choose_group(groups: Sequence[Group]) -> Group:
         ("Suite", "suite", lambda group: group.suite),
         ("Tier", "tier", lambda group: group.tier),
         ("Dataset", "dataset", lambda group: f"{group.dataset}/{group.dataset_variant}"),
-        ("Version", "version", lambda group: f"protocol {group.protocol_version}, data {group.dataset_version}"),
+        (
+            "Version",
+            "version",
+            lambda group: f"protocol {group.protocol_version}, data {group.dataset_version[:VERSION_SHOWN]}",
+        ),
     ]
     kept = list(groups)
     for label, key, name in steps:

@@ -45,7 +45,7 @@ def show() -> None:
     elif attempts.empty:
         nothing_yet(reading.store_uri())
     else:
-        _list(found, asked)
+        _list(attempts, found, asked)
 
 
 def _is_going(asked: str) -> bool:
@@ -55,11 +55,11 @@ def _is_going(asked: str) -> bool:
         return False
 
 
-def _list(found: pd.DataFrame, asked: str) -> None:
+def _list(attempts: pd.DataFrame, found: pd.DataFrame, asked: str) -> None:
     markup.show(markup.heading("Runs", "The newest runs first; the box in the sidebar finds others by id, name or status."))
     if asked and found.empty:
-        st.warning(f"No run is found by “{as_text(asked)}”.")
-    markup.show(run_table(found))
+        st.warning(f"No run is found by “{as_text(asked)}”; these are the newest.")
+    markup.show(run_table(runs_found(attempts, "") if found.empty else found))
 
 
 def _run(attempts: pd.DataFrame, run_id: str) -> None:

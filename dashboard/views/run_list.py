@@ -42,6 +42,7 @@ def siblings(run: Any) -> None:
     links = []
     for _, other in own.iterrows():
         name = f"seed {other.seed}" + (f" {other.scene}" if other.scene else "")
+        name += " (other code)" if other.method_version != run.method_version else ""
         is_this = other.run_id == run.run_id
         links.append(f"<b>{markup.text(name)}</b>" if is_this else markup.link("run", markup.text(name), run_id=other.run_id))
     markup.show(markup.note("Runs of this entry: " + " · ".join(links)))

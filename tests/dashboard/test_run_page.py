@@ -62,6 +62,7 @@ def test_every_attempt_can_be_seen_and_the_finished_one_counts(store, monkeypatc
 def test_unknown_run_is_named_and_others_listed(store, monkeypatch):
     app = page("run", store.uri, monkeypatch, run_id="feedbeef")
     assert "feedbeef" in app.warning[0].value
+    assert len(table(app, "runs")) == len(store.runs())
 
 
 def test_runs_of_one_entry_lead_to_each_other(store, monkeypatch):
@@ -70,6 +71,16 @@ def test_runs_of_one_entry_lead_to_each_other(store, monkeypatch):
     others = runs[(runs.method == "prnet") & (runs.variant == first.variant) & (runs.run_id != first.run_id)]
     shown = html(page("run", store.uri, monkeypatch, run_id=first.run_id))
     assert all(f'href="run?run_id={run_id}"' in shown for run_id in others.run_id)
+    assert "other code" not in shown
+
+
+def test_run_of_other_code_is_not_taken_for_another_seed(tmp_path, monkeypatch):
+    store = ResultStore(str(tmp_path))
+    for number, code in enumerate(("old", "new")):
+        row = run_row(ENTRANTS[0], 0, method_version=code, run_id=f"{number}a" * 8)
+        store.write_attempt(row, metric_rows(row, ENTRANTS[0], 2), [])
+    shown = html(page("run", store.uri, monkeypatch, run_id="1a"))
+    assert ">seed 0 (other code)</a>" in shown
 
 
 def test_configuration_and_its_difference_to_another_run_are_shown(store, monkeypatch):

@@ -8,14 +8,19 @@ import pyarrow as pa
 import pytest
 from kept_stores import HOSTILE, build_hostile_store, build_kept_store
 from pages import html, page
-from stores import build_store
+from stores import ENTRANTS, build_store, metric_rows, run_row
 
 from deep3dmap.core import Mesh, Reconstruction
-from deep3dmap.dashboard.scene_cards import table, tile
+from deep3dmap.dashboard.scene_cards import sheet, table, tile, tiles_of_entries
 from deep3dmap.dashboard.viewer3d import scene_payload
 from deep3dmap.dashboard.viewer3d.scene_panels import _payload
-from deep3dmap.results.kept_scenes import kept_scenes
+from deep3dmap.results.kept_scenes import KeptScene, kept_scenes
 from deep3dmap.results.leaderboard import boards
+from deep3dmap.results.store import ResultStore
+
+VIEWS, SURFACES = (
+    tuple(f"preview/{kind}_{part}.jpg" for part in ("prediction", "truth", "error")) for kind in ("view", "surface")
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +64,29 @@ def test_compare_takes_up_to_four_methods_from_the_url(store, monkeypatch):
 def test_compare_asks_for_a_second_method(store, monkeypatch):
     app = page("compare", store.uri, monkeypatch, suite="face", compare=["prnet/mini"])
     assert app.info[0].value == "Choose two to four methods to compare."
+
+
+def test_table_with_one_method_says_so(tmp_path, monkeypatch):
+    store = ResultStore(str(tmp_path))
+    row = run_row(ENTRANTS[0], 0)
+    store.write_attempt(row, metric_rows(row, ENTRANTS[0], 2), [])
+    assert "one method only" in page("compare", store.uri, monkeypatch).info[0].value
+
+
+def test_pictures_of_one_kind_are_as_large_as_those_of_the_other(tmp_path):
+    one, other = (KeptScene(ResultStore(str(tmp_path)), name, names) for name, names in (("a", VIEWS + SURFACES), ("b", VIEWS)))
+    shown = tiles_of_entries({"a": one, "b": other}, lambda kept, name: name)
+    first, second = shown.split("<div class=scene-tiles>")[1:]
+    assert first.count("<section>") == second.count("<section>") == 3
+    assert re.findall("<figcaption>([^<]*)<", first).count("view, prediction") == 2
+    assert "surface, error" in second
+
+
+def test_picture_of_a_suite_keeps_its_shape(tmp_path):
+    kept = KeptScene(ResultStore(str(tmp_path)), "a", ("turntable.png", "sheet.png"))
+    shown = sheet(kept, lambda own, name: name)
+    assert "scene-sheet" in shown
+    assert "<figcaption>sheet<" in shown
 
 
 def test_metric_of_whole_runs_has_no_scenes(store, monkeypatch):
