@@ -44,6 +44,7 @@ def measure(browser: Any, uri: str) -> dict[str, str]:
             found[name] = timed(server, lambda url=url: paint(page, url))  # type: ignore[misc]
             for click in clicks:
                 found[f"{name}: {click.name}"] = click.timed(server, page)
+            print(f"  {name}", file=sys.stderr, flush=True)
         with without_syncing():
             run, rows = made_run(10**6 + int(time.time()), 20, 5)
             ResultStore(uri).write_attempt(run, rows, [])

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from deep3dmap.benchmarks.store.server import Server
+from deep3dmap.core.errors import UserError
 
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 DRAWN = ".d3-head, [data-testid=stHeading]"
 WAIT_MS = 180_000
+OPENINGS, OPENING_MS = 20, 500
 # Counts how often the script of the page came to rest, for a click may be answered before anybody looks.
 COUNT_RESTS = """
 window.rests = 0;
@@ -95,11 +97,16 @@ def _press(name: str, label: str) -> Click:
 
 
 def _choice(name: str, label: str) -> Click:
-    """Choose the second of a list; it is opened by a key, for a click may scroll the page, which closes it."""
+    """Choose the second of a list."""
 
     def unfold(page: Any) -> None:
-        page.get_by_role("combobox", name=label, exact=True).press("ArrowDown")
-        page.get_by_role("option").nth(1).wait_for()
+        # A page that scrolls or is drawn anew closes a list.
+        for _ in range(OPENINGS):
+            page.get_by_role("combobox", name=label, exact=True).press("ArrowDown")
+            page.wait_for_timeout(OPENING_MS)
+            if page.get_by_role("option").count() > 1:
+                return
+        raise UserError(f"the list {label!r} at {page.url} does not open")
 
     return Click(name, lambda page: page.get_by_role("option").nth(1).click(), unfold)
 
