@@ -15,21 +15,22 @@ from deep3dmap.frameworks import CustomFramework, TrainLoop
 from deep3dmap.frameworks.inputs import select
 from deep3dmap.geometry.ellipsoid_relief import ellipsoid_depth
 from deep3dmap.methods.gan2shape import steps
-from deep3dmap.methods.gan2shape.findings import Findings, relief_reconstruction
+from deep3dmap.methods.gan2shape.findings import Findings
 from deep3dmap.methods.gan2shape.frozen_gan import frozen_gan
 from deep3dmap.methods.gan2shape.inversion import SPREAD_OF, inversion_loss, inversion_rate
 from deep3dmap.methods.gan2shape.judges import load_lpips, load_parser, object_mask, perceptual_distance
 from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
 from deep3dmap.methods.gan2shape.masks import resize
+from deep3dmap.methods.gan2shape.networks import ShapeModel, ShapeNetworks
 from deep3dmap.methods.gan2shape.official_weights import load_networks
 from deep3dmap.methods.gan2shape.options import PLAIN, UNTRAINED, GAN2ShapeConfig, StageSchedule, check
 from deep3dmap.methods.gan2shape.phases import Phases, StepLoss
 from deep3dmap.methods.gan2shape.projected import ProjectedSamples
 from deep3dmap.methods.gan2shape.pseudo_sampler import Explainer, PseudoSampler
 from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior
-from deep3dmap.methods.gan2shape.shape_model import Priors, ShapeModel, ShapeNetworks, ShapeSpace
 from deep3dmap.methods.gan2shape.stages import Stages
 from deep3dmap.methods.gan2shape.subjects import Subjects
+from deep3dmap.nn.relief_model import Priors, ReliefSpace
 from deep3dmap.nn.stylegan2 import latent_statistics
 
 _TRAIN_ONE = "train one by `deep3dmap train method=stylegan2/VARIANT dataset=NAME`"
@@ -89,7 +90,7 @@ class GAN2Shape(CustomFramework):
         self.projected = ProjectedSamples(c.collect, c.batch, style, c.image_size)
         self.joint_latents = nn.Parameter(torch.zeros(c.joint, style))
         self.joint_projected = ProjectedSamples(c.joint_collect if c.joint else 0, c.joint_batch, style, c.image_size)
-        space = ShapeSpace(c.image_size, rotation=c.rotation, shift=c.shift)
+        space = ReliefSpace(c.image_size, rotation=c.rotation, shift=c.shift)
         self.view_prior = ViewPrior(torch.tensor(c.view_mean), torch.tensor(c.view_deviation).square().diag())
         self.light_range = LightRange.of(c.light_range)
         self.model = ShapeModel(self.networks, space, Priors(self.view_prior.mean, torch.tensor(c.light_mean)))
@@ -229,6 +230,5 @@ class GAN2Shape(CustomFramework):
             "perceptual": "LPIPS" if self.lpips is not None else "discriminator features",
             "mask": "parsing network" if self.parser is not None else "plain background",
         }
-        return relief_reconstruction(
-            Findings(self.model, found, projector, self.latent, projector.picture(self.latent, c.image_size)), notes
-        )
+        own = projector.picture(self.latent, c.image_size)
+        return Findings(self.model, found, projector, self.latent, own).reconstruction(notes)

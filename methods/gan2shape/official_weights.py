@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.methods.gan2shape.shape_model import ShapeNetworks
+from deep3dmap.methods.gan2shape.networks import ShapeNetworks
 from deep3dmap.nn.official_checkpoints import fill
 from deep3dmap.nn.weight_files import read_weights
 

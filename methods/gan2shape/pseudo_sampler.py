@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from deep3dmap.methods.gan2shape import steps
-from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior, draw_lights
-from deep3dmap.methods.gan2shape.shape_model import ShapeModel, widen_yaw
+from deep3dmap.methods.gan2shape.networks import ShapeModel
+from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior, draw_lights, widen_yaw
 from deep3dmap.methods.gan2shape.subjects import Subjects
 
 

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core.errors import UserError
-
-YAW = 1  # the index of the rotation about the vertical axis in a view
+from deep3dmap.nn.relief_model import YAW
 
 
 @dataclass(frozen=True)
@@ -75,3 +74,10 @@ def draw_lights(count: int, generator: torch.Generator | None = None) -> LightDr
 def between(ends: tuple[float, float], share: Tensor) -> Tensor:
     """Return the number at a share of the way."""
     return ends[0] + share * (ends[1] - ends[0])
+
+
+def widen_yaw(unit_views: Tensor, factor: float) -> Tensor:
+    """Multiply the yaw of views (N, 6), which lets pseudo samples turn further than pictures do."""
+    scale = torch.ones(6)
+    scale[YAW] = factor
+    return unit_views * scale.to(unit_views)

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from deep3dmap.config.schema import OptimizerConfig
 from deep3dmap.core import Step
 from deep3dmap.methods.gan2shape import steps
+from deep3dmap.methods.gan2shape.networks import ShapeModel
 from deep3dmap.methods.gan2shape.options import StageSchedule, at_stage
 from deep3dmap.methods.gan2shape.phases import Phases, Prepare, StepLoss
 from deep3dmap.methods.gan2shape.projected import ProjectedSamples
 from deep3dmap.methods.gan2shape.pseudo_sampler import PseudoSampler
-from deep3dmap.methods.gan2shape.shape_model import Canonical, ShapeModel
 from deep3dmap.methods.gan2shape.subjects import Subjects
+from deep3dmap.nn.relief_model import Canonical
 from deep3dmap.nn.stylegan2 import Discriminator
 
 

@@ -15,8 +15,9 @@ from deep3dmap.geometry.relief_losses import photometric_loss, smoothness_loss
 from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
 from deep3dmap.methods.gan2shape.losses import discriminator_distance
 from deep3dmap.methods.gan2shape.masks import center_crop, resize
+from deep3dmap.methods.gan2shape.networks import ShapeModel
 from deep3dmap.methods.gan2shape.samplers import LightDraw, LightRange, between
-from deep3dmap.methods.gan2shape.shape_model import Canonical, Explanation, ShapeModel
+from deep3dmap.nn.relief_model import Canonical, Explanation
 from deep3dmap.nn.stylegan2 import Discriminator, Generator
 from deep3dmap.render.photo_geometric import look_up
 from deep3dmap.render.relief_shading import ReliefLight, direction

@@ -9,16 +9,8 @@ import torch
 from torch import Tensor
 
 from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
-from deep3dmap.methods.gan2shape.samplers import LightDraw, LightRange
-from deep3dmap.methods.gan2shape.shape_model import (
-    Canonical,
-    Explanation,
-    Priors,
-    ShapeModel,
-    ShapeNetworks,
-    ShapeSpace,
-    widen_yaw,
-)
+from deep3dmap.methods.gan2shape.networks import ShapeModel, ShapeNetworks
+from deep3dmap.methods.gan2shape.samplers import LightDraw, LightRange, widen_yaw
 from deep3dmap.methods.gan2shape.steps import (
     Projector,
     Pseudo,
@@ -37,6 +29,7 @@ from deep3dmap.metrics.relief_depth import (
     scale_invariant_error,
 )
 from deep3dmap.nn.official_checkpoints import fill
+from deep3dmap.nn.relief_model import Canonical, Explanation, Priors, ReliefSpace
 from deep3dmap.nn.stylegan2 import Discriminator, Generator
 from deep3dmap.nn.stylegan2.names import to_our_names
 from deep3dmap.nn.stylegan2.network_files import size_of_discriminator, size_of_generator
@@ -61,7 +54,7 @@ def model(part: Any) -> ShapeModel:
     settings = part.manifest["settings"]
     assert settings["add_mean_V"]
     assert settings["add_mean_L"]
-    space = ShapeSpace(
+    space = ReliefSpace(
         settings["image_size"], settings["min_depth"], settings["max_depth"], settings["border_depth"],
         rotation=settings["xyz_rotation_range"], shift=settings["xy_translation_range"],
         shift_z=settings["z_translation_range"], degrees=settings["fov"], pivot=settings["rot_center_depth"],

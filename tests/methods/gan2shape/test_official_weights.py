@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.methods.gan2shape.networks import ShapeNetworks
 from deep3dmap.methods.gan2shape.official_weights import NAMES, load_networks
-from deep3dmap.methods.gan2shape.shape_model import ShapeNetworks
 
 
 def networks(seed: int, size: int = 16) -> ShapeNetworks:

@@ -7,8 +7,8 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.geometry.ellipsoid_relief import ellipsoid_depth
 from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
 from deep3dmap.methods.gan2shape.masks import center_crop, face_mask, resize
-from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior, between, draw_lights
-from deep3dmap.methods.gan2shape.shape_model import Canonical, Priors, ShapeModel, ShapeNetworks, ShapeSpace, widen_yaw
+from deep3dmap.methods.gan2shape.networks import ShapeModel, ShapeNetworks
+from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior, between, draw_lights, widen_yaw
 from deep3dmap.methods.gan2shape.steps import (
     Origin,
     Pseudo,
@@ -20,6 +20,7 @@ from deep3dmap.methods.gan2shape.steps import (
     step3,
     view_start,
 )
+from deep3dmap.nn.relief_model import Canonical, Priors, ReliefSpace
 from deep3dmap.nn.stylegan2 import Generator, StyleGAN2Size
 from deep3dmap.nn.stylegan2.generator import normalize_latent
 from deep3dmap.render.relief_shading import ReliefLight
@@ -114,11 +115,11 @@ def test_masks_of_faces() -> None:
 def model() -> ShapeModel:
     torch.manual_seed(0)
     priors = Priors(torch.tensor([0.0, 0.1, 0, 0, 0, 0]), torch.tensor([0.0, 0, 0, 0.2]))
-    return ShapeModel(ShapeNetworks(16, 8, width=16, code=8, offset_width=4), ShapeSpace(16), priors)
+    return ShapeModel(ShapeNetworks(16, 8, width=16, code=8, offset_width=4), ReliefSpace(16), priors)
 
 
 def test_depth_of_raw_numbers() -> None:
-    space = ShapeSpace(16)
+    space = ReliefSpace(16)
     raw = 5 * torch.randn(2, 1, 16, 16) + 100
     depth = space.to_depth(raw)
     assert float(depth.min()) >= 0.9 - 1e-6

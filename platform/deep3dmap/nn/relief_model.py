@@ -1,25 +1,27 @@
-"""What GAN2Shape learns about one object: depth, albedo, view and light of a picture, and how the generator moves it."""
+"""A picture explained by depth, albedo, view and light, each read by a network (Wu, Rupprecht and Vedaldi, CVPR 2020)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deep3dmap.geometry.relief import ReliefCamera
-from deep3dmap.methods.gan2shape.samplers import YAW
-from deep3dmap.nn.relief_networks import PictureToPicture, PictureToVector, ResidualEncoder
 from deep3dmap.render.photo_geometric import PhotoGeometricRenderer, Relief
 from deep3dmap.render.relief_shading import ReliefLight, apply_light, decode_light, diffuse_term
 
+YAW = 1  # the index of the rotation about the vertical axis in a view
+
 
 @dataclass(frozen=True)
-class ShapeSpace:
+class ReliefSpace:
     """Units and limits of the quantities that networks give in [-1, 1].
 
-    nearest, farthest: of canonical depth. border: depth towards which the outer columns are drawn, and `pull`, how far: the
-    published code overshoots by 2 %. rotation: degrees. shift: along x and y; shift_z: along z.
+    nearest, farthest: of canonical depth. border: depth towards which the outer columns are drawn, and `pull`, how far: 1
+    is all the way (Wu et al.), the published code of Pan et al. overshoots by 2 %. rotation: degrees. shift: along x and y;
+    shift_z: along z.
     """
 
     size: int = 128
@@ -62,18 +64,27 @@ class Priors:
     light: Tensor = field(default_factory=lambda: torch.zeros(4))
 
 
-class ShapeNetworks(nn.Module):
-    """The five networks. width: channels of the first layers, None for the published ones; code: length of the inner code."""
+class ReliefNetworks(Protocol):
+    """What reads pictures (N, 3, S, S) in [-1, 1]."""
 
-    def __init__(
-        self, size: int, style_dim: int = 512, *, width: int | None = None, code: int = 256, offset_width: int = 32
-    ) -> None:
-        super().__init__()
-        self.depth = PictureToPicture(size, 1, width=width, code=code)
-        self.albedo = PictureToPicture(size, 3, width=width, code=code, squash=True)
-        self.view = PictureToVector(size, 6, width=width)
-        self.light = PictureToVector(size, 4, width=width)
-        self.offset = ResidualEncoder(size, style_dim, width=offset_width)
+    @property
+    def depth(self) -> Callable[[Tensor], Tensor]:
+        """Return (N, 1, S, S), of any height."""
+
+    @property
+    def albedo(self) -> Callable[[Tensor], Tensor]:
+        """Return (N, 3, S, S) in [-1, 1]."""
+
+    @property
+    def view(self) -> Callable[[Tensor], Tensor]:
+        """Return (N, 6) in [-1, 1]."""
+
+    @property
+    def light(self) -> Callable[[Tensor], Tensor]:
+        """Return (N, 4) in [-1, 1]."""
+
+
+Networks = TypeVar("Networks", bound=ReliefNetworks)
 
 
 class Canonical(NamedTuple):
@@ -102,10 +113,10 @@ class Explanation(NamedTuple):
     relief: Relief
 
 
-class ShapeModel:
+class ReliefModel(Generic[Networks]):
     """The networks, the priors and the renderer, put together as in the paper's section 3."""
 
-    def __init__(self, networks: ShapeNetworks, space: ShapeSpace, priors: Priors) -> None:
+    def __init__(self, networks: Networks, space: ReliefSpace, priors: Priors) -> None:
         self.networks, self.space, self.priors = networks, space, priors
         self.renderer = space.renderer()
 
@@ -140,10 +151,3 @@ class ShapeModel:
         term = diffuse_term(self.renderer.camera.normals(canonical.depth), light.direction)
         texture = apply_light(canonical.albedo, term, light.ambient, light.diffuse)
         return Explanation(canonical, views, light, term, texture, self.renderer.render(texture, canonical.depth, views))
-
-
-def widen_yaw(unit_views: Tensor, factor: float) -> Tensor:
-    """Multiply the yaw of views (N, 6), which lets pseudo samples turn further than pictures do."""
-    scale = torch.ones(6)
-    scale[YAW] = factor
-    return unit_views * scale.to(unit_views)
