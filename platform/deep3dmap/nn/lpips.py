@@ -42,7 +42,7 @@ class LPIPS(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the distances (N,) of pictures (N, 3, H, W), at least 16 x 16."""
-        both = (torch.cat([first, second]) - self.shift) / self.scale
+        both = self._normalised(torch.cat([first, second]))
         total = first.new_zeros(len(first))
         stage = 0
         for index, layer in enumerate(self.features):
@@ -52,6 +52,14 @@ class LPIPS(nn.Module):
                 total = total + torch.einsum("nchw,c->nhw", (one - other).square(), self.heads[stage]).mean((1, 2))
                 stage += 1
         return total
+
+    def features_at(self, pictures: Tensor, stage: int) -> Tensor:
+        """Return VGG-16's features (N, C, H / 2**stage, W / 2**stage) at the end of a stage, 0 to 4, of (N, 3, H, W)."""
+        features: Tensor = self.features[: self._ends[stage] + 1](self._normalised(pictures))
+        return features
+
+    def _normalised(self, pictures: Tensor) -> Tensor:
+        return (pictures - self.shift) / self.scale
 
 
 def _unit(features: Tensor) -> Tensor:

@@ -1,0 +1,77 @@
+"""unsup3d as a method: what it refuses, and that it learns."""
+
+import numpy as np
+import pytest
+import torch
+
+from deep3dmap.core.errors import UserError
+from deep3dmap.methods.unsup3d.method import Unsup3D
+from deep3dmap.methods.unsup3d.options import Unsup3DConfig
+
+SIDE = 16
+
+
+def small(**values: float | bool) -> Unsup3D:
+    torch.manual_seed(0)
+    return Unsup3D(Unsup3DConfig(image_size=SIDE, width=8, code=8, **values))  # type: ignore[arg-type]
+
+
+def pictures(count: int) -> torch.Tensor:
+    """Discs before a grey wall, darker towards the rim, each in a colour of its own."""
+    places = torch.linspace(-1, 1, SIDE)
+    radius = (places.square()[:, None] + places.square()).sqrt()
+    colors = torch.rand(count, 3, 1, 1, generator=torch.Generator().manual_seed(1)) * 0.5 + 0.4
+    disc = colors * (1 - 0.5 * radius.square())
+    return torch.where(radius < 0.7, disc, torch.full_like(disc, 0.1))
+
+
+@pytest.mark.parametrize("plain_wall", [False, True])
+def test_every_network_learns(plain_wall: bool) -> None:
+    method, batch = small(plain_wall=plain_wall), {"image": pictures(4)}
+    adam, losses = torch.optim.Adam(method.parameters(), 2e-3), []
+    for _ in range(25):
+        loss = torch.stack(list(method.losses(method(batch), batch).values())).sum()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] - 0.3
+
+
+def test_without_confidence_nothing_asks_for_it() -> None:
+    method, batch = small(confidence=False), {"image": pictures(2)}
+    outputs = method(batch)
+    assert outputs["deviations"] is None
+    torch.stack(list(method.losses(outputs, batch).values())).sum().backward()
+    assert all(p.grad is None for p in method.networks.confidence.parameters())
+    for name in ("depth", "albedo", "view", "light"):
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in getattr(method.networks, name).parameters()), name
+
+
+def test_depth_stays_in_its_range() -> None:
+    method = small(nearest=0.95, farthest=1.02)
+    with torch.no_grad():
+        found = method.reconstruct({"image": pictures(1)[0].numpy()})
+    assert found.depth is not None
+    seen = found.depth[found.depth > 0]
+    margin = 0.035  # a view may show half the range more on either side
+    assert 0.95 - margin <= seen.min() < seen.max() <= 1.02 + margin
+    assert set(found.files) == {"albedo.png", "relit.png", "rotated_mesh.png", "textured.glb"}
+    assert found.notes == {"perceptual": "none"}
+
+
+def test_pictures_of_another_size_are_made_to_fit() -> None:
+    method = small()
+    large = np.repeat(np.repeat(pictures(1)[0].numpy(), 2, 1), 2, 2)
+    fitted = method.transform({"image": large}, np.random.default_rng(0))["image"]
+    assert fitted.shape == (3, SIDE, SIDE)
+    np.testing.assert_allclose(fitted[:, 8, 8], pictures(1)[0].numpy()[:, 8, 8], atol=0.05)
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(UserError, match=r"method.width=6: .* multiple"):
+        Unsup3D(Unsup3DConfig(width=6))
+    with pytest.raises(UserError, match="square pictures, got 20 x 16"):
+        small().reconstruct({"image": np.zeros((3, 16, 20), np.float32)})
+    with pytest.raises(UserError, match="power of two"):
+        Unsup3D(Unsup3DConfig(image_size=48))
