@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from deep3dmap.methods.gan2shape.options import PLAIN
 from deep3dmap.methods.gan2shape.steps import Perceptual
 from deep3dmap.nn.bisenet import BiSeNet
 from deep3dmap.nn.lpips import LPIPS, read_lpips
-from deep3dmap.nn.official_checkpoints import fill
+from deep3dmap.nn.official_checkpoints import fill, is_state_dict
 from deep3dmap.nn.pspnet import PSPNet
 from deep3dmap.nn.stylegan2 import Discriminator
 from deep3dmap.nn.weight_files import read_weights
@@ -57,11 +57,13 @@ def load_parser(named: str, category: str) -> BiSeNet | PSPNet | None:
     """
     if named == PLAIN:
         return None
-    content = _tensors(Path(named))
+    content = read_weights(Path(named))
+    # The networks of scenes lie beside how they were trained.
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else content
+    if not is_state_dict(state):
+        raise UserError(f"{named}: holds no named tensors")
     if category in FACES:
-        return _loaded(BiSeNet(), content, named)
-    inner: Any = content.get("state_dict")
-    state = inner if isinstance(inner, Mapping) else content
+        return _loaded(BiSeNet(), state, named)
     kept = {name.removeprefix("module."): value for name, value in state.items()}
     # The second head only helps training.
     kept = {name: value for name, value in kept.items() if not name.startswith("aux.")}
@@ -87,13 +89,6 @@ def object_mask(parser: BiSeNet | PSPNet | None, picture: Tensor, category: str)
         scene = SCENES[category]
         labels = parser.labels(scene.prepared(resize(picture, PARSED_SCENE)))
         return resize((labels == scene.label)[:, None].float(), side)
-
-
-def _tensors(path: Path) -> Mapping[str, Tensor]:
-    content = read_weights(path)
-    if not isinstance(content, Mapping):
-        raise UserError(f"{path}: holds no named tensors")
-    return content
 
 
 def _loaded(network: Network, state: Mapping[str, Tensor], named: str) -> Network:

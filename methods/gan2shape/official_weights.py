@@ -8,7 +8,7 @@ import torch
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.methods.gan2shape.networks import ShapeNetworks
-from deep3dmap.nn.official_checkpoints import fill
+from deep3dmap.nn.official_checkpoints import fill, is_state_dict
 from deep3dmap.nn.weight_files import read_weights
 
 # Ours, the published name, the older deep3dmap's.
@@ -33,8 +33,8 @@ def load_networks(networks: ShapeNetworks, path: Path) -> None:
 
 
 def _state(content: Any, names: tuple[str, ...], path: Path) -> Mapping[str, torch.Tensor]:
-    found = next((content[name] for name in names if isinstance(content, Mapping) and name in content), None)
-    if not isinstance(found, Mapping):
+    found: object = next((content[name] for name in names if isinstance(content, Mapping) and name in content), None)
+    if not is_state_dict(found):
         raise UserError(f"{path}: holds no network {names[0]} (or {names[1]})")
     # A network that was trained on several devices has its names behind a prefix.
     return {name.removeprefix("module."): value for name, value in found.items()}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import nn
 
-from deep3dmap.nn.official_checkpoints import fill, read_checkpoint, state_under, strip_prefix
+from deep3dmap.nn.official_checkpoints import count_under, fill, read_checkpoint, state_under, strip_prefix
 
 AVERAGE, RAW = "generator_test.", "generator."
 
@@ -22,4 +22,4 @@ def load_official(file: Path, generator: nn.Module, discriminator: nn.Module | N
     fill(generator, strip_prefix(state, prefix), f"{file}: {prefix.rstrip('.')}")
     if discriminator is not None:
         fill(discriminator, strip_prefix(state, "discriminator."), f"{file}: discriminator")
-    return int(checkpoint.get("it", -1))
+    return count_under(checkpoint, "it")

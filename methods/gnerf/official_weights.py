@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.nn.official_checkpoints import fill, state_under, strip_prefix
+from deep3dmap.nn.official_checkpoints import count_under, fill, state_under, strip_prefix
 
 # Where each network's state is in the file.
 KEYS = {"generator": "g", "discriminator": "d", "inversion network": "i", "training poses": "t", "validation poses": "v"}
@@ -32,7 +32,7 @@ def load_official(checkpoint: Mapping[str, Any], networks: Mapping[str, nn.Modul
             except ValueError as error:
                 raise UserError(f"{file}: generator: {error}") from error
         fill(network, state, f"{file}: {name}")
-    return int(checkpoint.get("it", -1))
+    return count_under(checkpoint, "it")
 
 
 def from_official_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from deep3dmap.nn.official_checkpoints import check_fits, read_checkpoint, state_under
+from deep3dmap.nn.official_checkpoints import check_fits, count_under, read_checkpoint, state_under
 
 PREFIX = "module."
 GRU = "neucon_net.gru_fusion."
@@ -33,8 +33,9 @@ def read_official(file: Path) -> OfficialWeights:
     checkpoint = read_checkpoint(file, "download model_000047.ckpt, which the official README links to")
     # The official code says "model"; what this package exports is under the name that torch's users know.
     model = state_under(checkpoint, "state_dict" if "state_dict" in checkpoint else "model", file)
-    epoch = checkpoint.get("epoch", -1)
-    return OfficialWeights({name.removeprefix(PREFIX): value for name, value in model.items()}, int(epoch))
+    return OfficialWeights(
+        {name.removeprefix(PREFIX): value for name, value in model.items()}, count_under(checkpoint, "epoch")
+    )
 
 
 def load_official(network: nn.Module, file: Path) -> Literal["loaded", "absent", "unused"]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from deep3dmap.core import UserError
 from deep3dmap.data.formats.tensorflow_checkpoint import is_tensorflow_checkpoint, read_variables
 from deep3dmap.nn import ResFCN256, from_legacy_names, from_tensorflow_names, from_tensorflow_variables
-from deep3dmap.nn.official_checkpoints import check_fits
+from deep3dmap.nn.official_checkpoints import check_fits, is_state_dict
 from deep3dmap.nn.weight_files import read_weights
 
 SCOPE = "resfcn256/"
@@ -45,7 +45,7 @@ def _of_torch(file: Path) -> tuple[dict[str, Tensor], bool]:
         raise UserError(f"{file}: no such weights; give 256_256_resfcn256_weight, which PRNet's README links to, or a .pth")
     loaded = read_weights(file)
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if not is_state_dict(state) or not state:
         raise UserError(f"{file}: no state dict of tensors in it")
     try:
         return _renamed(state), "card" in loaded

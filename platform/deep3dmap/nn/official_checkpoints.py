@@ -3,7 +3,7 @@
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -32,9 +32,20 @@ def read_checkpoint(file: Path, source: str = "") -> dict[str, Any]:
 def state_under(checkpoint: Mapping[str, Any], key: str, file: Path) -> dict[str, Tensor]:
     """Return the state dict at `key`; raises UserError that names the keys there are."""
     state = checkpoint.get(key)
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not is_state_dict(state):
         raise UserError(f"{file}: no state dict under '{key}'; there are: {', '.join(sorted(map(str, checkpoint)))}")
     return dict(state)
+
+
+def is_state_dict(value: Any) -> TypeGuard[Mapping[str, Tensor]]:
+    """Whether a value read from a file is a mapping of names to tensors; the state of an optimiser has numbers as keys."""
+    return isinstance(value, Mapping) and all(isinstance(key, str) and isinstance(held, Tensor) for key, held in value.items())
+
+
+def count_under(checkpoint: Mapping[str, Any], key: str) -> int:
+    """Return the iteration or epoch that a checkpoint says it was saved at, -1 if it says none."""
+    count = checkpoint.get(key)
+    return count if isinstance(count, int) else -1
 
 
 def strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.nn.official_checkpoints import fill
+from deep3dmap.nn.official_checkpoints import fill, is_state_dict
 from deep3dmap.nn.stylegan2.discriminator import Discriminator
 from deep3dmap.nn.stylegan2.generator import Generator
 from deep3dmap.nn.stylegan2.names import Part, to_our_names
@@ -75,9 +75,9 @@ def _network_in(content: Any, part: Part) -> Mapping[str, Tensor] | None:
     if not isinstance(content, Mapping):
         return None
     for place in _PLACES[part]:
-        if isinstance(content.get(place), Mapping):
+        if is_state_dict(content.get(place)):
             return content[place]
-    return content if content and all(isinstance(value, Tensor) for value in content.values()) else None
+    return content if content and is_state_dict(content) else None
 
 
 def size_of_generator(state: Mapping[str, Tensor]) -> StyleGAN2Size:
