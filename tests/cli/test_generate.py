@@ -23,14 +23,14 @@ class LevelsConfig:
 
 
 class Levels(CustomFramework):
-    """Sample `i` of seed `s` is grey of level (i + 10 s) / 100 + shift."""
+    """Sample `i` of seed `s` is grey of level (i + 10 s) / 100 + shift, and lifts on top of that."""
 
     card = MethodCard("Levels", "nobody", 2026, "", ("generation",), (), ("samples",), "Apache-2.0")
     config_type = LevelsConfig
     variants = {"mini": {}}
 
-    def generate(self, indices: range, seed: int, shift: float = 0.0) -> Any:
-        levels = torch.tensor([index + 10.0 * seed for index in indices]) / 100 + shift
+    def generate(self, indices: range, seed: int, shift: float = 0.0, lifts: tuple[float, ...] = ()) -> Any:
+        levels = torch.tensor([index + 10.0 * seed for index in indices]) / 100 + shift + sum(lifts)
         return levels[:, None, None, None].expand(-1, 3, self.config.side, self.config.side)
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
@@ -60,6 +60,12 @@ def test_a_sweep_has_a_row_for_each_value(tmp_path: Path) -> None:
     np.testing.assert_allclose(pixels(file), [[0.05, 0.06, 0.07], [0.55, 0.56, 0.57]], atol=0.003)
 
 
+def test_a_control_whose_values_are_lists_is_swept_too(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.png"
+    assert main(["generate", "levels", "-o", str(file), "--count", "2", "--sweep", "lifts=[0.1,0.2],[],[0.5]"]) == 0
+    np.testing.assert_allclose(pixels(file), [[0.3, 0.31], [0, 0.01], [0.5, 0.51]], atol=0.003)
+
+
 def test_controls_reach_the_method(tmp_path: Path) -> None:
     assert main(["generate", "levels", "-o", str(tmp_path / "one.png"), "--count", "1", "shift=0.3"]) == 0
     np.testing.assert_allclose(pixels(tmp_path / "one.png"), [[0.3]], atol=0.003)
@@ -72,6 +78,7 @@ def test_controls_reach_the_method(tmp_path: Path) -> None:
         (["levels", "-o", "x.jpg"], "ends in .png"),
         (["levels", "-o", "x.png", "--count", "0"], "--count is at least 1"),
         (["levels", "-o", "x.png", "--sweep", "shift"], "expected a control and its values"),
+        (["levels", "-o", "x.png", "--sweep", "shift=[0,1"], "cannot read 'shift=[[0,1]'"),
         (["visual_hull", "-o", "x.png"], "generates no samples"),
         (["stylegan2", "-o", "x.png"], "has to be trained first"),
     ],

@@ -13,6 +13,7 @@ EXAMPLES = """\
   deep3dmap generate CHECKPOINT -o grid.png --count 64 --columns 16 seed=3
   deep3dmap generate CHECKPOINT -o grid.png truncation=0.7
   deep3dmap generate CHECKPOINT -o sweep.png --count 6 --sweep truncation=0,0.35,0.7,1
+  deep3dmap generate CHECKPOINT -o moved.png --count 6 --sweep translate=[0,-0.2,0],[0,0,0],[0,0.2,0]
   deep3dmap generate CHECKPOINT -o line.png --count 9 --columns 9 between=8
   deep3dmap generate stylegan2 -o faces.png method.weights=550000.pt
 
@@ -70,7 +71,9 @@ def _rows(sweep: str | None) -> list[dict[str, Any]]:
     key, equals, listed = sweep.partition("=")
     if not key or not equals or not listed:
         raise UserError(f"--sweep {sweep}: expected a control and its values, such as truncation=0,0.5,1")
-    return [dict([split_override(f"{key}={value}")]) for value in listed.split(",")]
+    # As one list, so that a control whose values are lists themselves can be swept too.
+    _, values = split_override(f"{key}=[{listed}]")
+    return [{key: value} for value in values]
 
 
 def _square(count: int, rows: int) -> int:
