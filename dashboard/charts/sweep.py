@@ -46,7 +46,7 @@ def parallel_chart(sweep: Sweep) -> Spec:
     lines: list[Spec] = []
     ticks: list[Spec] = []
     keys = [*sweep.parameters, sweep.metric]
-    names = [one_line(key.rpartition(".")[2], 22) for key in keys]
+    names = _axis_names(keys)
     for key, name in zip(keys, names):
         having = [(at, trial, value) for at, trial in enumerate(scored) if (value := _value(sweep, trial, key)) is not None]
         shares, marks = _axis([value for _, _, value in having])
@@ -70,6 +70,12 @@ def parallel_chart(sweep: Sweep) -> Spec:
         },
     ]
     return layered(lines, layers, HEIGHT)
+
+
+def _axis_names(keys: Sequence[str]) -> list[str]:
+    """Return a name for each axis: the last part of its key, or all of it where two keys end alike."""
+    ends = [key.rpartition(".")[2] for key in keys]
+    return [one_line(end if ends.count(end) == 1 else key, 22) for key, end in zip(keys, ends)]
 
 
 def _value(sweep: Sweep, trial: Trial, name: str) -> Any:
