@@ -55,6 +55,15 @@ def test_prediction_and_truth_are_kept_with_errors_and_pictures(tmp_path):
     assert np.asarray(picture).std() > 10
 
 
+def test_surfaces_of_triangles_that_share_nothing_take_as_much_as_the_docs_say(tmp_path):
+    whole = ball(subdivisions=5)
+    corners = whole.vertices[whole.faces[:MOST_TRIANGLES]].reshape(-1, 3)
+    torn = Mesh(corners, np.arange(len(corners)).reshape(-1, 3), np.abs(corners))
+    write_preview(RoomProtocol(), Reconstruction("world", "metre", mesh=torn), None, posed(torn, AROUND), tmp_path)
+    size = sum(len(content) for name, content in written(tmp_path).items() if name.endswith(".ply"))
+    assert 1.5e6 < size < 1.6e6
+
+
 def test_surface_is_turned_upright_with_its_front_ahead(tmp_path):
     # In the world up is z and the cameras stand at x = 4; before the viewer up is y, and the cameras are at z.
     truth = ball()
