@@ -16,6 +16,7 @@ SERIES = [BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, BLACK]
 DASH = "–"
 FIRST_COMMAND = "deep3dmap benchmark suite=face tier=smoke"
 LONGEST_NAME, LONGEST_UNIT = 60, 20
+_TURNING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
 
 
@@ -24,9 +25,14 @@ def as_text(text: Any) -> str:
     return _MARKDOWN.sub(r"\\\1", one_line(text))
 
 
+def in_order(text: str) -> str:
+    """Return a text without the characters that turn the direction of what follows them, such as our own words."""
+    return _TURNING.sub("\ufffd", text)
+
+
 def one_line(text: Any, longest: int | None = None) -> str:
     """Return a text without line breaks; what is longer than `longest` has its middle left out."""
-    joined = " ".join(str(text).split())
+    joined = " ".join(in_order(str(text)).split())
     if longest is None or len(joined) <= longest:
         return joined
     half = (longest - 1) // 2

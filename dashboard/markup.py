@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from deep3dmap.dashboard.look import LONGEST_NAME, one_line
+from deep3dmap.dashboard.look import LONGEST_NAME, in_order, one_line
 from deep3dmap.results.schema import ENDED_EARLY
 
 
@@ -29,7 +29,7 @@ def show(*parts: str) -> None:
 
 def text(value: Any) -> str:
     """Return a value as text."""
-    return escape(str(value))
+    return escape(in_order(str(value)))
 
 
 def name(value: Any) -> str:
@@ -49,7 +49,7 @@ def element(tag: str, content: str, kind: str = "", hint: str = "") -> str:
 
 def heading(title: Any, *lines: str) -> str:
     """Return the heading of a page. lines: HTML, small below it."""
-    return f"<header class=d3-head><h1>{text(title)}</h1>{''.join(f'<p>{line}</p>' for line in lines)}</header>"
+    return f"<header class=d3-head><h1>{text(title)}</h1>{''.join(f'<p>{line}</p>' for line in lines if line)}</header>"
 
 
 def section(title: Any, note: str = "") -> str:

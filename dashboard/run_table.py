@@ -6,7 +6,8 @@ from deep3dmap.dashboard import markup
 from deep3dmap.dashboard.markup import Column
 
 COLUMNS = (
-    *(Column("run"), Column("method", "name"), Column("status"), Column("seed", "number"), Column("started", "number wide")),
+    *(Column("run", "id"), Column("method", "name"), Column("status")),
+    *(Column("seed", "number"), Column("started", "number wide")),
 )
 ERROR = Column("error", "text wide")
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from html import escape
 
 from deep3dmap.core.preview import WORST_COLOR, WORST_DISTANCE
-from deep3dmap.dashboard.verdicts import in_order
+from deep3dmap.dashboard.look import in_order
 from deep3dmap.results.kept_scenes import KINDS, SHOWN, KeptScene
 
 ERROR_NOTE = (

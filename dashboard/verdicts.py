@@ -1,6 +1,5 @@
 """What the paired tests of a leaderboard say of two entries, in words, and where they differ."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from deep3dmap.dashboard.look import in_order
 from deep3dmap.results.board import Board
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.comparison import LEVEL
@@ -25,11 +25,6 @@ class Verdict:
     kind: Kind
     words: str
     details: str = ""
-
-
-def in_order(text: str) -> str:
-    """Return a text without the characters that turn the direction of what follows them, such as our own words."""
-    return re.sub("[\u200e\u200f\u202a-\u202e\u2066-\u2069]", "\ufffd", text)
 
 
 def after(unit: str) -> str:
@@ -84,7 +79,7 @@ def verdict(board: Board, first: int, second: int) -> Verdict:
     if p_value >= 1 - LEVEL:
         smallest = float(estimate.smallest_gap()[i])
         words = f"{one} and {other} cannot be told apart."
-        if np.isfinite(smallest):
+        if np.isfinite(smallest) and smallest > 0:
             words += f" A gap below {significant(smallest, 2)}{unit} would mostly go unseen with so few scenes and seeds."
         return Verdict("same", words, details)
     is_better = (gap > 0) == (board.rows[first].better == "up")

@@ -19,7 +19,7 @@ def difference_chart(values: Sequence[Mapping[str, Any]], metric: str, better: s
     entries = list(dict.fromkeys(one["entry"] for one in values))
     y: Spec = {"field": "scene", "type": "nominal", "sort": scenes, "title": None}
     y["axis"] = {"labelLimit": 180, "ticks": False, "domain": False, "labelFlush": False}
-    x = quantity("difference", None, label="~g", axis={"tickCount": 5})
+    x = quantity("difference", None, label=".4~g", axis={"tickCount": 5})
     x["title"] = [f"difference of {metric}", SIDES.get(better, "")]
     color: Spec = {"field": "entry", "type": "nominal", "scale": series(entries)}
     color["legend"] = {"title": "the first against", "orient": "top", "labelLimit": 300, "columns": 1, "symbolOpacity": 1}

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from deep3dmap.dashboard.verdicts import in_order
+from deep3dmap.dashboard.look import in_order
 
 POLICY = "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'"
 

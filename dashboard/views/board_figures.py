@@ -49,10 +49,10 @@ def _cost(choice: Choice, over: str) -> None:
 
 
 def _front_in_words(points: Sequence[Point], better: str) -> str:
-    first = [point.name for point, is_first in zip(points, front_of(points, better)) if is_first]
-    if len(first) > 1:
+    first = [point for point, is_first in zip(points, front_of(points, better)) if is_first]
+    if len({(point.value, point.cost) for point in first}) > 1:
         return "On the dashed line: what nothing beats in both."
-    return f"{first[0]} is the best in both." if len(points) > 1 else ""
+    return f"{first[0].name} is the best in both." if len(points) > 1 and len(first) == 1 else ""
 
 
 def cost_points(rows: Sequence[LeaderboardRow], over: str) -> list[Point]:

@@ -22,7 +22,7 @@ HEADING = re.compile(r"^#(#*) ", re.MULTILINE)
 def show() -> None:
     """Show the page."""
     found = {kind: reading.cards(kind) for kind in ("method", "dataset", "suite")}
-    if not any(found.values()):
+    if not any(found.values()) and reading.snapshot().runs().empty:
         nothing_yet(reading.store_uri())
         return
     markup.show(markup.heading("Catalogue", "What the results in this store were made of, as it was when they were made."))

@@ -46,6 +46,8 @@ def show() -> None:
 
 
 def _meaning(board: Board) -> str:
+    if not board.metric:
+        return ""
     said = "; ".join(filter(None, [str(board.card.get("meaning", "")), arrow(board.rows[0].better)]))
     return f"<b>{markup.text(with_unit(board.metric, board.rows[0].unit))}</b>: {markup.text(said)}"
 

@@ -52,12 +52,17 @@ def choose() -> Choice | None:
         return None
     with st.sidebar:
         group = choose_group(groups)
-        metrics = reading.snapshot().metric_names(group)
-        metric = select("Metric", "metric", metrics)
+        metrics, metric = choose_metric(group)
         board = reading.snapshot().board(group, metric)
         rows = _searched(board.rows)
     card = reading.snapshot().suite_card(group.suite)
     return Choice(group, metric, metrics, board, rows, card)
+
+
+def choose_metric(group: Group) -> tuple[list[str], str]:
+    """Draw the choice of a metric; returns all of a group and the chosen one, "" where there is none to choose."""
+    metrics = reading.snapshot().metric_names(group)
+    return metrics, select("Metric", "metric", metrics) if any(metrics) else ""
 
 
 def choose_group(groups: Sequence[Group]) -> Group:

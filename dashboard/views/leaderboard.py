@@ -59,7 +59,8 @@ def _heading(choice: Choice) -> None:
     words += [f"protocol {group.protocol_version}", f"data version <code>{markup.text(group.dataset_version[:8])}</code>"]
     said = "; ".join(filter(None, [arrow(choice.board.rows[0].better), choice.meaning]))
     meaning = f"<b>{markup.text(choice.metric)}</b>: {markup.text(said)}"
-    markup.show(markup.heading(choice.suite_title, " · ".join(words), meaning))
+    # A suite without a card, of which nothing was scored, has no metric.
+    markup.show(markup.heading(choice.suite_title, " · ".join(words), meaning if choice.metric else ""))
 
 
 def _table(choice: Choice, rows: list[LeaderboardRow], is_full: bool, beside: bool) -> None:

@@ -73,13 +73,15 @@ def _line(one: TrialState) -> list[str]:
 
 
 def _curves(running: list[TrialState]) -> None:
-    columns = st.columns(2, gap="large")
-    drawn = 0
+    drawn = []
     for one in running:
         curves = live_curves(reading.open_store(), one.run_id)
         name = "loss" if (curves.name == "loss").any() else next(iter(curves.name), "")
         own = curves[curves.name == name].assign(run=one.run_id[:8])
         if len(own):
-            with columns[drawn % 2]:
-                chart.show(curve_chart(own, f"{name}, {one.text}", [one.run_id[:8]], "step", False), name)
-            drawn += 1
+            drawn.append((name, curve_chart(own, f"{name}, {one.text}", [one.run_id[:8]], "step", False)))
+    # Columns that nothing is in leave a gap.
+    columns = st.columns(2, gap="large") if drawn else []
+    for place, (name, spec) in enumerate(drawn):
+        with columns[place % 2]:
+            chart.show(spec, name)

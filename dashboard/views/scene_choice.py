@@ -8,7 +8,7 @@ import streamlit as st
 
 from deep3dmap.dashboard import reading
 from deep3dmap.dashboard.verdicts import names_of
-from deep3dmap.dashboard.views.filters import choose_group, select, suite_groups
+from deep3dmap.dashboard.views.filters import choose_group, choose_metric, suite_groups
 from deep3dmap.results.board import Board
 from deep3dmap.results.kept_scenes import KeptScene, fullest, kept_scenes
 from deep3dmap.results.store import ResultStore
@@ -42,8 +42,7 @@ def choose() -> SceneChoice | None:
         return None
     with st.sidebar:
         group = choose_group(groups)
-        store = reading.snapshot()
-        board = store.board(group, select("Metric", "metric", store.metric_names(group)))
+        board = reading.snapshot().board(group, choose_metric(group)[1])
     card = reading.snapshot().suite_card(group.suite)
     return SceneChoice(board, str(card.get("title", group.suite)), names_of(board.rows))
 

@@ -201,6 +201,23 @@ def test_group_in_which_everything_failed_has_a_page(tmp_path, monkeypatch):
     assert "Failed runs (1)" in words(page("leaderboard", store.uri, monkeypatch))
 
 
+def test_where_nothing_was_scored_there_is_no_metric_to_choose_or_to_explain(tmp_path, monkeypatch):
+    store = ResultStore(str(tmp_path))
+    store.write_attempt(run_row(ENTRANTS[0], 0, status="failed", error="no luck"), [], [])
+    for name in ("leaderboard", "compare"):
+        app = page(name, tmp_path, monkeypatch)
+        assert "Metric" not in [box.label for box in app.selectbox]
+        assert html(app).count("<p>") == 1
+
+
+def test_names_cannot_turn_our_own_words_around(tmp_path, monkeypatch):
+    store = ResultStore(str(tmp_path))
+    row = run_row(ENTRANTS[0], 0, dataset="a\u202eb", error="c\u2066d")
+    store.write_attempt(row, metric_rows(row, ENTRANTS[0], 2), [])
+    for name in ("home", "leaderboard", "run"):
+        assert "\u202e" not in html(page(name, tmp_path, monkeypatch))
+
+
 def test_sweep_is_no_leaderboard(tmp_path, monkeypatch):
     store = build_store(tmp_path, seeds=1, scenes=2)
     row = run_row(ENTRANTS[0], 0, suite="tune:fast", tier="", config=json.dumps({"optimizer": {"lr": 0.01}}), run_id="c" * 16)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from pages import APP, PAGES, clean, html, page, table, words
-from stores import ENTRANTS, START, build_store, run_row
+from stores import ENTRANTS, START, build_store, metric_rows, run_row
 from streamlit.testing.v1 import AppTest
 
 from deep3dmap.dashboard import plugins
@@ -165,6 +165,15 @@ def test_catalogue_has_the_cards(store, monkeypatch):
     lines = table(clean(app), "metrics of all suites")
     assert {line["suite"] for line in lines} == {"face", "indoor"}
     assert any("chamfer" in line["metric"] and line["unit"] == "m" for line in lines)
+
+
+def test_store_without_cards_says_so_and_what_is_installed_can_be_looked_up(tmp_path, monkeypatch):
+    store = ResultStore(str(tmp_path))
+    row = run_row(ENTRANTS[0], 0)
+    store.write_attempt(row, metric_rows(row, ENTRANTS[0], 2), [])
+    app = page("catalogue", tmp_path, monkeypatch)
+    assert app.caption[0].value == "The store holds no cards of methods."
+    assert "Nothing here yet" not in words(app)
 
 
 def test_readme_makes_no_browser_fetch_anything():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from stores import build_store
 
-from deep3dmap.dashboard.verdicts import after, headline_first, in_order, names_of, ordered_scenes, spread, verdict
+from deep3dmap.dashboard.look import in_order
+from deep3dmap.dashboard.verdicts import after, headline_first, names_of, ordered_scenes, spread, verdict
 from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.store import ResultStore
 
