@@ -22,6 +22,7 @@ void solid_albedo(Array<const float, 2> place, Array<const int64_t, 1> material,
   require(place.shape(0) == 3 && color.shape(0) == 3 && place.shape(1) == material.shape(0) && color.shape(1) == material.shape(0),
           "points, their materials and their colours must be (3, N), (N,) and (3, N)");
   require(numbers.shape(0) == pattern.shape(0) && numbers.shape(1) == 8, "each material must have 8 numbers");
+  require(pattern.shape(0) <= INT_MAX / 8, "there must be fewer than 2^28 materials");
   require(lattice.shape(0) == cpu::kLatticeSize, "the lattice must have 33^3 values");
   require_ids<nb::device::cpu>(material, 0, size(pattern, 0), "a point has a material that is not there");
   require_ids<nb::device::cpu>(pattern, 0, cpu::kPatterns, "a material has a pattern that is not there");
