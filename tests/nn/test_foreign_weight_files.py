@@ -10,15 +10,15 @@ from torch import nn
 
 from deep3dmap.core import UserError
 from deep3dmap.methods.gan2shape.judges import load_parser
+from deep3dmap.methods.gan2shape.networks import ShapeNetworks
 from deep3dmap.methods.gan2shape.official_weights import load_networks
-from deep3dmap.methods.gan2shape.shape_model import ShapeNetworks
 from deep3dmap.methods.giraffe.official_weights import load_official as load_giraffe
 from deep3dmap.methods.gnerf.official_weights import load_official as load_gnerf
 from deep3dmap.methods.neuralrecon.official_weights import load_official as load_neuralrecon
 from deep3dmap.methods.prnet.official_weights import load_official as load_prnet
 from deep3dmap.nn import ResFCN256
 from deep3dmap.nn.lpips import read_lpips
-from deep3dmap.nn.official_checkpoints import count_under
+from deep3dmap.nn.official_checkpoints import count_under, read_checkpoint
 from deep3dmap.nn.stylegan2 import load_discriminator, load_generator
 
 TENSOR = torch.zeros(2)
@@ -26,7 +26,7 @@ TENSOR = torch.zeros(2)
 LOADERS: Mapping[str, tuple[str, Callable[[Path], object]]] = {
     "prnet": ("", lambda file: load_prnet(ResFCN256(8), file)),
     "prnet, trained": ("state_dict", lambda file: load_prnet(ResFCN256(8), file)),
-    "gnerf": ("g", lambda file: load_gnerf(file, {"generator": nn.Linear(2, 2)})),
+    "gnerf": ("g", lambda file: load_gnerf(read_checkpoint(file), {"generator": nn.Linear(2, 2)}, file)),
     "giraffe": ("model", lambda file: load_giraffe(file, nn.Linear(2, 2))),
     "neuralrecon": ("state_dict", lambda file: load_neuralrecon(nn.Linear(2, 2), file)),
     "stylegan2 generator": ("g_ema", load_generator),
