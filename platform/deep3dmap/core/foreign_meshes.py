@@ -13,6 +13,7 @@ def load_trimesh(file: Path) -> Any:
     """
     import trimesh
 
+    file.stat()  # Raises for a missing file what says so; trimesh calls it a string that is no file.
     # Not load_mesh, which leaves out points that belong to no face.
     scene: Any = trimesh.load(file, force="scene", process=False)
     parts = scene.dump()
