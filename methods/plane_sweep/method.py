@@ -1,5 +1,6 @@
 """Plane-sweep stereo on posed images, and the fusion of its depth maps: the classical baseline that needs no depth sensor."""
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -59,6 +60,12 @@ class PlaneSweepConfig:
         0.03, "difference in depth, as a share of it, up to which two key frames agree", low=0.005, high=0.1, valid="(0, inf)"
     )
     min_agreeing: int = option(1, "key frames that have to confirm any other match", low=0, high=5, valid="[0, inf)")
+    reach: float = option(
+        0.0,
+        "depth in metres beyond which nothing is fused, as errors grow with its square; 0 = no limit",
+        low=0,
+        valid="[0, inf)",
+    )
     voxel_size: float = option(0.04, "edge of a voxel in metres", low=0.01, high=0.1, log=True, valid="(0, inf)")
     truncation_voxels: float = option(3.0, "truncation distance in voxels", low=2, high=10, valid="(0, inf)")
     pose_rounds: int = option(
@@ -132,7 +139,8 @@ class PlaneSweep(Method):
             poses = self._corrected(self._scan(given, self.config.pose_width))
             scan = scan._replace(world_from_camera=poses)
         shares = self._shares(scan)
-        kept = self._depths(scan, shares)
+        reach = self.config.reach or math.inf
+        kept = {key: torch.where(depth <= reach, depth, 0) for key, depth in self._depths(scan, shares).items()}
         notes = {"key_frames": len(shares), "swept": len(kept), "kept": _share(list(kept.values()))}
         return Reconstruction(frame="world", unit="metre", mesh=self._fuse(scan, kept), notes=notes)
 

@@ -100,6 +100,14 @@ def test_the_mesh_lies_on_the_wall_and_the_ball() -> None:
     assert score["abs_rel"] < 0.02
 
 
+def test_nothing_beyond_reach_is_fused() -> None:
+    near, whole = (PlaneSweep(PlaneSweepConfig(**SMALL, reach=reach)).reconstruct(given()).mesh for reach in (WALL - 0.3, 0.0))
+    assert near is not None
+    assert whole is not None
+    assert near.vertices[:, 2].max() < WALL - 0.15 < whole.vertices[:, 2].max(), "the ball alone, not the wall behind it"
+    assert len(near.vertices) > 100
+
+
 def test_larger_frames_are_swept_at_the_wanted_width() -> None:
     found = PlaneSweep(PlaneSweepConfig(**SMALL | {"width": 48, "color": False})).reconstruct(given())
     assert found.mesh is not None
