@@ -44,7 +44,6 @@ def measure(browser: Any, uri: str) -> dict[str, str]:
             found[name] = timed(server, lambda url=url: paint(page, url))  # type: ignore[misc]
             for click in clicks:
                 found[f"{name}: {click.name}"] = click.timed(server, page)
-            print(f"  {name}", file=sys.stderr, flush=True)
         with without_syncing():
             run, rows = made_run(10**6 + int(time.time()), 20, 5)
             ResultStore(uri).write_attempt(run, rows, [])
@@ -99,8 +98,8 @@ def main() -> None:
             for state in STATES:
                 if state == STATES[-1]:
                     compact(ResultStore(uri))
-                print(f"{runs} runs, {state}", file=sys.stderr, flush=True)
                 found[state][runs] = measure(browser, uri)
+                print(table(state, {runs: found[state][runs]}), file=sys.stderr, flush=True)
     print("\n\n".join(table(state, of_runs) for state, of_runs in found.items()))
 
 

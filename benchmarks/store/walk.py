@@ -10,7 +10,7 @@ from deep3dmap.core.errors import UserError
 
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 DRAWN = ".d3-head, [data-testid=stHeading]"
-WAIT_MS = 180_000
+WAIT_MS = 600_000
 OPENINGS, OPENING_MS = 20, 500
 # Counts how often the script of the page came to rest, for a click may be answered before anybody looks.
 COUNT_RESTS = """

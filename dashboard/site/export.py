@@ -56,11 +56,12 @@ def _group(site: SiteFolder, store: ResultStore, runs: pd.DataFrame, boards_of: 
     trail = [("index.html", "Results"), (address, title)]
     scenes = ScenePages(site, store, runs, found, trail)
     for place in sorted({place for row in found[0].rows for place in runs.index[runs.run_id.isin(row.run_ids)]}):
-        run_page(site, store, runs.loc[place], trail)
+        run_page(site, store, runs.loc[place], [board.metric for board in found], trail)
     site.write(address, board_page(title, found, scenes.write(), runs))
     picture = scenes.picture_of_first()
     image = f'<img src="{escape(picture.removeprefix("../"))}" alt="">' if picture else ""
-    where = f"tier {group.tier} · {group.dataset}/{group.dataset_variant} · {len(found[0].rows)} entries"
+    count = len(found[0].rows)
+    where = f"tier {group.tier} · {group.dataset}/{group.dataset_variant} · {count} {'entry' if count == 1 else 'entries'}"
     words = f"<b>{escape(title)}</b><small>{escape(where)}</small><span>{_first(found[0])}</span>"
     return f'<a href="{escape(address)}">{image}<div>{words}</div></a>'
 

@@ -25,8 +25,10 @@ POINTS = 400
 PLACES = ("checkpoint_uri", "artifacts_uri")
 
 
-def run_page(site: SiteFolder, store: ResultStore, run: "pd.Series[Any]", trail: Sequence[tuple[str, str]]) -> None:
-    """Write the page of a run, given as its row."""
+def run_page(
+    site: SiteFolder, store: ResultStore, run: "pd.Series[Any]", order: Sequence[str], trail: Sequence[tuple[str, str]]
+) -> None:
+    """Write the page of a run, given as its row. order: of its metrics."""
     run_id = check_id(str(run.run_id))
     detail = run_detail(store, run_id)
     title = f"{run.method}/{run.variant}"
@@ -36,7 +38,7 @@ def run_page(site: SiteFolder, store: ResultStore, run: "pd.Series[Any]", trail:
     parts = [f"<p>{escape(f'{run.status} · {run.dataset}/{run.dataset_variant} · seed {run.seed} · run {run_id}')}</p>"]
     if detail["error"]:
         parts.append(f"<h2>Error</h2><pre>{escape(detail['error'])}</pre>")
-    parts += [_metrics(detail["metrics"], detail["units"]), _curves(curves), *_scenes(site, kept)]
+    parts += [_metrics(detail["metrics"], detail["units"], order), _curves(curves), *_scenes(site, kept)]
     facts = [[escape(name), escape(_words(value))] for name, value in _published(detail["facts"]).items()]
     config = escape(json.dumps(detail["config"], indent=1))
     parts.append(f"<h2>How it was made</h2>{table(('field', 'value'), facts, 'plain facts')}")
@@ -54,13 +56,21 @@ def _published(facts: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _metrics(metrics: Mapping[str, Mapping[str, float | None]], units: Mapping[str, str]) -> str:
+def _metrics(metrics: Mapping[str, Mapping[str, float | None]], units: Mapping[str, str], order: Sequence[str]) -> str:
     if not metrics:
         return ""
-    names = list(dict.fromkeys(name for values in metrics.values() for name in values))
+    there = {name for values in metrics.values() for name in values}
+    names = [*(name for name in order if name in there), *sorted(there - set(order))]
     heads = ["scene", *(with_unit(name, units.get(name, "")) for name in names)]
-    rows = [[scene or "whole run", *(number(values.get(name)) for name in names)] for scene, values in metrics.items()]
+    named = {"mean over scenes": _means(metrics)} | {scene or "whole run": values for scene, values in metrics.items()}
+    rows = [[scene, *(number(values.get(name)) for name in names)] for scene, values in named.items() if values]
     return f"<h2>Values</h2>{scene_cards.table(heads, rows, [None] * len(rows))}"
+
+
+def _means(metrics: Mapping[str, Mapping[str, float | None]]) -> dict[str, float]:
+    scenes = [values for scene, values in metrics.items() if scene]
+    means = pd.DataFrame(scenes, dtype=float).mean()
+    return {str(name): float(value) for name, value in means.items()} if len(scenes) > 1 else {}
 
 
 def _curves(curves: pd.DataFrame) -> str:

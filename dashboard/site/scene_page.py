@@ -35,15 +35,16 @@ class ScenePages:
         self.metrics = {board.metric: board for board in found}
         scenes = sorted({scene for board in found for scene in board.scenes if scene})
         self.kept = [_of_row(store, runs, row.run_ids, scenes) for row in self.board.rows]
-        self.scenes = [scene for scene in self._ordered(scenes) if any(scene in own for own in self.kept)]
+        there = [scene for scene in self._ordered(scenes) if any(scene in own for own in self.kept)]
+        self.scenes = sorted(there, key=lambda scene: not any(own[scene].has_picture for own in self.kept if scene in own))
 
     def write(self) -> str:
         """Write a page for each scene of which something was kept, and return links to them with a picture each."""
         if not self.scenes:
             return ""
         cards = "".join(self._card(scene, self._page(scene)) for scene in self.scenes)
-        note = "<p class=scene-note>Scenes of which something was kept; those that the methods dispute most come first.</p>"
-        return f"<h2>Scenes</h2>{note}<div class=site-scenes>{cards}</div>"
+        note = "Scenes of which something was kept; those with pictures first, and among them what the methods dispute most."
+        return f"<h2>Scenes</h2><p class=scene-note>{note}</p><div class=site-scenes>{cards}</div>"
 
     def _ordered(self, scenes: list[str]) -> list[str]:
         disputed = [self.board.scenes[place] for place in ordered_scenes(self.board, self.board.compared, "disputed")]
@@ -80,7 +81,9 @@ class ScenePages:
         if not kept.pictures:
             return ""
         pictures = "".join(scene_cards.tile(self._picture(kept, name), name) for name in kept.pictures)
-        return f"<details><summary>Pictures of {escape(title)}</summary><div class=site-sheets>{pictures}</div></details>"
+        inner = f"<summary>Pictures of {escape(title)}</summary><div class=site-sheets>{pictures}</div>"
+        # Where there is nothing else to look at they are not folded up.
+        return f"<details{'' if kept.tiles else ' open'}>{inner}</details>"
 
     def picture_of_first(self) -> str | None:
         """Return the address, from a page in a folder, of a picture of the first scene."""

@@ -64,6 +64,27 @@ def test_boards_runs_and_kept_scenes_have_pages(site):
     assert "shapes do not match" in board
 
 
+def test_run_has_its_metrics_in_the_order_of_the_suite_under_their_means(site):
+    store, folder = site
+    runs = store.runs()
+    run_id = runs[(runs.method == "prnet") & (runs.status == "ok")].run_id.iloc[0]
+    values = (folder / f"runs/{run_id}.html").read_text().split("<table", 2)[1]
+    assert re.findall("<th>(.*?)</th>", values.replace("<wbr>", ""))[:2] == ["scene", "nme_68_2d (% of sqrt(w h))"]
+    own = store.metrics(runs[runs.run_id == run_id])
+    mean = own[(own.metric == "nme_68_2d") & (own.scene != "")].value.mean()
+    assert f"<td>mean over scenes</td><td>{mean:.4g}" in values
+
+
+def test_scenes_with_pictures_come_first_and_sheets_alone_are_not_folded_up(site):
+    _, folder = site
+    indoor = next(folder.glob("boards/indoor*.html")).read_text()
+    scenes = re.findall(r'<a href="\.\./(scenes/[^"]*)">(<img)?', indoor)
+    assert scenes
+    assert [bool(picture) for _, picture in scenes] == sorted((bool(picture) for _, picture in scenes), reverse=True)
+    assert all("<details open><summary>Pictures of" in (folder / scene).read_text() for scene, _ in scenes)
+    assert "1 entries" not in (folder / "index.html").read_text()
+
+
 def test_geometry_is_a_script_that_the_page_names(site):
     _, folder = site
     scene = next(file for file, links in pages(folder).items() if "face" in file.name and file.parent.name == "scenes")

@@ -46,6 +46,11 @@ class KeptScene:
         return name if name in self.names else None
 
     @property
+    def has_picture(self) -> bool:
+        """Whether there is a picture of any kind."""
+        return any(name.endswith((".png", ".jpg")) for name in self.names)
+
+    @property
     def has_preview(self) -> bool:
         """Whether there are small surfaces."""
         return f"{PREVIEW}/{ABOUT}" in self.names
