@@ -18,7 +18,12 @@ def interval_chart(entries: Sequence[Mapping[str, Any]], title: str) -> Spec:
         "axis": {"labelLimit": 200, "ticks": False, "domain": False, "labelFlush": False},
     }
     x = quantity("value", title, scale={"padding": 24})
-    color = {"field": "kind", "type": "nominal", "scale": kinds(), "legend": {"title": None, "orient": "top"}}
+    color = {
+        "field": "kind",
+        "type": "nominal",
+        "scale": kinds(),
+        "legend": {"title": None, "orient": "top", "symbolOpacity": 1},
+    }
     tips = [{"field": field, "title": name} for field, name in (("name", "method"), ("label", "value"), ("interval", "95 %"))]
     rule = {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y, "color": color}
     dot = {"type": "point", "filled": True, "size": 110, "opacity": 1}

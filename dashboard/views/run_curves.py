@@ -1,5 +1,7 @@
 """The curves of a run, beside those of others, and of a run that has not ended."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -24,7 +26,8 @@ def curves(attempt: pd.DataFrame) -> None:
     beside = st.multiselect("Beside it", list(others), key="beside", bind=URL, placeholder="further runs of the suite")
     parts = [own.assign(run=_name(run))]
     for name in beside:
-        parts.append(reading.curves_of(others[name]).assign(run=name))
+        other = reading.snapshot().runs().loc[[others[name]]]
+        parts.append(reading.curves_of(other).assign(run=name))
     draw(pd.concat(parts))
 
 
@@ -68,11 +71,12 @@ def draw(frame: pd.DataFrame) -> None:
             chart.show(curve_chart(own, str(name), runs, over or "step", is_log), f"curve of {one_line(name, 60)}")
 
 
-def _others(run: "pd.Series[str]") -> dict[str, pd.DataFrame]:
+def _others(run: "pd.Series[str]") -> dict[str, Any]:
+    """Return {name: its place among the runs} of what may be drawn beside a run."""
     runs = reading.snapshot().runs()
     alike = runs[(runs.suite == run.suite) & (runs.dataset == run.dataset) & (runs.run_id != run.run_id) & (runs.steps > 0)]
-    return {_name(row): runs.loc[[place]] for place, row in alike.head(OFFERED).iterrows()}
+    return {_name(row): row.Index for row in alike.head(OFFERED).itertuples()}
 
 
-def _name(run: "pd.Series[str]") -> str:
+def _name(run: Any) -> str:
     return one_line(f"{run.method}/{run.variant} seed {run.seed} {run.run_id[:8]}", 60)
