@@ -464,3 +464,26 @@ def test_the_made_up_store_is_the_same_every_time(tmp_path):
     pd.testing.assert_frame_equal(*metrics)
     assert set(one.cards("suite")) == set(SUITES)
     assert FUSION.name in set(one.runs().method)
+
+
+def test_cards_that_are_the_same_are_not_read_again(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        store.write_card("method", name, "1", {"title": name})
+    files = sorted(Path(store.uri, "tables/cards").iterdir())
+    for file in files:
+        os.utime(file, ns=(10**18, 10**18))
+    read: list[str] = []
+    whole = store.storage.read
+    monkeypatch.setattr(store.storage, "read", lambda name: read.append(name) or whole(name))
+    assert set(store.cards("method")) == {"a", "b"}
+    assert len(read) == 2
+    assert store.cards("suite") == {}
+    assert len(read) == 2
+    store.write_card("method", "b", "1", {"title": "new"})
+    assert store.cards("method") == {"a": {"title": "a"}, "b": {"title": "new"}}
+    assert read[2:] == [f"tables/cards/{files[1].name}"]
+    # What was written a moment ago may change again within one tick of the clock.
+    store.cards("method")
+    assert len(read) == 4
+    files[0].unlink()
+    assert set(store.cards("method")) == {"b"}

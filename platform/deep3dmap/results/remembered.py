@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import fs
 
 from deep3dmap.results.digest import bytes_digest
 from deep3dmap.results.schema import SCHEMA_VERSION
@@ -57,5 +56,5 @@ def _file(files: TableFiles, storage: Storage, folder: Path) -> Path:
 
 def _stamps(storage: Storage, folder: str) -> dict[str, list[int]]:
     """Return {name: [size, time of its last change]} of the files in a folder."""
-    found = storage.filesystem.get_file_info(fs.FileSelector(storage.path(folder), allow_not_found=True))
-    return {info.base_name: [info.size, info.mtime_ns or 0] for info in found if info.is_file}
+    # As JSON has them.
+    return {name: list(stamp) for name, stamp in storage.stamps(folder).items()}

@@ -93,6 +93,12 @@ class Storage:
             files = [info for info in files if _is_within(info.path, self.root)]
         return sorted(info.path.removeprefix(place).lstrip("/") for info in files)
 
+    def stamps(self, folder: str, ending: str = "") -> dict[str, tuple[int, int]]:
+        """Return {name: (size, time of its last change in nanoseconds)} of the files of a folder that end with `ending`."""
+        found = self.filesystem.get_file_info(fs.FileSelector(self.path(folder), allow_not_found=True))
+        files = [info for info in found if info.is_file and info.base_name[0] != "." and info.base_name.endswith(ending)]
+        return {info.base_name: (info.size, info.mtime_ns or 0) for info in sorted(files, key=lambda info: info.base_name)}
+
     def remove(self, name: str) -> None:
         """Remove a file; one that is not there is no mistake."""
         if self.local:

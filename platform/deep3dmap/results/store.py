@@ -1,7 +1,6 @@
 """The result store: append-only, one immutable Parquet file per table and attempt, so that writers need no lock."""
 
 import json
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -15,13 +14,14 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.results.attempt_numbers import attempt_name, check_id, new_attempt
 from deep3dmap.results.digest import bytes_digest, table_digest
 from deep3dmap.results.leases import LASTS_S, Lease, take
-from deep3dmap.results.parquet_files import decode, encode
+from deep3dmap.results.parquet_files import encode
 from deep3dmap.results.remembered import recall, remember
 from deep3dmap.results.run_id import content_hash
 from deep3dmap.results.schema import TABLES, CurveRow, FileRow, MetricRow, Row, RunRow, to_table
 from deep3dmap.results.settings import settings_hash
+from deep3dmap.results.small_files import SmallFiles
 from deep3dmap.results.storage import Storage
-from deep3dmap.results.table_files import DAMAGE, TableFiles, only_attempts, reason_of, uncoded
+from deep3dmap.results.table_files import TableFiles, only_attempts, uncoded
 
 _SINCE = ("since", pa.timestamp("us", tz="UTC"))
 _CARDS = pa.schema([("kind", pa.string()), ("name", pa.string()), ("version", pa.string()), ("data", pa.string()), _SINCE])
@@ -40,6 +40,7 @@ class ResultStore:
         self.storage = Storage(uri)
         self.uri = self.storage.uri
         self._tables = {name: TableFiles(name) for name in TABLES}
+        self._card_files, self._state_files = SmallFiles("cards", _CARDS), SmallFiles("trials", _STATES)
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -154,12 +155,12 @@ class ResultStore:
 
     def cards(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return {name: data} of the cards of one kind; of several versions the one written last."""
-        rows = sorted(self._small("cards", _CARDS).to_pylist(), key=lambda row: row["since"])
+        rows = sorted(self._card_files.read(self.storage).to_pylist(), key=lambda row: row["since"])
         return {row["name"]: json.loads(row["data"]) for row in rows if row["kind"] == kind}
 
     def trial_states(self) -> pd.DataFrame:
         """Return where each trial is or how it ended."""
-        return self._small("trials", _STATES).to_pandas()
+        return self._state_files.read(self.storage).to_pandas()
 
     def recall(self, folder: Path) -> None:
         """Start from what `remember` kept in a folder of this machine, as far as the files are still the same."""
@@ -184,16 +185,6 @@ class ResultStore:
     def _rows_of(self, name: str, runs: pd.DataFrame) -> pd.DataFrame:
         wanted = {attempt_name(run_id, attempt) for run_id, attempt in zip(runs.run_id, runs.attempt)}
         return uncoded(only_attempts(self._table(name, runs), wanted)).to_pandas()
-
-    def _small(self, name: str, schema: pa.Schema) -> pa.Table:
-        """Return a table of small files that are rewritten."""
-        tables = [schema.empty_table()]
-        for file in self.storage.names(f"tables/{name}", ".parquet"):
-            try:
-                tables.append(decode(self.storage.read(f"tables/{name}/{file}")).table.select(schema.names).cast(schema))
-            except DAMAGE as error:
-                warnings.warn(f"{self.uri}/tables/{name}/{file} is damaged and left out: {reason_of(error)}", stacklevel=3)
-        return pa.concat_tables(tables)
 
 
 def attempt_digest(run: RunRow, tables: dict[str, pa.Table]) -> str:
