@@ -1,11 +1,16 @@
 """unsup3d as a method: what it refuses, and that it learns."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from deep3dmap.cli import main
 from deep3dmap.core.errors import UserError
+from deep3dmap.data.formats.images import write_image
 from deep3dmap.methods.unsup3d.method import Unsup3D
+from deep3dmap.methods.unsup3d.networks import HEADS, NAMES
 from deep3dmap.methods.unsup3d.options import Unsup3DConfig
 
 SIDE = 16
@@ -75,3 +80,17 @@ def test_what_is_refused() -> None:
         small().reconstruct({"image": np.zeros((3, 16, 20), np.float32)})
     with pytest.raises(UserError, match="power of two"):
         Unsup3D(Unsup3DConfig(image_size=48))
+
+
+def test_a_published_checkpoint_reconstructs_a_picture_right_away(tmp_path: Path) -> None:
+    networks = small().networks
+    content = {published: getattr(networks, ours).state_dict() for ours, published in NAMES.items()}
+    for head, name in HEADS.items():
+        content["netC"] = {key.replace(f"{head}.", f"{name}.", 1): value for key, value in content["netC"].items()}
+    torch.save(content, tmp_path / "checkpoint030.pth")
+    write_image(tmp_path / "face.png", pictures(1)[0].numpy())
+    options = [f"method.networks={tmp_path}/checkpoint030.pth", "method.width=8", "method.code=8", f"method.image_size={SIDE}"]
+    assert main(["reconstruct", "unsup3d", str(tmp_path / "face.png"), "-o", str(tmp_path / "out"), *options]) == 0
+    assert {"mesh.ply", "textured.glb", "relit.png", "rotated_mesh.png"} <= {
+        p.name for p in (tmp_path / "out" / "face").iterdir()
+    }
