@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from deep3dmap.core import Asset, MethodCard, Reconstruction, UserError
 from deep3dmap.data.formats.resizing import resize
@@ -79,15 +80,16 @@ class Unsup3D(BaseFramework):
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Explain pictures (N, 3, S, S) in [0, 1]; mirrored copies come behind the objects."""
-        images = inputs["image"] * 2 - 1
+        images = self._pictures(inputs)
         found = self.model.explain(images, self.model.canonical(images), mirror=True)
         return {"found": found, "deviations": self.networks.confidence(images) if self.config.confidence else None}
 
     def losses(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         """Return the weighted terms of `explanation_terms`."""
-        images = batch["image"]
-        mask = torch.stack([plain_background_mask(one) for one in images])[:, None] if self.config.plain_wall else None
-        terms = explanation_terms(images * 2 - 1, outputs["found"], outputs["deviations"], self.vgg, mask)
+        images = self._pictures(batch)
+        walls = [plain_background_mask(one / 2 + 0.5) for one in images] if self.config.plain_wall else None
+        mask = torch.stack(walls)[:, None] if walls else None
+        terms = explanation_terms(images, outputs["found"], outputs["deviations"], self.vgg, mask)
         return {name: self._weights[name] * term for name, term in terms.items()}
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
@@ -95,6 +97,13 @@ class Unsup3D(BaseFramework):
         images = torch.from_numpy(self._fitted(given["image"]))[None].to(self.device) * 2 - 1
         found = self.model.explain(images, self.model.canonical(images))
         return relief_reconstruction(self.model, found, {}, {"perceptual": "VGG" if self.vgg is not None else "none"})
+
+    def _pictures(self, batch: dict[str, Any]) -> Tensor:
+        """Return pictures in [-1, 1] at the working size; those of the validation split come at the dataset's."""
+        images: Tensor = batch["image"]
+        if images.shape[-1] != self.config.image_size:
+            images = interpolate(images, (self.config.image_size,) * 2, mode="bilinear", antialias=True, align_corners=False)
+        return images * 2 - 1
 
     def _fitted(self, image: Any) -> Any:
         """Return a picture (3, S, S). Raises UserError for one that is not square."""

@@ -73,6 +73,17 @@ def test_pictures_of_another_size_are_made_to_fit() -> None:
     np.testing.assert_allclose(fitted[:, 8, 8], pictures(1)[0].numpy()[:, 8, 8], atol=0.05)
 
 
+def test_pictures_of_the_validation_split_come_at_the_size_of_the_dataset() -> None:
+    method = small(plain_wall=True)
+    large = pictures(2).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    fitted = [method.transform({"image": one.numpy()}, np.random.default_rng(0))["image"] for one in large]
+    with torch.no_grad():
+        batches = [{"image": large}, {"image": torch.from_numpy(np.stack(fitted))}]
+        of_validation, of_training = (method.losses(method(batch), batch) for batch in batches)
+    for name, value in of_validation.items():
+        assert float(value) == pytest.approx(float(of_training[name]), abs=1e-4), name
+
+
 def test_what_is_refused() -> None:
     with pytest.raises(UserError, match=r"method.width=6: .* multiple"):
         Unsup3D(Unsup3DConfig(width=6))
