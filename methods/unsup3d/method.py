@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from deep3dmap.core import Asset, MethodCard, Reconstruction, UserError
-from deep3dmap.data.formats.resizing import resize
 from deep3dmap.frameworks import BaseFramework
 from deep3dmap.geometry.plain_background import plain_background_mask
 from deep3dmap.methods.unsup3d.losses import explanation_terms
@@ -74,10 +73,6 @@ class Unsup3D(BaseFramework):
         """Whether it is trained: published networks are used as they are."""
         return not config.networks
 
-    def transform(self, sample: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
-        """Bring a picture to the working size."""
-        return {"image": self._fitted(sample["image"])}
-
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Explain pictures (N, 3, S, S) in [0, 1]; mirrored copies come behind the objects."""
         images = self._pictures(inputs)
@@ -94,20 +89,16 @@ class Unsup3D(BaseFramework):
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
         """Return depth and normals in the picture's own view, the relief as a mesh, and pictures from elsewhere as files."""
-        images = torch.from_numpy(self._fitted(given["image"]))[None].to(self.device) * 2 - 1
+        images = self._pictures({"image": torch.from_numpy(np.asarray(given["image"], np.float32))[None].to(self.device)})
         found = self.model.explain(images, self.model.canonical(images))
         return relief_reconstruction(self.model, found, {}, {"perceptual": "VGG" if self.vgg is not None else "none"})
 
     def _pictures(self, batch: dict[str, Any]) -> Tensor:
-        """Return pictures in [-1, 1] at the working size; those of the validation split come at the dataset's."""
+        """Return pictures (N, 3, S, S) in [-1, 1] at the working size. Raises UserError for pictures that are not square."""
         images: Tensor = batch["image"]
-        if images.shape[-1] != self.config.image_size:
-            images = interpolate(images, (self.config.image_size,) * 2, mode="bilinear", antialias=True, align_corners=False)
+        side, (rows, columns) = self.config.image_size, images.shape[2:]
+        if rows != columns:
+            raise UserError(f"unsup3d takes square pictures, got {columns} x {rows}; crop them to squares")
+        if side != rows:
+            images = interpolate(images, (side, side), mode="bilinear", antialias=True, align_corners=False)
         return images * 2 - 1
-
-    def _fitted(self, image: Any) -> Any:
-        """Return a picture (3, S, S). Raises UserError for one that is not square."""
-        planes = np.asarray(image, np.float32)
-        if planes.shape[1] != planes.shape[2]:
-            raise UserError(f"unsup3d takes square pictures, got {planes.shape[2]} x {planes.shape[1]}; crop it to a square")
-        return resize(planes, self.config.image_size, self.config.image_size)

@@ -65,23 +65,15 @@ def test_depth_stays_in_its_range() -> None:
     assert found.notes == {"perceptual": "none"}
 
 
-def test_pictures_of_another_size_are_made_to_fit() -> None:
-    method = small()
-    large = np.repeat(np.repeat(pictures(1)[0].numpy(), 2, 1), 2, 2)
-    fitted = method.transform({"image": large}, np.random.default_rng(0))["image"]
-    assert fitted.shape == (3, SIDE, SIDE)
-    np.testing.assert_allclose(fitted[:, 8, 8], pictures(1)[0].numpy()[:, 8, 8], atol=0.05)
-
-
-def test_pictures_of_the_validation_split_come_at_the_size_of_the_dataset() -> None:
-    method = small(plain_wall=True)
-    large = pictures(2).repeat_interleave(2, 2).repeat_interleave(2, 3)
-    fitted = [method.transform({"image": one.numpy()}, np.random.default_rng(0))["image"] for one in large]
+def test_larger_pictures_are_averaged_down() -> None:
+    method, large = small(plain_wall=True), pictures(2).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    noise = 0.05 * torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(SIDE, SIDE)
     with torch.no_grad():
-        batches = [{"image": large}, {"image": torch.from_numpy(np.stack(fitted))}]
-        of_validation, of_training = (method.losses(method(batch), batch) for batch in batches)
-    for name, value in of_validation.items():
-        assert float(value) == pytest.approx(float(of_training[name]), abs=1e-4), name
+        batches = [{"image": large}, {"image": large + noise}]
+        plain, noisy = (method.losses(method(batch), batch) for batch in batches)
+    for name, value in plain.items():
+        assert value.isfinite()
+        assert float(noisy[name]) == pytest.approx(float(value), abs=0.02), name
 
 
 def test_what_is_refused() -> None:
@@ -89,6 +81,8 @@ def test_what_is_refused() -> None:
         Unsup3D(Unsup3DConfig(width=6))
     with pytest.raises(UserError, match="square pictures, got 20 x 16"):
         small().reconstruct({"image": np.zeros((3, 16, 20), np.float32)})
+    with pytest.raises(UserError, match="square pictures, got 16 x 20"):
+        small()({"image": torch.zeros(2, 3, 20, 16)})
     with pytest.raises(UserError, match="power of two"):
         Unsup3D(Unsup3DConfig(image_size=48))
 
