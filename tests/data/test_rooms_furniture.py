@@ -9,7 +9,7 @@ from deep3dmap.data.scenes import rooms_furniture as furniture
 from deep3dmap.data.scenes.rooms_furniture import Palette, Piece
 from deep3dmap.data.scenes.rooms_layout import design_room
 from deep3dmap.data.scenes.rooms_shapes import triangles
-from deep3dmap.data.scenes.rooms_textures import KINDS
+from deep3dmap.ops.solid_texture import PATTERNS
 
 PIECES = (
     *(furniture.table, furniture.round_table, furniture.chair, furniture.shelf, furniture.dresser),
@@ -69,7 +69,7 @@ def test_palettes_know_their_materials() -> None:
     assert palette.materials[3].kind == "dots"
     assert 0.14 <= palette.materials[3].scale <= 0.28
     for material in palette.materials:
-        assert material.kind in KINDS
+        assert material.kind in PATTERNS
         assert all(0 <= channel <= 1 for color in (material.first, material.second) for channel in color)
 
 

@@ -8,12 +8,10 @@ from torch import Tensor
 
 from deep3dmap.ops.solid_texture import PATTERNS, SolidMaterials, solid_albedo
 
-KINDS = PATTERNS
-
 
 @dataclass(frozen=True)
 class Material:
-    """A solid texture. kind: one of KINDS. first, second: RGB in [0, 1]. scale: metres per period. grain: noise contrast."""
+    """A solid texture. kind: one of PATTERNS. first, second: RGB in [0, 1]. scale: metres per period. grain: noise contrast."""
 
     kind: str
     first: tuple[float, float, float]
@@ -29,7 +27,7 @@ class SolidTextures:
     def __init__(self, materials: Sequence[Material]) -> None:
         first, second = torch.tensor([m.first for m in materials]), torch.tensor([m.second for m in materials])
         rest = torch.tensor([(m.grain, m.scale) for m in materials])
-        kinds = torch.tensor([KINDS.index(m.kind) for m in materials], dtype=torch.uint8)
+        kinds = torch.tensor([PATTERNS.index(m.kind) for m in materials], dtype=torch.uint8)
         self._materials = SolidMaterials(kinds, torch.cat([first, second - first, rest], 1))
 
     def albedo(self, index: Tensor, points: Tensor) -> Tensor:
