@@ -7,7 +7,7 @@ from typing import Literal, cast
 from torch import nn
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.core.options import option
+from deep3dmap.core.options import ascending, option
 from deep3dmap.methods.giraffe.bounding_boxes import BoxConfig, Triple
 from deep3dmap.methods.giraffe.cameras import CameraConfig
 from deep3dmap.methods.giraffe.discriminators import DCDiscriminator, ResNetDiscriminator
@@ -120,16 +120,16 @@ def scene_config(config: GiraffeConfig) -> SceneConfig:
         scale_high=_triple(config.scale_high),
         translation_low=_triple(config.translation_low),
         translation_high=_triple(config.translation_high),
-        rotation=_range(config, "rotation"),
+        rotation=ascending(config, "rotation"),
         apart=config.apart,
     )
     camera = CameraConfig(
-        azimuth=_range(config, "camera_azimuth"),
-        height=_range(config, "camera_height"),
-        radius=_range(config, "camera_radius"),
+        azimuth=ascending(config, "camera_azimuth"),
+        height=ascending(config, "camera_height"),
+        radius=ascending(config, "camera_radius"),
         normalisation=cast(Literal["own", "batch"], config.camera_axes),
     )
-    background = _range(config, "background_rotation")
+    background = ascending(config, "background_rotation")
     return SceneConfig(config.latent, config.background_latent, boxes, camera, background, tuple(config.object_counts))
 
 
@@ -137,13 +137,6 @@ def build_discriminator(config: GiraffeConfig) -> nn.Module:
     """Return the discriminator of the pictures' size."""
     kind = DCDiscriminator if config.discriminator == "plain" else ResNetDiscriminator
     return kind(config.image_size, config.discriminator_width)
-
-
-def _range(config: GiraffeConfig, name: str) -> tuple[float, float]:
-    low, high = getattr(config, name)
-    if low > high:
-        raise UserError(f"method.{name} is two numbers, the lower one first, got {[low, high]}")
-    return low, high
 
 
 def _triple(values: list[float]) -> Triple:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.core.options import option
+from deep3dmap.core.options import ascending, option
 from deep3dmap.methods.gnerf.generator import GeneratorConfig
 from deep3dmap.methods.gnerf.inversion_network import InversionNetwork
 from deep3dmap.methods.gnerf.objectives import Weights
@@ -115,7 +115,7 @@ def inversion_network(c: GNeRFConfig) -> InversionNetwork:
 
 def pose_prior(c: GNeRFConfig) -> PosePrior:
     """Return where cameras may stand; raises UserError for a range that is none."""
-    return PosePrior(_range(c, "azimuth"), _range(c, "elevation"), _range(c, "radius"), c.spread, c.even)
+    return PosePrior(ascending(c, "azimuth"), ascending(c, "elevation"), ascending(c, "radius"), c.spread, c.even)
 
 
 def schedules(c: GNeRFConfig, width: int, height: int) -> Schedules:
@@ -132,10 +132,3 @@ def schedules(c: GNeRFConfig, width: int, height: int) -> Schedules:
 def weights(c: GNeRFConfig) -> Weights:
     """Return the weights of the losses."""
     return Weights(c.penalty, c.pose_weight, c.photometric)
-
-
-def _range(config: GNeRFConfig, name: str) -> tuple[float, float]:
-    low, high = getattr(config, name)
-    if low > high:
-        raise UserError(f"method.{name} is two numbers, the lower one first, got {[low, high]}")
-    return low, high

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from deep3dmap.core import Asset, MethodCard, Reconstruction, UserError
-from deep3dmap.core.options import option
+from deep3dmap.core.options import ascending, option
 from deep3dmap.data.face_atlas import face_atlas
 from deep3dmap.frameworks import BaseFramework
 from deep3dmap.geometry.face_crop import crop_from_detector_box, positions_to_image, warp
@@ -129,7 +129,7 @@ class PRNet(BaseFramework):
         none = np.zeros((3, config.resolution, config.resolution), np.float32)
         self.register_buffer("canonical", torch.from_numpy(none if atlas.canonical is None else atlas.canonical))
         self.augmentation = Augmentation(
-            config.rotation, config.translation, _range(config, "scale"), _range(config, "color"), config.occluders,
+            config.rotation, config.translation, ascending(config, "scale"), ascending(config, "color"), config.occluders,
             config.flip, config.light, config.camera,
         )  # fmt: skip
 
@@ -211,13 +211,6 @@ class PRNet(BaseFramework):
 
 def _legacy_pixels(crop: Tensor) -> Tensor:
     return 255 * crop.flip(1) - crop.new_tensor(LEGACY_MEAN)[:, None, None]
-
-
-def _range(config: PRNetConfig, name: str) -> tuple[float, float]:
-    low, high = getattr(config, name)
-    if low > high:
-        raise UserError(f"method.{name} is two numbers, the lower one first, got {[low, high]}")
-    return low, high
 
 
 def _resized(pictures: Tensor, size: int, align_corners: bool) -> Tensor:

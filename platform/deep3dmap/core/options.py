@@ -56,6 +56,14 @@ def check_options(config_type: type, values: Mapping[str, Any], prefix: str = ""
             _check(of, value, prefix + of.name, searched)
 
 
+def ascending(config: Any, name: str) -> tuple[float, float]:
+    """Return the two numbers of a method's option that is a range; raises UserError where the higher one comes first."""
+    low, high = getattr(config, name)
+    if low > high:
+        raise UserError(f"method.{name} is two numbers, the lower one first, got {[low, high]}")
+    return low, high
+
+
 @dataclass(frozen=True)
 class Interval:
     """The numbers from `low` to `high`, each end included or not."""
