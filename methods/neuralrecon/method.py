@@ -160,8 +160,6 @@ class NeuralRecon(CustomFramework):
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
         """Optimise fragment after fragment, scene after scene; what an epoch is long is known once the poses are read."""
-        if loop.settings.trainer.precision != "fp32":
-            raise UserError("neuralrecon trains with trainer.precision=fp32 only: its sparse operations take no other type")
         stream = self._stream(loop, loop.dataset, augment=self.config.augment)
         # A step of more fragments than an epoch has goes on into the next epoch.
         loop.samples_per_epoch = max(len(stream) * loop.world_size, loop.plan.samples_per_step)

@@ -60,6 +60,28 @@ def test_the_native_operators_pass_the_checks_of_torch() -> None:
     check(native_features.voxelize_backward, (features.detach(), rows[:, 0].contiguous(), counts))
 
 
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_precision_is_widened_to_float32_and_its_gradient_narrowed(half: torch.dtype) -> None:
+    given = some_points(3)
+    rows, weights = trilinear_map(*given)
+    cells, points = torch.randn(len(given[2]), 5).to(half), torch.randn(len(rows), 5).to(half)
+    for of_half, of_float in (
+        (cells.requires_grad_(), cells.detach().float().requires_grad_()),
+        (points.requires_grad_(), points.detach().float().requires_grad_()),
+    ):
+        made, expected = (
+            devoxelize(values, rows, weights) if of_half is cells else voxelize_mean(values, rows[:, 0], len(given[2]))
+            for values in (of_half, of_float)
+        )
+        assert made.dtype == torch.float32
+        assert torch.equal(made, expected)
+        made.square().sum().backward()
+        expected.square().sum().backward()
+        assert of_half.grad is not None
+        assert of_float.grad is not None
+        assert torch.equal(of_half.grad, of_float.grad.to(half))
+
+
 def test_double_precision_and_gradients_of_weights_take_the_reference() -> None:
     rows = torch.tensor([[0, 1, *[-1] * 6]])
     weights = torch.rand(1, 8, requires_grad=True)

@@ -9,6 +9,7 @@ from deep3dmap.ops import back_project_reference
 from deep3dmap.ops._backend import Backend, choose, run_native
 from deep3dmap.ops._checks import check_image
 from deep3dmap.ops._fixed import fixed_sums, wanted
+from deep3dmap.ops._half import widened
 from deep3dmap.ops._registration import native_op
 
 
@@ -27,8 +28,7 @@ def back_project(
     Raises ValueError that names the argument of a wrong shape, type or device.
     """
     _check(features, projection, positions)
-    if features.dtype in (torch.float16, torch.bfloat16):
-        features = features.float()
+    features = widened(features)
     cameras, points = projection.detach()[:, :3].to(features.dtype), positions.detach().to(features.dtype)
     if features.dtype == torch.float64 and backend == "auto":
         backend = "reference"

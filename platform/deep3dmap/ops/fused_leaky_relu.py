@@ -8,6 +8,7 @@ from torch import Tensor
 
 from deep3dmap.ops import fused_leaky_relu_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
+from deep3dmap.ops._half import widened
 from deep3dmap.ops._registration import native_op
 
 
@@ -22,7 +23,7 @@ def fused_leaky_relu(
     Raises ValueError that names the argument of a wrong shape, type or value.
     """
     _check(values, bias, slope, gain)
-    wide = values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+    wide = widened(values)
     shift = None if bias is None else bias.to(wide.dtype)
     # On CUDA torch's own kernels are quicker (docs/ops.md), so there the native one is taken by name only.
     if (backend == "auto" and values.is_cuda) or choose(backend, values.device.type) == "reference":

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from deep3dmap.ops import upfirdn2d_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
 from deep3dmap.ops._checks import check_image
+from deep3dmap.ops._half import widened
 from deep3dmap.ops._registration import native_op
 
 Factors = int | Sequence[int]
@@ -35,7 +35,7 @@ def upfirdn2d(
     """
     steps = (_pair("up", up), _pair("down", down))
     _check(images, kernel, steps, padding)
-    wide = images.float() if images.dtype in (torch.float16, torch.bfloat16) else images
+    wide = widened(images)
     taps = kernel.detach().to(wide.dtype)
     if choose(backend, images.device.type) == "reference":
         return reference.upfirdn2d(wide, taps, *steps, tuple(padding)).to(images.dtype)

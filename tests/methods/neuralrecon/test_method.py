@@ -182,6 +182,14 @@ def _seeded() -> NeuralRecon:
     return NeuralRecon(replace(TOY))
 
 
+def test_half_precision_learns_as_float32_does() -> None:
+    """bfloat16 keeps 8 bits, so single steps differ; what 20 of them learn does not by much."""
+    whole, half = (trained(_seeded(), loop_of(Ball(), precision=name), 20) for name in ("fp32", "bf16"))
+    assert half[0] != whole[0]
+    assert half[0] == pytest.approx(whole[0], rel=0.1)
+    assert max(np.mean(whole[-5:]), np.mean(half[-5:])) < 0.75 * min(np.mean(whole[:5]), np.mean(half[:5]))
+
+
 def test_without_fusion_there_is_no_second_phase() -> None:
     torch.manual_seed(0)
     method = NeuralRecon(replace(TOY, fusion=False))
@@ -191,8 +199,6 @@ def test_without_fusion_there_is_no_second_phase() -> None:
 
 
 def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="precision=fp32"):
-        next(_seeded().train_steps(loop_of(Ball(), precision="bf16")))
     with pytest.raises(UserError, match=r"fusion_from.*max_steps"):
         next(_seeded().train_steps(loop_of(Ball(), None)))
     with pytest.raises(UserError, match="multiples of 16"):

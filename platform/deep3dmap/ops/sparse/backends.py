@@ -8,6 +8,7 @@ import torch
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.ops import _backend
+from deep3dmap.ops._half import HALF_TYPES
 from deep3dmap.ops.sparse import tensor_cores
 
 SparseBackend = Literal["auto", "native", "reference", "spconv", "torchsparse"]
@@ -49,7 +50,7 @@ def available_sparse_backends(device: torch.device | str = "cpu") -> tuple[str, 
 
 
 def _takes_half(kernel: str, device: torch.device, dtype: torch.dtype | None) -> bool:
-    return kernel == "sparse_conv_forward" and dtype in tensor_cores.HALF_TYPES and tensor_cores.take(device, dtype)
+    return kernel == "sparse_conv_forward" and dtype in HALF_TYPES and tensor_cores.take(device, dtype)
 
 
 def _has_native(kernel: str, device: torch.device) -> bool:

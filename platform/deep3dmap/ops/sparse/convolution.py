@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from deep3dmap.ops._half import widened
 from deep3dmap.ops.sparse import native_features, peers, reference
 from deep3dmap.ops.sparse.backends import SparseBackend, choose
 from deep3dmap.ops.sparse.maps import KernelMap
@@ -14,13 +15,13 @@ def sparse_conv3d(features: Tensor, weight: Tensor, kernel_map: KernelMap, backe
     features: (N, Cin) floating point. weight: (K, Cin, Cout) of the same type. kernel_map: of N inputs and K offsets.
     Returns (kernel_map.outputs, Cout), 0 where no input is near. Differentiable in features and weight, any number of times.
     On CUDA, as torch's own products: under autocast both are rounded to its type, float32 is rounded to TF32 where
-    torch.backends.cuda.matmul.allow_tf32 says so, and sums are of float32.
+    torch.backends.cuda.matmul.allow_tf32 says so, and sums are of float32. Under autocast on a CPU, which has no such kernels,
+    half types are widened to float32.
     A cross-correlation as in Choy et al. 2019 (Minkowski) and Tang et al. 2020 (SPVNAS), not flipped.
     Raises ValueError where shapes or types do not fit.
     """
-    if features.is_cuda and torch.is_autocast_enabled("cuda"):
-        rounded = torch.get_autocast_dtype("cuda")
-        features, weight = features.to(rounded), weight.to(rounded)
+    if torch.is_autocast_enabled(features.device.type):
+        features, weight = _cast(features), _cast(weight)
     _check(features, weight, kernel_map)
     chosen = choose(backend, "sparse_conv_forward", features.device, features.dtype)
     if chosen == "spconv":
@@ -32,6 +33,10 @@ def sparse_conv3d(features: Tensor, weight: Tensor, kernel_map: KernelMap, backe
         result: Tensor = native_features.convolve(features, weight, *rows, kernel_map.splits, kernel_map.outputs)
         return result
     return reference.convolve(features, weight, *rows, kernel_map.splits.tolist(), kernel_map.outputs)
+
+
+def _cast(values: Tensor) -> Tensor:
+    return values.to(torch.get_autocast_dtype("cuda")) if values.is_cuda else widened(values)
 
 
 def _check(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> None:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from deep3dmap.ops._half import widened
 from deep3dmap.ops.sparse import native_features, native_maps, reference
 from deep3dmap.ops.sparse.backends import SparseBackend, choose_own
 from deep3dmap.ops.sparse.maps import check_coordinates
@@ -11,13 +12,15 @@ from deep3dmap.ops.sparse.maps import check_coordinates
 def voxelize_mean(features: Tensor, rows: Tensor, cells: int, backend: SparseBackend = "auto") -> Tensor:
     """Return the mean feature of the points in each cell, (cells, C); 0 in a cell without points.
 
-    features: (P, C). rows: (P,) int64, the cell of each point, -1 = none (see `lookup`). Differentiable in features.
+    features: (P, C); half precision is widened to float32, as sums need it. rows: (P,) int64, the cell of each point, -1 = none
+    (see `lookup`). Differentiable in features.
     Raises ValueError for wrong shapes or types and for rows out of range.
     """
     if features.dim() != 2 or rows.dtype != torch.int64 or tuple(rows.shape) != (len(features),):
         found = f"{tuple(features.shape)} and {rows.dtype} {tuple(rows.shape)}"
         raise ValueError(f"features must be (P, C) and rows int64 (P,), got {found}")
     _check_range(rows, cells)
+    features = widened(features)
     if choose_own(backend, "sparse_voxelize_forward", features.device, features.dtype) == "reference":
         return reference.voxelize_mean(features, rows, cells)
     mean: Tensor = native_features.voxelize(features, rows, cells)[0]
@@ -52,13 +55,15 @@ def trilinear_map(
 def devoxelize(features: Tensor, rows: Tensor, weights: Tensor, backend: SparseBackend = "auto") -> Tensor:
     """Return the weighted sum of cell features at each point, (P, C). Differentiable in features.
 
-    features: (N, C). rows: (P, 8) int64, -1 = absent. weights: (P, 8); see `trilinear_map`.
+    features: (N, C); half precision is widened to float32. rows: (P, 8) int64, -1 = absent. weights: (P, 8); see
+    `trilinear_map`.
     Raises ValueError for wrong shapes or types and for rows out of range.
     """
     if features.dim() != 2 or rows.dim() != 2 or rows.dtype != torch.int64 or rows.shape != weights.shape:
         found = f"{tuple(features.shape)}, {rows.dtype} {tuple(rows.shape)}, {tuple(weights.shape)}"
         raise ValueError(f"features must be (N, C), rows int64 (P, 8), weights (P, 8), got {found}")
     _check_range(rows, len(features))
+    features = widened(features)
     # A gradient with respect to the weights is the reference's alone.
     chosen = choose_own(backend, "sparse_devoxelize_forward", features.device, features.dtype)
     if weights.requires_grad or chosen == "reference":

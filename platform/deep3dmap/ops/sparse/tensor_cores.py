@@ -5,11 +5,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from deep3dmap.ops._backend import native, run_native
+from deep3dmap.ops._half import HALF_TYPES
 
 PIECE = 16  # bytes that are copied at once
 SEGMENT, MOST_SEGMENTS = 32, 800  # pairs of one step of the weight's gradient; blocks of threads to share its pairs among
 SCRATCH = 1 << 26  # bytes of partial sums, unless one for each offset takes more
-HALF_TYPES = (torch.float16, torch.bfloat16)
 
 
 def take(device: torch.device, dtype: torch.dtype) -> bool:
