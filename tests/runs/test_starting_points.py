@@ -1,6 +1,7 @@
 """What a run starts from is found at planning, and its id depends on what lies there and not on where."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,22 @@ def test_the_id_depends_on_the_weights_and_not_on_their_place(tmp_path: Path) ->
     assert ids[0] != run_id(tmp_path / "work")
     newest = run_id(tmp_path / "work", "trainer.initialize_from='toys:Regression/mini'")
     assert newest == ids[3]
+
+
+def test_a_variant_stands_for_the_newest_run_that_ended(tmp_path: Path) -> None:
+    subject, by_variant = Subject(TOY[0], tmp_path / "work", TOY[1]), "trainer.initialize_from='toys:Regression/mini'"
+    subject.train("cut", 4, stop_after=2)
+    with pytest.raises(UserError, match=r"no run of it in this store has ended; cut is at step 2\..*--resume.*by its id: cut"):
+        run_id(tmp_path / "work", by_variant)
+    subject.train("whole", 3)
+    whole, cut = (run_id(tmp_path / "work", f"trainer.initialize_from={name}") for name in ("whole", "cut"))
+    newest = next((tmp_path / "work" / "cut" / "checkpoints").glob("step_*2"))
+    os.utime(newest, (2e9, 2e9))
+    assert run_id(tmp_path / "work", by_variant) == whole != cut
+    subject.train("cut", 4)
+    later = next((tmp_path / "work" / "cut" / "checkpoints").glob("step_*4"))
+    os.utime(later, (2e9, 2e9))
+    assert run_id(tmp_path / "work", by_variant) == run_id(tmp_path / "work", "trainer.initialize_from=cut") != whole
 
 
 def test_a_starting_point_that_is_not_there_is_said(tmp_path: Path) -> None:

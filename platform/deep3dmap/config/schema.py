@@ -88,7 +88,7 @@ class TrainerConfig:
     max_failures: int = option(2, "restarts after a worker dies", valid="[0, inf)")
     deterministic: bool = option(True, "ask torch for deterministic algorithms")
     initialize_from: str | None = option(
-        None, "weights to start from: a checkpoint folder, a RUN_ID, or METHOD/VARIANT for the newest such run"
+        None, "weights to start from: a checkpoint folder, a RUN_ID, or METHOD/VARIANT for the newest such run that ended"
     )
 
 

@@ -18,7 +18,8 @@ def with_starting_points(config: dict[str, Any], method: str, work: Path) -> dic
     """Return the configuration with every starting point as an absolute path.
 
     method: its registered name. A RUN_ID stands for the best checkpoint of that run in the same store, METHOD/VARIANT for that
-    of the newest such run, "shipped" for what comes with the method. Raises UserError for one that is not there.
+    of the newest such run whose training has ended, "shipped" for what comes with the method. Raises UserError for one that is
+    not there.
     """
     found = copy.deepcopy(config)
     started = found["trainer"]["initialize_from"]
@@ -65,13 +66,25 @@ def _hash_of(files: tuple[tuple[Path, int, int], ...]) -> str:
 def _checkpoint_of_run(named: str, work: Path) -> Path | None:
     if named.count("/") > 1 or named.startswith(("/", ".", "~")):
         return None
-    if "/" not in named:
-        best = CheckpointFolder(work / named / "checkpoints").best()
-    else:
-        runs = [CheckpointFolder(folder).best() for folder in work.glob("*/checkpoints")]
-        of_method = [run for run in runs if run and f"{run.about['method']}/{run.about['variant']}" == named]
-        best = max(of_method, key=lambda run: run.folder.stat().st_mtime, default=None)
+    found = CheckpointFolder(work / named / "checkpoints") if "/" not in named else _newest_ended(named, work)
+    best = found.best() if found else None
     return best.folder.resolve() if best else None
+
+
+def _newest_ended(named: str, work: Path) -> CheckpointFolder | None:
+    """Return the folder of the newest run of METHOD/VARIANT; raises UserError where there are such runs and none has ended."""
+    last = [checkpoint for folder in work.glob("*/checkpoints") for checkpoint in CheckpointFolder(folder).whole()[-1:]]
+    last = [checkpoint for checkpoint in last if f"{checkpoint.about['method']}/{checkpoint.about['variant']}" == named]
+    # Checkpoints of earlier versions do not say whether they are the end.
+    ended = [checkpoint for checkpoint in last if checkpoint.about.get("ended", True)]
+    if last and not ended:
+        run = last[0].folder.parent.parent.name
+        raise UserError(
+            f"{named}: no run of it in this store has ended; {run} is at step {last[0].step}. Wait for it, go on with it by "
+            f"--resume, or take it as it is by its id: {run}"
+        )
+    newest = max(ended, key=lambda checkpoint: checkpoint.folder.stat().st_mtime, default=None)
+    return CheckpointFolder(newest.folder.parent) if newest else None
 
 
 def _existing(named: str) -> Path:

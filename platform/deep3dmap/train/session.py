@@ -256,6 +256,7 @@ class TrainingSession:
             }
             device = device_name(self.loop.device)
             about = {**self.about, "metrics": dict(metrics), "seconds": self.seconds(), "device": device}
+            about["ended"] = self._progress() >= 100
             if self.curves:
                 self.curves.flush()
             self.checkpoints.write(state, about, self.loop.step, metrics.get("validation_loss"))
