@@ -58,6 +58,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("tune method=prnet/mini dataset=rooms/smoke", "datasets that have all it needs: heads, threehundred_w_lp"),
         ("train method=giraffe/mini dataset=clevr/smoke method.latent=0", "method.latent=0: must be at least 1"),
         ("train method=giraffe/mini dataset=clevr/smoke method.camera_height=[low,high]", "method.camera_height"),
+        (
+            "train method=gan2shape dataset=face_depth/smoke",
+            "method.gan is empty; name a file or folder, or a run of this store",
+        ),
+        ("benchmark suite=shape tier=smoke methods=[gan2shape/default]", "method.gan is empty"),
         ("train method=stylegan2/mini dataset=face_depth/smoke method.r1_every=0", "method.r1_every=0: must be at least 1"),
         ("train method=prnet/mini dataset=heads/smoke method.scale=[1]", "method.scale=[1.0]: takes 2 values, got 1"),
         ("train method=neuralrecon/mini dataset=rooms/smoke method.backend=cuda", "method.backend=cuda: not a valid value"),
