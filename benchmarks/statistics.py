@@ -15,6 +15,7 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import NDArray
 
+from deep3dmap.cli.arguments import how_many
 from deep3dmap.results import crossed
 from deep3dmap.results.multiple_tests import holm
 
@@ -85,7 +86,7 @@ def designs() -> Iterator[tuple[str, int, int]]:
 def main() -> None:
     """Print one line per design and the extremes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=2000, help="simulated benchmarks of each design")
+    parser.add_argument("--draws", type=how_many, default=2000, help="simulated benchmarks of each design")
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
     print(f"{flags.draws} draws of {METHODS} equal methods each; percent")

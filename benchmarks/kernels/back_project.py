@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from deep3dmap.cli.arguments import how_many
 from deep3dmap.ops import back_project, back_project_reference
 
 VIEWS = 9
@@ -121,7 +122,7 @@ def _memory_table(side: int, backward: bool) -> str:
 def main() -> None:
     """Print times and peaks for each size, forward alone and with the gradient."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=how_many, default=9)
     parser.add_argument("--sides", type=int, nargs="+", choices=sorted(LEVELS), default=sorted(LEVELS))
     parser.add_argument("--peak-of", choices=sorted(MEANS), help="print only the peak of one contender in this process")
     parser.add_argument("--backward", action="store_true", help="with --peak-of: include the gradient")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from deep3dmap.cli.arguments import how_many
 from deep3dmap.geometry.nearest_neighbours import brute_force, nearest, squared_distances
 
 Calls = dict[str, Callable[[], object]]
@@ -87,8 +88,8 @@ def timings(calls: Calls, rounds: int) -> list[Timing]:
 def main() -> None:
     """Print a table for each number of points and task, and what follows from them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--points", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--rounds", type=how_many, default=7)
+    parser.add_argument("--points", type=how_many, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--quick", action="store_true", help="the fewest points alone")
     options = parser.parse_args()
     ratios = []

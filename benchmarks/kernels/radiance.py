@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from deep3dmap.cli.arguments import how_many
 from deep3dmap.nn.radiance.hash_grid_field import HashGridEncoding, HashGridField
 from deep3dmap.nn.radiance.scene_box import SceneBox
 from deep3dmap.ops import composite, hash_grid, march_rays
@@ -138,9 +139,9 @@ def _wait(tensor: Tensor) -> None:
 def main() -> None:
     """Print the tables of ratios and of rays a second."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--rays", type=int, default=4096)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=how_many, default=9)
+    parser.add_argument("--rays", type=how_many, default=4096)
+    parser.add_argument("--threads", type=how_many, default=1)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     rays = rays_into_the_box(options.rays, options.device)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.benchmarks.kernels.side_by_side import Timing
+from deep3dmap.cli.arguments import how_many
 from deep3dmap.ops import rasterize
 from deep3dmap.render.hard import HardRenderer
 from deep3dmap.render.renderer import Surface, View
@@ -209,9 +210,9 @@ def compare(triangles: int, size: int, rounds: int, with_reference: bool) -> str
 def main() -> None:
     """Print one table for each number of triangles and size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--triangles", type=int, nargs="+", default=[5_000, 50_000])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[256, SIZE], help="pixels of the image's side")
+    parser.add_argument("--rounds", type=how_many, default=15)
+    parser.add_argument("--triangles", type=how_many, nargs="+", default=[5_000, 50_000])
+    parser.add_argument("--sizes", type=how_many, nargs="+", default=[256, SIZE], help="pixels of the image's side")
     parser.add_argument("--reference", action="store_true", help="time the torch reference too, once: up to minutes")
     parser.add_argument("--quick", action="store_true", help="the smallest problem alone")
     options = parser.parse_args()

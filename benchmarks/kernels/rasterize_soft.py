@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from deep3dmap.benchmarks.kernels.rasterize import SIZE, Scene, scene
+from deep3dmap.cli.arguments import how_many
 from deep3dmap.ops import rasterize
 from deep3dmap.ops.rasterize_soft import rasterize_soft
 
@@ -101,7 +102,7 @@ def growth(triangles: int, rounds: int) -> str:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=how_many, default=7)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     for triangles in (5_000,) if options.quick else (5_000, 50_000):

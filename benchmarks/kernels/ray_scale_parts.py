@@ -3,6 +3,7 @@
 python -m deep3dmap.benchmarks.kernels.ray_scale_parts PART SIZE
 """
 
+import argparse
 import json
 import logging
 import os
@@ -14,6 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from deep3dmap.cli.arguments import how_many
 
 Row = dict[str, Any]
 METHOD, DATASET = "deep3dmap.benchmarks.kernels.nothing:NextToNothing", "deep3dmap.benchmarks.kernels.nothing:Handful"
@@ -273,11 +276,15 @@ PARTS: dict[str, Callable[[int], list[Row]]] = {part.__name__: part for part in 
 
 def main(argv: Sequence[str]) -> int:
     """Run one part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("size", type=how_many, help="trials, runs or nodes")
+    options = parser.parse_args(argv)
     # Several raylets on one machine share no token; they listen on loopback only.
-    if argv[0] == "raylets":
+    if options.part == "raylets":
         os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     os.environ.pop("RAY_ADDRESS", None)
-    print(json.dumps(PARTS[argv[0]](int(argv[1]))))
+    print(json.dumps(PARTS[options.part](options.size)))
     return 0
 
 

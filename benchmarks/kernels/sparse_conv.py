@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from deep3dmap.cli.arguments import how_many
 from deep3dmap.ops.sparse import KernelMap, kernel_map, kernel_offsets, sparse_conv3d
 
 SIDE = 3  # of the kernel
@@ -187,8 +188,8 @@ def report_maps(coordinates: Tensor, rounds: int, threads: int) -> str:
 def main() -> None:
     """Print the tables of ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=how_many, default=7)
+    parser.add_argument("--threads", type=how_many, default=1)
     parser.add_argument("--full", action="store_true", help="also 200000 voxels")
     options = parser.parse_args()
     sizes = QUICK + FULL if options.full else QUICK

@@ -5,6 +5,7 @@ of a Ray Train TorchTrainer, then with two; then a benchmark of the mean face, w
 four seeds that run one after the other. The data are made before, and the results are thrown away.
 """
 
+import argparse
 import itertools
 import math
 import os
@@ -22,6 +23,7 @@ from deep3dmap.train import stages as marking
 JOB = ("train", "method=prnet/mini", "dataset=heads/smoke", "trainer.max_steps=50")
 # As many CPUs as there are leave room for one run at a time.
 RUNS = ("benchmark", "suite=face", "tier=smoke", "methods=[mean_face]", "seeds=4", f"trainer.cpus_per_worker={os.cpu_count()}")
+VERBS = ("train", "benchmark")
 LINES = (JOB, (*JOB, "trainer.engine=train"), (*JOB, "trainer.workers=2"), RUNS)
 
 
@@ -36,7 +38,13 @@ class Stage:
 
 def main() -> None:
     """Print a table for each command."""
-    for line in (tuple(sys.argv[1:]),) if sys.argv[1:] else LINES:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="VERB key=value", help="a command without `deep3dmap`; flags may follow")
+    options, flags = parser.parse_known_args()
+    given = (*options.words, *flags)
+    if given and given[0] not in VERBS:
+        parser.error(f"{given[0]}: the verbs that say which stage they are in are {' and '.join(VERBS)}")
+    for line in (given,) if given else LINES:
         print(" ".join(line))
         with tempfile.TemporaryDirectory() as folder:
             make_data(Path(folder), line)
@@ -60,7 +68,8 @@ def measured(folder: Path, *line: str) -> tuple[list[Stage], float, float]:
     words = command(*line, f"results={folder / 'results'}")
     done = subprocess.run(words, check=False, capture_output=True, text=True, env={**os.environ, marking.FILE: str(marks)})
     if done.returncode:
-        sys.exit(done.stderr)
+        print(done.stderr, end="", file=sys.stderr)
+        sys.exit(done.returncode)
     ended = time.time()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     written = [line.rstrip().split(" ", 3) for line in marks.open()]

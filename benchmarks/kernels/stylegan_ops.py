@@ -12,6 +12,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
+from deep3dmap.cli.arguments import how_many
 from deep3dmap.nn.stylegan2 import Generator, StyleGAN2Size, equalized, modulated, resample
 from deep3dmap.ops.fused_leaky_relu import fused_leaky_relu
 from deep3dmap.ops.upfirdn2d import upfirdn2d
@@ -116,7 +117,7 @@ def compare_generators(device: str, rounds: int) -> Iterator[str]:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=how_many, default=9)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     for part in (compare_ops, compare_generators):

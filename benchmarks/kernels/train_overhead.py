@@ -24,6 +24,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from deep3dmap.benchmarks.kernels.nothing import SAMPLES, NextToNothing, NextToNothingConfig
+from deep3dmap.cli.arguments import how_many
+from deep3dmap.core.errors import UserError
 from deep3dmap.frameworks import BaseFramework, LoopSettings, TrainLoop
 from deep3dmap.testing.method_under_test import OwnProcessHost, Subject
 from deep3dmap.train.session import TrainingSession
@@ -125,17 +127,24 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", default="prnet/mini", help="the real method whose step the tax is compared with")
     parser.add_argument("--dataset", default="heads/smoke", help="where its samples come from")
-    parser.add_argument("--rounds", type=int, default=7, help="alternations")
+    parser.add_argument("--rounds", type=how_many, default=7, help="alternations")
     parser.add_argument("--only", nargs=2, metavar=("LOOP", "STEPS"), help="run one loop on the small method, for counting")
     flags = parser.parse_args(argv)
     torch.set_num_threads(1)
     small = [{"image": torch.rand(4)} for _ in range(SAMPLES)]
     if flags.only:
-        LOOPS[flags.only[0]](NextToNothing(NextToNothingConfig()), small, int(flags.only[1]))
+        loop, steps = flags.only
+        if loop not in LOOPS or not steps.isdecimal():
+            parser.error(f"--only {loop} {steps}: LOOP is {' or '.join(LOOPS)}, STEPS a number")
+        LOOPS[loop](NextToNothing(NextToNothingConfig()), small, int(steps))
         return 0
-    tiny = seconds_per_step(lambda: NextToNothing(NextToNothingConfig()), small, 400, flags.rounds)
     with tempfile.TemporaryDirectory() as folder:
-        subject = Subject(flags.method, Path(folder), flags.dataset)
+        try:
+            subject = Subject(flags.method, Path(folder), flags.dataset)
+            subject.composed()
+        except UserError as error:
+            parser.error(str(error))
+        tiny = seconds_per_step(lambda: NextToNothing(NextToNothingConfig()), small, 400, flags.rounds)
         split = subject.dataset.split("train")
         samples = [{key: split[index][key] for key in subject.card.trains_on} for index in range(min(SAMPLES, len(split)))]
         real = seconds_per_step(subject.build, samples, 4, min(flags.rounds, 3))  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deep3dmap.cli.arguments import how_many
 from deep3dmap.ops import integrate
 
 ROOM = 4.0  # metres, the side of the volume
@@ -75,8 +76,8 @@ def open3d_uniform(side: int, given: Frame, colored: bool) -> Callable[[], objec
 def main() -> None:
     """Print the table of ratios, without and with colours."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--rounds", type=how_many, default=15)
+    parser.add_argument("--side", type=how_many, default=256)
     parser.add_argument("--no-reference", action="store_true")
     options = parser.parse_args()
     given = frame()

@@ -23,7 +23,7 @@ from deep3dmap.benchmarks.store.large_store import write_store
 from deep3dmap.benchmarks.store.server import served
 from deep3dmap.benchmarks.store.speed import made_run, without_syncing
 from deep3dmap.benchmarks.store.walk import Figure, new_page, paint, steps, timed
-from deep3dmap.core.errors import UserError
+from deep3dmap.cli.arguments import how_many
 from deep3dmap.results.compact import compact
 from deep3dmap.results.store import ResultStore
 
@@ -77,14 +77,14 @@ def table(title: str, found: Mapping[int, Mapping[str, str]]) -> str:
 def main() -> None:
     """Print the figures of each state of the stores."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, nargs="+", default=[100, 1000, 10_000])
+    parser.add_argument("--runs", type=how_many, nargs="+", default=[100, 1000, 10_000])
     for name, default in (("scenes", 20), ("metrics", 5), ("points", 150)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+        parser.add_argument(f"--{name}", type=how_many, default=default)
     parser.add_argument("--keep", default="", help="the folder of the stores, which are left there, and used if they are there")
     flags = parser.parse_args()
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not path:
-        raise UserError("chromium is absent; apt-get install chromium")
+        parser.error("chromium is absent; apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     found: dict[str, dict[int, dict[str, str]]] = {state: {} for state in STATES}

@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from deep3dmap.benchmarks.store.made_up import TEMPLATE
+from deep3dmap.cli.arguments import how_many
 from deep3dmap.core.errors import UserError
 from deep3dmap.results.compact import compact
 from deep3dmap.results.merge import merge
@@ -219,8 +220,8 @@ def count(arena: Arena, outcome: Outcome, seconds: float) -> Outcome:
 def main() -> int:
     """Print a table of what happened; returns 1 if anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--appends", type=int, default=10_000)
-    parser.add_argument("--writers", type=int, default=64)
+    parser.add_argument("--appends", type=how_many, default=10_000)
+    parser.add_argument("--writers", type=how_many, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="a tenth of it")
     flags = parser.parse_args()

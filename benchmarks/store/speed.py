@@ -25,6 +25,7 @@ from unittest import mock
 import numpy as np
 
 from deep3dmap.benchmarks.store.made_up import TEMPLATE
+from deep3dmap.cli.arguments import how_many
 from deep3dmap.results.compact import compact
 from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.run_id import content_hash
@@ -126,9 +127,9 @@ def _report(name: str, figures: dict[str, float]) -> None:
 def main() -> None:
     """Print the figures of both states of a store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=10_000)
-    parser.add_argument("--scenes", type=int, default=20)
-    parser.add_argument("--metrics", type=int, default=5)
+    parser.add_argument("--runs", type=how_many, default=10_000)
+    parser.add_argument("--scenes", type=how_many, default=20)
+    parser.add_argument("--metrics", type=how_many, default=5)
     parser.add_argument("--keep", default="", help="the folder of the store, which is left there")
     parser.add_argument("--action", choices=list(ACTIONS), help=argparse.SUPPRESS)
     flags = parser.parse_args()

@@ -59,6 +59,7 @@ class GAN2Shape(CustomFramework):
                 f"the GAN that shape is learned from; {_TRAIN_ONE}, or take one",
                 "rosinality/stylegan2-pytorch and XingangPan/GAN2Shape",
                 embedded=(UNTRAINED,),
+                is_required=True,
             ),
             Asset("LPIPS", "lpips", "BSD-2-Clause", "the perceptual distance", "richzhang/PerceptualSimilarity with VGG-16"),
             Asset(

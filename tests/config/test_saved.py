@@ -93,6 +93,13 @@ def test_what_is_no_file_of_ours_is_refused(text: str, tmp_path: Path) -> None:
         read_saved(tmp_path / "run.yaml", "from=x", "make one")
 
 
+def test_a_saved_file_that_is_not_there_and_a_folder_are_told_apart(folder: Path, capsys: Captured) -> None:
+    assert "from=no.yaml: no such file; make one with --cfg --json" in refused(capsys, "train", "from=no.yaml", "--cfg")
+    benchmark = ("benchmark", "suite=face", "tier=smoke")
+    assert "best=no.yaml: no such file; `deep3dmap tune` writes one" in refused(capsys, *benchmark, "best=no.yaml")
+    assert "from=.: a folder, not a saved configuration" in refused(capsys, "train", "from=.", "--cfg")
+
+
 def test_sections_resolve_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     with pytest.raises(UserError, match=r"trainer\.initialize_from is '\$\{oc\.env"):

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -13,6 +14,20 @@ from deep3dmap.results.storage import Storage
 from deep3dmap.results.store import ResultStore
 
 IDS = ["a" * 16, "b" * 16]
+
+
+@pytest.fixture(autouse=True)
+def all_are_given_back(monkeypatch):
+    """No thread goes on renewing a lease of a test that has ended, up to a traceback when the interpreter ends."""
+    kept, keep = [], leases.Lease.keep
+    monkeypatch.setattr(leases.Lease, "keep", lambda lease: kept.append(lease) or keep(lease))
+    yield
+    for lease in kept:
+        lease.release()
+    for thread in threading.enumerate():
+        if thread.name == "lease":
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import pytest
 
 from deep3dmap.config.compose import Layer, compose_run
 from deep3dmap.core import Asset, UserError, asset_in_folder, find_asset
+from deep3dmap.core.registry import methods
 from deep3dmap.runs.planning import plan_run
-from deep3dmap.runs.starting_points import content_of
+from deep3dmap.runs.starting_points import content_of, with_starting_points
 from deep3dmap.testing import Subject
 
 TOY = ("toys:Regression/mini", "toys:Dots")
@@ -69,6 +70,26 @@ def test_assets_are_found_by_path_by_stem_and_in_the_folder_of_assets(tmp_path: 
     assert find_asset(ASSET, "net.pth") == tmp_path / "net.pth"
     assert not ASSET.names_file("none")
     assert not ASSET.names_file("")
+
+
+def test_an_asset_that_a_method_cannot_do_without_is_asked_for_at_planning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net.pth").write_bytes(b"1")
+    method = "toys:Regression"
+    card, needed = methods.load(method).card, replace(ASSET, option="hidden", is_required=True)
+    monkeypatch.setattr(methods.load(method), "card", replace(card, assets=(needed,)))
+    run = compose_run(*TOY)
+
+    def planned(value: str) -> object:
+        return with_starting_points({**run.config, "method": {"hidden": value}}, method, tmp_path)["method"]
+
+    with pytest.raises(
+        UserError, match=r"^method\.hidden is empty; name a file .*: the published network, published by somebody"
+    ):
+        planned("")
+    assert planned("none") == {"hidden": "none"}
+    assert planned(str(tmp_path / "net.pth")) == {"hidden": str(tmp_path / "net.pth")}
 
 
 def test_weights_are_hashed_once_until_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import torch
 from deep3dmap.cli import main
 from deep3dmap.core import Camera, Method, MethodCard, Reconstruction, Step, methods
 from deep3dmap.core.options import option
-from deep3dmap.testing import CHECKS, MethodContract, Subject, ViolationError
+from deep3dmap.testing import CHECKS, MethodContract, Subject, ViolationError, method_under_test
 
 # Small worlds, made once for all methods of a session.
 SMALL = {
@@ -25,7 +25,8 @@ SMALL = {
     ),
     "rooms": tuple(f"dataset.{text}" for text in ("train=1", "test=1", "frames=9", "width=64", "height=48", "mesh_edge=0.1")),
 }
-QUICK = [name for name in CHECKS if name != "two workers"]
+# What a method costs is measured and not judged.
+QUICK = [name for name in CHECKS if name not in ("two workers", "cost")]
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +125,18 @@ def test_what_breaks_a_fit_is_caught(method: str, check: str, message: str, tmp_
         CHECKS[check](Subject(method, tmp_path, "toys:Dots"))
 
 
+def test_a_run_is_composed_once_and_handed_out_in_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    composed: list[Any] = []
+    compose = method_under_test.compose_run
+    monkeypatch.setattr(method_under_test, "compose_run", lambda *given: composed.append(given) or compose(*given))  # type: ignore[func-returns-value]
+    subject = Subject("toys:Regression/mini", tmp_path, "toys:Dots")
+    jobs = [subject.job(run, max_steps=steps) for run, steps in (("a", 2), ("b", 2), ("c", 3))]
+    assert [job.trainer.max_steps for job in jobs] == [2, 2, 3]
+    assert len(composed) == 2
+    jobs[0].config["trainer"]["max_steps"] = 9
+    assert subject.job("d", max_steps=2).trainer.max_steps == 2
+
+
 def test_renderings_are_compared_of_the_fitted_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     camera = Camera(np.eye(3), np.eye(4), 8, 6)
     monkeypatch.setattr(Subject, "cameras", lambda self: [camera])
@@ -135,7 +148,7 @@ def test_renderings_are_compared_of_the_fitted_scene(tmp_path: Path, monkeypatch
 @pytest.mark.ray
 def test_workers_that_update_on_their_own_are_caught(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="drifted apart"):
-        CHECKS["two workers"](Subject("two_player:GoesAlone", tmp_path, "toys:Dots"))
+        CHECKS["two workers"](Subject("two_player:GoesAlone", tmp_path, "toys:Dots", ("trainer.max_failures=0",)))
 
 
 def test_the_report_card(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 Run as `python -m deep3dmap.benchmarks.kernels.gpu`; one part alone with `.parity`, `.kernels` or `.training` behind it.
 """
 
+import argparse
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ PARTS = {"parity": 60, "kernels": 90, "training": 260}
 
 def main() -> None:
     """Run all parts; exit code 1 if one fails."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     failed = []
     for part, limit in PARTS.items():
         began = time.monotonic()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from deep3dmap.benchmarks.kernels.gpu.problems import PROBLEMS, Problem
 from deep3dmap.benchmarks.kernels.sparse_conv import surface
+from deep3dmap.cli.arguments import how_many
 from deep3dmap.ops.sparse import kernel_map, kernel_offsets, sparse_conv3d
 
 Convolution = Callable[[Tensor, Tensor], Tensor]
@@ -111,7 +112,7 @@ def _of_precision(
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=how_many, default=10)
     options = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("there is no CUDA device")

@@ -29,6 +29,17 @@ class VerbParser(argparse.ArgumentParser):
         return self.parse_args([text for text in argv if text not in pairs]), pairs
 
 
+def how_many(text: str) -> int:
+    """Read a whole number of at least 1, as the `type` of an argument that says how many."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
+    return number
+
+
 def on_terminal() -> bool:
     """Whether progress may be drawn."""
     return sys.stderr.isatty()

@@ -26,7 +26,7 @@ from deep3dmap.config.schema import (
     ScheduleConfig,
     TrainerConfig,
 )
-from deep3dmap.config.variants import overlay, split_choice
+from deep3dmap.config.variants import check_choice_name, overlay
 from deep3dmap.core.errors import UserError, nearest
 from deep3dmap.core.nested import flatten
 from deep3dmap.core.options import check_options
@@ -72,7 +72,7 @@ def compose_run(method: str, dataset: str, layers: Sequence[Layer] = ()) -> Comp
         split_override(text)
     # A class may take seconds to import, and a misspelt name of either is seen without it.
     for registry, choice in ((methods, method), (datasets, dataset)):
-        registry.check(split_choice(choice)[0])
+        check_choice_name(registry, choice)
     method_name, variant, method_overlay = overlay(methods, method)
     dataset_name, dataset_variant, dataset_overlay = overlay(datasets, dataset)
     _store(methods, "method", method_name, variant, method_overlay)

@@ -41,8 +41,10 @@ def read_saved(file: Path, named: str, advice: str) -> SavedRun:
     """Read a configuration that `train --cfg --json` or a sweep wrote.
 
     named: how the file was given, such as `from=FILE`. advice: what makes such a file. Raises UserError for a file that is
-    none, and for one that holds more than plain values of a run.
+    none or absent, and for one that holds more than plain values of a run.
     """
+    if file.is_dir() or not file.exists():
+        raise UserError(f"{named}: {'a folder, not a saved configuration' if file.is_dir() else 'no such file'}; {advice}")
     try:
         text = file.read_text()
         read = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)

@@ -1,6 +1,7 @@
 """Variants: overlays on a run that a method or dataset keeps in a YAML beside its class."""
 
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -58,6 +59,27 @@ def split_choice(choice: str) -> tuple[str, str]:
     """Split `name/variant` or `name` and return (name, variant)."""
     name, _, variant = choice.rpartition("/") if "/" in choice else (choice, "", "")
     return name, variant or "default"
+
+
+def check_choice_name(registry: Registry, choice: str) -> None:
+    """Raise UserError if the name of `name/variant` is not registered, or if a checkpoint stands in a method's place.
+
+    Imports nothing.
+    """
+    name = split_choice(choice)[0]
+    if registry is methods and name not in registry.names() and _is_path(choice):
+        is_checkpoint = (Path(choice).expanduser() / "checkpoint.json").is_file()
+        raise UserError(
+            f"method={choice}: {'the folder of a checkpoint' if is_checkpoint else 'a path'}, but method= takes NAME or "
+            f"NAME/VARIANT; with it, trainer.initialize_from=FOLDER starts from a checkpoint, and a run's own line with "
+            f"--resume goes on with that run"
+        )
+    registry.check(name)
+
+
+def _is_path(choice: str) -> bool:
+    written = choice.startswith(("/", ".", "~")) or choice.count("/") > 1
+    return written or (":" not in choice and (Path(choice) / "checkpoint.json").is_file())
 
 
 def overlay(registry: Registry, choice: str) -> tuple[str, str, dict[str, Any]]:

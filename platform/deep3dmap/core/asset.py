@@ -28,7 +28,7 @@ class Asset:
     name: what it is called in tables. option: the field of the method's configuration that names the file; of a metric, whose
     weights no configuration names, the file's name in the folder of assets. licence: of the file. meaning: what it is for.
     origin: who publishes it, and under which file name. embedded: values of the option that name no file but something that
-    comes with the package.
+    comes with the package. is_required: whether the method cannot be built without it.
     """
 
     name: str
@@ -37,10 +37,19 @@ class Asset:
     meaning: str
     origin: str
     embedded: tuple[str, ...] = ()
+    is_required: bool = False
 
     def names_file(self, value: object) -> bool:
         """Whether a value of the option names a file or folder."""
         return bool(value) and value not in self.embedded
+
+    def check_named(self, value: object) -> None:
+        """Raise UserError if a method that cannot do without it is given none. value: of the option."""
+        if self.is_required and not value:
+            raise UserError(
+                f"method.{self.option} is empty; name a file or folder, or a run of this store (RUN_ID or METHOD/VARIANT): "
+                f"{self.meaning}, published by {self.origin}"
+            )
 
 
 def find_asset(asset: Asset, named: str, beside: Beside = lambda _: None) -> Path:

@@ -154,3 +154,6 @@ for _row in (
     ),
 ):
     register_key(*_row)
+
+# What a sample has once for each of its `images`.
+PER_IMAGE = tuple(name for name, key in _KEYS.items() if key.shape.removeprefix("sequence of ").lstrip("(").startswith("V"))

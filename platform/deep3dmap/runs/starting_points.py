@@ -19,7 +19,7 @@ def with_starting_points(config: dict[str, Any], method: str, work: Path) -> dic
 
     method: its registered name. A RUN_ID stands for the best checkpoint of that run in the same store, METHOD/VARIANT for that
     of the newest such run whose training has ended, "shipped" for what comes with the method. Raises UserError for one that is
-    not there.
+    not there, and where none is named that the method cannot do without.
     """
     found = copy.deepcopy(config)
     started = found["trainer"]["initialize_from"]
@@ -28,6 +28,7 @@ def with_starting_points(config: dict[str, Any], method: str, work: Path) -> dic
     beside = partial(methods.file, method)
     for asset in methods.load(method).card.assets:
         named = found["method"].get(asset.option)
+        asset.check_named(named)
         if asset.names_file(named):
             found["method"][asset.option] = str(_checkpoint_of_run(named, work) or find_asset(asset, named, beside))
     return found

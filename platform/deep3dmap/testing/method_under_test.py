@@ -2,6 +2,8 @@
 
 import tempfile
 from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,7 @@ class Subject:
         self.cls = methods.load(self.name)
         self.variant, self.folder, self.overrides = variant or "mini", folder, overrides
         self.dataset_choice = dataset or smallest_dataset(self.card)
+        self._composed: dict[Any, ComposedRun] = {}
 
     @property
     def card(self) -> MethodCard:
@@ -68,6 +71,14 @@ class Subject:
 
     def composed(self, overrides: tuple[str, ...] = (), **trainer: Any) -> ComposedRun:
         """Compose a run of the variant under test with further overrides and values of the trainer section."""
+        asked = (overrides, *sorted(trainer.items()))
+        if asked not in self._composed:
+            self._composed[asked] = self._compose(overrides, trainer)
+        # The checks ask for the same few runs dozens of times, and Hydra takes a tenth of a second for each.
+        found = self._composed[asked]
+        return replace(found, config=deepcopy(found.config))
+
+    def _compose(self, overrides: tuple[str, ...], trainer: dict[str, Any]) -> ComposedRun:
         small = {"batch_size": 4, "log_every": 1, "checkpoint_every": 0, "max_seconds": 0, **trainer}
         fit = {"max_steps": FIT_STEPS, "log_every": 1, "checkpoint_every": 0, "max_seconds": 0}
         layers = (layer_of("contract", {"trainer": small, "fit": fit}), Layer("command line", (*self.overrides, *overrides)))
