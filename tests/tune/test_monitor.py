@@ -284,7 +284,7 @@ def test_the_answer_goes_into_train_and_into_pictures(planned: Planner, tmp_path
         (("tune.objectives=[seconds]",), "quality has to be among them"),
         (("tune.objectives=[quality,money]",), "unknown objective 'money'"),
         (("tune.metric=face/nme_68",), "unknown metric of suite 'face' 'nme_68'; did you mean 'nme_68_"),
-        (("tune.name=a/b",), "letters, digits"),
+        *(((f"tune.name={name}",), "letters, digits") for name in ("a/b", "..", ".hidden", "a" * 101)),
     ],
 )
 def test_what_cannot_work_is_told_at_once(planned: Planner, texts: tuple[str, ...], message: str) -> None:
