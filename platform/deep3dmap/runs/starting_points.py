@@ -69,7 +69,7 @@ def _checkpoint_of_run(named: str, work: Path) -> Path | None:
         best = CheckpointFolder(work / named / "checkpoints").best()
     else:
         runs = [CheckpointFolder(folder).best() for folder in work.glob("*/checkpoints")]
-        of_method = [run for run in runs if run and f"{run.about['method']}/{run.about['variant']}" == named]
+        of_method = [run for run in runs if run and f"{run.about.get('method')}/{run.about.get('variant')}" == named]
         best = max(of_method, key=lambda run: run.folder.stat().st_mtime, default=None)
     return best.folder.resolve() if best else None
 
