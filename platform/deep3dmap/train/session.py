@@ -193,13 +193,13 @@ class TrainingSession:
         evaluate = _due(self.loop.step, self.limits.evaluate_every)
         if evaluate or _due(self.loop.step, self.limits.checkpoint_every):
             self._values(step)
-            self.loop.synchronise()
+            self.loop.synchronise(self.method)
             metrics = self._validate() if evaluate else {}
             self._save(metrics)
             self._report(metrics)
 
     def _finish(self) -> dict[str, float]:
-        self.loop.synchronise()
+        self.loop.synchronise(self.method)
         if self._saved_step == self.loop.step and self._validated:
             # Validated here already, in this session or before a resume: once more would double the curve's last point.
             metrics = self._validated
