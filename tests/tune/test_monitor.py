@@ -302,3 +302,6 @@ def test_evaluations_are_spread_over_the_budget_of_each_trial(planned: Planner) 
     assert planned("trainer.evaluate_every=7").trial_plan(1, {}).config["trainer"]["evaluate_every"] == 7
     epochs = planned("trainer.max_steps=null", "trainer.max_epochs=10", "trainer.batch_size=8", "tune.evaluations=5")
     assert epochs.trial_plan(1, {}).config["trainer"]["evaluate_every"] == 6
+    # Of 24 samples one batch of 16 is an epoch: the rest is left to the next one.
+    uneven = planned("trainer.max_steps=null", "trainer.max_epochs=10", "trainer.batch_size=16", "tune.evaluations=5")
+    assert uneven.trial_plan(1, {}).config["trainer"]["evaluate_every"] == 2
