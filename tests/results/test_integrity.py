@@ -240,5 +240,14 @@ def test_who_works_in_a_store_sweeps_it(store):
     assert not left[3].exists()
 
 
+def test_a_wrong_clock_sweeps_nothing_that_is_being_written(store, monkeypatch):
+    young = Path(store.uri, "tables/runs/.a-1.parquet.0a1b2c3d")
+    young.write_bytes(b"half")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 30 * 24 * 3600)
+    assert store.storage.sweep("tables") == 0
+    assert young.exists()
+
+
 def test_a_built_store_is_whole(tmp_path):
     assert verify(build_store(tmp_path, seeds=2, scenes=2)) == []
