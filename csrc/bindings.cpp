@@ -45,6 +45,8 @@ void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, Arr
   // The kernel reads some pixel for every voxel, whether it is used or not.
   require(depth.size() > 0, "depth must have pixels");
   require_pixels(depth);
+  // Beyond that float32 cannot tell the last row from the one behind it.
+  require(depth.shape(0) <= (1 << 24) && depth.shape(1) <= (1 << 24), "depth must be at most 2^24 pixels high and wide");
   require(weight.shape(0) == tsdf.shape(0) && weight.shape(1) == tsdf.shape(1) && weight.shape(2) == tsdf.shape(2),
           "weight must be as tsdf");
   require(tsdf.shape(2) <= INT_MAX, "a column must have fewer than 2^31 voxels");
@@ -90,7 +92,7 @@ template <typename Device, typename Maps>
 BackProjectViews back_project_views(const Array<Device, const float, 3>& projection, const Array<Device, const float, 2>& positions,
                                     const Maps& maps) {
   const size_t height = maps.shape(1), width = maps.shape(2), channels = maps.shape(3);
-  require(height >= 2 && width >= 2, "a feature map must have at least 2 x 2 pixels");
+  require(height >= 2 && width >= 2 && channels >= 1, "a feature map must have a channel and at least 2 x 2 pixels");
   require_pixels(maps, 1);
   require(maps.shape(0) == projection.shape(0) && maps.shape(0) <= INT_MAX && channels <= INT_MAX,
           "there must be one projection for each map");

@@ -20,6 +20,7 @@ using OnCpu = SparseArray<nb::device::cpu, T, N>;
 
 void pair_counts(OnCpu<const int32_t, 2> table, OnCpu<int64_t, 1> counts, int threads) {
   require(counts.shape(0) == table.shape(0), "counts must be as many as offsets");
+  require(size(table, 1) <= INT32_MAX, "more outputs than an int32 can count");
   nb::gil_scoped_release nogil;
   cpu::sparse_pair_counts(table.data(), size(table, 0), size(table, 1), counts.data(), threads);
 }

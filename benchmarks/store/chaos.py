@@ -1,8 +1,10 @@
 """Breaks a store of results on purpose, and counts what was lost.
 
 Processes append attempts at shared runs to two stores and are killed at random moments, two drivers contend for the same
-runs, another process compacts, a last one merges the second store into the first. At the end every attempt whose writer was
-told that it was written has to be in the first store once, with its own numbers, and every hash has to fit.
+runs, another process compacts, a last one merges the second store into the first. They are spread over nodes that know
+nothing of one another's processes, have clocks of their own, wrong by up to a month, and are killed as a whole now and then;
+disks refuse to write now and then. At the end every attempt whose writer was told that it was written has to be in the first
+store once, with its own numbers, and every hash has to fit.
 
     python -m deep3dmap.benchmarks.store.chaos [--appends 10000] [--writers 64] [--seed 0] [--quick]
 """
@@ -20,6 +22,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from deep3dmap.benchmarks.store.adversity import NODES, is_refusal, move_to, node_of
 from deep3dmap.benchmarks.store.made_up import TEMPLATE
 from deep3dmap.cli.arguments import how_many
 from deep3dmap.core.errors import UserError
@@ -31,8 +34,8 @@ from deep3dmap.results.store import ResultStore
 from deep3dmap.results.verify import verify
 
 RUNS, SCENES = 40, 3
-# The share of attempts that have an artifact.
-PICTURED = 0.3
+# The share of attempts that have an artifact, and of kills that are those of a node.
+PICTURED, NODE_KILLED = 0.3, 0.05
 LEASE_S = 1.0
 # Forked processes have the imports already; they start no threads of Arrow's.
 PROCESSES = multiprocessing.get_context("fork")
@@ -44,6 +47,8 @@ class Outcome:
 
     appends: int = 0
     kills: int = 0
+    nodes_killed: int = 0
+    refused: int = 0
     leases: int = 0
     compactions: int = 0
     merges: int = 0
@@ -152,11 +157,15 @@ Role = Callable[[Arena, int], None]
 
 def _guarded(role: Role, arena: Arena, number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        role(arena, number)
-    except (UserError, OSError, RuntimeError) as error:
-        arena.note("failed", role.__name__, f"{type(error).__name__}: {error}")
-        raise
+    move_to(node_of(number), random.Random(f"{arena.seed} {role.__name__} {number} {os.getpid()}"))
+    while True:
+        try:
+            role(arena, number)
+        except (UserError, OSError, RuntimeError) as error:
+            if not is_refusal(error):
+                arena.note("failed", role.__name__, f"{type(error).__name__}: {error}")
+                raise
+            arena.note("refused")
 
 
 def start(role: Role, arena: Arena, number: int) -> BaseProcess:
@@ -177,11 +186,17 @@ def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: f
     outcome = Outcome()
     while (len(arena.noted("written")) < appends or outcome.kills < least_kills) and time.monotonic() - begin < limit_s:
         time.sleep(chance.random() * 0.2)
-        place = chance.randrange(len(living))
-        living[place].kill()
-        living[place].join()
-        outcome.kills += 1
-        living[place] = start(roles[place][0], arena, roles[place][1])
+        places = [chance.randrange(len(living))]
+        if chance.random() < NODE_KILLED:
+            node = chance.randrange(NODES)
+            places = [place for place, (_, number) in enumerate(roles) if node_of(number) == node]
+            outcome.nodes_killed += 1
+        for place in places:
+            living[place].kill()
+        for place in places:
+            living[place].join()
+            outcome.kills += 1
+            living[place] = start(roles[place][0], arena, roles[place][1])
     for process in living:
         process.kill()
         process.join()
@@ -206,6 +221,7 @@ def count(arena: Arena, outcome: Outcome, seconds: float) -> Outcome:
     outcome.appends, outcome.seconds = len(arena.noted("written")), seconds
     outcome.leases, outcome.merges = len(arena.noted("leased")), len(arena.noted("merged"))
     outcome.compactions, outcome.leased_twice = len(arena.noted("compacted")), len(arena.noted("leased twice"))
+    outcome.refused = len(arena.noted("refused"))
     outcome.lost = sum(key not in found for key in written)
     outcome.doubled = outcome.appends - len(written) + len(runs) - len(found)
     for key, value in found.items():

@@ -40,7 +40,7 @@ DEEP3DMAP_DISPATCH bool look(const float* __restrict matrix, float right, float 
 }
 
 bool look(const BackProjectViews& views, int view, Block& block) {
-  return look(views.projection + 12 * view, static_cast<float>(views.width - 1), static_cast<float>(views.height - 1), block);
+  return look(views.projection + int64_t{12} * view, static_cast<float>(views.width - 1), static_cast<float>(views.height - 1), block);
 }
 
 DEEP3DMAP_DISPATCH void gather(const BackProjectViews& views, const float* __restrict map, const Block& block, float* __restrict mean) {

@@ -3,24 +3,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "cpu/draw_faces.h"
+
 namespace deep3dmap::cpu {
 namespace {
-
-void draw_row(const Triangle& t, const NeuralMesh& mesh, const Fragments& out, int64_t face, int row) {
-  double of_row[3], value[3];
-  for (int i = 0; i < 3; ++i) of_row[i] = row_value(t.edge[i], row);
-  for (int column = t.left; column < t.right; ++column) {
-    if (!covers(t, of_row, column, value)) continue;
-    float depth;
-    if (!depth_at(t, mesh.input.perspective, value, depth) || !is_drawn(mesh, depth)) continue;
-    const int64_t pixel = static_cast<int64_t>(row) * mesh.input.width + column;
-    // Faces come in ascending order, so of equal depths the lower face stays.
-    if (out.face_id[pixel] >= 0 && depth >= out.depth[pixel]) continue;
-    out.depth[pixel] = depth;
-    out.face_id[pixel] = face;
-    for (int i = 0; i < 3; ++i) out.barycentrics[3 * pixel + i] = static_cast<float>(value[i]);
-  }
-}
 
 // The pixels of each line whose gradient is not zero, in order: no others can push an edge, and a loss has them in few places.
 class ActivePixels {
@@ -108,23 +94,11 @@ void follow_face(const RasterizeInput& input, const NeuralPicture& picture, cons
 
 }  // namespace
 
-// Each thread draws all faces into its own band of rows: the result does not depend on the number of threads.
 void neural_mesh_faces(const NeuralMesh& mesh, const Fragments& out, int threads) {
-  const int height = mesh.input.height, bands = std::max(1, std::min(threads, height));
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int band = 0; band < bands; ++band) {
-    const int top = static_cast<int>(static_cast<int64_t>(height) * band / bands);
-    const int bottom = static_cast<int>(static_cast<int64_t>(height) * (band + 1) / bands);
-    Triangle triangle;
-    for (int64_t face = 0; face < mesh.input.face_count; ++face) {
-      if (!set_up(mesh.input, face, triangle)) continue;
-      for (int row = std::max(triangle.top, top); row < std::min(triangle.bottom, bottom); ++row)
-        draw_row(triangle, mesh, out, face, row);
-    }
-  }
+  draw_faces(mesh.input, out, [&](float depth) { return is_drawn(mesh, depth); }, threads);
 }
 
-// Every face has its own sums, so the number of threads does not matter here either.
+// Every face has its own sums, so the number of threads does not matter.
 void neural_mesh_edges_backward(const RasterizeInput& input, const NeuralPicture& picture, float* corners, double margin_x,
                                 double margin_y, int threads) {
   const ActivePixels active[2] = {ActivePixels(picture, 0), ActivePixels(picture, 1)};

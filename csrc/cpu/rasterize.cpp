@@ -1,61 +1,11 @@
 #include "cpu/rasterize.h"
 
-#include <algorithm>
+#include "cpu/draw_faces.h"
 
 namespace deep3dmap::cpu {
-namespace {
 
-// Narrows [left, right) to where the edge may be inside in this row; one pixel generously, the exact test follows.
-inline void narrow(const Edge& edge, double value, int& left, int& right) {
-  if (edge.a == 0.0) {
-    if (value < 0.0) right = left;
-    return;
-  }
-  const double root = -value / edge.a - 0.5;
-  if (edge.a > 0.0) {
-    if (root - 1.0 > left) left = root - 1.0 < right ? static_cast<int>(root - 1.0) : right;
-  } else if (root + 2.0 < right) {
-    right = root + 2.0 > left ? static_cast<int>(root + 2.0) : left;
-  }
-}
-
-void draw_row(const Triangle& t, const RasterizeInput& input, const Fragments& out, int64_t face, int row) {
-  double of_row[3];
-  int left = t.left, right = t.right;
-  for (int i = 0; i < 3; ++i) {
-    of_row[i] = row_value(t.edge[i], row);
-    narrow(t.edge[i], of_row[i], left, right);
-  }
-  for (int column = left; column < right; ++column) {
-    double barycentric[3];
-    if (!covers(t, of_row, column, barycentric)) continue;
-    const int64_t pixel = static_cast<int64_t>(row) * input.width + column;
-    float depth;
-    if (!depth_at(t, input.perspective, barycentric, depth)) continue;
-    // Faces come in ascending order, so of equal depths the lower face stays.
-    if (out.face_id[pixel] >= 0 && depth >= out.depth[pixel]) continue;
-    out.depth[pixel] = depth;
-    out.face_id[pixel] = face;
-    for (int i = 0; i < 3; ++i) out.barycentrics[3 * pixel + i] = static_cast<float>(barycentric[i]);
-  }
-}
-
-}  // namespace
-
-// Each thread draws all faces into its own band of rows: the result does not depend on the number of threads.
 void rasterize(const RasterizeInput& input, const Fragments& out, int threads) {
-  const int bands = std::max(1, std::min(threads, input.height));
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int band = 0; band < bands; ++band) {
-    const int top = static_cast<int>(static_cast<int64_t>(input.height) * band / bands);
-    const int bottom = static_cast<int>(static_cast<int64_t>(input.height) * (band + 1) / bands);
-    Triangle triangle;
-    for (int64_t face = 0; face < input.face_count; ++face) {
-      if (!set_up(input, face, triangle)) continue;
-      for (int row = std::max(triangle.top, top); row < std::min(triangle.bottom, bottom); ++row)
-        draw_row(triangle, input, out, face, row);
-    }
-  }
+  draw_faces(input, out, [](float) { return true; }, threads);
 }
 
 }  // namespace deep3dmap::cpu

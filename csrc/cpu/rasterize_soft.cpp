@@ -1,6 +1,7 @@
 #include "cpu/rasterize_soft.h"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 namespace deep3dmap::cpu {
@@ -46,7 +47,8 @@ PreparedFace prepare(const SoftInput& input, const SoftFace& f) {
 constexpr int kLanes = 8, kChunk = 4 * kLanes;
 
 // What faces are ordered by at blocks * kLanes pixels of a row: depth, or the signed distance of the edge (by_distance = 1);
-// infinite where the face does not come near enough. A plain loop without branches over local numbers, which compilers turn into vector code; look_at_face says the same for one pixel.
+// infinite where the face does not come near enough. A plain loop without branches over local numbers, which compilers turn into
+// vector code; look_at_face says the same for one pixel.
 // least_barycentric: 0 to clip them, -infinity not to. least_depth: likewise.
 DEEP3DMAP_DISPATCH void row_depths(const PreparedFace& face, float least_barycentric, float least_depth, float by_distance,
                                    float limit, float px, float py, int blocks, float* __restrict keys) {
@@ -105,7 +107,7 @@ void narrow_row(const PreparedFace& face, float py, int& left, int& right) {
   left = std::max(left, static_cast<int>(low)), right = std::min(right, static_cast<int>(high));
 }
 
-void draw_face(const SoftInput& input, const PreparedFace& face, int64_t index, int top, int bottom, float* depths, int64_t* face_id) {
+void draw_face(const SoftInput& input, const PreparedFace& face, int64_t index, int top, int bottom, float* kept_keys, int64_t* face_id) {
   const float limit = input.blur_radius * input.blur_radius;
   const int k = input.faces_per_pixel;
   float row_keys[kChunk];
@@ -117,7 +119,7 @@ void draw_face(const SoftInput& input, const PreparedFace& face, int64_t index, 
       row_depths(face, input.clip ? 0.f : -INFINITY, input.perspective ? 0.f : -INFINITY, input.by_distance ? 1.f : 0.f, limit,
                  left + 0.5f, row + 0.5f, (count + kLanes - 1) / kLanes, row_keys);
       const int64_t pixel = static_cast<int64_t>(row) * input.width + left;
-      float* kept = depths + (pixel - static_cast<int64_t>(top) * input.width) * k;
+      float* kept = kept_keys + pixel * k;
       for (int c = 0; c < count; ++c) insert(kept + c * k, face_id + (pixel + c) * k, k, row_keys[c], index);
     }
   }
@@ -126,6 +128,9 @@ void draw_face(const SoftInput& input, const PreparedFace& face, int64_t index, 
 }  // namespace
 
 void select_faces(const SoftInput& input, int64_t* face_id, int threads) {
+  // Allocated here, for an exception that leaves a parallel region ends the process; filled there, each band by its thread.
+  const int64_t per_row = static_cast<int64_t>(input.width) * input.faces_per_pixel;
+  const std::unique_ptr<float[]> kept_keys(new float[static_cast<size_t>(input.height * per_row)]);
   std::vector<PreparedFace> faces(static_cast<size_t>(input.face_count));
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t index = 0; index < input.face_count; ++index) {
@@ -136,19 +141,18 @@ void select_faces(const SoftInput& input, int64_t* face_id, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
   for (int band = 0; band < kBands; ++band) {
     const int top = band_begin(input.height, band), bottom = band_begin(input.height, band + 1);
-    const size_t cells = static_cast<size_t>(bottom - top) * input.width * input.faces_per_pixel;
-    std::vector<float> depths(cells, INFINITY);
+    std::fill_n(kept_keys.get() + top * per_row, (bottom - top) * per_row, INFINITY);
     for (int64_t index = 0; index < input.face_count; ++index)
       if (faces[index].box.top < bottom && faces[index].box.bottom > top)
-        draw_face(input, faces[index], index, top, bottom, depths.data(), face_id);
+        draw_face(input, faces[index], index, top, bottom, kept_keys.get(), face_id);
   }
 }
 
 void evaluate_faces(const SoftInput& input, const int64_t* face_id, float* depth, float* barycentrics, float* distance, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int row = 0; row < input.height; ++row) {
-    for (int64_t cell = static_cast<int64_t>(row) * input.width * input.faces_per_pixel, end = cell + static_cast<int64_t>(input.width) * input.faces_per_pixel;
-         cell < end; ++cell) {
+    const int64_t per_row = static_cast<int64_t>(input.width) * input.faces_per_pixel;
+    for (int64_t cell = row * per_row; cell < (row + 1) * per_row; ++cell) {
       SoftFace face;
       if (face_id[cell] < 0 || !load_face(input, face_id[cell], face)) continue;
       const int column = static_cast<int>(cell / input.faces_per_pixel % input.width);

@@ -1,6 +1,7 @@
 // Sparse convolution as gather and matrix product, output rows in tiles: a tile's sums stay in the cache while all offsets add to it,
 // and belong to one thread.
 #include <algorithm>
+#include <atomic>
 #include <new>
 #include <stdexcept>
 #include <vector>
@@ -27,6 +28,19 @@ class Buffer {
 
  private:
   float* floats_;
+};
+
+// Buffers of a size, one for each thread of a parallel region. Allocated before it, for an exception that leaves one ends the process.
+class BufferEach {
+ public:
+  BufferEach(int64_t size, int threads) : size_((size + 15) / 16 * 16), all_(size_ * threads) {}
+  // Of the thread that calls it, once.
+  float* take() { return all_.data() + size_ * next_++; }
+
+ private:
+  int64_t size_;
+  Buffer all_;
+  std::atomic<int> next_{0};
 };
 
 // How a matrix of `width` columns is cut into panels, all as wide as one another; the last is filled up with zeros.
@@ -94,17 +108,22 @@ class AscendingPairs {
     const SparsePairs given = pairs;
     const int64_t total = given.splits[given.offsets];
     in_.resize(total), out_.resize(total);
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-    for (int64_t k = 0; k < given.offsets; ++k) {
-      std::vector<int32_t> place(given.outputs + 1, 0);
-      for (int64_t p = given.splits[k]; p < given.splits[k + 1]; ++p) ++place[given.out_rows[p] + 1];
-      for (int64_t o = 0; o < given.outputs; ++o) place[o + 1] += place[o];
-      for (int64_t p = given.splits[k]; p < given.splits[k + 1]; ++p) {
-        const int64_t to = given.splits[k] + place[given.out_rows[p]]++;
-        in_[to] = given.in_rows[p], out_[to] = given.out_rows[p];
-      }
-    }
+    // Allocated here, for an exception that leaves a parallel region ends the process.
+    std::vector<std::vector<int32_t>> places(threads, std::vector<int32_t>(given.outputs + 1));
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int part = 0; part < threads; ++part)
+      for (int64_t k = part; k < given.offsets; k += threads) sort_offset(given, k, places[part]);
     pairs.in_rows = in_.data(), pairs.out_rows = out_.data();
+  }
+
+  void sort_offset(const SparsePairs& given, int64_t k, std::vector<int32_t>& place) {
+    std::fill(place.begin(), place.end(), 0);
+    for (int64_t p = given.splits[k]; p < given.splits[k + 1]; ++p) ++place[given.out_rows[p] + 1];
+    for (int64_t o = 0; o < given.outputs; ++o) place[o + 1] += place[o];
+    for (int64_t p = given.splits[k]; p < given.splits[k + 1]; ++p) {
+      const int64_t to = given.splits[k] + place[given.out_rows[p]]++;
+      in_[to] = given.in_rows[p], out_[to] = given.out_rows[p];
+    }
   }
 
   std::vector<int32_t> in_, out_;
@@ -176,13 +195,14 @@ void add_products(const PanelGemm& gemm, const Panels& panels, const float* feat
 }
 
 void add_segment(const PanelGemm& gemm, const Panels& panels, const SparsePairs& pairs, const Segment& segment, const float* features,
-                 int64_t c_in, const float* gradient, float* sums) {
-  const Buffer left(kPairsAtOnce * kGatherStride), right(kPairsAtOnce * panels.padded());
-  std::fill_n(right.data(), kPairsAtOnce * panels.padded(), 0.f);  // the columns that fill up a panel stay so
+                 int64_t c_in, const float* gradient, float* gathered, float* sums) {
+  float* left = gathered;
+  float* right = gathered + kPairsAtOnce * kGatherStride;
+  std::fill_n(right, kPairsAtOnce * panels.padded(), 0.f);  // the columns that fill up a panel stay so
   std::fill_n(sums, c_in * panels.padded(), 0.f);
   for (int64_t p = segment.start; p < segment.stop; p += kPairsAtOnce)
     add_products(gemm, panels, features, c_in, gradient, pairs.in_rows + p, pairs.out_rows + p, std::min(kPairsAtOnce, segment.stop - p),
-                 left.data(), right.data(), sums);
+                 left, right, sums);
 }
 
 }  // namespace
@@ -196,23 +216,24 @@ void sparse_conv_forward(const SparsePairs& given, const float* features, const 
   const Panels panels(gemm, c_out);
   const int64_t slice = c_in * panels.padded(), rows = tile_rows(panels, pairs.outputs, threads);
   const Buffer packed(pairs.offsets * slice);
+  BufferEach tiles(rows * panels.padded(), threads);
 #pragma omp parallel num_threads(threads)
   {
-    const Buffer sums(rows * panels.padded());
+    float* sums = tiles.take();
 #pragma omp for schedule(static)
     for (int64_t k = 0; k < pairs.offsets; ++k) pack(panels, weight + k * c_in * c_out, c_in, packed.data() + k * slice);
 #pragma omp for schedule(dynamic, 1)
     for (int64_t first = 0; first < pairs.outputs; first += rows) {
       const int64_t last = std::min(first + rows, pairs.outputs);
-      std::fill_n(sums.data(), (last - first) * panels.padded(), 0.f);
+      std::fill_n(sums, (last - first) * panels.padded(), 0.f);
       for (int64_t k = 0; k < pairs.offsets; ++k) {
         const int32_t* end = pairs.out_rows + pairs.splits[k + 1];
         const int32_t* from = std::lower_bound(pairs.out_rows + pairs.splits[k], end, static_cast<int32_t>(first));
         const int32_t* to = std::lower_bound(from, end, static_cast<int32_t>(last));
         add_offset(gemm, panels, features, c_in, packed.data() + k * slice, pairs.in_rows + (from - pairs.out_rows), from, to - from,
-                   first, sums.data());
+                   first, sums);
       }
-      for (int64_t o = first; o < last; ++o) std::copy_n(sums.data() + (o - first) * panels.padded(), c_out, result + o * c_out);
+      for (int64_t o = first; o < last; ++o) std::copy_n(sums + (o - first) * panels.padded(), c_out, result + o * c_out);
     }
   }
 }
@@ -228,9 +249,14 @@ void sparse_conv_weight_gradient(const SparsePairs& given, const float* features
   const std::vector<Segment> segments = cut(pairs);
   const int64_t slice = c_in * panels.padded(), count = static_cast<int64_t>(segments.size());
   const Buffer sums(count * slice);
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-  for (int64_t s = 0; s < count; ++s)
-    add_segment(gemm, panels, pairs, segments[s], features, c_in, gradient, sums.data() + s * slice);
+  BufferEach gathered(kPairsAtOnce * (kGatherStride + panels.padded()), threads);
+#pragma omp parallel num_threads(threads)
+  {
+    float* own = gathered.take();
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t s = 0; s < count; ++s)
+      add_segment(gemm, panels, pairs, segments[s], features, c_in, gradient, own, sums.data() + s * slice);
+  }
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t c = 0; c < c_in; ++c)
     for (int64_t s = 0; s < count; ++s) {

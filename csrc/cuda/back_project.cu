@@ -16,7 +16,7 @@ __global__ void back_project_gather(BackProjectViews views, const float* feature
     float mean = 0.f, depth = 0.f;
     int seen = 0;
     for (int view = 0; view < views.views; ++view) {
-      const BackProjectSight sight = back_project_sight(views.projection + 12 * view, at[0], at[1], at[2], right, bottom);
+      const BackProjectSight sight = back_project_sight(views.projection + int64_t{12} * view, at[0], at[1], at[2], right, bottom);
       if (!sight.visible) continue;
       const BackProjectTaps taps = back_project_taps(views, sight.column, sight.row);
       const float* corner = features + view * map + taps.corner * channels + channel;
@@ -45,7 +45,7 @@ __global__ void back_project_scatter(BackProjectViews views, const float* grad_m
     const float* at = views.positions + 3 * position;
     const float share = 1.f / static_cast<float>(seen[position]), grad = grad_mean[item];
     for (int view = 0; view < views.views; ++view) {
-      const BackProjectSight sight = back_project_sight(views.projection + 12 * view, at[0], at[1], at[2], right, bottom);
+      const BackProjectSight sight = back_project_sight(views.projection + int64_t{12} * view, at[0], at[1], at[2], right, bottom);
       if (!sight.visible) continue;
       const BackProjectTaps taps = back_project_taps(views, sight.column, sight.row);
       const int64_t corner = view * map + taps.corner * channels + channel;

@@ -1,8 +1,8 @@
 #pragma once
 
-namespace deep3dmap::cuda {
+#include "cuda/check.cuh"
 
-constexpr int kWarp = 32;
+namespace deep3dmap::cuda {
 
 // The number of threads of the block before this one for which something holds, and of all. of_warp: shared memory for one count of
 // each warp; all threads of the block call it, and have to meet again before it is called anew.

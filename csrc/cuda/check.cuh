@@ -13,9 +13,12 @@ constexpr int kThreads = 128;
 
 inline cudaStream_t as_stream(uint64_t stream) { return reinterpret_cast<cudaStream_t>(static_cast<uintptr_t>(stream)); }
 
-// Enough blocks for `count` threads; kernels stride over the grid, so the hardware's limit on blocks does not matter.
+constexpr int kWarp = 32;
+
+// Enough blocks for `count` threads, and one for none, as a launch of no blocks fails; kernels stride over the grid, so the hardware's
+// limit on blocks does not matter.
 inline unsigned blocks_for(int64_t count) {
-  return static_cast<unsigned>(std::min<int64_t>((count + kThreads - 1) / kThreads, int64_t{1} << 30));
+  return static_cast<unsigned>(std::clamp<int64_t>((count + kThreads - 1) / kThreads, 1, int64_t{1} << 30));
 }
 
 inline void check_launch(const char* kernel) {

@@ -1,62 +1,20 @@
 #include "cuda/neural_mesh.h"
 
 #include "cuda/check.cuh"
+#include "cuda/depth_keys.cuh"
 
 namespace deep3dmap::cuda {
 namespace {
-
-constexpr int kWarp = 32;
-
-// Orders depths as unsigned numbers, negative ones included; adding 0 makes -0 and 0 equal.
-__device__ unsigned ordered(float depth) {
-  const unsigned bits = __float_as_uint(depth + 0.f);
-  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
 
 __device__ double warp_sum(double value) {
   for (int offset = kWarp / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
   return value;
 }
 
-// One warp for each face. The key of a fragment is its depth, then its face; -1, the empty face id, is the largest key.
-__global__ void draw_faces(NeuralMesh mesh, unsigned long long* keys) {
-  const RasterizeInput& input = mesh.input;
-  const int lane = threadIdx.x % kWarp;
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x / kWarp;
-  for (int64_t face = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp; face < input.face_count; face += stride) {
-    Triangle triangle;
-    if (!set_up(input, face, triangle)) continue;
-    for (int row = triangle.top; row < triangle.bottom; ++row) {
-      double of_row[3], value[3];
-      for (int i = 0; i < 3; ++i) of_row[i] = row_value(triangle.edge[i], row);
-      for (int column = triangle.left + lane; column < triangle.right; column += kWarp) {
-        float depth;
-        if (!covers(triangle, of_row, column, value) || !depth_at(triangle, input.perspective, value, depth)) continue;
-        if (!is_drawn(mesh, depth)) continue;
-        const unsigned long long key = static_cast<unsigned long long>(ordered(depth)) << 32 | static_cast<unsigned long long>(face);
-        atomicMin(keys + static_cast<int64_t>(row) * input.width + column, key);
-      }
-    }
-  }
-}
-
-// One thread for each pixel: turns its key into a face and computes that face's depth and barycentrics again.
-__global__ void resolve_faces(RasterizeInput input, Fragments out) {
-  const int64_t pixels = static_cast<int64_t>(input.height) * input.width;
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t pixel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; pixel < pixels; pixel += stride) {
-    if (out.face_id[pixel] == -1) continue;
-    const int64_t face = out.face_id[pixel] & 0xffffffffll;
-    out.face_id[pixel] = face;
-    Triangle triangle;
-    set_up(input, face, triangle);
-    double of_row[3], value[3];
-    for (int i = 0; i < 3; ++i) of_row[i] = row_value(triangle.edge[i], static_cast<int>(pixel / input.width));
-    covers(triangle, of_row, static_cast<int>(pixel % input.width), value);
-    depth_at(triangle, input.perspective, value, out.depth[pixel]);
-    for (int i = 0; i < 3; ++i) out.barycentrics[3 * pixel + i] = static_cast<float>(value[i]);
-  }
-}
+struct DrawnDepth {
+  NeuralMesh mesh;
+  __device__ bool operator()(float depth) const { return is_drawn(mesh, depth); }
+};
 
 // The lanes of a warp share the pixels from `from` to `to`, both included.
 __device__ void visit(const NeuralPicture& picture, const EdgeCrossing& c, const PixelLine& pixels, int from, int to, int other,
@@ -130,14 +88,7 @@ __global__ void spread_depth(RasterizeInput input, SeenDepth seen, float* corner
 }  // namespace
 
 void neural_mesh_faces(const NeuralMesh& mesh, const Fragments& out, uint64_t stream) {
-  const RasterizeInput& input = mesh.input;
-  if (input.face_count == 0) return;
-  if (input.face_count >= int64_t{1} << 32) throw std::runtime_error("neural_mesh_faces: a key has room for 2^32 faces");
-  auto* keys = reinterpret_cast<unsigned long long*>(out.face_id);
-  draw_faces<<<blocks_for(input.face_count * kWarp), kThreads, 0, as_stream(stream)>>>(mesh, keys);
-  check_launch("neural_mesh_faces");
-  resolve_faces<<<blocks_for(static_cast<int64_t>(input.height) * input.width), kThreads, 0, as_stream(stream)>>>(input, out);
-  check_launch("neural_mesh_faces");
+  draw(mesh.input, out, DrawnDepth{mesh}, stream, "neural_mesh_faces");
 }
 
 void neural_mesh_edges_backward(const RasterizeInput& input, const NeuralPicture& picture, float* corners, double margin_x,

@@ -149,7 +149,7 @@ __global__ void __launch_bounds__(kThreads) sum_gradients(SoftInput input, const
 }  // namespace
 
 void select_faces(const SoftInput& input, SoftBox* boxes, int64_t* face_id, uint64_t handle) {
-  if (input.face_count == 0) return;
+  if (input.face_count == 0 || input.height == 0 || input.width == 0) return;
   if (input.face_count > INT32_MAX) throw std::runtime_error("select_faces: more faces than an int32 can count");
   const cudaStream_t stream = as_stream(handle);
   SoftBox* groups = boxes + input.face_count;

@@ -8,11 +8,13 @@ namespace {
 constexpr int kCorners = 8;
 
 __global__ void add_points(const float* features, const int64_t* rows, int64_t points, int64_t channels, float* sums, int32_t* counts) {
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x, total = points * channels;
+  // Points without channels are counted as well.
+  const int64_t columns = channels > 0 ? channels : 1, total = points * columns;
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < total; i += stride) {
-    const int64_t p = i / channels, c = i - p * channels;
+    const int64_t p = i / columns, c = i - p * columns;
     if (rows[p] < 0) continue;
-    atomicAdd(sums + rows[p] * channels + c, features[i]);
+    if (channels > 0) atomicAdd(sums + rows[p] * channels + c, features[i]);
     if (c == 0) atomicAdd(counts + rows[p], 1);
   }
 }
@@ -65,8 +67,8 @@ void sparse_voxelize_forward(const float* features, const int64_t* rows, int64_t
   const cudaStream_t stream = as_stream(handle);
   clear(mean, cells * channels, stream);
   clear(counts, cells, stream);
-  if (points * channels == 0 || cells == 0) return;
-  add_points<<<blocks_for(points * channels), kThreads, 0, stream>>>(features, rows, points, channels, mean, counts);
+  if (points == 0 || cells == 0) return;
+  add_points<<<blocks_for(points * std::max<int64_t>(channels, 1)), kThreads, 0, stream>>>(features, rows, points, channels, mean, counts);
   check_launch("sparse_voxelize_forward");
   divide<<<blocks_for(cells * channels), kThreads, 0, stream>>>(counts, cells, channels, mean);
   check_launch("sparse_voxelize_forward");

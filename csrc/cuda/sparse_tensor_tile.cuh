@@ -3,13 +3,14 @@
 
 #include <type_traits>
 
+#include "cuda/check.cuh"
 #include "cuda/sparse_tensor.h"
 #include "cuda/tensor_core.cuh"
 
 namespace deep3dmap::cuda {
 namespace {
 
-constexpr int kWarp = 32, kBlock = 256, kStages = 3;
+constexpr int kBlock = 256, kStages = 3;
 constexpr int kRows = 128, kRowsOfWarp = 32;  // 4 x 2 warps, each 32 rows and half of the columns
 
 // A row of shared memory holds 4 or 8 pieces of 16 bytes; moved about so that 8 rows' pieces of one number lie in different banks.

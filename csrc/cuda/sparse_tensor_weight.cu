@@ -10,7 +10,7 @@
 namespace deep3dmap::cuda {
 namespace {
 
-constexpr int kWarp = 32, kBlock = 256, kStages = 3;
+constexpr int kBlock = 256, kStages = 3;
 
 // A block of threads owns kSide x kSide numbers of a segment's product: 4 x 2 warps, each a quarter of the rows and half of the columns.
 template <typename T, int kSide>

@@ -60,6 +60,8 @@ def test_a_benchmark_with_a_failing_run(folder: Path) -> None:
     arguments = ("benchmark", "suite=face", "tier=smoke", methods, *HEADS, "seeds=2", "results=first")
     out = run(folder, *arguments, broken, "--json", code=1)
     assert "asked to fail" in out
+    # In a pipe, too, every run is told of when it ends.
+    assert [f"[{number}/4]" in out for number in (1, 2, 3, 4)] == [True] * 4
     runs = ResultStore(str(folder / "first")).runs()
     assert sorted(zip(runs.method, runs.status)) == [("mean_face", "ok")] * 2 + [("toy_faces:ToyFace", "failed")] * 2
     assert runs.error[runs.status == "failed"].str.contains("RuntimeError: asked to fail").all()
@@ -135,6 +137,35 @@ def test_a_driver_killed_with_sigkill_is_resumed_to_the_same_numbers(folder: Pat
     curve = ResultStore(str(folder / "driver")).curves()
     steps = curve.step[curve.name == "loss"].tolist()
     assert steps == sorted(set(steps))
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        pytest.param(signal.SIGTERM, 143, "terminated", marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_ends_it_without_a_row_and_says_how_to_go_on(
+    number: signal.Signals, code: int, word: str, folder: Path
+) -> None:
+    """Runs that were merely stopped had rows of `no_resources: never placed`, and the exit code was 1."""
+    base = ("benchmark", "suite=face", "tier=smoke", "methods=[toy_faces:ToyFace]", *HEADS, "seeds=2", f"results={word}")
+    budget = ("trainer.max_steps=200", "trainer.batch_size=4", "trainer.checkpoint_every=2", "trainer.max_seconds=0")
+    driver = subprocess.Popen(
+        command(*base, *budget, "method.ToyFace.delay=1.0"),
+        cwd=folder, env=environment(folder), start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for(lambda: list((folder / word / "work").glob("*/checkpoints/step_*")), 240)
+    began = time.monotonic()
+    driver.send_signal(number)
+    _, told = driver.communicate(timeout=60)
+    assert driver.returncode == code, told
+    assert time.monotonic() - began < 30
+    assert "Traceback" not in told
+    last = " ".join(told.splitlines()[-1:])
+    assert last == f"deep3dmap: {word}; 0 of 2 runs are stored: the same line with --resume goes on with the others"
+    assert ResultStore(str(folder / word)).runs(newest_only=False).empty
 
 
 def wait_for(condition: Any, seconds: float) -> None:

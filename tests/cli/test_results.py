@@ -205,7 +205,8 @@ def test_no_cell_of_a_spreadsheet_is_a_formula(run, tmp_path):
 def test_names_cannot_speak_to_the_terminal(run, tmp_path):
     store = ResultStore(str(tmp_path))
     hostile = "\x1b[2J[/bold][red]x"
-    store.write_attempt(run_row(ENTRANTS[0], 0, method=hostile, dataset="heads[/v2]", error=hostile, status="failed"), [], [])
+    names = {"method": hostile, "dataset": "heads[/v2]", "error": hostile, "command": hostile}
+    store.write_attempt(run_row(ENTRANTS[0], 0, **names, status="failed"), [], [])
     for arguments in (("ls",), ("show", store.runs().run_id[0])):
         text = run(*arguments, results=tmp_path).out
         assert "\x1b[2J" not in text

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from sphere_scan import sphere_scan
 
+from deep3dmap.core import datasets
 from deep3dmap.core.errors import UserError
+from deep3dmap.data.datasets.posed_scans import ScanFolders
 from deep3dmap.data.datasets.sevenscenes import SevenScenes, SevenScenesConfig
 from deep3dmap.data.formats import sevenscenes as layout
 from deep3dmap.data.scan_checks import check_scan, require_sound
@@ -74,6 +76,16 @@ def test_every_reader_of_scans_tells(tmp_path: Path) -> None:
     unchecked = SevenScenes(SevenScenesConfig(root=str(wrong), check=False), tmp_path)
     assert len(unchecked.split("test")[0]["images"]) == 24
     assert unchecked.version == SevenScenes(SevenScenesConfig(root=str(wrong)), tmp_path).version
+
+
+def test_no_reader_of_scans_goes_without() -> None:
+    """They share the place where a scan is opened."""
+    sensed = {"depths", "images", "world_from_camera"}
+    read = [cls for name in datasets.names() if sensed <= set((cls := datasets.load(name)).card.provides)]
+    read = [cls for cls in read if "root" in cls.config_type.__dataclass_fields__]
+    assert {cls.__name__ for cls in read} >= {"SevenScenes", "ScanNet", "TUMRGBD"}
+    # A phone's capture has poses and no depth; SevenScenes, which has splits of its own, is tried above.
+    assert {cls for cls in (*read, datasets.load("arkit")) if not issubclass(cls, ScanFolders)} <= {SevenScenes}
 
 
 def test_the_real_kitchen_is_right(shared_data: Path) -> None:

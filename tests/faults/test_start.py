@@ -127,13 +127,29 @@ def test_a_gcs_that_stops_in_mid_training_ends_the_run_and_sigterm_ends_it_at_on
     assert nothing_left(tmp_path)
 
 
-def test_workers_that_exit_at_their_start_say_why(tmp_path: Path, started: Callable[..., Command]) -> None:
+def in_workers(tmp_path: Path, code: str) -> str:
+    """Return a PYTHONPATH with which Ray's workers, and no other process, begin with some code."""
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "sitecustomize.py").write_text(
-        "import sys\nif any('default_worker' in text for text in sys.orig_argv): sys.exit('libcudart.so.99: cannot open')\n"
+        f"import sys\nif any('default_worker' in text for text in sys.orig_argv): {code}\n"
     )
-    paths = os.pathsep.join([str(broken), str(Path(__file__).parents[1] / "support"), os.environ.get("PYTHONPATH", "")])
+    return os.pathsep.join([str(broken), str(Path(__file__).parents[1] / "support"), os.environ.get("PYTHONPATH", "")])
+
+
+def test_workers_that_hang_at_their_start_are_given_up(tmp_path: Path, started: Callable[..., Command]) -> None:
+    paths = in_workers(tmp_path, "import time; time.sleep(3600)")
+    began = time.monotonic()
+    _, error = ended(started(PYTHONPATH=paths), code=2)
+    assert time.monotonic() - began < 8 * LIMIT_S + 40
+    assert "Traceback" not in error
+    assert "for 10 s now" in error or "after 10 s" in error
+    assert only_row(tmp_path)[0] == "failed"
+    assert nothing_left(tmp_path)
+
+
+def test_workers_that_exit_at_their_start_say_why(tmp_path: Path, started: Callable[..., Command]) -> None:
+    paths = in_workers(tmp_path, "sys.exit('libcudart.so.99: cannot open')")
     began = time.monotonic()
     _, error = ended(started(PYTHONPATH=paths), code=2)
     assert time.monotonic() - began < 8 * LIMIT_S + 40

@@ -119,6 +119,19 @@ def test_an_iterable_resumes_where_it_was() -> None:
     assert all(torch.equal(a, b) for a, b in zip(fresh[2:], resumed))
 
 
+@pytest.mark.parametrize("as_dataset", [True, False])
+def test_turns_of_several_batches_resume_where_they_were(as_dataset: bool) -> None:
+    """A resume read again what the second batch of every turn had been."""
+    split = Dots(DotsConfig()).split("train")
+    given = {} if as_dataset else {"dataset": iter_of([split[i] for i in range(24)])}
+    fresh = [b["mine"] for b in islice(loop().batches(("mine",), per_step=2, **given), 5)]
+    later = loop()
+    later.step = 2
+    (resumed,) = (b["mine"] for b in islice(later.batches(("mine",), per_step=2, **given), 1))
+    assert torch.equal(resumed, fresh[4])
+    assert not torch.equal(resumed, fresh[2])
+
+
 def test_only_selected_keys_pass() -> None:
     sample = {"image": 1, "mesh": "the truth"}
     assert select(sample, ("photo",), {"photo": "image"}) == {"photo": 1}

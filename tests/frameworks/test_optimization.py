@@ -70,6 +70,23 @@ def test_accumulated_gradients_equal_the_whole_batch() -> None:
     torch.testing.assert_close(finals[0], finals[2])
 
 
+def test_a_schedule_counts_turns_and_not_updates() -> None:
+    """Two updates a turn ended a cosine at half of the budget."""
+    loop, method = make_loop(max_steps=10)
+    loop.settings.schedule.name = "cosine"
+    optimizer = loop.optimizer("mine", method.parameters())
+    batches = loop.batches(method.card.trains_on)
+    rates = []
+    for _ in range(10):
+        for _ in range(2):
+            with loop.micro_batch("mine"):
+                loop.backward(sum(method.losses(method(batch := next(batches)), batch).values()))
+            loop.update("mine")
+        rates.append(optimizer.param_groups[0]["lr"])
+        loop.advance()
+    assert rates == pytest.approx([0.1 * 0.5 * (1 + math.cos(math.pi * step / 10)) for step in range(10)])
+
+
 def test_clipping_bounds_the_step() -> None:
     loop, method = make_loop(clip_norm=0.01)
     before = torch.cat([p.detach().flatten().clone() for p in method.parameters()])

@@ -19,6 +19,8 @@ from two_player import (
     STEPS,
     TURNS,
     GoesAlone,
+    GoesAloneUnprepared,
+    NeverPrepares,
     TwoPlayers,
     discriminator_loss,
     halved,
@@ -85,9 +87,9 @@ def test_equal_to_bare_torch(accumulate: int) -> None:
     assert loop.averages[0].updates == STEPS
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_two_workers_equal_bare_torch(tmp_path: Path, accumulate: int) -> None:
-    torch.multiprocessing.spawn(train_in_process, (str(tmp_path), accumulate, TwoPlayers), nprocs=2)
+@pytest.mark.parametrize(("accumulate", "cls"), [(1, TwoPlayers), (2, TwoPlayers), (2, NeverPrepares)])
+def test_two_workers_equal_bare_torch(tmp_path: Path, accumulate: int, cls: type) -> None:
+    torch.multiprocessing.spawn(train_in_process, (str(tmp_path), accumulate, cls), nprocs=2)
     expected, averaged = in_bare_torch()
     for rank in (0, 1):
         found = torch.load(tmp_path / f"{rank}.pt")
@@ -95,8 +97,9 @@ def test_two_workers_equal_bare_torch(tmp_path: Path, accumulate: int) -> None:
         assert_same(found, expected.state_dict())
 
 
-def test_workers_that_drift_apart_are_found(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(train_in_process, (str(tmp_path), 1, GoesAlone), nprocs=2)
+@pytest.mark.parametrize("cls", [GoesAlone, GoesAloneUnprepared])
+def test_workers_that_drift_apart_are_found(tmp_path: Path, cls: type) -> None:
+    torch.multiprocessing.spawn(train_in_process, (str(tmp_path), 1, cls), nprocs=2)
     for rank in (0, 1):
         assert "drifted apart: 'discriminator" in (tmp_path / f"{rank}.txt").read_text()
 

@@ -1,6 +1,8 @@
 """Nothing that is handed to a native op makes it leave its arrays: ids, rows, offsets and sizes are checked."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -253,6 +255,40 @@ def test_images_that_cannot_be_counted() -> None:
     ):  # fmt: skip
         with pytest.raises(ValueError, match="fewer than 2\\^31 pixels"):
             call()  # type: ignore[no-untyped-call]
+
+
+def test_rows_that_float32_cannot_count() -> None:
+    """Of 2^24 + 3 rows the last but one was rounded to the one behind the last."""
+    with pytest.raises(ValueError, match=r"at most 2\^24 pixels high and wide"):
+        ops.integrate(
+            torch.ones(2, 2, 2), torch.zeros(2, 2, 2), torch.ones((1 << 24) + 3, 1), torch.eye(3), torch.eye(4),
+            torch.zeros(3), 0.1, 0.3,
+        )  # fmt: skip
+
+
+def test_maps_without_channels() -> None:
+    with pytest.raises(ValueError, match="a feature map must have a channel"):
+        torch.ops.deep3dmap.back_project(torch.ones(1, 0, 3, 4), torch.ones(1, 3, 4), torch.ones(1, 3))
+
+
+WITHOUT_MEMORY = """
+import resource, torch
+from deep3dmap.ops import _backend
+vertices, faces = torch.tensor([[1.0, 1, 2], [900, 1, 2], [1, 900, 2]]), torch.tensor([[0, 2, 1]])
+face_id = torch.full((1024, 1024, 16), -1)
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (4 << 20), resource.RLIM_INFINITY))
+try:
+    _backend.native().select_faces_cpu(vertices, faces, face_id, 1.0, True, True, 0, False, 1)
+except MemoryError:
+    print("refused")
+"""
+
+
+def test_memory_that_is_not_there_does_not_end_the_process() -> None:
+    """It was asked for by threads, out of which no exception comes."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_MEMORY], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 
 
 @pytest.mark.parametrize("backend", ["native", "reference"])

@@ -57,6 +57,28 @@ def test_native_equals_reference(seed: int) -> None:
     torch.testing.assert_close(ours["color"][:, same], theirs["color"][:, same], atol=1e-4, rtol=1e-4)
 
 
+def test_columns_of_any_length_are_coloured_as_the_reference_does() -> None:
+    """Pixels are kept for 256 voxels at a time."""
+    frame = {
+        "depth": torch.full((16, 20), 3.0),
+        "image": torch.rand(3, 16, 20, generator=torch.Generator().manual_seed(0)),
+        "intrinsics": torch.tensor([[20.0, 0, 10], [0, 20, 8], [0, 0, 1]]),
+        "camera_from_world": torch.eye(4),
+        "origin": torch.tensor([-0.2, -0.2, -3.0]),
+        "voxel_size": 0.01,
+        "truncation": 0.3,
+    }
+    shape = (3, 4, 700)
+    ours = {"tsdf": torch.ones(shape), "weight": torch.zeros(shape), "color": torch.zeros(3, *shape)}
+    theirs = {name: value.clone() for name, value in ours.items()}
+    integrate(**ours, **frame, backend="native")  # type: ignore[arg-type]
+    integrate(**theirs, **frame, backend="reference")  # type: ignore[arg-type]
+    assert (ours["weight"][..., 256:] > 0).any()
+    assert (ours["color"][..., 256:] > 0).any()
+    for name, value in theirs.items():
+        assert ((ours[name] - value).abs() > 1e-4).float().mean() < 0.002, name
+
+
 def test_threads_do_not_change_the_result() -> None:
     results = []
     before = torch.get_num_threads()

@@ -1,5 +1,7 @@
 """Bit rot, hostile files and links: named, left out, and the rest is shown."""
 
+import os
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -222,6 +224,29 @@ def test_what_killed_writers_left_is_swept_when_it_is_old(store):
     assert store.storage.sweep("tables") == 0
     assert store.storage.sweep("tables", older_than_s=-1) == 1
     assert (folder / ".keep").exists()
+
+
+def test_who_works_in_a_store_sweeps_it(store):
+    """113 were left after 228 kills, and nothing ever took them away."""
+    old = time.time() - 2 * 24 * 3600
+    left = [Path(store.uri, place, ".a-1.0a1b2c3d") for place in ("tables/runs", "tables/metrics", "leases", "artifacts/a/1")]
+    for file in left:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"half")
+        os.utime(file, (old, old))
+    with store.lease(["0123456789abcdef"]):
+        assert [file.exists() for file in left] == [False, False, False, True]
+    compact(store)
+    assert not left[3].exists()
+
+
+def test_a_wrong_clock_sweeps_nothing_that_is_being_written(store, monkeypatch):
+    young = Path(store.uri, "tables/runs/.a-1.parquet.0a1b2c3d")
+    young.write_bytes(b"half")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 30 * 24 * 3600)
+    assert store.storage.sweep("tables") == 0
+    assert young.exists()
 
 
 def test_a_built_store_is_whole(tmp_path):

@@ -87,3 +87,21 @@ def test_a_run_that_was_taken_over_meanwhile_is_told_of(
     monkeypatch.setattr(training_run, "train", sleep)
     planned.carry_out(store)
     assert f"another process took over run {planned.plan.run_id}" in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_works_on_is_left_alone(
+    tmp_path: Path, planned: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_run, "train", lambda *_: TrainingSummary(2, 1.5))
+    store = ResultStore(str(tmp_path / "results"))
+    checkpoint = planned.folder / "checkpoints" / "step_000000001"
+    checkpoint.mkdir(parents=True)
+    with store.lease([planned.plan.run_id]):
+        for anew in (False, True):
+            with pytest.raises(UserError, match=r"process \d+ on .* is already working on this run"):
+                planned.carry_out(store, anew)
+    assert checkpoint.is_dir()
+    assert store.runs().empty
+    planned.carry_out(store, anew=True)
+    assert not planned.folder.exists()
+    assert len(store.runs()) == 1

@@ -81,6 +81,29 @@ class TwoPlayers(CustomFramework):
         return Reconstruction("image", "pixel", landmarks=torch.full((68, 3), score).numpy())
 
 
+class NeverPrepares(TwoPlayers):
+    """A method that never calls `loop.prepare`: its weights are those of its seed, and `loop.update` averages all the same."""
+
+    def train_steps(self, loop: Any) -> Any:
+        """Train as ever."""
+        loop.prepare = lambda module: module
+        return super().train_steps(loop)
+
+
+class GoesAloneUnprepared(TwoPlayers):
+    """The mistake of `GoesAlone`, by a method that the loop knows no module of."""
+
+    def train_steps(self, loop: Any) -> Any:
+        """Train without any of the loop's tools but its batches."""
+        optimizer = torch.optim.SGD(self.discriminator.parameters(), 0.1)
+        for batch in loop.batches(self.card.trains_on):
+            loss = functional.softplus(-self.discriminator(batch["image"].flatten(1))).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            yield Step(loss.detach())
+
+
 class GoesAlone(TwoPlayers):
     """The mistake of stepping an optimiser of one's own, which averages nothing over the workers."""
 
@@ -117,7 +140,7 @@ def train_players(method: Any, host: Any, accumulate: int) -> TrainLoop:
     for _ in range(STEPS):
         next(steps)
         loop.advance()
-    loop.synchronise()
+    loop.synchronise(method)
     return loop
 
 

@@ -53,6 +53,15 @@ def test_a_fit_that_was_interrupted_ends_with_the_same_bits(tmp_path: Path) -> N
     assert [(p["step"], p["name"], p["value"]) for p in curves[0]] == [(p["step"], p["name"], p["value"]) for p in curves[1]]
 
 
+def test_a_fit_that_is_finished_is_not_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, again = make(), make()
+    fits_of(first, tmp_path).fit("dot-00", SPLIT[0])
+    monkeypatch.setattr(torch.Tensor, "backward", lambda *_: pytest.fail("a step was taken"))
+    summary = fits_of(again, tmp_path).fit("dot-00", SPLIT[0])
+    assert summary.steps == 6
+    assert torch.equal(first.points, again.points)
+
+
 def test_budgets_in_steps_and_seconds(tmp_path: Path) -> None:
     assert fits_of(make(), tmp_path / "a", max_steps=2).fit("dot-00", SPLIT[0]).steps == 2
     assert fits_of(make(), tmp_path / "b", max_steps=0).fit("dot-00", SPLIT[0]).steps == 0

@@ -284,7 +284,7 @@ def test_the_answer_goes_into_train_and_into_pictures(planned: Planner, tmp_path
         (("tune.objectives=[seconds]",), "quality has to be among them"),
         (("tune.objectives=[quality,money]",), "unknown objective 'money'"),
         (("tune.metric=face/nme_68",), "unknown metric of suite 'face' 'nme_68'; did you mean 'nme_68_"),
-        (("tune.name=a/b",), "letters, digits"),
+        *(((f"tune.name={name}",), "letters, digits") for name in ("a/b", "..", ".hidden", "a" * 101)),
     ],
 )
 def test_what_cannot_work_is_told_at_once(planned: Planner, texts: tuple[str, ...], message: str) -> None:
@@ -302,3 +302,6 @@ def test_evaluations_are_spread_over_the_budget_of_each_trial(planned: Planner) 
     assert planned("trainer.evaluate_every=7").trial_plan(1, {}).config["trainer"]["evaluate_every"] == 7
     epochs = planned("trainer.max_steps=null", "trainer.max_epochs=10", "trainer.batch_size=8", "tune.evaluations=5")
     assert epochs.trial_plan(1, {}).config["trainer"]["evaluate_every"] == 6
+    # Of 24 samples one batch of 16 is an epoch: the rest is left to the next one.
+    uneven = planned("trainer.max_steps=null", "trainer.max_epochs=10", "trainer.batch_size=16", "tune.evaluations=5")
+    assert uneven.trial_plan(1, {}).config["trainer"]["evaluate_every"] == 2

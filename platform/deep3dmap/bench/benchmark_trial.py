@@ -23,7 +23,7 @@ from deep3dmap.train.hosts import TuneTrialHost, choose_device
 from deep3dmap.train.job import TrainingJob, be_deterministic, train_here
 from deep3dmap.train.local_host import LocalHost
 from deep3dmap.train.resources import count_parameters, device_name, peak_gpu_mb, peak_ram_mb, reset_peaks
-from deep3dmap.train.starting_weights import load_for_inference
+from deep3dmap.train.starting_weights import load_weights
 from deep3dmap.train.trainer import train_on_workers
 
 
@@ -96,14 +96,14 @@ def _train(job: TrainingJob, outcome: Outcome) -> Method:
     if best is None:
         raise RuntimeError(f"{job.folder}: training left no checkpoint")
     outcome.checkpoint_uri = str(best.folder)
-    load_for_inference(method, best.state())
+    load_weights(method, best.weights(), best.folder)
     return _on_device(method, device)
 
 
 def _load(job: TrainingJob, folder: str, outcome: Outcome) -> Method:
     checkpoint = read_checkpoint(local_checkpoint(folder))
     method = job.build_method()
-    load_for_inference(method, checkpoint.state())
+    load_weights(method, checkpoint.weights(), checkpoint.folder)
     outcome.steps, outcome.checkpoint_uri = checkpoint.step, folder
     outcome.train_s = float(checkpoint.about["seconds"])
     return _on_device(method, str(job.config["device"]))

@@ -34,12 +34,13 @@ def main(argv: list[str]) -> int:
     from deep3dmap.train.checkpoint_places import local_checkpoint
 
     checkpoint = read_checkpoint(local_checkpoint(flags.checkpoint))
-    method = checkpoint.about["method"]
+    about = checkpoint.of_run()
+    method = about["method"]
     if request.own.methods not in ([], [method]):
         raise UserError(f"the checkpoint says which method it is ({method}); leave out methods=")
-    check_plain(checkpoint.about["config"], where=flags.checkpoint)
+    check_plain(about["config"], where=flags.checkpoint)
     check_choice(method, next(iter(request.own.methods), ""), "method", flags.checkpoint)
     store, uri, work = open_store(request.own.results)
     request = replace(request, own=replace(request.own, results=uri))
-    plans = checkpoint_plan(request, checkpoint.about, flags.checkpoint, work)
+    plans = checkpoint_plan(request, about, flags.checkpoint, work)
     return run_plans(plans, store, uri, work, resume=flags.resume, as_json=flags.json)

@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     from deep3dmap.train.shipped_weights import write_shipped
 
     checkpoint = read_checkpoint(local_checkpoint(flags.checkpoint))
-    card = _card(checkpoint.about, dict(split_override(text) for text in pairs))
+    card = _card(checkpoint.of_run(), dict(split_override(text) for text in pairs))
     file = write_shipped(checkpoint.weights(), card, flags.out)
     print(f"{file}: {file.stat().st_size / 1e6:.2f} MB, {card['method']}/{card['variant']}, {card['steps']} steps")
     return 0

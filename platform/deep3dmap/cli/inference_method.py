@@ -22,7 +22,7 @@ from deep3dmap.frameworks.saved_checkpoints import read_checkpoint
 from deep3dmap.train.checkpoint_places import local_checkpoint
 from deep3dmap.train.hosts import choose_device
 from deep3dmap.train.job import TrainingJob
-from deep3dmap.train.starting_weights import load_for_inference
+from deep3dmap.train.starting_weights import load_weights
 
 
 def method_for_inference(named: str, values: dict[str, Any]) -> tuple[Method, TrainingJob]:
@@ -40,13 +40,13 @@ def method_for_inference(named: str, values: dict[str, Any]) -> tuple[Method, Tr
         if changed := [key for key in own if key.startswith("method.")]:
             raise UserError(f"{changed[0]}: a checkpoint keeps the configuration that it was trained with")
         checkpoint = read_checkpoint(local_checkpoint(named))
-        about = checkpoint.about
+        about = checkpoint.of_run()
         check_plain(about["config"], where=named)
         check_choice(about["method"], chosen, "method", named)
         config = {**about["config"], **_fit_section(about["config"], own)}
         job = TrainingJob(about["method"], about["variant"], about["dataset"], about["dataset_variant"], config, "")
         method = job.build_method()
-        load_for_inference(method, checkpoint.state())
+        load_weights(method, checkpoint.weights(), checkpoint.folder)
     else:
         job = _untrained(*_with_shipped(named, own))
         method = job.build_method()

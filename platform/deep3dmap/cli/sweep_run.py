@@ -14,6 +14,7 @@ from deep3dmap.cli.ray_start import start_ray
 from deep3dmap.cli.sweep_table import SweepTable, sweep_table
 from deep3dmap.config.compose import ComposedRun
 from deep3dmap.core.errors import UserError
+from deep3dmap.results.store import ResultStore
 from deep3dmap.runs.tuned_settings import TunedSettings
 from deep3dmap.tune.best import read_best
 from deep3dmap.tune.options import TuneOptions
@@ -25,10 +26,10 @@ from deep3dmap.tune.sweep import SweepOutcome, run_sweep, trials_left, trials_of
 FAIR_EVALUATIONS = 5
 
 
-def follow_sweep(plan: SweepPlan, *, as_json: bool) -> int:
-    """Carry out a sweep; returns the exit code."""
+def follow_sweep(plan: SweepPlan, *, anew: bool, as_json: bool) -> int:
+    """Carry out a sweep; returns the exit code. anew: forget an earlier one of its name."""
     console = Console(stderr=True)
-    outcome = carry_out(plan, console)
+    outcome = carry_out(plan, console, anew)
     report = write_report(plan, outcome.state)
     told = summary(plan, outcome.state)
     if as_json:
@@ -50,13 +51,19 @@ def follow_sweep(plan: SweepPlan, *, as_json: bool) -> int:
     return 0 if told["best"] and outcome.is_complete else 1
 
 
-def carry_out(plan: SweepPlan, console: Console) -> SweepOutcome:
-    """Run a sweep under its table."""
-    console.print(f"sweep {escape(plan.name)}: {trials_of(plan)} trials", highlight=False)
-    if trials_left(plan) > 0:
-        start_ray(console)
-    with SweepTable(plan, console, trials_of(plan)) as table:
-        return run_sweep(plan, table)
+def carry_out(plan: SweepPlan, console: Console, anew: bool) -> SweepOutcome:
+    """Run a sweep under its table. Raises UserError, with nothing forgotten, while another process works on it."""
+    claim = f"sweep-{plan.name}"
+    with ResultStore(plan.results).lease([claim]) as lease:
+        if claim in lease.refused:
+            raise UserError(f"{lease.refused[claim]} is already working on sweep '{plan.name}'; give tune.name= another name")
+        if anew:
+            plan.drop()
+        console.print(f"sweep {escape(plan.name)}: {trials_of(plan)} trials", highlight=False)
+        if trials_left(plan) > 0:
+            start_ray(console)
+        with SweepTable(plan, console, trials_of(plan)) as table:
+            return run_sweep(plan, table)
 
 
 def tune_fairly(
@@ -73,9 +80,7 @@ def tune_fairly(
     for scored, run in runs:
         options = TuneOptions(trials=trials, metric=metric, scenes=scenes, evaluations=FAIR_EVALUATIONS)
         plan = plan_composed(run, options, {}, uri, work)
-        if not resume:
-            plan.drop()
-        outcome = carry_out(plan, console)
+        outcome = carry_out(plan, console, anew=not resume)
         write_report(plan, outcome.state)
         file = plan.output / "best.yaml"
         if not outcome.is_complete or not file.is_file():

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,20 +80,20 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
     store, uri, work = open_store(str(composed.config["results"]))
     run = plan_training(dataclasses.replace(composed, config={**composed.config, "results": uri}), work)
     _decide_start(run, flags.resume, flags.restart)
-    step = run.steps_taken()
+    step = None if flags.restart else run.steps_taken()
     if flags.resume and (outcome := _finished(run, store)):
         print(f"this run is finished, at step {step}; there is nothing to resume (--restart begins anew)", file=sys.stderr)
     else:
         _say_where_it_begins(step)
-        outcome = _carried_out(run, store)
+        outcome = _carried_out(run, store, anew=flags.restart)
     stages.mark("leaving")
     _print_outcome(outcome, flags.json)
     return 0
 
 
-def _carried_out(run: "TrainingRun", store: "ResultStore") -> dict[str, Any]:
+def _carried_out(run: "TrainingRun", store: "ResultStore", anew: bool) -> dict[str, Any]:
     try:
-        return run.carry_out(store)
+        return run.carry_out(store, anew)
     except KeyboardInterrupt:
         raise InterruptedRun(f"interrupted; {_how_to_go_on(run)}") from None
     except Terminated:
@@ -166,9 +165,7 @@ def _from_file(file: Path, values: dict[str, object]) -> Layer:
 def _decide_start(run: "TrainingRun", resume: bool, restart: bool) -> None:
     if resume and restart:
         raise UserError("--resume and --restart exclude each other")
-    if restart:
-        shutil.rmtree(run.folder, ignore_errors=True)
-    elif not resume and (step := run.steps_taken()) is not None:
+    if not (resume or restart) and (step := run.steps_taken()) is not None:
         raise UserError(f"a run of this configuration is at step {step} already ({run.folder}); add --resume or --restart")
 
 

@@ -46,15 +46,13 @@ def main(argv: list[str]) -> int:
     _decide_start(plan, flags.resume, flags.restart)
     from deep3dmap.cli.sweep_run import follow_sweep
 
-    return follow_sweep(plan, as_json=flags.json)
+    return follow_sweep(plan, anew=flags.restart, as_json=flags.json)
 
 
 def _decide_start(plan: "SweepPlan", resume: bool, restart: bool) -> None:
     if resume and restart:
         raise UserError("--resume and --restart exclude each other")
-    if restart:
-        plan.drop()
-    elif not resume and (plan.folder / "trials.jsonl").is_file():
+    if not (resume or restart) and (plan.folder / "trials.jsonl").is_file():
         raise UserError(f"sweep '{plan.name}' was begun already ({plan.folder}); add --resume, --restart or tune.name=")
 
 

@@ -288,12 +288,17 @@ class TrainLoop:
         # Until the method asks for its batches again; what earlier versions wrote does not say.
         self.plan = replace(self.plan, per_step=int(state.get("batches_per_step", 1)))
 
-    def synchronise(self) -> None:
-        """Send worker 0's buffers to all workers, and raise ReplicasDifferError where their parameters are not the same."""
+    def synchronise(self, method: Any) -> None:
+        """Send worker 0's buffers of all that was prepared to all workers.
+
+        Raises ReplicasDifferError where the workers' parameters are not the same, also those that were never prepared.
+        """
         if self.world_size == 1:
             return
         for module in self._prepared:
             send_from_first(list(module.buffers()), self.world_size)
+        unseen = isinstance(method, nn.Module) and all(module is not method for module in self._prepared)
+        for module in (*self._prepared, *([method] if unseen else [])):
             require_equal_replicas(module)
 
     def sum_over_workers(self, values: Mapping[str, float]) -> dict[str, float]:

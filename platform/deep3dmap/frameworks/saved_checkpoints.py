@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,12 @@ import torch
 from deep3dmap.core.errors import UserError
 
 SCHEMA_VERSION = 2
+_STATE = {"method": dict, "loop": dict, "averaged": (dict, type(None)), "ranks": list}
 # The fields of a checkpoint's description that the platform reads; a run may add others.
-_STATE = ("method", "loop", "averaged", "ranks")
-_ABOUT: dict[str, type | tuple[type, ...]] = {"step": int, "state_sha256": str, "seconds": (int, float), "metrics": dict}
+_NUMBER = (int, float)
+_ABOUT = {"step": int, "score": (*_NUMBER, type(None)), "state_sha256": str, "seconds": _NUMBER, "metrics": dict}
+# What it says of its run, beside that.
+_RUN = {**dict.fromkeys(("method", "variant", "dataset", "dataset_variant"), str), "config": dict}
 
 
 @dataclass(frozen=True)
@@ -30,21 +32,30 @@ class Checkpoint:
         """Optimisation steps taken when it was written."""
         return int(self.about["step"])
 
+    def of_run(self) -> dict[str, Any]:
+        """Return `about` with all that is said of the run; raises UserError where something is missing or of another kind."""
+        _check(self.folder / "checkpoint.json", self.about, _RUN)
+        return self.about
+
     def weights(self) -> dict[str, Any]:
         """Return what the method is used with: its averaged weights where they were kept; raises as `state` does."""
         return weights_of(self.state())
 
     def state(self, device: str = "cpu") -> dict[str, Any]:
         """Load the tensors and plain data, nothing else; raises UserError if they differ from what was written."""
-        data = (self.folder / "state.pt").read_bytes()
+        try:
+            data = (self.folder / "state.pt").read_bytes()
+        except OSError as error:
+            raise UserError(f"{self.folder}: state.pt: {error.strerror}; use another checkpoint") from error
         if hashlib.sha256(data).hexdigest() != self.about["state_sha256"]:
             raise UserError(f"{self.folder}: state.pt is damaged (hash mismatch); use another checkpoint")
         try:
             loaded = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
-        except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        except Exception as error:  # what torch raises depends on where the garbage is
             raise UserError(f"{self.folder}: state.pt contains something other than tensors and plain data") from error
-        if not isinstance(loaded, dict) or not set(_STATE) <= loaded.keys():
+        if not isinstance(loaded, dict) or not _STATE.keys() <= loaded.keys():
             raise UserError(f"{self.folder}: state.pt lacks {', '.join(_STATE)}; use another checkpoint")
+        _check(self.folder / "state.pt", loaded, _STATE)
         return loaded
 
 
@@ -57,15 +68,19 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         )
     try:
         about = json.loads(file.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: damaged ({error}); use another checkpoint") from error
     if not isinstance(about, dict) or about.get("schema") != SCHEMA_VERSION:
         found = about.get("schema") if isinstance(about, dict) else "unknown"
         raise UserError(f"{file}: checkpoint schema {found}; this version of deep3dmap reads {SCHEMA_VERSION}")
-    wrong = [name for name, kind in _ABOUT.items() if not isinstance(about.get(name), kind)]
+    _check(file, {"score": None, **about}, _ABOUT)
+    return Checkpoint(folder, {"score": None, **about})
+
+
+def _check(file: Path, about: dict[str, Any], kinds: dict[str, Any]) -> None:
+    wrong = [name for name, kind in kinds.items() if not isinstance(about.get(name), kind)]
     if wrong:
         raise UserError(f"{file}: field '{wrong[0]}' is missing or has the wrong type; use another checkpoint")
-    return Checkpoint(folder, about)
 
 
 def weights_of(state: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,8 @@ def compact(store: ResultStore, least: int = 2) -> Compacted:
     with store.lease([_LEASE]) as lease:
         if not lease.held:
             return Compacted(refused=str(next(iter(lease.refused.values()))))
+        # Of these there are many, so that they are not looked through whenever something is run.
+        store.storage.sweep("artifacts")
         # Listed again: another one may have compacted them meanwhile.
         names = own_files(store)
         files, segments, damaged = 0, 0, list[str]()

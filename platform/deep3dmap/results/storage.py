@@ -114,14 +114,21 @@ class Storage:
     def sweep(self, folder: str, older_than_s: float = LEFT_BEHIND_S) -> int:
         """Remove the hidden temporary files that killed writers left in a folder and those below it; returns how many."""
         swept = 0
-        for file in (self.local / folder).rglob(".*") if self.local else ():
+        left = [file for file in (self.local / folder).rglob(".*") if _TEMPORARY.fullmatch(file.name)] if self.local else []
+        now = self._clock_s() if left else 0.0
+        for file in left:
             try:
-                if _TEMPORARY.fullmatch(file.name) and time.time() - file.lstat().st_mtime > older_than_s:
+                if now - file.lstat().st_mtime > older_than_s:
                     file.unlink()
                     swept += 1
             except FileNotFoundError:
                 continue
         return swept
+
+    def _clock_s(self) -> float:
+        """Return the time by the clock by which the files of a folder are dated: that of this machine may be wrong."""
+        self.write(".clock", b"")
+        return os.stat(self.path(".clock")).st_mtime
 
 
 def _is_within(path: str, root: str) -> bool:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from deep3dmap.core.errors import UserError
 from deep3dmap.results.attempt_numbers import attempt_name, check_id, new_attempt
 from deep3dmap.results.digest import bytes_digest, table_digest
+from deep3dmap.results.leases import FOLDER as LEASES
 from deep3dmap.results.leases import LASTS_S, Lease, take
 from deep3dmap.results.parquet_files import encode
 from deep3dmap.results.remembered import recall, remember
@@ -71,7 +72,8 @@ class ResultStore:
 
     def lease(self, run_ids: Iterable[str], lasts_s: float = LASTS_S) -> Lease:
         """Take the runs that nobody works on and keep them until the lease is released; see `leases`."""
-        self.storage.sweep("tables")
+        for folder in ("tables", LEASES):
+            self.storage.sweep(folder)
         return take(self.storage, run_ids, lasts_s)
 
     def _file_rows(self, run_id: str, attempt: int) -> list[FileRow]:

@@ -75,7 +75,7 @@ def _checkpoint_of_run(named: str, work: Path) -> Path | None:
 def _newest_ended(named: str, work: Path) -> CheckpointFolder | None:
     """Return the folder of the newest run of METHOD/VARIANT; raises UserError where there are such runs and none has ended."""
     last = [checkpoint for folder in work.glob("*/checkpoints") for checkpoint in CheckpointFolder(folder).whole()[-1:]]
-    last = [checkpoint for checkpoint in last if f"{checkpoint.about['method']}/{checkpoint.about['variant']}" == named]
+    last = [checkpoint for checkpoint in last if f"{checkpoint.about.get('method')}/{checkpoint.about.get('variant')}" == named]
     # Checkpoints of earlier versions do not say whether they are the end.
     ended = [checkpoint for checkpoint in last if checkpoint.about.get("ended", True)]
     if last and not ended:

@@ -1,5 +1,6 @@
 """A training run outside any benchmark: its id, its folder, its row and curves in the store."""
 
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,12 +39,17 @@ class TrainingRun:
         whole = CheckpointFolder(self.folder / "checkpoints").whole()
         return whole[-1].step if whole else None
 
-    def carry_out(self, store: ResultStore) -> dict[str, Any]:
-        """Train, write the row and the curves, and return the outcome. A failure is recorded as a row, then raised."""
+    def carry_out(self, store: ResultStore, anew: bool = False) -> dict[str, Any]:
+        """Train, write the row and the curves, and return the outcome. A failure is recorded as a row, then raised.
+
+        anew: drop what an earlier training left. Raises UserError, with nothing dropped, while another process has it.
+        """
         store = RetryingStore(store.uri)
         with store.lease([self.plan.run_id]) as lease:
             if self.plan.run_id in lease.refused:
                 raise UserError(f"{self.plan.title}: {lease.refused[self.plan.run_id]} is already working on this run")
+            if anew:
+                shutil.rmtree(self.folder, ignore_errors=True)
             # Numbered only now: whoever held the run until now has written an attempt.
             told = self._carry_out(store, store.next_attempt(self.plan.run_id))
             if lost := lease.lost_in_words():

@@ -18,7 +18,7 @@ from deep3dmap.train.progress import Progress
 from deep3dmap.train.rank_states import own_rank_state, rank_states
 from deep3dmap.train.resources import count_parameters, device_name, peak_gpu_mb, peak_ram_mb
 from deep3dmap.train.seeding import scene_entropy, seed_everything
-from deep3dmap.train.starting_weights import initialize
+from deep3dmap.train.starting_weights import initialize, load_weights
 from deep3dmap.train.state_copies import copied
 from deep3dmap.train.trackers import Trackers
 
@@ -117,8 +117,10 @@ class TrainingSession:
             self.begin_anew()
             return
         checkpoint, state = found
-        self.method.load_state_dict(state["method"])
+        load_weights(self.method, state["method"], checkpoint.folder)
         self.method.load_rank_state_dict(own_rank_state(state["ranks"], self.loop.rank, self.loop.world_size))
+        if not {"optimizers", "step"} <= state["loop"].keys():
+            raise UserError(f"{checkpoint.folder}: state.pt says nothing of its optimisers; use another checkpoint")
         self.loop.load_state_dict(state["loop"])
         self.seconds_before = float(checkpoint.about["seconds"])
         self._saved_step, self._validated = self.loop.step, dict(checkpoint.about["metrics"])
@@ -191,13 +193,13 @@ class TrainingSession:
         evaluate = _due(self.loop.step, self.limits.evaluate_every)
         if evaluate or _due(self.loop.step, self.limits.checkpoint_every):
             self._values(step)
-            self.loop.synchronise()
+            self.loop.synchronise(self.method)
             metrics = self._validate() if evaluate else {}
             self._save(metrics)
             self._report(metrics)
 
     def _finish(self) -> dict[str, float]:
-        self.loop.synchronise()
+        self.loop.synchronise(self.method)
         if self._saved_step == self.loop.step and self._validated:
             # Validated here already, in this session or before a resume: once more would double the curve's last point.
             metrics = self._validated

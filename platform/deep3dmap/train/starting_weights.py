@@ -8,9 +8,13 @@ from deep3dmap.core.method import Method
 from deep3dmap.frameworks.saved_checkpoints import read_checkpoint, weights_of
 
 
-def load_for_inference(method: Method, state: dict[str, Any]) -> None:
-    """Load a checkpoint's averaged weights where they were kept, else its weights."""
-    method.load_state_dict(weights_of(state))
+def load_weights(method: Method, weights: Any, folder: Path) -> None:
+    """Load the state that the checkpoint in `folder` holds of a method; raises UserError where it does not fit."""
+    try:
+        method.load_state_dict(weights)
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise UserError(f"{folder}: its weights do not fit this configuration ({why}); use another checkpoint") from error
 
 
 def initialize(method: Method, folder: Path, name: str) -> None:
@@ -19,14 +23,11 @@ def initialize(method: Method, folder: Path, name: str) -> None:
     Raises UserError if the weights do not fit or the method takes nothing from there.
     """
     checkpoint = read_checkpoint(folder)
-    kept, state = checkpoint.about["method"], checkpoint.state()
+    kept, state = checkpoint.of_run()["method"], checkpoint.state()
     if kept != name:
         try:
             method.take_parts(kept, weights_of(state))
         except UserError as error:
             raise UserError(f"{folder}: a checkpoint of '{kept}', not of '{name}': {error}") from error
         return
-    try:
-        load_for_inference(method, state)
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise UserError(f"{folder}: its weights do not fit this configuration ({str(error).splitlines()[0]})") from error
+    load_weights(method, weights_of(state), folder)

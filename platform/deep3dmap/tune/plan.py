@@ -143,10 +143,11 @@ def plan_composed(composed: ComposedRun, options: TuneOptions, texts: Mapping[st
     run = plan_run(composed, work)
     _check_run(run, options, space)
     about = {key: value for key, value in asdict(options).items() if key not in (*LIMITS, "name")}
-    short = re.sub(r"[^\w.-]+", "_", f"{composed.method}-{composed.variant}-{composed.dataset}")
+    short = re.sub(r"[^0-9A-Za-z_.-]+", "_", f"{composed.method}-{composed.variant}-{composed.dataset}").lstrip("_.-")[:80]
     name = options.name or f"{short}-{content_hash([run.run_id, space.as_text(), about])[:8]}"
-    if not re.fullmatch(r"[\w.-]+", name):
-        raise UserError(f"tune.name={name}: letters, digits, '.', '_' and '-' only")
+    # Folders are named after it: no `..`.
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_.-]{,99}", name):
+        raise UserError(f"tune.name={name}: a letter or digit, then at most 99 letters, digits, '.', '_' and '-'")
     trainer = run.config["trainer"]
     counted = trainer["max_epochs"] is not None and trainer["max_steps"] is None and not trainer["evaluate_every"]
     samples = len(run.open_dataset().split("train")) if counted else 0
