@@ -115,9 +115,10 @@ def _recognise(path: Path, method: Method, mapping: dict[str, str]) -> str:
 
 def _split(name: str, path: Path, values: dict[str, Any]) -> Split:
     texts = tuple(as_override(key, value) for key, value in values.items())
-    composed = compose_dataset(
-        name, (Layer("input", (as_override("dataset.root", str(path.resolve())),)), Layer("command line", texts))
-    )
-    dataset = open_dataset(name.partition("/")[0], composed["dataset"], composed["data"])
+    plain = name.partition("/")[0]
+    given = {"root": str(path.resolve()), **getattr(datasets.load(plain), "for_reconstruction", {})}
+    layer = Layer("input", tuple(as_override(f"dataset.{key}", value) for key, value in given.items()))
+    composed = compose_dataset(name, (layer, Layer("command line", texts)))
+    dataset = open_dataset(plain, composed["dataset"], composed["data"])
     prepare_dataset(dataset, composed["data"], quiet=False, splits=["test"])
     return dataset.split("test")
