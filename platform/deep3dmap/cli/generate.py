@@ -24,6 +24,7 @@ key=value is a control of the method: one of `generate` of its class, such as tr
 and between (number of pictures from one random sample to the next) of stylegan2; `deep3dmap methods NAME` and the method's
 README name them. method.KEY=, seed= and device= are those of the other verbs. The same seed gives the same pictures."""
 PORTION = 16
+SEEN_WELL = 96  # pixels
 
 
 def main(argv: list[str]) -> int:
@@ -34,10 +35,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--count", type=int, default=16, help="samples (default: 16); with --sweep in every row")
     parser.add_argument("--first", type=int, default=0, help="number of the first sample (default: 0)")
     parser.add_argument("--columns", type=int, default=0, help="samples in a row (default: a square grid)")
+    parser.add_argument(
+        "--scale", type=int, default=0, help="enlarge pixels so many times (default: small samples to about 100)"
+    )
     parser.add_argument("--sweep", metavar="KEY=A,B,...", help="one row for each value of a control, with the same samples")
     flags, pairs = parser.parse(_kept_together(argv))
-    if flags.count < 1 or flags.first < 0 or flags.columns < 0:
-        raise UserError("--count is at least 1, --first and --columns at least 0")
+    if flags.count < 1 or min(flags.first, flags.columns, flags.scale) < 0:
+        raise UserError("--count is at least 1, --first, --columns and --scale at least 0")
     _check_place(flags.out, flags.sweep)
     rows = _rows(flags.sweep)
 
@@ -56,7 +60,7 @@ def main(argv: list[str]) -> int:
         print(f"{flags.count} samples in {flags.out}, a file each")
         return 0
     pictures = [_draw(method, indices, seed, {**values, **controls}) for controls in rows]
-    _write(pictures, flags.columns or _square(flags.count, len(rows)), flags.out)
+    _write(pictures, flags.columns or _square(flags.count, len(rows)), flags.scale, flags.out)
     print(f"{flags.count * len(rows)} samples in {flags.out}")
     return 0
 
@@ -133,7 +137,7 @@ def _write_each(portions: Iterator[Any], first: int, folder: Path) -> None:
             number += 1
 
 
-def _write(pictures: list[Any], columns: int, file: Path) -> None:
+def _write(pictures: list[Any], columns: int, scale: int, file: Path) -> None:
     import torch
 
     from deep3dmap.render.pictures import save_png
@@ -144,5 +148,8 @@ def _write(pictures: list[Any], columns: int, file: Path) -> None:
         filled = torch.cat([samples, samples.new_ones(missing, *samples.shape[1:])])
         rows = filled.unflatten(0, (-1, columns)).permute(2, 0, 3, 1, 4)
         bands.append(rows.flatten(1, 2).flatten(2, 3))
+    sheet = torch.cat(bands, 1)
+    # Squares, and nothing between them: what is shown are the samples' own pixels.
+    times = scale or max(1, SEEN_WELL // pictures[0].shape[-1])
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_png(torch.cat(bands, 1), file)
+    save_png(sheet.repeat_interleave(times, 1).repeat_interleave(times, 2), file)
