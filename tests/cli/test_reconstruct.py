@@ -145,6 +145,16 @@ def complains(capsys: Captured, *words: str) -> None:
         assert word in lines[0]
 
 
+def test_photographs_without_cameras_are_refused_once(photo: Path, capsys: Captured) -> None:
+    shutil.copy(photo, photo.parent / "other.png")
+    assert main(["reconstruct", "nerf/grid_mini", str(photo.parent), "-o", str(photo.parent / "out")]) == 2
+    complains(
+        capsys, "read as 'image_folder' it holds no bounds, images, intrinsics, world_from_camera", "blender, colmap, dtu"
+    )
+    assert main(["reconstruct", "visual_hull", str(photo), "-o", str(photo.parent / "out"), "inputs.masks=image"]) == 2
+    complains(capsys, "it holds no images, intrinsics, world_from_camera,")
+
+
 def test_no_face_in_the_photograph(weights: Path, tmp_path: Path, capsys: Captured) -> None:
     write_image(tmp_path / "wall.png", np.full((3, 90, 120), 0.5, np.float32))
     assert reconstruct(weights, tmp_path / "wall.png") == 2

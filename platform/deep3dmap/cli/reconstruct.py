@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,12 @@ def main(argv: list[str]) -> int:
     name = str(values.pop("dataset", "")) or _recognise(flags.input, method, mapping)
     if name == "image_folder" and "box" in method.card.consumes and not {"dataset.box", "dataset.boxes"} & values.keys():
         values["dataset.boxes"] = "auto"
-    split = _split(name, flags.input, values)
+    split = _split(name, flags.input, values, {mapping.get(key, key) for key in method.card.consumes})
     written = []
     order: Iterable[int] = range(len(split))
     if not method.fits():
-        # A fit shows its own steps.
-        order = watched(order, Preparation("reconstructions", len(split), None), 1)
+        # A fit shows its own steps. How long the others take is known once some are made, so nothing is announced.
+        order = watched(order, Preparation("reconstructions", len(split), 0.0), 1)
     for index in order:
         scene = split.name(index)
         folder = flags.out / folder_name(scene)
@@ -104,7 +104,6 @@ def _recognise(path: Path, method: Method, mapping: dict[str, str]) -> str:
     """Ask the registered datasets which of them reads `path` and provides what the method consumes."""
     wanted = {mapping.get(key, key) for key in method.card.consumes}
     found = [name for name in working(datasets) if getattr(datasets.load(name), "recognises", lambda _: False)(path)]
-    # A fitting layout that lacks an input says itself what it lacks, when it is read.
     found.sort(key=lambda name: len(wanted - set(datasets.load(name).card.provides)))
     if found:
         return found[0]
@@ -113,12 +112,24 @@ def _recognise(path: Path, method: Method, mapping: dict[str, str]) -> str:
     )
 
 
-def _split(name: str, path: Path, values: dict[str, Any]) -> Split:
+def _split(name: str, path: Path, values: dict[str, Any], wanted: set[str]) -> Split:
     texts = tuple(as_override(key, value) for key, value in values.items())
     plain = name.partition("/")[0]
     given = {"root": str(path.resolve()), **getattr(datasets.load(plain), "for_reconstruction", {})}
     layer = Layer("input", tuple(as_override(f"dataset.{key}", value) for key, value in given.items()))
     composed = compose_dataset(name, (layer, Layer("command line", texts)))
     dataset = open_dataset(plain, composed["dataset"], composed["data"])
+    _check_given(path, plain, dataset.card.provides, wanted)
     prepare_dataset(dataset, composed["data"], quiet=False, splits=["test"])
     return dataset.split("test")
+
+
+def _check_given(path: Path, name: str, given: Sequence[str], wanted: set[str]) -> None:
+    """Raise UserError where no sample can hold what the method wants, rather than once for each of them."""
+    if missing := sorted(wanted - set(given)):
+        cards = {other: datasets.load(other).card for other in working(datasets)}
+        feeding = [other for other, card in cards.items() if card.needs_root and wanted <= set(card.provides)]
+        raise UserError(
+            f"{path}: read as '{name}' it holds no {', '.join(missing)}, which the method needs; layouts that may hold "
+            f"all: {', '.join(feeding) or 'none'} (`deep3dmap datasets NAME` describes it; inputs.{missing[0]}=OTHER maps one)"
+        )
