@@ -44,14 +44,23 @@ def _registered() -> Any:
     del methods._added["levels"]
 
 
-def pixels(file: Path) -> np.ndarray:
-    return np.asarray(Image.open(file))[::4, ::4, 0] / 255
+def pixels(file: Path, side: int = 96) -> np.ndarray:
+    """One pixel of each sample; those of `Levels` are drawn with a side of 96."""
+    return np.asarray(Image.open(file))[::side, ::side, 0] / 255
 
 
 def test_a_grid(tmp_path: Path) -> None:
     assert main(["generate", "levels", "-o", str(tmp_path / "grid.png"), "--count", "40", "--columns", "8", "seed=2"]) == 0
     expected = 0.2 + np.arange(40).reshape(5, 8) / 100
     np.testing.assert_allclose(pixels(tmp_path / "grid.png"), expected, atol=0.003)
+
+
+@pytest.mark.parametrize(("scale", "side"), [("0", 96), ("1", 4), ("3", 12)])
+def test_small_samples_are_enlarged_unless_told(tmp_path: Path, scale: str, side: int) -> None:
+    file = tmp_path / "grid.png"
+    assert main(["generate", "levels", "-o", str(file), "--count", "4", "--scale", scale]) == 0
+    assert Image.open(file).size == (2 * side, 2 * side)
+    np.testing.assert_allclose(pixels(file, side), [[0, 0.01], [0.02, 0.03]], atol=0.003)
 
 
 def test_a_sweep_has_a_row_for_each_value(tmp_path: Path) -> None:
@@ -66,6 +75,14 @@ def test_a_control_whose_values_are_lists_is_swept_too(tmp_path: Path) -> None:
     np.testing.assert_allclose(pixels(file), [[0.3, 0.31], [0, 0.01], [0.5, 0.51]], atol=0.003)
 
 
+def test_a_folder_gets_a_file_of_each_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "samples"
+    assert main(["generate", "levels", "-o", str(folder), "--count", "20", "--first", "3", "shift=0.1"]) == 0
+    assert capsys.readouterr().out == f"20 samples in {folder}, a file each\n"
+    assert sorted(file.name for file in folder.iterdir()) == [f"{index:06d}.png" for index in range(3, 23)]
+    np.testing.assert_allclose(pixels(folder / "000022.png", 4), [[0.32]], atol=0.003)
+
+
 def test_controls_reach_the_method(tmp_path: Path) -> None:
     assert main(["generate", "levels", "-o", str(tmp_path / "one.png"), "--count", "1", "shift=0.3"]) == 0
     np.testing.assert_allclose(pixels(tmp_path / "one.png"), [[0.3]], atol=0.003)
@@ -76,6 +93,8 @@ def test_controls_reach_the_method(tmp_path: Path) -> None:
     [
         (["levels", "-o", "x.png", "shft=1"], "unknown control of levels 'shft'"),
         (["levels", "-o", "x.jpg"], "ends in .png"),
+        (["levels", "-o", "/proc/x.png"], "-o /proc: cannot write there"),
+        (["levels", "-o", "samples", "--sweep", "shift=0,1"], "--sweep makes one picture"),
         (["levels", "-o", "x.png", "--count", "0"], "--count is at least 1"),
         (["levels", "-o", "x.png", "--sweep", "shift"], "expected a control and its values"),
         (["levels", "-o", "x.png", "--sweep", "shift=[0,1"], "cannot read 'shift=[[0,1]'"),

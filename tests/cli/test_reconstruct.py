@@ -54,6 +54,20 @@ def test_a_photograph_with_a_box(weights: Path, photo: Path) -> None:
     assert set(about["notes"]["head_pose"]) == {"pitch", "yaw", "roll", "scale"}
 
 
+def test_a_script_is_told_what_was_written_and_what_failed(weights: Path, photo: Path, capsys: Captured) -> None:
+    folder = photo.parent / "photos"
+    folder.mkdir()
+    shutil.move(photo, folder / "a.png")
+    (folder / "b.png").write_bytes(b"no picture")
+    assert reconstruct(weights, folder, "dataset.boxes=center", "--json") == 2
+    a, b = json.loads(capsys.readouterr().out)
+    assert a["input"] == "a"
+    assert not a["error"]
+    assert set(a["files"]) == {file.name for file in Path(a["folder"]).iterdir()} >= FILES
+    assert b["files"] == []
+    assert "b.png" in b["error"]
+
+
 def test_a_video_gives_one_result_per_frame(weights: Path, tmp_path: Path) -> None:
     write_video(tmp_path / "talk.avi", np.random.default_rng(0).uniform(0, 1, (3, 3, 64, 80)))
     assert reconstruct(weights, tmp_path / "talk.avi", "dataset.boxes=center", "dataset.every=2") == 0
@@ -78,7 +92,7 @@ def test_a_folder_of_calibrated_views_needs_no_training(tmp_path: Path) -> None:
     assert {"mesh.ply", "picture.png", "transforms.json"} <= {file.name for file in (tmp_path / "out" / "ball").iterdir()}
 
 
-def test_a_capture_with_a_colmap_model_goes_through_to_a_mesh_and_new_views(tmp_path: Path) -> None:
+def test_a_capture_with_a_colmap_model_goes_through_to_a_mesh_and_new_views(tmp_path: Path, capsys: Captured) -> None:
     """A textured slab on the ground, photographed from above all around, without masks."""
     from PIL import Image
 
@@ -98,6 +112,15 @@ def test_a_capture_with_a_colmap_model_goes_through_to_a_mesh_and_new_views(tmp_
     colmap.write_model(capture, cameras, names, np.asarray(box.vertices), colors.astype(np.float32))
     assert main(["reconstruct", "nerf/grid_mini", str(capture), "-o", str(tmp_path / "out"), "method.steps=150"]) == 0
     out = tmp_path / "out" / "garden"
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{out}: mesh.")
+    assert said.out.endswith("novel_views.png novel_views.webp picture.png reconstruction.json\n")
+    # Also in a pipe, which this is: a fit of minutes must not be silent.
+    first, second, *others = said.err.splitlines()
+    assert first.startswith("garden: fitting nerf/grid_mini")
+    assert second.startswith("step 1/150  loss ")
+    assert [line for line in others if line.startswith("garden: fitted, 150 steps in ")]
+    assert ("garden: the mesh is empty" in said.err) == read_mesh(out / "mesh.ply").is_empty
     written = {"mesh.ply", "picture.png", "novel_views.png", "novel_views.webp"}
     assert written <= {file.name for file in out.iterdir()}
     with Image.open(out / "novel_views.webp") as opened:
@@ -120,6 +143,16 @@ def complains(capsys: Captured, *words: str) -> None:
     assert lines[0].startswith("deep3dmap: ")
     for word in words:
         assert word in lines[0]
+
+
+def test_photographs_without_cameras_are_refused_once(photo: Path, capsys: Captured) -> None:
+    shutil.copy(photo, photo.parent / "other.png")
+    assert main(["reconstruct", "nerf/grid_mini", str(photo.parent), "-o", str(photo.parent / "out")]) == 2
+    complains(
+        capsys, "read as 'image_folder' it holds no bounds, images, intrinsics, world_from_camera", "blender, colmap, dtu"
+    )
+    assert main(["reconstruct", "visual_hull", str(photo), "-o", str(photo.parent / "out"), "inputs.masks=image"]) == 2
+    complains(capsys, "it holds no images, intrinsics, world_from_camera,")
 
 
 def test_no_face_in_the_photograph(weights: Path, tmp_path: Path, capsys: Captured) -> None:

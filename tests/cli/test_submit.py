@@ -7,8 +7,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -50,6 +53,44 @@ def test_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert "no job server answers" in lines[0]
+
+
+class Guarded(BaseHTTPRequestHandler):
+    """A job server that wants a token, whichever."""
+
+    seen: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.seen.append(self.headers.get("X-Ray-Authorization") or self.headers.get("Authorization") or "")
+        body = b"Unauthorized: Missing authentication token"
+        self.send_response(401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is logged."""
+
+
+def test_the_token_is_brought_where_one_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a" * 64)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        line = [str(RUN / "deep3dmap"), "submit", "--address", f"http://127.0.0.1:{server.server_port}", "--", "methods"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+        done = subprocess.run(
+            line,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            env=environment | {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")},
+        )
+        server.shutdown()
+    assert done.returncode == 2
+    assert "put the head's token into ~/.ray/auth_token" in done.stderr
+    # Nobody is sent a token before asking for one.
+    assert not Guarded.seen[0]
+    assert "a" * 64 in Guarded.seen[-1]
 
 
 class Head:

@@ -56,6 +56,16 @@ def test_it_says_what_it_does_in_a_pipe_and_a_finished_run_is_not_resumed(tmp_pa
     assert len(ResultStore(str(tmp_path / "results")).runs(newest_only=False)) == 1
 
 
+def test_a_run_that_met_its_time_limit_says_so(tmp_path: Path) -> None:
+    line = (*CHATTY, "method.delay=0.3", "trainer.max_steps=400", "trainer.max_seconds=1")
+    out, _ = ended(start(tmp_path, *line))
+    first = out.splitlines()[0]
+    assert first.startswith("trained ")
+    assert first.endswith(" of 400 by trainer.max_seconds=1")
+    out, _ = ended(start(tmp_path, *line, "--resume", "--json"))
+    assert json.loads(out)["cut_short"].endswith(" of 400 by trainer.max_seconds=1")
+
+
 def test_a_device_that_is_not_there_is_told_before_anything_starts(tmp_path: Path) -> None:
     for workers in (1, 2):
         line = (*CHATTY, "trainer.max_steps=4", "device=cuda", f"trainer.workers={workers}")

@@ -1,5 +1,6 @@
 """`tune` as a user runs it: mistakes, the space, and a driver that is killed."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -55,6 +56,19 @@ def test_the_space_is_shown_and_mistakes_get_one_line(folder: Path, capsys: pyte
     with pytest.raises(SystemExit):
         main(["tune", "--help"])
     assert "tune.asha.grace=10.0" in capsys.readouterr().out
+
+
+def test_a_library_that_is_absent_is_named_at_once(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str, *_: object) -> None:
+        assert name == "hyperopt"
+
+    monkeypatch.setattr(importlib.util, "find_spec", absent)
+    # Before method and dataset are looked for, and long before Ray starts.
+    assert main(["tune", "tune.searcher=hyperopt", f"results={folder / 'absent'}"]) == 2
+    told = capsys.readouterr().err
+    assert "tune.searcher=hyperopt needs the package 'hyperopt'; pip install 'deep3dmap[hyperopt]'" in told
 
 
 @pytest.mark.slow

@@ -240,9 +240,30 @@ def test_a_capture_as_a_sample(capture: Path) -> None:
     assert (sample["bounds"][0] < -1).all()
     assert (sample["bounds"][1] < 4).all()
     assert "masks" not in sample
+    assert "masks" not in Colmap(ColmapConfig(root=str(capture)), capture.parent / "cache").card.provides
     everything = Colmap(ColmapConfig(root=str(capture), every=0), capture.parent / "cache").split("train")[0]
     assert len(everything["images"]) == 10
     assert "test_images" not in everything
+
+
+@pytest.mark.parametrize("ending", [".png", ".png.png"])
+def test_a_capture_with_masks(capture: Path, ending: str) -> None:
+    (capture / "masks").mkdir()
+    masks = pictures(10)[1]
+    for index, mask in enumerate(masks):
+        write_image(capture / "masks" / f"photo {index}{ending}", np.stack([mask] * 3))
+    dataset = Colmap(ColmapConfig(root=str(capture)), capture.parent / "cache")
+    assert "masks" in dataset.card.provides
+    sample = dataset.split("test")[0]
+    np.testing.assert_allclose(sample["masks"], masks[1:8] + masks[9:], atol=1e-6)
+    np.testing.assert_allclose(sample["test_masks"], masks[::8], atol=1e-6)
+    without = Colmap(ColmapConfig(root=str(capture), masks=""), capture.parent / "cache")
+    assert "masks" not in without.card.provides
+    assert "masks" not in without.split("test")[0]
+    assert without.version != dataset.version
+    (capture / "masks" / f"photo 3{ending}").unlink()
+    with pytest.raises(UserError, match=r"masks/photo 3\.png: the mask of photo 3\.png is missing; dataset\.masks= reads none"):
+        dataset.split("test")[0]
 
 
 def test_pictures_of_half_the_size_have_cameras_of_half_the_size(capture: Path) -> None:

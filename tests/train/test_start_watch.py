@@ -9,9 +9,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+import ray
 
 from deep3dmap.core import UserError
-from deep3dmap.train import start_watch
+from deep3dmap.train import ray_runtime, start_watch
 from deep3dmap.train.progress import TOLD_IN, Progress, ProgressLine
 from deep3dmap.train.start_limit import start_limit_s
 from deep3dmap.train.start_watch import StartClock, StartError, watched
@@ -44,6 +45,30 @@ def test_a_start_that_hangs_is_told_of_and_then_given_up(monkeypatch: pytest.Mon
     with pytest.raises(StartError, match=r"gave up after waiting 1\.2 s for Godot to come: he is late"):
         watched(lambda: time.sleep(60), clock.look)
     assert said == [f"still waiting for Godot to come after {seconds} s: he is late" for seconds in ("0.3", "0.6", "0.9")]
+
+
+def test_ray_is_given_as_long_as_the_clock_for_its_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEP3DMAP_START_TIMEOUT_S", "45")
+    monkeypatch.delenv("RAY_DASHBOARD_STARTUP_TIMEOUT_S", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "cluster_resources", dict)
+    ray_runtime.connect()
+    assert os.environ["RAY_DASHBOARD_STARTUP_TIMEOUT_S"] == "181"
+
+
+def test_a_dashboard_that_ray_gave_up_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def gives_up(**_: object) -> None:
+        raise RuntimeError("The last 20 lines of /a/dashboard.log (it contains the error message from the dashboard): \n2026")
+
+    monkeypatch.setattr(ray, "init", gives_up)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_runtime, "session_folder", lambda: tmp_path)
+    monkeypatch.setattr(ray_runtime, "private_token", lambda: None)
+    for name in ("RAY_ADDRESS", "RAY_GCS_SERVER_PORT", "PYTHONPATH"):
+        monkeypatch.setenv(name, "")
+    with pytest.raises(StartError, match="its dashboard did not start; is the machine very busy") as caught:
+        ray_runtime.connect()
+    assert "The last 20" not in str(caught.value)
 
 
 def test_a_patient_clock_only_speaks(monkeypatch: pytest.MonkeyPatch) -> None:

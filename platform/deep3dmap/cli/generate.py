@@ -1,16 +1,19 @@
-"""`deep3dmap generate`: samples of a trained generator as one picture."""
+"""`deep3dmap generate`: samples of a trained generator as one picture, or as a file each."""
 
+from collections.abc import Iterator
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 from deep3dmap.cli.arguments import VerbParser
+from deep3dmap.cli.places import check_folder
 from deep3dmap.config.overrides import split_override
 from deep3dmap.core.errors import UserError, unknown
 
 EXAMPLES = """\
   deep3dmap generate CHECKPOINT -o grid.png
   deep3dmap generate CHECKPOINT -o grid.png --count 64 --columns 16 seed=3
+  deep3dmap generate CHECKPOINT -o samples/ --count 1000      (000000.png, 000001.png ...)
   deep3dmap generate CHECKPOINT -o grid.png truncation=0.7
   deep3dmap generate CHECKPOINT -o sweep.png --count 6 --sweep truncation=0,0.35,0.7,1
   deep3dmap generate CHECKPOINT -o moved.png --count 6 --sweep translate=[0,-0.2,0],[0,0,0],[0,0.2,0]
@@ -21,22 +24,25 @@ key=value is a control of the method: one of `generate` of its class, such as tr
 and between (number of pictures from one random sample to the next) of stylegan2; `deep3dmap methods NAME` and the method's
 README name them. method.KEY=, seed= and device= are those of the other verbs. The same seed gives the same pictures."""
 PORTION = 16
+SEEN_WELL = 96  # pixels
 
 
 def main(argv: list[str]) -> int:
     """Run the verb."""
-    parser = VerbParser("generate", "Draw samples of a trained generator, and lay them out in one picture.", EXAMPLES)
+    parser = VerbParser("generate", "Draw samples of a trained generator, laid out in one picture or each in a file.", EXAMPLES)
     parser.add_argument("checkpoint", help="a checkpoint (folder or URI), or NAME/VARIANT with official weights")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="the PNG file to write")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="the PNG file, or a folder for a file of each sample")
     parser.add_argument("--count", type=int, default=16, help="samples (default: 16); with --sweep in every row")
     parser.add_argument("--first", type=int, default=0, help="number of the first sample (default: 0)")
     parser.add_argument("--columns", type=int, default=0, help="samples in a row (default: a square grid)")
+    parser.add_argument(
+        "--scale", type=int, default=0, help="enlarge pixels so many times (default: small samples to about 100)"
+    )
     parser.add_argument("--sweep", metavar="KEY=A,B,...", help="one row for each value of a control, with the same samples")
     flags, pairs = parser.parse(_kept_together(argv))
-    if flags.count < 1 or flags.first < 0 or flags.columns < 0:
-        raise UserError("--count is at least 1, --first and --columns at least 0")
-    if flags.out.suffix.lower() != ".png":
-        raise UserError(f"{flags.out}: the picture is a PNG; give a name that ends in .png")
+    if flags.count < 1 or min(flags.first, flags.columns, flags.scale) < 0:
+        raise UserError("--count is at least 1, --first, --columns and --scale at least 0")
+    _check_place(flags.out, flags.sweep)
     rows = _rows(flags.sweep)
 
     from deep3dmap.cli.inference_method import method_for_inference
@@ -48,10 +54,25 @@ def main(argv: list[str]) -> int:
         raise UserError(f"method '{job.method}' generates no samples; it produces {', '.join(method.card.produces)}")
     _check_controls(method, job.method, {key for controls in rows for key in {**values, **controls}})
     indices = range(flags.first, flags.first + flags.count)
-    pictures = [_draw(method, indices, int(job.config["seed"]), {**values, **controls}) for controls in rows]
-    _write(pictures, flags.columns or _square(flags.count, len(rows)), flags.out)
+    seed = int(job.config["seed"])
+    if not flags.out.suffix:
+        _write_each(_portions(method, indices, seed, values), flags.first, flags.out)
+        print(f"{flags.count} samples in {flags.out}, a file each")
+        return 0
+    pictures = [_draw(method, indices, seed, {**values, **controls}) for controls in rows]
+    _write(pictures, flags.columns or _square(flags.count, len(rows)), flags.scale, flags.out)
     print(f"{flags.count * len(rows)} samples in {flags.out}")
     return 0
+
+
+def _check_place(out: Path, sweep: str | None) -> None:
+    if out.suffix.lower() not in ("", ".png"):
+        raise UserError(f"{out}: the picture is a PNG; give a name that ends in .png, or a folder")
+    if not out.suffix and sweep:
+        raise UserError(f"{out}: --sweep makes one picture; give a name that ends in .png")
+    if out.suffix and out.is_dir():
+        raise UserError(f"{out}: a folder; give the name of the picture in it")
+    check_folder(out.parent if out.suffix else out, "-o")
 
 
 def _kept_together(argv: list[str]) -> list[str]:
@@ -90,15 +111,33 @@ def _check_controls(method: Any, name: str, given: set[str]) -> None:
             raise unknown(f"control of {name}", key, known)
 
 
+def _portions(method: Any, indices: range, seed: int, controls: dict[str, Any]) -> Iterator[Any]:
+    """Draw some samples at a time, (N, 3, H, W): of many, never all are held."""
+    import torch
+
+    for start in range(0, len(indices), PORTION):
+        with torch.no_grad():
+            yield method.generate(indices[start : start + PORTION], seed, **controls).float().cpu()
+
+
 def _draw(method: Any, indices: range, seed: int, controls: dict[str, Any]) -> Any:
     import torch
 
-    portions = [indices[start : start + PORTION] for start in range(0, len(indices), PORTION)]
-    with torch.no_grad():
-        return torch.cat([method.generate(portion, seed, **controls).float().cpu() for portion in portions])
+    return torch.cat(list(_portions(method, indices, seed, controls)))
 
 
-def _write(pictures: list[Any], columns: int, file: Path) -> None:
+def _write_each(portions: Iterator[Any], first: int, folder: Path) -> None:
+    from deep3dmap.render.pictures import save_png
+
+    folder.mkdir(parents=True, exist_ok=True)
+    number = first
+    for samples in portions:
+        for sample in samples:
+            save_png(sample, folder / f"{number:06d}.png")
+            number += 1
+
+
+def _write(pictures: list[Any], columns: int, scale: int, file: Path) -> None:
     import torch
 
     from deep3dmap.render.pictures import save_png
@@ -109,5 +148,8 @@ def _write(pictures: list[Any], columns: int, file: Path) -> None:
         filled = torch.cat([samples, samples.new_ones(missing, *samples.shape[1:])])
         rows = filled.unflatten(0, (-1, columns)).permute(2, 0, 3, 1, 4)
         bands.append(rows.flatten(1, 2).flatten(2, 3))
+    sheet = torch.cat(bands, 1)
+    # Squares, and nothing between them: what is shown are the samples' own pixels.
+    times = scale or max(1, SEEN_WELL // pictures[0].shape[-1])
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_png(torch.cat(bands, 1), file)
+    save_png(sheet.repeat_interleave(times, 1).repeat_interleave(times, 2), file)

@@ -1,6 +1,7 @@
 """What `deep3dmap reconstruct` does with a method and its inputs; it imports torch, which mistakes need not wait for."""
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,32 @@ class InputReconstructor:
         self.fit_name = f"fit-{content_hash([settings, state])[:8]}" if method.fits() else ""
 
     def __call__(self, sample: dict[str, Any], scene: str, folder: Path) -> None:
-        """Write the reconstruction of a sample, with pictures, into `folder`."""
+        """Write the reconstruction of a sample, with pictures, into `folder`; a fit shows how far it is."""
         device = getattr(self.method, "device", torch.device("cpu"))
         fits = self.job.scene_fits(self.method, LocalHost(device), folder / self.fit_name)
+        if fits:
+            fits.shows_progress = True
+            _say(f"{scene}: fitting {self.job.method}/{self.job.variant}; what an interruption leaves is taken up again")
         outcome = reconstruct_scene(self.method, sample, scene, self.mapping, fits, self.seed)
+        if outcome.fit:
+            cut = f", {outcome.fit.cut_short}" if outcome.fit.cut_short else ""
+            _say(f"{scene}: fitted, {outcome.fit.steps} steps in {outcome.fit.seconds:.1f} s{cut}; drawing the pictures")
         with torch.no_grad():
             reconstruction = self.method.details(outcome.reconstruction, outcome.given)
         _write(reconstruction, sample, folder)
         if isinstance(self.method, RendersViews) and "views" in self.method.card.produces:
             with torch.no_grad():
                 write_novel_views(self.method.render, sample, folder)
+            if reconstruction.mesh is not None and reconstruction.mesh.is_empty:
+                _say(f"{scene}: the mesh is empty, only the views are of use; more steps help, and masks where there are some")
         else:
             _require_surface(reconstruction, scene, folder)
         if fits:
             fits.restore()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _require_surface(reconstruction: Reconstruction, scene: str, folder: Path) -> None:

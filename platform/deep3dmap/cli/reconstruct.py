@@ -1,23 +1,25 @@
 """`deep3dmap reconstruct`: photographs, a video or a scan in, meshes and pictures out."""
 
+import json
 import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
-
-from deep3dmap.cli.arguments import VerbParser, on_terminal
+from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.cli.method_or_checkpoint import check_method_or_checkpoint
 from deep3dmap.cli.places import check_folder
 from deep3dmap.config.compose import Layer, compose_dataset
 from deep3dmap.config.open_dataset import open_dataset, prepare_dataset
 from deep3dmap.config.overrides import as_override, split_override
 from deep3dmap.config.plugins import working
-from deep3dmap.core.dataset import Split
+from deep3dmap.core.dataset import Preparation, Split
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method
 from deep3dmap.core.registry import datasets
 from deep3dmap.core.scene_names import folder_name
+from deep3dmap.data.preparation_progress import watched
 
 EXAMPLES = """\
   deep3dmap reconstruct prnet photo.jpg -o out                (with the weights that come with the method)
@@ -31,6 +33,16 @@ EXAMPLES = """\
   deep3dmap reconstruct tsdf_fusion /data/redkitchen -o out method.voxel_size=0.04"""
 
 
+@dataclass(frozen=True)
+class Written:
+    """What one input became. files: names in `folder`; error: empty where it went well."""
+
+    input: str
+    folder: str
+    files: list[str]
+    error: str = ""
+
+
 def main(argv: list[str]) -> int:
     """Run the verb."""
     parser = VerbParser(
@@ -39,6 +51,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("checkpoint", help="a checkpoint (folder or URI), or a method that needs none: NAME or NAME/VARIANT")
     parser.add_argument("input", type=Path, help="a photograph, a folder of photographs, a video, a scan, or calibrated views")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the results; one folder per input")
+    parser.add_argument("--json", action="store_true", help="print what was written for each input, and what failed, as JSON")
     flags, pairs = parser.parse(argv)
     if not flags.input.exists():
         raise UserError(f"{flags.input}: no such file or folder")
@@ -54,28 +67,43 @@ def main(argv: list[str]) -> int:
     name = str(values.pop("dataset", "")) or _recognise(flags.input, method, mapping)
     if name == "image_folder" and "box" in method.card.consumes and not {"dataset.box", "dataset.boxes"} & values.keys():
         values["dataset.boxes"] = "auto"
-    split = _split(name, flags.input, values)
-    done, failures = 0, []
-    for index in track(range(len(split)), "reconstructing", disable=not on_terminal()):
+    split = _split(name, flags.input, values, {mapping.get(key, key) for key in method.card.consumes})
+    written = []
+    order: Iterable[int] = range(len(split))
+    if not method.fits():
+        # A fit shows its own steps. How long the others take is known once some are made, so nothing is announced.
+        order = watched(order, Preparation("reconstructions", len(split), 0.0), 1)
+    for index in order:
         scene = split.name(index)
+        folder = flags.out / folder_name(scene)
         try:
-            reconstruct(split[index], scene, flags.out / folder_name(scene))
-            done += 1
+            reconstruct(split[index], scene, folder)
+            written.append(Written(scene, str(folder), sorted(file.name for file in folder.iterdir() if file.is_file())))
         except UserError as error:
             # One bad photograph does not cost the others their results.
             if len(split) == 1:
                 raise
-            failures.append(error)
+            written.append(Written(scene, str(folder), [], str(error)))
             print(f"deep3dmap: {error}", file=sys.stderr)
-    print(f"{done} reconstructions in {flags.out}" + (f", {len(failures)} inputs failed" if failures else ""))
-    return 2 if failures else 0
+    if flags.json:
+        print(json.dumps([asdict(one) for one in written], indent=1))
+    else:
+        print(_summary(written, flags.out))
+    return 2 if any(one.error for one in written) else 0
+
+
+def _summary(written: list[Written], out: Path) -> str:
+    good = [one for one in written if not one.error]
+    if len(written) == 1:
+        return f"{good[0].folder}: {' '.join(good[0].files)}"
+    failed = len(written) - len(good)
+    return f"{len(good)} reconstructions in {out}, a folder each" + (f"; {failed} inputs failed" if failed else "")
 
 
 def _recognise(path: Path, method: Method, mapping: dict[str, str]) -> str:
     """Ask the registered datasets which of them reads `path` and provides what the method consumes."""
     wanted = {mapping.get(key, key) for key in method.card.consumes}
     found = [name for name in working(datasets) if getattr(datasets.load(name), "recognises", lambda _: False)(path)]
-    # A fitting layout that lacks an input says itself what it lacks, when it is read.
     found.sort(key=lambda name: len(wanted - set(datasets.load(name).card.provides)))
     if found:
         return found[0]
@@ -84,11 +112,24 @@ def _recognise(path: Path, method: Method, mapping: dict[str, str]) -> str:
     )
 
 
-def _split(name: str, path: Path, values: dict[str, Any]) -> Split:
+def _split(name: str, path: Path, values: dict[str, Any], wanted: set[str]) -> Split:
     texts = tuple(as_override(key, value) for key, value in values.items())
-    composed = compose_dataset(
-        name, (Layer("input", (as_override("dataset.root", str(path.resolve())),)), Layer("command line", texts))
-    )
-    dataset = open_dataset(name.partition("/")[0], composed["dataset"], composed["data"])
+    plain = name.partition("/")[0]
+    given = {"root": str(path.resolve()), **getattr(datasets.load(plain), "for_reconstruction", {})}
+    layer = Layer("input", tuple(as_override(f"dataset.{key}", value) for key, value in given.items()))
+    composed = compose_dataset(name, (layer, Layer("command line", texts)))
+    dataset = open_dataset(plain, composed["dataset"], composed["data"])
+    _check_given(path, plain, dataset.card.provides, wanted)
     prepare_dataset(dataset, composed["data"], quiet=False, splits=["test"])
     return dataset.split("test")
+
+
+def _check_given(path: Path, name: str, given: Sequence[str], wanted: set[str]) -> None:
+    """Raise UserError where no sample can hold what the method wants, rather than once for each of them."""
+    if missing := sorted(wanted - set(given)):
+        cards = {other: datasets.load(other).card for other in working(datasets)}
+        feeding = [other for other, card in cards.items() if card.needs_root and wanted <= set(card.provides)]
+        raise UserError(
+            f"{path}: read as '{name}' it holds no {', '.join(missing)}, which the method needs; layouts that may hold "
+            f"all: {', '.join(feeding) or 'none'} (`deep3dmap datasets NAME` describes it; inputs.{missing[0]}=OTHER maps one)"
+        )

@@ -6,8 +6,11 @@ import os
 import shlex
 import sys
 import tempfile
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.core.errors import UserError, unknown
@@ -86,14 +89,30 @@ verbs: {" ".join(VERBS)}"""
 
 
 def _connect(address: str) -> Any:
+    if "RAY_AUTH_MODE" not in os.environ and _asks_for_token(address):
+        # Ray reads this once, when it is imported, and sends no token without it.
+        os.environ["RAY_AUTH_MODE"] = "token"
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
     try:
         return JobSubmissionClient(address)
-    except Exception as error:  # whatever the network, the server or the token says
-        raise UserError(
-            f"{address}: no job server answers ({_one_line(error)}); is the head up, and the token right?"
-        ) from error
+    except AuthenticationError as error:
+        said = str(error).splitlines()[0]
+        raise UserError(f"{address}: {said}; put the head's token into ~/.ray/auth_token, or into $RAY_AUTH_TOKEN") from error
+    except Exception as error:  # whatever the network or the server says
+        raise UserError(f"{address}: no job server answers ({_one_line(error)}); is the head up?") from error
+
+
+def _asks_for_token(address: str) -> bool:
+    """Whether a job server refuses who brings no token; one that does not answer at all does not ask."""
+    try:
+        urlopen(f"{address.rstrip('/')}/api/version", timeout=10).close()
+    except HTTPError as error:
+        return error.code == HTTPStatus.UNAUTHORIZED
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _submit(client: Any, command: str, folder: str, name: str) -> str:

@@ -118,6 +118,7 @@ def _finished(run: "TrainingRun", store: "ResultStore") -> dict[str, Any] | None
         "run_id": run.plan.run_id,
         "steps": int(ended.steps),
         "seconds": float(ended.train_s),
+        "cut_short": str(ended.cut_short or ""),
         "metrics": dict(zip(metrics.metric, metrics.value)),
         "checkpoint": str(ended.checkpoint_uri),
     }
@@ -131,7 +132,8 @@ def _print_outcome(outcome: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(outcome, indent=1))
         return
-    print(f"trained {outcome['steps']} steps in {outcome['seconds']:.1f} s")
+    cut = f", {outcome['cut_short']}" if outcome["cut_short"] else ""
+    print(f"trained {outcome['steps']} steps in {outcome['seconds']:.1f} s{cut}")
     for name, value in outcome["metrics"].items():
         print(f"{name}: {value:.6g}")
     print(f"checkpoint: {outcome['checkpoint']}")

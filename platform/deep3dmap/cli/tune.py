@@ -32,9 +32,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--space", action="store_true", help="print the space that would be searched, and stop")
     parser.add_argument("--json", action="store_true", help="print the outcome (or the space) as JSON")
     flags, pairs = parser.parse(argv)
+    from deep3dmap.tune.options import check_library
     from deep3dmap.tune.tune_arguments import parse_arguments
 
     request = parse_arguments(pairs)
+    if not flags.space:
+        check_library(request.options.searcher)
     _, uri, work = open_store(request.results)
     # Imported now, so that --help need not wait for torch.
     from deep3dmap.tune.plan import plan_sweep

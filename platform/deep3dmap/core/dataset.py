@@ -78,7 +78,9 @@ class Dataset(Protocol):
     """A dataset, built from its config: `Cls(config, cache=Path)`; `Cls.config_type` is the dataclass of its fields.
 
     `prepare` makes what is missing (procedural worlds, caches) and is safe to call from many processes; `version` is a hash
-    of the content, known after `prepare`, or of the seed and code that make it, known before.
+    of the content, known after `prepare`, or of the seed and code that make it, known before. Two more are optional:
+    `recognises(path)`, a class method by which `reconstruct` finds the reader of its input, and `for_reconstruction`, options
+    that it then reads with, such as no views held out.
     """
 
     card: DatasetCard

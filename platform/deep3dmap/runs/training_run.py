@@ -79,6 +79,7 @@ class TrainingRun:
             "run_id": self.plan.run_id,
             "steps": summary.steps,
             "seconds": summary.seconds,
+            "cut_short": summary.cut_short,
             "metrics": summary.metrics,
             "checkpoint": outcome.checkpoint_uri,
         }

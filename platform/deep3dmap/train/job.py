@@ -106,7 +106,7 @@ def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tu
     loop = WatchedLoop(host, job.settings(), training, validation)
     if isinstance(method, torch.nn.Module):
         method.to(host.device)
-    tell("training begins")
+    tell("training")
     stages.mark("training")
     summary = TrainingSession(method, loop, Path(job.folder), job.about(), scorer).run()
     return method, summary

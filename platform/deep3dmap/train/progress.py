@@ -15,6 +15,7 @@ class Progress:
     """Shows steps, loss and the estimated time to the end of the budget, at most twice a second.
 
     Told in the file of $DEEP3DMAP_PROGRESS where that is set, else drawn on the terminal, if there is one.
+    enabled: None decides by these two; True writes a line every few seconds where there is no terminal either.
     """
 
     def __init__(self, total_steps: int, max_seconds: float, enabled: bool | None = None) -> None:
@@ -22,6 +23,7 @@ class Progress:
         self._told = bool(os.environ.get(TOLD_IN)) and enabled is not False
         self.enabled = (self._told or sys.stderr.isatty()) if enabled is None else enabled
         self._shown = 0.0
+        self._line = ProgressLine()
 
     def show(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
         """Redraw the line."""
@@ -32,8 +34,7 @@ class Progress:
         if self._told:
             tell(self.line(step, seconds, values))
         else:
-            sys.stderr.write("\r\x1b[2K" + self.line(step, seconds, values))
-            sys.stderr.flush()
+            self._line.show(self.line(step, seconds, values))
 
     def line(self, step: int, seconds: float, values: Mapping[str, float]) -> str:
         """Return the text of the line."""
@@ -43,8 +44,7 @@ class Progress:
 
     def close(self) -> None:
         """End the line."""
-        if self.enabled and self._shown and not self._told:
-            sys.stderr.write("\n")
+        self._line.close()
 
     def _left(self, step: int, seconds: float) -> str:
         guesses = []

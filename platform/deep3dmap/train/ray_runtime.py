@@ -5,6 +5,7 @@ its dashboard, listening on loopback only and asking for its token.
 """
 
 import logging
+import math
 import os
 import socket
 import sys
@@ -19,6 +20,7 @@ from deep3dmap.train.processes import descendants, end_processes
 from deep3dmap.train.progress import TOLD_IN, announce
 from deep3dmap.train.ray_folder import private_token, session_folder
 from deep3dmap.train.ray_health import RayHealth
+from deep3dmap.train.start_limit import GIVEN_UP_AFTER, LIMIT, start_limit_s
 from deep3dmap.train.start_watch import StartClock, StartError, to_stderr, watched
 
 _ENVIRONMENT = {
@@ -48,7 +50,9 @@ def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
 
     Calling it twice is harmless. Raises StartError, with the cause if known, if Ray does not come up in time.
     """
-    for name, value in _ENVIRONMENT.items():
+    # Ray itself gives its dashboard up after a minute, which a busy machine exceeds; the clock of the start decides.
+    patience = {"RAY_DASHBOARD_STARTUP_TIMEOUT_S": str(math.ceil(start_limit_s() * GIVEN_UP_AFTER) + 1)}
+    for name, value in {**_ENVIRONMENT, **patience}.items():
         os.environ.setdefault(name, value)
     import ray
 
@@ -119,9 +123,7 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
         end_processes(set(descendants()) - before)
         if isinstance(error, UserError) or not isinstance(error, Exception):
             raise
-        raise StartError(
-            f"Ray does not come up: {_first_line(error)} (its logs: {folder / 'session_latest' / 'logs'})"
-        ) from error
+        raise StartError(f"Ray does not come up: {_reason(error)} (its logs: {folder / 'session_latest' / 'logs'})") from error
     health.logs = Path(context.address_info["session_dir"]) / "logs"
     _own.append(health)
     return context
@@ -153,6 +155,13 @@ def disconnect() -> None:
 
 def _first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _reason(error: BaseException) -> str:
+    line = _first_line(error)
+    # What Ray says of its dashboard is the tail of a log, which is empty where time was all that lacked.
+    late = f"its dashboard did not start; is the machine very busy? {LIMIT}= allows more than {start_limit_s():g} s"
+    return late if line.startswith("The last ") else line
 
 
 def _own_paths() -> list[str]:

@@ -48,6 +48,9 @@ class SceneFits:
     The state at hand when this is made is what every scene starts from.
     """
 
+    # Passed on to each session.
+    shows_progress: bool | None = None
+
     def __init__(self, method: Method, settings: LoopSettings, host: Host, folder: Path, about: Mapping[str, Any]) -> None:
         self.method, self.host, self.folder, self.about = method, host, folder, about
         self._settings = settings
@@ -67,7 +70,9 @@ class SceneFits:
         seed_everything(loop.seed, loop.rank, *scene_entropy(scene))
         folder = scene_folder(self.folder, scene)
         with torch.enable_grad():
-            return SceneSession(self.method, loop, folder, self.about, scene, given).run()
+            session = SceneSession(self.method, loop, folder, self.about, scene, given)
+            session.shows_progress = self.shows_progress
+            return session.run()
 
 
 def fit_settings(settings: LoopSettings, fit: FitConfig) -> LoopSettings:

@@ -51,6 +51,8 @@ class TrainingSession:
 
     # What the messages call the limits of this kind of learning.
     section = "trainer"
+    # Whether its first worker shows how far it is: None leaves that to `Progress`.
+    shows_progress: bool | None = None
 
     def __init__(
         self, method: Method, loop: TrainLoop, folder: Path, about: Mapping[str, Any], scorer: Scorer | None = None
@@ -74,7 +76,8 @@ class TrainingSession:
         # Made before the budget is looked at: a method may say here how long an epoch or its schedule is. A generator does
         # nothing yet.
         generator = self.steps()
-        self.progress = Progress(self.loop.total_steps, self.limits.max_seconds, None if self.loop.rank == 0 else False)
+        shown = self.shows_progress if self.loop.rank == 0 else False
+        self.progress = Progress(self.loop.total_steps, self.limits.max_seconds, shown)
         self.curves = CurveWriter(self.folder / "curves.jsonl", self.loop.step) if self.loop.rank == 0 else None
         self.trackers = Trackers(self.folder, self.about if self.loop.rank == 0 else {}, self.loop.step)
         self._began = time.perf_counter()

@@ -1,10 +1,14 @@
 """The documented options of a sweep: `tune.KEY=` on the command line, one dataclass per searcher and scheduler."""
 
+import importlib.util
 from dataclasses import dataclass, field
 
+from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import option
 
 SEARCHERS = ("optuna", "hyperopt", "random", "grid")
+# What has to be installed beside deep3dmap.
+LIBRARIES = {"hyperopt": "hyperopt"}
 SCHEDULERS = ("asha", "hyperband", "median", "pbt", "pb2", "none")
 # These set trials aside and take them up again, which only a trial in its own process survives without losing its workers.
 PAUSING = ("hyperband", "pbt", "pb2")
@@ -109,3 +113,12 @@ class TuneOptions:
 
 # When a sweep ends and how many trials it may have at a time: a resumed sweep may be given others.
 LIMITS = ("trials", "concurrent", "max_seconds", "max_gpu_hours", "plateau", "tolerance")
+
+
+def check_library(searcher: str) -> None:
+    """Raise UserError if the library of a searcher is not installed; it is not imported."""
+    package = LIBRARIES.get(searcher)
+    if package and importlib.util.find_spec(package) is None:
+        raise UserError(
+            f"tune.searcher={searcher} needs the package '{package}'; pip install 'deep3dmap[{package}]', or leave it out"
+        )

@@ -8,20 +8,15 @@ import math
 from functools import partial
 from typing import Any
 
+import hyperopt
 import numpy as np
+from hyperopt import hp
 
 from deep3dmap.tune.domains import Choice, Domain, Integers
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import HyperOptOptions
 from deep3dmap.tune.search_space import Space
-from deep3dmap.tune.searchers import needs
-
-try:
-    import hyperopt
-    from hyperopt import hp
-except ImportError as error:
-    raise needs("hyperopt", "hyperopt") from error
 
 
 class HyperOptSearch:

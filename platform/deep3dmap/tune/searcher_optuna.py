@@ -11,18 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import optuna
 
 from deep3dmap.tune.domains import Choice, Domain, Integers, Numbers
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import OptunaOptions
 from deep3dmap.tune.search_space import Space
-from deep3dmap.tune.searchers import needs
-
-try:
-    import optuna
-except ImportError as error:
-    raise needs("optuna", "optuna") from error
 
 
 class OptunaSearch:

@@ -9,7 +9,7 @@ import numpy as np
 from deep3dmap.core.errors import UserError
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
-from deep3dmap.tune.options import TuneOptions
+from deep3dmap.tune.options import TuneOptions, check_library
 from deep3dmap.tune.search_space import Space
 
 
@@ -65,6 +65,7 @@ def build_searcher(space: Space, options: TuneOptions, objectives: Sequence[Obje
 
     tried: trials of an earlier session of the sweep, so that a resumed one does not draw the same again.
     """
+    check_library(options.searcher)
     if options.searcher == "random":
         return RandomSearch(space, options.seed)
     if options.searcher == "grid":
@@ -78,10 +79,3 @@ def build_searcher(space: Space, options: TuneOptions, objectives: Sequence[Obje
     from deep3dmap.tune.searcher_optuna import OptunaSearch
 
     return OptunaSearch(space, options.optuna, objectives, options.seed, tried)
-
-
-def needs(searcher: str, package: str) -> UserError:
-    """The error for a library that is not installed."""
-    return UserError(
-        f"tune.searcher={searcher} needs the package '{package}'; pip install 'deep3dmap[tune]', or use tune.searcher=random"
-    )

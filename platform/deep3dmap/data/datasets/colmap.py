@@ -1,8 +1,10 @@
-"""Captures of the user's own with a COLMAP model: photographs in images/ and sparse/0 beside them."""
+"""Captures of the user's own with a COLMAP model: photographs in images/ and sparse/0 beside them, perhaps masks."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, ClassVar
 
 from deep3dmap.core.card import DatasetCard
 from deep3dmap.core.dataset import Sample, Split
@@ -11,7 +13,8 @@ from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.datasets.scene_views import SceneSplit, every_nth_held_out, scene_sample
-from deep3dmap.data.formats.colmap import find_model, points_bounds, read_model
+from deep3dmap.data.formats.colmap import ColmapModel, find_model, points_bounds, read_model
+from deep3dmap.data.formats.multiview import Frame
 
 SPLITS = ("train", "test")
 
@@ -22,6 +25,9 @@ class ColmapConfig:
 
     root: str = option("", "folder of a capture, or folder of such folders")
     images: str = option("images", "folder of the photographs within a capture, such as images_4")
+    masks: str = option(
+        "masks", "folder of masks within a capture, NAME.png for the photograph NAME.jpg; no masks are read where there is none"
+    )
     factor: int = option(1, "make the photographs smaller by this factor", low=1, high=16)
     every: int = option(8, "hold out every n-th photograph, sorted by name; 0 holds out none", low=0)
 
@@ -33,9 +39,11 @@ class Colmap:
         title="Captures with a COLMAP model",
         provides=(
             "images",
+            "masks",
             "intrinsics",
             "world_from_camera",
             "test_images",
+            "test_masks",
             "test_intrinsics",
             "test_world_from_camera",
             "bounds",
@@ -48,11 +56,16 @@ class Colmap:
         needs_root=True,
     )
     config_type = ColmapConfig
+    # Who wants a reconstruction and no score has no use for views that are held out.
+    for_reconstruction: ClassVar[Mapping[str, Any]] = {"every": 0}
 
     def __init__(self, config: ColmapConfig, cache: Path) -> None:
         self._config, self._cache = config, cache
         if config.every < 0 or config.every == 1 or config.factor < 1:
             raise UserError(f"dataset.every is 0 or at least 2 and factor at least 1, got {config.every} and {config.factor}")
+        root = Path(config.root)
+        if config.root and root.is_dir() and not all(self._has_masks(folder) for folder in _captures(root)):
+            self.card = replace(self.card, provides=tuple(key for key in self.card.provides if not key.endswith("masks")))
 
     @property
     def root(self) -> Path:
@@ -67,7 +80,7 @@ class Colmap:
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
         """Check the model of every capture."""
         for folder in self._folders.values():
-            read_model(folder, self._config.images)
+            self._model(folder)
 
     @property
     def version(self) -> str:
@@ -76,7 +89,8 @@ class Colmap:
         for folder in self._folders.values():
             model = find_model(folder)
             files += sorted(file for file in model.iterdir() if file.suffix in (".bin", ".txt")) if model else []
-            files += [frame.image for frame in read_model(folder, self._config.images).frames]
+            frames = self._model(folder).frames
+            files += [frame.image for frame in frames] + [frame.mask for frame in frames if frame.mask]
         how = {name: value for name, value in asdict(self._config).items() if name != "root"}
         return hash_data([hash_files(self.root, files, self._cache), how])
 
@@ -87,11 +101,20 @@ class Colmap:
         return SceneSplit(list(self._folders), self._read)
 
     def _read(self, name: str) -> Sample:
-        config = self._config
-        model = read_model(self._folders[name], config.images)
+        config, folder = self._config, self._folders[name]
+        model = self._model(folder)
         given, held_out = every_nth_held_out(model.frames, config.every) if config.every else (model.frames, [])
-        sample = scene_sample(given, held_out, "own", config.factor, masked=False)
+        sample = scene_sample(given, held_out, "own", config.factor, masked=self._has_masks(folder))
         return sample | {"bounds": points_bounds(model.points)}
+
+    def _model(self, folder: Path) -> ColmapModel:
+        model = read_model(folder, self._config.images)
+        if not self._has_masks(folder):
+            return model
+        return model._replace(frames=[_with_mask(frame, folder / self._config.masks) for frame in model.frames])
+
+    def _has_masks(self, folder: Path) -> bool:
+        return bool(self._config.masks) and (folder / self._config.masks).is_dir()
 
     @cached_property
     def _folders(self) -> dict[str, Path]:
@@ -101,6 +124,14 @@ class Colmap:
                 f"{self.root}: no COLMAP model in it (cameras, images and points3D in sparse/0) or in a folder of it"
             )
         return {folder.resolve().name: folder for folder in found}
+
+
+def _with_mask(frame: Frame, masks: Path) -> Frame:
+    # COLMAP's own masks keep the photograph's ending: NAME.jpg.png.
+    for name in (f"{frame.image.stem}.png", f"{frame.image.name}.png"):
+        if (masks / name).is_file():
+            return frame._replace(mask=masks / name)
+    raise UserError(f"{masks / frame.image.stem}.png: the mask of {frame.image.name} is missing; dataset.masks= reads none")
 
 
 def _captures(root: Path) -> list[Path]:
