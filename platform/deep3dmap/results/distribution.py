@@ -43,5 +43,6 @@ def probability_better(first: ArrayLike, second: ArrayLike, better: str) -> floa
     one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
     sign = 1 if better == "up" else -1
     gap = sign * (one[:, None] - other[None])
-    wins = np.where(np.isnan(gap), np.nan, (gap > 0) + 0.5 * (gap == 0))
-    return float(np.nanmean(np.nanmean(wins, (0, 1))))
+    wins = (gap > 0).sum((0, 1)) + 0.5 * (gap == 0).sum((0, 1))
+    pairs = (~np.isnan(gap)).sum((0, 1))
+    return float((wins[pairs > 0] / pairs[pairs > 0]).mean())
