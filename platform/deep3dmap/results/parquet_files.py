@@ -52,9 +52,8 @@ def decode(data: bytes, name: str = "", metrics: bool = False) -> "Decoded":
     codes. Raises DamagedFileError, or an error of Arrow, if the file is not as it was written. Files of earlier versions have
     no digest.
     """
-    if segment := _SEGMENT.fullmatch(name):
-        if bytes_digest(data)[:32] != segment[1]:
-            raise DamagedFileError("its content does not match its name")
+    if is_segment(name):
+        _check_segment(data, name)
         coded = list(DICTIONARY) if metrics else []
         file = pq.ParquetFile(pa.py_buffer(data), read_dictionary=coded)
         return Decoded(_plain(file.read(use_threads=False)), json.loads(file.schema_arrow.metadata[_ATTEMPTS]), True)
@@ -64,6 +63,17 @@ def decode(data: bytes, name: str = "", metrics: bool = False) -> "Decoded":
     if _DIGEST in about and table_digest(table) != about[_DIGEST].decode(errors="replace"):
         raise DamagedFileError("its content does not match its digest")
     return Decoded(table, [], _DIGEST in about)
+
+
+def attempts_of_segment(data: bytes, name: str) -> frozenset[str]:
+    """Return the attempts that a segment covers, without decoding its rows; raises what `decode` raises."""
+    _check_segment(data, name)
+    return frozenset(json.loads(pq.read_schema(pa.py_buffer(data)).metadata[_ATTEMPTS]))
+
+
+def _check_segment(data: bytes, name: str) -> None:
+    if segment_name(data) != name:
+        raise DamagedFileError("its content does not match its name")
 
 
 def segment_name(data: bytes) -> str:

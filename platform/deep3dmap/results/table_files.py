@@ -3,7 +3,7 @@
 import json
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.results.attempt_numbers import check_id
-from deep3dmap.results.parquet_files import DICTIONARY, decode, is_segment
+from deep3dmap.results.parquet_files import DICTIONARY, attempts_of_segment, decode, is_segment
 from deep3dmap.results.schema import JSON_COLUMNS, STATUSES, TABLES, NewerSchemaError, arrow_schema, migrate
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class TableFiles:
         self._whole: list[pa.Table] = []
         self._new: list[pa.Table] = []
         self._problems: dict[str, str] = {}
+        self._attempts_of: dict[str, frozenset[str]] = {}
 
     def __reduce__(self) -> tuple[type["TableFiles"], tuple[str]]:
         # Another process reads for itself.
@@ -56,7 +57,7 @@ class TableFiles:
         else:
             raise UserError(f"{storage.uri}/{self.folder}: its files changed whenever they were read; try again")
         for name, reason in self._problems.items():
-            warnings.warn(f"{storage.uri}/{self.folder}/{name} is damaged and left out: {reason}", stacklevel=5)
+            self._warn(storage, name, reason)
         return self._joined()
 
     def _joined(self) -> pa.Table:
@@ -87,23 +88,39 @@ class TableFiles:
 
     def rows_of(self, storage: "Storage", attempts: Iterable[str]) -> pa.Table:
         """Return the rows of a few attempts, reading their files only where they have files of their own."""
-        wanted, there = set(attempts), set(storage.names(self.folder, ".parquet"))
-        own = [name for one in sorted(wanted) if (name := f"{one}.parquet") in there]
-        tables, rest = [], wanted - {name.removesuffix(".parquet") for name in own}
-        for name in own:
+        tables, rest = [], set[str]()
+        for one in sorted(set(attempts)):
+            name = f"{one}.parquet"
             try:
                 tables.append(decode_table(storage.read(f"{self.folder}/{name}"), self.name, name)[0])
             except FileNotFoundError:
-                # Compacted since it was listed: its rows are in a segment now.
-                rest.add(name.removesuffix(".parquet"))
+                # If it has rows, they are in a segment.
+                rest.add(one)
             except NewerSchemaError as error:
                 raise UserError(f"{storage.uri}/{self.folder}/{name}: {error}") from error
             except DAMAGE as error:
-                where = f"{storage.uri}/{self.folder}/{name}"
-                warnings.warn(f"{where} is damaged and left out: {reason_of(error)}", stacklevel=4)
-        if rest and any(is_segment(name) for name in storage.names(self.folder, ".parquet")):
-            tables.append(uncoded(only_attempts(self.read(storage), rest)))
+                self._warn(storage, name, reason_of(error))
+        tables += self._rows_of_segments(storage, rest) if rest else []
         return pa.concat_tables(tables) if tables else arrow_schema(TABLES[self.name]).empty_table()
+
+    def _rows_of_segments(self, storage: "Storage", attempts: set[str]) -> Iterator[pa.Table]:
+        """Yield the rows of some attempts from the segments that have them; a segment that is damaged is named in a warning."""
+        with self._lock:
+            for name in filter(is_segment, storage.names(self.folder, ".parquet")):
+                try:
+                    if name not in self._attempts_of:
+                        self._attempts_of[name] = attempts_of_segment(storage.read(f"{self.folder}/{name}"), name)
+                    if here := attempts & self._attempts_of[name]:
+                        rows = decode_table(storage.read(f"{self.folder}/{name}"), self.name, name)[0]
+                        attempts = attempts - here
+                        yield uncoded(only_attempts(rows, here))
+                except NewerSchemaError as error:
+                    raise UserError(f"{storage.uri}/{self.folder}/{name}: {error}") from error
+                except DAMAGE as error:
+                    self._warn(storage, name, reason_of(error))
+
+    def _warn(self, storage: "Storage", name: str, reason: str) -> None:
+        warnings.warn(f"{storage.uri}/{self.folder}/{name} is damaged and left out: {reason}", stacklevel=6)
 
     def _forget(self) -> None:
         for known in (self._known, self._covered, self._whole, self._new, self._problems):
@@ -163,7 +180,10 @@ def _check_run(rows: pa.Table) -> None:
 
 def only_attempts(table: pa.Table, attempts: set[str]) -> pa.Table:
     """Return the rows of some attempts, named RUN_ID-ATTEMPT."""
-    return table.filter(pc.is_in(_names(table), value_set=pa.array(sorted(attempts), pa.string())))
+    run_ids = sorted({name.rpartition("-")[0] for name in attempts})
+    # Of few runs there are few names to put together.
+    own = table.filter(pc.is_in(table["run_id"], value_set=pa.array(run_ids, pa.string())))
+    return own.filter(pc.is_in(_names(own), value_set=pa.array(sorted(attempts), pa.string())))
 
 
 def _names(table: pa.Table) -> pa.ChunkedArray:
