@@ -35,7 +35,7 @@ class Snapshot(ResultStore):
             every = store.runs(newest_only=False)
             self._runs = {False: every, True: newest_attempts(every)}
             self._metrics = store.table("metrics")
-            self._cards = {kind: store.cards(kind) for kind in ("method", "dataset", "suite")}
+            self._cards = store.all_cards()
         self.problems = sorted({str(one.message) for one in caught if "is damaged" in str(one.message)})
         self._lock, self._made = threading.RLock(), dict[Hashable, Any]()
         self._marks = self._marks_of_groups()
@@ -64,11 +64,11 @@ class Snapshot(ResultStore):
 
     def cards(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return {name: data} of the cards of one kind."""
-        return self._cards[kind]
+        return self._cards.get(kind, {})
 
     def suite_card(self, suite: str) -> dict[str, Any]:
         """Return the card of a suite, empty where the store has none."""
-        found: dict[str, Any] = self._cards["suite"].get(suite, {}).get("card", {})
+        found: dict[str, Any] = self.cards("suite").get(suite, {}).get("card", {})
         return found
 
     def once(self, key: Hashable, make: Callable[[], Result]) -> Result:

@@ -59,6 +59,7 @@ class Contest:
         self.per_scene = np.array([_per_scene(cells) for cells in self.cells]).reshape(len(self.entries), len(self.scenes))
         self.best = self._best()
         self.means = self._means()
+        self._missing: dict[bytes, tuple[int, tuple[str, ...]]] = {}
 
     def board(self) -> Board:
         """Return the rows in order, with all that belongs to them."""
@@ -162,8 +163,7 @@ class Contest:
     def _row(self, number: int, rank: int | None, on_front: bool, facts: dict[str, Any]) -> LeaderboardRow:
         every, cells = self.contenders, self.cells[number]
         value, low, high = self.means.get(number, (float("nan"),) * 3)
-        covered = every.tested[number] if cells.is_summary else {self.scenes[i] for i in np.flatnonzero(cells.covered)}
-        missing = tuple(scene for scene in every.scenes if scene not in covered) if cells.known.any() else ()
+        covered, missing = self._scenes_of(number)
         wrong = what_is_wrong(self.metric, cells, self.scenes, self.entries[number], self.runs)
         return LeaderboardRow(
             **every.facts[number],
@@ -176,14 +176,27 @@ class Contest:
             **self._distribution(number),
             seeds=len(cells.seeds),
             is_provisional=len(cells.seeds) < FEWEST_SEEDS,
-            scenes=len(covered) if cells.known.any() else 0,
-            missing_scenes=missing,
+            scenes=covered if cells.known.any() else 0,
+            missing_scenes=missing if cells.known.any() else (),
             error=wrong or every.errors[number],
             rank=rank,
             on_pareto_front=on_front,
             **facts,
-            **every.costs[number].per_scene(len(covered)),
+            **every.costs[number].per_scene(covered),
         )
+
+    def _scenes_of(self, number: int) -> tuple[int, tuple[str, ...]]:
+        """Return how many scenes an entry's value stands for, and which are missing."""
+        cells, every = self.cells[number], self.contenders.scenes
+        if cells.is_summary:
+            own = self.contenders.tested[number]
+            return len(own), tuple(scene for scene in every if scene not in own)
+        key = cells.covered.tobytes()
+        # Most entries have the same scenes.
+        if key not in self._missing:
+            own = {self.scenes[place] for place in np.flatnonzero(cells.covered)}
+            self._missing[key] = len(own), tuple(scene for scene in every if scene not in own)
+        return self._missing[key]
 
     def _distribution(self, number: int) -> dict[str, Any]:
         cells = self.cells[number]

@@ -151,8 +151,14 @@ class ResultStore:
 
     def cards(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return {name: data} of the cards of one kind; of several versions the one written last."""
-        rows = sorted(self._card_files.read(self.storage).to_pylist(), key=lambda row: row["since"])
-        return {row["name"]: json.loads(row["data"]) for row in rows if row["kind"] == kind}
+        return self.all_cards().get(kind, {})
+
+    def all_cards(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return {kind: {name: data}} of all cards; of several versions the one written last."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for row in sorted(self._card_files.read(self.storage).to_pylist(), key=lambda row: row["since"]):
+            found.setdefault(row["kind"], {})[row["name"]] = json.loads(row["data"])
+        return found
 
     def trial_states(self) -> pd.DataFrame:
         """Return where each trial is or how it ended."""
