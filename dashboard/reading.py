@@ -74,7 +74,9 @@ def trials() -> Trials:
 
 def metrics_of(attempt: pd.DataFrame) -> pd.DataFrame:
     """Return the metrics of one attempt, given as a frame with its one row."""
-    return snapshot().metrics(attempt)
+    newest = snapshot()
+    key = ("metrics of", str(attempt.run_id.iloc[0]), int(attempt.attempt.iloc[0]))
+    return newest.once(key, lambda: newest.metrics(attempt))
 
 
 def curves_of(attempts: pd.DataFrame) -> pd.DataFrame:

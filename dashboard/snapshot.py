@@ -7,7 +7,6 @@ from typing import Any, TypeVar, cast
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from deep3dmap.results.across import Ranking, rank_across
 from deep3dmap.results.board import Board, Contest
@@ -16,7 +15,7 @@ from deep3dmap.results.entries import Group
 from deep3dmap.results.leaderboard import chosen_metrics, contenders_of
 from deep3dmap.results.schema import SWEEPS
 from deep3dmap.results.store import ResultStore, newest_attempts
-from deep3dmap.results.table_files import uncoded
+from deep3dmap.results.table_files import of_runs, uncoded
 
 Result = TypeVar("Result")
 
@@ -52,8 +51,7 @@ class Snapshot(ResultStore):
         if len(runs) == len(self._runs[True]):
             return self._metrics
         # Most pages ask for few runs, and a store may hold millions of rows.
-        run_ids = self._metrics["run_id"]
-        return self._metrics.filter(pc.is_in(run_ids, value_set=pa.array(runs.run_id.to_list(), pa.string())))
+        return of_runs(self._metrics, runs.run_id)
 
     def metrics(self, runs: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return the metrics of `runs` (default: of the newest attempt at every run)."""

@@ -40,7 +40,7 @@ def siblings(run: Any) -> None:
         return
     links = []
     for other in own.itertuples():
-        name = f"seed {other.seed}" + (f" {other.scene}" if other.scene else "")
+        name = f"seed {other.seed}" + (f" {other.scene!s}" if other.scene else "")
         name += " (other code)" if other.method_version != run.method_version else ""
         is_this = other.run_id == run.run_id
         links.append(f"<b>{markup.text(name)}</b>" if is_this else markup.link("run", markup.text(name), run_id=other.run_id))

@@ -45,17 +45,16 @@ def encode(table: pa.Table, attempts: Sequence[str] = ()) -> bytes:
     return stream.getvalue()
 
 
-def decode(data: bytes, name: str = "", metrics: bool = False) -> "Decoded":
+def decode(data: bytes, name: str = "", coded: Sequence[str] = ()) -> "Decoded":
     """Return what a file holds.
 
-    name: of the file; that of a segment has the digest of its bytes. metrics: a segment of metrics, whose texts are read as
-    codes. Raises DamagedFileError, or an error of Arrow, if the file is not as it was written. Files of earlier versions have
-    no digest.
+    name: of the file; that of a segment has the digest of its bytes. coded: columns of a segment whose texts are read as codes.
+    Raises DamagedFileError, or an error of Arrow, if the file is not as it was written. Files of earlier versions have no
+    digest.
     """
     if is_segment(name):
         _check_segment(data, name)
-        coded = list(DICTIONARY) if metrics else []
-        file = pq.ParquetFile(pa.py_buffer(data), read_dictionary=coded)
+        file = pq.ParquetFile(pa.py_buffer(data), read_dictionary=list(coded))
         return Decoded(_plain(file.read(use_threads=False)), json.loads(file.schema_arrow.metadata[_ATTEMPTS]), True)
     file = pq.ParquetFile(pa.py_buffer(data), page_checksum_verification=True)
     about = file.schema_arrow.metadata or {}

@@ -1,6 +1,7 @@
 """What a leaderboard row says beside its value: cost, failures, what is missing, notes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ class Costs:
     peak_gpu_mb: float | None = None
     parameters: int | None = None
 
-    def per_scene(self, scenes: int) -> dict[str, float | int | None]:
+    def per_scene(self, scenes: int) -> dict[str, Any]:
         """Return the fields, times of fitting and reconstruction by a number of scenes."""
         found = dict(vars(self))
         for name in ("fit_s", "reconstruct_s"):
@@ -97,7 +98,8 @@ def _of_seeds(values: NDArray[np.float64], slot: NDArray[np.int64], seeds: int, 
     """Return (N, seeds) sums of (N, R) values over the runs of each seed, or those of its last run where one covers all."""
     found = np.zeros((len(values), seeds))
     if is_added:
-        np.add.at(found, (slice(None), slot), values)
+        for own, value in zip(found, values):
+            np.add.at(own, slot, value)
     else:
         # Of several values assigned to one place the last one stays.
         found[:, slot] = values

@@ -3,7 +3,7 @@
 import json
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TABLES_AT_ONCE = 200
 READS = 4  # of a table that is compacted meanwhile
+# Columns of texts that repeat, by table.
+CODED = {"metrics": DICTIONARY, "curves": ("run_id", "scene", "name")}
 DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, UserError)
 
 
@@ -111,7 +113,7 @@ class TableFiles:
                     if name not in self._attempts_of:
                         self._attempts_of[name] = attempts_of_segment(storage.read(f"{self.folder}/{name}"), name)
                     if here := attempts & self._attempts_of[name]:
-                        rows = decode_table(storage.read(f"{self.folder}/{name}"), self.name, name)[0]
+                        rows, _ = decode_table(storage.read(f"{self.folder}/{name}"), self.name, name, CODED.get(self.name))
                         attempts = attempts - here
                         yield uncoded(only_attempts(rows, here))
                 except NewerSchemaError as error:
@@ -155,12 +157,14 @@ class TableFiles:
         self._new.append(table)
 
 
-def decode_table(data: bytes, table: str, name: str) -> tuple[pa.Table, list[str]]:
+def decode_table(data: bytes, table: str, name: str, coded: Sequence[str] | None = None) -> tuple[pa.Table, list[str]]:
     """Return the rows of a file, brought up to date, and the attempts that it covers as a segment.
 
-    Raises one of `DAMAGE` if it is not as it was written, or holds what no writer of this project writes.
+    coded: the columns of a segment whose texts are read as codes (default: those of metrics). Raises one of `DAMAGE` if it is
+    not as it was written, or holds what no writer of this project writes.
     """
-    rows, attempts, is_vouched_for = decode(data, name, table == "metrics")
+    as_codes = coded if coded is not None else DICTIONARY if table == "metrics" else ()
+    rows, attempts, is_vouched_for = decode(data, name, as_codes)
     migrated = migrate(table, rows)
     for run_id in pc.unique(migrated["run_id"]).to_pylist():
         check_id(run_id)
@@ -180,10 +184,19 @@ def _check_run(rows: pa.Table) -> None:
 
 def only_attempts(table: pa.Table, attempts: set[str]) -> pa.Table:
     """Return the rows of some attempts, named RUN_ID-ATTEMPT."""
-    run_ids = sorted({name.rpartition("-")[0] for name in attempts})
     # Of few runs there are few names to put together.
-    own = table.filter(pc.is_in(table["run_id"], value_set=pa.array(run_ids, pa.string())))
+    own = of_runs(table, {name.rpartition("-")[0] for name in attempts})
     return own.filter(pc.is_in(_names(own), value_set=pa.array(sorted(attempts), pa.string())))
+
+
+def of_runs(table: pa.Table, run_ids: Iterable[str]) -> pa.Table:
+    """Return the rows of some runs, of all their attempts."""
+    wanted, column = pa.array(sorted(run_ids), pa.string()), table["run_id"]
+    if is_plain(table):
+        return table.filter(pc.is_in(column, value_set=wanted))
+    # Of a dictionary every text is looked up once.
+    flags = [pc.is_in(chunk.dictionary, value_set=wanted).take(chunk.indices) for chunk in column.chunks]
+    return table.filter(pa.chunked_array(flags, pa.bool_()))
 
 
 def _names(table: pa.Table) -> pa.ChunkedArray:
