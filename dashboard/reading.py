@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -73,17 +74,29 @@ def trials() -> Trials:
 
 def metrics_of(attempt: pd.DataFrame) -> pd.DataFrame:
     """Return the metrics of one attempt, given as a frame with its one row."""
-    return snapshot().metrics(attempt)
+    newest = snapshot()
+    key = ("metrics of", str(attempt.run_id.iloc[0]), int(attempt.attempt.iloc[0]))
+    return newest.once(key, lambda: newest.metrics(attempt))
 
 
-def curves_of(attempt: pd.DataFrame) -> pd.DataFrame:
-    """Return the curves of one attempt, given as a frame with its one row; a file that is damaged is named on the page."""
+def curves_of(attempts: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves of a few attempts, given by their rows; a file that is damaged is named on the page."""
+    key = ("curves", *zip(attempts.run_id, attempts.attempt))
+    found, problems = snapshot().once(key, lambda: _read_curves(attempts))
+    for one in problems:
+        st.warning(as_text(one), icon=":material/broken_image:")
+    return found
+
+
+def _read_curves(attempts: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = open_store().curves(attempt)
-    for one in caught:
-        st.warning(as_text(one.message), icon=":material/broken_image:")
-    return found
+        return open_store().curves(attempts), [str(one.message) for one in caught]
+
+
+def first(runs: pd.DataFrame, wanted: "pd.Series[bool]", count: int) -> pd.DataFrame:
+    """Return the first of the runs that are wanted; what is not returned is not copied."""
+    return runs.iloc[np.flatnonzero(wanted)[:count]]
 
 
 def pictures_of(attempt: pd.DataFrame) -> dict[str, list[str]]:

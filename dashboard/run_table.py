@@ -1,5 +1,7 @@
 """A table of runs, each with a link to its page."""
 
+from typing import Any
+
 import pandas as pd
 
 from deep3dmap.dashboard import markup
@@ -15,10 +17,10 @@ ERROR = Column("error", "text wide")
 def run_table(runs: pd.DataFrame) -> str:
     """Return the table; the last line of an error stands beside a run that has one."""
     columns = [*COLUMNS, ERROR] if (runs.error != "").any() else COLUMNS
-    return markup.table(columns, [_line(run) for _, run in runs.iterrows()], name="runs")
+    return markup.table(columns, [_line(run) for run in runs.itertuples()], name="runs")
 
 
-def _line(run: "pd.Series[str]") -> list[str]:
+def _line(run: Any) -> list[str]:
     about = filter(None, [run.suite or "training", run.tier, f"{run.dataset}/{run.dataset_variant}", run.scene])
     return [
         markup.link("run", markup.text(run.run_id[:8]), run_id=run.run_id),

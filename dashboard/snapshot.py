@@ -7,17 +7,16 @@ from typing import Any, TypeVar, cast
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from deep3dmap.results.across import Ranking, rank_across
-from deep3dmap.results.board import Board
-from deep3dmap.results.cells import metric_values
+from deep3dmap.results.board import Board, Contest
+from deep3dmap.results.contenders import Contenders
 from deep3dmap.results.entries import Group
-from deep3dmap.results.leaderboard import boards
-from deep3dmap.results.store import ResultStore
-from deep3dmap.results.table_files import uncoded
+from deep3dmap.results.leaderboard import chosen_metrics, contenders_of
+from deep3dmap.results.schema import SWEEPS
+from deep3dmap.results.store import ResultStore, newest_attempts
+from deep3dmap.results.table_files import of_runs, uncoded
 
-FEW = 1000
 Result = TypeVar("Result")
 
 
@@ -32,9 +31,10 @@ class Snapshot(ResultStore):
         self.number: int = before.number + 1 if before else 0
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            self._runs = {False: store.runs(newest_only=False), True: store.runs()}
+            every = store.runs(newest_only=False)
+            self._runs = {False: every, True: newest_attempts(every)}
             self._metrics = store.table("metrics")
-            self._cards = {kind: store.cards(kind) for kind in ("method", "dataset", "suite")}
+            self._cards = store.all_cards()
         self.problems = sorted({str(one.message) for one in caught if "is damaged" in str(one.message)})
         self._lock, self._made = threading.RLock(), dict[Hashable, Any]()
         self._marks = self._marks_of_groups()
@@ -48,25 +48,25 @@ class Snapshot(ResultStore):
 
     def metric_table(self, runs: pd.DataFrame) -> pa.Table:
         """Return the metrics of `runs` and of other attempts."""
-        return self._metrics
+        if len(runs) == len(self._runs[True]):
+            return self._metrics
+        # Most pages ask for few runs, and a store may hold millions of rows.
+        return of_runs(self._metrics, runs.run_id)
 
     def metrics(self, runs: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return the metrics of `runs` (default: of the newest attempt at every run)."""
         wanted = self._runs[True] if runs is None else runs
-        table = self._metrics
-        if len(wanted) < FEW:
-            # Most pages ask for few attempts, and a store may hold millions of rows.
-            table = table.filter(pc.is_in(table["run_id"], value_set=pa.array(wanted.run_id.to_list(), pa.string())))
-        found: pd.DataFrame = uncoded(table).to_pandas().merge(wanted[["run_id", "attempt"]], on=["run_id", "attempt"])
+        table = uncoded(self.metric_table(wanted))
+        found: pd.DataFrame = table.to_pandas().merge(wanted[["run_id", "attempt"]], on=["run_id", "attempt"])
         return found
 
     def cards(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return {name: data} of the cards of one kind."""
-        return self._cards[kind]
+        return self._cards.get(kind, {})
 
     def suite_card(self, suite: str) -> dict[str, Any]:
         """Return the card of a suite, empty where the store has none."""
-        found: dict[str, Any] = self._cards["suite"].get(suite, {}).get("card", {})
+        found: dict[str, Any] = self.cards("suite").get(suite, {}).get("card", {})
         return found
 
     def once(self, key: Hashable, make: Callable[[], Result]) -> Result:
@@ -122,25 +122,20 @@ class Snapshot(ResultStore):
 
     def metric_names(self, group: Group) -> list[str]:
         """Return the metrics that a group has, the suite's headline first; only the headline where nothing was scored."""
-        return self.once(("metrics", group), lambda: self._metric_names(group))
+        headline = self.suite_card(group.suite).get("headline")
+        return sorted(self.contenders(group).metrics, key=lambda name: name != headline)
 
-    def _metric_names(self, group: Group) -> list[str]:
-        runs = self._runs[True]
-        values = self.once("values", lambda: metric_values(self._metrics, runs))
-        card = self.suite_card(group.suite)
-        found = values.of_runs(self.runs_of(group).index.to_numpy(), len(runs)).present()
-        in_order = [item["name"] for item in card.get("metrics", ()) if item["name"] in found]
-        names = in_order + [name for name in found if name not in in_order] or [card.get("headline", "")]
-        return sorted(names, key=lambda name: name != card.get("headline"))
+    def contenders(self, group: Group) -> Contenders:
+        """Return the entries of a group."""
+        return self.once(("contenders", group), lambda: self._contenders(group))
+
+    def _contenders(self, group: Group) -> Contenders:
+        (found,) = contenders_of(self, self.runs_of(group).reset_index(drop=True))
+        return found
 
     def board(self, group: Group, metric: str) -> Board:
         """Return the board of a group under one of its metrics."""
-        return self.once(("board", group, metric), lambda: self._board(group, metric))
-
-    def _board(self, group: Group, metric: str) -> Board:
-        data = f"{group.dataset}/{group.dataset_variant}"
-        every = boards(self, group.suite, data, group.tier, metric) or boards(self, group.suite, data, group.tier, "all")
-        return next(board for board in every if board.group == group)
+        return self.once(("board", group, metric), lambda: Contest(self.contenders(group), metric).board())
 
     def ranking(self, group: Group) -> Ranking:
         """Return the mean ranks over the headlines of the tables of a tier that share entries with a group's table.
@@ -150,7 +145,8 @@ class Snapshot(ResultStore):
         return self.once(("ranking", group), lambda: self._ranking(group))
 
     def _ranking(self, group: Group) -> Ranking:
-        every = boards(self, tier=group.tier)
+        groups = sorted(one for one in self.groups() if one.tier == group.tier and not one.suite.startswith(SWEEPS))
+        every = [self.board(one, metric) for one in groups for metric in chosen_metrics(self.contenders(one), None)]
         own = next((_entries_of(board) for board in every if board.group == group), set())
         return rank_across([board for board in every if len(_entries_of(board) & own) > 1])
 

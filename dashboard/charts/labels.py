@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 CHARACTER, LINE = 6.4, 15.0  # pixels of a name in the charts' type
 GAP = 9.0
 MOST = 40
@@ -21,8 +24,10 @@ _PLACES = (
     *(Label(0, -GAP - 4, "center"), Label(0, GAP + 4, "center"), Label(GAP, -11, "left"), Label(-GAP, -11, "right")),
     *(Label(GAP, 11, "left"), Label(-GAP, 11, "right"), Label(GAP, 0, "left"), Label(-GAP, 0, "right")),
 )
+_OFFSETS = np.array([(label.dx, label.dy) for label in _PLACES])
+# The share of a name that is left of its anchor.
+_LEFT_OF = np.array([{"left": 0.0, "center": 0.5, "right": 1.0}[label.align] for label in _PLACES])
 Point = tuple[float, float]
-Box = tuple[float, float, float, float]
 
 
 def place(
@@ -34,28 +39,38 @@ def place(
     """
     width, height = size
     centers = [(x * width, (1 - y) * height) for x, y in points]
-    taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in centers]
-    for one, other in lines:
+    taken = np.empty((len(points) + len(lines) + MOST, 4))
+    count = len(points) + len(lines)
+    taken[: len(points)] = [(x - 6, y - 6, x + 6, y + 6) for x, y in centers] or np.empty((0, 4))
+    for number, (one, other) in enumerate(lines, len(points)):
         (left, right), (low, high) = sorted((one[0], other[0])), sorted((one[1], other[1]))
-        taken.append((left * width - 1, (1 - high) * height - 1, right * width + 1, (1 - low) * height + 1))
-    found: list[Label | None] = []
+        taken[number] = left * width - 1, (1 - high) * height - 1, right * width + 1, (1 - low) * height + 1
+    found: list[Label | None] = [None] * len(points)
+    placed = 0
     for own, ((x, y), name) in enumerate(zip(centers, names)):
-        chosen = None
-        for label in _PLACES if sum(one is not None for one in found) < MOST else ():
-            box = _box(x + label.dx, y + label.dy, len(name) * CHARACTER, label.align)
-            inside = box[0] > -4 and box[2] < width + 4 and box[1] > -4 and box[3] < height + 4
-            if inside and not any(_overlap(box, other) for place, other in enumerate(taken) if place != own):
-                chosen = label
-                taken.append(box)
-                break
-        found.append(chosen)
+        if placed == MOST:
+            break
+        boxes = _boxes(x, y, len(name) * CHARACTER)
+        inside = (boxes[:, 0] > -4) & (boxes[:, 2] < width + 4) & (boxes[:, 1] > -4) & (boxes[:, 3] < height + 4)
+        overlap = _overlap(boxes, taken[:count])
+        overlap[:, own] = False
+        free = np.flatnonzero(inside & ~overlap.any(1))
+        if len(free):
+            found[own] = _PLACES[free[0]]
+            taken[count] = boxes[free[0]]
+            count, placed = count + 1, placed + 1
     return found
 
 
-def _box(x: float, y: float, width: float, align: str) -> Box:
-    left = {"left": x, "right": x - width, "center": x - width / 2}[align]
-    return left, y - LINE / 2, left + width, y + LINE / 2
+def _boxes(x: float, y: float, width: float) -> NDArray[np.float64]:
+    """Return (8, 4) left, top, right and bottom of a name at each of its places."""
+    left, top = x + _OFFSETS[:, 0] - width * _LEFT_OF, y + _OFFSETS[:, 1] - LINE / 2
+    return np.stack([left, top, left + width, top + LINE], axis=1)
 
 
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _overlap(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return (N, M) flags: one of (N, 4) boxes and one of (M, 4) run into each other."""
+    left, top, right, bottom = boxes.T[:, :, None]
+    other_left, other_top, other_right, other_bottom = others.T
+    level = (left < other_right) & (other_left < right)
+    return np.asarray(level & (top < other_bottom) & (other_top < bottom))

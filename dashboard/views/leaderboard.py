@@ -78,8 +78,10 @@ def _table(choice: Choice, rows: list[LeaderboardRow], is_full: bool, beside: bo
 def _failures(choice: Choice) -> None:
     runs = reading.snapshot().runs()
     own = {run_id for row in choice.rows for run_id in row.run_ids}
-    failed = runs[runs.run_id.isin(own) & ~runs.status.isin(("ok", *ENDED_EARLY))]
-    if failed.empty:
+    is_bad = ~runs.status.isin(("ok", *ENDED_EARLY)) & runs.run_id.isin(own)
+    failed = int(is_bad.sum())
+    if not failed:
         return
-    note = f"the newest {FAILURES_SHOWN}" if len(failed) > FAILURES_SHOWN else ""
-    markup.show(markup.section(f"Failed runs ({len(failed)})", note), run_table(failed.head(FAILURES_SHOWN)))
+    note = f"the newest {FAILURES_SHOWN}" if failed > FAILURES_SHOWN else ""
+    newest = reading.first(runs, is_bad, FAILURES_SHOWN)
+    markup.show(markup.section(f"Failed runs ({failed})", note), run_table(newest))

@@ -74,8 +74,8 @@ def draw(frame: pd.DataFrame) -> None:
 def _others(run: "pd.Series[str]") -> dict[str, Any]:
     """Return {name: its place among the runs} of what may be drawn beside a run."""
     runs = reading.snapshot().runs()
-    alike = runs[(runs.suite == run.suite) & (runs.dataset == run.dataset) & (runs.run_id != run.run_id) & (runs.steps > 0)]
-    return {_name(row): row.Index for row in alike.head(OFFERED).itertuples()}
+    alike = (runs.suite == run.suite) & (runs.dataset == run.dataset) & (runs.run_id != run.run_id) & (runs.steps > 0)
+    return {_name(row): row.Index for row in reading.first(runs, alike, OFFERED).itertuples()}
 
 
 def _name(run: Any) -> str:

@@ -12,17 +12,16 @@ _SEARCHED = ("method", "variant", "suite", "tier", "dataset", "dataset_variant",
 
 def runs_found(attempts: pd.DataFrame, asked: str) -> pd.DataFrame:
     """Return the newest of the runs whose id starts with `asked`, else of those in which every word of it occurs."""
-    runs = attempts[attempts.counts]
-    by_id = runs[runs.run_id.str.startswith(asked)] if asked else runs
-    if len(by_id) or not asked:
-        return by_id.head(SHOWN)
-    wanted = pd.Series(True, index=runs.index)
+    by_id = attempts.counts & attempts.run_id.str.startswith(asked)
+    if by_id.any() or not asked:
+        return reading.first(attempts, by_id, SHOWN)
+    wanted = attempts.counts
     for word in asked.lower().replace("/", " ").split():
-        one = pd.Series(False, index=runs.index)
+        one = pd.Series(False, index=attempts.index)
         for name in _SEARCHED:
-            one |= runs[name].str.lower().str.contains(word, regex=False)
-        wanted &= one
-    return runs[wanted].head(SHOWN)
+            one |= attempts[name].str.lower().str.contains(word, regex=False)
+        wanted = wanted & one
+    return reading.first(attempts, wanted, SHOWN)
 
 
 def alike(run: Any) -> pd.DataFrame:
@@ -40,8 +39,8 @@ def siblings(run: Any) -> None:
     if len(own) < 2:
         return
     links = []
-    for _, other in own.iterrows():
-        name = f"seed {other.seed}" + (f" {other.scene}" if other.scene else "")
+    for other in own.itertuples():
+        name = f"seed {other.seed}" + (f" {other.scene!s}" if other.scene else "")
         name += " (other code)" if other.method_version != run.method_version else ""
         is_this = other.run_id == run.run_id
         links.append(f"<b>{markup.text(name)}</b>" if is_this else markup.link("run", markup.text(name), run_id=other.run_id))

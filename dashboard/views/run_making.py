@@ -33,7 +33,7 @@ def configuration(attempt: pd.DataFrame) -> None:
 
 def _difference(run: Any) -> None:
     runs = reading.snapshot().runs()
-    others = runs[(runs.suite == run.suite) & (runs.run_id != run.run_id)].head(OFFERED)
+    others = reading.first(runs, (runs.suite == run.suite) & (runs.run_id != run.run_id), OFFERED)
     names = {str(row.run_id): _name(row) for row in others.itertuples()}
     other = st.selectbox("The other run", list(names), index=None, format_func=names.__getitem__, key="other")
     if other is None:

@@ -96,10 +96,8 @@ def _curves(sweep: Sweep) -> None:
     """Draw the curves of the best trials."""
     best = sorted(sweep.trials, key=sweep.loss)[:CURVES_SHOWN]
     runs = reading.snapshot().runs()
-    parts = []
-    for trial in best:
-        own = reading.curves_of(runs[runs.run_id == trial.run_id])
-        parts.append(own.assign(run=f"trial {trial.number}"))
+    found = reading.curves_of(runs[runs.run_id.isin([trial.run_id for trial in best])])
+    parts = [found[found.run_id == trial.run_id].assign(run=f"trial {trial.number}") for trial in best]
     frame = pd.concat(parts)
     if frame.empty:
         st.caption("The trials have no curves.")

@@ -5,7 +5,9 @@ import pytest
 from stores import ENTRANTS, build_store, metric_rows, run_row
 
 from deep3dmap.dashboard import reading
+from deep3dmap.dashboard import snapshot as snapshot_module
 from deep3dmap.dashboard.following import Follower
+from deep3dmap.results.across import rank_across
 from deep3dmap.results.leaderboard import boards
 
 
@@ -71,6 +73,48 @@ def test_only_boards_whose_runs_have_changed_are_made_again(tmp_path):
     last = follower.newest()
     (group,) = (group for group in last.groups() if group.suite == "indoor")
     assert all(one.is_baseline for one in last.board(group, "f_score_5cm").rows)
+
+
+def test_what_all_metrics_of_a_group_share_is_made_once(tmp_path, monkeypatch):
+    store = build_store(tmp_path, seeds=2, scenes=3)
+    follower = Follower(store.uri)
+    made, own = [], snapshot_module.contenders_of
+    monkeypatch.setattr(snapshot_module, "contenders_of", lambda *args: made.append(1) or own(*args))
+    snapshot = follower.newest()
+    for group in snapshot.groups():
+        for metric in snapshot.metric_names(group):
+            snapshot.board(group, metric)
+    assert len(made) == len(snapshot.groups()) == 2
+    row = run_row(ENTRANTS[0], 5)
+    store.write_attempt(row, metric_rows(row, ENTRANTS[0], 3), [])
+    after = follower.newest()
+    for group in after.groups():
+        after.metric_names(group)
+    assert len(made) == 3
+
+
+def test_ranking_of_a_snapshot_is_that_of_the_tables_of_its_tier(tmp_path):
+    store = build_store(tmp_path, seeds=2, scenes=4)
+    for number, entrant in enumerate(ENTRANTS[:2]):
+        row = run_row(entrant, 0, suite="second", run_id=f"{number:016x}")
+        store.write_attempt(row, metric_rows(row, entrant, 4), [])
+    snapshot = Follower(store.uri).newest()
+    (face,) = (group for group in snapshot.groups() if group.suite == "face")
+    expected = rank_across([board for board in boards(store, tier=face.tier) if board.group.suite in ("face", "second")])
+    assert len(expected.boards) > 1
+    assert snapshot.ranking(face) == expected
+
+
+def test_curves_of_an_attempt_are_read_once(tmp_path, monkeypatch):
+    store = build_store(tmp_path, seeds=1, scenes=2)
+    monkeypatch.setenv(reading.RESULTS_VARIABLE, store.uri)
+    attempt, read = reading.snapshot().runs().iloc[[0]], []
+    own = type(store).curves
+    monkeypatch.setattr(type(store), "curves", lambda self, runs: read.append(1) or own(self, runs))
+    first = reading.curves_of(attempt)
+    assert reading.curves_of(attempt) is first
+    assert first.equals(own(store, attempt))
+    assert len(read) == 1
 
 
 def test_all_visitors_share_one_reading(tmp_path, monkeypatch):

@@ -36,6 +36,16 @@ def test_the_example_of_the_paper():
     assert friedman(ranks) == pytest.approx(stats.f.sf(3.69, 3, 39), rel=0.02)
 
 
+@pytest.mark.parametrize("ranks", [[[1.0, 2.0, 3.0], [2.0, 1.0, 3.0]], [[1.0, 3.0, 2.0], [2.0, 1.0, 3.0], [3.0, 2.0, 1.0]]])
+def test_p_value_of_friedman_is_that_of_an_f_distribution(ranks):
+    table = np.array(ranks)
+    boards, entries = table.shape
+    chi = stats.friedmanchisquare(*table.T).statistic
+    iman_davenport = (boards - 1) * chi / (boards * (entries - 1) - chi)
+    expected = stats.f.sf(iman_davenport, entries - 1, (entries - 1) * (boards - 1))
+    assert friedman(table) == pytest.approx(expected)
+
+
 def test_ranks_that_agree_everywhere_are_certain():
     assert friedman(np.tile([1.0, 2.0, 3.0], (5, 1))) == 0.0
 

@@ -8,6 +8,7 @@ import pytest
 from stores import ENTRANTS, build_store, curve_rows, metric_rows, run_row, write_run
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.results import table_files
 from deep3dmap.results.compact import compact
 from deep3dmap.results.detail import run_detail
 from deep3dmap.results.leaderboard import leaderboard
@@ -115,21 +116,47 @@ def test_a_run_without_its_metrics_is_not_finished_by_compacting(store):
     assert lost.rpartition("-")[0] not in before
 
 
-def test_an_attempt_compacted_between_listing_and_reading_is_read_from_its_segment(store, monkeypatch):
+def test_an_attempt_compacted_while_it_is_read_is_read_from_its_segment(store, monkeypatch):
     run = fresh(store).runs().iloc[[0]]
-    expected, names = fresh(store).metrics(run), store.storage.names
-    late = fresh(store)
+    expected, late = fresh(store).metrics(run), fresh(store)
+    read = late.storage.read
 
-    def compacted_after(*args, **options):
-        listed = names(*args, **options)
-        monkeypatch.setattr(late.storage, "names", names)
+    def compacted_before(name):
+        monkeypatch.setattr(late.storage, "read", read)
         compact(fresh(store))
-        return listed
+        return read(name)
 
-    monkeypatch.setattr(late.storage, "names", compacted_after)
+    monkeypatch.setattr(late.storage, "read", compacted_before)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pd.testing.assert_frame_equal(in_order(late.metrics(run)), in_order(expected))
+    assert late.storage.read is read
+
+
+def test_of_segments_only_those_with_the_rows_are_decoded(store, monkeypatch):
+    monkeypatch.setattr("deep3dmap.results.compact.ATTEMPTS_OF_SEGMENT", 2)
+    first, last = fresh(store).runs().iloc[[0]], fresh(store).runs().iloc[[-1]]
+    expected = [fresh(store).metrics(run) for run in (first, last)]
+    compact(store)
+    assert len(files(store, "metrics")) > 2
+    decoded, decode = [], table_files.decode_table
+    monkeypatch.setattr(table_files, "decode_table", lambda *args: decoded.append(args[2]) or decode(*args))
+    reader = fresh(store)
+    for run, rows in zip((first, last), expected):
+        pd.testing.assert_frame_equal(in_order(reader.metrics(run)), in_order(rows))
+    assert len(decoded) == 2
+
+
+def test_a_damaged_segment_is_named_to_who_reads_one_run(store):
+    compact(store)
+    (name,) = files(store, "metrics")
+    run = fresh(store).runs().iloc[[0]]
+    file = Path(store.uri, "tables", "metrics", name)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 4
+    file.write_bytes(bytes(data))
+    with pytest.warns(UserWarning, match=f"{name} is damaged and left out: its content does not match its name"):
+        assert fresh(store).metrics(run).empty
 
 
 def test_a_table_that_cannot_be_read_in_peace_is_no_empty_table(store, monkeypatch):

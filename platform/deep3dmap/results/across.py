@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import fdtrc
 
 from deep3dmap.results.board import Board
 
@@ -44,11 +44,14 @@ class Ranking:
 
 def rank_across(boards: Sequence[Board]) -> Ranking:
     """Rank the entries that are on all boards by their mean rank. Entries are known by method and variant."""
+    # Importing it takes half a second, and most readers of a leaderboard do without.
+    from scipy.stats import rankdata
+
     tables = [_losses(board) for board in boards]
     every = sorted(set().union(*tables)) if tables else []
     names = [name for name in every if all(name in table for table in tables)]
     losses = np.array([[table[name] for name in names] for table in tables], np.float64).reshape(len(tables), len(names))
-    ranks = stats.rankdata(losses, axis=1) if losses.size else losses
+    ranks = rankdata(losses, axis=1) if losses.size else losses
     means = ranks.mean(0) if losses.size else np.empty(0)
     order = np.argsort(means, kind="stable")
     many = len(boards) > 1 and len(names) > 1
@@ -71,12 +74,14 @@ def friedman(ranks: ArrayLike) -> float:
     rest = boards * (entries - 1) - chi
     if rest <= 1e-9:
         return 0.0
-    return float(stats.f.sf((boards - 1) * chi / rest, entries - 1, (entries - 1) * (boards - 1)))
+    return float(fdtrc(entries - 1, (entries - 1) * (boards - 1), max((boards - 1) * chi / rest, 0.0)))
 
 
 def critical_difference(entries: int, boards: int, level: float = 0.95) -> float:
     """Return the difference of mean ranks from which on two entries differ (Nemenyi)."""
-    quantile = stats.studentized_range.ppf(level, entries, np.inf) / np.sqrt(2)
+    from scipy.stats import studentized_range
+
+    quantile = studentized_range.ppf(level, entries, np.inf) / np.sqrt(2)
     return float(quantile * np.sqrt(entries * (entries + 1) / (6 * boards)))
 
 

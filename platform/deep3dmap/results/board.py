@@ -1,6 +1,5 @@
 """One group under one metric: its rows in order, and what they are made of."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,13 +8,14 @@ from numpy.typing import NDArray
 
 from deep3dmap.results import crossed
 from deep3dmap.results.board_row import LeaderboardRow
-from deep3dmap.results.cells import EntryCells, MetricValues, cells_of
+from deep3dmap.results.cells import EntryCells, cells_of
 from deep3dmap.results.comparison import Comparisons, compare, layout_of, ranked
+from deep3dmap.results.contenders import Contenders
 from deep3dmap.results.distribution import interquartile_mean, optimality_gap, performance_profile, probability_better
-from deep3dmap.results.entries import Entry, Group, RunColumns
+from deep3dmap.results.entries import Group
 from deep3dmap.results.pareto import pareto_front
-from deep3dmap.results.quoted import Quoted
-from deep3dmap.results.row_facts import costs, failures, missing_scenes, notes, what_is_wrong
+from deep3dmap.results.quoted import Quoted, quoted_of
+from deep3dmap.results.row_facts import what_is_wrong
 
 FEWEST_SEEDS = 3
 PROFILE_POINTS = 128
@@ -46,43 +46,35 @@ class Board:
 class Contest:
     """The entries of a group under one metric."""
 
-    def __init__(
-        self,
-        group: Group,
-        entries: Sequence[Entry],
-        metric: str,
-        values: MetricValues,
-        runs: RunColumns,
-        card: dict[str, Any],
-        baselines: set[str],
-    ) -> None:
-        self.group, self.entries, self.metric, self.runs, self.baselines = group, entries, metric, runs, baselines
+    def __init__(self, contenders: Contenders, metric: str) -> None:
+        self.contenders, self.entries, self.runs, self.metric = contenders, contenders.entries, contenders.runs, metric
+        card = contenders.card
         self.card: dict[str, Any] = next((item for item in card.get("metrics", ()) if item["name"] == metric), {})
-        own = values.of_metric(metric)
-        self.cells, self.scenes = cells_of(entries, own, runs)
+        own = contenders.values.of_metric(metric)
+        self.cells, self.scenes = cells_of(self.entries, own, self.runs)
         of_card = str(self.card.get("unit", "")), str(self.card.get("better", ""))
         self.unit, self.better = own.unit_and_direction() or of_card
-        self.tested = _scenes_of(entries, values, runs)
-        self.all_scenes = sorted(set().union(*self.tested, *(missing_scenes(entry, runs) for entry in entries)))
         # Values of several runs of one entry are averaged, those that were cut short or are not finite never.
-        self.compared = [n for n, cells in enumerate(self.cells) if cells.is_finite and entries[n].is_whole]
-        self.per_scene = np.array([_per_scene(cells) for cells in self.cells]).reshape(len(entries), len(self.scenes))
+        self.compared = [n for n, cells in enumerate(self.cells) if cells.is_finite and self.entries[n].is_whole]
+        self.per_scene = np.array([_per_scene(cells) for cells in self.cells]).reshape(len(self.entries), len(self.scenes))
         self.best = self._best()
         self.means = self._means()
+        self._missing: dict[bytes, tuple[int, tuple[str, ...]]] = {}
 
     def board(self) -> Board:
         """Return the rows in order, with all that belongs to them."""
         comparisons = compare([self.cells[number] for number in self.compared])
         order, rank = self._order(comparisons)
         facts = self._facts(comparisons, order, rank)
-        rows = [self._row(number, rank[number], facts.get(number, {})) for number in order]
+        front = self._front(order, rank)
+        rows = [self._row(number, rank[number], number in front, facts.get(number, {})) for number in order]
         thresholds = self._thresholds()
         profiles = [self._profile(self.cells[number], thresholds) for number in order]
         place = {number: at for at, number in enumerate(order)}
         return Board(
-            group=self.group,
+            group=self.contenders.group,
             metric=self.metric,
-            rows=_with_front(rows, self.better),
+            rows=rows,
             comparisons=comparisons,
             compared=[place[number] for number in self.compared],
             scenes=self.scenes,
@@ -90,6 +82,7 @@ class Contest:
             thresholds=thresholds,
             profiles=np.array(profiles).reshape(len(order), len(thresholds)),
             card=self.card,
+            quoted=quoted_of(self.contenders.page, self.contenders.group.dataset, self.metric),
         )
 
     def _best(self) -> NDArray[np.float64]:
@@ -115,10 +108,10 @@ class Contest:
         return found
 
     def _coverage(self, number: int) -> float:
-        cells = self.cells[number]
+        cells, every = self.cells[number], self.contenders.scenes
         if cells.is_summary:
-            return len(self.tested[number]) / max(len(self.all_scenes), 1) if self.all_scenes else 1.0
-        return int(cells.covered.sum()) / max(len(self.all_scenes), 1)
+            return len(self.contenders.tested[number]) / max(len(every), 1) if every else 1.0
+        return int(cells.covered.sum()) / max(len(every), 1)
 
     def _order(self, comparisons: Comparisons) -> tuple[list[int], list[int | None]]:
         sign = -1 if self.better == "up" else 1
@@ -158,18 +151,22 @@ class Contest:
             }
         return found
 
-    def _row(self, number: int, rank: int | None, facts: dict[str, Any]) -> LeaderboardRow:
-        entry, cells = self.entries[number], self.cells[number]
+    def _front(self, order: list[int], rank: list[int | None]) -> set[int]:
+        """Return the ranked entries that no other beats in both value and time."""
+        ranked = [number for number in order if rank[number] is not None]
+        if not ranked:
+            return set()
+        values = [self.means[number][0] for number in ranked]
+        seconds = np.array([self.contenders.costs[number].seconds for number in ranked], np.float64)
+        return {number for number, is_first in zip(ranked, pareto_front(values, seconds, self.better)) if is_first}
+
+    def _row(self, number: int, rank: int | None, on_front: bool, facts: dict[str, Any]) -> LeaderboardRow:
+        every, cells = self.contenders, self.cells[number]
         value, low, high = self.means.get(number, (float("nan"),) * 3)
-        covered = self.tested[number] if cells.is_summary else {self.scenes[i] for i in np.flatnonzero(cells.covered)}
-        missing = tuple(scene for scene in self.all_scenes if scene not in covered) if cells.known.any() else ()
-        failed, error = failures(entry, self.runs)
+        covered, missing = self._scenes_of(number)
+        wrong = what_is_wrong(self.metric, cells, self.scenes, self.entries[number], self.runs)
         return LeaderboardRow(
-            **vars(self.group),
-            method=entry.method,
-            variant=entry.variant,
-            is_baseline=entry.method in self.baselines,
-            inputs=tuple(self.runs["inputs"][entry.places[-1]]),
+            **every.facts[number],
             metric=self.metric,
             unit=self.unit,
             better=self.better,
@@ -179,18 +176,27 @@ class Contest:
             **self._distribution(number),
             seeds=len(cells.seeds),
             is_provisional=len(cells.seeds) < FEWEST_SEEDS,
-            scenes=len(covered) if cells.known.any() else 0,
-            all_scenes=len(self.all_scenes),
-            missing_scenes=missing,
-            failed=failed,
-            error=what_is_wrong(self.metric, cells, self.scenes, entry, self.runs) or error,
-            note=notes(entry, self.runs),
-            is_cut_short=not entry.is_whole,
-            run_ids=tuple(self.runs["run_id"][entry.places].tolist()),
+            scenes=covered if cells.known.any() else 0,
+            missing_scenes=missing if cells.known.any() else (),
+            error=wrong or every.errors[number],
             rank=rank,
+            on_pareto_front=on_front,
             **facts,
-            **costs(entry, self.runs, len(covered)),
+            **every.costs[number].per_scene(covered),
         )
+
+    def _scenes_of(self, number: int) -> tuple[int, tuple[str, ...]]:
+        """Return how many scenes an entry's value stands for, and which are missing."""
+        cells, every = self.cells[number], self.contenders.scenes
+        if cells.is_summary:
+            own = self.contenders.tested[number]
+            return len(own), tuple(scene for scene in every if scene not in own)
+        key = cells.covered.tobytes()
+        # Most entries have the same scenes.
+        if key not in self._missing:
+            own = {self.scenes[place] for place in np.flatnonzero(cells.covered)}
+            self._missing[key] = len(own), tuple(scene for scene in every if scene not in own)
+        return self._missing[key]
 
     def _distribution(self, number: int) -> dict[str, Any]:
         cells = self.cells[number]
@@ -220,28 +226,6 @@ def _per_scene(cells: EntryCells) -> NDArray[np.float64]:
     known = cells.known & np.isfinite(cells.values)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, cells.values, 0.0).sum(0) / np.where(known.any(0), known.sum(0), np.nan), np.float64)
-
-
-def _scenes_of(entries: Sequence[Entry], values: MetricValues, runs: RunColumns) -> list[set[str]]:
-    """Return the scenes that each entry's finished runs were scored on, under any metric."""
-    number = np.full(len(runs), -1)
-    for place, entry in enumerate(entries):
-        number[runs.finished(entry.places)] = place
-    found: list[set[str]] = [set() for _ in entries]
-    width = len(values.scene_names)
-    for code in np.unique(number[values.run] * width + values.scene):
-        if code >= 0 and (name := values.scene_names[code % width]):
-            found[code // width].add(name)
-    return found
-
-
-def _with_front(rows: list[LeaderboardRow], better: str) -> list[LeaderboardRow]:
-    places = [place for place, row in enumerate(rows) if row.rank is not None]
-    if places:
-        quality, seconds = ([getattr(rows[place], name) for place in places] for name in ("value", "seconds"))
-        for place, flag in zip(places, pareto_front(quality, np.array(seconds, np.float64), better)):
-            rows[place] = rows[place].on_front(bool(flag))
-    return rows
 
 
 def _plain(value: Any) -> float | None:

@@ -1,7 +1,7 @@
 """One line of a leaderboard."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from deep3dmap.results.entries import Group
 
@@ -84,10 +84,6 @@ class LeaderboardRow:
     def coverage(self) -> str:
         """The scenes that were scored: 8, or 7/8."""
         return f"{self.scenes}/{self.all_scenes}" if self.missing_scenes else str(self.scenes)
-
-    def on_front(self, flag: bool) -> "LeaderboardRow":
-        """Return the row, marked as being on the Pareto front or not."""
-        return replace(self, on_pareto_front=flag)
 
 
 def given_in_words(inputs: Sequence[str]) -> str:

@@ -3,6 +3,8 @@
 Source: Agarwal et al., Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS 2021.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -10,11 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 def interquartile_mean(values: ArrayLike) -> float:
     """Return the mean of the middle half of (N,) values; a value on the edge of it counts in part."""
     ordered = np.sort(np.asarray(values, np.float64))
-    count = len(ordered)
-    # The share of each value's interval [i, i + 1) / N that lies in [1/4, 3/4).
-    begin, end = np.arange(count) / count, np.arange(1, count + 1) / count
-    weights = np.clip(np.minimum(end, 0.75) - np.maximum(begin, 0.25), 0.0, None)
+    weights = _middle_half(len(ordered))
     return float(ordered @ weights / weights.sum())
+
+
+@lru_cache
+def _middle_half(count: int) -> NDArray[np.float64]:
+    """Return (N,) the share of each interval [i, i + 1) / N that lies in [1/4, 3/4)."""
+    begin, end = np.arange(count) / count, np.arange(1, count + 1) / count
+    return np.clip(np.minimum(end, 0.75) - np.maximum(begin, 0.25), 0.0, None)
 
 
 def performance_profile(values: ArrayLike, thresholds: ArrayLike, better: str) -> NDArray[np.float64]:
@@ -43,5 +49,6 @@ def probability_better(first: ArrayLike, second: ArrayLike, better: str) -> floa
     one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
     sign = 1 if better == "up" else -1
     gap = sign * (one[:, None] - other[None])
-    wins = np.where(np.isnan(gap), np.nan, (gap > 0) + 0.5 * (gap == 0))
-    return float(np.nanmean(np.nanmean(wins, (0, 1))))
+    wins = (gap > 0).sum((0, 1)) + 0.5 * (gap == 0).sum((0, 1))
+    pairs = (~np.isnan(gap)).sum((0, 1))
+    return float((wins[pairs > 0] / pairs[pairs > 0]).mean())

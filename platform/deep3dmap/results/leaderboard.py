@@ -1,17 +1,17 @@
 """The leaderboard: one aggregation for the terminal, the web and every export. docs/results.md describes it."""
 
 from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from deep3dmap.results.board import Board, Contest
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.cells import metric_values
-from deep3dmap.results.entries import RunColumns, split_into_entries
-from deep3dmap.results.quoted import Beside, quoted_of
+from deep3dmap.results.contenders import Contenders
+from deep3dmap.results.entries import Entry, RunColumns, split_into_entries
+from deep3dmap.results.quoted import Beside
 from deep3dmap.results.schema import SWEEPS
 from deep3dmap.results.store import ResultStore
 
@@ -40,21 +40,39 @@ def boards(
     a suite without a card in the store shows all it has. Groups without the metric are left out, and so are sweeps unless
     `suite` names one ("tune:NAME").
     """
+    every = contenders(store, suite, dataset, tier)
+    return [Contest(own, one).board() for own in every for one in chosen_metrics(own, metric)]
+
+
+def contenders(
+    store: ResultStore, suite: str | None = None, dataset: str | None = None, tier: str | None = None
+) -> list[Contenders]:
+    """Return the groups with their entries, sorted; the arguments are those of `boards`."""
     runs = store.runs()
     kept = runs[_wanted(runs, suite, dataset, tier)].reset_index(drop=True)
-    if kept.empty:
+    return contenders_of(store, kept)
+
+
+def contenders_of(store: ResultStore, runs: pd.DataFrame) -> list[Contenders]:
+    """Return the groups of some runs with their entries, sorted. runs: rows of `ResultStore.runs`, numbered from 0."""
+    if runs.empty:
         return []
-    values, suites = metric_values(store.metric_table(kept), kept), store.cards("suite")
-    baselines = {name for name, page in store.cards("method").items() if page["card"].get("is_baseline")}
-    found, columns = [], RunColumns(kept)
-    for group, entries in split_into_entries(kept).items():
-        page = suites.get(group.suite, {})
-        card = page.get("card", {})
-        own = values.of_runs(np.concatenate([entry.places for entry in entries]), len(kept))
-        for one in _chosen(metric, card, own.present()):
-            board = Contest(group, entries, one, own, columns, card, baselines).board()
-            found.append(replace(board, quoted=quoted_of(page, group.dataset, one)))
-    return found
+    values, suites = metric_values(store.metric_table(runs), runs), store.cards("suite")
+    baselines = frozenset(name for name, page in store.cards("method").items() if page["card"].get("is_baseline"))
+    columns = RunColumns(runs)
+    return [
+        Contenders(group, entries, values.of_runs(_places(entries), len(runs)), columns, suites.get(group.suite, {}), baselines)
+        for group, entries in split_into_entries(runs).items()
+    ]
+
+
+def chosen_metrics(own: Contenders, metric: str | None) -> list[str]:
+    """Return the metrics of a group's boards: one where the group has it, "all", or for None the headline of the suite."""
+    if metric is None and own.card:
+        return [own.card["headline"]]
+    if metric is None or metric == "all":
+        return own.metrics
+    return [metric] if metric in own.values.present() else []
 
 
 def beside(found: Iterable[Board]) -> Beside:
@@ -76,10 +94,5 @@ def _wanted(runs: pd.DataFrame, suite: str | None, dataset: str | None, tier: st
     return wanted
 
 
-def _chosen(metric: str | None, card: dict[str, Any], present: list[str]) -> list[str]:
-    if metric is None and card:
-        return [card["headline"]]
-    if metric is None or metric == "all":
-        in_order = [item["name"] for item in card.get("metrics", ()) if item["name"] in present]
-        return in_order + [name for name in present if name not in in_order] or [card.get("headline", "")]
-    return [metric] if metric in present else []
+def _places(entries: list[Entry]) -> NDArray[np.int64]:
+    return np.concatenate([entry.places for entry in entries])

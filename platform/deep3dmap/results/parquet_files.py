@@ -45,18 +45,16 @@ def encode(table: pa.Table, attempts: Sequence[str] = ()) -> bytes:
     return stream.getvalue()
 
 
-def decode(data: bytes, name: str = "", metrics: bool = False) -> "Decoded":
+def decode(data: bytes, name: str = "", coded: Sequence[str] = ()) -> "Decoded":
     """Return what a file holds.
 
-    name: of the file; that of a segment has the digest of its bytes. metrics: a segment of metrics, whose texts are read as
-    codes. Raises DamagedFileError, or an error of Arrow, if the file is not as it was written. Files of earlier versions have
-    no digest.
+    name: of the file; that of a segment has the digest of its bytes. coded: columns of a segment whose texts are read as codes.
+    Raises DamagedFileError, or an error of Arrow, if the file is not as it was written. Files of earlier versions have no
+    digest.
     """
-    if segment := _SEGMENT.fullmatch(name):
-        if bytes_digest(data)[:32] != segment[1]:
-            raise DamagedFileError("its content does not match its name")
-        coded = list(DICTIONARY) if metrics else []
-        file = pq.ParquetFile(pa.py_buffer(data), read_dictionary=coded)
+    if is_segment(name):
+        _check_segment(data, name)
+        file = pq.ParquetFile(pa.py_buffer(data), read_dictionary=list(coded))
         return Decoded(_plain(file.read(use_threads=False)), json.loads(file.schema_arrow.metadata[_ATTEMPTS]), True)
     file = pq.ParquetFile(pa.py_buffer(data), page_checksum_verification=True)
     about = file.schema_arrow.metadata or {}
@@ -64,6 +62,17 @@ def decode(data: bytes, name: str = "", metrics: bool = False) -> "Decoded":
     if _DIGEST in about and table_digest(table) != about[_DIGEST].decode(errors="replace"):
         raise DamagedFileError("its content does not match its digest")
     return Decoded(table, [], _DIGEST in about)
+
+
+def attempts_of_segment(data: bytes, name: str) -> frozenset[str]:
+    """Return the attempts that a segment covers, without decoding its rows; raises what `decode` raises."""
+    _check_segment(data, name)
+    return frozenset(json.loads(pq.read_schema(pa.py_buffer(data)).metadata[_ATTEMPTS]))
+
+
+def _check_segment(data: bytes, name: str) -> None:
+    if segment_name(data) != name:
+        raise DamagedFileError("its content does not match its name")
 
 
 def segment_name(data: bytes) -> str:

@@ -1,40 +1,55 @@
 """What a leaderboard row says beside its value: cost, failures, what is missing, notes."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deep3dmap.results.cells import EntryCells
 from deep3dmap.results.entries import Entry, RunColumns
 from deep3dmap.results.schema import ENDED_EARLY
 
 NAMED_SCENES = 6
+TIMES, LARGEST = ("train_s", "fit_s", "reconstruct_s"), ("steps", "peak_ram_mb", "peak_gpu_mb", "parameters")
 
 
-def costs(entry: Entry, runs: RunColumns, scenes: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Costs:
+    """What the finished runs of an entry cost: seconds as means over seeds, the rest as the largest of the runs.
+
+    A field is None where no run has finished.
+    """
+
+    train_s: float | None = None
+    fit_s: float | None = None
+    reconstruct_s: float | None = None
+    seconds: float | None = None
+    steps: int | None = None
+    peak_ram_mb: float | None = None
+    peak_gpu_mb: float | None = None
+    parameters: int | None = None
+
+    def per_scene(self, scenes: int) -> dict[str, Any]:
+        """Return the fields, times of fitting and reconstruction by a number of scenes."""
+        found = dict(vars(self))
+        for name in ("fit_s", "reconstruct_s"):
+            found[name] = found[name] / scenes if scenes and found[name] is not None else None
+        return found
+
+
+def costs(entry: Entry, runs: RunColumns) -> Costs:
     """Return the costs of an entry's finished runs; where each run covers one scene, those of one seed are added up."""
-    names = ("train_s", "fit_s", "reconstruct_s", "seconds", "steps", "peak_ram_mb", "peak_gpu_mb", "parameters")
     finished = runs.finished(entry.places)
     if not len(finished):
-        return dict.fromkeys(names)
+        return Costs()
     seeds, slot = np.unique(runs["seed"][finished], return_inverse=True)
     is_added = bool((runs["scene"][finished] != "").any())
-    column = {name: runs[name][finished].astype(np.float64) for name in names if name != "seconds"}
-    column["seconds"] = column["train_s"] + column["fit_s"] + column["reconstruct_s"]
-    of_seeds = {
-        name: _of_seeds(column[name], slot, len(seeds), is_added) for name in ("train_s", "fit_s", "reconstruct_s", "seconds")
-    }
-    means = {name: float(values.mean()) for name, values in of_seeds.items()}
-    return {
-        "train_s": means["train_s"],
-        "fit_s": means["fit_s"] / scenes if scenes else None,
-        "reconstruct_s": means["reconstruct_s"] / scenes if scenes else None,
-        "seconds": means["seconds"],
-        "steps": int(column["steps"].max()),
-        "peak_ram_mb": float(column["peak_ram_mb"].max()),
-        "peak_gpu_mb": float(column["peak_gpu_mb"].max()),
-        "parameters": int(column["parameters"].max()),
-    }
+    times = np.stack([runs[name][finished] for name in TIMES]).astype(np.float64)
+    of_seeds = _of_seeds(np.concatenate([times, times.sum(0, keepdims=True)]), slot, len(seeds), is_added)
+    train, fit, reconstruct, seconds = of_seeds.mean(1).tolist()
+    steps, ram, gpu, parameters = (runs[name][finished].max() for name in LARGEST)
+    return Costs(train, fit, reconstruct, seconds, int(steps), float(ram), float(gpu), int(parameters))
 
 
 def failures(entry: Entry, runs: RunColumns) -> tuple[int, str]:
@@ -79,12 +94,13 @@ def named(scenes: list[str] | tuple[str, ...]) -> str:
     return ", ".join(scenes[:NAMED_SCENES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _of_seeds(values: Any, slot: Any, seeds: int, is_added: bool) -> Any:
-    """Return (seeds,) sums of the runs of each seed, or the value of its last one where a run covers all scenes."""
-    found = np.zeros(seeds)
+def _of_seeds(values: NDArray[np.float64], slot: NDArray[np.int64], seeds: int, is_added: bool) -> NDArray[np.float64]:
+    """Return (N, seeds) sums of (N, R) values over the runs of each seed, or those of its last run where one covers all."""
+    found = np.zeros((len(values), seeds))
     if is_added:
-        np.add.at(found, slot, values)
+        for own, value in zip(found, values):
+            np.add.at(own, slot, value)
     else:
         # Of several values assigned to one place the last one stays.
-        found[slot] = values
+        found[:, slot] = values
     return found

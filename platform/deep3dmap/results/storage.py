@@ -90,7 +90,8 @@ class Storage:
         found = self.filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True, recursive=recursive))
         files = [info for info in found if info.is_file and info.base_name[0] != "." and info.base_name.endswith(ending)]
         if self.local and recursive:
-            files = [info for info in files if _is_within(info.path, self.root)]
+            within = {folder: _is_within(folder, self.root) for folder in {os.path.dirname(info.path) for info in files}}
+            files = [info for info in files if within[os.path.dirname(info.path)] and _is_no_way_out(info.path, self.root)]
         return sorted(info.path.removeprefix(place).lstrip("/") for info in files)
 
     def stamps(self, folder: str, ending: str = "") -> dict[str, tuple[int, int]]:
@@ -134,6 +135,11 @@ class Storage:
 def _is_within(path: str, root: str) -> bool:
     real = os.path.realpath(path)
     return real == root or real.startswith(root.rstrip("/") + "/")
+
+
+def _is_no_way_out(path: str, root: str) -> bool:
+    """Whether a file in a folder that is within a root is no link that leads out of it."""
+    return not os.path.islink(path) or _is_within(path, root)
 
 
 def _write_locally(file: Path, data: bytes) -> None:

@@ -122,11 +122,7 @@ class ResultStore:
         """Return the runs. newest_only: of each run the newest attempt that ended well, else the newest."""
         frame = self._tables["runs"].read(self.storage).to_pandas()
         frame = frame.drop_duplicates(["run_id", "attempt"], ignore_index=True)
-        if not newest_only or frame.empty:
-            return frame
-        ranked = frame.assign(_ok=frame.status == "ok").sort_values(["_ok", "attempt"])
-        newest = ranked.drop_duplicates("run_id", keep="last").drop(columns="_ok")
-        return newest.sort_values("started_at", ascending=False).reset_index(drop=True)
+        return newest_attempts(frame) if newest_only else frame
 
     def attempt(self, run_id: str, attempt: int) -> pd.DataFrame:
         """Return the row of one attempt, or none, without reading the others."""
@@ -157,8 +153,14 @@ class ResultStore:
 
     def cards(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return {name: data} of the cards of one kind; of several versions the one written last."""
-        rows = sorted(self._card_files.read(self.storage).to_pylist(), key=lambda row: row["since"])
-        return {row["name"]: json.loads(row["data"]) for row in rows if row["kind"] == kind}
+        return self.all_cards().get(kind, {})
+
+    def all_cards(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return {kind: {name: data}} of all cards; of several versions the one written last."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for row in sorted(self._card_files.read(self.storage).to_pylist(), key=lambda row: row["since"]):
+            found.setdefault(row["kind"], {})[row["name"]] = json.loads(row["data"])
+        return found
 
     def trial_states(self) -> pd.DataFrame:
         """Return where each trial is or how it ended."""
@@ -187,6 +189,15 @@ class ResultStore:
     def _rows_of(self, name: str, runs: pd.DataFrame) -> pd.DataFrame:
         wanted = {attempt_name(run_id, attempt) for run_id, attempt in zip(runs.run_id, runs.attempt)}
         return uncoded(only_attempts(self._table(name, runs), wanted)).to_pandas()
+
+
+def newest_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
+    """Return of each run the newest attempt that ended well, else the newest; the runs that began last come first."""
+    if attempts.empty:
+        return attempts
+    ranked = attempts.assign(_ok=attempts.status == "ok").sort_values(["_ok", "attempt"])
+    newest = ranked.drop_duplicates("run_id", keep="last").drop(columns="_ok")
+    return newest.sort_values("started_at", ascending=False).reset_index(drop=True)
 
 
 def attempt_digest(run: RunRow, tables: dict[str, pa.Table]) -> str:

@@ -3,7 +3,7 @@
 import json
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.results.attempt_numbers import check_id
-from deep3dmap.results.parquet_files import DICTIONARY, decode, is_segment
+from deep3dmap.results.parquet_files import DICTIONARY, attempts_of_segment, decode, is_segment
 from deep3dmap.results.schema import JSON_COLUMNS, STATUSES, TABLES, NewerSchemaError, arrow_schema, migrate
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TABLES_AT_ONCE = 200
 READS = 4  # of a table that is compacted meanwhile
+# Columns of texts that repeat, by table.
+CODED = {"metrics": DICTIONARY, "curves": ("run_id", "scene", "name")}
 DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, UserError)
 
 
@@ -35,6 +37,7 @@ class TableFiles:
         self._whole: list[pa.Table] = []
         self._new: list[pa.Table] = []
         self._problems: dict[str, str] = {}
+        self._attempts_of: dict[str, frozenset[str]] = {}
 
     def __reduce__(self) -> tuple[type["TableFiles"], tuple[str]]:
         # Another process reads for itself.
@@ -56,7 +59,7 @@ class TableFiles:
         else:
             raise UserError(f"{storage.uri}/{self.folder}: its files changed whenever they were read; try again")
         for name, reason in self._problems.items():
-            warnings.warn(f"{storage.uri}/{self.folder}/{name} is damaged and left out: {reason}", stacklevel=5)
+            self._warn(storage, name, reason)
         return self._joined()
 
     def _joined(self) -> pa.Table:
@@ -87,23 +90,39 @@ class TableFiles:
 
     def rows_of(self, storage: "Storage", attempts: Iterable[str]) -> pa.Table:
         """Return the rows of a few attempts, reading their files only where they have files of their own."""
-        wanted, there = set(attempts), set(storage.names(self.folder, ".parquet"))
-        own = [name for one in sorted(wanted) if (name := f"{one}.parquet") in there]
-        tables, rest = [], wanted - {name.removesuffix(".parquet") for name in own}
-        for name in own:
+        tables, rest = [], set[str]()
+        for one in sorted(set(attempts)):
+            name = f"{one}.parquet"
             try:
                 tables.append(decode_table(storage.read(f"{self.folder}/{name}"), self.name, name)[0])
             except FileNotFoundError:
-                # Compacted since it was listed: its rows are in a segment now.
-                rest.add(name.removesuffix(".parquet"))
+                # If it has rows, they are in a segment.
+                rest.add(one)
             except NewerSchemaError as error:
                 raise UserError(f"{storage.uri}/{self.folder}/{name}: {error}") from error
             except DAMAGE as error:
-                where = f"{storage.uri}/{self.folder}/{name}"
-                warnings.warn(f"{where} is damaged and left out: {reason_of(error)}", stacklevel=4)
-        if rest and any(is_segment(name) for name in storage.names(self.folder, ".parquet")):
-            tables.append(uncoded(only_attempts(self.read(storage), rest)))
+                self._warn(storage, name, reason_of(error))
+        tables += self._rows_of_segments(storage, rest) if rest else []
         return pa.concat_tables(tables) if tables else arrow_schema(TABLES[self.name]).empty_table()
+
+    def _rows_of_segments(self, storage: "Storage", attempts: set[str]) -> Iterator[pa.Table]:
+        """Yield the rows of some attempts from the segments that have them; a segment that is damaged is named in a warning."""
+        with self._lock:
+            for name in filter(is_segment, storage.names(self.folder, ".parquet")):
+                try:
+                    if name not in self._attempts_of:
+                        self._attempts_of[name] = attempts_of_segment(storage.read(f"{self.folder}/{name}"), name)
+                    if here := attempts & self._attempts_of[name]:
+                        rows, _ = decode_table(storage.read(f"{self.folder}/{name}"), self.name, name, CODED.get(self.name))
+                        attempts = attempts - here
+                        yield uncoded(only_attempts(rows, here))
+                except NewerSchemaError as error:
+                    raise UserError(f"{storage.uri}/{self.folder}/{name}: {error}") from error
+                except DAMAGE as error:
+                    self._warn(storage, name, reason_of(error))
+
+    def _warn(self, storage: "Storage", name: str, reason: str) -> None:
+        warnings.warn(f"{storage.uri}/{self.folder}/{name} is damaged and left out: {reason}", stacklevel=6)
 
     def _forget(self) -> None:
         for known in (self._known, self._covered, self._whole, self._new, self._problems):
@@ -138,12 +157,14 @@ class TableFiles:
         self._new.append(table)
 
 
-def decode_table(data: bytes, table: str, name: str) -> tuple[pa.Table, list[str]]:
+def decode_table(data: bytes, table: str, name: str, coded: Sequence[str] | None = None) -> tuple[pa.Table, list[str]]:
     """Return the rows of a file, brought up to date, and the attempts that it covers as a segment.
 
-    Raises one of `DAMAGE` if it is not as it was written, or holds what no writer of this project writes.
+    coded: the columns of a segment whose texts are read as codes (default: those of metrics). Raises one of `DAMAGE` if it is
+    not as it was written, or holds what no writer of this project writes.
     """
-    rows, attempts, is_vouched_for = decode(data, name, table == "metrics")
+    as_codes = coded if coded is not None else DICTIONARY if table == "metrics" else ()
+    rows, attempts, is_vouched_for = decode(data, name, as_codes)
     migrated = migrate(table, rows)
     for run_id in pc.unique(migrated["run_id"]).to_pylist():
         check_id(run_id)
@@ -163,7 +184,19 @@ def _check_run(rows: pa.Table) -> None:
 
 def only_attempts(table: pa.Table, attempts: set[str]) -> pa.Table:
     """Return the rows of some attempts, named RUN_ID-ATTEMPT."""
-    return table.filter(pc.is_in(_names(table), value_set=pa.array(sorted(attempts), pa.string())))
+    # Of few runs there are few names to put together.
+    own = of_runs(table, {name.rpartition("-")[0] for name in attempts})
+    return own.filter(pc.is_in(_names(own), value_set=pa.array(sorted(attempts), pa.string())))
+
+
+def of_runs(table: pa.Table, run_ids: Iterable[str]) -> pa.Table:
+    """Return the rows of some runs, of all their attempts."""
+    wanted, column = pa.array(sorted(run_ids), pa.string()), table["run_id"]
+    if is_plain(table):
+        return table.filter(pc.is_in(column, value_set=wanted))
+    # Of a dictionary every text is looked up once.
+    flags = [pc.is_in(chunk.dictionary, value_set=wanted).take(chunk.indices) for chunk in column.chunks]
+    return table.filter(pa.chunked_array(flags, pa.bool_()))
 
 
 def _names(table: pa.Table) -> pa.ChunkedArray:
