@@ -13,9 +13,11 @@ from deep3dmap.core.mesh import Mesh
 from deep3dmap.data.scenes.rooms_layout import Room
 from deep3dmap.data.scenes.rooms_lighting import Lighting
 from deep3dmap.data.scenes.rooms_shapes import Quads, refined, refined_centres, triangles
-from deep3dmap.ops.rasterize import Fragments, interpolate_at, rasterize_camera
+from deep3dmap.ops.faces_in_view import FacesInView, faces_in_view
+from deep3dmap.ops.rasterize import Fragments, interpolate_at, rasterize
 
 _FINE = 2  # colour is computed for this many pixels squared and averaged
+_NEAR = 0.01  # metres; nothing nearer is drawn
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,20 @@ class RoomRenderer:
 
     def frame(self, world_from_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], height: int, width: int) -> Frame:
         """Draw one view (pose (4, 4), intrinsics (3, 3) with pixel centres at +0.5)."""
-        exact = self._fragments(world_from_camera, intrinsics, height, width)
-        scale = np.diag([_FINE, _FINE, 1.0])
-        fine = self._fragments(world_from_camera, scale @ intrinsics, _FINE * height, _FINE * width)
-        quads = quad_of(fine)
-        self._surface.mark(world_from_camera, scale @ intrinsics, quads)
-        place = self._placed(exact.face_id.flatten(), exact.barycentrics.view(-1, 3))
+        camera = torch.from_numpy(_to_camera(self._vertices, world_from_camera).astype(np.float32))
+        lens, fine_lens = intrinsics, np.diag([_FINE, _FINE, 1.0]) @ intrinsics
+        seen = faces_in_view(camera, self._faces, torch.from_numpy(lens).float(), height, width, _NEAR)
+        exact, fine = (
+            rasterize(seen.pixels(torch.from_numpy(k).float()), seen.faces, n * height, n * width)
+            for k, n in ((lens, 1), (fine_lens, _FINE))
+        )
+        surface = SurfaceInView(seen, self._faces, self._place, self._local)
+        quads = surface.quads(fine)
+        self._surface.mark(world_from_camera, fine_lens, quads)
+        place = surface.place(exact.face_id.flatten(), exact.barycentrics.view(-1, 3))
         normals = _unit(place[3:])
-        image = self._shade(fine, self._light(fine, quads, quad_of(exact), place[:3], normals))
+        received = self._light(surface, fine, quads, surface.quads(exact), place[:3], normals)
+        image = self._shade(surface, fine, received)
         cosine = _cosine(place[:3], normals, world_from_camera).reshape(height, width)
         return Frame(image.numpy(), exact.depth.numpy(), cosine.numpy())
 
@@ -65,23 +73,17 @@ class RoomRenderer:
         proper = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
         return Mesh(corners.T.contiguous().numpy(), faces[proper], colors.T.contiguous().numpy())
 
-    def _fragments(self, pose: NDArray[np.float64], intrinsics: NDArray[np.float64], height: int, width: int) -> Fragments:
-        camera = torch.from_numpy(_to_camera(self._vertices, pose).astype(np.float32))
-        return rasterize_camera(camera, self._faces, torch.from_numpy(intrinsics), height, width)
-
-    def _placed(self, face_id: Tensor, barycentrics: Tensor) -> Tensor:
-        """Return the points and the normals, (6, N), that samples show; of those that show nothing some finite values."""
-        return interpolate_at(face_id, barycentrics, self._faces, self._place).T
-
-    def _shade(self, fine: Fragments, received: Tensor) -> Tensor:
+    def _shade(self, surface: "SurfaceInView", fine: Fragments, received: Tensor) -> Tensor:
         """Return the image (3, H, W): texture is computed at every fine sample, and averaged."""
         face_id = fine.face_id.flatten()
-        local = interpolate_at(face_id, fine.barycentrics.view(-1, 3), self._faces, self._local)
-        material = self._material.index_select(0, face_id.clamp(min=0))
-        color = self._lighting.shade(local.T, material, received.flatten()).mul_(face_id >= 0)
+        local = surface.local(face_id, fine.barycentrics.view(-1, 3))
+        material = self._material.index_select(0, surface.source).index_select(0, face_id.clamp(min=0))
+        color = self._lighting.shade(local, material, received.flatten()).mul_(face_id >= 0)
         return _joined(color.view(3, *fine.face_id.shape), torch.add).mul_(1 / _FINE**2)
 
-    def _light(self, fine: Fragments, quads: Tensor, exact: Tensor, points: Tensor, normals: Tensor) -> Tensor:
+    def _light(
+        self, surface: "SurfaceInView", fine: Fragments, quads: Tensor, exact: Tensor, points: Tensor, normals: Tensor
+    ) -> Tensor:
         """Return the light (2H, 2W) at the fine samples; a pixel that shows a single quad gets its light once.
 
         quads (2H, 2W), exact (H, W): the quads at the fine samples and at the pixels' centres. points, normals (3, H W): there.
@@ -93,9 +95,33 @@ class RoomRenderer:
         other = (blocks != exact.view(height, 1, width, 1)).view_as(quads)
         mixed = _joined(other, torch.logical_or).view(height, 1, width, 1)
         samples = torch.from_numpy(np.flatnonzero(mixed.expand_as(blocks).numpy()))
-        each = self._placed(fine.face_id.flatten()[samples], fine.barycentrics.view(-1, 3)[samples])
+        each = surface.place(fine.face_id.flatten()[samples], fine.barycentrics.view(-1, 3)[samples])
         received.view(-1)[samples] = self._lighting.irradiance(each[:3], _unit(each[3:]))
         return received
+
+
+class SurfaceInView:
+    """The faces of a room that one view may show, and what is known of their points."""
+
+    def __init__(self, seen: FacesInView, faces: Tensor, place: Tensor, local: Tensor) -> None:
+        """place (V, 6), local (V, 3): points and normals, and texture coordinates, at the vertices of `faces`."""
+        self.source = seen.source
+        self._quad = np.append(seen.source.numpy() >> 1, -1)
+        # Every face has corners of its own, because those of cuts lie between the vertices of the room.
+        self._corners = torch.arange(3 * len(seen.source)).view(-1, 3)
+        self._place, self._local = (seen.at_corners(faces, values).flatten(0, 1) for values in (place, local))
+
+    def quads(self, fragments: Fragments) -> Tensor:
+        """Return the quad that each pixel shows (H, W), -1 for none."""
+        return torch.from_numpy(self._quad[fragments.face_id.numpy()])
+
+    def place(self, face_id: Tensor, barycentrics: Tensor) -> Tensor:
+        """Return the points and the normals, (6, N), that samples show; 0 of those that show nothing."""
+        return interpolate_at(face_id, barycentrics, self._corners, self._place).T
+
+    def local(self, face_id: Tensor, barycentrics: Tensor) -> Tensor:
+        """Return the texture coordinates (3, N) that samples show."""
+        return interpolate_at(face_id, barycentrics, self._corners, self._local).T
 
 
 class SeenSurface:
@@ -139,11 +165,6 @@ class SeenSurface:
         # Fewer quads are cut into the same pieces in the same order.
         fine, _ = refined(self._quads.chosen(shown), self._mesh_edge)
         return fine.chosen(seen[shown[self._cut_from]])
-
-
-def quad_of(fragments: Fragments) -> Tensor:
-    """Return the quad that each pixel shows (H, W), -1 for none."""
-    return fragments.face_id >> 1
 
 
 def _joined(fine: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
