@@ -5,6 +5,7 @@
 
 #include "checks.h"
 #include "cpu/cube_light.h"
+#include "cpu/interpolate.h"
 #include "cpu/solid_texture.h"
 #include "cpu/value_noise.h"
 
@@ -17,8 +18,9 @@ namespace {
 template <typename T, size_t N>
 using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, nb::device::cpu>;
 
-void solid_albedo(Array<const float, 2> place, Array<const int64_t, 1> material, Array<const uint8_t, 1> pattern,
-                  Array<const float, 2> numbers, Array<const float, 1> lattice, Array<float, 2> color, int threads) {
+void draw_solid(const Array<const float, 2>& place, const Array<const int64_t, 1>& material, const Array<const uint8_t, 1>& pattern,
+                const Array<const float, 2>& numbers, const Array<const float, 1>& lattice, const cpu::SolidLight* light,
+                const Array<float, 2>& color, int threads) {
   require(place.shape(0) == 3 && color.shape(0) == 3 && place.shape(1) == material.shape(0) && color.shape(1) == material.shape(0),
           "points, their materials and their colours must be (3, N), (N,) and (3, N)");
   require(numbers.shape(0) == pattern.shape(0) && numbers.shape(1) == 8, "each material must have 8 numbers");
@@ -29,7 +31,34 @@ void solid_albedo(Array<const float, 2> place, Array<const int64_t, 1> material,
   const cpu::SolidMaterials materials{pattern.data(), numbers.data(), lattice.data()};
   const cpu::SolidPoints points{place.data(), material.data(), size(material, 0)};
   nb::gil_scoped_release nogil;
-  cpu::solid_albedo(materials, points, color.data(), threads);
+  cpu::solid_albedo(materials, points, light, color.data(), threads);
+}
+
+void solid_albedo(Array<const float, 2> place, Array<const int64_t, 1> material, Array<const uint8_t, 1> pattern,
+                  Array<const float, 2> numbers, Array<const float, 1> lattice, Array<float, 2> color, int threads) {
+  draw_solid(place, material, pattern, numbers, lattice, nullptr, color, threads);
+}
+
+void solid_shade(Array<const float, 2> place, Array<const int64_t, 1> material, Array<const uint8_t, 1> pattern,
+                 Array<const float, 2> numbers, Array<const float, 1> lattice, Array<const float, 1> received,
+                 Array<const float, 1> glow, Array<float, 2> color, int threads) {
+  require(received.shape(0) == material.shape(0) && glow.shape(0) == pattern.shape(0),
+          "there must be one received light for each point and one glow for each material");
+  const cpu::SolidLight light{received.data(), glow.data()};
+  draw_solid(place, material, pattern, numbers, lattice, &light, color, threads);
+}
+
+void interpolate_at(Array<const int64_t, 1> face_id, Array<const float, 2> barycentrics, Array<const int64_t, 2> faces,
+                    Array<const float, 2> attributes, Array<float, 2> values, int threads) {
+  require(barycentrics.shape(0) == face_id.shape(0) && barycentrics.shape(1) == 3 && faces.shape(1) == 3,
+          "barycentrics and faces must be (N, 3) and (F, 3)");
+  require(values.shape(0) == attributes.shape(1) && values.shape(1) == face_id.shape(0), "values must be (C, N)");
+  require_ids<nb::device::cpu>(faces, 0, size(attributes, 0), "a face has a corner that is no vertex");
+  require_face_ids<nb::device::cpu>(face_id, faces);
+  const cpu::SurfaceSamples samples{face_id.data(), barycentrics.data(), size(face_id, 0)};
+  const cpu::VertexValues vertex{faces.data(), attributes.data(), static_cast<int>(attributes.shape(1))};
+  nb::gil_scoped_release nogil;
+  cpu::interpolate_at(samples, vertex, values.data(), threads);
 }
 
 void value_noise(Array<const float, 2> place, Array<const float, 1> lattice, Array<float, 1> noise, int threads) {
@@ -56,6 +85,11 @@ void cube_light(Array<const float, 2> points, Array<const float, 2> normals, Arr
 void define_scenes(nb::module_& m) {
   m.def("solid_albedo_cpu", &solid_albedo, "place"_a.noconvert(), "material"_a.noconvert(), "pattern"_a.noconvert(),
         "numbers"_a.noconvert(), "lattice"_a.noconvert(), "color"_a.noconvert(), "threads"_a);
+  m.def("solid_shade_cpu", &solid_shade, "place"_a.noconvert(), "material"_a.noconvert(), "pattern"_a.noconvert(),
+        "numbers"_a.noconvert(), "lattice"_a.noconvert(), "received"_a.noconvert(), "glow"_a.noconvert(), "color"_a.noconvert(),
+        "threads"_a);
+  m.def("interpolate_at_cpu", &interpolate_at, "face_id"_a.noconvert(), "barycentrics"_a.noconvert(), "faces"_a.noconvert(),
+        "attributes"_a.noconvert(), "values"_a.noconvert(), "threads"_a);
   m.def("value_noise_cpu", &value_noise, "place"_a.noconvert(), "lattice"_a.noconvert(), "noise"_a.noconvert(), "threads"_a);
   m.def("cube_light_cpu", &cube_light, "points"_a.noconvert(), "normals"_a.noconvert(), "cube"_a.noconvert(), "place"_a.noconvert(),
         "power"_a, "lift"_a, "received"_a.noconvert(), "threads"_a);

@@ -98,8 +98,24 @@ DEEP3DMAP_HD void blend_block(const SolidMaterials& materials, const int64_t* ma
   }
 }
 
-DEEP3DMAP_DISPATCH_FMA void albedo_block(const SolidMaterials& materials, const SolidPoints& points, int64_t first, int count,
-                                         float* color) {
+// Squaring and its inverse stand for the display's gamma.
+DEEP3DMAP_HD void light_block(const SolidLight& light, const SolidPoints& points, int64_t first, int count, float* color) {
+  float lit[kBlock];
+  for (int i = 0; i < count; ++i) {
+    const float glow = light.glow[points.material[first + i]], received = light.received[first + i];
+    lit[i] = received > glow ? received : glow;
+  }
+  for (int channel = 0; channel < 3; ++channel) {
+    float* __restrict out = color + channel * points.count + first;
+    for (int i = 0; i < count; ++i) {
+      const float value = out[i] * out[i] * lit[i], least = value > 0.f ? value : 0.f;
+      out[i] = std::sqrt(least < 1.f ? least : 1.f);
+    }
+  }
+}
+
+DEEP3DMAP_DISPATCH_FMA void albedo_block(const SolidMaterials& materials, const SolidPoints& points, const SolidLight* light,
+                                         int64_t first, int count, float* color) {
   const int64_t* __restrict material = points.material + first;
   const float* __restrict lattice = materials.lattice;
   const float* __restrict numbers = materials.numbers;
@@ -124,6 +140,7 @@ DEEP3DMAP_DISPATCH_FMA void albedo_block(const SolidMaterials& materials, const 
       out[i] = least < 1.f ? least : 1.f;
     }
   }
+  if (light) light_block(*light, points, first, count, color);
 }
 
 DEEP3DMAP_DISPATCH_FMA void noise_block(const float* __restrict lattice, const float* __restrict place, int64_t total, int count,
@@ -134,10 +151,10 @@ DEEP3DMAP_DISPATCH_FMA void noise_block(const float* __restrict lattice, const f
 
 }  // namespace
 
-void solid_albedo(const SolidMaterials& materials, const SolidPoints& points, float* color, int threads) {
+void solid_albedo(const SolidMaterials& materials, const SolidPoints& points, const SolidLight* light, float* color, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t first = 0; first < points.count; first += kBlock)
-    albedo_block(materials, points, first, static_cast<int>(std::min<int64_t>(kBlock, points.count - first)), color);
+    albedo_block(materials, points, light, first, static_cast<int>(std::min<int64_t>(kBlock, points.count - first)), color);
 }
 
 void value_noise(const float* lattice, const float* place, int64_t count, float* noise, int threads) {

@@ -18,8 +18,15 @@ struct SolidPoints {
   int64_t count;
 };
 
-// Writes the colours (3, count); deep3dmap/ops/solid_texture_reference.py says what they are.
-void solid_albedo(const SolidMaterials& materials, const SolidPoints& points, float* color, int threads);
+// What points receive, (count), and what their materials give off at least, (M).
+struct SolidLight {
+  const float* received;
+  const float* glow;
+};
+
+// Writes the colours (3, count), as the display shows them where there is light; deep3dmap/ops/solid_texture_reference.py says
+// what they are.
+void solid_albedo(const SolidMaterials& materials, const SolidPoints& points, const SolidLight* light, float* color, int threads);
 
 // Writes the noise (count) at places (3, count).
 void value_noise(const float* lattice, const float* place, int64_t count, float* noise, int threads);

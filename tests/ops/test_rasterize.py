@@ -112,8 +112,16 @@ def test_interpolating_at_some_samples_gives_what_the_whole_picture_has_there() 
     at = (seen.face_id >= 0).flatten().nonzero()[::3, 0]
     assert len(at) > 10
     attributes = torch.randn(len(vertices), 5, generator=torch.Generator().manual_seed(0))
-    some = interpolate_at(seen.face_id.flatten()[at], seen.barycentrics.view(-1, 3)[at], faces, attributes)
-    torch.testing.assert_close(some, interpolate(seen, faces, attributes).flatten(1)[:, at].T, atol=1e-5, rtol=1e-5)
+    everywhere = interpolate(seen, faces, attributes).flatten(1).T
+    assert (seen.face_id < 0).any(), "where nothing is shown it is 0"
+    for backend in ("native", "reference"):
+        some = interpolate_at(seen.face_id.flatten()[at], seen.barycentrics.view(-1, 3)[at], faces, attributes, backend)  # type: ignore[arg-type]
+        torch.testing.assert_close(some, everywhere[at], atol=1e-5, rtol=1e-5)
+        every = interpolate_at(seen.face_id.flatten(), seen.barycentrics.view(-1, 3), faces, attributes, backend)  # type: ignore[arg-type]
+        torch.testing.assert_close(every, everywhere, atol=1e-5, rtol=1e-5)
+    for wrong in (len(faces), -2):
+        with pytest.raises(ValueError, match="id of a face that is not there"):
+            interpolate_at(torch.tensor([wrong]), torch.ones(1, 3), faces, attributes, "native")
 
 
 def test_everything_behind_the_camera_is_empty() -> None:

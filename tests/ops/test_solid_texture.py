@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deep3dmap.ops import _backend
-from deep3dmap.ops.solid_texture import PATTERNS, SolidMaterials, solid_albedo, value_noise
+from deep3dmap.ops.solid_texture import PATTERNS, SolidMaterials, solid_albedo, solid_shade, value_noise
 
 BOTH = pytest.mark.parametrize("backend", ["native", "reference"])
 RED, BLUE = (0.8, 0.2, 0.1), (0.1, 0.2, 0.9)
@@ -42,6 +42,19 @@ def test_native_equals_reference(count: int) -> None:
     torch.testing.assert_close(mine, other, atol=1e-6, rtol=0)
     far = points(count, reach=4e4, seed=1)
     torch.testing.assert_close(value_noise(far, "native"), value_noise(far, "reference"), atol=1e-6, rtol=0)
+
+
+@BOTH
+@pytest.mark.parametrize("count", [0, 1, 513, 3001])
+def test_shade_is_the_root_of_the_squared_colour_times_the_light(count: int, backend: Any) -> None:
+    """More light than white takes is white, less than a material gives off is what it gives off, and none at all is black."""
+    at, kinds, paint = points(count), torch.arange(count) % len(PATTERNS), materials(0.5, 0.17)
+    received = torch.linspace(-0.5, 30, count)
+    glow = torch.arange(len(PATTERNS)) * 0.05
+    light = torch.maximum(received, glow[kinds])
+    expected = (solid_albedo(at, kinds, paint, "reference").double() ** 2 * light).clamp(0, 1).sqrt()
+    shade = solid_shade(at, kinds, paint, received, glow, backend)
+    torch.testing.assert_close(shade, expected.float(), atol=1e-6, rtol=0)
 
 
 def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +125,9 @@ def test_wrong_arguments_are_named() -> None:
         (lambda: solid_albedo(at, kinds - 1, paint), "material must be from 0 to 6"),
         (lambda: solid_albedo(at, kinds, paint._replace(pattern=paint.pattern + 1)), "pattern must be uint8"),
         (lambda: solid_albedo(at, kinds, paint._replace(numbers=paint.numbers[:, :7])), "numbers must be float32"),
+        (lambda: solid_shade(at, kinds, paint, torch.ones(5), torch.ones(7)), "received must be float32"),
+        (lambda: solid_shade(at, kinds, paint, torch.ones(4), torch.ones(6)), "glow must be float32"),
+        (lambda: solid_shade(at, kinds + 4, paint, torch.ones(4), torch.ones(7)), "material must be from 0 to 6"),
     ):
         with pytest.raises(ValueError, match=words):
             call()
@@ -119,5 +135,8 @@ def test_wrong_arguments_are_named() -> None:
     lattice, color = torch.rand(33**3), torch.zeros(3, 4)
     with pytest.raises(ValueError, match="material that is not there"):
         kernel(at, kinds + 4, paint.pattern, paint.numbers, lattice, color, 1)
+    lit = _backend.native().solid_shade_cpu
+    with pytest.raises(ValueError, match="one received light for each point and one glow for each material"):
+        lit(at, kinds, paint.pattern, paint.numbers, lattice, torch.ones(4), torch.ones(6), color, 1)
     with pytest.raises(ValueError, match="pattern that is not there"):
         kernel(at, kinds, paint.pattern + 1, paint.numbers, lattice, color, 1)

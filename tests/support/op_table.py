@@ -15,6 +15,7 @@ from torch import Tensor
 
 from deep3dmap import ops
 from deep3dmap.ops import _backend, cube_light, neural_mesh, solid_texture, sparse
+from deep3dmap.ops.rasterize import interpolate_at
 
 Table = dict[str, tuple[Callable[..., Any], str]]
 MESH = "f V,3; i8 F,3 V"
@@ -61,6 +62,9 @@ def _public() -> Table:
     def coloured(points: Tensor, material: Tensor, *materials: Any) -> Tensor:
         return solid_texture.solid_albedo(points, material, solid_texture.SolidMaterials(*materials))
 
+    def shaded(points: Tensor, material: Tensor, pattern: Tensor, numbers: Tensor, received: Tensor, glow: Tensor) -> Tensor:
+        return solid_texture.solid_shade(points, material, solid_texture.SolidMaterials(pattern, numbers), received, glow)
+
     def lit(received: Tensor, points: Tensor, normals: Tensor, *light: Any) -> None:
         cube_light.add_cube_light(received, points, normals, cube_light.CubeLight(*light))
 
@@ -93,6 +97,8 @@ def _public() -> Table:
         "upfirdn2d": (_backwards(filtered), "f B,C,H,W; f K,X; ints 2,1,4; ints 2,1,4; ints 4,-2,4"),
         "fused_leaky_relu": (_backwards(ops.fused_leaky_relu), "f N,C,K; f C; any; any"),
         "solid_albedo": (coloured, "f 3,N; i8 N K; u1 K; f K,8"),
+        "solid_shade": (shaded, "f 3,N; i8 N K; u1 K; f K,8; f N; f K"),
+        "interpolate_at": (interpolate_at, "i8 N F; f N,3; i8 F,3 V; f V,C"),
         "value_noise": (solid_texture.value_noise, "f 3,N"),
         "add_cube_light": (lit, "f N; f 3,N; f 3,N; f 3; any; f 6,Z,Z; any"),
     }
@@ -174,6 +180,8 @@ def _kernels() -> Table:
         "upfirdn2d_cpu": f"f B,Y,Z; f K,X; f B,H,W; {'; '.join(['count 4'] * 6)}",
         "leaky_relu_cpu": "f N,C,K; f C; f N,C,K; f N,C,K; any; any",
         "solid_albedo_cpu": "f 3,N; i8 N K; u1 K; f K,8; u 35937; f 3,N",
+        "solid_shade_cpu": "f 3,N; i8 N K; u1 K; f K,8; u 35937; f N; f K; f 3,N",
+        "interpolate_at_cpu": "i8 N F; f N,3; i8 F,3 V; f V,C; f C,N",
         "value_noise_cpu": "f 3,N; u 35937; f N",
         "cube_light_cpu": "f 3,N; f 3,N; f 6,Z,Z; f 3; any; any; f N",
     }

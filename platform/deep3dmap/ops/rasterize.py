@@ -10,6 +10,7 @@ from deep3dmap.ops import rasterize_reference
 from deep3dmap.ops._backend import Backend, choose, run_native, small_matrix
 from deep3dmap.ops._checks import check_image, check_mesh
 from deep3dmap.ops._registration import native_op
+from deep3dmap.ops.faces_in_view import FacesInView, faces_in_view
 
 Cull = Literal["none", "back"]
 
@@ -72,13 +73,10 @@ def rasterize_camera(
     if not 0 < near < math.inf:
         raise ValueError(f"near is a positive number of metres, got {near}")
     lens = small_matrix("intrinsics", intrinsics, (3, 3), vertices.device)
-    ahead = _maybe_seen(vertices, faces, lens, height, width, near)
-    clipped = _clip_near(vertices, faces if ahead is None else faces.index_select(0, ahead), near)
-    x, y, z = clipped.vertices.unbind(-1)
-    safe = torch.where(z > 0, z, torch.ones_like(z))
-    pixels = torch.stack([lens[0, 0] * x / safe + lens[0, 2], lens[1, 1] * y / safe + lens[1, 2], z], -1)
-    given = ahead if clipped.source is None else clipped.source if ahead is None else ahead.index_select(0, clipped.source)
-    return _of_given(_drawn(pixels, clipped.faces, height, width, True, cull, backend), given, clipped)
+    seen = faces_in_view(vertices, faces, lens, height, width, near)
+    drawn = _drawn(seen.pixels(lens), seen.faces, height, width, True, cull, backend)
+    every = len(seen.source) == len(faces) and len(seen.corners) == 0
+    return drawn if every or len(seen.source) == 0 else _of_given(drawn, seen)
 
 
 def _drawn(
@@ -106,105 +104,41 @@ def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tens
     return image.permute(2, 0, 1)
 
 
-def interpolate_at(face_id: Tensor, barycentrics: Tensor, faces: Tensor, attributes: Tensor) -> Tensor:
-    """Interpolate vertex attributes (V, C) at samples that show a face, face_id (N,), barycentrics (N, 3); returns (N, C).
+def interpolate_at(
+    face_id: Tensor, barycentrics: Tensor, faces: Tensor, attributes: Tensor, backend: Backend = "auto"
+) -> Tensor:
+    """Interpolate vertex attributes (V, C) at samples, face_id (N,), barycentrics (N, 3); returns (N, C), 0 where the id is -1.
 
-    What `interpolate` gives there up to rounding, without its gradient and several times as fast on a CPU.
+    All on the CPU. What `interpolate` gives there up to rounding, without its gradient and many times as fast. The values of
+    an attribute lie side by side: the transpose is contiguous.
     """
-    corners = faces.index_select(0, face_id)
-    with torch.no_grad():
-        return torch.nn.functional.embedding_bag(corners, attributes, per_sample_weights=barycentrics, mode="sum")
+    if choose(backend, attributes.device.type) == "reference":
+        corners = faces.index_select(0, face_id.clamp(min=0))
+        with torch.no_grad():
+            drawn = torch.nn.functional.embedding_bag(corners, attributes, per_sample_weights=barycentrics, mode="sum")
+        return drawn * (face_id >= 0)[:, None]
+    values = torch.empty(attributes.shape[1], len(face_id))
+    given = (face_id.contiguous(), barycentrics.contiguous(), faces.contiguous(), attributes.contiguous())
+    run_native("interpolate_at", attributes.device, *given, values)
+    return values.T
 
 
-def _maybe_seen(vertices: Tensor, faces: Tensor, lens: Tensor, height: int, width: int, near: float) -> Tensor | None:
-    """Return the faces (N,), ascending, that do not lie wholly behind the near plane or beside the picture; None = all."""
-    x, y, z = vertices.unbind(-1)
-    across, down = lens[0, 0] * x + lens[0, 2] * z, lens[1, 1] * y + lens[1, 2] * z
-    # A pixel of margin: what rounding might move into the picture stays. Where a coordinate is not finite nothing is said.
-    sides = (z < near, across < -z, across > (width + 1) * z, down < -z, down > (height + 1) * z)
-    outside = torch.zeros(len(vertices), dtype=torch.uint8, device=vertices.device)
-    for bit, side in enumerate(sides):
-        outside |= side.to(torch.uint8) << bit
-    corners = outside.index_select(0, faces.reshape(-1)).view(-1, 3)
-    kept = (corners[:, 0] & corners[:, 1] & corners[:, 2]) == 0
-    return None if bool(kept.all()) else kept.nonzero()[:, 0]
-
-
-class _Clipped(NamedTuple):
-    """What is left before the near plane. source: (F,) the given face each part is of, None if all are whole.
-
-    corners: (C, 3, 3) barycentrics, in the given face, of the parts of faces that were cut. part: (F,) index into them, -1
-    for faces that are whole.
-    """
-
-    vertices: Tensor
-    faces: Tensor
-    source: Tensor | None
-    part: Tensor
-    corners: Tensor
-
-
-def _clip_near(vertices: Tensor, faces: Tensor, near: float) -> _Clipped:
-    """Cut triangles at z = near; the parts come in the order of the faces they are of, so that ties go to the lower face."""
-    none = vertices.new_zeros(0, 3, 3)
-    front = vertices[:, 2] >= near
-    in_front = front.index_select(0, faces.reshape(-1)).view(-1, 3).sum(1)
-    if bool((in_front == 3).all()):
-        return _Clipped(vertices, faces, None, faces.new_zeros(0), none)
-    parts_of = torch.tensor([0, 1, 2, 1], device=faces.device)[in_front]
-    source = torch.arange(len(faces), device=faces.device).repeat_interleave(parts_of)
-    first = parts_of.cumsum(0) - parts_of
-    drawn, part = faces.index_select(0, source), torch.full_like(source, -1)
-    added, corners, count = [vertices], [none], len(vertices)
-    for inside, triangles in ((1, ((0, 3, 4),)), (2, ((0, 1, 3), (0, 3, 4)))):
-        cut = (in_front == inside).nonzero()[:, 0]
-        polygon, weights = _cut(vertices, faces[cut], front, near, inside)
-        added.append(polygon.reshape(-1, 3))
-        base = count + torch.arange(len(cut), device=faces.device)[:, None] * 5
-        count += polygon.shape[0] * 5
-        for number, triangle in enumerate(triangles):
-            place = first[cut] + number
-            drawn[place] = base + torch.tensor(triangle, device=faces.device)
-            part[place] = sum(map(len, corners)) + torch.arange(len(cut), device=faces.device)
-            corners.append(weights[:, list(triangle)])
-    return _Clipped(torch.cat(added), drawn, source, part, torch.cat(corners))
-
-
-def _of_given(fragments: Fragments, given: Tensor | None, clipped: _Clipped) -> Fragments:
-    """Return fragments of the faces that were drawn as fragments of those that they are of, `given` (F,); None = the same."""
-    if given is None or len(given) == 0:
-        return fragments
+def _of_given(fragments: Fragments, seen: FacesInView) -> Fragments:
+    """Return fragments of the faces that were drawn as fragments of those that they are of."""
     # One lookup for all pixels, in a table that begins with what stands for no face.
     drawn = fragments.face_id.flatten() + 1
-    face_id = _led_by_none(given).index_select(0, drawn).view_as(fragments.face_id)
-    if len(clipped.corners):
-        part = _led_by_none(clipped.part).index_select(0, drawn)
-        at = (part >= 0).nonzero()[:, 0]
+    face_id = _led_by_none(seen.source).index_select(0, drawn).view_as(fragments.face_id)
+    if len(seen.corners):
+        part = _led_by_none(seen.part)
+        at = (part >= 0).index_select(0, drawn).nonzero()[:, 0]
         flat = fragments.barycentrics.view(-1, 3)
-        corners = clipped.corners.index_select(0, part.index_select(0, at))
+        corners = seen.corners.index_select(0, part.index_select(0, drawn.index_select(0, at)))
         flat.index_copy_(0, at, torch.einsum("nc,nco->no", flat.index_select(0, at), corners))
     return fragments._replace(face_id=face_id)
 
 
 def _led_by_none(table: Tensor) -> Tensor:
     return torch.cat([table.new_full((1,), -1), table])
-
-
-def _cut(vertices: Tensor, faces: Tensor, front: Tensor, near: float, inside: int) -> tuple[Tensor, Tensor]:
-    """Return five corners for each cut triangle, (N, 5, 3), its own three, turned, and two cuts, and their barycentrics."""
-    # Turn each triangle so that the odd one out is corner 0 (one in front) or corner 2 (two in front).
-    odd = (front[faces] if inside == 1 else ~front[faces]).int().argmax(1)
-    first = odd if inside == 1 else (odd + 1) % 3
-    turn = (first[:, None] + torch.arange(3, device=faces.device)) % 3
-    corners = vertices[faces.gather(1, turn)]
-    barycentrics = torch.eye(3, dtype=vertices.dtype, device=vertices.device)[turn]
-    pairs = ((0, 1), (0, 2)) if inside == 1 else ((1, 2), (0, 2))
-    for start, end in pairs:
-        z0, z1 = corners[:, start, 2], corners[:, end, 2]
-        t = ((near - z0) / (z1 - z0))[:, None]
-        corners = torch.cat([corners, ((1 - t) * corners[:, start] + t * corners[:, end])[:, None]], 1)
-        barycentrics = torch.cat([barycentrics, ((1 - t) * barycentrics[:, start] + t * barycentrics[:, end])[:, None]], 1)
-    return corners, barycentrics
 
 
 @native_op("deep3dmap::rasterize")

@@ -27,21 +27,32 @@ def solid_albedo(points: Tensor, material: Tensor, materials: SolidMaterials, ba
 
     Raises ValueError that names the argument of a wrong shape or type, and for materials and patterns that are not there.
     """
-    _check_points(points)
-    if material.dtype != torch.int64 or tuple(material.shape) != (points.shape[1],):
-        raise ValueError(f"material must be int64 ({points.shape[1]},), got {material.dtype} {tuple(material.shape)}")
+    _check(points, material, materials)
     pattern, numbers = materials
-    if pattern.dtype != torch.uint8 or pattern.dim() != 1 or (len(pattern) and int(pattern.max()) >= len(PATTERNS)):
-        raise ValueError(f"pattern must be uint8 (M,) below {len(PATTERNS)}")
-    if numbers.dtype != torch.float32 or tuple(numbers.shape) != (len(pattern), 8):
-        raise ValueError(f"numbers must be float32 ({len(pattern)}, 8), got {numbers.dtype} {tuple(numbers.shape)}")
-    if len(material) and not 0 <= int(material.min()) <= int(material.max()) < len(pattern):
-        raise ValueError(f"material must be from 0 to {len(pattern) - 1}")
     if choose(backend, points.device.type) == "reference":
         return reference.solid_albedo(points, material, pattern, numbers)
     color = torch.empty(3, len(material))
-    given = (points.contiguous(), material.contiguous(), pattern.contiguous(), numbers.contiguous())
-    run_native("solid_albedo", points.device, *given, reference.lattice(), color)
+    run_native("solid_albedo", points.device, *_given(points, material, materials), color)
+    return color
+
+
+def solid_shade(
+    points: Tensor, material: Tensor, materials: SolidMaterials, received: Tensor, glow: Tensor, backend: Backend = "auto"
+) -> Tensor:
+    """Return what a display shows, (3, N) from 0 to 1, of points of `solid_albedo` that receive the light `received` (N,).
+
+    It is the root of the squared colour times the light; 1 leaves the colour as it is. glow: (M,) the least light that points
+    of a material have. Raises ValueError as `solid_albedo` does.
+    """
+    _check(points, material, materials)
+    _check_numbers("received", received, (points.shape[1],))
+    _check_numbers("glow", glow, (len(materials.pattern),))
+    if choose(backend, points.device.type) == "reference":
+        light = torch.maximum(received, glow.index_select(0, material))
+        return _lit(reference.solid_albedo(points, material, *materials), light)
+    color = torch.empty(3, len(material))
+    given = (*_given(points, material, materials), received.contiguous(), glow.contiguous())
+    run_native("solid_shade", points.device, *given, color)
     return color
 
 
@@ -53,6 +64,35 @@ def value_noise(points: Tensor, backend: Backend = "auto") -> Tensor:
     noise = torch.empty(points.shape[1])
     run_native("value_noise", points.device, points.contiguous(), reference.lattice(), noise)
     return noise
+
+
+def _lit(color: Tensor, light: Tensor) -> Tensor:
+    # Squaring and its inverse stand for the display's gamma; both are exact to the last bit on every machine.
+    return color.square_().mul_(light).clamp_(0, 1).sqrt_()
+
+
+def _given(points: Tensor, material: Tensor, materials: SolidMaterials) -> tuple[Tensor, ...]:
+    pattern, numbers = materials
+    return points.contiguous(), material.contiguous(), pattern.contiguous(), numbers.contiguous(), reference.lattice()
+
+
+def _check(points: Tensor, material: Tensor, materials: SolidMaterials) -> None:
+    _check_points(points)
+    if material.dtype != torch.int64 or tuple(material.shape) != (points.shape[1],):
+        raise ValueError(f"material must be int64 ({points.shape[1]},), got {material.dtype} {tuple(material.shape)}")
+    pattern, numbers = materials
+    if pattern.dtype != torch.uint8 or pattern.dim() != 1 or (len(pattern) and int(pattern.max()) >= len(PATTERNS)):
+        raise ValueError(f"pattern must be uint8 (M,) below {len(PATTERNS)}")
+    _check_numbers("numbers", numbers, (len(pattern), 8))
+    if len(material):
+        least, most = (int(value) for value in torch.aminmax(material))
+        if least < 0 or most >= len(pattern):
+            raise ValueError(f"material must be from 0 to {len(pattern) - 1}")
+
+
+def _check_numbers(name: str, values: Tensor, shape: tuple[int, ...]) -> None:
+    if values.dtype != torch.float32 or tuple(values.shape) != shape:
+        raise ValueError(f"{name} must be float32 {shape}, got {values.dtype} {tuple(values.shape)}")
 
 
 def _check_points(points: Tensor) -> None:

@@ -3,6 +3,8 @@
 Points and normals come as planes, (3, N).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,9 +12,10 @@ from torch import Tensor
 
 from deep3dmap.data.scenes.rooms_layout import Room
 from deep3dmap.data.scenes.rooms_shapes import triangles
-from deep3dmap.data.scenes.rooms_textures import SolidTextures
+from deep3dmap.data.scenes.rooms_textures import Material, SolidTextures
 from deep3dmap.ops.cube_light import CubeLight, add_cube_light
 from deep3dmap.ops.rasterize import rasterize_camera
+from deep3dmap.ops.solid_texture import solid_shade
 
 _RESOLUTION = 256  # pixels along an edge of a shadow cube
 _OFFSET = 0.03  # metres the shaded point is lifted off its surface, so that a surface does not shade itself
@@ -24,8 +27,7 @@ class Lighting:
     """The lights of a room with their shadow cubes, and the shading of any point of it."""
 
     def __init__(self, room: Room) -> None:
-        self._room, self._textures = room, SolidTextures(room.materials)
-        self._glow = torch.tensor([m.glow for m in room.materials])
+        self._room, self._textures = room, _LitTextures(room.materials)
         vertices = room.quads.corners.reshape(-1, 3)
         faces = torch.from_numpy(triangles(room.quads))
         self._lights = [
@@ -35,19 +37,13 @@ class Lighting:
 
     def shade(self, local: Tensor, material: Tensor, received: Tensor) -> Tensor:
         """Return (3, N) RGB in [0, 1] of surface points with texture coordinates (3, N) that receive `irradiance` (N,)."""
-        # Squaring and its inverse stand for the display's gamma; both are exact to the last bit on every machine.
-        image = torch.empty(3, len(material))
-        for part in _parts(len(material)):
-            color = self._textures.albedo(material[part], local[:, part]).square_()
-            color.mul_(torch.maximum(received[part], self._glow.index_select(0, material[part])))
-            image[:, part] = color.clamp_(0, 1).sqrt_()
-        return image
+        return self._textures.shade(material, local, received)
 
     def irradiance(self, points: Tensor, normals: Tensor) -> Tensor:
         """Return the light (N,) that surface points with unit normals receive, 1 = a white surface is drawn white."""
         received = torch.empty(points.shape[1])
         for part in _parts(len(received)):
-            received[part] = self._received(points[:, part], normals[:, part])
+            received[part] = self._received(points[:, part].contiguous(), normals[:, part].contiguous())
         return received
 
     def _received(self, points: Tensor, normals: Tensor) -> Tensor:
@@ -62,6 +58,18 @@ class Lighting:
         size = torch.tensor(self._room.size, dtype=torch.float32)[:, None]
         distance = torch.minimum(points, size - points).clamp_(min=0)
         return (1 - 0.22 / (1 + 12 * distance)).prod(0)
+
+
+class _LitTextures(SolidTextures):
+    """Materials that may give off light."""
+
+    def __init__(self, materials: Sequence[Material]) -> None:
+        super().__init__(materials)
+        self._glow = torch.tensor([m.glow for m in materials])
+
+    def shade(self, index: Tensor, points: Tensor, received: Tensor) -> Tensor:
+        """Return (3, N) what a display shows of `points` (3, N) of the materials `index` (N,) that receive light (N,)."""
+        return solid_shade(points, index, self._materials, received, self._glow)
 
 
 def _shadow_cube(vertices: NDArray[np.float64], faces: Tensor, light: NDArray[np.float64]) -> Tensor:

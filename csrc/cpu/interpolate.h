@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+
+namespace deep3dmap::cpu {
+
+struct SurfaceSamples {
+  const int64_t* face_id;     // (count), -1 where nothing is shown
+  const float* barycentrics;  // (count, 3)
+  int64_t count;
+};
+
+struct VertexValues {
+  const int64_t* faces;     // (F, 3)
+  const float* attributes;  // (V, channels)
+  int channels;
+};
+
+// Writes what samples show, (channels, count), 0 where that is nothing.
+void interpolate_at(const SurfaceSamples& samples, const VertexValues& vertex, float* values, int threads);
+
+}  // namespace deep3dmap::cpu
