@@ -74,7 +74,7 @@ def given(sample: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def learnt() -> tuple[NeuralRecon, list[float], TrainLoop]:
-    # Statistics over the views are those that it is used with; over single images it depends on the seed whether a ball comes out.
+    # Statistics over the views, as `quick` takes them; over single images it depends on the seed whether a ball comes out.
     torch.manual_seed(2)
     method = NeuralRecon(replace(TOY, joint_views=True))
     loop = loop_of(Ball(), 160)
