@@ -21,6 +21,7 @@ from deep3dmap.methods.prnet.method import PRNet
 from deep3dmap.runs.starting_points import by_content, with_starting_points
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.job import TrainingJob
+from deep3dmap.train.shipped_weights import write_shipped
 
 Captured = pytest.CaptureFixture[str]
 
@@ -132,3 +133,9 @@ def test_what_comes_with_a_method_fits_its_variant(name: str) -> None:
     assert card["method"] == name
     assert {"data_hash", "seed", "device", "steps", "scores"} <= card.keys()
     assert card["notes"]["not_good_for"]
+
+
+def test_weights_of_several_modules_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    state = {"encoder.weight": torch.zeros(2, 2), "decoder.weight": torch.zeros(2, 2)}
+    with pytest.raises(UserError, match=r"this method has decoder, encoder; put its networks into self\.network"):
+        write_shipped(state, {"method": "two_parts"}, tmp_path)

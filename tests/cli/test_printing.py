@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from deep3dmap.cli import main
+from deep3dmap.cli import check, main
 from deep3dmap.cli.sweep_table import trial_line
 from deep3dmap.cli.tables import print_table, table
 from deep3dmap.core import methods
@@ -24,6 +24,15 @@ def test_a_pipe_gets_one_whole_line_per_row(capsys: Captured) -> None:
     assert len(lines) == 2
     assert lines[1].split()[0] == "a" * 90
     assert lines[1].endswith("long")
+
+
+def test_a_line_of_the_report_card_is_whole_in_a_pipe(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = SimpleNamespace(dataset_choice="none", dataset=None)
+    monkeypatch.setattr(check, "Subject", lambda *_: subject)
+    monkeypatch.setitem(check.CHECKS, "cost", lambda _: "word " * 40 + "end")
+    assert main(["check", "prnet", "--only", "cost"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("pass")]
+    assert line.endswith("end")
 
 
 def test_names_of_keys_are_whole_in_a_pipe() -> None:

@@ -151,8 +151,8 @@ def test_photographs_without_cameras_are_refused_once(photo: Path, capsys: Captu
     complains(
         capsys, "read as 'image_folder' it holds no bounds, images, intrinsics, world_from_camera", "blender, colmap, dtu"
     )
-    assert main(["reconstruct", "visual_hull", str(photo), "-o", str(photo.parent / "out"), "inputs.masks=image"]) == 2
-    complains(capsys, "it holds no images, intrinsics, world_from_camera,")
+    assert main(["reconstruct", "visual_hull", str(photo), "-o", str(photo.parent / "out")]) == 2
+    complains(capsys, "it holds no images, intrinsics, masks, world_from_camera,", "view_folders")
 
 
 def test_no_face_in_the_photograph(weights: Path, tmp_path: Path, capsys: Captured) -> None:

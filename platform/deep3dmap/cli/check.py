@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
             mark = _mark(name, subject)
             marks.append(mark)
             colour, word = ("green", "pass") if mark.passed else ("red", "FAIL")
-            console.print(f"[{colour}]{word}[/{colour}]  {name:<15} {shown(mark.detail)}", highlight=False)
+            console.print(f"[{colour}]{word}[/{colour}]  {name:<15} {shown(mark.detail)}", highlight=False, soft_wrap=True)
     if flags.json:
         print(json.dumps([asdict(mark) for mark in marks], indent=1))
     return 0 if all(mark.passed for mark in marks) else 1

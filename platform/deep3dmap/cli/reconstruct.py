@@ -131,5 +131,5 @@ def _check_given(path: Path, name: str, given: Sequence[str], wanted: set[str]) 
         feeding = [other for other, card in cards.items() if card.needs_root and wanted <= set(card.provides)]
         raise UserError(
             f"{path}: read as '{name}' it holds no {', '.join(missing)}, which the method needs; layouts that may hold "
-            f"all: {', '.join(feeding) or 'none'} (`deep3dmap datasets NAME` describes it; inputs.{missing[0]}=OTHER maps one)"
+            f"all: {', '.join(feeding) or 'none'} (`deep3dmap datasets NAME` describes each)"
         )

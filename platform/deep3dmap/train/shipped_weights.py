@@ -25,7 +25,11 @@ def write_shipped(state: Mapping[str, Tensor], card: Mapping[str, Any], folder: 
     """
     network = {name.removeprefix(NETWORK): _halved(value) for name, value in state.items() if name.startswith(NETWORK)}
     if not network:
-        raise UserError(f"{card['method']}: its weights are not those of one `network`, so they cannot be shipped")
+        there = sorted({name.partition(".")[0] for name in state})
+        raise UserError(
+            f"{card['method']}: only the weights of a module called `network` can be shipped, and this method has "
+            f"{', '.join(there) or 'none'}; put its networks into self.network"
+        )
     buffer = io.BytesIO()
     torch.save({"state_dict": network, "card": dict(card)}, buffer)
     data = buffer.getvalue()
