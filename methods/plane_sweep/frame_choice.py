@@ -57,6 +57,18 @@ def neighbours(
     return sorted(fit, key=lambda i: abs(float(torch.log(away[i] / baseline))))[:count]
 
 
+def overlapping(shares: Sequence[Tensor], count: int, min_overlap: float) -> list[tuple[int, int]]:
+    """Return the pairs of frames, lower first and ascending, of which one is among the `count` that the other shares most with.
+
+    shares: of every frame its `overlap` with all. Those of less than min_overlap are left out.
+    """
+    pairs = set()
+    for frame, share in enumerate(shares):
+        seen = [int(i) for i in share.argsort(descending=True, stable=True) if i != frame and share[i] >= min_overlap]
+        pairs |= {(min(frame, other), max(frame, other)) for other in seen[:count]}
+    return sorted(pairs)
+
+
 def _probes(lens: Tensor, pose: Tensor, size: tuple[int, int], near: float, far: float) -> Tensor:
     across, down, deep = PROBES
     x = (torch.arange(across, dtype=torch.float64) + 0.5) / across * size[1]

@@ -7,17 +7,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from deep3dmap.core import Mesh, Method, MethodCard, Reconstruction, UserError
 from deep3dmap.core.options import option
 from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.tsdf_volume import TSDFVolume
+from deep3dmap.methods.plane_sweep.bundle import adjusted
 from deep3dmap.methods.plane_sweep.consistency import confirmations
 from deep3dmap.methods.plane_sweep.cost_volume import GreyFrame, Sweep, best_planes, inverse_depths, matching_scores
-from deep3dmap.methods.plane_sweep.frame_choice import key_frames, neighbours, overlap
+from deep3dmap.methods.plane_sweep.frame_choice import key_frames, neighbours, overlap, overlapping
 from deep3dmap.methods.plane_sweep.refinement import Turn, agreed_turns, turn_onto, turned
 from deep3dmap.methods.plane_sweep.smoothness import aggregate
+from deep3dmap.methods.plane_sweep.tracks import tracked
 
 
 @dataclass
@@ -68,6 +71,11 @@ class PlaneSweepConfig:
     )
     voxel_size: float = option(0.04, "edge of a voxel in metres", low=0.01, high=0.1, log=True, valid="(0, inf)")
     truncation_voxels: float = option(3.0, "truncation distance in voxels", low=2, high=10, valid="(0, inf)")
+    bundle_views: int = option(
+        0, "frames that each is matched with to adjust all poses by what they show before any sweep; 0 = none", low=0, high=40,
+        valid="[0, inf)",
+    )  # fmt: skip
+    bundle_width: int = option(640, "pixels across of the images that this looks at", low=160, high=1280, valid="[1, inf)")
     pose_rounds: int = option(
         0, "times that the frames' rotations are corrected before the sweep that counts", low=0, high=4, valid="[0, inf)"
     )
@@ -134,6 +142,8 @@ class PlaneSweep(Method):
         The mesh is empty where nothing is left. `notes` say how many key frames were swept. Raises UserError for fewer
         than two frames and if no frame has a neighbour to be matched with.
         """
+        if self.config.bundle_views:
+            given = {**given, "world_from_camera": self._bundled(self._scan(given, self.config.bundle_width))}
         scan = self._scan(given, self.config.width)
         if self.config.pose_rounds:
             poses = self._corrected(self._scan(given, self.config.pose_width))
@@ -149,6 +159,14 @@ class PlaneSweep(Method):
         found = self._sweep_all(scan, shares)
         depths = {key: torch.where(sweep.score > self.config.min_score, sweep.depth, 0) for key, sweep in found.items()}
         return {key: self._confirmed(scan, key, depths, found[key].ratio, shares[key]) for key in depths}
+
+    def _bundled(self, scan: _Scan) -> NDArray[np.float64]:
+        """Return poses (V, 4, 4) near the given ones under which the frames' corners lie where they are seen."""
+        frames, lenses, poses = range(len(scan.intrinsics)), scan.intrinsics.numpy(), scan.world_from_camera.numpy()
+        shares = [self._overlap(scan, frame) for frame in frames]
+        pairs = overlapping(shares, self.config.bundle_views, self.config.min_overlap)
+        greys = [scan.image(frame).mean(0).numpy() for frame in frames]
+        return adjusted(tracked(greys, pairs, lenses, poses), lenses, poses)
 
     def _corrected(self, scan: _Scan) -> Tensor:
         """Return poses (V, 4, 4) whose rotations fit the pictures better, found with the depths that the given ones lead to."""

@@ -1,0 +1,119 @@
+"""Corners that several frames of a scan show: found by SIFT (D. Lowe, Distinctive Image Features from Scale-Invariant
+Keypoints, IJCV 2004), matched between pairs of frames, and kept where one small turn of the pair explains them."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+Array = NDArray[np.float64]
+
+CONTRAST = 0.006  # of the weakest corner
+RATIO = 0.85  # distance of a match over that of the second best
+GUIDE, NEAR = 0.03, 0.003  # how far off its epipolar line a match may lie, before and after the turn, in focal lengths
+LEAST = 15  # matches that a pair of frames needs
+
+
+class Corners(NamedTuple):
+    """Of one frame. pixels: (N, 2), x and y, centres at +0.5. words: (N, 128) unit vectors that say how they look."""
+
+    pixels: Array
+    words: NDArray[np.float32]
+
+
+class Tracks(NamedTuple):
+    """N sightings of corners. frame, point: (N,) which frame sees which corner. pixels: (N, 2) where."""
+
+    frame: NDArray[np.int64]
+    point: NDArray[np.int64]
+    pixels: Array
+
+    def chosen(self, keep: NDArray[np.bool_]) -> "Tracks":
+        """Return the sightings that are kept, of the corners that at least two of these see, numbered anew."""
+        keep = keep & (np.bincount(self.point, keep, minlength=1)[self.point] >= 2)
+        return Tracks(self.frame[keep], np.unique(self.point[keep], return_inverse=True)[1], self.pixels[keep])
+
+
+def tracked(greys: Sequence[NDArray[np.float32]], pairs: Sequence[tuple[int, int]], intrinsics: Array, poses: Array) -> Tracks:
+    """Return the tracks of corners through grey frames (H, W) in [0, 1], of which these pairs may show the same.
+
+    intrinsics: (V, 3, 3). poses: (V, 4, 4) world_from_camera, which may be off by a small turn each.
+    """
+    found = [corners(grey) for grey in greys]
+    matches = {(i, j): matched(found[i], found[j], intrinsics[[i, j]], poses[[i, j]]) for i, j in pairs}
+    return joined(matches, found)
+
+
+def corners(grey: NDArray[np.float32]) -> Corners:
+    """Return the corners of a grey frame (H, W) in [0, 1]."""
+    from skimage.feature import SIFT
+
+    sift = SIFT(c_dog=CONTRAST)
+    try:
+        sift.detect_and_extract(grey)
+    except RuntimeError:  # there is none
+        return Corners(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+    words = np.sqrt(sift.descriptors / np.maximum(sift.descriptors.sum(1, keepdims=True), 1)).astype(np.float32)
+    return Corners(sift.positions[:, ::-1] + 0.5, words)
+
+
+def matched(first: Corners, second: Corners, lenses: Array, poses: Array) -> NDArray[np.int64]:
+    """Return (M, 2): corners of two frames that look alike and lie where the poses, but for a small turn, say they may.
+
+    lenses, poses: (2, 3, 3) intrinsics and (2, 4, 4) world_from_camera. Empty where they are fewer than LEAST.
+    """
+    none = np.zeros((0, 2), np.int64)
+    if min(len(first.pixels), len(second.pixels)) < LEAST:
+        return none
+    alike = first.words @ second.words.T
+    best = alike.argmax(1)
+    rows = np.arange(len(best))
+    score = alike[rows, best]
+    alike[rows, best] = -1
+    distance, rival = np.sqrt(np.maximum(2 - 2 * score, 0)), np.sqrt(2 - 2 * alike.max(1))
+    alike[rows, best] = score
+    pairs = np.stack([rows, best], 1)[(distance < RATIO * rival) & (alike.argmax(0)[best] == rows)]
+    if len(pairs) < LEAST:
+        return none
+    ahead = [_rays(c.pixels[pairs[:, i]], lenses[i]) for i, c in enumerate((first, second))]
+    relative = poses[1][:3, :3].T @ poses[0][:3, :3]
+    shift = poses[1][:3, :3].T @ (poses[0][:3, 3] - poses[1][:3, 3])
+    planes = np.cross(shift, ahead[0] @ relative.T)
+    planes /= np.maximum(np.linalg.norm(planes[:, :2], axis=1, keepdims=True), 1e-12)
+    off = _off_after_a_turn(planes, ahead[1])
+    pairs = pairs[off < NEAR]
+    return pairs if len(pairs) >= LEAST else none
+
+
+def joined(matches: Mapping[tuple[int, int], NDArray[np.int64]], found: Sequence[Corners]) -> Tracks:
+    """Join the matches of pairs of frames to tracks; those that show two corners of one frame are left out."""
+    start = np.cumsum([0, *(len(c.pixels) for c in found)])
+    links = [pairs + start[[i, j]] for (i, j), pairs in matches.items()]
+    left, right = np.concatenate([np.zeros((0, 2), np.int64), *links]).T
+    graph = coo_array((np.ones(len(left)), (left, right)), shape=(start[-1], start[-1]))
+    point = connected_components(graph, directed=False)[1].astype(np.int64)
+    frame = np.repeat(np.arange(len(found)), np.diff(start))
+    _, sighting, seen = np.unique(point * len(found) + frame, return_inverse=True, return_counts=True)
+    twice = np.bincount(point, seen[sighting] > 1)[point] > 0
+    return Tracks(frame, point, np.concatenate([c.pixels for c in found])).chosen(~twice)
+
+
+def _rays(pixels: Array, lens: Array) -> Array:
+    return np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(lens).T
+
+
+def _off_after_a_turn(planes: Array, rays: Array) -> Array:
+    """Return how far rays (N, 3) are off their epipolar planes (N, 3) after the turn that suits most of them best."""
+    off = (planes * rays).sum(1)
+    near = np.abs(off) < GUIDE
+    change, turn = np.cross(rays, planes), np.zeros(3)
+    for _ in range(10):
+        rest = off + change @ turn
+        weight = near / (1 + (rest / NEAR) ** 2)
+        # A turn about the shift between the frames changes nothing: the smallest is taken.
+        squares = (change * weight[:, None]).T @ change + 0.05 * np.eye(3)
+        turn = turn - np.linalg.solve(squares, (change * weight[:, None]).T @ rest + 0.05 * turn)
+    return np.where(near, np.abs(off + change @ turn), np.inf)
