@@ -40,5 +40,6 @@ def _runs(board: Board, runs: pd.DataFrame) -> str:
         own = runs[runs.run_id.isin(row.run_ids)].sort_values("seed")
         for run in own.itertuples():
             address = link(f"../runs/{run.run_id}.html", str(run.run_id)[:8])
-            lines.append([escape(name), str(run.seed), escape(str(run.status)), f"{run.started_at:%Y-%m-%d}", address])
-    return table(("Method", "Seed", "Status", "Started", "Run"), lines)
+            lines.append([address, escape(name), str(run.seed), escape(str(run.status)), f"{run.started_at:%Y-%m-%d}"])
+    # What leads on comes first, so that a narrow screen shows it.
+    return table(("Run", "Method", "Seed", "Status", "Started"), lines)

@@ -130,6 +130,17 @@ def test_phone_shows_pages_without_scrolling_sideways(opened, path):
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
 
 
+def test_a_rank_of_three_digits_stands_on_one_line_on_a_phone(opened):
+    page = opened("leaderboard?suite=face", viewport={"width": 390, "height": 844})
+    lines = page.evaluate("""() => {
+        const cell = document.querySelector("td.rank"), range = document.createRange();
+        cell.textContent = "147";
+        range.selectNodeContents(cell);
+        return range.getClientRects().length;
+    }""")
+    assert lines == 1
+
+
 @pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
 def test_system_of_the_viewer_says_whether_it_is_dark(opened, scheme, is_dark):
     page = opened("leaderboard?suite=face", color_scheme=scheme)

@@ -64,6 +64,13 @@ def test_boards_runs_and_kept_scenes_have_pages(site):
     assert "shapes do not match" in board
 
 
+def test_a_line_of_the_runs_of_a_board_begins_with_the_link(site):
+    store, folder = site
+    lines = [line for file in folder.glob("boards/*.html") for line in re.findall(r"<tr><td>(.*?)</td>", file.read_text())]
+    linked = {run_id for line in lines for run_id in re.findall(r'^<a href="\.\./runs/(\w+)\.html"', line)}
+    assert linked == set(store.runs().run_id)
+
+
 def test_run_has_its_metrics_in_the_order_of_the_suite_under_their_means(site):
     store, folder = site
     runs = store.runs()

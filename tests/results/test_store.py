@@ -331,7 +331,8 @@ def test_one_attempt_is_read_alone(store, monkeypatch):
     monkeypatch.setattr(reader.storage, "read", lambda name: read.append(name) or real(name))
     assert reader.attempt(runs[1].run_id, 1).seed.tolist() == [1]
     assert reader.attempt(runs[1].run_id, 2).empty
-    assert read == [f"tables/runs/{runs[1].run_id}-1.parquet"]
+    # One that is not there is asked for by its name, too.
+    assert read == [f"tables/runs/{runs[1].run_id}-{attempt}.parquet" for attempt in (1, 2)]
     compact(store)
     assert ResultStore(store.uri).attempt(runs[2].run_id, 1).seed.tolist() == [2]
 

@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 130, 14
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --mark: #0072b2; } body { font: 15px/1.5 system-ui, sans-serif; max-width:
 84rem; margin: 2rem auto; padding: 0 1rem; } table { border-collapse: collapse; width: 100%; font-variant-numeric:
-tabular-nums; } th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
+tabular-nums; } th, td { padding: .3rem .5rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
 th:nth-child(2), td:nth-child(2), th:last-child, td:last-child { text-align: left; overflow-wrap: break-word; }
 th:nth-child(2) { min-width: 9rem; } th:last-child { min-width: 7rem; } td:is(:nth-child(4), :nth-child(8)) { white-space:
 nowrap; } table.scenes :is(th, td):last-child { text-align: right; } tr.first td { font-weight: 600; } tr.apart { opacity:
