@@ -62,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 
         print(__version__)
         return 0
+    from deep3dmap.cli.plain_warnings import plain_warnings
     from deep3dmap.core.errors import UserError, unknown
 
     try:
@@ -69,7 +70,8 @@ def main(argv: list[str] | None = None) -> int:
             raise unknown("verb", arguments[0], _VERBS)
         find_named_modules(arguments)
         verb = importlib.import_module(f"deep3dmap.cli.{arguments[0]}")
-        return int(verb.main(arguments[1:]))
+        with plain_warnings():
+            return int(verb.main(arguments[1:]))
     except UserError as error:
         from deep3dmap.cli.printable import printable
         from deep3dmap.core.secrets import hide_in_text

@@ -2,9 +2,7 @@
 
 import argparse
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from deep3dmap.cli.arguments import VerbParser
@@ -41,8 +39,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--format", choices=FORMATS, default="table", help="what to print (default: table)")
     flags, pairs = parser.parse(argv)
     store = existing_store(pairs)
-    with plain_warnings():
-        return _show(store, flags)
+    return _show(store, flags)
 
 
 def _show(store: "ResultStore", flags: argparse.Namespace) -> int:
@@ -119,22 +116,6 @@ def existing_store(pairs: Sequence[str]) -> "ResultStore":
     if store.storage.local and not store.storage.local.is_dir():
         raise UserError(f"results={uri}: there is no folder {store.uri}; run a benchmark first, or give results=FOLDER")
     return store
-
-
-@contextmanager
-def plain_warnings() -> Iterator[None]:
-    """Show warnings, such as on damaged files, as one line each and once."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")
-        seen: set[str] = set()
-
-        def show(message: Warning | str, *_: object) -> None:
-            if str(message) not in seen:
-                print(f"deep3dmap: {message}", file=sys.stderr)
-            seen.add(str(message))
-
-        warnings.showwarning = show  # type: ignore[assignment]
-        yield
 
 
 def _check_names(store: "ResultStore", **wanted: str | None) -> None:

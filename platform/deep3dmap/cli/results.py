@@ -1,7 +1,7 @@
 """`deep3dmap results`: list, show, export, verify, merge and compact stored runs."""
 
 from deep3dmap.cli.arguments import VerbParser
-from deep3dmap.cli.leaderboard import existing_store, plain_warnings
+from deep3dmap.cli.leaderboard import existing_store
 
 DESCRIPTION = """\
 List, show, export, verify, merge and compact stored runs.
@@ -37,7 +37,6 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="ls, show, verify, merge: print plain data")
     flags, pairs = parser.parse(argv)
     store = existing_store(pairs)
-    with plain_warnings():
-        from deep3dmap.cli.stored_runs import act
+    from deep3dmap.cli.stored_runs import act
 
-        return act(store, flags)
+    return act(store, flags)
