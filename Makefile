@@ -33,9 +33,15 @@ demo: setup
 	$(RUN) benchmark suites=[indoor,face,body,object,object_unposed,outdoor,generation,generation_control] tier=smoke results=$(RESULTS) --resume
 	$(RUN) benchmark suite=shape tier=smoke results=$(RESULTS) --resume
 
-# -p no:cacheprovider and the tests' own folder: what is tested is the installed package, not the checkout.
+# What is tested is the installed package, not the checkout. The folders of UNITS start no Ray, no server and no browser, and
+# need one core: they are tested beside the others, and what they print comes after what the others print.
+PYTEST := $(VENV)/bin/python -m pytest -m "not slow and not gpu"
+UNITS := $(addprefix tests/,config core frameworks fuzz geometry golden methods metrics nn ops render results)
+OTHERS := $(filter-out $(UNITS) %/__pycache__ tests/support,$(patsubst %/,%,$(wildcard tests/*/)) $(wildcard tests/test_*.py))
 test: setup-test
-	$(VENV)/bin/python -m pytest tests -m "not slow and not gpu"
+	@mkdir -p build
+	@OMP_NUM_THREADS=1 $(PYTEST) $(UNITS) >build/units.txt 2>&1 & units=$$!; trap 'kill $$units' INT TERM; \
+	$(PYTEST) $(OTHERS); code=$$?; wait $$units || code=$$?; cat build/units.txt; exit $$code
 
 test-slow: setup-test
 	$(VENV)/bin/python -m pytest tests -m "slow"

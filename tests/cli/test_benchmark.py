@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deep3dmap.cli import main
 from deep3dmap.results.store import ResultStore
 
 pytestmark = pytest.mark.ray
@@ -48,6 +50,21 @@ def run(folder: Path, *arguments: str, code: int = 0) -> str:
     return done.stdout if code == 0 else done.stdout + done.stderr
 
 
+@pytest.fixture
+def refused(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a verb that ends with exit code 2 before it starts anything, and returns what it says: in this process."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DEEP3DMAP_CACHE", str(folder / "cache"))
+
+    def refuse(*arguments: str) -> str:
+        assert main(list(arguments)) == 2
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1
+        return told
+
+    return refuse
+
+
 def scores(folder: Path, results: str) -> dict[str, float]:
     store = ResultStore(str(folder / results))
     frame = store.metrics(store.runs())
@@ -82,16 +99,16 @@ def test_a_benchmark_with_a_failing_run(folder: Path) -> None:
     assert every[every.method == "mean_face"].run_id.is_unique
 
 
-def test_training_then_evaluation_and_reconstruction(folder: Path) -> None:
+def test_training_then_evaluation_and_reconstruction(folder: Path, refused: Callable[..., str]) -> None:
     arguments = ("method=toy_faces:ToyFace/mini", "dataset=heads/smoke", *HEADS[1:], "trainer.batch_size=4", "results=second")
     out = json.loads(run(folder, "train", *arguments, "--json"))
     assert out["steps"] == 4
     assert "validation_loss" in out["metrics"]
-    assert "at step 4 already" in run(folder, "train", *arguments, code=2)
+    assert "at step 4 already" in refused("train", *arguments)
     curves = ResultStore(str(folder / "second")).curves()
     assert {"loss", "l2", "learning_rate", "validation_loss"} <= set(curves.name)
 
-    assert "add method=toy_faces:ToyFace" in run(folder, "evaluate", out["checkpoint"], "suite=face", code=2)
+    assert "add method=toy_faces:ToyFace" in refused("evaluate", out["checkpoint"], "suite=face")
     trusted = "method=toy_faces:ToyFace"
     run(folder, "evaluate", out["checkpoint"], trusted, "suite=face", "tier=smoke", *HEADS, "results=second")
     runs = ResultStore(str(folder / "second")).runs()
@@ -104,8 +121,8 @@ def test_training_then_evaluation_and_reconstruction(folder: Path) -> None:
         "picture.png",
         "reconstruction.json",
     }
-    assert "has to be trained first" in run(folder, "reconstruct", "prnet/smoke", str(photo), "-o", "out", code=2)
-    assert "no checkpoint.json" in run(folder, "reconstruct", str(folder), str(photo), "-o", "out", code=2)
+    assert "has to be trained first" in refused("reconstruct", "prnet/smoke", str(photo), "-o", "out")
+    assert "no checkpoint.json" in refused("reconstruct", str(folder), str(photo), "-o", "out")
 
 
 def test_a_trial_killed_with_sigkill_ends_with_the_same_numbers(folder: Path) -> None:

@@ -49,10 +49,6 @@ class TestToy(MethodContract):
     dataset = "toys:Dots"
 
 
-class TestToyWithoutDropout(TestToy):
-    overrides = ("method.dropout=0.0",)
-
-
 class TestTwoPlayers(MethodContract):
     method = "two_player:TwoPlayers/mini"
     dataset = "toys:Dots"
