@@ -49,10 +49,10 @@ def _seen(mesh: Mesh, points: Tensor, normals: Tensor, truth: dict[str, Any], be
     factor = max(1, -(-FINE // min(height, width)))
     vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)
     seen = torch.zeros(len(points), dtype=torch.bool)
-    for lens, pose in zip(truth["intrinsics"], truth["world_from_camera"]):
+    for intrinsics, pose in zip(truth["intrinsics"], truth["world_from_camera"]):
         world_from_camera = torch.as_tensor(np.asarray(pose), dtype=torch.float64)
         camera_from_world = invert(world_from_camera)
-        fine = scale_intrinsics(lens, factor, factor)
+        fine = scale_intrinsics(intrinsics, factor, factor)
         camera = transform(vertices, camera_from_world).contiguous()
         depth_map = rasterize_camera(camera, faces, fine.float(), height * factor, width * factor).depth
         pixels, depth = project(points, fine, camera_from_world)

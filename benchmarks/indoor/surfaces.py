@@ -74,8 +74,8 @@ def fused(depths: Sequence[Tensor], truth: dict[str, Any]) -> Mesh:
 
 def _native_depth(mesh: Mesh, intrinsics: Any, pose: Any, height: int, width: int) -> Tensor:
     seen = transform(torch.from_numpy(mesh.vertices), invert(pose))
-    lens = torch.from_numpy(np.asarray(intrinsics, np.float32))
-    return rasterize_camera(seen, torch.from_numpy(mesh.faces), lens, height, width, cull="back").depth
+    matrix = torch.from_numpy(np.asarray(intrinsics, np.float32))
+    return rasterize_camera(seen, torch.from_numpy(mesh.faces), matrix, height, width, cull="back").depth
 
 
 def _pyrender_depth(mesh: Mesh, intrinsics: Any, pose: Any, height: int, width: int) -> Tensor:

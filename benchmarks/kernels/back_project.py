@@ -38,11 +38,11 @@ def fragment(side: int) -> Fragment:
     generator = torch.Generator().manual_seed(0)
     axis = (torch.arange(side) + 0.5) * (FRAGMENT / side)
     positions = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
-    lens = torch.tensor([[0.9 * width, 0, (width - 1) / 2], [0, 0.9 * width, (height - 1) / 2], [0, 0, 1]])
+    intrinsics = torch.tensor([[0.9 * width, 0, (width - 1) / 2], [0, 0.9 * width, (height - 1) / 2], [0, 0, 1]])
     poses = [_camera_from_world(view - VIEWS // 2) for view in range(VIEWS)]
     features = torch.randn(VIEWS, channels, height, width, generator=generator)
     gradient = torch.randn(len(positions), channels, generator=generator)
-    return Fragment(features, lens @ torch.stack(poses), positions, gradient)
+    return Fragment(features, intrinsics @ torch.stack(poses), positions, gradient)
 
 
 def _camera_from_world(step: int) -> Tensor:

@@ -150,8 +150,8 @@ class EmbreeDepth:
 def hard_renderer(given: Scene, size: int, gradients: bool) -> Callable[[], object]:
     """Return a call that draws image, depth and normals, and that takes their gradients to the vertices."""
     vertices = in_camera(given, size).requires_grad_(gradients)
-    lens = torch.tensor([[FOCAL * size, 0, size / 2], [0, FOCAL * size, size / 2], [0, 0, 1]])
-    view, draw = View(lens, torch.eye(4), size, size), HardRenderer()
+    intrinsics = torch.tensor([[FOCAL * size, 0, size / 2], [0, FOCAL * size, size / 2], [0, 0, 1]])
+    view, draw = View(intrinsics, torch.eye(4), size, size), HardRenderer()
 
     def call() -> object:
         seen = draw.render(Surface(vertices, given.faces), view)

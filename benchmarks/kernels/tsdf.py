@@ -33,11 +33,11 @@ def frame() -> Frame:
     rows, columns = np.meshgrid(np.arange(480), np.arange(640), indexing="ij")
     depth = 2.8 + 0.3 * np.sin(rows / 40) * np.cos(columns / 50)
     image = np.random.default_rng(0).random((3, 480, 640))
-    lens = torch.tensor([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]])
+    intrinsics = torch.tensor([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]])
     pose = torch.eye(4)
     pose[:3, :3] = torch.linalg.matrix_exp(torch.tensor([[0, -0.05, 0.1], [0.05, 0, -0.08], [-0.1, 0.08, 0]]))
     pose[:3, 3] = -pose[:3, :3] @ torch.tensor([ROOM / 2, ROOM / 2, 0.2])
-    return Frame(torch.tensor(depth, dtype=torch.float32), torch.tensor(image, dtype=torch.float32), lens, pose)
+    return Frame(torch.tensor(depth, dtype=torch.float32), torch.tensor(image, dtype=torch.float32), intrinsics, pose)
 
 
 def ours(side: int, given: Frame, backend: str, colored: bool) -> Callable[[], object]:
@@ -48,8 +48,8 @@ def ours(side: int, given: Frame, backend: str, colored: bool) -> Callable[[], o
     origin = torch.full((3,), size / 2)
 
     def call() -> None:
-        lens, pose = given.intrinsics, given.camera_from_world
-        integrate(tsdf, weight, given.depth, lens, pose, origin, size, 4 * size, backend=backend, **colors)  # type: ignore[arg-type]
+        intrinsics, pose = given.intrinsics, given.camera_from_world
+        integrate(tsdf, weight, given.depth, intrinsics, pose, origin, size, 4 * size, backend=backend, **colors)  # type: ignore[arg-type]
 
     return call
 
@@ -68,9 +68,9 @@ def open3d_uniform(side: int, given: Frame, colored: bool) -> Callable[[], objec
         depth_scale=1.0, depth_trunc=100.0, convert_rgb_to_intensity=False,
     )  # fmt: skip
     k = given.intrinsics.double().numpy()
-    lens = o3d.camera.PinholeCameraIntrinsic(640, 480, k[0, 0], k[1, 1], k[0, 2] - 0.5, k[1, 2] - 0.5)
+    intrinsics = o3d.camera.PinholeCameraIntrinsic(640, 480, k[0, 0], k[1, 1], k[0, 2] - 0.5, k[1, 2] - 0.5)
     pose = given.camera_from_world.double().numpy()
-    return lambda: volume.integrate(picture, lens, pose)
+    return lambda: volume.integrate(picture, intrinsics, pose)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The suite of objects without poses: photographs and a lens in, cameras and new views out."""
+"""The suite of objects without poses: photographs and their intrinsics in, cameras and new views out."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,7 +44,7 @@ class ObjectUnposedProtocol(Protocol):
             name="object_unposed",
             given=("images", "intrinsics", "background", "bounds"),
             wanted=("cameras",),
-            meaning="from photographs of one object and their lens, the camera of each, in a frame of one's own, and new views",
+            meaning="from photographs of one object with intrinsics, the camera of each in a frame of one's own, and new views",
             frames=("world",),
         ),
         metrics=tuple(MetricCard(*row) for row in _METRICS),

@@ -130,8 +130,8 @@ def mesh_depths(mesh: Mesh, truth: dict[str, Any]) -> list[Tensor]:
     """Return the depth (H, W) of a mesh in every held-out view, 0 = nothing there."""
     cameras = zip(truth["test_true_depths"], truth["test_intrinsics"], truth["test_world_from_camera"])
     return [
-        torch.zeros(*np.shape(true)) if mesh.is_empty else _drawn(mesh, lens, pose, *np.shape(true))
-        for true, lens, pose in cameras
+        torch.zeros(*np.shape(true)) if mesh.is_empty else _drawn(mesh, intrinsics, pose, *np.shape(true))
+        for true, intrinsics, pose in cameras
     ]
 
 
@@ -165,5 +165,5 @@ def _view_scores(views: Views, truth: dict[str, Any]) -> dict[str, float]:
 
 def _drawn(mesh: Mesh, intrinsics: Any, pose: Any, height: int, width: int) -> Tensor:
     seen = transform(torch.from_numpy(mesh.vertices), invert(torch.from_numpy(np.asarray(pose, np.float64))).float())
-    lens = torch.from_numpy(np.asarray(intrinsics, np.float32))
-    return rasterize_camera(seen.contiguous(), torch.from_numpy(mesh.faces), lens, height, width).depth
+    matrix = torch.from_numpy(np.asarray(intrinsics, np.float32))
+    return rasterize_camera(seen.contiguous(), torch.from_numpy(mesh.faces), matrix, height, width).depth

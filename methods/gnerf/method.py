@@ -73,8 +73,8 @@ class GNeRF(CustomFramework):
     def fit_steps(self, given: dict[str, Any], loop: TrainLoop) -> Iterator[Step]:
         """Go through the three phases on one scene."""
         photographs = read_photographs(given, loop.device)
-        lens = photographs.lens
-        schedules = configured.schedules(self.config, lens.width, lens.height)
+        image_plane = photographs.image_plane
+        schedules = configured.schedules(self.config, image_plane.width, image_plane.height)
         loop.planned_steps = self.config.steps
         if loop.step == 0:
             self._place(len(photographs.images))
@@ -150,7 +150,7 @@ class GNeRF(CustomFramework):
         poses = opencv_pose(self.table()).detach().double().cpu()
         whole = torch.eye(4, dtype=torch.float64).repeat(len(poses), 1, 1)
         whole[:, :3] = poses
-        return cameras_of(given["intrinsics"], whole, photographs.lens.height, photographs.lens.width)
+        return cameras_of(given["intrinsics"], whole, photographs.image_plane.height, photographs.image_plane.width)
 
     def _view(self, camera: Camera) -> tuple[Any, Any]:
         pose = torch.from_numpy(camera.world_from_camera).float().to(self.device)

@@ -33,7 +33,7 @@ class Weights:
     photometric: float = 50.0
 
 
-class Lens(NamedTuple):
+class ImagePlane(NamedTuple):
     """intrinsics: (3, 3) of images of height x width, pixel centres at +0.5."""
 
     intrinsics: Tensor
@@ -41,9 +41,11 @@ class Lens(NamedTuple):
     width: int
 
 
-def render_both(generator: Generator, coordinates: Tensor, poses: Tensor, lens: Lens, random: Randomness | None) -> Tensor:
+def render_both(
+    generator: Generator, coordinates: Tensor, poses: Tensor, image_plane: ImagePlane, random: Randomness | None
+) -> Tensor:
     """Render (2 B, 3, h, w): the B images of the coarse pass, then those of the fine one."""
-    return torch.cat(generator(coordinates, poses, lens.intrinsics, (lens.height, lens.width), random))
+    return torch.cat(generator(coordinates, poses, image_plane.intrinsics, (image_plane.height, image_plane.width), random))
 
 
 def fool(discriminator: PatchDiscriminator, fake: Tensor, scale: Tensor, random: torch.Generator) -> Tensor:
@@ -71,13 +73,13 @@ def discriminate(
 
 
 def invert_renderings(
-    inversion: InversionNetwork, generator: Generator, poses: Tensor, lens: Lens, random: Randomness | None
+    inversion: InversionNetwork, generator: Generator, poses: Tensor, image_plane: ImagePlane, random: Randomness | None
 ) -> Tensor:
     """Return how far the inversion network is from the poses (B, 3, 4) at which whole images are rendered for it."""
     side = inversion.image_size
     grid = image_grid(side, side).to(poses).expand(len(poses), -1, -1, -1)
     with torch.no_grad():
-        images = render_both(generator, grid, poses, lens, random)
+        images = render_both(generator, grid, poses, image_plane, random)
     return mse_loss(inversion(images), vectors_of_poses(poses, inversion.mode).repeat(2, 1))
 
 
@@ -97,11 +99,11 @@ def reproduce(
     poses: Tensor,
     images: Tensor,
     patches: Patches,
-    lens: Lens,
+    image_plane: ImagePlane,
     random: Randomness | None,
     weights: Weights,
 ) -> Tensor:
     """Return the difference of colour between patches of images (B, 3, H, W) and their renderings at poses (B, 3, 4)."""
-    rendered = render_both(generator, patches.coordinates, poses, lens, random)
+    rendered = render_both(generator, patches.coordinates, poses, image_plane, random)
     real = crop_patches(images, patches.coordinates)
     return weights.photometric * mse_loss(rendered, real.repeat(2, 1, 1, 1))

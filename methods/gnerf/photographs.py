@@ -10,26 +10,26 @@ from torch.nn.functional import interpolate
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.geometry.cameras import scale_intrinsics
-from deep3dmap.methods.gnerf.objectives import Lens
+from deep3dmap.methods.gnerf.objectives import ImagePlane
 
 FEWEST = 2
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """images: (N, 3, H, W) in [-1, 1]. lens: one for all, the mean of those given."""
+    """images: (N, 3, H, W) in [-1, 1]. image_plane: one for all, with the mean of the intrinsics given."""
 
     images: Tensor
-    lens: Lens
+    image_plane: ImagePlane
 
-    def some(self, rows: Tensor, width: int, height: int) -> tuple[Tensor, Lens]:
-        """Return the photographs at `rows` made smaller or larger, smoothly, and their lens."""
+    def some(self, rows: Tensor, width: int, height: int) -> tuple[Tensor, ImagePlane]:
+        """Return the photographs at `rows` made smaller or larger, smoothly, and their image plane."""
         images = self.images[rows]
         if (height, width) != images.shape[2:]:
             images = interpolate(images, (height, width), mode="bilinear", antialias=True)
-        factors = width / self.lens.width, height / self.lens.height
-        scale = scale_intrinsics(torch.eye(3), *factors).to(self.lens.intrinsics)
-        return images, Lens(scale @ self.lens.intrinsics, height, width)
+        factors = width / self.image_plane.width, height / self.image_plane.height
+        scale = scale_intrinsics(torch.eye(3), *factors).to(self.image_plane.intrinsics)
+        return images, ImagePlane(scale @ self.image_plane.intrinsics, height, width)
 
 
 def read_photographs(given: dict[str, Any], device: torch.device) -> Photographs:
@@ -42,9 +42,9 @@ def read_photographs(given: dict[str, Any], device: torch.device) -> Photographs
         raise UserError(
             f"gnerf needs images of one size, got {sorted(shape[1:] for shape in sizes)}; resize them in the dataset"
         )
-    lenses = np.asarray(given["intrinsics"], np.float64)
-    if lenses.shape != (len(pictures), 3, 3):
-        raise UserError(f"intrinsics are (V, 3, 3) for V = {len(pictures)} images, got {lenses.shape}")
+    all_intrinsics = np.asarray(given["intrinsics"], np.float64)
+    if all_intrinsics.shape != (len(pictures), 3, 3):
+        raise UserError(f"intrinsics are (V, 3, 3) for V = {len(pictures)} images, got {all_intrinsics.shape}")
     images = torch.from_numpy(np.stack(pictures)).to(device) * 2 - 1
-    lens = torch.from_numpy(lenses.mean(0)).float().to(device)
-    return Photographs(images, Lens(lens, *images.shape[2:]))
+    image_plane = torch.from_numpy(all_intrinsics.mean(0)).float().to(device)
+    return Photographs(images, ImagePlane(image_plane, *images.shape[2:]))

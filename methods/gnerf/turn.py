@@ -10,7 +10,7 @@ from deep3dmap.methods.gnerf import objectives
 from deep3dmap.methods.gnerf.discriminator import PatchDiscriminator
 from deep3dmap.methods.gnerf.generator import Generator, Randomness
 from deep3dmap.methods.gnerf.inversion_network import InversionNetwork
-from deep3dmap.methods.gnerf.objectives import Lens, Weights
+from deep3dmap.methods.gnerf.objectives import ImagePlane, Weights
 from deep3dmap.methods.gnerf.photographs import Photographs
 from deep3dmap.methods.gnerf.pose_prior import PosePrior
 from deep3dmap.methods.gnerf.pose_table import PoseTable
@@ -24,7 +24,7 @@ class Seen:
 
     rows: Tensor
     real: Tensor
-    lens: Lens
+    image_plane: ImagePlane
     patches: Patches
     least_scale: float
     random: Randomness
@@ -56,12 +56,12 @@ class Turn:
         return terms
 
     def _look(self, step: int) -> Seen:
-        device, lens = self.photographs.images.device, self.photographs.lens
+        device, image_plane = self.photographs.images.device, self.photographs.image_plane
         # From the random numbers of the step, so that a fit that was resumed sees the same.
         random = torch.Generator(device).manual_seed(int(torch.randint(2**62, ())))
         rows = torch.randperm(len(self.photographs.images))[: self.batch].to(device)
-        real, small = self.photographs.some(rows, *self.schedules.image_size(step, lens.width, lens.height))
-        least = self.schedules.least_scale(step, lens.width, lens.height)
+        real, small = self.photographs.some(rows, *self.schedules.image_size(step, image_plane.width, image_plane.height))
+        least = self.schedules.least_scale(step, image_plane.width, image_plane.height)
         patches = random_patches(len(rows), self.schedules.patch, least, random)
         return Seen(rows, real, small, patches, least, Randomness(random, self.schedules.noise(step)))
 
@@ -71,7 +71,7 @@ class Turn:
         with loop.micro_batch("generator"):
             patches = random_patches(self.batch, self.schedules.patch, seen.least_scale, random)
             poses = self.prior.sample(self.batch, random)
-            fake = objectives.render_both(self.generator, patches.coordinates, poses, seen.lens, seen.random)
+            fake = objectives.render_both(self.generator, patches.coordinates, poses, seen.image_plane, seen.random)
             fooled = objectives.fool(self.discriminator, fake, patches.scale, random)
             loop.backward(fooled)
         loop.update("generator")
@@ -93,7 +93,7 @@ class Turn:
         """Update the inversion network by renderings at random poses, then the poses by what it says of the photographs."""
         with loop.micro_batch("inversion"):
             poses = self.prior.sample(self.batch, seen.random.generator)
-            inverted = objectives.invert_renderings(self.inversion, self.generator, poses, seen.lens, seen.random)
+            inverted = objectives.invert_renderings(self.inversion, self.generator, poses, seen.image_plane, seen.random)
             loop.backward(inverted)
         loop.update("inversion")
         with loop.micro_batch("poses"):
@@ -106,7 +106,9 @@ class Turn:
         """Update the field and the poses to reproduce patches of the photographs."""
         with loop.micro_batch("generator", "poses"):
             poses = self.table(seen.rows)
-            loss = objectives.reproduce(self.generator, poses, seen.real, seen.patches, seen.lens, seen.random, self.weights)
+            loss = objectives.reproduce(
+                self.generator, poses, seen.real, seen.patches, seen.image_plane, seen.random, self.weights
+            )
             loop.backward(loss)
         loop.update("generator")
         loop.update("poses")

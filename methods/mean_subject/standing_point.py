@@ -57,7 +57,7 @@ def _sight(mask: Any, intrinsics: Any, pose: Any) -> Sight | None:
     if len(covered) == 0:
         return None
     (top, left), (bottom, right) = covered.min(0), covered.max(0) + 1
-    lens, pose = np.asarray(intrinsics, np.float64), np.asarray(pose, np.float64)
-    ray = np.linalg.inv(lens) @ np.array([(left + right) / 2, (top + bottom) / 2, 1.0])
+    matrix, pose = np.asarray(intrinsics, np.float64), np.asarray(pose, np.float64)
+    ray = np.linalg.inv(matrix) @ np.array([(left + right) / 2, (top + bottom) / 2, 1.0])
     direction = pose[:3, :3] @ (ray / np.linalg.norm(ray))
-    return Sight(pose[:3, 3], direction, (bottom - top) / lens[1, 1], -pose[:3, 1], pose[:3, 2])
+    return Sight(pose[:3, 3], direction, (bottom - top) / matrix[1, 1], -pose[:3, 1], pose[:3, 2])

@@ -180,12 +180,12 @@ def resize(one: Evidence, side: int) -> Evidence:
     if (height, width) == (view.height, view.width):
         return one
     shrink = (height / view.height, width / view.width)
-    lens = scale_intrinsics(view.intrinsics, shrink[1], shrink[0]).to(view.intrinsics)
+    intrinsics = scale_intrinsics(view.intrinsics, shrink[1], shrink[0]).to(view.intrinsics)
     landmarks = None if one.landmarks is None else one.landmarks * one.landmarks.new_tensor([shrink[1], shrink[0]])
     return Evidence(
         functional.interpolate(one.image[None], (height, width), mode="area")[0],
         functional.interpolate(one.mask[None, None], (height, width), mode="area")[0, 0],
-        View(lens, view.camera_from_world, height, width, view.projection, view.near),
+        View(intrinsics, view.camera_from_world, height, width, view.projection, view.near),
         landmarks,
         one.landmark_weight,
     )

@@ -217,11 +217,11 @@ class MultiViewFace(BaseFramework):
 
     def _evidence(self, given: dict[str, Any]) -> list[Evidence]:
         found = []
-        for image, mask, lens, pose in zip(*(given[name] for name in self.card.consumes), strict=True):
+        for image, mask, matrix, pose in zip(*(given[name] for name in self.card.consumes), strict=True):
             picture = torch.from_numpy(np.asarray(image, np.float32)).to(self.device)
             cover = torch.from_numpy(np.asarray(mask, np.float32)).to(self.device)
             camera_from_world = torch.linalg.inv(torch.as_tensor(np.asarray(pose, np.float64))).float().to(self.device)
-            intrinsics = torch.as_tensor(np.asarray(lens, np.float64)).float().to(self.device)
+            intrinsics = torch.as_tensor(np.asarray(matrix, np.float64)).float().to(self.device)
             view = View(intrinsics, camera_from_world, *picture.shape[1:])
             found.append(Evidence(picture.clamp(min=1e-4) ** self.config.gamma, cover, view))
         if not found:
@@ -255,6 +255,6 @@ def _cameras(batch: dict[str, Any]) -> Cameras:
 
 def _core_cameras(given: dict[str, Any]) -> list[Camera]:
     return [
-        Camera(np.asarray(lens, np.float64), np.asarray(pose, np.float64), np.shape(image)[2], np.shape(image)[1])
-        for image, lens, pose in zip(given["images"], given["intrinsics"], given["world_from_camera"])
+        Camera(np.asarray(intrinsics, np.float64), np.asarray(pose, np.float64), np.shape(image)[2], np.shape(image)[1])
+        for image, intrinsics, pose in zip(given["images"], given["intrinsics"], given["world_from_camera"])
     ]

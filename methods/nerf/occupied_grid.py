@@ -49,8 +49,8 @@ class OccupiedGrid(nn.Module):
     def begin(self, views: GivenViews) -> None:
         """Leave out for good what no view shows."""
         poses = torch.linalg.inv(torch.from_numpy(views.poses)).float().to(self.grid.density)
-        lenses = torch.from_numpy(views.intrinsics).to(poses)
-        self.grid.drop_unseen(lenses, poses, views.height, views.width)
+        intrinsics = torch.from_numpy(views.intrinsics).to(poses)
+        self.grid.drop_unseen(intrinsics, poses, views.height, views.width)
 
     def rays_per_step(self) -> int:
         """How many rays are drawn for one step, so that its samples and with them its memory stay about the same."""

@@ -47,8 +47,8 @@ def seen_part(mesh: Mesh, intrinsics: Any, world_from_camera: Any, height: int, 
         return mesh
     vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)
     seen = torch.zeros(len(vertices), dtype=torch.bool)
-    for lens, pose in zip(np.asarray(intrinsics, np.float32), np.asarray(world_from_camera, np.float64)):
-        seen |= _visible(vertices, faces, torch.from_numpy(lens), pose, (height, width), tolerance)
+    for matrix, pose in zip(np.asarray(intrinsics, np.float32), np.asarray(world_from_camera, np.float64)):
+        seen |= _visible(vertices, faces, torch.from_numpy(matrix), pose, (height, width), tolerance)
     kept = seen[faces].any(1)
     used = torch.zeros(len(vertices), dtype=torch.bool)
     used[faces[kept].reshape(-1)] = True
@@ -57,11 +57,11 @@ def seen_part(mesh: Mesh, intrinsics: Any, world_from_camera: Any, height: int, 
     return Mesh(mesh.vertices[used.numpy()], renumbered[faces[kept]].numpy(), colors)
 
 
-def _visible(vertices: Tensor, faces: Tensor, lens: Tensor, pose: Any, size: tuple[int, int], tolerance: float) -> Tensor:
+def _visible(vertices: Tensor, faces: Tensor, intrinsics: Tensor, pose: Any, size: tuple[int, int], tolerance: float) -> Tensor:
     camera = transform(vertices, invert(torch.from_numpy(pose)).float()).contiguous()
-    surface = rasterize_camera(camera, faces, lens, *size).depth
+    surface = rasterize_camera(camera, faces, intrinsics, *size).depth
     depth = camera[:, 2]
-    pixels = (camera @ lens.T)[:, :2] / depth[:, None].clamp_min(1e-6)
+    pixels = (camera @ intrinsics.T)[:, :2] / depth[:, None].clamp_min(1e-6)
     inside = (depth > 0) & (pixels >= 0).all(1) & (pixels < pixels.new_tensor([size[1], size[0]])).all(1)
     column, row = torch.where(inside[:, None], pixels, 0.0).long().T
     nearest = surface[row, column]

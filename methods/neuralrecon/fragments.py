@@ -51,14 +51,14 @@ class Views:
 def load_views(images: Any, intrinsics: Any, world_from_camera: Any, frames: list[int], config: FragmentConfig) -> Views:
     """Read the frames of a fragment from a scan and resize them. images: sequence of (3, H, W) RGB in [0, 1]."""
     width, height = config.image_size
-    resized, lenses = [], []
+    resized, matrices = [], []
     for frame in frames:
         image = torch.from_numpy(np.asarray(images[frame], np.float32))
-        lens = torch.as_tensor(np.asarray(intrinsics[frame], np.float64))
+        matrix = torch.as_tensor(np.asarray(intrinsics[frame], np.float64))
         resized.append(_resized(image, height, width) * 255)
-        lenses.append(scale_intrinsics(lens, width / image.shape[2], height / image.shape[1]))
+        matrices.append(scale_intrinsics(matrix, width / image.shape[2], height / image.shape[1]))
     poses = torch.from_numpy(np.asarray(world_from_camera, np.float64)[frames])
-    return Views(torch.stack(resized), torch.stack(lenses), poses)
+    return Views(torch.stack(resized), torch.stack(matrices), poses)
 
 
 def make_fragment(views: Views, scene: str, config: FragmentConfig) -> dict[str, Any]:
@@ -82,8 +82,8 @@ def box_origin(views: Views, config: FragmentConfig) -> Tensor:
     In x and y the box is centred on the frusta cut at max_depth; it begins at a fixed height, as the network is trained.
     """
     height, width = views.images.shape[-2:]
-    lenses, poses = _integer_centred(views.intrinsics), views.world_from_camera
-    lower, upper = bounds(lenses, poses, width, height, 0.0, config.max_depth)
+    intrinsics, poses = _integer_centred(views.intrinsics), views.world_from_camera
+    lower, upper = bounds(intrinsics, poses, width, height, 0.0, config.max_depth)
     centre = ((lower + upper) / 2)[:2] / config.voxel_size / config.snap
     begin = np.floor(config.floor / config.voxel_size / config.snap)
     snapped = torch.tensor([*centre.round().tolist(), begin], dtype=torch.float64) * config.snap
@@ -105,10 +105,10 @@ def projections(views: Views) -> Tensor:
     world_to_camera = torch.linalg.inv(views.world_from_camera)
     scales = []
     for level in range(LEVELS):
-        lens = _integer_centred(views.intrinsics) / (FEATURE_STRIDE * 2**level)
-        lens[:, 2, 2] = 1
+        intrinsics = _integer_centred(views.intrinsics) / (FEATURE_STRIDE * 2**level)
+        intrinsics[:, 2, 2] = 1
         matrix = world_to_camera.clone()
-        matrix[:, :3] = lens @ world_to_camera[:, :3]
+        matrix[:, :3] = intrinsics @ world_to_camera[:, :3]
         scales.append(matrix)
     return torch.stack(scales, 1)
 

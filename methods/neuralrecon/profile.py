@@ -68,10 +68,10 @@ def fragment(config: NeuralReconConfig) -> dict[str, Any]:
     width, height = config.image_size
     eyes = [(2.6 + 0.1 * view, 2.9 - 0.1 * view, 1.4) for view in range(config.views)]
     poses = [look_at(eye, (0.8, 0.8, 0.6), (0.0, 0.0, 1.0)).numpy() for eye in eyes]
-    lens = np.array([[0.9 * width, 0, width / 2], [0, 0.9 * width, height / 2], [0, 0, 1.0]])
+    intrinsics = np.array([[0.9 * width, 0, width / 2], [0, 0.9 * width, height / 2], [0, 0, 1.0]])
     images = np.random.default_rng(0).uniform(0, 1, (config.views, 3, height, width)).astype(np.float32)
-    lenses = np.repeat(lens[None], config.views, 0)
-    views = load_views(images, lenses, np.stack(poses), list(range(config.views)), config.fragments())
+    all_intrinsics = np.repeat(intrinsics[None], config.views, 0)
+    views = load_views(images, all_intrinsics, np.stack(poses), list(range(config.views)), config.fragments())
     return make_fragment(views, "room", config.fragments())
 
 

@@ -37,18 +37,18 @@ def check_poses(intrinsics: Any, world_from_camera: Any, config: FragmentConfig)
     intrinsics: (F, 3, 3) pixels, the principal point near the middle of the image. world_from_camera: (F, 4, 4) metres.
     Surfaces are expected, for the overlap of views, from 0.5 m to config.max_depth.
     """
-    lenses, poses = np.asarray(intrinsics, np.float64), np.asarray(world_from_camera, np.float64)
+    matrices, poses = np.asarray(intrinsics, np.float64), np.asarray(world_from_camera, np.float64)
     finite = _finite(poses)
     findings = _check_finite(finite)
-    lenses, poses = lenses[finite], poses[finite]
+    matrices, poses = matrices[finite], poses[finite]
     few = _check_count(poses, len(finite), config)
     if len(poses) < MIN_VIEWS:
         return findings + few
     depths = np.linspace(min(NEAREST_DEPTH, config.max_depth / 2), config.max_depth, 4)
-    inverted = _check_inverted(lenses, poses, config, depths)
+    inverted = _check_inverted(matrices, poses, config, depths)
     # Poses the wrong way round make every other finding meaningless.
     others = inverted or _check_upright(poses) or _check_height(poses, config)
-    return findings + few + others + ([] if inverted else _check_overlap(lenses, poses, config, depths))
+    return findings + few + others + ([] if inverted else _check_overlap(matrices, poses, config, depths))
 
 
 def level_scan(world_from_camera: Any) -> Array:
@@ -128,10 +128,10 @@ def _check_count(poses: Array, frames: int, config: FragmentConfig) -> list[Find
     ]
 
 
-def _check_inverted(lenses: Array, poses: Array, config: FragmentConfig, depths: Array) -> list[Finding]:
+def _check_inverted(intrinsics: Array, poses: Array, config: FragmentConfig, depths: Array) -> list[Finding]:
     inverse = invert(poses).numpy()
     given, other = _uprightness(poses), _uprightness(inverse)
-    better = mean_overlap(lenses, inverse, depths) - mean_overlap(lenses, poses, depths)
+    better = mean_overlap(intrinsics, inverse, depths) - mean_overlap(intrinsics, poses, depths)
     if given >= UPRIGHT and _in_box(poses, config):
         return []
     stands = other >= UPRIGHT > given and _in_box(inverse, config)
@@ -174,9 +174,9 @@ def _check_height(poses: Array, config: FragmentConfig) -> list[Finding]:
     ]
 
 
-def _check_overlap(lenses: Array, poses: Array, config: FragmentConfig, depths: Array) -> list[Finding]:
+def _check_overlap(intrinsics: Array, poses: Array, config: FragmentConfig, depths: Array) -> list[Finding]:
     fragments = select_fragments(poses, config.views, config.min_angle, config.min_distance, keep_tail=True)
-    apart = sum(mean_overlap(lenses[views], poses[views], depths) < LEAST_OVERLAP for views in fragments)
+    apart = sum(mean_overlap(intrinsics[views], poses[views], depths) < LEAST_OVERLAP for views in fragments)
     if not apart:
         return []
     return [

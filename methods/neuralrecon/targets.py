@@ -42,8 +42,8 @@ def fragment_targets(
         size = (n_vox[0] >> level, n_vox[1] >> level, n_vox[2] >> level)
         voxel_size = scene.voxel_size * 2**level
         own = volume(box_origin.double().numpy(), size, voxel_size, device)
-        for depth, lens, pose in zip(depths, intrinsics, world_from_camera):
-            own.integrate(depth, lens, pose, max_depth=max_depth)
+        for depth, matrix, pose in zip(depths, intrinsics, world_from_camera):
+            own.integrate(depth, matrix, pose, max_depth=max_depth)
         occupancy.append((own.tsdf.abs() < OCCUPIED_BELOW) & (own.weight > MIN_OBSERVATIONS))
         # The coarse levels' samples are every second and fourth of the finest level's, counted in their own voxels.
         indices = _voxels_in_scan(size, box_origin, voxel_size, back, scene.origin, device)

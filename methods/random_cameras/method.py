@@ -57,10 +57,10 @@ class RandomCameras(Method):
         height, azimuth = low + random[:, 0] * (high - low), 2 * math.pi * random[:, 1]
         level = (1 - height.square()).sqrt()
         eyes = self.config.distance * torch.stack([level * azimuth.cos(), level * azimuth.sin(), height], 1)
-        lenses = np.asarray(given["intrinsics"], np.float64)
+        all_intrinsics = np.asarray(given["intrinsics"], np.float64)
         cameras = [
-            Camera(lens, look_at(eye, (0.0, 0.0, 0.0)).numpy(), images.shape[3], images.shape[2])
-            for lens, eye in zip(lenses, eyes)
+            Camera(intrinsics, look_at(eye, (0.0, 0.0, 0.0)).numpy(), images.shape[3], images.shape[2])
+            for intrinsics, eye in zip(all_intrinsics, eyes)
         ]
         return Reconstruction("world", "metre", cameras=cameras, gauge="similarity")
 

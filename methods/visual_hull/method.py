@@ -67,8 +67,8 @@ class VisualHull(Method):
         Raises UserError for fewer than two views with a subject in them, and for masks that do not meet or do not bound it.
         """
         outlines = [
-            Outline(np.asarray(mask, np.float32), np.asarray(lens, np.float64), np.asarray(pose, np.float64))
-            for mask, lens, pose in zip(given["masks"], given["intrinsics"], given["world_from_camera"], strict=True)
+            Outline(np.asarray(mask, np.float32), np.asarray(intrinsics, np.float64), np.asarray(pose, np.float64))
+            for mask, intrinsics, pose in zip(given["masks"], given["intrinsics"], given["world_from_camera"], strict=True)
         ]
         outlines = [outline for outline in outlines if (outline.mask > self.config.level).any()]
         if len(outlines) < 2:

@@ -29,12 +29,12 @@ def truth_of(views: int = 4) -> dict[str, Any]:
     mesh = Mesh(RADIUS * SPHERE + centre, FACES)
     angles = 2 * np.pi * np.arange(views) / views
     poses = np.stack([look_at(centre + np.array([np.sin(a), 0.1, np.cos(a)]), centre, (0, 1, 0)).numpy() for a in angles])
-    lens = np.array([[180.0, 0, SIDE / 2], [0, 180, SIDE / 2], [0, 0, 1]])
-    masks = [silhouette(mesh.vertices, mesh.faces, lens, pose, SIDE, SIDE).float().numpy() for pose in poses]
+    intrinsics = np.array([[180.0, 0, SIDE / 2], [0, 180, SIDE / 2], [0, 0, 1]])
+    masks = [silhouette(mesh.vertices, mesh.faces, intrinsics, pose, SIDE, SIDE).float().numpy() for pose in poses]
     return {
         "images": np.full((views, 3, SIDE, SIDE), 0.5, np.float32),
         "masks": np.stack(masks),
-        "intrinsics": np.tile(lens, (views, 1, 1)),
+        "intrinsics": np.tile(intrinsics, (views, 1, 1)),
         "world_from_camera": poses,
         "mesh": mesh,
         "vertices": mesh.vertices,

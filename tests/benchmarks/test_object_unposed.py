@@ -21,7 +21,7 @@ from deep3dmap.methods.random_cameras.method import RandomCameras, RandomCameras
 PROTOCOL = ObjectUnposedProtocol()
 NAMES = {metric.name for metric in PROTOCOL.card.metrics}
 SIDE = 16
-LENS = np.array([[20.0, 0, SIDE / 2], [0, 20, SIDE / 2], [0, 0, 1]])
+INTRINSICS = np.array([[20.0, 0, SIDE / 2], [0, 20, SIDE / 2], [0, 0, 1]])
 # Another frame: turned, moved and half as large.
 OTHER = Similarity3D(0.5, matrix_of_axis_angle([0.3, -0.8, 0.4]), torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64))
 
@@ -39,16 +39,16 @@ def truth() -> dict[str, Any]:
     random = np.random.default_rng(5)
     return {
         "images": random.random((12, 3, SIDE, SIDE), np.float32),
-        "intrinsics": np.tile(LENS, (12, 1, 1)),
+        "intrinsics": np.tile(INTRINSICS, (12, 1, 1)),
         "world_from_camera": poses_of(12, 0),
         "test_images": random.random((3, 3, SIDE, SIDE), np.float32),
-        "test_intrinsics": np.tile(LENS, (3, 1, 1)),
+        "test_intrinsics": np.tile(INTRINSICS, (3, 1, 1)),
         "test_world_from_camera": poses_of(3, 1),
     }
 
 
 def found(poses: Any, **more: Any) -> Reconstruction:
-    cameras = [Camera(LENS, np.asarray(pose), SIDE, SIDE) for pose in poses]
+    cameras = [Camera(INTRINSICS, np.asarray(pose), SIDE, SIDE) for pose in poses]
     return Reconstruction("world", "metre", cameras=cameras, gauge="similarity", **more)
 
 
@@ -99,8 +99,8 @@ def spots(cameras: Any, size: float = 0.2) -> Views:
 
 
 def test_cameras_are_refined_on_the_images_they_are_tested_on(truth: dict[str, Any]) -> None:
-    lens = np.array([[60.0, 0, 24], [0, 60, 24], [0, 0, 1]])
-    true = [Camera(lens, pose, 48, 48) for pose in truth["test_world_from_camera"]]
+    intrinsics = np.array([[60.0, 0, 24], [0, 60, 24], [0, 0, 1]])
+    true = [Camera(intrinsics, pose, 48, 48) for pose in truth["test_world_from_camera"]]
     images = spots(true).images
     shifted = []
     for number, camera in enumerate(true):
@@ -108,7 +108,7 @@ def test_cameras_are_refined_on_the_images_they_are_tested_on(truth: dict[str, A
         turn = np.roll([np.radians(4), np.radians(-2), 0], number)
         pose[:3, :3] = pose[:3, :3] @ matrix_of_axis_angle(turn).numpy()
         pose[:3, 3] *= 1.05
-        shifted.append(Camera(lens, pose, 48, 48))
+        shifted.append(Camera(intrinsics, pose, 48, 48))
     refined = refined_cameras(spots, shifted, list(images))
     for before, after, wanted in zip(shifted, refined, true):
         turned = [np.trace(one.world_from_camera[:3, :3].T @ wanted.world_from_camera[:3, :3]) for one in (before, after)]
@@ -120,7 +120,7 @@ def test_cameras_are_refined_on_the_images_they_are_tested_on(truth: dict[str, A
 
 
 def test_a_picture_that_no_camera_changes_leaves_the_camera(truth: dict[str, Any]) -> None:
-    cameras = [Camera(LENS, pose, SIDE, SIDE) for pose in truth["test_world_from_camera"]]
+    cameras = [Camera(INTRINSICS, pose, SIDE, SIDE) for pose in truth["test_world_from_camera"]]
     same = Views(np.full((1, 3, 1, 1), 0.5, np.float32))
 
     def render(asked: Any) -> Views:
@@ -132,7 +132,9 @@ def test_a_picture_that_no_camera_changes_leaves_the_camera(truth: dict[str, Any
 
 
 def test_refined_views_stand_in_columns_of_their_own(truth: dict[str, Any]) -> None:
-    small = truth | {"test_images": spots([Camera(LENS, pose, SIDE, SIDE) for pose in truth["test_world_from_camera"]]).images}
+    small = truth | {
+        "test_images": spots([Camera(INTRINSICS, pose, SIDE, SIDE) for pose in truth["test_world_from_camera"]]).images
+    }
     turned = truth["world_from_camera"].copy()
     turned[:, :3, :3] = turned[:, :3, :3] @ matrix_of_axis_angle([0.0, 0.0, np.radians(3)]).numpy()
     evaluation, result = PROTOCOL.begin(), found(turned)
@@ -156,7 +158,7 @@ def test_guesses_are_at_the_chance_level(truth: dict[str, Any]) -> None:
     rows = [pose_scores(method.reconstruct(truth), truth) for _ in range(30)]
     mean = np.mean([row["rotation_deg"] for row in rows])
     assert mean == pytest.approx(rows[0]["chance_rotation_deg"], rel=0.15)
-    views = method.render([Camera(LENS, np.eye(4), SIDE, SIDE)])
+    views = method.render([Camera(INTRINSICS, np.eye(4), SIDE, SIDE)])
     assert np.allclose(views.images[0], truth["images"].mean(0), atol=1e-6)
 
 

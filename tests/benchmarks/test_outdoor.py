@@ -25,10 +25,10 @@ HEIGHT, WIDTH = 24, 32
 def truth_of() -> dict[str, Any]:
     """A ball of ten metres, forty metres away."""
     pose = look_at((0.0, -40.0, 0.0), (0.0, 0, 0)).numpy()
-    lens = np.array([[40.0, 0, WIDTH / 2], [0, 40.0, HEIGHT / 2], [0, 0, 1]])
+    intrinsics = np.array([[40.0, 0, WIDTH / 2], [0, 40.0, HEIGHT / 2], [0, 0, 1]])
     truth = {
         "test_images": np.full((1, 3, HEIGHT, WIDTH), 0.5, np.float32),
-        "test_intrinsics": lens[None],
+        "test_intrinsics": intrinsics[None],
         "test_world_from_camera": pose[None],
         "test_true_depths": np.zeros((1, HEIGHT, WIDTH), np.float32),
         "mesh": Mesh(10 * SPHERE, FACES),

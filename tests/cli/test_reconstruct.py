@@ -83,9 +83,9 @@ def test_a_real_face_is_found(weights: Path, shared_data: Path, tmp_path: Path) 
 def test_a_folder_of_calibrated_views_needs_no_training(tmp_path: Path) -> None:
     (tmp_path / "ball").mkdir()
     views = [look_at(eye, (0.0, 0.0, 0.0), (0.0, 1.0, 0.0)).numpy() for eye in ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0))]
-    lens = np.array([[40.0, 0, 16], [0, 40.0, 16], [0, 0, 1]])
+    intrinsics = np.array([[40.0, 0, 16], [0, 40.0, 16], [0, 0, 1]])
     disc = (np.hypot(*(np.mgrid[:32, :32] - 15.5)) < 8).astype(np.float32)
-    write_views(tmp_path / "ball", [np.stack([disc] * 3)] * 2, [disc] * 2, [Camera(lens, pose, 32, 32) for pose in views])
+    write_views(tmp_path / "ball", [np.stack([disc] * 3)] * 2, [disc] * 2, [Camera(intrinsics, pose, 32, 32) for pose in views])
     small = ["method.size=0.2", "method.effort=0"]
     command = ["reconstruct", "multiview_face/object", str(tmp_path / "ball"), "-o", str(tmp_path / "out")]
     assert main([*command, *small]) == 0
@@ -101,12 +101,12 @@ def test_a_capture_with_a_colmap_model_goes_through_to_a_mesh_and_new_views(tmp_
     box = trimesh.Trimesh(corners).convex_hull.subdivide().subdivide()
     angles = 2 * np.pi * np.arange(10) / 10
     eyes = np.stack([3 * np.cos(angles), 3 * np.sin(angles), np.full(10, 1.5)], 1)
-    lens = np.array([[40.0, 0, 16], [0, 40, 12], [0, 0, 1]])
-    cameras = [Camera(lens, look_at(eye, (0.0, 0, 0.2)).numpy(), 32, 24) for eye in eyes]
+    intrinsics = np.array([[40.0, 0, 16], [0, 40, 12], [0, 0, 1]])
+    cameras = [Camera(intrinsics, look_at(eye, (0.0, 0, 0.2)).numpy(), 32, 24) for eye in eyes]
     colors = (np.sin(9 * box.vertices) + 1) / 2
     (capture / "images").mkdir(parents=True)
     for index, camera in enumerate(cameras):
-        seen = render_mesh(box.vertices, box.faces, lens, camera.world_from_camera, 24, 32, colors=colors, supersample=2)
+        seen = render_mesh(box.vertices, box.faces, intrinsics, camera.world_from_camera, 24, 32, colors=colors, supersample=2)
         write_image(capture / "images" / f"{index}.png", seen.image.numpy())
     names = [f"{index}.png" for index in range(10)]
     colmap.write_model(capture, cameras, names, np.asarray(box.vertices), colors.astype(np.float32))

@@ -55,10 +55,10 @@ def test_template_makes_the_true_surface_and_joints(bodies: Bodies) -> None:
 def test_views_show_the_surface(bodies: Bodies) -> None:
     sample = bodies.split("train")[1]
     for view in range(3):
-        lens, pose = sample["intrinsics"][view], sample["world_from_camera"][view]
-        drawn = render_mesh(sample["vertices"], sample["mesh"].faces, lens, pose, 48, 48).face_id.numpy() >= 0
+        intrinsics, pose = sample["intrinsics"][view], sample["world_from_camera"][view]
+        drawn = render_mesh(sample["vertices"], sample["mesh"].faces, intrinsics, pose, 48, 48).face_id.numpy() >= 0
         assert (drawn != (sample["masks"][view] > 0.5)).mean() < 0.01
-        pixels, _ = project(sample["joints"], lens, np.linalg.inv(pose))
+        pixels, _ = project(sample["joints"], intrinsics, np.linalg.inv(pose))
         np.testing.assert_allclose(pixels.numpy(), sample["joints_views"][view], atol=2e-3)
 
 

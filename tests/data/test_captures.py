@@ -136,9 +136,9 @@ def test_the_prepared_demo_is_taken_as_it_is(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     for number in range(6):
         picture(folder / f"images/{number:05d}.jpg", 40 * number)
-    poses, lenses = SCAN["world_from_camera"], SCAN["intrinsics"]
+    poses, intrinsics = SCAN["world_from_camera"], SCAN["intrinsics"]
     fragments = [
-        Fragment("demo", n, [3 * n, 3 * n + 2], extrinsics=poses[2 * n : 2 * n + 2], intrinsics=lenses[:2]) for n in (0, 1)
+        Fragment("demo", n, [3 * n, 3 * n + 2], extrinsics=poses[2 * n : 2 * n + 2], intrinsics=intrinsics[:2]) for n in (0, 1)
     ]
     write_fragments(folder / "fragments.pkl", fragments)
     assert ARKit.recognises(folder)
@@ -146,7 +146,7 @@ def test_the_prepared_demo_is_taken_as_it_is(tmp_path: Path) -> None:
     assert not ScanNet.recognises(folder)
     sample = read_arkit(folder)
     np.testing.assert_allclose(sample["world_from_camera"], poses)
-    np.testing.assert_allclose(sample["intrinsics"][3], lenses[0])
+    np.testing.assert_allclose(sample["intrinsics"][3], intrinsics[0])
     np.testing.assert_allclose(sample["images"][3].mean(), 200 / 255, atol=0.01)
     assert set(sample) == set(ARKit.card.provides)
     assert len(read_arkit(folder, stride=2)["images"]) == 2

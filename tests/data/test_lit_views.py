@@ -8,8 +8,8 @@ from deep3dmap.core.cameras import Camera
 from deep3dmap.data.scenes.view_render import LitSurface, draw_view, inside, project_points, visible
 from deep3dmap.geometry.cameras import look_at
 
-LENS = np.array([[16.0, 0, 8], [0, 16, 8], [0, 0, 1]])
-AHEAD = Camera(LENS, np.eye(4), 16, 16)
+INTRINSICS = np.array([[16.0, 0, 8], [0, 16, 8], [0, 0, 1]])
+AHEAD = Camera(INTRINSICS, np.eye(4), 16, 16)
 SQUARE = np.array([[0, 1, 2], [0, 2, 3]])
 
 
@@ -52,7 +52,7 @@ def test_partly_covered_pixels_are_mixed_with_the_backdrop() -> None:
 def test_points_land_where_a_pinhole_puts_them() -> None:
     rng = np.random.default_rng(0)
     pose = look_at((1.0, 2.0, -3.0), (0.2, 0.0, 0.1)).numpy()
-    camera = Camera(LENS, pose, 16, 16)
+    camera = Camera(INTRINSICS, pose, 16, 16)
     points = rng.uniform(-0.5, 0.5, (20, 3))
     pixels, depth = project_points(points, camera)
     for point, pixel, along in zip(points, pixels, depth):

@@ -17,8 +17,8 @@ from deep3dmap.geometry.cameras import look_at
 def _write(folder: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[Camera]]:
     rng = np.random.default_rng(0)
     images, masks = rng.random((2, 3, 6, 8), np.float32), rng.random((2, 6, 8), np.float32)
-    lens = np.array([[9.0, 0, 4.1], [0, 9, 2.9], [0, 0, 1]])
-    cameras = [Camera(lens, look_at((k, 1.0, 2), (0, 0, 0)).numpy(), 8, 6) for k in range(2)]
+    intrinsics = np.array([[9.0, 0, 4.1], [0, 9, 2.9], [0, 0, 1]])
+    cameras = [Camera(intrinsics, look_at((k, 1.0, 2), (0, 0, 0)).numpy(), 8, 6) for k in range(2)]
     write_views(folder, list(images), list(masks), cameras)
     return images, masks, cameras
 

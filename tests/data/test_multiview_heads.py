@@ -72,8 +72,8 @@ def test_landmarks_are_projections_and_are_seen_from_their_side(heads: Multiview
 def test_masks_are_the_mesh(heads: MultiviewHeads) -> None:
     sample = heads.split("train")[1]
     for view in range(4):
-        lens, pose = sample["intrinsics"][view], sample["world_from_camera"][view]
-        drawn = render_mesh(sample["vertices"], sample["mesh"].faces, lens, pose, 64, 64).face_id.numpy() >= 0
+        intrinsics, pose = sample["intrinsics"][view], sample["world_from_camera"][view]
+        drawn = render_mesh(sample["vertices"], sample["mesh"].faces, intrinsics, pose, 64, 64).face_id.numpy() >= 0
         assert (drawn != (sample["masks"][view] > 0.5)).mean() < 0.01
 
 
@@ -82,9 +82,9 @@ def test_picture_is_albedo_times_light(heads: MultiviewHeads) -> None:
     normals = vertex_normals(sample["vertices"].astype(float), sample["mesh"].faces)
     light = _harmonics(normals) @ sample["light_harmonics"]
     albedo = _look_up(sample["albedo_map"], heads.template().uv.numpy())  # type: ignore[union-attr]
-    lens, pose = sample["intrinsics"][1], sample["world_from_camera"][1]
+    intrinsics, pose = sample["intrinsics"][1], sample["world_from_camera"][1]
     # The colours of corners stand for those of their triangle, so hair, lips and eyes differ somewhat.
-    view = render_mesh(sample["vertices"], sample["mesh"].faces, lens, pose, 64, 64)
+    view = render_mesh(sample["vertices"], sample["mesh"].faces, intrinsics, pose, 64, 64)
     corners = torch.from_numpy(sample["mesh"].faces)[view.face_id.clamp(min=0)]
     expected = torch.from_numpy((albedo * light.clip(0.02)).clip(0, 1))[corners].mean(2).numpy().transpose(2, 0, 1)
     inside = sample["masks"][1] == 1

@@ -6,7 +6,7 @@ import pytest
 from deep3dmap.data.scan_checks import mean_overlap
 from deep3dmap.data.small_pictures import KeptImages
 
-LENS = np.array([[100.0, 0, 50], [0, 100, 40], [0, 0, 1]])
+INTRINSICS = np.array([[100.0, 0, 50], [0, 100, 40], [0, 0, 1]])
 
 
 def moved(*places: tuple[float, float, float], turn: float = 0.0) -> np.ndarray:
@@ -19,7 +19,7 @@ def moved(*places: tuple[float, float, float], turn: float = 0.0) -> np.ndarray:
 
 
 def overlap(poses: np.ndarray, *depths: float) -> float:
-    return mean_overlap(np.repeat(LENS[None], len(poses), 0), poses, np.array(depths))
+    return mean_overlap(np.repeat(INTRINSICS[None], len(poses), 0), poses, np.array(depths))
 
 
 def test_views_share_all_or_nothing() -> None:

@@ -375,11 +375,11 @@ def test_mvsnets_layout_of_dtu(tmp_path: Path) -> None:
     (tmp_path / "Cameras" / "train").mkdir(parents=True)
     for index, (camera, image) in enumerate(zip(cameras(8), pictures(8)[0])):
         write_image(tmp_path / "Rectified" / "scan1_train" / f"rect_{index + 1:03d}_3_r5000.png", image)
-        lens = camera.intrinsics.copy()
-        lens[:2, 2] -= 0.5
-        lens[:2] /= 4
+        intrinsics = camera.intrinsics.copy()
+        intrinsics[:2, 2] -= 0.5
+        intrinsics[:2] /= 4
         rows = ["extrinsic", *[" ".join(map(repr, row)) for row in camera.camera_from_world.tolist()], "", "intrinsic"]
-        rows += [" ".join(map(repr, row)) for row in lens.tolist()] + ["", "425.0 2.5"]
+        rows += [" ".join(map(repr, row)) for row in intrinsics.tolist()] + ["", "425.0 2.5"]
         (tmp_path / "Cameras" / "train" / f"{index:08d}_cam.txt").write_text("\n".join(rows))
     dataset = DTU(DtuConfig(root=str(tmp_path), scans=["scan1"]), tmp_path / "cache")
     sample = dataset.split("train")[0]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.data.formats.rgbd_scan import Lenses, make_scan, pinhole
+from deep3dmap.data.formats.rgbd_scan import RgbdCameras, make_scan, pinhole
 
-LENS = pinhole([20, 20, 15.5, 11.5], "a test")
+INTRINSICS = pinhole([20, 20, 15.5, 11.5], "a test")
 ASIDE = np.eye(4)
 ASIDE[0, 3] = -0.1  # the depth camera stands 10 cm to the right of the colour camera's place, seen from the colour camera
 
@@ -27,10 +27,10 @@ def images() -> list[np.ndarray]:
 
 
 def test_one_camera_gives_its_depth_as_it_is() -> None:
-    lenses = Lenses(LENS, LENS.copy(), np.eye(4))
-    assert lenses.alike
+    cameras = RgbdCameras(INTRINSICS, INTRINSICS.copy(), np.eye(4))
+    assert cameras.alike
     given = depths()
-    scan = make_scan(images(), given, lenses, poses(), (24, 32))
+    scan = make_scan(images(), given, cameras, poses(), (24, 32))
     assert scan.depths is given
     assert scan.true_depths is given
     np.testing.assert_array_equal(scan.world_from_camera, poses())
@@ -39,9 +39,9 @@ def test_one_camera_gives_its_depth_as_it_is() -> None:
 
 def test_the_colour_camera_stands_beside_the_depth_camera() -> None:
     """A point the depth camera sees has one place in the world, whichever camera it is measured from."""
-    lenses = Lenses(pinhole([25, 25, 15.5, 11.5], "a test"), LENS, ASIDE)
-    assert not lenses.alike
-    scan = make_scan(images(), depths(), lenses, poses(), (24, 32))
+    cameras = RgbdCameras(pinhole([25, 25, 15.5, 11.5], "a test"), INTRINSICS, ASIDE)
+    assert not cameras.alike
+    scan = make_scan(images(), depths(), cameras, poses(), (24, 32))
     point = np.array([0.3, -0.2, 2.0, 1.0])  # in the depth camera
     for world_from_depth, world_from_color in zip(poses(), scan.world_from_camera):
         np.testing.assert_allclose(world_from_color @ (ASIDE @ point), world_from_depth @ point, atol=1e-12)
@@ -51,7 +51,7 @@ def test_depth_moves_with_the_distance_between_the_cameras() -> None:
     """At depth z the picture shifts by f b / z: 1 pixel at 2 m and half of one at 4 m for f = 20 and b = 0.1."""
     rows = np.arange(24)[:, None] * np.ones(32)
     ramp = [np.where(rows < 12, 2.0, 1.0).astype(np.float32)]
-    scan = make_scan(images()[:1], ramp, Lenses(LENS, LENS, ASIDE), poses()[:1], (24, 32))
+    scan = make_scan(images()[:1], ramp, RgbdCameras(INTRINSICS, INTRINSICS, ASIDE), poses()[:1], (24, 32))
     seen = scan.depths[0]
     np.testing.assert_allclose(seen[:12, :31], 2.0)
     np.testing.assert_allclose(seen[12:, :30], 1.0)
@@ -70,7 +70,7 @@ def test_depth_is_registered_when_it_is_asked_for() -> None:
             return super().__getitem__(index)
 
     exact = depths()
-    scan = make_scan(images(), Counted(depths()), Lenses(LENS, LENS, ASIDE), poses(), (24, 32), exact)
+    scan = make_scan(images(), Counted(depths()), RgbdCameras(INTRINSICS, INTRINSICS, ASIDE), poses(), (24, 32), exact)
     assert Counted.asked == 0
     assert scan.depths[1].max() == 4.0
     assert Counted.asked == 1

@@ -13,7 +13,7 @@ from deep3dmap.geometry.cameras import look_at, unproject
 
 SIZE = np.array([4.0, 5.0, 2.5])
 EYE = np.array([1.0, 2.0, 1.2])
-LENS = pinhole(48, 36)
+INTRINSICS = pinhole(48, 36)
 GREY = Material("plain", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), grain=0.0)
 
 
@@ -30,7 +30,7 @@ def pose(target: tuple[float, float, float]) -> np.ndarray:
 def walls(view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Depth and cosine (36, 48) of the rays to the shell, from the slabs of a box seen from within."""
     rows, columns = np.mgrid[:36, :48] + 0.5
-    camera = np.stack([columns, rows, np.ones_like(rows)], -1) @ np.linalg.inv(LENS).T
+    camera = np.stack([columns, rows, np.ones_like(rows)], -1) @ np.linalg.inv(INTRINSICS).T
     rays = camera @ view[:3, :3].T
     with np.errstate(divide="ignore"):
         reach = np.maximum((0 - EYE) / rays, (SIZE - EYE) / rays)
@@ -41,7 +41,7 @@ def walls(view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("target", [(3.5, 4.0, 1.0), (0.5, 0.2, 0.3), (1.5, 4.5, 2.3)])
 def test_depth_and_angle_are_those_of_the_walls(target: tuple[float, float, float]) -> None:
-    frame = RoomRenderer(room(), 0.5).frame(pose(target), LENS, 36, 48)
+    frame = RoomRenderer(room(), 0.5).frame(pose(target), INTRINSICS, 36, 48)
     depth, cosine = walls(pose(target))
     np.testing.assert_allclose(frame.depth, depth, rtol=1e-4)
     steady = np.ones((36, 48), bool)
@@ -57,11 +57,11 @@ def test_grey_walls_have_the_brightness_of_their_light() -> None:
     """What is grey shows the square root of albedo squared times light, alike in all channels; the floor under the lamp is
     brighter than the corner beside it."""
     view = pose((2.0, 2.5, 0.0))
-    frame = RoomRenderer(room(), 0.5).frame(view, LENS, 36, 48)
+    frame = RoomRenderer(room(), 0.5).frame(view, INTRINSICS, 36, 48)
     np.testing.assert_allclose(frame.image[0], frame.image[1], atol=1e-6)
     np.testing.assert_allclose(frame.image[0], frame.image[2], atol=1e-6)
     assert frame.image[0].max() <= 0.5 * np.sqrt(1.5 / 0.8 + 0.4)
-    points = unproject(frame.depth.astype(np.float64), LENS, view).numpy()
+    points = unproject(frame.depth.astype(np.float64), INTRINSICS, view).numpy()
     away = np.linalg.norm(points[..., :2] - (2.0, 2.5), axis=-1)
     floor = points[..., 2] < 0.01
     assert frame.image[0][floor & (away < 0.3)].min() > frame.image[0][floor & (away > 1.5)].max()
@@ -69,18 +69,18 @@ def test_grey_walls_have_the_brightness_of_their_light() -> None:
 
 def test_the_mesh_is_what_was_seen_and_no_more() -> None:
     renderer = RoomRenderer(room(), 0.25)
-    renderer.frame(pose((1.0, 5.0, 1.2)), LENS, 36, 48)
+    renderer.frame(pose((1.0, 5.0, 1.2)), INTRINSICS, 36, 48)
     mesh = renderer.seen_mesh()
     assert mesh.vertices[:, 1].min() > 2.0, "nothing behind the camera"
     wall = mesh.vertices[np.isclose(mesh.vertices[:, 1], 5.0)]
     # The wall three metres ahead: all that the picture reaches, up to one piece.
-    half = 3 * 24 / LENS[0, 0]
+    half = 3 * 24 / INTRINSICS[0, 0]
     assert wall[:, 0].max() == pytest.approx(min(4.0, 1.0 + half), abs=0.26)
     assert wall[:, 0].min() == pytest.approx(0.0, abs=1e-6)
     before = len(mesh.faces)
-    renderer.frame(pose((1.0, 5.0, 1.2)), LENS, 36, 48)
+    renderer.frame(pose((1.0, 5.0, 1.2)), INTRINSICS, 36, 48)
     assert len(renderer.seen_mesh().faces) == before
-    renderer.frame(pose((1.0, -5.0, 1.2)), LENS, 36, 48)
+    renderer.frame(pose((1.0, -5.0, 1.2)), INTRINSICS, 36, 48)
     assert len(renderer.seen_mesh().faces) > before
     assert renderer.seen_mesh().vertices[:, 1].min() == pytest.approx(0.0, abs=1e-6)
 
@@ -88,23 +88,23 @@ def test_the_mesh_is_what_was_seen_and_no_more() -> None:
 def test_what_stands_behind_something_is_not_seen() -> None:
     screen = panel([(0.0, 3.0, 0.0), (4.0, 3.0, 0.0), (4.0, 3.0, 2.5), (0.0, 3.0, 2.5)], 0)
     renderer = RoomRenderer(room(screen), 0.25)
-    renderer.frame(pose((1.0, 5.0, 1.2)), LENS, 36, 48)
+    renderer.frame(pose((1.0, 5.0, 1.2)), INTRINSICS, 36, 48)
     assert renderer.seen_mesh().vertices[:, 1].max() == pytest.approx(3.0, abs=0.26)
 
 
 def test_pieces_are_marked_by_the_quad_that_shows_at_their_centre() -> None:
     square = panel([(-1, -1, 2), (1, -1, 2), (1, 1, 2), (-1, 1, 2)], 0)
-    lens = np.array([[8.0, 0, 8], [0, 8, 8], [0, 0, 1]])
+    intrinsics = np.array([[8.0, 0, 8], [0, 8, 8], [0, 0, 1]])
     surface = SeenSurface(square, 0.5)
     pieces, _ = refined(square, 0.5)
     left = torch.full((16, 16), -1)
     left[:, :8] = 0  # the square shows in the left half of the picture only
-    surface.mark(np.eye(4), lens, left)
+    surface.mark(np.eye(4), intrinsics, left)
     seen = surface.quads().corners.mean(1)
     expected = pieces.corners.mean(1)
     expected = expected[expected[:, 0] < 0]
     np.testing.assert_allclose(sorted(map(tuple, seen)), sorted(map(tuple, expected)))
-    surface.mark(np.eye(4), lens, torch.full((16, 16), 7))
+    surface.mark(np.eye(4), intrinsics, torch.full((16, 16), 7))
     assert len(surface.quads()) == len(expected), "another quad stands before it"
-    surface.mark(np.eye(4), lens, torch.zeros(16, 16, dtype=torch.int64))
+    surface.mark(np.eye(4), intrinsics, torch.zeros(16, 16, dtype=torch.int64))
     assert len(surface.quads()) == len(pieces)

@@ -35,10 +35,10 @@ def moved(poses: np.ndarray, factor: float) -> np.ndarray:
         ("depth_unit", changed(depths=lambda depths: [depth / 1000 for depth in depths])),
         ("pose_unit", changed(world_from_camera=lambda poses: moved(poses, 1000))),
         ("inverted", changed(world_from_camera=np.linalg.inv)),
-        ("intrinsics", changed(intrinsics=lambda lenses: np.zeros_like(lenses))),
-        ("intrinsics", changed(intrinsics=lambda lenses: np.repeat(np.eye(3)[None], len(lenses), 0))),
-        ("intrinsics", changed(intrinsics=lambda lenses: lenses * [[20], [20], [1]])),
-        ("intrinsics", changed(intrinsics=lambda lenses: lenses + np.array([[0, 0, 80], [0, 0, 0], [0, 0, 0]]))),
+        ("intrinsics", changed(intrinsics=lambda intrinsics: np.zeros_like(intrinsics))),
+        ("intrinsics", changed(intrinsics=lambda intrinsics: np.repeat(np.eye(3)[None], len(intrinsics), 0))),
+        ("intrinsics", changed(intrinsics=lambda intrinsics: intrinsics * [[20], [20], [1]])),
+        ("intrinsics", changed(intrinsics=lambda intrinsics: intrinsics + np.array([[0, 0, 80], [0, 0, 0], [0, 0, 0]]))),
     ],
 )
 def test_what_cannot_be_right_is_told(kind: str, scan: dict[str, Any]) -> None:

@@ -54,10 +54,10 @@ def read_everything(folder: Path) -> None:
 def write_sens(file: Path, per_metre: float = 1000.0, color: int = 2) -> Path:
     """Write SCAN as a `.sens` file whose second frame lost track."""
     file.parent.mkdir(parents=True)
-    lens = np.eye(4, dtype="<f4")
-    lens[:3, :3] = SCAN["intrinsics"][0]
-    lens[:2, 2] -= 0.5
-    matrices = b"".join(matrix.tobytes() for matrix in (lens, np.eye(4, dtype="<f4")) * 2)
+    intrinsics = np.eye(4, dtype="<f4")
+    intrinsics[:3, :3] = SCAN["intrinsics"][0]
+    intrinsics[:2, 2] -= 0.5
+    matrices = b"".join(matrix.tobytes() for matrix in (intrinsics, np.eye(4, dtype="<f4")) * 2)
     parts = [struct.pack("<IQ", 4, 6), b"sensor", matrices, struct.pack("<iiIIIIfQ", color, 1, 32, 24, 32, 24, per_metre, 3)]
     for number in range(3):
         picture = BytesIO()

@@ -6,7 +6,7 @@ import pytest
 from deep3dmap.core.cameras import Camera
 from deep3dmap.data.scenes.orbit_cameras import Orbit, sample_cameras
 from deep3dmap.data.scenes.rooms_camera import pinhole
-from deep3dmap.data.scenes.sphere_cameras import DISTANCE, FIELD_OF_VIEW, orbiting_cameras, scattered_cameras, square_lens
+from deep3dmap.data.scenes.sphere_cameras import DISTANCE, FIELD_OF_VIEW, orbiting_cameras, scattered_cameras, square_intrinsics
 from deep3dmap.geometry.cameras import nearest_to_axes, project
 
 TARGET = np.array([0.2, 1.1, -0.4])
@@ -71,10 +71,13 @@ def test_cameras_go_once_around_and_swing_twice() -> None:
     np.testing.assert_allclose(elevation, 30 + 12 * np.sin(np.radians(2 * azimuth)), atol=1e-9)
 
 
-def test_lenses_see_the_angle_they_are_given() -> None:
-    for lens, half in ((square_lens(100, FIELD_OF_VIEW), FIELD_OF_VIEW / 2), (pinhole(640, 480), np.arctan(0.5 / 0.8))):
+def test_cameras_see_the_angle_they_are_given() -> None:
+    for intrinsics, half in (
+        (square_intrinsics(100, FIELD_OF_VIEW), FIELD_OF_VIEW / 2),
+        (pinhole(640, 480), np.arctan(0.5 / 0.8)),
+    ):
         edge = np.array([[np.tan(half), 0.0, 1.0], [-np.tan(half), 0.0, 1.0], [0.0, 0.0, 1.0]])
-        pixels = edge @ lens.T
-        width = 2 * lens[0, 2]
+        pixels = edge @ intrinsics.T
+        width = 2 * intrinsics[0, 2]
         np.testing.assert_allclose(pixels[:, 0], [width, 0, width / 2], atol=1e-9)
-        np.testing.assert_allclose(pixels[:, 1], lens[1, 2])
+        np.testing.assert_allclose(pixels[:, 1], intrinsics[1, 2])

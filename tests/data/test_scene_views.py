@@ -11,7 +11,7 @@ from deep3dmap.data.datasets.scene_views import SceneSplit, every_nth_held_out, 
 from deep3dmap.data.formats.images import write_image
 from deep3dmap.data.formats.multiview import Frame
 
-LENS = np.array([[10.0, 0, 4], [0, 12, 3], [0, 0, 1]])
+INTRINSICS = np.array([[10.0, 0, 4], [0, 12, 3], [0, 0, 1]])
 
 
 def frames(folder: Path, count: int, alpha: bool = True, height: int = 6) -> list[Frame]:
@@ -22,7 +22,7 @@ def frames(folder: Path, count: int, alpha: bool = True, height: int = 6) -> lis
         write_image(file, np.round(rng.random((4 if alpha else 3, height, 8)) * 255).astype(np.float32) / 255)
         pose = np.eye(4)
         pose[0, 3] = index
-        made.append(Frame(file, None, Camera(LENS, pose, 8, height)))
+        made.append(Frame(file, None, Camera(INTRINSICS, pose, 8, height)))
     return made
 
 

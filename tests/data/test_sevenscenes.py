@@ -59,10 +59,10 @@ def test_principal_point_moves_by_half_a_pixel_between_file_and_package(tmp_path
     folder = write_scan(tmp_path / "scan")
     assert np.loadtxt(folder / "camera-intrinsics.txt")[:2, 2].tolist() == [15.5, 11.5]
     (folder / "camera-intrinsics.txt").unlink()
-    lenses = layout.read_lenses(folder)
-    assert lenses.depth.tolist() == [[585, 0, 320.5], [0, 585, 240.5], [0, 0, 1]]
-    assert lenses.color.tolist() == [[525, 0, 320.5], [0, 525, 240.5], [0, 0, 1]]
-    assert lenses.color_from_depth[:3, 3].tolist() == [-0.025, 0, 0]
+    cameras = layout.read_cameras(folder)
+    assert cameras.depth.tolist() == [[585, 0, 320.5], [0, 585, 240.5], [0, 0, 1]]
+    assert cameras.color.tolist() == [[525, 0, 320.5], [0, 525, 240.5], [0, 0, 1]]
+    assert cameras.color_from_depth[:3, 3].tolist() == [-0.025, 0, 0]
 
 
 def test_nominal_intrinsics_are_those_of_the_depth_camera(tmp_path: Path) -> None:

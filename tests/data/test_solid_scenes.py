@@ -10,7 +10,7 @@ from deep3dmap.data.scenes.rooms_shapes import Quads, box, joined, panel, sphere
 from deep3dmap.data.scenes.rooms_textures import Material
 from deep3dmap.data.scenes.solid_render import Daylight, SolidRenderer
 from deep3dmap.data.scenes.solid_shapes import height_field, mesh_of, ring, stretched, turned
-from deep3dmap.data.scenes.sphere_cameras import square_lens
+from deep3dmap.data.scenes.sphere_cameras import square_intrinsics
 from deep3dmap.geometry.cameras import look_at
 
 PAINT = [Material("plain", (0.6, 0.4, 0.2), (0.6, 0.4, 0.2), grain=0.0)]
@@ -85,7 +85,7 @@ def test_meshes_join_what_touches_unless_its_material_differs() -> None:
 
 def above(height: float, size: int = 20) -> Camera:
     pose = look_at((0.0, 0.0, height), (0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0)).numpy()
-    return Camera(square_lens(size, 2 * np.arctan(0.5)), pose, size, size)
+    return Camera(square_intrinsics(size, 2 * np.arctan(0.5)), pose, size, size)
 
 
 def test_a_plate_is_drawn_in_the_light_that_falls_on_it() -> None:
@@ -126,5 +126,5 @@ def test_only_what_a_view_showed_is_in_the_mesh() -> None:
     np.testing.assert_allclose(top.vertices[:, 2], 0.5)
     assert top.colors is not None
     pose = look_at((4.0, 0.0, 0.0), (0.0, 0.0, 0.0)).numpy()
-    renderer.picture(Camera(square_lens(20, 0.5), pose, 20, 20))
+    renderer.picture(Camera(square_intrinsics(20, 0.5), pose, 20, 20))
     assert len(renderer.seen_mesh().faces) == 4

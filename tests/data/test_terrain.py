@@ -61,8 +61,8 @@ def test_depth_is_that_of_the_surface(made: Terrain) -> None:
     sample = made.split("test")[0]
     mesh, pose, depth = sample["mesh"], sample["world_from_camera"][0], sample["true_depths"][0]
     points = transform(torch.from_numpy(mesh.vertices), np.linalg.inv(pose)).contiguous()
-    lens = torch.from_numpy(sample["intrinsics"][0])
-    drawn = rasterize_camera(points, torch.from_numpy(mesh.faces), lens, 36, 48).depth.numpy()
+    intrinsics = torch.from_numpy(sample["intrinsics"][0])
+    drawn = rasterize_camera(points, torch.from_numpy(mesh.faces), intrinsics, 36, 48).depth.numpy()
     # Farther away a piece of the ground may fall between the samples of all pictures.
     near = (depth > 0) & (depth < 60)
     both = near & (drawn > 0)
@@ -81,11 +81,11 @@ def test_sensed_depth_is_noisy_and_ends(made: Terrain) -> None:
 
 
 def test_the_sky_depends_on_the_direction_only() -> None:
-    lens = np.array([[20.0, 0, 16], [0, 20, 12], [0, 0, 1]])
+    intrinsics = np.array([[20.0, 0, 16], [0, 20, 12], [0, 0, 1]])
     pose = look_at((0.0, 0, 0), (1.0, 0.5, 0.4)).numpy()
     moved = pose.copy()
     moved[:3, 3] = (30, -7, 5)
-    np.testing.assert_array_equal(sky(Camera(lens, pose, 32, 24)), sky(Camera(lens, moved, 32, 24)))
+    np.testing.assert_array_equal(sky(Camera(intrinsics, pose, 32, 24)), sky(Camera(intrinsics, moved, 32, 24)))
 
 
 def test_a_scene_is_a_capture_in_colmaps_layout(made: Terrain, tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from deep3dmap.geometry.icosphere import icosphere
 
 @pytest.fixture
 def objects(tmp_path: Path) -> Path:
-    lens = np.array([[9.0, 0, 4], [0, 9, 3], [0, 0, 1]])
+    intrinsics = np.array([[9.0, 0, 4], [0, 9, 3], [0, 0, 1]])
     for name in ("cup", "vase"):
         folder = tmp_path / "objects" / name
         folder.mkdir(parents=True)
-        cameras = [Camera(lens, look_at((k, 1.0, 2), (0, 0, 0)).numpy(), 8, 6) for k in range(4)]
+        cameras = [Camera(intrinsics, look_at((k, 1.0, 2), (0, 0, 0)).numpy(), 8, 6) for k in range(4)]
         pictures = np.random.default_rng(0).random((4, 3, 6, 8), np.float32)
         write_views(folder, list(pictures), list(np.ones((4, 6, 8), np.float32)), cameras)
         (folder / "mesh.ply").write_bytes(to_ply(Mesh(*icosphere(0))))

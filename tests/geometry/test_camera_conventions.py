@@ -22,29 +22,29 @@ from deep3dmap.geometry.face_pose import HeadPose
 from deep3dmap.geometry.rotations import matrix_of_axis_angle
 
 HEIGHT, WIDTH = 48, 64
-LENS = torch.tensor([[70.0, 0, 30], [0, 72, 25], [0, 0, 1]], dtype=torch.float64)
+INTRINSICS = torch.tensor([[70.0, 0, 30], [0, 72, 25], [0, 0, 1]], dtype=torch.float64)
 WORLD_FROM_CAMERA = look_at((1.0, -2.0, 0.7), (0.1, 0.2, 0.0))
 POINTS = torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.3
 
 
 def pixels() -> Tensor:
-    return project(POINTS, LENS, invert(WORLD_FROM_CAMERA))[0]
+    return project(POINTS, INTRINSICS, invert(WORLD_FROM_CAMERA))[0]
 
 
 def same(ours: Pinhole) -> None:
-    torch.testing.assert_close(ours.intrinsics, LENS)
+    torch.testing.assert_close(ours.intrinsics, INTRINSICS)
     torch.testing.assert_close(ours.camera_from_world, invert(WORLD_FROM_CAMERA))
 
 
 def test_round_trips() -> None:
-    camera = LENS, invert(WORLD_FROM_CAMERA), HEIGHT, WIDTH
+    camera = INTRINSICS, invert(WORLD_FROM_CAMERA), HEIGHT, WIDTH
     same(from_pytorch3d(to_pytorch3d(*camera), HEIGHT, WIDTH))
     same(from_neural_renderer(to_neural_renderer(*camera), HEIGHT, WIDTH))
     torch.testing.assert_close(opengl_pose(opengl_pose(WORLD_FROM_CAMERA)), WORLD_FROM_CAMERA)
 
 
 def test_neural_renderer_sees_the_same_pixels_upside_down() -> None:
-    theirs = to_neural_renderer(LENS, invert(WORLD_FROM_CAMERA), HEIGHT, WIDTH)
+    theirs = to_neural_renderer(INTRINSICS, invert(WORLD_FROM_CAMERA), HEIGHT, WIDTH)
     assert torch.linalg.det(theirs.rotation) == pytest.approx(-1)
     view = POINTS @ theirs.rotation.T + theirs.translation
     normalised = theirs.scale * view[:, :2] / view[:, 2:] + theirs.offset
@@ -54,7 +54,7 @@ def test_neural_renderer_sees_the_same_pixels_upside_down() -> None:
 
 
 def test_the_clip_matrix_of_opengl_sees_the_same_pixels() -> None:
-    clip = opengl_projection(LENS, HEIGHT, WIDTH, 0.5, 10.0)
+    clip = opengl_projection(INTRINSICS, HEIGHT, WIDTH, 0.5, 10.0)
     view = invert(opengl_pose(WORLD_FROM_CAMERA)) @ torch.cat([POINTS, torch.ones(20, 1)], 1).T
     device = (clip @ view / (clip @ view)[3]).T
     expected = (2 * pixels() / torch.tensor([WIDTH, HEIGHT]) - 1) * torch.tensor([1.0, -1.0])
@@ -94,21 +94,21 @@ def test_gradients_pass_through() -> None:
     focal = torch.tensor([70.0, 72.0], dtype=torch.float64, requires_grad=True)
 
     def convert(focal: Tensor, pose: Tensor) -> tuple[Tensor, ...]:
-        lens = torch.diag(torch.cat([focal, focal.new_ones(1)]))
-        return tuple(to_pytorch3d(lens, pose, HEIGHT, WIDTH))
+        intrinsics = torch.diag(torch.cat([focal, focal.new_ones(1)]))
+        return tuple(to_pytorch3d(intrinsics, pose, HEIGHT, WIDTH))
 
     assert torch.autograd.gradcheck(convert, (focal, pose))
 
 
 def test_what_cannot_be_expressed_is_refused() -> None:
-    skewed = LENS.clone()
+    skewed = INTRINSICS.clone()
     skewed[0, 1] = 3
     for convert in (to_pytorch3d, to_neural_renderer):
         with pytest.raises(ValueError, match="skew"):
             convert(skewed, WORLD_FROM_CAMERA, HEIGHT, WIDTH)
     with pytest.raises(ValueError, match="one scale"):
-        to_weak_perspective(Pinhole(LENS, WORLD_FROM_CAMERA), HEIGHT)
+        to_weak_perspective(Pinhole(INTRINSICS, WORLD_FROM_CAMERA), HEIGHT)
     with pytest.raises(ValueError, match="near and far"):
-        opengl_projection(LENS, HEIGHT, WIDTH, 1.0, 0.5)
+        opengl_projection(INTRINSICS, HEIGHT, WIDTH, 1.0, 0.5)
     with pytest.raises(ValueError, match="up"):
         orbit(1.0, 90.0, 0.0)

@@ -6,34 +6,34 @@ import torch
 
 from deep3dmap.geometry.cameras import invert, look_at, nearest_to_axes, project, scale_intrinsics, transform, unproject
 
-LENS = np.array([[500.0, 0.0, 320.0], [0.0, 480.0, 240.0], [0.0, 0.0, 1.0]])
+INTRINSICS = np.array([[500.0, 0.0, 320.0], [0.0, 480.0, 240.0], [0.0, 0.0, 1.0]])
 
 
 def test_a_point_on_the_optical_axis_lands_on_the_principal_point() -> None:
-    pixels, depth = project(np.array([[0.0, 0.0, 2.0], [1.0, -0.5, 2.0]]), LENS, np.eye(4))
+    pixels, depth = project(np.array([[0.0, 0.0, 2.0], [1.0, -0.5, 2.0]]), INTRINSICS, np.eye(4))
     assert torch.allclose(pixels, torch.tensor([[320.0, 240.0], [320.0 + 250.0, 240.0 - 120.0]], dtype=torch.float64))
     assert depth.tolist() == [2.0, 2.0]
 
 
 def test_points_behind_and_in_the_camera_plane_keep_their_depth() -> None:
-    pixels, depth = project(torch.tensor([[0.0, 0.0, -1.0], [1.0, 1.0, 0.0]]), LENS, np.eye(4))
+    pixels, depth = project(torch.tensor([[0.0, 0.0, -1.0], [1.0, 1.0, 0.0]]), INTRINSICS, np.eye(4))
     assert depth.tolist() == [-1.0, 0.0]
     assert torch.isfinite(pixels).all()
 
 
 def test_unproject_puts_the_first_pixel_at_its_centre() -> None:
-    points = unproject(torch.full((2, 3), 4.0, dtype=torch.float64), LENS, np.eye(4))
+    points = unproject(torch.full((2, 3), 4.0, dtype=torch.float64), INTRINSICS, np.eye(4))
     expected = torch.tensor([(0.5 - 320) / 500 * 4, (0.5 - 240) / 480 * 4, 4.0], dtype=torch.float64)
     assert torch.allclose(points[0, 0], expected)
 
 
 @pytest.mark.parametrize("skew", [0.0, 7.0])
 def test_project_undoes_unproject(skew: float) -> None:
-    lens = LENS.copy()
-    lens[0, 1] = skew
+    intrinsics = INTRINSICS.copy()
+    intrinsics[0, 1] = skew
     pose = look_at((1.0, 2.0, 3.0), (0.0, 0.5, 0.0))
     depth = torch.rand(5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 1
-    pixels, found = project(unproject(depth, lens, pose).reshape(-1, 3), lens, invert(pose))
+    pixels, found = project(unproject(depth, intrinsics, pose).reshape(-1, 3), intrinsics, invert(pose))
     v, u = torch.meshgrid(torch.arange(5) + 0.5, torch.arange(7) + 0.5, indexing="ij")
     assert torch.allclose(pixels, torch.stack([u, v], -1).reshape(-1, 2).double())
     assert torch.allclose(found, depth.reshape(-1))
@@ -41,7 +41,7 @@ def test_project_undoes_unproject(skew: float) -> None:
 
 def test_invalid_depth_unprojects_to_the_camera_centre() -> None:
     pose = look_at((1.0, 2.0, 3.0), (0.0, 0.0, 0.0))
-    assert torch.allclose(unproject(torch.zeros(1, 1, dtype=torch.float64), LENS, pose)[0, 0], pose[:3, 3])
+    assert torch.allclose(unproject(torch.zeros(1, 1, dtype=torch.float64), INTRINSICS, pose)[0, 0], pose[:3, 3])
 
 
 def test_invert_takes_stacks_of_poses() -> None:
@@ -63,9 +63,9 @@ def test_look_at_along_up_is_refused() -> None:
 
 
 def test_scaled_intrinsics_see_the_same_rays() -> None:
-    half = scale_intrinsics(LENS, 0.5, 0.25)
+    half = scale_intrinsics(INTRINSICS, 0.5, 0.25)
     point = np.array([[0.3, -0.2, 1.5]])
-    full_pixel, _ = project(point, LENS, np.eye(4))
+    full_pixel, _ = project(point, INTRINSICS, np.eye(4))
     half_pixel, _ = project(point, half, np.eye(4))
     assert torch.allclose(half_pixel, full_pixel * torch.tensor([0.5, 0.25], dtype=torch.float64))
 

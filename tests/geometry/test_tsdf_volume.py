@@ -13,7 +13,7 @@ from deep3dmap.geometry.cameras import look_at
 from deep3dmap.geometry.tsdf_volume import TSDFVolume
 from deep3dmap.render.mesh_renderer import render_mesh
 
-LENS = torch.tensor([[120.0, 0, 80], [0, 120, 60], [0, 0, 1]], dtype=torch.float64)
+INTRINSICS = torch.tensor([[120.0, 0, 80], [0, 120, 60], [0, 0, 1]], dtype=torch.float64)
 
 
 def fused_sphere() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -23,10 +23,10 @@ def fused_sphere() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     poses = [
         look_at(eye, (0, 0, 0)) for eye in ((2.0, 0, 0.3), (-2, 0, 0.3), (0, 2, 0.3), (0, -2, 0.3), (0.1, 0, 2), (0.1, 0, -2))
     ]
-    views = [render_mesh(vertices, faces, LENS, pose, 120, 160, colors=colors) for pose in poses]
-    volume = TSDFVolume.for_frames([v.depth for v in views], [LENS] * 6, poses, voxel_size=0.02, truncation=0.08)
+    views = [render_mesh(vertices, faces, INTRINSICS, pose, 120, 160, colors=colors) for pose in poses]
+    volume = TSDFVolume.for_frames([v.depth for v in views], [INTRINSICS] * 6, poses, voxel_size=0.02, truncation=0.08)
     for view, pose in zip(views, poses):
-        volume.integrate(view.depth, LENS, pose, image=view.image)
+        volume.integrate(view.depth, INTRINSICS, pose, image=view.image)
     mesh_vertices, mesh_faces, mesh_colors = volume.extract_mesh()
     assert mesh_colors is not None
     return mesh_vertices, mesh_faces, mesh_colors
@@ -44,7 +44,7 @@ def test_sphere_is_recovered_and_faces_outwards() -> None:
 
 def test_back_faces_are_culled_from_inside_only() -> None:
     vertices, faces, _ = fused_sphere()
-    seen = render_mesh(vertices, faces, LENS, look_at((2.0, 0, 0.3), (0, 0, 0)), 120, 160, cull="back")
+    seen = render_mesh(vertices, faces, INTRINSICS, look_at((2.0, 0, 0.3), (0, 0, 0)), 120, 160, cull="back")
     assert seen.depth[60, 80] == pytest.approx(np.hypot(2.0, 0.3) - 0.5, abs=0.03)
 
 
@@ -59,7 +59,7 @@ def test_unseen_space_makes_no_surface() -> None:
 def test_too_large_a_grid_is_refused_before_it_is_allocated() -> None:
     depth = torch.full((120, 160), 9e4)
     with pytest.raises(UserError, match="voxel_size of at least"):
-        TSDFVolume.for_frames([depth], [LENS], [torch.eye(4)], voxel_size=0.02, truncation=0.08)
+        TSDFVolume.for_frames([depth], [INTRINSICS], [torch.eye(4)], voxel_size=0.02, truncation=0.08)
 
 
 def test_the_voxel_size_that_is_named_fits_and_is_not_much_too_large() -> None:
@@ -126,12 +126,12 @@ def test_more_views_can_be_asked_for() -> None:
 
 def test_colours_need_images() -> None:
     with pytest.raises(ValueError, match="keeps colours"):
-        TSDFVolume((0, 0, 0), (2, 2, 2), 0.1, 0.2).integrate(torch.ones(4, 4), LENS, torch.eye(4))
+        TSDFVolume((0, 0, 0), (2, 2, 2), 0.1, 0.2).integrate(torch.ones(4, 4), INTRINSICS, torch.eye(4))
 
 
 def test_integration_marks_free_space_and_surface() -> None:
     volume = TSDFVolume((0.0, 0.0, 0.5), (1, 1, 16), 0.1, 0.2, colors=False)
-    volume.integrate(torch.full((120, 160), 1.04), LENS, np.eye(4))
+    volume.integrate(torch.full((120, 160), 1.04), INTRINSICS, np.eye(4))
     heights = 0.5 + 0.1 * torch.arange(16)
     expected = ((1.04 - heights) / 0.2).clamp(max=1)
     seen = heights < 1.24
@@ -141,4 +141,4 @@ def test_integration_marks_free_space_and_surface() -> None:
 
 def test_no_valid_depth_is_an_error_of_the_user() -> None:
     with pytest.raises(UserError, match="no valid depth"):
-        TSDFVolume.for_frames([torch.zeros(4, 4)], [LENS], [torch.eye(4)], voxel_size=0.02, truncation=0.08)
+        TSDFVolume.for_frames([torch.zeros(4, 4)], [INTRINSICS], [torch.eye(4)], voxel_size=0.02, truncation=0.08)

@@ -19,9 +19,9 @@ Load = Callable[[str], Part]
 
 
 def half_pixel_centred(intrinsics: torch.Tensor) -> torch.Tensor:
-    lens = intrinsics.double().clone()
-    lens[:2, 2] += 0.5
-    return lens
+    matrix = intrinsics.double().clone()
+    matrix[:2, 2] += 0.5
+    return matrix
 
 
 def test_keyframes(load_part: Load) -> None:
@@ -38,7 +38,7 @@ def test_fragment(case: str, load_part: Load) -> None:
     n_vox = tuple(s["N_VOX"])
     depths = part.tensor("depth")
     count, height, width = depths.shape
-    lenses = half_pixel_centred(part.tensor("intrinsics")).expand(count, 3, 3).clone()
+    intrinsics = half_pixel_centred(part.tensor("intrinsics")).expand(count, 3, 3).clone()
     scene = SceneTSDF([part.tensor(f"full_tsdf_l{i}") for i in range(3)], part.tensor("full_origin").double(), s["VOXEL_SIZE"])
     world = np.eye(4)
     if case == "aug":
@@ -46,7 +46,7 @@ def test_fragment(case: str, load_part: Load) -> None:
     poses = torch.from_numpy(world) @ part.tensor("poses").double()
     torch.testing.assert_close(poses.float(), part.tensor(f"{case}_extrinsics"), atol=1e-5, rtol=1e-5)
 
-    views = Views(torch.zeros(count, 3, height, width), lenses, poses)
+    views = Views(torch.zeros(count, 3, height, width), intrinsics, poses)
     config = FragmentConfig(n_vox, s["VOXEL_SIZE"], image_size=(width, height), max_depth=s["max_depth"], views=s["n_views"])
     fragment = make_fragment(views, "scene", config)
     for ours, theirs in (
@@ -58,7 +58,7 @@ def test_fragment(case: str, load_part: Load) -> None:
     targets = fragment_targets(
         scene,
         list(depths),
-        lenses,
+        intrinsics,
         poses,
         fragment["vol_origin_partial"],
         n_vox,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from evaluating import scores_of
-from wall_and_ball import CENTRE, HEIGHT, LENS, RADIUS, SCAN, SMALL, WALL, WIDTH, given, pose_at, view
+from wall_and_ball import CENTRE, HEIGHT, INTRINSICS, RADIUS, SCAN, SMALL, WALL, WIDTH, given, pose_at, view
 
 from deep3dmap.benchmarks.indoor.protocol import IndoorProtocol
 from deep3dmap.core.errors import UserError
@@ -75,8 +75,8 @@ def test_key_frames_and_neighbours_follow_the_poses() -> None:
     poses = torch.from_numpy(np.stack([pose_at(x) for x in (0, 0.04, 0.2, 0.25, 0.9)] + [pose_at(0.9, turn=0.5)]))
     assert key_frames(poses, 0.15, 90) == [0, 2, 4]
     assert key_frames(poses, 0.15, 20) == [0, 2, 4, 5]
-    lenses = torch.from_numpy(LENS).expand(6, 3, 3)
-    shares = overlap(0, lenses, poses, (HEIGHT, WIDTH), 1.0, 4.0)
+    intrinsics = torch.from_numpy(INTRINSICS).expand(6, 3, 3)
+    shares = overlap(0, intrinsics, poses, (HEIGHT, WIDTH), 1.0, 4.0)
     assert shares[0] == 1
     assert bool((shares[:5].diff() <= 0).all())
     assert shares[5] < shares[4]

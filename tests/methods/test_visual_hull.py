@@ -24,11 +24,11 @@ def views(count: int = 8, radius: float = 0.1, focal: float = 300.0) -> dict[str
     angles = 2 * np.pi * np.arange(count - 1) / (count - 1)
     places = [np.array([np.sin(a), 0.3, np.cos(a)]) for a in angles] + [np.array([0.0, 1.2, 0.01])]
     poses = np.stack([look_at(CENTRE + place, CENTRE, (0, 1, 0)).numpy() for place in places])
-    lens = np.array([[focal, 0, SIDE / 2], [0, focal, SIDE / 2], [0, 0, 1]])
+    intrinsics = np.array([[focal, 0, SIDE / 2], [0, focal, SIDE / 2], [0, 0, 1]])
     vertices = radius * SPHERE + CENTRE
-    masks = np.stack([silhouette(vertices, FACES, lens, pose, SIDE, SIDE).float().numpy() for pose in poses])
+    masks = np.stack([silhouette(vertices, FACES, intrinsics, pose, SIDE, SIDE).float().numpy() for pose in poses])
     images = np.broadcast_to(np.float32([0.8, 0.2, 0.1])[:, None, None], (count, 3, SIDE, SIDE))
-    return {"images": images, "masks": masks, "intrinsics": np.tile(lens, (count, 1, 1)), "world_from_camera": poses}
+    return {"images": images, "masks": masks, "intrinsics": np.tile(intrinsics, (count, 1, 1)), "world_from_camera": poses}
 
 
 def hull(given: dict[str, Any], **options: Any) -> Mesh:

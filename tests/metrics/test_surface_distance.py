@@ -142,14 +142,16 @@ def camera(size: int = 200) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_outline_of_a_sphere_is_a_disc() -> None:
-    lens, pose = camera()
-    seen = outlines.silhouette(SPHERE * 2, FACES, lens, pose, 200, 200)
+    intrinsics, pose = camera()
+    seen = outlines.silhouette(SPHERE * 2, FACES, intrinsics, pose, 200, 200)
     radius = 200 * 2 / np.sqrt(10**2 - 2**2)
     assert int(seen.sum()) == pytest.approx(np.pi * radius**2, rel=0.01)
-    smaller = outlines.silhouette(SPHERE, FACES, lens, pose, 200, 200)
+    smaller = outlines.silhouette(SPHERE, FACES, intrinsics, pose, 200, 200)
     share = (1 / np.sqrt(99)) ** 2 / (2 / np.sqrt(96)) ** 2
     assert outlines.intersection_over_union(seen, smaller) == pytest.approx(share, rel=0.02)
-    found = outlines.silhouette_ious(SPHERE, FACES, [seen.float() * 0.9, smaller], [lens, lens], [pose, pose], [0, 1])
+    found = outlines.silhouette_ious(
+        SPHERE, FACES, [seen.float() * 0.9, smaller], [intrinsics, intrinsics], [pose, pose], [0, 1]
+    )
     assert found == [pytest.approx(share, rel=0.02), 1.0]
 
 
@@ -163,5 +165,5 @@ def test_masks_by_hand() -> None:
 
 
 def test_no_mesh_has_no_outline() -> None:
-    lens, pose = camera()
-    assert not outlines.silhouette(np.zeros((0, 3)), np.zeros((0, 3), np.int64), lens, pose, 20, 20).any()
+    intrinsics, pose = camera()
+    assert not outlines.silhouette(np.zeros((0, 3)), np.zeros((0, 3), np.int64), intrinsics, pose, 20, 20).any()

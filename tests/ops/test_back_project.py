@@ -21,8 +21,8 @@ def problem(seed: int, dtype: torch.dtype = torch.float32) -> Problem:
     rotation = np.linalg.qr(rng.standard_normal((views, 3, 3)))[0]
     pose = np.concatenate([rotation, rng.normal(0, 1.5, (views, 3, 1))], 2)
     focal = rng.uniform(0.4, 1.5) * width
-    lens = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
-    given = (rng.standard_normal((views, channels, height, width)), lens @ pose, rng.uniform(-2, 2, (points, 3)))
+    intrinsics = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+    given = (rng.standard_normal((views, channels, height, width)), intrinsics @ pose, rng.uniform(-2, 2, (points, 3)))
     features, projection, positions = (torch.tensor(value, dtype=dtype) for value in given)
     return features, projection, positions
 

@@ -63,12 +63,12 @@ def test_cuda_equals_cpu(perspective: bool) -> None:
 @pytest.mark.gpu
 def test_cuda_volumes_equal_cpu_volumes() -> None:
     depth, image = torch.full((48, 64), 1.5), torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(0))
-    lens = torch.tensor([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]])
+    intrinsics = torch.tensor([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]])
     volumes = []
     for device in ("cpu", "cuda"):
         tsdf, weight, color = (torch.full(shape, value, device=device) for shape, value in
                                (((32, 32, 32), 1.0), ((32, 32, 32), 0.0), ((3, 32, 32, 32), 0.0)))  # fmt: skip
-        camera = (lens, torch.eye(4), torch.tensor([-0.8, -0.8, 0.5]))
+        camera = (intrinsics, torch.eye(4), torch.tensor([-0.8, -0.8, 0.5]))
         ops.integrate(tsdf, weight, depth.to(device), *camera, 0.05, 0.2, color=color, image=image.to(device))
         volumes.append([value.cpu() for value in (tsdf, weight, color)])
     differing = (volumes[0][1] != volumes[1][1]).float().mean()

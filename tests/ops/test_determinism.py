@@ -57,10 +57,10 @@ def test_only_cuda_and_only_on_request() -> None:
 def _back_project(move: Callable[[Tensor], Tensor]) -> list[Tensor]:
     generator = torch.Generator().manual_seed(1)
     features = move(torch.rand(3, 5, 20, 30, generator=generator)).requires_grad_()
-    lens = torch.tensor([[25.0, 0, 15, 0], [0, 25, 10, 0], [0, 0, 1, 0]]).expand(3, 3, 4).clone()
-    lens[:, 0, 3] = torch.tensor([0.0, -5, -10])
+    intrinsics = torch.tensor([[25.0, 0, 15, 0], [0, 25, 10, 0], [0, 0, 1, 0]]).expand(3, 3, 4).clone()
+    intrinsics[:, 0, 3] = torch.tensor([0.0, -5, -10])
     positions = torch.rand(3000, 3, generator=generator) * torch.tensor([2.0, 2, 1]) + torch.tensor([-1.0, -1, 1])
-    mean = back_project(features, move(lens), move(positions))[0]
+    mean = back_project(features, move(intrinsics), move(positions))[0]
     return [mean, *torch.autograd.grad(mean.square().sum(), features)]
 
 

@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from deep3dmap.ops import integrate, rasterize
 
-LENS = torch.tensor([[20.0, 0, 10], [0, 20, 10], [0, 0, 1]])
+INTRINSICS = torch.tensor([[20.0, 0, 10], [0, 20, 10], [0, 0, 1]])
 
 
 def _results() -> torch.Tensor:
@@ -14,7 +14,7 @@ def _results() -> torch.Tensor:
     seen = rasterize(vertices, torch.tensor([[0, 1, 2]]), 64, 64, backend="native")
     tsdf, weight = torch.ones(8, 8, 40), torch.zeros(8, 8, 40)
     origin = torch.tensor([-0.1, -0.1, 1.0])
-    integrate(tsdf, weight, torch.full((20, 20), 2.0), LENS, torch.eye(4), origin, 0.05, 0.2, backend="native")
+    integrate(tsdf, weight, torch.full((20, 20), 2.0), INTRINSICS, torch.eye(4), origin, 0.05, 0.2, backend="native")
     return torch.stack([seen.depth.sum(), tsdf.sum(), weight.sum()])
 
 

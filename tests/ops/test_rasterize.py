@@ -71,17 +71,17 @@ def test_seams_of_doubled_vertices_stay_closed() -> None:
 def sphere_camera() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     sphere = trimesh.creation.icosphere(subdivisions=4)
     vertices = torch.tensor(np.asarray(sphere.vertices), dtype=torch.float32) + torch.tensor([0.0, 0.0, 3.0])
-    lens = torch.tensor([[100.0, 0, 64], [0, 100, 64], [0, 0, 1]])
-    return vertices, torch.tensor(np.asarray(sphere.faces), dtype=torch.int64), lens
+    intrinsics = torch.tensor([[100.0, 0, 64], [0, 100, 64], [0, 0, 1]])
+    return vertices, torch.tensor(np.asarray(sphere.faces), dtype=torch.int64), intrinsics
 
 
 def test_sphere_depth_and_culling() -> None:
-    vertices, faces, lens = sphere_camera()
-    front = rasterize_camera(vertices, faces, lens, 128, 128, cull="back")
-    both = rasterize_camera(vertices, faces, lens, 128, 128)
+    vertices, faces, intrinsics = sphere_camera()
+    front = rasterize_camera(vertices, faces, intrinsics, 128, 128, cull="back")
+    both = rasterize_camera(vertices, faces, intrinsics, 128, 128)
     assert torch.equal(front.depth, both.depth)
     assert front.depth[front.depth > 0].min() == pytest.approx(2.0, abs=2e-3)
-    inside_out = rasterize_camera(vertices, faces.flip(1), lens, 128, 128, cull="back")
+    inside_out = rasterize_camera(vertices, faces.flip(1), intrinsics, 128, 128, cull="back")
     assert inside_out.depth[64, 64] == pytest.approx(4.0, abs=5e-3)
     positions = interpolate(both, faces, vertices)
     torch.testing.assert_close(positions[2], both.depth, atol=1e-5, rtol=1e-5)
@@ -96,8 +96,8 @@ def test_inside_a_box_the_near_plane_cuts(backend: str) -> None:
     box = trimesh.creation.box((4, 4, 4))
     vertices = torch.tensor(np.asarray(box.vertices), dtype=torch.float32)
     faces = torch.tensor(np.asarray(box.faces), dtype=torch.int64)
-    lens = torch.tensor([[8.0, 0, 16], [0, 8, 16], [0, 0, 1]])
-    seen = rasterize_camera(vertices, faces, lens, 32, 32, backend=backend)  # type: ignore[arg-type]
+    intrinsics = torch.tensor([[8.0, 0, 16], [0, 8, 16], [0, 0, 1]])
+    seen = rasterize_camera(vertices, faces, intrinsics, 32, 32, backend=backend)  # type: ignore[arg-type]
     rows, columns = torch.meshgrid(torch.arange(32) + 0.5, torch.arange(32) + 0.5, indexing="ij")
     ray = torch.stack([(columns - 16) / 8, (rows - 16) / 8, torch.ones(32, 32)])
     torch.testing.assert_close(seen.depth, 2 / ray.abs().amax(0), atol=1e-4, rtol=1e-4)
@@ -125,8 +125,8 @@ def test_interpolating_at_some_samples_gives_what_the_whole_picture_has_there() 
 
 
 def test_everything_behind_the_camera_is_empty() -> None:
-    vertices, faces, lens = sphere_camera()
-    seen = rasterize_camera(vertices * torch.tensor([1.0, 1.0, -1.0]), faces, lens, 16, 16)
+    vertices, faces, intrinsics = sphere_camera()
+    seen = rasterize_camera(vertices * torch.tensor([1.0, 1.0, -1.0]), faces, intrinsics, 16, 16)
     assert (seen.face_id == -1).all()
     assert (seen.depth == 0).all()
 
@@ -169,7 +169,7 @@ def test_any_triangles_give_finite_images(vertices: np.ndarray, faces: np.ndarra
 
 
 def test_wrong_arguments_are_named() -> None:
-    vertices, faces, lens = sphere_camera()
+    vertices, faces, intrinsics = sphere_camera()
     with pytest.raises(ValueError, match="but there are"):
         rasterize(vertices, faces + len(vertices), 4, 4)
     with pytest.raises(ValueError, match="vertices must be float32"):
@@ -177,6 +177,6 @@ def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="intrinsics must be"):
         rasterize_camera(vertices, faces, torch.eye(4), 4, 4)
     with pytest.raises(ValueError, match="near is"):
-        rasterize_camera(vertices, faces, lens, 4, 4, near=0.0)
+        rasterize_camera(vertices, faces, intrinsics, 4, 4, near=0.0)
     with pytest.raises(ValueError, match="height and width"):
-        rasterize_camera(vertices, faces, lens, 0, 4)
+        rasterize_camera(vertices, faces, intrinsics, 0, 4)

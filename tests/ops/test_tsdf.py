@@ -97,11 +97,11 @@ def test_official_fusion(golden: Path) -> None:
     manifest = json.loads((golden / "neuralrecon" / "tsdf_integrate" / "manifest.json").read_text())["settings"]
     tsdf, weight = torch.ones(manifest["voxel_dim"]), torch.zeros(manifest["voxel_dim"])
     for view in range(len(vectors["depth"])):
-        lens = vectors["intrinsics"] if vectors["intrinsics"].dim() == 2 else vectors["intrinsics"][view]
-        lens = lens.clone().float()
-        lens[:2, 2] += 0.5  # their pixels have integer centres
+        intrinsics = vectors["intrinsics"] if vectors["intrinsics"].dim() == 2 else vectors["intrinsics"][view]
+        intrinsics = intrinsics.clone().float()
+        intrinsics[:2, 2] += 0.5  # their pixels have integer centres
         integrate(
-            tsdf, weight, vectors["depth"][view].float(), lens, torch.linalg.inv(vectors["poses"][view].double()).float(),
+            tsdf, weight, vectors["depth"][view].float(), intrinsics, torch.linalg.inv(vectors["poses"][view].double()).float(),
             vectors["origin"].float(), manifest["voxel_size"], manifest["voxel_size"] * manifest["margin"],
         )  # fmt: skip
     assert ((tsdf - vectors["tsdf"]).abs() > 1e-4).float().mean() <= 0.001
@@ -111,8 +111,8 @@ def test_official_fusion(golden: Path) -> None:
 def test_plane() -> None:
     tsdf, weight = torch.ones(5, 5, 40), torch.zeros(5, 5, 40)
     depth = torch.full((20, 20), 2.0)
-    lens = torch.tensor([[20.0, 0, 10], [0, 20, 10], [0, 0, 1]])
-    integrate(tsdf, weight, depth, lens, torch.eye(4), torch.tensor([-0.1, -0.1, 1.0]), 0.05, 0.2)
+    intrinsics = torch.tensor([[20.0, 0, 10], [0, 20, 10], [0, 0, 1]])
+    integrate(tsdf, weight, depth, intrinsics, torch.eye(4), torch.tensor([-0.1, -0.1, 1.0]), 0.05, 0.2)
     z = 1.0 + torch.arange(40) * 0.05
     expected = ((2.0 - z) / 0.2).clamp(max=1.0)
     seen = 2.0 - z >= -0.2 + 1e-5
@@ -139,10 +139,10 @@ def test_opcheck() -> None:
 )
 def test_any_frame_leaves_finite_volumes(depth: np.ndarray, pose: np.ndarray, focal: float, truncation: float) -> None:
     tsdf, weight, color = torch.ones(5, 6, 33), torch.zeros(5, 6, 33), torch.zeros(3, 5, 6, 33)
-    lens = torch.tensor([[focal, 0, 2], [0, focal, 1.5], [0, 0, 1]])
+    intrinsics = torch.tensor([[focal, 0, 2], [0, focal, 1.5], [0, 0, 1]])
     origin = torch.tensor([-0.2, -0.2, 0.1])
     for colors in ({}, {"color": color, "image": torch.ones(3, 3, 4)}):
-        integrate(tsdf, weight, torch.tensor(depth), lens, torch.tensor(pose), origin, 0.1, truncation, **colors)
+        integrate(tsdf, weight, torch.tensor(depth), intrinsics, torch.tensor(pose), origin, 0.1, truncation, **colors)
     assert torch.isfinite(tsdf).all()
     assert ((tsdf >= -1.001) & (tsdf <= 1)).all()
     assert set(weight.unique().tolist()) <= {0.0, 1.0, 2.0}

@@ -15,7 +15,7 @@ from deep3dmap.render.renderers import renderer
 from deep3dmap.render.textures import sample_texture
 
 BLACK = (0.0, 0.0, 0.0)
-LENS = torch.tensor([[60.0, 0, 32], [0, 60, 32], [0, 0, 1]])
+INTRINSICS = torch.tensor([[60.0, 0, 32], [0, 60, 32], [0, 0, 1]])
 
 
 def facing(distance: float, size: float = 1.0, **more: object) -> Surface:
@@ -25,7 +25,7 @@ def facing(distance: float, size: float = 1.0, **more: object) -> Surface:
 
 
 def view() -> View:
-    return View(LENS, torch.eye(4), 64, 64)
+    return View(INTRINSICS, torch.eye(4), 64, 64)
 
 
 @pytest.mark.parametrize("name", ["hard", "soft", "neural_mesh"])

@@ -19,8 +19,8 @@ VERTICES, FACES = np.asarray(SPHERE.vertices), np.asarray(SPHERE.faces)
 
 
 def test_normals_point_to_the_camera_at_the_centre() -> None:
-    lens = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
-    seen = render_mesh(VERTICES, FACES, lens, look_at((3.0, 0, 0), (0, 0, 0)), 100, 100)
+    intrinsics = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
+    seen = render_mesh(VERTICES, FACES, intrinsics, look_at((3.0, 0, 0), (0, 0, 0)), 100, 100)
     assert seen.depth[50, 50] == pytest.approx(2.0, abs=3e-3)
     np.testing.assert_allclose(seen.normals[:, 50, 50].numpy(), [0, 0, -1], atol=0.03)
     assert seen.image[:, 50, 50].mean() > seen.image[:, 50, 20].mean()
@@ -84,10 +84,10 @@ def test_a_reconstruction_is_pictured(tmp_path: Path, frame: str) -> None:
 
 
 def test_supersampling_smooths_the_image_only() -> None:
-    lens = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
+    intrinsics = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
     pose = look_at((3.0, 0, 0), (0, 0, 0))
-    plain = render_mesh(VERTICES, FACES, lens, pose, 100, 100)
-    smooth = render_mesh(VERTICES, FACES, lens, pose, 100, 100, supersample=3)
+    plain = render_mesh(VERTICES, FACES, intrinsics, pose, 100, 100)
+    smooth = render_mesh(VERTICES, FACES, intrinsics, pose, 100, 100, supersample=3)
     assert torch.equal(plain.depth, smooth.depth)
     inside = torch.zeros(100, 100, dtype=torch.bool)
     inside[40:60, 40:60] = True
@@ -98,24 +98,24 @@ def test_supersampling_smooths_the_image_only() -> None:
 
 
 def test_a_light_shades_the_side_it_comes_from() -> None:
-    lens = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
+    intrinsics = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
     # From +x, the world's +y is to the right of the image.
-    seen = render_mesh(VERTICES, FACES, lens, look_at((3.0, 0, 0), (0, 0, 0)), 100, 100, light=(0.0, 5.0, 0.0))
+    seen = render_mesh(VERTICES, FACES, intrinsics, look_at((3.0, 0, 0), (0, 0, 0)), 100, 100, light=(0.0, 5.0, 0.0))
     assert seen.image[0, 50, 70] > seen.image[0, 50, 55] > seen.image[0, 50, 30]
     assert seen.image[0, 50, 30] == pytest.approx(0.82 * 0.35)
 
 
 def test_inside_out_faces_are_lit_like_the_others() -> None:
-    lens = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
+    intrinsics = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
     pose = look_at((3.0, 0, 0), (0, 0, 0))
-    turned = render_mesh(VERTICES, FACES[:, ::-1].copy(), lens, pose, 100, 100)
-    assert (turned.image - render_mesh(VERTICES, FACES, lens, pose, 100, 100).image).abs().max() < 1e-5
+    turned = render_mesh(VERTICES, FACES[:, ::-1].copy(), intrinsics, pose, 100, 100)
+    assert (turned.image - render_mesh(VERTICES, FACES, intrinsics, pose, 100, 100).image).abs().max() < 1e-5
 
 
 def test_colours_are_changed_mildly() -> None:
-    lens = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
+    intrinsics = torch.tensor([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]])
     colors = np.tile([0.2, 0.4, 0.8], (len(VERTICES), 1))
-    seen = render_mesh(VERTICES, FACES, lens, look_at((3.0, 0, 0), (0, 0, 0)), 100, 100, colors=colors)
+    seen = render_mesh(VERTICES, FACES, intrinsics, look_at((3.0, 0, 0), (0, 0, 0)), 100, 100, colors=colors)
     np.testing.assert_allclose(seen.image[:, 50, 50].numpy(), [0.2, 0.4, 0.8], atol=0.01)
     covered = seen.face_id >= 0
     ratio = seen.image[:, covered] / torch.tensor([[0.2], [0.4], [0.8]])

@@ -12,18 +12,18 @@ from deep3dmap.render.projection import eye_of, pixel_rays, to_camera, to_pixels
 from deep3dmap.render.renderer import View
 from deep3dmap.render.volume import box_interval, camera_rays
 
-LENS = torch.tensor([[20.0, 0, 9], [0, 25, 7], [0, 0, 1]], dtype=torch.float64)
+INTRINSICS = torch.tensor([[20.0, 0, 9], [0, 25, 7], [0, 0, 1]], dtype=torch.float64)
 POSE = look_at((2.0, -3.0, 1.5), (0.1, 0.2, 0.3))
 POINTS = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (40, 3)))
 
 
 def view(projection: Any = "perspective", near: float = 0.01) -> View:
-    return View(LENS, invert(POSE), 14, 18, projection, near)
+    return View(INTRINSICS, invert(POSE), 14, 18, projection, near)
 
 
 def test_points_are_projected_as_a_pinhole_does() -> None:
     seen = to_pixels(to_camera(POINTS, view()), view())
-    pixels, depth = project(POINTS, LENS, invert(POSE))
+    pixels, depth = project(POINTS, INTRINSICS, invert(POSE))
     torch.testing.assert_close(seen[:, :2], pixels)
     torch.testing.assert_close(seen[:, 2], depth)
     torch.testing.assert_close(eye_of(view()), POSE[:3, 3])
@@ -51,7 +51,7 @@ def test_what_is_too_near_is_never_drawn_and_gives_finite_gradients() -> None:
 def test_rays_go_through_the_centres_of_their_pixels() -> None:
     rays = pixel_rays(view(), POINTS)
     assert rays.shape == (14, 18, 3)
-    back = rays.reshape(-1, 3) @ LENS.T
+    back = rays.reshape(-1, 3) @ INTRINSICS.T
     rows, columns = torch.meshgrid(torch.arange(14) + 0.5, torch.arange(18) + 0.5, indexing="ij")
     torch.testing.assert_close(back[:, 0], columns.double().flatten())
     torch.testing.assert_close(back[:, 1], rows.double().flatten())

@@ -57,8 +57,8 @@ def test_all_see_the_same(name: str, projection: Any) -> None:
     surface = sphere()
     view = view_of(surface.vertices, 64, 40, 20, projection=projection)
     # Neither a centred nor a square pixel: a mistake of conventions would show.
-    lens = view.intrinsics * torch.tensor([[1.05], [0.9], [1.0]]) + torch.tensor([[0, 0, 3.3], [0, 0, 1.4], [0, 0, 0]])
-    view = replace(view, intrinsics=lens, width=72)
+    intrinsics = view.intrinsics * torch.tensor([[1.05], [0.9], [1.0]]) + torch.tensor([[0, 0, 3.3], [0, 0, 1.4], [0, 0, 0]])
+    view = replace(view, intrinsics=intrinsics, width=72)
     expected = renderer("hard").render(surface, view, LIGHTS)
     seen = build(name).render(surface, view, LIGHTS)
     assert seen.image.shape == seen.normals.shape == (3, 64, 72)

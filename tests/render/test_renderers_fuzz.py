@@ -46,8 +46,10 @@ def drawn(name: str, surface: Surface, view: View) -> Rendering:
 @settings(max_examples=40, deadline=None)
 @given(corners=arrays(np.float32, (6, 3), elements=COORDINATES), indices=arrays(np.int64, (5, 3), elements=st.integers(0, 5)))
 def test_any_mesh(name: str, projection: Any, corners: Any, indices: Any) -> None:
-    lens = torch.tensor([[5.0, 0, 5.5], [0, 5.0, 4.5], [0, 0, 1]])
-    drawn(name, Surface(torch.from_numpy(corners), torch.from_numpy(indices)), View(lens, torch.eye(4), 9, 11, projection))
+    intrinsics = torch.tensor([[5.0, 0, 5.5], [0, 5.0, 4.5], [0, 0, 1]])
+    drawn(
+        name, Surface(torch.from_numpy(corners), torch.from_numpy(indices)), View(intrinsics, torch.eye(4), 9, 11, projection)
+    )
 
 
 def crowded(kind: str) -> Surface:
@@ -93,8 +95,8 @@ FOUND = {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_what_was_found(name: str, kind: str, projection: Any) -> None:
     corners, indices = FOUND[kind]
-    lens = torch.tensor([[5.0, 0, 5.5], [0, 5.0, 4.5], [0, 0, 1]])
-    drawn(name, Surface(torch.tensor(corners), torch.tensor(indices)), View(lens, torch.eye(4), 9, 11, projection))
+    intrinsics = torch.tensor([[5.0, 0, 5.5], [0, 5.0, 4.5], [0, 0, 1]])
+    drawn(name, Surface(torch.tensor(corners), torch.tensor(indices)), View(intrinsics, torch.eye(4), 9, 11, projection))
 
 
 def test_empty_pictures_have_gradients_to_colours_alone() -> None:

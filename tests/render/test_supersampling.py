@@ -21,8 +21,8 @@ def sphere() -> Surface:
 
 
 def finer(view: View, times: int) -> View:
-    lens = torch.diag(torch.tensor([times, times, 1.0])) @ view.intrinsics
-    return replace(view, intrinsics=lens, height=view.height * times, width=view.width * times)
+    intrinsics = torch.diag(torch.tensor([times, times, 1.0])) @ view.intrinsics
+    return replace(view, intrinsics=intrinsics, height=view.height * times, width=view.width * times)
 
 
 @pytest.mark.parametrize("projection", ["perspective", "orthographic"])

@@ -4,7 +4,7 @@ import torch
 
 from deep3dmap.render.vertex_colors import UNSEEN, color_vertices
 
-LENS = torch.tensor([[40.0, 0, 20], [0, 40, 20], [0, 0, 1]], dtype=torch.float64)
+INTRINSICS = torch.tensor([[40.0, 0, 20], [0, 40, 20], [0, 0, 1]], dtype=torch.float64)
 
 
 def wall(half: float, depth: float, cells: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
@@ -24,7 +24,7 @@ def test_each_vertex_gets_the_colour_of_the_pixel_that_sees_it() -> None:
     image = torch.zeros(3, 40, 40)
     image[0] = 1.0
     image[:, 8:32, 8:32] = torch.tensor([0.0, 1.0, 0.0])[:, None, None]
-    colors = color_vertices(vertices, faces, [image], LENS[None], torch.eye(4, dtype=torch.float64)[None])
+    colors = color_vertices(vertices, faces, [image], INTRINSICS[None], torch.eye(4, dtype=torch.float64)[None])
     hidden = far[:, :2].abs().amax(1) < 0.5
     shown = far[:, :2].abs().amax(1) > 0.65
     torch.testing.assert_close(colors[: len(far)][shown], torch.tensor([[1.0, 0, 0]]).expand(int(shown.sum()), 3))
@@ -40,7 +40,7 @@ def test_near_views_weigh_more_and_empty_meshes_have_no_colours() -> None:
     closer = torch.eye(4, dtype=torch.float64)
     closer[2, 3] = 1.0
     poses = torch.stack([torch.eye(4, dtype=torch.float64), closer])
-    colors = color_vertices(vertices, faces, [red, blue], LENS.expand(2, 3, 3), poses)
+    colors = color_vertices(vertices, faces, [red, blue], INTRINSICS.expand(2, 3, 3), poses)
     torch.testing.assert_close(colors, torch.tensor([[0.2, 0, 0.8]]).expand(4, 3))
-    nothing = color_vertices(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64), [red], LENS[None], poses[:1])
+    nothing = color_vertices(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64), [red], INTRINSICS[None], poses[:1])
     assert nothing.shape == (0, 3)

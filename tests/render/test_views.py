@@ -15,8 +15,8 @@ CUBE = torch.tensor([[x, y, z] for x in (-1.0, 1) for y in (-2.0, 2) for z in (-
 @pytest.mark.parametrize(("width", "height"), [(200, 100), (90, 160)])
 def test_an_orbit_sees_every_corner_and_fills_the_picture(elevation: float, width: int, height: int) -> None:
     widest = 0.0
-    for lens, pose in orbit(CUBE + 5, 5, elevation_degrees=elevation, width=width, height=height):
-        pixels, depth = project(CUBE.double() + 5, lens, invert(pose))
+    for intrinsics, pose in orbit(CUBE + 5, 5, elevation_degrees=elevation, width=width, height=height):
+        pixels, depth = project(CUBE.double() + 5, intrinsics, invert(pose))
         assert (depth > 0).all()
         assert (pixels >= 0).all()
         assert (pixels <= torch.tensor([width, height])).all()
@@ -51,17 +51,17 @@ def test_the_overview_of_a_corner_looks_into_it() -> None:
     # Two walls and a floor that face into the corner's free side, +x +y +z.
     vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     faces = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1]])
-    lens, pose = overview(vertices, faces, width=80, height=60)
+    intrinsics, pose = overview(vertices, faces, width=80, height=60)
     assert (pose[:3, 3] > 0.5).all()
-    seen = render_mesh(vertices, faces, lens, pose, 60, 80, cull="back")
+    seen = render_mesh(vertices, faces, intrinsics, pose, 60, 80, cull="back")
     assert set(seen.face_id.unique().tolist()) == {-1, 0, 1, 2}
 
 
 @pytest.mark.parametrize(("width", "height"), [(200, 100), (90, 160)])
 def test_the_overview_is_centred_and_full(width: int, height: int) -> None:
     points = CUBE + torch.tensor([7.0, -3.0, 2.0])
-    lens, pose = overview(points, torch.tensor([[0, 2, 6], [1, 3, 7]]), width=width, height=height)
-    pixels, _ = project(points.double(), lens, invert(pose))
+    intrinsics, pose = overview(points, torch.tensor([[0, 2, 6], [1, 3, 7]]), width=width, height=height)
+    pixels, _ = project(points.double(), intrinsics, invert(pose))
     low, high = pixels.amin(0), pixels.amax(0)
     size = torch.tensor([width, height], dtype=torch.float64)
     assert ((low >= 0) & (high <= size)).all()

@@ -22,9 +22,9 @@ def ball(radius: float = 1.0, subdivisions: int = 3) -> Mesh:
 
 def posed(truth: Mesh | None, eyes: np.ndarray) -> dict:
     poses = np.stack([look_at(eye, np.zeros(3), (0.0, 0.0, 1.0)).numpy() for eye in eyes])
-    lens = np.array([[40.0, 0, 16], [0, 40.0, 12], [0, 0, 1]])
+    intrinsics = np.array([[40.0, 0, 16], [0, 40.0, 12], [0, 0, 1]])
     sample = {"images": np.full((len(eyes), 3, 24, 32), 0.5, np.float32), "world_from_camera": poses}
-    sample["intrinsics"] = np.tile(lens, (len(eyes), 1, 1))
+    sample["intrinsics"] = np.tile(intrinsics, (len(eyes), 1, 1))
     return sample if truth is None else {**sample, "mesh": truth}
 
 

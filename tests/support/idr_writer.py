@@ -28,8 +28,8 @@ def write_idr_scan(
     for index, (image, mask, camera) in enumerate(zip(images, masks, cameras, strict=True)):
         write_image(folder / "image" / f"{index:03d}.png", image)
         write_image(folder / "mask" / f"{index:03d}.png", np.repeat(mask[None], 3, 0))
-        lens = np.eye(4)
-        lens[:3, :3] = camera.intrinsics
-        lens[:2, 2] -= 0.5
-        matrices |= {f"world_mat_{index}": lens @ camera.camera_from_world, f"scale_mat_{index}": region}
+        intrinsics = np.eye(4)
+        intrinsics[:3, :3] = camera.intrinsics
+        intrinsics[:2, 2] -= 0.5
+        matrices |= {f"world_mat_{index}": intrinsics @ camera.camera_from_world, f"scale_mat_{index}": region}
     np.savez(folder / "cameras.npz", allow_pickle=False, **matrices)

@@ -40,7 +40,7 @@ RNG = np.random.default_rng(0)
 TRIANGLE = Mesh(np.eye(3), np.array([[0, 1, 2]]), np.full((3, 3), 0.5))
 PICTURE = RNG.random((3, 12, 16)).astype(np.float32)
 DEPTH = RNG.uniform(1, 2, (12, 16)).astype(np.float32)
-LENS = np.array([[15.0, 0, 8], [0, 15, 6], [0, 0, 1]])
+INTRINSICS = np.array([[15.0, 0, 8], [0, 15, 6], [0, 0, 1]])
 OBJ = "mtllib m.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl m\nf 1/1 2/2 3/3\nf -4/1 -2/2 -1/3\n"
 
 
@@ -59,7 +59,7 @@ def _pose(number: int) -> np.ndarray:
 
 
 def _reconstruction(folder: Path) -> None:
-    camera = Camera(LENS, _pose(1), 16, 12)
+    camera = Camera(INTRINSICS, _pose(1), 16, 12)
     Reconstruction(
         "world", "metre", TRIANGLE, points=np.eye(3, dtype=np.float32), depth=DEPTH[None], cameras=[camera] * 2, notes={"a": 1}
     ).save(folder)
@@ -127,21 +127,21 @@ def _sens(folder: Path) -> None:
 def _scan(folder: Path) -> None:
     for number in range(2):
         sevenscenes.write_frame(folder, number, PICTURE, DEPTH, _pose(number))
-    sevenscenes.write_intrinsics(folder, LENS)
+    sevenscenes.write_intrinsics(folder, INTRINSICS)
     sevenscenes.write_scan_mesh(folder, TRIANGLE)
 
 
 def _scannet(folder: Path) -> None:
     for number in range(2):
         scannet.write_frame(folder, number, PICTURE, DEPTH, _pose(number))
-    scannet.write_intrinsics(folder, LENS)
+    scannet.write_intrinsics(folder, INTRINSICS)
     scannet.write_scan_mesh(folder, TRIANGLE)
 
 
 def _fragments(folder: Path) -> None:
-    lens = LENS - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
+    intrinsics = INTRINSICS - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
     row = {"scene": "a", "fragment_id": 0, "image_ids": [0, 1], "vol_origin": np.zeros(3), "voxel_size": 0.04}
-    row |= {"extrinsics": np.stack([_pose(0), _pose(1)]), "intrinsics": np.stack([lens, lens])}
+    row |= {"extrinsics": np.stack([_pose(0), _pose(1)]), "intrinsics": np.stack([intrinsics, intrinsics])}
     (folder / "fragments.pkl").write_bytes(pickle.dumps([row] * 2, protocol=4))
 
 
@@ -164,7 +164,7 @@ def _arkit(folder: Path) -> None:
 
 
 def _views(folder: Path) -> None:
-    cameras = [Camera(LENS, _pose(number), 16, 12) for number in range(2)]
+    cameras = [Camera(INTRINSICS, _pose(number), 16, 12) for number in range(2)]
     multiview.write_views(folder, [PICTURE] * 2, [DEPTH / 2] * 2, cameras)
 
 

@@ -10,7 +10,7 @@ from deep3dmap.methods.plane_sweep.method import PlaneSweep
 
 HEIGHT, WIDTH, FOCAL = 72, 96, 90.0
 WALL, CENTRE, RADIUS = 2.0, np.array([0.1, 0.0, 1.6]), 0.35
-LENS = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])
+INTRINSICS = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])
 
 
 def texture(points: np.ndarray) -> np.ndarray:
@@ -25,7 +25,7 @@ def texture(points: np.ndarray) -> np.ndarray:
 def frame(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Image and depth of the wall z = WALL and the ball."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH] + 0.5
-    rays = np.stack([columns, rows, np.ones_like(rows)], -1) @ np.linalg.inv(LENS).T @ pose[:3, :3].T
+    rays = np.stack([columns, rows, np.ones_like(rows)], -1) @ np.linalg.inv(INTRINSICS).T @ pose[:3, :3].T
     eye = pose[:3, 3]
     depth = (WALL - eye[2]) / rays[..., 2]
     offset = eye - CENTRE
@@ -46,8 +46,8 @@ def pose_at(x: float, y: float = 0.0, turn: float = 0.0) -> np.ndarray:
 def scan() -> dict[str, Any]:
     poses = np.stack([pose_at(x, y, turn=-0.1 * x) for x, y in ((-0.4, 0), (-0.2, 0.1), (0, 0), (0.2, -0.1), (0.4, 0))])
     images, depths = zip(*(frame(pose) for pose in poses))
-    lenses = np.repeat(LENS[None], len(poses), 0)
-    return {"images": images, "true_depths": depths, "intrinsics": lenses, "world_from_camera": poses}
+    intrinsics = np.repeat(INTRINSICS[None], len(poses), 0)
+    return {"images": images, "true_depths": depths, "intrinsics": intrinsics, "world_from_camera": poses}
 
 
 SCAN = scan()

@@ -71,14 +71,14 @@ def points(random: torch.Generator, size: int) -> Problem:
 def back_projection(random: torch.Generator, size: int) -> Problem:
     """`size` points in nine views."""
     features = torch.rand(9, 24, 60, 80, generator=random)
-    lens = torch.tensor([[72.0, 0, 40, 0], [0, 72, 30, 0], [0, 0, 1, 0]]).expand(9, 3, 4).clone()
-    lens[:, 0, 3] = -torch.linspace(0, 0.5, 9) * 72
+    intrinsics = torch.tensor([[72.0, 0, 40, 0], [0, 72, 30, 0], [0, 0, 1, 0]]).expand(9, 3, 4).clone()
+    intrinsics[:, 0, 3] = -torch.linspace(0, 0.5, 9) * 72
     positions = torch.rand(size, 3, generator=random) * 3 + torch.tensor([-1.5, -1.5, 0.5])
 
     def solve(given: Mapping[str, Tensor], backend: Any) -> list[Tensor]:
-        return list(ops.back_project(given["features"], given["lens"], given["positions"], backend))
+        return list(ops.back_project(given["features"], given["intrinsics"], given["positions"], backend))
 
-    return Problem({"features": features, "lens": lens, "positions": positions}, ("features",), solve)
+    return Problem({"features": features, "intrinsics": intrinsics, "positions": positions}, ("features",), solve)
 
 
 def hash_encoding(random: torch.Generator, size: int) -> Problem:
@@ -150,11 +150,11 @@ def neural_triangles(random: torch.Generator, size: int, side: int = 64) -> Prob
 def fusion(random: torch.Generator, size: int) -> Problem:
     """A depth map into size^3 voxels."""
     tensors = {"depth": torch.rand(480, 640, generator=random) + 1.5, "tsdf": torch.ones(size, size, size)}
-    lens, origin = torch.tensor([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]]), torch.tensor([-2.5, -2.5, 0.5])
+    intrinsics, origin = torch.tensor([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]]), torch.tensor([-2.5, -2.5, 0.5])
 
     def solve(given: Mapping[str, Tensor], backend: Any) -> list[Tensor]:
         tsdf, weight = given["tsdf"].clone(), torch.zeros_like(given["tsdf"])
-        ops.integrate(tsdf, weight, given["depth"], lens, torch.eye(4), origin, 5.0 / size, 0.12, backend=backend)
+        ops.integrate(tsdf, weight, given["depth"], intrinsics, torch.eye(4), origin, 5.0 / size, 0.12, backend=backend)
         return [tsdf, weight]
 
     return Problem(tensors, (), solve)

@@ -34,7 +34,7 @@ class Camera:
 def cameras_of(intrinsics: Any, world_from_camera: Any, height: int, width: int) -> list[Camera]:
     """Return a camera for each of V intrinsics (V, 3, 3) and poses (V, 4, 4), all of pictures of one size."""
     pairs = zip(np.asarray(intrinsics, np.float64), np.asarray(world_from_camera, np.float64), strict=True)
-    return [Camera(lens, pose, width, height) for lens, pose in pairs]
+    return [Camera(matrix, pose, width, height) for matrix, pose in pairs]
 
 
 def check_pose(pose: NDArray[Any], source: str, tolerance: float = 1e-2) -> NDArray[Any]:

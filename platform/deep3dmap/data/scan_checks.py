@@ -62,7 +62,7 @@ def mean_overlap(intrinsics: Array, poses: Array, depths: Array) -> float:
 
     intrinsics: (V, 3, 3), the principal point in the middle. poses: (V, 4, 4) camera-to-world. depths: metres.
     """
-    points = np.stack([_frustum(lens, pose, depths) for lens, pose in zip(intrinsics[:-1], poses[:-1])])
+    points = np.stack([_frustum(matrix, pose, depths) for matrix, pose in zip(intrinsics[:-1], poses[:-1])])
     into = invert(poses[1:]).numpy()
     camera = points @ into[:, :3, :3].transpose(0, 2, 1) + into[:, None, :3, 3]
     pixels = camera @ intrinsics[1:].transpose(0, 2, 1)
@@ -72,25 +72,25 @@ def mean_overlap(intrinsics: Array, poses: Array, depths: Array) -> float:
     return float((front & (offset <= middle).all(-1)).mean())
 
 
-def _frustum(lens: Array, pose: Array, depths: Array) -> Array:
+def _frustum(intrinsics: Array, pose: Array, depths: Array) -> Array:
     """Return points (N, 3) spread over a view's pixels and depths, the image reaching from 0 to twice the principal point."""
     across = np.linspace(0.1, 1.9, 5)
-    u, v, depth = (grid.ravel() for grid in np.meshgrid(across * lens[0, 2], across * lens[1, 2], depths))
-    rays = np.stack([u, v, np.ones_like(u)], -1) @ np.linalg.inv(lens).T
+    u, v, depth = (grid.ravel() for grid in np.meshgrid(across * intrinsics[0, 2], across * intrinsics[1, 2], depths))
+    rays = np.stack([u, v, np.ones_like(u)], -1) @ np.linalg.inv(intrinsics).T
     return np.asarray(rays * depth[:, None] @ pose[:3, :3].T + pose[:3, 3], np.float64)
 
 
 def _check_intrinsics(sample: Mapping[str, Any]) -> list[Finding]:
-    lens = np.asarray(sample["intrinsics"], np.float64)[0]
+    intrinsics = np.asarray(sample["intrinsics"], np.float64)[0]
     height, width = np.shape(sample["images"][0])[-2:]
-    if not np.isfinite(lens).all() or min(lens[0, 0], lens[1, 1]) <= 0:
+    if not np.isfinite(intrinsics).all() or min(intrinsics[0, 0], intrinsics[1, 1]) <= 0:
         return [Finding("intrinsics", "the focal lengths are no positive numbers; give the camera's intrinsics in pixels")]
-    angle = 2 * np.degrees(np.arctan(width / (2 * lens[0, 0])))
+    angle = 2 * np.degrees(np.arctan(width / (2 * intrinsics[0, 0])))
     if not NARROWEST < angle < WIDEST:
-        what = f"a focal length of {lens[0, 0]:.3g} pixels makes a picture of {width}x{height} see {angle:.0f} degrees"
+        what = f"a focal length of {intrinsics[0, 0]:.3g} pixels makes a picture of {width}x{height} see {angle:.0f} degrees"
         return [Finding("intrinsics", f"{what}; the intrinsics are missing, normalised or of another size of picture")]
-    if not (0 < lens[0, 2] < width and 0 < lens[1, 2] < height):
-        where = f"({lens[0, 2]:.0f}, {lens[1, 2]:.0f})"
+    if not (0 < intrinsics[0, 2] < width and 0 < intrinsics[1, 2] < height):
+        where = f"({intrinsics[0, 2]:.0f}, {intrinsics[1, 2]:.0f})"
         return [Finding("intrinsics", f"the principal point {where} lies outside of the {width}x{height} picture")]
     return []
 
@@ -166,8 +166,8 @@ def _agreement(pairs: Sequence[tuple[int, int]], depths: Mapping[int, NDArray[An
     return agreeing / max(possible, 1)
 
 
-def _thinned(lens: Array, down: int, across: int) -> Array:
+def _thinned(intrinsics: Array, down: int, across: int) -> Array:
     """Return the intrinsics of the picture of every so many-th row and column, whose first pixel is the first of the whole."""
     half = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
-    thinned: Array = np.diag([1 / across, 1 / down, 1.0]) @ (lens - half) + half
+    thinned: Array = np.diag([1 / across, 1 / down, 1.0]) @ (intrinsics - half) + half
     return thinned

@@ -49,9 +49,9 @@ class NeuralRendererCamera(NamedTuple):
 
 def to_pytorch3d(intrinsics: Any, camera_from_world: Any, height: int, width: int) -> Pytorch3dCamera:
     """Turn a camera without skew into pytorch3d's; raises ValueError for one with skew."""
-    lens, pose = _doubles(intrinsics, camera_from_world)
-    focal, centre = _lens(lens)
-    short, size = min(height, width), lens.new_tensor([width, height])
+    matrix, pose = _doubles(intrinsics, camera_from_world)
+    focal, centre = _focal_and_centre(matrix)
+    short, size = min(height, width), matrix.new_tensor([width, height])
     rotation, translation = _turned(pose, (-1, -1, 1))
     return Pytorch3dCamera(rotation.T, translation, 2 * focal / short, (size - 2 * centre) / short)
 
@@ -60,8 +60,8 @@ def from_pytorch3d(camera: Pytorch3dCamera, height: int, width: int) -> Pinhole:
     """The inverse of `to_pytorch3d`."""
     rotation, translation, focal, principal = _doubles(*camera)
     short, size = min(height, width), focal.new_tensor([width, height])
-    lens = _intrinsics(focal * short / 2, (size - principal * short) / 2)
-    return Pinhole(lens, _pose(*_turned(_pose(rotation.T, translation), (-1, -1, 1))))
+    intrinsics = _intrinsics(focal * short / 2, (size - principal * short) / 2)
+    return Pinhole(intrinsics, _pose(*_turned(_pose(rotation.T, translation), (-1, -1, 1))))
 
 
 def pytorch3d_screen_camera(rotation: Any, translation: Any, focal: Any, principal: Any) -> Pinhole:
@@ -102,16 +102,16 @@ def opengl_projection(intrinsics: Any, height: int, width: int, near: float, far
     """
     if not 0 < near < far:
         raise ValueError(f"near and far are 0 < near < far, got {near} and {far}")
-    (lens,) = _doubles(intrinsics)
-    across, down = 2 * lens[0] / width, 2 * lens[1] / height
-    zero = lens.new_zeros(())
+    (matrix,) = _doubles(intrinsics)
+    across, down = 2 * matrix[0] / width, 2 * matrix[1] / height
+    zero = matrix.new_zeros(())
     # The rows act on (x, -y, -z) of the OpenGL camera; w is the depth -z.
     return torch.stack(
         [
             torch.stack([across[0], -across[1], 1 - across[2], zero]),
             torch.stack([zero, down[1], down[2] - 1, zero]),
-            lens.new_tensor([0, 0, -(far + near) / (far - near), -2 * far * near / (far - near)]),
-            lens.new_tensor([0, 0, -1, 0]),
+            matrix.new_tensor([0, 0, -(far + near) / (far - near), -2 * far * near / (far - near)]),
+            matrix.new_tensor([0, 0, -1, 0]),
         ]
     )
 
@@ -121,9 +121,9 @@ def to_neural_renderer(intrinsics: Any, camera_from_world: Any, height: int, wid
 
     Its mode `projection` takes intrinsics, camera_from_world[:3, :3] and [:3, 3] of square images unchanged.
     """
-    lens, pose = _doubles(intrinsics, camera_from_world)
-    focal, centre = _lens(lens)
-    size, up = lens.new_tensor([width, height]), lens.new_tensor([1.0, -1.0])
+    matrix, pose = _doubles(intrinsics, camera_from_world)
+    focal, centre = _focal_and_centre(matrix)
+    size, up = matrix.new_tensor([width, height]), matrix.new_tensor([1.0, -1.0])
     rotation, translation = _turned(pose, (1, -1, 1))
     return NeuralRendererCamera(rotation, translation, 2 * focal / size, up * (2 * centre / size - 1))
 
@@ -132,8 +132,8 @@ def from_neural_renderer(camera: NeuralRendererCamera, height: int, width: int) 
     """The inverse of `to_neural_renderer`."""
     rotation, translation, scale, offset = _doubles(*camera)
     size, up = scale.new_tensor([width, height]), scale.new_tensor([1.0, -1.0])
-    lens = _intrinsics(scale * size / 2, (up * offset + 1) * size / 2)
-    return Pinhole(lens, _pose(*_turned(_pose(rotation, translation), (1, -1, 1))))
+    intrinsics = _intrinsics(scale * size / 2, (up * offset + 1) * size / 2)
+    return Pinhole(intrinsics, _pose(*_turned(_pose(rotation, translation), (1, -1, 1))))
 
 
 def from_weak_perspective(scale: Any, rotation: Any, translation: Any, height: int, distance: float) -> Pinhole:
@@ -154,8 +154,8 @@ def to_weak_perspective(camera: Pinhole, height: int) -> tuple[Tensor, Tensor, T
 
     Raises ValueError if the two focal lengths differ, for which there is no such camera.
     """
-    lens, pose = _doubles(*camera)
-    focal, centre = _lens(lens)
+    intrinsics, pose = _doubles(*camera)
+    focal, centre = _focal_and_centre(intrinsics)
     if abs(focal[0] - focal[1]) > 1e-9 * focal.abs().max():
         raise ValueError(f"a weak perspective camera has one scale, got {focal.tolist()}")
     moved = centre + focal * pose[:2, 3]
@@ -168,7 +168,7 @@ def _doubles(*values: Any) -> list[Tensor]:
     return [torch.as_tensor(value, dtype=torch.float64) for value in values]
 
 
-def _lens(intrinsics: Tensor) -> tuple[Tensor, Tensor]:
+def _focal_and_centre(intrinsics: Tensor) -> tuple[Tensor, Tensor]:
     if abs(intrinsics[0, 1]) > 1e-9 * intrinsics[0, 0].abs():
         raise ValueError("these intrinsics have skew, which the other program's camera cannot express")
     return torch.stack([intrinsics[0, 0], intrinsics[1, 1]]), intrinsics[:2, 2]

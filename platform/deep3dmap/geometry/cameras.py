@@ -31,9 +31,9 @@ def project(points: Any, intrinsics: Any, camera_from_world: Any) -> tuple[Tenso
     Pixels are meaningful where depth > 0.
     """
     camera = transform(points, camera_from_world)
-    lens = torch.as_tensor(intrinsics, dtype=camera.dtype, device=camera.device)
+    matrix = torch.as_tensor(intrinsics, dtype=camera.dtype, device=camera.device)
     depth = camera[:, 2]
-    pixels = camera @ lens.T
+    pixels = camera @ matrix.T
     return pixels[:, :2] / torch.where(depth == 0, torch.ones_like(depth), depth)[:, None], depth
 
 

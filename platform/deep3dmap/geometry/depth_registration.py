@@ -12,7 +12,7 @@ def register_depth(
     """Return depth (H, W) along the colour camera's axis, metres, 0 where the sensor says nothing.
 
     depth: of the sensor, 0 = invalid. depth_intrinsics, color_intrinsics: (3, 3) pixels, centres at +0.5. color_from_depth:
-    (4, 4) rigid, metres. size: height and width of the result. Cameras at one place with parallel axes differ in their lenses
+    (4, 4) rigid, metres. size: height and width of the result. Cameras at one place with parallel axes differ in intrinsics
     only, and then each pixel reads the sensor's pixel it falls into; else every measurement goes to the pixel it falls into and
     the nearest stays, so that what the colour camera sees beside the sensor's view, or finer, remains empty.
     """
@@ -40,7 +40,7 @@ def _looked_up(
     height, width = depth.shape
     across = depth_intrinsics @ np.linalg.inv(color_intrinsics)
     rows, columns = np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5
-    # Lenses without skew: columns depend on columns and rows on rows.
+    # Intrinsics without skew: columns depend on columns and rows on rows.
     x = np.floor(across[0, 0] * columns + across[0, 2]).astype(np.int64)
     y = np.floor(across[1, 1] * rows + across[1, 2]).astype(np.int64)
     inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))

@@ -18,8 +18,8 @@ def bounds(intrinsics: Any, world_from_camera: Any, width: int, height: int, nea
     if not 0 <= near < far or len(intrinsics) == 0:
         raise ValueError(f"bounds need cameras and 0 <= near < far, got {len(intrinsics)} cameras, {near} and {far}")
     parts = []
-    for lens, pose in zip(intrinsics, world_from_camera):
-        rays = _corner_rays(lens, width, height)
+    for matrix, pose in zip(intrinsics, world_from_camera):
+        rays = _corner_rays(matrix, width, height)
         parts.append(transform(torch.cat([rays * near, rays * far]), pose))
     points = torch.cat(parts)
     return points.amin(0), points.amax(0)
@@ -34,13 +34,13 @@ def bounds_of_depths(
     """
     lower = torch.full((3,), torch.inf, dtype=torch.float64)
     upper = -lower
-    for depth, lens, pose in zip(depths, intrinsics, world_from_camera):
+    for depth, matrix, pose in zip(depths, intrinsics, world_from_camera):
         sparse = torch.as_tensor(depth)[::stride, ::stride]
         row, column = (torch.isfinite(sparse) & (sparse > 0) & (sparse <= max_depth)).nonzero(as_tuple=True)
         if len(row) == 0:
             continue
         pixels = torch.stack([column * stride + 0.5, row * stride + 0.5, torch.ones_like(row)], 1).double()
-        rays = pixels @ torch.linalg.inv(torch.as_tensor(lens, dtype=torch.float64)).T
+        rays = pixels @ torch.linalg.inv(torch.as_tensor(matrix, dtype=torch.float64)).T
         points = transform(rays * sparse[row, column, None].double(), pose)
         lower, upper = torch.minimum(lower, points.amin(0)), torch.maximum(upper, points.amax(0))
     return (lower, upper) if bool(torch.isfinite(lower).all()) else None

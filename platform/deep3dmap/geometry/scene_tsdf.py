@@ -49,9 +49,9 @@ def fuse_scene(
 
     Raises UserError, before anything is allocated, where no frame has valid depth or the grid would be too large.
     """
-    poses, lenses = np.asarray(world_from_camera, np.float64), np.asarray(intrinsics, np.float64)
+    poses, matrices = np.asarray(world_from_camera, np.float64), np.asarray(intrinsics, np.float64)
     frames = np.flatnonzero(np.isfinite(poses).all((1, 2)))
-    lower, upper = _seen(depths, lenses, poses, frames, max_depth)
+    lower, upper = _seen(depths, matrices, poses, frames, max_depth)
     dimensions = [np.round((upper - lower) / (voxel_size * 2**level)).astype(int) for level in range(LEVELS)]
     if math.prod(dimensions[0]) > MAX_VOXELS:
         size = f"{' x '.join(map(str, dimensions[0]))} voxels, {math.prod(dimensions[0]) * 9 / 1e9:.1f} GB"
@@ -60,12 +60,16 @@ def fuse_scene(
     for frame in frames.tolist():
         depth = torch.from_numpy(np.asarray(depths[frame], np.float32)).to(device)
         for level in volumes:
-            level.integrate(depth, lenses[frame], poses[frame], max_depth=max_depth)
+            level.integrate(depth, matrices[frame], poses[frame], max_depth=max_depth)
     return SceneTSDF([level.tsdf for level in volumes], torch.from_numpy(lower), voxel_size)
 
 
 def _seen(
-    depths: Sequence[Any], lenses: NDArray[np.float64], poses: NDArray[np.float64], frames: NDArray[np.int64], max_depth: float
+    depths: Sequence[Any],
+    intrinsics: NDArray[np.float64],
+    poses: NDArray[np.float64],
+    frames: NDArray[np.int64],
+    max_depth: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the bounds (3,), (3,) of the world's origin and the frusta, each as deep as its frame's largest depth."""
     step = max(1, len(frames) // MAX_FRAMES_FOR_BOUNDS)
@@ -77,7 +81,7 @@ def _seen(
             continue
         found = True
         height, width = depth.shape
-        low, high = bounds(lenses[frame][None], poses[frame][None], width, height, 0.0, float(valid.max()))
+        low, high = bounds(intrinsics[frame][None], poses[frame][None], width, height, 0.0, float(valid.max()))
         lower, upper = np.minimum(lower, low.numpy()), np.maximum(upper, high.numpy())
     if not found:
         raise UserError(f"no frame of the scan has a depth between 0 and {max_depth:g} m; check the unit and max_depth")

@@ -20,9 +20,9 @@ def silhouette(vertices: Any, faces: Any, intrinsics: Any, world_from_camera: An
     pose = torch.as_tensor(np.asarray(world_from_camera), dtype=torch.float64)
     points = torch.as_tensor(np.asarray(vertices, np.float32))
     camera = transform(points, invert(pose).to(points)).contiguous()
-    lens = torch.as_tensor(np.asarray(intrinsics, np.float32))
+    matrix = torch.as_tensor(np.asarray(intrinsics, np.float32))
     triangles = torch.as_tensor(np.asarray(faces, np.int64))
-    return rasterize_camera(camera, triangles, lens, height, width).face_id >= 0
+    return rasterize_camera(camera, triangles, matrix, height, width).face_id >= 0
 
 
 def intersection_over_union(first: Any, second: Any) -> float:

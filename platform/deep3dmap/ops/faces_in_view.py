@@ -20,11 +20,13 @@ class FacesInView(NamedTuple):
     part: Tensor
     corners: Tensor
 
-    def pixels(self, lens: Tensor) -> Tensor:
+    def pixels(self, intrinsics: Tensor) -> Tensor:
         """Return the vertices (V, 3) in the picture of a camera (3, 3): x and y in pixels, z the depth."""
         x, y, z = self.vertices.unbind(-1)
         safe = torch.where(z > 0, z, torch.ones_like(z))
-        return torch.stack([lens[0, 0] * x / safe + lens[0, 2], lens[1, 1] * y / safe + lens[1, 2], z], -1)
+        return torch.stack(
+            [intrinsics[0, 0] * x / safe + intrinsics[0, 2], intrinsics[1, 1] * y / safe + intrinsics[1, 2], z], -1
+        )
 
     def at_corners(self, faces: Tensor, attributes: Tensor) -> Tensor:
         """Return the attributes (V, C) of the given mesh at the corners of its faces that are in view, (F, 3, C)."""
@@ -34,20 +36,20 @@ class FacesInView(NamedTuple):
         return values.index_copy_(0, cut, corners @ values.index_select(0, cut))
 
 
-def faces_in_view(vertices: Tensor, faces: Tensor, lens: Tensor, height: int, width: int, near: float) -> FacesInView:
+def faces_in_view(vertices: Tensor, faces: Tensor, intrinsics: Tensor, height: int, width: int, near: float) -> FacesInView:
     """Return the faces that do not lie wholly behind the near plane or beside the picture, cut at z = near.
 
-    vertices: (V, 3) float32 in camera coordinates. lens: (3, 3) float32. The picture has a margin of a pixel.
+    vertices: (V, 3) float32 in camera coordinates. intrinsics: (3, 3) float32. The picture has a margin of a pixel.
     """
-    ahead = _maybe_seen(vertices, faces, lens, height, width, near)
+    ahead = _maybe_seen(vertices, faces, intrinsics, height, width, near)
     clipped = _clip_near(vertices, faces.index_select(0, ahead), near)
     return clipped._replace(source=ahead.index_select(0, clipped.source))
 
 
-def _maybe_seen(vertices: Tensor, faces: Tensor, lens: Tensor, height: int, width: int, near: float) -> Tensor:
+def _maybe_seen(vertices: Tensor, faces: Tensor, intrinsics: Tensor, height: int, width: int, near: float) -> Tensor:
     """Return the faces (N,), ascending, that do not lie wholly behind the near plane or beside the picture."""
     x, y, z = vertices.unbind(-1)
-    across, down = lens[0, 0] * x + lens[0, 2] * z, lens[1, 1] * y + lens[1, 2] * z
+    across, down = intrinsics[0, 0] * x + intrinsics[0, 2] * z, intrinsics[1, 1] * y + intrinsics[1, 2] * z
     # A pixel of margin: what rounding might move into the picture stays. Where a coordinate is not finite nothing is said.
     sides = (z < near, across < -z, across > (width + 1) * z, down < -z, down > (height + 1) * z)
     outside = torch.zeros(len(vertices), dtype=torch.uint8, device=vertices.device)

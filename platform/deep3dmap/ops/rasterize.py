@@ -72,9 +72,9 @@ def rasterize_camera(
     _check(vertices, faces, height, width, cull)
     if not 0 < near < math.inf:
         raise ValueError(f"near is a positive number of metres, got {near}")
-    lens = small_matrix("intrinsics", intrinsics, (3, 3), vertices.device)
-    seen = faces_in_view(vertices, faces, lens, height, width, near)
-    drawn = _drawn(seen.pixels(lens), seen.faces, height, width, True, cull, backend)
+    matrix = small_matrix("intrinsics", intrinsics, (3, 3), vertices.device)
+    seen = faces_in_view(vertices, faces, matrix, height, width, near)
+    drawn = _drawn(seen.pixels(matrix), seen.faces, height, width, True, cull, backend)
     every = len(seen.source) == len(faces) and len(seen.corners) == 0
     return drawn if every or len(seen.source) == 0 else _of_given(drawn, seen)
 

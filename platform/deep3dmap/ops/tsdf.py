@@ -78,9 +78,9 @@ def _native_integrate(
     truncation: float,
     max_depth: float,
 ) -> None:
-    lens = torch.stack([intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]])
+    matrix = torch.stack([intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]])
     rotation, translation = camera_from_world[:3, :3].reshape(9).contiguous(), camera_from_world[:3, 3].contiguous()
-    camera = (lens, rotation, translation, origin.contiguous())
+    camera = (matrix, rotation, translation, origin.contiguous())
     run_native(
         "integrate", tsdf.device, tsdf, weight, color, depth.contiguous(), image, *camera, voxel_size, truncation, max_depth
     )

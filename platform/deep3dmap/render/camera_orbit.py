@@ -13,7 +13,7 @@ from deep3dmap.geometry.cameras import look_at, nearest_to_axes
 def orbit_of_cameras(intrinsics: Any, world_from_camera: Any, height: int, width: int, count: int) -> list[Camera]:
     """Return `count` cameras around the point that given ones (V, 3, 3) and (V, 4, 4) look at, as far and as high as they are.
 
-    They have the lens of the first. Where the axes are parallel, the point lies a unit in front of the cameras' middle.
+    They have the intrinsics of the first. Where the axes are parallel, the point lies a unit in front of the cameras' middle.
     """
     poses = np.asarray(world_from_camera, np.float64)
     centre, up = nearest_to_axes(poses), upwards(poses)

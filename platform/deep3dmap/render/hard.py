@@ -47,8 +47,8 @@ class HardRenderer(Renderer):
         if self.supersample == 1:
             return drawn
         n = self.supersample
-        lens = view.intrinsics * view.intrinsics.new_tensor([[n], [n], [1]])
-        fine_view = View(lens, view.camera_from_world, view.height * n, view.width * n, view.projection, view.near)
+        intrinsics = view.intrinsics * view.intrinsics.new_tensor([[n], [n], [1]])
+        fine_view = View(intrinsics, view.camera_from_world, view.height * n, view.width * n, view.projection, view.near)
         fine = self._draw(surface, fine_view, lights, background)
         smooth = torch.nn.functional.avg_pool2d(torch.cat([fine.image, fine.silhouette[None]])[None], n)[0]
         return Rendering(smooth[:3], drawn.depth, drawn.normals, smooth[3].detach(), drawn.face_id)
@@ -73,8 +73,8 @@ def _visible(camera: Tensor, faces: Tensor, view: View) -> Tensor:
     if view.projection == "orthographic":
         pixels = to_pixels(points, view).contiguous()
         return rasterize(pixels, faces, view.height, view.width, perspective=False).face_id
-    lens = view.intrinsics.detach().float()
-    return rasterize_camera(points, faces, lens, view.height, view.width, near=view.near).face_id
+    intrinsics = view.intrinsics.detach().float()
+    return rasterize_camera(points, faces, intrinsics, view.height, view.width, near=view.near).face_id
 
 
 def _surface_points(camera: Tensor, corners: Tensor, covered: Tensor, view: View) -> tuple[Tensor, Tensor]:

@@ -49,12 +49,12 @@ def render_mesh(
     points, triangles = torch.as_tensor(vertices).float(), torch.as_tensor(faces).long()
     camera_from_world = invert(torch.as_tensor(world_from_camera, dtype=torch.float64)).to(points)
     camera = transform(points, camera_from_world).contiguous()
-    lens = torch.as_tensor(intrinsics, dtype=torch.float64)
+    matrix = torch.as_tensor(intrinsics, dtype=torch.float64)
     towards_eye = torch.nn.functional.normalize(-camera, dim=1)
     towards_light = None if light is None else camera_from_world[:3, :3] @ points.new_tensor(light)
 
     def draw(factor: int) -> MeshImages:
-        fine = scale_intrinsics(lens, factor, factor).float()
+        fine = scale_intrinsics(matrix, factor, factor).float()
         seen = rasterize_camera(camera, triangles, fine, height * factor, width * factor, cull=cull)
         return _shade(seen, camera, triangles, towards_eye, towards_light, colors, background)
 

@@ -119,19 +119,19 @@ def _drawn(mesh: Mesh, placed: Placement, sample: dict[str, Any], colors: Any) -
     if placed.frame == "image":
         drawn: MeshImages = render_in_image(mesh.vertices * scale, mesh.faces, *size, colors=colors, supersample=2)
         return drawn.image
-    lens, pose = _camera(mesh, placed.frame, sample, scale, size)
+    intrinsics, pose = _camera(mesh, placed.frame, sample, scale, size)
     cull: Cull = "back" if placed.inside else "none"
-    return render_mesh(mesh.vertices, mesh.faces, lens, pose, *size, colors=colors, cull=cull, supersample=2).image
+    return render_mesh(mesh.vertices, mesh.faces, intrinsics, pose, *size, colors=colors, cull=cull, supersample=2).image
 
 
 def _camera(mesh: Mesh, frame: str, sample: dict[str, Any], scale: float, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     if frame == "relief":
-        lens = ReliefCamera(size[0]).intrinsics(torch.zeros(1, dtype=torch.float64))
-        return lens, torch.eye(4, dtype=torch.float64)
+        intrinsics = ReliefCamera(size[0]).intrinsics(torch.zeros(1, dtype=torch.float64))
+        return intrinsics, torch.eye(4, dtype=torch.float64)
     if {"intrinsics", "world_from_camera", "images"} <= sample.keys():
         place = photograph(sample)
-        lens = scale_intrinsics(torch.as_tensor(np.asarray(sample["intrinsics"][place], np.float64)), scale, scale)
-        return lens, torch.as_tensor(np.asarray(sample["world_from_camera"][place], np.float64))
+        intrinsics = scale_intrinsics(torch.as_tensor(np.asarray(sample["intrinsics"][place], np.float64)), scale, scale)
+        return intrinsics, torch.as_tensor(np.asarray(sample["world_from_camera"][place], np.float64))
     return seen_from(mesh.vertices, (0.4, 0.2, 1.0), width=size[1], height=size[0], up=UP)
 
 

@@ -17,14 +17,14 @@ def to_pixels(camera: Tensor, view: View) -> Tensor:
 
     In a perspective view what lies nearer than `near` has no place in the image and the depth -1, which is never drawn.
     """
-    lens = view.intrinsics.to(camera)
+    intrinsics = view.intrinsics.to(camera)
     z = camera[:, 2]
     if view.projection == "orthographic":
-        seen = camera[:, :2] @ lens[:2, :2].T + lens[:2, 2]
+        seen = camera[:, :2] @ intrinsics[:2, :2].T + intrinsics[:2, 2]
         return torch.cat([seen, z[:, None]], 1)
     there = z >= view.near
     safe = torch.where(there, z, 1.0)
-    seen = camera[:, :2] @ lens[:2, :2].T / safe[:, None] + lens[:2, 2]
+    seen = camera[:, :2] @ intrinsics[:2, :2].T / safe[:, None] + intrinsics[:2, 2]
     return torch.cat([torch.where(there[:, None], seen, 0.0), torch.where(there, z, -1.0)[:, None]], 1)
 
 

@@ -45,8 +45,8 @@ def pyrender_depth(
     pyrender = import_pyrender(platform)
     import trimesh
 
-    lens = np.asarray(intrinsics, np.float64)
-    camera = pyrender.IntrinsicsCamera(lens[0, 0], lens[1, 1], lens[0, 2], lens[1, 2], znear=near, zfar=far)
+    matrix = np.asarray(intrinsics, np.float64)
+    camera = pyrender.IntrinsicsCamera(matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2], znear=near, zfar=far)
     triangles = np.asarray(faces)
     # A pass for depth alone always culls back faces, so both windings are given where both sides are wanted.
     sides = triangles if cull == "back" else np.concatenate([triangles, triangles[:, ::-1]])

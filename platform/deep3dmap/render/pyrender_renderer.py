@@ -155,8 +155,8 @@ def _perspective(view: View, near: float, far: float) -> Array:
 
 def _orthographic(view: View, near: float, far: float) -> Array:
     """OpenGL's clip matrix of an orthographic view, in which x and y of the camera become pixels without a division."""
-    lens = view.intrinsics.detach().double()
-    across, down = (2 * lens[0] / view.width).tolist(), (2 * lens[1] / view.height).tolist()
+    intrinsics = view.intrinsics.detach().double()
+    across, down = (2 * intrinsics[0] / view.width).tolist(), (2 * intrinsics[1] / view.height).tolist()
     depth = [0.0, 0.0, -2 / (far - near), -(far + near) / (far - near)]
     side, height = [across[0], -across[1], 0.0, across[2] - 1], [-down[0], down[1], 0.0, 1 - down[2]]
     return np.array([side, height, depth, [0.0, 0.0, 0.0, 1.0]])

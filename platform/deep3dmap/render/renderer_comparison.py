@@ -60,8 +60,8 @@ def view_of(
     pose[:3, 3] = (low + high) / 2 + distance * towards
     if projection == "orthographic":
         focal = size / 2 / 1.06 / float(spread.amax())
-    lens = torch.tensor([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
-    return View(lens, invert(pose).float(), size, size, projection, near=1e-3 * distance)
+    intrinsics = torch.tensor([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
+    return View(intrinsics, invert(pose).float(), size, size, projection, near=1e-3 * distance)
 
 
 def light_beside(view: View) -> Lights:

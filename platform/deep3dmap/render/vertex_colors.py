@@ -30,12 +30,12 @@ class VertexColors:
         """Fold in an image (3, H, W) RGB in [0, 1]; near views weigh more, as 1 / depth squared."""
         height, width = image.shape[-2:]
         camera = transform(self.vertices, invert(torch.as_tensor(world_from_camera, dtype=torch.float64)).float()).contiguous()
-        lens = torch.as_tensor(intrinsics).float()
-        surface = rasterize_camera(camera, self.faces, lens, height, width).depth
+        matrix = torch.as_tensor(intrinsics).float()
+        surface = rasterize_camera(camera, self.faces, matrix, height, width).depth
         # A vertex on the outline may fall into a pixel that its own triangles do not cover: nothing hides it there.
         surface = torch.where(surface > 0, surface, torch.inf)
         depth = camera[:, 2]
-        pixels = (camera @ lens.T)[:, :2] / depth[:, None].clamp_min(1e-6)
+        pixels = (camera @ matrix.T)[:, :2] / depth[:, None].clamp_min(1e-6)
         inside = (depth > 0) & (pixels >= 0).all(1) & (pixels < pixels.new_tensor([width, height])).all(1)
         rows = inside.nonzero()[:, 0]
         column, row = pixels[rows].long().T
@@ -56,8 +56,8 @@ def color_vertices(
 ) -> Tensor:
     """Return vertex colours (V, 3) from V images, as `VertexColors` gathers them."""
     colors = VertexColors(vertices, faces, tolerance)
-    for image, lens, pose in zip(images, intrinsics, world_from_camera):
-        colors.add(torch.as_tensor(image), lens, pose)
+    for image, matrix, pose in zip(images, intrinsics, world_from_camera):
+        colors.add(torch.as_tensor(image), matrix, pose)
     return colors.mean()
 
 

@@ -28,13 +28,13 @@ def orbit(
     """
     centre, points = _body(vertices)
     focal = 1.2 * min(width, height)
-    lens = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float64)
+    intrinsics = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float64)
     directions = _directions(count, elevation_degrees, up)
     turns = [look_at(direction, torch.zeros(3), _safe_up(direction, up)) for direction in directions]
     distance = max(_distance(points - centre, turn[:3, :3], focal, width, height) for turn in turns)
     for turn, direction in zip(turns, directions):
         turn[:3, 3] = centre + distance * direction
-    return [Viewpoint(lens, turn) for turn in turns]
+    return [Viewpoint(intrinsics, turn) for turn in turns]
 
 
 def overview(
@@ -47,16 +47,16 @@ def overview(
     corners = torch.as_tensor(vertices).double()[torch.as_tensor(faces).long()]
     area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     views = orbit(vertices, 12, elevation_degrees=elevation_degrees, width=width, height=height, up=up)
-    lens, pose = max(views, key=lambda view: float((-area @ view.world_from_camera[:3, 2]).clamp(min=0).sum()))
-    return _filling(Viewpoint(lens, pose), vertices, width, height)
+    intrinsics, pose = max(views, key=lambda view: float((-area @ view.world_from_camera[:3, 2]).clamp(min=0).sum()))
+    return _filling(Viewpoint(intrinsics, pose), vertices, width, height)
 
 
 def seen_from(vertices: Any, direction: Direction, *, width: int, height: int, up: Direction = (0.0, 0.0, 1.0)) -> Viewpoint:
     """Return a camera that looks at a mesh from a direction and fills the picture with it. vertices: (V, 3), at least one."""
     focal = 1.2 * min(width, height)
-    lens = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float64)
+    intrinsics = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float64)
     towards = torch.tensor(direction, dtype=torch.float64)
-    return _filling(Viewpoint(lens, look_at(towards, torch.zeros(3), _safe_up(towards, up))), vertices, width, height)
+    return _filling(Viewpoint(intrinsics, look_at(towards, torch.zeros(3), _safe_up(towards, up))), vertices, width, height)
 
 
 def _filling(view: Viewpoint, vertices: Any, width: int, height: int) -> Viewpoint:

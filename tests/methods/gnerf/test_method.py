@@ -27,8 +27,8 @@ CPU = torch.device("cpu")
 
 def scene(views: int = 5, side: int = 24) -> dict[str, Any]:
     random = np.random.default_rng(0)
-    lens = np.array([[30.0, 0, side / 2], [0, 30, side / 2], [0, 0, 1]])
-    return {"images": random.random((views, 3, side, side), np.float32), "intrinsics": np.tile(lens, (views, 1, 1))}
+    image_plane = np.array([[30.0, 0, side / 2], [0, 30, side / 2], [0, 0, 1]])
+    return {"images": random.random((views, 3, side, side), np.float32), "intrinsics": np.tile(image_plane, (views, 1, 1))}
 
 
 @pytest.fixture
@@ -93,10 +93,10 @@ def test_photographs_of_a_kind_that_cannot_be_used() -> None:
 
 def test_photographs_at_another_size_keep_their_field_of_view() -> None:
     photographs = read_photographs(scene(), CPU)
-    images, lens = photographs.some(torch.tensor([3, 1]), 12, 8)
+    images, image_plane = photographs.some(torch.tensor([3, 1]), 12, 8)
     assert images.shape == (2, 3, 8, 12)
-    assert lens.intrinsics[0].tolist() == [15, 0, 6]
-    assert lens.intrinsics[1].tolist() == [0, 10, 4]
+    assert image_plane.intrinsics[0].tolist() == [15, 0, 6]
+    assert image_plane.intrinsics[1].tolist() == [0, 10, 4]
     same, _ = photographs.some(torch.tensor([3]), 24, 24)
     assert torch.equal(same[0], photographs.images[3])
 

@@ -160,8 +160,8 @@ CONFIG = GNeRFConfig(
 
 
 def photographs(count: int) -> dict[str, np.ndarray]:
-    lens = np.array([[30.0, 0, 12], [0, 30, 12], [0, 0, 1]])
-    return {"images": np.full((count, 3, 24, 24), 0.5, np.float32), "intrinsics": np.tile(lens, (count, 1, 1))}
+    image_plane = np.array([[30.0, 0, 12], [0, 30, 12], [0, 0, 1]])
+    return {"images": np.full((count, 3, 24, 24), 0.5, np.float32), "intrinsics": np.tile(image_plane, (count, 1, 1))}
 
 
 def test_a_fit_may_begin_with_an_official_one(official_file: Path, make_loop: Callable[..., Any]) -> None:

@@ -11,7 +11,7 @@ from deep3dmap.methods.gnerf.discriminator import PatchDiscriminator
 from deep3dmap.methods.gnerf.generator import Generator, GeneratorConfig, Randomness
 from deep3dmap.methods.gnerf.inversion_network import InversionNetwork
 from deep3dmap.methods.gnerf.objectives import (
-    Lens,
+    ImagePlane,
     Weights,
     discriminate,
     follow_inversion,
@@ -25,7 +25,7 @@ from deep3dmap.methods.gnerf.pose_table import PoseTable
 from deep3dmap.methods.gnerf.pose_vectors import vectors_of_poses
 from deep3dmap.nn.radiance.patches import crop_patches, random_patches
 
-LENS = Lens(torch.tensor([[30.0, 0, 16], [0, 30, 16], [0, 0, 1]]), 32, 32)
+IMAGE_PLANE = ImagePlane(torch.tensor([[30.0, 0, 16], [0, 30, 16], [0, 0, 1]]), 32, 32)
 COUNT = 3
 
 
@@ -71,7 +71,7 @@ def reached(networks: Networks, loss: Tensor) -> set[str]:
 def fakes(networks: Networks, random: torch.Generator) -> tuple[Tensor, Tensor]:
     patches = random_patches(COUNT, 16, 0.5, random)
     poses = PosePrior().sample(COUNT, random)
-    return render_both(networks.generator, patches.coordinates, poses, LENS, Randomness(random, 1.0)), patches.scale
+    return render_both(networks.generator, patches.coordinates, poses, IMAGE_PLANE, Randomness(random, 1.0)), patches.scale
 
 
 def test_the_generator_learns_to_fool(networks: Networks, random: torch.Generator) -> None:
@@ -95,7 +95,7 @@ def test_the_discriminator_learns_from_both(networks: Networks, random: torch.Ge
 
 def test_the_inversion_network_learns_from_renderings(networks: Networks, random: torch.Generator) -> None:
     poses = PosePrior().sample(COUNT, random)
-    loss = invert_renderings(networks.inversion, networks.generator, poses, LENS, None)
+    loss = invert_renderings(networks.inversion, networks.generator, poses, IMAGE_PLANE, None)
     assert reached(networks, loss) == {"inversion"}
 
 
@@ -110,7 +110,7 @@ def test_poses_follow_the_inversion_network(networks: Networks, images: Tensor) 
 
 def test_colours_teach_field_and_poses(networks: Networks, random: torch.Generator, images: Tensor) -> None:
     patches = random_patches(COUNT, 16, 0.5, random)
-    loss = reproduce(networks.generator, networks.table(), images, patches, LENS, None, Weights())
+    loss = reproduce(networks.generator, networks.table(), images, patches, IMAGE_PLANE, None, Weights())
     assert reached(networks, loss) == {"generator", "table"}
 
 
@@ -118,10 +118,10 @@ def test_a_rendering_reproduces_itself(networks: Networks, random: torch.Generat
     poses = PosePrior().sample(1, random)
     patches = random_patches(1, 16, 1.0, random)
     with torch.no_grad():
-        size = (LENS.height, LENS.width)
-        coarse, fine = networks.generator(patches.coordinates, poses, LENS.intrinsics, size)
+        size = (IMAGE_PLANE.height, IMAGE_PLANE.width)
+        coarse, fine = networks.generator(patches.coordinates, poses, IMAGE_PLANE.intrinsics, size)
         # Cut at the corners of its own pixels, the fine image is itself; what is left is the coarse pass.
-        loss = reproduce(networks.generator, poses, fine, patches, LENS, None, Weights(photometric=1.0))
+        loss = reproduce(networks.generator, poses, fine, patches, IMAGE_PLANE, None, Weights(photometric=1.0))
     assert loss.item() == pytest.approx(((coarse - fine) ** 2).mean().item() / 2, rel=1e-4)
 
 
@@ -129,15 +129,15 @@ def test_photometric_refinement_brings_a_pose_back(networks: Networks, random: t
     truth = PosePrior(elevation=(20, 40)).sample(1, random)
     with torch.no_grad():
         patches = random_patches(1, 32, 1.0, random)
-        size = (LENS.height, LENS.width)
-        _, image = networks.generator(patches.coordinates, truth, LENS.intrinsics, size)
+        size = (IMAGE_PLANE.height, IMAGE_PLANE.width)
+        _, image = networks.generator(patches.coordinates, truth, IMAGE_PLANE.intrinsics, size)
     start = vectors_of_poses(truth, "6d")
     table = PoseTable(start + 0.03 * torch.randn(start.shape, generator=random), "6d")
     optimizer = torch.optim.Adam(table.parameters(), lr=3e-3)
     losses = []
     for _ in range(25):
         optimizer.zero_grad()
-        loss = reproduce(networks.generator, table(), image, patches, LENS, None, Weights())
+        loss = reproduce(networks.generator, table(), image, patches, IMAGE_PLANE, None, Weights())
         loss.backward()
         optimizer.step()
         losses.append(loss.item())

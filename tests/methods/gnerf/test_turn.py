@@ -22,8 +22,8 @@ PARTS = ("generator", "discriminator", "inversion", "table")
 
 def scene(side: int = 24) -> dict[str, Any]:
     random = np.random.default_rng(0)
-    lens = np.array([[30.0, 0, side / 2], [0, 30, side / 2], [0, 0, 1]])
-    return {"images": random.random((5, 3, side, side), np.float32), "intrinsics": np.tile(lens, (5, 1, 1))}
+    image_plane = np.array([[30.0, 0, side / 2], [0, 30, side / 2], [0, 0, 1]])
+    return {"images": random.random((5, 3, side, side), np.float32), "intrinsics": np.tile(image_plane, (5, 1, 1))}
 
 
 def state(method: GNeRF) -> dict[str, torch.Tensor]:

@@ -98,10 +98,10 @@ def _true_encoding(pose: RigidPose, cameras: Cameras) -> Encoding:
 
 @pytest.mark.parametrize("views", [1, 3])
 def test_perfect_views_give_the_true_pose(views: int) -> None:
-    lens = torch.tensor([[FOCAL, 0, SIDE / 2], [0, FOCAL, SIDE / 2], [0, 0, 1]])
+    intrinsics = torch.tensor([[FOCAL, 0, SIDE / 2], [0, FOCAL, SIDE / 2], [0, 0, 1]])
     eyes = torch.tensor([[0.2, 0.1, 1.2], [1.0, 0.0, 0.6], [-0.9, 0.3, 0.8]])[:views]
     poses = torch.stack([look_at(eye, torch.zeros(3), (0.0, 1.0, 0.0)) for eye in eyes]).float()
-    cameras = Cameras(lens.expand(1, views, 3, 3), poses[None], SIDE, SIDE)
+    cameras = Cameras(intrinsics.expand(1, views, 3, 3), poses[None], SIDE, SIDE)
     truth = RigidPose(rotation_from_6d(torch.tensor([[0.9, 0.1, -0.3, 0.0, 1.0, 0.2]])), torch.tensor([[0.02, -0.03, 0.05]]))
     encoding = _true_encoding(truth, cameras)
     found = fuse_poses(encoding, cameras, SIZE)

@@ -25,20 +25,25 @@ from deep3dmap.train.scene_fits import SceneFits, fit_settings
 
 SIDE = 48
 EYES = ((0.0, 0.05, 0.9), (0.7, 0.0, 0.6), (-0.7, 0.1, 0.6), (0.2, 0.5, 0.8))
-LENS = torch.tensor([[90.0, 0, SIDE / 2], [0, 90.0, SIDE / 2], [0, 0, 1]])
+INTRINSICS = torch.tensor([[90.0, 0, SIDE / 2], [0, 90.0, SIDE / 2], [0, 0, 1]])
 
 
 def _given(surface: Surface, eyes: tuple[tuple[float, float, float], ...] = EYES) -> dict[str, Any]:
     images, masks, poses = [], [], []
     for eye in eyes:
         pose = look_at(eye, (0.0, -0.02, 0.0), (0.0, 1.0, 0.0))
-        view = View(LENS, torch.linalg.inv(pose).float(), SIDE, SIDE)
+        view = View(INTRINSICS, torch.linalg.inv(pose).float(), SIDE, SIDE)
         seen = HardRenderer(supersample=2).render(surface, view, Lights(), (0.0, 0.0, 0.0))
         images.append(seen.image.clamp(0, 1).numpy() ** (1 / 2.2))
         masks.append(seen.silhouette.numpy())
         poses.append(pose.numpy())
-    lenses = np.repeat(LENS.double().numpy()[None], len(eyes), 0)
-    return {"images": np.stack(images), "masks": np.stack(masks), "intrinsics": lenses, "world_from_camera": np.stack(poses)}
+    intrinsics = np.repeat(INTRINSICS.double().numpy()[None], len(eyes), 0)
+    return {
+        "images": np.stack(images),
+        "masks": np.stack(masks),
+        "intrinsics": intrinsics,
+        "world_from_camera": np.stack(poses),
+    }
 
 
 def _fitted(method: MultiViewFace, given: dict[str, np.ndarray]) -> Reconstruction:

@@ -18,9 +18,9 @@ from deep3dmap.render.renderer import Lights, Surface, View
 from deep3dmap.render.soft import SoftRenderer
 
 SIDE, SIZE = 48, 0.2
-LENS = torch.tensor([[90.0, 0, SIDE / 2], [0, 90.0, SIDE / 2], [0, 0, 1]])
+INTRINSICS = torch.tensor([[90.0, 0, SIDE / 2], [0, 90.0, SIDE / 2], [0, 0, 1]])
 POSES = torch.stack([look_at(eye, (0.0, 0.0, 0.0), (0.0, 1.0, 0.0)) for eye in ((0.0, 0, 1), (0.8, 0.1, 0.6))]).float()
-CAMERAS = Cameras(LENS.expand(1, 2, 3, 3), POSES[None], SIDE, SIDE)
+CAMERAS = Cameras(INTRINSICS.expand(1, 2, 3, 3), POSES[None], SIDE, SIDE)
 PLACE = torch.tensor([[0.02, -0.03, 0.01]])
 TURN = RigidPose(torch.tensor([[[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]]), PLACE)
 
@@ -86,7 +86,7 @@ def balls(place: torch.Tensor) -> tuple[list[Evidence], torch.Tensor]:
     vertices = template.mean() + place
     found = []
     for pose in POSES:
-        view = View(LENS, torch.linalg.inv(pose), SIDE, SIDE)
+        view = View(INTRINSICS, torch.linalg.inv(pose), SIDE, SIDE)
         seen = HardRenderer(supersample=2).render(Surface(vertices, template.faces), view, Lights(), (0.0, 0.0, 0.0))
         found.append(Evidence(seen.image, seen.silhouette, view))
     return found, vertices

@@ -11,7 +11,7 @@ from deep3dmap.geometry.cameras import look_at, project
 from deep3dmap.methods.nerf.given_views import GivenViews
 
 HEIGHT, WIDTH, VIEWS = 5, 7, 3
-LENS = np.array([[9.0, 0, 3.2], [0, 8.0, 2.6], [0, 0, 1]])
+INTRINSICS = np.array([[9.0, 0, 3.2], [0, 8.0, 2.6], [0, 0, 1]])
 EYES = ((0.0, -3.0, 1.0), (3.0, 0.5, 0.2), (-2.0, 2.0, 2.0))
 CPU = torch.device("cpu")
 
@@ -20,7 +20,7 @@ def given(**changes: Any) -> dict[str, Any]:
     random = np.random.default_rng(0)
     return {
         "images": random.random((VIEWS, 3, HEIGHT, WIDTH), np.float32),
-        "intrinsics": np.tile(LENS, (VIEWS, 1, 1)),
+        "intrinsics": np.tile(INTRINSICS, (VIEWS, 1, 1)),
         "world_from_camera": np.stack([look_at(eye, (0.0, 0, 0)).numpy() for eye in EYES]),
         "bounds": np.array([[-1.0] * 3, [1.0] * 3]),
     } | changes
@@ -37,7 +37,7 @@ def drawn(views: GivenViews, count: int = 400) -> tuple[Any, np.ndarray, np.ndar
     places = batch.rays.origins + 2 * batch.rays.directions
     pixels = np.zeros((count, 2))
     for one in range(VIEWS):
-        seen, depth = project(places[view == one].double(), LENS, np.linalg.inv(views.poses[one]))
+        seen, depth = project(places[view == one].double(), INTRINSICS, np.linalg.inv(views.poses[one]))
         assert (depth > 0).all()
         pixels[view == one] = seen
     return batch, view, pixels[:, ::-1]

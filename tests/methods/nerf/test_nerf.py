@@ -24,7 +24,7 @@ from deep3dmap.train.local_host import LocalHost
 from deep3dmap.train.scene_fits import SceneFits, fit_settings
 
 SIDE, RADIUS = 24, 0.5
-LENS = np.array([[30.0, 0, SIDE / 2], [0, 30.0, SIDE / 2], [0, 0, 1]])
+INTRINSICS = np.array([[30.0, 0, SIDE / 2], [0, 30.0, SIDE / 2], [0, 0, 1]])
 VERTICES, FACES = icosphere(3)
 COLORS = np.clip(VERTICES / 2 + 0.5, 0, 1)
 BOUNDS = np.array([[-0.8] * 3, [0.8] * 3])
@@ -49,12 +49,12 @@ def ball(views: int = 12, seed: int = 0) -> dict[str, Any]:
     eyes = rng.standard_normal((views, 3))
     eyes *= 2.2 / np.linalg.norm(eyes, axis=1, keepdims=True)
     poses = np.stack([look_at(eye, (0.0, 0, 0), (0.1, 0.2, 1.0)).numpy() for eye in eyes])
-    seen = [render_mesh(RADIUS * VERTICES, FACES, LENS, pose, SIDE, SIDE, colors=COLORS, supersample=3) for pose in poses]
+    seen = [render_mesh(RADIUS * VERTICES, FACES, INTRINSICS, pose, SIDE, SIDE, colors=COLORS, supersample=3) for pose in poses]
     return {
         "images": np.stack([one.image.numpy() for one in seen]).astype(np.float32),
         "masks": np.stack([(one.face_id >= 0).float().numpy() for one in seen]),
         "background": np.ones(3, np.float32),
-        "intrinsics": np.tile(LENS, (views, 1, 1)),
+        "intrinsics": np.tile(INTRINSICS, (views, 1, 1)),
         "world_from_camera": poses,
         "bounds": BOUNDS,
     }
@@ -103,7 +103,7 @@ def test_the_surface_of_a_field_is_where_it_is_and_faces_outwards() -> None:
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     assert ((normals * corners.mean(1)).sum(1) > 0).mean() > 0.99
     np.testing.assert_allclose(mesh.colors, mesh.vertices / 2 + 0.5, atol=1e-5)
-    seen = seen_part(mesh, LENS[None], look_at((0.0, 0, 2.2), (0.0, 0, 0), (0, 1, 0)).numpy()[None], SIDE, SIDE, 0.05)
+    seen = seen_part(mesh, INTRINSICS[None], look_at((0.0, 0, 2.2), (0.0, 0, 0), (0, 1, 0)).numpy()[None], SIDE, SIDE, 0.05)
     assert seen.vertices[:, 2].min() > -0.1
     assert len(seen.faces) < 0.6 * len(mesh.faces)
 
@@ -111,8 +111,8 @@ def test_the_surface_of_a_field_is_where_it_is_and_faces_outwards() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": lambda v: v[:1], "masks": lambda v: v[:1]}, "at least 2 views"),
-        ({"images": lambda v: [v[0], v[1][:, :12]]}, "have different sizes"),
+        (dict.fromkeys(("images", "masks", "intrinsics", "world_from_camera"), lambda v: v[:1]), "at least 2 views"),
+        ({"images": lambda v: [*v[:11], v[11][:, :12]]}, "have different sizes"),
         ({"masks": lambda v: np.zeros_like(v)}, "all masks are empty"),
         (
             {"masks": lambda v: np.ones_like(v), "world_from_camera": lambda v: np.tile(np.eye(4), (12, 1, 1))},

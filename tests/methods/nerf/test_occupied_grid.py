@@ -102,10 +102,10 @@ def test_rays_of_a_step_follow_the_samples_of_the_last_one() -> None:
 
 
 def test_what_no_view_shows_is_left_out_for_good() -> None:
-    lens = np.array([[40.0, 0, 4], [0, 40.0, 4], [0, 0, 1]])
+    intrinsics = np.array([[40.0, 0, 4], [0, 40.0, 4], [0, 0, 1]])
     given = {
         "images": np.zeros((2, 3, 8, 8), np.float32),
-        "intrinsics": np.tile(lens, (2, 1, 1)),
+        "intrinsics": np.tile(intrinsics, (2, 1, 1)),
         "world_from_camera": np.stack([look_at(eye.tolist(), (0.0, 0, 0), (0.0, 1, 0)).numpy() for eye in EYES]),
         "bounds": np.array([[-1.0] * 3, [1.0] * 3]),
     }

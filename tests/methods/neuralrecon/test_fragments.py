@@ -83,9 +83,9 @@ def test_boxes_lie_on_one_grid_and_hold_what_is_seen() -> None:
         # The first feature map's pixel of the ball's centre, by hand.
         centre = torch.tensor([0.3, -0.2, 1.1, 1.0])
         x, y, z, _ = fragment["projection"][0, 0] @ centre
-        lens = scan["intrinsics"][0] * np.array([[2.0], [2.0], [1.0]])
+        intrinsics = scan["intrinsics"][0] * np.array([[2.0], [2.0], [1.0]])
         camera = np.linalg.inv(scan["world_from_camera"][frames[0]]) @ centre.double().numpy()
-        expected = (lens[:2] @ camera[:3] / camera[2] - 0.5) / 4
+        expected = (intrinsics[:2] @ camera[:3] / camera[2] - 0.5) / 4
         np.testing.assert_allclose([float(x / z), float(y / z)], expected, atol=1e-4)
 
 

@@ -42,9 +42,9 @@ class Ball:
 def painted(scan: dict[str, Any]) -> dict[str, Any]:
     """Colours that say where in the world a pixel looks, without which views have nothing to match."""
     images = []
-    for depth, lens, pose in zip(scan["depths"], scan["intrinsics"], scan["world_from_camera"]):
+    for depth, intrinsics, pose in zip(scan["depths"], scan["intrinsics"], scan["world_from_camera"]):
         rows, columns = np.mgrid[: depth.shape[0], : depth.shape[1]] + 0.5
-        rays = np.stack([columns, rows, np.ones_like(rows)], -1) @ np.linalg.inv(lens).T @ pose[:3, :3].T
+        rays = np.stack([columns, rows, np.ones_like(rows)], -1) @ np.linalg.inv(intrinsics).T @ pose[:3, :3].T
         points = rays * depth[..., None] + pose[:3, 3]
         images.append(np.where(depth[None] > 0, 0.5 + 0.5 * np.sin(9 * points.transpose(2, 0, 1)), 0.0).astype(np.float32))
     return {**scan, "images": images}

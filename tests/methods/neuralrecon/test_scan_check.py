@@ -9,7 +9,7 @@ from deep3dmap.methods.neuralrecon.fragments import FragmentConfig
 from deep3dmap.methods.neuralrecon.scan_check import LOWEST_CAMERA, check_poses, level_scan, up_direction
 
 CONFIG = FragmentConfig(image_size=(64, 48), views=4)
-LENS = np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]])
+INTRINSICS = np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]])
 
 
 def walk(count: int = 24) -> tuple[np.ndarray, np.ndarray]:
@@ -17,12 +17,12 @@ def walk(count: int = 24) -> tuple[np.ndarray, np.ndarray]:
     turns = np.linspace(0, 2 * np.pi, count, endpoint=False)
     eyes = np.stack([1.5 * np.cos(turns), 1.5 * np.sin(turns), 1.5 + 0.1 * np.sin(3 * turns)], 1)
     poses = np.stack([look_from(eye, np.array([0.0, 0.0, 0.8 + 0.3 * np.sin(5 * t)])) for eye, t in zip(eyes, turns)])
-    return np.repeat(LENS[None], count, 0), poses
+    return np.repeat(INTRINSICS[None], count, 0), poses
 
 
-def kinds(poses: np.ndarray, lenses: np.ndarray | None = None) -> set[str]:
-    lenses = walk(len(poses))[0] if lenses is None else lenses
-    return {finding.kind for finding in check_poses(lenses, poses, CONFIG)}
+def kinds(poses: np.ndarray, intrinsics: np.ndarray | None = None) -> set[str]:
+    intrinsics = walk(len(poses))[0] if intrinsics is None else intrinsics
+    return {finding.kind for finding in check_poses(intrinsics, poses, CONFIG)}
 
 
 def test_a_good_scan_has_no_findings() -> None:
@@ -30,9 +30,9 @@ def test_a_good_scan_has_no_findings() -> None:
 
 
 def test_a_camera_below_the_volume_is_said_in_metres() -> None:
-    lenses, poses = walk()
+    intrinsics, poses = walk()
     poses[:, 2, 3] -= 3.2
-    (finding,) = check_poses(lenses, poses, CONFIG)
+    (finding,) = check_poses(intrinsics, poses, CONFIG)
     assert finding.kind == "height"
     assert "m below" in finding.message
     poses[:, 2, 3] += 3.2 + 6
@@ -70,12 +70,12 @@ def test_up_is_found_within_a_few_degrees_in_any_world() -> None:
 
 
 def test_poses_that_are_no_numbers() -> None:
-    lenses, poses = walk()
+    intrinsics, poses = walk()
     poses[3] = np.nan
     assert "not_finite" in kinds(poses)
     with pytest.raises(UserError, match="no pose of the scan is finite"):
         level_scan(np.full((4, 4, 4), np.nan))
-    assert "too_few" in {finding.kind for finding in check_poses(lenses[:2], poses[:2], CONFIG)}
+    assert "too_few" in {finding.kind for finding in check_poses(intrinsics[:2], poses[:2], CONFIG)}
 
 
 def test_views_that_look_away_from_each_other() -> None:

@@ -11,7 +11,7 @@ from deep3dmap.render.renderer import FieldSamples
 from deep3dmap.render.volume import Rays
 
 BOX = [[-2.0, -1, 0], [2, 3, 2]]
-LENS = torch.tensor([[40.0, 0, 16], [0, 40, 16], [0, 0, 1]])
+INTRINSICS = torch.tensor([[40.0, 0, 16], [0, 40, 16], [0, 0, 1]])
 
 
 class Ball:
@@ -63,7 +63,7 @@ def test_a_ball_is_drawn_where_it_is_and_hidden_samples_are_left_out() -> None:
     ball, grid = Ball(torch.tensor([0.5, 1.0, 1.0]), 0.7), OccupancyGrid(SceneBox(BOX), 32, 0.01)
     grid.update(ball.density, torch.Generator().manual_seed(0))
     pose = look_at((0.5, 1.0, 5.0), (0.5, 1.0, 1.0), up=(0.0, 1.0, 0.0))
-    rays = camera_image_rays(32, 32, LENS, pose)
+    rays = camera_image_rays(32, 32, INTRINSICS, pose)
     drawn = march_and_render(ball, grid, rays, 0.0, 10.0, chunk=300)
     opacity = drawn.opacity.view(32, 32)
     assert opacity[16, 16] == pytest.approx(1, abs=1e-3)
@@ -81,7 +81,7 @@ def test_a_ball_is_drawn_where_it_is_and_hidden_samples_are_left_out() -> None:
 def test_cells_that_no_camera_sees_stay_empty() -> None:
     grid = OccupancyGrid(SceneBox(BOX), 16, 0.05)
     pose = look_at((0.0, 1.0, 1.0), (2.0, 1.0, 1.0))
-    grid.drop_unseen(LENS[None], invert(pose)[None], 32, 32)
+    grid.drop_unseen(INTRINSICS[None], invert(pose)[None], 32, 32)
     grid.update(lambda points: torch.full((len(points),), 100.0), torch.Generator().manual_seed(0))
     assert not grid.occupied[:7].any()
     assert grid.occupied[12, 8, 8]
@@ -107,8 +107,8 @@ def test_every_point_that_a_camera_shows_lies_in_a_cell_it_sees() -> None:
     for contracted in (False, True):
         grid = OccupancyGrid(SceneBox([[-1.0, -1, -1], [1, 1, 1]], contracted), 12, 0.05)
         pose = look_at((0.7, -2.0, 0.4), (0.0, 0.0, 0.3))
-        lens = torch.tensor([[40.0, 0, 16], [0, 40, 16], [0, 0, 1]])
-        grid.drop_unseen(lens[None], invert(pose)[None].float(), 32, 32)
+        intrinsics = torch.tensor([[40.0, 0, 16], [0, 40, 16], [0, 0, 1]])
+        grid.drop_unseen(intrinsics[None], invert(pose)[None].float(), 32, 32)
         depth = torch.rand(4000, 1, generator=random) * (8 if contracted else 4)
         pixels = torch.rand(4000, 2, generator=random) * 32
         ahead = torch.cat([(pixels - 16) / 40, torch.ones(4000, 1)], 1) * depth
@@ -151,7 +151,7 @@ def test_a_small_field_learns_a_ball() -> None:
     ball, field = Ball(torch.zeros(3), 0.6), HashGridField(box, HashGridEncoding(8, 16, 2, 12), hidden=16)
     full, grid = OccupancyGrid(box, 16, 0.05), OccupancyGrid(box, 16, 0.06)
     eyes = torch.nn.functional.normalize(torch.randn(9, 3, generator=generator), dim=1) * 3
-    views = [camera_image_rays(16, 16, LENS / 2, look_at(eye, (0.0, 0, 0))) for eye in eyes]
+    views = [camera_image_rays(16, 16, INTRINSICS / 2, look_at(eye, (0.0, 0, 0))) for eye in eyes]
     truth = [march_and_render(ball, full, view, 0.0, 10.0) for view in views]
     rays = Rays(torch.cat([view.origins for view in views[:8]]), torch.cat([view.directions for view in views[:8]]))
     color, opacity = (torch.cat([getattr(one, name) for one in truth[:8]]) for name in ("color", "opacity"))

@@ -5,15 +5,15 @@ from deep3dmap.geometry.cameras import look_at, project
 from deep3dmap.nn.radiance.patches import crop_patches, patch_pixels, random_patches
 from deep3dmap.nn.radiance.rays import axial_depth, camera_image_rays, pixel_centres, rays_through
 
-LENS = np.array([[50.0, 0, 16], [0, 60, 12], [0, 0, 1]])
+INTRINSICS = np.array([[50.0, 0, 16], [0, 60, 12], [0, 0, 1]])
 POSE = look_at((1.0, 2, 3), (0.2, -0.3, 0.1))
 
 
 def test_points_on_a_ray_project_to_its_pixel() -> None:
-    rays = camera_image_rays(24, 32, LENS, POSE)
+    rays = camera_image_rays(24, 32, INTRINSICS, POSE)
     distance = torch.linspace(1, 3, 24 * 32)
     points = rays.origins + distance[:, None] * rays.directions
-    pixels, depth = project(points.double(), LENS, torch.linalg.inv(POSE))
+    pixels, depth = project(points.double(), INTRINSICS, torch.linalg.inv(POSE))
     torch.testing.assert_close(pixels.float(), pixel_centres(24, 32), atol=1e-3, rtol=0)
     torch.testing.assert_close(axial_depth(distance, rays.directions, POSE), depth.float(), atol=1e-4, rtol=0)
     torch.testing.assert_close(rays.directions.norm(dim=1), torch.ones(24 * 32))
@@ -26,9 +26,9 @@ def test_pixels_come_row_by_row() -> None:
 def test_each_pixel_may_have_its_own_camera_and_gradients_reach_the_pose() -> None:
     pixels = pixel_centres(24, 32)[:7].double()
     poses = POSE.expand(7, 4, 4).clone().requires_grad_()
-    single, many = rays_through(pixels, LENS, POSE), rays_through(pixels, np.repeat(LENS[None], 7, 0), poses)
+    single, many = rays_through(pixels, INTRINSICS, POSE), rays_through(pixels, np.repeat(INTRINSICS[None], 7, 0), poses)
     torch.testing.assert_close(single.directions, many.directions)
-    assert torch.autograd.gradcheck(lambda pose: rays_through(pixels, LENS, pose), poses[:1].detach().requires_grad_())
+    assert torch.autograd.gradcheck(lambda pose: rays_through(pixels, INTRINSICS, pose), poses[:1].detach().requires_grad_())
 
 
 def test_a_patch_crops_the_pixels_it_names() -> None:

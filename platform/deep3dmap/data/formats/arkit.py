@@ -51,7 +51,7 @@ def read_capture(
     if not (folder / "Frames.txt").is_file():
         return _read_prepared(folder, stride, max_frames)
     later = increasing_times()
-    frames = read_rows(folder / "Frames.txt", 6, lambda row: later(row) or _lens_fault(row[2], row[3]))
+    frames = read_rows(folder / "Frames.txt", 6, lambda row: later(row) or _intrinsics_fault(row[2], row[3]))
     times, poses = read_trajectory(folder / "ARposes.txt", scalar_first=True)
     if not len(frames) or not len(poses):
         raise UserError(f"{folder}: Frames.txt or ARposes.txt is empty")
@@ -86,11 +86,11 @@ def _read_prepared(folder: Path, stride: int, max_frames: int) -> dict[str, Any]
         found.update(zip(fragment.image_ids, zip(fragment.extrinsics, fragment.intrinsics)))
     numbers = np.array(sorted(found))[::stride][: max_frames or None]
     images, _ = _files(folder, numbers, "fragments.pkl")
-    poses, lenses = zip(*(found[number] for number in numbers.tolist()))
-    return {"images": images, "intrinsics": np.stack(lenses), "world_from_camera": np.stack(poses)}
+    poses, intrinsics = zip(*(found[number] for number in numbers.tolist()))
+    return {"images": images, "intrinsics": np.stack(intrinsics), "world_from_camera": np.stack(poses)}
 
 
-def _lens_fault(fx: float, fy: float) -> str | None:
+def _intrinsics_fault(fx: float, fy: float) -> str | None:
     return None if min(fx, fy) > 0 else f"focal lengths are positive pixels, got {fx:g} and {fy:g}"
 
 

@@ -76,15 +76,15 @@ def write_model(
     """Write sparse/0 of a capture, a PINHOLE camera for each picture. points: (P, 3). colors: (P, 3) RGB in [0, 1]."""
     place = folder / "sparse" / "0"
     place.mkdir(parents=True, exist_ok=True)
-    lenses, registered = {}, []
+    pinholes, registered = {}, []
     for number, (camera, name) in enumerate(zip(cameras, names, strict=True), 1):
         k = camera.intrinsics
-        lenses[number] = CameraRecord("PINHOLE", camera.width, camera.height, (k[0, 0], k[1, 1], k[0, 2], k[1, 2]))
+        pinholes[number] = CameraRecord("PINHOLE", camera.width, camera.height, (k[0, 0], k[1, 1], k[0, 2], k[1, 2]))
         pose = camera.camera_from_world
         quaternion = quaternion_of_matrix(pose[:3, :3]).numpy()
         registered.append(ImageRecord(tuple(map(float, quaternion)), tuple(map(float, pose[:3, 3])), number, name))
     writer = colmap_binary if binary else colmap_text
-    writer.write_model(place, lenses, registered, points, np.round(np.clip(colors, 0, 1) * 255).astype(np.uint8))
+    writer.write_model(place, pinholes, registered, points, np.round(np.clip(colors, 0, 1) * 255).astype(np.uint8))
 
 
 def points_bounds(points: Array, share: float = 0.01) -> Array:
@@ -106,23 +106,23 @@ def _frame(images: Path, record: ImageRecord, cameras: dict[int, CameraRecord], 
         raise UserError(f"{model}: image '{_short(record.name)}' has camera {record.camera}, which the model does not hold")
     if len(record.name) > LONGEST_NAME or not (images / record.name).is_file():
         raise UserError(f"{images / _short(record.name)}: the picture is missing; the model was made of it")
-    lens = cameras[record.camera]
-    _check_numbers(record, lens, model)
-    height, width = _size(images / record.name, lens)
-    intrinsics = scale_intrinsics(_intrinsics(lens, model), width / lens.width, height / lens.height).numpy()
+    camera = cameras[record.camera]
+    _check_numbers(record, camera, model)
+    height, width = _size(images / record.name, camera)
+    intrinsics = scale_intrinsics(_intrinsics(camera, model), width / camera.width, height / camera.height).numpy()
     pose = np.eye(4)
     pose[:3, :3] = matrix_of_quaternion(record.quaternion).numpy()
     pose[:3, 3] = record.translation
     return Frame(images / record.name, None, Camera(intrinsics, invert(pose).numpy(), width, height))
 
 
-def _check_numbers(record: ImageRecord, lens: CameraRecord, model: Path) -> None:
+def _check_numbers(record: ImageRecord, camera: CameraRecord, model: Path) -> None:
     """Raise UserError for a pose that is none and a camera that sees nothing."""
     numbers = np.array([*record.quaternion, *record.translation])
     if not np.isfinite(numbers).all() or not any(record.quaternion):
         raise UserError(f"{model}: the pose of image '{_short(record.name)}' is not finite numbers, a rotation among them")
-    focal = lens.parameters[:1] if lens.model.startswith(("SIMPLE", "RADIAL")) else lens.parameters[:2]
-    if not np.isfinite(lens.parameters).all() or min(*focal, lens.width, lens.height, 1) <= 0:
+    focal = camera.parameters[:1] if camera.model.startswith(("SIMPLE", "RADIAL")) else camera.parameters[:2]
+    if not np.isfinite(camera.parameters).all() or min(*focal, camera.width, camera.height, 1) <= 0:
         raise UserError(f"{model}: camera {record.camera} needs finite numbers, a size and a focal length above 0")
 
 
@@ -130,26 +130,28 @@ def _short(name: str) -> str:
     return name if len(name) <= 80 else f"{name[:77]}..."
 
 
-def _size(picture: Path, lens: CameraRecord) -> tuple[int, int]:
+def _size(picture: Path, camera: CameraRecord) -> tuple[int, int]:
     """Return (height, width) of a picture, which was made smaller since by one factor, up to a rounded pixel, or not at all."""
     height, width = image_size(picture)
-    least = max((width - 1) / lens.width, (height - 1) / lens.height)
-    most = min((width + 1) / lens.width, (height + 1) / lens.height)
+    least = max((width - 1) / camera.width, (height - 1) / camera.height)
+    most = min((width + 1) / camera.width, (height + 1) / camera.height)
     if least > most:
         raise UserError(
-            f"{picture}: {width} x {height} pixels, but the model was made of {lens.width} x {lens.height}; both sides have to "
-            "be smaller by one factor"
+            f"{picture}: {width} x {height} pixels, but the model was made of {camera.width} x {camera.height}; both sides "
+            "have to be smaller by one factor"
         )
     return height, width
 
 
-def _intrinsics(lens: CameraRecord, model: Path) -> Array:
-    single = lens.model.startswith(("SIMPLE", "RADIAL"))
-    focal = (lens.parameters[0],) * 2 if single else lens.parameters[:2]
-    centre, distortion = (lens.parameters[1:3], lens.parameters[3:]) if single else (lens.parameters[2:4], lens.parameters[4:])
+def _intrinsics(camera: CameraRecord, model: Path) -> Array:
+    single = camera.model.startswith(("SIMPLE", "RADIAL"))
+    focal = (camera.parameters[0],) * 2 if single else camera.parameters[:2]
+    centre, distortion = (
+        (camera.parameters[1:3], camera.parameters[3:]) if single else (camera.parameters[2:4], camera.parameters[4:])
+    )
     if any(distortion):
         raise UserError(
-            f"{model}: a {lens.model} camera has distortion {tuple(distortion)}; run `colmap image_undistorter` and give the "
+            f"{model}: a {camera.model} camera has distortion {tuple(distortion)}; run `colmap image_undistorter` and give the "
             "folder that it writes"
         )
     return np.array([[focal[0], 0, centre[0]], [0, focal[1], centre[1]], [0, 0, 1.0]])

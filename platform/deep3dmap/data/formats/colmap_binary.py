@@ -90,7 +90,7 @@ def write_model(
     colors: NDArray[np.uint8],
 ) -> None:
     """Write the three files, without keypoints and tracks."""
-    lenses = [struct.pack("<iiQQ", number, MODELS[one.model][0], one.width, one.height) + _doubles(one.parameters)
+    pinholes = [struct.pack("<iiQQ", number, MODELS[one.model][0], one.width, one.height) + _doubles(one.parameters)
               for number, one in cameras.items()]  # fmt: skip
     registered = [
         struct.pack("<i7di", number, *one.quaternion, *one.translation, one.camera) + one.name.encode() + b"\0" + bytes(8)
@@ -100,7 +100,7 @@ def write_model(
         struct.pack("<Q3d3BdQ", number, *point, *map(int, color), 0.0, 0)
         for number, (point, color) in enumerate(zip(points.tolist(), colors), 1)
     ]
-    for name, records in (("cameras", lenses), ("images", registered), ("points3D", placed)):
+    for name, records in (("cameras", pinholes), ("images", registered), ("points3D", placed)):
         (folder / f"{name}.bin").write_bytes(struct.pack("<Q", len(records)) + b"".join(records))
 
 

@@ -53,7 +53,7 @@ def write_model(
     colors: NDArray[np.uint8],
 ) -> None:
     """Write the three files, without keypoints and tracks."""
-    lenses = [f"{number} {one.model} {one.width} {one.height} {_words(one.parameters)}" for number, one in cameras.items()]
+    pinholes = [f"{number} {one.model} {one.width} {one.height} {_words(one.parameters)}" for number, one in cameras.items()]
     registered = [
         f"{number} {_words(one.quaternion)} {_words(one.translation)} {one.camera} {one.name}\n"
         for number, one in enumerate(images, 1)
@@ -62,7 +62,7 @@ def write_model(
         f"{number} {_words(point)} {' '.join(map(str, color))} 0"
         for number, (point, color) in enumerate(zip(points.tolist(), colors.tolist()), 1)
     ]
-    for name, lines in (("cameras", lenses), ("images", registered), ("points3D", placed)):
+    for name, lines in (("cameras", pinholes), ("images", registered), ("points3D", placed)):
         (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
 
 

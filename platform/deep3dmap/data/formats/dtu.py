@@ -52,9 +52,9 @@ def read_idr_scan(folder: Path) -> DtuScan:
     for index, picture in enumerate(pictures):
         if f"world_mat_{index}" not in matrices:
             raise UserError(f"{file}: no world_mat_{index}, the camera of {picture.name}")
-        lens, pose = split_projection(matrices[f"world_mat_{index}"], f"{file}: world_mat_{index}")
+        intrinsics, pose = split_projection(matrices[f"world_mat_{index}"], f"{file}: world_mat_{index}")
         height, width = image_size(picture)
-        frames.append(Frame(picture, masks[index] if masks else None, Camera(lens, pose, width, height)))
+        frames.append(Frame(picture, masks[index] if masks else None, Camera(intrinsics, pose, width, height)))
     return DtuScan(frames, _region(matrices, file))
 
 
@@ -64,17 +64,17 @@ def read_mvsnet_scan(root: Path, scan: str) -> DtuScan:
     pictures = sorted(folder.glob("rect_*_3_r5000.png"))
     if not pictures:
         raise UserError(f"{folder}: no rect_*_3_r5000.png in it; expected MVSNet's preprocessed training set")
-    lenses, poses = [], []
+    all_intrinsics, poses = [], []
     for picture in pictures:
         found = re.match(r"rect_(\d+)_", picture.name)
         number = int(found[1]) - 1 if found else 0
-        lens, pose = read_mvsnet_camera(root / "Cameras" / "train" / f"{number:08d}_cam.txt")
-        lenses.append(lens)
+        intrinsics, pose = read_mvsnet_camera(root / "Cameras" / "train" / f"{number:08d}_cam.txt")
+        all_intrinsics.append(intrinsics)
         poses.append(pose)
-    lens = np.mean(lenses, 0)
-    lens[:2] *= MVSNET_SCALE
+    intrinsics = np.mean(all_intrinsics, 0)
+    intrinsics[:2] *= MVSNET_SCALE
     sizes = [image_size(picture) for picture in pictures]
-    cameras = [Camera(_half_pixel(lens), pose, width, height) for pose, (height, width) in zip(poses, sizes)]
+    cameras = [Camera(_half_pixel(intrinsics), pose, width, height) for pose, (height, width) in zip(poses, sizes)]
     return DtuScan([Frame(picture, None, camera) for picture, camera in zip(pictures, cameras)], None)
 
 
@@ -101,17 +101,17 @@ def split_projection(projection: Array, source: str) -> tuple[Array, Array]:
     if matrix.shape != (3, 4) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:, :3])) < 1e-12:
         raise UserError(f"{source}: not the projection matrix of a camera, 3x4 with an invertible left part")
     matrix = matrix * np.sign(np.linalg.det(matrix[:, :3]))
-    lens, rotation = rq(matrix[:, :3])
-    signs = np.sign(np.diag(lens))
-    lens, rotation = lens * signs, signs[:, None] * rotation
-    translation = np.linalg.solve(lens, matrix[:, 3])
+    intrinsics, rotation = rq(matrix[:, :3])
+    signs = np.sign(np.diag(intrinsics))
+    intrinsics, rotation = intrinsics * signs, signs[:, None] * rotation
+    translation = np.linalg.solve(intrinsics, matrix[:, 3])
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = rotation.T, -rotation.T @ translation
-    return _half_pixel(lens / lens[2, 2]), check_pose(pose, source)
+    return _half_pixel(intrinsics / intrinsics[2, 2]), check_pose(pose, source)
 
 
-def _half_pixel(lens: Array) -> Array:
-    moved = np.array(lens, np.float64)
+def _half_pixel(intrinsics: Array) -> Array:
+    moved = np.array(intrinsics, np.float64)
     moved[:2, 2] += 0.5
     return moved
 

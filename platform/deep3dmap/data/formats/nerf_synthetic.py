@@ -80,8 +80,8 @@ def check_alpha(frames: Sequence[Frame], background: str) -> None:
 
 
 def _field_of_view(camera: Camera) -> float:
-    lens = camera.intrinsics
-    centred = np.allclose(lens[:2, 2], (camera.width / 2, camera.height / 2))
-    if not centred or not math.isclose(lens[0, 0], lens[1, 1]) or lens[0, 1]:
+    intrinsics = camera.intrinsics
+    centred = np.allclose(intrinsics[:2, 2], (camera.width / 2, camera.height / 2))
+    if not centred or not math.isclose(intrinsics[0, 0], intrinsics[1, 1]) or intrinsics[0, 1]:
         raise ValueError("the layout of NeRF's scenes has one focal length and the principal point in the centre")
-    return 2 * math.atan(camera.width / 2 / lens[0, 0])
+    return 2 * math.atan(camera.width / 2 / intrinsics[0, 0])

@@ -35,7 +35,7 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class Lenses:
+class RgbdCameras:
     """Two cameras: intrinsics (3, 3) of either, pixel centres at +0.5, and the motion (4, 4) between them."""
 
     color: NDArray[np.float64]
@@ -51,7 +51,7 @@ class Lenses:
 def make_scan(
     images: Sequence[NDArray[np.float32]],
     sensor_depths: Sequence[NDArray[np.float32]],
-    lenses: Lenses,
+    cameras: RgbdCameras,
     world_from_depth: NDArray[np.float64],
     size: tuple[int, int],
     exact: Sequence[NDArray[np.float32]] | None = None,
@@ -62,13 +62,13 @@ def make_scan(
     exact: depth that is known exactly, in the colour camera, for `true_depths`; left out, these are `depths`.
     """
     depths = sensor_depths
-    if not lenses.alike:
-        depths = LazySequence(partial(_registered, sensor_depths, lenses, size), len(sensor_depths))
+    if not cameras.alike:
+        depths = LazySequence(partial(_registered, sensor_depths, cameras, size), len(sensor_depths))
     frames = len(world_from_depth)
-    color, depth = (np.repeat(lens[None], frames, 0) for lens in (lenses.color, lenses.depth))
+    color, depth = (np.repeat(intrinsics[None], frames, 0) for intrinsics in (cameras.color, cameras.depth))
     true_depths = depths if exact is None else exact
-    poses = world_from_depth @ np.linalg.inv(lenses.color_from_depth)
-    return Scan(images, depths, true_depths, sensor_depths, color, depth, lenses.color_from_depth, poses)
+    poses = world_from_depth @ np.linalg.inv(cameras.color_from_depth)
+    return Scan(images, depths, true_depths, sensor_depths, color, depth, cameras.color_from_depth, poses)
 
 
 def pinhole(values: Sequence[float], source: str) -> NDArray[np.float64]:
@@ -80,6 +80,6 @@ def pinhole(values: Sequence[float], source: str) -> NDArray[np.float64]:
 
 
 def _registered(
-    depths: Sequence[NDArray[np.float32]], lenses: Lenses, size: tuple[int, int], index: int
+    depths: Sequence[NDArray[np.float32]], cameras: RgbdCameras, size: tuple[int, int], index: int
 ) -> NDArray[np.float32]:
-    return register_depth(depths[index], lenses.depth, lenses.color, lenses.color_from_depth, size)
+    return register_depth(depths[index], cameras.depth, cameras.color, cameras.color_from_depth, size)

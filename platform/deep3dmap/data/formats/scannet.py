@@ -26,7 +26,7 @@ from deep3dmap.core.ply import to_ply
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
 from deep3dmap.data.formats.numbers import read_matrix
 from deep3dmap.data.formats.resizing import resize
-from deep3dmap.data.formats.rgbd_scan import Lenses, Scan, make_scan
+from deep3dmap.data.formats.rgbd_scan import RgbdCameras, Scan, make_scan
 
 COLOR_SIZE = (968, 1296)
 PADDING = 2  # rows above and below
@@ -54,13 +54,13 @@ def read_scan(folder: Path, stride: int = 1, max_frames: int = 0) -> Scan:
         raise UserError(f"{folder / 'pose'}: no finite pose, so there is nothing to read")
     colors, depths = [_color_file(folder, name) for name in chosen], _depth_files(folder, "depth", chosen)
     color_size, size = image_size(colors[0]), image_size(depths[0])
-    lenses = Lenses(_color_intrinsics(folder, color_size, size), read_depth_intrinsics(folder), np.eye(4))
+    cameras = RgbdCameras(_color_intrinsics(folder, color_size, size), read_depth_intrinsics(folder), np.eye(4))
     sensed = LazySequence(partial(_load_depth, depths, size), len(chosen))
     exact = _depth_files(folder, "true_depth", chosen) if (folder / "true_depth").is_dir() else None
     return make_scan(
         LazySequence(partial(_load_color, colors, color_size, size), len(chosen)),
         sensed,
-        lenses,
+        cameras,
         np.stack([check_pose(poses[name], str(folder / "pose" / f"{name}.txt")) for name in chosen]),
         size,
         None if exact is None else LazySequence(partial(_load_depth, exact, size), len(chosen)),
@@ -146,21 +146,21 @@ def _depth_files(folder: Path, part: str, names: list[str]) -> list[Path]:
 
 
 def _intrinsics(file: Path) -> NDArray[np.float64]:
-    lens = read_matrix(file, 4, 4)[:3, :3].copy()
-    if not np.isfinite(lens).all() or min(lens[0, 0], lens[1, 1]) <= 0:
+    intrinsics = read_matrix(file, 4, 4)[:3, :3].copy()
+    if not np.isfinite(intrinsics).all() or min(intrinsics[0, 0], intrinsics[1, 1]) <= 0:
         raise UserError(f"{file}: focal lengths are positive finite numbers; the file holds 4x4 intrinsics in pixels")
-    lens[:2, 2] += 0.5
-    return lens
+    intrinsics[:2, 2] += 0.5
+    return intrinsics
 
 
 def _color_intrinsics(folder: Path, color_size: tuple[int, int], size: tuple[int, int]) -> NDArray[np.float64]:
     """Return the colour camera's intrinsics (3, 3) at the size (H, W) of depth, pixel centres at +0.5."""
-    lens = _intrinsics(folder / "intrinsic" / "intrinsic_color.txt")
+    intrinsics = _intrinsics(folder / "intrinsic" / "intrinsic_color.txt")
     height, width = color_size
     if color_size == COLOR_SIZE:
-        lens[1, 2] += PADDING
+        intrinsics[1, 2] += PADDING
         height += 2 * PADDING
-    return np.diag([size[1] / width, size[0] / height, 1.0]) @ lens
+    return np.diag([size[1] / width, size[0] / height, 1.0]) @ intrinsics
 
 
 def _load_color(files: list[Path], color_size: tuple[int, int], size: tuple[int, int], index: int) -> NDArray[np.float32]:

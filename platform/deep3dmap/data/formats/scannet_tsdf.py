@@ -143,7 +143,7 @@ def _fragment(where: str, row: Any) -> Fragment:
             None if origin is None else _finite("vol_origin", origin, (3,)),
             None if voxel_size is None else float(_finite("voxel_size", voxel_size, ())),
             _poses(where, row.get("extrinsics"), len(ids)),
-            _lenses(row.get("intrinsics"), len(ids)),
+            _all_intrinsics(row.get("intrinsics"), len(ids)),
         )
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise UserError(
@@ -157,12 +157,12 @@ def _poses(where: str, found: Any, count: int) -> NDArray[np.float64] | None:
     return np.stack([check_pose(pose, where) for pose in np.array(found, np.float64).reshape(count, 4, 4)])
 
 
-def _lenses(found: Any, count: int) -> NDArray[np.float64] | None:
+def _all_intrinsics(found: Any, count: int) -> NDArray[np.float64] | None:
     if found is None:
         return None
-    lenses = _finite("intrinsics", found, (count, 3, 3))
-    lenses[:, :2, 2] += 0.5
-    return lenses
+    intrinsics = _finite("intrinsics", found, (count, 3, 3))
+    intrinsics[:, :2, 2] += 0.5
+    return intrinsics
 
 
 def _finite(name: str, values: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:

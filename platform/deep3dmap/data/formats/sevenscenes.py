@@ -27,7 +27,7 @@ from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.ply import to_ply
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
-from deep3dmap.data.formats.rgbd_scan import FARTHEST_MEDIAN, Lenses, Scan, make_scan, pinhole
+from deep3dmap.data.formats.rgbd_scan import FARTHEST_MEDIAN, RgbdCameras, Scan, make_scan, pinhole
 
 NOMINAL_DEPTH = (585.0, 585.0, 320.0, 240.0)  # fx, fy, cx, cy of the data set, integer centres
 NOMINAL_COLOR = (525.0, 525.0, 320.0, 240.0)  # of the Kinect's colour camera at 640x480
@@ -79,22 +79,22 @@ def read_scan(
 ) -> Scan:
     """Read poses and intrinsics of a scan and set up its pixels. `depth_scale`: metres per unit of the depth files.
 
-    color_camera, depth_camera: fx, fy, cx, cy in pixels, integer centres, instead of what the files say (see `read_lenses`).
+    color_camera, depth_camera: fx, fy, cx, cy in pixels, integer centres, instead of what the files say (see `read_cameras`).
 
     Raises UserError, which names the file, for a missing or damaged file, a pose that is not rigid or not finite, pictures of
     unequal size, and depth whose median is above 50 m.
     """
     frames = list_frames(folder, stride, max_frames)
     size, depth_size = image_size(frames[0].color), image_size(frames[0].depth)
-    lenses = read_lenses(folder, color_camera, depth_camera)
-    if lenses.alike:
+    cameras = read_cameras(folder, color_camera, depth_camera)
+    if cameras.alike:
         _check_size(frames[0].depth, depth_size, size)
     poses = np.stack([_read_pose(frame.pose) for frame in frames])
     images = LazySequence(partial(_load_color, [frame.color for frame in frames], size), len(frames))
     depths = LazySequence(partial(_load_depth, [frame.depth for frame in frames], depth_size, depth_scale), len(frames))
     exact = [frame.true_depth for frame in frames if frame.true_depth is not None]
     true_depths = LazySequence(partial(_load_depth, exact, size, depth_scale), len(exact)) if exact else None
-    return make_scan(images, depths, lenses, poses, size, true_depths)
+    return make_scan(images, depths, cameras, poses, size, true_depths)
 
 
 def read_depth(file: Path, depth_scale: float = 0.001) -> NDArray[np.float32]:
@@ -111,7 +111,7 @@ def read_depth(file: Path, depth_scale: float = 0.001) -> NDArray[np.float32]:
     return depth
 
 
-def read_lenses(folder: Path, color_camera: Sequence[float] = (), depth_camera: Sequence[float] = ()) -> Lenses:
+def read_cameras(folder: Path, color_camera: Sequence[float] = (), depth_camera: Sequence[float] = ()) -> RgbdCameras:
     """Return the two cameras of a scan: from camera-intrinsics.txt, the nominal ones, or as given (fx, fy, cx, cy)."""
     file = _beside(folder, "camera-intrinsics.txt")
     nominal = pinhole(NOMINAL_DEPTH, "7-Scenes")
@@ -124,7 +124,7 @@ def read_lenses(folder: Path, color_camera: Sequence[float] = (), depth_camera: 
         depth = pinhole(depth_camera, "dataset.depth_camera")
     if color_camera:
         color = pinhole(color_camera, "dataset.color_camera")
-    return Lenses(color, depth, color_from_depth)
+    return RgbdCameras(color, depth, color_from_depth)
 
 
 def _read_intrinsics(file: Path) -> NDArray[np.float64]:

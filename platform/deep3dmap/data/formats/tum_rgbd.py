@@ -15,7 +15,7 @@ from deep3dmap.core.dataset import LazySequence
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image
 from deep3dmap.data.formats.numbers import increasing_times, nearest_in_time, read_words
-from deep3dmap.data.formats.rgbd_scan import Lenses, Scan, make_scan, pinhole
+from deep3dmap.data.formats.rgbd_scan import RgbdCameras, Scan, make_scan, pinhole
 from deep3dmap.data.formats.trajectory import read_trajectory
 
 PER_METRE = 5000.0
@@ -52,9 +52,9 @@ def read_scan(folder: Path, stride: int = 1, max_frames: int = 0, camera: list[f
     size = image_size(color_files[0])
     images = LazySequence(partial(_load_color, color_files, size), len(frames))
     registered = LazySequence(partial(_load_depth, depth_files, size), len(frames))
-    lens = _intrinsics(folder, camera)
+    intrinsics = _intrinsics(folder, camera)
     # The benchmark's depth was registered to the pictures when it was recorded.
-    return make_scan(images, registered, Lenses(lens, lens, np.eye(4)), poses[pose_at[frames]], size)
+    return make_scan(images, registered, RgbdCameras(intrinsics, intrinsics, np.eye(4)), poses[pose_at[frames]], size)
 
 
 def _list(file: Path) -> tuple[NDArray[np.float64], list[Path]]:

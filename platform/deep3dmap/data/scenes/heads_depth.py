@@ -160,6 +160,6 @@ def _camera(size: int) -> Camera:
 def depth_of(vertices: Array, faces: NDArray[np.int64], size: int) -> NDArray[np.float32]:
     """Return the depth (H, W) at the middles of the pixels, the farthest one where nothing is or what is lies beyond it."""
     points = torch.from_numpy(vertices).float().contiguous()
-    lens = torch.from_numpy(_camera(size).intrinsics)
-    depth = rasterize_camera(points, torch.from_numpy(faces), lens, size, size).depth.numpy()
+    intrinsics = torch.from_numpy(_camera(size).intrinsics)
+    depth = rasterize_camera(points, torch.from_numpy(faces), intrinsics, size, size).depth.numpy()
     return np.where((depth > 0) & (depth < FARTHEST), depth.clip(NEAREST, FARTHEST), np.float32(FARTHEST))

@@ -44,15 +44,15 @@ class RoomRenderer:
     def frame(self, world_from_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], height: int, width: int) -> Frame:
         """Draw one view (pose (4, 4), intrinsics (3, 3) with pixel centres at +0.5)."""
         camera = torch.from_numpy(_to_camera(self._vertices, world_from_camera).astype(np.float32))
-        lens, fine_lens = intrinsics, np.diag([_FINE, _FINE, 1.0]) @ intrinsics
-        seen = faces_in_view(camera, self._faces, torch.from_numpy(lens).float(), height, width, _NEAR)
+        fine_intrinsics = np.diag([_FINE, _FINE, 1.0]) @ intrinsics
+        seen = faces_in_view(camera, self._faces, torch.from_numpy(intrinsics).float(), height, width, _NEAR)
         exact, fine = (
             rasterize(seen.pixels(torch.from_numpy(k).float()), seen.faces, n * height, n * width)
-            for k, n in ((lens, 1), (fine_lens, _FINE))
+            for k, n in ((intrinsics, 1), (fine_intrinsics, _FINE))
         )
         surface = SurfaceInView(seen, self._faces, self._place, self._local)
         quads = surface.quads(fine)
-        self._surface.mark(world_from_camera, fine_lens, quads)
+        self._surface.mark(world_from_camera, fine_intrinsics, quads)
         place = surface.place(exact.face_id.flatten(), exact.barycentrics.view(-1, 3))
         normals = _unit(place[3:])
         received = self._light(surface, fine, quads, surface.quads(exact), place[:3], normals)
@@ -139,9 +139,9 @@ class SeenSurface:
         """Note what a view shows: at each pixel of `quad` (H, W) the quad seen there, -1 for none."""
         # A piece is seen if the pixel at its centre shows the quad it was cut from: no depth tolerance is needed.
         turn = world_from_camera[:3, :3].T
-        lens = torch.from_numpy(intrinsics @ np.column_stack([turn, -turn @ world_from_camera[:3, 3]]))
+        matrix = torch.from_numpy(intrinsics @ np.column_stack([turn, -turn @ world_from_camera[:3, 3]]))
         maybe = self._of_quads(quad)
-        x, y, z = torch.addmm(lens[:, 3:], lens[:, :3], self._centres.index_select(1, maybe))
+        x, y, z = torch.addmm(matrix[:, 3:], matrix[:, :3], self._centres.index_select(1, maybe))
         column, row = x.div_(z).floor_(), y.div_(z).floor_()
         inside = (z > 0.05) & (column >= 0) & (row >= 0) & (column < quad.shape[1]) & (row < quad.shape[0])
         at = row.mul_(quad.shape[1]).add_(column).masked_fill_(~inside, 0).long()

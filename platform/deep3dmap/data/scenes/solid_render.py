@@ -76,8 +76,8 @@ class SolidRenderer:
 
     def _fragments(self, camera: Camera, factor: int) -> Fragments:
         points = transform(self._vertices, camera.camera_from_world).float().contiguous()
-        lens = scale_intrinsics(camera.intrinsics, factor, factor)
-        return rasterize_camera(points, self._faces, lens, camera.height * factor, camera.width * factor)
+        intrinsics = scale_intrinsics(camera.intrinsics, factor, factor)
+        return rasterize_camera(points, self._faces, intrinsics, camera.height * factor, camera.width * factor)
 
     def _shade(self, drawn: Tensor, eye: Tensor | None) -> Tensor:
         """Return the colour (3, 1, N) of interpolated attributes (10, 1, N)."""

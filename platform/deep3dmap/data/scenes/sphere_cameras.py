@@ -30,10 +30,10 @@ def orbiting_cameras(count: int, size: int, elevation: float = 30.0, swing: floa
 
 def _camera(azimuth: float, elevation: float, size: int) -> Camera:
     eye = DISTANCE * np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
-    return Camera(square_lens(size, FIELD_OF_VIEW), look_at(eye, (0.0, 0.0, 0.0)).numpy(), size, size)
+    return Camera(square_intrinsics(size, FIELD_OF_VIEW), look_at(eye, (0.0, 0.0, 0.0)).numpy(), size, size)
 
 
-def square_lens(size: int, field_of_view: float) -> NDArray[np.float64]:
+def square_intrinsics(size: int, field_of_view: float) -> NDArray[np.float64]:
     """Return the intrinsics (3, 3) of square pictures of `size` pixels with a field of view in radians."""
     focal = size / 2 / np.tan(field_of_view / 2)
     return np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1.0]])

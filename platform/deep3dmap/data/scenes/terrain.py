@@ -73,14 +73,14 @@ def _write_view(
 
 def _cameras(count: int, recipe: TerrainRecipe, rng: np.random.Generator) -> list[Camera]:
     focal = 0.75 * recipe.width
-    lens = np.array([[focal, 0, recipe.width / 2], [0, focal, recipe.height / 2], [0, 0, 1.0]])
+    intrinsics = np.array([[focal, 0, recipe.width / 2], [0, focal, recipe.height / 2], [0, 0, 1.0]])
     cameras = []
     for index in range(count):
         angle = 2 * np.pi * (index + rng.uniform(0, 1)) / count
         away, height = rng.uniform(*WAY), rng.uniform(2.0, 11.0)
         eye = np.array([away * np.cos(angle), away * np.sin(angle), height])
         target = np.array([*rng.uniform(-7, 7, 2), rng.uniform(1.0, 5.0)])
-        cameras.append(Camera(lens, look_at(eye, target).numpy(), recipe.width, recipe.height))
+        cameras.append(Camera(intrinsics, look_at(eye, target).numpy(), recipe.width, recipe.height))
     return cameras
 
 

@@ -44,8 +44,8 @@ def draw_view(surface: LitSurface, camera: Camera, backdrop: NDArray[np.float32]
     """Draw one view over `backdrop` (3, H, W); `supersample` samples per pixel side, `gamma` of the display (1 = linear)."""
     faces = torch.from_numpy(surface.faces)
     points = transform(torch.from_numpy(surface.vertices), camera.camera_from_world).float().contiguous()
-    lens = scale_intrinsics(camera.intrinsics, supersample, supersample)
-    seen = rasterize_camera(points, faces, lens, camera.height * supersample, camera.width * supersample)
+    intrinsics = scale_intrinsics(camera.intrinsics, supersample, supersample)
+    seen = rasterize_camera(points, faces, intrinsics, camera.height * supersample, camera.width * supersample)
     attributes = torch.from_numpy(np.concatenate([surface.light, surface.look], 1).astype(np.float32))
 
     def lit(drawn: Tensor) -> Tensor:

@@ -69,11 +69,13 @@ class OccupancyGrid(nn.Module):
         """
         centres, radius = self._balls()
         visible = torch.zeros_like(radius, dtype=torch.bool)
-        for lens, pose in zip(intrinsics, camera_from_world):
-            lens, pose = lens.to(centres), pose.to(centres)
+        for matrix, pose in zip(intrinsics, camera_from_world):
+            matrix, pose = matrix.to(centres), pose.to(centres)
             points = centres @ pose[:3, :3].T + pose[:3, 3]
             # The planes through the camera's centre and the borders of its picture, pointing inwards, and the one it stands in.
-            planes = torch.stack([lens[0], width * lens[2] - lens[0], lens[1], height * lens[2] - lens[1], lens[2]])
+            planes = torch.stack(
+                [matrix[0], width * matrix[2] - matrix[0], matrix[1], height * matrix[2] - matrix[1], matrix[2]]
+            )
             inside = points @ (planes / planes.norm(dim=1, keepdim=True)).T
             visible |= (inside > -radius[:, None]).all(1)
         self.seen = visible.view_as(self.seen)

@@ -22,9 +22,9 @@ def rays_through(pixels: Tensor, intrinsics: Any, world_from_camera: Any) -> Ray
     the pixels', so that one camera may serve all pixels or each pixel have its own. Computed in the type of `pixels`;
     differentiable in all three.
     """
-    lens, pose = (torch.as_tensor(value).to(pixels) for value in (intrinsics, world_from_camera))
+    matrix, pose = (torch.as_tensor(value).to(pixels) for value in (intrinsics, world_from_camera))
     homogeneous = torch.cat([pixels, torch.ones_like(pixels[..., :1])], -1)
-    across = (torch.linalg.inv(lens) @ homogeneous[..., None])[..., 0]
+    across = (torch.linalg.inv(matrix) @ homogeneous[..., None])[..., 0]
     directions = normalize((pose[..., :3, :3] @ across[..., None])[..., 0], dim=-1)
     return Rays(pose[..., :3, 3].expand_as(directions), directions)
 
