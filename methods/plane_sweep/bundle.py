@@ -59,7 +59,7 @@ def _triangulated(tracks: Tracks, rays: Array, poses: Array) -> tuple[Array, Arr
     squares, sums = np.zeros((count, 3, 3)), np.zeros((count, 3))
     np.add.at(squares, tracks.point, across)
     np.add.at(sums, tracks.point, np.einsum("nij,nj->ni", across, poses[tracks.frame, :3, 3]))
-    points = np.linalg.solve(squares + 1e-9 * np.eye(3), sums[..., None])[..., 0]
+    points = np.linalg.solve(squares + 1e-9 * np.eye(3), sums[..., None])[..., 0].astype(np.float64, copy=False)
     return points, np.linalg.eigvalsh(squares)[:, 0]
 
 

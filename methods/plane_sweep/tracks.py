@@ -56,8 +56,9 @@ def corners(grey: NDArray[np.float32]) -> Corners:
         sift.detect_and_extract(grey)
     except RuntimeError:  # there is none
         return Corners(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
-    words = np.sqrt(sift.descriptors / np.maximum(sift.descriptors.sum(1, keepdims=True), 1)).astype(np.float32)
-    return Corners(sift.positions[:, ::-1] + 0.5, words)
+    places, looks = np.asarray(sift.positions, np.float64), np.asarray(sift.descriptors, np.float64)
+    words = np.sqrt(looks / np.maximum(looks.sum(1, keepdims=True), 1)).astype(np.float32)
+    return Corners(places[:, ::-1] + 0.5, words)
 
 
 def matched(first: Corners, second: Corners, lenses: Array, poses: Array) -> NDArray[np.int64]:
