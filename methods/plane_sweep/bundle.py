@@ -13,8 +13,8 @@ from deep3dmap.methods.plane_sweep.tracks import Tracks
 Array = NDArray[np.float64]
 
 TURN, MOVE = 0.012, 0.01  # radians and metres: standard deviations of the given poses
-# Of a sighting, in focal lengths. It is far more than a corner is off: many thousand sightings are off alike, where lens or
-# shutter are not what the camera model says, and would bend the scan.
+# Of a sighting, in focal lengths. It is far more than a corner is off: many thousand sightings are off alike, where the camera
+# is not what its model says, and would bend the scan.
 PIXEL = 0.02
 OUTLIER = 0.004  # focal lengths at which a sighting counts half
 LIMITS = (0.04, 0.012)  # focal lengths beyond which a sighting is wrong, before each adjustment

@@ -118,9 +118,9 @@ def warp(source: GreyFrame, reference: GreyFrame, planes: Tensor) -> tuple[Tenso
 def _homographies(source: GreyFrame, reference: GreyFrame) -> tuple[Tensor, Tensor]:
     """Return A (3, 3) and b (3,): the pixel x of the reference at inverse depth w is A x + b w in the source, up to scale."""
     relative = invert(source.world_from_camera.double()) @ reference.world_from_camera.double()
-    lens = source.intrinsics.double()
-    rays = lens @ relative[:3, :3] @ torch.linalg.inv(reference.intrinsics.double())
-    return rays.float(), (lens @ relative[:3, 3]).float()
+    intrinsics = source.intrinsics.double()
+    rays = intrinsics @ relative[:3, :3] @ torch.linalg.inv(reference.intrinsics.double())
+    return rays.float(), (intrinsics @ relative[:3, 3]).float()
 
 
 def _correlation(reference: GreyFrame, source: GreyFrame, planes: Tensor, window: int, flat: float) -> Tensor:

@@ -35,8 +35,8 @@ def overlap(
     """
     points = _probes(intrinsics[reference], world_from_camera[reference], size, near, far)
     shares = []
-    for lens, camera_from_world in zip(intrinsics, invert(world_from_camera)):
-        seen = transform(points, camera_from_world) @ lens.T
+    for matrix, camera_from_world in zip(intrinsics, invert(world_from_camera)):
+        seen = transform(points, camera_from_world) @ matrix.T
         x, y, z = seen.unbind(1)
         inside = (z > 0) & (x > 0) & (y > 0) & (x < size[1] * z) & (y < size[0] * z)
         shares.append(inside.double().mean())
@@ -69,11 +69,11 @@ def overlapping(shares: Sequence[Tensor], count: int, min_overlap: float) -> lis
     return sorted(pairs)
 
 
-def _probes(lens: Tensor, pose: Tensor, size: tuple[int, int], near: float, far: float) -> Tensor:
+def _probes(intrinsics: Tensor, pose: Tensor, size: tuple[int, int], near: float, far: float) -> Tensor:
     across, down, deep = PROBES
     x = (torch.arange(across, dtype=torch.float64) + 0.5) / across * size[1]
     y = (torch.arange(down, dtype=torch.float64) + 0.5) / down * size[0]
     depth = 1 / torch.linspace(1 / far, 1 / near, deep + 2, dtype=torch.float64)[1:-1]
     grid = torch.cartesian_prod(x, y, depth)
-    rays = torch.cat([grid[:, :2], torch.ones(len(grid), 1, dtype=torch.float64)], 1) @ torch.linalg.inv(lens).T
+    rays = torch.cat([grid[:, :2], torch.ones(len(grid), 1, dtype=torch.float64)], 1) @ torch.linalg.inv(intrinsics).T
     return transform(rays * grid[:, 2:], pose)

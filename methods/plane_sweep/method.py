@@ -162,11 +162,11 @@ class PlaneSweep(Method):
 
     def _bundled(self, scan: _Scan) -> NDArray[np.float64]:
         """Return poses (V, 4, 4) near the given ones under which the frames' corners lie where they are seen."""
-        frames, lenses, poses = range(len(scan.intrinsics)), scan.intrinsics.numpy(), scan.world_from_camera.numpy()
+        frames, intrinsics, poses = range(len(scan.intrinsics)), scan.intrinsics.numpy(), scan.world_from_camera.numpy()
         shares = [self._overlap(scan, frame) for frame in frames]
         pairs = overlapping(shares, self.config.bundle_views, self.config.min_overlap)
         greys = [scan.image(frame).mean(0).numpy() for frame in frames]
-        return adjusted(tracked(greys, pairs, lenses, poses), lenses, poses)
+        return adjusted(tracked(greys, pairs, intrinsics, poses), intrinsics, poses)
 
     def _corrected(self, scan: _Scan) -> Tensor:
         """Return poses (V, 4, 4) whose rotations fit the pictures better, found with the depths that the given ones lead to."""
@@ -193,9 +193,9 @@ class PlaneSweep(Method):
         high, wide = images[0].shape[-2:]
         width = min(across, wide)
         height = max(1, round(high * width / wide))
-        lens = torch.from_numpy(np.asarray(given["intrinsics"], np.float64))
-        lens = scale_intrinsics(lens, width / wide, height / high)
-        return _Scan(images, height, width, lens, torch.from_numpy(np.asarray(given["world_from_camera"], np.float64)))
+        intrinsics = torch.from_numpy(np.asarray(given["intrinsics"], np.float64))
+        intrinsics = scale_intrinsics(intrinsics, width / wide, height / high)
+        return _Scan(images, height, width, intrinsics, torch.from_numpy(np.asarray(given["world_from_camera"], np.float64)))
 
     def _keys(self, scan: _Scan) -> list[int]:
         return key_frames(scan.world_from_camera, self.config.key_distance, self.config.key_degrees)

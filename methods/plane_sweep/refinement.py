@@ -102,8 +102,8 @@ def _inside(points: Tensor, view: GreyFrame) -> tuple[Tensor, Tensor]:
     return inside, places[inside]
 
 
-def _moved(points: Tensor, lens: Tensor, slopes: Sequence[Tensor]) -> Tensor:
+def _moved(points: Tensor, intrinsics: Tensor, slopes: Sequence[Tensor]) -> Tensor:
     """Return (N, 3): how the grey value at the pixels of points (N, 3) changes when they turn about the camera's axes."""
     x, y = points[:, 0] / points[:, 2], points[:, 1] / points[:, 2]
-    across, down = slopes[0] * lens[0, 0], slopes[1] * lens[1, 1]
+    across, down = slopes[0] * intrinsics[0, 0], slopes[1] * intrinsics[1, 1]
     return torch.stack([-across * x * y - down * (1 + y * y), across * (1 + x * x) + down * x * y, down * x - across * y], 1)

@@ -61,10 +61,10 @@ def corners(grey: NDArray[np.float32]) -> Corners:
     return Corners(places[:, ::-1] + 0.5, words)
 
 
-def matched(first: Corners, second: Corners, lenses: Array, poses: Array) -> NDArray[np.int64]:
+def matched(first: Corners, second: Corners, intrinsics: Array, poses: Array) -> NDArray[np.int64]:
     """Return (M, 2): corners of two frames that look alike and lie where the poses, but for a small turn, say they may.
 
-    lenses, poses: (2, 3, 3) intrinsics and (2, 4, 4) world_from_camera. Empty where they are fewer than LEAST.
+    intrinsics, poses: (2, 3, 3) and (2, 4, 4) world_from_camera. Empty where they are fewer than LEAST.
     """
     none = np.zeros((0, 2), np.int64)
     if min(len(first.pixels), len(second.pixels)) < LEAST:
@@ -79,7 +79,7 @@ def matched(first: Corners, second: Corners, lenses: Array, poses: Array) -> NDA
     pairs = np.stack([rows, best], 1)[(distance < RATIO * rival) & (alike.argmax(0)[best] == rows)]
     if len(pairs) < LEAST:
         return none
-    ahead = [_rays(c.pixels[pairs[:, i]], lenses[i]) for i, c in enumerate((first, second))]
+    ahead = [_rays(c.pixels[pairs[:, i]], intrinsics[i]) for i, c in enumerate((first, second))]
     relative = poses[1][:3, :3].T @ poses[0][:3, :3]
     shift = poses[1][:3, :3].T @ (poses[0][:3, 3] - poses[1][:3, 3])
     planes = np.cross(shift, ahead[0] @ relative.T)
@@ -102,8 +102,8 @@ def joined(matches: Mapping[tuple[int, int], NDArray[np.int64]], found: Sequence
     return Tracks(frame, point, np.concatenate([c.pixels for c in found])).chosen(~twice)
 
 
-def _rays(pixels: Array, lens: Array) -> Array:
-    return np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(lens).T
+def _rays(pixels: Array, intrinsics: Array) -> Array:
+    return np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(intrinsics).T
 
 
 def _off_after_a_turn(planes: Array, rays: Array) -> Array:

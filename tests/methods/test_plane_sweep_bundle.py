@@ -13,7 +13,7 @@ from deep3dmap.methods.plane_sweep.method import PlaneSweep, PlaneSweepConfig
 from deep3dmap.methods.plane_sweep.refinement import turned
 from deep3dmap.methods.plane_sweep.tracks import Corners, Tracks, corners, joined, matched
 
-LENS = np.array([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]])
+INTRINSICS = np.array([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]])
 
 
 def scan(frames: int = 12, points: int = 400) -> tuple[np.ndarray, Tracks]:
@@ -24,7 +24,7 @@ def scan(frames: int = 12, points: int = 400) -> tuple[np.ndarray, Tracks]:
     poses[:, :3, 3] = np.stack([np.linspace(-0.8, 0.8, frames), 0.1 * np.sin(np.arange(frames)), np.zeros(frames)], 1)
     poses[:, :3, :3] = Rotation.from_rotvec(rng.normal(0, 0.05, (frames, 3))).as_matrix()
     camera = np.einsum("vji,vnj->vni", poses[:, :3, :3], places[None] - poses[:, None, :3, 3])
-    pixels = camera @ LENS.T
+    pixels = camera @ INTRINSICS.T
     pixels = pixels[..., :2] / pixels[..., 2:]
     frame, point = np.nonzero(((pixels > 0) & (pixels < (640, 480))).all(-1))
     sightings = pixels[frame, point] + rng.normal(0, 0.5, (len(frame), 2))
@@ -49,7 +49,7 @@ def test_turned_frames_are_turned_back_though_some_sightings_are_wrong() -> None
     wrong = spoilt(poses)
     pixels = tracks.pixels.copy()
     pixels[::17] += 200
-    found = adjusted(tracks._replace(pixels=pixels), np.tile(LENS, (len(poses), 1, 1)), wrong)
+    found = adjusted(tracks._replace(pixels=pixels), np.tile(INTRINSICS, (len(poses), 1, 1)), wrong)
     assert error(wrong, poses) > 0.008
     assert error(found, poses) < 0.25 * error(wrong, poses)
     assert np.linalg.norm(found[:, :3, 3] - poses[:, :3, 3], axis=1).max() < 0.01
@@ -57,10 +57,10 @@ def test_turned_frames_are_turned_back_though_some_sightings_are_wrong() -> None
 
 def test_right_poses_stay_and_poses_without_tracks_too() -> None:
     poses, tracks = scan()
-    found = adjusted(tracks, np.tile(LENS, (len(poses), 1, 1)), poses)
+    found = adjusted(tracks, np.tile(INTRINSICS, (len(poses), 1, 1)), poses)
     assert error(found, poses) < 0.001
     nothing = Tracks(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2)))
-    np.testing.assert_array_equal(adjusted(nothing, np.tile(LENS, (len(poses), 1, 1)), poses), poses)
+    np.testing.assert_array_equal(adjusted(nothing, np.tile(INTRINSICS, (len(poses), 1, 1)), poses), poses)
 
 
 def test_the_method_adjusts_poses_by_what_its_frames_show() -> None:
@@ -87,16 +87,18 @@ def test_corners_of_a_shifted_picture_are_matched_and_false_ones_are_not() -> No
     wide = gaussian_filter(rng.random((200, 340)), 2.0)
     wide = (wide - wide.min()) / (wide.max() - wide.min())
     first, second = corners(wide[:, :300]), corners(wide[:, 40:])
-    lens = np.array([[400.0, 0, 150], [0, 400, 100], [0, 0, 1]])
-    lenses, poses = np.stack([lens, lens]), np.stack([np.eye(4), np.eye(4)])
+    intrinsics = np.array([[400.0, 0, 150], [0, 400, 100], [0, 0, 1]])
+    all_intrinsics, poses = np.stack([intrinsics, intrinsics]), np.stack([np.eye(4), np.eye(4)])
     poses[1][0, 3] = 0.2
     poses[1][:3, :3] = Rotation.from_rotvec((0.009, 0, 0)).as_matrix()
-    pairs = matched(first, second, lenses, poses)
+    pairs = matched(first, second, all_intrinsics, poses)
     assert len(pairs) > 50
     shift = first.pixels[pairs[:, 0]] - second.pixels[pairs[:, 1]]
     assert (np.abs(shift - (40, 0)) < 1).all(1).mean() > 0.97
     elsewhere = Corners(rng.permutation(second.pixels), second.words)
-    assert len(matched(first, elsewhere, lenses, poses)) < 0.1 * len(pairs), "but for those that chance puts on the line"
+    assert len(matched(first, elsewhere, all_intrinsics, poses)) < 0.1 * len(pairs), (
+        "but for those that chance puts on the line"
+    )
 
 
 def test_tracks_join_what_pairs_match_and_leave_out_what_contradicts_itself() -> None:

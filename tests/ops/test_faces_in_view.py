@@ -38,7 +38,7 @@ def test_attributes_at_corners_of_cuts_lie_between_those_of_the_vertices() -> No
     torch.testing.assert_close(found, seen.vertices[seen.faces] @ mixture, atol=1e-5, rtol=0)
 
 
-def test_pixels_are_those_of_the_lens() -> None:
+def test_pixels_are_those_of_the_intrinsics() -> None:
     vertices, faces = box()
     seen = faces_in_view(vertices + torch.tensor([0, 0, 6.0]), faces, INTRINSICS, 32, 32, near=0.5)
     pixels = seen.pixels(INTRINSICS)

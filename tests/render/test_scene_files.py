@@ -18,11 +18,11 @@ from deep3dmap.render.scene_files import TURNS, write_novel_views, write_turntab
 CENTRE = np.array([1.0, -2.0, 0.5])
 OFFSETS = np.array([(3.0, 0, 1), (0, 3.0, 1), (-3.0, 0, 1), (0, -3.0, 1)])
 POSES = np.stack([look_at(CENTRE + offset, CENTRE).numpy() for offset in OFFSETS])
-LENSES = np.tile(np.diag([30.0, 30, 1]), (4, 1, 1))
+INTRINSICS = np.tile(np.diag([30.0, 30, 1]), (4, 1, 1))
 
 
 def test_an_orbit_is_as_far_and_as_high_as_the_given_cameras() -> None:
-    for camera in orbit_of_cameras(LENSES, POSES, 20, 24, 5):
+    for camera in orbit_of_cameras(INTRINSICS, POSES, 20, 24, 5):
         offset = camera.world_from_camera[:3, 3] - CENTRE
         assert np.linalg.norm(offset[:2]) == pytest.approx(3, abs=1e-6)
         assert offset[2] == pytest.approx(1, abs=1e-6)
@@ -54,7 +54,7 @@ def test_a_scene_turns_and_is_seen_from_elsewhere(tmp_path: Path) -> None:
         return Views(np.full((len(cameras), 3, 20, 24), len(asked) / TURNS, np.float32))
 
     vertices, faces = icosphere(1)
-    sample = {"images": np.zeros((4, 3, 20, 24)), "intrinsics": LENSES, "world_from_camera": POSES}
+    sample = {"images": np.zeros((4, 3, 20, 24)), "intrinsics": INTRINSICS, "world_from_camera": POSES}
     files = write_turntable(Mesh(vertices, faces), sample, tmp_path) + write_novel_views(render, sample, tmp_path)
     assert [file.name for file in files] == ["turntable.png", "turntable.webp", "novel_views.png", "novel_views.webp"]
     assert len(asked) == TURNS
