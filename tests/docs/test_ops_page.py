@@ -4,8 +4,6 @@ import importlib
 import re
 from pathlib import Path
 
-from deep3dmap import ops
-
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "ops.md"
 
 
