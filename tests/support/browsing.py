@@ -62,7 +62,7 @@ def watched(page, address):
     page.set_default_timeout(WAIT_MS)
     page.complaints = []
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("console", lambda message: page.complaints.append(message.text) if _is_error(message) else None)
+    page.on("console", lambda message: page.complaints.append(f"{message.text} {_url(message)}") if _is_error(message) else None)
     page.on("request", lambda request: page.complaints.append(request.url) if _leaves(request.url, address) else None)
     return page
 
@@ -75,8 +75,13 @@ def settled(page):
 
 
 def _is_error(message):
-    # A page below the first one asks there whether the app lies in a folder, and is told 404.
-    return message.type == "error" and "/_stcore/" not in message.location.get("url", "")
+    # A page below the first one asks there whether the app lies in a folder, and is told 404; so is a browser that is still to
+    # fetch a picture when its page is drawn again, as Streamlit names the picture anew then.
+    return message.type == "error" and not any(part in _url(message) for part in ("/_stcore/", "/media/"))
+
+
+def _url(message):
+    return message.location.get("url", "")
 
 
 def _leaves(url, address):
