@@ -62,7 +62,9 @@ def watched(page, address):
     page.set_default_timeout(WAIT_MS)
     page.complaints = []
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("console", lambda message: page.complaints.append(f"{message.text} {_url(message)}") if _is_error(message) else None)
+    page.on(
+        "console", lambda message: page.complaints.append(f"{message.text} {_url(message)}") if _is_error(message) else None
+    )
     page.on("request", lambda request: page.complaints.append(request.url) if _leaves(request.url, address) else None)
     return page
 
