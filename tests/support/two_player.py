@@ -91,7 +91,7 @@ class NeverPrepares(TwoPlayers):
 
 
 class GoesAloneUnprepared(TwoPlayers):
-    """The mistake of `GoesAlone`, by a method that the loop knows no module of."""
+    """The mistake of stepping an optimiser of one's own, by a method that the loop knows no module of."""
 
     def train_steps(self, loop: Any) -> Any:
         """Train without any of the loop's tools but its batches."""
@@ -104,19 +104,13 @@ class GoesAloneUnprepared(TwoPlayers):
             yield Step(loss.detach())
 
 
-class GoesAlone(TwoPlayers):
+class GoesAlone(GoesAloneUnprepared):
     """The mistake of stepping an optimiser of one's own, which averages nothing over the workers."""
 
     def train_steps(self, loop: Any) -> Any:
-        """Train the discriminator without the loop's tools."""
+        """Train the discriminator without the loop's other tools."""
         loop.prepare(self)
-        optimizer = torch.optim.SGD(self.discriminator.parameters(), 0.1)
-        for batch in loop.batches(self.card.trains_on):
-            loss = functional.softplus(-self.discriminator(batch["image"].flatten(1))).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            yield Step(loss.detach())
+        yield from super().train_steps(loop)
 
 
 class Worker(OwnProcessHost):

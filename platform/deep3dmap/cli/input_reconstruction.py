@@ -1,7 +1,6 @@
 """What `deep3dmap reconstruct` does with a method and its inputs; it imports torch, which mistakes need not wait for."""
 
 import hashlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from deep3dmap.results.run_id import content_hash
 from deep3dmap.runs.scene_reconstruction import reconstruct_scene
 from deep3dmap.train.job import TrainingJob
 from deep3dmap.train.local_host import LocalHost
+from deep3dmap.train.start_watch import to_stderr
 
 
 class InputReconstructor:
@@ -37,11 +37,11 @@ class InputReconstructor:
         fits = self.job.scene_fits(self.method, LocalHost(device), folder / self.fit_name)
         if fits:
             fits.shows_progress = True
-            _say(f"{scene}: fitting {self.job.method}/{self.job.variant}; what an interruption leaves is taken up again")
+            to_stderr(f"{scene}: fitting {self.job.method}/{self.job.variant}; what an interruption leaves is taken up again")
         outcome = reconstruct_scene(self.method, sample, scene, self.mapping, fits, self.seed)
         if outcome.fit:
             cut = f", {outcome.fit.cut_short}" if outcome.fit.cut_short else ""
-            _say(f"{scene}: fitted, {outcome.fit.steps} steps in {outcome.fit.seconds:.1f} s{cut}; drawing the pictures")
+            to_stderr(f"{scene}: fitted, {outcome.fit.steps} steps in {outcome.fit.seconds:.1f} s{cut}; drawing the pictures")
         with torch.no_grad():
             reconstruction = self.method.details(outcome.reconstruction, outcome.given)
         _write(reconstruction, sample, folder)
@@ -49,15 +49,13 @@ class InputReconstructor:
             with torch.no_grad():
                 write_novel_views(self.method.render, sample, folder)
             if reconstruction.mesh is not None and reconstruction.mesh.is_empty:
-                _say(f"{scene}: the mesh is empty, only the views are of use; more steps help, and masks where there are some")
+                to_stderr(
+                    f"{scene}: the mesh is empty, only the views are of use; more steps help, and masks where there are some"
+                )
         else:
             _require_surface(reconstruction, scene, folder)
         if fits:
             fits.restore()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _require_surface(reconstruction: Reconstruction, scene: str, folder: Path) -> None:

@@ -48,8 +48,7 @@ def solid_shade(
     _check_numbers("received", received, (points.shape[1],))
     _check_numbers("glow", glow, (len(materials.pattern),))
     if choose(backend, points.device.type) == "reference":
-        light = torch.maximum(received, glow.index_select(0, material))
-        return _lit(reference.solid_albedo(points, material, *materials), light)
+        return reference.solid_shade(points, material, *materials, received, glow)
     color = torch.empty(3, len(material))
     given = (*_given(points, material, materials), received.contiguous(), glow.contiguous())
     run_native("solid_shade", points.device, *given, color)
@@ -64,11 +63,6 @@ def value_noise(points: Tensor, backend: Backend = "auto") -> Tensor:
     noise = torch.empty(points.shape[1])
     run_native("value_noise", points.device, points.contiguous(), reference.lattice(), noise)
     return noise
-
-
-def _lit(color: Tensor, light: Tensor) -> Tensor:
-    # Squaring and its inverse stand for the display's gamma; both are exact to the last bit on every machine.
-    return color.square_().mul_(light).clamp_(0, 1).sqrt_()
 
 
 def _given(points: Tensor, material: Tensor, materials: SolidMaterials) -> tuple[Tensor, ...]:

@@ -29,6 +29,13 @@ def solid_albedo(points: Tensor, material: Tensor, pattern: Tensor, numbers: Ten
     return color.mul_(rough).clamp_(0, 1)
 
 
+def solid_shade(points: Tensor, material: Tensor, pattern: Tensor, numbers: Tensor, received: Tensor, glow: Tensor) -> Tensor:
+    """See `deep3dmap.ops.solid_texture`."""
+    light = torch.maximum(received, glow.index_select(0, material))
+    # Squaring and its inverse stand for the display's gamma; both are exact to the last bit on every machine.
+    return solid_albedo(points, material, pattern, numbers).square_().mul_(light).clamp_(0, 1).sqrt_()
+
+
 def _blend(kinds: Tensor, scales: Tensor, points: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     """Return how far (N,) each point's colour goes from the first to the second, 0 to 1."""
     blend = torch.zeros(len(kinds))
