@@ -73,13 +73,14 @@ def settled(page):
     """Wait until a page is drawn and its script rests."""
     page.locator(".d3-head, [data-testid=stHeading]").first.wait_for(state="visible")
     page.locator(IDLE).wait_for(state="attached")
+    # Of a page that is left Streamlit drops the pictures, also those that the browser is still to fetch.
+    page.wait_for_function("[...document.images].every(image => image.complete)")
     assert page.get_by_test_id("stException").count() == 0, page.get_by_test_id("stException").first.inner_text()
 
 
 def _is_error(message):
-    # A page below the first one asks there whether the app lies in a folder, and is told 404; so is a browser that is still to
-    # fetch a picture when its page is drawn again, as Streamlit names the picture anew then.
-    return message.type == "error" and not any(part in _url(message) for part in ("/_stcore/", "/media/"))
+    # A page below the first one asks there whether the app lies in a folder, and is told 404.
+    return message.type == "error" and "/_stcore/" not in _url(message)
 
 
 def _url(message):
