@@ -9,7 +9,7 @@ from torch import Tensor
 from deep3dmap.ops import HashGridLevels, _fixed, back_project, hash_grid, rasterize_soft, sparse
 from deep3dmap.ops._fixed import fixed_sums, wanted
 from deep3dmap.ops.neural_mesh import render_neural_mesh
-from deep3dmap.train.job import be_deterministic
+from deep3dmap.train.arithmetic import be_deterministic
 
 
 @pytest.fixture(autouse=True)

@@ -62,6 +62,14 @@ def test_a_fit_that_is_finished_is_not_begun_again(tmp_path: Path, monkeypatch: 
     assert torch.equal(first.points, again.points)
 
 
+def test_a_fit_computes_as_its_run_says(tmp_path: Path) -> None:
+    fits = fits_of(make(), tmp_path)
+    torch.use_deterministic_algorithms(False)
+    fits.fit("dot-00", SPLIT[0])
+    assert torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+
+
 def test_budgets_in_steps_and_seconds(tmp_path: Path) -> None:
     assert fits_of(make(), tmp_path / "a", max_steps=2).fit("dot-00", SPLIT[0]).steps == 2
     assert fits_of(make(), tmp_path / "b", max_steps=0).fit("dot-00", SPLIT[0]).steps == 0

@@ -16,11 +16,12 @@ from deep3dmap.runs.retrying_store import RetryingStore
 from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.scoring import Scoring, scene_names, score
 from deep3dmap.train import stages
+from deep3dmap.train.arithmetic import set_arithmetic
 from deep3dmap.train.checkpoint_places import keep_checkpoint, local_checkpoint
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.failures import status_of, text_of
 from deep3dmap.train.hosts import TuneTrialHost, choose_device
-from deep3dmap.train.job import TrainingJob, be_deterministic, train_here
+from deep3dmap.train.job import TrainingJob, train_here
 from deep3dmap.train.local_host import LocalHost
 from deep3dmap.train.resources import count_parameters, device_name, peak_gpu_mb, peak_ram_mb, reset_peaks
 from deep3dmap.train.starting_weights import load_weights
@@ -53,7 +54,7 @@ def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
 
 def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: ResultStore, attempt: int) -> None:
     job = plan.job
-    be_deterministic(job.trainer.deterministic)
+    set_arithmetic(job.trainer)
     method = _load(job, plan.checkpoint, outcome) if plan.checkpoint else _train(job, outcome)
     if not plan.checkpoint:
         outcome.checkpoint_uri = keep_checkpoint(Path(outcome.checkpoint_uri), store, plan.run_id)

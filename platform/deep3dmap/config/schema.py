@@ -75,7 +75,9 @@ class TrainerConfig:
         valid="[0, inf)",
     )
     precision: str = option(
-        "fp32", "fp32, bf16 or fp16 (autocast; fp16 scales its gradients)", choices=("fp32", "bf16", "fp16")
+        "fp32",
+        "fp32; tf32, products of matrices rounded to ten bits on a GPU; bf16 or fp16 (autocast; fp16 scales its gradients)",
+        choices=("fp32", "tf32", "bf16", "fp16"),
     )
     clip_norm: float = option(0.0, "largest gradient norm (0 = no clipping)", low=0.1, high=10.0, log=True, valid="[0, inf)")
     ema_decay: float = option(

@@ -25,7 +25,7 @@ from deep3dmap.frameworks.optimization import Schedule, build_optimizer, build_s
 from deep3dmap.frameworks.replicas import require_equal_replicas, send_from_first
 from deep3dmap.frameworks.weight_average import WeightAverage, copy_parameters
 
-_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
@@ -53,7 +53,7 @@ class TrainLoop:
         self.samples_per_epoch = len(dataset) if hasattr(dataset, "__len__") else 0
         trainer = settings.trainer
         if trainer.precision not in _PRECISIONS:
-            raise UserError(f"trainer.precision is fp32, bf16 or fp16, not '{trainer.precision}'")
+            raise UserError(f"trainer.precision is fp32, tf32, bf16 or fp16, not '{trainer.precision}'")
         parts = self.world_size * trainer.accumulate
         if trainer.batch_size % parts:
             raise UserError(f"trainer.batch_size={trainer.batch_size} must be a multiple of workers x accumulate = {parts}")

@@ -15,6 +15,7 @@ from deep3dmap.core.method import Method
 from deep3dmap.core.registry import methods
 from deep3dmap.frameworks import Host, LoopSettings
 from deep3dmap.train import stages
+from deep3dmap.train.arithmetic import set_arithmetic
 from deep3dmap.train.progress import tell
 from deep3dmap.train.scene_fits import SceneFits, fit_settings
 from deep3dmap.train.seeding import seed_everything
@@ -92,7 +93,7 @@ class TrainingJob:
 
 def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tuple[Method, TrainingSummary]:
     """Train in this process as one worker; returns the trained method on the host's device. `scorer` adds to validations."""
-    be_deterministic(job.trainer.deterministic)
+    set_arithmetic(job.trainer)
     tell("building the method and opening the data")
     stages.mark("method and data")
     method = job.build_method()
@@ -110,10 +111,3 @@ def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tu
     stages.mark("training")
     summary = TrainingSession(method, loop, Path(job.folder), job.about(), scorer).run()
     return method, summary
-
-
-def be_deterministic(wanted: bool) -> None:
-    """Ask torch for algorithms that give the same bits every time, and for warnings where it has none."""
-    # Also where it is not wanted: a process may have carried out another run before.
-    torch.use_deterministic_algorithms(wanted, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

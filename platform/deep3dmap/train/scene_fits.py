@@ -11,6 +11,7 @@ from deep3dmap.config.schema import FitConfig
 from deep3dmap.core.method import Method, Step
 from deep3dmap.core.scene_names import folder_name
 from deep3dmap.frameworks import Host, LoopSettings, TrainLoop
+from deep3dmap.train.arithmetic import set_arithmetic
 from deep3dmap.train.seeding import scene_entropy, seed_everything
 from deep3dmap.train.session import TrainingSession, TrainingSummary
 from deep3dmap.train.state_copies import copied
@@ -65,6 +66,7 @@ class SceneFits:
 
         Raises DivergedError when a loss is not finite.
         """
+        set_arithmetic(self._settings.trainer)
         self.restore()
         loop = TrainLoop(self.host, self._settings, [])
         seed_everything(loop.seed, loop.rank, *scene_entropy(scene))
