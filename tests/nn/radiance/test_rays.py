@@ -41,3 +41,14 @@ def test_a_patch_crops_the_pixels_it_names() -> None:
     torch.testing.assert_close(cropped.permute(0, 2, 3, 1), patch_pixels(patches.coordinates, 20, 30), atol=1e-4, rtol=0)
     extent = patches.coordinates[:, -1, -1] - patches.coordinates[:, 0, 0]
     torch.testing.assert_close(extent, 2 * patches.scale[:, None].expand(5, 2))
+
+
+def test_rays_keep_their_precision_where_a_run_rounds_products() -> None:
+    pixels = pixel_centres(5, 7)
+    intrinsics = torch.tensor([[50.0, 0, 3.5], [0, 50, 2.5], [0, 0, 1]])
+    pose = torch.eye(4)
+    pose[:3, :3] = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))[0]
+    exact = rays_through(pixels, intrinsics, pose)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = rays_through(pixels, intrinsics, pose)
+    assert torch.equal(exact.directions, rounded.directions)

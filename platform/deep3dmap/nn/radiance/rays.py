@@ -24,9 +24,14 @@ def rays_through(pixels: Tensor, intrinsics: Any, world_from_camera: Any) -> Ray
     """
     matrix, pose = (torch.as_tensor(value).to(pixels) for value in (intrinsics, world_from_camera))
     homogeneous = torch.cat([pixels, torch.ones_like(pixels[..., :1])], -1)
-    across = (torch.linalg.inv(matrix) @ homogeneous[..., None])[..., 0]
-    directions = normalize((pose[..., :3, :3] @ across[..., None])[..., 0], dim=-1)
+    across = _times(torch.linalg.inv(matrix), homogeneous)
+    directions = normalize(_times(pose[..., :3, :3], across), dim=-1)
     return Rays(pose[..., :3, 3].expand_as(directions), directions)
+
+
+def _times(matrix: Tensor, vectors: Tensor) -> Tensor:
+    """Return matrix (..., 3, 3) times vectors (..., 3), whatever a run allows products of matrices to be rounded to."""
+    return (matrix * vectors[..., None, :]).sum(-1)
 
 
 def camera_image_rays(height: int, width: int, intrinsics: Any, world_from_camera: Any) -> Rays:
