@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate
 from typing import Any
 
@@ -32,7 +32,8 @@ class FragmentStream:
 
     split: scans. mapping: a run's `inputs`. augment: turn and shift the world, the same way for all scans of an epoch where
     fragments of a scene are fused. rank, workers: every worker has scans of its own, in sequence; scans that do not divide
-    evenly are left to the first workers. Targets of scans and views of fragments are kept in memory, up to `kept_bytes`.
+    evenly are left to the first workers. Targets of scans and views of fragments are kept in memory, up to `kept_bytes`; where
+    nothing is augmented, whole fragments are kept on the device, and made once.
     device: where targets are computed and lie. readers: threads that read the fragments that come next.
 
     Raises UserError if a worker has no fragment.
@@ -55,8 +56,12 @@ class FragmentStream:
         self.device, self.readers = device, readers
         self._pool = ThreadPoolExecutor(readers) if readers else None
         self._open: tuple[int, Sample] | None = None
-        self._targets: MemoryCache[SceneTSDF] = MemoryCache(SceneTSDF.bytes, kept_bytes // 2)
-        self._seen: MemoryCache[_Seen] = MemoryCache(_Seen.bytes, kept_bytes // 2)
+        # A whole fragment needs its parts no more, so that those of a few scans are enough.
+        share = kept_bytes // 2 if augment else kept_bytes // 4
+        self._targets: MemoryCache[SceneTSDF] = MemoryCache(SceneTSDF.bytes, share)
+        self._seen: MemoryCache[_Seen] = MemoryCache(_Seen.bytes, share)
+        self._whole: MemoryCache[dict[str, Any]] = MemoryCache(_fragment_bytes, kept_bytes // 2)
+        self._order = lru_cache(2)(self._shuffled)
         self.scans = np.array_split(np.arange(len(split)), workers)[rank].tolist()
         self.fragments = [self._fragments(scan) for scan in self.scans]
         self._ends = list(accumulate(len(found) for found in self.fragments))
@@ -82,6 +87,8 @@ class FragmentStream:
         if self._pool is not None:
             for coming in range(index, index + 2 * self.readers):
                 _, scan, frames = self._place(coming, shuffled)
+                if (scan, frames[0]) in self._whole:
+                    continue
                 self._targets.expect(scan, partial(self._fuse, scan), self._pool)
                 self._seen.expect((scan, frames[0]), partial(self._read, scan, frames), self._pool)
         epoch, scan, frames = self._place(index, shuffled)
@@ -91,10 +98,13 @@ class FragmentStream:
         """Return the epoch, the scan and the frames of a fragment."""
         epoch, within = divmod(index, len(self))
         if shuffled:
-            within = int(np.random.default_rng([self.seed, epoch, len(self)]).permutation(len(self))[within])
+            within = int(self._order(epoch)[within])
         place = bisect_right(self._ends, within)
         first = self._ends[place - 1] if place else 0
         return epoch, self.scans[place], self.fragments[place][within - first]
+
+    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng([self.seed, epoch, len(self)]).permutation(len(self))
 
     def _fragments(self, scan: int) -> list[list[int]]:
         c = self.config
@@ -102,14 +112,23 @@ class FragmentStream:
         return select_fragments(poses, c.views, c.min_angle, c.min_distance)
 
     def _make(self, epoch: int, scan: int, frames: list[int], alone: bool) -> dict[str, Any]:
+        # A name of its own in every epoch: the maps of a scene begin anew when its name comes up again.
+        scene = {"scene": f"{scan}@{epoch}"}
+        if self.augment:
+            # Seeds are filled up with zeros, so a fragment's must not end in one to differ from an epoch's.
+            return self._made((epoch, scan, frames[0] + 1) if alone else (epoch,), scan, frames) | scene
+        return self._whole.get((scan, frames[0]), lambda: self._on_device(self._made((), scan, frames))) | scene
+
+    def _on_device(self, fragment: dict[str, Any]) -> dict[str, Any]:
+        return {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in fragment.items()}
+
+    def _made(self, draw: tuple[int, ...], scan: int, frames: list[int]) -> dict[str, Any]:
         c = self.config
         targets = self._targets.get(scan, partial(self._fuse, scan))
         seen = self._seen.get((scan, frames[0]), partial(self._read, scan, frames))
-        # Seeds are filled up with zeros, so a fragment's must not end in one to differ from an epoch's.
-        world_from_scan = self._world_from_scan((epoch, scan, frames[0] + 1) if alone else (epoch,), targets)
+        world_from_scan = self._world_from_scan(draw, targets)
         poses = torch.from_numpy(world_from_scan) @ seen.views.world_from_camera
-        # A name of its own in every epoch: the maps of a scene begin anew when its name comes up again.
-        fragment = make_fragment(replace(seen.views, world_from_camera=poses), f"{scan}@{epoch}", c)
+        fragment = make_fragment(replace(seen.views, world_from_camera=poses), str(scan), c)
         origin, back = fragment["vol_origin_partial"], invert(world_from_scan).numpy()
         return fragment | fragment_targets(
             targets, seen.depths, seen.intrinsics, poses, origin, c.n_vox, c.max_depth, back, c.target_grid
@@ -158,6 +177,11 @@ class _Seen:
 
     def bytes(self) -> int:
         return self.views.images.nbytes + sum(depth.nbytes for depth in self.depths)
+
+
+def _fragment_bytes(fragment: dict[str, Any]) -> int:
+    tensors = [tensor for value in fragment.values() for tensor in (value if isinstance(value, list) else [value])]
+    return sum(tensor.nbytes for tensor in tensors if isinstance(tensor, Tensor))
 
 
 def random_world(targets: SceneTSDF, turn: float, place: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -129,6 +129,27 @@ def test_readers_bring_the_same_fragments() -> None:
         assert torch.equal(one["tsdf"][0], other["tsdf"][0])
 
 
+def test_without_augmentation_a_fragment_is_made_once_and_has_a_scene_of_its_own_in_every_epoch() -> None:
+    stream = FragmentStream(Scans(8, 12), {}, SMALL)
+    first = [stream[index] for index in range(5)]
+    stream.split = Scans()
+    later = [stream.at(index, shuffled=True) for index in range(5, 10)]
+    by_place = {fragment["images"].data_ptr(): fragment for fragment in first}
+    assert len(by_place) == 5
+    assert {fragment["images"].data_ptr() for fragment in later} == set(by_place)
+    assert all(fragment["tsdf"] is by_place[fragment["images"].data_ptr()]["tsdf"] for fragment in later)
+    assert {fragment["scene"] for fragment in later} == {"0@1", "1@1"}
+
+
+def test_fragments_that_are_not_kept_are_made_anew() -> None:
+    kept, made = (FragmentStream(Scans(8, 12), {}, SMALL, kept_bytes=size) for size in (1 << 30, 0))
+    for index in range(6):
+        one, other = kept[index], made[index]
+        assert one["scene"] == other["scene"]
+        assert torch.equal(one["images"], other["images"])
+        assert all(torch.equal(*pair) for name in ("tsdf", "occupancy") for pair in zip(one[name], other[name]))
+
+
 @pytest.mark.gpu
 def test_targets_on_a_gpu_are_those_of_the_cpu() -> None:
     here, there = (FragmentStream(Scans(8), {}, SMALL, augment=True, device=device)[0] for device in ("cpu", "cuda"))
