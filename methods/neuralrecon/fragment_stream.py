@@ -20,6 +20,7 @@ from deep3dmap.geometry.scene_tsdf import SceneTSDF, fuse_scene
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, load_views, make_fragment, turned_about_z
 from deep3dmap.methods.neuralrecon.keyframes import select_fragments
 from deep3dmap.methods.neuralrecon.memory_cache import MemoryCache
+from deep3dmap.methods.neuralrecon.mirror import mirrored
 from deep3dmap.methods.neuralrecon.targets import fragment_targets
 
 KEYS = ("images", "depths", "intrinsics", "world_from_camera")
@@ -34,7 +35,8 @@ class FragmentStream:
     fragments of a scene are fused. rank, workers: every worker has scans of its own, in sequence; scans that do not divide
     evenly are left to the first workers. Targets of scans and views of fragments are kept in memory, up to `kept_bytes`; where
     nothing is augmented, whole fragments are kept on the device, and made once.
-    device: where targets are computed and lie. readers: threads that read the fragments that come next.
+    device: where targets are computed and lie. readers: threads that read the fragments that come next. mirror: mirror half of
+    the fragments where they are shuffled, others in every epoch.
 
     Raises UserError if a worker has no fragment.
     """
@@ -51,7 +53,9 @@ class FragmentStream:
         kept_bytes: int = KEPT_BYTES,
         device: torch.device | str = "cpu",
         readers: int = 0,
+        mirror: bool = False,
     ) -> None:
+        self.mirror = mirror
         self.split, self.mapping, self.config, self.seed, self.augment = split, dict(mapping), config, seed, augment
         self.device, self.readers = device, readers
         self._pool = ThreadPoolExecutor(readers) if readers else None
@@ -92,19 +96,24 @@ class FragmentStream:
                 self._targets.expect(scan, partial(self._fuse, scan), self._pool)
                 self._seen.expect((scan, frames[0]), partial(self._read, scan, frames), self._pool)
         epoch, scan, frames = self._place(index, shuffled)
-        return self._make(epoch, scan, frames, alone=shuffled)
+        fragment = self._make(epoch, scan, frames, alone=shuffled)
+        if self.mirror and shuffled and self._order(epoch)[1][index % len(self)]:
+            return mirrored(fragment, self.config.voxel_size)
+        return fragment
 
     def _place(self, index: int, shuffled: bool) -> tuple[int, int, list[int]]:
         """Return the epoch, the scan and the frames of a fragment."""
         epoch, within = divmod(index, len(self))
         if shuffled:
-            within = int(self._order(epoch)[within])
+            within = int(self._order(epoch)[0][within])
         place = bisect_right(self._ends, within)
         first = self._ends[place - 1] if place else 0
         return epoch, self.scans[place], self.fragments[place][within - first]
 
-    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng([self.seed, epoch, len(self)]).permutation(len(self))
+    def _shuffled(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the order of an epoch's fragments, and which of its places are mirrored."""
+        generator = np.random.default_rng([self.seed, epoch, len(self)])
+        return generator.permutation(len(self)), generator.random(len(self)) < 0.5
 
     def _fragments(self, scan: int) -> list[list[int]]:
         c = self.config
