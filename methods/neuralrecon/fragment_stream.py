@@ -25,6 +25,7 @@ from deep3dmap.methods.neuralrecon.targets import fragment_targets
 
 KEYS = ("images", "depths", "intrinsics", "world_from_camera")
 KEPT_BYTES = 2 << 30
+OPEN_SCANS = 256
 PADDING_BEFORE, PADDING_AFTER = np.array([0.1, 0.1, 0.025]), np.array([0.1, 0.1, 0.0])
 
 
@@ -59,7 +60,8 @@ class FragmentStream:
         self.split, self.mapping, self.config, self.seed, self.augment = split, dict(mapping), config, seed, augment
         self.device, self.readers = device, readers
         self._pool = ThreadPoolExecutor(readers) if readers else None
-        self._open: tuple[int, Sample] | None = None
+        # Opening a scan may mean to parse many small files, and shuffled fragments come from all of them.
+        self._sample = lru_cache(OPEN_SCANS)(self._opened)
         # A whole fragment needs its parts no more, so that those of a few scans are enough.
         share = kept_bytes // 2 if augment else kept_bytes // 4
         self._targets: MemoryCache[SceneTSDF] = MemoryCache(SceneTSDF.bytes, share)
@@ -149,14 +151,10 @@ class FragmentStream:
         depths = [torch.from_numpy(np.asarray(sample["depths"][frame], np.float32)) for frame in frames]
         return _Seen(views, depths, np.asarray(sample["intrinsics"], np.float64)[frames])
 
-    def _sample(self, scan: int) -> Sample:
-        # The fragments of a scan follow one another, and opening one may mean to parse many small files.
-        opened = self._open
-        if opened is None or opened[0] != scan:
-            sample = self.split[scan]
-            prepared = {name: sample[name] for name in ("scene_tsdf",) if name in sample}
-            opened = self._open = scan, select(sample, KEYS, self.mapping) | prepared
-        return opened[1]
+    def _opened(self, scan: int) -> Sample:
+        sample = self.split[scan]
+        prepared = {name: sample[name] for name in ("scene_tsdf",) if name in sample}
+        return select(sample, KEYS, self.mapping) | prepared
 
     def _fuse(self, scan: int) -> SceneTSDF:
         sample, c = self._sample(scan), self.config

@@ -141,6 +141,16 @@ def test_without_augmentation_a_fragment_is_made_once_and_has_a_scene_of_its_own
     assert {fragment["scene"] for fragment in later} == {"0@1", "1@1"}
 
 
+def test_a_scan_is_opened_once_though_shuffled_fragments_come_from_all() -> None:
+    scans, opened = Scans(8, 12, 16), []
+    plain = scans.samples.__getitem__
+    stream = FragmentStream(scans, {}, SMALL, seed=1, kept_bytes=0)
+    scans.__class__ = type("Counted", (Scans,), {"__getitem__": lambda self, index: (opened.append(index), plain(index))[1]})
+    for index in range(2 * len(stream)):
+        stream.at(index, shuffled=True)
+    assert sorted(opened) == [0, 1, 2]
+
+
 def test_fragments_that_are_not_kept_are_made_anew() -> None:
     kept, made = (FragmentStream(Scans(8, 12), {}, SMALL, kept_bytes=size) for size in (1 << 30, 0))
     for index in range(6):
