@@ -61,16 +61,16 @@ class FragmentStream:
         self.device, self.readers = device, readers
         self._pool = ThreadPoolExecutor(readers) if readers else None
         # Opening a scan may mean to parse many small files, and shuffled fragments come from all of them.
-        self._sample = lru_cache(OPEN_SCANS)(self._opened)
+        self._sample = lru_cache(OPEN_SCANS)(partial(_opened, split, dict(mapping)))
         # A whole fragment needs its parts no more, so that those of a few scans are enough.
         share = kept_bytes // 2 if augment else kept_bytes // 4
         self._targets: MemoryCache[SceneTSDF] = MemoryCache(SceneTSDF.bytes, share)
         self._seen: MemoryCache[_Seen] = MemoryCache(_Seen.bytes, share)
         self._whole: MemoryCache[dict[str, Any]] = MemoryCache(_fragment_bytes, kept_bytes // 2)
-        self._order = lru_cache(2)(self._shuffled)
         self.scans = np.array_split(np.arange(len(split)), workers)[rank].tolist()
         self.fragments = [self._fragments(scan) for scan in self.scans]
         self._ends = list(accumulate(len(found) for found in self.fragments))
+        self._order = lru_cache(2)(partial(_shuffled, seed, self._ends[-1] if self._ends else 0))
         if not self._ends or self._ends[-1] == 0:
             raise UserError(
                 f"worker {rank} of {workers} has no fragment of {config.views} key frames in {len(self.scans)} scans; use "
@@ -112,11 +112,6 @@ class FragmentStream:
         first = self._ends[place - 1] if place else 0
         return epoch, self.scans[place], self.fragments[place][within - first]
 
-    def _shuffled(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the order of an epoch's fragments, and which of its places are mirrored."""
-        generator = np.random.default_rng([self.seed, epoch, len(self)])
-        return generator.permutation(len(self)), generator.random(len(self)) < 0.5
-
     def _fragments(self, scan: int) -> list[list[int]]:
         c = self.config
         poses = select(self.split[scan], ("world_from_camera",), self.mapping)["world_from_camera"]
@@ -151,11 +146,6 @@ class FragmentStream:
         depths = [torch.from_numpy(np.asarray(sample["depths"][frame], np.float32)) for frame in frames]
         return _Seen(views, depths, np.asarray(sample["intrinsics"], np.float64)[frames])
 
-    def _opened(self, scan: int) -> Sample:
-        sample = self.split[scan]
-        prepared = {name: sample[name] for name in ("scene_tsdf",) if name in sample}
-        return select(sample, KEYS, self.mapping) | prepared
-
     def _fuse(self, scan: int) -> SceneTSDF:
         sample, c = self._sample(scan), self.config
         prepared: SceneTSDF | None = sample.get("scene_tsdf")
@@ -184,6 +174,18 @@ class _Seen:
 
     def bytes(self) -> int:
         return self.views.images.nbytes + sum(depth.nbytes for depth in self.depths)
+
+
+def _opened(split: Split, mapping: Mapping[str, str], scan: int) -> Sample:
+    sample = split[scan]
+    prepared = {name: sample[name] for name in ("scene_tsdf",) if name in sample}
+    return select(sample, KEYS, mapping) | prepared
+
+
+def _shuffled(seed: int, count: int, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the order of an epoch's fragments, and which of its places are mirrored."""
+    generator = np.random.default_rng([seed, epoch, count])
+    return generator.permutation(count), generator.random(count) < 0.5
 
 
 def _fragment_bytes(fragment: dict[str, Any]) -> int:

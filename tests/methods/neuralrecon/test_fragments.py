@@ -1,6 +1,8 @@
 """Fragments of a scan: which frames, where the box lies, what is supervised, and the stream's order."""
 
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -149,6 +151,18 @@ def test_a_scan_is_opened_once_though_shuffled_fragments_come_from_all() -> None
     for index in range(2 * len(stream)):
         stream.at(index, shuffled=True)
     assert sorted(opened) == [0, 1, 2]
+
+
+def test_what_a_stream_keeps_goes_with_it() -> None:
+    stream = FragmentStream(Scans(8), {}, SMALL, seed=1)
+    kept = weakref.ref(stream.at(0, shuffled=True)["images"])
+    gc.disable()
+    try:
+        assert kept() is not None
+        del stream
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_fragments_that_are_not_kept_are_made_anew() -> None:
