@@ -29,19 +29,28 @@ using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
 template <typename Device, typename T>
 using ArrayOrEmpty = nb::ndarray<T, nb::c_contig, Device>;
 
-using Camera = Array<nb::device::cpu, const float, 1>;
+using Matrix = Array<nb::device::cpu, const float, 2>;
+using Vector = Array<nb::device::cpu, const float, 1>;
 
-template <size_t count>
-void copy(const Camera& from, float (&to)[count]) {
-  require(from.shape(0) == count, "numbers of the camera or the grid are missing");
-  for (size_t i = 0; i < count; ++i) to[i] = from.data()[i];
+// intrinsics: (3, 3). pose: (4, 4), camera from world. origin: (3,).
+void set_camera(const Matrix& intrinsics, const Matrix& pose, const Vector& origin, TsdfFrame& frame, TsdfGrid& grid) {
+  require(intrinsics.shape(0) == 3 && intrinsics.shape(1) == 3, "intrinsics must be (3, 3)");
+  require(pose.shape(0) == 4 && pose.shape(1) == 4, "the pose must be (4, 4)");
+  require(origin.shape(0) == 3, "origin must be (3,)");
+  const float* k = intrinsics.data();
+  frame.fx = k[0], frame.fy = k[4], frame.cx = k[2], frame.cy = k[5];
+  for (int row = 0; row < 3; ++row) {
+    for (int column = 0; column < 3; ++column) frame.rotation[3 * row + column] = pose.data()[4 * row + column];
+    frame.translation[row] = pose.data()[4 * row + 3];
+    grid.origin[row] = origin.data()[row];
+  }
 }
 
 // `launch` is what the two devices differ in: the CPU takes a number of threads, CUDA a stream.
 template <typename Device, typename Handle, void (*launch)(const TsdfGrid&, const TsdfFrame&, Handle)>
 void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, ArrayOrEmpty<Device, float> color,
-               Array<Device, const float, 2> depth, ArrayOrEmpty<Device, const float> image, Camera intrinsics, Camera rotation,
-               Camera translation, Camera origin, float voxel_size, float truncation, float max_depth, Handle handle) {
+               Array<Device, const float, 2> depth, ArrayOrEmpty<Device, const float> image, Matrix intrinsics, Matrix camera_from_world,
+               Vector origin, float voxel_size, float truncation, float max_depth, Handle handle) {
   // The kernel reads some pixel for every voxel, whether it is used or not.
   require(depth.size() > 0, "depth must have pixels");
   require_pixels(depth);
@@ -58,16 +67,11 @@ void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, Arr
   grid.color = color.size() ? color.data() : nullptr;
   grid.nx = tsdf.shape(0), grid.ny = tsdf.shape(1), grid.nz = tsdf.shape(2);
   grid.voxel_size = voxel_size, grid.truncation = truncation;
-  copy(origin, grid.origin);
   TsdfFrame frame{};
   frame.depth = depth.data();
   frame.image = image.size() ? image.data() : nullptr;
   frame.height = static_cast<int>(depth.shape(0)), frame.width = static_cast<int>(depth.shape(1));
-  float k[4];
-  copy(intrinsics, k);
-  frame.fx = k[0], frame.fy = k[1], frame.cx = k[2], frame.cy = k[3];
-  copy(rotation, frame.rotation);
-  copy(translation, frame.translation);
+  set_camera(intrinsics, camera_from_world, origin, frame, grid);
   frame.max_depth = max_depth;
   nb::gil_scoped_release nogil;
   launch(grid, frame, handle);
@@ -143,8 +147,8 @@ void back_project_backward_fixed(OnCuda<const float, 2> grad_mean, OnCuda<const 
 template <typename Function>
 void define_integrate(nb::module_& m, const char* name, Function function) {
   m.def(name, function, "tsdf"_a.noconvert(), "weight"_a.noconvert(), "color"_a.noconvert(), "depth"_a.noconvert(),
-        "image"_a.noconvert(), "intrinsics"_a.noconvert(), "rotation"_a.noconvert(), "translation"_a.noconvert(),
-        "origin"_a.noconvert(), "voxel_size"_a, "truncation"_a, "max_depth"_a, "handle"_a);
+        "image"_a.noconvert(), "intrinsics"_a.noconvert(), "camera_from_world"_a.noconvert(), "origin"_a.noconvert(),
+        "voxel_size"_a, "truncation"_a, "max_depth"_a, "handle"_a);
 }
 
 template <typename Function>
