@@ -77,19 +77,30 @@ void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, Arr
   launch(grid, frame, handle);
 }
 
-template <typename Device, typename Handle, void (*launch)(const RasterizeInput&, const Fragments&, Handle)>
-void rasterize(Array<Device, const float, 2> vertices, Array<Device, const int64_t, 2> faces, Array<Device, float, 2> depth,
-               Array<Device, int64_t, 2> face_id, Array<Device, float, 3> barycentrics, bool perspective, int cull, Handle handle) {
+// launch: called with the mesh and where its fragments go.
+template <typename Device, typename Launch>
+void rasterize(const Array<Device, const float, 2>& vertices, const Array<Device, const int64_t, 2>& faces,
+               const Array<Device, float, 2>& depth, const Array<Device, int64_t, 2>& face_id, const Array<Device, float, 3>& barycentrics,
+               bool perspective, int cull, const Launch& launch) {
   require_mesh<Device>(vertices, faces);
   require_pixels(depth);
   require_same_pixels(depth, face_id);
   require_same_pixels(depth, barycentrics);
   require(barycentrics.shape(2) == 3, "there must be 3 barycentrics");
-  const RasterizeInput input{vertices.data(), faces.data(), static_cast<int64_t>(faces.shape(0)), static_cast<int>(depth.shape(0)),
+  const RasterizeInput input{vertices.data(), faces.data(), size(vertices, 0), size(faces, 0), static_cast<int>(depth.shape(0)),
                              static_cast<int>(depth.shape(1)), perspective, static_cast<Cull>(cull)};
   const Fragments out{depth.data(), face_id.data(), barycentrics.data()};
   nb::gil_scoped_release nogil;
-  launch(input, out, handle);
+  launch(input, out);
+}
+
+template <typename T, size_t N>
+using OnCpu = Array<nb::device::cpu, T, N>;
+
+void rasterize_on_cpu(OnCpu<const float, 2> vertices, OnCpu<const int64_t, 2> faces, OnCpu<float, 2> depth, OnCpu<int64_t, 2> face_id,
+                      OnCpu<float, 3> barycentrics, bool perspective, int cull, int threads) {
+  rasterize(vertices, faces, depth, face_id, barycentrics, perspective, cull,
+            [&](const RasterizeInput& input, const Fragments& out) { cpu::rasterize(input, out, threads); });
 }
 
 template <typename Device, typename Maps>
@@ -133,6 +144,15 @@ void back_project_backward(Array<Device, const float, 2> grad_mean, Array<Device
 template <typename T, size_t N>
 using OnCuda = Array<nb::device::cuda, T, N>;
 
+void rasterize_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> faces, OnCuda<int32_t, 1> scratch,
+                       OnCuda<float, 2> depth, OnCuda<int64_t, 2> face_id, OnCuda<float, 3> barycentrics, bool perspective, int cull,
+                       uint64_t stream) {
+  require(scratch.shape(0) == faces.shape(0) + 2, "scratch must be two more than faces");
+  rasterize(vertices, faces, depth, face_id, barycentrics, perspective, cull, [&](const RasterizeInput& input, const Fragments& out) {
+    cuda::rasterize(input, out, reinterpret_cast<uint32_t*>(scratch.data()), stream);
+  });
+}
+
 void back_project_backward_fixed(OnCuda<const float, 2> grad_mean, OnCuda<const float, 3> projection, OnCuda<const float, 2> positions,
                                  OnCuda<const int32_t, 1> seen, OnCuda<int64_t, 4> sums, OnCuda<const float, 1> scale, uint64_t stream) {
   const auto views = back_project_views<nb::device::cuda>(projection, positions, sums);
@@ -152,12 +172,6 @@ void define_integrate(nb::module_& m, const char* name, Function function) {
 }
 
 template <typename Function>
-void define_rasterize(nb::module_& m, const char* name, Function function) {
-  m.def(name, function, "vertices"_a.noconvert(), "faces"_a.noconvert(), "depth"_a.noconvert(), "face_id"_a.noconvert(),
-        "barycentrics"_a.noconvert(), "perspective"_a, "cull"_a, "handle"_a);
-}
-
-template <typename Function>
 void define_back_project_forward(nb::module_& m, const char* name, Function function) {
   m.def(name, function, "features"_a.noconvert(), "projection"_a.noconvert(), "positions"_a.noconvert(), "mean"_a.noconvert(),
         "depth"_a.noconvert(), "seen"_a.noconvert(), "handle"_a);
@@ -173,7 +187,8 @@ void define_back_project_backward(nb::module_& m, const char* name, Function fun
 
 NB_MODULE(_native, m) {
   define_integrate(m, "integrate_cpu", &integrate<nb::device::cpu, int, cpu::integrate>);
-  define_rasterize(m, "rasterize_cpu", &rasterize<nb::device::cpu, int, cpu::rasterize>);
+  m.def("rasterize_cpu", &rasterize_on_cpu, "vertices"_a.noconvert(), "faces"_a.noconvert(), "depth"_a.noconvert(),
+        "face_id"_a.noconvert(), "barycentrics"_a.noconvert(), "perspective"_a, "cull"_a, "threads"_a);
   define_back_project_forward(m, "back_project_forward_cpu",
       &back_project_forward<nb::device::cpu, int, cpu::back_project_forward>);
   define_back_project_backward(m, "back_project_backward_cpu",
@@ -186,7 +201,8 @@ NB_MODULE(_native, m) {
   define_scenes(m);
 #if defined(DEEP3DMAP_CUDA)
   define_integrate(m, "integrate_cuda", &integrate<nb::device::cuda, uint64_t, cuda::integrate>);
-  define_rasterize(m, "rasterize_cuda", &rasterize<nb::device::cuda, uint64_t, cuda::rasterize>);
+  m.def("rasterize_cuda", &rasterize_on_cuda, "vertices"_a.noconvert(), "faces"_a.noconvert(), "scratch"_a.noconvert(),
+        "depth"_a.noconvert(), "face_id"_a.noconvert(), "barycentrics"_a.noconvert(), "perspective"_a, "cull"_a, "stream"_a);
   define_back_project_forward(m, "back_project_forward_cuda",
       &back_project_forward<nb::device::cuda, uint64_t, cuda::back_project_forward>);
   define_back_project_backward(m, "back_project_backward_cuda",
