@@ -18,12 +18,20 @@ __device__ bool meets(const SoftBox& box, int left, int top) {
   return box.left < left + kTile && box.right > left && box.top < top + kTile && box.bottom > top;
 }
 
-__global__ void __launch_bounds__(kBlock) bound_faces(SoftInput input, SoftBox* boxes, SoftBox* groups) {
+__device__ bool corners_exist(const SoftInput& input, int64_t face) {
+  const int64_t* corner = input.faces + 3 * face;
+  const auto count = static_cast<uint64_t>(input.vertex_count);
+  return static_cast<uint64_t>(corner[0]) < count && static_cast<uint64_t>(corner[1]) < count && static_cast<uint64_t>(corner[2]) < count;
+}
+
+__global__ void __launch_bounds__(kBlock) bound_faces(SoftInput input, SoftBox* boxes, SoftBox* groups, SoftBox* report) {
   __shared__ SoftBox parts[kBlock];
   const int64_t face = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
   SoftFace corners;
   SoftBox box = {INT32_MAX, 0, INT32_MAX, 0};
-  if (face < input.face_count && load_face(input, face, corners)) box = soft_box(input, corners);
+  const bool known = face < input.face_count && corners_exist(input, face);
+  if (face < input.face_count && !known) report->left = 1;
+  if (known && load_face(input, face, corners)) box = soft_box(input, corners);
   if (face < input.face_count) boxes[face] = box;
   parts[threadIdx.x] = box;
   __syncthreads();
@@ -107,30 +115,61 @@ __global__ void look_at_cells(SoftInput input, const int64_t* face_id, float* de
   const int64_t cells = static_cast<int64_t>(input.height) * input.width * input.faces_per_pixel;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t cell = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; cell < cells; cell += stride) {
+    const int64_t id = face_id[cell];
     SoftFace face;
-    if (face_id[cell] < 0 || !load_face(input, face_id[cell], face)) continue;
-    const Look found = look(input, face, cell);
-    depth[cell] = found.at.depth, distance[cell] = found.at.distance;
-    for (int i = 0; i < 3; ++i) barycentrics[3 * cell + i] = found.at.barycentric[i];
+    SoftFragment at{};
+    if (id >= 0 && load_face(input, id, face)) at = look(input, face, cell).at;
+    depth[cell] = at.depth, distance[cell] = at.distance;
+    for (int i = 0; i < 3; ++i) barycentrics[3 * cell + i] = at.barycentric[i];
   }
 }
 
+// Where a face's fragments are: put together by a sort, ...
+struct SortedCells {
+  const int64_t* cells;
+  const int64_t* starts;
+
+  template <typename Visit>
+  __device__ void each(const SoftInput&, const SoftFace&, int64_t face, const Visit& visit) const {
+    for (int64_t i = starts[face] + threadIdx.x; i < starts[face + 1]; i += kThreads) visit(cells[i]);
+  }
+};
+
+// ... or in the pixels that the face reaches, once at most in each. A pixel's last faces are -1.
+struct ReachedCells {
+  const int64_t* face_id;
+
+  template <typename Visit>
+  __device__ void each(const SoftInput& input, const SoftFace& corners, int64_t face, const Visit& visit) const {
+    const SoftBox box = soft_box(input, corners);
+    if (box.left >= box.right || box.top >= box.bottom) return;
+    // Fewer than 2^31, as an image has.
+    const unsigned across = box.right - box.left, pixels = across * (box.bottom - box.top);
+    for (unsigned i = threadIdx.x; i < pixels; i += kThreads) {
+      const int64_t row = box.top + i / across, first = (row * input.width + box.left + i % across) * input.faces_per_pixel;
+      for (int k = 0; k < input.faces_per_pixel; ++k) {
+        const int64_t id = face_id[first + k];
+        if (id == face) visit(first + k);
+        if (id == face || id < 0) break;
+      }
+    }
+  }
+};
+
 // One block of threads for each face.
-__global__ void __launch_bounds__(kThreads) sum_gradients(SoftInput input, const int64_t* cells, const int64_t* starts,
-                                                          const float* grad_depth, const float* grad_barycentrics,
-                                                          const float* grad_distance, float* corners) {
+template <typename Cells>
+__global__ void __launch_bounds__(kThreads) sum_gradients(SoftInput input, Cells cells, SoftGradients gradients, float* corners) {
   __shared__ float parts[kThreads / kWarp][9];
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   for (int64_t index = blockIdx.x; index < input.face_count; index += gridDim.x) {
     float sum[9] = {};
     SoftFace face;
     if (load_face(input, index, face)) {
-      for (int64_t i = starts[index] + threadIdx.x; i < starts[index + 1]; i += kThreads) {
-        const int64_t cell = cells[i];
+      cells.each(input, face, index, [&](int64_t cell) {
         const Look found = look(input, face, cell);
-        face_gradient(found.seen, found.at, found.steps, input.perspective, input.clip, grad_depth[cell], grad_barycentrics + 3 * cell,
-                      grad_distance[cell], sum);
-      }
+        face_gradient(found.seen, found.at, found.steps, input.perspective, input.clip, gradients.depth[cell],
+                      gradients.barycentrics + 3 * cell, gradients.distance[cell], sum);
+      });
     }
     for (int i = 0; i < 9; ++i) {
       for (int offset = kWarp / 2; offset > 0; offset /= 2) sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], offset);
@@ -149,11 +188,14 @@ __global__ void __launch_bounds__(kThreads) sum_gradients(SoftInput input, const
 }  // namespace
 
 void select_faces(const SoftInput& input, SoftBox* boxes, int64_t* face_id, uint64_t handle) {
-  if (input.face_count == 0 || input.height == 0 || input.width == 0) return;
+  if (input.height == 0 || input.width == 0) return;
   if (input.face_count > INT32_MAX) throw std::runtime_error("select_faces: more faces than an int32 can count");
   const cudaStream_t stream = as_stream(handle);
-  SoftBox* groups = boxes + input.face_count;
-  bound_faces<<<static_cast<unsigned>((input.face_count + kBlock - 1) / kBlock), kBlock, 0, stream>>>(input, boxes, groups);
+  const auto count = static_cast<unsigned>((input.face_count + kBlock - 1) / kBlock);
+  SoftBox* const groups = boxes + input.face_count;
+  SoftBox* const report = groups + count;
+  if (cudaMemsetAsync(report, 0, sizeof(SoftBox), stream) != cudaSuccess) check_launch("select_faces");
+  if (count > 0) bound_faces<<<count, kBlock, 0, stream>>>(input, boxes, groups, report);
   check_launch("select_faces");
   const unsigned tiles = static_cast<unsigned>((input.width + kTile - 1) / kTile) * ((input.height + kTile - 1) / kTile);
   if (input.faces_per_pixel == 1) select_nearest<1><<<tiles, kBlock, 0, stream>>>(input, boxes, groups, face_id);
@@ -167,18 +209,31 @@ void select_faces(const SoftInput& input, SoftBox* boxes, int64_t* face_id, uint
 void evaluate_faces(const SoftInput& input, const int64_t* face_id, float* depth, float* barycentrics, float* distance,
                     uint64_t stream) {
   const int64_t cells = static_cast<int64_t>(input.height) * input.width * input.faces_per_pixel;
-  if (cells == 0 || input.face_count == 0) return;
+  if (cells == 0) return;
   look_at_cells<<<blocks_for(cells), kThreads, 0, as_stream(stream)>>>(input, face_id, depth, barycentrics, distance);
   check_launch("evaluate_faces");
 }
 
-void evaluate_faces_backward(const SoftInput& input, const int64_t* cells, const int64_t* starts, const float* grad_depth,
-                             const float* grad_barycentrics, const float* grad_distance, float* corners, uint64_t stream) {
+namespace {
+
+template <typename Cells>
+void sum_all(const SoftInput& input, const Cells& cells, const SoftGradients& gradients, float* corners, uint64_t stream) {
   if (input.face_count == 0) return;
   const unsigned blocks = static_cast<unsigned>(std::min<int64_t>(input.face_count, int64_t{1} << 30));
-  sum_gradients<<<blocks, kThreads, 0, as_stream(stream)>>>(input, cells, starts, grad_depth, grad_barycentrics, grad_distance,
-                                                            corners);
+  sum_gradients<<<blocks, kThreads, 0, as_stream(stream)>>>(input, cells, gradients, corners);
   check_launch("evaluate_faces_backward");
+}
+
+}  // namespace
+
+void evaluate_faces_backward(const SoftInput& input, const int64_t* cells, const int64_t* starts, const SoftGradients& gradients,
+                             float* corners, uint64_t stream) {
+  sum_all(input, SortedCells{cells, starts}, gradients, corners, stream);
+}
+
+void selected_faces_backward(const SoftInput& input, const int64_t* face_id, const SoftGradients& gradients, float* corners,
+                             uint64_t stream) {
+  sum_all(input, ReachedCells{face_id}, gradients, corners, stream);
 }
 
 }  // namespace deep3dmap::cuda

@@ -121,7 +121,7 @@ def _operators() -> Table:
             f"f H,W; {MESH}; i8 H,W ~F; f H,W; f H,W,3; bool",
         ),
         "rasterize operator": (registered.rasterize, f"{MESH}; H; W; bool; bool"),
-        "select_faces": (registered.select_faces, f"{MESH}; H; W; K; any; bool; bool; count 1; bool"),
+        "rasterize_soft operator": (registered.rasterize_soft, f"{MESH}; H; W; K; any; bool; bool; count 1; bool"),
         "evaluate_faces": (registered.evaluate_faces, f"{MESH}; i8 H,W,K ~F; bool; bool"),
         "evaluate_faces_backward": (
             registered.evaluate_faces_backward,
