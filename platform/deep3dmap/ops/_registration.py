@@ -39,7 +39,8 @@ def changing_op(name: str, changed: Sequence[str]) -> Callable[[Callable[..., No
         places = [place for place, one in enumerate(inspect.signature(function).parameters) if one in changed]
 
         def run(*arguments: Any) -> None:
-            torch.autograd.graph.increment_version([arguments[place] for place in places])
+            for place in places:
+                torch.autograd.graph.increment_version(arguments[place])
             function(*arguments)
 
         torch.library.define(name, torch.library.infer_schema(function, mutates_args=changed))
