@@ -29,19 +29,28 @@ using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
 template <typename Device, typename T>
 using ArrayOrEmpty = nb::ndarray<T, nb::c_contig, Device>;
 
-using Camera = Array<nb::device::cpu, const float, 1>;
+using Matrix = Array<nb::device::cpu, const float, 2>;
+using Vector = Array<nb::device::cpu, const float, 1>;
 
-template <size_t count>
-void copy(const Camera& from, float (&to)[count]) {
-  require(from.shape(0) == count, "numbers of the camera or the grid are missing");
-  for (size_t i = 0; i < count; ++i) to[i] = from.data()[i];
+// intrinsics: (3, 3). pose: (4, 4), camera from world. origin: (3,).
+void set_camera(const Matrix& intrinsics, const Matrix& pose, const Vector& origin, TsdfFrame& frame, TsdfGrid& grid) {
+  require(intrinsics.shape(0) == 3 && intrinsics.shape(1) == 3, "intrinsics must be (3, 3)");
+  require(pose.shape(0) == 4 && pose.shape(1) == 4, "the pose must be (4, 4)");
+  require(origin.shape(0) == 3, "origin must be (3,)");
+  const float* k = intrinsics.data();
+  frame.fx = k[0], frame.fy = k[4], frame.cx = k[2], frame.cy = k[5];
+  for (int row = 0; row < 3; ++row) {
+    for (int column = 0; column < 3; ++column) frame.rotation[3 * row + column] = pose.data()[4 * row + column];
+    frame.translation[row] = pose.data()[4 * row + 3];
+    grid.origin[row] = origin.data()[row];
+  }
 }
 
 // `launch` is what the two devices differ in: the CPU takes a number of threads, CUDA a stream.
 template <typename Device, typename Handle, void (*launch)(const TsdfGrid&, const TsdfFrame&, Handle)>
 void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, ArrayOrEmpty<Device, float> color,
-               Array<Device, const float, 2> depth, ArrayOrEmpty<Device, const float> image, Camera intrinsics, Camera rotation,
-               Camera translation, Camera origin, float voxel_size, float truncation, float max_depth, Handle handle) {
+               Array<Device, const float, 2> depth, ArrayOrEmpty<Device, const float> image, Matrix intrinsics, Matrix camera_from_world,
+               Vector origin, float voxel_size, float truncation, float max_depth, Handle handle) {
   // The kernel reads some pixel for every voxel, whether it is used or not.
   require(depth.size() > 0, "depth must have pixels");
   require_pixels(depth);
@@ -58,34 +67,40 @@ void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, Arr
   grid.color = color.size() ? color.data() : nullptr;
   grid.nx = tsdf.shape(0), grid.ny = tsdf.shape(1), grid.nz = tsdf.shape(2);
   grid.voxel_size = voxel_size, grid.truncation = truncation;
-  copy(origin, grid.origin);
   TsdfFrame frame{};
   frame.depth = depth.data();
   frame.image = image.size() ? image.data() : nullptr;
   frame.height = static_cast<int>(depth.shape(0)), frame.width = static_cast<int>(depth.shape(1));
-  float k[4];
-  copy(intrinsics, k);
-  frame.fx = k[0], frame.fy = k[1], frame.cx = k[2], frame.cy = k[3];
-  copy(rotation, frame.rotation);
-  copy(translation, frame.translation);
+  set_camera(intrinsics, camera_from_world, origin, frame, grid);
   frame.max_depth = max_depth;
   nb::gil_scoped_release nogil;
   launch(grid, frame, handle);
 }
 
-template <typename Device, typename Handle, void (*launch)(const RasterizeInput&, const Fragments&, Handle)>
-void rasterize(Array<Device, const float, 2> vertices, Array<Device, const int64_t, 2> faces, Array<Device, float, 2> depth,
-               Array<Device, int64_t, 2> face_id, Array<Device, float, 3> barycentrics, bool perspective, int cull, Handle handle) {
+// launch: called with the mesh and where its fragments go.
+template <typename Device, typename Launch>
+void rasterize(const Array<Device, const float, 2>& vertices, const Array<Device, const int64_t, 2>& faces,
+               const Array<Device, float, 2>& depth, const Array<Device, int64_t, 2>& face_id, const Array<Device, float, 3>& barycentrics,
+               bool perspective, int cull, const Launch& launch) {
   require_mesh<Device>(vertices, faces);
   require_pixels(depth);
   require_same_pixels(depth, face_id);
   require_same_pixels(depth, barycentrics);
   require(barycentrics.shape(2) == 3, "there must be 3 barycentrics");
-  const RasterizeInput input{vertices.data(), faces.data(), static_cast<int64_t>(faces.shape(0)), static_cast<int>(depth.shape(0)),
+  const RasterizeInput input{vertices.data(), faces.data(), size(vertices, 0), size(faces, 0), static_cast<int>(depth.shape(0)),
                              static_cast<int>(depth.shape(1)), perspective, static_cast<Cull>(cull)};
   const Fragments out{depth.data(), face_id.data(), barycentrics.data()};
   nb::gil_scoped_release nogil;
-  launch(input, out, handle);
+  launch(input, out);
+}
+
+template <typename T, size_t N>
+using OnCpu = Array<nb::device::cpu, T, N>;
+
+void rasterize_on_cpu(OnCpu<const float, 2> vertices, OnCpu<const int64_t, 2> faces, OnCpu<float, 2> depth, OnCpu<int64_t, 2> face_id,
+                      OnCpu<float, 3> barycentrics, bool perspective, int cull, int threads) {
+  rasterize(vertices, faces, depth, face_id, barycentrics, perspective, cull,
+            [&](const RasterizeInput& input, const Fragments& out) { cpu::rasterize(input, out, threads); });
 }
 
 template <typename Device, typename Maps>
@@ -129,6 +144,15 @@ void back_project_backward(Array<Device, const float, 2> grad_mean, Array<Device
 template <typename T, size_t N>
 using OnCuda = Array<nb::device::cuda, T, N>;
 
+void rasterize_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> faces, OnCuda<int32_t, 1> scratch,
+                       OnCuda<float, 2> depth, OnCuda<int64_t, 2> face_id, OnCuda<float, 3> barycentrics, bool perspective, int cull,
+                       uint64_t stream) {
+  require(scratch.shape(0) == faces.shape(0) + 2, "scratch must be two more than faces");
+  rasterize(vertices, faces, depth, face_id, barycentrics, perspective, cull, [&](const RasterizeInput& input, const Fragments& out) {
+    cuda::rasterize(input, out, reinterpret_cast<uint32_t*>(scratch.data()), stream);
+  });
+}
+
 void back_project_backward_fixed(OnCuda<const float, 2> grad_mean, OnCuda<const float, 3> projection, OnCuda<const float, 2> positions,
                                  OnCuda<const int32_t, 1> seen, OnCuda<int64_t, 4> sums, OnCuda<const float, 1> scale, uint64_t stream) {
   const auto views = back_project_views<nb::device::cuda>(projection, positions, sums);
@@ -143,14 +167,8 @@ void back_project_backward_fixed(OnCuda<const float, 2> grad_mean, OnCuda<const 
 template <typename Function>
 void define_integrate(nb::module_& m, const char* name, Function function) {
   m.def(name, function, "tsdf"_a.noconvert(), "weight"_a.noconvert(), "color"_a.noconvert(), "depth"_a.noconvert(),
-        "image"_a.noconvert(), "intrinsics"_a.noconvert(), "rotation"_a.noconvert(), "translation"_a.noconvert(),
-        "origin"_a.noconvert(), "voxel_size"_a, "truncation"_a, "max_depth"_a, "handle"_a);
-}
-
-template <typename Function>
-void define_rasterize(nb::module_& m, const char* name, Function function) {
-  m.def(name, function, "vertices"_a.noconvert(), "faces"_a.noconvert(), "depth"_a.noconvert(), "face_id"_a.noconvert(),
-        "barycentrics"_a.noconvert(), "perspective"_a, "cull"_a, "handle"_a);
+        "image"_a.noconvert(), "intrinsics"_a.noconvert(), "camera_from_world"_a.noconvert(), "origin"_a.noconvert(),
+        "voxel_size"_a, "truncation"_a, "max_depth"_a, "handle"_a);
 }
 
 template <typename Function>
@@ -169,7 +187,8 @@ void define_back_project_backward(nb::module_& m, const char* name, Function fun
 
 NB_MODULE(_native, m) {
   define_integrate(m, "integrate_cpu", &integrate<nb::device::cpu, int, cpu::integrate>);
-  define_rasterize(m, "rasterize_cpu", &rasterize<nb::device::cpu, int, cpu::rasterize>);
+  m.def("rasterize_cpu", &rasterize_on_cpu, "vertices"_a.noconvert(), "faces"_a.noconvert(), "depth"_a.noconvert(),
+        "face_id"_a.noconvert(), "barycentrics"_a.noconvert(), "perspective"_a, "cull"_a, "threads"_a);
   define_back_project_forward(m, "back_project_forward_cpu",
       &back_project_forward<nb::device::cpu, int, cpu::back_project_forward>);
   define_back_project_backward(m, "back_project_backward_cpu",
@@ -182,7 +201,8 @@ NB_MODULE(_native, m) {
   define_scenes(m);
 #if defined(DEEP3DMAP_CUDA)
   define_integrate(m, "integrate_cuda", &integrate<nb::device::cuda, uint64_t, cuda::integrate>);
-  define_rasterize(m, "rasterize_cuda", &rasterize<nb::device::cuda, uint64_t, cuda::rasterize>);
+  m.def("rasterize_cuda", &rasterize_on_cuda, "vertices"_a.noconvert(), "faces"_a.noconvert(), "scratch"_a.noconvert(),
+        "depth"_a.noconvert(), "face_id"_a.noconvert(), "barycentrics"_a.noconvert(), "perspective"_a, "cull"_a, "stream"_a);
   define_back_project_forward(m, "back_project_forward_cuda",
       &back_project_forward<nb::device::cuda, uint64_t, cuda::back_project_forward>);
   define_back_project_backward(m, "back_project_backward_cuda",

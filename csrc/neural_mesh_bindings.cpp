@@ -24,14 +24,15 @@ template <typename Device>
 RasterizeInput make_input(const Array<Device, const float, 2>& vertices, const Array<Device, const int64_t, 2>& faces, size_t height,
                           size_t width, bool perspective) {
   require_mesh<Device>(vertices, faces);
-  return {vertices.data(), faces.data(), static_cast<int64_t>(faces.shape(0)), static_cast<int>(height), static_cast<int>(width),
-          perspective, Cull::back};
+  return {vertices.data(), faces.data(), static_cast<int64_t>(vertices.shape(0)), static_cast<int64_t>(faces.shape(0)),
+          static_cast<int>(height), static_cast<int>(width), perspective, Cull::back};
 }
 
-template <typename Device, typename Handle, void (*launch)(const NeuralMesh&, const Fragments&, Handle)>
-void find_faces(Array<Device, const float, 2> vertices, Array<Device, const int64_t, 2> faces, Array<Device, float, 2> depth,
-                Array<Device, int64_t, 2> face_id, Array<Device, float, 3> barycentrics, float near, float far, bool perspective,
-                Handle handle) {
+// launch: called with the mesh and where its fragments go.
+template <typename Device, typename Launch>
+void find_faces(const Array<Device, const float, 2>& vertices, const Array<Device, const int64_t, 2>& faces,
+                const Array<Device, float, 2>& depth, const Array<Device, int64_t, 2>& face_id,
+                const Array<Device, float, 3>& barycentrics, float near, float far, bool perspective, const Launch& launch) {
   require_pixels(depth);
   require_same_pixels(depth, face_id);
   require_same_pixels(depth, barycentrics);
@@ -39,8 +40,30 @@ void find_faces(Array<Device, const float, 2> vertices, Array<Device, const int6
   const NeuralMesh mesh{make_input(vertices, faces, depth.shape(0), depth.shape(1), perspective), near, far};
   const Fragments out{depth.data(), face_id.data(), barycentrics.data()};
   nb::gil_scoped_release nogil;
-  launch(mesh, out, handle);
+  launch(mesh, out);
 }
+
+using Cpu = nb::device::cpu;
+
+void find_faces_on_cpu(Array<Cpu, const float, 2> vertices, Array<Cpu, const int64_t, 2> faces, Array<Cpu, float, 2> depth,
+                       Array<Cpu, int64_t, 2> face_id, Array<Cpu, float, 3> barycentrics, float near, float far, bool perspective,
+                       int threads) {
+  find_faces(vertices, faces, depth, face_id, barycentrics, near, far, perspective,
+             [&](const NeuralMesh& mesh, const Fragments& out) { cpu::neural_mesh_faces(mesh, out, threads); });
+}
+
+#if defined(DEEP3DMAP_CUDA)
+using Cuda = nb::device::cuda;
+
+void find_faces_on_cuda(Array<Cuda, const float, 2> vertices, Array<Cuda, const int64_t, 2> faces, Array<Cuda, int32_t, 1> scratch,
+                        Array<Cuda, float, 2> depth, Array<Cuda, int64_t, 2> face_id, Array<Cuda, float, 3> barycentrics, float near,
+                        float far, bool perspective, uint64_t stream) {
+  require(scratch.shape(0) == faces.shape(0) + 2, "scratch must be two more than faces");
+  find_faces(vertices, faces, depth, face_id, barycentrics, near, far, perspective, [&](const NeuralMesh& mesh, const Fragments& out) {
+    cuda::neural_mesh_faces(mesh, out, reinterpret_cast<uint32_t*>(scratch.data()), stream);
+  });
+}
+#endif
 
 template <typename Device, typename Handle, void (*launch)(const RasterizeInput&, const NeuralPicture&, float*, double, double, Handle)>
 void edges_backward(Array<Device, const float, 2> vertices, Array<Device, const int64_t, 2> faces,
@@ -79,12 +102,6 @@ void depth_backward(Array<Device, const float, 2> vertices, Array<Device, const 
 }
 
 template <typename Function>
-void define_faces(nb::module_& m, const std::string& name, Function function) {
-  m.def(name.c_str(), function, "vertices"_a.noconvert(), "faces"_a.noconvert(), "depth"_a.noconvert(), "face_id"_a.noconvert(),
-        "barycentrics"_a.noconvert(), "near"_a, "far"_a, "perspective"_a, "handle"_a);
-}
-
-template <typename Function>
 void define_edges_backward(nb::module_& m, const std::string& name, Function function) {
   m.def(name.c_str(), function, "vertices"_a.noconvert(), "faces"_a.noconvert(), "face_id"_a.noconvert(), "image"_a.noconvert(),
         "gradient"_a.noconvert(), "corners"_a.noconvert(), "margin_x"_a, "margin_y"_a, "handle"_a);
@@ -99,13 +116,13 @@ void define_depth_backward(nb::module_& m, const std::string& name, Function fun
 }  // namespace
 
 void define_neural_mesh(nb::module_& m) {
-  using Cpu = nb::device::cpu;
-  define_faces(m, "neural_mesh_faces_cpu", &find_faces<Cpu, int, cpu::neural_mesh_faces>);
+  m.def("neural_mesh_faces_cpu", &find_faces_on_cpu, "vertices"_a.noconvert(), "faces"_a.noconvert(), "depth"_a.noconvert(),
+        "face_id"_a.noconvert(), "barycentrics"_a.noconvert(), "near"_a, "far"_a, "perspective"_a, "threads"_a);
   define_edges_backward(m, "neural_mesh_edges_backward_cpu", &edges_backward<Cpu, int, cpu::neural_mesh_edges_backward>);
   define_depth_backward(m, "neural_mesh_depth_backward_cpu", &depth_backward<Cpu, int, cpu::neural_mesh_depth_backward>);
 #if defined(DEEP3DMAP_CUDA)
-  using Cuda = nb::device::cuda;
-  define_faces(m, "neural_mesh_faces_cuda", &find_faces<Cuda, uint64_t, cuda::neural_mesh_faces>);
+  m.def("neural_mesh_faces_cuda", &find_faces_on_cuda, "vertices"_a.noconvert(), "faces"_a.noconvert(), "scratch"_a.noconvert(),
+        "depth"_a.noconvert(), "face_id"_a.noconvert(), "barycentrics"_a.noconvert(), "near"_a, "far"_a, "perspective"_a, "stream"_a);
   define_edges_backward(m, "neural_mesh_edges_backward_cuda", &edges_backward<Cuda, uint64_t, cuda::neural_mesh_edges_backward>);
   define_depth_backward(m, "neural_mesh_depth_backward_cuda", &depth_backward<Cuda, uint64_t, cuda::neural_mesh_depth_backward>);
 #endif

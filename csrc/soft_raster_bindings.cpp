@@ -82,7 +82,7 @@ void select_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> fa
   const SoftInput input = make_input<Cuda>(vertices, faces, face_id, blur_radius, perspective, clip, cull, by_distance);
   const int64_t groups = (input.face_count + cuda::kSoftGroup - 1) / cuda::kSoftGroup;
   require(face_id.shape(2) > 0, "there must be at least one face a pixel");
-  require(static_cast<int64_t>(boxes.shape(0)) >= input.face_count + groups && boxes.shape(1) == 4, "boxes must be (F + groups, 4)");
+  require(size(boxes, 0) == input.face_count + groups + 1 && boxes.shape(1) == 4, "boxes must be (F + groups + 1, 4)");
   nb::gil_scoped_release nogil;
   cuda::select_faces(input, reinterpret_cast<SoftBox*>(boxes.data()), face_id.data(), stream);
 }
@@ -96,7 +96,19 @@ void evaluate_backward_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int
   require(corners.shape(0) == faces.shape(0) && corners.shape(1) == 3 && corners.shape(2) == 3, "corners must be (F, 3, 3)");
   const SoftInput input = make_input<Cuda>(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
   nb::gil_scoped_release nogil;
-  cuda::evaluate_faces_backward(input, cells.data(), starts.data(), grad_depth.data(), grad_barycentrics.data(), grad_distance.data(),
+  cuda::evaluate_faces_backward(input, cells.data(), starts.data(), {grad_depth.data(), grad_barycentrics.data(), grad_distance.data()},
+                                corners.data(), stream);
+}
+
+void selected_backward_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> faces, OnCuda<const int64_t, 3> face_id,
+                               OnCuda<const float, 3> grad_depth, OnCuda<const float, 4> grad_barycentrics,
+                               OnCuda<const float, 3> grad_distance, OnCuda<float, 3> corners, float blur_radius, bool perspective,
+                               bool clip, uint64_t stream) {
+  require_looks<Cuda>(faces, face_id, grad_depth, grad_barycentrics, grad_distance);
+  require(corners.shape(0) == faces.shape(0) && corners.shape(1) == 3 && corners.shape(2) == 3, "corners must be (F, 3, 3)");
+  const SoftInput input = make_input<Cuda>(vertices, faces, face_id, blur_radius, perspective, clip, 0, false);
+  nb::gil_scoped_release nogil;
+  cuda::selected_faces_backward(input, face_id.data(), {grad_depth.data(), grad_barycentrics.data(), grad_distance.data()},
                                 corners.data(), stream);
 }
 
@@ -133,6 +145,9 @@ void define_soft_raster(nb::module_& m) {
   m.def("evaluate_faces_backward_cuda", &evaluate_backward_on_cuda, "vertices"_a.noconvert(), "faces"_a.noconvert(),
         "face_id"_a.noconvert(), "cells"_a.noconvert(), "starts"_a.noconvert(), "grad_depth"_a.noconvert(),
         "grad_barycentrics"_a.noconvert(), "grad_distance"_a.noconvert(), "corners"_a.noconvert(), "perspective"_a, "clip"_a, "stream"_a);
+  m.def("selected_faces_backward_cuda", &selected_backward_on_cuda, "vertices"_a.noconvert(), "faces"_a.noconvert(),
+        "face_id"_a.noconvert(), "grad_depth"_a.noconvert(), "grad_barycentrics"_a.noconvert(), "grad_distance"_a.noconvert(),
+        "corners"_a.noconvert(), "blur_radius"_a, "perspective"_a, "clip"_a, "stream"_a);
   m.def("segment_sum_cuda", &segment_sum_on_cuda, "values"_a.noconvert(), "order"_a.noconvert(), "starts"_a.noconvert(),
         "weights"_a.noconvert(), "entries_per_row"_a, "out"_a.noconvert(), "stream"_a);
 #endif

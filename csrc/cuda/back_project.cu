@@ -1,3 +1,5 @@
+#include <type_traits>
+
 #include "cuda/check.cuh"
 #include "cuda/launch.h"
 #include "cuda/sums.cuh"
@@ -5,83 +7,203 @@
 namespace deep3dmap::cuda {
 namespace {
 
-// One thread for each channel of each position, channels fastest: the threads of a warp read stretches of the same pixels.
-__global__ void back_project_gather(BackProjectViews views, const float* features, BackProjectResult out) {
-  const int64_t channels = views.channels, line = channels * views.width, map = line * views.height;
+constexpr int kPositions = 128, kViewsAtOnce = 16;
+
+// Where a view that sees a position reads: the corner among all pixels of all views, and how far beyond it.
+template <typename Index>
+struct Place {
+  Index pixel;
+  float across, down;
+};
+
+// Channels beside one another that a thread takes together.
+template <int kWidth>
+struct alignas(4 * kWidth) Stretch {
+  float value[kWidth];
+};
+
+template <int kWidth>
+__device__ const Stretch<kWidth>& stretch(const float* from) { return *reinterpret_cast<const Stretch<kWidth>*>(from); }
+
+template <int kWidth>
+__device__ Stretch<kWidth>& stretch(float* from) { return *reinterpret_cast<Stretch<kWidth>*>(from); }
+
+// Looks for one position from the views `first` to before `last`. The places of those that see it go to places[0], [kPositions], ...
+// in their order. Returns how many there are, and adds their depths to `depth`.
+template <typename Index>
+__device__ int find_places(const BackProjectViews& views, int64_t position, int first, int last, Place<Index>* places, float& depth) {
   const float right = static_cast<float>(views.width - 1), bottom = static_cast<float>(views.height - 1);
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t item = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; item < views.count * channels; item += stride) {
-    const int64_t position = item / channels, channel = item - position * channels;
-    const float* at = views.positions + 3 * position;
-    float mean = 0.f, depth = 0.f;
-    int seen = 0;
-    for (int view = 0; view < views.views; ++view) {
-      const BackProjectSight sight = back_project_sight(views.projection + int64_t{12} * view, at[0], at[1], at[2], right, bottom);
-      if (!sight.visible) continue;
-      const BackProjectTaps taps = back_project_taps(views, sight.column, sight.row);
-      const float* corner = features + view * map + taps.corner * channels + channel;
-      mean += taps.weight[0] * corner[0] + taps.weight[1] * corner[channels] + taps.weight[2] * corner[line] +
-              taps.weight[3] * corner[line + channels];
-      depth += sight.depth;
-      ++seen;
-    }
-    const float share = seen > 1 ? static_cast<float>(seen) : 1.f;
-    out.mean[item] = mean / share;
-    if (channel != 0) continue;
-    out.depth[position] = depth / share;
-    out.seen[position] = seen;
+  const float* at = views.positions + 3 * position;
+  const float x = at[0], y = at[1], z = at[2];
+  int found = 0;
+  for (int view = first; view < last; ++view) {
+    const BackProjectSight sight = back_project_sight(views.projection + int64_t{12} * view, x, y, z, right, bottom);
+    if (!sight.visible) continue;
+    const BackProjectCorner corner = back_project_corner(views, sight.column, sight.row);
+    const Index map = static_cast<Index>(view) * static_cast<Index>(views.height) + static_cast<Index>(corner.top);
+    places[found++ * kPositions] = {map * static_cast<Index>(views.width) + static_cast<Index>(corner.left), corner.across, corner.down};
+    depth += sight.depth;
+  }
+  return found;
+}
+
+// A block of threads for each kPositions positions. Each thread first finds where the views see one position, then the threads share
+// the channels, those of a position beside one another, so that a warp reads stretches of the same pixels. More than kViewsAtOnce
+// views are gone through in parts, between which the sums wait in the result.
+template <int kWidth, typename Index>
+__global__ void __launch_bounds__(kPositions) gather(BackProjectViews views, const float* features, BackProjectResult out) {
+  extern __shared__ char shared[];
+  __shared__ int counts[kPositions];
+  __shared__ float shares[kPositions];
+  auto* const places = reinterpret_cast<Place<Index>*>(shared);
+  const Index pieces = static_cast<Index>(views.channels / kWidth);
+  const int64_t channels = views.channels, line = channels * views.width;
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * kPositions;
+  for (int64_t start = static_cast<int64_t>(blockIdx.x) * kPositions; start < views.count; start += stride) {
+    const int64_t own = start + threadIdx.x;
+    const Index items = static_cast<Index>(min(views.count - start, int64_t{kPositions})) * pieces;
+    float depth = 0.f;
+    int seen = 0, first = 0;
+    do {
+      const int last = views.views - first < kViewsAtOnce ? views.views : first + kViewsAtOnce;
+      const int found = own < views.count ? find_places(views, own, first, last, places + threadIdx.x, depth) : 0;
+      seen += found;
+      counts[threadIdx.x] = found;
+      shares[threadIdx.x] = seen > 1 ? static_cast<float>(seen) : 1.f;
+      __syncthreads();
+      for (Index item = threadIdx.x; item < items; item += kPositions) {
+        const int place = static_cast<int>(item / pieces);
+        const int64_t channel = static_cast<int64_t>(item % pieces) * kWidth;
+        float* const result = out.mean + (start + place) * channels + channel;
+        Stretch<kWidth> mean{};
+        if (first > 0) mean = stretch<kWidth>(result);
+        const int count = counts[place];
+#pragma unroll 2
+        for (int i = 0; i < count; ++i) {
+          const Place<Index> from = places[i * kPositions + place];
+          float weight[4];
+          back_project_weights(from.across, from.down, weight);
+          const float* corner = features + static_cast<int64_t>(from.pixel) * channels + channel;
+          const Stretch<kWidth> a = stretch<kWidth>(corner), b = stretch<kWidth>(corner + channels), c = stretch<kWidth>(corner + line),
+                                d = stretch<kWidth>(corner + line + channels);
+#pragma unroll
+          for (int j = 0; j < kWidth; ++j)
+            mean.value[j] += weight[0] * a.value[j] + weight[1] * b.value[j] + weight[2] * c.value[j] + weight[3] * d.value[j];
+        }
+        if (last == views.views) {
+          const float share = shares[place];
+#pragma unroll
+          for (int j = 0; j < kWidth; ++j) mean.value[j] /= share;
+        }
+        stretch<kWidth>(result) = mean;
+      }
+      __syncthreads();
+      first = last;
+    } while (first < views.views);
+    if (own >= views.count) continue;
+    out.depth[own] = depth / (seen > 1 ? static_cast<float>(seen) : 1.f);
+    out.seen[own] = seen;
   }
 }
 
 // The same threads.
-template <typename Sums>
-__global__ void back_project_scatter(BackProjectViews views, const float* grad_mean, const int32_t* seen, Sums sums) {
-  const int64_t channels = views.channels, line = channels * views.width, map = line * views.height;
-  const float right = static_cast<float>(views.width - 1), bottom = static_cast<float>(views.height - 1);
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t item = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; item < views.count * channels; item += stride) {
-    const int64_t position = item / channels, channel = item - position * channels;
-    if (seen[position] == 0) continue;
-    const float* at = views.positions + 3 * position;
-    const float share = 1.f / static_cast<float>(seen[position]), grad = grad_mean[item];
-    for (int view = 0; view < views.views; ++view) {
-      const BackProjectSight sight = back_project_sight(views.projection + int64_t{12} * view, at[0], at[1], at[2], right, bottom);
-      if (!sight.visible) continue;
-      const BackProjectTaps taps = back_project_taps(views, sight.column, sight.row);
-      const int64_t corner = view * map + taps.corner * channels + channel;
-      sums.add(corner, taps.weight[0] * share * grad);
-      sums.add(corner + channels, taps.weight[1] * share * grad);
-      sums.add(corner + line, taps.weight[2] * share * grad);
-      sums.add(corner + line + channels, taps.weight[3] * share * grad);
+template <int kWidth, typename Index, typename Sums>
+__global__ void __launch_bounds__(kPositions) scatter(BackProjectViews views, const float* grad_mean, const int32_t* seen, Sums sums) {
+  extern __shared__ char shared[];
+  __shared__ int counts[kPositions];
+  __shared__ float shares[kPositions];
+  auto* const places = reinterpret_cast<Place<Index>*>(shared);
+  const Index pieces = static_cast<Index>(views.channels / kWidth);
+  const int64_t channels = views.channels, line = channels * views.width;
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * kPositions;
+  for (int64_t start = static_cast<int64_t>(blockIdx.x) * kPositions; start < views.count; start += stride) {
+    const int64_t own = start + threadIdx.x;
+    const Index items = static_cast<Index>(min(views.count - start, int64_t{kPositions})) * pieces;
+    const bool any = own < views.count && seen[own] > 0;
+    shares[threadIdx.x] = any ? 1.f / static_cast<float>(seen[own]) : 0.f;
+    for (int first = 0; first < views.views; first += kViewsAtOnce) {
+      const int last = views.views - first < kViewsAtOnce ? views.views : first + kViewsAtOnce;
+      float depth = 0.f;
+      counts[threadIdx.x] = any ? find_places(views, own, first, last, places + threadIdx.x, depth) : 0;
+      __syncthreads();
+      for (Index item = threadIdx.x; item < items; item += kPositions) {
+        const int place = static_cast<int>(item / pieces), count = counts[place];
+        if (count == 0) continue;
+        const int64_t channel = static_cast<int64_t>(item % pieces) * kWidth;
+        const Stretch<kWidth> grad = stretch<kWidth>(grad_mean + (start + place) * channels + channel);
+        const float share = shares[place];
+        for (int i = 0; i < count; ++i) {
+          const Place<Index> to = places[i * kPositions + place];
+          float weight[4];
+          back_project_weights(to.across, to.down, weight);
+          const int64_t corner = static_cast<int64_t>(to.pixel) * channels + channel;
+          const int64_t at[4] = {corner, corner + channels, corner + line, corner + line + channels};
+#pragma unroll
+          for (int tap = 0; tap < 4; ++tap) {
+            const float part = weight[tap] * share;
+            Stretch<kWidth> value;
+#pragma unroll
+            for (int j = 0; j < kWidth; ++j) value.value[j] = part * grad.value[j];
+            if constexpr (kWidth == 4) sums.add4(at[tap], value.value);
+            else sums.add(at[tap], value.value[0]);
+          }
+        }
+      }
+      __syncthreads();
     }
   }
 }
 
-template <typename Sums>
-void scatter(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, Sums sums, uint64_t stream) {
-  const int64_t items = views.count * views.channels;
-  if (items == 0) return;
-  back_project_scatter<Sums><<<blocks_for(items), kThreads, 0, as_stream(stream)>>>(views, grad_mean, seen, sums);
+// Calls `launch` with the widest stretch and the narrowest index that fit: pixels of all views and channels of a block's positions
+// are counted in it. wide: whether channels may be taken four at a time as they lie.
+template <typename Launch>
+void choose(const BackProjectViews& views, bool wide, const Launch& launch) {
+  const bool small = static_cast<int64_t>(views.height) * views.width <= UINT32_MAX / (int64_t{views.views} + 1) && views.channels < 1 << 24;
+  using One = std::integral_constant<int, 1>;
+  using Four = std::integral_constant<int, 4>;
+  if (wide && views.channels % 4 == 0) small ? launch(Four{}, uint32_t{}) : launch(Four{}, int64_t{});
+  else small ? launch(One{}, uint32_t{}) : launch(One{}, int64_t{});
   check_launch("back_project");
+}
+
+unsigned blocks_of(const BackProjectViews& views) {
+  return static_cast<unsigned>(std::min<int64_t>((views.count + kPositions - 1) / kPositions, int64_t{1} << 30));
+}
+
+template <typename Index>
+size_t memory_of(const BackProjectViews& views) {
+  return sizeof(Place<Index>) * kPositions * std::min(views.views, kViewsAtOnce);
+}
+
+bool aligned(const void* data) { return reinterpret_cast<uintptr_t>(data) % sizeof(Stretch<4>) == 0; }
+
+template <typename Sums>
+void scatter_all(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, Sums sums, uint64_t stream) {
+  if (views.count == 0 || views.views == 0) return;
+  choose(views, aligned(grad_mean) && aligned(sums.to), [&](auto width, auto index) {
+    using Index = decltype(index);
+    scatter<width.value, Index, Sums><<<blocks_of(views), kPositions, memory_of<Index>(views), as_stream(stream)>>>(views, grad_mean, seen, sums);
+  });
 }
 
 }  // namespace
 
 void back_project_forward(const BackProjectViews& views, const float* features, const BackProjectResult& out, uint64_t stream) {
-  const int64_t items = views.count * views.channels;
-  if (items == 0) return;
-  back_project_gather<<<blocks_for(items), kThreads, 0, as_stream(stream)>>>(views, features, out);
-  check_launch("back_project");
+  if (views.count == 0) return;
+  choose(views, aligned(features) && aligned(out.mean), [&](auto width, auto index) {
+    using Index = decltype(index);
+    gather<width.value, Index><<<blocks_of(views), kPositions, memory_of<Index>(views), as_stream(stream)>>>(views, features, out);
+  });
 }
 
 void back_project_backward(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, float* grad_features,
                            uint64_t stream) {
-  scatter(views, grad_mean, seen, FloatSums{grad_features}, stream);
+  scatter_all(views, grad_mean, seen, FloatSums{grad_features}, stream);
 }
 
 void back_project_backward_fixed(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, int64_t* sums,
                                  const float* scale, uint64_t stream) {
-  scatter(views, grad_mean, seen, FixedSums{sums, scale}, stream);
+  scatter_all(views, grad_mean, seen, FixedSums{sums, scale}, stream);
 }
 
 }  // namespace deep3dmap::cuda

@@ -15,54 +15,117 @@ __device__ unsigned ordered(float depth) {
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-// One warp for each face. The key of a fragment is its depth, then its face, so the minimum is the nearest and of equals the lower
-// face. Keys are kept in `face_id`, whose empty value, -1, is the largest key. `drawn` says of a depth whether it is.
+// The faces that warps draw, and whether a face has a corner that is no vertex: see `draw`.
+struct FaceQueue {
+  unsigned* count;
+  unsigned* wrong;
+  unsigned* faces;
+};
+
+__device__ bool corners_exist(const RasterizeInput& input, int64_t face) {
+  const int64_t* corner = input.faces + 3 * face;
+  const auto count = static_cast<uint64_t>(input.vertex_count);
+  return static_cast<uint64_t>(corner[0]) < count && static_cast<uint64_t>(corner[1]) < count && static_cast<uint64_t>(corner[2]) < count;
+}
+
+// Draws each `step`-th pixel of a row. The key of a fragment is its depth, then its face, so the minimum is the nearest and of equals
+// the lower face. `drawn` says of a depth whether it is.
 template <typename Drawn>
-__global__ void draw_faces(RasterizeInput input, Key* keys, Drawn drawn) {
-  const int lane = threadIdx.x % kWarp;
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x / kWarp;
-  for (int64_t face = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp; face < input.face_count; face += stride) {
-    Triangle triangle;
-    if (!set_up(input, face, triangle)) continue;
-    for (int row = triangle.top; row < triangle.bottom; ++row) {
-      double of_row[3], value[3];
-      for (int i = 0; i < 3; ++i) of_row[i] = row_value(triangle.edge[i], row);
-      for (int column = triangle.left + lane; column < triangle.right; column += kWarp) {
-        float depth;
-        if (!covers(triangle, of_row, column, value) || !depth_at(triangle, input.perspective, value, depth)) continue;
-        if (!drawn(depth)) continue;
-        const Key key = static_cast<Key>(ordered(depth)) << 32 | static_cast<Key>(face);
-        atomicMin(keys + static_cast<int64_t>(row) * input.width + column, key);
-      }
-    }
+__device__ void draw_row(const RasterizeInput& input, const Triangle& triangle, int row, unsigned first, unsigned step, int64_t face,
+                         Key* keys, const Drawn& drawn) {
+  double of_row[3], value[3];
+  for (int i = 0; i < 3; ++i) of_row[i] = row_value(triangle.edge[i], row);
+  for (unsigned column = triangle.left + first; column < static_cast<unsigned>(triangle.right); column += step) {
+    float depth;
+    if (!covers(triangle, of_row, static_cast<int>(column), value) || !depth_at(triangle, input.perspective, value, depth)) continue;
+    if (!drawn(depth)) continue;
+    const Key key = static_cast<Key>(ordered(depth)) << 32 | static_cast<Key>(face);
+    atomicMin(keys + static_cast<int64_t>(row) * input.width + column, key);
   }
 }
 
-// One thread for each pixel: turns its key into a face and computes that face's depth and barycentrics again.
+// One thread for each face, which draws it alone if it spans at most so many pixels and else leaves it to a warp.
+template <typename Drawn>
+__global__ void draw_alone(RasterizeInput input, int64_t most, Key* keys, FaceQueue queue, Drawn drawn) {
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t face = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; face < input.face_count; face += stride) {
+    if (!corners_exist(input, face)) {
+      *queue.wrong = 1;
+      continue;
+    }
+    Triangle triangle;
+    if (!set_up(input, face, triangle)) continue;
+    if (static_cast<int64_t>(triangle.right - triangle.left) * (triangle.bottom - triangle.top) > most) {
+      queue.faces[atomicAdd(queue.count, 1u)] = static_cast<unsigned>(face);
+      continue;
+    }
+    for (int row = triangle.top; row < triangle.bottom; ++row) draw_row(input, triangle, row, 0, 1, face, keys, drawn);
+  }
+}
+
+// The lanes of a warp share the rows of a face, and where warps outnumber faces, they share the rows.
+template <typename Drawn>
+__global__ void draw_together(RasterizeInput input, Key* keys, FaceQueue queue, Drawn drawn) {
+  const unsigned count = *queue.count, lane = threadIdx.x % kWarp;
+  const int64_t warps = static_cast<int64_t>(gridDim.x) * blockDim.x / kWarp;
+  const int64_t sharing = count == 0 || count >= warps ? 1 : warps / count;
+  for (int64_t item = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp; item < count * sharing; item += warps) {
+    const int64_t face = queue.faces[item / sharing];
+    Triangle triangle;
+    set_up(input, face, triangle);
+    for (int64_t row = triangle.top + item % sharing; row < triangle.bottom; row += sharing)
+      draw_row(input, triangle, static_cast<int>(row), lane, kWarp, face, keys, drawn);
+  }
+}
+
+// One thread for each pixel: turns its key, kept in `face_id`, whose empty value -1 is the largest key, into a face, and computes that
+// face's depth and barycentrics again.
 __global__ void resolve_pixels(RasterizeInput input, Fragments out) {
   const int64_t pixels = static_cast<int64_t>(input.height) * input.width;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t pixel = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; pixel < pixels; pixel += stride) {
-    if (out.face_id[pixel] == -1) continue;
-    const int64_t face = out.face_id[pixel] & 0xffffffffll;
-    out.face_id[pixel] = face;
-    Triangle triangle;
-    set_up(input, face, triangle);
-    double of_row[3], value[3];
-    for (int i = 0; i < 3; ++i) of_row[i] = row_value(triangle.edge[i], static_cast<int>(pixel / input.width));
-    covers(triangle, of_row, static_cast<int>(pixel % input.width), value);
-    depth_at(triangle, input.perspective, value, out.depth[pixel]);
+    float depth = 0.f;
+    double value[3] = {};
+    if (out.face_id[pixel] != -1) {
+      const int64_t face = out.face_id[pixel] & 0xffffffffll;
+      out.face_id[pixel] = face;
+      Triangle triangle;
+      set_up(input, face, triangle);
+      const int row = static_cast<int>(pixel) / input.width;
+      double of_row[3];
+      for (int i = 0; i < 3; ++i) of_row[i] = row_value(triangle.edge[i], row);
+      covers(triangle, of_row, static_cast<int>(pixel) - row * input.width, value);
+      depth_at(triangle, input.perspective, value, depth);
+    }
+    out.depth[pixel] = depth;
     for (int i = 0; i < 3; ++i) out.barycentrics[3 * pixel + i] = static_cast<float>(value[i]);
   }
 }
 
+inline void fill(void* data, int byte, int64_t bytes, cudaStream_t stream, const char* name) {
+  if (bytes > 0 && cudaMemsetAsync(data, byte, bytes, stream) != cudaSuccess) check_launch(name);
+}
+
+// Writes all of `out`. scratch: two numbers, of which the second is then 1 if a face has a corner that is no vertex and is left out
+// for that, and one for each face.
 template <typename Drawn>
-void draw(const RasterizeInput& input, const Fragments& out, Drawn drawn, uint64_t stream, const char* name) {
-  if (input.face_count == 0) return;
+void draw(const RasterizeInput& input, const Fragments& out, uint32_t* scratch, Drawn drawn, uint64_t handle, const char* name) {
   if (input.face_count >= int64_t{1} << 32) throw std::runtime_error(std::string(name) + ": a key has room for 2^32 faces");
-  draw_faces<<<blocks_for(input.face_count * kWarp), kThreads, 0, as_stream(stream)>>>(input, reinterpret_cast<Key*>(out.face_id), drawn);
-  check_launch(name);
-  resolve_pixels<<<blocks_for(static_cast<int64_t>(input.height) * input.width), kThreads, 0, as_stream(stream)>>>(input, out);
+  const cudaStream_t stream = as_stream(handle);
+  const FaceQueue queue{scratch, scratch + 1, scratch + 2};
+  const int64_t pixels = static_cast<int64_t>(input.height) * input.width;
+  auto* const keys = reinterpret_cast<Key*>(out.face_id);
+  fill(scratch, 0, 2 * sizeof(uint32_t), stream, name);
+  fill(keys, 0xff, pixels * sizeof(Key), stream, name);
+  if (input.face_count > 0) {
+    // Many faces fill the device by themselves, few only when warps share them.
+    const int64_t most = std::clamp<int64_t>(input.face_count / 512, 16, 64);
+    draw_alone<<<blocks_for(input.face_count), kThreads, 0, stream>>>(input, most, keys, queue, drawn);
+    check_launch(name);
+    draw_together<<<1024, kThreads, 0, stream>>>(input, keys, queue, drawn);
+    check_launch(name);
+  }
+  resolve_pixels<<<blocks_for(pixels), kThreads, 0, stream>>>(input, out);
   check_launch(name);
 }
 

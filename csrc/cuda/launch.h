@@ -12,8 +12,8 @@ namespace deep3dmap::cuda {
 
 void integrate(const TsdfGrid& grid, const TsdfFrame& frame, uint64_t stream);
 
-// `out` must come in empty: depth 0, face_id -1, barycentrics 0.
-void rasterize(const RasterizeInput& input, const Fragments& out, uint64_t stream);
+// Writes all of `out`. scratch: face_count + 2 numbers; the second then says, by 1, that a face has a corner that is no vertex.
+void rasterize(const RasterizeInput& input, const Fragments& out, uint32_t* scratch, uint64_t stream);
 
 // As on the CPU (csrc/cpu/back_project.h), all arrays on the device.
 void back_project_forward(const BackProjectViews& views, const float* features, const BackProjectResult& out, uint64_t stream);

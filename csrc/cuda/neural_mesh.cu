@@ -87,8 +87,8 @@ __global__ void spread_depth(RasterizeInput input, SeenDepth seen, float* corner
 
 }  // namespace
 
-void neural_mesh_faces(const NeuralMesh& mesh, const Fragments& out, uint64_t stream) {
-  draw(mesh.input, out, DrawnDepth{mesh}, stream, "neural_mesh_faces");
+void neural_mesh_faces(const NeuralMesh& mesh, const Fragments& out, uint32_t* scratch, uint64_t stream) {
+  draw(mesh.input, out, scratch, DrawnDepth{mesh}, stream, "neural_mesh_faces");
 }
 
 void neural_mesh_edges_backward(const RasterizeInput& input, const NeuralPicture& picture, float* corners, double margin_x,

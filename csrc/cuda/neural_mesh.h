@@ -7,7 +7,8 @@
 
 namespace deep3dmap::cuda {
 
-void neural_mesh_faces(const NeuralMesh& mesh, const Fragments& out, uint64_t stream);
+// scratch: face_count + 2 numbers.
+void neural_mesh_faces(const NeuralMesh& mesh, const Fragments& out, uint32_t* scratch, uint64_t stream);
 void neural_mesh_edges_backward(const RasterizeInput& input, const NeuralPicture& picture, float* corners, double margin_x,
                                 double margin_y, uint64_t stream);
 void neural_mesh_depth_backward(const RasterizeInput& input, const SeenDepth& seen, float* corners, uint64_t stream);

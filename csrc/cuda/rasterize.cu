@@ -10,6 +10,8 @@ struct AnyDepth {
 
 }  // namespace
 
-void rasterize(const RasterizeInput& input, const Fragments& out, uint64_t stream) { draw(input, out, AnyDepth{}, stream, "rasterize"); }
+void rasterize(const RasterizeInput& input, const Fragments& out, uint32_t* scratch, uint64_t stream) {
+  draw(input, out, scratch, AnyDepth{}, stream, "rasterize");
+}
 
 }  // namespace deep3dmap::cuda

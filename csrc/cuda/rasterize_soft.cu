@@ -1,4 +1,4 @@
-// Soft rasterisation: a block of threads for each tile of 16 x 16 pixels, which goes through the faces whose boxes meet it.
+// Soft rasterisation: a block of threads for each square tile of pixels, which goes through the faces whose boxes meet it.
 #include "cuda/rasterize_soft.h"
 
 #include "cuda/block_rank.cuh"
@@ -7,23 +7,31 @@
 namespace deep3dmap::cuda {
 namespace {
 
-constexpr int kTile = 16, kBlock = kTile * kTile;
-static_assert(kBlock == kSoftGroup, "a group has a face for each thread");
+constexpr int kBlock = kSoftGroup;  // a group has a face for each thread that bounds it
 
 __device__ SoftBox unite(const SoftBox& a, const SoftBox& b) {
   return {min(a.left, b.left), max(a.right, b.right), min(a.top, b.top), max(a.bottom, b.bottom)};
 }
 
+template <int kSide>
 __device__ bool meets(const SoftBox& box, int left, int top) {
-  return box.left < left + kTile && box.right > left && box.top < top + kTile && box.bottom > top;
+  return box.left < left + kSide && box.right > left && box.top < top + kSide && box.bottom > top;
 }
 
-__global__ void __launch_bounds__(kBlock) bound_faces(SoftInput input, SoftBox* boxes, SoftBox* groups) {
+__device__ bool corners_exist(const SoftInput& input, int64_t face) {
+  const int64_t* corner = input.faces + 3 * face;
+  const auto count = static_cast<uint64_t>(input.vertex_count);
+  return static_cast<uint64_t>(corner[0]) < count && static_cast<uint64_t>(corner[1]) < count && static_cast<uint64_t>(corner[2]) < count;
+}
+
+__global__ void __launch_bounds__(kBlock) bound_faces(SoftInput input, SoftBox* boxes, SoftBox* groups, SoftBox* report) {
   __shared__ SoftBox parts[kBlock];
   const int64_t face = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
   SoftFace corners;
   SoftBox box = {INT32_MAX, 0, INT32_MAX, 0};
-  if (face < input.face_count && load_face(input, face, corners)) box = soft_box(input, corners);
+  const bool known = face < input.face_count && corners_exist(input, face);
+  if (face < input.face_count && !known) report->left = 1;
+  if (known && load_face(input, face, corners)) box = soft_box(input, corners);
   if (face < input.face_count) boxes[face] = box;
   parts[threadIdx.x] = box;
   __syncthreads();
@@ -34,54 +42,77 @@ __global__ void __launch_bounds__(kBlock) bound_faces(SoftInput input, SoftBox* 
   if (threadIdx.x == 0) groups[blockIdx.x] = parts[0];
 }
 
-// The nearest of one pixel, ascending. Faces come in ascending order, so of equal keys the lower face stays in front.
+// Of two candidates the nearer, of equally near ones the lower face.
+__device__ bool comes_before(float key, int face, float other_key, int other_face) {
+  return key < other_key || (key == other_key && face < other_face);
+}
+
+// Puts a candidate among the nearest of one pixel, ascending; those that are not there are infinitely far.
 template <int kMost>
 __device__ void insert(float (&keys)[kMost], int (&kept)[kMost], float key, int face) {
-  if (!(key < keys[kMost - 1]) || !(key > -INFINITY)) return;
+  if (!(key < INFINITY) || !(key > -INFINITY) || !comes_before(key, face, keys[kMost - 1], kept[kMost - 1])) return;
   // Unrolled where the lists fit into registers, which cannot be indexed.
 #pragma unroll(kMost <= 16 ? kMost : 1)
   for (int i = kMost - 1; i >= 0; --i) {
-    const bool shift = i > 0 && key < keys[i > 0 ? i - 1 : 0];
-    if (shift) keys[i] = keys[i > 0 ? i - 1 : 0], kept[i] = kept[i > 0 ? i - 1 : 0];
-    else if (key < keys[i]) keys[i] = key, kept[i] = face;
+    const int before = i > 0 ? i - 1 : 0;
+    if (i > 0 && comes_before(key, face, keys[before], kept[before])) keys[i] = keys[before], kept[i] = kept[before];
+    else if (comes_before(key, face, keys[i], kept[i])) keys[i] = key, kept[i] = face;
   }
 }
 
-template <int kMost>
-__global__ void __launch_bounds__(kBlock) select_nearest(SoftInput input, const SoftBox* boxes, const SoftBox* groups,
-                                                         int64_t* face_id) {
-  __shared__ SoftFace faces[kBlock];
-  __shared__ SoftBox reach[kBlock];
-  __shared__ int ids[kBlock];
-  __shared__ int of_warp[kBlock / kWarp];
-  const int across = (input.width + kTile - 1) / kTile;
-  const int left = static_cast<int>(blockIdx.x % across) * kTile, top = static_cast<int>(blockIdx.x / across) * kTile;
-  const int column = left + static_cast<int>(threadIdx.x) % kTile, row = top + static_cast<int>(threadIdx.x) / kTile;
+// A tile has kSide x kSide pixels and kParts threads for each of them: each looks at every kParts-th face, and what they have found is
+// brought together at the end.
+template <int kMost, int kSide, int kParts>
+__global__ void __launch_bounds__(kSide * kSide * kParts) select_nearest(SoftInput input, const SoftBox* boxes, const SoftBox* groups,
+                                                                         int64_t* face_id) {
+  constexpr int kPixels = kSide * kSide, kOfTile = kPixels * kParts, kLoaded = 256 < kOfTile ? 256 : kOfTile;
+  __shared__ int ids[kOfTile];
+  __shared__ SoftFace faces[kLoaded];
+  __shared__ SoftBox reach[kLoaded];
+  __shared__ int of_warp[kOfTile / kWarp];
+  __shared__ float found_keys[kParts > 1 ? kMost * kPixels : 1];
+  __shared__ int found_faces[kParts > 1 ? kMost * kPixels : 1];
+  const int across = (input.width + kSide - 1) / kSide;
+  const int left = static_cast<int>(blockIdx.x % across) * kSide, top = static_cast<int>(blockIdx.x / across) * kSide;
+  const int thread = static_cast<int>(threadIdx.x), pixel = thread % kPixels, part = thread / kPixels;
+  const int column = left + pixel % kSide, row = top + pixel / kSide;
   float keys[kMost];
   int kept[kMost];
 #pragma unroll
   for (int i = 0; i < kMost; ++i) keys[i] = INFINITY, kept[i] = -1;
-  for (int64_t group = 0; group * kBlock < input.face_count; ++group) {
-    if (!meets(groups[group], left, top)) continue;
-    const int64_t face = group * kBlock + threadIdx.x;
-    const bool here = face < input.face_count && meets(boxes[face], left, top);
+  for (int64_t first = 0; first < input.face_count; first += kOfTile) {
+    const int64_t face = first + thread;
+    const bool here = face < input.face_count && meets<kSide>(groups[face / kSoftGroup], left, top) && meets<kSide>(boxes[face], left, top);
     int all;
-    const int place = rank_in_block<kBlock>(here, of_warp, all);
-    if (here) {
-      load_face(input, face, faces[place]);
-      reach[place] = boxes[face], ids[place] = static_cast<int>(face);
-    }
+    const int place = rank_in_block<kOfTile>(here, of_warp, all);
+    if (here) ids[place] = static_cast<int>(face);
     __syncthreads();
-    for (int i = 0; i < all; ++i) {
-      const SoftBox& box = reach[i];
-      if (column < box.left || column >= box.right || row < box.top || row >= box.bottom) continue;
-      SoftSteps steps;
-      const SoftFace seen = seen_from(faces[i], column + 0.5f, row + 0.5f);
-      insert(keys, kept, soft_key(input, look_at_face(seen, input.perspective, input.clip, steps)), ids[i]);
+    for (int done = 0; done < all; done += kLoaded) {
+      const int loaded = min(all - done, kLoaded);
+      if (thread < loaded) {
+        load_face(input, ids[done + thread], faces[thread]);
+        reach[thread] = boxes[ids[done + thread]];
+      }
+      __syncthreads();
+      for (int i = part; i < loaded; i += kParts) {
+        const SoftBox& box = reach[i];
+        if (column < box.left || column >= box.right || row < box.top || row >= box.bottom) continue;
+        SoftSteps steps;
+        const SoftFace seen = seen_from(faces[i], column + 0.5f, row + 0.5f);
+        insert(keys, kept, soft_key(input, look_at_face(seen, input.perspective, input.clip, steps)), ids[done + i]);
+      }
+      __syncthreads();
     }
-    __syncthreads();
   }
-  if (column >= input.width || row >= input.height) return;
+  for (int other = 1; other < kParts; ++other) {
+    __syncthreads();
+    if (part == other)
+      for (int i = 0; i < kMost; ++i) found_keys[i * kPixels + pixel] = keys[i], found_faces[i * kPixels + pixel] = kept[i];
+    __syncthreads();
+    if (part == 0)
+      for (int i = 0; i < kMost; ++i) insert(keys, kept, found_keys[i * kPixels + pixel], found_faces[i * kPixels + pixel]);
+  }
+  if (part > 0 || column >= input.width || row >= input.height) return;
   int64_t* out = face_id + (static_cast<int64_t>(row) * input.width + column) * input.faces_per_pixel;
 #pragma unroll
   for (int i = 0; i < kMost; ++i)
@@ -107,30 +138,61 @@ __global__ void look_at_cells(SoftInput input, const int64_t* face_id, float* de
   const int64_t cells = static_cast<int64_t>(input.height) * input.width * input.faces_per_pixel;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t cell = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; cell < cells; cell += stride) {
+    const int64_t id = face_id[cell];
     SoftFace face;
-    if (face_id[cell] < 0 || !load_face(input, face_id[cell], face)) continue;
-    const Look found = look(input, face, cell);
-    depth[cell] = found.at.depth, distance[cell] = found.at.distance;
-    for (int i = 0; i < 3; ++i) barycentrics[3 * cell + i] = found.at.barycentric[i];
+    SoftFragment at{};
+    if (id >= 0 && load_face(input, id, face)) at = look(input, face, cell).at;
+    depth[cell] = at.depth, distance[cell] = at.distance;
+    for (int i = 0; i < 3; ++i) barycentrics[3 * cell + i] = at.barycentric[i];
   }
 }
 
+// Where a face's fragments are: put together by a sort, ...
+struct SortedCells {
+  const int64_t* cells;
+  const int64_t* starts;
+
+  template <typename Visit>
+  __device__ void each(const SoftInput&, const SoftFace&, int64_t face, const Visit& visit) const {
+    for (int64_t i = starts[face] + threadIdx.x; i < starts[face + 1]; i += kThreads) visit(cells[i]);
+  }
+};
+
+// ... or in the pixels that the face reaches, once at most in each. A pixel's last faces are -1.
+struct ReachedCells {
+  const int64_t* face_id;
+
+  template <typename Visit>
+  __device__ void each(const SoftInput& input, const SoftFace& corners, int64_t face, const Visit& visit) const {
+    const SoftBox box = soft_box(input, corners);
+    if (box.left >= box.right || box.top >= box.bottom) return;
+    // Fewer than 2^31, as an image has.
+    const unsigned across = box.right - box.left, pixels = across * (box.bottom - box.top);
+    for (unsigned i = threadIdx.x; i < pixels; i += kThreads) {
+      const int64_t row = box.top + i / across, first = (row * input.width + box.left + i % across) * input.faces_per_pixel;
+      for (int k = 0; k < input.faces_per_pixel; ++k) {
+        const int64_t id = face_id[first + k];
+        if (id == face) visit(first + k);
+        if (id == face || id < 0) break;
+      }
+    }
+  }
+};
+
 // One block of threads for each face.
-__global__ void __launch_bounds__(kThreads) sum_gradients(SoftInput input, const int64_t* cells, const int64_t* starts,
-                                                          const float* grad_depth, const float* grad_barycentrics,
-                                                          const float* grad_distance, float* corners) {
+template <typename Cells>
+__global__ void __launch_bounds__(kThreads) sum_gradients(SoftInput input, Cells cells, SoftGradients gradients, float* corners) {
   __shared__ float parts[kThreads / kWarp][9];
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   for (int64_t index = blockIdx.x; index < input.face_count; index += gridDim.x) {
     float sum[9] = {};
     SoftFace face;
     if (load_face(input, index, face)) {
-      for (int64_t i = starts[index] + threadIdx.x; i < starts[index + 1]; i += kThreads) {
-        const int64_t cell = cells[i];
+      cells.each(input, face, index, [&](int64_t cell) {
         const Look found = look(input, face, cell);
-        face_gradient(found.seen, found.at, found.steps, input.perspective, input.clip, grad_depth[cell], grad_barycentrics + 3 * cell,
-                      grad_distance[cell], sum);
-      }
+        face_gradient(found.seen, found.at, found.steps, input.perspective, input.clip, gradients.depth[cell],
+                      gradients.barycentrics + 3 * cell, gradients.distance[cell], sum);
+      });
     }
     for (int i = 0; i < 9; ++i) {
       for (int offset = kWarp / 2; offset > 0; offset /= 2) sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], offset);
@@ -146,20 +208,28 @@ __global__ void __launch_bounds__(kThreads) sum_gradients(SoftInput input, const
   }
 }
 
+template <int kMost, int kSide, int kParts>
+void select(const SoftInput& input, const SoftBox* boxes, const SoftBox* groups, int64_t* face_id, cudaStream_t stream) {
+  const int64_t tiles = int64_t{(input.width - 1) / kSide + 1} * ((input.height - 1) / kSide + 1);
+  select_nearest<kMost, kSide, kParts><<<static_cast<unsigned>(tiles), kSide * kSide * kParts, 0, stream>>>(input, boxes, groups, face_id);
+}
+
 }  // namespace
 
 void select_faces(const SoftInput& input, SoftBox* boxes, int64_t* face_id, uint64_t handle) {
-  if (input.face_count == 0 || input.height == 0 || input.width == 0) return;
+  if (input.height == 0 || input.width == 0) return;
   if (input.face_count > INT32_MAX) throw std::runtime_error("select_faces: more faces than an int32 can count");
   const cudaStream_t stream = as_stream(handle);
-  SoftBox* groups = boxes + input.face_count;
-  bound_faces<<<static_cast<unsigned>((input.face_count + kBlock - 1) / kBlock), kBlock, 0, stream>>>(input, boxes, groups);
+  const auto count = static_cast<unsigned>((input.face_count + kBlock - 1) / kBlock);
+  SoftBox* const groups = boxes + input.face_count;
+  SoftBox* const report = groups + count;
+  if (cudaMemsetAsync(report, 0, sizeof(SoftBox), stream) != cudaSuccess) check_launch("select_faces");
+  if (count > 0) bound_faces<<<count, kBlock, 0, stream>>>(input, boxes, groups, report);
   check_launch("select_faces");
-  const unsigned tiles = static_cast<unsigned>((input.width + kTile - 1) / kTile) * ((input.height + kTile - 1) / kTile);
-  if (input.faces_per_pixel == 1) select_nearest<1><<<tiles, kBlock, 0, stream>>>(input, boxes, groups, face_id);
-  else if (input.faces_per_pixel <= 8) select_nearest<8><<<tiles, kBlock, 0, stream>>>(input, boxes, groups, face_id);
-  else if (input.faces_per_pixel <= 16) select_nearest<16><<<tiles, kBlock, 0, stream>>>(input, boxes, groups, face_id);
-  else if (input.faces_per_pixel <= 64) select_nearest<64><<<tiles, kBlock, 0, stream>>>(input, boxes, groups, face_id);
+  if (input.faces_per_pixel == 1) select<1, 16, 4>(input, boxes, groups, face_id, stream);
+  else if (input.faces_per_pixel <= 8) select<8, 16, 4>(input, boxes, groups, face_id, stream);
+  else if (input.faces_per_pixel <= 16) select<16, 16, 2>(input, boxes, groups, face_id, stream);
+  else if (input.faces_per_pixel <= 64) select<64, 16, 1>(input, boxes, groups, face_id, stream);
   else throw std::runtime_error("select_faces: at most 64 faces a pixel");
   check_launch("select_faces");
 }
@@ -167,18 +237,31 @@ void select_faces(const SoftInput& input, SoftBox* boxes, int64_t* face_id, uint
 void evaluate_faces(const SoftInput& input, const int64_t* face_id, float* depth, float* barycentrics, float* distance,
                     uint64_t stream) {
   const int64_t cells = static_cast<int64_t>(input.height) * input.width * input.faces_per_pixel;
-  if (cells == 0 || input.face_count == 0) return;
+  if (cells == 0) return;
   look_at_cells<<<blocks_for(cells), kThreads, 0, as_stream(stream)>>>(input, face_id, depth, barycentrics, distance);
   check_launch("evaluate_faces");
 }
 
-void evaluate_faces_backward(const SoftInput& input, const int64_t* cells, const int64_t* starts, const float* grad_depth,
-                             const float* grad_barycentrics, const float* grad_distance, float* corners, uint64_t stream) {
+namespace {
+
+template <typename Cells>
+void sum_all(const SoftInput& input, const Cells& cells, const SoftGradients& gradients, float* corners, uint64_t stream) {
   if (input.face_count == 0) return;
   const unsigned blocks = static_cast<unsigned>(std::min<int64_t>(input.face_count, int64_t{1} << 30));
-  sum_gradients<<<blocks, kThreads, 0, as_stream(stream)>>>(input, cells, starts, grad_depth, grad_barycentrics, grad_distance,
-                                                            corners);
+  sum_gradients<<<blocks, kThreads, 0, as_stream(stream)>>>(input, cells, gradients, corners);
   check_launch("evaluate_faces_backward");
+}
+
+}  // namespace
+
+void evaluate_faces_backward(const SoftInput& input, const int64_t* cells, const int64_t* starts, const SoftGradients& gradients,
+                             float* corners, uint64_t stream) {
+  sum_all(input, SortedCells{cells, starts}, gradients, corners, stream);
+}
+
+void selected_faces_backward(const SoftInput& input, const int64_t* face_id, const SoftGradients& gradients, float* corners,
+                             uint64_t stream) {
+  sum_all(input, ReachedCells{face_id}, gradients, corners, stream);
 }
 
 }  // namespace deep3dmap::cuda

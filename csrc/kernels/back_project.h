@@ -48,18 +48,33 @@ DEEP3DMAP_HD BackProjectSight back_project_sight(const float* matrix, float x, f
   return sight;
 }
 
-DEEP3DMAP_HD BackProjectTaps back_project_taps(const BackProjectViews& views, float column, float row) {
-  BackProjectTaps taps;
+// The upper left of the four pixels around a place, and how far beyond it the place lies, in [0, 1].
+struct BackProjectCorner {
+  int left, top;
+  float across, down;
+};
+
+DEEP3DMAP_HD BackProjectCorner back_project_corner(const BackProjectViews& views, float column, float row) {
   int left = static_cast<int>(column), top = static_cast<int>(row);
   // On the last column or row the place is wholly the right or the lower tap's.
   if (left > views.width - 2) left = views.width - 2;
   if (top > views.height - 2) top = views.height - 2;
-  const float across = column - static_cast<float>(left), down = row - static_cast<float>(top);
-  taps.corner = static_cast<int64_t>(top) * views.width + left;
-  taps.weight[0] = (1.f - across) * (1.f - down);
-  taps.weight[1] = across * (1.f - down);
-  taps.weight[2] = (1.f - across) * down;
-  taps.weight[3] = across * down;
+  return {left, top, column - static_cast<float>(left), row - static_cast<float>(top)};
+}
+
+// weight: corner, right, below, below right.
+DEEP3DMAP_HD void back_project_weights(float across, float down, float* weight) {
+  weight[0] = (1.f - across) * (1.f - down);
+  weight[1] = across * (1.f - down);
+  weight[2] = (1.f - across) * down;
+  weight[3] = across * down;
+}
+
+DEEP3DMAP_HD BackProjectTaps back_project_taps(const BackProjectViews& views, float column, float row) {
+  const BackProjectCorner corner = back_project_corner(views, column, row);
+  BackProjectTaps taps;
+  taps.corner = static_cast<int64_t>(corner.top) * views.width + corner.left;
+  back_project_weights(corner.across, corner.down, taps.weight);
   return taps;
 }
 

@@ -24,7 +24,7 @@ enum class Cull { none = 0, back = 1 };
 struct RasterizeInput {
   const float* vertices;   // (V, 3): x, y in pixels, z depth
   const int64_t* faces;    // (F, 3)
-  int64_t face_count;
+  int64_t vertex_count, face_count;
   int height, width;
   bool perspective;
   Cull cull;

@@ -70,9 +70,15 @@ DEEP3DMAP_HD float within(float value, float high) {
   return positive < high ? positive : high;
 }
 
-// Returns the pixel measured, -1 where the voxel stays as it is. Written without branches, so that the compiler turns the loop
-// over a column into vector code.
-DEEP3DMAP_HD int tsdf_voxel(const TsdfFrame& frame, const TsdfColumn& column, float truncation, int64_t k, float* tsdf, float* weight) {
+// What a voxel is given: the pixel that measured it, -1 where the voxel stays as it is, and the value in truncation units.
+struct TsdfMeasure {
+  int pixel;
+  float value;
+};
+
+// Written without branches, so that the compiler turns the loop over a column into vector code. A depth that is not finite measures
+// nothing: `max_depth` is finite.
+DEEP3DMAP_HD TsdfMeasure tsdf_measure(const TsdfFrame& frame, const TsdfColumn& column, float truncation, int64_t k) {
   const float kf = static_cast<float>(static_cast<int>(k));
   const float x = column.start[0] + kf * column.step[0];
   const float y = column.start[1] + kf * column.step[1];
@@ -86,12 +92,20 @@ DEEP3DMAP_HD int tsdf_voxel(const TsdfFrame& frame, const TsdfColumn& column, fl
   const float distance = measured - z;
   const bool update = inside & (measured > 0.f) & (measured <= frame.max_depth) & (distance >= -truncation);
   const float scaled = distance / truncation;
-  const float value = scaled < 1.f ? scaled : 1.f;
-  const float old = weight[k], grown = old + 1.f;
-  const float mean = (tsdf[k] * old + value) / grown;
+  return {update ? pixel : -1, scaled < 1.f ? scaled : 1.f};
+}
+
+// The running mean of a voxel that was measured; its weight grows by one.
+DEEP3DMAP_HD float tsdf_mean(float tsdf, float weight, float value) { return (tsdf * weight + value) / (weight + 1.f); }
+
+// Returns the pixel measured, -1 where the voxel stays as it is.
+DEEP3DMAP_HD int tsdf_voxel(const TsdfFrame& frame, const TsdfColumn& column, float truncation, int64_t k, float* tsdf, float* weight) {
+  const TsdfMeasure measure = tsdf_measure(frame, column, truncation, k);
+  const bool update = measure.pixel >= 0;
+  const float old = weight[k], mean = tsdf_mean(tsdf[k], old, measure.value);
   tsdf[k] = update ? mean : tsdf[k];
-  weight[k] = update ? grown : old;
-  return update ? pixel : -1;
+  weight[k] = update ? old + 1.f : old;
+  return measure.pixel;
 }
 
 // Folds one channel into its running mean; `weight` has grown by one already. `pixel` is -1 where nothing was measured.

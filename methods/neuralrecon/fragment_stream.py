@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate
 from typing import Any
 
@@ -20,10 +20,12 @@ from deep3dmap.geometry.scene_tsdf import SceneTSDF, fuse_scene
 from deep3dmap.methods.neuralrecon.fragments import FragmentConfig, Views, load_views, make_fragment, turned_about_z
 from deep3dmap.methods.neuralrecon.keyframes import select_fragments
 from deep3dmap.methods.neuralrecon.memory_cache import MemoryCache
+from deep3dmap.methods.neuralrecon.mirror import mirrored
 from deep3dmap.methods.neuralrecon.targets import fragment_targets
 
 KEYS = ("images", "depths", "intrinsics", "world_from_camera")
 KEPT_BYTES = 2 << 30
+OPEN_SCANS = 256
 PADDING_BEFORE, PADDING_AFTER = np.array([0.1, 0.1, 0.025]), np.array([0.1, 0.1, 0.0])
 
 
@@ -32,8 +34,10 @@ class FragmentStream:
 
     split: scans. mapping: a run's `inputs`. augment: turn and shift the world, the same way for all scans of an epoch where
     fragments of a scene are fused. rank, workers: every worker has scans of its own, in sequence; scans that do not divide
-    evenly are left to the first workers. Targets of scans and views of fragments are kept in memory, up to `kept_bytes`.
-    device: where targets are computed and lie. readers: threads that read the fragments that come next.
+    evenly are left to the first workers. Targets of scans and views of fragments are kept in memory, up to `kept_bytes`; where
+    nothing is augmented, whole fragments are kept on the device, and made once.
+    device: where targets are computed and lie. readers: threads that read the fragments that come next. mirror: mirror half of
+    the fragments where they are shuffled, others in every epoch.
 
     Raises UserError if a worker has no fragment.
     """
@@ -50,16 +54,23 @@ class FragmentStream:
         kept_bytes: int = KEPT_BYTES,
         device: torch.device | str = "cpu",
         readers: int = 0,
+        mirror: bool = False,
     ) -> None:
+        self.mirror = mirror
         self.split, self.mapping, self.config, self.seed, self.augment = split, dict(mapping), config, seed, augment
         self.device, self.readers = device, readers
         self._pool = ThreadPoolExecutor(readers) if readers else None
-        self._open: tuple[int, Sample] | None = None
-        self._targets: MemoryCache[SceneTSDF] = MemoryCache(SceneTSDF.bytes, kept_bytes // 2)
-        self._seen: MemoryCache[_Seen] = MemoryCache(_Seen.bytes, kept_bytes // 2)
+        # Opening a scan may mean to parse many small files, and shuffled fragments come from all of them.
+        self._sample = lru_cache(OPEN_SCANS)(partial(_opened, split, dict(mapping)))
+        # A whole fragment needs its parts no more, so that those of a few scans are enough.
+        share = kept_bytes // 2 if augment else kept_bytes // 4
+        self._targets: MemoryCache[SceneTSDF] = MemoryCache(SceneTSDF.bytes, share)
+        self._seen: MemoryCache[_Seen] = MemoryCache(_Seen.bytes, share)
+        self._whole: MemoryCache[dict[str, Any]] = MemoryCache(_fragment_bytes, kept_bytes // 2)
         self.scans = np.array_split(np.arange(len(split)), workers)[rank].tolist()
         self.fragments = [self._fragments(scan) for scan in self.scans]
         self._ends = list(accumulate(len(found) for found in self.fragments))
+        self._order = lru_cache(2)(partial(_shuffled, seed, self._ends[-1] if self._ends else 0))
         if not self._ends or self._ends[-1] == 0:
             raise UserError(
                 f"worker {rank} of {workers} has no fragment of {config.views} key frames in {len(self.scans)} scans; use "
@@ -82,16 +93,21 @@ class FragmentStream:
         if self._pool is not None:
             for coming in range(index, index + 2 * self.readers):
                 _, scan, frames = self._place(coming, shuffled)
+                if (scan, frames[0]) in self._whole:
+                    continue
                 self._targets.expect(scan, partial(self._fuse, scan), self._pool)
                 self._seen.expect((scan, frames[0]), partial(self._read, scan, frames), self._pool)
         epoch, scan, frames = self._place(index, shuffled)
-        return self._make(epoch, scan, frames, alone=shuffled)
+        fragment = self._make(epoch, scan, frames, alone=shuffled)
+        if self.mirror and shuffled and self._order(epoch)[1][index % len(self)]:
+            return mirrored(fragment, self.config.voxel_size)
+        return fragment
 
     def _place(self, index: int, shuffled: bool) -> tuple[int, int, list[int]]:
         """Return the epoch, the scan and the frames of a fragment."""
         epoch, within = divmod(index, len(self))
         if shuffled:
-            within = int(np.random.default_rng([self.seed, epoch, len(self)]).permutation(len(self))[within])
+            within = int(self._order(epoch)[0][within])
         place = bisect_right(self._ends, within)
         first = self._ends[place - 1] if place else 0
         return epoch, self.scans[place], self.fragments[place][within - first]
@@ -102,14 +118,23 @@ class FragmentStream:
         return select_fragments(poses, c.views, c.min_angle, c.min_distance)
 
     def _make(self, epoch: int, scan: int, frames: list[int], alone: bool) -> dict[str, Any]:
+        # A name of its own in every epoch: the maps of a scene begin anew when its name comes up again.
+        scene = {"scene": f"{scan}@{epoch}"}
+        if self.augment:
+            # Seeds are filled up with zeros, so a fragment's must not end in one to differ from an epoch's.
+            return self._made((epoch, scan, frames[0] + 1) if alone else (epoch,), scan, frames) | scene
+        return self._whole.get((scan, frames[0]), lambda: self._on_device(self._made((), scan, frames))) | scene
+
+    def _on_device(self, fragment: dict[str, Any]) -> dict[str, Any]:
+        return {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in fragment.items()}
+
+    def _made(self, draw: tuple[int, ...], scan: int, frames: list[int]) -> dict[str, Any]:
         c = self.config
         targets = self._targets.get(scan, partial(self._fuse, scan))
         seen = self._seen.get((scan, frames[0]), partial(self._read, scan, frames))
-        # Seeds are filled up with zeros, so a fragment's must not end in one to differ from an epoch's.
-        world_from_scan = self._world_from_scan((epoch, scan, frames[0] + 1) if alone else (epoch,), targets)
+        world_from_scan = self._world_from_scan(draw, targets)
         poses = torch.from_numpy(world_from_scan) @ seen.views.world_from_camera
-        # A name of its own in every epoch: the maps of a scene begin anew when its name comes up again.
-        fragment = make_fragment(replace(seen.views, world_from_camera=poses), f"{scan}@{epoch}", c)
+        fragment = make_fragment(replace(seen.views, world_from_camera=poses), str(scan), c)
         origin, back = fragment["vol_origin_partial"], invert(world_from_scan).numpy()
         return fragment | fragment_targets(
             targets, seen.depths, seen.intrinsics, poses, origin, c.n_vox, c.max_depth, back, c.target_grid
@@ -120,15 +145,6 @@ class FragmentStream:
         views = load_views(sample["images"], sample["intrinsics"], sample["world_from_camera"], frames, self.config)
         depths = [torch.from_numpy(np.asarray(sample["depths"][frame], np.float32)) for frame in frames]
         return _Seen(views, depths, np.asarray(sample["intrinsics"], np.float64)[frames])
-
-    def _sample(self, scan: int) -> Sample:
-        # The fragments of a scan follow one another, and opening one may mean to parse many small files.
-        opened = self._open
-        if opened is None or opened[0] != scan:
-            sample = self.split[scan]
-            prepared = {name: sample[name] for name in ("scene_tsdf",) if name in sample}
-            opened = self._open = scan, select(sample, KEYS, self.mapping) | prepared
-        return opened[1]
 
     def _fuse(self, scan: int) -> SceneTSDF:
         sample, c = self._sample(scan), self.config
@@ -158,6 +174,23 @@ class _Seen:
 
     def bytes(self) -> int:
         return self.views.images.nbytes + sum(depth.nbytes for depth in self.depths)
+
+
+def _opened(split: Split, mapping: Mapping[str, str], scan: int) -> Sample:
+    sample = split[scan]
+    prepared = {name: sample[name] for name in ("scene_tsdf",) if name in sample}
+    return select(sample, KEYS, mapping) | prepared
+
+
+def _shuffled(seed: int, count: int, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the order of an epoch's fragments, and which of its places are mirrored."""
+    generator = np.random.default_rng([seed, epoch, count])
+    return generator.permutation(count), generator.random(count) < 0.5
+
+
+def _fragment_bytes(fragment: dict[str, Any]) -> int:
+    tensors = [tensor for value in fragment.values() for tensor in (value if isinstance(value, list) else [value])]
+    return sum(tensor.nbytes for tensor in tensors if isinstance(tensor, Tensor))
 
 
 def random_world(targets: SceneTSDF, turn: float, place: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deep3dmap.methods.neuralrecon.global_map import Box, GlobalMap, decode_name, encode_name, spread, union
-from deep3dmap.methods.neuralrecon.voxel_grid import to_aligned_camera, world_positions
+from deep3dmap.methods.neuralrecon.voxel_grid import rows_of_elements, to_aligned_camera, world_positions
 
 FREE = 1.0
 
@@ -88,14 +88,15 @@ class GRUFusion(nn.Module):
         coordinates: (N, 4) int32 batch, x, y, z in finest units, counted from the fragment's lowest voxel. features: (N, C).
         inputs: `scene` (B names), `vol_origin_partial` (B, 3), `world_to_aligned_camera` (B, 4, 4), optionally `vol_origin`
         (B, 3; default 0) and the fragment's own targets `tsdf` and `occupancy`, lists fine to coarse of (B, X, Y, Z).
-        Batch elements are taken in order; one without voxels is left out.
+        Batch elements are taken in order, in which their voxels have to lie; one without voxels is left out.
         """
         parts = []
-        for element, scene in enumerate(inputs["scene"]):
-            mine = coordinates[:, 0] == element
-            if mine.any():
+        counts = rows_of_elements(coordinates, len(inputs["scene"]))
+        elements = zip(inputs["scene"], coordinates[:, 1:].split(counts), features.split(counts))
+        for element, (scene, local, mine) in enumerate(elements):
+            if counts[element]:
                 self._enter(scene, inputs, element, level, coordinates.device)
-                parts.append(self._fuse(coordinates[mine, 1:], features[mine], inputs, element, level))
+                parts.append(self._fuse(local, mine, inputs, element, level))
         if not parts:
             return Fused(coordinates, features, features.new_zeros(0, 1), features.new_zeros(0, 1, dtype=torch.bool))
         targets = [part.tsdf for part in parts if part.tsdf is not None]

@@ -33,5 +33,8 @@ class MemoryCache(Generic[Value]):
             self._held -= self._size(forgotten)
         return self._values[key]
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._values
+
     def __len__(self) -> int:
         return len(self._values)

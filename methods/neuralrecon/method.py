@@ -75,6 +75,7 @@ class NeuralReconConfig:
         1.5, "how much more an occupied voxel counts than its rarity says", low=0.5, high=4.0, valid="(0, inf)"
     )
     augment: bool = option(True, "turn and shift every epoch's world")
+    mirror: bool = option(False, "mirror half of the fragments before fusion begins, rooms of their own at no cost")
     keep_gib: float = option(
         2.0, "GiB of fragments and targets that stay in memory once read", low=0.0, high=64.0, valid="[0, inf)"
     )
@@ -160,7 +161,7 @@ class NeuralRecon(CustomFramework):
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
         """Optimise fragment after fragment, scene after scene; what an epoch is long is known once the poses are read."""
-        stream = self._stream(loop, loop.dataset, augment=self.config.augment)
+        stream = self._stream(loop, loop.dataset, augment=self.config.augment, mirror=self.config.mirror)
         # A step of more fragments than an epoch has goes on into the next epoch.
         loop.samples_per_epoch = max(len(stream) * loop.world_size, loop.plan.samples_per_step)
         return self._optimise(loop, stream)
@@ -234,11 +235,11 @@ class NeuralRecon(CustomFramework):
         self.network.reset()
         torch.nn.Module.train(self, training)
 
-    def _stream(self, loop: TrainLoop, split: Any, augment: bool) -> FragmentStream:
+    def _stream(self, loop: TrainLoop, split: Any, augment: bool, mirror: bool = False) -> FragmentStream:
         config, mapping = self.config.fragments(), loop.settings.inputs
         return FragmentStream(
             split, mapping, config, loop.seed, augment, loop.rank, loop.world_size, int(self.config.keep_gib * 2**30),
-            self.device, loop.settings.trainer.loader_workers,
+            self.device, loop.settings.trainer.loader_workers, mirror,
         )  # fmt: skip
 
     def rank_state_dict(self) -> dict[str, Any]:

@@ -13,7 +13,13 @@ from deep3dmap.methods.neuralrecon.network_config import DepthScale, NetworkConf
 from deep3dmap.methods.neuralrecon.network_output import LevelOutput, NetworkOutput
 from deep3dmap.methods.neuralrecon.spvcnn import SPVCNN
 from deep3dmap.methods.neuralrecon.tsdf_map import TSDFMap
-from deep3dmap.methods.neuralrecon.voxel_grid import children, dense_grid, to_aligned_camera, world_positions
+from deep3dmap.methods.neuralrecon.voxel_grid import (
+    children,
+    dense_grid,
+    rows_of_elements,
+    to_aligned_camera,
+    world_positions,
+)
 from deep3dmap.ops.back_project import back_project
 
 # The official code subtracts means in the order blue, green, red from red, green, blue images; its weights need the same.
@@ -86,8 +92,8 @@ class NeuConNet(nn.Module):
         scale = self.config.levels - 1 - level
         positions = world_positions(coordinates, inputs["vol_origin_partial"], self.config.voxel_size)
         lifted, counts = [], []
-        for element, maps in enumerate(features[scale]):
-            mine = positions[coordinates[:, 0] == element]
+        parts = positions.split(rows_of_elements(coordinates, len(features[scale])))
+        for element, (maps, mine) in enumerate(zip(features[scale], parts)):
             mean, depth, count = back_project(maps, inputs["projection"][element, :, scale], mine)
             lifted.append(torch.cat([mean, normalized_depth(depth, self.config.depth_scale)[:, None]], 1))
             counts.append(count)

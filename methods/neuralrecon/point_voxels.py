@@ -21,19 +21,20 @@ class PointVoxels:
 
     def voxelized(self, features: Tensor) -> SparseTensor:
         """Return the cells that hold points with the mean features of their points. features: (P, C)."""
-        return SparseTensor(voxelize_mean(features, self._rows[1], len(self.coordinates)), self.coordinates, 1, self.maps)
+        mean = voxelize_mean(features, self._rows[1], len(self.coordinates), known=True)
+        return SparseTensor(mean, self.coordinates, 1, self.maps)
 
     def averaged(self, features: Tensor, like: SparseTensor) -> SparseTensor:
         """Return the mean features (P, C) of the points in each cell of `like`, a tensor that came from these points."""
         if like.stride not in self._rows:
             self._rows[like.stride] = lookup(like.coordinates, self._cells(like.stride))
-        return like.replace(voxelize_mean(features, self._rows[like.stride], len(like.coordinates)))
+        return like.replace(voxelize_mean(features, self._rows[like.stride], len(like.coordinates), known=True))
 
     def sampled(self, x: SparseTensor) -> Tensor:
         """Return the trilinear sample (P, C) at the points of a tensor that came from them."""
         if x.stride not in self._tables:
             self._tables[x.stride] = trilinear_map(self.positions, self.batch, x.coordinates, x.stride)
-        return devoxelize(x.features, *self._tables[x.stride])
+        return devoxelize(x.features, *self._tables[x.stride], known=True)
 
     def _cells(self, stride: int) -> Tensor:
         cells = torch.floor(self.positions / stride) * stride

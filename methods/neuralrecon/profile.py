@@ -1,7 +1,9 @@
-"""Where the time of one fragment goes: `python -m deep3dmap.methods.neuralrecon.profile [--threads 2] [--full] [--rounds 3]`.
+"""Where the time of one fragment goes: `python -m deep3dmap.methods.neuralrecon.profile [--full] [--device cuda] [--rounds 3]`.
 
 Random weights, and as many voxels kept per level as the paper keeps in training, the nearest to the walls and the floor of a
 room, so that the sparse convolutions find the neighbours they would find on a surface. `--full` takes the paper's sizes.
+The key frames a second are those of fragments one after another, fused with what the same views left behind; their images are
+on the device.
 """
 
 import argparse
@@ -75,12 +77,29 @@ def fragment(config: NeuralReconConfig) -> dict[str, Any]:
     return make_fragment(views, "room", config.fragments())
 
 
-def measure(config: NeuralReconConfig, rounds: int, clock: Clock) -> dict[str, float]:
-    """Return the median seconds of a whole fragment (`all`) and of its parts, after one that is not counted."""
+def room_network(config: NeuralReconConfig, device: torch.device) -> NeuralReconNetwork:
+    """Return a network of random weights that keeps voxels as if it saw a room."""
     torch.manual_seed(0)
-    network, given = NeuralReconNetwork(config.network()), batch_of([fragment(config)], torch.device("cpu"))
-    network.neucon_net = core = RoomOfRandomWeights(config.network(), network.backbone2d.out_channels)
-    network.eval()
+    network = NeuralReconNetwork(config.network())
+    network.neucon_net = RoomOfRandomWeights(config.network(), network.backbone2d.out_channels)
+    return network.eval().to(device)
+
+
+@torch.no_grad()
+def key_frames_per_second(config: NeuralReconConfig, rounds: int, clock: Clock, device: torch.device) -> float:
+    """Return how many views a second are fused into one scene, after one fragment that is not counted."""
+    network, given = room_network(config, device), batch_of([fragment(config)], device)
+    network(given)
+    began = clock()
+    for _ in range(rounds):
+        network(given)
+    return rounds * config.views / (clock() - began)
+
+
+def measure(config: NeuralReconConfig, rounds: int, clock: Clock, device: torch.device) -> dict[str, float]:
+    """Return the median seconds of a whole fragment (`all`) and of its parts, after one that is not counted."""
+    network, given = room_network(config, device), batch_of([fragment(config)], device)
+    core = network.neucon_net
     watch = Stopwatch(clock)
     watch.watch("image network", network.backbone2d)
     for level in range(3):
@@ -104,16 +123,30 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="1 reads the processor's time, more the clock on the wall")
     parser.add_argument("--full", action="store_true", help="the paper's sizes, not those of the quick variant")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     variant = "paper" if options.full else "quick"
     config = build_section(NeuralReconConfig, variants(methods, "neuralrecon")[variant].get("method", {}))
-    seconds = measure(config, options.rounds, time.process_time if options.threads == 1 else time.perf_counter)
+    clock, where = _clock(options.device, options.threads)
+    rate = key_frames_per_second(config, options.rounds, clock, options.device)
+    seconds = measure(config, options.rounds, clock, options.device)
     whole = seconds.pop("all")
-    print(f"one fragment of {config.views} views, variant {variant}, {options.threads} thread(s): {whole:.2f} s")
+    print(f"variant {variant}, {where}: {rate:.1f} key frames/s; one fragment of {config.views} views takes {whole:.3f} s:")
     seconds["rest"] = whole - sum(seconds.values())
     for name, spent in seconds.items():
         print(f"  {name:28} {spent:7.3f} s  {spent / whole:5.1%}")
+
+
+def _clock(device: torch.device, threads: int) -> tuple[Clock, str]:
+    if device.type != "cuda":
+        return time.process_time if threads == 1 else time.perf_counter, f"{threads} thread(s)"
+
+    def when_done() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return when_done, torch.cuda.get_device_name(device)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,15 @@ def children(coordinates: Tensor, interval: int) -> Tensor:
     return (coordinates[:, None] + offsets * interval).reshape(-1, 4)
 
 
+def rows_of_elements(coordinates: Tensor, batch: int) -> list[int]:
+    """Return how many voxels (N, 4) each batch element has; they lie in the order of the elements.
+
+    Splitting by these numbers waits for a GPU once, where a mask for each element would wait each time.
+    """
+    counts: list[int] = torch.bincount(coordinates[:, 0], minlength=batch).tolist()
+    return counts
+
+
 def world_positions(coordinates: Tensor, origins: Tensor, voxel_size: float) -> Tensor:
     """Return where voxels (N, 4) in finest units lie, (N, 3) world metres; origins (B, 3) metres is each fragment's lowest."""
     return coordinates[:, 1:].float() * voxel_size + origins.float()[coordinates[:, 0].long()]

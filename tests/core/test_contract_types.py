@@ -166,3 +166,21 @@ def test_lazy_sequences_load_on_demand() -> None:
     assert loaded == [4, 1, 3]
     with pytest.raises(IndexError):
         sequence[5]
+
+
+def test_an_own_mesh_is_read_as_trimesh_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    mesh = Mesh(rng.normal(size=(5, 3)), np.array([[0, 1, 2], [2, 3, 4]]), rng.random((5, 3)))
+    (tmp_path / "m.ply").write_bytes(to_ply(mesh))
+    other = read_mesh_as_trimesh(tmp_path / "m.ply")
+    monkeypatch.setattr("deep3dmap.core.reconstruction.load_trimesh", lambda file: pytest.fail(f"{file} went to trimesh"))
+    own = read_mesh(tmp_path / "m.ply")
+    for name in ("vertices", "faces", "colors"):
+        assert np.array_equal(getattr(own, name), getattr(other, name))
+
+
+def read_mesh_as_trimesh(file: Path) -> Mesh:
+    """Read a copy with a comment in its header, which makes it a file of another program."""
+    copy = file.with_name("other.ply")
+    copy.write_bytes(file.read_bytes().replace(b"1.0\n", b"1.0\ncomment of another program\n", 1))
+    return read_mesh(copy)

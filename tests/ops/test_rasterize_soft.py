@@ -14,7 +14,7 @@ from soft_meshes import draw, soup, well_shaped
 from torch import Tensor
 
 from deep3dmap.ops.rasterize import rasterize
-from deep3dmap.ops.rasterize_soft import MOST_FACES, _evaluate, _select, look_at_faces, rasterize_soft
+from deep3dmap.ops.rasterize_soft import MOST_FACES, _draw, _evaluate, look_at_faces, rasterize_soft
 
 TRIANGLE = torch.tensor([[2.0, 2.0, 1.0], [14.0, 2.0, 2.0], [2.0, 14.0, 3.0]])
 ONE = torch.tensor([[0, 1, 2]])
@@ -64,7 +64,8 @@ def test_native_gradients_are_the_references(seed: int, clip: bool) -> None:
 def test_the_operators_are_registered_as_torch_wants_them() -> None:
     vertices, faces = well_shaped(1)
     single = vertices.float()
-    torch.library.opcheck(_select, (single, faces, 8, 8, 3, 1.0, True, True, 0, False))
+    settings = (8, 8, 3, 1.0, True, True, 0, False)
+    torch.library.opcheck(_draw, (single.clone().requires_grad_(), faces, *settings), atol=1e-4, rtol=1e-3)
     chosen = rasterize_soft(single, faces, 8, 8, faces_per_pixel=3, blur_radius=1.0).face_id
     torch.library.opcheck(_evaluate, (single.requires_grad_(), faces, chosen, True, True), atol=1e-4, rtol=1e-3)
 

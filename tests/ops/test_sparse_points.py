@@ -91,3 +91,11 @@ def test_double_precision_and_gradients_of_weights_take_the_reference() -> None:
     assert devoxelize(torch.ones(2, 3).double(), rows, weights.detach()).dtype == torch.float64
     with pytest.raises(ValueError, match="takes float32"):
         voxelize_mean(torch.ones(2, 3).double(), torch.zeros(2, dtype=torch.int64), 1, backend="native")
+
+
+def test_rows_that_are_known_to_be_in_range_give_the_same_bits() -> None:
+    torch.manual_seed(0)
+    features, rows = torch.randn(30, 5), torch.randint(-1, 8, (30,))
+    assert torch.equal(voxelize_mean(features, rows, 8, known=True), voxelize_mean(features, rows, 8))
+    corners, weights = torch.randint(-1, 30, (9, 8)), torch.rand(9, 8)
+    assert torch.equal(devoxelize(features, corners, weights, known=True), devoxelize(features, corners, weights))

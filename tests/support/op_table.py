@@ -121,7 +121,7 @@ def _operators() -> Table:
             f"f H,W; {MESH}; i8 H,W ~F; f H,W; f H,W,3; bool",
         ),
         "rasterize operator": (registered.rasterize, f"{MESH}; H; W; bool; bool"),
-        "select_faces": (registered.select_faces, f"{MESH}; H; W; K; any; bool; bool; count 1; bool"),
+        "rasterize_soft operator": (registered.rasterize_soft, f"{MESH}; H; W; K; any; bool; bool; count 1; bool"),
         "evaluate_faces": (registered.evaluate_faces, f"{MESH}; i8 H,W,K ~F; bool; bool"),
         "evaluate_faces_backward": (
             registered.evaluate_faces_backward,
@@ -150,7 +150,7 @@ def _operators() -> Table:
 
 def _kernels() -> Table:
     words = {
-        "integrate_cpu": "f X,Y,Z; f X,Y,Z; f 3,X,Y,Z; f H,W; f 3,H,W; f 4; f 9; f 3; f 3; any; any; any",
+        "integrate_cpu": "f X,Y,Z; f X,Y,Z; f 3,X,Y,Z; f H,W; f 3,H,W; f 3,3; f 4,4; f 3; any; any; any",
         "rasterize_cpu": f"{MESH}; f H,W; i8 H,W; f H,W,3; bool; count 1",
         "select_faces_cpu": f"{MESH}; i8 H,W,K ~F; any; bool; bool; count 1; bool",
         "evaluate_faces_cpu": f"{MESH}; i8 H,W,K ~F; f H,W,K; f H,W,K,3; f H,W,K; bool; bool",

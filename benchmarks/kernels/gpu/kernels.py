@@ -1,4 +1,4 @@
-"""Times every native op on CUDA beside the same in plain torch on the same GPU, and sparse convolution in each precision.
+"""Times every native op on CUDA beside the same in plain torch on the same GPU, tasks of stated sizes, and sparse convolution.
 
 Run as `python -m deep3dmap.benchmarks.kernels.gpu.kernels [--rounds 10]`. Medians of CUDA events; above 1, the native one is
 faster.
@@ -7,11 +7,14 @@ faster.
 import argparse
 import math
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 import torch
 from torch import Tensor
 
+from deep3dmap.benchmarks.kernels.gpu import tasks
 from deep3dmap.benchmarks.kernels.gpu.problems import PROBLEMS, Problem
+from deep3dmap.benchmarks.kernels.gpu.tasks import milliseconds
 from deep3dmap.benchmarks.kernels.sparse_conv import surface
 from deep3dmap.cli.arguments import how_many
 from deep3dmap.ops.sparse import kernel_map, kernel_offsets, sparse_conv3d
@@ -23,21 +26,6 @@ PRECISIONS = (
     ("fp16", torch.float16, True),
     ("bf16", torch.bfloat16, True),
 )
-
-
-def milliseconds(call: Callable[[], object], rounds: int) -> float:
-    """Return the median time of a call on the GPU, what the host adds included."""
-    call()
-    torch.cuda.synchronize()
-    times: list[float] = []
-    for _ in range(rounds):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        call()
-        end.record()
-        torch.cuda.synchronize()
-        times.append(start.elapsed_time(end))
-    return sorted(times)[len(times) // 2]
 
 
 def timed(given: Problem, backend: str, gradients: bool, rounds: int) -> float:
@@ -93,20 +81,21 @@ def of_convolution(voxels: int, channels: int, rounds: int) -> Iterator[str]:
         torch.set_float32_matmul_precision("high" if tf32 else "highest")
         features = torch.randn(count, channels, device="cuda").to(dtype).requires_grad_()
         weight = (torch.randn(27, channels, channels, device="cuda") / (27 * channels) ** 0.5).to(dtype).requires_grad_()
-        ours, theirs, both = _of_precision(lambda f, w: sparse_conv3d(f, w, pairs), peer, features, weight, rounds)
+        ours, both = _of_precision(lambda f, w: sparse_conv3d(f, w, pairs), features, weight, rounds)
+        theirs, their_both = _of_precision(peer, features, weight, 3)
         rate = 2 * len(pairs.in_rows) * channels**2 / ours / 1e9
-        yield f"  {name}  forward {ours:.3f} ms ({rate:.0f} TFLOP/s), im2col {theirs / ours:.1f} times; both ways {both:.3f} ms"
+        yield (
+            f"  {name}  forward {ours:.3f} ms ({rate:.0f} TFLOP/s), im2col {theirs / ours:.1f} times; "
+            f"both ways {both:.3f} ms, im2col {their_both / both:.1f} times"
+        )
 
 
-def _of_precision(
-    own: Convolution, peer: Convolution, features: Tensor, weight: Tensor, rounds: int
-) -> tuple[float, float, float]:
+def _of_precision(convolve: Convolution, features: Tensor, weight: Tensor, rounds: int) -> tuple[float, float]:
     gradient = torch.randn(len(features), weight.shape[2], device="cuda").to(features.dtype)
     with torch.no_grad():
-        ours = milliseconds(lambda: own(features, weight), rounds)
-        theirs = milliseconds(lambda: peer(features, weight), rounds)
-    both = milliseconds(lambda: torch.autograd.grad(own(features, weight), (features, weight), gradient), rounds)
-    return ours, theirs, both
+        forward = milliseconds(lambda: convolve(features, weight), rounds)
+    both = milliseconds(lambda: torch.autograd.grad(convolve(features, weight), (features, weight), gradient), rounds)
+    return forward, both
 
 
 def main() -> None:
@@ -117,7 +106,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         raise SystemExit("there is no CUDA device")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; ratios: plain torch over native")
-    for line in of_ops(options.rounds):
+    for line in chain(of_ops(options.rounds), tasks.rows(options.rounds)):
         print(line, flush=True)
     for voxels, channels in ((50_000, 32), (200_000, 64), (200_000, 128)):
         for line in of_convolution(voxels, channels, options.rounds):

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.core.cameras import Camera
+from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import check_finite, reading
 from deep3dmap.core.foreign_meshes import load_trimesh
 from deep3dmap.core.mesh import Mesh
-from deep3dmap.core.ply import to_ply
+from deep3dmap.core.ply import from_ply, to_ply
 from deep3dmap.core.reconstruction_files import (
     ABOUT_FILE,
     ARRAYS_FILE,
@@ -125,12 +126,26 @@ class Reconstruction:
 def read_mesh(file: Path) -> Mesh:
     """Read a PLY, OBJ or GLB file as one mesh, vertices in file order; raises UserError naming it if it cannot be read."""
     with reading(file, "mesh"):
+        own = _own_mesh(file)
+        if own is not None:
+            return own
         loaded = load_trimesh(file)
         colored = getattr(loaded.visual, "kind", None) == "vertex"
         colors = np.asarray(loaded.visual.vertex_colors)[:, :3] / 255 if colored else None
         mesh = Mesh(np.asarray(loaded.vertices), np.asarray(loaded.faces), colors)
     check_finite(file, {"vertices": mesh.vertices})
     return mesh
+
+
+def _own_mesh(file: Path) -> Mesh | None:
+    """Return the surface of a file that this platform wrote, quickly; None for any other file and a damaged one."""
+    if file.suffix != ".ply" or not file.is_file():
+        return None
+    try:
+        mesh, _ = from_ply(file.read_bytes(), str(file))
+    except UserError:
+        return None
+    return mesh if len(mesh.faces) else None
 
 
 def _transforms(cameras: list[Camera]) -> dict[str, Any]:

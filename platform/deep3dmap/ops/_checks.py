@@ -6,15 +6,18 @@ from torch import Tensor
 MOST_PIXELS = 2**31 - 1
 
 
-def check_mesh(vertices: Tensor, faces: Tensor) -> None:
-    """Raise ValueError unless vertices are floating (V, 3) and faces int64 (F, 3) on the same device, with ids below V."""
+def check_mesh(vertices: Tensor, faces: Tensor, ids: bool = True) -> None:
+    """Raise ValueError unless vertices are floating (V, 3) and faces int64 (F, 3) on the same device, with ids below V.
+
+    ids: whether to look at those here, for which CUDA is waited, or to leave it to the kernel.
+    """
     if not vertices.is_floating_point() or vertices.dim() != 2 or vertices.shape[1] != 3:
         raise ValueError(f"vertices must be floating (V, 3), got {vertices.dtype} {tuple(vertices.shape)}")
     if faces.dtype != torch.int64 or faces.dim() != 2 or faces.shape[1] != 3:
         raise ValueError(f"faces must be int64 (F, 3), got {faces.dtype} {tuple(faces.shape)}")
     if faces.device != vertices.device:
         raise ValueError(f"faces lie on {faces.device}, vertices on {vertices.device}")
-    low, high = _range(faces)
+    low, high = _range(faces) if ids else (0, -1)
     if low < 0 or high >= len(vertices):
         raise ValueError(f"faces index vertices {low}..{high}, but there are {len(vertices)}")
 

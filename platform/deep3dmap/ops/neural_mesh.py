@@ -143,7 +143,10 @@ def _find(
     check_image(height, width)
     depth, barycentrics = vertices.new_zeros(height, width), vertices.new_zeros(height, width, 3)
     face_id = torch.full((height, width), -1, dtype=torch.int64, device=vertices.device)
-    run_native("neural_mesh_faces", vertices.device, vertices, faces, depth, face_id, barycentrics, near, far, perspective)
+    given = [vertices, faces]
+    if vertices.is_cuda:
+        given.append(torch.empty(len(faces) + 2, dtype=torch.int32, device=vertices.device))
+    run_native("neural_mesh_faces", vertices.device, *given, depth, face_id, barycentrics, near, far, perspective)
     return depth, face_id, barycentrics
 
 

@@ -48,8 +48,9 @@ def rasterize(
     Triangles that are degenerate or hold non-finite vertices are left out.
     Raises ValueError for a wrong shape or type and for face indices out of range.
     """
-    _check(vertices, faces, height, width, cull)
-    return _drawn(vertices, faces, height, width, perspective, cull, backend)
+    by_kernel = vertices.is_cuda and choose(backend, "cuda") == "native"
+    _check(vertices, faces, height, width, cull, ids=not by_kernel)
+    return _drawn(vertices, faces, height, width, perspective, cull, backend, check_ids=by_kernel)
 
 
 def rasterize_camera(
@@ -80,10 +81,17 @@ def rasterize_camera(
 
 
 def _drawn(
-    vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull: Cull, backend: Backend
+    vertices: Tensor,
+    faces: Tensor,
+    height: int,
+    width: int,
+    perspective: bool,
+    cull: Cull,
+    backend: Backend,
+    check_ids: bool = False,
 ) -> Fragments:
     if choose(backend, vertices.device.type) == "native":
-        return Fragments(*_native_rasterize(vertices, faces, height, width, perspective, cull == "back"))
+        return Fragments(*_native_rasterize(vertices, faces, height, width, perspective, cull == "back", check_ids))
     return Fragments(*rasterize_reference.rasterize(vertices, faces, height, width, perspective, cull == "back"))
 
 
@@ -143,29 +151,49 @@ def _led_by_none(table: Tensor) -> Tensor:
 
 @native_op("deep3dmap::rasterize")
 def _native_rasterize(
-    vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool
+    vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool, check_ids: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     check_image(height, width)
-    depth = vertices.new_zeros(height, width)
-    face_id = torch.full((height, width), -1, dtype=torch.int64, device=vertices.device)
-    barycentrics = vertices.new_zeros(height, width, 3)
-    given, outputs = (vertices.contiguous(), faces.contiguous()), (depth, face_id, barycentrics)
+    given = (vertices.contiguous(), faces.contiguous())
+    if vertices.is_cuda:
+        return _on_cuda(*given, height, width, perspective, cull_back, check_ids)
+    outputs = (
+        vertices.new_zeros(height, width),
+        torch.full((height, width), -1, dtype=torch.int64),
+        vertices.new_zeros(height, width, 3),
+    )
     run_native("rasterize", vertices.device, *given, *outputs, perspective, int(cull_back))
-    return depth, face_id, barycentrics
+    return outputs
 
 
-@_native_rasterize.register_fake
-def _(
-    vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool
+def _on_cuda(
+    vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool, check_ids: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
+    """The kernel writes every pixel, leaves out faces of vertices that are not there, and says whether there were any."""
+    outputs = _empty(vertices, height, width)
+    scratch = torch.empty(len(faces) + 2, dtype=torch.int32, device=vertices.device)
+    run_native("rasterize", vertices.device, vertices, faces, scratch, *outputs, perspective, int(cull_back))
+    if check_ids and scratch[1].item():
+        check_mesh(vertices, faces)
+    return outputs
+
+
+def _empty(vertices: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
     face_id = torch.empty((height, width), dtype=torch.int64, device=vertices.device)
     return vertices.new_empty(height, width), face_id, vertices.new_empty(height, width, 3)
 
 
-def _check(vertices: Tensor, faces: Tensor, height: int, width: int, cull: str) -> None:
+@_native_rasterize.register_fake
+def _(
+    vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool, check_ids: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    return _empty(vertices, height, width)
+
+
+def _check(vertices: Tensor, faces: Tensor, height: int, width: int, cull: str, ids: bool = True) -> None:
     if vertices.dtype != torch.float32 or vertices.dim() != 2 or vertices.shape[1] != 3:
         raise ValueError(f"vertices must be float32 (V, 3), got {vertices.dtype} {tuple(vertices.shape)}")
-    check_mesh(vertices, faces)
+    check_mesh(vertices, faces, ids)
     check_image(height, width)
     if cull not in ("none", "back"):
         raise ValueError(f"cull is none or back, not '{cull}'")

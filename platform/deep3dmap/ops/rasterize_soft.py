@@ -59,37 +59,16 @@ def rasterize_soft(
     the reference for float64.
     Raises ValueError for a wrong shape, type or value, and for face indices out of range.
     """
-    _check(vertices, faces, height, width, faces_per_pixel, blur_radius, cull)
     chosen = _backend(backend, vertices)
+    by_kernel = vertices.is_cuda and chosen == "native"
+    _check(vertices, faces, height, width, faces_per_pixel, blur_radius, cull, ids=not by_kernel)
+    shape, how = (height, width, faces_per_pixel), (blur_radius, perspective, clip_barycentrics)
     if chosen == "native":
-        back = int(cull == "back")
-        face_id = _select(
-            vertices.detach(),
-            faces,
-            height,
-            width,
-            faces_per_pixel,
-            blur_radius,
-            perspective,
-            clip_barycentrics,
-            back,
-            order == "distance",
-        )
-    else:
-        with torch.no_grad():
-            face_id = reference.select_faces(
-                vertices,
-                faces,
-                height,
-                width,
-                faces_per_pixel,
-                blur_radius,
-                perspective,
-                clip_barycentrics,
-                cull == "back",
-                order == "distance",
-            )
-    return _look(chosen, vertices, faces, face_id, perspective, clip_barycentrics)
+        *looks, face_id = _draw(vertices, faces, *shape, *how, int(cull == "back"), order == "distance")
+        return SoftFragments(face_id, *looks)
+    with torch.no_grad():
+        face_id = reference.select_faces(vertices, faces, *shape, *how, cull == "back", order == "distance")
+    return SoftFragments(face_id, *reference.evaluate_faces(vertices, faces, face_id, perspective, clip_barycentrics))
 
 
 def look_at_faces(
@@ -108,12 +87,8 @@ def look_at_faces(
     """
     check_mesh(vertices, faces)
     check_face_ids(face_id, faces, 3)
-    return _look(_backend(backend, vertices), vertices, faces, face_id, perspective, clip_barycentrics)
-
-
-def _look(chosen: str, vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool) -> SoftFragments:
-    evaluate = _evaluate if chosen == "native" else reference.evaluate_faces
-    return SoftFragments(face_id, *evaluate(vertices, faces, face_id, perspective, clip))
+    evaluate = _evaluate if _backend(backend, vertices) == "native" else reference.evaluate_faces
+    return SoftFragments(face_id, *evaluate(vertices, faces, face_id, perspective, clip_barycentrics))
 
 
 def _backend(backend: Backend, vertices: Tensor) -> str:
@@ -125,71 +100,91 @@ def _backend(backend: Backend, vertices: Tensor) -> str:
     return chosen
 
 
-@native_op("deep3dmap::select_faces")
-def _select(
-    vertices: Tensor,
-    faces: Tensor,
-    height: int,
-    width: int,
-    count: int,
-    blur_radius: float,
-    perspective: bool,
-    clip: bool,
-    cull: int,
-    by_distance: bool,
-) -> Tensor:
+@native_op("deep3dmap::rasterize_soft")
+def _draw(
+    vertices: Tensor, faces: Tensor, height: int, width: int, count: int, blur_radius: float, perspective: bool, clip: bool,
+    cull: int, by_distance: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     check_image(height, width)
-    face_id = torch.full((height, width, count), -1, dtype=torch.int64, device=vertices.device)
-    given = [vertices.contiguous(), faces.contiguous(), face_id]
-    if vertices.is_cuda:
-        groups = -(-len(faces) // GROUP)
-        given.insert(2, torch.empty(len(faces) + groups, 4, dtype=torch.int32, device=vertices.device))
-    run_native("select_faces", vertices.device, *given, blur_radius, perspective, clip, cull, by_distance)
-    return face_id
+    mesh, shape = (vertices.contiguous(), faces.contiguous()), (height, width, count)
+    how = (blur_radius, perspective, clip, cull, by_distance)
+    if not vertices.is_cuda:
+        face_id = torch.full(shape, -1, dtype=torch.int64)
+        run_native("select_faces", vertices.device, *mesh, face_id, *how)
+        return *_looks(*mesh, face_id, perspective, clip), face_id
+    face_id = torch.empty(shape, dtype=torch.int64, device=vertices.device)
+    groups = -(-len(faces) // GROUP)
+    boxes = torch.empty(len(faces) + groups + 1, 4, dtype=torch.int32, device=vertices.device)
+    run_native("select_faces", vertices.device, *mesh, boxes, face_id, *how)
+    looks = _looks(*mesh, face_id, perspective, clip)
+    # The kernel has left out faces of vertices that are not there.
+    if boxes[-1, 0].item():
+        check_mesh(vertices, faces)
+    return *looks, face_id
 
 
-@_select.register_fake
+@_draw.register_fake
 def _(
-    vertices: Tensor,
-    faces: Tensor,
-    height: int,
-    width: int,
-    count: int,
-    blur_radius: float,
-    perspective: bool,
-    clip: bool,
-    cull: int,
-    by_distance: bool,
-) -> Tensor:
-    return torch.empty((height, width, count), dtype=torch.int64, device=vertices.device)
+    vertices: Tensor, faces: Tensor, height: int, width: int, count: int, blur_radius: float, perspective: bool, clip: bool,
+    cull: int, by_distance: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    face_id = torch.empty((height, width, count), dtype=torch.int64, device=vertices.device)
+    return *_empty_looks(vertices, face_id), face_id
+
+
+def _remember_drawn(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*inputs[:2], output[3])
+    ctx.mark_non_differentiable(output[3])
+    blur_radius, perspective, clip = inputs[5:8]
+    ctx.settings = (perspective, clip, blur_radius)
+
+
+def _drawn_backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    return _evaluate_backward(*ctx.saved_tensors, *gradients[:3], *ctx.settings), *(None,) * 9
+
+
+_draw.register_autograd(_drawn_backward, setup_context=_remember_drawn)
 
 
 @native_op("deep3dmap::evaluate_faces")
 def _evaluate(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool) -> tuple[Tensor, Tensor, Tensor]:
-    depth, distance = vertices.new_zeros(face_id.shape), vertices.new_zeros(face_id.shape)
-    barycentrics = vertices.new_zeros(*face_id.shape, 3)
-    given = (vertices.contiguous(), faces.contiguous(), face_id.contiguous())
-    run_native("evaluate_faces", vertices.device, *given, depth, barycentrics, distance, perspective, clip)
-    return depth, barycentrics, distance
+    return _looks(vertices.contiguous(), faces.contiguous(), face_id.contiguous(), perspective, clip)
 
 
 @_evaluate.register_fake
 def _(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool) -> tuple[Tensor, Tensor, Tensor]:
+    return _empty_looks(vertices, face_id)
+
+
+def _looks(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return depth, barycentrics and distance."""
+    looks = _empty_looks(vertices, face_id)
+    if not vertices.is_cuda:  # there the kernel writes the empty ones as well
+        for one in looks:
+            one.zero_()
+    run_native("evaluate_faces", vertices.device, vertices, faces, face_id, *looks, perspective, clip)
+    return looks
+
+
+def _empty_looks(vertices: Tensor, face_id: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return vertices.new_empty(face_id.shape), vertices.new_empty(*face_id.shape, 3), vertices.new_empty(face_id.shape)
 
 
 @native_op("deep3dmap::evaluate_faces_backward")
 def _evaluate_backward(
     vertices: Tensor, faces: Tensor, face_id: Tensor, grad_depth: Tensor, grad_barycentrics: Tensor, grad_distance: Tensor,
-    perspective: bool, clip: bool,
+    perspective: bool, clip: bool, blur_radius: float = -1.0,
 ) -> Tensor:  # fmt: skip
+    """blur_radius: with which the faces were selected; below 0 where they are any."""
     mesh, seen = (vertices, faces, face_id), (grad_depth, grad_barycentrics, grad_distance)
     if vertices.is_cuda:
-        # Fragments in the order of their faces, then corners in that of their vertices: sums without atomics.
+        # Fragments are looked for in the reach of their face, or sorted, then corners in the order of vertices: no atomics.
         corners = vertices.new_empty(len(faces), 3, 3)
-        found = segments(face_id.reshape(-1), len(faces))
-        sums = (*mesh, *found, *seen, corners)
-        run_native("evaluate_faces_backward", vertices.device, *(one.contiguous() for one in sums), perspective, clip)
+        known = blur_radius >= 0
+        found = () if known else segments(face_id.reshape(-1), len(faces))
+        sums = [one.contiguous() for one in (*mesh, *found, *seen, corners)]
+        kernel, reach = ("selected_faces_backward", (blur_radius,)) if known else ("evaluate_faces_backward", ())
+        run_native(kernel, vertices.device, *sums, *reach, perspective, clip)
         return scatter_sum(corners.reshape(-1, 3), faces.reshape(-1), len(vertices))
     gradient = torch.zeros_like(vertices, memory_format=torch.contiguous_format)
     given = (*mesh, *seen, gradient)
@@ -200,7 +195,7 @@ def _evaluate_backward(
 @_evaluate_backward.register_fake
 def _(
     vertices: Tensor, faces: Tensor, face_id: Tensor, grad_depth: Tensor, grad_barycentrics: Tensor, grad_distance: Tensor,
-    perspective: bool, clip: bool,
+    perspective: bool, clip: bool, blur_radius: float = -1.0,
 ) -> Tensor:  # fmt: skip
     return torch.empty_like(vertices, memory_format=torch.contiguous_format)
 
@@ -221,9 +216,9 @@ _evaluate.register_autograd(_backward, setup_context=_remember)
 
 
 def _check(
-    vertices: Tensor, faces: Tensor, height: int, width: int, faces_per_pixel: int, blur_radius: float, cull: str
+    vertices: Tensor, faces: Tensor, height: int, width: int, faces_per_pixel: int, blur_radius: float, cull: str, ids: bool
 ) -> None:
-    check_mesh(vertices, faces)
+    check_mesh(vertices, faces, ids)
     check_image(height, width)
     if not 1 <= faces_per_pixel <= MOST_FACES:
         raise ValueError(f"faces_per_pixel lies between 1 and {MOST_FACES}, got {faces_per_pixel}")

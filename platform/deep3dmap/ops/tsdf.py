@@ -9,7 +9,7 @@ from torch import Tensor
 from deep3dmap.ops import tsdf_reference
 from deep3dmap.ops._backend import Backend, choose, run_native, small_matrix
 from deep3dmap.ops._checks import check_image
-from deep3dmap.ops._registration import native_op
+from deep3dmap.ops._registration import changing_op
 
 
 def integrate(
@@ -51,7 +51,6 @@ def integrate(
     if voxel_size <= 0 or truncation <= 0:
         raise ValueError(f"voxel_size and truncation are positive metres, got {voxel_size} and {truncation}")
     none = tsdf.new_empty(0)
-    clean = torch.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0)
     native_runs = choose(backend, tsdf.device.type) == "native"
     host = torch.device("cpu") if native_runs else tsdf.device
     small = [
@@ -59,12 +58,14 @@ def integrate(
         small_matrix("camera_from_world", camera_from_world, (4, 4), host),
         small_matrix("origin", origin, (3,), host),
     ]
-    arguments = (tsdf, weight, none if color is None else color, clean, none if image is None else image.contiguous(), *small)
+    # The kernels look over what is not finite.
+    seen = depth.contiguous() if native_runs else torch.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0)
+    arguments = (tsdf, weight, none if color is None else color, seen, none if image is None else image.contiguous(), *small)
     run: Callable[..., None] = _native_integrate if native_runs else tsdf_reference.integrate
     run(*arguments, float(voxel_size), float(truncation), float(min(max_depth, 3e38)))
 
 
-@native_op("deep3dmap::integrate", mutates_args=("tsdf", "weight", "color"))
+@changing_op("deep3dmap::integrate", changed=("tsdf", "weight", "color"))
 def _native_integrate(
     tsdf: Tensor,
     weight: Tensor,
@@ -78,17 +79,10 @@ def _native_integrate(
     truncation: float,
     max_depth: float,
 ) -> None:
-    matrix = torch.stack([intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]])
-    rotation, translation = camera_from_world[:3, :3].reshape(9).contiguous(), camera_from_world[:3, 3].contiguous()
-    camera = (matrix, rotation, translation, origin.contiguous())
+    camera = (intrinsics.contiguous(), camera_from_world.contiguous(), origin.contiguous())
     run_native(
         "integrate", tsdf.device, tsdf, weight, color, depth.contiguous(), image, *camera, voxel_size, truncation, max_depth
     )
-
-
-@_native_integrate.register_fake
-def _(*_: object) -> None:
-    return None
 
 
 def _check(name: str, value: Tensor, dimensions: int, like: Tensor, shape: tuple[int, ...] | None = None) -> None:

@@ -1,6 +1,8 @@
 """Fragments of a scan: which frames, where the box lies, what is supervised, and the stream's order."""
 
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -127,6 +129,49 @@ def test_readers_bring_the_same_fragments() -> None:
         assert one["scene"] == other["scene"]
         assert torch.equal(one["images"], other["images"])
         assert torch.equal(one["tsdf"][0], other["tsdf"][0])
+
+
+def test_without_augmentation_a_fragment_is_made_once_and_has_a_scene_of_its_own_in_every_epoch() -> None:
+    stream = FragmentStream(Scans(8, 12), {}, SMALL)
+    first = [stream[index] for index in range(5)]
+    stream.split = Scans()
+    later = [stream.at(index, shuffled=True) for index in range(5, 10)]
+    by_place = {fragment["images"].data_ptr(): fragment for fragment in first}
+    assert len(by_place) == 5
+    assert {fragment["images"].data_ptr() for fragment in later} == set(by_place)
+    assert all(fragment["tsdf"] is by_place[fragment["images"].data_ptr()]["tsdf"] for fragment in later)
+    assert {fragment["scene"] for fragment in later} == {"0@1", "1@1"}
+
+
+def test_a_scan_is_opened_once_though_shuffled_fragments_come_from_all() -> None:
+    scans, opened = Scans(8, 12, 16), []
+    plain = scans.samples.__getitem__
+    stream = FragmentStream(scans, {}, SMALL, seed=1, kept_bytes=0)
+    scans.__class__ = type("Counted", (Scans,), {"__getitem__": lambda self, index: (opened.append(index), plain(index))[1]})
+    for index in range(2 * len(stream)):
+        stream.at(index, shuffled=True)
+    assert sorted(opened) == [0, 1, 2]
+
+
+def test_what_a_stream_keeps_goes_with_it() -> None:
+    stream = FragmentStream(Scans(8), {}, SMALL, seed=1)
+    kept = weakref.ref(stream.at(0, shuffled=True)["images"])
+    gc.disable()
+    try:
+        assert kept() is not None
+        del stream
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
+def test_fragments_that_are_not_kept_are_made_anew() -> None:
+    kept, made = (FragmentStream(Scans(8, 12), {}, SMALL, kept_bytes=size) for size in (1 << 30, 0))
+    for index in range(6):
+        one, other = kept[index], made[index]
+        assert one["scene"] == other["scene"]
+        assert torch.equal(one["images"], other["images"])
+        assert all(torch.equal(*pair) for name in ("tsdf", "occupancy") for pair in zip(one[name], other[name]))
 
 
 @pytest.mark.gpu

@@ -2,7 +2,7 @@
 
 import torch
 
-from deep3dmap.methods.neuralrecon.voxel_grid import children, dense_grid, to_aligned_camera, world_positions
+from deep3dmap.methods.neuralrecon.voxel_grid import children, dense_grid, rows_of_elements, to_aligned_camera, world_positions
 
 
 def test_the_grid_is_row_major_and_repeats_for_each_element() -> None:
@@ -25,3 +25,9 @@ def test_each_element_has_its_own_origin_and_camera() -> None:
     poses = torch.eye(4).repeat(2, 1, 1)
     poses[1, :3] = torch.tensor([[0.0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 9]])
     assert to_aligned_camera(world, coordinates[:, 0], poses).tolist() == [[0.5, 1, 1.5], [2, 2.5, 10.5]]
+
+
+def test_elements_without_voxels_have_no_rows() -> None:
+    coordinates = torch.tensor([[0, 5, 5, 5], [0, 6, 5, 5], [2, 5, 5, 5]], dtype=torch.int32)
+    assert rows_of_elements(coordinates, 4) == [2, 0, 1, 0]
+    assert rows_of_elements(coordinates[:0], 2) == [0, 0]

@@ -9,17 +9,19 @@ from deep3dmap.ops.sparse.backends import SparseBackend, choose_own
 from deep3dmap.ops.sparse.maps import check_coordinates
 
 
-def voxelize_mean(features: Tensor, rows: Tensor, cells: int, backend: SparseBackend = "auto") -> Tensor:
+def voxelize_mean(features: Tensor, rows: Tensor, cells: int, backend: SparseBackend = "auto", known: bool = False) -> Tensor:
     """Return the mean feature of the points in each cell, (cells, C); 0 in a cell without points.
 
     features: (P, C); half precision is widened to float32, as sums need it. rows: (P,) int64, the cell of each point, -1 = none
-    (see `lookup`). Differentiable in features.
-    Raises ValueError for wrong shapes or types and for rows out of range.
+    (see `lookup`). Differentiable in features. known: the rows are in range, as those of `unique_coordinates` and `lookup` are;
+    on a GPU the host has to wait to see that for itself.
+    Raises ValueError for wrong shapes or types and, unless known, for rows out of range.
     """
     if features.dim() != 2 or rows.dtype != torch.int64 or tuple(rows.shape) != (len(features),):
         found = f"{tuple(features.shape)} and {rows.dtype} {tuple(rows.shape)}"
         raise ValueError(f"features must be (P, C) and rows int64 (P,), got {found}")
-    _check_range(rows, cells)
+    if not known:
+        _check_range(rows, cells)
     features = widened(features)
     if choose_own(backend, "sparse_voxelize_forward", features.device, features.dtype) == "reference":
         return reference.voxelize_mean(features, rows, cells)
@@ -52,17 +54,18 @@ def trilinear_map(
     return reference.trilinear_map(positions.detach(), batch, coordinates, stride, find)
 
 
-def devoxelize(features: Tensor, rows: Tensor, weights: Tensor, backend: SparseBackend = "auto") -> Tensor:
+def devoxelize(features: Tensor, rows: Tensor, weights: Tensor, backend: SparseBackend = "auto", known: bool = False) -> Tensor:
     """Return the weighted sum of cell features at each point, (P, C). Differentiable in features.
 
     features: (N, C); half precision is widened to float32. rows: (P, 8) int64, -1 = absent. weights: (P, 8); see
-    `trilinear_map`.
-    Raises ValueError for wrong shapes or types and for rows out of range.
+    `trilinear_map`. known: the rows are in range, as those of `trilinear_map` are; see `voxelize_mean`.
+    Raises ValueError for wrong shapes or types and, unless known, for rows out of range.
     """
     if features.dim() != 2 or rows.dim() != 2 or rows.dtype != torch.int64 or rows.shape != weights.shape:
         found = f"{tuple(features.shape)}, {rows.dtype} {tuple(rows.shape)}, {tuple(weights.shape)}"
         raise ValueError(f"features must be (N, C), rows int64 (P, 8), weights (P, 8), got {found}")
-    _check_range(rows, len(features))
+    if not known:
+        _check_range(rows, len(features))
     features = widened(features)
     # A gradient with respect to the weights is the reference's alone.
     chosen = choose_own(backend, "sparse_devoxelize_forward", features.device, features.dtype)
