@@ -214,6 +214,16 @@ void select(const SoftInput& input, const SoftBox* boxes, const SoftBox* groups,
   select_nearest<kMost, kSide, kParts><<<static_cast<unsigned>(tiles), kSide * kSide * kParts, 0, stream>>>(input, boxes, groups, face_id);
 }
 
+// Up to so many faces small tiles are the fastest, whose pixels are shared by several threads; of more faces every tile reads all
+// groups' boxes, and large tiles read them less often. Measured on an H200 with 4,800, 50,000 and 500,000 faces.
+constexpr int64_t kFewFaces = 65536;
+
+template <int kMost, int kPartsOfFew, int kSide, int kParts>
+void choose(bool few, const SoftInput& input, const SoftBox* boxes, const SoftBox* groups, int64_t* face_id, cudaStream_t stream) {
+  if (few) select<kMost, 8, kPartsOfFew>(input, boxes, groups, face_id, stream);
+  else select<kMost, kSide, kParts>(input, boxes, groups, face_id, stream);
+}
+
 }  // namespace
 
 void select_faces(const SoftInput& input, SoftBox* boxes, int64_t* face_id, uint64_t handle) {
@@ -226,10 +236,11 @@ void select_faces(const SoftInput& input, SoftBox* boxes, int64_t* face_id, uint
   if (cudaMemsetAsync(report, 0, sizeof(SoftBox), stream) != cudaSuccess) check_launch("select_faces");
   if (count > 0) bound_faces<<<count, kBlock, 0, stream>>>(input, boxes, groups, report);
   check_launch("select_faces");
-  if (input.faces_per_pixel == 1) select<1, 16, 4>(input, boxes, groups, face_id, stream);
-  else if (input.faces_per_pixel <= 8) select<8, 16, 4>(input, boxes, groups, face_id, stream);
-  else if (input.faces_per_pixel <= 16) select<16, 16, 2>(input, boxes, groups, face_id, stream);
-  else if (input.faces_per_pixel <= 64) select<64, 16, 1>(input, boxes, groups, face_id, stream);
+  const bool few = input.face_count <= kFewFaces;
+  if (input.faces_per_pixel == 1) choose<1, 8, 16, 4>(few, input, boxes, groups, face_id, stream);
+  else if (input.faces_per_pixel <= 8) choose<8, 4, 16, 1>(few, input, boxes, groups, face_id, stream);
+  else if (input.faces_per_pixel <= 16) choose<16, 4, 16, 1>(few, input, boxes, groups, face_id, stream);
+  else if (input.faces_per_pixel <= 64) choose<64, 4, 16, 1>(few, input, boxes, groups, face_id, stream);
   else throw std::runtime_error("select_faces: at most 64 faces a pixel");
   check_launch("select_faces");
 }
