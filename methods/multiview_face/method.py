@@ -134,7 +134,17 @@ class MultiViewFace(BaseFramework):
         present[generator.integers(self.config.views)] = True
         seen = {name: np.stack([sample[name][view] for view in chosen]) for name in self.card.consumes}
         kept = {name: np.asarray(sample[name], np.float32) for name in ("vertices", "world_from_template")}
+        self._require_template(len(kept["vertices"]))
         return self._resized({**seen, **kept}) | {"present": torch.from_numpy(present)}
+
+    def _require_template(self, vertices: int) -> None:
+        """Raise UserError where a dataset's surfaces are of another template."""
+        own = self.template.mean().shape[0]
+        if vertices != own:
+            raise UserError(
+                f"method.template={self.config.template} has {own} vertices, the dataset's surfaces have {vertices}: take the "
+                "variant for this kind of subject (multiview_face/body for bodies) and method.template_grid as the dataset's"
+            )
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Encode B subjects of V views each: `shape` (B, N, 3) at rest, `pose`, `shared` groups, `light` (B, 9, 3), ..."""

@@ -20,7 +20,7 @@ COMMANDS = {
     "neuralrecon": "train method=neuralrecon dataset=rooms/smoke",
     "giraffe": "train method=giraffe dataset=face_depth/generation_smoke",
     "stylegan2": "train method=stylegan2 dataset=face_depth/generation_smoke dataset.image_size=64",
-    "multiview_face": "train method=multiview_face dataset=bodies/smoke trainer.batch_size=4",
+    "multiview_face": "train method=multiview_face/body dataset=bodies/smoke trainer.batch_size=4",
     "nerf": "benchmark suite=object tier=smoke methods=[nerf] scenes=1 fit.max_seconds={seconds}",
     "gnerf": "benchmark suite=object_unposed tier=smoke methods=[gnerf] scenes=1 fit.max_seconds={seconds}",
     "two trials": "benchmark suite=face tier=smoke methods=[prnet,mean_face] trainer.max_steps=20",

@@ -124,3 +124,11 @@ def test_stages_that_free_nothing_are_not_planned(monkeypatch: pytest.MonkeyPatc
     for _ in method.fit_steps(given, loop):
         loop.advance()
     assert loop.planned_steps == loop.step == 7
+
+
+def test_surfaces_of_another_template_are_refused() -> None:
+    method = MultiViewFace(MultiViewFaceConfig(template_grid=33))
+    sample = {name: np.zeros((2, 1)) for name in method.card.consumes}
+    sample |= {"vertices": np.zeros((7566, 3)), "world_from_template": np.eye(4)}
+    with pytest.raises(UserError, match="template=head has 1089 vertices, the dataset's surfaces have 7566"):
+        method.transform(sample, np.random.default_rng(0))
