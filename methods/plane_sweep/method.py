@@ -16,9 +16,9 @@ from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.tsdf_volume import TSDFVolume
 from deep3dmap.methods.plane_sweep.bundle import adjusted
 from deep3dmap.methods.plane_sweep.consistency import confirmations
-from deep3dmap.methods.plane_sweep.cost_volume import GreyFrame, Sweep, best_planes, inverse_depths, matching_scores
+from deep3dmap.methods.plane_sweep.cost_volume import DepthEstimate, GreyFrame, best_planes, inverse_depths, matching_scores
 from deep3dmap.methods.plane_sweep.frame_choice import key_frames, neighbours, overlap, overlapping
-from deep3dmap.methods.plane_sweep.refinement import Turn, agreed_turns, turn_onto, turned
+from deep3dmap.methods.plane_sweep.rotation_refinement import PairRotation, agreed_turns, turn_onto, turned
 from deep3dmap.methods.plane_sweep.smoothness import aggregate
 from deep3dmap.methods.plane_sweep.tracks import tracked
 
@@ -178,7 +178,7 @@ class PlaneSweep(Method):
                 # Near frames tell rotations best: an error in depth moves their pixels least.
                 near = neighbours(key, shares[key], poses, range(len(poses)), c.pose_views, c.baseline / 2, c.min_overlap)
                 pairs = [(other, turn_onto(view(key), depth, view(other))) for other in near]
-                turns += [Turn(key, other, turn) for other, turn in pairs if turn is not None]
+                turns += [PairRotation(key, other, turn) for other, turn in pairs if turn is not None]
             if turns:
                 scan = scan._replace(world_from_camera=turned(poses, agreed_turns(turns, len(poses))))
         return scan.world_from_camera
@@ -204,9 +204,9 @@ class PlaneSweep(Method):
         c = self.config
         return overlap(key, scan.intrinsics, scan.world_from_camera, (scan.height, scan.width), c.near, c.far)
 
-    def _sweep_all(self, scan: _Scan, shares: dict[int, Tensor]) -> dict[int, Sweep]:
+    def _sweep_all(self, scan: _Scan, shares: dict[int, Tensor]) -> dict[int, DepthEstimate]:
         c = self.config
-        found: dict[int, Sweep] = {}
+        found: dict[int, DepthEstimate] = {}
         for key, own in shares.items():
             frames = range(len(scan.world_from_camera))
             chosen = neighbours(key, own, scan.world_from_camera, frames, c.views, c.baseline, c.min_overlap)
@@ -219,7 +219,7 @@ class PlaneSweep(Method):
             )
         return found
 
-    def _sweep(self, scan: _Scan, key: int, chosen: list[int]) -> Sweep:
+    def _sweep(self, scan: _Scan, key: int, chosen: list[int]) -> DepthEstimate:
         c = self.config
         planes = inverse_depths(c.near, c.far, c.planes)
         reference = scan.view(key)

@@ -10,7 +10,7 @@ from wall_and_ball import SCAN, SMALL, given
 from deep3dmap.methods.plane_sweep.bundle import adjusted
 from deep3dmap.methods.plane_sweep.frame_choice import overlapping
 from deep3dmap.methods.plane_sweep.method import PlaneSweep, PlaneSweepConfig
-from deep3dmap.methods.plane_sweep.refinement import turned
+from deep3dmap.methods.plane_sweep.rotation_refinement import turned
 from deep3dmap.methods.plane_sweep.tracks import Corners, Tracks, corners, joined, matched
 
 INTRINSICS = np.array([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]])

@@ -7,7 +7,7 @@ from wall_and_ball import SCAN, SMALL, given, view
 
 from deep3dmap.geometry.rotations import angle_between, matrix_of_axis_angle
 from deep3dmap.methods.plane_sweep.method import PlaneSweep, PlaneSweepConfig
-from deep3dmap.methods.plane_sweep.refinement import Turn, agreed_turns, turn_onto, turned
+from deep3dmap.methods.plane_sweep.rotation_refinement import PairRotation, agreed_turns, turn_onto, turned
 
 DEPTHS = torch.from_numpy(np.stack(SCAN["true_depths"]))
 POSES = torch.from_numpy(SCAN["world_from_camera"])
@@ -36,7 +36,7 @@ def test_turns_of_pairs_agree_on_those_of_frames() -> None:
     truth = torch.from_numpy(np.random.default_rng(0).normal(0, 0.003, (12, 3)))
     truth -= truth.mean(0)
     pairs = [(i, (i + step) % 12) for i in range(12) for step in (1, 2, 3)]
-    exact = [Turn(i, j, truth[j] - truth[i]) for i, j in pairs]
+    exact = [PairRotation(i, j, truth[j] - truth[i]) for i, j in pairs]
     found = agreed_turns(exact, 12)
     torch.testing.assert_close(found, truth, atol=2e-4, rtol=0)
     spoilt = [turn._replace(vector=turn.vector + 0.03) if place == 5 else turn for place, turn in enumerate(exact)]

@@ -21,7 +21,7 @@ from deep3dmap.core.nested import flatten
 from deep3dmap.core.options import describe_options
 from deep3dmap.core.registry import datasets, methods
 from deep3dmap.core.secrets import hide
-from deep3dmap.train import own_process, stages
+from deep3dmap.train import own_process, stage_marks
 from deep3dmap.train.interruption import InterruptedRun, Terminated
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ EXAMPLES = """\
 
 def main(argv: list[str]) -> int:
     """Run the verb."""
-    stages.mark("arguments")
+    stage_marks.mark("arguments")
     parser = VerbParser("train", "Train a method on a dataset and store its curves and checkpoints.\n\n" + _keys(), EXAMPLES)
     parser.add_argument(
         "--resume", action="store_true", help="go on from the newest whole checkpoint of the same configuration"
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
 
 
 def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
-    stages.mark("imports and planning")
+    stage_marks.mark("imports and planning")
     composed = compose(pairs)
     if flags.cfg:
         _print_config(composed, flags.json)
@@ -86,7 +86,7 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
     else:
         _say_where_it_begins(step)
         outcome = _carried_out(run, store, anew=flags.restart)
-    stages.mark("leaving")
+    stage_marks.mark("leaving")
     _print_outcome(outcome, flags.json)
     return 0
 

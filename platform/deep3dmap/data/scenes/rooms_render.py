@@ -21,7 +21,7 @@ _NEAR = 0.01  # metres; nothing nearer is drawn
 
 
 @dataclass(frozen=True)
-class Frame:
+class RenderedFrame:
     """One view. image: (3, H, W) RGB in [0, 1]. depth: (H, W) metres. cosine: (H, W) between ray and normal."""
 
     image: NDArray[np.float32]
@@ -41,7 +41,9 @@ class RoomRenderer:
         self._place, self._local = torch.cat([corners, normals], 1), local
         self._surface = SeenSurface(room.quads, mesh_edge)
 
-    def frame(self, world_from_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], height: int, width: int) -> Frame:
+    def frame(
+        self, world_from_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], height: int, width: int
+    ) -> RenderedFrame:
         """Draw one view (pose (4, 4), intrinsics (3, 3) with pixel centres at +0.5)."""
         camera = torch.from_numpy(_to_camera(self._vertices, world_from_camera).astype(np.float32))
         fine_intrinsics = np.diag([_FINE, _FINE, 1.0]) @ intrinsics
@@ -58,7 +60,7 @@ class RoomRenderer:
         received = self._light(surface, fine, quads, surface.quads(exact), place[:3], normals)
         image = self._shade(surface, fine, received)
         cosine = _cosine(place[:3], normals, world_from_camera).reshape(height, width)
-        return Frame(image.numpy(), exact.depth.numpy(), cosine.numpy())
+        return RenderedFrame(image.numpy(), exact.depth.numpy(), cosine.numpy())
 
     def seen_mesh(self) -> Mesh:
         """Return the finely cut surface that at least one of the drawn views showed, with its colours."""
