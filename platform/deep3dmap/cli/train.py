@@ -16,6 +16,7 @@ from deep3dmap.config.limits import check_fed
 from deep3dmap.config.overrides import as_override, split_override
 from deep3dmap.config.saved import check_choice, read_saved
 from deep3dmap.config.schema import DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainerConfig
+from deep3dmap.config.variants import check_choice_name
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.nested import flatten
 from deep3dmap.core.options import describe_options
@@ -61,6 +62,10 @@ def main(argv: list[str]) -> int:
 
 def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
     stage_marks.mark("imports and planning")
+    if not (flags.cfg or flags.dry_run):
+        _check_names(pairs)
+        # Now, as it imports for a second what this process imports too; where a mistake shows, it is ended without a job.
+        own_process.prepare()
     composed = compose(pairs)
     if flags.cfg:
         _print_config(composed, flags.json)
@@ -73,8 +78,6 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
 
     choices = (composed.method, composed.variant, composed.dataset, composed.dataset_variant)
     check_start(TrainingJob(*choices, composed.config, folder=""))
-    # Only now: it takes a second of the processor, and most mistakes are seen before.
-    own_process.prepare()
     from deep3dmap.runs.training_run import plan_training
 
     store, uri, work = open_store(str(composed.config["results"]))
@@ -154,6 +157,14 @@ def compose(pairs: list[str]) -> ComposedRun:
     cards = methods.load(composed.method).card, datasets.load(composed.dataset).card
     check_fed(*cards, composed.config["inputs"], (composed.method, composed.dataset))
     return composed
+
+
+def _check_names(pairs: list[str]) -> None:
+    """Raise UserError for a method or dataset that nobody registered. Imports nothing."""
+    values = dict(split_override(text) for text in pairs)
+    for name, registry in (("method", methods), ("dataset", datasets)):
+        if name in values:
+            check_choice_name(registry, str(values[name]))
 
 
 def _from_file(file: Path, values: dict[str, object]) -> Layer:
