@@ -15,8 +15,8 @@ from deep3dmap.metrics.silhouette import COVERED, silhouette
 from deep3dmap.metrics.surface_distance import box_diagonal
 from deep3dmap.ops.rasterize import interpolate, rasterize_camera
 from deep3dmap.render.mesh_renderer import render_mesh
-from deep3dmap.render.pictures import contact_sheet, enlarged, enlargement, error_picture, save_png
 from deep3dmap.render.views import orbit
+from deep3dmap.render.visualization import contact_sheet, enlarged, enlargement, error_picture, save_png
 
 GIVEN_SHOWN, HELD_SHOWN = 2, 1
 SIDE = 240  # least height of a tile, so that small photographs can be read

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from deep3dmap.benchmarks.body import pictures
-from deep3dmap.benchmarks.body.scan import Scan, scan_of
+from deep3dmap.benchmarks.body.scan import SeenPoints, scan_of
 from deep3dmap.benchmarks.body.view_split import all_but_the_middle, held_out_views, without_views
 from deep3dmap.core import Evaluation, Mesh, MetricCard, Protocol, Reconstruction, SuiteCard, Task, UserError, Views
 from deep3dmap.geometry.closest_points import ClosestPoints
@@ -137,7 +137,7 @@ def predicted_mesh(reconstruction: Reconstruction) -> Mesh:
     return reconstruction.mesh
 
 
-def _surface_scores(mesh: Mesh, scan: Scan, truth: Mesh) -> dict[str, float]:
+def _surface_scores(mesh: Mesh, scan: SeenPoints, truth: Mesh) -> dict[str, float]:
     if mesh.is_empty or not float(surface.face_directions(mesh.vertices, mesh.faces).norm(dim=1).sum()) > 0:
         return _scores_of_nothing(scan.size)
     predicted = ClosestPoints(mesh.vertices, mesh.faces)

@@ -16,7 +16,7 @@ FINE = 256  # least side in pixels of the depth maps that tell what is hidden
 BEHIND = 0.01  # of the subject's diagonal: so far behind what a camera sees a point still counts as seen
 
 
-class Scan(NamedTuple):
+class SeenPoints(NamedTuple):
     """points, normals: (N, 3) float64, the latter of any length, outwards. size: diagonal of the subject's box. Metres."""
 
     points: Tensor
@@ -24,7 +24,7 @@ class Scan(NamedTuple):
     size: float
 
 
-def scan_of(truth: dict[str, Any]) -> Scan:
+def scan_of(truth: dict[str, Any]) -> SeenPoints:
     """Return even points of the true mesh that the cameras of all views see; all points of a mesh without cameras.
 
     What no camera sees cannot be reconstructed, only guessed: a scanner in their place would not have it either.
@@ -41,7 +41,7 @@ def scan_of(truth: dict[str, Any]) -> Scan:
     rows = seen.nonzero()[:, 0]
     # Evenly over those that are seen, so that every subject is compared at about as many places.
     rows = rows[torch.linspace(0, len(rows) - 1, min(POINTS, len(rows))).round().long()]
-    return Scan(found.points[rows], normals[rows], size)
+    return SeenPoints(found.points[rows], normals[rows], size)
 
 
 def _seen(mesh: Mesh, points: Tensor, normals: Tensor, truth: dict[str, Any], behind: float) -> Tensor:

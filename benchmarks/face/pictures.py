@@ -12,7 +12,7 @@ from deep3dmap.benchmarks.face import drawing
 from deep3dmap.core import Mesh, Reconstruction
 from deep3dmap.geometry.position_maps import sample
 from deep3dmap.metrics.face import box_size
-from deep3dmap.render.pictures import save_png
+from deep3dmap.render.visualization import save_png
 
 SIDE = 480
 GIVEN, PREDICTED, TRUE = (255, 210, 60), (255, 70, 70), (60, 230, 110)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core import Reconstruction
-from deep3dmap.render.pictures import contact_sheet, enlarged
+from deep3dmap.render.visualization import contact_sheet, enlarged
 
 COLUMNS, ROWS = 4, 4
 TILE = 96

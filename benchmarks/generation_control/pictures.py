@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core.protocol import Sampler
-from deep3dmap.render.pictures import contact_sheet, enlarged, to_pil
+from deep3dmap.render.visualization import contact_sheet, enlarged, to_pil
 
 ROWS = 3  # scenes on a sheet
 SHEETS: dict[str, list[dict[str, Any]]] = {

@@ -10,7 +10,7 @@ from deep3dmap.benchmarks.generation_control.control_scores import control_score
 from deep3dmap.benchmarks.generation_control.pictures import write_control_pictures
 from deep3dmap.core import Evaluation, MetricCard, Protocol, Reconstruction, Split, SuiteCard, Task, UserError, Views, WholeSet
 from deep3dmap.core.protocol import Sampler
-from deep3dmap.render.pictures import contact_sheet
+from deep3dmap.render.visualization import contact_sheet
 
 _METRICS = (
     ("translation_correlation", "", "up", "how well the object's centroid follows a move to the right, 1 = along its line"),

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from deep3dmap.core import Mesh
 from deep3dmap.render.mesh_renderer import MeshImages, render_mesh
-from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture, save_png
 from deep3dmap.render.views import overview
+from deep3dmap.render.visualization import contact_sheet, depth_picture, enlarged, error_picture, save_png
 
 FRAMES = 4
 TILE = 240  # least height of a tile, so that small frames can be read

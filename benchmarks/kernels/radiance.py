@@ -92,7 +92,7 @@ def composite_call(samples: PackedSamples, backend: str, backward: bool) -> Call
     return call
 
 
-class Step:
+class FieldUpdate:
     """One training step of a hash-grid field: march, look up, composite, gradients, Adam."""
 
     def __init__(self, size: Size, rays: Rays, occupied: Tensor, backend: str) -> None:
@@ -162,7 +162,7 @@ def main() -> None:
     marches = {label: partial(samples_of, rays, occupied, backend) for label, backend in backends.items()}
     show("ray marching, 512 steps across the box", marches)
     for name, size in SIZES.items():
-        steps = {label: Step(size, rays, occupied, backend) for label, backend in backends.items()}
+        steps = {label: FieldUpdate(size, rays, occupied, backend) for label, backend in backends.items()}
         timings = measure(steps, options.rounds, threads=options.threads)
         print(table(f"training step, {name}, {where}", timings, {}))
         for timing in timings:

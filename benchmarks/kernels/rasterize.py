@@ -27,14 +27,14 @@ FOCAL = 1.24  # of the image's side
 REFERENCE_TRIANGLES = 6_000  # it walks them one by one over the whole image
 
 
-class Scene(NamedTuple):
+class ScreenMesh(NamedTuple):
     """Vertices (V, 3) float32 in pixels and depth, faces (F, 3) int64."""
 
     vertices: Tensor
     faces: Tensor
 
 
-def scene(triangles: int, size: int = SIZE) -> Scene:
+def scene(triangles: int, size: int = SIZE) -> ScreenMesh:
     """Return a sphere with bumps that fills most of the image; half of its triangles are hidden by the rest."""
     rings = max(3, round((triangles / 4) ** 0.5))
     polar, around = np.linspace(0.01, np.pi - 0.01, rings + 1), np.linspace(0, 2 * np.pi, 2 * rings + 1)
@@ -47,7 +47,7 @@ def scene(triangles: int, size: int = SIZE) -> Scene:
     a, b, c, d = (part.reshape(-1) for part in (index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]))
     faces = np.concatenate([np.stack([a, b, c], -1), np.stack([a, c, d], -1)])
     pixels = np.stack([focal * x / z + size / 2, focal * y / z + size / 2, z], -1)
-    return Scene(torch.tensor(pixels, dtype=torch.float32), torch.tensor(faces))
+    return ScreenMesh(torch.tensor(pixels, dtype=torch.float32), torch.tensor(faces))
 
 
 class OSMesaDepth:
@@ -55,7 +55,7 @@ class OSMesaDepth:
 
     NEAR, FAR = 1.0, 5.0
 
-    def __init__(self, given: Scene, size: int) -> None:
+    def __init__(self, given: ScreenMesh, size: int) -> None:
         self.size = size
         os.environ["PYOPENGL_PLATFORM"] = "osmesa"
         os.environ.setdefault("LP_NUM_THREADS", "0")  # draw on the calling thread
@@ -76,7 +76,7 @@ class OSMesaDepth:
         self.faces = given.faces.numpy().astype(np.uint32)
         self._upload(given)
 
-    def _upload(self, given: Scene) -> None:
+    def _upload(self, given: ScreenMesh) -> None:
         GL = self.gl
         x, y, z = given.vertices.double().unbind(-1)
         near, far = self.NEAR, self.FAR
@@ -112,7 +112,7 @@ def _destroy(destroy: Callable[[Any], None], context: Any, buffer: np.ndarray) -
     destroy(context)
 
 
-def in_camera(given: Scene, size: int) -> Tensor:
+def in_camera(given: ScreenMesh, size: int) -> Tensor:
     """Return the vertices (V, 3) in the axes of the camera that sees the scene."""
     x, y, z = given.vertices.unbind(-1)
     return torch.stack([(x - size / 2) * z / (FOCAL * size), (y - size / 2) * z / (FOCAL * size), z], -1)
@@ -124,7 +124,7 @@ class EmbreeDepth:
     anew: build the tree of triangles in each call, as a mesh that moves needs it; else it is built once and not timed.
     """
 
-    def __init__(self, given: Scene, size: int, anew: bool) -> None:
+    def __init__(self, given: ScreenMesh, size: int, anew: bool) -> None:
         from embreex import mesh_construction, rtcore_scene
 
         corners = np.ascontiguousarray(in_camera(given, size)[given.faces].numpy())
@@ -147,7 +147,7 @@ class EmbreeDepth:
         return found
 
 
-def hard_renderer(given: Scene, size: int, gradients: bool) -> Callable[[], object]:
+def hard_renderer(given: ScreenMesh, size: int, gradients: bool) -> Callable[[], object]:
     """Return a call that draws image, depth and normals, and that takes their gradients to the vertices."""
     vertices = in_camera(given, size).requires_grad_(gradients)
     intrinsics = torch.tensor([[FOCAL * size, 0, size / 2], [0, FOCAL * size, size / 2], [0, 0, 1]])
@@ -163,7 +163,7 @@ def hard_renderer(given: Scene, size: int, gradients: bool) -> Callable[[], obje
     return call
 
 
-def contenders(given: Scene, size: int) -> tuple[dict[str, Callable[[], object]], dict[str, str]]:
+def contenders(given: ScreenMesh, size: int) -> tuple[dict[str, Callable[[], object]], dict[str, str]]:
     """Return the calls to compare, and why others are absent; all draw the same picture."""
     calls: dict[str, Callable[[], object]] = {
         "native kernel: depth, ids, barycentrics": lambda: rasterize(given.vertices, given.faces, size, size, backend="native")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from deep3dmap.benchmarks.kernels.rasterize import SIZE, Scene, scene
+from deep3dmap.benchmarks.kernels.rasterize import SIZE, ScreenMesh, scene
 from deep3dmap.cli.arguments import how_many
 from deep3dmap.ops import rasterize
 from deep3dmap.ops.rasterize_soft import rasterize_soft
@@ -22,9 +22,9 @@ SIGMA = 1e-4  # squared NDC, as Soft Rasterizer and PyTorch3D have it by default
 QUOTED = {(256, 5_000, 8): (2111.0, 10907.0)}
 
 
-def resized(given: Scene, size: int) -> Scene:
+def resized(given: ScreenMesh, size: int) -> ScreenMesh:
     """Return the scene drawn into size x size pixels."""
-    return Scene(given.vertices * torch.tensor([size / SIZE, size / SIZE, 1.0]), given.faces)
+    return ScreenMesh(given.vertices * torch.tensor([size / SIZE, size / SIZE, 1.0]), given.faces)
 
 
 def blur_radius(size: int) -> float:
@@ -32,7 +32,7 @@ def blur_radius(size: int) -> float:
     return math.sqrt(math.log(1 / 1e-4 - 1) * SIGMA) * size / 2
 
 
-def native(given: Scene, size: int, faces_per_pixel: int, gradients: bool) -> Callable[[], object]:
+def native(given: ScreenMesh, size: int, faces_per_pixel: int, gradients: bool) -> Callable[[], object]:
     """Return a call that draws, and that takes the gradients of everything drawn."""
     vertices = given.vertices.clone().requires_grad_(gradients)
 
@@ -48,7 +48,7 @@ def native(given: Scene, size: int, faces_per_pixel: int, gradients: bool) -> Ca
     return call
 
 
-def pytorch3d(given: Scene, size: int, faces_per_pixel: int, gradients: bool) -> Callable[[], object]:
+def pytorch3d(given: ScreenMesh, size: int, faces_per_pixel: int, gradients: bool) -> Callable[[], object]:
     """The same by PyTorch3D; raises ImportError where it is absent."""
     from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
     from pytorch3d.structures import Meshes
@@ -92,7 +92,7 @@ def growth(triangles: int, rounds: int) -> str:
     middle = torch.tensor([SIZE / 2, SIZE / 2, 0.0])
     lines = [f"{triangles} triangles in {SIZE}x{SIZE} pixels, K=8, forward: time against the pixels they fill"]
     for share in (0.125, 0.25, 0.5, 1.0):
-        smaller = Scene((given.vertices - middle) * torch.tensor([share, share, 1.0]) + middle, given.faces)
+        smaller = ScreenMesh((given.vertices - middle) * torch.tensor([share, share, 1.0]) + middle, given.faces)
         filled = int((rasterize(smaller.vertices, smaller.faces, SIZE, SIZE).face_id >= 0).sum())
         (timing,) = measure({"native": native(smaller, SIZE, 8, False)}, rounds)
         lines.append(f"  {filled:7d} pixels  {timing.median * 1e3:7.2f} ms  {timing.median * 1e9 / filled:7.1f} ns per pixel")

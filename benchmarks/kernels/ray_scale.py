@@ -22,7 +22,7 @@ TIMEOUT_S = 1800
 TRIALS, NODES = 10_000, 64
 
 
-class Part(NamedTuple):
+class Measurement(NamedTuple):
     """A part of the measurement. sizes: one process each; quick: the same in minutes."""
 
     title: str
@@ -31,11 +31,11 @@ class Part(NamedTuple):
 
 
 PARTS = {
-    "driver": Part("What our driver does for a trial of ten evaluations, without Ray", (1000,), (100,)),
-    "store": Part("Rows of runs that did nothing, through the store and the leaderboard", (1000,), (100,)),
-    "trials": Part("Sweeps of trials that do next to nothing, two at a time", (12,), (4,)),
-    "start": Part("A one-worker run of one step, on a Ray that is up", (5,), (1,)),
-    "raylets": Part("Several nodes on this machine, two made-up CPUs each", (1, 2, 4, 8), (1, 2)),
+    "driver": Measurement("What our driver does for a trial of ten evaluations, without Ray", (1000,), (100,)),
+    "store": Measurement("Rows of runs that did nothing, through the store and the leaderboard", (1000,), (100,)),
+    "trials": Measurement("Sweeps of trials that do next to nothing, two at a time", (12,), (4,)),
+    "start": Measurement("A one-worker run of one step, on a Ray that is up", (5,), (1,)),
+    "raylets": Measurement("Several nodes on this machine, two made-up CPUs each", (1, 2, 4, 8), (1, 2)),
 }
 
 
@@ -57,7 +57,7 @@ def growth(rows: Sequence[Row], what: str) -> float | None:
     return own[-1]["seconds"] / own[0]["seconds"] if len(own) > 1 else None
 
 
-def table(part: Part, rows: Sequence[Row]) -> Table:
+def table(part: Measurement, rows: Sequence[Row]) -> Table:
     """Return the table of a part."""
     found = Table(title=part.title, title_justify="left", box=None, pad_edge=False, min_width=len(part.title))
     for name in ("", "n", "time", "per", "ratio", "growth"):

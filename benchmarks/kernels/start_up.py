@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deep3dmap.train import stages as marking
+from deep3dmap.train import stage_marks as marking
 
 JOB = ("train", "method=prnet/mini", "dataset=heads/smoke", "trainer.max_steps=50")
 # As many CPUs as there are leave room for one run at a time.
@@ -28,7 +28,7 @@ LINES = (JOB, (*JOB, "trainer.engine=train"), (*JOB, "trainer.workers=2"), RUNS)
 
 
 @dataclass(frozen=True)
-class Stage:
+class CommandStage:
     """A stage of a command. cpu_s: CPU seconds of its process, NaN where another process was in the next stage."""
 
     name: str
@@ -60,7 +60,7 @@ def make_data(folder: Path, line: tuple[str, ...]) -> None:
         subprocess.run(command("data", "generate", dataset), check=False, capture_output=True)
 
 
-def measured(folder: Path, *line: str) -> tuple[list[Stage], float, float]:
+def measured(folder: Path, *line: str) -> tuple[list[CommandStage], float, float]:
     """Return the stages, the seconds from start to end, and the CPU seconds of the command and what it waited for."""
     marks = folder / "stages"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -75,7 +75,7 @@ def measured(folder: Path, *line: str) -> tuple[list[Stage], float, float]:
     written = [line.rstrip().split(" ", 3) for line in marks.open()]
     entered = sorted((float(at), int(process), float(cpu), name) for at, process, cpu, name in written)
     stages = [
-        Stage(name, until - at, cpu_until - cpu if process == follower else math.nan)
+        CommandStage(name, until - at, cpu_until - cpu if process == follower else math.nan)
         for (at, process, cpu, name), (until, follower, cpu_until, _) in itertools.pairwise(
             [(began, 0, 0.0, "process start"), *entered, (ended, 0, 0.0, "")]
         )
@@ -84,7 +84,7 @@ def measured(folder: Path, *line: str) -> tuple[list[Stage], float, float]:
     return stages, ended - began, cpu
 
 
-def report(stages: Sequence[Stage], wall_s: float, cpu_s: float) -> None:
+def report(stages: Sequence[CommandStage], wall_s: float, cpu_s: float) -> None:
     """Print the share of each stage, and of a benchmark what each run took."""
     print("     wall   share      CPU")
     for stage in stages:
@@ -95,12 +95,12 @@ def report(stages: Sequence[Stage], wall_s: float, cpu_s: float) -> None:
     print(f"  {wall_s:6.2f} s         {cpu_s:7.2f} s  in all, of the command and the processes it waited for")
 
 
-def runs_of(stages: Sequence[Stage]) -> list[Stage]:
+def runs_of(stages: Sequence[CommandStage]) -> list[CommandStage]:
     """Return each run of a benchmark as one stage; what lies between it and the next one counts, too."""
     begins = [index for index, stage in enumerate(stages) if stage.name == marking.RUN]
     last = max((index for index, stage in enumerate(stages) if stage.name == marking.BETWEEN), default=0)
     spans = [stages[begin:end] for begin, end in itertools.pairwise([*begins, last])]
-    return [Stage(marking.RUN, sum(s.wall_s for s in span), sum(s.cpu_s for s in span)) for span in spans]
+    return [CommandStage(marking.RUN, sum(s.wall_s for s in span), sum(s.cpu_s for s in span)) for span in spans]
 
 
 def command(*arguments: str) -> list[str]:

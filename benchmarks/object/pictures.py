@@ -10,8 +10,8 @@ from torch import Tensor
 from deep3dmap.core import Mesh, Views
 from deep3dmap.metrics.image_similarity import psnr
 from deep3dmap.render.mesh_renderer import render_mesh
-from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture, save_png
 from deep3dmap.render.views import orbit
+from deep3dmap.render.visualization import contact_sheet, depth_picture, enlarged, error_picture, save_png
 
 SHOWN, SIDES = 4, 4
 SIDE = 200  # least height of a tile, so that small photographs can be read

@@ -22,7 +22,7 @@ from deep3dmap.core import (
     UserError,
     Views,
 )
-from deep3dmap.core.cameras import cameras_of
+from deep3dmap.core.pinhole_camera import cameras_of
 from deep3dmap.geometry.closest_points import ClosestPoints
 from deep3dmap.metrics import surface_distance as surface
 from deep3dmap.metrics.image_similarity import MOST_DECIBELS, image_similarity, psnr

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.core import Camera, Reconstruction
-from deep3dmap.core.cameras import cameras_of
+from deep3dmap.core.pinhole_camera import cameras_of
 from deep3dmap.geometry.alignment import Similarity3D
 from deep3dmap.geometry.cameras import look_at
 from deep3dmap.geometry.pose_alignment import align_cameras, inverse_similarity, transform_poses

@@ -9,7 +9,7 @@ import torch
 from deep3dmap.benchmarks.object_unposed.found_cameras import alignment_of, estimated_poses
 from deep3dmap.core import Reconstruction
 from deep3dmap.geometry.pose_alignment import transform_poses
-from deep3dmap.render.pictures import contact_sheet, enlarged
+from deep3dmap.render.visualization import contact_sheet, enlarged
 
 SIDES = ((0, 1, "from above: x, y"), (0, 2, "from the side: x, z"))
 LEAST_SIDE = 128  # least height of a picture

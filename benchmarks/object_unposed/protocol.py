@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from deep3dmap.benchmarks.object_unposed.camera_refinement import refined_cameras
 from deep3dmap.benchmarks.object_unposed.found_cameras import held_out_cameras, pose_scores
 from deep3dmap.benchmarks.object_unposed.pictures import write_pictures
-from deep3dmap.benchmarks.object_unposed.refinement import refined_cameras
 from deep3dmap.core import Camera, Evaluation, MetricCard, Protocol, Reconstruction, SuiteCard, Task, Views
 from deep3dmap.core.protocol import Renderer
 from deep3dmap.metrics.image_similarity import image_similarity

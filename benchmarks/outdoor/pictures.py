@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture, save_png
+from deep3dmap.render.visualization import contact_sheet, depth_picture, enlarged, error_picture, save_png
 
 SHOWN = 3
 SIDE = 180

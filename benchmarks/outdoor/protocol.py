@@ -22,7 +22,7 @@ from deep3dmap.core import (
     UserError,
     Views,
 )
-from deep3dmap.core.cameras import cameras_of
+from deep3dmap.core.pinhole_camera import cameras_of
 from deep3dmap.geometry.cameras import invert, transform
 from deep3dmap.metrics import surface_distance as surface
 from deep3dmap.metrics.image_similarity import psnr, ssim

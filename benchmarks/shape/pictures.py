@@ -12,7 +12,7 @@ from torch import Tensor
 from deep3dmap.core import Mesh, Reconstruction
 from deep3dmap.geometry.relief import ReliefCamera, relief_faces
 from deep3dmap.metrics.relief_depth import common_pixels
-from deep3dmap.render.pictures import contact_sheet, depth_picture, enlarged, error_picture, from_pil, save_png
+from deep3dmap.render.visualization import contact_sheet, depth_picture, enlarged, error_picture, from_pil, save_png
 
 TILE = 128  # least height of a tile
 WORST = 0.05  # of the logarithm of depth; the error map's last colour

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from deep3dmap.benchmarks.store.large_store import write_store
-from deep3dmap.benchmarks.store.server import served
+from deep3dmap.benchmarks.store.served_dashboard import served
 from deep3dmap.benchmarks.store.speed import made_run, without_syncing
 from deep3dmap.benchmarks.store.walk import Figure, new_page, paint, steps, timed
 from deep3dmap.cli.arguments import how_many

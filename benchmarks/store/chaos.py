@@ -42,7 +42,7 @@ PROCESSES = multiprocessing.get_context("fork")
 
 
 @dataclass
-class Outcome:
+class Tally:
     """Counts of what was done and of what went wrong; the last five, from `lost` on, stay 0 where the store keeps its word."""
 
     appends: int = 0
@@ -175,7 +175,7 @@ def start(role: Role, arena: Arena, number: int) -> BaseProcess:
     return process
 
 
-def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: float = 600.0, least_kills: int = 4) -> Outcome:
+def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: float = 600.0, least_kills: int = 4) -> Tally:
     """Run the whole; it ends when so many appends were acknowledged and processes killed, or after a time."""
     arena, chance, begin = Arena(folder, seed), random.Random(seed), time.monotonic()
     for store in arena.stores:
@@ -183,7 +183,7 @@ def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: f
     roles: list[tuple[Role, int]] = [(drive_for_ever, 0), (drive_for_ever, 1), (compact_for_ever, 0), (merge_for_ever, 0)]
     roles += [(write_for_ever, number) for number in range(writers)]
     living = [start(role, arena, number) for role, number in roles]
-    outcome = Outcome()
+    outcome = Tally()
     while (len(arena.noted("written")) < appends or outcome.kills < least_kills) and time.monotonic() - begin < limit_s:
         time.sleep(chance.random() * 0.2)
         places = [chance.randrange(len(living))]
@@ -208,7 +208,7 @@ def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: f
     return count(arena, outcome, time.monotonic() - begin)
 
 
-def count(arena: Arena, outcome: Outcome, seconds: float) -> Outcome:
+def count(arena: Arena, outcome: Tally, seconds: float) -> Tally:
     """Compare what is in the first store with what was acknowledged."""
     store = arena.stores[0]
     runs = store.runs(newest_only=False)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from deep3dmap.benchmarks.store.server import Server
+from deep3dmap.benchmarks.store.served_dashboard import Server
 from deep3dmap.core.errors import UserError
 
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"

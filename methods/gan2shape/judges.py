@@ -26,7 +26,7 @@ PARSED, PARSED_SCENE = 512, 473  # sides of the pictures that the parsing networ
 FACES = ("face", "synface")
 
 
-class Scene(NamedTuple):
+class ParserLabels(NamedTuple):
     """classes: of the data set. label: of the object. normalised: by ImageNet's means; churches are shown as they are."""
 
     classes: int
@@ -42,7 +42,7 @@ class Scene(NamedTuple):
 
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SCENES = {"cat": Scene(21, 8, True), "car": Scene(21, 7, True), "church": Scene(150, 1, False)}
+SCENES = {"cat": ParserLabels(21, 8, True), "car": ParserLabels(21, 7, True), "church": ParserLabels(150, 1, False)}
 
 
 def load_lpips(named: str) -> LPIPS | None:

@@ -6,7 +6,7 @@ A checkpoint holds codes, masks, views and lights; the pictures are made again b
 import torch
 from torch import Tensor, nn
 
-from deep3dmap.methods.gan2shape.steps import Drawn, Origin, Projector, Pseudo
+from deep3dmap.methods.gan2shape.steps import Origin, Projector, Pseudo, PseudoBatch
 
 
 class ProjectedSamples(nn.Module):
@@ -24,7 +24,7 @@ class ProjectedSamples(nn.Module):
         self.register_buffer("views", torch.zeros(count, size, 6))
         self.register_buffer("lights", torch.zeros(count, size, 5))
 
-    def keep(self, index: int, latent: Tensor, drawn: Drawn) -> None:
+    def keep(self, index: int, latent: Tensor, drawn: PseudoBatch) -> None:
         """Keep the codes (N, D) of a batch, and masks and origin of the pseudo samples that it shows."""
         self.codes[index].copy_(latent)
         self.masks[index].copy_((drawn.pseudo.mask * 255).round())

@@ -35,10 +35,10 @@ class PseudoSampler:
     ) -> None:
         self._explainer, self._subjects, self._batch, self._mask_of = explainer, subjects, batch, mask_of
         self._subject = -1
-        self._drawn: Callable[[], steps.Drawn]
+        self._drawn: Callable[[], steps.PseudoBatch]
         self._own: Tensor
 
-    def draw(self, subject: int) -> tuple[steps.Drawn, steps.Projection]:
+    def draw(self, subject: int) -> tuple[steps.PseudoBatch, steps.Projection]:
         """Return a batch of pseudo samples of a subject, and their projections, through which gradients go."""
         explainer, latent = self._explainer, self._subjects.latent(subject).detach()
         if subject != self._subject:
@@ -49,7 +49,7 @@ class PseudoSampler:
         return drawn, explainer.projector.project(explainer.model, drawn.pseudo.images, latent, self._own)
 
     @torch.no_grad()
-    def _explained(self, subject: int) -> Callable[[], steps.Drawn]:
+    def _explained(self, subject: int) -> Callable[[], steps.PseudoBatch]:
         explainer, picture = self._explainer, self._subjects.picture(subject)
         canonical = explainer.model.canonical(picture)
         found = explainer.model.explain(picture, canonical)
@@ -57,7 +57,7 @@ class PseudoSampler:
         if self._mask_of:
             mask = steps.canonical_mask(explainer.model, canonical, found.views, self._mask_of(subject))
 
-        def draw() -> steps.Drawn:
+        def draw() -> steps.PseudoBatch:
             views = widen_yaw(explainer.view_prior.draw(self._batch), explainer.view_scale).to(picture)
             lights = draw_lights(self._batch)
             return steps.pseudo_samples(explainer.model, found, mask, views, lights, explainer.light_range)

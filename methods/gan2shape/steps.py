@@ -102,7 +102,7 @@ class Origin(NamedTuple):
     lights: Tensor
 
 
-class Drawn(NamedTuple):
+class PseudoBatch(NamedTuple):
     """Pseudo samples with their origin."""
 
     pseudo: Pseudo
@@ -112,7 +112,7 @@ class Drawn(NamedTuple):
 @torch.no_grad()
 def pseudo_samples(
     model: ShapeModel, found: Explanation, mask: Tensor, views: Tensor, lights: LightDraw, ranges: LightRange
-) -> Drawn:
+) -> PseudoBatch:
     """Draw the object of a picture from views (N, 6), in the network's units, under random lights.
 
     found: the explanation of that picture, unmirrored. mask: (1, 1, S, S), of the canonical picture.
@@ -127,7 +127,7 @@ def pseudo_samples(
     first = Canonical(found.canonical.depth[:1], found.canonical.albedo[:1])
     shown = model.show(first.repeated(count), model.space.to_views(views), light)
     pseudo = Pseudo(shown.relief.image, look_up(mask.expand(count, -1, -1, -1), shown.relief.grid, mode="nearest"))
-    return Drawn(pseudo, Origin(views, _as_numbers(light)))
+    return PseudoBatch(pseudo, Origin(views, _as_numbers(light)))
 
 
 def _as_numbers(light: ReliefLight) -> Tensor:

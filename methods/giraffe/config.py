@@ -9,7 +9,7 @@ from torch import nn
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import ascending, option
 from deep3dmap.methods.giraffe.bounding_boxes import BoxConfig, Triple
-from deep3dmap.methods.giraffe.cameras import CameraConfig
+from deep3dmap.methods.giraffe.camera_sampling import CameraConfig
 from deep3dmap.methods.giraffe.discriminators import DCDiscriminator, ResNetDiscriminator
 from deep3dmap.methods.giraffe.feature_field import FieldConfig
 from deep3dmap.methods.giraffe.generator import GeneratorConfig

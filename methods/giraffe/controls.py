@@ -10,7 +10,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.options import option
 from deep3dmap.methods.giraffe.bounding_boxes import Boxes, rotation_about_z
 from deep3dmap.methods.giraffe.generator import Scene
-from deep3dmap.methods.giraffe.sampling import interpolate_on_sphere
+from deep3dmap.methods.giraffe.latent_codes import interpolate_on_sphere
 
 
 @dataclass(frozen=True)

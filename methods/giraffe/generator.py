@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from deep3dmap.methods.giraffe.bounding_boxes import Boxes, into_boxes, turn_into_boxes
-from deep3dmap.methods.giraffe.cameras import cast_rays, inverse_intrinsics
+from deep3dmap.methods.giraffe.camera_sampling import cast_rays, inverse_intrinsics, jitter_depths
 from deep3dmap.methods.giraffe.composition import ray_weights, share_by_density, share_to_densest
 from deep3dmap.methods.giraffe.feature_field import FeatureField, FieldConfig
+from deep3dmap.methods.giraffe.latent_codes import Codes
 from deep3dmap.methods.giraffe.neural_renderer import NeuralRenderer
-from deep3dmap.methods.giraffe.sampling import Codes, jitter_depths
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from torch import Tensor
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.generation import item_seed
 from deep3dmap.methods.giraffe.bounding_boxes import BoxConfig, Boxes, rotation_about_z, sample_boxes
-from deep3dmap.methods.giraffe.cameras import CameraConfig, sample_poses
+from deep3dmap.methods.giraffe.camera_sampling import CameraConfig, sample_poses
 from deep3dmap.methods.giraffe.generator import Scene
-from deep3dmap.methods.giraffe.sampling import Codes, sample_codes
+from deep3dmap.methods.giraffe.latent_codes import Codes, sample_codes
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deep3dmap.config.schema import OptimizerConfig
 from deep3dmap.core import Asset, Camera, MethodCard, Reconstruction, Step, UserError, Views
-from deep3dmap.core.cameras import cameras_of
+from deep3dmap.core.pinhole_camera import cameras_of
 from deep3dmap.frameworks import CustomFramework, TrainLoop
 from deep3dmap.methods.gnerf import config as configured
 from deep3dmap.methods.gnerf.config import GNeRFConfig

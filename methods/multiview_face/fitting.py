@@ -20,7 +20,7 @@ from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.image_losses import landmark_loss, mask_chamfer_loss, photometric_loss, silhouette_iou_loss
 from deep3dmap.geometry.mesh_losses import edge_length_loss, laplacian_loss, normal_consistency_loss
 from deep3dmap.geometry.mesh_topology import MeshTopology
-from deep3dmap.methods.multiview_face.subject import Subject
+from deep3dmap.methods.multiview_face.fit_parameters import FitParameters
 from deep3dmap.render.renderer import View
 from deep3dmap.render.soft import SoftRenderer
 
@@ -57,13 +57,18 @@ class Stage:
     rate: float = 1.0
 
 
-def stages_for(subject: Subject, stages: Sequence[Stage]) -> list[Stage]:
+def stages_for(subject: FitParameters, stages: Sequence[Stage]) -> list[Stage]:
     """Return the stages that free something a subject has: a sphere has no expression."""
     return [stage for stage in stages if _groups(subject, stage)]
 
 
 def fit(
-    subject: Subject, evidence: Sequence[Evidence], stages: Sequence[Stage], views_per_step: int, seed: int, loop: TrainLoop
+    subject: FitParameters,
+    evidence: Sequence[Evidence],
+    stages: Sequence[Stage],
+    views_per_step: int,
+    seed: int,
+    loop: TrainLoop,
 ) -> Iterator[Step]:
     """Change `subject` in place, from the loop's step of the schedule on; a step looks at `views_per_step` views.
 
@@ -79,7 +84,7 @@ def fit(
 
 
 def _fit_stage(
-    subject: Subject,
+    subject: FitParameters,
     evidence: Sequence[Evidence],
     stage: Stage,
     orders: Sequence[list[int]],
@@ -98,7 +103,7 @@ def _fit_stage(
     loop.release(stage.name)
 
 
-def _groups(subject: Subject, stage: Stage) -> list[dict[str, Any]]:
+def _groups(subject: FitParameters, stage: Stage) -> list[dict[str, Any]]:
     rates = {name: stage.rate * RATES.get(name, COEFFICIENT_RATE) for name in stage.free}
     groups = [{"params": subject.free((name,)), "lr": rate} for name, rate in rates.items()]
     return [group for group in groups if group["params"]]
@@ -115,7 +120,7 @@ def _view_orders(count: int, views_per_step: int, generator: torch.Generator) ->
 
 
 def energy(
-    subject: Subject, evidence: Sequence[Evidence], renderer: SoftRenderer, weights: dict[str, float]
+    subject: FitParameters, evidence: Sequence[Evidence], renderer: SoftRenderer, weights: dict[str, float]
 ) -> dict[str, Tensor]:
     """Return the weighted terms, means over the views."""
     surface, lights = subject.surface(), subject.lights()
@@ -137,7 +142,7 @@ def energy(
     return terms | _regularisers(subject, weights)
 
 
-def _landmark_term(subject: Subject, vertices: Tensor, one: Evidence) -> Tensor:
+def _landmark_term(subject: FitParameters, vertices: Tensor, one: Evidence) -> Tensor:
     points = subject.template.landmarks(vertices[None])
     if points is None or one.landmarks is None:
         return vertices.new_zeros(())
@@ -146,7 +151,7 @@ def _landmark_term(subject: Subject, vertices: Tensor, one: Evidence) -> Tensor:
     return landmark_loss(pixels, one.landmarks, one.landmark_weight, unit=side)
 
 
-def _regularisers(subject: Subject, weights: dict[str, float]) -> dict[str, Tensor]:
+def _regularisers(subject: FitParameters, weights: dict[str, float]) -> dict[str, Tensor]:
     terms = {}
     if "prior" in weights:
         terms["prior"] = weights["prior"] * subject.prior()

@@ -15,10 +15,10 @@ from deep3dmap.frameworks import BaseFramework, TrainLoop
 from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.methods.multiview_face import losses
 from deep3dmap.methods.multiview_face.encoder import EncoderConfig, Encoding, MultiViewEncoder
+from deep3dmap.methods.multiview_face.fit_parameters import FitParameters, Start
 from deep3dmap.methods.multiview_face.fitting import Evidence, fit, stages_for
 from deep3dmap.methods.multiview_face.rigid_pose import Cameras, RigidPose, fuse_poses
 from deep3dmap.methods.multiview_face.schedules import schedule
-from deep3dmap.methods.multiview_face.subject import Start, Subject
 from deep3dmap.methods.multiview_face.templates import BUILT_IN, load_template
 from deep3dmap.methods.multiview_face.visual_start import start_from_masks
 from deep3dmap.render.renderer import View
@@ -108,7 +108,7 @@ class MultiViewFace(BaseFramework):
         self.encoder: MultiViewEncoder | None = None
         if config.encoder:
             self.encoder = MultiViewEncoder(EncoderConfig({**groups, LIGHT: 9}, config.width, config.crop_size))
-        self.subject = Subject(self.template)
+        self.subject = FitParameters(self.template)
         self.register_buffer("rendering", torch.tensor(False))
         schedule(config.schedule, config.effort)
 
@@ -200,7 +200,7 @@ class MultiViewFace(BaseFramework):
         """Return the fitted template, or without a fit where one begins; the mesh lies in the world of the cameras, metres."""
         subject = self.subject
         if not subject.begun:
-            subject = Subject(self.template).to(self.device)
+            subject = FitParameters(self.template).to(self.device)
             self._begin(subject, given, self._evidence(given))
         with torch.no_grad():
             colors = subject.albedo() ** (1 / self.config.gamma)
@@ -208,7 +208,7 @@ class MultiViewFace(BaseFramework):
         notes = {"start": "encoder" if self.encoder is not None else "masks", "fitted": subject.report()}
         return Reconstruction("world", "metre", mesh=mesh, cameras=_core_cameras(given), notes=notes)
 
-    def _begin(self, subject: Subject, given: dict[str, Any], evidence: list[Evidence]) -> None:
+    def _begin(self, subject: FitParameters, given: dict[str, Any], evidence: list[Evidence]) -> None:
         start = self._encoded_start(given) if self.encoder is not None else start_from_masks(evidence, self.template)
         subject.begin(start)
 

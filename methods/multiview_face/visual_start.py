@@ -7,8 +7,8 @@ from torch import Tensor
 
 from deep3dmap.core import UserError
 from deep3dmap.geometry.template import Template
+from deep3dmap.methods.multiview_face.fit_parameters import Start
 from deep3dmap.methods.multiview_face.fitting import Evidence
-from deep3dmap.methods.multiview_face.subject import Start
 
 COVERED = 0.5
 

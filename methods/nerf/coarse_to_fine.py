@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from deep3dmap.methods.nerf.options import NeRFConfig
-from deep3dmap.methods.nerf.space import Drawn, Space
+from deep3dmap.methods.nerf.space import RenderedRays, SceneBounds
 from deep3dmap.nn.radiance.nerf_mlp import NeRFMLP
 from deep3dmap.nn.radiance.sampling import importance_distances, stratified_distances
 from deep3dmap.nn.radiance.volume_rendering import RayColors, interval_lengths, render_rays
@@ -15,7 +15,7 @@ from deep3dmap.render.volume import Rays
 class CoarseToFine(nn.Module):
     """Two networks on positions in the frame in which the bounds are [-1, 1]^3."""
 
-    def __init__(self, space: Space, config: NeRFConfig) -> None:
+    def __init__(self, space: SceneBounds, config: NeRFConfig) -> None:
         super().__init__()
         self.space, self._counts, self._rays = space, (config.coarse, config.fine), config.rays
         # The paper's fifth layer of eight hands the encoded position on to the sixth; a trunk of two layers has no room for it.
@@ -32,7 +32,7 @@ class CoarseToFine(nn.Module):
     def refresh(self, step: int, generator: torch.Generator) -> None:
         """Nothing is kept between steps."""
 
-    def learn(self, rays: Rays, generator: torch.Generator | None) -> list[Drawn]:
+    def learn(self, rays: Rays, generator: torch.Generator | None) -> list[RenderedRays]:
         """Return what the coarse and what the fine network see, differentiable."""
         near, far = self.space.interval(rays)
         zeros, ones = torch.zeros_like(near), torch.ones_like(near)
@@ -40,9 +40,9 @@ class CoarseToFine(nn.Module):
         coarse = self._along(self.coarse, rays, shares, near, far)
         fine_shares = importance_distances(shares, coarse.weights, self._counts[1], generator)
         fine = self._along(self.fine, rays, fine_shares, near, far)
-        return [Drawn(one.color, one.depth, one.opacity) for one in (coarse, fine)]
+        return [RenderedRays(one.color, one.depth, one.opacity) for one in (coarse, fine)]
 
-    def look(self, rays: Rays) -> Drawn:
+    def look(self, rays: Rays) -> RenderedRays:
         """Return what the fine network sees."""
         return self.learn(rays, None)[-1]
 

@@ -13,7 +13,7 @@ from deep3dmap.methods.nerf.coarse_to_fine import CoarseToFine
 from deep3dmap.methods.nerf.given_views import GivenViews, RayBatch
 from deep3dmap.methods.nerf.occupied_grid import OccupiedGrid
 from deep3dmap.methods.nerf.options import NeRFConfig, adam, check
-from deep3dmap.methods.nerf.space import Drawn, Space
+from deep3dmap.methods.nerf.space import RenderedRays, SceneBounds
 from deep3dmap.methods.nerf.surface import extract_surface, seen_part
 from deep3dmap.nn.radiance.rays import axial_depth, camera_image_rays
 from deep3dmap.render.volume import Rays
@@ -52,7 +52,7 @@ class NeRF(CustomFramework):
     def __init__(self, config: NeRFConfig) -> None:
         super().__init__(config)
         check(config)
-        self.space = Space(config.near, config.far)
+        self.space = SceneBounds(config.near, config.far)
         self.model: OccupiedGrid | CoarseToFine
         self.model = OccupiedGrid(self.space, config) if config.field == "grid" else CoarseToFine(self.space, config)
         self.register_buffer("background", torch.zeros(3))
@@ -132,5 +132,5 @@ class NeRF(CustomFramework):
         return torch.cat(images).T.reshape(3, *shape).numpy(), torch.cat(depths).reshape(shape).numpy()
 
 
-def _over(seen: Drawn, behind: Tensor) -> Tensor:
+def _over(seen: RenderedRays, behind: Tensor) -> Tensor:
     return seen.color + (1 - seen.opacity)[:, None] * behind

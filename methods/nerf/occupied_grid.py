@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from deep3dmap.methods.nerf.given_views import GivenViews
 from deep3dmap.methods.nerf.options import NeRFConfig
-from deep3dmap.methods.nerf.space import Drawn, Space
+from deep3dmap.methods.nerf.space import RenderedRays, SceneBounds
 from deep3dmap.nn.radiance.distortion import distortion
 from deep3dmap.nn.radiance.hash_grid_field import HashGridEncoding, HashGridField
 from deep3dmap.nn.radiance.occupancy import OccupancyGrid
@@ -26,7 +26,7 @@ class OccupiedGrid(nn.Module):
 
     samples_per_ray: Tensor
 
-    def __init__(self, space: Space, config: NeRFConfig) -> None:
+    def __init__(self, space: SceneBounds, config: NeRFConfig) -> None:
         super().__init__()
         self.space, self._config = space, config
         c = config
@@ -67,17 +67,17 @@ class OccupiedGrid(nn.Module):
             # A field that vanished everywhere could not come back.
             self.grid.occupied = self.grid.seen.clone()
 
-    def learn(self, rays: Rays, generator: torch.Generator | None) -> list[Drawn]:
+    def learn(self, rays: Rays, generator: torch.Generator | None) -> list[RenderedRays]:
         """Return what rays see, differentiable."""
         samples = self.grid.march(rays, self.space.near, self.space.far, generator)
         self.samples_per_ray.fill_(len(samples.distances) / max(1, len(rays.origins)))
         seen = render_packed(self._seen_field, rays, samples)
-        return [Drawn(seen.color, seen.depth, seen.opacity, self._spread(seen.weights, samples))]
+        return [RenderedRays(seen.color, seen.depth, seen.opacity, self._spread(seen.weights, samples))]
 
-    def look(self, rays: Rays) -> Drawn:
+    def look(self, rays: Rays) -> RenderedRays:
         """Return what rays see, without gradients."""
         seen = march_and_render(self._seen_field, self.grid, rays, self.space.near, self.space.far)
-        return Drawn(seen.color, seen.depth, seen.opacity)
+        return RenderedRays(seen.color, seen.depth, seen.opacity)
 
     def density(self, positions: Tensor) -> Tensor:
         """Return the density (N,) per unit of the world, 0 in cells that are empty."""

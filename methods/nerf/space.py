@@ -9,7 +9,7 @@ from deep3dmap.nn.radiance.scene_box import SceneBox
 from deep3dmap.render.volume import Rays
 
 
-class Drawn(NamedTuple):
+class RenderedRays(NamedTuple):
     """What rays see of a scene. color: (R, 3) without background. depth: (R,) sum of weight times distance. opacity: (R,).
 
     spread: (R,) distortion of the rays' weights, where it is asked for.
@@ -21,7 +21,7 @@ class Drawn(NamedTuple):
     spread: Tensor | None = None
 
 
-class Space(nn.Module):
+class SceneBounds(nn.Module):
     """The bounds of a scene and how far its cameras see; a unit box until `place` is called.
 
     near, far: in half sides of the bounds; far counts in unbounded space, for in a box its end bounds a ray.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import bsr_array, csr_array
 from scipy.spatial.transform import Rotation
 
-from deep3dmap.methods.plane_sweep.tracks import Tracks
+from deep3dmap.methods.plane_sweep.tracks import Tracks, rays_through
 
 Array = NDArray[np.float64]
 
@@ -30,24 +30,19 @@ class _State(NamedTuple):
 
 def adjusted(tracks: Tracks, intrinsics: Array, world_from_camera: Array) -> Array:
     """Return poses (V, 4, 4) that agree with the tracks and lie near the given ones; where there are no tracks, these."""
-    poses = world_from_camera
+    poses, inverse = world_from_camera, np.linalg.inv(intrinsics)
     for limit in LIMITS:
-        rays = _rays(tracks, intrinsics)
+        rays = rays_through(tracks.pixels, inverse[tracks.frame])
         points, flat = _triangulated(tracks, rays, poses)
         seen = _in_cameras(tracks, points, poses)
         off = np.linalg.norm(seen[:, :2] / np.maximum(seen[:, 2:], 1e-6) - rays[:, :2], axis=1)
         tracks = tracks.chosen((seen[:, 2] > 0) & (off < limit) & (flat[tracks.point] > FLATTEST))
         if len(tracks.frame) == 0:
             return world_from_camera
-        rays = _rays(tracks, intrinsics)
+        rays = rays_through(tracks.pixels, inverse[tracks.frame])
         points, _ = _triangulated(tracks, rays, poses)
         poses = _moved(_solved(tracks, rays[:, :2], points, poses, world_from_camera), world_from_camera)
     return poses
-
-
-def _rays(tracks: Tracks, intrinsics: Array) -> Array:
-    pixels = np.column_stack([tracks.pixels, np.ones(len(tracks.pixels))])
-    return np.einsum("nij,nj->ni", np.linalg.inv(intrinsics)[tracks.frame], pixels)
 
 
 def _triangulated(tracks: Tracks, rays: Array, poses: Array) -> tuple[Array, Array]:

@@ -27,7 +27,7 @@ class GreyFrame(NamedTuple):
     world_from_camera: Tensor
 
 
-class Sweep(NamedTuple):
+class DepthEstimate(NamedTuple):
     """What a sweep found. depth: (H, W) metres. score: (H, W) best correlation in [-1, 1]. ratio: (H, W) cost of the best plane
     over that of the best plane elsewhere; small where the match is unique."""
 
@@ -75,7 +75,7 @@ def _descending(values: list[Tensor]) -> list[Tensor]:
     return values
 
 
-def best_planes(scores: Tensor, planes: Tensor, apart: int = 2, smooth: Tensor | None = None) -> Sweep:
+def best_planes(scores: Tensor, planes: Tensor, apart: int = 2, smooth: Tensor | None = None) -> DepthEstimate:
     """Take the best plane of every pixel, between planes by a parabola through its score and those of the planes beside it.
 
     scores: (D, H, W). apart: planes nearer than this many to the best one are no rivals of it. smooth: (D, H, W) costs that
@@ -94,7 +94,7 @@ def best_planes(scores: Tensor, planes: Tensor, apart: int = 2, smooth: Tensor |
     distance = (torch.arange(count)[:, None, None] - index).abs_()
     rival = scores.masked_fill(distance <= apart, NO_MATCH).amax(0)
     ratio = (1 - score) / (1 - rival).clamp(min=1e-6)
-    return Sweep(1 / inverse, torch.where(inside, score, NO_MATCH), ratio)
+    return DepthEstimate(1 / inverse, torch.where(inside, score, NO_MATCH), ratio)
 
 
 def warp(source: GreyFrame, reference: GreyFrame, planes: Tensor) -> tuple[Tensor, Tensor]:

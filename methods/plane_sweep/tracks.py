@@ -2,7 +2,7 @@
 Keypoints, IJCV 2004), matched between pairs of frames, and kept where one small turn of the pair explains them."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ def matched(first: Corners, second: Corners, intrinsics: Array, poses: Array) ->
     pairs = np.stack([rows, best], 1)[(distance < RATIO * rival) & (alike.argmax(0)[best] == rows)]
     if len(pairs) < LEAST:
         return none
-    ahead = [_rays(c.pixels[pairs[:, i]], intrinsics[i]) for i, c in enumerate((first, second))]
+    ahead = [rays_through(c.pixels[pairs[:, i]], np.linalg.inv(intrinsics[i])) for i, c in enumerate((first, second))]
     relative = poses[1][:3, :3].T @ poses[0][:3, :3]
     shift = poses[1][:3, :3].T @ (poses[0][:3, 3] - poses[1][:3, 3])
     planes = np.cross(shift, ahead[0] @ relative.T)
@@ -102,8 +102,9 @@ def joined(matches: Mapping[tuple[int, int], NDArray[np.int64]], found: Sequence
     return Tracks(frame, point, np.concatenate([c.pixels for c in found])).chosen(~twice)
 
 
-def _rays(pixels: Array, intrinsics: Array) -> Array:
-    return np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(intrinsics).T
+def rays_through(pixels: Array, inverse_intrinsics: NDArray[Any]) -> Array:
+    """Return the rays (N, 3), z = 1 in camera axes, of pixels (N, 2). inverse_intrinsics: (3, 3), or (N, 3, 3) of each."""
+    return np.einsum("...ij,...j->...i", inverse_intrinsics, np.column_stack([pixels, np.ones(len(pixels))]))
 
 
 def _off_after_a_turn(planes: Array, rays: Array) -> Array:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from deep3dmap.bench.suite import load_suite
+from deep3dmap.benchmarks.object_unposed.camera_refinement import refined_cameras
 from deep3dmap.benchmarks.object_unposed.found_cameras import held_out_cameras, pose_scores
 from deep3dmap.benchmarks.object_unposed.protocol import ObjectUnposedProtocol
-from deep3dmap.benchmarks.object_unposed.refinement import refined_cameras
 from deep3dmap.core import Camera, Reconstruction, Views
 from deep3dmap.geometry.alignment import Similarity3D
 from deep3dmap.geometry.cameras import look_at

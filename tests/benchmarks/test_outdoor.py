@@ -15,7 +15,7 @@ from deep3dmap.benchmarks.outdoor.range_depth import gather, scores
 from deep3dmap.core import Mesh, Reconstruction, UserError, Views
 from deep3dmap.geometry.cameras import look_at
 from deep3dmap.geometry.icosphere import icosphere
-from deep3dmap.render.pictures import depth_picture
+from deep3dmap.render.visualization import depth_picture
 
 PROTOCOL = OutdoorProtocol()
 SPHERE, FACES = icosphere(3)

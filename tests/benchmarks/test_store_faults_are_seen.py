@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deep3dmap.benchmarks.store import chaos, speed
-from deep3dmap.benchmarks.store.chaos import SCENES, TEMPLATE, Arena, Outcome
+from deep3dmap.benchmarks.store.chaos import SCENES, TEMPLATE, Arena, Tally
 from deep3dmap.results.run_id import content_hash
 from deep3dmap.results.schema import MetricRow
 
@@ -35,8 +35,8 @@ def arena(tmp_path: Path) -> Arena:
 def test_a_whole_store_is_whole(arena: Arena) -> None:
     arena.note("leased", 0)
     arena.note("merged", 3)
-    found = chaos.count(arena, Outcome(kills=2), 1.5)
-    assert found == Outcome(appends=4, kills=2, leases=1, merges=1, seconds=1.5)
+    found = chaos.count(arena, Tally(kills=2), 1.5)
+    assert found == Tally(appends=4, kills=2, leases=1, merges=1, seconds=1.5)
     assert found.is_whole
 
 
@@ -64,7 +64,7 @@ FAULTS: dict[str, tuple[Callable[[Arena], None], dict[str, int]]] = {
 def test_a_fault_is_seen(name: str, arena: Arena) -> None:
     happen, expected = FAULTS[name]
     happen(arena)
-    found = chaos.count(arena, Outcome(), 1.0)
+    found = chaos.count(arena, Tally(), 1.0)
     assert not found.is_whole
     seen = {fault: getattr(found, fault) for fault in ("lost", "wrong", "doubled", "leased_twice", "problems")}
     assert {fault: number for fault, number in seen.items() if number} == expected
@@ -73,8 +73,8 @@ def test_a_fault_is_seen(name: str, arena: Arena) -> None:
 def test_the_command_says_so_and_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     asked: list[tuple[int, int]] = []
 
-    def end_with(outcome: Outcome) -> int:
-        def break_it(folder: Path, appends: int, writers: int, seed: int) -> Outcome:
+    def end_with(outcome: Tally) -> int:
+        def break_it(folder: Path, appends: int, writers: int, seed: int) -> Tally:
             asked.append((appends, writers))
             Arena(folder, seed).note("failed", "merge_for_ever", "UserError: no room")
             return outcome
@@ -83,9 +83,9 @@ def test_the_command_says_so_and_fails(monkeypatch: pytest.MonkeyPatch, capsys: 
         return chaos.main()
 
     monkeypatch.setattr("sys.argv", ["chaos", "--quick", "--appends", "500", "--writers", "16"])
-    assert end_with(Outcome(appends=50)) == 0
+    assert end_with(Tally(appends=50)) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "nothing was lost"
-    assert end_with(Outcome(appends=50, lost=1)) == 1
+    assert end_with(Tally(appends=50, lost=1)) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "merge_for_ever: UserError: no room"
     assert "FAULTS" in lines[-1]

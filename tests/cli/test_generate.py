@@ -114,3 +114,12 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "truncation=0.7" in out
     assert "--sweep truncation=0,0.35,0.7,1" in out
+
+
+def test_a_generator_reconstructs_nothing_and_its_own_verb_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
+    assert main(["reconstruct", "levels", str(tmp_path / "photo.png"), "-o", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "method 'levels' is a generator: it makes images from nothing" in line
+    assert "`deep3dmap generate levels -o grid.png`" in line
+    assert not (tmp_path / "out").exists()

@@ -108,6 +108,16 @@ def test_what_the_line_alone_shows_is_told_without_waiting_for_torch(line: str, 
     assert (done.returncode, done.stdout) == (2, "False\n"), done.stderr
 
 
+def test_the_training_process_imports_torch_while_the_command_does(folder: Path) -> None:
+    code = (
+        "import sys\nfrom deep3dmap.cli import main\nfrom deep3dmap.train import own_process\n"
+        "own_process.prepare = lambda: print('started', 'torch' in sys.modules)\nsys.exit(main(sys.argv[1:]))"
+    )
+    line = ["train", "method=prnet/minni", "dataset=heads/smoke"]
+    done = subprocess.run([sys.executable, "-c", code, *line], capture_output=True, text=True, check=False, cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "started False\n"), done.stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -123,11 +133,19 @@ def test_what_the_line_alone_shows_is_told_without_waiting_for_torch(line: str, 
         "--dry-run seeds=-1",
     ],
 )
-def test_what_a_configuration_shows_is_told_before_anything_else_is_imported_or_started(words: str, folder: Path) -> None:
+def test_what_a_configuration_shows_is_told_before_anything_else_is_imported_and_no_job_begins(
+    words: str, folder: Path
+) -> None:
+    """A process that imports in advance may have been started; it gets no job, and has been ended when the command leaves."""
     code = (
         "import sys\nfrom deep3dmap.cli import main\nfrom deep3dmap.train import own_process\n"
-        "own_process.OwnProcess = lambda threads=1: print('started')\ncode = main(sys.argv[1:])\n"
-        "print([name for name in ('ray', 'pandas', 'pyarrow') if name in sys.modules])\nsys.exit(code)"
+        "class Recorded(own_process.OwnProcess):\n"
+        "    every = []\n"
+        "    def __init__(self, threads=1):\n        super().__init__(threads)\n        self.every.append(self)\n"
+        "    def begin(self, job, storage):\n        print('begun')\n"
+        "own_process.OwnProcess = Recorded\ncode = main(sys.argv[1:])\n"
+        "print([name for name in ('ray', 'pandas', 'pyarrow') if name in sys.modules])\n"
+        "assert all(one.process.poll() is not None for one in Recorded.every)\nsys.exit(code)"
     )
     line = ["train", "method=prnet/mini", "dataset=heads/smoke", *words.split()]
     done = subprocess.run([sys.executable, "-c", code, *line], capture_output=True, text=True, check=False, cwd=folder)

@@ -11,6 +11,7 @@ import pytest
 
 from deep3dmap.cli import main
 from deep3dmap.geometry.icosphere import icosphere
+from deep3dmap.render import renderers
 from deep3dmap.render.mesh_files import read_surface
 
 Captured = pytest.CaptureFixture[str]
@@ -88,6 +89,16 @@ def test_the_texture_of_an_obj_is_drawn_the_right_way_up(square: Path, tmp_path:
     assert len(red) > 500
     assert len(blue) > 500
     assert red[:, 0].mean() < blue[:, 0].mean() - 10
+
+
+def test_every_line_is_whole_in_a_pipe(square: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    why = "no display, " * 12 + "at all"
+    named = square.rename(square.with_name(f"{'square_' * 14}.obj"))
+    monkeypatch.setattr(renderers, "available", lambda: {name: "" if name == "hard" else why for name in renderers.names()})
+    assert main(["render", str(named), "-o", str(tmp_path / "out.png"), "size=32"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{named.name}: 4 vertices, 2 triangles, 32 x 32 pixels" in lines
+    assert f"pyrender is absent: {why}" in lines
 
 
 def test_the_mesh_is_turned(square: Path, tmp_path: Path) -> None:

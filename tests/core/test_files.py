@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from deep3dmap.core import UserError
-from deep3dmap.core.files import check_finite, read_npy, read_npz, reading
+from deep3dmap.core.files import check_finite, is_written_as_path, read_npy, read_npz, reading
 
 ARRAYS = {
     "rows": np.arange(12, dtype=np.int32).reshape(3, 4),
@@ -162,3 +162,13 @@ def test_any_error_becomes_one_line_with_what_to_do(tmp_path: Path) -> None:
     assert len(told(ValueError("long " * 1000))) < 220
     with pytest.raises(KeyboardInterrupt), reading(tmp_path / "a.bin", "scan"):
         raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("text", ["/data/run", "./run", "../run", "~/run", "results/work/run"])
+def test_what_can_only_be_a_path(text: str) -> None:
+    assert is_written_as_path(text)
+
+
+@pytest.mark.parametrize("text", ["prnet", "prnet/quick", "a1b2c3d4", "module:Class/variant"])
+def test_what_may_be_a_name(text: str) -> None:
+    assert not is_written_as_path(text)

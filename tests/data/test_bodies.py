@@ -12,7 +12,7 @@ from deep3dmap.data.content_hash import hash_folder
 from deep3dmap.data.datasets.bodies import Bodies, BodiesConfig
 from deep3dmap.data.scenes.body_clothes import color_at, sample_clothes
 from deep3dmap.geometry.cameras import project
-from deep3dmap.geometry.pose_prior import beyond_limits
+from deep3dmap.geometry.joint_limits import beyond_limits
 from deep3dmap.render.mesh_renderer import render_mesh
 
 SMALL = BodiesConfig(train=3, val=1, test=2, views=3, image_size=48, recordings=2, noise=0.0)

@@ -18,7 +18,7 @@ from deep3dmap.data.scenes.clevr_layout import (
     GAP,
     MARGIN,
     SIZES,
-    Layout,
+    LayoutRules,
     Thing,
     directions,
     relationships,
@@ -100,8 +100,8 @@ def test_other_seeds_have_folders_of_their_own(tmp_path: Path) -> None:
 def test_objects_stand_apart_on_the_ground() -> None:
     rng = np.random.default_rng(0)
     for count in (1, 3, 5):
-        camera = sample_camera(rng, Layout(), 64)
-        things = sample_things(rng, Layout(sizes=("small",)), count, camera)
+        camera = sample_camera(rng, LayoutRules(), 64)
+        things = sample_things(rng, LayoutRules(sizes=("small",)), count, camera)
         vectors = directions(camera)
         for number, thing in enumerate(things):
             assert thing.position[2] == pytest.approx(thing.radius)
@@ -113,7 +113,7 @@ def test_objects_stand_apart_on_the_ground() -> None:
 
 
 def test_directions_are_those_of_the_picture() -> None:
-    camera = sample_camera(np.random.default_rng(0), Layout(), 64)
+    camera = sample_camera(np.random.default_rng(0), LayoutRules(), 64)
     vectors = directions(camera)
     right, down, forward = (camera.world_from_camera[:3, :3] @ axis for axis in np.eye(3))
     assert vectors["right"] @ right == pytest.approx(1)
@@ -141,7 +141,7 @@ def test_solids_are_closed_and_face_outwards(shape: str, volume: float) -> None:
 
 def test_a_picture_shows_colour_shadow_and_highlight() -> None:
     rng = np.random.default_rng(0)
-    camera = sample_camera(rng, Layout(field_of_view=20, jitter=0), 64)
+    camera = sample_camera(rng, LayoutRules(field_of_view=20, jitter=0), 64)
     lights = sample_lights(rng)
     ball = {
         material: draw([Thing("sphere", "large", "red", material, (0, 0, 0.7), 0)], camera, lights, 2)
@@ -211,7 +211,9 @@ def test_names_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'large'"):
         Clevr(ClevrConfig(sizes=["larg"]), tmp_path)
     with pytest.raises(UserError, match="do not fit into the scene; ask for fewer"):
-        sample_things(np.random.default_rng(0), Layout(reach=0.5), 5, sample_camera(np.random.default_rng(0), Layout(), 64))
+        sample_things(
+            np.random.default_rng(0), LayoutRules(reach=0.5), 5, sample_camera(np.random.default_rng(0), LayoutRules(), 64)
+        )
     (root / "scenes" / "CLEVR_train_scenes.json").write_text(json.dumps({"scenes": [{"image_filename": "a", "objects": [{}]}]}))
     with pytest.raises(UserError, match="an object of a lacks shape"):
         ClevrV1(ClevrV1Config(str(root)), tmp_path).split("train")

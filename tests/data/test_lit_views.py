@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deep3dmap.core.cameras import Camera
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.scenes.view_render import LitSurface, draw_view, inside, project_points, visible
 from deep3dmap.geometry.cameras import look_at
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.formats.images import write_image
 from deep3dmap.data.formats.multiview import read_frames, read_views, write_views
 from deep3dmap.geometry.cameras import look_at

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from idr_writer import write_idr_scan
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.datasets.blender import Blender, BlenderConfig
 from deep3dmap.data.datasets.colmap import Colmap, ColmapConfig
 from deep3dmap.data.datasets.dtu import DTU, DtuConfig

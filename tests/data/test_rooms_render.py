@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from deep3dmap.data.scenes import rooms_render
 from deep3dmap.data.scenes.rooms_camera import pinhole
 from deep3dmap.data.scenes.rooms_layout import Room
 from deep3dmap.data.scenes.rooms_render import RoomRenderer, SeenSurface
@@ -108,3 +109,8 @@ def test_pieces_are_marked_by_the_quad_that_shows_at_their_centre() -> None:
     assert len(surface.quads()) == len(expected), "another quad stands before it"
     surface.mark(np.eye(4), intrinsics, torch.zeros(16, 16, dtype=torch.int64))
     assert len(surface.quads()) == len(pieces)
+
+
+def test_the_samples_of_pixels_are_the_four_within_each() -> None:
+    samples = rooms_render._samples_of(torch.tensor([0, 2, 4]), 3)
+    assert samples.view(3, 4).tolist() == [[0, 1, 6, 7], [4, 5, 10, 11], [14, 15, 20, 21]]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deep3dmap.core.cameras import Camera
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.scenes.orbit_cameras import Orbit, sample_cameras
 from deep3dmap.data.scenes.rooms_camera import pinhole
 from deep3dmap.data.scenes.sphere_cameras import DISTANCE, FIELD_OF_VIEW, orbiting_cameras, scattered_cameras, square_intrinsics

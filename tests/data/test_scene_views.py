@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.datasets.scene_views import SceneSplit, every_nth_held_out, scene_sample
 from deep3dmap.data.formats.images import write_image
 from deep3dmap.data.formats.multiview import Frame

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.scenes.rooms_shapes import Quads, box, joined, panel, sphere, triangles
 from deep3dmap.data.scenes.rooms_textures import Material
 from deep3dmap.data.scenes.solid_render import Daylight, SolidRenderer

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.keys import describe_key
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.content_hash import hash_folder
 from deep3dmap.data.datasets.colmap import Colmap, ColmapConfig
 from deep3dmap.data.datasets.terrain import Terrain, TerrainConfig

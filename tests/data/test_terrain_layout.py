@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from deep3dmap.data.scenes.rooms_shapes import Quads
-from deep3dmap.data.scenes.terrain_layout import BUILDINGS, HAMLET, REACH, WAY, WOODS, Ground, Terrain, design_terrain
+from deep3dmap.data.scenes.terrain_layout import BUILDINGS, HAMLET, REACH, WAY, WOODS, Ground, TerrainModel, design_terrain
 
 
 @pytest.fixture(scope="module", params=[0, 1])
-def terrain(request: pytest.FixtureRequest) -> Terrain:
+def terrain(request: pytest.FixtureRequest) -> TerrainModel:
     return design_terrain(np.random.default_rng(request.param))
 
 
-def ground_of(terrain: Terrain) -> Quads:
+def ground_of(terrain: TerrainModel) -> Quads:
     """The meadow is the first material's first part: all quads from the left edge to the right one."""
     count = 160 * 160
     return Quads(*(getattr(terrain.quads, name)[:count] for name in ("corners", "normals", "material", "local")))
@@ -49,7 +49,7 @@ def test_the_ground_has_no_steps() -> None:
         assert slope.max() < 1.6, radius
 
 
-def test_the_way_of_the_camera_is_free(terrain: Terrain) -> None:
+def test_the_way_of_the_camera_is_free(terrain: TerrainModel) -> None:
     """Between hamlet and woods nothing taller than a bush stands on the meadow, up to where the lowest boulders may lie."""
     things = terrain.quads.corners[160 * 160 :].reshape(-1, 3)
     away = np.hypot(things[:, 0], things[:, 1])
@@ -60,7 +60,7 @@ def test_the_way_of_the_camera_is_free(terrain: Terrain) -> None:
     assert ((away > WOODS[0]) & (away < WOODS[1] + 10)).any()
 
 
-def test_things_stand_on_the_ground_and_reach_into_it(terrain: Terrain) -> None:
+def test_things_stand_on_the_ground_and_reach_into_it(terrain: TerrainModel) -> None:
     things = terrain.quads.corners[160 * 160 :].reshape(-1, 3)
     above = things[:, 2] - height_below(ground_of(terrain), things[:, :2])
     hamlet = np.hypot(things[:, 0], things[:, 1]) < WAY[0]
@@ -70,7 +70,7 @@ def test_things_stand_on_the_ground_and_reach_into_it(terrain: Terrain) -> None:
     assert 4 < tallest < 2.5 * max(size for _, size in BUILDINGS)
 
 
-def test_materials_and_bounds_cover_what_there_is(terrain: Terrain) -> None:
+def test_materials_and_bounds_cover_what_there_is(terrain: TerrainModel) -> None:
     assert terrain.quads.material.min() == 0
     assert terrain.quads.material.max() == len(terrain.materials) - 1
     corners = terrain.quads.corners.reshape(-1, 3)

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.core.ply import to_ply
 from deep3dmap.data.datasets.view_folders import ViewFolders, ViewFoldersConfig
 from deep3dmap.data.formats.multiview import write_views

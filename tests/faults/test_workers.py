@@ -47,7 +47,7 @@ def only_row(store: ResultStore) -> Any:
 
 
 def loss_curve(run: TrainingRun) -> list[tuple[int, float]]:
-    from deep3dmap.train.curves import read_curves
+    from deep3dmap.train.curve_writer import read_curves
 
     return [(row["step"], row["value"]) for row in read_curves(run.folder / "curves.jsonl") if row["name"] == "loss"]
 

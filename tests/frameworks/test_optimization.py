@@ -48,6 +48,26 @@ def test_every_optimizer_lowers_the_loss(name: str) -> None:
     assert parameter.abs().max() < 0.9
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+@pytest.mark.parametrize("grouped", [True, False])
+def test_adam_on_a_cpu_is_fused_and_updates_as_torchs_own(name: str, grouped: bool) -> None:
+    config = OptimizerConfig(name=name, lr=0.05, betas=[0.8, 0.99], weight_decay=0.1)
+    layers = [torch.nn.Linear(3, 2).double() for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    given = [{"params": layers[0].parameters(), "rate": 0.5}] if grouped else layers[0].parameters()
+    ours = build_optimizer(given, config)
+    assert ours.param_groups[0]["fused"] is True
+    plain = getattr(torch.optim, {"adam": "Adam", "adamw": "AdamW"}[name])
+    theirs = plain(layers[1].parameters(), lr=0.05, betas=(0.8, 0.99), weight_decay=0.1, foreach=False)
+    for _ in range(5):
+        for layer, optimizer in zip(layers, (ours, theirs)):
+            optimizer.zero_grad()
+            layer(torch.ones(1, 3, dtype=torch.float64)).square().sum().backward()
+            optimizer.step()
+    for own, other in zip(layers[0].parameters(), layers[1].parameters()):
+        torch.testing.assert_close(own, other, rtol=1e-12, atol=1e-12)
+
+
 def make_loop(**trainer: object) -> tuple[TrainLoop, Regression]:
     torch.manual_seed(0)
     settings = LoopSettings(optimizer=OptimizerConfig(name="sgd", lr=0.1, momentum=0.0))

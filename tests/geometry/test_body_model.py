@@ -11,8 +11,8 @@ from torch import Tensor
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.scenes.procedural_body import BETAS, body_model
 from deep3dmap.geometry.body_model import JOINTS, PARENTS, BodyModel, BodyTemplate
+from deep3dmap.geometry.joint_limits import beyond_limits
 from deep3dmap.geometry.linear_blend_skinning import chain, rotations_of_vectors, skin
-from deep3dmap.geometry.pose_prior import beyond_limits
 from deep3dmap.geometry.rotations import matrix_of_axis_angle
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deep3dmap.geometry.pose_prior import beyond_limits, pose_limits, pose_sigma
+from deep3dmap.geometry.joint_limits import beyond_limits, pose_limits, pose_sigma
 from deep3dmap.geometry.position_maps import colors_at, resample, sample
 from deep3dmap.geometry.uv_atlas import nearest_inside
 

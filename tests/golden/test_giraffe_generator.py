@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from deep3dmap.methods.giraffe.bounding_boxes import BoxConfig, boxes_from_units, rotation_about_z
-from deep3dmap.methods.giraffe.cameras import CameraConfig, inverse_intrinsics, poses_from_units
+from deep3dmap.methods.giraffe.camera_sampling import CameraConfig, inverse_intrinsics, poses_from_units
 from deep3dmap.methods.giraffe.feature_field import FieldConfig
 from deep3dmap.methods.giraffe.generator import Generator, GeneratorConfig, Scene
-from deep3dmap.methods.giraffe.sampling import Codes
+from deep3dmap.methods.giraffe.latent_codes import Codes
 
 Error = Callable[[Tensor, np.ndarray], float]
 FIELD = {"z_dim": "latent", "hidden_size": "hidden", "n_blocks": "blocks", "skips": "skips", "downscale_p_by": "downscale"}

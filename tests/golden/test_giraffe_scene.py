@@ -9,17 +9,18 @@ import torch
 from torch import Tensor
 
 from deep3dmap.methods.giraffe.bounding_boxes import BoxConfig, Boxes, are_apart, boxes_from_units
-from deep3dmap.methods.giraffe.cameras import (
+from deep3dmap.methods.giraffe.camera_sampling import (
     CameraConfig,
     cast_rays,
     inverse_intrinsics,
+    jitter_depths,
     look_at_origin,
     on_sphere,
     pixel_grid,
     poses_from_units,
 )
 from deep3dmap.methods.giraffe.composition import ray_weights, share_by_density, share_to_densest
-from deep3dmap.methods.giraffe.sampling import interpolate_on_sphere, jitter_depths
+from deep3dmap.methods.giraffe.latent_codes import interpolate_on_sphere
 
 Error = Callable[[Tensor, np.ndarray], float]
 BOXES = {

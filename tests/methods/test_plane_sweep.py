@@ -11,7 +11,8 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.methods.plane_sweep.consistency import confirmations
 from deep3dmap.methods.plane_sweep.cost_volume import NO_MATCH, GreyFrame, best_planes, inverse_depths, matching_scores, warp
 from deep3dmap.methods.plane_sweep.frame_choice import key_frames, neighbours, overlap
-from deep3dmap.methods.plane_sweep.method import PlaneSweep, PlaneSweepConfig
+from deep3dmap.methods.plane_sweep.method import PlaneSweep
+from deep3dmap.methods.plane_sweep.options import PlaneSweepConfig
 from deep3dmap.methods.plane_sweep.smoothness import EDGE, aggregate
 
 

@@ -9,8 +9,10 @@ from wall_and_ball import SCAN, SMALL, given
 
 from deep3dmap.methods.plane_sweep.bundle import adjusted
 from deep3dmap.methods.plane_sweep.frame_choice import overlapping
-from deep3dmap.methods.plane_sweep.method import PlaneSweep, PlaneSweepConfig
-from deep3dmap.methods.plane_sweep.refinement import turned
+from deep3dmap.methods.plane_sweep.options import PlaneSweepConfig
+from deep3dmap.methods.plane_sweep.pose_corrections import bundled_poses
+from deep3dmap.methods.plane_sweep.rotation_refinement import turned
+from deep3dmap.methods.plane_sweep.scaled_scan import ScaledScan
 from deep3dmap.methods.plane_sweep.tracks import Corners, Tracks, corners, joined, matched
 
 INTRINSICS = np.array([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]])
@@ -66,8 +68,8 @@ def test_right_poses_stay_and_poses_without_tracks_too() -> None:
 def test_the_method_adjusts_poses_by_what_its_frames_show() -> None:
     wrong = torch.from_numpy(SCAN["world_from_camera"])
     wrong = turned(wrong, torch.from_numpy(np.random.default_rng(1).normal(0, 0.006, (5, 3)))).numpy()
-    method = PlaneSweep(PlaneSweepConfig(**SMALL, bundle_views=4))  # type: ignore[arg-type]
-    found = method._bundled(method._scan({**given(), "world_from_camera": wrong}, 640))
+    config = PlaneSweepConfig(**SMALL, bundle_views=4)  # type: ignore[arg-type]
+    found = bundled_poses(ScaledScan.of({**given(), "world_from_camera": wrong}, 640), config)
     assert error(found, SCAN["world_from_camera"]) < 0.55 * error(wrong, SCAN["world_from_camera"])
     assert np.linalg.norm(found[:, :3, 3] - wrong[:, :3, 3], axis=1).max() < 0.02
 

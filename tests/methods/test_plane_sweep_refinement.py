@@ -6,8 +6,11 @@ import torch
 from wall_and_ball import SCAN, SMALL, given, view
 
 from deep3dmap.geometry.rotations import angle_between, matrix_of_axis_angle
-from deep3dmap.methods.plane_sweep.method import PlaneSweep, PlaneSweepConfig
-from deep3dmap.methods.plane_sweep.refinement import Turn, agreed_turns, turn_onto, turned
+from deep3dmap.methods.plane_sweep.depth_maps import believed_depths, key_overlaps
+from deep3dmap.methods.plane_sweep.options import PlaneSweepConfig
+from deep3dmap.methods.plane_sweep.pose_corrections import turned_poses
+from deep3dmap.methods.plane_sweep.rotation_refinement import PairRotation, agreed_turns, turn_onto, turned
+from deep3dmap.methods.plane_sweep.scaled_scan import ScaledScan
 
 DEPTHS = torch.from_numpy(np.stack(SCAN["true_depths"]))
 POSES = torch.from_numpy(SCAN["world_from_camera"])
@@ -36,7 +39,7 @@ def test_turns_of_pairs_agree_on_those_of_frames() -> None:
     truth = torch.from_numpy(np.random.default_rng(0).normal(0, 0.003, (12, 3)))
     truth -= truth.mean(0)
     pairs = [(i, (i + step) % 12) for i in range(12) for step in (1, 2, 3)]
-    exact = [Turn(i, j, truth[j] - truth[i]) for i, j in pairs]
+    exact = [PairRotation(i, j, truth[j] - truth[i]) for i, j in pairs]
     found = agreed_turns(exact, 12)
     torch.testing.assert_close(found, truth, atol=2e-4, rtol=0)
     spoilt = [turn._replace(vector=turn.vector + 0.03) if place == 5 else turn for place, turn in enumerate(exact)]
@@ -47,8 +50,7 @@ def test_correcting_brings_rotations_and_depths_nearer_to_the_truth() -> None:
     wrong = torch.from_numpy(np.random.default_rng(1).normal(0, 0.006, (5, 3)))
     spoilt = {**given(), "world_from_camera": turned(POSES, wrong).numpy()}
     config = PlaneSweepConfig(**SMALL, pose_rounds=2, pose_width=96)  # type: ignore[arg-type]
-    method = PlaneSweep(config)
-    corrected = method._corrected(method._scan(spoilt, 96))
+    corrected = turned_poses(ScaledScan.of(spoilt, 96), config)
 
     def misfit(poses: torch.Tensor) -> float:
         """Of rotations from frame to frame, in radians: a turn that all share is no fault of any."""
@@ -59,8 +61,8 @@ def test_correcting_brings_rotations_and_depths_nearer_to_the_truth() -> None:
     torch.testing.assert_close(corrected[:, :3, 3], POSES[:, :3, 3])
     error = {}
     for name, poses in (("as given", torch.from_numpy(spoilt["world_from_camera"])), ("corrected", corrected)):
-        scan = method._scan({**spoilt, "world_from_camera": poses.numpy()}, 96)
-        depths = method._depths(scan, method._shares(scan))
+        scan = ScaledScan.of({**spoilt, "world_from_camera": poses.numpy()}, 96)
+        depths = believed_depths(scan, key_overlaps(scan, config), config)
         error[name] = np.mean([float((d - DEPTHS[k]).abs()[d > 0].median()) for k, d in depths.items()])
     assert error["corrected"] < 0.85 * error["as given"]
 

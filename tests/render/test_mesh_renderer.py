@@ -10,9 +10,9 @@ import trimesh
 from deep3dmap.core import Mesh, Reconstruction
 from deep3dmap.geometry.cameras import look_at
 from deep3dmap.render.mesh_renderer import render_in_image, render_mesh, vertex_normals
-from deep3dmap.render.pictures import contact_sheet, depth_picture, draw_points, error_picture, from_pil, to_pil
 from deep3dmap.render.reconstruction_pictures import picture_reconstruction
 from deep3dmap.render.views import turntable
+from deep3dmap.render.visualization import contact_sheet, depth_picture, draw_points, error_picture, from_pil, to_pil
 
 SPHERE = trimesh.creation.icosphere(subdivisions=4)
 VERTICES, FACES = np.asarray(SPHERE.vertices), np.asarray(SPHERE.faces)

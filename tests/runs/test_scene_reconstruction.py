@@ -36,6 +36,11 @@ def test_what_is_not_there_for_each_image_is_named_with_both_counts(name: str, k
         reconstructed(name, {**SCENE, key: SCENE[key][:3]})
 
 
+def test_a_method_that_takes_no_images_is_told_too() -> None:
+    with pytest.raises(UserError, match=r"^the dataset gives 4 of 'masks' and 3 of 'intrinsics'; each image needs one$"):
+        reconstructed("mean_subject", {**SCENE, "intrinsics": SCENE["intrinsics"][:3]})
+
+
 def test_it_is_named_as_the_dataset_names_it() -> None:
     with pytest.raises(UserError, match="4 images and 2 of 'motions'"):
         reconstructed("tsdf_fusion", {**SCENE, "motions": SCENE["world_from_camera"][:2]}, world_from_camera="motions")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import Camera
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.formats.images import write_image
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from idr_writer import write_idr_scan
 
-from deep3dmap.core.cameras import Camera
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.formats import clevr, colmap, compcars, dtu, face_depth, nerf_synthetic
 from deep3dmap.data.formats.crop_list import read_crops
 from deep3dmap.data.formats.images import write_image

@@ -14,8 +14,8 @@ from PIL import Image
 from posed_sample_files import POSED
 from tensorflow_writer import write_checkpoint
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.core.ply import to_ply
 from deep3dmap.core.reconstruction import Reconstruction, read_mesh
 from deep3dmap.data.datasets.scannet import read_sample as read_scannet

@@ -15,7 +15,7 @@ from deep3dmap.core import UserError
 from deep3dmap.frameworks.saved_checkpoints import read_checkpoint
 from deep3dmap.testing import Subject
 from deep3dmap.train.checkpoints import CheckpointFolder
-from deep3dmap.train.curves import read_curves
+from deep3dmap.train.curve_writer import read_curves
 
 TOY, WORLD = "toys:Regression/mini", "toys:Dots"
 

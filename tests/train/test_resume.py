@@ -9,7 +9,7 @@ import torch
 from deep3dmap.core import DivergedError, UserError
 from deep3dmap.testing import Subject
 from deep3dmap.train.checkpoints import CheckpointFolder
-from deep3dmap.train.curves import read_curves
+from deep3dmap.train.curve_writer import read_curves
 
 TOY = "toys:Regression/mini"
 WORLD = "toys:Dots"

@@ -13,7 +13,7 @@ from deep3dmap.config.schema import FitConfig
 from deep3dmap.core import DivergedError
 from deep3dmap.frameworks import LoopSettings
 from deep3dmap.testing.method_under_test import OwnProcessHost
-from deep3dmap.train.curves import read_curves
+from deep3dmap.train.curve_writer import read_curves
 from deep3dmap.train.local_host import LocalHost
 from deep3dmap.train.scene_fits import SceneFits, fit_settings, scene_folder
 

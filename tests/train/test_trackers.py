@@ -18,7 +18,7 @@ from deep3dmap.runs.planning import plan_run
 from deep3dmap.testing import Subject
 from deep3dmap.testing.method_under_test import OwnProcessHost
 from deep3dmap.train.checkpoints import CheckpointFolder
-from deep3dmap.train.curves import read_curves
+from deep3dmap.train.curve_writer import read_curves
 from deep3dmap.train.session import TrainingSession
 from deep3dmap.train.trackers import trackers
 

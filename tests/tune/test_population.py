@@ -7,7 +7,7 @@ import torch
 
 from deep3dmap.testing import Subject
 from deep3dmap.train.checkpoints import CheckpointFolder
-from deep3dmap.train.curves import read_curves
+from deep3dmap.train.curve_writer import read_curves
 from deep3dmap.tune.population import take_over
 from deep3dmap.tune.schedulers import within
 from deep3dmap.tune.search_space import parse_space

@@ -15,7 +15,7 @@ from deep3dmap.tune.default_space import default_space
 from deep3dmap.tune.domains import Choice, Integers, Numbers
 from deep3dmap.tune.options import TuneOptions
 from deep3dmap.tune.plan import _space, with_values
-from deep3dmap.tune.search_space import Space, parse_parameter, parse_space
+from deep3dmap.tune.search_space import SearchSpace, parse_parameter, parse_space
 from deep3dmap.tune.tune_arguments import parse_arguments
 
 FIXED = {"optimizer.lr": 1e-3, "optimizer.name": "adam", "optimizer.momentum": 0.9, "schedule.name": "step", "method.width": 8}
@@ -196,6 +196,6 @@ def test_a_wrong_option_gets_one_line(text: str, message: str) -> None:
 
 
 def test_the_default_point_is_the_run_itself() -> None:
-    space: Space = parse_space({"optimizer.lr": "near(2)"}, FIXED)
+    space: SearchSpace = parse_space({"optimizer.lr": "near(2)"}, FIXED)
     build: Callable[[], dict[str, Any]] = space.default
     assert build() == {"optimizer.lr": 1e-3}

@@ -11,14 +11,14 @@ from deep3dmap.tune.importance import importance, rank_correlations
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import TuneOptions
-from deep3dmap.tune.search_space import Space, parse_space
+from deep3dmap.tune.search_space import SearchSpace, parse_space
 from deep3dmap.tune.searchers import Proposer, build_searcher
 
 FIXED = {"optimizer.lr": 1e-3, "optimizer.name": "adam", "optimizer.momentum": 0.9, "method.width": 8}
 QUALITY = Objective("loss", "loss", "down")
 
 
-def space() -> Space:
+def space() -> SearchSpace:
     return parse_space(
         {
             "optimizer.lr": "loguniform(1e-5,1e-1)",

@@ -15,7 +15,7 @@ from deep3dmap.runs.result_rows import Outcome, curves_of
 from deep3dmap.runs.retrying_store import RetryingStore
 from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.scoring import Scoring, scene_names, score
-from deep3dmap.train import stages
+from deep3dmap.train import stage_marks
 from deep3dmap.train.arithmetic import set_arithmetic
 from deep3dmap.train.checkpoint_places import keep_checkpoint, local_checkpoint
 from deep3dmap.train.checkpoints import CheckpointFolder
@@ -33,7 +33,7 @@ def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
 
     A trial that is started again after its rows were written returns what they say.
     """
-    stages.mark(stages.RUN)
+    stage_marks.mark(stage_marks.RUN)
     store, suite = RetryingStore(results), load_suite(plan.suite)
     before = recorded(store, plan, attempt)
     if before:
@@ -46,9 +46,9 @@ def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
     except Exception as error:  # a run that fails, in whatever way, is a row with its error
         outcome.status, outcome.error = status_of(error), text_of(error)
     outcome.curves = curves_of(Path(plan.job.folder))
-    stages.mark("rows")
+    stage_marks.mark("rows")
     told = record(store, plan, attempt, outcome)
-    stages.mark(stages.BETWEEN)
+    stage_marks.mark(stage_marks.BETWEEN)
     return told
 
 
@@ -70,7 +70,7 @@ def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: Resul
     outcome.device = device_name(device)
     fits = job.scene_fits(method, LocalHost(device))
     scoring = Scoring(suite.protocol, dict(plan.config["inputs"]), fits, artifacts, plan.seed, scenes)
-    stages.mark("scoring")
+    stage_marks.mark("scoring")
     outcome.scores = score(method, split, scoring, progress)
     if outcome.peak_ram_mb is not None:
         # Of workers that trained; this process has scored since.

@@ -15,7 +15,7 @@ from deep3dmap.runs.result_rows import Outcome
 from deep3dmap.runs.retrying_store import RetryingStore
 from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.run_resources import concurrency, lacking, trial_bundle
-from deep3dmap.train import ray_runtime, stages
+from deep3dmap.train import ray_runtime, stage_marks
 from deep3dmap.train.placement import patience_s, shortage
 from deep3dmap.train.start_watch import watched
 
@@ -83,10 +83,10 @@ def _fit(
             failure_config=tune.FailureConfig(max_failures=max_retries),
         ),
     )
-    stages.mark("placement and first process")
+    stage_marks.mark("placement and first process")
     # In a thread: Tune then leaves Ctrl-C and SIGTERM to the command, which stops at once and writes no row.
     ended = watched(tuner.fit, lambda: None)
-    stages.mark("tables and leaving")
+    stage_marks.mark("tables and leaving")
     shutil.rmtree(work / "ray" / name, ignore_errors=True)
     errors = {int((result.config or {})["run"]): result.error for result in (ended[index] for index in range(len(ended)))}
     lost = [index for index in placeable if errors.get(index) is not None or plans[index].run_id not in follower.ended_ids]

@@ -13,7 +13,7 @@ from deep3dmap.config.plugins import broken
 from deep3dmap.config.saved import check_choice
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import methods
-from deep3dmap.train import stages
+from deep3dmap.train import stage_marks
 
 if TYPE_CHECKING:
     from deep3dmap.runs.tuned_settings import TunedSettings
@@ -29,7 +29,7 @@ EXAMPLES = """\
 
 def main(argv: list[str]) -> int:
     """Run the verb; exit code 0 if every run ended well, 1 if one failed."""
-    stages.mark("arguments")
+    stage_marks.mark("arguments")
     parser = VerbParser(
         "benchmark", "Run methods x datasets x seeds of a suite, score them, store the rows.\n\n" + _keys(), EXAMPLES
     )
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
     request = parse_arguments(pairs)
     store, uri, work = open_store(request.own.results, make=not flags.dry_run)
     request = replace(request, own=replace(request.own, results=uri))
-    stages.mark("imports and planning")
+    stage_marks.mark("imports and planning")
     # Imported now, so that --help need not wait for torch.
     from deep3dmap.bench.expansion import expand, left_out
     from deep3dmap.cli.dry_run import print_runs

@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     marks = []
     with tempfile.TemporaryDirectory(prefix="deep3dmap-check-") as folder:
         subject = Subject(flags.method, Path(folder), dataset, overrides)
-        console.print(shown(f"{flags.method} on {subject.dataset_choice}"), highlight=False)
+        console.print(shown(f"{flags.method} on {subject.dataset_choice}"), highlight=False, soft_wrap=True)
         subject.dataset  # noqa: B018  prepared before anything is timed
         for name in flags.only or CHECKS:
             if on_terminal():

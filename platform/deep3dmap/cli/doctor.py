@@ -16,7 +16,7 @@ from deep3dmap.core.registry import datasets, methods, suites
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line of the report. needed: whether deep3dmap does not work without it."""
 
     what: str
@@ -47,77 +47,77 @@ def main(argv: list[str]) -> int:
     return 0 if all(finding.works or not finding.needed for finding in findings) else 1
 
 
-def _torch() -> Finding:
+def _torch() -> Diagnosis:
     import torch
 
-    return Finding("torch", True, f"{torch.__version__}, {torch.get_num_threads()} threads", needed=True)
+    return Diagnosis("torch", True, f"{torch.__version__}, {torch.get_num_threads()} threads", needed=True)
 
 
-def _cuda() -> Finding:
+def _cuda() -> Diagnosis:
     import torch
 
     found = torch.cuda.is_available()
     detail = torch.cuda.get_device_name() if found else "no CUDA device"
-    return Finding("GPU", found, detail, "optional: a CUDA build of torch and a driver")
+    return Diagnosis("GPU", found, detail, "optional: a CUDA build of torch and a driver")
 
 
-def _native() -> Finding:
+def _native() -> Diagnosis:
     from deep3dmap.ops import available_backends
 
     backends = available_backends()
     remedy = "install a C++17 compiler (Debian: g++) and run `pip install .` again; until then the torch reference is used"
-    return Finding("native kernels", "native" in backends, ", ".join(backends), remedy)
+    return Diagnosis("native kernels", "native" in backends, ", ".join(backends), remedy)
 
 
-def _ray() -> Finding:
+def _ray() -> Diagnosis:
     import ray
 
-    return Finding("ray", True, ray.__version__, needed=True)
+    return Diagnosis("ray", True, ray.__version__, needed=True)
 
 
-def _memory() -> Finding:
+def _memory() -> Diagnosis:
     free = shutil.disk_usage("/dev/shm").free / 2**20 if Path("/dev/shm").is_dir() else 0
-    return Finding(
+    return Diagnosis(
         "shared memory", free > 250, f"{free:.0f} MB free in /dev/shm", "containers: pass --shm-size=1g, or Ray spills to disk"
     )
 
 
-def _home() -> Finding:
+def _home() -> Diagnosis:
     home = Path.home()
     writable = os.access(home, os.W_OK)
-    return Finding(
+    return Diagnosis(
         "home folder", writable, str(home), "Ray keeps its token in ~/.ray: set HOME to a writable folder", needed=True
     )
 
 
-def _plugins() -> Iterator[Finding]:
+def _plugins() -> Iterator[Diagnosis]:
     """Yield a line for all registered methods, datasets and suites of a kind, and one for each that does not load."""
     for registry in (methods, datasets, suites):
         failing = {name: error for name in registry.names() if (error := broken(registry, name))}
-        yield Finding(f"{registry.kind}s", True, f"{len(registry.names()) - len(failing)} load correctly")
+        yield Diagnosis(f"{registry.kind}s", True, f"{len(registry.names()) - len(failing)} load correctly")
         for name, error in failing.items():
-            yield Finding(f"{registry.kind} {name}", False, error, f"install {registry.provider(name)} again, or remove it")
+            yield Diagnosis(f"{registry.kind} {name}", False, error, f"install {registry.provider(name)} again, or remove it")
 
 
-def _importable(module: str, what: str, remedy: str) -> Callable[[], Finding]:
-    def check() -> Finding:
+def _importable(module: str, what: str, remedy: str) -> Callable[[], Diagnosis]:
+    def check() -> Diagnosis:
         try:
             found = importlib.import_module(module)
         except Exception as error:  # a broken library raises whatever it likes while it is imported
-            return Finding(
+            return Diagnosis(
                 what, False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:80], remedy
             )
-        return Finding(what, True, str(getattr(found, "__version__", "found")))
+        return Diagnosis(what, True, str(getattr(found, "__version__", "found")))
 
     return check
 
 
-def _chromium() -> Finding:
+def _chromium() -> Diagnosis:
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    return Finding("chromium", found is not None, found or "not found", "only for the browser tests: Debian package chromium")
+    return Diagnosis("chromium", found is not None, found or "not found", "only for the browser tests: Debian package chromium")
 
 
-CHECKS: tuple[Callable[[], Finding], ...] = (
+CHECKS: tuple[Callable[[], Diagnosis], ...] = (
     _torch,
     _cuda,
     _native,

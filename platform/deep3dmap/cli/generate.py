@@ -127,7 +127,7 @@ def _draw(method: Any, indices: range, seed: int, controls: dict[str, Any]) -> A
 
 
 def _write_each(portions: Iterator[Any], first: int, folder: Path) -> None:
-    from deep3dmap.render.pictures import save_png
+    from deep3dmap.render.visualization import save_png
 
     folder.mkdir(parents=True, exist_ok=True)
     number = first
@@ -140,7 +140,7 @@ def _write_each(portions: Iterator[Any], first: int, folder: Path) -> None:
 def _write(pictures: list[Any], columns: int, scale: int, file: Path) -> None:
     import torch
 
-    from deep3dmap.render.pictures import save_png
+    from deep3dmap.render.visualization import save_png
 
     bands = []
     for samples in pictures:

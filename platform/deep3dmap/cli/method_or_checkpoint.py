@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import is_written_as_path
 from deep3dmap.core.registry import methods
 
 
@@ -20,7 +21,6 @@ def check_method_or_checkpoint(name: str) -> None:
         raise UserError(f"{name}: give the folder of the checkpoint: {path.parent}")
     if path.is_file():
         raise UserError(f"{name}: a file; a checkpoint is a folder (RESULTS/work/RUN_ID/checkpoints/step_...)")
-    if (name.count("/") > 1 or name.startswith((".", "/", "~"))) and ":" not in name:
+    if is_written_as_path(name) and ":" not in name:
         raise UserError(f"{name}: no such folder, so no checkpoint, and no method is called that")
-    if ":" not in name:
-        methods.entry(name.partition("/")[0])
+    methods.check(name if ":" in name else name.partition("/")[0])

@@ -63,6 +63,7 @@ def main(argv: list[str]) -> int:
     from deep3dmap.cli.input_reconstruction import InputReconstructor
 
     method, job = method_for_inference(flags.checkpoint, values)
+    _check_takes_input(method, job.method, flags.checkpoint)
     mapping, reconstruct = dict(job.config["inputs"]), InputReconstructor(method, job)
     name = str(values.pop("dataset", "")) or _recognise(flags.input, method, mapping)
     if name == "image_folder" and "box" in method.card.consumes and not {"dataset.box", "dataset.boxes"} & values.keys():
@@ -90,6 +91,15 @@ def main(argv: list[str]) -> int:
     else:
         print(_summary(written, flags.out))
     return 2 if any(one.error for one in written) else 0
+
+
+def _check_takes_input(method: Method, name: str, given: str) -> None:
+    """Raise UserError for a method that has no use for an input."""
+    if "samples" in method.card.produces and not method.card.consumes:
+        raise UserError(
+            f"method '{name}' is a generator: it makes images from nothing and reconstructs no input; "
+            f"`deep3dmap generate {given} -o grid.png` draws some"
+        )
 
 
 def _summary(written: list[Written], out: Path) -> str:

@@ -157,8 +157,8 @@ def _print(caption: str, report: dict[str, dict[str, Any]], absent: dict[str, st
     from rich.console import Console
 
     first = next(iter(report))
-    console = Console()
-    console.print(shown(caption), highlight=False)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(shown(caption))
     rows = table("renderer", "seconds", f"IoU with {first}", f"depth off {first}", "differentiable")
     for name, row in report.items():
         depth = "-" if row["depth_difference"] is None else f"{row['depth_difference']:.1e}"
@@ -166,4 +166,4 @@ def _print(caption: str, report: dict[str, dict[str, Any]], absent: dict[str, st
         rows.add_row(name, f"{row['seconds']:.4f}", f"{row['silhouette_iou']:.4f}", depth, differentiable)
     print_table(rows)
     for name, reason in absent.items():
-        console.print(f"{name} is absent: {shown(reason)}", style="yellow", highlight=False)
+        console.print(f"{name} is absent: {shown(reason)}", style="yellow")

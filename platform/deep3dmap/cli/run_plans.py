@@ -35,17 +35,19 @@ def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path
         for plan in wanted:
             if plan.run_id in lease.refused:
                 console.print(
-                    f"skipped, {lease.refused[plan.run_id]} is already running it: {shown(plan.title)}", highlight=False
+                    f"skipped, {lease.refused[plan.run_id]} is already running it: {shown(plan.title)}",
+                    highlight=False,
+                    soft_wrap=True,
                 )
         todo = [plan for plan in wanted if plan.run_id in lease.held]
         if not resume:
             for plan in todo:
                 shutil.rmtree(work / plan.run_id, ignore_errors=True)
         if len(wanted) < len(plans):
-            console.print(f"{len(plans) - len(wanted)} of {len(plans)} runs are in {uri} already")
+            console.print(f"{len(plans) - len(wanted)} of {len(plans)} runs are in {uri} already", soft_wrap=True)
         finished = _carried_out(todo, plans, store, uri, work, console)
         if lost := lease.lost_in_words():
-            console.print(lost, style="yellow", highlight=False)
+            console.print(lost, style="yellow", highlight=False, soft_wrap=True)
     _tell(finished, plans, store, console, as_json)
     # Last, so that whatever goes wrong with the files hides no outcome.
     compact(store, least=WORTH_COMPACTING)
@@ -86,6 +88,7 @@ def _tell(finished: Sequence[Finished], plans: Sequence[RunPlan], store: ResultS
             console.print(
                 f"[red]{run.status}[/red] {shown(run.plan.title)}: {shown(hide_in_text(last, run.plan.config))}",
                 highlight=False,
+                soft_wrap=True,
             )
 
 
@@ -106,6 +109,7 @@ class Narrator:
         self.console.print(
             f"\\[{done}/{total}] [{colour}]{what.status}[/{colour}] {shown(what.plan.title)}{value}  ({what.seconds:.0f} s)",
             highlight=False,
+            soft_wrap=True,
         )
 
 

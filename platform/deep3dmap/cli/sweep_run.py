@@ -47,7 +47,9 @@ def follow_sweep(plan: SweepPlan, *, anew: bool, as_json: bool) -> int:
             modules = "".join(f" {kind}={name}" for kind, name in choices if ":" in name)
             print(f"deep3dmap train from={told['best_yaml']}{modules}")
     if not outcome.is_complete:
-        console.print(f"the sweep is not complete; the same line with --resume goes on ({plan.folder})", highlight=False)
+        console.print(
+            f"the sweep is not complete; the same line with --resume goes on ({plan.folder})", highlight=False, soft_wrap=True
+        )
     return 0 if told["best"] and outcome.is_complete else 1
 
 
@@ -59,7 +61,7 @@ def carry_out(plan: SweepPlan, console: Console, anew: bool) -> SweepOutcome:
             raise UserError(f"{lease.refused[claim]} is already working on sweep '{plan.name}'; give tune.name= another name")
         if anew:
             plan.drop()
-        console.print(f"sweep {escape(plan.name)}: {trials_of(plan)} trials", highlight=False)
+        console.print(f"sweep {escape(plan.name)}: {trials_of(plan)} trials", highlight=False, soft_wrap=True)
         if trials_left(plan) > 0:
             start_ray(console)
         with SweepTable(plan, console, trials_of(plan)) as table:
@@ -85,6 +87,6 @@ def tune_fairly(
         file = plan.output / "best.yaml"
         if not outcome.is_complete or not file.is_file():
             raise UserError(f"tuning {run.method}/{run.variant} did not come to its end ({plan.output}); add --resume to go on")
-        console.print(f"{run.method}/{run.variant}: {comparison(plan, outcome.state)}", highlight=False)
+        console.print(f"{run.method}/{run.variant}: {comparison(plan, outcome.state)}", highlight=False, soft_wrap=True)
         found.append(read_best(file).tuned_for(scored))
     return found

@@ -16,12 +16,13 @@ from deep3dmap.config.limits import check_fed
 from deep3dmap.config.overrides import as_override, split_override
 from deep3dmap.config.saved import check_choice, read_saved
 from deep3dmap.config.schema import DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainerConfig
+from deep3dmap.config.variants import check_choice_name
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.nested import flatten
 from deep3dmap.core.options import describe_options
 from deep3dmap.core.registry import datasets, methods
 from deep3dmap.core.secrets import hide
-from deep3dmap.train import own_process, stages
+from deep3dmap.train import own_process, stage_marks
 from deep3dmap.train.interruption import InterruptedRun, Terminated
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ EXAMPLES = """\
 
 def main(argv: list[str]) -> int:
     """Run the verb."""
-    stages.mark("arguments")
+    stage_marks.mark("arguments")
     parser = VerbParser("train", "Train a method on a dataset and store its curves and checkpoints.\n\n" + _keys(), EXAMPLES)
     parser.add_argument(
         "--resume", action="store_true", help="go on from the newest whole checkpoint of the same configuration"
@@ -60,7 +61,11 @@ def main(argv: list[str]) -> int:
 
 
 def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
-    stages.mark("imports and planning")
+    stage_marks.mark("imports and planning")
+    if not (flags.cfg or flags.dry_run):
+        _check_names(pairs)
+        # Now, as it imports for a second what this process imports too; where a mistake shows, it is ended without a job.
+        own_process.prepare()
     composed = compose(pairs)
     if flags.cfg:
         _print_config(composed, flags.json)
@@ -73,8 +78,6 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
 
     choices = (composed.method, composed.variant, composed.dataset, composed.dataset_variant)
     check_start(TrainingJob(*choices, composed.config, folder=""))
-    # Only now: it takes a second of the processor, and most mistakes are seen before.
-    own_process.prepare()
     from deep3dmap.runs.training_run import plan_training
 
     store, uri, work = open_store(str(composed.config["results"]))
@@ -86,7 +89,7 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
     else:
         _say_where_it_begins(step)
         outcome = _carried_out(run, store, anew=flags.restart)
-    stages.mark("leaving")
+    stage_marks.mark("leaving")
     _print_outcome(outcome, flags.json)
     return 0
 
@@ -154,6 +157,14 @@ def compose(pairs: list[str]) -> ComposedRun:
     cards = methods.load(composed.method).card, datasets.load(composed.dataset).card
     check_fed(*cards, composed.config["inputs"], (composed.method, composed.dataset))
     return composed
+
+
+def _check_names(pairs: list[str]) -> None:
+    """Raise UserError for a method or dataset that nobody registered. Imports nothing."""
+    values = dict(split_override(text) for text in pairs)
+    for name, registry in (("method", methods), ("dataset", datasets)):
+        if name in values:
+            check_choice_name(registry, str(values[name]))
 
 
 def _from_file(file: Path, values: dict[str, object]) -> Layer:

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from deep3dmap.core.errors import UserError, nearest
+from deep3dmap.core.files import is_written_as_path
 from deep3dmap.core.registry import Registry, datasets, methods
 
 # In a method's config.yaml this is no variant but the space it is tuned in.
@@ -78,8 +79,7 @@ def check_choice_name(registry: Registry, choice: str) -> None:
 
 
 def _is_path(choice: str) -> bool:
-    written = choice.startswith(("/", ".", "~")) or choice.count("/") > 1
-    return written or (":" not in choice and (Path(choice) / "checkpoint.json").is_file())
+    return is_written_as_path(choice) or (":" not in choice and (Path(choice) / "checkpoint.json").is_file())
 
 
 def overlay(registry: Registry, choice: str) -> tuple[str, str, dict[str, Any]]:

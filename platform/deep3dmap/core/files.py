@@ -17,6 +17,11 @@ from deep3dmap.core.errors import UserError
 MOST_BYTES = 1 << 29  # of arrays in one file; the largest morphable model in use, at full resolution, has 400 MB
 
 
+def is_written_as_path(text: str) -> bool:
+    """Return whether a text that may also be NAME or NAME/VARIANT can only be a path: it begins like one, or goes deeper."""
+    return text.startswith(("/", ".", "~")) or text.count("/") > 1
+
+
 def require_file(file: Path, what: str) -> None:
     """Raise UserError unless there is such a file. what: "a mesh file"."""
     if not file.is_file():

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Protocol, SupportsFloat, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.card import MethodCard
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.core.reconstruction import Reconstruction
 
 

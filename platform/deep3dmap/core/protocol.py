@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.card import SuiteCard
 from deep3dmap.core.dataset import Split
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.method import Views
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.core.reconstruction import Reconstruction
 
 # Draws samples of a method: (indices, **controls) to a tensor (len(indices), 3, H, W) of RGB in [0, 1].

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import check_finite, reading
 from deep3dmap.core.foreign_meshes import load_trimesh
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.core.ply import from_ply, to_ply
 from deep3dmap.core.reconstruction_files import (
     ABOUT_FILE,

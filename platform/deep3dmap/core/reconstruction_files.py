@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import Camera, check_pose
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import read_npz, reading
+from deep3dmap.core.pinhole_camera import Camera, check_pose
 
 ABOUT_FILE, ARRAYS_FILE, CAMERAS_FILE, MESH_FILE = "reconstruction.json", "arrays.npz", "transforms.json", "mesh.ply"
 OWN_FILES = (ABOUT_FILE, ARRAYS_FILE, CAMERAS_FILE, MESH_FILE)

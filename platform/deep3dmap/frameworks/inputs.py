@@ -26,8 +26,11 @@ def select(sample: Mapping[str, Any], keys: Iterable[str], mapping: Mapping[str,
 
 
 def _check_counts(selected: Mapping[str, Any], mapping: Mapping[str, str]) -> None:
-    counts = {key: len(selected[key]) for key in PER_IMAGE if key in selected}
+    counts = {key: len(value) for key, value in selected.items() if key in PER_IMAGE}
+    # Where a method takes no images, what it takes of each of them has to be as many all the same.
+    first = "images" if "images" in counts else next(iter(counts), "")
     for key, count in counts.items():
-        if count != counts.get("images", count):
+        if count != counts[first]:
+            many = "images" if first == "images" else f"of '{mapping.get(first, first)}'"
             named = mapping.get(key, key)
-            raise UserError(f"the dataset gives {counts['images']} images and {count} of '{named}'; each image needs one")
+            raise UserError(f"the dataset gives {counts[first]} {many} and {count} of '{named}'; each image needs one")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deep3dmap.core.files import read_npz, reading
+from deep3dmap.geometry.joint_limits import pose_limits, pose_sigma
 from deep3dmap.geometry.linear_blend_skinning import chain, rotations_of_vectors, skin
-from deep3dmap.geometry.pose_prior import pose_limits, pose_sigma
 from deep3dmap.geometry.template import Parameters, Template
 
 # The joints of the body in SMPL-X, in its order, each with its parent.
@@ -138,7 +138,7 @@ class BodyTemplate(Template):
         return self._rest.new_full((self.groups[group],), 1.0 if group == "betas" else float("inf"))
 
     def limits(self) -> tuple[Tensor, Tensor]:
-        """Least and greatest plausible component of `body_pose`, radians; see `pose_prior.beyond_limits`."""
+        """Least and greatest plausible component of `body_pose`, radians; see `joint_limits.beyond_limits`."""
         return pose_limits(self._rest)
 
     def mean(self) -> Tensor:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import read_npz, reading
+from deep3dmap.geometry.joint_limits import pose_limits, pose_sigma
 from deep3dmap.geometry.linear_blend_skinning import chain, rotations_of_vectors, skin
-from deep3dmap.geometry.pose_prior import pose_limits, pose_sigma
 from deep3dmap.geometry.template import Parameters, Template
 
 GENDERS = ("neutral", "male", "female")

@@ -12,8 +12,8 @@ from torch import Tensor
 from deep3dmap.core import Mesh, Reconstruction
 from deep3dmap.geometry.relief import relief_faces
 from deep3dmap.nn.relief_model import YAW, Explanation, Networks, ReliefModel
-from deep3dmap.render.pictures import to_pil
 from deep3dmap.render.relief_shading import ReliefLight, direction
+from deep3dmap.render.visualization import to_pil
 
 YAWS = (-30.0, -15.0, 0.0, 15.0, 30.0)  # degrees
 LIGHTS = (-1.0, 0.0, 1.0)  # x of the direction, at y = 0.3

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from deep3dmap.render.pictures import to_pil
+from deep3dmap.render.visualization import to_pil
 
 
 def write_animation(frames: Sequence[Tensor], file: Path, frames_per_second: float = 12.0) -> Path:

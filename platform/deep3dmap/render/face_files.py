@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.render.mesh_renderer import render_in_image
-from deep3dmap.render.pictures import depth_picture, draw_landmarks_68, draw_points, save_png
+from deep3dmap.render.visualization import depth_picture, draw_landmarks_68, draw_points, save_png
 
 GREEN = (40, 220, 90)
 TURNTABLE = (-80.0, -40.0, 0.0, 40.0, 80.0)

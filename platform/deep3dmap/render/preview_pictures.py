@@ -15,8 +15,8 @@ from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.relief import ReliefCamera
 from deep3dmap.ops.rasterize import Cull
 from deep3dmap.render.mesh_renderer import MeshImages, render_in_image, render_mesh
-from deep3dmap.render.pictures import ERROR_COLORS, to_pil
 from deep3dmap.render.views import overview, seen_from
+from deep3dmap.render.visualization import ERROR_COLORS, to_pil
 
 HEIGHT = 240
 QUALITY = 88

@@ -9,8 +9,8 @@ from torch import Tensor
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.render.face_files import nearness_picture
 from deep3dmap.render.mesh_renderer import render_in_image, render_mesh
-from deep3dmap.render.pictures import blend, contact_sheet, depth_picture, draw_landmarks_68, draw_points, save_png
 from deep3dmap.render.views import Direction, overview, turntable
+from deep3dmap.render.visualization import blend, contact_sheet, depth_picture, draw_landmarks_68, draw_points, save_png
 
 TILE = 400
 GREEN = (40, 220, 90)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from deep3dmap.geometry.cameras import invert, look_at
-from deep3dmap.render.pictures import GAP, contact_sheet, depth_picture
 from deep3dmap.render.renderer import Lights, Projection, Renderer, Rendering, Surface, View
+from deep3dmap.render.visualization import GAP, contact_sheet, depth_picture
 
 # Enough runs for a median, and no more than a slow renderer is worth.
 RUNS, PATIENCE = 3, 4.0

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.method import Views
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.render.animations import write_animation
 from deep3dmap.render.camera_orbit import orbit_of_cameras, upwards
-from deep3dmap.render.pictures import contact_sheet
 from deep3dmap.render.views import turntable
+from deep3dmap.render.visualization import contact_sheet
 
 TURNS, SHEET, SIZE = 24, 8, 320
 CAMERAS = ("intrinsics", "world_from_camera", "images")

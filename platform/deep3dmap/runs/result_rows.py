@@ -14,7 +14,7 @@ from deep3dmap.core.secrets import hide, hide_in_text
 from deep3dmap.results.schema import CurveRow, MetricRow, RunRow
 from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.scoring import Scores
-from deep3dmap.train.curves import read_curves
+from deep3dmap.train.curve_writer import read_curves
 from deep3dmap.train.resources import hardware, packages, peak_gpu_mb, peak_ram_mb
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from deep3dmap.core.asset import asset_files, find_asset
 from deep3dmap.core.card import MethodCard
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.files import is_written_as_path
 from deep3dmap.core.registry import methods
 from deep3dmap.train.checkpoints import CheckpointFolder
 
@@ -65,7 +66,7 @@ def _hash_of(files: tuple[tuple[Path, int, int], ...]) -> str:
 
 
 def _checkpoint_of_run(named: str, work: Path) -> Path | None:
-    if named.count("/") > 1 or named.startswith(("/", ".", "~")):
+    if is_written_as_path(named):
         return None
     found = CheckpointFolder(work / named / "checkpoints") if "/" not in named else _newest_ended(named, work)
     best = found.best() if found else None

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 
 from deep3dmap.config.variants import variants
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.keys import describe_key
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.method import Generates, Method, RendersViews
 from deep3dmap.core.options import describe_options
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.core.reconstruction import ARRAYS, Reconstruction
 from deep3dmap.core.registry import methods
 from deep3dmap.testing.method_under_test import SCENE, Subject
 from deep3dmap.train.checkpoints import CheckpointFolder
-from deep3dmap.train.curves import read_curves
+from deep3dmap.train.curve_writer import read_curves
 from deep3dmap.train.resources import peak_ram_mb
 from deep3dmap.train.scene_fits import scene_folder
 from deep3dmap.train.state_copies import copied

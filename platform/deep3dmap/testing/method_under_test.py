@@ -13,11 +13,11 @@ import torch
 from deep3dmap.config.compose import ComposedRun, Layer, compose_run, layer_of
 from deep3dmap.config.plugins import working
 from deep3dmap.config.variants import variants
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.card import MethodCard
 from deep3dmap.core.dataset import Dataset, Sample
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.method import Method, RendersViews, Views
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.core.reconstruction import Reconstruction
 from deep3dmap.core.registry import datasets, methods
 from deep3dmap.runs.scene_reconstruction import reconstruct_scene

@@ -14,7 +14,7 @@ from deep3dmap.core.dataset import Dataset
 from deep3dmap.core.method import Method
 from deep3dmap.core.registry import methods
 from deep3dmap.frameworks import Host, LoopSettings
-from deep3dmap.train import stages
+from deep3dmap.train import stage_marks
 from deep3dmap.train.arithmetic import set_arithmetic
 from deep3dmap.train.progress import tell
 from deep3dmap.train.scene_fits import SceneFits, fit_settings
@@ -95,7 +95,7 @@ def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tu
     """Train in this process as one worker; returns the trained method on the host's device. `scorer` adds to validations."""
     set_arithmetic(job.trainer)
     tell("building the method and opening the data")
-    stages.mark("method and data")
+    stage_marks.mark("method and data")
     method = job.build_method()
     learns = job.trains
     training: Any = []
@@ -108,6 +108,6 @@ def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tu
     if isinstance(method, torch.nn.Module):
         method.to(host.device)
     tell("training")
-    stages.mark("training")
+    stage_marks.mark("training")
     summary = TrainingSession(method, loop, Path(job.folder), job.about(), scorer).run()
     return method, summary

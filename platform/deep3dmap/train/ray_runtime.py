@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.train import stages
+from deep3dmap.train import stage_marks
 from deep3dmap.train.processes import descendants, end_processes
 from deep3dmap.train.progress import TOLD_IN, announce
 from deep3dmap.train.ray_folder import private_token, session_folder
@@ -86,7 +86,7 @@ def _join() -> Any:
 def _start(cpus: int | None, dashboard: bool) -> Any:
     import ray
 
-    stages.mark("Ray")
+    stage_marks.mark("Ray")
     announce(STARTING)
     folder = session_folder()
     private_token()

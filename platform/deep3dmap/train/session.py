@@ -13,7 +13,7 @@ from deep3dmap.core.errors import DivergedError, UserError
 from deep3dmap.core.method import Method, Step
 from deep3dmap.frameworks import MAIN, BaseFramework, CustomFramework, TrainLoop
 from deep3dmap.train.checkpoints import CheckpointFolder
-from deep3dmap.train.curves import CurveWriter
+from deep3dmap.train.curve_writer import CurveWriter
 from deep3dmap.train.progress import Progress
 from deep3dmap.train.rank_states import own_rank_state, rank_states
 from deep3dmap.train.resources import count_parameters, device_name, peak_gpu_mb, peak_ram_mb

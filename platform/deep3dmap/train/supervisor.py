@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from deep3dmap.train import stages
+from deep3dmap.train import stage_marks
 from deep3dmap.train.checkpoints import CheckpointFolder
 from deep3dmap.train.failures import NoResourcesError, from_plain_data
 from deep3dmap.train.job import TrainingJob
@@ -61,7 +61,7 @@ def _attempt(
     watch = RunWatch(job, process, transcript, on_ray=storage is not None, on_cluster=on_cluster)
     try:
         process.begin(job, storage)
-        stages.mark("training process")
+        stage_marks.mark("training process")
         while (told := process.outcome(_TICK_S)) is None:
             watch.look()
         return told, 0, ""
@@ -69,7 +69,7 @@ def _attempt(
         words = "" if transcript.heard else process.last_words()
         return None, process.end(), words
     finally:
-        stages.mark("rows")
+        stage_marks.mark("rows")
         process.end()
         transcript.close()
 

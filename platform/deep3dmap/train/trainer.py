@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from deep3dmap.core.errors import DivergedError, UserError
-from deep3dmap.train import ray_runtime, stages
+from deep3dmap.train import ray_runtime, stage_marks
 from deep3dmap.train.failures import NoResourcesError, as_plain_data, from_plain_data, workers_failure
 from deep3dmap.train.job import TrainingJob, train_here
 from deep3dmap.train.placement import (
@@ -60,7 +60,7 @@ def train_on_workers(
     died = 0
     while True:
         trainer = _trainer(job, storage, worker or _worker, extra or {}, callbacks)
-        stages.mark("placement and workers")
+        stage_marks.mark("placement and workers")
         note = storage / trainer.run_config.name / FAILURE_NOTE
         try:
             with ray_runtime.environment(elastic_start_timeout() if fewest < job.trainer.workers else {}):

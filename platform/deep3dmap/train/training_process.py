@@ -1,7 +1,9 @@
 """`python -m deep3dmap.train.training_process FD`: trains, or directs workers; reads its job from stdin, tells FD the end."""
 
+import importlib
 import os
 import pickle
+import select
 import sys
 import traceback
 from dataclasses import asdict
@@ -18,6 +20,9 @@ def main(telling: int) -> None:
     from deep3dmap.train.job import TrainingJob
     from deep3dmap.train.transcript import output_folder, write_into
 
+    if not select.select([sys.stdin], [], [], 0)[0]:
+        # There is time, and the first optimiser would import it: three quarters of a second.
+        importlib.import_module("torch._dynamo")
     given = sys.stdin.buffer.read()
     if not given:
         return

@@ -9,10 +9,10 @@ from deep3dmap.results.rank_correlation import FEWEST_TRIALS, rank_correlation
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import OptunaOptions
-from deep3dmap.tune.search_space import Space
+from deep3dmap.tune.search_space import SearchSpace
 
 
-def importance(space: Space, records: Sequence[TrialRecord], objective: Objective) -> tuple[dict[str, float], str]:
+def importance(space: SearchSpace, records: Sequence[TrialRecord], objective: Objective) -> tuple[dict[str, float], str]:
     """Return {key: share of the whole, largest first} and how it was reckoned; empty where there are too few trials.
 
     With Optuna: PED-ANOVA (Watanabe et al., IJCAI 2023), which asks what tells the best trials from the others. Without it: the
@@ -27,7 +27,7 @@ def importance(space: Space, records: Sequence[TrialRecord], objective: Objectiv
     return _sorted(rank_correlations(space, usable, objective)), "absolute Spearman rank correlation over all trials"
 
 
-def rank_correlations(space: Space, records: Sequence[TrialRecord], objective: Objective) -> dict[str, float]:
+def rank_correlations(space: SearchSpace, records: Sequence[TrialRecord], objective: Objective) -> dict[str, float]:
     """Return {key: share} by absolute rank correlation; a parameter that never varied has none."""
     found = {}
     for key, parameter in space.parameters.items():
@@ -38,7 +38,7 @@ def rank_correlations(space: Space, records: Sequence[TrialRecord], objective: O
     return found
 
 
-def _ped_anova(space: Space, records: Sequence[TrialRecord], objective: Objective) -> dict[str, float]:
+def _ped_anova(space: SearchSpace, records: Sequence[TrialRecord], objective: Objective) -> dict[str, float]:
     import optuna
 
     from deep3dmap.tune.searcher_optuna import OptunaSearch

@@ -25,7 +25,7 @@ from deep3dmap.runs.run_resources import is_nested
 from deep3dmap.tune.default_space import bounds_of, default_space
 from deep3dmap.tune.objective import VALIDATION, Objective, objectives_of
 from deep3dmap.tune.options import LIMITS, PAUSING, TuneOptions
-from deep3dmap.tune.search_space import Space, parse_space
+from deep3dmap.tune.search_space import SearchSpace, parse_space
 from deep3dmap.tune.tune_arguments import TuneRequest
 
 # What decides how many trials fit, and what is not a setting of the method.
@@ -48,7 +48,7 @@ class SweepPlan:
     name: str
     run: RunPlan
     options: TuneOptions
-    space: Space
+    space: SearchSpace
     objectives: tuple[Objective, ...]
     results: str
     samples: int = 0
@@ -174,7 +174,7 @@ def _compose(request: TuneRequest, results: str) -> ComposedRun:
     return compose_run(request.method, request.dataset, (*request.layers, line))
 
 
-def _space(composed: ComposedRun, options: TuneOptions, texts: Mapping[str, Any]) -> Space:
+def _space(composed: ComposedRun, options: TuneOptions, texts: Mapping[str, Any]) -> SearchSpace:
     fixed = flatten({key: value for key, value in composed.config.items() if key != "schema"})
     written = {key: bounds_of(composed.method, key) if text == "auto" and key in fixed else text for key, text in texts.items()}
     if not written or options.extend:
@@ -187,7 +187,7 @@ def _space(composed: ComposedRun, options: TuneOptions, texts: Mapping[str, Any]
     return space
 
 
-def _check_types(composed: ComposedRun, space: Space) -> None:
+def _check_types(composed: ComposedRun, space: SearchSpace) -> None:
     """Try each parameter's extreme values once, so that a wrong type is told before the first trial."""
     for key, parameter in space.parameters.items():
         domain = parameter.domain
@@ -209,7 +209,7 @@ def _section_type(section: str) -> type:
     return known[section]
 
 
-def _check_run(run: RunPlan, options: TuneOptions, space: Space) -> None:
+def _check_run(run: RunPlan, options: TuneOptions, space: SearchSpace) -> None:
     learns = run.job.trains
     trainer = run.config["trainer"]
     splits = run.open_dataset().card.splits

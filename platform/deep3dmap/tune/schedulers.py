@@ -22,7 +22,7 @@ from deep3dmap.tune.domains import Choice, Numbers
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import TuneOptions
-from deep3dmap.tune.search_space import Space
+from deep3dmap.tune.search_space import SearchSpace
 
 TIME = "progress"
 # No trial comes so far: Ray would kill one that did.
@@ -96,7 +96,11 @@ class Population(Copying, PopulationBasedTraining):
 
 
 def build_scheduler(
-    options: TuneOptions, space: Space, objective: Objective, ask_to_stop: Callable[[int], None], spared: Callable[[int], bool]
+    options: TuneOptions,
+    space: SearchSpace,
+    objective: Objective,
+    ask_to_stop: Callable[[int], None],
+    spared: Callable[[int], bool],
 ) -> Any:
     """Build the scheduler; raises UserError where a library is absent or the space does not suit it."""
     aim: dict[str, Any] = {"time_attr": TIME, "metric": objective.key, "mode": "min" if objective.better == "down" else "max"}
@@ -133,7 +137,7 @@ def replay(scheduler: Any, records: list[TrialRecord]) -> None:
             inner.on_trial_result(SimpleNamespace(get_live_trials=list), past, dict(evaluation))
 
 
-def _population(options: TuneOptions, space: Space, aim: dict[str, Any]) -> Any:
+def _population(options: TuneOptions, space: SearchSpace, aim: dict[str, Any]) -> Any:
     _check_population(options, space)
     mutations = {
         key: list(p.domain.options) if isinstance(p.domain, Choice) else p.domain.to_tune()
@@ -151,7 +155,7 @@ def _population(options: TuneOptions, space: Space, aim: dict[str, Any]) -> Any:
     )
 
 
-def _bandits(options: TuneOptions, space: Space, aim: dict[str, Any]) -> Any:
+def _bandits(options: TuneOptions, space: SearchSpace, aim: dict[str, Any]) -> Any:
     _check_population(options, space)
     if importlib.util.find_spec("sklearn") is None:
         raise UserError(
@@ -179,7 +183,7 @@ def _bandits(options: TuneOptions, space: Space, aim: dict[str, Any]) -> Any:
     )
 
 
-def within(space: Space, config: dict[str, Any]) -> dict[str, Any]:
+def within(space: SearchSpace, config: dict[str, Any]) -> dict[str, Any]:
     """Bring settings that were changed a little back between their bounds."""
     kept = dict(config)
     for key, parameter in space.parameters.items():
@@ -189,7 +193,7 @@ def within(space: Space, config: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _check_population(options: TuneOptions, space: Space) -> None:
+def _check_population(options: TuneOptions, space: SearchSpace) -> None:
     if space.is_conditional:
         raise UserError(f"tune.scheduler={options.scheduler} changes settings while a trial trains: none may have a condition")
     fixed = [key for key in space.parameters if key.startswith("trainer.max_") or key.startswith("dataset.")]

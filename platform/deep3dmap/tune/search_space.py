@@ -49,7 +49,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """Parameters by dotted key, those that conditions ask for first. fixed: the run's own settings, for conditions on them."""
 
     parameters: Mapping[str, Parameter]
@@ -96,7 +96,7 @@ class Space:
         return {key: parameter.text() for key, parameter in self.parameters.items()}
 
 
-def parse_space(texts: Mapping[str, Any], fixed: Mapping[str, Any]) -> Space:
+def parse_space(texts: Mapping[str, Any], fixed: Mapping[str, Any]) -> SearchSpace:
     """Read a space from {dotted key: text}; raises UserError for a mistake, naming the key.
 
     fixed: {dotted key: value} of the run. Every key has to be one of it.
@@ -104,7 +104,7 @@ def parse_space(texts: Mapping[str, Any], fixed: Mapping[str, Any]) -> Space:
     for key in texts:
         if key not in fixed:
             raise UserError(f"tune.space.{key}: the run has no such key{nearest(key, fixed)}")
-    space = Space({key: parse_parameter(key, text, fixed[key]) for key, text in texts.items()}, fixed)
+    space = SearchSpace({key: parse_parameter(key, text, fixed[key]) for key, text in texts.items()}, fixed)
     for key, parameter in space.parameters.items():
         if parameter.condition and parameter.condition.key not in fixed:
             asked = parameter.condition.key

@@ -16,13 +16,13 @@ from deep3dmap.tune.domains import Choice, Domain, Integers
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import HyperOptOptions
-from deep3dmap.tune.search_space import Space
+from deep3dmap.tune.search_space import SearchSpace
 
 
 class HyperOptSearch:
     """TPE over a flat space: what does not count at a point is proposed all the same, and left out."""
 
-    def __init__(self, space: Space, options: HyperOptOptions, objective: Objective, seed: int) -> None:
+    def __init__(self, space: SearchSpace, options: HyperOptOptions, objective: Objective, seed: int) -> None:
         self.space, self.objective, self.seed = space, objective, seed
         expression = {key: _expression(key, parameter.domain) for key, parameter in space.parameters.items()}
         self.domain = hyperopt.Domain(lambda point: point, expression)

@@ -17,14 +17,14 @@ from deep3dmap.tune.domains import Choice, Domain, Integers, Numbers
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import OptunaOptions
-from deep3dmap.tune.search_space import Space
+from deep3dmap.tune.search_space import SearchSpace
 
 
 class OptunaSearch:
     """TPE. Lists are not values to Optuna, so a choice is known to it by its place among the options."""
 
     def __init__(
-        self, space: Space, options: OptunaOptions, objectives: Sequence[Objective], seed: int, tried: int = 0
+        self, space: SearchSpace, options: OptunaOptions, objectives: Sequence[Objective], seed: int, tried: int = 0
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space, self.objectives = space, objectives

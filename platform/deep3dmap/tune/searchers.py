@@ -10,7 +10,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective
 from deep3dmap.tune.options import TuneOptions, check_library
-from deep3dmap.tune.search_space import Space
+from deep3dmap.tune.search_space import SearchSpace
 
 
 class Proposer(Protocol):
@@ -28,7 +28,7 @@ class Proposer(Protocol):
 class RandomSearch:
     """Independent draws; trial `number` always gets the same one."""
 
-    def __init__(self, space: Space, seed: int) -> None:
+    def __init__(self, space: SearchSpace, seed: int) -> None:
         self.space, self.seed = space, seed
 
     def ask(self, number: int) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class RandomSearch:
 class GridSearch:
     """Every combination once, the last key fastest."""
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: SearchSpace) -> None:
         lists = {key: parameter.domain.values() for key, parameter in space.parameters.items()}
         endless = [key for key, values in lists.items() if values is None]
         if endless:
@@ -60,7 +60,7 @@ class GridSearch:
         """Nothing is learnt."""
 
 
-def build_searcher(space: Space, options: TuneOptions, objectives: Sequence[Objective], tried: int = 0) -> Proposer:
+def build_searcher(space: SearchSpace, options: TuneOptions, objectives: Sequence[Objective], tried: int = 0) -> Proposer:
     """Build the searcher; raises UserError where its library is absent or the space does not suit it.
 
     tried: trials of an earlier session of the sweep, so that a resumed one does not draw the same again.

@@ -18,7 +18,7 @@ from deep3dmap.methods.gan2shape.phases import Phases
 from deep3dmap.methods.gan2shape.projected import ProjectedSamples
 from deep3dmap.methods.gan2shape.pseudo_sampler import Explainer, PseudoSampler
 from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior
-from deep3dmap.methods.gan2shape.steps import Drawn, Loss, Origin, Projector, Pseudo
+from deep3dmap.methods.gan2shape.steps import Loss, Origin, Projector, Pseudo, PseudoBatch
 from deep3dmap.methods.gan2shape.subjects import Subjects
 from deep3dmap.nn.relief_model import YAW, Priors, ReliefSpace
 from deep3dmap.nn.stylegan2 import latent_statistics
@@ -100,7 +100,7 @@ def test_projected_samples_are_made_again_from_their_codes(projector: Projector)
     codes = torch.randn(3, 16, generator=torch.Generator().manual_seed(4))
     origin = Origin(torch.randn(3, 6), torch.randn(3, 5))
     mask = torch.rand(3, 1, SIDE, SIDE)
-    kept.keep(1, codes, Drawn(Pseudo(torch.zeros(3, 3, SIDE, SIDE), mask), origin))
+    kept.keep(1, codes, PseudoBatch(Pseudo(torch.zeros(3, 3, SIDE, SIDE), mask), origin))
     again = ProjectedSamples(2, 3, 16, SIDE)
     again.load_state_dict(kept.state_dict())
     batch = again.batch(1, projector)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from deep3dmap.methods.giraffe.bounding_boxes import BoxConfig, rotation_about_z, sample_boxes
-from deep3dmap.methods.giraffe.cameras import CameraConfig, sample_poses
+from deep3dmap.methods.giraffe.camera_sampling import CameraConfig, sample_poses
 from deep3dmap.methods.giraffe.feature_field import FieldConfig
 from deep3dmap.methods.giraffe.generator import Generator, GeneratorConfig, Scene
-from deep3dmap.methods.giraffe.sampling import sample_codes
+from deep3dmap.methods.giraffe.latent_codes import sample_codes
 
 CONFIG = GeneratorConfig(
     object=FieldConfig(16, 24, 4, (2,), features=16, position_octaves=4),

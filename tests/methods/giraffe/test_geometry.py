@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from deep3dmap.methods.giraffe.bounding_boxes import BoxConfig, Boxes, boxes_from_units, into_boxes, rotation_about_z
-from deep3dmap.methods.giraffe.cameras import (
+from deep3dmap.methods.giraffe.camera_sampling import (
     CameraConfig,
     cast_rays,
     inverse_intrinsics,
+    jitter_depths,
     look_at_origin,
     on_sphere,
     pixel_grid,
@@ -20,7 +21,6 @@ from deep3dmap.methods.giraffe.cameras import (
 from deep3dmap.methods.giraffe.composition import ray_weights, share_by_density, share_to_densest
 from deep3dmap.methods.giraffe.feature_field import FeatureField, FieldConfig, encode
 from deep3dmap.methods.giraffe.neural_renderer import Blur, NeuralRenderer
-from deep3dmap.methods.giraffe.sampling import jitter_depths
 
 
 def random(seed: int = 0) -> torch.Generator:

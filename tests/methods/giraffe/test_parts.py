@@ -8,12 +8,12 @@ import torch
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.methods.giraffe.bounding_boxes import BoxConfig, are_apart, sample_boxes
-from deep3dmap.methods.giraffe.cameras import CameraConfig, sample_poses
+from deep3dmap.methods.giraffe.camera_sampling import CameraConfig, sample_poses
 from deep3dmap.methods.giraffe.discriminators import DCDiscriminator, ResNetDiscriminator
 from deep3dmap.methods.giraffe.feature_field import FieldConfig
 from deep3dmap.methods.giraffe.generator import Generator, GeneratorConfig
+from deep3dmap.methods.giraffe.latent_codes import interpolate_on_sphere, sample_codes
 from deep3dmap.methods.giraffe.official_weights import load_official
-from deep3dmap.methods.giraffe.sampling import interpolate_on_sphere, sample_codes
 
 SMALL = GeneratorConfig(FieldConfig(8, 8, 3, (), 8), FieldConfig(4, 8, 2, (), 8, 12.0), resolution=4, doublings=1, samples=4)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.methods.giraffe.bounding_boxes import BoxConfig
-from deep3dmap.methods.giraffe.cameras import CameraConfig
+from deep3dmap.methods.giraffe.camera_sampling import CameraConfig
 from deep3dmap.methods.giraffe.controls import Controls, change_scenes
 from deep3dmap.methods.giraffe.feature_field import FieldConfig
 from deep3dmap.methods.giraffe.generator import Generator, GeneratorConfig, Scene

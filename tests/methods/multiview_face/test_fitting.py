@@ -12,10 +12,10 @@ from deep3dmap.config.schema import FitConfig
 from deep3dmap.core import Reconstruction, UserError
 from deep3dmap.frameworks import LoopSettings, TrainLoop
 from deep3dmap.geometry.cameras import look_at
+from deep3dmap.methods.multiview_face.fit_parameters import FitParameters
 from deep3dmap.methods.multiview_face.fitting import Stage
 from deep3dmap.methods.multiview_face.method import MultiViewFace, MultiViewFaceConfig
 from deep3dmap.methods.multiview_face.schedules import SCHEDULES, schedule
-from deep3dmap.methods.multiview_face.subject import Subject
 from deep3dmap.methods.multiview_face.templates import load_template
 from deep3dmap.render.hard import HardRenderer
 from deep3dmap.render.renderer import Lights, Surface, View
@@ -104,7 +104,7 @@ def test_what_cannot_be_fitted_is_said() -> None:
 
 def test_the_topology_goes_where_its_subject_goes() -> None:
     # A fit that is taken up again is moved to its device and does not begin anew.
-    subject = Subject(load_template("sphere", 17, 0.1)).to("meta")
+    subject = FitParameters(load_template("sphere", 17, 0.1)).to("meta")
     topology = subject.topology
     assert {topology.faces.device.type, topology.edges.device.type, topology.hinges.device.type} == {"meta"}
     assert subject.double().topology.edges.dtype == torch.int64

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from deep3dmap.methods.nerf.coarse_to_fine import CoarseToFine
 from deep3dmap.methods.nerf.options import NeRFConfig
-from deep3dmap.methods.nerf.space import Space
+from deep3dmap.methods.nerf.space import SceneBounds
 from deep3dmap.render.renderer import FieldSamples
 from deep3dmap.render.volume import Rays
 
@@ -33,7 +33,7 @@ class Medium(nn.Module):
 
 def pair(scale: float = 1.0, unbounded: bool = False, **networks: nn.Module) -> CoarseToFine:
     torch.manual_seed(0)
-    space = Space(near=0.01, far=10.0)
+    space = SceneBounds(near=0.01, far=10.0)
     space.place(torch.tensor([[-1.0] * 3, [1.0] * 3]) * scale, EYES * scale, unbounded)
     model = CoarseToFine(space, CONFIG)
     for name, network in networks.items():

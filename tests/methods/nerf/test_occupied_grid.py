@@ -11,7 +11,7 @@ from deep3dmap.geometry.cameras import look_at
 from deep3dmap.methods.nerf.given_views import GivenViews
 from deep3dmap.methods.nerf.occupied_grid import ALL_CELLS_UNTIL, EVERYWHERE_UNTIL, LEAST_RAYS, OccupiedGrid, SeenField
 from deep3dmap.methods.nerf.options import NeRFConfig
-from deep3dmap.methods.nerf.space import Space
+from deep3dmap.methods.nerf.space import SceneBounds
 from deep3dmap.nn.radiance.packed_rendering import render_packed
 from deep3dmap.render.volume import Rays
 
@@ -24,7 +24,7 @@ EYES = torch.tensor([[0.0, 0, 4], [0.4, 0, 4]])
 
 def grid(scale: float = 1.0, unbounded: bool = False, **options: Any) -> OccupiedGrid:
     torch.manual_seed(0)
-    space = Space(near=0.01, far=10.0)
+    space = SceneBounds(near=0.01, far=10.0)
     space.place(torch.tensor([[-1.0] * 3, [1.0] * 3]) * scale, EYES * scale, unbounded)
     model = OccupiedGrid(space, NeRFConfig(**{**vars(CONFIG), **options}))
     model.place()

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from deep3dmap.methods.nerf.space import Space
+from deep3dmap.methods.nerf.space import SceneBounds
 from deep3dmap.render.volume import Rays
 
 BOUNDS = torch.tensor([[-1.0, -2, 0], [3, 2, 4]])
 EYES = torch.tensor([[1.0, 0, 12], [-9, 0, 2]])
 
 
-def space(unbounded: bool, scale: float = 1.0) -> Space:
-    made = Space(near=0.05, far=20.0)
+def space(unbounded: bool, scale: float = 1.0) -> SceneBounds:
+    made = SceneBounds(near=0.05, far=20.0)
     made.place(BOUNDS * scale, EYES * scale, unbounded)
     return made
 

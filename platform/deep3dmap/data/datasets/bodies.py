@@ -26,12 +26,12 @@ from deep3dmap.data.scenes import (
     procedural_body,
     view_render,
 )
-from deep3dmap.geometry import linear_blend_skinning, pose_prior
+from deep3dmap.geometry import joint_limits, linear_blend_skinning
 from deep3dmap.geometry.body_model import BodyModel, BodyTemplate
 
 _SOURCES = (
     *(bodies, body_clothes, procedural_body, body_shape, body_subject, head_backdrop, head_extras, head_subject, light),
-    *(orbit_cameras, view_render, multiview, linear_blend_skinning, pose_prior),
+    *(orbit_cameras, view_render, multiview, linear_blend_skinning, joint_limits),
 )
 
 

@@ -75,7 +75,7 @@ class Clevr(GeneratedSplits):
     @cached_property
     def _plan(self) -> clevr.ClevrPlan:
         c = self._config
-        layout = clevr_layout.Layout(c.reach, tuple(c.sizes), c.field_of_view, c.jitter)
+        layout = clevr_layout.LayoutRules(c.reach, tuple(c.sizes), c.field_of_view, c.jitter)
         counts = (c.train, c.val, c.test, c.image_size, c.fewest_objects, c.most_objects, c.supersample)
         return clevr.ClevrPlan(*counts, layout, c.seed)
 

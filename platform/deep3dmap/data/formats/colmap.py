@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.formats import colmap_binary, colmap_text
 from deep3dmap.data.formats.colmap_records import CameraRecord, ImageRecord
 from deep3dmap.data.formats.images import image_size

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import rq
 
-from deep3dmap.core.cameras import Camera, check_pose
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import read_npz, reading
+from deep3dmap.core.pinhole_camera import Camera, check_pose
 from deep3dmap.data.formats.images import image_size
 from deep3dmap.data.formats.multiview import Frame
 from deep3dmap.data.formats.numbers import read_words

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import Camera, check_pose
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import reading
+from deep3dmap.core.pinhole_camera import Camera, check_pose
 from deep3dmap.data.formats.images import check_image_size, image_size, read_gray16, read_image, write_gray16, write_image
 from deep3dmap.data.formats.pose_conventions import OPENCV, OPENGL, check_convention
 

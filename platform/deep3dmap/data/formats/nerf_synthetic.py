@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import reading
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.formats.images import write_image
 from deep3dmap.data.formats.multiview import Frame, read_frames
 

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import check_pose
 from deep3dmap.core.dataset import LazySequence
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.pinhole_camera import check_pose
 from deep3dmap.core.ply import to_ply
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
 from deep3dmap.data.formats.numbers import read_matrix

@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deep3dmap.core.cameras import check_pose
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import read_npz, reading
+from deep3dmap.core.pinhole_camera import check_pose
 from deep3dmap.geometry.scene_tsdf import LEVELS, SceneTSDF
 
 _ALLOWED = {("numpy", "ndarray"), ("numpy", "dtype")} | {

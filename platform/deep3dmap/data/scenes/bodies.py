@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.core.ply import to_ply
 from deep3dmap.data.formats.multiview import write_views
 from deep3dmap.data.generation import item_seed, make_items

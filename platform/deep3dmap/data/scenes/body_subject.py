@@ -10,7 +10,7 @@ from deep3dmap.data.scenes.body_clothes import Clothes, sample_clothes
 from deep3dmap.data.scenes.head_subject import distant_light, irradiance, truncated_normal
 from deep3dmap.data.scenes.procedural_body import BETAS
 from deep3dmap.geometry.body_model import JOINTS, BodyTemplate
-from deep3dmap.geometry.pose_prior import pose_limits, pose_sigma
+from deep3dmap.geometry.joint_limits import pose_limits, pose_sigma
 
 Array = NDArray[np.float64]
 _CLEAR = 0.15  # metres between the middle of the trunk and arms or hands

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.formats.clevr import image_name, write_scenes
 from deep3dmap.data.formats.images import write_gray16, write_image
 from deep3dmap.data.generation import item_seed, make_items
-from deep3dmap.data.scenes.clevr_layout import Layout, Thing, directions, relationships, sample_camera, sample_things
+from deep3dmap.data.scenes.clevr_layout import LayoutRules, Thing, directions, relationships, sample_camera, sample_things
 from deep3dmap.data.scenes.clevr_render import Picture, draw, sample_lights
 from deep3dmap.geometry.cameras import project
 
@@ -31,7 +31,7 @@ class ClevrPlan:
     fewest: int
     most: int
     supersample: int
-    layout: Layout
+    layout: LayoutRules
     seed: int
 
     def count(self, split: str) -> int:

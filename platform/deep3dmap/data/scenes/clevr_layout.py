@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.errors import UserError
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.geometry.cameras import look_at, project
 
 Array = NDArray[np.float64]
@@ -34,7 +34,7 @@ ATTEMPTS = 200
 
 
 @dataclass(frozen=True)
-class Layout:
+class LayoutRules:
     """Where objects may stand, and how they are seen.
 
     reach: half the side of the square they stand in. sizes: of `SIZES`. field_of_view: degrees. jitter: how far the camera is
@@ -64,7 +64,7 @@ class Thing:
         return _radius(self.shape, self.size)
 
 
-def sample_camera(rng: np.random.Generator, layout: Layout, size: int) -> Camera:
+def sample_camera(rng: np.random.Generator, layout: LayoutRules, size: int) -> Camera:
     """Draw the camera of a square picture of `size` pixels a side: CLEVR's place, jittered, looking at the middle."""
     eye = np.array(EYE) + layout.jitter * rng.uniform(-1, 1, 3)
     focal = size / 2 / np.tan(np.radians(layout.field_of_view) / 2)
@@ -80,7 +80,7 @@ def directions(camera: Camera) -> dict[str, Array]:
     return {"right": -left, "behind": behind, "above": above, "below": -above, "left": left, "front": -behind}
 
 
-def sample_things(rng: np.random.Generator, layout: Layout, count: int, camera: Camera) -> list[Thing]:
+def sample_things(rng: np.random.Generator, layout: LayoutRules, count: int, camera: Camera) -> list[Thing]:
     """Draw `count` objects that stand apart and within the picture. Raises UserError if no arrangement is found."""
     for _ in range(ATTEMPTS):
         things: list[Thing] = []
@@ -108,7 +108,7 @@ def relationships(things: list[Thing], camera: Camera) -> dict[str, list[list[in
     return found
 
 
-def _place(rng: np.random.Generator, layout: Layout, things: list[Thing], camera: Camera) -> Thing | None:
+def _place(rng: np.random.Generator, layout: LayoutRules, things: list[Thing], camera: Camera) -> Thing | None:
     shape, size = str(rng.choice(SHAPES)), str(rng.choice(layout.sizes))
     color, material = str(rng.choice(list(COLORS))), str(rng.choice(MATERIALS))
     for _ in range(50):

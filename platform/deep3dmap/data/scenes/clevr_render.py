@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
-from deep3dmap.core.cameras import Camera
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.scenes.clevr_layout import COLORS, Thing
 from deep3dmap.data.scenes.clevr_shapes import solid
 from deep3dmap.geometry.cameras import invert, look_at, project, scale_intrinsics, transform
@@ -31,7 +31,7 @@ AMBIENT = 0.24
 MIRROR, GLOSS, SHARPNESS = {"rubber": 0.0, "metal": 0.35}, {"rubber": 0.06, "metal": 0.9}, {"rubber": 12.0, "metal": 90.0}
 
 
-class Lights(NamedTuple):
+class ThreePointLights(NamedTuple):
     """towards: (3, 3) unit vectors to the lights. strengths: (3,). Moved a little from scene to scene, as CLEVR's are."""
 
     towards: Tensor
@@ -57,14 +57,14 @@ class _Surface(NamedTuple):
     owner: Tensor
 
 
-def sample_lights(rng: np.random.Generator) -> Lights:
+def sample_lights(rng: np.random.Generator) -> ThreePointLights:
     """Draw the lights."""
     towards = np.array([KEY, FILL, BACK]) + rng.normal(0, 0.04, (3, 3))
     strengths = np.array(STRENGTHS) * rng.uniform(0.9, 1.1, 3)
-    return Lights(normalize(torch.from_numpy(towards).float(), dim=1), torch.from_numpy(strengths).float())
+    return ThreePointLights(normalize(torch.from_numpy(towards).float(), dim=1), torch.from_numpy(strengths).float())
 
 
-def draw(things: list[Thing], camera: Camera, lights: Lights, supersample: int) -> Picture:
+def draw(things: list[Thing], camera: Camera, lights: ThreePointLights, supersample: int) -> Picture:
     """Draw a scene with `supersample` samples per pixel side."""
     surface = _surface(things)
     points = transform(surface.vertices, camera.camera_from_world).float().contiguous()
@@ -130,7 +130,7 @@ def _shadow(surface: _Surface, towards: Tensor, points: Tensor) -> Tensor:
     return (lit / len(SHADOW_TAPS)).view(points.shape[1:])
 
 
-def _shade(places: Tensor, eye: Tensor, lights: Lights, shadow: Tensor) -> Tensor:
+def _shade(places: Tensor, eye: Tensor, lights: ThreePointLights, shadow: Tensor) -> Tensor:
     """Return linear RGB (3, H, W): Lambert's law, Blinn and Phong's highlights, and a simple sky mirrored in metal."""
     points, normals, albedo, (mirror, gloss, sharpness) = places[:3], normalize(places[3:6], dim=0), places[6:9], places[9:12]
     view = normalize(eye[:, None, None] - points, dim=0)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from deep3dmap.data.scenes.head_layout import Array, bump, head_share, jaw_height, pair, smoothstep
-from deep3dmap.data.scenes.head_shape import EAR, EYE, MOUTH_LINE, Surface, eye_edge
+from deep3dmap.data.scenes.head_shape import EAR, EYE, MOUTH_LINE, SkullSurface, eye_edge
 
 SKIN = np.array([0.60, 0.36, 0.25])
 LIPS = np.array([0.46, 0.19, 0.165])
@@ -39,7 +39,7 @@ class Parts:
     shade: Array
 
 
-def parts(surface: Surface) -> Parts:
+def parts(surface: SkullSurface) -> Parts:
     """Compute the masks."""
     x, y = np.abs(surface.x), surface.y
     front = (np.abs(surface.angle) < 75).astype(float)
@@ -62,7 +62,7 @@ def _brows(x: Array, y: Array) -> Array:
     return 0.92 * ends * np.exp(-((np.abs((y - _BROW_LINE(x)) / thick)) ** 3))
 
 
-def _lashes(surface: Surface, edge: Array) -> Array:
+def _lashes(surface: SkullSurface, edge: Array) -> Array:
     upper = surface.y > -0.5
     above = np.exp(-(((edge - 1.10) / 0.16) ** 2)) * upper
     below = 0.35 * np.exp(-(((edge - 1.08) / 0.12) ** 2)) * ~upper
@@ -71,7 +71,7 @@ def _lashes(surface: Surface, edge: Array) -> Array:
     return window * np.minimum(1, 0.9 * above + below + crease)
 
 
-def _beard(surface: Surface) -> Array:
+def _beard(surface: SkullSurface) -> Array:
     x, y = np.abs(surface.x), surface.y
     cheek_line = -52 + 0.55 * (np.abs(surface.angle) - 20).clip(0, 60)
     area = smoothstep(cheek_line - y, -6, 18) * smoothstep(y - jaw_height(np.radians(surface.angle)), -22, -8)
@@ -79,13 +79,13 @@ def _beard(surface: Surface) -> Array:
     return area * around_nose * (1 - 0.5 * bump(x, y, (0, -85), (7, 3)))
 
 
-def _not_ear(surface: Surface) -> Array:
+def _not_ear(surface: SkullSurface) -> Array:
     tilt = np.abs(surface.angle) - EAR[0] - 0.10 * (surface.y - EAR[1])
     radius = np.sqrt((tilt / 14) ** 2 + ((surface.y - EAR[1]) / 31) ** 2)
     return smoothstep(radius, 0.95, 1.15)
 
 
-def _shade(surface: Surface) -> Array:
+def _shade(surface: SkullSurface) -> Array:
     # What the sky does not reach: sockets, under the nose, between lips and chin, the throat, the inside of the ear.
     x, y, angle = surface.x, surface.y, np.abs(surface.angle)
     face = 0.30 * pair(x, y, (17, 4), (9, 8)) + 0.16 * pair(x, y, (31, 9), (16, 5)) + 0.35 * bump(x, y, (0, -52), (14, 3.2))
@@ -98,7 +98,7 @@ def _shade(surface: Surface) -> Array:
     return 1 - np.minimum(surface.front * face + throat + ear, 0.8)
 
 
-def mean_albedo(surface: Surface, of: Parts) -> Array:
+def mean_albedo(surface: SkullSurface, of: Parts) -> Array:
     """(..., 3) linear RGB of the mean head, looking straight ahead."""
     skin = SKIN * (1 + _flush(surface)[..., None] * (0.06, -0.12, -0.10))
     color = skin * of.shade[..., None]
@@ -115,7 +115,7 @@ def mean_albedo(surface: Surface, of: Parts) -> Array:
     return color + of.mouth[..., None] * (MOUTH - color)
 
 
-def eye_color(surface: Surface, gaze: tuple[float, float], iris: Array) -> Array:
+def eye_color(surface: SkullSurface, gaze: tuple[float, float], iris: Array) -> Array:
     """(..., 3) linear RGB of the eyeballs; `gaze` moves both irises, in millimetres to the image right and up."""
     side = np.sign(surface.x)
     x, y = surface.x - side * EYE[0] - gaze[0], surface.y - 0.6 - gaze[1]
@@ -132,7 +132,7 @@ def eye_color(surface: Surface, gaze: tuple[float, float], iris: Array) -> Array
     return color + 0.8 * glint[..., None] * (1 - color)
 
 
-def albedo_modes(surface: Surface, of: Parts, rng: np.random.Generator, count: int) -> tuple[Array, Array]:
+def albedo_modes(surface: SkullSurface, of: Parts, rng: np.random.Generator, count: int) -> tuple[Array, Array]:
     """Modes (..., 3, count) and their sigma (count,): tone first, then colours of parts, then smooth random fields."""
     hand_made = (
         (of.skin * of.shade, (-0.19, -0.135, -0.098)),
@@ -152,19 +152,19 @@ def albedo_modes(surface: Surface, of: Parts, rng: np.random.Generator, count: i
     return np.stack(modes, -1), np.ones(count)
 
 
-def _flush(surface: Surface) -> Array:
+def _flush(surface: SkullSurface) -> Array:
     x, y = surface.x, surface.y
     cheeks = pair(x, y, (40, -28), (17, 15)) + 0.8 * bump(x, y, (0, -40), (11, 9)) + 0.4 * bump(x, y, (0, -102), (12, 9))
     ears = np.exp(-(((np.abs(surface.angle) - EAR[0]) / 12) ** 2) - ((y - EAR[1]) / 30) ** 2)
     return surface.front * cheeks + ears
 
 
-def _iris(surface: Surface) -> Array:
+def _iris(surface: SkullSurface) -> Array:
     radius = np.hypot(np.abs(surface.x) - EYE[0], surface.y - 0.6)
     return (1 - smoothstep(radius, 4.6, 6.0)) * smoothstep(radius, 1.9, 2.7)
 
 
-def _smooth_field(surface: Surface, mask: Array, rng: np.random.Generator) -> Array:
+def _smooth_field(surface: SkullSurface, mask: Array, rng: np.random.Generator) -> Array:
     field = np.zeros_like(surface.x)
     for _ in range(3):
         centre = (rng.uniform(-60, 60), rng.uniform(-110, 60))

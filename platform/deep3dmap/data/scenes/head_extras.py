@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.data.scenes.head_layout import Array, smoothstep
-from deep3dmap.data.scenes.head_subject import Subject
+from deep3dmap.data.scenes.head_subject import HeadSubject
 from deep3dmap.geometry.face_pose import rotation_of_angles
 
 NECK = np.array([0.0, -125.0, -30.0])  # the point the head turns about on the shoulders
@@ -31,13 +31,13 @@ def vertex_normals(vertices: Array, faces: NDArray[np.int64]) -> Array:
     return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
 
 
-def puffed(vertices: Array, normals: Array, hairy: Array, subject: Subject) -> Array:
+def puffed(vertices: Array, normals: Array, hairy: Array, subject: HeadSubject) -> Array:
     """Raise the hair of the head off the skull: (V, 3) vertices, their normals and how much hair there is on each."""
     return vertices + normals * (hairy * subject.hair.thickness)[:, None]
 
 
 def back_of_head(
-    vertices: Array, grid: int, subject: Subject, hair: Array, skin: Array, rng: np.random.Generator
+    vertices: Array, grid: int, subject: HeadSubject, hair: Array, skin: Array, rng: np.random.Generator
 ) -> list[Patch]:
     """Close the head: the back between its side edges, and the crown above its top edge."""
     rows = vertices.reshape(grid, grid, 3)
@@ -76,7 +76,7 @@ def _crown(ring: Array, hair: Array, strands: float, rng: np.random.Generator) -
     return _patch(rings, np.broadcast_to(hair, rings.shape) * _streaks(rings.shape[1], strands, rng))
 
 
-def hanging_hair(vertices: Array, grid: int, subject: Subject, hair: Array, rng: np.random.Generator) -> Patch:
+def hanging_hair(vertices: Array, grid: int, subject: HeadSubject, hair: Array, rng: np.random.Generator) -> Patch:
     """Long hair: a curtain over the ears and around the back, down to its length below the eyes."""
     rows = vertices.reshape(grid, grid, 3)
     widest = np.abs(rows[..., 0]).max() * 0.93
@@ -92,7 +92,7 @@ def hanging_hair(vertices: Array, grid: int, subject: Subject, hair: Array, rng:
     return _patch(points, np.broadcast_to(hair, points.shape) * _streaks(around.shape[1], 0.3, rng), flip=True)
 
 
-def shoulders(subject: Subject, rng: np.random.Generator) -> Patch:
+def shoulders(subject: HeadSubject, rng: np.random.Generator) -> Patch:
     """A torso below the neck that turns less than the head does."""
     collar = rng.uniform(-150, -128)
     profile = np.array(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deep3dmap.data.scenes import head_albedo, head_layout, head_modes
 from deep3dmap.data.scenes.head_layout import Array
-from deep3dmap.data.scenes.head_shape import Surface, mean_shape, surface_at
+from deep3dmap.data.scenes.head_shape import SkullSurface, mean_shape, surface_at
 from deep3dmap.geometry.morphable_model import MorphableModel
 from deep3dmap.geometry.uv_atlas import FACE_WEIGHT, FEATURE_WEIGHT, LANDMARK_WEIGHT, UVAtlas, nearest_inside
 
@@ -71,7 +71,7 @@ def head_atlas(size: int = 256) -> UVAtlas:
     return UVAtlas(texels, mask, weight)
 
 
-def is_face(surface: Surface) -> NDArray[np.bool_]:
+def is_face(surface: SkullSurface) -> NDArray[np.bool_]:
     """Whether points of the surface belong to the face."""
     angle = np.abs(surface.angle)
     above_jaw = surface.y > head_layout.jaw_height(np.radians(surface.angle)) - 2.5
@@ -85,7 +85,7 @@ def _is_well_inside(uv: Array) -> NDArray[np.bool_]:
     return np.logical_and.reduce([is_face(surface_at(uv + step)) for step in steps])
 
 
-def _is_feature(surface: Surface) -> NDArray[np.bool_]:
+def _is_feature(surface: SkullSurface) -> NDArray[np.bool_]:
     x, y = np.abs(surface.x), surface.y
     eyes = ((x - 31) / 19) ** 2 + (y / 11) ** 2 < 1
     nose = (x < 7 + 12 * head_layout.smoothstep(-y, 5, 42)) & (y < 0) & (y > -53)
@@ -93,7 +93,7 @@ def _is_feature(surface: Surface) -> NDArray[np.bool_]:
     return (eyes | nose | mouth) & (np.abs(surface.angle) < 60)
 
 
-def _regions(uv: Array, surface: Surface, of: head_albedo.Parts, grid: int) -> dict[str, NDArray[np.bool_]]:
+def _regions(uv: Array, surface: SkullSurface, of: head_albedo.Parts, grid: int) -> dict[str, NDArray[np.bool_]]:
     x, y, angle = surface.x, surface.y, np.abs(surface.angle)
     row, column = np.divmod(np.arange(grid * grid), grid)
     feature = _is_feature(surface)

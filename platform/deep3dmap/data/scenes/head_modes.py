@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deep3dmap.data.scenes.head_layout import Array, bump, pair, smoothstep
-from deep3dmap.data.scenes.head_shape import EAR, MOUTH_LINE, Surface, ear_offset, nose_relief
+from deep3dmap.data.scenes.head_shape import EAR, MOUTH_LINE, SkullSurface, ear_offset, nose_relief
 
 JAW_AXIS = (-15.0, 5.0)  # height and depth of the axis the jaw turns about
 JAW_ANGLE = np.radians(15.0)
@@ -15,14 +15,14 @@ EXPRESSIONS = (
 )
 
 
-def identity_fields(surface: Surface, mean: Array, rng: np.random.Generator, count: int) -> Array:
+def identity_fields(surface: SkullSurface, mean: Array, rng: np.random.Generator, count: int) -> Array:
     """(V, 3, count) displacement fields: proportions of a face first, then smooth random ones, most of them symmetric."""
     fields = _global_fields(surface, mean) + _feature_fields(surface)
     fields += [_random_field(surface, rng) for _ in range(count - len(fields))]
     return np.stack(fields[:count], -1)
 
 
-def _global_fields(surface: Surface, mean: Array) -> list[Array]:
+def _global_fields(surface: SkullSurface, mean: Array) -> list[Array]:
     x, y, z = mean[..., 0], mean[..., 1], mean[..., 2]
     lower = smoothstep(-y, 20, 95)
     jaw = bump(np.zeros_like(y), y, (0, -88), (1, 38))
@@ -39,7 +39,7 @@ def _global_fields(surface: Surface, mean: Array) -> list[Array]:
     ]
 
 
-def _feature_fields(surface: Surface) -> list[Array]:
+def _feature_fields(surface: SkullSurface) -> list[Array]:
     x, y, front = surface.x, surface.y, surface.front
     side = np.tanh(x / 6)
     nose = nose_relief(surface)
@@ -68,7 +68,7 @@ def _feature_fields(surface: Surface) -> list[Array]:
     ]
 
 
-def _random_field(surface: Surface, rng: np.random.Generator) -> Array:
+def _random_field(surface: SkullSurface, rng: np.random.Generator) -> Array:
     centre, widths = (rng.uniform(5, 60), rng.uniform(-110, 75)), tuple(rng.uniform(12, 32, 2))
     direction = rng.normal(size=3) * (0.7, 0.7, 1.0)
     window = bump(surface.x, surface.y, centre, widths) * surface.front
@@ -95,7 +95,7 @@ def orthogonal_basis(fields: Array, area: Array) -> tuple[Array, Array]:
     return np.stack(columns, -1) / weight[..., None], sizes
 
 
-def expression_fields(surface: Surface, mean: Array) -> NDArray[np.float64]:
+def expression_fields(surface: SkullSurface, mean: Array) -> NDArray[np.float64]:
     """(V, 3, 20) displacement of each full expression, in the order of EXPRESSIONS."""
     left_right = _mouth_corners(surface)
     made = {"jaw_open": _jaw_open(surface, mean), **_mouth(surface), **left_right, **_eyes(surface), **_brows(surface)}
@@ -104,7 +104,7 @@ def expression_fields(surface: Surface, mean: Array) -> NDArray[np.float64]:
     return np.stack([made[name] for name in EXPRESSIONS], -1)
 
 
-def _jaw_share(surface: Surface) -> Array:
+def _jaw_share(surface: SkullSurface) -> Array:
     # The split is sharp between the lips and broad in the cheeks.
     sharp = 1 - smoothstep(np.abs(surface.x), 19, 27)
     middle = np.where(np.abs(surface.x) < 40, MOUTH_LINE, MOUTH_LINE)
@@ -114,7 +114,7 @@ def _jaw_share(surface: Surface) -> Array:
     return share * throat * (1 - smoothstep(np.abs(surface.angle), 62, 84))
 
 
-def _jaw_open(surface: Surface, mean: Array) -> Array:
+def _jaw_open(surface: SkullSurface, mean: Array) -> Array:
     share = _jaw_share(surface)
     down = -JAW_ANGLE * (mean[..., 2] - JAW_AXIS[1])
     back = JAW_ANGLE * (mean[..., 1] - JAW_AXIS[0])
@@ -123,7 +123,7 @@ def _jaw_open(surface: Surface, mean: Array) -> Array:
     return _field(y=share * down, z=share * back * 0.75 - 16 * inside)
 
 
-def _mouth(surface: Surface) -> dict[str, Array]:
+def _mouth(surface: SkullSurface) -> dict[str, Array]:
     x, y, front = surface.x, surface.y, surface.front
     lips, side = bump(x, y, (0, -71), (34, 14)) * front, np.tanh(x / 10)
     upper = bump(x, y, (0, -65), (24, 7)) * smoothstep(y, -70.4, -68) * front
@@ -139,7 +139,7 @@ def _mouth(surface: Surface) -> dict[str, Array]:
     }
 
 
-def _mouth_corners(surface: Surface) -> dict[str, Array]:
+def _mouth_corners(surface: SkullSurface) -> dict[str, Array]:
     made = {}
     for name, sign in (("left", 1.0), ("right", -1.0)):
         x, y = sign * surface.x, surface.y
@@ -150,7 +150,7 @@ def _mouth_corners(surface: Surface) -> dict[str, Array]:
     return made
 
 
-def _eyes(surface: Surface) -> dict[str, Array]:
+def _eyes(surface: SkullSurface) -> dict[str, Array]:
     made = {}
     for name, sign in (("left", 1.0), ("right", -1.0)):
         x, y = sign * surface.x, surface.y
@@ -164,7 +164,7 @@ def _eyes(surface: Surface) -> dict[str, Array]:
     return made
 
 
-def _brows(surface: Surface) -> dict[str, Array]:
+def _brows(surface: SkullSurface) -> dict[str, Array]:
     made = {}
     for name, sign in (("left", 1.0), ("right", -1.0)):
         brow = bump(sign * surface.x, surface.y, (34, 23), (20, 11)) * surface.front
@@ -176,7 +176,7 @@ def _brows(surface: Surface) -> dict[str, Array]:
     return made
 
 
-def _ears(surface: Surface) -> Array:
+def _ears(surface: SkullSurface) -> Array:
     return np.exp(-(((np.abs(surface.angle) - EAR[0]) / 12) ** 2) - ((surface.y - EAR[1]) / 30) ** 2)
 
 

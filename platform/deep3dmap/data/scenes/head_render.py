@@ -12,7 +12,7 @@ from deep3dmap.data.scenes.head_extras import Patch, joined, vertex_normals
 from deep3dmap.data.scenes.head_layout import Array, smoothstep
 from deep3dmap.data.scenes.head_model import head_model
 from deep3dmap.data.scenes.head_shape import surface_at
-from deep3dmap.data.scenes.head_subject import Subject, irradiance
+from deep3dmap.data.scenes.head_subject import HeadSubject, irradiance
 from deep3dmap.data.scenes.head_texture import HeadTexture, color_at
 from deep3dmap.data.scenes.view_render import drawn_layers
 from deep3dmap.geometry.face_pose import HeadPose
@@ -33,7 +33,7 @@ class Look:
     seed: int
 
 
-def render_head(subject: Subject, pose: HeadPose, look: Look, box: Array, rng: np.random.Generator) -> NDArray[np.float32]:
+def render_head(subject: HeadSubject, pose: HeadPose, look: Look, box: Array, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return the (3, H, W) RGB picture in [0, 1] of a subject; `box` is where occluders may lie, in pixels."""
     head, texture, patches = closed_head(subject, look, rng)
     scene = Patch(**joined([*patches, head_extras.shoulders(subject, rng)]))
@@ -67,7 +67,9 @@ def _hairiness(grid: int, seed: int) -> Array:
     return hairline * smoothstep(surface.y, -10, 40) * (1 - 0.5 * smoothstep(np.abs(surface.angle), 80, 110))
 
 
-def closed_head(subject: Subject, look: Look, rng: np.random.Generator) -> tuple[HeadSurface, NDArray[np.float32], list[Patch]]:
+def closed_head(
+    subject: HeadSubject, look: Look, rng: np.random.Generator
+) -> tuple[HeadSurface, NDArray[np.float32], list[Patch]]:
     """Return the face, its texture (3, S, S) in linear RGB, and the patches that close the head, hanging hair among them."""
     model = head_model(look.grid, look.seed)
     shape = model.shape(subject.identity, subject.expression)
@@ -83,7 +85,7 @@ def closed_head(subject: Subject, look: Look, rng: np.random.Generator) -> tuple
     return head, texture, patches
 
 
-def _colors(texture: NDArray[np.float32], subject: Subject) -> tuple[Array, Array]:
+def _colors(texture: NDArray[np.float32], subject: HeadSubject) -> tuple[Array, Array]:
     size = texture.shape[1]
     hair = texture[:, int(0.05 * size), int(0.4 * size) : int(0.6 * size)].mean(1)
     neck, forehead = (texture[:, int(row * size), int(0.4 * size) : int(0.6 * size)].mean(1) for row in (0.93, 0.15))
@@ -91,7 +93,9 @@ def _colors(texture: NDArray[np.float32], subject: Subject) -> tuple[Array, Arra
     return (forehead if subject.hair.bald else hair).astype(np.float64), neck.astype(np.float64)
 
 
-def _shade(subject: Subject, pose: HeadPose, head: HeadSurface, scene: Patch, rng: np.random.Generator) -> tuple[Array, Array]:
+def _shade(
+    subject: HeadSubject, pose: HeadPose, head: HeadSurface, scene: Patch, rng: np.random.Generator
+) -> tuple[Array, Array]:
     """Per-vertex irradiance (V, 3) and gloss (V,) of the head and then the scene."""
     around = vertex_normals(scene.vertices, scene.faces)
     normals = np.concatenate([head.normals, around]) @ pose.rotation.T

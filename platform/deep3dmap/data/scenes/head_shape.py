@@ -18,7 +18,7 @@ _NOSE_WIDTH = PchipInterpolator((-200, -52, -44, -36, -25, -10, 0, 10, 200), (13
 
 
 @dataclass(frozen=True)
-class Surface:
+class SkullSurface:
     """Points of the skull with the coordinates that features are described in.
 
     x, y: millimetres in front view, y above the eyes. angle: degrees around the vertical axis. front: 1 on the face, 0 from the
@@ -32,15 +32,15 @@ class Surface:
     points: Array
 
 
-def surface_at(uv: Array) -> Surface:
+def surface_at(uv: Array) -> SkullSurface:
     """The skull at (..., 2) atlas coordinates."""
     angle, height = surface_of_uv(uv)
     points = skull(angle, height)
     degrees = np.degrees(angle)
-    return Surface(points[..., 0], height, degrees, 1 - smoothstep(np.abs(degrees), 58, 80), points)
+    return SkullSurface(points[..., 0], height, degrees, 1 - smoothstep(np.abs(degrees), 58, 80), points)
 
 
-def mean_shape(surface: Surface) -> Array:
+def mean_shape(surface: SkullSurface) -> Array:
     """(..., 3) points of the mean head."""
     shape = surface.points.copy()
     shape[..., 2] += surface.front * (_relief(surface) + nose_relief(surface))
@@ -49,7 +49,7 @@ def mean_shape(surface: Surface) -> Array:
     return shape
 
 
-def nose_relief(surface: Surface) -> Array:
+def nose_relief(surface: SkullSurface) -> Array:
     """How far the nose stands out of the face."""
     x, y = surface.x, surface.y
     ridge = _NOSE_HEIGHT(y) * np.exp(-(np.abs(x / _NOSE_WIDTH(y)) ** 2.2))
@@ -58,7 +58,7 @@ def nose_relief(surface: Surface) -> Array:
     return ridge + wings + nostrils
 
 
-def _relief(surface: Surface) -> Array:
+def _relief(surface: SkullSurface) -> Array:
     x, y = surface.x, surface.y
     eyes = -6.5 * pair(x, y, (29, 2), (17, 11)) - 3.5 * pair(x, y, (13.5, 1), (6, 9))
     balls = 5.5 * pair(x, y, (31, 0.5), (12, 8)) + 1.4 * pair(x, y, (31, 6), (14, 3)) - 1.4 * pair(x, y, (31, 10.5), (14, 3))
@@ -71,7 +71,7 @@ def _relief(surface: Surface) -> Array:
     return eyes + balls + brows + cheeks + folds + muzzle + lips_relief(surface) + _chin(x, y)
 
 
-def lips_relief(surface: Surface) -> Array:
+def lips_relief(surface: SkullSurface) -> Array:
     """The two lips and the groove between them."""
     x, y = surface.x, surface.y
     taper = np.exp(-((np.abs(x) / 20) ** 3))
@@ -86,12 +86,12 @@ def _chin(x: Array, y: Array) -> Array:
     return 6.0 * bump(x, y, (0, -104), (17, 10)) - 3.0 * bump(x, y, (0, -88), (20, 5.5))
 
 
-def _downturn(surface: Surface) -> Array:
+def _downturn(surface: SkullSurface) -> Array:
     # The tip of the nose hangs over the upper lip, the chin over the throat.
     return -2.5 * bump(surface.x, surface.y, (0, -46), (9, 4.5)) * surface.front
 
 
-def eye_edge(surface: Surface) -> Array:
+def eye_edge(surface: SkullSurface) -> Array:
     """Below 1 between the lids, 1 on the almond-shaped rim, above 1 outside."""
     across = (np.abs(surface.x) - EYE[0]) / 14.5
     # The outer corner is higher than the inner one.
@@ -103,7 +103,7 @@ def eye_edge(surface: Surface) -> Array:
     return np.maximum(upright, np.abs(across) ** 4)
 
 
-def ear_offset(surface: Surface) -> Array:
+def ear_offset(surface: SkullSurface) -> Array:
     """(..., 3) how the ears stand off the skull."""
     angle, y = np.abs(surface.angle), surface.y
     tilt = angle - EAR[0] - 0.10 * (y - EAR[1])

@@ -23,7 +23,7 @@ class Hair:
 
 
 @dataclass(frozen=True)
-class Subject:
+class HeadSubject:
     """One picture's subject.
 
     identity, expression, albedo: coefficients in units of sigma. gaze: (2,) millimetres the irises move right and up.
@@ -42,11 +42,11 @@ class Subject:
     gloss: float
 
 
-def sample_subject(rng: np.random.Generator, model: MorphableModel, most_yaw: float) -> Subject:
+def sample_subject(rng: np.random.Generator, model: MorphableModel, most_yaw: float) -> HeadSubject:
     """Draw a subject; yaw is uniform within +-`most_yaw` degrees, pitch within 25, roll within 20."""
     limits = np.radians([25.0, most_yaw, 20.0])
     hair = _sample_hair(rng)
-    return Subject(
+    return HeadSubject(
         identity=truncated_normal(rng, len(model.identity_sigma)),
         expression=_sample_expression(rng),
         albedo=_sample_albedo(rng, len(model.albedo_sigma), hair.bald),
@@ -145,7 +145,7 @@ def irradiance(normals: Array, light: Array) -> Array:
 
 
 def place(
-    subject: Subject, landmarks: Array, image_size: int, rng: np.random.Generator, share: tuple[float, float]
+    subject: HeadSubject, landmarks: Array, image_size: int, rng: np.random.Generator, share: tuple[float, float]
 ) -> HeadPose:
     """Choose scale and translation: the box of the landmarks takes `share` of the picture, a little below its middle."""
     rotation = rotation_of_angles(subject.angles)

@@ -14,7 +14,7 @@ from deep3dmap.data.scenes.head_layout import Array, smoothstep
 from deep3dmap.data.scenes.head_model import ALBEDOS
 from deep3dmap.data.scenes.head_modes import EXPRESSIONS
 from deep3dmap.data.scenes.head_shape import EYE, MOUTH_LINE, surface_at
-from deep3dmap.data.scenes.head_subject import Subject
+from deep3dmap.data.scenes.head_subject import HeadSubject
 from deep3dmap.render.textures import sample_texture
 
 TEETH = np.array([0.62, 0.58, 0.50])
@@ -45,7 +45,7 @@ class HeadTexture:
         self._upper_teeth = _strip(surface.x, surface.y, 0.10, 0.55)
         self._glasses = _glasses(surface.x, surface.y, surface.angle)
 
-    def paint(self, subject: Subject, rng: np.random.Generator) -> NDArray[np.float32]:
+    def paint(self, subject: HeadSubject, rng: np.random.Generator) -> NDArray[np.float32]:
         """Return the (3, S, S) linear RGB texture of a subject."""
         texture = self._mean + (self._modes @ subject.albedo.astype(np.float32)).reshape(self._mean.shape)
         texture = texture.clip(DARKEST, 1)
@@ -63,7 +63,7 @@ class HeadTexture:
         skin = texture[int(0.12 * size) : int(0.2 * size), int(0.4 * size) : int(0.6 * size)].mean((0, 1))
         return texture + smoothstep(self._parts.hair, 0, 0.12)[..., None] * (skin - texture)
 
-    def _grain(self, subject: Subject, rng: np.random.Generator) -> Array:
+    def _grain(self, subject: HeadSubject, rng: np.random.Generator) -> Array:
         parts = self._parts
         fine = np.roll(self._fine, tuple(rng.integers(0, len(self._fine), 2)), (0, 1))
         strands = np.roll(self._strands, tuple(rng.integers(0, len(self._fine), 2)), (0, 1))
@@ -72,14 +72,14 @@ class HeadTexture:
         skin = parts.skin * rng.uniform(0.015, 0.045)
         return np.maximum(0.2, 1 + skin * fine + 0.32 * hairy * strands)
 
-    def _look(self, texture: Array, subject: Subject) -> None:
+    def _look(self, texture: Array, subject: HeadSubject) -> None:
         light_eyes = subject.albedo[9] * np.array([0.05, 0.06, 0.06]) + subject.albedo[10] * np.array([-0.05, 0.02, 0.09])
         iris = (head_albedo.IRIS + light_eyes).clip(0.012, 0.6)
         eyes = head_albedo.eye_color(self._eye_surface, subject.gaze, iris)
         mask = self._parts.eyes[self._eyes][:, None] * (1 - self._parts.lashes[self._eyes][:, None])
         texture[self._eyes] += mask * (eyes - texture[self._eyes])
 
-    def _show_teeth(self, texture: Array, subject: Subject) -> None:
+    def _show_teeth(self, texture: Array, subject: HeadSubject) -> None:
         opened = smoothstep(np.array(subject.expression[EXPRESSIONS.index("jaw_open")]), 0.05, 0.3)
         texture += (opened * self._upper_teeth)[..., None] * (TEETH - texture)
 

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import Camera
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.formats.face_depth import FARTHEST, NEAREST, write_depth, write_truth
 from deep3dmap.data.formats.images import write_gray16, write_image
 from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.scenes.head_extras import Patch, joined, vertex_normals
 from deep3dmap.data.scenes.head_model import head_model
 from deep3dmap.data.scenes.head_render import HeadSurface, Look, closed_head
-from deep3dmap.data.scenes.head_subject import Subject, sample_subject
+from deep3dmap.data.scenes.head_subject import HeadSubject, sample_subject
 from deep3dmap.data.scenes.head_texture import color_at
 from deep3dmap.data.scenes.view_render import LitSurface, draw_view
 from deep3dmap.geometry.relief import ReliefCamera
@@ -101,7 +101,7 @@ def make_head(job: Job) -> tuple[str, Array]:
     return name, np.concatenate([view, light])
 
 
-def _lit_surface(subject: Subject, plan: HeadsDepthPlan, view: Array, light: Array, rng: np.random.Generator) -> LitSurface:
+def _lit_surface(subject: HeadSubject, plan: HeadsDepthPlan, view: Array, light: Array, rng: np.random.Generator) -> LitSurface:
     look = Look(plan.image_size, plan.supersample, plan.grid, plan.texture_size, 0.0, 0)
     head, texture, patches = closed_head(subject, look, rng)
     rest = Patch(**joined(patches))

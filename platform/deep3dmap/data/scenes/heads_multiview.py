@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.core.ply import to_ply
 from deep3dmap.data.formats.images import write_image
 from deep3dmap.data.formats.multiview import write_views
@@ -23,7 +23,7 @@ from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.scenes import head_backdrop
 from deep3dmap.data.scenes.head_extras import vertex_normals
 from deep3dmap.data.scenes.head_model import head_model
-from deep3dmap.data.scenes.head_subject import Subject, irradiance, sample_subject
+from deep3dmap.data.scenes.head_subject import HeadSubject, irradiance, sample_subject
 from deep3dmap.data.scenes.head_texture import HeadTexture, color_at
 from deep3dmap.data.scenes.light import exposed, light_harmonics
 from deep3dmap.data.scenes.orbit_cameras import Orbit, sample_cameras
@@ -126,7 +126,7 @@ def make_subject(job: Job) -> None:
     np.savez(folder / "truth.npz", allow_pickle=False, **truth)
 
 
-def _subject(plan: MultiviewPlan, person: np.random.Generator, recording: np.random.Generator) -> Subject:
+def _subject(plan: MultiviewPlan, person: np.random.Generator, recording: np.random.Generator) -> HeadSubject:
     # What belongs to the person comes from one generator, what changes between recordings from the other.
     who = sample_subject(person, head_model(plan.grid), 0.0)
     now = sample_subject(recording, head_model(plan.grid), 0.0)

@@ -21,7 +21,7 @@ _NEAR = 0.01  # metres; nothing nearer is drawn
 
 
 @dataclass(frozen=True)
-class Frame:
+class RenderedFrame:
     """One view. image: (3, H, W) RGB in [0, 1]. depth: (H, W) metres. cosine: (H, W) between ray and normal."""
 
     image: NDArray[np.float32]
@@ -41,7 +41,9 @@ class RoomRenderer:
         self._place, self._local = torch.cat([corners, normals], 1), local
         self._surface = SeenSurface(room.quads, mesh_edge)
 
-    def frame(self, world_from_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], height: int, width: int) -> Frame:
+    def frame(
+        self, world_from_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], height: int, width: int
+    ) -> RenderedFrame:
         """Draw one view (pose (4, 4), intrinsics (3, 3) with pixel centres at +0.5)."""
         camera = torch.from_numpy(_to_camera(self._vertices, world_from_camera).astype(np.float32))
         fine_intrinsics = np.diag([_FINE, _FINE, 1.0]) @ intrinsics
@@ -58,7 +60,7 @@ class RoomRenderer:
         received = self._light(surface, fine, quads, surface.quads(exact), place[:3], normals)
         image = self._shade(surface, fine, received)
         cosine = _cosine(place[:3], normals, world_from_camera).reshape(height, width)
-        return Frame(image.numpy(), exact.depth.numpy(), cosine.numpy())
+        return RenderedFrame(image.numpy(), exact.depth.numpy(), cosine.numpy())
 
     def seen_mesh(self) -> Mesh:
         """Return the finely cut surface that at least one of the drawn views showed, with its colours."""
@@ -93,10 +95,10 @@ class RoomRenderer:
         received = once.expand(height, _FINE, width, _FINE).reshape(_FINE * height, _FINE * width)
         blocks = quads.view(height, _FINE, width, _FINE)
         other = (blocks != exact.view(height, 1, width, 1)).view_as(quads)
-        mixed = _joined(other, torch.logical_or).view(height, 1, width, 1)
-        samples = torch.from_numpy(np.flatnonzero(mixed.expand_as(blocks).numpy()))
-        each = surface.place(fine.face_id.flatten()[samples], fine.barycentrics.view(-1, 3)[samples])
-        received.view(-1)[samples] = self._lighting.irradiance(each[:3], _unit(each[3:]))
+        samples = _samples_of(torch.from_numpy(np.flatnonzero(_joined(other, torch.logical_or).numpy())), width)
+        of_samples = (values.index_select(0, samples) for values in (fine.face_id.flatten(), fine.barycentrics.view(-1, 3)))
+        each = surface.place(*of_samples)
+        received.view(-1).index_copy_(0, samples, self._lighting.irradiance(each[:3], _unit(each[3:])))
         return received
 
 
@@ -165,6 +167,14 @@ class SeenSurface:
         # Fewer quads are cut into the same pieces in the same order.
         fine, _ = refined(self._quads.chosen(shown), self._mesh_edge)
         return fine.chosen(seen[shown[self._cut_from]])
+
+
+def _samples_of(pixels: Tensor, width: int) -> Tensor:
+    """Return the fine samples (N _FINE^2,) of pixels (N,) of a picture so wide, all of them numbered row by row."""
+    rows, columns = pixels // width, pixels % width
+    first = _FINE * (_FINE * width * rows + columns)
+    within = (_FINE * width * torch.arange(_FINE)[:, None] + torch.arange(_FINE)).flatten()
+    return (first[:, None] + within).flatten()
 
 
 def _joined(fine: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import Camera
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.ops.solid_texture import value_noise
 
 HORIZON, ZENITH, CLOUD = (0.82, 0.87, 0.92), (0.28, 0.48, 0.8), (0.97, 0.97, 0.98)

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deep3dmap.core.cameras import Camera
 from deep3dmap.core.mesh import Mesh
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.data.scenes.rooms_shapes import Quads, triangles
 from deep3dmap.data.scenes.rooms_textures import Material, SolidTextures
 from deep3dmap.data.scenes.solid_shapes import mesh_of

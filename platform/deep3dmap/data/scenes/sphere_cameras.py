@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import Camera
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.geometry.cameras import look_at
 
 FIELD_OF_VIEW = 0.6911112070083618  # radians across, of the synthetic scenes

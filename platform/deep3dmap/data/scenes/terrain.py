@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deep3dmap.core.cameras import Camera
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.core.ply import to_ply
 from deep3dmap.data.formats import colmap
 from deep3dmap.data.formats.images import write_gray16, write_image

@@ -20,7 +20,7 @@ BUILDINGS = (("house", 5.0), ("house", 6.5), ("house", 4.5), ("lighthouse", 7.0)
 
 
 @dataclass(frozen=True)
-class Terrain:
+class TerrainModel:
     """The surface, its materials, and the corners (2, 3) of a box around everything within fifty metres."""
 
     quads: Quads
@@ -47,13 +47,13 @@ class Ground:
         return values.numpy().astype(np.float64).reshape(np.shape(x))
 
 
-def design_terrain(rng: np.random.Generator) -> Terrain:
+def design_terrain(rng: np.random.Generator) -> TerrainModel:
     """Lay out the ground, the hamlet and the woods."""
     design, ground = Design(), Ground(rng)
     grass = design.material("marble", (0.35, 0.5, 0.2), (0.55, 0.5, 0.3), 9.0, grain=0.0)
     parts = [height_field(ground, REACH, 160, grass, growth=1.6), *_hamlet(design, ground, rng), *_woods(design, ground, rng)]
     bounds = np.array([[-50.0, -50, -2], [50, 50, 25]])
-    return Terrain(joined(parts), design.materials, bounds)
+    return TerrainModel(joined(parts), design.materials, bounds)
 
 
 def _hamlet(design: Design, ground: Ground, rng: np.random.Generator) -> list[Quads]:

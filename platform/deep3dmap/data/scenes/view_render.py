@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from torch import Tensor
 
-from deep3dmap.core.cameras import Camera
+from deep3dmap.core.pinhole_camera import Camera
 from deep3dmap.geometry.cameras import project, scale_intrinsics, transform
 from deep3dmap.ops.rasterize import Fragments, interpolate_at, rasterize_camera
 

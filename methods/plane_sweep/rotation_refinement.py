@@ -23,7 +23,7 @@ LARGEST = 0.03  # radians; a frame that would turn farther was not aligned but l
 FRAME, PAIR = 0.0035, 0.001  # radians: standard deviations of a frame's error and of a measured turn
 
 
-class Turn(NamedTuple):
+class PairRotation(NamedTuple):
     """What turns frame `second` onto frame `first`, if that one is right: an axis times an angle in the world, (3,) radians."""
 
     first: int
@@ -61,7 +61,7 @@ def turn_onto(reference: GreyFrame, depth: Tensor, other: GreyFrame) -> Tensor |
     return -(other.world_from_camera[:3, :3].double() @ turn)
 
 
-def agreed_turns(turns: Sequence[Turn], count: int, rounds: int = 5) -> Tensor:
+def agreed_turns(turns: Sequence[PairRotation], count: int, rounds: int = 5) -> Tensor:
     """Return (V, 3): the turns of all frames that agree best with those of the pairs and are themselves small.
 
     Least squares with Huber's weights, so that a few wrong pairs do no harm.

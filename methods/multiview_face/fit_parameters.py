@@ -1,4 +1,4 @@
-"""The unknowns of one subject: where it stands, its shape, its colours and the light on it."""
+"""What a fit may change of one subject: where it stands, its shape, its colours and the light on it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ class Start:
     light: Tensor | None = None
 
 
-class Subject(nn.Module):
+class FitParameters(nn.Module):
     """Everything a fit may change; `free(names)` says what it changes now.
 
     pose: 6D rotation, translation and log scale. The template's groups. offsets: (N, 3) metres on top of the template, in the
@@ -54,7 +54,7 @@ class Subject(nn.Module):
         self.light = nn.Parameter(torch.zeros(9, 3))
         self.register_buffer("begun", torch.tensor(False))
 
-    def _apply(self, *args: Any, **kwargs: Any) -> "Subject":
+    def _apply(self, *args: Any, **kwargs: Any) -> "FitParameters":
         """Move the topology along, which is no tensor of the module's own."""
         super()._apply(*args, **kwargs)
         self.topology = self.topology.to(self.light.device)

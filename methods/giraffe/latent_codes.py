@@ -1,4 +1,4 @@
-"""Latent codes and depths along rays: drawn, interpolated and jittered."""
+"""Latent codes, drawn and interpolated."""
 
 from typing import NamedTuple
 
@@ -35,11 +35,3 @@ def interpolate_on_sphere(first: Tensor, second: Tensor, place: Tensor) -> Tenso
     angle = torch.arccos(torch.linalg.vecdot(*unit)[..., None])
     place = place.view(-1, *[1] * first.dim())
     return (torch.sin((1 - place) * angle) * first + torch.sin(place * angle) * second) / torch.sin(angle)
-
-
-def jitter_depths(depths: Tensor, units: Tensor) -> Tensor:
-    """Move each depth (..., S) between the middles to its neighbours; units: (..., S) in [0, 1]. The ends stay within."""
-    middle = (depths[..., 1:] + depths[..., :-1]) / 2
-    low = torch.cat([depths[..., :1], middle], -1)
-    high = torch.cat([middle, depths[..., -1:]], -1)
-    return low + units * (high - low)

@@ -1,4 +1,4 @@
-"""Cameras of a generated scene: on a sphere around the origin, looking at it.
+"""Cameras of a generated scene, on a sphere around the origin and looking at it, their rays, and where those are sampled.
 
 World: z up. Camera axes: x right, y up, z backward (OpenGL). The image plane is [-1, 1]^2 with pixel centres on its border.
 """
@@ -85,6 +85,14 @@ def cast_rays(inverse: Tensor, world_from_camera: Tensor, resolution: int) -> Ra
     inverse = inverse.to(world_from_camera).expand(len(world_from_camera), 4, 4)
     rotate = world_from_camera[:, :3, :3] @ inverse[:, :3, :3]
     return RayBundle(world_from_camera[:, :3, 3], torch.einsum("bij,rcj->brci", rotate, ahead))
+
+
+def jitter_depths(depths: Tensor, units: Tensor) -> Tensor:
+    """Move each depth (..., S) between the middles to its neighbours; units: (..., S) in [0, 1]. The ends stay within."""
+    middle = (depths[..., 1:] + depths[..., :-1]) / 2
+    low = torch.cat([depths[..., :1], middle], -1)
+    high = torch.cat([middle, depths[..., -1:]], -1)
+    return low + units * (high - low)
 
 
 def _unit(vectors: Tensor, normalisation: Literal["own", "batch"]) -> Tensor:

@@ -1,0 +1,39 @@
+"""Poses that fit the pictures better than the given ones: by corners that frames share, and by what turns suit their depths."""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deep3dmap.methods.plane_sweep.bundle import adjusted
+from deep3dmap.methods.plane_sweep.depth_maps import believed_depths, key_overlaps
+from deep3dmap.methods.plane_sweep.frame_choice import neighbours, overlapping
+from deep3dmap.methods.plane_sweep.options import PlaneSweepConfig
+from deep3dmap.methods.plane_sweep.rotation_refinement import PairRotation, agreed_turns, turn_onto, turned
+from deep3dmap.methods.plane_sweep.scaled_scan import ScaledScan
+from deep3dmap.methods.plane_sweep.tracks import tracked
+
+
+def bundled_poses(scan: ScaledScan, c: PlaneSweepConfig) -> NDArray[np.float64]:
+    """Return poses (V, 4, 4) near the given ones under which the frames' corners lie where they are seen."""
+    frames, intrinsics, poses = range(len(scan.intrinsics)), scan.intrinsics.numpy(), scan.world_from_camera.numpy()
+    shares = [scan.overlap(frame, c.near, c.far) for frame in frames]
+    pairs = overlapping(shares, c.bundle_views, c.min_overlap)
+    greys = [scan.image(frame).mean(0).numpy() for frame in frames]
+    return adjusted(tracked(greys, pairs, intrinsics, poses), intrinsics, poses)
+
+
+def turned_poses(scan: ScaledScan, c: PlaneSweepConfig) -> Tensor:
+    """Return poses (V, 4, 4) whose rotations fit the pictures better, found with the depths that the given ones lead to."""
+    for _ in range(c.pose_rounds):
+        shares, poses = key_overlaps(scan, c), scan.world_from_camera
+        turns, view = [], cache(scan.view)
+        for key, depth in believed_depths(scan, shares, c).items():
+            # Near frames tell rotations best: an error in depth moves their pixels least.
+            near = neighbours(key, shares[key], poses, range(len(poses)), c.pose_views, c.baseline / 2, c.min_overlap)
+            pairs = [(other, turn_onto(view(key), depth, view(other))) for other in near]
+            turns += [PairRotation(key, other, turn) for other, turn in pairs if turn is not None]
+        if turns:
+            scan = scan._replace(world_from_camera=turned(poses, agreed_turns(turns, len(poses))))
+    return scan.world_from_camera
