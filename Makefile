@@ -6,7 +6,10 @@ TORCH  ?= torch==2.13.0
 RESULTS ?= demo-results
 PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 RUN    := $(VENV)/bin/deep3dmap
-SOURCES := $(shell git ls-files platform methods benchmarks cluster dashboard csrc 2>/dev/null) pyproject.toml
+SOURCES := $(shell git ls-files -co --exclude-standard platform methods benchmarks cluster dashboard csrc 2>/dev/null) pyproject.toml
+# The package is built once, and this wheel is what is installed, checked and tested.
+BUILT  := $(VENV)/.wheel
+WHEEL  := $$(echo $(BUILT)/deep3dmap-*.whl)
 
 .PHONY: setup setup-test demo test test-slow gpu faults fuzz chaos train-quick weights kernels dashboard lint clean
 
@@ -17,13 +20,20 @@ $(VENV)/.torch:
 	$(VENV)/bin/python -c "import torch" 2>/dev/null || $(PIP) '$(TORCH)'
 	touch $@
 
-$(VENV)/.installed: $(VENV)/.torch $(SOURCES)
-	$(PIP) .
+$(BUILT): $(VENV)/.torch $(SOURCES)
+	rm -rf $@
+	$(VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $@ .
+	touch $@
+
+# pip takes a wheel of the version that is installed for installed.
+$(VENV)/.installed: $(BUILT)
+	$(PIP) --force-reinstall --no-deps "$(WHEEL)"
+	$(PIP) "$(WHEEL)"
 	touch $@
 
 # pyrender pins a PyOpenGL without the OSMesa calls it needs, so the right one is laid over it.
 $(VENV)/.test-tools: $(VENV)/.installed
-	$(PIP) '.[test,pyrender]'
+	$(PIP) "$(WHEEL)[test,pyrender]"
 	$(PIP) --no-deps 'PyOpenGL==3.1.10'
 	touch $@
 
@@ -33,15 +43,15 @@ demo: setup
 	$(RUN) benchmark suites=[indoor,face,body,object,object_unposed,outdoor,generation,generation_control] tier=smoke results=$(RESULTS) --resume
 	$(RUN) benchmark suite=shape tier=smoke results=$(RESULTS) --resume
 
-# What is tested is the installed package, not the checkout. The folders of UNITS start no Ray, no server and no browser, and
-# need one core: they are tested beside the others, and what they print comes after what the others print.
-PYTEST := $(VENV)/bin/python -m pytest -m "not slow and not gpu"
-UNITS := $(addprefix tests/,config core frameworks fuzz geometry golden methods metrics nn ops render results)
-OTHERS := $(filter-out $(UNITS) %/__pycache__ tests/support,$(patsubst %/,%,$(wildcard tests/*/)) $(wildcard tests/test_*.py))
+# What is tested is the installed package, not the checkout. Much of the time is spent waiting for Ray, servers and a browser, so
+# three parts are tested side by side on a core each, the longest first. The folders of RAYS share one Ray in their process.
+PYTEST  := $(VENV)/bin/python -m pytest -m "not slow and not gpu"
+VERBS   := tests/cli tests/docs
+RAYS    := $(addprefix tests/,faults testing train tune)
+UNITS   := $(addprefix tests/,config core frameworks fuzz geometry golden methods metrics nn ops render results)
+OTHERS  := $(filter-out $(VERBS) $(RAYS) $(UNITS) %/__pycache__ tests/support,$(patsubst %/,%,$(wildcard tests/*/)) $(wildcard tests/test_*.py))
 test: setup-test
-	@mkdir -p build
-	@OMP_NUM_THREADS=1 $(PYTEST) $(UNITS) >build/units.txt 2>&1 & units=$$!; trap 'kill $$units' INT TERM; \
-	$(PYTEST) $(OTHERS); code=$$?; wait $$units || code=$$?; cat build/units.txt; exit $$code
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python tests/side_by_side.py 3 $(foreach part,VERBS RAYS OTHERS UNITS,'$(PYTEST) $($(part))')
 
 test-slow: setup-test
 	$(VENV)/bin/python -m pytest tests -m "slow"
@@ -109,10 +119,10 @@ dashboard: setup
 
 # mypy skips mapped folders of an editable install without a word, so it is given an unpacked plain one.
 lint: setup-test
-	$(PIP) '.[lint]'
+	$(PIP) "$(WHEEL)[lint]"
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	rm -rf build/lint && $(PIP) --no-deps --no-compile --target build/lint .
+	rm -rf build/lint && $(PIP) --no-deps --no-compile --target build/lint "$(WHEEL)"
 	cd build/lint && $(abspath $(VENV))/bin/mypy --config-file $(CURDIR)/pyproject.toml deep3dmap
 	cd build/lint && $(abspath $(VENV))/bin/lint-imports --config $(CURDIR)/pyproject.toml
 

@@ -1,4 +1,4 @@
-"""The parts of Ray Train that are replaced: the wait at the end of a run, and where workers meet."""
+"""The parts of Ray Train that are replaced or left out: the wait at the end of a run, its datasets, and where workers meet."""
 
 import socket
 from typing import Any
@@ -29,6 +29,20 @@ def test_the_cleaner_is_ended_and_not_waited_for(monkeypatch: pytest.MonkeyPatch
     cleaners[0].before_controller_abort()
     cleaners[0].before_controller_abort()
     assert ended == [actor]
+
+
+def test_no_process_serves_datasets() -> None:
+    from ray.train import ScalingConfig
+    from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+    from ray.train.v2.torch.torch_trainer import TorchTrainer
+
+    from deep3dmap.train.ray_trainer import PromptTorchTrainer
+
+    served = []
+    for trainer_type in (TorchTrainer, PromptTorchTrainer):
+        trainer: Any = trainer_type(lambda: None, scaling_config=ScalingConfig(num_workers=1))
+        served.append([type(each) for each in trainer._create_default_callbacks() if isinstance(each, DatasetsCallback)])
+    assert served == [[DatasetsCallback], []]
 
 
 class Group:

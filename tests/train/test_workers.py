@@ -32,6 +32,12 @@ def curve(folder: Path) -> list[tuple[int, float]]:
     return [(row["step"], row["value"]) for row in read_curves(folder / "curves.jsonl") if row["name"] == "loss"]
 
 
+def test_nothing_watches_whether_this_machine_is_taken_away() -> None:
+    from ray.train.v2._internal.constants import ENABLE_PREEMPTION_WATCHER_ENV_VAR, get_env_vars_to_propagate
+
+    assert get_env_vars_to_propagate()[ENABLE_PREEMPTION_WATCHER_ENV_VAR] == "0"
+
+
 def test_two_workers_end_where_one_does(tmp_path: Path) -> None:
     subject = Subject("toys:Regression/mini", tmp_path, WORLD, ("method.dropout=0.0", "optimizer.lr=0.0001"))
     for run, workers, accumulate in (("one", 1, 1), ("two", 2, 1), ("two-accumulated", 2, 2)):

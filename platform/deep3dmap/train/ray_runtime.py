@@ -93,6 +93,8 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
     # With a known port every Ray process finds its own cluster, also beside another one on the machine.
     os.environ["RAY_GCS_SERVER_PORT"] = str(_free_port())
     os.environ["PYTHONPATH"] = os.pathsep.join(_own_paths())
+    # It would take a process for each training of several workers to see whether this machine is about to be taken away.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     health, before = RayHealth(), set(descendants())
     clock = StartClock("Ray to start", health.waits_for, to_stderr)
 

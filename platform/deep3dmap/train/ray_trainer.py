@@ -1,4 +1,4 @@
-"""Ray Train's TorchTrainer without its wait at the end, and with a rendezvous that listens on the node's own address only."""
+"""Ray Train's TorchTrainer with neither its wait at the end nor its data service, and a rendezvous on a node's own address."""
 
 import os
 import socket
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from ray.train.torch import TorchConfig
 from ray.train.torch.config import _set_torch_distributed_env_vars, _TorchBackend
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 
@@ -33,11 +34,12 @@ class PromptCleaner(PlacementGroupCleanerCallback):
 
 
 class PromptTorchTrainer(TorchTrainer):
-    """A TorchTrainer that returns when the training has ended."""
+    """A TorchTrainer that returns when the training has ended, and starts no process for Ray's datasets, which are not used."""
 
     def _create_default_callbacks(self) -> list[Any]:
         given: list[Any] = super()._create_default_callbacks()
-        return [PromptCleaner() if isinstance(each, PlacementGroupCleanerCallback) else each for each in given]
+        needed = [each for each in given if not isinstance(each, DatasetsCallback)]
+        return [PromptCleaner() if isinstance(each, PlacementGroupCleanerCallback) else each for each in needed]
 
 
 @dataclass
