@@ -32,6 +32,7 @@ def main() -> None:
     page = st.navigation(PAGES)
     with reading.show_problems():
         page.run()
+        reading.first_page_is_drawn()
         if page.url_path != "live":
             # Live refreshes itself.
             _follow(reading.snapshot().number)

@@ -18,11 +18,14 @@ Names = frozenset[str]
 
 
 class Follower:
-    """Keeps the newest snapshot of a store, for whoever asks."""
+    """Keeps the newest snapshot of a store, for whoever asks. unread: files of single attempts that the first one needs."""
 
     def __init__(self, uri: str, kept: Path | None = None) -> None:
         """kept: a folder of this machine for what was read, so that the next server needs not read it again."""
         self.store, self.kept = ResultStore(uri), kept
+        if kept:
+            self.store.recall(kept)
+        self.unread = self.store.unread()
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._folders = [_Folder(self.store, f"tables/{name}") for name in FOLDERS]
@@ -42,8 +45,6 @@ class Follower:
     def newest(self) -> Snapshot:
         """Return a snapshot of the store as it is now; the one from before where no file has come or gone."""
         with self._lock:
-            if self.kept and self._snapshot is None:
-                self.store.recall(self.kept)
             names = [folder.names() for folder in self._folders]
             if self._snapshot is None or names != self._seen:
                 self._snapshot, self._seen = Snapshot(self.store, self._snapshot), names

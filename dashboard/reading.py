@@ -1,6 +1,7 @@
 """Reads the store for the pages. What was read is shared by all visitors; see following.py for what is read again."""
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,13 +19,16 @@ from deep3dmap.dashboard.following import Follower
 from deep3dmap.dashboard.look import as_text
 from deep3dmap.dashboard.snapshot import Snapshot
 from deep3dmap.dashboard.trials import Trials, trials_of
+from deep3dmap.results.compact import WORTH_COMPACTING
 from deep3dmap.results.store import ResultStore
 
 RESULTS_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS"
 KEPT_VARIABLE = "DEEP3DMAP_DASHBOARD_KEPT"
 PICTURES_KEPT = 64
 READ_AHEAD = 12
-_LOCK = threading.Lock()
+# Until then the boards that nobody has asked for leave the processor to the first page.
+WAIT_FOR_FIRST_PAGE_S = 5.0
+_LOCK, _FIRST_PAGE = threading.Lock(), threading.Event()
 
 
 @contextmanager
@@ -53,7 +57,7 @@ def snapshot() -> Snapshot:
     follower = _follower()
     if follower.is_ready:
         return follower.newest()
-    with st.spinner("Reading the results"):
+    with st.spinner(as_text(_what_is_done(follower)), show_time=True):
         return follower.newest()
 
 
@@ -120,11 +124,27 @@ def read_ahead() -> None:
     # What is wrong with the store is said on the pages.
     with suppress(UserError, OSError):
         follower = _follower()
+        if follower.unread > WORTH_COMPACTING:
+            print(_what_is_done(follower), file=sys.stderr, flush=True)
         newest = follower.newest()
         newest.attempts()
-        for group in list(newest.groups())[:READ_AHEAD]:
+        for place, group in enumerate(list(newest.groups())[:READ_AHEAD]):
             newest.board(group, newest.metric_names(group)[0])
+            if place == 0:
+                _FIRST_PAGE.wait(WAIT_FOR_FIRST_PAGE_S)
         follower.remember()
+
+
+def first_page_is_drawn() -> None:
+    """Say so to who reads ahead."""
+    _FIRST_PAGE.set()
+
+
+def _what_is_done(follower: Follower) -> str:
+    if follower.unread <= WORTH_COMPACTING:
+        return "Reading the results"
+    command = f"deep3dmap results compact results={follower.store.uri}"
+    return f"Reading {follower.unread:,} files of single attempts for the first time; to make it fast for everybody: {command}"
 
 
 def _follower() -> Follower:

@@ -15,8 +15,8 @@ from deep3dmap.dashboard.following import FolderWatch
 from deep3dmap.dashboard.look import LONGEST_NAME, one_line
 from deep3dmap.results.curve_lines import parse_curves
 from deep3dmap.results.parquet_files import decode
+from deep3dmap.results.reading_files import DAMAGE, reason_of
 from deep3dmap.results.store import ResultStore
-from deep3dmap.results.table_files import DAMAGE, reason_of
 
 FOLDER = "tables/trials"
 # Of a store with a long history only what is new, or has not ended, is of interest.

@@ -35,9 +35,9 @@ def _verdicts(board: Board) -> str:
 
 
 def _runs(board: Board, runs: pd.DataFrame) -> str:
-    lines = []
+    lines, few = [], runs[["run_id", "seed", "status", "started_at"]]
     for row, name in zip(board.rows, names_of(board.rows)):
-        own = runs[runs.run_id.isin(row.run_ids)].sort_values("seed")
+        own = few[few.run_id.isin(row.run_ids)].sort_values("seed")
         for run in own.itertuples():
             address = link(f"../runs/{run.run_id}.html", str(run.run_id)[:8])
             lines.append([address, escape(name), str(run.seed), escape(str(run.status)), f"{run.started_at:%Y-%m-%d}"])

@@ -54,10 +54,15 @@ def _group(site: SiteFolder, store: ResultStore, runs: pd.DataFrame, boards_of: 
     address = f"boards/{slug(*vars(group).values())}.html"
     title = str(card.get("title", group.suite))
     trail = [("index.html", "Results"), (address, title)]
-    scenes = ScenePages(site, store, runs, found, trail)
-    for place in sorted({place for row in found[0].rows for place in runs.index[runs.run_id.isin(row.run_ids)]}):
-        run_page(site, store, runs.loc[place], [board.metric for board in found], trail)
-    site.write(address, board_page(title, found, scenes.write(), runs))
+    own = runs[runs.run_id.isin({run_id for row in found[0].rows for run_id in row.run_ids})]
+    scenes = ScenePages(site, store, own, found, trail)
+    # Read together: of each run alone a file or a segment would be opened again.
+    metrics, curves = store.metrics(own), store.curves(own)
+    metrics_of, curves_of = dict(iter(metrics.groupby("run_id"))), dict(iter(curves.groupby("run_id")))
+    for _, run in own.iterrows():
+        rows = metrics_of.get(run.run_id, metrics[:0]), curves_of.get(run.run_id, curves[:0])
+        run_page(site, store, run, *rows, [board.metric for board in found], trail)
+    site.write(address, board_page(title, found, scenes.write(), own))
     picture = scenes.picture_of_first()
     image = f'<img src="{escape(picture.removeprefix("../"))}" alt="">' if picture else ""
     count = len(found[0].rows)

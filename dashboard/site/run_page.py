@@ -15,7 +15,7 @@ from deep3dmap.dashboard.site.folder import SiteFolder
 from deep3dmap.dashboard.site.scene_page import VIEWER, picture, viewer
 from deep3dmap.dashboard.site.shell import page, table
 from deep3dmap.results.attempt_numbers import check_id
-from deep3dmap.results.detail import run_detail
+from deep3dmap.results.detail import detail_of
 from deep3dmap.results.export import significant
 from deep3dmap.results.kept_scenes import KeptScene, kept_scenes
 from deep3dmap.results.store import ResultStore
@@ -26,15 +26,20 @@ PLACES = ("checkpoint_uri", "artifacts_uri")
 
 
 def run_page(
-    site: SiteFolder, store: ResultStore, run: "pd.Series[Any]", order: Sequence[str], trail: Sequence[tuple[str, str]]
+    site: SiteFolder,
+    store: ResultStore,
+    run: "pd.Series[Any]",
+    metrics: pd.DataFrame,
+    curves: pd.DataFrame,
+    order: Sequence[str],
+    trail: Sequence[tuple[str, str]],
 ) -> None:
-    """Write the page of a run, given as its row. order: of its metrics."""
+    """Write the page of a run, given as its row, its metrics and its curves. order: of the metrics."""
     run_id = check_id(str(run.run_id))
-    detail = run_detail(store, run_id)
+    detail = detail_of(store, run, metrics)
     title = f"{run.method}/{run.variant}"
     scenes = [scene for scene in detail["metrics"] if scene]
     kept = kept_scenes(store, run_id, int(run.attempt), scenes)
-    curves = store.curves(pd.DataFrame({"run_id": [run_id], "attempt": [int(run.attempt)]}))
     parts = [f"<p>{escape(f'{run.status} · {run.dataset}/{run.dataset_variant} · seed {run.seed} · run {run_id}')}</p>"]
     if detail["error"]:
         parts.append(f"<h2>Error</h2><pre>{escape(detail['error'])}</pre>")

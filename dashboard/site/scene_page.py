@@ -34,7 +34,8 @@ class ScenePages:
         self.names = names_of(self.board.rows)
         self.metrics = {board.metric: board for board in found}
         scenes = sorted({scene for board in found for scene in board.scenes if scene})
-        self.kept = [_of_row(store, runs, row.run_ids, scenes) for row in self.board.rows]
+        few = runs[["run_id", "attempt", "seed", "status"]]
+        self.kept = [_of_row(store, few, row.run_ids, scenes) for row in self.board.rows]
         there = [scene for scene in self._ordered(scenes) if any(scene in own for own in self.kept)]
         self.scenes = sorted(there, key=lambda scene: not any(own[scene].has_picture for own in self.kept if scene in own))
 

@@ -1,4 +1,6 @@
+import os
 import socket
+import subprocess
 import sys
 from itertools import pairwise
 
@@ -60,6 +62,22 @@ def test_mistakes_are_one_line_and_start_nothing(line, started, tmp_path, monkey
     assert main(["dashboard", *line]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not started
+
+
+def test_a_place_that_nobody_can_read_is_one_line(started, capsys):
+    assert main(["dashboard", "results=nonsense://bucket"]) == 2
+    assert "results=nonsense://bucket" in capsys.readouterr().err
+    assert not started
+
+
+def test_what_only_the_server_needs_is_not_imported_before_it(tmp_path):
+    code = "import sys; from deep3dmap.cli import dashboard; dashboard.existing_place(sys.argv[1:])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-X", "importtime", "-c", code, f"results={tmp_path}"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "deep3dmap.cli.dashboard" in imported
+    assert not imported & {"pandas", "pyarrow", "streamlit"}
 
 
 def test_store_that_is_not_there_is_named(started, tmp_path, capsys):

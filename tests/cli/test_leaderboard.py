@@ -186,6 +186,16 @@ def test_it_runs_as_a_command_without_torch_and_ray(store):
     assert not imported & {"torch", "ray"}
 
 
+def test_a_long_reading_says_what_would_help(run, monkeypatch):
+    assert not run().err
+    monkeypatch.setattr("deep3dmap.results.compact.WORTH_COMPACTING", 5)
+    read = run("--format", "csv")
+    (line,) = read.err.splitlines()
+    assert "files of single attempts" in line
+    assert "deep3dmap results compact results=" in line
+    assert read.out.startswith("suite,")
+
+
 def test_help_teaches(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["leaderboard", "--help"])

@@ -130,6 +130,25 @@ def test_export_to_an_impossible_file(run, tmp_path, name, words):
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.json", "t.parquet", "t.tex", "t.html"])
+def test_nothing_is_exported_of_an_empty_store_and_it_says_so(run, tmp_path, name):
+    (tmp_path / "store").mkdir()
+    error = run("export", str(tmp_path / name), code=2, results=tmp_path / "store").err
+    assert "holds no benchmark results" in error
+    assert f"deep3dmap benchmark suite=face tier=smoke results={tmp_path / 'store'}" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["t.tex", "t.html"])
+def test_no_leaderboard_is_exported_of_training_alone(run, tmp_path, name):
+    store = ResultStore(str(tmp_path / "store"))
+    store.write_attempt(run_row(ENTRANTS[0], 0, suite="", tier=""), [], [])
+    assert "holds no benchmark results" in run("export", str(tmp_path / name), code=2, results=store.uri).err
+    run("export", str(tmp_path / "t.csv"), results=store.uri)
+    assert len(pd.read_csv(tmp_path / "t.csv")) == 1
+
+
 # -- verify and mistakes ----------------------------------------------------------------------------------------------------
 
 

@@ -1,12 +1,15 @@
+import gc
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from stores import ENTRANTS, build_store, metric_rows, run_row
 
-from deep3dmap.dashboard import reading
+from deep3dmap.dashboard import reading, server
 from deep3dmap.dashboard import snapshot as snapshot_module
 from deep3dmap.dashboard.following import Follower
+from deep3dmap.dashboard.snapshot import Snapshot
 from deep3dmap.results.across import rank_across
 from deep3dmap.results.leaderboard import boards
 
@@ -127,6 +130,50 @@ def test_all_visitors_share_one_reading(tmp_path, monkeypatch):
     assert reading.snapshot() in snapshots
 
 
+def test_whoever_comes_first_does_not_wait_for_boards_that_nobody_asked_for(tmp_path, monkeypatch):
+    store = build_store(tmp_path, seeds=1, scenes=2)
+    monkeypatch.setenv(reading.RESULTS_VARIABLE, store.uri)
+    monkeypatch.setattr(reading, "_FIRST_PAGE", threading.Event())
+    monkeypatch.setattr(reading, "WAIT_FOR_FIRST_PAGE_S", 60.0)
+    made, first, board = [], threading.Event(), Snapshot.board
+    monkeypatch.setattr(Snapshot, "board", lambda self, *key: made.append(key) or first.set() or board(self, *key))
+    ahead = threading.Thread(target=reading.read_ahead)
+    ahead.start()
+    assert first.wait(30)
+    ahead.join(0.5)
+    assert len(made) == 1
+    reading.first_page_is_drawn()
+    ahead.join(30)
+    assert len(made) == len(reading.snapshot().groups()) > 1
+
+
+def test_the_first_reading_of_many_files_says_what_it_does_and_what_helps(tmp_path, monkeypatch, capsys):
+    store = build_store(tmp_path, seeds=1, scenes=2)
+    monkeypatch.setenv(reading.RESULTS_VARIABLE, store.uri)
+    reading.first_page_is_drawn()
+    reading.read_ahead()
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(reading, "WORTH_COMPACTING", 5)
+    reading.read_ahead()
+    files = sum(len(list((tmp_path / "tables" / name).iterdir())) for name in ("runs", "metrics"))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"Reading {files} files of single attempts")
+    assert line.endswith(f"deep3dmap results compact results={store.uri}")
+
+
+def test_what_the_first_reading_leaves_is_not_collected_again_and_garbage_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "read_ahead", lambda: 1 / 0)
+    gc.disable()
+    try:
+        with pytest.raises(ZeroDivisionError):
+            server.read()
+        assert gc.get_freeze_count() > 0
+        assert gc.isenabled()
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
 def test_what_a_large_store_held_is_kept_for_the_next_server(tmp_path, monkeypatch):
     store = build_store(tmp_path / "store", seeds=1, scenes=2)
     monkeypatch.setattr("deep3dmap.dashboard.following.WORTH_KEEPING", 5)
@@ -134,5 +181,6 @@ def test_what_a_large_store_held_is_kept_for_the_next_server(tmp_path, monkeypat
     first.newest()
     first.remember()
     again = Follower(store.uri, tmp_path / "kept")
-    monkeypatch.setattr("deep3dmap.results.table_files.decode_table", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("deep3dmap.results.reading_files.decode_table", lambda *_: pytest.fail("read again"))
+    assert again.unread == 0 < first.unread
     assert again.newest().runs().equals(first.newest().runs())

@@ -126,6 +126,15 @@ def test_empty_store_gives_a_page_that_says_so(tmp_path):
     assert "No results yet" in (tmp_path / "site/index.html").read_text()
 
 
+def test_what_all_runs_of_a_board_have_is_read_together(tmp_path, monkeypatch):
+    store, asked = build_store(tmp_path / "store", seeds=3, scenes=2), []
+    for name in ("metrics", "curves"):
+        own = getattr(store, name)
+        monkeypatch.setattr(store, name, lambda runs, name=name, own=own: asked.append(name) or own(runs))
+    export(store, tmp_path / "site")
+    assert sorted(asked) == ["curves"] * 2 + ["metrics"] * 2
+
+
 def test_second_export_replaces_its_own_files_and_leaves_others(tmp_path):
     store = build_kept_store(tmp_path / "store", seeds=2, scenes=2)
     export(store, tmp_path / "site")

@@ -1,3 +1,4 @@
+import json
 import math
 from dataclasses import replace
 from datetime import timedelta
@@ -374,6 +375,17 @@ def test_settings_that_differ_are_entries_of_their_own_and_say_so(store):
     write(store, PRNET, {"a": 9.0}, config=config % (64, 0, "cpu", "/x"), run_id="3" * 16, seed=0)
     rows = leaderboard(store)
     assert [(row.value, row.seeds, row.note) for row in rows] == [(1.5, 2, "method.width=8"), (9.0, 1, "method.width=64")]
+
+
+def test_weights_that_were_scored_and_not_trained_say_so_in_words(store):
+    config = {"method": {"width": 8}, "seed": 0}
+    write(store, PRNET, {"a": 1.0}, config=json.dumps(config), run_id="1" * 16)
+    for number in range(2):
+        given = {**config, "seed": number, "checkpoint": f"{number}" * 64}
+        write(store, PRNET, {"a": 2.0}, config=json.dumps(given), run_id=f"{number + 2}" * 16, seed=number)
+    rows = leaderboard(store)
+    notes = ("trained by the benchmark", "weights from a checkpoint, scored by `evaluate`")
+    assert [(row.value, row.seeds, row.note) for row in rows] == [(1.0, 1, notes[0]), (2.0, 2, notes[1])]
 
 
 def test_of_several_code_versions_the_newest_counts_and_says_so(store):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import resources
 
 from deep3dmap.cli.arguments import VerbParser
-from deep3dmap.cli.leaderboard import existing_store
+from deep3dmap.cli.leaderboard import existing_place
 from deep3dmap.core.errors import UserError
 from deep3dmap.data.cache import default_cache
 
@@ -36,12 +36,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--export", metavar="FOLDER", help="write a static site into FOLDER instead of serving")
     parser.add_argument("--host", action="append", default=[], help="a further name under which browsers may reach it")
     flags, pairs = parser.parse(argv)
-    store = existing_store(pairs)
+    uri = existing_place(pairs)
     if flags.export is not None:
-        os.execve(sys.executable, export_command(store.uri, flags.export), dict(os.environ))
+        os.execve(sys.executable, export_command(uri, flags.export), dict(os.environ))
     _check_free(flags.address, flags.port)
-    print(f"dashboard of {store.uri}: http://{flags.address}:{flags.port} (Ctrl+C stops it)", flush=True)
-    places = {RESULTS_VARIABLE: store.uri, KEPT_VARIABLE: str(default_cache() / "dashboard")}
+    print(f"dashboard of {uri}: http://{flags.address}:{flags.port} (Ctrl+C stops it)", flush=True)
+    places = {RESULTS_VARIABLE: uri, KEPT_VARIABLE: str(default_cache() / "dashboard")}
     os.execve(sys.executable, server_command(flags.address, flags.port, flags.host), {**os.environ, **places})
 
 
@@ -60,7 +60,7 @@ def server_command(address: str, port: int, names: Sequence[str] = ()) -> list[s
     pairs = [*options.items(), *(("server.allowedHosts", name) for name in _hosts(address, names))]
     flags = [part for name, value in pairs for part in (f"--{name}", value)]
     app = str(resources.files("deep3dmap.dashboard") / "server.py")
-    return [sys.executable, "-P", "-m", "streamlit", "run", app, *flags]
+    return [sys.executable, "-P", "-m", "deep3dmap.dashboard", "run", app, *flags]
 
 
 def export_command(uri: str, folder: str) -> list[str]:

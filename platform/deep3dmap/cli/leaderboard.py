@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deep3dmap.cli.arguments import VerbParser
 from deep3dmap.core.errors import UserError, unknown
+from deep3dmap.results.place import local_folder
 
 if TYPE_CHECKING:
     from deep3dmap.results.board import Board
@@ -50,6 +51,7 @@ def _show(store: "ResultStore", flags: argparse.Namespace) -> int:
     if flags.across and flags.format not in ("table", "json"):
         raise UserError("--across is printed as a table or as json")
     metric = "all" if flags.all_metrics else flags.metric
+    _say_what_takes_long(store)
     _check_names(store, suite=flags.suite, dataset=flags.dataset, tier=flags.tier)
     found = boards(store, flags.suite, flags.dataset, flags.tier, metric)
     if metric and not found:
@@ -61,7 +63,6 @@ def _show(store: "ResultStore", flags: argparse.Namespace) -> int:
         sys.stdout.write(to_csv(rows))
     elif flags.format == "table":
         print_rows(rows, store.uri, beside(found))
-        _suggest_compacting(store)
     else:
         write = to_json if flags.format == "json" else to_latex
         sys.stdout.write(write(rows, beside(found)).rstrip("\n") + "\n")
@@ -83,14 +84,13 @@ def _show_across(found: "Sequence[Board]", form: str) -> int:
     return 0
 
 
-def _suggest_compacting(store: "ResultStore") -> None:
-    from deep3dmap.results.compact import WORTH_COMPACTING, own_files
+def _say_what_takes_long(store: "ResultStore") -> None:
+    from deep3dmap.results.compact import WORTH_COMPACTING
 
-    files = len(own_files(store))
+    files = store.unread()
     if files > WORTH_COMPACTING:
-        print(
-            f"deep3dmap: {files} attempts have files of their own; `results compact` makes reading them fast", file=sys.stderr
-        )
+        advice = f"`deep3dmap results compact results={store.uri}` makes it fast"
+        print(f"deep3dmap: reading {files:,} files of single attempts; {advice}", file=sys.stderr, flush=True)
 
 
 def print_leaderboard(store: "ResultStore", suite: str | None = None) -> None:
@@ -103,19 +103,32 @@ def print_leaderboard(store: "ResultStore", suite: str | None = None) -> None:
 
 
 def existing_store(pairs: Sequence[str]) -> "ResultStore":
-    """Open the store that `results=` names for reading; raises UserError for another key or a folder that is not there."""
+    """Open the store that `results=` names for reading; raises what `existing_place` raises."""
+    uri = existing_place(pairs)
     from deep3dmap.results.store import ResultStore
 
+    return ResultStore(uri)
+
+
+def existing_place(pairs: Sequence[str]) -> str:
+    """Return the place of the store that `results=` names: a URI, or the whole path of a folder.
+
+    Raises UserError for another key, a folder that is not there, or a URI that nobody can read.
+    """
     uri = "results"
     for pair in pairs:
         key, _, value = pair.partition("=")
         if key != "results" or not value:
             raise UserError(f"'{pair}': the only key here is results=URI")
         uri = value
-    store = ResultStore(uri)
-    if store.storage.local and not store.storage.local.is_dir():
-        raise UserError(f"results={uri}: there is no folder {store.uri}; run a benchmark first, or give results=FOLDER")
-    return store
+    folder = local_folder(uri)
+    if folder is None:
+        from deep3dmap.results.storage import Storage
+
+        return Storage(uri).uri
+    if not folder.is_dir():
+        raise UserError(f"results={uri}: there is no folder {folder}; run a benchmark first, or give results=FOLDER")
+    return str(folder)
 
 
 def _check_names(store: "ResultStore", **wanted: str | None) -> None:

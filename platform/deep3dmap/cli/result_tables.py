@@ -6,7 +6,8 @@ from itertools import groupby
 
 from rich.console import Console
 
-from deep3dmap.cli.printable import shown
+from deep3dmap.cli.long_table import Line, print_long
+from deep3dmap.cli.printable import printable, shown
 from deep3dmap.cli.tables import bare_table
 from deep3dmap.results.across import Ranking
 from deep3dmap.results.board_row import LeaderboardRow
@@ -15,7 +16,9 @@ from deep3dmap.results.quoted import NOTHING, Beside, Quoted
 from deep3dmap.results.row_facts import named
 
 WIDTH = 100
-LONGEST_NAME = 30
+HEADS = ("#", "method", "inputs", "value", "95 % interval", "p", "seeds", "scenes", "seconds", "MB")
+# Those that may be folded, with the most that each is given.
+TEXTS = {"method": 30, "inputs": WIDTH}
 
 
 def console() -> Console:
@@ -65,18 +68,9 @@ def _print_group(out: Console, rows: list[LeaderboardRow], quoted: Sequence[Quot
     out.print(f"[bold]{shown(first.suite)}[/bold] · tier {shown(first.tier)} · {data} ({version})")
     measured = shown(f"{first.metric} in {first.unit}" if first.unit else first.metric)
     out.print(f"{measured}, {arrow}; 95 % interval over scenes and seeds")
-    table = bare_table()
-    table.add_column("#", justify="right", no_wrap=True)
-    longest = max(len(f"{row.method}/{row.variant}") for row in rows)
-    table.add_column("method", overflow="fold", max_width=LONGEST_NAME, no_wrap=longest <= LONGEST_NAME)
-    table.add_column("inputs", overflow="fold")
-    for name in ("value", "95 % interval", "p", "seeds", "scenes", "seconds", "MB"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*_cells(row), style="bold" if row.rank == 1 else "dim" if row.is_cut_short else None)
-    for one in quoted:
-        table.add_row("", f"{shown(one.method)}\n[dim]  quoted[/dim]", "", one.shown, style="italic")
-    out.print(table)
+    lines = [_line(row) for row in rows]
+    lines += [Line(["", printable(one.method), "", one.shown, *[""] * 6], "quoted", "italic") for one in quoted]
+    print_long(out, HEADS, lines, TEXTS)
     for one in quoted:
         out.print(f"[italic]{shown(one.method)}[/italic], quoted ({one.gap}): {shown(one.provenance)}")
     for line in _footnotes(rows):
@@ -84,13 +78,12 @@ def _print_group(out: Console, rows: list[LeaderboardRow], quoted: Sequence[Quot
     out.print()
 
 
-def _cells(row: LeaderboardRow) -> list[str]:
+def _line(row: LeaderboardRow) -> Line:
     pareto = "*" if row.on_pareto_front else " "
-    marks = "\n[dim]  baseline[/dim]" * row.is_baseline + "\n[dim]  cut short[/dim]" * row.is_cut_short
-    return [
+    cells = [
         "-" if row.rank is None else str(row.rank),
-        shown(f"{row.method}/{row.variant}") + marks,
-        shown(row.given),
+        printable(f"{row.method}/{row.variant}"),
+        printable(row.given),
         significant(row.value) or "-",
         "" if row.low is None else f"{significant(row.low)} - {significant(row.high)}",
         "" if row.p_value is None else f"{row.p_value:.2g}",
@@ -99,6 +92,8 @@ def _cells(row: LeaderboardRow) -> list[str]:
         "" if row.seconds is None else significant(row.seconds, 3) + pareto,
         _memory(row),
     ]
+    note = ", ".join(["baseline"] * row.is_baseline + ["cut short"] * row.is_cut_short)
+    return Line(cells, note, "bold" if row.rank == 1 else "dim" if row.is_cut_short else "")
 
 
 def _memory(row: LeaderboardRow) -> str:

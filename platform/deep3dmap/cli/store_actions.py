@@ -27,12 +27,14 @@ from deep3dmap.results.verify import Problem, set_aside, verify
 def export(store: ResultStore, file: Path, suite: str | None) -> int:
     """Write runs with their metrics, or the leaderboard, in the format that the file's ending names."""
     runs = of_suite(store, store.runs(), suite)
+    if runs.empty:
+        raise _nothing_in(store)
     writers: dict[str, Callable[[], object]] = {
         ".csv": lambda: _spreadsheet(joined_table(store, runs)).to_csv(file, index=False),
         ".json": lambda: file.write_text(records(joined_table(store, runs))),
         ".parquet": lambda: joined_table(store, runs).to_parquet(file, index=False),
-        ".tex": lambda: file.write_text(_latex(boards(store, suite))),
-        ".html": lambda: file.write_text(to_html(boards(store, suite, metric="all"))),
+        ".tex": lambda: file.write_text(_latex(_boards(store, suite))),
+        ".html": lambda: file.write_text(to_html(_boards(store, suite, metric="all"))),
     }
     if file.suffix not in writers:
         raise UserError(f"{file}: the ending decides the format; use one of {', '.join(writers)}")
@@ -42,6 +44,18 @@ def export(store: ResultStore, file: Path, suite: str | None) -> int:
         raise UserError(f"{file}: cannot write: {error.strerror or error}") from error
     print(f"{len(runs)} runs in {file}", file=sys.stderr)
     return 0
+
+
+def _boards(store: ResultStore, suite: str | None, metric: str | None = None) -> list[Board]:
+    found = boards(store, suite, metric=metric)
+    if not found:
+        raise _nothing_in(store)
+    return found
+
+
+def _nothing_in(store: ResultStore) -> UserError:
+    first = f"deep3dmap benchmark suite=face tier=smoke results={store.uri}"
+    return UserError(f"{store.uri} holds no benchmark results, so there is nothing to export; run `{first}` first")
 
 
 def check(store: ResultStore, *, as_json: bool, aside: bool, quick: bool) -> int:

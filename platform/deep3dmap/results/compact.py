@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from deep3dmap.results.parquet_files import encode, is_segment, segment_name
+from deep3dmap.results.reading_files import DAMAGE, decode_table
 from deep3dmap.results.schema import TABLES
 from deep3dmap.results.store import ResultStore
-from deep3dmap.results.table_files import DAMAGE, decode_table, only_attempts, uncoded
+from deep3dmap.results.table_files import only_attempts, uncoded
 
 # A damaged segment is left out as a whole, so it does not hold everything.
 ATTEMPTS_OF_SEGMENT = 2000

@@ -31,15 +31,19 @@ _FACTS = (
 
 
 def run_detail(store: ResultStore, run_id: str) -> dict[str, Any]:
-    """Return facts, config, error, metrics {scene: {metric: value}}, units and pictures of the attempt that counts.
-
-    The scene "" holds what belongs to the whole run; a value that is not finite is None. Raises KeyError for an unknown id.
-    """
+    """Return the detail, see `detail_of`, of the attempt that counts; raises KeyError for an unknown id."""
     runs = store.runs()
     own = runs[runs.run_id == run_id]
     if own.empty:
         raise KeyError(run_id)
-    run, metrics = own.iloc[0], store.metrics(own)
+    return detail_of(store, own.iloc[0], store.metrics(own))
+
+
+def detail_of(store: ResultStore, run: "pd.Series[Any]", metrics: pd.DataFrame) -> dict[str, Any]:
+    """Return facts, config, error, metrics {scene: {metric: value}}, units and pictures of a run, given as its row and metrics.
+
+    The scene "" holds what belongs to the whole run; a value that is not finite is None.
+    """
     facts = {name: _plain(run[name]) for name in _FACTS}
     scenes = {scene: dict(zip(rows.metric, map(_number, rows.value))) for scene, rows in metrics.groupby("scene", sort=True)}
     return {
@@ -50,7 +54,7 @@ def run_detail(store: ResultStore, run_id: str) -> dict[str, Any]:
         "error": "\n".join(run.error.strip().splitlines()[-ERROR_LINES:]),
         "metrics": scenes,
         "units": dict(zip(metrics.metric, metrics.unit)),
-        "pictures": pictures(store, run_id, int(run.attempt)),
+        "pictures": pictures(store, str(run.run_id), int(run.attempt)),
     }
 
 

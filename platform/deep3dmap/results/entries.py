@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deep3dmap.results.settings import differing, settings_of
+from deep3dmap.results.settings import differing, in_words, settings_of
 
 # Of the hash of a method's code: enough to tell versions apart.
 CODE_SHOWN = 8
@@ -108,7 +108,7 @@ class _Sorter:
             return [""]
         settings = [settings_of(str(self.columns["config"][place])) for place in examples]
         names = differing(settings)
-        return ["; ".join(f"{name}={flat.get(name)}" for name in names) for flat in settings]
+        return ["; ".join(in_words(name, flat) for name in names) for flat in settings]
 
     def _counting(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         seed, scene, status = (self.columns[name] for name in ("seed", "scene", "status"))

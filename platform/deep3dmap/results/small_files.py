@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from deep3dmap.results.parquet_files import decode
-from deep3dmap.results.table_files import DAMAGE, reason_of
+from deep3dmap.results.reading_files import DAMAGE, reason_of
 
 if TYPE_CHECKING:
     from deep3dmap.results.storage import Storage

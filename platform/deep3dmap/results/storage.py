@@ -9,6 +9,7 @@ from pathlib import Path
 from pyarrow import ArrowInvalid, fs
 
 from deep3dmap.core.errors import UserError
+from deep3dmap.results.place import local_folder
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 # Longer than any write lasts.
@@ -19,9 +20,7 @@ class Storage:
     """A folder or a URI (s3://, gs://). Paths are relative and use `/`."""
 
     def __init__(self, uri: str) -> None:
-        self.local = (
-            None if "://" in uri and not uri.startswith("file://") else Path(uri.removeprefix("file://")).expanduser().resolve()
-        )
+        self.local = local_folder(uri)
         self.uri = str(self.local) if self.local else uri.rstrip("/")
         self.filesystem: fs.FileSystem = fs.LocalFileSystem()
         self.root: str = self.uri

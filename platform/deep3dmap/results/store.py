@@ -166,6 +166,10 @@ class ResultStore:
         """Return where each trial is or how it ended."""
         return self._state_files.read(self.storage).to_pandas()
 
+    def unread(self) -> int:
+        """Return how many files of single attempts are opened when the tables that most readers want are read next."""
+        return sum(self._tables[name].unread(self.storage) for name in REMEMBERED)
+
     def recall(self, folder: Path) -> None:
         """Start from what `remember` kept in a folder of this machine, as far as the files are still the same."""
         for name in REMEMBERED:

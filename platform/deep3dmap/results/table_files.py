@@ -1,18 +1,17 @@
 """The files of one table, read once: later only what has come since."""
 
-import json
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from deep3dmap.core.errors import UserError
-from deep3dmap.results.attempt_numbers import check_id
-from deep3dmap.results.parquet_files import DICTIONARY, attempts_of_segment, decode, is_segment
-from deep3dmap.results.schema import JSON_COLUMNS, STATUSES, TABLES, NewerSchemaError, arrow_schema, migrate
+from deep3dmap.results.parquet_files import DICTIONARY, attempts_of_segment, is_segment
+from deep3dmap.results.reading_files import DAMAGE, Decoded, decode_table, read_files, reason_of
+from deep3dmap.results.schema import TABLES, NewerSchemaError, arrow_schema
 
 if TYPE_CHECKING:
     from deep3dmap.results.storage import Storage
@@ -21,7 +20,6 @@ TABLES_AT_ONCE = 200
 READS = 4  # of a table that is compacted meanwhile
 # Columns of texts that repeat, by table.
 CODED = {"metrics": DICTIONARY, "curves": ("run_id", "scene", "name")}
-DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, UserError)
 
 
 class TableFiles:
@@ -128,58 +126,37 @@ class TableFiles:
         for known in (self._known, self._covered, self._whole, self._new, self._problems):
             known.clear()
 
+    def unread(self, storage: "Storage") -> int:
+        """Return how many files of single attempts there are that `read` would open."""
+        names = storage.names(self.folder, ".parquet")
+        return sum(not is_segment(name) and name not in self._known for name in names)
+
     def _catch_up(self, storage: "Storage") -> None:
         there = set(storage.names(self.folder, ".parquet"))
         if not self._known <= there:
             self._forget()
+        new = sorted(there - self._known)
         # Segments first: what they cover need not be opened one by one.
-        for name in sorted(there - self._known, key=lambda name: (not is_segment(name), name)):
-            if name.removesuffix(".parquet") not in self._covered:
-                self._add(storage, name)
-            self._known.add(name)
+        for name, found in read_files(storage, self.name, list(filter(is_segment, new))):
+            self._add(name, found)
+        alone = [name for name in new if not is_segment(name) and name.removesuffix(".parquet") not in self._covered]
+        for name, found in read_files(storage, self.name, alone):
+            self._add(name, found)
             if len(self._new) >= TABLES_AT_ONCE and is_plain(self._new[-TABLES_AT_ONCE]):
                 # Many small tables take more memory than what is in them.
                 self._new[-TABLES_AT_ONCE:] = [pa.concat_tables(self._new[-TABLES_AT_ONCE:]).combine_chunks()]
+        self._known.update(new)
 
-    def _add(self, storage: "Storage", name: str) -> None:
-        try:
-            table, attempts = decode_table(storage.read(f"{self.folder}/{name}"), self.name, name)
-        except FileNotFoundError:
-            raise
-        except NewerSchemaError as error:
-            raise UserError(f"{storage.uri}/{self.folder}/{name}: {error}") from error
-        except DAMAGE as error:
-            self._problems[name] = reason_of(error)
+    def _add(self, name: str, found: Decoded | str) -> None:
+        self._known.add(name)
+        if isinstance(found, str):
+            self._problems[name] = found
             return
+        table, attempts = found
         if repeated := self._covered & set(attempts):
             table = only_attempts(table, set(attempts) - repeated)
         self._covered.update(attempts or [name.removesuffix(".parquet")])
         self._new.append(table)
-
-
-def decode_table(data: bytes, table: str, name: str, coded: Sequence[str] | None = None) -> tuple[pa.Table, list[str]]:
-    """Return the rows of a file, brought up to date, and the attempts that it covers as a segment.
-
-    coded: the columns of a segment whose texts are read as codes (default: those of metrics). Raises one of `DAMAGE` if it is
-    not as it was written, or holds what no writer of this project writes.
-    """
-    as_codes = coded if coded is not None else DICTIONARY if table == "metrics" else ()
-    rows, attempts, is_vouched_for = decode(data, name, as_codes)
-    migrated = migrate(table, rows)
-    for run_id in pc.unique(migrated["run_id"]).to_pylist():
-        check_id(run_id)
-    if table == "runs" and not is_vouched_for:
-        _check_run(migrated)
-    return migrated, attempts
-
-
-def _check_run(rows: pa.Table) -> None:
-    """Check what a digest would have noticed."""
-    if unknown := set(rows["status"].to_pylist()) - set(STATUSES):
-        raise ValueError(f"unknown status '{unknown.pop()}'")
-    for name in JSON_COLUMNS:
-        for text in rows[name].to_pylist():
-            json.loads(text)
 
 
 def only_attempts(table: pa.Table, attempts: set[str]) -> pa.Table:
@@ -215,12 +192,6 @@ def by_attempt(*tables: pa.Table) -> dict[str, pa.Table]:
         for name, end in zip(ends.values.to_pylist(), ends.run_ends.to_pylist()):
             found[name], begin = table.slice(begin, end - begin), end
     return found
-
-
-def reason_of(error: Exception) -> str:
-    """Return the first line of what is wrong with a file."""
-    # Arrow repeats the path before it says what is wrong.
-    return (str(error).splitlines() or [type(error).__name__])[0].rpartition("': ")[2]
 
 
 def uncoded(table: pa.Table) -> pa.Table:

@@ -10,9 +10,10 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.results.attempt_numbers import attempt_name
 from deep3dmap.results.digest import bytes_digest
 from deep3dmap.results.parquet_files import decode
+from deep3dmap.results.reading_files import DAMAGE, decode_table, reason_of
 from deep3dmap.results.schema import SCHEMA_VERSION, TABLES, RunRow, arrow_schema
 from deep3dmap.results.store import SMALL_TABLES, ResultStore, attempt_digest
-from deep3dmap.results.table_files import DAMAGE, READS, by_attempt, decode_table, reason_of, uncoded
+from deep3dmap.results.table_files import READS, by_attempt, uncoded
 
 DAMAGED_FOLDER = "damaged"
 

@@ -1,0 +1,79 @@
+"""A table of thousands of rows on the terminal: rich's own tables take half a second for each thousand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from rich.cells import cell_len, chop_cells
+from rich.console import Console
+from rich.text import Text
+
+GAP = "  "
+# Names are not folded to less: rather a line is longer than the terminal is wide. Other texts are broken between words only.
+NARROWEST = 12
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row. cells: plain text without control characters. note: stands below the name. style: of the row, as rich has it."""
+
+    cells: Sequence[str]
+    note: str = ""
+    style: str = ""
+
+
+def print_long(out: Console, heads: Sequence[str], lines: Sequence[Line], texts: Mapping[str, int]) -> None:
+    """Print a table.
+
+    texts: {head: greatest width} of the columns that stand on the left and are folded where there is no room, the last one
+    first; the first has the names. What is in the others, such as numbers, stands on the right and is never cut.
+    """
+    every = [Line(heads, style="bold"), *lines]
+    widths = _widths(every, [texts.get(head) for head in heads], out.width)
+    is_text = [head in texts for head in heads]
+    names, found = is_text.index(True), Text()
+    for line in every:
+        parts = [_folded(cell, width) for cell, width in zip(line.cells, widths)]
+        named = len(parts[names])
+        if line.note:
+            parts[names].append(_below(line))
+        for number, cells in enumerate(zip_longest(*parts, fillvalue="")):
+            whole = GAP.join(_aligned(cell, width, left) for cell, width, left in zip(cells, widths, is_text))
+            found.append(f"{whole.rstrip()}\n", line.style if number < named or not line.note else "dim")
+    out.print(found, soft_wrap=True, end="")
+
+
+def _widths(lines: Sequence[Line], longest: Sequence[int | None], room: int) -> list[int]:
+    """Return the widths of the columns. longest: of each the greatest width, None for one that is not folded."""
+    names, *rest = (place for place, most in enumerate(longest) if most is not None)
+    columns = [list(cells) for cells in zip(*(line.cells for line in lines))]
+    columns[names] += [_below(line) for line in lines]
+    natural = [max(map(cell_len, cells)) for cells in columns]
+    found = [width if most is None else min(width, most) for width, most in zip(natural, longest)]
+    least = {place: max(cell_len(word) for cell in columns[place] for word in cell.split()) for place in rest}
+    over = sum(found) + len(GAP) * (len(found) - 1) - room
+    for place in (*reversed(rest), names):
+        given = min(max(over, 0), max(found[place] - least.get(place, NARROWEST), 0))
+        found[place], over = found[place] - given, over - given
+    return found
+
+
+def _below(line: Line) -> str:
+    return f"  {line.note}" if line.note else ""
+
+
+def _folded(cell: str, width: int) -> list[str]:
+    """Return the lines of a cell, broken after spaces and slashes where there are some."""
+    found = []
+    while cell_len(cell) > width:
+        begin = chop_cells(cell, width)[0]
+        # What a space would not fit behind does fit without it.
+        cut = max(chop_cells(cell, width + 1)[0].rfind(" "), begin.rfind("/")) + 1 or len(begin)
+        found.append(cell[:cut].rstrip())
+        cell = cell[cut:].lstrip()
+    return [*found, cell]
+
+
+def _aligned(cell: str, width: int, is_text: bool) -> str:
+    blank = " " * max(width - cell_len(cell), 0)
+    return cell + blank if is_text else blank + cell
