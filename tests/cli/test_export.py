@@ -20,7 +20,8 @@ from deep3dmap.methods.neuralrecon.method import NeuralRecon
 from deep3dmap.methods.prnet.method import PRNet
 from deep3dmap.runs.starting_points import by_content, with_starting_points
 from deep3dmap.train.checkpoints import CheckpointFolder
-from deep3dmap.train.job import TrainingJob
+from deep3dmap.train.job import TrainingJob, train_here
+from deep3dmap.train.local_host import LocalHost
 from deep3dmap.train.shipped_weights import write_shipped
 
 Captured = pytest.CaptureFixture[str]
@@ -108,6 +109,19 @@ def test_neuralrecon_comes_back_in_its_second_phase(beside: Path, tmp_path: Path
     assert bool(again.fusing)
     for name, value in method.network.state_dict().items():
         torch.testing.assert_close(again.network.state_dict()[name], value, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("names", [("prnet/mini", "heads/smoke"), ("neuralrecon/mini", "rooms/smoke")])
+def test_a_run_with_given_weights_learns_nothing(names: tuple[str, str], beside: Path, tmp_path: Path) -> None:
+    _, checkpoint = checkpoint_of(*names, tmp_path / "run")
+    assert main(["export", str(checkpoint), "-o", str(beside)]) == 0
+    run = compose_run(*names, (Layer("test", (f"method.weights={beside / SHIPPED_FILE}",)),))
+    job = TrainingJob(run.method, run.variant, run.dataset, run.dataset_variant, run.config, str(tmp_path / "given"))
+    given: Any = job.build_method()
+    method, summary = train_here(job, LocalHost(torch.device("cpu")))
+    assert summary.steps == 0
+    for name, value in given.state_dict().items():
+        assert torch.equal(method.state_dict()[name], value), name
 
 
 def test_a_run_knows_shipped_weights_by_their_content(beside: Path, tmp_path: Path) -> None:

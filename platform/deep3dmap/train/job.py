@@ -109,5 +109,6 @@ def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tu
         method.to(host.device)
     tell("training")
     stage_marks.mark("training")
-    summary = TrainingSession(method, loop, Path(job.folder), job.about(), scorer).run()
-    return method, summary
+    session = TrainingSession(method, loop, Path(job.folder), job.about(), scorer)
+    session.learns = learns
+    return method, session.run()

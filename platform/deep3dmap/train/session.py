@@ -53,6 +53,8 @@ class TrainingSession:
     section = "trainer"
     # Whether its first worker shows how far it is: None leaves that to `Progress`.
     shows_progress: bool | None = None
+    # Whether the method, configured as it is, has anything to learn: with weights of others it may not.
+    learns = True
 
     def __init__(
         self, method: Method, loop: TrainLoop, folder: Path, about: Mapping[str, Any], scorer: Scorer | None = None
@@ -100,8 +102,8 @@ class TrainingSession:
         return self.seconds_before + time.perf_counter() - self._began
 
     def steps(self) -> Iterator[Step]:
-        """Return the method's generator."""
-        return self.method.train_steps(self.loop)
+        """Return the method's generator, an empty one where it does not learn."""
+        return self.method.train_steps(self.loop) if self.learns else iter(())
 
     def require_budget(self) -> None:
         """Raise UserError where nothing would ever end this."""
