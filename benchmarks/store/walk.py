@@ -5,21 +5,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
 from deep3dmap.benchmarks.store.served_dashboard import Server
 from deep3dmap.core.errors import UserError
 
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 DRAWN = ".d3-head, [data-testid=stHeading]"
 WAIT_MS = 600_000
-OPENINGS, OPENING_MS = 20, 500
-# Counts how often the script of the page came to rest, for a click may be answered before anybody looks.
-COUNT_RESTS = """
-window.rests = 0;
-new MutationObserver(changes => changes.forEach(one => {
-  const now = one.target.getAttribute("data-test-script-state");
-  if (now === "notRunning" && one.oldValue !== now) window.rests += 1;
-})).observe(document, {subtree: true, attributeFilter: ["data-test-script-state"], attributeOldValue: true});
-"""
+OPENINGS, OPENING_MS, LOOK_AGAIN_MS = 20, 500, 5
 Act = Callable[[Any], None]
 
 
@@ -39,11 +33,24 @@ def timed(server: Server, act: Callable[[], None]) -> Figure:
 
 
 def new_page(browser: Any) -> Any:
-    """Return an empty page of a desktop's size."""
+    """Return an empty page of a desktop's size. It counts as `answers` how often the server has said that a script is done.
+
+    The page itself does not tell: what is answered at once never shows that it is being worked on.
+    """
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(WAIT_MS)
-    page.add_init_script(COUNT_RESTS)
+    page.answers = 0
+
+    def count(frame: Any) -> None:
+        page.answers += isinstance(frame, bytes) and _is_last(ForwardMsg.FromString(frame))
+
+    page.on("websocket", lambda socket: socket.on("framereceived", count))
     return page
+
+
+def _is_last(message: ForwardMsg) -> bool:
+    is_early = message.script_finished == ForwardMsg.ScriptFinishedStatus.FINISHED_EARLY_FOR_RERUN
+    return message.WhichOneof("type") == "script_finished" and not is_early
 
 
 def paint(page: Any, url: str) -> None:
@@ -66,9 +73,12 @@ class Click:
         self.ready(page)
 
         def act() -> None:
-            before = page.evaluate("window.rests")
+            before, end = page.answers, time.monotonic() + WAIT_MS / 1000
             self.act(page)
-            page.wait_for_function("before => window.rests > before", arg=before)
+            while page.answers == before:
+                if time.monotonic() > end:
+                    raise UserError(f"{page.url} does not answer to {self.name!r}")
+                page.wait_for_timeout(LOOK_AGAIN_MS)
             page.locator(IDLE).wait_for(state="attached")
 
         return timed(server, act)

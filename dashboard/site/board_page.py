@@ -10,7 +10,7 @@ from deep3dmap.dashboard.verdicts import names_of, verdict
 from deep3dmap.results import html_page
 from deep3dmap.results.board import Board
 
-VERDICTS = 6
+VERDICTS, RUNS_SHOWN = 6, 50
 
 
 def board_page(title: str, found: list[Board], scenes: str, runs: pd.DataFrame) -> str:
@@ -42,4 +42,6 @@ def _runs(board: Board, runs: pd.DataFrame) -> str:
             address = link(f"../runs/{run.run_id}.html", str(run.run_id)[:8])
             lines.append([address, escape(name), str(run.seed), escape(str(run.status)), f"{run.started_at:%Y-%m-%d}"])
     # What leads on comes first, so that a narrow screen shows it.
-    return table(("Run", "Method", "Seed", "Status", "Started"), lines)
+    heads, more = ("Run", "Method", "Seed", "Status", "Started"), len(lines) - RUNS_SHOWN
+    rest = f"<details><summary>{more} more runs</summary>{table(heads, lines[RUNS_SHOWN:])}</details>" if more > 0 else ""
+    return table(heads, lines[:RUNS_SHOWN]) + rest

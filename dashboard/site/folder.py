@@ -31,8 +31,11 @@ class SiteFolder:
 
     def keep(self, folder: str, ending: str, data: bytes) -> str:
         """Write what is named by its content, once however often it is asked for; returns its name."""
-        name = f"{folder}/{hashlib.sha256(data).hexdigest()[:20]}{ending}"
-        return name if name in self._written else self.write(name, data)
+        return self.write_once(f"{folder}/{hashlib.sha256(data).hexdigest()[:20]}{ending}", data)
+
+    def write_once(self, name: str, content: bytes | str) -> str:
+        """Write a file whose name stands for its content, unless it is there; returns its name."""
+        return name if name in self._written else self.write(name, content)
 
     def pages(self) -> int:
         """Return how many pages were written."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from html import escape
 from pathlib import PurePath
 from typing import Any
@@ -18,11 +19,12 @@ from deep3dmap.results.attempt_numbers import check_id
 from deep3dmap.results.detail import detail_of
 from deep3dmap.results.export import significant
 from deep3dmap.results.kept_scenes import KeptScene, kept_scenes
+from deep3dmap.results.schema import JSON_COLUMNS
 from deep3dmap.results.store import ResultStore
 
 WIDTH, HEIGHT, EDGE = 320, 120, 4
 POINTS = 400
-PLACES = ("checkpoint_uri", "artifacts_uri")
+PLACES, TIMES = ("checkpoint_uri", "artifacts_uri"), ("started_at", "verdict_at")
 
 
 def run_page(
@@ -44,8 +46,8 @@ def run_page(
     if detail["error"]:
         parts.append(f"<h2>Error</h2><pre>{escape(detail['error'])}</pre>")
     parts += [_metrics(detail["metrics"], detail["units"], order), _curves(curves), *_scenes(site, kept)]
-    facts = [[escape(name), escape(_words(value))] for name, value in _published(detail["facts"]).items()]
-    config = escape(json.dumps(detail["config"], indent=1))
+    facts = [[escape(name), escape(_words(name, value))] for name, value in _published(detail["facts"]).items()]
+    config = escape(json.dumps({key: own for key, own in detail["config"].items() if key != "results"}, indent=1))
     parts.append(f"<h2>How it was made</h2>{table(('field', 'value'), facts, 'plain facts')}")
     parts.append(f"<details><summary>Configuration</summary><pre>{config}</pre></details>")
     site.write(f"runs/{run_id}.html", page(title, "".join(parts), 1, VIEWER, trail))
@@ -116,10 +118,14 @@ def _scenes(site: SiteFolder, kept: Mapping[str, KeptScene]) -> list[str]:
             content += f"<div class=site-sheets>{sheets}</div>"
         if content:
             parts.append(scene_cards.card(scene, "", "", content))
-    return ["<h2>Scenes</h2>", *parts, scene_cards.error_note()] if parts else []
+    return [f"<h2>Scenes</h2><div class=site-cards>{''.join(parts)}</div>", scene_cards.error_note()] if parts else []
 
 
-def _words(value: Any) -> str:
+def _words(name: str, value: Any) -> str:
+    if name in JSON_COLUMNS and isinstance(found := json.loads(value), dict):
+        return ", ".join(f"{key} {own}" for key, own in found.items() if own is not None)
+    if name in TIMES:
+        return f"{datetime.fromisoformat(value):%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(value, float):
         return significant(value)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,7 +1,7 @@
 """The pages of scenes: what every entry made of one, in pictures and in 3D."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from typing import Any
 
@@ -21,7 +21,7 @@ from deep3dmap.results.kept_scenes import KeptScene, fullest, kept_scenes
 from deep3dmap.results.store import ResultStore
 
 VIEWER = (*(f"static/{name}" for name in SCRIPTS), "static/site.js")
-SIDE_BY_SIDE = 3
+SIDE_BY_SIDE, ENTRIES_SHOWN = 3, 12
 
 
 class ScenePages:
@@ -53,22 +53,28 @@ class ScenePages:
 
     def _page(self, scene: str) -> str:
         own = {name: kept[scene] for name, kept in zip(self.names, self.kept) if scene in kept}
-        parts = [self._values(scene), scene_cards.tiles_of_entries(own, self._picture)]
+        parts = [self._values(scene, own), scene_cards.tiles_of_entries(own, self._picture)]
         parts += [self._viewer(own), *(self._sheets(title, kept) for title, kept in own.items())]
         address = f"scenes/{slug(*vars(self.board.group).values(), scene)}.html"
         return self.site.write(address, page(scene, "".join(parts), 1, VIEWER, self.trail))
 
-    def _values(self, scene: str) -> str:
+    def _values(self, scene: str, kept: Collection[str]) -> str:
+        """Return the values of a scene: of those entries that kept something of it, and of the first others."""
+        places = sorted(range(len(self.names)), key=lambda place: self.names[place] not in kept)[:ENTRIES_SHOWN]
         rows, best = [], []
         for name, board in self.metrics.items():
             if scene not in board.scenes:
                 continue
             values = {row.run_ids: own for row, own in zip(board.rows, board.per_scene[:, board.scenes.index(scene)])}
-            mine = np.array([values.get(row.run_ids, np.nan) for row in self.board.rows])
+            mine = np.array([values.get(self.board.rows[place].run_ids, np.nan) for place in places])
             rows.append([with_unit(name, board.rows[0].unit), *map(number, mine)])
             place = best_place(mine, board.rows[0].better)
             best.append(None if place is None else 1 + place)
-        return scene_cards.table(["metric", *self.names], rows, best) if rows else ""
+        if not rows:
+            return ""
+        left = len(self.names) - len(places)
+        note = f"<p class=scene-note>{left} more entries are on the page of the board.</p>" if left else ""
+        return scene_cards.table(["metric", *(self.names[place] for place in places)], rows, best) + note
 
     def _viewer(self, own: dict[str, KeptScene]) -> str:
         there = {title: kept for title, kept in own.items() if kept.has_surface}
@@ -129,7 +135,7 @@ def place_of(site: SiteFolder, data: dict[str, Any]) -> str:
     # Within a script nothing but "<" could end it, were it ever put into a page.
     content = json.dumps(data, sort_keys=True).replace("<", "\\u003c")
     name = f"geometry/{data['id']}.js"
-    site.write(name, f'deep3dmapSite.receive("{data["id"]}", {content});\n')
+    site.write_once(name, f'deep3dmapSite.receive("{data["id"]}", {content});\n')
     size = max(1, round(len(content) / 1000))
     return (
         f'<div class="site-3d" data-geometry="{data["id"]}"><button type="button">Show in 3D ({size:,} kB)</button>'

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 from kept_stores import build_hostile_store, build_kept_store
-from stores import build_store
+from stores import ENTRANTS, build_store, metric_rows, run_row
 
 from deep3dmap.cli import dashboard
 from deep3dmap.core.errors import UserError
@@ -133,6 +133,48 @@ def test_what_all_runs_of_a_board_have_is_read_together(tmp_path, monkeypatch):
         monkeypatch.setattr(store, name, lambda runs, name=name, own=own: asked.append(name) or own(runs))
     export(store, tmp_path / "site")
     assert sorted(asked) == ["curves"] * 2 + ["metrics"] * 2
+
+
+def test_what_is_kept_once_is_counted_once(tmp_path):
+    store = build_kept_store(tmp_path / "store", seeds=2, scenes=2)
+    said = export(store, tmp_path / "site")
+    size = sum(file.stat().st_size for file in (tmp_path / "site").rglob("*") if file.is_file() and file.name != MARK)
+    assert f"{size / 1e6:.1f} MB" in said
+
+
+def test_of_long_boards_the_first_entries_and_runs_are_shown_and_the_rest_is_folded(tmp_path, monkeypatch):
+    monkeypatch.setattr("deep3dmap.results.html_page.ROWS_SHOWN", 2)
+    monkeypatch.setattr("deep3dmap.dashboard.site.board_page.RUNS_SHOWN", 2)
+    monkeypatch.setattr("deep3dmap.dashboard.site.scene_page.ENTRIES_SHOWN", 1)
+    store = build_kept_store(tmp_path / "store", seeds=2, scenes=2)
+    export(store, tmp_path / "site")
+    board = next(text for file in (tmp_path / "site/boards").iterdir() if "prnet/wide" in (text := file.read_text()))
+    shown = re.sub(r"<details>.*?</details>", "", board, flags=re.DOTALL)
+    assert shown.count('<a href="../runs/') == 2 < board.count('<a href="../runs/')
+    assert "more entries" in board
+    assert "more runs" in board
+    scene = next(iter((tmp_path / "site/scenes").iterdir())).read_text()
+    assert "more entries are on the page of the board" in scene
+    assert scene.partition("</thead>")[0].count("<th>") == 2
+
+
+def test_facts_are_words_and_no_place_of_the_machine(site):
+    store, folder = site
+    run = store.runs()[lambda runs: runs.suite != ""].iloc[0]
+    text = (folder / f"runs/{run.run_id}.html").read_text()
+    assert f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC" in text
+    facts = text.partition("How it was made")[2].partition("<details>")[0]
+    assert "{" not in facts
+
+
+def test_the_configuration_of_a_run_does_not_name_the_store(tmp_path):
+    store = ResultStore(str(tmp_path / "store"))
+    run = run_row(ENTRANTS[0], 0, config=json.dumps({"results": "/home/somebody/store", "method": {"width": 8}}))
+    store.write_attempt(run, metric_rows(run, ENTRANTS[0], 2), [])
+    export(store, tmp_path / "site")
+    text = (tmp_path / f"site/runs/{run.run_id}.html").read_text()
+    assert "width" in text
+    assert "somebody" not in text
 
 
 def test_second_export_replaces_its_own_files_and_leaves_others(tmp_path):

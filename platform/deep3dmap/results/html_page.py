@@ -10,15 +10,18 @@ from deep3dmap.results.quoted import Quoted
 from deep3dmap.results.row_facts import named
 
 WIDTH, HEIGHT = 130, 14
+# What comes after them is folded up, with a line of its own for the intervals.
+ROWS_SHOWN = 50
 STYLE = """
-:root { color-scheme: light dark; --line: #8884; --mark: #0072b2; } body { font: 15px/1.5 system-ui, sans-serif; max-width:
-84rem; margin: 2rem auto; padding: 0 1rem; } table { border-collapse: collapse; width: 100%; font-variant-numeric:
-tabular-nums; } th, td { padding: .3rem .5rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
+:root { color-scheme: light dark; --line: #8884; --mark: light-dark(#0072b2, #56b4e9); }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .5rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
 th:nth-child(2), td:nth-child(2), th:last-child, td:last-child { text-align: left; overflow-wrap: break-word; }
 th:nth-child(2) { min-width: 9rem; } th:last-child { min-width: 7rem; } td:is(:nth-child(4), :nth-child(8)) { white-space:
-nowrap; } table.scenes :is(th, td):last-child { text-align: right; } tr.first td { font-weight: 600; } tr.apart { opacity:
-.65; } .scroll { overflow-x: auto; } svg { fill: var(--mark); stroke: var(--mark); } small, figcaption { opacity: .75; }
-tr.quoted td { font-style: italic; opacity: .75; }
+nowrap; } table.scenes :is(th, td):last-child { text-align: right; } tr.first td { font-weight: 600; }
+tr.apart { opacity: .65; } .scroll { overflow-x: auto; } svg { fill: var(--mark); stroke: var(--mark); }
+small, figcaption { opacity: .75; } tr.quoted td { font-style: italic; opacity: .75; } summary { cursor: pointer; }
 """
 COLUMNS = ("#", "Method", "Value", "95 % interval", "", "Median", "IQM", "p", "Seeds", "Scenes", "Seconds", "Inputs")
 
@@ -39,17 +42,22 @@ def section(board: Board) -> str:
     about = f"tier {group.tier}, {group.dataset}/{group.dataset_variant}, data {group.dataset_version}"
     about += f", protocol {group.protocol_version}"
     unit = f" ({first.unit})" if first.unit else ""
-    heads = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)
-    span = _span(board.rows)
-    lines = "".join(_line(row, *span) for row in board.rows) + "".join(_quoted_line(one) for one in board.quoted)
+    more = len(board.rows) - ROWS_SHOWN
+    rest = f"<details><summary>{more} more entries</summary>{_table(board.rows[ROWS_SHOWN:])}</details>" if more > 0 else ""
     notes = "".join(f"<br>{escape(note)}" for row in board.rows for note in _notes(row))
     notes += "".join(f"<br>{escape(one.method)}, quoted: {escape(one.provenance)}" for one in board.quoted)
     return (
         f"<h2>{escape(group.suite)}: {escape(board.metric + unit)}</h2><p><small>{escape(about)}; {arrow}</small></p>"
-        f"<div class=scroll><table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
+        f"{_table(board.rows[:ROWS_SHOWN], board.quoted)}{rest}"
         f"<p><small>Entries of one rank cannot be told apart. p: against the first, adjusted for all pairs.{notes}</small></p>"
         f"{_scenes(board)}"
     )
+
+
+def _table(rows: Sequence[LeaderboardRow], quoted: Sequence[Quoted] = ()) -> str:
+    heads, span = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS), _span(rows)
+    lines = "".join(_line(row, *span) for row in rows) + "".join(_quoted_line(one) for one in quoted)
+    return f"<div class=scroll><table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
 
 
 def _line(row: LeaderboardRow, low: float, high: float) -> str:
