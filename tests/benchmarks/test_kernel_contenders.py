@@ -110,7 +110,7 @@ def test_marching() -> None:
 
 def test_the_loss_of_a_training_step_and_what_it_keeps() -> None:
     rays, occupied = radiance.rays_into_the_box(40, "cpu"), radiance.shell(16, "cpu")
-    steps = {one: radiance.Step(radiance.Size(2, 8, 8), rays, occupied, one) for one in ("native", "reference")}
+    steps = {one: radiance.FieldUpdate(radiance.Size(2, 8, 8), rays, occupied, one) for one in ("native", "reference")}
     found = radiance.samples_of(rays, occupied, "native")
     same([step._loss(found) for step in steps.values()])
     for step in steps.values():

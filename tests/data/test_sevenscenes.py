@@ -200,7 +200,7 @@ def test_a_wrong_unit_is_noticed(tmp_path: Path) -> None:
 
 def test_unequal_picture_sizes_are_refused(tmp_path: Path) -> None:
     folder = write_scan(tmp_path / "scan")
-    layout.write_gray16(folder / "frame-000010.depth.png", np.full((12, 16), 1000, np.uint16))
+    layout.write_millimetres(folder / "frame-000010.depth.png", np.ones((12, 16), np.float32))
     with pytest.raises(UserError, match=r"frame-000010\.depth\.png: 16x12 pixels"):
         dataset(folder).split("test")[0]["depths"][1]
 

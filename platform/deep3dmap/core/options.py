@@ -36,7 +36,7 @@ def option(
 
 def describe_options(config_type: type) -> list[tuple[str, str, Any, str]]:
     """Return (name, type, default, help) of every field of a config dataclass."""
-    return [(f.name, _type_name(f), _default(f), f.metadata.get("help", "")) for f in fields(config_type)]
+    return [(f.name, _type_name(f), default_of(f), f.metadata.get("help", "")) for f in fields(config_type)]
 
 
 def check_options(config_type: type, values: Mapping[str, Any], prefix: str = "", searched: bool = True) -> None:
@@ -116,5 +116,6 @@ def _type_name(of: "Field[Any]") -> str:
     return of.type if isinstance(of.type, str) else getattr(of.type, "__name__", str(of.type))
 
 
-def _default(of: "Field[Any]") -> Any:
+def default_of(of: "Field[Any]") -> Any:
+    """Return the default of a field of a dataclass, made anew where a factory makes it; MISSING where it has none."""
     return of.default_factory() if of.default_factory is not MISSING else of.default

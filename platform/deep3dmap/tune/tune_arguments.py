@@ -1,12 +1,13 @@
 """The arguments of `deep3dmap tune`: options and space of the sweep, and the run that is varied."""
 
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from deep3dmap.config.compose import Layer, build_section
 from deep3dmap.config.overrides import as_override, split_override
 from deep3dmap.core.errors import UserError, nearest
+from deep3dmap.core.options import default_of
 from deep3dmap.tune.options import TuneOptions
 
 PREFIX, SPACE = "tune.", "tune.space."
@@ -56,10 +57,10 @@ def build_options(values: dict[str, Any]) -> TuneOptions:
 
 def option_lines() -> list[tuple[str, Any, str]]:
     """Return (key, default, help) of every option."""
-    lines = [(PREFIX + f.name, _default(f), f.metadata["help"]) for f in fields(TuneOptions) if f.metadata]
+    lines = [(PREFIX + f.name, default_of(f), f.metadata["help"]) for f in fields(TuneOptions) if f.metadata]
     for group in (f for f in fields(TuneOptions) if not f.metadata):
         kind: Any = group.type
-        lines += [(f"{PREFIX}{group.name}.{f.name}", _default(f), f.metadata["help"]) for f in fields(kind)]
+        lines += [(f"{PREFIX}{group.name}.{f.name}", default_of(f), f.metadata["help"]) for f in fields(kind)]
     return lines
 
 
@@ -73,7 +74,3 @@ def _set(own: dict[str, Any], key: str, value: Any) -> None:
         own.setdefault(group, {})[inner] = value
     else:
         own[group] = value
-
-
-def _default(of: Any) -> Any:
-    return of.default_factory() if of.default_factory is not MISSING else of.default

@@ -14,7 +14,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.files import read_npy
 from deep3dmap.core.options import option
 from deep3dmap.data.content_hash import hash_data, hash_files
-from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading, find_photographs, load_model, model_files
+from deep3dmap.data.datasets.fitted_faces import FaceModel, FaceSplit, Reading, find_photographs, load_face_model, model_files
 from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats.threehundred_w_lp import read_boxes, read_face
 from deep3dmap.geometry.face_crop import detector_box_of_square
@@ -118,8 +118,8 @@ class AFLW2000:
 
     @cached_property
     def _model(self) -> FaceModel | None:
-        model = load_model(self._config.model, self._config.atlas)
-        return None if model is None else FaceModel(model, self._config.atlas_size, self._config.one_based)
+        c = self._config
+        return load_face_model(c.model, c.atlas, c.atlas_size, c.one_based)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,15 @@ from deep3dmap.core.options import option
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.datasets.given_root import given_root
-from deep3dmap.data.datasets.scene_views import BACKGROUNDS, HELD_OUT, HELD_OUT_VIEWS, VIEW_KEYS, SceneSplit, scene_sample
-from deep3dmap.data.formats.multiview import Frame
+from deep3dmap.data.datasets.scene_views import (
+    BACKGROUNDS,
+    HELD_OUT,
+    HELD_OUT_VIEWS,
+    VIEW_KEYS,
+    SceneSplit,
+    evenly_chosen,
+    scene_sample,
+)
 from deep3dmap.data.formats.nerf_synthetic import SPLITS, is_scene, present_splits, read_split
 
 # Cameras stand four units from the origin, and samples lie between two and six of them.
@@ -95,7 +102,7 @@ class Blender:
 
     def _read(self, split: str, name: str) -> Sample:
         folder, config = self._folders[name], self._config
-        held_out = chosen(read_split(folder, HELD_OUT_VIEWS[split]), config.test_views)
+        held_out = evenly_chosen(read_split(folder, HELD_OUT_VIEWS[split]), config.test_views)
         sample = scene_sample(read_split(folder, "train"), held_out, config.background, config.factor)
         sample["bounds"] = BOUNDS.copy()
         if config.meshes:
@@ -111,13 +118,6 @@ class Blender:
             raise UserError(f"{self.root}: no transforms_train.json and transforms_test.json in it or in a folder of it")
         named = {folder.resolve().name: folder for folder in found}
         return {name: named[name] for name in self._only or sorted(named)}
-
-
-def chosen(frames: list[Frame], count: int) -> list[Frame]:
-    """Return `count` frames evenly chosen; all of them for 0."""
-    if count == 0 or count >= len(frames):
-        return frames
-    return [frames[index * len(frames) // count] for index in range(count)]
 
 
 def _scenes(root: Path) -> list[Path]:

@@ -177,6 +177,12 @@ def load_model(name: str, atlas: str = "") -> MorphableModel | None:
     return read_morphable_model(Path(name).expanduser(), face_atlas(atlas, ATLAS_SIZE) if atlas else None)
 
 
+def load_face_model(name: str, atlas: str, atlas_size: int, one_based: bool) -> FaceModel | None:
+    """Return the model of `load_model` with what turns fits into ground truth; atlas_size, one_based: of `FaceModel`."""
+    model = load_model(name, atlas)
+    return None if model is None else FaceModel(model, atlas_size, one_based)
+
+
 def model_files(name: str, atlas: str = "") -> list[Path]:
     """Return the files that `load_model` may read, for hashing."""
     places = [Path(one).expanduser() for one in (name, atlas) if one and one != GRID_HEAD]

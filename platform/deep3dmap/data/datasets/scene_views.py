@@ -63,6 +63,13 @@ def scene_sample(
     return sample if color is None else sample | {"background": np.array(color, np.float32)}
 
 
+def evenly_chosen(frames: list[Frame], count: int) -> list[Frame]:
+    """Return `count` frames evenly chosen; all of them for 0."""
+    if count == 0 or count >= len(frames):
+        return frames
+    return [frames[index * len(frames) // count] for index in range(count)]
+
+
 def every_nth_held_out(frames: Sequence[Frame], every: int, first: int = 0) -> tuple[list[Frame], list[Frame]]:
     """Split frames in the order given: `first`, `first + every` ... are held out (as LLFF and mip-NeRF 360 do with 0 and 8)."""
     held_out = range(first, len(frames), every)

@@ -12,7 +12,8 @@ from deep3dmap.core.options import option
 from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.content_hash import hash_data, hash_files
 from deep3dmap.data.datasets.given_root import given_root
-from deep3dmap.data.formats.multiview import CAMERAS, Frame, read_frames, read_views
+from deep3dmap.data.datasets.scene_views import evenly_chosen
+from deep3dmap.data.formats.multiview import CAMERAS, read_frames, read_views
 
 MESH = "mesh.ply"
 
@@ -45,7 +46,7 @@ class ViewSplit:
     def __getitem__(self, index: int) -> Sample:
         """Read the views of object `index`."""
         folder = self._folders[index]
-        sample: Sample = dict(read_views(_chosen(read_frames(folder), self._config.views)))
+        sample: Sample = dict(read_views(evenly_chosen(read_frames(folder), self._config.views)))
         if self._config.meshes:
             if not (folder / MESH).is_file():
                 raise UserError(f"{folder / MESH}: the file is missing; set dataset.meshes=false to do without")
@@ -96,7 +97,7 @@ class ViewFolders:
         """Hash of the files that are read and of how many views are."""
         files = [folder / CAMERAS for folder in self._folders]
         for folder in self._folders:
-            for frame in _chosen(read_frames(folder), self._config.views):
+            for frame in evenly_chosen(read_frames(folder), self._config.views):
                 files += [frame.image, *([frame.mask] if frame.mask else [])]
             files += [folder / MESH] if self._config.meshes else []
         how = {name: value for name, value in asdict(self._config).items() if name != "root"}
@@ -120,9 +121,3 @@ def _objects(root: Path) -> list[Path]:
     if (root / CAMERAS).is_file():
         return [root]
     return sorted(file.parent for file in root.glob(f"*/{CAMERAS}"))
-
-
-def _chosen(frames: list[Frame], count: int) -> list[Frame]:
-    if count == 0 or count >= len(frames):
-        return frames
-    return [frames[index * len(frames) // count] for index in range(count)]

@@ -60,6 +60,11 @@ def write_gray16(file: Path, values: NDArray[np.integer[Any]]) -> None:
     _write(file, values.astype(np.uint16))
 
 
+def write_millimetres(file: Path, depth: NDArray[np.float32]) -> None:
+    """Write depth (H, W) in metres as a 16-bit PNG of whole millimetres; what lies beyond 65.534 m is written as that."""
+    write_gray16(file, np.clip(np.round(depth * 1000.0), 0, 65534).astype(np.uint16))
+
+
 def _pixels(file: Path, mode: str | None) -> NDArray[Any]:
     from PIL import Image
 

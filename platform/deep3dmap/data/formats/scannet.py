@@ -23,7 +23,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.pinhole_camera import check_pose
 from deep3dmap.core.ply import to_ply
-from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
+from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_image, write_millimetres
 from deep3dmap.data.formats.numbers import read_matrix
 from deep3dmap.data.formats.resizing import resize
 from deep3dmap.data.formats.rgbd_scan import RgbdCameras, Scan, make_scan
@@ -98,9 +98,9 @@ def write_frame(
     for part in ("color", "depth", "pose", *(["true_depth"] if true_depth is not None else [])):
         (folder / part).mkdir(parents=True, exist_ok=True)
     write_image(folder / "color" / f"{number}.png", image)
-    write_gray16(folder / "depth" / f"{number}.png", _millimetres(depth))
+    write_millimetres(folder / "depth" / f"{number}.png", depth)
     if true_depth is not None:
-        write_gray16(folder / "true_depth" / f"{number}.png", _millimetres(true_depth))
+        write_millimetres(folder / "true_depth" / f"{number}.png", true_depth)
     np.savetxt(folder / "pose" / f"{number}.txt", world_from_camera, fmt="%.12g")
 
 
@@ -180,7 +180,3 @@ def _load_depth(files: list[Path], size: tuple[int, int], index: int) -> NDArray
 def _check_size(file: Path, found: tuple[int, ...], expected: tuple[int, int]) -> None:
     if found != expected:
         raise UserError(f"{file}: {found[1]}x{found[0]} pixels, but the scan's first has {expected[1]}x{expected[0]}")
-
-
-def _millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    return np.clip(np.round(depth * 1000.0), 0, 65534).astype(np.uint16)

@@ -26,7 +26,7 @@ from deep3dmap.core.mesh import Mesh
 from deep3dmap.core.pinhole_camera import check_pose
 from deep3dmap.core.ply import to_ply
 from deep3dmap.core.reconstruction import read_mesh
-from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_gray16, write_image
+from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_image, write_millimetres
 from deep3dmap.data.formats.rgbd_scan import FARTHEST_MEDIAN, RgbdCameras, Scan, make_scan, pinhole
 
 NOMINAL_DEPTH = (585.0, 585.0, 320.0, 240.0)  # fx, fy, cx, cy of the data set, integer centres
@@ -183,9 +183,9 @@ def write_frame(
     """Write one frame: image (3, H, W) in [0, 1], depths (H, W) in metres with 0 = invalid, pose (4, 4)."""
     stem = folder / f"frame-{number:06d}"
     write_image(Path(f"{stem}.color.png"), image)
-    write_gray16(Path(f"{stem}.depth.png"), _millimetres(depth))
+    write_millimetres(Path(f"{stem}.depth.png"), depth)
     if true_depth is not None:
-        write_gray16(Path(f"{stem}.true_depth.png"), _millimetres(true_depth))
+        write_millimetres(Path(f"{stem}.true_depth.png"), true_depth)
     np.savetxt(f"{stem}.pose.txt", world_from_camera, fmt="%.12g")
 
 
@@ -238,7 +238,3 @@ def _numbers(file: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
 
 def _beside(folder: Path, name: str) -> Path | None:
     return next((place / name for place in (folder, folder.parent) if (place / name).is_file()), None)
-
-
-def _millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    return np.clip(np.round(depth * 1000.0), 0, 65534).astype(np.uint16)
