@@ -38,6 +38,33 @@ def test_a_token_is_made_that_only_its_owner_reads(home: Path) -> None:
     assert token.read_text() == kept
 
 
+def test_of_two_tokens_made_at_once_the_first_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = home / ".ray" / "auth_token"
+
+    def slowly(length: int) -> str:
+        file.parent.mkdir(mode=0o700)
+        file.touch(0o600)
+        file.write_text("of another command")
+        return "mine"
+
+    monkeypatch.setattr("secrets.token_hex", slowly)
+    private_token()
+    assert file.read_text() == "of another command"
+    assert [each.name for each in file.parent.iterdir()] == ["auth_token"]
+
+
+def test_a_token_is_made_where_files_have_one_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("os.link", refused)
+    private_token()
+    token = home / ".ray" / "auth_token"
+    assert len(token.read_text()) == 64
+    assert mode(token) == 0o600
+    assert [each.name for each in token.parent.iterdir()] == ["auth_token"]
+
+
 def test_a_token_that_others_could_read_is_replaced(home: Path) -> None:
     token = home / ".ray" / "auth_token"
     token.parent.mkdir()

@@ -2,7 +2,9 @@
 
 import io
 import os
+import secrets
 import signal
+import socket
 import threading
 import time
 from concurrent.futures import Future
@@ -45,6 +47,19 @@ def test_a_start_that_hangs_is_told_of_and_then_given_up(monkeypatch: pytest.Mon
     with pytest.raises(StartError, match=r"gave up after waiting 1\.2 s for Godot to come: he is late"):
         watched(lambda: time.sleep(60), clock.look)
     assert said == [f"still waiting for Godot to come after {seconds} s: he is late" for seconds in ("0.3", "0.6", "0.9")]
+
+
+def test_ray_takes_no_port_that_is_taken_or_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose = secrets.choice
+    with socket.socket() as another:
+        another.bind(("127.0.0.1", ray_runtime._free_port()))
+        taken = another.getsockname()[1]
+        tried = iter([taken])
+        monkeypatch.setattr("secrets.choice", lambda among: next(tried, None) or choose(among))
+        port = ray_runtime._free_port()
+    assert next(tried, None) is None
+    assert port != taken
+    assert 20000 <= port < 32768
 
 
 def test_ray_is_given_as_long_as_the_clock_for_its_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:

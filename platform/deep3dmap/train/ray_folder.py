@@ -41,7 +41,8 @@ def private_token() -> None:
         return
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
     file = Path(named) if named else Path.home() / ".ray" / "auth_token"
-    if file.exists():
+    is_told = file.exists()
+    if is_told:
         about = file.stat()
         if about.st_uid == os.getuid() and not about.st_mode & 0o077:
             return
@@ -49,10 +50,10 @@ def private_token() -> None:
             raise UserError(f"{file}: others can read Ray's token; run `chmod 600 {file}`, with a new token in it")
     elif named:
         return
-    _write(file, secrets.token_hex(32))
+    _write(file, secrets.token_hex(32), over=is_told)
 
 
-def _write(file: Path, token: str) -> None:
+def _write(file: Path, token: str, over: bool) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,8 +61,24 @@ def _write(file: Path, token: str) -> None:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as stream:
             stream.write(token)
-        temporary.replace(file)
+        if over:
+            temporary.replace(file)
+        else:
+            _put(temporary, file)
     except OSError as error:
         raise UserError(
             f"{file}: cannot write Ray's token: {error.strerror}; set RAY_AUTH_TOKEN_PATH to a file of yours"
         ) from error
+
+
+def _put(temporary: Path, file: Path) -> None:
+    """Give a file its name, unless another command that started at the same time was quicker: its token counts."""
+    try:
+        os.link(temporary, file)
+    except FileExistsError:
+        pass
+    except OSError:
+        # Some file systems know no second name of a file.
+        temporary.replace(file)
+        return
+    temporary.unlink()

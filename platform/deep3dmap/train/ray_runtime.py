@@ -7,10 +7,11 @@ its dashboard, listening on loopback only and asking for its token.
 import logging
 import math
 import os
+import secrets
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ _ENVIRONMENT = {
 
 # Announced when Ray is started here, or a running one is joined.
 STARTING, JOINING = "starting Ray", "joining the Ray of"
+_PORTS = range(20000, 32768)
 # The Ray started by this process, at most one.
 _own: list[RayHealth] = []
 
@@ -173,6 +175,9 @@ def _own_paths() -> list[str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    # Not one of those that Linux hands out to whoever asks for any port: Ray takes it seconds later.
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
