@@ -123,11 +123,15 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
     try:
         context = watched(start, look, stays=True)
     except BaseException as error:
+        # Ray may give up first, and says only that it timed out.
+        seen = health.lost() or health.stopped()
         # Left alone, they might wait forever for what did not come up.
         end_processes(set(descendants()) - before)
         if isinstance(error, UserError) or not isinstance(error, Exception):
             raise
-        raise StartError(f"Ray does not come up: {_reason(error)} (its logs: {folder / 'session_latest' / 'logs'})") from error
+        raise StartError(
+            f"Ray does not come up: {seen or _reason(error)} (its logs: {folder / 'session_latest' / 'logs'})"
+        ) from error
     health.logs = Path(context.address_info["session_dir"]) / "logs"
     _own.append(health)
     return context
