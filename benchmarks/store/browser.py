@@ -2,8 +2,8 @@
 
 Writes stores of made-up runs with curves, a sweep, cards and scenes to look at, serves each as `deep3dmap dashboard` does, and
 prints one table for files of single attempts, for a second start over them, and for segments: how long a fresh server takes
-from its start to the first page (the store being read meanwhile), every page and what is clicked there, and what the server
-takes of processor and memory. Needs Chromium and playwright.
+from its start to the first page (the store being read meanwhile), every page and what is clicked there, what the server takes
+of processor and memory, and how long the leaderboard takes in the terminal. Needs Chromium and playwright.
 
     python -m deep3dmap.benchmarks.store.browser [--runs 100 1000 10000] [--scenes 20] [--metrics 5] [--points 150]
         [--keep FOLDER]
@@ -11,7 +11,9 @@ takes of processor and memory. Needs Chromium and playwright.
 
 import argparse
 import os
+import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -56,7 +58,18 @@ def measure(browser: Any, uri: str) -> dict[str, str]:
         said["Live, open, nobody clicks: % of a core"] = f"{100 * quiet.cpu_s / quiet.wall_s:.1f}"
         said["memory of the server, MB"] = f"{server.memory_mb():,.0f}"
         page.close()
-    return said
+    terminal = in_the_terminal(uri)
+    return said | {"`deep3dmap leaderboard`, CPU s of its own": f"{terminal.wall_s:.2f} / {terminal.cpu_s:.2f}"}
+
+
+def in_the_terminal(uri: str) -> Figure:
+    """Return what `deep3dmap leaderboard` takes, from its start to its end."""
+    command = [sys.executable, "-m", "deep3dmap.cli", "leaderboard", f"results={uri}"]
+    begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Figure(time.perf_counter() - begin, cpu_s)
 
 
 def _pictured(uri: str) -> tuple[str, str]:

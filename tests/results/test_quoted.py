@@ -61,7 +61,7 @@ def test_the_terminal_shows_them_apart_and_with_their_source(store, capsys):
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
     place = next(number for number, line in enumerate(lines) if line.strip().startswith("Paper_Net <1>"))
-    assert "  3.62 " in lines[place]
+    assert lines[place].endswith("  3.62")
     assert lines[place + 1].strip() == "quoted"
     told = "Paper_Net <1>, quoted (data): Somebody et al., 2018; 2000 photographs; mean of bins; of other data"
     assert told in " ".join(text.split())
