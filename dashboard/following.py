@@ -23,9 +23,8 @@ class Follower:
     def __init__(self, uri: str, kept: Path | None = None) -> None:
         """kept: a folder of this machine for what was read, so that the next server needs not read it again."""
         self.store, self.kept = ResultStore(uri), kept
-        if kept:
-            self.store.recall(kept)
-        self.unread = self.store.unread()
+        # Of what has come since then there is little.
+        self.unread = 0 if kept and self.store.recall(kept) else self.store.unread()
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._folders = [_Folder(self.store, f"tables/{name}") for name in FOLDERS]

@@ -170,10 +170,10 @@ class ResultStore:
         """Return how many files of single attempts are opened when the tables that most readers want are read next."""
         return sum(self._tables[name].unread(self.storage) for name in REMEMBERED)
 
-    def recall(self, folder: Path) -> None:
-        """Start from what `remember` kept in a folder of this machine, as far as the files are still the same."""
-        for name in REMEMBERED:
-            recall(self._tables[name], self.storage, folder)
+    def recall(self, folder: Path) -> bool:
+        """Start from what `remember` kept in a folder of this machine; whether that was all, of the same files."""
+        found = [recall(self._tables[name], self.storage, folder) for name in REMEMBERED]
+        return all(found)
 
     def remember(self, folder: Path) -> None:
         """Keep the tables that most readers want in a folder of this machine; they have to have been read."""
