@@ -12,10 +12,11 @@ from deep3dmap.train.ray_health import RayHealth
 
 
 @pytest.fixture
-def raylet(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process with the command line of a raylet."""
+def raylet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with the command line of a raylet, the only one seen: tests before may have left a Ray of their own."""
     line = [sys.executable, "-c", "import time; time.sleep(60)", "raylet/raylet", f"--log_dir={tmp_path}"]
     process = subprocess.Popen(line)
+    monkeypatch.setattr("deep3dmap.train.ray_health.descendants", lambda: [process.pid] if process.poll() is None else [])
     yield process
     process.kill()
     process.wait()
