@@ -1,6 +1,7 @@
 """The parts of Ray Train that are replaced or left out: the wait at the end of a run, its datasets, and where workers meet."""
 
 import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +30,32 @@ def test_the_cleaner_is_ended_and_not_waited_for(monkeypatch: pytest.MonkeyPatch
     cleaners[0].before_controller_abort()
     cleaners[0].before_controller_abort()
     assert ended == [actor]
+
+
+def test_only_a_controller_that_is_known_to_be_dead_loses_its_reservations(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray.util.state.exception import RayStateApiException
+
+    from deep3dmap.train import ray_trainer
+
+    alive, dead = SimpleNamespace(state="ALIVE"), SimpleNamespace(state="DEAD")
+    answers = iter([None, RayStateApiException("the dashboard is busy"), alive, dead])
+    asked: list[Any] = []
+
+    def answer(*_: Any, **__: Any) -> Any:
+        asked.append(next(answers))
+        if isinstance(asked[-1], Exception):
+            raise asked[-1]
+        return asked[-1]
+
+    monkeypatch.setattr(ray_trainer, "get_actor", answer)
+    cleaner = ray_trainer.PatientCleaner("controller", 0.01, 1, None)
+    given_back: list[Any] = []
+    monkeypatch.setattr(cleaner, "_cleanup_placement_group", lambda group: given_back.append((group, len(asked))))
+    monkeypatch.setattr(cleaner, "_exit", lambda: None)
+    for group in ("first", "second"):
+        cleaner.register_placement_group(SimpleNamespace(id=group))
+    cleaner._monitor_loop()
+    assert [(group.id, count) for group, count in given_back] == [("second", 4)]
 
 
 def test_no_process_serves_datasets() -> None:

@@ -1,28 +1,75 @@
 """Ray Train's TorchTrainer with neither its wait at the end nor its data service, and a rendezvous on a node's own address."""
 
 import os
+import queue
 import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import torch
+from ray._common.constants import HEAD_NODE_RESOURCE_NAME
 from ray.train.torch import TorchConfig
 from ray.train.torch.config import _set_torch_distributed_env_vars, _TorchBackend
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.controller.placement_group_cleaner import PlacementGroupCleaner
 from ray.train.v2.torch.torch_trainer import TorchTrainer
+from ray.util.state import get_actor
+from ray.util.state.exception import RayStateApiException
 
 # The socket on which worker 0 will listen, between the moment it is opened and that at which torch takes it over.
 _opened: list[socket.socket] = []
 
 
+class PatientCleaner(PlacementGroupCleaner):
+    """Gives back a controller's reservations once the dashboard says that it is dead.
+
+    Ray's own does so too where the dashboard does not know the controller yet, as happens on a busy machine, and ends with that
+    the workers of a training that had just begun.
+    """
+
+    def _monitor_loop(self) -> None:
+        held = None
+        while not self._stop_event.is_set():
+            try:
+                held = self._pg_queue.get(timeout=self._check_interval_s)
+            except queue.Empty:
+                if self._controller_is_dead():
+                    self._cleanup_placement_group(held)
+                    break
+        self._exit()
+
+    def _controller_is_dead(self) -> bool:
+        try:
+            known = get_actor(self._controller_actor_id, timeout=int(self._get_actor_timeout_s))
+        except RayStateApiException:
+            return False
+        return known is not None and known.state == "DEAD"
+
+
 class PromptCleaner(PlacementGroupCleanerCallback):
-    """Ends the actor that watches over a dead controller's reservations instead of asking it to end.
+    """Starts a patient cleaner, and ends it at once with the run instead of asking it to end.
 
     It asks the dashboard whether the controller lives, and would answer only after that: twelve seconds at the end of a run.
     It keeps nothing, so it may be killed.
     """
+
+    def after_controller_start(self, train_run_context: Any) -> None:
+        """Start the cleaner, which outlives the controller."""
+        import ray
+
+        self._controller_actor_id = ray.get_runtime_context().get_actor_id()
+        actor: Any = ray.remote(num_cpus=0)(PatientCleaner)
+        cleaner = actor.options(lifetime="detached", resources={HEAD_NODE_RESOURCE_NAME: 0.001}, scheduling_strategy="DEFAULT")
+        started: Any = cleaner.remote(
+            controller_actor_id=self._controller_actor_id,
+            check_interval_s=self._check_interval_s,
+            get_actor_timeout_s=self._get_actor_timeout_s,
+            stop_timeout=self._stop_timeout,
+        )
+        started.start_monitoring.remote()
+        self._cleaner = started
 
     def _stop_cleaner(self) -> None:
         import ray
