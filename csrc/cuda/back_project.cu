@@ -2,6 +2,7 @@
 
 #include "cuda/check.cuh"
 #include "cuda/launch.h"
+#include "cuda/stretch.cuh"
 #include "cuda/sums.cuh"
 
 namespace deep3dmap::cuda {
@@ -15,18 +16,6 @@ struct Place {
   Index pixel;
   float across, down;
 };
-
-// Channels beside one another that a thread takes together.
-template <int kWidth>
-struct alignas(4 * kWidth) Stretch {
-  float value[kWidth];
-};
-
-template <int kWidth>
-__device__ const Stretch<kWidth>& stretch(const float* from) { return *reinterpret_cast<const Stretch<kWidth>*>(from); }
-
-template <int kWidth>
-__device__ Stretch<kWidth>& stretch(float* from) { return *reinterpret_cast<Stretch<kWidth>*>(from); }
 
 // Looks for one position from the views `first` to before `last`. The places of those that see it go to places[0], [kPositions], ...
 // in their order. Returns how many there are, and adds their depths to `depth`.
@@ -174,8 +163,6 @@ template <typename Index>
 size_t memory_of(const BackProjectViews& views) {
   return sizeof(Place<Index>) * kPositions * std::min(views.views, kViewsAtOnce);
 }
-
-bool aligned(const void* data) { return reinterpret_cast<uintptr_t>(data) % sizeof(Stretch<4>) == 0; }
 
 template <typename Sums>
 void scatter_all(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, Sums sums, uint64_t stream) {

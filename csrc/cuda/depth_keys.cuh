@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/check.cuh"
+#include "cuda/face_corners.cuh"
 #include "kernels/rasterize.h"
 
 namespace deep3dmap::cuda {
@@ -21,12 +22,6 @@ struct FaceQueue {
   unsigned* wrong;
   unsigned* faces;
 };
-
-__device__ bool corners_exist(const RasterizeInput& input, int64_t face) {
-  const int64_t* corner = input.faces + 3 * face;
-  const auto count = static_cast<uint64_t>(input.vertex_count);
-  return static_cast<uint64_t>(corner[0]) < count && static_cast<uint64_t>(corner[1]) < count && static_cast<uint64_t>(corner[2]) < count;
-}
 
 // Draws each `step`-th pixel of a row. The key of a fragment is its depth, then its face, so the minimum is the nearest and of equals
 // the lower face. `drawn` says of a depth whether it is.

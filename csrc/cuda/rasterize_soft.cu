@@ -3,6 +3,7 @@
 
 #include "cuda/block_rank.cuh"
 #include "cuda/check.cuh"
+#include "cuda/face_corners.cuh"
 
 namespace deep3dmap::cuda {
 namespace {
@@ -16,12 +17,6 @@ __device__ SoftBox unite(const SoftBox& a, const SoftBox& b) {
 template <int kSide>
 __device__ bool meets(const SoftBox& box, int left, int top) {
   return box.left < left + kSide && box.right > left && box.top < top + kSide && box.bottom > top;
-}
-
-__device__ bool corners_exist(const SoftInput& input, int64_t face) {
-  const int64_t* corner = input.faces + 3 * face;
-  const auto count = static_cast<uint64_t>(input.vertex_count);
-  return static_cast<uint64_t>(corner[0]) < count && static_cast<uint64_t>(corner[1]) < count && static_cast<uint64_t>(corner[2]) < count;
 }
 
 __global__ void __launch_bounds__(kBlock) bound_faces(SoftInput input, SoftBox* boxes, SoftBox* groups, SoftBox* report) {
@@ -215,7 +210,8 @@ void select(const SoftInput& input, const SoftBox* boxes, const SoftBox* groups,
 }
 
 // Up to so many faces small tiles are the fastest, whose pixels are shared by several threads; of more faces every tile reads all
-// groups' boxes, and large tiles read them less often. Measured on an H200 with 4,800, 50,000 and 500,000 faces.
+// groups' boxes, and large tiles read them less often. Measured on an H200 with 4,800, 50,000 and 500,000 faces, of these more with
+// up to 8 a pixel alone.
 constexpr int64_t kFewFaces = 65536;
 
 template <int kMost, int kPartsOfFew, int kSide, int kParts>

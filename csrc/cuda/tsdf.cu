@@ -1,19 +1,11 @@
 #include "cuda/check.cuh"
 #include "cuda/launch.h"
+#include "cuda/stretch.cuh"
 
 namespace deep3dmap::cuda {
 namespace {
 
 constexpr int kColumns = 32, kBlock = 256;
-
-// Neighbouring voxels of a column that a thread takes together: one load and one store for all of them.
-template <int kWidth>
-struct alignas(4 * kWidth) Stretch {
-  float value[kWidth];
-};
-
-template <int kWidth>
-__device__ Stretch<kWidth>& stretch(float* from) { return *reinterpret_cast<Stretch<kWidth>*>(from); }
 
 // A block of threads for each kColumns columns: where these may be seen is found once for all of their voxels. z is fastest, so
 // neighbouring threads touch neighbouring memory; where no pixel measures a stretch, it is neither read nor written.
@@ -67,8 +59,6 @@ __global__ void __launch_bounds__(kBlock) integrate_columns(TsdfGrid grid, TsdfF
     __syncthreads();
   }
 }
-
-bool aligned(const float* data) { return reinterpret_cast<uintptr_t>(data) % sizeof(Stretch<4>) == 0; }
 
 }  // namespace
 
