@@ -16,7 +16,7 @@ from deep3dmap.ops import neural_mesh_reference as reference
 from deep3dmap.ops._backend import Backend, choose, run_native
 from deep3dmap.ops._checks import check_face_ids, check_image, check_mesh
 from deep3dmap.ops._registration import native_op
-from deep3dmap.ops.rasterize import Fragments
+from deep3dmap.ops.rasterize import Fragments, empty_fragments, kernel_arguments
 
 # Colours (C, h, w) of what is seen, from the fragments and the faces (F, 3) that their ids point to.
 Paint = Callable[[Fragments, Tensor], Tensor]
@@ -141,21 +141,16 @@ def _find(
     vertices: Tensor, faces: Tensor, height: int, width: int, near: float, far: float, perspective: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     check_image(height, width)
-    depth, barycentrics = vertices.new_zeros(height, width), vertices.new_zeros(height, width, 3)
-    face_id = torch.full((height, width), -1, dtype=torch.int64, device=vertices.device)
-    given = [vertices, faces]
-    if vertices.is_cuda:
-        given.append(torch.empty(len(faces) + 2, dtype=torch.int32, device=vertices.device))
-    run_native("neural_mesh_faces", vertices.device, *given, depth, face_id, barycentrics, near, far, perspective)
-    return depth, face_id, barycentrics
+    given, outputs = kernel_arguments(vertices, faces, height, width)
+    run_native("neural_mesh_faces", vertices.device, *given, *outputs, near, far, perspective)
+    return outputs
 
 
 @_find.register_fake
 def _(
     vertices: Tensor, faces: Tensor, height: int, width: int, near: float, far: float, perspective: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    face_id = torch.empty((height, width), dtype=torch.int64, device=vertices.device)
-    return vertices.new_empty(height, width), face_id, vertices.new_empty(height, width, 3)
+    return empty_fragments(vertices, height, width)
 
 
 @native_op("deep3dmap::neural_mesh_edges")

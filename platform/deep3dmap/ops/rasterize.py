@@ -154,31 +154,32 @@ def _native_rasterize(
     vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool, check_ids: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     check_image(height, width)
-    given = (vertices.contiguous(), faces.contiguous())
-    if vertices.is_cuda:
-        return _on_cuda(*given, height, width, perspective, cull_back, check_ids)
-    outputs = (
-        vertices.new_zeros(height, width),
-        torch.full((height, width), -1, dtype=torch.int64),
-        vertices.new_zeros(height, width, 3),
-    )
+    given, outputs = kernel_arguments(vertices.contiguous(), faces.contiguous(), height, width)
     run_native("rasterize", vertices.device, *given, *outputs, perspective, int(cull_back))
-    return outputs
-
-
-def _on_cuda(
-    vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool, check_ids: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The kernel writes every pixel, leaves out faces of vertices that are not there, and says whether there were any."""
-    outputs = _empty(vertices, height, width)
-    scratch = torch.empty(len(faces) + 2, dtype=torch.int32, device=vertices.device)
-    run_native("rasterize", vertices.device, vertices, faces, scratch, *outputs, perspective, int(cull_back))
-    if check_ids and scratch[1].item():
+    # A kernel on CUDA has left out faces of vertices that are not there.
+    if vertices.is_cuda and check_ids and given[2][1].item():
         check_mesh(vertices, faces)
     return outputs
 
 
-def _empty(vertices: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+def kernel_arguments(
+    vertices: Tensor, faces: Tensor, height: int, width: int
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, Tensor, Tensor]]:
+    """Return what a kernel that fills a z-buffer is given of a mesh, and where it draws: depth, face ids and barycentrics.
+
+    On CUDA it writes every pixel and is given scratch as well, whose second number then says whether a face has a corner that is
+    no vertex.
+    """
+    outputs = empty_fragments(vertices, height, width)
+    if vertices.is_cuda:
+        return (vertices, faces, torch.empty(len(faces) + 2, dtype=torch.int32, device=vertices.device)), outputs
+    for one, empty in zip(outputs, (0, -1, 0), strict=True):
+        one.fill_(empty)
+    return (vertices, faces), outputs
+
+
+def empty_fragments(vertices: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return room for depth, face ids and barycentrics, with nothing written into it."""
     face_id = torch.empty((height, width), dtype=torch.int64, device=vertices.device)
     return vertices.new_empty(height, width), face_id, vertices.new_empty(height, width, 3)
 
@@ -187,7 +188,7 @@ def _empty(vertices: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, T
 def _(
     vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool, check_ids: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return _empty(vertices, height, width)
+    return empty_fragments(vertices, height, width)
 
 
 def _check(vertices: Tensor, faces: Tensor, height: int, width: int, cull: str, ids: bool = True) -> None:
