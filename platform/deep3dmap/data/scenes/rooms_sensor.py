@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
 
 NEAREST, FARTHEST = 0.35, 8.0  # metres
 _STEEPEST = 0.17  # cosine of the angle between ray and normal, about 80 degrees, below which nothing comes back
@@ -21,7 +22,7 @@ def sensed_depth(
     height, width = depth.shape
     slip = rng.standard_normal((2, height, width))
     # A slip along a slanted surface would be depth noise of its own; it only matters across an edge.
-    edge = _over_neighbours(np.maximum, depth) - _over_neighbours(np.minimum, depth) > 0.1 * depth
+    edge = maximum_filter(depth, 3) - minimum_filter(depth, 3) > 0.1 * depth
     rows, columns = np.nonzero(edge)
     down, across = np.rint(0.4 * strength * slip[:, rows, columns]).astype(np.int64)
     read = depth.copy()
@@ -31,11 +32,3 @@ def sensed_depth(
     lost = (cosine < _STEEPEST) | (depth == 0) | (noisy < NEAREST) | (noisy > FARTHEST)
     lost |= edge & (rng.random(depth.shape) < 0.5 * min(strength, 1.0))
     return np.where(lost, 0, np.round(noisy, 3)).astype(np.float32)
-
-
-def _over_neighbours(join: np.ufunc, depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (H, W) the largest or smallest depth of each pixel and the eight around it, in a fifteenth of SciPy's time."""
-    padded = np.pad(depth, 1, "edge")
-    rows = join(join(padded[:-2], padded[1:-1]), padded[2:])
-    joined: NDArray[np.float32] = join(join(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
-    return joined
