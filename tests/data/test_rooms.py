@@ -5,12 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import maximum_filter, minimum_filter
 
 from deep3dmap.core.errors import UserError
 from deep3dmap.core.keys import describe_key
 from deep3dmap.data.datasets.rooms import Rooms, RoomsConfig
-from deep3dmap.data.scenes import rooms_sensor
 from deep3dmap.data.scenes.rooms_camera import camera_path
 from deep3dmap.data.scenes.rooms_layout import Room, design_room
 from deep3dmap.data.scenes.rooms_lighting import Lighting
@@ -207,9 +205,3 @@ def test_cameras_keep_away_from_what_stands_in_the_room(seed: int) -> None:
     assert distance.min() > 0.2
     steps = np.linalg.norm(np.diff(path[:, :3, 3], axis=0), axis=-1)
     assert steps.max() < 0.3, "the walk is smooth"
-
-
-def test_the_extremes_around_a_pixel_are_those_of_scipy() -> None:
-    depth = np.random.default_rng(0).uniform(0.3, 8, (7, 9)).astype(np.float32)
-    for ours, theirs in ((np.maximum, maximum_filter), (np.minimum, minimum_filter)):
-        np.testing.assert_array_equal(rooms_sensor._over_neighbours(ours, depth), theirs(depth, 3))

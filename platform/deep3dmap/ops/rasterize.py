@@ -167,8 +167,8 @@ def kernel_arguments(
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, Tensor, Tensor]]:
     """Return what a kernel that fills a z-buffer is given of a mesh, and where it draws: depth, face ids and barycentrics.
 
-    On CUDA it writes every pixel and is given scratch as well, whose second number then says whether a face has a corner that is
-    no vertex.
+    On CUDA it writes every pixel and is given scratch as well, whose second number then says whether a face has a corner that
+    is no vertex.
     """
     outputs = empty_fragments(vertices, height, width)
     if vertices.is_cuda:
