@@ -1,4 +1,4 @@
-"""Ray Train's TorchTrainer with neither its wait at the end nor its data service, and a rendezvous on a node's own address."""
+"""Ray Train's TorchTrainer without its wait at the end and its data service, its cleaner patient, its rendezvous private."""
 
 import os
 import queue
