@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deep3dmap.methods.neuralrecon.global_map import Box, GlobalMap, decode_name, encode_name, spread, union
-from deep3dmap.methods.neuralrecon.voxel_grid import rows_of_elements, to_aligned_camera, world_positions
-
-FREE = 1.0
+from deep3dmap.methods.neuralrecon.voxel_grid import FREE, rows_of_elements, to_aligned_camera, world_positions
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.methods.neuralrecon.fragments import LEVELS
-
-FREE = 1.0
+from deep3dmap.methods.neuralrecon.voxel_grid import FREE
 
 
 def mirrored(fragment: dict[str, Any], voxel_size: float) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from deep3dmap.geometry.scene_tsdf import SceneTSDF, volume
 from deep3dmap.methods.neuralrecon.fragments import TargetGrid
+from deep3dmap.methods.neuralrecon.voxel_grid import FREE
 
-FREE = 1.0
 OCCUPIED_BELOW = 0.999
 MIN_OBSERVATIONS = 1
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from deep3dmap.core import Mesh, UserError
 from deep3dmap.geometry.tsdf_volume import MAX_VOXELS, TSDFVolume
 from deep3dmap.methods.neuralrecon.global_map import Box, GlobalMap, decode_name, encode_name, spread, union
+from deep3dmap.methods.neuralrecon.voxel_grid import FREE
 
-FREE = 1.0
 TRUNCATION_VOXELS = 3
 
 

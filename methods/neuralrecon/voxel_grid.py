@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+# The truncated signed distance of free space.
+FREE = 1.0
 # The order in which the official network lists a voxel's children; row order is what random subsampling draws on.
 CHILDREN = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1))
 
