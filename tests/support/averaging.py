@@ -1,17 +1,17 @@
 """A worker that averages the gradients of three parameters, of which some have none."""
 
 import torch
+from two_workers import group_of_two
 
 from deep3dmap.frameworks.gradients import average_gradients
 
 
 def average_in_process(rank: int, folder: str) -> None:
     """Save the gradients that worker `rank` of two holds after they are averaged; None where it has none."""
-    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
-    parameters = [torch.nn.Parameter(torch.zeros(2)) for _ in range(3)]
-    parameters[0].grad = torch.full((2,), 1.0 + rank)
-    if rank == 0:
-        parameters[1].grad = torch.full((2,), 3.0)
-    average_gradients(parameters, 2)
-    torch.save([parameter.grad for parameter in parameters], f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
+    with group_of_two(rank, folder):
+        parameters = [torch.nn.Parameter(torch.zeros(2)) for _ in range(3)]
+        parameters[0].grad = torch.full((2,), 1.0 + rank)
+        if rank == 0:
+            parameters[1].grad = torch.full((2,), 3.0)
+        average_gradients(parameters, 2)
+        torch.save([parameter.grad for parameter in parameters], f"{folder}/{rank}.pt")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from toys import CARD, Dots, DotsConfig, RegressionConfig
+from two_workers import group_of_two
 
 from deep3dmap.config.schema import OptimizerConfig
 from deep3dmap.core import Reconstruction, Step
@@ -140,12 +141,14 @@ def train_players(method: Any, host: Any, accumulate: int) -> TrainLoop:
 
 def train_in_process(rank: int, folder: str, accumulate: int, cls: type) -> None:
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    with group_of_two(rank, folder):
+        train_as_one_of_two(rank, folder, accumulate, cls)
+
+
+def train_as_one_of_two(rank: int, folder: str, accumulate: int, cls: type) -> None:
     method = make_players(cls)
     try:
         loop = train_players(method, Worker(rank, 2), accumulate)
         torch.save({**method.state_dict(), "average": loop.averages[0].state_dict()["parameters"]}, f"{folder}/{rank}.pt")
     except ReplicasDifferError as error:
         Path(folder, f"{rank}.txt").write_text(str(error))
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import torch
 from ray._common.constants import HEAD_NODE_RESOURCE_NAME
 from ray.train.torch import TorchConfig
 from ray.train.torch.config import _set_torch_distributed_env_vars, _TorchBackend
@@ -132,6 +131,10 @@ def listen() -> tuple[str, int]:
 
 def meet(backend: str, address: str, port: int, rank: int, workers: int, timeout_s: float) -> None:
     """Join the process group of all workers through the store of worker 0."""
+    # Its functions take the default group that there is at their import as a default value. Imported later, as by the first
+    # optimiser, it keeps the group for good, and a process that ends beside the group's threads may abort.
+    import torch.distributed.nn.functional
+
     os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = address, str(port)
     if name := interface_of(_own_address()):
         # Gloo's own sockets, too.
