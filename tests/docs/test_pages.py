@@ -31,7 +31,7 @@ def test_methods_and_readers_of_own_captures_are_there() -> None:
         plain, _, variant = name.partition("/")
         assert not variant or variant in variants(methods, plain), name
         methods.load(plain)
-    (readers,) = re.findall(r"what a reader takes \((.*?)\)", text, re.DOTALL)
+    (readers,) = re.findall(r"files and options of a reader \((.*?)\)", text, re.DOTALL)
     for name in re.findall(r"`(\w+)`", readers):
         assert hasattr(datasets.load(name), "recognises"), name
 
