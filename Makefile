@@ -1,13 +1,13 @@
-# `make demo` and `make test` set up everything they need; nothing has to be installed before but Python 3.11+ and a C++17 compiler.
+# `make demo` and `make test` set up everything they need. The only prerequisites are Python 3.11+ and a C++17 compiler.
 PYTHON ?= python3
 VENV   ?= .venv
-# Installed first where no torch is present: a looser pin brings gigabytes of CUDA. For a GPU: make setup TORCH='torch>=2.9'
+# Installed first if torch is missing: a looser pin pulls in gigabytes of CUDA. For a GPU: make setup TORCH='torch>=2.9'
 TORCH  ?= torch==2.13.0
 RESULTS ?= demo-results
 PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 RUN    := $(VENV)/bin/deep3dmap
 SOURCES := $(shell git ls-files -co --exclude-standard platform methods benchmarks cluster dashboard csrc 2>/dev/null) pyproject.toml
-# The package is built once, and this wheel is what is installed, checked and tested.
+# The package is built once; this wheel is installed, linted and tested.
 BUILT  := $(VENV)/.wheel
 WHEEL  := $$(echo $(BUILT)/deep3dmap-*.whl)
 
@@ -25,13 +25,13 @@ $(BUILT): $(VENV)/.torch $(SOURCES)
 	$(VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $@ .
 	touch $@
 
-# pip takes a wheel of the version that is installed for installed.
+# Without --force-reinstall, pip would skip a wheel whose version is already installed.
 $(VENV)/.installed: $(BUILT)
 	$(PIP) --force-reinstall --no-deps "$(WHEEL)"
 	$(PIP) "$(WHEEL)"
 	touch $@
 
-# pyrender pins a PyOpenGL without the OSMesa calls it needs, so the right one is laid over it.
+# pyrender pins a PyOpenGL version without the OSMesa calls it needs, so a newer one is installed over it.
 $(VENV)/.test-tools: $(VENV)/.installed
 	$(PIP) "$(WHEEL)[test,pyrender]"
 	$(PIP) --no-deps 'PyOpenGL==3.1.10'
@@ -43,9 +43,9 @@ demo: setup
 	$(RUN) benchmark suites=[indoor,face,body,object,object_unposed,outdoor,generation,generation_control] tier=smoke results=$(RESULTS) --resume
 	$(RUN) benchmark suite=shape tier=smoke results=$(RESULTS) --resume
 
-# What is tested is the installed package, not the checkout. Much of the time is spent waiting for Ray, servers and a browser, so
-# three parts are tested side by side, on a core each; a fourth begins when one has ended. All that use Ray in their own process
-# are in RAYS: there they share one.
+# Tests run against the installed package, not the checkout. They spend much time waiting for Ray, servers and a browser, so three
+# parts run in parallel, one core each; the fourth starts when one has finished. All tests that use Ray in their own process are
+# in RAYS, where they share one instance.
 PYTEST := $(VENV)/bin/python -m pytest -m "not slow and not gpu"
 VERBS  := tests/cli
 RAYS   := $(addprefix tests/,docs faults testing train tune)
@@ -57,18 +57,18 @@ test: setup-test
 test-slow: setup-test
 	$(VENV)/bin/python -m pytest tests -m "slow"
 
-# On a machine with a GPU and nvcc: the tests marked gpu, every op against the CPU, its time beside torch's, and trainings through
-# the command line, each part ended after its limit. Set up with a torch for CUDA: make gpu TORCH='torch>=2.9'
+# Needs a GPU and nvcc. Runs the tests marked gpu, compares every op with the CPU and its time with torch's, and trains through
+# the command line; each part has a time limit. Set up with a CUDA build of torch: make gpu TORCH='torch>=2.9'
 gpu: setup-test
 	$(PIP) -C cmake.define.DEEP3DMAP_CUDA=ON .
 	$(VENV)/bin/python -m pytest tests -m "gpu"
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.gpu
 
-# Workers, nodes, drivers and disks that fail, on clusters on loopback.
+# Failing workers, nodes, drivers and disks, on clusters on the loopback interface.
 faults: setup-test
 	$(VENV)/bin/python -m pytest tests/faults
 
-# Random calls of the ops, their kernels built with sanitizers, and damaged files for every reader: docs/faults.md.
+# Random calls of the ops, with kernels built with sanitizers, and damaged files for every reader: see docs/faults.md.
 FUZZ_CALLS ?= 1000000
 FUZZ_FILES ?= 20000
 SANITIZED := build/sanitized
@@ -87,18 +87,18 @@ train-quick: setup
 	$(RUN) benchmark suite=indoor tier=quick seeds=3 --resume
 	$(RUN) benchmark suite=body tier=quick seeds=3 untrained=true --resume
 
-# The weights that come with the package, made again on the embedded worlds: ten minutes each on one large GPU and a dozen cores.
-# What is interrupted goes on where it was. Hold them against the old ones before they take their place.
+# Retrains the bundled weights on the procedural datasets: ten minutes each on one large GPU and a dozen cores. Interrupted
+# training resumes. Compare the new weights with the old ones before replacing them.
 WEIGHTS ?= weights
-FACES_LIMIT := children, hats, hard shadows, profile views beyond 70 degrees; identity and fine shape; no medical or legal use
-ROOMS_LIMIT := outdoors, large halls, bare walls, glass and mirrors; rooms unlike furnished ones of some 5 m; no measuring
+FACES_LIMIT := children, hats, hard shadows, profiles beyond 70 degrees; identity and fine shape; not for medical or legal use
+ROOMS_LIMIT := outdoors, large halls, bare walls, glass and mirrors; rooms unlike furnished ones of about 5 m; not for measuring
 weights: setup
 	mkdir -p $(WEIGHTS)
 	$(RUN) train method=prnet/standard dataset=heads/many results=$(WEIGHTS)/store --resume --json >$(WEIGHTS)/prnet.json
 	$(RUN) train method=neuralrecon/standard dataset=rooms/many results=$(WEIGHTS)/store --resume --json >$(WEIGHTS)/neuralrecon.json
 	$(RUN) export "$$($(call checkpoint_of,prnet))" -o $(WEIGHTS)/prnet not_good_for='$(FACES_LIMIT)'
 	$(RUN) export "$$($(call checkpoint_of,neuralrecon))" -o $(WEIGHTS)/neuralrecon not_good_for='$(ROOMS_LIMIT)'
-	@echo "in $(WEIGHTS): copy shipped.pth and shipped.json of each into methods/prnet and methods/neuralrecon, then make setup"
+	@echo "weights are in $(WEIGHTS): copy shipped.pth and shipped.json of each method into methods/prnet and methods/neuralrecon, then run make setup"
 checkpoint_of = $(VENV)/bin/python -c "import json; print(json.load(open('$(WEIGHTS)/$(1).json'))['checkpoint'])"
 
 kernels: setup-test
@@ -111,14 +111,14 @@ kernels: setup-test
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.train_overhead
 	$(VENV)/bin/python -m deep3dmap.benchmarks.kernels.ray_scale --quick
 
-# Writers, drivers, compaction and merging under kills: nothing may be lost. Under 15 minutes, with a table at the end.
+# Kills writers, drivers, compaction and merging at random and checks that nothing is lost. Up to 15 minutes; prints a table.
 chaos: setup
 	$(VENV)/bin/python -m deep3dmap.benchmarks.store.chaos
 
 dashboard: setup
 	$(RUN) dashboard results=$(RESULTS)
 
-# mypy skips mapped folders of an editable install without a word, so it is given an unpacked plain one.
+# mypy silently skips the mapped folders of an editable install, so it checks an unpacked regular install.
 lint: setup-test
 	$(PIP) "$(WHEEL)[lint]"
 	$(VENV)/bin/ruff check .

@@ -1,1 +1,1 @@
-"""Files for running on clusters."""
+"""Code and recipes for running on clusters."""

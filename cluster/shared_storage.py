@@ -1,4 +1,4 @@
-"""Whether a folder is the same one on every node of a cluster."""
+"""Check that a folder is shared by all nodes of a cluster."""
 
 import os
 import uuid
@@ -8,9 +8,9 @@ SECONDS = 60.0
 
 
 def nodes_without(folder: Path) -> list[str]:
-    """Return the addresses of the nodes of the joined cluster that do not see what this process writes, or cannot write.
+    """Return the addresses of the nodes that cannot see files that this process writes to `folder`, or cannot write there.
 
-    Every node is asked in a task of no CPU. Raises OSError if this process cannot write itself.
+    Connects to the cluster and runs a zero-CPU task on every node. Raises OSError if this process itself cannot write.
     """
     from deep3dmap.train.ray_runtime import connect
 

@@ -1,6 +1,6 @@
-"""What a submitted job runs first: `python -m deep3dmap.cluster.submitted_job CODE_HASH STORAGE -- VERB ...`.
+"""Entry point of a submitted job: `python -m deep3dmap.cluster.submitted_job CODE_HASH STORAGE -- VERB ...`.
 
-It refuses to run other code than was sent, and storage that some node does not share, before anything is computed.
+Before anything is computed, it checks that the imported code is the submitted code and that all nodes share the storage.
 """
 
 import os
@@ -15,7 +15,7 @@ REFUSED = 2
 
 
 def main(arguments: list[str]) -> int:
-    """Check, then become the verb's process."""
+    """Run the checks, then replace this process with the command."""
     if len(arguments) < 4 or arguments[2] != "--":
         print("usage: python -m deep3dmap.cluster.submitted_job CODE_HASH STORAGE -- VERB ...", file=sys.stderr)
         return REFUSED
@@ -25,8 +25,8 @@ def main(arguments: list[str]) -> int:
     print(f"deep3dmap {deep3dmap.__version__} from {package}, code {found}", flush=True)
     if found != sent:
         print(
-            f"deep3dmap: this job was sent code {sent} but imports {found} from {package}; an editable install on the head "
-            "comes before what is shipped: install deep3dmap plainly there, or not at all",
+            f"deep3dmap: this job was submitted with code {sent} but imports {found} from {package}; an editable install on "
+            "the head takes precedence over the shipped code: use a regular install of deep3dmap there, or none",
             file=sys.stderr,
         )
         return REFUSED

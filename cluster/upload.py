@@ -1,7 +1,7 @@
-"""The code that a job runs: this installation, unpacked into a folder that Ray ships as the job's working directory.
+"""Package the code of a job: this installation, unpacked into a folder that Ray ships as the job's working directory.
 
-`ray job submit --working-dir .` would ship a checkout that cannot be imported as it lies, and the job would quietly run what
-is installed on the cluster. An unpacked install comes before it.
+`ray job submit --working-dir .` would ship a checkout that cannot be imported as it is, and the job would silently run the code
+installed on the cluster. An unpacked install takes precedence over it.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from pathlib import Path
 from deep3dmap.core.errors import UserError
 
 PACKAGE = "deep3dmap"
-# What Ray's job server takes in one request.
+# Size limit of Ray's job server for one request.
 LIMIT_BYTES = 100 << 20
 LEFT_OUT = {"__pycache__", "direct_url.json"}
 LEFT_OUT_OF_EXTRAS = ("__pycache__", ".git")
@@ -26,7 +26,7 @@ LEFT_OUT_OF_EXTRAS = ("__pycache__", ".git")
 
 @dataclass(frozen=True)
 class Upload:
-    """A folder to ship. code_hash: of the package in it. untracked: files of the checkout that git does not know."""
+    """A folder to ship. code_hash: hash of the package in it. untracked: files of the checkout that git does not track."""
 
     folder: Path
     code_hash: str
@@ -34,20 +34,20 @@ class Upload:
 
     @property
     def files(self) -> list[Path]:
-        """Every file that is shipped."""
+        """All files in the upload."""
         return [path for path in self.folder.rglob("*") if path.is_file()]
 
     @property
     def bytes(self) -> int:
-        """Size of all files; the job server takes 100 MiB of them, packed."""
+        """Total size of all files. The job server accepts up to 100 MiB, packed."""
         return sum(path.stat().st_size for path in self.files)
 
 
 def build_upload(folder: Path, extra: Sequence[Path] = ()) -> Upload:
-    """Put what is installed here, and `extra` files and folders beside it, into `folder`, which must not exist.
+    """Copy the installed package, and `extra` files and folders next to it, into `folder`, which must not exist.
 
-    An editable install is built anew from the tracked files of its checkout. Raises UserError where that fails, for an extra
-    that is absent or in the way, and for more than the job server takes.
+    An editable install is rebuilt from the tracked files of its checkout. Raises UserError if that fails, if an extra is
+    missing or its name is already taken, or if the upload exceeds the limit of the job server.
     """
     checkout = editable_checkout()
     if checkout is None:
@@ -61,13 +61,13 @@ def build_upload(folder: Path, extra: Sequence[Path] = ()) -> Upload:
     upload = Upload(folder, code_hash(folder / PACKAGE), untracked)
     if upload.bytes > LIMIT_BYTES:
         raise UserError(
-            f"the upload has {upload.bytes >> 20} MiB, and the job server takes {LIMIT_BYTES >> 20}; give --with less"
+            f"the upload is {upload.bytes >> 20} MiB, but the job server accepts {LIMIT_BYTES >> 20}; pass less to --with"
         )
     return upload
 
 
 def code_hash(package: Path) -> str:
-    """Return a hash over names and bytes of a package's files, compiled Python left out."""
+    """Return a hash of the names and contents of a package's files, excluding compiled Python files."""
     digest = hashlib.sha256()
     for path in sorted(path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
         digest.update(f"{path.relative_to(package).as_posix()}\0".encode())
@@ -76,7 +76,7 @@ def code_hash(package: Path) -> str:
 
 
 def editable_checkout() -> Path | None:
-    """Return the checkout of an editable install, None for a plain one."""
+    """Return the checkout of an editable install, or None for a regular one."""
     about = json.loads(distribution(PACKAGE).read_text("direct_url.json") or "{}")
     if not about.get("dir_info", {}).get("editable"):
         return None
@@ -94,7 +94,7 @@ def _build(checkout: Path, folder: Path) -> None:
     shutil.rmtree(sources)
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
-        raise UserError(f"cannot build {checkout}: {lines[-1]} (scikit-build-core and nanobind have to be installed)")
+        raise UserError(f"cannot build {checkout}: {lines[-1]} (scikit-build-core and nanobind must be installed)")
 
 
 def _untracked(checkout: Path) -> Iterator[str]:
@@ -105,7 +105,7 @@ def _untracked(checkout: Path) -> Iterator[str]:
 def _git(checkout: Path, *arguments: str) -> list[str]:
     done = subprocess.run(["git", "-C", str(checkout), *arguments], capture_output=True, text=True)
     if done.returncode:
-        raise UserError(f"{checkout}: git cannot list the tracked files ({done.stderr.strip()}); install deep3dmap plainly")
+        raise UserError(f"{checkout}: git cannot list the tracked files ({done.stderr.strip()}); use a regular install")
     return [name for name in done.stdout.split("\0") if name]
 
 
@@ -122,7 +122,7 @@ def _copy_installed(folder: Path) -> None:
 def _copy_extra(path: Path, folder: Path) -> None:
     target = folder / path.resolve().name
     if target.exists():
-        raise UserError(f"--with {path}: something of that name is shipped already")
+        raise UserError(f"--with {path}: the upload already contains a file or folder of that name")
     if path.is_dir():
         _check_links(path)
         shutil.copytree(path, target, ignore=shutil.ignore_patterns(*LEFT_OUT_OF_EXTRAS))
@@ -133,7 +133,7 @@ def _copy_extra(path: Path, folder: Path) -> None:
 
 
 def _check_links(folder: Path) -> None:
-    """Raise UserError for a link that leads out of the folder: what it leads to was not named, and would be sent."""
+    """Raise UserError for a link that points outside the folder, since its unnamed target would be uploaded."""
     inside = folder.resolve()
     for place, folders, files in os.walk(inside):
         folders[:] = [name for name in folders if name not in LEFT_OUT_OF_EXTRAS]
@@ -142,5 +142,5 @@ def _check_links(folder: Path) -> None:
             if link.is_symlink() and not link.resolve().is_relative_to(inside):
                 raise UserError(
                     f"--with {folder}: {link.relative_to(inside)} is a link to {link.resolve()}, outside the folder; "
-                    "put a copy in its place, or give the file as well"
+                    "replace it with a copy, or remove it and pass the file to --with"
                 )

@@ -145,7 +145,7 @@ def head() -> Iterator[Head]:
 
 
 needs_plain_install = pytest.mark.skipif(
-    editable_checkout() is not None, reason="an editable install comes before what is shipped"
+    editable_checkout() is not None, reason="an editable install takes precedence over the shipped code"
 )
 
 

@@ -40,11 +40,11 @@ def test_a_job_runs_the_code_it_was_sent() -> None:
 def test_a_job_refuses_other_code() -> None:
     done = run_job("0123456789abcdef", "-", "--", "methods")
     assert done.returncode == 2
-    assert "was sent code 0123456789abcdef but imports" in done.stderr
+    assert "was submitted with code 0123456789abcdef but imports" in done.stderr
     assert "tsdf_fusion" not in done.stdout
 
 
-@pytest.mark.skipif(editable_checkout() is not None, reason="an editable install is built anew, which takes a compiler's time")
+@pytest.mark.skipif(editable_checkout() is not None, reason="an editable install is rebuilt, which takes as long as compiling")
 def test_a_plain_install_is_shipped_whole(tmp_path: Path) -> None:
     (tmp_path / "my_method.py").write_text("x = 1\n")
     upload = build_upload(tmp_path / "ship", [tmp_path / "my_method.py"])
@@ -54,7 +54,7 @@ def test_a_plain_install_is_shipped_whole(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert str(upload.folder / "deep3dmap") in done.stdout
     assert 0 < upload.bytes < 20 << 20
-    with pytest.raises(UserError, match="shipped already"):
+    with pytest.raises(UserError, match="already contains"):
         build_upload(tmp_path / "again", [upload.folder / "deep3dmap"])
     with pytest.raises(UserError, match="no such file"):
         build_upload(tmp_path / "third", [tmp_path / "absent"])
