@@ -1,9 +1,9 @@
-"""Runs command lines side by side, some at a time in the order given, and fails if one of them fails.
+"""Run command lines in parallel, a limited number at a time in the given order; fails if any of them fails.
 
     python tests/side_by_side.py 3 'pytest tests/ops' 'pytest tests/cli' ...
 
-What a command prints is shown in one piece: as it comes for the first that is not shown yet, afterwards for the others.
-A signal ends all of them. Each is interrupted as by Ctrl-C, so that it can end what it has started.
+The output of each command is shown in one piece: live for the first unfinished command, and afterwards for the others. A signal
+ends all commands. Each is interrupted as by Ctrl-C, so that it can stop the processes it has started.
 """
 
 import os
@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Command:
-    """One command line, in a session of its own: signals of the terminal reach only the process that runs them all."""
+    """One command line in its own session, so that signals from the terminal reach only the parent process."""
 
     def __init__(self, line: str) -> None:
         self.line, self.shown, self.seconds = line, 0, 0.0
@@ -33,7 +33,7 @@ class Command:
         return self.process.returncode is None
 
     def show(self) -> None:
-        """Print what has not been printed yet."""
+        """Print the output that has not been printed yet."""
         written = self.output.fileno()
         new = os.pread(written, os.fstat(written).st_size - self.shown, self.shown)
         self.shown += len(new)
@@ -83,14 +83,14 @@ def _end(commands: list[Command]) -> None:
 
 
 def _interrupted(number: int, frame: object) -> None:
-    # A second signal, sent as nothing seems to happen, does not disturb how they are ended.
+    # Ignore further signals while the commands are being ended.
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":
-    # Also where they are ignored, as in the background of a script: what is started inherits that.
+    # Set handlers even if the signals are ignored, as for background jobs of a script; child processes would inherit that.
     for each in SIGNALS:
         signal.signal(each, _interrupted)
     sys.exit(run(sys.argv[2:], int(sys.argv[1])))

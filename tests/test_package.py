@@ -1,4 +1,4 @@
-"""What is installed is what is in the repository: a line in .gitignore can take a folder out of the wheel without a word."""
+"""The installed package matches the repository: a line in .gitignore can silently remove a folder from the wheel."""
 
 import importlib.util
 import subprocess
@@ -21,7 +21,7 @@ def tracked(folder: str) -> list[Path]:
     try:
         done = subprocess.run(["git", "ls-files", folder], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no git checkout beside these tests")
+        pytest.skip("these tests are not in a git checkout")
     return [Path(line).relative_to(folder) for line in done.stdout.splitlines()]
 
 

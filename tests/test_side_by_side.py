@@ -1,4 +1,4 @@
-"""The runner of `make test`: no output and no failure is lost, and a signal ends everything."""
+"""Tests of the runner of `make test`: no output or failure is lost, and a signal ends all commands."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-# What it waits for is in a session of its own, as commands that tests start are.
+# The child runs in its own session, like commands started by tests.
 WAITS = """
 import subprocess, sys
 below = subprocess.Popen(["sleep", "600"], start_new_session=True)

@@ -1,4 +1,4 @@
-"""What `submit --with` ships: the folder that was named, and nothing that it only points to."""
+"""`submit --with` ships the named folder, and not the targets of links that leave it."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from deep3dmap.core import UserError
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder to ship, with a link inside it, and something beside it that is nobody's business."""
+    """A folder to ship, containing an internal link, and a private file next to it."""
     secret = tmp_path / "home" / "id_rsa"
     secret.parent.mkdir()
     secret.write_text("private")

@@ -1,4 +1,4 @@
-"""The recipes against the schemas of the tools that read them; nothing is started."""
+"""The recipes match the schemas of the tools that read them; nothing is started."""
 
 import json
 import re
@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 CLUSTER = REPOSITORY / "cluster"
 RECIPES = sorted(path for path in CLUSTER.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc"))
 
-# Fields of ray.io/v1 as the custom resource definitions of KubeRay 1.4 have them.
+# Fields of ray.io/v1 in the custom resource definitions of KubeRay 1.4.
 GROUP = {"rayStartParams", "template", "serviceType", "enableIngress", "headService", "resources", "labels"}
 WORKERS = GROUP | {
     "groupName", "replicas", "minReplicas", "maxReplicas", "idleTimeoutSeconds", "suspend", "numOfHosts", "scaleStrategy",

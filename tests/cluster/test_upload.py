@@ -1,4 +1,4 @@
-"""What a job is sent, and that it runs nothing else."""
+"""Tests of the upload of a job: its content, and that the job runs no other code."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The four methods of docs/add_a_method.md pass the contract, copied from the page as a reader would."""
+"""The four methods of docs/add_a_method.md, copied from the page, pass the contract."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""The page on ops: its code runs from top to bottom, and the ops it lists are where it says."""
+"""The code on the page about ops runs from top to bottom, and the listed ops are exported under their names."""
 
 import importlib
 import re

@@ -1,4 +1,4 @@
-"""The package that the pages on datasets and suites write is copied from them, installed and used with their commands."""
+"""The package built on the pages about datasets and suites is copied from them, installed, and used with their commands."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def commands(page: str) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder to work in, beside one on the path where the package is installed as pip would install it."""
+    """A working folder, next to a folder on the path in which the package is installed as pip would do it."""
     place = tmp_path_factory.mktemp("reader")
     installed, work = place / "installed", place / "work"
     work.mkdir()

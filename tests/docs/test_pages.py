@@ -1,4 +1,4 @@
-"""What pages say of the code is so: parts of a reconstruction, and layouts, methods and files of one's own captures."""
+"""The pages match the code: parts of a reconstruction, and layouts, methods and files of user captures."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The method in the README is short, passes the contract and enters the benchmark, just as a reader would do it."""
+"""The method in the README is short, passes the contract and takes part in the benchmark."""
 
 import json
 import os
