@@ -1,4 +1,4 @@
-// The Python face of the filters that StyleGAN2 is built of.
+// Python bindings of the filters used by StyleGAN2.
 #include "image_filter_bindings.h"
 
 #include <nanobind/ndarray.h>
@@ -25,7 +25,7 @@ using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
 template <typename Device, typename T>
 using ArrayOrEmpty = nb::ndarray<T, nb::c_contig, Device>;
 
-// Every place along the axis that a kernel computes, in samples with the zeros between them, must fit an int.
+// Every position along the axis that a kernel computes, counted in upsampled samples, must fit an int.
 FirAxis make_axis(size_t in, size_t out, size_t kernel, int64_t up, int64_t down, int64_t pad) {
   require(kernel >= 1 && out >= 1 && up >= 1 && down >= 1, "kernel, out, up and down must be at least 1");
   const bool small = in <= INT_MAX && out <= INT_MAX && kernel <= INT_MAX && up <= INT_MAX && down <= INT_MAX && pad >= -INT_MAX &&

@@ -1,4 +1,4 @@
-// The Python face of the soft rasteriser; csrc/cpu/rasterize_soft.h says what each function takes.
+// Python bindings of the soft rasteriser; see csrc/cpu/rasterize_soft.h for the arguments.
 #include "soft_raster_bindings.h"
 
 #include <nanobind/ndarray.h>

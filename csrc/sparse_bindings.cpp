@@ -1,4 +1,4 @@
-// The Python face of the sparse kernels; csrc/cpu/sparse.h says what each takes.
+// Python bindings of the sparse kernels; see csrc/cpu/sparse.h for the arguments.
 #include "sparse_bindings.h"
 
 #include <string>
@@ -27,14 +27,14 @@ void pair_counts(OnCpu<const int32_t, 2> table, OnCpu<int64_t, 1> counts, int th
 
 void pairs(OnCpu<const int32_t, 2> table, SparseSplits splits, OnCpu<int32_t, 1> in_rows, OnCpu<int32_t, 1> out_rows, int threads) {
   require(splits.shape(0) == table.shape(0) + 1, "splits must be one more than offsets");
-  require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows must be of one length");
+  require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows must have the same length");
   check_splits(splits, size(in_rows, 0));
   require(size(table, 1) <= INT32_MAX, "more outputs than an int32 can count");
   nb::gil_scoped_release nogil;
   cpu::sparse_pairs(table.data(), size(table, 1), splits.data(), size(table, 0), in_rows.data(), out_rows.data(), threads);
 }
 
-// Either device; `Kernels` names its functions, `Handle` is the number of threads or the stream.
+// Used for both devices: `Kernels` provides the functions, `Handle` is the number of threads or the stream.
 template <typename Device, typename Handle, typename Kernels>
 struct Face {
   template <typename T, size_t N>

@@ -1,4 +1,4 @@
-// The Python face of what the sparse kernels do otherwise on CUDA: csrc/cuda/sparse.h and csrc/cuda/sparse_tensor.h say what each takes.
+// Python bindings of the CUDA-only sparse kernels; see csrc/cuda/sparse.h and csrc/cuda/sparse_tensor.h for the arguments.
 #include "cuda/sparse.h"
 #include "cuda/sparse_tensor.h"
 #include "sparse_bindings.h"
@@ -33,7 +33,7 @@ void map_on_cuda(OnCuda<const int32_t, 2> inputs, OnCuda<const int32_t, 2> outpu
 
 void map_pairs_on_cuda(OnCuda<const int32_t, 2> table, OnCuda<const int64_t, 2> places, OnCuda<int32_t, 1> in_rows,
                        OnCuda<int32_t, 1> out_rows, uint64_t stream) {
-  require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows must be of one length");
+  require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows must have the same length");
   require(places.shape(0) == table.shape(0) && size(places, 1) == (size(table, 1) + cuda::kSparsePart - 1) / cuda::kSparsePart,
           "places must be (offsets, parts)");
   nb::gil_scoped_release nogil;
@@ -43,7 +43,7 @@ void map_pairs_on_cuda(OnCuda<const int32_t, 2> table, OnCuda<const int64_t, 2> 
 template <size_t N>
 using Numbers = nb::ndarray<nb::ndim<N>, nb::c_contig, nb::device::cuda>;
 
-// The type of all the arrays; `tf32` says how float32 is multiplied.
+// Common type of the arrays; with `tf32`, float32 is multiplied in TF32.
 template <typename First, typename... Others>
 cuda::Numbers numbers_of(bool tf32, const First& first, const Others&... others) {
   const nb::dlpack::dtype type = first.dtype();
