@@ -147,7 +147,7 @@ using OnCuda = Array<nb::device::cuda, T, N>;
 void rasterize_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> faces, OnCuda<int32_t, 1> scratch,
                        OnCuda<float, 2> depth, OnCuda<int64_t, 2> face_id, OnCuda<float, 3> barycentrics, bool perspective, int cull,
                        uint64_t stream) {
-  require(scratch.shape(0) == faces.shape(0) + 2, "scratch must be two more than faces");
+  require(scratch.shape(0) == faces.shape(0) + 2, "scratch must have two entries more than faces");
   rasterize(vertices, faces, depth, face_id, barycentrics, perspective, cull, [&](const RasterizeInput& input, const Fragments& out) {
     cuda::rasterize(input, out, reinterpret_cast<uint32_t*>(scratch.data()), stream);
   });

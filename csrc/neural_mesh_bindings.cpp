@@ -58,7 +58,7 @@ using Cuda = nb::device::cuda;
 void find_faces_on_cuda(Array<Cuda, const float, 2> vertices, Array<Cuda, const int64_t, 2> faces, Array<Cuda, int32_t, 1> scratch,
                         Array<Cuda, float, 2> depth, Array<Cuda, int64_t, 2> face_id, Array<Cuda, float, 3> barycentrics, float near,
                         float far, bool perspective, uint64_t stream) {
-  require(scratch.shape(0) == faces.shape(0) + 2, "scratch must be two more than faces");
+  require(scratch.shape(0) == faces.shape(0) + 2, "scratch must have two entries more than faces");
   find_faces(vertices, faces, depth, face_id, barycentrics, near, far, perspective, [&](const NeuralMesh& mesh, const Fragments& out) {
     cuda::neural_mesh_faces(mesh, out, reinterpret_cast<uint32_t*>(scratch.data()), stream);
   });

@@ -22,10 +22,10 @@ void map_on_cuda(OnCuda<const int32_t, 2> inputs, OnCuda<const int32_t, 2> outpu
   require(size(outputs, 0) <= INT32_MAX && size(inputs, 0) <= INT32_MAX, "more rows than an int32 can count");
   size_t most = 2;
   while (most < 2 * inputs.shape(0)) most *= 2;
-  require(keys.shape(0) >= most && slots.shape(0) >= most, "keys and slots must be a power of two from twice the inputs");
+  require(keys.shape(0) >= most && slots.shape(0) >= most, "keys and slots must have a power of two of at least twice the inputs");
   require(places.shape(0) == offsets.shape(0) && size(places, 1) == (size(outputs, 0) + cuda::kSparsePart - 1) / cuda::kSparsePart,
           "places must be (offsets, parts)");
-  require(heads.shape(0) == offsets.shape(0) + 2, "heads must be two more than offsets");
+  require(heads.shape(0) == offsets.shape(0) + 2, "heads must have two entries more than offsets");
   nb::gil_scoped_release nogil;
   cuda::sparse_map(inputs.data(), size(inputs, 0), outputs.data(), size(outputs, 0), offsets.data(), size(offsets, 0), keys.data(),
                    slots.data(), table.data(), places.data(), heads.data(), stream);
@@ -47,7 +47,7 @@ using Numbers = nb::ndarray<nb::ndim<N>, nb::c_contig, nb::device::cuda>;
 template <typename First, typename... Others>
 cuda::Numbers numbers_of(bool tf32, const First& first, const Others&... others) {
   const nb::dlpack::dtype type = first.dtype();
-  require(((others.dtype() == type) && ...), "features, filters and result must have one type");
+  require(((others.dtype() == type) && ...), "features, filters and result must have the same type");
   const bool bfloat = type.code == static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat);
   require(type.lanes == 1 && (bfloat || type.code == static_cast<uint8_t>(nb::dlpack::dtype_code::Float)) &&
               (type.bits == 16 || (type.bits == 32 && !bfloat)), "features must be float32, float16 or bfloat16");
