@@ -1,5 +1,5 @@
-// The Python face of the kernels. Tensors cross as DLPack arrays that Python allocated; deep3dmap.ops says what is wrong with them in
-// its own words, and here nothing passes that would lead a kernel out of its arrays.
+// Python bindings of the kernels. Tensors are passed as DLPack arrays allocated by Python. deep3dmap.ops validates them with
+// detailed error messages; the checks here only prevent out-of-bounds access in the kernels.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
@@ -32,7 +32,7 @@ using ArrayOrEmpty = nb::ndarray<T, nb::c_contig, Device>;
 using Matrix = Array<nb::device::cpu, const float, 2>;
 using Vector = Array<nb::device::cpu, const float, 1>;
 
-// intrinsics: (3, 3). pose: (4, 4), camera from world. origin: (3,).
+// intrinsics: (3, 3). pose: (4, 4), camera_from_world. origin: (3,).
 void set_camera(const Matrix& intrinsics, const Matrix& pose, const Vector& origin, TsdfFrame& frame, TsdfGrid& grid) {
   require(intrinsics.shape(0) == 3 && intrinsics.shape(1) == 3, "intrinsics must be (3, 3)");
   require(pose.shape(0) == 4 && pose.shape(1) == 4, "the pose must be (4, 4)");
@@ -46,18 +46,18 @@ void set_camera(const Matrix& intrinsics, const Matrix& pose, const Vector& orig
   }
 }
 
-// `launch` is what the two devices differ in: the CPU takes a number of threads, CUDA a stream.
+// Shared by both devices; the handle of `launch` is the number of threads on the CPU and the stream on CUDA.
 template <typename Device, typename Handle, void (*launch)(const TsdfGrid&, const TsdfFrame&, Handle)>
 void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, ArrayOrEmpty<Device, float> color,
                Array<Device, const float, 2> depth, ArrayOrEmpty<Device, const float> image, Matrix intrinsics, Matrix camera_from_world,
                Vector origin, float voxel_size, float truncation, float max_depth, Handle handle) {
-  // The kernel reads some pixel for every voxel, whether it is used or not.
+  // The kernel reads a pixel for every voxel, even if the value is not used.
   require(depth.size() > 0, "depth must have pixels");
   require_pixels(depth);
-  // Beyond that float32 cannot tell the last row from the one behind it.
+  // Beyond this size float32 cannot distinguish the last row from the next one.
   require(depth.shape(0) <= (1 << 24) && depth.shape(1) <= (1 << 24), "depth must be at most 2^24 pixels high and wide");
   require(weight.shape(0) == tsdf.shape(0) && weight.shape(1) == tsdf.shape(1) && weight.shape(2) == tsdf.shape(2),
-          "weight must be as tsdf");
+          "weight must have the shape of tsdf");
   require(tsdf.shape(2) <= INT_MAX, "a column must have fewer than 2^31 voxels");
   require(color.size() == 0 || (color.size() == 3 * tsdf.size() && image.size() == 3 * depth.size()),
           "color must be (3, X, Y, Z), image (3, H, W)");
@@ -77,7 +77,7 @@ void integrate(Array<Device, float, 3> tsdf, Array<Device, float, 3> weight, Arr
   launch(grid, frame, handle);
 }
 
-// launch: called with the mesh and where its fragments go.
+// launch: called with the mesh and the output fragments.
 template <typename Device, typename Launch>
 void rasterize(const Array<Device, const float, 2>& vertices, const Array<Device, const int64_t, 2>& faces,
                const Array<Device, float, 2>& depth, const Array<Device, int64_t, 2>& face_id, const Array<Device, float, 3>& barycentrics,
@@ -147,7 +147,7 @@ using OnCuda = Array<nb::device::cuda, T, N>;
 void rasterize_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> faces, OnCuda<int32_t, 1> scratch,
                        OnCuda<float, 2> depth, OnCuda<int64_t, 2> face_id, OnCuda<float, 3> barycentrics, bool perspective, int cull,
                        uint64_t stream) {
-  require(scratch.shape(0) == faces.shape(0) + 2, "scratch must be two more than faces");
+  require(scratch.shape(0) == faces.shape(0) + 2, "scratch must have two entries more than faces");
   rasterize(vertices, faces, depth, face_id, barycentrics, perspective, cull, [&](const RasterizeInput& input, const Fragments& out) {
     cuda::rasterize(input, out, reinterpret_cast<uint32_t*>(scratch.data()), stream);
   });

@@ -1,5 +1,5 @@
-// What the bindings check where tensors cross, so that no kernel reads or writes outside of them. Ids and rows are looked at on
-// the CPU only: on CUDA that would wait for the device, and deep3dmap.ops checks them before the call.
+// Argument checks of the bindings, so that no kernel reads or writes out of bounds. Ids and rows are checked on the CPU only: on
+// CUDA this would synchronise with the device, so deep3dmap.ops checks them before the call.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -21,7 +21,7 @@ int64_t size(const T& array, size_t axis) {
   return static_cast<int64_t>(array.shape(axis));
 }
 
-// Kernels count the pixels of an image, and its sides, in int.
+// Kernels use int for the number of pixels and the sides of an image.
 template <typename Image>
 void require_pixels(const Image& image, size_t row_axis = 0) {
   const size_t height = image.shape(row_axis), width = image.shape(row_axis + 1);
@@ -33,7 +33,7 @@ void require_same_pixels(const Left& left, const Right& right) {
   require(left.shape(0) == right.shape(0) && left.shape(1) == right.shape(1), "the images differ in size");
 }
 
-// Every id is at least `least` and below `count`.
+// Requires every id to be in [least, count).
 template <typename Device, typename Ids>
 void require_ids(const Ids& ids, int64_t least, int64_t count, const char* what) {
   if constexpr (std::is_same_v<Device, nanobind::device::cpu>) {
@@ -48,7 +48,7 @@ void require_ids(const Ids& ids, int64_t least, int64_t count, const char* what)
   }
 }
 
-// Offsets rise from 0 to `count`.
+// Requires offsets to be non-decreasing from 0 to `count`.
 template <typename Device, typename Offsets>
 void require_rising(const Offsets& offsets, int64_t count, const char* what) {
   require(offsets.shape(0) > 0, what);
@@ -67,7 +67,7 @@ void require_mesh(const Vertices& vertices, const Faces& faces) {
   require_ids<Device>(faces, 0, static_cast<int64_t>(vertices.shape(0)), "a face has a corner that is no vertex");
 }
 
-// -1 is no face.
+// Face id -1 means no face.
 template <typename Device, typename Ids, typename Faces>
 void require_face_ids(const Ids& face_id, const Faces& faces) {
   require_ids<Device>(face_id, -1, static_cast<int64_t>(faces.shape(0)), "a pixel has the id of a face that is not there");

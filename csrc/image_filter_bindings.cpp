@@ -1,4 +1,4 @@
-// The Python face of the filters that StyleGAN2 is built of.
+// Python bindings of the filters used by StyleGAN2.
 #include "image_filter_bindings.h"
 
 #include <nanobind/ndarray.h>
@@ -25,7 +25,7 @@ using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
 template <typename Device, typename T>
 using ArrayOrEmpty = nb::ndarray<T, nb::c_contig, Device>;
 
-// Every place along the axis that a kernel computes, in samples with the zeros between them, must fit an int.
+// Every position along the axis that a kernel computes, counted in upsampled samples, must fit an int.
 FirAxis make_axis(size_t in, size_t out, size_t kernel, int64_t up, int64_t down, int64_t pad) {
   require(kernel >= 1 && out >= 1 && up >= 1 && down >= 1, "kernel, out, up and down must be at least 1");
   const bool small = in <= INT_MAX && out <= INT_MAX && kernel <= INT_MAX && up <= INT_MAX && down <= INT_MAX && pad >= -INT_MAX &&
@@ -45,7 +45,7 @@ void upfirdn2d(Array<Device, const T, 3> in, Array<Device, const T, 2> kernel, A
   const FirFilter filter{static_cast<int64_t>(in.shape(0)),
                          make_axis(in.shape(1), out.shape(1), kernel.shape(0), up_y, down_y, pad_y),
                          make_axis(in.shape(2), out.shape(2), kernel.shape(1), up_x, down_x, pad_x)};
-  require(out.shape(0) == in.shape(0), "in and out must have as many planes");
+  require(out.shape(0) == in.shape(0), "in and out must have the same number of planes");
   nb::gil_scoped_release nogil;
   launch(filter, in.data(), kernel.data(), out.data(), handle);
 }
@@ -53,8 +53,8 @@ void upfirdn2d(Array<Device, const T, 3> in, Array<Device, const T, 2> kernel, A
 template <typename Device, typename T, typename Handle, void (*launch)(const LeakyRelu<T>&, Handle)>
 void leaky_relu(Array<Device, const T, 3> in, ArrayOrEmpty<Device, const T> bias, ArrayOrEmpty<Device, const T> like,
                 Array<Device, T, 3> out, double slope, double gain, Handle handle) {
-  require(bias.size() == 0 || bias.size() == in.shape(1), "bias must have a number for each channel");
-  require(out.size() == in.size() && (like.size() == 0 || like.size() == in.size()), "in, like and out must be of one size");
+  require(bias.size() == 0 || bias.size() == in.shape(1), "bias must have one value for each channel");
+  require(out.size() == in.size() && (like.size() == 0 || like.size() == in.size()), "in, like and out must have the same size");
   const LeakyRelu<T> layer{in.data(), bias.size() ? bias.data() : nullptr, like.size() ? like.data() : nullptr, out.data(),
                            static_cast<int64_t>(in.shape(0)), static_cast<int64_t>(in.shape(1)), static_cast<int64_t>(in.shape(2)),
                            static_cast<T>(slope), static_cast<T>(gain)};

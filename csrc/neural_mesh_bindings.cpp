@@ -1,4 +1,4 @@
-// The Python face of the Neural 3D Mesh Renderer's kernels; csrc/cpu/neural_mesh.h says what each function takes.
+// Python bindings of the Neural 3D Mesh Renderer; see csrc/cpu/neural_mesh.h for the arguments.
 #include "neural_mesh_bindings.h"
 
 #include <nanobind/ndarray.h>
@@ -28,7 +28,7 @@ RasterizeInput make_input(const Array<Device, const float, 2>& vertices, const A
           static_cast<int>(height), static_cast<int>(width), perspective, Cull::back};
 }
 
-// launch: called with the mesh and where its fragments go.
+// launch: called with the mesh and the output fragments.
 template <typename Device, typename Launch>
 void find_faces(const Array<Device, const float, 2>& vertices, const Array<Device, const int64_t, 2>& faces,
                 const Array<Device, float, 2>& depth, const Array<Device, int64_t, 2>& face_id,
@@ -58,7 +58,7 @@ using Cuda = nb::device::cuda;
 void find_faces_on_cuda(Array<Cuda, const float, 2> vertices, Array<Cuda, const int64_t, 2> faces, Array<Cuda, int32_t, 1> scratch,
                         Array<Cuda, float, 2> depth, Array<Cuda, int64_t, 2> face_id, Array<Cuda, float, 3> barycentrics, float near,
                         float far, bool perspective, uint64_t stream) {
-  require(scratch.shape(0) == faces.shape(0) + 2, "scratch must be two more than faces");
+  require(scratch.shape(0) == faces.shape(0) + 2, "scratch must have two entries more than faces");
   find_faces(vertices, faces, depth, face_id, barycentrics, near, far, perspective, [&](const NeuralMesh& mesh, const Fragments& out) {
     cuda::neural_mesh_faces(mesh, out, reinterpret_cast<uint32_t*>(scratch.data()), stream);
   });
@@ -76,7 +76,7 @@ void edges_backward(Array<Device, const float, 2> vertices, Array<Device, const 
   require(image.shape(2) == gradient.shape(2) && image.shape(2) <= INT_MAX, "image and gradient differ in channels");
   require(corners.shape(0) == faces.shape(0) && corners.shape(1) == 3 && corners.shape(2) == 2, "corners must be (faces, 3, 2)");
   require_face_ids<Device>(face_id, faces);
-  // Culling depends on x and y alone, and depth is not looked at: any sign of z will do.
+  // Culling depends only on x and y and depth is not used, so z may have any sign.
   const RasterizeInput input = make_input(vertices, faces, face_id.shape(0), face_id.shape(1), false);
   const NeuralPicture picture{face_id.data(), image.data(), gradient.data(), input.height, input.width, static_cast<int>(image.shape(2))};
   nb::gil_scoped_release nogil;

@@ -4,7 +4,7 @@
 
 namespace deep3dmap {
 
-// Adds the functions that csrc/cpu/neural_mesh.h lists, and those of csrc/cuda/neural_mesh.h where CUDA is built.
+// Adds the functions listed in csrc/cpu/neural_mesh.h and, in CUDA builds, in csrc/cuda/neural_mesh.h.
 void define_neural_mesh(nanobind::module_& m);
 
 }  // namespace deep3dmap

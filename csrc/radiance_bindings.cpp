@@ -1,4 +1,4 @@
-// The Python face of the kernels of radiance fields; csrc/cpu/{hash_grid,composite,march_rays}.h say what each takes.
+// Python bindings of the kernels of radiance fields; see csrc/cpu/{hash_grid,composite,march_rays}.h for the arguments.
 #include "radiance_bindings.h"
 
 #include <nanobind/ndarray.h>
@@ -24,7 +24,7 @@ template <typename Device, typename T, size_t N>
 using Array = nb::ndarray<T, nb::ndim<N>, nb::c_contig, Device>;
 using Integers = std::vector<int64_t>;
 
-// Refuses what would let a kernel read beyond the table.
+// Rejects levels that would let a kernel read beyond the table.
 HashGridLevels make_levels(const Integers& resolutions, const Integers& sizes, int64_t entries, int64_t features) {
   require(resolutions.size() == sizes.size() && !sizes.empty() && sizes.size() <= kHashGridMaxLevels, "there must be 1 to 32 levels");
   require(features >= 1 && features <= INT_MAX / kHashGridMaxLevels, "the number of features is out of range");
@@ -47,7 +47,7 @@ HashGridLevels make_levels(const Integers& resolutions, const Integers& sizes, i
   return levels;
 }
 
-// Either device; `Kernels` names its functions, `Handle` is the number of threads or the stream.
+// Used for both devices: `Kernels` provides the functions, `Handle` is the number of threads or the stream.
 template <typename Device, typename Handle, typename Kernels>
 struct Face {
   template <typename T, size_t N>
@@ -98,7 +98,7 @@ struct Face {
     return {density.data(), color.data(), distance.data(), length.data(), offsets.data(), size(offsets, 0) - 1, samples, stop};
   }
 
-  // What compositing gives for each ray and each sample, or the gradient of it.
+  // Results of compositing for each ray and sample, or their gradients.
   template <typename Colors, typename Values>
   static void check_composited(const CompositeSamples& samples, const Colors& color, const Values& depth, const Values& opacity,
                                const Values& weight) {
@@ -186,7 +186,7 @@ struct CudaKernels {
 
 auto array(const char* name) { return nb::arg(name).noconvert(); }
 
-// Arrays are never copied on the way in, for a result written into a copy would be lost.
+// Arrays are never converted by copying, because results written to a copy would be lost.
 template <typename F>
 void define_for(nb::module_& m, const std::string& device) {
   using A = nb::arg;

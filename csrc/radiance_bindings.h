@@ -4,7 +4,7 @@
 
 namespace deep3dmap {
 
-// Adds hash_grid_*, composite_* and march_*, for the CPU and, where built, for CUDA.
+// Adds hash_grid_*, composite_* and march_* for the CPU and, in CUDA builds, for CUDA.
 void define_radiance(nanobind::module_& m);
 
 }  // namespace deep3dmap

@@ -1,4 +1,4 @@
-// The Python face of the kernels that colour procedural scenes.
+// Python bindings of the kernels that colour procedural scenes.
 #include "scene_bindings.h"
 
 #include <nanobind/ndarray.h>

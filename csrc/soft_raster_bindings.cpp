@@ -1,4 +1,4 @@
-// The Python face of the soft rasteriser; csrc/cpu/rasterize_soft.h says what each function takes.
+// Python bindings of the soft rasteriser; see csrc/cpu/rasterize_soft.h for the arguments.
 #include "soft_raster_bindings.h"
 
 #include <nanobind/ndarray.h>
@@ -26,7 +26,7 @@ SoftInput make_input(const Array<const float, 2, Device>& vertices, const Array<
                      float blur_radius, bool perspective, bool clip, int cull, bool by_distance) {
   require_mesh<Device>(vertices, faces);
   require_pixels(face_id);
-  require(face_id.shape(2) <= INT_MAX, "faces a pixel must be fewer than 2^31");
+  require(face_id.shape(2) <= INT_MAX, "there must be fewer than 2^31 faces per pixel");
   return {vertices.data(), faces.data(), static_cast<int64_t>(vertices.shape(0)), static_cast<int64_t>(faces.shape(0)),
           static_cast<int>(face_id.shape(0)), static_cast<int>(face_id.shape(1)), static_cast<int>(face_id.shape(2)), blur_radius,
           perspective, clip, cull, by_distance};
@@ -45,7 +45,7 @@ void require_looks(const Array<const int64_t, 2, Device>& faces, const Array<con
 void select(Array<const float, 2> vertices, Array<const int64_t, 2> faces, Array<int64_t, 3> face_id, float blur_radius,
             bool perspective, bool clip, int cull, bool by_distance, int threads) {
   const SoftInput input = make_input<Cpu>(vertices, faces, face_id, blur_radius, perspective, clip, cull, by_distance);
-  require(face_id.shape(2) > 0, "there must be at least one face a pixel");
+  require(face_id.shape(2) > 0, "there must be at least one face per pixel");
   nb::gil_scoped_release nogil;
   cpu::select_faces(input, face_id.data(), threads);
 }
@@ -64,7 +64,8 @@ void evaluate_backward(Array<const float, 2> vertices, Array<const int64_t, 2> f
                        Array<const float, 3> grad_depth, Array<const float, 4> grad_barycentrics, Array<const float, 3> grad_distance,
                        Array<float, 2> grad_vertices, bool perspective, bool clip, int threads) {
   require_looks<Cpu>(faces, face_id, grad_depth, grad_barycentrics, grad_distance);
-  require(grad_vertices.shape(0) == vertices.shape(0) && grad_vertices.shape(1) == 3, "grad_vertices must be as vertices");
+  require(grad_vertices.shape(0) == vertices.shape(0) && grad_vertices.shape(1) == 3,
+          "grad_vertices must have the shape of vertices");
   const SoftInput input = make_input<Cpu>(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
   nb::gil_scoped_release nogil;
   cpu::evaluate_faces_backward(input, face_id.data(), grad_depth.data(), grad_barycentrics.data(), grad_distance.data(),
@@ -81,7 +82,7 @@ void select_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int64_t, 2> fa
                     float blur_radius, bool perspective, bool clip, int cull, bool by_distance, uint64_t stream) {
   const SoftInput input = make_input<Cuda>(vertices, faces, face_id, blur_radius, perspective, clip, cull, by_distance);
   const int64_t groups = (input.face_count + cuda::kSoftGroup - 1) / cuda::kSoftGroup;
-  require(face_id.shape(2) > 0, "there must be at least one face a pixel");
+  require(face_id.shape(2) > 0, "there must be at least one face per pixel");
   require(size(boxes, 0) == input.face_count + groups + 1 && boxes.shape(1) == 4, "boxes must be (F + groups + 1, 4)");
   nb::gil_scoped_release nogil;
   cuda::select_faces(input, reinterpret_cast<SoftBox*>(boxes.data()), face_id.data(), stream);
@@ -92,7 +93,8 @@ void evaluate_backward_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int
                                OnCuda<const float, 4> grad_barycentrics, OnCuda<const float, 3> grad_distance, OnCuda<float, 3> corners,
                                bool perspective, bool clip, uint64_t stream) {
   require_looks<Cuda>(faces, face_id, grad_depth, grad_barycentrics, grad_distance);
-  require(cells.size() == face_id.size() && starts.size() == faces.shape(0) + 1, "cells must be as many as face_id, starts as faces + 1");
+  require(cells.size() == face_id.size() && starts.size() == faces.shape(0) + 1,
+          "cells must have the size of face_id, and starts one entry more than faces");
   require(corners.shape(0) == faces.shape(0) && corners.shape(1) == 3 && corners.shape(2) == 3, "corners must be (F, 3, 3)");
   const SoftInput input = make_input<Cuda>(vertices, faces, face_id, 0.f, perspective, clip, 0, false);
   nb::gil_scoped_release nogil;
@@ -114,8 +116,9 @@ void selected_backward_on_cuda(OnCuda<const float, 2> vertices, OnCuda<const int
 
 void segment_sum_on_cuda(OnCuda<const float, 2> values, OnCuda<const int64_t, 1> order, OnCuda<const int64_t, 1> starts,
                          OnCuda<const float, 1> weights, int64_t entries_per_row, OnCuda<float, 2> out, uint64_t stream) {
-  require(entries_per_row > 0 && order.size() <= values.shape(0) * static_cast<size_t>(entries_per_row), "more entries than rows have");
-  require(weights.size() == 0 || weights.size() == order.size(), "weights must be as many as entries");
+  require(entries_per_row > 0 && order.size() <= values.shape(0) * static_cast<size_t>(entries_per_row),
+          "more entries than rows have");
+  require(weights.size() == 0 || weights.size() == order.size(), "weights must have one value for each entry");
   require(starts.size() == out.shape(0) + 1 && values.shape(1) == out.shape(1), "out must be (segments, channels)");
   nb::gil_scoped_release nogil;
   cuda::segment_sum(values.data(), order.data(), starts.data(), weights.size() ? weights.data() : nullptr, entries_per_row,

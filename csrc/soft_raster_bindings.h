@@ -4,7 +4,7 @@
 
 namespace deep3dmap {
 
-// Adds the functions that csrc/cpu/rasterize_soft.h lists.
+// Adds the functions listed in csrc/cpu/rasterize_soft.h.
 void define_soft_raster(nanobind::module_& m);
 
 }  // namespace deep3dmap

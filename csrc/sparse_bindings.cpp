@@ -1,4 +1,4 @@
-// The Python face of the sparse kernels; csrc/cpu/sparse.h says what each takes.
+// Python bindings of the sparse kernels; see csrc/cpu/sparse.h for the arguments.
 #include "sparse_bindings.h"
 
 #include <string>
@@ -19,22 +19,22 @@ template <typename T, size_t N>
 using OnCpu = SparseArray<nb::device::cpu, T, N>;
 
 void pair_counts(OnCpu<const int32_t, 2> table, OnCpu<int64_t, 1> counts, int threads) {
-  require(counts.shape(0) == table.shape(0), "counts must be as many as offsets");
+  require(counts.shape(0) == table.shape(0), "counts must have one entry for each offset");
   require(size(table, 1) <= INT32_MAX, "more outputs than an int32 can count");
   nb::gil_scoped_release nogil;
   cpu::sparse_pair_counts(table.data(), size(table, 0), size(table, 1), counts.data(), threads);
 }
 
 void pairs(OnCpu<const int32_t, 2> table, SparseSplits splits, OnCpu<int32_t, 1> in_rows, OnCpu<int32_t, 1> out_rows, int threads) {
-  require(splits.shape(0) == table.shape(0) + 1, "splits must be one more than offsets");
-  require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows must be of one length");
+  require(splits.shape(0) == table.shape(0) + 1, "splits must have one entry more than offsets");
+  require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows must have the same length");
   check_splits(splits, size(in_rows, 0));
   require(size(table, 1) <= INT32_MAX, "more outputs than an int32 can count");
   nb::gil_scoped_release nogil;
   cpu::sparse_pairs(table.data(), size(table, 1), splits.data(), size(table, 0), in_rows.data(), out_rows.data(), threads);
 }
 
-// Either device; `Kernels` names its functions, `Handle` is the number of threads or the stream.
+// Used for both devices: `Kernels` provides the functions, `Handle` is the number of threads or the stream.
 template <typename Device, typename Handle, typename Kernels>
 struct Face {
   template <typename T, size_t N>
@@ -43,7 +43,7 @@ struct Face {
 
   static void lookup(Of<const int32_t, 2> coordinates, Of<const int32_t, 2> queries, Of<int64_t, 1> rows, Handle handle) {
     require(size(coordinates, 1) == 4 && size(queries, 1) == 4, "coordinates and queries must have 4 columns");
-    require(rows.shape(0) == queries.shape(0), "rows must be as many as queries");
+    require(rows.shape(0) == queries.shape(0), "rows must have one entry for each query");
     nb::gil_scoped_release nogil;
     Kernels::lookup(coordinates.data(), size(coordinates, 0), queries.data(), size(queries, 0), rows.data(), handle);
   }
@@ -114,7 +114,8 @@ struct Face {
   template <typename Rows, typename Weights, typename Points>
   static void check_corners(const Rows& rows, const Weights& weights, const Points& points) {
     require(size(rows, 1) == 8 && size(weights, 1) == 8, "rows and weights must have 8 columns");
-    require(rows.shape(0) == points.shape(0) && weights.shape(0) == points.shape(0), "rows and weights must be one per point");
+    require(rows.shape(0) == points.shape(0) && weights.shape(0) == points.shape(0),
+            "rows and weights must have one entry for each point");
   }
 };
 

@@ -4,10 +4,10 @@
 
 namespace deep3dmap {
 
-// Adds the functions that csrc/cpu/sparse.h lists.
+// Adds the functions listed in csrc/cpu/sparse.h.
 void define_sparse(nanobind::module_& m);
 
-// Adds those that csrc/cuda/sparse.h and csrc/cuda/sparse_tensor.h have besides; in builds for CUDA only.
+// Adds the functions that only csrc/cuda/sparse.h and csrc/cuda/sparse_tensor.h provide. CUDA builds only.
 void define_sparse_on_cuda(nanobind::module_& m);
 
 }  // namespace deep3dmap

@@ -1,4 +1,4 @@
-// The Python face of what the sparse kernels do otherwise on CUDA: csrc/cuda/sparse.h and csrc/cuda/sparse_tensor.h say what each takes.
+// Python bindings of the CUDA-only sparse kernels; see csrc/cuda/sparse.h and csrc/cuda/sparse_tensor.h for the arguments.
 #include "cuda/sparse.h"
 #include "cuda/sparse_tensor.h"
 #include "sparse_bindings.h"
@@ -22,10 +22,10 @@ void map_on_cuda(OnCuda<const int32_t, 2> inputs, OnCuda<const int32_t, 2> outpu
   require(size(outputs, 0) <= INT32_MAX && size(inputs, 0) <= INT32_MAX, "more rows than an int32 can count");
   size_t most = 2;
   while (most < 2 * inputs.shape(0)) most *= 2;
-  require(keys.shape(0) >= most && slots.shape(0) >= most, "keys and slots must be a power of two from twice the inputs");
+  require(keys.shape(0) >= most && slots.shape(0) >= most, "keys and slots must have a power of two of at least twice the inputs");
   require(places.shape(0) == offsets.shape(0) && size(places, 1) == (size(outputs, 0) + cuda::kSparsePart - 1) / cuda::kSparsePart,
           "places must be (offsets, parts)");
-  require(heads.shape(0) == offsets.shape(0) + 2, "heads must be two more than offsets");
+  require(heads.shape(0) == offsets.shape(0) + 2, "heads must have two entries more than offsets");
   nb::gil_scoped_release nogil;
   cuda::sparse_map(inputs.data(), size(inputs, 0), outputs.data(), size(outputs, 0), offsets.data(), size(offsets, 0), keys.data(),
                    slots.data(), table.data(), places.data(), heads.data(), stream);
@@ -33,7 +33,7 @@ void map_on_cuda(OnCuda<const int32_t, 2> inputs, OnCuda<const int32_t, 2> outpu
 
 void map_pairs_on_cuda(OnCuda<const int32_t, 2> table, OnCuda<const int64_t, 2> places, OnCuda<int32_t, 1> in_rows,
                        OnCuda<int32_t, 1> out_rows, uint64_t stream) {
-  require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows must be of one length");
+  require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows must have the same length");
   require(places.shape(0) == table.shape(0) && size(places, 1) == (size(table, 1) + cuda::kSparsePart - 1) / cuda::kSparsePart,
           "places must be (offsets, parts)");
   nb::gil_scoped_release nogil;
@@ -43,11 +43,11 @@ void map_pairs_on_cuda(OnCuda<const int32_t, 2> table, OnCuda<const int64_t, 2> 
 template <size_t N>
 using Numbers = nb::ndarray<nb::ndim<N>, nb::c_contig, nb::device::cuda>;
 
-// The type of all the arrays; `tf32` says how float32 is multiplied.
+// Common type of the arrays; with `tf32`, float32 is multiplied in TF32.
 template <typename First, typename... Others>
 cuda::Numbers numbers_of(bool tf32, const First& first, const Others&... others) {
   const nb::dlpack::dtype type = first.dtype();
-  require(((others.dtype() == type) && ...), "features, filters and result must have one type");
+  require(((others.dtype() == type) && ...), "features, filters and result must have the same type");
   const bool bfloat = type.code == static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat);
   require(type.lanes == 1 && (bfloat || type.code == static_cast<uint8_t>(nb::dlpack::dtype_code::Float)) &&
               (type.bits == 16 || (type.bits == 32 && !bfloat)), "features must be float32, float16 or bfloat16");

@@ -1,4 +1,4 @@
-// What the Python faces of the sparse kernels share: the pairs of a kernel map, and how a function is defined.
+// Shared by the Python bindings of the sparse kernels: the pairs of a kernel map, and the definition of functions.
 #pragma once
 
 #include <nanobind/ndarray.h>
@@ -21,7 +21,7 @@ inline void check_splits(const SparseSplits& splits, int64_t pairs) {
 
 template <typename Rows>
 SparsePairs pairs_of(const Rows& in_rows, const Rows& out_rows, const SparseSplits& splits, int64_t inputs, int64_t outputs) {
-  require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows must be of one length");
+  require(in_rows.shape(0) == out_rows.shape(0), "in_rows and out_rows must have the same length");
   check_splits(splits, size(in_rows, 0));
   return {in_rows.data(), out_rows.data(), splits.data(), size(splits, 0) - 1, inputs, outputs};
 }

@@ -7,12 +7,12 @@ namespace {
 
 constexpr int kBlock = 64;
 
-// Positions that are looked at together, so that finding them in a view is vector code.
+// A block of positions that are projected together, so that the projection is vectorised.
 struct Block {
   int64_t first;
   int size;
   float x[kBlock], y[kBlock], z[kBlock];
-  float column[kBlock], row[kBlock], depth[kBlock];  // in the view looked from last
+  float column[kBlock], row[kBlock], depth[kBlock];  // in the view of the last call to look
   int visible[kBlock];
 };
 
@@ -26,7 +26,7 @@ void load(const BackProjectViews& views, int64_t first, Block& block) {
   }
 }
 
-// Looks at the block from a view; returns whether anything is visible.
+// Projects the block into a view; returns whether any position is visible.
 DEEP3DMAP_DISPATCH bool look(const float* __restrict matrix, float right, float bottom, Block& block) {
   int any = 0;
   for (int i = 0; i < kBlock; ++i) {
@@ -84,7 +84,7 @@ void forward_block(const BackProjectViews& views, const float* features, Block& 
   }
 }
 
-// Adds the gradient of channels [first, last) to the map of the view looked from last.
+// Adds the gradient of channels [first, last) to the feature map of the view of the last call to look.
 DEEP3DMAP_DISPATCH void scatter(const BackProjectViews& views, const float* __restrict grad_mean, const int32_t* seen, const Block& block,
                                 int64_t first, int64_t last, float* __restrict map) {
   const int64_t channels = views.channels, line = channels * views.width;
@@ -93,7 +93,7 @@ DEEP3DMAP_DISPATCH void scatter(const BackProjectViews& views, const float* __re
     const BackProjectTaps taps = back_project_taps(views, block.column[i], block.row[i]);
     const float share = 1.f / static_cast<float>(seen[i]);
     const float* __restrict grad = grad_mean + i * channels;
-    // The four pixels differ, so none of these overlap.
+    // The four pixels differ, so these writes do not overlap.
     float* __restrict corner = map + taps.corner * channels;
     float* __restrict right = corner + channels;
     float* __restrict below = corner + line;
@@ -118,8 +118,8 @@ void back_project_forward(const BackProjectViews& views, const float* features, 
   }
 }
 
-// Each thread keeps some views to itself, or some channels of a view where threads outnumber views, and goes through all
-// positions in order: no two threads add to the same number, and the result does not depend on how many there are.
+// Each thread owns some views, or some channels of a view if there are more threads than views, and processes all positions in
+// order: no two threads add to the same value, and the result does not depend on the number of threads.
 void back_project_backward(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, float* grad_features,
                            int threads) {
   if (views.views == 0) return;

@@ -5,12 +5,12 @@
 namespace deep3dmap::cpu {
 namespace {
 
-// exp(-x) for x >= 0, to about 1e-6 of it, in operations that all have vector instructions.
+// exp(-x) for x >= 0 with a relative error of about 1e-6, using only operations with vector instructions.
 DEEP3DMAP_HD float exp_of_negative(float x) {
   float power = x * -1.44269504f;
   power = power > -126.f ? power : -126.f;
-  power = power < 0.f ? power : 0.f;  // of a negative density it would not fit an int
-  const float whole = (power + 12582912.f) - 12582912.f;  // rounds: the sum has no digits behind the point
+  power = power < 0.f ? power : 0.f;  // for a negative density it would not fit an int
+  const float whole = (power + 12582912.f) - 12582912.f;  // rounds: the sum has no fractional digits
   const float r = power - whole;
   const float tail = 0.0555041087f + r * (0.00961812911f + r * (0.00133335581f + r * 0.000154035304f));
   const float mantissa = 1.f + r * (0.693147182f + r * (0.240226507f + r * tail));  // 2^r
@@ -28,7 +28,7 @@ DEEP3DMAP_DISPATCH void absorb(const float* __restrict density, const float* __r
   }
 }
 
-// Fills the samples of a ray in `scratch`, from which they are read again, each before it is overwritten.
+// Writes the absorption of a ray's samples to `scratch`, from which each is read back before it is overwritten.
 void absorb(const CompositeSamples& samples, int64_t ray, float* scratch) {
   const int64_t first = samples.offsets[ray];
   absorb(samples.density + first, samples.length + first, samples.offsets[ray + 1] - first, scratch + first);
@@ -56,7 +56,7 @@ void composite_backward(const CompositeSamples& samples, const CompositeGradient
   for (int64_t ray = 0; ray < samples.rays; ++ray) {
     absorb(samples, ray, grad_density);
     composite_ray_backward(samples, grad, ray, grad_density, grad_color, [&](int64_t i) {
-      // Read on the way back up only, against the order in which processors fetch ahead by themselves.
+      // Read only on the way back, against the direction of hardware prefetching.
       prefetch(samples.color + 3 * i), prefetch(samples.distance + i), prefetch(grad.weight + i);
       return grad_density[i];
     });

@@ -10,19 +10,19 @@ namespace {
 
 constexpr int kBlock = 512;
 
-// Where points of a block are in the cube: their depth, the first of four pixels, and the ways to the other three.
+// Position of a block of points in the cube: depth, the first of four pixels, and the fractions towards the other three.
 struct OnCube {
   float depth[kBlock], right[kBlock], down[kBlock];
   int pixel[kBlock];
 };
 
-// Not a number lands in the first pixel.
+// NaN maps to the first pixel.
 DEEP3DMAP_HD float pixel_of(float place, float last) {
   const float below = std::floor(place), least = below > 0.f ? below : 0.f;
   return least < last ? least : last;
 }
 
-// Looks a point, seen from the light, up in the cube.
+// Projects a point, relative to the light, into the cube.
 DEEP3DMAP_HD void look_up(float x, float y, float z, int side, OnCube& at, int i) {
   const float across = std::fabs(x), along = std::fabs(y), up = std::fabs(z), last = static_cast<float>(side - 2);
   const bool second = along >= up;

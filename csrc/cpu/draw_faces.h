@@ -1,4 +1,4 @@
-// The z-buffer of both hard rasterisers on the CPU.
+// The z-buffer shared by both hard rasterisers on the CPU.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 
 namespace deep3dmap::cpu {
 
-// Narrows [left, right) to where the edge may be inside in this row; one pixel generously, the exact test follows.
+// Narrows [left, right) to the pixels of this row that may be inside the edge, with a margin of one pixel before the exact test.
 inline void narrow(const Edge& edge, double value, int& left, int& right) {
   if (edge.a == 0.0) {
     if (value < 0.0) right = left;
@@ -35,7 +35,7 @@ void draw_row(const Triangle& t, const RasterizeInput& input, const Fragments& o
     const int64_t pixel = static_cast<int64_t>(row) * input.width + column;
     float depth;
     if (!depth_at(t, input.perspective, barycentric, depth) || !drawn(depth)) continue;
-    // Faces come in ascending order, so of equal depths the lower face stays.
+    // Faces are visited in ascending order, so at equal depth the face with the lower index wins.
     if (out.face_id[pixel] >= 0 && depth >= out.depth[pixel]) continue;
     out.depth[pixel] = depth;
     out.face_id[pixel] = face;
@@ -43,8 +43,8 @@ void draw_row(const Triangle& t, const RasterizeInput& input, const Fragments& o
   }
 }
 
-// Draws what is at depths for which `drawn` holds. Each thread draws all faces into its own band of rows: the result does not depend
-// on the number of threads.
+// Draws fragments at depths for which `drawn` returns true. Each thread draws all faces into its own band of rows, so the result
+// does not depend on the number of threads.
 template <typename Drawn>
 void draw_faces(const RasterizeInput& input, const Fragments& out, const Drawn& drawn, int threads) {
   const int bands = std::max(1, std::min(threads, input.height));

@@ -6,10 +6,10 @@ namespace deep3dmap::cpu {
 namespace {
 
 constexpr int kBlock = 64;
-// Points that pass through one level before the next is taken up: enough that a level stays in the cache while it is read.
+// Points processed on one level before the next level: enough for the level to stay in the cache while it is read.
 constexpr int64_t kChunk = 32 * kBlock;
 
-// Entries and weights of the corners of a block of points, found by vector code.
+// Entries and weights of the corners for a block of points, computed with vector code.
 struct Corners {
   int size;
   uint32_t entry[kHashGridCorners][kBlock];
@@ -37,7 +37,7 @@ DEEP3DMAP_DISPATCH void find_corners(const HashGridLevels& levels, int level, co
     find<false>(positions, size, levels.resolution[level], levels.size[level], corners);
 }
 
-// `fixed` is the number of features where the compiler shall know it, 0 where it does not.
+// `fixed` is the number of features if it is a compile-time constant, otherwise 0.
 template <int fixed>
 void gather(const Corners& corners, int features, const float* __restrict level, float* __restrict output, int64_t stride) {
   const int width = fixed ? fixed : features;
@@ -109,7 +109,7 @@ void hash_grid_forward(const HashGridLevels& levels, const float* positions, int
   }
 }
 
-// Each level belongs to one thread, which goes through all points in order: no two threads add to the same entry.
+// Each level is owned by one thread, which processes all points in order: no two threads add to the same entry.
 void hash_grid_backward_table(const HashGridLevels& levels, const float* positions, int64_t count, const float* grad_output,
                               float* grad_table, int threads) {
   const int64_t stride = static_cast<int64_t>(levels.count) * levels.features;

@@ -8,7 +8,7 @@ namespace deep3dmap::cpu {
 void hash_grid_forward(const HashGridLevels& levels, const float* positions, int64_t count, const float* table, float* output,
                        int threads);
 
-// Adds to grad_table, which comes in as zeros. The result does not depend on the number of threads.
+// Adds to grad_table, which the caller zeroes. The result does not depend on the number of threads.
 void hash_grid_backward_table(const HashGridLevels& levels, const float* positions, int64_t count, const float* grad_output,
                               float* grad_table, int threads);
 

@@ -8,14 +8,14 @@
 namespace deep3dmap::cpu {
 namespace {
 
-constexpr int64_t kBlock = 1024;  // samples at a time: their ids and barycentrics stay in the first cache for all channels
+constexpr int64_t kBlock = 1024;  // samples per block: their ids and barycentrics stay in the L1 cache for all channels
 
 DEEP3DMAP_DISPATCH_FMA void block(const SurfaceSamples& samples, const VertexValues& vertex, int64_t first, int64_t last,
                                   float* __restrict values) {
   for (int channel = 0; channel < vertex.channels; ++channel) {
     const float* of_channel = vertex.attributes + channel;
     float* __restrict out = values + channel * samples.count;
-    // Samples beside one another mostly show one face.
+    // Neighbouring samples mostly show the same face.
     int64_t shown = -1;
     float corner[3] = {};
     for (int64_t i = first; i < last; ++i) {

@@ -5,7 +5,7 @@
 namespace deep3dmap::cpu {
 
 struct SurfaceSamples {
-  const int64_t* face_id;     // (count), -1 where nothing is shown
+  const int64_t* face_id;     // (count), -1 for no face
   const float* barycentrics;  // (count, 3)
   int64_t count;
 };
@@ -16,7 +16,7 @@ struct VertexValues {
   int channels;
 };
 
-// Writes what samples show, (channels, count), 0 where that is nothing.
+// Writes the interpolated attributes of the samples (channels, count), 0 for samples without a face.
 void interpolate_at(const SurfaceSamples& samples, const VertexValues& vertex, float* values, int threads);
 
 }  // namespace deep3dmap::cpu

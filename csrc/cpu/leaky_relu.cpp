@@ -3,7 +3,7 @@
 namespace deep3dmap::cpu {
 namespace {
 
-// A stretch of one channel.
+// A contiguous run of values of one channel.
 template <typename T>
 DEEP3DMAP_HD void run_channel(const LeakyRelu<T>& layer, int64_t row) {
   const T* __restrict in = layer.in + row * layer.inner;
@@ -17,7 +17,7 @@ DEEP3DMAP_HD void run_channel(const LeakyRelu<T>& layer, int64_t row) {
   }
 }
 
-// One number for each channel: vector code runs along the channels.
+// inner == 1: vectorised over the channels.
 template <typename T>
 DEEP3DMAP_HD void run_vector(const LeakyRelu<T>& layer, int64_t row) {
   const int64_t channels = layer.channels;

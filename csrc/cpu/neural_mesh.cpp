@@ -8,7 +8,7 @@
 namespace deep3dmap::cpu {
 namespace {
 
-// The pixels of each line whose gradient is not zero, in order: no others can push an edge, and a loss has them in few places.
+// The pixels of each line with a non-zero gradient, in order: only these can push an edge, and there are usually few of them.
 class ActivePixels {
  public:
   ActivePixels(const NeuralPicture& picture, int axis) {
@@ -34,7 +34,7 @@ class ActivePixels {
   std::vector<size_t> start_;
 };
 
-// Which faces are seen, in order.
+// Indices of the visible faces, in order.
 std::vector<int64_t> seen_faces(const int64_t* face_id, int64_t pixels, int64_t faces) {
   std::vector<char> seen(faces, 0);
   for (int64_t i = 0; i < pixels; ++i)
@@ -49,7 +49,7 @@ struct EdgeSums {
   double start = 0.0, end = 0.0;
 };
 
-// `low` and `high` bound the face along the line: its pixels beyond the edge lie within.
+// `low` and `high` bound the face along the line; its pixels beyond the edge are within these bounds.
 void cross_line(const NeuralPicture& picture, const ActivePixels& active, const EdgeCrossing& c, const PixelLine& pixels, int line,
                 int64_t face, int low, int high, double margin, EdgeSums& sums) {
   const auto at = [&](int place) { return pixels.first + place * pixels.step; };
@@ -98,7 +98,7 @@ void neural_mesh_faces(const NeuralMesh& mesh, const Fragments& out, int threads
   draw_faces(mesh.input, out, [&](float depth) { return is_drawn(mesh, depth); }, threads);
 }
 
-// Every face has its own sums, so the number of threads does not matter.
+// Every face has its own sums, so the result does not depend on the number of threads.
 void neural_mesh_edges_backward(const RasterizeInput& input, const NeuralPicture& picture, float* corners, double margin_x,
                                 double margin_y, int threads) {
   const ActivePixels active[2] = {ActivePixels(picture, 0), ActivePixels(picture, 1)};

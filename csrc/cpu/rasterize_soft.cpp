@@ -7,12 +7,13 @@
 namespace deep3dmap::cpu {
 namespace {
 
-// Bands do not depend on the number of threads, so neither does the order in which gradients are summed.
+// The bands, and thus the order in which gradients are summed, do not depend on the number of threads.
 constexpr int kBands = 8;
 
 int band_begin(int height, int band) { return static_cast<int>(static_cast<int64_t>(height) * band / kBands); }
 
-// The K nearest of one pixel, ascending. Faces come in ascending order, so of equal depths the lower face stays in front.
+// Inserts into the K nearest faces of a pixel, ascending. Faces are visited in ascending order, so at equal depth the lower index
+// wins.
 void insert(float* depth, int64_t* face_id, int count, float value, int64_t face) {
   if (!(value < depth[count - 1])) return;
   int at = count - 1;
@@ -20,11 +21,11 @@ void insert(float* depth, int64_t* face_id, int count, float value, int64_t face
   depth[at] = value, face_id[at] = face;
 }
 
-// A face with everything that does not depend on the pixel; divisions are turned into products.
+// A face with all values that do not depend on the pixel; divisions are replaced by multiplications.
 struct PreparedFace {
   SoftFace corner;
   float inverse_area, step_x[3], step_y[3], inverse_length[3], other_z[3];
-  float reach[3];  // how far outside of an edge a pixel may lie, times the edge's length
+  float reach[3];  // how far outside an edge a pixel may be, times the length of the edge
   SoftBox box;
 };
 
@@ -46,10 +47,9 @@ PreparedFace prepare(const SoftInput& input, const SoftFace& f) {
 
 constexpr int kLanes = 8, kChunk = 4 * kLanes;
 
-// What faces are ordered by at blocks * kLanes pixels of a row: depth, or the signed distance of the edge (by_distance = 1);
-// infinite where the face does not come near enough. A plain loop without branches over local numbers, which compilers turn into
-// vector code; look_at_face says the same for one pixel.
-// least_barycentric: 0 to clip them, -infinity not to. least_depth: likewise.
+// Sort keys of a face at blocks * kLanes pixels of a row: depth, or the signed distance to the edge (by_distance = 1); infinite
+// where the face is too far away. A branch-free loop over local values, which compilers vectorise; look_at_face computes the same
+// for one pixel. least_barycentric: 0 to clip barycentrics, -infinity not to. least_depth: likewise.
 DEEP3DMAP_DISPATCH void row_depths(const PreparedFace& face, float least_barycentric, float least_depth, float by_distance,
                                    float limit, float px, float py, int blocks, float* __restrict keys) {
   const SoftFace f = face.corner;
@@ -65,13 +65,14 @@ DEEP3DMAP_DISPATCH void row_depths(const PreparedFace& face, float least_barycen
     const float w2 = (x0 * y1 - y0 * x1) * inverse_area;
     const float w01 = w0 < w1 ? w0 : w1, smallest = w01 < w2 ? w01 : w2;
     float b0 = w0 * h0, b1 = w1 * h1, b2 = w2 * h2;
-    // With all signs turned the quotients stay; clipping has to see the sign that the division leaves.
+    // Flipping all signs leaves the quotients unchanged; clipping needs the sign after the division.
     const float turned = b0 + b1 + b2 < 0.f ? -1.f : 1.f;
     b0 *= turned, b1 *= turned, b2 *= turned;
     b0 = b0 < least_barycentric ? least_barycentric : b0;
     b1 = b1 < least_barycentric ? least_barycentric : b1;
     b2 = b2 < least_barycentric ? least_barycentric : b2;
-    // Divided one by one: at a corner that two faces share both then have exactly its depth, and the lower face stays in front.
+    // Divided individually: at a shared corner both faces then have exactly its depth, and the face with the lower index stays in
+    // front.
     const float sum = b0 + b1 + b2;
     const float z = b0 / sum * z0 + b1 / sum * z1 + b2 / sum * z2;
     float t0 = -(x0 * sx0 + y0 * sy0) * il0, t1 = -(x1 * sx1 + y1 * sy1) * il1, t2 = -(x2 * sx2 + y2 * sy2) * il2;
@@ -88,7 +89,7 @@ DEEP3DMAP_DISPATCH void row_depths(const PreparedFace& face, float least_barycen
   }
 }
 
-// Narrows [left, right) to where a row may come near the face: inside of every edge moved outwards by the blur.
+// Narrows [left, right) to the part of a row that may be near the face: inside every edge, moved outwards by the blur radius.
 void narrow_row(const PreparedFace& face, float py, int& left, int& right) {
   const float sign = face.inverse_area > 0.f ? 1.f : -1.f;
   float low = static_cast<float>(left), high = static_cast<float>(right);
@@ -128,7 +129,8 @@ void draw_face(const SoftInput& input, const PreparedFace& face, int64_t index, 
 }  // namespace
 
 void select_faces(const SoftInput& input, int64_t* face_id, int threads) {
-  // Allocated here, for an exception that leaves a parallel region ends the process; filled there, each band by its thread.
+  // Allocated here, because an exception that escapes a parallel region terminates the process. Each band is filled by its own
+  // thread.
   const int64_t per_row = static_cast<int64_t>(input.width) * input.faces_per_pixel;
   const std::unique_ptr<float[]> kept_keys(new float[static_cast<size_t>(input.height * per_row)]);
   std::vector<PreparedFace> faces(static_cast<size_t>(input.face_count));

@@ -8,7 +8,7 @@
 namespace deep3dmap::cpu {
 namespace {
 
-constexpr int kBlock = 512;  // points at a time: what is known of them stays in the first cache
+constexpr int kBlock = 512;  // points per block: their data stays in the L1 cache
 constexpr float kShift[3] = {0.0137f, 0.0219f, 0.0173f};
 
 DEEP3DMAP_HD float fraction(float x) { return x - std::floor(x); }
@@ -46,7 +46,7 @@ DEEP3DMAP_HD float dots(float x, float y, float z) {
   return a * a + b * b + c * c < 0.14f ? 1.f : 0.f;
 }
 
-// How far `count` points go from the first colour of their materials to the second, all of one pattern.
+// Blend factors of `count` points between the first and the second colour of their materials, all with the same pattern.
 DEEP3DMAP_HD void blend_of(Pattern pattern, const float* __restrict lattice, const float (*p)[kBlock], int count,
                            float* __restrict blend) {
   const float* __restrict x = p[0];
@@ -77,7 +77,7 @@ DEEP3DMAP_HD void blend_of(Pattern pattern, const float* __restrict lattice, con
   }
 }
 
-// Points of one pattern lie side by side while it is computed, so that all of a loop does the same.
+// Groups the points by pattern, so that each loop evaluates a single pattern.
 DEEP3DMAP_HD void blend_block(const SolidMaterials& materials, const int64_t* material, const float (*place)[kBlock], int count,
                               float* __restrict blend) {
   int begin[kPatterns + 1] = {}, next[kPatterns], order[kBlock];
@@ -98,7 +98,7 @@ DEEP3DMAP_HD void blend_block(const SolidMaterials& materials, const int64_t* ma
   }
 }
 
-// Squaring and its inverse stand for the display's gamma.
+// Squaring and the square root approximate the display gamma.
 DEEP3DMAP_HD void light_block(const SolidLight& light, const SolidPoints& points, int64_t first, int count, float* color) {
   float lit[kBlock];
   for (int i = 0; i < count; ++i) {

@@ -13,22 +13,22 @@ struct SolidMaterials {
 };
 
 struct SolidPoints {
-  const float* place;       // (3, count) in the object's own frame
+  const float* place;       // (3, count) in the object's frame
   const int64_t* material;  // (count)
   int64_t count;
 };
 
-// What points receive, (count), and what their materials give off at least, (M).
+// Light received by points (count), and the minimum brightness of their materials (M).
 struct SolidLight {
   const float* received;
   const float* glow;
 };
 
-// Writes the colours (3, count), as the display shows them where there is light; deep3dmap/ops/solid_texture_reference.py says
-// what they are.
+// Writes the albedo (3, count), or with `light` the lit colours as displayed; deep3dmap/ops/solid_texture_reference.py has the
+// definition.
 void solid_albedo(const SolidMaterials& materials, const SolidPoints& points, const SolidLight* light, float* color, int threads);
 
-// Writes the noise (count) at places (3, count).
+// Writes the noise (count) at positions (3, count).
 void value_noise(const float* lattice, const float* place, int64_t count, float* noise, int threads);
 
 }  // namespace deep3dmap::cpu

@@ -1,22 +1,23 @@
-// Sparse convolution and the passage between points and voxels, on the CPU. csrc/cuda/sparse.h is the twin.
+// Sparse convolution, voxelisation and devoxelisation on the CPU. csrc/cuda/sparse.h is the CUDA counterpart.
 //
-// Python calls, each ending in _cpu or _cuda, tensors contiguous, outputs allocated by Python and overwritten whole (no need to
-// clear them); the last argument is the number of threads or the stream (deep3dmap.ops._backend.run_native adds it):
+// Python functions, each with the suffix _cpu or _cuda. Tensors are contiguous; outputs are allocated by Python and fully
+// overwritten (no need to clear them). The last argument is the number of threads or the stream, added by
+// deep3dmap.ops._backend.run_native:
 //
 //   sparse_lookup(coordinates (N, 4) i32, queries (Q, 4) i32, rows (Q,) i64 out)
-//       rows of the queries, -1 = absent. Coordinates are unique and in range (batch 0..511, axes -131072..131071); queries
-//       may be out of range, and are absent then.
+//       rows of the queries, -1 = absent. Coordinates are unique and in range (batch 0..511, axes -131072..131071); queries that
+//       are out of range are absent.
 //   sparse_neighbours(inputs (N, 4) i32, outputs (M, 4) i32, offsets (K, 3) i32, table (K, M) i32 out)
-//       table[k, o] = row i with inputs[i] == outputs[o] + offsets[k], or -1. On the CPU, given the very same tensor as inputs and
-//       outputs, and offsets with offsets[K - 1 - k] == -offsets[k], only half of the offsets is looked up.
+//       table[k, o] = row i with inputs[i] == outputs[o] + offsets[k], or -1. On the CPU, if inputs and outputs are the same tensor
+//       and offsets[K - 1 - k] == -offsets[k], only half of the offsets are looked up.
 //   sparse_pair_counts(table (K, M) i32, counts (K,) i64 out)
-//       the number of pairs of each offset; on the CPU only, as the next. On CUDA sparse_map and sparse_map_pairs do both.
+//       the number of pairs of each offset. CPU only, like the next function; on CUDA sparse_map and sparse_map_pairs do both.
 //   sparse_pairs(table (K, M) i32, splits (K + 1,) i64 CPU, in_rows (P,) i32 out, out_rows (P,) i32 out)
-//       the table as pairs; splits = [0, counts.cumsum]. Output rows ascend within an offset.
+//       converts the table to pairs; splits = [0, counts.cumsum]. Output rows ascend within an offset.
 //   sparse_conv_forward(features (N, Cin), weight (K, Cin, Cout), in_rows (P,) i32, out_rows (P,) i32, splits (K + 1,) i64 CPU,
 //                       result (M, Cout) out)
-//       Pairs may come in any order and be anything on the CPU; on CUDA an output row occurs once in an offset, as in a kernel
-//       map. The transposed convolution and the gradient of the features are this one with in_rows and out_rows swapped.
+//       On the CPU pairs may be arbitrary and in any order; on CUDA an output row occurs at most once per offset, as in a kernel
+//       map. The transposed convolution and the gradient of the features are this function with in_rows and out_rows swapped.
 //   sparse_conv_weight_gradient(features (N, Cin), gradient (M, Cout), in_rows, out_rows, splits, result (K, Cin, Cout) out)
 //   sparse_voxelize_forward(features (P, C), rows (P,) i64 with -1 = none, mean (cells, C) out, counts (cells,) i32 out)
 //   sparse_voxelize_backward(grad_mean (cells, C), rows (P,) i64, counts (cells,) i32, grad_features (P, C) out)
@@ -24,8 +25,8 @@
 //   sparse_devoxelize_backward(grad (P, C), rows (P, 8) i64, weights (P, 8), grad_features (N, C) out)
 //       with respect to features only.
 //
-// Floating-point tensors are float32. On the CPU every result is the same for any number of threads: each number is summed by one
-// thread in an order that only the data decide. Rows out of range raise std::invalid_argument (ValueError) on the CPU.
+// Floating-point tensors are float32. On the CPU results do not depend on the number of threads: each value is summed by one
+// thread, in an order determined by the data alone. Rows out of range raise std::invalid_argument (ValueError) on the CPU.
 #pragma once
 
 #include "kernels/sparse.h"

@@ -1,5 +1,5 @@
-// Sparse convolution as gather and matrix product, output rows in tiles: a tile's sums stay in the cache while all offsets add to it,
-// and belong to one thread.
+// Sparse convolution as gather and matrix product over tiles of output rows: the sums of a tile are owned by one thread and stay
+// in the cache while all offsets are added to them.
 #include <algorithm>
 #include <atomic>
 #include <new>
@@ -13,11 +13,11 @@ namespace deep3dmap::cpu {
 namespace {
 
 constexpr int64_t kTileFloats = 16384;     // sums of a tile: 64 KiB
-constexpr int64_t kPairsAtOnce = 64;       // of the weight gradient: both gathered sides fit the first-level cache
-constexpr int64_t kSegmentPairs = 8192;    // summed on their own in the weight gradient
+constexpr int64_t kPairsAtOnce = 64;       // in the weight gradient: both gathered sides fit into the L1 cache
+constexpr int64_t kSegmentPairs = 8192;    // summed separately in the weight gradient
 constexpr int64_t kMostSegments = 512;
 
-// Floats that begin at a cache line, so that no vector lies across two; not initialised.
+// An uninitialised array of floats aligned to a cache line, so that no vector crosses two lines.
 class Buffer {
  public:
   explicit Buffer(int64_t size) : floats_(static_cast<float*>(::operator new(size * sizeof(float) + 1, std::align_val_t{64}))) {}
@@ -30,11 +30,12 @@ class Buffer {
   float* floats_;
 };
 
-// Buffers of a size, one for each thread of a parallel region. Allocated before it, for an exception that leaves one ends the process.
+// One buffer for each thread of a parallel region. Allocated before it, because an exception that escapes it terminates the
+// process.
 class BufferEach {
  public:
   BufferEach(int64_t size, int threads) : size_((size + 15) / 16 * 16), all_(size_ * threads) {}
-  // Of the thread that calls it, once.
+  // Returns the buffer of the calling thread. Call once per thread.
   float* take() { return all_.data() + size_ * next_++; }
 
  private:
@@ -43,7 +44,7 @@ class BufferEach {
   std::atomic<int> next_{0};
 };
 
-// How a matrix of `width` columns is cut into panels, all as wide as one another; the last is filled up with zeros.
+// Division of a matrix with `width` columns into panels of equal width; the last one is zero-padded.
 struct Panels {
   int64_t width, panel, count;
   int vectors, rows;
@@ -60,7 +61,7 @@ struct Panels {
   int64_t used(int64_t index) const { return std::min(panel, width - index * panel); }
 };
 
-// Panel after panel, each (depth, panel).
+// Packs the matrix panel by panel, each (depth, panel).
 void pack(const Panels& panels, const float* matrix, int64_t depth, float* packed) {
   for (int64_t j = 0; j < panels.count; ++j)
     for (int64_t d = 0; d < depth; ++d, packed += panels.panel) {
@@ -83,8 +84,8 @@ DEEP3DMAP_DISPATCH Order inspect(const int32_t* in_rows, const int32_t* out_rows
   return {!outside, !falls};
 }
 
-// Pairs whose output rows ascend within each offset: the given ones, or where those do not, a sorted copy. Throws where a row does
-// not exist.
+// Pairs whose output rows ascend within each offset: the given ones, or a sorted copy if they do not ascend. Throws if a row is
+// out of range.
 class AscendingPairs {
  public:
   AscendingPairs(const SparsePairs& given, int threads) : pairs(given) {
@@ -108,7 +109,7 @@ class AscendingPairs {
     const SparsePairs given = pairs;
     const int64_t total = given.splits[given.offsets];
     in_.resize(total), out_.resize(total);
-    // Allocated here, for an exception that leaves a parallel region ends the process.
+    // Allocated here, because an exception that escapes a parallel region terminates the process.
     std::vector<std::vector<int32_t>> places(threads, std::vector<int32_t>(given.outputs + 1));
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
     for (int part = 0; part < threads; ++part)
@@ -129,14 +130,14 @@ class AscendingPairs {
   std::vector<int32_t> in_, out_;
 };
 
-// As many pairs as one kernel call takes; their output rows differ.
+// Returns how many pairs one kernel call can take; their output rows must differ.
 int64_t group_size(const int32_t* out_rows, int64_t left, int64_t most) {
   int64_t size = 1;
   while (size < std::min(left, most) && out_rows[size] != out_rows[size - 1]) ++size;
   return size;
 }
 
-// Adds what one offset brings to a tile; `sums` is the tile's first row.
+// Adds the contribution of one offset to a tile; `sums` is the first row of the tile.
 void add_offset(const PanelGemm& gemm, const Panels& panels, const float* features, int64_t depth, const float* packed,
                 const int32_t* in_rows, const int32_t* out_rows, int64_t count, int64_t first_row, float* sums) {
   alignas(64) float gathered[kMaxRows * kGatherStride];
@@ -165,7 +166,7 @@ struct Segment {
   int64_t offset, start, stop;
 };
 
-// The pairs of each offset in pieces whose length only the number of pairs decides, so that sums are the same for any thread count.
+// Splits the pairs of each offset into segments whose length depends only on the number of pairs, not on the number of threads.
 std::vector<Segment> cut(const SparsePairs& pairs) {
   const int64_t length = std::max(kSegmentPairs, pairs.splits[pairs.offsets] / kMostSegments);
   std::vector<Segment> segments;
@@ -175,7 +176,8 @@ std::vector<Segment> cut(const SparsePairs& pairs) {
   return segments;
 }
 
-// Adds the outer products of up to kPairsAtOnce pairs to `sums`, (c_in, padded); `left` and `right` hold the gathered rows.
+// Adds the outer products of up to kPairsAtOnce pairs to `sums`, (c_in, padded); `left` and `right` are buffers for the gathered
+// rows.
 void add_products(const PanelGemm& gemm, const Panels& panels, const float* features, int64_t c_in, const float* gradient,
                   const int32_t* in_rows, const int32_t* out_rows, int64_t count, float* left, float* right, float* sums) {
   float* out[kMaxRows];
@@ -198,7 +200,7 @@ void add_segment(const PanelGemm& gemm, const Panels& panels, const SparsePairs&
                  int64_t c_in, const float* gradient, float* gathered, float* sums) {
   float* left = gathered;
   float* right = gathered + kPairsAtOnce * kGatherStride;
-  std::fill_n(right, kPairsAtOnce * panels.padded(), 0.f);  // the columns that fill up a panel stay so
+  std::fill_n(right, kPairsAtOnce * panels.padded(), 0.f);  // the padding columns of a panel stay zero
   std::fill_n(sums, c_in * panels.padded(), 0.f);
   for (int64_t p = segment.start; p < segment.stop; p += kPairsAtOnce)
     add_products(gemm, panels, features, c_in, gradient, pairs.in_rows + p, pairs.out_rows + p, std::min(kPairsAtOnce, segment.stop - p),

@@ -13,7 +13,7 @@
 namespace deep3dmap::cpu {
 namespace {
 
-// Row and depth strides of `a`, as constants: one register then addresses all rows.
+// Row and depth strides of `a` as constants, so that one register addresses all rows.
 struct ByRow {
   static constexpr int row = kGatherStride, depth = 1;
 };
@@ -136,7 +136,7 @@ void fill(PanelGemm& gemm, std::integer_sequence<int, V...>) {
   (fill_vectors<Path, V + 1>(gemm, std::make_integer_sequence<int, Rows>()), ...);
 }
 
-// `Rows` are as many rows as fit the registers beside a row of the panel, for panels of 1, 2, ... vectors.
+// `Rows`: number of rows that fit into the registers together with a row of the panel, for panels of 1, 2, ... vectors.
 template <class Path, int... Rows>
 PanelGemm make(const char* name, int lanes, GatherKernel gather) {
   PanelGemm gemm{};

@@ -1,4 +1,4 @@
-// Hash look-up of sparse coordinates: open addressing, linear probing.
+// Hash look-up of sparse coordinates with open addressing and linear probing.
 #include <algorithm>
 #include <stdexcept>
 #include <vector>
@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kRowsPerTask = 2048;
 
-// Four rows of neighbours along z, -1 where there is none. Half a cache line.
+// Rows of four neighbours along z, -1 for none. Half a cache line.
 struct alignas(32) Block {
   int64_t key = kSparseEmpty;
   int32_t rows[4] = {-1, -1, -1, -1};
@@ -18,8 +18,8 @@ struct alignas(32) Block {
 
 constexpr Block kNoBlock;
 
-// Blocks in a hash table, neighbours along y beside one another in it. `shift` is the number of zero bits at the end of every
-// coordinate, so that blocks are full for coarse tensors too, whose coordinates are multiples of their stride.
+// Hash table of blocks, with neighbours along y stored next to each other. `shift` is the number of trailing zero bits common to
+// all coordinates, so that blocks are also full for coarse tensors, whose coordinates are multiples of their stride.
 class Table {
  public:
   Table(const int32_t* coordinates, int64_t count) {
@@ -50,7 +50,7 @@ class Table {
  private:
   static int64_t key_of(const int32_t* c) { return sparse_key(c[0], c[1], c[2], c[3]); }
 
-  // Exact for rows in lexicographic order, else too many.
+  // Exact for rows in lexicographic order, otherwise an upper bound.
   int64_t most_blocks(const int32_t* coordinates, int64_t count) const {
     int64_t blocks = 0, last = kSparseEmpty;
     for (int64_t row = 0; row < count; ++row) {
@@ -61,14 +61,14 @@ class Table {
     return blocks;
   }
 
-  // Four neighbours along y, two cache lines, share a hash.
+  // Four neighbours along y (two cache lines) share a hash.
   uint64_t home(int64_t block_key) const {
     constexpr int kLowestOfY = kSparseAxisBits - 2;
     const int64_t others = block_key & ~(int64_t{3} << kLowestOfY);
     return sparse_hash(others) >> (66 - bits_) << 2 | (block_key >> kLowestOfY & 3);
   }
 
-  // The block's slot, or the empty one where it would be.
+  // Returns the slot of the block, or the empty slot where it would be inserted.
   size_t place_of(int64_t block_key) const {
     const size_t mask = blocks_.size() - 1;
     size_t place = static_cast<size_t>(home(block_key));
@@ -76,7 +76,7 @@ class Table {
     return place;
   }
 
-  // Of equal rows the first stays.
+  // The first of several equal coordinates is kept.
   void insert(const int32_t* c, int32_t row) {
     if (!sparse_in_range(c[0], c[1], c[2], c[3])) return;
     const int64_t key = key_of(c);
@@ -93,9 +93,9 @@ class Table {
 struct Offsets {
   const int32_t* values;  // (count, 3)
   int64_t count;
-  int64_t reach = 0;      // no offset moves an axis further
+  int64_t reach = 0;      // largest absolute offset along any axis
   std::vector<int64_t> steps;
-  std::vector<int64_t> column;  // offsets that differ in z only have one number
+  std::vector<int64_t> column;  // offsets that differ only in z share an index
 
   Offsets(const int32_t* offsets, int64_t offset_count) : values(offsets), count(offset_count) {
     for (int64_t k = 0; k < count; ++k) {
@@ -127,13 +127,13 @@ int32_t find_moved(const Table& table, const int32_t* c, const int32_t* offset) 
   return sparse_in_range(c[0], x, y, z) ? table.find(sparse_key(c[0], x, y, z)) : -1;
 }
 
-// Looks up all offsets of one row after the other. Rows tend to follow one another along z, so the blocks found last, two in each
-// column of offsets, often serve again.
+// Looks up all offsets, row by row. Consecutive rows tend to be neighbours along z, so the two most recent blocks in each column of
+// offsets can often be reused.
 class Finder {
  public:
   Finder(const Table& table, const Offsets& offsets) : table_(table), offsets_(offsets), memo_(2 * offsets.count) {}
 
-  // Fills found[k * stride] for the offsets k listed.
+  // Writes found[k * stride] for the listed offsets k.
   void around(const int32_t* c, const std::vector<int64_t>& wanted, int32_t* found, int64_t stride) {
     if (!offsets_.stays_in_range(c)) {
       for (const int64_t k : wanted) found[k * stride] = find_moved(table_, c, offsets_.values + 3 * k);
@@ -173,8 +173,8 @@ void sparse_neighbours(const int32_t* inputs, int64_t input_count, const int32_t
   const Table table(inputs, input_count);
   const Offsets offsets(offset_values, offset_count);
   const bool mirrored = inputs == outputs && input_count == output_count && offsets.symmetric();
-  // A pair (i, o) of one offset is the pair (o, i) of its mirror image. Of the two the one behind along x, y, z is looked up: those
-  // lie in fewer columns.
+  // A pair (i, o) of one offset is the pair (o, i) of the opposite offset. Of the two, the one with the negative key step is
+  // looked up: these span fewer columns.
   std::vector<int64_t> wanted, mirrors;
   for (int64_t k = 0; k < offset_count; ++k) (mirrored && offsets.steps[k] > 0 ? mirrors : wanted).push_back(k);
   std::sort(wanted.begin(), wanted.end(), [&](int64_t a, int64_t b) { return offsets.steps[a] < offsets.steps[b]; });
@@ -188,7 +188,7 @@ void sparse_neighbours(const int32_t* inputs, int64_t input_count, const int32_t
     for (const int64_t k : mirrors) {
       const int32_t* behind = found + (offset_count - 1 - k) * output_count;
       int32_t* ahead = found + k * output_count;
-      // A choice of address instead of a branch, which would be guessed wrong every third time.
+      // Selects an address instead of branching, since the branch would be mispredicted a third of the time.
       for (int64_t o = start; o < stop; ++o) *(behind[o] >= 0 ? ahead + behind[o] : &nowhere) = static_cast<int32_t>(o);
     }
   }
@@ -210,7 +210,7 @@ void sparse_pairs(const int32_t* table, int64_t outputs, const int64_t* splits, 
     const int32_t* row = table + k * outputs;
     const int64_t stop = splits[k + 1];
     int64_t place = splits[k];
-    // Writes each row and goes on only past those that are present; ends with the last pair, before the next offset's.
+    // Writes every row but advances only past present ones; stops after the last pair, before those of the next offset.
     for (int64_t o = 0; o < outputs && place < stop; ++o) {
       in_rows[place] = row[o];
       out_rows[place] = static_cast<int32_t>(o);

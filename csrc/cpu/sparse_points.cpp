@@ -1,5 +1,5 @@
-// The passage between points and voxels. Where many points add to one voxel, each thread owns a range of voxels and walks over all
-// points in their order: no atomics, and sums that do not depend on the number of threads.
+// Voxelisation and devoxelisation. Where several points add to one voxel, each thread owns a range of voxels and visits all
+// points in order: there are no atomics, and the sums do not depend on the number of threads.
 #include <algorithm>
 #include <stdexcept>
 

@@ -5,8 +5,8 @@
 namespace deep3dmap::cpu {
 namespace {
 
-// Voxels whose pixels are kept between folding in depth and colours; on the stack, as an exception that leaves a parallel region ends
-// the process.
+// Number of voxels whose pixels are buffered between the updates of depth and colour. The buffer is on the stack, because an
+// exception that escapes a parallel region terminates the process.
 constexpr int64_t kBlock = 256;
 
 DEEP3DMAP_DISPATCH void integrate_column(const TsdfFrame& frame, const TsdfColumn& column, float truncation, float* __restrict tsdf,

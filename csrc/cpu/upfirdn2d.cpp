@@ -8,13 +8,13 @@
 namespace deep3dmap::cpu {
 namespace {
 
-// A part of the kernel that is a column times a row, both in the order of correlation.
+// A separable part of the kernel, column times row, both in correlation order.
 template <typename T>
 struct Factor {
   std::vector<T> column, row;
 };
 
-// One factor where the kernel is a product, as the binomial ones are; else one for each of its rows.
+// Returns one factor if the kernel is separable, as binomial kernels are, otherwise one per row.
 template <typename T>
 std::vector<Factor<T>> factorise(const FirFilter& filter, const T* kernel) {
   const int height = filter.y.kernel, width = filter.x.kernel, size = height * width;
@@ -57,7 +57,7 @@ DEEP3DMAP_HD void add_weighted(const T* __restrict from, int64_t step, const T* 
   }
 }
 
-// The same for any number of taps: fours, a pair, a single one.
+// The same for any number of taps, in groups of four, two and one.
 template <typename T>
 DEEP3DMAP_HD void add_taps(const T* from, int64_t step, const T* weight, int taps, T* out, int count, bool add) {
   while (taps > 0) {
@@ -71,17 +71,17 @@ DEEP3DMAP_HD void add_taps(const T* from, int64_t step, const T* weight, int tap
 
 template <typename T>
 struct Scratch {
-  std::vector<T> weights;  // of the taps that meet samples, along y
-  std::vector<T> sums;     // of a row of samples
-  std::vector<T> line;     // the same with zeros inserted and padded
-  std::vector<T> dense;    // the output before samples are dropped
+  std::vector<T> weights;  // of the taps that fall on samples, along y
+  std::vector<T> sums;     // over y, for a row of samples
+  std::vector<T> line;     // the sums with zeros inserted and padded
+  std::vector<T> dense;    // the output before downsampling
 };
 
 template <typename T>
 DEEP3DMAP_HD void filter_plane(const FirFilter& filter, const std::vector<Factor<T>>& factors, const T* in, T* out, Scratch<T>& scratch) {
   const FirAxis &y = filter.y, &x = filter.x;
   const int full = (x.out - 1) * x.down + 1, length = full + x.kernel - 1;
-  // The samples that lie on the line, and the place of the first.
+  // Range of samples on the line, and the position of the first.
   const int from = x.pad < 0 ? (-x.pad + x.up - 1) / x.up : 0, place = from * x.up + x.pad;
   const int count = std::max(0, std::min(x.in - from, place < length ? (length - 1 - place) / x.up + 1 : 0));
   T* sums = x.up == 1 ? scratch.line.data() + place : scratch.sums.data();
@@ -119,7 +119,7 @@ void filter_planes(const FirFilter& filter, const T* in, const T* kernel, T* out
   const std::vector<Factor<T>> factors = factorise(filter, kernel);
   const int64_t from = static_cast<int64_t>(filter.y.in) * filter.x.in, to = static_cast<int64_t>(filter.y.out) * filter.x.out;
   const size_t full = (filter.x.out - 1) * filter.x.down + 1;
-  // Allocated here, for an exception that leaves a parallel region ends the process.
+  // Allocated here, because an exception that escapes a parallel region terminates the process.
   std::vector<Scratch<T>> scratch(threads, {std::vector<T>(filter.y.kernel), std::vector<T>(filter.x.in),
                                             std::vector<T>(full + filter.x.kernel - 1), std::vector<T>(full)});
 #pragma omp parallel for num_threads(threads) schedule(static)

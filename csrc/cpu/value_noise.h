@@ -1,4 +1,4 @@
-// Smooth noise between random values on a lattice that repeats.
+// Smooth noise interpolated between random values on a periodic lattice.
 #pragma once
 
 #include <cmath>
@@ -7,16 +7,16 @@
 
 namespace deep3dmap::cpu {
 
-constexpr int kLattice = 32;  // cells after which the noise repeats
-constexpr int kRow = kLattice + 1, kLayer = kRow * kRow, kLatticeSize = kRow * kLayer;  // the first layer comes again as the last
+constexpr int kLattice = 32;  // period of the noise in cells
+constexpr int kRow = kLattice + 1, kLayer = kRow * kRow, kLatticeSize = kRow * kLayer;  // the last layer repeats the first
 
-// torch.lerp, to the last bit.
+// Bit-identical to torch.lerp.
 DEEP3DMAP_HD float lerp(float from, float to, float way) {
   const bool near = std::fabs(way) < 0.5f;
   return std::fma(near ? way : way - 1.f, to - from, near ? from : to);
 }
 
-// The lattice cell of a coordinate, and the smoothed way across it. Coordinates that are not finite end up in some cell.
+// Lattice cell of a coordinate and the smoothed fraction within it. Non-finite coordinates map to an arbitrary cell.
 DEEP3DMAP_HD float cell_of(float value, int& cell) {
   const float below = std::floor(value), way = value - below;
   const float low = below > -1e9f ? below : -1e9f;
@@ -24,7 +24,7 @@ DEEP3DMAP_HD float cell_of(float value, int& cell) {
   return (3.f - 2.f * way) * way * way;
 }
 
-// Written with one whole number as the place in the lattice: so compilers see that vectors of them can be gathered.
+// Uses a single integer index into the lattice, so that compilers can vectorise the look-ups as gathers.
 DEEP3DMAP_HD float value_noise(const float* __restrict lattice, float x, float y, float z) {
   int i, j, k;
   const float u = cell_of(x, i), v = cell_of(y, j), w = cell_of(z, k);

@@ -10,15 +10,15 @@ namespace {
 
 constexpr int kPositions = 128, kViewsAtOnce = 16;
 
-// Where a view that sees a position reads: the corner among all pixels of all views, and how far beyond it.
+// Sampling position of a view that sees a point: index of the corner among the pixels of all views, and the fractions beyond it.
 template <typename Index>
 struct Place {
   Index pixel;
   float across, down;
 };
 
-// Looks for one position from the views `first` to before `last`. The places of those that see it go to places[0], [kPositions], ...
-// in their order. Returns how many there are, and adds their depths to `depth`.
+// Projects one position into the views [first, last). The sampling positions of those that see it are written in order to
+// places[0], places[kPositions], ... Returns their number and adds their depths to `depth`.
 template <typename Index>
 __device__ int find_places(const BackProjectViews& views, int64_t position, int first, int last, Place<Index>* places, float& depth) {
   const float right = static_cast<float>(views.width - 1), bottom = static_cast<float>(views.height - 1);
@@ -36,9 +36,9 @@ __device__ int find_places(const BackProjectViews& views, int64_t position, int 
   return found;
 }
 
-// A block of threads for each kPositions positions. Each thread first finds where the views see one position, then the threads share
-// the channels, those of a position beside one another, so that a warp reads stretches of the same pixels. More than kViewsAtOnce
-// views are gone through in parts, between which the sums wait in the result.
+// One thread block per kPositions positions. Each thread first projects one position into the views; then the threads share the
+// channels, with those of one position adjacent, so that a warp reads contiguous runs of the same pixels. More than kViewsAtOnce
+// views are processed in parts, with the partial sums stored in the result.
 template <int kWidth, typename Index>
 __global__ void __launch_bounds__(kPositions) gather(BackProjectViews views, const float* features, BackProjectResult out) {
   extern __shared__ char shared[];
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(kPositions) gather(BackProjectViews views, con
   }
 }
 
-// The same threads.
+// Same thread layout as gather.
 template <int kWidth, typename Index, typename Sums>
 __global__ void __launch_bounds__(kPositions) scatter(BackProjectViews views, const float* grad_mean, const int32_t* seen, Sums sums) {
   extern __shared__ char shared[];
@@ -143,8 +143,8 @@ __global__ void __launch_bounds__(kPositions) scatter(BackProjectViews views, co
   }
 }
 
-// Calls `launch` with the widest stretch and the narrowest index that fit: pixels of all views and channels of a block's positions
-// are counted in it. wide: whether channels may be taken four at a time as they lie.
+// Calls `launch` with the widest stretch and the narrowest index type that fit. The index counts the pixels of all views, and the
+// channels of a block's positions. wide: whether the alignment allows accessing four channels at a time.
 template <typename Launch>
 void choose(const BackProjectViews& views, bool wide, const Launch& launch) {
   const bool small = static_cast<int64_t>(views.height) * views.width <= UINT32_MAX / (int64_t{views.views} + 1) && views.channels < 1 << 24;

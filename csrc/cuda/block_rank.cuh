@@ -4,8 +4,9 @@
 
 namespace deep3dmap::cuda {
 
-// The number of threads of the block before this one for which something holds, and of all. of_warp: shared memory for one count of
-// each warp; all threads of the block call it, and have to meet again before it is called anew.
+// Returns the number of preceding threads of the block for which `holds` is true, and in `all` the number over the whole block.
+// of_warp: shared memory for one count per warp. All threads of the block must call it, and must synchronise before the next
+// call.
 template <int kBlockThreads>
 __device__ __forceinline__ int rank_in_block(bool holds, int (&of_warp)[kBlockThreads / kWarp], int& all) {
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;

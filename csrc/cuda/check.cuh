@@ -15,8 +15,8 @@ inline cudaStream_t as_stream(uint64_t stream) { return reinterpret_cast<cudaStr
 
 constexpr int kWarp = 32;
 
-// Enough blocks for `count` threads, and one for none, as a launch of no blocks fails; kernels stride over the grid, so the hardware's
-// limit on blocks does not matter.
+// Number of blocks for `count` threads, at least one because launching no blocks fails. Kernels use grid-stride loops, so the
+// hardware limit on blocks does not matter.
 inline unsigned blocks_for(int64_t count) {
   return static_cast<unsigned>(std::clamp<int64_t>((count + kThreads - 1) / kThreads, 1, int64_t{1} << 30));
 }

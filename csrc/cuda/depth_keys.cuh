@@ -1,4 +1,5 @@
-// What the z-buffers of both hard rasterisers share: keys of fragments, whose minimum is what is seen in whatever order warps run.
+// Shared by the z-buffers of both hard rasterisers: fragment keys whose minimum is the visible fragment, regardless of execution
+// order.
 #pragma once
 
 #include "cuda/check.cuh"
@@ -10,21 +11,21 @@ namespace {
 
 using Key = unsigned long long;
 
-// Orders depths as unsigned numbers, negative ones included; adding 0 makes -0 and 0 equal.
+// Maps depths, including negative ones, to unsigned integers of the same order; adding 0 makes -0 and 0 equal.
 __device__ unsigned ordered(float depth) {
   const unsigned bits = __float_as_uint(depth + 0.f);
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-// The faces that warps draw, and whether a face has a corner that is no vertex: see `draw`.
+// Faces to be drawn by whole warps, and a flag for faces with an invalid corner: see `draw`.
 struct FaceQueue {
   unsigned* count;
   unsigned* wrong;
   unsigned* faces;
 };
 
-// Draws each `step`-th pixel of a row. The key of a fragment is its depth, then its face, so the minimum is the nearest and of equals
-// the lower face. `drawn` says of a depth whether it is.
+// Draws every `step`-th pixel of a row. The key of a fragment is its depth followed by its face, so the minimum is the nearest
+// fragment and, at equal depth, the lower face index. `drawn` returns whether a depth is drawn.
 template <typename Drawn>
 __device__ void draw_row(const RasterizeInput& input, const Triangle& triangle, int row, unsigned first, unsigned step, int64_t face,
                          Key* keys, const Drawn& drawn) {
@@ -39,7 +40,7 @@ __device__ void draw_row(const RasterizeInput& input, const Triangle& triangle, 
   }
 }
 
-// One thread for each face, which draws it alone if it spans at most so many pixels and else leaves it to a warp.
+// One thread per face, which draws the face itself if it spans at most `most` pixels and otherwise queues it for a warp.
 template <typename Drawn>
 __global__ void draw_alone(RasterizeInput input, int64_t most, Key* keys, FaceQueue queue, Drawn drawn) {
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
@@ -58,7 +59,7 @@ __global__ void draw_alone(RasterizeInput input, int64_t most, Key* keys, FaceQu
   }
 }
 
-// The lanes of a warp share the rows of a face, and where warps outnumber faces, they share the rows.
+// The lanes of a warp share the pixels of a row; if there are more warps than faces, warps share the rows of a face.
 template <typename Drawn>
 __global__ void draw_together(RasterizeInput input, Key* keys, FaceQueue queue, Drawn drawn) {
   const unsigned count = *queue.count, lane = threadIdx.x % kWarp;
@@ -73,8 +74,8 @@ __global__ void draw_together(RasterizeInput input, Key* keys, FaceQueue queue, 
   }
 }
 
-// One thread for each pixel: turns its key, kept in `face_id`, whose empty value -1 is the largest key, into a face, and computes that
-// face's depth and barycentrics again.
+// One thread per pixel: converts its key, stored in `face_id` (-1, the empty value, is the largest key), to a face and recomputes
+// the depth and barycentrics of that face.
 __global__ void resolve_pixels(RasterizeInput input, Fragments out) {
   const int64_t pixels = static_cast<int64_t>(input.height) * input.width;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
@@ -101,8 +102,8 @@ inline void fill(void* data, int byte, int64_t bytes, cudaStream_t stream, const
   if (bytes > 0 && cudaMemsetAsync(data, byte, bytes, stream) != cudaSuccess) check_launch(name);
 }
 
-// Writes all of `out`. scratch: two numbers, of which the second is then 1 if a face has a corner that is no vertex and is left out
-// for that, and one for each face.
+// Overwrites `out`. scratch: two values followed by one per face. The second is set to 1 if any face has an invalid corner index;
+// such faces are skipped.
 template <typename Drawn>
 void draw(const RasterizeInput& input, const Fragments& out, uint32_t* scratch, Drawn drawn, uint64_t handle, const char* name) {
   if (input.face_count >= int64_t{1} << 32) throw std::runtime_error(std::string(name) + ": a key has room for 2^32 faces");
@@ -113,7 +114,7 @@ void draw(const RasterizeInput& input, const Fragments& out, uint32_t* scratch, 
   fill(scratch, 0, 2 * sizeof(uint32_t), stream, name);
   fill(keys, 0xff, pixels * sizeof(Key), stream, name);
   if (input.face_count > 0) {
-    // Many faces fill the device by themselves, few only when warps share them.
+    // Many faces fill the device with one thread each; few faces only do so if warps share them.
     const int64_t most = std::clamp<int64_t>(input.face_count / 512, 16, 64);
     draw_alone<<<blocks_for(input.face_count), kThreads, 0, stream>>>(input, most, keys, queue, drawn);
     check_launch(name);

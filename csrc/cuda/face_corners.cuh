@@ -1,4 +1,4 @@
-// Faces are looked at by the kernels that draw them, as the host would have to wait for the device to do so.
+// Faces are validated by the kernels that draw them, because a check on the host would have to synchronise with the device.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 namespace deep3dmap::cuda {
 namespace {
 
-// Whether the corners of a face are vertices. Input: RasterizeInput or SoftInput.
+// Returns whether all corners of a face are valid vertex indices. Input: RasterizeInput or SoftInput.
 template <typename Input>
 __device__ bool corners_exist(const Input& input, int64_t face) {
   const int64_t* corner = input.faces + 3 * face;

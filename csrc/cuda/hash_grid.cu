@@ -5,7 +5,7 @@
 namespace deep3dmap::cuda {
 namespace {
 
-// One thread for each level of each point, points fastest: the threads of a warp read the same level, which stays in the cache.
+// One thread per level and point, points fastest: the threads of a warp read the same level, which stays in the cache.
 __global__ void hash_grid_gather(HashGridLevels levels, const float* positions, int64_t count, const float* table, float* output) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t item = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; item < count * levels.count; item += step) {
@@ -25,7 +25,7 @@ __global__ void hash_grid_gather(HashGridLevels levels, const float* positions, 
   }
 }
 
-// The same threads.
+// Same thread layout as above.
 template <typename Sums>
 __global__ void hash_grid_scatter(HashGridLevels levels, const float* positions, int64_t count, const float* grad_output, Sums sums) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;

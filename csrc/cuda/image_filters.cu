@@ -4,7 +4,7 @@
 namespace deep3dmap::cuda {
 namespace {
 
-// One thread for each output, neighbours in a row beside each other: a warp reads stretches of the same rows.
+// One thread per output, consecutive along a row: a warp reads contiguous runs of the same rows.
 template <typename T>
 __global__ void filter_pixels(FirFilter filter, const T* __restrict__ in, const T* __restrict__ kernel, T* __restrict__ out) {
   const FirAxis y = filter.y, x = filter.x;
@@ -18,7 +18,7 @@ __global__ void filter_pixels(FirFilter filter, const T* __restrict__ in, const 
     T sum = 0;
     for (int i = 0; i < rows.count; ++i) {
       const T* line = in + plane * plane_in + static_cast<int64_t>(rows.first + i) * x.in + columns.first;
-      // The kernel is given for convolution: read from its end.
+      // The kernel is applied as a convolution, so it is read from its end.
       const int tap = last - (rows.tap + i * y.up) * x.kernel - columns.tap;
       for (int j = 0; j < columns.count; ++j) sum += kernel[tap - j * x.up] * line[j];
     }

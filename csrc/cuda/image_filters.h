@@ -1,4 +1,4 @@
-// Launchers of the generators' image filters on CUDA: as on the CPU (csrc/cpu), all arrays on the device.
+// CUDA launchers of the generators' image filters. Arguments as on the CPU (csrc/cpu), with all arrays on the device.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Launchers of the CUDA kernels. All pointers are device memory; `stream` is a cudaStream_t as an integer. They return at once and
-// throw std::runtime_error where a launch fails.
+// Launchers of the CUDA kernels. All pointers are device memory; `stream` is a cudaStream_t as an integer. The launchers are
+// asynchronous and throw std::runtime_error if a launch fails.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,14 @@ namespace deep3dmap::cuda {
 
 void integrate(const TsdfGrid& grid, const TsdfFrame& frame, uint64_t stream);
 
-// Writes all of `out`. scratch: face_count + 2 numbers; the second then says, by 1, that a face has a corner that is no vertex.
+// Overwrites `out`. scratch: face_count + 2 values; the second is set to 1 if a face has an invalid corner index.
 void rasterize(const RasterizeInput& input, const Fragments& out, uint32_t* scratch, uint64_t stream);
 
-// As on the CPU (csrc/cpu/back_project.h), all arrays on the device.
+// Arguments as on the CPU (csrc/cpu/back_project.h), with all arrays on the device.
 void back_project_forward(const BackProjectViews& views, const float* features, const BackProjectResult& out, uint64_t stream);
 void back_project_backward(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, float* grad_features,
                            uint64_t stream);
-// The same in whole numbers, equal from run to run: see csrc/cuda/sums.cuh.
+// The same in fixed-point arithmetic, reproducible between runs: see csrc/cuda/sums.cuh.
 void back_project_backward_fixed(const BackProjectViews& views, const float* grad_mean, const int32_t* seen, int64_t* sums,
                                  const float* scale, uint64_t stream);
 

@@ -16,7 +16,7 @@ struct DrawnDepth {
   __device__ bool operator()(float depth) const { return is_drawn(mesh, depth); }
 };
 
-// The lanes of a warp share the pixels from `from` to `to`, both included.
+// The lanes of a warp share the pixels from `from` to `to`, both inclusive.
 __device__ void visit(const NeuralPicture& picture, const EdgeCrossing& c, const PixelLine& pixels, int from, int to, int other,
                       int64_t own, double margin, double& start, double& end) {
   for (int place = from + static_cast<int>(threadIdx.x) % kWarp; place <= to; place += kWarp) {
@@ -27,7 +27,7 @@ __device__ void visit(const NeuralPicture& picture, const EdgeCrossing& c, const
   }
 }
 
-// One warp for each face; its sums do not depend on the order in which warps run.
+// One warp per face; the sums do not depend on the order in which warps run.
 __global__ void follow_faces(RasterizeInput input, NeuralPicture picture, float* corners, double margin_x, double margin_y) {
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x / kWarp;
   for (int64_t face = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp; face < input.face_count; face += stride) {
@@ -62,7 +62,7 @@ __global__ void follow_faces(RasterizeInput input, NeuralPicture picture, float*
   }
 }
 
-// One warp for each face, as above.
+// One warp per face, as above.
 __global__ void spread_depth(RasterizeInput input, SeenDepth seen, float* corners) {
   const int lane = threadIdx.x % kWarp;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x / kWarp;

@@ -1,4 +1,4 @@
-// Launchers of the CUDA kernels of radiance fields; see csrc/cuda/launch.h for what they have in common.
+// Launchers of the CUDA kernels of radiance fields; see csrc/cuda/launch.h for the common conventions.
 #pragma once
 
 #include "kernels/composite.h"
@@ -11,7 +11,7 @@ void hash_grid_forward(const HashGridLevels& levels, const float* positions, int
                        uint64_t stream);
 void hash_grid_backward_table(const HashGridLevels& levels, const float* positions, int64_t count, const float* grad_output,
                               float* grad_table, uint64_t stream);
-// The same in whole numbers, equal from run to run: see csrc/cuda/sums.cuh.
+// The same in fixed-point arithmetic, reproducible between runs: see csrc/cuda/sums.cuh.
 void hash_grid_backward_table_fixed(const HashGridLevels& levels, const float* positions, int64_t count, const float* grad_output,
                                     int64_t* sums, const float* scale, uint64_t stream);
 void hash_grid_backward_positions(const HashGridLevels& levels, const float* positions, int64_t count, const float* table,

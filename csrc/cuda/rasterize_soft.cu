@@ -1,4 +1,4 @@
-// Soft rasterisation: a block of threads for each square tile of pixels, which goes through the faces whose boxes meet it.
+// Soft rasterisation: one thread block per square tile of pixels, which visits the faces whose bounding boxes overlap it.
 #include "cuda/rasterize_soft.h"
 
 #include "cuda/block_rank.cuh"
@@ -8,7 +8,7 @@
 namespace deep3dmap::cuda {
 namespace {
 
-constexpr int kBlock = kSoftGroup;  // a group has a face for each thread that bounds it
+constexpr int kBlock = kSoftGroup;  // one thread per face of a group
 
 __device__ SoftBox unite(const SoftBox& a, const SoftBox& b) {
   return {min(a.left, b.left), max(a.right, b.right), min(a.top, b.top), max(a.bottom, b.bottom)};
@@ -37,16 +37,16 @@ __global__ void __launch_bounds__(kBlock) bound_faces(SoftInput input, SoftBox* 
   if (threadIdx.x == 0) groups[blockIdx.x] = parts[0];
 }
 
-// Of two candidates the nearer, of equally near ones the lower face.
+// Orders candidates by key and, for equal keys, by face index.
 __device__ bool comes_before(float key, int face, float other_key, int other_face) {
   return key < other_key || (key == other_key && face < other_face);
 }
 
-// Puts a candidate among the nearest of one pixel, ascending; those that are not there are infinitely far.
+// Inserts a candidate into the nearest faces of a pixel, ascending; empty entries have an infinite key.
 template <int kMost>
 __device__ void insert(float (&keys)[kMost], int (&kept)[kMost], float key, int face) {
   if (!(key < INFINITY) || !(key > -INFINITY) || !comes_before(key, face, keys[kMost - 1], kept[kMost - 1])) return;
-  // Unrolled where the lists fit into registers, which cannot be indexed.
+  // Unrolled if the lists fit into registers, which cannot be indexed.
 #pragma unroll(kMost <= 16 ? kMost : 1)
   for (int i = kMost - 1; i >= 0; --i) {
     const int before = i > 0 ? i - 1 : 0;
@@ -55,8 +55,8 @@ __device__ void insert(float (&keys)[kMost], int (&kept)[kMost], float key, int 
   }
 }
 
-// A tile has kSide x kSide pixels and kParts threads for each of them: each looks at every kParts-th face, and what they have found is
-// brought together at the end.
+// A tile has kSide x kSide pixels with kParts threads each. Each thread tests every kParts-th face, and the results are merged at
+// the end.
 template <int kMost, int kSide, int kParts>
 __global__ void __launch_bounds__(kSide * kSide * kParts) select_nearest(SoftInput input, const SoftBox* boxes, const SoftBox* groups,
                                                                          int64_t* face_id) {
@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(kSide * kSide * kParts) select_nearest(SoftInp
     if (i < input.faces_per_pixel) out[i] = kept[i];
 }
 
-// A fragment's face as its pixel sees it.
+// The face of a fragment, relative to its pixel.
 struct Look {
   SoftFace seen;
   SoftSteps steps;
@@ -142,7 +142,7 @@ __global__ void look_at_cells(SoftInput input, const int64_t* face_id, float* de
   }
 }
 
-// Where a face's fragments are: put together by a sort, ...
+// Locates the fragments of a face: either grouped by a sort, ...
 struct SortedCells {
   const int64_t* cells;
   const int64_t* starts;
@@ -153,7 +153,7 @@ struct SortedCells {
   }
 };
 
-// ... or in the pixels that the face reaches, once at most in each. A pixel's last faces are -1.
+// ... or in the pixels within the reach of the face, at most once in each. Unused entries at the end of a pixel are -1.
 struct ReachedCells {
   const int64_t* face_id;
 
@@ -161,7 +161,7 @@ struct ReachedCells {
   __device__ void each(const SoftInput& input, const SoftFace& corners, int64_t face, const Visit& visit) const {
     const SoftBox box = soft_box(input, corners);
     if (box.left >= box.right || box.top >= box.bottom) return;
-    // Fewer than 2^31, as an image has.
+    // Fewer than 2^31, the limit for an image.
     const unsigned across = box.right - box.left, pixels = across * (box.bottom - box.top);
     for (unsigned i = threadIdx.x; i < pixels; i += kThreads) {
       const int64_t row = box.top + i / across, first = (row * input.width + box.left + i % across) * input.faces_per_pixel;
@@ -174,7 +174,7 @@ struct ReachedCells {
   }
 };
 
-// One block of threads for each face.
+// One thread block per face.
 template <typename Cells>
 __global__ void __launch_bounds__(kThreads) sum_gradients(SoftInput input, Cells cells, SoftGradients gradients, float* corners) {
   __shared__ float parts[kThreads / kWarp][9];
@@ -209,9 +209,9 @@ void select(const SoftInput& input, const SoftBox* boxes, const SoftBox* groups,
   select_nearest<kMost, kSide, kParts><<<static_cast<unsigned>(tiles), kSide * kSide * kParts, 0, stream>>>(input, boxes, groups, face_id);
 }
 
-// Up to so many faces small tiles are the fastest, whose pixels are shared by several threads; of more faces every tile reads all
-// groups' boxes, and large tiles read them less often. Measured on an H200 with 4,800, 50,000 and 500,000 faces, of these more with
-// up to 8 a pixel alone.
+// Up to this number of faces, small tiles whose pixels are shared by several threads are fastest. With more faces, the boxes of
+// all groups, which every tile reads, dominate, and large tiles read them less often. Measured on an H200 with 4,800, 50,000 and
+// 500,000 faces, the last with up to 8 faces per pixel only.
 constexpr int64_t kFewFaces = 65536;
 
 template <int kMost, int kPartsOfFew, int kSide, int kParts>
@@ -237,7 +237,7 @@ void select_faces(const SoftInput& input, SoftBox* boxes, int64_t* face_id, uint
   else if (input.faces_per_pixel <= 8) choose<8, 4, 16, 1>(few, input, boxes, groups, face_id, stream);
   else if (input.faces_per_pixel <= 16) choose<16, 4, 16, 1>(few, input, boxes, groups, face_id, stream);
   else if (input.faces_per_pixel <= 64) choose<64, 4, 16, 1>(few, input, boxes, groups, face_id, stream);
-  else throw std::runtime_error("select_faces: at most 64 faces a pixel");
+  else throw std::runtime_error("select_faces: at most 64 faces per pixel");
   check_launch("select_faces");
 }
 

@@ -5,7 +5,7 @@
 namespace deep3dmap::cuda {
 namespace {
 
-// One thread for each channel of each segment, channels fastest.
+// One thread per channel and segment, channels fastest.
 __global__ void sum_segments(const float* values, const int64_t* order, const int64_t* starts, const float* weights,
                              int64_t entries_per_row, int64_t segments, int64_t channels, float* out) {
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;

@@ -1,8 +1,8 @@
-// Launchers of the sparse kernels on CUDA; csrc/cpu/sparse.h says what they compute. All pointers are device memory, except offsets'
-// splits; `stream` is a cudaStream_t as an integer. Scratch memory comes from the stream's pool. They return at once and throw
-// std::runtime_error where a launch or an allocation fails. Rows out of range are not looked for here.
+// CUDA launchers of the sparse kernels; see csrc/cpu/sparse.h for their definition. All pointers are device memory, except the
+// splits of the offsets; `stream` is a cudaStream_t as an integer. Scratch memory comes from the pool of the stream. The
+// launchers are asynchronous and throw std::runtime_error if a launch or an allocation fails. Rows are not range-checked here.
 //
-// All but sparse_voxelize_forward and sparse_devoxelize_backward sum in a fixed order; these two add atomically.
+// All except sparse_voxelize_forward and sparse_devoxelize_backward, which use atomic additions, sum in a fixed order.
 #pragma once
 
 #include "kernels/sparse.h"
@@ -15,14 +15,15 @@ void sparse_lookup(const int32_t* coordinates, int64_t count, const int32_t* que
 void sparse_neighbours(const int32_t* inputs, int64_t input_count, const int32_t* outputs, int64_t output_count,
                        const int32_t* offsets, int64_t offset_count, int32_t* table, uint64_t stream);
 
-// The table of neighbours as sparse_neighbours makes it, and where its pairs go. offsets: on the host. keys, rows: scratch, the power
-// of two from twice the inputs, at least 2. places: (offsets, parts of kSparsePart outputs), the number of pairs before each part.
-// heads: (offsets + 2), the number of pairs before each offset and of all, then 1 if an input was out of range plus 2 if an output.
+// Computes the table of neighbours like sparse_neighbours, and the positions of its pairs. offsets: on the host. keys, rows:
+// scratch of the smallest power of two that is at least twice the inputs and at least 2. places: (offsets, parts of kSparsePart
+// outputs), number of pairs before each part. heads: (offsets + 2), number of pairs before each offset and in total, followed by
+// a bit mask: 1 if an input was out of range, 2 if an output was.
 constexpr int64_t kSparsePart = 256;
 void sparse_map(const int32_t* inputs, int64_t input_count, const int32_t* outputs, int64_t output_count, const int32_t* offsets,
                 int64_t offset_count, int64_t* keys, int32_t* rows, int32_t* table, int64_t* places, int64_t* heads, uint64_t stream);
 
-// The table as pairs; output rows ascend within an offset.
+// Converts the table to pairs; output rows ascend within an offset.
 void sparse_map_pairs(const int32_t* table, int64_t outputs, int64_t offset_count, const int64_t* places, int32_t* in_rows,
                       int32_t* out_rows, uint64_t stream);
 

@@ -1,5 +1,5 @@
-// Sparse convolution: blocks of 64 x 64 numbers, each thread 4 x 4 of them, over slices of 16 in shared memory. No atomics: a block
-// owns its part of the result.
+// Sparse convolution: a thread block computes 64 x 64 values, each thread 4 x 4 of them, over slices of 16 in shared memory.
+// There are no atomics: each block owns its part of the result.
 #include <vector>
 
 #include "cuda/sparse.h"
@@ -9,7 +9,7 @@ namespace deep3dmap::cuda {
 namespace {
 
 constexpr int kTile = 64, kSlice = 16, kOwn = 4, kBlock = (kTile / kOwn) * (kTile / kOwn);
-constexpr int64_t kSegmentPairs = 8192;  // summed on their own in the weight gradient, as on the CPU
+constexpr int64_t kSegmentPairs = 8192;  // summed separately in the weight gradient, as on the CPU
 
 // One slice of both factors: left[d][row], right[d][column].
 struct Slices {
@@ -29,7 +29,7 @@ __device__ void store(const float (&sum)[kOwn][kOwn], int64_t first_row, int64_t
     for (int j = 0; j < kOwn && column + j < columns; ++j) to[(row + i) * columns + column + j] = sum[i][j];
 }
 
-// One block of threads for 64 output rows and 64 output channels; the table says which input row an offset brings to an output.
+// One thread block per 64 output rows and 64 output channels; the table contains the input row for each offset and output.
 __global__ void __launch_bounds__(kBlock) convolve(const int32_t* table, int64_t offsets, int64_t outputs, const float* features,
                                                    const float* weight, int64_t c_in, int64_t c_out, float* result) {
   __shared__ Slices slices;
@@ -71,7 +71,7 @@ struct Segment {
   int64_t offset, start, stop;
 };
 
-// One block of threads for a segment and 64 x 64 of its (c_in, c_out) sums.
+// One thread block per segment and 64 x 64 of its (c_in, c_out) sums.
 __global__ void __launch_bounds__(kBlock) multiply_segments(const Segment* segments, const int32_t* in_rows, const int32_t* out_rows,
                                                             const float* features, const float* gradient, int64_t c_in, int64_t c_out,
                                                             float* sums) {
@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(kBlock) multiply_segments(const Segment* segme
   store(sum, row, c_in, column, c_out, sums + static_cast<int64_t>(blockIdx.x) * c_in * c_out);
 }
 
-// Segments of an offset follow one another; `firsts[k]` is the first of offset k.
+// The segments of an offset are consecutive; `firsts[k]` is the first one of offset k.
 __global__ void add_segments(const int64_t* firsts, int64_t offsets, int64_t slice, const float* sums, float* result) {
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < offsets * slice; i += stride) {

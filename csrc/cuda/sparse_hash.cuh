@@ -1,4 +1,4 @@
-// The hash table of sparse coordinates on the device: one thread for each row or query.
+// Hash table of sparse coordinates on the device, with one thread per row or query.
 #pragma once
 
 #include "cuda/check.cuh"
@@ -9,7 +9,7 @@ namespace {
 
 using Word = unsigned long long;
 
-// Keys and rows of equal place belong together; both are filled with ones, which is an empty key and the largest row.
+// keys[i] and rows[i] belong together. Both are initialised to all one bits: an empty key and the largest row.
 struct Table {
   Word* keys;
   unsigned* rows;
@@ -18,7 +18,8 @@ struct Table {
 
 __device__ inline uint64_t next(const Table& table, uint64_t place) { return (place + 1) & ((uint64_t{1} << table.bits) - 1); }
 
-// Of equal coordinates the first row stays, in whatever order threads run. Those out of range are left out and, if wanted, reported.
+// For equal coordinates the first row is kept, regardless of thread order. Rows out of range are skipped and, if `report` is set,
+// reported.
 __global__ void insert_rows(const int32_t* coordinates, int64_t count, Table table, unsigned long long* report) {
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; row < count; row += stride) {

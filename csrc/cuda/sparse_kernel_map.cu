@@ -1,4 +1,4 @@
-// The kernel map: a table of neighbours, the number of pairs in each part of it, and the pairs, which no atomics put in order.
+// The kernel map: a table of neighbours, the number of pairs in each part, and the pairs, ordered without atomics.
 #include "cuda/block_rank.cuh"
 #include "cuda/sparse.h"
 #include "cuda/sparse_hash.cuh"
@@ -9,13 +9,13 @@ namespace {
 constexpr int kScan = 1024, kOffsetsAtOnce = 128;
 constexpr int kPart = static_cast<int>(kSparsePart);
 
-// Small enough to be an argument, which no copy has to precede.
+// Small enough to be passed as a kernel argument, which avoids a copy.
 struct Offsets {
   int64_t first;
   int32_t step[3 * kOffsetsAtOnce];
 };
 
-// A block of threads for each part of kPart outputs of each offset.
+// One thread block per part of kPart outputs and offset.
 __global__ void __launch_bounds__(kPart) find_parts(Table known, const int32_t* outputs, int64_t output_count, Offsets offsets,
                                                     int32_t* table, int64_t* counts, unsigned long long* report) {
   __shared__ int of_warp[kPart / kWarp];
@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(kPart) find_parts(Table known, const int32_t* 
   if (threadIdx.x == 0) counts[k * gridDim.x + blockIdx.x] = all;
 }
 
-// One block of threads turns counts into the sums of those before; heads: those of whole offsets, with the sum of all at the end.
+// A single thread block computes the exclusive prefix sums of the counts; heads: those at the offsets, followed by the total.
 __global__ void __launch_bounds__(kScan) add_up(int64_t* counts, int64_t parts, int64_t offsets, int64_t* heads) {
   __shared__ int64_t sums[kScan];
   const int64_t total = parts * offsets, own = (total + kScan - 1) / kScan, start = threadIdx.x * own;

@@ -1,4 +1,4 @@
-// Hash look-up of sparse coordinates: one thread for each query.
+// Hash look-up of sparse coordinates, one thread per query.
 #include "cuda/sparse.h"
 #include "cuda/sparse_hash.cuh"
 #include "cuda/sparse_scratch.cuh"
@@ -24,7 +24,7 @@ __global__ void find_neighbours(Table table, const int32_t* outputs, int64_t out
   }
 }
 
-// The memory of a table and its filling.
+// Allocates and fills a hash table.
 class Rows {
  public:
   Rows(const int32_t* coordinates, int64_t count, cudaStream_t stream)

@@ -1,4 +1,4 @@
-// The passage between points and voxels: one thread for each number of a feature.
+// Voxelisation and devoxelisation, one thread per feature value.
 #include "cuda/sparse.h"
 #include "cuda/sparse_scratch.cuh"
 
@@ -8,7 +8,7 @@ namespace {
 constexpr int kCorners = 8;
 
 __global__ void add_points(const float* features, const int64_t* rows, int64_t points, int64_t channels, float* sums, int32_t* counts) {
-  // Points without channels are counted as well.
+  // Points are counted even if there are no channels.
   const int64_t columns = channels > 0 ? channels : 1, total = points * columns;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < total; i += stride) {

@@ -8,7 +8,7 @@ inline void check(cudaError_t error, const char* what) {
   if (error != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(error));
 }
 
-// Device memory of one launch, given back in the order of the stream.
+// Stream-ordered device memory of one launch.
 template <typename T>
 class Scratch {
  public:
@@ -22,12 +22,12 @@ class Scratch {
   Scratch& operator=(const Scratch&) = delete;
   T* data() const { return static_cast<T*>(data_); }
 
-  // Every byte of all elements becomes `byte`.
+  // Sets every byte to `byte`.
   void fill(int byte, int64_t count) {
     if (count > 0) check(cudaMemsetAsync(data_, byte, count * sizeof(T), stream_), "sparse: scratch memory");
   }
 
-  // The host's array may be freed once this returns: it is not page-locked, so CUDA has staged it.
+  // The host array may be freed once this returns: it is not page-locked, so CUDA has staged it.
   void copy_from(const T* host, int64_t count) {
     if (count > 0) check(cudaMemcpyAsync(data_, host, count * sizeof(T), cudaMemcpyHostToDevice, stream_), "sparse: scratch memory");
   }

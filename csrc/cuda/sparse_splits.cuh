@@ -9,13 +9,13 @@ namespace deep3dmap::cuda {
 
 constexpr int64_t kOffsetsAtOnce = 128;
 
-// Where the pairs of up to 128 offsets begin, and their segments: small enough to be an argument, which no copy has to precede.
+// Start of the pairs and segments of up to 128 offsets: small enough to be passed as a kernel argument, which avoids a copy.
 struct Splits {
   int64_t first, count;  // offsets
   int64_t pairs[kOffsetsAtOnce + 1], segments[kOffsetsAtOnce + 1];
 };
 
-// The offsets from `first` on; `segments` is the number of those before, of `length` pairs each.
+// Returns the splits of the offsets from `first` on; `segments` is the number of preceding segments, of `length` pairs each.
 inline Splits splits_from(const SparsePairs& pairs, int64_t first, int64_t length, int64_t segments) {
   Splits found{first, std::min(kOffsetsAtOnce, pairs.offsets - first), {}, {}};
   for (int64_t k = 0; k <= found.count; ++k) {

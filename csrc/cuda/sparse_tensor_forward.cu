@@ -1,5 +1,5 @@
-// An implicit product of matrices: a block of threads owns 128 output rows and up to 128 channels, and goes through the offsets of the
-// kernel; the input rows that an offset brings to them are gathered into shared memory while the tensor cores take those before.
+// Implicit matrix product: a thread block owns 128 output rows and up to 128 channels and iterates over the offsets of the
+// kernel. The input rows of an offset are gathered into shared memory while the tensor cores process the previous ones.
 #include "cuda/check.cuh"
 #include "cuda/sparse_splits.cuh"
 #include "cuda/sparse_tensor_tile.cuh"
@@ -7,7 +7,7 @@
 namespace deep3dmap::cuda {
 namespace {
 
-// One thread for each pair; y is the offset.
+// One thread per pair; y is the offset.
 __global__ void enter_rows(const int32_t* in_rows, const int32_t* out_rows, Splits splits, int64_t outputs, int32_t* table) {
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x, stop = splits.pairs[blockIdx.y + 1];
   int32_t* to = table + (splits.first + blockIdx.y) * outputs;
@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(kBlock, 2) convolve(const int32_t* table, int 
   int* present = reinterpret_cast<int*>(memory + kStages * Own::kStage);
   __shared__ int count;
   const int64_t first = static_cast<int64_t>(blockIdx.x) * kRows;
-  // Offsets that bring nothing to any of the rows are left out.
+  // Offsets without pairs for any of the rows are skipped.
   for (int k = threadIdx.x / kWarp; k < offsets; k += kBlock / kWarp) {
     bool any = false;
     for (int64_t row = first + threadIdx.x % kWarp; row < min(first + kRows, outputs); row += kWarp)
@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kBlock, 2) convolve(const int32_t* table, int 
   if (kStages - 1 < steps) tile.fetch(kStages - 1);
   for (int step = 0; step < steps; ++step) {
     wait_copies<kStages - 2>();
-    // All copies of this step have arrived, and all threads are done with the stage that is copied to next.
+    // All copies of this step have completed, and all threads have finished with the stage that is overwritten next.
     __syncthreads();
     const int next = step + kStages - 1;
     if (next < steps) tile.copy(next);

@@ -1,4 +1,4 @@
-// A tile of the implicit product: how a block of threads copies the rows and filters of a step, multiplies them and stores the sums.
+// A tile of the implicit product: copies the rows and filters of a step, multiplies them and stores the sums.
 #pragma once
 
 #include <type_traits>
@@ -11,20 +11,20 @@ namespace deep3dmap::cuda {
 namespace {
 
 constexpr int kBlock = 256, kStages = 3;
-constexpr int kRows = 128, kRowsOfWarp = 32;  // 4 x 2 warps, each 32 rows and half of the columns
+constexpr int kRows = 128, kRowsOfWarp = 32;  // 4 x 2 warps, each with 32 rows and half of the columns
 
-// A row of shared memory holds 4 or 8 pieces of 16 bytes; moved about so that 8 rows' pieces of one number lie in different banks.
+// A row of shared memory has 4 or 8 pieces of 16 bytes, permuted so that equal pieces of 8 rows are in different banks.
 template <int kPieces>
 __device__ __forceinline__ int place_of(int row, int piece) {
   return (row * kPieces + (piece ^ (kPieces == 8 ? row & 7 : (row >> 1) & 3))) * 16;
 }
 
-// What a block of threads works on. kColumns: output channels; kPieces: of 16 bytes, of the input channels taken in one step.
+// Work of one thread block. kColumns: output channels; kPieces: pieces of 16 bytes of input channels per step.
 template <typename T, int kColumns, int kPieces>
 struct Tile {
   static constexpr int kOfPiece = 16 / sizeof(T), kDepth = kPieces * kOfPiece;
   static constexpr int kStage = (kRows + kColumns) * kPieces * 16;
-  static constexpr int kOwnRows = kRows * kPieces / kBlock;  // pieces that a thread copies
+  static constexpr int kOwnRows = kRows * kPieces / kBlock;  // pieces copied by a thread
   static constexpr int kOwnColumns = (kColumns * kPieces + kBlock - 1) / kBlock;
   static constexpr int kAcross = kColumns / 2 / 8;  // fragments of a warp
 
@@ -32,10 +32,10 @@ struct Tile {
   int64_t outputs, first;
   const T* features;
   const T* filters;
-  int c_in, c_out, column, parts;  // parts: steps of one offset
-  const int* offsets;              // those that bring anything, in shared memory
+  int c_in, c_out, column, parts;  // parts: steps per offset
+  const int* offsets;              // those with pairs, in shared memory
   unsigned char* memory;
-  int32_t ahead[kOwnRows];  // input rows of the step that is copied next
+  int32_t ahead[kOwnRows];  // input rows of the next step to copy
 
   __device__ void fetch(int step) {
     const int64_t offset = offsets[step / parts];
@@ -71,7 +71,7 @@ struct Tile {
     else multiply_fragments(rows, columns, sum);
   }
 
-  // 16 x 16 threads, each every 16th row and column.
+  // 16 x 16 threads, each with every 16th row and column.
   __device__ void multiply_exactly(const unsigned char* rows, const unsigned char* columns, float (&sum)[2][kAcross][4]) const {
     const int row = threadIdx.x / 16, across = threadIdx.x % 16;
 #pragma unroll 2

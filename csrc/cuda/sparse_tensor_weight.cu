@@ -1,5 +1,5 @@
-// The gradient of the weight on tensor cores: of each segment of an offset's pairs the product of features, transposed, and gradients,
-// which a block of threads gathers row by row; then the sum of the segments.
+// Weight gradient on tensor cores: for each segment of an offset's pairs, the product of the transposed features and the gradients,
+// gathered row by row by a thread block; then the sum over the segments.
 #include <type_traits>
 
 #include "cuda/check.cuh"
@@ -12,12 +12,13 @@ namespace {
 
 constexpr int kBlock = 256, kStages = 3;
 
-// A block of threads owns kSide x kSide numbers of a segment's product: 4 x 2 warps, each a quarter of the rows and half of the columns.
+// A thread block owns kSide x kSide values of a segment's product: 4 x 2 warps, each with a quarter of the rows and half of the
+// columns.
 template <typename T, int kSide>
 struct Tile {
   static constexpr int kOfPiece = 16 / sizeof(T), kPieces = kSide / kOfPiece;
-  static constexpr int kDepth = sizeof(T) == 4 ? 16 : 32;  // pairs of a step
-  static constexpr int kLine = kSide + 8;  // padded so that a fragment's numbers lie in different banks
+  static constexpr int kDepth = sizeof(T) == 4 ? 16 : 32;  // pairs per step
+  static constexpr int kLine = kSide + 8;  // padded so that the values of a fragment are in different banks
   static constexpr int kStage = 2 * kDepth * kLine;
   static constexpr int kOwn = kDepth * kPieces / kBlock;
   static constexpr int kDown = kSide / 4 / 16, kAcross = kSide / 2 / 8;  // fragments of a warp
@@ -29,7 +30,7 @@ struct Tile {
   const T* gradient;
   int c_in, c_out, row, column;
   T* memory;
-  int32_t left[kOwn], right[kOwn];  // rows of the step that is copied next
+  int32_t left[kOwn], right[kOwn];  // rows of the next step to copy
 
   __device__ void fetch(int64_t step) {
     for (int i = 0; i < kOwn; ++i) {
@@ -85,7 +86,7 @@ struct Tile {
     else multiply_fragments(a, b, sum);
   }
 
-  // 16 x 16 threads, each 4 neighbouring rows and columns of every 64.
+  // 16 x 16 threads, each with 4 neighbouring rows and columns of every 64.
   __device__ void multiply_exactly(const T* a, const T* b, float* sum) const {
     constexpr int kQuads = kSide / 64;
     const int down = threadIdx.x / 16 * 4, across = threadIdx.x % 16 * 4;

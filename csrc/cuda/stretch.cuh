@@ -1,4 +1,4 @@
-// Neighbouring numbers that a thread takes together: one load and one store for all of them.
+// Consecutive values that a thread accesses with a single load or store.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ __device__ const Stretch<kWidth>& stretch(const float* from) { return *reinterpr
 template <int kWidth>
 __device__ Stretch<kWidth>& stretch(float* from) { return *reinterpret_cast<Stretch<kWidth>*>(from); }
 
-// Whether an array may be taken four numbers at a time.
+// Returns whether an array can be accessed four values at a time.
 bool aligned(const void* data) { return reinterpret_cast<uintptr_t>(data) % sizeof(Stretch<4>) == 0; }
 
 }  // namespace

@@ -4,13 +4,13 @@
 
 namespace deep3dmap::cuda {
 
-// Where threads add in any order: floats, whose last bits depend on it, ...
+// Accumulators for additions in arbitrary thread order: floats, whose last bits depend on the order, ...
 struct FloatSums {
   float* to;
 
   __device__ void add(int64_t at, float value) const { atomicAdd(to + at, value); }
 
-  // Four neighbours from a multiple of 16 bytes on, in one operation where the device has that.
+  // Adds four consecutive values, aligned to 16 bytes, in one operation if the device supports it.
   __device__ void add4(int64_t at, const float (&value)[4]) const {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     asm volatile("red.relaxed.gpu.global.add.v4.f32 [%0], {%1, %2, %3, %4};"
@@ -21,7 +21,7 @@ struct FloatSums {
   }
 };
 
-// ... or whole numbers of units of 1 / scale, whose sum is the same in every order. deep3dmap.ops._fixed chooses the scale.
+// ... or integers in units of 1 / scale, whose sum does not depend on the order. deep3dmap.ops._fixed chooses the scale.
 struct FixedSums {
   int64_t* to;
   const float* scale;

@@ -7,8 +7,8 @@ namespace {
 
 constexpr int kColumns = 32, kBlock = 256;
 
-// A block of threads for each kColumns columns: where these may be seen is found once for all of their voxels. z is fastest, so
-// neighbouring threads touch neighbouring memory; where no pixel measures a stretch, it is neither read nor written.
+// One thread block per kColumns columns, whose visible ranges are computed once for all of their voxels. z is fastest, so
+// neighbouring threads access neighbouring memory. Stretches without a measurement are neither read nor written.
 template <int kWidth>
 __global__ void __launch_bounds__(kBlock) integrate_columns(TsdfGrid grid, TsdfFrame frame) {
   __shared__ TsdfColumn columns[kColumns];
@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(kBlock) integrate_columns(TsdfGrid grid, TsdfF
       columns[threadIdx.x] = tsdf_column(grid, frame, own / grid.ny, own % grid.ny);
     }
     __syncthreads();
-    // Of all the block's stretches, each thread's are kBlock apart; its column is counted on instead of divided for.
+    // Each thread processes every kBlock-th stretch of the block, with a 32-bit division if the number of stretches allows it.
     for (uint64_t item = threadIdx.x, items = static_cast<uint64_t>(stretches) * count; item < items; item += kBlock) {
       const unsigned of_block = items >> 32 ? static_cast<unsigned>(item / stretches) : static_cast<unsigned>(item) / stretches;
       const int64_t k = static_cast<int64_t>(item - static_cast<uint64_t>(of_block) * stretches) * kWidth;

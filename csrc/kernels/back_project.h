@@ -1,4 +1,4 @@
-// Back-projection of image features (Sun et al. 2021, section 3.1): where a view sees a position, and the pixels it reads there.
+// Back-projection of image features (Sun et al. 2021, section 3.1): projection of a position into a view and the sampled pixels.
 #pragma once
 
 #include <cfloat>
@@ -9,32 +9,32 @@
 namespace deep3dmap {
 
 struct BackProjectViews {
-  const float* projection;  // (views, 3, 4) pixel from world, integers are pixel centres
+  const float* projection;  // (views, 3, 4) pixel from world, with pixel centres at integers
   const float* positions;   // (count, 3) world
   int64_t count;
-  int views, channels, height, width;  // height and width at least 2
+  int views, channels, height, width;  // height and width are at least 2
 };
 
-// Feature maps and their gradient lie as (views, height, width, channels), so that the channels of a pixel are one stretch.
+// Feature maps and their gradient are stored as (views, height, width, channels), so that the channels of a pixel are contiguous.
 struct BackProjectResult {
   float* mean;    // (count, channels)
-  float* depth;   // (count), mean over the views that see it
-  int32_t* seen;  // (count), their number
+  float* depth;   // (count), mean over the views that see the position
+  int32_t* seen;  // (count), number of these views
 };
 
 struct BackProjectSight {
-  float column, row, depth;  // of the position in the view's pixels; within the map where visible
+  float column, row, depth;  // of the position, in pixels of the view; within the map if visible
   int visible;               // 0 or 1
 };
 
-// The four pixels around a place: `corner` and those one to the right and one below. All four lie in the map.
+// The four pixels around a sampling position: `corner` and its neighbours to the right and below. All four are in the map.
 struct BackProjectTaps {
   int64_t corner;
   float weight[4];  // corner, right, below, below right
 };
 
-// The same operations in the same order as in the torch reference, so that a border falls to the same side. Without branches, so
-// that the compiler turns a loop over positions into vector code. Not-a-number fails every comparison: not visible.
+// Uses the same operations in the same order as the torch reference, so that positions on a border are classified identically.
+// Branch-free, so that the compiler vectorises a loop over positions. NaN fails every comparison and is not visible.
 DEEP3DMAP_HD BackProjectSight back_project_sight(const float* matrix, float x, float y, float z, float right, float bottom) {
   BackProjectSight sight;
   const float across = matrix[0] * x + matrix[1] * y + matrix[2] * z + matrix[3];
@@ -48,7 +48,7 @@ DEEP3DMAP_HD BackProjectSight back_project_sight(const float* matrix, float x, f
   return sight;
 }
 
-// The upper left of the four pixels around a place, and how far beyond it the place lies, in [0, 1].
+// The upper left of the four pixels around a sampling position, and the fractions beyond it, in [0, 1].
 struct BackProjectCorner {
   int left, top;
   float across, down;
@@ -56,7 +56,7 @@ struct BackProjectCorner {
 
 DEEP3DMAP_HD BackProjectCorner back_project_corner(const BackProjectViews& views, float column, float row) {
   int left = static_cast<int>(column), top = static_cast<int>(row);
-  // On the last column or row the place is wholly the right or the lower tap's.
+  // On the last column or row the right or lower tap has the full weight.
   if (left > views.width - 2) left = views.width - 2;
   if (top > views.height - 2) top = views.height - 2;
   return {left, top, column - static_cast<float>(left), row - static_cast<float>(top)};

@@ -32,7 +32,7 @@ struct CompositeGradient {
   const float* weight;       // (samples,)
 };
 
-// 1 - exp(-x) for small x >= 0, where the difference would lose digits; most samples are in empty space.
+// 1 - exp(-x) for small x >= 0, where the difference would cancel; most samples are in empty space.
 DEEP3DMAP_HD float composite_absorbed_little(float x) {
   return x * (1.f - x * (0.5f - x * (1.f / 6 - x * (1.f / 24 - x * (1.f / 120)))));
 }
@@ -43,13 +43,13 @@ struct CompositeSpan {
   int64_t begin, end;
 };
 
-// The samples of a ray, clamped to the arrays: on CUDA the offsets are not checked beforehand.
+// Range of a ray's samples, clamped to the arrays because the offsets are not checked beforehand on CUDA.
 DEEP3DMAP_HD CompositeSpan composite_span(const CompositeSamples& in, int64_t ray) {
   const int64_t begin = in.offsets[ray], end = in.offsets[ray + 1];
   return {begin > 0 ? begin : 0, end < in.samples ? end : in.samples};
 }
 
-// absorbed(i) is the share of the light that sample i takes; it is asked once, before anything is written at i.
+// absorbed_by(i) returns the fraction of the light absorbed by sample i; it is called once, before anything is written at i.
 template <typename Absorbed>
 DEEP3DMAP_HD void composite_ray(const CompositeSamples& in, int64_t ray, const CompositeResult& out, Absorbed absorbed_by) {
   float red = 0.f, green = 0.f, blue = 0.f, depth = 0.f, opacity = 0.f, through = 1.f;
@@ -69,7 +69,7 @@ DEEP3DMAP_HD void composite_ray(const CompositeSamples& in, int64_t ray, const C
   out.depth[ray] = depth, out.opacity[ray] = opacity;
 }
 
-// d loss / d results of one ray, read once: a compiler must take it that writing gradients may change what pointers lead to.
+// d loss / d results of one ray, read once: the compiler has to assume that writing gradients may alias them.
 struct CompositeRayGradient {
   float red, green, blue, depth, opacity;
 
@@ -80,8 +80,8 @@ struct CompositeRayGradient {
   }
 };
 
-// d loss / d density_i = length_i (T_{i+1} g_i - sum over j > i of w_j g_j), g = d loss / d weight. The way down leaves T_{i+1}
-// in grad_density, the way back up turns it into the gradient.
+// d loss / d density_i = length_i (T_{i+1} g_i - sum over j > i of w_j g_j), g = d loss / d weight. The forward loop stores T_{i+1}
+// in grad_density, and the backward loop turns it into the gradient.
 template <typename Absorbed>
 DEEP3DMAP_HD void composite_ray_backward(const CompositeSamples& in, const CompositeGradient& grad, int64_t ray,
                                          float* grad_density, float* grad_color, Absorbed absorbed_by) {

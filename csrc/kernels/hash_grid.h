@@ -14,17 +14,17 @@ struct HashGridLevels {
   int count;
   int features;                            // per level
   int resolution[kHashGridMaxLevels];      // cells along each side
-  uint32_t size[kHashGridMaxLevels];       // entries; a power of two where the level is hashed
+  uint32_t size[kHashGridMaxLevels];       // entries; a power of two if the level is hashed
   int64_t offset[kHashGridMaxLevels];      // of the first entry in the table
   bool hashed[kHashGridMaxLevels];
 };
 
 struct HashGridCell {
   uint32_t x, y, z;                        // lowest corner
-  float fx, fy, fz;                        // place within the cell, in [0, 1]
+  float fx, fy, fz;                        // position within the cell, in [0, 1]
 };
 
-// Not-a-number becomes 0.
+// NaN becomes 0.
 DEEP3DMAP_HD float hash_grid_clamp(float value) {
   const float positive = value > 0.f ? value : 0.f;
   return positive < 1.f ? positive : 1.f;
@@ -46,7 +46,7 @@ DEEP3DMAP_HD HashGridCell hash_grid_cell(float x, float y, float z, int resoluti
   return cell;
 }
 
-// The entry of a corner within its level: bit 0 of `corner` is x, bit 1 y, bit 2 z.
+// Index of a corner's entry within its level. Bit 0 of `corner` is x, bit 1 is y, bit 2 is z.
 DEEP3DMAP_HD uint32_t hash_grid_dense(const HashGridCell& cell, int corner, uint32_t side) {
   return (cell.x + (corner & 1)) + side * ((cell.y + ((corner >> 1) & 1)) + side * (cell.z + ((corner >> 2) & 1)));
 }
@@ -65,7 +65,7 @@ DEEP3DMAP_HD float hash_grid_weight(const HashGridCell& cell, int corner) {
   return (corner & 1 ? cell.fx : 1.f - cell.fx) * (corner & 2 ? cell.fy : 1.f - cell.fy) * (corner & 4 ? cell.fz : 1.f - cell.fz);
 }
 
-// Adds to `slope` what a corner worth `value` adds to the derivative along x, y and z, in units of cells.
+// Adds the contribution of a corner with the given value to the derivatives `slope` along x, y and z, per cell.
 DEEP3DMAP_HD void hash_grid_slope(const HashGridCell& cell, int corner, float value, float* slope) {
   const float x = corner & 1 ? cell.fx : 1.f - cell.fx;
   const float y = corner & 2 ? cell.fy : 1.f - cell.fy;
@@ -75,7 +75,7 @@ DEEP3DMAP_HD void hash_grid_slope(const HashGridCell& cell, int corner, float va
   slope[2] += (corner & 4 ? value : -value) * (x * y);
 }
 
-// The gradient of one point's position from those of all its features: (3,) into `slope`. Clamped coordinates have none.
+// Writes the gradient (3,) of a point's position from the gradients of its features. Clamped coordinates have zero gradient.
 DEEP3DMAP_HD void hash_grid_position_gradient(const HashGridLevels& levels, const float* position, const float* table,
                                               const float* grad_output, float* gradient) {
   float total[3] = {0.f, 0.f, 0.f};

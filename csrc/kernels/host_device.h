@@ -1,4 +1,4 @@
-// Marks for functions that both backends compile: OpenMP loops call them on the host, CUDA kernels on the device.
+// Qualifiers of functions compiled by both backends: OpenMP loops call them on the host, CUDA kernels on the device.
 #pragma once
 
 #if defined(__CUDACC__)
@@ -9,15 +9,15 @@
 #define DEEP3DMAP_HD inline
 #endif
 
-// Compiles a function for AVX2 as well and picks at run time. OpenMP regions are not cloned: call from inside them.
-// The picking runs before a sanitizer is ready, so there it is left out.
+// Also compiles a function for AVX2 and selects the version at run time. OpenMP regions are not cloned: call the function from
+// inside them. Disabled with sanitizers, because the selection runs before they are initialised.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__) && !defined(__SANITIZE_ADDRESS__)
 #define DEEP3DMAP_DISPATCH __attribute__((target_clones("avx2", "default")))
 #else
 #define DEEP3DMAP_DISPATCH
 #endif
 
-// The same for kernels that call std::fma, which rounds once on every processor but is quick only where it is an instruction.
+// The same for kernels that call std::fma, which rounds once on every processor but is fast only as a native instruction.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 && !defined(__CUDACC__) && !defined(__SANITIZE_ADDRESS__)
 #define DEEP3DMAP_DISPATCH_FMA __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else

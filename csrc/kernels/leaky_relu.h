@@ -1,4 +1,4 @@
-// Bias, leaky rectifier and gain in one pass, and the linear map that its derivatives of every order are.
+// Bias, leaky ReLU and gain in one pass. The same linear map computes its derivatives of every order.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,13 @@ template <typename T>
 struct LeakyRelu {
   const T* in;    // (outer, channels, inner)
   const T* bias;  // (channels), or null
-  const T* like;  // the same shape as `in`: its signs choose the slope; null: the signs of in + bias do
-  T* out;         // the same shape
+  const T* like;  // same shape as `in`; its signs select the slope. If null, the signs of in + bias do
+  T* out;         // same shape
   int64_t outer, channels, inner;
   T slope, gain;
 };
 
-// slope applies where `sign` is not above 0, at exactly 0 too.
+// The slope applies if `sign` <= 0 or NaN.
 template <typename T>
 DEEP3DMAP_HD T leaky(T value, T sign, T slope, T gain) {
   return (sign > T(0) ? value : value * slope) * gain;

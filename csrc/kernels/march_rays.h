@@ -1,4 +1,4 @@
-// Marching along rays through an occupancy grid (Mueller et al., Instant-NGP, SIGGRAPH 2022, appendix E.1).
+// Ray marching through an occupancy grid (Mueller et al., Instant-NGP, SIGGRAPH 2022, appendix E.1).
 #pragma once
 
 #include <cmath>
@@ -9,26 +9,26 @@
 namespace deep3dmap {
 
 struct MarchInput {
-  const float* origins;      // (rays, 3) in the frame in which the box is [-1, 1]^3
+  const float* origins;      // (rays, 3) in the frame where the box is [-1, 1]^3
   const float* directions;   // (rays, 3) per unit of distance
   const float* near;         // (rays,)
   const float* far;          // (rays,)
-  const float* jitter;       // (rays,) in [0, 1): fraction of its first step by which a ray starts later
+  const float* jitter;       // (rays,) in [0, 1): start offset, as a fraction of the first step
   const uint8_t* occupied;   // (resolution, resolution, resolution), x slowest
   int64_t rays;
   int resolution;
-  bool contracted;           // the grid covers [-2, 2]^3, into which unbounded space is contracted
+  bool contracted;           // unbounded space is contracted into [-2, 2]^3, which the grid covers
   float step, cone;          // a step is max(step, cone * distance) long
 };
 
 struct MarchOutput {
-  const int64_t* offsets;    // (rays + 1,) sums of the counts
+  const int64_t* offsets;    // (rays + 1,) cumulative sums of the counts
   int64_t samples;
   float* distances;          // (samples,)
   float* lengths;            // (samples,)
 };
 
-// The factor that contracts a point as in mip-NeRF 360, with the maximum norm: [-1, 1]^3 stays, all else moves into [-2, 2]^3.
+// Contraction factor of mip-NeRF 360 with the maximum norm: [-1, 1]^3 is unchanged, everything else is mapped into [-2, 2]^3.
 DEEP3DMAP_HD float march_contraction(float x, float y, float z) {
   const float ax = fabsf(x), ay = fabsf(y), az = fabsf(z);
   const float largest = ax > ay ? (ax > az ? ax : az) : (ay > az ? ay : az);
@@ -57,7 +57,7 @@ DEEP3DMAP_HD bool march_occupied(const MarchInput& in, const MarchCell& cell) {
   return cell.inside && in.occupied[(cell.index[0] * n + cell.index[1]) * n + cell.index[2]];
 }
 
-// The distance at which a ray leaves a regular cell.
+// Distance at which a ray leaves a regular cell.
 DEEP3DMAP_HD float march_exit(const MarchInput& in, const MarchCell& cell, const float* origin, const float* direction) {
   const float half = in.contracted ? 2.f : 1.f, width = 2.f * half / static_cast<float>(in.resolution);
   float nearest = INFINITY;
@@ -70,7 +70,7 @@ DEEP3DMAP_HD float march_exit(const MarchInput& in, const MarchCell& cell, const
   return nearest;
 }
 
-// Calls keep(number, distance, length) for each step of a ray whose midpoint lies in an occupied cell; returns how many do.
+// Calls keep(index, distance, length) for each step of a ray whose midpoint is in an occupied cell; returns their number.
 template <typename Keep>
 DEEP3DMAP_HD int64_t march_ray(const MarchInput& in, int64_t ray, Keep keep) {
   const float* origin = in.origins + 3 * ray;
@@ -91,7 +91,7 @@ DEEP3DMAP_HD int64_t march_ray(const MarchInput& in, int64_t ray, Keep keep) {
       continue;
     }
     const float leave = cell.inside && cell.regular ? march_exit(in, cell, origin, direction) : at;
-    // Whole steps only, so that the samples of a ray do not depend on which cells are empty.
+    // Skips whole steps only, so that sample positions do not depend on which cells are empty.
     float before;
     do {
       before = at;
@@ -101,8 +101,8 @@ DEEP3DMAP_HD int64_t march_ray(const MarchInput& in, int64_t ray, Keep keep) {
   return count;
 }
 
-// Writes the samples of a ray into its slice of the arrays and drops those beyond the slice's end: on CUDA the offsets are not
-// checked beforehand.
+// Writes the samples of a ray to its slice of the arrays and drops those beyond its end, because the offsets are not checked
+// beforehand on CUDA.
 struct MarchWrite {
   float* distances;
   float* lengths;

@@ -1,5 +1,5 @@
-// The Neural 3D Mesh Renderer (Kato et al., CVPR 2018): its z-buffer and the two gradients, written once for all devices.
-// Pixel (row, column) is sampled at (column + 0.5, row + 0.5), y points down, faces are counter-clockwise as seen.
+// The Neural 3D Mesh Renderer (Kato et al., CVPR 2018): z-buffer and both gradients, shared by all devices. Pixel (row, column) is
+// sampled at (column + 0.5, row + 0.5), y points down, and front faces are counter-clockwise.
 #pragma once
 
 #include "kernels/rasterize.h"
@@ -8,10 +8,10 @@ namespace deep3dmap {
 
 struct NeuralMesh {
   RasterizeInput input;  // with Cull::back
-  float near, far;       // depths drawn, both excluded
+  float near, far;       // range of depths drawn, exclusive
 };
 
-// A picture, and the gradient of the loss to it; C channels, the last index runs fastest.
+// An image and the gradient of the loss with respect to it; C channels, last index fastest.
 struct NeuralPicture {
   const int64_t* face_id;  // (height, width)
   const float* image;      // (height, width, C)
@@ -19,7 +19,7 @@ struct NeuralPicture {
   int height, width, channels;
 };
 
-// What was drawn, and the gradient of the loss to its depth.
+// The rendered fragments and the gradient of the loss with respect to their depth.
 struct SeenDepth {
   const int64_t* face_id;     // (height, width)
   const float* depth;         // (height, width)
@@ -40,19 +40,19 @@ DEEP3DMAP_HD PixelLine pixel_line(const NeuralPicture& p, int axis, int line) {
   return {line, p.width, p.height};
 }
 
-// An edge where it crosses a line: `place` is the crossing in pixels, shares tell how much further the two corners have to go.
+// Crossing of an edge with a line: `place` is the crossing in pixels, the shares are the corner motion per motion of the crossing.
 struct EdgeCrossing {
-  double place, start_share, end_share;  // a share of 0: moving that corner does not move the crossing
+  double place, start_share, end_share;  // 0 if moving that corner does not move the crossing
   int inside, outside, outward;
 };
 
 struct AxisEdge {
-  double s0, s1, p0, p1;  // across and along the lines, where integers are pixel centres
+  double s0, s1, p0, p1;  // across and along the lines, with pixel centres at integers
   int outward;
-  int first, last;  // lines crossed
+  int first, last;  // range of crossed lines
 };
 
-// Lines of pixel centres that an edge crosses; none where it runs along them.
+// Lines of pixel centres that an edge crosses; none if it is parallel to them.
 DEEP3DMAP_HD AxisEdge axis_edge(const float* start, const float* end, int axis, int lines) {
   AxisEdge e{start[1 - axis] - 0.5, end[1 - axis] - 0.5, start[axis] - 0.5, end[axis] - 0.5, 0, 0, -1};
   if (e.s0 == e.s1) return e;
@@ -62,7 +62,7 @@ DEEP3DMAP_HD AxisEdge axis_edge(const float* start, const float* end, int axis, 
   return e;
 }
 
-// Returns false where the crossing, or the pixel beyond it, is not in the picture.
+// Returns false if the crossing or the pixel beyond it is outside the image.
 DEEP3DMAP_HD bool cross(const AxisEdge& e, int line, int length, EdgeCrossing& c) {
   c.place = (e.p1 - e.p0) / (e.s1 - e.s0) * (line - e.s0) + e.p0;
   const double inside = e.outward > 0 ? floor(c.place) : ceil(c.place), outside = inside + e.outward;
@@ -73,7 +73,7 @@ DEEP3DMAP_HD bool cross(const AxisEdge& e, int line, int length, EdgeCrossing& c
   return true;
 }
 
-// What the pixel would gain from the other's colour; the paper drops what would lose.
+// Decrease of the loss if the pixel took the other's colour (first order); the paper ignores increases.
 DEEP3DMAP_HD double gain(const NeuralPicture& p, int64_t pixel, int64_t other) {
   double delta = 0.0;
   for (int c = 0; c < p.channels; ++c)
@@ -86,18 +86,18 @@ DEEP3DMAP_HD void push(double delta, double distance, double margin, double& gra
   gradient -= delta / (std::signbit(distance) ? distance - margin : distance + margin);
 }
 
-// Adds one pixel's wish to both corners of the edge.
+// Adds the contribution of one pixel to the gradient of both corners of the edge.
 DEEP3DMAP_HD void pull_edge(const EdgeCrossing& c, int pixel, double delta, double margin, double& start, double& end) {
   double offset = pixel - c.place;
-  // A pixel that the edge goes through counts as one inside.
+  // A pixel exactly on the edge counts as inside.
   if (offset == 0.0) offset = c.outward > 0 ? -0.0 : 0.0;
   if (c.start_share != 0.0) push(delta, offset * c.start_share, margin, start);
   if (c.end_share != 0.0) push(delta, offset * c.end_share, margin, end);
 }
 
-// d depth / d corner of a pixel, visibility fixed: moving corner k by v changes the field as a shift by -w_k v does.
+// d depth / d corner of a pixel with fixed visibility: moving corner k by v is equivalent to shifting the depth field by w_k v.
 struct DepthField {
-  double slope[2];  // of 1 / depth in perspective, else of depth
+  double slope[2];  // of 1 / depth if perspective, otherwise of depth
   double z[3];
   bool perspective;
 };

@@ -8,14 +8,14 @@
 
 namespace deep3dmap {
 
-// e(x, y) = a x + b y + c; edge i lies opposite corner i, and e >= 0 on the triangle's side.
+// e(x, y) = a x + b y + c; edge i is opposite corner i, and e >= 0 on the triangle's side.
 struct Edge {
   double a, b, c;
 };
 
 struct Triangle {
   Edge edge[3];
-  double z[3];                   // depth of the corners, or its inverse where interpolation is perspective-correct
+  double z[3];                   // depth of the corners, or its inverse if interpolation is perspective-correct
   int left, right, top, bottom;  // pixels [left, right) x [top, bottom)
 };
 
@@ -36,8 +36,8 @@ struct Fragments {
   float* barycentrics;     // (height, width, 3), 0 where empty
 };
 
-// Both triangles at an edge evaluate it from the same end, the one further left, so its sign is exactly opposite for them: no
-// pixel falls between. The end is told by position, not by index, so that seams with doubled vertices stay closed as well.
+// Both triangles at an edge evaluate it from its leftmost end, so its sign is exactly opposite for them and no pixel falls
+// between. The end is chosen by position, not by index, so that seams with duplicated vertices stay closed as well.
 DEEP3DMAP_HD Edge make_edge(const float* from, const float* to, double sign) {
   const bool swap = from[0] > to[0] || (from[0] == to[0] && from[1] > to[1]);
   const float* p = swap ? to : from;
@@ -52,7 +52,7 @@ DEEP3DMAP_HD int clamp_pixel(double value, int high) {
   return value <= 0.0 ? 0 : (value >= high ? high : static_cast<int>(value));
 }
 
-// Returns whether there is anything to draw. Triangles that are degenerate, not finite or behind the camera are not drawn.
+// Returns whether there is anything to draw. Triangles that are degenerate, non-finite or behind the camera are not drawn.
 DEEP3DMAP_HD bool set_up(const RasterizeInput& input, int64_t index, Triangle& t) {
   const int64_t* face = input.faces + 3 * index;
   const bool perspective = input.perspective;
@@ -82,7 +82,7 @@ DEEP3DMAP_HD bool set_up(const RasterizeInput& input, int64_t index, Triangle& t
 
 DEEP3DMAP_HD double row_value(const Edge& edge, int row) { return edge.b * (row + 0.5) + edge.c; }
 
-// Edge values at a pixel from those of its row; returns whether the triangle covers its centre.
+// Computes the edge values at a pixel from those of its row; returns whether the triangle covers its centre.
 DEEP3DMAP_HD bool covers(const Triangle& t, const double* of_row, int column, double* value) {
   bool covered = true;
   for (int i = 0; i < 3; ++i) {
@@ -92,8 +92,8 @@ DEEP3DMAP_HD bool covers(const Triangle& t, const double* of_row, int column, do
   return covered;
 }
 
-// Depth at a covered sample; turns the edge values into barycentrics, perspective-correct where asked for. Their sum is taken
-// from the values themselves, not from the area: so they add up to 1 for the thinnest triangle too. Returns false where it is 0.
+// Computes the depth at a covered sample and converts the edge values to barycentrics, perspective-correct on request. They are
+// normalised by their own sum instead of the area, so that they add up to 1 even for very thin triangles. Returns false if it is 0.
 DEEP3DMAP_HD bool depth_at(const Triangle& t, bool perspective, double* value, float& depth) {
   const double sum = value[0] + value[1] + value[2];
   if (!(sum > 0.0)) return false;

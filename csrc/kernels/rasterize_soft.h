@@ -1,4 +1,4 @@
-// One face as one pixel sees it, and its derivative: SoftRas as PyTorch3D computes it (Liu et al., ICCV 2019), in pixels.
+// Fragment of a face at a pixel, and its derivative: SoftRas (Liu et al., ICCV 2019) as computed by PyTorch3D, in pixels.
 #pragma once
 
 #include <cmath>
@@ -8,7 +8,7 @@
 
 namespace deep3dmap {
 
-constexpr float kNoArea = 1e-3f;      // twice the area in pixels: below it float32 cannot tell where a pixel lies
+constexpr float kNoArea = 1e-3f;      // twice the area in pixels, below which float32 cannot locate a pixel
 constexpr float kNearest = 1e-8f;     // a face with a corner closer than this is not drawn
 constexpr float kLeastClipped = 1e-5f;
 
@@ -19,22 +19,22 @@ struct SoftInput {
   int height, width, faces_per_pixel;
   float blur_radius;  // pixels
   bool perspective, clip;
-  int cull;          // 1: leave out faces that turn clockwise in the image
-  bool by_distance;  // the faces that are kept and their order: the nearest, or those that cover the pixel most
+  int cull;          // 1: skip faces that are clockwise in the image
+  bool by_distance;  // order in which faces are kept: by depth if false, by signed edge distance if true
 };
 
 struct SoftFace {
-  float x[3], y[3], z[3];  // corners; x and y relative to whatever `seen_from` was last given
+  float x[3], y[3], z[3];  // corners; x and y relative to the point passed to the last call of `seen_from`
 };
 
-// What a pixel gets of a face.
+// Values of a face at a pixel.
 struct SoftFragment {
   float depth, distance;  // distance: squared, in pixels, negative inside
   float barycentric[3];
   bool inside;
 };
 
-// What is kept of the way there, for the derivative.
+// Intermediate values, kept for the derivative.
 struct SoftSteps {
   float area, weight[3], corrected[3], clipped_sum, perspective_sum;
   float along;  // parameter of the nearest point on its edge
@@ -62,7 +62,7 @@ DEEP3DMAP_HD SoftFace seen_from(const SoftFace& face, float px, float py) {
 // Squared distance from the origin to the nearest of the three edges.
 DEEP3DMAP_HD float edge_distance(const SoftFace& f, SoftSteps& steps) {
   float best = INFINITY;
-  // Where squares overflow no edge is nearer than another, and the first one it is.
+  // If the squares overflow, no edge compares nearer and the first one is used.
   steps.edge = 0, steps.along = 0.f;
   for (int i = 0; i < 3; ++i) {
     const int j = i == 2 ? 0 : i + 1;
@@ -75,15 +75,15 @@ DEEP3DMAP_HD float edge_distance(const SoftFace& f, SoftSteps& steps) {
   return best;
 }
 
-// The pixels that a face may reach, from `left` and `top` to before `right` and `bottom`.
+// Pixels within reach of a face: [left, right) x [top, bottom).
 struct SoftBox {
   int left, right, top, bottom;
 };
 
-// First and last + 1 of the pixels whose centres lie within [low, high].
+// First and last + 1 of the pixels whose centres are within [low, high].
 DEEP3DMAP_HD void pixel_range(float low, float high, int limit, int& first, int& last) {
   const float a = ceilf(low - 0.5f), b = floorf(high - 0.5f) + 1.f;
-  // Written so that what is not a number ends at 0.
+  // Written so that NaN gives 0.
   first = !(a > 0.f) ? 0 : (a >= static_cast<float>(limit) ? limit : static_cast<int>(a));
   last = !(b > 0.f) ? 0 : (b >= static_cast<float>(limit) ? limit : static_cast<int>(b));
 }
@@ -98,7 +98,7 @@ DEEP3DMAP_HD SoftBox soft_box(const SoftInput& input, const SoftFace& f) {
   return box;
 }
 
-// `f` is relative to the pixel's centre.
+// `f` is relative to the centre of the pixel.
 DEEP3DMAP_HD SoftFragment look_at_face(const SoftFace& f, bool perspective, bool clip, SoftSteps& s) {
   SoftFragment out;
   float edge[3];
@@ -129,14 +129,14 @@ DEEP3DMAP_HD SoftFragment look_at_face(const SoftFace& f, bool perspective, bool
   return out;
 }
 
-// What the faces of a pixel are ordered by; infinite for one that does not come near enough.
+// Sort key of a face at a pixel; infinite if it is too far away.
 DEEP3DMAP_HD float soft_key(const SoftInput& input, const SoftFragment& at) {
   const bool near = at.inside || at.distance < input.blur_radius * input.blur_radius;
   const bool before = at.depth >= (input.perspective ? 0.f : -INFINITY);
   return near && before ? (input.by_distance ? at.distance : at.depth) : INFINITY;
 }
 
-// Adds to `grad`, (3 corners, x y z), what a change of depth, barycentrics and distance means for the corners.
+// Adds the gradient with respect to the corners to `grad` (3 corners, x y z), given those of depth, barycentrics and distance.
 DEEP3DMAP_HD void face_gradient(const SoftFace& f, const SoftFragment& at, const SoftSteps& s, bool perspective, bool clip,
                                 float grad_depth, const float* grad_barycentric, float grad_distance, float* grad) {
   float g[3];

@@ -32,7 +32,7 @@ struct TsdfColumn {
   int64_t first, last;       // voxels [first, last) that may project into the image
 };
 
-// Cuts [first, last) down to where a + b * k >= 0, one voxel generously: the exact test is the kernel's.
+// Narrows [first, last) to where a + b * k >= 0, with a margin of one voxel; the kernel does the exact test.
 DEEP3DMAP_HD void clip_interval(float a, float b, float& first, float& last) {
   const float root = -a / b;
   if (b > 0.f && root - 1.f > first) first = root - 1.f;
@@ -64,20 +64,20 @@ DEEP3DMAP_HD TsdfColumn tsdf_column(const TsdfGrid& grid, const TsdfFrame& frame
   return column;
 }
 
-// Not-a-number becomes 0.
+// NaN becomes 0.
 DEEP3DMAP_HD float within(float value, float high) {
   const float positive = value > 0.f ? value : 0.f;
   return positive < high ? positive : high;
 }
 
-// What a voxel is given: the pixel that measured it, -1 where the voxel stays as it is, and the value in truncation units.
+// Measurement of a voxel: its pixel, -1 if the voxel is not updated, and the value in truncation units.
 struct TsdfMeasure {
   int pixel;
   float value;
 };
 
-// Written without branches, so that the compiler turns the loop over a column into vector code. A depth that is not finite measures
-// nothing: `max_depth` is finite.
+// Branch-free, so that the compiler vectorises the loop over a column. Non-finite depths never update a voxel, because
+// `max_depth` is finite.
 DEEP3DMAP_HD TsdfMeasure tsdf_measure(const TsdfFrame& frame, const TsdfColumn& column, float truncation, int64_t k) {
   const float kf = static_cast<float>(static_cast<int>(k));
   const float x = column.start[0] + kf * column.step[0];
@@ -86,7 +86,7 @@ DEEP3DMAP_HD TsdfMeasure tsdf_measure(const TsdfFrame& frame, const TsdfColumn& 
   const float inverse = 1.f / (z > 1e-6f ? z : 1e-6f);
   const float u = frame.fx * (x * inverse) + frame.cx, v = frame.fy * (y * inverse) + frame.cy;
   const bool inside = (z > 1e-6f) & (u >= 0.f) & (v >= 0.f) & (u < frame.width) & (v < frame.height);
-  // Held inside the image instead of chosen by `inside`: a conditional address would keep the loop from becoming vector code.
+  // Clamped to the image instead of selected by `inside`: a conditional address would prevent vectorisation.
   const int pixel = static_cast<int>(within(v, frame.height - 1.f)) * frame.width + static_cast<int>(within(u, frame.width - 1.f));
   const float measured = frame.depth[pixel];
   const float distance = measured - z;
@@ -95,10 +95,10 @@ DEEP3DMAP_HD TsdfMeasure tsdf_measure(const TsdfFrame& frame, const TsdfColumn& 
   return {update ? pixel : -1, scaled < 1.f ? scaled : 1.f};
 }
 
-// The running mean of a voxel that was measured; its weight grows by one.
+// Running mean of a voxel after a measurement; the caller increments the weight.
 DEEP3DMAP_HD float tsdf_mean(float tsdf, float weight, float value) { return (tsdf * weight + value) / (weight + 1.f); }
 
-// Returns the pixel measured, -1 where the voxel stays as it is.
+// Updates a voxel; returns the measured pixel, -1 if the voxel is unchanged.
 DEEP3DMAP_HD int tsdf_voxel(const TsdfFrame& frame, const TsdfColumn& column, float truncation, int64_t k, float* tsdf, float* weight) {
   const TsdfMeasure measure = tsdf_measure(frame, column, truncation, k);
   const bool update = measure.pixel >= 0;
@@ -108,7 +108,7 @@ DEEP3DMAP_HD int tsdf_voxel(const TsdfFrame& frame, const TsdfColumn& column, fl
   return measure.pixel;
 }
 
-// Folds one channel into its running mean; `weight` has grown by one already. `pixel` is -1 where nothing was measured.
+// Updates the running mean of one channel. `weight` has already been incremented; `pixel` is -1 without a measurement.
 DEEP3DMAP_HD void tsdf_color(const float* channel, int pixel, float weight, float* color) {
   const float old = *color;
   const float mean = old + (channel[pixel < 0 ? 0 : pixel] - old) / (weight > 1.f ? weight : 1.f);

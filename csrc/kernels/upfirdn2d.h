@@ -1,4 +1,4 @@
-// Upsample, filter and downsample pictures (Karras et al., CVPR 2020, appendix B): which samples an output reads, along one axis.
+// Upsample, filter and downsample images (Karras et al., CVPR 2020, appendix B): the samples read by an output along one axis.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +17,13 @@ struct FirFilter {
   FirAxis y, x;
 };
 
-// Consecutive samples from `first`, each next one `up` taps further than the one before. Taps count in the order of correlation.
+// Consecutive samples from `first`, `up` taps apart. Taps are counted in correlation order.
 struct FirTaps {
   int first, tap, count;
 };
 
 DEEP3DMAP_HD FirTaps fir_taps(const FirAxis& axis, int out) {
-  // The place, in the signal with its zeros inserted, of the first tap.
+  // Position of the first tap in the upsampled signal.
   const int start = out * axis.down - axis.pad, end = start + axis.kernel - 1;
   const int first = start > 0 ? (start + axis.up - 1) / axis.up : 0;
   int last = end >= 0 ? end / axis.up : -1;

@@ -213,7 +213,7 @@ def test_levels_are_looked_at_before_memory_is_taken_for_their_gradient() -> Non
 
 def test_filters_and_rectifiers_refuse_what_does_not_fit() -> None:
     native = _backend.native()
-    with pytest.raises(ValueError, match="as many planes"):
+    with pytest.raises(ValueError, match="same number of planes"):
         native.upfirdn2d_cpu(torch.ones(2, 4, 4), torch.ones(1, 1), torch.empty(1, 4, 4), 1, 1, 1, 1, 0, 0, 1)
     with pytest.raises(ValueError, match="at least 1"):
         native.upfirdn2d_cpu(torch.ones(1, 4, 4), torch.ones(0, 1), torch.empty(1, 4, 4), 1, 1, 1, 1, 0, 0, 1)
