@@ -165,7 +165,7 @@ def test_a_table_that_cannot_be_read_in_peace_is_no_empty_table(store, monkeypat
 
     late = fresh(store)
     monkeypatch.setattr(late.storage, "read", gone)
-    with pytest.raises(UserError, match="its files changed whenever they were read; try again"):
+    with pytest.raises(UserError, match="its files kept changing while they were being read; try again"):
         late.runs()
 
 

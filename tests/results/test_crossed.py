@@ -101,7 +101,7 @@ def test_a_whole_table_among_others_with_holes_is_fitted_as_alone():
     ("values", "words"),
     [
         ([[1.0, np.nan], [2.0, np.nan]], "has no value"),
-        ([[1.0, 2.0, np.nan, np.nan], [np.nan, np.nan, 3.0, 4.0]], "cannot be told apart"),
+        ([[1.0, 2.0, np.nan, np.nan], [np.nan, np.nan, 3.0, 4.0]], "cannot be separated"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(values, words):
