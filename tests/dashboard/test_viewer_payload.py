@@ -99,7 +99,7 @@ def test_long_unit_stands_before_the_scale():
     errors = np.full(642, 0.019)
     found = payload([Panel("a", ball(1.0), errors)], unit="distance to the middle")["error"]
     assert found["ticks"] == ["0", "0.01", "≥ 0.02"]
-    assert found["label"] == "distance to the truth, in units of the distance to the middle"
+    assert found["label"] == "distance to the true surface, in units of the distance to the middle"
 
 
 def test_outliers_do_not_take_the_scale():
