@@ -21,7 +21,7 @@ RATES = (0.001, 0.002, 0.004, 0.008, 0.0160000000000000003)
 
 
 def write_sweep(store):
-    """Five trials of two settings; a smaller rate is better, one trial is ended early."""
+    """Five trials with two settings; a smaller learning rate is better, and one trial is stopped early."""
     for number, rate in enumerate(RATES):
         config = json.dumps({"optimizer": {"lr": rate}, "method": {"width": [8, 16][number % 2], "loss": "l1"}})
         status = "stopped" if number == 4 else "ok"

@@ -1,4 +1,4 @@
-"""Compare and Gallery, as the app lays them out."""
+"""The compare and gallery pages of the app."""
 
 import json
 import re
@@ -168,7 +168,7 @@ def test_pieces_of_pages_escape_what_they_are_given():
 
 
 def kept_mesh(folder, frame):
-    """A scene of which a run kept its mesh and nothing else, as older runs did."""
+    """A scene for which a run saved only its mesh, as older versions did."""
     store = build_store(folder, seeds=1, scenes=2)
     run = store.runs().iloc[0]
     place = Path(store.artifacts_path(run.run_id, run.attempt), "scene_01")

@@ -1,4 +1,4 @@
-"""A store as a folder of plain files."""
+"""Export of a store as a static site."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from deep3dmap.results.store import ResultStore
 
 
 class Links(HTMLParser):
-    """Collects what a page refers to, and its elements."""
+    """Collects the links and elements of a page."""
 
     def __init__(self, text):
         super().__init__()

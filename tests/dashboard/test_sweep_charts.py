@@ -1,4 +1,4 @@
-"""The charts of sweeps and of differences: which trials they draw, where, and in which order."""
+"""Charts of sweeps and differences: which trials are drawn, where, and in which order."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is said of two entries is what their paired test says."""
+"""The verdict on two entries agrees with their paired test."""
 
 from dataclasses import replace
 

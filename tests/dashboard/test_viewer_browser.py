@@ -52,7 +52,7 @@ def panels(page):
 
 
 def settle(page, act):
-    """Do something and wait until it is drawn."""
+    """Perform an action and wait until its result is drawn."""
     before = int(page.locator(".v3d").get_attribute("data-drawn"))
     act()
     drawn(page, before + 1)

@@ -1,4 +1,4 @@
-"""What travels to the viewer is the geometry, small and as it is."""
+"""The viewer's data are compact and represent the geometry faithfully."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Values that others have published stand beside what was measured, are told apart from it, and say where they come from."""
+"""Published values are shown alongside measured ones, are marked as quoted, and name their source."""
 
 import json
 
