@@ -97,7 +97,7 @@ def axis_title(metric: str, unit: str, better: str) -> str:
 
 
 def nothing_yet(uri: str) -> None:
-    """Show the commands that produce the first results of an empty store."""
+    """Show the command that produces the first results of an empty store."""
     st.header("No results yet")
     st.write(f"The store {as_text(uri)} contains no benchmark results. This command produces the first ones in a few minutes:")
     st.code(f"{FIRST_COMMAND} results={uri}", language="bash")

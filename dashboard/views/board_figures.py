@@ -106,7 +106,7 @@ def _profiles(choice: Choice) -> None:
         return
     spec = profile_chart(board.thresholds.tolist(), profiles, _title_of(board.rows[0]), board.rows[0].better)
     chart.show(spec, "performance profiles")
-    more = f" The first {MOST} of {len(profiles)} entries." if len(profiles) > MOST else ""
+    more = f" Showing the first {MOST} of {len(profiles)} entries." if len(profiles) > MOST else ""
     note = "Share of scenes and seeds on which an entry is at least this good; higher is better."
     markup.show(markup.note(markup.text(note + more)))
 

@@ -22,7 +22,7 @@ def show() -> None:
     """Show the page."""
     runs = reading.snapshot().runs()
     markup.show(
-        markup.heading("3D reconstruction, measured", f"The results in <code>{markup.text(reading.store_uri())}</code>")
+        markup.heading("3D reconstruction benchmarks", f"Results in <code>{markup.text(reading.store_uri())}</code>")
     )
     if runs.empty:
         _empty()
@@ -31,7 +31,7 @@ def show() -> None:
     groups = suite_groups()[:GROUPS_READ]
     if groups:
         cards = "".join(_card(group) for group in groups[:GROUPS_SHOWN])
-        markup.show(markup.section("Leaderboards", "the newest first"), f"<div class=d3-cards>{cards}</div>")
+        markup.show(markup.section("Leaderboards", "newest first"), f"<div class=d3-cards>{cards}</div>")
     _pictures(groups)
     markup.show(markup.section("Newest runs"), run_table(runs.head(RUNS_SHOWN)))
     _how_to_add()
@@ -84,7 +84,7 @@ def _pictures(groups: list[Group]) -> None:
     found = [(group, *sheet[1:]) for group, sheet in sorted(sheets, key=lambda one: -one[1][0])][:PICTURES_SHOWN]
     if not found:
         return
-    markup.show(markup.section("What it looks like", "a scene of the best method"))
+    markup.show(markup.section("Example scenes", "reconstructed by the best method"))
     for place, (group, method, run_id, name) in zip(st.columns(PICTURES_SHOWN, gap="medium"), found):
         with place:
             picture(name, "stretch")

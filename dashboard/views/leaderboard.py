@@ -39,7 +39,7 @@ def show() -> None:
         )
         beside = st.toggle("All metrics", key="all_metrics", bind=URL, help="further metrics as columns of the table")
     if not choice.rows:
-        st.info("No method is left with these filters.")
+        st.info("No methods match these filters.")
         return
     _table(choice, sorted(choice.rows, key=ORDERS[order]), is_full, beside)
     name = "-".join(re.sub(r"[^\w.-]+", "_", part) for part in (*_place(choice), choice.metric) if part)

@@ -36,7 +36,7 @@ def show() -> None:
     """Show the page."""
     attempts = reading.attempts()
     with st.sidebar:
-        asked = str(st.text_input("Run", key="run_id", bind=URL, placeholder="start of an id, or words")).strip()
+        asked = str(st.text_input("Run", key="run_id", bind=URL, placeholder="start of an id, or search words")).strip()
     found = runs_found(attempts, asked)
     if len(found) == 1:
         _run(attempts, str(found.run_id.iloc[0]))

@@ -191,7 +191,7 @@ def test_view_is_downloaded_and_its_figure_saved(opened):
 
 def test_pages_follow_the_store_without_a_reload(opened, served):
     page = opened("leaderboard?suite=face&methods=newcomer")
-    page.get_by_text("No method is left").wait_for()
+    page.get_by_text("No methods match").wait_for()
     store = ResultStore(str(served["plain"][0]))
     row = run_row(ENTRANTS[0], 0, method="newcomer", run_id="ab" * 8)
     store.write_attempt(row, metric_rows(row, ENTRANTS[0], 6), [])

@@ -86,7 +86,7 @@ def test_methods_are_searched_by_words(store, monkeypatch):
     app.toggle(key="baselines").set_value(False).run()
     assert names(clean(app)) == ["prnet/wide"]
     app.text_input(key="methods").set_value("nothing of that name").run()
-    assert clean(app).info[0].value == "No method is left with these filters."
+    assert clean(app).info[0].value == "No methods match these filters."
 
 
 def test_all_statistics_and_metrics_are_columns_on_demand(store, monkeypatch):

@@ -113,7 +113,7 @@ def test_at_most_four_stand_side_by_side_and_truth_yields():
     assert [panel.title for panel in panels_of(previews)] == ["a", "b", "c", "d"]
     assert [panel.title for panel in panels_of({"a": previews["a"]})] == ["a", "truth"]
     for count in (0, 5):
-        with pytest.raises(ValueError, match="side by side"):
+        with pytest.raises(ValueError, match="one to 4 panels"):
             payload([Panel("a", ball(1.0))] * count)
 
 
