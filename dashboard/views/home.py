@@ -21,9 +21,7 @@ Sheet = tuple[int, str, str, str]
 def show() -> None:
     """Show the page."""
     runs = reading.snapshot().runs()
-    markup.show(
-        markup.heading("3D reconstruction benchmarks", f"Results in <code>{markup.text(reading.store_uri())}</code>")
-    )
+    markup.show(markup.heading("3D reconstruction benchmarks", f"Results in <code>{markup.text(reading.store_uri())}</code>"))
     if runs.empty:
         _empty()
         return
