@@ -1,1 +1,1 @@
-"""The Streamlit leaderboard. It reads the result tables only."""
+"""Streamlit dashboard for a result store; reads only the store's files."""

@@ -1,10 +1,10 @@
-"""Streamlit's command line, as `deep3dmap dashboard` starts it."""
+"""Entry point for `deep3dmap dashboard`: runs Streamlit's command line."""
 
 import gc
 
 
 def main() -> None:
-    """Run it. Until the store is read no garbage is collected: to look through what is imported takes a tenth of the start."""
+    """Run Streamlit. Garbage collection is off until the store is read, because it takes a tenth of the start-up time."""
     gc.disable()
     from streamlit.web.cli import main as streamlit
 

@@ -1,4 +1,4 @@
-"""The pages over one result store. server.py serves them."""
+"""The Streamlit app with all pages for one result store; served by server.py."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ PAGES = {
 
 
 def main() -> None:
-    """Lay out the pages and show the one that was asked for."""
+    """Set up the navigation and show the requested page."""
     st.set_page_config(page_title="deep3dmap", page_icon=HERE / "icon.svg", layout="wide")
     st.html(HERE / "style.css")
     page = st.navigation(PAGES)
@@ -34,13 +34,13 @@ def main() -> None:
         page.run()
         reading.first_page_is_drawn()
         if page.url_path != "live":
-            # Live refreshes itself.
+            # The Live page refreshes itself.
             _follow(reading.snapshot().number)
 
 
 @st.fragment(run_every=FOLLOW_S)
 def _follow(number: int) -> None:
-    """Show the page again when the store has something new."""
+    """Rerun the page when the store has changed."""
     with reading.show_problems():
         if reading.snapshot().number != number:
             st.rerun()

@@ -1,4 +1,4 @@
-"""Follows a store: says cheaply whether anything is new, and reads only that."""
+"""Incremental monitoring of a store: detects changes cheaply and reads only new files."""
 
 import os
 import threading
@@ -9,21 +9,21 @@ from deep3dmap.dashboard.snapshot import Snapshot
 from deep3dmap.results.store import ResultStore
 
 FOLDERS = ("runs", "metrics", "cards")
-# Listing folders of a store that is not on this machine costs a request.
+# Listing a folder of a remote store costs a request.
 LOOK_AGAIN_S = 5.0
-# Two changes within one tick of a filesystem's clock leave a folder with the same time.
+# Two changes within one tick of a filesystem's clock give a folder the same time stamp.
 SETTLED_S = 1.0
 WORTH_KEEPING = 1000
 Names = frozenset[str]
 
 
 class Follower:
-    """Keeps the newest snapshot of a store, for whoever asks. unread: files of single attempts that the first one needs."""
+    """Provides the newest snapshot of a store. unread: number of single-attempt files that the first snapshot has to read."""
 
     def __init__(self, uri: str, kept: Path | None = None) -> None:
-        """kept: a folder of this machine for what was read, so that the next server needs not read it again."""
+        """kept: a local folder for caching tables, so that the next server does not need to read them again."""
         self.store, self.kept = ResultStore(uri), kept
-        # Of what has come since then there is little.
+        # Files added since the tables were cached are few and not counted.
         self.unread = 0 if kept and self.store.recall(kept) else self.store.unread()
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
@@ -32,17 +32,17 @@ class Follower:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a snapshot is there, though maybe not the newest."""
+        """Whether a snapshot exists, possibly outdated."""
         return self._snapshot is not None
 
     def remember(self) -> None:
-        """Keep what was read, where there is a folder for it and enough to be worth keeping."""
+        """Cache the tables, if there is a folder for it and the store is large enough to be worth caching."""
         if self.kept and sum(map(len, self._seen)) > WORTH_KEEPING:
             with self._lock:
                 self.store.remember(self.kept)
 
     def newest(self) -> Snapshot:
-        """Return a snapshot of the store as it is now; the one from before where no file has come or gone."""
+        """Return a snapshot of the store's current state; the previous one if no file was added or removed."""
         with self._lock:
             names = [folder.names() for folder in self._folders]
             if self._snapshot is None or names != self._seen:
@@ -51,14 +51,14 @@ class Follower:
 
 
 class FolderWatch:
-    """Says whether a folder of this machine may have changed, by its time alone."""
+    """Detects possible changes of a local folder from its modification time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._changed_ns, self._is_settled = -1, False
 
     def has_changed(self) -> bool:
-        """Whether a file may have come, gone or been replaced since this was asked last."""
+        """Return whether a file may have been added, removed or replaced since the last call."""
         try:
             changed_ns = self.folder.stat().st_mtime_ns
         except FileNotFoundError:
@@ -70,7 +70,7 @@ class FolderWatch:
 
 
 class _Folder:
-    """Lists a folder again only if it may have changed."""
+    """Lists a folder, and lists it again only if it may have changed."""
 
     def __init__(self, store: ResultStore, name: str) -> None:
         self.storage, self.name = store.storage, name
@@ -79,7 +79,7 @@ class _Folder:
         self._listed_s = -LOOK_AGAIN_S
 
     def names(self) -> Names:
-        """Return the names of the files in it."""
+        """Return the names of the files in the folder."""
         if self._watch:
             if self._watch.has_changed():
                 self._names = frozenset(os.listdir(self._watch.folder)) if self._watch.folder.is_dir() else frozenset()

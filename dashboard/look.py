@@ -1,4 +1,4 @@
-"""Colours, numbers and words that all pages share."""
+"""Colours and text formatting shared by all pages."""
 
 import math
 import re
@@ -9,7 +9,7 @@ import streamlit as st
 
 from deep3dmap.results.export import significant
 
-# Okabe and Ito's palette, which readers with any kind of colour vision can tell apart.
+# Okabe and Ito's palette, which is distinguishable with any kind of colour vision.
 BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8C8C8C"
 SKY, PURPLE, YELLOW, BLACK = "#56B4E9", "#CC79A7", "#B8A800", "#404040"
 SERIES = [BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, BLACK]
@@ -21,17 +21,17 @@ _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 def as_text(text: Any) -> str:
-    """Return Markdown that shows a text as it is: no name becomes a picture, a link or a heading."""
+    """Return Markdown that shows a text literally, so that no name becomes a picture, a link or a heading."""
     return _MARKDOWN.sub(r"\\\1", one_line(text))
 
 
 def in_order(text: str) -> str:
-    """Return a text without the characters that turn the direction of what follows them, such as our own words."""
+    """Return a text with its bidirectional control characters replaced, so that they cannot reverse the text after them."""
     return _TURNING.sub("\ufffd", text)
 
 
 def one_line(text: Any, longest: int | None = None) -> str:
-    """Return a text without line breaks; what is longer than `longest` has its middle left out."""
+    """Return a text without line breaks; if it is longer than `longest`, its middle is replaced by an ellipsis."""
     joined = " ".join(in_order(str(text)).split())
     if longest is None or len(joined) <= longest:
         return joined
@@ -40,19 +40,19 @@ def one_line(text: Any, longest: int | None = None) -> str:
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """Return a number with four significant digits, or a dash where there is none."""
+    """Format a number with `digits` significant digits; a dash for a missing value."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return DASH
     return significant(float(value), digits)
 
 
 def integer(value: Any) -> str:
-    """Return a count with separators, or a dash where there is none."""
+    """Format a count with thousands separators; a dash for a missing value."""
     return DASH if value is None or pd.isna(value) else f"{int(value):,}"
 
 
 def compact(value: Any) -> str:
-    """Return a large count with three significant digits, such as 13.4 M."""
+    """Format a large count with three significant digits, such as 13.4 M; a dash for a missing value."""
     if value is None or pd.isna(value):
         return DASH
     for size, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
@@ -62,14 +62,14 @@ def compact(value: Any) -> str:
 
 
 def memory(megabytes: Any) -> str:
-    """Return megabytes in the unit one would say them in; a dash where nothing was measured."""
+    """Format megabytes in MB or GB; a dash if nothing was measured."""
     if megabytes is None or pd.isna(megabytes) or not megabytes:
         return DASH
     return f"{number(megabytes / 1024, 3)} GB" if megabytes >= 1024 else f"{number(megabytes, 3)} MB"
 
 
 def duration(seconds: Any, digits: int = 3) -> str:
-    """Return seconds in the unit one would say them in."""
+    """Format seconds in a suitable unit from ms to days; a dash for a missing value."""
     if seconds is None or pd.isna(seconds):
         return DASH
     if seconds == 0:
@@ -77,11 +77,11 @@ def duration(seconds: Any, digits: int = 3) -> str:
     for limit, size, unit in ((1, 1e-3, "ms"), (120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h"), (math.inf, 86_400, "d")):
         if seconds < limit:
             return f"{number(seconds / size, digits)} {unit}"
-    raise ValueError(f"a duration is a number of seconds, not {seconds}")
+    raise ValueError(f"a duration must be a finite number of seconds, not {seconds}")
 
 
 def arrow(better: str) -> str:
-    """Return which way is better, in words."""
+    """Return whether higher or lower is better, in words; "" if unknown."""
     return {"up": "higher is better", "down": "lower is better"}.get(better, "")
 
 
@@ -97,8 +97,8 @@ def axis_title(metric: str, unit: str, better: str) -> str:
 
 
 def nothing_yet(uri: str) -> None:
-    """Say what to run when the store is empty."""
-    st.header("Nothing here yet")
-    st.write(f"The store {as_text(uri)} holds no benchmark results. This makes the first ones in a few minutes:")
+    """Show the command that produces the first results of an empty store."""
+    st.header("No results yet")
+    st.write(f"The store {as_text(uri)} contains no benchmark results. This command produces the first ones in a few minutes:")
     st.code(f"{FIRST_COMMAND} results={uri}", language="bash")
-    st.caption("Runs appear here as they end; the page Live follows them while they run.")
+    st.caption("Runs appear here when they finish; the Live page shows them while they are running.")

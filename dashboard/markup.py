@@ -1,4 +1,4 @@
-"""Pieces of HTML; whatever comes from the store is escaped, and nothing in them refers to another machine."""
+"""Building blocks of HTML; all values from the store are escaped, and nothing refers to external resources."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,10 @@ from deep3dmap.results.schema import ENDED_EARLY
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. kind: CSS classes: `number`, `wide` (left out on a phone), `bar`. help: shown at the heading."""
+    """A column of a table.
+
+    kind: CSS classes, such as `number`, `wide` (hidden on a phone) or `bar`. help: tooltip of the heading.
+    """
 
     title: str
     kind: str = ""
@@ -23,17 +26,17 @@ class Column:
 
 
 def show(*parts: str) -> None:
-    """Show pieces of HTML, one below the other."""
+    """Show pieces of HTML one below the other."""
     st.html("".join(parts))
 
 
 def text(value: Any) -> str:
-    """Return a value as text."""
+    """Return a value as escaped text."""
     return escape(in_order(str(value)))
 
 
 def name(value: Any) -> str:
-    """Return a name that may be broken after its separators; the middle of a long one is left out."""
+    """Return a name as HTML with line breaks allowed after separators; the middle of a long name is elided."""
     return _breakable(one_line(value, LONGEST_NAME))
 
 
@@ -42,23 +45,23 @@ def _breakable(value: str) -> str:
 
 
 def element(tag: str, content: str, kind: str = "", hint: str = "") -> str:
-    """Return an element. content: HTML."""
+    """Return an element. content: HTML. kind: CSS classes. hint: tooltip."""
     about = (f' class="{escape(kind)}"' if kind else "") + (f' title="{escape(hint)}"' if hint else "")
     return f"<{tag}{about}>{content}</{tag}>"
 
 
 def heading(title: Any, *lines: str) -> str:
-    """Return the heading of a page. lines: HTML, small below it."""
+    """Return the heading of a page. lines: HTML, shown in small type below the title."""
     return f"<header class=d3-head><h1>{text(title)}</h1>{''.join(f'<p>{line}</p>' for line in lines if line)}</header>"
 
 
 def section(title: Any, note: str = "") -> str:
-    """Return the heading of a section. note: text beside it."""
+    """Return the heading of a section. note: text shown next to the title."""
     return f"<h2 class=d3-section>{text(title)}{f' <small>{text(note)}</small>' if note else ''}</h2>"
 
 
 def note(content: str) -> str:
-    """Return a small line of its own. content: HTML."""
+    """Return a separate line in small type. content: HTML."""
     return element("p", content, "d3-note")
 
 
@@ -74,18 +77,18 @@ def board_link(of: Any, content: str, kind: str = "") -> str:
 
 
 def tag(word: Any, kind: str = "", hint: str = "") -> str:
-    """Return a word in a small frame."""
+    """Return a word in a small frame. kind: CSS classes. hint: tooltip."""
     return element("span", text(word), f"d3-tag {kind}".strip(), hint)
 
 
 def status(word: str) -> str:
-    """Return how a run ended, with a dot in its colour."""
+    """Return the status of a run with a coloured dot."""
     kind = "" if word == "ok" else word if word in ("running", "pending", *ENDED_EARLY) else "failed"
     return f'<span class="d3-dot {kind}"></span>{text(word)}'
 
 
 def facts(values: Mapping[str, str]) -> str:
-    """Return figures with their names above them. values: HTML."""
+    """Return a list of values, each with its name above it. values: HTML."""
     items = "".join(f"<div><dt>{text(name)}</dt><dd>{value}</dd></div>" for name, value in values.items())
     return f"<dl class=d3-facts>{items}</dl>"
 
@@ -93,9 +96,10 @@ def facts(values: Mapping[str, str]) -> str:
 def table(
     columns: Sequence[Column], rows: Iterable[Sequence[str]], kinds: Iterable[str] = (), name: str = "", kind: str = ""
 ) -> str:
-    """Return a table. rows: HTML of their cells; kinds: CSS classes of the rows. name: what it is called to a screen reader.
+    """Return a table.
 
-    kind: "first-stays" where the first column stays in sight.
+    rows: HTML of the cells. kinds: CSS classes of the rows. name: label for screen readers. kind: CSS class of the table,
+    "first-stays" to keep the first column visible while scrolling.
     """
     heads = "".join(element("th", _breakable(column.title), column.kind, column.help) for column in columns)
     marks = iter(kinds)
@@ -109,13 +113,13 @@ def table(
 
 
 def definition_table(values: Mapping[Any, Any]) -> str:
-    """Return names and values as text, one pair a line."""
+    """Return a table with one row per name and value."""
     lines = "".join(f"<tr><th>{text(name)}</th><td>{text(value)}</td></tr>" for name, value in values.items())
     return f"<div class=d3-scroll><table class='d3-table d3-pairs'><tbody>{lines}</tbody></table></div>"
 
 
 def bar(low: float | None, value: float | None, high: float | None, ends: tuple[float, float], kind: str = "") -> str:
-    """Return a drawing of a value with its interval on a line from ends[0] to ends[1]; what is beyond stands at its end."""
+    """Return a drawing of a value and its interval on a line from ends[0] to ends[1], to which values beyond it are clipped."""
     if value is None:
         return ""
     span = (ends[1] - ends[0]) or 1.0
@@ -127,5 +131,5 @@ def bar(low: float | None, value: float | None, high: float | None, ends: tuple[
 
 
 def share(part: float) -> str:
-    """Return a drawing of a share in [0, 1]."""
+    """Return a progress bar for a share in [0, 1]."""
     return f'<span class="d3-share"><i style="width:{100 * min(max(part, 0.0), 1.0):.1f}%"></i></span>'

@@ -1,4 +1,4 @@
-"""What is installed where the app is served. Methods may import anything, so another process loads them."""
+"""Check of the plugins installed on the server, in a separate process because methods may import anything."""
 
 import json
 import subprocess
@@ -11,13 +11,16 @@ LASTS_S = 300
 
 
 def findings() -> list[dict[str, Any]]:
-    """Return what `deep3dmap doctor` finds: dicts with `what`, `works`, `detail` and `remedy`. Raises UserError."""
+    """Return the findings of `deep3dmap doctor`: dicts with `what`, `works`, `detail` and `remedy`.
+
+    Raises UserError if the command fails or takes too long.
+    """
     command = [sys.executable, "-m", "deep3dmap.cli", "doctor", "--json"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LASTS_S)
         found: list[dict[str, Any]] = json.loads(done.stdout)
     except subprocess.TimeoutExpired as error:
-        raise UserError(f"`deep3dmap doctor` did not answer in {LASTS_S} s") from error
+        raise UserError(f"`deep3dmap doctor` did not finish within {LASTS_S} s") from error
     except ValueError as error:
         last = (done.stderr.strip().splitlines() or [""])[-1]
         raise UserError(f"`deep3dmap doctor --json` failed: {last}") from error

@@ -1,4 +1,4 @@
-"""Reads the store for the pages. What was read is shared by all visitors; see following.py for what is read again."""
+"""Access to the store for the pages. Data are shared by all visitors; see following.py for when they are read again."""
 
 import os
 import sys
@@ -26,14 +26,14 @@ RESULTS_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS"
 KEPT_VARIABLE = "DEEP3DMAP_DASHBOARD_KEPT"
 PICTURES_KEPT = 64
 READ_AHEAD = 12
-# Until then the boards that nobody has asked for leave the processor to the first page.
+# How long reading ahead pauses to leave the CPU to the first page.
 WAIT_FOR_FIRST_PAGE_S = 5.0
 _LOCK, _FIRST_PAGE = threading.Lock(), threading.Event()
 
 
 @contextmanager
 def show_problems() -> Iterator[None]:
-    """Show damaged files as warnings above the page, and what a user can mend as one line instead of a traceback."""
+    """Show damaged files as warnings above the page, and errors that a user can fix as one line instead of a traceback."""
     try:
         for message in snapshot().problems:
             st.warning(as_text(message), icon=":material/broken_image:")
@@ -43,7 +43,7 @@ def show_problems() -> Iterator[None]:
 
 
 def store_uri() -> str:
-    """Return the place of the store that the pages show."""
+    """Return the location of the store that the pages show."""
     return open_store().uri
 
 
@@ -53,7 +53,7 @@ def open_store() -> ResultStore:
 
 
 def snapshot() -> Snapshot:
-    """Return the store as it is now; says so while it is read for the first time."""
+    """Return a snapshot of the store's current state; shows a spinner while the store is read for the first time."""
     follower = _follower()
     if follower.is_ready:
         return follower.newest()
@@ -62,29 +62,29 @@ def snapshot() -> Snapshot:
 
 
 def attempts() -> pd.DataFrame:
-    """Return every attempt at every run, newest first; `counts` marks the one of each run that the leaderboard uses."""
+    """Return all attempts at all runs, newest first; `counts` marks the attempt of each run that the leaderboard uses."""
     return snapshot().attempts()
 
 
 def cards(kind: str) -> dict[str, dict[str, Any]]:
-    """Return the cards of a kind: method, dataset or suite."""
+    """Return {name: card page} for a kind: method, dataset or suite."""
     return snapshot().cards(kind)
 
 
 def trials() -> Trials:
-    """Return where the trials of the store are."""
+    """Return the states of the store's trials."""
     return trials_of(store_uri())
 
 
 def metrics_of(attempt: pd.DataFrame) -> pd.DataFrame:
-    """Return the metrics of one attempt, given as a frame with its one row."""
+    """Return the metrics of one attempt, given as a frame with a single row."""
     newest = snapshot()
     key = ("metrics of", str(attempt.run_id.iloc[0]), int(attempt.attempt.iloc[0]))
     return newest.once(key, lambda: newest.metrics(attempt))
 
 
 def curves_of(attempts: pd.DataFrame) -> pd.DataFrame:
-    """Return the curves of a few attempts, given by their rows; a file that is damaged is named on the page."""
+    """Return the curves of a few attempts, given by their rows; damaged files are named on the page."""
     key = ("curves", *zip(attempts.run_id, attempts.attempt))
     found, problems = snapshot().once(key, lambda: _read_curves(attempts))
     for one in problems:
@@ -99,12 +99,12 @@ def _read_curves(attempts: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def first(runs: pd.DataFrame, wanted: "pd.Series[bool]", count: int) -> pd.DataFrame:
-    """Return the first of the runs that are wanted; what is not returned is not copied."""
+    """Return the first `count` runs that are wanted, without copying the others."""
     return runs.iloc[np.flatnonzero(wanted)[:count]]
 
 
 def pictures_of(attempt: pd.DataFrame) -> dict[str, list[str]]:
-    """Return {scene: names of its pictures within the store} of one attempt."""
+    """Return {scene: names of its pictures within the store} for one attempt."""
     store = open_store()
     folder = store.artifacts_name(str(attempt.run_id.iloc[0]), int(attempt.attempt.iloc[0]))
     found: dict[str, list[str]] = {}
@@ -115,13 +115,13 @@ def pictures_of(attempt: pd.DataFrame) -> dict[str, list[str]]:
 
 @lru_cache(PICTURES_KEPT)
 def picture(uri: str, name: str) -> bytes:
-    """Return the bytes of a picture, wherever the store is."""
+    """Return the bytes of a picture in a local or remote store."""
     return ResultStore(uri).storage.read(name)
 
 
 def read_ahead() -> None:
-    """Read the store and aggregate what the pages show at first, so that it is there when somebody comes."""
-    # What is wrong with the store is said on the pages.
+    """Read the store and aggregate the data that the pages show first, before the first visitor opens one."""
+    # Problems with the store are reported on the pages.
     with suppress(UserError, OSError):
         follower = _follower()
         if follower.unread > WORTH_COMPACTING:
@@ -136,7 +136,7 @@ def read_ahead() -> None:
 
 
 def first_page_is_drawn() -> None:
-    """Say so to who reads ahead."""
+    """Signal `read_ahead` that the first page is drawn."""
     _FIRST_PAGE.set()
 
 
@@ -144,11 +144,11 @@ def _what_is_done(follower: Follower) -> str:
     if follower.unread <= WORTH_COMPACTING:
         return "Reading the results"
     command = f"deep3dmap results compact results={follower.store.uri}"
-    return f"Reading {follower.unread:,} files of single attempts for the first time; to make it fast for everybody: {command}"
+    return f"Reading {follower.unread:,} single-attempt files for the first time; to speed this up for everyone, run: {command}"
 
 
 def _follower() -> Follower:
-    # The first visitor may come while the store is read ahead; it is to be read once.
+    # The first visitor may arrive while the store is being read ahead; the lock avoids reading it twice.
     with _LOCK:
         return _new_follower(os.environ.get(RESULTS_VARIABLE, "results"))
 

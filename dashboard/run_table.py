@@ -1,4 +1,4 @@
-"""A table of runs, each with a link to its page."""
+"""A table of runs with links to their pages."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ ERROR = Column("error", "text wide")
 
 
 def run_table(runs: pd.DataFrame) -> str:
-    """Return the table; the last line of an error stands beside a run that has one."""
+    """Return the table; if any run has an error, a column shows the last line of it."""
     columns = [*COLUMNS, ERROR] if (runs.error != "").any() else COLUMNS
     return markup.table(columns, [_line(run) for run in runs.itertuples()], name="runs")
 

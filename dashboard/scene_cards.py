@@ -1,4 +1,4 @@
-"""Scenes as HTML: small pictures beside each other. Whatever comes from the store is escaped; pictures lie in the page."""
+"""Scenes as HTML with thumbnails side by side. All values from the store are escaped."""
 
 import base64
 import re
@@ -11,11 +11,11 @@ from deep3dmap.dashboard.look import in_order
 from deep3dmap.results.kept_scenes import KINDS, SHOWN, KeptScene
 
 ERROR_NOTE = (
-    f"Errors: dark is 0; bright is {100 * WORST_DISTANCE:g} % of the size of the true surface, or of a view "
-    f"{100 * WORST_COLOR:g} % of the range of colours, and more."
+    f"Colours of errors: from 0 (dark) to {100 * WORST_DISTANCE:g} % of the size of the true surface or more (bright); "
+    f"for views, to {100 * WORST_COLOR:g} % of the colour range or more."
 )
 PICTURES_KEPT = 128
-# Where a picture is: data for the app, a file beside the page for a site.
+# Returns the address of a picture: a data URI in the app, a file in an exported site.
 Address = Callable[[KeptScene, str], str]
 STYLE = """
 .scene-card { border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius: 10px; padding: 12px 14px 14px;
@@ -50,23 +50,23 @@ STYLE = """
 
 @lru_cache(PICTURES_KEPT)
 def in_page(kept: KeptScene, name: str) -> str:
-    """Return the address of a picture that lies in the page itself."""
+    """Return a picture as a data URI."""
     kind = "png" if name.endswith(".png") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(kept.read(name)).decode()}"
 
 
 def text(value: str) -> str:
-    """Return text as HTML; long names may be broken after their separators."""
+    """Return text as HTML with line breaks allowed after separators."""
     return re.sub(r"([/_.·-])", r"\1<wbr>", escape(in_order(value)))
 
 
 def tile(address: str, caption: str) -> str:
-    """Return one picture."""
+    """Return one picture with a caption."""
     return f'<figure><img src="{escape(address)}" alt="{escape(caption)}"><figcaption>{text(caption)}</figcaption></figure>'
 
 
 def tiles(kept: KeptScene, address: Address = in_page) -> str:
-    """Return input, prediction, truth and error of a scene; of views and of surfaces, where there are both."""
+    """Return the input, prediction, truth and error of a scene, for views and for surfaces as available."""
     photograph = kept.photograph
     parts = []
     for kind, names in kept.tiles.items():
@@ -77,31 +77,31 @@ def tiles(kept: KeptScene, address: Address = in_page) -> str:
 
 
 def tiles_of_entries(kept: Mapping[str, KeptScene], address: Address = in_page) -> str:
-    """Return one scene as several entries made it: input above truth, then prediction above error of each entry."""
+    """Return one scene from several entries: a column with input and truth, then one with prediction and error per entry."""
     rows = []
     of_kinds = {kind: own for kind in KINDS if (own := {title: one for title, one in kept.items() if kind in one.tiles})}
     for kind, own in of_kinds.items():
         first = next(iter(own.values()))
         what = f"{kind}, " if len(of_kinds) > 1 else ""
         given = [("input", first.photograph), (f"{what}truth", first.tiles[kind].get("truth"))]
-        columns = [_column("given and true", first, given, address)]
+        columns = [_column("input and truth", first, given, address)]
         for title, one in own.items():
             made = [(what + part, one.tiles[kind].get(part)) for part in ("prediction", "error")]
             columns.append(_column(title, one, made, address))
-        # Where some have pictures of one kind only, those of the other are no larger for it.
+        # Pad with empty columns, so that pictures have the same size if some entries lack one kind.
         columns += ["<section></section>"] * (max(map(len, of_kinds.values())) - len(own))
         rows.append(f"<div class=scene-tiles>{''.join(columns)}</div>")
     return "".join([*rows, error_note()] if rows else [])
 
 
 def sheet(kept: KeptScene, address: Address = in_page) -> str:
-    """Return the first of the suite's own pictures, in its own shape."""
+    """Return the first picture made by the suite, in its original aspect ratio."""
     name = kept.pictures[0]
     return f'<div class="scene-tiles scene-sheet">{tile(address(kept, name), name.removesuffix(".png"))}</div>'
 
 
 def error_note() -> str:
-    """Return what the colours of errors mean."""
+    """Return the explanation of the colours of errors."""
     return f"<p class=scene-note>{ERROR_NOTE}</p>"
 
 
@@ -115,19 +115,19 @@ def _column(title: str, kept: KeptScene, named: Sequence[tuple[str, str | None]]
 
 
 def card(title: str, value: str, note: str, content: str) -> str:
-    """Return a framed scene. title, value, note: text. content: HTML."""
+    """Return a frame for a scene. title, value, note: text. content: HTML."""
     small = f" <small>{escape(note)}</small>" if note else ""
     head = f"<header><h3>{text(title)}</h3><span class=value>{escape(value)}{small}</span></header>"
     return f"<article class=scene-card>{head}{content}</article>"
 
 
 def verdict_box(kind: str, words: str, details: str) -> str:
-    """Return a verdict in words with the figures below it."""
+    """Return a verdict in words with the numbers below it. kind: CSS class, see `Verdict`."""
     return f'<p class="scene-verdict {escape(kind)}">{escape(in_order(words))}<small>{escape(details)}</small></p>'
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], best: Sequence[int | None]) -> str:
-    """Return a table of text. best: the column of each row that is the best one, if any."""
+    """Return a table of text. best: index of the best column for each row, None if there is none."""
     head = "".join(f"<th>{text(one)}</th>" for one in heads)
     lines = []
     for row, good in zip(rows, best):

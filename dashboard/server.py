@@ -1,4 +1,4 @@
-"""What `streamlit run` serves: the app, over a store that is read before the first visitor comes."""
+"""The application for `streamlit run`, which starts reading the store before the first visitor arrives."""
 
 import gc
 import threading
@@ -19,11 +19,11 @@ async def _reading(_: Any) -> AsyncGenerator[dict[str, Any]]:
 
 
 def read() -> None:
-    """Read the store; from then on garbage is collected, which it is not while everything is imported."""
+    """Read the store, then turn on garbage collection, which is off during start-up."""
     try:
         reading.read_ahead()
     finally:
-        # What is there now stays for good, so that nobody looks through it again.
+        # Exclude existing objects, which live as long as the server, from future collections.
         gc.freeze()
         gc.enable()
 

@@ -1,4 +1,4 @@
-"""A store as it was at one moment; what an earlier moment has read is not read again."""
+"""Snapshots of a store; data unchanged since an earlier snapshot are reused."""
 
 import threading
 import warnings
@@ -21,9 +21,9 @@ Result = TypeVar("Result")
 
 
 class Snapshot(ResultStore):
-    """Answers from memory what the pages ask of a store. The frames and tables it hands out are shared: nobody changes them.
+    """The state of a store at one moment, held in memory. Returned frames and tables are shared and must not be modified.
 
-    number: counts the snapshots of a process. problems: the files that could not be read.
+    number: counts the snapshots within a process. problems: messages about files that could not be read.
     """
 
     def __init__(self, store: ResultStore, before: "Snapshot | None" = None) -> None:
@@ -42,42 +42,42 @@ class Snapshot(ResultStore):
             self._made = before.still_true(self._marks)
 
     def runs(self, newest_only: bool = True) -> pd.DataFrame:
-        """Return the runs."""
+        """Return the runs; see `ResultStore.runs`."""
         found: pd.DataFrame = self._runs[newest_only]
         return found
 
     def metric_table(self, runs: pd.DataFrame) -> pa.Table:
-        """Return the metrics of `runs` and of other attempts."""
+        """Return the metrics of `runs`, possibly along with those of other attempts."""
         if len(runs) == len(self._runs[True]):
             return self._metrics
-        # Most pages ask for few runs, and a store may hold millions of rows.
+        # Most pages need few runs, and a store may have millions of rows.
         return of_runs(self._metrics, runs.run_id)
 
     def metrics(self, runs: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Return the metrics of `runs` (default: of the newest attempt at every run)."""
+        """Return the metrics of `runs`, by default of the newest attempt at every run."""
         wanted = self._runs[True] if runs is None else runs
         table = uncoded(self.metric_table(wanted))
         found: pd.DataFrame = table.to_pandas().merge(wanted[["run_id", "attempt"]], on=["run_id", "attempt"])
         return found
 
     def cards(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Return {name: data} of the cards of one kind."""
+        """Return {name: data} for the cards of one kind."""
         return self._cards.get(kind, {})
 
     def suite_card(self, suite: str) -> dict[str, Any]:
-        """Return the card of a suite, empty where the store has none."""
+        """Return the card of a suite, empty if the store has none."""
         found: dict[str, Any] = self.cards("suite").get(suite, {}).get("card", {})
         return found
 
     def once(self, key: Hashable, make: Callable[[], Result]) -> Result:
-        """Return what `make` returns, made once for each key."""
+        """Return the result of `make`, cached by key."""
         with self._lock:
             if key not in self._made:
                 self._made[key] = make()
             return cast(Result, self._made[key])
 
     def attempts(self) -> pd.DataFrame:
-        """Return every attempt, newest first; `counts` marks the one of each run that the leaderboard uses."""
+        """Return all attempts, newest first; `counts` marks the attempt of each run that the leaderboard uses."""
         return self.once("attempts", self._attempts)
 
     def _attempts(self) -> pd.DataFrame:
@@ -88,7 +88,7 @@ class Snapshot(ResultStore):
         return ordered
 
     def groups(self) -> dict[Group, pd.Timestamp]:
-        """Return the groups of suite runs, sweeps among them, and when the newest run of each began; newest first."""
+        """Return {group: start of its newest run} for all suite runs, including sweeps; newest first."""
         return self.once("groups", self._groups)
 
     def _groups(self) -> dict[Group, pd.Timestamp]:
@@ -99,15 +99,15 @@ class Snapshot(ResultStore):
         return {Group(key[0], int(key[1]), *key[2:]): when for key, when in found.items()}
 
     def _marks_of_groups(self) -> dict[Any, tuple[int, int]]:
-        """Return {what the fields of a group are: a mark that changes whenever its runs do}."""
+        """Return {fields of a group: a fingerprint that changes with its runs}."""
         runs = self._runs[True]
         attempts = runs[runs.suite != ""].groupby(list(Group.__dataclass_fields__), sort=False).attempt
-        # Attempts are numbered at random, so another one makes another sum.
+        # Attempt numbers contain random bits, so a different attempt changes the sum.
         sums: dict[Any, int] = attempts.sum().to_dict()
         return {key: (int(count), int(sums[key])) for key, count in attempts.size().to_dict().items()}
 
     def still_true(self, marks: dict[Any, tuple[int, int]]) -> dict[Hashable, Any]:
-        """Return what was made for groups that are the same in a later snapshot with such marks."""
+        """Return the cached results for groups whose fingerprints are unchanged in a later snapshot."""
         same = {key for key, mark in self._marks.items() if marks.get(key) == mark}
         with self._lock:
             return {key: made for key, made in self._made.items() if _fields_of(key) in same}
@@ -121,7 +121,7 @@ class Snapshot(ResultStore):
         return runs[own]
 
     def metric_names(self, group: Group) -> list[str]:
-        """Return the metrics that a group has, the suite's headline first; only the headline where nothing was scored."""
+        """Return the metrics of a group, the suite's headline first; only the headline if nothing was scored."""
         headline = self.suite_card(group.suite).get("headline")
         return sorted(self.contenders(group).metrics, key=lambda name: name != headline)
 
@@ -138,9 +138,9 @@ class Snapshot(ResultStore):
         return self.once(("board", group, metric), lambda: Contest(self.contenders(group), metric).board())
 
     def ranking(self, group: Group) -> Ranking:
-        """Return the mean ranks over the headlines of the tables of a tier that share entries with a group's table.
+        """Return the mean ranks over the headline boards of a group's tier that share at least two entries with its own.
 
-        Where all of them do, this is what `deep3dmap leaderboard --across` prints.
+        If all boards of the tier do, the result is that of `deep3dmap leaderboard --across`.
         """
         return self.once(("ranking", group), lambda: self._ranking(group))
 
@@ -156,7 +156,7 @@ def _entries_of(board: Board) -> set[tuple[str, str]]:
 
 
 def _fields_of(key: Hashable) -> tuple[Any, ...] | None:
-    """Return the fields of the only group that something is about, None where it is about several."""
+    """Return the fields of the group that a cache key refers to, None if it does not refer to a single group."""
     if isinstance(key, tuple) and key[0] != "ranking" and isinstance(key[1], Group):
         return tuple(vars(key[1]).values())
     return None

@@ -1,4 +1,4 @@
-"""Where the trials of a benchmark or a sweep are, read again only where they have changed."""
+"""States of the trials of benchmarks and sweeps; only changed files are read again."""
 
 import time
 import warnings
@@ -19,14 +19,14 @@ from deep3dmap.results.reading_files import DAMAGE, reason_of
 from deep3dmap.results.store import ResultStore
 
 FOLDER = "tables/trials"
-# Of a store with a long history only what is new, or has not ended, is of interest.
+# In a store with a long history, only recent trials and those that have not ended are of interest.
 RECENT_S, MOST = 24 * 3600.0, 500
 TAIL_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
 class TrialState:
-    """Where a trial is. state: pending, running, or how it ended. since: when it said so."""
+    """State of a trial. state: pending, running, or how it ended. text: description. since: time of the last update."""
 
     run_id: str
     state: str
@@ -45,7 +45,7 @@ class Trials:
         self.problems: dict[str, str] = {}
 
     def going(self, ended: frozenset[str]) -> list[TrialState]:
-        """Return what is running or pending, the newest first. ended: ids of runs that have a row."""
+        """Return running trials, then pending ones, the newest first. ended: ids of runs that have a row in the table."""
         if self._watch is None or self._watch.has_changed():
             self._files = self._interesting(ended)
         states = [self._state(info) for info in self._files]
@@ -53,7 +53,7 @@ class Trials:
         return sorted(kept, key=lambda one: (one.state != "running", -one.since.timestamp()))
 
     def one(self, run_id: str) -> TrialState | None:
-        """Return the state of one trial, None where nothing is known of it."""
+        """Return the state of one trial, None if it is unknown."""
         (info,) = self.store.storage.filesystem.get_file_info([self.store.storage.path(f"{FOLDER}/{run_id}.parquet")])
         return self._state(info) if info.is_file else None
 
@@ -85,12 +85,12 @@ class Trials:
 
 @cache
 def trials_of(uri: str) -> Trials:
-    """Return the trials of a store, the same for all visitors."""
+    """Return the trials of a store, shared by all visitors."""
     return Trials(ResultStore(uri))
 
 
 def live_curves(store: ResultStore, run_id: str) -> pd.DataFrame:
-    """Return the curves of a run that has not ended, from the folder where it works; empty where that is another machine.
+    """Return the curves of a run that has not ended, from its working folder; empty if the store is not local.
 
     Columns: step, seconds, name, value, scene.
     """
@@ -117,7 +117,7 @@ def _tail(store: ResultStore, file: Path) -> str:
 
 
 def share_done(text: str) -> float | None:
-    """Return how much of a trial is done, from words such as "scored 4 of 12"; None where it does not say."""
+    """Return the completed share of a trial from a text such as "scored 4 of 12"; None if the text has no such numbers."""
     words = one_line(text, 10 * LONGEST_NAME).rpartition(": ")[2].split()
     if len(words) >= 3 and words[-2] == "of" and words[-1].isdigit() and words[-3].isdigit() and int(words[-1]):
         return min(int(words[-3]) / int(words[-1]), 1.0)

@@ -89,7 +89,7 @@ def steps(run_id: str, suite: str) -> Iterator[tuple[str, str, tuple[Click, ...]
     metric = _choice("another metric", "Metric")
     yield "Home", "", (_turn("Leaderboard"),)
     yield "Leaderboard", "leaderboard", (metric, _press("intervals", "Intervals"), _choice("another suite", "Suite"))
-    yield "Compare", f"compare?suite={suite}", (_choice("another scene", "Scene, those that differ most first"), metric)
+    yield "Compare", f"compare?suite={suite}", (_choice("another scene", "Scene (largest difference first)"), metric)
     yield "Gallery", f"gallery?suite={suite}", (_press("the worst", "Worst"), _choice("another method", "Method"), metric)
     yield "Runs", "run", (_words("search", "Run", "method_0001"),)
     yield "Run", f"run?run_id={run_id}", (_choice("another picture", "Scene"),)

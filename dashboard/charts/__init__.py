@@ -1,1 +1,1 @@
-"""The charts of the pages, as Vega-Lite specifications made from plain records."""
+"""Charts as Vega-Lite specifications built from plain records."""

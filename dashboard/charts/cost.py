@@ -1,4 +1,4 @@
-"""Quality against what it costs, with the front that nothing beats in both."""
+"""Quality against cost, with the Pareto front."""
 
 import json
 import math
@@ -11,9 +11,9 @@ from deep3dmap.dashboard.charts.chart import HEIGHT, LABEL_SIZE, Spec, front_lin
 from deep3dmap.dashboard.charts.labels import place
 from deep3dmap.results.pareto import pareto_front
 
-# Names are placed for the narrowest plot in which they are shown; below the first width there are fewer.
+# Two layouts of the names, for plots of at least these widths in pixels; the narrow one shows fewer names.
 WIDE, NARROW = 480.0, 250.0
-# Where a logarithmic axis has its ticks, in seconds or megabytes: round numbers of the units that one would say them in.
+# Ticks of a logarithmic axis in seconds or megabytes, at round numbers in suitable units.
 _TICKS = {
     "time": [
         *((1e-3, "1 ms"), (0.01, "10 ms"), (0.1, "0.1 s"), (0.2, "0.2 s"), (0.5, "0.5 s")),
@@ -26,15 +26,15 @@ _TICKS = {
         *((size * 1024, f"{size} GB") for size in (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 128, 256, 512)),
     ],
 }
-# How far beyond the outermost cost there are ticks.
+# WIDER: factor beyond the outermost costs up to which ticks are shown.
 MOST_TICKS, WIDER = 7, 1.6
 Place = tuple[float, float]
-TITLES = {"time": "time of a run: training, fitting and reconstruction", "memory": "largest memory of a run"}
+TITLES = {"time": "time of a run: training, fitting and reconstruction", "memory": "peak memory of a run"}
 
 
 @dataclass(frozen=True)
 class Point:
-    """An entry in the chart. cost: seconds or megabytes, above zero. label, said: value and cost in words."""
+    """An entry in the chart. cost: positive seconds or megabytes. label, said: value and cost as formatted text."""
 
     name: str
     is_baseline: bool
@@ -45,7 +45,7 @@ class Point:
 
 
 def cost_chart(points: Sequence[Point], title: str, better: str, over: str) -> Spec:
-    """Draw points over "time" or "memory" on a logarithmic axis."""
+    """Return a chart of points over "time" or "memory" on a logarithmic axis."""
     front = front_of(points, better)
     places = _places(points)
     first = sorted(range(len(points)), key=lambda number: not front[number])
@@ -68,12 +68,12 @@ def cost_chart(points: Sequence[Point], title: str, better: str, over: str) -> S
 
 
 def front_of(points: Sequence[Point], better: str) -> list[bool]:
-    """Return which points are beaten by no other in both value and cost."""
+    """Return for each point whether it is on the Pareto front of value and cost."""
     return [bool(flag) for flag in pareto_front([p.value for p in points], [p.cost for p in points], better)]
 
 
 def _domain(costs: Sequence[float]) -> Spec:
-    """Return where the axis ends, said only for one cost: by itself it would have no width."""
+    """Return the domain of the axis if all costs are equal, which would otherwise give an axis without extent."""
     return {} if max(costs) > min(costs) else {"domain": [costs[0] / WIDER, costs[0] * WIDER]}
 
 
@@ -92,12 +92,12 @@ def _places(points: Sequence[Point]) -> list[Place]:
 
 def _scaled(values: Sequence[float]) -> list[float]:
     low, span = min(values), (max(values) - min(values)) or 1.0
-    # The scales leave room around the outermost points.
+    # The scales have padding around the outermost points.
     return [0.08 + 0.84 * (value - low) / span if max(values) > low else 0.5 for value in values]
 
 
 def _steps(front: Sequence[Place]) -> list[tuple[Place, Place]]:
-    """Return the parts of the line of the front, which goes level first and then up or down."""
+    """Return the segments of the stepped front line: for each step a horizontal one, then a vertical one."""
     corners = [(after[0], before[1]) for before, after in pairwise(front)]
     return [line for before, corner, after in zip(front, corners, front[1:]) for line in ((before, corner), (corner, after))]
 

@@ -1,4 +1,4 @@
-"""Mean ranks over several tables, with bars over entries that cannot be told apart: Demsar's critical-difference diagram."""
+"""Critical-difference diagram (Demsar): mean ranks over several tables, with bars joining indistinguishable entries."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ ROW_HEIGHT, AROUND, BAR_GAP = 36, 90, 0.12
 
 
 def critical_chart(ranking: Ranking) -> Spec:
-    """Draw each entry at its mean rank, and one bar over each clique. The ranking has at least two entries."""
+    """Return a chart with each entry at its mean rank and a bar over each clique. Requires at least two entries."""
     entries = [{"name": name, "rank": rank, "said": f"{rank:.2f}"} for name, rank in zip(ranking.names, ranking.mean_ranks)]
     end = max(ranking.mean_ranks)
     bars: list[dict[str, Any]] = [

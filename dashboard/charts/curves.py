@@ -13,7 +13,10 @@ FIELDS = ("run", "step", "seconds", "value")
 
 
 def curve_chart(frame: pd.DataFrame, name: str, runs: Sequence[str], over: str, logarithmic: bool) -> Spec:
-    """Draw one curve of some runs. Columns: run (a name out of `runs`), step, seconds, value. over: "step" or "seconds"."""
+    """Return a chart of one curve for several runs.
+
+    frame: columns run (one of `runs`), step, seconds, value. name: title. over: "step" or "seconds".
+    """
     values = [point for _, own in frame.groupby("run", sort=False) for point in _points(own)]
     label = {"format": ".3~s"} if over == "step" else {"format": ".4~g"}
     columns = legend_columns(runs)
@@ -24,7 +27,7 @@ def curve_chart(frame: pd.DataFrame, name: str, runs: Sequence[str], over: str, 
         "data": {"values": values},
         "height": HEIGHT + (LEGEND_LINE * -(-len(runs) // columns) if len(runs) > 1 else 0),
         "title": {"text": one_line(name, 48), "anchor": "start"},
-        # A curve of one point has no line.
+        # Show points, larger for very short curves: a single point has no line.
         "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 60 if len(values) <= 2 * len(runs) else 12}},
         "encoding": {
             "x": quantity(over, f"{over}{' of training' if over == 'seconds' else ''}", axis=label),
@@ -38,6 +41,6 @@ def curve_chart(frame: pd.DataFrame, name: str, runs: Sequence[str], over: str, 
 def _points(own: pd.DataFrame) -> list[dict[str, Any]]:
     ordered = own.sort_values("step")
     every = max(1, -(-len(ordered) // MOST_POINTS))
-    # The last point is where the run ended.
+    # Always include the last point.
     kept = pd.concat([ordered.iloc[::every], ordered.iloc[-1:]]).drop_duplicates("step") if every > 1 else ordered
     return [dict(zip(FIELDS, row)) for row in kept[list(FIELDS)].itertuples(index=False)]

@@ -1,4 +1,4 @@
-"""Values with their intervals, as a figure."""
+"""Values with their confidence intervals."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,10 @@ ROW_HEIGHT, AROUND = 40, 110
 
 
 def interval_chart(entries: Sequence[Mapping[str, Any]], title: str) -> Spec:
-    """Draw each entry's value and interval, best on top. Fields: name, kind, value, low, high, label, interval."""
+    """Return a chart of each entry's value and interval, in the given order.
+
+    entries: records with the fields name, kind, value, low, high, label, interval.
+    """
     y = {
         "field": "name",
         "type": "nominal",

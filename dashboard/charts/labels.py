@@ -1,4 +1,4 @@
-"""Places names beside points so that they run into neither each other nor the points."""
+"""Placement of names next to points without overlaps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CHARACTER, LINE = 6.4, 15.0  # pixels of a name in the charts' type
+CHARACTER, LINE = 6.4, 15.0  # width of a character and height of a line in pixels
 GAP = 9.0
 MOST = 40
 
 
 @dataclass(frozen=True)
 class Label:
-    """Where a name stands. dx, dy: pixels from its point. align: the side of the name that is there."""
+    """Position of a name. dx, dy: pixels from its point to its anchor. align: part of the name that is at the anchor."""
 
     dx: float
     dy: float
@@ -25,7 +25,7 @@ _PLACES = (
     *(Label(GAP, 11, "left"), Label(-GAP, 11, "right"), Label(GAP, 0, "left"), Label(-GAP, 0, "right")),
 )
 _OFFSETS = np.array([(label.dx, label.dy) for label in _PLACES])
-# The share of a name that is left of its anchor.
+# Share of a name's width to the left of its anchor.
 _LEFT_OF = np.array([{"left": 0.0, "center": 0.5, "right": 1.0}[label.align] for label in _PLACES])
 Point = tuple[float, float]
 
@@ -33,9 +33,9 @@ Point = tuple[float, float]
 def place(
     points: Sequence[Point], names: Sequence[str], size: tuple[float, float], lines: Sequence[tuple[Point, Point]] = ()
 ) -> list[Label | None]:
-    """Return where each name goes in a plot of a size in pixels; None where there is no room left.
+    """Return the position of each name in a plot of the given size in pixels; None if there is no room for it.
 
-    points: (x, y) in [0, 1], y upwards. Earlier names have the choice. lines: upright or level ones that names avoid.
+    points: (x, y) in [0, 1], y upwards. Earlier names take precedence. lines: vertical or horizontal lines to avoid.
     """
     width, height = size
     centers = [(x * width, (1 - y) * height) for x, y in points]
@@ -63,13 +63,13 @@ def place(
 
 
 def _boxes(x: float, y: float, width: float) -> NDArray[np.float64]:
-    """Return (8, 4) left, top, right and bottom of a name at each of its places."""
+    """Return (8, 4) left, top, right and bottom of a name at each candidate position."""
     left, top = x + _OFFSETS[:, 0] - width * _LEFT_OF, y + _OFFSETS[:, 1] - LINE / 2
     return np.stack([left, top, left + width, top + LINE], axis=1)
 
 
 def _overlap(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return (N, M) flags: one of (N, 4) boxes and one of (M, 4) run into each other."""
+    """Return (N, M) flags for the overlap of (N, 4) with (M, 4) boxes."""
     left, top, right, bottom = boxes.T[:, :, None]
     other_left, other_top, other_right, other_bottom = others.T
     level = (left < other_right) & (other_left < right)

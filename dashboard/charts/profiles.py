@@ -19,7 +19,7 @@ LEGEND_LINE = 24
 def profile_chart(
     thresholds: Sequence[float], profiles: Sequence[tuple[str, Sequence[float]]], title: str, better: str
 ) -> Spec:
-    """Draw the (T,) shares of each named entry, those of the first entries in colours of their own."""
+    """Return a chart of the (T,) shares of each of the first MOST entries over (T,) thresholds."""
     names = [name for name, _ in profiles[:MOST]]
     shares = np.array([shares for _, shares in profiles[:MOST]])
     places, shares = _where_they_differ(np.asarray(thresholds), shares)
@@ -48,7 +48,7 @@ def profile_chart(
 
 
 def _where_they_differ(thresholds: NDArray[Any], shares: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Leave out the thresholds at both ends where all shares are 0 or all are 1, but for one: they say nothing."""
+    """Trim thresholds at both ends where all shares are 0 or all are 1, keeping one on each side."""
     says = np.flatnonzero(~((shares == 0).all(0) | (shares == 1).all(0)))
     if not len(says):
         return thresholds, shares

@@ -1,4 +1,4 @@
-"""A sweep drawn: its trials in their order, its settings side by side, and quality against cost."""
+"""Charts of a sweep: values of its trials in order, parallel coordinates of its settings, and quality against cost."""
 
 import math
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from deep3dmap.results.pareto import pareto_front
 from deep3dmap.results.sweeps import Sweep, Trial, is_number
 
 HEIGHT, TICKS = 320, 5
-# Above the lines, which would strike it through.
+# Above the lines, so that they do not cross the text.
 TICK = {"type": "text", "dx": 6, "dy": -7, "align": "left", "fontSize": 10}
-ENDS = {"domain": ["trained to the end", "ended early", "best"]}
+ENDS = {"domain": ["completed", "ended early", "best"]}
 
 
 def history_chart(sweep: Sweep, title: str) -> Spec:
-    """Draw the value of each trial, and the best so far."""
+    """Return a chart of the value of each trial and the best value so far."""
     scored = [trial for trial in sweep.trials if trial.value is not None]
     best, line = float("inf"), []
     for trial in scored:
@@ -31,7 +31,7 @@ def history_chart(sweep: Sweep, title: str) -> Spec:
 
 
 def front_chart(sweep: Sweep, title: str, over: str) -> Spec:
-    """Draw value against "seconds" or "memory" of the trials that ended well, with the front that nothing beats in both."""
+    """Return a chart of value against "seconds" or "memory" for successful trials, with the Pareto front."""
     ended = [trial for trial in sweep.trials if trial.value is not None and trial.status == "ok"]
     records = [_record(sweep, trial) for trial in ended]
     flags = pareto_front([record["value"] for record in records], [record[over] for record in records], sweep.better)
@@ -42,7 +42,7 @@ def front_chart(sweep: Sweep, title: str, over: str) -> Spec:
 
 
 def parallel_chart(sweep: Sweep) -> Spec:
-    """Draw each trial as a line over its settings and its value, the better the darker."""
+    """Return a parallel-coordinates chart with a line per trial over its settings and value; better trials are bluer."""
     scored = sorted((trial for trial in sweep.trials if trial.value is not None), key=sweep.loss)
     lines: list[Spec] = []
     ticks: list[Spec] = []
@@ -74,7 +74,7 @@ def parallel_chart(sweep: Sweep) -> Spec:
 
 
 def _axis_names(keys: Sequence[str]) -> list[str]:
-    """Return a name for each axis: the last part of its key, or all of it where two keys end alike."""
+    """Return a name for each axis: the last part of its key, or the whole key if the last part is not unique."""
     ends = [key.rpartition(".")[2] for key in keys]
     return [one_line(end if ends.count(end) == 1 else key, 22) for key, end in zip(keys, ends)]
 
@@ -85,11 +85,14 @@ def _value(sweep: Sweep, trial: Trial, name: str) -> Any:
 
 
 def _axis(values: Sequence[Any]) -> tuple[dict[Any, float], list[tuple[float, str]]]:
-    """Return where each value is on an axis from 0 to 1, and what is written there; texts and few values evenly spaced."""
+    """Return the position of each value on an axis from 0 to 1, and its tick labels as (position, text).
+
+    Texts and small numbers of values are evenly spaced.
+    """
     unique = sorted(set(values), key=lambda value: (isinstance(value, str), value))
     if len(unique) > TICKS and all(map(is_number, unique)):
         low, high = unique[0], unique[-1]
-        # Rates and sizes are searched over orders of magnitude.
+        # Use a logarithmic scale for values such as learning rates that span orders of magnitude.
         is_log = low > 0 and high / low > 20
         scaled = {v: (math.log(v / low) / math.log(high / low)) if is_log else (v - low) / (high - low) for v in unique}
         return scaled, [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]
@@ -99,7 +102,7 @@ def _axis(values: Sequence[Any]) -> tuple[dict[Any, float], list[tuple[float, st
 
 def _record(sweep: Sweep, trial: Trial) -> dict[str, Any]:
     is_best = sweep.best is not None and trial.number == sweep.best.number
-    kind = "best" if is_best else "trained to the end" if trial.status == "ok" else "ended early"
+    kind = "best" if is_best else "completed" if trial.status == "ok" else "ended early"
     said = ", ".join(f"{name.rpartition('.')[2]} {one_line(value, 16)}" for name, value in trial.settings.items())
     return {"trial": trial.number, "value": trial.value, "kind": kind, "said": said} | {
         "seconds": trial.seconds,

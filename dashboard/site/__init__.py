@@ -1,1 +1,1 @@
-"""A result store as a folder of plain files, for a project page or a paper's supplement; opens from a disk or any server."""
+"""Export of a result store as a static site for a project page or supplement; works from disk or any web server."""

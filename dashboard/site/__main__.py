@@ -1,4 +1,4 @@
-"""`python -m deep3dmap.dashboard.site STORE FOLDER`, which `deep3dmap dashboard --export FOLDER` becomes."""
+"""`python -m deep3dmap.dashboard.site STORE FOLDER`, run by `deep3dmap dashboard --export FOLDER`."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from deep3dmap.results.store import ResultStore
 
 
 def main(argv: list[str]) -> int:
-    """Write the site; returns 0, or 2 after one line for what the user can mend."""
+    """Write the site; returns 0, or 2 after printing one line for an error that the user can fix."""
     uri, folder = argv
     try:
         written = export(ResultStore(uri), Path(folder))

@@ -14,7 +14,7 @@ VERDICTS, RUNS_SHOWN = 6, 50
 
 
 def board_page(title: str, found: list[Board], scenes: str, runs: pd.DataFrame) -> str:
-    """Return the page of a group. found: its boards, the headline metric first. scenes: HTML of the scenes."""
+    """Return the page of a group. found: its boards, the headline metric first. scenes: HTML. runs: rows of its runs."""
     first, *rest = found
     meaning = str(first.card.get("meaning", ""))
     parts = [f"<p><b>{escape(first.metric)}</b>: {escape(meaning)}</p>" if meaning else "", html_page.section(first)]
@@ -27,11 +27,11 @@ def board_page(title: str, found: list[Board], scenes: str, runs: pd.DataFrame) 
 
 
 def _verdicts(board: Board) -> str:
-    """Say how the first entry compares with the next ones."""
+    """Return verdicts on the first entry compared with the following ones."""
     found = [verdict(board, 0, place) for place in range(1, min(len(board.rows), VERDICTS + 1)) if place in board.compared]
     if not found or 0 not in board.compared:
         return ""
-    return "<h2>The first against the others</h2>" + "".join(verdict_box(one.kind, one.words, one.details) for one in found)
+    return "<h2>First entry compared</h2>" + "".join(verdict_box(one.kind, one.words, one.details) for one in found)
 
 
 def _runs(board: Board, runs: pd.DataFrame) -> str:
@@ -41,7 +41,7 @@ def _runs(board: Board, runs: pd.DataFrame) -> str:
         for run in own.itertuples():
             address = link(f"../runs/{run.run_id}.html", str(run.run_id)[:8])
             lines.append([address, escape(name), str(run.seed), escape(str(run.status)), f"{run.started_at:%Y-%m-%d}"])
-    # What leads on comes first, so that a narrow screen shows it.
+    # The links are in the first column, so that a narrow screen shows them.
     heads, more = ("Run", "Method", "Seed", "Status", "Started"), len(lines) - RUNS_SHOWN
     rest = f"<details><summary>{more} more runs</summary>{table(heads, lines[RUNS_SHOWN:])}</details>" if more > 0 else ""
     return table(heads, lines[:RUNS_SHOWN]) + rest

@@ -1,4 +1,4 @@
-"""Writes the site: an index, a page per board, per scene and per run."""
+"""Writes the site: an index and a page for each board, scene and run."""
 
 from html import escape
 from pathlib import Path
@@ -21,13 +21,13 @@ from deep3dmap.results.export import significant
 from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.store import ResultStore
 
-EMPTY = "<p>No results yet: this store holds no benchmark results.</p>"
+EMPTY = "<p>No results yet: this store contains no benchmark results.</p>"
 MEGABYTE = 1e6
 Suites = dict[str, dict[str, Any]]
 
 
 def export(store: ResultStore, folder: Path) -> str:
-    """Write a store as a site and return what was written, in one line. Raises UserError for a folder that is in use."""
+    """Write a store as a site and return a one-line summary; raises UserError if the folder contains other files."""
     site = SiteFolder(folder)
     for name in SCRIPTS:
         site.write(f"static/{name}", static_file(name))
@@ -47,7 +47,7 @@ def export(store: ResultStore, folder: Path) -> str:
 
 
 def _group(site: SiteFolder, store: ResultStore, runs: pd.DataFrame, boards_of: list[Board], suites: Suites) -> str:
-    """Write the pages of one group and return its place on the index."""
+    """Write the pages of one group and return its link for the index as HTML."""
     group = boards_of[0].group
     card = suites.get(group.suite, {})
     found = headline_first(boards_of, card)
@@ -56,7 +56,7 @@ def _group(site: SiteFolder, store: ResultStore, runs: pd.DataFrame, boards_of: 
     trail = [("index.html", "Results"), (address, title)]
     own = runs[runs.run_id.isin({run_id for row in found[0].rows for run_id in row.run_ids})]
     scenes = ScenePages(site, store, own, found, trail)
-    # Read together: of each run alone a file or a segment would be opened again.
+    # Read all runs at once, to avoid opening a file or segment for each run.
     metrics, curves = store.metrics(own), store.curves(own)
     metrics_of, curves_of = dict(iter(metrics.groupby("run_id"))), dict(iter(curves.groupby("run_id")))
     for _, run in own.iterrows():

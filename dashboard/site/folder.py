@@ -1,4 +1,4 @@
-"""The folder of a site: what is written there, once each, and what is left of an earlier export."""
+"""The output folder of a site: tracks the files written and removes those left over from an earlier export."""
 
 import hashlib
 import json
@@ -10,10 +10,10 @@ MARK = "deep3dmap-site.json"
 
 
 class SiteFolder:
-    """Takes files and knows them all. Only what an earlier export wrote is replaced or removed, anything else stays."""
+    """The files of a site. Only files of an earlier export are removed; any other files stay."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises UserError for a file, and for a folder with something in it that no export has written."""
+        """Raises UserError if `folder` is a file, or if it is not empty and was not written by an export."""
         self.folder, self.size = folder, 0
         self._written: set[str] = set()
         self._before = _earlier(folder)
@@ -30,19 +30,19 @@ class SiteFolder:
         return name
 
     def keep(self, folder: str, ending: str, data: bytes) -> str:
-        """Write what is named by its content, once however often it is asked for; returns its name."""
+        """Write data once under a name derived from its content, and return the name."""
         return self.write_once(f"{folder}/{hashlib.sha256(data).hexdigest()[:20]}{ending}", data)
 
     def write_once(self, name: str, content: bytes | str) -> str:
-        """Write a file whose name stands for its content, unless it is there; returns its name."""
+        """Write a file unless this export has already written one with its name, and return the name."""
         return name if name in self._written else self.write(name, content)
 
     def pages(self) -> int:
-        """Return how many pages were written."""
+        """Return the number of pages written."""
         return sum(name.endswith(".html") for name in self._written)
 
     def finish(self) -> None:
-        """Remove what only an earlier export wrote, and mark the folder as a site."""
+        """Remove files that only an earlier export wrote, and mark the folder as a site."""
         for name in self._before - self._written:
             (self.folder / name).unlink(missing_ok=True)
         about = {"made_by": "deep3dmap dashboard --export", "schema": 1, "files": sorted(self._written)}
@@ -53,10 +53,10 @@ def _earlier(folder: Path) -> set[str]:
     if not folder.exists():
         return set()
     if not folder.is_dir():
-        raise UserError(f"--export {folder}: is a file; name a folder")
+        raise UserError(f"--export {folder}: is a file; choose a folder")
     if not any(folder.iterdir()):
         return set()
-    refusal = f"--export {folder}: holds files that no export has written; name a new or empty folder"
+    refusal = f"--export {folder}: contains files that were not written by an export; choose a new or empty folder"
     try:
         files = json.loads((folder / MARK).read_text())["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:

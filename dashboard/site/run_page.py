@@ -1,4 +1,4 @@
-"""The page of a run: its values, its curves, what it kept of its scenes, and how it was made."""
+"""The page of a run: its values, curves and scenes, and how it was made."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ def run_page(
     order: Sequence[str],
     trail: Sequence[tuple[str, str]],
 ) -> None:
-    """Write the page of a run, given as its row, its metrics and its curves. order: of the metrics."""
+    """Write the page of a run, given its row, metrics and curves. order: names of the metrics to list first."""
     run_id = check_id(str(run.run_id))
     detail = detail_of(store, run, metrics)
     title = f"{run.method}/{run.variant}"
@@ -54,7 +54,7 @@ def run_page(
 
 
 def _published(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts without places on the machine that they come from."""
+    """Return the facts without paths on the machine where the run took place."""
     found = {name: value for name, value in facts.items() if name not in PLACES}
     words = str(found.get("command", "")).split()
     if words:
@@ -91,7 +91,7 @@ def _curves(curves: pd.DataFrame) -> str:
 
 
 def _line(points: pd.DataFrame) -> str:
-    """Draw a curve over the steps, with its first and last values."""
+    """Return a drawing of a curve over the steps, with its first and last values."""
     some = points.iloc[np.unique(np.linspace(0, len(points) - 1, POINTS).round().astype(int))]
     x, y = (_scaled(some[name].to_numpy(float), size) for name, size in (("step", WIDTH), ("value", HEIGHT)))
     places = " ".join(f"{a:.1f},{HEIGHT - b:.1f}" for a, b in zip(x, y))

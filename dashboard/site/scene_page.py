@@ -1,4 +1,4 @@
-"""The pages of scenes: what every entry made of one, in pictures and in 3D."""
+"""The pages of scenes: the results of all entries for one scene, as values, pictures and in 3D."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -25,7 +25,7 @@ SIDE_BY_SIDE, ENTRIES_SHOWN = 3, 12
 
 
 class ScenePages:
-    """Writes the pages of the scenes of a group. trail: links to where they belong."""
+    """Writes the pages of the scenes of a group. trail: (address, text) links to the parent pages."""
 
     def __init__(
         self, site: SiteFolder, store: ResultStore, runs: pd.DataFrame, found: list[Board], trail: Sequence[tuple[str, str]]
@@ -40,11 +40,11 @@ class ScenePages:
         self.scenes = sorted(there, key=lambda scene: not any(own[scene].has_picture for own in self.kept if scene in own))
 
     def write(self) -> str:
-        """Write a page for each scene of which something was kept, and return links to them with a picture each."""
+        """Write a page for each scene with saved files, and return links to the pages, with pictures, as HTML."""
         if not self.scenes:
             return ""
         cards = "".join(self._card(scene, self._page(scene)) for scene in self.scenes)
-        note = "Scenes of which something was kept; those with pictures first, and among them what the methods dispute most."
+        note = "Scenes with saved files: those with pictures come first, sorted by how much the methods differ."
         return f"<h2>Scenes</h2><p class=scene-note>{note}</p><div class=site-scenes>{cards}</div>"
 
     def _ordered(self, scenes: list[str]) -> list[str]:
@@ -59,7 +59,7 @@ class ScenePages:
         return self.site.write(address, page(scene, "".join(parts), 1, VIEWER, self.trail))
 
     def _values(self, scene: str, kept: Collection[str]) -> str:
-        """Return the values of a scene: of those entries that kept something of it, and of the first others."""
+        """Return a table of the values of a scene, for the entries that saved files of it first, then others."""
         places = sorted(range(len(self.names)), key=lambda place: self.names[place] not in kept)[:ENTRIES_SHOWN]
         rows, best = [], []
         for name, board in self.metrics.items():
@@ -73,7 +73,7 @@ class ScenePages:
         if not rows:
             return ""
         left = len(self.names) - len(places)
-        note = f"<p class=scene-note>{left} more entries are on the page of the board.</p>" if left else ""
+        note = f"<p class=scene-note>{left} more entries are listed on the leaderboard page.</p>" if left else ""
         return scene_cards.table(["metric", *(self.names[place] for place in places)], rows, best) + note
 
     def _viewer(self, own: dict[str, KeptScene]) -> str:
@@ -81,7 +81,7 @@ class ScenePages:
         first = dict(list(there.items())[:SIDE_BY_SIDE])
         if not first:
             return ""
-        note = f"<p class=scene-note>The first {SIDE_BY_SIDE} of {len(there)} entries with a surface.</p>"
+        note = f"<p class=scene-note>Showing the first {SIDE_BY_SIDE} of {len(there)} entries with a surface.</p>"
         return "<h2>In 3D</h2>" + (note if len(there) > SIDE_BY_SIDE else "") + viewer(self.site, first)
 
     def _sheets(self, title: str, kept: KeptScene) -> str:
@@ -89,11 +89,11 @@ class ScenePages:
             return ""
         pictures = "".join(scene_cards.tile(self._picture(kept, name), name) for name in kept.pictures)
         inner = f"<summary>Pictures of {escape(title)}</summary><div class=site-sheets>{pictures}</div>"
-        # Where there is nothing else to look at they are not folded up.
+        # Expanded if there are no other pictures.
         return f"<details{'' if kept.tiles else ' open'}>{inner}</details>"
 
     def picture_of_first(self) -> str | None:
-        """Return the address, from a page in a folder, of a picture of the first scene."""
+        """Return the address of a picture of the first scene that has one, relative to a page in a subfolder."""
         return next((found for scene in self.scenes if (found := self._picture_of(scene))), None)
 
     def _card(self, scene: str, address: str) -> str:
@@ -102,7 +102,7 @@ class ScenePages:
         return f'<a href="../{escape(address)}">{image}<span>{scene_cards.text(scene)}</span></a>'
 
     def _picture_of(self, scene: str) -> str | None:
-        """Return the address of what the first entry made of a scene."""
+        """Return the address of a picture of a scene from the first entry that has one, preferring its prediction."""
         for own in self.kept:
             kept = own.get(scene)
             if kept is not None:
@@ -117,12 +117,12 @@ class ScenePages:
 
 
 def picture(site: SiteFolder, kept: KeptScene, name: str) -> str:
-    """Keep a picture of a scene in the site and return its address from a page in a folder."""
+    """Copy a picture of a scene to the site and return its address relative to a page in a subfolder."""
     return "../" + site.keep("pictures", ".png" if name.endswith(".png") else ".jpg", kept.read(name))
 
 
 def viewer(site: SiteFolder, kept: dict[str, KeptScene]) -> str:
-    """Keep the geometry of a scene in the site and return the place where the page shows it."""
+    """Write the geometry of a scene to the site and return the HTML of its viewer; an error message if a file is damaged."""
     try:
         data = scene_payload(kept)
     except UserError as error:
@@ -131,8 +131,8 @@ def viewer(site: SiteFolder, kept: dict[str, KeptScene]) -> str:
 
 
 def place_of(site: SiteFolder, data: dict[str, Any]) -> str:
-    """Keep a payload as a script, since a page from a disk may not read other files, and return where it is shown."""
-    # Within a script nothing but "<" could end it, were it ever put into a page.
+    """Write a payload as a script, since pages opened from disk cannot read other files, and return the viewer's HTML."""
+    # Escape "<", so that the data could not close a script element if embedded in a page.
     content = json.dumps(data, sort_keys=True).replace("<", "\\u003c")
     name = f"geometry/{data['id']}.js"
     site.write_once(name, f'deep3dmapSite.receive("{data["id"]}", {content});\n')

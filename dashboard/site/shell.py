@@ -1,4 +1,4 @@
-"""What all pages of a site share: head, navigation, links."""
+"""Building blocks shared by all pages of a site: head, navigation, links, tables."""
 
 import hashlib
 import re
@@ -11,7 +11,10 @@ POLICY = "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src
 
 
 def page(title: str, body: str, depth: int = 0, scripts: Sequence[str] = (), trail: Sequence[tuple[str, str]] = ()) -> str:
-    """Return a page. title: text. body: HTML. depth: folders below the index. scripts: files. trail: (address, text) links."""
+    """Return a page.
+
+    title: text. body: HTML. depth: number of folders below the index. scripts: files. trail: (address, text) links.
+    """
     up, title = "../" * depth, in_order(title)
     links = "".join(f'<a href="{escape(up + address)}">{escape(text)}</a> › ' for address, text in trail)
     loaded = "".join(f'<script defer src="{escape(up + name)}"></script>' for name in scripts)
@@ -24,14 +27,14 @@ def page(title: str, body: str, depth: int = 0, scripts: Sequence[str] = (), tra
 
 
 def slug(*names: object) -> str:
-    """Return a file name that says what it is of and is different for different names, whatever characters they hold."""
+    """Return a readable file name that is unique for the names, whatever characters they contain."""
     readable = re.sub(r"[^a-z0-9]+", "-", "-".join(map(str, names)).lower()).strip("-")[:60]
     digest = hashlib.sha256("\0".join(map(str, names)).encode()).hexdigest()[:8]
     return f"{readable}-{digest}".lstrip("-")
 
 
 def link(address: str, text: str) -> str:
-    """Return a link. text: text."""
+    """Return a link; the text is escaped."""
     return f'<a href="{escape(address)}">{escape(text)}</a>'
 
 

@@ -1,4 +1,4 @@
-"""Meshes and point clouds in the browser, side by side through one camera. The same files serve the app and the static site."""
+"""3D viewer for meshes and point clouds side by side with a shared camera, used by the app and the static site."""
 
 from deep3dmap.dashboard.viewer3d.component import show
 from deep3dmap.dashboard.viewer3d.payload import Panel, payload

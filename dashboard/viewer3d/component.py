@@ -12,17 +12,17 @@ STYLE = "viewer.css"
 
 
 def show(data: dict[str, Any], key: str) -> None:
-    """Show what `payload` made. key: of the place in the page; the view stays while it shows the same."""
+    """Show the data returned by `payload`. key: Streamlit key; the view is preserved while the data are unchanged."""
     _component()(data=data, key=key)
 
 
 def static_file(name: str) -> str:
-    """Return the text of a file that browsers get."""
+    """Return the text of a static file."""
     return (resources.files("deep3dmap.dashboard.viewer3d") / "static" / name).read_text(encoding="utf-8")
 
 
 @cache
 def _component() -> Callable[..., Any]:
-    # One module: what the scripts define is visible to the last of them, and nothing has to be fetched.
+    # All scripts are joined into one module, so that their definitions are visible to the last and nothing is fetched.
     script = "\n".join(static_file(name) for name in (*SCRIPTS, "component.js"))
     return st.components.v2.component("deep3dmap_viewer3d", css=static_file(STYLE), js=script)

@@ -1,4 +1,4 @@
-"""What travels to the viewer: quantised arrays in base64, an eighth to a quarter of the size of lists of numbers."""
+"""Data sent to the viewer: quantised arrays in base64, an eighth to a quarter of the size of lists of numbers."""
 
 import base64
 import hashlib
@@ -18,18 +18,19 @@ MOST_PANELS = 4
 MOST_TRIANGLES = 50_000
 STEPS = 65_535
 UNKNOWN = STEPS
-# Outliers among the errors would make everything else the colour of 0.
+# Quantile of the errors that the colour scale covers: with outliers, all other errors would look like 0.
 SHARE_BELOW = 0.95
 UNITS = {"metre": "m", "pixel": "px", "millimetre": "mm"}
-# What is longer stands before the scale: beside its last number there is no room.
+# Longer units are part of the label, since there is no room for them next to the last tick.
 LONGEST_UNIT = 8
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One surface beside others. mesh: x to the right, y up, z towards the viewer; without faces a cloud of points.
+    """One surface in the viewer.
 
-    errors: (V,) distance to the truth, NaN where unknown, or None. triangles, points: of what the mesh was reduced from.
+    mesh: x to the right, y up, z towards the viewer; a point cloud if it has no faces. errors: (V,) distance to the true
+    surface, NaN where unknown, or None. triangles, points: counts before the mesh was reduced.
     """
 
     title: str
@@ -45,13 +46,13 @@ def payload(
     eye: tuple[float, float, float] = (0.4, 0.3, 1.0),
     inside: bool = False,
 ) -> dict[str, Any]:
-    """Return what the viewer shows of one to four panels, as plain data; see `static/viewer.js`.
+    """Return the viewer's data for one to four panels, as plain data; see `static/viewer.js`.
 
-    unit: of coordinates and errors. eye: direction of the first viewpoint. inside: start without surfaces seen from behind.
-    It begins with errors, or else colours, where there are any. Raises ValueError for none or more than four panels.
+    unit: of coordinates and errors. eye: direction of the initial viewpoint. inside: hide back sides initially. The initial
+    colouring is by error if available, else by vertex colour. Raises ValueError for zero or more than four panels.
     """
     if not 1 <= len(panels) <= MOST_PANELS:
-        raise ValueError(f"one to {MOST_PANELS} panels stand side by side, not {len(panels)}")
+        raise ValueError(f"the viewer takes one to {MOST_PANELS} panels, not {len(panels)}")
     small = [_small(panel) for panel in panels]
     low, size = _box([panel.mesh for panel in small])
     largest = _largest([panel.errors for panel in small if panel.errors is not None])
@@ -70,7 +71,7 @@ def payload(
 
 
 def note(panel: Panel) -> str:
-    """Return what is shown of how much, such as "showing 50,000 of 412,003 triangles"."""
+    """Return how much of a surface is shown, such as "showing 50,000 of 412,003 triangles"."""
     shown, of, what = len(panel.mesh.faces), panel.triangles, "triangles"
     if not shown:
         shown, of, what = len(panel.mesh.vertices), panel.points, "points"
@@ -82,7 +83,7 @@ def note(panel: Panel) -> str:
 def _small(panel: Panel) -> Panel:
     mesh = reduced(panel.mesh, MOST_TRIANGLES)
     triangles, points = panel.triangles or len(panel.mesh.faces), panel.points or len(panel.mesh.vertices)
-    # Vertices that were put together have no error of their own.
+    # Merged vertices have no errors.
     errors = panel.errors if mesh is panel.mesh else None
     return Panel(panel.title, mesh, errors, triangles, points)
 
@@ -96,7 +97,7 @@ def _box(meshes: Sequence[Mesh]) -> tuple[NDArray[np.float64], float]:
 
 
 def _view(meshes: Sequence[Mesh]) -> dict[str, Any]:
-    """Return the middle and the radius of what the first view shows: of all panels but for a few stray vertices each."""
+    """Return the centre and radius of the initial view, which covers all panels except for a few outlier vertices each."""
     boxes = [np.percentile(mesh.vertices.astype(np.float64), (1, 99), axis=0) for mesh in meshes if len(mesh.vertices)]
     if not boxes:
         return {"centre": [0.0, 0.0, 0.0], "radius": 1.0}
@@ -112,21 +113,21 @@ def _largest(errors: Sequence[NDArray[Any]]) -> float | None:
 
 
 def _round_up(value: float) -> float:
-    """Return the next number of the kind 1, 2, 3, 5, 8 times a power of ten, so that a scale reads well."""
+    """Round up to 1, 2, 3, 5 or 8 times a power of ten, for readable scales."""
     power = 10.0 ** np.floor(np.log10(max(value, 1e-30)))
     return next(float(f"{step * power:.3g}") for step in (1, 2, 3, 5, 8, 10) if step * power >= value * (1 - 1e-9))
 
 
 def _scale(largest: float, unit: str) -> dict[str, Any]:
     if unit == "m" and largest < 0.1:
-        # Read in the unit that gives whole numbers; the errors themselves stay as they are.
+        # Show millimetres on the scale; the errors themselves are unchanged.
         factor, unit = 1000.0, "mm"
     else:
         factor = 1.0
     ticks = [significant(share * largest * factor, 3).rstrip("0").rstrip(".") for share in (0.0, 0.5, 1.0)]
     is_long = len(unit) > LONGEST_UNIT
     ticks[0], ticks[-1] = "0", f"≥ {ticks[-1]} {'' if is_long else unit}".rstrip()
-    label = "distance to the truth" + (f", in units of the {unit}" if is_long else "")
+    label = "distance to the true surface" + (f", in units of the {unit}" if is_long else "")
     return {"largest": largest, "label": label, "ticks": ticks, "unit": unit, "factor": factor}
 
 

@@ -1,4 +1,4 @@
-"""From what an attempt kept of a scene to the panels of the viewer."""
+"""Converts the saved files of a scene to panels of the viewer."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ PAYLOADS_KEPT = 16
 
 
 def scene_payload(kept: Mapping[str, KeptScene]) -> dict[str, Any] | None:
-    """Return the viewer's data of one scene as several entries made it, or None where none kept a surface.
+    """Return the viewer's data for one scene from several entries, or None if none saved a surface.
 
-    kept: {title: files}. The truth has the last panel, if a panel is left. Scenes that have no small surfaces show their whole
-    mesh, without truth and errors. Raises UserError naming a file that is damaged.
+    kept: {title: files}. The true surface is in the last panel if one is free. Scenes without simplified surfaces show full
+    meshes, without the truth and errors. Raises UserError naming a damaged file.
     """
     return _payload(tuple(kept.items()))
 
@@ -42,7 +42,7 @@ def _payload(items: tuple[tuple[str, KeptScene], ...]) -> dict[str, Any] | None:
 
 
 def panels_of(previews: Mapping[str, Preview]) -> list[Panel]:
-    """Return a panel for each prediction, and one for the truth where there is one and a panel is left."""
+    """Return a panel for each prediction, and one for the true surface if it is available and a panel is free."""
     found = [_panel(title, one, PREDICTION) for title, one in previews.items() if PREDICTION in one.parts][:MOST_PANELS]
     truths = [one for one in previews.values() if TRUTH in one.parts]
     if truths and 0 < len(found) < MOST_PANELS:
@@ -56,7 +56,7 @@ def _panel(title: str, preview: Preview, name: str) -> Panel:
 
 
 def _whole_mesh(kept: KeptScene) -> Mesh:
-    """Return the mesh as it was reconstructed, upright where its frame says how it lies."""
+    """Return the full reconstructed mesh, upright if its coordinate frame is known."""
     with tempfile.TemporaryDirectory() as folder:
         for name in (MESH_FILE, ABOUT_FILE):
             Path(folder, name).write_bytes(kept.read(name))
@@ -67,6 +67,6 @@ def _whole_mesh(kept: KeptScene) -> Mesh:
 
 
 def scenes_to_choose(kept: Mapping[str, KeptScene]) -> Sequence[str]:
-    """Return the scenes that have something to show in 3D, those with small surfaces first."""
+    """Return the scenes with a surface to show in 3D, those with simplified surfaces first."""
     there = [scene for scene, one in kept.items() if one.has_surface]
     return sorted(there, key=lambda scene: not kept[scene].has_preview)

@@ -1,4 +1,4 @@
-"""The figures of a board: what quality costs, intervals, performance profiles, and ranks across suites."""
+"""The figures of a board: quality against cost, intervals, performance profiles, and ranks across suites."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,7 +20,7 @@ MOST_POINTS, LONGEST = 200, 28
 
 
 def figures(choice: Choice) -> None:
-    """Draw the choice of figures, and the figure chosen."""
+    """Show a selector of figures and the selected figure."""
     drawn: dict[str, Callable[[Choice], None]] = {
         "Time": lambda own: _cost(own, "time"),
         "Memory": lambda own: _cost(own, "memory"),
@@ -51,12 +51,12 @@ def _cost(choice: Choice, over: str) -> None:
 def _front_in_words(points: Sequence[Point], better: str) -> str:
     first = [point for point, is_first in zip(points, front_of(points, better)) if is_first]
     if len({(point.value, point.cost) for point in first}) > 1:
-        return "On the dashed line: what nothing beats in both."
-    return f"{first[0].name} is the best in both." if len(points) > 1 and len(first) == 1 else ""
+        return "The dashed line is the Pareto front: no other entry is better in both value and cost."
+    return f"{first[0].name} is best in both value and cost." if len(points) > 1 and len(first) == 1 else ""
 
 
 def cost_points(rows: Sequence[LeaderboardRow], over: str) -> list[Point]:
-    """Return the entries that have a value and a cost, those with a rank only."""
+    """Return the ranked entries that have a value and a cost. over: "time" or "memory"."""
     found = []
     for row, name in zip(rows, entry_names(rows)):
         cost = row.seconds if over == "time" else (row.peak_gpu_mb or row.peak_ram_mb)
@@ -75,7 +75,7 @@ def _devices(choice: Choice) -> set[str]:
 def _measured_on(devices: Sequence[str]) -> str:
     if not devices:
         return ""
-    several = "; costs on different devices do not compare." if len(devices) > 1 else "."
+    several = "; costs on different devices are not comparable." if len(devices) > 1 else "."
     return f"Measured on {', '.join(devices)}{several}"
 
 
@@ -106,19 +106,19 @@ def _profiles(choice: Choice) -> None:
         return
     spec = profile_chart(board.thresholds.tolist(), profiles, _title_of(board.rows[0]), board.rows[0].better)
     chart.show(spec, "performance profiles")
-    more = f" The first {MOST} of {len(profiles)} entries." if len(profiles) > MOST else ""
-    note = "The share of scenes and seeds on which an entry is at least this good; higher lines are better."
+    more = f" Showing the first {MOST} of {len(profiles)} entries." if len(profiles) > MOST else ""
+    note = "Share of scenes and seeds on which an entry is at least this good; higher is better."
     markup.show(markup.note(markup.text(note + more)))
 
 
 def _across(choice: Choice) -> None:
     ranking = reading.snapshot().ranking(choice.group)
     if len(ranking.names) < 2 or len(ranking.boards) < 2:
-        st.caption("Mean ranks need two tables of the tier that share two entries.")
+        st.caption("Mean ranks need at least two tables of this tier that share two entries.")
         _left_out(ranking)
         return
     chart.show(critical_chart(ranking), "mean ranks with the critical difference")
-    said = f"Mean ranks over {len(ranking.boards)} tables. Entries under one bar cannot be told apart (Nemenyi, 5 %)."
+    said = f"Mean ranks over {len(ranking.boards)} tables. Entries joined by a bar do not differ significantly (Nemenyi, 5 %)."
     if ranking.critical_difference is not None and ranking.p_value is not None:
         said += f" Critical difference {ranking.critical_difference:.2f}; Friedman's p {ranking.p_value:.2g}."
     markup.show(markup.note(markup.text(said)))
@@ -129,4 +129,4 @@ def _left_out(ranking: Ranking) -> None:
     if ranking.boards:
         markup.show(markup.note("Tables: " + markup.text("; ".join(ranking.boards))))
     if ranking.left_out:
-        markup.show(markup.note("Not in all of them: " + markup.text(", ".join(ranking.left_out))))
+        markup.show(markup.note("Not in all tables: " + markup.text(", ".join(ranking.left_out))))

@@ -1,4 +1,4 @@
-"""The table of a board: rank groups, intervals drawn, coverage, cost, and what is said of each entry."""
+"""The table of a board: ranks, interval bars, coverage, costs, and notes on each entry."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,29 +9,32 @@ from deep3dmap.dashboard.verdicts import distinct
 from deep3dmap.results.board_row import LeaderboardRow
 from deep3dmap.results.row_facts import named
 
-RANK = Column("#", "rank", "entries that share a rank cannot be told apart (5 %, Holm over all pairs)")
+RANK = Column("#", "rank", "entries with the same rank do not differ significantly (5 %, Holm over all pairs)")
 METHOD = Column("method", "name")
-INTERVAL = Column("95 % interval", "bar", "of the mean over scenes and seeds, both being drawn at random")
-P = Column("p", "number wide", "against the first entry, on the scenes that both have, adjusted for all pairs")
-SEEDS = Column("seeds", "number wide", "below three a row is provisional")
+INTERVAL = Column("95 % interval", "bar", "of the mean over scenes and seeds, both treated as random samples")
+P = Column("p", "number wide", "compared with the first entry on shared scenes, adjusted for all pairs")
+SEEDS = Column("seeds", "number wide", "a row with fewer than three seeds is provisional")
 SCENES = Column("scenes", "number", "7/8: one of eight scenes is missing")
 TIME = Column("time", "number", "training, fitting and reconstruction of a run, mean over seeds")
-MEMORY = Column("memory", "number wide", "of the GPU where there is one, else of the process; largest of the runs")
-FAILED = Column("failed", "number wide", "runs that did not end well")
+MEMORY = Column("memory", "number wide", "peak GPU memory, or peak memory of the process without a GPU; maximum over runs")
+FAILED = Column("failed", "number wide", "number of failed runs")
 LEAST_P = 0.0001
 LONGEST = 160
 MORE = (
     Column("median", "number wide", "over scenes"),
     Column("IQM", "number wide", "interquartile mean over scenes and seeds"),
-    Column("gap", "number wide", "optimality gap: mean distance to the best entry's value of each scene"),
+    Column("gap", "number wide", "optimality gap: mean distance to the best entry's value on each scene"),
     Column("training", "number wide", "mean over seeds"),
-    Column("a scene", "number wide", "mean time of fitting and reconstructing a scene"),
+    Column("per scene", "number wide", "mean time for fitting and reconstructing a scene"),
     Column("parameters", "number wide"),
 )
 
 
 def board_table(rows: Sequence[LeaderboardRow], others: Mapping[str, Sequence[LeaderboardRow]], is_full: bool) -> str:
-    """Return the table. others: the boards of further metrics. is_full: with medians, parts of the time and parameters."""
+    """Return the table.
+
+    others: rows of further metrics, shown as columns. is_full: include more statistics, parts of the time, and parameters.
+    """
     value = Column(with_unit(rows[0].metric, rows[0].unit), "number value", arrow(rows[0].better))
     beside = [
         Column(with_unit(metric, own[0].unit), "number wide", arrow(own[0].better)) for metric, own in others.items() if own
@@ -60,12 +63,12 @@ def board_table(rows: Sequence[LeaderboardRow], others: Mapping[str, Sequence[Le
 
 
 def entry_names(rows: Sequence[LeaderboardRow]) -> list[str]:
-    """Return a name for each entry; those that share a method and variant are counted."""
+    """Return a name for each entry, numbered if several share a method and variant."""
     return distinct([f"{row.method}/{row.variant}" for row in rows])
 
 
 def interval(row: LeaderboardRow) -> str:
-    """Return an interval as text; a dash where one value gives none."""
+    """Return an interval as text, a dash if there is none."""
     return DASH if row.low is None else f"{number(row.low)} – {number(row.high)}"
 
 
@@ -74,7 +77,7 @@ def _entry(row: LeaderboardRow) -> str:
     linked = markup.link("run", name, run_id=row.run_ids[0]) if row.run_ids else name
     tags = [markup.tag("baseline")] if row.is_baseline else []
     if row.is_cut_short:
-        tags.append(markup.tag("cut short", "warn", "its runs met a time limit; it is not ranked"))
+        tags.append(markup.tag("cut short", "warn", "runs reached a time limit; not ranked"))
     elif row.is_provisional and row.seeds:
         tags.append(markup.tag("provisional", "", "fewer than three seeds"))
     said = [
@@ -111,7 +114,7 @@ def _p(value: float | None) -> str:
 
 
 def _ends(rows: Sequence[LeaderboardRow]) -> tuple[float, float]:
-    """Return the ends of the lines that intervals are drawn on: of the methods, for baselines may be far off."""
+    """Return the range of the axis for interval bars, based on methods only, because baselines may be far off."""
     methods = [row for row in rows if not row.is_baseline and row.value is not None]
     drawn = methods if len(methods) > 1 else rows
     ends = [end for row in drawn for end in (row.low, row.value, row.high) if end is not None]

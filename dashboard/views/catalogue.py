@@ -1,4 +1,4 @@
-"""The catalogue page: the cards of the methods, datasets, suites and metrics that the store's results come from."""
+"""The catalogue page: cards of the methods, datasets, suites and metrics behind the results in the store."""
 
 import re
 from typing import Any
@@ -12,8 +12,7 @@ from deep3dmap.dashboard.plugins import findings
 from deep3dmap.dashboard.views.filters import URL
 
 KINDS = {"method": "Methods", "dataset": "Datasets", "suite": "Suites", "metric": "Metrics", "installed": "Installed here"}
-# What a README refers to lies beside it in the sources, which a page that reads tables does not have; and no page makes
-# a browser fetch what is elsewhere.
+# Pictures in a README are removed: relative ones are only available in the sources, and external ones must not be fetched.
 PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
 HTML = re.compile(r"<(?=[a-zA-Z/!])")
 HEADING = re.compile(r"^#(#*) ", re.MULTILINE)
@@ -25,7 +24,7 @@ def show() -> None:
     if not any(found.values()) and reading.snapshot().runs().empty:
         nothing_yet(reading.store_uri())
         return
-    markup.show(markup.heading("Catalogue", "What the results in this store were made of, as it was when they were made."))
+    markup.show(markup.heading("Catalogue", "Methods, datasets, suites and metrics at the time the results were produced."))
     labels = list(KINDS.values())
     label = st.segmented_control("Kind", labels, default=labels[0], key="kind", bind=URL, label_visibility="collapsed")
     kind = next((kind for kind, own in KINDS.items() if own == label), "method")
@@ -39,7 +38,7 @@ def show() -> None:
 
 def _cards(kind: str, pages: dict[str, dict[str, Any]]) -> None:
     if not pages:
-        st.caption(f"The store holds no cards of {KINDS[kind].lower()}.")
+        st.caption(f"The store contains no cards of {KINDS[kind].lower()}.")
         return
     name = str(st.selectbox(KINDS[kind], sorted(pages), key=kind, bind=URL, format_func=one_line, label_visibility="collapsed"))
     page = pages[name]
@@ -76,7 +75,7 @@ METRIC = (Column("metric", "name"), Column("unit"), Column("better", "wide"), Co
 
 
 def _metric(item: dict[str, Any], ranks: bool) -> list[str]:
-    name = markup.name(item["name"]) + (markup.tag("ranks", "good", "the suite's headline") if ranks else "")
+    name = markup.name(item["name"]) + (markup.tag("ranks", "good", "the suite ranks by this metric") if ranks else "")
     return [name, markup.text(item.get("unit", "")), arrow(item.get("better", "")), markup.text(item.get("meaning", ""))]
 
 
@@ -106,14 +105,14 @@ def _options(page: dict[str, Any]) -> None:
 
 def _installed() -> None:
     st.caption(
-        "Loads every method, dataset and suite that is installed where this page is served, and says what does not work."
+        "Loads every method, dataset and suite installed on the machine that serves this page, and reports what does not work."
     )
-    if not st.button("Look", key="look"):
+    if not st.button("Check", key="look"):
         return
-    with st.spinner("Loading what is installed"):
+    with st.spinner("Loading everything that is installed"):
         found = sorted(findings(), key=lambda one: one["works"])
     columns = [Column("what", "name"), Column(""), Column("found"), Column("remedy", "wide")]
-    markup.show(markup.table(columns, [_finding(one) for one in found], name="what is installed"))
+    markup.show(markup.table(columns, [_finding(one) for one in found], name="installed components"))
 
 
 def _finding(one: dict[str, Any]) -> list[str]:
@@ -122,7 +121,7 @@ def _finding(one: dict[str, Any]) -> list[str]:
 
 
 def readme(text: str) -> str:
-    """Return a README whose headings stand below those of the page, without pictures and HTML."""
+    """Return a README with its headings lowered to fit the page, and without pictures and HTML."""
     return HEADING.sub(r"####\1 ", HTML.sub("&lt;", PICTURE.sub(r"*\1*", text)))
 
 

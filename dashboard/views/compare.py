@@ -1,4 +1,4 @@
-"""The compare page: two to four entries scene by scene, in words, in pictures and in 3D."""
+"""The compare page: two to four entries compared scene by scene, in words, pictures and 3D."""
 
 from collections.abc import Sequence
 from html import escape
@@ -36,7 +36,7 @@ def show() -> None:
         said = (
             "Choose two to four methods to compare."
             if len(choice.names) > 1
-            else "This table has one method only: there is nothing to compare it with."
+            else "This table contains only one method, so there is nothing to compare it with."
         )
         st.info(said, icon=":material/compare_arrows:")
         return
@@ -55,7 +55,7 @@ def _meaning(board: Board) -> str:
 def _chosen(choice: SceneChoice) -> list[int]:
     with_values = [name for name, values in zip(choice.names, choice.board.per_scene) if np.isfinite(values).any()]
     names = st.multiselect(
-        "Methods, the first against the others",
+        "Methods (the first is compared with the others)",
         choice.names,
         default=(with_values or choice.names)[:FEWEST],
         max_selections=MOST,
@@ -74,13 +74,13 @@ def _verdicts(board: Board, places: Sequence[int]) -> None:
 def _scenes(choice: SceneChoice, places: list[int]) -> None:
     board = choice.board
     if not board.scenes or board.scenes == [""]:
-        st.caption("This metric belongs to whole runs; there is nothing to compare scene by scene.")
+        st.caption("This metric has one value per run, so there is no comparison by scene.")
         return
     order = ordered_scenes(board, places, "disputed")
     if not order:
-        st.caption("No scene was scored by two of them.")
+        st.caption("No scene has values from at least two of these methods.")
         return
-    # Beside the chart there is room for the columns of two.
+    # There is only room for the columns of two entries next to the chart.
     left, right = st.columns([3, 2], gap="large") if len(places) == FEWEST else (st.container(), st.container())
     with left:
         markup.show(markup.section("Difference on each scene"))
@@ -88,14 +88,14 @@ def _scenes(choice: SceneChoice, places: list[int]) -> None:
         title = with_unit(board.metric, board.rows[0].unit)
         chart.show(difference_chart(values, title, board.rows[0].better), "difference on each scene")
         shown = f"the {SCENES_CHARTED} of {len(order)} scenes that differ most" if len(order) > SCENES_CHARTED else "all scenes"
-        st.caption(f"Showing {shown}, means over seeds.")
+        st.caption(f"Showing {shown}; values are means over seeds.")
     with right:
         markup.show(markup.section("Where they differ most"))
         st.html(_most_apart(choice, places, order[:SCENES_LISTED]))
 
 
 def differences(choice: SceneChoice, places: Sequence[int], scenes: Sequence[int]) -> list[dict[str, Any]]:
-    """Return one record per scene and entry but the first that both have: see `difference_chart`."""
+    """Return one record per scene and entry other than the first, where both have a value; see `difference_chart`."""
     board = choice.board
     found: list[dict[str, Any]] = [
         {
@@ -120,7 +120,7 @@ def _most_apart(choice: SceneChoice, places: list[int], scenes: Sequence[int]) -
         rows.append([one_line(board.scenes[scene]), *map(number, values), number(apart[scene], 3)])
         place = best_place(values, board.rows[0].better)
         best.append(None if place is None else 1 + place)
-    return scene_cards.table(["scene", *(choice.names[place] for place in places), "apart"], rows, best)
+    return scene_cards.table(["scene", *(choice.names[place] for place in places), "range"], rows, best)
 
 
 def _one_scene(choice: SceneChoice, places: list[int]) -> None:
@@ -128,10 +128,10 @@ def _one_scene(choice: SceneChoice, places: list[int]) -> None:
     ordered = [choice.board.scenes[scene] for scene in ordered_scenes(choice.board, places, "disputed")]
     there = [scene for scene in dict.fromkeys([*ordered, *choice.board.scenes]) if any(scene in own for own in kept.values())]
     if not there:
-        st.caption("Their runs kept nothing of the scenes to look at.")
+        st.caption("The runs of these methods saved no pictures or surfaces.")
         return
     markup.show(markup.section("One scene"))
-    scene = str(st.selectbox("Scene, those that differ most first", there, key="scene", bind=URL, format_func=one_line))
+    scene = str(st.selectbox("Scene (largest difference first)", there, key="scene", bind=URL, format_func=one_line))
     own = {title: found[scene] for title, found in kept.items() if scene in found}
     pictures = scene_cards.tiles_of_entries(own)
     if pictures:
@@ -146,8 +146,10 @@ def _in_3d(own: dict[str, KeptScene]) -> None:
         return
     absent = [one_line(title) for title in own if one_line(title) not in {mesh["title"] for mesh in data["meshes"]}]
     if absent:
-        st.html(f"<p class=scene-note>Not shown in 3D, for want of a small surface: {escape(', '.join(absent))}.</p>")
-    st.caption("Drag to rotate; scroll or pinch to zoom; drag with the right button or two fingers to pan. All panels follow.")
+        st.html(f"<p class=scene-note>Not shown in 3D because no surface was saved: {escape(', '.join(absent))}.</p>")
+    st.caption(
+        "Drag to rotate; scroll or pinch to zoom; drag with the right button or two fingers to pan. All panels move together."
+    )
 
 
 def _sheets(own: dict[str, KeptScene]) -> None:

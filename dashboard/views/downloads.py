@@ -1,4 +1,4 @@
-"""The rows of a view as files."""
+"""Downloads of the rows of a page as files."""
 
 import io
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from deep3dmap.results.export import to_csv, to_json, to_latex
 
 
 def downloads(rows: Sequence[LeaderboardRow], name: str) -> None:
-    """Draw a button for each kind of file. name: of the files, without an ending."""
+    """Show a button for each file format. name: file name without the extension."""
     with st.container(horizontal=True, gap="small"):
         for label, ending, mime, write in (
             ("CSV", "csv", "text/csv", to_csv),
@@ -22,12 +22,12 @@ def downloads(rows: Sequence[LeaderboardRow], name: str) -> None:
             ("JSON", "json", "application/json", to_json),
             ("LaTeX", "tex", "text/plain", to_latex),
         ):
-            # What is given as a function is made when the button is pressed.
+            # With a function as data, the file is generated only when the button is pressed.
             st.download_button(label, partial(write, rows), f"{name}.{ending}", mime, on_click="ignore")
 
 
 def to_parquet(rows: Sequence[LeaderboardRow]) -> bytes:
-    """Return the rows as a Parquet file, with the columns that CSV has."""
+    """Return the rows as a Parquet file with the same columns as in CSV."""
     stream = io.BytesIO()
     pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows]), stream)
     return stream.getvalue()

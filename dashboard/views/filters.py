@@ -1,4 +1,4 @@
-"""Which group, metric and methods a page shows: choices in the sidebar, kept in the URL."""
+"""Filters in the sidebar for the group, metric and methods that a page shows; their values are part of the URL."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from deep3dmap.results.entries import Group
 from deep3dmap.results.schema import SWEEPS
 
 URL: Literal["query-params"] = "query-params"
-# Of a version's digits: enough to tell them apart, and no more than there is room for.
+# Number of digits shown of a version: enough to distinguish versions, and short enough for the sidebar.
 VERSION_SHOWN = 12
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One group under one metric. board: all its rows; rows: those that are shown. card: of the suite."""
+    """One group under one metric. board: contains all rows. rows: those that match the filters. card: of the suite."""
 
     group: Group
     metric: str
@@ -31,22 +31,22 @@ class Choice:
 
     @property
     def suite_title(self) -> str:
-        """The suite's title, or its name where the store has no card."""
+        """The suite's title, or its name if the store has no card."""
         return str(self.card.get("title", self.group.suite))
 
     @property
     def meaning(self) -> str:
-        """What the metric means."""
+        """Explanation of the metric, from the suite's card."""
         return str(self.board.card.get("meaning", ""))
 
 
 def suite_groups() -> list[Group]:
-    """Return the groups of suites without the sweeps, the newest first."""
+    """Return the groups of suites, without sweeps, the newest first."""
     return [group for group in reading.snapshot().groups() if not group.suite.startswith(SWEEPS)]
 
 
 def choose() -> Choice | None:
-    """Draw the filters and return what was chosen; None where the store has no results of a suite."""
+    """Show the filters and return the choice; None if the store has no results of a suite."""
     groups = suite_groups()
     if not groups:
         return None
@@ -60,13 +60,13 @@ def choose() -> Choice | None:
 
 
 def choose_metric(group: Group) -> tuple[list[str], str]:
-    """Draw the choice of a metric; returns all of a group and the chosen one, "" where there is none to choose."""
+    """Show a selector for the metric; returns all metrics of the group and the selected one, "" if there are none."""
     metrics = reading.snapshot().metric_names(group)
     return metrics, select("Metric", "metric", metrics) if any(metrics) else ""
 
 
 def choose_group(groups: Sequence[Group]) -> Group:
-    """Draw the choices of suite, tier, dataset and version, each where there are several; the newest is chosen at first."""
+    """Show selectors for suite, tier, dataset and, if there are several, version; the default is the newest group."""
     steps: list[tuple[str, str, Callable[[Group], str]]] = [
         ("Suite", "suite", lambda group: group.suite),
         ("Tier", "tier", lambda group: group.tier),
@@ -80,14 +80,14 @@ def choose_group(groups: Sequence[Group]) -> Group:
     kept = list(groups)
     for label, key, name in steps:
         names = [name(group) for group in kept]
-        # A version is something to choose only where there are several.
+        # The version is only shown if there are several.
         chosen = select(label, key, names) if key != "version" or len(set(names)) > 1 else names[0]
         kept = [group for group in kept if name(group) == chosen]
     return kept[0]
 
 
 def select(label: str, key: str, names: Iterable[str], default: str | None = None) -> str:
-    """Draw a choice that is kept in the URL under its key; the first name (or the default) is chosen at first."""
+    """Show a selector bound to the URL parameter `key`; the initial selection is `default`, or else the first name."""
     unique = list(dict.fromkeys(names))
     ordered = unique if key == "metric" else sorted(unique)
     index = ordered.index(unique[0] if default is None else default)
@@ -96,8 +96,8 @@ def select(label: str, key: str, names: Iterable[str], default: str | None = Non
 
 
 def _searched(rows: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:
-    words = str(st.text_input("Methods", key="methods", bind=URL, placeholder="all; words, separated by commas"))
-    baselines = st.toggle("Baselines", value=True, key="baselines", bind=URL, help="show the methods that mark what is easy")
+    words = str(st.text_input("Methods", key="methods", bind=URL, placeholder="all, or words separated by commas"))
+    baselines = st.toggle("Baselines", value=True, key="baselines", bind=URL, help="show baseline methods")
     wanted = [word.strip().lower() for word in words.split(",") if word.strip()]
     return [row for row in rows if (baselines or not row.is_baseline) and (not wanted or _is_meant(row, wanted))]
 

@@ -1,4 +1,4 @@
-"""The gallery page: scene by scene, what went in, what came out, what is true and what differs."""
+"""The gallery page: input, prediction, ground truth and error, scene by scene."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ from deep3dmap.results.kept_scenes import KeptScene
 
 ORDERS = {"best": "Best", "worst": "Worst", "disputed": "Most disputed"}
 SHOWN = 6
-NOTHING_KEPT = "Nothing was kept of this scene to look at; pictures are made of the first scenes of a run."
-MESH_KEPT = "Pictures are made of the first scenes of a run; of this one the mesh is kept, which is shown below."
+NOTHING_KEPT = "No pictures were saved for this scene; a run saves pictures only for its first scenes."
+MESH_KEPT = "A run saves pictures only for its first scenes; the mesh of this scene is shown below."
 
 
 def show() -> None:
@@ -47,8 +47,8 @@ def show() -> None:
 
 def _why_nothing(choice: SceneChoice, order: str) -> str:
     if order == "disputed":
-        return "A scene is disputed where at least two methods have a value for it; here none is."
-    return "This metric has no values on single scenes for this method."
+        return "Only scenes with values from at least two methods can be ordered by disagreement; there are none."
+    return "This method has no values for single scenes under this metric."
 
 
 def _card(choice: SceneChoice, place: int, places: Sequence[int], scene: int, kept: KeptScene | None) -> None:

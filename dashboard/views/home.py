@@ -1,4 +1,4 @@
-"""The first page: what is in the store, the newest results, what they look like, and how to add some."""
+"""The home page: an overview of the store, the newest results with pictures, and how to add more."""
 
 import pandas as pd
 import streamlit as st
@@ -21,9 +21,7 @@ Sheet = tuple[int, str, str, str]
 def show() -> None:
     """Show the page."""
     runs = reading.snapshot().runs()
-    markup.show(
-        markup.heading("3D reconstruction, measured", f"The results in <code>{markup.text(reading.store_uri())}</code>")
-    )
+    markup.show(markup.heading("3D reconstruction benchmarks", f"Results in <code>{markup.text(reading.store_uri())}</code>"))
     if runs.empty:
         _empty()
         return
@@ -31,16 +29,16 @@ def show() -> None:
     groups = suite_groups()[:GROUPS_READ]
     if groups:
         cards = "".join(_card(group) for group in groups[:GROUPS_SHOWN])
-        markup.show(markup.section("Leaderboards", "the newest first"), f"<div class=d3-cards>{cards}</div>")
+        markup.show(markup.section("Leaderboards", "newest first"), f"<div class=d3-cards>{cards}</div>")
     _pictures(groups)
     markup.show(markup.section("Newest runs"), run_table(runs.head(RUNS_SHOWN)))
     _how_to_add()
 
 
 def _empty() -> None:
-    st.write("There is nothing here yet. This makes the first results in a few minutes:")
+    st.write("There are no results yet. The first command produces some in a few minutes:")
     _commands()
-    markup.show(markup.note("Runs appear here as they end; the page Live follows them while they run."))
+    markup.show(markup.note("Runs appear here when they finish; the Live page shows them while they are running."))
 
 
 def _figures(runs: pd.DataFrame) -> dict[str, str]:
@@ -63,7 +61,7 @@ def _card(group: Group) -> str:
         "small", markup.text(" · ".join(filter(None, [group.tier, f"{group.dataset}/{group.dataset_variant}"])))
     )
     if lead:
-        more = f", {len(first) - 1} more within its reach" if len(first) > 1 else ""
+        more = f", {len(first) - 1} more with the same rank" if len(first) > 1 else ""
         content += f"<div class=lead>{markup.name(f'{lead.method}/{lead.variant}')}</div>"
         content += markup.element("small", markup.text(f"{with_unit(lead.metric, lead.unit)} {number(lead.value)}{more}"))
     entries = f"{len(board.rows)} entries" if len(board.rows) != 1 else "1 entry"
@@ -73,18 +71,18 @@ def _card(group: Group) -> str:
 
 
 def headline(group: Group) -> Board:
-    """Return the board of a group under its suite's headline."""
+    """Return the board of a group under its suite's headline metric."""
     return reading.snapshot().board(group, reading.snapshot().metric_names(group)[0])
 
 
 def _pictures(groups: list[Group]) -> None:
-    """Show a contact sheet of the best method of some groups, of those that show the most."""
+    """Show contact sheets of the best methods of a few groups, preferring sheets with the most detail."""
     sheets = [(group, sheet) for group in groups if (sheet := _sheet(group))]
-    # A PNG picture of little takes little.
+    # The size of a PNG file is a measure of its detail.
     found = [(group, *sheet[1:]) for group, sheet in sorted(sheets, key=lambda one: -one[1][0])][:PICTURES_SHOWN]
     if not found:
         return
-    markup.show(markup.section("What it looks like", "a scene of the best method"))
+    markup.show(markup.section("Example scenes", "reconstructed by the best method"))
     for place, (group, method, run_id, name) in zip(st.columns(PICTURES_SHOWN, gap="medium"), found):
         with place:
             picture(name, "stretch")
@@ -111,19 +109,19 @@ def _find_sheet(group: Group) -> Sheet | None:
 
 
 def _how_to_add() -> None:
-    markup.show(markup.section("Add rows"))
+    markup.show(markup.section("Add results"))
     _commands()
     files = reading.open_store().storage.names("tables/runs", ".parquet")
     if len(files) > MANY_FILES:
-        markup.show(markup.note(f"{len(files):,} runs have files of their own; this makes the store open fast:"))
+        markup.show(markup.note(f"{len(files):,} runs are stored in separate files; this command makes the store open faster:"))
         st.code(f"deep3dmap results compact results={reading.store_uri()}", language="bash")
 
 
 def _commands() -> None:
     uri = reading.store_uri()
     lines = [
-        f"deep3dmap benchmark suite=face tier=smoke results={uri}      # a suite on its embedded world",
+        f"deep3dmap benchmark suite=face tier=smoke results={uri}      # a small test run",
         f"deep3dmap benchmark suite=face tier=quick seeds=3 --resume results={uri}",
-        f"deep3dmap results merge OTHER results={uri}                  # what another store has",
+        f"deep3dmap results merge OTHER results={uri}                  # add the results of another store",
     ]
     st.code("\n".join(lines), language="bash")

@@ -1,4 +1,4 @@
-"""A scene in 3D, as the pages of runs and of scenes show it."""
+"""A scene in 3D, as shown on the pages of runs and scenes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,9 @@ from deep3dmap.results.kept_scenes import KeptScene
 
 
 def show_in_3d(kept: Mapping[str, KeptScene], key: str) -> dict[str, Any] | None:
-    """Show a scene as several entries made it, and return the viewer's data; None where there is nothing to show.
+    """Show one scene from several entries in 3D and return the viewer's data; None if there is nothing to show.
 
-    kept: {title: files}. key: of the place in the page. A damaged file is named in place of the viewer.
+    kept: {title: files}. key: Streamlit key of the viewer. If a file is damaged, an error is shown instead of the viewer.
     """
     try:
         data = viewer3d.scene_payload({one_line(title): one for title, one in kept.items()})

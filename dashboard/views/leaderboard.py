@@ -1,4 +1,4 @@
-"""The leaderboard page: who is best, how sure that is, what it costs and what failed."""
+"""The leaderboard page: ranking with uncertainties, costs, and failed runs."""
 
 import re
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def show() -> None:
         )
         beside = st.toggle("All metrics", key="all_metrics", bind=URL, help="further metrics as columns of the table")
     if not choice.rows:
-        st.info("No method is left with these filters.")
+        st.info("No methods match these filters.")
         return
     _table(choice, sorted(choice.rows, key=ORDERS[order]), is_full, beside)
     name = "-".join(re.sub(r"[^\w.-]+", "_", part) for part in (*_place(choice), choice.metric) if part)
@@ -59,7 +59,7 @@ def _heading(choice: Choice) -> None:
     words += [f"protocol {group.protocol_version}", f"data version <code>{markup.text(group.dataset_version[:8])}</code>"]
     said = "; ".join(filter(None, [arrow(choice.board.rows[0].better), choice.meaning]))
     meaning = f"<b>{markup.text(choice.metric)}</b>: {markup.text(said)}"
-    # A suite without a card, of which nothing was scored, has no metric.
+    # A suite without a card and without scores has no metric.
     markup.show(markup.heading(choice.suite_title, " · ".join(words), meaning if choice.metric else ""))
 
 
@@ -71,7 +71,7 @@ def _table(choice: Choice, rows: list[LeaderboardRow], is_full: bool, beside: bo
     metrics = [metric for metric in choice.metrics if metric != choice.metric] if beside else []
     others = {metric: snapshot.board(choice.group, metric).rows for metric in metrics}
     shown = rows if every else rows[:ROWS_SHOWN]
-    note = "Entries that share a rank cannot be told apart."
+    note = "Entries with the same rank do not differ significantly."
     markup.show(board_table(shown, others, is_full), markup.note(note))
 
 

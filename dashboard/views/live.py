@@ -1,4 +1,4 @@
-"""The live page: what is running and pending, with its curves. It refreshes by itself."""
+"""The live page: running and pending trials with their curves. It refreshes automatically."""
 
 from datetime import UTC, datetime
 
@@ -20,7 +20,7 @@ SHOWN, CURVES_OF, SILENT_S = 50, 4, 600.0
 
 def show() -> None:
     """Show the page."""
-    markup.show(markup.heading("Live", "What is running now, and what ended last."))
+    markup.show(markup.heading("Live", "Trials that are running now, and the most recent runs."))
     _states()
 
 
@@ -40,7 +40,7 @@ def _states() -> None:
         _curves([one for one in going if one.state == "running"][:CURVES_OF])
         if len(runs):
             last = snapshot.once("ended last", lambda: run_table(runs.head(SHOWN // 2)))
-            markup.show(markup.section("Ended last"), last)
+            markup.show(markup.section("Most recent runs"), last)
         markup.show(markup.note(f"Refreshed every {REFRESH_S} s, last at {datetime.now(UTC):%H:%M:%S} UTC."))
 
 
@@ -67,7 +67,7 @@ def _line(one: TrialState) -> list[str]:
     share = share_done(one.text)
     sign = f"{duration(max(silent, 0.0), 2)} ago"
     if one.state == "running" and silent > SILENT_S:
-        sign = markup.element("span", sign, "d3-tag warn", "its driver may be gone")
+        sign = markup.element("span", sign, "d3-tag warn", "no update for a long time; its driver may have stopped")
     link = markup.link("run", markup.text(one.run_id[:8]), run_id=one.run_id)
     return [markup.status(one.state), markup.text(one.text), "" if share is None else markup.share(share), sign, link]
 
@@ -80,7 +80,7 @@ def _curves(running: list[TrialState]) -> None:
         own = curves[curves.name == name].assign(run=one.run_id[:8])
         if len(own):
             drawn.append((name, curve_chart(own, f"{name}, {one.text}", [one.run_id[:8]], "step", False)))
-    # Columns that nothing is in leave a gap.
+    # Empty columns would leave a gap.
     columns = st.columns(2, gap="large") if drawn else []
     for place, (name, spec) in enumerate(drawn):
         with columns[place % 2]:

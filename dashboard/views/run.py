@@ -1,4 +1,4 @@
-"""The run page: what one run did, what it cost, how it was made, and how to repeat it."""
+"""The run page: results, costs, configuration and environment of one run, and how to repeat it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ from deep3dmap.dashboard.views.run_metrics import metrics
 from deep3dmap.dashboard.views.run_replay import replay
 from deep3dmap.dashboard.views.run_surfaces import surfaces
 
-# The sections of the page, each given the one row of the attempt.
+# The sections of the page; each takes a frame with the attempt's row.
 SECTIONS: tuple[Callable[[pd.DataFrame], None], ...] = (
     metrics,
     pictures,
@@ -36,7 +36,7 @@ def show() -> None:
     """Show the page."""
     attempts = reading.attempts()
     with st.sidebar:
-        asked = str(st.text_input("Run", key="run_id", bind=URL, placeholder="start of an id, or words")).strip()
+        asked = str(st.text_input("Run", key="run_id", bind=URL, placeholder="start of an id, or search words")).strip()
     found = runs_found(attempts, asked)
     if len(found) == 1:
         _run(attempts, str(found.run_id.iloc[0]))
@@ -56,9 +56,9 @@ def _is_going(asked: str) -> bool:
 
 
 def _list(attempts: pd.DataFrame, found: pd.DataFrame, asked: str) -> None:
-    markup.show(markup.heading("Runs", "The newest runs first; the box in the sidebar finds others by id, name or status."))
+    markup.show(markup.heading("Runs", "Newest runs first. Use the field in the sidebar to search by id, name or status."))
     if asked and found.empty:
-        st.warning(f"No run is found by “{as_text(asked)}”; these are the newest.")
+        st.warning(f"No run matches “{as_text(asked)}”; showing the newest runs.")
     markup.show(run_table(runs_found(attempts, "") if found.empty else found))
 
 
@@ -68,7 +68,7 @@ def _run(attempts: pd.DataFrame, run_id: str) -> None:
     _heading(run)
     siblings(run)
     if run.status != "ok":
-        st.error(as_text(run.status) + ("" if run.error else ": nothing more is known"), icon=":material/error:")
+        st.error(as_text(run.status) + ("" if run.error else ": no further information"), icon=":material/error:")
     if run.error:
         st.code(run.error, language=None, wrap_lines=True)
     for section in SECTIONS:
@@ -76,12 +76,12 @@ def _run(attempts: pd.DataFrame, run_id: str) -> None:
 
 
 def _attempt(own: pd.DataFrame) -> pd.DataFrame:
-    """Draw the choice between the attempts at a run and return the one chosen; the one that counts is chosen at first."""
+    """Show a selector for the attempts at a run and return the row of the selected one, by default the one that counts."""
     default = int(own[own.counts].attempt.iloc[0])
     if len(own) == 1:
         return own
     labels = {
-        int(row.attempt): f"{row.started_at:%Y-%m-%d %H:%M} {row.status}{', counts' if row.counts else ''}"
+        int(row.attempt): f"{row.started_at:%Y-%m-%d %H:%M} {row.status}{', on the leaderboard' if row.counts else ''}"
         for _, row in own.sort_values("attempt", ascending=False).iterrows()
     }
     key = f"attempt {own.run_id.iloc[0]}"

@@ -1,4 +1,4 @@
-"""The curves of a run, beside those of others, and of a run that has not ended."""
+"""The curves of a run, optionally with those of other runs, and the curves of a run in progress."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def curves(attempt: pd.DataFrame) -> None:
     markup.show(markup.section("Training"))
     run = attempt.iloc[0]
     others = _others(run)
-    beside = st.multiselect("Beside it", list(others), key="beside", bind=URL, placeholder="further runs of the suite")
+    beside = st.multiselect("Compare with", list(others), key="beside", bind=URL, placeholder="other runs of the suite")
     parts = [own.assign(run=_name(run))]
     for name in beside:
         other = reading.snapshot().runs().loc[[others[name]]]
@@ -32,7 +32,7 @@ def curves(attempt: pd.DataFrame) -> None:
 
 
 def live(run_id: str) -> None:
-    """Show a run that has not ended; it refreshes by itself."""
+    """Show a run in progress; the view refreshes automatically."""
     state = reading.trials().one(run_id)
     markup.show(markup.heading(state.text if state and state.text else run_id, f"run <code>{markup.text(run_id)}</code>"))
     _live(run_id)
@@ -46,13 +46,13 @@ def _live(run_id: str) -> None:
         markup.show(markup.note(f"{markup.status(state.state if state else 'gone')} {said}"))
         found = live_curves(reading.open_store(), run_id)
         if found.empty:
-            markup.show(markup.note("No curve yet."))
+            markup.show(markup.note("No curves yet."))
             return
         draw(found.assign(run=run_id[:8]))
 
 
 def draw(frame: pd.DataFrame) -> None:
-    """Draw one chart for each name of a curve. Columns: run, scene, step, seconds, name, value."""
+    """Draw one chart for each curve name. Columns: run, scene, step, seconds, name, value."""
     with st.container(horizontal=True, vertical_alignment="center"):
         over = st.segmented_control(
             "Over", ["step", "seconds"], default="step", key="over", bind=URL, label_visibility="collapsed"
@@ -65,14 +65,14 @@ def draw(frame: pd.DataFrame) -> None:
     runs = list(dict.fromkeys(frame.run))
     columns = st.columns(2, gap="large")
     for index, (name, own) in enumerate(frame.groupby("name", sort=True)):
-        # A logarithm of nothing draws nothing.
+        # A logarithmic axis can only show positive values.
         is_log = logarithmic and bool((own.value > 0).all())
         with columns[index % 2]:
             chart.show(curve_chart(own, str(name), runs, over or "step", is_log), f"curve of {one_line(name, 60)}")
 
 
 def _others(run: "pd.Series[str]") -> dict[str, Any]:
-    """Return {name: its place among the runs} of what may be drawn beside a run."""
+    """Return {name: index in the table of runs} for the runs that can be compared with a run."""
     runs = reading.snapshot().runs()
     alike = (runs.suite == run.suite) & (runs.dataset == run.dataset) & (runs.run_id != run.run_id) & (runs.steps > 0)
     return {_name(row): row.Index for row in reading.first(runs, alike, OFFERED).itertuples()}

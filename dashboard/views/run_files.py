@@ -1,4 +1,4 @@
-"""The artifacts of a run: its pictures, one at a time, and a list of its files."""
+"""The artifacts of a run: its pictures, shown one at a time, and a list of its files."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ SHEETS = ("sheet", "overview", "views", "samples", "turntable", "frames", "shape
 
 
 def pictures(attempt: pd.DataFrame) -> None:
-    """Show the section: the contact sheet of a scene first, other pictures as they are chosen."""
+    """Show the section with pictures, starting with the contact sheet of a scene."""
     found = reading.pictures_of(attempt)
     if not found:
         return
@@ -33,13 +33,13 @@ def pictures(attempt: pd.DataFrame) -> None:
 
 
 def sheets_first(name: str) -> tuple[int, str]:
-    """Return a key that puts pictures of a whole scene, such as contact sheets, before details."""
+    """Return a sort key that puts pictures of a whole scene, such as contact sheets, before details."""
     stem = name.rpartition("/")[2]
     return next((place for place, word in enumerate(SHEETS) if word in stem), len(SHEETS)), name
 
 
 def picture(name: str, width: Literal["content", "stretch"] = "content") -> None:
-    """Show a picture of the store, no larger than it is or as wide as its place; one that is damaged is named instead."""
+    """Show a picture from the store; a warning if it is damaged. width: "content" for its natural size, "stretch" to fill."""
     try:
         st.image(reading.picture(reading.store_uri(), name), width=width)
     except (UserError, OSError, ValueError) as error:
@@ -47,7 +47,7 @@ def picture(name: str, width: Literal["content", "stretch"] = "content") -> None
 
 
 def files(attempt: pd.DataFrame) -> None:
-    """Show the section: all artifacts with their sizes, each to be saved."""
+    """Show the section with all artifacts, their sizes, and a download."""
     run = attempt.iloc[0]
     store = reading.open_store()
     folder = store.artifacts_name(str(run.run_id), int(run.attempt))

@@ -1,4 +1,4 @@
-"""Finds runs, and lists those that belong together."""
+"""Search for runs, and lists of related runs."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _SEARCHED = ("method", "variant", "suite", "tier", "dataset", "dataset_variant",
 
 
 def runs_found(attempts: pd.DataFrame, asked: str) -> pd.DataFrame:
-    """Return the newest of the runs whose id starts with `asked`, else of those in which every word of it occurs."""
+    """Return the newest runs whose id starts with `asked`, or if there are none, those that match every word of it."""
     by_id = attempts.counts & attempts.run_id.str.startswith(asked)
     if by_id.any() or not asked:
         return reading.first(attempts, by_id, SHOWN)
@@ -25,7 +25,7 @@ def runs_found(attempts: pd.DataFrame, asked: str) -> pd.DataFrame:
 
 
 def alike(run: Any) -> pd.DataFrame:
-    """Return the runs that differ from a run in their seed or scene only, itself among them."""
+    """Return the runs that differ from a run only in their seed, scene or code version, including the run itself."""
     runs = reading.snapshot().runs()
     same = pd.Series(True, index=runs.index)
     for name in ("suite", "protocol_version", "tier", "dataset", "dataset_version", "method", "variant", "settings_hash"):
@@ -41,7 +41,7 @@ def siblings(run: Any) -> None:
     links = []
     for other in own.itertuples():
         name = f"seed {other.seed}" + (f" {other.scene!s}" if other.scene else "")
-        name += " (other code)" if other.method_version != run.method_version else ""
+        name += " (different code)" if other.method_version != run.method_version else ""
         is_this = other.run_id == run.run_id
         links.append(f"<b>{markup.text(name)}</b>" if is_this else markup.link("run", markup.text(name), run_id=other.run_id))
     markup.show(markup.note("Runs of this entry: " + " · ".join(links)))

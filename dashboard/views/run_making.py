@@ -1,4 +1,4 @@
-"""How a run was made: its configuration and what differs in another run, its key, machine and packages."""
+"""How a run was made: its configuration, differences from another run, key, machine and packages."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ def configuration(attempt: pd.DataFrame) -> None:
         st.code(run.command, language="bash", wrap_lines=True)
     with st.expander("Configuration"):
         st.code(json.dumps(json.loads(run.config), indent=1, sort_keys=True), language="json")
-    with st.expander("What differs in another run"):
+    with st.expander("Differences from another run"):
         _difference(run)
 
 
@@ -35,13 +35,13 @@ def _difference(run: Any) -> None:
     runs = reading.snapshot().runs()
     others = reading.first(runs, (runs.suite == run.suite) & (runs.run_id != run.run_id), OFFERED)
     names = {str(row.run_id): _name(row) for row in others.itertuples()}
-    other = st.selectbox("The other run", list(names), index=None, format_func=names.__getitem__, key="other")
+    other = st.selectbox("Other run", list(names), index=None, format_func=names.__getitem__, key="other")
     if other is None:
         return
     both = [flat_facts(run), flat_facts(runs[runs.run_id == other].iloc[0])]
     keys = differing(both)
     if not keys:
-        st.caption("Nothing differs but the results.")
+        st.caption("Only the results differ.")
         return
     lines = [[markup.text(key), *(markup.text(flat.get(key, "")) for flat in both)] for key in keys]
     heads = [Column("setting", "name"), Column(run.run_id[:8], "text"), Column(other[:8], "text")]
@@ -49,7 +49,7 @@ def _difference(run: Any) -> None:
 
 
 def flat_facts(run: Any) -> dict[str, Any]:
-    """Return the settings of a run, its seed, and the versions of what it was made of, as one flat table."""
+    """Return the settings, seed, and code, data and package versions of a run as one flat dict."""
     versions = ("seed", "variant", "method_version", "dataset", "dataset_variant", "dataset_version", "git_commit", "device")
     packages = {f"package {name}": version for name, version in json.loads(run.packages).items()}
     return {**settings_of(run.config), **{name: run[name] for name in versions}, **packages}
@@ -58,7 +58,7 @@ def flat_facts(run: Any) -> dict[str, Any]:
 def environment(attempt: pd.DataFrame) -> None:
     """Show the section."""
     run = attempt.iloc[0]
-    with st.expander("Key, code and place"):
+    with st.expander("Key, code and location"):
         markup.show(markup.definition_table({name: run[name] for name in FACTS if str(run[name])}))
     with st.expander("Machine, packages and backends"):
         for name in ("hardware", "packages", "backends"):

@@ -1,4 +1,4 @@
-"""The metrics of a run: of the whole, the mean over scenes, and each scene."""
+"""The metrics of a run: values of the whole run, means over scenes, and values per scene."""
 
 import pandas as pd
 import streamlit as st
@@ -29,7 +29,10 @@ def metrics(attempt: pd.DataFrame) -> None:
 
 
 def metric_frame(found: pd.DataFrame, order: list[str]) -> pd.DataFrame:
-    """Return a table with a line per scene under those of the whole run and the mean; metrics in the order given."""
+    """Return a table with rows for the whole run, the mean over scenes, and each scene.
+
+    order: names of metrics that come first; others follow alphabetically.
+    """
     named = found.assign(column=[with_unit(*pair) for pair in zip(found.metric, found.unit)])
     columns = dict(zip(named.metric, named.column))
     names = [name for name in order if name in columns] + sorted(set(columns) - set(order))
@@ -43,6 +46,6 @@ def metric_frame(found: pd.DataFrame, order: list[str]) -> pd.DataFrame:
 
 
 def _order(suite: str) -> list[str]:
-    """Return the suite's metrics as its card lists them, the one it ranks by first."""
+    """Return the suite's metrics in the order of its card, the headline metric first."""
     card = reading.snapshot().suite_card(suite)
     return sorted((item["name"] for item in card.get("metrics", ())), key=lambda name: name != card.get("headline"))

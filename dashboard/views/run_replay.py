@@ -1,4 +1,4 @@
-"""Whether a run came out the same when it was repeated, and the command that repeats it."""
+"""Comparison of a run with its repetition, and the command that repeats it."""
 
 import pandas as pd
 import streamlit as st
@@ -18,7 +18,7 @@ def replay(attempt: pd.DataFrame) -> None:
     every = reading.attempts()
     again = every[(every.run_id == run.run_id) & (every.reproduces == run.attempt) & (every.verdict != "")]
     if again.empty:
-        markup.show(markup.note("This run has not been repeated yet. This repeats it:"))
+        markup.show(markup.note("This run has not been repeated yet. To repeat it:"))
     else:
         _verdicts(again.sort_values("verdict_at").iloc[-1])
     st.code(f"deep3dmap reproduce {run.run_id} results={reading.store_uri()}", language="bash")
@@ -26,7 +26,7 @@ def replay(attempt: pd.DataFrame) -> None:
 
 def _verdicts(again: "pd.Series[str]") -> None:
     verdicts = from_json(again.verdict)
-    columns = [Column("metric", "name"), Column("verdict"), Column("before", "number"), Column("again", "number")]
+    columns = [Column("metric", "name"), Column("verdict"), Column("original", "number"), Column("repeated", "number")]
     lines = []
     for one in verdicts:
         kind = "warn" if one.verdict in (DIFFERS, CANNOT_RUN) else "good"

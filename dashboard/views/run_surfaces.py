@@ -11,7 +11,7 @@ from deep3dmap.results.kept_scenes import kept_scenes
 
 
 def surfaces(attempt: pd.DataFrame) -> None:
-    """Show the section for one attempt, given as a frame with its one row; nothing where it kept no surface."""
+    """Show the section for one attempt, given as a frame with a single row; nothing if it saved no surface."""
     run = attempt.iloc[0]
     scenes = [scene for scene in reading.metrics_of(attempt).scene.unique() if scene]
     kept = kept_scenes(reading.open_store(), str(run.run_id), int(run.attempt), scenes)

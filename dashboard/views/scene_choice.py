@@ -1,4 +1,4 @@
-"""Which group, metric and entries the pages of scenes show: choices in the sidebar, kept in the URL."""
+"""Selection of the board shown on the gallery and compare pages; the selectors in the sidebar are part of the URL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from deep3dmap.results.store import ResultStore
 
 @dataclass(frozen=True)
 class SceneChoice:
-    """A board, with the title of its suite and the names of its rows, each different."""
+    """A board with the title of its suite and unique names of its rows."""
 
     board: Board
     title: str
@@ -29,14 +29,14 @@ class SceneChoice:
         return f"{self.title} · tier {group.tier} · {group.dataset}/{group.dataset_variant}"
 
     def scenes_of(self, place: int) -> dict[str, KeptScene]:
-        """Return what the runs of a row kept of each scene."""
+        """Return {scene: files} saved by the runs of a row, given by index."""
         uri, scenes = reading.store_uri(), tuple(self.board.scenes)
         runs = _counting(self.board.rows[place].run_ids)
         return fullest(_kept(uri, run_id, attempt, scenes) for run_id, attempt in runs)
 
 
 def choose() -> SceneChoice | None:
-    """Draw the choices of suite, tier, dataset, version and metric; None where the store has no results of a suite."""
+    """Show selectors for suite, tier, dataset, version and metric; None if the store has no results of a suite."""
     groups = suite_groups()
     if not groups:
         return None

@@ -1,4 +1,4 @@
-"""The sweeps page: the trials of a search for settings, what mattered, and the best configuration to copy."""
+"""The sweeps page: the trials of a hyperparameter search, importance of the settings, and the best configuration."""
 
 from collections.abc import Callable
 
@@ -38,8 +38,8 @@ def show() -> None:
 
 
 def _none_yet() -> None:
-    markup.show(markup.heading("Sweeps", "Searches for the settings of a method that do best on the validation split."))
-    st.write("The store holds none yet. This makes one:")
+    markup.show(markup.heading("Sweeps", "Searches for the settings of a method that perform best on the validation split."))
+    st.write("The store contains no sweeps yet. To run one:")
     st.code(
         f"deep3dmap tune method=prnet/mini dataset=heads/smoke tune.trials=12 results={reading.store_uri()}", language="bash"
     )
@@ -48,10 +48,10 @@ def _none_yet() -> None:
 def _heading(sweep: Sweep, name: str, what: str) -> None:
     ended = [trial for trial in sweep.trials if trial.status == "ok"]
     stopped = [trial for trial in sweep.trials if trial.status in ("stopped", "interrupted")]
-    values = {"Trials": str(len(sweep.trials)), "Trained to the end": str(len(ended)), "Stopped early": str(len(stopped))}
+    values = {"Trials": str(len(sweep.trials)), "Completed": str(len(ended)), "Stopped early": str(len(stopped))}
     values["Failed"] = str(len(sweep.trials) - len(ended) - len(stopped))
     values["Best " + one_line(sweep.metric, 30)] = number(sweep.best.value) if sweep.best else DASH
-    values["Time of all"] = duration(sum(trial.seconds for trial in sweep.trials))
+    values["Total time"] = duration(sum(trial.seconds for trial in sweep.trials))
     markup.show(
         markup.heading(f"Sweep {name}", f"{markup.text(what)} · <b>{markup.text(sweep.metric)}</b>, {arrow(sweep.better)}"),
         markup.facts({key: markup.text(value) for key, value in values.items()}),
@@ -67,11 +67,11 @@ def _best(sweep: Sweep, name: str) -> None:
     file = f"tune/{name}/best.yaml"
     if file in {f"tune/{name}/{own}" for own in store.storage.names(f"tune/{name}", "best.yaml")}:
         lines += ["", f"deep3dmap train from={store.uri}/{file}"]
-    st.code("\n".join(lines) or "the configuration as it is", language="bash")
+    st.code("\n".join(lines) or "the unchanged configuration", language="bash")
 
 
 def shown(value: object) -> str:
-    """Return a setting as it is typed, numbers with no more digits than they need to be told apart."""
+    """Format a setting as for the command line, with at most four significant digits."""
     if isinstance(value, float):
         return f"{value:.4g}"
     return one_line(value, 60) if not isinstance(value, list) else "[" + ", ".join(map(shown, value)) + "]"
@@ -111,7 +111,7 @@ def _curves(sweep: Sweep) -> None:
 def _importance(sweep: Sweep) -> None:
     found = sweep.importance()
     if not found:
-        st.caption("Too few trials with a value and different settings.")
+        st.caption("There are too few trials with a value, or their settings do not vary.")
         return
     columns = [Column("setting", "name"), Column("importance"), Column("", "number")]
     lines = [[markup.name(name), markup.share(value), f"{value:.2f}"] for name, value in found.items()]
@@ -120,7 +120,7 @@ def _importance(sweep: Sweep) -> None:
 
 
 def _table(sweep: Sweep) -> None:
-    markup.show(markup.section("Trials", "the best first"))
+    markup.show(markup.section("Trials", "best first"))
     heads = [
         Column("trial", "number"),
         Column("run"),
@@ -133,7 +133,7 @@ def _table(sweep: Sweep) -> None:
     kinds = ["best" if trial is sweep.best else "" for trial in ordered]
     markup.show(markup.table(heads, [_line(sweep, trial) for trial in ordered[:TRIALS_SHOWN]], kinds, "trials"))
     if len(ordered) > TRIALS_SHOWN:
-        st.caption(f"The best {TRIALS_SHOWN} of {len(ordered)} trials.")
+        st.caption(f"Showing the best {TRIALS_SHOWN} of {len(ordered)} trials.")
 
 
 def _line(sweep: Sweep, trial: Trial) -> list[str]:

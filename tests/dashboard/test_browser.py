@@ -1,4 +1,4 @@
-"""The dashboard as `deep3dmap dashboard` serves it, in a real browser."""
+"""The dashboard served by `deep3dmap dashboard`, in a real browser."""
 
 import io
 import os
@@ -34,7 +34,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def served(browser, tmp_path_factory):
-    """{kind of store: address}, all servers started at once."""
+    """{kind of store: address} of servers that are started in parallel."""
     servers = {}
     for kind, build in KINDS.items():
         folder = tmp_path_factory.mktemp("served")
@@ -51,7 +51,7 @@ def served(browser, tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, served):
-    """Open pages; at the end nothing may have gone wrong on them."""
+    """Function that opens pages, which are checked for errors at the end of the test."""
     pages = []
 
     def open_page(path="", kind="plain", **options):
@@ -69,7 +69,7 @@ def opened(browser, served):
 
 
 def walk(page):
-    """Go to every page by the navigation."""
+    """Visit every page through the navigation."""
     for name in PAGES:
         page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
         page.wait_for_url(f"**/{name.lower() if name != 'Home' else ''}*")
@@ -89,9 +89,9 @@ def many_runs(folder):
 
 
 def real_runs(folder):
-    """Two methods of the smallest suite with surfaces, one run at a time.
+    """Run two methods of the smallest suite with surfaces, one run at a time.
 
-    Ray ends its youngest worker when the whole machine is short of memory, whoever took it; here that would be another's.
+    Ray kills its youngest worker when the machine runs out of memory, even if another process uses it.
     """
     command = [sys.executable, "-m", "deep3dmap.cli", "benchmark", "suite=indoor", "tier=smoke", f"results={folder}"]
     command += ["methods=[tsdf_fusion,mean_depth_plane]", f"trainer.cpus_per_worker={os.cpu_count()}"]
@@ -191,7 +191,7 @@ def test_view_is_downloaded_and_its_figure_saved(opened):
 
 def test_pages_follow_the_store_without_a_reload(opened, served):
     page = opened("leaderboard?suite=face&methods=newcomer")
-    page.get_by_text("No method is left").wait_for()
+    page.get_by_text("No methods match").wait_for()
     store = ResultStore(str(served["plain"][0]))
     row = run_row(ENTRANTS[0], 0, method="newcomer", run_id="ab" * 8)
     store.write_attempt(row, metric_rows(row, ENTRANTS[0], 6), [])

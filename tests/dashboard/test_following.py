@@ -157,7 +157,7 @@ def test_the_first_reading_of_many_files_says_what_it_does_and_what_helps(tmp_pa
     reading.read_ahead()
     files = sum(len(list((tmp_path / "tables" / name).iterdir())) for name in ("runs", "metrics"))
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"Reading {files} files of single attempts")
+    assert line.startswith(f"Reading {files} single-attempt files")
     assert line.endswith(f"deep3dmap results compact results={store.uri}")
 
 

@@ -86,7 +86,7 @@ def test_methods_are_searched_by_words(store, monkeypatch):
     app.toggle(key="baselines").set_value(False).run()
     assert names(clean(app)) == ["prnet/wide"]
     app.text_input(key="methods").set_value("nothing of that name").run()
-    assert clean(app).info[0].value == "No method is left with these filters."
+    assert clean(app).info[0].value == "No methods match these filters."
 
 
 def test_all_statistics_and_metrics_are_columns_on_demand(store, monkeypatch):
@@ -154,7 +154,7 @@ def test_ranks_across_suites_are_those_of_the_terminal(tmp_path, monkeypatch):
     app = page("leaderboard", tmp_path, monkeypatch, figure="Across suites")
     assert len(app.get("vega_lite_chart")) == 1
     assert "Critical difference 1.39" in words(app)
-    assert "Not in all of them: mean_depth_plane/default, mean_face/default, tsdf_fusion/default" in words(app)
+    assert "Not in all tables: mean_depth_plane/default, mean_face/default, tsdf_fusion/default" in words(app)
 
 
 def test_cost_is_drawn_for_ranked_entries_and_names_its_device(store, monkeypatch):
@@ -163,11 +163,11 @@ def test_cost_is_drawn_for_ranked_entries_and_names_its_device(store, monkeypatc
     assert all(point.said.endswith("MB") for point in cost_points(rows, "memory"))
 
 
-@pytest.mark.parametrize(("suite", "said"), [("face", "On the dashed line"), ("indoor", "mean_depth_plane/default")])
+@pytest.mark.parametrize(("suite", "said"), [("face", "The dashed line"), ("indoor", "mean_depth_plane/default")])
 def test_what_is_said_below_the_costs_is_what_is_drawn(suite, said, store, monkeypatch):
     shown = words(page("leaderboard", store.uri, monkeypatch, suite=suite))
     (drawn,) = page("leaderboard", store.uri, monkeypatch, suite=suite).get("vega_lite_chart")
-    assert ("On the dashed line" in shown) == ("strokeDash" in drawn.proto.spec)
+    assert ("The dashed line" in shown) == ("strokeDash" in drawn.proto.spec)
     assert said in shown
 
 

@@ -1,4 +1,4 @@
-"""Pieces of HTML: nothing from a store gets out of its place, and drawings keep within their lines."""
+"""Building blocks of HTML: values from a store cannot inject markup, and drawings stay within their bounds."""
 
 from html.parser import HTMLParser
 from typing import Any
@@ -14,7 +14,7 @@ HOSTILE = '"><script>alert(1)</script><img src=x onerror=y>'
 
 
 class Tags(HTMLParser):
-    """Which elements there are, and what each says of itself."""
+    """Collects elements with their attributes."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ RATES = (0.001, 0.002, 0.004, 0.008, 0.0160000000000000003)
 
 
 def write_sweep(store):
-    """Five trials of two settings; a smaller rate is better, one trial is ended early."""
+    """Five trials with two settings; a smaller learning rate is better, and one trial is stopped early."""
     for number, rate in enumerate(RATES):
         config = json.dumps({"optimizer": {"lr": rate}, "method": {"width": [8, 16][number % 2], "loss": "l1"}})
         status = "stopped" if number == 4 else "ok"
@@ -172,8 +172,8 @@ def test_store_without_cards_says_so_and_what_is_installed_can_be_looked_up(tmp_
     row = run_row(ENTRANTS[0], 0)
     store.write_attempt(row, metric_rows(row, ENTRANTS[0], 2), [])
     app = page("catalogue", tmp_path, monkeypatch)
-    assert app.caption[0].value == "The store holds no cards of methods."
-    assert "Nothing here yet" not in words(app)
+    assert app.caption[0].value == "The store contains no cards of methods."
+    assert "No results yet" not in words(app)
 
 
 def test_readme_makes_no_browser_fetch_anything():
@@ -189,7 +189,7 @@ def test_what_is_broken_where_the_page_is_served_is_listed(store, monkeypatch):
     monkeypatch.setattr("deep3dmap.dashboard.views.catalogue.findings", lambda: found)
     app = page("catalogue", store.uri, monkeypatch, kind="Installed here")
     app.button(key="look").click().run()
-    first = table(clean(app), "what is installed")[0]
+    first = table(clean(app), "installed components")[0]
     assert (first["what"], first["found"], first["remedy"]) == ("method torn", "ImportError: no spam", "install it again")
 
 

@@ -71,7 +71,7 @@ def test_runs_of_one_entry_lead_to_each_other(store, monkeypatch):
     others = runs[(runs.method == "prnet") & (runs.variant == first.variant) & (runs.run_id != first.run_id)]
     shown = html(page("run", store.uri, monkeypatch, run_id=first.run_id))
     assert all(f'href="run?run_id={run_id}"' in shown for run_id in others.run_id)
-    assert "other code" not in shown
+    assert "different code" not in shown
 
 
 def test_run_of_other_code_is_not_taken_for_another_seed(tmp_path, monkeypatch):
@@ -80,7 +80,7 @@ def test_run_of_other_code_is_not_taken_for_another_seed(tmp_path, monkeypatch):
         row = run_row(ENTRANTS[0], 0, method_version=code, run_id=f"{number}a" * 8)
         store.write_attempt(row, metric_rows(row, ENTRANTS[0], 2), [])
     shown = html(page("run", store.uri, monkeypatch, run_id="1a"))
-    assert ">seed 0 (other code)</a>" in shown
+    assert ">seed 0 (different code)</a>" in shown
 
 
 def test_configuration_and_its_difference_to_another_run_are_shown(store, monkeypatch):
@@ -135,7 +135,7 @@ def test_replay_verdict_and_the_command_to_repeat_are_shown(tmp_path, monkeypatc
     app = page("run", tmp_path, monkeypatch, run_id=run.run_id)
     app.selectbox(key=f"attempt {run.run_id}").set_value(int(run.attempt)).run()
     (line,) = table(clean(app), "verdicts")
-    assert (line["metric"], line["before"], line["again"]) == ("nme_68_2d", "4.200", "4.900")
+    assert (line["metric"], line["original"], line["repeated"]) == ("nme_68_2d", "4.200", "4.900")
     assert "differs" in line["verdict"]
     assert "2026-02-01" in words(app)
 

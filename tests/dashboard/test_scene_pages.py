@@ -1,4 +1,4 @@
-"""Compare and Gallery, as the app lays them out."""
+"""The compare and gallery pages of the app."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def test_compare_says_the_verdict_shows_pictures_and_one_viewer(store, monkeypat
     app = page("compare", store.uri, monkeypatch, suite="face", metric="nme_68_2d")
     shown = html(app)
     assert "prnet/wide" in shown
-    assert "cannot be told apart" in shown or "is better than" in shown
+    assert "are not significantly different" in shown or "is better than" in shown
     assert shown.count("<figure>") == 2 + 2 * 2
     assert len(viewers(app)) == 1
     headings = re.findall("<h2[^>]*>([^<]*)<", shown)
@@ -52,7 +52,7 @@ def test_compare_draws_the_differences_that_the_board_has(store, monkeypatch):
     found = dict(zip(values.scene, values.difference))
     assert found == pytest.approx(dict(zip(board.scenes, first - other)))
     spec = json.loads(drawn.proto.spec)
-    assert spec["layer"][-1]["encoding"]["x"]["title"][1] == "left of 0 the first is better"
+    assert spec["layer"][-1]["encoding"]["x"]["title"][1] == "left of 0: first method is better"
 
 
 def test_compare_takes_up_to_four_methods_from_the_url(store, monkeypatch):
@@ -70,7 +70,7 @@ def test_table_with_one_method_says_so(tmp_path, monkeypatch):
     store = ResultStore(str(tmp_path))
     row = run_row(ENTRANTS[0], 0)
     store.write_attempt(row, metric_rows(row, ENTRANTS[0], 2), [])
-    assert "one method only" in page("compare", store.uri, monkeypatch).info[0].value
+    assert "only one method" in page("compare", store.uri, monkeypatch).info[0].value
 
 
 def test_pictures_of_one_kind_are_as_large_as_those_of_the_other(tmp_path):
@@ -91,7 +91,7 @@ def test_picture_of_a_suite_keeps_its_shape(tmp_path):
 
 def test_metric_of_whole_runs_has_no_scenes(store, monkeypatch):
     app = page("compare", store.uri, monkeypatch, suite="face", metric="nme_68_2d_mean_of_bins")
-    assert any("belongs to whole runs" in caption.value for caption in app.caption)
+    assert any("has one value per run" in caption.value for caption in app.caption)
     assert not viewers(app)
 
 
@@ -109,7 +109,7 @@ def test_gallery_orders_scenes_and_shows_four_pictures_of_each(store, monkeypatc
     assert values == sorted(values)
     of_kept = [card for card in cards if "scene_<wbr>00" in card or "scene_<wbr>01" in card]
     assert [re.findall(r"<figcaption>(.*?)<", card) for card in of_kept] == [["input", "prediction", "truth", "error"]] * 2
-    assert all("Nothing was kept" in card for card in cards if card not in of_kept)
+    assert all("No pictures were saved" in card for card in cards if card not in of_kept)
     assert len(viewers(app)) == 1
     app.button_group[0].set_value("worst").run()
     worst = [float(value) for value in re.findall(r"nme_68_2d ([\d.]+)", html(app))]
@@ -168,7 +168,7 @@ def test_pieces_of_pages_escape_what_they_are_given():
 
 
 def kept_mesh(folder, frame):
-    """A scene of which a run kept its mesh and nothing else, as older runs did."""
+    """A scene for which a run saved only its mesh, as older versions did."""
     store = build_store(folder, seeds=1, scenes=2)
     run = store.runs().iloc[0]
     place = Path(store.artifacts_path(run.run_id, run.attempt), "scene_01")
@@ -190,4 +190,4 @@ def test_entry_without_a_small_surface_beside_others_is_named(tmp_path, monkeypa
         for file in Path(store.artifacts_path(run.run_id, run.attempt)).rglob("about.json"):
             file.unlink()
     app = page("compare", store.uri, monkeypatch, suite="face", compare=["prnet/mini", "mean_face/default"])
-    assert "Not shown in 3D, for want of a small surface: mean_face/default." in html(app)
+    assert "Not shown in 3D because no surface was saved: mean_face/default." in html(app)

@@ -1,4 +1,4 @@
-"""A store as a folder of plain files."""
+"""Export of a store as a static site."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from deep3dmap.results.store import ResultStore
 
 
 class Links(HTMLParser):
-    """Collects what a page refers to, and its elements."""
+    """Collects the links and elements of a page."""
 
     def __init__(self, text):
         super().__init__()
@@ -154,7 +154,7 @@ def test_of_long_boards_the_first_entries_and_runs_are_shown_and_the_rest_is_fol
     assert "more entries" in board
     assert "more runs" in board
     scene = next(iter((tmp_path / "site/scenes").iterdir())).read_text()
-    assert "more entries are on the page of the board" in scene
+    assert "more entries are listed on the leaderboard page" in scene
     assert scene.partition("</thead>")[0].count("<th>") == 2
 
 

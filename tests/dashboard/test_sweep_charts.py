@@ -1,4 +1,4 @@
-"""The charts of sweeps and of differences: which trials they draw, where, and in which order."""
+"""Charts of sweeps and differences: which trials are drawn, where, and in which order."""
 
 from typing import Any
 
@@ -114,7 +114,7 @@ def test_differences_say_which_side_is_better_and_keep_the_order_of_scenes() -> 
     spec = difference_chart(values, "error (m)", "down")
     x, y = (spec["layer"][2]["encoding"][axis] for axis in "xy")
     assert y["sort"] == ["kitchen", "attic"]
-    assert x["title"] == ["difference of error (m)", "left of 0 the first is better"]
+    assert x["title"] == ["difference in error (m)", "left of 0: first method is better"]
     assert spec["layer"][2]["encoding"]["color"]["scale"]["domain"] == ["b", "a"]
     taller = difference_chart([*values, {**values[0], "scene": "cellar"}], "x", "")
     assert taller["height"] > spec["height"]

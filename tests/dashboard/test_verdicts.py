@@ -1,4 +1,4 @@
-"""What is said of two entries is what their paired test says."""
+"""The verdict on two entries agrees with their paired test."""
 
 from dataclasses import replace
 
@@ -49,8 +49,8 @@ def test_equal_entries_cannot_be_told_apart(tmp_path):
     named = places(board)
     found = verdict(board, named["prnet/wide"], named["prnet/mini"])
     if found.kind == "same":
-        assert "cannot be told apart" in found.words
-        assert "would mostly go unseen" in found.words
+        assert "are not significantly different" in found.words
+        assert "may go undetected" in found.words
     else:
         assert board.rows[named["prnet/mini"]].p_value < 0.05
 
@@ -63,7 +63,7 @@ def test_entry_without_values_is_named(board):
     named = places(board)
     found = verdict(board, 0, named["broken_net/default"])
     assert found.kind == "unknown"
-    assert found.words == "broken_net/default has no values that can be compared."
+    assert found.words == "broken_net/default has no comparable values."
 
 
 def test_one_seed_and_one_scene_say_nothing(tmp_path):

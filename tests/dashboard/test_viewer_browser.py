@@ -52,7 +52,7 @@ def panels(page):
 
 
 def settle(page, act):
-    """Do something and wait until it is drawn."""
+    """Perform an action and wait until its result is drawn."""
     before = int(page.locator(".v3d").get_attribute("data-drawn"))
     act()
     drawn(page, before + 1)
@@ -119,7 +119,7 @@ def test_paints_wireframe_and_ground_change_the_picture(viewer):
 def test_colour_bar_is_there_with_errors_only(viewer):
     legend = viewer.locator(".v3d-legend")
     assert legend.is_visible()
-    assert "distance to the truth" in legend.inner_text()
+    assert "distance to the true surface" in legend.inner_text()
     viewer.get_by_role("button", name="Shape").click()
     assert not legend.is_visible()
 
@@ -134,7 +134,7 @@ def test_turntable_turns_until_it_is_stopped(viewer):
     drawn(viewer, 12)
     assert np.abs(np.subtract(place(), before)).max() > 0.01
     button.click()
-    viewer.wait_for_function("document.querySelector('.v3d-button[aria-pressed=true][title=\"turn slowly\"]') === null")
+    viewer.wait_for_function("document.querySelector('.v3d-button[aria-pressed=true][title=\"rotate slowly\"]') === null")
     viewer.wait_for_timeout(300)
     stopped = place()
     viewer.wait_for_timeout(300)

@@ -1,4 +1,4 @@
-"""What travels to the viewer is the geometry, small and as it is."""
+"""The viewer's data are compact and represent the geometry faithfully."""
 
 import base64
 import json
@@ -99,7 +99,7 @@ def test_long_unit_stands_before_the_scale():
     errors = np.full(642, 0.019)
     found = payload([Panel("a", ball(1.0), errors)], unit="distance to the middle")["error"]
     assert found["ticks"] == ["0", "0.01", "≥ 0.02"]
-    assert found["label"] == "distance to the truth, in units of the distance to the middle"
+    assert found["label"] == "distance to the true surface, in units of the distance to the middle"
 
 
 def test_outliers_do_not_take_the_scale():
@@ -113,7 +113,7 @@ def test_at_most_four_stand_side_by_side_and_truth_yields():
     assert [panel.title for panel in panels_of(previews)] == ["a", "b", "c", "d"]
     assert [panel.title for panel in panels_of({"a": previews["a"]})] == ["a", "truth"]
     for count in (0, 5):
-        with pytest.raises(ValueError, match="side by side"):
+        with pytest.raises(ValueError, match="one to 4 panels"):
             payload([Panel("a", ball(1.0))] * count)
 
 

@@ -165,7 +165,7 @@ def test_a_table_that_cannot_be_read_in_peace_is_no_empty_table(store, monkeypat
 
     late = fresh(store)
     monkeypatch.setattr(late.storage, "read", gone)
-    with pytest.raises(UserError, match="its files changed whenever they were read; try again"):
+    with pytest.raises(UserError, match="its files kept changing while they were being read; try again"):
         late.runs()
 
 
@@ -247,7 +247,7 @@ def test_copying_is_a_union_too(store, other):
 
 
 def test_counted_attempts_that_differ_are_both_kept(tmp_path):
-    """Attempt 1 of both stores was one file: copying replaced a finished row by a failed one."""
+    """Regression: attempt 1 had the same file name in both stores, so copying replaced a finished row with a failed one."""
     mine, theirs = ResultStore(str(tmp_path / "mine")), ResultStore(str(tmp_path / "theirs"))
     ok = run_row(PRNET, 0)
     failed = replace(ok, status="failed", error="boom", train_s=1.0)

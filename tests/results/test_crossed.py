@@ -1,4 +1,4 @@
-"""Against scipy in the designs it covers, against statsmodels' REML, and against examples worked by hand."""
+"""Comparison with scipy in the designs it covers, with statsmodels' REML, and with examples computed by hand."""
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,7 @@ def test_mean_squares_of_an_example_worked_by_hand():
     # Seeds: 3 * ((3 - 4)^2 + (5 - 4)^2) / 1 = 6. Residuals: four of size 1 on 2 degrees of freedom, 2. So (6 - 2) / 3.
     assert (only(fitted.seed_square), only(fitted.error_square)) == (6.0, 2.0)
     assert only(fitted.seed_variance) == pytest.approx(4 / 3)
-    # Variance of the mean: that of the scene means, 7, by 3; and 4/3 by two seeds.
+    # Variance of the mean: that of the scene means, 7, divided by 3, plus 4/3 divided by two seeds.
     assert only(crossed.mean(fitted).error) == pytest.approx(np.sqrt(7 / 3 + 2 / 3))
 
 
@@ -101,7 +101,7 @@ def test_a_whole_table_among_others_with_holes_is_fitted_as_alone():
     ("values", "words"),
     [
         ([[1.0, np.nan], [2.0, np.nan]], "has no value"),
-        ([[1.0, 2.0, np.nan, np.nan], [np.nan, np.nan, 3.0, 4.0]], "cannot be told apart"),
+        ([[1.0, 2.0, np.nan, np.nan], [np.nan, np.nan, 3.0, 4.0]], "cannot be separated"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(values, words):
@@ -133,7 +133,7 @@ def test_one_value_has_no_interval():
 
 
 def test_identical_seeds_are_as_good_as_one():
-    """Five runs of a deterministic method say no more than one; drawing scenes anew for every seed would halve the interval."""
+    """Five runs of a deterministic method are worth one; treating scenes as new for each seed would halve the interval."""
     one = made(9, 1, 8)
     single, several = (crossed.mean(layout(np.repeat(one, count, 0))).interval() for count in (1, 5))
     np.testing.assert_allclose(several, single)
@@ -152,7 +152,7 @@ def test_more_seeds_do_not_make_up_for_few_scenes():
 
 
 def test_seeds_that_differ_widen_the_interval():
-    """Where seeds decide, the error is that of the seeds' means, however many scenes there are."""
+    """If seeds dominate, the error is that of the seed means, regardless of the number of scenes."""
     values = made(11, 4, 300, (0.0, 1.0, 0.01))
     estimate = crossed.mean(layout(values))
     assert only(estimate.error) == pytest.approx(values.mean(1).std(ddof=1) / 2, rel=0.01)
@@ -194,7 +194,7 @@ def test_scenes_that_are_hard_for_both_do_not_count():
 
 
 def test_seeds_that_vary_are_not_taken_for_a_difference():
-    """Wilcoxon's test over the means of seeds calls these two different (p 0.002); the seeds explain it."""
+    """Wilcoxon's test on means over seeds finds a significant difference (p 0.002), which the seeds explain."""
     generator = np.random.default_rng(18)
     hard = generator.standard_normal((1, 10))
     one, other = (
@@ -234,7 +234,7 @@ def test_smallest_gap_is_found_four_times_in_five():
     for _ in range(1500):
         values = 0.8 * generator.standard_normal((1, 1, 20))
         gap = gap or only(crossed.mean(crossed.fit(0.8 * generator.standard_normal((1, 1, 20)))).smallest_gap())
-        # The gap at the true standard deviation, not at that of one draw.
+        # The gap at the true standard deviation, not at that of a single draw.
         shift = (stats.t.ppf(0.975, 19) + stats.t.ppf(0.8, 19)) * 0.8 / np.sqrt(20)
         found.append(only(crossed.mean(crossed.fit(values + shift)).p_value()) < 0.05)
     assert np.mean(found) == pytest.approx(0.8, abs=0.03)

@@ -7,7 +7,7 @@ from deep3dmap.results.distribution import interquartile_mean, optimality_gap, p
 
 def test_interquartile_mean_of_hand_worked_examples():
     assert interquartile_mean([1, 2, 3, 100]) == pytest.approx(2.5)
-    # Of five values the middle half is three quarters of the second and fourth and all of the third.
+    # The middle half of five values is three quarters of the second and fourth and all of the third.
     assert interquartile_mean([0, 1, 2, 10, 99]) == pytest.approx((0.75 * 1 + 2 + 0.75 * 10) / 2.5)
     assert interquartile_mean([7]) == 7
 

@@ -1,4 +1,4 @@
-"""Bit rot, hostile files and links: named, left out, and the rest is shown."""
+"""Bit rot, hostile files and links are reported and skipped, and everything else is shown."""
 
 import os
 import time
@@ -46,7 +46,7 @@ def kinds(store):
 
 @pytest.mark.parametrize("table", ["metrics", "runs", "curves"])
 def test_no_flipped_bit_changes_what_is_read(table):
-    """One flipped bit turned `f_score_5cm` into `f_sgore_5cm`, another a value of 1.01 into 1.14, and nothing noticed."""
+    """Regression: undetected bit flips turned `f_score_5cm` into `f_sgore_5cm` and a value of 1.01 into 1.14."""
     run = run_row(PRNET, 0)
     rows = {"metrics": metric_rows(run, PRNET, 3), "runs": [run], "curves": curve_rows(run, 5)}[table]
     written = schema.to_table(rows, schema.TABLES[table])
@@ -186,7 +186,7 @@ def test_ids_that_are_no_ids_are_refused(store, run_id):
 
 
 def test_a_row_with_a_path_for_an_id_is_left_out(store):
-    """A row with run_id ../../elsewhere showed pictures from outside the store."""
+    """Regression: a row with run_id ../../elsewhere showed pictures from outside the store."""
     table = schema.to_table([replace(run_row(PRNET, 5), run_id="../../elsewhere")], schema.RunRow)
     Path(store.uri, "tables", "runs", "hostile-1.parquet").write_bytes(encode(table))
     with pytest.warns(UserWarning, match=r"hostile-1.parquet is damaged and left out: '../../elsewhere' is not a valid run id"):
@@ -227,7 +227,7 @@ def test_what_killed_writers_left_is_swept_when_it_is_old(store):
 
 
 def test_who_works_in_a_store_sweeps_it(store):
-    """113 were left after 228 kills, and nothing ever took them away."""
+    """Regression: 113 temporary files were left after 228 kills, and nothing removed them."""
     old = time.time() - 2 * 24 * 3600
     left = [Path(store.uri, place, ".a-1.0a1b2c3d") for place in ("tables/runs", "tables/metrics", "leases", "artifacts/a/1")]
     for file in left:

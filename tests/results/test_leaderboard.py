@@ -28,7 +28,7 @@ def store(tmp_path):
 
 
 def write(store, entrant, values, metric="nme_68_2d", better="down", unit="%", run_id="", **changes):
-    """One run; values: {scene: value}."""
+    """Write one run. values: {scene: value}."""
     run = run_row(entrant, changes.pop("seed", 0), **changes)
     run = replace(run, run_id=run_id) if run_id else run
     store.write_attempt(
@@ -49,7 +49,7 @@ def test_value_is_the_mean_over_scenes_and_seeds(store):
     write(store, PRNET, {"a": 1.0, "b": 3.0}, seed=0, train_s=10.0, reconstruct_s=4.0, peak_ram_mb=100.0)
     write(store, PRNET, {"a": 2.0, "b": 4.0, "c": 9.0}, seed=1, train_s=30.0, reconstruct_s=8.0, peak_ram_mb=300.0)
     row = only(leaderboard(store))
-    # The second seed is worse by 1, so the first one would have had 8 on the scene that it lacks.
+    # The second seed is worse by 1, so the first one would have a value of 8 on its missing scene.
     assert row.value == pytest.approx(((1 + 3 + 8) / 3 + (2 + 4 + 9) / 3) / 2)
     assert (row.seeds, row.scenes, row.unit, row.better) == (2, 3, "%", "down")
     assert (row.train_s, row.seconds, row.reconstruct_s, row.peak_ram_mb) == (20.0, 26.0, 2.0, 300.0)
@@ -206,7 +206,7 @@ def test_facts_against_the_best(store):
 
 
 def test_one_scene_of_many_never_outranks_a_whole_entry(store):
-    """Scored on the easiest scene only, it would come first by its value."""
+    """An entry scored only on the easiest scene would come first by its value."""
     for seed in range(3):
         write(store, PRNET, {f"s{i}": 5.0 + i + 0.1 * seed for i in range(24)}, seed=seed)
         write(store, MEAN, {"s0": 0.1}, seed=seed)
@@ -220,7 +220,7 @@ def test_most_of_the_scenes_are_ranked_behind_what_they_do_not_beat(store):
     scenes = [f"s{i}" for i in range(8)]
     write(store, PRNET, {s: 3.0 + 0.1 * (i % 3) for i, s in enumerate(scenes)})
     write(store, MEAN, {s: 9.0 + 0.1 * (i % 2) for i, s in enumerate(scenes)})
-    # Alike to prnet where both have a value, but without the scene that would cost it something.
+    # Like prnet/mini on shared scenes, but without the scene on which it might be worse.
     write(store, WIDE, {s: 3.0 + 0.1 * ((i + 1) % 3) for i, s in enumerate(scenes[:7])})
     rows = leaderboard(store)
     assert [(row.method, row.variant, row.rank) for row in rows] == [
@@ -239,7 +239,7 @@ def test_a_later_run_on_fewer_scenes_replaces_nothing(store):
 
 
 def test_runs_of_one_scene_each_are_one_entry(store):
-    """A method that only fits has a run per scene; here one of eight diverged under one of the seeds."""
+    """A method that is only fitted has one run per scene; here one of eight diverged under one seed."""
     for seed in range(3):
         for number in range(8):
             name, ok = f"s{number}", (seed, number) != (1, 5)

@@ -18,7 +18,7 @@ IDS = ["a" * 16, "b" * 16]
 
 @pytest.fixture(autouse=True)
 def all_are_given_back(monkeypatch):
-    """No thread goes on renewing a lease of a test that has ended, up to a traceback when the interpreter ends."""
+    """Release all leases after each test, so that no thread keeps renewing one until the interpreter exits."""
     kept, keep = [], leases.Lease.keep
     monkeypatch.setattr(leases.Lease, "keep", lambda lease: kept.append(lease) or keep(lease))
     yield
@@ -37,14 +37,14 @@ def storage(tmp_path):
 
 @pytest.fixture
 def bucket():
-    """Storage that is no folder and has no locks."""
+    """Storage that is not a local folder and has no locks."""
     storage = Storage("mock:///bucket/results")
     storage.filesystem.create_dir(storage.path(leases.FOLDER))
     return storage
 
 
 def age(storage, lease, seconds):
-    """Make the files of a lease older, as if its process had been stopped for a while."""
+    """Backdate the files of a lease, as if its process had been suspended for a while."""
     for run_id in lease.held:
         file = storage.path(leases._name(run_id, lease.owner.token))
         then = time.time() - seconds
@@ -124,7 +124,7 @@ def test_of_many_processes_one_gets_it(storage, tmp_path):
 
 
 def test_without_locks_the_first_name_wins(bucket):
-    """Both want the run before either has looked: the one whose token comes first gets it."""
+    """If two processes request a run at the same time, the one with the smaller token gets it."""
     rival = Owner("0" * 16, "elsewhere", 1)
     bucket.write(leases._name(IDS[0], rival.token), leases._packed(rival))
     lease = take(bucket, IDS, settles_s=0.0)

@@ -6,7 +6,7 @@ from deep3dmap.results.multiple_tests import holm, ranks
 
 
 def test_an_example_worked_by_hand():
-    # Sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1: 0.02, 0.03, 0.06, 0.04, and none is below the one before.
+    # Sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1: 0.02, 0.03, 0.06, 0.04, made monotonic.
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
@@ -40,10 +40,10 @@ def test_entries_that_cannot_be_told_apart_share_a_rank():
 
 
 def test_entries_of_one_rank_cannot_be_told_apart():
-    # The second is worse than the first, the third than the second only, whose uncertainty is small.
+    # The second is worse than the first; the third is worse only than the second, whose uncertainty is small.
     assert ranks([1.0, 2.0, 3.0], beaten((1, 0), (2, 1), count=3)).tolist() == [1, 2, 3]
 
 
 def test_no_rank_is_better_than_that_of_a_better_value():
-    # The last one is so uncertain that nothing beats it.
+    # The last one is so uncertain that no other is significantly better.
     assert ranks([1.0, 2.0, 3.0], beaten((1, 0), count=3)).tolist() == [1, 2, 2]

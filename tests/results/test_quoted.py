@@ -1,4 +1,4 @@
-"""Values that others have published stand beside what was measured, are told apart from it, and say where they come from."""
+"""Published values are shown alongside measured ones, are marked as quoted, and name their source."""
 
 import json
 
@@ -43,15 +43,15 @@ def test_each_dataset_has_a_gap_of_its_own():
     ("changes", "message"),
     [
         ({"gap": {"heads": "dato"}}, "unknown gap in suite.yaml: quoted value 1 'dato'; did you mean 'data'"),
-        ({"gap": "data"}, "quoted value 1: gap says for each dataset"),
-        ({"value": "3.62"}, "value=3.62: a number was expected"),
-        ({"year": 2018}, "quoted value 1: the fields are data, gap, method, metric, protocol, source, value"),
+        ({"gap": "data"}, "quoted value 1: gap must map each dataset"),
+        ({"value": "3.62"}, "value=3.62: must be a number"),
+        ({"year": 2018}, "quoted value 1: the fields must be data, gap, method, metric, protocol, source, value"),
     ],
 )
 def test_mistakes_are_told_with_their_place(changes, message):
     with pytest.raises(UserError, match=message):
         read_quoted([{**ENTRY, **changes}], "suite.yaml")
-    with pytest.raises(UserError, match=r"suite.yaml: quoted is a list"):
+    with pytest.raises(UserError, match=r"suite.yaml: quoted must be a list"):
         read_quoted({**ENTRY}, "suite.yaml")
 
 
@@ -63,7 +63,7 @@ def test_the_terminal_shows_them_apart_and_with_their_source(store, capsys):
     place = next(number for number, line in enumerate(lines) if line.strip().startswith("Paper_Net <1>"))
     assert lines[place].endswith("  3.62")
     assert lines[place + 1].strip() == "quoted"
-    told = "Paper_Net <1>, quoted (data): Somebody et al., 2018; 2000 photographs; mean of bins; of other data"
+    told = "Paper_Net <1>, quoted (data): Somebody et al., 2018; 2000 photographs; mean of bins; different data"
     assert told in " ".join(text.split())
     assert main(["leaderboard", f"results={store.uri}", "--suite", "indoor"]) == 0
     assert "quoted" not in capsys.readouterr().out
@@ -83,7 +83,7 @@ def test_the_exports_show_them_apart(store):
     page = to_html(found)
     assert "Paper_Net &lt;1&gt; (quoted, data)" in page
     assert page.count("<tr class=quoted>") == 1
-    assert "Paper_Net &lt;1&gt;, quoted: Somebody et al., 2018; 2000 photographs; mean of bins; of other data" in page
+    assert "Paper_Net &lt;1&gt;, quoted: Somebody et al., 2018; 2000 photographs; mean of bins; different data" in page
 
 
 def test_what_the_suites_quote_is_of_their_metrics_and_datasets():

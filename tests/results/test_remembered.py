@@ -7,7 +7,7 @@ from deep3dmap.results.store import ResultStore
 
 @pytest.fixture
 def kept(tmp_path):
-    """A store, and the folder in which another process kept its tables."""
+    """A store and a folder in which another process cached its tables."""
     store = build_store(tmp_path / "store", seeds=2, scenes=3)
     for name in ("runs", "metrics"):
         store.table(name)
@@ -16,7 +16,7 @@ def kept(tmp_path):
 
 
 def reader(store, folder):
-    """Return a store that has recalled its tables, and the names of the files that it reads."""
+    """Return a store that has restored its tables from the cache, and a list that collects the files it reads."""
     again, read = ResultStore(store.uri), []
     own = again.storage.read
     again.storage.read = lambda name: read.append(name) or own(name)

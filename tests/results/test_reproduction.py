@@ -37,7 +37,7 @@ def test_within_the_interval_or_not_and_by_how_much():
     assert (within.verdict, within.before, within.after, within.scenes) == ("within the interval", 2.0, 2.25, ("a",))
     differs = verdicts({**BEFORE, ("nme", "a"): 9.0})["nme"]
     assert (differs.verdict, differs.after) == ("differs", 6.0)
-    assert str(differs) == "nme: differs, +4 from 2, 1 scenes are not the same"
+    assert str(differs) == "nme: differs, +4 from 2, scenes that differ: 1"
 
 
 def test_without_an_interval_the_last_bit_counts():

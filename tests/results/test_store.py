@@ -122,7 +122,7 @@ def test_processes_are_given_different_attempts(tmp_path):
 
 
 def test_writers_of_one_run_lose_nothing(store):
-    """Attempts were counted, so two writers took the same number and one's metrics ended in the other's row."""
+    """Regression: attempts were counted, so two writers used the same number and their rows were mixed up."""
     run = run_row(PRNET, 0)
 
     def append(value):
@@ -290,7 +290,7 @@ def test_copying_unites_two_stores(tmp_path):
     shutil.copytree(theirs.uri, mine.uri, dirs_exist_ok=True)
     united = mine.runs()
     assert sorted(united.seed) == [0, 1, 2]
-    # Both attempts at the run that both did.
+    # Includes both attempts at the run that both stores have.
     assert len(mine.runs(newest_only=False)) == 4
     assert len(mine.metrics()) == 3 * 7
 
@@ -307,7 +307,7 @@ def test_a_thousand_runs_are_read(store, monkeypatch):
 
 
 def test_only_what_is_new_is_read(store, monkeypatch):
-    """One run more in a store of a thousand cost a reader as much as all of them."""
+    """Regression: after adding one run to a store of a thousand, a reader read all of them again."""
     for seed in range(6):
         write(store, run_row(PRNET, seed))
     reader, read = ResultStore(store.uri), []
@@ -331,7 +331,7 @@ def test_one_attempt_is_read_alone(store, monkeypatch):
     monkeypatch.setattr(reader.storage, "read", lambda name: read.append(name) or real(name))
     assert reader.attempt(runs[1].run_id, 1).seed.tolist() == [1]
     assert reader.attempt(runs[1].run_id, 2).empty
-    # One that is not there is asked for by its name, too.
+    # A missing attempt is also looked up by its file name.
     assert read == [f"tables/runs/{runs[1].run_id}-{attempt}.parquet" for attempt in (1, 2)]
     compact(store)
     assert ResultStore(store.uri).attempt(runs[2].run_id, 1).seed.tolist() == [2]
@@ -362,7 +362,7 @@ ADDED = {
 
 
 def write_first_version(folder, run, metrics, curves):
-    """Write an attempt as the first version of the tables did."""
+    """Write an attempt in the format of the first version of the tables."""
     for name, rows in (("metrics", metrics), ("curves", curves), ("runs", [run])):
         table = schema.to_table(rows, schema.TABLES[name]).drop_columns(list(ADDED[name]))
         place = table.column_names.index("schema_version")
@@ -483,7 +483,7 @@ def test_cards_that_are_the_same_are_not_read_again(store: ResultStore, monkeypa
     store.write_card("method", "b", "1", {"title": "new"})
     assert store.cards("method") == {"a": {"title": "a"}, "b": {"title": "new"}}
     assert read[2:] == [f"tables/cards/{files[1].name}"]
-    # What was written a moment ago may change again within one tick of the clock.
+    # A file written a moment ago may change again within one tick of the clock, so it is read again.
     store.cards("method")
     assert len(read) == 4
     files[0].unlink()

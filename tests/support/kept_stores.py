@@ -1,4 +1,4 @@
-"""Stores whose runs kept small surfaces and pictures of their scenes."""
+"""Stores whose runs saved simplified surfaces and pictures of their scenes."""
 
 import io
 from dataclasses import replace
@@ -24,7 +24,7 @@ def ball(radius: float, subdivisions: int = 3) -> Mesh:
 
 
 def preview(radius: float) -> Preview:
-    """Return a sphere of a radius and a true one of radius 1."""
+    """Return a sphere of the given radius and a true sphere of radius 1."""
     mesh, truth = ball(radius), ball(1.0)
     errors = np.abs(np.linalg.norm(mesh.vertices, axis=1) - 1 + 0.02 * mesh.vertices[:, 0]).astype(np.float32)
     parts = {PREDICTION: Part(mesh, 412_003, 206_000, errors), TRUTH: Part(truth, len(truth.faces), len(truth.vertices))}
@@ -32,7 +32,7 @@ def preview(radius: float) -> Preview:
 
 
 def keep_scene(folder: Path, radius: float) -> None:
-    """Write what a run keeps of a scene."""
+    """Write the files that a run saves for a scene."""
     place = folder / "preview"
     place.mkdir(parents=True, exist_ok=True)
     for name, content in preview(radius).files().items():

@@ -1,4 +1,4 @@
-"""Stores as nobody would wish them: for the pages that have to show them."""
+"""Unusual stores, for testing the pages that have to show them."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def failures_only(folder):
 
 
 def hostile(folder):
-    """One name after another as method, variant, dataset, suite, metric, scene and error."""
+    """Write runs that use each of the odd names as method, variant, dataset, suite, metric, scene and error."""
     store = ResultStore(str(folder))
     for number, name in enumerate(NAMES):
         for seed in range(2):

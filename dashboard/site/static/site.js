@@ -1,4 +1,4 @@
-/* Shows geometry on a page of the site: a script per scene brings it, since pages from a disk may not read other files. */
+/* Shows geometry on a page of the site. It is loaded from a script per scene, since pages from disk cannot read other files. */
 var deep3dmapSite = (() => {
   "use strict";
   const waiting = {};
@@ -23,7 +23,7 @@ var deep3dmapSite = (() => {
   document.addEventListener("DOMContentLoaded", () => {
     const places = [...document.querySelectorAll(".site-3d")];
     places.forEach((place) => place.querySelector("button").addEventListener("click", () => open(place)));
-    // A page about one scene shows it at once.
+    // A page with a single scene shows it immediately.
     if (places.length === 1) open(places[0]);
   });
 

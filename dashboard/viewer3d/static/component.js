@@ -1,4 +1,4 @@
-/* The viewer as a component of the app: drawn again only where the geometry changed. */
+/* The viewer as a component of the app; rebuilt only if the geometry changed. */
 const shown = new WeakMap();
 
 function isDark(parent) {

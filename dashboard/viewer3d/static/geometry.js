@@ -1,4 +1,4 @@
-/* From the arrays of a payload to what three.js draws. Colours of the error are matplotlib's plasma, as in the pictures. */
+/* Converts the arrays of a payload to three.js objects. Errors use matplotlib's colour map plasma, as in the pictures. */
 var deep3dmapGeometry = (() => {
   "use strict";
   const three = deep3dmapThree;
@@ -9,7 +9,7 @@ var deep3dmapGeometry = (() => {
   const NEUTRAL = 0xb9bec6;
   const UNKNOWN = [0.35, 0.35, 0.35];
 
-  /* base64 -> a typed array of the kind asked for */
+  /* Decodes base64 to a typed array of the given kind. */
   function decoded(text, Kind) {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     return new Kind(bytes.buffer);
@@ -34,7 +34,7 @@ var deep3dmapGeometry = (() => {
     return Float32Array.from(steps, (step, place) => box.low[place % 3] + (step / 65535) * box.size);
   }
 
-  /* errors are shares of mesh.largest_error in 65534 steps; 65535 stands for "unknown" */
+  /* Errors are stored as shares of mesh.largest_error in 65534 steps; 65535 means "unknown". */
   function errors(mesh) {
     if (!mesh.errors) return null;
     const steps = decoded(mesh.errors, Uint16Array);
@@ -50,7 +50,7 @@ var deep3dmapGeometry = (() => {
     return new three.BufferAttribute(colors, 3);
   }
 
-  /* Returns {object, paints, errors}. paints: {name: colours per vertex, or null for the neutral one}. */
+  /* Returns {object, paints, errors}. paints: {name: colours per vertex, or null for the neutral colour}. */
   function build(mesh, payload) {
     const geometry = new three.BufferGeometry();
     geometry.setAttribute("position", new three.BufferAttribute(positions(mesh, payload.box), 3));
@@ -72,7 +72,7 @@ var deep3dmapGeometry = (() => {
     return { object: new three.Mesh(geometry, surface), paints, errors: values };
   }
 
-  /* Shows a paint; a mesh that lacks it shows its shape. */
+  /* Applies a paint; a mesh without it is shown in the neutral colour. */
   function paint(built, name) {
     const colors = built.paints[name] || null;
     const { geometry, material } = built.object;

@@ -1,4 +1,4 @@
-/* The colour bar of the errors, and the error under the mouse. */
+/* The colour bar for errors, and a readout of the error under the mouse. */
 var deep3dmapLegend = (() => {
   "use strict";
   const three = deep3dmapThree;

@@ -1,7 +1,7 @@
-/* Shows one to four meshes or point clouds side by side through one camera.
+/* Shows one to four meshes or point clouds side by side with a shared camera.
 
-deep3dmapViewer.mount(parent, payload, {dark}) draws into an element and returns {dispose, camera}. The payload is what
-payload.py makes. Everything is drawn by one WebGL context on one canvas, a panel each; texts are set as text, never as markup. */
+deep3dmapViewer.mount(parent, payload, {dark}) draws into an element and returns {dispose, camera}. The payload is created by
+payload.py. All panels are drawn by one WebGL context on one canvas; texts are set as text, never as markup. */
 var deep3dmapViewer = (() => {
   "use strict";
   const three = deep3dmapThree;
@@ -10,10 +10,10 @@ var deep3dmapViewer = (() => {
   const MOST_PIXELS = 2;
   const NARROW = 620;
   const STEP = 0.15;
-  // What the title and the note take of a panel's height.
+  // Height that the title and the note take up in a panel.
   const TEXT_PX = 52;
   const NO_WEBGL =
-    "3D needs WebGL, which this browser does not offer (it may be switched off, or the graphics driver is blocked). " +
+    "3D needs WebGL, which this browser does not offer (it may be turned off, or the graphics driver may be blocked). " +
     "The pictures of this scene show the same surfaces.";
   const PAINTS = { shape: "Shape", colors: "Colours", error: "Error" };
 
@@ -24,7 +24,7 @@ var deep3dmapViewer = (() => {
     return made;
   }
 
-  /* Long names may be broken after their separators. */
+  /* Allows line breaks after the separators in long names. */
   function breakable(text) {
     return text.replace(/([/_.\-])/g, "$1\u200b");
   }
@@ -79,7 +79,7 @@ var deep3dmapViewer = (() => {
     const state = { paint: payload.paint, wire: false, backs: !payload.see_inside, turning: false, waiting: 0, gone: false };
 
     function reset() {
-      // As far away as the sphere around everything needs, in the narrower direction of what a panel leaves free.
+      // Distance at which the bounding sphere fits the free part of a panel in its narrower direction.
       const free = 1 - TEXT_PX / panels[0].clientHeight;
       const half = Math.tan((FIELD_OF_VIEW * Math.PI) / 360) * Math.min(free, camera.aspect);
       const away = payload.radius / Math.sin(Math.atan(half));
@@ -140,7 +140,7 @@ var deep3dmapViewer = (() => {
         one.object.material.wireframe = state.wire && Boolean(one.object.isMesh);
         one.object.material.side = state.backs ? three.DoubleSide : three.FrontSide;
       });
-      // An error is read off its colour, so light changes it less.
+      // Errors are read from their colours, so shading is weaker.
       lamp.intensity = state.paint === "error" ? 0.9 : 2.0;
       sky.intensity = state.paint === "error" ? 2.4 : 1.5;
       root.dataset.paint = state.paint;
@@ -172,18 +172,18 @@ var deep3dmapViewer = (() => {
       bar.append(choice);
     }
     if (built.some((one) => one.object.isMesh)) {
-      bar.append(toggle("wire", "Wireframe", "draw the edges of the triangles only"));
-      bar.append(toggle("backs", "Back sides", "draw surfaces that are seen from behind; off, one looks into a room"));
+      bar.append(toggle("wire", "Wireframe", "draw only the edges of the triangles"));
+      bar.append(toggle("backs", "Back sides", "draw surfaces seen from behind; turn off to look into a room"));
     }
-    bar.append(toggle("turning", "Turntable", "turn slowly"));
+    bar.append(toggle("turning", "Turntable", "rotate slowly"));
     bar.append(
-      button("Reset", "back to the first view", null, () => {
+      button("Reset", "return to the initial view", null, () => {
         state.touched = false;
         reset();
       }),
     );
     bar.append(
-      button("Light / dark", "the ground that is drawn on", null, () => {
+      button("Light / dark", "switch the background", null, () => {
         root.dataset.ground = root.dataset.ground === "dark" ? "light" : "dark";
       }),
     );
@@ -218,7 +218,7 @@ var deep3dmapViewer = (() => {
     return { dispose, camera };
   }
 
-  /* Arrows rotate, + and - zoom. */
+  /* Keyboard control: arrow keys rotate, + and - zoom. */
   function steer(grid, camera, controls, touched) {
     const turns = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [1, 0], ArrowDown: [-1, 0] };
     grid.tabIndex = 0;

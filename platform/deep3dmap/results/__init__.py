@@ -1,1 +1,1 @@
-"""The result store: Parquet tables, content-addressed runs, aggregation and export. Imports neither torch nor ray."""
+"""Result store: Parquet tables, content-addressed runs, aggregation and export. Imports neither torch nor ray."""

@@ -1,4 +1,4 @@
-"""Entries across suites: mean ranks, and which of them differ by more than the critical difference.
+"""Comparison of entries across suites: mean ranks, and which of them differ by more than the critical difference.
 
 Source: Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 2006 (Friedman's test, Nemenyi's critical
 difference).
@@ -16,11 +16,11 @@ from deep3dmap.results.board import Board
 
 @dataclass(frozen=True)
 class Ranking:
-    """K entries over N boards that all of them are on.
+    """Ranking of K entries over N boards, all of which include every entry.
 
-    names: NAME/VARIANT, the best first. mean_ranks: (K,). p_value: of Friedman's test, that all are alike.
-    critical_difference: mean ranks that differ by less cannot be told apart at 5 %; None for fewer than two boards. left_out:
-    entries that lack a board.
+    names: METHOD/VARIANT, best first. mean_ranks: (K,). p_value: of Friedman's test with the null hypothesis that all entries
+    are equal. critical_difference: mean ranks that differ by less are indistinguishable at the 5 % level. p_value and
+    critical_difference are None for fewer than two boards or entries. left_out: entries missing from at least one board.
     """
 
     names: tuple[str, ...]
@@ -32,7 +32,7 @@ class Ranking:
 
     @property
     def cliques(self) -> list[tuple[str, ...]]:
-        """Groups of neighbours that cannot be told apart, the largest ones only: the bars of the diagram."""
+        """Maximal groups of adjacent entries that are indistinguishable: the bars of the diagram."""
         reach = self.critical_difference or 0.0
         found: list[tuple[int, int]] = []
         for begin, rank in enumerate(self.mean_ranks):
@@ -43,8 +43,8 @@ class Ranking:
 
 
 def rank_across(boards: Sequence[Board]) -> Ranking:
-    """Rank the entries that are on all boards by their mean rank. Entries are known by method and variant."""
-    # Importing it takes half a second, and most readers of a leaderboard do without.
+    """Rank the entries that are on all boards by their mean rank. Entries are identified by method and variant."""
+    # Imported here because it takes half a second and most uses of a leaderboard do not need it.
     from scipy.stats import rankdata
 
     tables = [_losses(board) for board in boards]
@@ -66,7 +66,7 @@ def rank_across(boards: Sequence[Board]) -> Ranking:
 
 
 def friedman(ranks: ArrayLike) -> float:
-    """Return the p-value that K entries with (N, K) ranks on N boards are alike, by Iman and Davenport's F."""
+    """Return the p-value of the hypothesis that K entries with (N, K) ranks on N boards are equal (Iman and Davenport's F)."""
     table = np.asarray(ranks, np.float64)
     boards, entries = table.shape
     means = table.mean(0)
@@ -78,7 +78,7 @@ def friedman(ranks: ArrayLike) -> float:
 
 
 def critical_difference(entries: int, boards: int, level: float = 0.95) -> float:
-    """Return the difference of mean ranks from which on two entries differ (Nemenyi)."""
+    """Return the smallest difference in mean rank at which two entries differ significantly (Nemenyi)."""
     from scipy.stats import studentized_range
 
     quantile = studentized_range.ppf(level, entries, np.inf) / np.sqrt(2)
@@ -91,6 +91,6 @@ def _losses(board: Board) -> dict[str, float]:
     for row in board.rows:
         name = f"{row.method}/{row.variant}"
         if row.rank is not None and row.value is not None:
-            # Of several configurations the best one.
+            # An entry with several configurations is represented by its best one.
             found[name] = min(found.get(name, np.inf), sign * row.value)
     return found

@@ -1,4 +1,4 @@
-"""Numbers of attempts: unique without a counter that writers would have to share, and in the order of time."""
+"""Attempt numbers: chronological, and unique without a counter shared between writers."""
 
 import re
 import secrets
@@ -14,10 +14,10 @@ _lock, _last_us = threading.Lock(), 0
 
 
 def new_attempt(now_us: int | None = None) -> int:
-    """Return a number below 2^63: microseconds since 2020, so that the newest is the largest, and random bits after them.
+    """Return a new attempt number below 2^63: microseconds since 2020 followed by random bits, so newer attempts are larger.
 
-    Two processes share a number only if they ask in the same microsecond and draw the same 13 bits; one process never gives
-    one twice. The attempts of earlier versions were counted from 1 and are smaller than all of these.
+    Two processes collide only if they call this in the same microsecond and draw the same 13 bits; a single process never
+    returns the same number twice. Earlier versions counted attempts from 1, so their numbers are smaller than all of these.
     """
     global _last_us
     with _lock:
@@ -26,22 +26,22 @@ def new_attempt(now_us: int | None = None) -> int:
 
 
 def attempt_at(started_us: int, salt: int) -> int:
-    """Return the number of an attempt that was counted before, from its start and a salt, the same every time."""
+    """Return the number for an attempt that was counted from 1, derived deterministically from its start and a salt."""
     return (max(started_us - _EPOCH_US, 1) << _RANDOM_BITS) | (salt % (1 << _RANDOM_BITS))
 
 
 def is_counted(attempt: int) -> bool:
-    """Whether an attempt was counted from 1, as earlier versions did."""
+    """Return whether an attempt was counted from 1, as in earlier versions."""
     return attempt < 1 << _RANDOM_BITS
 
 
 def check_id(run_id: str) -> str:
-    """Return an id of a run; raises UserError for what is none, such as a path that would leave the store."""
+    """Return a run id unchanged; raises UserError if it is invalid, such as a path that leads out of the store."""
     if not _ID.fullmatch(run_id):
         raise UserError(f"'{run_id}' is not a valid run id; use letters, digits, '-', '_' and '.'")
     return run_id
 
 
 def attempt_name(run_id: str, attempt: int) -> str:
-    """Return the name that the files of an attempt begin with."""
+    """Return the prefix of an attempt's file names."""
     return f"{run_id}-{attempt}"

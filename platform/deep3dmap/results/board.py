@@ -1,4 +1,4 @@
-"""One group under one metric: its rows in order, and what they are made of."""
+"""A board: the entries of one group under one metric as ordered rows, with the data behind them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,11 +23,12 @@ PROFILE_POINTS = 128
 
 @dataclass(frozen=True)
 class Board:
-    """One group under one metric, best first.
+    """One group under one metric, best entry first.
 
-    rows: one per entry. comparisons: the entries with a value against each other, `compared` being the places of their rows.
-    scenes: the names. per_scene: (N, S) each row's mean over seeds, NaN where there is none. thresholds: (T,) values, and
-    profiles: (N, T) each row's share of scenes and seeds that are at least as good. quoted: published values to stand beside.
+    rows: one per entry. comparisons: pairwise comparisons of the entries with a value; `compared` lists the indices of their
+    rows. scenes: scene names. per_scene: (N, S) mean over seeds for each row, NaN where missing. thresholds: (T,) metric
+    values. profiles: (N, T) for each row, the share of values over scenes and seeds that are at least as good as each
+    threshold. card: the suite's entry for the metric. quoted: published values to show alongside.
     """
 
     group: Group
@@ -54,7 +55,7 @@ class Contest:
         self.cells, self.scenes = cells_of(self.entries, own, self.runs)
         of_card = str(self.card.get("unit", "")), str(self.card.get("better", ""))
         self.unit, self.better = own.unit_and_direction() or of_card
-        # Values of several runs of one entry are averaged, those that were cut short or are not finite never.
+        # Only complete entries with finite values are compared; runs that were cut short are never averaged with others.
         self.compared = [n for n, cells in enumerate(self.cells) if cells.is_finite and self.entries[n].is_whole]
         self.per_scene = np.array([_per_scene(cells) for cells in self.cells]).reshape(len(self.entries), len(self.scenes))
         self.best = self._best()
@@ -62,7 +63,7 @@ class Contest:
         self._missing: dict[bytes, tuple[int, tuple[str, ...]]] = {}
 
     def board(self) -> Board:
-        """Return the rows in order, with all that belongs to them."""
+        """Return the board with its rows in order."""
         comparisons = compare([self.cells[number] for number in self.compared])
         order, rank = self._order(comparisons)
         facts = self._facts(comparisons, order, rank)
@@ -86,13 +87,13 @@ class Contest:
         )
 
     def _best(self) -> NDArray[np.float64]:
-        """Return (S,) the best value of each scene, infinitely bad where there is none."""
+        """Return (S,) the best value for each scene, infinitely bad where there is none."""
         start = np.full((1, len(self.scenes)), -np.inf if self.better == "up" else np.inf)
         extreme = np.fmax if self.better == "up" else np.fmin
         return np.asarray(extreme.reduce(np.concatenate([start, self.per_scene[self.compared]])), np.float64)
 
     def _means(self) -> dict[int, tuple[float, float, float]]:
-        """Return {entry: (value, low, high)} of the entries with finite values."""
+        """Return {entry: (value, low, high)} for the entries with finite values."""
         alike: dict[bytes, list[int]] = {}
         for number, cells in enumerate(self.cells):
             if cells.is_finite:
@@ -102,7 +103,7 @@ class Contest:
             layout = layout_of([self.cells[number] for number in numbers], self.cells[numbers[0]].covered)
             estimate = crossed.mean(layout)
             for number, value, low, high in zip(numbers, estimate.value, *estimate.interval()):
-                # Seeds that share no scene have a mean, but no interval.
+                # Seeds that share no scene have a mean but no interval.
                 plain = float(value) if np.isfinite(value) else float(np.nanmean(self.per_scene[number]))
                 found[number] = (plain, float(low), float(high))
         return found
@@ -122,12 +123,12 @@ class Contest:
         for number, own in zip(self.compared, rank):
             found[number] = own
         first = [self.compared[place] for place in order]
-        # Then runs that were cut short, then what has no value.
+        # Entries that were cut short follow, then entries without a value.
         rest = [number for number in range(len(self.entries)) if number not in set(first)]
         return [*first, *sorted(rest, key=lambda number: (number not in self.means, number))], found
 
     def _facts(self, comparisons: Comparisons, order: list[int], rank: list[int | None]) -> dict[int, dict[str, Any]]:
-        """Return what is said of each entry against the best."""
+        """Return the comparison of each entry with the best one, as fields of its row."""
         if not order or rank[order[0]] is None:
             return {}
         best = self.compared.index(order[0])
@@ -152,7 +153,7 @@ class Contest:
         return found
 
     def _front(self, order: list[int], rank: list[int | None]) -> set[int]:
-        """Return the ranked entries that no other beats in both value and time."""
+        """Return the ranked entries on the Pareto front of value and time."""
         ranked = [number for number in order if rank[number] is not None]
         if not ranked:
             return set()
@@ -186,13 +187,13 @@ class Contest:
         )
 
     def _scenes_of(self, number: int) -> tuple[int, tuple[str, ...]]:
-        """Return how many scenes an entry's value stands for, and which are missing."""
+        """Return how many scenes an entry's value covers, and which are missing."""
         cells, every = self.cells[number], self.contenders.scenes
         if cells.is_summary:
             own = self.contenders.tested[number]
             return len(own), tuple(scene for scene in every if scene not in own)
         key = cells.covered.tobytes()
-        # Most entries have the same scenes.
+        # Cached, because most entries cover the same scenes.
         if key not in self._missing:
             own = {self.scenes[place] for place in np.flatnonzero(cells.covered)}
             self._missing[key] = len(own), tuple(scene for scene in every if scene not in own)
@@ -213,7 +214,7 @@ class Contest:
         values = [self.cells[number].values[self.cells[number].known] for number in self.means]
         if not values:
             return np.empty(0)
-        # As many between two values as there are values, so that one that is far off does not coarsen the others.
+        # Quantiles rather than equal steps, so that an outlier does not reduce the resolution for the other values.
         return np.unique(np.quantile(np.concatenate(values), np.linspace(0, 1, PROFILE_POINTS), method="nearest"))
 
     def _profile(self, cells: EntryCells, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:

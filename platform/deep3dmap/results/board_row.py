@@ -1,4 +1,4 @@
-"""One line of a leaderboard."""
+"""One row of a leaderboard."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from deep3dmap.results.entries import Group
 class LeaderboardRow:
     """One entry under one metric.
 
-    value: mean over scenes and seeds; None where nothing finished or a value is not finite. low, high: its 95 % interval.
-    median: over scenes. interquartile_mean: over scenes and seeds. optimality_gap: mean distance to the best entry's value of
+    value: mean over scenes and seeds; None if no run finished or a value is not finite. low, high: its 95 % interval.
+    median: over scenes. interquartile_mean: over scenes and seeds. optimality_gap: mean distance to the best entry's value on
     each scene. seconds: training, fitting and reconstruction, mean over seeds; reconstruct_s, fit_s: mean per scene.
-    parameters: of the trained network. scenes of all_scenes were scored. is_provisional: fewer than three seeds.
-    is_cut_short: its runs met a time limit; such a row stands apart, without a rank. run_ids: the runs it is made of. failed:
-    runs that did not end well, those that somebody stopped not among them; error: the last line of the newest run that is not
-    ok. rank: within the group, from 1, shared by entries that cannot be told apart.
+    parameters: of the trained network. scenes, all_scenes: number of scenes scored and in total. is_provisional: fewer than
+    three seeds. is_cut_short: its runs reached a time limit; such a row is listed separately, without a rank. run_ids: the
+    runs it aggregates. failed: number of failed runs, excluding stopped and interrupted ones; error: the last line
+    of the newest run that is not ok. rank: within the group, from 1; entries that are not significantly different share one.
 
-    Against the first row, on the scenes that both have: difference with its 95 % interval, p_value (adjusted over all pairs
-    of the group), effect_size (Cohen's d), probability_better (than the first, on a scene, under a seed), smallest_gap (that
-    this design finds with a probability of 80 %).
+    Compared with the first row, on the scenes that both have: difference with its 95 % interval, p_value (adjusted over all
+    pairs of the group), effect_size (Cohen's d), probability_better (probability of beating the first row on a scene with one
+    seed), smallest_gap (smallest true difference that this design detects with a probability of 80 %).
     """
 
     suite: str
@@ -72,22 +72,22 @@ class LeaderboardRow:
 
     @property
     def group(self) -> Group:
-        """What the row may be compared within."""
+        """The group of comparable rows that this row belongs to."""
         return Group(**{name: getattr(self, name) for name in Group.__dataclass_fields__})
 
     @property
     def given(self) -> str:
-        """The inputs in words: cameras, that is intrinsics with poses, are called poses."""
+        """The inputs in words; intrinsics together with poses are shown as "poses"."""
         return given_in_words(self.inputs)
 
     @property
     def coverage(self) -> str:
-        """The scenes that were scored: 8, or 7/8."""
+        """Number of scenes that were scored, such as "8", or "7/8" if some are missing."""
         return f"{self.scenes}/{self.all_scenes}" if self.missing_scenes else str(self.scenes)
 
 
 def given_in_words(inputs: Sequence[str]) -> str:
-    """Return the keys a method was handed as a short list, such as "images, depths, poses"."""
+    """Return a method's input keys as a short list, such as "images, depths, poses"."""
     posed = "world_from_camera" in inputs
     kept = [key for key in inputs if not (posed and key == "intrinsics")]
     return ", ".join("poses" if key == "world_from_camera" else key for key in kept)

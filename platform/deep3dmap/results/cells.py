@@ -1,4 +1,4 @@
-"""The values of metrics as tables of seeds x scenes, one for each entry."""
+"""Metric values as seeds x scenes tables, one per entry."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class MetricValues:
-    """All metric rows of some runs, coded. run: place in the table of runs; scene, metric: places in their names.
+    """Metric rows of a set of runs, with names replaced by codes.
 
-    A name stands once for each unit and direction that it has: suites may mean different things by it.
+    run: index into the table of runs. scene, metric: indices into their lists of names. A metric name is listed once for each
+    combination of unit and direction, because suites may use one name for different metrics.
     """
 
     run: NDArray[np.int64]
@@ -32,7 +33,7 @@ class MetricValues:
     directions: list[str]
 
     def of_runs(self, places: NDArray[np.int64], runs: int) -> "MetricValues":
-        """Return the rows of the runs at some places; runs: how many there are."""
+        """Return the rows of the runs at `places`; runs: total number of runs."""
         wanted = np.zeros(runs, bool)
         wanted[places] = True
         return self._kept(wanted[self.run])
@@ -42,7 +43,7 @@ class MetricValues:
         return self._kept(np.array([own == name for own in self.metric_names], bool)[self.metric])
 
     def unit_and_direction(self) -> tuple[str, str] | None:
-        """Return those of the first row, None where there is no row. Of rows of one metric of one suite."""
+        """Return the unit and direction of the first row, None without rows. Expects rows of one metric of one suite."""
         return (self.units[self.metric[0]], self.directions[self.metric[0]]) if len(self.metric) else None
 
     def present(self) -> list[str]:
@@ -60,7 +61,7 @@ _NAMES = ("scene_names", "metric_names", "units", "directions")
 
 
 def metric_values(table: pa.Table, runs: pd.DataFrame) -> MetricValues:
-    """Code a table of metrics; rows of attempts that are not in `runs` are left out."""
+    """Convert a table of metrics to codes; rows of attempts that are not in `runs` are left out."""
     (ids, id_names), (scenes, scene_names) = (_coded(table[name]) for name in ("run_id", "scene"))
     metrics, metric_names, units, directions = _kinds([_coded(table[name]) for name in ("metric", "unit", "better")])
     if not len(ids):
@@ -73,7 +74,7 @@ def metric_values(table: pa.Table, runs: pd.DataFrame) -> MetricValues:
 
 
 def _coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
-    """Return the codes of texts, and the texts."""
+    """Return the codes of a text column, and the texts they stand for."""
     coded = (column if pa.types.is_dictionary(column.type) else column.dictionary_encode()).unify_dictionaries()
     if not coded.num_chunks:
         return np.empty(0, np.int64), []
@@ -82,7 +83,7 @@ def _coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
 
 
 def _kinds(columns: Sequence[tuple[NDArray[np.int64], list[str]]]) -> tuple[NDArray[np.int64], list[str], list[str], list[str]]:
-    """Code metrics together with their units and directions; return the codes and, for each, metric, unit and direction."""
+    """Encode metrics together with their units and directions; returns the codes and the metric, unit and direction of each."""
     sizes = [len(names) for _, names in columns]
     if not all(sizes):
         return np.empty(0, np.int64), [], [], []
@@ -97,8 +98,8 @@ def _kinds(columns: Sequence[tuple[NDArray[np.int64], list[str]]]) -> tuple[NDAr
 class EntryCells:
     """The values of one entry under one metric.
 
-    values: (K, S) with NaN where a cell is missing or not finite; known: (K, S) where there is a value, finite or not.
-    seeds: (K,). is_summary: the values are of whole runs, such as a mean of bins, and stand for all scenes.
+    values: (K, S), NaN for missing cells. known: (K, S) whether a cell has a value, finite or not. seeds: (K,). is_summary:
+    the values belong to whole runs rather than scenes, such as a mean over bins.
     """
 
     values: Array
@@ -108,7 +109,7 @@ class EntryCells:
 
     @cached_property
     def covered(self) -> NDArray[np.bool_]:
-        """(S,) scenes with a value under any seed."""
+        """(S,) whether a scene has a value under any seed."""
         return np.asarray(self.known.any(0))
 
     @cached_property
@@ -117,17 +118,16 @@ class EntryCells:
         return bool(self.known.any() and np.isfinite(self.values[self.known]).all())
 
     def on(self, scenes: NDArray[np.bool_]) -> Array:
-        """Return the (K', S') values on some scenes, without seeds that have none of them."""
+        """Return the (K', S') values on the selected scenes, without seeds that have none of them."""
         values = self.values[:, scenes]
         return values[self.known[:, scenes].any(1)]
 
 
 def cells_of(entries: Sequence[Entry], values: MetricValues, runs: RunColumns) -> tuple[list[EntryCells], list[str]]:
-    """Return the cells of each entry on common scenes, and the scenes' names.
+    """Return the cells of each entry over a common list of scenes, and the scene names.
 
-    Where several runs of one seed have a scene, the run with the most scenes counts, of equal ones the newest; what only
-    another one has is taken from there, so that a run on few scenes never replaces one on many. values: of one metric and
-    group.
+    If several runs of one seed cover a scene, the run with the most scenes takes precedence, then the newest; scenes that it
+    lacks are taken from the other runs. So a run on few scenes never replaces one on many. values: of one metric and group.
     """
     summary = "" in values.scene_names
     blank = values.scene_names.index("") if summary else -1
@@ -144,14 +144,14 @@ def cells_of(entries: Sequence[Entry], values: MetricValues, runs: RunColumns) -
     known = np.zeros(table.shape, bool)
     slot = slot_of_run[kept.run[rows]]
     rows, slot = rows[slot >= 0], slot[slot >= 0]
-    # Of several values of one cell the last one stays.
+    # If a cell is assigned several values, the last one wins.
     table[slot, column[kept.scene[rows]]] = kept.value[rows]
     known[slot, column[kept.scene[rows]]] = True
     return list(_cut(entries, slots, table, known, is_summary)), [names[place] for place in order]
 
 
 def _slots(entries: Sequence[Entry], runs: RunColumns) -> tuple[NDArray[np.int64], list[tuple[int, int]]]:
-    """Return each run's row in the table of cells, and (entry, seed) of each row."""
+    """Return each run's row in the table of cells, -1 for none, and the (entry, seed) of each row."""
     seeds, of_run = runs["seed"], np.full(len(runs), -1)
     slots: list[tuple[int, int]] = []
     for number, entry in enumerate(entries):
@@ -164,7 +164,7 @@ def _slots(entries: Sequence[Entry], runs: RunColumns) -> tuple[NDArray[np.int64
 
 def _in_order_of_weight(values: MetricValues, runs: RunColumns) -> NDArray[np.int64]:
     scenes = np.bincount(values.run, minlength=len(runs))
-    # lexsort's last key is the first to decide: runs with more scenes come later, of equal ones the newest.
+    # The last key of lexsort is the primary one: runs with more scenes come later, then newer runs.
     weight = np.empty(len(runs), np.int64)
     weight[np.lexsort((runs["started_at"], scenes))] = np.arange(len(runs))
     return np.argsort(weight[values.run], kind="stable")

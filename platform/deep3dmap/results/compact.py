@@ -1,4 +1,4 @@
-"""Joins the files of many attempts into a few segments, which are read a hundred times faster."""
+"""Compaction: merges the files of many attempts into a few segments, which are read a hundred times faster."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,20 @@ from deep3dmap.results.schema import TABLES
 from deep3dmap.results.store import ResultStore
 from deep3dmap.results.table_files import only_attempts, uncoded
 
-# A damaged segment is left out as a whole, so it does not hold everything.
+# A damaged segment is skipped as a whole, so its size is limited.
 ATTEMPTS_OF_SEGMENT = 2000
-# Files of single attempts from which on a store is quicker to read compacted.
+# Number of single-attempt files from which compacting a store pays off.
 WORTH_COMPACTING = 500
 _LEASE = "compact"
 
 
 @dataclass(frozen=True)
 class Compacted:
-    """What `compact` did. files, segments: how many there were joined, and into how many. damaged: left as they are."""
+    """Result of `compact`.
+
+    files: number of files merged. segments: number of segments written. damaged: files that were left unchanged. refused: the
+    reason if another process was compacting the store.
+    """
 
     files: int = 0
     segments: int = 0
@@ -28,18 +32,18 @@ class Compacted:
 
 
 def compact(store: ResultStore, least: int = 2) -> Compacted:
-    """Join the attempts that have files of their own, if there are at least so many; others may read and write meanwhile.
+    """Merge single-attempt files into segments if there are at least `least` of them; safe with concurrent readers and writers.
 
-    A segment is read back before what it replaces is removed. Who reads finds every attempt in one of both at any time.
+    A segment is read back before the files it replaces are removed, so readers find every attempt at all times.
     """
     if len(own_files(store)) < least:
         return Compacted()
     with store.lease([_LEASE]) as lease:
         if not lease.held:
             return Compacted(refused=str(next(iter(lease.refused.values()))))
-        # Of these there are many, so that they are not looked through whenever something is run.
+        # There are many artifacts, so they are swept here rather than on every run.
         store.storage.sweep("artifacts")
-        # Listed again: another one may have compacted them meanwhile.
+        # List the files again: another process may have compacted them in the meantime.
         names = own_files(store)
         files, segments, damaged = 0, 0, list[str]()
         for begin in range(0, len(names), ATTEMPTS_OF_SEGMENT):
@@ -49,23 +53,23 @@ def compact(store: ResultStore, least: int = 2) -> Compacted:
 
 
 def own_files(store: ResultStore) -> list[str]:
-    """Return the files of the table of runs that hold one attempt each."""
+    """Return the names of the single-attempt files in the table of runs."""
     return [name for name in store.storage.names("tables/runs", ".parquet") if not is_segment(name)]
 
 
 def _join(store: ResultStore, names: list[str]) -> Compacted:
-    """Join the files of some attempts, table by table; the runs come last, as when they were written."""
+    """Merge the files of some attempts, table by table; runs are handled last, in the same order as when they are written."""
     parts, damaged = {}, set[str]()
     for table in TABLES:
         parts[table] = _read(store, table, names)
         damaged |= {f"tables/{table}/{name}" for name, part in parts[table].items() if part is None}
-    # An attempt of which anything is damaged stays as it is, for somebody to look at.
+    # An attempt with any damaged file is left unchanged for inspection.
     kept = [name for name in names if all(parts[table].get(name, _NOTHING) is not None for table in TABLES)]
     if not kept:
         return Compacted(damaged=tuple(sorted(damaged)))
     segments, files = 0, 0
     for table in TABLES:
-        # Only those that are there: an attempt that has lost its file of a table must not seem to be in it.
+        # Only existing files: an attempt whose file of this table is lost must not be listed in the segment.
         there = {name.removesuffix(".parquet"): part for name in kept if (part := parts[table].get(name)) is not None}
         if there:
             write_segment(store, table, pa.concat_tables(there.values()), list(there))
@@ -82,7 +86,7 @@ _NOTHING = pa.table({})
 
 
 def _read(store: ResultStore, table: str, names: list[str]) -> dict[str, pa.Table | None]:
-    """Return {file: its rows}, None for one that is damaged."""
+    """Return {file: rows}, with None for damaged files."""
     there, found = set(store.storage.names(f"tables/{table}", ".parquet")), dict[str, pa.Table | None]()
     for name in names:
         if name in there:
@@ -94,16 +98,16 @@ def _read(store: ResultStore, table: str, names: list[str]) -> dict[str, pa.Tabl
 
 
 def write_segment(store: ResultStore, table: str, rows: pa.Table, attempts: list[str]) -> str:
-    """Write a segment and read it back; returns its name. Raises RuntimeError if it does not hold what was written."""
+    """Write a segment, read it back and return its name; raises RuntimeError if the contents differ from what was written."""
     data = encode(rows, attempts)
     name = segment_name(data)
     store.storage.write(f"tables/{table}/{name}", data)
     read, covered = decode_table(store.storage.read(f"tables/{table}/{name}"), table, name)
     if not uncoded(read).equals(rows) or covered != attempts:
-        raise RuntimeError(f"{store.uri}/tables/{table}/{name} does not hold what was written; nothing was removed")
+        raise RuntimeError(f"{store.uri}/tables/{table}/{name} does not contain what was written; nothing was removed")
     return name
 
 
 def rows_of(store: ResultStore, table: str, attempts: set[str]) -> pa.Table:
-    """Return the rows of some attempts, whatever files they are in."""
+    """Return the rows of the given attempts, whichever files contain them."""
     return only_attempts(uncoded(store.table(table)), attempts)

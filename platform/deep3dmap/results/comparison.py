@@ -1,4 +1,4 @@
-"""All entries of a group against each other under one metric: differences, significance, ranks."""
+"""Pairwise comparison of the entries of a group under one metric: differences, significance, ranks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -13,18 +13,18 @@ from deep3dmap.results.multiple_tests import holm, ranks
 
 Array = NDArray[np.float64]
 LEVEL = 0.95
-# What fits into a processor's cache.
+# Chosen so that a block fits into the CPU cache.
 PAIRS_AT_ONCE = 8000
-# An entry that was scored on a smaller share of the scenes is not ranked.
+# Entries scored on a smaller share of the scenes are not ranked.
 FEWEST_SCENES = 0.5
 
 
 @dataclass(frozen=True)
 class Comparisons:
-    """Square tables over E entries; [i, j] is about i - j, and NaN where nothing can be said.
+    """(E, E) tables over E entries; element [i, j] describes the difference i - j and is NaN where it cannot be estimated.
 
-    error, freedom: standard errors and degrees of freedom of the differences. p_value is adjusted over all pairs (Holm).
-    spread: the standard deviation of the difference on one scene with one seed each. shared: scenes that both have.
+    error, freedom: standard errors and degrees of freedom of the differences. p_value: adjusted over all pairs (Holm).
+    spread: the standard deviation of the difference on one scene with one seed each. shared: number of scenes in common.
     """
 
     difference: Array
@@ -35,23 +35,23 @@ class Comparisons:
     shared: NDArray[np.int64]
 
     def better_than(self, better: str) -> NDArray[np.bool_]:
-        """Return (E, E) flags: j is significantly better than i."""
+        """Return (E, E) flags: [i, j] is true if j is significantly better than i."""
         worse = self.difference < 0 if better == "up" else self.difference > 0
         return np.asarray(worse & (self.p_value < 1 - LEVEL))
 
     def against(self, reference: int) -> Estimate:
-        """Return the differences of all entries from one, with their intervals and smallest gaps; NaN for itself."""
+        """Return the (E,) estimated differences of all entries from the reference; NaN for the reference itself."""
         return Estimate(self.difference[:, reference], self.error[:, reference], self.freedom[:, reference])
 
     def effects(self, reference: int) -> Array:
-        """Return (E,) the differences from one entry in standard deviations of a scene and seed (Cohen's d)."""
+        """Return (E,) the differences from the reference in standard deviations of a scene and seed (Cohen's d)."""
         gaps = self.difference[:, reference]
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(gaps == 0, 0.0, gaps / self.spread[:, reference])
 
 
 def layout_of(entries: Sequence[EntryCells], scenes: NDArray[np.bool_]) -> Layout:
-    """Return the layout of entries on some scenes; an entry whose seeds share no scene has NaN there."""
+    """Return the layout of entries on the selected scenes; entries whose seeds share no scene get NaN."""
     values = [entry.on(scenes) for entry in entries]
     has_holes = [bool(np.isnan(one).any()) for one in values]
     order, parts = list[int](), list[Layout]()
@@ -73,7 +73,10 @@ def _with_missing(values: Array) -> Layout:
 
 
 def compare(entries: Sequence[EntryCells]) -> Comparisons:
-    """Compare all pairs on the scenes that both have; a single scene of several says nothing about the others."""
+    """Compare all pairs of entries on the scenes that both have.
+
+    Pairs that share only one of several scenes are not compared, because it is not representative of the others.
+    """
     count = len(entries)
     tables = {field.name: np.full((count, count), np.nan) for field in fields(Comparisons)}
     tables["shared"] = np.zeros((count, count), np.int64)
@@ -120,11 +123,12 @@ def _fill(
 
 
 def ranked(losses: Array, coverage: Array, beaten_by: NDArray[np.bool_]) -> tuple[list[int], list[int | None]]:
-    """Return the order of E entries, best first, and the rank of each.
+    """Return the order of E entries, best first, and the rank of each, None for unranked entries.
 
-    losses: (E,) smaller is better; NaN has no rank. coverage: (E,) shares of the scenes. Entries on all scenes are ranked
-    first; one that lacks some comes behind all of these but those that it beats significantly on the scenes that both have.
-    One that lacks more than half has no rank.
+    losses: (E,) smaller is better; entries with NaN are not ranked. coverage: (E,) shares of scenes scored. beaten_by: (E, E)
+    [i, j] is true if j is significantly better than i. Entries with full coverage are ranked first; an entry with missing
+    scenes is placed behind all of them except those that it beats significantly on shared scenes. Entries with less than half
+    of the largest coverage are not ranked.
     """
     most = np.max(coverage, initial=0.0)
     can = np.flatnonzero(~np.isnan(losses) & (coverage >= FEWEST_SCENES * max(most, np.finfo(float).tiny))).tolist()

@@ -1,4 +1,4 @@
-"""The entries of a group, and what is the same of them under every metric."""
+"""The entries of a group, with the facts about them that do not depend on the metric."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +13,10 @@ from deep3dmap.results.row_facts import Costs, costs, failures, missing_scenes, 
 
 @dataclass(frozen=True)
 class Contenders:
-    """The entries of one group. values: of the group's runs, under all metrics. page: of the suite. baselines: methods."""
+    """The entries of one group.
+
+    values: of the group's runs, under all metrics. page: the suite's page in the store. baselines: names of baseline methods.
+    """
 
     group: Group
     entries: list[Entry]
@@ -24,47 +27,47 @@ class Contenders:
 
     @property
     def card(self) -> dict[str, Any]:
-        """The suite's card, empty where the store has none."""
+        """The suite's card, empty if the store has none."""
         found: dict[str, Any] = self.page.get("card", {})
         return found
 
     @cached_property
     def metrics(self) -> list[str]:
-        """The metrics that have values: those of the card in its order, then others; the headline where nothing was scored."""
+        """Metrics with values: those on the card in its order, then the others; only the headline if nothing was scored."""
         found = self.values.present()
         in_order = [item["name"] for item in self.card.get("metrics", ()) if item["name"] in found]
         return in_order + [name for name in found if name not in in_order] or [self.card.get("headline", "")]
 
     @cached_property
     def tested(self) -> list[set[str]]:
-        """The scenes that each entry's finished runs were scored on, under any metric."""
+        """For each entry, the scenes that its finished runs were scored on under any metric."""
         number = np.full(len(self.runs), len(self.entries))
         for place, entry in enumerate(self.entries):
             number[self.runs.finished(entry.places)] = place
         names = self.values.scene_names
-        # The last line is of runs that are no part of an entry, or did not end well.
+        # The last row collects runs that are not part of an entry or did not finish.
         scored = np.zeros((len(self.entries) + 1, len(names)), bool)
         scored[number[self.values.run], self.values.scene] = True
         return [{names[place] for place in np.flatnonzero(own)} - {""} for own in scored[:-1]]
 
     @cached_property
     def scenes(self) -> list[str]:
-        """All scenes that an entry was scored on, or that its runs were about."""
+        """All scenes that any entry was scored on or that its single-scene runs targeted, sorted."""
         return sorted(set().union(*self.tested, *(missing_scenes(entry, self.runs) for entry in self.entries)))
 
     @cached_property
     def costs(self) -> list[Costs]:
-        """What the runs of each entry cost."""
+        """Costs of each entry's runs."""
         return [costs(entry, self.runs) for entry in self.entries]
 
     @cached_property
     def errors(self) -> list[str]:
-        """What the newest run of each entry that did not end well said at last."""
+        """For each entry, the last error line of its newest unsuccessful run."""
         return [error for _, error in self._failures]
 
     @cached_property
     def facts(self) -> list[dict[str, Any]]:
-        """The fields of each entry's row in which no metric has a say."""
+        """The fields of each entry's row that do not depend on the metric."""
         return [
             {
                 **vars(self.group),

@@ -1,9 +1,9 @@
 """Means and differences under crossed random effects of scenes and seeds, with Satterthwaite's degrees of freedom.
 
 The value of scene i under seed j is modelled as mean + scene_i + seed_j + residual_ij, where scenes and seeds are drawn at
-random. All seeds share the scenes, so a mean over both is uncertain through each of them, and more values of one do not make
-up for few of the other. Two entries share the scenes but not the seeds: what counts between them is the scenes' differences,
-and the seeds of either.
+random. All seeds share the scenes, so both contribute to the uncertainty of a mean, and a larger sample of one does not
+compensate for a small sample of the other. Two entries share the scenes but not the seeds: the uncertainty of their difference
+comes from the per-scene differences and from the seeds of each entry.
 
 Sources: Searle, Casella, McCulloch, Variance Components, 1992 (Henderson's method III for missing cells); Satterthwaite, An
 Approximate Distribution of Estimates of Variance Components, Biometrics Bulletin 1946.
@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
 Array = NDArray[np.float64]
-# Student's distribution is taken from scipy.special (stdtr, its quantile stdtrit): importing scipy.stats takes half a second.
-# Differences below this share of the values' size are rounding, as between runs of a deterministic method.
+# Student's t distribution comes from scipy.special (stdtr and its quantile stdtrit): importing scipy.stats takes half a second.
+# Relative differences below this are treated as rounding, as between runs of a deterministic method.
 ROUNDING = 1e-12
 
 
@@ -25,8 +25,8 @@ ROUNDING = 1e-12
 class Layout:
     """The fit of E entries on the same S scenes.
 
-    scenes: (E, S) each scene's value, freed of the seeds' effects. seeds: (E,) number of seeds. seed_square, error_square:
-    (E,) mean squares; NaN for a single seed. balance: (E,) expectation of seed_square is balance * seed variance + error
+    scenes: (E, S) value of each scene with the seed effects removed. seeds: (E,) number of seeds. seed_square, error_square:
+    (E,) mean squares; NaN for a single seed. balance: (E,) the expectation of seed_square is balance * seed variance + error
     variance.
     """
 
@@ -47,20 +47,20 @@ class Layout:
         return np.maximum(self.seed_square - self.error_square, 0.0) / self.balance
 
     def take(self, index: ArrayLike) -> "Layout":
-        """Return the layout of the entries at (N,) places."""
+        """Return the layout of the entries at (N,) indices."""
         return Layout(*(value[np.asarray(index)] for value in vars(self).values()))
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """E estimates, each with its standard error and degrees of freedom; NaN where the design does not tell."""
+    """(E,) estimates with their standard errors and degrees of freedom; NaN where the design does not determine them."""
 
     value: Array
     error: Array
     freedom: Array
 
     def interval(self, level: float = 0.95) -> tuple[Array, Array]:
-        """Return (low, high), each (E,)."""
+        """Return the confidence interval as (low, high), each (E,)."""
         half = stdtrit(self.freedom, (1 + level) / 2) * self.error
         return self.value - half, self.value + half
 
@@ -72,7 +72,7 @@ class Estimate:
         return np.where(np.isnan(self.error), np.nan, found)
 
     def smallest_gap(self, level: float = 0.95, power: float = 0.8) -> Array:
-        """Return (E,) the smallest true value that such a design finds significant with a probability of `power`.
+        """Return (E,) the smallest true value that this design finds significant with a probability of `power`.
 
         Source: Bloom, Minimum Detectable Effects, Evaluation Review 1995.
         """
@@ -83,8 +83,8 @@ class Estimate:
 def fit(cells: ArrayLike) -> Layout:
     """Return the layout of (E, K, S) values of K seeds on S scenes; NaN marks a missing cell.
 
-    Raises ValueError for a scene or a seed without any value, and where scenes and seeds cannot be told apart, as when each
-    seed has scenes of its own.
+    Raises ValueError if a scene or a seed has no value, or if the effects of scenes and seeds cannot be separated, for
+    instance when each seed covers different scenes.
     """
     values = np.asarray(cells, np.float64)
     whole = np.atleast_1d(~np.isnan(values).any((-1, -2)))
@@ -95,27 +95,27 @@ def fit(cells: ArrayLike) -> Layout:
 
 
 def stack(layouts: list[Layout]) -> Layout:
-    """Return one layout of the entries of several, all on the same scenes."""
+    """Concatenate layouts over the same scenes into one."""
     return Layout(*(np.concatenate([getattr(one, name) for one in layouts]) for name in Layout.__dataclass_fields__))
 
 
 def mean(layout: Layout) -> Estimate:
-    """Return the mean of each entry. A single seed leaves the variance of seeds out, a single scene that of scenes."""
+    """Return the mean of each entry. A single seed omits the variance over seeds, a single scene that over scenes."""
     return _estimate(layout.scenes, [_seed_term(layout)])
 
 
 def difference(first: Layout, second: Layout) -> Estimate:
     """Return first - second, entry by entry, on the same scenes.
 
-    An entry with a single seed is taken to vary over seeds as much as the other one; if both have one, seeds are left out.
+    An entry with a single seed is assumed to vary over seeds as much as the other one; if both have one, seeds are left out.
     """
     return _estimate(first.scenes - second.scenes, _seed_terms_of_two(first, second))
 
 
 def spread(first: Layout, second: Layout) -> Array:
-    """Return (E,) the standard deviation of the difference of two entries on one scene with one seed each.
+    """Return (E,) the standard deviation of the difference between two entries on one scene with one seed each.
 
-    Dividing a difference by it gives its effect size (Cohen's d of paired values).
+    A difference divided by it is the effect size (Cohen's d of paired values).
     """
     scenes = first.scenes - second.scenes
     total = scenes.var(-1, ddof=1) if scenes.shape[-1] > 1 else np.zeros(len(scenes))
@@ -142,7 +142,7 @@ def _cleaned(square: Array, tiny: Array) -> Array:
 
 
 def _fit_missing(values: Array) -> Layout:
-    """Fit one (K, S) table with missing cells by least squares, the scenes' effects eliminated first."""
+    """Fit one (K, S) table with missing cells by least squares, eliminating the scene effects first."""
     known = ~np.isnan(values)
     filled, per_scene, per_seed = np.where(known, values, 0.0), known.sum(0), known.sum(1)
     if not per_scene.all() or not per_seed.all():
@@ -151,9 +151,9 @@ def _fit_missing(values: Array) -> Layout:
     weights = known / per_scene
     normal = np.diag(per_seed.astype(float)) - weights @ known.T
     if np.linalg.matrix_rank(normal) < seeds - 1:
-        raise ValueError("scenes and seeds cannot be told apart: seeds have scenes of their own")
+        raise ValueError("the effects of scenes and seeds cannot be separated: seeds cover different scenes")
     right = filled.sum(1) - weights @ filled.sum(0)
-    # The effects add up to 0, as the null space of the normal matrix is that of a common shift.
+    # The effects sum to 0 because the null space of the normal matrix is a common shift.
     effects = np.linalg.pinv(normal) @ right
     by_scene = ((filled - effects[:, None]) * known).sum(0) / per_scene
     rest = np.where(known, values - effects[:, None] - by_scene, 0.0)
@@ -168,7 +168,7 @@ def _fit_missing(values: Array) -> Layout:
 
 @dataclass(frozen=True)
 class _Term:
-    """What the seeds add to a variance: the estimate, the square it is made of with its freedom, and whether it is known."""
+    """Contribution of the seeds to a variance: estimate, mean square, degrees of freedom, and whether it is known."""
 
     variance: Array
     square: Array
@@ -194,9 +194,9 @@ def _estimate(scenes: Array, terms: list[_Term]) -> Estimate:
     tiny = ROUNDING * np.abs(scenes).max(-1, initial=0.0)
     of_scenes = _cleaned(scenes.var(-1, ddof=1), tiny) / count if count > 1 else np.zeros(len(scenes))
     variance = of_scenes + sum(term.variance for term in terms)
-    # With few seeds their variance is often far too small, which must not pass for certainty: the smaller of two degrees of
-    # freedom counts, one from the variances as estimated, one with the seeds' square raised by the relative error it may
-    # have.
+    # With few seeds their variance is often underestimated, which must not be mistaken for certainty. So use the smaller of
+    # two degrees of freedom: one from the variances as estimated, one with the seeds' mean square raised by its possible
+    # relative error.
     raised = [term.square * ((term.freedom + 2) / term.freedom) ** 2 for term in terms]
     freedoms = [term.freedom for term in terms]
     freedom = np.minimum(
@@ -212,5 +212,5 @@ def _satterthwaite(of_scenes: Array, count: int, parts: list[Array], freedoms: l
     below = sum((part**2 / freedom for part, freedom in zip(parts, freedoms)), of_scenes**2 / most)
     with np.errstate(invalid="ignore", divide="ignore"):
         freedom = np.maximum((of_scenes + sum(parts)) ** 2 / below, 1.0)
-    # Where nothing varies, as with deterministic methods that differ by a constant, the scenes count.
+    # If nothing varies, as between deterministic methods that differ by a constant, use the degrees of freedom of the scenes.
     return np.where(below > 0, freedom, most)

@@ -1,11 +1,11 @@
-"""The curves of a run as JSON lines, one point each, as a run writes them while it trains."""
+"""Training curves as JSON lines, one point per line, as written during training."""
 
 import json
 from typing import Any
 
 
 def parse_curves(text: str) -> list[dict[str, Any]]:
-    """Return the points in a text; a last line cut short by a crash is left out."""
+    """Return the points in a text, skipping lines that are not valid JSON, such as a last line truncated by a crash."""
     rows = []
     for line in text.splitlines():
         try:

@@ -1,4 +1,4 @@
-"""One run in full, and all runs as one flat table."""
+"""All details of one run, and all runs as one flat table."""
 
 import json
 import math
@@ -9,7 +9,7 @@ import pandas as pd
 from deep3dmap.results.store import ResultStore
 
 ERROR_LINES = 15
-# Columns of later versions: nothing is said where they hold nothing.
+# Columns added in later versions; omitted where empty.
 _ADDED = ("fit_s", "render_fps", "reproduces")
 _FACTS = (
     *("run_id", "attempt", "status", "suite", "protocol_version", "tier", "task", "method", "variant", "method_version"),
@@ -31,7 +31,7 @@ _FACTS = (
 
 
 def run_detail(store: ResultStore, run_id: str) -> dict[str, Any]:
-    """Return the detail, see `detail_of`, of the attempt that counts; raises KeyError for an unknown id."""
+    """Return the details (see `detail_of`) of a run's current attempt; raises KeyError for an unknown id."""
     runs = store.runs()
     own = runs[runs.run_id == run_id]
     if own.empty:
@@ -40,9 +40,9 @@ def run_detail(store: ResultStore, run_id: str) -> dict[str, Any]:
 
 
 def detail_of(store: ResultStore, run: "pd.Series[Any]", metrics: pd.DataFrame) -> dict[str, Any]:
-    """Return facts, config, error, metrics {scene: {metric: value}}, units and pictures of a run, given as its row and metrics.
+    """Return facts, config, error, metrics {scene: {metric: value}}, units and pictures of a run from its row and metrics.
 
-    The scene "" holds what belongs to the whole run; a value that is not finite is None.
+    Metrics of the whole run are stored under the scene "". Values that are not finite are None.
     """
     facts = {name: _plain(run[name]) for name in _FACTS}
     scenes = {scene: dict(zip(rows.metric, map(_number, rows.value))) for scene, rows in metrics.groupby("scene", sort=True)}
@@ -59,12 +59,12 @@ def detail_of(store: ResultStore, run: "pd.Series[Any]", metrics: pd.DataFrame) 
 
 
 def pictures(store: ResultStore, run_id: str, attempt: int) -> list[str]:
-    """Return the places of an attempt's PNG pictures, sorted."""
+    """Return the locations of an attempt's PNG pictures, sorted."""
     return store.artifacts(run_id, attempt, ".png")
 
 
 def joined_table(store: ResultStore, runs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return one row per run, scene and metric with the run's columns beside it; a run without metrics has one row."""
+    """Return one row per run, scene and metric, including the run's columns; a run without metrics has one row."""
     chosen = store.runs() if runs is None else runs
     metrics = store.metrics(chosen).drop(columns="schema_version")
     joined = chosen.rename(columns={"scene": "_scene"}).merge(metrics, on=["run_id", "attempt"], how="left")

@@ -1,4 +1,4 @@
-"""Digests of tables by what they hold, whatever file or order of row groups they come from."""
+"""Content digests of tables, independent of the file and row groups that they were read from."""
 
 import hashlib
 import json
@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# Of a single row, a run's, each column would cost more than its bytes.
+# For tables with very few rows, such as a run's single row, hashing column by column is slower than hashing JSON.
 FEW_ROWS = 4
 _WIDTHS = {pa.int64(): 8, pa.float64(): 8, pa.timestamp("us", tz="UTC"): 8}
 
 
 def table_digest(table: pa.Table) -> str:
-    """Return 32 hexadecimal digits of the SHA-256 over the columns' names, types and values, row by row in their order."""
+    """Return 32 hexadecimal digits of the SHA-256 over the column names, types and values; row order matters."""
     found = hashlib.sha256()
     if table.num_rows <= FEW_ROWS:
         found.update(json.dumps([table.column_names, *map(str, map(_kind, table.schema.types))]).encode())
@@ -28,12 +28,12 @@ def table_digest(table: pa.Table) -> str:
 
 
 def bytes_digest(data: bytes) -> str:
-    """Return the 64 hexadecimal digits of the SHA-256 of a file."""
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def _kind(kind: pa.DataType) -> str:
-    # Parquet gives the items of lists another name than Arrow.
+    # Parquet and Arrow name the item field of lists differently.
     return f"list {kind.value_type}" if pa.types.is_list(kind) else str(kind)
 
 

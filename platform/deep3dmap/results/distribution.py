@@ -1,4 +1,4 @@
-"""What a mean over scenes hides: medians, trimmed means, performance profiles, gaps, and how often one entry is better.
+"""Statistics beyond the mean: interquartile means, performance profiles, optimality gaps and probability of improvement.
 
 Source: Agarwal et al., Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS 2021.
 """
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def interquartile_mean(values: ArrayLike) -> float:
-    """Return the mean of the middle half of (N,) values; a value on the edge of it counts in part."""
+    """Return the mean of the middle half of (N,) values; values on its edges are weighted fractionally."""
     ordered = np.sort(np.asarray(values, np.float64))
     weights = _middle_half(len(ordered))
     return float(ordered @ weights / weights.sum())
@@ -18,13 +18,13 @@ def interquartile_mean(values: ArrayLike) -> float:
 
 @lru_cache
 def _middle_half(count: int) -> NDArray[np.float64]:
-    """Return (N,) the share of each interval [i, i + 1) / N that lies in [1/4, 3/4)."""
+    """Return (N,) the length of the part of each interval [i, i + 1) / N that is inside [1/4, 3/4)."""
     begin, end = np.arange(count) / count, np.arange(1, count + 1) / count
     return np.clip(np.minimum(end, 0.75) - np.maximum(begin, 0.25), 0.0, None)
 
 
 def performance_profile(values: ArrayLike, thresholds: ArrayLike, better: str) -> NDArray[np.float64]:
-    """Return (T,) shares of (N,) values that are at least as good as each threshold."""
+    """Return (T,) the share of (N,) values that are at least as good as each threshold."""
     sample, limits = np.asarray(values, np.float64), np.asarray(thresholds, np.float64)
     ordered = np.sort(sample)
     if better == "up":
@@ -33,16 +33,16 @@ def performance_profile(values: ArrayLike, thresholds: ArrayLike, better: str) -
 
 
 def optimality_gap(values: ArrayLike, target: ArrayLike, better: str) -> float:
-    """Return the mean distance by which values fall short of their target, those beyond it counting as on it.
+    """Return the mean amount by which values fall short of the target; values that exceed it count as 0.
 
-    values: (..., S); target: a number, or (S,) one of each scene.
+    values: (..., S). target: a number, or (S,) one per scene.
     """
     short = np.asarray(target, np.float64) - np.asarray(values, np.float64)
     return float(np.maximum(short if better == "up" else -short, 0.0).mean())
 
 
 def probability_better(first: ArrayLike, second: ArrayLike, better: str) -> float:
-    """Return the chance that the first entry beats the second on a scene, each with a seed drawn at random; ties count half.
+    """Return the probability that the first entry beats the second on a scene with randomly drawn seeds; ties count as half.
 
     first: (K, S), second: (L, S) values of seeds on the same scenes; NaN marks a missing cell.
     """

@@ -1,4 +1,4 @@
-"""Which runs are compared with which, and which are repetitions of one another."""
+"""Grouping of runs: which runs are comparable, and which are repetitions of one another."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from deep3dmap.results.settings import differing, in_words, settings_of
 
-# Of the hash of a method's code: enough to tell versions apart.
+# Number of characters shown of the hash of a method's code; enough to distinguish versions.
 CODE_SHOWN = 8
 
 
 @dataclass(frozen=True, order=True)
 class Group:
-    """What has to be equal for numbers to be comparable."""
+    """The fields that must be equal for results to be comparable."""
 
     suite: str
     protocol_version: int
@@ -28,11 +28,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Entry:
-    """Runs that differ in their seed only, or in the one scene that each covers.
+    """Runs that differ only in their seed, or in the single scene that each covers.
 
-    places: where the runs are in the table, in the order of their start. Of several runs of one seed and scene those that
-    ended well are there, or the newest if none did. is_whole: none was cut short. note: what tells it from other entries of
-    the method, and what was left out.
+    places: indices of the runs in the table, ordered by start time. Of several runs with the same seed and scene, the
+    successful ones are included, or only the newest if none succeeded. is_whole: whether none was cut short. note: settings
+    that distinguish it from other entries of the method, and versions of the code that were left out.
     """
 
     group: Group
@@ -44,7 +44,7 @@ class Entry:
 
 
 class RunColumns:
-    """The columns of the table of runs as arrays, each taken out once."""
+    """The columns of the table of runs as arrays, each converted once."""
 
     def __init__(self, runs: pd.DataFrame) -> None:
         self._runs = runs
@@ -59,14 +59,14 @@ class RunColumns:
         return len(self._runs)
 
     def finished(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return those of some places whose runs ended well."""
+        """Return the subset of `places` whose runs ended with status ok."""
         return places[self["status"][places] == "ok"]
 
 
 def split_into_entries(runs: pd.DataFrame) -> dict[Group, list[Entry]]:
-    """Sort suite runs, as `ResultStore.runs` returns them, into groups and entries. Training runs are no part of it.
+    """Sort suite runs, as returned by `ResultStore.runs`, into groups and entries. Training runs are ignored.
 
-    Runs that were cut short are entries of their own, never averaged with whole ones.
+    Runs that were cut short form separate entries and are never averaged with complete ones.
     """
     sorter = _Sorter(RunColumns(runs))
     groups: dict[Group, list[Entry]] = {}
@@ -119,6 +119,6 @@ class _Sorter:
             if status[place] == "ok":
                 best[key] = [*(one for one in before if status[one] == "ok"), place]
             elif not before or status[before[-1]] != "ok":
-                # A run that failed counts only where none ended well.
+                # A failed run is kept only if no run succeeded.
                 best[key] = [place]
         return np.array(sorted(place for own in best.values() for place in own), np.int64)

@@ -1,4 +1,4 @@
-"""The leaderboard as JSON, CSV and LaTeX; html_page.py has the web page. docs/results.md gives the shapes."""
+"""Export of the leaderboard as JSON, CSV and LaTeX; see html_page.py for HTML. docs/results.md describes the formats."""
 
 import csv
 import io
@@ -24,9 +24,9 @@ _LATEX = {
 
 
 def to_json(rows: Sequence[LeaderboardRow], quoted: Beside = NOTHING) -> str:
-    """Return {"suites": {suite: [row, ...]}}, and under "quoted" the published values beside them, if there are any.
+    """Return {"suites": {suite: [row, ...]}}, with published values under "quoted" if there are any.
 
-    What is not a finite number is null.
+    Numbers that are not finite are null.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -36,7 +36,7 @@ def to_json(rows: Sequence[LeaderboardRow], quoted: Beside = NOTHING) -> str:
 
 
 def to_csv(rows: Sequence[LeaderboardRow]) -> str:
-    """Return one line per row under a header; empty where there is no value, lists joined by a space."""
+    """Return a header and one line per row. Missing values are empty, lists are joined by spaces."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, [field.name for field in fields(LeaderboardRow)], lineterminator="\n")
     writer.writeheader()
@@ -47,9 +47,9 @@ def to_csv(rows: Sequence[LeaderboardRow]) -> str:
 
 
 def to_latex(rows: Sequence[LeaderboardRow], quoted: Beside = NOTHING) -> str:
-    """Return one booktabs table per group and metric, the best value in bold, quoted ones below a rule.
+    """Return one booktabs table per group and metric, with the best value in bold and quoted values below a rule.
 
-    Needs \\usepackage{booktabs}.
+    Requires \\usepackage{booktabs}.
     """
     groups = groupby(rows, key=lambda row: (row.group, row.metric))
     tables = [_latex_table(list(own), quoted.get(key, ())) for key, own in groups]
@@ -57,12 +57,12 @@ def to_latex(rows: Sequence[LeaderboardRow], quoted: Beside = NOTHING) -> str:
 
 
 def csv_cell(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula: text that begins like one has an apostrophe before it."""
+    """Return a value for a CSV cell; text that a spreadsheet would parse as a formula is prefixed with an apostrophe."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def significant(value: float | None, digits: int = 4) -> str:
-    """Return a number with so many significant digits and no exponent where it can be read without; "" for None."""
+    """Format a number with `digits` significant digits, without an exponent unless very large or small; "" for None."""
     if value is None:
         return ""
     if value == 0 or not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""The leaderboard as one HTML file: no script, no request, light and dark."""
+"""Export of the leaderboard as one HTML file without scripts or external requests, with a light and a dark theme."""
 
 from collections.abc import Sequence
 from html import escape
@@ -10,7 +10,7 @@ from deep3dmap.results.quoted import Quoted
 from deep3dmap.results.row_facts import named
 
 WIDTH, HEIGHT = 130, 14
-# What comes after them is folded up, with a line of its own for the intervals.
+# Further rows are collapsed, with a separate scale for their intervals.
 ROWS_SHOWN = 50
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --mark: light-dark(#0072b2, #56b4e9); }
@@ -27,7 +27,7 @@ COLUMNS = ("#", "Method", "Value", "95 % interval", "", "Median", "IQM", "p", "S
 
 
 def to_html(boards: Sequence[Board], title: str = "Leaderboard") -> str:
-    """Return a page with a table per board; every name in it is text, never markup."""
+    """Return a page with one table per board; all names are escaped."""
     body = "".join(section(board) for board in boards) or "<p>No results yet.</p>"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
@@ -36,7 +36,7 @@ def to_html(boards: Sequence[Board], title: str = "Leaderboard") -> str:
 
 
 def section(board: Board) -> str:
-    """Return the table of a board with a heading, what is to be said of its rows, and the values of every scene."""
+    """Return a board's heading, table, notes and values per scene."""
     group, first = board.group, board.rows[0]
     arrow = {"up": "higher is better", "down": "lower is better"}.get(first.better, "")
     about = f"tier {group.tier}, {group.dataset}/{group.dataset_variant}, data {group.dataset_version}"
@@ -49,7 +49,8 @@ def section(board: Board) -> str:
     return (
         f"<h2>{escape(group.suite)}: {escape(board.metric + unit)}</h2><p><small>{escape(about)}; {arrow}</small></p>"
         f"{_table(board.rows[:ROWS_SHOWN], board.quoted)}{rest}"
-        f"<p><small>Entries of one rank cannot be told apart. p: against the first, adjusted for all pairs.{notes}</small></p>"
+        "<p><small>Entries with the same rank do not differ significantly. "
+        f"p: compared with the first entry, adjusted over all pairs.{notes}</small></p>"
         f"{_scenes(board)}"
     )
 

@@ -1,4 +1,4 @@
-"""What an attempt kept of its scenes to be looked at: pictures, small surfaces, whole meshes."""
+"""Viewable files that an attempt saved for its scenes: pictures, simplified surfaces, full meshes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from deep3dmap.core.scene_names import folder_name
 from deep3dmap.results.store import ResultStore
 
 PREVIEW = "preview"
-# In the order in which they are shown.
+# In display order.
 SHOWN = ("prediction", "truth", "error")
 KINDS = ("view", "surface")
 
 
 @dataclass(frozen=True)
 class KeptScene:
-    """The files of one scene. folder: within the store. names: relative to it."""
+    """The files of one scene. folder: path within the store. names: paths relative to the folder."""
 
     store: ResultStore
     folder: str
@@ -24,13 +24,13 @@ class KeptScene:
 
     @property
     def pictures(self) -> list[str]:
-        """The names of the suite's own pictures, contact sheets first."""
+        """Names of the pictures made by the suite, contact sheets first."""
         own = [name for name in self.names if name.endswith(".png") and "/" not in name]
         return sorted(own, key=lambda name: ("sheet" not in name, name))
 
     @property
     def tiles(self) -> dict[str, dict[str, str]]:
-        """{"view" or "surface": {"prediction", "truth", "error": name}} of the small pictures, as far as there are any."""
+        """Names of the available thumbnails as {"view" or "surface": {"prediction", "truth" or "error": name}}."""
         found = {}
         for kind in KINDS:
             own = {part: f"{PREVIEW}/{kind}_{part}.jpg" for part in SHOWN}
@@ -41,43 +41,43 @@ class KeptScene:
 
     @property
     def photograph(self) -> str | None:
-        """The name of the small picture of what was given."""
+        """Name of the thumbnail of the input, if there is one."""
         name = f"{PREVIEW}/input.jpg"
         return name if name in self.names else None
 
     @property
     def has_picture(self) -> bool:
-        """Whether there is a picture of any kind."""
+        """Whether there is any picture."""
         return any(name.endswith((".png", ".jpg")) for name in self.names)
 
     @property
     def has_preview(self) -> bool:
-        """Whether there are small surfaces."""
+        """Whether there are simplified surfaces."""
         return f"{PREVIEW}/{ABOUT}" in self.names
 
     @property
     def has_mesh(self) -> bool:
-        """Whether there is the mesh as it was reconstructed."""
+        """Whether the full reconstructed mesh is available."""
         return {MESH_FILE, ABOUT_FILE} <= set(self.names)
 
     @property
     def has_surface(self) -> bool:
-        """Whether there is something to show in 3D."""
+        """Whether there is a surface to show in 3D."""
         return self.has_preview or self.has_mesh
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of a file."""
+        """Return the bytes of a file of this scene."""
         return self.store.storage.read(f"{self.folder}/{name}")
 
     def preview(self) -> Preview:
-        """Read the small surfaces; raises UserError naming a file that is damaged."""
+        """Read the simplified surfaces; raises UserError naming a damaged file."""
         own = [name for name in self.names if name.startswith(f"{PREVIEW}/") and name.endswith((".ply", ".json"))]
         files = {name.removeprefix(f"{PREVIEW}/"): self.read(name) for name in own}
         return read_preview(files, f"{self.store.uri}/{self.folder}/{PREVIEW}")
 
 
 def kept_scenes(store: ResultStore, run_id: str, attempt: int, scenes: Sequence[str]) -> dict[str, KeptScene]:
-    """Return what an attempt kept of some scenes; scenes of which nothing was kept are left out."""
+    """Return the files that an attempt saved for the given scenes; scenes without files are left out."""
     root = store.artifacts_name(run_id, attempt)
     by_folder: dict[str, list[str]] = {}
     for name in store.storage.names(root, "", recursive=True):
@@ -93,7 +93,7 @@ def kept_scenes(store: ResultStore, run_id: str, attempt: int, scenes: Sequence[
 
 
 def fullest(of_runs: Iterable[Mapping[str, KeptScene]]) -> dict[str, KeptScene]:
-    """Return what to look at of each scene: what the first run kept, or the first with small surfaces, where one has them."""
+    """Return the files to show for each scene: those of the first run with simplified surfaces, else of the first run."""
     found: dict[str, KeptScene] = {}
     for own in of_runs:
         for scene, kept in own.items():

@@ -1,4 +1,4 @@
-"""The leaderboard: one aggregation for the terminal, the web and every export. docs/results.md describes it."""
+"""Aggregation behind the leaderboard in the terminal, the dashboard and all exports; described in docs/results.md."""
 
 from collections.abc import Iterable
 
@@ -36,9 +36,9 @@ def boards(
 ) -> list[Board]:
     """Aggregate the newest finished attempt of every run, group by group.
 
-    suite, dataset (NAME or NAME/VARIANT), tier: keep only these. metric: a name, "all", or None for each suite's headline;
-    a suite without a card in the store shows all it has. Groups without the metric are left out, and so are sweeps unless
-    `suite` names one ("tune:NAME").
+    suite, dataset (NAME or NAME/VARIANT), tier: filters. metric: a name, "all", or None for each suite's headline metric;
+    all metrics are included for a suite without a card in the store. Groups without the metric are left out, and so are
+    sweeps unless `suite` names one ("tune:NAME").
     """
     every = contenders(store, suite, dataset, tier)
     return [Contest(own, one).board() for own in every for one in chosen_metrics(own, metric)]
@@ -47,14 +47,14 @@ def boards(
 def contenders(
     store: ResultStore, suite: str | None = None, dataset: str | None = None, tier: str | None = None
 ) -> list[Contenders]:
-    """Return the groups with their entries, sorted; the arguments are those of `boards`."""
+    """Return the groups with their entries, sorted; takes the same filters as `boards`."""
     runs = store.runs()
     kept = runs[_wanted(runs, suite, dataset, tier)].reset_index(drop=True)
     return contenders_of(store, kept)
 
 
 def contenders_of(store: ResultStore, runs: pd.DataFrame) -> list[Contenders]:
-    """Return the groups of some runs with their entries, sorted. runs: rows of `ResultStore.runs`, numbered from 0."""
+    """Return the groups of the given runs with their entries, sorted. runs: rows of `ResultStore.runs`, indexed from 0."""
     if runs.empty:
         return []
     values, suites = metric_values(store.metric_table(runs), runs), store.cards("suite")
@@ -67,7 +67,10 @@ def contenders_of(store: ResultStore, runs: pd.DataFrame) -> list[Contenders]:
 
 
 def chosen_metrics(own: Contenders, metric: str | None) -> list[str]:
-    """Return the metrics of a group's boards: one where the group has it, "all", or for None the headline of the suite."""
+    """Return the metrics of a group to make boards for.
+
+    metric: a name (no boards if the group lacks it), "all", or None for the suite's headline metric.
+    """
     if metric is None and own.card:
         return [own.card["headline"]]
     if metric is None or metric == "all":
@@ -76,20 +79,20 @@ def chosen_metrics(own: Contenders, metric: str | None) -> list[str]:
 
 
 def beside(found: Iterable[Board]) -> Beside:
-    """Return the values that stand beside the rows of some boards."""
+    """Return the quoted values to show alongside the rows of the given boards."""
     return {(board.group, board.metric): board.quoted for board in found if board.quoted}
 
 
 def _wanted(runs: pd.DataFrame, suite: str | None, dataset: str | None, tier: str | None) -> "pd.Series[bool]":
     wanted = runs.suite != ""
     if suite is None:
-        # The trials of a sweep were scored on the validation split, and compare with each other only.
+        # The trials of a sweep are scored on the validation split and are comparable only with each other.
         wanted &= ~runs.suite.astype(str).str.startswith(SWEEPS)
     for column, value in (("suite", suite), ("tier", tier)):
         if value is not None:
             wanted &= runs[column] == value
     if dataset is not None:
-        # A name may hold a "/" itself.
+        # A dataset's name may itself contain "/".
         wanted &= (runs.dataset == dataset) | (runs.dataset + "/" + runs.dataset_variant == dataset)
     return wanted
 

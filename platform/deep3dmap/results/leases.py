@@ -1,9 +1,9 @@
 """Leases on runs in progress, so that two drivers on one store never work on the same run.
 
-A lease is a file that its owner rewrites while it works. One that was not rewritten for longer than it may last has expired,
-and anybody may take it over. Ages are those of the storage's own clock, never of a writer's. In a folder the decision is made
-under a file lock; in object storage, which has none, everybody writes what he wants, waits until all can see it, and the
-first name wins.
+A lease is a file that its owner rewrites while it works. It expires if it is not rewritten in time, after which any other
+process may take it over. Ages are measured by the storage's clock, never by a writer's. In a local folder, leases are granted
+under a file lock; object storage has no locks, so every process writes its request, waits until all requests are visible, and
+the smallest token wins.
 """
 
 import contextlib
@@ -24,15 +24,16 @@ from deep3dmap.results.storage import Storage
 
 FOLDER = "leases"
 LASTS_S = 120.0
-# Longer than a write takes to be seen by all.
+# Longer than it takes for a write to become visible to all.
 SETTLES_S = 2.0
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a lease, or wants it. token: unique; is_held: whether it has been granted.
+    """The process that holds or requests a lease.
 
-    process: which process of which machine, as the kernel tells them apart; "" where it does not.
+    token: unique. is_held: whether the lease has been granted. process: identifies the process and its machine, "" where the
+    kernel does not provide this information.
     """
 
     token: str
@@ -42,7 +43,7 @@ class Owner:
     process: str = ""
 
     def has_ended(self) -> bool:
-        """Whether it was a process of this machine that is no more, so that nobody has to wait for its lease to expire."""
+        """Return whether the owner was a process on this machine that has ended, so its lease can be taken over at once."""
         mine = _process(os.getpid())
         return bool(self.process and mine) and _machine(self.process) == _machine(mine) and _process(self.pid) != self.process
 
@@ -52,9 +53,9 @@ class Owner:
 
 @dataclass
 class Lease:
-    """The runs that this process may work on. refused: {run id: who works on it}. lost: those that another one took over.
+    """The runs that this process may work on, kept alive by a thread until `release` or the end of a `with` block.
 
-    It is kept alive by a thread until `release`, or the end of a `with` block.
+    held: ids of the leased runs. refused: {run id: owner working on it}. lost: runs that another process took over.
     """
 
     storage: Storage
@@ -74,7 +75,7 @@ class Lease:
         self.release()
 
     def release(self, run_ids: Iterable[str] | None = None) -> None:
-        """Give back some runs, or all."""
+        """Release some runs, by default all."""
         with self._lock:
             given_back = set(self.held if run_ids is None else run_ids) & self.held
             self.held -= given_back
@@ -84,15 +85,15 @@ class Lease:
                 self.storage.remove(_name(run_id, self.owner.token))
 
     def lost_in_words(self) -> str:
-        """Say which runs another process took over, "" where none did."""
+        """Return a message naming the runs that another process took over, "" if there are none."""
         if not self.lost:
             return ""
         runs = f"run{'s' if len(self.lost) > 1 else ''} {', '.join(sorted(self.lost))}"
         why = f"the lease of this process was not renewed within {self.lasts_s:g} s"
-        return f"another process took over {runs}, as {why}; both have written attempts"
+        return f"another process took over {runs} because {why}; both have written attempts"
 
     def beat(self) -> None:
-        """Renew the lease once; runs that another process has taken over meanwhile are lost."""
+        """Renew the lease once; runs that another process has taken over in the meantime are marked as lost."""
         with self._lock:
             tokens = _tokens(self.storage)
             for run_id in sorted(self.held):
@@ -107,25 +108,25 @@ class Lease:
                     self.renew(run_id)
 
     def renew(self, run_id: str) -> None:
-        """Write the file of one run anew."""
+        """Rewrite the lease file of one run."""
         self.storage.write(_name(run_id, self.owner.token), _packed(self.owner))
         self._renewed_s[run_id] = _clock_s()
 
     def keep(self) -> None:
-        """Start the thread that keeps the lease alive."""
+        """Start the thread that renews the lease."""
         threading.Thread(target=self._keep, name="lease", daemon=True).start()
 
     def _keep(self) -> None:
         while not self._over.wait(self.lasts_s / 5):
-            # Storage may fail for a while: the lease outlasts a few beats.
+            # Tolerate temporary storage failures: the lease survives a few missed renewals.
             with contextlib.suppress(UserError, OSError):
                 self.beat()
 
 
 def take(storage: Storage, run_ids: Iterable[str], lasts_s: float = LASTS_S, settles_s: float | None = None) -> Lease:
-    """Take what is free of some runs, or expired, and keep it until it is given back. A lease that is alive is never touched.
+    """Lease those of the given runs that are free or whose lease has expired, until released. Live leases are never touched.
 
-    settles_s: how long to wait for others in storage without locks; by default 2 s there, and not at all in a folder.
+    settles_s: how long to wait for requests of others in storage without locks, by default 2 s. Folders need no waiting.
     """
     ids = sorted({check_id(run_id) for run_id in run_ids})
     wanting = Owner(secrets.token_hex(8), socket.gethostname(), os.getpid(), process=_process(os.getpid()))
@@ -149,7 +150,7 @@ def take(storage: Storage, run_ids: Iterable[str], lasts_s: float = LASTS_S, set
 
 
 def _tokens(storage: Storage) -> dict[str, list[str]]:
-    """Return {run id: tokens of those who hold it, want it or held it once}."""
+    """Return {run id: tokens of its current, requesting and former owners}."""
     found: dict[str, list[str]] = {}
     for name in storage.names(FOLDER, ".json"):
         run_id, _, token = name.removesuffix(".json").rpartition("--")
@@ -158,7 +159,10 @@ def _tokens(storage: Storage) -> dict[str, list[str]]:
 
 
 def _live(storage: Storage, run_id: str, tokens: dict[str, list[str]], mine: Owner, lasts_s: float) -> list[Owner]:
-    """Return the others whose files of a run have not expired, beside one's own file; those that have are cleared away."""
+    """Return the other owners of a run whose lease files are live; expired files and those of ended processes are removed.
+
+    Ages are relative to that of this process's own file.
+    """
     others = [token for token in tokens.get(run_id, ()) if token != mine.token]
     own_age = storage.age_s(_name(run_id, mine.token)) if others else None
     found = []
@@ -179,10 +183,10 @@ def _live(storage: Storage, run_id: str, tokens: dict[str, list[str]], mine: Own
 
 
 def _process(pid: int) -> str:
-    """Return "BOOT PIDS START": which start of which machine, which space of process numbers, and when the process began."""
+    """Return "BOOT NAMESPACE START": boot id of the machine, PID namespace, and start time of the process; "" if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        # The name of the program, which may hold anything, ends with the last parenthesis.
+        # The program name may contain any characters and ends with the last parenthesis.
         state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if state in "ZX" else f"{boot} {os.readlink('/proc/self/ns/pid')} {numbers[18]}"
     except (OSError, IndexError):
@@ -194,7 +198,7 @@ def _machine(process: str) -> str:
 
 
 def _first(others: list[Owner], mine: Owner) -> Owner | None:
-    """Return who goes before: one that holds the run, or one that wants it too and has the smaller token."""
+    """Return the owner that takes precedence: one that holds the run, else a requester with a smaller token."""
     return next((other for other in others if other.is_held), None) or next(
         (other for other in sorted(others, key=_by_token) if other.token < mine.token), None
     )
@@ -205,7 +209,7 @@ def _by_token(owner: Owner) -> str:
 
 
 def _clock_s() -> float:
-    # Goes on while the machine sleeps.
+    # CLOCK_BOOTTIME also advances while the machine is suspended.
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
@@ -219,7 +223,7 @@ def _packed(owner: Owner) -> bytes:
 
 @contextlib.contextmanager
 def _locked(storage: Storage) -> Iterator[bool]:
-    """Hold the folder's lock, which ends with the process; False where there are no locks."""
+    """Hold the folder's lock, which is released when the process ends; yields False if locks are not supported."""
     if storage.local is None:
         yield False
         return
@@ -229,7 +233,7 @@ def _locked(storage: Storage) -> Iterator[bool]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError:
-            # Some network file systems have none.
+            # Some network file systems do not support locks.
             yield False
             return
         yield True

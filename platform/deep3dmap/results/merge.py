@@ -1,4 +1,4 @@
-"""Unites two stores: whatever one of them has, the other gets; nothing is replaced."""
+"""Merging of stores: adds what is missing from another store without replacing anything."""
 
 from dataclasses import dataclass, field
 
@@ -19,7 +19,11 @@ FOLDERS = ("tables/cards", "checkpoints", "tune")
 
 @dataclass
 class Merged:
-    """What `merge` did. new, known: attempts. renumbered: {old name: new one}. conflicts: what is not the same in both."""
+    """Result of `merge`.
+
+    new, known: number of attempts that were added and that were already present. files: number of files copied.
+    renumbered: {old name: new name} of attempts. conflicts: messages about differences between the stores.
+    """
 
     new: int = 0
     known: int = 0
@@ -29,13 +33,13 @@ class Merged:
 
 
 def merge(store: ResultStore, other: ResultStore) -> Merged:
-    """Add to `store` the attempts, artifacts and cards that `other` has and it has not; running it again changes nothing.
+    """Add the attempts, artifacts and cards of `other` that are missing from `store`. Idempotent.
 
-    Attempts that were counted from 1 and differ under one number get numbers of their own. An attempt that differs under a
-    unique number is a conflict: it is named, and `store` keeps its own.
+    Attempts counted from 1 that have the same number but different content are renumbered. For attempts with unique numbers,
+    different content is reported as a conflict, and `store` keeps its version.
     """
     if store.uri == other.uri:
-        raise UserError(f"{other.uri}: a store is not merged with itself")
+        raise UserError(f"{other.uri}: cannot merge a store with itself")
     mine, theirs, found = _digests(store), _digests(other), Merged()
     taken: dict[str, str] = {}
     for name, digest in theirs.items():
@@ -43,7 +47,7 @@ def merge(store: ResultStore, other: ResultStore) -> Merged:
         target = name
         if mine.get(name, digest) != digest:
             if not is_counted(int(number)):
-                found.conflicts.append(f"attempt {name} differs; {store.uri} keeps its own")
+                found.conflicts.append(f"attempt {name} differs; {store.uri} keeps its version")
                 continue
             target = attempt_name(run_id, _own_number(other, name, digest))
             found.renumbered[name] = target
@@ -51,7 +55,7 @@ def merge(store: ResultStore, other: ResultStore) -> Merged:
             found.known += 1
         else:
             taken[name] = target
-    # The rows come last: an attempt that is known is not looked at again, so whatever belongs to it must be there.
+    # Rows are copied last: known attempts are skipped by later merges, so all files of an attempt must be there first.
     for name, target in taken.items():
         _copy_files(store, other, _artifacts(name), _artifacts(target), found)
     for folder in FOLDERS:
@@ -62,12 +66,12 @@ def merge(store: ResultStore, other: ResultStore) -> Merged:
 
 
 def _digests(store: ResultStore) -> dict[str, str]:
-    """Return {RUN_ID-ATTEMPT: hash of what it holds} of all attempts."""
+    """Return {RUN_ID-ATTEMPT: content hash} for all attempts."""
     runs = store.runs(newest_only=False)
     names = [attempt_name(run_id, attempt) for run_id, attempt in zip(runs.run_id, runs.attempt)]
     found = dict(zip(names, runs.content_hash))
     if not all(found.values()):
-        # Of a version without hashes.
+        # Written by a version without content hashes.
         tables = [by_attempt(uncoded(store.table(table))) for table in TABLES]
         for name in [name for name, digest in found.items() if not digest]:
             found[name] = content_hash([table_digest(own[name]) if name in own else "" for own in tables])
@@ -82,7 +86,7 @@ def _own_number(store: ResultStore, name: str, digest: str) -> int:
 
 
 def _copy_rows(store: ResultStore, other: ResultStore, taken: dict[str, str]) -> None:
-    """Write the rows of some attempts as a segment of each table, the runs last."""
+    """Write the rows of some attempts as one segment per table, the runs last."""
     if not taken:
         return
     for table in TABLES:
@@ -90,7 +94,7 @@ def _copy_rows(store: ResultStore, other: ResultStore, taken: dict[str, str]) ->
         names = [attempt_name(*key) for key in zip(rows["run_id"].to_pylist(), rows["attempt"].to_pylist())]
         numbers = pa.array([int(taken[name].rpartition("-")[2]) for name in names], pa.int64())
         rows = rows.set_column(rows.column_names.index("attempt"), "attempt", numbers).combine_chunks()
-        # An attempt that has lost its file of a table must not seem to be in it.
+        # An attempt whose file of this table is lost must not be listed in the segment.
         there = other.covered(table)
         if covered := sorted(target for name, target in taken.items() if name in there):
             write_segment(store, table, rows, covered)
@@ -104,7 +108,7 @@ def _copy_files(store: ResultStore, other: ResultStore, folder: str, target: str
             store.storage.write(copy, other.storage.read(source))
             found.files += 1
         elif not folder.endswith("cards") and store.storage.read(copy) != other.storage.read(source):
-            found.conflicts.append(f"{copy} differs; {store.uri} keeps its own")
+            found.conflicts.append(f"{copy} differs; {store.uri} keeps its version")
 
 
 def _artifacts(name: str) -> str:

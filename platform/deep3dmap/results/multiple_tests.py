@@ -1,4 +1,4 @@
-"""Significance of many comparisons at once, and the ranks that follow from it."""
+"""Significance under multiple comparisons, and the resulting ranks."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Return (N,) p-values adjusted so that the chance of any false positive among them stays below the level; NaN stays NaN.
+    """Return (N,) p-values adjusted to control the family-wise error rate; NaN is ignored and stays NaN.
 
     Source: Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 1979.
     """
@@ -21,11 +21,11 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 def ranks(losses: Sequence[float], beaten_by: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return (N,) ranks from 1 of entries with (N,) losses; beaten_by[i, j]: j is significantly better than i.
+    """Return (N,) ranks from 1 of entries with (N,) losses; beaten_by[i, j] is true if j is significantly better than i.
 
-    A rank is one more than the number of significantly better entries, worse than that of each of them, and never better than
-    that of an entry with a smaller loss. So entries that share a rank cannot be told apart, and those that cannot be told
-    apart from the best share its rank.
+    An entry's rank is one more than the number of significantly better entries, larger than the rank of each of them, and at
+    least the rank of any entry with a smaller loss. So entries with the same rank are not significantly different, and
+    entries that are not significantly different from the best share its rank.
     """
     found, last = np.zeros(len(losses), np.int64), 1
     for place in np.argsort(losses, kind="stable"):

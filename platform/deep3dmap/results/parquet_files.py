@@ -1,4 +1,4 @@
-"""Tables as Parquet files that notice when a bit of them has changed."""
+"""Tables as Parquet files with checksums that detect changed bits."""
 
 import io
 import json
@@ -13,16 +13,16 @@ from deep3dmap.results.digest import bytes_digest, table_digest
 
 _DIGEST, _ATTEMPTS = b"deep3dmap.digest", b"deep3dmap.attempts"
 _SEGMENT = re.compile(r"segment-([0-9a-f]{32})\.parquet")
-# Texts that repeat: decoding them to codes takes a tenth of the time and memory.
+# Columns with repeated texts: decoding them as dictionaries takes a tenth of the time and memory.
 DICTIONARY = ("run_id", "scene", "metric", "unit", "better")
 
 
 class DamagedFileError(ValueError):
-    """A file does not hold what was written."""
+    """The content of a file differs from what was written."""
 
 
 class Decoded(NamedTuple):
-    """A table, the attempts that it covers as a segment, and whether a digest vouches for it."""
+    """A table, the attempts that it covers if it is a segment, and whether its content was verified by a digest."""
 
     table: pa.Table
     attempts: list[str]
@@ -30,27 +30,28 @@ class Decoded(NamedTuple):
 
 
 def encode(table: pa.Table, attempts: Sequence[str] = ()) -> bytes:
-    """Return a table as Parquet, each page with a checksum, and with a digest of the whole.
+    """Return a table as Parquet with page checksums and a digest of the whole.
 
-    attempts: what a segment covers; its name is its digest. A digest covers the names of columns and the footer too.
+    attempts: the attempts that a segment covers; the digest of a segment is part of its file name instead and covers all
+    bytes, including column names and the footer.
     """
     stream = io.BytesIO()
     if attempts:
         about = {_ATTEMPTS: json.dumps(list(attempts)).encode()}
         pq.write_table(table.replace_schema_metadata(about), stream, write_page_checksum=True, compression="zstd")
     else:
-        # What makes large files small makes small ones slow.
+        # Dictionaries, statistics and strong compression only pay off for large files.
         about, plain = {_DIGEST: table_digest(table).encode()}, {"use_dictionary": False, "write_statistics": False}
         pq.write_table(table.replace_schema_metadata(about), stream, write_page_checksum=True, compression="snappy", **plain)
     return stream.getvalue()
 
 
 def decode(data: bytes, name: str = "", coded: Sequence[str] = ()) -> "Decoded":
-    """Return what a file holds.
+    """Decode a file.
 
-    name: of the file; that of a segment has the digest of its bytes. coded: columns of a segment whose texts are read as codes.
-    Raises DamagedFileError, or an error of Arrow, if the file is not as it was written. Files of earlier versions have no
-    digest.
+    name: of the file; the name of a segment contains the digest of its bytes. coded: columns of a segment that are read as
+    dictionaries. Raises DamagedFileError, or an Arrow error, if the file has changed since it was written. Files of earlier
+    versions have no digest.
     """
     if is_segment(name):
         _check_segment(data, name)
@@ -65,7 +66,7 @@ def decode(data: bytes, name: str = "", coded: Sequence[str] = ()) -> "Decoded":
 
 
 def attempts_of_segment(data: bytes, name: str) -> frozenset[str]:
-    """Return the attempts that a segment covers, without decoding its rows; raises what `decode` raises."""
+    """Return the attempts that a segment covers, without decoding its rows; raises the same errors as `decode`."""
     _check_segment(data, name)
     return frozenset(json.loads(pq.read_schema(pa.py_buffer(data)).metadata[_ATTEMPTS]))
 
@@ -76,12 +77,12 @@ def _check_segment(data: bytes, name: str) -> None:
 
 
 def segment_name(data: bytes) -> str:
-    """Return the name of a segment's file."""
+    """Return the file name of a segment with the given bytes."""
     return f"segment-{bytes_digest(data)[:32]}.parquet"
 
 
 def is_segment(name: str) -> bool:
-    """Whether a file has the name of a segment."""
+    """Return whether a file name is that of a segment."""
     return _SEGMENT.fullmatch(name) is not None
 
 

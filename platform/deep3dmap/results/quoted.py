@@ -1,4 +1,4 @@
-"""Values that others have published: listed by a suite, and shown beside what was measured here, never among it."""
+"""Published values, listed by a suite and shown alongside measured results without being ranked among them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -7,21 +7,22 @@ from typing import Any
 from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.results.entries import Group
 
-# Why a value may differ from one that is measured here.
+# Reasons why a value may differ from one measured here.
 GAPS = {
-    "model": "of another model than the one here",
-    "protocol": "measured by another protocol",
-    "data": "of other data",
-    "budget": "of another budget of training",
-    "untested": "the same model, protocol and data, as far as is known; not run here",
+    "model": "different model from the one used here",
+    "protocol": "measured with a different protocol",
+    "data": "different data",
+    "budget": "different training budget",
+    "untested": "same model, protocol and data as far as is known, but not run here",
 }
 
 
 @dataclass(frozen=True)
 class Quoted:
-    """A published value. dataset: the one whose boards it stands beside. data, protocol: what it was measured on, and how.
+    """A published value.
 
-    gap: one of GAPS, as seen from that dataset.
+    dataset: the dataset on whose boards it is shown. gap: one of GAPS, relative to that dataset. data, protocol: what it was
+    measured on, and how.
     """
 
     method: str
@@ -35,33 +36,33 @@ class Quoted:
 
     @property
     def shown(self) -> str:
-        """The value with the digits it was published with."""
+        """The value with its published digits."""
         return f"{self.value:.10g}"
 
     @property
     def provenance(self) -> str:
-        """Where it comes from and what separates it from the values of the board, in words."""
+        """Source of the value and how it differs from the values on the board, in words."""
         return f"{self.source}; {self.data}; {self.protocol}; {GAPS[self.gap]}"
 
 
 def read_quoted(listed: Any, where: str) -> list[Quoted]:
-    """Read the list `quoted` of a suite.yaml, in which `gap` is {dataset: gap}; raises UserError naming what is wrong.
+    """Parse the list `quoted` of a suite.yaml, in which `gap` is {dataset: gap}; raises UserError for invalid entries.
 
-    where: the file.
+    where: name of the file, for error messages.
     """
     if not isinstance(listed, list):
-        raise UserError(f"{where}: quoted is a list")
+        raise UserError(f"{where}: quoted must be a list")
     return [one for number, entry in enumerate(listed, 1) for one in _read(entry, f"{where}: quoted value {number}")]
 
 
 def _read(entry: Any, where: str) -> Iterable[Quoted]:
     names = {field.name for field in fields(Quoted)} - {"dataset"}
     if not isinstance(entry, Mapping) or set(entry) != names:
-        raise UserError(f"{where}: the fields are {', '.join(sorted(names))}")
+        raise UserError(f"{where}: the fields must be {', '.join(sorted(names))}")
     if isinstance(entry["value"], bool) or not isinstance(entry["value"], int | float):
-        raise UserError(f"{where}: value={entry['value']}: a number was expected")
+        raise UserError(f"{where}: value={entry['value']}: must be a number")
     if not isinstance(entry["gap"], Mapping) or not entry["gap"]:
-        raise UserError(f"{where}: gap says for each dataset what separates the value from those measured on it")
+        raise UserError(f"{where}: gap must map each dataset to how the value differs from those measured on it")
     for dataset, gap in entry["gap"].items():
         if gap not in GAPS:
             raise unknown(f"gap in {where}", str(gap), GAPS)
@@ -69,15 +70,15 @@ def _read(entry: Any, where: str) -> Iterable[Quoted]:
 
 
 def as_page(quoted: Iterable[Quoted]) -> list[dict[str, Any]]:
-    """Return plain data, as a suite's page in a store keeps it."""
+    """Return plain data, as stored in a suite's page."""
     return [asdict(one) for one in quoted]
 
 
 def quoted_of(page: Mapping[str, Any], dataset: str, metric: str) -> tuple[Quoted, ...]:
-    """Return the values that stand beside a board. page: of its suite, as `ResultStore.cards("suite")` has it."""
+    """Return the quoted values to show on a board. page: its suite's page from `ResultStore.cards("suite")`."""
     return tuple(Quoted(**one) for one in page.get("quoted", ()) if (one["dataset"], one["metric"]) == (dataset, metric))
 
 
-# By group and metric, as rows are grouped.
+# Quoted values by (group, metric).
 Beside = Mapping[tuple[Group, str], Sequence[Quoted]]
 NOTHING: Beside = {}

@@ -1,4 +1,4 @@
-"""What is in the files of a table, many being read at a time."""
+"""Concurrent reading and decoding of the files of a table."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from deep3dmap.results.storage import Storage
 
 DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, UserError)
-# Arrow decodes without the interpreter's lock, and of a bucket every file is a request of its own.
+# Threads help because Arrow decodes without the GIL, and because each file in a bucket is a separate request.
 READERS, FILES_AT_ONCE = 8, 200
-# The rows of a file, and the attempts that it covers as a segment.
+# The rows of a file, and the attempts that it covers if it is a segment.
 Decoded = tuple[pa.Table, list[str]]
 
 
 def read_files(storage: "Storage", table: str, names: Sequence[str]) -> Iterator[tuple[str, Decoded | str]]:
-    """Yield (file, what is in it or what is wrong with it) in the order given.
+    """Yield (file, its decoded content or a description of the damage) in the given order.
 
-    Raises FileNotFoundError for a file that is gone, and UserError for one of a newer deep3dmap.
+    Raises FileNotFoundError for a missing file, and UserError for one written by a newer deep3dmap.
     """
     if len(names) < READERS:
         yield from ((name, _read_file(storage, table, name)) for name in names)
@@ -50,10 +50,10 @@ def _read_file(storage: "Storage", table: str, name: str) -> Decoded | str:
 
 
 def decode_table(data: bytes, table: str, name: str, coded: Sequence[str] | None = None) -> Decoded:
-    """Return the rows of a file, brought up to date, and the attempts that it covers as a segment.
+    """Return the rows of a file, migrated to the current schema, and the attempts that it covers if it is a segment.
 
-    coded: the columns of a segment whose texts are read as codes (default: those of metrics). Raises one of `DAMAGE` if it is
-    not as it was written, or holds what no writer of this project writes.
+    coded: the columns of a segment that are read as dictionaries (default: those in DICTIONARY for the table of metrics, none
+    for others). Raises one of `DAMAGE` if the file has changed since it was written or contains invalid values.
     """
     as_codes = coded if coded is not None else DICTIONARY if table == "metrics" else ()
     rows, attempts, is_vouched_for = decode(data, name, as_codes)
@@ -66,7 +66,7 @@ def decode_table(data: bytes, table: str, name: str, coded: Sequence[str] | None
 
 
 def _check_run(rows: pa.Table) -> None:
-    """Check what a digest would have noticed."""
+    """Validate rows without a digest; raises ValueError for an unknown status or invalid JSON."""
     if unknown := set(rows["status"].to_pylist()) - set(STATUSES):
         raise ValueError(f"unknown status '{unknown.pop()}'")
     for name in JSON_COLUMNS:
@@ -75,6 +75,6 @@ def _check_run(rows: pa.Table) -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the first line of what is wrong with a file."""
-    # Arrow repeats the path before it says what is wrong.
+    """Return the first line of an error about a file."""
+    # Arrow's messages start with the path, which is removed.
     return (str(error).splitlines() or [type(error).__name__])[0].rpartition("': ")[2]

@@ -1,4 +1,4 @@
-"""Tables as they were read, kept on this machine, so that thousands of small files are opened once only."""
+"""Local cache of tables, so that thousands of small files are opened only once."""
 
 import json
 import uuid
@@ -16,11 +16,11 @@ _ABOUT = b"deep3dmap.remembered"
 
 
 def remember(files: TableFiles, storage: Storage, folder: Path) -> None:
-    """Write a table that was read to a folder of this machine, with the size and time of each file that it came from."""
+    """Write a table that was read to a local folder, with the size and modification time of each source file."""
     table, names, covered = files.state()
     now = _stamps(storage, files.folder)
     if not names <= set(now):
-        # Compacted meanwhile.
+        # The store was compacted in the meantime.
         return
     about = json.dumps({"stamps": {name: now[name] for name in sorted(names)}, "covered": sorted(covered)})
     target = _file(files, storage, folder)
@@ -36,7 +36,7 @@ def remember(files: TableFiles, storage: Storage, folder: Path) -> None:
 
 
 def recall(files: TableFiles, storage: Storage, folder: Path) -> bool:
-    """Start a table from what was kept of it; False where nothing was, or a file is gone or not the one that was read."""
+    """Restore a table from the cache; returns False if it is not cached or if a source file is missing or has changed."""
     try:
         with pa.memory_map(str(_file(files, storage, folder))) as source:
             table = pa.ipc.open_file(source).read_all()
@@ -55,6 +55,6 @@ def _file(files: TableFiles, storage: Storage, folder: Path) -> Path:
 
 
 def _stamps(storage: Storage, folder: str) -> dict[str, list[int]]:
-    """Return {name: [size, time of its last change]} of the files in a folder."""
-    # As JSON has them.
+    """Return {name: [size, modification time]} for the files in a folder."""
+    # Lists rather than tuples, to compare with values from JSON.
     return {name: list(stamp) for name, stamp in storage.stamps(folder).items()}

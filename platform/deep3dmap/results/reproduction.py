@@ -1,4 +1,4 @@
-"""Whether a run that was carried out again came out the same, metric by metric."""
+"""Comparison of a repeated run with the original, metric by metric."""
 
 import json
 import math
@@ -18,9 +18,10 @@ Cells = Mapping[tuple[str, str], float]
 
 @dataclass(frozen=True)
 class Verdict:
-    """How one metric came out again. verdict: one of the four above; metric is empty where the run cannot be repeated.
+    """Outcome for one metric of a repeated run.
 
-    before, after: means over scenes. scenes: those whose values are not the same bit by bit. missing: why it cannot run.
+    metric: empty if the run cannot be repeated. verdict: one of the four constants above. before, after: means over scenes.
+    scenes: scenes whose values are not exactly equal. missing: why the run cannot be repeated.
     """
 
     metric: str
@@ -36,52 +37,52 @@ class Verdict:
         if self.verdict == IDENTICAL or self.before is None or self.after is None:
             return f"{self.metric}: {self.verdict}"
         by = f"{self.after - self.before:+.4g} from {self.before:.4g}"
-        return f"{self.metric}: {self.verdict}, {by}, {len(self.scenes)} scenes are not the same"
+        return f"{self.metric}: {self.verdict}, {by}, scenes that differ: {len(self.scenes)}"
 
 
 def cells_of_rows(rows: Iterable[MetricRow]) -> dict[tuple[str, str], float]:
-    """Return {(metric, scene): value} of rows that are not yet in a store."""
+    """Return {(metric, scene): value} for rows that are not yet in a store."""
     return {(row.metric, row.scene): float(row.value) for row in rows}
 
 
 def cells_of_attempt(store: ResultStore, run_id: str, attempt: int) -> dict[tuple[str, str], float]:
-    """Return {(metric, scene): value} of an attempt in a store."""
+    """Return {(metric, scene): value} for an attempt in a store."""
     rows = store.metrics(pd.DataFrame({"run_id": [run_id], "attempt": [attempt]}))
     return {(str(metric), str(scene)): float(value) for metric, scene, value in zip(rows.metric, rows.scene, rows.value)}
 
 
 def compare(before: Cells, after: Cells, intervals: Mapping[str, tuple[float, float]]) -> list[Verdict]:
-    """Return a verdict per metric of either attempt, sorted by name.
+    """Return one verdict per metric of either attempt, sorted by name.
 
-    intervals: the 95 % intervals of the run's entry, see `intervals_of`; a metric without one is identical or differs. A
-    scene that only one of both has makes a metric differ, and so does a value that is finite in only one.
+    intervals: the 95 % intervals of the run's entry, see `intervals_of`; a metric without one is either identical or differs.
+    A metric also differs if a scene is missing from one of the attempts, or if a value is finite in only one of them.
     """
     return [_of_metric(name, before, after, intervals.get(name)) for name in sorted({name for name, _ in (*before, *after)})]
 
 
 def cannot_run(missing: str) -> list[Verdict]:
-    """Return the verdict on a run that cannot be repeated. missing: what is not there, or not the same any more."""
+    """Return the verdict on a run that cannot be repeated. missing: what is unavailable or has changed."""
     return [Verdict("", CANNOT_RUN, missing=missing)]
 
 
 def overall(verdicts: Iterable[Verdict]) -> str:
-    """Return the worst of some verdicts."""
+    """Return the worst of the verdicts."""
     return max((one.verdict for one in verdicts), key=_ORDER.index, default=CANNOT_RUN)
 
 
 def to_json(verdicts: Iterable[Verdict]) -> str:
-    """Return verdicts as the column `verdict` holds them."""
+    """Serialise verdicts for the column `verdict`."""
     found = list(verdicts)
     return json.dumps({"overall": overall(found), "metrics": [_finite(asdict(one)) for one in found]})
 
 
 def from_json(text: str) -> list[Verdict]:
-    """Read what `to_json` wrote."""
+    """Parse the output of `to_json`."""
     return [Verdict(**{**one, "scenes": tuple(one["scenes"])}) for one in json.loads(text)["metrics"]]
 
 
 def intervals_of(store: ResultStore, run_id: str) -> dict[str, tuple[float, float]]:
-    """Return {metric: 95 % interval} of the entry that a run is part of, from what is in the store."""
+    """Return {metric: 95 % interval} for the entry that a run belongs to, from the results in the store."""
     runs = store.runs()
     (run,) = runs[runs.run_id == run_id].itertuples()
     found = {}
@@ -110,7 +111,7 @@ def _same(one: float | None, other: float | None) -> bool:
 
 
 def _mean(values: Mapping[str, float]) -> float | None:
-    # A summary of the whole run counts as it stands.
+    # A value for the whole run is used as it is.
     kept = [values[""]] if "" in values else list(values.values())
     mean = sum(kept) / len(kept) if kept else math.nan
     return mean if math.isfinite(mean) else None

@@ -1,4 +1,4 @@
-"""What a leaderboard row says beside its value: cost, failures, what is missing, notes."""
+"""The fields of a leaderboard row other than its value: costs, failures, missing scenes, notes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +16,9 @@ TIMES, LARGEST = ("train_s", "fit_s", "reconstruct_s"), ("steps", "peak_ram_mb",
 
 @dataclass(frozen=True)
 class Costs:
-    """What the finished runs of an entry cost: seconds as means over seeds, the rest as the largest of the runs.
+    """Costs of an entry's finished runs: times in seconds are means over seeds, the others are maxima over runs.
 
-    A field is None where no run has finished.
+    Fields are None if no run has finished.
     """
 
     train_s: float | None = None
@@ -31,7 +31,7 @@ class Costs:
     parameters: int | None = None
 
     def per_scene(self, scenes: int) -> dict[str, Any]:
-        """Return the fields, times of fitting and reconstruction by a number of scenes."""
+        """Return the fields, with the times of fitting and reconstruction divided by the number of scenes."""
         found = dict(vars(self))
         for name in ("fit_s", "reconstruct_s"):
             found[name] = found[name] / scenes if scenes and found[name] is not None else None
@@ -39,7 +39,7 @@ class Costs:
 
 
 def costs(entry: Entry, runs: RunColumns) -> Costs:
-    """Return the costs of an entry's finished runs; where each run covers one scene, those of one seed are added up."""
+    """Return the costs of an entry's finished runs; if each run covers a single scene, times are summed per seed."""
     finished = runs.finished(entry.places)
     if not len(finished):
         return Costs()
@@ -53,7 +53,10 @@ def costs(entry: Entry, runs: RunColumns) -> Costs:
 
 
 def failures(entry: Entry, runs: RunColumns) -> tuple[int, str]:
-    """Return how many runs did not end well, and the last line of the newest one's error."""
+    """Return the number of failed runs, and the status and last error line of the newest run that is not ok.
+
+    Runs that were stopped or interrupted are not counted as failed.
+    """
     status = runs["status"][entry.places]
     bad = entry.places[status != "ok"]
     if not len(bad):
@@ -65,12 +68,12 @@ def failures(entry: Entry, runs: RunColumns) -> tuple[int, str]:
 
 
 def missing_scenes(entry: Entry, runs: RunColumns) -> set[str]:
-    """Return the scenes that the entry's runs of one scene each were about, whether they ended well or not."""
+    """Return the scenes targeted by the entry's single-scene runs, successful or not."""
     return set(runs["scene"][entry.places]) - {""}
 
 
 def what_is_wrong(metric: str, cells: EntryCells, scenes: list[str], entry: Entry, runs: RunColumns) -> str:
-    """Return why an entry with finished runs has no value; empty where it has one."""
+    """Return why an entry with finished runs has no value; empty if it has one."""
     if cells.is_finite or not len(runs.finished(entry.places)):
         return ""
     bad = [scenes[place] for place in np.flatnonzero((cells.known & ~np.isfinite(cells.values)).any(0))]
@@ -81,7 +84,7 @@ def what_is_wrong(metric: str, cells: EntryCells, scenes: list[str], entry: Entr
 
 
 def notes(entry: Entry, runs: RunColumns) -> str:
-    """Return what tells the entry apart, what was left out, and where its runs were cut short."""
+    """Return the entry's note, followed by where its runs were cut short."""
     found = [entry.note]
     if not entry.is_whole:
         found += sorted({f"seed {runs['seed'][place]}: {runs['cut_short'][place]}" for place in entry.places})
@@ -89,18 +92,18 @@ def notes(entry: Entry, runs: RunColumns) -> str:
 
 
 def named(scenes: list[str] | tuple[str, ...]) -> str:
-    """Return a list of scenes in words, the first few by name."""
+    """Return a list of scenes in words, naming only the first few."""
     more = len(scenes) - NAMED_SCENES
     return ", ".join(scenes[:NAMED_SCENES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _of_seeds(values: NDArray[np.float64], slot: NDArray[np.int64], seeds: int, is_added: bool) -> NDArray[np.float64]:
-    """Return (N, seeds) sums of (N, R) values over the runs of each seed, or those of its last run where one covers all."""
+    """Return (N, seeds): sums of (N, R) values over the runs of each seed if `is_added`, else the values of its last run."""
     found = np.zeros((len(values), seeds))
     if is_added:
         for own, value in zip(found, values):
             np.add.at(own, slot, value)
     else:
-        # Of several values assigned to one place the last one stays.
+        # If a position is assigned several values, the last one wins.
         found[:, slot] = values
     return found

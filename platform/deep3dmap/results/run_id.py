@@ -1,4 +1,4 @@
-"""Content-addressed run ids: the same key gives the same id on every machine, so stores can be united."""
+"""Content-addressed run ids: a key has the same id on every machine, so stores can be merged."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RunKey:
-    """Everything that decides a run's numbers."""
+    """Everything that determines a run's results."""
 
     suite: str
     protocol_version: int
@@ -29,5 +29,5 @@ class RunKey:
 
 
 def content_hash(value: Any) -> str:
-    """Hash plain data through its canonical JSON; raises TypeError for anything else."""
+    """Return a hash of plain data based on its canonical JSON; raises TypeError for anything else."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]

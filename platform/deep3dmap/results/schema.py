@@ -1,4 +1,4 @@
-"""The rows of the result tables and their Parquet schemas. docs/results.md describes every column."""
+"""Row types of the result tables and their Parquet schemas. docs/results.md describes every column."""
 
 import typing
 from collections.abc import Callable, Sequence
@@ -13,23 +13,23 @@ from deep3dmap.results.settings import settings_hash
 
 SCHEMA_VERSION = 2
 STATUSES = ("ok", "failed", "diverged", "out_of_memory", "no_resources", "stopped", "interrupted")
-# Runs that somebody ended: neither results nor failures.
+# Runs that were ended from outside: neither results nor failures.
 ENDED_EARLY = ("stopped", "interrupted")
 # The trials of a sweep are stored under the suite "tune:NAME".
 SWEEPS = "tune:"
-# Of the table of runs: text that holds JSON.
+# Columns of the table of runs that contain JSON.
 JSON_COLUMNS = ("config", "packages", "hardware", "backends")
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """One attempt at one run. Seconds are wall-clock; fit_s, reconstruct_s and evaluate_s are totals over the scenes.
+    """One attempt at one run. Seconds are wall-clock time; fit_s, reconstruct_s and evaluate_s are totals over the scenes.
 
-    scene: the only scene of a run that covers one; empty for the whole dataset. cut_short: why it ended before its budget of
-    steps, such as "cut short at step 94 of 180"; empty where it is whole. render_fps: rendered frames per
-    second. device: "cpu" or the name of a GPU.
-    reproduces, verdict, verdict_at: for an attempt that repeated an earlier one, which, how it came out (JSON), and when.
-    config_hash, settings_hash and content_hash are filled in when the row is written.
+    scene: the scene of a single-scene run; empty if the run covers the whole dataset. cut_short: why the run ended before its
+    budget of steps, such as "cut short at step 94 of 180"; empty if it is complete. render_fps: rendered frames per second.
+    device: "cpu" or the name of a GPU. reproduces, verdict, verdict_at: for an attempt that repeats an earlier one, the number
+    of that attempt, the outcome (JSON) and its time. config_hash, settings_hash and content_hash are filled in when the row is
+    written.
     """
 
     run_id: str
@@ -81,12 +81,12 @@ class RunRow:
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
-            raise ValueError(f"status is one of {STATUSES}, not '{self.status}'")
+            raise ValueError(f"status must be one of {STATUSES}, not '{self.status}'")
 
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One metric of one scene, or of the whole run where scene is empty. better: "up" or "down"."""
+    """One metric of one scene, or of the whole run if scene is empty. better: "up" or "down"."""
 
     run_id: str
     attempt: int
@@ -100,7 +100,7 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class CurveRow:
-    """One point of a curve, of training (scene "") or of the fit to a scene. seconds: time spent learning."""
+    """One point of a curve, of training (scene "") or of the fit to a scene. seconds: training time so far."""
 
     run_id: str
     attempt: int
@@ -114,7 +114,7 @@ class CurveRow:
 
 @dataclass(frozen=True)
 class FileRow:
-    """One artifact of an attempt. name: within the attempt's folder. sha256: of its bytes, in hexadecimal."""
+    """One artifact of an attempt. name: path within the attempt's folder. sha256: of its bytes, in hexadecimal."""
 
     run_id: str
     attempt: int
@@ -125,7 +125,7 @@ class FileRow:
 
 
 Row = RunRow | MetricRow | CurveRow | FileRow
-# In the order they are written: the row of a run comes last, so that what is not whole is not there.
+# In the order they are written: the row of a run comes last, so that incomplete attempts are not visible.
 TABLES: dict[str, type[Row]] = {"files": FileRow, "metrics": MetricRow, "curves": CurveRow, "runs": RunRow}
 
 _ARROW = {
@@ -146,7 +146,7 @@ def arrow_schema(row_type: type[Any]) -> pa.Schema:
 
 
 def to_table(rows: Sequence[Row], row_type: type[Row]) -> pa.Table:
-    """Turn rows into an Arrow table of the row type's schema."""
+    """Convert rows to an Arrow table with the row type's schema."""
     return pa.Table.from_pylist([vars(row) for row in rows], schema=arrow_schema(row_type))
 
 
@@ -155,21 +155,21 @@ def _with_settings(table: pa.Table) -> pa.Table:
     return table.append_column("settings_hash", pa.array(found, pa.string()))
 
 
-# From version N to N + 1, for the tables in which more changed than columns with a default that were added.
+# Migrations from version N to N + 1, for tables with changes other than added columns that have a default.
 MIGRATIONS: dict[tuple[str, int], Callable[[pa.Table], pa.Table]] = {("runs", 1): _with_settings}
 
 
 def migrate(name: str, table: pa.Table) -> pa.Table:
-    """Bring a table of an older schema version up to date.
+    """Migrate a table of an older schema version to the current one.
 
-    Raises NewerSchemaError for a newer one, and KeyError for a column that the table's version should have.
+    Raises NewerSchemaError for a newer version, and KeyError if the table lacks a column that its version should have.
     """
     if table.num_rows == 0:
         return _schema_of(name).empty_table()
     version = table["schema_version"][0].as_py()
     if version > SCHEMA_VERSION:
         raise NewerSchemaError(
-            f"schema version {version} is newer than this deep3dmap reads ({SCHEMA_VERSION}); update deep3dmap"
+            f"schema version {version} is newer than this deep3dmap supports ({SCHEMA_VERSION}); update deep3dmap"
         )
     for step in range(version, SCHEMA_VERSION):
         if (name, step) in MIGRATIONS:
@@ -183,7 +183,7 @@ def migrate(name: str, table: pa.Table) -> pa.Table:
 
 
 def _fits(schema: pa.Schema, wanted: pa.Schema) -> bool:
-    """Whether a schema is the wanted one, texts being allowed to have a dictionary."""
+    """Return whether a schema is the expected one; text columns may be dictionary-encoded."""
     if schema.equals(wanted):
         return True
     types = [field.type.value_type if pa.types.is_dictionary(field.type) else field.type for field in schema]
@@ -195,7 +195,7 @@ class NewerSchemaError(ValueError):
 
 
 def _with_defaults(table: pa.Table, row_type: type[Row]) -> pa.Table:
-    """Add the columns that came later, with the values that stand for what was not known."""
+    """Add the columns introduced in later versions, with their defaults."""
     schema = arrow_schema(row_type)
     for field in fields(row_type):
         if field.name not in table.column_names and field.default is not MISSING:
@@ -210,5 +210,5 @@ def _schema_of(name: str) -> pa.Schema:
 
 
 def plain(row: Row) -> dict[str, Any]:
-    """Return a row as plain data."""
+    """Return a row as a dict of plain data."""
     return asdict(row)

@@ -1,4 +1,4 @@
-"""A table of small files that are rewritten, such as cards: a file that is the same as before is not read again."""
+"""Tables of small files that may be rewritten, such as cards; unchanged files are not read again."""
 
 import time
 import warnings
@@ -12,23 +12,23 @@ from deep3dmap.results.reading_files import DAMAGE, reason_of
 if TYPE_CHECKING:
     from deep3dmap.results.storage import Storage
 
-# Two changes within one tick of a filesystem's clock leave a file with the same time.
+# Two changes within one tick of a filesystem's clock have the same time stamp.
 SETTLED_NS = 10**9
 
 
 class SmallFiles:
-    """The files of a folder `tables/NAME`, and the rows of those that were read."""
+    """The files of a folder `tables/NAME`, with the rows of the files that were read."""
 
     def __init__(self, name: str, schema: pa.Schema) -> None:
         self.name, self.schema, self.folder = name, schema, f"tables/{name}"
         self._known: dict[str, tuple[tuple[int, int], pa.Table]] = {}
 
     def __reduce__(self) -> tuple[type["SmallFiles"], tuple[str, pa.Schema]]:
-        # Another process reads for itself.
+        # Rows are not pickled; another process reads the files itself.
         return SmallFiles, (self.name, self.schema)
 
     def read(self, storage: "Storage") -> pa.Table:
-        """Return all rows; a file that is damaged is named in a warning and left out."""
+        """Return all rows; damaged files are named in a warning and left out."""
         kept, tables, now = {}, [self.schema.empty_table()], time.time_ns()
         for file, stamp in storage.stamps(self.folder, ".parquet").items():
             known = self._known.get(file)

@@ -1,4 +1,4 @@
-"""Files of a store on any filesystem pyarrow knows, written whole or not at all."""
+"""Files of a store on any filesystem supported by pyarrow, written atomically."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.results.place import local_folder
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
-# Longer than any write lasts.
+# Longer than any write takes.
 LEFT_BEHIND_S = 24 * 3600.0
 
 
@@ -38,19 +38,19 @@ class Storage:
         except OSError as error:
             raise UserError(f"results={self.uri}: {str(error).splitlines()[0]}") from error
         if found.type == fs.FileType.NotFound:
-            raise UserError(f"results={self.uri}: there is no bucket {bucket!r}; make it first, or check its name")
+            raise UserError(f"results={self.uri}: bucket {bucket!r} does not exist; create it first, or check its name")
 
     def path(self, name: str) -> str:
-        """Return the filesystem's path of a file; raises UserError for a name or a link that leads out of the store."""
+        """Return the filesystem path of a file; raises UserError for a name or a link that leads out of the store."""
         if name.startswith(("/", "\\")) or ".." in name.split("/"):
             raise UserError(f"{self.uri}: '{name}' is not within the store")
         path = f"{self.root}/{name}"
         if self.local and not _is_within(path, self.root):
-            raise UserError(f"{self.uri}/{name}: a link that leads out of the store is not followed")
+            raise UserError(f"{self.uri}/{name}: refusing to follow a link that leads out of the store")
         return path
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file atomically; raises UserError, with nothing half-written, if the disk is full or refuses."""
+        """Write a file atomically; raises UserError, leaving no partial file, if the disk is full or not writable."""
         path = self.path(name)
         try:
             if self.local:
@@ -84,7 +84,11 @@ class Storage:
             target.write_bytes(self.read(name))
 
     def names(self, folder: str, ending: str, recursive: bool = False) -> list[str]:
-        """Return the names, relative to a folder, of the files that end with `ending`; hidden ones are being written."""
+        """Return the names, relative to a folder, of the files that end with `ending`.
+
+        Hidden files are skipped because they are still being written. Recursive listings of a local store also skip links
+        that lead out of it.
+        """
         place = self.path(folder).rstrip("/")
         found = self.filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True, recursive=recursive))
         files = [info for info in found if info.is_file and info.base_name[0] != "." and info.base_name.endswith(ending)]
@@ -94,25 +98,25 @@ class Storage:
         return sorted(info.path.removeprefix(place).lstrip("/") for info in files)
 
     def stamps(self, folder: str, ending: str = "") -> dict[str, tuple[int, int]]:
-        """Return {name: (size, time of its last change in nanoseconds)} of the files of a folder that end with `ending`."""
+        """Return {name: (size, modification time in nanoseconds)} for the files in a folder that end with `ending`."""
         found = self.filesystem.get_file_info(fs.FileSelector(self.path(folder), allow_not_found=True))
         files = [info for info in found if info.is_file and info.base_name[0] != "." and info.base_name.endswith(ending)]
         return {info.base_name: (info.size, info.mtime_ns or 0) for info in sorted(files, key=lambda info: info.base_name)}
 
     def remove(self, name: str) -> None:
-        """Remove a file; one that is not there is no mistake."""
+        """Remove a file if it exists."""
         if self.local:
             Path(self.path(name)).unlink(missing_ok=True)
         elif self.filesystem.get_file_info(self.path(name)).is_file:
             self.filesystem.delete_file(self.path(name))
 
     def age_s(self, name: str) -> float | None:
-        """Return the seconds since a file was written, by this machine's clock; None if it is not there."""
+        """Return the seconds since a file was written, by this machine's clock; None if it does not exist."""
         info = self.filesystem.get_file_info(self.path(name))
         return time.time() - info.mtime_ns / 1e9 if info.is_file and info.mtime_ns else None
 
     def sweep(self, folder: str, older_than_s: float = LEFT_BEHIND_S) -> int:
-        """Remove the hidden temporary files that killed writers left in a folder and those below it; returns how many."""
+        """Remove old hidden temporary files of killed writers from a folder tree; returns the number of files removed."""
         swept = 0
         left = [file for file in (self.local / folder).rglob(".*") if _TEMPORARY.fullmatch(file.name)] if self.local else []
         now = self._clock_s() if left else 0.0
@@ -126,7 +130,7 @@ class Storage:
         return swept
 
     def _clock_s(self) -> float:
-        """Return the time by the clock by which the files of a folder are dated: that of this machine may be wrong."""
+        """Return the time by the filesystem's clock, which dates the files; this machine's clock may differ."""
         self.write(".clock", b"")
         return os.stat(self.path(".clock")).st_mtime
 
@@ -137,7 +141,7 @@ def _is_within(path: str, root: str) -> bool:
 
 
 def _is_no_way_out(path: str, root: str) -> bool:
-    """Whether a file in a folder that is within a root is no link that leads out of it."""
+    """Return whether a file, whose folder is within the root, is not a link that leads out of the root."""
     return not os.path.islink(path) or _is_within(path, root)
 
 

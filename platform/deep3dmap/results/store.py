@@ -1,4 +1,4 @@
-"""The result store: append-only, one immutable Parquet file per table and attempt, so that writers need no lock."""
+"""The result store: append-only, with one immutable Parquet file per table and attempt, so that writers need no lock."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -27,15 +27,15 @@ from deep3dmap.results.table_files import TableFiles, only_attempts, uncoded
 _SINCE = ("since", pa.timestamp("us", tz="UTC"))
 _CARDS = pa.schema([("kind", pa.string()), ("name", pa.string()), ("version", pa.string()), ("data", pa.string()), _SINCE])
 _STATES = pa.schema([("run_id", pa.string()), ("state", pa.string()), ("text", pa.string()), _SINCE])
-# Beside those of the attempts.
+# In addition to the tables of the attempts.
 SMALL_TABLES = ("cards", "trials")
-# From here on it is quicker to read a whole table than the files of single attempts.
+# With more runs than this, reading the whole table is faster than reading the files of single attempts.
 MANY_RUNS = 100
 REMEMBERED = ("runs", "metrics")
 
 
 class ResultStore:
-    """Tables `runs`, `metrics`, `curves`, `files`, the cards of what ran, and the states of running trials."""
+    """Result store with the tables `runs`, `metrics`, `curves` and `files`, cards, and the states of running trials."""
 
     def __init__(self, uri: str) -> None:
         self.storage = Storage(uri)
@@ -46,14 +46,14 @@ class ResultStore:
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def next_attempt(self, run_id: str) -> int:
-        """Return the number of a new attempt at a run: nobody else is given the same one, and later ones are larger."""
+        """Return a unique number for a new attempt at a run; later attempts have larger numbers."""
         check_id(run_id)
         return new_attempt()
 
     def write_attempt(self, run: RunRow, metrics: Sequence[MetricRow], curves: Sequence[CurveRow]) -> None:
-        """Write the rows of one attempt, with digests of its artifacts where `artifacts_uri` says that there are some.
+        """Write the rows of one attempt, with digests of its artifacts if `artifacts_uri` is set.
 
-        The run's own row is written last, so a crash leaves nothing that is half-read.
+        The row of the run is written last, so a crash leaves no visible partial attempt.
         """
         check_id(run.run_id)
         scored = sorted(metrics, key=lambda row: (row.scene, row.metric))
@@ -71,7 +71,7 @@ class ResultStore:
                 self.storage.write(f"tables/{name}/{attempt_name(run.run_id, run.attempt)}.parquet", encode(table))
 
     def lease(self, run_ids: Iterable[str], lasts_s: float = LASTS_S) -> Lease:
-        """Take the runs that nobody works on and keep them until the lease is released; see `leases`."""
+        """Lease the runs that no other process is working on until the lease is released; see `leases`."""
         for folder in ("tables", LEASES):
             self.storage.sweep(folder)
         return take(self.storage, run_ids, lasts_s)
@@ -87,7 +87,7 @@ class ResultStore:
         return found
 
     def write_card(self, kind: str, name: str, version: str, data: dict[str, Any]) -> None:
-        """Keep the card of a method, dataset or suite as it was in a version."""
+        """Store a version of the card of a method, dataset or suite."""
         row = {
             "kind": kind,
             "name": name,
@@ -99,89 +99,89 @@ class ResultStore:
         self.storage.write(f"tables/cards/{file_name}.parquet", encode(pa.Table.from_pylist([row], schema=_CARDS)))
 
     def write_trial_state(self, run_id: str, state: str, text: str = "") -> None:
-        """Say where a trial is: pending, running, or how it ended."""
+        """Record the state of a trial: pending, running, or how it ended."""
         row = {"run_id": run_id, "state": state, "text": text, "since": datetime.now(UTC)}
         self.storage.write(f"tables/trials/{check_id(run_id)}.parquet", encode(pa.Table.from_pylist([row], schema=_STATES)))
 
     def artifacts_name(self, run_id: str, attempt: int) -> str:
-        """Return the folder, within the store, of an attempt's reconstructions and pictures."""
+        """Return the folder of an attempt's reconstructions and pictures, relative to the store."""
         return f"artifacts/{check_id(run_id)}/{attempt}"
 
     def artifacts_path(self, run_id: str, attempt: int) -> str:
-        """Return where an attempt keeps its reconstructions and pictures: a folder, or a URI."""
+        """Return the full path or URI of the folder of an attempt's reconstructions and pictures."""
         return f"{self.uri}/{self.artifacts_name(run_id, attempt)}"
 
     def artifacts(self, run_id: str, attempt: int, ending: str) -> list[str]:
-        """Return the full paths of an attempt's artifacts that end with `ending`, in all its folders, sorted."""
+        """Return the sorted full paths of an attempt's artifacts that end with `ending`, including subfolders."""
         folder = self.artifacts_name(run_id, attempt)
         return [f"{self.uri}/{folder}/{name}" for name in self.storage.names(folder, ending, recursive=True)]
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def runs(self, newest_only: bool = True) -> pd.DataFrame:
-        """Return the runs. newest_only: of each run the newest attempt that ended well, else the newest."""
+        """Return the runs. newest_only: only the newest successful attempt at each run, or the newest if none succeeded."""
         frame = self._tables["runs"].read(self.storage).to_pandas()
         frame = frame.drop_duplicates(["run_id", "attempt"], ignore_index=True)
         return newest_attempts(frame) if newest_only else frame
 
     def attempt(self, run_id: str, attempt: int) -> pd.DataFrame:
-        """Return the row of one attempt, or none, without reading the others."""
+        """Return the row of one attempt, an empty frame if there is none, without reading the others."""
         return self._tables["runs"].rows_of(self.storage, [attempt_name(check_id(run_id), attempt)]).to_pandas()
 
     def metrics(self, runs: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Return the metrics of `runs` (default: of the newest attempt at every run)."""
+        """Return the metrics of `runs`, by default of the newest attempt at every run."""
         return self._rows_of("metrics", self.runs() if runs is None else runs)
 
     def curves(self, runs: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Return the curves of `runs` (default: of the newest attempt at every run)."""
+        """Return the curves of `runs`, by default of the newest attempt at every run."""
         return self._rows_of("curves", self.runs() if runs is None else runs)
 
     def metric_table(self, runs: pd.DataFrame) -> pa.Table:
-        """Return the metrics of `runs`, and of whatever other attempts it is no work to leave in, as an Arrow table."""
+        """Return the metrics of `runs` as an Arrow table, which may also include rows of other attempts."""
         return self._table("metrics", runs)
 
     def finished_ids(self) -> set[str]:
-        """Return the ids of the runs that ended well and whose metrics are there (a damaged file may have been deleted)."""
+        """Return the ids of the successful runs whose metrics exist (a damaged file may have been deleted)."""
         runs, scored = self.runs(), self.covered("metrics")
         ended_well = runs[runs.status == "ok"]
         pairs = zip(ended_well.run_id, ended_well.attempt)
         return {str(run_id) for run_id, attempt in pairs if attempt_name(run_id, attempt) in scored}
 
     def covered(self, table: str) -> set[str]:
-        """Return the names RUN_ID-ATTEMPT of the attempts that a table has a file of, or a segment with them."""
+        """Return the names RUN_ID-ATTEMPT of the attempts that a table contains, in single files or segments."""
         return self._tables[table].covered(self.storage)
 
     def cards(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Return {name: data} of the cards of one kind; of several versions the one written last."""
+        """Return {name: data} for the cards of one kind, each in the version written last."""
         return self.all_cards().get(kind, {})
 
     def all_cards(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return {kind: {name: data}} of all cards; of several versions the one written last."""
+        """Return {kind: {name: data}} for all cards, each in the version written last."""
         found: dict[str, dict[str, dict[str, Any]]] = {}
         for row in sorted(self._card_files.read(self.storage).to_pylist(), key=lambda row: row["since"]):
             found.setdefault(row["kind"], {})[row["name"]] = json.loads(row["data"])
         return found
 
     def trial_states(self) -> pd.DataFrame:
-        """Return where each trial is or how it ended."""
+        """Return the state of each trial."""
         return self._state_files.read(self.storage).to_pandas()
 
     def unread(self) -> int:
-        """Return how many files of single attempts are opened when the tables that most readers want are read next."""
+        """Return how many single-attempt files the next read of the tables in REMEMBERED will open."""
         return sum(self._tables[name].unread(self.storage) for name in REMEMBERED)
 
     def recall(self, folder: Path) -> bool:
-        """Start from what `remember` kept in a folder of this machine; whether that was all, of the same files."""
+        """Load the tables cached by `remember` from a local folder; returns whether all of them were cached and valid."""
         found = [recall(self._tables[name], self.storage, folder) for name in REMEMBERED]
         return all(found)
 
     def remember(self, folder: Path) -> None:
-        """Keep the tables that most readers want in a folder of this machine; they have to have been read."""
+        """Cache the tables in REMEMBERED, which must have been read, in a local folder."""
         for name in REMEMBERED:
             remember(self._tables[name], self.storage, folder)
 
     def table(self, name: str) -> pa.Table:
-        """Return a whole table, as Arrow keeps it."""
+        """Return a whole table as an Arrow table."""
         return self._tables[name].read(self.storage)
 
     def _table(self, name: str, runs: pd.DataFrame) -> pa.Table:
@@ -196,7 +196,7 @@ class ResultStore:
 
 
 def newest_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
-    """Return of each run the newest attempt that ended well, else the newest; the runs that began last come first."""
+    """Return the newest successful attempt at each run, or the newest if none is ok; most recently started runs first."""
     if attempts.empty:
         return attempts
     ranked = attempts.assign(_ok=attempts.status == "ok").sort_values(["_ok", "attempt"])
@@ -205,7 +205,7 @@ def newest_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
 
 
 def attempt_digest(run: RunRow, tables: dict[str, pa.Table]) -> str:
-    """Return the hash of all that an attempt holds: its rows, sorted, and through them its artifacts."""
+    """Return the hash of an attempt's content: its sorted rows and, through the table `files`, its artifacts."""
     own = {name: value for name, value in asdict(run).items() if name not in ("content_hash", "verdict", "verdict_at")}
     digests = {name: table_digest(uncoded(tables[name])) for name in ("files", "metrics", "curves")}
     return content_hash({"run": json.loads(json.dumps(own, default=str)), **digests})

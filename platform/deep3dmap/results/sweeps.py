@@ -1,4 +1,4 @@
-"""The trials of a sweep as its rows in the tables have them: settings, objective, cost."""
+"""The trials of a sweep from the result tables: settings, objective, cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from deep3dmap.results.settings import differing, settings_of
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial. number: by its start, from 1. settings: those that differ between trials. value: None where there is none."""
+    """One trial. number: by start time, from 1. settings: those that differ between trials. value: None if not scored."""
 
     run_id: str
     number: int
@@ -26,7 +26,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Sweep:
-    """All trials of a sweep, by their start. parameters: the names of the settings that differ."""
+    """All trials of a sweep, ordered by start time. parameters: the names of the settings that differ."""
 
     metric: str
     unit: str
@@ -35,21 +35,21 @@ class Sweep:
     trials: list[Trial]
 
     def loss(self, trial: Trial) -> float:
-        """Return a trial's value such that smaller is better; infinite where it has none."""
+        """Return a trial's value, negated if higher is better; infinite if it has none."""
         if trial.value is None:
             return float("inf")
         return -trial.value if self.better == "up" else trial.value
 
     @property
     def best(self) -> Trial | None:
-        """The best trial of those that ended well."""
+        """The best of the successful trials, None if there is none."""
         ended = [trial for trial in self.trials if trial.status == "ok" and trial.value is not None]
         return min(ended, key=self.loss, default=None)
 
     def importance(self) -> dict[str, float]:
-        """Return {parameter: absolute rank correlation with the objective} (Spearman 1904), the largest first.
+        """Return {parameter: absolute rank correlation with the objective} (Spearman 1904), largest first.
 
-        Texts have no order and are left out, and so is everything where fewer than four trials have a value.
+        Text settings have no order and are left out, and so are parameters with fewer than four trials that have a value.
         """
         found = {}
         for name in self.parameters:
@@ -63,12 +63,12 @@ class Sweep:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a setting has a place on a line."""
+    """Return whether a setting is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def sweep_of(runs: pd.DataFrame, metrics: pd.DataFrame, metric: str) -> Sweep:
-    """Return the sweep whose trials are some runs. metrics: theirs; of several scenes the mean counts."""
+    """Return the sweep with the given runs as trials. metrics: rows of these runs, averaged over scenes."""
     own = runs.sort_values("started_at", kind="stable")
     scored = metrics[metrics.metric == metric]
     values: dict[Any, float] = scored.groupby("run_id").value.mean().to_dict()

@@ -1,4 +1,4 @@
-"""The files of one table, read once: later only what has come since."""
+"""Incremental reading of the files of one table: each file is read only once."""
 
 import threading
 import warnings
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
     from deep3dmap.results.storage import Storage
 
 TABLES_AT_ONCE = 200
-READS = 4  # of a table that is compacted meanwhile
-# Columns of texts that repeat, by table.
+READS = 4  # attempts to read a table while it is being compacted
+# Columns with repeated texts, by table.
 CODED = {"metrics": DICTIONARY, "curves": ("run_id", "scene", "name")}
 
 
 class TableFiles:
-    """One table of a store. Files never change, so those that were read are not read again."""
+    """One table of a store. Files are immutable, so each is read only once."""
 
     def __init__(self, name: str) -> None:
         self.name, self.folder = name, f"tables/{name}"
-        # The pages of a dashboard read in threads.
+        # The pages of the dashboard read from several threads.
         self._lock = threading.RLock()
         self._known: set[str] = set()
         self._covered: set[str] = set()
-        # What was read before is one table; what is new comes as one table per file.
+        # Rows that were read earlier are in one table; new rows are in one table per file.
         self._whole: list[pa.Table] = []
         self._new: list[pa.Table] = []
         self._problems: dict[str, str] = {}
         self._attempts_of: dict[str, frozenset[str]] = {}
 
     def __reduce__(self) -> tuple[type["TableFiles"], tuple[str]]:
-        # Another process reads for itself.
+        # Rows are not pickled; another process reads the files itself.
         return TableFiles, (self.name,)
 
     def read(self, storage: "Storage") -> pa.Table:
-        """Return all rows; a file that is damaged is named in a warning and left out."""
+        """Return all rows; damaged files are named in a warning and left out."""
         with self._lock:
             return self._read(storage)
 
@@ -52,10 +52,10 @@ class TableFiles:
                 self._catch_up(storage)
                 break
             except FileNotFoundError:
-                # Compacted while it was being read: the rows are in a segment now.
+                # The table was compacted while it was being read: the rows are now in a segment.
                 self._forget()
         else:
-            raise UserError(f"{storage.uri}/{self.folder}: its files changed whenever they were read; try again")
+            raise UserError(f"{storage.uri}/{self.folder}: its files kept changing while they were being read; try again")
         for name, reason in self._problems.items():
             self._warn(storage, name, reason)
         return self._joined()
@@ -67,18 +67,18 @@ class TableFiles:
         return self._whole[0] if self._whole else arrow_schema(TABLES[self.name]).empty_table()
 
     def state(self) -> tuple[pa.Table, set[str], set[str]]:
-        """Return what was read, the files that it came from, and the attempts that their segments cover."""
+        """Return the rows that were read, the files they came from, and the attempts that these cover."""
         with self._lock:
             return self._joined(), self._known - set(self._problems), set(self._covered)
 
     def start_from(self, table: pa.Table, names: set[str], covered: set[str]) -> None:
-        """Take a table for what is in some files, and read only others from now on."""
+        """Use a table as the content of the named files, so that only other files are read from now on."""
         with self._lock:
             self._forget()
             self._whole, self._known, self._covered = [table], names, covered
 
     def covered(self, storage: "Storage") -> set[str]:
-        """Return the names RUN_ID-ATTEMPT of the attempts whose rows are there, without reading those of single attempts."""
+        """Return the names RUN_ID-ATTEMPT of the attempts in the table; the table is only read if it has segments."""
         names = storage.names(self.folder, ".parquet")
         found = {name.removesuffix(".parquet") for name in names if not is_segment(name)}
         with self._lock:
@@ -87,14 +87,14 @@ class TableFiles:
             return found | self._covered
 
     def rows_of(self, storage: "Storage", attempts: Iterable[str]) -> pa.Table:
-        """Return the rows of a few attempts, reading their files only where they have files of their own."""
+        """Return the rows of a few attempts, reading only their single-attempt files where these exist."""
         tables, rest = [], set[str]()
         for one in sorted(set(attempts)):
             name = f"{one}.parquet"
             try:
                 tables.append(decode_table(storage.read(f"{self.folder}/{name}"), self.name, name)[0])
             except FileNotFoundError:
-                # If it has rows, they are in a segment.
+                # Its rows, if any, are in a segment.
                 rest.add(one)
             except NewerSchemaError as error:
                 raise UserError(f"{storage.uri}/{self.folder}/{name}: {error}") from error
@@ -104,7 +104,7 @@ class TableFiles:
         return pa.concat_tables(tables) if tables else arrow_schema(TABLES[self.name]).empty_table()
 
     def _rows_of_segments(self, storage: "Storage", attempts: set[str]) -> Iterator[pa.Table]:
-        """Yield the rows of some attempts from the segments that have them; a segment that is damaged is named in a warning."""
+        """Yield the rows of some attempts from the segments that contain them; damaged segments are named in a warning."""
         with self._lock:
             for name in filter(is_segment, storage.names(self.folder, ".parquet")):
                 try:
@@ -127,7 +127,7 @@ class TableFiles:
             known.clear()
 
     def unread(self, storage: "Storage") -> int:
-        """Return how many files of single attempts there are that `read` would open."""
+        """Return the number of single-attempt files that `read` would open."""
         names = storage.names(self.folder, ".parquet")
         return sum(not is_segment(name) and name not in self._known for name in names)
 
@@ -136,14 +136,14 @@ class TableFiles:
         if not self._known <= there:
             self._forget()
         new = sorted(there - self._known)
-        # Segments first: what they cover need not be opened one by one.
+        # Read segments first: the attempts that they cover need not be read from single files.
         for name, found in read_files(storage, self.name, list(filter(is_segment, new))):
             self._add(name, found)
         alone = [name for name in new if not is_segment(name) and name.removesuffix(".parquet") not in self._covered]
         for name, found in read_files(storage, self.name, alone):
             self._add(name, found)
             if len(self._new) >= TABLES_AT_ONCE and is_plain(self._new[-TABLES_AT_ONCE]):
-                # Many small tables take more memory than what is in them.
+                # Many small tables take more memory than their content.
                 self._new[-TABLES_AT_ONCE:] = [pa.concat_tables(self._new[-TABLES_AT_ONCE:]).combine_chunks()]
         self._known.update(new)
 
@@ -160,18 +160,18 @@ class TableFiles:
 
 
 def only_attempts(table: pa.Table, attempts: set[str]) -> pa.Table:
-    """Return the rows of some attempts, named RUN_ID-ATTEMPT."""
-    # Of few runs there are few names to put together.
+    """Return the rows of the attempts with the given names RUN_ID-ATTEMPT."""
+    # Filter by run first, so that fewer names have to be built.
     own = of_runs(table, {name.rpartition("-")[0] for name in attempts})
     return own.filter(pc.is_in(_names(own), value_set=pa.array(sorted(attempts), pa.string())))
 
 
 def of_runs(table: pa.Table, run_ids: Iterable[str]) -> pa.Table:
-    """Return the rows of some runs, of all their attempts."""
+    """Return the rows of the given runs, including all their attempts."""
     wanted, column = pa.array(sorted(run_ids), pa.string()), table["run_id"]
     if is_plain(table):
         return table.filter(pc.is_in(column, value_set=wanted))
-    # Of a dictionary every text is looked up once.
+    # In a dictionary-encoded column every text is looked up once.
     flags = [pc.is_in(chunk.dictionary, value_set=wanted).take(chunk.indices) for chunk in column.chunks]
     return table.filter(pa.chunked_array(flags, pa.bool_()))
 
@@ -181,9 +181,9 @@ def _names(table: pa.Table) -> pa.ChunkedArray:
 
 
 def by_attempt(*tables: pa.Table) -> dict[str, pa.Table]:
-    """Return {RUN_ID-ATTEMPT: its rows} of tables in which the rows of an attempt stand together, as in every file.
+    """Return {RUN_ID-ATTEMPT: rows} from tables in which the rows of each attempt are contiguous, as in every file.
 
-    Of an attempt that is in several tables the rows of the last one.
+    For an attempt in several tables, the rows come from the last one.
     """
     found: dict[str, pa.Table] = {}
     for table in tables:
@@ -195,13 +195,13 @@ def by_attempt(*tables: pa.Table) -> dict[str, pa.Table]:
 
 
 def uncoded(table: pa.Table) -> pa.Table:
-    """Return a table whose texts have no dictionary."""
+    """Return the table without dictionary encoding."""
     fields = [field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field for field in table.schema]
     return table.cast(pa.schema(fields))
 
 
 def is_plain(table: pa.Table) -> bool:
-    """Whether the texts of a table have no dictionary."""
+    """Return whether the text columns of a table are not dictionary-encoded."""
     return not pa.types.is_dictionary(table.schema.field("run_id").type)
 
 

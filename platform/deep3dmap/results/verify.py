@@ -1,4 +1,4 @@
-"""Looks for what is not as it was written: damaged files, edited rows, missing and changed artifacts, doubled attempts."""
+"""Integrity check of a store: damaged files, edited rows, missing or changed artifacts, duplicate attempts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -20,10 +20,10 @@ DAMAGED_FOLDER = "damaged"
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is not as it was written.
+    """A difference between the store and what was written.
 
-    kind: damaged, edited, missing, changed or doubled; and of what has changed since, stale or rescored. where: a file or an
-    attempt.
+    kind: damaged, edited, missing, changed or doubled; also stale or rescored if code or data have changed since. where: a
+    file or an attempt.
     """
 
     kind: str
@@ -35,7 +35,7 @@ class Problem:
 
 
 def verify(store: ResultStore) -> list[Problem]:
-    """Read every file of a store, its artifacts too, and return what is not as it was written."""
+    """Read every file of a store, including artifacts, and return the problems found."""
     found, whole = _read(store)
     found += _doubled(whole["runs"])
     tables = {name: by_attempt(*(table for _, table in whole[name])) for name in TABLES}
@@ -45,7 +45,7 @@ def verify(store: ResultStore) -> list[Problem]:
 
 
 def set_aside(store: ResultStore, problems: list[Problem]) -> list[str]:
-    """Move damaged files of tables out of the way, to the folder `damaged`; returns their new names."""
+    """Move damaged table files to the folder `damaged`; returns their new names."""
     moved = []
     for problem in problems:
         if problem.kind == "damaged":
@@ -60,19 +60,19 @@ Parts = dict[str, list[tuple[str, pa.Table]]]
 
 
 def _read(store: ResultStore) -> tuple[list[Problem], Parts]:
-    """Read every file of the tables, and once more where some were compacted away since they were listed."""
+    """Read every file of the tables, starting over if files were removed by compaction since they were listed."""
     for _ in range(READS):
         try:
             return _read_once(store)
         except FileNotFoundError:
             continue
-    raise UserError(f"{store.uri}: its files changed whenever they were read; try again")
+    raise UserError(f"{store.uri}: its files kept changing while they were being read; try again")
 
 
 def _read_once(store: ResultStore) -> tuple[list[Problem], Parts]:
-    """Return what is damaged, and of each table its readable files with their rows."""
+    """Return the damaged files, and for each table its readable files with their rows."""
     damaged, whole = [], Parts()
-    # The rows of a run are written last, so they are listed first: whatever has them then has all that belongs to them.
+    # The row of a run is written last, so runs are listed first: all other rows of a listed run then exist.
     for table in (*reversed(TABLES), *SMALL_TABLES):
         parts = whole.setdefault(table, [])
         for file in store.storage.names(f"tables/{table}", ".parquet"):
@@ -101,13 +101,13 @@ def _of_attempt(store: ResultStore, name: str, row: pa.Table, own: dict[str, pa.
     (values,) = row.to_pylist()
     if not values["content_hash"] or values["schema_version"] != SCHEMA_VERSION:
         if own["metrics"] is None and values["status"] == "ok":
-            yield Problem("missing", name, "its metrics are not there")
+            yield Problem("missing", name, "its metrics are missing")
         return
     tables = {table: arrow_schema(TABLES[table]).empty_table() if rows is None else rows for table, rows in own.items()}
     run = RunRow(**{field.name: values[field.name] for field in fields(RunRow)})
     if attempt_digest(run, tables) != values["content_hash"]:
-        gone = "its metrics are not there" if own["metrics"] is None and values["status"] == "ok" else ""
-        yield Problem("missing" if gone else "edited", name, gone or "its rows are not those that were written")
+        gone = "its metrics are missing" if own["metrics"] is None and values["status"] == "ok" else ""
+        yield Problem("missing" if gone else "edited", name, gone or "its rows differ from those that were written")
     for file in tables["files"].to_pylist():
         if problem := _of_artifact(store, run, file):
             yield problem
@@ -118,7 +118,7 @@ def _of_artifact(store: ResultStore, run: RunRow, file: dict[str, Any]) -> Probl
     try:
         data = store.storage.read(where)
     except FileNotFoundError:
-        return Problem("missing", where, "is not there")
+        return Problem("missing", where, "does not exist")
     except DAMAGE as error:
         return Problem("changed", where, str(error).splitlines()[0])
-    return None if bytes_digest(data) == file["sha256"] else Problem("changed", where, "is not the file that was written")
+    return None if bytes_digest(data) == file["sha256"] else Problem("changed", where, "differs from the file that was written")
