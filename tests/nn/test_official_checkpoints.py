@@ -46,7 +46,7 @@ def test_a_file_with_its_programs_options_is_read_and_one_with_code_is_not(tmp_p
     content = read_checkpoint(tmp_path / "good.pt")
     assert content["args"].size == 3
     assert state_under(content, "g", tmp_path / "good.pt").keys() == {"0.weight", "0.bias", "1.weight", "1.bias"}
-    with pytest.raises(UserError, match="no state dict under 'd'; there are: args, g"):
+    with pytest.raises(UserError, match="no state dict under 'd'; available keys: args, g"):
         state_under(content, "d", tmp_path / "good.pt")
     torch.save({"g": network()}, tmp_path / "code.pt")
     with pytest.raises(UserError, match="could run code"):

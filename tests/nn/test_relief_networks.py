@@ -67,7 +67,7 @@ def test_names_of_lpips() -> None:
         "classifier.0.bias": torch.zeros(1),
     }
     assert from_official_lpips(torchvision).keys() == {name for name in own if name.startswith("features")}
-    with pytest.raises(UserError, match="is no tensor of LPIPS"):
+    with pytest.raises(UserError, match="is not a tensor of LPIPS"):
         from_official_lpips({"alex.0": torch.zeros(1)})
 
 

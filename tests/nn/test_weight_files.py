@@ -27,7 +27,7 @@ def test_plain_tensors_are_read(tmp_path: Path) -> None:
 def test_objects_are_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"a": Bomb()}, "w.pth")
-    with pytest.raises(UserError, match=r"^w\.pth: holds Python objects beside its tensors"):
+    with pytest.raises(UserError, match=r"^w\.pth: contains Python objects besides tensors"):
         read_weights(Path("w.pth"))
     assert not Path("bombed").exists()
 

@@ -167,7 +167,7 @@ def test_wrong_arguments_are_named() -> None:
         ("projection", (features, projection[:, :2], positions)),
         ("projection", (features, projection[:0], positions)),
         ("positions", (features, projection, positions[:, :2])),
-        ("positions lies on meta", (features, projection, positions.to("meta"))),
+        ("positions is on meta", (features, projection, positions.to("meta"))),
     ]
     for words, given in wrong:
         with pytest.raises(ValueError, match=words):

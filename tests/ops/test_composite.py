@@ -115,7 +115,7 @@ def test_wrong_arguments_are_named() -> None:
         ("offsets must be int64", (density, color, distances, lengths, offsets.int())),
         ("offsets must rise", (density, color, distances, lengths, offsets + 1)),
         ("offsets must rise", (density, color, distances, lengths, offsets.flip(0))),
-        ("color lies on meta", (density, color.to("meta"), distances, lengths, offsets)),
+        ("color is on meta", (density, color.to("meta"), distances, lengths, offsets)),
     ]
     for words, given in wrong:
         with pytest.raises(ValueError, match=words):

@@ -77,12 +77,12 @@ def test_wrong_arguments_are_named() -> None:
         ("values", (values.int(), None)),
         ("bias", (values, torch.zeros(2))),
         ("bias", (values, torch.zeros(3).int())),
-        ("bias lies on meta", (values, torch.zeros(3, device="meta"))),
+        ("bias is on meta", (values, torch.zeros(3, device="meta"))),
     ]:
         with pytest.raises(ValueError, match=words):
             fused_leaky_relu(*given)
     for slope, gain in ((-0.1, 1.0), (0.2, 0.0), (0.2, -1.0), (float("nan"), 1.0), (0.2, float("nan"))):
-        with pytest.raises(ValueError, match="slope is 0 or more and gain positive"):
+        with pytest.raises(ValueError, match="slope must be at least 0 and gain positive"):
             fused_leaky_relu(values, slope=slope, gain=gain)
 
 

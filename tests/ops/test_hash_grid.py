@@ -123,7 +123,7 @@ def test_wrong_arguments_are_named() -> None:
         ("positions must be", (positions[:, :2], table)),
         ("positions must be", (positions.long(), table)),
         ("table must be", (positions, table[1:])),
-        ("positions lie on meta", (positions.to("meta"), table)),
+        ("positions are on meta", (positions.to("meta"), table)),
     ):
         with pytest.raises(ValueError, match=words):
             hash_grid(*given, levels)

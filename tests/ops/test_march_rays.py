@@ -101,7 +101,7 @@ def test_wrong_arguments_are_named() -> None:
         ("near", given["near"].double(), "near must be float32"),  # type: ignore[attr-defined]
         ("occupied", torch.ones(2, 3, 2, dtype=torch.bool), "occupied must be"),
         ("occupied", torch.ones(2, 2, 2), "occupied must be bool"),
-        ("step", 0.0, "step is positive"),
+        ("step", 0.0, "step must be positive"),
         ("step", 1e-8, "bound the rays"),
         ("far", given["far"] + 1e9, "far reaches"),  # type: ignore[operator]
         ("near", given["near"] - 1e9, "near reaches"),  # type: ignore[operator]

@@ -200,7 +200,7 @@ def test_a_gradient_only_where_it_lowers_the_loss() -> None:
         ({"faces": torch.tensor([[0, 1, 6]])}, "0..6"),
         ({"vertices": torch.zeros(3, 2)}, r"vertices must be floating \(V, 3\)"),
         ({"height": 0}, "positive"),
-        ({"near": 2.0, "far": 1.0}, "near lies before far"),
+        ({"near": 2.0, "far": 1.0}, "near must be less than far"),
         ({"epsilon": 0.0}, "epsilon"),
         ({"paint": paint_cubes(torch.zeros(5, 2, 2, 2, 3))}, "5 cubes"),
     ],

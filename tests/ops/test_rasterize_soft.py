@@ -154,9 +154,9 @@ def test_nothing_to_draw(backend: Any) -> None:
         ({"faces": torch.tensor([[0, 1, 2]]).int()}, "faces must be int64"),
         ({"vertices": torch.zeros(3, 2)}, "vertices must be floating"),
         ({"height": 0}, "height and width must be positive"),
-        ({"faces_per_pixel": MOST_FACES + 1}, "faces_per_pixel lies between 1 and 64"),
-        ({"blur_radius": math.nan}, "blur_radius is a number of pixels"),
-        ({"cull": "front"}, "cull is none or back"),
+        ({"faces_per_pixel": MOST_FACES + 1}, "faces_per_pixel must lie between 1 and 64"),
+        ({"blur_radius": math.nan}, "blur_radius must be a finite, non-negative number of pixels"),
+        ({"cull": "front"}, "cull must be none or back"),
         ({"vertices": TRIANGLE.double(), "backend": "native"}, "must be float32 in the native kernel"),
     ],
 )

@@ -249,11 +249,11 @@ def test_wrong_arguments_are_named() -> None:
         sparse_conv3d(torch.zeros(1, 3), torch.zeros(27, 3, 2, dtype=torch.float64), pairs)
     with pytest.raises(ValueError, match="positive"):
         kernel_offsets(0, 1)
-    with pytest.raises(ValueError, match="stride is positive"):
+    with pytest.raises(ValueError, match="stride must be positive"):
         downsample(one, 0)
     with pytest.raises(ValueError, match="offsets must be int32"):
         kernel_map(one, one, torch.zeros(3, 2, dtype=torch.int32))
-    with pytest.raises(ValueError, match="backend is auto"):
+    with pytest.raises(ValueError, match="backend must be auto"):
         sparse_conv3d(torch.zeros(1, 3), torch.zeros(27, 3, 2), pairs, "best")  # type: ignore[arg-type]
 
 

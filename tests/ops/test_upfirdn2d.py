@@ -115,7 +115,7 @@ def test_wrong_arguments_are_named() -> None:
         ("images", {"images": images.int()}),
         ("kernel", {"kernel": BINOMIAL[0]}),
         ("kernel", {"kernel": BINOMIAL.int()}),
-        ("kernel lies on meta", {"kernel": BINOMIAL.to("meta")}),
+        ("kernel is on meta", {"kernel": BINOMIAL.to("meta")}),
         ("up", {"up": 0}),
         ("down", {"down": (1, 2, 3)}),
         ("padding", {"padding": (1, 1)}),
