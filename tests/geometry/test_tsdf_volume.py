@@ -125,7 +125,7 @@ def test_more_views_can_be_asked_for() -> None:
 
 
 def test_colours_need_images() -> None:
-    with pytest.raises(ValueError, match="keeps colours"):
+    with pytest.raises(ValueError, match="stores colours"):
         TSDFVolume((0, 0, 0), (2, 2, 2), 0.1, 0.2).integrate(torch.ones(4, 4), INTRINSICS, torch.eye(4))
 
 

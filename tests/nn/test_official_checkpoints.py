@@ -52,7 +52,7 @@ def test_a_file_with_its_programs_options_is_read_and_one_with_code_is_not(tmp_p
     with pytest.raises(UserError, match="could run code"):
         read_checkpoint(tmp_path / "code.pt")
     torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(UserError, match="this file holds a list"):
+    with pytest.raises(UserError, match="this file contains a list"):
         read_checkpoint(tmp_path / "list.pt")
     with pytest.raises(UserError, match="no such checkpoint; they are at example"):
         read_checkpoint(tmp_path / "none.pt", "they are at example")
