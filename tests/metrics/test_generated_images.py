@@ -114,8 +114,8 @@ def test_what_does_not_fit() -> None:
         statistics_so_far.gaussian()
     statistics_so_far.add(np.ones((3, 4)))
     bad = [
-        ("features are", lambda: statistics_so_far.add(np.ones((3, 5)))),
-        ("features are", lambda: FeatureSample(3).add(np.ones(3))),
+        ("features must be", lambda: statistics_so_far.add(np.ones((3, 5)))),
+        ("features must be", lambda: FeatureSample(3).add(np.ones(3))),
         ("not finite", lambda: statistics_so_far.add(np.full((1, 4), np.nan))),
         ("one network", lambda: frechet_distance(statistics(features(0)), statistics(features(0, 50, 3)))),
         ("one network", lambda: kernel_distance(features(0), features(0, 9, 2))),

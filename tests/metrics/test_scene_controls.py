@@ -110,5 +110,5 @@ def test_wrong_shapes_are_named() -> None:
         displacement_correlation(torch.zeros(1, 2), torch.zeros(1, 2))
     with pytest.raises(ValueError, match="masks"):
         colour_change(torch.zeros(2, 3, 4, 4), torch.zeros(2, 5, 4))
-    with pytest.raises(ValueError, match="masks are"):
+    with pytest.raises(ValueError, match="masks must be"):
         outline_agreement(torch.zeros(1, 4, 4))

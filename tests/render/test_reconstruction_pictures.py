@@ -62,7 +62,7 @@ def test_a_scene_is_seen_from_its_camera_and_from_outside(tmp_path: Path, titles
     picture_reconstruction(scene, SCAN, tmp_path / "scene.png")
     assert titles[:2] == ["frame 0", "mesh from frame 0"]
     assert ("mesh from outside" in titles) == colored
-    assert "its shape alone" in titles
+    assert "shape without colours" in titles
 
 
 @pytest.mark.parametrize(("frame", "sample"), [("image", {"image": PHOTOGRAPH}), ("world", SCAN), ("world", {})])
@@ -79,5 +79,5 @@ def test_maps_alone_make_a_picture(tmp_path: Path, titles: list[str]) -> None:
 
 
 def test_nothing_cannot_be_pictured(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nothing to picture"):
+    with pytest.raises(ValueError, match="nothing to show"):
         picture_reconstruction(Reconstruction("world", "metre"), {}, tmp_path / "nothing.png")

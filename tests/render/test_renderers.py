@@ -308,7 +308,7 @@ def test_unknown_names_and_options() -> None:
         renderer("sfot")
     with pytest.raises(UserError, match="did you mean 'sigma'"):
         renderer("soft", sgima=1)
-    with pytest.raises(UserError, match="sigma and gamma are positive"):
+    with pytest.raises(UserError, match="sigma and gamma must be positive"):
         renderer("soft", sigma=-1.0)
     for name in names():
         cls = renderer_type(name)

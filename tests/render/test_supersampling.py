@@ -81,5 +81,5 @@ def test_gradients_flow_through_the_means() -> None:
 
 @pytest.mark.parametrize("times", [0, -1, 17])
 def test_mistakes_are_named(times: int) -> None:
-    with pytest.raises(ValueError, match=rf"supersample is a whole number from 1 to 16, got {times}"):
+    with pytest.raises(ValueError, match=rf"supersample must be an integer from 1 to 16, got {times}"):
         HardRenderer(supersample=times)

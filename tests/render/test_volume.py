@@ -238,5 +238,5 @@ def test_seams_do_not_open_a_mesh() -> None:
 
 
 def test_wrong_settings() -> None:
-    with pytest.raises(ValueError, match="samples is a whole number from 1"):
+    with pytest.raises(ValueError, match="samples must be an integer of at least 1"):
         VolumeRenderer(samples=0)
