@@ -1,4 +1,4 @@
-"""Alignment of point sets: closed forms, the published case, and the iterated closest point."""
+"""Alignment of point sets: closed forms, the published example, and ICP."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Closest points of a mesh: exact on faces, edges and corners, whatever the triangles look like."""
+"""Closest points of a mesh: exact on faces, edges and corners, for any triangles."""
 
 import numpy as np
 import pytest

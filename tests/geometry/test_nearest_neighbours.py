@@ -1,4 +1,4 @@
-"""Nearest neighbours: both ways of finding them, gradients, and refusals."""
+"""Nearest neighbours: both implementations, gradients, and invalid arguments."""
 
 import math
 

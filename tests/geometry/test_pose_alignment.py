@@ -1,4 +1,4 @@
-"""Alignment of cameras: known transforms come back, and what has no unique answer is refused."""
+"""Alignment of cameras: known transforms are recovered, and ambiguous problems are rejected."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_a_similarity_comes_back_and_is_undone() -> None:
     assert found.scale == pytest.approx(1.7)
     torch.testing.assert_close(found.rotation, MOTION.rotation)
     torch.testing.assert_close(transform_poses(inverse_similarity(MOTION), moved), poses)
-    # Centres move as points, axes only turn.
+    # Centres transform as points, axes only rotate.
     torch.testing.assert_close(moved[:, :3, 3], MOTION.apply(poses[:, :3, 3]))
     torch.testing.assert_close(torch.linalg.det(moved[:, :3, :3]), torch.ones(12, dtype=torch.float64))
 

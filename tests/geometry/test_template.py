@@ -1,4 +1,4 @@
-"""Templates: what they compute, their gradients, and what they refuse."""
+"""Templates: their vertices, gradients, and invalid arguments."""
 
 from pathlib import Path
 

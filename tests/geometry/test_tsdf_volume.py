@@ -1,4 +1,4 @@
-"""The volume recovers analytic surfaces, faces free space, and refuses what would not fit."""
+"""The volume recovers analytic surfaces with faces towards free space, and rejects too large grids."""
 
 import math
 import re
@@ -85,7 +85,7 @@ def test_senseless_boxes_are_refused(upper: tuple[float, float, float], size: fl
 
 
 def _plane() -> TSDFVolume:
-    """A floor at z = 0.23 with free space above, all seen once, red rising with z."""
+    """A floor at z = 0.23 with free space above, all observed once, red increasing with z."""
     volume = TSDFVolume((0.0, 0.0, 0.0), (6, 7, 8), 0.1, 0.2)
     heights = torch.arange(8) * 0.1
     volume.tsdf[:] = ((heights - 0.23) / 0.2).clamp(-1, 1)

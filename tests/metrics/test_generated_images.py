@@ -1,4 +1,4 @@
-"""Distances between sets of features: closed forms, scipy's matrix square root, brute force; statistics that stream."""
+"""Distances between feature sets: closed forms, scipy's matrix square root, brute force; streaming statistics."""
 
 import numpy as np
 import pytest
@@ -89,7 +89,7 @@ def test_precision_and_recall() -> None:
     assert narrow.precision > 0.9
     assert narrow.recall < 0.2
     by_hand = precision_recall(np.array([[0.0], [1], [10]]), np.array([[0.5], [4.0], [30.0]]), neighbors=1)
-    # Radii of the real ones: 1, 1, 9. Of the others: 3.5, 3.5, 26.
+    # Radii of the real samples: 1, 1, 9; of the generated ones: 3.5, 3.5, 26.
     assert by_hand == (pytest.approx(2 / 3), 1.0)
 
 

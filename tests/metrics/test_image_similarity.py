@@ -1,4 +1,4 @@
-"""PSNR and SSIM against scikit-image, closed forms, and what they are given wrongly."""
+"""PSNR and SSIM against scikit-image, closed forms, and invalid arguments."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Checkpoints of other programs: what is in them is found by name, and what does not fit is said in one line."""
+"""Checkpoints of other programs: state dicts are found by key, and mismatches are reported in one line."""
 
 from argparse import Namespace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Shapes, padding and options of ResFCN256; its numbers are in tests/golden."""
+"""Shapes, padding and options of ResFCN256; numerical checks are in tests/golden."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Weights of strangers: plain tensors are read, everything else gets one line and runs nothing."""
+"""Untrusted weights: plain tensors are read, everything else gives a one-line error and runs no code."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from deep3dmap.nn.weight_files import read_weights
 
 
 class Bomb:
-    """What would make a folder when it is unpickled."""
+    """An object that creates a folder when it is unpickled."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.mkdir, ("bombed",)

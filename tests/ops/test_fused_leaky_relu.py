@@ -1,4 +1,4 @@
-"""Bias, leaky rectifier and gain: native against reference, derivatives of both orders, wrong arguments."""
+"""Bias, leaky ReLU and gain: native against reference, first and second derivatives, invalid arguments."""
 
 from importlib import import_module
 
@@ -87,7 +87,7 @@ def test_wrong_arguments_are_named() -> None:
 
 
 def test_auto_on_cuda_needs_no_native_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes torch's own there, also where the native kernels were built for the CPU only."""
+    """It uses torch's own kernels, so the native ones may be built for the CPU only."""
     monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda self: True))
     module = import_module("deep3dmap.ops.fused_leaky_relu")
     monkeypatch.setattr(module, "choose", lambda *_: pytest.fail("the native kernel was asked for"))

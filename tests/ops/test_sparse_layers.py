@@ -1,4 +1,4 @@
-"""Points and voxels, and the layers on sparse tensors."""
+"""Point-voxel conversion, and layers on sparse tensors."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Points and voxels: the native kernels against the reference."""
+"""Point-voxel conversion: native kernels against the reference."""
 
 import numpy as np
 import pytest

@@ -50,7 +50,7 @@ def test_native_equals_reference(seed: int) -> None:
     for _ in range(2):
         integrate(**ours, **frame, backend="native")  # type: ignore[arg-type]
         integrate(**theirs, **frame, backend="reference")  # type: ignore[arg-type]
-    # A voxel whose projection lies on a pixel's border may fall to either side.
+    # A voxel whose projection is on the border of a pixel may be assigned to either side.
     differing = (ours["weight"] != theirs["weight"]) | ((ours["tsdf"] - theirs["tsdf"]).abs() > 1e-4)
     assert differing.float().mean() <= 0.002 or differing.sum() <= 2
     same = ~differing
@@ -58,7 +58,7 @@ def test_native_equals_reference(seed: int) -> None:
 
 
 def test_columns_of_any_length_are_coloured_as_the_reference_does() -> None:
-    """Pixels are kept for 256 voxels at a time."""
+    """Pixels are buffered for 256 voxels at a time."""
     frame = {
         "depth": torch.full((16, 20), 3.0),
         "image": torch.rand(3, 16, 20, generator=torch.Generator().manual_seed(0)),
@@ -99,7 +99,7 @@ def test_official_fusion(golden: Path) -> None:
     for view in range(len(vectors["depth"])):
         intrinsics = vectors["intrinsics"] if vectors["intrinsics"].dim() == 2 else vectors["intrinsics"][view]
         intrinsics = intrinsics.clone().float()
-        intrinsics[:2, 2] += 0.5  # their pixels have integer centres
+        intrinsics[:2, 2] += 0.5  # the official code has integer pixel centres
         integrate(
             tsdf, weight, vectors["depth"][view].float(), intrinsics, torch.linalg.inv(vectors["poses"][view].double()).float(),
             vectors["origin"].float(), manifest["voxel_size"], manifest["voxel_size"] * manifest["margin"],

@@ -1,4 +1,4 @@
-"""The picture of a reconstruction shows every part that is there."""
+"""The overview image of a reconstruction shows every part of it."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ SCAN = {
 
 @pytest.fixture
 def titles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The titles of the tiles that were laid out."""
+    """Return the titles of the tiles in the sheet."""
     seen: list[str] = []
     lay_out = reconstruction_pictures.contact_sheet
 

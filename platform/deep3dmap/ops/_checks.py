@@ -30,7 +30,7 @@ def check_face_ids(face_id: Tensor, faces: Tensor, dimensions: int) -> None:
     check_image(*face_id.shape[:2])
     low, high = _range(face_id)
     if low < -1 or high >= len(faces):
-        raise ValueError(f"face_id names faces {low}..{high}, but there are {len(faces)} (-1 = none)")
+        raise ValueError(f"face_id indexes faces {low}..{high}, but there are {len(faces)} (-1 = none)")
 
 
 def check_image(height: int, width: int) -> None:

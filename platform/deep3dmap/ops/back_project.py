@@ -51,7 +51,7 @@ def _check(features: Tensor, projection: Tensor, positions: Tensor) -> None:
         raise ValueError(f"positions must be (N, 3), got {tuple(positions.shape)}")
     for name, value in (("projection", projection), ("positions", positions)):
         if value.device != features.device:
-            raise ValueError(f"{name} is on {value.device}, but features is on {features.device}")
+            raise ValueError(f"{name} is on {value.device}, but features are on {features.device}")
 
 
 @native_op("deep3dmap::back_project")

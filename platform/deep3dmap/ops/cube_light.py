@@ -36,7 +36,7 @@ def add_cube_light(received: Tensor, points: Tensor, normals: Tensor, light: Cub
     _check("normals", normals, (3, count))
     _check("received", received, (count,))
     if not received.is_contiguous():
-        raise ValueError("received must be contiguous: it is written to")
+        raise ValueError("received must be contiguous because it is modified in place")
     _check("place", light.place, (3,))
     side = light.cube.shape[-1]
     _check("cube", light.cube, (6, side, side))

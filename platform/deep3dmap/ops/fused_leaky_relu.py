@@ -42,7 +42,7 @@ def _check(values: Tensor, bias: Tensor | None, slope: float, gain: float) -> No
     if tuple(bias.shape) != (values.shape[1],) or not bias.is_floating_point():
         raise ValueError(f"bias must be floating ({values.shape[1]},), got {bias.dtype} {tuple(bias.shape)}")
     if bias.device != values.device:
-        raise ValueError(f"bias is on {bias.device}, but values is on {values.device}")
+        raise ValueError(f"bias is on {bias.device}, but values are on {values.device}")
 
 
 def _run(values: Tensor, bias: Tensor | None, like: Tensor | None, slope: float, gain: float) -> Tensor:

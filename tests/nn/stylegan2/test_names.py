@@ -1,4 +1,4 @@
-"""StyleGAN2 checkpoints under other people's names: what goes out comes back, and what does not fit is named."""
+"""StyleGAN2 checkpoints with third-party names: round trips, and errors that name what does not fit."""
 
 import argparse
 import math

@@ -1,4 +1,4 @@
-"""Encodings of positions and directions that let a small network represent fine detail."""
+"""Encodings of positions and directions that enable small networks to represent fine detail."""
 
 import torch
 from torch import Tensor, nn

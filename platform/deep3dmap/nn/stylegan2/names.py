@@ -1,4 +1,4 @@
-"""Renaming the tensors of rosinality's and NVlabs' StyleGAN2 checkpoints to ours."""
+"""Renames the tensors of rosinality's and NVlabs' StyleGAN2 checkpoints to our names."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ class _Rule(NamedTuple):
 
 
 class Naming(NamedTuple):
-    """Whose names these are, a tensor that tells it, and the tables."""
+    """A naming scheme: its name, a pattern of a tensor name that identifies it, and its renaming rules."""
 
     name: str
     sign: str
