@@ -165,8 +165,8 @@ def complaint(capsys: Captured) -> str:
 
 
 FILES = {
-    "empty.obj": (SQUARE, "no faces"),
-    "blank.obj": ("", "no faces"),
+    "empty.obj": (SQUARE, "without faces"),
+    "blank.obj": ("", "without faces"),
     "nan.obj": (SQUARE + "v nan 0 0\nf 1 2 5\n", "1 vertices are not finite numbers, the first is vertex 4"),
     "range.obj": (SQUARE + "f 1 2 9\n", "not in the file"),
     "words.obj": (SQUARE + "f one two three\n", "line 5 is not valid OBJ"),

@@ -159,7 +159,7 @@ def test_wrong_arguments_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         integrate(**state, **{**frame, "origin": torch.zeros(4)})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no pixels"):
         integrate(state["tsdf"], state["weight"], torch.zeros(0, 5), *list(frame.values())[2:7], backend="native")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="both, or neither"):
+    with pytest.raises(ValueError, match="pass both color and image, or neither"):
         integrate(state["tsdf"], state["weight"], frame["depth"], *list(frame.values())[2:7], color=state["color"])  # type: ignore[arg-type]
     monkeypatch.setattr("deep3dmap.ops._backend.native", lambda: None)
     with pytest.raises(UserError, match="backend=native"):

@@ -97,5 +97,5 @@ def test_without_a_canonical_face_there_is_no_pose(face: Reconstruction) -> None
     assert plain.notes == {}
     with pytest.raises(ValueError, match="a mesh and a position map"):
         with_details(Reconstruction("image", "pixel", landmarks=face.landmarks), atlas, photograph())
-    with pytest.raises(ValueError, match="not in 'world'"):
+    with pytest.raises(ValueError, match="not 'world'"):
         write_face_files(Reconstruction("world", "metre"), photograph(), Path())

@@ -43,7 +43,7 @@ def test_a_face_is_drawn_over_its_photograph(tmp_path: Path, titles: list[str]) 
     face.position_map = np.random.default_rng(0).random((3, 8, 8), np.float32)
     file = picture_reconstruction(face, {"image": PHOTOGRAPH}, tmp_path / "deep" / "face.png")
     assert titles[:3] == ["photograph", "landmarks", "mesh over the photograph"]
-    assert sum(title.startswith("turned") for title in titles) == 4
+    assert sum(title.startswith("rotated") for title in titles) == 4
     assert titles[-1] == "position map"
     with Image.open(file) as picture:
         assert picture.width > 1600
@@ -52,7 +52,7 @@ def test_a_face_is_drawn_over_its_photograph(tmp_path: Path, titles: list[str]) 
 def test_without_the_photograph_the_face_is_turned(tmp_path: Path, titles: list[str]) -> None:
     face = Reconstruction("image", "pixel", mesh=Mesh(SPHERE.vertices, SPHERE.faces))
     picture_reconstruction(face, {}, tmp_path / "face.png")
-    assert all(title.startswith("turned") for title in titles)
+    assert all(title.startswith("rotated") for title in titles)
 
 
 @pytest.mark.parametrize("colored", [False, True])
