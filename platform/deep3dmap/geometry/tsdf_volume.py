@@ -90,7 +90,11 @@ class TSDFVolume:
     def integrate(
         self, depth: Tensor, intrinsics: Any, world_from_camera: Any, image: Tensor | None = None, max_depth: float = math.inf
     ) -> None:
-        """Integrate a depth map (H, W) in metres; volumes with colours also need the image (3, H, W), else raise ValueError."""
+        """Integrate a depth map (H, W) in metres, and its image (3, H, W) if the volume has colours.
+
+        intrinsics: (3, 3) pixels, centres at +0.5. world_from_camera: (4, 4), OpenCV axes. Raises ValueError if the image is
+        missing.
+        """
         if self.color is not None and image is None:
             raise ValueError("this volume stores colours: pass an image, or create the volume with colors=False")
         pose = invert(torch.as_tensor(world_from_camera, dtype=torch.float64))

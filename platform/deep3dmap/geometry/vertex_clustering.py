@@ -112,7 +112,7 @@ def _closest_to_planes(vertices: Floats, faces: Any, label: Indices, count: int,
     matrix, right = np.zeros((len(used), 3, 3)), np.zeros((len(used), 3))
     for corner in range(3):
         cell = label[faces[:, corner]]
-        # Plane offsets of this corner's vertex.
+        # Offsets of the planes through this corner's vertex.
         offset = (normal * vertices[faces[:, corner]]).sum(1)
         for i in range(3):
             right[:, i] += np.bincount(cell, weight * normal[:, i] * offset, count)[used]
