@@ -41,9 +41,8 @@ def rasterize(
     vertices: (V, 3) float32: x right and y down in pixels, z the depth along the optical axis; smaller is nearer.
     faces: (F, 3) int64. perspective: interpolate 1/z, so that depth and barycentrics are perspective-correct (only z > 0 is
     drawn); otherwise interpolate z itself, as for orthographic and weak-perspective cameras, where z may have any sign.
-    cull: "back" skips triangles whose corners appear clockwise in the image (x right, y down). An OpenCV camera sees faces that
-    are counter-clockwise from outside this way from behind, so the outer side of a closed mesh with the usual orientation is
-    drawn.
+    cull: "back" skips triangles whose corners appear clockwise in the image (x right, y down). For an OpenCV camera these are
+    the faces seen from behind, if faces are counter-clockwise from outside as in most files.
     The nearest triangle wins; at equal depth, the one with the lower index. There are no gaps between triangles that share an
     edge. Degenerate triangles and triangles with non-finite vertices are skipped.
     Raises ValueError for a wrong shape or type and for face indices out of range.
