@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("render triangle.obj -o /proc/x.png", "-o /proc: cannot write there"),
         ("render triangle.obj -o run.png/x.png", "there is no folder run.png"),
-        ("render empty.obj -o x.png", "empty.obj: an empty mesh, there are no faces in it"),
+        ("render empty.obj -o x.png", "empty.obj: an empty mesh without faces"),
         ("reconstruct tsdf_fusion photo.jpg -o FILE", "FILE is a file, not a folder; choose another folder"),
         ("reconstruct tsdf_fusion photo.jpg -o FILE/out", "FILE is a file, not a folder; choose another folder"),
         ("reconstruct run/step_1/state.pt photo.jpg -o o", "give the folder of the checkpoint: run/step_1"),

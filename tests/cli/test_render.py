@@ -165,12 +165,12 @@ def complaint(capsys: Captured) -> str:
 
 
 FILES = {
-    "empty.obj": (SQUARE, "no faces"),
-    "blank.obj": ("", "no faces"),
+    "empty.obj": (SQUARE, "without faces"),
+    "blank.obj": ("", "without faces"),
     "nan.obj": (SQUARE + "v nan 0 0\nf 1 2 5\n", "1 vertices are not finite numbers, the first is vertex 4"),
     "range.obj": (SQUARE + "f 1 2 9\n", "not in the file"),
     "words.obj": (SQUARE + "f one two three\n", "line 5 is not valid OBJ"),
-    "lonely.obj": ("mtllib gone.mtl\n" + SQUARE + "f 1 2 3\n", "its material file gone.mtl is not beside it"),
+    "lonely.obj": ("mtllib gone.mtl\n" + SQUARE + "f 1 2 3\n", "its material file gone.mtl is not in the same folder"),
     "garbage.ply": ("not a mesh at all", "not a readable mesh"),
     "garbage.glb": ("not a mesh at all", "not a readable mesh"),
     "mesh.xyzzy": ("?", "not a readable mesh"),
@@ -181,7 +181,7 @@ FILES = {
     "range.ply": (
         "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
         "element face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n",
-        "faces name vertices 0..7, but there are only 3",
+        "faces index vertices 0..7, but there are only 3",
     ),
 }  # fmt: skip
 
@@ -207,11 +207,14 @@ def test_bad_files(tmp_path: Path, capsys: Captured, name: str) -> None:
         (["square.obj", "renderers=[]"], "a list of renderers"),
         (["square.obj", "rendrers=[hard]"], "unknown argument 'rendrers'; did you mean 'renderers'?"),
         (["square.obj", "renderers=[soft]", "soft.sgima=1"], "unknown option of renderer soft 'sgima'; did you mean 'sigma'?"),
-        (["square.obj", "renderers=[soft]", "soft.sigma=-1"], "sigma and gamma are positive"),
+        (["square.obj", "renderers=[soft]", "soft.sigma=-1"], "sigma and gamma must be positive"),
         (["square.obj", "renderers=[soft]", "soft.sigma=wide"], "soft.sigma=wide: expected a number"),
         (["square.obj", "renderers=[soft]", "soft.faces_per_pixel=2.5"], "soft.faces_per_pixel=2.5: expected a whole number"),
-        (["square.obj", "renderers=[hard]", "hard.shading=gourad"], "hard.shading=gourad: it is one of phong, gouraud, flat"),
-        (["square.obj", "renderers=[soft]", "soft.faces_per_pixel=99"], "renderer soft: faces_per_pixel lies between 1 and 64"),
+        (["square.obj", "renderers=[hard]", "hard.shading=gourad"], "hard.shading=gourad: must be one of phong, gouraud, flat"),
+        (
+            ["square.obj", "renderers=[soft]", "soft.faces_per_pixel=99"],
+            "renderer soft: faces_per_pixel must lie between 1 and",
+        ),
         (["square.obj", "renderers=[hard]", "soft.sigma=1"], "renderer soft is not drawn"),
         (["square.obj", "size=0"], "size=0"),
         (["square.obj", "size=big"], "size=big: expected a number"),

@@ -1,4 +1,4 @@
-"""Alignment of point sets: closed forms, the published case, and the iterated closest point."""
+"""Alignment of point sets: closed forms, the published example, and ICP."""
 
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def test_icp_leaves_out_pairs_that_are_far_apart() -> None:
     source = torch.cat([target[:300] + 0.01, torch.full((50, 3), 40.0, dtype=torch.float64)])
     found = icp(source, target, max_distance=1.0)
     assert torch.allclose(found.apply(source[:300]), target[:300], atol=1e-6)
-    with pytest.raises(ValueError, match="start nearer"):
+    with pytest.raises(ValueError, match="use a closer initial transform"):
         icp(source, target + 100, max_distance=1.0)
 
 

@@ -1,4 +1,4 @@
-"""The articulated body: rotations and chain against closed forms, gradients, and the shape of the procedural body."""
+"""The articulated body: rotations and kinematic chain against closed forms, gradients, and the procedural body's shape."""
 
 import math
 from pathlib import Path
@@ -74,7 +74,7 @@ def test_at_rest_and_as_a_whole(body: BodyTemplate) -> None:
     torch.testing.assert_close(body.vertices(body.neutral(2))[1], body.mean(), atol=1e-6, rtol=0)
     turn = torch.tensor([[0.2, 1.0, -0.4]])
     moved = body.vertices({"global_orient": turn, "translation": torch.tensor([[1.0, 2, 3]])})
-    # The body turns about its root joint, as SMPL does.
+    # The body rotates about its root joint, as in SMPL.
     root = (body.joint_regressor @ body.mean())[0]
     expected = (body.mean() - root) @ rotations_of_vectors(turn)[0].T + root + torch.tensor([1.0, 2, 3])
     torch.testing.assert_close(moved[0], expected, atol=1e-5, rtol=0)

@@ -1,4 +1,4 @@
-"""Cameras of other programs: round trips, closed forms, and what cannot be expressed."""
+"""Cameras of other programs: round trips, closed forms, and unsupported cameras."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_neural_renderer_sees_the_same_pixels_upside_down() -> None:
     assert torch.linalg.det(theirs.rotation) == pytest.approx(-1)
     view = POINTS @ theirs.rotation.T + theirs.translation
     normalised = theirs.scale * view[:, :2] / view[:, 2:] + theirs.offset
-    # (2 i + 1 - S) / S is the centre of pixel i; rows count from below.
+    # (2 i + 1 - S) / S is the centre of pixel i; rows are counted from the bottom.
     expected = 2 * pixels() / torch.tensor([WIDTH, HEIGHT]) - 1
     torch.testing.assert_close(normalised, expected * torch.tensor([1.0, -1.0]))
 
@@ -70,7 +70,7 @@ def test_weak_perspective_is_face3d_s() -> None:
     fit = 3.0 * POINTS @ rotation.T + torch.tensor([20.0, 11.0, 5.0])
     view = POINTS @ camera.camera_from_world[:3, :3].T + camera.camera_from_world[:3, 3]
     ours = (torch.cat([view[:, :2], torch.ones(20, 1)], 1) @ camera.intrinsics.T)[:, :2]
-    # face3d: image y = height - y - 1, centres of pixels at integers.
+    # face3d: image y = height - y - 1, pixel centres at integers.
     torch.testing.assert_close(ours, torch.stack([fit[:, 0] + 0.5, HEIGHT - fit[:, 1] - 1 + 0.5], 1))
     torch.testing.assert_close(view[:, 2], 100 - (fit[:, 2] - 5) / 3, msg="nearer to the viewer is larger there")
     pose = HeadPose(np.zeros(3), np.array([20.0, 11.0, 5.0]), 3.0)

@@ -1,4 +1,4 @@
-"""Closest points of a mesh: exact on faces, edges and corners, whatever the triangles look like."""
+"""Closest points of a mesh: exact on faces, edges and corners, for any triangles."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_no_points_have_no_closest_ones() -> None:
     [
         (TRIANGLE, np.zeros((0, 3), np.int64), "no faces"),
         (TRIANGLE[:, :2], [[0, 1, 2]], "must be"),
-        (TRIANGLE * np.nan, [[0, 1, 2]], "not finite"),
+        (TRIANGLE * np.nan, [[0, 1, 2]], "non-finite"),
         (TRIANGLE, [[0, 1, 3]], "index"),
     ],
 )

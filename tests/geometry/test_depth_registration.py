@@ -1,4 +1,4 @@
-"""Depth in another camera: against the rasteriser, which draws a surface through either."""
+"""Depth registered to another camera, against renderings of a surface from both cameras."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ SIZE = (104, 140)
 
 
 def seen(intrinsics: NDArray[np.float64], size: tuple[int, int], motion: NDArray[np.float64]) -> NDArray[np.float32]:
-    """A ball before a wall."""
+    """A ball in front of a wall."""
     vertices, triangles = (torch.from_numpy(part) for part in icosphere(4))
     wall = torch.tensor([[-6.0, -6, 4], [6, -6, 4], [6, 6, 4.5], [-6, 6, 4.5]], dtype=torch.float64)
     points = torch.cat([vertices * 0.6 + torch.tensor([0.1, -0.1, 2.0]), wall])
@@ -41,7 +41,7 @@ def test_registered_depth_is_what_the_color_camera_sees(offset: NDArray[np.float
     assert found.shape == SIZE
     assert found.dtype == np.float32
     assert both.mean() > 0.75
-    # Half a pixel of a slope, and the border between the ball and the wall, may differ.
+    # Depth may differ by half a pixel on slopes, and at the border between ball and wall.
     assert np.median(np.abs(found - expected)[both]) < 0.004
     assert (np.abs(found - expected)[both] < 0.05).mean() > 0.97
 
@@ -56,7 +56,7 @@ def test_what_the_sensor_does_not_see_is_empty() -> None:
     found = register_depth(np.full((120, 160), 2.0, np.float32), SENSOR, wide, np.eye(4), (120, 160))
     assert (found[0] == 0).all()
     assert found[60, 80] == 2.0
-    # The sensor's half view is 80.5 / 120 of the distance, which is 27 pixels here.
+    # Half the sensor's field of view spans 80.5 / 120 of the distance, which is 27 pixels here.
     assert (found[60] > 0).sum() == pytest.approx(2 * 40 * 80 / 120, abs=1)
 
 

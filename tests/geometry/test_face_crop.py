@@ -1,4 +1,4 @@
-"""Face crops against PRNet's numbers and against themselves."""
+"""Face crops against PRNet's values, and their consistency."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_transforms_equal_the_official_ones(vectors: dict[str, np.ndarray]) -> N
         "det_tform": face_crop.crop_from_detector_box(np.array([left, top, right, bottom])),
     }
     for name, similarity in ours.items():
-        # The official numbers are float32: a few units in the last place of the largest, which is a translation in pixels.
+        # The official values are float32, so allow a few ULPs of the largest, a translation in pixels.
         rounding = 4 * np.finfo(np.float32).eps * max(1.0, np.abs(vectors[name]).max())
         official = face_crop.from_integer_centers(vectors[name])
         np.testing.assert_allclose(similarity, official, rtol=1e-6, atol=rounding, err_msg=name)

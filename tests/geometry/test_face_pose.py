@@ -1,4 +1,4 @@
-"""Head pose against 3DDFA's and face3d's numbers."""
+"""Head pose against the values of 3DDFA and face3d."""
 
 from pathlib import Path
 
@@ -45,9 +45,9 @@ def test_signs() -> None:
 
 def test_matlab_counts_from_one() -> None:
     pose = HeadPose(np.zeros(3), np.zeros(3), 1.0)
-    # The centre of the upper left pixel of a picture 100 pixels high is (1, 100) counted from one with y up.
+    # The centre of the upper left pixel of an image 100 pixels high is (1, 100), one-based with y up.
     np.testing.assert_allclose(pose.image(np.array([[1, 100, 5.0]]), 100), [[0.5, 0.5, 5]])
-    # Counted from zero, as face3d does, that pixel is (0, 99).
+    # Zero-based, as in face3d, this pixel is (0, 99).
     np.testing.assert_allclose(pose.image(np.array([[0, 99, 5.0]]), 100, one_based=False), [[0.5, 0.5, 5]])
 
 

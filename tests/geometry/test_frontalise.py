@@ -1,4 +1,4 @@
-"""Pose and frontal view of clouds with a known answer."""
+"""Pose and frontalisation of clouds with known results."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Bounds of what cameras see, against boxes worked out by hand."""
+"""Bounds of camera frusta and depth maps, against boxes computed by hand."""
 
 import math
 

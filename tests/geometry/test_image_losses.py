@@ -1,4 +1,4 @@
-"""Losses between pictures and renderings: closed forms, gradients, and empty masks."""
+"""Losses between images and renderings: closed forms, gradients, and empty masks."""
 
 import math
 
@@ -55,7 +55,7 @@ def test_one_outlier_does_not_rule_a_robust_fit() -> None:
 def test_vertices_off_the_mask_are_drawn_to_it_from_afar_and_it_draws_them() -> None:
     mask = torch.zeros(8, 16)
     mask[4, 2] = 1
-    # One vertex on the pixel, one ten pixels to its right; half a diagonal of a pixel counts as on it.
+    # One vertex on the pixel, one ten pixels to its right; within half a pixel diagonal counts as inside.
     pixels = torch.tensor([[2.5, 4.5], [12.5, 4.5]], requires_grad=True)
     loss = mask_chamfer_loss(pixels, mask, unit=16)
     loss.backward()
@@ -63,7 +63,7 @@ def test_vertices_off_the_mask_are_drawn_to_it_from_afar_and_it_draws_them() -> 
     assert pixels.grad is not None
     torch.testing.assert_close(pixels.grad, torch.tensor([[0.0, 0.0], [1 / 32, 0.0]]))
     mask[4, 15] = 1
-    # The new pixel is three columns from the second vertex: drawn there by both directions of the sum.
+    # The new pixel is three columns from the second vertex: both directions of the sum are affected.
     assert mask_chamfer_loss(pixels.detach(), mask) == pytest.approx((3 - 0.5**0.5) / 2 + 3 / 2)
 
 

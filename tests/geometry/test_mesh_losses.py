@@ -1,4 +1,4 @@
-"""Mesh losses: closed forms, gradients, and meshes that are empty, flat, open or not manifold."""
+"""Mesh losses: closed forms, gradients, and empty, flat, open and non-manifold meshes."""
 
 import math
 from collections.abc import Callable

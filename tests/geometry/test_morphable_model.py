@@ -84,7 +84,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"faces": np.array([[1, 2, 4], [2, 3, 4], [3, 1, 4]])}, "1-based"),
-        ({"faces": np.array([[0, 3, 1], [1, 3, 2], [2, 3, 0]])}, "wound the wrong way"),
+        ({"faces": np.array([[0, 3, 1], [1, 3, 2], [2, 3, 0]])}, "wrong winding"),
         ({"mean": np.full((4, 3), np.nan)}, "NaN"),
         ({"unit": "inch"}, "unit"),
         ({"uv": np.full((4, 2), 1.5)}, "uv"),

@@ -1,4 +1,4 @@
-"""Nearest neighbours: both ways of finding them, gradients, and refusals."""
+"""Nearest neighbours: both implementations, gradients, and invalid arguments."""
 
 import math
 
@@ -40,7 +40,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
         (torch.zeros(2, 4), torch.zeros(2, 4), "points must be"),
         (torch.zeros(2, 2), torch.zeros(2, 3), "targets must be"),
         (torch.zeros(2, 3), torch.zeros(3), "targets must be"),
-        (torch.full((1, 3), math.nan), torch.zeros(2, 3), "points hold NaN"),
+        (torch.full((1, 3), math.nan), torch.zeros(2, 3), "points contain NaN"),
     ],
 )
 def test_what_has_no_answer_is_refused(points: torch.Tensor, targets: torch.Tensor, words: str) -> None:

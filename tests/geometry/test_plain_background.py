@@ -1,4 +1,4 @@
-"""Outlines before a plain wall."""
+"""Masks of objects in front of a plain background."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Alignment of cameras: known transforms come back, and what has no unique answer is refused."""
+"""Alignment of cameras: known transforms are recovered, and ambiguous problems are rejected."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_a_similarity_comes_back_and_is_undone() -> None:
     assert found.scale == pytest.approx(1.7)
     torch.testing.assert_close(found.rotation, MOTION.rotation)
     torch.testing.assert_close(transform_poses(inverse_similarity(MOTION), moved), poses)
-    # Centres move as points, axes only turn.
+    # Centres transform as points, axes only rotate.
     torch.testing.assert_close(moved[:, :3, 3], MOTION.apply(poses[:, :3, 3]))
     torch.testing.assert_close(torch.linalg.det(moved[:, :3, :3]), torch.ones(12, dtype=torch.float64))
 
@@ -36,11 +36,11 @@ def test_what_has_no_unique_answer_is_refused() -> None:
     poses = random_poses()
     line = poses.clone()
     line[:, :3, 3] = torch.arange(12.0, dtype=torch.float64)[:, None] * torch.tensor([1.0, 2.0, -1.0], dtype=torch.float64)
-    with pytest.raises(ValueError, match="the estimated camera centres lie on one line"):
+    with pytest.raises(ValueError, match="the estimated camera centres are collinear"):
         align_cameras(line, poses)
-    with pytest.raises(ValueError, match="the true camera centres lie on one line"):
+    with pytest.raises(ValueError, match="the true camera centres are collinear"):
         align_cameras(poses, line)
     with pytest.raises(ValueError, match="N >= 3"):
         align_cameras(poses[:2], poses[:2])
-    with pytest.raises(ValueError, match="poses are"):
+    with pytest.raises(ValueError, match="poses must be"):
         align_cameras(poses[0], poses[0])

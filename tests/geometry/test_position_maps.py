@@ -1,4 +1,4 @@
-"""Position maps at other sizes and places, and the colours of pictures: bilinear functions come back exactly."""
+"""Resampling of position maps and image colours: bilinear functions are reproduced exactly."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Depth maps as reliefs: closed forms of planes and spheres, views, losses, wrong arguments."""
+"""Depth maps as reliefs: closed forms of planes and spheres, views, losses, invalid arguments."""
 
 import math
 
@@ -21,13 +21,13 @@ def test_lifting_and_projecting() -> None:
     torch.testing.assert_close(CAMERA.to_pixels(points), expected, atol=1e-9, rtol=0)
     corners = CAMERA.to_grid(points)[0, (0, -1), (0, -1)]
     torch.testing.assert_close(corners, torch.tensor([[-1.0, -1], [1, 1]], dtype=torch.float64))
-    # The outer pixels' middles span the field of view.
+    # The centres of the outer pixels span the field of view.
     assert float(points[0, 16, 32, 0] / points[0, 16, 32, 2]) == pytest.approx(math.tan(math.radians(5)))
 
 
 def test_normals_of_a_plane_and_a_sphere() -> None:
     flat = CAMERA.normals(torch.ones(1, 33, 33))
-    # The published code divides by a length that is a little too large, so normals are not quite of length 1.
+    # The published code divides by a slightly too large length, so normals are slightly shorter than 1.
     torch.testing.assert_close(flat, torch.tensor([0.0, 0, 1]).expand_as(flat), atol=1e-3, rtol=0)
     rays = CAMERA.lift(torch.ones(1, 33, 33, dtype=torch.float64))
     centre, radius = torch.tensor([0.0, 0, 1.3], dtype=torch.float64), 0.3
@@ -43,7 +43,7 @@ def test_views() -> None:
     points = torch.tensor([[[0.0, 0, 2], [0, 1, 1]]]).repeat(3, 1, 1)
     views = torch.tensor([[quarter, 0, 0, 0, 0, 0], [0, quarter, 0, 0, 0, 0], [0, 0, quarter, 1.0, 2, 3]])
     turned = CAMERA.turn(points, views)
-    # About the point at depth 1: what lies behind it comes up, comes to the right, stays; what lies below it goes back.
+    # Rotations about the point at depth 1: a point behind it moves up, moves right, stays; one below it moves back.
     expected = torch.tensor([[[0.0, -1, 1], [0, 0, 2]], [[1.0, 0, 1], [0, 1, 1]], [[1.0, 2, 5], [0, 2, 4]]])
     torch.testing.assert_close(turned, expected, atol=1e-6, rtol=0)
     torch.testing.assert_close(CAMERA.turn_back(turned, views), points, atol=1e-6, rtol=0)
@@ -63,7 +63,7 @@ def test_faces_cover_the_grid_once() -> None:
     corners = torch.stack([faces % 4, faces // 4], -1).double()
     (ax, ay), (bx, by) = ((corners[:, k] - corners[:, 0]).unbind(1) for k in (1, 2))
     areas = (ax * by - bx * ay) / 2
-    # All turn the same way, half a cell each.
+    # All have the same winding and an area of half a cell.
     assert areas.tolist() == [-0.5] * 12
 
 
@@ -87,6 +87,6 @@ def test_photometric_loss() -> None:
 def test_smoothness_is_zero_on_planes_only() -> None:
     rows, columns = torch.meshgrid(torch.arange(6.0), torch.arange(7.0), indexing="ij")
     assert float(smoothness_loss((2 * rows - columns)[None])) == 0
-    # The second difference of x^2 is 2; that of x y is 1, counted both ways.
+    # The second difference of x^2 is 2; the mixed difference of x y is 1 and counted twice.
     assert float(smoothness_loss(columns.square()[None])) == 2
     assert float(smoothness_loss((rows * columns)[None])) == 2

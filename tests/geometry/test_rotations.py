@@ -1,4 +1,4 @@
-"""Rotations between their forms, against closed forms."""
+"""Conversions between rotation representations, against closed forms."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""SMPL-X: the formulas of the paper, written out joint by joint with 4x4 matrices; and a file that would run something."""
+"""SMPL-X: the formulas of the paper, written out joint by joint with 4x4 matrices; and a file with malicious pickles."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ for _wrist, _first in ((20, 25), (21, 40)):
 
 
 class Bomb:
-    """Pickled, it makes a folder when it is read."""
+    """An object that creates a folder when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, ("bomb-went-off",)
@@ -96,7 +96,7 @@ def test_at_rest_it_is_the_mean(tmp_path: Path) -> None:
 
 
 def test_what_is_pickled_in_the_file_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files of SMPL-X hold dictionaries of parts as pickles; anybody could have put anything there."""
+    """SMPL-X files contain pickled dictionaries, which could execute arbitrary code."""
     monkeypatch.chdir(tmp_path)
     folder = write(tmp_path, joint2num=np.array(Bomb(), dtype=object), part2num=np.array({"head": 15}, dtype=object))
     assert len(SMPLXTemplate(folder).mean()) == 40
@@ -113,7 +113,7 @@ def test_what_is_pickled_in_the_file_does_not_run(tmp_path: Path, monkeypatch: p
         ({"posedirs": np.zeros((40, 3, 207))}, "posedirs must be"),
         ({"shapedirs": np.zeros((40, 3, 20))}, "shapedirs must be"),
         ({"v_template": np.full((40, 3), np.nan)}, "v_template holds NaN"),
-        ({"f": np.full((70, 3), 40)}, "f names the 40 vertices"),
+        ({"f": np.full((70, 3), 40)}, "f must index the 40 vertices"),
         ({"kintree_table": np.full((2, 55), 54)}, "parents that come after"),
     ],
 )

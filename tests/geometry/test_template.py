@@ -1,4 +1,4 @@
-"""Templates: what they compute, their gradients, and what they refuse."""
+"""Templates: their vertices, gradients, and invalid arguments."""
 
 from pathlib import Path
 
@@ -116,7 +116,7 @@ def test_ply_keeps_its_colors(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("v 0 0 0\n", "no faces"), ("v 0 0 0\nf 1 2 x\n", "line 2"), ("v 0 0 0\nf 1 2 3\n", "not in the file")],
+    [("v 0 0 0\n", "without faces"), ("v 0 0 0\nf 1 2 x\n", "line 2"), ("v 0 0 0\nf 1 2 3\n", "not in the file")],
 )
 def test_names_what_is_wrong_with_an_obj(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "bad.obj").write_text(text)

@@ -1,4 +1,4 @@
-"""The volume recovers analytic surfaces, faces free space, and refuses what would not fit."""
+"""The volume recovers analytic surfaces with faces towards free space, and rejects too large grids."""
 
 import math
 import re
@@ -85,7 +85,7 @@ def test_senseless_boxes_are_refused(upper: tuple[float, float, float], size: fl
 
 
 def _plane() -> TSDFVolume:
-    """A floor at z = 0.23 with free space above, all seen once, red rising with z."""
+    """A floor at z = 0.23 with free space above, all observed once, red increasing with z."""
     volume = TSDFVolume((0.0, 0.0, 0.0), (6, 7, 8), 0.1, 0.2)
     heights = torch.arange(8) * 0.1
     volume.tsdf[:] = ((heights - 0.23) / 0.2).clamp(-1, 1)
@@ -125,7 +125,7 @@ def test_more_views_can_be_asked_for() -> None:
 
 
 def test_colours_need_images() -> None:
-    with pytest.raises(ValueError, match="keeps colours"):
+    with pytest.raises(ValueError, match="stores colours"):
         TSDFVolume((0, 0, 0), (2, 2, 2), 0.1, 0.2).integrate(torch.ones(4, 4), INTRINSICS, torch.eye(4))
 
 

@@ -1,4 +1,4 @@
-"""Fewer triangles, and still the same surface."""
+"""Simplified meshes have fewer triangles and the same surface."""
 
 import numpy as np
 import pytest

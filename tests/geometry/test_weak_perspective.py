@@ -1,4 +1,4 @@
-"""Weak perspective: exact poses are found again, noisy ones nearly, degenerate ones refused."""
+"""Weak perspective: exact poses are recovered, noisy ones approximately, degenerate ones rejected."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Errors of cameras against known motions, and the chance level against its closed form."""
+"""Camera pose errors for known motions, and the chance level against its closed form."""
 
 import math
 
@@ -40,7 +40,7 @@ def test_known_errors() -> None:
 
 
 def chance_within(degrees: float) -> float:
-    """The probability that a uniformly random rotation is off by less: Miles, On random rotations in R^3, Biometrika 1965."""
+    """The probability that a uniformly random rotation has a smaller error: Miles, On random rotations in R^3, 1965."""
     angle = math.radians(degrees)
     return (angle - math.sin(angle)) / math.pi
 

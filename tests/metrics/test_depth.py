@@ -64,7 +64,7 @@ def test_frames_without_common_pixels_do_not_dilute_the_mean() -> None:
 
 
 def test_wrong_arguments() -> None:
-    with pytest.raises(ValueError, match="alike"):
+    with pytest.raises(ValueError, match="both be"):
         depth_metrics(torch.rand(2, 2), torch.rand(2, 3))
     with pytest.raises(ValueError, match="NaN"):
         depth_metrics(torch.full((2, 2), torch.nan), torch.rand(2, 2))

@@ -1,4 +1,4 @@
-"""Face metrics on points whose errors are known; the reference numbers are in tests/golden."""
+"""Face metrics on points with known errors; comparisons with reference values are in tests/golden."""
 
 import math
 
@@ -50,7 +50,7 @@ def test_mean_of_bins_weighs_bins_and_not_faces() -> None:
 
 
 def turned(points: torch.Tensor, angles: np.ndarray) -> torch.Tensor:
-    """Points of the model space, y up, in image axes, y down, turned as 300W-LP turns them."""
+    """Rotate points of the model space, y up, with 300W-LP's convention; returns image axes, y down."""
     flip = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
     return points @ torch.from_numpy(rotation_of_angles(angles)).T * flip
 

@@ -1,4 +1,4 @@
-"""Distances between sets of features: closed forms, scipy's matrix square root, brute force; statistics that stream."""
+"""Distances between feature sets: closed forms, scipy's matrix square root, brute force; streaming statistics."""
 
 import numpy as np
 import pytest
@@ -89,7 +89,7 @@ def test_precision_and_recall() -> None:
     assert narrow.precision > 0.9
     assert narrow.recall < 0.2
     by_hand = precision_recall(np.array([[0.0], [1], [10]]), np.array([[0.5], [4.0], [30.0]]), neighbors=1)
-    # Radii of the real ones: 1, 1, 9. Of the others: 3.5, 3.5, 26.
+    # Radii of the real samples: 1, 1, 9; of the generated ones: 3.5, 3.5, 26.
     assert by_hand == (pytest.approx(2 / 3), 1.0)
 
 
@@ -114,8 +114,8 @@ def test_what_does_not_fit() -> None:
         statistics_so_far.gaussian()
     statistics_so_far.add(np.ones((3, 4)))
     bad = [
-        ("features are", lambda: statistics_so_far.add(np.ones((3, 5)))),
-        ("features are", lambda: FeatureSample(3).add(np.ones(3))),
+        ("features must be", lambda: statistics_so_far.add(np.ones((3, 5)))),
+        ("features must be", lambda: FeatureSample(3).add(np.ones(3))),
         ("not finite", lambda: statistics_so_far.add(np.full((1, 4), np.nan))),
         ("one network", lambda: frechet_distance(statistics(features(0)), statistics(features(0, 50, 3)))),
         ("one network", lambda: kernel_distance(features(0), features(0, 9, 2))),

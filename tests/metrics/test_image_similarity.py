@@ -1,4 +1,4 @@
-"""PSNR and SSIM against scikit-image, closed forms, and what they are given wrongly."""
+"""PSNR and SSIM against scikit-image, closed forms, and invalid arguments."""
 
 import math
 
@@ -80,7 +80,7 @@ def test_wrong_images_are_refused() -> None:
     predicted, truth = pair(0)
     with pytest.raises(ValueError, match="11 x 11"):
         ssim(predicted[:, :10], truth[:, :10])
-    with pytest.raises(ValueError, match="alike"):
+    with pytest.raises(ValueError, match="of one shape"):
         psnr(predicted[:, :-1], truth)
     with pytest.raises(ValueError, match="NaN"):
         psnr(predicted * math.nan, truth)

@@ -1,4 +1,4 @@
-"""Embedded features: what they see, what they do not see, and that sets of pictures are told apart by them."""
+"""Embedded features: their sensitivities and invariances, and that they distinguish sets of images."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_layout_is_the_mean_of_cells() -> None:
 def test_orientations_fall_into_their_bins(bin_: int) -> None:
     edges = FEATURES(waves(bin_ * np.pi / 6))[0, 96:192].reshape(6, 4, 4).mean((1, 2))
     assert edges.argmax() == bin_
-    # All the energy is in one bin, whose neighbours are at the next orientation.
+    # All the energy is in one orientation bin.
     assert np.sort(edges)[-2] < 0.35 * edges[bin_]
 
 

@@ -1,4 +1,4 @@
-"""Metrics of depth known up to its scale: closed forms, and what does not change them."""
+"""Metrics of depth known up to scale: closed forms and invariances."""
 
 import math
 
@@ -18,7 +18,7 @@ CAMERA = ReliefCamera(17)
 
 
 def plane(slope: float) -> torch.Tensor:
-    """A plane through (0, 0, 1) whose depth grows with x."""
+    """A plane through (0, 0, 1) whose depth increases with x."""
     rays = CAMERA.lift(torch.ones(1, 17, 17, dtype=torch.float64))[..., 0]
     return 1 / (1 - slope * rays)
 
@@ -30,7 +30,7 @@ def test_scale_invariant_error() -> None:
     halves = truth.clone()
     halves[:, :, :8] *= math.e
     mask[:, :, 16] = 0
-    # Half of the pixels are off by 1 in the logarithm: a standard deviation of a half.
+    # Half of the pixels are off by 1 in log depth: a standard deviation of 0.5.
     assert float(scale_invariant_error(halves, truth, mask)) == pytest.approx(0.5)
 
 
@@ -39,7 +39,7 @@ def test_mean_angle_deviation() -> None:
     mask = common_pixels(truth, torch.ones_like(truth), background=2.0)
     assert float(mean_angle_deviation(truth, truth, mask, CAMERA, exact=True)) == pytest.approx(0, abs=1e-3)
     assert float(mean_angle_deviation(tilted, truth, mask, CAMERA, exact=True)) == pytest.approx(30, abs=1e-3)
-    # As published, equal maps are not at 0.
+    # With the published definition, equal maps do not have a deviation of 0.
     assert 1 < float(mean_angle_deviation(truth, truth, mask, CAMERA)) < 2
 
 
@@ -64,7 +64,7 @@ def test_common_pixels_lose_a_ring() -> None:
     assert mask[0].sum() == 5 * 7 + 4
     assert mask[0, 7].tolist() == [0, 1, 1, 0, 0, 0, 1, 1, 0]
     assert mask[1].sum() == 7 * 4
-    # One background for both maps: nothing of the first one is as far as that.
+    # A common background for both maps, which no depth of the first one reaches.
     assert common_pixels(truth, valid, background=3.0)[0, 1].sum() == 7
 
 

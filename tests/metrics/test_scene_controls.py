@@ -1,4 +1,4 @@
-"""Controls of synthetic pictures: a disc that is moved, turned and recoloured, rightly and wrongly."""
+"""Controls of synthetic images: a disc that is moved, rotated and recoloured, correctly and incorrectly."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def backdrop() -> torch.Tensor:
 
 
 def painted(masks: torch.Tensor, colors: torch.Tensor) -> torch.Tensor:
-    """Paint each of (N, H, W) masks over the backdrop with its colour of (N, 3)."""
+    """Paint each mask (N, H, W) over the backdrop in its colour (N, 3)."""
     masks = masks[:, None]
     return backdrop() * (1 - masks) + colors[:, :, None, None] * masks
 
@@ -50,7 +50,7 @@ def test_centroids_of_what_differs_from_the_background() -> None:
 def test_an_object_that_moves_as_told() -> None:
     seen = centroids(DISCS)
     assert displacement_correlation(seen, PATH) > 0.999
-    # However far it moves, and wherever it starts.
+    # Independent of the distance moved and the starting position.
     assert displacement_correlation(0.3 * seen + 5, PATH) > 0.999
     assert displacement_correlation(seen.flip(0), PATH) < -0.999
     across = torch.stack([PATH[:, 1], -PATH[:, 0]], 1)
@@ -77,7 +77,7 @@ def test_turning_leaves_the_background_alone() -> None:
     images = painted(masks, colors)
     change = colour_change(images, masks)
     assert change.background == 0
-    # Two of three channels change by one in two of three pictures.
+    # Two of three channels change by one in two of three images.
     assert change.object == pytest.approx(4 / 9)
     shaken = images.clone()
     shaken[1:] += 0.05
@@ -110,5 +110,5 @@ def test_wrong_shapes_are_named() -> None:
         displacement_correlation(torch.zeros(1, 2), torch.zeros(1, 2))
     with pytest.raises(ValueError, match="masks"):
         colour_change(torch.zeros(2, 3, 4, 4), torch.zeros(2, 5, 4))
-    with pytest.raises(ValueError, match="masks are"):
+    with pytest.raises(ValueError, match="masks must be"):
         outline_agreement(torch.zeros(1, 4, 4))

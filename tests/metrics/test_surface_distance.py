@@ -1,4 +1,4 @@
-"""Distances between surfaces and outlines, against shapes whose answers are known in closed form."""
+"""Distances between surfaces and silhouettes, against closed forms of simple shapes."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from deep3dmap.metrics import surface_distance as metric
 
 SPHERE, FACES = icosphere(4)
 CUBE = np.array([[x, y, z] for x in (0.0, 1) for y in (0.0, 1) for z in (0.0, 1)])
-# Two triangles a side, counter-clockwise from outside.
+# Two triangles per side, counter-clockwise from outside.
 _SIDES = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
 CUBE_FACES = np.array([triangle for a, b, c, d in _SIDES for triangle in ((a, b, c), (a, c, d))])
 COUNT = 4000
@@ -35,18 +35,18 @@ def test_a_larger_sphere_is_farther_by_the_difference_of_radii() -> None:
 
 
 def test_a_shifted_sphere_is_half_the_shift_away_on_average() -> None:
-    # The distance of a point at the angle t is |d cos t| to first order, whose mean over the sphere is d / 2.
+    # The distance of a point at angle t is |d cos t| to first order, with mean d / 2 over the sphere.
     found = metric.distance_summary(distances(SPHERE, SPHERE + np.array([0.02, 0, 0])))
     assert found["mean"] == pytest.approx(0.01, rel=0.03)
     assert found["std"] == pytest.approx(0.02 * np.sqrt(1 / 3 - 1 / 4), rel=0.03)
 
 
 def test_a_cube_of_twice_the_size() -> None:
-    # About its middle: every point of the inner cube's sides is half an edge below a side of the outer one.
+    # About the centre: every point on the inner cube is half an edge away from a side of the outer one.
     outer = 2 * (CUBE - 0.5) + 0.5
     inward = distances(CUBE, outer, CUBE_FACES)
     np.testing.assert_allclose(inward.numpy(), 0.5, atol=1e-12)
-    # The other way edges and corners are farther: mean of sqrt(1/4 + a^2 + b^2) with a, b the overhang, by quadrature.
+    # In the other direction edges and corners are farther: mean of sqrt(1/4 + a^2 + b^2), a, b the overhang, by quadrature.
     axis = (np.arange(1000) + 0.5) / 1000 * 2 - 0.5
     over = np.maximum(0, np.maximum(-axis, axis - 1))
     expected = np.sqrt(0.25 + over[:, None] ** 2 + over[None] ** 2).mean()

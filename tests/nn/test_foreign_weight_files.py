@@ -1,4 +1,4 @@
-"""Files of others given where a network is wanted: whatever they hold, one line names the file, and no network is filled."""
+"""Unsuitable files in place of network weights: a one-line error names the file, and no network is loaded."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ from deep3dmap.nn.official_checkpoints import count_under, read_checkpoint
 from deep3dmap.nn.stylegan2 import load_discriminator, load_generator
 
 TENSOR = torch.zeros(2)
-# Where each looks for its network, "" for the file itself, and how it loads one.
+# The key under which each loader expects its network ("" for the file itself), and the loader.
 LOADERS: Mapping[str, tuple[str, Callable[[Path], object]]] = {
     "prnet": ("", lambda file: load_prnet(ResFCN256(8), file)),
     "prnet, trained": ("state_dict", lambda file: load_prnet(ResFCN256(8), file)),

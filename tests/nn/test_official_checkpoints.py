@@ -1,4 +1,4 @@
-"""Checkpoints of other programs: what is in them is found by name, and what does not fit is said in one line."""
+"""Checkpoints of other programs: state dicts are found by key, and mismatches are reported in one line."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -46,13 +46,13 @@ def test_a_file_with_its_programs_options_is_read_and_one_with_code_is_not(tmp_p
     content = read_checkpoint(tmp_path / "good.pt")
     assert content["args"].size == 3
     assert state_under(content, "g", tmp_path / "good.pt").keys() == {"0.weight", "0.bias", "1.weight", "1.bias"}
-    with pytest.raises(UserError, match="no state dict under 'd'; there are: args, g"):
+    with pytest.raises(UserError, match="no state dict under 'd'; available keys: args, g"):
         state_under(content, "d", tmp_path / "good.pt")
     torch.save({"g": network()}, tmp_path / "code.pt")
     with pytest.raises(UserError, match="could run code"):
         read_checkpoint(tmp_path / "code.pt")
     torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(UserError, match="this file holds a list"):
+    with pytest.raises(UserError, match="this file contains a list"):
         read_checkpoint(tmp_path / "list.pt")
     with pytest.raises(UserError, match="no such checkpoint; they are at example"):
         read_checkpoint(tmp_path / "none.pt", "they are at example")

@@ -1,4 +1,4 @@
-"""PSPNet: the layout of the published weights, its strides, and what its pyramid sees."""
+"""PSPNet: the layout of the published weights, its strides, and its pyramid pooling."""
 
 import torch
 
@@ -20,7 +20,7 @@ def test_names_and_sizes_are_those_of_the_published_weights() -> None:
         "cls.4.bias": (21,),
     }
     assert {name: tuple(state[name].shape) for name in sizes} == sizes
-    # Those of ResNet-50 without its last layer; three convolutions stand for the first, with twice the channels behind them.
+    # ResNet-50 without its last layer, with three convolutions in place of the first and twice the channels after them.
     trunk = sum(value.numel() for name, value in network.named_parameters() if name.startswith("layer"))
     stem = 9 * (3 * 64 + 64 * 64 + 64 * 128) + 2 * (64 + 64 + 128)
     assert trunk == 23_508_032 - (49 * 3 * 64 + 2 * 64) + stem + 64 * 64 + 64 * 256
@@ -58,6 +58,6 @@ def test_the_pyramid_holds_the_features_and_the_mean_of_the_whole() -> None:
         found = pyramid(features)
     assert torch.equal(found[:, :2048], features)
     whole = found[:, 2048:2560]
-    # One square for all: the same everywhere.
+    # A single bin: constant over the image.
     assert torch.equal(whole, whole[..., :1, :1].expand_as(whole))
     assert not torch.equal(found[:, -512:], found[:, -512:, :1, :1].expand(-1, -1, 6, 6))

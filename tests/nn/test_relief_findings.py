@@ -1,4 +1,4 @@
-"""A relief that was found in a picture, turned, relit and written down."""
+"""A relief fitted to an image: rotated, relit and saved."""
 
 from types import SimpleNamespace
 
@@ -20,7 +20,7 @@ def model() -> ReliefModel:
 
 @pytest.fixture
 def found(model: ReliefModel) -> Explanation:
-    """A grey bump, seen a little from the side, under a light from the front."""
+    """A grey bump, seen slightly from the side and lit from the front."""
     rows, columns = torch.meshgrid(*(torch.linspace(-1, 1, SIDE),) * 2, indexing="ij")
     bump = 1.02 - 0.04 * torch.exp(-3 * (rows.square() + columns.square()))
     views = torch.tensor([[0.1, 0.2, 0.0, 0.01, 0.0, 0.0]])
@@ -52,7 +52,7 @@ def test_the_reconstruction_lies_in_the_frame_of_the_picture(model: ReliefModel,
     assert result.mesh is not None
     seen = result.depth[0] > 0
     np.testing.assert_allclose(result.depth[0][seen], found.relief.depth[0].numpy()[seen])
-    # The relief's own points, projected, lie at the depth that the map has there; pixels that its border shares show nothing.
+    # The projected points of the relief have the depth of the map there; partially covered border pixels are empty.
     inner = result.mesh.vertices.reshape(SIDE, SIDE, 3)[2:-2, 2:-2].reshape(-1, 3)
     pixels = model.renderer.camera.to_pixels(torch.from_numpy(inner)).round().long()
     inside = ((pixels >= 0) & (pixels < SIDE)).all(1)
@@ -62,6 +62,6 @@ def test_the_reconstruction_lies_in_the_frame_of_the_picture(model: ReliefModel,
 
 def test_places_of_a_relief_in_its_picture() -> None:
     places = texture_places(4)
-    # Reading order, v upwards: the first texel is at the top left.
+    # Row-major order, v up: the first texel is at the top left.
     assert places[0].tolist() == [0.125, 0.875]
     assert places[-1].tolist() == [0.875, 0.125]

@@ -42,7 +42,7 @@ def test_lpips_of_equal_and_of_masked_pictures() -> None:
     images = torch.rand(2, 3, 32, 32) * 2 - 1
     torch.testing.assert_close(network(images, images), torch.zeros(2))
     assert (network(images, images.flip(3)) > 0).all()
-    # Where all features are 0, as the shift makes them here, a square root without care gives gradients that are no numbers.
+    # If all features are 0, as with this shift, a naive square root gives NaN gradients.
     grey = network.shift.expand(1, 3, 32, 32).clone().requires_grad_()
     network(grey, torch.zeros(1, 3, 32, 32)).sum().backward()
     assert grey.grad is not None
@@ -58,7 +58,7 @@ def test_names_of_lpips() -> None:
     official |= {f"lin{k}.model.1.weight": own[f"heads.{k}"][None, :, None, None] for k in range(5)}
     official["scaling_layer.shift"] = torch.zeros(1)
     assert from_official_lpips(official).keys() == own.keys()
-    # The published package holds its heads twice.
+    # The published package contains its heads twice.
     official |= {f"lins.{k}.model.1.weight": official[f"lin{k}.model.1.weight"] for k in range(5)}
     assert from_official_lpips(official).keys() == own.keys()
     network.load_state_dict(from_official_lpips(official))
@@ -67,7 +67,7 @@ def test_names_of_lpips() -> None:
         "classifier.0.bias": torch.zeros(1),
     }
     assert from_official_lpips(torchvision).keys() == {name for name in own if name.startswith("features")}
-    with pytest.raises(UserError, match="is no tensor of LPIPS"):
+    with pytest.raises(UserError, match="is not a tensor of LPIPS"):
         from_official_lpips({"alex.0": torch.zeros(1)})
 
 

@@ -1,4 +1,4 @@
-"""Shapes, padding and options of ResFCN256; its numbers are in tests/golden."""
+"""Shapes, padding and options of ResFCN256; numerical checks are in tests/golden."""
 
 import pytest
 import torch
@@ -58,7 +58,7 @@ def test_wrong_options_are_refused() -> None:
         ResFCN256(padding="same")
     with pytest.raises(ValueError, match="even number"):
         ResFCN256(width=3)
-    with pytest.raises(ValueError, match="no layer"):
+    with pytest.raises(ValueError, match="not a layer"):
         from_tensorflow_names({"resfcn256.Dense.weight": torch.zeros(1)})
 
 

@@ -1,4 +1,4 @@
-"""Where a short training of ResFCN256 begins: a decoder that passes its code on smoothly, with everything still to learn."""
+"""The initialisation of ResFCN256 for short trainings: a decoder that interpolates its code smoothly."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def network(smooth: bool, **options: object) -> ResFCN256:
 
 
 def roughness(network: ResFCN256) -> float:
-    """Mean second difference of the map over its spread, so that its scale does not count."""
+    """Return the mean second difference of the map relative to its spread, which makes it scale-invariant."""
     with torch.no_grad():
         found: Tensor = network.logits(torch.rand(4, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)))
     return float((found.diff(n=2, dim=-1).abs().mean() + found.diff(n=2, dim=-2).abs().mean()) / found.std())
@@ -46,7 +46,7 @@ def test_the_same_function_may_be_learnt() -> None:
     }
     smooth(torch.rand(2, 3, SIDE, SIDE)).square().mean().backward()
     assert all(parameter.grad is not None for parameter in smooth.parameters())
-    # ReLUs behind a norm of mean 1 let most of a map through.
+    # ReLUs after a norm with mean 1 pass most of a map.
     norms = [layer.norm for layer in smooth.decoder[:-1]]  # type: ignore[union-attr,index]
     assert all(isinstance(norm, nn.BatchNorm2d) and (norm.bias == 1).all() for norm in norms)
     assert (smooth.decoder[-1].norm.bias == 0).all()  # type: ignore[union-attr]

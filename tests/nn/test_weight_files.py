@@ -1,4 +1,4 @@
-"""Weights of strangers: plain tensors are read, everything else gets one line and runs nothing."""
+"""Untrusted weights: plain tensors are read, everything else gives a one-line error and runs no code."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from deep3dmap.nn.weight_files import read_weights
 
 
 class Bomb:
-    """What would make a folder when it is unpickled."""
+    """An object that creates a folder when it is unpickled."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.mkdir, ("bombed",)
@@ -27,7 +27,7 @@ def test_plain_tensors_are_read(tmp_path: Path) -> None:
 def test_objects_are_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"a": Bomb()}, "w.pth")
-    with pytest.raises(UserError, match=r"^w\.pth: holds Python objects beside its tensors"):
+    with pytest.raises(UserError, match=r"^w\.pth: contains Python objects besides tensors"):
         read_weights(Path("w.pth"))
     assert not Path("bombed").exists()
 

@@ -1,4 +1,4 @@
-"""Back-projection: native against reference on random problems and their edges, gradients, and what it is given wrongly."""
+"""Back-projection: native against reference on random problems and edge cases, gradients, and invalid arguments."""
 
 import math
 
@@ -14,7 +14,7 @@ Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def problem(seed: int, dtype: torch.dtype = torch.float32) -> Problem:
-    """Views from around the origin, some turned away from the points, and points beyond the edges of every image."""
+    """Views around the origin, some facing away from the points, and points outside every image."""
     rng = np.random.default_rng(seed)
     views, channels, points = rng.integers(1, 6), rng.integers(1, 40), rng.integers(0, 300)
     height, width = rng.integers(2, 20, 2)
@@ -28,7 +28,7 @@ def problem(seed: int, dtype: torch.dtype = torch.float32) -> Problem:
 
 
 def without_borders(given: Problem) -> Problem:
-    """Leave out the points that rounding may put on either side of an image's edge."""
+    """Exclude points that rounding may place on either side of an image's edge."""
     features, projection, positions = given
     height, width = features.shape[2:]
     sides = [locate(projection.double(), positions.double() * (1 + step), height, width)[2] for step in (-1e-5, 0, 1e-5)]
@@ -65,7 +65,7 @@ def test_the_random_problems_have_points_seen_by_none_by_one_and_by_several() ->
 
 
 def test_two_views_by_hand() -> None:
-    """A point two metres ahead falls halfway between two pixels of one view and on a pixel of the other."""
+    """A point two metres ahead projects halfway between two pixels of one view and onto a pixel of the other."""
     ramp = torch.arange(4.0).expand(2, 1, 3, 4) * torch.tensor([1.0, 10.0])[:, None, None, None]
     projection = torch.tensor([[[2.0, 0, 1.5, 0], [0, 2, 1, 0], [0, 0, 1, 0]], [[2.0, 0, 1, 0], [0, 2, 1, 0], [0, 0, 1, 1]]])
     for backend in ("native", "reference"):
@@ -129,7 +129,7 @@ def test_gradcheck_of_the_reference(seed: int) -> None:
 def test_threads_do_not_change_the_result() -> None:
     results = []
     before = torch.get_num_threads()
-    for threads in (1, 2, 7):  # more threads than views: they share channels
+    for threads in (1, 2, 7):  # more threads than views, so they split the channels
         torch.set_num_threads(threads)
         results.append(with_gradient(problem(8), "native"))
     torch.set_num_threads(before)
@@ -167,7 +167,7 @@ def test_wrong_arguments_are_named() -> None:
         ("projection", (features, projection[:, :2], positions)),
         ("projection", (features, projection[:0], positions)),
         ("positions", (features, projection, positions[:, :2])),
-        ("positions lies on meta", (features, projection, positions.to("meta"))),
+        ("positions is on meta", (features, projection, positions.to("meta"))),
     ]
     for words, given in wrong:
         with pytest.raises(ValueError, match=words):

@@ -1,4 +1,4 @@
-"""Which implementation runs: native where built, else the reference with one warning, and never another one in silence."""
+"""Backend selection: native if built, else the reference with one warning, and never another one silently."""
 
 import warnings
 

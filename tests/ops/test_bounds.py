@@ -1,4 +1,4 @@
-"""Nothing that is handed to a native op makes it leave its arrays: ids, rows, offsets and sizes are checked."""
+"""No argument makes a native op access memory outside its arrays: ids, rows, offsets and sizes are checked."""
 
 import math
 import subprocess
@@ -33,11 +33,11 @@ def fragments(face_id: torch.Tensor) -> ops.Fragments:
 @pytest.mark.parametrize("backend", ["native", "reference"])
 @pytest.mark.parametrize("value", ODD)
 def test_face_ids_that_are_not_there(value: int, backend: Any) -> None:
-    with pytest.raises(ValueError, match="names faces"):
+    with pytest.raises(ValueError, match="indexes faces"):
         follow_edges(IMAGE, VERTICES, FACES, beyond(value), backend=backend)
-    with pytest.raises(ValueError, match="names faces"):
+    with pytest.raises(ValueError, match="indexes faces"):
         depth_of_faces(VERTICES, FACES, fragments(beyond(value)), backend=backend)
-    with pytest.raises(ValueError, match="names faces"):
+    with pytest.raises(ValueError, match="indexes faces"):
         ops.look_at_faces(VERTICES, FACES, beyond(value)[..., None], backend=backend)
 
 
@@ -59,7 +59,7 @@ def test_vertices_that_are_not_there(value: int, backend: Any) -> None:
 
 @pytest.mark.parametrize("value", ODD)
 def test_the_operators_and_kernels_themselves(value: int) -> None:
-    """Also past the public functions, as torch.library makes them reachable."""
+    """Also when bypassing the public functions through torch.library."""
     registered, ids = torch.ops.deep3dmap, beyond(value)
     image, corners = IMAGE.permute(1, 2, 0).contiguous(), torch.zeros(2, 3, 2)
     calls: list[Callable[[], Any]] = [
@@ -80,13 +80,13 @@ def test_the_operators_and_kernels_themselves(value: int) -> None:
 
 
 def composite_arguments() -> list[torch.Tensor]:
-    """Two rays of three samples: what goes in, then what comes out."""
+    """Two rays with three samples: inputs, then outputs."""
     given = [torch.ones(3), torch.ones(3, 3), torch.ones(3), torch.ones(3), torch.tensor([0, 1, 3])]
     return [*given, torch.ones(2, 3), torch.ones(2), torch.ones(2), torch.ones(3)]
 
 
 def march_arguments() -> list[torch.Tensor]:
-    """Two rays through the middle of a full grid."""
+    """Two rays through the centre of a fully occupied grid."""
     eyes, towards = torch.tensor([[-1.0, 0, 0]] * 2), torch.tensor([[1.0, 0, 0]] * 2)
     return [eyes, towards, torch.zeros(2), torch.full((2,), 2.0), torch.zeros(2), torch.ones(4, 4, 4, dtype=torch.uint8)]
 
@@ -97,7 +97,7 @@ def shrunk(arguments: list[torch.Tensor], place: int, axis: int) -> list[torch.T
 
 
 def each_shrunk(arguments: list[torch.Tensor]) -> list[list[torch.Tensor]]:
-    """Return the arguments once for each axis of each of them, that axis shorter by one."""
+    """Return the arguments once for each axis of each argument, with that axis shortened by one."""
     return [shrunk(arguments, place, axis) for place, value in enumerate(arguments) for axis in range(value.dim())]
 
 
@@ -157,7 +157,7 @@ def test_levels_that_no_table_holds(resolutions: list[int], sizes: list[int], wo
     ("backend", "odd"), [("native", -3e38), ("native", float("nan")), ("native", float("inf")), ("reference", float("inf"))]
 )
 def test_an_odd_density_spoils_no_other_ray(backend: Any, odd: float) -> None:
-    """The exponential of a large negative one left the range of whole numbers, which is undefined."""
+    """Regression: the exponential of a large negative density exceeded the integer range, which is undefined."""
     density = torch.tensor([2.0, odd, 2.0, 3.0])
     offsets, halves = torch.tensor([0, 1, 2, 4]), torch.full((4,), 0.5)
     density.requires_grad_()
@@ -196,7 +196,7 @@ def test_a_ray_that_finds_more_samples_than_it_has_room_for_writes_no_further() 
     ("place", "value"), [(0, 2**30), (2, 2**30), (3, 2**40), (4, 2**31 - 1), (5, -(2**31) - 5), (5, -(2**63)), (1, 0), (2, -1)]
 )
 def test_filters_whose_places_an_int_cannot_count(place: int, value: int) -> None:
-    """Up x and y, down x and y, pads x and y: a product of two of them wrapped, and told how much memory to take."""
+    """Up x and y, down x and y, pads x and y: a product of two of them overflowed and determined the memory to allocate."""
     images, kernel, out = torch.ones(1, 4, 4), torch.ones(2, 2), torch.empty(1, 4, 4)
     geometry = [1, 1, 1, 1, 1, 1]
     _backend.native().upfirdn2d_cpu(images, kernel, out, *geometry, 1)
@@ -258,7 +258,7 @@ def test_images_that_cannot_be_counted() -> None:
 
 
 def test_rows_that_float32_cannot_count() -> None:
-    """Of 2^24 + 3 rows the last but one was rounded to the one behind the last."""
+    """Of 2^24 + 3 rows the last but one was rounded to a row beyond the last."""
     with pytest.raises(ValueError, match=r"at most 2\^24 pixels high and wide"):
         ops.integrate(
             torch.ones(2, 2, 2), torch.zeros(2, 2, 2), torch.ones((1 << 24) + 3, 1), torch.eye(3), torch.eye(4),
@@ -286,7 +286,7 @@ except MemoryError:
 
 
 def test_memory_that_is_not_there_does_not_end_the_process() -> None:
-    """It was asked for by threads, out of which no exception comes."""
+    """Regression: it was allocated in threads, from which no exception propagates."""
     done = subprocess.run([sys.executable, "-c", WITHOUT_MEMORY], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 
@@ -294,7 +294,7 @@ def test_memory_that_is_not_there_does_not_end_the_process() -> None:
 @pytest.mark.parametrize("backend", ["native", "reference"])
 @pytest.mark.parametrize("far", [1 << 18, 1 << 29, (1 << 31) - 1, -(1 << 29), -(1 << 31)])
 def test_offsets_that_lead_out_of_the_range(far: int, backend: Any) -> None:
-    """2^29 times the key's step is beyond 64 bits: it wrapped, and a far offset could meet a near voxel."""
+    """2^29 times the key's step exceeds 64 bits: it overflowed, and a far offset could match a near voxel."""
     cells = torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0], [1, -131072, 5, 131071]], dtype=torch.int32)
     for axis in range(3):
         offset = torch.zeros(3, 3, dtype=torch.int32)
@@ -334,7 +334,7 @@ def test_kernel_maps_that_do_not_fit(wrong: dict[str, torch.Tensor]) -> None:
 
 
 def test_faces_so_far_away_that_distances_overflow_have_a_gradient() -> None:
-    """No edge is nearer than another then; the number of the nearest one was left as it lay in memory, and indexed by."""
+    """No edge is the nearest then; the index of the nearest edge was uninitialised memory, but was used."""
     vertices = torch.tensor([[3e38, 0, 1], [0, 3e38, 1], [-3e38, -3e38, 1.0]])
     faces, face_id = torch.tensor([[0, 1, 2]]), torch.zeros(9, 9, 1, dtype=torch.int64)
     depth, barycentrics = torch.ones(9, 9, 1), torch.ones(9, 9, 1, 3)
@@ -354,7 +354,7 @@ def test_edges_of_corners_that_are_not_finite_are_left_out() -> None:
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("unnoticed", [False, True])
 def test_ids_are_looked_at_again_at_every_call(device: str, unnoticed: bool) -> None:
-    """What is written through `.data` does not count as a new version of a tensor."""
+    """Writing through `.data` does not change a tensor's version."""
     vertices, faces = VERTICES.to(device), FACES.to(device, copy=True)
     find_faces(vertices, faces, 10, 10)
     (faces.data if unnoticed else faces)[1, 2] = 4

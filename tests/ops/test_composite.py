@@ -1,4 +1,4 @@
-"""Compositing: native against reference on random problems and their edges, gradients, and what it is given wrongly."""
+"""Compositing: native against reference on random problems and edge cases, gradients, and invalid arguments."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Te
 
 
 def problem(seed: int, dtype: torch.dtype = torch.float32) -> Problem:
-    """Rays with no, one or many samples, in thin and in dense media, some of them opaque."""
+    """Rays with no, one or many samples in thin and dense media, some of them opaque."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 40, rng.integers(0, 30)) * (rng.random(1) < 0.95)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -40,7 +40,7 @@ def test_native_equals_reference(seed: int, stop: float) -> None:
     ours = with_gradients(given, "native", stop)
     exact = tuple(value.double() if value.is_floating_point() else value for value in given)
     theirs = with_gradients(exact, "reference", stop)  # type: ignore[arg-type]
-    # Where the transmittance is just at the threshold, rounding may end a ray one sample earlier: that is worth 1e-4.
+    # If the transmittance is at the threshold, rounding may end a ray one sample earlier, a difference of 1e-4.
     tolerance = 1e-5 if stop == 0 else 3e-3
     for mine, other in zip(ours, theirs):
         torch.testing.assert_close(mine, other.float(), atol=tolerance, rtol=1e-3)
@@ -82,7 +82,7 @@ def test_gradcheck_of_the_reference(seed: int) -> None:
 
 
 def test_thin_media_keep_their_digits() -> None:
-    """A medium of optical thickness 1e-6 a sample absorbs 1e-6 of the light, not a rounding of it."""
+    """A medium of optical thickness 1e-6 per sample absorbs 1e-6 of the light, without cancellation."""
     drawn = composite(
         torch.full((1,), 1e-6), torch.ones(1, 3), torch.ones(1), torch.ones(1), torch.tensor([0, 1]), backend="native"
     )
@@ -113,9 +113,9 @@ def test_wrong_arguments_are_named() -> None:
         ("distances must be", (density, color, distances[1:], lengths, offsets)),
         ("lengths must be", (density, color, distances, lengths[1:], offsets)),
         ("offsets must be int64", (density, color, distances, lengths, offsets.int())),
-        ("offsets must rise", (density, color, distances, lengths, offsets + 1)),
-        ("offsets must rise", (density, color, distances, lengths, offsets.flip(0))),
-        ("color lies on meta", (density, color.to("meta"), distances, lengths, offsets)),
+        ("offsets must increase", (density, color, distances, lengths, offsets + 1)),
+        ("offsets must increase", (density, color, distances, lengths, offsets.flip(0))),
+        ("color is on meta", (density, color.to("meta"), distances, lengths, offsets)),
     ]
     for words, given in wrong:
         with pytest.raises(ValueError, match=words):

@@ -1,4 +1,4 @@
-"""Light with shadows from a cube of depth maps: closed forms, native against reference, wrong arguments."""
+"""Point light with shadows from a cube of depth maps: closed forms, native against reference, invalid arguments."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def test_without_shadows_it_is_lamberts_law_and_a_falling_strength(backend: Any)
 @BOTH
 @pytest.mark.parametrize("side", range(6))
 def test_each_side_of_the_cube_shades_what_lies_there(side: int, backend: Any) -> None:
-    """Sides come as -x, +x, -y, +y, -z, +z; what is nearer than their depth is lit."""
+    """Sides are ordered -x, +x, -y, +y, -z, +z; points nearer than their depth are lit."""
     cube = OPEN.clone()
     cube[side] = 1.5
     axis, sign = side // 2, 2 * (side % 2) - 1
@@ -60,9 +60,9 @@ def test_each_side_of_the_cube_shades_what_lies_there(side: int, backend: Any) -
 
 @BOTH
 def test_the_edge_of_a_shadow_is_as_wide_as_a_pixel(backend: Any) -> None:
-    """On the +x side the next coordinate, y, grows to the right: its right half is dark."""
+    """On the +x side the next coordinate, y, increases to the right: its right half is dark."""
     cube = torch.full((6, 10, 10), torch.inf)
-    cube[1, :, 5:] = 0.0  # columns 1 to 8 are the picture's 8 pixels
+    cube[1, :, 5:] = 0.0  # columns 1 to 8 are the 8 pixels of the image
     y = torch.linspace(-0.5, 0.5, 41)
     points = torch.stack([torch.ones(41), y, torch.zeros(41)])
     normals = torch.nn.functional.normalize(-points, dim=0)

@@ -1,4 +1,4 @@
-"""Gradients on CUDA repeat bit by bit where torch was asked for that, as the platform does; sums of whole numbers."""
+"""Gradients on CUDA are bitwise reproducible with torch's deterministic algorithms, as the platform uses them; integer sums."""
 
 from collections.abc import Callable, Iterator
 

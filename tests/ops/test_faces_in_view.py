@@ -1,4 +1,4 @@
-"""Faces in view of a camera that stands in a box: which are left, and what is known at the corners of those that were cut."""
+"""Faces in view of a camera inside a box: the faces selected, and attributes at the corners of clipped ones."""
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ def test_faces_behind_and_beside_are_left_out_and_the_rest_ends_at_the_near_plan
 
 
 def test_attributes_at_corners_of_cuts_lie_between_those_of_the_vertices() -> None:
-    """What is linear in space is so on the cut faces too: places themselves, and any mixture of them."""
+    """Attributes linear in space remain linear on clipped faces: positions, and any linear combination of them."""
     vertices, faces = box()
     seen = faces_in_view(vertices, faces, INTRINSICS, 32, 32, near=0.5)
     mixture = torch.tensor([[1.0, 0, 0, 2], [0, 1, 0, -1], [0, 0, 1, 3]])

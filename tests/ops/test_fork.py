@@ -1,4 +1,4 @@
-"""The native kernels run in forked data-loading workers, also after the parent has used several threads."""
+"""Native kernels run in forked data-loading workers, even after the parent has used several threads."""
 
 import pytest
 import torch

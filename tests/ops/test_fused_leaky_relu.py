@@ -1,4 +1,4 @@
-"""Bias, leaky rectifier and gain: native against reference, derivatives of both orders, wrong arguments."""
+"""Bias, leaky ReLU and gain: native against reference, first and second derivatives, invalid arguments."""
 
 from importlib import import_module
 
@@ -77,17 +77,17 @@ def test_wrong_arguments_are_named() -> None:
         ("values", (values.int(), None)),
         ("bias", (values, torch.zeros(2))),
         ("bias", (values, torch.zeros(3).int())),
-        ("bias lies on meta", (values, torch.zeros(3, device="meta"))),
+        ("bias is on meta", (values, torch.zeros(3, device="meta"))),
     ]:
         with pytest.raises(ValueError, match=words):
             fused_leaky_relu(*given)
     for slope, gain in ((-0.1, 1.0), (0.2, 0.0), (0.2, -1.0), (float("nan"), 1.0), (0.2, float("nan"))):
-        with pytest.raises(ValueError, match="slope is 0 or more and gain positive"):
+        with pytest.raises(ValueError, match="slope must be at least 0 and gain positive"):
             fused_leaky_relu(values, slope=slope, gain=gain)
 
 
 def test_auto_on_cuda_needs_no_native_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes torch's own there, also where the native kernels were built for the CPU only."""
+    """It uses torch's own kernels, so the native ones may be built for the CPU only."""
     monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda self: True))
     module = import_module("deep3dmap.ops.fused_leaky_relu")
     monkeypatch.setattr(module, "choose", lambda *_: pytest.fail("the native kernel was asked for"))

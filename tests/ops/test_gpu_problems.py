@@ -1,4 +1,4 @@
-"""What `make gpu` compares devices with: backends of the CPU solve the problems alike, and its commands are known."""
+"""The problems with which `make gpu` compares devices: the CPU backends agree on them, and its commands exist."""
 
 from pathlib import Path
 

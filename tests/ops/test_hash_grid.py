@@ -1,4 +1,4 @@
-"""The hash grid: native against reference on random problems and their edges, gradients, and what it is given wrongly."""
+"""The hash grid: native against reference on random problems and edge cases, gradients, and invalid arguments."""
 
 import math
 
@@ -19,7 +19,7 @@ Problem = tuple[torch.Tensor, torch.Tensor, HashGridLevels]
 
 
 def problem(seed: int, dtype: torch.dtype = torch.float32) -> Problem:
-    """Points in and around the cube, on levels of which some are dense and some hashed."""
+    """Points in and around the cube, on dense and hashed levels."""
     rng = np.random.default_rng(seed)
     coarsest = int(rng.integers(1, 6))
     levels = HashGridLevels.between(
@@ -49,7 +49,7 @@ def test_native_equals_reference(seed: int) -> None:
 
 
 def test_a_dense_level_is_trilinear_interpolation() -> None:
-    """A table that holds an affine function of the corners gives that function everywhere."""
+    """A table with an affine function of the corners reproduces that function everywhere."""
     levels = HashGridLevels((4,), (125,))
     z, y, x = torch.meshgrid(*[torch.arange(5.0) / 4] * 3, indexing="ij")
     table = (1 + 2 * x - 3 * y + 0.5 * z).reshape(-1, 1)
@@ -123,7 +123,7 @@ def test_wrong_arguments_are_named() -> None:
         ("positions must be", (positions[:, :2], table)),
         ("positions must be", (positions.long(), table)),
         ("table must be", (positions, table[1:])),
-        ("positions lie on meta", (positions.to("meta"), table)),
+        ("positions are on meta", (positions.to("meta"), table)),
     ):
         with pytest.raises(ValueError, match=words):
             hash_grid(*given, levels)

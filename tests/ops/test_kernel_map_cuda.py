@@ -1,4 +1,4 @@
-"""The kernel map on CUDA: the pairs of the reference in their order, one wait for the device, coordinates out of range."""
+"""The kernel map on CUDA: pairs in the order of the reference, one synchronisation, coordinates out of range."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Ray marching: native against reference, closed forms, and what it is given wrongly."""
+"""Ray marching: native against reference, closed forms, and invalid arguments."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def problem(seed: int) -> dict[str, object]:
 def test_native_equals_reference(seed: int) -> None:
     given = problem(seed)
     ours, theirs = (march_rays(**given, backend=backend) for backend in ("native", "reference"))  # type: ignore[arg-type]
-    # A sample on the border of two cells may fall to either; everything else is the same.
+    # A sample on the border of two cells may be assigned to either; everything else must be equal.
     missing = 0
     for ray in range(len(ours.offsets) - 1):
         mine, other = (set(_of(found, ray)) for found in (ours, theirs))
@@ -101,7 +101,7 @@ def test_wrong_arguments_are_named() -> None:
         ("near", given["near"].double(), "near must be float32"),  # type: ignore[attr-defined]
         ("occupied", torch.ones(2, 3, 2, dtype=torch.bool), "occupied must be"),
         ("occupied", torch.ones(2, 2, 2), "occupied must be bool"),
-        ("step", 0.0, "step is positive"),
+        ("step", 0.0, "step must be positive"),
         ("step", 1e-8, "bound the rays"),
         ("far", given["far"] + 1e9, "far reaches"),  # type: ignore[operator]
         ("near", given["near"] - 1e9, "near reaches"),  # type: ignore[operator]
@@ -130,7 +130,7 @@ def test_cuda_equals_cpu() -> None:
     here = march_rays(**given)  # type: ignore[arg-type]
     there = march_rays(**{name: value.cuda() if isinstance(value, torch.Tensor) else value for name, value in given.items()})  # type: ignore[arg-type]
     counts, others = here.offsets.diff(), there.offsets.diff().cpu()
-    # A sample on the border of two cells may fall to either.
+    # A sample on the border of two cells may be assigned to either.
     assert int((counts - others).abs().sum()) <= 2 + 0.002 * len(here.distances)
     same = counts == others
     mine, theirs = here.distances[same[here.rays]], there.distances.cpu()[same[there.rays.cpu()]]

@@ -1,4 +1,4 @@
-"""The Neural 3D Mesh Renderer's rasteriser: native against reference, its hand-made gradient, and its depth's exact one."""
+"""The Neural 3D Mesh Renderer's rasteriser: native against reference, the approximate gradient, and the exact one of depth."""
 
 import numpy as np
 import pytest
@@ -21,14 +21,14 @@ NUMBERS = {
 
 
 def pixels(ndc: Tensor, size: int) -> Tensor:
-    """The renderer's own coordinates, x right and y up in [-1, 1], to pixels."""
+    """Convert the renderer's coordinates, x right and y up in [-1, 1], to pixels."""
     return torch.stack([(1 + ndc[:, 0]) * size / 2, (1 - ndc[:, 1]) * size / 2, ndc[:, 2]], 1)
 
 
 @pytest.mark.parametrize("backend", ["native", "reference"])
 @pytest.mark.parametrize("case", list(NUMBERS))
 def test_published_gradients(case: str, backend: str) -> None:
-    """The numbers of hiroharu-kato/neural_renderer, tests/test_rasterize_silhouettes.py, to the tolerance used there."""
+    """The values of hiroharu-kato/neural_renderer, tests/test_rasterize_silhouettes.py, with its tolerance."""
     corners, pixel, wanted, expected = NUMBERS[case]
     ndc = torch.tensor(corners, requires_grad=True)
     faces = torch.tensor([[0, 1, 2]])
@@ -49,7 +49,7 @@ def random_problem(seed: int) -> tuple[Tensor, Tensor, int, int, bool]:
         vertices[:, :2] = np.round(vertices[:, :2] * 2) / 2  # corners and edges on pixel centres
     if seed % 5 == 0:
         vertices[0, seed % 3] = (np.nan, np.inf)[seed % 2]
-    faces = rng.integers(0, len(vertices), (count, 3))  # repeated corners among them
+    faces = rng.integers(0, len(vertices), (count, 3))  # including repeated corners
     if seed % 7 == 0:
         vertices[:, 1] = vertices[0, 1]
     return torch.tensor(vertices, dtype=torch.float32), torch.tensor(faces), height, width, bool(seed % 2)
@@ -200,7 +200,7 @@ def test_a_gradient_only_where_it_lowers_the_loss() -> None:
         ({"faces": torch.tensor([[0, 1, 6]])}, "0..6"),
         ({"vertices": torch.zeros(3, 2)}, r"vertices must be floating \(V, 3\)"),
         ({"height": 0}, "positive"),
-        ({"near": 2.0, "far": 1.0}, "near lies before far"),
+        ({"near": 2.0, "far": 1.0}, "near must be less than far"),
         ({"epsilon": 0.0}, "epsilon"),
         ({"paint": paint_cubes(torch.zeros(5, 2, 2, 2, 3))}, "5 cubes"),
     ],

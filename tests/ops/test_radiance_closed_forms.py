@@ -1,4 +1,4 @@
-"""Ops of radiance fields against what can be written down: homogeneous media, partitions of unity, steps that grow."""
+"""Ops of radiance fields against closed forms: homogeneous media, partitions of unity, growing steps."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ BACKENDS = ["native", "reference"]
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_homogeneous_medium_absorbs_as_beer_and_lambert_say(backend: Any) -> None:
-    """Rays of 1, 7 and 30 steps of length 0.1 through density 2; the last step of a ray lets through exp(-0.2)."""
+    """Rays of 1, 7 and 30 steps of length 0.1 through density 2; each step transmits exp(-0.2)."""
     counts = torch.tensor([1, 7, 30])
     offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
     number = torch.cat([torch.arange(int(count)) for count in counts])
@@ -29,13 +29,13 @@ def test_a_homogeneous_medium_absorbs_as_beer_and_lambert_say(backend: Any) -> N
     mean_step = q * (1 - q ** (n - 1.0)) / (1 - q) - (n - 1) * q**n
     torch.testing.assert_close(drawn.depth, 1 - through + 0.1 * mean_step)
     drawn.opacity.sum().backward()
-    # Whichever step grows denser, as much more light is lost on the whole way.
+    # Increasing the density of any step reduces the total transmittance equally.
     torch.testing.assert_close(density.grad, (0.1 * through).repeat_interleave(counts))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_ray_ends_after_the_sample_that_lets_too_little_through(backend: Any) -> None:
-    """Of light that halves at every step, less than 0.1 is left after four: the fifth step has no weight."""
+    """If every step halves the light, less than 0.1 remains after four: the fifth step has no weight."""
     density = torch.full((8,), math.log(2.0)).requires_grad_()
     given = (torch.ones(8, 3), torch.arange(8.0), torch.ones(8), torch.tensor([0, 8]))
     drawn = composite(density, *given, stop=0.1, backend=backend)
@@ -48,7 +48,7 @@ def test_a_ray_ends_after_the_sample_that_lets_too_little_through(backend: Any) 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_weights_of_corners_add_up_to_one(backend: Any) -> None:
-    """So the gradients of a level's entries add up to those of its features, hashed or not."""
+    """The gradients of a level's entries therefore sum to those of its features, hashed or not."""
     torch.manual_seed(0)
     levels = HashGridLevels((3, 9, 40), (64, 1000, 256))
     table = torch.randn(levels.entries, 2).requires_grad_()
@@ -74,7 +74,7 @@ def test_features_of_an_affine_table_have_its_slope(backend: Any) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("jitter", [0.0, 0.5])
 def test_steps_in_proportion_to_the_distance_grow_geometrically(backend: Any, jitter: float) -> None:
-    """Nothing of step 0.001 matters from distance 1 on, where a step is a tenth of the way so far."""
+    """The minimum step 0.001 is irrelevant from distance 1, where a step is a tenth of the distance."""
     found = march_rays(
         torch.zeros(1, 3),
         torch.tensor([[0.0, 0.0, 1.0]]),
@@ -96,7 +96,7 @@ def test_steps_in_proportion_to_the_distance_grow_geometrically(backend: Any, ji
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_diagonal_ray_meets_the_occupied_corner_alone(backend: Any) -> None:
-    """Of a grid of two cells a side only the last is occupied: the second half of the ray, whatever comes before."""
+    """Only the last cell of a 2 x 2 x 2 grid is occupied: the second half of the ray, regardless of the first."""
     occupied = torch.zeros(2, 2, 2, dtype=torch.bool)
     occupied[1, 1, 1] = True
     towards = torch.ones(1, 3) / math.sqrt(3)
@@ -125,7 +125,7 @@ def test_no_ray_and_no_sample_give_nothing(backend: Any) -> None:
 
 
 def test_strides_do_not_matter() -> None:
-    """Every op reads views with gaps, and transposed ones, as their copies."""
+    """Every op gives the same results for strided and transposed views as for their contiguous copies."""
     torch.manual_seed(0)
     wide = torch.rand(40, 8)
     offsets = torch.tensor([0, 15, 15, 40])

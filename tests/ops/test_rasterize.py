@@ -139,12 +139,12 @@ def test_official_z_buffer(golden: Path) -> None:
     if faces.shape[0] == 3 and faces.shape[1] != 3:
         faces = faces.T.contiguous()
     height, width = data["depth"].shape[:2]
-    # There pixels have integer centres and the larger z is the nearer.
+    # The official code has integer pixel centres, and larger z is nearer.
     ours = vertices * torch.tensor([1.0, 1.0, -1.0]) + torch.tensor([0.5, 0.5, 0.0])
     seen = rasterize(ours, faces, height, width, perspective=False)
     interior = np.s_[2:-2, 2:-2]
     same = seen.face_id.numpy()[interior] == data["triangle_id"][interior]
-    assert same.mean() > 0.99  # a pixel centre on an edge may go to either triangle
+    assert same.mean() > 0.99  # a pixel centre on an edge may be assigned to either triangle
     covered = same & (data["triangle_id"][interior] >= 0)
     np.testing.assert_allclose(-seen.depth.numpy()[interior][covered], data["depth"][interior][covered], atol=1e-3)
 

@@ -24,7 +24,7 @@ ONE = torch.tensor([[0, 1, 2]])
 def test_native_equals_reference(seed: int) -> None:
     vertices, faces, how = soup(seed)
     ours, theirs = draw(vertices, faces, "native", **how), draw(vertices, faces, "reference", **how)
-    # Faces share corners here, so that many are equally near, and these may come in either order.
+    # Faces share corners, so many are equally near and may appear in either order.
     same = ours.face_id == theirs.face_id
     key = "depth" if how["order"] == "depth" else "distance"
     torch.testing.assert_close(getattr(ours, key), getattr(theirs, key), atol=2e-4, rtol=2e-4)
@@ -89,13 +89,13 @@ def test_the_number_of_threads_changes_nothing() -> None:
 def test_distances_are_to_the_nearest_edge(backend: Any) -> None:
     seen = rasterize_soft(TRIANGLE, ONE, 18, 18, faces_per_pixel=1, blur_radius=2.0, backend=backend)
     distance, drawn = seen.distance[..., 0], seen.face_id[..., 0] >= 0
-    # Inside, one pixel from the upper edge; outside, beside the left edge, and off the upper left corner.
+    # Inside, one pixel from the upper edge; outside, left of the left edge, and beyond the upper left corner.
     assert distance[2, 6] == pytest.approx(-(0.5**2))
     assert distance[6, 0] == pytest.approx(1.5**2)
     assert distance[1, 1] == pytest.approx(2 * 0.5**2)
     # The long edge is x + y = 16.
     assert distance[8, 8] == pytest.approx((17 - 16) ** 2 / 2)
-    # Faces come no further than the radius, and no pixel within it is left out.
+    # Faces reach no farther than the radius, and every pixel within it is included.
     rows, columns = torch.meshgrid(torch.arange(18) + 0.5, torch.arange(18) + 0.5, indexing="ij")
     beside_left = (columns < 2) & (rows > 2) & (rows < 14)
     assert torch.equal(drawn[beside_left], (2 - columns[beside_left]) < 2.0)
@@ -154,9 +154,9 @@ def test_nothing_to_draw(backend: Any) -> None:
         ({"faces": torch.tensor([[0, 1, 2]]).int()}, "faces must be int64"),
         ({"vertices": torch.zeros(3, 2)}, "vertices must be floating"),
         ({"height": 0}, "height and width must be positive"),
-        ({"faces_per_pixel": MOST_FACES + 1}, "faces_per_pixel lies between 1 and 64"),
-        ({"blur_radius": math.nan}, "blur_radius is a number of pixels"),
-        ({"cull": "front"}, "cull is none or back"),
+        ({"faces_per_pixel": MOST_FACES + 1}, "faces_per_pixel must lie between 1 and 64"),
+        ({"blur_radius": math.nan}, "blur_radius must be a finite, non-negative number of pixels"),
+        ({"cull": "front"}, "cull must be none or back"),
         ({"vertices": TRIANGLE.double(), "backend": "native"}, "must be float32 in the native kernel"),
     ],
 )

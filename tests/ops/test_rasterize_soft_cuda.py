@@ -1,4 +1,4 @@
-"""The soft rasteriser on CUDA: against the CPU and the reference on random problems, gradients, repeats bit by bit."""
+"""The soft rasteriser on CUDA: against the CPU and the reference on random problems, gradients, bitwise reproducibility."""
 
 import math
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.gpu
 
 
 def sphere(triangles: int, size: int) -> tuple[Tensor, Tensor]:
-    """A sphere of about that many triangles that fills most of a picture."""
+    """A sphere of about this many triangles that fills most of an image."""
     rows = max(2, round(math.sqrt(triangles / 4)))
     up, around = torch.meshgrid(torch.linspace(0.05, 3.09, rows + 1), torch.linspace(0, 6.2, 2 * rows + 1), indexing="ij")
     unit = torch.stack([up.sin() * around.cos(), up.sin() * around.sin(), up.cos()], -1).reshape(-1, 3)
@@ -24,7 +24,7 @@ def sphere(triangles: int, size: int) -> tuple[Tensor, Tensor]:
 
 
 def assert_alike(ours: SoftFragments, theirs: SoftFragments, key: str, least: float) -> None:
-    """Faces that are equally near may come in either order; all else agrees."""
+    """Faces that are equally near may appear in either order; everything else must agree."""
     same = ours.face_id.cpu() == theirs.face_id
     assert same.float().mean() >= least
     torch.testing.assert_close(getattr(ours, key).cpu(), getattr(theirs, key), atol=2e-4, rtol=2e-4)

@@ -1,4 +1,4 @@
-"""Solid textures: native against reference, noise against another interpolation, patterns in closed form, wrong arguments."""
+"""Solid textures: native against reference, noise against another interpolation, closed-form patterns, invalid arguments."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def points(count: int, reach: float = 5.0, seed: int = 0) -> torch.Tensor:
 
 
 def coloured(pattern: str, places: list[tuple[float, float, float]], backend: Any) -> list[str]:
-    """The colours of places by name; what shifts the patterns off the axes is taken out."""
+    """Return the names of the colours at points, compensating for the offset of the patterns."""
     at = torch.tensor(places).T - torch.tensor([[0.0137], [0.0219], [0.0173]])
     color = solid_albedo(at, torch.full((len(places),), PATTERNS.index(pattern)), materials(), backend)
     assert (
@@ -47,7 +47,7 @@ def test_native_equals_reference(count: int) -> None:
 @BOTH
 @pytest.mark.parametrize("count", [0, 1, 513, 3001])
 def test_shade_is_the_root_of_the_squared_colour_times_the_light(count: int, backend: Any) -> None:
-    """More light than white takes is white, less than a material gives off is what it gives off, and none at all is black."""
+    """Light is clipped to white, and its minimum is the glow of the material; no light at all is black."""
     at, kinds, paint = points(count), torch.arange(count) % len(PATTERNS), materials(0.5, 0.17)
     received = torch.linspace(-0.5, 30, count)
     glow = torch.arange(len(PATTERNS)) * 0.05

@@ -1,4 +1,4 @@
-"""Sparse convolution and coordinates: against dense convolution and plain Python, gradients, every backend alike."""
+"""Sparse convolution and coordinates: against dense convolution and plain Python, gradients, agreement of all backends."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 def some_coordinates(rng: np.random.Generator, most: int = 150) -> Tensor:
-    """Distinct rows in no order, negative ones among them, in up to three batch elements."""
+    """Distinct rows in no particular order, some negative, in up to three batch elements."""
     rows = rng.integers(-5, 6, (int(rng.integers(0, most)), 4))
     rows[:, 0] = rng.integers(0, 3, len(rows))
     rows[:, 1:] += rng.integers(-1000, 1000, 3)
@@ -179,7 +179,7 @@ def test_strides_and_their_transposition_are_the_dense_ones(kernel_size: int, ba
 
 
 def test_a_map_is_turned_round_without_looking_at_its_pairs_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It happens at every forward of a transposed convolution, and on CUDA looking waits for the device."""
+    """This happens in every forward pass of a transposed convolution, and on CUDA the check would synchronise."""
     grid = full_grid(4, 1, 0)
     down = kernel_map(grid, downsample(grid, 2), kernel_offsets(2, 1))
     monkeypatch.setattr(KernelMap, "__post_init__", lambda _: pytest.fail("checked again"))
@@ -249,11 +249,11 @@ def test_wrong_arguments_are_named() -> None:
         sparse_conv3d(torch.zeros(1, 3), torch.zeros(27, 3, 2, dtype=torch.float64), pairs)
     with pytest.raises(ValueError, match="positive"):
         kernel_offsets(0, 1)
-    with pytest.raises(ValueError, match="stride is positive"):
+    with pytest.raises(ValueError, match="stride must be positive"):
         downsample(one, 0)
     with pytest.raises(ValueError, match="offsets must be int32"):
         kernel_map(one, one, torch.zeros(3, 2, dtype=torch.int32))
-    with pytest.raises(ValueError, match="backend is auto"):
+    with pytest.raises(ValueError, match="backend must be auto"):
         sparse_conv3d(torch.zeros(1, 3), torch.zeros(27, 3, 2), pairs, "best")  # type: ignore[arg-type]
 
 

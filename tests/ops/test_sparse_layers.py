@@ -1,4 +1,4 @@
-"""Points and voxels, and the layers on sparse tensors."""
+"""Point-voxel conversion, and layers on sparse tensors."""
 
 import re
 from pathlib import Path
@@ -174,7 +174,7 @@ def test_tensors_that_do_not_fit_are_refused() -> None:
         x.replace(x.features[1:])
     with pytest.raises(ValueError, match="other coordinates of stride 1"):
         SparseTensor(x.features[1:], x.coordinates[1:], maps=x.maps)
-    with pytest.raises(ValueError, match="transposed leads back"):
+    with pytest.raises(ValueError, match="transposed convolution maps back"):
         Conv3d(3, 2, kernel_size=2, stride=2, transposed=True)(x)
     with pytest.raises(ValueError, match="positive"):
         Conv3d(3, 0)

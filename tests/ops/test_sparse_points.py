@@ -1,4 +1,4 @@
-"""Points and voxels: the native kernels against the reference."""
+"""Point-voxel conversion: native kernels against the reference."""
 
 import numpy as np
 import pytest
@@ -89,7 +89,7 @@ def test_double_precision_and_gradients_of_weights_take_the_reference() -> None:
     assert weights.grad is not None
     assert weights.grad.tolist() == [[3.0, 3.0, *[0.0] * 6]]
     assert devoxelize(torch.ones(2, 3).double(), rows, weights.detach()).dtype == torch.float64
-    with pytest.raises(ValueError, match="takes float32"):
+    with pytest.raises(ValueError, match="supports float32"):
         voxelize_mean(torch.ones(2, 3).double(), torch.zeros(2, dtype=torch.int64), 1, backend="native")
 
 

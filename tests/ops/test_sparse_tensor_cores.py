@@ -1,4 +1,4 @@
-"""Sparse convolution on tensor cores: against float64, its error held to the precision of the type; repeats bit by bit."""
+"""Sparse convolution on tensor cores: errors against float64 within the precision of the type; bitwise reproducibility."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from deep3dmap.ops.sparse import KernelMap, downsample, kernel_map, kernel_offsets, sparse_conv3d, tensor_cores
 
 pytestmark = pytest.mark.gpu
-# The relative error of a product of two numbers that were rounded to 10, 10 and 7 bits; sums are of float32.
+# Relative error of a product of two numbers rounded to 10, 10 and 7 bits; sums are in float32.
 UNIT = {torch.float32: 2**-11, torch.float16: 2**-11, torch.bfloat16: 2**-8}
 
 
@@ -22,7 +22,7 @@ def tf32() -> Iterator[None]:
 
 
 def cloud(count: int, seed: int) -> Tensor:
-    """Distinct voxels in no order, dense enough that many meet."""
+    """Distinct voxels in no particular order, dense enough that many are neighbours."""
     generator = torch.Generator().manual_seed(seed)
     side = max(2, round((2 * count) ** (1 / 3)))
     rows = torch.unique(torch.randint(-side, side, (count, 3), generator=generator), dim=0)
@@ -55,7 +55,7 @@ def all_of(features: Tensor, weight: Tensor, pairs: KernelMap, gradient: Tensor,
 
 
 def bounds(features: Tensor, weight: Tensor, pairs: KernelMap, gradient: Tensor) -> tuple[Tensor, ...]:
-    """The sums of the products' magnitudes, to which the errors of sums are in proportion."""
+    """Return the sums of the products' magnitudes, to which rounding errors of the sums are proportional."""
     return all_of(features.abs(), weight.abs(), pairs, gradient.abs(), "reference")
 
 
@@ -88,7 +88,7 @@ def test_errors_are_those_of_the_precision(kind: str, count: int, c_in: int, c_o
         ["result", "features", "weight"], ours, all_of(*exact, "reference"), bounds(*exact), strict=True
     ):
         assert one.dtype == dtype
-        # TF32 rounds what goes in, half types what comes out; the margin is for sums in float32 that tensor cores cut off.
+        # TF32 rounds the inputs, half types the outputs; the margin covers float32 sums that tensor cores truncate.
         rounding = 2 * UNIT[dtype] * bound if dtype == torch.float32 else UNIT[dtype] * other.abs() + 2**-14 * bound
         worst = (one.cpu().double() - other).abs() - rounding - 1e-6
         assert worst.max() <= 0, name

@@ -1,4 +1,4 @@
-"""Gradients of gradients of the sparse convolution, as a penalty on gradients wants them: native against the reference."""
+"""Second-order gradients of the sparse convolution, as needed by gradient penalties: native against the reference."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from deep3dmap.ops.sparse import KernelMap, downsample, kernel_map, kernel_offse
 
 
 def penalty(features: Tensor, weight: Tensor, pairs: KernelMap, backend: str) -> tuple[Tensor, ...]:
-    """The gradients of a norm of gradients, of features, weight and what flows in."""
+    """Return gradients of a gradient norm with respect to features, weight and the incoming gradient."""
     leaves = [value.clone().requires_grad_() for value in (features, weight)]
     result = sparse_conv3d(*leaves, pairs, backend)  # type: ignore[arg-type]
     into = torch.ones_like(result).requires_grad_()

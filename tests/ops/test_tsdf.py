@@ -50,7 +50,7 @@ def test_native_equals_reference(seed: int) -> None:
     for _ in range(2):
         integrate(**ours, **frame, backend="native")  # type: ignore[arg-type]
         integrate(**theirs, **frame, backend="reference")  # type: ignore[arg-type]
-    # A voxel whose projection lies on a pixel's border may fall to either side.
+    # A voxel whose projection is on the border of a pixel may be assigned to either side.
     differing = (ours["weight"] != theirs["weight"]) | ((ours["tsdf"] - theirs["tsdf"]).abs() > 1e-4)
     assert differing.float().mean() <= 0.002 or differing.sum() <= 2
     same = ~differing
@@ -58,7 +58,7 @@ def test_native_equals_reference(seed: int) -> None:
 
 
 def test_columns_of_any_length_are_coloured_as_the_reference_does() -> None:
-    """Pixels are kept for 256 voxels at a time."""
+    """Pixels are buffered for 256 voxels at a time."""
     frame = {
         "depth": torch.full((16, 20), 3.0),
         "image": torch.rand(3, 16, 20, generator=torch.Generator().manual_seed(0)),
@@ -99,7 +99,7 @@ def test_official_fusion(golden: Path) -> None:
     for view in range(len(vectors["depth"])):
         intrinsics = vectors["intrinsics"] if vectors["intrinsics"].dim() == 2 else vectors["intrinsics"][view]
         intrinsics = intrinsics.clone().float()
-        intrinsics[:2, 2] += 0.5  # their pixels have integer centres
+        intrinsics[:2, 2] += 0.5  # the official code has integer pixel centres
         integrate(
             tsdf, weight, vectors["depth"][view].float(), intrinsics, torch.linalg.inv(vectors["poses"][view].double()).float(),
             vectors["origin"].float(), manifest["voxel_size"], manifest["voxel_size"] * manifest["margin"],
@@ -159,7 +159,7 @@ def test_wrong_arguments_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         integrate(**state, **{**frame, "origin": torch.zeros(4)})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no pixels"):
         integrate(state["tsdf"], state["weight"], torch.zeros(0, 5), *list(frame.values())[2:7], backend="native")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="both, or neither"):
+    with pytest.raises(ValueError, match="pass both color and image, or neither"):
         integrate(state["tsdf"], state["weight"], frame["depth"], *list(frame.values())[2:7], color=state["color"])  # type: ignore[arg-type]
     monkeypatch.setattr("deep3dmap.ops._backend.native", lambda: None)
     with pytest.raises(UserError, match="backend=native"):

@@ -1,4 +1,4 @@
-"""Upsampling, filtering, downsampling: native against reference and scipy, derivatives of both orders, wrong arguments."""
+"""Upsampling, filtering, downsampling: native against reference and scipy, first and second derivatives, invalid arguments."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ BINOMIAL = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1]
 
 
 def problem(seed: int, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor, dict[str, list[int]]]:
-    """Random sizes, kernels (products and others), factors and paddings; something is always left."""
+    """Random sizes, kernels (separable and not), factors and paddings with a non-empty result."""
     rng = np.random.default_rng(seed)
     height, width = rng.integers(1, 20, 2)
     kernel = rng.standard_normal(rng.integers(1, 8, 2))
@@ -115,7 +115,7 @@ def test_wrong_arguments_are_named() -> None:
         ("images", {"images": images.int()}),
         ("kernel", {"kernel": BINOMIAL[0]}),
         ("kernel", {"kernel": BINOMIAL.int()}),
-        ("kernel lies on meta", {"kernel": BINOMIAL.to("meta")}),
+        ("kernel is on meta", {"kernel": BINOMIAL.to("meta")}),
         ("up", {"up": 0}),
         ("down", {"down": (1, 2, 3)}),
         ("padding", {"padding": (1, 1)}),

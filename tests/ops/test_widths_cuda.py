@@ -1,4 +1,4 @@
-"""Kernels on CUDA that take several numbers at once: sizes and places in memory that do not divide by four, against the CPU."""
+"""Vectorised CUDA kernels against the CPU, for sizes and memory offsets that are not divisible by four."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.gpu
 
 
 def shifted(values: Tensor, by: int) -> Tensor:
-    """Return the values on the GPU, `by` elements behind where memory begins."""
+    """Return the values on the GPU, at an offset of `by` elements from the start of the allocation."""
     return torch.cat([values.new_zeros(by), values.reshape(-1)]).cuda()[by:].view(values.shape)
 
 

@@ -1,4 +1,4 @@
-"""Point lights, texels as points and the field's gamma: against closed forms."""
+"""Point lights, texels as points and the conventional gamma range, against closed forms."""
 
 import math
 
@@ -19,7 +19,7 @@ INTRINSICS = torch.tensor([[60.0, 0, 32], [0, 60, 32], [0, 0, 1]])
 
 
 def facing(distance: float, size: float = 1.0, **more: object) -> Surface:
-    """A square at right angles to the axis of the camera, which stands at the origin and looks along z."""
+    """A square perpendicular to the optical axis of a camera at the origin that looks along z."""
     corners = torch.tensor([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) * size + torch.tensor([0, 0, distance])
     return Surface(corners, torch.tensor([[0, 2, 1], [0, 3, 2]]), **more)  # type: ignore[arg-type]
 
@@ -30,7 +30,7 @@ def view() -> View:
 
 @pytest.mark.parametrize("name", ["hard", "soft", "neural_mesh"])
 def test_a_point_light_on_a_plane(name: str) -> None:
-    """Lambert and Phong at a plane z = 2, the light at (0.3, -0.2, 1): both are written out for every pixel."""
+    """Lambert and Phong shading of a plane z = 2 with the light at (0.3, -0.2, 1), computed explicitly for every pixel."""
     place = np.array([0.3, -0.2, 1.0])
     lights = Lights((0.1,) * 3, (0.6,) * 3, specular=(0.3,) * 3, shininess=5.0, position=tuple(place))
     options = {"soft": {"sigma": 1e-8, "gamma": 1e-4}, "neural_mesh": {"anti_aliasing": False}}.get(name, {})
@@ -59,7 +59,7 @@ def test_a_light_inside_of_a_ball_lights_none_of_its_outside() -> None:
 
 
 def test_texels_as_areas_and_as_points() -> None:
-    """A ramp of n texels is u (n - 1) / n of its range where they are points, and u - 1 / 2n clamped where they are areas."""
+    """A ramp of n texels gives u (n - 1) / n of its range if texels are points, and clamped u - 1 / 2n if they are areas."""
     n = 5
     ramp = torch.arange(n, dtype=torch.float64).expand(3, 4, n)
     u = torch.linspace(0, 1, 21, dtype=torch.float64)
@@ -83,14 +83,14 @@ def test_a_surface_says_what_its_texels_are() -> None:
 
 
 def fragments(depths: tuple[float, ...]) -> SoftFragments:
-    """Faces that all cover one pixel wholly, at these depths."""
+    """Faces at these depths that all fully cover one pixel."""
     count = len(depths)
     ids, depth = torch.arange(count)[None, None], torch.tensor(depths, dtype=torch.float64)[None, None]
     return SoftFragments(ids, depth, torch.zeros(1, 1, count, 3), torch.full((1, 1, count), -1e9, dtype=torch.float64))
 
 
 def test_the_weights_of_the_field() -> None:
-    """Equation 2 of Liu et al. with the depths of 1 to 100: exp(z / gamma), z = (100 - depth) / 99, and the background's."""
+    """Equation 2 of Liu et al. with the depth range 1 to 100: exp(z / gamma), z = (100 - depth) / 99, and the background."""
     gamma = 0.02
     weights, behind = softmax_weights(fragments((3.0, 4.0, 9.0)), Blend(1e-4, gamma, FIELD_DEPTHS))
     scores = [math.exp((100 - depth) / 99 / gamma) for depth in (3.0, 4.0, 9.0)]
@@ -111,7 +111,7 @@ def test_a_converted_gamma_weights_the_same() -> None:
 
 
 def test_the_soft_renderer_takes_the_gamma_of_the_field() -> None:
-    """Two squares one behind the other, red before blue: the share of red has a closed form."""
+    """Two squares, red in front of blue: the fraction of red has a closed form."""
     near, far = facing(2.0), facing(2.05)
     surface = Surface(
         torch.cat([near.vertices, far.vertices]), torch.cat([near.faces, far.faces + 4]),
@@ -120,7 +120,7 @@ def test_the_soft_renderer_takes_the_gamma_of_the_field() -> None:
     unlit = Lights((1.0,) * 3, BLACK)
     image = renderer("soft", sigma=1e-7, gamma=1e-3, gamma_range="field").render(surface, view(), unlit, BLACK).image
     red = 1 / (1 + math.exp(-0.05 / 99 / 1e-3))
-    # Beside the diagonals, where a pixel sees one face of either square.
+    # Away from the diagonals, where a pixel sees one face of each square.
     np.testing.assert_allclose(image[:, 20, 40], [red, 0, 1 - red], atol=1e-4)
     own = renderer("soft", sigma=1e-7, gamma=1e-3).render(surface, view(), unlit, BLACK).image
     np.testing.assert_allclose(own[:, 20, 40], [1, 0, 0], atol=1e-4)

@@ -1,4 +1,4 @@
-"""Details of a face whose position map is known: texture, depth, visibility, pose, frontal view, and the files of them."""
+"""Details of a face with a known position map: texture, depth, visibility, pose, frontal view, and their files."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ ANGLES = np.array([0.15, 0.6, -0.1])
 
 
 def photograph() -> np.ndarray:
-    """Red grows to the right, green downwards."""
+    """Red increases to the right, green downwards."""
     axis = (np.arange(SIDE) + 0.5) / SIDE
     return np.stack([*np.meshgrid(axis, axis), np.full((SIDE, SIDE), 0.5)]).astype(np.float32)
 
@@ -52,7 +52,7 @@ def test_depth_is_the_nearest_z_and_zero_beside_the_face(face: Reconstruction) -
 
 
 def test_what_is_turned_away_is_hidden(face: Reconstruction) -> None:
-    # A positive yaw moves the nose to the image's left; the side of the face that comes first in u is turned away.
+    # A positive yaw moves the nose to the image's left; the side of the face with small u is turned away.
     near, far = face.vertex_uv[:, 0] > 0.6, face.vertex_uv[:, 0] < 0.15
     assert face.visible[near].mean() > 0.9
     assert face.visible[far].mean() < 0.3
@@ -97,5 +97,5 @@ def test_without_a_canonical_face_there_is_no_pose(face: Reconstruction) -> None
     assert plain.notes == {}
     with pytest.raises(ValueError, match="a mesh and a position map"):
         with_details(Reconstruction("image", "pixel", landmarks=face.landmarks), atlas, photograph())
-    with pytest.raises(ValueError, match="not in 'world'"):
+    with pytest.raises(ValueError, match="not 'world'"):
         write_face_files(Reconstruction("world", "metre"), photograph(), Path())

@@ -1,4 +1,4 @@
-"""The simple renderer: depth and normals of a sphere in closed form; pictures keep their pixels."""
+"""The basic renderer: depth and normals of a sphere in closed form, and pixel conventions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The photo-geometric renderer without golden vectors: views that change nothing, turned planes, gradients, shading."""
+"""The photo-geometric renderer without golden vectors: identity views, rotated planes, gradients, shading."""
 
 import math
 
@@ -16,7 +16,7 @@ def test_the_front_shows_the_canonical_picture() -> None:
     depth = torch.full((2, 24, 24), 1.0)
     texture = torch.rand(2, 3, 24, 24)
     seen = RENDERER.render(texture, depth, torch.zeros(2, 6))
-    # The last row and column share their pixels with the background, as in the published renderer.
+    # The last row and column are partially covered, as in the published renderer.
     assert torch.equal(seen.valid[:, 0, :-1, :-1], torch.ones(2, 23, 23))
     assert not seen.valid[:, 0, -1].any()
     torch.testing.assert_close(seen.depth[:, :-1, :-1], depth[:, :-1, :-1])
@@ -28,7 +28,7 @@ def test_a_turned_plane_is_nearer_on_one_side() -> None:
     views[0, 1] = 0.3
     seen = RENDERER.view_depth(torch.ones(1, 24, 24), views)[0]
     middle = seen[12, 3:21]
-    # A positive turn about the downward axis takes the right side, x > 0, towards z < 1.
+    # A positive rotation about the downward axis moves the right side, x > 0, towards z < 1.
     assert (middle.diff() < 0).all()
     slope = -math.tan(0.3)
     rays = RENDERER.camera.lift(torch.ones(1, 24, 24))[0, 12, :, 0]
@@ -76,7 +76,7 @@ def test_the_mesh_and_the_look_up_agree() -> None:
     seen, drawn = RENDERER.render(texture, depth, views), RENDERER.draw_mesh(texture, depth, views)
     valid = seen.valid.bool()
     error = (seen.image - drawn).abs().amax(1, keepdim=True)[valid]
-    # The mesh's pixels lie half a pixel beside those of the look-up.
+    # The mesh is offset by half a pixel from the lookup.
     assert float(error.median()) < 0.1
     background = RENDERER.draw_mesh(texture, depth, torch.tensor([[0, 0, 0, 1.0, 0, 0]]), background=0.25)
     assert torch.equal(background, torch.full_like(background, 0.25))

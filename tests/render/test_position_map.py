@@ -1,4 +1,4 @@
-"""Position maps against face3d's numbers: the whole way from a fitted model to the map."""
+"""Position maps against face3d's values: the full path from a fitted model to the map."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from deep3dmap.geometry import face_crop
 from deep3dmap.geometry.face_pose import HeadPose
 from deep3dmap.render.position_map import PositionMapper, position_map
 
-CENTERS = np.array([0.5, 0.5, 0])  # from whole-numbered pixel centres to the package's
+CENTERS = np.array([0.5, 0.5, 0])  # from integer pixel centres to the package's
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_whole_target_generation_equals_the_official_one(vectors: dict[str, np.n
     np.testing.assert_allclose(crop, vectors["crop_vertices"], atol=2e-3)
     size = len(vectors["position_map"])
     drawn = position_map(crop, vectors["triangles"], vectors["uv"], size).transpose(1, 2, 0)
-    # face3d draws the two outermost texels by another rule, which is not copied.
+    # face3d uses a different rule for the two outermost texels, which is not replicated.
     np.testing.assert_allclose(drawn[2:-2, 2:-2], vectors["position_map"][2:-2, 2:-2], atol=5e-3)
 
 

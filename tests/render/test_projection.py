@@ -1,4 +1,4 @@
-"""From the world to pixels and back along their rays, and where rays meet a box."""
+"""Projection from the world to pixels and back along rays, and ray-box intersection."""
 
 from typing import Any
 

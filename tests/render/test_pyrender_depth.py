@@ -1,4 +1,4 @@
-"""Our rasteriser and pyrender see the same depth."""
+"""Our rasteriser and pyrender produce the same depth."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ def test_both_renderers_agree_on_a_sphere(eye: tuple[float, float, float]) -> No
     ours = render_mesh(SPHERE.vertices, SPHERE.faces, INTRINSICS, pose, 120, 160).depth
     both = (ours > 0) & (theirs > 0)
     assert theirs.shape == ours.shape
-    # EGL takes one of several samples beside the pixel's centre, which counts where the surface is steep.
+    # EGL uses one of several samples off the pixel centre, which matters on steep surfaces.
     exact = os.environ["PYOPENGL_PLATFORM"] == "osmesa"
     assert both.sum() / ((ours > 0) | (theirs > 0)).sum() > (0.999 if exact else 0.98)
     error = (ours - theirs).abs()[both]

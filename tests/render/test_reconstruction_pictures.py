@@ -1,4 +1,4 @@
-"""The picture of a reconstruction shows every part that is there."""
+"""The overview image of a reconstruction shows every part of it."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ SCAN = {
 
 @pytest.fixture
 def titles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The titles of the tiles that were laid out."""
+    """Return the titles of the tiles in the sheet."""
     seen: list[str] = []
     lay_out = reconstruction_pictures.contact_sheet
 
@@ -43,7 +43,7 @@ def test_a_face_is_drawn_over_its_photograph(tmp_path: Path, titles: list[str]) 
     face.position_map = np.random.default_rng(0).random((3, 8, 8), np.float32)
     file = picture_reconstruction(face, {"image": PHOTOGRAPH}, tmp_path / "deep" / "face.png")
     assert titles[:3] == ["photograph", "landmarks", "mesh over the photograph"]
-    assert sum(title.startswith("turned") for title in titles) == 4
+    assert sum(title.startswith("rotated") for title in titles) == 4
     assert titles[-1] == "position map"
     with Image.open(file) as picture:
         assert picture.width > 1600
@@ -52,7 +52,7 @@ def test_a_face_is_drawn_over_its_photograph(tmp_path: Path, titles: list[str]) 
 def test_without_the_photograph_the_face_is_turned(tmp_path: Path, titles: list[str]) -> None:
     face = Reconstruction("image", "pixel", mesh=Mesh(SPHERE.vertices, SPHERE.faces))
     picture_reconstruction(face, {}, tmp_path / "face.png")
-    assert all(title.startswith("turned") for title in titles)
+    assert all(title.startswith("rotated") for title in titles)
 
 
 @pytest.mark.parametrize("colored", [False, True])
@@ -62,7 +62,7 @@ def test_a_scene_is_seen_from_its_camera_and_from_outside(tmp_path: Path, titles
     picture_reconstruction(scene, SCAN, tmp_path / "scene.png")
     assert titles[:2] == ["frame 0", "mesh from frame 0"]
     assert ("mesh from outside" in titles) == colored
-    assert "its shape alone" in titles
+    assert "shape without colours" in titles
 
 
 @pytest.mark.parametrize(("frame", "sample"), [("image", {"image": PHOTOGRAPH}), ("world", SCAN), ("world", {})])
@@ -79,5 +79,5 @@ def test_maps_alone_make_a_picture(tmp_path: Path, titles: list[str]) -> None:
 
 
 def test_nothing_cannot_be_pictured(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nothing to picture"):
+    with pytest.raises(ValueError, match="nothing to show"):
         picture_reconstruction(Reconstruction("world", "metre"), {}, tmp_path / "nothing.png")

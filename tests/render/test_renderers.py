@@ -1,4 +1,4 @@
-"""Every renderer keeps to the one interface: same silhouette and depth, defined behaviour for broken meshes, true gradients."""
+"""All renderers implement one interface: equal silhouettes and depth, defined behaviour for broken meshes, exact gradients."""
 
 import math
 import sys
@@ -21,7 +21,7 @@ from deep3dmap.render.renderer_comparison import agreement, view_of
 from deep3dmap.render.renderers import available, names, renderer, renderer_type
 
 WORKING = [name for name, reason in available().items() if reason is None]
-# How far silhouettes and depths may differ from the z-buffer's; a surface's grid has cells of a few pixels.
+# Tolerances of silhouettes and depths relative to the z-buffer; the grid of a surface has cells of a few pixels.
 SETTINGS: dict[str, tuple[dict[str, Any], float, float]] = {
     "hard": ({}, 1.0, 0.0),
     "soft": ({"sigma": 1e-6, "gamma": 1e-6}, 0.99, 2e-3),
@@ -56,7 +56,7 @@ def finite(rendering: Rendering) -> bool:
 def test_all_see_the_same(name: str, projection: Any) -> None:
     surface = sphere()
     view = view_of(surface.vertices, 64, 40, 20, projection=projection)
-    # Neither a centred nor a square pixel: a mistake of conventions would show.
+    # An off-centre principal point and non-square pixels, to expose convention errors.
     intrinsics = view.intrinsics * torch.tensor([[1.05], [0.9], [1.0]]) + torch.tensor([[0, 0, 3.3], [0, 0, 1.4], [0, 0, 0]])
     view = replace(view, intrinsics=intrinsics, width=72)
     expected = renderer("hard").render(surface, view, LIGHTS)
@@ -87,7 +87,7 @@ def test_textures_are_read_the_same_way_round(name: str) -> None:
     faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
     texture = torch.zeros(3, 16, 16)
     texture[0, :8], texture[1, :, :8], texture[2, 8:, 8:] = 1, 1, 1
-    # Corners in another order than the vertices.
+    # Corners in a different order from the vertices.
     uv, faces_uv = torch.tensor([[1.0, 1], [1, 0], [0, 0], [0, 1]]), torch.tensor([[2, 1, 0], [2, 0, 3]])
     view = view_of(square, 32, 0, 0)
     image = build(name).render(Surface(square, faces, None, texture, uv, faces_uv), view, UNLIT).image
@@ -100,7 +100,7 @@ def through_the_camera(view: View) -> Tensor:
 
 
 def broken(kind: str) -> tuple[Surface, View, float | None]:
-    """A surface with a defect, a view, and how much of the picture it should cover, as a share of the whole sphere's."""
+    """Return a defective surface, a view, and its expected coverage relative to the intact sphere's."""
     surface = sphere()
     view = view_of(surface.vertices, 40, 30, 15)
     vertices, faces = surface.vertices, surface.faces
@@ -137,7 +137,7 @@ def test_broken_meshes(name: str, kind: str) -> None:
     whole = drawn.render(sphere(), view, LIGHTS).silhouette.sum()
     if share is not None:
         assert float(seen.silhouette.detach().sum()) == pytest.approx(share * float(whole), rel=0.02, abs=1e-3)
-    elif name != "volume":  # whose closed mesh becomes a sheet by the loss of a face
+    elif name != "volume":  # because a closed mesh becomes a sheet when it loses a face
         assert 0.8 < float((seen.silhouette.sum() / whole).detach()) <= 1
     if drawn.differentiable:
         (seen.image.sum() + seen.depth.sum() + seen.normals.sum() + seen.silhouette.sum()).backward()
@@ -188,21 +188,21 @@ def test_soft_edges_become_hard() -> None:
     assert max(errors[-1]) < 2e-3
 
 
-# What finite differences can check: exact gradients to the vertices.
+# Exact gradients with respect to the vertices, which finite differences can check.
 EXACT = [
     (name, output)
     for name in names()
     for output in sorted(renderer_type(name).differentiable - getattr(renderer_type(name), "approximate", frozenset()))
 ]
-# All faces count, so that none comes or goes within a step.
+# All faces are included, so that none enters or leaves within a finite-difference step.
 SMOOTH = {"sigma": 3e-3, "gamma": 1e-1, "faces_per_pixel": 18}
 
 
 def relief(size: float) -> tuple[Surface, View]:
-    """A bumpy square of 18 triangles; with size 3 it is larger than the picture."""
+    """A bumpy square of 18 triangles; with size 3 it is larger than the image."""
     rows, columns = torch.meshgrid(torch.linspace(-1, 1, 4), torch.linspace(-1, 1, 4), indexing="ij")
     bumps = 0.15 * torch.rand(rows.shape, generator=torch.Generator().manual_seed(3))
-    # The range of depths, which softness is measured by, stays with the corners; no edge runs along the pixels' centres.
+    # Two corners fix the depth range, to which softness is relative; no edge passes along pixel centres.
     bumps[0, 0], bumps[-1, -1] = -0.1, 0.3
     vertices = torch.stack([size * columns + 0.037, size * rows + 0.053, bumps], -1).reshape(-1, 3)
     index = torch.arange(16).reshape(4, 4)
@@ -213,13 +213,13 @@ def relief(size: float) -> tuple[Surface, View]:
 
 
 def problem(name: str, output: str) -> tuple[Surface, View, Tensor]:
-    """A surface, a view, and which moves of its vertices leave a differentiable loss: (V, 3) directions, 0 where none does."""
+    """Return a surface, a view, and the vertex directions (V, 3) in which the loss is differentiable, 0 if there is none."""
     if name == "volume":
         surface = sphere(1)
         assert surface.colors is not None
         points = surface.vertices.double()
         surface = replace(surface, vertices=points, colors=surface.colors.double())
-        # What spans the box stays, or the cells of the grid would move too.
+        # Vertices that span the bounding box are fixed, because the grid cells would otherwise move too.
         outer = ((points <= points.amin(0) + 1e-4) | (points >= points.amax(0) - 1e-4)).any(1, keepdim=True)
         return surface, view_of(points, 24, 30, 15), torch.where(outer, 0.0, torch.ones(3).double())
     surface, view = relief(1.0 if output == "silhouette" else 3.0)
@@ -228,7 +228,7 @@ def problem(name: str, output: str) -> tuple[Surface, View, Tensor]:
     if output == "silhouette":
         return surface, view, torch.ones(16, 3)
     if output == "normals" and name != "soft":
-        # A z-buffer's normals jump from face to face; moves along the rays leave the faces in their places.
+        # A z-buffer's normals are discontinuous between faces; moving vertices along rays keeps the faces in place.
         eye = -view.camera_from_world[:3, :3].T @ view.camera_from_world[:3, 3]
         return surface, view, inner * torch.nn.functional.normalize(surface.vertices - eye, dim=1)
     return surface, view, inner
@@ -243,7 +243,7 @@ def test_gradients_to_vertices(name: str, output: str) -> None:
     weights = torch.randn(getattr(start, output).shape, generator=torch.Generator().manual_seed(1))
     weights = torch.nn.functional.avg_pool2d(weights.reshape(1, -1, 24, 24), 9, 1, 4).reshape(weights.shape)
     if output != "silhouette":
-        # Beyond the edge depth and normals are 0 and not those of something.
+        # Beyond the edge, depth and normals are 0 and not meaningful.
         weights = weights * (start.silhouette > 0.999)
 
     def loss(vertices: Tensor) -> Tensor:
@@ -283,7 +283,7 @@ def test_gradients_to_colours(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["neural_mesh", "soft", "volume"])
 def test_silhouettes_pull_the_mesh_in_place(name: str) -> None:
-    """The gradient lowers the loss, though that of `neural_mesh` is no derivative."""
+    """The gradient reduces the loss, even that of `neural_mesh`, which is not a derivative."""
     surface = sphere(1)
     view = view_of(surface.vertices * 1.3, 32, 0, 0)
     drawn = build(
@@ -308,7 +308,7 @@ def test_unknown_names_and_options() -> None:
         renderer("sfot")
     with pytest.raises(UserError, match="did you mean 'sigma'"):
         renderer("soft", sgima=1)
-    with pytest.raises(UserError, match="sigma and gamma are positive"):
+    with pytest.raises(UserError, match="sigma and gamma must be positive"):
         renderer("soft", sigma=-1.0)
     for name in names():
         cls = renderer_type(name)
@@ -318,7 +318,7 @@ def test_unknown_names_and_options() -> None:
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a rasteriser with pytorch3d's documented interface and conventions in its place."""
+    """Replace pytorch3d by a rasteriser with its documented interface and conventions."""
 
     def cameras(**given: Any) -> SimpleNamespace:
         assert given["in_ndc"]

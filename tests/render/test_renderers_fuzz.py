@@ -1,4 +1,4 @@
-"""Any mesh, however broken, is drawn without a crash, and its gradients are numbers."""
+"""Any mesh, however broken, is rendered without a crash and with finite gradients."""
 
 import math
 from typing import Any
@@ -21,14 +21,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "neural_mesh": {},
     "volume": {"resolution": 6, "samples": 8},
 }
-# Also a highlight, whose powers and directions have gradients that are easily infinite.
+# Includes a specular highlight, whose powers and directions easily have infinite gradients.
 SHINY = Lights(direction=(0.5, 1.0, 1.0), specular=(0.5, 0.5, 0.5), shininess=8.0)
-# Repeated coordinates make coinciding vertices, slivers and faces edge-on; z <= 0 is behind the camera.
+# Repeated coordinates produce coinciding vertices, slivers and edge-on faces; z <= 0 is behind the camera.
 COORDINATES = st.floats(-4, 4, width=32) | st.sampled_from([0.0, 1.0, 1e-20, 1e6, math.nan, math.inf])
 
 
 def drawn(name: str, surface: Surface, view: View) -> Rendering:
-    """Draw the surface and check that what it shows, and the gradients to its vertices and colours, are finite."""
+    """Render the surface and check that outputs and gradients with respect to vertices and colours are finite."""
     leaves = [surface.vertices.clone().requires_grad_(), torch.full_like(surface.vertices, 0.5).requires_grad_()]
     seen = renderer(name, **OPTIONS[name]).render(Surface(leaves[0], surface.faces, leaves[1]), view, SHINY)
     outputs = {output: getattr(seen, output) for output in ("image", "depth", "normals", "silhouette")}
@@ -53,11 +53,11 @@ def test_any_mesh(name: str, projection: Any, corners: Any, indices: Any) -> Non
 
 
 def crowded(kind: str) -> Surface:
-    """A sphere that is no manifold: its faces twice, turned round, a fin on an edge of it, or two that touch in a vertex."""
+    """A non-manifold sphere: duplicated faces, inverted faces, a fin on an edge, or two spheres touching in a vertex."""
     points, triangles = icosphere(1)
     vertices, faces = torch.from_numpy(points).float(), torch.from_numpy(triangles)
     fin = torch.cat([faces[0, :2], torch.tensor([len(vertices)])])
-    # The mirror image in vertex 0, which both then have; a reflection turns faces round.
+    # The point reflection in vertex 0, which both share; a reflection inverts faces.
     beside = torch.where(faces.flip(1) == 0, 0, faces.flip(1) + len(vertices))
     return {
         "twice": Surface(vertices, torch.cat([faces, faces])),
@@ -82,7 +82,7 @@ def test_meshes_that_are_no_manifolds(name: str, kind: str) -> None:
         assert share > 0.95
 
 
-# Found by the test above: a face that is a line but for rounding, one far too small, and a sliver beside a large face.
+# Found by the test above: a face that is a line up to rounding, a tiny face, and a sliver next to a large face.
 FOUND = {
     "line": ([[0.025, 1e6, 0], [0.0, 0, 0], [0, 0, 0]], [[0, 1, 1], [1, 1, 1]]),
     "speck": ([[1e-20, 0, 0], [0, 0, 0], [0, 1e-20, 0]], [[0, 1, 2]]),

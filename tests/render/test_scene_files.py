@@ -1,4 +1,4 @@
-"""Orbits around what cameras look at, animations, and the files of a reconstructed scene."""
+"""Camera orbits, animations, and the files of a reconstructed scene."""
 
 from collections.abc import Sequence
 from pathlib import Path

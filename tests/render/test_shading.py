@@ -1,4 +1,4 @@
-"""The light that surfaces show, in closed form: Lambert, Phong, spherical harmonics, and what is interpolated."""
+"""Shading against closed forms: Lambert, Phong, spherical harmonics, and interpolation."""
 
 import math
 
@@ -26,7 +26,7 @@ def test_lamberts_law(degrees: float) -> None:
 
 
 def test_harmonics_are_orthogonal_over_the_sphere() -> None:
-    """Integrated by a product rule that is exact for them: Gauss's along z, even steps around it."""
+    """Integrated with an exact product rule: Gauss quadrature along z, even steps around it."""
     heights, weights = np.polynomial.legendre.leggauss(6)
     around = 2 * np.pi * np.arange(8) / 8
     z, angle = (grid.ravel() for grid in np.meshgrid(heights, around, indexing="ij"))
@@ -51,7 +51,7 @@ def test_light_in_harmonics_is_linear_and_never_negative() -> None:
 
 @pytest.mark.parametrize("off", [0.0, 10.0, 40.0])
 def test_highlights_fall_off_around_the_mirrored_ray(off: float) -> None:
-    """Light at 30 degrees on one side, the eye at 30 degrees and `off` more on the other."""
+    """The light is at 30 degrees on one side, the eye at 30 degrees plus `off` on the other."""
     light = (-math.sin(math.pi / 6), 0.0, math.cos(math.pi / 6))
     seen = math.pi / 6 + math.radians(off)
     eye = 5 * torch.tensor([math.sin(seen), 0.0, math.cos(seen)], dtype=torch.float64)
@@ -67,13 +67,13 @@ def test_highlights_fall_off_around_the_mirrored_ray(off: float) -> None:
 
 
 def roof() -> Surface:
-    """Two squares that meet at a right angle in the y axis, white."""
+    """Two white squares that meet at a right angle along the y axis."""
     vertices = torch.tensor([(0.0, 0, 1), (0, 1, 1), (1, 0, 0), (1, 1, 0), (-1, 0, 0), (-1, 1, 0)])
     return Surface(vertices, torch.tensor([(0, 2, 3), (0, 3, 1), (0, 1, 5), (0, 5, 4)]), torch.ones(6, 3))
 
 
 def test_kinds_of_shading_differ_where_a_surface_bends() -> None:
-    """On the ridge the smooth normal points up; half-way down a face it lies between that and the face's own."""
+    """On the ridge the smooth normal points up; halfway down a face it is between that and the face normal."""
     surface, lights = roof(), Lights(BLACK, (1.0, 1.0, 1.0), direction=(0.0, 0.0, 1.0))
     faces, ridge = torch.tensor([0, 2]), torch.tensor([[1.0, 0, 0], [1.0, 0, 0]])
     eye = torch.tensor([0.0, 0.0, 9.0])

@@ -1,4 +1,4 @@
-"""Antialiasing by supersampling: pixels are the exact means of a finer picture, and edges come near the area they cover."""
+"""Antialiasing by supersampling: pixels are exact means of a finer image, and edge pixels approximate the covered area."""
 
 from dataclasses import replace
 
@@ -37,14 +37,14 @@ def test_a_pixel_is_the_mean_of_the_finer_pixels(times: int, projection: str) ->
     torch.testing.assert_close(smooth.silhouette, fine.silhouette.reshape(boxes[1:]).mean((1, 3)), atol=1e-6, rtol=0)
     partly = (smooth.silhouette > 0) & (smooth.silhouette < 1)
     assert partly.sum() > 20
-    # A mean over an edge would be the depth of nothing: these stay those at the pixels' centres.
+    # Averaging depth over an edge would be meaningless, so these are sampled at the pixel centres.
     centres = HardRenderer().render(surface, view, LIGHTS, BACKGROUND)
     for output in ("depth", "normals", "face_id"):
         assert torch.equal(getattr(smooth, output), getattr(centres, output))
 
 
 def half_plane(slope: float, times: int) -> Rendering:
-    """The part of a picture of 16 x 16 pixels above the line y = 8 + slope (x - 8)."""
+    """The part of a 16 x 16 image above the line y = 8 + slope (x - 8)."""
     ends = [[x, 8 + slope * (x - 8), 1.0] for x in (-100.0, 100.0)]
     pixels = torch.tensor([*ends, [0.0, -300.0, 1.0]])
     view = View(torch.eye(3), torch.eye(4), 16, 16, "orthographic")
@@ -54,7 +54,7 @@ def half_plane(slope: float, times: int) -> Rendering:
 
 @pytest.mark.parametrize("slope", [0.0, 0.13, -0.4])
 def test_edges_come_near_the_covered_area(slope: float) -> None:
-    # Columns where the line stays within the rows; the area above it in a column is its height in the middle.
+    # Columns where the line is inside the image; the area above it in a column is its height at the centre.
     expected = 8 + slope * (torch.arange(16) + 0.5 - 8)
     errors = [(half_plane(slope, times).image[0].sum(0) - expected).abs().max() for times in (1, 2, 4, 8)]
     for times, error in zip((1, 2, 4, 8), errors):
@@ -72,7 +72,7 @@ def test_gradients_flow_through_the_means() -> None:
     assert not seen.silhouette.requires_grad
     (gradient,) = torch.autograd.grad((seen.image * weights).sum(), colors)
     move = torch.randn(colors.shape, generator=torch.Generator().manual_seed(1))
-    # The picture is linear in the colours.
+    # The image is linear in the colours.
     dark = HardRenderer(supersample=3).render(replace(surface, colors=torch.zeros_like(colors)), view, LIGHTS, (0.0,) * 3)
     moved = HardRenderer(supersample=3).render(replace(surface, colors=move), view, LIGHTS, (0.0,) * 3)
     expected = ((moved.image - dark.image) * weights).sum()
@@ -81,5 +81,5 @@ def test_gradients_flow_through_the_means() -> None:
 
 @pytest.mark.parametrize("times", [0, -1, 17])
 def test_mistakes_are_named(times: int) -> None:
-    with pytest.raises(ValueError, match=rf"supersample is a whole number from 1 to 16, got {times}"):
+    with pytest.raises(ValueError, match=rf"supersample must be an integer from 1 to 16, got {times}"):
         HardRenderer(supersample=times)

@@ -1,4 +1,4 @@
-"""Vertex colours of a painted wall behind a smaller wall: each gets its own colour, what is hidden stays grey."""
+"""Vertex colours of a painted wall behind a smaller wall: each gets its own colour, hidden vertices stay grey."""
 
 import torch
 

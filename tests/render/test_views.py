@@ -1,4 +1,4 @@
-"""Cameras around a mesh see all of it, and overviews choose the open side."""
+"""Cameras around a mesh see all of it, and overviews select the open side."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_no_vertices_are_refused() -> None:
 
 
 def test_the_overview_of_a_corner_looks_into_it() -> None:
-    # Two walls and a floor that face into the corner's free side, +x +y +z.
+    # Two walls and a floor that face the open side of the corner, +x +y +z.
     vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     faces = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1]])
     intrinsics, pose = overview(vertices, faces, width=80, height=60)

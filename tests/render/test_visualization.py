@@ -1,4 +1,4 @@
-"""Pictures, tested by their pixels."""
+"""Visualisations, tested by their pixels."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ RED, GREEN = (255, 0, 0), (0, 255, 0)
 
 
 def _where(image: torch.Tensor, color: tuple[int, int, int]) -> set[tuple[int, int]]:
-    """The (row, column) of the pixels of a colour."""
+    """Return the (row, column) of all pixels of a colour."""
     rows, columns = (image == torch.tensor(color)[:, None, None] / 255).all(0).nonzero().T.tolist()
     return set(zip(rows, columns))
 

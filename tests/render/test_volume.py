@@ -40,7 +40,7 @@ def view(projection: Any = "perspective", size: int = 24) -> View:
 
 
 def chords(seen: View) -> Tensor:
-    """How long the pixels' rays run in the unit ball, (H, W)."""
+    """Return the lengths (H, W) of the pixels' rays inside the unit ball."""
     rays = camera_rays(seen, CUBE)
     along = torch.nn.functional.normalize(rays.directions, dim=1)
     nearest = (rays.origins - (rays.origins * along).sum(1, keepdim=True) * along).square().sum(1)
@@ -59,14 +59,14 @@ def test_a_homogeneous_ball_lets_through_what_lambert_and_beer_say(projection: A
         expected = covered * torch.tensor(RED)[:, None, None] + (1 - covered) * torch.tensor([0.0, 0, 1])[:, None, None]
         assert float((shown.image - expected).abs().max()) < 1.2 * errors[-1] + 1e-6
         assert shown.face_id is None
-    # A chord ends within a step, so the error is at most two steps' worth, 2 * SIGMA * 4.2 / samples.
+    # A chord starts and ends within a step, so the error is at most that of two steps, 2 * SIGMA * 4.2 / samples.
     assert errors[0] < 2 * SIGMA * 4.2 / 64
     assert errors[1] < 2 * SIGMA * 4.2 / 512
     assert covered.max() > 0.9
 
 
 def test_the_depth_of_a_ball_is_the_mean_of_where_light_comes_from() -> None:
-    """Light from s within a chord c has the density SIGMA exp(-SIGMA s), the mean 1 / SIGMA - c / (exp(SIGMA c) - 1)."""
+    """Light from depth s within a chord c has density SIGMA exp(-SIGMA s) and mean 1 / SIGMA - c / (exp(SIGMA c) - 1)."""
     seen = view("orthographic")
     shown = VolumeRenderer(samples=1024).render_field(ball(), CUBE, seen)
     c = chords(seen)
@@ -201,7 +201,7 @@ def test_the_distance_of_a_sphere() -> None:
     field = sphere_field(24)
     expected = nodes(field).norm(dim=-1) - 1
     close = expected.abs() < 2 * field.cell
-    # The polyhedron lies up to 0.6 % within the sphere.
+    # The polyhedron is up to 0.6 % smaller than the sphere.
     assert float((field.grid[0] - expected).abs()[close].max()) < 8e-3
     assert torch.equal((field.grid[0] < 0)[~close], (expected < 0)[~close])
 
@@ -238,5 +238,5 @@ def test_seams_do_not_open_a_mesh() -> None:
 
 
 def test_wrong_settings() -> None:
-    with pytest.raises(ValueError, match="samples is a whole number from 1"):
+    with pytest.raises(ValueError, match="samples must be an integer of at least 1"):
         VolumeRenderer(samples=0)

@@ -16,7 +16,7 @@ class Similarity3D(NamedTuple):
 
     @classmethod
     def identity(cls) -> "Similarity3D":
-        """The transform that changes nothing."""
+        """Return the identity transform."""
         return cls(1.0, torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
 
     def apply(self, points: Any) -> Tensor:
@@ -25,13 +25,13 @@ class Similarity3D(NamedTuple):
 
 
 def umeyama(source: Any, target: Any, *, scale: bool = True) -> Similarity3D:
-    """Return the least-squares similarity (rigid with scale=False) that takes source (N, 3) to target (N, 3).
+    """Return the least-squares similarity (rigid with scale=False) that maps source (N, 3) to target (N, 3).
 
-    Umeyama 1991, equations 39 to 42; a reflection is never returned. Raises ValueError for fewer than three points.
+    Umeyama 1991, equations 39 to 42; never returns a reflection. Raises ValueError for wrong shapes or fewer than three points.
     """
     source, target = torch.as_tensor(source).double(), torch.as_tensor(target).double()
     if source.shape != target.shape or source.dim() != 2 or source.shape[1] != 3 or len(source) < 3:
-        raise ValueError(f"source and target are (N, 3) with N >= 3, got {tuple(source.shape)} and {tuple(target.shape)}")
+        raise ValueError(f"source and target must be (N, 3) with N >= 3, got {tuple(source.shape)} and {tuple(target.shape)}")
     mean_source, mean_target = source.mean(0), target.mean(0)
     centred = source - mean_source
     u, spread, vt = torch.linalg.svd((target - mean_target).T @ centred / len(source))
@@ -53,11 +53,11 @@ def icp(
     tolerance: float = 1e-7,
     max_distance: float = float("inf"),
 ) -> Similarity3D:
-    """Refine a transform by iterating nearest neighbours and `umeyama` (Besl and McKay 1992) until the error stops falling.
+    """Refine a transform by iterating nearest neighbours and `umeyama` (Besl and McKay 1992) until the error converges.
 
-    source: (N, 3), target: (M, 3). initial: where to start, the identity by default; with scale=False its scale is kept.
-    tolerance: relative fall of the mean distance below which it stops. max_distance: pairs farther apart are left out, in
-    the target's unit. Raises ValueError if fewer than three pairs are near enough.
+    source: (N, 3), target: (M, 3). initial: starting transform, the identity by default; with scale=False its scale is kept.
+    tolerance: relative decrease of the mean distance below which to stop. max_distance: pairs farther apart are ignored, in the
+    target's unit. Raises ValueError if fewer than three pairs are close enough.
     """
     source, target = torch.as_tensor(source).double(), torch.as_tensor(target).double()
     current = initial or Similarity3D.identity()
@@ -67,7 +67,9 @@ def icp(
         distances, nearest = tree.query(current.apply(source).numpy())
         paired = distances <= max_distance
         if paired.sum() < 3:
-            raise ValueError(f"only {int(paired.sum())} points have a neighbour within {max_distance}; start nearer")
+            raise ValueError(
+                f"only {int(paired.sum())} points have a neighbour within {max_distance}; use a closer initial transform"
+            )
         mean = float(distances[paired].mean())
         if error < float("inf") and error - mean <= tolerance * error:
             break

@@ -1,6 +1,6 @@
-"""An articulated body: rest shape, shape basis, skeleton and skinning weights, and the template that poses it.
+"""An articulated body model (rest shape, shape basis, skeleton, skinning weights) and the template that poses it.
 
-Frame: x to the subject's left, y up, z forwards; metres. The rest pose has the arms stretched out to the sides.
+Frame: x to the subject's left, y up, z forwards; metres. In the rest pose the arms are stretched out to the sides.
 """
 
 from dataclasses import dataclass, fields
@@ -17,7 +17,7 @@ from deep3dmap.geometry.joint_limits import pose_limits, pose_sigma
 from deep3dmap.geometry.linear_blend_skinning import chain, rotations_of_vectors, skin
 from deep3dmap.geometry.template import Parameters, Template
 
-# The joints of the body in SMPL-X, in its order, each with its parent.
+# The body joints of SMPL-X, in its order, with their parents.
 SKELETON: dict[str, str | None] = {
     "pelvis": None,
     "left_hip": "pelvis",
@@ -48,11 +48,11 @@ PARENTS = tuple(-1 if parent is None else JOINTS.index(parent) for parent in SKE
 
 @dataclass(frozen=True)
 class BodyModel:
-    """A body with V vertices, F faces, J joints and K shape coefficients. Raises ValueError for arrays that do not fit.
+    """A body with V vertices, F faces, J joints and K shape coefficients. Raises ValueError for inconsistent arrays.
 
     rest: (V, 3) metres. faces: (F, 3), counter-clockwise from outside. shape_basis: (V, 3, K) metres per sigma.
-    joint_regressor: (J, V), rows sum to one; joints at rest = joint_regressor @ vertices. weights: (V, J), rows sum to one.
-    parents: (J,), lower than the joint's own number, -1 for the root.
+    joint_regressor: (J, V), rows sum to one; rest joints = joint_regressor @ vertices. weights: (V, J), rows sum to one.
+    parents: (J,) index of each joint's parent, lower than its own; -1 for the root.
     """
 
     rest: NDArray[Any]
@@ -75,7 +75,7 @@ class BodyModel:
         if self.faces.min() < 0 or self.faces.max() >= vertices:
             raise ValueError(f"faces must index the {vertices} vertices")
         if self.parents[0] != -1 or not all(0 <= parent < joint for joint, parent in enumerate(self.parents) if joint):
-            raise ValueError("parents must be -1 for the first joint and lower than the joint's number for all others")
+            raise ValueError("parents must be -1 for the first joint and lower than the joint's index for all others")
 
     def save(self, file: Path) -> None:
         """Write the body as .npz."""
@@ -84,18 +84,18 @@ class BodyModel:
 
     @classmethod
     def load(cls, file: Path) -> "BodyModel":
-        """Read what `save` wrote; raises UserError naming the file."""
+        """Read a file written by `save`; raises UserError naming the file."""
         names = [one.name for one in fields(cls)]
         arrays = read_npz(file, "body", names)
-        with reading(file, "body", "write it by BodyModel.save"):
+        with reading(file, "body", "write it with BodyModel.save"):
             return cls(**{name: arrays[name] for name in names})
 
 
 class BodyTemplate(Template):
-    """A body that is posed by linear blend skinning, with the interface of SMPL.
+    """A body posed by linear blend skinning, with SMPL's parametrisation.
 
-    Groups: betas (K) in sigma; body_pose ((J - 1) * 3) and global_orient (3), axis times radians in the parent's axes;
-    translation (3) metres. Landmarks: the J joints, regressed from the posed vertices.
+    Groups: betas (K) in sigma; body_pose ((J - 1) * 3) and global_orient (3), axis-angle vectors in radians in the parent's
+    axes; translation (3) in metres. Landmarks: the J joints, regressed from the posed vertices.
     """
 
     def __init__(self, model: BodyModel) -> None:
@@ -117,32 +117,32 @@ class BodyTemplate(Template):
     weights: Tensor
 
     def vertices(self, parameters: Parameters) -> Tensor:
-        """(B, V, 3) metres."""
+        """Return the posed vertices (B, V, 3) in metres."""
         shaped, joints, rotations, positions = self._posed(parameters)
         moved = skin(shaped, self.weights, rotations, positions, joints)
         return moved + self.padded(parameters, "translation", len(moved))[:, None]
 
     def joints(self, parameters: Parameters) -> Tensor:
-        """(B, J, 3) metres: where the chain puts the joints. `landmarks` differs by centimetres where joints bend."""
+        """Return the joints of the kinematic chain, (B, J, 3) metres. Bent joints differ from `landmarks` by centimetres."""
         positions = self._posed(parameters)[3]
         return positions + self.padded(parameters, "translation", len(positions))[:, None]
 
     def landmarks(self, vertices: Tensor) -> Tensor:
-        """(B, J, 3) the joints as the surface shows them: the joint regressor applied to posed vertices (B, V, 3)."""
+        """Return joints (B, J, 3) regressed from the posed vertices (B, V, 3)."""
         return self.joint_regressor.to(vertices) @ vertices
 
     def sigma(self, group: str) -> Tensor:
-        """(n,) one for betas, radians for poses; infinite for where the body stands and how it is turned."""
+        """Return standard deviations (n,): one for betas, radians for poses, infinite for translation and global_orient."""
         if group == "body_pose":
             return pose_sigma(self._rest)[: self.groups[group]]
         return self._rest.new_full((self.groups[group],), 1.0 if group == "betas" else float("inf"))
 
     def limits(self) -> tuple[Tensor, Tensor]:
-        """Least and greatest plausible component of `body_pose`, radians; see `joint_limits.beyond_limits`."""
+        """Return the smallest and largest plausible components of `body_pose` in radians; see `joint_limits.beyond_limits`."""
         return pose_limits(self._rest)
 
     def mean(self) -> Tensor:
-        """(V, 3) the mean body at rest."""
+        """Return the mean body in the rest pose, (V, 3) metres."""
         return self._rest
 
     def _posed(self, parameters: Parameters) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -1,8 +1,8 @@
-"""Cameras of other programs as this package's pinhole cameras, and back; docs/conventions.md has the table.
+"""Conversions between this package's pinhole cameras and those of other programs; docs/conventions.md has an overview.
 
-Here a camera is intrinsics (3, 3) in pixels with centres at +0.5, and camera_from_world (4, 4) with OpenCV axes: x right, y
-down, z forward. An orthographic camera has the same matrices; it does not divide by z, so its focal length is a scale in
-pixels per unit. Everything is float64 and differentiable in whatever is given as a tensor.
+A camera consists of intrinsics (3, 3) in pixels with centres at +0.5, and camera_from_world (4, 4) with OpenCV axes: x right,
+y down, z forward. An orthographic camera has the same matrices; as it does not divide by z, its focal length is a scale in
+pixels per unit. All results are float64 and differentiable in arguments given as tensors.
 """
 
 import math
@@ -22,7 +22,7 @@ class Pinhole(NamedTuple):
 
 
 class Pytorch3dCamera(NamedTuple):
-    """A camera of pytorch3d, in its normalised device coordinates (NDC): x left, y up, the short side of the image is [-1, 1].
+    """A camera of pytorch3d, in its normalised device coordinates (NDC): x left, y up, short side of the image [-1, 1].
 
     rotation: (3, 3), translation: (3,); ROW vectors: view = x @ rotation + translation, with x left, y up, z forward.
     focal, principal: (2,); ndc = focal * view / z + principal (without / z for an orthographic camera).
@@ -35,7 +35,7 @@ class Pytorch3dCamera(NamedTuple):
 
 
 class NeuralRendererCamera(NamedTuple):
-    """A camera of hiroharu-kato/neural_renderer as its rasteriser needs it: a LEFT-handed view, x right, y up, z forward.
+    """A camera as the rasteriser of hiroharu-kato/neural_renderer expects it: a LEFT-handed view, x right, y up, z forward.
 
     rotation: (3, 3) with determinant -1 for a right-handed world, translation: (3,); view = x @ rotation^T + translation.
     scale, offset: (2,); scale * view / z + offset lies in [-1, 1] within the image, y up.
@@ -48,7 +48,7 @@ class NeuralRendererCamera(NamedTuple):
 
 
 def to_pytorch3d(intrinsics: Any, camera_from_world: Any, height: int, width: int) -> Pytorch3dCamera:
-    """Turn a camera without skew into pytorch3d's; raises ValueError for one with skew."""
+    """Convert a camera to pytorch3d; raises ValueError for a camera with skew."""
     matrix, pose = _doubles(intrinsics, camera_from_world)
     focal, centre = _focal_and_centre(matrix)
     short, size = min(height, width), matrix.new_tensor([width, height])
@@ -57,7 +57,7 @@ def to_pytorch3d(intrinsics: Any, camera_from_world: Any, height: int, width: in
 
 
 def from_pytorch3d(camera: Pytorch3dCamera, height: int, width: int) -> Pinhole:
-    """The inverse of `to_pytorch3d`."""
+    """Invert `to_pytorch3d`."""
     rotation, translation, focal, principal = _doubles(*camera)
     short, size = min(height, width), focal.new_tensor([width, height])
     intrinsics = _intrinsics(focal * short / 2, (size - principal * short) / 2)
@@ -65,21 +65,21 @@ def from_pytorch3d(camera: Pytorch3dCamera, height: int, width: int) -> Pinhole:
 
 
 def pytorch3d_screen_camera(rotation: Any, translation: Any, focal: Any, principal: Any) -> Pinhole:
-    """Read a pytorch3d camera with in_ndc=False, whose focal length (2,) and principal point (2,) are pixels, centres at .5."""
+    """Convert a pytorch3d camera with in_ndc=False: focal length (2,) and principal point (2,) in pixels, centres at +0.5."""
     rotation, translation, focal, principal = _doubles(rotation, translation, focal, principal)
     return Pinhole(_intrinsics(focal, principal), _pose(*_turned(_pose(rotation.T, translation), (-1, -1, 1))))
 
 
 def field_of_view_focal(degrees: float) -> float:
-    """Focal length in NDC of a pytorch3d FoVPerspectiveCameras with this field of view over the short side."""
+    """Return the NDC focal length of a pytorch3d FoVPerspectiveCameras with this field of view over the short side."""
     return 1 / math.tan(math.radians(degrees) / 2)
 
 
 def orbit(distance: float, elevation: float, azimuth: float) -> Tensor:
-    """camera_from_world (4, 4) of pytorch3d's look_at_view_transform: around the origin of a world with y up.
+    """Return camera_from_world (4, 4) of pytorch3d's look_at_view_transform: around the origin of a world with y up.
 
-    distance: units. elevation, azimuth: degrees. Azimuth 0 looks along -z, 90 along -x. Raises ValueError at the
-    poles, where `up` says nothing.
+    distance: world units. elevation, azimuth: degrees. Azimuth 0 looks along -z, 90 along -x. Raises ValueError at the poles,
+    where `up` is degenerate.
     """
     e, a = math.radians(elevation), math.radians(azimuth)
     eye = [distance * math.cos(e) * math.sin(a), distance * math.sin(e), distance * math.cos(e) * math.cos(a)]
@@ -87,7 +87,7 @@ def orbit(distance: float, elevation: float, azimuth: float) -> Tensor:
 
 
 def opengl_pose(world_from_camera: Any) -> Tensor:
-    """Switch a pose (..., 4, 4) between OpenCV camera axes and OpenGL's (x right, y up, looking along -z); its own inverse.
+    """Convert a pose (..., 4, 4) between OpenCV camera axes and OpenGL's (x right, y up, looking along -z), in both directions.
 
     For OpenGL, pyrender, Blender and NeRF's transforms.json.
     """
@@ -96,12 +96,13 @@ def opengl_pose(world_from_camera: Any) -> Tensor:
 
 
 def opengl_projection(intrinsics: Any, height: int, width: int, near: float, far: float) -> Tensor:
-    """OpenGL's clip matrix (4, 4) of these intrinsics: clip = matrix @ (x, y, z, 1) in OpenGL camera axes.
+    """Return OpenGL's clip matrix (4, 4) for these intrinsics: clip = matrix @ (x, y, z, 1) in OpenGL camera axes.
 
-    After division by w the image is [-1, 1]^2, x right, y up, depth -1 at `near` and 1 at `far`. Keeps skew.
+    After division by w the image is [-1, 1]^2, x right, y up, depth -1 at `near` and 1 at `far`. Supports skew. Raises
+    ValueError unless 0 < near < far.
     """
     if not 0 < near < far:
-        raise ValueError(f"near and far are 0 < near < far, got {near} and {far}")
+        raise ValueError(f"near and far must satisfy 0 < near < far, got {near} and {far}")
     (matrix,) = _doubles(intrinsics)
     across, down = 2 * matrix[0] / width, 2 * matrix[1] / height
     zero = matrix.new_zeros(())
@@ -117,9 +118,9 @@ def opengl_projection(intrinsics: Any, height: int, width: int, near: float, far
 
 
 def to_neural_renderer(intrinsics: Any, camera_from_world: Any, height: int, width: int) -> NeuralRendererCamera:
-    """Turn a camera without skew into neural_renderer's view; raises ValueError for one with skew.
+    """Convert a camera to neural_renderer's view; raises ValueError for a camera with skew.
 
-    Its mode `projection` takes intrinsics, camera_from_world[:3, :3] and [:3, 3] of square images unchanged.
+    For square images, its `projection` mode takes intrinsics, camera_from_world[:3, :3] and [:3, 3] unchanged.
     """
     matrix, pose = _doubles(intrinsics, camera_from_world)
     focal, centre = _focal_and_centre(matrix)
@@ -129,7 +130,7 @@ def to_neural_renderer(intrinsics: Any, camera_from_world: Any, height: int, wid
 
 
 def from_neural_renderer(camera: NeuralRendererCamera, height: int, width: int) -> Pinhole:
-    """The inverse of `to_neural_renderer`."""
+    """Invert `to_neural_renderer`."""
     rotation, translation, scale, offset = _doubles(*camera)
     size, up = scale.new_tensor([width, height]), scale.new_tensor([1.0, -1.0])
     intrinsics = _intrinsics(scale * size / 2, (up * offset + 1) * size / 2)
@@ -137,11 +138,11 @@ def from_neural_renderer(camera: NeuralRendererCamera, height: int, width: int) 
 
 
 def from_weak_perspective(scale: Any, rotation: Any, translation: Any, height: int, distance: float) -> Pinhole:
-    """Turn face3d's scaled orthographic camera s R x + t, with y up and z towards the viewer, into an orthographic one.
+    """Convert face3d's scaled orthographic camera s R x + t, with y up and z towards the viewer, to an orthographic one.
 
     scale: pixels per unit. rotation: (3, 3). translation: (2,) or (3,) pixels; its z has no effect. height: rows of the image;
-    face3d's pixel centres are integers, counted from the lowest row. distance: of the camera from the model's origin in its
-    units, so that all depths are positive; it does not change the picture.
+    face3d has pixel centres at integers, counted from the bottom row. distance: of the camera from the model's origin in model
+    units, chosen to make all depths positive; it does not change the image.
     """
     scale, rotation, translation = _doubles(scale, rotation, translation)
     centre = torch.stack([translation[0] + 0.5, height - 0.5 - translation[1]])
@@ -150,14 +151,14 @@ def from_weak_perspective(scale: Any, rotation: Any, translation: Any, height: i
 
 
 def to_weak_perspective(camera: Pinhole, height: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The inverse of `from_weak_perspective`: scale (), rotation (3, 3), translation (3,) whose z is 0.
+    """Invert `from_weak_perspective`; returns scale (), rotation (3, 3) and translation (3,) with z = 0.
 
-    Raises ValueError if the two focal lengths differ, for which there is no such camera.
+    Raises ValueError if the two focal lengths differ or the camera has skew.
     """
     intrinsics, pose = _doubles(*camera)
     focal, centre = _focal_and_centre(intrinsics)
     if abs(focal[0] - focal[1]) > 1e-9 * focal.abs().max():
-        raise ValueError(f"a weak perspective camera has one scale, got {focal.tolist()}")
+        raise ValueError(f"a weak perspective camera must have one scale for both axes, got {focal.tolist()}")
     moved = centre + focal * pose[:2, 3]
     flip = pose.new_tensor([1.0, -1.0, -1.0])
     translation = torch.stack([moved[0] - 0.5, height - 0.5 - moved[1], moved.new_zeros(())])
@@ -170,7 +171,7 @@ def _doubles(*values: Any) -> list[Tensor]:
 
 def _focal_and_centre(intrinsics: Tensor) -> tuple[Tensor, Tensor]:
     if abs(intrinsics[0, 1]) > 1e-9 * intrinsics[0, 0].abs():
-        raise ValueError("these intrinsics have skew, which the other program's camera cannot express")
+        raise ValueError("these intrinsics have skew, which the target camera model does not support")
     return torch.stack([intrinsics[0, 0], intrinsics[1, 1]]), intrinsics[:2, 2]
 
 
@@ -183,6 +184,6 @@ def _pose(rotation: Tensor, translation: Tensor) -> Tensor:
 
 
 def _turned(camera_from_world: Tensor, signs: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-    """Rotation and translation with the axes of the camera reversed where the sign is -1."""
+    """Return rotation and translation with the camera axes reversed where the sign is -1."""
     flip = camera_from_world.new_tensor(signs)
     return flip[:, None] * camera_from_world[:3, :3], flip * camera_from_world[:3, 3]

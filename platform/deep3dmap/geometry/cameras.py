@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def invert(pose: Any) -> Tensor:
-    """Invert rigid transforms (..., 4, 4) without solving a system."""
+    """Invert rigid transforms (..., 4, 4) in closed form."""
     pose = torch.as_tensor(pose)
     rotation = pose[..., :3, :3].transpose(-1, -2)
     inverse = pose.clone()
@@ -28,7 +28,7 @@ def transform(points: Any, matrix: Any) -> Tensor:
 def project(points: Any, intrinsics: Any, camera_from_world: Any) -> tuple[Tensor, Tensor]:
     """Project world points (N, 3); returns pixels (N, 2) and depth (N,) along the optical axis.
 
-    Pixels are meaningful where depth > 0.
+    points: (N, 3). intrinsics: (3, 3) pixels. camera_from_world: (4, 4). Pixels are only meaningful where depth > 0.
     """
     camera = transform(points, camera_from_world)
     matrix = torch.as_tensor(intrinsics, dtype=camera.dtype, device=camera.device)
@@ -40,7 +40,7 @@ def project(points: Any, intrinsics: Any, camera_from_world: Any) -> tuple[Tenso
 def unproject(depth: Any, intrinsics: Any, world_from_camera: Any) -> Tensor:
     """Return the world point of every pixel, (H, W, 3), for depth (H, W) along the optical axis.
 
-    Where the depth is 0 (invalid) the point is the camera centre.
+    Pixels with depth 0 (invalid) map to the camera centre.
     """
     depth = torch.as_tensor(depth)
     height, width = depth.shape
@@ -53,9 +53,9 @@ def unproject(depth: Any, intrinsics: Any, world_from_camera: Any) -> Tensor:
 
 
 def look_at(eye: Any, target: Any, up: Any = (0.0, 0.0, 1.0)) -> Tensor:
-    """Return world_from_camera (4, 4) float64 of a camera at `eye` that looks at `target`, with `up` upwards in the image.
+    """Return world_from_camera (4, 4) float64 of a camera at `eye` looking at `target`, with `up` pointing up in the image.
 
-    Raises ValueError if it looks along `up`.
+    Raises ValueError if the camera looks along `up`.
     """
     eye, target, up = (torch.as_tensor(value, dtype=torch.float64) for value in (eye, target, up))
     forward = torch.nn.functional.normalize(target - eye, dim=0)
@@ -70,9 +70,9 @@ def look_at(eye: Any, target: Any, up: Any = (0.0, 0.0, 1.0)) -> Tensor:
 
 
 def nearest_to_axes(world_from_camera: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Return the point (3,) nearest to the optical axes of cameras (V, 4, 4), by least squares: what they look at.
+    """Return the least-squares intersection (3,) of the optical axes of cameras (V, 4, 4), that is, the point they look at.
 
-    Where the axes are parallel, every point of a line is as near; it is then the one a unit in front of the cameras' middle.
+    If the axes are parallel, and the solution is not unique, returns the point one unit in front of the cameras' mean centre.
     """
     eyes, axes = world_from_camera[:, :3, 3], world_from_camera[:, :3, 2]
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
@@ -83,7 +83,7 @@ def nearest_to_axes(world_from_camera: NDArray[np.floating[Any]]) -> NDArray[np.
 
 
 def scale_intrinsics(intrinsics: Any, horizontal: float, vertical: float) -> Tensor:
-    """Return the intrinsics of an image resized by these factors. With centres at +0.5 the principal point just scales."""
+    """Return the intrinsics of an image resized by these factors; with centres at +0.5 the principal point scales directly."""
     return torch.diag(torch.tensor([horizontal, vertical, 1.0], dtype=torch.float64)) @ torch.as_tensor(
         intrinsics, dtype=torch.float64
     )

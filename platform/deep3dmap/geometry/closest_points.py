@@ -1,4 +1,4 @@
-"""The exact closest point of a triangle mesh to a point in space, on a triangle, an edge or a vertex. Float64 on the CPU."""
+"""Exact closest points on a triangle mesh (on a face, an edge or a vertex). Float64 on the CPU."""
 
 from typing import Any, NamedTuple
 
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-FIRST = 8  # triangles tried before the search is bounded
-PAIRS = 1 << 20  # pairs of a point and a triangle compared at a time
+FIRST = 8  # nearby triangles compared first, to bound the search
+PAIRS = 1 << 20  # point-triangle pairs compared at a time
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 
 class Closest(NamedTuple):
-    """What of a surface is closest to N points. distance: (N,). point: (N, 3). face: (N,) int64. All but `face` float64."""
+    """The closest surface points of N points. distance: (N,) float64. point: (N, 3) float64. face: (N,) int64."""
 
     distance: Tensor
     point: Tensor
@@ -23,25 +23,25 @@ class Closest(NamedTuple):
 
 
 class ClosestPoints:
-    """Answers for one mesh. Triangles may be degenerate, which makes them segments or points, and the mesh open.
+    """Closest-point queries on a mesh, which may be open and contain degenerate triangles (treated as segments or points).
 
-    A triangle lies in a ball around its centre. The distance to some nearby triangles bounds the search, and only triangles
-    whose own ball reaches within that bound are compared: the answer is that of trying all. Balls are sorted by size, so that a
-    few large triangles do not make the search among the small ones wide.
+    Each triangle has a bounding sphere. The distance to a few nearby triangles bounds the search, and only triangles whose
+    sphere reaches within that bound are compared, so the result is exact. Spheres are grouped by size, so that a few large
+    triangles do not widen the search among the small ones.
     """
 
     def __init__(self, vertices: Any, faces: Any) -> None:
-        """vertices: (V, 3). faces: (F, 3). Raises ValueError for a mesh without faces or with corners that are not finite."""
+        """vertices: (V, 3). faces: (F, 3). Raises ValueError for wrong shapes or ids, no faces, or non-finite corners."""
         vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
         if vertices.ndim != 2 or vertices.shape[1] != 3 or faces.ndim != 2 or faces.shape[1] != 3:
             raise ValueError(f"vertices must be (V, 3) and faces (F, 3), got {vertices.shape} and {faces.shape}")
         if len(faces) == 0:
-            raise ValueError("the mesh has no faces, so no point of it is closest")
+            raise ValueError("the mesh has no faces, so it has no closest points")
         if faces.min() < 0 or faces.max() >= len(vertices):
             raise ValueError(f"faces index vertices {faces.min()}..{faces.max()}, but there are {len(vertices)}")
         self.corners = vertices[faces]
         if not np.isfinite(self.corners).all():
-            raise ValueError("the mesh has corners that are not finite")
+            raise ValueError("the mesh has non-finite corners")
         centres = (self.corners.min(1) + self.corners.max(1)) / 2
         radii = np.linalg.norm(self.corners - centres[:, None], axis=2).max(1)
         self._centres, self._radii = centres, radii
@@ -49,12 +49,12 @@ class ClosestPoints:
         self._by_size = _by_size(centres, radii)
 
     def __call__(self, points: Any) -> Closest:
-        """Find the closest points to (N, 3) points; raises ValueError for other shapes and for points that are not finite."""
+        """Find the surface points closest to points (N, 3); raises ValueError for other shapes and non-finite points."""
         points = np.asarray(points, np.float64)
         if points.ndim != 2 or points.shape[1] != 3:
             raise ValueError(f"points must be (N, 3), got {points.shape}")
         if not np.isfinite(points).all():
-            raise ValueError("there are points that are not finite")
+            raise ValueError("points must be finite")
         distance = np.full(len(points), np.inf)
         closest, face = np.zeros((len(points), 3)), np.zeros(len(points), np.int64)
         _, first = self._any.query(points, min(FIRST, len(self.corners)))
@@ -69,7 +69,7 @@ class ClosestPoints:
         return Closest(torch.from_numpy(distance), torch.from_numpy(closest), torch.from_numpy(face))
 
     def _compare(self, points: Floats, who: Indices, which: Indices, distance: Floats, closest: Floats, face: Indices) -> None:
-        """Lower `distance` where a pair of point `who` and face `which` is closer; pairs are ordered by point."""
+        """Update the results of points `who` where face `which` is closer; pairs are sorted by point."""
         for begin in range(0, len(who), PAIRS):
             one, other = who[begin : begin + PAIRS], which[begin : begin + PAIRS]
             reached = np.linalg.norm(points[one] - self._centres[other], axis=1) - self._radii[other] <= distance[one]
@@ -83,9 +83,9 @@ class ClosestPoints:
 
 
 def closest_on_triangles(points: Floats, corners: Floats) -> Floats:
-    """The point (N, 3) of each triangle (N, 3, 3) that is closest to its point (N, 3).
+    """Return the closest point (N, 3) of each triangle in corners (N, 3, 3) to the corresponding point (N, 3).
 
-    It is the foot of the perpendicular where that is inside, and else the closest point of one of the three sides.
+    This is the orthogonal projection if it is inside the triangle, otherwise the closest point on one of the three sides.
     """
     a, b, c = corners.transpose(1, 0, 2)
     best, least = _on_segment(points, a, b)
@@ -111,9 +111,9 @@ def _on_segment(points: Floats, start: Floats, end: Floats) -> tuple[Floats, Flo
 
 
 def _by_size(centres: Floats, radii: Floats) -> list[tuple[Indices, float, cKDTree]]:
-    """Faces whose balls differ by less than a factor of four: their ids, largest radius and centres."""
+    """Group faces whose bounding spheres differ by less than a factor of four: ids, largest radius, tree of centres."""
     classes = np.floor(np.log2(np.maximum(radii, np.finfo(float).tiny)) / 2).astype(int)
-    # What is far smaller than most is no wider to search for.
+    # Separate groups for faces much smaller than the median would not narrow the search.
     classes = np.maximum(classes, int(np.floor(np.log2(max(np.median(radii), np.finfo(float).tiny)) / 2)))
     groups = [np.flatnonzero(classes == one) for one in np.unique(classes)]
     return [(group, float(radii[group].max()), cKDTree(centres[group])) for group in groups]

@@ -1,4 +1,4 @@
-"""Depth as another camera sees it: a depth sensor and a colour camera are two cameras, and methods want one."""
+"""Registers depth maps of a depth sensor to a separate colour camera."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 def register_depth(
     depth: NDArray[np.float32], depth_intrinsics: Any, color_intrinsics: Any, color_from_depth: Any, size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Return depth (H, W) along the colour camera's axis, metres, 0 where the sensor says nothing.
+    """Return depth (H, W) along the colour camera's optical axis, in metres; 0 where there is no measurement.
 
-    depth: of the sensor, 0 = invalid. depth_intrinsics, color_intrinsics: (3, 3) pixels, centres at +0.5. color_from_depth:
-    (4, 4) rigid, metres. size: height and width of the result. Cameras at one place with parallel axes differ in intrinsics
-    only, and then each pixel reads the sensor's pixel it falls into; else every measurement goes to the pixel it falls into and
-    the nearest stays, so that what the colour camera sees beside the sensor's view, or finer, remains empty.
+    depth: of the sensor, in metres, 0 = invalid. depth_intrinsics, color_intrinsics: (3, 3) pixels, centres at +0.5.
+    color_from_depth: (4, 4) rigid, metres. size: height and width of the result. If the cameras differ only in their
+    intrinsics, each pixel looks up the sensor pixel it falls into. Otherwise each measurement is projected into the colour
+    image and the nearest one per pixel is kept; pixels outside the sensor's view, or between its samples, remain empty.
     """
     if np.allclose(color_from_depth, np.eye(4), atol=1e-9):
         return _looked_up(depth, np.asarray(depth_intrinsics), np.asarray(color_intrinsics), size)
@@ -36,11 +36,11 @@ def register_depth(
 def _looked_up(
     depth: NDArray[np.float32], depth_intrinsics: NDArray[Any], color_intrinsics: NDArray[Any], size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Pixels of one direction correspond whatever their depth, so the colour camera's pixels look up the sensor's."""
+    """Look up sensor depth per colour pixel: with a shared centre and axes, pixels correspond independently of depth."""
     height, width = depth.shape
     across = depth_intrinsics @ np.linalg.inv(color_intrinsics)
     rows, columns = np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5
-    # Intrinsics without skew: columns depend on columns and rows on rows.
+    # Without skew, columns map to columns and rows to rows.
     x = np.floor(across[0, 0] * columns + across[0, 2]).astype(np.int64)
     y = np.floor(across[1, 1] * rows + across[1, 2]).astype(np.int64)
     inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))

@@ -1,4 +1,4 @@
-"""The first guess of a shape: half an ellipsoid that fills the object's mask (Pan et al., ICLR 2021, section 3.1)."""
+"""Initial shape for relief reconstruction: half an ellipsoid that fills the object mask (Pan et al., ICLR 2021, sec. 3.1)."""
 
 from typing import Literal
 
@@ -9,28 +9,28 @@ from torch import Tensor
 from deep3dmap.core.errors import UserError
 
 Category = Literal["face", "synface", "cat", "car", "church"]
-RADIUS = 0.4  # of the sphere that the cap is cut from, in units of depth
+RADIUS = 0.4  # of the sphere that the cap is part of, in units of depth
 
 
 def ellipsoid_depth(mask: Tensor, category: Category = "face", near: float = 0.91, far: float = 1.02) -> Tensor:
-    """Return a depth map (H, W): `near` in the middle of the mask (H, W), `far` at its rim and around.
+    """Return a depth map (H, W): `near` at the centre of the mask (H, W), `far` at its rim and outside.
 
-    Masks end at 0.7. The category says where the box differs from the mask's: a face reaches down to the border and is slimmer
-    than its hair and ears, a synthetic one's forehead is higher, cars and churches go on below.
-    Raises UserError for a mask that is empty or fills the whole picture.
+    The mask is thresholded at 0.7. The category adjusts the ellipsoid's box relative to the mask's: a face extends to the lower
+    border and is narrower than hair and ears, a synthetic face has a higher forehead, cars and churches extend further down.
+    Raises UserError for an unknown category, and for a mask that is empty, a line, or fills the whole image.
     """
     inside = mask >= 0.7
     height, width = mask.shape
     if not inside.any():
         raise UserError("the mask is empty: the ellipsoid needs an object")
     if inside.all():
-        raise UserError("the mask fills the picture: the ellipsoid needs an object with something around it")
+        raise UserError("the mask fills the image: the ellipsoid needs an object with background around it")
     left, right, top, bottom = _box(inside, category)
     if right <= left or bottom <= top:
         raise UserError(f"the mask is a line of {int(inside.sum())} pixels: the ellipsoid needs an area")
     radius, ratio = (right - left) / 2, (bottom - top) / (right - left)
     columns = torch.arange(width, dtype=torch.float32)
-    # Rows are drawn together about the picture's middle, so that the ellipse becomes a circle about the box's.
+    # Rows are compressed about the image centre, so that the ellipse becomes a circle.
     rows = (torch.arange(height, dtype=torch.float32) - height / 2) / ratio + height / 2
     squared = (rows[:, None] - (top + bottom) / 2) ** 2 + (columns - (left + right) / 2) ** 2
     edge = np.sqrt(RADIUS**2 - (RADIUS - (far - near)) ** 2)
@@ -50,5 +50,5 @@ def _box(inside: Tensor, category: Category) -> tuple[float, float, float, float
     elif category in ("car", "church"):
         bottom += height / 6
     elif category != "cat":
-        raise UserError(f"category is face, synface, cat, car or church, not '{category}'")
+        raise UserError(f"category must be face, synface, cat, car or church, not '{category}'")
     return left, right, top, bottom

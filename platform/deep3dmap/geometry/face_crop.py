@@ -1,7 +1,7 @@
-"""Square face crops: similarity transforms between a photograph and the picture a network sees.
+"""Square face crops: similarity transforms between a photograph and the crop that a network receives.
 
-Pixel conventions. Everything here is in the package's convention: the pixel in row r and column c has its centre at
-(c + 0.5, r + 0.5). PRNet and face3d put centres at integers and send the corners of the crop square to pixels 0 and size - 1,
+Pixel conventions. This module uses the package's convention: the pixel in row r and column c has its centre at
+(c + 0.5, r + 0.5). PRNet and face3d place centres at integers and map the corners of the crop square to pixels 0 and size - 1,
 so the scale is (size - 1) / side; the same pixels are sampled here, and `from_integer_centers` converts.
 Positions are (x, y, z): x right, y down, z towards the camera in the same unit, with an arbitrary offset.
 After YadiraF/PRNet, api.py (inference) and YadiraF/face3d, examples/8_generate_posmap_300WLP.py (training).
@@ -26,8 +26,9 @@ def crop_from_landmarks(
 ) -> Similarity:
     """Crop around (N, 2) or (N, 3) landmarks in image pixels; returns crop_from_image, (3, 3).
 
-    `factor` times the mean side of their box is cut out: 1.6 for inference, 1.5 for training. With `rng` the centre moves by
-    up to 10 % of the box and the side changes by up to 10 %, the jitter of training.
+    The side of the crop is `factor` times the mean side of their box: 1.6 for inference, 1.5 for training. With `rng` the crop
+    is jittered for training: the centre by up to 10 % of the box, the side by up to 10 %. Raises ValueError for an empty or too
+    small box.
     """
     points = np.asarray(landmarks, np.float64)[:, :2] - 0.5
     centre, mean_side = _centre_and_side(*points.min(0), *points.max(0))
@@ -39,9 +40,10 @@ def crop_from_landmarks(
 
 
 def crop_from_detector_box(box: NDArray[Any], size: int = 256) -> Similarity:
-    """Crop around the box of a face detector: left, top, right, bottom in image pixels.
+    """Crop around the box of a face detector: left, top, right, bottom in image pixels; returns crop_from_image, (3, 3).
 
-    Detectors leave out the chin and take in the forehead, so the centre moves down by 14 % of the side; 1.58 sides are cut out.
+    Detector boxes cut off the chin and include the forehead, so the centre is moved down by 14 % of the side; the crop is 1.58
+    times as large. Raises ValueError for an empty or too small box.
     """
     centre, mean_side = _centre_and_side(*(np.asarray(box, np.float64) - 0.5))
     centre[1] += DETECTOR_SHIFT * mean_side
@@ -49,7 +51,7 @@ def crop_from_detector_box(box: NDArray[Any], size: int = 256) -> Similarity:
 
 
 def detector_box_of_square(left: float, top: float, side: float) -> NDArray[np.float32]:
-    """Return the detector box whose crop is a given square: the inverse of `crop_from_detector_box` up to whole pixels."""
+    """Return the detector box whose crop is the given square: the inverse of `crop_from_detector_box` up to rounding."""
     inner = side / DETECTOR_FACTOR
     centre_x, centre_y = left + side / 2, top + side / 2 - DETECTOR_SHIFT * inner
     corners = (centre_x - inner / 2, centre_y - inner / 2, centre_x + inner / 2, centre_y + inner / 2)
@@ -57,12 +59,12 @@ def detector_box_of_square(left: float, top: float, side: float) -> NDArray[np.f
 
 
 def warp(image: NDArray[Any], crop_from_image: NDArray[Any], size: int) -> NDArray[np.float32]:
-    """Resample a (C, H, W) picture into a (C, size, size) crop: bilinear, zero outside the picture."""
+    """Resample an image (C, H, W) into a crop (C, size, size): bilinear, zero outside the image."""
     height, width = image.shape[1:]
     centres = np.arange(size) + 0.5
     x, y = np.meshgrid(centres, centres)
     where = np.stack([x, y, np.ones_like(x)], -1) @ np.linalg.inv(crop_from_image).T
-    # grid_sample's own coordinates: -1 and 1 are the outer edges of the picture, which is the +0.5 convention.
+    # With align_corners=False, -1 and 1 are the outer edges of the image, which matches the +0.5 convention.
     grid = 2 * where[..., :2] / (width, height) - 1
     source = torch.from_numpy(np.ascontiguousarray(image, np.float32))[None]
     target = torch.from_numpy(grid.astype(np.float32))[None]
@@ -71,28 +73,28 @@ def warp(image: NDArray[Any], crop_from_image: NDArray[Any], size: int) -> NDArr
 
 
 def positions_to_image(positions: NDArray[Any], crop_from_image: NDArray[Any]) -> NDArray[np.float32]:
-    """Take positions, (3, ...) such as a map, from crop to image: x, y by the inverse similarity, z divided by its scale."""
+    """Transform positions (3, ...) from the crop to the image: x, y by the inverse similarity, z divided by its scale."""
     return _move(positions, np.linalg.inv(crop_from_image))
 
 
 def positions_to_crop(positions: NDArray[Any], crop_from_image: NDArray[Any]) -> NDArray[np.float32]:
-    """Take positions, (3, ...), from the image to the crop: x, y by the similarity, z multiplied by its scale."""
+    """Transform positions (3, ...) from the image to the crop: x, y by the similarity, z multiplied by its scale."""
     return _move(positions, np.asarray(crop_from_image, np.float64))
 
 
 def scale_of(similarity: NDArray[Any]) -> float:
-    """The scale sqrt(a^2 + b^2) of a similarity [[a, -b, x], [b, a, y], [0, 0, 1]], with or without rotation."""
+    """Return the scale sqrt(a^2 + b^2) of a similarity [[a, -b, x], [b, a, y], [0, 0, 1]]."""
     return float(np.hypot(similarity[0, 0], similarity[1, 0]))
 
 
 def from_integer_centers(similarity: NDArray[Any]) -> Similarity:
-    """Convert a transform between pictures whose pixel centres are integers to the package's +0.5 convention."""
+    """Convert a transform between images with integer pixel centres to the package's +0.5 convention."""
     return _shift(0.5) @ np.asarray(similarity, np.float64) @ _shift(-0.5)
 
 
 def _centre_and_side(left: float, top: float, right: float, bottom: float) -> tuple[NDArray[np.float64], float]:
     if not (right > left and bottom > top):
-        raise ValueError(f"a box is left, top, right, bottom with positive sides, got {(left, top, right, bottom)}")
+        raise ValueError(f"a box must be left, top, right, bottom with positive sides, got {(left, top, right, bottom)}")
     return np.array([(left + right) / 2, (top + bottom) / 2]), (right - left + bottom - top) / 2
 
 

@@ -1,8 +1,8 @@
-"""Head pose as 300W-LP stores it: a scaled orthographic camera with angles pitch, yaw, roll.
+"""Head pose in the format of 300W-LP: a scaled orthographic camera with angles pitch, yaw, roll.
 
 R = Rx(pitch) Ry(yaw) Rz(roll) with the transposes of the usual right-handed matrices, after cleardusk/3DDFA and
 YadiraF/face3d (`angle2matrix_3ddfa`). Model axes: x to the image right, y up, z towards the viewer. A positive yaw moves
-the nose towards the image left, a positive pitch turns the face up.
+the nose towards the image left, a positive pitch tilts the face up.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 class HeadPose:
     """Scale, rotation and translation of a head: fit = scale * R v + translation.
 
-    angles: (3,) pitch, yaw, roll in radians. translation: (3,) pixels. scale: pixels per unit of the model.
-    A fit has x to the right and y UP, both counted from 1 at the centre of the lower left pixel, as MATLAB would.
+    angles: (3,) pitch, yaw, roll in radians. translation: (3,) pixels. scale: pixels per model unit.
+    Fit coordinates have x right and y UP, both starting from 1 at the centre of the lower left pixel, as in MATLAB.
     """
 
     angles: NDArray[np.float64]
@@ -33,28 +33,28 @@ class HeadPose:
         return cls(values[:3], values[3:6], float(values[6]))
 
     def parameters(self) -> NDArray[np.float32]:
-        """(1, 7) float32, as Pose_Para is stored."""
+        """Return (1, 7) float32, in the layout of Pose_Para."""
         return np.concatenate([self.angles, self.translation, [self.scale]]).astype(np.float32)[None]
 
     @property
     def rotation(self) -> NDArray[np.float64]:
-        """(3, 3) rotation."""
+        """Rotation matrix (3, 3)."""
         return rotation_of_angles(self.angles)
 
     def fit(self, vertices: NDArray[Any]) -> NDArray[np.float64]:
-        """(V, 3) model vertices to the fit's coordinates, y up."""
+        """Transform model vertices (V, 3) to fit coordinates, y up."""
         return self.scale * np.asarray(vertices, np.float64) @ self.rotation.T + self.translation
 
     def image(self, vertices: NDArray[Any], height: int, one_based: bool = True) -> NDArray[np.float64]:
-        """(V, 3) model vertices to image pixels: y down, pixel centres at +0.5, z towards the viewer in pixels."""
+        """Transform model vertices (V, 3) to image pixels: y down, pixel centres at +0.5, z towards the viewer in pixels."""
         return image_from_fit(self.fit(vertices), height, one_based)
 
 
 def image_from_fit(positions: NDArray[Any], height: int, one_based: bool = True) -> NDArray[np.float64]:
-    """Turn (V, 3) fit coordinates, y up, into image pixels, y down, centres at +0.5.
+    """Convert fit coordinates (V, 3), y up, to image pixels, y down, centres at +0.5.
 
-    A fit made in MATLAB counts from 1, so the 0-based pixel is (x - 1, height - y). With `one_based=False` it is
-    (x, height - 1 - y) as in face3d's example, which is one pixel off for 300W-LP.
+    MATLAB coordinates are 1-based, so the 0-based pixel is (x - 1, height - y). With `one_based=False` it is
+    (x, height - 1 - y), as in face3d's example, which is one pixel off for 300W-LP.
     """
     x, y, z = np.asarray(positions, np.float64).T
     if one_based:
@@ -63,7 +63,7 @@ def image_from_fit(positions: NDArray[Any], height: int, one_based: bool = True)
 
 
 def rotation_of_angles(angles: NDArray[Any]) -> NDArray[np.float64]:
-    """(3,) pitch, yaw, roll in radians to the (3, 3) rotation Rx Ry Rz of 3DDFA."""
+    """Return the rotation (3, 3) Rx Ry Rz of 3DDFA for pitch, yaw, roll (3,) in radians."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles, dtype=np.float64), np.sin(angles, dtype=np.float64)
     pitch = np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
     yaw = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
@@ -72,7 +72,7 @@ def rotation_of_angles(angles: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def angles_of_rotation(rotation: NDArray[Any]) -> NDArray[np.float64]:
-    """The inverse of `rotation_of_angles` for |yaw| <= 90 degrees; at 90 degrees the roll is taken to be zero."""
+    """Invert `rotation_of_angles` for |yaw| <= 90 degrees; at 90 degrees the roll is set to zero."""
     r = np.asarray(rotation, np.float64)
     yaw = np.arcsin(np.clip(-r[0, 2], -1, 1))
     if abs(r[0, 2]) > 1 - 1e-9:

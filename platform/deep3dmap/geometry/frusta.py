@@ -1,4 +1,4 @@
-"""What a set of cameras or depth maps sees, as an axis-aligned box."""
+"""Axis-aligned bounds of the space seen by a set of cameras or depth maps."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,10 +10,10 @@ from deep3dmap.geometry.cameras import transform
 
 
 def bounds(intrinsics: Any, world_from_camera: Any, width: int, height: int, near: float, far: float) -> tuple[Tensor, Tensor]:
-    """Return (lower, upper), each (3,) float64, of all that the cameras could see between two depths.
+    """Return the bounds (lower, upper), each (3,) float64, of the camera frusta between two depths.
 
     intrinsics: (V, 3, 3). world_from_camera: (V, 4, 4). near, far: metres along the optical axis.
-    Raises ValueError unless there is a camera and 0 <= near < far.
+    Raises ValueError unless there is at least one camera and 0 <= near < far.
     """
     if not 0 <= near < far or len(intrinsics) == 0:
         raise ValueError(f"bounds need cameras and 0 <= near < far, got {len(intrinsics)} cameras, {near} and {far}")
@@ -30,7 +30,7 @@ def bounds_of_depths(
 ) -> tuple[Tensor, Tensor] | None:
     """Return (lower, upper), each (3,) float64, of the surface points in the depth maps; None if no pixel is valid.
 
-    depths: V maps (H, W). intrinsics: (V, 3, 3). world_from_camera: (V, 4, 4). Every `stride`-th pixel is looked at.
+    depths: V maps (H, W). intrinsics: (V, 3, 3). world_from_camera: (V, 4, 4). Only every `stride`-th pixel is used.
     """
     lower = torch.full((3,), torch.inf, dtype=torch.float64)
     upper = -lower
@@ -47,6 +47,6 @@ def bounds_of_depths(
 
 
 def _corner_rays(intrinsics: Any, width: int, height: int) -> Tensor:
-    """Return the rays (4, 3) float64 of depth 1 through the corners of the image, in camera axes."""
+    """Return the rays (4, 3) float64 with depth 1 through the image corners, in camera axes."""
     corners = torch.tensor([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]], dtype=torch.float64)
     return corners @ torch.linalg.inv(torch.as_tensor(intrinsics, dtype=torch.float64)).T

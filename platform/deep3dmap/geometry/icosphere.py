@@ -1,16 +1,16 @@
-"""The icosphere: a sphere of nearly equal triangles."""
+"""The icosphere: a unit sphere of nearly equal triangles."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def icosphere(level: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Vertices (10 * 4^level + 2, 3) of length one and faces (20 * 4^level, 3), counter-clockwise from outside.
+    """Return unit vertices (10 * 4^level + 2, 3) and faces (20 * 4^level, 3), counter-clockwise from outside.
 
-    Every level cuts each triangle in four at the middles of its edges. Raises ValueError for a level outside 0..8.
+    Each level splits every triangle into four at its edge midpoints. Raises ValueError for a level outside 0..8.
     """
     if not 0 <= level <= 8:
-        raise ValueError(f"the level of an icosphere is 0..8, got {level}")
+        raise ValueError(f"the level of an icosphere must be 0..8, got {level}")
     vertices, faces = _icosahedron()
     for _ in range(level):
         vertices, faces = _subdivided(vertices, faces)
@@ -22,7 +22,7 @@ def _icosahedron() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     flat = np.array([(0.0, one, long) for long in (golden, -golden) for one in (1.0, -1.0)])
     vertices = np.concatenate([np.roll(flat, turn, 1) for turn in range(3)])
     vertices /= np.linalg.norm(vertices, axis=1, keepdims=True)
-    # The faces are the triples of vertices that are neighbours of one another.
+    # The faces are the triples of mutually adjacent vertices.
     near = vertices @ vertices.T > 0.44
     faces = [
         (a, b, c) for a in range(12) for b in range(a + 1, 12) for c in range(b + 1, 12) if near[a, b] & near[b, c] & near[a, c]

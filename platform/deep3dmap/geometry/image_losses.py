@@ -1,6 +1,6 @@
-"""Differentiable losses between what a camera saw and what a renderer drew: landmarks, silhouettes, colours.
+"""Differentiable losses between captured and rendered images: landmarks, silhouettes, colours.
 
-All return a scalar. Where there is nothing to compare (no visible landmark, an empty mask) the loss is 0 with a gradient of 0.
+All return a scalar. If there is nothing to compare (no visible landmark, an empty mask), the loss is 0 with a zero gradient.
 """
 
 from typing import Literal
@@ -14,9 +14,9 @@ HALF_DIAGONAL = 0.5**0.5  # of a pixel
 
 
 def geman_mcclure(residual: Tensor, scale: float) -> Tensor:
-    """rho(r) = scale^2 r^2 / (scale^2 + r^2): r^2 near 0, at most scale^2 far away (Geman and McClure, 1987; SMPLify)."""
+    """Return rho(r) = scale^2 r^2 / (scale^2 + r^2), about r^2 near 0 and below scale^2 (Geman and McClure, 1987; SMPLify)."""
     if scale <= 0:
-        raise ValueError(f"the scale of the robust loss is positive, got {scale}")
+        raise ValueError(f"the scale of the robust loss must be positive, got {scale}")
     squared = residual.square()
     return scale**2 * squared / (scale**2 + squared)
 
@@ -24,10 +24,11 @@ def geman_mcclure(residual: Tensor, scale: float) -> Tensor:
 def landmark_loss(
     predicted: Tensor, target: Tensor, confidence: Tensor | None = None, *, unit: float = 1.0, robust: float | None = None
 ) -> Tensor:
-    """Confidence-weighted mean over landmarks (..., L, 2 or 3) of their distance, or of Geman-McClure's rho of it.
+    """Return the confidence-weighted mean distance of landmarks (..., L, 2 or 3), or of its Geman-McClure rho.
 
-    confidence: (..., L), 0 = not seen; what is not seen may hold NaN. unit: length that distances are divided by first, such
-    as the diagonal of the subject's box. robust: scale of rho in that unit; None takes the plain distance.
+    confidence: (..., L), 0 = not visible; such landmarks may be NaN. unit: length by which distances are divided first, such as
+    the diagonal of the subject's box. robust: scale of rho in that unit; None uses the plain distance. Raises ValueError for
+    inconsistent shapes.
     """
     if predicted.shape != target.shape:
         raise ValueError(f"predicted and target differ in shape: {tuple(predicted.shape)} and {tuple(target.shape)}")
@@ -40,9 +41,10 @@ def landmark_loss(
 
 
 def silhouette_iou_loss(coverage: Tensor, mask: Tensor) -> Tensor:
-    """1 - IoU of soft silhouettes (..., H, W) in [0, 1], the mean over the leading axes.
+    """Return 1 - IoU of soft silhouettes (..., H, W) in [0, 1], averaged over the leading axes.
 
-    IoU = sum(a m) / sum(a + m - a m) per image (Liu et al., Soft Rasterizer, ICCV 2019). Two empty silhouettes agree: 0.
+    IoU = sum(a m) / sum(a + m - a m) per image (Liu et al., Soft Rasterizer, ICCV 2019). The loss of two empty silhouettes is
+    0. Raises ValueError for different shapes.
     """
     _same(coverage, mask)
     product = coverage * mask
@@ -52,11 +54,11 @@ def silhouette_iou_loss(coverage: Tensor, mask: Tensor) -> Tensor:
 
 
 def mask_chamfer_loss(pixels: Tensor, mask: Tensor, *, unit: float = 1.0) -> Tensor:
-    """Mean distance of projected vertices (N, 2) to the mask, plus that of the mask's pixels to the vertices, over `unit`.
+    """Return the chamfer distance in the image between projected vertices (N, 2) and the mask, both directions, over `unit`.
 
-    pixels and unit: pixels. mask: (H, W), covered above 0.5; pixel centres are at +0.5, and a vertex within half a diagonal of
-    a covered one is in. Unlike the overlap of silhouettes it pulls from afar: a limb that covers no pixel of its own in the
-    mask still feels where it belongs. An empty mask or no vertex gives 0. Source: the Chamfer distance, in the image.
+    pixels: (N, 2) and unit, both in pixels. mask: (H, W), covered above 0.5, with pixel centres at +0.5; vertices within half a
+    pixel diagonal of a covered centre count as inside. Unlike silhouette overlap this loss has long-range gradients: a limb
+    that does not overlap the mask is still pulled towards it. An empty mask or no vertices give 0.
     """
     covered = (mask > 0.5).nonzero().flip(1).to(pixels) + 0.5
     if not len(covered) or not len(pixels):
@@ -67,16 +69,17 @@ def mask_chamfer_loss(pixels: Tensor, mask: Tensor, *, unit: float = 1.0) -> Ten
 
 
 def silhouette_l2_loss(coverage: Tensor, mask: Tensor) -> Tensor:
-    """Mean over pixels of the squared difference of soft silhouettes (..., H, W) in [0, 1]."""
+    """Return the mean squared difference of soft silhouettes (..., H, W) in [0, 1]; raises ValueError for different shapes."""
     _same(coverage, mask)
     return (coverage - mask).square().mean()
 
 
 def photometric_loss(rendered: Tensor, image: Tensor, mask: Tensor | None = None, norm: Literal["l1", "l21"] = "l1") -> Tensor:
-    """Mean over masked pixels of the difference of two images (..., C, H, W).
+    """Return the mean difference of two images (..., C, H, W) over the masked pixels.
 
-    mask: (..., H, W) weights; pixels of weight 0 may hold anything. l1: mean over channels of |difference|; l21: its
-    Euclidean length over the channels, which lets a pixel be an outlier in all channels at once (Thies et al., CVPR 2016).
+    mask: (..., H, W) weights; pixels of weight 0 are ignored, even if NaN. l1: mean over channels of |difference|; l21:
+    Euclidean norm over the channels, which is robust to pixels that are outliers in all channels (Thies et al., CVPR 2016).
+    Raises ValueError for inconsistent shapes or an unknown norm.
     """
     _same(rendered, image)
     weight = rendered.new_ones(rendered[..., 0, :, :].shape) if mask is None else mask.to(rendered)
@@ -87,7 +90,7 @@ def photometric_loss(rendered: Tensor, image: Tensor, mask: Tensor | None = None
         return _weighted_mean(difference.abs().mean(-3), weight)
     if norm == "l21":
         return _weighted_mean(torch.linalg.vector_norm(difference, dim=-3), weight)
-    raise ValueError(f"norm is l1 or l21, not '{norm}'")
+    raise ValueError(f"norm must be l1 or l21, not '{norm}'")
 
 
 def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:

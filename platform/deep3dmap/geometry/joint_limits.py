@@ -1,13 +1,13 @@
-"""How far the joints of a body turn: limits and spreads of the axis-angle components of SMPL's skeleton, arms out at rest.
+"""Joint limits and spreads of the axis-angle components of SMPL's skeleton, whose rest pose has the arms stretched out.
 
-The numbers are coarse ranges of motion of healthy adults, read off anatomy books, not learnt from captured motion.
+The values are coarse ranges of motion of healthy adults from anatomy books, not learnt from motion capture.
 """
 
 import torch
 from torch import Tensor
 
-# Radians about x, y, z in the parent's axes: x to the subject's left, y up, z forwards. A knee bends by a positive turn
-# about x; the left elbow, whose arm points along x, by a negative one about y. Spreads are those of everyday poses.
+# Radians about x, y, z in the parent's axes: x to the subject's left, y up, z forwards. A knee bends by a positive rotation
+# about x; the left elbow, whose arm points along x, by a negative rotation about y.
 _LIMITS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "left_hip": ((-1.9, 0.5), (-0.7, 0.7), (-0.4, 0.8)),
     "spine1": ((-0.3, 0.6), (-0.3, 0.3), (-0.3, 0.3)),
@@ -31,20 +31,20 @@ _ORDER = (
 
 
 def pose_limits(like: Tensor) -> tuple[Tensor, Tensor]:
-    """Least and greatest component of `body_pose`, both (63,) radians, in the type and on the device of `like`."""
+    """Return the smallest and largest components of `body_pose`, both (63,) radians, with the type and device of `like`."""
     rows = [_limits_of(name) for name in _ORDER]
     both = torch.tensor(rows, dtype=torch.float64).reshape(-1, 2).to(like)
     return both[:, 0], both[:, 1]
 
 
 def pose_sigma(like: Tensor) -> Tensor:
-    """(63,) radians: a spread for each component, two fifths of the way from rest to the farther limit."""
+    """Return the spread (63,) of each component in radians: two fifths of its larger limit."""
     low, high = pose_limits(like)
     return 0.4 * torch.maximum(-low, high)
 
 
 def beyond_limits(body_pose: Tensor) -> Tensor:
-    """(B,) sum over the components of (B, 63) of the squared angle, in radians, by which they leave their limits."""
+    """Return the sum (B,) of the squared angles, in radians, by which the components (B, 63) exceed their limits."""
     low, high = pose_limits(body_pose)
     return (torch.relu(low - body_pose) ** 2 + torch.relu(body_pose - high) ** 2).sum(-1)
 
@@ -52,6 +52,6 @@ def beyond_limits(body_pose: Tensor) -> Tensor:
 def _limits_of(name: str) -> tuple[tuple[float, float], ...]:
     if not name.startswith("right_"):
         return _LIMITS[name]
-    # Mirroring left and right keeps turns about x and reverses those about y and z.
+    # Mirroring left and right preserves rotations about x and reverses those about y and z.
     x, y, z = _LIMITS[name.replace("right_", "left_")]
     return x, (-y[1], -y[0]), (-z[1], -z[0])

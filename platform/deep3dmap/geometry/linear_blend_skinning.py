@@ -1,6 +1,6 @@
-"""Articulated meshes: turns of joints, their chain, linear blend skinning, after SMPL (M. Loper et al., SIGGRAPH Asia 2015).
+"""Articulated meshes: joint rotations, forward kinematics, linear blend skinning (SMPL, Loper et al., SIGGRAPH Asia 2015).
 
-There is no correction of the shape by the pose, so skin shrinks a little where joints bend far.
+There are no pose-dependent shape correctives, so strongly bent joints lose some volume.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def rotations_of_vectors(vectors: Tensor) -> Tensor:
-    """Rotation vectors (..., 3), axis times radians, to matrices (..., 3, 3); Rodrigues' formula, smooth at zero too."""
+    """Convert axis-angle vectors (..., 3) in radians to matrices (..., 3, 3) by Rodrigues' formula; differentiable at zero."""
     squared = (vectors**2).sum(-1)[..., None, None]
     small = squared < 1e-8
     angle = torch.where(small, torch.ones_like(squared), squared).sqrt()
@@ -23,10 +23,11 @@ def rotations_of_vectors(vectors: Tensor) -> Tensor:
 
 
 def chain(rotations: Tensor, joints: Tensor, parents: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Pose a skeleton: each joint turns about itself, in the axes of its parent, and takes all its children along.
+    """Pose a skeleton by forward kinematics.
 
-    rotations: (B, J, 3, 3). joints: (B, J, 3) at rest. parents: the joint before each, which has a lower number; the first,
-    the root, has -1. Returns rotations (B, J, 3, 3) and positions (B, J, 3) in the frame of the rest pose.
+    rotations: (B, J, 3, 3) of each joint, in its parent's axes. joints: (B, J, 3) at rest. parents: index of each joint's
+    parent, lower than its own; -1 for the root, which is the first. Returns rotations (B, J, 3, 3) and positions (B, J, 3) in
+    the frame of the rest pose. Raises ValueError for a parent that does not come before its joint.
     """
     turned, placed = [rotations[:, 0]], [joints[:, 0]]
     for joint in range(1, joints.shape[1]):
@@ -40,9 +41,9 @@ def chain(rotations: Tensor, joints: Tensor, parents: Sequence[int]) -> tuple[Te
 
 
 def skin(vertices: Tensor, weights: Tensor, rotations: Tensor, positions: Tensor, joints: Tensor) -> Tensor:
-    """Move vertices (B, V, 3) of the rest pose with the joints; weights (V, J) sum to one.
+    """Skin rest-pose vertices (B, V, 3) to the posed joints; returns (B, V, 3). weights: (V, J), rows sum to one.
 
-    rotations (B, J, 3, 3) and positions (B, J, 3): what `chain` returned for `joints` (B, J, 3). Returns (B, V, 3).
+    rotations (B, J, 3, 3) and positions (B, J, 3): as returned by `chain` for `joints` (B, J, 3).
     """
     shifts = positions - (rotations @ joints[..., None])[..., 0]
     turn = torch.einsum("vj,bjkl->bvkl", weights, rotations)

@@ -1,10 +1,10 @@
-"""Differentiable losses of a mesh: how far from a set of points it lies, and how regular it is.
+"""Differentiable mesh losses: distance to a point set, and regularisation.
 
-Chamfer, edge, Laplacian and normal losses have the definitions of facebookresearch/pytorch3d (pytorch3d/loss). All take float32
-or float64 tensors on any device and return a scalar. What is undefined for a mesh, such as the mean edge of a mesh without
-edges, is 0 with a gradient of 0; a set of points that is empty raises ValueError.
+Chamfer, edge, Laplacian and normal losses are defined as in facebookresearch/pytorch3d (pytorch3d/loss). All take float32 or
+float64 tensors on any device and return a scalar. Quantities that are undefined for a mesh, such as the mean edge length of a
+mesh without edges, are 0 with a zero gradient; an empty point set raises ValueError.
 
-`topology` is a `MeshTopology`, made once for many steps, or the faces (F, 3) themselves.
+`topology` is a `MeshTopology`, which can be created once and reused, or the faces (F, 3).
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from deep3dmap.geometry.mesh_topology import MeshTopology
 from deep3dmap.geometry.nearest_neighbours import squared_distances
 
 Laplacian = Literal["uniform", "cot", "cotcurv"]
-FLAT = 1e-7  # twice the area of a face over the squares of its sides, below which it has no angles to speak of
+FLAT = 1e-7  # ratio of twice a face's area to its squared side lengths below which it counts as degenerate
 
 
 def chamfer_loss(first: Tensor | Sequence[Tensor], second: Tensor | Sequence[Tensor]) -> Tensor:
-    """Symmetric chamfer: mean of squared distances to the nearest point, both directions summed, then the mean over the batch.
+    """Return the symmetric chamfer distance: mean squared distances to the nearest points, summed over both directions.
 
-    first: (N, 3), (B, N, 3) or B sets (Ni, 3). second: likewise with its own counts. In squared units; not the mean of the
-    two directions and not a root. Raises ValueError for batches of different lengths and for empty sets.
+    first: (N, 3), (B, N, 3) or B sets (Ni, 3). second: likewise with its own counts. Averaged over the batch, in squared units.
+    Raises ValueError for batches of different lengths and for empty sets.
     """
     firsts, seconds = _sets(first), _sets(second)
     if len(firsts) != len(seconds):
@@ -34,19 +34,20 @@ def chamfer_loss(first: Tensor | Sequence[Tensor], second: Tensor | Sequence[Ten
 
 
 def edge_length_loss(vertices: Tensor, topology: MeshTopology | Tensor, target: float = 0.0) -> Tensor:
-    """Mean over edges of (length - target)^2, for vertices (..., V, 3) in the unit of `target`."""
+    """Return the mean over edges of (length - target)^2, for vertices (..., V, 3) in the unit of `target`."""
     topology = _topology(vertices, topology)
     start, end = (vertices.index_select(-2, topology.edges[:, k]) for k in (0, 1))
     return _mean((torch.linalg.vector_norm(start - end, dim=-1) - target).square())
 
 
 def laplacian_loss(vertices: Tensor, topology: MeshTopology | Tensor, method: Laplacian = "uniform") -> Tensor:
-    """Mean over vertices of the length of L v, for vertices (..., V, 3).
+    """Return the mean over vertices of the norm of L v, for vertices (..., V, 3).
 
-    uniform: L v is the mean of the neighbours minus the vertex. cot: neighbours weighted by the cotangents of the angles
-    opposite the edge. cotcurv: the cotangent sum over four times the area around the vertex, a third of the mean
-    curvature normal (Desbrun et al., SIGGRAPH 1999). Cotangents and areas count as constants, as in pytorch3d. A vertex
-    without neighbours, or whose weights have no positive sum, has L v = 0; faces without area have no weight.
+    uniform: L v is the mean of the neighbours minus the vertex. cot: neighbours are weighted by the cotangents of the angles
+    opposite the edge. cotcurv: the cotangent sum divided by four times the area around the vertex, a third of the mean
+    curvature normal (Desbrun et al., SIGGRAPH 1999). Cotangents and areas are treated as constants, as in pytorch3d. L v = 0
+    for a vertex without neighbours or whose weights do not have a positive sum; faces without area have no weight. Raises
+    ValueError for an unknown method.
     """
     topology = _topology(vertices, topology)
     if method == "uniform":
@@ -61,14 +62,14 @@ def laplacian_loss(vertices: Tensor, topology: MeshTopology | Tensor, method: La
         else:
             offset = 0.25 * _inverse(areas)[..., None] * _offset_sum(vertices, topology, sides, cotangents)
     else:
-        raise ValueError(f"method is uniform, cot or cotcurv, not '{method}'")
+        raise ValueError(f"method must be uniform, cot or cotcurv, not '{method}'")
     return _mean(torch.linalg.vector_norm(offset, dim=-1))
 
 
 def normal_consistency_loss(vertices: Tensor, topology: MeshTopology | Tensor) -> Tensor:
-    """Mean over pairs of faces that share an edge of 1 - cos of the angle between their normals, for vertices (..., V, 3).
+    """Return the mean of 1 - cos(angle between normals) over pairs of faces that share an edge, for vertices (..., V, 3).
 
-    0 for a plane. The winding of the faces does not matter. A face without area has the cosine 0 with its neighbours.
+    0 for a plane. Independent of the winding of the faces. The cosine is 0 for faces without area.
     """
     topology = _topology(vertices, topology)
     a, b, c, d = (vertices.index_select(-2, topology.hinges[:, k]) for k in range(4))
@@ -80,7 +81,7 @@ def _sets(points: Tensor | Sequence[Tensor]) -> list[Tensor]:
     if isinstance(points, Tensor):
         points = [points] if points.dim() == 2 else list(points)
     if not points or any(len(one) == 0 for one in points):
-        raise ValueError("a set of points is empty, and the distance to nothing is undefined")
+        raise ValueError("a set of points is empty, so its chamfer distance is undefined")
     return list(points)
 
 
@@ -96,14 +97,14 @@ def _mean(values: Tensor) -> Tensor:
 
 
 def _offset_sum(vertices: Tensor, topology: MeshTopology, links: Tensor, weights: Tensor) -> Tensor:
-    """(..., V, 3) sum over the links (L, 2) of a vertex of weight (..., L) times (neighbour - vertex)."""
+    """Return for each vertex the sum over its links (L, 2) of weight (..., L) times (neighbour - vertex), (..., V, 3)."""
     start, end = links.T
     pull = weights[..., None] * (vertices.index_select(-2, end) - vertices.index_select(-2, start))
     return torch.zeros_like(vertices).index_add(-2, start, pull).index_add(-2, end, -pull)
 
 
 def _mean_offset(vertices: Tensor, topology: MeshTopology, links: Tensor, weights: Tensor) -> Tensor:
-    """(..., V, 3) weighted mean of the neighbours minus the vertex."""
+    """Return the weighted mean of the neighbours minus the vertex, (..., V, 3)."""
     start, end = links.T
     total = weights.new_zeros(*weights.shape[:-1], topology.vertex_count)
     total = total.index_add(-1, start, weights).index_add(-1, end, weights)
@@ -111,11 +112,11 @@ def _mean_offset(vertices: Tensor, topology: MeshTopology, links: Tensor, weight
 
 
 def _cotangents(vertices: Tensor, topology: MeshTopology) -> tuple[Tensor, Tensor]:
-    """(..., 3 F) cotangents of the corners in the order of the faces, and (..., V) area of the faces around each vertex."""
+    """Return cotangents (..., 3 F) of the face corners in order, and the area (..., V) of the faces around each vertex."""
     corners = vertices.index_select(-2, topology.faces.reshape(-1)).unflatten(-2, (-1, 3))
     first, second = corners.roll(-1, -2) - corners, corners.roll(-2, -2) - corners
     twice_area = torch.linalg.vector_norm(torch.linalg.cross(first, second), dim=-1)
-    # Relative to the sides, so that the unit of length does not decide which faces count as flat.
+    # Relative to the sides, so that the result does not depend on the unit of length.
     flat = twice_area <= FLAT * (first.square().sum(-1) + second.square().sum(-1))
     cotangents = torch.where(flat, 0.0, (first * second).sum(-1) / torch.where(flat, 1.0, twice_area))
     areas = vertices.new_zeros(*vertices.shape[:-2], topology.vertex_count)

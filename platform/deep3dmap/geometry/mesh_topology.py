@@ -1,4 +1,4 @@
-"""What follows from the faces of a mesh alone: its edges and which faces meet at them. Made once, used by every loss."""
+"""The connectivity of a mesh: its edges and the faces that meet at them. Computed once and shared by the mesh losses."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class MeshTopology:
-    """The connections of a mesh of V vertices and F faces. It may have borders and edges with more than two faces.
+    """The connectivity of a mesh with V vertices and F faces, which may have borders and non-manifold edges.
 
-    faces: (F, 3) int64. edges: (E, 2), each once, smaller vertex first. hinges: (P, 4) vertices a, b, c, d of every pair of
-    faces (a, b, c) and (a, b, d) that share the edge a b; an edge with n faces has n (n - 1) / 2 pairs.
+    faces: (F, 3) int64. edges: (E, 2), unique, smaller vertex first. hinges: (P, 4) vertices a, b, c, d of every pair of faces
+    (a, b, c) and (a, b, d) that share the edge a b; an edge with n faces has n (n - 1) / 2 pairs.
     """
 
     vertex_count: int
@@ -22,9 +22,9 @@ class MeshTopology:
 
     @classmethod
     def of(cls, faces: Any, vertex_count: int) -> "MeshTopology":
-        """Find edges and hinges; raises ValueError for faces that are not (F, 3) or name vertices that do not exist.
+        """Find edges and hinges; raises ValueError for faces that are not (F, 3) or index vertices out of range.
 
-        Sides of faces that name a vertex twice are no edges.
+        Sides with the same vertex at both ends are not counted as edges.
         """
         faces = torch.as_tensor(faces).long()
         if faces.dim() != 2 or faces.shape[1] != 3:
@@ -43,7 +43,7 @@ class MeshTopology:
 
     @property
     def degree(self) -> Tensor:
-        """(V,) number of edges at every vertex."""
+        """Number of edges at every vertex, (V,)."""
         return torch.bincount(self.edges.reshape(-1), minlength=self.vertex_count)
 
 
@@ -51,7 +51,7 @@ def _hinges(edges: Tensor, owner: Tensor, opposite: Tensor) -> Tensor:
     order = torch.argsort(owner, stable=True)
     owner, opposite = owner[order], opposite[order]
     pairs = []
-    # In sorted order the faces of an edge are neighbours, so faces `step` places apart share an edge if their owners agree.
+    # In sorted order the sides of an edge are consecutive, so sides `step` places apart share an edge if their owners agree.
     for step in range(1, int(torch.bincount(owner).max()) if len(owner) else 0):
         same = owner[step:] == owner[:-step]
         ends = edges[owner[step:][same]]

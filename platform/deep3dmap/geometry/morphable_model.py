@@ -1,7 +1,7 @@
-"""A morphable model of a face or head: mean shape, identity, expression and albedo bases, landmarks and atlas coordinates.
+"""A morphable model of a face or head: mean shape, identity, expression and albedo bases, landmarks and texture coordinates.
 
-One plain container for the procedural head and for licensed models that a user converts. Vertices are in `unit`, right-handed:
-x to the subject's left (image right when frontal), y up, z out of the face.
+Used both for the procedural head and for licensed models converted by the user. Vertices are in `unit`, right-handed: x to the
+subject's left (image right in a frontal view), y up, z out of the face.
 """
 
 import json
@@ -25,11 +25,11 @@ Indices = NDArray[np.int64]
 class MorphableModel:
     """A linear model with V vertices, F faces, Ki identity, Ke expression and Ka albedo coefficients.
 
-    mean: (V, 3). faces: (F, 3), counter-clockwise seen from outside. uv: (Vt, 2) in [0, 1], v up. faces_uv: (F, 3) into `uv`.
+    mean: (V, 3). faces: (F, 3), counter-clockwise from outside. uv: (Vt, 2) in [0, 1], v up. faces_uv: (F, 3) into `uv`.
     identity_basis, expression_basis, albedo_basis: (V, 3, K); their sigma: (K,). Coefficients are in units of sigma.
-    albedo_mean: (V, 3) linear RGB. landmark_vertices: (68, 3) vertex ids in iBUG order with landmark_weights (68, 3), which sum
-    to one; a landmark at a vertex has weights 1, 0, 0. mirror: (V,) id of the vertex on the other side. regions: (V,) masks.
-    unit: metre, millimetre or micrometre. Raises ValueError for arrays that do not fit together.
+    albedo_mean: (V, 3) linear RGB. landmark_vertices: (68, 3) vertex ids in iBUG order, with landmark_weights (68, 3) whose
+    rows sum to one; a landmark at a vertex has weights 1, 0, 0. mirror: (V,) id of the mirrored vertex. regions: (V,) masks by
+    name. unit: metre, millimetre or micrometre. Raises ValueError for inconsistent arrays.
     """
 
     mean: Floats
@@ -61,13 +61,13 @@ class MorphableModel:
 
     @cached_property
     def vertex_of_uv(self) -> Indices:
-        """(Vt,) the vertex that each atlas vertex belongs to."""
+        """The vertex of each atlas vertex, (Vt,)."""
         vertex = np.zeros(len(self.uv), np.int64)
         vertex[self.faces_uv.ravel()] = self.faces.ravel()
         return vertex
 
     def shape(self, identity: NDArray[Any] | None = None, expression: NDArray[Any] | None = None) -> NDArray[np.float64]:
-        """(V, 3) vertices for coefficients in units of sigma; fewer than the model has leave the rest at zero."""
+        """Return vertices (V, 3) for coefficients in units of sigma; missing trailing coefficients are zero."""
         return self.shape_of_parameters(
             None if identity is None else _scaled(identity, self.identity_sigma, "identity"),
             None if expression is None else _scaled(expression, self.expression_sigma, "expression"),
@@ -76,7 +76,7 @@ class MorphableModel:
     def shape_of_parameters(
         self, identity: NDArray[Any] | None = None, expression: NDArray[Any] | None = None
     ) -> NDArray[np.float64]:
-        """(V, 3) vertices for coefficients that sigma has been multiplied into, as Shape_Para and Exp_Para of 300W-LP are."""
+        """Return vertices (V, 3) for coefficients already multiplied by sigma, such as Shape_Para and Exp_Para of 300W-LP."""
         vertices = self.mean.astype(np.float64)
         for values, basis in ((identity, self.identity_basis), (expression, self.expression_basis)):
             if values is not None:
@@ -86,7 +86,7 @@ class MorphableModel:
         return vertices
 
     def albedo(self, coefficients: NDArray[Any] | None = None) -> NDArray[np.float64]:
-        """(V, 3) linear RGB, clamped to [0, 1], for coefficients in units of sigma."""
+        """Return linear RGB (V, 3), clamped to [0, 1], for coefficients in units of sigma."""
         albedo = self.albedo_mean.astype(np.float64)
         if coefficients is not None:
             values = _scaled(coefficients, self.albedo_sigma, "albedo")
@@ -94,7 +94,7 @@ class MorphableModel:
         return albedo.clip(0, 1)
 
     def landmarks(self, vertices: NDArray[Any]) -> NDArray[np.float64]:
-        """(68, C) landmarks of (V, C) vertices, such as positions or atlas coordinates."""
+        """Interpolate landmarks (68, C) from vertex attributes (V, C), such as positions or atlas coordinates."""
         return np.einsum("lk,lkc->lc", self.landmark_weights.astype(np.float64), np.asarray(vertices)[self.landmark_vertices])
 
     def save(self, file: Path) -> None:
@@ -106,10 +106,10 @@ class MorphableModel:
 
     @classmethod
     def load(cls, file: Path) -> "MorphableModel":
-        """Read what `save` wrote; raises UserError naming the file and the field."""
+        """Read a file written by `save`; raises UserError naming the file and the field."""
         needed = [one.name for one in fields(cls) if one.type in (Floats, Indices)] + ["about"]
         arrays: dict[str, Any] = dict(read_npz(file, "morphable model", needed))
-        with reading(file, "morphable model", "write it by MorphableModel.save"):
+        with reading(file, "morphable model", "write it with MorphableModel.save"):
             about = json.loads(str(arrays.pop("about")))
             regions = {name.removeprefix("region_"): arrays.pop(name) for name in list(arrays) if name.startswith("region_")}
             return cls(**arrays, regions=regions, **about)
@@ -137,16 +137,16 @@ def _check(model: MorphableModel) -> None:
     ):
         if ids.min() < 0 or ids.max() >= most:
             hint = "; they look 1-based, subtract 1" if ids.min() == 1 and ids.max() == most else ""
-            raise ValueError(f"{name} holds ids {ids.min()}..{ids.max()}, but they count from 0 to {most - 1}{hint}")
+            raise ValueError(f"{name} contains ids {ids.min()}..{ids.max()}, but they must be 0..{most - 1}{hint}")
     for one in fields(model):
         if one.type == Floats and not np.isfinite(getattr(model, one.name)).all():
-            raise ValueError(f"{one.name} holds NaN or infinity")
+            raise ValueError(f"{one.name} contains NaN or infinity")
     if model.unit not in METRES:
-        raise ValueError(f"unit is one of {', '.join(METRES)}, got '{model.unit}'")
+        raise ValueError(f"unit must be one of {', '.join(METRES)}, got '{model.unit}'")
     if model.uv.min() < 0 or model.uv.max() > 1:
-        raise ValueError(f"uv lies in [0, 1], got {model.uv.min()}..{model.uv.max()}")
+        raise ValueError(f"uv must lie in [0, 1], got {model.uv.min()}..{model.uv.max()}")
     if _mean_outward(model) <= 0:
-        raise ValueError("faces are wound the wrong way round; reverse them, so that they are counter-clockwise from outside")
+        raise ValueError("faces have the wrong winding; reverse them so that they are counter-clockwise from outside")
 
 
 def _check_shapes(model: MorphableModel, count: int) -> None:
@@ -166,7 +166,7 @@ def _check_shapes(model: MorphableModel, count: int) -> None:
 
 
 def _mean_outward(model: MorphableModel) -> float:
-    # A face is open at the back, so its enclosed volume means nothing; the normals point away from the inside on average.
+    # A face mesh is open at the back, so its volume is meaningless; on average its normals must point away from the inside.
     first, second, third = (model.mean[model.faces[:, k]].astype(np.float64) for k in range(3))
     normals = np.cross(second - first, third - first)
     centre = model.mean.mean(0) - (0, 0, np.ptp(model.mean[:, 2]))

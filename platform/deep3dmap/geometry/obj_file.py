@@ -1,4 +1,4 @@
-"""Wavefront OBJ as it is written: vertices and texture coordinates with their own faces, nothing split, merged or reordered."""
+"""Reads Wavefront OBJ files without splitting, merging or reordering vertices and texture coordinates."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from deep3dmap.core.files import reading
 
 @dataclass(frozen=True)
 class ObjMesh:
-    """vertices: (V, 3). faces: (F, 3). uv: (Vt, 2), v up, with faces_uv (F, 3), or both None."""
+    """vertices: (V, 3). faces: (F, 3). uv: (Vt, 2), v up, and faces_uv: (F, 3) into it, or both None."""
 
     vertices: NDArray[np.float64]
     faces: NDArray[np.int64]
@@ -21,7 +21,7 @@ class ObjMesh:
 
 
 def read_obj(file: Path) -> ObjMesh:
-    """Read the v, vt and f lines of an OBJ; polygons become fans. Raises UserError naming the line that is wrong."""
+    """Read the v, vt and f lines of an OBJ file; polygons are split into fans. Raises UserError naming an invalid line."""
     points: list[list[float]] = []
     coordinates: list[list[float]] = []
     corners: list[list[tuple[int, int]]] = []
@@ -39,11 +39,11 @@ def read_obj(file: Path) -> ObjMesh:
         except (ValueError, IndexError) as error:
             raise UserError(f"{file}: line {number} is not valid OBJ: '{line.strip()[:60]}'") from error
     if not corners:
-        raise UserError(f"{file}: an empty mesh, there are no faces in it")
+        raise UserError(f"{file}: an empty mesh without faces")
     with reading(file, "OBJ"):
         both = np.array(corners, np.int64)
     if both[..., 0].max() >= len(points) or both[..., 0].min() < 0 or both[..., 1].max() >= len(coordinates):
-        raise UserError(f"{file}: a face names a vertex or texture coordinate that is not in the file")
+        raise UserError(f"{file}: a face refers to a vertex or texture coordinate that is not in the file")
     textured = bool((both[..., 1] >= 0).all())
     uv = np.array(coordinates, np.float64).reshape(-1, 2) if textured else None
     with reading(file, "OBJ"):
@@ -57,17 +57,17 @@ def read_obj(file: Path) -> ObjMesh:
 def _check_finite(file: Path, rows: NDArray[np.float64], what: str, one: str) -> None:
     bad = np.flatnonzero(~np.isfinite(rows).all(1))
     if len(bad):
-        raise UserError(f"{file}: {len(bad)} {what} are not finite numbers, the first is {one} {bad[0]} counted from 0")
+        raise UserError(f"{file}: {len(bad)} {what} are not finite numbers, the first is {one} {bad[0]} (zero-based)")
 
 
 def _numbers(words: list[str], count: int) -> list[float]:
     if len(words) < count:
-        raise ValueError(f"{count} numbers at least")
+        raise ValueError(f"at least {count} numbers")
     return [float(word) for word in words[:count]]
 
 
 def _corner(word: str, points: int, coordinates: int) -> tuple[int, int]:
-    # Ids count from 1; negative ones count back from the last line read. -1 stands for no texture coordinate.
+    # Ids are 1-based; negative ones count back from the last line read. Returns -1 for no texture coordinate.
     point, texture = [*word.split("/"), ""][:2]
     return _id(int(point), points), _id(int(texture), coordinates) if texture else -1
 
@@ -80,5 +80,5 @@ def _id(number: int, count: int) -> int:
 
 def _fan(polygon: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     if len(polygon) < 3:
-        raise ValueError("a face has three corners at least")
+        raise ValueError("a face has at least three corners")
     return [[polygon[0], polygon[k], polygon[k + 1]] for k in range(1, len(polygon) - 1)]

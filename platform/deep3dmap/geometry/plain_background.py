@@ -1,4 +1,4 @@
-"""The outline of an object before a plain wall, where no network knows better."""
+"""Segments an object in front of a plain background without a network."""
 
 import numpy as np
 import torch
@@ -9,10 +9,10 @@ THRESHOLD = 0.06
 
 
 def plain_background_mask(image: Tensor, threshold: float = THRESHOLD) -> Tensor:
-    """Return (H, W), 1 on the object: what differs by more than `threshold` from the wall, its largest piece without holes.
+    """Return a mask (H, W), 1 on the object: the largest component that differs by more than `threshold` from the background.
 
-    image: (3, H, W) in [0, 1]. The wall's colour is the median along the upper border; objects may reach down to the lower one.
-    A picture that is all wall gives an empty mask.
+    image: (3, H, W) in [0, 1]. The background colour is the median along the top border and the upper halves of the sides, so
+    objects may touch the bottom. Holes are filled. An image without an object gives an empty mask.
     """
     picture = image.detach().cpu().double()
     half = picture.shape[1] // 2

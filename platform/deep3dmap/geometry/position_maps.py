@@ -1,4 +1,4 @@
-"""What is read off a UV position map: another size of it, and the reconstruction it stands for."""
+"""Resamples UV position maps and converts them to reconstructions."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from deep3dmap.geometry.uv_atlas import UVAtlas
 
 
 def resample(position_map: NDArray[Any], size: int) -> NDArray[np.float32]:
-    """A (3, S, S) map with `size` texels a side, bilinearly; texels are points, so the corners stay the corners."""
+    """Resize a (3, S, S) map to `size` texels per side, bilinearly; texels are points, so the corner texels are preserved."""
     if position_map.shape[-1] == size:
         return np.asarray(position_map, np.float32)
     source = torch.from_numpy(np.ascontiguousarray(position_map, np.float32))[None]
@@ -19,7 +19,7 @@ def resample(position_map: NDArray[Any], size: int) -> NDArray[np.float32]:
 
 
 def sample(position_map: NDArray[Any], uv: NDArray[Any]) -> NDArray[np.float32]:
-    """Read a (3, S, S) map of any size at (N, 2) atlas coordinates in [0, 1], v up, bilinearly; returns (N, 3)."""
+    """Sample a (3, S, S) map of any size bilinearly at atlas coordinates (N, 2) in [0, 1], v up; returns (N, 3)."""
     u, v = np.asarray(uv, np.float64).T
     grid = torch.from_numpy(np.stack([2 * u - 1, 1 - 2 * v], 1))
     source = torch.from_numpy(np.ascontiguousarray(position_map, np.float64))
@@ -28,7 +28,7 @@ def sample(position_map: NDArray[Any], uv: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def colors_at(image: NDArray[Any], points: NDArray[Any]) -> NDArray[np.float32]:
-    """Read a (3, H, W) image at (N, 2 or more) pixels, bilinearly; returns (N, 3). Beyond the image its border counts."""
+    """Sample a (3, H, W) image bilinearly at pixels (N, 2 or more); returns (N, 3). Clamps to the border outside the image."""
     height, width = image.shape[1:]
     grid = torch.from_numpy(2 * np.asarray(points, np.float64)[:, :2] / (width, height) - 1).float()
     source = torch.from_numpy(np.ascontiguousarray(image, np.float32))
@@ -37,10 +37,10 @@ def colors_at(image: NDArray[Any], points: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def reconstruction_of_map(position_map: NDArray[np.float32], atlas: UVAtlas, image: NDArray[Any]) -> Reconstruction:
-    """Read landmarks, points and a coloured mesh off a map in pixels of `image`; everything stays in that frame.
+    """Extract landmarks, points and a coloured mesh from a map in pixels of `image`; all results are in the image frame.
 
-    The image frame is left-handed (x right, y down, z towards the camera); the triangles are wound so that the cross products
-    of their edges point out of the face in it.
+    The image frame is left-handed (x right, y down, z towards the camera); the triangles are wound so that in this frame the
+    cross products of their edges point out of the face.
     """
     points = np.ascontiguousarray(atlas.points(position_map), np.float32)
     faces = atlas.triangles()[:, ::-1]

@@ -1,4 +1,4 @@
-"""Losses of relief reconstruction: how well a picture is explained, and how smooth a surface is (Wu et al., CVPR 2020)."""
+"""Losses of relief reconstruction: photometric error and smoothness (Wu et al., CVPR 2020)."""
 
 import math
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def photometric_loss(shown: Tensor, target: Tensor, mask: Tensor | None = None, deviation: Tensor | None = None) -> Tensor:
-    """Return the mean absolute difference of pictures (N, C, H, W) where the mask (N, 1, H, W) is set.
+    """Return the mean absolute difference of images (N, C, H, W) where the mask (N, 1, H, W) is set.
 
-    deviation: (N, 1, H, W), per pixel; the loss is then the Laplacian's negative logarithm, up to a constant (equation 3).
-    A mask that is empty gives 0 with a gradient of 0.
+    deviation: (N, 1, H, W) per pixel; the loss is then the negative log-likelihood of a Laplace distribution, up to a constant
+    (equation 3). An empty mask gives 0 with a zero gradient.
     """
     loss = (shown - target).abs()
     if deviation is not None:
@@ -23,7 +23,7 @@ def photometric_loss(shown: Tensor, target: Tensor, mask: Tensor | None = None, 
 
 
 def smoothness_loss(values: Tensor) -> Tensor:
-    """Return the mean absolute second differences of maps (..., H, W): along x, along y, and twice mixed, each a mean."""
+    """Return the sum of the mean absolute second differences of maps (..., H, W): xx, xy, yx and yy."""
     across, down = values.diff(dim=-1), values.diff(dim=-2)
     seconds = (across.diff(dim=-1), across.diff(dim=-2), down.diff(dim=-1), down.diff(dim=-2))
     return torch.stack([second.abs().mean() for second in seconds]).sum()

@@ -1,4 +1,4 @@
-"""Rotations as matrices, axis-angle vectors and quaternions. Angles of a head are in `face_pose`."""
+"""Rotations as matrices, axis-angle vectors and quaternions. For head pose angles see `face_pose`."""
 
 from typing import Any
 
@@ -9,27 +9,30 @@ from torch import Tensor
 
 
 def matrix_of_axis_angle(vectors: Any) -> Tensor:
-    """Turn (..., 3) rotation vectors, axis times radians, into (..., 3, 3) float64 matrices."""
+    """Convert axis-angle vectors (..., 3) in radians to matrices (..., 3, 3) float64."""
     vectors = np.asarray(vectors, np.float64)
     return torch.from_numpy(Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3))
 
 
 def axis_angle_of_matrix(matrices: Any) -> Tensor:
-    """Turn (..., 3, 3) rotations into (..., 3) float64 rotation vectors of at most pi."""
+    """Convert rotations (..., 3, 3) to axis-angle vectors (..., 3) float64 of length at most pi."""
     matrices = _checked(matrices)
     vectors = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_rotvec()
     return torch.from_numpy(vectors.reshape(matrices.shape[:-1]))
 
 
 def matrix_of_quaternion(quaternions: Any) -> Tensor:
-    """Turn (..., 4) quaternions w, x, y, z into (..., 3, 3) float64 matrices; any length but zero, which raises ValueError."""
+    """Convert quaternions (..., 4) w, x, y, z of any non-zero length to matrices (..., 3, 3) float64.
+
+    Raises ValueError for a zero quaternion.
+    """
     quaternions = np.asarray(quaternions, np.float64)
     matrices = Rotation.from_quat(quaternions.reshape(-1, 4), scalar_first=True).as_matrix()
     return torch.from_numpy(matrices.reshape(*quaternions.shape[:-1], 3, 3))
 
 
 def quaternion_of_matrix(matrices: Any) -> Tensor:
-    """Turn (..., 3, 3) rotations into (..., 4) float64 unit quaternions w, x, y, z with w >= 0."""
+    """Convert rotations (..., 3, 3) to unit quaternions (..., 4) float64 w, x, y, z with w >= 0."""
     matrices = _checked(matrices)
     rotations = Rotation.from_matrix(matrices.reshape(-1, 3, 3))
     return torch.from_numpy(rotations.as_quat(canonical=True, scalar_first=True).reshape(*matrices.shape[:-2], 4))
@@ -44,9 +47,9 @@ def angle_between(first: Any, second: Any) -> Tensor:
 
 def _checked(matrices: Any) -> np.ndarray:
     matrices = np.asarray(matrices, np.float64)
-    # SciPy would take the nearest rotation to a reflection or a scaled matrix without a word.
+    # SciPy would silently replace a reflection or a scaled matrix by the nearest rotation.
     if matrices.shape[-2:] == (3, 3):
         off = np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(initial=0)
         if off < 1e-2 and (np.linalg.det(matrices) > 0).all():
             return matrices
-    raise ValueError("a rotation is (..., 3, 3), orthonormal and without reflection")
+    raise ValueError("a rotation must be (..., 3, 3), orthonormal and without reflection")

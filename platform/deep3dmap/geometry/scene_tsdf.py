@@ -1,4 +1,4 @@
-"""The signed distances of a whole scan on three resolutions, fused from its depth maps: what scene networks learn from."""
+"""TSDFs of a whole scan at three resolutions, fused from its depth maps: the training targets of scene networks."""
 
 import math
 from collections.abc import Sequence
@@ -21,9 +21,10 @@ MAX_FRAMES_FOR_BOUNDS = 200
 
 @dataclass(frozen=True)
 class SceneTSDF:
-    """Distances of a whole scan in truncations (3 voxels of their level), fine to coarse, each (X, Y, Z) float32.
+    """TSDFs of a whole scan, fine to coarse, each (X, Y, Z) float32 in units of the truncation (3 voxels of the level).
 
-    origin: (3,) float64, world metres of voxel [0, 0, 0], the same on every level. voxel_size: metres of the finest.
+    origin: (3,) float64, world position of voxel [0, 0, 0] in metres, shared by all levels. voxel_size: of the finest level,
+    in metres.
     """
 
     tsdf: Sequence[Tensor]
@@ -31,7 +32,7 @@ class SceneTSDF:
     voxel_size: float
 
     def bytes(self) -> int:
-        """Return the memory they take."""
+        """Return the memory used by the TSDFs, in bytes."""
         return sum(level.nbytes for level in self.tsdf)
 
 
@@ -43,11 +44,12 @@ def fuse_scene(
     max_depth: float,
     device: torch.device | str = "cpu",
 ) -> SceneTSDF:
-    """Fuse all depth maps (H, W) of a scan on three levels; depth beyond max_depth is ignored, and frames without a pose are.
+    """Fuse all depth maps (H, W) of a scan on three levels, ignoring depth beyond max_depth and frames without a finite pose.
 
-    device: where the distances are computed and lie; the origin stays on the CPU.
+    depths: in metres. intrinsics: (V, 3, 3). world_from_camera: (V, 4, 4). device: where the TSDFs are computed and stored; the
+    origin stays on the CPU.
 
-    Raises UserError, before anything is allocated, where no frame has valid depth or the grid would be too large.
+    Raises UserError, before allocating anything, if no frame has valid depth or the grid would be too large.
     """
     poses, matrices = np.asarray(world_from_camera, np.float64), np.asarray(intrinsics, np.float64)
     frames = np.flatnonzero(np.isfinite(poses).all((1, 2)))
@@ -71,7 +73,7 @@ def _seen(
     frames: NDArray[np.int64],
     max_depth: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the bounds (3,), (3,) of the world's origin and the frusta, each as deep as its frame's largest depth."""
+    """Return the bounds (3,), (3,) of the world origin and all frusta, each up to its frame's largest depth."""
     step = max(1, len(frames) // MAX_FRAMES_FOR_BOUNDS)
     lower, upper, found = np.zeros(3), np.zeros(3), False
     for frame in frames[::step].tolist():
@@ -89,6 +91,6 @@ def _seen(
 
 
 def volume(origin: Any, size: tuple[int, ...], voxel_size: float, device: torch.device | str = "cpu") -> TSDFVolume:
-    """Return an empty volume without colours, truncated at three voxels."""
+    """Return an empty volume without colours and with a truncation of three voxels."""
     x, y, z = size
     return TSDFVolume(origin, (x, y, z), voxel_size, TRUNCATION_VOXELS * voxel_size, colors=False, device=device)

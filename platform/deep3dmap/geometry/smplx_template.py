@@ -1,7 +1,7 @@
-"""SMPL-X as a template (G. Pavlakos et al., CVPR 2019), from the model files that each user obtains under their licence.
+"""SMPL-X as a template (G. Pavlakos et al., CVPR 2019), from the model files, which each user must obtain under licence.
 
-The files hold pickled Python objects beside the arrays, which might run anything; they are left unread, and nothing of the body
-needs them. The pose corrects the shape linearly by the entries of the joints' rotation matrices, as in SMPL.
+Besides arrays, the files contain pickled Python objects, which could execute code; they are not needed and not read. Pose
+correctives are linear in the entries of the joint rotation matrices, as in SMPL.
 """
 
 from pathlib import Path
@@ -20,17 +20,18 @@ from deep3dmap.geometry.template import Parameters, Template
 
 GENDERS = ("neutral", "male", "female")
 FIELDS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
-SHAPES = 300  # shape directions in `shapedirs`; those of the expression follow
-# In the order of the joints: root, body, jaw, eyes (which stay still), left and right hand.
+SHAPES = 300  # shape directions in `shapedirs`; the expression directions follow
+# In joint order: root, body, jaw, eyes (not posed), left and right hand.
 _POSES = {"global_orient": 3, "body_pose": 63, "jaw_pose": 3, "eyes": 6, "left_hand_pose": 45, "right_hand_pose": 45}
 _HAND_SPREAD = 0.5  # radians
 
 
 class SMPLXTemplate(Template):
-    """SMPL-X: 10,475 vertices, 20,908 faces, 55 joints. Frame and groups as `BodyTemplate`; hands are flat at rest.
+    """SMPL-X: 10,475 vertices, 20,908 faces, 55 joints. Frame and groups as in `BodyTemplate`; hands are flat at rest.
 
-    Groups: betas and expression (10) in sigma; body_pose (63), global_orient, jaw_pose (3), left_hand_pose and
-    right_hand_pose (45), axis times radians; translation (3) metres. Landmarks: the 55 joints regressed from the vertices.
+    Groups: betas and expression (10) in sigma; body_pose (63), global_orient (3), jaw_pose (3), left_hand_pose and
+    right_hand_pose (45), axis-angle vectors in radians; translation (3) in metres. Landmarks: the 55 joints, regressed from the
+    vertices. Raises UserError for a missing or invalid model file.
     """
 
     def __init__(self, folder: Path, gender: str = "neutral", betas: int = 10, expressions: int = 10) -> None:
@@ -50,23 +51,23 @@ class SMPLXTemplate(Template):
     weights: Tensor
 
     def vertices(self, parameters: Parameters) -> Tensor:
-        """(B, V, 3) metres."""
+        """Return the posed vertices (B, V, 3) in metres."""
         shaped, joints, turns, rotations, positions = self._posed(parameters)
         bent = (turns[:, 1:] - torch.eye(3, dtype=turns.dtype, device=turns.device)).flatten(1)
         moved = skin(shaped + (bent @ self._pose_basis).reshape(shaped.shape), self.weights, rotations, positions, joints)
         return moved + self.padded(parameters, "translation", len(moved))[:, None]
 
     def joints(self, parameters: Parameters) -> Tensor:
-        """(B, 55, 3) metres: where the chain puts the joints."""
+        """Return the joints of the kinematic chain, (B, 55, 3) metres."""
         positions = self._posed(parameters)[4]
         return positions + self.padded(parameters, "translation", len(positions))[:, None]
 
     def landmarks(self, vertices: Tensor) -> Tensor:
-        """(B, 55, 3) the joint regressor applied to posed vertices (B, V, 3)."""
+        """Return joints (B, 55, 3) regressed from the posed vertices (B, V, 3)."""
         return self.joint_regressor.to(vertices) @ vertices
 
     def sigma(self, group: str) -> Tensor:
-        """(n,) one for betas and expression, radians for poses; infinite for where the body stands and how it is turned."""
+        """Return standard deviations (n,): one for betas and expression, radians for poses, infinite for the global pose."""
         size = self.groups[group]
         if group == "body_pose":
             return pose_sigma(self._mean)[:size]
@@ -74,11 +75,11 @@ class SMPLXTemplate(Template):
         return self._mean.new_full((size,), spread.get(group, _HAND_SPREAD if "hand" in group else 1.0))
 
     def limits(self) -> tuple[Tensor, Tensor]:
-        """Least and greatest plausible component of `body_pose`, radians."""
+        """Return the smallest and largest plausible components of `body_pose` in radians."""
         return pose_limits(self._mean)
 
     def mean(self) -> Tensor:
-        """(V, 3) the mean body at rest."""
+        """Return the mean body in the rest pose, (V, 3) metres."""
         return self._mean
 
     def _posed(self, parameters: Parameters) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -102,11 +103,11 @@ class SMPLXTemplate(Template):
                 raise ValueError(f"{name} must be {shape}, got {arrays[name].shape}")
         faces = arrays["f"].astype(np.int64)
         if not 0 <= betas <= SHAPES or faces.min() < 0 or faces.max() >= vertices:
-            raise ValueError(f"f names the {vertices} vertices, and betas are at most {SHAPES}")
+            raise ValueError(f"f must index the {vertices} vertices, and betas must be at most {SHAPES}")
         kept = np.concatenate([directions[..., :betas], directions[..., SHAPES : SHAPES + expressions]], 2)
         self.parents = (-1, *(int(parent) for parent in arrays["kintree_table"][0, 1:]))
         if not all(0 <= parent < joint for joint, parent in enumerate(self.parents) if joint):
-            raise ValueError("kintree_table names parents that come after their children")
+            raise ValueError("kintree_table contains parents that come after their children")
         self.keep("_mean", arrays["v_template"].astype(np.float32))
         self.keep("_shape_basis", kept.reshape(-1, betas + expressions).T.astype(np.float32).copy())
         self.keep("_pose_basis", arrays["posedirs"].reshape(-1, 9 * (joints - 1)).T.astype(np.float32).copy())
@@ -116,14 +117,14 @@ class SMPLXTemplate(Template):
 
 
 def model_file(folder: Path, gender: str = "neutral") -> Path:
-    """Return SMPLX_<GENDER>.npz in a folder or in smplx/ below it; raises UserError that says where to get it."""
+    """Find SMPLX_<GENDER>.npz in a folder or its smplx/ subfolder; the UserError for a missing file says where to get it."""
     if gender not in GENDERS:
-        raise UserError(f"gender of SMPL-X is one of {', '.join(GENDERS)}, got '{gender}'")
+        raise UserError(f"the gender of SMPL-X must be one of {', '.join(GENDERS)}, got '{gender}'")
     name = f"SMPLX_{gender.upper()}.npz"
     for file in (folder / name, folder / "smplx" / name):
         if file.is_file():
             return file
     raise UserError(
         f"{folder}: no {name} in it; register at the SMPL-X site of the MPI for Intelligent Systems, download the models"
-        " and give the folder that holds them"
+        " and pass the folder that contains them"
     )

@@ -1,7 +1,7 @@
-"""Templates: meshes of a fixed topology whose vertices follow from parameters, so that one fitting method serves them all.
+"""Templates: meshes of fixed topology whose vertices are a function of parameters, a common interface for fitting methods.
 
-Vertices are in metres, in the template's own right-handed frame. Parameters are named groups of numbers, one row per item of
-the batch; a group that is left out is zero, and a row shorter than its group leaves the rest at zero.
+Vertices are in metres, in the template's own right-handed frame. Parameters are named groups, one row per batch item; omitted
+groups are zero, and rows shorter than the group are padded with zeros.
 """
 
 from abc import ABC, abstractmethod
@@ -22,10 +22,10 @@ Parameters = Mapping[str, Tensor]
 
 
 class Template(nn.Module, ABC):
-    """A mesh of V vertices, F faces and L landmarks with named groups of parameters. Its arrays move with `.to(device)`.
+    """A mesh of V vertices, F faces and L landmarks with named parameter groups. Its arrays move with `.to(device)`.
 
-    faces: (F, 3) int64, counter-clockwise seen from outside. uv: (Vt, 2) in [0, 1], v up, and faces_uv: (F, 3) into it, or
-    both None. groups: size of each parameter group; a group of size 0 does not occur.
+    faces: (F, 3) int64, counter-clockwise from outside. uv: (Vt, 2) in [0, 1], v up, and faces_uv: (F, 3) into it, or both
+    None. groups: size of each parameter group, always positive.
     """
 
     groups: dict[str, int]
@@ -35,18 +35,18 @@ class Template(nn.Module, ABC):
 
     @abstractmethod
     def vertices(self, parameters: Parameters) -> Tensor:
-        """(B, V, 3) vertices in metres, differentiable; raises ValueError for unknown groups and wrong sizes."""
+        """Return vertices (B, V, 3) in metres, differentiable; raises ValueError for unknown groups and wrong sizes."""
 
     def albedo(self, parameters: Parameters) -> Tensor | None:
-        """(B, V, 3) linear RGB in [0, 1], or None for a template without colour."""
+        """Return linear RGB (B, V, 3) in [0, 1], or None for a template without colour."""
         return None
 
     def landmarks(self, vertices: Tensor) -> Tensor | None:
-        """(B, L, 3) landmarks of (B, V, 3) vertices, or None for a template without landmarks."""
+        """Return landmarks (B, L, 3) for vertices (B, V, 3), or None for a template without landmarks."""
         return None
 
     def prior(self, parameters: Parameters) -> Tensor:
-        """(B,) sum over all coefficients of (coefficient / sigma)^2: twice the negative logarithm of a Gaussian's density."""
+        """Return the sum (B,) of (coefficient / sigma)^2: twice the negative log-density of a Gaussian, up to a constant."""
         batch = self.batch_of(parameters)
         total = self.mean().new_zeros(batch)
         for name in parameters:
@@ -54,31 +54,31 @@ class Template(nn.Module, ABC):
         return total
 
     def sigma(self, group: str) -> Tensor:
-        """(n,) standard deviation of a group's coefficients, in their own unit; ones unless a template says otherwise."""
+        """Return the standard deviations (n,) of a group's coefficients, in their unit; one by default."""
         return self.mean().new_ones(self.groups[group])
 
     def mean(self) -> Tensor:
-        """(V, 3) vertices in metres with all parameters at zero."""
+        """Return vertices (V, 3) in metres with all parameters at zero."""
         return self.vertices({})[0]
 
     def neutral(self, batch: int = 1) -> dict[str, Tensor]:
-        """Every group at zero: the parameters to start a fit from."""
+        """Return all groups at zero, as initial parameters for a fit."""
         mean = self.mean()
         return {name: mean.new_zeros(batch, size) for name, size in self.groups.items()}
 
     def mesh(self, parameters: Parameters, item: int = 0) -> Mesh:
-        """One item of the batch as plain arrays, without gradients."""
+        """Return one batch item as a mesh of plain arrays, without gradients."""
         with torch.no_grad():
             colors = self.albedo(parameters)
             vertices = self.vertices(parameters)[item].cpu().numpy()
         return Mesh(vertices, self.faces.cpu().numpy(), None if colors is None else colors[item].cpu().numpy())
 
     def batch_of(self, parameters: Parameters) -> int:
-        """Length of the batch, 1 without any parameters; raises ValueError where names or shapes do not fit the groups."""
+        """Return the batch size, 1 if there are no parameters; raises ValueError if names or shapes do not match the groups."""
         sizes = set()
         for name, values in parameters.items():
             if name not in self.groups:
-                raise ValueError(f"no parameter group '{name}'; there are {', '.join(self.groups)}")
+                raise ValueError(f"no parameter group '{name}'; available groups: {', '.join(self.groups)}")
             if values.dim() != 2 or values.shape[1] > self.groups[name]:
                 raise ValueError(f"{name} must be (B, {self.groups[name]}) or narrower, got {tuple(values.shape)}")
             sizes.add(len(values))
@@ -87,13 +87,13 @@ class Template(nn.Module, ABC):
         return sizes.pop() if sizes else 1
 
     def padded(self, parameters: Parameters, group: str, batch: int) -> Tensor:
-        """(batch, n) values of a group, zeros where they are not given; in the type and on the device of the template."""
+        """Return the values (batch, n) of a group, padded with zeros, with the type and device of the template."""
         like, size = self._like(), self.groups[group]
         values = parameters[group].to(like) if group in parameters else like.new_zeros(batch, 0)
         return values if values.shape[1] == size else nn.functional.pad(values, (0, size - values.shape[1]))
 
     def keep(self, name: str, array: Any) -> None:
-        """Hold an array so that it moves with the template but is no weight: floats as float32, whole numbers as int64."""
+        """Register an array as a non-persistent buffer: floats as float32, integers as int64."""
         tensor = torch.as_tensor(array)
         self.register_buffer(name, tensor.to(torch.float32 if tensor.is_floating_point() else torch.int64), persistent=False)
 
@@ -102,9 +102,9 @@ class Template(nn.Module, ABC):
 
 
 class HeadTemplate(Template):
-    """A morphable model of a head. Frame: that of the model, x to the subject's left, y up, z out of the face, in metres.
+    """A morphable head model. Frame: as in the model, x to the subject's left, y up, z out of the face, in metres.
 
-    Groups identity, expression and albedo, all in units of sigma; V. Blanz and T. Vetter, SIGGRAPH 1999. 68 iBUG landmarks.
+    Groups: identity, expression and albedo, in units of sigma (V. Blanz and T. Vetter, SIGGRAPH 1999). 68 iBUG landmarks.
     """
 
     _mean: Tensor
@@ -133,19 +133,19 @@ class HeadTemplate(Template):
         self.regions = {name: torch.from_numpy(mask.copy()) for name, mask in model.regions.items()}
 
     def vertices(self, parameters: Parameters) -> Tensor:
-        """(B, V, 3) metres: mean + identity + expression."""
+        """Return vertices (B, V, 3) in metres: mean + identity + expression."""
         return self._sum("_mean", ("identity", "expression"), parameters)
 
     def albedo(self, parameters: Parameters) -> Tensor:
-        """(B, V, 3) linear RGB, clamped to [0, 1]."""
+        """Return linear RGB (B, V, 3), clamped to [0, 1]."""
         return self._sum("_albedo_mean", ("albedo",), parameters).clamp(0, 1)
 
     def landmarks(self, vertices: Tensor) -> Tensor:
-        """(B, 68, 3) landmarks in iBUG order, weighted means of the corners of a triangle."""
+        """Return landmarks (B, 68, 3) in iBUG order, weighted means of triangle corners."""
         return (vertices[:, self.landmark_vertices] * self.landmark_weights.to(vertices)[..., None]).sum(2)
 
     def mean(self) -> Tensor:
-        """(V, 3) the mean head in metres."""
+        """Return the mean head (V, 3) in metres."""
         return self.get_buffer("_mean")
 
     def _sum(self, start: str, groups: tuple[str, ...], parameters: Parameters) -> Tensor:
@@ -158,9 +158,11 @@ class HeadTemplate(Template):
 
 
 class MeshTemplate(Template):
-    """Any mesh, its vertices free: group offsets, (B, V * 3) metres added to the vertices in the order x, y, z of each.
+    """A mesh with free vertices. Group offsets: (B, V * 3) in metres, added to the vertices in the order x, y, z of each.
 
-    `sigma` is how far vertices are expected to move, in metres; without it, a tenth of the box's diagonal.
+    vertices: (V, 3) metres. faces: (F, 3). uv, faces_uv: as in `Template`; faces_uv defaults to faces. colors: (V, 3).
+    sigma: expected displacement of the vertices in metres; by default a tenth of the bounding box's diagonal. Raises ValueError
+    for wrong shapes, no faces, and ids out of range.
     """
 
     def __init__(
@@ -172,7 +174,7 @@ class MeshTemplate(Template):
         if self._mean.dim() != 2 or self._mean.shape[1] != 3 or self.faces.dim() != 2 or self.faces.shape[1] != 3:
             raise ValueError(f"vertices and faces must be (V, 3) and (F, 3), got {self._mean.shape} and {self.faces.shape}")
         if len(self.faces) == 0 or self.faces.min() < 0 or self.faces.max() >= len(self._mean):
-            raise ValueError(f"faces must index the {len(self._mean)} vertices, and there must be one")
+            raise ValueError(f"faces must index the {len(self._mean)} vertices, and there must be at least one face")
         self.groups = {"offsets": self._mean.numel()}
         for name, value in (("uv", uv), ("faces_uv", faces_uv if faces_uv is not None or uv is None else faces)):
             if value is None:
@@ -188,9 +190,9 @@ class MeshTemplate(Template):
 
     @classmethod
     def load(cls, file: Path, scale: float = 1.0) -> "MeshTemplate":
-        """Read an OBJ, PLY or GLB file; its unit times `scale` is a metre. Raises UserError if it holds no mesh.
+        """Read an OBJ, PLY or GLB file; vertices are multiplied by `scale` to get metres. Raises UserError if it has no mesh.
 
-        An OBJ keeps its vertices and its texture coordinates apart, so that a seam of the atlas is no hole in the mesh.
+        Vertices and texture coordinates of an OBJ stay separate, so that seams of the atlas do not cut the mesh.
         """
         if file.suffix.lower() == ".obj":
             plain = read_obj(file)
@@ -199,25 +201,25 @@ class MeshTemplate(Template):
         return cls(mesh.vertices * scale, mesh.faces, colors=mesh.colors)
 
     def vertices(self, parameters: Parameters) -> Tensor:
-        """(B, V, 3) metres."""
+        """Return vertices (B, V, 3) in metres."""
         batch = self.batch_of(parameters)
         return self._mean + self.padded(parameters, "offsets", batch).reshape(batch, -1, 3)
 
     def albedo(self, parameters: Parameters) -> Tensor | None:
-        """(B, V, 3) the file's colours as they stand, or None."""
+        """Return the mesh's colours (B, V, 3) unchanged, or None."""
         colors = getattr(self, "_colors", None)
         return None if colors is None else colors.expand(self.batch_of(parameters), -1, -1)
 
     def sigma(self, group: str) -> Tensor:
-        """(V * 3,) metres."""
+        """Return the standard deviation of the offsets, (V * 3,) metres."""
         return self._mean.new_full((self.groups[group],), self._sigma)
 
     def mean(self) -> Tensor:
-        """(V, 3) the mesh as it was given, in metres."""
+        """Return the vertices of the original mesh, (V, 3) metres."""
         return self._mean
 
 
 def sphere(level: int = 4, radius: float = 1.0) -> MeshTemplate:
-    """An icosphere about the origin with free vertices: 10 * 4^level + 2 of them, 20 * 4^level faces; `radius` in metres."""
+    """Return an icosphere about the origin with 10 * 4^level + 2 free vertices and 20 * 4^level faces; radius in metres."""
     vertices, faces = icosphere(level)
     return MeshTemplate(vertices * radius, faces)

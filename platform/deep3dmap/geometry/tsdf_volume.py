@@ -1,4 +1,4 @@
-"""A dense truncated signed distance field: depth maps in, a mesh out."""
+"""A dense truncated signed distance field: integrates depth maps and extracts a mesh."""
 
 import math
 from collections.abc import Iterable
@@ -17,10 +17,10 @@ MAX_VOXELS = 600_000_000
 
 
 class TSDFVolume:
-    """A grid of (X, Y, Z) voxels; voxel (i, j, k) samples origin + (i, j, k) * voxel_size, in the world, in metres.
+    """A grid of (X, Y, Z) voxels; voxel (i, j, k) samples origin + (i, j, k) * voxel_size, in world coordinates, in metres.
 
-    tsdf is in units of the truncation distance, weight counts the frames, color is the mean colour or None. They lie on
-    `device`, where depth maps and images have to be too; a mesh is extracted on the CPU.
+    tsdf: (X, Y, Z) in units of the truncation distance. weight: (X, Y, Z) number of frames. color: (3, X, Y, Z) mean colour, or
+    None. All are on `device`, as depth maps and images must be; meshes are extracted on the CPU.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class TSDFVolume:
         colors: bool = True,
         max_voxels: int = MAX_VOXELS,
     ) -> "TSDFVolume":
-        """Make an empty volume around the box from lower (3,) to upper (3,), with a margin of the truncation distance.
+        """Create an empty volume around the box from lower (3,) to upper (3,) with a margin of the truncation distance.
 
-        Raises UserError before anything is allocated if the grid would have more than `max_voxels` voxels, and ValueError
-        if the box is inside out or the voxel size not positive.
+        Raises UserError, before allocating anything, if the grid would have more than `max_voxels` voxels, and ValueError if
+        the box is inverted or not finite or the voxel size is not positive.
         """
         lower, upper = (torch.as_tensor(value, dtype=torch.float64) for value in (lower, upper))
         if not (torch.isfinite(upper - lower).all() and (upper >= lower).all() and voxel_size > 0):
@@ -78,9 +78,9 @@ class TSDFVolume:
         colors: bool = True,
         max_voxels: int = MAX_VOXELS,
     ) -> "TSDFVolume":
-        """Make an empty volume around everything the depth maps see, as `for_bounds` does.
+        """Create an empty volume around all surface points in the depth maps, see `for_bounds`.
 
-        Raises UserError if no pixel is valid, or, before anything is allocated, if the grid would be too large.
+        Raises UserError, before allocating anything, if no pixel is valid or the grid would be too large.
         """
         bounds = bounds_of_depths(depths, intrinsics, world_from_camera, max_depth)
         if bounds is None:
@@ -90,9 +90,13 @@ class TSDFVolume:
     def integrate(
         self, depth: Tensor, intrinsics: Any, world_from_camera: Any, image: Tensor | None = None, max_depth: float = math.inf
     ) -> None:
-        """Fold in one depth map (H, W) metres with its image (3, H, W), needed where the volume keeps colours."""
+        """Integrate a depth map (H, W) in metres, and its image (3, H, W) if the volume has colours.
+
+        intrinsics: (3, 3) pixels, centres at +0.5. world_from_camera: (4, 4), OpenCV axes. Raises ValueError if the image is
+        missing.
+        """
         if self.color is not None and image is None:
-            raise ValueError("this volume keeps colours: give an image, or make it with colors=False")
+            raise ValueError("this volume stores colours: pass an image, or create the volume with colors=False")
         pose = invert(torch.as_tensor(world_from_camera, dtype=torch.float64))
         integrate(
             self.tsdf, self.weight, depth, torch.as_tensor(intrinsics), pose, self.origin, self.voxel_size, self.truncation,
@@ -100,16 +104,17 @@ class TSDFVolume:
         )  # fmt: skip
 
     def extract_mesh(self, min_weight: float = 1.0) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return the zero surface: vertices (V, 3) float32 world, faces (F, 3) int64 facing free space, colours (V, 3) or None.
+        """Extract the zero level set: world vertices (V, 3) float32, faces (F, 3) int64, and colours (V, 3) or None.
 
-        Only cells all of whose voxels have been seen at least `min_weight` times make a surface.
+        Faces are oriented towards free space. Only cells whose voxels have all been observed at least `min_weight` times
+        contribute.
         """
         known = _surface_cells(self.tsdf, self.weight >= min_weight)
         if not known.any():
             return torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64), None if self.color is None else torch.zeros(0, 3)
         from skimage.measure import marching_cubes
 
-        # With this orientation faces are counter-clockwise seen from free space, where the field is positive.
+        # With this orientation faces are counter-clockwise from free space, where the field is positive.
         vertices, faces, _, _ = marching_cubes(self.tsdf.numpy(), 0.0, mask=known.numpy(), gradient_direction="descent")
         index = torch.from_numpy(vertices.copy()).float()
         return self.origin + index * self.voxel_size, torch.from_numpy(faces.astype("int64")), self._colors_at(index)
@@ -117,7 +122,7 @@ class TSDFVolume:
     def _colors_at(self, index: Tensor) -> Tensor | None:
         if self.color is None:
             return None
-        # A vertex lies on an edge of the grid, so its two ends are the trilinear neighbours; both have been seen.
+        # A vertex lies on a grid edge, so interpolating between its two ends is trilinear; both have been observed.
         low, high = index.floor().long(), index.ceil().long()
         share = (index - low).amax(1)
         return torch.lerp(self._color_of(low), self._color_of(high), share[:, None]).clamp(0, 1)
@@ -133,7 +138,7 @@ def _dimensions(extent: Tensor, voxel_size: float, truncation: float) -> tuple[i
 
 
 def _fitting_voxel_size(extent: Tensor, voxel_size: float, truncation: float, max_voxels: int) -> float:
-    """Return a voxel size in whole millimetres, at most one per cent too large, at which the grid is within the limit."""
+    """Return a voxel size in whole millimetres, at most one per cent too large, for which the grid is within the limit."""
     fits = math.ceil(voxel_size * 1000)
     while math.prod(_dimensions(extent, fits / 1000, truncation)) > max_voxels:
         fits = max(fits + 1, int(fits * 1.01))
@@ -141,7 +146,7 @@ def _fitting_voxel_size(extent: Tensor, voxel_size: float, truncation: float, ma
 
 
 def _surface_cells(tsdf: Tensor, seen: Tensor) -> Tensor:
-    """Return a mask for marching cubes: true at the far corner of each cell that is wholly seen and crossed by the surface."""
+    """Return a mask for marching cubes: true at the far corner of each fully observed cell that the surface crosses."""
     if min(tsdf.shape) < 2:
         return torch.zeros_like(seen)
     whole, low, high = seen, tsdf, tsdf

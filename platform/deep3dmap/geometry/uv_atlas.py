@@ -1,6 +1,6 @@
-"""The UV atlas of a face: which texel of a position map is which point of the surface.
+"""The UV atlas of a face: the mapping between texels of a position map and points of the surface.
 
-A position map is a (3, S, S) picture whose texel (row r, column c) holds the position of the surface point with the atlas
+A position map is a (3, S, S) image whose texel (row r, column c) stores the position of the surface point with the atlas
 coordinates u = c / (S - 1), v = 1 - r / (S - 1); v points up, texels are points at integer coordinates. Layout, masks and
 weights after Feng et al., "Joint 3D Face Reconstruction and Dense Alignment with Position Map Regression Network", ECCV 2018.
 """
@@ -28,11 +28,11 @@ PRNET_FILES = ("uv_kpt_ind.txt", "face_ind.txt", "uv_weight_mask.png", "uv_face_
 class UVAtlas:
     """The atlas of a face.
 
-    landmark_texels: (68, 2) int64, row and column of the 68 iBUG landmarks. face_mask: (S, S) bool, the texels that are face.
+    landmark_texels: (68, 2) int64, row and column of the 68 iBUG landmarks. face_mask: (S, S) bool, texels on the face.
     region_weight: (S, S) float32, weight of a texel in a loss: landmarks 16, eyes, nose and mouth 4, the rest of the face 3,
-    neck and outside 0, all divided by 16. canonical: (3, S, S) float32 position map of the mean face seen from the front, in
-    any unit (x right, y down, z towards the viewer), or None where there is none; poses are relative to it; only face texels
-    count. Raises ValueError for arrays that do not fit together.
+    neck and outside 0, all divided by 16. canonical: (3, S, S) float32 position map of the mean face in a frontal view, in any
+    unit (x right, y down, z towards the viewer), to which poses are relative, or None; only face texels are used. Raises
+    ValueError for inconsistent arrays.
     """
 
     landmark_texels: NDArray[np.int64]
@@ -59,18 +59,18 @@ class UVAtlas:
 
     @property
     def size(self) -> int:
-        """The side S of the map in texels."""
+        """Side S of the map in texels."""
         return len(self.face_mask)
 
     @cached_property
     def face_index(self) -> NDArray[np.int64]:
-        """(N,) flat row-major indices of the face texels, ascending."""
+        """Flat row-major indices of the face texels, (N,), ascending."""
         return np.flatnonzero(self.face_mask)
 
     def triangles(self) -> NDArray[np.int64]:
-        """(T, 3) triangles over the face texels, two per full 2x2 block, counter-clockwise seen from outside.
+        """Return triangles (T, 3) over the face texels, two per complete 2x2 block, counter-clockwise from outside.
 
-        A vertex id is the position in `flatnonzero(face_mask)`, the order of `points`.
+        Vertex ids are indices into `flatnonzero(face_mask)`, the order of `points`.
         """
         mask, size = self.face_mask, self.size
         rows, columns = np.nonzero(mask[:-1, :-1] & mask[:-1, 1:] & mask[1:, :-1] & mask[1:, 1:])
@@ -82,17 +82,17 @@ class UVAtlas:
         return vertex_of_texel[np.stack([lower, upper], 1).reshape(-1, 3)].astype(np.int64)
 
     def texels_of_uv(self, uv: NDArray[Any]) -> NDArray[np.float64]:
-        """(N, 2) atlas coordinates in [0, 1], v up, to (N, 2) fractional row and column."""
+        """Convert atlas coordinates (N, 2) in [0, 1], v up, to fractional row and column (N, 2)."""
         uv = np.asarray(uv, np.float64)
         return (self.size - 1) * np.stack([1 - uv[:, 1], uv[:, 0]], 1)
 
     def uv_of_texels(self, texels: NDArray[Any]) -> NDArray[np.float64]:
-        """The inverse of `texels_of_uv`: (N, 2) row and column to (N, 2) u and v."""
+        """Invert `texels_of_uv`: convert row and column (N, 2) to u and v (N, 2)."""
         texels = np.asarray(texels, np.float64)
         return np.stack([texels[:, 1], self.size - 1 - texels[:, 0]], 1) / (self.size - 1)
 
     def sample(self, position_map: NDArray[Any], uv: NDArray[Any]) -> NDArray[np.float32]:
-        """Read a (3, S, S) map at (N, 2) atlas coordinates, bilinearly; returns (N, 3). Outside [0, 1] the border counts."""
+        """Sample a (3, S, S) map bilinearly at atlas coordinates (N, 2), clamped to [0, 1]; returns (N, 3)."""
         self._check(position_map)
         texels = self.texels_of_uv(uv).clip(0, self.size - 1)
         corner = np.minimum(texels.astype(np.int64), self.size - 2)
@@ -102,19 +102,19 @@ class UVAtlas:
         return ((1 - down) * above + down * below).T.astype(np.float32)
 
     def landmarks(self, position_map: Any) -> Any:
-        """Read the 68 landmarks off a (..., 3, S, S) map, array or tensor; returns (..., 68, 3) of the same kind."""
+        """Return the landmarks (..., 68, 3) of a map (..., 3, S, S), as an array or tensor like the map."""
         self._check(position_map)
         rows, columns = self.landmark_texels.T
         return position_map[..., rows, columns].mT
 
     def points(self, position_map: Any) -> Any:
-        """Read the N face texels off a (..., 3, S, S) map, array or tensor, row by row; returns (..., N, 3)."""
+        """Return the N face texels (..., N, 3) of a map (..., 3, S, S), row by row, as an array or tensor like the map."""
         self._check(position_map)
         rows, columns = np.divmod(self.face_index, self.size)
         return position_map[..., rows, columns].mT
 
     def resized(self, size: int) -> "UVAtlas":
-        """The same atlas with `size` texels a side; masks by nearest texel, landmarks moved into the mask where needed."""
+        """Return the atlas with `size` texels per side; masks are resampled by nearest texel, landmarks stay in the mask."""
         nearest = np.round(np.arange(size) * (self.size - 1) / (size - 1)).astype(np.int64)
         mask = self.face_mask[np.ix_(nearest, nearest)]
         texels = np.round(self.landmark_texels * (size - 1) / (self.size - 1)).astype(np.int64)
@@ -131,29 +131,31 @@ class UVAtlas:
 
     @classmethod
     def load(cls, file: Path) -> "UVAtlas":
-        """Read what `save` wrote; raises UserError naming the file and the field."""
+        """Read a file written by `save`; raises UserError naming the file and the field."""
         arrays = read_npz(file, "atlas", FIELDS)
-        with reading(file, "atlas", "write it by UVAtlas.save"):
+        with reading(file, "atlas", "write it with UVAtlas.save"):
             return cls(*(arrays[name] for name in (*FIELDS, CANONICAL) if name in arrays))
 
     @classmethod
     def from_prnet_folder(cls, folder: Path) -> "UVAtlas":
         """Read the `uv-data` folder of PRNet: uv_kpt_ind.txt, face_ind.txt, uv_weight_mask.png, uv_face_mask.png,
-        and canonical_vertices.npy if it is there.
+        and canonical_vertices.npy if it exists.
 
-        The weight is the product of both masks, because the weight mask alone is not zero outside the face.
-        Raises UserError naming the file that is absent or does not fit.
+        The region weight is the product of both masks, because the weight mask is not zero outside the face.
+        Raises UserError naming a file that is missing or inconsistent.
         """
         kpt_file, index_file, weight_file, mask_file = (_existing(folder / name) for name in PRNET_FILES)
         weight, mask = _grey(weight_file), _grey(mask_file)
         if weight.shape != mask.shape:
-            raise UserError(f"{weight_file}: {weight.shape} texels, {mask_file.name} {mask.shape}; take both from one release")
+            raise UserError(
+                f"{weight_file}: {weight.shape} texels, but {mask_file.name} has {mask.shape}; use files from one release"
+            )
         landmarks = _numbers(kpt_file)
         if landmarks.shape != (2, 68):
             raise UserError(f"{kpt_file}: expected 2 rows (column, row) of 68 numbers, got {landmarks.shape}")
         index = _numbers(index_file).ravel().astype(np.int64)
         if not np.array_equal(index, np.flatnonzero(mask > 0)):
-            raise UserError(f"{index_file}: its texels are not those of {mask_file.name}; take both files from one release")
+            raise UserError(f"{index_file}: its texels do not match {mask_file.name}; use files from one release")
         try:
             return cls(landmarks[::-1].T.astype(np.int64), mask > 0, weight * mask, _canonical(folder, mask > 0))
         except ValueError as error:
@@ -161,11 +163,11 @@ class UVAtlas:
 
     def _check(self, position_map: Any) -> None:
         if tuple(position_map.shape[-3:]) != (3, self.size, self.size):
-            raise ValueError(f"a map of this atlas is (..., 3, {self.size}, {self.size}), got {tuple(position_map.shape)}")
+            raise ValueError(f"a map of this atlas must be (..., 3, {self.size}, {self.size}), got {tuple(position_map.shape)}")
 
 
 def nearest_inside(mask: NDArray[np.bool_], texels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Move (N, 2) texels (row, column) that lie outside the mask to the nearest texel inside it."""
+    """Move texels (N, 2) (row, column) outside the mask to the nearest texel inside it."""
     inside = np.argwhere(mask)
     distance = ((texels[:, None] - inside[None]) ** 2).sum(2)
     return np.where(mask[tuple(texels.T)][:, None], texels, inside[distance.argmin(1)])
@@ -185,7 +187,7 @@ def _canonical(folder: Path, mask: NDArray[np.bool_]) -> NDArray[np.float32] | N
 
 def _existing(file: Path) -> Path:
     if not file.is_file():
-        raise UserError(f"{file}: not found; a PRNet uv-data folder holds {', '.join(PRNET_FILES)}")
+        raise UserError(f"{file}: not found; a PRNet uv-data folder contains {', '.join(PRNET_FILES)}")
     return file
 
 
@@ -194,7 +196,7 @@ def _grey(file: Path) -> NDArray[np.float32]:
 
     with reading(file, "picture"), Image.open(file) as picture:
         if picture.width * picture.height > MOST_TEXELS:
-            raise UserError(f"{file}: {picture.width}x{picture.height} texels are beyond any atlas; restore the file")
+            raise UserError(f"{file}: {picture.width}x{picture.height} texels are too many for an atlas; restore the file")
         return np.asarray(picture.convert("L"), np.float32) / np.float32(255)
 
 

@@ -1,7 +1,7 @@
-"""Fewer triangles for the same shape, fast and without fuss: vertices in one cell of a grid become one.
+"""Fast mesh simplification by vertex clustering: all vertices in a grid cell are merged into one.
 
-After Lindstrom, Out-of-core simplification of large polygonal models (SIGGRAPH 2000): the vertex of a cell is put where it is
-closest to the planes of all triangles that have a corner there, so that edges and corners of the surface stay sharp.
+After Lindstrom, Out-of-core simplification of large polygonal models (SIGGRAPH 2000): the vertex of a cell minimises the
+distance to the planes of all triangles with a corner in it, which preserves sharp edges and corners of the surface.
 """
 
 import math
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from deep3dmap.core.mesh import Mesh
 
 TRIES = 12
-ENOUGH = 0.8  # of the triangles that were allowed
-# How much a vertex keeps to the mean of its cell where the planes leave it free to slide.
+ENOUGH = 0.8  # fraction of the allowed triangles at which the search for a cell size stops
+# Strength of the pull towards the mean of the cell, in directions that the planes do not constrain.
 STAY = 1e-3
 
 Floats = NDArray[np.float64]
@@ -22,10 +22,10 @@ Indices = NDArray[np.int64]
 
 
 def reduced(mesh: Mesh, most: int) -> Mesh:
-    """Return a mesh of at most `most` triangles, or a cloud of at most `most` points for one without faces.
+    """Return a mesh of at most `most` triangles, or for a mesh without faces a cloud of at most `most` points.
 
-    What is small enough is returned as it is, without vertices that no triangle has. Colours are averaged. The same mesh gives
-    the same result.
+    A mesh that is small enough is returned unchanged, except that unused vertices are removed. Colours are averaged.
+    Deterministic.
     """
     if len(mesh.faces) == 0:
         kept = np.linspace(0, len(mesh.vertices) - 1, most).round().astype(np.int64)
@@ -46,7 +46,7 @@ def reduced(mesh: Mesh, most: int) -> Mesh:
             best, coarse = (label, faces), cell
             if len(faces) >= ENOUGH * most:
                 break
-        # Triangles go with the square of the size; between a cell too fine and one too coarse, the middle.
+        # The number of triangles is quadratic in the cell size; once bracketed, bisect geometrically.
         guess = cell * math.sqrt(len(faces) / (0.9 * most)) if len(faces) else cell / 2
         cell = guess if not (fine and coarse) else math.sqrt(fine * coarse)
     return _placed(mesh, vertices, *best)
@@ -63,12 +63,12 @@ def _first_cell(vertices: Floats, faces: Indices, most: int) -> float:
     a, b, c = vertices[faces].transpose(1, 0, 2)
     area = float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()) / 2
     longest = float((vertices.max(0) - vertices.min(0)).max())
-    # A cell is crossed by the surface about where two triangles of its own size would lie.
+    # Each cell that the surface crosses yields about two triangles of the cell's size.
     return max(math.sqrt(2 * area / most), longest * 1e-5, 1e-12)
 
 
 def _clustered(vertices: Floats, faces: Any, low: Floats, high: Floats, cell: float) -> tuple[Indices, Indices]:
-    """Return (V,) the number of each vertex's cell, and the faces (F', 3) between three different cells, each once."""
+    """Return the cell of each vertex, (V,), and the faces (F', 3) between three different cells, without duplicates."""
     place = np.floor((vertices - low) / cell).astype(np.int64)
     sides = np.floor((high - low) / cell).astype(np.int64) + 1
     _, label = np.unique((place[:, 0] * sides[1] + place[:, 1]) * sides[2] + place[:, 2], return_inverse=True)
@@ -77,7 +77,7 @@ def _clustered(vertices: Floats, faces: Any, low: Floats, high: Floats, cell: fl
     corners = corners[(corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 2] != corners[:, 0])]
     a, b, c = np.sort(corners, axis=1).T
     count = int(label.max(initial=0)) + 1
-    # Two keys, since the third power of the number of cells leaves 64 bits.
+    # Two keys, because the cube of the number of cells does not fit into 64 bits.
     _, pair = np.unique(a * count + b, return_inverse=True)
     _, first = np.unique(pair.reshape(-1) * count + c, return_index=True)
     return label, corners[np.sort(first)]
@@ -95,7 +95,7 @@ def _placed(mesh: Mesh, vertices: Floats, label: Indices, faces: Indices) -> Mes
     middle = mean(vertices)
     spread = np.sqrt(np.maximum(mean(vertices**2).sum(1) - (middle**2).sum(1), 0))
     best = _closest_to_planes(vertices, mesh.faces, label, count, used, middle)
-    # A vertex leaves the middle of its cell by no more than the cell's own vertices do.
+    # Limit the distance of a vertex from its cell's mean to twice the spread of the cell's vertices.
     away = best - middle
     length = np.linalg.norm(away, axis=1)
     limit = np.minimum(1.0, 2 * spread / np.maximum(length, 1e-30))
@@ -104,7 +104,7 @@ def _placed(mesh: Mesh, vertices: Floats, label: Indices, faces: Indices) -> Mes
 
 
 def _closest_to_planes(vertices: Floats, faces: Any, label: Indices, count: int, used: Indices, middle: Floats) -> Floats:
-    """Return (N, 3) the points with the least sum of squared distances to their cells' planes, weighted by area."""
+    """Return the points (N, 3) with the least area-weighted sum of squared distances to their cells' planes."""
     a, b, c = vertices[faces].transpose(1, 0, 2)
     normal = np.cross(b - a, c - a)
     weight = np.linalg.norm(normal, axis=1)
@@ -112,7 +112,7 @@ def _closest_to_planes(vertices: Floats, faces: Any, label: Indices, count: int,
     matrix, right = np.zeros((len(used), 3, 3)), np.zeros((len(used), 3))
     for corner in range(3):
         cell = label[faces[:, corner]]
-        # Planes through the vertex itself, so that small numbers are added up.
+        # Offsets of the planes through this corner's vertex.
         offset = (normal * vertices[faces[:, corner]]).sum(1)
         for i in range(3):
             right[:, i] += np.bincount(cell, weight * normal[:, i] * offset, count)[used]

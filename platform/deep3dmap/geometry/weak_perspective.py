@@ -1,6 +1,6 @@
-"""The scaled orthographic camera p = s R x + t of face models: Euler angles, projection, and its fit to landmarks.
+"""The scaled orthographic camera p = s R x + t of face models: Euler angles, projection and fitting to landmarks.
 
-R. Hartley and A. Zisserman, Multiple View Geometry, 2nd edition, algorithm 7.2: the gold standard affine camera.
+R. Hartley and A. Zisserman, Multiple View Geometry, 2nd edition, algorithm 7.2: gold standard algorithm for affine cameras.
 """
 
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-# Nose tip, outer corners of the eyes, corners of the mouth: what MultiPIE's poses were made from.
+# Nose tip, outer corners of the eyes, corners of the mouth: the landmarks used for MultiPIE's poses.
 FIVE_LANDMARKS = (30, 36, 45, 48, 54)
 
 
@@ -21,7 +21,7 @@ class WeakPerspective(NamedTuple):
 
 
 def rotation_of_euler_xyz(angles: Tensor) -> Tensor:
-    """(..., 3) radians to (..., 3, 3) Rx(a) Ry(b) Rz(c) of right-handed matrices, as pytorch3d's "XYZ"; differentiable.
+    """Return Rx(a) Ry(b) Rz(c) (..., 3, 3), right-handed as in pytorch3d's "XYZ", for radians (..., 3); differentiable.
 
     The signs are opposite to those of 300W-LP (`face_pose`).
     """
@@ -35,30 +35,33 @@ def rotation_of_euler_xyz(angles: Tensor) -> Tensor:
 
 
 def euler_xyz_of_rotation(rotation: Tensor) -> Tensor:
-    """The inverse of `rotation_of_euler_xyz`, with the middle angle within 90 degrees."""
+    """Invert `rotation_of_euler_xyz`, with the middle angle within 90 degrees."""
     first = torch.atan2(-rotation[..., 1, 2], rotation[..., 2, 2])
     third = torch.atan2(-rotation[..., 0, 1], rotation[..., 0, 0])
     return torch.stack([first, torch.asin(rotation[..., 0, 2].clamp(-1, 1)), third], -1)
 
 
 def project_weak_perspective(points: Tensor, scale: Tensor, rotation: Tensor, translation: Tensor) -> Tensor:
-    """Project points (..., N, 3) with scale (...), rotation (..., 3, 3), translation (..., 3); z is kept; differentiable."""
+    """Project points (..., N, 3) with scale (...), rotation (..., 3, 3) and translation (..., 3), differentiably.
+
+    Returns (..., N, 3), with the scaled and translated z.
+    """
     return scale[..., None, None] * points @ rotation.transpose(-1, -2) + translation[..., None, :]
 
 
 def fit_affine_camera(points: Any, pixels: Any) -> Tensor:
-    """Fit the affine camera (2, 4) float64 that takes points (N, 3) to pixels (N, 2) with least squared error.
+    """Fit the least-squares affine camera (2, 4) float64 from points (N, 3) to pixels (N, 2).
 
-    Raises ValueError for fewer than four points, or points that lie in one plane.
+    Raises ValueError for wrong shapes, fewer than four points, or coplanar points.
     """
     points, pixels = torch.as_tensor(points).double(), torch.as_tensor(pixels).double()
     if points.dim() != 2 or points.shape[1] != 3 or pixels.shape != (len(points), 2) or len(points) < 4:
-        raise ValueError(f"points are (N, 3) and pixels (N, 2), N >= 4, got {tuple(points.shape)}, {tuple(pixels.shape)}")
+        raise ValueError(f"points must be (N, 3) and pixels (N, 2), N >= 4, got {tuple(points.shape)}, {tuple(pixels.shape)}")
     centre, middle = points.mean(0), pixels.mean(0)
     spread = points - centre
     extents = torch.linalg.svdvals(spread)
     if extents[2] <= 1e-9 * extents[0]:
-        raise ValueError("the points lie in one plane, so the camera's view of the third axis is unknown")
+        raise ValueError("the points lie in one plane, so the camera is not determined along the plane's normal")
     linear = torch.linalg.lstsq(spread, pixels - middle).solution.T
     return torch.cat([linear, (middle - linear @ centre)[:, None]], 1)
 
@@ -66,9 +69,9 @@ def fit_affine_camera(points: Any, pixels: Any) -> Tensor:
 def split_affine_camera(affine: Tensor) -> WeakPerspective:
     """Split an affine camera (2, 4) into scale, rotation and translation.
 
-    The two rows of a fit are neither of one length nor at right angles. Scaled to one length, they are replaced by the nearest
-    pair at right angles, which turns both alike; the third row is their cross product. The scale is the mean length of the
-    rows. Raises ValueError for a camera whose rows are parallel.
+    The two rows of a fit generally differ in length and are not orthogonal. They are normalised and replaced by the nearest
+    orthogonal pair, which rotates both by the same angle; the third row is their cross product. The scale is the mean length of
+    the rows. Raises ValueError for a camera whose rows are parallel.
     """
     lengths = torch.linalg.vector_norm(affine[:, :3], dim=1)
     u, values, vt = torch.linalg.svd(affine[:, :3] / lengths.clamp(min=1e-300)[:, None], full_matrices=False)
@@ -80,15 +83,15 @@ def split_affine_camera(affine: Tensor) -> WeakPerspective:
 
 
 def pose_from_landmarks(points: Any, pixels: Any) -> WeakPerspective:
-    """Pose of a model from landmarks (N, 3) on it and where they are in the image, (N, 2): `fit_affine_camera`, split.
+    """Return the pose of a model from its landmarks (N, 3) and their pixels (N, 2), by splitting `fit_affine_camera`.
 
-    The pixels may have y up or down; the rotation takes the model to those axes. With y down and z towards the viewer they are
-    left-handed, and what this returns is then a rotation to x right, y down, z AWAY from the viewer.
+    The pixels may have y up or down; the rotation maps the model to these axes. As the result is always a proper rotation, with
+    y down it maps to x right, y down, z AWAY from the viewer.
     """
     return split_affine_camera(fit_affine_camera(points, pixels))
 
 
 def pose_from_5_landmarks(template: Any, landmarks: Any) -> WeakPerspective:
-    """`pose_from_landmarks` of `FIVE_LANDMARKS` among 68: template (68, 3), landmarks (68, 2) in pixels."""
+    """Apply `pose_from_landmarks` to `FIVE_LANDMARKS` of 68: template (68, 3), landmarks (68, 2 or more) in pixels."""
     chosen = list(FIVE_LANDMARKS)
     return pose_from_landmarks(torch.as_tensor(template)[chosen], torch.as_tensor(landmarks)[chosen, :2])

@@ -1,4 +1,4 @@
-"""Depth metrics of one frame, as NeuralRecon and Atlas compute them (zju3dv/NeuralRecon, tools/evaluation_utils.py)."""
+"""Depth metrics per frame, as in NeuralRecon and Atlas (zju3dv/NeuralRecon, tools/evaluation_utils.py)."""
 
 import math
 
@@ -7,22 +7,23 @@ from torch import Tensor
 
 NAMES = ("abs_rel", "abs_diff", "sq_rel", "rmse", "log_rmse", "delta_1.25", "delta_1.25^2", "delta_1.25^3", "complete")
 
-# An absent prediction counts as depth 0 against a truth of 10 m (1 cm against 10 m in the logarithm).
+# A missing prediction counts as depth 0 against a truth of 10 m (1 cm against 10 m in the logarithm).
 NOTHING = {"abs_rel": 1.0, "abs_diff": 10.0, "sq_rel": 10.0, "rmse": 10.0, "log_rmse": math.log(1000.0)}
 NOTHING |= dict.fromkeys(("delta_1.25", "delta_1.25^2", "delta_1.25^3", "complete"), 0.0)
 
 
 def depth_metrics(predicted: Tensor, truth: Tensor, max_depth: float = 10.0) -> dict[str, float]:
-    """Compare a depth map with the true one, both (H, W) in metres along the optical axis, 0 = nothing there.
+    """Compare a depth map with the true one, both (H, W) in metres along the optical axis, 0 = no depth.
 
     The error metrics are means over pixels with predicted > 0 and 0 < truth < max_depth: abs_rel |d|/g, abs_diff |d|,
-    sq_rel d^2/g, rmse, log_rmse, and delta_t = share with max(g/p, p/g) < t. complete is the share of ALL pixels with
-    predicted > 0. A frame without a common pixel has only `complete`; average it with `mean_metrics`.
+    sq_rel d^2/g, rmse, log_rmse, and delta_t = fraction with max(g/p, p/g) < t. complete is the fraction of ALL pixels with
+    predicted > 0. A frame without common pixels only has `complete`; average frames with `mean_metrics`. Raises ValueError for
+    different shapes and non-finite predictions.
     """
     if predicted.shape != truth.shape or predicted.dim() != 2:
-        raise ValueError(f"predicted and truth must be (H, W) alike, got {tuple(predicted.shape)} and {tuple(truth.shape)}")
+        raise ValueError(f"predicted and truth must both be (H, W), got {tuple(predicted.shape)} and {tuple(truth.shape)}")
     if not torch.isfinite(predicted).all():
-        raise ValueError("predicted holds NaN or infinity; depth that is missing is 0")
+        raise ValueError("predicted contains NaN or infinity; missing depth must be 0")
     complete = {"complete": (predicted > 0).double().mean().item()}
     mask = (predicted > 0) & (truth > 0) & (truth < max_depth)
     if not mask.any():
@@ -31,10 +32,10 @@ def depth_metrics(predicted: Tensor, truth: Tensor, max_depth: float = 10.0) -> 
 
 
 def mean_metrics(frames: list[dict[str, float]]) -> dict[str, float]:
-    """Average the frames of a scan: each metric over the frames that have it, `complete` over all.
+    """Average over the frames of a scan: each metric over the frames that have it, `complete` over all.
 
-    If no frame has an error metric the prediction was empty and the scan gets the values of `NOTHING`, which no attempt at
-    reconstruction falls below: a failure never scores better than a bad result. Raises ValueError for an empty list.
+    If no frame has an error metric, the prediction was empty and the scan gets the values of `NOTHING`, so that a failure never
+    scores better than a bad result. Raises ValueError for an empty list.
     """
     if not frames:
         raise ValueError("there are no frames to average")

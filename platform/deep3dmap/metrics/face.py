@@ -1,7 +1,7 @@
-"""Face alignment and reconstruction errors. Positions are pixels of the photograph: x right, y down, z larger = nearer.
+"""Face alignment and reconstruction errors. Positions are in pixels of the photograph: x right, y down, z larger = nearer.
 
-The normalised mean error (NME) and its yaw bins as cleardusk/3DDFA, benchmark_aflw2000.py, computes them; dense and
-reconstruction errors as in Feng et al., ECCV 2018, section 4. All results are fractions; multiply by 100 for percent.
+The normalised mean error (NME) and its yaw bins follow cleardusk/3DDFA, benchmark_aflw2000.py; dense and reconstruction errors
+follow Feng et al., ECCV 2018, section 4. All results are fractions; multiply by 100 for percent.
 """
 
 import math
@@ -21,42 +21,42 @@ OUTER_EYE_CORNERS = (36, 45)
 
 
 def box_size(landmarks: Tensor) -> Tensor:
-    """sqrt(width * height) of the upright 2-D box of (..., N, D >= 2) points, in their unit; returns (...)."""
+    """Return sqrt(width * height) (...) of the axis-aligned 2D box of points (..., N, D >= 2), in their unit."""
     points = landmarks[..., :2].double()
     sides = points.amax(-2) - points.amin(-2)
     return sides.prod(-1).sqrt()
 
 
 def normalized_mean_error(predicted: Tensor, truth: Tensor, size: Tensor | float) -> Tensor:
-    """Mean distance between (..., N, D) points divided by `size`, (...); D = 2 for the image plane, 3 for space.
+    """Return the mean distance between points (..., N, D) divided by `size`, (...); D = 2 in the image plane, 3 in space.
 
-    Raises ValueError for shapes that differ and for a size that is not positive.
+    Raises ValueError for different shapes and for a size that is not positive.
     """
     if predicted.shape != truth.shape:
         raise ValueError(f"predicted and truth differ in shape: {tuple(predicted.shape)} and {tuple(truth.shape)}")
     size = torch.as_tensor(size, dtype=torch.float64)
     if not (size > 0).all():
-        raise ValueError("the size to divide by must be positive; are all ground-truth points in one place?")
+        raise ValueError("the normalising size must be positive; are all ground-truth points identical?")
     distance = torch.linalg.vector_norm(predicted.double() - truth.double(), dim=-1)
     return distance.mean(-1) / size
 
 
 def with_mean_depth_of(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Shift the z of (..., N, 3) points so that its mean is that of `truth`: the z of a face has an arbitrary offset."""
+    """Shift z of points (..., N, 3) to the mean z of `truth`, because the z of a face has an arbitrary offset."""
     shift = (truth[..., 2] - predicted[..., 2]).mean(-1, keepdim=True)
     return torch.cat([predicted[..., :2], (predicted[..., 2] + shift)[..., None]], -1)
 
 
 def yaw_bin(yaw: float) -> str:
-    """The bin of a yaw in radians, by its size in degrees: "0_30" (closed), "30_60", "60_90" (which also takes more)."""
+    """Return the bin of a yaw in radians by its absolute value in degrees: "0_30", "30_60", or "60_90" for all larger ones."""
     degrees = math.degrees(abs(yaw))
     return next((name for name, (_, high) in YAW_BINS.items() if degrees <= high), "60_90")
 
 
 def mean_of_bins(errors: Iterable[tuple[str, float]]) -> tuple[dict[str, float], float]:
-    """Group (bin, error) pairs; return the mean of each bin that has faces, and the mean of those means.
+    """Group (bin, error) pairs; return the mean of each non-empty bin, and the mean of these means.
 
-    The published "mean" column is the latter, not the mean over all faces. Raises ValueError if there is no pair.
+    The published "mean" column is the latter, not the mean over all faces. Raises ValueError if there are no pairs.
     """
     grouped: dict[str, list[float]] = {}
     for name, error in errors:
@@ -68,16 +68,16 @@ def mean_of_bins(errors: Iterable[tuple[str, float]]) -> tuple[dict[str, float],
 
 
 def interocular_distance(landmarks: Tensor) -> float:
-    """Distance of the outer corners of the eyes of (68, 3) landmarks, in space."""
+    """Return the 3D distance between the outer eye corners of landmarks (68, 3)."""
     first, second = (landmarks[i].double() for i in OUTER_EYE_CORNERS)
     return float(torch.linalg.vector_norm(first - second))
 
 
 def pose_error(predicted: Tensor, truth: Tensor, head_pose: NDArray[np.floating]) -> float:
-    """Mean absolute error in degrees of pitch, yaw and roll, given (N, 3) points and the true (3,) angles in radians.
+    """Return the mean absolute error of pitch, yaw and roll in degrees, from points (N, 3) and true angles (3,) in radians.
 
-    The predicted pose is the true one, turned by the rotation that best takes the true points to the predicted ones. Angles
-    follow 300W-LP (`geometry.face_pose`); differences are taken the short way round.
+    The predicted pose is the true pose, rotated by the best-fitting rotation from the true to the predicted points. Angles
+    follow 300W-LP (`geometry.face_pose`); differences are wrapped to at most 180 degrees.
     """
     # 300W-LP's model space has y up.
     up = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
@@ -89,12 +89,12 @@ def pose_error(predicted: Tensor, truth: Tensor, head_pose: NDArray[np.floating]
 def reconstruction_error(
     predicted: Tensor, truth: Tensor, predicted_landmarks: Tensor, true_landmarks: Tensor, corresponding: int = 500
 ) -> float:
-    """Mean distance from true points (M, 3) to the nearest predicted point (N, 3), divided by the interocular distance.
+    """Return the mean distance from true points (M, 3) to the nearest predicted points (N, 3), over the interocular distance.
 
-    The prediction is first aligned by the similarity that fits the (68, 3) landmarks, whose rotation and translation are then
-    refined by ICP of `corresponding` evenly chosen true points. The scale stays that of the landmarks: refined by nearest
-    neighbours too, it would shrink the truth onto the flattest part of a wrong prediction. The predicted points should be
-    dense, since the gaps between them add to the error. Raises ValueError for an empty set.
+    The prediction is first aligned by the similarity that fits the landmarks (68, 3); its rotation and translation are then
+    refined by ICP with `corresponding` evenly chosen true points. The scale remains that of the landmarks, because ICP would
+    shrink the truth onto the flattest part of a wrong prediction. The predicted points should be dense, since gaps between them
+    add to the error. Raises ValueError for an empty set.
     """
     if len(predicted) == 0 or len(truth) == 0:
         raise ValueError(f"both surfaces must have points, got {len(predicted)} predicted and {len(truth)} true ones")
@@ -106,9 +106,9 @@ def reconstruction_error(
 
 
 def surface_points(vertices: Tensor, faces: Tensor, at_least: int = 10000) -> Tensor:
-    """Points of a triangle mesh: its vertices (V, 3) and, where they are few, the same even places on each of its faces (F, 3).
+    """Return points on a triangle mesh: its vertices (V, 3) and, if they are few, a regular pattern on each face (F, 3).
 
-    Raises ValueError for a mesh without vertices.
+    at_least: number of vertices from which no points are added. Raises ValueError for a mesh without vertices.
     """
     if len(vertices) == 0:
         raise ValueError("the mesh has no vertices")

@@ -1,4 +1,4 @@
-"""What is kept of features that stream by: their mean and covariance, and a fair sample of them."""
+"""Streaming statistics of features: mean and covariance, and a uniform random sample."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ Array = npt.NDArray[np.float64]
 
 
 class Gaussian(NamedTuple):
-    """Mean (D,) and covariance (D, D), divided by N - 1, of N features."""
+    """Mean (D,) and covariance (D, D), normalised by N - 1, of N features."""
 
     mean: Array
     covariance: Array
@@ -19,7 +19,7 @@ class Gaussian(NamedTuple):
 
 
 class FeatureStatistics:
-    """Mean and covariance of batches of features (N, D), added up in float64 (Chan, Golub and LeVeque, 1983)."""
+    """Mean and covariance of batches of features (N, D), accumulated in float64 (Chan, Golub and LeVeque, 1983)."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -27,7 +27,7 @@ class FeatureStatistics:
         self._scatter: Array = np.zeros((0, 0))
 
     def add(self, features: npt.ArrayLike) -> None:
-        """Take a batch (N, D). Raises UserError for one of another width or with numbers that are not finite."""
+        """Add a batch (N, D). Raises UserError for a different D or non-finite values."""
         batch = _checked(features, len(self._mean) if self._count else None)
         if not len(batch):
             return
@@ -36,7 +36,7 @@ class FeatureStatistics:
         self._merge(len(batch), mean, centered.T @ centered)
 
     def merge(self, other: "FeatureStatistics") -> None:
-        """Take what another one has seen."""
+        """Add the features accumulated by another instance."""
         if other._count:
             self._merge(other._count, other._mean, other._scatter)
 
@@ -51,14 +51,14 @@ class FeatureStatistics:
         self._count = total
 
     def gaussian(self) -> Gaussian:
-        """Return the statistics so far. Raises UserError before there are two features."""
+        """Return the statistics so far. Raises UserError if there are fewer than two features."""
         if self._count < 2:
-            raise UserError(f"a covariance needs at least two features, there are {self._count}")
+            raise UserError(f"a covariance needs at least two features, got {self._count}")
         return Gaussian(self._mean, self._scatter / (self._count - 1), self._count)
 
 
 class FeatureSample:
-    """At most `capacity` features of a stream, every one as likely to be kept as any other (reservoir sampling)."""
+    """A uniform random sample of at most `capacity` features of a stream (reservoir sampling)."""
 
     def __init__(self, capacity: int, seed: int = 0) -> None:
         self.capacity = capacity
@@ -67,7 +67,7 @@ class FeatureSample:
         self._seen = 0
 
     def add(self, features: npt.ArrayLike) -> None:
-        """Take a batch (N, D). Raises UserError for one of another width or with numbers that are not finite."""
+        """Add a batch (N, D). Raises UserError for a different D or non-finite values."""
         for feature in _checked(features, len(self._kept[0]) if self._kept else None):
             self._seen += 1
             if len(self._kept) < self.capacity:
@@ -78,14 +78,14 @@ class FeatureSample:
                 self._kept[place] = feature.copy()
 
     def features(self) -> Array:
-        """Return the kept ones, (at most capacity, D)."""
+        """Return the sampled features, (at most capacity, D)."""
         return np.stack(self._kept) if self._kept else np.zeros((0, 0))
 
 
 def _checked(features: npt.ArrayLike, width: int | None) -> Array:
     batch = np.asarray(features, np.float64)
     if batch.ndim != 2 or (width is not None and batch.shape[1] != width):
-        raise UserError(f"features are (N, {width or 'D'}), got {batch.shape}")
+        raise UserError(f"features must be (N, {width or 'D'}), got {batch.shape}")
     if not np.isfinite(batch).all():
         raise UserError("some features are not finite")
     return batch

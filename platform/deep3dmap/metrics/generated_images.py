@@ -1,4 +1,4 @@
-"""How close a set of generated pictures is to a set of real ones, from features of both."""
+"""Distances between sets of generated and real images, from their features."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,11 +15,11 @@ _ROWS = 1024
 def frechet_distance(first: Gaussian, second: Gaussian) -> float:
     """Return the squared Frechet distance between two Gaussians (Dowson and Landau, 1982; Heusel et al., NeurIPS 2017).
 
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)); the last trace from the eigenvalues of the symmetric C1^(1/2) C2 C1^(1/2), so
-    that covariances without full rank do no harm. Raises UserError for two widths.
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)); the last trace is computed from the eigenvalues of the symmetric
+    C1^(1/2) C2 C1^(1/2), so that rank-deficient covariances are handled. Raises UserError for different numbers of features.
     """
     if first.mean.shape != second.mean.shape:
-        raise UserError(f"features of one network only: {len(first.mean)} numbers against {len(second.mean)}")
+        raise UserError(f"features must come from one network: {len(first.mean)} numbers per image against {len(second.mean)}")
     values, vectors = np.linalg.eigh(first.covariance)
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
     between = np.linalg.eigvalsh(root @ second.covariance @ root)
@@ -29,7 +29,7 @@ def frechet_distance(first: Gaussian, second: Gaussian) -> float:
 
 
 class KernelDistance(NamedTuple):
-    """The mean over subsets, and the standard deviation between them."""
+    """Mean and standard deviation over subsets."""
 
     mean: float
     deviation: float
@@ -38,8 +38,8 @@ class KernelDistance(NamedTuple):
 def kernel_distance(real: Array, fake: Array, subsets: int = 100, size: int = 1000, seed: int = 0) -> KernelDistance:
     """Return the Kernel Inception Distance of features (N, D) and (M, D) (Binkowski et al., ICLR 2018).
 
-    The unbiased squared maximum mean discrepancy under the kernel (x y / D + 1)^3, over random subsets of `size`, or of as many
-    as there are. It may be negative. Raises UserError for fewer than two features or two widths.
+    The unbiased squared maximum mean discrepancy with the kernel (x y / D + 1)^3, over random subsets of `size` features, or of
+    all if there are fewer. It may be negative. Raises UserError for fewer than two features or different D.
     """
     _check(real, fake, 2)
     count = min(size, len(real), len(fake))
@@ -52,7 +52,7 @@ def kernel_distance(real: Array, fake: Array, subsets: int = 100, size: int = 10
 
 
 def polynomial_discrepancy(x: Array, y: Array) -> float:
-    """Return the unbiased squared maximum mean discrepancy of (N, D) and (M, D) under the kernel (x y / D + 1)^3."""
+    """Return the unbiased squared maximum mean discrepancy of (N, D) and (M, D) with the kernel (x y / D + 1)^3."""
     within = 0.0
     for one in (x, y):
         kernel = _polynomial(one, one)
@@ -65,7 +65,7 @@ def _polynomial(x: Array, y: Array) -> Array:
 
 
 class PrecisionRecall(NamedTuple):
-    """precision: share of generated samples among the real ones. recall: share of real samples among the generated ones."""
+    """precision: fraction of generated samples in the real manifold. recall: of real samples in the generated manifold."""
 
     precision: float
     recall: float
@@ -74,15 +74,15 @@ class PrecisionRecall(NamedTuple):
 def precision_recall(real: Array, fake: Array, neighbors: int = 3) -> PrecisionRecall:
     """Return the improved precision and recall of features (N, D) and (M, D) (Kynkaanniemi et al., NeurIPS 2019).
 
-    A sample lies among others if it is as near to one of them as that one's k-th neighbour. Distances are taken in rows, so
-    memory stays small. Raises UserError for no more features than neighbours, or two widths.
+    A sample is in the manifold of a set if it is within the distance of some member to that member's k-th neighbour. Distances
+    are computed in blocks of rows to limit memory. Raises UserError for at most `neighbors` features or different D.
     """
     _check(real, fake, neighbors + 1)
     return PrecisionRecall(_covered(fake, real, neighbors), _covered(real, fake, neighbors))
 
 
 def _covered(samples: Array, among: Array, neighbors: int) -> float:
-    # The nearest one is the sample itself.
+    # The nearest neighbour is the sample itself.
     radii = np.concatenate([np.partition(rows, neighbors, 1)[:, neighbors] for rows in _distances(among, among)])
     return float(np.concatenate([(rows <= radii).any(1) for rows in _distances(samples, among)]).mean())
 
@@ -93,6 +93,8 @@ def _distances(x: Array, y: Array) -> Iterator[Array]:
 
 def _check(real: Array, fake: Array, least: int) -> None:
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
-        raise UserError(f"features of one network only: {real.shape} against {fake.shape}")
+        raise UserError(f"features must come from one network: {real.shape} against {fake.shape}")
     if min(len(real), len(fake)) < least:
-        raise UserError(f"at least {least} features of each kind are needed, there are {len(real)} real and {len(fake)} others")
+        raise UserError(
+            f"at least {least} features of each set are needed, got {len(real)} real and {len(fake)} generated ones"
+        )

@@ -1,7 +1,7 @@
-"""How close rendered images are to photographs, with the conventions in the names of the columns.
+"""Similarity of rendered images to photographs; column names encode the conventions.
 
-psnr: of one image, clipped to [0, 1], then the mean over images. psnr8: after rounding both to 8 bit. ssim11: window of 11,
-Gaussian of sigma 1.5, borders left out, range 1. lpips_alex, lpips_vgg: v0.1 with that network, in [-1, 1].
+psnr: per image, clipped to [0, 1], then averaged over images. psnr8: after rounding both to 8 bits. ssim11: window of 11,
+Gaussian with sigma 1.5, borders excluded, range 1. lpips_alex, lpips_vgg: v0.1 with that network, on images in [-1, 1].
 """
 
 import math
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-MOST_DECIBELS = 100.0  # of identical images, whose ratio is infinite: infinity would be the mean of any set it is in
+MOST_DECIBELS = 100.0  # limit for identical images, whose infinite PSNR would dominate any mean
 WINDOW, SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
 
@@ -20,9 +20,9 @@ Perceptual = Callable[[Tensor, Tensor], Tensor]
 
 
 def image_similarity(predicted: Tensor, truth: Tensor, perceptual: Mapping[str, Perceptual] | None = None) -> dict[str, float]:
-    """Return mse, psnr, psnr8 and ssim11 of one image (3, H, W) against the true one in [0, 1], and what `perceptual` names.
+    """Return mse, psnr, psnr8 and ssim11 of an image (3, H, W) against the true one in [0, 1], and the `perceptual` distances.
 
-    Raises ValueError for shapes that differ, for values that are not finite, and for images smaller than the SSIM's window.
+    Raises ValueError for different shapes, non-finite values, and images smaller than the SSIM window.
     """
     _check(predicted, truth)
     clipped, truth = predicted.clamp(0, 1).double(), truth.double()
@@ -38,9 +38,9 @@ def image_similarity(predicted: Tensor, truth: Tensor, perceptual: Mapping[str, 
 
 
 def psnr(predicted: Tensor, truth: Tensor) -> float:
-    """Return -10 log10 of the mean squared error over all pixels and channels of one image, in dB; at most 100.
+    """Return -10 log10 of the mean squared error over all pixels and channels of an image, in dB; at most 100.
 
-    Images (..., H, W) of range 1. The prediction is taken as it is: clip it first.
+    Images (..., H, W) with range 1. The prediction is not clipped; clip it first.
     """
     _check(predicted, truth)
     error = (predicted.double() - truth.double()).square().mean().item()
@@ -48,10 +48,9 @@ def psnr(predicted: Tensor, truth: Tensor) -> float:
 
 
 def ssim(predicted: Tensor, truth: Tensor, window: int = WINDOW, sigma: float = SIGMA) -> float:
-    """Return the mean structural similarity of images (C, H, W) of range 1 (Wang et al., TIP 2004).
+    """Return the mean structural similarity of images (C, H, W) with range 1 (Wang et al., TIP 2004).
 
-    Gaussian window whose borders stay inside the image, each channel for itself. Raises ValueError for an image smaller than
-    the window.
+    Uses a Gaussian window that stays inside the image, per channel. Raises ValueError for an image smaller than the window.
     """
     _check(predicted, truth)
     if min(truth.shape[-2:]) < window:
@@ -80,6 +79,6 @@ def _eight_bit(image: Tensor) -> Tensor:
 
 def _check(predicted: Tensor, truth: Tensor) -> None:
     if predicted.shape != truth.shape or truth.dim() < 3:
-        raise ValueError(f"images must be (C, H, W) alike, got {tuple(predicted.shape)} and {tuple(truth.shape)}")
+        raise ValueError(f"images must be (C, H, W) of one shape, got {tuple(predicted.shape)} and {tuple(truth.shape)}")
     if not torch.isfinite(predicted).all() or not torch.isfinite(truth).all():
-        raise ValueError("an image holds NaN or infinity")
+        raise ValueError("an image contains NaN or infinity")

@@ -1,4 +1,4 @@
-"""Metrics of a depth map known up to its scale (Wu et al., CVPR 2020, section 4.1), on the pixels that both maps show."""
+"""Metrics of depth maps known up to scale (Wu et al., CVPR 2020, section 4.1), on pixels valid in both maps."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,10 @@ from deep3dmap.geometry.relief import ReliefCamera
 
 
 def common_pixels(truth: Tensor, valid: Tensor, background: Tensor | float | None = None) -> Tensor:
-    """Return where both maps show the object and so do all pixels around, (N, H, W) of 0 and 1.
+    """Return a mask (N, H, W), 1 where both maps show the object at a pixel and all its neighbours, else 0.
 
-    truth: (N, H, W), depth. valid: (N, H, W), 1 where the other map has depth. background: depth from which on the truth
-    shows nothing; each map's largest if None. The outermost ring never counts.
+    truth: depth (N, H, W). valid: (N, H, W), 1 where the other map has depth. background: depth from which the truth counts as
+    empty; by default each map's largest. The outermost ring of pixels is always 0.
     """
     farthest = truth.amax((1, 2), keepdim=True) if background is None else background
     return _eroded((truth < farthest).to(truth.dtype)) * _eroded(valid.to(truth.dtype))
@@ -24,7 +24,7 @@ def _eroded(mask: Tensor) -> Tensor:
 def scale_invariant_error(predicted: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     """Return SIDE (N,): the standard deviation of log depth differences over the mask (Eigen et al., NeurIPS 2014).
 
-    Not a number where the mask is empty. Published tables hold it times 100.
+    NaN for an empty mask. Published tables report it times 100.
     """
     difference = predicted.log() - truth.log()
     count = mask.sum((1, 2))
@@ -35,8 +35,8 @@ def scale_invariant_error(predicted: Tensor, truth: Tensor, mask: Tensor) -> Ten
 def mean_angle_deviation(predicted: Tensor, truth: Tensor, mask: Tensor, camera: ReliefCamera, exact: bool = False) -> Tensor:
     """Return MAD (N,) in degrees: the mean angle between the normals of two depth maps (N, H, W) over the mask.
 
-    The published numbers come from normals that are a little shorter than 1, so that equal maps of 64 pixels are some 6 degrees
-    apart where they are flat; `exact` makes them unit vectors and the deviation of equal maps 0.
+    The published numbers use normals slightly shorter than 1, for which equal flat maps of 64 pixels differ by about 6 degrees;
+    `exact` normalises them, so that the deviation of equal maps is 0.
     """
     ours, theirs = camera.normals(predicted), camera.normals(truth)
     if exact:

@@ -1,4 +1,4 @@
-"""How well the outline of a mesh agrees with the masks of calibrated photographs."""
+"""Agreement of a mesh's silhouette with the masks of calibrated photographs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,10 @@ COVERED = 0.5
 
 
 def silhouette(vertices: Any, faces: Any, intrinsics: Any, world_from_camera: Any, height: int, width: int) -> Tensor:
-    """Return which pixels (H, W) a camera sees a mesh in. vertices: (V, 3) world. faces: (F, 3). Pixel centres at +0.5."""
+    """Return the mask (H, W) of pixels that a mesh covers in a camera.
+
+    vertices: (V, 3) world. faces: (F, 3). intrinsics: (3, 3) pixels, centres at +0.5. world_from_camera: (4, 4), OpenCV axes.
+    """
     if len(faces) == 0:
         return torch.zeros(height, width, dtype=torch.bool)
     pose = torch.as_tensor(np.asarray(world_from_camera), dtype=torch.float64)
@@ -26,9 +29,9 @@ def silhouette(vertices: Any, faces: Any, intrinsics: Any, world_from_camera: An
 
 
 def intersection_over_union(first: Any, second: Any) -> float:
-    """Return the share of pixels in either mask (H, W) that are in both; 1 where both are empty.
+    """Return the intersection over union of two masks (H, W); 1 if both are empty.
 
-    Masks that are not boolean count as covered above one half. Raises ValueError for shapes that differ.
+    Masks that are not boolean are thresholded at 0.5. Raises ValueError for different shapes.
     """
     first, second = _covered(first), _covered(second)
     if first.shape != second.shape:
@@ -38,7 +41,7 @@ def intersection_over_union(first: Any, second: Any) -> float:
 
 
 def silhouette_ious(vertices: Any, faces: Any, masks: Any, intrinsics: Any, poses: Any, views: Sequence[int]) -> list[float]:
-    """Return the intersection over union of the mesh's outline and the mask in each of `views`.
+    """Return the intersection over union of the mesh's silhouette and the mask in each of `views`.
 
     masks: (V, H, W) coverage. intrinsics: (V, 3, 3). poses: (V, 4, 4) world_from_camera.
     """

@@ -1,7 +1,7 @@
-"""How far a reconstructed mesh lies from a scan of the same subject: between points and triangles, not between vertices.
+"""Distance of a reconstructed mesh from a scan of the same subject: point to triangle, not between vertices.
 
-After the NoW evaluation (S. Sanyal et al., RingNet, CVPR 2019): every point of the scan is compared with the closest point of
-the mesh's surface. Distances are in the unit of the meshes; all arithmetic is in float64 on the CPU.
+After the NoW evaluation (S. Sanyal et al., RingNet, CVPR 2019): every scan point is compared with the closest point on the
+mesh surface. Distances are in the unit of the meshes; all computations are in float64 on the CPU.
 """
 
 import math
@@ -16,16 +16,16 @@ from deep3dmap.geometry.closest_points import ClosestPoints
 
 
 class SurfacePoints(NamedTuple):
-    """Points on a mesh. points: (N, 3) float64. face: (N,) int64, the face each lies on."""
+    """Points on a mesh. points: (N, 3) float64. face: (N,) int64, the face of each point."""
 
     points: Tensor
     face: Tensor
 
 
 def sample_surface(vertices: Any, faces: Any, count: int, seed: int = 0, chosen: Any = None) -> SurfacePoints:
-    """Return `count` points spread evenly over the area of a mesh, or of the faces where `chosen` (F,) is true.
+    """Sample `count` points uniformly over the area of a mesh, or of the faces where `chosen` (F,) is true.
 
-    vertices: (V, 3). faces: (F, 3). The same seed gives the same points. Raises ValueError for a mesh without area.
+    vertices: (V, 3). faces: (F, 3). Deterministic for a given seed. Raises ValueError for a mesh without area.
     """
     corners = np.asarray(vertices, np.float64)[np.asarray(faces, np.int64)]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
@@ -33,9 +33,9 @@ def sample_surface(vertices: Any, faces: Any, count: int, seed: int = 0, chosen:
         area = np.where(np.asarray(chosen), area, 0.0)
     total = area.sum()
     if not total > 0:
-        raise ValueError("the surface has no area to take points from")
+        raise ValueError("the surface has no area to sample points from")
     generator = np.random.default_rng(seed)
-    # One point in each of `count` equal shares of the area is more even than independent ones.
+    # Stratified sampling: one point in each of `count` equal parts of the area.
     where = (np.arange(count) + generator.random(count)) / count * total
     face = np.searchsorted(np.cumsum(area), where, side="right").clip(max=np.flatnonzero(area)[-1])
     first, second = np.sqrt(generator.random(count)), generator.random(count)
@@ -44,9 +44,9 @@ def sample_surface(vertices: Any, faces: Any, count: int, seed: int = 0, chosen:
 
 
 def distance_summary(distances: Tensor) -> dict[str, float]:
-    """Return mean, median and (population) standard deviation of (N,) distances, as NoW's tables give them.
+    """Return mean, median and (population) standard deviation of distances (N,), as in NoW's tables.
 
-    The median of an even number of distances is the mean of the two in the middle. Raises ValueError for none.
+    The median of an even number of distances is the mean of the middle two. Raises ValueError if there are none.
     """
     values = distances.double().numpy()
     if values.size == 0:
@@ -62,7 +62,7 @@ def normal_angles(first: Tensor, second: Tensor) -> Tensor:
 
 
 def face_directions(vertices: Any, faces: Any) -> Tensor:
-    """Return the normals (F, 3) of faces, of twice their area's length, out of where they are counter-clockwise."""
+    """Return face normals (F, 3) of length twice the face area, pointing to the counter-clockwise side."""
     corners = torch.as_tensor(np.asarray(vertices, np.float64)[np.asarray(faces, np.int64)])
     return torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
 
@@ -76,12 +76,12 @@ def align_to_surface(
     iterations: int = 30,
     tolerance: float = 1e-4,
 ) -> Similarity3D:
-    """Refine the motion that lays points (N, 3) onto a surface: closest points and `umeyama` in turn (Besl and McKay, 1992).
+    """Refine the motion from points (N, 3) to a surface by ICP with closest surface points (Besl and McKay, 1992).
 
-    initial: where to start, the identity by default; corresponding points, where there are any, give a better start
-    (`geometry.alignment.umeyama`). scale: similarity instead of a rigid motion, which may shrink the points onto a flat
-    part of a wrong surface. tolerance: relative fall of the mean distance below which it stops. The best motion met is
-    returned, so that the mean distance never grows. Raises ValueError for fewer than three points.
+    initial: starting transform, the identity by default; corresponding points, if available, give a better start
+    (`geometry.alignment.umeyama`). scale: fit a similarity instead of a rigid motion, which may shrink the points onto a flat
+    part of a wrong surface. tolerance: relative decrease of the mean distance below which to stop. Returns the best motion
+    found, so the mean distance never increases. Raises ValueError for fewer than three points.
     """
     points = torch.as_tensor(points).double()
     current = best = initial or Similarity3D.identity()
@@ -101,14 +101,14 @@ def align_to_surface(
 
 
 def vertex_error(predicted: Any, truth: Any, *, align: bool = False) -> float:
-    """Return the mean distance of vertices (V, 3) to those of the same index; align: after the best rigid motion.
+    """Return the mean distance between corresponding vertices (V, 3); align: after the best rigid motion.
 
-    Raises ValueError where the numbers of vertices differ.
+    Raises ValueError if the numbers of vertices differ.
     """
     predicted, truth = torch.as_tensor(predicted).double(), torch.as_tensor(truth).double()
     if predicted.shape != truth.shape:
         raise ValueError(
-            f"vertices correspond in meshes of one topology, got {tuple(predicted.shape)} and {tuple(truth.shape)}"
+            f"corresponding vertices need meshes of one topology, got {tuple(predicted.shape)} and {tuple(truth.shape)}"
         )
     if align:
         predicted = umeyama(predicted, truth, scale=False).apply(predicted)
@@ -116,13 +116,13 @@ def vertex_error(predicted: Any, truth: Any, *, align: bool = False) -> float:
 
 
 def f_score(to_truth: Tensor, to_predicted: Tensor, threshold: float) -> dict[str, float]:
-    """Return precision, recall (shares of distances of predicted and of true points below `threshold`) and their F-score."""
+    """Return precision and recall, the fractions of predicted and true points closer than `threshold`, and their F-score."""
     precision, recall = (float((distances < threshold).double().mean()) for distances in (to_truth, to_predicted))
     both = precision + recall
     return {"precision": precision, "recall": recall, "f_score": 2 * precision * recall / both if both > 0 else 0.0}
 
 
 def box_diagonal(points: Any) -> float:
-    """Return the length of the diagonal of the upright box around points (N, 3): what a missing surface is charged."""
+    """Return the diagonal of the bounding box of points (N, 3), used as the error of a missing surface."""
     values = np.asarray(points, np.float64)
     return math.sqrt(float(((values.max(0) - values.min(0)) ** 2).sum()))

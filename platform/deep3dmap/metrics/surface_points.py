@@ -1,17 +1,18 @@
-"""Surface metrics between two sets of points, usually the vertices of two meshes (Atlas and NeuralRecon protocol)."""
+"""Surface metrics between two point sets, usually the vertices of two meshes (Atlas and NeuralRecon protocol)."""
 
 import torch
 from torch import Tensor
 
 
 def voxel_down_sample(points: Tensor, voxel_size: float) -> Tensor:
-    """Return one point per occupied voxel: the mean of the points in it. points (N, 3) -> (M, 3), same dtype, no fixed order.
+    """Return the mean of the points (N, 3) in each occupied voxel, (M, 3), in the same dtype and no particular order.
 
-    The grid begins half a voxel below the smallest coordinates, as in Open3D.
+    The grid starts half a voxel below the smallest coordinates, as in Open3D. Raises ValueError for wrong shapes, non-finite
+    points, and a voxel size that is not positive.
     """
     _check(points, "points")
     if voxel_size <= 0:
-        raise ValueError(f"voxel_size is positive, got {voxel_size}")
+        raise ValueError(f"voxel_size must be positive, got {voxel_size}")
     if len(points) == 0:
         return points
     exact = points.double()
@@ -24,10 +25,10 @@ def voxel_down_sample(points: Tensor, voxel_size: float) -> Tensor:
 
 
 def nearest_distances(points: Tensor, targets: Tensor) -> Tensor:
-    """Return the Euclidean distance from every point to the nearest target: (N, 3), (M, 3) -> (N,) float64. M is not 0."""
+    """Return the Euclidean distance (N,) float64 from every point (N, 3) to the nearest target (M, 3), M > 0."""
     from scipy.spatial import cKDTree
 
-    # Large leaves and cells of even shape: a quarter of the time for points far from a flat surface, as bad predictions have.
+    # Large leaves and midpoint splits take a quarter of the time for points far from a flat surface, as in bad predictions.
     tree = cKDTree(targets.detach().cpu().double().numpy(), leafsize=64, compact_nodes=False, balanced_tree=False)
     distances, _ = tree.query(points.detach().cpu().double().numpy())
     return torch.from_numpy(distances).reshape(-1)
@@ -36,19 +37,19 @@ def nearest_distances(points: Tensor, targets: Tensor) -> Tensor:
 def surface_metrics(
     predicted: Tensor, truth: Tensor, threshold: float = 0.05, down_sample: float = 0.02, largest: float = 1.0
 ) -> dict[str, float]:
-    """Compare predicted points (N, 3) with true ones (M, 3), in metres, no alignment.
+    """Compare predicted points (N, 3) with true ones (M, 3), in metres, without alignment.
 
     accuracy: mean distance from predicted points to the truth. completeness: mean distance from true points to the prediction.
-    precision, recall: share of these distances below `threshold`. f_score: harmonic mean of the two. chamfer: mean of accuracy
-    and completeness. Both sets are first reduced to one point per `down_sample` voxel (0 = not at all).
-    An empty prediction has precision = recall = f_score = 0 and accuracy = completeness = `largest`, the distance
-    TransformerFusion's protocol gives a missing scene, so that a failure never scores better than a bad result.
+    precision, recall: fraction of these distances below `threshold`. f_score: their harmonic mean. chamfer: mean of accuracy
+    and completeness. Both sets are first reduced to one point per `down_sample` voxel (0 disables this).
+    An empty prediction gets precision = recall = f_score = 0 and accuracy = completeness = `largest`, the distance assigned to
+    a missing scene in TransformerFusion's protocol, so that a failure never scores better than a bad result.
     Raises ValueError if the truth is empty or a coordinate is not finite.
     """
     for points, name in ((predicted, "predicted"), (truth, "truth")):
         _check(points, name)
     if len(truth) == 0:
-        raise ValueError("the true surface has no points, so there is nothing to compare with")
+        raise ValueError("the true surface has no points")
     if len(predicted) == 0:
         return _summary(largest, largest, 0.0, 0.0)
     if down_sample > 0:
@@ -74,4 +75,4 @@ def _check(points: Tensor, name: str) -> None:
     if points.dim() != 2 or points.shape[1] != 3:
         raise ValueError(f"{name} must be (N, 3), got {tuple(points.shape)}")
     if not torch.isfinite(points).all():
-        raise ValueError(f"{name} holds NaN or infinity")
+        raise ValueError(f"{name} contains NaN or infinity")

@@ -1,4 +1,4 @@
-"""Building blocks that methods share."""
+"""Building blocks shared by methods."""
 
 from deep3dmap.nn.resfcn import ResFCN256
 from deep3dmap.nn.resfcn_names import from_legacy_names, from_tensorflow_names, from_tensorflow_variables

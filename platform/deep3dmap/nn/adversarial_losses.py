@@ -1,4 +1,4 @@
-"""The losses of a generative adversarial network in its non-saturating form; R1 is `frameworks.gradients.gradient_penalty`."""
+"""Non-saturating losses of generative adversarial networks; R1 is `frameworks.gradients.gradient_penalty`."""
 
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -10,5 +10,5 @@ def generator_loss(fake: Tensor) -> Tensor:
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Return the mean binary cross-entropy of real images called real and generated ones called fake; logits (B,) each."""
+    """Return the mean of -log D(real) plus the mean of -log(1 - D(fake)) for logits (B,) of real and generated images."""
     return softplus(-real).mean() + softplus(fake).mean()

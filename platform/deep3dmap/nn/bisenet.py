@@ -1,4 +1,4 @@
-"""BiSeNet on ResNet-18 (Yu et al., ECCV 2018), which labels the pixels of a face, for the published face-parsing weights.
+"""BiSeNet on ResNet-18 (Yu et al., ECCV 2018) for face parsing with the published weights.
 
 Layers are named as in those weights.
 """
@@ -46,7 +46,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18Trunk(nn.Module):
-    """ResNet-18 up to its last features; returns those at strides 8, 16 and 32."""
+    """ResNet-18 without its classifier; yields the features at strides 8, 16 and 32."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class ResNet18Trunk(nn.Module):
 
 
 class AttentionRefinement(nn.Module):
-    """Weights channels by what the whole picture shows."""
+    """Channel attention computed from globally pooled features."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class AttentionRefinement(nn.Module):
 
 
 class ContextPath(nn.Module):
-    """Features of the trunk at stride 8, and what strides 16 and 32 say, each brought to the next finer one."""
+    """Trunk features at stride 8, and refined features of strides 16 and 32, each upsampled to the next finer stride."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class ContextPath(nn.Module):
         self.conv_avg = ConvNormRelu(512, 128, 1, 0)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (N, 128, H / 8, W / 8) twice, the trunk's and refined ones, and (N, 128, H / 16, W / 16) from stride 32."""
+        """Return trunk and refined features, (N, 128, H / 8, W / 8) each, and those of stride 32, (N, 128, H / 16, W / 16)."""
         eighth, sixteenth, last = self.resnet(images)
         whole = self.conv_avg(last.mean((2, 3), keepdim=True))
         coarse = self.conv_head32(_nearest(self.arm32(last) + whole, sixteenth))
@@ -105,7 +105,7 @@ def _nearest(features: Tensor, like: Tensor) -> Tensor:
 
 
 class FeatureFusion(nn.Module):
-    """Joins two maps and weights the channels of the result."""
+    """Fuses two feature maps and reweights the channels of the result."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -114,14 +114,14 @@ class FeatureFusion(nn.Module):
         self.conv2 = nn.Conv2d(channels // 4, channels, 1, bias=False)
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
-        """Two times (N, C / 2, H, W) to (N, C, H, W)."""
+        """Two maps (N, C / 2, H, W) to (N, C, H, W)."""
         features = self.convblk(torch.cat([one, other], 1))
         weights = torch.sigmoid(self.conv2(functional.relu(self.conv1(features.mean((2, 3), keepdim=True)))))
         return features * weights + features
 
 
 class LabelHead(nn.Module):
-    """Features to logits of the classes."""
+    """Maps features to class logits."""
 
     def __init__(self, inputs: int, inner: int, classes: int) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class LabelHead(nn.Module):
 
 
 class FaceLogits(NamedTuple):
-    """Logits (N, classes, h, w): the network's, and those of two heads that help its training.
+    """Logits (N, classes, h, w): the network's output, and those of two auxiliary training heads.
 
     main and from_sixteenth are at stride 8, from_last is at stride 16.
     """
@@ -145,7 +145,7 @@ class FaceLogits(NamedTuple):
 
 
 class BiSeNet(nn.Module):
-    """Pictures (N, 3, H, W), sides divisible by 32, to logits of face parts."""
+    """Maps images (N, 3, H, W), with sides divisible by 32, to face-part logits."""
 
     def __init__(self, classes: int = CLASSES) -> None:
         super().__init__()
@@ -160,6 +160,6 @@ class BiSeNet(nn.Module):
         return FaceLogits(self.conv_out(self.ffm(eighth, fine)), self.conv_out16(fine), self.conv_out32(coarse))
 
     def labels(self, images: Tensor) -> Tensor:
-        """Return the likeliest class (N, H, W) of every pixel."""
+        """Return the most likely class of every pixel, (N, H, W)."""
         logits = self(images).main
         return functional.interpolate(logits, size=images.shape[2:], mode="bilinear", align_corners=True).argmax(1)

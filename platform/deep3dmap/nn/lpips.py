@@ -1,4 +1,4 @@
-"""LPIPS, the distance between pictures in the features of VGG-16 (Zhang et al., CVPR 2018), version 0.1."""
+"""LPIPS, a perceptual image distance on VGG-16 features (Zhang et al., CVPR 2018), version 0.1."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from deep3dmap.core.errors import UserError
 from deep3dmap.nn.weight_files import read_weights
 
-# Channels of VGG-16's convolutions in its five stages; pooling comes between them, and each is measured at its end.
+# Channels of VGG-16's convolutions in its five stages, with pooling in between; features are compared at the end of each.
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # ImageNet's statistics for pictures in [-1, 1]
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # ImageNet statistics for images in [-1, 1]
 
 
 class LPIPS(nn.Module):
-    """Distances of pictures in [-1, 1]; its weights are frozen.
+    """LPIPS distance between images in [-1, 1], with frozen weights.
 
-    features: numbered as torchvision's VGG-16. heads: weights of the channels at the end of every stage.
+    features: layers numbered as in torchvision's VGG-16. heads: channel weights at the end of every stage.
     """
 
     shift: Tensor
@@ -41,7 +41,7 @@ class LPIPS(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return the distances (N,) of pictures (N, 3, H, W), at least 16 x 16."""
+        """Return the distances (N,) between images (N, 3, H, W) of at least 16 x 16 pixels."""
         both = self._normalised(torch.cat([first, second]))
         total = first.new_zeros(len(first))
         stage = 0
@@ -54,7 +54,7 @@ class LPIPS(nn.Module):
         return total
 
     def features_at(self, pictures: Tensor, stage: int) -> Tensor:
-        """Return VGG-16's features (N, C, H / 2**stage, W / 2**stage) at the end of a stage, 0 to 4, of (N, 3, H, W)."""
+        """Return VGG-16's features (N, C, H / 2**stage, W / 2**stage) of images (N, 3, H, W) at the end of a stage, 0 to 4."""
         features: Tensor = self.features[: self._ends[stage] + 1](self._normalised(pictures))
         return features
 
@@ -63,14 +63,14 @@ class LPIPS(nn.Module):
 
 
 def _unit(features: Tensor) -> Tensor:
-    # The small number under the root keeps the gradient finite where all channels are 0, as in masked pictures.
+    # The small constant under the root keeps the gradient finite where all channels are 0, as in masked images.
     return features / ((features.square().sum(1, keepdim=True) + 1e-20).sqrt() + 1e-10)
 
 
 def read_lpips(file: Path) -> LPIPS:
-    """Return the network with the weights in a file, VGG-16 and heads, named as `from_official_lpips` takes them.
+    """Load the network from a file with VGG-16 and head weights, named as `from_official_lpips` expects.
 
-    Raises UserError that names the file where it holds something else, or a part only: nothing is left at random.
+    Raises UserError naming the file if it contains something else or only some of the weights.
     """
     network, content = LPIPS(), read_weights(file)
     try:
@@ -82,9 +82,9 @@ def read_lpips(file: Path) -> LPIPS:
 
 
 def from_official_lpips(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of an official checkpoint ("net.slice2.5.weight", "lin0.model.1.weight") to ours.
+    """Rename the tensors of an official checkpoint ("net.slice2.5.weight", "lin0.model.1.weight") to our names.
 
-    The heads alone ("lin0.model.1.weight" and so on) with torchvision's "features.5.weight" will do as well.
+    The heads ("lin0.model.1.weight" and so on) combined with torchvision's VGG-16 ("features.5.weight") are also accepted.
     Raises UserError for a name that the network does not have.
     """
     renamed = {}
@@ -97,9 +97,9 @@ def from_official_lpips(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         elif parts[0] == "features":
             renamed[name] = value
         elif parts[0].startswith("lin") and parts[-1] == "weight":
-            # Version 0.1.4 of the package holds the heads twice, as "lin0" and in the list "lins".
+            # Version 0.1.4 of the package contains the heads twice, as "lin0" and in the list "lins".
             index = parts[1] if parts[0] == "lins" else parts[0].removeprefix("lin")
             renamed[f"heads.{index}"] = value.flatten()
         else:
-            raise UserError(f"'{name}' is no tensor of LPIPS with VGG-16")
+            raise UserError(f"'{name}' is not a tensor of LPIPS with VGG-16")
     return renamed

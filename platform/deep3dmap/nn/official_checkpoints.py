@@ -1,4 +1,4 @@
-"""Reading checkpoints of other programs: no code in them is run, and what does not fit a network is named."""
+"""Reads checkpoints of other programs without executing code in them, and reports what does not fit a network."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -15,54 +15,54 @@ NAMED = 4
 
 
 def read_checkpoint(file: Path, source: str = "") -> dict[str, Any]:
-    """Read a torch checkpoint of tensors and plain values; raises UserError for a file that is absent or anything else.
+    """Read a torch checkpoint of tensors and plain values; raises UserError for a missing file or any other content.
 
-    source: where such files come from, for the message about one that is absent.
+    source: where to obtain such files, for the message about a missing one.
     """
     if not file.is_file():
         raise UserError(f"{file}: no such checkpoint{f'; {source}' if source else ''}")
-    # Training scripts often save their command line, which is no code.
+    # Training scripts often save their command line as a Namespace, which is not code.
     with torch.serialization.safe_globals([Namespace]):
         checkpoint = read_weights(file)
     if not isinstance(checkpoint, dict):
-        raise UserError(f"{file}: a checkpoint is a dictionary, this file holds a {type(checkpoint).__name__}")
+        raise UserError(f"{file}: a checkpoint must be a dictionary, this file contains a {type(checkpoint).__name__}")
     return dict(checkpoint)
 
 
 def state_under(checkpoint: Mapping[str, Any], key: str, file: Path) -> dict[str, Tensor]:
-    """Return the state dict at `key`; raises UserError that names the keys there are."""
+    """Return the state dict at `key`; raises UserError listing the available keys if there is none."""
     state = checkpoint.get(key)
     if not is_state_dict(state):
-        raise UserError(f"{file}: no state dict under '{key}'; there are: {', '.join(sorted(map(str, checkpoint)))}")
+        raise UserError(f"{file}: no state dict under '{key}'; available keys: {', '.join(sorted(map(str, checkpoint)))}")
     return dict(state)
 
 
 def is_state_dict(value: Any) -> TypeGuard[Mapping[str, Tensor]]:
-    """Whether a value read from a file is a mapping of names to tensors; the state of an optimiser has numbers as keys."""
+    """Return whether a value read from a file maps names to tensors; an optimiser's state has numbers as keys."""
     return isinstance(value, Mapping) and all(isinstance(key, str) and isinstance(held, Tensor) for key, held in value.items())
 
 
 def count_under(checkpoint: Mapping[str, Any], key: str) -> int:
-    """Return the iteration or epoch that a checkpoint says it was saved at, -1 if it says none."""
+    """Return the iteration or epoch stored in a checkpoint under `key`, or -1 if there is none."""
     count = checkpoint.get(key)
     return count if isinstance(count, int) else -1
 
 
 def strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the part of a state dict whose names begin with `prefix`, without it."""
+    """Return the entries of a state dict whose names begin with `prefix`, with the prefix removed."""
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load a state dict with exactly the module's names and shapes; raises as `check_fits` does, and then changes nothing."""
+    """Load a state dict with exactly the module's names and shapes; raises as `check_fits` does, before changing anything."""
     check_fits(state, module.state_dict(), source)
     module.load_state_dict(dict(state))
 
 
 def check_fits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str, advice: str = "") -> None:
-    """Raise UserError that names what a state dict lacks, has too much or has in another shape than expected.
+    """Raise UserError listing missing and unexpected keys and tensors of the wrong shape in a state dict.
 
-    source: file and part that the state came from. advice: what to do, after a semicolon.
+    source: file and part that the state came from. advice: what to do about it, appended to the message after a semicolon.
     """
     shapes = {
         f"{name} {tuple(state[name].shape)}, not {tuple(value.shape)}"

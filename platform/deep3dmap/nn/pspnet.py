@@ -1,7 +1,7 @@
-"""PSPNet on ResNet-50 (Zhao et al., CVPR 2017), which labels the pixels of scenes, for the published weights.
+"""PSPNet on ResNet-50 (Zhao et al., CVPR 2017) for scene segmentation with the published weights.
 
-Layers are named as in those weights. The trunk has three convolutions where ResNet has one of 7 x 7, and its last two stages
-are dilated instead of halving once more, so that features stay at an eighth of the picture.
+Layers are named as in those weights. The stem has three convolutions instead of ResNet's 7 x 7 convolution, and the last two
+stages are dilated instead of strided, so that features stay at an eighth of the image resolution.
 """
 
 import torch
@@ -13,7 +13,7 @@ FEATURES = 2048
 
 
 class Bottleneck(nn.Module):
-    """ResNet's block of three convolutions, the middle one of 3 x 3 with a stride or a dilation."""
+    """ResNet's bottleneck block of three convolutions; the middle one is 3 x 3 with a stride or a dilation."""
 
     def __init__(self, inputs: int, inner: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Bottleneck(nn.Module):
 
 
 class PyramidPooling(nn.Module):
-    """Features beside what squares of several sizes have in common."""
+    """Concatenates features with their averages over grids of several sizes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class PyramidPooling(nn.Module):
 
 
 class PSPNet(nn.Module):
-    """Pictures (N, 3, H, W) to logits of `classes`; the network was trained on squares of 473 pixels."""
+    """Maps images (N, 3, H, W) to logits of `classes`; the network was trained on 473 x 473 crops."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class PSPNet(nn.Module):
         return logits
 
     def labels(self, images: Tensor) -> Tensor:
-        """Return the likeliest class (N, H, W) of every pixel."""
+        """Return the most likely class of every pixel, (N, H, W)."""
         return functional.interpolate(self(images), size=images.shape[2:], mode="bilinear", align_corners=True).argmax(1)
 
 

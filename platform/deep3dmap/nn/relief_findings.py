@@ -1,4 +1,4 @@
-"""A picture that is explained as a relief, as a reconstruction: depth, mesh, texture, and pictures from elsewhere."""
+"""Converts a relief fitted to an image into a reconstruction: depth, mesh, texture, and renderings from other views."""
 
 import io
 import math
@@ -20,7 +20,7 @@ LIGHTS = (-1.0, 0.0, 1.0)  # x of the direction, at y = 0.3
 
 
 def relit(model: ReliefModel[Networks], found: Explanation) -> Tensor:
-    """Return the object of one picture lit from three sides, (3, 3, S, S)."""
+    """Render the object of one image lit from three directions, (3, 3, S, S)."""
     views = found.views.repeat(len(LIGHTS), 1)
     x = views.new_tensor(LIGHTS)
     light = ReliefLight(torch.full_like(x, 0.3), torch.full_like(x, 0.7), direction(x, torch.full_like(x, 0.3)))
@@ -28,14 +28,14 @@ def relit(model: ReliefModel[Networks], found: Explanation) -> Tensor:
 
 
 def turned(found: Explanation) -> Tensor:
-    """Return the views (5, 6) of one picture, at five yaws."""
+    """Return the views (5, 6) of one image, at five yaw angles."""
     views = found.views.repeat(len(YAWS), 1)
     views[:, YAW] = views.new_tensor([math.radians(yaw) for yaw in YAWS])
     return views
 
 
 def rotated_mesh(model: ReliefModel[Networks], found: Explanation) -> Tensor:
-    """Return the textured relief of one picture from five sides, (5, 3, S, S)."""
+    """Render the textured relief of one image from five views, (5, 3, S, S)."""
     texture = found.texture.clamp(-1, 1).expand(len(YAWS), -1, -1, -1)
     return model.renderer.draw_mesh(texture, found.canonical.depth.expand(len(YAWS), -1, -1), turned(found))
 
@@ -43,9 +43,9 @@ def rotated_mesh(model: ReliefModel[Networks], found: Explanation) -> Tensor:
 def relief_reconstruction(
     model: ReliefModel[Networks], found: Explanation, strips: Mapping[str, Tensor], notes: dict[str, Any]
 ) -> Reconstruction:
-    """Return depth (0 = not seen), normals, and the mesh with its texture, in the frame of the picture's camera.
+    """Return depth (0 = not visible), normals and the textured mesh, in the frame of the image's camera.
 
-    strips: pictures (N, 3, S, S) in [-1, 1] of the method's own; they become files beside albedo, relit and rotated_mesh.
+    strips: additional images (N, 3, S, S) in [-1, 1] from the method, saved as files alongside albedo, relit and rotated_mesh.
     """
     camera, seen = model.renderer.camera, found.relief.valid[:, 0]
     points = camera.turn(camera.lift(found.canonical.depth), found.views)[0].reshape(-1, 3)
@@ -75,7 +75,7 @@ def relief_reconstruction(
 
 
 def texture_places(side: int) -> Any:
-    """Return the places (side * side, 2) of a relief's vertices in its picture, u right and v up, in [0, 1]."""
+    """Return the texture coordinates (side * side, 2) of a relief's vertices, u right and v up, in [0, 1]."""
     middles = (np.arange(side, dtype=np.float32) + 0.5) / side
     columns, rows = np.meshgrid(middles, 1 - middles)
     return np.stack([columns, rows], -1).reshape(-1, 2)
@@ -86,14 +86,14 @@ def _unit(picture: Tensor) -> Tensor:
 
 
 def _png(pictures: Tensor) -> bytes:
-    """Return pictures (N, 3, S, S) in [-1, 1], side by side, as PNG."""
+    """Encode images (N, 3, S, S) in [-1, 1], side by side, as PNG."""
     stream = io.BytesIO()
     to_pil(torch.cat(list(_unit(pictures)), 2)).save(stream, "PNG")
     return stream.getvalue()
 
 
 def _glb(mesh: Mesh, uv: Any, texture: Tensor) -> bytes:
-    """Return the mesh with its texture in the axes that viewers expect: y up, z towards the viewer."""
+    """Encode the textured mesh as GLB, with the axes that viewers expect: y up, z towards the viewer."""
     import trimesh
 
     material = trimesh.visual.material.PBRMaterial(baseColorTexture=to_pil(texture), metallicFactor=0.0, roughnessFactor=1.0)

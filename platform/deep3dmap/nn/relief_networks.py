@@ -1,7 +1,7 @@
-"""Networks that take one picture apart into depth, albedo, view and light (Wu, Rupprecht and Vedaldi, CVPR 2020, supplement).
+"""Networks that decompose an image into depth, albedo, view and light (Wu, Rupprecht and Vedaldi, CVPR 2020, supplement).
 
-The layers and their order are those of the published checkpoints of unsup3d and GAN2Shape, `network.<index>`, for 64 and
-128 pixels; every other power of two from 16 follows the same rule.
+For 64 and 128 pixels the layers and their order match the published checkpoints of unsup3d and GAN2Shape, `network.<index>`;
+all other powers of two from 16 follow the same pattern.
 """
 
 from itertools import pairwise
@@ -11,18 +11,18 @@ from torch.nn import functional
 
 from deep3dmap.core.errors import UserError
 
-PER_GROUP = 4  # channels that a group normalisation takes together
+PER_GROUP = 4  # channels per group of the group normalisation
 
 
 def halvings(size: int) -> int:
-    """Return how often a picture of this size is halved to reach 4 x 4. Raises UserError for sizes that no network takes."""
+    """Return how many times an image of this size is halved to reach 4 x 4. Raises UserError for unsupported sizes."""
     if size < 16 or size & (size - 1):
-        raise UserError(f"these networks take square pictures whose side is a power of two from 16, not {size}")
+        raise UserError(f"these networks take square images whose side is a power of two from 16, not {size}")
     return size.bit_length() - 3
 
 
 def official_width(size: int) -> int:
-    """Return the channels of the first layer in the published networks: 64 at 64 pixels, 32 at 128, never below 16."""
+    """Return the channels of the first layer in the published networks: 64 at 64 pixels, 32 at 128, at least 16."""
     return max(4096 // size, 16)
 
 
@@ -31,7 +31,7 @@ def _normalised(channels: int, activation: nn.Module) -> list[nn.Module]:
 
 
 class PictureToPicture(nn.Module):
-    """An encoder and a decoder for the canonical depth (1 channel) or albedo (3 channels, `squash` by tanh)."""
+    """Encoder-decoder for the canonical depth (1 channel) or albedo (3 channels, with tanh if `squash`)."""
 
     def __init__(self, size: int, outputs: int, *, width: int | None = None, code: int = 256, squash: bool = False) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class PictureToPicture(nn.Module):
 
 
 class PictureToVector(nn.Module):
-    """An encoder for the view (6 numbers) or the light (4 numbers), each in [-1, 1]."""
+    """Encoder for the view (6 numbers) or the light (4 numbers), in [-1, 1]."""
 
     def __init__(self, size: int, outputs: int, *, width: int | None = None) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class PictureToVector(nn.Module):
 
 
 class _HalvingBlock(nn.Module):
-    """Two convolutions beside a shortcut. The shortcut starts behind the first ReLU, as the published weights were trained."""
+    """Residual block of two convolutions. The shortcut starts after the first ReLU, as in the published weights."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""ResFCN256: the fully convolutional network of PRNet, image in, position map of the same size out.
+"""ResFCN256: the fully convolutional network of PRNet, which maps an image to a position map of the same size.
 
-The function of YadiraF/PRNet, predictor.py (class resfcn256), down to TensorFlow's padding and batch norm, so that official
-weights load (`resfcn_names`). Feng et al., "Joint 3D Face Reconstruction and Dense Alignment with Position Map Regression
-Network", ECCV 2018.
+Equivalent to YadiraF/PRNet, predictor.py (class resfcn256), including TensorFlow's padding and batch norm, so that official
+weights can be loaded (`resfcn_names`). Feng et al., "Joint 3D Face Reconstruction and Dense Alignment with Position Map
+Regression Network", ECCV 2018.
 """
 
 from itertools import pairwise
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from deep3dmap.nn.same_padding import SameConv2d, SameConvTranspose2d
 
-# Widths in multiples of the first layer's, and strides, in the order of the layers.
+# Width in multiples of the first layer's, and stride, of each layer in order.
 ENCODER = ((2, 2), (2, 1), (4, 2), (4, 1), (8, 2), (8, 1), (16, 2), (16, 1), (32, 2), (32, 1))
 DECODER = (
     *((32, 1), (16, 2), (16, 1), (16, 1), (8, 2), (8, 1), (8, 1), (4, 2), (4, 1), (4, 1), (2, 2), (2, 1), (1, 2), (1, 1)),
@@ -23,7 +23,7 @@ _LAST_DOUBLINGS, _LAST = [at for at, (_, stride) in enumerate(DECODER) if stride
 
 
 class ResidualBlock(nn.Module):
-    """1x1, 4x4 and 1x1 convolutions beside a shortcut; batch norm and ReLU come after the sum."""
+    """Residual block of 1x1, 4x4 and 1x1 convolutions; batch norm and ReLU follow the sum."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, epsilon: float, momentum: float) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class ResidualBlock(nn.Module):
         self.norm = nn.BatchNorm2d(outputs, epsilon, momentum)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, ceil(H / stride), ceil(W / stride)), never negative."""
+        """(B, inputs, H, W) -> (B, outputs, ceil(H / stride), ceil(W / stride)), non-negative."""
         beside = features if self.shortcut is None else self.shortcut(features)
         features = self.reduce_norm(self.reduce(features)).relu()
         features = self.spatial_norm(self.spatial(features)).relu()
@@ -45,7 +45,7 @@ class ResidualBlock(nn.Module):
 
 
 class Upsampling(nn.Module):
-    """A transposed convolution and its batch norm, where it has one; the activation is the caller's."""
+    """A transposed convolution and its normalisation; the caller applies the activation."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, padding: str, norm: nn.Module) -> None:
         super().__init__()
@@ -58,13 +58,15 @@ class Upsampling(nn.Module):
 
 
 class ResFCN256(nn.Module):
-    """One convolution, 10 residual blocks and 17 transposed convolutions; sides of the input are multiples of 32.
+    """One convolution, 10 residual blocks and 17 transposed convolutions; input sides must be multiples of 32.
 
     width: channels of the first layer (16 in the paper; the others scale with it). padding: "tf" is the official network,
-    "legacy" the older deep3dmap port (its own transposed padding, no batch norm before the sigmoid, epsilon 1e-5).
-    momentum: weight of a new batch in the running statistics (0.001 in the paper). epsilon: None for the padding's own.
-    constants: side of the images for which the decoder learns constant maps, 0 = none, as in the paper. They are added to what
-    the two last doublings give and to the map before the sigmoid, and spare the convolutions what is the same in every map.
+    "legacy" the older deep3dmap port (different transposed padding, no batch norm before the sigmoid, epsilon 1e-5).
+    momentum: weight of a new batch in the running statistics (0.001 in the paper). epsilon: of the batch norms; None selects
+    the default of the padding. outputs: channels of the map. constants: side of the images for which the decoder learns
+    constant maps, or 0 for none, as in the paper. They are added to the outputs of the last two upsampling layers and to the
+    map before the sigmoid, so that the convolutions only have to model what varies between maps.
+    Raises ValueError for an invalid width or padding.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class ResFCN256(nn.Module):
     ) -> None:
         super().__init__()
         if width < 2 or width % 2:
-            raise ValueError(f"width is an even number of channels, got {width}")
+            raise ValueError(f"width must be an even number of channels, got {width}")
         if epsilon is None:
             epsilon = 1e-3 if padding == "tf" else 1e-5
         self.stem = SameConv2d(3, width, 4)
@@ -101,13 +103,13 @@ class ResFCN256(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in [0, 1] to a (B, outputs, H, W) map in [0, 1]. Raises ValueError for sides not multiples of 32."""
+        """Map RGB (B, 3, H, W) to (B, outputs, H, W), both in [0, 1]. Raises ValueError unless sides are multiples of 32."""
         return self.logits(images).sigmoid()
 
     def logits(self, images: Tensor) -> Tensor:
-        """The map before the sigmoid."""
+        """Return the map (B, outputs, H, W) before the sigmoid."""
         if images.dim() != 4 or images.shape[-1] % 32 or images.shape[-2] % 32:
-            raise ValueError(f"images are (B, 3, H, W) with sides that are multiples of 32, got {tuple(images.shape)}")
+            raise ValueError(f"images must be (B, 3, H, W) with sides that are multiples of 32, got {tuple(images.shape)}")
         features = self.stem_norm(self.stem(images)).relu()
         for block in self.encoder:
             features = block(features)
@@ -120,12 +122,12 @@ class ResFCN256(nn.Module):
         return features + self.constants[name] if name in self.constants else features
 
     def start_smooth(self, noise: float = 0.1, inner: float = 0.3) -> None:
-        """Draw first weights under which the decoder is almost a linear, smooth interpolation of the code.
+        """Initialise the weights so that the decoder is close to a linear, smooth interpolation of the code.
 
-        Layers that keep their channels pass them through, with `noise`; the others mix channels at random, with bilinear
-        kernels where they double the size. The batch norms of the decoder start at 1, so that few ReLUs cut. The main paths
-        of the residual blocks start at `inner` of their strength. The function that can be learnt is the same; a short
-        training gets much further than from TensorFlow's default, which `__init__` draws.
+        Layers that preserve the number of channels start as the identity plus `noise`; the others mix channels randomly, with
+        bilinear kernels if they upsample. The biases of the decoder's batch norms start at 1, so that few ReLUs are inactive,
+        and the main paths of the residual blocks are scaled by `inner`. The network's capacity is unchanged, but short
+        trainings get much further than from TensorFlow's default initialisation, which `__init__` uses.
         """
         layer: Any
         for layer in self.decoder:
@@ -141,14 +143,14 @@ class ResFCN256(nn.Module):
                 block.expand.weight.mul_(inner)
 
     def convolution_weights(self) -> list[Tensor]:
-        """All weights but those of the batch norms: what the official network penalises (2e-4 * sum(w^2) / 2)."""
+        """Return the convolution weights, which the official training penalises (2e-4 * sum(w^2) / 2)."""
         return [parameter for parameter in self.parameters() if parameter.dim() == 4]  # constant maps have three
 
 
 def _smooth(layer: SameConvTranspose2d, noise: float) -> None:
     inputs, outputs = layer.weight.shape[:2]
     if layer.stride == 1 and inputs == outputs:
-        # With padding 1 the second tap is the pixel itself.
+        # With padding 1 the second tap is the centre pixel.
         mix, kernel = torch.eye(inputs) + noise * torch.randn(inputs, outputs) / inputs**0.5, torch.tensor([0.0, 1, 0, 0])
     else:
         mix = torch.randn(inputs, outputs) * (2 / inputs) ** 0.5

@@ -1,4 +1,4 @@
-"""Names of ResFCN256's tensors in other people's checkpoints."""
+"""Renames ResFCN256's tensors from the names in third-party checkpoints."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _LEGACY_PARTS |= {"bn3": "norm", "downsample": "shortcut"}
 def from_tensorflow_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename tensors in torch layout from the official names ("resfcn256.resBlock_1.Conv.BatchNorm.weight") to ours.
 
-    A slash or a dot may separate the parts. Raises ValueError for a name that the network does not have.
+    The parts may be separated by slashes or dots. Raises ValueError for a name that the network does not have.
     """
     return {_our_name(name): value for name, value in state.items()}
 
@@ -21,8 +21,8 @@ def from_tensorflow_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def from_tensorflow_variables(variables: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Convert the variables of an official checkpoint (TensorFlow names and axes) to our state dict.
 
-    Convolutions are (k, k, in, out), transposed ones (k, k, out, in); both become torch's by one permutation. Slots of the
-    optimiser are left out.
+    Convolutions are (k, k, in, out), transposed ones (k, k, out, in); the same permutation converts both to torch's layout.
+    Optimiser slots are dropped. Raises ValueError for a name that the network does not have.
     """
     kept = {name: value for name, value in variables.items() if not re.search(r"/Adam(_\d+)?$|beta\d_power$", name)}
     state = {_our_name(name): value.permute(3, 2, 0, 1) if value.dim() == 4 else value for name, value in kept.items()}
@@ -43,7 +43,7 @@ def _our_name(name: str) -> str:
     norm = bool(inner) and inner[-1] == "BatchNorm"
     found = re.fullmatch(r"(Conv|resBlock|Conv2d_transpose)(?:_(\d+))?", layer)
     if found is None:
-        raise ValueError(f"'{name}' is no layer of ResFCN256")
+        raise ValueError(f"'{name}' is not a layer of ResFCN256")
     number = int(found[2] or 0)
     if found[1] == "Conv":
         return f"stem_norm.{kind}" if norm else f"stem.{kind}"

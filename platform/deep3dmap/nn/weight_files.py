@@ -1,4 +1,4 @@
-"""Weights saved by others' code, read without running anything that a file may hold."""
+"""Reads weights saved by third-party code without executing anything in the file."""
 
 import pickle
 import re
@@ -11,17 +11,17 @@ from deep3dmap.core.errors import UserError
 
 
 def read_weights(file: Path) -> Any:
-    """Return what `torch.save` wrote, on the CPU: tensors, numbers and texts in plain containers.
+    """Load a file written by `torch.save` onto the CPU: tensors, numbers and strings in plain containers.
 
-    Raises UserError for a file that cannot be read, that is damaged or no such file, or that holds other Python objects.
+    Raises UserError for a file that cannot be read, is damaged or not a torch file, or contains other Python objects.
     """
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # a damaged archive or pickle raises whatever its bytes lead to
+    except Exception as error:  # a damaged archive or pickle can raise any exception
         if isinstance(error, pickle.UnpicklingError) and re.search("(?i)unsupported (global|class)", str(error)):
             raise UserError(
-                f"{file}: holds Python objects beside its tensors; they are not loaded, as they could run code"
+                f"{file}: contains Python objects besides tensors; they are not loaded because they could run code"
             ) from error
         raise UserError(f"{file}: not a checkpoint saved by torch, or a damaged one") from error

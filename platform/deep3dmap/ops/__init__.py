@@ -1,4 +1,4 @@
-"""Native kernels with a torch reference beside each; docs/ops.md shows how to use them on their own."""
+"""Native kernels, each with a torch reference implementation; docs/ops.md shows how to use them standalone."""
 
 from deep3dmap.ops._backend import available_backends, native_build_hash
 from deep3dmap.ops.back_project import back_project

@@ -1,4 +1,4 @@
-"""Which implementation of an op runs: the native kernels where they were built, else the torch reference."""
+"""Backend selection for the ops: the native kernels where they are built, otherwise the torch reference."""
 
 import hashlib
 import importlib
@@ -18,7 +18,7 @@ Backend = Literal["auto", "native", "reference"]
 
 @cache
 def native() -> Any:
-    """Return the native module, or None where it was not built."""
+    """Return the native module, or None if it is not built."""
     try:
         return importlib.import_module("deep3dmap.ops._native")
     except ImportError:
@@ -27,24 +27,24 @@ def native() -> Any:
 
 @cache
 def native_build_hash() -> str | None:
-    """Return a hash of the native build, None where there is none. It is part of the version of every method."""
+    """Return a hash of the native build, or None if there is none. It is part of the version of every method."""
     module = native()
     return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()[:12] if module else None
 
 
 def available_backends() -> tuple[str, ...]:
-    """Return the backends that work here, the preferred one first."""
+    """Return the backends available on this machine, the preferred one first."""
     return ("native", "reference") if native() else ("reference",)
 
 
 def choose(backend: Backend, device_type: str) -> str:
-    """Resolve `auto`: native, or where nothing native was built the reference, saying so once.
+    """Resolve `auto` to native, or to the reference if no native kernels are built, with a single warning.
 
-    Raises UserError if native is asked for by name and absent, or if no kernel was built for the device; ValueError for an
-    unknown name.
+    Raises UserError if native is requested explicitly but not built, or if no kernel was built for the device; ValueError for
+    an unknown name.
     """
     if backend not in ("auto", "native", "reference"):
-        raise ValueError(f"backend is auto, native or reference, not '{backend}'")
+        raise ValueError(f"backend must be auto, native or reference, not '{backend}'")
     if backend == "reference":
         return "reference"
     if not native():
@@ -58,14 +58,14 @@ def choose(backend: Backend, device_type: str) -> str:
 
 
 def native_devices() -> tuple[str, ...]:
-    """Return the types of device that the native kernels take."""
+    """Return the device types that the native kernels support."""
     return tuple(device for device in ("cpu", "cuda") if hasattr(native(), f"integrate_{device}"))
 
 
 def run_native(kernel: str, device: torch.device, *arguments: Any) -> None:
-    """Call a kernel on the device, with as many threads as torch would take, or on torch's current stream."""
+    """Call a kernel on the device: on the CPU with torch's number of threads, on CUDA on torch's current stream."""
     run = getattr(native(), f"{kernel}_{device.type}")
-    # As capsules: what a tensor offers of its own accord, `__dlpack__`, takes ten times as long. Kernels know of no gradients.
+    # Pass DLPack capsules: calling a tensor's `__dlpack__` takes ten times as long. Kernels do not handle gradients.
     plain = [to_dlpack(value) if isinstance(value, Tensor) else value for value in arguments]
     if device.type == "cpu":
         run(*plain, torch.get_num_threads())
@@ -80,7 +80,7 @@ def _warn_once(why: str) -> None:
 
 
 def small_matrix(name: str, value: Tensor, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return camera numbers as float32 on the device; raises ValueError that names them where the shape is another."""
+    """Return a camera matrix or vector as float32 on the device; raises ValueError naming it if the shape is wrong."""
     if tuple(value.shape) != shape:
         raise ValueError(f"{name} must be {shape}, got {tuple(value.shape)}")
     return value.detach().to(device=device, dtype=torch.float32)

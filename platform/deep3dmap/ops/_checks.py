@@ -1,4 +1,4 @@
-"""What ops check before their tensors reach a kernel on any device: shapes, ids that exist, pixels that can be counted."""
+"""Argument checks that ops run before calling a kernel: shapes, valid ids and image sizes."""
 
 import torch
 from torch import Tensor
@@ -7,45 +7,45 @@ MOST_PIXELS = 2**31 - 1
 
 
 def check_mesh(vertices: Tensor, faces: Tensor, ids: bool = True) -> None:
-    """Raise ValueError unless vertices are floating (V, 3) and faces int64 (F, 3) on the same device, with ids below V.
+    """Raise ValueError unless vertices are floating (V, 3) and faces int64 (F, 3) on the same device, with ids in [0, V).
 
-    ids: whether to look at those here, for which CUDA is waited, or to leave it to the kernel.
+    ids: whether to check the ids here, which synchronises with CUDA, or to leave that to the kernel.
     """
     if not vertices.is_floating_point() or vertices.dim() != 2 or vertices.shape[1] != 3:
         raise ValueError(f"vertices must be floating (V, 3), got {vertices.dtype} {tuple(vertices.shape)}")
     if faces.dtype != torch.int64 or faces.dim() != 2 or faces.shape[1] != 3:
         raise ValueError(f"faces must be int64 (F, 3), got {faces.dtype} {tuple(faces.shape)}")
     if faces.device != vertices.device:
-        raise ValueError(f"faces lie on {faces.device}, vertices on {vertices.device}")
+        raise ValueError(f"faces are on {faces.device}, but vertices are on {vertices.device}")
     low, high = _range(faces) if ids else (0, -1)
     if low < 0 or high >= len(vertices):
         raise ValueError(f"faces index vertices {low}..{high}, but there are {len(vertices)}")
 
 
 def check_face_ids(face_id: Tensor, faces: Tensor, dimensions: int) -> None:
-    """Raise ValueError unless face_id is int64 of so many dimensions where the faces lie, from -1, no face, to F - 1."""
+    """Raise ValueError unless face_id is int64 with `dimensions` axes, on the device of faces, in [-1, F); -1 is no face."""
     if face_id.dtype != torch.int64 or face_id.dim() != dimensions or face_id.device != faces.device:
         found = f"{face_id.dtype} {tuple(face_id.shape)} on {face_id.device}"
         raise ValueError(f"face_id must be int64 with {dimensions} dimensions on {faces.device}, got {found}")
     check_image(*face_id.shape[:2])
     low, high = _range(face_id)
     if low < -1 or high >= len(faces):
-        raise ValueError(f"face_id names faces {low}..{high}, but there are {len(faces)} (-1 = none)")
+        raise ValueError(f"face_id indexes faces {low}..{high}, but there are {len(faces)} (-1 = none)")
 
 
 def check_image(height: int, width: int) -> None:
-    """Raise ValueError unless there are pixels, and fewer than 2^31: kernels count them in 32 bits."""
+    """Raise ValueError unless the image has at least one and fewer than 2^31 pixels: kernels index them with 32 bits."""
     if height <= 0 or width <= 0:
         raise ValueError(f"there are no pixels: height and width must be positive, got {height} and {width}")
     if height * width > MOST_PIXELS:
-        raise ValueError(f"an image must have fewer than 2^31 pixels, {height} x {width} are more")
+        raise ValueError(f"an image must have fewer than 2^31 pixels, got {height} x {width}")
 
 
 def _range(ids: Tensor) -> tuple[int, int]:
-    """Return the lowest and the highest id; (0, -1) where there is none."""
+    """Return the lowest and the highest id, or (0, -1) if there are none."""
     if ids.numel() == 0:
         return 0, -1
-    # In one reading, for which CUDA is waited. Not remembered from call to call: what `.data`, a collective or a replayed graph
-    # writes leaves no trace on a tensor, and kernels on CUDA do not look at ids again.
+    # A single transfer, because each one synchronises with CUDA. The result is not cached: writes through `.data`, a collective
+    # or a replayed graph do not change a tensor's version, and CUDA kernels do not check the ids again.
     low, high = torch.stack(torch.aminmax(ids)).tolist()
     return low, high

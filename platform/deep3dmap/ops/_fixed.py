@@ -1,4 +1,4 @@
-"""Gradients that CUDA's threads add in any order and that are yet equal bit by bit: sums of whole numbers instead of floats."""
+"""Deterministic gradient sums on CUDA: integers are accumulated instead of floats, so that the order does not matter."""
 
 import math
 from typing import NamedTuple
@@ -6,12 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-BITS = 62  # of a sum, without its sign and one bit to spare
-FINEST = 126  # the scale is a float32
+BITS = 62  # available to a sum: 64 less the sign and one spare bit
+FINEST = 126  # largest exponent of the scale, a float32
 
 
 class FixedSums(NamedTuple):
-    """Sums in units of 1 / scale. sums: int64. scale: (1,) float32, a power of two; NaN where what is added is not finite."""
+    """Sums in units of 1 / scale. sums: int64. scale: (1,) float32, a power of two; NaN if any summand is not finite."""
 
     sums: Tensor
     scale: Tensor
@@ -22,14 +22,14 @@ class FixedSums(NamedTuple):
 
 
 def wanted(values: Tensor) -> bool:
-    """Return whether torch was asked for deterministic algorithms and CUDA would add such values in any order."""
+    """Return whether torch requires deterministic algorithms and the values are on CUDA, where the order of sums varies."""
     return values.is_cuda and torch.are_deterministic_algorithms_enabled()
 
 
 def fixed_sums(shape: tuple[int, ...], values: Tensor, most: int) -> FixedSums:
-    """Return sums of 0 to which at most `most` of the values each go, whole or in part.
+    """Return zero-initialised sums, each of which may receive at most `most` of the values, in whole or in part.
 
-    The unit is the finest with which no sum overflows: the largest value / 2^(62 - log2 most), for a million about 2^-42 of it.
+    The unit is the finest for which no sum overflows: largest value / 2^(62 - log2 most), for a million about 2^-42 of it.
     """
     largest = values.detach().abs().amax() if values.numel() else values.new_zeros(())
     exponent = torch.frexp(largest).exponent

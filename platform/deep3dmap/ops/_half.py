@@ -1,4 +1,4 @@
-"""Half precision: which types it has, and the widening of what is summed in float32."""
+"""Half-precision types, and their conversion to float32 for sums."""
 
 import torch
 from torch import Tensor
@@ -7,5 +7,5 @@ HALF_TYPES = (torch.float16, torch.bfloat16)
 
 
 def widened(values: Tensor) -> Tensor:
-    """Return half precision as float32, differentiably, and any other type as it is."""
+    """Convert half precision to float32, differentiably; return any other type unchanged."""
     return values.float() if values.dtype in HALF_TYPES else values

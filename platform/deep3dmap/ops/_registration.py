@@ -1,4 +1,4 @@
-"""Registers native kernels with torch as operators that autograd, fake tensors and torch.compile know."""
+"""Registers native kernels as torch operators that support autograd, fake tensors and torch.compile."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-# A device that no kernel is written for, and that needs none: see below.
+# A device type without kernels, passed to `custom_op` as a placeholder: see below.
 _UNUSED_DEVICE = "hpu"
 
 
@@ -16,8 +16,8 @@ DEVICES = ("cpu", "cuda")
 def native_op(name: str, device_types: Sequence[str] = DEVICES) -> Callable[[Callable[..., Any]], Any]:
     """Decorate the function that calls the kernel; returns torch's operator, with `register_fake` and `register_autograd`.
 
-    The kernel is registered beside `custom_op` and not through it: through it the first call of any operator imports torch's
-    compiler, which costs every process a second.
+    The kernel is registered separately rather than through `custom_op`, which imports torch's compiler on the first call of any
+    operator and so costs every process a second.
     """
 
     def register(function: Callable[..., Any]) -> Any:
@@ -29,10 +29,10 @@ def native_op(name: str, device_types: Sequence[str] = DEVICES) -> Callable[[Cal
 
 
 def changing_op(name: str, changed: Sequence[str]) -> Callable[[Callable[..., None]], Any]:
-    """Decorate the function that calls a kernel which changes the named tensors in place; returns torch's operator.
+    """Decorate the function that calls a kernel which modifies the named tensors in place; returns torch's operator.
 
-    It has no gradient, and what it returns is nothing. Defined without `custom_op`, whose own way of telling autograd of the
-    change takes longer than a kernel.
+    The operator has no gradient and returns nothing. It does not use `custom_op`, whose notification of autograd about the
+    mutation takes longer than a kernel.
     """
 
     def register(function: Callable[..., None]) -> Any:

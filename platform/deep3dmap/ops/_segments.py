@@ -1,4 +1,4 @@
-"""Sums of scattered values in a fixed order, where CUDA's atomics would add in any."""
+"""Scatter sums in a fixed order, in place of CUDA's atomics, whose order varies."""
 
 import torch
 from torch import Tensor
@@ -7,9 +7,9 @@ from deep3dmap.ops._backend import run_native
 
 
 def segments(ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the order (E,) int64 that sorts ids (E,), equal ones as they stand, and where each id from 0 begins, (count + 1,).
+    """Return the stable sorting order (E,) int64 of ids (E,), and the start of each id from 0 in it, (count + 1,).
 
-    Ids below 0 come first and belong to nothing.
+    Negative ids are sorted first and belong to no segment.
     """
     narrow = ids.to(torch.int32) if count < 2**31 else ids
     values, order = torch.sort(narrow, stable=True)
@@ -17,10 +17,10 @@ def segments(ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def scatter_sum(values: Tensor, ids: Tensor, count: int, weights: Tensor | None = None) -> Tensor:
-    """Return the sum for each id below count of the rows of values that go to it, (count, C); on CUDA, the same each time.
+    """Sum the rows of values by id, (count, C); deterministic, CUDA only.
 
-    values: (R, C) float32. ids: (E,) integer, E a multiple of R: each row goes to E / R neighbouring ids, times their weights
-    (E,) float32; below 0 to none.
+    values: (R, C) float32. ids: (E,) integer below count, E a multiple of R: each row is added to E / R consecutive ids, times
+    their weights (E,) float32; negative ids are skipped.
     """
     result = values.new_zeros(count, values.shape[1])
     if ids.numel() == 0 or result.numel() == 0:

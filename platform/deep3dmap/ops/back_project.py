@@ -1,4 +1,4 @@
-"""Lifting image features into 3D: the mean of what the views that see a point have there (NeuralRecon, section 3.1)."""
+"""Lifting image features into 3D: the mean feature over the views that see a point (NeuralRecon, section 3.1)."""
 
 from typing import Any
 
@@ -16,16 +16,16 @@ from deep3dmap.ops._registration import native_op
 def back_project(
     features: Tensor, projection: Tensor, positions: Tensor, backend: Backend = "auto"
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the mean feature (N, C), mean depth (N,) and the number of views (N,) int32 that see each position.
+    """Return the mean feature (N, C), the mean depth (N,) and the number of views (N,) int32 that see each position.
 
-    features: (V, C, H, W) float32, half precision is widened to it; float64 in the reference only, which `auto` then takes.
-    projection: (V, 3, 4) or (V, 4, 4), pixel from world, where integers are the centres of the feature map's pixels.
-    positions: (N, 3) world, in the unit that depth shall have. All on one device.
-    A view sees a position in front of it (z > 0) whose pixel lies within [0, W - 1] x [0, H - 1]; features are sampled
-    bilinearly there. A projection that is not finite sees nothing; what no view sees has zeros.
-    Differentiable in features; on the CPU with the same bits for any number of threads, on CUDA from run to run where torch was
-    asked for deterministic algorithms.
-    Raises ValueError that names the argument of a wrong shape, type or device.
+    features: (V, C, H, W) float32; half precision is converted to float32; float64 only in the reference, which `auto` selects.
+    projection: (V, 3, 4) or (V, 4, 4), pixel from world, with pixel centres of the feature map at integer coordinates.
+    positions: (N, 3) in world coordinates; depth is in the same unit. All tensors must be on one device.
+    A view sees a position that is in front of it (z > 0) and projects into [0, W - 1] x [0, H - 1]; features are sampled
+    bilinearly there. A view with a non-finite projection sees nothing; positions that no view sees get zeros.
+    Differentiable in features. Results are bitwise identical on the CPU for any number of threads, and on CUDA from run to run
+    if torch's deterministic algorithms are enabled.
+    Raises ValueError naming the argument whose shape, type or device is wrong.
     """
     _check(features, projection, positions)
     features = widened(features)
@@ -51,7 +51,7 @@ def _check(features: Tensor, projection: Tensor, positions: Tensor) -> None:
         raise ValueError(f"positions must be (N, 3), got {tuple(positions.shape)}")
     for name, value in (("projection", projection), ("positions", positions)):
         if value.device != features.device:
-            raise ValueError(f"{name} lies on {value.device}, features on {features.device}")
+            raise ValueError(f"{name} is on {value.device}, but features are on {features.device}")
 
 
 @native_op("deep3dmap::back_project")
@@ -77,11 +77,11 @@ def _outputs(features: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tenso
 def _native_backward(
     grad_mean: Tensor, projection: Tensor, positions: Tensor, count: Tensor, height: int, width: int
 ) -> Tensor:
-    check_image(height, width)  # before memory is taken for it
+    check_image(height, width)  # before memory is allocated for it
     shape = (len(projection), height, width, grad_mean.shape[1])
     given = (grad_mean.contiguous(), projection.contiguous(), positions.contiguous(), count)
     if wanted(grad_mean):
-        # A position adds to a pixel up to four times.
+        # Each position adds to a pixel at most four times.
         fixed = fixed_sums(shape, grad_mean, 4 * len(positions))
         run_native("back_project_backward_fixed", grad_mean.device, *given, *fixed)
         return fixed.floats().permute(0, 3, 1, 2)

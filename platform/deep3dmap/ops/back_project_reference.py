@@ -1,4 +1,4 @@
-"""Back-projection in plain torch: the oracle of the native kernels, on any device and in any floating type."""
+"""Back-projection in plain torch: the reference for the native kernels, on any device and in any floating-point type."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch.nn import functional
 
 
 def back_project(features: Tensor, projection: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """See `deep3dmap.ops.back_project`; needs memory for V x C x N features."""
+    """See `deep3dmap.ops.back_project`; allocates V x C x N features."""
     height, width = features.shape[-2:]
     grid, depth, visible = locate(projection, positions, height, width)
     sampled = functional.grid_sample(features, grid[:, None], mode="bilinear", padding_mode="zeros", align_corners=True)
@@ -18,9 +18,9 @@ def back_project(features: Tensor, projection: Tensor, positions: Tensor) -> tup
 
 
 def locate(projection: Tensor, positions: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return where each view sees each position: (V, N, 2) in [-1, 1], depth (V, N), and whether it does, (V, N) bool.
+    """Project each position into each view: grid coordinates (V, N, 2) in [-1, 1], depth (V, N) and visibility (V, N) bool.
 
-    The entries of what is not seen are 0: neither a division by 0 nor a projection that is not finite gets any further.
+    Entries of positions that are not visible are 0, so that divisions by 0 and non-finite projections do not propagate.
     """
     matrix = projection[:, :3].to(positions.dtype)
     camera = positions @ matrix[:, :, :3].transpose(1, 2) + matrix[:, None, :, 3]

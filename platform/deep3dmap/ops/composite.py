@@ -1,4 +1,4 @@
-"""Volume-rendering compositing of packed samples, a different number on each ray (Mildenhall et al., NeRF, ECCV 2020)."""
+"""Volume-rendering compositing of packed samples, with a varying number per ray (Mildenhall et al., NeRF, ECCV 2020)."""
 
 from typing import Any, NamedTuple
 
@@ -30,16 +30,16 @@ def composite(
     stop: float = TRANSPARENT,
     backend: Backend = "auto",
 ) -> Composited:
-    """Gather the light of the samples along each ray (equation 3): weight_i = T_i (1 - exp(-density_i length_i)).
+    """Composite the samples along each ray (equation 3): weight_i = T_i (1 - exp(-density_i length_i)).
 
-    density: (S,) float32, 0 or more, per unit of length; float64 in the reference only, which `auto` then takes. color: (S, 3).
-    distances: (S,) from the eye. lengths: (S,) of the stretches that the samples stand for. offsets: (R + 1,) int64; ray i has
-    the samples offsets[i] to offsets[i + 1], nearest first. stop: a ray ends, and what lies behind has no weight and no
-    gradient, once less than this share of the light comes through; 0 never ends it.
-    Differentiable once, in density and color, through all four results; with the same bits for any number of threads.
-    Raises ValueError that names the argument of a wrong shape, type or device, and on the CPU offsets that do not rise from 0
-    to S. Reading those on CUDA would wait for the device at every call: there nothing beyond the S samples is touched either,
-    but the results of such offsets mean nothing.
+    density: (S,) float32, non-negative, per unit of length; float64 only in the reference, which `auto` then selects.
+    color: (S, 3). distances: (S,) from the camera centre. lengths: (S,) of the ray segments that the samples represent.
+    offsets: (R + 1,) int64; ray i has the samples offsets[i] to offsets[i + 1], nearest first. stop: a ray terminates once its
+    transmittance is below this value, and the samples behind have no weight and no gradient; 0 never terminates it.
+    Differentiable once, in density and color, through all four results; bitwise identical for any number of threads.
+    Raises ValueError naming the argument whose shape, type or device is wrong, and on the CPU for offsets not increasing from
+    0 to S. On CUDA the offsets are not checked, as that would synchronise on every call: invalid offsets never access memory
+    beyond the S samples, but the results are then meaningless.
     """
     _check(density, color, distances, lengths, offsets)
     if density.dtype == torch.float64 and backend == "auto":
@@ -67,9 +67,9 @@ def _check(density: Tensor, color: Tensor, distances: Tensor, lengths: Tensor, o
         raise ValueError(f"offsets must be int64 (R + 1,), got {offsets.dtype} {tuple(offsets.shape)}")
     for name, value in (("color", color), ("distances", distances), ("lengths", lengths), ("offsets", offsets)):
         if value.device != density.device:
-            raise ValueError(f"{name} lies on {value.device}, density on {density.device}")
+            raise ValueError(f"{name} is on {value.device}, but density is on {density.device}")
     if offsets.device.type == "cpu" and not _rises(offsets, len(density)):
-        raise ValueError(f"offsets must rise from 0 to the number of samples, {len(density)}")
+        raise ValueError(f"offsets must increase from 0 to the number of samples, {len(density)}")
 
 
 def _rises(offsets: Tensor, samples: int) -> bool:

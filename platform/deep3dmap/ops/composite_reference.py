@@ -1,9 +1,9 @@
-"""Compositing in plain torch: the oracle of the native kernels, on any device and in any floating type."""
+"""Compositing in plain torch: the reference for the native kernels, on any device and in any floating-point type."""
 
 import torch
 from torch import Tensor
 
-OPAQUE = 1000.0  # optical thickness: exp(-1000) is 0 in double too
+OPAQUE = 1000.0  # optical thickness; exp(-1000) is 0 in double precision too
 
 
 def composite(
@@ -13,7 +13,7 @@ def composite(
     rays = len(offsets) - 1
     ray = torch.repeat_interleave(torch.arange(rays, device=density.device), offsets.diff())
     thickness = density * lengths
-    # More than that lets nothing through either, and the sum, which runs over all rays, keeps its digits.
+    # Clamping does not change the transmittance, which is 0 beyond it, and preserves the precision of the sum over all rays.
     before = _sums_before(thickness.clamp(max=OPAQUE), ray, offsets)
     open_yet = torch.exp(-before).detach() >= stop
     weights = torch.where(open_yet, torch.exp(-before) * -torch.expm1(-thickness), 0.0)
@@ -23,6 +23,6 @@ def composite(
 
 
 def _sums_before(values: Tensor, ray: Tensor, offsets: Tensor) -> Tensor:
-    """Return the sum of the values (S,) of a ray's earlier samples. In double, for the sum runs over all rays."""
+    """Return the sum of the values (S,) of a ray's earlier samples; in double precision, as it accumulates over all rays."""
     running = torch.cat([values.new_zeros(1, dtype=torch.float64), values.double().cumsum(0)])
     return (running[:-1] - running[offsets[:-1]][ray]).to(values.dtype)

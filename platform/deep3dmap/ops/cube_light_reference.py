@@ -1,4 +1,4 @@
-"""Light of a point with shadows, in plain torch: what the native kernel means."""
+"""Point light with shadows in plain torch: the reference for the native kernel."""
 
 import torch
 from torch import Tensor
@@ -16,14 +16,14 @@ def add_cube_light(
 
 
 def _visibility(cube: Tensor, away: Tensor) -> Tensor:
-    """Return the share of the light, 0 to 1, that reaches points `away` (3, N) from it: four shadow pixels, weighted."""
+    """Return the fraction of light, 0 to 1, reaching points at offsets `away` (3, N), bilinear over four shadow pixels."""
     along, right_of, below, axis = _dominant(away)
     side, flat = cube.shape[1], cube.flatten()
     depth, half = along.abs().clamp_(min=1e-6), (side - 2) / 2
     x = (half * right_of).div_(depth).add_(half + 0.5)
     y = (half * torch.where(along > 0, below, -below)).div_(depth).add_(half + 0.5)
     column, row = x.floor().clamp_(0, side - 2), y.floor().clamp_(0, side - 2)
-    # Not a number lands in the first pixel.
+    # NaN maps to the first pixel.
     corner = (2 * axis + (along > 0)) * side * side + row.nan_to_num(0).long() * side + column.nan_to_num(0).long()
     lit = [(depth < flat[step:].index_select(0, corner)).float() for step in (0, 1, side, side + 1)]
     right, down = x.sub_(column), y.sub_(row)
@@ -31,7 +31,7 @@ def _visibility(cube: Tensor, away: Tensor) -> Tensor:
 
 
 def _dominant(away: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the coordinate that is greatest in size, the two that follow it in cyclic order, and its axis, each (N,)."""
+    """Return the coordinate of largest magnitude, the two that follow it in cyclic order, and its axis, each (N,)."""
     x, y, z = away
     size_x, size_y, size_z = away.abs()
     first, second = (size_x >= size_y) & (size_x >= size_z), size_y >= size_z

@@ -1,4 +1,4 @@
-"""The faces of a mesh that a camera may show, cut where they reach behind its near plane."""
+"""Selects the faces of a mesh that may be visible to a camera and clips them at its near plane."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 class FacesInView(NamedTuple):
-    """What a camera may show of a mesh.
+    """The part of a mesh that may be visible to a camera.
 
-    vertices: (V, 3) in camera coordinates, those of the mesh and behind them those of cuts. faces: (F, 3). source: (F,) the
-    given face that each is, or is a part of, ascending. part: (F,) row of `corners`, -1 for faces that are whole. corners:
-    (C, 3, 3) barycentrics, in the given face, of the corners of parts.
+    vertices: (V, 3) in camera coordinates, those of the mesh followed by those created by clipping. faces: (F, 3). source: (F,)
+    index of the original face, ascending. part: (F,) row of `corners`, -1 for faces that were not clipped. corners: (C, 3, 3)
+    barycentrics of the corners of clipped faces with respect to the original face.
     """
 
     vertices: Tensor
@@ -21,7 +21,7 @@ class FacesInView(NamedTuple):
     corners: Tensor
 
     def pixels(self, intrinsics: Tensor) -> Tensor:
-        """Return the vertices (V, 3) in the picture of a camera (3, 3): x and y in pixels, z the depth."""
+        """Project the vertices with the intrinsics (3, 3); returns (V, 3): x and y in pixels, z the depth."""
         x, y, z = self.vertices.unbind(-1)
         safe = torch.where(z > 0, z, torch.ones_like(z))
         return torch.stack(
@@ -29,7 +29,7 @@ class FacesInView(NamedTuple):
         )
 
     def at_corners(self, faces: Tensor, attributes: Tensor) -> Tensor:
-        """Return the attributes (V, C) of the given mesh at the corners of its faces that are in view, (F, 3, C)."""
+        """Return the vertex attributes (V, C) of the original mesh at the corners of the faces in view, (F, 3, C)."""
         values = attributes.index_select(0, faces.index_select(0, self.source).flatten()).unflatten(0, (-1, 3))
         cut = (self.part >= 0).nonzero()[:, 0]
         corners = self.corners.index_select(0, self.part.index_select(0, cut)).to(values.dtype)
@@ -37,9 +37,9 @@ class FacesInView(NamedTuple):
 
 
 def faces_in_view(vertices: Tensor, faces: Tensor, intrinsics: Tensor, height: int, width: int, near: float) -> FacesInView:
-    """Return the faces that do not lie wholly behind the near plane or beside the picture, cut at z = near.
+    """Return the faces that are not entirely behind the near plane or to one side of the image, clipped at z = near.
 
-    vertices: (V, 3) float32 in camera coordinates. intrinsics: (3, 3) float32. The picture has a margin of a pixel.
+    vertices: (V, 3) float32 in camera coordinates. intrinsics: (3, 3) float32. The image is extended by a margin of one pixel.
     """
     ahead = _maybe_seen(vertices, faces, intrinsics, height, width, near)
     clipped = _clip_near(vertices, faces.index_select(0, ahead), near)
@@ -47,10 +47,10 @@ def faces_in_view(vertices: Tensor, faces: Tensor, intrinsics: Tensor, height: i
 
 
 def _maybe_seen(vertices: Tensor, faces: Tensor, intrinsics: Tensor, height: int, width: int, near: float) -> Tensor:
-    """Return the faces (N,), ascending, that do not lie wholly behind the near plane or beside the picture."""
+    """Return the faces (N,), ascending, that are not entirely behind the near plane or to one side of the image."""
     x, y, z = vertices.unbind(-1)
     across, down = intrinsics[0, 0] * x + intrinsics[0, 2] * z, intrinsics[1, 1] * y + intrinsics[1, 2] * z
-    # A pixel of margin: what rounding might move into the picture stays. Where a coordinate is not finite nothing is said.
+    # The one-pixel margin retains faces that rounding could move into the image. Non-finite coordinates exclude nothing.
     sides = (z < near, across < -z, across > (width + 1) * z, down < -z, down > (height + 1) * z)
     outside = torch.zeros(len(vertices), dtype=torch.uint8, device=vertices.device)
     for bit, side in enumerate(sides):
@@ -60,7 +60,7 @@ def _maybe_seen(vertices: Tensor, faces: Tensor, intrinsics: Tensor, height: int
 
 
 def _clip_near(vertices: Tensor, faces: Tensor, near: float) -> FacesInView:
-    """Cut triangles at z = near; the parts come in the order of the faces they are of, so that ties go to the lower face."""
+    """Clip triangles at z = near; the parts are ordered by their original face, so that the lower face wins ties."""
     none = vertices.new_zeros(0, 3, 3)
     front = vertices[:, 2] >= near
     in_front = front.index_select(0, faces.reshape(-1)).view(-1, 3).sum(1)
@@ -87,8 +87,8 @@ def _clip_near(vertices: Tensor, faces: Tensor, near: float) -> FacesInView:
 
 
 def _cut(vertices: Tensor, faces: Tensor, front: Tensor, near: float, inside: int) -> tuple[Tensor, Tensor]:
-    """Return five corners for each cut triangle, (N, 5, 3), its own three, turned, and two cuts, and their barycentrics."""
-    # Turn each triangle so that the odd one out is corner 0 (one in front) or corner 2 (two in front).
+    """Return five corners per clipped triangle, (N, 5, 3), its own three, rotated, and two intersections, with barycentrics."""
+    # Rotate each triangle so that the odd one out is corner 0 (one in front) or corner 2 (two in front).
     odd = (front[faces] if inside == 1 else ~front[faces]).int().argmax(1)
     first = odd if inside == 1 else (odd + 1) % 3
     turn = (first[:, None] + torch.arange(3, device=faces.device)) % 3

@@ -1,4 +1,4 @@
-"""Bias, leaky rectifier and gain in one pass over memory, as StyleGAN2 has them behind every convolution."""
+"""Bias, leaky ReLU and gain in one pass over memory, as StyleGAN2 applies them after every convolution."""
 
 import math
 from typing import Any
@@ -15,17 +15,18 @@ from deep3dmap.ops._registration import native_op
 def fused_leaky_relu(
     values: Tensor, bias: Tensor | None = None, slope: float = 0.2, gain: float = math.sqrt(2), backend: Backend = "auto"
 ) -> Tensor:
-    """Return gain * leaky_relu(values + bias), of the shape of the values (N, C, ...).
+    """Return gain * leaky_relu(values + bias), with the shape of the values (N, C, ...).
 
-    bias: (C,), in any floating type. slope: factor below 0 and, for gradients, at exactly 0; 0 or more. gain: positive, so
-    that the result keeps the sign from which its gradient is taken; sqrt(2) keeps the variance.
-    float32 or float64; half precision is computed in float32 and returned in its own type. Differentiable any number of times.
-    Raises ValueError that names the argument of a wrong shape, type or value.
+    bias: (C,), any floating-point type. slope: non-negative factor for negative values and, in gradients, at exactly 0.
+    gain: positive, so that the output has the sign of its input, from which the gradient is computed; sqrt(2) preserves the
+    variance. Values are float32 or float64; half precision is computed in float32 and returned in the input's type.
+    Differentiable any number of times.
+    Raises ValueError naming the argument whose shape, type or value is wrong.
     """
     _check(values, bias, slope, gain)
     wide = widened(values)
     shift = None if bias is None else bias.to(wide.dtype)
-    # On CUDA torch's own kernels are quicker (docs/ops.md), so there the native one is taken by name only.
+    # On CUDA torch's own kernels are faster (docs/ops.md), so the native one runs there only if requested explicitly.
     if (backend == "auto" and values.is_cuda) or choose(backend, values.device.type) == "reference":
         return reference.fused_leaky_relu(wide, shift, slope, gain).to(values.dtype)
     return _native(wide, shift, slope, gain).to(values.dtype)
@@ -33,7 +34,7 @@ def fused_leaky_relu(
 
 def _check(values: Tensor, bias: Tensor | None, slope: float, gain: float) -> None:
     if not (slope >= 0 and gain > 0):
-        raise ValueError(f"slope is 0 or more and gain positive, got {slope} and {gain}")
+        raise ValueError(f"slope must be at least 0 and gain positive, got {slope} and {gain}")
     if values.dim() < 2 or not values.is_floating_point():
         raise ValueError(f"values must be floating (N, C, ...), got {values.dtype} {tuple(values.shape)}")
     if bias is None:
@@ -41,7 +42,7 @@ def _check(values: Tensor, bias: Tensor | None, slope: float, gain: float) -> No
     if tuple(bias.shape) != (values.shape[1],) or not bias.is_floating_point():
         raise ValueError(f"bias must be floating ({values.shape[1]},), got {bias.dtype} {tuple(bias.shape)}")
     if bias.device != values.device:
-        raise ValueError(f"bias lies on {bias.device}, values on {values.device}")
+        raise ValueError(f"bias is on {bias.device}, but values are on {values.device}")
 
 
 def _run(values: Tensor, bias: Tensor | None, like: Tensor | None, slope: float, gain: float) -> Tensor:
@@ -60,7 +61,7 @@ def _native(values: Tensor, bias: Tensor | None, slope: float, gain: float) -> T
 
 @native_op("deep3dmap::leaky_slope")
 def _slope(values: Tensor, like: Tensor, slope: float, gain: float) -> Tensor:
-    """Return the values times gain where `like` is above 0, times gain and slope elsewhere."""
+    """Multiply the values by gain where `like` is positive, and by gain times slope elsewhere."""
     return _run(values, None, like, slope, gain)
 
 
@@ -77,7 +78,7 @@ def _(values: Tensor, like: Tensor, slope: float, gain: float) -> Tensor:
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     _, bias, *ctx.settings = inputs
     ctx.has_bias = bias is not None
-    # The output has the sign of its argument, so the argument need not be kept.
+    # The output has the same sign as the input, so the input does not have to be saved.
     ctx.save_for_backward(output)
 
 
@@ -93,7 +94,7 @@ def _remember_slope(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _slope_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    """Return the adjoint of a diagonal map, which is the map itself; its signs are constants almost everywhere."""
+    """Return the adjoint of a diagonal map, which is the map itself; its signs are constant almost everywhere."""
     return _slope(gradient, ctx.saved_tensors[0], *ctx.settings), None, None, None
 
 

@@ -1,4 +1,4 @@
-"""Bias, leaky rectifier and gain as three torch operations."""
+"""Bias, leaky ReLU and gain as three torch operations."""
 
 from torch import Tensor
 from torch.nn import functional

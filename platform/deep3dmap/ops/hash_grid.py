@@ -18,8 +18,9 @@ MOST_LEVELS = 32
 class HashGridLevels:
     """The levels of a grid, from coarse to fine.
 
-    resolutions: cells along each side of a level. sizes: its entries. A level whose (resolution + 1)^3 corners fit into its
-    size keeps an entry for each; any other is hashed, and its size is a power of two.
+    resolutions: cells along each side of a level. sizes: entries of each level. A level whose (resolution + 1)^3 corners fit
+    into its size has one entry per corner; any other level is hashed, and its size must be a power of two.
+    Raises ValueError if these conditions are not met.
     """
 
     resolutions: tuple[int, ...]
@@ -27,35 +28,37 @@ class HashGridLevels:
 
     def __post_init__(self) -> None:
         if len(self.resolutions) != len(self.sizes) or not 1 <= len(self.sizes) <= MOST_LEVELS:
-            raise ValueError(f"there are 1 to {MOST_LEVELS} levels with a size each, got {self.resolutions} and {self.sizes}")
+            raise ValueError(
+                f"1 to {MOST_LEVELS} levels with one size each are needed, got {self.resolutions} and {self.sizes}"
+            )
         for resolution, size in zip(self.resolutions, self.sizes):
             if not 1 <= resolution < 2**20 or not 1 <= size <= 2**31:
-                raise ValueError(f"resolutions lie in 1 .. 2^20 and sizes in 1 .. 2^31, got {resolution} and {size}")
+                raise ValueError(f"resolutions must lie in 1 .. 2^20 and sizes in 1 .. 2^31, got {resolution} and {size}")
             if (resolution + 1) ** 3 > size and size & (size - 1):
-                raise ValueError(f"the size of a hashed level is a power of two, got {size} for resolution {resolution}")
+                raise ValueError(f"the size of a hashed level must be a power of two, got {size} for resolution {resolution}")
 
     @classmethod
     def between(cls, coarsest: int, finest: int, levels: int, log2_size: int) -> "HashGridLevels":
-        """Return levels in geometric progression (equation 2 and 3 of the paper), each of at most 2^log2_size entries."""
+        """Return levels in geometric progression (equations 2 and 3 of the paper), each with at most 2^log2_size entries."""
         growth = (finest / coarsest) ** (1 / max(levels - 1, 1))
-        # A whole number that rounding left a little short of itself stays that number.
+        # The small offset corrects integers that rounding has made slightly too small.
         resolutions = tuple(int(coarsest * growth**level + 1e-6) for level in range(levels))
         return cls(resolutions, tuple(min(2**log2_size, (resolution + 1) ** 3) for resolution in resolutions))
 
     @property
     def entries(self) -> int:
-        """Rows of the table that holds all levels, one after the other."""
+        """Number of rows of the table, which concatenates all levels."""
         return sum(self.sizes)
 
 
 def hash_grid(positions: Tensor, table: Tensor, levels: HashGridLevels, backend: Backend = "auto") -> Tensor:
-    """Return the features (N, L * F) of positions: of each level, trilinear between the entries of the cell's eight corners.
+    """Return the features (N, L * F) at positions: per level, trilinear interpolation of the cell's eight corner entries.
 
-    positions: (N, 3) float in [0, 1], clamped to it. table: (levels.entries, F) float32; float64 in the reference only, which
-    `auto` then takes. A corner (x, y, z) of a hashed level has the entry (x xor 2654435761 y xor 805459861 z) mod size.
-    Differentiable once in table and positions; on the CPU with the same bits for any number of threads, on CUDA from run to run
-    where torch was asked for deterministic algorithms.
-    Raises ValueError that names the argument of a wrong shape, type or device.
+    positions: (N, 3) float, clamped to [0, 1]. table: (levels.entries, F) float32; float64 only in the reference, which `auto`
+    then selects. Corner (x, y, z) of a hashed level uses the entry (x xor 2654435761 y xor 805459861 z) mod size.
+    Differentiable once in table and positions. Results are bitwise identical on the CPU for any number of threads, and on CUDA
+    from run to run if torch's deterministic algorithms are enabled.
+    Raises ValueError naming the argument whose shape, type or device is wrong.
     """
     _check(positions, table, levels)
     if table.dtype == torch.float64 and backend == "auto":
@@ -74,7 +77,7 @@ def _check(positions: Tensor, table: Tensor, levels: HashGridLevels) -> None:
     if table.dim() != 2 or len(table) != levels.entries or table.shape[1] < 1 or not table.is_floating_point():
         raise ValueError(f"table must be float ({levels.entries}, F), got {table.dtype} {tuple(table.shape)}")
     if positions.device != table.device:
-        raise ValueError(f"positions lie on {positions.device}, table on {table.device}")
+        raise ValueError(f"positions are on {positions.device}, but table is on {table.device}")
 
 
 @native_op("deep3dmap::hash_grid")

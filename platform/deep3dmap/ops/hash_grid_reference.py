@@ -1,4 +1,4 @@
-"""The hash grid in plain torch: the oracle of the native kernels, on any device and in any floating type."""
+"""The hash grid in plain torch: the reference for the native kernels, on any device and in any floating-point type."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ _PRIMES = (1, 2654435761, 805459861)
 
 
 def hash_grid(positions: Tensor, table: Tensor, resolutions: Sequence[int], sizes: Sequence[int]) -> Tensor:
-    """See `deep3dmap.ops.hash_grid`; needs memory for L x N x 8 entries."""
+    """See `deep3dmap.ops.hash_grid`; allocates L x N x 8 entries."""
     corners = torch.tensor([[c & 1, c >> 1 & 1, c >> 2 & 1] for c in range(8)], device=positions.device)
     features = [
         _level(positions.clamp(0, 1), entries, resolution, corners)

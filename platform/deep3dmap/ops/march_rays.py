@@ -1,4 +1,4 @@
-"""Marching along rays through an occupancy grid: samples where something may be (Instant-NGP, appendix E.1)."""
+"""Ray marching through an occupancy grid: samples are placed in occupied cells only (Instant-NGP, appendix E.1)."""
 
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ MOST_STEPS = 2**20
 
 
 class PackedSamples(NamedTuple):
-    """The samples of R rays, one ray after the other, S in all.
+    """The S samples of R rays, concatenated ray by ray.
 
-    offsets: (R + 1,) int64; ray i has the samples offsets[i] to offsets[i + 1]. rays: (S,) int64, the ray of each.
-    distances: (S,) middles of the stretches that the samples stand for. lengths: (S,) of these stretches.
+    offsets: (R + 1,) int64; ray i has the samples offsets[i] to offsets[i + 1]. rays: (S,) int64, the ray of each sample.
+    distances: (S,) midpoints of the ray segments that the samples represent. lengths: (S,) of these segments.
     """
 
     offsets: Tensor
@@ -38,15 +38,15 @@ def march_rays(
     jitter: Tensor | None = None,
     backend: Backend = "auto",
 ) -> PackedSamples:
-    """Cut the rays into steps from near to far and keep those whose middle lies in an occupied cell.
+    """Divide the rays into steps from near to far and keep those whose midpoint lies in an occupied cell.
 
-    origins, directions: (R, 3) float32 in the frame in which the scene's box is [-1, 1]^3; directions per unit of distance.
-    near, far: (R,) distances; a ray with near >= far has no sample. occupied: (G, G, G) bool, x first, over [-1, 1]^3; with
+    origins, directions: (R, 3) float32 in the frame where the scene box is [-1, 1]^3; directions are per unit of distance.
+    near, far: (R,) distances; a ray with near >= far has no samples. occupied: (G, G, G) bool, x first, over [-1, 1]^3, or with
     `contracted` over [-2, 2]^3, into which all of space is contracted (`march_rays_reference.contract`).
-    step: length of a step; with `cone` it grows with the distance, max(step, cone * distance). jitter: (R,) in [0, 1), the
-    share of its first step by which a ray begins later. Steps of a ray do not depend on which cells are empty.
-    Two passes: memory is needed for the samples that are kept only. Not differentiable.
-    Raises ValueError that names the argument of a wrong shape, type or range, or a step too small for the distances.
+    step: step length; with `cone` it grows with the distance as max(step, cone * distance). jitter: (R,) in [0, 1), the
+    fraction of the first step by which the start of a ray is delayed. The steps do not depend on which cells are empty.
+    Runs in two passes, so that memory is allocated only for the samples kept. Not differentiable.
+    Raises ValueError naming the argument whose shape, type or range is wrong, or if step is too small for the distances.
     """
     _check(origins, directions, near, far, occupied, step, cone)
     shift = torch.zeros_like(near) if jitter is None else jitter.to(near)
@@ -84,19 +84,21 @@ def _check(origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, occup
     if occupied.dim() != 3 or len(set(occupied.shape)) != 1 or occupied.dtype != torch.bool or not occupied.numel():
         raise ValueError(f"occupied must be bool (G, G, G), got {occupied.dtype} {tuple(occupied.shape)}")
     if occupied.device != origins.device:
-        raise ValueError(f"occupied lies on {occupied.device}, origins on {origins.device}")
+        raise ValueError(f"occupied is on {occupied.device}, but origins are on {origins.device}")
     if not step > 0 or not cone >= 0:
-        raise ValueError(f"step is positive and cone not negative, got {step} and {cone}")
+        raise ValueError(f"step must be positive and cone non-negative, got {step} and {cone}")
 
 
 def _check_ranges(near: Tensor, far: Tensor, jitter: Tensor, step: float) -> None:
     if not len(near):
         return
-    # Where a ray that misses the scene begins does not matter. All in one tensor: reading from CUDA waits for the device.
+    # The start of a ray that misses the scene is irrelevant. All values are read in one transfer, which synchronises with CUDA.
     begins = torch.where(near < far, near, 0.0)
     nearest, farthest, least, most = torch.stack([begins.amin(), far.amax(), jitter.amin(), jitter.amax()]).tolist()
     if not -nearest <= step * MOST_STEPS:
-        raise ValueError(f"near reaches {nearest:g}, more than {MOST_STEPS} steps of {step:g} behind the eye; bound the rays")
+        raise ValueError(
+            f"near reaches {nearest:g}, more than {MOST_STEPS} steps of {step:g} behind the origin; bound the rays"
+        )
     if not farthest <= step * MOST_STEPS:
         raise ValueError(f"far reaches {farthest:g}, more than {MOST_STEPS} steps of {step:g}; bound the rays")
     if not (least >= 0 and most < 1):

@@ -1,13 +1,13 @@
-"""Ray marching in plain torch: the oracle of the native kernels. It walks every step, so its memory grows with all of them."""
+"""Ray marching in plain torch: the reference for the native kernels. It stores every step, including those in empty cells."""
 
 import torch
 from torch import Tensor
 
 
 def contract(points: Tensor) -> Tensor:
-    """Take all of space (..., 3) into (-2, 2)^3; the cube [-1, 1]^3 stays as it is.
+    """Contract all of space (..., 3) into (-2, 2)^3; the cube [-1, 1]^3 is unchanged.
 
-    x becomes (2 - 1 / |x|) x / |x| where |x| > 1, with the maximum norm in place of mip-NeRF 360's Euclidean one
+    x becomes (2 - 1 / |x|) x / |x| where |x| > 1, with the maximum norm in place of mip-NeRF 360's Euclidean norm
     (Barron et al., CVPR 2022, equation 10), so that a cubic grid is filled.
     """
     norm = points.abs().amax(-1, keepdim=True).clamp(min=1)
@@ -25,7 +25,7 @@ def march_rays(
     step: float,
     cone: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """See `deep3dmap.ops.march_rays`: counts (R,), then distances and lengths (S,) of the samples kept."""
+    """See `deep3dmap.ops.march_rays`; returns counts (R,), and distances and lengths (S,) of the samples kept."""
     start, steps = near + jitter * (cone * near).clamp(min=step), []
     while bool((start < far).any()):
         length = (cone * start).clamp(min=step)

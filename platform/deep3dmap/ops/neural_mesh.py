@@ -1,8 +1,9 @@
-"""The rasteriser of the Neural 3D Mesh Renderer (Kato, Ushiku and Harada, CVPR 2018): hard pictures, a gradient made by hand.
+"""The rasteriser of the Neural 3D Mesh Renderer (Kato, Ushiku and Harada, CVPR 2018): hard images, approximate gradients.
 
-A pixel shows its nearest face and nothing else. The gradient of a picture to the corners asks for every pixel of a line how far
-an edge would have to move to change it, so it reaches across the whole image: a large basin, and a biased gradient.
-Corners are in pixels, x right, y down, with the depth z; only faces that are counter-clockwise as seen are drawn.
+Each pixel shows only its nearest face. The gradient of the image with respect to the vertices considers, for every pixel of a
+line, how far an edge would have to move to change it. It therefore reaches across the whole image: the basin of convergence is
+large, but the gradient is biased. Vertices are in pixels, x right, y down, with depth z; only faces that appear
+counter-clockwise in the image are drawn.
 """
 
 from collections.abc import Callable
@@ -18,14 +19,14 @@ from deep3dmap.ops._checks import check_face_ids, check_image, check_mesh
 from deep3dmap.ops._registration import native_op
 from deep3dmap.ops.rasterize import Fragments, empty_fragments, kernel_arguments
 
-# Colours (C, h, w) of what is seen, from the fragments and the faces (F, 3) that their ids point to.
+# Maps fragments and the faces (F, 3) that their ids index to the colours (C, h, w) of the pixels.
 Paint = Callable[[Fragments, Tensor], Tensor]
 
 
 class NeuralPicture(NamedTuple):
     """A rendered mesh.
 
-    image: (C, H, W). silhouette: (H, W) coverage in [0, 1]. depth: (H, W), `far` where empty. All three are differentiable.
+    image: (C, H, W). silhouette: (H, W) coverage in [0, 1]. depth: (H, W), `far` in empty pixels. All are differentiable.
     """
 
     image: Tensor
@@ -49,12 +50,12 @@ def render_neural_mesh(
     perspective: bool = True,
     backend: Backend = "auto",
 ) -> NeuralPicture:
-    """Render a mesh given in pixels: image, silhouette and depth as `neural_renderer` makes them.
+    """Render a mesh given in pixel coordinates: image, silhouette and depth as in `neural_renderer`.
 
-    vertices: (V, 3) float32: x right, y down, pixel centres at +0.5; z the depth. faces: (F, 3) int64. paint: gives each pixel
-    its colour, see `paint_vertices` and `paint_cubes`; white if None. near, far: depths outside of these are not drawn.
-    epsilon: see `follow_edges`. anti_aliasing: draw at twice the size and average 2 x 2, depth included.
-    fill_back: draw backs as well; their faces are reversed copies behind the F given ones.
+    vertices: (V, 3) float32: x right, y down, pixel centres at +0.5; z the depth. faces: (F, 3) int64. paint: computes the
+    colour of each pixel, see `paint_vertices` and `paint_cubes`; white if None. near, far: depth range that is drawn.
+    epsilon: see `follow_edges`. anti_aliasing: render at twice the size and average 2 x 2 pixels, including depth.
+    fill_back: also draw back faces, as reversed copies appended to the F given faces.
     Raises ValueError for a wrong shape, type or value, and for face indices out of range.
     """
     check_mesh(vertices, faces)
@@ -86,15 +87,15 @@ def find_faces(
     perspective: bool = True,
     backend: Backend = "auto",
 ) -> Fragments:
-    """Find the nearest face with near < depth < far that covers each pixel's centre, edges included. Not differentiable.
+    """Find the nearest face with near < depth < far that covers each pixel centre, edges included. Not differentiable.
 
-    Of equal depths the lower face wins. Faces that are clockwise as seen, degenerate, not finite or, in perspective, with a
-    corner at or behind the camera are left out.
+    Arguments as in `render_neural_mesh`. At equal depth the face with the lower index wins. Faces are skipped if they appear
+    clockwise in the image, are degenerate or non-finite, or, with perspective, have a corner at or behind the camera.
     """
     check_mesh(vertices, faces)
     check_image(height, width)
     if not near < far:
-        raise ValueError(f"near lies before far, got {near} and {far}")
+        raise ValueError(f"near must be less than far, got {near} and {far}")
     corners = vertices.detach().float().contiguous()
     if choose(backend, vertices.device.type) == "native":
         return Fragments(*_find(corners, faces.contiguous(), height, width, near, far, perspective))
@@ -104,20 +105,21 @@ def find_faces(
 def follow_edges(
     image: Tensor, vertices: Tensor, faces: Tensor, face_id: Tensor, *, epsilon: float = 1e-3, backend: Backend = "auto"
 ) -> Tensor:
-    """Return the image (C, H, W) unchanged, and give it the approximate gradient to the x and y of the vertices.
+    """Return the image (C, H, W) unchanged, with the approximate gradient with respect to the vertices' x and y attached.
 
-    face_id: (H, W) from `find_faces`. For each edge of a visible face and each line of pixel centres that it crosses: pixels
-    outside, to the border, could get the colour just inside; the face's pixels could get the colour just outside. Where that
-    lowers the loss by `delta` (all channels together), corners get -delta / distance, the distance they would have to go.
-    epsilon: added to distances, where half of the image's side is 1. The image keeps its own gradient, e.g. to colours.
-    Raises ValueError for a wrong shape, type or value, and for ids of vertices or faces that are not there.
+    face_id: (H, W) from `find_faces`. For each edge of a visible face and each line of pixel centres that it crosses, pixels
+    outside, up to the image border, could take the colour just inside, and the face's pixels the colour just outside. Where
+    that lowers the loss by `delta` (summed over channels), each corner receives -delta / distance, where `distance` is how far
+    it would have to move. epsilon: added to distances, in units of half the image size. The image's own gradient, e.g. with
+    respect to colours, is passed through.
+    Raises ValueError for a wrong shape, type or value, and for vertex or face ids out of range.
     """
     check_mesh(vertices, faces)
     check_face_ids(face_id, faces, 2)
     if image.dim() != 3 or image.shape[1:] != face_id.shape:
         raise ValueError(f"image must be (C, {face_id.shape[0]}, {face_id.shape[1]}), got {tuple(image.shape)}")
     if not epsilon > 0:
-        raise ValueError(f"epsilon is positive, got {epsilon}")
+        raise ValueError(f"epsilon must be positive, got {epsilon}")
     native = choose(backend, vertices.device.type) == "native"
     return _follow(image, vertices, faces, face_id, epsilon, native)
 
@@ -125,9 +127,9 @@ def follow_edges(
 def depth_of_faces(
     vertices: Tensor, faces: Tensor, seen: Fragments, *, perspective: bool = True, backend: Backend = "auto"
 ) -> Tensor:
-    """Return the depth (H, W) of `find_faces`, differentiable in x, y and z of the vertices with the visibility held fixed.
+    """Return the depth (H, W) of the fragments, differentiable in the vertices' x, y and z with visibility held fixed.
 
-    Raises ValueError for a wrong shape or type, and for ids of vertices or faces that are not there.
+    seen: from `find_faces`. Raises ValueError for a wrong shape or type, and for vertex or face ids out of range.
     """
     check_mesh(vertices, faces)
     check_face_ids(seen.face_id, faces, 2)
@@ -213,7 +215,7 @@ def _(
 
 
 def _to_vertices(vertices: Tensor, faces: Tensor, corners: Tensor) -> Tensor:
-    """Add the gradients of all corners, (F, 3, 2 or 3), to those of their vertices (V, 3)."""
+    """Sum the gradients of the face corners, (F, 3, 2 or 3), over their vertices, (V, 3)."""
     gradient = vertices.new_zeros(len(vertices), 3)
     gradient[:, : corners.shape[2]].index_add_(0, faces.reshape(-1), corners.reshape(-1, corners.shape[2]).to(vertices.dtype))
     return gradient

@@ -1,4 +1,4 @@
-"""Colours for the faces of `render_neural_mesh`: by vertex, and by the texture cubes of Kato et al. (2018)."""
+"""Colours for the faces of `render_neural_mesh`: per vertex, or from the texture cubes of Kato et al. (2018)."""
 
 import torch
 from torch import Tensor
@@ -8,15 +8,16 @@ from deep3dmap.ops.rasterize import Fragments, interpolate
 
 
 def paint_vertices(colors: Tensor) -> Paint:
-    """Interpolate colours (V, C) of the vertices over the faces, on the surface in space. Differentiable in them."""
+    """Interpolate vertex colours (V, C) over the faces, perspective-correctly. Differentiable in the colours."""
     return lambda seen, faces: interpolate(seen, faces, colors)
 
 
 def paint_cubes(cubes: Tensor, epsilon: float = 1e-3) -> Paint:
-    """Sample a cube of texels (F, S, S, S, C) for each face at its barycentrics, trilinearly. Differentiable in the cubes.
+    """Sample each face's texture cube, (F, S, S, S, C), trilinearly at its barycentrics. Differentiable in the cubes.
 
-    The texel at [S - 1, 0, 0] is the colour of the first corner, and so on. epsilon: how far indices stay below S - 1.
-    Backs, faces from F on, take the cube of the face they copy, turned. Raises ValueError for cubes that are none.
+    The texel at [S - 1, 0, 0] is the colour of the first corner, and so on. epsilon: margin by which texel coordinates stay
+    below S - 1. Back faces, with indices from F, use the cube of the face they copy, with the corners reversed. Raises
+    ValueError if cubes has the wrong shape; painting raises ValueError if the number of faces is neither F nor 2 F.
     """
     side = cubes.shape[1] if cubes.dim() == 5 else 0
     if side < 1 or tuple(cubes.shape[1:4]) != (side, side, side):
@@ -24,7 +25,7 @@ def paint_cubes(cubes: Tensor, epsilon: float = 1e-3) -> Paint:
 
     def paint(seen: Fragments, faces: Tensor) -> Tensor:
         if len(faces) not in (len(cubes), 2 * len(cubes)):
-            raise ValueError(f"there are {len(cubes)} cubes for {len(faces)} faces")
+            raise ValueError(f"got {len(cubes)} cubes for {len(faces)} faces")
         there = seen.face_id >= 0
         face, weights = seen.face_id[there], seen.barycentrics[there].to(cubes.dtype)
         back = face >= len(cubes)
@@ -37,7 +38,7 @@ def paint_cubes(cubes: Tensor, epsilon: float = 1e-3) -> Paint:
 
 
 def cubes_from_corners(colors: Tensor) -> Tensor:
-    """Return cubes (F, 2, 2, 2, C) that interpolate the colours (F, 3, C) of the corners linearly (Wu et al., CVPR 2020)."""
+    """Return cubes (F, 2, 2, 2, C) that linearly interpolate the corner colours (F, 3, C) (Wu et al., CVPR 2020)."""
     half = colors.new_tensor([0.5, 0.5, 0.5])
     one = torch.eye(3, dtype=colors.dtype, device=colors.device)
     rows = [half, one[2], one[1], half - one[0], one[0], half - one[1], half - one[2], torch.zeros_like(half)]

@@ -1,4 +1,4 @@
-"""The rasteriser of the Neural 3D Mesh Renderer in plain Python: slow, and close to the paper's words. For small images."""
+"""The rasteriser of the Neural 3D Mesh Renderer in plain Python: slow, follows the paper closely. For small images."""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from torch import Tensor
 def find_faces(
     vertices: Tensor, faces: Tensor, height: int, width: int, near: float, far: float, perspective: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return depth (H, W), face_id (H, W) and barycentrics (H, W, 3); meaning as `ops.neural_mesh.find_faces`."""
+    """Return depth (H, W), face_id (H, W) and barycentrics (H, W, 3); see `ops.neural_mesh.find_faces`."""
     device = vertices.device
     depth = torch.zeros(height, width, dtype=torch.float32, device=device)
     face_id = torch.full((height, width), -1, dtype=torch.int64, device=device)
@@ -36,7 +36,7 @@ def find_faces(
 
 
 def depth_of_faces(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool) -> Tensor:
-    """Return the depth (H, W) of the faces that are seen, 0 where empty, as a formula that torch differentiates."""
+    """Return the depth (H, W) of the visible faces, 0 in empty pixels, differentiable by autograd."""
     rows, columns = (face_id >= 0).nonzero().unbind(1)
     corners = vertices.double()[faces[face_id[rows, columns]]]
     offset = corners[..., :2] - torch.stack([columns, rows], 1)[:, None].double() - 0.5
@@ -52,9 +52,10 @@ def depth_of_faces(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective
 def follow_edges_backward(
     vertices: Tensor, faces: Tensor, face_id: Tensor, image: Tensor, gradient: Tensor, margin: tuple[float, float]
 ) -> Tensor:
-    """Return the approximate gradient (F, 3, 2) to the x and y of every corner of every face (Kato et al., 2018, section 3.2).
+    """Return the approximate gradient (F, 3, 2) with respect to x and y of each face corner (Kato et al., 2018, section 3.2).
 
-    image, gradient: (H, W, C), what is shown and the loss's gradient to it. margin: pixels added to distances along x and y.
+    image, gradient: (H, W, C), the rendered image and the gradient of the loss with respect to it. margin: pixels added to
+    distances along x and y.
     """
     result = torch.zeros(len(faces), 3, 2, dtype=torch.float64)
     for index in face_id.unique().tolist():
@@ -69,7 +70,7 @@ def follow_edges_backward(
 
 
 class _Picture(NamedTuple):
-    """A picture whose lines run along the axis in which corners are moved."""
+    """An image whose lines run along the axis in which corners move."""
 
     face_id: list[list[int]]
     image: Tensor
@@ -77,7 +78,7 @@ class _Picture(NamedTuple):
 
 
 class _Push(NamedTuple):
-    """A pixel that would change for the better by `delta` if `corner` moved by `distance` pixels, up to sign."""
+    """A pixel whose loss would decrease by `delta` if `corner` moved by `distance` pixels, up to sign."""
 
     corner: int
     delta: float
@@ -85,7 +86,7 @@ class _Push(NamedTuple):
 
 
 class _Crossing(NamedTuple):
-    """Where an edge crosses a line of pixel centres, and the pixels before and after it; outward is +1 or -1."""
+    """The crossing of an edge with a line of pixel centres, and the pixels on either side; outward is +1 or -1."""
 
     line: int
     place: float
@@ -110,14 +111,14 @@ def _pushes(corners: Tensor, index: int, shown: _Picture, axis: int) -> Iterator
                 delta = float(((color[pixel] - color[other]) * wanted).sum())
                 if delta <= 0:
                     continue
-                # A pixel that the edge goes through counts as one inside.
+                # A pixel centre on the edge counts as inside.
                 offset = pixel - crossing.place or -0.0 * crossing.outward
                 for corner, share in crossing.shares:
                     yield _Push(corner, delta, offset * share)
 
 
 def _pixels(crossing: _Crossing, index: int, face_id: list[int], length: int) -> Iterator[tuple[int, int]]:
-    """Pixels that would change colour, with the pixel whose colour they would get instead of theirs."""
+    """Yield pixels that would change colour, each with the pixel whose colour it would take."""
     if face_id[crossing.inside] == index:
         pixel = crossing.outside
         while 0 <= pixel < length:
@@ -131,14 +132,14 @@ def _pixels(crossing: _Crossing, index: int, face_id: list[int], length: int) ->
 
 
 def _crossings(corners: Tensor, edge: int, axis: int, lines: int, length: int) -> Iterator[_Crossing]:
-    """Crossings of one edge with rows of pixels (axis 0: corners move along x) or columns (axis 1), not at the border."""
+    """Yield crossings of one edge with pixel rows (axis 0: corners move along x) or columns (axis 1), except at the border."""
     start, end = edge, (edge + 1) % 3
     along, across = axis, 1 - axis
     s0, s1 = float(corners[start, across]) - 0.5, float(corners[end, across]) - 0.5
     p0, p1 = float(corners[start, along]) - 0.5, float(corners[end, along]) - 0.5
     if s0 == s1:
         return
-    # Faces are counter-clockwise as seen, and y points down: a downward edge has the outside on its left.
+    # Faces appear counter-clockwise and y points down: the outside of a downward edge is on its left.
     outward = (1 if s0 > s1 else -1) if axis == 0 else (1 if s0 < s1 else -1)
     for line in range(max(math.ceil(min(s0, s1)), 0), min(math.floor(max(s0, s1)), lines - 1) + 1):
         place = (p1 - p0) / (s1 - s0) * (line - s0) + p0
@@ -155,12 +156,12 @@ def _is_drawn(corners: Tensor, perspective: bool) -> bool:
     if not torch.isfinite(corners).all() or (perspective and bool((corners[:, 2] <= 0).any())):
         return False
     (ax, ay), (bx, by) = (corners[1:, :2] - corners[0, :2]).unbind()
-    # y points down: what turns counter-clockwise as seen has a negative area.
+    # y points down: triangles that appear counter-clockwise have a negative area.
     return bool(ax * by - bx * ay < 0)
 
 
 def _edge_value(corners: Tensor, i: int, j: int, x: Tensor, y: Tensor) -> Tensor:
-    """Evaluate edge i -> j at (x, y), always from its left end, so that neighbours agree to the last bit."""
+    """Evaluate edge function i -> j at (x, y), always from its left end, so that adjacent faces agree bitwise."""
     sign = 1.0
     if corners[i, :2].tolist() > corners[j, :2].tolist():
         i, j, sign = j, i, -1.0

@@ -16,7 +16,7 @@ Cull = Literal["none", "back"]
 
 
 class Fragments(NamedTuple):
-    """What is seen at each pixel.
+    """The visible surface at each pixel.
 
     depth: (H, W) float32, 0 where empty. face_id: (H, W) int64, -1 where empty. barycentrics: (H, W, 3) float32, 0 where empty.
     """
@@ -39,13 +39,12 @@ def rasterize(
     """Rasterise triangles given in pixel coordinates; a pixel is sampled at its centre, +0.5.
 
     vertices: (V, 3) float32: x right and y down in pixels, z the depth along the optical axis; smaller is nearer.
-    faces: (F, 3) int64. perspective: interpolate 1/z, so that depth and barycentrics belong to the surface in space (z > 0
-    is drawn); otherwise interpolate z itself, as for orthographic and weak-perspective cameras, where z may have any sign.
-    cull: "back" leaves out triangles whose corners turn clockwise in the image as it is looked at (x right, y down). An
-    OpenCV camera sees them so from behind: of a closed mesh whose faces are counter-clockwise from outside, as most files
-    have them, the outer side stays.
-    The nearest triangle wins, of equal depths the lower face. No pixel falls between two triangles that share an edge.
-    Triangles that are degenerate or hold non-finite vertices are left out.
+    faces: (F, 3) int64. perspective: interpolate 1/z, so that depth and barycentrics are perspective-correct (only z > 0 is
+    drawn); otherwise interpolate z itself, as for orthographic and weak-perspective cameras, where z may have any sign.
+    cull: "back" skips triangles whose corners appear clockwise in the image (x right, y down). For an OpenCV camera these are
+    the faces seen from behind, if faces are counter-clockwise from outside as in most files.
+    The nearest triangle wins; at equal depth, the one with the lower index. There are no gaps between triangles that share an
+    edge. Degenerate triangles and triangles with non-finite vertices are skipped.
     Raises ValueError for a wrong shape or type and for face indices out of range.
     """
     by_kernel = vertices.is_cuda and choose(backend, "cuda") == "native"
@@ -64,15 +63,15 @@ def rasterize_camera(
     cull: Cull = "none",
     backend: Backend = "auto",
 ) -> Fragments:
-    """Rasterise triangles given in camera coordinates (OpenCV axes), cutting those that reach behind the near plane.
+    """Rasterise triangles given in camera coordinates (OpenCV axes), clipping them at the near plane.
 
-    vertices: (V, 3) float32 metres. intrinsics: (3, 3) pixels, centres at +0.5. near: metres.
-    Returns fragments whose face ids and barycentrics are those of the given faces.
-    Raises ValueError that names the argument of a wrong shape, type or value.
+    vertices: (V, 3) float32 in metres. faces: (F, 3) int64. intrinsics: (3, 3) in pixels, centres at +0.5. near: in metres.
+    Returns fragments whose face ids and barycentrics refer to the given faces.
+    Raises ValueError naming the argument whose shape, type or value is wrong.
     """
     _check(vertices, faces, height, width, cull)
     if not 0 < near < math.inf:
-        raise ValueError(f"near is a positive number of metres, got {near}")
+        raise ValueError(f"near must be a positive number of metres, got {near}")
     matrix = small_matrix("intrinsics", intrinsics, (3, 3), vertices.device)
     seen = faces_in_view(vertices, faces, matrix, height, width, near)
     drawn = _drawn(seen.pixels(matrix), seen.faces, height, width, True, cull, backend)
@@ -98,13 +97,16 @@ def _drawn(
 def corner_values(values: Tensor, faces: Tensor) -> Tensor:
     """Return values (V, C) at the corners of faces (N, 3) as (N, 3, C).
 
-    Its gradient is summed in one order, so two runs agree to the bit; that of `values[faces]` is not, on several threads.
+    Its gradient is summed in a fixed order, so it is bitwise reproducible; that of `values[faces]` is not with several threads.
     """
     return values.index_select(0, faces.reshape(-1)).unflatten(0, (-1, 3))
 
 
 def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tensor:
-    """Interpolate vertex attributes (V, C) over the fragments; returns (C, H, W), 0 where empty. Differentiable in them."""
+    """Interpolate vertex attributes (V, C) over the fragments; returns (C, H, W), 0 where empty.
+
+    Differentiable in the attributes.
+    """
     seen = fragments.face_id >= 0
     corners = corner_values(attributes, faces[fragments.face_id[seen]])
     image = attributes.new_zeros(*fragments.face_id.shape, attributes.shape[1])
@@ -117,8 +119,8 @@ def interpolate_at(
 ) -> Tensor:
     """Interpolate vertex attributes (V, C) at samples, face_id (N,), barycentrics (N, 3); returns (N, C), 0 where the id is -1.
 
-    All on the CPU. What `interpolate` gives there up to rounding, without its gradient and many times as fast. The values of
-    an attribute lie side by side: the transpose is contiguous.
+    CPU only. Equals `interpolate` up to rounding, without a gradient and many times faster. The values of each attribute are
+    contiguous in memory, that is, the transpose of the result is contiguous.
     """
     if choose(backend, attributes.device.type) == "reference":
         corners = faces.index_select(0, face_id.clamp(min=0))
@@ -132,8 +134,8 @@ def interpolate_at(
 
 
 def _of_given(fragments: Fragments, seen: FacesInView) -> Fragments:
-    """Return fragments of the faces that were drawn as fragments of those that they are of."""
-    # One lookup for all pixels, in a table that begins with what stands for no face.
+    """Convert fragments of the clipped faces into fragments of the original faces."""
+    # One lookup for all pixels, in a table whose first entry represents empty pixels.
     drawn = fragments.face_id.flatten() + 1
     face_id = _led_by_none(seen.source).index_select(0, drawn).view_as(fragments.face_id)
     if len(seen.corners):
@@ -156,7 +158,7 @@ def _native_rasterize(
     check_image(height, width)
     given, outputs = kernel_arguments(vertices.contiguous(), faces.contiguous(), height, width)
     run_native("rasterize", vertices.device, *given, *outputs, perspective, int(cull_back))
-    # A kernel on CUDA has left out faces of vertices that are not there.
+    # The CUDA kernel skips faces with invalid vertex ids and reports them in the scratch buffer.
     if vertices.is_cuda and check_ids and given[2][1].item():
         check_mesh(vertices, faces)
     return outputs
@@ -165,10 +167,10 @@ def _native_rasterize(
 def kernel_arguments(
     vertices: Tensor, faces: Tensor, height: int, width: int
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, Tensor, Tensor]]:
-    """Return what a kernel that fills a z-buffer is given of a mesh, and where it draws: depth, face ids and barycentrics.
+    """Return the mesh arguments of a z-buffer kernel, and its output buffers for depth, face ids and barycentrics.
 
-    On CUDA it writes every pixel and is given scratch as well, whose second number then says whether a face has a corner that
-    is no vertex.
+    The CUDA kernels write every pixel and also take a scratch buffer, whose second number is then non-zero if a face has an
+    invalid vertex id.
     """
     outputs = empty_fragments(vertices, height, width)
     if vertices.is_cuda:
@@ -179,7 +181,7 @@ def kernel_arguments(
 
 
 def empty_fragments(vertices: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return room for depth, face ids and barycentrics, with nothing written into it."""
+    """Return uninitialised buffers for depth, face ids and barycentrics."""
     face_id = torch.empty((height, width), dtype=torch.int64, device=vertices.device)
     return vertices.new_empty(height, width), face_id, vertices.new_empty(height, width, 3)
 
@@ -197,4 +199,4 @@ def _check(vertices: Tensor, faces: Tensor, height: int, width: int, cull: str, 
     check_mesh(vertices, faces, ids)
     check_image(height, width)
     if cull not in ("none", "back"):
-        raise ValueError(f"cull is none or back, not '{cull}'")
+        raise ValueError(f"cull must be none or back, not '{cull}'")

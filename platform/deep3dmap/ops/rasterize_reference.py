@@ -1,4 +1,4 @@
-"""Z-buffer rasterisation in plain torch, one triangle at a time: slow, and obviously right."""
+"""Z-buffer rasterisation in plain torch, one triangle at a time: slow, but easy to verify."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from torch import Tensor
 def rasterize(
     vertices: Tensor, faces: Tensor, height: int, width: int, perspective: bool, cull_back: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return depth (H, W), face_id (H, W) and barycentrics (H, W, 3); meaning as `ops.rasterize.rasterize`."""
+    """Return depth (H, W), face_id (H, W) and barycentrics (H, W, 3); see `ops.rasterize.rasterize`."""
     device = vertices.device
     depth = torch.zeros(height, width, dtype=torch.float32, device=device)
     face_id = torch.full((height, width), -1, dtype=torch.int64, device=device)
@@ -42,7 +42,7 @@ def rasterize(
 
 
 def _edge_value(corners: Tensor, i: int, j: int, x: Tensor, y: Tensor) -> Tensor:
-    """Evaluate edge i -> j at (x, y), always from its left end, so that neighbours agree to the last bit."""
+    """Evaluate edge function i -> j at (x, y), always from its left end, so that adjacent faces agree bitwise."""
     sign = 1.0
     if corners[i, :2].tolist() > corners[j, :2].tolist():
         i, j, sign = j, i, -1.0

@@ -1,6 +1,6 @@
-"""Soft rasterisation: the nearest faces of every pixel, also those that only come near it. Differentiable in the vertices.
+"""Soft rasterisation: the nearest faces of every pixel, including faces close to it. Differentiable in the vertices.
 
-The quantities are those of Soft Rasterizer (Liu et al., ICCV 2019) as facebookresearch/pytorch3d computes them, in pixels.
+The quantities are those of Soft Rasterizer (Liu et al., ICCV 2019), computed as in facebookresearch/pytorch3d, in pixels.
 """
 
 import math
@@ -17,15 +17,16 @@ from deep3dmap.ops._segments import scatter_sum, segments
 from deep3dmap.ops.rasterize import Cull
 
 MOST_FACES = 64
-GROUP = 256  # faces that the CUDA kernel bounds with one box
+GROUP = 256  # faces per bounding box in the CUDA kernel
 Order = Literal["depth", "distance"]
 
 
 class SoftFragments(NamedTuple):
-    """What K faces look like from every pixel.
+    """The K nearest faces of every pixel.
 
-    face_id: (H, W, K) int64, nearest first, -1 where there are no more. depth: (H, W, K). barycentrics: (H, W, K, 3).
-    distance: (H, W, K) squared pixels from the pixel's centre to the nearest edge, negative inside. All are 0 where empty.
+    face_id: (H, W, K) int64, nearest first, padded with -1. depth: (H, W, K). barycentrics: (H, W, K, 3).
+    distance: (H, W, K) squared distance in pixels from the pixel centre to the nearest edge, negative inside. All values of
+    empty entries are 0.
     """
 
     face_id: Tensor
@@ -51,11 +52,11 @@ def rasterize_soft(
     """Find the nearest faces of each pixel that cover its centre or come closer to it than `blur_radius` pixels.
 
     vertices: (V, 3): x right and y down in pixels, z the depth along the optical axis; float32, or float64 for the reference.
-    faces: (F, 3) int64. perspective: barycentrics belong to the surface in space, not to its picture. clip_barycentrics:
-    outside of a face they are those of a point in it. order: which faces are kept and come first, the nearest, or those that
-    cover the pixel most by their signed distance, as a silhouette wants them. cull: as for `rasterize`. Gradients flow
-    through depth, barycentrics and distance; which faces are chosen and in which order counts as constant. Faces without
-    area, not finite, or with a corner at or behind the camera are left out. backend: the kernels are for float32; auto takes
+    faces: (F, 3) int64. perspective: compute perspective-correct barycentrics rather than those in the image plane; skips faces
+    with a corner at or behind the camera. clip_barycentrics: clamp barycentrics to points inside the face. order: select and
+    sort faces by depth, or by signed distance, so that those covering the pixel most come first, as needed for silhouettes.
+    cull: as in `rasterize`. Faces with no area or non-finite corners are skipped. Gradients flow through depth, barycentrics
+    and distance; the selection and order of faces are treated as constant. backend: the kernels support float32; auto selects
     the reference for float64.
     Raises ValueError for a wrong shape, type or value, and for face indices out of range.
     """
@@ -80,10 +81,11 @@ def look_at_faces(
     clip_barycentrics: bool = False,
     backend: Backend = "auto",
 ) -> SoftFragments:
-    """Return depth, barycentrics and distance of given faces, (H, W, K) int64 with -1 for none, differentiable in the vertices.
+    """Return depth, barycentrics and distance of the faces in face_id, differentiable in the vertices.
 
-    With the face ids of a z-buffer, (H, W, 1), these are its depth and barycentrics with the visibility held fixed.
-    Raises ValueError for a wrong shape or type, and for ids of vertices or faces that are not there.
+    vertices, faces, perspective, clip_barycentrics: as in `rasterize_soft`. face_id: (H, W, K) int64, -1 for none. With the
+    face ids of a z-buffer, (H, W, 1), this returns its depth and barycentrics with visibility held fixed.
+    Raises ValueError for a wrong shape or type, and for vertex or face ids out of range.
     """
     check_mesh(vertices, faces)
     check_face_ids(face_id, faces, 3)
@@ -117,7 +119,7 @@ def _draw(
     boxes = torch.empty(len(faces) + groups + 1, 4, dtype=torch.int32, device=vertices.device)
     run_native("select_faces", vertices.device, *mesh, boxes, face_id, *how)
     looks = _looks(*mesh, face_id, perspective, clip)
-    # The kernel has left out faces of vertices that are not there.
+    # The kernel skips faces with invalid vertex ids and reports them in the last box.
     if boxes[-1, 0].item():
         check_mesh(vertices, faces)
     return *looks, face_id
@@ -159,7 +161,7 @@ def _(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip:
 def _looks(vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Return depth, barycentrics and distance."""
     looks = _empty_looks(vertices, face_id)
-    if not vertices.is_cuda:  # there the kernel writes the empty ones as well
+    if not vertices.is_cuda:  # the CUDA kernel also writes empty entries
         for one in looks:
             one.zero_()
     run_native("evaluate_faces", vertices.device, vertices, faces, face_id, *looks, perspective, clip)
@@ -175,10 +177,10 @@ def _evaluate_backward(
     vertices: Tensor, faces: Tensor, face_id: Tensor, grad_depth: Tensor, grad_barycentrics: Tensor, grad_distance: Tensor,
     perspective: bool, clip: bool, blur_radius: float = -1.0,
 ) -> Tensor:  # fmt: skip
-    """blur_radius: with which the faces were selected; below 0 where they are any."""
+    """blur_radius: the one used to select the faces; negative if the faces are arbitrary."""
     mesh, seen = (vertices, faces, face_id), (grad_depth, grad_barycentrics, grad_distance)
     if vertices.is_cuda:
-        # Fragments are looked for in the reach of their face, or sorted, then corners in the order of vertices: no atomics.
+        # Fragments are searched within the reach of their face, or sorted, then corners are summed by vertex: no atomics.
         corners = vertices.new_empty(len(faces), 3, 3)
         known = blur_radius >= 0
         found = () if known else segments(face_id.reshape(-1), len(faces))
@@ -221,8 +223,8 @@ def _check(
     check_mesh(vertices, faces, ids)
     check_image(height, width)
     if not 1 <= faces_per_pixel <= MOST_FACES:
-        raise ValueError(f"faces_per_pixel lies between 1 and {MOST_FACES}, got {faces_per_pixel}")
+        raise ValueError(f"faces_per_pixel must lie between 1 and {MOST_FACES}, got {faces_per_pixel}")
     if not (0 <= blur_radius < math.inf):
-        raise ValueError(f"blur_radius is a number of pixels from 0, got {blur_radius}")
+        raise ValueError(f"blur_radius must be a finite, non-negative number of pixels, got {blur_radius}")
     if cull not in ("none", "back"):
-        raise ValueError(f"cull is none or back, not '{cull}'")
+        raise ValueError(f"cull must be none or back, not '{cull}'")

@@ -1,4 +1,7 @@
-"""The soft rasteriser in plain torch, any floating type and device: the oracle of the kernels. Slow: pixels times faces."""
+"""The soft rasteriser in plain torch, for any floating-point type and device: the reference for the kernels.
+
+Slow: the cost is proportional to pixels times faces.
+"""
 
 import torch
 from torch import Tensor
@@ -13,7 +16,7 @@ def select_faces(
     vertices: Tensor, faces: Tensor, height: int, width: int, count: int, blur_radius: float, perspective: bool, clip: bool,
     cull_back: bool, by_distance: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Return the nearest `count` faces of every pixel, (H, W, count) int64, -1 where there are no more."""
+    """Return the nearest `count` faces of every pixel, (H, W, count) int64, padded with -1."""
     chosen = torch.full((height * width, count), -1, dtype=torch.int64, device=vertices.device)
     drawn = drawable(vertices, faces, perspective, cull_back).nonzero()[:, 0]
     if len(drawn) == 0:
@@ -35,7 +38,7 @@ def select_faces(
 def evaluate_faces(
     vertices: Tensor, faces: Tensor, face_id: Tensor, perspective: bool, clip: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return depth, barycentrics and signed squared distance of given fragments (H, W, K), 0 where face_id is -1."""
+    """Return depth, barycentrics and signed squared distance of the fragments (H, W, K), 0 where face_id is -1."""
     at = (face_id >= 0).nonzero()
     width = face_id.shape[1]
     depth, distance = vertices.new_zeros(face_id.shape), vertices.new_zeros(face_id.shape)
@@ -49,7 +52,7 @@ def evaluate_faces(
 
 
 def drawable(vertices: Tensor, faces: Tensor, perspective: bool, cull_back: bool) -> Tensor:
-    """Return which faces have an area, finite corners and, with perspective, none at or behind the camera, (F,) bool."""
+    """Return a mask (F,) of faces with area, finite corners and, with perspective, no corner at or behind the camera."""
     corners = vertices[faces]
     side, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     area = side[:, 0] * other[:, 1] - other[:, 0] * side[:, 1]
@@ -60,7 +63,7 @@ def drawable(vertices: Tensor, faces: Tensor, perspective: bool, cull_back: bool
 
 
 def corners_of(vertices: Tensor, faces: Tensor, pixels: Tensor, width: int) -> Tensor:
-    """Return the corners (..., 3, 3) of faces (..., 3), x and y relative to the centres of pixels (...), row-major numbers."""
+    """Return the corners (..., 3, 3) of faces (..., 3), x and y relative to the centres of pixels (...), row-major indices."""
     centre = torch.stack([pixels % width + 0.5, pixels // width + 0.5, torch.zeros_like(pixels) + 0.0], -1)
     return vertices[faces] - centre.to(vertices)[..., None, :]
 

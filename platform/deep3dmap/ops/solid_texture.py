@@ -1,4 +1,4 @@
-"""Solid textures: colour as a function of a point in an object's own frame, from patterns and smooth noise. No gradients."""
+"""Solid textures: colour as a function of position in the object frame, from patterns and smooth noise. No gradients."""
 
 from typing import NamedTuple
 
@@ -12,10 +12,10 @@ PATTERNS = reference.PATTERNS
 
 
 class SolidMaterials(NamedTuple):
-    """What M materials look like. pattern: (M,) uint8, places in `PATTERNS`.
+    """Appearance of M materials. pattern: (M,) uint8, indices into `PATTERNS`.
 
-    numbers: (M, 8) float32: the first colour (RGB, 0 to 1), the step from it to the second, the contrast of the noise, and the
-    length of a period of the pattern.
+    numbers: (M, 8) float32: the first colour (RGB, 0 to 1), the difference between the second and the first, the contrast of
+    the noise, and the period of the pattern.
     """
 
     pattern: Tensor
@@ -23,9 +23,9 @@ class SolidMaterials(NamedTuple):
 
 
 def solid_albedo(points: Tensor, material: Tensor, materials: SolidMaterials, backend: Backend = "auto") -> Tensor:
-    """Return the colour (3, N) of points (3, N) of the materials `material` (N,) int64.
+    """Return the colour (3, N) of points (3, N) made of the materials `material` (N,) int64. CPU only.
 
-    Raises ValueError that names the argument of a wrong shape or type, and for materials and patterns that are not there.
+    Raises ValueError naming the argument whose shape or type is wrong, and for material and pattern indices out of range.
     """
     _check(points, material, materials)
     pattern, numbers = materials
@@ -39,10 +39,10 @@ def solid_albedo(points: Tensor, material: Tensor, materials: SolidMaterials, ba
 def solid_shade(
     points: Tensor, material: Tensor, materials: SolidMaterials, received: Tensor, glow: Tensor, backend: Backend = "auto"
 ) -> Tensor:
-    """Return what a display shows, (3, N) from 0 to 1, of points of `solid_albedo` that receive the light `received` (N,).
+    """Return the display colour, (3, N) in [0, 1], of points as in `solid_albedo` that receive the light `received` (N,).
 
-    It is the root of the squared colour times the light; 1 leaves the colour as it is. glow: (M,) the least light that points
-    of a material have. Raises ValueError as `solid_albedo` does.
+    This is the square root of the squared colour times the light; light 1 leaves the colour unchanged. glow: (M,) minimum light
+    of each material. Raises ValueError as `solid_albedo` does.
     """
     _check(points, material, materials)
     _check_numbers("received", received, (points.shape[1],))
@@ -56,7 +56,7 @@ def solid_shade(
 
 
 def value_noise(points: Tensor, backend: Backend = "auto") -> Tensor:
-    """Return smooth random values (N,) in [0, 1] at points (3, N); features are about one unit large and repeat after 32."""
+    """Return smooth random values (N,) in [0, 1] at points (3, N); features are about one unit in size and repeat every 32."""
     _check_points(points)
     if choose(backend, points.device.type) == "reference":
         return reference.value_noise(*points)

@@ -1,6 +1,6 @@
-"""Solid textures in plain torch: what the native kernel means.
+"""Solid textures in plain torch: the reference for the native kernel.
 
-Points come as planes, (3, N): one contiguous row a coordinate, which is what vector instructions want.
+Points are stored as planes, (3, N), one contiguous row per coordinate, which suits vector instructions.
 """
 
 from collections.abc import Callable
@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_LATTICE = 32  # cells after which the noise repeats, a power of two
-# A pattern edge that lay exactly on a flat side (z = 0, say) would flicker between both colours.
+_LATTICE = 32  # period of the noise in cells, a power of two
+# Prevents a pattern edge that coincides with a flat side (e.g. z = 0) from flickering between both colours.
 _SHIFT = (0.0137, 0.0219, 0.0173)
 
 
 def solid_albedo(points: Tensor, material: Tensor, pattern: Tensor, numbers: Tensor) -> Tensor:
-    """See `deep3dmap.ops.solid_texture`; pattern (M,) and numbers (M, 8) are those of its `SolidMaterials`."""
+    """See `deep3dmap.ops.solid_texture`; pattern (M,) and numbers (M, 8) are the fields of its `SolidMaterials`."""
     planes = numbers.T.contiguous()
     x, y, z = (plane + shift for plane, shift in zip(points, _SHIFT))
     blend = _blend(pattern.index_select(0, material), planes[7].index_select(0, material), (x, y, z))
@@ -32,12 +32,12 @@ def solid_albedo(points: Tensor, material: Tensor, pattern: Tensor, numbers: Ten
 def solid_shade(points: Tensor, material: Tensor, pattern: Tensor, numbers: Tensor, received: Tensor, glow: Tensor) -> Tensor:
     """See `deep3dmap.ops.solid_texture`."""
     light = torch.maximum(received, glow.index_select(0, material))
-    # Squaring and its inverse stand for the display's gamma; both are exact to the last bit on every machine.
+    # Squaring and the square root approximate the display gamma; both are bitwise exact on every machine.
     return solid_albedo(points, material, pattern, numbers).square_().mul_(light).clamp_(0, 1).sqrt_()
 
 
 def _blend(kinds: Tensor, scales: Tensor, points: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Return how far (N,) each point's colour goes from the first to the second, 0 to 1."""
+    """Return the blend factor (N,) of each point between the first colour, 0, and the second, 1."""
     blend = torch.zeros(len(kinds))
     for number, pattern in enumerate(_PATTERNS.values(), 1):
         chosen = torch.from_numpy(np.flatnonzero((kinds == number).numpy()))
@@ -63,7 +63,7 @@ def value_noise(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 
 
 def _cell(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the lattice cell (N,) int32 of coordinates and the smoothed way across it."""
+    """Return the lattice cell (N,) int32 of coordinates and the smoothstep position within it."""
     cell = x.floor()
     way = x - cell
     return cell.int().bitwise_and_(_LATTICE - 1), (3 - 2 * way).mul_(way).mul_(way)
@@ -71,7 +71,7 @@ def _cell(x: Tensor) -> tuple[Tensor, Tensor]:
 
 @cache
 def lattice() -> Tensor:
-    """Return the random values between which the noise is drawn, flat; along each axis the first comes again as the last."""
+    """Return the flattened lattice of random values that the noise interpolates, with wrap-around padding along each axis."""
     values = np.random.default_rng(20210601).random((_LATTICE,) * 3, np.float32)
     return torch.from_numpy(np.pad(values, (0, 1), mode="wrap").reshape(-1))
 
@@ -85,7 +85,7 @@ def _stripes(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 
 
 def _planks(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """Boards along x with a shade each, dark joints and fine grain."""
+    """Boards along x, each with its own shade, dark joints and fine grain."""
     row = y.floor()
     along = x * 0.18 + 0.37 * row
     shade = value_noise(row * 3.7 + 0.5, along.floor() * 5.3 + 0.5, z.floor() + 0.5)

@@ -27,20 +27,20 @@ def integrate(
     max_depth: float = math.inf,
     backend: Backend = "auto",
 ) -> None:
-    """Fold one depth map into a dense grid, in place.
+    """Integrate one depth map into a dense grid, in place.
 
-    tsdf, weight: (X, Y, Z) float32; before the first frame tsdf is 1 and weight 0. tsdf is in units of `truncation`.
-    depth: (H, W) float32 metres along the optical axis; 0 and non-finite values are invalid, as are those beyond `max_depth`.
+    tsdf, weight: (X, Y, Z) float32, initialised to 1 and 0. tsdf is in units of `truncation`.
+    depth: (H, W) float32 metres along the optical axis; 0, non-finite values and values beyond `max_depth` are invalid.
     intrinsics: (3, 3) pixels, centres at +0.5. camera_from_world: (4, 4), OpenCV axes.
     origin: (3,) metres, the sample point of voxel (0, 0, 0); voxel (i, j, k) samples origin + (i, j, k) * voxel_size.
     color: (3, X, Y, Z) float32, running mean of `image`, (3, H, W) RGB in [0, 1]; both or neither.
 
-    A voxel at camera depth z takes the measurement d of the pixel it falls into; where d - z >= -truncation its value becomes
-    the running mean, weight 1 per frame, of min(1, (d - z) / truncation).
-    Raises ValueError that names the argument of a wrong shape or type.
+    A voxel at camera depth z uses the measurement d of the pixel it projects into; where d - z >= -truncation its value becomes
+    the running mean, with weight 1 per frame, of min(1, (d - z) / truncation).
+    Raises ValueError naming the argument whose shape, type or value is wrong.
     """
     if (color is None) != (image is None):
-        raise ValueError("give color and image both, or neither")
+        raise ValueError("pass both color and image, or neither")
     _check("tsdf", tsdf, 3, tsdf)
     _check("weight", weight, 3, tsdf, tuple(tsdf.shape))
     _check("depth", depth, 2, tsdf)
@@ -49,7 +49,7 @@ def integrate(
         _check("color", color, 4, tsdf, (3, *tsdf.shape))
         _check("image", image, 3, tsdf, (3, *depth.shape))
     if voxel_size <= 0 or truncation <= 0:
-        raise ValueError(f"voxel_size and truncation are positive metres, got {voxel_size} and {truncation}")
+        raise ValueError(f"voxel_size and truncation must be positive metres, got {voxel_size} and {truncation}")
     none = tsdf.new_empty(0)
     native_runs = choose(backend, tsdf.device.type) == "native"
     host = torch.device("cpu") if native_runs else tsdf.device
@@ -58,7 +58,7 @@ def integrate(
         small_matrix("camera_from_world", camera_from_world, (4, 4), host),
         small_matrix("origin", origin, (3,), host),
     ]
-    # The kernels look over what is not finite.
+    # The kernels skip non-finite depths.
     seen = depth.contiguous() if native_runs else torch.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0)
     arguments = (tsdf, weight, none if color is None else color, seen, none if image is None else image.contiguous(), *small)
     run: Callable[..., None] = _native_integrate if native_runs else tsdf_reference.integrate
@@ -92,4 +92,4 @@ def _check(name: str, value: Tensor, dimensions: int, like: Tensor, shape: tuple
     if shape is not None and tuple(value.shape) != shape:
         raise ValueError(f"{name} must be {shape}, got {tuple(value.shape)}")
     if name in ("tsdf", "weight", "color") and not value.is_contiguous():
-        raise ValueError(f"{name} must be contiguous, as it is changed in place")
+        raise ValueError(f"{name} must be contiguous because it is modified in place")

@@ -1,4 +1,4 @@
-"""TSDF integration in plain torch: slow, and obviously right."""
+"""TSDF integration in plain torch: slow, but easy to verify."""
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ def integrate(
     truncation: float,
     max_depth: float,
 ) -> None:
-    """Integrate one frame in place; shapes and meaning as `ops.tsdf.integrate`, empty `color` for none."""
+    """Integrate one frame in place; arguments as in `ops.tsdf.integrate`, with an empty `color` for none."""
     index = torch.stack(torch.meshgrid(*(torch.arange(n, device=tsdf.device) for n in tsdf.shape), indexing="ij"), -1)
     points = origin + index * voxel_size
     camera = points @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]

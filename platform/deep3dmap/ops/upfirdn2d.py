@@ -12,7 +12,7 @@ from deep3dmap.ops._half import widened
 from deep3dmap.ops._registration import native_op
 
 Factors = int | Sequence[int]
-MOST_SAMPLES = 2**30  # along a side, the inserted zeros among them: kernels count in 32 bits
+MOST_SAMPLES = 2**30  # along a side, including the inserted zeros: kernels use 32-bit indices
 
 
 def upfirdn2d(
@@ -26,12 +26,12 @@ def upfirdn2d(
 ) -> Tensor:
     """Return images (N, C, H, W) upsampled, convolved with one kernel (kh, kw) and downsampled; (N, C, H', W').
 
-    After each sample come `up - 1` zeros, then the borders are padded, then the kernel is convolved with (it is flipped, as in
-    signal processing), then every `down`-th sample is kept: W' = (W * up + x0 + x1 - kw) // down + 1.
-    up, down: a factor, or one for x and one for y. padding: zeros x0, x1, y0, y1 left, right, above, below; negative ones crop.
-    float32 or float64; half precision is computed in float32 and returned in its own type. Differentiable any number of times
-    in the images; the kernel gets no gradient.
-    Raises ValueError that names the argument of a wrong shape, type or value.
+    Inserts `up - 1` zeros after each sample, pads the borders, convolves with the kernel (flipped, as in signal processing) and
+    keeps every `down`-th sample: W' = (W * up + x0 + x1 - kw) // down + 1.
+    up, down: a factor, or one for x and one for y. padding: zeros x0, x1, y0, y1 left, right, above, below; negative values
+    crop. Images are float32 or float64; half precision is computed in float32 and returned in the input's type. Differentiable
+    any number of times in the images; the kernel receives no gradient.
+    Raises ValueError naming the argument whose shape, type or value is wrong.
     """
     steps = (_pair("up", up), _pair("down", down))
     _check(images, kernel, steps, padding)
@@ -45,7 +45,7 @@ def upfirdn2d(
 
 
 def output_size(images: Tensor, kernel: Tensor, steps: tuple[tuple[int, int], ...], padding: Sequence[int]) -> tuple[int, int]:
-    """Return the height and width that `upfirdn2d` gives."""
+    """Return the height and width of the output of `upfirdn2d`."""
     (up_x, up_y), (down_x, down_y) = steps
     x0, x1, y0, y1 = padding
     height = (images.shape[2] * up_y + y0 + y1 - kernel.shape[0]) // down_y + 1
@@ -55,7 +55,7 @@ def output_size(images: Tensor, kernel: Tensor, steps: tuple[tuple[int, int], ..
 def _pair(name: str, value: Factors) -> tuple[int, int]:
     pair = (value, value) if isinstance(value, int) else tuple(value)
     if len(pair) != 2 or min(pair) < 1:
-        raise ValueError(f"{name} is a factor of at least 1, or one for x and one for y, got {value}")
+        raise ValueError(f"{name} must be a factor of at least 1, or one for x and one for y, got {value}")
     return pair[0], pair[1]
 
 
@@ -65,9 +65,9 @@ def _check(images: Tensor, kernel: Tensor, steps: tuple[tuple[int, int], ...], p
     if kernel.dim() != 2 or not kernel.numel() or not kernel.is_floating_point():
         raise ValueError(f"kernel must be floating (kh, kw), got {kernel.dtype} {tuple(kernel.shape)}")
     if kernel.device != images.device:
-        raise ValueError(f"kernel lies on {kernel.device}, images on {images.device}")
+        raise ValueError(f"kernel is on {kernel.device}, but images are on {images.device}")
     if len(padding) != 4:
-        raise ValueError(f"padding is x0, x1, y0, y1, got {padding}")
+        raise ValueError(f"padding must be x0, x1, y0, y1, got {padding}")
     spans = [
         side * up + sum(map(abs, pads)) for side, up, pads in zip(images.shape[:1:-1], steps[0], (padding[:2], padding[2:]))
     ]
@@ -79,7 +79,7 @@ def _check(images: Tensor, kernel: Tensor, steps: tuple[tuple[int, int], ...], p
 
 @native_op("deep3dmap::upfirdn2d")
 def _native(images: Tensor, kernel: Tensor, geometry: list[int], height: int, width: int) -> Tensor:
-    """geometry: up x, y; down x, y; zeros to the left and above."""
+    """geometry: up x, y; down x, y; padding on the left and at the top."""
     check_image(height, width)
     count, channels = images.shape[:2]
     out = images.new_empty(count, channels, height, width)
@@ -100,7 +100,7 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    """Return the adjoint, which is the same op with the factors exchanged and the kernel flipped."""
+    """Return the adjoint: the same op with the factors exchanged and the kernel flipped."""
     (kernel,) = ctx.saved_tensors
     up_x, up_y, down_x, down_y, x0, y0 = ctx.geometry
     pads = [kernel.shape[1] - 1 - x0, kernel.shape[0] - 1 - y0]

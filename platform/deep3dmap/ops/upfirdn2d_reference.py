@@ -1,4 +1,4 @@
-"""Upsampling, filtering and downsampling in plain torch, step by step: what the native kernel means."""
+"""Upsampling, filtering and downsampling in plain torch, step by step: the reference for the native kernel."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch.nn import functional
 
 
 def upfirdn2d(images: Tensor, kernel: Tensor, up: tuple[int, int], down: tuple[int, int], padding: tuple[int, ...]) -> Tensor:
-    """See `deep3dmap.ops.upfirdn2d`; the zeros lie in memory."""
+    """See `deep3dmap.ops.upfirdn2d`; the inserted zeros are stored explicitly."""
     count, channels, height, width = images.shape
     planes = images.reshape(count * channels, 1, height, 1, width, 1)
     stuffed = functional.pad(planes, (0, up[0] - 1, 0, 0, 0, up[1] - 1))

@@ -1,1 +1,1 @@
-"""From meshes and maps to images."""
+"""Renderers of meshes, fields and maps."""

@@ -1,4 +1,4 @@
-"""From the faces at a pixel to its colour and coverage (Liu et al., Soft Rasterizer, ICCV 2019; pytorch3d's `blending`)."""
+"""Blends the faces at a pixel into colour and coverage (Liu et al., Soft Rasterizer, ICCV 2019; pytorch3d's `blending`)."""
 
 from typing import Literal, NamedTuple
 
@@ -10,13 +10,13 @@ from deep3dmap.render.renderer import Color
 
 SMALLEST = 1e-10
 GammaRange = Literal["surface", "field"]
-FIELD_DEPTHS = (1.0, 100.0)  # the depths of which SoftRas and PyTorch3D take shares, whatever they draw
+FIELD_DEPTHS = (1.0, 100.0)  # the fixed depth range that SoftRas and PyTorch3D use for normalisation
 
 
 class Blend(NamedTuple):
-    """How soft faces are. sigma: edges, squared NDC (the shorter side of the image spans 2). gamma: depth, of `depth_range`.
+    """Softness of faces. sigma: of edges, in squared NDC (the shorter image side spans 2). gamma: in depth, see below.
 
-    depth_range: nearest and farthest depth; inverse depths are taken as shares of it.
+    depth_range: nearest and farthest depth, used to normalise depths; gamma is relative to it.
     """
 
     sigma: float = 1e-4
@@ -25,16 +25,16 @@ class Blend(NamedTuple):
 
 
 def convert_gamma(gamma: float, given: tuple[float, float], wanted: tuple[float, float]) -> float:
-    """Return the gamma that, with shares of the depth range `wanted`, weights faces as `gamma` does with shares of `given`.
+    """Convert a gamma relative to the depth range `given` to the equivalent one relative to the range `wanted`.
 
-    A face that lies d behind another weighs exp(-d / ((far - near) gamma)) as much, so it is the product that counts: SoftRas'
-    and PyTorch3D's gamma of 1e-4, with their range of 1 to 100, is a depth of 0.0099.
+    A face at distance d behind another has exp(-d / ((far - near) gamma)) times its weight, so only the product matters:
+    SoftRas' and PyTorch3D's gamma of 1e-4, with their range of 1 to 100, corresponds to a depth of 0.0099.
     """
     return gamma * (given[1] - given[0]) / (wanted[1] - wanted[0])
 
 
 def coverage(fragments: SoftFragments, sigma: float) -> Tensor:
-    """Return how much each face covers each pixel, (H, W, K): sigmoid(-d / sigma), 0 where there is none."""
+    """Return the coverage of each pixel by each face, (H, W, K): sigmoid(-d / sigma), 0 for empty entries."""
     height, width, _ = fragments.face_id.shape
     ndc_per_pixel = 2 / min(height, width)
     share = torch.sigmoid(-fragments.distance * (ndc_per_pixel**2 / sigma))
@@ -47,11 +47,11 @@ def silhouette(fragments: SoftFragments, sigma: float) -> Tensor:
 
 
 def softmax_weights(fragments: SoftFragments, blend: Blend) -> tuple[Tensor, Tensor]:
-    """Return the weights of the faces, (H, W, K), and of the background, (H, W); together they are 1 at every pixel."""
+    """Return the weights of the faces, (H, W, K), and of the background, (H, W), which sum to 1 at every pixel."""
     near, far = blend.depth_range
     there = fragments.face_id >= 0
     inverse = torch.where(there, (far - fragments.depth) / (far - near), 0.0)
-    # The maximum moves with the vertices too, but exp is shifted by it above and below: its gradient cancels.
+    # The maximum depends on the vertices too, but shifts numerator and denominator alike, so its gradient cancels.
     largest = inverse.amax(-1, keepdim=True).clamp(min=SMALLEST)
     weights = coverage(fragments, blend.sigma) * torch.exp((inverse - largest) / blend.gamma)
     behind = torch.exp((SMALLEST - largest) / blend.gamma).clamp(min=SMALLEST)
@@ -60,11 +60,11 @@ def softmax_weights(fragments: SoftFragments, blend: Blend) -> tuple[Tensor, Ten
 
 
 def softmax_blend(colors: Tensor, fragments: SoftFragments, blend: Blend, background: Color) -> Tensor:
-    """Mix the colours (H, W, K, C) of the faces and the background, nearer ones more; returns (H, W, C)."""
+    """Blend the colours (H, W, K, C) of the faces and the background, weighting nearer faces more; returns (H, W, C)."""
     weights, behind = softmax_weights(fragments, blend)
     return (weights[..., None] * colors).sum(-2) + behind[..., None] * colors.new_tensor(background)
 
 
 def nearest_blend(colors: Tensor, face_id: Tensor, background: Color) -> Tensor:
-    """Take the colours (H, W, C) where a face is seen, face_id (H, W) >= 0, and the background elsewhere."""
+    """Return the colours (H, W, C) where a face is visible, face_id (H, W) >= 0, and the background elsewhere."""
     return torch.where((face_id >= 0)[..., None], colors, colors.new_tensor(background))

@@ -1,4 +1,4 @@
-"""New cameras on a circle around what the given ones look at."""
+"""New cameras on a circle around the point that given cameras look at."""
 
 from typing import Any
 
@@ -11,9 +11,10 @@ from deep3dmap.geometry.cameras import look_at, nearest_to_axes
 
 
 def orbit_of_cameras(intrinsics: Any, world_from_camera: Any, height: int, width: int, count: int) -> list[Camera]:
-    """Return `count` cameras around the point that given ones (V, 3, 3) and (V, 4, 4) look at, as far and as high as they are.
+    """Return `count` cameras around the point that the given cameras look at, at their mean distance and height.
 
-    They have the intrinsics of the first. Where the axes are parallel, the point lies a unit in front of the cameras' middle.
+    intrinsics: (V, 3, 3), of which the first are used. world_from_camera: (V, 4, 4). If the optical axes are parallel, the
+    point is one unit in front of the cameras' mean centre.
     """
     poses = np.asarray(world_from_camera, np.float64)
     centre, up = nearest_to_axes(poses), upwards(poses)
@@ -33,7 +34,7 @@ def orbit_of_cameras(intrinsics: Any, world_from_camera: Any, height: int, width
 
 
 def upwards(poses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the unit vector (3,) that is up on average: against the cameras' y axis."""
+    """Return the mean up direction (3,) of camera poses (V, 4, 4), a unit vector: opposite to their y axes."""
     up: NDArray[np.float64] = -poses[:, :3, 1].mean(0)
     length = float(np.linalg.norm(up))
     return up / length if length > 1e-9 else np.array([0.0, 0.0, 1.0])

@@ -1,4 +1,4 @@
-"""What is shown of a face besides its position map: texture, depth, visibility, pose and the view from the front."""
+"""Details derived from a face's position map: texture, depth, visibility, pose and a frontal view."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,20 +15,20 @@ from deep3dmap.geometry.uv_atlas import UVAtlas
 from deep3dmap.ops.rasterize import Fragments, interpolate, rasterize
 
 FRONTAL_SIDE, FRONTAL_MARGIN = 256, 8
-GROWN = 2  # a face has more vertices than pixels, so the neighbours of what is seen count as seen
-BEHIND = torch.tensor([1.0, 1.0, -1.0])  # the rasteriser's smaller depth is nearer, a face's larger z is
+GROWN = 2  # a face has more vertices than pixels, so neighbours of visible vertices count as visible
+BEHIND = torch.tensor([1.0, 1.0, -1.0])  # in the rasteriser a smaller depth is nearer, in position maps a larger z
 
 
 def with_details(reconstruction: Reconstruction, atlas: UVAtlas, image: NDArray[Any]) -> Reconstruction:
-    """Add texture, vertex_uv, depth, visible, frontal and the pose to the reconstruction of a position map.
+    """Add texture, vertex_uv, depth, visible, frontal and the head pose to the reconstruction of a position map.
 
-    reconstruction: as `reconstruction_of_map` makes it, in pixels of `image` (3, H, W). depth is z where the face is, larger =
-    nearer, its smallest value 1. frontal and notes["head_pose"] (angles in radians) need an atlas with a canonical face.
+    reconstruction: from `reconstruction_of_map`, in pixels of `image` (3, H, W). depth is z on the face, larger = nearer,
+    shifted so that its minimum is 1. frontal and notes["head_pose"] (angles in radians) need an atlas with a canonical face.
     Raises ValueError if the reconstruction has no mesh or position map.
     """
     mesh, positions = reconstruction.mesh, reconstruction.position_map
     if mesh is None or positions is None:
-        raise ValueError(f"details are read off a mesh and a position map, and there are {reconstruction.produced()}")
+        raise ValueError(f"details need a mesh and a position map, but there are only {reconstruction.produced()}")
     seen = _seen(mesh, image.shape[1], image.shape[2])
     found = replace(
         reconstruction,
@@ -47,13 +47,13 @@ def with_details(reconstruction: Reconstruction, atlas: UVAtlas, image: NDArray[
 
 
 def texture_of(position_map: NDArray[Any], image: NDArray[Any]) -> NDArray[np.float32]:
-    """Read the (3, H, W) image at every texel of a (3, S, S) map in its pixels; returns (3, S, S)."""
+    """Sample the (3, H, W) image at every texel of a (3, S, S) position map in its pixels; returns (3, S, S)."""
     size = position_map.shape[-1]
     return colors_at(image, position_map.reshape(3, -1).T).T.reshape(3, size, size).clip(0, 1)
 
 
 def visible_vertices(seen: Fragments, mesh: Mesh) -> NDArray[np.bool_]:
-    """(V,) whether a vertex belongs to a triangle that is in front somewhere, or to a neighbour of one, two steps on."""
+    """Return a mask (V,) of vertices that belong to a visible triangle, grown by two rings of neighbours."""
     front = np.unique(seen.face_id.numpy())
     visible = np.zeros(len(mesh.vertices), bool)
     visible[mesh.faces[front[front >= 0]]] = True
@@ -63,7 +63,7 @@ def visible_vertices(seen: Fragments, mesh: Mesh) -> NDArray[np.bool_]:
 
 
 def frontal_view(mesh: Mesh, canonical: NDArray[Any], side: int = FRONTAL_SIDE) -> NDArray[np.float32]:
-    """(3, side, side) picture of a coloured mesh from the front; canonical: (V, 3), one row per vertex."""
+    """Render a coloured mesh from the front, (3, side, side); canonical: (V, 3), one row per vertex."""
     turned = frontalised(mesh.vertices, canonical)
     low, high = canonical[:, :2].min(0), canonical[:, :2].max(0)
     scale = (side - 2 * FRONTAL_MARGIN) / (high - low).max()

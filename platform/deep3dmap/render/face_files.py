@@ -1,4 +1,4 @@
-"""Files for other programs and for looking at: a textured OBJ, the landmarks on the photograph, a turntable."""
+"""Writes face reconstructions for viewing and other programs: a textured OBJ, landmarks on the photograph, a turntable."""
 
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ MATERIAL = "newmtl face\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd texture.p
 
 
 def write_face_files(reconstruction: Reconstruction, image: Any, folder: Path) -> list[Path]:
-    """Write what a reconstruction in pixels of `image` (3, H, W) holds; returns the files.
+    """Write the results of a reconstruction in pixels of `image` (3, H, W); returns the files.
 
-    mesh.obj (with mesh.mtl and texture.png where it has a texture), landmarks.png, turntable.png, depth.png, frontal.png.
+    mesh.obj (with mesh.mtl and texture.png if it has a texture), landmarks.png, turntable.png, depth.png, frontal.png.
     Raises ValueError for a reconstruction in another frame.
     """
     if reconstruction.frame != "image":
-        raise ValueError(f"the files are those of a reconstruction in the image's frame, not in '{reconstruction.frame}'")
+        raise ValueError(f"these files need a reconstruction in the frame 'image', not '{reconstruction.frame}'")
     photograph, files = torch.as_tensor(image).float(), []
     if reconstruction.mesh is not None and not reconstruction.mesh.is_empty:
         files.append(write_obj(reconstruction, photograph.shape[1], folder))
@@ -42,9 +42,10 @@ def write_face_files(reconstruction: Reconstruction, image: Any, folder: Path) -
 
 
 def write_obj(reconstruction: Reconstruction, height: int, folder: Path) -> Path:
-    """Write mesh.obj in axes that viewers expect: x right, y up from the photograph's lower edge, z towards the viewer, pixels.
+    """Write mesh.obj in the axes that viewers expect: x right, y up from the photograph's lower edge, z towards the viewer.
 
-    Vertices carry their colours as three more numbers; with texture and vertex_uv there are a material and texture coordinates.
+    The unit is pixels. Vertex colours are written as three additional numbers per vertex. If the reconstruction has texture and
+    vertex_uv, a material and texture coordinates are written too. Raises ValueError if there is no mesh.
     """
     mesh, uv = reconstruction.mesh, reconstruction.vertex_uv
     if mesh is None:
@@ -59,7 +60,7 @@ def write_obj(reconstruction: Reconstruction, height: int, folder: Path) -> Path
     lines += ["usemtl face"] if textured else []
     corner = "{0}/{0}" if textured else "{0}"
     pattern = "f " + " ".join(corner.replace("0", str(k)) for k in range(3))
-    # In the image's own axes, which are left-handed, the faces are wound outwards; seen with y up they already are reversed.
+    # Faces are wound outwards in the image axes, which are left-handed; flipping y reverses the winding, so restore it.
     lines += [pattern.format(*face) for face in (mesh.faces[:, ::-1] + 1).tolist()]
     file = folder / "mesh.obj"
     file.write_text("\n".join(lines) + "\n", encoding="ascii")
@@ -69,10 +70,13 @@ def write_obj(reconstruction: Reconstruction, height: int, folder: Path) -> Path
 
 
 def turntable(reconstruction: Reconstruction) -> Tensor:
-    """(3, SIDE, N * SIDE) picture of a mesh in image axes, turned about its vertical axis in steps; coloured, then in grey."""
+    """Render a mesh in image axes at several rotations about its vertical axis, (3, SIDE or 2 * SIDE, N * SIDE).
+
+    The upper row is in colour if the mesh has colours, the lower row in grey. Raises ValueError if there is no mesh.
+    """
     mesh = reconstruction.mesh
     if mesh is None:
-        raise ValueError("there is no mesh to turn")
+        raise ValueError("there is no mesh to render")
     vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)
     centre = (vertices.amin(0) + vertices.amax(0)) / 2
     scale = 0.47 * SIDE / max(float((vertices - centre).norm(dim=1).amax()), 1e-6)
@@ -84,13 +88,13 @@ def turntable(reconstruction: Reconstruction) -> Tensor:
 
 
 def nearness_picture(depth: Tensor) -> Tensor:
-    """Colour the depth (H, W) of a reconstruction in image axes, larger = nearer, 0 = nothing: near is bright, (3, H, W)."""
+    """Colour the depth (H, W) of a reconstruction in image axes, larger = nearer, 0 = empty; near is bright; (3, H, W)."""
     return depth_picture(torch.where(depth > 0, depth.max() - depth + 1, 0))
 
 
 def _turned(centred: Tensor, faces: Tensor, colors: Tensor | None, degrees: float) -> Tensor:
     angle = torch.tensor(degrees).deg2rad()
-    # z comes towards the viewer: a positive angle turns the nose to the image's right.
+    # z points towards the viewer: a positive angle turns the nose to the image's right.
     turn = torch.tensor([[angle.cos(), 0.0, angle.sin()], [0.0, 1.0, 0.0], [-angle.sin(), 0.0, angle.cos()]])
     return render_in_image(centred @ turn.T + SIDE / 2, faces, SIDE, SIDE, colors=colors, supersample=2).image
 

@@ -1,4 +1,4 @@
-"""The z-buffer: one face at each pixel. Its colours move with the surface, its edges do not."""
+"""The z-buffer renderer: one face per pixel. Gradients flow through colours and depth, but not through edges."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -12,17 +12,17 @@ from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer,
 from deep3dmap.render.shading import Shading, face_normals, shade
 from deep3dmap.render.surface_checks import drawable
 
-# An 8-bit picture has no finer steps than those of 16 x 16 samples.
+# 16 x 16 samples already resolve the 256 levels of an 8-bit image.
 MOST_SAMPLES = 16
 
 
 @dataclass(frozen=True)
 class HardRenderer(Renderer):
-    """The nearest face wins. Gradients hold which face that is fixed: none reaches the silhouette.
+    """Renders the nearest face at each pixel. Visibility is fixed in gradients, so the silhouette has none.
 
-    supersample: samples per pixel and axis, 1 to 16, whose mean smooths the edges of image and silhouette; depth, normals and
-    `face_id` stay those at the pixel's centre. Time and memory grow with its square.
-    Surfaces that reach behind the camera are cut at the view's `near`.
+    supersample: samples per pixel and axis, 1 to 16, averaged to smooth the edges of image and silhouette; depth, normals and
+    `face_id` are those at the pixel centre. Time and memory grow quadratically.
+    Surfaces that extend behind the camera are clipped at the view's `near`.
     """
 
     shading: Shading = "phong"
@@ -34,14 +34,14 @@ class HardRenderer(Renderer):
 
     def __post_init__(self) -> None:
         if not 1 <= self.supersample <= MOST_SAMPLES:
-            raise ValueError(f"supersample is a whole number from 1 to {MOST_SAMPLES}, got {self.supersample}")
+            raise ValueError(f"supersample must be an integer from 1 to {MOST_SAMPLES}, got {self.supersample}")
 
     def options(self) -> dict[str, Any]:
         """Return the settings as plain data."""
         return asdict(self)
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
-        """Draw one surface as one view sees it."""
+        """Render a surface from a view."""
         surface = drawable(surface)
         drawn = self._draw(surface, view, lights, background)
         if self.supersample == 1:
@@ -68,7 +68,7 @@ class HardRenderer(Renderer):
 
 
 def _visible(camera: Tensor, faces: Tensor, view: View) -> Tensor:
-    """Return the nearest face of each pixel, (H, W), -1 where there is none."""
+    """Return the nearest face at each pixel, (H, W), -1 where empty."""
     points = camera.float().contiguous()
     if view.projection == "orthographic":
         pixels = to_pixels(points, view).contiguous()
@@ -78,13 +78,14 @@ def _visible(camera: Tensor, faces: Tensor, view: View) -> Tensor:
 
 
 def _surface_points(camera: Tensor, corners: Tensor, covered: Tensor, view: View) -> tuple[Tensor, Tensor]:
-    """Return barycentrics (N, 3) and depth (N,) where the pixels' rays meet their faces, differentiable.
+    """Return barycentrics (N, 3) and depth (N,) at the intersections of the pixels' rays with their faces, differentiable.
 
-    The ray d meets the plane of the corners at barycentrics in proportion to d . (v_j x v_k), wherever the corners lie.
+    A ray d intersects the plane of the corners at barycentrics proportional to d . (v_j x v_k), even if corners are behind the
+    camera.
     """
     a, b, c = corner_values(camera, corners).unbind(1)
     if view.projection == "orthographic":
-        # All rays are parallel: those of a perspective camera, cut at depth 1, are where they pass.
+        # All rays are parallel: x and y of the rays at depth 1 are their positions.
         through = pixel_rays(view, camera)[covered]
         offset = [corner - through for corner in (a, b, c)]
         weights = torch.stack(

@@ -1,4 +1,4 @@
-"""Mesh files as surfaces to be drawn: OBJ with its texture, PLY, GLB and what else trimesh reads."""
+"""Reads mesh files as renderable surfaces: OBJ with texture, PLY, GLB and other formats that trimesh supports."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,21 +18,21 @@ MOST_TEXELS = 1 << 26
 
 
 def read_surface(file: Path) -> Surface:
-    """Read a mesh with its texture or its vertex colours.
+    """Read a mesh with its texture or vertex colours.
 
-    Raises UserError, naming the file and what is wrong with it: not there, not a mesh, without faces, vertices that are not
-    finite, faces of vertices that do not exist, several textures or one that cannot be read.
+    Raises UserError naming the file and the problem: missing, not a mesh, no faces, non-finite vertices, face indices out of
+    range, several textures, or a texture that cannot be read.
     """
     require_file(file, "a mesh file")
     surface = _from_obj(file) if file.suffix.lower() == ".obj" else _from_trimesh(file)
     if len(surface.faces) == 0:
-        raise UserError(f"{file}: an empty mesh, there are no faces to draw")
+        raise UserError(f"{file}: an empty mesh without faces")
     bad = (~torch.isfinite(surface.vertices).all(1)).nonzero()[:, 0]
     if len(bad):
-        raise UserError(f"{file}: {len(bad)} vertices are not finite numbers, the first is vertex {int(bad[0])} counted from 0")
+        raise UserError(f"{file}: {len(bad)} vertices are not finite numbers, the first is vertex {int(bad[0])} (zero-based)")
     if int(surface.faces.min()) < 0 or int(surface.faces.max()) >= len(surface.vertices):
         span = f"{int(surface.faces.min())}..{int(surface.faces.max())}"
-        raise UserError(f"{file}: faces name vertices {span}, but there are only {len(surface.vertices)}")
+        raise UserError(f"{file}: faces index vertices {span}, but there are only {len(surface.vertices)}")
     return surface
 
 
@@ -47,16 +47,16 @@ def _from_obj(file: Path) -> Surface:
 
 
 def _texture_of(file: Path) -> Path | None:
-    """Return the one picture that the materials of an OBJ name, None if they name none."""
+    """Return the single texture referenced by the materials of an OBJ, or None if there is none."""
     found = set()
     for library in _words(file, "mtllib"):
         material = file.parent / library
         if not material.is_file():
-            raise UserError(f"{file}: its material file {library} is not beside it")
-        # Options such as `-s 1 1 1` stand before the name.
+            raise UserError(f"{file}: its material file {library} is not in the same folder")
+        # Options such as `-s 1 1 1` precede the name.
         found |= {material.parent / name.split()[-1] for name in _words(material, "map_Kd")}
     if len(found) > 1:
-        raise UserError(f"{file}: {len(found)} textures; one is supported, so pack them into one picture")
+        raise UserError(f"{file}: {len(found)} textures; only one is supported, so pack them into one image")
     return next(iter(found), None)
 
 
@@ -100,6 +100,6 @@ def _from_trimesh(file: Path) -> Surface:
 
 
 def _picture_in(material: Any) -> Any:
-    """Return the colour picture of a glTF or a simple material, None if it has none."""
+    """Return the colour texture of a glTF or simple material, or None if it has none."""
     found = getattr(material, "baseColorTexture", None)
     return getattr(material, "image", None) if found is None else found

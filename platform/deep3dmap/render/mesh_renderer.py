@@ -1,4 +1,4 @@
-"""The simple renderer: a z-buffer with Lambert shading. What it draws is not differentiable."""
+"""A basic z-buffer renderer with Lambert shading. Not differentiable."""
 
 from typing import Any, NamedTuple
 
@@ -13,9 +13,9 @@ AMBIENT = 0.35
 
 
 class MeshImages(NamedTuple):
-    """What a camera sees of a mesh.
+    """The rendered maps of a mesh.
 
-    image: (3, H, W) RGB in [0, 1]. depth: (H, W) metres, 0 = empty. normals: (3, H, W) camera axes.
+    image: (3, H, W) RGB in [0, 1]. depth: (H, W) metres, 0 = empty. normals: (3, H, W) in camera axes.
     face_id: (H, W), -1 = empty.
     """
 
@@ -39,12 +39,12 @@ def render_mesh(
     background: tuple[float, float, float] = (1.0, 1.0, 1.0),
     supersample: int = 1,
 ) -> MeshImages:
-    """Render a mesh in the world as a pinhole camera sees it, lit softly from the camera.
+    """Render a mesh in world coordinates with a pinhole camera and a soft light at the camera.
 
-    vertices: (V, 3) world. faces: (F, 3). intrinsics: (3, 3) pixels, centres at +0.5. world_from_camera: (4, 4).
-    colors: (V, 3) RGB in [0, 1], which the light changes mildly; neutral grey without. numpy arrays and tensors are taken.
-    light: direction in the world towards a distant light instead of the one at the camera.
-    supersample: rays per pixel and axis of the image, which smooths its edges; the other maps have one at the pixel's centre.
+    vertices: (V, 3) world. faces: (F, 3). intrinsics: (3, 3) pixels, centres at +0.5. world_from_camera: (4, 4), OpenCV axes.
+    colors: (V, 3) RGB in [0, 1], mildly shaded; neutral grey by default. Accepts numpy arrays and tensors.
+    cull: see `rasterize`. light: direction in the world towards a distant light, replacing the one at the camera.
+    supersample: samples per pixel and axis of the image, which smooths its edges; the other maps are sampled at pixel centres.
     """
     points, triangles = torch.as_tensor(vertices).float(), torch.as_tensor(faces).long()
     camera_from_world = invert(torch.as_tensor(world_from_camera, dtype=torch.float64)).to(points)
@@ -72,9 +72,9 @@ def render_in_image(
     background: tuple[float, float, float] = (1.0, 1.0, 1.0),
     supersample: int = 1,
 ) -> MeshImages:
-    """Render a mesh given in the pixels of an image, as the face methods make them: x right, y down, z larger = nearer.
+    """Render a mesh given in image pixels, as produced by the face methods: x right, y down, z larger = nearer.
 
-    vertices: (V, 3). colors, supersample: as for `render_mesh`. The depth that is returned is -z.
+    vertices: (V, 3). colors, supersample: as in `render_mesh`. The returned depth is -z.
     """
     points, triangles = torch.as_tensor(vertices).float(), torch.as_tensor(faces).long()
     camera = (points * torch.tensor([1.0, 1.0, -1.0])).contiguous()
@@ -94,7 +94,7 @@ def _averaged(image: Tensor, factor: int) -> Tensor:
 
 
 def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
-    """Return area-weighted unit normals (V, 3), pointing to where the faces are counter-clockwise."""
+    """Return area-weighted unit vertex normals (V, 3), pointing to the side from which faces are counter-clockwise."""
     corners = corner_values(vertices, faces)
     cross = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     summed = torch.zeros_like(vertices)
@@ -117,7 +117,7 @@ def _shade(
     eye = _over(seen, faces, towards_eye)
     facing = (normals * eye).sum(0)
     light = eye if towards_light is None else torch.nn.functional.normalize(towards_light, dim=0)[:, None, None]
-    # Surfaces are lit from both sides: a reconstruction whose faces look the wrong way is still seen.
+    # Surfaces are lit from both sides, so that reconstructions with inverted faces are still visible.
     cosine = ((normals * light).sum(0) * torch.where(facing < 0, -1.0, 1.0)).clamp(min=0)
     lambert = AMBIENT + (1 - AMBIENT) * cosine
     if colors is None:
@@ -129,5 +129,5 @@ def _shade(
 
 
 def _over(seen: Fragments, faces: Tensor, values: Tensor) -> Tensor:
-    """Interpolate vertex values (V, C) to (C, H, W); zeros where there is no face at all."""
+    """Interpolate vertex values (V, C) to (C, H, W); zeros if the mesh has no faces."""
     return interpolate(seen, faces, values) if len(faces) else values.new_zeros(values.shape[1], *seen.face_id.shape)

@@ -1,4 +1,4 @@
-"""The Neural 3D Mesh Renderer behind the common interface: hard pictures whose edges pull on the mesh from afar."""
+"""The Neural 3D Mesh Renderer behind the common interface: hard images with long-range approximate edge gradients."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -19,13 +19,14 @@ from deep3dmap.render.surface_checks import drawable
 class NeuralMeshRenderer(Renderer):
     """Kato, Ushiku and Harada, Neural 3D Mesh Renderer, CVPR 2018.
 
-    Image and silhouette get the paper's approximate gradient to the place of the vertices in the picture, see
-    `ops.neural_mesh.follow_edges`, which is no derivative and reaches across the whole image; to colours, texture and light
-    theirs is exact. Depth and normals are those at the pixels' centres, with their exact gradient where visibility is held.
+    Image and silhouette use the paper's approximate gradient with respect to the projected vertices, see
+    `ops.neural_mesh.follow_edges`; it is not a true derivative and reaches across the whole image. Gradients with respect to
+    colours, texture and light are exact. Depth and normals are those at the pixel centres, with exact gradients for fixed
+    visibility.
 
-    epsilon: added to distances in the gradient, where half of the image's side is 1. anti_aliasing: draw the image and the
-    silhouette at twice the size and average 2 x 2. far: what is farther is not drawn.
-    Faces with a corner nearer than the view's `near` are left out.
+    epsilon: added to distances in the gradient, in units of half the image size. anti_aliasing: render image and silhouette at
+    twice the size and average 2 x 2. far: largest depth that is rendered.
+    Faces with a corner nearer than the view's `near` are skipped.
     """
 
     shading: Shading = "phong"
@@ -40,19 +41,19 @@ class NeuralMeshRenderer(Renderer):
 
     def __post_init__(self) -> None:
         if not self.epsilon > 0 or not self.far > 0:
-            raise ValueError(f"epsilon and far are positive, got {self.epsilon} and {self.far}")
+            raise ValueError(f"epsilon and far must be positive, got {self.epsilon} and {self.far}")
 
     def options(self) -> dict[str, Any]:
         """Return the settings as plain data."""
         return asdict(self)
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
-        """Draw one surface as one view sees it."""
+        """Render a surface from a view."""
         surface = drawable(surface)
         camera = to_camera(surface.vertices, view)
         pixels = to_pixels(camera, view)
         perspective = view.projection == "perspective"
-        # Depths of an orthographic view may have any sign, and nothing of it is too near.
+        # Orthographic depths may have any sign, and nothing is too near.
         near = math.nextafter(view.near, 0.0) if perspective else -self.far
         paint = _paint(surface, lights, eye_of(view).to(camera), self.shading)
         picture = render_neural_mesh(
@@ -70,7 +71,7 @@ class NeuralMeshRenderer(Renderer):
 
 
 def _paint(surface: Surface, lights: Lights, eye: Tensor, shading: Shading) -> Paint:
-    """Return what colours the fragments of the surface's faces and their backs."""
+    """Return the function that shades fragments of the surface's faces and their reversed copies."""
 
     def paint(fragments: Fragments, faces: Tensor) -> Tensor:
         seen = _given(fragments, len(surface.faces))
@@ -84,7 +85,7 @@ def _paint(surface: Surface, lights: Lights, eye: Tensor, shading: Shading) -> P
 
 
 def _given(seen: Fragments, count: int) -> Fragments:
-    """Return fragments of `count` faces and their reversed copies as fragments of the faces alone."""
+    """Convert fragments of `count` faces and their reversed copies to fragments of the original faces."""
     back = seen.face_id >= count
     face_id = torch.where(back, seen.face_id - count, seen.face_id)
     return Fragments(seen.depth, face_id, torch.where(back[..., None], seen.barycentrics.flip(-1), seen.barycentrics))

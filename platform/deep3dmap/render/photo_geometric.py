@@ -1,7 +1,7 @@
-"""The photo-geometric renderer: a canonical relief, shaded and seen from a view (Wu, Rupprecht and Vedaldi, CVPR 2020).
+"""The photo-geometric renderer: renders a canonical relief from a view (Wu, Rupprecht and Vedaldi, CVPR 2020).
 
-Depth goes through the rasteriser; colours are then looked up in the canonical texture, because their gradient through the
-rasteriser is too noisy to learn from.
+Depth is rasterised; colours are then looked up in the canonical texture, because their gradient through the rasteriser is too
+noisy for training.
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from deep3dmap.geometry.relief import ReliefCamera, relief_faces
 from deep3dmap.ops.neural_mesh import depth_of_faces, find_faces, render_neural_mesh
 from deep3dmap.ops.neural_mesh_paint import cubes_from_corners, paint_cubes
 
-_FAR = 100.0  # depth of the background before it is averaged with what covers a part of a pixel
+_FAR = 100.0  # background depth before the samples of a pixel are averaged
 
 
 class Relief(NamedTuple):
     """A relief seen from a view.
 
-    image: (N, C, H, W). depth: (N, H, W) in that view. grid: (N, H, W, 2), where each pixel lies in the canonical picture.
-    valid: (N, 1, H, W), 1 where the relief is seen, detached.
+    image: (N, C, H, W). depth: (N, H, W) in that view. grid: (N, H, W, 2), position of each pixel in the canonical image.
+    valid: (N, 1, H, W), 1 where the relief is visible, detached.
     """
 
     image: Tensor
@@ -33,7 +33,7 @@ class Relief(NamedTuple):
 
 @dataclass(frozen=True)
 class PhotoGeometricRenderer:
-    """Renders canonical reliefs whose depth lies in [nearest, farthest]; a view may show half as much again on either side."""
+    """Renders canonical reliefs with depth in [nearest, farthest]; view depths may exceed it by half the range on each side."""
 
     camera: ReliefCamera
     nearest: float = 0.9
@@ -41,14 +41,14 @@ class PhotoGeometricRenderer:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The smallest and largest depth in a view; the largest stands for nothing there."""
+        """Smallest and largest depth in a view; the largest marks empty pixels."""
         margin = (self.farthest - self.nearest) / 2
         return self.nearest - margin, self.farthest + margin
 
     def view_depth(self, depth: Tensor, views: Tensor) -> Tensor:
-        """Return the depth maps (N, H, W) of canonical ones as views (N, 6) see them, clamped to the limits.
+        """Render canonical depth maps (N, H, W) from views (N, 6) to depth maps (N, H, W), clamped to the limits.
 
-        A pixel is the mean of 2 x 2 samples, so one that the background shares is nothing. Differentiable in both.
+        Pixels are the mean of 2 x 2 samples, so partially covered pixels count as empty. Differentiable in both arguments.
         """
         points = self.camera.turn(self.camera.lift(depth), views).flatten(1, 2)
         corners = torch.cat([self.camera.to_pixels(points), points[..., 2:]], -1)
@@ -65,7 +65,7 @@ class PhotoGeometricRenderer:
         return avg_pool2d(filled[None, None], 2)[0, 0]
 
     def canonical_grid(self, view_depth: Tensor, views: Tensor) -> Tensor:
-        """Return where the pixels of depth maps (N, H, W) in views lie in the canonical picture, (N, H, W, 2)."""
+        """Return the positions (N, H, W, 2) in the canonical image of the pixels of depth maps (N, H, W) in views (N, 6)."""
         return self.camera.to_grid(self.camera.turn_back(self.camera.lift(view_depth), views))
 
     def render(self, texture: Tensor, depth: Tensor, views: Tensor) -> Relief:
@@ -76,7 +76,7 @@ class PhotoGeometricRenderer:
         return Relief(look_up(texture, grid), seen, grid, valid)
 
     def draw_mesh(self, texture: Tensor, depth: Tensor, views: Tensor, background: float = 1.0) -> Tensor:
-        """Draw the textured relief itself, (N, C, H, W), for pictures: sharper than `render` where the relief hides itself."""
+        """Rasterise the textured relief, (N, C, H, W), for visualisation: sharper than `render` near self-occlusions."""
         points = self.camera.turn(self.camera.lift(depth), views).flatten(1, 2)
         corners = torch.cat([self.camera.to_pixels(points), points[..., 2:]], -1)
         side = self.camera.size
@@ -96,9 +96,9 @@ def look_up(texture: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
 
 
 def texture_cubes(colors: Tensor, faces: Tensor) -> Tensor:
-    """Return the 2 x 2 x 2 texture cubes of a relief's faces for a picture (C, H, W).
+    """Return the 2 x 2 x 2 texture cubes of a relief's faces for an image (C, H, W).
 
-    Two corners of each face are exchanged, as in the published code, whose pictures are thus comparable.
+    Two corners of each face are swapped, as in the published code, for comparable images.
     """
     corners = colors.flatten(1).T[faces]
     half = len(faces) // 2

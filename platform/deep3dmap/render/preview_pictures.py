@@ -1,4 +1,4 @@
-"""Small pictures of a scene from the place of one of its photographs: input, prediction, truth and error."""
+"""Thumbnails of a scene from the viewpoint of one of its photographs: input, prediction, truth and error."""
 
 import io
 from typing import Any, NamedTuple
@@ -20,14 +20,15 @@ from deep3dmap.render.visualization import ERROR_COLORS, to_pil
 
 HEIGHT = 240
 QUALITY = 88
-RAISED = 0.25  # how far above the photograph's direction the viewer starts, as a tangent
+RAISED = 0.25  # tangent of the initial elevation of the viewer above the photograph's direction
 UP = (0.0, 1.0, 0.0)
 
 
 class Placement(NamedTuple):
-    """How a surface lies before a viewer.
+    """Placement of a surface in an interactive viewer.
 
-    frame: of the surface. axes: (3, 3), the viewer's right, up and towards, as rows in that frame. eye, inside: of a preview.
+    frame: of the surface. axes: (3, 3), rows are the directions right, up and towards the viewer in that frame. eye, inside: as
+    in a preview.
     """
 
     frame: str
@@ -37,7 +38,7 @@ class Placement(NamedTuple):
 
 
 def placement(mesh: Mesh, frame: str, sample: dict[str, Any]) -> Placement:
-    """Place a surface: upright, its front ahead, the first view near that of a photograph."""
+    """Place a surface upright and facing the viewer, with an initial view close to that of a photograph."""
     fixed = SIGNS.get(frame)
     if fixed or "world_from_camera" not in sample:
         return Placement(frame, np.diag(fixed or (1.0, 1.0, 1.0)), (0.4, 0.2, 1.0), False)
@@ -56,14 +57,14 @@ def placement(mesh: Mesh, frame: str, sample: dict[str, Any]) -> Placement:
 
 
 def photograph(sample: dict[str, Any]) -> int:
-    """Return which of the photographs that were given stands for them."""
+    """Return the index of the representative input photograph."""
     return len(sample["images"]) // 2 if "images" in sample else 0
 
 
 def surface_pictures(
     predicted: Mesh, true: Mesh | None, preview: Preview, placed: Placement, sample: dict[str, Any]
 ) -> dict[str, bytes]:
-    """Return {file name: JPEG}: input, and surface_prediction, surface_truth and surface_error from where it was taken."""
+    """Return {file name: JPEG}: input, and surface_prediction, surface_truth and surface_error from the same viewpoint."""
     found = {}
     image = _photograph_of(sample)
     if image is not None:
@@ -74,7 +75,7 @@ def surface_pictures(
             found[f"surface_{name}.jpg"] = _jpeg(_drawn(mesh, placed, sample, mesh.colors))
     part = preview.parts[PREDICTION]
     if part.errors is not None and not part.mesh.is_empty and preview.worst > 0:
-        # It is drawn by the same camera as the others, so it goes back to where it came from.
+        # Undo the placement, so that it is rendered with the same camera as the others.
         faces = part.mesh.faces if np.linalg.det(placed.axes) > 0 else part.mesh.faces[:, ::-1]
         back = Mesh(part.mesh.vertices @ placed.axes, faces)
         found["surface_error.jpg"] = _jpeg(_drawn(back, placed, sample, error_colors(part.errors, preview.worst)))
@@ -82,7 +83,7 @@ def surface_pictures(
 
 
 def view_pictures(views: Views, sample: dict[str, Any]) -> dict[str, bytes]:
-    """Return {file name: JPEG}: input, and view_prediction, view_truth and view_error of a view that was held out."""
+    """Return {file name: JPEG}: input, and view_prediction, view_truth and view_error of a held-out view."""
     image = _photograph_of(sample)
     found = {} if image is None else {"input.jpg": _jpeg(image)}
     if "test_images" not in sample or not len(views.images):
@@ -99,7 +100,7 @@ def view_pictures(views: Views, sample: dict[str, Any]) -> dict[str, bytes]:
 
 
 def error_colors(errors: NDArray[Any], worst: float) -> NDArray[np.float32]:
-    """Return (N, 3) colours from 0 (dark) to `worst` and above (bright); grey where an error is not known."""
+    """Return colours (N, 3) from 0 (dark) to `worst` and above (bright); grey where an error is not finite."""
     from matplotlib import colormaps
 
     colors = colormaps[ERROR_COLORS](np.nan_to_num(errors / worst).clip(0, 1))[:, :3]

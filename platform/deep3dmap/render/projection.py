@@ -1,4 +1,4 @@
-"""From the world to a view: vertices in camera axes, and in pixels with their depth."""
+"""Transforms from world to view: points in camera axes, and pixels with depth."""
 
 import torch
 from torch import Tensor
@@ -7,15 +7,15 @@ from deep3dmap.render.renderer import View
 
 
 def to_camera(points: Tensor, view: View) -> Tensor:
-    """Return world points (N, 3) in the view's axes: x right, y down, z forward."""
+    """Transform world points (N, 3) to the view's axes: x right, y down, z forward."""
     pose = view.camera_from_world.to(points)
     return points @ pose[:3, :3].T + pose[:3, 3]
 
 
 def to_pixels(camera: Tensor, view: View) -> Tensor:
-    """Return points (N, 3) of the camera as x, y in pixels and their depth, (N, 3).
+    """Project camera points (N, 3) to x, y in pixels and depth, (N, 3).
 
-    In a perspective view what lies nearer than `near` has no place in the image and the depth -1, which is never drawn.
+    In a perspective view, points nearer than `near` get x = y = 0 and depth -1, which is never rendered.
     """
     intrinsics = view.intrinsics.to(camera)
     z = camera[:, 2]
@@ -29,13 +29,13 @@ def to_pixels(camera: Tensor, view: View) -> Tensor:
 
 
 def eye_of(view: View) -> Tensor:
-    """Return where the camera is in the world, (3,)."""
+    """Return the camera centre in world coordinates, (3,)."""
     pose = view.camera_from_world
     return -pose[:3, :3].T @ pose[:3, 3]
 
 
 def pixel_rays(view: View, like: Tensor) -> Tensor:
-    """Return the directions (H, W, 3) of the pixels' centres in camera axes, with z = 1."""
+    """Return the ray directions (H, W, 3) of the pixel centres in camera axes, with z = 1."""
     rows = torch.arange(view.height, dtype=like.dtype, device=like.device) + 0.5
     columns = torch.arange(view.width, dtype=like.dtype, device=like.device) + 0.5
     v, u = torch.meshgrid(rows, columns, indexing="ij")

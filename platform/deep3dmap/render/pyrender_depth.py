@@ -1,8 +1,8 @@
-"""Depth of a mesh by pyrender, the renderer that published indoor evaluations use; an independent check of our own.
+"""Renders mesh depth with pyrender, the renderer used by published indoor evaluations, as an independent check of ours.
 
-Optional: pyrender, PyOpenGL 3.1.10 and a software or GPU OpenGL (OSMesa or EGL) have to be installed. OSMesa
-samples pixel centres exactly. EGL is multisampled: its silhouettes are wider, and its depth is that of a point up to half a
-pixel beside the centre. One table should be made with one platform only.
+Optional: requires pyrender, PyOpenGL 3.1.10 and a software or GPU OpenGL (OSMesa or EGL). OSMesa samples pixel centres exactly.
+EGL is multisampled: its silhouettes are wider, and its depth is that of a point up to half a pixel off the centre. Use a single
+platform for all results of a table.
 """
 
 import os
@@ -33,12 +33,11 @@ def pyrender_depth(
     cull: Cull = "none",
     platform: Platform = "osmesa",
 ) -> Tensor:
-    """Return the depth (H, W) float32 along the optical axis of a mesh in the world, 0 where nothing is hit.
+    """Return the depth (H, W) float32 of a world mesh along the optical axis, 0 where no surface is hit.
 
     vertices: (V, 3) metres. faces: (F, 3). intrinsics: (3, 3) pixels, centres at +0.5. world_from_camera: (4, 4), OpenCV axes.
-    near, far: metres. cull: "back" leaves out faces whose corners turn clockwise as they are looked at. platform: used unless
-    PYOPENGL_PLATFORM is set; one process keeps the one it began with. Raises UserError if pyrender or the OpenGL platform
-    cannot be used.
+    near, far: metres. cull: "back" skips faces that appear clockwise in the image. platform: used unless PYOPENGL_PLATFORM is
+    set; it cannot be changed within a process. Raises UserError if pyrender or the OpenGL platform cannot be used.
     """
     if len(faces) == 0:
         return torch.zeros(height, width)
@@ -48,7 +47,7 @@ def pyrender_depth(
     matrix = np.asarray(intrinsics, np.float64)
     camera = pyrender.IntrinsicsCamera(matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2], znear=near, zfar=far)
     triangles = np.asarray(faces)
-    # A pass for depth alone always culls back faces, so both windings are given where both sides are wanted.
+    # A depth-only pass always culls back faces, so both windings are added to render both sides.
     sides = triangles if cull == "back" else np.concatenate([triangles, triangles[:, ::-1]])
     surface = trimesh.Trimesh(np.asarray(vertices), sides, process=False)
     scene = pyrender.Scene()
@@ -62,20 +61,20 @@ def pyrender_depth(
 
 
 def import_pyrender(platform: Platform) -> Any:
-    """Return the module pyrender, for the platform unless PYOPENGL_PLATFORM names one; raises UserError if it is unusable."""
-    # PyOpenGL chooses its platform when it is first imported.
+    """Import pyrender for the platform, unless PYOPENGL_PLATFORM is set; raises UserError if it cannot be used."""
+    # PyOpenGL selects its platform on first import.
     os.environ.setdefault("PYOPENGL_PLATFORM", platform)
     try:
         import pyrender
-    except Exception as error:  # a missing library shows as ImportError, OSError or AttributeError
+    except Exception as error:  # a missing library raises ImportError, OSError or AttributeError
         raise UserError(f"pyrender cannot be used ({error}); install pyrender, PyOpenGL 3.1.10 and libosmesa6") from error
     return pyrender
 
 
 def open_renderer(pyrender: Any, width: int, height: int) -> Any:
-    """Return an OffscreenRenderer, to be deleted after use; raises UserError where the platform does not work."""
+    """Return an OffscreenRenderer, to be deleted after use; raises UserError if the platform does not work."""
     try:
         return pyrender.OffscreenRenderer(width, height)
-    except Exception as error:  # every platform fails in its own way
+    except Exception as error:  # the exception type depends on the platform
         chosen = os.environ["PYOPENGL_PLATFORM"]
-        raise UserError(f"OpenGL by {chosen} does not work ({error}); set PYOPENGL_PLATFORM to osmesa or egl") from error
+        raise UserError(f"OpenGL with {chosen} does not work ({error}); set PYOPENGL_PLATFORM to osmesa or egl") from error

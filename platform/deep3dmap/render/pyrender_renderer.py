@@ -1,4 +1,4 @@
-"""OpenGL's pictures and depth by pyrender, without a display: an independent check of our own renderers, not differentiable."""
+"""Headless OpenGL rendering with pyrender: an independent check of our renderers. Not differentiable."""
 
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -26,14 +26,14 @@ BLACK = (0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class PyrenderRenderer(Renderer):
-    """Draws with OpenGL, by OSMesa (samples pixel centres exactly) or EGL (multisampled), both headless.
+    """Renders with OpenGL through OSMesa (samples pixel centres exactly) or EGL (multisampled), both headless.
 
-    The lights are ours, taken at the vertices and interpolated (Gouraud), so that the same lights mean the same in every
-    renderer; OpenGL finds what is seen, interpolates and reads the texture. Normals pass through 8-bit colours, which rounds
-    them by up to half a degree. `face_id` is None: OpenGL does not say which face it drew.
+    Lighting is computed by us at the vertices and interpolated (Gouraud), so that lights are equivalent in all renderers;
+    OpenGL determines visibility, interpolates and samples the texture. Normals are encoded as 8-bit colours, which rounds them
+    by up to half a degree. `face_id` is None, because OpenGL does not report it.
 
-    platform: used unless PYOPENGL_PLATFORM is set; one process keeps the one it began with.
-    Surfaces that reach behind the camera are cut at the view's `near`.
+    platform: used unless PYOPENGL_PLATFORM is set; it cannot be changed within a process.
+    Surfaces that extend behind the camera are clipped at the view's `near`.
     """
 
     platform: Platform = "osmesa"
@@ -44,7 +44,7 @@ class PyrenderRenderer(Renderer):
 
     def __post_init__(self) -> None:
         if self.platform not in ("osmesa", "egl"):
-            raise ValueError(f"platform is osmesa or egl, not '{self.platform}'")
+            raise ValueError(f"platform must be osmesa or egl, not '{self.platform}'")
 
     def options(self) -> dict[str, Any]:
         """Return the settings as plain data."""
@@ -52,12 +52,12 @@ class PyrenderRenderer(Renderer):
 
     @staticmethod
     def absent() -> str | None:
-        """Return why pyrender cannot be used here, None if it can."""
+        """Return the reason why pyrender cannot be used on this machine, or None if it can."""
         return _absent()
 
     @torch.no_grad()
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
-        """Draw one surface as one view sees it; raises UserError if pyrender or its OpenGL platform cannot be used."""
+        """Render a surface from a view; raises UserError if pyrender or its OpenGL platform cannot be used."""
         surface = drawable(surface)
         camera = to_camera(surface.vertices, view)
         corners = corner_values(camera, surface.faces)
@@ -89,7 +89,7 @@ class PyrenderRenderer(Renderer):
 
 
 class _Stage:
-    """One OpenGL window, its camera, and the corners (F, 3, 3) of the faces in camera axes."""
+    """An OpenGL window, its camera, and the face corners (F, 3, 3) in camera axes."""
 
     def __init__(self, pyrender: Any, view: View, corners: Tensor) -> None:
         self.pyrender, self.view = pyrender, view
@@ -104,7 +104,7 @@ class _Stage:
     def draw(
         self, colors: Tensor, background: Color, uv: Tensor | None = None, texture: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the image (3, H, W) of corners coloured by colors (F, 3, 3), and the depth (H, W)."""
+        """Return the image (3, H, W) for corner colours (F, 3, 3), and the depth (H, W)."""
         scene = self.pyrender.Scene(bg_color=(*background, 1.0))
         scene.add(self.pyrender.Mesh([self._primitive(colors, uv, texture)]))
         scene.add(self._camera(), pose=np.eye(4))
@@ -118,7 +118,7 @@ class _Stage:
     def _primitive(self, colors: Tensor, uv: Tensor | None, texture: Tensor | None) -> Any:
         shown = None
         if texture is not None and uv is not None:
-            # Without mipmaps and repetition, as our own renderers read it.
+            # No mipmaps and no repetition, as in our own renderers.
             linear, clamp = self.pyrender.constants.GLTF.LINEAR, self.pyrender.constants.GLTF.CLAMP_TO_EDGE
             sampler = self.pyrender.Sampler(magFilter=linear, minFilter=linear, wrapS=clamp, wrapT=clamp)
             source = (_array(texture.permute(1, 2, 0)).clip(0, 1) * 255).round().astype(np.uint8)
@@ -137,11 +137,11 @@ class _Stage:
             def get_projection_matrix(self, width: int | None = None, height: int | None = None) -> Array:
                 return matrix
 
-        # pyrender turns the depth buffer into depth by these two, as for a perspective camera.
+        # pyrender converts the depth buffer to depth with these two values, assuming a perspective camera.
         return GivenCamera(*((self.nearest, self.farthest) if perspective else (1.0, 2.0)))
 
     def _depth(self, read: Tensor) -> Tensor:
-        """Return depth from what pyrender read: 0 where nothing is; of an orthographic view not a number there."""
+        """Convert the depth read by pyrender; empty pixels are 0 in a perspective view and NaN in an orthographic one."""
         if self.view.projection == "perspective":
             return read
         share = (4 - 4 / read.double()) / 2
@@ -154,7 +154,7 @@ def _perspective(view: View, near: float, far: float) -> Array:
 
 
 def _orthographic(view: View, near: float, far: float) -> Array:
-    """OpenGL's clip matrix of an orthographic view, in which x and y of the camera become pixels without a division."""
+    """Return OpenGL's clip matrix of an orthographic view, where camera x and y map to pixels without division."""
     intrinsics = view.intrinsics.detach().double()
     across, down = (2 * intrinsics[0] / view.width).tolist(), (2 * intrinsics[1] / view.height).tolist()
     depth = [0.0, 0.0, -2 / (far - near), -(far + near) / (far - near)]
@@ -163,7 +163,7 @@ def _orthographic(view: View, near: float, far: float) -> Array:
 
 
 def _albedo(surface: Surface, drawn: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return what colours the corners (F, 3, 3) have, and where they lie in the texture, (F, 3, 2)."""
+    """Return the corner colours (F, 3, 3), and their texture coordinates (F, 3, 2) if there is a texture."""
     faces = surface.faces[drawn]
     white = surface.vertices.new_ones(len(faces), 3, 3)
     if surface.texture is not None and surface.uv is not None:

@@ -1,4 +1,4 @@
-"""The soft rasteriser and blending of facebookresearch/pytorch3d, where it is installed, behind the common interface."""
+"""The soft rasteriser and blending of facebookresearch/pytorch3d (optional) behind the common interface."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -22,11 +22,11 @@ from deep3dmap.render.surface_checks import drawable
 
 @dataclass(frozen=True)
 class Pytorch3dRenderer(Renderer):
-    """Ravi et al., Accelerating 3D Deep Learning with PyTorch3D, 2020: its rasteriser and its soft blending, our lights.
+    """Ravi et al., Accelerating 3D Deep Learning with PyTorch3D, 2020: its rasteriser and soft blending with our lights.
 
-    With the same sigma, gamma, blur_radius and faces_per_pixel it draws what `SoftRenderer(silhouette_faces=0)` draws. Its
-    package is built from source and was not at hand where this was written; the call is held to its documented interface.
-    See `SoftRenderer` for the settings. Faces with a corner nearer than the view's `near` are left out.
+    Equivalent to `SoftRenderer(silhouette_faces=0)` with the same sigma, gamma, blur_radius and faces_per_pixel. PyTorch3D must
+    be built from source; this code follows its documented interface but has not been run against the package.
+    See `SoftRenderer` for the settings. Faces with a corner nearer than the view's `near` are skipped.
     """
 
     sigma: float = 1e-4
@@ -42,7 +42,7 @@ class Pytorch3dRenderer(Renderer):
 
     def __post_init__(self) -> None:
         if self.sigma <= 0 or self.gamma <= 0:
-            raise ValueError(f"sigma and gamma are positive, got {self.sigma} and {self.gamma}")
+            raise ValueError(f"sigma and gamma must be positive, got {self.sigma} and {self.gamma}")
 
     def options(self) -> dict[str, Any]:
         """Return the settings as plain data."""
@@ -50,11 +50,11 @@ class Pytorch3dRenderer(Renderer):
 
     @staticmethod
     def absent() -> str | None:
-        """Return why pytorch3d cannot be used here, None if it can."""
+        """Return the reason why pytorch3d cannot be used on this machine, or None if it can."""
         return _absent()
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
-        """Draw one surface; raises UserError where pytorch3d is absent, ValueError for skew and for faces out of range."""
+        """Render a surface; raises UserError if pytorch3d is not installed, ValueError for skew and face ids out of range."""
         surface = drawable(surface)
         camera = to_camera(surface.vertices, view)
         kept = _drawn(camera.detach(), surface.faces, view)
@@ -85,14 +85,14 @@ class Pytorch3dRenderer(Renderer):
         )
 
     def _rasterize(self, surface: Surface, kept: Tensor, view: View) -> tuple[SoftFragments, Any]:
-        """Return the faces at each pixel, with squared pixels for distances, and pytorch3d's own fragments."""
+        """Return the faces at each pixel, with distances in squared pixels, and pytorch3d's own fragments."""
         library = _library()
         blur = math.log(1 / 1e-4 - 1) * self.sigma if self.blur_radius is None else self.blur_radius
         settings = library.RasterizationSettings(
             image_size=(view.height, view.width), blur_radius=blur, faces_per_pixel=self.faces_per_pixel,
             perspective_correct=view.projection == "perspective", clip_barycentric_coords=True, cull_backfaces=False,
         )  # fmt: skip
-        # Vertices that no kept face uses may hold anything; pytorch3d is not to see them.
+        # Vertices that no kept face uses may be invalid and must not be passed to pytorch3d.
         used, local = surface.faces[kept].unique(return_inverse=True)
         meshes = _structures().Meshes(verts=[surface.vertices.index_select(0, used).float()], faces=[local])
         fragments = library.MeshRasterizer(_camera(library, view, surface.vertices), settings)(meshes)
@@ -129,8 +129,8 @@ def _camera(library: Any, view: View, like: Tensor) -> Any:
 
 
 def _drawn(camera: Tensor, faces: Tensor, view: View) -> Tensor:
-    """Return which faces have an extent and lie in front of the camera, (F,)."""
-    # Faces whose corners are one vertex thrice stand for broken ones.
+    """Return a mask (F,) of faces that are not degenerate and lie in front of the camera."""
+    # Invalid faces are represented by three times the same vertex.
     whole = faces.amin(1) < faces.amax(1)
     return whole & (camera[faces][..., 2].amin(1) >= view.near) if view.projection == "perspective" else whole
 
@@ -164,7 +164,7 @@ def _import(module: str) -> Any:
 
     try:
         return importlib.import_module(module)
-    except Exception as error:  # a build for another torch fails with OSError or worse
+    except Exception as error:  # a build for another torch version can raise OSError and others
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"pytorch3d cannot be imported ({reason}); build it from source: github.com/facebookresearch/pytorch3d"

@@ -1,4 +1,4 @@
-"""One picture that shows what a reconstruction holds."""
+"""Renders an overview image of a reconstruction."""
 
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,17 @@ NOTHING: Tile = ("the mesh is empty", torch.full((3, TILE, TILE), 0.9))
 
 
 def picture_reconstruction(reconstruction: Reconstruction, sample: dict[str, Any], file: Path) -> Path:
-    """Write a PNG with the input, what was reconstructed over it or from its camera, and the mesh from all sides.
+    """Write a PNG with the input, the reconstruction overlaid or rendered from the input camera, and the mesh from all sides.
 
-    sample: what was given to the method, by key; parts that are absent are left out. Raises ValueError if the
-    reconstruction holds nothing that can be shown.
+    sample: the method's input, by key; missing parts are omitted. Raises ValueError if the reconstruction contains nothing that
+    can be shown.
     """
     drawn = {"image": _over_photograph, "relief": _before_camera}.get(reconstruction.frame, _in_world)
     tiles = drawn(reconstruction, sample) + _maps(reconstruction)
     if not tiles:
-        raise ValueError(f"nothing to picture in a reconstruction of {reconstruction.produced()}")
+        raise ValueError(f"nothing to show in a reconstruction of {reconstruction.produced()}")
     file.parent.mkdir(parents=True, exist_ok=True)
-    caption = f"frame: {reconstruction.frame}, unit: {reconstruction.unit}, holds: {', '.join(reconstruction.produced())}"
+    caption = f"frame: {reconstruction.frame}, unit: {reconstruction.unit}, contains: {', '.join(reconstruction.produced())}"
     return save_png(contact_sheet(tiles, columns=4, caption=caption), file)
 
 
@@ -42,7 +42,7 @@ def _over_photograph(reconstruction: Reconstruction, sample: dict[str, Any]) -> 
         photograph = torch.as_tensor(sample["image"]).float()
         large, scale = _resized(photograph), TILE / photograph.shape[1]
         tiles.append(("photograph", large))
-        # Points are shown where there is no mesh to show the same shape better.
+        # Show points only if there is no mesh, which would show the same shape better.
         loose = reconstruction.points if reconstruction.mesh is None else None
         for title, points in (("landmarks", reconstruction.landmarks), ("points", loose)):
             if points is not None:
@@ -66,22 +66,22 @@ def _marked(image: Tensor, points: Tensor) -> Tensor:
 
 
 def _turned(vertices: Tensor, faces: Tensor, colors: Tensor | None) -> list[Tile]:
-    """Turn a mesh in image coordinates about its own vertical axis, in front of the viewer."""
+    """Render a mesh in image coordinates at several rotations about its vertical axis."""
     centre = (vertices.amin(0) + vertices.amax(0)) / 2
     radius = max(float((vertices - centre).norm(dim=1).amax()), 1e-6)
     tiles = []
     for degrees in TURNS:
         angle = torch.tensor(degrees).deg2rad()
-        # In image coordinates z comes towards the viewer: a positive angle turns the nose to the image's right.
+        # In image coordinates z points towards the viewer: a positive angle turns the nose to the image's right.
         turn = torch.tensor([[angle.cos(), 0.0, angle.sin()], [0.0, 1.0, 0.0], [-angle.sin(), 0.0, angle.cos()]])
         placed = (vertices - centre) @ turn.T * (0.47 * TILE / radius) + TILE / 2
         seen = render_in_image(placed, faces, TILE, TILE, colors=colors, supersample=2)
-        tiles.append((f"turned by {degrees:+.0f} degrees", seen.image))
+        tiles.append((f"rotated by {degrees:+.0f} degrees", seen.image))
     return tiles
 
 
 def _before_camera(reconstruction: Reconstruction, sample: dict[str, Any]) -> list[Tile]:
-    """Show a mesh in its camera's axes, z forward."""
+    """Render a mesh given in camera axes, z forward."""
     tiles: list[Tile] = [("photograph", _resized(torch.as_tensor(sample["image"])))] if "image" in sample else []
     mesh = reconstruction.mesh
     if mesh is None or mesh.is_empty:
@@ -108,7 +108,7 @@ def _in_world(reconstruction: Reconstruction, sample: dict[str, Any]) -> list[Ti
     up = _upwards(sample)
     size = TILE, TILE * 4 // 3
     view = overview(mesh.vertices, mesh.faces, width=size[1], height=size[0], up=up)
-    for title, paint in (("mesh from outside", colors), ("its shape alone", None))[0 if colors is not None else 1 :]:
+    for title, paint in (("mesh from outside", colors), ("shape without colours", None))[0 if colors is not None else 1 :]:
         inside = render_mesh(mesh.vertices, mesh.faces, *view, *size, colors=paint, cull="back", supersample=2)
         tiles.append((title, inside.image))
     sides = turntable(
@@ -118,7 +118,7 @@ def _in_world(reconstruction: Reconstruction, sample: dict[str, Any]) -> list[Ti
 
 
 def _maps(reconstruction: Reconstruction) -> list[Tile]:
-    """Return the maps that are pictures already."""
+    """Return tiles for the maps and images of the reconstruction."""
     tiles: list[Tile] = []
     if reconstruction.depth is not None:
         color = nearness_picture if reconstruction.frame == "image" else depth_picture
@@ -127,7 +127,7 @@ def _maps(reconstruction: Reconstruction) -> list[Tile]:
         tiles.append(("normals of view 0", _resized(torch.as_tensor(reconstruction.normals[0]).float() / 2 + 0.5)))
     if reconstruction.position_map is not None:
         tiles.append(("position map", _resized(_stretched(torch.as_tensor(reconstruction.position_map).float()))))
-    for title, picture in (("texture", reconstruction.texture), ("from the front", reconstruction.frontal)):
+    for title, picture in (("texture", reconstruction.texture), ("frontal view", reconstruction.frontal)):
         if picture is not None:
             tiles.append((title, _resized(torch.as_tensor(picture))))
     for title, images in (("view 0", reconstruction.images), ("sample 0", reconstruction.samples)):
@@ -137,7 +137,7 @@ def _maps(reconstruction: Reconstruction) -> list[Tile]:
 
 
 def _stretched(values: Tensor) -> Tensor:
-    """Bring each channel (C, H, W) to [0, 1]."""
+    """Rescale each channel (C, H, W) to [0, 1]."""
     low, high = values.amin((1, 2), keepdim=True), values.amax((1, 2), keepdim=True)
     return (values - low) / (high - low).clamp(min=1e-9)
 
@@ -148,7 +148,7 @@ def _resized(image: Tensor) -> Tensor:
 
 
 def _upwards(sample: dict[str, Any]) -> Direction:
-    """Return the direction that is up on average in the frames: against the cameras' y axis."""
+    """Return the mean up direction of the cameras: opposite to their y axes."""
     if "world_from_camera" not in sample:
         return (0.0, 0.0, 1.0)
     x, y, z = (-torch.as_tensor(sample["world_from_camera"])[:, :3, 1].double().mean(0)).tolist()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class ReliefLight(NamedTuple):
-    """ambient, diffuse: (N,). direction: (N, 3), unit; like a relief's normals it points away from the camera."""
+    """ambient, diffuse: (N,). direction: (N, 3), unit vectors, pointing away from the camera like a relief's normals."""
 
     ambient: Tensor
     diffuse: Tensor
@@ -15,7 +15,7 @@ class ReliefLight(NamedTuple):
 
 
 def decode_light(light: Tensor) -> ReliefLight:
-    """Turn (N, 4) into a light: ambient and diffuse in [-1, 1] stand for [0, 1], then x and y of the direction at z = 1."""
+    """Decode lights (N, 4): ambient and diffuse, mapped from [-1, 1] to [0, 1], then x and y of the direction at z = 1."""
     return ReliefLight(light[:, 0] / 2 + 0.5, light[:, 1] / 2 + 0.5, direction(light[:, 2], light[:, 3]))
 
 
@@ -25,11 +25,11 @@ def direction(x: Tensor, y: Tensor) -> Tensor:
 
 
 def diffuse_term(normals: Tensor, direction: Tensor) -> Tensor:
-    """Return max(0, <n, l>) as (N, 1, H, W), of normals (N, H, W, 3)."""
+    """Return max(0, <n, l>) (N, 1, H, W) for normals (N, H, W, 3) and light directions (N, 3)."""
     return torch.einsum("nhwc,nc->nhw", normals, direction).clamp(min=0)[:, None]
 
 
 def apply_light(albedo: Tensor, term: Tensor, ambient: Tensor, diffuse: Tensor) -> Tensor:
-    """Return the texture (N, C, H, W) in [-1, 1] of an albedo in [-1, 1]; a strong light may take it beyond, nothing clamps."""
+    """Shade an albedo in [-1, 1] to a texture (N, C, H, W); not clamped, so strong lights can exceed [-1, 1]."""
     shading = ambient[:, None, None, None] + diffuse[:, None, None, None] * term
     return (albedo / 2 + 0.5) * shading * 2 - 1

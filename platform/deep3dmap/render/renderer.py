@@ -1,6 +1,6 @@
-"""One interface for every renderer: a surface or a field, cameras and lights in; images, depth, normals, silhouette out.
+"""The common interface of all renderers: surfaces or fields, cameras and lights in; images, depth, normals, silhouettes out.
 
-Which outputs carry gradients is part of a renderer's type, `differentiable`; all others are returned detached.
+The outputs with gradients are listed in the class attribute `differentiable`; all others are returned detached.
 """
 
 from abc import ABC, abstractmethod
@@ -18,12 +18,13 @@ Color = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Surface:
-    """A triangle mesh in the world and what it looks like.
+    """A triangle mesh in world coordinates and its appearance.
 
-    vertices: (V, 3) float. faces: (F, 3) int64, counter-clockwise seen from outside. colors: (V, 3) RGB in [0, 1], or None.
+    vertices: (V, 3) float. faces: (F, 3) int64, counter-clockwise from outside. colors: (V, 3) RGB in [0, 1], or None.
     texture: (3, h, w) RGB in [0, 1], its first row at v = 1, with uv (Vt, 2) in [0, 1], v up, and faces_uv (F, 3) into `uv`
-    (None: the same as `faces`). A texture goes before colours; with neither, the surface is grey. texels: areas, which together
-    cover [0, 1], or points, of which the outermost lie at 0 and 1: the field's align_corners=False and True.
+    (None: same as `faces`). A texture takes precedence over colours; with neither, the surface is grey. texels: areas, which
+    together cover [0, 1], or points, of which the outermost are at 0 and 1, that is, align_corners=False or True.
+    Raises ValueError for wrong shapes and types.
     """
 
     vertices: Tensor
@@ -36,7 +37,7 @@ class Surface:
 
     def __post_init__(self) -> None:
         if self.texels not in ("areas", "points"):
-            raise ValueError(f"texels are areas or points, not '{self.texels}'")
+            raise ValueError(f"texels must be areas or points, not '{self.texels}'")
         if self.vertices.dim() != 2 or self.vertices.shape[1] != 3 or not self.vertices.is_floating_point():
             raise ValueError(f"vertices must be float (V, 3), got {self.vertices.dtype} {tuple(self.vertices.shape)}")
         if self.faces.dim() != 2 or self.faces.shape[1] != 3 or self.faces.dtype != torch.int64:
@@ -44,7 +45,7 @@ class Surface:
         if self.colors is not None and self.colors.shape != self.vertices.shape:
             raise ValueError(f"colors must be {tuple(self.vertices.shape)}, got {tuple(self.colors.shape)}")
         if (self.texture is None) != (self.uv is None):
-            raise ValueError("a texture needs uv, and uv a texture; one of them is missing")
+            raise ValueError("texture and uv must be given together, one of them is missing")
         if self.texture is not None and (self.texture.dim() != 3 or self.texture.shape[0] != 3):
             raise ValueError(f"texture must be (3, h, w), got {tuple(self.texture.shape)}")
         if self.faces_uv is not None and self.faces_uv.shape != self.faces.shape:
@@ -53,10 +54,11 @@ class Surface:
 
 @dataclass(frozen=True)
 class View:
-    """A camera that gradients may flow through. OpenCV axes: x right, y down, z forward; pixel centres at +0.5.
+    """A differentiable camera. OpenCV axes: x right, y down, z forward; pixel centres at +0.5.
 
-    intrinsics: (3, 3) pixels; an orthographic view maps camera x and y by it without dividing by z, so its focal length is the
-    scale in pixels per unit (weak perspective). camera_from_world: (4, 4). near: what is closer, in units, is cut off.
+    intrinsics: (3, 3) pixels; an orthographic view applies them to camera x and y without dividing by z, so the focal length is
+    the scale in pixels per unit (weak perspective). camera_from_world: (4, 4). near: depth of the near plane, in world units.
+    Raises ValueError for wrong shapes and sizes.
     """
 
     intrinsics: Tensor
@@ -76,10 +78,10 @@ class View:
 
 @dataclass(frozen=True)
 class Lights:
-    """Ambient light and one light in the world, distant or at a point, or spherical harmonics instead of both.
+    """Ambient light and one directional or point light, or spherical harmonics instead of both.
 
-    ambient, directional, specular: RGB. direction: from the surface towards the light, world axes. position: where the light
-    stands in the world, instead of a direction; it shines alike at any distance, as PyTorch3D's PointLights do.
+    ambient, directional, specular: RGB. direction: from the surface towards the light, in world axes. position: of a point
+    light in the world, replacing the direction; without distance attenuation, like PyTorch3D's PointLights.
     harmonics: (9, 3) irradiance coefficients of the real harmonics 1, y, z, x, xy, yz, 3 z^2 - 1, xz, x^2 - y^2 of the world
     normal, constants included; image = albedo * sum (Ramamoorthi and Hanrahan, 2001).
     """
@@ -99,11 +101,11 @@ DAYLIGHT = Lights()
 
 @dataclass(frozen=True)
 class Rendering:
-    """What a view shows.
+    """The output of a renderer.
 
     image: (3, H, W) RGB over the background. depth: (H, W) along the optical axis, 0 where empty. normals: (3, H, W) unit, in
     camera axes, 0 where empty. silhouette: (H, W) coverage in [0, 1]. face_id: (H, W) int64, nearest face, -1 where empty;
-    None for fields.
+    None if not available, as for fields.
     """
 
     image: Tensor
@@ -114,7 +116,7 @@ class Rendering:
 
 
 class Renderer(ABC):
-    """Draws surfaces. A renderer holds its settings and no state; `options()` says which."""
+    """Renders surfaces. A renderer has no state besides its settings, which `options()` returns."""
 
     name: ClassVar[str]
     differentiable: ClassVar[frozenset[Output]]
@@ -122,9 +124,9 @@ class Renderer(ABC):
 
     @abstractmethod
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
-        """Draw one surface as one view sees it; raises ValueError for faces out of range.
+        """Render a surface from a view; raises ValueError for face indices out of range.
 
-        Triangles that are degenerate, behind the camera or hold non-finite vertices are left out.
+        Triangles that are degenerate, behind the camera or have non-finite vertices are skipped.
         """
 
     def options(self) -> dict[str, Any]:
@@ -134,7 +136,7 @@ class Renderer(ABC):
 
 @dataclass(frozen=True)
 class FieldSamples:
-    """Densities (N,) per unit length and RGB (N, 3) in [0, 1] at N points; normals (N, 3) in the world, where known."""
+    """Densities (N,) per unit length and RGB (N, 3) in [0, 1] at N points; optional world normals (N, 3)."""
 
     density: Tensor
     color: Tensor

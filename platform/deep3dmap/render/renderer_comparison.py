@@ -1,4 +1,4 @@
-"""One surface drawn by several renderers: what each took, how far they agree, and a picture of it side by side."""
+"""Compares several renderers on one surface: run time, agreement, and an image of their outputs side by side."""
 
 import statistics
 import time
@@ -13,13 +13,13 @@ from deep3dmap.geometry.cameras import invert, look_at
 from deep3dmap.render.renderer import Lights, Projection, Renderer, Rendering, Surface, View
 from deep3dmap.render.visualization import GAP, contact_sheet, depth_picture
 
-# Enough runs for a median, and no more than a slow renderer is worth.
+# Number of timed runs, and the total time in seconds after which a slow renderer gets no more runs.
 RUNS, PATIENCE = 3, 4.0
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What one renderer made of a surface, and the median time it took in seconds."""
+    """The output of a renderer and its median run time in seconds."""
 
     renderer: Renderer
     rendering: Rendering
@@ -28,7 +28,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two renderings of one view. iou: of silhouettes above one half. depth: median difference where both see something."""
+    """Agreement of two renderings of a view. iou: of silhouettes above 0.5. depth: median difference where both are covered."""
 
     iou: float
     depth: float
@@ -37,13 +37,13 @@ class Agreement:
 def view_of(
     vertices: Tensor, size: int, azimuth: float, elevation: float, up: str = "y", projection: Projection = "perspective"
 ) -> View:
-    """Return a square view of all vertices (V, 3) from `azimuth` and `elevation` degrees.
+    """Return a square view of all vertices (V, 3) from `azimuth` and `elevation` in degrees.
 
-    up: "y" or "z". Azimuth 0 looks at the front, which is where z grows if y is up, and where y falls if z is up; 90 looks at
-    the side where x grows. Raises ValueError for another `up` or projection.
+    up: "y" or "z". Azimuth 0 views the mesh from +z if y is up, and from -y if z is up; azimuth 90 views it from +x. Raises
+    ValueError for another `up` or projection.
     """
     if up not in ("y", "z") or projection not in ("perspective", "orthographic"):
-        raise ValueError(f"up is y or z and the projection perspective or orthographic, got {up} and {projection}")
+        raise ValueError(f"up must be y or z and the projection perspective or orthographic, got {up} and {projection}")
     a, e = torch.deg2rad(torch.tensor([azimuth, elevation], dtype=torch.float64))
     right, front, above = a.sin() * e.cos(), a.cos() * e.cos(), e.sin()
     towards = torch.stack([right, above, front] if up == "y" else [right, -front, above])
@@ -65,7 +65,7 @@ def view_of(
 
 
 def light_beside(view: View) -> Lights:
-    """Return daylight from above the camera's left shoulder."""
+    """Return ambient light and a distant light from above and to the left of the camera."""
     towards = view.camera_from_world[:3, :3].T @ view.camera_from_world.new_tensor([-0.5, -0.7, -1.0])
     x, y, z = (float(value) for value in towards)
     return Lights(ambient=(0.45,) * 3, directional=(0.6,) * 3, direction=(x, y, z))
@@ -73,7 +73,7 @@ def light_beside(view: View) -> Lights:
 
 @torch.no_grad()
 def draw(renderer: Renderer, surface: Surface, view: View, lights: Lights) -> Drawing:
-    """Draw a surface a few times after once to warm up."""
+    """Render a surface a few times, after a warm-up run, and measure the time."""
     seconds: list[float] = []
     rendering = renderer.render(surface, view, lights)
     while len(seconds) < RUNS and sum(seconds) < PATIENCE:
@@ -84,7 +84,7 @@ def draw(renderer: Renderer, surface: Surface, view: View, lights: Lights) -> Dr
 
 
 def agreement(one: Rendering, other: Rendering) -> Agreement:
-    """Compare two renderings of one view; depth is not a number where they share no pixel."""
+    """Compare two renderings of one view; depth is NaN if they share no covered pixel."""
     first, second = one.silhouette > 0.5, other.silhouette > 0.5
     either, both = int((first | second).sum()), first & second & (one.depth != 0) & (other.depth != 0)
     apart = (one.depth - other.depth)[both].abs()
@@ -94,7 +94,7 @@ def agreement(one: Rendering, other: Rendering) -> Agreement:
 
 
 def picture_of(drawings: Sequence[Drawing], absent: Mapping[str, str], caption: str) -> Any:
-    """Return a PIL image: a column for each renderer, rows of colour, depth, normals and silhouette, and what is absent."""
+    """Return a PIL image: a column per renderer, rows of colour, depth, normals and silhouette, and notes on absent ones."""
     depths = [drawing.rendering.depth[drawing.rendering.silhouette > 0.5] for drawing in drawings]
     seen = torch.cat([*depths, torch.zeros(0)])
     low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
@@ -111,12 +111,12 @@ def picture_of(drawings: Sequence[Drawing], absent: Mapping[str, str], caption: 
 
 
 def _depth_colors(depth: Tensor, covered: Tensor, low: float, high: float) -> Tensor:
-    # Depths of orthographic views may have any sign; the picture's zero means empty.
+    # Orthographic depths may have any sign, but `depth_picture` treats zero as empty.
     return depth_picture(torch.where(covered, depth - low + 1.0, 0.0), 1.0, 1.0 + high - low)
 
 
 def _normal_colors(normals: Tensor, covered: Tensor) -> Tensor:
-    """Show normals as usual: red to the right, green up, blue towards the viewer."""
+    """Colour normals in the usual convention: red right, green up, blue towards the viewer."""
     turned = normals * normals.new_tensor([1.0, -1.0, -1.0])[:, None, None]
     return torch.where(covered, turned / 2 + 0.5, 1.0)
 
@@ -128,7 +128,7 @@ def _duration(seconds: float) -> str:
 
 
 def _with_notes(sheet: Any, notes: Sequence[str]) -> Any:
-    """Write lines below a picture, broken where it ends."""
+    """Append lines of text below an image, wrapped to its width."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(size=13)

@@ -1,4 +1,4 @@
-"""The renderers by name, and which of them work on this machine."""
+"""Renderers by name, and their availability on this machine."""
 
 import importlib
 from collections.abc import Callable
@@ -20,12 +20,12 @@ _CLASSES = {
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all renderers, also of those whose library is not installed."""
+    """Return the names of all renderers, including those whose library is not installed."""
     return tuple(_CLASSES)
 
 
 def renderer_type(name: str) -> type[Renderer]:
-    """Return the class of a renderer, whose `name`, `differentiable` and `reference` describe it, with or without its library.
+    """Return the class of a renderer, with `name`, `differentiable` and `reference`; its library need not be installed.
 
     Raises UserError for an unknown name.
     """
@@ -39,7 +39,7 @@ def renderer_type(name: str) -> type[Renderer]:
 def renderer(name: str, **options: Any) -> Renderer:
     """Build a renderer, e.g. `renderer("soft", sigma=1e-5)`.
 
-    Raises UserError for an unknown name or option, an option's wrong value, and a renderer whose library is absent.
+    Raises UserError for an unknown name or option, an invalid option value, and a renderer whose library is not available.
     """
     cls = renderer_type(name)
     known = {field.name: field.type for field in fields(cls)}  # type: ignore[arg-type]
@@ -57,16 +57,16 @@ def renderer(name: str, **options: Any) -> Renderer:
 
 
 def available() -> dict[str, str | None]:
-    """Return for each renderer None if it works here, or why it does not and what to install."""
+    """Return for each renderer None if it is available on this machine, otherwise the reason and what to install."""
     return {name: _absent(renderer_type(name)) for name in _CLASSES}
 
 
 def _check_value(name: str, value: Any, kind: Any) -> None:
-    """Raise UserError if a value is not of an option's type: a number, a whole one, true or false, or one of some words."""
+    """Raise UserError if a value does not have an option's type or is not one of its choices."""
     choices = get_args(kind)
     if get_origin(kind) is Literal:
         if value not in choices:
-            raise UserError(f"{name}={value}: it is one of {', '.join(choices)}")
+            raise UserError(f"{name}={value}: must be one of {', '.join(choices)}")
         return
     wanted = choices or (kind,)
     fits = type(value) in wanted or (float in wanted and type(value) is int)
@@ -76,6 +76,6 @@ def _check_value(name: str, value: Any, kind: Any) -> None:
 
 
 def _absent(cls: type[Renderer]) -> str | None:
-    """Ask a class that stands on an optional library whether it is there; the others always work."""
+    """Return why a renderer class is unavailable, or None; only classes with an optional library can be unavailable."""
     ask: Callable[[], str | None] | None = getattr(cls, "absent", None)
     return ask() if ask else None

@@ -1,4 +1,4 @@
-"""Pictures of a reconstructed scene: its mesh turning, and views from where nobody stood."""
+"""Renders images of a reconstructed scene: a turntable of its mesh, and novel views."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,9 +24,9 @@ Render = Callable[[Sequence[Camera]], Views]
 
 
 def write_turntable(mesh: Mesh, sample: dict[str, Any], folder: Path) -> list[Path]:
-    """Write turntable.png (a sheet) and turntable.webp (animated) of a mesh in the world; nothing of an empty one.
+    """Write turntable.png (a contact sheet) and turntable.webp (animated) of a world mesh; writes nothing if it is empty.
 
-    sample: what was given; its cameras say which way is up.
+    sample: the method's input, whose cameras determine the up direction.
     """
     if mesh.is_empty:
         return []
@@ -39,15 +39,15 @@ def write_turntable(mesh: Mesh, sample: dict[str, Any], folder: Path) -> list[Pa
 
 
 def write_novel_views(render: Render, sample: dict[str, Any], folder: Path) -> list[Path]:
-    """Write novel_views.png and novel_views.webp: the scene on a circle around what the given cameras look at.
+    """Write novel_views.png and novel_views.webp: the scene from a circle around the point that the given cameras look at.
 
-    Nothing where the sample has no cameras.
+    Writes nothing if the sample has no cameras.
     """
     if not set(CAMERAS) <= sample.keys():
         return []
     height, width = np.shape(sample["images"][0])[-2:]
     cameras = orbit_of_cameras(sample["intrinsics"], sample["world_from_camera"], height, width, TURNS)
-    # One at a time: none of them needs the others.
+    # Render one camera at a time, as they are independent.
     frames = [torch.from_numpy(render([camera]).images[0]) for camera in cameras]
     return _write(frames, [f"{360 * index // TURNS} degrees" for index in range(TURNS)], folder, "novel_views")
 

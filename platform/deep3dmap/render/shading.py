@@ -1,4 +1,4 @@
-"""What colour a point of a surface has: albedo from colours or a texture, times the light that falls on it."""
+"""Shading of surface points: albedo from colours or a texture, times the incident light."""
 
 from typing import Literal
 
@@ -17,10 +17,11 @@ Shading = Literal["phong", "gouraud", "flat"]
 def shade(
     surface: Surface, face_id: Tensor, barycentrics: Tensor, lights: Lights, eye: Tensor, shading: Shading = "phong"
 ) -> Tensor:
-    """Return the RGB (N, 3) of points on faces (N,) with barycentrics (N, 3); eye: (3,) the camera's place in the world.
+    """Return the RGB (N, 3) of points on faces (N,) at barycentrics (N, 3); eye: (3,) camera centre in world coordinates.
 
-    phong: light at the interpolated normal. gouraud: light at the corners, interpolated; a texture is still read per point.
-    flat: light at the face's own normal. Differentiable in vertices, colours, texture, barycentrics and harmonics.
+    phong: lighting with interpolated normals. gouraud: lighting at the corners, interpolated; textures are still sampled per
+    point. flat: lighting with face normals. Differentiable in vertices, colours, texture, barycentrics and harmonics. Raises
+    ValueError for an unknown shading.
     """
     corners = surface.faces[face_id]
     base = albedo(surface, face_id, barycentrics)
@@ -37,14 +38,14 @@ def shade(
     elif shading == "flat":
         normals = face_normals(surface.vertices, surface.faces).index_select(0, face_id)
     else:
-        raise ValueError(f"shading is phong, gouraud or flat, not '{shading}'")
+        raise ValueError(f"shading must be phong, gouraud or flat, not '{shading}'")
     shine = highlight(points, normals, lights, eye)
     color = base * irradiance(normals, lights, points)
     return color if shine is None else color + shine
 
 
 def albedo(surface: Surface, face_id: Tensor, barycentrics: Tensor) -> Tensor:
-    """Return the colour (N, 3) that the surface itself has at points on its faces."""
+    """Return the albedo (N, 3) at points on faces (N,) at barycentrics (N, 3)."""
     if surface.texture is not None and surface.uv is not None:
         corners = (surface.faces if surface.faces_uv is None else surface.faces_uv)[face_id]
         places = _interpolated(surface.uv.to(barycentrics), corners, barycentrics)
@@ -55,7 +56,7 @@ def albedo(surface: Surface, face_id: Tensor, barycentrics: Tensor) -> Tensor:
 
 
 def irradiance(normals: Tensor, lights: Lights, points: Tensor) -> Tensor:
-    """Return the light (N, 3) that falls on a surface at points (N, 3) with unit normals (N, 3), world; never negative."""
+    """Return the non-negative irradiance (N, 3) at world points (N, 3) with unit normals (N, 3)."""
     if lights.harmonics is not None:
         return (harmonic_basis(normals) @ lights.harmonics.to(normals)).clamp(min=0)
     lambert = (normals * _towards(points, lights)).sum(1).clamp(min=0)
@@ -63,13 +64,13 @@ def irradiance(normals: Tensor, lights: Lights, points: Tensor) -> Tensor:
 
 
 def harmonic_basis(normals: Tensor) -> Tensor:
-    """Return 1, y, z, x, xy, yz, 3 z^2 - 1, xz, x^2 - y^2 of unit normals (N, 3) as (N, 9)."""
+    """Return the harmonics 1, y, z, x, xy, yz, 3 z^2 - 1, xz, x^2 - y^2 (N, 9) of unit normals (N, 3)."""
     x, y, z = normals.unbind(-1)
     return torch.stack([torch.ones_like(x), y, z, x, x * y, y * z, 3 * z**2 - 1, x * z, x**2 - y**2], -1)
 
 
 def highlight(points: Tensor, normals: Tensor, lights: Lights, eye: Tensor) -> Tensor | None:
-    """Return the mirrored light (N, 3) of Phong's model at points (N, 3), None where the lights have none."""
+    """Return the specular term (N, 3) of Phong's model at points (N, 3), or None if the lights have none."""
     if not any(lights.specular) or lights.harmonics is not None:
         return None
     towards = _towards(points, lights)
@@ -80,14 +81,14 @@ def highlight(points: Tensor, normals: Tensor, lights: Lights, eye: Tensor) -> T
 
 
 def _towards(points: Tensor, lights: Lights) -> Tensor:
-    """Return unit vectors from points (N, 3) to the light, (N, 3), or (1, 3) where it is one direction for all."""
+    """Return unit vectors from points (N, 3) to the light, (N, 3), or (1, 3) for a directional light."""
     if lights.position is None:
         return functional.normalize(points.new_tensor(lights.direction), dim=0)[None]
     return functional.normalize(points.new_tensor(lights.position) - points, dim=1)
 
 
 def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:
-    """Return unit normals (F, 3), to where the faces are counter-clockwise; 0 for a face without area."""
+    """Return unit face normals (F, 3), pointing to the counter-clockwise side; 0 for a face without area."""
     a, b, c = corner_values(vertices, faces).unbind(1)
     return functional.normalize(torch.linalg.cross(b - a, c - a), dim=1)
 

@@ -1,4 +1,4 @@
-"""SoftRas: every face covers its surroundings a little, so that images and silhouettes change smoothly with the mesh."""
+"""SoftRas: faces have soft edges, so that images and silhouettes are differentiable in the mesh."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -21,14 +21,14 @@ LEAST_COVERAGE = 1e-4
 class SoftRenderer(Renderer):
     """Liu et al., Soft Rasterizer, ICCV 2019, with the K nearest faces as in facebookresearch/pytorch3d.
 
-    sigma: softness of edges, squared NDC, in which the shorter side of the image spans 2. gamma: softness in depth, in shares
-    of gamma_range: `surface`, the surface's own depth range, so that it does not depend on the unit, or `field`, the depths 1
-    to 100 of SoftRas and PyTorch3D, so that their gammas mean here what they mean there. blur_radius: how far a face reaches,
-    squared NDC; by default to a coverage of 1e-4.
-    silhouette_faces: how many faces count for the silhouette, those that cover a pixel most, and 1 in the interior, further
-    from any border than faces reach. 0 takes the nearest faces of the image and no interior, as pytorch3d does: there a mesh
-    of small triangles is seen through, as no single one covers a pixel well.
-    Faces with a corner nearer than the view's `near` are left out.
+    sigma: softness of edges in squared NDC, where the shorter image side spans 2. gamma: softness in depth, relative to
+    gamma_range: `surface` is the surface's own depth range, which makes it independent of the unit; `field` is the range 1 to
+    100 of SoftRas and PyTorch3D, which makes gamma equivalent to theirs. blur_radius: reach of a face, in squared NDC; by
+    default to a coverage of 1e-4.
+    silhouette_faces: number of faces used for the silhouette, those that cover the pixel most; pixels in the interior, farther
+    from any border than faces reach, are set to 1. 0 uses the nearest faces, as for the image, and no interior, as pytorch3d
+    does; a mesh of small triangles is then partly transparent, because no single triangle covers a pixel well.
+    Faces with a corner nearer than the view's `near` are skipped.
     """
 
     sigma: float = 1e-4
@@ -45,16 +45,16 @@ class SoftRenderer(Renderer):
 
     def __post_init__(self) -> None:
         if self.sigma <= 0 or self.gamma <= 0:
-            raise ValueError(f"sigma and gamma are positive, got {self.sigma} and {self.gamma}")
+            raise ValueError(f"sigma and gamma must be positive, got {self.sigma} and {self.gamma}")
         if self.gamma_range not in ("surface", "field"):
-            raise ValueError(f"gamma_range is surface or field, not '{self.gamma_range}'")
+            raise ValueError(f"gamma_range must be surface or field, not '{self.gamma_range}'")
 
     def options(self) -> dict[str, Any]:
         """Return the settings as plain data."""
         return asdict(self)
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
-        """Draw one surface; depth and normals are means over the faces at a pixel, weighted as their colours are."""
+        """Render a surface from a view; depth and normals are averaged over the faces at a pixel with the colour weights."""
         surface = drawable(surface)
         camera = to_camera(surface.vertices, view)
         pixels = to_pixels(camera, view)
@@ -110,7 +110,7 @@ def _depth_range(depth: Tensor, near: float) -> tuple[float, float]:
 
 
 def _interior(covered: Tensor, reach: int) -> Tensor:
-    """Return the pixels (H, W) all of whose neighbours up to `reach` away are covered."""
+    """Return a mask (H, W) of pixels whose neighbours within `reach` are all covered."""
     uncovered = torch.nn.functional.pad((~covered).float()[None, None], (reach,) * 4, value=1.0)
     return torch.nn.functional.max_pool2d(uncovered, 2 * reach + 1, stride=1)[0, 0] == 0
 

@@ -1,4 +1,4 @@
-"""What every renderer asks of a surface before it draws it."""
+"""Validation of surfaces, common to all renderers."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ from deep3dmap.render.renderer import Surface
 
 
 def drawable(surface: Surface) -> Surface:
-    """Return the surface with its faces that hold non-finite vertices made degenerate, and those vertices moved into its midst.
+    """Return the surface with non-finite vertices moved to the mean vertex, and faces that use them made degenerate.
 
-    So they are not drawn, faces keep their numbers, and neither lights, normals nor gradients meet the numbers in them.
-    Raises ValueError if faces name vertices, or texture coordinates, that do not exist.
+    These faces are then skipped without changing face indices, and non-finite values do not reach lights, normals or gradients.
+    Raises ValueError if face indices into vertices or texture coordinates are out of range.
     """
     _check_faces(surface)
     finite = torch.isfinite(surface.vertices).all(1)

@@ -1,4 +1,4 @@
-"""A triangle mesh as a field: its signed distance and colour on a grid, for renderers of volumes."""
+"""A triangle mesh as a field: signed distance and colour on a grid, for volume renderers."""
 
 import math
 from typing import Any
@@ -15,22 +15,22 @@ from deep3dmap.render.renderer import FieldSamples, Lights, Surface
 from deep3dmap.render.shading import shade
 
 Array = NDArray[Any]
-# Within how many cells of the surface distances are exact; farther, they are right to a cell.
+# Distance from the surface, in cells, within which distances are exact; beyond, they are accurate to a cell.
 BAND = 2.0
-# Surfaces that do not close get this thickness to each side, in cells.
+# Thickness added to each side of open surfaces, in cells.
 HALF_THICKNESS = 0.75
-# Scale of the law that turns distances into densities, in cells.
+# Scale of the Laplace distribution that converts distances to densities, in cells.
 BETA = 0.25
-# Cells and faces that are smaller, in units of the world, are none: squares of their sizes leave float32's range.
+# Smallest size of cells and faces, in world units: squares of smaller sizes are outside float32's range.
 SMALLEST = 1e-9
 
 
 class SurfaceField:
     """Density, colour and normals around a mesh, from a grid with `resolution` cells along the mesh's longest side.
 
-    A mesh that closes is solid; any other one is a thin sheet. Which face is nearest to a cell and which cells lie inside count
-    as constant; distances, and with them densities, are differentiable in the vertices, colours in what they are made of.
-    Faces that are degenerate or hold non-finite vertices are left out; so is everything if no face is left.
+    A closed mesh is solid; an open one is a thin sheet. The nearest face of a cell and the set of inside cells are treated as
+    constant; distances, and with them densities, are differentiable in the vertices, and colours in the surface's appearance.
+    Faces that are degenerate or have non-finite vertices are skipped; without any faces the field is empty.
     """
 
     def __init__(self, surface: Surface, lights: Lights, eye: Tensor, resolution: int) -> None:
@@ -48,12 +48,12 @@ class SurfaceField:
         self.grid = torch.cat([distance[None], colors, torch.stack(torch.gradient(near))])
 
     def __call__(self, points: Tensor, directions: Tensor) -> FieldSamples:
-        """Return density, colour and outward normals at world points (N, 3), linear between the cells."""
+        """Return density, colour and outward normals at world points (N, 3), trilinearly interpolated."""
         found = self._read(self.grid, points)
         return FieldSamples(laplace_density(found[:, 0], BETA * self.cell), found[:, 1:4], normalize(found[:, 4:], dim=1))
 
     def density(self, points: Tensor) -> Tensor:
-        """Return the density (N,) alone."""
+        """Return the density (N,) only."""
         return laplace_density(self._read(self.grid[:1], points)[:, 0], BETA * self.cell)
 
     def _read(self, grid: Tensor, points: Tensor) -> Tensor:
@@ -61,10 +61,10 @@ class SurfaceField:
         return grid_sample(grid[None], place, mode="bilinear", padding_mode="border", align_corners=True)[0, :, 0, 0].T
 
     def _fill(self, surface: Surface, corners: Tensor, kept: Tensor, lights: Lights, eye: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the grids of signed distance (X, Y, Z) and colour (3, X, Y, Z); kept: faces that are drawn."""
+        """Return the grids of signed distance (X, Y, Z) and colour (3, X, Y, Z); kept: valid faces."""
         colors = corners.new_zeros(*self.shape, 3)
         if len(kept) == 0:
-            # An empty picture, too, has gradients, which are 0.
+            # An empty image must be differentiable too, with zero gradients.
             shown = surface.colors if surface.texture is None else surface.texture
             colors = colors if shown is None else colors + shown[:0].sum()
             return corners.new_full(self.shape, 1e3 * self.cell) + 0 * surface.vertices.sum(), colors.permute(3, 0, 1, 2)
@@ -85,7 +85,7 @@ class SurfaceField:
 
 
 def _sound(corners: Tensor) -> Tensor:
-    """Return which faces (F, 3, 3) have finite corners and are neither a point nor, to rounding, a line, (F,)."""
+    """Return a mask (F,) of faces (F, 3, 3) that have finite corners and are not degenerate up to rounding."""
     a, b, c = corners.double().unbind(1)
     longest = torch.stack([b - a, c - b, a - c]).square().sum(-1).amax(0)
     area = torch.linalg.cross(b - a, c - a).norm(dim=1)
@@ -93,7 +93,7 @@ def _sound(corners: Tensor) -> Tensor:
 
 
 def _closes(triangles: Array) -> bool:
-    """Say whether each edge of triangles (F, 3, 3) is met by as many in the one direction as in the other."""
+    """Return whether each edge of triangles (F, 3, 3) is traversed equally often in both directions."""
     _, ids = np.unique(triangles.reshape(-1, 3), axis=0, return_inverse=True)
     faces = ids.reshape(-1, 3)
     edges = np.concatenate([faces, faces[:, [1, 2, 0]]], 1).reshape(-1, 2, 3).transpose(0, 2, 1).reshape(-1, 2)
@@ -103,7 +103,7 @@ def _closes(triangles: Array) -> bool:
 
 
 def _inside(triangles: Array, shape: tuple[int, ...]) -> Array:
-    """Return which nodes of a grid lie inside of a closed mesh in the grid's units: what two of the three axes say."""
+    """Return a mask of grid nodes inside a closed mesh, in grid units, by a majority vote over the three axes."""
     votes = np.zeros(shape, np.int8)
     for axis in range(3):
         order = [axis, (axis + 1) % 3, (axis + 2) % 3]
@@ -113,8 +113,8 @@ def _inside(triangles: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _winding(triangles: Array, shape: tuple[int, ...]) -> Array:
-    """Return how often the mesh winds around each node, counted along lines parallel to the first axis."""
-    # Lines a little beside the nodes do not run through corners or along edges that lie on the grid.
+    """Return the winding number of the mesh at each node, counted along lines parallel to the first axis."""
+    # Lines slightly offset from the nodes do not pass through corners or along edges that lie on the grid.
     shift = np.array([1.7e-4, 2.9e-4])
     flat = triangles[..., 1:] - shift
     first = np.ceil(flat.min(1)).clip(0).astype(int)
@@ -139,9 +139,10 @@ def _cross(first: Array, second: Array) -> Array:
 
 
 def _nearest(triangles: Array, shape: tuple[int, ...]) -> tuple[Array, Array, Array, Array]:
-    """Return how far nodes are from a mesh, to a cell, and for those around it their nearest face, all in the grid's units.
+    """Return approximate distances of all nodes from a mesh, and the nearest faces of nodes close to it, in grid units.
 
-    That is distances (X, Y, Z), nodes (N, 3), faces (N,) and barycentrics (N, 3) of the nearest point.
+    Returns distances (X, Y, Z), accurate to a cell, and nodes (N, 3) with faces (N,) and barycentrics (N, 3) of the nearest
+    points.
     """
     from scipy.ndimage import distance_transform_edt
     from scipy.spatial import cKDTree
@@ -162,9 +163,9 @@ def _nearest(triangles: Array, shape: tuple[int, ...]) -> tuple[Array, Array, Ar
 
 
 def _scattered(triangles: Array) -> tuple[Array, Array]:
-    """Return points (N, 3) at most about half a unit apart that cover triangles, and whose they are, (N,).
+    """Return points (N, 3) at most about half a unit apart that cover the triangles, and their triangles, (N,).
 
-    They are the middles of parts of the triangles: a point on an edge would not say which of two faces is near.
+    They are the centres of subdivided triangles, because a point on an edge would not identify a single face.
     """
     longest = np.linalg.norm(triangles - np.roll(triangles, 1, 1), axis=2).max(1)
     steps = np.ceil(2 * longest).clip(1).astype(int)
@@ -177,7 +178,7 @@ def _scattered(triangles: Array) -> tuple[Array, Array]:
 
 
 def _thirds(count: int, rest: int) -> Array:
-    """Return the barycentrics (N, 3) of the middles of the parts of a triangle cut `count` times, upright (1) or not (2)."""
+    """Return barycentrics (N, 3) of the part centres of a triangle with sides cut into `count`, upright (1) or inverted (2)."""
     i, j = (index.reshape(-1) for index in np.mgrid[:count, :count])
     k = count - rest - i - j
     return (3 * np.stack([i, j, k], 1)[k >= 0] + rest) / (3 * count)

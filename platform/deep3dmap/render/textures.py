@@ -1,4 +1,4 @@
-"""Reading a texture at atlas coordinates."""
+"""Texture sampling."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -7,10 +7,10 @@ from deep3dmap.render.renderer import Texels
 
 
 def sample_texture(texture: Tensor, uv: Tensor, texels: Texels = "areas") -> Tensor:
-    """Return the colours (N, 3) of a texture (3, h, w) at uv (N, 2) in [0, 1], v up, bilinearly; beyond the border its edge.
+    """Sample a texture (3, h, w) bilinearly at uv (N, 2) in [0, 1], v up, clamped to the border; returns colours (N, 3).
 
-    The first row is at v = 1. areas: texels cover [0, 1] together, so the centre of the first lies half a texel inside.
-    points: the first and last texels lie at 0 and 1 themselves, as in PyTorch3D's textures and in position maps.
+    The first row is at v = 1. areas: texels together cover [0, 1], so the centre of the first is half a texel inside.
+    points: the first and last texels are at 0 and 1, as in PyTorch3D's textures and in position maps.
     """
     grid = uv.clone()
     grid[:, 0], grid[:, 1] = 2 * uv[:, 0] - 1, 1 - 2 * uv[:, 1]

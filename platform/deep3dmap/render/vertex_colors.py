@@ -1,4 +1,4 @@
-"""Colours of a mesh's vertices from the posed images that saw them."""
+"""Vertex colours of a mesh from posed images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +14,10 @@ UNSEEN = 0.6
 
 
 class VertexColors:
-    """A running mean of the colours that images give to the vertices of one mesh: one image at a time is in memory.
+    """A running mean of vertex colours over images; only one image at a time has to be in memory.
 
-    vertices: (V, 3) and faces: (F, 3) in the world, metres. tolerance: a vertex counts as seen if it lies at most so many
-    metres behind what the camera sees of the mesh.
+    vertices: (V, 3) world, metres. faces: (F, 3). tolerance: a vertex counts as visible if it is at most this far, in metres,
+    behind the mesh surface seen by the camera.
     """
 
     def __init__(self, vertices: Any, faces: Any, tolerance: float = 0.05) -> None:
@@ -27,12 +27,15 @@ class VertexColors:
         self._weight = torch.zeros(len(self.vertices))
 
     def add(self, image: Tensor, intrinsics: Any, world_from_camera: Any) -> None:
-        """Fold in an image (3, H, W) RGB in [0, 1]; near views weigh more, as 1 / depth squared."""
+        """Add an image (3, H, W) RGB in [0, 1]; its samples are weighted by 1 / depth squared.
+
+        intrinsics: (3, 3) pixels, centres at +0.5. world_from_camera: (4, 4), OpenCV axes.
+        """
         height, width = image.shape[-2:]
         camera = transform(self.vertices, invert(torch.as_tensor(world_from_camera, dtype=torch.float64)).float()).contiguous()
         matrix = torch.as_tensor(intrinsics).float()
         surface = rasterize_camera(camera, self.faces, matrix, height, width).depth
-        # A vertex on the outline may fall into a pixel that its own triangles do not cover: nothing hides it there.
+        # A vertex on the outline may fall into a pixel that its own triangles do not cover; it is not occluded there.
         surface = torch.where(surface > 0, surface, torch.inf)
         depth = camera[:, 2]
         pixels = (camera @ matrix.T)[:, :2] / depth[:, None].clamp_min(1e-6)
@@ -45,7 +48,7 @@ class VertexColors:
         self._weight.index_add_(0, rows, weight)
 
     def mean(self) -> Tensor:
-        """Return the colours (V, 3) RGB in [0, 1]; vertices that no image saw are grey."""
+        """Return the colours (V, 3) RGB in [0, 1]; vertices not seen in any image are grey."""
         seen = self._weight > 0
         mean = self._sum / torch.where(seen, self._weight, 1.0)[:, None]
         return torch.where(seen[:, None], mean, UNSEEN)
@@ -54,7 +57,7 @@ class VertexColors:
 def color_vertices(
     vertices: Any, faces: Any, images: Sequence[Any], intrinsics: Any, world_from_camera: Any, tolerance: float = 0.05
 ) -> Tensor:
-    """Return vertex colours (V, 3) from V images, as `VertexColors` gathers them."""
+    """Return vertex colours (V, 3) accumulated by `VertexColors` from N images, intrinsics and poses."""
     colors = VertexColors(vertices, faces, tolerance)
     for image, matrix, pose in zip(images, intrinsics, world_from_camera):
         colors.add(torch.as_tensor(image), matrix, pose)

@@ -1,4 +1,4 @@
-"""Cameras that show a whole mesh from outside: orbits, and the side from which most of it is seen."""
+"""Cameras that show a whole mesh from outside: orbits, and the side from which most of the surface is visible."""
 
 from typing import Any, NamedTuple
 
@@ -21,10 +21,10 @@ class Viewpoint(NamedTuple):
 def orbit(
     vertices: Any, count: int, *, elevation_degrees: float, width: int, height: int, up: Direction = (0.0, 0.0, 1.0)
 ) -> list[Viewpoint]:
-    """Return `count` cameras evenly around a mesh that see all of it from `elevation_degrees` above the horizon of `up`.
+    """Return `count` cameras evenly spaced around a mesh, at an elevation of `elevation_degrees`, that see all of it.
 
-    vertices: (V, 3). All cameras are equally far from the centre of the bounding box. A few stray vertices far from all
-    others may fall out of the picture. Raises ValueError if there is no vertex.
+    vertices: (V, 3). All cameras have the same distance from the centre of the bounding box. Outlier vertices may be outside
+    the image. Raises ValueError if there are no vertices.
     """
     centre, points = _body(vertices)
     focal = 1.2 * min(width, height)
@@ -40,9 +40,9 @@ def orbit(
 def overview(
     vertices: Any, faces: Any, *, width: int, height: int, up: Direction = (0.0, 0.0, 1.0), elevation_degrees: float = 35.0
 ) -> Viewpoint:
-    """Return a camera that looks at the front of most of the surface and fills the picture with it.
+    """Return a camera that sees the front of the largest surface area, with the mesh filling the image.
 
-    For a room seen with cull="back" it is the side whose walls, seen from behind, leave the view in most free.
+    For a room rendered with cull="back" this is the side from which the view into it is least obstructed.
     """
     corners = torch.as_tensor(vertices).double()[torch.as_tensor(faces).long()]
     area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -52,7 +52,7 @@ def overview(
 
 
 def seen_from(vertices: Any, direction: Direction, *, width: int, height: int, up: Direction = (0.0, 0.0, 1.0)) -> Viewpoint:
-    """Return a camera that looks at a mesh from a direction and fills the picture with it. vertices: (V, 3), at least one."""
+    """Return a camera that looks at a mesh from a direction, with the mesh filling the image. vertices: (V, 3), not empty."""
     focal = 1.2 * min(width, height)
     intrinsics = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float64)
     towards = torch.tensor(direction, dtype=torch.float64)
@@ -69,7 +69,7 @@ def turntable(
     vertices: Any, faces: Any, colors: Any = None, count: int = 4, *, elevation_degrees: float = 15.0, size: int = 320,
     up: Direction = (0.0, 0.0, 1.0), look_inside: bool = False, supersample: int = 1,
 ) -> list[Tensor]:  # fmt: skip
-    """Render a mesh from `count` sides, each (3, size, size). look_inside: leave out walls seen from behind."""
+    """Render a mesh from `count` sides, each (3, size, size). look_inside: skip faces seen from behind."""
     if len(faces) == 0:
         return [torch.ones(3, size, size)] * count
     views = orbit(vertices, count, elevation_degrees=elevation_degrees, width=size, height=size, up=up)
@@ -82,10 +82,10 @@ def turntable(
 
 
 def _body(vertices: Any) -> tuple[Tensor, Tensor]:
-    """Return the centre (3,) and the vertices (N, 3) float64 without those far outside of almost all others."""
+    """Return the centre (3,) and the vertices (N, 3) float64 without outliers, possibly subsampled."""
     points = torch.as_tensor(vertices).double()
     if len(points) == 0:
-        raise ValueError("a mesh without vertices cannot be looked at")
+        raise ValueError("the mesh has no vertices")
     points = points[:: max(1, len(points) // 100_000)]
     low, high = torch.quantile(points, torch.tensor([0.01, 0.99], dtype=torch.float64), dim=0)
     room = 0.1 * float((high - low).norm()) + 1e-9
@@ -100,7 +100,7 @@ def _directions(count: int, elevation_degrees: float, up: Direction) -> list[Ten
     first = torch.nn.functional.normalize(torch.linalg.cross(axis, helper), dim=0)
     second = torch.linalg.cross(axis, first)
     elevation = torch.tensor(elevation_degrees, dtype=torch.float64).deg2rad()
-    # Half a step off the axes: three-quarter views show more than frontal ones.
+    # Offset from the axes by half a step, because three-quarter views show more than frontal ones.
     angles = 2 * torch.pi * (torch.arange(count, dtype=torch.float64) + 0.5) / count
     sides = [angle.cos() * first + angle.sin() * second for angle in angles]
     return [elevation.cos() * side + elevation.sin() * axis for side in sides]
@@ -113,17 +113,17 @@ def _safe_up(direction: Tensor, up: Direction) -> Tensor:
 
 
 def _distance(offsets: Tensor, rotation: Tensor, focal: float, width: int, height: int) -> float:
-    """Return how far from the centre a camera with world_from_camera `rotation` has to be to see all offsets (N, 3)."""
+    """Return the distance from the centre at which a camera with world_from_camera `rotation` sees all offsets (N, 3)."""
     x, y, z = (offsets @ rotation).unbind(1)
     needed = torch.maximum(x.abs() * focal / (width / 2), y.abs() * focal / (height / 2)) - z
     return 1.06 * float(needed.amax()) + 1e-6
 
 
 def _filling_eye(points: Tensor, rotation: Tensor, focal: float, width: int, height: int) -> Tensor:
-    """Return where a camera turned by `rotation` sees points (N, 3) centred and as large as they fit.
+    """Return the position at which a camera with `rotation` sees points (N, 3) centred and as large as possible.
 
-    A point is in view if |x - ex| <= t (z - ez) for the eye e in camera axes, with t = width / 2 / focal, likewise for y.
-    Both signs together bound ez, and the middle between them is ex.
+    A point is in view if |x - ex| <= t (z - ez) for the eye e in camera axes, with t = width / 2 / focal, and likewise for y.
+    The constraints for both signs bound ez, and ex is the midpoint between them.
     """
     x, y, z = (points @ rotation).unbind(1)
     middle, depth = [], []

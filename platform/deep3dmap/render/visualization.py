@@ -1,4 +1,4 @@
-"""Pictures for people: colour maps, overlays and contact sheets."""
+"""Visualisation: colour maps, overlays and contact sheets."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ LANDMARK_CURVES = (
     *((36, 41, True), (42, 47, True), (48, 59, True), (60, 67, True)),
 )
 EMPTY = 0.18
-# Of errors on surfaces in three dimensions, where the darkest colour has to show on a dark ground too.
+# Colour map of errors on 3D surfaces, whose darkest colour must be visible on a dark background too.
 ERROR_COLORS = "plasma"
 TITLE_HEIGHT = 26
 GAP = 8
 
 
 def depth_picture(depth: Tensor, low: float | None = None, high: float | None = None) -> Tensor:
-    """Colour a depth map (H, W) from near (bright) to far; 0 is dark grey. low, high: metres, default the map's own range."""
+    """Colour a depth map (H, W) from near (bright) to far; 0 is dark grey. low, high: metres, by default the map's range."""
     valid = torch.isfinite(depth) & (depth > 0)
     if not valid.any():
         return torch.full((3, *depth.shape), EMPTY)
@@ -34,7 +34,7 @@ def depth_picture(depth: Tensor, low: float | None = None, high: float | None = 
 
 
 def error_picture(error: Tensor, valid: Tensor, largest: float) -> Tensor:
-    """Colour an error map (H, W), from 0 (dark) to `largest` and above (bright); pixels that are not valid are dark grey."""
+    """Colour an error map (H, W) from 0 (dark) to `largest` and above (bright); invalid pixels are dark grey."""
     return _mapped(error / largest, valid, "inferno")
 
 
@@ -46,25 +46,25 @@ def _mapped(values: Tensor, valid: Tensor, name: str) -> Tensor:
 
 
 def enlargement(size: int, least: int) -> int:
-    """Return the smallest whole factor that makes `least` pixels or more of `size`."""
+    """Return the smallest integer factor that enlarges `size` to at least `least` pixels."""
     return max(1, -(-least // size))
 
 
 def enlarged(image: Tensor, least: int) -> Tensor:
-    """Repeat every pixel of (..., H, W) equally often, so that small pictures can be read: at least `least` pixels high."""
+    """Enlarge an image (..., H, W) by pixel repetition to a height of at least `least` pixels."""
     factor = enlargement(image.shape[-2], least)
     return image.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
 
 def to_pil(image: Tensor) -> Any:
-    """Turn (3, H, W) in [0, 1] into a PIL image."""
+    """Convert (3, H, W) in [0, 1] to a PIL image."""
     from PIL import Image
 
     return Image.fromarray((image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
 
 
 def from_pil(picture: Any) -> Tensor:
-    """Turn a PIL image into (3, H, W) in [0, 1]."""
+    """Convert a PIL image to (3, H, W) in [0, 1]."""
     return torch.from_numpy(np.asarray(picture.convert("RGB")).copy()).permute(2, 0, 1).float() / 255
 
 
@@ -79,7 +79,7 @@ def draw_points(image: Tensor, points: Any, color: Color, radius: float = 2.0) -
 
 
 def draw_box(image: Tensor, box: Any, color: Color, width: int = 2) -> Tensor:
-    """Draw the outline of a box, left, top, right, bottom in pixels, on a copy of the image (3, H, W)."""
+    """Draw the outline of a box (left, top, right, bottom) in pixels on a copy of the image (3, H, W)."""
     corners = torch.as_tensor(box).reshape(2, 2)
     return _drawn(
         image, lambda pen: pen.rectangle([value for corner in _places(corners) for value in corner], None, color, width)
@@ -87,13 +87,13 @@ def draw_box(image: Tensor, box: Any, color: Color, width: int = 2) -> Tensor:
 
 
 def draw_landmarks_68(image: Tensor, landmarks: Any, color: Color, radius: float = 2.0) -> Tensor:
-    """Draw the 68 iBUG landmarks (68, 2 or more) in pixels, and the curves they lie on, on a copy of the image (3, H, W).
+    """Draw the 68 iBUG landmarks (68, 2 or more) in pixels and their connecting curves on a copy of the image (3, H, W).
 
     Raises ValueError for another number of points.
     """
     places = _places(landmarks)
     if len(places) != 68:
-        raise ValueError(f"there are 68 landmarks, got {len(places)}")
+        raise ValueError(f"expected 68 landmarks, got {len(places)}")
 
     def draw(pen: Any) -> None:
         for first, last, closed in LANDMARK_CURVES:
@@ -105,12 +105,12 @@ def draw_landmarks_68(image: Tensor, landmarks: Any, color: Color, radius: float
 
 
 def blend(image: Tensor, overlay: Tensor, mask: Tensor, share: float = 0.75) -> Tensor:
-    """Put `share` of the overlay (3, H, W) over the image (3, H, W) where the mask (H, W) is true."""
+    """Blend the overlay (3, H, W) over the image (3, H, W) with opacity `share` where the mask (H, W) is true."""
     return torch.where(mask, (1 - share) * image + share * overlay, image)
 
 
 def _places(points: Any) -> list[tuple[float, float]]:
-    # PIL counts from the centre of the first pixel.
+    # PIL has the origin at the centre of the first pixel.
     return [(x, y) for x, y in (torch.as_tensor(points)[:, :2].double() - 0.5).tolist()]
 
 
@@ -123,9 +123,9 @@ def _drawn(image: Tensor, draw: Callable[[Any], None]) -> Tensor:
 
 
 def contact_sheet(tiles: Sequence[tuple[str, Tensor]], columns: int, caption: str = "") -> Any:
-    """Lay titled images (3, H, W) out in a grid, all scaled to the first one's height; returns a PIL image.
+    """Arrange titled images (3, H, W) in a grid, all scaled to the height of the first; returns a PIL image.
 
-    Columns are as wide as their widest picture or title. Raises ValueError if there is no tile.
+    Columns are as wide as their widest image or title. Raises ValueError if there are no tiles or columns.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -161,8 +161,8 @@ def _scaled(picture: Any, height: int) -> Any:
 def save_png(picture: Any, file: Path) -> Path:
     """Write a PIL image, or (3, H, W) in [0, 1], as PNG.
 
-    At zlib's level 3, which takes half the time of the usual one for a quarter more bytes: to encode what a suite draws takes
-    longer than to draw it.
+    Uses zlib level 3, which takes half the time of the default for a quarter more bytes: encoding the images of a suite takes
+    longer than rendering them.
     """
     (to_pil(picture) if isinstance(picture, Tensor) else picture).save(file, "PNG", compress_level=3)
     return file

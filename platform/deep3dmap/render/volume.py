@@ -1,4 +1,4 @@
-"""Volume rendering: light gathered along rays through a field of density and colour (Max, 1995; Mildenhall et al., 2020)."""
+"""Volume rendering of fields of density and colour (Max, 1995; Mildenhall et al., 2020)."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,14 +14,14 @@ from deep3dmap.render.renderer import DAYLIGHT, Color, FieldSamples, Lights, Out
 from deep3dmap.render.surface_checks import drawable
 from deep3dmap.render.surface_field import SurfaceField
 
-# World points (N, 3) and unit directions (N, 3) in which they are looked at.
+# Maps world points (N, 3) and unit viewing directions (N, 3) to samples.
 Field = Callable[[Tensor, Tensor], FieldSamples]
 LEAST_COVERAGE = 1e-4
 NEGLIGIBLE = 1e-6
 
 
 class Rays(NamedTuple):
-    """Pixels' rays in the world: the point at depth t is origins + t * directions, both (N, 3)."""
+    """Rays in world coordinates: the point at depth t is origins + t * directions, both (N, 3)."""
 
     origins: Tensor
     directions: Tensor
@@ -29,15 +29,15 @@ class Rays(NamedTuple):
 
 @dataclass(frozen=True)
 class VolumeRenderer(Renderer):
-    """Gathers density and colour at samples along each pixel's ray. Everything is differentiable in whatever the field is of.
+    """Integrates density and colour at samples along each pixel's ray. All outputs are differentiable in the field.
 
-    A surface is drawn as the field of its signed distance on a grid, see `SurfaceField`: its edges are soft by about a cell of
-    the grid. Gradients reach colours and texture, and through the density exactly the vertices; that colours move with the
-    nearest point of the surface is left out, so that of the image is approximate in the vertices. `face_id` is None.
+    A surface is rendered as the field of its signed distance on a grid, see `SurfaceField`, with edges soft by about a grid
+    cell. Gradients flow to colours and texture and, through the density, exactly to the vertices; the dependence of colours on
+    the nearest surface point is ignored, so the image gradient is approximate in the vertices. `face_id` is None.
 
-    samples: per ray, evenly between where it enters and leaves the field's box. stratified: each sample lies at random within
-    its own part of the ray, with numbers from `seed`, instead of in its middle. rays: how many are worked on at once.
-    resolution: cells of a surface's grid along its longest side.
+    samples: per ray, evenly spaced between entering and leaving the field's box. stratified: place each sample randomly within
+    its interval, with random numbers from `seed`, instead of at the midpoint. rays: number of rays processed at once.
+    resolution: number of grid cells along a surface's longest side.
     """
 
     samples: int = 128
@@ -54,14 +54,14 @@ class VolumeRenderer(Renderer):
     def __post_init__(self) -> None:
         for name in ("samples", "rays", "resolution"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is a whole number from 1, got {getattr(self, name)}")
+                raise ValueError(f"{name} must be an integer of at least 1, got {getattr(self, name)}")
 
     def options(self) -> dict[str, Any]:
         """Return the settings as plain data."""
         return asdict(self)
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
-        """Draw one surface as one view sees it. The light is that on the surface, at each cell of the grid."""
+        """Render a surface from a view. Lighting is evaluated at the surface point nearest to each grid cell."""
         surface = drawable(surface)
         field = SurfaceField(surface, lights, eye_of(view).to(surface.vertices), self.resolution)
         return self.render_field(field, field.bounds, view, background)
@@ -74,10 +74,10 @@ class VolumeRenderer(Renderer):
         background: Color = (1.0, 1.0, 1.0),
         generator: torch.Generator | None = None,
     ) -> Rendering:
-        """Draw a field within the box `bounds`, (2, 3) lowest and highest corner in the world; depth is the expected one.
+        """Render a field within the box `bounds`, (2, 3) lowest and highest corner in the world; depth is the expected depth.
 
-        Normals are those the field gives or, where it gives none, along the falling density. generator: of the places of
-        stratified samples, e.g. another for each step of training; by default a new one with `seed`.
+        Normals are those of the field, or by default the negative density gradient. generator: for the stratified samples, e.g.
+        to vary them between training steps; by default a new one with `seed`.
         Raises ValueError for bounds of a wrong shape.
         """
         if bounds.shape != (2, 3):
@@ -99,15 +99,15 @@ class VolumeRenderer(Renderer):
         return _rendering(flat.T.unflatten(1, (view.height, view.width)), view, background)
 
     def _gather(self, field: Field, rays: Rays, enter: Tensor, leave: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Return sums (N, 8) over the samples of each ray: colour, normal, depth and coverage."""
+        """Return weighted sums (N, 8) over the samples of each ray: colour, normal, depth and opacity."""
         edges = enter[:, None] + (leave - enter)[:, None] * torch.linspace(0, 1, self.samples + 1).to(enter)
         depth = sample_depths(edges, generator)
         points = rays.origins[:, None] + depth[..., None] * rays.directions[:, None]
         towards = normalize(rays.directions, dim=1)[:, None].expand_as(points)
-        # t counts along the optical axis; light travels along the ray.
+        # t is depth along the optical axis, but step lengths are measured along the ray.
         steps = edges.diff(dim=1) * rays.directions.norm(dim=1, keepdim=True)
         if isinstance(field, SurfaceField):
-            # Its density, and with it all gradients, vanish outside of a thin layer: colours are needed only there.
+            # Its density and all gradients vanish outside a thin layer, so colours are only needed there.
             weights = quadrature(field.density(points.reshape(-1, 3)).reshape(depth.shape), steps)
             ray, place = (weights.detach() > NEGLIGIBLE).nonzero().unbind(1)
             samples = field(points[ray, place], towards[ray, place])
@@ -122,7 +122,7 @@ class VolumeRenderer(Renderer):
 
 
 def camera_rays(view: View, like: Tensor) -> Rays:
-    """Return the rays (H * W) of the pixels' centres in the world, in rows; t is depth along the optical axis."""
+    """Return the world rays (H * W) of the pixel centres, row by row; t is depth along the optical axis."""
     pose = view.camera_from_world.to(like)
     rotation, translation = pose[:3, :3], pose[:3, 3]
     through = pixel_rays(view, like).reshape(-1, 3)
@@ -133,9 +133,9 @@ def camera_rays(view: View, like: Tensor) -> Rays:
 
 
 def box_interval(rays: Rays, bounds: Tensor) -> tuple[Tensor, Tensor]:
-    """Return at what t (N,) rays enter and leave the box `bounds` (2, 3); they leave before they enter where they miss it.
+    """Return the t (N,) at which rays enter and leave the box `bounds` (2, 3); for rays that miss it, enter > leave.
 
-    A ray that begins inside has entered at a negative t.
+    Rays that start inside enter at a negative t.
     """
     safe = torch.where(rays.directions.abs() > 1e-12, rays.directions, 1e-12)
     first, second = ((corner - rays.origins) / safe for corner in bounds)
@@ -143,7 +143,7 @@ def box_interval(rays: Rays, bounds: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _look_up(field: Field, points: Tensor, directions: Tensor) -> FieldSamples:
-    """Return what the field holds, with normals; those it does not give point to where its density falls."""
+    """Evaluate the field; if it returns no normals, use the direction of decreasing density."""
     given = field(points, directions)
     if given.normals is not None:
         return given
@@ -159,7 +159,7 @@ def _look_up(field: Field, points: Tensor, directions: Tensor) -> FieldSamples:
 
 
 def _rendering(sums: Tensor, view: View, background: Color) -> Rendering:
-    """Turn the sums (8, H, W) of the rays into what is seen."""
+    """Convert the weighted sums (8, H, W) of the rays to a rendering."""
     silhouette = sums[7]
     covered = silhouette > LEAST_COVERAGE
     image = sums[:3] + (1 - silhouette) * sums.new_tensor(background)[:, None, None]

@@ -107,7 +107,7 @@ def test_a_checkpoint_that_does_not_fit_is_named(official_file: Path, tmp_path: 
     with pytest.raises(UserError, match="no such checkpoint"):
         load_official(tmp_path / "nothing.pt", generator)
     torch.save({"weights": {}}, tmp_path / "other.pt")
-    with pytest.raises(UserError, match="no state dict under 'model'; there are: weights"):
+    with pytest.raises(UserError, match="no state dict under 'model'; available keys: weights"):
         load_official(tmp_path / "other.pt", generator)
     (tmp_path / "broken.pt").write_bytes(b"\x80\x02nonsense")
     with pytest.raises(UserError, match="not a checkpoint saved by torch"):

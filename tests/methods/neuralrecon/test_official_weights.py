@@ -81,5 +81,5 @@ def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="under 'model'"):
         read_official(tmp_path / "other.ckpt")
     for name in ("text", "empty", "code"):
-        with pytest.raises(UserError, match=r"not a checkpoint|holds Python objects"):
+        with pytest.raises(UserError, match=r"not a checkpoint|contains Python objects"):
             read_official(tmp_path / f"{name}.ckpt")

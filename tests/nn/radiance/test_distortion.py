@@ -1,4 +1,4 @@
-"""The distortion of packed samples against the double sum of the paper."""
+"""The distortion loss of packed samples against the double sum in the paper."""
 
 import torch
 

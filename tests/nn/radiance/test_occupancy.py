@@ -53,7 +53,7 @@ def test_occupied_cells_are_those_of_the_ball(contracted: bool) -> None:
     assert grid.occupied[away < 0.4].all()
     assert not grid.occupied[away > 1.1].any()
     grid.update(lambda points: torch.zeros(len(points)), generator)
-    assert grid.occupied.any()  # what was there is forgotten slowly
+    assert grid.occupied.any()  # earlier density decays slowly
     for _ in range(200):
         grid.update(lambda points: torch.zeros(len(points)), generator)
     assert not grid.occupied[away > 1.1].any()
@@ -69,7 +69,7 @@ def test_a_ball_is_drawn_where_it_is_and_hidden_samples_are_left_out() -> None:
     assert opacity[16, 16] == pytest.approx(1, abs=1e-3)
     assert opacity[0, 0] == 0
     assert drawn.depth.view(32, 32)[16, 16] == pytest.approx(3.3, abs=0.02)
-    # The ball subtends asin(0.7 / 4) either side.
+    # The ball subtends asin(0.7 / 4) on either side.
     radius = 40 * 0.7 / (4**2 - 0.7**2) ** 0.5
     assert float(opacity.sum()) == pytest.approx(3.14159 * radius**2, rel=0.05)
     samples = grid.march(rays, 0.0, 10.0)
@@ -88,7 +88,7 @@ def test_cells_that_no_camera_sees_stay_empty() -> None:
 
 
 def test_a_near_cell_that_reaches_into_the_picture_is_kept() -> None:
-    # Right in front of the camera a cell is wider than the picture: its centre lies far outside of it.
+    # Directly in front of the camera a cell is wider than the image, so its centre is far outside it.
     grid = OccupancyGrid(SceneBox([[-1.0, -1, -1], [1, 1, 1]]), 2, 0.05)
     pose = look_at((-1.0, -0.1, -0.1), (0.0, -0.1, -0.1))
     grid.drop_unseen(torch.tensor([[[64.0, 0, 16], [0, 64, 16], [0, 0, 1]]]), invert(pose)[None].float(), 32, 32)
@@ -102,7 +102,7 @@ def test_a_near_cell_that_reaches_into_the_picture_is_kept() -> None:
 
 
 def test_every_point_that_a_camera_shows_lies_in_a_cell_it_sees() -> None:
-    # Contracted, too, where cells grow with their distance.
+    # Also with contraction, where cells grow with distance.
     random = torch.Generator().manual_seed(0)
     for contracted in (False, True):
         grid = OccupancyGrid(SceneBox([[-1.0, -1, -1], [1, 1, 1]], contracted), 12, 0.05)

@@ -1,4 +1,4 @@
-"""Packed samples against rays of equally many: one medium, two ways to gather its light."""
+"""Packed samples against rays with equally many samples: two ways to render one medium."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 class Cloud:
-    """Smoothly varying density and colour, the colour also with the direction."""
+    """Smoothly varying density and colour; the colour also depends on the direction."""
 
     def density(self, positions: Tensor) -> Tensor:
         return 1 + (2 * positions).sin().prod(1)
@@ -85,7 +85,7 @@ def test_weights_of_a_ray_sum_to_what_it_does_not_let_through() -> None:
     density, steps = (torch.rand(4, 9, dtype=torch.float64, generator=generator(seed)) for seed in (4, 5))
     weights = quadrature(density, steps)
     torch.testing.assert_close(weights.sum(1), 1 - torch.exp(-(density * steps).sum(1)))
-    # Cutting every step in two of one density changes nothing.
+    # Halving every step at constant density changes nothing.
     halves = quadrature(density.repeat_interleave(2, 1), steps.repeat_interleave(2, 1) / 2)
     torch.testing.assert_close(halves.unflatten(1, (-1, 2)).sum(2), weights)
     assert torch.autograd.gradcheck(quadrature, (density.requires_grad_(), steps.requires_grad_()))

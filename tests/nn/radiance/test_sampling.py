@@ -69,5 +69,5 @@ def test_without_an_end_the_last_sample_stops_what_is_left() -> None:
 
 
 def test_shapes_that_do_not_fit_are_named() -> None:
-    with pytest.raises(ValueError, match=r"color is \(N, S, 3\)"):
+    with pytest.raises(ValueError, match=r"color \(N, S, 3\)"):
         render_rays(torch.ones(1, 2), torch.ones(1, 3, 3), torch.ones(1, 2), torch.ones(1, 2))

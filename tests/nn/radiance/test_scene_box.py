@@ -1,4 +1,4 @@
-"""The contraction of space: its inverse, what it keeps, and that a cube's cells cover the world."""
+"""The contraction of space: its inverse, its invariants, and that the cube's cells cover the world."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_what_is_farther_stays_farther_along_its_ray() -> None:
 
 
 def test_the_contraction_has_no_edge() -> None:
-    """Value and slope along a ray go on without a step where the inner cube ends."""
+    """Value and slope along a ray are continuous at the boundary of the inner cube."""
     just = torch.tensor([[1 - 1e-6, 0.2, 0.1], [1.0, 0.2, 0.1], [1 + 1e-6, 0.2, 0.1]], dtype=torch.float64)
     before, at, after = contract(just)
     slopes = (at - before)[0] / 1e-6, (after - at)[0] / 1e-6

@@ -1,4 +1,4 @@
-"""Non-leaking augmentation: nothing at p = 0, exact moves, colours that keep grey, two derivatives; and its controller."""
+"""Non-leaking augmentation: identity at p = 0, exact shifts, grey-preserving colours, two derivatives; and its controller."""
 
 import pytest
 import torch
@@ -32,15 +32,15 @@ def test_no_warp_changes_nothing_and_whole_pixels_move_exactly() -> None:
     torch.testing.assert_close(warp_pictures(images, move(0, 0).expand(2, 3, 3)), images, atol=2e-6, rtol=0)
     moved = warp_pictures(images, move(3, -2).expand(2, 3, 3))
     torch.testing.assert_close(moved[..., :-2, 3:], images[..., 2:, :-3], atol=1e-5, rtol=0)
-    # Mirrored at the border: what comes in from the left is the picture read backwards.
+    # Mirrored at the border: the image enters reversed from the left.
     torch.testing.assert_close(moved[..., :-2, :3], images[..., 2:, 1:4].flip(3), atol=1e-5, rtol=0)
 
 
 def test_a_quarter_turn_and_a_mirror() -> None:
-    """The wavelet is not quite symmetric, so what is smooth comes out right and noise does not."""
+    """The wavelet is not exactly symmetric, so the result is accurate for smooth images but not for noise."""
     images = torch.nn.functional.interpolate(pictures(1, 4), size=(16, 16), mode="bicubic")
     turn = torch.tensor([[[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]])
-    # x right becomes y down: clockwise as seen.
+    # x right becomes y down: clockwise in the image.
     torch.testing.assert_close(warp_pictures(images, turn), images.rot90(-1, (2, 3)), atol=0.06, rtol=0)
     mirror = torch.diag(torch.tensor([-1.0, 1, 1]))[None]
     torch.testing.assert_close(warp_pictures(images, mirror), images.flip(3), atol=0.06, rtol=0)

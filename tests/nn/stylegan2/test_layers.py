@@ -1,4 +1,4 @@
-"""Equalised layers keep variances at any width and learn at their rate; resampling keeps constants and ramps."""
+"""Equalised layers preserve variances at any width and learn at their rate; resampling preserves constants and ramps."""
 
 import math
 
@@ -18,7 +18,7 @@ def test_a_linear_layer_keeps_the_variance(inputs: int, rate: float) -> None:
     out = layer(torch.randn(64, inputs))
     assert out.var().item() == pytest.approx(1, rel=0.06)
     activated = EqualizedLinear(inputs, 4096, rate=rate, activate=True)(torch.randn(64, inputs))
-    # A leaky ReLU of slope 0.2 with gain sqrt(2) leaves the mean square at 1.04.
+    # A leaky ReLU with slope 0.2 and gain sqrt(2) gives a mean square of 1.04.
     assert activated.square().mean().item() == pytest.approx(1.04, rel=0.06)
 
 
@@ -37,7 +37,7 @@ def test_the_rate_changes_how_fast_a_layer_learns_and_nothing_else() -> None:
         (layer(values) - wanted).square().sum().backward()
         optimizer.step()
         moved.append(layer(values).detach() - before)
-    # Adam's first step is as long whatever the gradient, so what it does to the outputs is in proportion to the rate.
+    # Adam's first step has a fixed length for any gradient, so its effect on the outputs is proportional to the rate.
     torch.testing.assert_close(moved[0], 0.01 * moved[1], atol=1e-6, rtol=1e-2)
 
 
@@ -48,7 +48,7 @@ def test_a_convolution_keeps_the_variance_and_at_stride_one_the_size(size: int, 
     features = torch.randn(4, 32, 17, 17)
     out = layer(features)
     assert out.shape[2:] == ((17, 17) if stride == 1 else (8, 8))
-    inner = out[:, :, 2:-2, 2:-2]  # the zeros of the border take variance away
+    inner = out[:, :, 2:-2, 2:-2]  # zero padding at the border reduces the variance
     assert inner.var().item() == pytest.approx(1, rel=0.06)
     padding = size // 2 if stride == 1 else 0
     plain = functional.conv2d(features, layer.weight, stride=stride, padding=padding) / math.sqrt(32 * size * size)
@@ -68,7 +68,7 @@ def test_doubling_keeps_constants_and_draws_ramps_at_quarters_between_the_pixels
 def test_halving_undoes_doubling_of_a_ramp_and_sums_to_its_gain() -> None:
     columns = torch.arange(16.0).expand(1, 1, 12, 16)
     halved = Resample(down=2, padding=(1, 1))(columns)[0, 0]
-    # Each pixel of the half picture lies in the middle between two of the whole.
+    # Each pixel of the halved image is centred between two pixels of the full one.
     torch.testing.assert_close(halved[1:-1, 1:-1], (2 * torch.arange(8.0) + 0.5).expand(6, 8)[1:-1, 1:-1])
     for gain, taps in ((1.0, (1.0, 3.0, 3.0, 1.0)), (4.0, (1.0, 2.0))):
         layer = Resample(padding=(0, 0), gain=gain, taps=taps)
@@ -76,7 +76,7 @@ def test_halving_undoes_doubling_of_a_ramp_and_sums_to_its_gain() -> None:
         assert not layer.state_dict()
         one = torch.zeros(1, 1, 7, 7)
         one[0, 0, 3, 3] = 1
-        # Convolved with, not correlated: an impulse draws the kernel as it is.
+        # Convolution, not correlation: an impulse reproduces the kernel.
         drawn = layer(one)[0, 0]
         size = len(taps)
         first = 3 - size + 1

@@ -1,4 +1,4 @@
-"""StyleGAN2 checkpoints under other people's names: what goes out comes back, and what does not fit is named."""
+"""StyleGAN2 checkpoints with third-party names: round trips, and errors that name what does not fit."""
 
 import argparse
 import math
@@ -152,11 +152,11 @@ def test_what_does_not_fit_is_said_in_one_line(tmp_path: Path) -> None:
     state = dict(generator().state_dict())
     other = nvlabs_generator(state)
     cases: list[tuple[str, object]] = [
-        ("named like no generator", {"alpha.weight": torch.zeros(1)}),
-        ("holds no generator", {"d": dict(discriminator().state_dict())}),
-        ("holds no generator", [1, 2]),
-        ("'synthesis.b8.extra' is no tensor", {**other, "synthesis.b8.extra": torch.zeros(1)}),
-        ("resamples with another filter", {**other, "synthesis.b8.resample_filter": torch.ones(4, 4) / 16}),
+        ("do not match a known naming of a generator", {"alpha.weight": torch.zeros(1)}),
+        ("contains no generator", {"d": dict(discriminator().state_dict())}),
+        ("contains no generator", [1, 2]),
+        ("'synthesis.b8.extra' is not a tensor", {**other, "synthesis.b8.extra": torch.zeros(1)}),
+        ("another resampling filter than", {**other, "synthesis.b8.resample_filter": torch.ones(4, 4) / 16}),
         ("missing: synthesis.layers.3.bias", {name: value for name, value in state.items() if "layers.3.bias" not in name}),
         ("unexpected: synthesis.layers.9.bias", {**state, "synthesis.layers.9.bias": torch.zeros(4)}),
         ("of another size: synthesis.layers.1.noise", {**state, "synthesis.layers.1.noise": torch.zeros(1, 1, 4, 4)}),

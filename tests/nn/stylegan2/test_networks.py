@@ -1,4 +1,4 @@
-"""StyleGAN2's networks: two forms of modulation, pictures of a batch, groups of the discriminator, bad input."""
+"""StyleGAN2's networks: two forms of modulation, independence of batch items, discriminator groups, invalid input."""
 
 import copy
 

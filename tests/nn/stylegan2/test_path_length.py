@@ -1,4 +1,4 @@
-"""The path length of a linear generator, whose Jacobian is known, and of one that ends where it began."""
+"""The path length of linear generators with known Jacobians."""
 
 import math
 
@@ -34,7 +34,7 @@ def test_lengths_are_those_of_the_transposed_jacobian() -> None:
 
 
 def test_an_orthogonal_generator_pays_nothing_once_its_length_is_known() -> None:
-    # Every direction of w moves the picture as far: y is as long as its dimensions are many.
+    # Every direction of w changes the image by the same amount; the noise is scaled for a path length of 1.
     rows = torch.linalg.qr(normal(3 * SIDE * SIDE, LATENTS * STYLE)).Q.T
     w, noise = normal(COUNT, LATENTS, STYLE).requires_grad_(), normal(COUNT, 3, SIDE, SIDE, seed=1)
     noise = (noise.flatten(1) @ rows.T @ rows).view_as(noise)

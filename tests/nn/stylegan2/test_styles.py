@@ -1,4 +1,4 @@
-"""StyleGAN2's styled layers: styles scale and no more, noise has one strength, the mapping sees directions only."""
+"""StyleGAN2's styled layers: styles only scale, noise has one strength, the mapping depends only on directions."""
 
 import math
 
@@ -23,7 +23,7 @@ def test_the_size_of_a_style_does_not_matter_once_it_is_demodulated(change: str)
     with torch.no_grad():
         layer.style.bias.zero_()
         found = layer(features, style)
-        # Scaled by a style ten times as long, and normalised again.
+        # A style ten times as long is compensated by the normalisation.
         torch.testing.assert_close(layer(features, 10 * style), found, atol=1e-4, rtol=1e-3)
     assert found.shape[2:] == {"keep": (8, 8), "double": (16, 16), "halve": (4, 4)}[change]
 

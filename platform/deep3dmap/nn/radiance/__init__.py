@@ -1,1 +1,1 @@
-"""Radiance fields: rays, encodings, sampling, volume rendering, networks and occupancy grids, for any method to stand on."""
+"""Building blocks for radiance fields: rays, encodings, sampling, volume rendering, networks and occupancy grids."""

@@ -1,4 +1,4 @@
-"""A loss that gathers what a ray sees in one place, against fog (Barron et al., Mip-NeRF 360, CVPR 2022, equation 15)."""
+"""Distortion loss, which concentrates the weights along a ray and reduces fog (Mip-NeRF 360, CVPR 2022, equation 15)."""
 
 import torch
 from torch import Tensor
@@ -7,9 +7,9 @@ from torch import Tensor
 def distortion(weights: Tensor, places: Tensor, lengths: Tensor, offsets: Tensor) -> Tensor:
     """Return the distortion (R,) of packed samples: sum_ij w_i w_j |s_i - s_j| + 1/3 sum_i w_i^2 length_i.
 
-    weights: (S,) of rendering. places: (S,) s of the samples' middles, rising along each ray; the paper takes them even in
+    weights: (S,) rendering weights. places: (S,) s of the samples' midpoints, ascending along each ray; in the paper linear in
     1 / distance and in [0, 1]. lengths: (S,) of the samples in s. offsets: (R + 1,) int64, as in `PackedSamples`.
-    By running sums, in time that grows with S. Differentiable in the weights.
+    Computed with running sums in time linear in S. Differentiable in the weights.
     """
     rays = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff())
     w, s = weights.double(), places.double()
@@ -20,6 +20,6 @@ def distortion(weights: Tensor, places: Tensor, lengths: Tensor, offsets: Tensor
 
 
 def _sums_before(values: Tensor, offsets: Tensor, rays: Tensor) -> Tensor:
-    """Return the sum (S,) of the values of the same ray that come before each."""
+    """Return for each sample the sum of the preceding values on the same ray, (S,)."""
     total = torch.cat([values.new_zeros(1), values.cumsum(0)])
     return total[:-1] - total[offsets[:-1]][rays]

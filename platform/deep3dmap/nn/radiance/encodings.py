@@ -1,4 +1,4 @@
-"""Encodings of positions and directions that let a small network represent fine detail."""
+"""Encodings of positions and directions that enable small networks to represent fine detail."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 def frequency_encoding(values: Tensor, octaves: int, dim: int = -1) -> Tensor:
     """Return x, sin(x), cos(x), sin(2 x), cos(2 x), ..., cos(2^(octaves - 1) x), concatenated along `dim`.
 
-    Without the factor pi of the paper's equation 4, as the authors' code has it (Mildenhall et al., NeRF, ECCV 2020).
+    Omits the factor pi of the paper's equation 4, as the authors' code does (Mildenhall et al., NeRF, ECCV 2020).
     C channels become C (2 octaves + 1).
     """
     scaled = [values * 2.0**octave for octave in range(octaves)]
@@ -15,21 +15,21 @@ def frequency_encoding(values: Tensor, octaves: int, dim: int = -1) -> Tensor:
 
 
 def frequency_channels(channels: int, octaves: int) -> int:
-    """Return how many channels `frequency_encoding` makes of `channels`."""
+    """Return the number of channels that `frequency_encoding` produces from `channels`."""
     return channels * (2 * octaves + 1)
 
 
 class SphericalHarmonics(nn.Module):
     """Real spherical harmonics of unit directions up to degree 3: (N, 3) to (N, 16).
 
-    Ordered by degree l, then order m from -l to l; orthonormal over the sphere; without the Condon-Shortley phase.
-    Instant-NGP (Mueller et al., SIGGRAPH 2022) encodes view directions so.
+    Sorted by degree l, then order m from -l to l; orthonormal over the sphere; without the Condon-Shortley phase. Used by
+    Instant-NGP (Mueller et al., SIGGRAPH 2022) to encode view directions.
     """
 
     channels = 16
 
     def forward(self, directions: Tensor) -> Tensor:
-        """Evaluate all sixteen."""
+        """Evaluate all sixteen functions."""
         x, y, z = directions.unbind(-1)
         xx, yy, zz = x * x, y * y, z * z
         return torch.stack(

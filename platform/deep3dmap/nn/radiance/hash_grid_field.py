@@ -15,9 +15,10 @@ LARGEST_EXPONENT = 15.0
 
 
 class HashGridEncoding(nn.Module):
-    """Features of places in [0, 1]^3 from learnt grids of several resolutions: (N, 3) to (N, levels * features).
+    """Features of positions in [0, 1]^3 from learnt grids of several resolutions: (N, 3) to (N, levels * features).
 
-    coarsest, finest: cells along each side of the first and last level. log2_size: most entries of a level, as a power of 2.
+    coarsest, finest: cells along each side of the first and last level. log2_size: base-2 logarithm of the maximum number of
+    entries per level.
     """
 
     def __init__(
@@ -29,15 +30,15 @@ class HashGridEncoding(nn.Module):
         self.table = nn.Parameter(torch.empty(self.levels.entries, features).uniform_(-1e-4, 1e-4))
 
     def forward(self, places: Tensor) -> Tensor:
-        """Look up all levels."""
+        """Interpolate and concatenate the features of all levels."""
         return hash_grid(places, self.table, self.levels)
 
 
 class HashGridField(nn.Module):
-    """Positions (N, 3) and unit directions (N, 3) of the world to density and colour.
+    """Maps positions (N, 3) and unit directions (N, 3) in world coordinates to density and colour.
 
-    encoding: of places in the box's cube. hidden: width of both networks. features: what the density's network hands to the
-    colour's beside the density.
+    encoding: of positions in the box's cube. hidden: width of both networks. features: number of features that the density
+    network passes to the colour network.
     """
 
     def __init__(self, box: SceneBox, encoding: HashGridEncoding, hidden: int = 64, features: int = 15) -> None:
@@ -54,25 +55,25 @@ class HashGridField(nn.Module):
         )
 
     def forward(self, positions: Tensor, directions: Tensor) -> FieldSamples:
-        """Return density (N,) per unit of the world and colour (N, 3) in [0, 1]."""
+        """Return density (N,) per world unit and colour (N, 3) in [0, 1]."""
         hidden = self._hidden(positions)
         color = self.color_net(torch.cat([hidden[:, 1:], self.harmonics(directions)], 1))
         return FieldSamples(self._density(hidden), color)
 
     def density(self, positions: Tensor) -> Tensor:
-        """Return density (N,) only."""
+        """Return the density (N,) only."""
         return self._density(self._hidden(positions))
 
     def _hidden(self, positions: Tensor) -> Tensor:
         return self.density_net(self.encoding(self.box.to_cube(positions)))
 
     def _density(self, hidden: Tensor) -> Tensor:
-        # Per half side of the box, so that a field starts alike in worlds of any unit.
+        # Relative to the box size, so that the initial field does not depend on the world unit.
         return truncated_exp(hidden[:, 0]) / self.box.half_sides.mean()
 
 
 def truncated_exp(values: Tensor) -> Tensor:
-    """Return exp(x), of which the gradient stays finite: it is that of exp(clamp(x, -15, 15))."""
+    """Return exp(x) with a bounded gradient: that of exp(clamp(x, -15, 15))."""
     return _TruncatedExp.apply(values)
 
 

@@ -10,9 +10,9 @@ from deep3dmap.render.renderer import FieldSamples
 
 
 class NeRFMLP(nn.Module):
-    """Positions (N, 3) and unit directions (N, 3) to density and colour.
+    """Maps positions (N, 3) and unit directions (N, 3) to density and colour.
 
-    width, depth: of the trunk. skips: layers, counted from 0, in front of which the encoded position is concatenated again.
+    width, depth: of the trunk. skips: zero-based indices of layers whose input is concatenated with the encoded position.
     position_octaves, direction_octaves: of the frequency encodings.
     """
 
@@ -36,19 +36,19 @@ class NeRFMLP(nn.Module):
         )
 
     def forward(self, positions: Tensor, directions: Tensor) -> FieldSamples:
-        """Return density (N,), 0 or more, and colour (N, 3) in [0, 1]."""
+        """Return the non-negative density (N,) and the colour (N, 3) in [0, 1]."""
         raw, color = self.raw(positions, directions)
         return FieldSamples(raw.relu(), color)
 
     def raw(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return density (N,) before its ReLU, to which noise may be added, and colour (N, 3)."""
+        """Return the density (N,) before its ReLU, to which noise may be added, and the colour (N, 3)."""
         hidden = self._hidden(positions)
         towards = frequency_encoding(directions, self._octaves[1])
         color = self.color_head(torch.cat([self.feature(hidden), towards], -1))
         return self.density_head(hidden)[..., 0], color
 
     def density(self, positions: Tensor) -> Tensor:
-        """Return density (N,), 0 or more, without the colour's layers."""
+        """Return the non-negative density (N,) without evaluating the colour layers."""
         return self.density_head(self._hidden(positions))[..., 0].relu()
 
     def _hidden(self, positions: Tensor) -> Tensor:

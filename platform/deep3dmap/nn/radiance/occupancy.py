@@ -1,4 +1,4 @@
-"""A grid of which parts of a scene may hold something, kept up to date with the field while it is fitted."""
+"""Occupancy grid of a scene, updated from the field during training."""
 
 from collections.abc import Callable
 from itertools import product
@@ -12,13 +12,14 @@ from deep3dmap.ops.march_rays import PackedSamples, march_rays
 from deep3dmap.render.volume import Rays
 
 DECAY = 0.95
-LEAST_THICKNESS = 0.01  # optical thickness of a step below which a cell counts as empty (Instant-NGP, appendix E.2)
+LEAST_THICKNESS = 0.01  # optical thickness per step below which a cell counts as empty (Instant-NGP, appendix E.2)
 
 
 class OccupancyGrid(nn.Module):
-    """Decaying maximum of the density in each of G^3 cells of a scene's cube, all occupied at first.
+    """Decaying maximum of the optical thickness per step in each of G^3 cells of a scene's cube; initially all occupied.
 
-    step: length of a step of marching, in the world's unit. cone: by how much of its distance a step grows; 0 keeps it.
+    step: length of a marching step, in world units. cone: step length as a fraction of the distance, at least `step`; 0 for
+    constant steps.
     """
 
     density: Tensor
@@ -34,11 +35,11 @@ class OccupancyGrid(nn.Module):
 
     @property
     def resolution(self) -> int:
-        """Cells along each side."""
+        """Number of cells along each side."""
         return len(self.density)
 
     def march(self, rays: Rays, near: float, far: float, generator: torch.Generator | None = None) -> PackedSamples:
-        """Sample rays (R, 3) with unit directions in the occupied cells; a generator shifts each by part of a step."""
+        """Sample rays (R, 3) with unit directions in the occupied cells; a generator jitters the start of each ray."""
         enter, leave = self.box.interval(rays, near, far)
         jitter = None if generator is None else torch.rand(len(enter), generator=generator, device=generator.device)
         return march_rays(
@@ -48,10 +49,10 @@ class OccupancyGrid(nn.Module):
 
     @torch.no_grad()
     def update(self, density_of: Callable[[Tensor], Tensor], generator: torch.Generator, share: float = 1.0) -> None:
-        """Look the field up at one random place in each of a share of the cells, and decide anew which are occupied.
+        """Evaluate the field at a random point in a random fraction `share` of the cells, and update which are occupied.
 
-        density_of: world points (N, 3) to density (N,). A cell keeps the larger of its decayed and its new density; it is
-        occupied where a step through it has an optical thickness of `LEAST_THICKNESS`, or of the mean where that is less.
+        density_of: maps world points (N, 3) to density (N,). Each cell stores the maximum of its decayed and new optical
+        thickness per step, and is occupied if that exceeds `LEAST_THICKNESS` or the mean over all cells, whichever is less.
         """
         cells = self._chosen(generator, share)
         places = self.box.from_cube((self._corner(cells) + self._random(len(cells), 3, generator)) / self.resolution)
@@ -63,16 +64,17 @@ class OccupancyGrid(nn.Module):
 
     @torch.no_grad()
     def drop_unseen(self, intrinsics: Any, camera_from_world: Any, height: int, width: int) -> None:
-        """Leave out for good the cells that none of the cameras (V, 3, 3) and (V, 4, 4) sees: nothing would clear them.
+        """Permanently exclude the cells that no camera sees, because training would never clear them.
 
-        A cell is seen where the ball around it reaches into what the camera's picture shows.
+        intrinsics: (V, 3, 3) pixels. camera_from_world: (V, 4, 4), OpenCV axes. A cell is seen by a camera if its bounding
+        sphere intersects the camera's view frustum.
         """
         centres, radius = self._balls()
         visible = torch.zeros_like(radius, dtype=torch.bool)
         for matrix, pose in zip(intrinsics, camera_from_world):
             matrix, pose = matrix.to(centres), pose.to(centres)
             points = centres @ pose[:3, :3].T + pose[:3, 3]
-            # The planes through the camera's centre and the borders of its picture, pointing inwards, and the one it stands in.
+            # The four frustum planes through the camera centre and the image borders, pointing inwards, and the plane z = 0.
             planes = torch.stack(
                 [matrix[0], width * matrix[2] - matrix[0], matrix[1], height * matrix[2] - matrix[1], matrix[2]]
             )
@@ -82,12 +84,12 @@ class OccupancyGrid(nn.Module):
         self.occupied = self.occupied & self.seen
 
     def _balls(self) -> tuple[Tensor, Tensor]:
-        """Return the centres (G^3, 3) of the cells in the world, and how far their corners are from them (G^3,)."""
+        """Return the centres (G^3, 3) of the cells in world coordinates, and the radii (G^3,) of their bounding spheres."""
         corners = self._corner(torch.arange(self.seen.numel(), device=self.seen.device))
         centres = self.box.from_cube((corners + 0.5) / self.resolution)
         radius = torch.zeros_like(centres[:, 0])
         for offset in product((0.0, 1.0), repeat=3):
-            # Contracted, the outermost cells reach to infinity: their inner halves stand for them.
+            # With contraction the outermost cells extend to infinity; only their inner halves are considered.
             places = corners + corners.new_tensor(offset)
             if self.box.contracted:
                 places = places.clamp(0.5, self.resolution - 0.5)

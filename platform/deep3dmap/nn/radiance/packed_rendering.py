@@ -1,4 +1,4 @@
-"""Rendering a field along rays of which only the samples in occupied cells are looked up."""
+"""Renders a field along rays, evaluating only samples in occupied cells."""
 
 from typing import Protocol
 
@@ -13,19 +13,19 @@ from deep3dmap.render.volume import Rays
 
 
 class RadianceField(Protocol):
-    """What a field answers: density (N,) and colour (N, 3) at world points (N, 3) seen in unit directions (N, 3)."""
+    """Returns density (N,) and colour (N, 3) at world points (N, 3) viewed along unit directions (N, 3)."""
 
     def __call__(self, positions: Tensor, directions: Tensor) -> FieldSamples:
-        """Look the field up."""
+        """Evaluate the field."""
         ...
 
     def density(self, positions: Tensor) -> Tensor:
-        """Look up the density (N,) only."""
+        """Evaluate the density (N,) only."""
         ...
 
 
 def render_packed(field: RadianceField, rays: Rays, samples: PackedSamples, stop: float = TRANSPARENT) -> Composited:
-    """Gather the light of a field along rays (R, 3) with unit directions; differentiable in the field."""
+    """Composite a field along rays (R, 3) with unit directions; differentiable in the field."""
     directions = rays.directions[samples.rays]
     found = field(rays.origins[samples.rays] + samples.distances[:, None] * directions, directions)
     return composite(found.density, found.color, samples.distances, samples.lengths, samples.offsets, stop)
@@ -33,7 +33,7 @@ def render_packed(field: RadianceField, rays: Rays, samples: PackedSamples, stop
 
 @torch.no_grad()
 def drop_hidden(field: RadianceField, rays: Rays, samples: PackedSamples, stop: float = TRANSPARENT) -> PackedSamples:
-    """Return the samples that some light reaches: their density is looked up first, which is cheaper than their colour."""
+    """Return the samples whose rendering weight exceeds `stop`; needs only their density, which is cheaper than the colour."""
     positions = rays.origins[samples.rays] + samples.distances[:, None] * rays.directions[samples.rays]
     density = field.density(positions)
     nothing = positions.new_zeros(positions.shape)
@@ -47,7 +47,7 @@ def drop_hidden(field: RadianceField, rays: Rays, samples: PackedSamples, stop: 
 def march_and_render(
     field: RadianceField, grid: OccupancyGrid, rays: Rays, near: float, far: float, chunk: int = 16384
 ) -> Composited:
-    """Render rays without gradients, `chunk` at a time; `weights` are left out (empty)."""
+    """Render rays without gradients, `chunk` at a time; the returned `weights` are empty."""
     parts = []
     with torch.no_grad():
         for origins, directions in zip(rays.origins.split(chunk), rays.directions.split(chunk)):

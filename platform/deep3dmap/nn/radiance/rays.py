@@ -1,4 +1,4 @@
-"""Rays through pixels, as radiance fields sample them: unit directions, so that a ray's parameter is distance from the eye."""
+"""Rays through pixels for radiance fields, with unit directions, so that the ray parameter is the distance from the origin."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ def pixel_centres(height: int, width: int, device: torch.device | None = None) -
 def rays_through(pixels: Tensor, intrinsics: Any, world_from_camera: Any) -> Rays:
     """Return the rays through pixels (..., 2), x and y with centres at +0.5: origins and unit directions, (..., 3) each.
 
-    intrinsics: (..., 3, 3) pixels. world_from_camera: (..., 3 or 4, 4), OpenCV axes. Their leading axes are broadcast against
-    the pixels', so that one camera may serve all pixels or each pixel have its own. Computed in the type of `pixels`;
+    intrinsics: (..., 3, 3) pixels. world_from_camera: (..., 3 or 4, 4), OpenCV axes. Leading axes are broadcast against those
+    of the pixels, so that all pixels can share one camera or each pixel have its own. Computed in the type of `pixels`;
     differentiable in all three.
     """
     matrix, pose = (torch.as_tensor(value).to(pixels) for value in (intrinsics, world_from_camera))
@@ -30,16 +30,16 @@ def rays_through(pixels: Tensor, intrinsics: Any, world_from_camera: Any) -> Ray
 
 
 def _times(matrix: Tensor, vectors: Tensor) -> Tensor:
-    """Return matrix (..., 3, 3) times vectors (..., 3), whatever a run allows products of matrices to be rounded to."""
+    """Return matrix (..., 3, 3) times vectors (..., 3) in full precision, regardless of the matmul settings of a run."""
     return (matrix * vectors[..., None, :]).sum(-1)
 
 
 def camera_image_rays(height: int, width: int, intrinsics: Any, world_from_camera: Any) -> Rays:
-    """Return the rays (H * W, 3) of every pixel of one camera, row by row, in float32 on the CPU."""
+    """Return the rays (H * W, 3) of all pixels of one camera, row by row, in float32 on the CPU."""
     return rays_through(pixel_centres(height, width), intrinsics, world_from_camera)
 
 
 def axial_depth(distance: Tensor, directions: Tensor, world_from_camera: Any) -> Tensor:
-    """Turn distances (...) along unit directions (..., 3) into depth along the camera's optical axis."""
+    """Convert distances (...) along unit directions (..., 3) to depth along the camera's optical axis."""
     forward = torch.as_tensor(world_from_camera).to(directions)[..., :3, 2]
     return distance * (directions * forward).sum(-1)

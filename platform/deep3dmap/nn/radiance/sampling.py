@@ -1,4 +1,4 @@
-"""Where along a ray a field is looked up: evenly, at random within equal parts, or where most of the light comes from."""
+"""Sample placement along rays: evenly spaced, stratified, or by importance."""
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ def even_distances(near: Tensor, far: Tensor, count: int) -> Tensor:
 
 
 def stratified_distances(near: Tensor, far: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Return one distance (N, count) in each of `count` equal parts of [near, far]: at random, or the middle without generator.
+    """Return one distance in each of `count` equal bins of [near, far], (N, count): random, or the midpoint without generator.
 
     NeRF, equation 2.
     """
@@ -23,10 +23,10 @@ def stratified_distances(near: Tensor, far: Tensor, count: int, generator: torch
 
 
 def sample_pdf(edges: Tensor, weights: Tensor, uniforms: Tensor, least: float = LEAST_WEIGHT) -> Tensor:
-    """Draw from piecewise constant densities by inverting their distribution: (N, S) samples from uniforms (N, S) in [0, 1].
+    """Draw (N, S) samples from piecewise constant densities by inverting their CDF at uniforms (N, S) in [0, 1].
 
-    edges: (N, B + 1) of the intervals. weights: (N, B), not normalised; `least` is added to each, so that a ray without weight
-    is sampled evenly. Detached from the graph. As the authors' code of NeRF has it (section 5.2).
+    edges: (N, B + 1) of the bins. weights: (N, B), unnormalised; `least` is added to each, so that a ray without weight is
+    sampled uniformly. Detached from the graph. As in the authors' code of NeRF (section 5.2).
     """
     weights = weights.detach() + least
     density = weights / weights.sum(1, keepdim=True)
@@ -41,9 +41,10 @@ def sample_pdf(edges: Tensor, weights: Tensor, uniforms: Tensor, least: float = 
 
 
 def importance_distances(distances: Tensor, weights: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Return `distances` (N, S) and `count` more where their rendering weights (N, S) are large, (N, S + count) sorted.
+    """Return `distances` (N, S) with `count` more where the rendering weights (N, S) are large, sorted, (N, S + count).
 
-    The more are drawn between the midpoints of `distances`, evenly in probability without a generator (NeRF, section 5.2).
+    The new ones are drawn between the midpoints of `distances`; without a generator, at evenly spaced quantiles (NeRF, section
+    5.2).
     """
     middles = (distances[:, 1:] + distances[:, :-1]) / 2
     if generator is None:

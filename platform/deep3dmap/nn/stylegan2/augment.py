@@ -1,7 +1,7 @@
-"""Augmentation that does not leak into generated pictures (Karras et al., NeurIPS 2020, section 2 and appendix B).
+"""Augmentation that does not leak into generated images (Karras et al., NeurIPS 2020, section 2 and appendix B).
 
-Every transformation is drawn with probability p for each picture, so that below p = 0.8 or so the generator can still tell
-what the true pictures look like. All of them can be differentiated twice, as the gradient penalty needs.
+Each transformation is applied to each image with probability p, so that for p below about 0.8 the generator can still learn
+the distribution of unaugmented images. All of them are twice differentiable, as the gradient penalty requires.
 """
 
 import math
@@ -15,12 +15,13 @@ from deep3dmap.nn.stylegan2.warp import warp_pictures
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Strengths of the transformations, each applied with probability p; 0 or False leaves one out.
+    """Strengths of the transformations, each applied with probability p; 0 or False disables one.
 
-    flip: mirror left and right. quarter_turns: by multiples of 90 degrees. shift: uniform whole pixels, share of the side.
-    scale, stretch: standard deviation of log2 of the factor, of both sides and of their ratio. turn: any angle. move: standard
-    deviation of a shift by fractions of pixels, share of the side. brightness: standard deviation added; contrast, saturation:
-    of log2 of the factor. invert_luma: mirror brightness. hue: rotate colours about grey.
+    flip: mirror horizontally. quarter_turns: rotate by multiples of 90 degrees. shift: largest uniform shift by whole pixels,
+    relative to the side. scale: standard deviation of log2 of the factor of both sides; stretch: of that of the width, with the
+    inverse for the height. turn: rotate by an arbitrary angle. move: standard deviation of a subpixel shift, relative to the
+    side. brightness: standard deviation of the offset; contrast, saturation: of log2 of the factor. invert_luma: invert
+    brightness. hue: rotate colours about the grey axis.
     """
 
     flip: bool = True
@@ -37,7 +38,7 @@ class Augmentation:
     saturation: float = 1.0
 
     def __call__(self, images: Tensor, probability: float, generator: torch.Generator | None = None) -> Tensor:
-        """Return (N, 3, H, W) pictures in [-1, 1], transformed; nothing clamps them. generator: on the CPU."""
+        """Transform images (N, 3, H, W) in [-1, 1] without clamping the result. generator: on the CPU."""
         if probability <= 0:
             return images
         draw = _Draw(len(images), probability, generator)
@@ -59,7 +60,7 @@ class Augmentation:
         if self.scale:
             factor = 2 ** draw.normal(self.scale)
             total = _scaling(factor, factor) @ total
-        # Turning before and after stretching: together as likely as one turn would be.
+        # Rotate before and after stretching, with probabilities chosen so that at least one occurs with probability p.
         half = 1 - math.sqrt(1 - min(draw.probability, 1))
         if self.turn:
             total = _rotation(draw.uniform(1, half)[:, 0] * math.pi) @ total
@@ -98,7 +99,7 @@ class Augmentation:
 
 @dataclass
 class _Draw:
-    """Random numbers for each of `count` pictures that are 0 with probability 1 - p."""
+    """Random numbers for each of `count` images, set to 0 with probability 1 - p."""
 
     count: int
     probability: float
@@ -138,7 +139,7 @@ def _rotation(angle: Tensor) -> Tensor:
 
 
 def _turn_about(axis: Tensor, angle: Tensor) -> Tensor:
-    """Rotate colours about a unit axis (Rodrigues), as (N, 4, 4)."""
+    """Return matrices (N, 4, 4) that rotate colours about a unit axis (Rodrigues)."""
     x, y, z = axis.tolist()
     cross = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     sine, rest = angle.sin()[:, None, None], (1 - angle.cos())[:, None, None]

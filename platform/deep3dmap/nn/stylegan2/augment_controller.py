@@ -1,4 +1,4 @@
-"""Choosing how much to augment while training, by how surely real pictures are recognised (Karras et al., NeurIPS 2020)."""
+"""Adapts the augmentation probability to discriminator overfitting during training (Karras et al., NeurIPS 2020)."""
 
 from dataclasses import dataclass, field
 
@@ -7,9 +7,10 @@ from torch import Tensor
 
 @dataclass
 class AugmentController:
-    """Raises p while the mean sign of the logits of real pictures lies above `target`, and lowers it below.
+    """Increases p while the mean sign of the logits of real images is above `target`, and decreases it while below.
 
-    interval: updates between two changes. ramp: pictures in which p may go from 0 to 1. Its state is plain numbers.
+    interval: number of updates between changes. ramp: number of images over which p may go from 0 to 1. The state consists of
+    plain numbers.
     """
 
     target: float = 0.6
@@ -22,7 +23,7 @@ class AugmentController:
     _updates: int = field(default=0, repr=False)
 
     def update(self, real_logits: Tensor) -> None:
-        """Take the logits (N, 1) of the real pictures of one step."""
+        """Record the logits (N, 1) of the real images of one step."""
         self._signs += float(real_logits.detach().sign().sum())
         self._pictures += len(real_logits)
         self._updates += 1
@@ -34,11 +35,11 @@ class AugmentController:
         self._signs, self._pictures, self._updates = 0.0, 0, 0
 
     def state_dict(self) -> dict[str, float]:
-        """Return what a resumed training needs."""
+        """Return the state needed to resume training."""
         names = ("probability", "overfitting", "_signs", "_pictures", "_updates")
         return {name.lstrip("_"): getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        """Take back what `state_dict` returned."""
+        """Restore the state returned by `state_dict`."""
         self.probability, self.overfitting, self._signs = state["probability"], state["overfitting"], state["signs"]
         self._pictures, self._updates = int(state["pictures"]), int(state["updates"])

@@ -1,4 +1,4 @@
-"""StyleGAN2's discriminator: residual blocks that halve the picture, and how much a minibatch varies."""
+"""StyleGAN2's discriminator: downsampling residual blocks and the minibatch standard deviation."""
 
 import math
 from itertools import pairwise
@@ -28,31 +28,31 @@ class ActivatedConvolution(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a filtered shortcut; (N, in, H, W) to (N, out, H / 2, W / 2)."""
+    """Two convolutions with a filtered shortcut; (N, in, H, W) to (N, out, H / 2, W / 2)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.first = ActivatedConvolution(inputs, inputs, 3)
         self.second = ActivatedConvolution(inputs, outputs, 3, halve=True)
-        # Halving and a 1 x 1 convolution exchange, so the filter only computes the pixels that are kept.
+        # Downsampling commutes with a 1 x 1 convolution, so downsample first and filter only the pixels that are kept.
         self.halve = Resample(down=2, padding=(1, 1))
         self.shortcut = EqualizedConvolution(inputs, outputs, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the sum of both ways, at unit variance."""
+        """Return the sum of both paths, scaled to unit variance."""
         return (self.second(self.first(features)) + self.shortcut(self.halve(features))) / math.sqrt(2)
 
 
 def append_deviation(features: Tensor, group: int = 4) -> Tensor:
-    """Append a channel: the mean standard deviation over a group of pictures (Karras et al., ICLR 2018, section 3).
+    """Append a channel with the mean standard deviation over a group of images (Karras et al., ICLR 2018, section 3).
 
-    A batch of N has N / group groups, picture n is in group n mod (N / group); a batch smaller than the group is one group.
-    Raises UserError for a batch that groups do not divide.
+    A batch of N has N / group groups, and image n is in group n mod (N / group); a batch smaller than the group is one group.
+    Raises UserError for a batch size that is not divisible by the group size.
     """
     count, _, height, width = features.shape
     size = min(group, count)
     if count % size:
-        raise UserError(f"the discriminator compares groups of {size} pictures; a batch of {count} cannot be divided into them")
+        raise UserError(f"the discriminator compares groups of {size} images; a batch of {count} cannot be divided into them")
     grouped = features.float().unflatten(0, (size, -1))
     deviation = (grouped.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))
     channel = deviation.repeat(size)[:, None, None, None].expand(-1, 1, height, width)
@@ -60,7 +60,7 @@ def append_deviation(features: Tensor, group: int = 4) -> Tensor:
 
 
 class Discriminator(nn.Module):
-    """Pictures (N, 3, H, W) to logits (N, 1): above 0 for real ones."""
+    """Maps images (N, 3, H, W) to logits (N, 1), positive for images classified as real."""
 
     def __init__(self, size: StyleGAN2Size, group: int = 4) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Discriminator(nn.Module):
         self.logit = EqualizedLinear(last, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits. Raises UserError for pictures of another size."""
+        """Return the logits. Raises UserError for images of another size."""
         if images.shape[1:] != (3, self.size.resolution, self.size.resolution):
             raise UserError(
                 f"this discriminator takes (N, 3, {self.size.resolution}, {self.size.resolution}), got {tuple(images.shape)}"
@@ -86,7 +86,7 @@ class Discriminator(nn.Module):
         return self.logit(self.hidden(features.flatten(1)))
 
     def features(self, images: Tensor, count: int) -> list[Tensor]:
-        """Return the outputs of the first `count` blocks; pictures of any size will do that can be halved so often."""
+        """Return the outputs of the first `count` blocks, for images of any size that can be halved `count` times."""
         features, found = self.from_rgb(images), []
         for block in list(self.blocks)[:count]:
             features = block(features)

@@ -1,4 +1,4 @@
-"""Layers with an equalised learning rate: weights of N(0, 1) that are scaled when used (Karras et al., ICLR 2018)."""
+"""Layers with an equalised learning rate: weights drawn from N(0, 1) and scaled at run time (Karras et al., ICLR 2018)."""
 
 import math
 
@@ -10,9 +10,9 @@ from deep3dmap.ops.fused_leaky_relu import fused_leaky_relu
 
 
 class EqualizedLinear(nn.Module):
-    """A linear layer (N, in) to (N, out), with a leaky ReLU of gain sqrt(2) behind it where `activate`.
+    """A linear layer (N, in) to (N, out), followed by a leaky ReLU with gain sqrt(2) if `activate`.
 
-    rate: factor of the learning rate; the weights are kept 1 / rate as large, so that the layer itself does not change.
+    rate: learning-rate multiplier; the weights are stored divided by it, so that the layer's function does not change.
     """
 
     def __init__(self, inputs: int, outputs: int, *, bias: float = 0.0, rate: float = 1.0, activate: bool = False) -> None:
@@ -29,7 +29,7 @@ class EqualizedLinear(nn.Module):
 
 
 class EqualizedConvolution(nn.Module):
-    """A convolution of odd size without a bias; padded to keep the size at stride 1, not padded at stride 2."""
+    """A convolution with an odd kernel and no bias; padded to preserve the size at stride 1, unpadded at stride 2."""
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""StyleGAN2's generator: a mapping network from z to w, and a synthesis network that w steers (Karras et al., CVPR 2020)."""
+"""StyleGAN2's generator: a mapping network from z to w, and a synthesis network modulated by w (Karras et al., CVPR 2020)."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,12 @@ MAPPING_RATE = 0.01
 
 
 def normalize_latent(values: Tensor) -> Tensor:
-    """Scale each row of (N, D) to a mean square of 1."""
+    """Normalise each row of (N, D) to a mean square of 1."""
     return values * torch.rsqrt(values.square().mean(1, keepdim=True) + 1e-8)
 
 
 class MappingNetwork(nn.Module):
-    """z (N, D), normalised, through linear layers with leaky ReLUs to w (N, D)."""
+    """Maps z (N, D), normalised, to w (N, D) through linear layers with leaky ReLUs."""
 
     def __init__(self, style_dim: int, layers: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class MappingNetwork(nn.Module):
 
 
 class SynthesisNetwork(nn.Module):
-    """w, one (N, D) for all layers or (N, latents, D), to pictures (N, 3, H, W) in about [-1, 1]; nothing clamps them."""
+    """Maps w, (N, D) shared by all layers or (N, latents, D), to images (N, 3, H, W) roughly in [-1, 1], not clamped."""
 
     def __init__(self, size: StyleGAN2Size) -> None:
         super().__init__()
@@ -52,30 +52,30 @@ class SynthesisNetwork(nn.Module):
         self.to_rgb = nn.ModuleList(ToRGB(size.channels(side), size.style_dim) for side in size.resolutions)
 
     def forward(self, w: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
-        """Return the pictures; noise: a map (1 or N, 1, side, side) for each layer, None takes the stored ones.
+        """Return the images. noise: one map (1 or N, 1, side, side) per layer; None uses the stored ones.
 
-        Raises UserError for a w of another length.
+        Raises UserError for a w of the wrong shape, and ValueError for the wrong number of noise maps.
         """
         latents = self._per_layer(w)
         maps = self.stored_noise() if noise is None else noise
         if len(maps) != len(self.layers):
-            raise ValueError(f"noise is a map for each of {len(self.layers)} layers, got {len(maps)}")
+            raise ValueError(f"noise must be one map for each of {len(self.layers)} layers, got {len(maps)}")
         features = self.constant.expand(len(w), -1, -1, -1)
         image: Tensor | None = None
         for block, to_rgb in enumerate(self.to_rgb):
             for index in range(max(2 * block - 1, 0), 2 * block + 1):
                 features = self.layers[index](features, latents[:, index], maps[index])
-            # A picture shares its w with the first layer of the next resolution.
+            # Each ToRGB layer shares its w with the first layer of the next resolution.
             image = to_rgb(features, latents[:, 2 * block + 1], image)
         assert image is not None
         return image
 
     def stored_noise(self) -> list[Tensor]:
-        """Return the buffers, one map for each layer."""
+        """Return the stored noise maps, one per layer."""
         return [layer.noise for layer in self.layers]  # type: ignore[misc]
 
     def draw_noise(self, count: int, generator: torch.Generator | None = None) -> list[Tensor]:
-        """Draw fresh maps (count, 1, side, side) for each layer."""
+        """Draw new noise maps (count, 1, side, side) for each layer."""
         return [
             torch.randn(count, *buffer.shape[1:], generator=generator, device=buffer.device) for buffer in self.stored_noise()
         ]
@@ -88,7 +88,7 @@ class SynthesisNetwork(nn.Module):
 
 
 class Generator(nn.Module):
-    """Mapping and synthesis: z (N, D) to pictures (N, 3, H, W)."""
+    """Mapping and synthesis: z (N, D) to images (N, 3, H, W)."""
 
     def __init__(self, size: StyleGAN2Size) -> None:
         super().__init__()
@@ -97,5 +97,5 @@ class Generator(nn.Module):
         self.synthesis = SynthesisNetwork(size)
 
     def forward(self, z: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
-        """Return the pictures of z; noise as in the synthesis network."""
+        """Return the images generated from z; noise as in `SynthesisNetwork.forward`."""
         return self.synthesis(self.mapping(z), noise)

@@ -1,4 +1,4 @@
-"""Convolutions whose weights a style scales for every picture of a batch (Karras et al., CVPR 2020, section 2.2)."""
+"""Convolutions whose weights are modulated per image by a style (Karras et al., CVPR 2020, section 2.2)."""
 
 import math
 from typing import Literal
@@ -16,12 +16,12 @@ EPSILON = 1e-8
 
 
 class ModulatedConvolution(nn.Module):
-    """A convolution, one kernel for each picture: scaled by its style along the inputs, normalised along the outputs.
+    """A convolution with one kernel per image, scaled by the style along the inputs and normalised along the outputs.
 
     change: keep the size, double it (transposed convolution, then blur) or halve it (blur, then stride 2).
-    demodulate: normalise, so that outputs have unit variance whatever the style. form: "grouped" scales the weights and
-    convolves the batch in one grouped call; "shared" scales inputs and outputs around one common kernel, which is the same
-    function and faster on a CPU; None takes the faster one of the device.
+    demodulate: normalise, so that outputs have unit variance for any style. form: "grouped" scales the weights and runs one
+    grouped convolution over the batch; "shared" scales inputs and outputs around a common kernel, which is equivalent and
+    faster on a CPU; None selects the faster one for the device.
     """
 
     form: Literal["grouped", "shared"] | None = None
@@ -33,7 +33,7 @@ class ModulatedConvolution(nn.Module):
         self.weight = nn.Parameter(torch.randn(outputs, inputs, size, size))
         self.style = EqualizedLinear(style_dim, inputs, bias=1.0)
         self.gain, self.change, self.demodulate = 1 / math.sqrt(inputs * size**2), change, demodulate
-        # What the filter's four taps and the kernel's `size` add to the borders, split between the two sides.
+        # Padding for the filter's four taps and the kernel's `size`, split between the two sides.
         if change == "double":
             self.blur = Resample(padding=((4 - size) // 2 + 1, (3 - size) // 2 + 1), gain=4)
         elif change == "halve":
@@ -72,9 +72,9 @@ class ModulatedConvolution(nn.Module):
 
 
 class StyledLayer(nn.Module):
-    """A modulated convolution, noise of one strength for all channels, bias and leaky ReLU.
+    """A modulated convolution, noise with one strength for all channels, bias and leaky ReLU.
 
-    noise: (1, 1, side, side) buffer, a fixed map for pictures that shall not change from call to call.
+    noise: (1, 1, side, side) buffer, a fixed noise map for reproducible images.
     """
 
     noise: Tensor
@@ -93,7 +93,7 @@ class StyledLayer(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Features to a picture, added to the doubled picture of the resolution below."""
+    """Converts features to an image, added to the upsampled image of the next lower resolution."""
 
     def __init__(self, inputs: int, style_dim: int, image_channels: int = 3) -> None:
         super().__init__()

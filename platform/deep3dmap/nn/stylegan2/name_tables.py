@@ -1,7 +1,8 @@
-"""Tables of the names in other people's StyleGAN2 checkpoints: theirs, ours, and what becomes of the tensor.
+"""Tensor names in third-party StyleGAN2 checkpoints: their name, our name, and the conversion of the tensor.
 
-N is a number, [word/] may be absent; `-` is left out. Ours counts with N: {n}, {before} is N - 1, {after} is N + 1; where N is
-the side of a resolution, {double} and {same} are its layers, {picture} its ToRGB, {block} its block in the discriminator.
+N is a number, [word/] is optional, and `-` marks tensors that are dropped. Our names use {n} for N, {before} for N - 1 and
+{after} for N + 1; if N is the side of a resolution, {double} and {same} are its layers, {picture} its ToRGB, and {block} its
+block in the discriminator.
 """
 
 ROSINALITY_GENERATOR = """
@@ -97,7 +98,7 @@ b4.out.weight                       logit.weight
 b4.out.bias                         logit.bias
 """
 
-# Convolutions are (k, k, in, out), linear layers (in, out); the kernels of doubling layers are flipped; styles lack their 1.
+# Convolutions are (k, k, in, out), linear layers (in, out); kernels of upsampling layers are flipped; style biases omit the 1.
 TENSORFLOW_GENERATOR = """
 [G_mapping/]DenseN/weight           mapping.layers.{n}.weight                         linear
 [G_mapping/]DenseN/bias             mapping.layers.{n}.bias

@@ -1,4 +1,4 @@
-"""Renaming the tensors of rosinality's and NVlabs' StyleGAN2 checkpoints to ours."""
+"""Renames the tensors of rosinality's and NVlabs' StyleGAN2 checkpoints to our names."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ def _own_filter(kernel: Tensor) -> Tensor:
     line = torch.tensor(BINOMIAL)
     ours = line if kernel.dim() == 1 else torch.outer(line, line)
     if kernel.shape != ours.shape or not torch.allclose(kernel.float() / kernel.sum(), ours / ours.sum(), atol=1e-6):
-        raise UserError(f"it resamples with another filter than {BINOMIAL}: {kernel.tolist()}")
+        raise UserError(f"it uses another resampling filter than {BINOMIAL}: {kernel.tolist()}")
     return kernel
 
 
@@ -44,7 +44,7 @@ class _Rule(NamedTuple):
 
 
 class Naming(NamedTuple):
-    """Whose names these are, a tensor that tells it, and the tables."""
+    """A naming scheme: its name, a pattern of a tensor name that identifies it, and its renaming rules."""
 
     name: str
     sign: str
@@ -77,11 +77,11 @@ _OURS: dict[Part, str] = {"generator": "synthesis.constant", "discriminator": "f
 
 
 def to_our_names(state: Mapping[str, Tensor], part: Part) -> dict[str, Tensor]:
-    """Return a generator's or discriminator's tensors under our names, whoever named them.
+    """Return a generator's or discriminator's tensors under our names.
 
-    Known are rosinality's names and NVlabs', those of PyTorch and the variables of TensorFlow, in their layouts. Kernels of
-    the resampling filters are compared with ours, then left out, and so are running means of w.
-    Raises UserError for names that are none of these, for a name that does not belong there, and for another filter.
+    Supports the names and layouts of rosinality and of NVlabs' PyTorch and TensorFlow versions. Kernels of the resampling
+    filters are checked against ours and dropped; running means of w are dropped too.
+    Raises UserError for an unknown naming scheme, for an unexpected name, and for another resampling filter.
     """
     if _OURS[part] in state:
         return dict(state)
@@ -92,7 +92,8 @@ def to_our_names(state: Mapping[str, Tensor], part: Part) -> dict[str, Tensor]:
             return {name: value.contiguous() for name, value in renamed if name != "-"}
     known = ", ".join(naming.name for naming in _NAMINGS[part])
     raise UserError(
-        f"its {len(state)} tensors are named like no {part} known here ({known}); the first is '{next(iter(state), '')}'"
+        f"its {len(state)} tensor names do not match a known naming of a {part} ({known}); the first is"
+        f" '{next(iter(state), '')}'"
     )
 
 
@@ -102,7 +103,7 @@ def _rename(name: str, value: Tensor, naming: Naming, top: int) -> tuple[str, Te
         if found:
             number = int(found[1]) if found.groups() else 4
             return rule.ours.format(**_count(number, top)), rule.change(value)
-    raise UserError(f"'{name}' is no tensor of a StyleGAN2 as {naming.name} names them")
+    raise UserError(f"'{name}' is not a tensor of StyleGAN2 in the naming of {naming.name}")
 
 
 def _count(number: int, top: int) -> dict[str, int]:

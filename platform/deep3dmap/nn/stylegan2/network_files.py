@@ -1,4 +1,4 @@
-"""Networks from checkpoint files: whose names they have, how large they are, and whether they fit."""
+"""Loads networks from checkpoint files: detects the naming and the network size, and checks that the tensors fit."""
 
 import argparse
 from collections.abc import Callable, Mapping
@@ -16,32 +16,32 @@ from deep3dmap.nn.stylegan2.names import Part, to_our_names
 from deep3dmap.nn.stylegan2.sizes import StyleGAN2Size
 from deep3dmap.nn.weight_files import read_weights
 
-# Where a checkpoint that holds several networks keeps them, the averaged generator first.
+# Keys of the networks in checkpoints that contain several, the averaged generator first.
 _PLACES: dict[Part, tuple[str, ...]] = {"generator": ("g_ema", "G_ema", "g", "G"), "discriminator": ("d", "D")}
 
 
 def load_generator(path: Path) -> Generator:
-    """Return the averaged generator of a checkpoint, of whatever size it is.
+    """Load the averaged generator of a checkpoint, of any size.
 
-    Raises UserError, with the file's name, for a file that `state_from_file` refuses and for shapes that do not fit together.
+    Raises UserError naming the file if `state_from_file` rejects it or if the tensor shapes are inconsistent.
     """
     return generator_of(state_from_file(path, "generator"), str(path))
 
 
 def load_discriminator(path: Path) -> Discriminator:
-    """Return the discriminator of a checkpoint; raises as `load_generator` does."""
+    """Load the discriminator of a checkpoint; raises as `load_generator` does."""
     return discriminator_of(state_from_file(path, "discriminator"), str(path))
 
 
 def generator_of(state: Mapping[str, Tensor], source: str) -> Generator:
-    """Return the generator that tensors (our names) make. Raises UserError, with their source, where they make none."""
+    """Build the generator from its tensors (our names). Raises UserError naming the source if they are inconsistent."""
     network = Generator(_sized(size_of_generator, state, source))
     fill(network, state, source)
     return network
 
 
 def discriminator_of(state: Mapping[str, Tensor], source: str) -> Discriminator:
-    """Return the discriminator that tensors (our names) make; raises as `generator_of` does."""
+    """Build the discriminator from its tensors (our names); raises as `generator_of` does."""
     network = Discriminator(_sized(size_of_discriminator, state, source))
     fill(network, state, source)
     return network
@@ -55,16 +55,16 @@ def _sized(read: Callable[[Mapping[str, Tensor]], StyleGAN2Size], state: Mapping
 
 
 def state_from_file(path: Path, part: Part) -> dict[str, Tensor]:
-    """Read a torch file that holds a network's tensors, or several networks, and return those of one under our names.
+    """Read a torch file with the tensors of one or several networks, and return those of `part` under our names.
 
-    Raises UserError with the file's name where it cannot be read, holds no such network, or names its tensors unlike any known.
+    Raises UserError naming the file if it cannot be read, contains no such network, or uses an unknown naming scheme.
     """
-    # rosinality's files also hold the options of their program.
+    # rosinality's files also contain the options of the training program.
     with torch.serialization.safe_globals([argparse.Namespace]):
         content = read_weights(path)
     state = _network_in(content, part)
     if state is None:
-        raise UserError(f"{path}: it holds no {part}: expected its tensors, or {' or '.join(_PLACES[part])} with them")
+        raise UserError(f"{path}: contains no {part}; expected its tensors, also under the key {' or '.join(_PLACES[part])}")
     try:
         return to_our_names(state, part)
     except UserError as error:
@@ -81,7 +81,7 @@ def _network_in(content: Any, part: Part) -> Mapping[str, Tensor] | None:
 
 
 def size_of_generator(state: Mapping[str, Tensor]) -> StyleGAN2Size:
-    """Read the size off a generator's tensors (our names). Raises UserError for channels that no size gives."""
+    """Infer the size from a generator's tensors (our names). Raises UserError for channel counts that match no size."""
     pictures = _count(state, "synthesis.to_rgb.")
     channels = {2 ** (block + 2): len(_need(state, f"synthesis.layers.{2 * block}.bias")) for block in range(pictures)}
     style = len(_need(state, "mapping.layers.0.bias"))
@@ -89,7 +89,7 @@ def size_of_generator(state: Mapping[str, Tensor]) -> StyleGAN2Size:
 
 
 def size_of_discriminator(state: Mapping[str, Tensor]) -> StyleGAN2Size:
-    """Read the size off a discriminator's tensors (our names); the size's style_dim and mapping_layers mean nothing."""
+    """Infer the size from a discriminator's tensors (our names); style_dim and mapping_layers are not meaningful."""
     blocks = _count(state, "blocks.")
     top = 2 ** (blocks + 2)
     channels = {top: len(_need(state, "from_rgb.bias"))}

@@ -1,4 +1,4 @@
-"""Affine warps of pictures between a wavelet's two filters, so that nothing aliases and no warp changes nothing at all."""
+"""Alias-free affine warps of images, using a wavelet's two filters so that the identity warp is exact."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from deep3dmap.ops.upfirdn2d import upfirdn2d
 
-# The low-pass filter of the wavelet sym6 (Daubechies, 1992): orthonormal to its shifts by two, nearly symmetric.
+# Low-pass filter of the sym6 wavelet (Daubechies, 1992): orthonormal to its shifts by two, nearly symmetric.
 SYM6 = (
     0.015404109327027373, 0.0034907120842174702, -0.11799011114819057, -0.048311742585633,
     0.4910559419267466, 0.787641141030194, 0.3379294217276218, -0.07263752278646252,
@@ -19,9 +19,9 @@ _REACH = len(SYM6) // 2
 
 
 def warp_pictures(images: Tensor, matrices: Tensor) -> Tensor:
-    """Move pictures (N, C, H, W) by matrices (N, 3, 3): from where a point is to where it shall be, pixels from the middle.
+    """Warp images (N, C, H, W) by matrices (N, 3, 3) that map source to target points, in pixels from the image centre.
 
-    Borders are mirrored. Differentiable twice in the pictures, not in the matrices.
+    Borders are mirrored. Twice differentiable in the images, not differentiable in the matrices.
     """
     height, width = images.shape[2:]
     inverse = torch.linalg.inv(matrices.detach().float())
@@ -30,7 +30,7 @@ def warp_pictures(images: Tensor, matrices: Tensor) -> Tensor:
     line = torch.tensor(SYM6, device=images.device)
     kernel = torch.outer(line, line)
     double = upfirdn2d(padded, kernel * 2, up=2, padding=(_REACH, _REACH - 1, _REACH, _REACH - 1))
-    # The second filter reaches over the border: sample that much more there, so that it needs no padding.
+    # Sample beyond the border by the reach of the second filter, so that it needs no padding.
     extra = _REACH - 1
     grid = _places(inverse, 2 * height + 2 * extra, 2 * width + 2 * extra, padded.shape[2], padded.shape[3])
     sampled = _Sample.apply(double, grid.to(double.dtype))
@@ -38,7 +38,7 @@ def warp_pictures(images: Tensor, matrices: Tensor) -> Tensor:
 
 
 def _margin(inverse: Tensor, height: int, width: int) -> tuple[int, int]:
-    """Return the pixels that the warps read beyond the borders along x and y; no more than mirroring can give."""
+    """Return how many pixels beyond the borders the warps read along x and y, limited to what mirroring can provide."""
     x, y = width / 2 + _REACH, height / 2 + _REACH
     corners = torch.tensor([[-x, -y, 1], [x, -y, 1], [x, y, 1], [-x, y, 1]], device=inverse.device)
     reach = (inverse @ corners.T)[:, :2].abs().amax((0, 2)).tolist()
@@ -47,8 +47,8 @@ def _margin(inverse: Tensor, height: int, width: int) -> tuple[int, int]:
 
 
 def _places(inverse: Tensor, rows: int, columns: int, height: int, width: int) -> Tensor:
-    """Return where pixels of half the size lie in the padded picture, as `grid_sample` counts; (N, rows, columns, 2)."""
-    # The filter's largest tap is half a tap before its middle, so the finer pixels lie that much further than they seem.
+    """Return the positions of the half-size pixels in the padded image, for `grid_sample`; (N, rows, columns, 2)."""
+    # The filter's largest tap is half a tap before its centre, so the finer pixels are offset by that amount.
     x = (torch.arange(columns, device=inverse.device) + 1 - columns / 2) / 2
     y = (torch.arange(rows, device=inverse.device) + 1 - rows / 2) / 2
     points = torch.stack([x.expand(rows, -1), y[:, None].expand(-1, columns), torch.ones(rows, columns, device=x.device)], -1)
@@ -57,7 +57,7 @@ def _places(inverse: Tensor, rows: int, columns: int, height: int, width: int) -
 
 
 class _Sample(torch.autograd.Function):
-    """Bilinear sampling whose gradient to the pictures can be differentiated again; torch's cannot."""
+    """Bilinear sampling whose gradient with respect to the images is differentiable, unlike torch's."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, grid: Tensor) -> Tensor:

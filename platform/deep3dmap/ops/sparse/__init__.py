@@ -1,4 +1,4 @@
-"""Sparse 3D convolution and the passage between points and voxels; docs/ops.md shows how to use them on their own."""
+"""Sparse 3D convolution and point-voxel conversion; docs/ops.md shows how to use them standalone."""
 
 from deep3dmap.ops.sparse.backends import SparseBackend, available_sparse_backends
 from deep3dmap.ops.sparse.convolution import sparse_conv3d

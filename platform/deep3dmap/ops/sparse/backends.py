@@ -1,4 +1,4 @@
-"""Which implementation of the sparse ops runs: native kernels, the torch reference, or a library of the field."""
+"""Backend selection for the sparse ops: native kernels, the torch reference, spconv or torchsparse."""
 
 import importlib.util
 from functools import cache
@@ -18,19 +18,20 @@ PEERS = ("spconv", "torchsparse")
 def choose(backend: SparseBackend, kernel: str, device: torch.device, dtype: torch.dtype | None = None) -> str:
     """Resolve the backend of one kernel, e.g. `sparse_lookup`, on a device.
 
-    `auto` is native where that kernel was built for the device and takes the type, else the reference; that it is missing is
-    said once. The convolution takes half types on tensor cores, all else float32 alone. Raises ValueError for an unknown name,
-    UserError for a backend that is not there, and ValueError if a type is given to a backend that was named and cannot take it.
+    `auto` is native if that kernel was built for the device and supports the type, otherwise the reference; a missing kernel
+    causes a single warning. The convolution supports half types on tensor cores, all other kernels float32 only. Raises
+    ValueError for an unknown name, UserError for an unavailable backend, and ValueError if a backend requested explicitly does
+    not support the type.
     """
     if backend not in ("auto", "native", "reference", *PEERS):
-        raise ValueError(f"backend is auto, native, reference, spconv or torchsparse, not '{backend}'")
+        raise ValueError(f"backend must be auto, native, reference, spconv or torchsparse, not '{backend}'")
     if backend == "reference":
         return "reference"
     takes_type = dtype in (None, torch.float32) or (backend not in PEERS and _takes_half(kernel, device, dtype))
     if backend != "auto":
         _check_present(backend, kernel, device)
         if not takes_type:
-            raise ValueError(f"backend {backend} takes float32, got {dtype}; use backend=reference")
+            raise ValueError(f"backend {backend} supports float32, got {dtype}; use backend=reference")
         return backend
     if not _has_native(kernel, device):
         _backend._warn_once(f"no native {kernel} was built for {device.type} tensors")
@@ -39,12 +40,12 @@ def choose(backend: SparseBackend, kernel: str, device: torch.device, dtype: tor
 
 
 def choose_own(backend: SparseBackend, kernel: str, device: torch.device, dtype: torch.dtype | None = None) -> str:
-    """Resolve the backend of another kernel than the convolution, which is all that the libraries of the field are here for."""
+    """Resolve the backend of a kernel other than the convolution; spconv and torchsparse provide only the convolution."""
     return choose("auto" if backend in PEERS else backend, kernel, device, dtype)
 
 
 def available_sparse_backends(device: torch.device | str = "cpu") -> tuple[str, ...]:
-    """Return the backends of `sparse_conv3d` that work here on tensors of the device, the preferred one first."""
+    """Return the backends of `sparse_conv3d` available for tensors on the device, the preferred one first."""
     native = ("native",) if _has_native("sparse_conv_forward", torch.device(device)) else ()
     return (*native, "reference", *(name for name in PEERS if _installed(name)))
 
@@ -69,7 +70,7 @@ def _installed(peer: str) -> bool:
     if importlib.util.find_spec(peer) is None:
         return False
     try:
-        # torchsparse asks for a GPU when it is imported, spconv for the compiler's runtime: present is not yet usable.
+        # Importing torchsparse requires a GPU, importing spconv the compiler's runtime: installed does not imply usable.
         importlib.import_module("spconv.pytorch.functional" if peer == "spconv" else "torchsparse.backend")
     except (ImportError, OSError, RuntimeError, AssertionError):
         return False

@@ -1,4 +1,4 @@
-"""Sparse 3D convolution over a kernel map: submanifold, strided and transposed are the same op with other maps."""
+"""Sparse 3D convolution over a kernel map: submanifold, strided and transposed convolutions differ only in their maps."""
 
 import torch
 from torch import Tensor
@@ -12,13 +12,13 @@ from deep3dmap.ops.sparse.maps import KernelMap
 def sparse_conv3d(features: Tensor, weight: Tensor, kernel_map: KernelMap, backend: SparseBackend = "auto") -> Tensor:
     """Convolve the rows of a sparse tensor: out[o] = sum over pairs (i, o) of offset k of features[i] @ weight[k].
 
-    features: (N, Cin) floating point. weight: (K, Cin, Cout) of the same type. kernel_map: of N inputs and K offsets.
-    Returns (kernel_map.outputs, Cout), 0 where no input is near. Differentiable in features and weight, any number of times.
-    On CUDA, as torch's own products: under autocast both are rounded to its type, float32 is rounded to TF32 where
-    torch.backends.cuda.matmul.allow_tf32 says so, and sums are of float32. Under autocast on a CPU, which has no such kernels,
-    half types are widened to float32.
-    A cross-correlation as in Choy et al. 2019 (Minkowski) and Tang et al. 2020 (SPVNAS), not flipped.
-    Raises ValueError where shapes or types do not fit.
+    features: (N, Cin) floating point. weight: (K, Cin, Cout) of the same type. kernel_map: with N inputs and K offsets.
+    Returns (kernel_map.outputs, Cout), 0 for outputs without inputs. Differentiable in features and weight any number of times.
+    On CUDA precision follows torch's matrix products: under autocast both operands are cast to its type, float32 is rounded to
+    TF32 if torch.backends.cuda.matmul.allow_tf32 is set, and sums are accumulated in float32. On the CPU, which has no
+    half-precision kernels, autocast converts half types to float32.
+    This is a cross-correlation (no flip), as in Choy et al. 2019 (Minkowski) and Tang et al. 2020 (SPVNAS).
+    Raises ValueError if shapes or types do not match.
     """
     if torch.is_autocast_enabled(features.device.type):
         features, weight = _cast(features), _cast(weight)
@@ -41,7 +41,7 @@ def _cast(values: Tensor) -> Tensor:
 
 def _check(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> None:
     if features.dim() != 2 or len(features) != kernel_map.inputs:
-        raise ValueError(f"features must be ({kernel_map.inputs}, Cin) as the kernel map says, got {tuple(features.shape)}")
+        raise ValueError(f"features must be ({kernel_map.inputs}, Cin) to match the kernel map, got {tuple(features.shape)}")
     offsets = len(kernel_map.splits) - 1
     if weight.dim() != 3 or tuple(weight.shape[:2]) != (offsets, features.shape[1]):
         raise ValueError(f"weight must be ({offsets}, {features.shape[1]}, Cout), got {tuple(weight.shape)}")
@@ -49,5 +49,5 @@ def _check(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> None:
         raise ValueError(f"features and weight must have one floating-point type, got {features.dtype} and {weight.dtype}")
     if not features.device == weight.device == kernel_map.in_rows.device:
         raise ValueError(
-            f"features lie on {features.device}, weight on {weight.device}, the map on {kernel_map.in_rows.device}"
+            f"features are on {features.device}, weight on {weight.device}, kernel_map on {kernel_map.in_rows.device}"
         )

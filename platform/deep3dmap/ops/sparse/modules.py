@@ -15,9 +15,10 @@ from deep3dmap.ops.sparse.tensor import SparseTensor
 class Conv3d(nn.Module):
     """Sparse convolution with a cubic kernel and no bias.
 
-    Stride 1 keeps the voxels; stride s leads to the cells floor(c / s) of the coarser grid; transposed leads back to the
-    voxels from which the tensor was once made. `kernel` is (K, in, out), for kernel size 1 with stride 1 (in, out).
-    Raises ValueError in forward if transposed and the finer voxels are not known to the tensor's maps.
+    Stride 1 preserves the voxels; stride s maps to the cells floor(c / s) of the coarser grid; a transposed convolution maps
+    back to the finer voxels that the tensor was derived from. `kernel` is (K, in, out), or (in, out) for kernel size 1 with
+    stride 1. Raises ValueError if a size is not positive, and in forward if transposed and the tensor's maps do not contain the
+    finer voxels.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class Conv3d(nn.Module):
         super().__init__()
         if min(in_channels, out_channels, kernel_size, stride) < 1:
             found = (in_channels, out_channels, kernel_size, stride)
-            raise ValueError(f"channels, kernel_size and stride are positive, got {found}")
+            raise ValueError(f"channels, kernel_size and stride must be positive, got {found}")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.transposed, self.backend = kernel_size, stride, transposed, backend
         volume = kernel_size**3
@@ -43,7 +44,7 @@ class Conv3d(nn.Module):
 
     @property
     def pointwise(self) -> bool:
-        """Whether each voxel is on its own: kernel size 1 and stride 1."""
+        """Whether each voxel is transformed independently: kernel size 1 and stride 1."""
         return self.kernel_size == 1 and self.stride == 1
 
     def forward(self, x: SparseTensor) -> SparseTensor:
@@ -55,7 +56,7 @@ class Conv3d(nn.Module):
         return SparseTensor(features, x.cache.coordinates[stride], stride, x.maps)
 
     def extra_repr(self) -> str:
-        """Say the sizes."""
+        """Return the sizes for `repr`."""
         sizes = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         return sizes + (", transposed=True" if self.transposed else "")
 
@@ -67,14 +68,17 @@ class Conv3d(nn.Module):
     def _upwards(self, x: SparseTensor) -> tuple[int, KernelMap]:
         stride = x.stride // self.stride
         if stride * self.stride != x.stride or stride not in x.cache.coordinates:
-            raise ValueError(f"no voxels of stride {x.stride} / {self.stride} are known: transposed leads back whence x came")
+            raise ValueError(
+                f"x has no voxels of stride {x.stride} / {self.stride}: a transposed convolution maps back to those x came from"
+            )
         return stride, x.cache.kernel_map(self.kernel_size, stride, x.stride, self.backend).reversed()
 
 
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation over the rows of a sparse tensor, all batch elements together.
 
-    Where training gives fewer than two rows, which have no variance, the running statistics are used and left as they are.
+    In training, an input with fewer than two rows, which has no variance, is normalised with the running statistics, which are
+    not updated.
     """
 
     def forward(self, x: SparseTensor) -> SparseTensor:  # type: ignore[override]
@@ -92,17 +96,17 @@ class ReLU(nn.ReLU):
     """ReLU on a sparse tensor."""
 
     def forward(self, x: SparseTensor) -> SparseTensor:  # type: ignore[override]
-        """Cut the features at 0."""
+        """Apply ReLU to the features."""
         return x.replace(super().forward(x.features))
 
 
 def global_pool(x: SparseTensor, mode: Literal["mean", "max"] = "mean", batch_size: int | None = None) -> Tensor:
     """Pool the rows of each batch element, (B, C); 0 for an element without voxels.
 
-    batch_size: B; left out, the highest batch number + 1. Raises ValueError for another mode or a batch number beyond B.
+    batch_size: B; by default the highest batch index + 1. Raises ValueError for an unknown mode or a batch index beyond B.
     """
     if mode not in ("mean", "max"):
-        raise ValueError(f"mode is mean or max, not '{mode}'")
+        raise ValueError(f"mode must be mean or max, not '{mode}'")
     batch = x.coordinates[:, 0].to(torch.int64)
     needed = int(batch.max()) + 1 if len(batch) else 0
     if batch_size is not None and batch_size < needed:

@@ -1,6 +1,6 @@
-"""The native kernels that compute on features, as torch operators with gradients; csrc/cpu/sparse.h lists them.
+"""Native kernels that operate on features, as torch operators with gradients; csrc/cpu/sparse.h lists them.
 
-They take float32; the convolution also half types where the device has tensor cores.
+They support float32; the convolution also supports half types on devices with tensor cores.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from deep3dmap.ops.sparse import tensor_cores
 
 @native_op("deep3dmap::sparse_convolve")
 def convolve(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor, splits: Tensor, outputs: int) -> Tensor:
-    """Return what `reference.convolve` does."""
+    """Compute the same result as `reference.convolve`."""
     if tensor_cores.take(features.device, features.dtype):
         return tensor_cores.convolve(features, weight, in_rows, out_rows, splits, outputs)
     result = features.new_empty(outputs, weight.shape[2])
@@ -81,7 +81,7 @@ weight_gradient.register_autograd(_gradient_backward, setup_context=_keep_gradie
 
 @native_op("deep3dmap::sparse_voxelize")
 def voxelize(features: Tensor, rows: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-    """Return the mean of the points in each cell, (cells, C), and their number, (cells,) int32."""
+    """Return the mean feature of the points in each cell, (cells, C), and their number, (cells,) int32."""
     mean = features.new_empty(cells, features.shape[1])
     counts = torch.empty(cells, dtype=torch.int32, device=features.device)
     _run("sparse_voxelize_forward", features, rows, mean, counts)
@@ -122,7 +122,7 @@ voxelize.register_autograd(_voxelization_backward, setup_context=_keep_voxelizat
 
 @native_op("deep3dmap::sparse_devoxelize")
 def devoxelize(features: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-    """Return what `reference.devoxelize` does; differentiable in the features only."""
+    """Compute the same result as `reference.devoxelize`; differentiable in the features only."""
     result = features.new_empty(len(rows), features.shape[1])
     _run("sparse_devoxelize_forward", features, rows, weights, result)
     return result

@@ -1,4 +1,4 @@
-"""The native kernels that find rows and pairs of rows, as torch operators; csrc/cpu/sparse.h says how they are called."""
+"""Native kernels that find rows and pairs of rows, as torch operators; csrc/cpu/sparse.h documents their arguments."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -10,7 +10,7 @@ from deep3dmap.ops._backend import run_native
 from deep3dmap.ops._registration import native_op
 
 FAR = 1 << 30
-PART = 256  # outputs whose pairs are counted together on CUDA
+PART = 256  # number of outputs whose pairs are counted together on CUDA
 
 
 @native_op("deep3dmap::sparse_lookup")
@@ -27,9 +27,9 @@ def _(coordinates: Tensor, queries: Tensor) -> Tensor:
 
 
 def neighbours(coordinates: Tensor, centres: Tensor, offsets: Sequence[Sequence[int]]) -> Iterable[Tensor]:
-    """Return what `reference.neighbours` does, in one look-up."""
+    """Compute the same result as `reference.neighbours` with one lookup."""
     shifts = torch.tensor([(0, *offset) for offset in offsets], device=centres.device)
-    # What is out of range stays so, and int32.
+    # Values out of range remain out of range and fit into int32.
     queries = (centres + shifts[:, None]).clamp(-FAR, FAR).to(torch.int32)
     rows: Tensor = lookup(coordinates, queries.reshape(-1, 4))
     return rows.reshape(len(offsets), -1)
@@ -37,10 +37,10 @@ def neighbours(coordinates: Tensor, centres: Tensor, offsets: Sequence[Sequence[
 
 @native_op("deep3dmap::sparse_neighbours")
 def table(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> Tensor:
-    """Return the row of each output + offset among the inputs, (K, M) int32, -1 = absent."""
+    """Return the row of each output + offset in the inputs, (K, M) int32, -1 = absent."""
     rows = torch.empty(len(offsets), len(outputs), dtype=torch.int32, device=inputs.device)
     given = inputs.contiguous()
-    # The kernel does half the work where it is handed one and the same array twice.
+    # The kernel does half the work if inputs and outputs are the same array.
     same = outputs.data_ptr() == inputs.data_ptr() and outputs.shape == inputs.shape and outputs.stride() == inputs.stride()
     centres = given if same else outputs.contiguous()
     run_native("sparse_neighbours", inputs.device, given, centres, offsets.to(inputs.device).contiguous(), rows)
@@ -53,7 +53,7 @@ def _(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> Tensor:
 
 
 def kernel_pairs(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, list[int]]:
-    """Return what `reference.kernel_pairs` does; on CUDA raises CoordinatesError for coordinates out of range."""
+    """Compute the same result as `reference.kernel_pairs`; on CUDA raises CoordinatesError for coordinates out of range."""
     if inputs.is_cuda:
         return _pairs_on_cuda(inputs.contiguous(), outputs.contiguous(), offsets.cpu().contiguous())
     rows = table(inputs, outputs, offsets)
@@ -68,11 +68,11 @@ def kernel_pairs(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> tuple[Tens
 
 
 class CoordinatesError(ValueError):
-    """Some coordinates are out of range."""
+    """Raised if coordinates are out of range."""
 
 
 def _pairs_on_cuda(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, list[int]]:
-    """Find the pairs and wait for the device once, to learn how many there are."""
+    """Find the pairs, synchronising with the device once to read their number."""
 
     def empty(*shape: int, dtype: torch.dtype = torch.int64) -> Tensor:
         return torch.empty(shape, dtype=dtype, device=inputs.device)

@@ -1,4 +1,4 @@
-"""Sparse convolution by the libraries of the field, over our kernel maps; they are optional and serve as a comparison."""
+"""Sparse convolution with spconv and torchsparse on our kernel maps; both libraries are optional, for comparison."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from deep3dmap.ops.sparse.maps import KernelMap
 
 
 def spconv_convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
-    """Convolve with spconv 2.3 (Apache 2.0), algorithm `Native`; arguments as in `sparse_conv3d`, float32."""
+    """Convolve with spconv 2.3 (Apache 2.0), algorithm `Native`; float32, arguments as in `sparse_conv3d`."""
     from spconv.core import ConvAlgo
     from spconv.pytorch import functional, ops
 
     if not torch.cuda.is_available():
-        # Its backward pass asks for the CUDA stream of CPU tensors as well, which a torch without CUDA refuses.
+        # Its backward pass queries the CUDA stream even for CPU tensors, which fails if torch has no CUDA.
         ops.get_current_stream = lambda: 0
     sizes = kernel_map.splits.diff()
     longest = max(int(sizes.max()), 1)
@@ -31,7 +31,7 @@ def spconv_convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> 
 
 
 def torchsparse_convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
-    """Convolve with torchsparse 1.4 or 2.1 (MIT), gather and scatter; arguments as in `sparse_conv3d`, float32."""
+    """Convolve with torchsparse 1.4 or 2.1 (MIT), gather-scatter; float32, arguments as in `sparse_conv3d`."""
     if len(features) == 0 or not kernel_map.outputs or not len(kernel_map.in_rows):
         return _nothing(features, weight, kernel_map.outputs)
     result: Tensor = _Torchsparse.apply(features, weight, kernel_map)
@@ -44,8 +44,8 @@ class _Torchsparse(torch.autograd.Function):
         pairs = torch.stack([kernel_map.in_rows, kernel_map.out_rows], 1).contiguous()
         sizes = kernel_map.splits.diff().to(torch.int32)
         if len(sizes) % 2:
-            # With an odd kernel and as many outputs as inputs it takes every voxel for its own centre, which a strided
-            # convolution need not obey; an empty offset more makes the kernel even.
+            # With an odd kernel and equal numbers of inputs and outputs, torchsparse assumes that each voxel is its own centre,
+            # which does not hold for strided convolutions; an additional empty offset makes the kernel even.
             sizes = torch.cat([sizes, sizes.new_zeros(1)])
             weight = torch.cat([weight, torch.zeros_like(weight[:1])])
         features, weight = features.contiguous(), weight.contiguous()
@@ -70,7 +70,7 @@ def _forward(features: Tensor, weight: Tensor, pairs: Tensor, sizes: Tensor, out
     run = _kernel(library, "forward", features.device)
     if features.is_cuda and hasattr(library, "conv_forward_gather_scatter_cuda"):
         none = torch.empty(0, dtype=torch.int32, device=features.device)
-        # Mode 0 is the plain gather and scatter of version 1.4, which needs neither masks nor a buffer.
+        # Mode 0 is the plain gather-scatter of version 1.4, which needs neither masks nor a buffer.
         result: Tensor = run(features, weight, pairs, sizes, none, none, outputs, 0.0, 0, 0, False, features.new_empty(0))
         return result
     result = features.new_zeros(outputs, weight.shape[2])

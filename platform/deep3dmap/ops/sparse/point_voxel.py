@@ -1,4 +1,4 @@
-"""Between points and voxels: the mean of the points in a cell, and the trilinear sample of the cells at a point."""
+"""Point-voxel conversion: the mean of the points in each cell, and trilinear interpolation of cells at each point."""
 
 import torch
 from torch import Tensor
@@ -12,9 +12,9 @@ from deep3dmap.ops.sparse.maps import check_coordinates
 def voxelize_mean(features: Tensor, rows: Tensor, cells: int, backend: SparseBackend = "auto", known: bool = False) -> Tensor:
     """Return the mean feature of the points in each cell, (cells, C); 0 in a cell without points.
 
-    features: (P, C); half precision is widened to float32, as sums need it. rows: (P,) int64, the cell of each point, -1 = none
-    (see `lookup`). Differentiable in features. known: the rows are in range, as those of `unique_coordinates` and `lookup` are;
-    on a GPU the host has to wait to see that for itself.
+    features: (P, C); half precision is converted to float32 for the sums. rows: (P,) int64, the cell of each point, -1 = none
+    (see `lookup`). Differentiable in features. known: the rows are known to be in range, such as those from
+    `unique_coordinates` and `lookup`; this avoids a check that would synchronise with the GPU.
     Raises ValueError for wrong shapes or types and, unless known, for rows out of range.
     """
     if features.dim() != 2 or rows.dtype != torch.int64 or tuple(rows.shape) != (len(features),):
@@ -32,13 +32,13 @@ def voxelize_mean(features: Tensor, rows: Tensor, cells: int, backend: SparseBac
 def trilinear_map(
     positions: Tensor, batch: Tensor, coordinates: Tensor, stride: int, backend: SparseBackend = "auto"
 ) -> tuple[Tensor, Tensor]:
-    """Find the eight cells around each point and their weights.
+    """Find the eight cells around each point and their trilinear weights.
 
-    positions: (P, 3) float in units of the finest voxel. batch: (P,) integer. coordinates: (N, 4) int32, unique multiples of
-    stride in x, y, z. Returns rows (P, 8) int64, -1 = absent, corners with z fastest, then y, then x; and weights (P, 8) of
-    the type of positions: 0 for absent corners, the rest divided by (their sum + 1e-8). Points whose corners are all absent
-    have weights 0. As in torchsparse 1.4 for the point-voxel convolution of Tang et al. 2020.
-    Raises ValueError for wrong shapes or types, positions that are not finite, and coordinates out of range.
+    positions: (P, 3) float in units of the finest voxel. batch: (P,) integer. coordinates: (N, 4) int32, unique, with x, y, z
+    multiples of stride. Returns rows (P, 8) int64, -1 = absent, corners with z fastest, then y, then x; and weights (P, 8) of
+    the type of positions: 0 for absent corners, the others divided by (their sum + 1e-8). Points without any corner cells have
+    weights 0. As in torchsparse 1.4 for the point-voxel convolution of Tang et al. 2020.
+    Raises ValueError for wrong shapes or types, non-finite positions and coordinates out of range.
     """
     check_coordinates("coordinates", coordinates)
     if positions.dim() != 2 or positions.shape[1] != 3 or not positions.is_floating_point():
@@ -46,7 +46,7 @@ def trilinear_map(
     if tuple(batch.shape) != (len(positions),) or batch.is_floating_point():
         raise ValueError(f"batch must be integer ({len(positions)},), got {batch.dtype} {tuple(batch.shape)}")
     if stride < 1:
-        raise ValueError(f"stride is positive, got {stride}")
+        raise ValueError(f"stride must be positive, got {stride}")
     if not bool(torch.isfinite(positions).all()):
         raise ValueError("positions must be finite")
     native_runs = choose_own(backend, "sparse_lookup", coordinates.device) == "native"
@@ -57,8 +57,8 @@ def trilinear_map(
 def devoxelize(features: Tensor, rows: Tensor, weights: Tensor, backend: SparseBackend = "auto", known: bool = False) -> Tensor:
     """Return the weighted sum of cell features at each point, (P, C). Differentiable in features.
 
-    features: (N, C); half precision is widened to float32. rows: (P, 8) int64, -1 = absent. weights: (P, 8); see
-    `trilinear_map`. known: the rows are in range, as those of `trilinear_map` are; see `voxelize_mean`.
+    features: (N, C); half precision is converted to float32. rows: (P, 8) int64, -1 = absent. weights: (P, 8); see
+    `trilinear_map`. known: the rows are known to be in range, such as those from `trilinear_map`; see `voxelize_mean`.
     Raises ValueError for wrong shapes or types and, unless known, for rows out of range.
     """
     if features.dim() != 2 or rows.dim() != 2 or rows.dtype != torch.int64 or rows.shape != weights.shape:
@@ -67,7 +67,7 @@ def devoxelize(features: Tensor, rows: Tensor, weights: Tensor, backend: SparseB
     if not known:
         _check_range(rows, len(features))
     features = widened(features)
-    # A gradient with respect to the weights is the reference's alone.
+    # Only the reference supports gradients with respect to the weights.
     chosen = choose_own(backend, "sparse_devoxelize_forward", features.device, features.dtype)
     if weights.requires_grad or chosen == "reference":
         return reference.devoxelize(features, rows, weights)

@@ -1,4 +1,4 @@
-"""The sparse ops in plain torch: they say what the kernels mean, run on any device and differentiate in any precision."""
+"""The sparse ops in plain torch: the reference for the kernels, on any device and differentiable in any precision."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise, product
@@ -12,14 +12,14 @@ ABSENT = -1
 
 
 def in_range(coordinates: Tensor, margin: int = 0) -> Tensor:
-    """Say for each row (N, 4) whether its numbers fit a key: batch 0..511, x, y, z from -131072 to 131071, less the margin."""
+    """Return for each row (N, 4) whether it fits a key: batch 0..511, x, y, z from -131072 to 131071, less the margin."""
     batch, axes = coordinates[:, 0], coordinates[:, 1:]
     limit = AXIS_LIMIT - margin
     return (batch >= 0) & (batch < BATCH_LIMIT) & ((axes >= -limit) & (axes < limit)).all(1)
 
 
 def pack(coordinates: Tensor) -> Tensor:
-    """Return int64 keys (N,) of rows in range; their order is the lexicographic order of the rows."""
+    """Return int64 keys (N,) of rows in range; they sort in the lexicographic order of the rows."""
     batch, x, y, z = coordinates.to(torch.int64).unbind(1)
     key = batch
     for axis in (x, y, z):
@@ -46,7 +46,7 @@ def lookup(coordinates: Tensor, queries: Tensor) -> Tensor:
 
 
 def kernel_pairs(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, list[int]]:
-    """Return input rows and output rows (int32, grouped by offset, outputs ascending), and the size of each group."""
+    """Return input rows and output rows (int32, grouped by offset, outputs ascending), and the group sizes."""
     in_rows, out_rows, sizes = [], [], []
     for found in neighbours(inputs, outputs, offsets.tolist()):
         hits = (found != ABSENT).nonzero()[:, 0]
@@ -58,7 +58,7 @@ def kernel_pairs(inputs: Tensor, outputs: Tensor, offsets: Tensor) -> tuple[Tens
 
 
 def convolve(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor, splits: list[int], outputs: int) -> Tensor:
-    """Gather, multiply and scatter, one kernel offset after the other."""
+    """Gather, multiply and scatter, one kernel offset at a time."""
     result = features.new_zeros(outputs, weight.shape[2])
     for k, (start, stop) in enumerate(pairwise(splits)):
         gathered = features.index_select(0, in_rows[start:stop])
@@ -78,10 +78,10 @@ def voxelize_mean(features: Tensor, rows: Tensor, cells: int) -> Tensor:
 def trilinear_map(
     positions: Tensor, batch: Tensor, coordinates: Tensor, stride: int, find: Callable[..., Iterable[Tensor]] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """See `deep3dmap.ops.sparse.trilinear_map`; `find` may stand in for `neighbours`."""
+    """See `deep3dmap.ops.sparse.trilinear_map`; `find` replaces `neighbours` if given."""
     low = torch.floor(positions / stride)
     ahead = positions / stride - low
-    # Whatever is out of range stays out of range, where a cast of a larger number could end up anywhere.
+    # Clamping leaves values out of range; casting larger ones to int64 could produce arbitrary values.
     cell = low.clamp(-2 * AXIS_LIMIT, 2 * AXIS_LIMIT).to(torch.int64)
     corner = torch.cat([batch[:, None].to(torch.int64), cell * stride], 1)
     steps = list(product((0, 1), repeat=3))
@@ -105,14 +105,14 @@ def devoxelize(features: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
 
 
 def neighbours(coordinates: Tensor, centres: Tensor, offsets: Sequence[Sequence[int]]) -> Iterator[Tensor]:
-    """Yield for each offset the row (Q,) int64 of every centre + offset among the coordinates, -1 = absent."""
+    """Yield for each offset the row (Q,) int64 of every centre + offset in the coordinates, -1 = absent."""
     keys, order = torch.sort(pack(coordinates), stable=True)
     centres = centres.to(torch.int64)
     packed, reach = pack(centres), max((abs(step) for offset in offsets for step in offset), default=0)
-    # Keys may be added to as long as no axis overflows into the next.
+    # Offsets can be added to keys directly as long as no axis overflows into the next.
     roomy = bool(in_range(centres, reach).all())
     for offset in offsets:
-        # A step beyond the longest axis leads out of the range from everywhere, and is held to what int64 can add.
+        # Steps longer than an axis always lead out of range; they are clamped so that int64 does not overflow.
         steps = [max(-2 * AXIS_LIMIT, min(2 * AXIS_LIMIT, step)) for step in offset]
         found = _find(keys, order, packed + sum(step << (AXIS_BITS * (2 - axis)) for axis, step in enumerate(steps)))
         shift = torch.tensor([0, *steps], device=centres.device)

@@ -10,19 +10,19 @@ from deep3dmap.ops.sparse.maps import KernelMap, check_rows, downsample, kernel_
 
 @dataclass
 class MapCache:
-    """Coordinates by stride, and kernel maps by (kernel size, stride in, stride out), of tensors derived from one another."""
+    """Cached coordinates by stride, and kernel maps by (kernel size, stride in, stride out), shared by related tensors."""
 
     coordinates: dict[int, Tensor] = field(default_factory=dict)
     kernel_maps: dict[tuple[int, int, int], KernelMap] = field(default_factory=dict)
 
     def coarser(self, stride_in: int, stride_out: int) -> Tensor:
-        """Return the coordinates at stride_out, made from those at stride_in where they are not known yet."""
+        """Return the coordinates at stride_out, computed from those at stride_in on the first call."""
         if stride_out not in self.coordinates:
             self.coordinates[stride_out] = downsample(self.coordinates[stride_in], stride_out)
         return self.coordinates[stride_out]
 
     def kernel_map(self, kernel_size: int, stride_in: int, stride_out: int, backend: SparseBackend = "auto") -> KernelMap:
-        """Return the map of a convolution between two strides whose coordinates are known; made once."""
+        """Return the kernel map between two strides with known coordinates, computed on the first call."""
         key = (kernel_size, stride_in, stride_out)
         if key not in self.kernel_maps:
             inputs, outputs = self.coordinates[stride_in], self.coordinates[stride_out]
@@ -35,9 +35,9 @@ class MapCache:
 class SparseTensor:
     """Features on voxels.
 
-    features: (N, C). coordinates: (N, 4) int32, columns batch, x, y, z, unique, in units of the finest voxel; x, y, z are
-    multiples of stride. maps: shared by tensors derived from one another, which must agree on the coordinates of a stride.
-    Raises ValueError for wrong shapes, or if the shared maps know other coordinates of this stride.
+    features: (N, C). coordinates: (N, 4) int32, unique, columns batch, x, y, z, in units of the finest voxel; x, y, z are
+    multiples of stride. maps: shared by tensors derived from one another, which must agree on the coordinates of each stride.
+    Raises ValueError for wrong shapes, or if the shared maps contain other coordinates for this stride.
     """
 
     features: Tensor
@@ -54,18 +54,18 @@ class SparseTensor:
         known = self.maps.coordinates.setdefault(self.stride, self.coordinates)
         if known is not self.coordinates and not (known.shape == self.coordinates.shape and known.equal(self.coordinates)):
             raise ValueError(
-                f"the shared maps hold other coordinates of stride {self.stride}; leave `maps` out to start afresh"
+                f"the shared maps contain other coordinates of stride {self.stride}; omit `maps` to create new ones"
             )
 
     @property
     def cache(self) -> MapCache:
-        """The maps, which are there from the start."""
+        """The tensor's maps, created if there are none."""
         if self.maps is None:
             self.maps = MapCache({self.stride: self.coordinates})
         return self.maps
 
     def replace(self, features: Tensor) -> "SparseTensor":
-        """Return a tensor of other features on the same voxels."""
+        """Return a tensor with other features on the same voxels."""
         return SparseTensor(features, self.coordinates, self.stride, self.maps)
 
 
@@ -73,7 +73,7 @@ class SparseTensor:
 class PointTensor:
     """Features on points: features (P, C), positions (P, 3) float in units of the finest voxel, batch (P,) integer.
 
-    Raises ValueError where the numbers of rows differ.
+    Raises ValueError if the numbers of rows differ.
     """
 
     features: Tensor
@@ -86,5 +86,5 @@ class PointTensor:
             raise ValueError(f"features, positions and batch must be (P, C), (P, 3) and (P,), got {shapes}")
 
     def replace(self, features: Tensor) -> "PointTensor":
-        """Return other features on the same points."""
+        """Return a tensor with other features on the same points."""
         return replace(self, features=features)

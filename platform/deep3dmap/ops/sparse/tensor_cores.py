@@ -1,4 +1,4 @@
-"""Sparse convolution as gathered products on a GPU: half types and TF32 on its tensor cores, and float32 as it is."""
+"""Sparse convolution as gathered matrix products on a GPU: half types and TF32 on tensor cores, and plain float32."""
 
 import torch
 from torch import Tensor
@@ -7,13 +7,13 @@ from torch.nn import functional
 from deep3dmap.ops._backend import native, run_native
 from deep3dmap.ops._half import HALF_TYPES
 
-PIECE = 16  # bytes that are copied at once
-SEGMENT, MOST_SEGMENTS = 32, 800  # pairs of one step of the weight's gradient; blocks of threads to share its pairs among
-SCRATCH = 1 << 26  # bytes of partial sums, unless one for each offset takes more
+PIECE = 16  # bytes per vectorised copy
+SEGMENT, MOST_SEGMENTS = 32, 800  # for the weight gradient: pairs per step, and thread blocks that share the pairs
+SCRATCH = 1 << 26  # bytes for partial sums; exceeded only if one sum per offset needs more
 
 
 def take(device: torch.device, dtype: torch.dtype) -> bool:
-    """Return whether the kernels are for this device and type."""
+    """Return whether the kernels support this device and type."""
     if device.type != "cuda" or dtype not in (torch.float32, *HALF_TYPES):
         return False
     return hasattr(native(), "sparse_tensor_forward_cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
@@ -22,12 +22,12 @@ def take(device: torch.device, dtype: torch.dtype) -> bool:
 def tf32_allowed() -> bool:
     """Return whether matrix products of float32 may be rounded to TF32, by either of torch's settings."""
     matmul = torch.backends.cuda.matmul
-    # The newer setting is there since torch 2.9, and reading the older one then fails where the two were mixed.
+    # The newer setting exists since torch 2.9, where reading the older one fails if the two have been mixed.
     return bool(matmul.fp32_precision == "tf32" if hasattr(matmul, "fp32_precision") else matmul.allow_tf32)
 
 
 def convolve(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor, splits: Tensor, outputs: int) -> Tensor:
-    """Return what `reference.convolve` does, the products rounded to the precision of the type, sums in float32."""
+    """Compute `reference.convolve` with operands in the precision of the type and sums in float32."""
     table = torch.empty(len(splits) - 1, outputs, dtype=torch.int32, device=features.device)
     result = features.new_empty(outputs, weight.shape[2])
     given = (
@@ -42,7 +42,7 @@ def convolve(features: Tensor, weight: Tensor, in_rows: Tensor, out_rows: Tensor
 
 
 def weight_gradient(features: Tensor, gradient: Tensor, in_rows: Tensor, out_rows: Tensor, splits: Tensor) -> Tensor:
-    """Return the gradient with respect to the weight, (K, Cin, Cout), of the type of features."""
+    """Return the gradient with respect to the weight, (K, Cin, Cout), in the type of features."""
     left, right = _pieces(features), _pieces(gradient)
     sizes = splits.diff()
     slice_bytes = left.shape[1] * right.shape[1] * 4
@@ -58,7 +58,7 @@ def weight_gradient(features: Tensor, gradient: Tensor, in_rows: Tensor, out_row
 
 
 def _pieces(values: Tensor) -> Tensor:
-    """Return the values with rows of whole pieces, filled up with zeros, where a piece may be copied at once."""
+    """Return the values with rows zero-padded to whole pieces and the memory aligned for vectorised copies."""
     missing = -values.shape[-1] % (PIECE // values.element_size())
     whole = functional.pad(values, (0, missing)).contiguous() if missing else values.contiguous()
     return whole.clone() if whole.data_ptr() % PIECE else whole
