@@ -200,7 +200,7 @@ def test_names_what_is_wrong(tmp_path: Path) -> None:
         ClevrV1(ClevrV1Config(), tmp_path).prepare()
     with pytest.raises(UserError, match="no folder images/train"):
         ClevrV1(ClevrV1Config(str(tmp_path)), tmp_path).prepare()
-    with pytest.raises(UserError, match=r"dataset\.crop=20 is more than the picture's 12x8"):
+    with pytest.raises(UserError, match=r"dataset\.crop=20 exceeds the image size 12x8"):
         ClevrV1(ClevrV1Config(str(root), crop=20), tmp_path).split("train")[0]
     with pytest.raises(UserError, match="did you mean 'train'"):
         ClevrV1(ClevrV1Config(str(root)), tmp_path).split("trian")
