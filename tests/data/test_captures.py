@@ -160,9 +160,9 @@ def test_camera_height_and_size_are_options(tmp_path: Path) -> None:
     assert read_arkit(folder, camera_height=0.5)["world_from_camera"][0][2, 3] == pytest.approx(0.7)
     with pytest.raises(UserError, match=r"intrinsics do not belong to 1280x960.*dataset\.recorded_size"):
         read_arkit(folder, recorded_size=[1280, 960])
-    with pytest.raises(UserError, match=r"the pictures \(64x48\) have another shape"):
+    with pytest.raises(UserError, match=r"the images \(64x48\) have another aspect ratio"):
         read_arkit(folder, recorded_size=[1920, 1080])
-    with pytest.raises(UserError, match=r"dataset\.recorded_size is"):
+    with pytest.raises(UserError, match=r"dataset\.recorded_size must be"):
         read_arkit(folder, recorded_size=[1920])
 
 
@@ -173,7 +173,7 @@ def test_camera_height_and_size_are_options(tmp_path: Path) -> None:
         ("ARposes.txt", "0, 0, 0, 0, 1, 0, 0", "line 1: expected 8 numbers, got 7"),
         ("ARposes.txt", "0, 0, 0, 0, 1, 0, 0, 0", "no pose within 0.5 s of the frame at 2.000"),
         ("ARposes.txt", "", "is empty"),
-        ("Frames.txt", "0, 0, 0, 1600, 960, 720", "line 1: focal lengths are positive"),
+        ("Frames.txt", "0, 0, 0, 1600, 960, 720", "line 1: focal lengths must be positive"),
         ("Frames.txt", "0, 0, 1600, 1600, 960, x", "line 1: expected 6 numbers"),
         ("images/00001.jpg", "no picture", "not a readable image"),
     ],

@@ -204,7 +204,7 @@ def test_names_what_is_wrong(tmp_path: Path) -> None:
         ClevrV1(ClevrV1Config(str(root), crop=20), tmp_path).split("train")[0]
     with pytest.raises(UserError, match="did you mean 'train'"):
         ClevrV1(ClevrV1Config(str(root)), tmp_path).split("trian")
-    with pytest.raises(UserError, match="no pictures in it"):
+    with pytest.raises(UserError, match="no images in it"):
         ClevrV1(ClevrV1Config(str(root)), tmp_path).split("val")
     with pytest.raises(UserError, match=r"must be from 1 to most_objects=2"):
         Clevr(ClevrConfig(fewest_objects=3, most_objects=2), tmp_path)

@@ -86,7 +86,7 @@ def test_a_matlab_file_that_ends_its_reader_ends_nothing_else(tmp_path: Path, mo
     crashing.write_text(foreign_file.CHILD.read_text().replace("    import scipy.io\n", f"    import scipy.io\n    {CRASH}\n"))
     monkeypatch.setattr(foreign_file, "CHILD", crashing)
     monkeypatch.setattr(foreign_file, "_READER", foreign_file._Reader())
-    with pytest.raises(UserError, match=r"bad\.mat: not a readable MATLAB file \(it ends the process that reads it\)"):
+    with pytest.raises(UserError, match=r"bad\.mat: not a readable MATLAB file \(it crashes the process that reads it\)"):
         foreign_file.read_matlab(tmp_path / "bad.mat")
     assert foreign_file.read_matlab(tmp_path / "whole.mat")["x"].ravel().tolist() == [0, 1, 2]
 

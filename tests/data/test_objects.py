@@ -79,7 +79,7 @@ def test_objects_do_not_depend_on_how_many_there_are(made: Objects, tmp_path: Pa
 def test_wrong_configurations_are_refused(tmp_path: Path) -> None:
     for words, options in (
         ("dataset.objects=0: must be from 1 to", {"objects": 0}),
-        ("train_views is at least 2", {"train_views": 1}),
+        ("train_views must be at least 2", {"train_views": 1}),
         ("unknown dataset.background of objects 'own'", {"background": "own"}),
     ):
         with pytest.raises(UserError, match=words):

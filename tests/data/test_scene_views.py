@@ -60,7 +60,7 @@ def test_scenes_without_masks_have_none_and_keep_their_background(tmp_path: Path
 
 def test_what_cannot_be_a_scene_is_refused(tmp_path: Path) -> None:
     views, low = frames(tmp_path, 3), frames(tmp_path, 2, height=4)
-    with pytest.raises(UserError, match=r"1 views given; a scene needs at least 2"):
+    with pytest.raises(UserError, match=r"1 views given; reconstructing a scene needs at least 2"):
         scene_sample(views[:1], views[1:], "own")
     with pytest.raises(UserError, match=r"3_0.png: 8 x 6 pixels cannot be divided by dataset.factor=4"):
         scene_sample(views, [], "white", factor=4)

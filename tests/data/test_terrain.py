@@ -99,9 +99,9 @@ def test_a_scene_is_a_capture_in_colmaps_layout(made: Terrain, tmp_path: Path) -
 
 
 def test_wrong_configurations_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="train_views is at least 2"):
+    with pytest.raises(UserError, match="train_views must be at least 2"):
         Terrain(TerrainConfig(train_views=1), tmp_path)
-    with pytest.raises(UserError, match="at least 16 pixels"):
+    with pytest.raises(UserError, match="width and height must be at least 16"):
         Terrain(TerrainConfig(width=8), tmp_path)
     with pytest.raises(UserError, match="unknown split of terrain"):
         Terrain(TerrainConfig(), tmp_path).split("all")

@@ -196,7 +196,7 @@ def test_aflw2000_subsets(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"list\.txt: 'p9' is not in the folder"):
         names_of(AFLW2000Config(root=root, names=str(tmp_path / "list.txt")), tmp_path)
     np.save(tmp_path / "points.npy", np.zeros((2000, 2, 68)))
-    with pytest.raises(UserError, match=r"points\.npy: its rows go by position"):
+    with pytest.raises(UserError, match=r"points\.npy: has a row for each"):
         names_of(AFLW2000Config(root=root, landmarks=str(tmp_path / "points.npy")), tmp_path)
 
 

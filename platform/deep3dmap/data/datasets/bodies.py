@@ -1,4 +1,4 @@
-"""Procedural bodies in several calibrated perspective views, made on first use: subjects of multi-view body reconstruction."""
+"""Procedural bodies in several calibrated perspective views, generated on first use, for multi-view body reconstruction."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -37,23 +37,23 @@ _SOURCES = (
 
 @dataclass
 class BodiesConfig:
-    """How many bodies are made and from how many sides they are seen."""
+    """Number of bodies and views, and rendering settings."""
 
-    train: int = option(2000, "samples to train on", low=1)
-    val: int = option(50, "samples to validate on", low=1)
-    test: int = option(100, "samples to test on", low=1)
+    train: int = option(2000, "number of training samples", low=1)
+    val: int = option(50, "number of validation samples", low=1)
+    test: int = option(100, "number of test samples", low=1)
     views: int = option(8, "cameras around each body", low=1, high=64)
-    image_size: int = option(192, "side of the pictures in pixels", low=16, high=2048)
-    recordings: int = option(1, "poses in which each person is seen", low=1)
-    supersample: int = option(2, "samples per pixel side when drawing", low=1, high=4)
-    gamma: float = option(2.2, "gamma of the pictures; 1 writes linear light", low=1.0, high=3.0)
-    noise: float = option(0.01, "standard deviation of the pictures' grain", low=0.0, high=0.2)
+    image_size: int = option(192, "side of the images in pixels", low=16, high=2048)
+    recordings: int = option(1, "number of poses per person", low=1)
+    supersample: int = option(2, "samples per pixel side when rendering", low=1, high=4)
+    gamma: float = option(2.2, "gamma of the images; 1 writes linear intensities", low=1.0, high=3.0)
+    noise: float = option(0.01, "standard deviation of the image noise", low=0.0, high=0.2)
     seed: int = option(0, "seed of every random choice", low=0)
-    keep: int = option(256, "training samples that stay in memory once read", low=0)
+    keep: int = option(256, "number of training samples cached in memory", low=0)
 
 
 class Bodies(GeneratedSplits):
-    """Procedural bodies seen by calibrated cameras. They are nobody, and no published number can be compared with theirs."""
+    """Procedural bodies seen by calibrated cameras. They depict no real people; results do not compare with published ones."""
 
     card = DatasetCard(
         title="Procedural clothed bodies in several calibrated views, with masks, joints, pose, shape and mesh",
@@ -106,7 +106,7 @@ class Bodies(GeneratedSplits):
         procedural_body.body_model().save(folder / "model.npz")
 
     def template(self) -> BodyTemplate:
-        """The template whose topology `vertices` has and whose parameters the samples hold."""
+        """Return the template that defines the topology of `vertices` and the body parameters of the samples."""
         return BodyTemplate(BodyModel.load(self._folders.shared() / "model.npz"))
 
     def split(self, name: str) -> Split:

@@ -1,4 +1,4 @@
-"""CLEVR-like pictures of our own: made on first use in CLEVR's layout, and read back as the real ones are."""
+"""CLEVR-like images, generated on first use in CLEVR's layout and read by the same reader as the real ones."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -22,25 +22,25 @@ _SOURCES = (clevr, clevr_layout, clevr_render, clevr_shapes, clevr_format, image
 
 @dataclass
 class ClevrConfig:
-    """How many pictures are made, and of how many objects."""
+    """Number of images and objects, and rendering settings."""
 
-    train: int = option(5000, "pictures to train on", low=1)
-    val: int = option(100, "pictures to validate on", low=1)
-    test: int = option(1000, "pictures to test on", low=1)
-    image_size: int = option(64, "side of the pictures in pixels", low=16, high=1024)
-    fewest_objects: int = option(1, "objects in a picture, at least", low=1, high=10)
-    most_objects: int = option(5, "objects in a picture, at most", low=1, high=10)
+    train: int = option(5000, "number of training images", low=1)
+    val: int = option(100, "number of validation images", low=1)
+    test: int = option(1000, "number of test images", low=1)
+    image_size: int = option(64, "side of the images in pixels", low=16, high=1024)
+    fewest_objects: int = option(1, "minimum number of objects per image", low=1, high=10)
+    most_objects: int = option(5, "maximum number of objects per image", low=1, high=10)
     sizes: list[str] = option(["large", "small"], "sizes of the objects", choices=("large", "small"))
-    reach: float = option(3.0, "objects stand within plus and minus this in x and y", low=0.5, high=4.0)
-    field_of_view: float = option(40.0, "of the camera, in degrees", low=10.0, high=60.0)
-    jitter: float = option(0.5, "how far the camera moves along each axis from picture to picture", low=0.0, high=2.0)
-    supersample: int = option(3, "samples per pixel side when drawing", low=1, high=8)
+    reach: float = option(3.0, "objects are placed within plus and minus this distance in x and y", low=0.5, high=4.0)
+    field_of_view: float = option(40.0, "field of view of the camera in degrees", low=10.0, high=60.0)
+    jitter: float = option(0.5, "random camera offset along each axis, per image", low=0.0, high=2.0)
+    supersample: int = option(3, "samples per pixel side when rendering", low=1, high=8)
     seed: int = option(0, "seed of every random choice", low=0)
-    keep: int = option(100000, "training pictures that stay in memory once read", low=0)
+    keep: int = option(100000, "number of training images cached in memory", low=0)
 
 
 class Clevr(GeneratedSplits):
-    """One to five simple objects on a plane, drawn by our own rasteriser. No published number can be compared with theirs."""
+    """One to five simple objects on a plane, drawn by our own rasteriser. Results are not comparable with published ones."""
 
     card = DatasetCard(
         title="CLEVR-like pictures: simple objects on a plane, with masks and attributes",

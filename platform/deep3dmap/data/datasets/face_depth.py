@@ -1,4 +1,4 @@
-"""Procedural heads with exact depth, made on first use: single-view shape reconstruction with a truth."""
+"""Procedural heads with exact depth, generated on first use, for single-view shape reconstruction."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -36,24 +36,24 @@ _SOURCES = (
 
 @dataclass
 class FaceDepthConfig:
-    """How many heads are made, how large their pictures are, and how far they turn."""
+    """Number of heads, image size, and pose distribution."""
 
-    train: int = option(20000, "pictures to train on", low=1)
-    val: int = option(200, "pictures to validate on", low=1)
-    test: int = option(100, "pictures to test on", low=1)
-    image_size: int = option(64, "side of the pictures in pixels, a power of two", low=16, high=1024)
-    grid: int = option(65, "vertices along a side of the head, an odd number", low=17, high=257)
+    train: int = option(20000, "number of training images", low=1)
+    val: int = option(200, "number of validation images", low=1)
+    test: int = option(100, "number of test images", low=1)
+    image_size: int = option(64, "side of the images in pixels; must be a power of two", low=16, high=1024)
+    grid: int = option(65, "vertices along a side of the head; must be odd", low=17, high=257)
     texture_size: int = option(128, "side of the painted textures in texels", low=32, high=2048)
-    supersample: int = option(4, "samples per pixel side when drawing", low=1, high=8)
+    supersample: int = option(4, "samples per pixel side when rendering", low=1, high=8)
     yaw: float = option(12.0, "standard deviation of the yaw in degrees", low=0.0, high=40.0)
     pitch: float = option(5.0, "standard deviation of the pitch in degrees", low=0.0, high=20.0)
     roll: float = option(3.0, "standard deviation of the roll in degrees", low=0.0, high=20.0)
-    shift: float = option(0.004, "standard deviation of the place; the picture is 0.175 wide", low=0.0, high=0.03)
+    shift: float = option(0.004, "standard deviation of the position; the image is 0.175 wide", low=0.0, high=0.03)
     seed: int = option(0, "seed of every random choice", low=0)
 
 
 class FaceDepth(GeneratedSplits):
-    """Procedural heads with exact depth. They are nobody, and no published number can be compared with theirs."""
+    """Procedural heads with exact depth. They depict no real people; results are not comparable with published ones."""
 
     card = DatasetCard(
         title="Procedural heads from the front, with exact depth, mask, view and light",
@@ -71,7 +71,7 @@ class FaceDepth(GeneratedSplits):
         if min(config.train, config.val, config.test) < 1:
             raise UserError("dataset.train, dataset.val and dataset.test must each be at least 1")
         if config.image_size & (config.image_size - 1):
-            raise UserError(f"dataset.image_size is a power of two, got {config.image_size}")
+            raise UserError(f"dataset.image_size must be a power of two, got {config.image_size}")
         if config.grid % 2 == 0:
             raise UserError(f"dataset.grid must be odd, got {config.grid}; the head is symmetric about its middle column")
 
@@ -92,6 +92,6 @@ class FaceDepth(GeneratedSplits):
 
     def split(self, name: str) -> Split:
         """Return a split; raises UserError for a name other than train, val and test."""
-        # `synface` takes the folder that holds the folder of a split.
+        # Nested in a folder named after the split, so that `synface` can read the parent folder.
         folder = self.folder(name) / name
         return FaceDepthSplit(face_depth.find_pairs(folder), face_depth.read_truth(folder))

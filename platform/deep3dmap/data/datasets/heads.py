@@ -1,4 +1,4 @@
-"""Synthetic faces: procedural heads in the layout of 300W-LP, made on first use and read back like the real thing."""
+"""Synthetic faces: procedural heads in the layout of 300W-LP, generated on first use and read like the real dataset."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -43,26 +43,26 @@ _SOURCES = (
 
 @dataclass
 class HeadsConfig:
-    """How many heads are made, how large their pictures are, and what is read of them."""
+    """Number of heads, image size, and reading options."""
 
-    train: int = option(20000, "heads to train on", low=1)
-    val: int = option(500, "heads to validate on", low=1)
-    test: int = option(1000, "heads to test on", low=1)
-    image_size: int = option(450, "side of the pictures in pixels", low=32, high=2048)
+    train: int = option(20000, "number of training heads", low=1)
+    val: int = option(500, "number of validation heads", low=1)
+    test: int = option(1000, "number of test heads", low=1)
+    image_size: int = option(450, "side of the images in pixels", low=32, high=2048)
     crop_size: int = option(256, "side of the training crops in pixels", low=16, high=1024)
     atlas_size: int = option(256, "side of the position maps in texels", low=16, high=1024)
-    grid: int = option(65, "vertices along a side of the head, an odd number", low=17, high=257)
+    grid: int = option(65, "vertices along a side of the head; must be odd", low=17, high=257)
     texture_size: int = option(256, "side of the painted textures in texels", low=32, high=2048)
-    supersample: int = option(2, "samples per pixel side when drawing", low=1, high=4)
+    supersample: int = option(2, "samples per pixel side when rendering", low=1, high=4)
     most_yaw: float = option(70.0, "yaw is uniform within plus and minus this many degrees", low=0.0, high=90.0)
-    occluders: float = option(0.3, "share of pictures with something before the face", low=0.0, high=1.0)
+    occluders: float = option(0.3, "fraction of images with an occluder in front of the face", low=0.0, high=1.0)
     seed: int = option(0, "seed of every random choice", low=0)
-    keep: int = option(2048, "training samples that stay in memory once read", low=0)
-    train_with_image: bool = option(False, "training samples hold the keys of evaluation too")
+    keep: int = option(2048, "number of training samples cached in memory", low=0)
+    train_with_image: bool = option(False, "include the evaluation keys in training samples")
 
 
 class Heads(GeneratedSplits):
-    """Procedural heads with exact ground truth. They are nobody, and no published number can be compared with theirs."""
+    """Procedural heads with exact ground truth. They depict no real people; results are not comparable with published ones."""
 
     card = DatasetCard(
         title="Procedural heads: synthetic faces with exact landmarks, dense correspondence and position maps",
@@ -111,19 +111,19 @@ class Heads(GeneratedSplits):
 
     @property
     def version(self) -> str:
-        """Hash of how the heads look, of the code that makes them and of how they are read."""
+        """Hash of the settings, of the generating code and of the reading options."""
         how = [self._config.crop_size, self._config.atlas_size, self._config.train_with_image]
         return hash_data([self.root.name, dict(self._folders.counts), how])
 
     def atlas(self) -> UVAtlas:
-        """The atlas of the position maps."""
+        """Return the UV atlas of the position maps."""
         return head_model.head_atlas(self._config.atlas_size)
 
     def split(self, name: str) -> Split:
-        """Return a split. train: crop, position_map, crop_from_image; test: the keys of evaluation; val: both."""
+        """Return a split. train: crop, position_map, crop_from_image; test: the evaluation keys; val: both."""
         folder = self.folder(name)
         names = [f"head_{index:05d}" for index in range(self._plan.count(name))]
-        # Validation needs both: the loss while training, and the metrics when a suite looks at it.
+        # Validation needs both: training computes the loss on it, and suites compute metrics.
         reading = Reading(
             evaluation=name != "train" or self._config.train_with_image,
             training=name != "test",

@@ -1,4 +1,4 @@
-"""Procedural heads in several calibrated perspective views, made on first use: subjects of multi-view face reconstruction."""
+"""Procedural heads in several calibrated perspective views, generated on first use, for multi-view face reconstruction."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -39,28 +39,30 @@ _SOURCES = (
 
 @dataclass
 class MultiviewHeadsConfig:
-    """How many heads are made, from how many sides they are seen, and how the splits divide them."""
+    """Number of heads and views, split rule, and rendering settings."""
 
-    train: int = option(2000, "subjects to train on", low=1)
-    val: int = option(50, "subjects to validate on", low=1)
-    test: int = option(100, "subjects to test on", low=1)
+    train: int = option(2000, "number of training subjects", low=1)
+    val: int = option(50, "number of validation subjects", low=1)
+    test: int = option(100, "number of test subjects", low=1)
     views: int = option(8, "cameras around each head", low=1, high=64)
-    image_size: int = option(128, "side of the pictures in pixels", low=16, high=2048)
+    image_size: int = option(128, "side of the images in pixels", low=16, high=2048)
     recordings: int = option(1, "recordings of each person, with other expressions, lights and cameras", low=1)
-    splits: str = option("identity", "what no two splits share: people, or only recordings", choices=("identity", "recording"))
-    most_yaw: float = option(75.0, "cameras stand within plus and minus this many degrees to the sides", low=0.0, high=90.0)
-    most_pitch: float = option(15.0, "cameras stand within plus and minus this many degrees up and down", low=0.0, high=60.0)
-    grid: int = option(65, "vertices along a side of the head, an odd number", low=17, high=257)
+    splits: str = option(
+        "identity", "whether splits are disjoint by person or only by recording", choices=("identity", "recording")
+    )
+    most_yaw: float = option(75.0, "cameras are within plus and minus this many degrees of yaw", low=0.0, high=90.0)
+    most_pitch: float = option(15.0, "cameras are within plus and minus this many degrees of pitch", low=0.0, high=60.0)
+    grid: int = option(65, "vertices along a side of the head; must be odd", low=17, high=257)
     texture_size: int = option(256, "side of the painted textures in texels", low=32, high=2048)
-    supersample: int = option(2, "samples per pixel side when drawing", low=1, high=4)
-    gamma: float = option(2.2, "gamma of the pictures; 1 writes linear light", low=1.0, high=3.0)
-    noise: float = option(0.01, "standard deviation of the pictures' grain", low=0.0, high=0.2)
+    supersample: int = option(2, "samples per pixel side when rendering", low=1, high=4)
+    gamma: float = option(2.2, "gamma of the images; 1 writes linear intensities", low=1.0, high=3.0)
+    noise: float = option(0.01, "standard deviation of the image noise", low=0.0, high=0.2)
     seed: int = option(0, "seed of every random choice", low=0)
-    keep: int = option(512, "training samples that stay in memory once read", low=0)
+    keep: int = option(512, "number of training samples cached in memory", low=0)
 
 
 class MultiviewHeads(GeneratedSplits):
-    """Procedural heads seen by calibrated cameras. They are nobody, and no published number can be compared with theirs."""
+    """Procedural heads seen by calibrated cameras. They depict no real people; results do not compare with published ones."""
 
     card = DatasetCard(
         title="Procedural heads in several calibrated views, with masks, landmarks, mesh, albedo and light",
@@ -109,7 +111,7 @@ class MultiviewHeads(GeneratedSplits):
         head_model.head_model(self._plan.grid).save(folder / "model.npz")
 
     def template(self) -> HeadTemplate:
-        """The template whose topology `vertices` has and whose coefficients the samples hold."""
+        """Return the template that defines the topology of `vertices` and the coefficients of the samples."""
         return HeadTemplate(MorphableModel.load(self._folders.shared() / "model.npz"))
 
     def split(self, name: str) -> Split:
