@@ -89,7 +89,7 @@ def test_tum_cameras_can_be_given(tmp_path: Path) -> None:
         ("groundtruth.txt", "0 0 0 0 0 0 0 0", "line 1: the quaternion has length 0"),
         ("groundtruth.txt", "1 0 0 0 0 0 0 1\n# x\n0 0 0 0 0 0 0 1", "line 3: the time 0.000000 comes after 1.000000"),
         ("groundtruth.txt", "# none", "no poses in it"),
-        ("groundtruth.txt", "9 0 0 0 0 0 0 1", "no picture has a depth map and a pose within"),
+        ("groundtruth.txt", "9 0 0 0 0 0 0 1", "no image has a depth map and a pose within"),
         ("rgb.txt", "0.0 rgb/0.png\n1.0", "line 2: expected `time file`"),
         ("rgb.txt", "0.0 rgb/0.png\n1.0 rgb/7.png", r"line 2: .*7\.png is missing"),
         ("depth.txt", "1.0 depth/0.png\n0.0 depth/1.png", "line 2: the time"),

@@ -55,7 +55,7 @@ def sens(width: int, height: int, depth: bytes, frames: int = 1) -> bytes:
     [
         (lambda: sens(16, 12, zlib.compress(bytes(256 * MIB))), "frame 0: damaged depth"),
         (lambda: sens(60_000, 60_000, b""), "60000x60000 pixels are beyond any sensor"),
-        (lambda: sens(16, 12, b"", frames=1 << 40), "it promises 1099511627776 frames and is too short"),
+        (lambda: sens(16, 12, b"", frames=1 << 40), "its header lists 1099511627776 frames, but the file is too short"),
     ],
 )
 def test_a_small_sens_that_grows(content: object, says: str, tmp_path: Path) -> None:

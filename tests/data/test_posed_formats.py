@@ -414,7 +414,7 @@ def test_wrong_dtu_scans_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"cameras.npz: not a readable file of cameras \(.*\); restore it$"):
             dtu.read_idr_scan(folder)
     (folder / "mask" / "002.png").unlink()
-    with pytest.raises(UserError, match="2 masks for 3 pictures"):
+    with pytest.raises(UserError, match="2 masks for 3 images"):
         dtu.read_idr_scan(folder)
     with pytest.raises(UserError, match="neither IDR"):
         DTU(DtuConfig(root=str(folder / "image")), tmp_path).split("test")

@@ -79,7 +79,7 @@ def test_depth_is_registered_when_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("values", [[20, 20, 15], [0, 20, 15, 11], [20, -1, 15, 11], [20, 20, np.nan, 11]])
 def test_cameras_that_cannot_be_are_named(values: list[float]) -> None:
-    with pytest.raises(UserError, match=r"^dataset\.color_camera: a camera is fx, fy, cx, cy in pixels"):
+    with pytest.raises(UserError, match=r"^dataset\.color_camera: must be fx, fy, cx, cy in pixels"):
         pinhole(values, "dataset.color_camera")
 
 

@@ -64,9 +64,9 @@ def test_what_cannot_be_a_scene_is_refused(tmp_path: Path) -> None:
         scene_sample(views[:1], views[1:], "own")
     with pytest.raises(UserError, match=r"3_0.png: 8 x 6 pixels cannot be divided by dataset.factor=4"):
         scene_sample(views, [], "white", factor=4)
-    with pytest.raises(UserError, match="pictures of different sizes"):
+    with pytest.raises(UserError, match="images of different sizes"):
         scene_sample([*views, *low], [], "white")
-    with pytest.raises(UserError, match=r"4_0.png: no alpha channel, but a black background was asked for"):
+    with pytest.raises(UserError, match=r"4_0.png: no alpha channel, but a black background was requested"):
         scene_sample(frames(tmp_path, 4, alpha=False), [], "black")
 
 

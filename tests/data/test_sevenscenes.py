@@ -179,7 +179,7 @@ def read_everything(folder: Path) -> None:
         ("frame-000010.pose.txt", "nan 0 0 0  0 1 0 0  0 0 1 0  0 0 0 1", "NaN or infinity"),
         ("frame-000010.pose.txt", "2 0 0 0  0 1 0 0  0 0 1 0  0 0 0 1", "not a rotation"),
         ("frame-000010.pose.txt", "1 0 0 0  0 1 0 0  0 0 -1 0  0 0 0 1", "not a rotation"),
-        ("camera-intrinsics.txt", "0 0 16  0 50 12  0 0 1", "focal lengths are positive"),
+        ("camera-intrinsics.txt", "0 0 16  0 50 12  0 0 1", "focal lengths must be positive"),
         ("mesh.ply", "ply", "not a readable mesh"),
     ],
 )

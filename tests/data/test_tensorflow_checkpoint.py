@@ -81,7 +81,7 @@ def test_damaged_numbers_are_named(prefix: Path) -> None:
 def test_a_cut_index_is_named(prefix: Path, keep: int) -> None:
     index = prefix.with_name("weight.index")
     index.write_bytes(index.read_bytes()[:keep])
-    with pytest.raises(UserError, match=r"weight\.index: not a whole index"):
+    with pytest.raises(UserError, match=r"weight\.index: not a complete index"):
         read_variables(prefix)
 
 
@@ -90,5 +90,5 @@ def test_a_changed_index_never_passes(prefix: Path) -> None:
     whole = index.read_bytes()
     for at in RNG.integers(0, len(whole) - 60, 25).tolist():
         index.write_bytes(whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :])
-        with pytest.raises(UserError, match="not a whole index"):
+        with pytest.raises(UserError, match="not a complete index"):
             read_variables(prefix)
