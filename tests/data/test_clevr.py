@@ -210,7 +210,7 @@ def test_names_what_is_wrong(tmp_path: Path) -> None:
         Clevr(ClevrConfig(fewest_objects=3, most_objects=2), tmp_path)
     with pytest.raises(UserError, match="did you mean 'large'"):
         Clevr(ClevrConfig(sizes=["larg"]), tmp_path)
-    with pytest.raises(UserError, match="do not fit into the scene; ask for fewer"):
+    with pytest.raises(UserError, match="do not fit into the scene; use fewer"):
         sample_things(
             np.random.default_rng(0), LayoutRules(reach=0.5), 5, sample_camera(np.random.default_rng(0), LayoutRules(), 64)
         )
