@@ -1,4 +1,4 @@
-"""TUM RGB-D recordings and phone captures: the other layouts, and what damage is called."""
+"""TUM RGB-D recordings and phone captures: layouts, and errors for damaged files."""
 
 from pathlib import Path
 
@@ -123,7 +123,7 @@ def test_a_video_is_read_frame_by_frame(tmp_path: Path) -> None:
         writer.write(np.stack([np.full((48, 64), shade, np.uint8) for shade in (0, 0, value)], -1))
     writer.release()
     sample = read_arkit(folder)
-    # Red is last in OpenCV's frames and first in ours.
+    # OpenCV's frames are BGR, ours are RGB.
     for image, value in zip(sample["images"], (40, 120, 200)):
         np.testing.assert_allclose(image.mean((1, 2)), [value / 255, 0, 0], atol=0.05)
     np.testing.assert_allclose(sample["images"][0].mean((1, 2)), [40 / 255, 0, 0], atol=0.05)

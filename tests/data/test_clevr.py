@@ -1,4 +1,4 @@
-"""CLEVR-like pictures: the parts of a sample agree, and CLEVR's own layout is read."""
+"""CLEVR-like images: consistency of samples, and reading of CLEVR's own layout."""
 
 import json
 from dataclasses import replace
@@ -65,7 +65,7 @@ def test_every_object_is_seen_where_the_scene_says(clevr: Clevr) -> None:
         for thing, mask in zip(things, sample["object_masks"]):
             rows, columns = np.nonzero(mask)
             column, row, depth = thing["pixel_coords"]
-            # Hidden parts draw the middle of what is seen aside, by less than the object itself.
+            # Occlusion shifts the centre of the visible part by less than the object's size.
             reach = 1.2 * SIZES[thing["size"]] * 48 / 2 / np.tan(np.radians(20)) / depth
             assert abs(columns.mean() + 0.5 - column) < reach
             assert abs(rows.mean() + 0.5 - row) < reach
@@ -152,7 +152,7 @@ def test_a_picture_shows_colour_shadow_and_highlight() -> None:
     assert 0.05 < seen.mean() < 0.4
     mean = ball["rubber"].image[:, seen].mean(1) ** 2.2
     assert mean[0] / mean[1] == pytest.approx(linear("red")[0] / linear("red")[1], rel=0.5)
-    # A shadow: the ground beside the ball is darker than without it, and never brighter.
+    # Shadow: the ground next to the ball is darker than without it, and never brighter.
     change = (ball["rubber"].image - empty.image)[:, ~seen].mean(0)
     assert change.min() < -0.1
     near_edge = 2 / 255
@@ -162,7 +162,7 @@ def test_a_picture_shows_colour_shadow_and_highlight() -> None:
 
 
 def release(root: Path) -> Path:
-    """A folder as the release has it, without masks, and a test split without scenes."""
+    """Create a folder in the release's layout, without masks, and with a test split without scenes."""
     for split in ("train", "test"):
         (root / "images" / split).mkdir(parents=True)
         for index in range(2):
@@ -184,7 +184,7 @@ def test_the_release_is_read_and_cut_square(tmp_path: Path) -> None:
     dataset.prepare()
     sample = dataset.split("train")[1]
     assert set(sample) == {"image", "objects", "object_positions"}
-    # The middle square is red on the left and yellow on the right.
+    # The central square is red on the left and yellow on the right.
     assert sample["image"].shape == (3, 4, 4)
     assert sample["image"][0].min() == 1
     np.testing.assert_allclose(sample["image"][1, 0, [0, 3]], [0, 1])

@@ -1,4 +1,4 @@
-"""Where a face box comes from: given, from landmarks, from a table, from a detector; and videos."""
+"""Sources of face boxes: given, from landmarks, from a table, from a detector; and videos."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Procedural faces with exact depth, folders in their layout, and photographs cut to squares."""
+"""Procedural faces with exact depth, folders in their layout, and photographs cropped to squares."""
 
 import shutil
 from pathlib import Path
@@ -28,7 +28,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceDepth:
 
 
 def shading(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """The diffuse term that the exact depth and light give, and that of the mirrored light."""
+    """Return the diffuse terms computed from the exact depth with the given light and with the mirrored light."""
     depth = torch.from_numpy(sample["relief_depth"])[None]
     normals = ReliefCamera(depth.shape[1]).normals(depth)[0].numpy()
     _, _, x, y = sample["relief_light"]
@@ -49,7 +49,7 @@ def test_samples_are_whole_and_exact(faces: FaceDepth) -> None:
         assert depth.shape == mask.shape == (64, 64)
         assert 0.92 < depth.min() < 0.97
         assert depth.max() == np.float32(1.1)
-        # The silhouette and the depth are of one surface: they agree but for pixels that the outline crosses.
+        # The silhouette and the depth come from one surface, so they agree except for pixels crossed by the outline.
         sure = (mask == 0) | (mask == 1)
         assert ((depth < 1.1) == (mask > 0.5))[sure].all()
         assert 0.2 < mask.mean() < 0.7

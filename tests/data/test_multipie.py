@@ -1,4 +1,4 @@
-"""Multi-PIE: names, lists, fits and samples, on a made-up folder in its layout."""
+"""Multi-PIE: names, lists, fits and samples, on a synthetic folder in its layout."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""transforms.json: written and read back, NeRF's kind, and what is wrong with damaged ones."""
+"""transforms.json: round trips, NeRF's variant, and errors for damaged files."""
 
 import json
 from pathlib import Path

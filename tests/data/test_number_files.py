@@ -1,4 +1,4 @@
-"""Text files of numbers: what is read, and the line and reason that is named where they are damaged."""
+"""Text files of numbers: values read, and errors that name the line and reason for damaged files."""
 
 from pathlib import Path
 

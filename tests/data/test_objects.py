@@ -1,4 +1,4 @@
-"""Procedural objects: what a sample holds, and that pictures, masks and mesh agree."""
+"""Procedural objects: contents of a sample, and consistency of images, masks and mesh."""
 
 import re
 import shutil
@@ -101,7 +101,7 @@ def test_a_damaged_file_of_an_object_is_named(made: Objects, tmp_path: Path, nam
     file.unlink()
     if damage == "cut":
         file.write_bytes(content[: len(content) // 2])
-    # Files of transforms name pictures without their ending.
+    # Transforms files list image names without suffix.
     with pytest.raises(UserError, match=re.escape(file.stem)):
         dataset.split("test")[0]
 

@@ -1,4 +1,4 @@
-"""Layouts of posed photographs: NeRF's synthetic scenes, COLMAP and DTU, written, read again, and damaged in every way."""
+"""Layouts of posed photographs (NeRF's synthetic scenes, COLMAP, DTU): round trips and damaged files."""
 
 import json
 import shutil
@@ -277,7 +277,7 @@ def test_pictures_of_half_the_size_have_cameras_of_half_the_size(capture: Path) 
     assert half["images"].shape == (8, 3, SIZE // 2, SIZE // 2)
     np.testing.assert_allclose(half["intrinsics"][:, :2], full["intrinsics"][:, :2] / 2)
     np.testing.assert_array_equal(half["world_from_camera"], full["world_from_camera"])
-    for shape, right in (((3, 7, 9), True), ((3, 5, 8), False)):  # rounded either way, and cut
+    for shape, right in (((3, 7, 9), True), ((3, 5, 8), False)):  # rounded either way, and cropped
         write_image(capture / "images_2" / "photo 0.png", np.zeros(shape, np.float32))
         if right:
             colmap.read_model(capture, "images_2")
@@ -287,7 +287,7 @@ def test_pictures_of_half_the_size_have_cameras_of_half_the_size(capture: Path) 
 
 
 def test_colmap_text_as_colmap_writes_it(tmp_path: Path) -> None:
-    """Comments, keypoints after each image, tracks after each point."""
+    """Read text files with comments, keypoints after each image, and tracks after each point."""
     (tmp_path / "images").mkdir()
     write_image(tmp_path / "images" / "a.png", np.zeros((3, 30, 40), np.float32))
     (tmp_path / "cameras.txt").write_text("# Camera list\n1 SIMPLE_RADIAL 40 30 50 20 15 0\n")

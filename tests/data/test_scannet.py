@@ -1,4 +1,4 @@
-"""ScanNet: `.sens` files, prepared files of the official tools, damage, and rooms in its layout."""
+"""ScanNet: `.sens` files, prepared files of the official tools, damaged files, and rooms in its layout."""
 
 import pickle
 import struct
@@ -52,7 +52,7 @@ def read_everything(folder: Path) -> None:
 
 
 def write_sens(file: Path, per_metre: float = 1000.0, color: int = 2) -> Path:
-    """Write SCAN as a `.sens` file whose second frame lost track."""
+    """Write SCAN as a `.sens` file whose second frame lost tracking."""
     file.parent.mkdir(parents=True)
     intrinsics = np.eye(4, dtype="<f4")
     intrinsics[:3, :3] = SCAN["intrinsics"][0]
@@ -186,7 +186,7 @@ def test_arrays_are_read_from_pickles_of_any_protocol_and_numpy(tmp_path: Path, 
     data = pickle.dumps({"a": np.arange(3.0), "b": [np.float64(2)]}, protocol)
     file.write_bytes(data)
     assert read_plain_pickle(file)["a"].tolist() == [0, 1, 2]
-    if protocol == 3:  # names are not counted in the bytes of old protocols' lines
+    if protocol == 3:  # old protocols store names as lines without a byte count
         file.write_bytes(data.replace(b"numpy._core.", b"numpy.core."))
         assert read_plain_pickle(file)["b"] == [2]
     file.write_bytes(data[:-5])

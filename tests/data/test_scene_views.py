@@ -1,4 +1,4 @@
-"""Samples of posed scenes: which views are held out, what is laid behind pictures, and how these become smaller."""
+"""Samples of posed scenes: held-out views, backgrounds, and downscaling."""
 
 from pathlib import Path
 

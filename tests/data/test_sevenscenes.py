@@ -66,7 +66,7 @@ def test_principal_point_moves_by_half_a_pixel_between_file_and_package(tmp_path
 
 
 def test_nominal_intrinsics_are_those_of_the_depth_camera(tmp_path: Path) -> None:
-    """A Kinect has two cameras: what a pixel of the depth file measured is found where the colour camera sees that point."""
+    """A Kinect has two cameras: a point measured by a depth pixel appears where the colour camera sees it."""
     folder = tmp_path / "scan"
     folder.mkdir()
     depth = np.zeros((480, 640), np.float32)

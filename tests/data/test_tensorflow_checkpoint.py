@@ -1,4 +1,4 @@
-"""TensorFlow checkpoints: what is written comes back, and every kind of damage is named."""
+"""TensorFlow checkpoints: round trips, and errors for every kind of damage."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_checksums_are_castagnoli() -> None:
     assert crc32c(b"123456789") == 0xE3069283
     assert crc32c(bytes(32)) == 0x8A9136AA
     data = RNG.bytes(3 * LANE + 5)
-    # The lanes of a long text are joined to what going byte by byte gives.
+    # Combining the lanes of a long input gives the same result as processing it byte by byte.
     state = 0
     for start in range(0, len(data), 1000):
         state = crc32c_from(state, data[start : start + 1000])

@@ -196,7 +196,7 @@ def named(files: list[Path], listing: Path) -> list[Path]:
     names = [Path(line).stem for line in lines]
     missing = [name for name in names if name not in known]
     if missing or not names:
-        what = f"'{missing[0]}' is not in the folder ({len(missing)} of {len(names)})" if missing else "it names nothing"
+        what = f"'{missing[0]}' is not in the folder ({len(missing)} of {len(names)})" if missing else "the list is empty"
         raise UserError(f"{listing}: {what}")
     return [known[name] for name in names]
 

@@ -30,7 +30,7 @@ class ARKit(ScanFolders):
         title="Phone captures with ARKit poses",
         provides=("images", "intrinsics", "world_from_camera"),
         splits=("test",),
-        frame="world: z up, the camera begins camera_height above z = 0",
+        frame="world: z up, the camera starts at camera_height above z = 0",
         unit="metre",
         licence="the user's own",
         source="recorded by the user",

@@ -44,12 +44,12 @@ class Blender:
     """Scenes in the layout of NeRF's synthetic scenes. A sample is a scene; splits differ in their held-out views."""
 
     card = DatasetCard(
-        title="Synthetic scenes in the layout of NeRF",
+        title="Synthetic scenes in NeRF's layout",
         provides=(*VIEW_KEYS, *HELD_OUT, "background", "bounds", "mesh"),
         splits=SPLITS,
         frame="world: z up, the object around the origin",
-        unit="that of the scene; cameras stand four units from the origin",
-        licence="that of the scenes; NeRF's are CC BY 3.0 and others, see their README",
+        unit="the scene's own; cameras are four units from the origin",
+        licence="depends on the scenes; NeRF's are CC BY 3.0 and others, see their README",
         source="https://www.matthewtancik.com/nerf",
         needs_root=True,
     )

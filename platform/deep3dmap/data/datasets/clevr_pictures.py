@@ -14,8 +14,8 @@ from deep3dmap.data.formats.images import read_gray16, read_image
 from deep3dmap.data.small_pictures import KeptImages, SquareCrop
 
 ATTRIBUTES = ("shape", "size", "color", "material", "rotation")
-register_key("object_masks", "(K, H, W) float32", "share of the pixel, in [0, 1]", "what is seen of each object of the picture")
-register_key("object_positions", "(K, 3) float32", "the dataset's unit", "middles of the objects in the world")
+register_key("object_masks", "(K, H, W) float32", "pixel coverage in [0, 1]", "visible part of each object in the image")
+register_key("object_positions", "(K, 3) float32", "the dataset's unit", "centres of the objects in the world")
 register_key("objects", "K dictionaries", "text", "shape, size, color, material and rotation (degrees) of each object")
 
 

@@ -30,7 +30,7 @@ class ClevrV1:
     """CLEVR v1.0: 70000 training, 15000 validation and 15000 test images of three to ten objects."""
 
     card = DatasetCard(
-        title="CLEVR v1.0: rendered pictures of simple objects",
+        title="CLEVR v1.0: rendered images of simple objects",
         provides=("image", "object_masks", "object_positions", "objects"),
         splits=SPLITS,
         frame="world: z up, the ground at z = 0",

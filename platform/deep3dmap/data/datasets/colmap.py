@@ -50,10 +50,10 @@ class Colmap:
             "bounds",
         ),
         splits=SPLITS,
-        frame="world: COLMAP's, any rotation",
-        unit="COLMAP's own, any scale",
-        licence="that of the pictures",
-        source="the user's own",
+        frame="world: COLMAP's, arbitrary rotation",
+        unit="COLMAP's, arbitrary scale",
+        licence="depends on the images",
+        source="provided by the user",
         needs_root=True,
     )
     config_type = ColmapConfig

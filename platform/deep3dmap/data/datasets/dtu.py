@@ -36,12 +36,12 @@ class DTU:
     """DTU scans. A sample is a scan; every split contains all scans."""
 
     card = DatasetCard(
-        title="DTU multi-view stereo, as IDR or MVSNet lay it out",
+        title="DTU multi-view stereo in the layout of IDR or MVSNet",
         provides=(*VIEW_KEYS, *HELD_OUT, "background", "bounds"),
         splits=SPLITS,
-        frame="world: that of the structured-light scanner",
+        frame="world of the structured-light scanner",
         unit="millimetre",
-        licence="free for research, see the data set's page",
+        licence="free for research, see the dataset's page",
         source="https://roboimagedata.compute.dtu.dk",
         needs_root=True,
     )

@@ -79,8 +79,8 @@ class ImageFolder:
         splits=("train", "test"),
         frame="image",
         unit="pixel",
-        licence="that of the images",
-        source="the user's own",
+        licence="depends on the images",
+        source="provided by the user",
         needs_root=True,
     )
     config_type = ImageFolderConfig

@@ -37,13 +37,13 @@ class SquareImages:
     """Photographs as squares of one size, without ground truth."""
 
     card = DatasetCard(
-        title="Photographs cut to squares",
+        title="Photographs cropped to squares",
         provides=("image",),
         splits=("train", "val", "test"),
         frame="image",
         unit="pixel",
-        licence="that of the photographs",
-        source="the user's own, such as CelebA (Liu et al., ICCV 2015) or LSUN (Yu et al., 2015)",
+        licence="depends on the photographs",
+        source="provided by the user, such as CelebA (Liu et al., ICCV 2015) or LSUN (Yu et al., 2015)",
         needs_root=True,
     )
     config_type = SquareImagesConfig

@@ -31,9 +31,9 @@ class Synface:
         title="Synthetic faces with depth maps",
         provides=("image", "relief_depth", "mask", *OF_TRUTH),
         splits=("train", "val", "test"),
-        frame="camera: x right, y down, z forward; the head's middle at depth 1",
-        unit="distance of the head's middle",
-        licence="that of the Basel Face Model: non-commercial research",
+        frame="camera: x right, y down, z forward; the head's centre at depth 1",
+        unit="distance of the head's centre",
+        licence="as the Basel Face Model: non-commercial research",
         source="Wu, Rupprecht and Vedaldi, Unsupervised Learning of Probably Symmetric Deformable 3D Objects, CVPR 2020",
         needs_root=True,
     )

@@ -62,9 +62,9 @@ class ViewFolders:
         provides=("images", "masks", "intrinsics", "world_from_camera", "mesh"),
         splits=("train", "test"),
         frame="world: the folder's own",
-        unit="that of the folder's cameras",
-        licence="that of the pictures",
-        source="the user's own",
+        unit="unit of the folder's cameras",
+        licence="depends on the images",
+        source="provided by the user",
         needs_root=True,
     )
     config_type = ViewFoldersConfig

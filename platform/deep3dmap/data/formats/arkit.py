@@ -128,7 +128,7 @@ def _files(folder: Path, numbers: NDArray[np.int64], listed: str) -> tuple[Image
     found = (folder / "images").iterdir()
     files = {int(file.stem): file for file in found if file.suffix.lower() in SUFFIXES and file.stem.isdigit()}
     if missing := [number for number in numbers.tolist() if number not in files]:
-        raise UserError(f"{folder / 'images'}: no picture of frame {missing[0]}, which {listed} lists")
+        raise UserError(f"{folder / 'images'}: no image of frame {missing[0]}, which is listed in {listed}")
     chosen = [files[number] for number in numbers.tolist()]
     size = image_size(chosen[0])
     return LazySequence(partial(_load_file, chosen, size), len(chosen)), size

@@ -45,5 +45,5 @@ def listed(root: Path, split: str) -> list[str] | None:
         names = file.read_text().split()
     missing = next((name for name in names if not (root / "image" / name).is_file()), None)
     if missing:
-        raise UserError(f"{file}: names {missing[:80]}, which is not below {root / 'image'}; restore the photographs")
+        raise UserError(f"{file}: lists {missing[:80]}, which is not below {root / 'image'}; restore the photographs")
     return names

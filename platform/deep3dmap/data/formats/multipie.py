@@ -182,7 +182,7 @@ def _unique(files: Iterator[Path]) -> dict[Photograph, Path]:
     for file in files:
         photograph = parse_name(file)
         if found.setdefault(photograph, file) != file:
-            raise UserError(f"{file}: the same photograph as {found[photograph]}; give dataset.names=FILE or remove one")
+            raise UserError(f"{file}: the same photograph as {found[photograph]}; set dataset.names=FILE or remove one")
     return dict(sorted(found.items()))
 
 
