@@ -224,7 +224,7 @@ def _roi_boxes(file: Path, names: list[str]) -> dict[str, NDArray[np.float32]]:
 
 
 def _table_of(file: Path, names: list[str], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Read a table with a row of `shape` for each of the 2000 photographs, in the order of their names."""
+    """Read a table with a row of `shape` for each of the 2000 photographs, sorted by name."""
     rows = read_npy(file, ".npy")
     if rows.shape != (ALL_IMAGES, *shape):
         raise UserError(f"{file}: expected {'x'.join(map(str, (ALL_IMAGES, *shape)))} numbers, got {rows.shape}")

@@ -95,7 +95,7 @@ class Blender:
         return hash_data([hash_files(self.root, files, self._cache), how])
 
     def split(self, name: str) -> Split:
-        """Return all scenes with the held-out views of a split; raises UserError for another name."""
+        """Return all scenes with the held-out views of a split; raises UserError for an unknown split."""
         if name not in SPLITS:
             raise unknown("split of blender", name, SPLITS)
         return SceneSplit(list(self._folders), partial(self._read, name))

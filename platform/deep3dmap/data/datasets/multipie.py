@@ -32,9 +32,7 @@ class MultiPIEConfig:
     fits: str = option("", "face-model fits per photograph (.npz, .json or .pkl); none = images only")
     meshes: str = option("", "folder of fitted meshes <subject>_<session>_<recording>.obj; none = no meshes")
     textures: str = option("", "folder of unwrapped textures <subject>_<session>_<recording>.png; none = no textures")
-    cameras: list = option(
-        [multipie.FRONTAL, "19_0", "08_0"], "cameras of the views in a sample, in this order, each in quotes"
-    )
+    cameras: list = option([multipie.FRONTAL, "19_0", "08_0"], "cameras of the views in a sample, in this order, each quoted")
     lights: list = option([], "numbers of the lights to use; none = all")
     expressions: list = option([], "names of the expressions to use; none = all")
     last_train: int = option(200, "last subject number of the training split; the others are for testing", low=1)

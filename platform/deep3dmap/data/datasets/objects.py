@@ -98,7 +98,7 @@ class Objects:
         make_items(_make_object, jobs, title="objects", seconds=self._seconds, workers=workers, quiet=quiet)
 
     def split(self, name: str) -> Split:
-        """Return the objects with a split's held-out views, generating them if necessary; raises UserError for other names."""
+        """Return the objects with a split's held-out views, generating them if needed; raises UserError for unknown splits."""
         if name not in self.card.splits:
             raise unknown("split of objects", name, self.card.splits)
         self.prepare()

@@ -91,7 +91,7 @@ class SevenScenes:
 
 
 def find_scans(root: Path) -> list[tuple[str, Path, str | None]]:
-    """Return (name, folder, split or None) of the scans in `root`, `root/*` and `root/*/seq-*`; UserError if there are none."""
+    """Return (name, folder, split or None) of the scans in `root`, `root/*` and `root/*/seq-*`. Raises UserError if none."""
     if layout.is_scan(root):
         return [(root.resolve().name, root, None)]
     scans = []

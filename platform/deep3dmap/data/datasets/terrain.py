@@ -100,7 +100,7 @@ class Terrain:
         make_items(_make_scene, jobs, title="outdoor scenes", seconds=seconds, workers=workers, quiet=quiet)
 
     def split(self, name: str) -> Split:
-        """Return the scenes with a split's held-out views, generating them if necessary; raises UserError for other names."""
+        """Return the scenes with a split's held-out views, generating them if needed; raises UserError for unknown splits."""
         if name not in terrain.SPLITS:
             raise unknown("split of terrain", name, terrain.SPLITS)
         self.prepare()

@@ -72,7 +72,10 @@ def make_scan(
 
 
 def pinhole(values: Sequence[float], source: str) -> NDArray[np.float64]:
-    """Return intrinsics (3, 3), pixel centres at +0.5, from fx, fy, cx, cy with integer centres; UserError naming `source`."""
+    """Return intrinsics (3, 3), pixel centres at +0.5, from fx, fy, cx, cy with integer centres.
+
+    Raises UserError naming `source` for invalid values.
+    """
     if len(values) != 4 or not np.isfinite(values).all() or min(values[:2]) <= 0:
         raise UserError(f"{source}: must be fx, fy, cx, cy in pixels with focal lengths above 0, got {list(values)}")
     fx, fy, cx, cy = values

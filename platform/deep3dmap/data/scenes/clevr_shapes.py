@@ -23,7 +23,7 @@ class Solid(NamedTuple):
 
 @cache
 def solid(shape: str) -> Solid:
-    """Return a cube of side two, a sphere of radius one or a cylinder of radius one and height two, about the origin."""
+    """Return a cube of side two, a sphere of radius one or a cylinder of radius one and height two, centred at the origin."""
     return {"cube": _cube, "sphere": _sphere, "cylinder": _cylinder}[shape]()
 
 

@@ -40,7 +40,7 @@ class Parts:
 
 
 def parts(surface: SkullSurface) -> Parts:
-    """Compute the masks."""
+    """Return the masks of the parts of a face."""
     x, y = np.abs(surface.x), surface.y
     front = (np.abs(surface.angle) < 75).astype(float)
     lips = front * smoothstep(_UPPER_LIP(x) - y, -0.6, 0.9) * smoothstep(y - _LOWER_LIP(x), -0.8, 1.2) * (x < 27)
