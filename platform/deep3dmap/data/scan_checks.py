@@ -84,7 +84,7 @@ def _check_intrinsics(sample: Mapping[str, Any]) -> list[Finding]:
     intrinsics = np.asarray(sample["intrinsics"], np.float64)[0]
     height, width = np.shape(sample["images"][0])[-2:]
     if not np.isfinite(intrinsics).all() or min(intrinsics[0, 0], intrinsics[1, 1]) <= 0:
-        return [Finding("intrinsics", "the focal lengths are not positive; provide the camera's intrinsics in pixels")]
+        return [Finding("intrinsics", "the intrinsics must be finite, with focal lengths above 0; provide them in pixels")]
     angle = 2 * np.degrees(np.arctan(width / (2 * intrinsics[0, 0])))
     if not NARROWEST < angle < WIDEST:
         what = f"a focal length of {intrinsics[0, 0]:.3g} pixels gives a {width}x{height} image a view of {angle:.0f} degrees"
