@@ -165,7 +165,7 @@ def test_no_face_in_the_photograph(weights: Path, tmp_path: Path, capsys: Captur
 @pytest.mark.parametrize("box", ["[1,2,3]", "[50,20,10,60]", "[1,2,x,4]"])
 def test_a_box_that_is_none(weights: Path, photo: Path, capsys: Captured, box: str) -> None:
     assert reconstruct(weights, photo, f"dataset.box={box}") == 2
-    complains(capsys, "dataset.box is [left, top, right, bottom]")
+    complains(capsys, "dataset.box must be [left, top, right, bottom]")
 
 
 def test_a_damaged_image_does_not_cost_the_others_their_results(weights: Path, photo: Path, capsys: Captured) -> None:

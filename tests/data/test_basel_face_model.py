@@ -1,4 +1,4 @@
-"""The Basel Face Model's files, with the procedural head in their clothes."""
+"""Reading Basel Face Model files, using the procedural head as stand-in data."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Bodies in several views: the parts of a sample agree with one another."""
+"""Bodies in several views: consistency of the parts of a sample."""
 
 from pathlib import Path
 

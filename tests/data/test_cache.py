@@ -64,7 +64,7 @@ def test_two_builders_build_once(tmp_path: Path) -> None:
 
 @contextmanager
 def small_files() -> Iterator[None]:
-    """Files may not grow beyond 1000 bytes, which is how a full disk looks to a program; pytest's own log must not notice."""
+    """Limit files to 1000 bytes to simulate a full disk; pytest's own log must not be affected."""
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:

@@ -1,4 +1,4 @@
-"""TUM RGB-D recordings and phone captures: the other layouts, and what damage is called."""
+"""TUM RGB-D recordings and phone captures: layouts, and errors for damaged files."""
 
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def test_tum_cameras_can_be_given(tmp_path: Path) -> None:
         ("groundtruth.txt", "0 0 0 0 0 0 0 0", "line 1: the quaternion has length 0"),
         ("groundtruth.txt", "1 0 0 0 0 0 0 1\n# x\n0 0 0 0 0 0 0 1", "line 3: the time 0.000000 comes after 1.000000"),
         ("groundtruth.txt", "# none", "no poses in it"),
-        ("groundtruth.txt", "9 0 0 0 0 0 0 1", "no picture has a depth map and a pose within"),
+        ("groundtruth.txt", "9 0 0 0 0 0 0 1", "no image has a depth map and a pose within"),
         ("rgb.txt", "0.0 rgb/0.png\n1.0", "line 2: expected `time file`"),
         ("rgb.txt", "0.0 rgb/0.png\n1.0 rgb/7.png", r"line 2: .*7\.png is missing"),
         ("depth.txt", "1.0 depth/0.png\n0.0 depth/1.png", "line 2: the time"),
@@ -123,7 +123,7 @@ def test_a_video_is_read_frame_by_frame(tmp_path: Path) -> None:
         writer.write(np.stack([np.full((48, 64), shade, np.uint8) for shade in (0, 0, value)], -1))
     writer.release()
     sample = read_arkit(folder)
-    # Red is last in OpenCV's frames and first in ours.
+    # OpenCV's frames are BGR, ours are RGB.
     for image, value in zip(sample["images"], (40, 120, 200)):
         np.testing.assert_allclose(image.mean((1, 2)), [value / 255, 0, 0], atol=0.05)
     np.testing.assert_allclose(sample["images"][0].mean((1, 2)), [40 / 255, 0, 0], atol=0.05)
@@ -160,9 +160,9 @@ def test_camera_height_and_size_are_options(tmp_path: Path) -> None:
     assert read_arkit(folder, camera_height=0.5)["world_from_camera"][0][2, 3] == pytest.approx(0.7)
     with pytest.raises(UserError, match=r"intrinsics do not belong to 1280x960.*dataset\.recorded_size"):
         read_arkit(folder, recorded_size=[1280, 960])
-    with pytest.raises(UserError, match=r"the pictures \(64x48\) have another shape"):
+    with pytest.raises(UserError, match=r"the images \(64x48\) have another aspect ratio"):
         read_arkit(folder, recorded_size=[1920, 1080])
-    with pytest.raises(UserError, match=r"dataset\.recorded_size is"):
+    with pytest.raises(UserError, match=r"dataset\.recorded_size must be"):
         read_arkit(folder, recorded_size=[1920])
 
 
@@ -173,7 +173,7 @@ def test_camera_height_and_size_are_options(tmp_path: Path) -> None:
         ("ARposes.txt", "0, 0, 0, 0, 1, 0, 0", "line 1: expected 8 numbers, got 7"),
         ("ARposes.txt", "0, 0, 0, 0, 1, 0, 0, 0", "no pose within 0.5 s of the frame at 2.000"),
         ("ARposes.txt", "", "is empty"),
-        ("Frames.txt", "0, 0, 0, 1600, 960, 720", "line 1: focal lengths are positive"),
+        ("Frames.txt", "0, 0, 0, 1600, 960, 720", "line 1: focal lengths must be positive"),
         ("Frames.txt", "0, 0, 1600, 1600, 960, x", "line 1: expected 6 numbers"),
         ("images/00001.jpg", "no picture", "not a readable image"),
     ],

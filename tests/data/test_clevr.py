@@ -1,4 +1,4 @@
-"""CLEVR-like pictures: the parts of a sample agree, and CLEVR's own layout is read."""
+"""CLEVR-like images: consistency of samples, and reading of CLEVR's own layout."""
 
 import json
 from dataclasses import replace
@@ -65,7 +65,7 @@ def test_every_object_is_seen_where_the_scene_says(clevr: Clevr) -> None:
         for thing, mask in zip(things, sample["object_masks"]):
             rows, columns = np.nonzero(mask)
             column, row, depth = thing["pixel_coords"]
-            # Hidden parts draw the middle of what is seen aside, by less than the object itself.
+            # Occlusion shifts the centre of the visible part by less than the object's size.
             reach = 1.2 * SIZES[thing["size"]] * 48 / 2 / np.tan(np.radians(20)) / depth
             assert abs(columns.mean() + 0.5 - column) < reach
             assert abs(rows.mean() + 0.5 - row) < reach
@@ -152,7 +152,7 @@ def test_a_picture_shows_colour_shadow_and_highlight() -> None:
     assert 0.05 < seen.mean() < 0.4
     mean = ball["rubber"].image[:, seen].mean(1) ** 2.2
     assert mean[0] / mean[1] == pytest.approx(linear("red")[0] / linear("red")[1], rel=0.5)
-    # A shadow: the ground beside the ball is darker than without it, and never brighter.
+    # Shadow: the ground next to the ball is darker than without it, and never brighter.
     change = (ball["rubber"].image - empty.image)[:, ~seen].mean(0)
     assert change.min() < -0.1
     near_edge = 2 / 255
@@ -162,7 +162,7 @@ def test_a_picture_shows_colour_shadow_and_highlight() -> None:
 
 
 def release(root: Path) -> Path:
-    """A folder as the release has it, without masks, and a test split without scenes."""
+    """Create a folder in the release's layout, without masks, and with a test split without scenes."""
     for split in ("train", "test"):
         (root / "images" / split).mkdir(parents=True)
         for index in range(2):
@@ -184,7 +184,7 @@ def test_the_release_is_read_and_cut_square(tmp_path: Path) -> None:
     dataset.prepare()
     sample = dataset.split("train")[1]
     assert set(sample) == {"image", "objects", "object_positions"}
-    # The middle square is red on the left and yellow on the right.
+    # The central square is red on the left and yellow on the right.
     assert sample["image"].shape == (3, 4, 4)
     assert sample["image"][0].min() == 1
     np.testing.assert_allclose(sample["image"][1, 0, [0, 3]], [0, 1])
@@ -200,17 +200,17 @@ def test_names_what_is_wrong(tmp_path: Path) -> None:
         ClevrV1(ClevrV1Config(), tmp_path).prepare()
     with pytest.raises(UserError, match="no folder images/train"):
         ClevrV1(ClevrV1Config(str(tmp_path)), tmp_path).prepare()
-    with pytest.raises(UserError, match=r"dataset\.crop=20 is more than the picture's 12x8"):
+    with pytest.raises(UserError, match=r"dataset\.crop=20 exceeds the image size 12x8"):
         ClevrV1(ClevrV1Config(str(root), crop=20), tmp_path).split("train")[0]
     with pytest.raises(UserError, match="did you mean 'train'"):
         ClevrV1(ClevrV1Config(str(root)), tmp_path).split("trian")
-    with pytest.raises(UserError, match="no pictures in it"):
+    with pytest.raises(UserError, match="no images in it"):
         ClevrV1(ClevrV1Config(str(root)), tmp_path).split("val")
     with pytest.raises(UserError, match=r"must be from 1 to most_objects=2"):
         Clevr(ClevrConfig(fewest_objects=3, most_objects=2), tmp_path)
     with pytest.raises(UserError, match="did you mean 'large'"):
         Clevr(ClevrConfig(sizes=["larg"]), tmp_path)
-    with pytest.raises(UserError, match="do not fit into the scene; ask for fewer"):
+    with pytest.raises(UserError, match="do not fit into the scene; use fewer"):
         sample_things(
             np.random.default_rng(0), LayoutRules(reach=0.5), 5, sample_camera(np.random.default_rng(0), LayoutRules(), 64)
         )

@@ -1,4 +1,4 @@
-"""CompCars: lists, labels, crops and what is said of a damaged copy."""
+"""CompCars: lists, labels, crops, and errors for damaged copies."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from deep3dmap.data.formats.images import write_image
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Six photographs of two cars, 40 x 20, dark but for the box of the car at columns 20 to 29 and rows 5 to 14."""
+    """Create six photographs of two cars, 40 x 20, dark except for the car's box at columns 20 to 29 and rows 5 to 14."""
     for index in range(6):
         below = Path(f"{1 + index // 3}/7/2010/{index}")
         image = np.zeros((3, 20, 40), np.float32)
@@ -34,7 +34,7 @@ def test_squares_of_the_middle_and_of_the_car(root: Path, tmp_path: Path) -> Non
     assert middle.name(0) == "1_7_2010_1"
     image = middle[0]["image"]
     assert image.shape == (3, 10, 10)
-    # The middle is columns 10 to 29, so that the car is on the right.
+    # The centre crop covers columns 10 to 29, so the car is on the right.
     assert image[:, 3:7, 5:].mean() > 0.8
     assert image[:, 3:7, :4].mean() < 0.2
     np.testing.assert_array_equal(middle[0]["image"], image)
@@ -62,7 +62,7 @@ def test_splits_follow_the_release_or_every_tenth(root: Path, tmp_path: Path) ->
     assert dataset.split("test").name(0) == "2_7_2010_4"
     assert dataset.version != version
     (lists / "train.txt").write_text("1/7/2010/9.jpg\n")
-    with pytest.raises(UserError, match=r"names 1/7/2010/9\.jpg, which is not below"):
+    with pytest.raises(UserError, match=r"lists 1/7/2010/9\.jpg, which is not below"):
         dataset.split("train")
     (lists / "train.txt").write_bytes(b"\xff\xfe1/7")
     with pytest.raises(UserError, match=r"train\.txt: not a readable list of photographs"):
@@ -72,7 +72,7 @@ def test_splits_follow_the_release_or_every_tenth(root: Path, tmp_path: Path) ->
 def test_viewpoints_are_chosen_by_label(root: Path, tmp_path: Path) -> None:
     fronts = CompCars(CompCarsConfig(str(root), viewpoints=["front"], test_every=2), tmp_path)
     assert len(fronts.split("test")) == 3
-    with pytest.raises(UserError, match="no photograph of the train split has the viewpoints"):
+    with pytest.raises(UserError, match="no photograph of the train split has a viewpoint listed"):
         fronts.split("train")
 
 
@@ -85,10 +85,10 @@ def test_names_what_is_wrong(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'front_side'"):
         CompCars(CompCarsConfig(str(root), viewpoints=["frontside"]), tmp_path)
     (root / "label" / "1/7/2010/0.txt").write_text("1\n1\n21 six 30 15\n")
-    with pytest.raises(UserError, match="a label is a viewpoint"):
+    with pytest.raises(UserError, match="expected lines with a viewpoint"):
         read_label(root, "1/7/2010/0.jpg")
     (root / "label" / "1/7/2010/0.txt").write_text("1\n1\n21 1e400 30 15\n")
-    with pytest.raises(UserError, match="a label is a viewpoint"):
+    with pytest.raises(UserError, match="expected lines with a viewpoint"):
         read_label(root, "1/7/2010/0.jpg")
     (root / "label" / "1/7/2010/1.txt").write_text("1\n1\n21 6 3 15\n")
     with pytest.raises(UserError, match="is empty or outside"):

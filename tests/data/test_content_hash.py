@@ -1,4 +1,4 @@
-"""Versions of made data: a hash of the configuration and of the source code that makes them, of nothing else."""
+"""Versions of generated data: a hash of the configuration and of the generating source code only."""
 
 import importlib.util
 import sys
@@ -13,7 +13,7 @@ from deep3dmap.data.content_hash import LENGTH, hash_data, hash_generator
 
 @dataclass(frozen=True)
 class Plan:
-    """What is made."""
+    """Generation settings."""
 
     count: int = 3
     scale: float = 0.5

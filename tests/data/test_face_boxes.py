@@ -1,4 +1,4 @@
-"""Where a face box comes from: given, from landmarks, from a table, from a detector; and videos."""
+"""Sources of face boxes: given, from landmarks, from a table, from a detector; and videos."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_given_boxes() -> None:
     np.testing.assert_array_equal(subject_boxes(given, "auto")("a", BLANK), given)
     np.testing.assert_array_equal(subject_boxes([], "center")("a", BLANK), [37.5, 22.5, 82.5, 67.5])
     for wrong in ([1, 2, 3], [10, 20, 5, 30], ["a", 1, 2, 3]):
-        with pytest.raises(UserError, match=r"dataset\.box is \[left"):
+        with pytest.raises(UserError, match=r"dataset\.box must be \[left"):
             subject_boxes(wrong, "center")
 
 

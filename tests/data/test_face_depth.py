@@ -1,4 +1,4 @@
-"""Procedural faces with exact depth, folders in their layout, and photographs cut to squares."""
+"""Procedural faces with exact depth, folders in their layout, and photographs cropped to squares."""
 
 import shutil
 from pathlib import Path
@@ -28,7 +28,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> FaceDepth:
 
 
 def shading(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """The diffuse term that the exact depth and light give, and that of the mirrored light."""
+    """Return the diffuse terms computed from the exact depth with the given light and with the mirrored light."""
     depth = torch.from_numpy(sample["relief_depth"])[None]
     normals = ReliefCamera(depth.shape[1]).normals(depth)[0].numpy()
     _, _, x, y = sample["relief_light"]
@@ -49,7 +49,7 @@ def test_samples_are_whole_and_exact(faces: FaceDepth) -> None:
         assert depth.shape == mask.shape == (64, 64)
         assert 0.92 < depth.min() < 0.97
         assert depth.max() == np.float32(1.1)
-        # The silhouette and the depth are of one surface: they agree but for pixels that the outline crosses.
+        # The silhouette and the depth come from one surface, so they agree except for pixels crossed by the outline.
         sure = (mask == 0) | (mask == 1)
         assert ((depth < 1.1) == (mask > 0.5))[sure].all()
         assert 0.2 < mask.mean() < 0.7
@@ -200,9 +200,9 @@ def test_the_middle_of_photographs(tmp_path: Path) -> None:
     few = SquareImages(SquareImagesConfig(root=str(root), image_size=8, val=1, test=1, limit=4), tmp_path / "cache")
     assert len(few.split("train")) == 4
     none = SquareImages(SquareImagesConfig(root=str(root), val=0, test=3), tmp_path / "cache")
-    with pytest.raises(UserError, match=r"no photograph in the split val; dataset\.val=0 asks for none"):
+    with pytest.raises(UserError, match=r"no photograph in the split val; dataset\.val=0"):
         none.split("val")
-    with pytest.raises(UserError, match="hold back"):
+    with pytest.raises(UserError, match="hold out"):
         SquareImages(SquareImagesConfig(root=str(root)), tmp_path).prepare()
 
 
@@ -222,8 +222,8 @@ def test_a_list_of_crops(tmp_path: Path) -> None:
         ("0.png 0 0 0 20", "expected"),
         ("0.png 7 0 0 20 20", "expected"),
         ("0.png 0 0 0 20 10", "square"),
-        ("9.png 0 0 0 20 20", "is not there"),
-        ("0.png 0 a 0 20 20", "are numbers"),
+        ("9.png 0 0 0 20 20", "does not exist"),
+        ("0.png 0 a 0 20 20", "must be numbers"),
     ]:
         listed.write_text(f"# comment\n{line}\n")
         with pytest.raises(UserError, match=words) as caught:

@@ -1,4 +1,4 @@
-"""Files that a process of its own reads: it lives within the limits of memory that it was started with."""
+"""Files read by a separate process: it respects the memory limits it was started with."""
 
 import json
 import resource

@@ -1,4 +1,4 @@
-"""The worlds that are made here: every number has an end, and what lies beyond it is refused before anything is made."""
+"""Options of generated datasets: every number has limits, and values beyond them are rejected before generation."""
 
 from dataclasses import fields
 from functools import cache
@@ -37,7 +37,7 @@ def test_numbers_beyond_their_ends_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_the_ends_themselves_are_possible_or_refused_in_words(name: str, tmp_path: Path) -> None:
-    """Whatever is accepted has a version and knows what it would have to make."""
+    """Every accepted configuration has a version and can list what it would generate."""
     kind, plain = datasets.load(name), smallest(name)
     accepted = 0
     for of in fields(kind.config_type):

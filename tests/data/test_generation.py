@@ -1,4 +1,4 @@
-"""Making many items: the same with any number of workers, which end with the process that started them, and are announced."""
+"""Generating many items: independent of the number of workers, which exit with their parent process, and announced."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from deep3dmap.data import preparation_progress
 from deep3dmap.data.generation import item_seed, make_items
 from deep3dmap.data.preparation_progress import describe, duration
 
-# Each worker notes its process id and then works for a minute.
+# Each worker records its process id and then works for a minute.
 FOREVER = """
 import os, sys, time
 from pathlib import Path
@@ -60,7 +60,7 @@ def runs(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    # A process that has ended stays listed until its new parent asks for it.
+    # A terminated process remains listed until its new parent reaps it.
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
@@ -85,7 +85,7 @@ def test_what_is_quick_or_asked_to_be_quiet_says_nothing(capsys: pytest.CaptureF
 
 
 def test_few_quick_items_start_no_processes() -> None:
-    # What a worker is given has to be importable there, which this module is not.
+    # Jobs must be importable in the worker, which this module is not.
     own = ["__import__('os').getpid()"] * 3
     assert set(make_items(eval, own, title="numbers", seconds=0.1, workers=2)) == {os.getpid()}
     assert os.getpid() not in make_items(eval, own, title="numbers", seconds=10.0, workers=2)

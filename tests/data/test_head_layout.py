@@ -1,4 +1,4 @@
-"""The grid of the procedural head and the shapes of the body: inverses, symmetries and distances in closed form."""
+"""The grid of the procedural head and the shape of the body: inverses, symmetries and closed-form distances."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_the_grid_is_its_own_mirror_image(grid: int) -> None:
     np.testing.assert_array_equal(mirror[mirror], np.arange(grid * grid))
     np.testing.assert_allclose(uv[mirror], np.stack([1 - uv[:, 0], uv[:, 1]], 1), atol=1e-15)
 
-    # Mirrored triangles are triangles of the grid, wound the other way round.
+    # Mirrored triangles are triangles of the grid with the opposite winding.
     def rolled(triangles: np.ndarray) -> set[tuple[int, ...]]:
         return {tuple(np.roll(face, -int(face.argmin()))) for face in triangles}
 
@@ -74,7 +74,7 @@ def test_steps_and_bumps() -> None:
 def test_chance_stays_within_its_bounds() -> None:
     values = truncated_normal(np.random.default_rng(0), 20000)
     assert np.abs(values).max() <= MOST_SIGMA
-    # Of a normal cut at 2.5: 1 - 2 a phi(a) / (2 Phi(a) - 1).
+    # Variance of a normal distribution truncated at 2.5: 1 - 2 a phi(a) / (2 Phi(a) - 1).
     density, inside = np.exp(-(MOST_SIGMA**2) / 2) / np.sqrt(2 * np.pi), 0.98758067
     assert values.var() == pytest.approx(1 - 2 * MOST_SIGMA * density / inside, abs=0.03)
     noise = np.stack([smooth_noise(64, 8, np.random.default_rng(seed)) for seed in range(40)])
@@ -114,6 +114,6 @@ def test_the_body_is_closed_symmetric_and_on_its_level_set() -> None:
     assert 0.03 < body.volume < 0.12, "cubic metres of a person"
     assert points[:, 1].min() == 0
     assert points[:, 1].max() == pytest.approx(1.75, abs=0.1)
-    # Setting it on the floor moved it up or down; at that height it is on its level set to half a millimetre.
+    # Meshing shifted it vertically to the floor; undoing the shift, it lies on its level set to half a millimetre.
     misses = [np.abs(field(points + np.array([0, down, 0]))).mean() for down in np.linspace(-0.02, 0.02, 21)]
     assert min(misses) < 1e-3

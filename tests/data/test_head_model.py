@@ -1,4 +1,4 @@
-"""The procedural head: symmetric, smooth, free of folds, the same every time."""
+"""The procedural head: symmetric, smooth, without folds, deterministic."""
 
 import hashlib
 
@@ -88,8 +88,8 @@ def test_no_triangle_is_folded(model: MorphableModel) -> None:
 
 
 def test_the_surface_is_smooth() -> None:
-    # On finer grids the corners between neighbouring edges flatten everywhere on the face: there is no crease.
-    # (The rim of the ear turns by more than a right angle within a few millimetres, finer than these grids.)
+    # On finer grids, the angles between neighbouring edges flatten everywhere on the face: there is no crease.
+    # (The rim of the ear bends by more than a right angle within a few millimetres, finer than these grids.)
     def sharpest(grid: int, axis: int) -> float:
         fine = head_model(grid)
         points = np.moveaxis(fine.mean.reshape(grid, grid, 3).astype(float), axis, 0)

@@ -1,4 +1,4 @@
-"""The synthetic faces: exact ground truth, determinism, what each split holds."""
+"""Synthetic faces: exact ground truth, determinism, contents of each split."""
 
 import pickle
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_yaw_turns_the_nose_to_the_image_left(heads: Heads) -> None:
 
 
 def test_the_picture_shows_the_face_where_the_truth_says() -> None:
-    # Without occluders and camera effects the face is brighter in red than in blue, unlike most backgrounds.
+    # Without occluders and camera effects, the face is brighter in red than in blue, unlike most backgrounds.
     from deep3dmap.data.scenes.head_model import head_model
     from deep3dmap.data.scenes.head_render import Look, render_head
     from deep3dmap.data.scenes.head_subject import place, sample_subject
@@ -100,7 +100,7 @@ def test_the_picture_shows_the_face_where_the_truth_says() -> None:
     left, right = seen[39, :2].astype(int), seen[42, :2].astype(int)
     middle = (left + right) // 2
     eye = seen[36:42, :2].mean(0).astype(int)
-    # The iris is darker than the root of the nose.
+    # The iris is darker than the bridge of the nose.
     assert image[:, eye[1] - 1 : eye[1] + 2, eye[0] - 1 : eye[0] + 2].min() < image[:, middle[1], middle[0]].mean()
 
 
@@ -167,7 +167,7 @@ def test_boxes_are_near_the_landmarks(heads: Heads) -> None:
         centre, middle = (box[:2] + box[2:]) / 2, (points.min(0) + points.max(0)) / 2
         side, mean_side = (box[2:] - box[:2]).mean(), (points.max(0) - points.min(0)).mean()
         assert 0.8 < side / mean_side < 1.25
-        # A detector's box lies higher than the landmarks' own.
+        # A detector's box is higher than the landmarks' box.
         assert np.abs(centre - middle + (0, 0.14 * side)).max() < 0.15 * mean_side
 
 

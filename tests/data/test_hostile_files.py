@@ -1,4 +1,4 @@
-"""Files that took gigabytes, or the process, before they were refused: one line each, in little memory."""
+"""Files that could exhaust memory or crash the process are rejected with one line and little memory."""
 
 import struct
 import tracemalloc
@@ -21,7 +21,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def little_memory() -> Iterator[None]:
-    """Python may not have asked for more than 16 MiB when the test is over."""
+    """Check that Python's peak allocation during the test stays below 16 MiB."""
     tracemalloc.start()
     yield
     _, most = tracemalloc.get_traced_memory()
@@ -33,7 +33,7 @@ def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-# Pillow itself refuses the larger one, and none of 81 megapixels.
+# Pillow itself rejects the larger one, but none of 81 megapixels.
 @pytest.mark.parametrize("side", [9_000, 20_000])
 @pytest.mark.parametrize("read", [read_image, read_gray16, image_size])
 def test_a_png_beyond_any_photograph(read: object, side: int, little_memory: None, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def sens(width: int, height: int, depth: bytes, frames: int = 1) -> bytes:
     [
         (lambda: sens(16, 12, zlib.compress(bytes(256 * MIB))), "frame 0: damaged depth"),
         (lambda: sens(60_000, 60_000, b""), "60000x60000 pixels are beyond any sensor"),
-        (lambda: sens(16, 12, b"", frames=1 << 40), "it promises 1099511627776 frames and is too short"),
+        (lambda: sens(16, 12, b"", frames=1 << 40), "its header lists 1099511627776 frames, but the file is too short"),
     ],
 )
 def test_a_small_sens_that_grows(content: object, says: str, tmp_path: Path) -> None:
@@ -79,14 +79,14 @@ def test_an_obj_whose_faces_name_what_is_not_there(face: str, little_memory: Non
 
 
 def test_a_matlab_file_that_ends_its_reader_ends_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SciPy's reader, in C, follows what a damaged file says out of its memory."""
+    """SciPy's C reader accesses memory out of bounds for a damaged file."""
     scipy.io.savemat(tmp_path / "whole.mat", {"x": np.arange(3.0)})
     (tmp_path / "bad.mat").write_bytes(b"whatever")
     crashing = tmp_path / "child.py"
     crashing.write_text(foreign_file.CHILD.read_text().replace("    import scipy.io\n", f"    import scipy.io\n    {CRASH}\n"))
     monkeypatch.setattr(foreign_file, "CHILD", crashing)
     monkeypatch.setattr(foreign_file, "_READER", foreign_file._Reader())
-    with pytest.raises(UserError, match=r"bad\.mat: not a readable MATLAB file \(it ends the process that reads it\)"):
+    with pytest.raises(UserError, match=r"bad\.mat: not a readable MATLAB file \(it crashes the process that reads it\)"):
         foreign_file.read_matlab(tmp_path / "bad.mat")
     assert foreign_file.read_matlab(tmp_path / "whole.mat")["x"].ravel().tolist() == [0, 1, 2]
 

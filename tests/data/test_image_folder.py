@@ -61,7 +61,7 @@ def test_transforms_are_chosen_by_config_and_repeat_exactly(tmp_path: Path) -> N
     [
         ({"type": "Resise"}, r"pipeline\[0\]: unknown transform 'Resise'; did you mean 'Resize'"),
         ({"type": "ColorJitter", "brightness": -1}, "at least 0"),
-        ({"type": "Resize", "size": 3}, "does not take"),
+        ({"type": "Resize", "size": 3}, "does not accept"),
         ({"scale": 3}, "type: NAME"),
     ],
 )

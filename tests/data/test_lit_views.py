@@ -1,4 +1,4 @@
-"""Pictures of lit surfaces in calibrated views: colours, coverage and what is seen, in closed form."""
+"""Renderings of lit surfaces in calibrated views: closed-form colours, coverage and visibility."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ SQUARE = np.array([[0, 1, 2], [0, 2, 3]])
 
 
 def facing(depth: float, low: float, high: float, light: float = 1.0) -> LitSurface:
-    """A square [low, high]^2 across the optical axis whose albedo is where it is: red grows with x, green with y."""
+    """A square [low, high]^2 facing the camera whose albedo encodes position: red grows with x, green with y."""
     corners = np.array([(low, low, depth), (high, low, depth), (high, high, depth), (low, high, depth)])
 
     def color_of(place: torch.Tensor) -> torch.Tensor:
@@ -75,5 +75,5 @@ def test_points_are_seen_unless_they_turn_away_or_something_stands_before_them()
     points = np.array([(0.7, 0.7, 2), (0.0, 0.0, 2), (0.0, 0.0, 1), (0.7, 0.7, 2), (2.0, 0, 2), (0.7, 0.7, 2.1), (0.1, 0, -2)])
     towards, away = (0.0, 0.0, -1.0), (0.0, 0.0, 1.0)
     normals = np.array([towards, towards, towards, away, towards, towards, towards])
-    # In sight; behind the small square; on it; turned away; outside of the picture; behind the surface; behind the camera.
+    # Visible; behind the small square; on it; facing away; outside the image; behind the surface; behind the camera.
     assert visible(points, normals, view, AHEAD).tolist() == [True, False, True, False, False, False, False]

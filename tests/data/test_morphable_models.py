@@ -1,4 +1,4 @@
-"""Licensed models in each of their formats, with the procedural head in their clothes, and position maps made with them."""
+"""Licensed models in each of their formats, using the procedural head as stand-in data, and their position maps."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ IDENTITY, EXPRESSION = np.random.default_rng(0).normal(size=40), np.random.defau
 
 
 def face3d(folder: Path, mouth: int = 10) -> Path:
-    """Write BFM.mat, BFM_UV.mat; the last `mouth` triangles are the mouth's."""
+    """Write BFM.mat and BFM_UV.mat; the last `mouth` triangles form the mouth."""
     model = {
         "shapeMU": (HEAD.mean * 750.0).reshape(-1, 1), "expMU": (HEAD.mean * 250.0).reshape(-1, 1),
         "shapePC": (HEAD.identity_basis * 1000.0).reshape(-1, 40), "shapeEV": HEAD.identity_sigma[:, None],
@@ -67,7 +67,7 @@ def basel_2017(folder: Path) -> Path:
 def test_every_format_gives_the_same_head(tmp_path: Path, write: Any, unit: float) -> None:
     place = write(tmp_path)
     model = read_morphable_model(place)
-    expression = EXPRESSION * (2 if write is three_ddfa else 1)  # its sigma is a half
+    expression = EXPRESSION * (2 if write is three_ddfa else 1)  # its sigma is 0.5
     np.testing.assert_allclose(model.shape(IDENTITY, expression) / unit, HEAD.shape(IDENTITY, EXPRESSION), atol=2e-3)
     np.testing.assert_array_equal(model.faces, HEAD.faces)
     np.testing.assert_array_equal(model.landmark_vertices[:, 0], LANDMARKS)

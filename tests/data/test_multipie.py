@@ -1,4 +1,4 @@
-"""Multi-PIE: names, lists, fits and samples, on a made-up folder in its layout."""
+"""Multi-PIE: names, lists, fits and samples, on a synthetic folder in its layout."""
 
 import json
 import pickle
@@ -152,7 +152,7 @@ def test_names_what_is_wrong(folder: Path, tmp_path: Path) -> None:
         MultiPIE(MultiPIEConfig(root=str(folder), expressions=["smiles"]), tmp_path)
     with pytest.raises(UserError, match=r"dataset\.root is empty"):
         MultiPIE(MultiPIEConfig(), tmp_path).prepare()
-    with pytest.raises(UserError, match=r"dataset\.fits names it"):
+    with pytest.raises(UserError, match=r"it is set as dataset\.fits"):
         MultiPIE(MultiPIEConfig(root=str(folder), fits="nowhere.npz"), tmp_path).prepare()
     bad = tmp_path / "fits.json"
     bad.write_text(json.dumps({name: {"lm68": [1, 2], "s": 1, "R": [1], "t": [0, 0]} for name in _names(folder)}))
@@ -160,5 +160,5 @@ def test_names_what_is_wrong(folder: Path, tmp_path: Path) -> None:
         MultiPIE(MultiPIEConfig(root=str(folder), fits=str(bad)), tmp_path).split("train")[0]
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(UserError, match="no photograph in it"):
+    with pytest.raises(UserError, match="no photograph with a Multi-PIE name"):
         MultiPIE(MultiPIEConfig(root=str(empty)), tmp_path).split("train")

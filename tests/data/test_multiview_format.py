@@ -1,4 +1,4 @@
-"""transforms.json: written and read back, NeRF's kind, and what is wrong with damaged ones."""
+"""transforms.json: round trips, NeRF's variant, and errors for damaged files."""
 
 import json
 from pathlib import Path
@@ -69,5 +69,5 @@ def test_names_what_is_wrong(tmp_path: Path, change: dict[str, Any], message: st
 def test_names_a_picture_of_another_size(tmp_path: Path) -> None:
     _write(tmp_path)
     write_image(tmp_path / "view_01.png", np.zeros((3, 5, 5), np.float32))
-    with pytest.raises(UserError, match=r"view_01.png: 5 x 5 pixels, the cameras say 8 x 6"):
+    with pytest.raises(UserError, match=r"view_01.png: 5 x 5 pixels, but its camera has 8 x 6"):
         read_views(read_frames(tmp_path))

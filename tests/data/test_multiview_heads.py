@@ -1,4 +1,4 @@
-"""Heads in several views: the parts of a sample agree with one another, and with how the dataset says they are made."""
+"""Heads in several views: consistency of the parts of a sample, also with the dataset's settings."""
 
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def test_picture_is_albedo_times_light(heads: MultiviewHeads) -> None:
     light = _harmonics(normals) @ sample["light_harmonics"]
     albedo = _look_up(sample["albedo_map"], heads.template().uv.numpy())  # type: ignore[union-attr]
     intrinsics, pose = sample["intrinsics"][1], sample["world_from_camera"][1]
-    # The colours of corners stand for those of their triangle, so hair, lips and eyes differ somewhat.
+    # Vertex colours approximate those of their triangles, so hair, lips and eyes differ somewhat.
     view = render_mesh(sample["vertices"], sample["mesh"].faces, intrinsics, pose, 64, 64)
     corners = torch.from_numpy(sample["mesh"].faces)[view.face_id.clamp(min=0)]
     expected = torch.from_numpy((albedo * light.clip(0.02)).clip(0, 1))[corners].mean(2).numpy().transpose(2, 0, 1)

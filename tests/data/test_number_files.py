@@ -1,4 +1,4 @@
-"""Text files of numbers: what is read, and the line and reason that is named where they are damaged."""
+"""Text files of numbers: values read, and errors that name the line and reason for damaged files."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_matrices_are_read_in_any_layout(tmp_path: Path) -> None:
 def test_damaged_matrices_are_named(tmp_path: Path, content: str | bytes, says: str) -> None:
     with pytest.raises(UserError, match=rf"numbers.txt: {says}"):
         read_matrix(written(tmp_path, content), 2, 3)
-    with pytest.raises(UserError, match=r"absent\.txt: the file is missing; it holds 2x3 numbers"):
+    with pytest.raises(UserError, match=r"absent\.txt: the file is missing; it must contain 2x3 numbers"):
         read_matrix(tmp_path / "absent.txt", 2, 3)
 
 

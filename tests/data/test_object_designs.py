@@ -1,4 +1,4 @@
-"""The designs of procedural objects: parts that face outwards, materials that are used, and objects of one size."""
+"""Designs of procedural objects: parts face outwards, all materials are used, and sizes are similar."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def designed(name: str) -> Design:
 
 
 def areas(quads: Quads) -> np.ndarray:
-    """Vector areas (2 Q, 3) of the triangles, outwards where corners are counter-clockwise."""
+    """Return vector areas (2 Q, 3) of the triangles, outwards if corners are counter-clockwise."""
     corners = quads.corners.reshape(-1, 3)[triangles(quads)]
     return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
 
@@ -32,7 +32,7 @@ def test_every_part_is_wound_as_its_normals_say(name: str) -> None:
 def test_objects_of_solids_are_closed(name: str) -> None:
     for part in designed(name).parts:
         outwards = areas(part)
-        # The vector areas of a closed surface sum to nothing, and its volume does not depend on the origin.
+        # The vector areas of a closed surface sum to zero, and its volume does not depend on the origin.
         np.testing.assert_allclose(outwards.sum(0), 0, atol=1e-9)
         corners = part.corners.reshape(-1, 3)[triangles(part)]
         volume, moved = (np.linalg.det(corners + shift).sum() / 6 for shift in (0.0, 3.0))
@@ -68,7 +68,7 @@ def test_a_part_put_down_keeps_its_texture() -> None:
     design, part = Design(), ring(0.5, 0.1, 0)
     design.add(part, (1.0, 2, 3), degrees=90)
     np.testing.assert_array_equal(design.parts[0].local, part.local)
-    # What pointed along x points along y.
+    # The direction along x now points along y.
     np.testing.assert_allclose(
         design.parts[0].corners, part.corners @ np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]]) + [1, 2, 3], atol=1e-12
     )

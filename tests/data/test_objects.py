@@ -1,4 +1,4 @@
-"""Procedural objects: what a sample holds, and that pictures, masks and mesh agree."""
+"""Procedural objects: contents of a sample, and consistency of images, masks and mesh."""
 
 import re
 import shutil
@@ -79,7 +79,7 @@ def test_objects_do_not_depend_on_how_many_there_are(made: Objects, tmp_path: Pa
 def test_wrong_configurations_are_refused(tmp_path: Path) -> None:
     for words, options in (
         ("dataset.objects=0: must be from 1 to", {"objects": 0}),
-        ("train_views is at least 2", {"train_views": 1}),
+        ("train_views must be at least 2", {"train_views": 1}),
         ("unknown dataset.background of objects 'own'", {"background": "own"}),
     ):
         with pytest.raises(UserError, match=words):
@@ -101,7 +101,7 @@ def test_a_damaged_file_of_an_object_is_named(made: Objects, tmp_path: Path, nam
     file.unlink()
     if damage == "cut":
         file.write_bytes(content[: len(content) // 2])
-    # Files of transforms name pictures without their ending.
+    # Transforms files list image names without suffix.
     with pytest.raises(UserError, match=re.escape(file.stem)):
         dataset.split("test")[0]
 

@@ -1,4 +1,4 @@
-"""How much of a view the next one shares, in closed form, and pictures that stay in memory."""
+"""Overlap of consecutive views in closed form, and images cached in memory."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_views_share_all_or_nothing() -> None:
 
 @pytest.mark.parametrize(("aside", "columns"), [(0.15, 4), (0.25, 4), (0.5, 3), (0.9, 1), (1.5, 0)])
 def test_a_step_aside_hides_the_columns_it_passes(aside: float, columns: int) -> None:
-    """At depth 1 a picture is a metre wide; five columns of points stand at 0.05, 0.275, 0.5, 0.725 and 0.95 of it."""
+    """At depth 1, an image is one metre wide, with columns of points at 0.05, 0.275, 0.5, 0.725 and 0.95 of it."""
     expected = sum(place * 1.0 - aside >= 0 for place in (0.05, 0.275, 0.5, 0.725, 0.95))
     assert expected == columns
     assert overlap(moved((0.0, 0.0, 0.0), (aside, 0.0, 0.0)), 1.0) == pytest.approx(columns / 5)
@@ -41,7 +41,7 @@ def test_a_step_aside_hides_the_columns_it_passes(aside: float, columns: int) ->
 def test_the_overlap_is_the_mean_over_views_and_depths() -> None:
     steps = moved((0.0, 0.0, 0.0), (0.25, 0.0, 0.0), (0.25, 0.0, 0.0))
     assert overlap(steps, 1.0) == pytest.approx((0.8 + 1) / 2)
-    # At depth 4 the picture is four metres wide, and a step of 0.25 passes the first column only.
+    # At depth 4, the image is four metres wide, and a step of 0.25 passes only the first column.
     assert overlap(steps[:2], 1.0, 4.0) == pytest.approx((0.8 + 0.8) / 2)
 
 

@@ -1,4 +1,4 @@
-"""Layouts of posed photographs: NeRF's synthetic scenes, COLMAP and DTU, written, read again, and damaged in every way."""
+"""Layouts of posed photographs (NeRF's synthetic scenes, COLMAP, DTU): round trips and damaged files."""
 
 import json
 import shutil
@@ -193,7 +193,7 @@ def test_wrong_scenes_are_refused(scene: Path, tmp_path: Path) -> None:
         ),
         ("camera_angle_x", lambda s: edit(s / "transforms_train.json", lambda a: a.pop("camera_angle_x"))),
         (
-            "1 views given; a scene needs at least 2",
+            "1 views given; reconstructing a scene needs at least 2",
             lambda s: edit(s / "transforms_train.json", lambda a: a["frames"].__delitem__(slice(1, None))),
         ),
         ("transforms_val.json: the file is missing", lambda s: (s / "transforms_val.json").unlink()),
@@ -262,7 +262,7 @@ def test_a_capture_with_masks(capture: Path, ending: str) -> None:
     assert "masks" not in without.split("test")[0]
     assert without.version != dataset.version
     (capture / "masks" / f"photo 3{ending}").unlink()
-    with pytest.raises(UserError, match=r"masks/photo 3\.png: the mask of photo 3\.png is missing; dataset\.masks= reads none"):
+    with pytest.raises(UserError, match=r"masks/photo 3\.png: the mask of photo 3\.png is missing; set dataset\.masks="):
         dataset.split("test")[0]
 
 
@@ -277,17 +277,17 @@ def test_pictures_of_half_the_size_have_cameras_of_half_the_size(capture: Path) 
     assert half["images"].shape == (8, 3, SIZE // 2, SIZE // 2)
     np.testing.assert_allclose(half["intrinsics"][:, :2], full["intrinsics"][:, :2] / 2)
     np.testing.assert_array_equal(half["world_from_camera"], full["world_from_camera"])
-    for shape, right in (((3, 7, 9), True), ((3, 5, 8), False)):  # rounded either way, and cut
+    for shape, right in (((3, 7, 9), True), ((3, 5, 8), False)):  # rounded either way, and cropped
         write_image(capture / "images_2" / "photo 0.png", np.zeros(shape, np.float32))
         if right:
             colmap.read_model(capture, "images_2")
         else:
-            with pytest.raises(UserError, match=r"photo 0.png: 8 x 5 pixels, but the model was made of 16 x 16"):
+            with pytest.raises(UserError, match=r"photo 0.png: 8 x 5 pixels, but the model was built from 16 x 16"):
                 colmap.read_model(capture, "images_2")
 
 
 def test_colmap_text_as_colmap_writes_it(tmp_path: Path) -> None:
-    """Comments, keypoints after each image, tracks after each point."""
+    """Read text files with comments, keypoints after each image, and tracks after each point."""
     (tmp_path / "images").mkdir()
     write_image(tmp_path / "images" / "a.png", np.zeros((3, 30, 40), np.float32))
     (tmp_path / "cameras.txt").write_text("# Camera list\n1 SIMPLE_RADIAL 40 30 50 20 15 0\n")
@@ -329,7 +329,7 @@ def test_wrong_captures_are_refused(capture: Path, tmp_path: Path) -> None:
         ("camera 1 needs finite numbers", lambda c: overwritten(c / "sparse/0/cameras.bin", 8 + 24, np.inf)),
         ("NaN or infinity among the points", lambda c: overwritten(c / "sparse/0/points3D.bin", 8 + 8, np.nan)),
         ("camera 1 needs finite numbers, a size", text(cameras="1 PINHOLE 16 0 20 20 8 8\n")),
-        ("picture is missing", lambda c: (c / "images" / "photo 3.png").unlink()),
+        ("image is missing", lambda c: (c / "images" / "photo 3.png").unlink()),
         ("has distortion .*image_undistorter", text(cameras="1 SIMPLE_RADIAL 16 16 20 8 8 0.1\n")),
         ("with a model of", text(cameras="1 FISHEYE 16 16 20 8 8 0.1\n")),
         ("has camera 2, which", text(cameras="1 PINHOLE 16 16 20 20 8 8\n")),
@@ -388,7 +388,7 @@ def test_mvsnets_layout_of_dtu(tmp_path: Path) -> None:
     np.testing.assert_allclose(sample["intrinsics"][3], cameras(8)[3].intrinsics, atol=1e-9)
     file = tmp_path / "Cameras" / "train" / "00000003_cam.txt"
     file.write_text(file.read_text().replace("0.0 0.0 1.0", "0.0 nan 1.0"))
-    with pytest.raises(UserError, match=r"00000003_cam.txt: the intrinsics are finite numbers"):
+    with pytest.raises(UserError, match=r"00000003_cam.txt: the intrinsics must be finite"):
         dataset.split("train")[0]
     assert len(sample["test_images"]) == 1
     assert ((sample["bounds"][0] < 0) & (sample["bounds"][1] > 0)).all()
@@ -402,7 +402,7 @@ def test_wrong_dtu_scans_are_refused(tmp_path: Path) -> None:
     for words, change in (
         ("no world_mat_2", {"world_mat_2": None}),
         ("not the projection matrix", {"world_mat_1": np.zeros((4, 4))}),
-        ("scale_mat_0 takes", {"scale_mat_0": -np.eye(4)}),
+        ("scale_mat_0 maps", {"scale_mat_0": -np.eye(4)}),
     ):
         np.savez(folder / "cameras.npz", **{name: value for name, value in (matrices | change).items() if value is not None})
         with pytest.raises(UserError, match=words):
@@ -414,7 +414,7 @@ def test_wrong_dtu_scans_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"cameras.npz: not a readable file of cameras \(.*\); restore it$"):
             dtu.read_idr_scan(folder)
     (folder / "mask" / "002.png").unlink()
-    with pytest.raises(UserError, match="2 masks for 3 pictures"):
+    with pytest.raises(UserError, match="2 masks for 3 images"):
         dtu.read_idr_scan(folder)
     with pytest.raises(UserError, match="neither IDR"):
         DTU(DtuConfig(root=str(folder / "image")), tmp_path).split("test")

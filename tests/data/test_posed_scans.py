@@ -1,4 +1,4 @@
-"""ScanNet, TUM RGB-D and phone captures: what is written in their layouts comes back, and damage is named."""
+"""ScanNet, TUM RGB-D and phone captures: round trips in their layouts, and errors for damaged files."""
 
 import pickle
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_scannets_pictures_are_padded_and_brought_to_the_size_of_depth(tmp_path:
     np.savetxt(folder / "intrinsic/intrinsic_color.txt", matrix)
     sample = scannet(folder).split("test")[0]
     assert sample["images"][0].shape == (3, 24, 32)
-    # The padded rows are black, two of 972, and the centre moves down by them.
+    # The padded rows are black, two of 972 on each side, and shift the centre down.
     assert sample["images"][0][:, 12].min() > 0.99 > sample["images"][0][:, 0].max()
     expected = np.array([[1165 * 32 / 1296, 0, 649 * 32 / 1296], [0, 1166 * 24 / 972, 486 * 24 / 972], [0, 0, 1]])
     np.testing.assert_allclose(sample["intrinsics"][0], expected)
@@ -154,7 +154,7 @@ def test_a_phone_capture_is_turned_upright(tmp_path: Path) -> None:
     assert sample["images"][2].shape == (3, 48, 64)
     assert "depths" not in sample
     (folder / "images/00001.jpg").unlink()
-    with pytest.raises(UserError, match="no picture of frame 1"):
+    with pytest.raises(UserError, match="no image of frame 1"):
         ARKit(ARKitConfig(root=str(folder)), tmp_path).split("test")[0]
 
 

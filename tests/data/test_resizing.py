@@ -1,4 +1,4 @@
-"""Resized pictures: Pillow's filter is the oracle, and what closed forms say of means and middles."""
+"""Resized images: comparison with Pillow's filter, and closed forms for means and centre crops."""
 
 from pathlib import Path
 

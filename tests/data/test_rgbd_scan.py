@@ -1,4 +1,4 @@
-"""Scans of two cameras: where the colour camera stands, which depth it sees, and what is read when it is asked for."""
+"""Scans of two cameras: position of the colour camera, its depth, and lazy reading."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from deep3dmap.data.formats.rgbd_scan import RgbdCameras, make_scan, pinhole
 
 INTRINSICS = pinhole([20, 20, 15.5, 11.5], "a test")
 ASIDE = np.eye(4)
-ASIDE[0, 3] = -0.1  # the depth camera stands 10 cm to the right of the colour camera's place, seen from the colour camera
+ASIDE[0, 3] = -0.1  # the depth camera is 10 cm to the left of the colour camera
 
 
 def poses() -> np.ndarray:
@@ -38,7 +38,7 @@ def test_one_camera_gives_its_depth_as_it_is() -> None:
 
 
 def test_the_colour_camera_stands_beside_the_depth_camera() -> None:
-    """A point the depth camera sees has one place in the world, whichever camera it is measured from."""
+    """A point seen by the depth camera has the same world position when computed from either camera."""
     cameras = RgbdCameras(pinhole([25, 25, 15.5, 11.5], "a test"), INTRINSICS, ASIDE)
     assert not cameras.alike
     scan = make_scan(images(), depths(), cameras, poses(), (24, 32))
@@ -48,7 +48,7 @@ def test_the_colour_camera_stands_beside_the_depth_camera() -> None:
 
 
 def test_depth_moves_with_the_distance_between_the_cameras() -> None:
-    """At depth z the picture shifts by f b / z: 1 pixel at 2 m and half of one at 4 m for f = 20 and b = 0.1."""
+    """At depth z, the image shifts by f b / z: 1 pixel at 2 m and half a pixel at 4 m for f = 20 and b = 0.1."""
     rows = np.arange(24)[:, None] * np.ones(32)
     ramp = [np.where(rows < 12, 2.0, 1.0).astype(np.float32)]
     scan = make_scan(images()[:1], ramp, RgbdCameras(INTRINSICS, INTRINSICS, ASIDE), poses()[:1], (24, 32))
@@ -79,7 +79,7 @@ def test_depth_is_registered_when_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("values", [[20, 20, 15], [0, 20, 15, 11], [20, -1, 15, 11], [20, 20, np.nan, 11]])
 def test_cameras_that_cannot_be_are_named(values: list[float]) -> None:
-    with pytest.raises(UserError, match=r"^dataset\.color_camera: a camera is fx, fy, cx, cy in pixels"):
+    with pytest.raises(UserError, match=r"^dataset\.color_camera: must be fx, fy, cx, cy in pixels"):
         pinhole(values, "dataset.color_camera")
 
 

@@ -47,7 +47,7 @@ def test_a_sample_has_what_the_card_promises(cache: Path) -> None:
 
 
 def test_depth_pose_and_mesh_agree(cache: Path) -> None:
-    """The true depth of a pixel, taken into the world, lies on the true mesh."""
+    """The true depth of a pixel, unprojected to the world, is on the true mesh."""
     from scipy.spatial import cKDTree
 
     sample = Rooms(TINY, cache).split("train")[0]
@@ -58,7 +58,7 @@ def test_depth_pose_and_mesh_agree(cache: Path) -> None:
         pixels = np.stack([columns + 0.5, rows + 0.5, np.ones_like(rows)], -1).reshape(-1, 3)
         points = (pixels @ np.linalg.inv(matrix).T) * depth.reshape(-1, 1) @ pose[:3, :3].T + pose[:3, 3]
         distance, _ = tree.query(points)
-        # Vertices are at most 6 cm apart along an edge; small parts that no pixel centre hits twice are allowed for.
+        # Vertices are at most 6 cm apart along an edge; the tolerance covers small parts hit by few pixel centres.
         assert np.mean(distance < 0.06) > 0.98
 
 
@@ -73,7 +73,7 @@ def test_the_world_has_its_floor_at_zero_and_the_cameras_inside(cache: Path) -> 
 
 
 def test_colours_of_mesh_and_images_agree(cache: Path) -> None:
-    """Shading does not depend on the view, so a vertex has the colour of the pixel that shows it."""
+    """Shading is independent of the view, so a vertex has the colour of the pixel that shows it."""
     sample = Rooms(TINY, cache).split("test")[0]
     mesh, pose, matrix = sample["mesh"], sample["world_from_camera"][1], sample["intrinsics"][1]
     image, depth = sample["images"][1], sample["true_depths"][1]
@@ -176,7 +176,7 @@ def test_centres_are_those_of_the_pieces_and_some_quads_give_some_of_the_pieces(
 
 
 def test_light_falls_off_with_distance_and_is_blocked() -> None:
-    """Below a lamp in an empty room the floor is lit; a table top above a point takes the lamp's light from it."""
+    """The floor below a lamp in an empty room is lit; a table top above a point blocks the lamp's light."""
     light = np.array([2.0, 2.0, 2.4])
     shell = box((0, 0, 0), (4, 4, 2.8), 0, inside=True)
     top = box((1.5, 1.5, 1.0), (2.5, 2.5, 1.05), 0)

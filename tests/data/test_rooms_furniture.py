@@ -1,4 +1,4 @@
-"""Furniture stands on the floor within the footprint it claims, is closed and faces outwards; rooms hold what they should."""
+"""Furniture stands on the floor within its footprint, is closed and faces outwards; rooms have the expected contents."""
 
 from collections.abc import Callable
 
@@ -36,12 +36,12 @@ def test_a_piece_stands_within_the_footprint_it_claims(build: Callable[[Palette]
     np.testing.assert_allclose(np.linalg.norm(piece.quads.normals, axis=-1), 1, atol=1e-6)
 
 
-# A lamp's shade is open at both ends.
+# A lampshade is open at both ends.
 @pytest.mark.parametrize("build", [piece for piece in PIECES if piece is not furniture.floor_lamp], ids=lambda b: b.__name__)
 def test_a_piece_is_made_of_solids_that_face_outwards(build: Callable[[Palette], Piece]) -> None:
     piece, _ = made(build, 0)
     corners = piece.quads.corners.reshape(-1, 3)[triangles(piece.quads)]
-    # Divergence theorem: the summed volume of solids that face outwards is positive, and it is the same seen from anywhere.
+    # Divergence theorem: the total volume of outward-facing solids is positive and independent of the origin.
     volumes = [np.linalg.det(corners - shift).sum() / 6 for shift in ((0, 0, 0), (5, -3, 2))]
     assert volumes[0] > 0.001
     assert volumes[1] == pytest.approx(volumes[0], rel=1e-6), "closed"
@@ -77,7 +77,7 @@ def test_palettes_know_their_materials() -> None:
 def test_rooms_hold_their_furniture_and_their_lights(seed: int) -> None:
     room = design_room(np.random.default_rng(seed))
     corners = room.quads.corners.reshape(-1, 3)
-    # A chair pushed up to a wall may reach into it, as nobody sees.
+    # A chair pushed against a wall may reach into it, where it is invisible.
     assert (corners >= -0.2).all()
     assert (corners <= np.array(room.size) + 0.2).all()
     assert ((corners >= -0.01) & (corners <= np.array(room.size) + 0.01)).all(1).mean() > 0.98
@@ -85,7 +85,7 @@ def test_rooms_hold_their_furniture_and_their_lights(seed: int) -> None:
     assert (room.powers > 0).all()
     assert len(room.lights) == len(room.powers)
     assert room.quads.material.max() == len(room.materials) - 1
-    # The shell is the first six quads: its faces look into the room.
+    # The shell is the first six quads, which face into the room.
     middle = np.array(room.size) / 2
     inwards = ((middle - room.quads.corners[:6].mean(1)) * room.quads.normals[:6, 0]).sum(1)
     assert (inwards > 0).all()

@@ -1,4 +1,4 @@
-"""Pictures of an empty room whose depth, angles and seen parts have closed forms."""
+"""Renderings of an empty room with closed-form depth, angles and visibility."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def pose(target: tuple[float, float, float]) -> np.ndarray:
 
 
 def walls(view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Depth and cosine (36, 48) of the rays to the shell, from the slabs of a box seen from within."""
+    """Return depth and cosine (36, 48) of the rays to the shell, from slab intersections of a box seen from inside."""
     rows, columns = np.mgrid[:36, :48] + 0.5
     camera = np.stack([columns, rows, np.ones_like(rows)], -1) @ np.linalg.inv(INTRINSICS).T
     rays = camera @ view[:3, :3].T
@@ -74,7 +74,7 @@ def test_the_mesh_is_what_was_seen_and_no_more() -> None:
     mesh = renderer.seen_mesh()
     assert mesh.vertices[:, 1].min() > 2.0, "nothing behind the camera"
     wall = mesh.vertices[np.isclose(mesh.vertices[:, 1], 5.0)]
-    # The wall three metres ahead: all that the picture reaches, up to one piece.
+    # The wall three metres ahead: everything the image covers, up to one piece.
     half = 3 * 24 / INTRINSICS[0, 0]
     assert wall[:, 0].max() == pytest.approx(min(4.0, 1.0 + half), abs=0.26)
     assert wall[:, 0].min() == pytest.approx(0.0, abs=1e-6)
@@ -99,7 +99,7 @@ def test_pieces_are_marked_by_the_quad_that_shows_at_their_centre() -> None:
     surface = SeenSurface(square, 0.5)
     pieces, _ = refined(square, 0.5)
     left = torch.full((16, 16), -1)
-    left[:, :8] = 0  # the square shows in the left half of the picture only
+    left[:, :8] = 0  # the square is visible only in the left half of the image
     surface.mark(np.eye(4), intrinsics, left)
     seen = surface.quads().corners.mean(1)
     expected = pieces.corners.mean(1)

@@ -1,4 +1,4 @@
-"""Scans that cannot be right are told when they are opened: units, cameras, poses; a scan of a ball, known exactly, is not."""
+"""Implausible units, cameras and poses are reported when a scan is opened; an exact scan of a ball passes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -79,12 +79,12 @@ def test_every_reader_of_scans_tells(tmp_path: Path) -> None:
 
 
 def test_no_reader_of_scans_goes_without() -> None:
-    """They share the place where a scan is opened."""
+    """All readers open scans in the same place."""
     sensed = {"depths", "images", "world_from_camera"}
     read = [cls for name in datasets.names() if sensed <= set((cls := datasets.load(name)).card.provides)]
     read = [cls for cls in read if "root" in cls.config_type.__dataclass_fields__]
     assert {cls.__name__ for cls in read} >= {"SevenScenes", "ScanNet", "TUMRGBD"}
-    # A phone's capture has poses and no depth; SevenScenes, which has splits of its own, is tried above.
+    # A phone capture has poses but no depth; SevenScenes, which has its own splits, is tested above.
     assert {cls for cls in (*read, datasets.load("arkit")) if not issubclass(cls, ScanFolders)} <= {SevenScenes}
 
 

@@ -1,4 +1,4 @@
-"""ScanNet: `.sens` files, prepared files of the official tools, damage, and rooms in its layout."""
+"""ScanNet: `.sens` files, prepared files of the official tools, damaged files, and rooms in its layout."""
 
 import pickle
 import struct
@@ -52,7 +52,7 @@ def read_everything(folder: Path) -> None:
 
 
 def write_sens(file: Path, per_metre: float = 1000.0, color: int = 2) -> Path:
-    """Write SCAN as a `.sens` file whose second frame lost track."""
+    """Write SCAN as a `.sens` file whose second frame lost tracking."""
     file.parent.mkdir(parents=True)
     intrinsics = np.eye(4, dtype="<f4")
     intrinsics[:3, :3] = SCAN["intrinsics"][0]
@@ -186,7 +186,7 @@ def test_arrays_are_read_from_pickles_of_any_protocol_and_numpy(tmp_path: Path, 
     data = pickle.dumps({"a": np.arange(3.0), "b": [np.float64(2)]}, protocol)
     file.write_bytes(data)
     assert read_plain_pickle(file)["a"].tolist() == [0, 1, 2]
-    if protocol == 3:  # names are not counted in the bytes of old protocols' lines
+    if protocol == 3:  # old protocols store names as lines without a byte count
         file.write_bytes(data.replace(b"numpy._core.", b"numpy.core."))
         assert read_plain_pickle(file)["b"] == [2]
     file.write_bytes(data[:-5])
@@ -197,7 +197,7 @@ def test_arrays_are_read_from_pickles_of_any_protocol_and_numpy(tmp_path: Path, 
 def test_pickles_cannot_call_anything_else(tmp_path: Path) -> None:
     file = tmp_path / "a.pkl"
     file.write_bytes(b"cos\nsystem\n(S'touch " + str(tmp_path / "touched").encode() + b"'\ntR.")
-    with pytest.raises(UserError, match=r"holds a (os|posix)\.system"):
+    with pytest.raises(UserError, match=r"contains a (os|posix)\.system"):
         read_plain_pickle(file)
     assert not (tmp_path / "touched").exists()
 
@@ -214,11 +214,11 @@ def test_damaged_info_is_named(tmp_path: Path) -> None:
     [
         ("intrinsic/intrinsic_color.txt", None, "the file is missing"),
         ("intrinsic/intrinsic_color.txt", "1 2 3", "4x4 numbers, got 3"),
-        ("intrinsic/intrinsic_color.txt", "0 " * 16, "focal lengths are positive"),
+        ("intrinsic/intrinsic_color.txt", "0 " * 16, "focal lengths must be positive"),
         ("pose/1.txt", "nan " * 16, "NaN or infinity"),
         ("pose/1.txt", "2 " * 16, "not a rotation"),
-        ("pose/1.txt", None, "3 pictures in color/ and 2 poses in pose/; frame 1"),
-        ("color/1.png", None, "2 pictures in color/ and 3 poses in pose/; frame 1"),
+        ("pose/1.txt", None, "3 images in color/ and 2 poses in pose/; frame 1"),
+        ("color/1.png", None, "2 images in color/ and 3 poses in pose/; frame 1"),
         ("color/1.png", "no picture", "not a readable image"),
         ("depth/1.png", None, "the depth of a frame is missing"),
         ("depth/1.png", "no picture", "not a readable image"),

@@ -1,4 +1,4 @@
-"""ScanNet's distances fused by Ray's tasks; in a process of its own, which has a Ray of its own."""
+"""ScanNet TSDFs fused by Ray tasks, in a separate process with its own Ray instance."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Where the cameras of procedural scenes stand and what they see: projections in closed form, and ranges that are promised."""
+"""Cameras of procedural scenes: closed-form projections and documented ranges."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ ORBIT = Orbit(
 
 
 def angles(camera: Camera) -> tuple[float, float, float]:
-    """Yaw, pitch and roll in degrees: from the camera's place, and from where the world's y axis shows in the picture."""
+    """Return yaw, pitch, roll in degrees, from the camera's position and the direction of the world's y axis in the image."""
     away = camera.world_from_camera[:3, 3] - TARGET
     yaw, pitch = np.arctan2(away[0], away[2]), np.arcsin(away[1] / np.linalg.norm(away))
     up = camera.world_from_camera[:3, :3].T @ (0, 1, 0)
@@ -49,7 +49,7 @@ def test_a_full_circle_has_no_camera_twice_and_one_camera_stands_in_the_middle()
 
 @pytest.mark.parametrize(("lowest", "highest"), [(-10.0, 80.0), (0.0, 30.0)])
 def test_scattered_cameras_are_spread_evenly_over_the_sphere(lowest: float, highest: float) -> None:
-    """Equal shares of the height are equal shares of a sphere's area (Archimedes): each of them holds one camera."""
+    """Equal height intervals have equal areas on a sphere (Archimedes), so each contains one camera."""
     count = 50
     cameras = scattered_cameras(count, 64, np.random.default_rng(3), lowest, highest)
     eyes = np.stack([camera.world_from_camera[:3, 3] for camera in cameras])

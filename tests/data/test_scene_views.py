@@ -1,4 +1,4 @@
-"""Samples of posed scenes: which views are held out, what is laid behind pictures, and how these become smaller."""
+"""Samples of posed scenes: held-out views, backgrounds, and downscaling."""
 
 from pathlib import Path
 
@@ -60,13 +60,13 @@ def test_scenes_without_masks_have_none_and_keep_their_background(tmp_path: Path
 
 def test_what_cannot_be_a_scene_is_refused(tmp_path: Path) -> None:
     views, low = frames(tmp_path, 3), frames(tmp_path, 2, height=4)
-    with pytest.raises(UserError, match=r"1 views given; a scene needs at least 2"):
+    with pytest.raises(UserError, match=r"1 views given; reconstructing a scene needs at least 2"):
         scene_sample(views[:1], views[1:], "own")
     with pytest.raises(UserError, match=r"3_0.png: 8 x 6 pixels cannot be divided by dataset.factor=4"):
         scene_sample(views, [], "white", factor=4)
-    with pytest.raises(UserError, match="pictures of different sizes"):
+    with pytest.raises(UserError, match="images of different sizes"):
         scene_sample([*views, *low], [], "white")
-    with pytest.raises(UserError, match=r"4_0.png: no alpha channel, but a black background was asked for"):
+    with pytest.raises(UserError, match=r"4_0.png: no alpha channel, but a black background was requested"):
         scene_sample(frames(tmp_path, 4, alpha=False), [], "black")
 
 

@@ -66,7 +66,7 @@ def test_principal_point_moves_by_half_a_pixel_between_file_and_package(tmp_path
 
 
 def test_nominal_intrinsics_are_those_of_the_depth_camera(tmp_path: Path) -> None:
-    """A Kinect has two cameras: what a pixel of the depth file measured is found where the colour camera sees that point."""
+    """A Kinect has two cameras: a point measured by a depth pixel appears where the colour camera sees it."""
     folder = tmp_path / "scan"
     folder.mkdir()
     depth = np.zeros((480, 640), np.float32)
@@ -179,7 +179,7 @@ def read_everything(folder: Path) -> None:
         ("frame-000010.pose.txt", "nan 0 0 0  0 1 0 0  0 0 1 0  0 0 0 1", "NaN or infinity"),
         ("frame-000010.pose.txt", "2 0 0 0  0 1 0 0  0 0 1 0  0 0 0 1", "not a rotation"),
         ("frame-000010.pose.txt", "1 0 0 0  0 1 0 0  0 0 -1 0  0 0 0 1", "not a rotation"),
-        ("camera-intrinsics.txt", "0 0 16  0 50 12  0 0 1", "focal lengths are positive"),
+        ("camera-intrinsics.txt", "0 0 16  0 50 12  0 0 1", "focal lengths must be positive"),
         ("mesh.ply", "ply", "not a readable mesh"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Surfaces of quadrilaterals and their pictures: areas, volumes, normals and light in closed form."""
+"""Quadrilateral surfaces and their renderings: closed-form areas, volumes, normals and light."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_a_stretched_ball_has_the_normals_of_an_ellipsoid() -> None:
     factors = np.array([2.0, 0.5, 1.5])
     ball = sphere(1.0, 0.0, 0, 48)
     egg = stretched(ball, tuple(factors))
-    points = ball.normals * factors  # where the ball's own normals say that its surface is
+    points = ball.normals * factors  # position of the surface according to the ball's normals
     expected = points / factors**2
     expected /= np.linalg.norm(expected, axis=-1, keepdims=True)
     np.testing.assert_allclose(egg.normals, expected, atol=1e-9)
@@ -89,7 +89,7 @@ def above(height: float, size: int = 20) -> Camera:
 
 
 def test_a_plate_is_drawn_in_the_light_that_falls_on_it() -> None:
-    """A plate four units below sees the sun at sixty degrees; it fills the middle half of a picture four units wide."""
+    """A plate four units below the camera is lit by the sun at sixty degrees; it fills the middle half of the image."""
     plate = panel([(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)], 0)
     light = Daylight(sun=(3**0.5, 0.0, 1.0), direct=0.6, sky=0.4, ground=0.5, gloss=0.0)
     picture = SolidRenderer(plate, PAINT, light, supersample=2).picture(above(4.0))
@@ -110,7 +110,7 @@ def test_highlights_stand_where_the_sun_is_mirrored() -> None:
     )
     gain = (glossy.image - dull.image).mean(0)
     row, column = np.unravel_index(gain.argmax(), gain.shape)
-    # Blinn: where the normal halves the angle; an eye four units up sees the sun mirrored at x = 0.8, which is pixel 28.
+    # Blinn: the peak is where the normal bisects the angle; from four units up, that is x = 0.8, which is pixel 28.
     assert abs(column + 0.5 - 28) <= 1
     assert abs(row + 0.5 - 20) <= 1
     assert gain.max() == pytest.approx(0.3, abs=0.01)

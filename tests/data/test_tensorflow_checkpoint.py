@@ -1,4 +1,4 @@
-"""TensorFlow checkpoints: what is written comes back, and every kind of damage is named."""
+"""TensorFlow checkpoints: round trips, and errors for every kind of damage."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_checksums_are_castagnoli() -> None:
     assert crc32c(b"123456789") == 0xE3069283
     assert crc32c(bytes(32)) == 0x8A9136AA
     data = RNG.bytes(3 * LANE + 5)
-    # The lanes of a long text are joined to what going byte by byte gives.
+    # Combining the lanes of a long input gives the same result as processing it byte by byte.
     state = 0
     for start in range(0, len(data), 1000):
         state = crc32c_from(state, data[start : start + 1000])
@@ -81,7 +81,7 @@ def test_damaged_numbers_are_named(prefix: Path) -> None:
 def test_a_cut_index_is_named(prefix: Path, keep: int) -> None:
     index = prefix.with_name("weight.index")
     index.write_bytes(index.read_bytes()[:keep])
-    with pytest.raises(UserError, match=r"weight\.index: not a whole index"):
+    with pytest.raises(UserError, match=r"weight\.index: not a complete index"):
         read_variables(prefix)
 
 
@@ -90,5 +90,5 @@ def test_a_changed_index_never_passes(prefix: Path) -> None:
     whole = index.read_bytes()
     for at in RNG.integers(0, len(whole) - 60, 25).tolist():
         index.write_bytes(whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :])
-        with pytest.raises(UserError, match="not a whole index"):
+        with pytest.raises(UserError, match="not a complete index"):
             read_variables(prefix)

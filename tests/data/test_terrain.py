@@ -1,4 +1,4 @@
-"""Procedural outdoor scenes: what a sample holds, and that pictures, depth, surface and sky agree."""
+"""Procedural outdoor scenes: contents of a sample, and consistency of images, depth, surface and sky."""
 
 import re
 import shutil
@@ -42,7 +42,7 @@ def test_a_sample_holds_what_the_card_promises(made: Terrain) -> None:
 
 
 def test_the_scene_is_outdoors(made: Terrain) -> None:
-    """Sky in the pictures, things near and far, a hundred metres across and more."""
+    """The images show sky, and near and far objects over more than a hundred metres."""
     sample = made.split("test")[0]
     depth = np.stack(list(sample["true_depths"]))
     assert 0.05 < (depth == 0).mean() < 0.7
@@ -63,11 +63,11 @@ def test_depth_is_that_of_the_surface(made: Terrain) -> None:
     points = transform(torch.from_numpy(mesh.vertices), np.linalg.inv(pose)).contiguous()
     intrinsics = torch.from_numpy(sample["intrinsics"][0])
     drawn = rasterize_camera(points, torch.from_numpy(mesh.faces), intrinsics, 36, 48).depth.numpy()
-    # Farther away a piece of the ground may fall between the samples of all pictures.
+    # Distant pieces of the ground may fall between the samples of all images.
     near = (depth > 0) & (depth < 60)
     both = near & (drawn > 0)
     assert both.sum() > 0.97 * near.sum()
-    # At the outlines the pieces behind may be missing.
+    # At outlines, pieces behind may be missing.
     assert (np.abs(drawn - depth)[both] < 0.02 + 0.001 * depth[both]).mean() > 0.93
 
 
@@ -99,9 +99,9 @@ def test_a_scene_is_a_capture_in_colmaps_layout(made: Terrain, tmp_path: Path) -
 
 
 def test_wrong_configurations_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="train_views is at least 2"):
+    with pytest.raises(UserError, match="train_views must be at least 2"):
         Terrain(TerrainConfig(train_views=1), tmp_path)
-    with pytest.raises(UserError, match="at least 16 pixels"):
+    with pytest.raises(UserError, match="width and height must be at least 16"):
         Terrain(TerrainConfig(width=8), tmp_path)
     with pytest.raises(UserError, match="unknown split of terrain"):
         Terrain(TerrainConfig(), tmp_path).split("all")
@@ -135,7 +135,7 @@ def test_a_scene_is_the_same_wherever_it_is_made(made: Terrain, tmp_path: Path) 
     assert hash_folder(again.root) == hash_folder(made.root)
     assert again.version == made.version
     more = Terrain(TerrainConfig(**{**SMALL, "scenes": 2}), tmp_path)
-    # Scenes lie in one folder whatever their number: only the second is missing.
+    # The folder does not depend on the number of scenes, so only the second is missing.
     assert more.root == again.root
     assert more.version != again.version
     assert more.missing()[0].count == 1

@@ -1,4 +1,4 @@
-"""The hamlet on its meadow: the ground is level where people live, things stand on it, and the camera's way is free."""
+"""The hamlet on its meadow: the ground is level at the buildings, objects stand on it, and camera positions are free."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def terrain(request: pytest.FixtureRequest) -> TerrainModel:
 
 
 def ground_of(terrain: TerrainModel) -> Quads:
-    """The meadow is the first material's first part: all quads from the left edge to the right one."""
+    """Return the meadow: the first part with the first material, all quads from the left to the right edge."""
     count = 160 * 160
     return Quads(*(getattr(terrain.quads, name)[:count] for name in ("corners", "normals", "material", "local")))
 
@@ -50,7 +50,7 @@ def test_the_ground_has_no_steps() -> None:
 
 
 def test_the_way_of_the_camera_is_free(terrain: TerrainModel) -> None:
-    """Between hamlet and woods nothing taller than a bush stands on the meadow, up to where the lowest boulders may lie."""
+    """Between hamlet and woods, nothing taller than a bush stands on the meadow, up to the nearest possible boulders."""
     things = terrain.quads.corners[160 * 160 :].reshape(-1, 3)
     away = np.hypot(things[:, 0], things[:, 1])
     level = height_below(ground_of(terrain), things[:, :2])

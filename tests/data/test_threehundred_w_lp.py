@@ -56,7 +56,7 @@ def test_all_real_samples_are_read(faces: Path) -> None:
 def test_real_landmarks_are_those_of_the_published_array(faces: Path) -> None:
     table = np.load(faces / "aflw2000_arrays" / "AFLW2000-3D.pts68.npy")
     ours = read_face(faces / "AFLW2000" / "image00050.mat").landmarks
-    # Files count from 1 and the package has pixel centres at +0.5.
+    # Files are 1-based, and the package has pixel centres at +0.5.
     np.testing.assert_allclose(ours.T - [[-0.5], [-0.5], [0]], table[28], atol=1e-3)
 
 
@@ -93,7 +93,7 @@ def test_fields_have_the_names_and_types_of_the_real_ones(tmp_path: Path, faces:
         assert ours[name].ndim == real[name].ndim, name
     real = scipy.io.loadmat(next((faces / "300W_LP").glob("*.mat")))
     assert (ours["pt2d"].shape, ours["pt2d"].dtype) == (real["pt2d"].shape, real["pt2d"].dtype)
-    # The first pixel is number 1: a landmark at its centre, 0.5, is written as 1.
+    # Pixels are 1-based in files: a landmark at the centre of the first pixel, 0.5, is written as 1.
     one = replace(face(), landmarks=np.full((68, 3), 0.5, np.float32))
     assert scipy.io.loadmat(photograph(tmp_path, "b", one))["pt2d"][0, 0] == 1
 
@@ -196,7 +196,7 @@ def test_aflw2000_subsets(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"list\.txt: 'p9' is not in the folder"):
         names_of(AFLW2000Config(root=root, names=str(tmp_path / "list.txt")), tmp_path)
     np.save(tmp_path / "points.npy", np.zeros((2000, 2, 68)))
-    with pytest.raises(UserError, match=r"points\.npy: its rows go by position"):
+    with pytest.raises(UserError, match=r"points\.npy: has a row for each"):
         names_of(AFLW2000Config(root=root, landmarks=str(tmp_path / "points.npy")), tmp_path)
 
 

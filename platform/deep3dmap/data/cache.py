@@ -1,4 +1,4 @@
-"""Folders that are made once and kept: built beside their final place and renamed, so a crash leaves nothing half-made."""
+"""Cached folders, built under a temporary name and renamed into place, so that a crash leaves no partial folder."""
 
 import errno
 import fcntl
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deep3dmap.core.errors import UserError
 
-# EFBIG is what a limit on the file size gives, EDQUOT what a quota gives; to the user all three are a full disk.
+# EDQUOT is raised by quotas and EFBIG by file-size limits; all three are reported to the user as a full disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -24,10 +24,11 @@ def default_cache() -> Path:
 
 
 def build_folder(target: Path, build: Callable[[Path], None]) -> Path:
-    """Make folder `target` by calling `build(temporary folder)` unless it exists; return `target`.
+    """Create folder `target` by calling `build(temporary_folder)` unless it exists, and return `target`.
 
-    Safe from many threads, processes and, where the file system honours flock, machines: the first one builds, the others
-    wait. The folder appears whole or not at all. Raises UserError if the disk is full or the place cannot be written.
+    Safe to call from several threads and processes and, where the file system supports flock, from several machines: the
+    first caller builds, the others wait. The folder appears atomically. Raises UserError if the disk is full or the location
+    is not writable.
     """
     if target.is_dir():
         return target
@@ -40,7 +41,7 @@ def build_folder(target: Path, build: Callable[[Path], None]) -> Path:
 
 
 def write_file(target: Path, data: bytes) -> None:
-    """Write a file under a temporary name, flush it to the disk and rename it. Raises UserError if the disk is full."""
+    """Write a file atomically: temporary name, fsync, rename. Raises UserError if the disk is full."""
     with _clear_errors(target):
         _make_parent(target)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
@@ -71,7 +72,7 @@ def _build_beside(target: Path, build: Callable[[Path], None]) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.building-", dir=target.parent))
     try:
         build(temporary)
-        temporary.chmod(0o755)  # mkdtemp makes folders that nobody else may read
+        temporary.chmod(0o755)  # mkdtemp creates folders that only their owner can read
         _flush(temporary)
         os.replace(temporary, target)
         _flush_folder(target.parent)
@@ -81,7 +82,7 @@ def _build_beside(target: Path, build: Callable[[Path], None]) -> None:
 
 
 def _remove_leftovers(target: Path) -> None:
-    # Called with the lock held, so whatever lies here belongs to a process that was killed.
+    # Called with the lock held, so any such folder was left by a killed process.
     for leftover in target.parent.glob(f".{target.name}.building-*"):
         shutil.rmtree(leftover, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""Versions of datasets: a hash of the files that are read, or of the configuration and source code that make them."""
+"""Dataset versions: a hash of the files that are read, or of the configuration and source code that generate them."""
 
 import hashlib
 import json
@@ -11,13 +11,13 @@ from typing import Any
 
 from deep3dmap.data.cache import write_file
 
-LENGTH = 16  # hexadecimal digits: 64 bits tell every dataset anybody has apart
+LENGTH = 16  # hexadecimal digits; 64 bits are enough to distinguish datasets
 
 
 def hash_files(folder: Path, files: Iterable[Path], cache: Path | None = None) -> str:
-    """Return a hash over names (relative to `folder`), sizes and bytes of `files`, whatever their order.
+    """Return a hash of the names (relative to `folder`), sizes and contents of `files`, independent of their order.
 
-    With `cache` the result is remembered there under the names, sizes and modification times, so a large dataset is read once.
+    With `cache`, the result is cached there by names, sizes and modification times, so a large dataset is read only once.
     """
     found = sorted({os.path.relpath(file, folder): file for file in files}.items())
     stamps = [(name, file.stat().st_size, file.stat().st_mtime_ns) for name, file in found]
@@ -38,7 +38,7 @@ def hash_files(folder: Path, files: Iterable[Path], cache: Path | None = None) -
 
 
 def hash_folder(folder: Path, cache: Path | None = None) -> str:
-    """Return `hash_files` of every file below `folder` whose path has no part that begins with a dot."""
+    """Return `hash_files` of every file below `folder`, skipping hidden files and folders."""
     files = (file for file in folder.rglob("*") if file.is_file())
     visible = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
     return hash_files(folder, visible, cache)
@@ -51,7 +51,7 @@ def hash_generator(config: Any, modules: Iterable[ModuleType]) -> str:
 
 
 def hash_data(data: Any) -> str:
-    """Return a hash of plain data (what JSON can hold; tuples count as lists)."""
+    """Return a hash of JSON-serialisable data; tuples hash like lists."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:LENGTH]
 
 

@@ -1,4 +1,4 @@
-"""Atlases by name: the built-in one of the procedural head, or one that the user supplies."""
+"""UV atlases by name: the built-in atlas of the procedural head, or one supplied by the user."""
 
 from dataclasses import replace
 from functools import cache
@@ -15,10 +15,10 @@ GRID_HEAD = "grid_head"
 
 
 def face_atlas(name: str, size: int) -> UVAtlas:
-    """Return an atlas with `size` texels a side.
+    """Return an atlas of `size` x `size` texels.
 
-    name: "grid_head" for the procedural head's, the path of an .npz that `UVAtlas.save` wrote, or of a PRNet uv-data folder.
-    Raises UserError if there is no such thing.
+    name: "grid_head" for the procedural head, or the path of an .npz file written by `UVAtlas.save` or of a PRNet uv-data
+    folder. Raises UserError if the atlas does not exist.
     """
     if name == GRID_HEAD:
         return _grid_head(size)

@@ -1,8 +1,8 @@
-"""Finding faces in photographs with what is installed; nothing is ever downloaded.
+"""Face detection with installed packages only; nothing is downloaded.
 
-A detector is a function from a (3, H, W) RGB image in [0, 1] to (N, 4) boxes, left, top, right, bottom in pixels with centres
-at +0.5, the largest face first. All detectors frame a face alike, from the brows to the chin, which
-`geometry.face_crop.crop_from_detector_box` expects. A detector that would fetch its weights on first use is not offered.
+A detector is a function from a (3, H, W) RGB image in [0, 1] to (N, 4) boxes (left, top, right, bottom in pixels, with pixel
+centres at +0.5), sorted from largest to smallest. All detectors return boxes from the brows to the chin, as
+`geometry.face_crop.crop_from_detector_box` expects. Detectors that download weights on first use are not supported.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from deep3dmap.core.errors import UserError, unknown
 Boxes = NDArray[np.float32]
 Detector = Callable[[NDArray[np.float32]], Boxes]
 
-# Sides of what a detector calls a face, in sides of the box that is wanted; measured on frontal faces of AFLW2000-3D.
+# Side of the cascade's boxes relative to the expected boxes, measured on frontal faces of AFLW2000-3D.
 CASCADE_SIDE = 1.07
 SMALLEST = 24
 
@@ -27,9 +27,9 @@ SMALLEST = 24
 def face_detector(name: str) -> Detector:
     """Return a detector.
 
-    name: "cascade" (scikit-image's, for frontal faces, always there), "mediapipe" (where installed), the path of a YuNet model
-    (.onnx) for OpenCV, or "auto": the best that is installed. Raises UserError for a name that is none of these and for a
-    package that is absent.
+    name: "cascade" (scikit-image's detector for frontal faces, always available), "mediapipe" (if installed), the path of a
+    YuNet model (.onnx) for OpenCV, or "auto" for the best one installed. Raises UserError for an unknown name and for a
+    package that is not installed.
     """
     if name.endswith(".onnx"):
         return _yunet(Path(name).expanduser())
@@ -40,7 +40,7 @@ def face_detector(name: str) -> Detector:
     if name != "mediapipe":
         raise unknown("face detector", name, ("auto", "cascade", "mediapipe", "MODEL.onnx"))
     if not find_spec("mediapipe"):
-        raise UserError("face detector 'mediapipe' needs the package mediapipe; install it, or take 'cascade'")
+        raise UserError("face detector 'mediapipe' needs the package mediapipe; install it, or use 'cascade'")
     return _mediapipe()
 
 
@@ -49,7 +49,7 @@ def _cascade(image: NDArray[np.float32]) -> Boxes:
     shorter = min(pixels.shape[:2])
     if shorter <= SMALLEST:
         return _largest_first([])
-    # The finer search takes three times as long and finds more; among small windows, also what is no face.
+    # The finer search takes three times as long and finds more faces, but also more false positives in small windows.
     for step, share in ((1.15, 8), (1.05, 4)):
         sizes = {"min_size": (max(SMALLEST, shorter // share),) * 2, "max_size": (shorter, shorter)}
         found = _trained_cascade().detect_multi_scale(img=pixels, scale_factor=step, step_ratio=1, **sizes)
@@ -69,7 +69,7 @@ def _trained_cascade() -> Any:
 
 def _yunet(file: Path) -> Detector:
     if not file.is_file():
-        raise UserError(f"{file}: no such face detector; it is a YuNet model of OpenCV's model zoo")
+        raise UserError(f"{file}: no such face detector; expected a YuNet model from OpenCV's model zoo")
     try:
         import cv2
 
@@ -95,7 +95,7 @@ def _mediapipe() -> Detector:
     try:
         model = mediapipe.solutions.face_detection.FaceDetection(model_selection=1)
     except AttributeError as error:
-        raise UserError("this mediapipe has no solutions.face_detection; take 'cascade' or mediapipe before 0.11") from error
+        raise UserError("this mediapipe has no solutions.face_detection; use 'cascade' or mediapipe before 0.11") from error
 
     def detect(image: NDArray[np.float32]) -> Boxes:
         found = model.process(_bytes(image)).detections or ()

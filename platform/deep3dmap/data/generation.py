@@ -1,6 +1,6 @@
-"""Making many items in parallel processes: one seed per item, so the result does not depend on the number of workers.
+"""Parallel generation of items, with one seed per item so that the result does not depend on the number of workers.
 
-This module imports no torch: a worker process sets its thread count before anything heavy is loaded.
+This module does not import torch, so that worker processes can set their thread count before heavy imports.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from deep3dmap.data.preparation_progress import watched
 
 Job = TypeVar("Job")
 Made = TypeVar("Made")
-_NOT_WORTH_PROCESSES = 4.0  # seconds of work that take longer in other processes, which have to start first
+_NOT_WORTH_PROCESSES = 4.0  # seconds of work below which starting worker processes does not pay off
 
 
 def item_seed(*words: str | int) -> int:
-    """Return a 63-bit seed that depends on all of `words` (dataset, seed, split, index ...) and on nothing else."""
+    """Return a 63-bit seed derived from `words` (dataset, seed, split, index, ...) only."""
     digest = hashlib.sha256("\0".join(map(str, words)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
@@ -36,12 +36,12 @@ def make_items(
     workers: int | Executor = 1,
     quiet: bool = True,
 ) -> list[Made]:
-    """Return `[make(job) for job in jobs]`, made by `workers` processes or by an executor.
+    """Return `[make(job) for job in jobs]`, computed by `workers` processes or by an executor.
 
-    seconds: about how long one takes; few and quick ones are made in this process. Progress is shown unless `quiet`.
-    `make` is a module-level function and jobs can be pickled.
-    The first exception of a worker is raised here and stops the rest; raises UserError if a worker was killed. Workers end
-    when this process does, however it ends.
+    `make` must be a module-level function and jobs must be picklable. `seconds` is the approximate time per job; small
+    workloads run in this process. Progress is shown unless `quiet`.
+    The first exception in a worker is raised here and cancels the rest; raises UserError if a worker was killed. Workers exit
+    when this process exits, even if it is killed.
     """
     whole = Preparation(title, len(jobs), None if seconds is None else seconds * len(jobs))
     if isinstance(workers, int) and whole.seconds is not None and whole.seconds < _NOT_WORTH_PROCESSES:
@@ -66,7 +66,7 @@ def _run(make: Callable[[Job], Made], jobs: Sequence[Job], workers: int | Execut
         try:
             yield from _as_made(running)
         except BrokenProcessPool as error:
-            raise UserError("a worker process was killed, most likely for want of memory; use fewer workers") from error
+            raise UserError("a worker process was killed, most likely by lack of memory; use fewer workers") from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -83,7 +83,7 @@ def _begin_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    # A parent that is killed cannot stop its workers, and they would wait for work for ever.
+    # A killed parent cannot stop its workers, which would otherwise wait for work indefinitely.
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,4 +1,4 @@
-"""Image transforms chosen by configuration, from mmcv.transforms and one of our own. mmcv and OpenCV load when one is built."""
+"""Configurable image transforms: mmcv.transforms plus `ColorJitter`. mmcv and OpenCV are imported when a pipeline is built."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +14,11 @@ from deep3dmap.data.generation import item_seed
 
 
 class ImagePipeline:
-    """A list of transforms, each given as {type: NAME, ...arguments}; NAME is one of mmcv.transforms or `ColorJitter`.
+    """A list of transforms, each given as {type: NAME, ...arguments}; NAME is a class of mmcv.transforms or `ColorJitter`.
 
-    ColorJitter(brightness, contrast, saturation, hue): random factors 1 - a .. 1 + a, and a hue turn of -h .. h (of 1).
-    Images go in and out as (3, H, W) float32 RGB in [0, 1]; inside they are (H, W, 3), as mmcv wants them.
-    Raises UserError for an unknown transform or wrong arguments, and if OpenCV's libGL is missing.
+    ColorJitter(brightness, contrast, saturation, hue): factors drawn from [1 - a, 1 + a], and a hue rotation from [-h, h] of a
+    full turn. Input and output are (3, H, W) float32 RGB images in [0, 1]; transforms get (H, W, 3), as mmcv expects.
+    Raises UserError for an unknown transform or invalid arguments, and if OpenCV's libGL is missing.
     """
 
     def __init__(self, steps: Sequence[Mapping[str, Any]], seed: int = 0) -> None:
@@ -27,7 +27,7 @@ class ImagePipeline:
         self._seed = seed
 
     def __call__(self, image: NDArray[np.float32], index: int = 0) -> NDArray[np.float32]:
-        """Transform one image; the result depends on the image, the seed and `index` only."""
+        """Transform one image; the result depends only on the image, the seed and `index`."""
         pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
         results: dict[str, Any] = {"img": pixels, "img_shape": pixels.shape[:2], "ori_shape": pixels.shape[:2]}
         with _seeded(item_seed("image_pipeline", self._seed, index)):
@@ -37,15 +37,15 @@ class ImagePipeline:
 
 
 class ColorJitter:
-    """Random brightness, contrast, saturation and hue of an image in `results["img"]`, in this order."""
+    """Randomly change brightness, contrast, saturation and hue of `results["img"]`, in this order."""
 
     def __init__(self, brightness: float = 0.2, contrast: float = 0.2, saturation: float = 0.2, hue: float = 0.02) -> None:
         if min(brightness, contrast, saturation, hue) < 0:
-            raise ValueError("the strengths are at least 0")
+            raise ValueError("the strengths must be at least 0")
         self._strengths, self._hue = (brightness, contrast, saturation), hue
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Return `results` with the image changed."""
+        """Return `results` with the transformed image."""
         brightness, contrast, saturation = (np.float32(np.random.uniform(1 - s, 1 + s)) for s in self._strengths)
         image = results["img"] * brightness
         image = image.mean() + contrast * (image - image.mean())
@@ -75,7 +75,7 @@ def _mmcv_transforms() -> ModuleType:
 def _build(transforms: ModuleType, step: dict[str, Any], place: int) -> Any:
     name = step.pop("type", None)
     if not isinstance(name, str):
-        raise UserError(f"dataset.pipeline[{place}]: a transform is {{type: NAME, ...}}, got {step}")
+        raise UserError(f"dataset.pipeline[{place}]: expected a transform {{type: NAME, ...}}, got {step}")
     known = {key: getattr(transforms, key) for key in transforms.__all__} | {"ColorJitter": ColorJitter}
     if name not in known:
         raise UserError(f"dataset.pipeline[{place}]: unknown transform '{name}'{nearest(name, known)}")
@@ -83,12 +83,12 @@ def _build(transforms: ModuleType, step: dict[str, Any], place: int) -> Any:
     try:
         return known[name](**arguments)
     except (TypeError, ValueError, AssertionError, KeyError) as error:
-        raise UserError(f"dataset.pipeline[{place}]: {name} does not take {arguments}: {error}") from error
+        raise UserError(f"dataset.pipeline[{place}]: {name} does not accept {arguments}: {error}") from error
 
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    # mmcv draws from the global generators, which must be as they were afterwards.
+    # mmcv uses the global generators, whose state is restored afterwards.
     ours, numpys = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed % 2**32)

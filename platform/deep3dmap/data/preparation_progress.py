@@ -1,4 +1,4 @@
-"""What people see while data are made: how much there is to do and how far it is, on a terminal and in a pipe."""
+"""Progress output during data generation: amount of work and progress, for terminals and pipes."""
 
 import sys
 import time
@@ -8,19 +8,19 @@ from typing import TypeVar
 from deep3dmap.core.dataset import Preparation
 
 Item = TypeVar("Item")
-_ANNOUNCED = 5.0  # seconds from which on a preparation is announced
-_BETWEEN_LINES = 5.0  # seconds between two lines where no bar can be drawn
+_ANNOUNCED = 5.0  # preparations of at least this many seconds are announced
+_BETWEEN_LINES = 5.0  # seconds between progress lines when no bar can be drawn
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: 8 s, 3 min, 2.5 h."""
+    """Format a duration for display: 8 s, 3 min, 2.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def describe(preparations: Sequence[Preparation], workers: int) -> list[str]:
-    """Return a line for each preparation and, where there are several, one for all: what, how many, how long."""
+    """Return a line per preparation with its count, title and estimated time, plus a total if there are several."""
     lines = [f"{one.count} {one.title}{_about(one.seconds, workers)}" for one in preparations]
     known = [one.seconds for one in preparations if one.seconds is not None]
     if len(lines) > 1 and known:
@@ -29,9 +29,9 @@ def describe(preparations: Sequence[Preparation], workers: int) -> list[str]:
 
 
 def watched(items: Iterable[Item], preparation: Preparation, workers: int) -> Iterator[Item]:
-    """Pass `items` on and show how many of them have come, on the standard error output.
+    """Yield from `items` and report progress on stderr.
 
-    What takes long is announced. A terminal is drawn a bar, anything else gets a line every few seconds.
+    Long preparations are announced first. A terminal shows a progress bar; other outputs get a line every few seconds.
     """
     long = preparation.count > 1 if preparation.seconds is None else preparation.seconds / workers >= _ANNOUNCED
     if long:

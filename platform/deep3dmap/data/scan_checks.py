@@ -1,6 +1,6 @@
-"""Whether a scan is what it says: units, cameras and poses that no room and no phone has, found before anything is fused.
+"""Sanity checks of a scan before fusion: implausible units, intrinsics and poses.
 
-A wrong unit or poses the wrong way round end in an empty surface or in none at all, long after the mistake.
+A wrong unit or inverted poses would otherwise only show up much later, as an empty or missing surface.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,34 +16,34 @@ from deep3dmap.geometry.cameras import invert, project, unproject
 
 Array = NDArray[np.float64]
 
-NEAREST_MEDIAN = 0.1  # metres: what lies before the cameras of a scan, in the median
-LONGEST_STEP = 5.0  # metres between frames in the median; a hand moves centimetres
-NARROWEST, WIDEST = 10.0, 160.0  # degrees that a picture's width spans
-FRAMES, GRID = 7, 24  # frames looked at, and pixels along their sides
-AGREEMENT = 0.05  # difference in depth, as a share of it, up to which two frames agree
-MANY = 0.5  # share of points that agree where poses are right
-LEAST_TURN, LEAST_STEP = 8.0, 0.1  # degrees and metres between frames that are compared
+NEAREST_MEDIAN = 0.1  # smallest plausible median depth in metres
+LONGEST_STEP = 5.0  # largest plausible median distance between frames in metres; a handheld camera moves centimetres
+NARROWEST, WIDEST = 10.0, 160.0  # plausible horizontal fields of view in degrees
+FRAMES, GRID = 7, 24  # number of frames checked, and pixels sampled per side
+AGREEMENT = 0.05  # largest relative depth difference at which two frames agree
+MANY = 0.5  # smallest share of agreeing points for correct poses
+LEAST_TURN, LEAST_STEP = 8.0, 0.1  # frames compared differ by more than one of these, in degrees and metres
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong with a scan: its kind, and what is wrong and what to do about it in one line."""
+    """A problem found in a scan: its kind, and a one-line description with the fix."""
 
     kind: str
     message: str
 
 
 def require_sound(sample: Mapping[str, Any], name: str) -> None:
-    """Raise UserError with the first thing that is wrong with a scan; `name` says which one."""
+    """Raise UserError with the first problem found in a scan; `name` identifies the scan in the message."""
     if findings := check_scan(sample):
-        raise UserError(f"{name}: {findings[0].message}; if the scan is right all the same, set dataset.check=false")
+        raise UserError(f"{name}: {findings[0].message}; if the scan is correct nevertheless, set dataset.check=false")
 
 
 def check_scan(sample: Mapping[str, Any]) -> list[Finding]:
-    """Return what is wrong with the keys of an RGB-D or posed scan, empty if nothing is found.
+    """Return the problems found in an RGB-D or posed scan; empty if there are none.
 
-    Looks at intrinsics, poses and, where there are depths, at those of a few frames: their unit, and whether frames see the
-    same surface where their poses say so.
+    Checks the intrinsics, the poses and, for scans with depth, a few depth maps: their unit, and whether overlapping frames
+    observe the same surface.
     """
     poses = np.asarray(sample["world_from_camera"], np.float64)
     findings = _check_intrinsics(sample) + _check_steps(poses)
@@ -58,9 +58,9 @@ def check_scan(sample: Mapping[str, Any]) -> list[Finding]:
 
 
 def mean_overlap(intrinsics: Array, poses: Array, depths: Array) -> float:
-    """Return how much of what a view could see at these depths the next one sees too, in [0, 1], mean over the views.
+    """Return the mean share, in [0, 1], of a view's frustum at these depths that the next view also sees.
 
-    intrinsics: (V, 3, 3), the principal point in the middle. poses: (V, 4, 4) camera-to-world. depths: metres.
+    intrinsics: (V, 3, 3), with the principal point at the image centre. poses: (V, 4, 4) camera-to-world. depths: metres.
     """
     points = np.stack([_frustum(matrix, pose, depths) for matrix, pose in zip(intrinsics[:-1], poses[:-1])])
     into = invert(poses[1:]).numpy()
@@ -73,7 +73,7 @@ def mean_overlap(intrinsics: Array, poses: Array, depths: Array) -> float:
 
 
 def _frustum(intrinsics: Array, pose: Array, depths: Array) -> Array:
-    """Return points (N, 3) spread over a view's pixels and depths, the image reaching from 0 to twice the principal point."""
+    """Return points (N, 3) spread over a view's pixels and depths; the image spans 0 to twice the principal point."""
     across = np.linspace(0.1, 1.9, 5)
     u, v, depth = (grid.ravel() for grid in np.meshgrid(across * intrinsics[0, 2], across * intrinsics[1, 2], depths))
     rays = np.stack([u, v, np.ones_like(u)], -1) @ np.linalg.inv(intrinsics).T
@@ -84,14 +84,14 @@ def _check_intrinsics(sample: Mapping[str, Any]) -> list[Finding]:
     intrinsics = np.asarray(sample["intrinsics"], np.float64)[0]
     height, width = np.shape(sample["images"][0])[-2:]
     if not np.isfinite(intrinsics).all() or min(intrinsics[0, 0], intrinsics[1, 1]) <= 0:
-        return [Finding("intrinsics", "the focal lengths are no positive numbers; give the camera's intrinsics in pixels")]
+        return [Finding("intrinsics", "the intrinsics must be finite, with focal lengths above 0; provide them in pixels")]
     angle = 2 * np.degrees(np.arctan(width / (2 * intrinsics[0, 0])))
     if not NARROWEST < angle < WIDEST:
-        what = f"a focal length of {intrinsics[0, 0]:.3g} pixels makes a picture of {width}x{height} see {angle:.0f} degrees"
-        return [Finding("intrinsics", f"{what}; the intrinsics are missing, normalised or of another size of picture")]
+        what = f"a focal length of {intrinsics[0, 0]:.3g} pixels gives a {width}x{height} image a view of {angle:.0f} degrees"
+        return [Finding("intrinsics", f"{what}; the intrinsics are missing, normalised or for another image size")]
     if not (0 < intrinsics[0, 2] < width and 0 < intrinsics[1, 2] < height):
         where = f"({intrinsics[0, 2]:.0f}, {intrinsics[1, 2]:.0f})"
-        return [Finding("intrinsics", f"the principal point {where} lies outside of the {width}x{height} picture")]
+        return [Finding("intrinsics", f"the principal point {where} is outside the {width}x{height} image")]
     return []
 
 
@@ -101,9 +101,7 @@ def _check_steps(poses: Array) -> list[Finding]:
     if step <= LONGEST_STEP:
         return []
     return [
-        Finding(
-            "pose_unit", f"the camera moves {step:.0f} m from frame to frame; poses are in metres, these look like millimetres"
-        )
+        Finding("pose_unit", f"the camera moves {step:.0f} m per frame; poses must be in metres, these look like millimetres")
     ]
 
 
@@ -113,17 +111,18 @@ def _check_depths(depths: Mapping[int, NDArray[Any]]) -> list[Finding]:
     if median > FARTHEST_MEDIAN:
         return [
             Finding(
-                "depth_unit", f"the median depth is {median:.0f} m: it is read in a unit too large, by 1000 if in millimetres"
+                "depth_unit",
+                f"the median depth is {median:.0f} m: the unit is too large, by 1000 if values are in millimetres",
             )
         ]
     if median < NEAREST_MEDIAN:
-        what = f"the median depth is {median * 1000:.2g} mm: it is read in a unit too small, by 1000 if it is in metres"
+        what = f"the median depth is {median * 1000:.2g} mm: the unit is too small, by 1000 if values are in metres"
         return [Finding("depth_unit", what)]
     return []
 
 
 def _pairs(poses: Array) -> list[tuple[int, int]]:
-    """Return some frames, each with the first after it whose camera moved enough to tell poses from their inverses."""
+    """Return pairs of a frame and the first later frame whose camera moved enough to distinguish poses from their inverses."""
     pairs = []
     finite = np.asarray(np.isfinite(poses).all((1, 2)))
     for first in np.unique(np.linspace(0, len(poses) - 1, FRAMES).round().astype(int)).tolist():
@@ -150,7 +149,7 @@ def _check_direction(
 
 
 def _agreement(pairs: Sequence[tuple[int, int]], depths: Mapping[int, NDArray[Any]], intrinsics: Array, poses: Array) -> float:
-    """Return the share of the points of frames that their partners see at the depth they have."""
+    """Return the share of the first frames' points that the second frames observe at a matching depth."""
     agreeing = possible = 0
     for first, second in pairs:
         steps = [max(1, size // GRID) for size in depths[first].shape]
@@ -167,7 +166,7 @@ def _agreement(pairs: Sequence[tuple[int, int]], depths: Mapping[int, NDArray[An
 
 
 def _thinned(intrinsics: Array, down: int, across: int) -> Array:
-    """Return the intrinsics of the picture of every so many-th row and column, whose first pixel is the first of the whole."""
+    """Return the intrinsics of an image subsampled to every `down`-th row and `across`-th column, from the first pixel on."""
     half = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
     thinned: Array = np.diag([1 / across, 1 / down, 1.0]) @ (intrinsics - half) + half
     return thinned

@@ -1,4 +1,4 @@
-"""AFLW2000-3D: 2000 photographs of faces in all poses with 68 fitted landmarks, for testing."""
+"""AFLW2000-3D: a test set of 2000 photographs of faces in all poses with 68 fitted landmarks."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -20,9 +20,9 @@ from deep3dmap.data.formats.threehundred_w_lp import read_boxes, read_face
 from deep3dmap.geometry.face_crop import detector_box_of_square
 
 ALL_IMAGES = 2000
-# AFLW2000-3D comes cut to 450x450 with the faces in much the same place. This is the square that a crop of such a face
-# covers, as shares of the picture's width and height: its middle and its side. One square for every picture, so that it
-# says nothing about the face in it.
+# AFLW2000-3D images are cropped to 450x450 with the faces in roughly the same place. This is the square covered by a typical
+# face crop: its centre and side as fractions of the image size. All images use the same square, so that it reveals nothing
+# about the individual face.
 CENTRAL_MIDDLE = (0.505, 0.610)
 CENTRAL_SIDE = 0.66
 PLACES = ("root", "boxes", "names", "landmarks", "model", "atlas")
@@ -31,22 +31,22 @@ BIN_NAMES = ("0 to 30", "30 to 60", "60 to 90")
 
 @dataclass
 class AFLW2000Config:
-    """Where the photographs are and where the face boxes come from."""
+    """Location of the photographs and source of the face boxes."""
 
     root: str = option("", "folder with image00002.jpg, image00002.mat and so on")
     boxes: str = option("center", "center: one central square for all; or a CSV name,left,top,right,bottom; or a 2000x4 .npy")
-    names: str = option("", "file of the photographs to test on, one name per line, such as a balanced subset of 696")
-    balanced: int = option(0, "test on so many photographs of each yaw bin, drawn by seed (232 of each = 696; 0 = all)", low=0)
+    names: str = option("", "file listing the photographs to test on, one name per line, such as a balanced subset of 696")
+    balanced: int = option(0, "number of test photographs per yaw bin, drawn by seed (232 each = 696 in total; 0 = all)", low=0)
     seed: int = option(0, "seed of the balanced subset", low=0)
-    landmarks: str = option("", "2000 x 2 x 68 .npy of other annotations, pixels counted from 0, such as the reannotated ones")
-    model: str = option("", "morphable model (.npz, or its licensed files) the fits were made with; adds dense ground truth")
-    atlas: str = option("", "which vertices of a licensed model are face: PRNet's uv-data folder or an atlas (.npz)")
-    atlas_size: int = option(256, "side of position maps in texels; matters with a model only", low=16, high=1024)
-    one_based: bool = option(True, "fits count pixels from 1, as MATLAB made them; false: as the example of face3d takes them")
+    landmarks: str = option("", "2000 x 2 x 68 .npy of alternative annotations in 0-based pixels, such as the reannotated ones")
+    model: str = option("", "morphable model (.npz, or its licensed files) used for the fits; adds dense ground truth")
+    atlas: str = option("", "selects the face vertices of a licensed model: PRNet's uv-data folder or an atlas (.npz)")
+    atlas_size: int = option(256, "side of position maps in texels; used only with a model", low=16, high=1024)
+    one_based: bool = option(True, "fits use 1-based pixels, as in MATLAB; false: 0-based, as in face3d's example")
 
 
 class AFLW2000:
-    """AFLW2000-3D. The boxes never come from a photograph's own landmarks unless a file of such boxes is given."""
+    """AFLW2000-3D. Face boxes are not derived from the ground-truth landmarks unless a file of such boxes is given."""
 
     card = DatasetCard(
         title="AFLW2000-3D: faces in all poses with fitted landmarks",
@@ -65,16 +65,16 @@ class AFLW2000:
 
     @property
     def root(self) -> Path:
-        """The folder that is read; raises UserError if it is not given or absent."""
+        """Dataset folder. Raises UserError if it is not set or does not exist."""
         return given_root(self._config.root, "the folder of AFLW2000-3D")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is a folder of photographs with fits beside them."""
+        """Return whether `path` is a folder of photographs with a .mat fit next to each."""
         return path.is_dir() and any(file.with_suffix(".mat").is_file() for file in path.glob("*.jpg"))
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Check that there are photographs and that every one has a box; nothing is written."""
+        """Check that there are photographs and that each has a box; nothing is written."""
         self.split("test")
 
     @property
@@ -94,7 +94,7 @@ class AFLW2000:
         return hash_data([hash_files(self.root, files, self._cache), extra, how])
 
     def split(self, name: str) -> Split:
-        """Return the photographs, by name."""
+        """Return the photographs, sorted by name unless `names` sets another order."""
         if name not in self.card.splits:
             raise unknown("split of aflw2000", name, self.card.splits)
         everything = find_photographs(self.root)
@@ -124,7 +124,7 @@ class AFLW2000:
 
 @dataclass(frozen=True)
 class GivenBoxes:
-    """Boxes from a file, by name."""
+    """Boxes read from a file, keyed by photograph name."""
 
     boxes: dict[str, NDArray[np.float32]]
 
@@ -134,19 +134,19 @@ class GivenBoxes:
 
 
 def central_box(name: str, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return the detector box of the central square of a picture of (height, width) pixels."""
+    """Return the detector box of the central square of an image with `size` (height, width) in pixels."""
     height, width = size
     side = CENTRAL_SIDE * min(height, width)
     return detector_box_of_square(CENTRAL_MIDDLE[0] * width - side / 2, CENTRAL_MIDDLE[1] * height - side / 2, side)
 
 
 def boxes_of(source: str, names: list[str]) -> Callable[[str, tuple[int, int]], NDArray[np.float32]]:
-    """Find the boxes of photographs as AFLW2000Config.boxes says; raises UserError if one of `names` has none."""
+    """Return a function for the boxes of photographs, see AFLW2000Config.boxes; raises UserError if one of `names` has none."""
     if source == "center":
         return central_box
     file = Path(source).expanduser()
     if not file.is_file():
-        raise UserError(f"{file}: no such file; dataset.boxes is 'center', a CSV or the 2000x4 .npy of crop boxes")
+        raise UserError(f"{file}: no such file; dataset.boxes must be 'center', a CSV or the 2000x4 .npy of crop boxes")
     boxes = _roi_boxes(file, names) if file.suffix == ".npy" else read_boxes(file)
     missing = [name for name in names if name not in boxes]
     if missing:
@@ -156,9 +156,9 @@ def boxes_of(source: str, names: list[str]) -> Callable[[str, tuple[int, int]], 
 
 @dataclass(frozen=True)
 class Reannotated:
-    """A split whose 68 landmarks have x and y from other annotators; z stays as it was fitted.
+    """A split whose 68 landmarks take x and y from other annotations; z remains from the fit.
 
-    points: (2000, 68, 2). rows: the row of each photograph by its name.
+    points: (2000, 68, 2) pixels. rows: row of each photograph in `points`, by name.
     """
 
     faces: FaceSplit
@@ -172,7 +172,7 @@ class Reannotated:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Sample:
-        """Return a sample of the split with the other landmarks."""
+        """Return a sample of the split with the replaced landmarks."""
         sample = self.faces[index]
         landmarks = sample["landmarks_68"].copy()
         landmarks[:, :2] = self.points[self.rows[self.name(index)]]
@@ -184,9 +184,9 @@ class Reannotated:
 
 
 def named(files: list[Path], listing: Path) -> list[Path]:
-    """Return the photographs that a list names, with or without folder and suffix, in its order.
+    """Return the photographs listed in a file, in its order; names may include a folder and a suffix.
 
-    Raises UserError if the list is absent or names a photograph that is not there.
+    Raises UserError if the list cannot be read, is empty or contains an unknown photograph.
     """
     try:
         lines = listing.read_text(encoding="utf-8").split()
@@ -196,13 +196,13 @@ def named(files: list[Path], listing: Path) -> list[Path]:
     names = [Path(line).stem for line in lines]
     missing = [name for name in names if name not in known]
     if missing or not names:
-        what = f"'{missing[0]}' is not in the folder ({len(missing)} of {len(names)})" if missing else "it names nothing"
+        what = f"'{missing[0]}' is not in the folder ({len(missing)} of {len(names)})" if missing else "the list is empty"
         raise UserError(f"{listing}: {what}")
     return [known[name] for name in names]
 
 
 def balanced(files: list[Path], count: int, seed: int) -> list[Path]:
-    """Draw `count` photographs of each yaw bin (up to 30, 60 and 90 degrees); raises UserError if a bin has fewer."""
+    """Draw `count` photographs from each yaw bin (up to 30, 60 and 90 degrees); raises UserError if a bin has fewer."""
     degrees = np.array([abs(float(np.degrees(read_face(file.with_suffix(".mat")).pose.angles[1]))) for file in files])
     chosen: list[int] = []
     for name, members in zip(BIN_NAMES, (degrees <= 30, (degrees > 30) & (degrees <= 60), degrees > 60)):
@@ -214,9 +214,9 @@ def balanced(files: list[Path], count: int, seed: int) -> list[Path]:
 
 
 def _roi_boxes(file: Path, names: list[str]) -> dict[str, NDArray[np.float32]]:
-    """Read 3DDFA's table of crop squares, one row per photograph in the order of names; they stem from the true landmarks.
+    """Read 3DDFA's table of crop squares, one row per photograph sorted by name; they are derived from the true landmarks.
 
-    A row is the square that is cut out (pixel centres at whole numbers); it becomes the detector box whose crop it is.
+    Each row is a crop square (pixel centres at integers), which is converted to the detector box that yields this crop.
     """
     rows = _table_of(file, names, (4,))
     squares = zip(rows[:, 0] + 0.5, rows[:, 1] + 0.5, (rows[:, 2:] - rows[:, :2]).mean(1))
@@ -224,10 +224,10 @@ def _roi_boxes(file: Path, names: list[str]) -> dict[str, NDArray[np.float32]]:
 
 
 def _table_of(file: Path, names: list[str], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Read a table with a row of `shape` for each of the 2000 photographs, in the order of their names."""
+    """Read a table with a row of `shape` for each of the 2000 photographs, sorted by name."""
     rows = read_npy(file, ".npy")
     if rows.shape != (ALL_IMAGES, *shape):
         raise UserError(f"{file}: expected {'x'.join(map(str, (ALL_IMAGES, *shape)))} numbers, got {rows.shape}")
     if len(names) != ALL_IMAGES:
-        raise UserError(f"{file}: its rows go by position in all {ALL_IMAGES} photographs, but the folder has {len(names)}")
+        raise UserError(f"{file}: has a row for each of {ALL_IMAGES} photographs, but the folder has {len(names)}")
     return np.asarray(rows, np.float32)

@@ -1,4 +1,4 @@
-"""NeRF's synthetic scenes, or the user's own in their layout: RGBA pictures and transforms_*.json (Mildenhall et al., 2020)."""
+"""NeRF's synthetic scenes, and user data in their layout: RGBA images and transforms_*.json (Mildenhall et al., 2020)."""
 
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -24,32 +24,32 @@ from deep3dmap.data.datasets.scene_views import (
 )
 from deep3dmap.data.formats.nerf_synthetic import SPLITS, is_scene, present_splits, read_split
 
-# Cameras stand four units from the origin, and samples lie between two and six of them.
+# Cameras are four units from the origin, and ray samples are taken between distances two and six.
 BOUNDS = np.array([[-1.5] * 3, [1.5] * 3])
 MESH = "mesh.ply"
 
 
 @dataclass
 class BlenderConfig:
-    """Where the scenes are and how their pictures are read."""
+    """Location of the scenes and image options."""
 
-    root: str = option("", "folder with transforms_train.json, or folder of such folders, one for each scene")
-    background: str = option("white", "what is laid behind the pictures; own keeps theirs", choices=tuple(BACKGROUNDS))
-    factor: int = option(1, "make the pictures smaller by this factor", low=1, high=16)
-    test_views: int = option(0, "read this many of the held-out views, evenly chosen; 0 reads all", low=0)
-    meshes: bool = option(False, f"samples hold the mesh of {MESH} in each scene's folder too")
+    root: str = option("", "folder with transforms_train.json, or a folder with one such folder per scene")
+    background: str = option("white", "background composited behind the images; own keeps theirs", choices=tuple(BACKGROUNDS))
+    factor: int = option(1, "downscale the images by this factor", low=1, high=16)
+    test_views: int = option(0, "number of held-out views to read, evenly spaced; 0 reads all", low=0)
+    meshes: bool = option(False, f"include the mesh of {MESH} in each scene's folder in its sample")
 
 
 class Blender:
-    """Scenes in the layout of NeRF's synthetic ones. A sample is a scene; splits differ in the views that are held out."""
+    """Scenes in the layout of NeRF's synthetic scenes. A sample is a scene; splits differ in their held-out views."""
 
     card = DatasetCard(
-        title="Synthetic scenes in the layout of NeRF",
+        title="Synthetic scenes in NeRF's layout",
         provides=(*VIEW_KEYS, *HELD_OUT, "background", "bounds", "mesh"),
         splits=SPLITS,
         frame="world: z up, the object around the origin",
-        unit="that of the scene; cameras stand four units from the origin",
-        licence="that of the scenes; NeRF's are CC BY 3.0 and others, see their README",
+        unit="the scene's own; cameras are four units from the origin",
+        licence="depends on the scenes; NeRF's are CC BY 3.0 and others, see their README",
         source="https://www.matthewtancik.com/nerf",
         needs_root=True,
     )
@@ -60,20 +60,20 @@ class Blender:
         if config.background not in BACKGROUNDS:
             raise unknown("dataset.background of blender", config.background, BACKGROUNDS)
         if config.factor < 1 or config.test_views < 0:
-            raise UserError("dataset blender: factor is at least 1 and test_views at least 0")
+            raise UserError("dataset blender: factor must be at least 1 and test_views at least 0")
         absent = {"mesh"} - ({"mesh"} if config.meshes else set())
         absent |= {"background"} if config.background == "own" else set()
-        # An instance promises only what its config asks for.
+        # List only the keys that the configuration enables.
         self.card = replace(self.card, provides=tuple(key for key in self.card.provides if key not in absent))
 
     @property
     def root(self) -> Path:
-        """The folder that is read; raises UserError if it is not given or absent."""
+        """Dataset folder. Raises UserError if it is not set or does not exist."""
         return given_root(self._config.root, "a folder with transforms_train.json in it")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is a scene or holds scenes."""
+        """Return whether `path` is a scene or contains scenes."""
         return path.is_dir() and bool(_scenes(path))
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
@@ -84,7 +84,7 @@ class Blender:
 
     @property
     def version(self) -> str:
-        """Hash of the files that are read and of how they are."""
+        """Hash of the files that are read and of the reading options."""
         files = []
         for folder in self._folders.values():
             for split in present_splits(folder):
@@ -95,7 +95,7 @@ class Blender:
         return hash_data([hash_files(self.root, files, self._cache), how])
 
     def split(self, name: str) -> Split:
-        """Return all scenes with the held-out views of a split; raises UserError for another name."""
+        """Return all scenes with the held-out views of a split; raises UserError for an unknown split."""
         if name not in SPLITS:
             raise unknown("split of blender", name, SPLITS)
         return SceneSplit(list(self._folders), partial(self._read, name))
@@ -107,7 +107,7 @@ class Blender:
         sample["bounds"] = BOUNDS.copy()
         if config.meshes:
             if not (folder / MESH).is_file():
-                raise UserError(f"{folder / MESH}: the file is missing; set dataset.meshes=false to do without")
+                raise UserError(f"{folder / MESH}: the file is missing; set dataset.meshes=false to skip meshes")
             sample["mesh"] = read_mesh(folder / MESH)
         return sample
 
@@ -115,7 +115,7 @@ class Blender:
     def _folders(self) -> dict[str, Path]:
         found = _scenes(self.root)
         if not found:
-            raise UserError(f"{self.root}: no transforms_train.json and transforms_test.json in it or in a folder of it")
+            raise UserError(f"{self.root}: no transforms_train.json and transforms_test.json in it or in its subfolders")
         named = {folder.resolve().name: folder for folder in found}
         return {name: named[name] for name in self._only or sorted(named)}
 

@@ -1,4 +1,4 @@
-"""What CLEVR and its look-alike read a picture with: image, one mask per object, and what the objects are."""
+"""Reader shared by CLEVR and the generated look-alike: image, one mask per object, and object attributes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,18 +14,18 @@ from deep3dmap.data.formats.images import read_gray16, read_image
 from deep3dmap.data.small_pictures import KeptImages, SquareCrop
 
 ATTRIBUTES = ("shape", "size", "color", "material", "rotation")
-register_key("object_masks", "(K, H, W) float32", "share of the pixel, in [0, 1]", "what is seen of each object of the picture")
-register_key("object_positions", "(K, 3) float32", "the dataset's unit", "middles of the objects in the world")
+register_key("object_masks", "(K, H, W) float32", "pixel coverage in [0, 1]", "visible part of each object in the image")
+register_key("object_positions", "(K, 3) float32", "the dataset's unit", "centres of the objects in the world")
 register_key("objects", "K dictionaries", "text", "shape, size, color, material and rotation (degrees) of each object")
 
 
 class ClevrSplit:
-    """The pictures of a split, in the order of their names."""
+    """The images of a split, sorted by name."""
 
     def __init__(self, root: Path, split: str, crop: SquareCrop, keep: int = 0) -> None:
         self._files = sorted((root / "images" / split).glob("*.png"))
         if not self._files:
-            raise UserError(f"{root / 'images' / split}: no pictures in it; CLEVR has CLEVR_{split}_000000.png and so on there")
+            raise UserError(f"{root / 'images' / split}: no images in it; expected CLEVR_{split}_000000.png and so on")
         self._masks = root / "masks" / split
         self._scenes, self._crop = read_scenes(root, split), crop
         self._images = KeptImages(self._read, keep)
@@ -41,7 +41,7 @@ class ClevrSplit:
         return self._files[index].stem
 
     def __getitem__(self, index: int) -> Sample:
-        """Read picture `index`: its image, and masks and objects where the folder has them."""
+        """Read image `index`, with its masks and objects if available."""
         file = self._files[index]
         sample: Sample = {"image": self._images[index]}
         things = self._scenes.get(file.name)
@@ -59,7 +59,7 @@ class ClevrSplit:
         index = read_gray16(self._masks / file.name)
         if index.max(initial=0) > count:
             raise UserError(
-                f"{self._masks / file.name}: object {index.max()} of a scene of {count}; scenes and masks do not fit"
+                f"{self._masks / file.name}: object {index.max()} in a scene of {count}; scenes and masks do not match"
             )
         planes = (index[None] == np.arange(1, count + 1)[:, None, None]).astype(np.float32)
         return self._crop(planes, self._masks / file.name)

@@ -1,4 +1,4 @@
-"""CLEVR as it was released, or pictures of one's own in its layout."""
+"""The released CLEVR dataset, or user images in its layout."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,19 +18,19 @@ SPLITS = ("train", "val", "test")
 
 @dataclass
 class ClevrV1Config:
-    """Where CLEVR is, and how its wide pictures become square."""
+    """Location of CLEVR and how its wide images are cropped to squares."""
 
-    root: str = option("", "the folder CLEVR_v1.0, which holds images/ and scenes/")
-    crop: int = option(0, "side of the square cut out of the middle in pixels; 0 = the whole height", low=0)
-    image_size: int = option(64, "side the square is resized to in pixels; 0 leaves it as it is", low=0, high=1024)
-    keep: int = option(100000, "training pictures that stay in memory once read", low=0)
+    root: str = option("", "the folder CLEVR_v1.0, which contains images/ and scenes/")
+    crop: int = option(0, "side of the central square crop in pixels; 0 = the full height", low=0)
+    image_size: int = option(64, "side to which the square is resized in pixels; 0 = no resizing", low=0, high=1024)
+    keep: int = option(100000, "number of training images cached in memory", low=0)
 
 
 class ClevrV1:
-    """CLEVR v1.0: 70000 pictures to train on, 15000 to validate on and 15000 to test on, of three to ten objects."""
+    """CLEVR v1.0: 70000 training, 15000 validation and 15000 test images of three to ten objects."""
 
     card = DatasetCard(
-        title="CLEVR v1.0: rendered pictures of simple objects",
+        title="CLEVR v1.0: rendered images of simple objects",
         provides=("image", "object_masks", "object_positions", "objects"),
         splits=SPLITS,
         frame="world: z up, the ground at z = 0",
@@ -46,7 +46,7 @@ class ClevrV1:
 
     @property
     def root(self) -> Path:
-        """The folder that is read; raises UserError if it is not given or holds no images/train."""
+        """Dataset folder. Raises UserError if it is not set or does not contain images/train."""
         root = given_root(self._config.root, "the folder CLEVR_v1.0 of the release")
         if not (root / "images" / "train").is_dir():
             raise UserError(f"{root}: no folder images/train in it; dataset.root is the folder CLEVR_v1.0 of the release")
@@ -54,16 +54,16 @@ class ClevrV1:
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether a folder has the layout of CLEVR."""
+        """Return whether `path` has the layout of CLEVR."""
         return (path / "images" / "train").is_dir() and scenes_file(path, "train").is_file()
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Check that there are pictures to train on, and that the scenes can be read."""
+        """Check that there are training images and that the scenes can be read."""
         self.split("train")
 
     @property
     def version(self) -> str:
-        """Hash of the files and of how they are read."""
+        """Hash of the files and of the reading options."""
         root = self.root
         files = [file for kind in ("images", "masks") for file in (root / kind).rglob("*.png")]
         files += [file for split in SPLITS if (file := scenes_file(root, split)).is_file()]

@@ -1,4 +1,4 @@
-"""Captures of the user's own with a COLMAP model: photographs in images/ and sparse/0 beside them, perhaps masks."""
+"""User captures with a COLMAP model: photographs in images/, the model in sparse/0, and optional masks."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -21,19 +21,20 @@ SPLITS = ("train", "test")
 
 @dataclass
 class ColmapConfig:
-    """Where the captures are and which of their views are held out."""
+    """Location of the captures and choice of held-out views."""
 
-    root: str = option("", "folder of a capture, or folder of such folders")
+    root: str = option("", "folder of a capture, or a folder of such folders")
     images: str = option("images", "folder of the photographs within a capture, such as images_4")
     masks: str = option(
-        "masks", "folder of masks within a capture, NAME.png for the photograph NAME.jpg; no masks are read where there is none"
+        "masks",
+        "folder of masks within a capture, NAME.png for the photograph NAME.jpg; masks are skipped if it does not exist",
     )
-    factor: int = option(1, "make the photographs smaller by this factor", low=1, high=16)
-    every: int = option(8, "hold out every n-th photograph, sorted by name; 0 holds out none", low=0)
+    factor: int = option(1, "downscale the photographs by this factor", low=1, high=16)
+    every: int = option(8, "hold out every n-th photograph in name order; 0 holds out none", low=0)
 
 
 class Colmap:
-    """Captures with poses by COLMAP. A sample is a capture; the scale of its world is COLMAP's own."""
+    """Captures with COLMAP poses. A sample is a capture; its world has COLMAP's arbitrary scale."""
 
     card = DatasetCard(
         title="Captures with a COLMAP model",
@@ -49,32 +50,32 @@ class Colmap:
             "bounds",
         ),
         splits=SPLITS,
-        frame="world: COLMAP's, any rotation",
-        unit="COLMAP's own, any scale",
-        licence="that of the pictures",
-        source="the user's own",
+        frame="world: COLMAP's, arbitrary rotation",
+        unit="COLMAP's, arbitrary scale",
+        licence="depends on the images",
+        source="provided by the user",
         needs_root=True,
     )
     config_type = ColmapConfig
-    # Who wants a reconstruction and no score has no use for views that are held out.
+    # Reconstruction without scoring does not need held-out views.
     for_reconstruction: ClassVar[Mapping[str, Any]] = {"every": 0}
 
     def __init__(self, config: ColmapConfig, cache: Path) -> None:
         self._config, self._cache = config, cache
         if config.every < 0 or config.every == 1 or config.factor < 1:
-            raise UserError(f"dataset.every is 0 or at least 2 and factor at least 1, got {config.every} and {config.factor}")
+            raise UserError(f"dataset.every must be 0 or >= 2 and factor >= 1, got {config.every} and {config.factor}")
         root = Path(config.root)
         if config.root and root.is_dir() and not all(self._has_masks(folder) for folder in _captures(root)):
             self.card = replace(self.card, provides=tuple(key for key in self.card.provides if not key.endswith("masks")))
 
     @property
     def root(self) -> Path:
-        """The folder that is read; raises UserError if it is not given or absent."""
+        """Dataset folder. Raises UserError if it is not set or does not exist."""
         return given_root(self._config.root, "a capture with images/ and sparse/0 in it, or a folder of captures")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is a capture or holds captures."""
+        """Return whether `path` is a capture or contains captures."""
         return path.is_dir() and bool(_captures(path))
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
@@ -84,7 +85,7 @@ class Colmap:
 
     @property
     def version(self) -> str:
-        """Hash of the models and photographs that are read and of how they are."""
+        """Hash of the models and photographs that are read and of the reading options."""
         files = []
         for folder in self._folders.values():
             model = find_model(folder)
@@ -121,17 +122,19 @@ class Colmap:
         found = _captures(self.root)
         if not found:
             raise UserError(
-                f"{self.root}: no COLMAP model in it (cameras, images and points3D in sparse/0) or in a folder of it"
+                f"{self.root}: no COLMAP model in it (cameras, images and points3D in sparse/0) or in its subfolders"
             )
         return {folder.resolve().name: folder for folder in found}
 
 
 def _with_mask(frame: Frame, masks: Path) -> Frame:
-    # COLMAP's own masks keep the photograph's ending: NAME.jpg.png.
+    # COLMAP appends .png to the full file name of the photograph: NAME.jpg.png.
     for name in (f"{frame.image.stem}.png", f"{frame.image.name}.png"):
         if (masks / name).is_file():
             return frame._replace(mask=masks / name)
-    raise UserError(f"{masks / frame.image.stem}.png: the mask of {frame.image.name} is missing; dataset.masks= reads none")
+    raise UserError(
+        f"{masks / frame.image.stem}.png: the mask of {frame.image.name} is missing; set dataset.masks= to skip masks"
+    )
 
 
 def _captures(root: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""CompCars: photographs of cars from the web, chosen by viewpoint and cut around the car."""
+"""CompCars: web photographs of cars, selected by viewpoint and cropped around the car."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -24,20 +24,22 @@ SPLITS = ("train", "test")
 
 @dataclass
 class CompCarsConfig:
-    """Where CompCars is, which photographs are taken, and how they become small pictures."""
+    """Location of CompCars, selection of photographs, and crop options."""
 
-    root: str = option("", "the folder that holds image/, label/ and train_test_split/ of the release")
-    viewpoints: list[str] = option([], "of the cars, such as [front, front_side]; none = all", choices=tuple(VIEWPOINTS))
+    root: str = option("", "the folder with image/, label/ and train_test_split/ of the release")
+    viewpoints: list[str] = option([], "viewpoints to use, such as [front, front_side]; none = all", choices=tuple(VIEWPOINTS))
     cut: str = option(
-        "middle", "middle: a square; box: a square around the car; none: as wide as it is", choices=("middle", "box", "none")
+        "middle",
+        "middle: the central square; box: a square around the car; none: the full width",
+        choices=("middle", "box", "none"),
     )
-    image_size: int = option(64, "shorter side of the pictures in pixels", low=8, high=1024)
-    test_every: int = option(10, "where the release's lists are absent, each so many-th photograph is tested on", low=2)
-    keep: int = option(0, "training pictures that stay in memory once read", low=0)
+    image_size: int = option(64, "shorter side of the images in pixels", low=8, high=1024)
+    test_every: int = option(10, "without the release's split lists, every n-th photograph is a test sample", low=2)
+    keep: int = option(0, "number of training images cached in memory", low=0)
 
 
 class CompCarsSplit:
-    """Cars as samples with the key `image`."""
+    """Photographs of cars as samples with the key `image`."""
 
     def __init__(self, root: Path, names: list[str], config: CompCarsConfig, keep: int) -> None:
         self._root, self._names, self._config = root, names, config
@@ -69,7 +71,7 @@ class CompCarsSplit:
 
 
 class CompCars:
-    """CompCars' photographs from the web, read from the user's own copy of the release."""
+    """CompCars' web photographs, read from the user's copy of the release."""
 
     card = DatasetCard(
         title="CompCars: photographs of cars",
@@ -93,17 +95,17 @@ class CompCars:
 
     @property
     def root(self) -> Path:
-        """The folder that is read; raises UserError if it is not given or holds no image/."""
-        root = given_root(self._config.root, "the folder of CompCars that holds image/")
+        """Dataset folder. Raises UserError if it is not set or does not contain image/."""
+        root = given_root(self._config.root, "the folder of CompCars that contains image/")
         if not (root / "image").is_dir():
             raise UserError(
-                f"{root}: no folder image in it; dataset.root is the folder of CompCars that holds image/ and label/"
+                f"{root}: no folder image in it; dataset.root is the folder of CompCars that contains image/ and label/"
             )
         return root
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether a folder has the layout of CompCars."""
+        """Return whether `path` has the layout of CompCars."""
         return (path / "image").is_dir() and (path / "label").is_dir()
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
@@ -113,7 +115,7 @@ class CompCars:
 
     @property
     def version(self) -> str:
-        """Hash of the photographs and labels that are read, and of how they are read."""
+        """Hash of the photographs and labels that are read, and of the reading options."""
         root = self.root
         splits = [self._names(split) for split in SPLITS]
         names = [name for split in splits for name in split]
@@ -128,9 +130,7 @@ class CompCars:
             raise unknown("split of compcars", name, SPLITS)
         names = self._names(name)
         if not names:
-            raise UserError(
-                f"{self.root}: no photograph of the {name} split has the viewpoints asked for in dataset.viewpoints"
-            )
+            raise UserError(f"{self.root}: no photograph of the {name} split has a viewpoint listed in dataset.viewpoints")
         return CompCarsSplit(self.root, names, self._config, self._config.keep if name == "train" else 0)
 
     def _names(self, split: str) -> list[str]:
@@ -151,7 +151,7 @@ class CompCars:
 
 
 def _around(image: NDArray[np.float32], label: Label) -> NDArray[np.float32]:
-    """Cut out the square around the car's box, moved into the picture and no larger than it."""
+    """Cut out the square around the car's box, shifted and clipped to fit inside the image."""
     height, width = image.shape[1:]
     left, top, right, bottom = label.box
     side = min(max(right - left, bottom - top), height, width)

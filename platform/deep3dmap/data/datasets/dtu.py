@@ -1,4 +1,4 @@
-"""Scans of DTU: IDR's folders with masks, or MVSNet's preprocessed training set."""
+"""DTU scans: IDR's folders with masks, or MVSNet's preprocessed training set."""
 
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -18,30 +18,30 @@ from deep3dmap.data.formats.dtu import DtuScan, is_idr_scan, read_idr_scan, read
 from deep3dmap.data.formats.pose_conventions import focus
 
 SPLITS = ("train", "test")
-FIRST_HELD_OUT, EVERY = 7, 8  # as GNeRF holds out views 7, 15, ... of 49
-_REACH = 0.4  # of the distance to the cameras: half the side of the box where the layout does not say
+FIRST_HELD_OUT, EVERY = 7, 8  # as in GNeRF, which holds out views 7, 15, ... of 49
+_REACH = 0.4  # half the side of the default box, as a fraction of the distance to the cameras
 
 
 @dataclass
 class DtuConfig:
-    """Where the scans are."""
+    """Location of the scans and reading options."""
 
     root: str = option("", "folder of an IDR scan, of IDR scans, or of MVSNet's training set (with Rectified and Cameras)")
-    scans: list[str] = option([], "names of the scans to read; none reads all")
-    factor: int = option(1, "make the pictures smaller by this factor", low=1, high=16)
-    background: str = option("black", "what is laid behind the object where there are masks", choices=("black", "white", "own"))
+    scans: list[str] = option([], "names of the scans to read; none = all")
+    factor: int = option(1, "downscale the images by this factor", low=1, high=16)
+    background: str = option("black", "background behind the object, for scans with masks", choices=("black", "white", "own"))
 
 
 class DTU:
-    """Scans of DTU. A sample is a scan; every split has all of them."""
+    """DTU scans. A sample is a scan; every split contains all scans."""
 
     card = DatasetCard(
-        title="DTU multi-view stereo, as IDR or MVSNet lay it out",
+        title="DTU multi-view stereo in the layout of IDR or MVSNet",
         provides=(*VIEW_KEYS, *HELD_OUT, "background", "bounds"),
         splits=SPLITS,
-        frame="world: that of the structured-light scanner",
+        frame="world of the structured-light scanner",
         unit="millimetre",
-        licence="free for research, see the data set's page",
+        licence="free for research, see the dataset's page",
         source="https://roboimagedata.compute.dtu.dk",
         needs_root=True,
     )
@@ -51,18 +51,18 @@ class DTU:
         self._config, self._cache = config, cache
         if config.background not in ("black", "white", "own"):
             raise unknown("dataset.background of dtu", config.background, ("black", "white", "own"))
-        # An instance promises only what its scans and its config give.
+        # List only the keys that the scans and the configuration provide.
         absent = _absent_keys(config)
         self.card = replace(self.card, provides=tuple(key for key in self.card.provides if key not in absent))
 
     @property
     def root(self) -> Path:
-        """The folder that is read; raises UserError if it is not given or absent."""
+        """Dataset folder. Raises UserError if it is not set or does not exist."""
         return given_root(self._config.root, "a folder with DTU's scans in it")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is a scan or holds scans."""
+        """Return whether `path` is a scan or contains scans."""
         return path.is_dir() and bool(_scans(path))
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
@@ -72,7 +72,7 @@ class DTU:
 
     @property
     def version(self) -> str:
-        """Hash of the pictures and cameras that are read and of how they are."""
+        """Hash of the images and cameras that are read and of the reading options."""
         files = sorted(self.root.glob("Cameras/train/*_cam.txt"))
         for name in self._names:
             files += [file for frame in self._scan(name).frames for file in (frame.image, frame.mask) if file is not None]
@@ -118,7 +118,7 @@ def _scans(root: Path) -> list[str]:
 
 
 def _absent_keys(config: DtuConfig) -> set[str]:
-    """Return the keys that some scan is without: MVSNet's training set has no masks, and a folder of IDR's may have none."""
+    """Return the keys that some scans lack: MVSNet's training set has no masks, and they are optional in IDR's layout."""
     own = {"background"} if config.background == "own" else set()
     root = Path(config.root).expanduser()
     if not config.root or not root.is_dir():
@@ -130,7 +130,7 @@ def _absent_keys(config: DtuConfig) -> set[str]:
 
 
 def _bounds(scan: DtuScan) -> NDArray[np.float64]:
-    """The region of interest where the layout has one, else a box around what the cameras look at."""
+    """Return the region of interest if the layout has one, else a box around the point the cameras look at."""
     if scan.bounds is not None:
         return scan.bounds
     poses = np.stack([frame.camera.world_from_camera for frame in scan.frames])

@@ -1,4 +1,4 @@
-"""Pictures with depth maps as samples: what the procedural faces and the folders in their layout share."""
+"""Images with depth maps as samples, shared by the procedural faces and by user folders in the same layout."""
 
 from collections.abc import Iterator
 
@@ -13,9 +13,9 @@ from deep3dmap.data.formats.resizing import middle, resize
 
 
 class FaceDepthSplit:
-    """Pairs as samples `image` and `relief_depth`, with `mask`, `relief_view` and `relief_light` where they are known.
+    """Pairs as samples with `image`, `relief_depth` and, if known, `mask`, `relief_view` and `relief_light`.
 
-    crop: side of the middle that is cut out, None for all of it; size: side it is resized to, None to leave it.
+    crop: side of the centre crop in pixels, None for no crop. size: side after resizing, None for no resizing.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class FaceDepthSplit:
         self._pairs, self._truth, self._crop, self._size = pairs, truth, crop, size
         missing = [pair.name for pair in pairs if truth is not None and pair.name not in truth]
         if missing:
-            raise UserError(f"truth.csv has no row for '{missing[0]}' ({len(missing)} of {len(pairs)} pictures have none)")
+            raise UserError(f"truth.csv has no row for '{missing[0]}' ({len(missing)} of {len(pairs)} images have none)")
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -33,17 +33,17 @@ class FaceDepthSplit:
         return (self[index] for index in range(len(self)))
 
     def name(self, index: int) -> str:
-        """Return the name of a picture: its file's."""
+        """Return the name of an image, derived from its file name."""
         return self._pairs[index].name
 
     def __getitem__(self, index: int) -> Sample:
-        """Read a pair. Raises UserError for a picture that is not square, or a depth map of another size."""
+        """Read a pair. Raises UserError if the image is not square or the depth map has a different size."""
         pair = self._pairs[index]
         image, depth = read_image(pair.image), read_depth(pair.depth)
         if image.shape[1] != image.shape[2]:
-            raise UserError(f"{pair.image}: {image.shape[2]} x {image.shape[1]} pixels; these methods need square pictures")
+            raise UserError(f"{pair.image}: {image.shape[2]} x {image.shape[1]} pixels; these methods need square images")
         if image.shape[1:] != depth.shape:
-            raise UserError(f"{pair.depth}: {depth.shape} pixels, its picture has {image.shape[1:]}")
+            raise UserError(f"{pair.depth}: {depth.shape} pixels, but its image has {image.shape[1:]}")
         sample: Sample = {"image": self._fitted(image), "relief_depth": self._fitted(depth[None])[0]}
         if pair.mask is not None:
             sample["mask"] = self._fitted(read_image(pair.mask)[:1])[0]

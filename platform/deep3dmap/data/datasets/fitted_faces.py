@@ -1,4 +1,4 @@
-"""Samples of photographs with a fitted morphable model, whichever dataset they come from."""
+"""Samples of photographs with a fitted morphable model, shared by the face datasets."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from deep3dmap.geometry import face_crop
 from deep3dmap.geometry.morphable_model import MorphableModel
 from deep3dmap.render.position_map import PositionMapper
 
-ATLAS_SIZE = 256  # texels of the atlas that marks a model's face
+ATLAS_SIZE = 256  # side in texels of the atlas that marks a model's face region
 
 
 @dataclass(frozen=True)
 class FaceModel:
-    """A morphable model with what is needed to turn fits into dense ground truth.
+    """A morphable model that converts fits into dense ground truth.
 
-    atlas_size: side of the maps in texels. one_based: whether fits count pixels from 1, see `HeadPose.image`.
+    atlas_size: side of the maps in texels. one_based: whether fits use 1-based pixels, see `HeadPose.image`.
     """
 
     model: MorphableModel
@@ -39,7 +39,7 @@ class FaceModel:
 
     @cached_property
     def _dense_uv(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        # One atlas place for each vertex of the face; a model without regions counts as face all over.
+        # One atlas position per face vertex; without regions, all vertices belong to the face.
         vertex = self.model.vertex_of_uv
         face = self.model.regions.get("face", np.ones(len(self.model.mean), bool))
         first = np.unique(vertex, return_index=True)[1]
@@ -47,35 +47,35 @@ class FaceModel:
         return vertex[chosen], self.model.uv[chosen]
 
     def vertices(self, face: FittedFace, height: int, file: Path) -> NDArray[np.float64]:
-        """(V, 3) vertices of a fit in image pixels; raises UserError if the fit was made with another model."""
+        """Return the (V, 3) vertices of a fit in image pixels; raises UserError if the fit belongs to another model."""
         try:
             shape = self.model.shape_of_parameters(face.shape, face.expression)
         except ValueError as error:
-            raise UserError(f"{file}: {error}; give the model the fits were made with as dataset.model=FILE") from error
+            raise UserError(f"{file}: {error}; set dataset.model=FILE to the model used for the fits") from error
         return face.pose.image(shape, height, self.one_based)
 
     def dense(self, vertices: NDArray[np.float64]) -> Sample:
-        """The keys dense_points and dense_uv."""
+        """Return the keys dense_points and dense_uv."""
         chosen, uv = self._dense_uv
         return {"dense_points": vertices[chosen].astype(np.float32), "dense_uv": uv}
 
     def coefficients(self, face: FittedFace) -> Sample:
-        """The keys identity and expression, in standard deviations of the model."""
+        """Return the keys identity and expression, in standard deviations of the model."""
         model = self.model
         pairs = (("identity", face.shape, model.identity_sigma), ("expression", face.expression, model.expression_sigma))
         return {name: (values / sigma[: len(values)]).astype(np.float32) for name, values, sigma in pairs}
 
     def position_map(self, vertices: NDArray[np.float64], crop_from_image: NDArray[np.float64]) -> NDArray[np.float32]:
-        """The map of the vertices in crop pixels; the smallest z of the mesh is zero."""
+        """Return the position map of the vertices in crop pixels, with the smallest z of the mesh shifted to zero."""
         crop = face_crop.positions_to_crop(vertices.T, crop_from_image).T
         return self._mapper(crop - np.array([0, 0, crop[:, 2].min()], np.float32))
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a sample holds: the keys of evaluation, those of training, or both. crop_size in pixels.
+    """Contents of a sample: the evaluation keys, the training keys, or both. crop_size in pixels.
 
-    keep: so many samples stay in memory once read, as decoding and drawing a map takes longer than a small network's step.
+    keep: number of samples cached in memory, since decoding and map rendering take longer than a step of a small network.
     """
 
     evaluation: bool
@@ -86,7 +86,7 @@ class Reading:
 
 
 class FaceSplit:
-    """Photographs as samples. `box_of` gives the face box from a file's name and the picture's height and width."""
+    """Photographs as samples. `box_of` returns the face box for a name and an image size (height, width)."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class FaceSplit:
     def _training(
         self, name: str, image: NDArray[np.float32], face: FittedFace, vertices: NDArray[np.float64] | None
     ) -> Sample:
-        # The jitter of the training crop is the sample's own and does not change between epochs.
+        # The jitter of the training crop is fixed per sample and does not change between epochs.
         rng = np.random.default_rng(item_seed("crop", self._reading.seed, name))
         size = self._reading.crop_size
         similarity = face_crop.crop_from_landmarks(self._landmarks(face, vertices), size, face_crop.TRAINING_FACTOR, rng)
@@ -160,17 +160,17 @@ class FaceSplit:
 
 
 def find_photographs(root: Path) -> list[Path]:
-    """Return the .jpg files of a folder that have a .mat beside them, by name; raises UserError if there are none."""
+    """Return the .jpg files of a folder that have a matching .mat file, by name; raises UserError if there are none."""
     files = sorted(file for file in root.glob("*.jpg") if file.with_suffix(".mat").is_file())
     if not files:
-        raise UserError(f"{root}: no .jpg with a .mat beside it; this is not a folder of 300W-LP or AFLW2000-3D")
+        raise UserError(f"{root}: no .jpg with a matching .mat; this is not a folder of 300W-LP or AFLW2000-3D")
     return files
 
 
 def load_model(name: str, atlas: str = "") -> MorphableModel | None:
-    """Load the morphable model a config names, in any of its formats; an empty name means none.
+    """Load the morphable model named in a config, in any supported format; an empty name returns None.
 
-    atlas: as for `face_atlas`; tells which vertices of a licensed model are face.
+    atlas: name for `face_atlas`; selects the face vertices of a licensed model.
     """
     if not name:
         return None
@@ -178,7 +178,7 @@ def load_model(name: str, atlas: str = "") -> MorphableModel | None:
 
 
 def load_face_model(name: str, atlas: str, atlas_size: int, one_based: bool) -> FaceModel | None:
-    """Return the model of `load_model` with what turns fits into ground truth; atlas_size, one_based: of `FaceModel`."""
+    """Return the model of `load_model` as a `FaceModel`; see there for atlas_size and one_based."""
     model = load_model(name, atlas)
     return None if model is None else FaceModel(model, atlas_size, one_based)
 

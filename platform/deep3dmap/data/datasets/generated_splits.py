@@ -1,4 +1,4 @@
-"""What datasets that are generated split by split have in common."""
+"""Base class of datasets that are generated split by split."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from deep3dmap.data.datasets.split_folders import SplitFolders
 
 
 class GeneratedSplits(ABC):
-    """A dataset whose splits lie in `SplitFolders`, whose root is named by a hash of how samples look and are made."""
+    """A dataset stored in `SplitFolders`, under a root named by a hash of its settings and of the generating code."""
 
     @property
     @abstractmethod
@@ -18,22 +18,22 @@ class GeneratedSplits(ABC):
 
     @property
     def root(self) -> Path:
-        """The folder of all splits, named by a hash of how the samples look and of the code that makes them."""
+        """Folder of all splits, named by a hash of the settings (except split sizes) and of the generating code."""
         return self._folders.root
 
     def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
-        """Return what `prepare` would make."""
+        """List what `prepare` would generate."""
         return self._folders.missing(splits)
 
     def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
-        """Make what is not there of these splits, None = all, in `workers` processes."""
+        """Generate the missing splits among `splits` (None = all) in `workers` processes."""
         self._folders.prepare(workers, quiet, splits)
 
     def folder(self, split: str) -> Path:
-        """Return the folder of a split; raises UserError if it is not made yet."""
+        """Return the folder of a split; raises UserError if it has not been generated yet."""
         return self._folders.split(split)
 
     @property
     def version(self) -> str:
-        """Hash of how the samples look, of the code that makes them and of their number."""
+        """Hash of the settings, of the generating code and of the split sizes."""
         return hash_data([self.root.name, dict(self._folders.counts)])

@@ -1,4 +1,4 @@
-"""The folder that a user names for a dataset that is read from disk."""
+"""Resolution of the user's `dataset.root` for datasets that are read from disk."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from deep3dmap.core.errors import UserError
 
 
 def given_root(root: str, what: str) -> Path:
-    """Return the folder `dataset.root`; raises UserError, which says `what` the dataset wants, if it is empty or absent."""
+    """Return the folder `dataset.root`; raises UserError, describing `what` is expected, if it is unset or does not exist."""
     if not root:
         raise UserError(f"dataset.root is empty; pass dataset.root=FOLDER, {what}")
     folder = Path(root).expanduser()

@@ -1,4 +1,4 @@
-"""Photographs or the frames of a video, without ground truth: input of `reconstruct` and of methods that learn from images."""
+"""Photographs or video frames without ground truth, used by `reconstruct` and by methods that learn from images."""
 
 import re
 from collections import Counter
@@ -23,19 +23,19 @@ from deep3dmap.data.image_pipeline import ImagePipeline
 
 @dataclass
 class ImageFolderConfig:
-    """Where the images are and what is done to them."""
+    """Location of the images, subject boxes, and transforms."""
 
     root: str = option("", "folder of images, one image, or a video")
-    box: list = option([], "left, top, right, bottom of the subject in pixels, the same in every image (none = see boxes)")
+    box: list = option([], "left, top, right, bottom of the subject in pixels, for all images (none = use boxes)")
     boxes: str = option(
         "center",
-        "center: the central square of half the picture; auto, cascade, mediapipe or a YuNet .onnx: a "
+        "center: the central square of half the image side; auto, cascade, mediapipe or a YuNet .onnx: a "
         "face detector; a CSV name,left,top,right,bottom; a folder of landmark files (.pts, .txt, .npy)",
     )
-    tight: bool = option(False, "a given box is the box of the landmarks, not a face detector's")
-    every: int = option(1, "of a video, take every so many frames", low=1, high=1000)
-    recursive: bool = option(False, "read the folders below it too")
-    pipeline: list = option([], "transforms of mmcv applied in turn, such as [{type: Resize, scale: [256, 256]}]")
+    tight: bool = option(False, "given boxes tightly enclose the landmarks instead of being face-detector boxes")
+    every: int = option(1, "use every n-th frame of a video", low=1, high=1000)
+    recursive: bool = option(False, "also read subfolders")
+    pipeline: list = option([], "mmcv transforms applied in order, such as [{type: Resize, scale: [256, 256]}]")
     seed: int = option(0, "seed of the random transforms")
 
 
@@ -49,7 +49,7 @@ class ImageSplit:
         return len(self._images.names)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read image `index`; random transforms depend on the seed and the index only."""
+        """Read image `index`; random transforms depend only on the seed and the index."""
         image = self._images.read(index)
         image = self._pipeline(image, index) if self._pipeline else image
         return {"image": image, "box": self._box_of(self.name(index), image)}
@@ -58,20 +58,20 @@ class ImageSplit:
         return (self[index] for index in range(len(self)))
 
     def name(self, index: int) -> str:
-        """Return the name of an image: its stem, or the whole path where stems are not unique; `frame_00012` of a video."""
+        """Return the stem of an image file, its relative path if stems are not unique, or `frame_00012` for a video."""
         return self._images.names[index]
 
 
 @dataclass(frozen=True)
 class Images:
-    """The names of images and what reads one by its number."""
+    """Names of images and a function that reads one by index."""
 
     names: list[str]
     read: Callable[[int], NDArray[np.float32]]
 
 
 class ImageFolder:
-    """A folder of images in natural order (2.png before 10.png). There is no truth, so every split is the whole folder."""
+    """A folder of images in natural order (2.png before 10.png). Without ground truth, every split is the whole folder."""
 
     card = DatasetCard(
         title="A folder of images",
@@ -79,8 +79,8 @@ class ImageFolder:
         splits=("train", "test"),
         frame="image",
         unit="pixel",
-        licence="that of the images",
-        source="the user's own",
+        licence="depends on the images",
+        source="provided by the user",
         needs_root=True,
     )
     config_type = ImageFolderConfig
@@ -90,7 +90,7 @@ class ImageFolder:
 
     @property
     def root(self) -> Path:
-        """The folder that is read; raises UserError if it is not given or absent."""
+        """Dataset folder. Raises UserError if it is not set or does not exist."""
         if not self._config.root:
             raise UserError("dataset.root is empty; pass dataset.root=FOLDER, a folder of images")
         root = Path(self._config.root).expanduser()
@@ -100,7 +100,7 @@ class ImageFolder:
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is an image or a folder of images that are neither frames of a scan nor fitted faces."""
+        """Return whether `path` is an image, a video, or a folder of images other than scan frames or fitted faces."""
         if path.is_file():
             return path.suffix.lower() in (*SUFFIXES, *video.SUFFIXES)
         if is_scan(path) or next(path.glob("*.mat"), None):
@@ -113,7 +113,7 @@ class ImageFolder:
 
     @property
     def version(self) -> str:
-        """Hash of the images and of what is done to them."""
+        """Hash of the images and of the configuration."""
         how = {name: value for name, value in asdict(self._config).items() if name != "root"}
         return hash_data(
             [
@@ -149,12 +149,12 @@ def find_images(root: Path, recursive: bool = False) -> list[Path]:
     found = root.rglob("*") if recursive else root.iterdir()
     files = [file for file in found if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")]
     if not files:
-        raise UserError(f"{root}: no images in it; known are {', '.join(SUFFIXES)}")
+        raise UserError(f"{root}: no images in it; supported formats are {', '.join(SUFFIXES)}")
     return sorted(files, key=lambda file: natural_key(file.relative_to(root).as_posix()))
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
-    """Return a sort key under which numbers in a name count as numbers."""
+    """Return a sort key that compares numbers in a name by value."""
     parts = re.split(r"(\d+)", text.lower())
     return [(1, int(part), part) if part.isdigit() else (0, 0, part) for part in parts]
 

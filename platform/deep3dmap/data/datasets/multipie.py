@@ -1,4 +1,4 @@
-"""CMU Multi-PIE as multi-view samples: what several cameras saw of one person at one moment under one light."""
+"""CMU Multi-PIE as multi-view samples: images of one person from several cameras at one moment under one light."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -25,18 +25,18 @@ from deep3dmap.geometry.obj_file import read_obj
 
 @dataclass
 class MultiPIEConfig:
-    """Where Multi-PIE is, which of it is read, and what lies beside it."""
+    """Location of Multi-PIE, selection of photographs, and additional files."""
 
-    root: str = option("", "folder that holds the photographs, in folders of any kind")
-    names: str = option("", "file that names the photographs to read (.csv, .json or .pkl); none = all below root")
-    fits: str = option("", "fits of a face model by photograph (.npz, .json or .pkl); none = pictures only")
+    root: str = option("", "folder of the photographs, with any subfolder structure")
+    names: str = option("", "file listing the photographs to read (.csv, .json or .pkl); none = all below root")
+    fits: str = option("", "face-model fits per photograph (.npz, .json or .pkl); none = images only")
     meshes: str = option("", "folder of fitted meshes <subject>_<session>_<recording>.obj; none = no meshes")
     textures: str = option("", "folder of unwrapped textures <subject>_<session>_<recording>.png; none = no textures")
-    cameras: list = option([multipie.FRONTAL, "19_0", "08_0"], "the views of a sample in this order, each in quotes")
-    lights: list = option([], "numbers of the lights to take; none = all")
-    expressions: list = option([], "names of the expressions to take; none = all")
-    last_train: int = option(200, "subjects up to this number are trained on, the others tested on", low=1)
-    image_size: int = option(0, "side that square pictures are resized to in pixels; 0 leaves all as they are", low=0)
+    cameras: list = option([multipie.FRONTAL, "19_0", "08_0"], "cameras of the views in a sample, in this order, each quoted")
+    lights: list = option([], "numbers of the lights to use; none = all")
+    expressions: list = option([], "names of the expressions to use; none = all")
+    last_train: int = option(200, "last subject number of the training split; the others are for testing", low=1)
+    image_size: int = option(0, "side to which square images are resized in pixels; 0 = no resizing", low=0)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class _Beside:
 
 
 class MultiPIESplit:
-    """Takes as samples: images, and where they are given landmarks_68_views, affine_cameras, mesh and uv_texture."""
+    """Takes as samples: images and, if provided, landmarks_68_views, affine_cameras, mesh and uv_texture."""
 
     def __init__(self, samples: list[list[tuple[Photograph, Path]]], beside: _Beside) -> None:
         self._samples, self._beside = samples, beside
@@ -82,14 +82,14 @@ class MultiPIESplit:
 
 
 class MultiPIE:
-    """Multi-PIE from a licensed copy of the user's own. Subjects are in one split only; takes that lack a view are left out."""
+    """Multi-PIE from the user's licensed copy. Splits share no subjects; takes with missing views are skipped."""
 
     card = DatasetCard(
         title="CMU Multi-PIE: people seen by thirteen cameras around them",
         provides=("images", "landmarks_68_views", "affine_cameras", "mesh", "uv_texture"),
         splits=("train", "test"),
-        frame="that of the fitted meshes",
-        unit="that of the fitted meshes",
+        frame="frame of the fitted meshes",
+        unit="unit of the fitted meshes",
         licence="Multi-PIE licence of Carnegie Mellon University: for its licensee only, no redistribution",
         source="R. Gross et al., Multi-PIE, Image and Vision Computing 28(5), 2010",
         needs_root=True,
@@ -109,27 +109,27 @@ class MultiPIE:
             raise UserError(f"dataset.cameras must name cameras, each once, got {list(config.cameras)}")
         given = {"images"} | ({"landmarks_68_views", "affine_cameras"} if config.fits else set())
         given |= ({"mesh"} if config.meshes else set()) | ({"uv_texture"} if config.textures else set())
-        # An instance promises only what its config names files for.
+        # List only the keys for which the configuration names files.
         self.card = replace(type(self).card, provides=tuple(key for key in type(self).card.provides if key in given))
 
     @property
     def root(self) -> Path:
-        """The folder of the photographs; raises UserError if it is not given or absent."""
+        """Folder of the photographs. Raises UserError if it is not set or does not exist."""
         return given_root(self._config.root, "a licensed copy of Multi-PIE")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether the photographs in a folder are named as Multi-PIE's are."""
+        """Return whether the photographs in a folder follow Multi-PIE's naming."""
         return path.is_dir() and any(multipie.is_name(file) for file in path.glob("*.png"))
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Check that every split has samples and that the files named exist."""
+        """Check that every split has samples and that the configured files exist."""
         for split in self.card.splits:
             self.split(split)
 
     @property
     def version(self) -> str:
-        """Hash of the photographs that are read, of what lies beside them, and of how they are read."""
+        """Hash of the photographs that are read, of the additional files, and of the reading options."""
         c = self._config
         files = [file for split in self.card.splits for sample in self._samples(split) for _, file in sample]
         beside = [_existing(c.fits, "fits")] if c.fits else []
@@ -153,7 +153,7 @@ class MultiPIE:
         c = self._config
         found = multipie.read_list(_existing(c.names, "names"), self.root) if c.names else multipie.find_photographs(self.root)
         if not found:
-            raise UserError(f"{self.root}: no photograph in it is named as those of Multi-PIE (001_01_01_051_07.png)")
+            raise UserError(f"{self.root}: no photograph with a Multi-PIE name (such as 001_01_01_051_07.png) in it")
         return found
 
     @cached_property
@@ -184,7 +184,7 @@ class MultiPIE:
 def _existing(name: str, field: str) -> Path:
     place = Path(name).expanduser()
     if not place.exists():
-        raise UserError(f"{place}: not there; dataset.{field} names it")
+        raise UserError(f"{place}: does not exist; it is set as dataset.{field}")
     return place
 
 

@@ -1,4 +1,4 @@
-"""Samples of generated subjects in several calibrated views: what the datasets of heads and of bodies share."""
+"""Samples of generated subjects in several calibrated views, shared by the datasets of heads and bodies."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +16,9 @@ AGAIN = "delete the folder and prepare it again"
 
 
 class SubjectSplit:
-    """Folders of subjects as samples: views, cameras, mesh.ply and the arrays of truth.npz, and albedo.png where there is one.
+    """Folders of subjects as samples: views, cameras, mesh.ply, the arrays of truth.npz, and albedo.png if present.
 
-    keep: so many samples stay in memory once read.
+    keep: number of samples cached in memory.
     """
 
     def __init__(self, folders: list[Path], albedo_gamma: float, keep: int = 0) -> None:
@@ -32,7 +32,7 @@ class SubjectSplit:
         return (self[index] for index in range(len(self)))
 
     def name(self, index: int) -> str:
-        """Return the name of a subject: who it is and which recording."""
+        """Return the name of a subject, which identifies the person and the recording."""
         return self._folders[index].name
 
     def __getitem__(self, index: int) -> Sample:

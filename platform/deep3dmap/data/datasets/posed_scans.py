@@ -1,4 +1,4 @@
-"""What datasets of posed scans share: folders that are found, hashed, and opened when asked for."""
+"""Shared code of datasets of posed scans: finding, hashing and lazily opening scan folders."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from deep3dmap.data.datasets.given_root import given_root
 from deep3dmap.data.formats.rgbd_scan import Scan
 from deep3dmap.data.scan_checks import require_sound
 
-CHECK = "refuse scans whose units, cameras or poses cannot be right"
+CHECK = "reject scans with implausible units, cameras or poses"
 SCAN_KEYS = tuple(field.name for field in fields(Scan))
 
 
@@ -22,7 +22,7 @@ class PosedScans:
     """Named scans; `load(name)` opens one."""
 
     def __init__(self, names: Sequence[str], load: Callable[[str], Sample], check: bool = True) -> None:
-        """check: look at each scan when it is first opened, and raise UserError if it cannot be right, see `scan_checks`."""
+        """check: validate each scan when it is first opened and raise UserError if it is implausible, see `scan_checks`."""
         self._names, self._load, self._check = list(names), load, check
         self._sound: set[int] = set()
 
@@ -30,7 +30,7 @@ class PosedScans:
         return len(self._names)
 
     def __getitem__(self, index: int) -> Sample:
-        """Open scan `index`; its frames are loaded when asked for."""
+        """Open scan `index`; its frames are loaded lazily."""
         sample = self._load(self._names[index])
         if self._check and index not in self._sound:
             require_sound(sample, self._names[index])
@@ -46,12 +46,12 @@ class PosedScans:
 
 
 def sample_of(scan: Scan) -> Sample:
-    """Return a scan's keys."""
+    """Return a scan as a sample, with the keys SCAN_KEYS."""
     return {name: getattr(scan, name) for name in SCAN_KEYS}
 
 
 class ScanFolders(ABC):
-    """One scan, or a folder of scans, all for testing. A dataset says what a scan is and how it is read."""
+    """Base class for one scan or a folder of scans, all for testing. Subclasses define what a scan is and how it is read."""
 
     card: ClassVar[DatasetCard]
     name: ClassVar[str]
@@ -63,20 +63,20 @@ class ScanFolders(ABC):
     @staticmethod
     @abstractmethod
     def is_scan(folder: Path) -> bool:
-        """Whether the folder itself is a scan."""
+        """Return whether `folder` itself is a scan."""
 
     @abstractmethod
     def read(self, folder: Path) -> Sample:
-        """Open the scan of a folder."""
+        """Open the scan in `folder`."""
 
     @property
     def root(self) -> Path:
-        """The folder that is read; raises UserError if it is not given or absent."""
-        return given_root(self._config.root, f"a folder that holds {self.holds}, or a folder of such")
+        """Dataset folder. Raises UserError if it is not set or does not exist."""
+        return given_root(self._config.root, f"a folder with {self.holds}, or a folder of such folders")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is a scan in the layout, or a folder of such scans."""
+        """Return whether `path` is a scan in this layout or a folder of such scans."""
         return path.is_dir() and (cls.is_scan(path) or any(map(cls.is_scan, path.glob("*/"))))
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
@@ -85,7 +85,7 @@ class ScanFolders(ABC):
 
     @property
     def version(self) -> str:
-        """Hash of all files and of how they are read."""
+        """Hash of all files and of the reading options."""
         how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "check")}
         return hash_data([hash_files(self.root, set(self._files()), self._cache), how])
 
@@ -105,5 +105,5 @@ class ScanFolders(ABC):
         root = self.root
         found = [root] if self.is_scan(root) else [place for place in sorted(root.glob("*/")) if self.is_scan(place)]
         if not found:
-            raise UserError(f"{root}: no scan of {self.name} in it; one holds {self.holds}")
+            raise UserError(f"{root}: no scan of {self.name} in it; a scan contains {self.holds}")
         return {folder.resolve().name: folder for folder in found}

@@ -1,4 +1,4 @@
-"""ScanNet, exported, and anything written in its layout."""
+"""Exported ScanNet scans, and user data in their layout."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -28,19 +28,19 @@ FOLDER_SPLITS = {"scans": "train", "scans_test": "test"}
 
 @dataclass
 class ScanNetConfig:
-    """Where the scans are, what is read of them, and the distances that are prepared for training."""
+    """Location of the scans, reading options, and the TSDFs prepared for training."""
 
     root: str = option("", "folder with scans/ and scans_test/, a folder of exported scans, or one of these")
     stride: int = option(1, "read every n-th frame", low=1, high=100)
     max_frames: int = option(0, "read at most this many frames of a scan, 0 = all")
-    prepare_tsdf: bool = option(True, "fuse the training scans' distances on three levels when prepared")
-    voxel_size: float = option(0.04, "finest voxels of these, in metres", low=0.01, high=0.2, log=True)
+    prepare_tsdf: bool = option(True, "fuse three-level TSDFs of the training scans during preparation")
+    voxel_size: float = option(0.04, "finest voxel size of the TSDFs in metres", low=0.01, high=0.2, log=True)
     check: bool = option(True, CHECK)
-    max_depth: float = option(3.0, "depth beyond this many metres is left out of these", low=1.0, high=10.0)
+    max_depth: float = option(3.0, "largest depth fused into the TSDFs in metres", low=1.0, high=10.0)
 
 
 class ScanNet(ScanFolders):
-    """1513 scans of rooms with poses and meshes. Training scans lie in scans/, test scans in scans_test/."""
+    """1513 scans of rooms with poses and meshes. Training scans are in scans/, test scans in scans_test/."""
 
     card = DatasetCard(
         title="ScanNet: RGB-D scans of rooms",
@@ -61,20 +61,20 @@ class ScanNet(ScanFolders):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is a scan, exported or as a `.sens` file, or a folder of such scans."""
+        """Return whether `path` is a scan, exported or as a `.sens` file, or a folder of such scans."""
         return path.is_dir() and any(map(_is_scan_or_sens, (path, *path.glob("*/"), *path.glob("scans*/*/"))))
 
     def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
-        """Return what `prepare` would make; how many scans of a `.sens` file will be fused is known once it is exported."""
+        """List what `prepare` would generate; fusions of `.sens` scans are counted only once some scans are exported."""
         exports, fusions = self._to_export(), [] if self._only_sens() else self._to_fuse(splits)
         named = ((EXPORTS, exports), (FUSIONS, fusions))
         return [Preparation(title, len(jobs), None) for title, jobs in named if jobs]
 
     def prepare(self, workers: int | Executor = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
-        """Export `.sens` files into the folders they lie in, then fuse the distances of training and validation scans.
+        """Export `.sens` files into their own folders, then fuse the TSDFs of training and validation scans.
 
-        splits: whose distances are fused, None = all. What exists is kept; a scan's files come whole or not at all. Scans are
-        shared out to `workers` processes, or to an executor, such as one that has a cluster behind it.
+        splits: which of these splits to fuse, None = both. Existing results are kept, and each scan is written atomically.
+        Scans are distributed over `workers` processes or an executor, such as one backed by a cluster.
         """
         make_items(_export, self._to_export(), title=EXPORTS, workers=workers, quiet=quiet)
         make_items(_prepare, self._to_fuse(splits), title=FUSIONS, workers=workers, quiet=quiet)
@@ -95,9 +95,9 @@ class ScanNet(ScanFolders):
         return [job for job in jobs if not is_prepared(job[1])]
 
     def split(self, name: str) -> Split:
-        """Return the scans of splits/scannetv2_*.txt that are there.
+        """Return the available scans that splits/scannetv2_*.txt lists for a split.
 
-        Without these files scans/ is `train` and scans_test/ is `test`; scans outside of both are for testing.
+        Without these files, scans/ is `train` and scans_test/ is `test`; scans outside both are for testing.
         """
         if name not in self.card.splits:
             raise unknown("split of scannet", name, self.card.splits)
@@ -105,7 +105,7 @@ class ScanNet(ScanFolders):
         return PosedScans(self._names(name, scans), lambda title: self.read(scans[title]), self._config.check)
 
     def read(self, folder: Path) -> Sample:
-        """Open one scan, with its mesh and its prepared distances (`scene_tsdf`, read when asked for) where they are."""
+        """Open one scan, with its mesh and its prepared TSDF (`scene_tsdf`, loaded lazily) if available."""
         sample = read_sample(folder, self._config.stride, self._config.max_frames)
         prepared = self._prepared(folder.resolve().name, folder)
         if is_prepared(prepared):
@@ -125,7 +125,7 @@ class ScanNet(ScanFolders):
         if not scans and any(map(_sens_file, places)):
             raise UserError(f"{self.root}: .sens files only; run `deep3dmap data prepare scannet dataset.root={self.root}`")
         if not scans:
-            raise UserError(f"{self.root}: no exported scan in it; a scan holds color/, depth/, pose/, intrinsic/")
+            raise UserError(f"{self.root}: no exported scan in it; a scan contains color/, depth/, pose/, intrinsic/")
         return scans
 
     def _names(self, split: str, scans: dict[str, Path]) -> list[str]:
@@ -133,12 +133,12 @@ class ScanNet(ScanFolders):
             file = self.root / place / f"scannetv2_{split}.txt"
             if file.is_file():
                 return [name for name in file.read_text().split() if name in scans]
-        # A scan that is itself the root is for testing wherever it lies.
+        # If the root itself is a scan, it is for testing regardless of its location.
         own = {name: "" if folder == self.root else folder.parent.name for name, folder in scans.items()}
         return [name for name in scans if FOLDER_SPLITS.get(own[name], "test") == split]
 
     def _prepared(self, name: str, scan: Path) -> Path:
-        """Return where the distances of a scan lie: beside the data as the official tools put them, else in the cache."""
+        """Return the folder of a scan's prepared TSDF: next to the data if the official tools wrote it, else in the cache."""
         official = self.root / "all_tsdf_9" / name
         if is_prepared(official):
             return official
@@ -148,14 +148,14 @@ class ScanNet(ScanFolders):
 
 
 def read_sample(folder: Path, stride: int = 1, max_frames: int = 0) -> Sample:
-    """Read one scan folder as a sample, with its mesh where it has one."""
+    """Read one scan folder as a sample, with its mesh if it has one."""
     sample = sample_of(layout.read_scan(folder, stride, max_frames))
     mesh = layout.find_mesh(folder)
     return sample if mesh is None else {**sample, "mesh": read_scan_mesh(mesh)}
 
 
 def _places(root: Path) -> Iterator[Path]:
-    """Return the folders that may be scans: `root` itself, or those in it, in scans/ and in scans_test/."""
+    """Yield candidate scan folders: `root` itself, or the folders in it, in scans/ and in scans_test/."""
     if _is_scan_or_sens(root):
         yield root
         return
@@ -176,13 +176,13 @@ def _export(folder: Path) -> None:
     if file is not None:
         export_sens(file, folder)
     if not layout.is_scan(folder):
-        raise UserError(f"{folder}: an incomplete export stands in the way; remove its folder `intrinsic` and prepare again")
+        raise UserError(f"{folder}: contains an incomplete export; remove its folder `intrinsic` and prepare again")
 
 
 def _prepare(job: tuple[Path, Path, ScanNetConfig]) -> Path:
     scan, target, config = job
     if target.is_dir() and not is_prepared(target):
-        shutil.rmtree(target)  # somebody removed some of its files
+        shutil.rmtree(target)  # some of its files were removed
     return build_folder(target, partial(_fuse, scan=scan, config=config))
 
 

@@ -1,4 +1,4 @@
-"""Samples that are scenes seen in posed views, some of which are held out: what the datasets of such scenes share."""
+"""Scenes with posed views, some of them held out, as samples; shared by the datasets of such scenes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -17,12 +17,12 @@ OPAQUE = ("white", "black")
 LEAST_VIEWS = 2
 VIEW_KEYS = ("images", "masks", "intrinsics", "world_from_camera")
 HELD_OUT = tuple(f"test_{key}" for key in VIEW_KEYS)
-# Which views are held out in a split of scenes; methods are tuned on `val` and compared on `test`.
+# Views held out in each split; methods are tuned on `val` and compared on `test`.
 HELD_OUT_VIEWS = {"train": "val", "val": "val", "test": "test"}
 
 
 class SceneSplit:
-    """Scenes by name, each read when it is asked for."""
+    """Named scenes, read lazily."""
 
     def __init__(self, names: Sequence[str], read: Callable[[str], Sample]) -> None:
         self._names, self._read = list(names), read
@@ -45,15 +45,15 @@ class SceneSplit:
 def scene_sample(
     given: Sequence[Frame], held_out: Sequence[Frame], background: str, factor: int = 1, masked: bool = True
 ) -> Sample:
-    """Read the views of one scene: the keys of VIEW_KEYS and HELD_OUT, and `background` unless it is the pictures' own.
+    """Read the views of one scene: the keys VIEW_KEYS and HELD_OUT, and `background` unless the images keep their own.
 
-    background: one of BACKGROUNDS; pictures with alpha or masks are laid over white or black once, in float, at full size.
-    factor: pictures are then made smaller by it, by averaging. masked: whether there are masks; without them the keys of masks
-    are left out. Raises UserError for fewer than two views, for pictures of different sizes, and where alpha is missing.
+    background: one of BACKGROUNDS; images with alpha or masks are composited over white or black in float, at full size.
+    factor: images are then downscaled by this factor, by averaging. masked: whether the scene has masks; if not, the mask keys
+    are omitted. Raises UserError for fewer than two views, for images of different sizes, and for missing alpha.
     """
     if len(given) < LEAST_VIEWS:
         place = given[0].image.parent if given else "the scene"
-        raise UserError(f"{place}: {len(given)} views given; a scene needs at least {LEAST_VIEWS} to be reconstructed from")
+        raise UserError(f"{place}: {len(given)} views given; reconstructing a scene needs at least {LEAST_VIEWS}")
     if masked and background != "own":
         check_alpha([*given, *held_out], background)
     color = BACKGROUNDS[background] if masked else None
@@ -64,14 +64,14 @@ def scene_sample(
 
 
 def evenly_chosen(frames: list[Frame], count: int) -> list[Frame]:
-    """Return `count` frames evenly chosen; all of them for 0."""
+    """Return `count` evenly spaced frames; all frames for 0."""
     if count == 0 or count >= len(frames):
         return frames
     return [frames[index * len(frames) // count] for index in range(count)]
 
 
 def every_nth_held_out(frames: Sequence[Frame], every: int, first: int = 0) -> tuple[list[Frame], list[Frame]]:
-    """Split frames in the order given: `first`, `first + every` ... are held out (as LLFF and mip-NeRF 360 do with 0 and 8)."""
+    """Split frames into given and held-out ones: `first`, `first + every`, ... (0 and 8 in LLFF and mip-NeRF 360)."""
     held_out = range(first, len(frames), every)
     return [frame for index, frame in enumerate(frames) if index not in held_out], [frames[index] for index in held_out]
 

@@ -1,4 +1,4 @@
-"""Real RGB-D scans in the layout of 7-Scenes, one scan folder or a folder of scans."""
+"""Real RGB-D scans in the layout of 7-Scenes: one scan folder or a folder of scans."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,18 +21,18 @@ from deep3dmap.data.formats import sevenscenes as layout
 
 @dataclass
 class SevenScenesConfig:
-    """Where the scans are and what is read of them."""
+    """Location of the scans and reading options."""
 
     root: str = option("", "folder of one scan (frame-*.color.png, .depth.png, .pose.txt) or a folder of such folders")
     stride: int = option(1, "read every n-th frame", low=1, high=100)
     max_frames: int = option(0, "read at most this many frames of a scan, 0 = all")
     depth_scale: float = option(0.001, "metres per unit of the depth files")
-    color_camera: list[float] = option([], "fx, fy, cx, cy of the pictures, integer centres; empty = by the files")
-    depth_camera: list[float] = option([], "fx, fy, cx, cy of the depth files, integer centres; empty = by the files")
-    mesh: str = option("", "reference mesh, relative to a scan's folder; empty = its single PLY file, if there is one")
+    color_camera: list[float] = option([], "fx, fy, cx, cy of the colour images, integer centres; empty = from the files")
+    depth_camera: list[float] = option([], "fx, fy, cx, cy of the depth files, integer centres; empty = from the files")
+    mesh: str = option("", "reference mesh, relative to a scan's folder; empty = its single PLY file, if any")
     check: bool = option(True, CHECK)
     align_to_zup: bool = option(False, "apply world_to_zup.txt, so that z points up and the floor is at z = 0")
-    train_scans: str = option("", "patterns, separated by commas, of scans to train on where no TrainSplit.txt says so")
+    train_scans: str = option("", "comma-separated patterns of training scans, for scans not listed in split files")
 
 
 class SevenScenes:
@@ -55,30 +55,30 @@ class SevenScenes:
 
     @property
     def root(self) -> Path:
-        """The folder that is read; raises UserError if it is not given or absent."""
+        """Dataset folder. Raises UserError if it is not set or does not exist."""
         return given_root(self._config.root, "a scan or a folder of scans in the 7-Scenes layout")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is a scan in the layout, or a folder of such scans."""
+        """Return whether `path` is a scan in this layout or a folder of such scans."""
         if not path.is_dir():
             return False
         return layout.is_scan(path) or any(layout.is_scan(place) for place in (*path.glob("*/"), *path.glob("*/seq-*/")))
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Check that there are scans; nothing is written but the remembered content hash."""
+        """Check that there are scans; nothing is written."""
         find_scans(self.root)
 
     @property
     def version(self) -> str:
-        """Hash of all files that may be read and of how they are read."""
+        """Hash of all files that may be read and of the reading options."""
         root = self.root
         files = (file for _, folder, _ in find_scans(root) for file in _scan_files(folder, self._config.mesh))
         how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "check")}
         return hash_data([hash_files(root, set(files), self._cache), how])
 
     def split(self, name: str) -> Split:
-        """Return the scans TrainSplit.txt or TestSplit.txt lists; others are for testing unless `train_scans` names them."""
+        """Return the scans listed in TrainSplit.txt or TestSplit.txt; others are for testing unless `train_scans` matches."""
         if name not in self.card.splits:
             raise unknown("split of sevenscenes", name, self.card.splits)
         scans = [(title, folder) for title, folder, split in find_scans(self.root) if (split or self._own_split(title)) == name]
@@ -91,7 +91,7 @@ class SevenScenes:
 
 
 def find_scans(root: Path) -> list[tuple[str, Path, str | None]]:
-    """Return (name, folder, split or None) of the scans in `root`, `root/*` and `root/*/seq-*`; UserError if there are none."""
+    """Return (name, folder, split or None) of the scans in `root`, `root/*` and `root/*/seq-*`. Raises UserError if none."""
     if layout.is_scan(root):
         return [(root.resolve().name, root, None)]
     scans = []
@@ -102,7 +102,7 @@ def find_scans(root: Path) -> list[tuple[str, Path, str | None]]:
             inner = sorted(path for path in folder.glob("seq-*") if path.is_dir() and layout.is_scan(path))
             scans += [(f"{folder.name}_{path.name}", path, _listed_split(folder, path.name)) for path in inner]
     if not scans:
-        raise UserError(f"{root}: no scan in it; a scan holds frame-000000.color.png, .depth.png and .pose.txt and so on")
+        raise UserError(f"{root}: no scan in it; a scan contains frame-000000.color.png, .depth.png, .pose.txt and so on")
     return scans
 
 

@@ -1,4 +1,4 @@
-"""The folders of a generated dataset: one for each split, and where splits share something one for that, made when needed."""
+"""Folders of a generated dataset: one per split and an optional one for shared data, generated when needed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from deep3dmap.data.cache import build_folder
 
 @dataclass(frozen=True)
 class SplitFolders:
-    """Where the splits of dataset `name` are kept and how they are made.
+    """Locations of the splits of dataset `name` and functions that generate them.
 
-    root: a folder named by everything but the splits' sizes, so datasets that differ in one split share the others.
-    counts: samples of each split. seconds: about how long one takes to make on one core. write_split(split, folder, workers,
-    quiet), write_shared(folder): make the folders; each appears whole or not at all.
+    root: a folder named by everything but the split sizes, so that datasets that differ in one split share the others.
+    counts: number of samples per split. seconds: approximate generation time per sample on one core. write_split(split,
+    folder, workers, quiet), write_shared(folder): generate the folders, which appear atomically.
     """
 
     name: str
@@ -26,32 +26,32 @@ class SplitFolders:
     write_shared: Callable[[Path], None] | None = None
 
     def place(self, split: str) -> Path:
-        """Return the folder of a split, whether or not it is there."""
+        """Return the folder of a split, whether or not it exists."""
         return self.root / f"{split}_{self.counts[split]}"
 
     def split(self, name: str) -> Path:
-        """Return the folder of a split; raises UserError for an unknown name and for one that is not made yet."""
+        """Return the folder of a split; raises UserError for an unknown split or one that has not been generated yet."""
         if name not in self.counts:
             raise unknown(f"split of {self.name}", name, tuple(self.counts))
         return self._made(self.place(name), f"the {name} split of {self.name}")
 
     def shared(self) -> Path:
-        """Return the folder of what all splits share; raises UserError if it is not made yet."""
+        """Return the folder of the data shared by all splits; raises UserError if it has not been generated yet."""
         return self._made(self.root / "shared", f"the model of {self.name}")
 
     def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
-        """Return what `prepare` would make."""
+        """List what `prepare` would generate."""
         wanted = [split for split in self._wanted(splits) if not self.place(split).is_dir()]
         return [
             Preparation(f"{self.name} ({split})", self.counts[split], self.counts[split] * self.seconds) for split in wanted
         ]
 
     def prepare(self, workers: int, quiet: bool, splits: Sequence[str] | None = None) -> None:
-        """Make what is not there of these splits, None = all."""
+        """Generate the missing splits among `splits`, None = all."""
         if self.write_shared:
             build_folder(self.root / "shared", self.write_shared)
         for split in self._wanted(splits):
-            # build_folder calls it before the loop goes on.
+            # build_folder calls the lambda within this iteration.
             build_folder(self.place(split), lambda folder: self.write_split(split, folder, workers, quiet))  # noqa: B023
 
     def _wanted(self, splits: Sequence[str] | None) -> list[str]:

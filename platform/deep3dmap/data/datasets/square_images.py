@@ -1,4 +1,4 @@
-"""Folders of photographs cut to squares: CelebA with a list of crops, and any other folder, such as LSUN's, by its middles."""
+"""Photographs cropped to squares: CelebA with a list of crops, or any folder, such as LSUN, with centre crops."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,28 +22,28 @@ from deep3dmap.data.formats.resizing import middle, resize
 
 @dataclass
 class SquareImagesConfig:
-    """Where the photographs are, which part of each is used, and how they are divided."""
+    """Location of the photographs, crops, and split sizes."""
 
-    root: str = option("", "folder of photographs; folders below it are read too")
-    crops: str = option("", "list with a line `file split x0 y0 width height` for each photograph, as CelebA's crops have it")
+    root: str = option("", "folder of photographs; subfolders are read too")
+    crops: str = option("", "list with a line `file split x0 y0 width height` per photograph, as for CelebA's crops")
     image_size: int = option(64, "side of the squares in pixels", low=8, high=1024)
-    val: int = option(200, "photographs to validate on, drawn by seed; a list has its own splits", low=0)
-    test: int = option(1000, "photographs to test on, drawn by seed; a list has its own splits", low=0)
-    limit: int = option(0, "use so many photographs only, drawn by seed (0 = all)", low=0)
+    val: int = option(200, "number of validation photographs, drawn by seed; ignored with a list of crops", low=0)
+    test: int = option(1000, "number of test photographs, drawn by seed; ignored with a list of crops", low=0)
+    limit: int = option(0, "maximum number of photographs per split, drawn by seed (0 = all)", low=0)
     seed: int = option(0, "seed of the splits", low=0)
 
 
 class SquareImages:
-    """Photographs as squares of one size, without any truth."""
+    """Photographs as squares of one size, without ground truth."""
 
     card = DatasetCard(
-        title="Photographs cut to squares",
+        title="Photographs cropped to squares",
         provides=("image",),
         splits=("train", "val", "test"),
         frame="image",
         unit="pixel",
-        licence="that of the photographs",
-        source="the user's own, such as CelebA (Liu et al., ICCV 2015) or LSUN (Yu et al., 2015)",
+        licence="depends on the photographs",
+        source="provided by the user, such as CelebA (Liu et al., ICCV 2015) or LSUN (Yu et al., 2015)",
         needs_root=True,
     )
     config_type = SquareImagesConfig
@@ -53,16 +53,16 @@ class SquareImages:
 
     @property
     def root(self) -> Path:
-        """The folder that is read; raises UserError if it is not given or absent."""
+        """Dataset folder. Raises UserError if it is not set or does not exist."""
         return given_root(self._config.root, "a folder of photographs")
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Check that there are photographs, and that all that a list names are there; nothing is written."""
+        """Check that there are photographs and that all listed ones exist; nothing is written."""
         _ = self._splits
 
     @property
     def version(self) -> str:
-        """Hash of the photographs that are used and of how they are cut."""
+        """Hash of the photographs that are used and of the crop options."""
         files = [crop.file for split in self._splits.values() for crop in split]
         given = Path(self._config.crops).expanduser() if self._config.crops else None
         listed = hash_files(given.parent, [given], self._cache) if given else ""
@@ -74,7 +74,7 @@ class SquareImages:
         if name not in self.card.splits:
             raise unknown("split of square_images", name, self.card.splits)
         if not self._splits[name]:
-            what = "dataset.crops lists none" if self._config.crops else f"dataset.{name}=0 asks for none"
+            what = "dataset.crops lists none" if self._config.crops else f"dataset.{name}=0"
             raise UserError(f"{self.root}: no photograph in the split {name}; {what}")
         return SquareSplit(self.root, self._splits[name], self._config.image_size)
 
@@ -87,7 +87,7 @@ class SquareImages:
         order = np.random.default_rng(self._config.seed).permutation(len(files))
         held = self._config.val + self._config.test
         if held >= len(files):
-            raise UserError(f"{self.root}: {len(files)} photographs, of which dataset.val and dataset.test hold back {held}")
+            raise UserError(f"{self.root}: {len(files)} photographs, but dataset.val and dataset.test hold out {held}")
         parts = np.split(order, [self._config.val, held])
         chosen = dict(zip(("val", "test", "train"), parts))
         return {name: self._limited([Crop(files[i], None) for i in sorted(chosen[name])]) for name in self.card.splits}
@@ -113,18 +113,18 @@ class SquareSplit:
         return (self[index] for index in range(len(self)))
 
     def name(self, index: int) -> str:
-        """Return the path of a photograph below the root, with `_` for the folders."""
+        """Return the path of a photograph relative to the root, joined by `_`."""
         return "_".join(self._crops[index].file.relative_to(self._root).with_suffix("").parts)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read a photograph and cut it."""
+        """Read and crop photograph `index`."""
         crop = self._crops[index]
         square = cut(read_image(crop.file), crop.box)
         return {"image": resize(square, self._size, self._size)}
 
 
 def cut(image: NDArray[np.float32], box: tuple[int, int, int, int] | None) -> NDArray[np.float32]:
-    """Cut x0, y0, width, height out of (3, H, W), repeating its border; None cuts the largest square in the middle."""
+    """Crop `box` (x0, y0, width, height) from (3, H, W) with border replication; None crops the largest central square."""
     height, width = image.shape[1:]
     if box is None:
         return middle(image, min(height, width))

@@ -1,4 +1,4 @@
-"""Where the subject of a photograph is: a given box, the middle, a table, landmark files or a face detector."""
+"""Subject boxes of photographs: a given box, the central square, a table, landmark files or a face detector."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,11 +17,11 @@ BoxFinder = Callable[[str, NDArray[np.float32]], Box]
 
 
 def subject_boxes(box: Sequence[float], source: str, tight: bool = False) -> BoxFinder:
-    """Return a function from a photograph's name and (3, H, W) pixels to its box as a face detector would draw it.
+    """Return a function from a photograph's name and (3, H, W) pixels to its box in the style of a face detector.
 
-    box: left, top, right, bottom for every photograph, or empty. source: as ImageFolderConfig.boxes says. tight: given boxes
-    fit the landmarks, as PRNet's own demo has them. Raises UserError if `source` names nothing; the function, if a photograph
-    has no box, or shows nothing of a given one.
+    box: left, top, right, bottom for every photograph, or empty. source: see ImageFolderConfig.boxes. tight: given boxes
+    tightly enclose the landmarks, as in PRNet's demo. Raises UserError for an invalid `source`; the returned function raises
+    it if a photograph has no box or does not overlap a given one.
     """
     if box:
         given = _checked(box, tight)
@@ -37,13 +37,13 @@ def subject_boxes(box: Sequence[float], source: str, tight: bool = False) -> Box
 
 
 def box_of_landmarks(landmarks: NDArray[np.floating]) -> Box:
-    """Return the detector box whose crop is the one that PRNet takes around (68, 2 or 3) landmarks."""
+    """Return the detector box that yields PRNet's crop around (68, 2 or 3) landmarks."""
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     return box_of_tight(np.concatenate([low, high]))
 
 
 def box_of_tight(tight: NDArray[np.floating]) -> Box:
-    """Return the detector box for left, top, right, bottom of the landmarks."""
+    """Return the detector box for a tight landmark box (left, top, right, bottom)."""
     side = INFERENCE_FACTOR * float((tight[2:] - tight[:2]).mean())
     left, top = (tight[:2] + tight[2:] - side) / 2
     return detector_box_of_square(float(left), float(top), side)
@@ -55,9 +55,9 @@ def _checked(box: Sequence[float], tight: bool) -> Box:
     except (TypeError, ValueError):
         given = np.zeros(0, np.float32)
     if given.shape != (4,):
-        raise UserError(f"dataset.box is [left, top, right, bottom] in pixels, got {list(box)}")
+        raise UserError(f"dataset.box must be [left, top, right, bottom] in pixels, got {list(box)}")
     if not np.isfinite(given).all() or not (given[2:] > given[:2]).all():
-        raise UserError(f"dataset.box is [left, top, right, bottom] with right > left and bottom > top, got {list(box)}")
+        raise UserError(f"dataset.box must be [left, top, right, bottom] with right > left and bottom > top, got {list(box)}")
     return box_of_tight(given) if tight else given
 
 

@@ -1,4 +1,4 @@
-"""Folders of pictures with depth maps, such as the renderings of the Basel Face Model of Wu et al. (CVPR 2020)."""
+"""Folders of images with depth maps, such as the Basel Face Model renderings of Wu et al. (CVPR 2020)."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,23 +17,23 @@ OF_TRUTH = ("relief_view", "relief_light")
 
 @dataclass
 class SynfaceConfig:
-    """Where the pictures are, and how they are brought to the working size."""
+    """Location of the images, and crop and resize options."""
 
     root: str = option("", "folder with train/, val/ and test/, each with image/ and depth/")
-    crop: int = option(170, "side of the middle that is cut out, in pixels; 0 = all of it", low=0, high=4096)
-    image_size: int = option(64, "side that it is resized to, in pixels", low=16, high=1024)
+    crop: int = option(170, "side of the centre crop in pixels; 0 = no crop", low=0, high=4096)
+    image_size: int = option(64, "side to which the crop is resized in pixels", low=16, high=1024)
 
 
 class Synface:
-    """Pictures of faces with their depth maps; splits that are absent are not there."""
+    """Images of faces with depth maps; splits may be absent."""
 
     card = DatasetCard(
         title="Synthetic faces with depth maps",
         provides=("image", "relief_depth", "mask", *OF_TRUTH),
         splits=("train", "val", "test"),
-        frame="camera: x right, y down, z forward; the head's middle at depth 1",
-        unit="distance of the head's middle",
-        licence="that of the Basel Face Model: non-commercial research",
+        frame="camera: x right, y down, z forward; the head's centre at depth 1",
+        unit="distance of the head's centre",
+        licence="as the Basel Face Model: non-commercial research",
         source="Wu, Rupprecht and Vedaldi, Unsupervised Learning of Probably Symmetric Deformable 3D Objects, CVPR 2020",
         needs_root=True,
     )
@@ -41,22 +41,22 @@ class Synface:
 
     def __init__(self, config: SynfaceConfig, cache: Path) -> None:
         self._config, self._cache = config, cache
-        # An instance promises only what its folder has.
+        # List only the keys that the folder provides.
         absent = _absent_keys(Path(config.root).expanduser()) if config.root else ()
         self.card = replace(self.card, provides=tuple(key for key in self.card.provides if key not in absent))
 
     @property
     def root(self) -> Path:
-        """The folder that is read; raises UserError if it is not given or absent."""
+        """Dataset folder. Raises UserError if it is not set or does not exist."""
         return given_root(self._config.root, "the folder with train/, val/ and test/")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is a folder with image/ and depth/ in one of its splits."""
+        """Return whether `path` contains a split with image/ and depth/."""
         return any((path / split / "image").is_dir() and (path / split / "depth").is_dir() for split in cls.card.splits)
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Check that there is a split, and that each picture of every split has a depth map; nothing is written."""
+        """Check that there is a split and that every image has a depth map; nothing is written."""
         self._found()
 
     def _found(self) -> dict[str, list[Pair]]:
@@ -67,7 +67,7 @@ class Synface:
 
     @property
     def version(self) -> str:
-        """Hash of the files and of how they are cut."""
+        """Hash of the files and of the crop options."""
         pairs = [pair for split in self._found().values() for pair in split]
         files = [file for pair in pairs for file in (pair.image, pair.depth, pair.mask) if file is not None]
         files += [truth for name in self.card.splits if (truth := self.root / name / TRUTH).is_file()]
@@ -75,7 +75,7 @@ class Synface:
         return hash_data([hash_files(self.root, files, self._cache), how])
 
     def split(self, name: str) -> Split:
-        """Return a split; raises UserError for one that is not there."""
+        """Return a split; raises UserError if it does not exist."""
         if name not in self.card.splits:
             raise unknown("split of synface", name, self.card.splits)
         folder = self.root / name
@@ -83,7 +83,7 @@ class Synface:
 
 
 def _absent_keys(root: Path) -> tuple[str, ...]:
-    """Return the keys that a sample of some split is without: those of mask/ and of truth.csv, which the user may not have."""
+    """Return the keys missing from some split: those of the optional mask/ and truth.csv."""
     splits = [root / name for name in Synface.card.splits if (root / name).is_dir()]
     masked, known = (all((split / name).exists() for split in splits) for name in ("mask", TRUTH))
     return (*(() if masked else ("mask",)), *(() if known else OF_TRUTH))

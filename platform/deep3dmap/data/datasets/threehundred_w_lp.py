@@ -1,4 +1,4 @@
-"""300W-LP: 122,450 photographs of faces, many turned artificially, with fitted morphable models, for training."""
+"""300W-LP: a training set of 122,450 photographs of faces, many rotated synthetically, with fitted morphable models."""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -22,21 +22,21 @@ EVERY_NTH = 50
 
 @dataclass
 class ThreeHundredWLPConfig:
-    """Where the photographs are and what is read of them."""
+    """Location of the photographs and reading options."""
 
-    root: str = option("", "folder that holds the subfolders AFW, HELEN, IBUG, LFPW and so on, or the photographs themselves")
-    subfolders: list[str] = option([], "subfolders to read; empty = all that hold photographs with fits")
-    model: str = option("", "morphable model (.npz, or its licensed files) the fits were made with; none = no position maps")
+    root: str = option("", "folder with the subfolders AFW, HELEN, IBUG, LFPW and so on, or with the photographs themselves")
+    subfolders: list[str] = option([], "subfolders to read; empty = all that contain photographs with fits")
+    model: str = option("", "morphable model (.npz, or its licensed files) used for the fits; none = no position maps")
     crop_size: int = option(256, "side of the training crops in pixels", low=16, high=1024)
-    atlas: str = option("", "which vertices of a licensed model are face: PRNet's uv-data folder or an atlas (.npz)")
+    atlas: str = option("", "selects the face vertices of a licensed model: PRNet's uv-data folder or an atlas (.npz)")
     atlas_size: int = option(256, "side of the position maps in texels", low=16, high=1024)
-    one_based: bool = option(True, "fits count pixels from 1, as MATLAB made them; false: as the example of face3d takes them")
+    one_based: bool = option(True, "fits use 1-based pixels, as in MATLAB; false: 0-based, as in face3d's example")
     seed: int = option(0, "seed of the jitter of the training crops", low=0)
-    train_with_image: bool = option(False, "training samples hold the keys of evaluation too")
+    train_with_image: bool = option(False, "include the evaluation keys in training samples")
 
 
 class ThreeHundredWLP:
-    """300W-LP. Every 50th photograph validates; its box is made from its own landmarks, so it is no test set."""
+    """300W-LP. Every 50th photograph is for validation; boxes come from the true landmarks, so this is not a test set."""
 
     card = DatasetCard(
         title="300W-LP: faces in large poses with fitted morphable models",
@@ -58,7 +58,7 @@ class ThreeHundredWLP:
 
     @property
     def root(self) -> Path:
-        """The folder that is read; raises UserError if it is not given or absent."""
+        """Dataset folder. Raises UserError if it is not set or does not exist."""
         return given_root(self._config.root, "the folder of 300W-LP")
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
@@ -68,14 +68,14 @@ class ThreeHundredWLP:
 
     @property
     def version(self) -> str:
-        """Hash of the photographs, the fits and the model, and of how they are read."""
+        """Hash of the photographs, the fits, the model and the reading options."""
         files = [file.with_suffix(suffix) for _, file in self._files for suffix in (".jpg", ".mat")]
         extra = [hash_files(file.parent, [file], self._cache) for file in model_files(self._config.model, self._config.atlas)]
         how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "model", "atlas")}
         return hash_data([hash_files(self.root, files, self._cache), extra, how])
 
     def split(self, name: str) -> Split:
-        """Return a split. Training samples hold crop, crop_from_image and, with a model, position_map."""
+        """Return a split. Training samples contain crop, crop_from_image and, with a model, position_map."""
         if name not in self.card.splits:
             raise unknown("split of threehundred_w_lp", name, self.card.splits)
         chosen = [pair for index, pair in enumerate(self._files) if (index % EVERY_NTH == EVERY_NTH - 1) == (name == "val")]
@@ -114,7 +114,7 @@ class ThreeHundredWLP:
 
 @dataclass(frozen=True)
 class LandmarkBoxes:
-    """Detector boxes made from the landmarks of the photographs themselves."""
+    """Detector boxes derived from the photographs' own landmarks."""
 
     files: dict[str, Path]
 

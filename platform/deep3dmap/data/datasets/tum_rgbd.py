@@ -12,17 +12,17 @@ from deep3dmap.data.formats import tum_rgbd as layout
 
 @dataclass
 class TUMRGBDConfig:
-    """Where the recordings are and what is read of them."""
+    """Location of the recordings and reading options."""
 
     root: str = option("", "folder of one recording (rgb.txt, depth.txt, groundtruth.txt) or a folder of such folders")
     stride: int = option(1, "read every n-th frame", low=1, high=100)
     max_frames: int = option(0, "read at most this many frames of a recording, 0 = all")
     check: bool = option(True, CHECK)
-    camera: list[float] = option([], "fx, fy, cx, cy in pixels, integer centres; empty = by the folder's name")
+    camera: list[float] = option([], "fx, fy, cx, cy in pixels, integer centres; empty = from the folder's name")
 
 
 class TUMRGBD(ScanFolders):
-    """TUM RGB-D: handheld recordings with poses of a motion capture system."""
+    """TUM RGB-D: handheld recordings with motion-capture poses."""
 
     card = DatasetCard(
         title="TUM RGB-D: handheld recordings with motion-capture poses",
@@ -40,10 +40,10 @@ class TUMRGBD(ScanFolders):
 
     @staticmethod
     def is_scan(folder: Path) -> bool:
-        """Whether the folder itself is one."""
+        """Return whether `folder` itself is a recording."""
         return layout.is_scan(folder)
 
     def read(self, folder: Path) -> Sample:
-        """Open one."""
+        """Open the recording in `folder`."""
         c = self._config
         return sample_of(layout.read_scan(folder, c.stride, c.max_frames, c.camera or None))

@@ -1,4 +1,4 @@
-"""Calibrated pictures of objects from the user's own folders: pictures, masks where there are any, and transforms.json."""
+"""Calibrated images of objects from user folders: images, optional masks, and transforms.json."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -20,15 +20,15 @@ MESH = "mesh.ply"
 
 @dataclass
 class ViewFoldersConfig:
-    """Where the objects are and how many of their views are read."""
+    """Location of the objects and number of views to read."""
 
-    root: str = option("", "folder with transforms.json, or folder of such folders, one for each object")
-    views: int = option(0, "read this many views of each object, evenly chosen; 0 reads all", low=0)
-    meshes: bool = option(False, f"samples hold the mesh of {MESH} in each object's folder too")
+    root: str = option("", "folder with transforms.json, or a folder with one such folder per object")
+    views: int = option(0, "number of views to read per object, evenly spaced; 0 reads all", low=0)
+    meshes: bool = option(False, f"include the mesh of {MESH} in each object's folder in its sample")
 
 
 class ViewSplit:
-    """Objects as samples: images, masks, intrinsics, world_from_camera, and mesh where it is asked for."""
+    """Objects as samples: images, masks, intrinsics, world_from_camera, and mesh if enabled."""
 
     def __init__(self, folders: list[Path], config: ViewFoldersConfig) -> None:
         self._folders, self._config = folders, config
@@ -49,22 +49,22 @@ class ViewSplit:
         sample: Sample = dict(read_views(evenly_chosen(read_frames(folder), self._config.views)))
         if self._config.meshes:
             if not (folder / MESH).is_file():
-                raise UserError(f"{folder / MESH}: the file is missing; set dataset.meshes=false to do without")
+                raise UserError(f"{folder / MESH}: the file is missing; set dataset.meshes=false to skip meshes")
             sample["mesh"] = read_mesh(folder / MESH)
         return sample
 
 
 class ViewFolders:
-    """Folders of calibrated views in this package's transforms.json or NeRF's. Every split is all there is."""
+    """Folders of calibrated views with this package's or NeRF's transforms.json. Every split contains all objects."""
 
     card = DatasetCard(
         title="Folders of calibrated views of objects",
         provides=("images", "masks", "intrinsics", "world_from_camera", "mesh"),
         splits=("train", "test"),
         frame="world: the folder's own",
-        unit="that of the folder's cameras",
-        licence="that of the pictures",
-        source="the user's own",
+        unit="unit of the folder's cameras",
+        licence="depends on the images",
+        source="provided by the user",
         needs_root=True,
     )
     config_type = ViewFoldersConfig
@@ -74,17 +74,17 @@ class ViewFolders:
         if config.views < 0:
             raise UserError(f"dataset.views must be 0 or more, got {config.views}")
         if not config.meshes:
-            # An instance promises only what its config asks for.
+            # List only the keys that the configuration enables.
             self.card = replace(self.card, provides=tuple(key for key in self.card.provides if key != "mesh"))
 
     @property
     def root(self) -> Path:
-        """The folder that is read; raises UserError if it is not given or absent."""
+        """Dataset folder. Raises UserError if it is not set or does not exist."""
         return given_root(self._config.root, f"a folder with {CAMERAS}")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether this is a folder of views or holds such folders."""
+        """Return whether `path` is a folder of views or contains such folders."""
         return path.is_dir() and bool(_objects(path))
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
@@ -94,7 +94,7 @@ class ViewFolders:
 
     @property
     def version(self) -> str:
-        """Hash of the files that are read and of how many views are."""
+        """Hash of the files that are read and of the reading options."""
         files = [folder / CAMERAS for folder in self._folders]
         for folder in self._folders:
             for frame in evenly_chosen(read_frames(folder), self._config.views):
@@ -113,7 +113,7 @@ class ViewFolders:
     def _folders(self) -> list[Path]:
         found = _objects(self.root)
         if not found:
-            raise UserError(f"{self.root}: no {CAMERAS} in it or in a folder of it")
+            raise UserError(f"{self.root}: no {CAMERAS} in it or in its subfolders")
         return found
 
 

@@ -1,11 +1,11 @@
-"""Phone captures in the two layouts of NeuralRecon's demo. No depth.
+"""Phone captures, without depth, in the two layouts of NeuralRecon's demo.
 
-As recorded: Frames.m4v or images/, Frames.txt and ARposes.txt. Frames.txt: `time, index, fx, fy, cx, cy` of every frame, for
-pictures of the recorded size. ARposes.txt: `time, tx, ty, tz, qw, qx, qy, qz`, camera-to-world in ARKit's axes: y up, camera x
-right, y up, z backwards. They become z up and OpenCV's, and the origin of ARKit's world, where the phone was when the capture
-began, is put `camera_height` above the floor.
+Recorded layout: Frames.m4v or images/, Frames.txt and ARposes.txt. Frames.txt: `time, index, fx, fy, cx, cy` of every frame,
+for images of the recorded size. ARposes.txt: `time, tx, ty, tz, qw, qx, qy, qz`, camera-to-world in ARKit's axes: world y up;
+camera x right, y up, z backwards. Poses are converted to z up and OpenCV camera axes, and the origin of ARKit's world, the
+initial phone position, is placed `camera_height` above the floor.
 
-As prepared: images/00000.jpg ... and fragments.pkl, whose poses have been turned and raised already and are taken as they are.
+Prepared layout: images/00000.jpg ... and fragments.pkl, whose poses are already converted and raised and are used unchanged.
 """
 
 from functools import lru_cache, partial
@@ -23,7 +23,7 @@ from deep3dmap.data.formats.scannet_tsdf import read_fragments
 from deep3dmap.data.formats.trajectory import read_trajectory
 
 RECORDED_SIZE = (1920, 1440)  # width, height
-LATEST = 0.5  # seconds; a pose further from its frame belongs to another recording or has another unit
+LATEST = 0.5  # seconds; a larger gap between pose and frame means another recording or time unit
 OPENCV_FROM_ARKIT_CAMERA = np.diag([1.0, -1, -1, 1])
 Z_UP_FROM_Y_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 
@@ -31,7 +31,7 @@ Images = LazySequence[NDArray[np.float32]]
 
 
 def is_capture(folder: Path) -> bool:
-    """Whether the folder holds one capture, as recorded or as prepared."""
+    """Return whether the folder is a capture in the recorded or prepared layout."""
     recorded = (folder / "ARposes.txt").is_file() and (folder / "Frames.txt").is_file()
     return recorded or ((folder / "fragments.pkl").is_file() and (folder / "images").is_dir())
 
@@ -43,10 +43,10 @@ def read_capture(
     camera_height: float = 1.5,
     recorded_size: tuple[int, int] = RECORDED_SIZE,
 ) -> dict[str, Any]:
-    """Return `images` (read when asked for), `intrinsics` (V, 3, 3) at +0.5 and `world_from_camera` (V, 4, 4), z up, metres.
+    """Return `images` (lazy), `intrinsics` (V, 3, 3), centres at +0.5, and `world_from_camera` (V, 4, 4), z up, in metres.
 
-    recorded_size: width and height in pixels that the intrinsics of Frames.txt belong to. Each frame takes the pose nearest in
-    time. Raises UserError that names the file or line of anything missing or damaged.
+    recorded_size: width and height in pixels to which the intrinsics in Frames.txt refer. Each frame gets the pose nearest in
+    time. Raises UserError naming the file or line of anything missing or damaged.
     """
     if not (folder / "Frames.txt").is_file():
         return _read_prepared(folder, stride, max_frames)
@@ -71,7 +71,7 @@ def read_capture(
 
 
 def world_from_arkit(poses: NDArray[np.float64], camera_height: float) -> NDArray[np.float64]:
-    """Return poses (V, 4, 4) z up with OpenCV camera axes from ARKit's: R' = Rx(90) R diag(1, -1, -1), t' = Rx(90) t."""
+    """Convert ARKit poses (V, 4, 4) to z up and OpenCV camera axes: R' = Rx(90) R diag(1, -1, -1), t' = Rx(90) t."""
     world: NDArray[np.float64] = Z_UP_FROM_Y_UP @ poses @ OPENCV_FROM_ARKIT_CAMERA
     world[:, 2, 3] += camera_height
     return world
@@ -82,7 +82,7 @@ def _read_prepared(folder: Path, stride: int, max_frames: int) -> dict[str, Any]
     found: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     for fragment in read_fragments(file):
         if fragment.extrinsics is None or fragment.intrinsics is None:
-            raise UserError(f"{file}: fragment {fragment.fragment_id} has no extrinsics or intrinsics; a capture's hold both")
+            raise UserError(f"{file}: fragment {fragment.fragment_id} has no extrinsics or intrinsics; captures need both")
         found.update(zip(fragment.image_ids, zip(fragment.extrinsics, fragment.intrinsics)))
     numbers = np.array(sorted(found))[::stride][: max_frames or None]
     images, _ = _files(folder, numbers, "fragments.pkl")
@@ -91,20 +91,20 @@ def _read_prepared(folder: Path, stride: int, max_frames: int) -> dict[str, Any]
 
 
 def _intrinsics_fault(fx: float, fy: float) -> str | None:
-    return None if min(fx, fy) > 0 else f"focal lengths are positive pixels, got {fx:g} and {fy:g}"
+    return None if min(fx, fy) > 0 else f"focal lengths must be positive, got {fx:g} and {fy:g} pixels"
 
 
 def _scaled(file: Path, rows: NDArray[np.float64], size: tuple[int, int], recorded: tuple[int, int]) -> NDArray[np.float64]:
-    """Return intrinsics (V, 3, 3) of pictures of `size` (H, W) from fx, fy, cx, cy at the recorded size, integer centres."""
+    """Return intrinsics (V, 3, 3) of images of `size` (H, W) from fx, fy, cx, cy at the recorded size, integer centres."""
     matrices = np.tile(np.eye(3), (len(rows), 1, 1))
     matrices[:, 0, 0], matrices[:, 1, 1] = rows[:, 0], rows[:, 1]
     matrices[:, :2, 2] = rows[:, 2:] + 0.5
-    # A camera's principal point is near its picture's middle, so one that is not tells that the size is wrong.
+    # The principal point should be near the image centre; if it is not, the recorded size is wrong.
     offset = np.abs(matrices[:, :2, 2] / recorded - 0.5)
     if offset.max() > 0.25 or abs(size[1] * recorded[1] / (size[0] * recorded[0]) - 1) > 0.02:
         raise UserError(
-            f"{file}: the intrinsics do not belong to {recorded[0]}x{recorded[1]}, or the pictures ({size[1]}x{size[0]}) have "
-            "another shape; set dataset.recorded_size=[WIDTH,HEIGHT] to the size the phone recorded"
+            f"{file}: the intrinsics do not belong to {recorded[0]}x{recorded[1]}, or the images ({size[1]}x{size[0]}) have "
+            "another aspect ratio; set dataset.recorded_size=[WIDTH,HEIGHT] to the size the phone recorded"
         )
     scaled: NDArray[np.float64] = np.diag([size[1] / recorded[0], size[0] / recorded[1], 1.0]) @ matrices
     return scaled
@@ -128,7 +128,7 @@ def _files(folder: Path, numbers: NDArray[np.int64], listed: str) -> tuple[Image
     found = (folder / "images").iterdir()
     files = {int(file.stem): file for file in found if file.suffix.lower() in SUFFIXES and file.stem.isdigit()}
     if missing := [number for number in numbers.tolist() if number not in files]:
-        raise UserError(f"{folder / 'images'}: no picture of frame {missing[0]}, which {listed} lists")
+        raise UserError(f"{folder / 'images'}: no image of frame {missing[0]}, which is listed in {listed}")
     chosen = [files[number] for number in numbers.tolist()]
     size = image_size(chosen[0])
     return LazySequence(partial(_load_file, chosen, size), len(chosen)), size
@@ -144,7 +144,7 @@ def _load_file(files: list[Path], size: tuple[int, int], index: int) -> NDArray[
 
 @lru_cache(maxsize=1)
 def _video(file: Path) -> Any:
-    # An open video cannot be sent to another process, so every process opens its own.
+    # An open video cannot be pickled, so every process opens its own.
     from mmcv import VideoReader
 
     return VideoReader(str(file), cache_capacity=1)
@@ -154,5 +154,5 @@ def _load_video(file: Path, numbers: NDArray[np.int64], index: int) -> NDArray[n
     frame = _video(file).get_frame(int(numbers[index]))
     if frame is None:
         raise UserError(f"{file}: frame {int(numbers[index])} cannot be decoded; extract the frames into images/00000.jpg ...")
-    # OpenCV decodes blue, green, red.
+    # OpenCV decodes to BGR.
     return np.ascontiguousarray(frame[..., ::-1].transpose(2, 0, 1), np.float32) / np.float32(255)

@@ -1,6 +1,6 @@
-"""The files of CLEVR v1.0: images/<split>/CLEVR_<split>_<number>.png, and scenes/CLEVR_<split>_scenes.json beside them.
+"""The files of CLEVR v1.0: images/<split>/CLEVR_<split>_<number>.png and scenes/CLEVR_<split>_scenes.json.
 
-A folder masks/<split>, which the release does not have, may hold an image of the same name whose pixels are 0 for the
+An optional folder masks/<split>, not part of the release, contains an image of the same name with pixel value 0 for the
 background and k for object k of the scene, counted from 1.
 """
 
@@ -22,21 +22,21 @@ def image_name(split: str, index: int) -> str:
 
 
 def scenes_file(root: Path, split: str) -> Path:
-    """Return where the scenes of a split are described."""
+    """Return the path of a split's scene file."""
     return root / "scenes" / f"CLEVR_{split}_scenes.json"
 
 
 def write_scenes(root: Path, split: str, scenes: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> None:
-    """Write the description of a split's scenes."""
+    """Write the scene file of a split."""
     file = scenes_file(root, split)
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps({"info": dict(info) | {"split": split}, "scenes": list(scenes)}))
 
 
 def read_scenes(root: Path, split: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the objects of every scene of a split by image name; none where the file is absent, as for the test split.
+    """Return the objects of every scene of a split by image name; empty if the file is absent, as for the test split.
 
-    Raises UserError that names file, scene and field where something is amiss.
+    Raises UserError naming the file, scene and field that is invalid.
     """
     file = scenes_file(root, split)
     if not file.is_file():

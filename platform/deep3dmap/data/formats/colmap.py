@@ -1,6 +1,6 @@
-"""COLMAP's sparse models: cameras, images and points3D, as text or binary (Schoenberger and Frahm, CVPR 2016).
+"""COLMAP sparse models: cameras, images and points3D, as text or binary (Schoenberger and Frahm, CVPR 2016).
 
-Poses are world-to-camera, a quaternion w, x, y, z and a translation, with OpenCV axes; pixel centres are at +0.5.
+Poses are world-to-camera, a quaternion (w, x, y, z) and a translation, with OpenCV axes; pixel centres are at +0.5.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from deep3dmap.geometry.cameras import invert, scale_intrinsics
 from deep3dmap.geometry.rotations import matrix_of_quaternion, quaternion_of_matrix
 
 Array = NDArray[np.float64]
-LONGEST_NAME = 255  # bytes that file systems allow
+LONGEST_NAME = 255  # longest file name that common file systems allow
 PLACES = ("sparse/0", "sparse", ".")
 
 
 class ColmapModel(NamedTuple):
-    """frames: the registered images, by name. points: (P, 3). colors: (P, 3) RGB in [0, 1]."""
+    """A sparse model. frames: registered images, sorted by name. points: (P, 3). colors: (P, 3) RGB in [0, 1]."""
 
     frames: list[Frame]
     points: Array
@@ -33,7 +33,7 @@ class ColmapModel(NamedTuple):
 
 
 def find_model(folder: Path) -> Path | None:
-    """Return the folder of the sparse model of a capture: sparse/0, sparse, or the folder itself."""
+    """Return the folder of a capture's sparse model (sparse/0, sparse or the folder itself), None if there is none."""
     for place in PLACES:
         if _suffix(folder / place) is not None:
             return folder / place
@@ -41,10 +41,10 @@ def find_model(folder: Path) -> Path | None:
 
 
 def read_model(folder: Path, images: str = "images") -> ColmapModel:
-    """Read the capture in `folder`, whose pictures lie in its folder `images`; where they are smaller, so are the cameras.
+    """Read the capture in `folder` with images in its subfolder `images`; cameras are scaled to downscaled images.
 
-    Raises UserError naming the file for a model that is damaged, has no points or no images, has a picture that is missing or
-    of another shape, or has cameras with distortion.
+    Raises UserError naming the file if the model is damaged, has no points or no images, has cameras with distortion, or if
+    an image is missing or has another aspect ratio.
     """
     model = find_model(folder)
     if model is None:
@@ -53,12 +53,14 @@ def read_model(folder: Path, images: str = "images") -> ColmapModel:
     cameras, registered = reader.read_cameras(model), reader.read_images(model)
     points, colors = reader.read_points(model)
     if not registered:
-        raise UserError(f"{model}: no image is registered; COLMAP found no poses, run its mapper again with more overlap")
+        raise UserError(
+            f"{model}: no image is registered; COLMAP found no poses, capture more overlap and run its mapper again"
+        )
     if not np.isfinite(points).all():
         raise UserError(f"{model / 'points3D'}{_suffix(model)}: NaN or infinity among the points; run COLMAP's mapper again")
     if not len(points):
         raise UserError(
-            f"{model / 'points3D'}{_suffix(model)}: the model has no points, by which the extent of the scene is known; "
+            f"{model / 'points3D'}{_suffix(model)}: the model has no points, which define the extent of the scene; "
             "run `colmap point_triangulator`, or keep the points when you export the model"
         )
     frames = [_frame(folder / images, record, cameras, model) for record in sorted(registered, key=lambda one: one.name)]
@@ -73,7 +75,7 @@ def write_model(
     colors: NDArray[np.float32],
     binary: bool = True,
 ) -> None:
-    """Write sparse/0 of a capture, a PINHOLE camera for each picture. points: (P, 3). colors: (P, 3) RGB in [0, 1]."""
+    """Write sparse/0 of a capture, with a PINHOLE camera per image. points: (P, 3). colors: (P, 3) RGB in [0, 1]."""
     place = folder / "sparse" / "0"
     place.mkdir(parents=True, exist_ok=True)
     pinholes, registered = {}, []
@@ -88,7 +90,7 @@ def write_model(
 
 
 def points_bounds(points: Array, share: float = 0.01) -> Array:
-    """Return a box (2, 3) around sparse points (P, 3) that leaves out this share of outliers on each side, and a margin."""
+    """Return a box (2, 3) around points (P, 3), with a margin and excluding the fraction `share` of outliers per side."""
     low, high = np.quantile(points, [share, 1 - share], axis=0)
     margin = 0.05 * (high - low) + 1e-9
     return np.stack([low - margin, high + margin])
@@ -103,9 +105,9 @@ def _suffix(folder: Path) -> str | None:
 
 def _frame(images: Path, record: ImageRecord, cameras: dict[int, CameraRecord], model: Path) -> Frame:
     if record.camera not in cameras:
-        raise UserError(f"{model}: image '{_short(record.name)}' has camera {record.camera}, which the model does not hold")
+        raise UserError(f"{model}: image '{_short(record.name)}' has camera {record.camera}, which is not in the model")
     if len(record.name) > LONGEST_NAME or not (images / record.name).is_file():
-        raise UserError(f"{images / _short(record.name)}: the picture is missing; the model was made of it")
+        raise UserError(f"{images / _short(record.name)}: the image is missing; the model refers to it")
     camera = cameras[record.camera]
     _check_numbers(record, camera, model)
     height, width = _size(images / record.name, camera)
@@ -117,10 +119,10 @@ def _frame(images: Path, record: ImageRecord, cameras: dict[int, CameraRecord], 
 
 
 def _check_numbers(record: ImageRecord, camera: CameraRecord, model: Path) -> None:
-    """Raise UserError for a pose that is none and a camera that sees nothing."""
+    """Raise UserError for an invalid pose or camera."""
     numbers = np.array([*record.quaternion, *record.translation])
     if not np.isfinite(numbers).all() or not any(record.quaternion):
-        raise UserError(f"{model}: the pose of image '{_short(record.name)}' is not finite numbers, a rotation among them")
+        raise UserError(f"{model}: the pose of image '{_short(record.name)}' is not finite or its quaternion is zero")
     focal = camera.parameters[:1] if camera.model.startswith(("SIMPLE", "RADIAL")) else camera.parameters[:2]
     if not np.isfinite(camera.parameters).all() or min(*focal, camera.width, camera.height, 1) <= 0:
         raise UserError(f"{model}: camera {record.camera} needs finite numbers, a size and a focal length above 0")
@@ -131,14 +133,14 @@ def _short(name: str) -> str:
 
 
 def _size(picture: Path, camera: CameraRecord) -> tuple[int, int]:
-    """Return (height, width) of a picture, which was made smaller since by one factor, up to a rounded pixel, or not at all."""
+    """Return (height, width) of an image; raises UserError unless it is the camera's size times one factor, up to rounding."""
     height, width = image_size(picture)
     least = max((width - 1) / camera.width, (height - 1) / camera.height)
     most = min((width + 1) / camera.width, (height + 1) / camera.height)
     if least > most:
         raise UserError(
-            f"{picture}: {width} x {height} pixels, but the model was made of {camera.width} x {camera.height}; both sides "
-            "have to be smaller by one factor"
+            f"{picture}: {width} x {height} pixels, but the model was built from {camera.width} x {camera.height}; both sides "
+            "must be scaled by the same factor"
         )
     return height, width
 
@@ -151,7 +153,7 @@ def _intrinsics(camera: CameraRecord, model: Path) -> Array:
     )
     if any(distortion):
         raise UserError(
-            f"{model}: a {camera.model} camera has distortion {tuple(distortion)}; run `colmap image_undistorter` and give the "
-            "folder that it writes"
+            f"{model}: a {camera.model} camera has distortion {tuple(distortion)}; run `colmap image_undistorter` and use its "
+            "output folder"
         )
     return np.array([[focal[0], 0, centre[0]], [0, focal[1], centre[1]], [0, 0, 1.0]])

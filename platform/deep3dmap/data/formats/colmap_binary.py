@@ -15,7 +15,7 @@ _NAMES = {number: name for name, (number, _) in MODELS.items()}
 
 
 class _Records:
-    """Reads values one after the other; what ends too early is a UserError that names the file."""
+    """Reads values sequentially; raises UserError naming the file if it is truncated."""
 
     def __init__(self, file: Path) -> None:
         self._file, self._at = file, 0
@@ -53,8 +53,8 @@ def read_cameras(folder: Path) -> dict[int, CameraRecord]:
         number, model, width, height = records.take("iiQQ")
         if model not in _NAMES:
             raise UserError(
-                f"{folder / 'cameras.bin'}: camera model number {model} is not read, only {', '.join(MODELS)}; run `colmap "
-                "image_undistorter` and give the folder that it writes"
+                f"{folder / 'cameras.bin'}: camera model number {model} is not supported, only {', '.join(MODELS)}; run "
+                "`colmap image_undistorter` and use its output folder"
             )
         name = _NAMES[model]
         cameras[number] = CameraRecord(name, width, height, records.take(f"{MODELS[name][1]}d"))

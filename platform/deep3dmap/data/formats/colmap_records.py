@@ -1,8 +1,8 @@
-"""What a line or a record of a COLMAP model holds, whichever way it is written."""
+"""Camera and image records of COLMAP models, shared by the text and binary formats."""
 
 from typing import NamedTuple
 
-# Identifier and number of parameters of the camera models (colmap/src/colmap/sensor/models.h); the rest are fisheyes.
+# Identifier and number of parameters of the supported camera models (colmap/src/colmap/sensor/models.h).
 MODELS = {
     "SIMPLE_PINHOLE": (0, 3),
     "PINHOLE": (1, 4),
@@ -13,7 +13,7 @@ MODELS = {
 
 
 class CameraRecord(NamedTuple):
-    """A camera model of MODELS; parameters: focal length(s) and principal point in pixels, then distortion."""
+    """A camera. model: one of MODELS. parameters: focal length(s) and principal point in pixels, then distortion."""
 
     model: str
     width: int
@@ -22,7 +22,7 @@ class CameraRecord(NamedTuple):
 
 
 class ImageRecord(NamedTuple):
-    """A registered image: world-to-camera quaternion w, x, y, z and translation, number of its camera, name of its file."""
+    """A registered image: world-to-camera quaternion (w, x, y, z) and translation, camera id, and file name."""
 
     quaternion: tuple[float, ...]
     translation: tuple[float, ...]

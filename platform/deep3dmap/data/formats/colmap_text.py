@@ -1,4 +1,4 @@
-"""COLMAP models as text: cameras.txt, images.txt (two lines for an image), points3D.txt."""
+"""COLMAP models as text: cameras.txt, images.txt (two lines per image), points3D.txt."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

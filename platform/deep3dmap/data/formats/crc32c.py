@@ -1,4 +1,4 @@
-"""CRC-32C (Castagnoli) checksums, fast enough in NumPy for the tensors of a checkpoint."""
+"""CRC-32C (Castagnoli) checksums in NumPy, fast enough for checkpoint tensors."""
 
 from functools import cache
 
@@ -13,8 +13,8 @@ MASK_DELTA = 0xA282EAD8
 def crc32c(data: bytes | memoryview) -> int:
     """Return the checksum of `data`.
 
-    Long data are cut into lanes of LANE bytes, whose checksums are found side by side and joined: a checksum is linear over
-    GF(2), so what precedes a lane passes through it as through zeros.
+    Long inputs are split into lanes of LANE bytes, whose checksums are computed in parallel and combined: CRC is linear over
+    GF(2), so the state before a lane contributes as if the lane were all zeros.
     """
     flat = np.frombuffer(data, np.uint8)
     lanes = len(flat) // LANE
@@ -62,7 +62,7 @@ def _lane_states(lanes: NDArray[np.uint8]) -> NDArray[np.uint32]:
 
 @cache
 def _through_zeros() -> list[list[int]]:
-    """What LANE zero bytes turn each byte of a state into, by the byte's place."""
+    """Return tables that map each byte of a state, by its position, through LANE zero bytes."""
     images = _after(np.uint32(1) << np.arange(32, dtype=np.uint32), 8 * LANE).tolist()
     return [[_chosen(images[8 * place : 8 * place + 8], value) for value in range(256)] for place in range(4)]
 

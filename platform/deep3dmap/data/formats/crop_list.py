@@ -1,4 +1,4 @@
-"""Lists of crops: which photographs belong to which split, and which part of each is used."""
+"""Crop lists, which assign photographs to splits and define a crop for each."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,20 +10,20 @@ SPLITS = {"0": "train", "1": "val", "2": "test", "train": "train", "val": "val",
 
 
 class Crop(NamedTuple):
-    """A photograph and the part of it that is used: x0, y0, width, height in pixels, which may lie beyond its borders."""
+    """A photograph and its crop: x0, y0, width, height in pixels, which may extend beyond the image."""
 
     file: Path
     box: tuple[int, int, int, int] | None
 
 
 def read_crops(file: Path, root: Path) -> dict[str, list[Crop]]:
-    """Read lines `file split x0 y0 width height`, commas or blanks between them; splits are 0, 1, 2 or train, val, test.
+    """Read lines `file split x0 y0 width height`, separated by commas or spaces; splits are 0, 1, 2 or train, val, test.
 
-    Files are named relative to `root`. Raises UserError with the line's number for a line that is not like that, an empty
-    or oblong crop, and a photograph that is not there.
+    File names are relative to `root`. Raises UserError with the line number for a malformed line, an empty or non-square crop,
+    and a missing photograph.
     """
     if not file.is_file():
-        raise UserError(f"{file}: no such file; dataset.crops is a list of crops")
+        raise UserError(f"{file}: no such file; dataset.crops must be a list of crops")
     with reading(file, "list of crops", "write it as text"):
         lines = file.read_text().splitlines()
     splits: dict[str, list[Crop]] = {"train": [], "val": [], "test": []}
@@ -42,10 +42,10 @@ def _parse(words: list[str], place: str, root: Path) -> tuple[str, Crop]:
     try:
         x0, y0, width, height = (int(float(word)) for word in words[2:])
     except (ValueError, OverflowError):
-        raise UserError(f"{place}: x0, y0, width and height are numbers, got '{' '.join(words[2:])}'") from None
+        raise UserError(f"{place}: x0, y0, width and height must be numbers, got '{' '.join(words[2:])}'") from None
     if width < 1 or width != height:
-        raise UserError(f"{place}: a crop is a square, got {width} x {height}")
+        raise UserError(f"{place}: a crop must be square, got {width} x {height}")
     path = root / words[0]
     if not path.is_file():
-        raise UserError(f"{place}: {path} is not there")
+        raise UserError(f"{place}: {path} does not exist")
     return SPLITS[words[1]], Crop(path, (x0, y0, width, height))

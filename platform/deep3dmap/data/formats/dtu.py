@@ -1,9 +1,9 @@
-"""Scans of the DTU data set (Jensen et al., CVPR 2014; Aanaes et al., IJCV 2016) in the two layouts that methods read.
+"""Scans of the DTU dataset (Jensen et al., CVPR 2014; Aanaes et al., IJCV 2016) in two common layouts.
 
 IDR (Yariv et al., NeurIPS 2020): image/*.png, mask/*.png, cameras.npz with world_mat_i, the projection (4, 4), and
-scale_mat_i, which takes the unit sphere to the region of interest. MVSNet (Yao et al., ECCV 2018): pictures
-Rectified/scanN_train/rect_001_3_r5000.png and Cameras/train/00000000_cam.txt with intrinsics for a quarter of the picture.
-Lengths are millimetres; pixels have integer centres.
+scale_mat_i, which maps the unit sphere to the region of interest. MVSNet (Yao et al., ECCV 2018): images
+Rectified/scanN_train/rect_001_3_r5000.png and Cameras/train/00000000_cam.txt with intrinsics at a quarter of the image size.
+Lengths are in millimetres; pixels have integer centres.
 """
 
 import re
@@ -22,18 +22,18 @@ from deep3dmap.data.formats.multiview import Frame
 from deep3dmap.data.formats.numbers import read_words
 
 Array = NDArray[np.float64]
-MVSNET_SCALE = 4.0  # of MVSNet's pictures to its depth maps, for which the intrinsics are written
+MVSNET_SCALE = 4.0  # size of MVSNet's images relative to its depth maps, to which the intrinsics refer
 
 
 class DtuScan(NamedTuple):
-    """frames: by number. bounds: (2, 3) box of the region of interest in millimetres, None where the layout does not say."""
+    """A scan. frames: sorted by number. bounds: (2, 3) region of interest in millimetres, None if the layout has none."""
 
     frames: list[Frame]
     bounds: Array | None
 
 
 def is_idr_scan(folder: Path) -> bool:
-    """Whether a folder holds one scan in IDR's layout."""
+    """Return whether the folder is a scan in IDR's layout."""
     return (folder / "cameras.npz").is_file() and (folder / "image").is_dir()
 
 
@@ -42,9 +42,9 @@ def read_idr_scan(folder: Path) -> DtuScan:
     file, pictures = folder / "cameras.npz", _pictures(folder / "image")
     masks = _pictures(folder / "mask") if (folder / "mask").is_dir() else []
     if masks and len(masks) != len(pictures):
-        raise UserError(f"{folder / 'mask'}: {len(masks)} masks for {len(pictures)} pictures; give all or none")
+        raise UserError(f"{folder / 'mask'}: {len(masks)} masks for {len(pictures)} images; provide all or none")
     what = "file of cameras"
-    # Whether the matrices are finite is told of each by its name, and others may lie beside them.
+    # Each matrix is checked for finite values by name below; the file may contain other arrays.
     stored = read_npz(file, what, finite=False)
     with reading(file, what):
         matrices = {name: np.asarray(value, np.float64) for name, value in stored.items()}
@@ -59,7 +59,7 @@ def read_idr_scan(folder: Path) -> DtuScan:
 
 
 def read_mvsnet_scan(root: Path, scan: str) -> DtuScan:
-    """Read one scan, such as scan1, under light 3 of MVSNet's training set; intrinsics are those of all views, averaged."""
+    """Read one scan of MVSNet's training set, such as scan1, under light 3; intrinsics are averaged over all views."""
     folder = root / "Rectified" / f"{scan}_train"
     pictures = sorted(folder.glob("rect_*_3_r5000.png"))
     if not pictures:
@@ -79,7 +79,7 @@ def read_mvsnet_scan(root: Path, scan: str) -> DtuScan:
 
 
 def read_mvsnet_camera(file: Path) -> tuple[Array, Array]:
-    """Return intrinsics (3, 3) as they are written and world_from_camera (4, 4) of one of MVSNet's camera files."""
+    """Return the intrinsics (3, 3) as stored and world_from_camera (4, 4) of an MVSNet camera file."""
     lines = [words for _, words in read_words(file)]
     try:
         heads = [lines.index(["extrinsic"]) + 1, lines.index(["intrinsic"]) + 1]
@@ -88,14 +88,14 @@ def read_mvsnet_camera(file: Path) -> tuple[Array, Array]:
     except ValueError as error:
         raise UserError(f"{file}: expected `extrinsic`, 4 rows of 4, `intrinsic`, 3 rows of 3 ({error})") from error
     if not np.isfinite(intrinsic).all() or min(intrinsic[0, 0], intrinsic[1, 1]) <= 0:
-        raise UserError(f"{file}: the intrinsics are finite numbers with focal lengths above 0; restore the file")
+        raise UserError(f"{file}: the intrinsics must be finite with focal lengths above 0; restore the file")
     return intrinsic, np.linalg.inv(check_pose(extrinsic, str(file)))
 
 
 def split_projection(projection: Array, source: str) -> tuple[Array, Array]:
-    """Split a projection (3 or 4, 4) with integer pixel centres into intrinsics (3, 3), centres at +0.5, and the pose (4, 4).
+    """Decompose a projection (3 or 4, 4), integer pixel centres, into intrinsics (3, 3), centres at +0.5, and pose (4, 4).
 
-    Raises UserError for a matrix that is not the projection of a camera.
+    The pose is camera-to-world. Raises UserError for a matrix that is not the projection of a camera.
     """
     matrix = projection[:3]
     if matrix.shape != (3, 4) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:, :3])) < 1e-12:
@@ -121,12 +121,12 @@ def _region(matrices: dict[str, Array], file: Path) -> Array | None:
         return None
     region = matrices["scale_mat_0"]
     if region.shape != (4, 4) or not np.isfinite(region).all() or region[0, 0] <= 0:
-        raise UserError(f"{file}: scale_mat_0 takes the unit sphere to the subject; expected 4x4 numbers and a positive scale")
+        raise UserError(f"{file}: scale_mat_0 maps the unit sphere to the subject; expected 4x4 numbers and a positive scale")
     return np.stack([region[:3, 3] - region[0, 0], region[:3, 3] + region[0, 0]])
 
 
 def _pictures(folder: Path) -> list[Path]:
     found = sorted(file for file in folder.glob("*") if file.suffix.lower() in (".png", ".jpg"))
     if not found:
-        raise UserError(f"{folder}: no pictures in it")
+        raise UserError(f"{folder}: no images in it")
     return found

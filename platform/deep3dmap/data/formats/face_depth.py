@@ -1,8 +1,8 @@
-"""Pictures with a depth map beside each, in the layout of the synthetic faces of Wu et al. (CVPR 2020).
+"""Images with depth maps, in the layout of the synthetic faces of Wu et al. (CVPR 2020).
 
-A split is a folder with image/ and depth/, which hold files of the same names, or of names in which `image` becomes `depth`.
-A depth map is grey, 8 or 16 bit: white is the nearest, black the farthest depth, which is also that of the background. The
-procedural faces add mask/, the object's coverage, and truth.csv with the view and light of every picture.
+A split is a folder with image/ and depth/ that contain files of the same names, or with `image` replaced by `depth`.
+Depth maps are grey, 8 or 16 bit: white is the nearest, black the farthest depth, also used for the background. The
+procedural faces add mask/ with the object's coverage and truth.csv with the view and light of every image.
 """
 
 import csv
@@ -23,7 +23,7 @@ TRUTH = "truth.csv"
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture and its depth map; mask: its coverage, where there is one."""
+    """An image and its depth map; mask: the object's coverage, if available."""
 
     name: str
     image: Path
@@ -32,13 +32,13 @@ class Pair:
 
 
 def find_pairs(folder: Path) -> list[Pair]:
-    """Return the pairs of a split by name. Raises UserError where there are none, or for a picture without a depth map."""
+    """Return the pairs of a split, sorted by name. Raises UserError if there are none or an image has no depth map."""
     images = folder / "image"
     if not images.is_dir():
-        raise UserError(f"{folder}: no folder image/ in it; a split holds image/ and depth/")
+        raise UserError(f"{folder}: no folder image/ in it; a split contains image/ and depth/")
     files = sorted(file for file in images.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
     if not files:
-        raise UserError(f"{images}: no images in it; known are {', '.join(SUFFIXES)}")
+        raise UserError(f"{images}: no images in it; supported formats are {', '.join(SUFFIXES)}")
     return [_pair(folder, file.relative_to(images)) for file in files]
 
 
@@ -46,30 +46,30 @@ def _pair(folder: Path, name: Path) -> Pair:
     twins = [name, name.with_name(name.name.replace("image", "depth"))]
     depth = next((folder / "depth" / twin for twin in twins if (folder / "depth" / twin).is_file()), None)
     if depth is None:
-        raise UserError(f"{folder / 'depth' / name}: no depth map for the picture {folder / 'image' / name}")
+        raise UserError(f"{folder / 'depth' / name}: no depth map for the image {folder / 'image' / name}")
     mask = folder / "mask" / name
     return Pair("_".join(name.with_suffix("").parts), folder / "image" / name, depth, mask if mask.is_file() else None)
 
 
 def read_depth(file: Path, nearest: float = NEAREST, farthest: float = FARTHEST) -> NDArray[np.float32]:
-    """Return a depth map (H, W): `farthest` where it is black."""
+    """Return a depth map (H, W), with `farthest` for black pixels."""
     return depth_of_grey(read_image(file)[0], nearest, farthest)
 
 
 def depth_of_grey(grey: NDArray[np.float32], nearest: float = NEAREST, farthest: float = FARTHEST) -> NDArray[np.float32]:
-    """Turn grey values in [0, 1] into depth."""
+    """Convert grey values in [0, 1] to depth."""
     return (farthest - grey * (farthest - nearest)).astype(np.float32)
 
 
 def write_depth(file: Path, depth: NDArray[np.float32], nearest: float = NEAREST, farthest: float = FARTHEST) -> None:
-    """Write a depth map (H, W) as 16-bit PNG. Raises UserError for depth outside of the range."""
+    """Write a depth map (H, W) as 16-bit PNG. Raises UserError for depth outside the range."""
     if depth.min() < nearest or depth.max() > farthest:
-        raise UserError(f"{file}: depth {depth.min():.3f} to {depth.max():.3f} lies outside of {nearest} to {farthest}")
+        raise UserError(f"{file}: depth {depth.min():.3f} to {depth.max():.3f} is outside {nearest} to {farthest}")
     write_gray16(file, np.round((farthest - depth.astype(np.float64)) / (farthest - nearest) * 65535).astype(np.int64))
 
 
 def write_truth(folder: Path, truth: dict[str, NDArray[np.float64]]) -> None:
-    """Write the view and light (10,) of every picture of a split; COLUMNS says what they are."""
+    """Write the view and light (10,) of every image of a split, with the columns COLUMNS."""
     with (folder / TRUTH).open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("name", *COLUMNS))
@@ -77,9 +77,9 @@ def write_truth(folder: Path, truth: dict[str, NDArray[np.float64]]) -> None:
 
 
 def read_truth(folder: Path) -> dict[str, NDArray[np.float32]] | None:
-    """Return the view and light (10,) of every picture, None where the split has no such file.
+    """Return the view and light (10,) of every image, None if the split has no such file.
 
-    Raises UserError for a file with other columns or values that are no numbers.
+    Raises UserError for a file with other columns or invalid numbers.
     """
     file = folder / TRUTH
     if not file.is_file():
@@ -87,7 +87,7 @@ def read_truth(folder: Path) -> dict[str, NDArray[np.float32]] | None:
     with reading(file, "CSV file"), file.open(newline="") as stream:
         rows = list(csv.reader(stream))
     if not rows or rows[0] != ["name", *COLUMNS]:
-        raise UserError(f"{file}: the columns are name, {', '.join(COLUMNS)}")
+        raise UserError(f"{file}: the columns must be name, {', '.join(COLUMNS)}")
     with reading(file, f"table of names and {len(COLUMNS)} numbers"):
         truth = {row[0]: np.array(row[1:], np.float64).astype(np.float32).reshape(len(COLUMNS)) for row in rows[1:]}
     for name, values in truth.items():

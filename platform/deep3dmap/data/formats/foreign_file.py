@@ -1,6 +1,6 @@
-"""Files that only libraries in C read, MATLAB's and HDF5's, in a process of their own: a damaged one may end it, and no other.
+"""MATLAB and HDF5 files, read by C libraries in a separate process so that a damaged file cannot crash this one.
 
-One such process serves all files that this one reads. What comes back is numbers alone: names, shapes and bytes.
+One child process serves all reads of this process. It returns only array names, dtypes, shapes and bytes.
 """
 
 import json
@@ -24,14 +24,14 @@ FRAME = "<QQ"
 
 
 class _Reader:
-    """The process that reads, started when first needed, and again when a file ended it."""
+    """The reader process, started on first use and restarted if a file crashed it."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner, self._lock = 0, threading.Lock()
 
     def read(self, kind: str, file: Path, names: tuple[str, ...]) -> tuple[dict[str, Any], bytes]:
-        """Return what the process says about a file, and the bytes of its arrays."""
+        """Return the process's description of a file and the bytes of its arrays."""
         with self._lock:
             process = self._running()
             assert process.stdin is not None
@@ -46,12 +46,12 @@ class _Reader:
                 self._process = None
                 process.kill()
                 process.wait()
-                raise EOFError("it ends the process that reads it") from error
+                raise EOFError("it crashes the process that reads it") from error
 
     def _running(self) -> "subprocess.Popen[bytes]":
-        # After a fork the process belongs to the parent: two must not talk to it at once.
+        # After a fork, the reader belongs to the parent; two processes must not use it at the same time.
         if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
-            # -P: the folder of the script, with its module `numbers`, does not go onto the path.
+            # -P keeps the script's folder, whose `numbers.py` would shadow the standard module, off the import path.
             command = [sys.executable, "-P", str(CHILD)]
             environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
             pipe = subprocess.PIPE
@@ -64,15 +64,15 @@ _READER = _Reader()
 
 
 def read_matlab(file: Path) -> Fields:
-    """Return the variables of a MATLAB 5 file: arrays, structures as dictionaries of arrays, nothing else.
+    """Return the variables of a MATLAB 5 file: arrays, and structures as dictionaries of arrays; others are skipped.
 
-    Numbers are as stored, NaN among them. Raises UserError naming the file where it is absent or damaged.
+    Values are returned as stored, including NaN. Raises UserError naming the file if it is missing or damaged.
     """
     return _read("matlab", file, "MATLAB file", ())
 
 
 def read_hdf5(file: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """Return the named data sets of an HDF5 file; raises UserError naming the file, and the one that is missing."""
+    """Return the named datasets of an HDF5 file; raises UserError naming the file and any missing dataset."""
     return _read("hdf5", file, "HDF5 file", names)
 
 

@@ -1,4 +1,4 @@
-"""The process behind `foreign_file`: a request a line, {kind, file, names}; answers two lengths, JSON, and bytes of arrays."""
+"""The child process of `foreign_file`: reads requests {kind, file, names}, one per line; replies two lengths, JSON, bytes."""
 
 import json
 import resource
@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-OWN_BYTES = 1 << 30  # of address space, for the interpreter and its libraries
+OWN_BYTES = 1 << 30  # address space for the interpreter and its libraries
 SECONDS = 120
 
 
 def main() -> None:
-    """Serve until there are no more requests."""
+    """Serve requests until standard input is closed."""
     for line in sys.stdin.buffer:
         request = json.loads(line)
         signal.alarm(SECONDS)
@@ -30,10 +30,10 @@ def main() -> None:
 
 
 def _answer(kind: str, file: Path, names: list[str]) -> tuple[dict[str, Any], list[bytes]]:
-    # Compressed numbers may be many times as large as their file, but not any size.
+    # Compressed arrays may be many times larger than their file, but not arbitrarily large.
     most = OWN_BYTES + 16 * file.stat().st_size
     limits = soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    # A limit that was set from outside, as by a queue of jobs, is never raised.
+    # A limit set from outside, for example by a batch system, is never raised.
     lowest = min(limit for limit in (most, soft, hard) if limit != resource.RLIM_INFINITY)
     resource.setrlimit(resource.RLIMIT_AS, (lowest, hard))
     try:
@@ -56,7 +56,7 @@ def _matlab(file: Path) -> Iterator[tuple[list[str], Any]]:
 
 
 def _arrays(path: list[str], value: Any) -> Iterator[tuple[list[str], Any]]:
-    """Yield the arrays of numbers in a variable, those in the fields of a single structure among them."""
+    """Yield the numeric arrays in a variable, recursing into the fields of scalar structures."""
     array = np.asarray(value)
     if array.dtype.names and array.size == 1:
         for name in array.dtype.names:

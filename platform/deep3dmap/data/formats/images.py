@@ -1,4 +1,4 @@
-"""Reading and writing single images with Pillow. A damaged file is a UserError that names it."""
+"""Reading and writing single images with Pillow. A damaged file raises a UserError that names it."""
 
 import io
 from pathlib import Path
@@ -18,7 +18,7 @@ _RUN_LENGTHS = 3  # zlib's Z_RLE
 
 
 def read_image(file: Path) -> NDArray[np.float32]:
-    """Return an image as (3, H, W) float32 RGB in [0, 1]; grey images get three equal channels, an alpha channel is dropped."""
+    """Return an image as (3, H, W) float32 RGB in [0, 1]; grey is repeated over three channels, alpha is dropped."""
     pixels = _pixels(file, None)
     if pixels.ndim == 2 and pixels.dtype.itemsize > 1 and pixels.dtype.kind in "ui":
         return np.repeat(pixels[None].astype(np.float32) / np.float32(65535), 3, 0)
@@ -28,10 +28,10 @@ def read_image(file: Path) -> NDArray[np.float32]:
 
 
 def read_gray16(file: Path) -> NDArray[np.int32]:
-    """Return a one-channel image of integers, 8 or 16 bit, as (H, W) int32; raises UserError for any other kind of image."""
+    """Return an 8- or 16-bit single-channel image as (H, W) int32; raises UserError for any other kind of image."""
     pixels = _pixels(file, None)
     if pixels.ndim != 2 or pixels.dtype.kind not in "ui":
-        raise UserError(f"{file}: expected one channel of whole numbers, got {pixels.shape} {pixels.dtype}")
+        raise UserError(f"{file}: expected one channel of integers, got {pixels.shape} {pixels.dtype}")
     return pixels.astype(np.int32)
 
 
@@ -45,23 +45,23 @@ def image_size(file: Path) -> tuple[int, int]:
 
 
 def check_image_size(file: Path, image: Any) -> None:
-    """Raise UserError if an image that Pillow opened has more pixels than any camera takes; nothing of them is read yet."""
+    """Raise UserError if an image opened by Pillow has implausibly many pixels, before any of them is decoded."""
     if image.height * image.width > MOST_PIXELS:
         raise UserError(f"{file}: {image.width}x{image.height} pixels are beyond any photograph; {MEND}, or scale it down")
 
 
 def write_image(file: Path, image: NDArray[np.float32]) -> None:
-    """Write a (3, H, W) RGB or (4, H, W) RGBA float image in [0, 1] as an 8-bit file; the suffix chooses the format."""
+    """Write a (3, H, W) RGB or (4, H, W) RGBA float image in [0, 1] as an 8-bit file; the suffix sets the format."""
     _write(file, np.round(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
 
 
 def write_gray16(file: Path, values: NDArray[np.integer[Any]]) -> None:
-    """Write (H, W) whole numbers in 0..65535 as a 16-bit PNG."""
+    """Write (H, W) integers in 0..65535 as a 16-bit PNG."""
     _write(file, values.astype(np.uint16))
 
 
 def write_millimetres(file: Path, depth: NDArray[np.float32]) -> None:
-    """Write depth (H, W) in metres as a 16-bit PNG of whole millimetres; what lies beyond 65.534 m is written as that."""
+    """Write depth (H, W) in metres as a 16-bit PNG in millimetres, clipped at 65.534 m."""
     write_gray16(file, np.clip(np.round(depth * 1000.0), 0, 65534).astype(np.uint16))
 
 
@@ -76,9 +76,9 @@ def _pixels(file: Path, mode: str | None) -> NDArray[Any]:
 def _write(file: Path, pixels: NDArray[Any]) -> None:
     from PIL import Image
 
-    # Pillow's own error for a full disk has no errno, so it encodes into memory and the file system reports for itself.
+    # Pillow's error for a full disk has no errno, so encode into memory and let the file write raise it.
     encoded = io.BytesIO()
-    # Of noisy pictures run-length encoding makes files as small as zlib's default strategy, in half the time.
+    # For noisy images, run-length encoding is as compact as zlib's default strategy, in half the time.
     options: dict[str, Any] = {"compress_level": 3, "compress_type": _RUN_LENGTHS} if file.suffix == ".png" else {"quality": 92}
     Image.fromarray(np.ascontiguousarray(pixels)).save(encoded, Image.registered_extensions()[file.suffix.lower()], **options)
     file.write_bytes(encoded.getvalue())

@@ -1,4 +1,4 @@
-"""Files of 68 landmarks beside photographs: iBUG's `.pts`, plain tables `.txt`, and `.npy`."""
+"""Files of 68 landmarks per photograph: iBUG's `.pts`, plain `.txt` tables, and `.npy`."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.files import check_finite, read_npy, reading
 
 SUFFIXES = (".pts", ".txt", ".npy")
-FROM_PTS = -0.5  # iBUG counts pixels from 1; the package has the first pixel's centre at 0.5
+FROM_PTS = -0.5  # iBUG uses 1-based pixels; in this package, the first pixel's centre is at 0.5
 
 
 def read_landmarks(file: Path) -> NDArray[np.float32]:
-    """Return (68, 2) pixels with centres at +0.5.
+    """Return (68, 2) landmarks in pixels, with centres at +0.5.
 
-    `.pts` counts from 1; `.txt` and `.npy`, (68, 2 or 3) or their transpose, have pixel centres at whole numbers from 0.
+    `.pts` is 1-based; `.txt` and `.npy`, (68, 2 or 3) or transposed, have 0-based integer pixel centres.
     Raises UserError naming the file.
     """
     with reading(file, "table of landmarks"):
@@ -26,13 +26,13 @@ def read_landmarks(file: Path) -> NDArray[np.float32]:
         raise UserError(f"{file}: expected 68 rows of two or three finite numbers, got {values.shape}")
     with np.errstate(over="ignore"):
         pixels = (values[:, :2] + (FROM_PTS if file.suffix == ".pts" else 0.5)).astype(np.float32)
-    # A number may be finite and yet beyond float32.
+    # A finite float64 may overflow float32.
     check_finite(file, {"the table": pixels})
     return pixels
 
 
 def landmark_file(folder: Path, name: str) -> Path:
-    """Return the file of landmarks of photograph `name` in a folder; raises UserError if there is none."""
+    """Return the landmark file of photograph `name` in a folder; raises UserError if there is none."""
     for suffix in SUFFIXES:
         if (folder / f"{name}{suffix}").is_file():
             return folder / f"{name}{suffix}"

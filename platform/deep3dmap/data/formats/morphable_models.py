@@ -1,6 +1,6 @@
-"""Morphable face models in the formats their licensors and users keep them in, to a `MorphableModel`.
+"""Readers of morphable face models in the formats of their licensors and common tools.
 
-None of these files may be passed on, and none is ever downloaded; a user who has them gives their place as dataset.model=PATH.
+These files may not be redistributed and are never downloaded; users who have them set dataset.model=PATH.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,11 +27,11 @@ AGREEMENT = "non-commercial, by agreement with the University of Basel"
 
 
 def read_morphable_model(place: Path, atlas: UVAtlas | None = None) -> MorphableModel:
-    """Read a model, whichever format it has.
+    """Read a model in any supported format.
 
     place: an .npz of `MorphableModel.save`; a folder of face3d with BFM.mat and BFM_UV.mat, or its BFM.mat; a folder of 3DDFA
-    with Model_Shape.mat, Model_Expression.mat and BFM_UV.mat; an .h5 of BFM 2017 or 2019 with landmarks_68.txt beside it.
-    atlas: marks the face, as for `read_basel_face_model`. Raises UserError naming the file and the field that does not fit.
+    with Model_Shape.mat, Model_Expression.mat and BFM_UV.mat; or an .h5 of BFM 2017 or 2019 next to a landmarks_68.txt.
+    atlas: defines the face region, as for `read_basel_face_model`. Raises UserError naming the file and the invalid field.
     """
     if place.suffix == ".npz":
         return MorphableModel.load(place)
@@ -43,13 +43,13 @@ def read_morphable_model(place: Path, atlas: UVAtlas | None = None) -> Morphable
     if place.is_dir() or place.suffix == ".mat":
         file = folder / BASEL if place.is_dir() else place
         return read_basel_face_model(file, folder / BASEL_UV, atlas)
-    raise UserError(f"{place}: no morphable model; give an .npz, a folder of face3d or 3DDFA, BFM.mat or an .h5 of BFM 2017")
+    raise UserError(f"{place}: no morphable model; pass an .npz, a folder of face3d or 3DDFA, BFM.mat or an .h5 of BFM 2017")
 
 
 def read_3ddfa(folder: Path) -> MorphableModel:
     """Read 3DDFA's Model_Shape.mat (mu_shape, w, sigma, tri, keypoints), Model_Expression.mat (mu_exp, w_exp) and BFM_UV.mat.
 
-    sigma_exp comes from sigma_exp.mat where it is there, else it is 1. There are no colours, so the albedo is grey.
+    sigma_exp is read from sigma_exp.mat if present, else set to 1. There are no colours, so the albedo is grey.
     """
     file, expression_file = folder / THREE_DDFA[0], folder / THREE_DDFA[1]
     shape, expression = read_licensed(file), read_licensed(expression_file)
@@ -75,10 +75,10 @@ def read_3ddfa(folder: Path) -> MorphableModel:
 
 
 def read_basel_2017(file: Path) -> MorphableModel:
-    """Read BFM 2017 or 2019 (`model2017-1_face12_nomouth.h5` and its like); needs h5py.
+    """Read BFM 2017 or 2019 (`model2017-1_face12_nomouth.h5` and similar); needs h5py.
 
-    The file names a few points but not the 68 landmarks: landmarks_68.txt beside it lists their vertex ids, counted from 0. The
-    atlas unrolls a cylinder about the vertical axis, since the model has none.
+    The file does not define the 68 landmarks: landmarks_68.txt next to it must list their 0-based vertex ids. The model has no
+    atlas, so UV coordinates come from a cylinder about the vertical axis.
     """
     if find_spec("h5py") is None:
         raise UserError(f"{file}: reading BFM 2017 needs the package h5py")
@@ -98,7 +98,7 @@ def read_basel_2017(file: Path) -> MorphableModel:
 
 
 def cylindrical_uv(mean: NDArray[Any]) -> NDArray[np.float64]:
-    """(V, 2) in [0, 1]: the angle about the vertical axis through the middle of (V, 3) vertices, and the height; v is up."""
+    """Return (V, 2) UV coordinates in [0, 1] of (V, 3) vertices: angle about a central vertical axis, and height (v up)."""
     x, y, z = np.asarray(mean, np.float64).T
     axis = z.min()
     angle = np.arctan2(x - (x.min() + x.max()) / 2, z - axis + 1e-9)
@@ -146,7 +146,7 @@ def _getter(fields: dict[str, Any], file: Path) -> Callable[[str], NDArray[Any]]
 
 def _landmark_ids(file: Path) -> NDArray[np.int64]:
     if not file.is_file():
-        raise UserError(f"{file}: not found; it lists the vertex ids of the 68 landmarks, counted from 0")
+        raise UserError(f"{file}: not found; it must list the 0-based vertex ids of the 68 landmarks")
     with reading(file, "list of vertex ids"):
         ids = np.loadtxt(file, ndmin=1).ravel().astype(np.int64)
     if len(ids) != 68:

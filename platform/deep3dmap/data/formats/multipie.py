@@ -1,7 +1,7 @@
-"""CMU Multi-PIE: names of its files, its cameras and expressions, and the lists and fits that face tools keep beside it.
+"""CMU Multi-PIE: file names, cameras and expressions, and the lists and fits written by face tools.
 
-Names are <subject>_<session>_<recording>_<camera>_<light>.png, such as 001_01_02_051_07.png, in folders of any kind; the camera
-is written 051 or 05_1. R. Gross, I. Matthews, J. Cohn, T. Kanade, S. Baker, Image and Vision Computing 28(5), 2010.
+Names are <subject>_<session>_<recording>_<camera>_<light>.png, such as 001_01_02_051_07.png, in any folder structure; the
+camera is written 051 or 05_1. R. Gross, I. Matthews, J. Cohn, T. Kanade, S. Baker, Image and Vision Computing 28(5), 2010.
 """
 
 import csv
@@ -19,14 +19,14 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.core.files import read_npz, reading
 from deep3dmap.data.formats.scannet_tsdf import read_plain_pickle
 
-# Thirteen from the subject's one profile to the other, 15 degrees apart, and two that hang from the ceiling.
+# Thirteen cameras from one profile of the subject to the other, 15 degrees apart, and two mounted near the ceiling.
 CAMERAS = (
     *("11_0", "12_0", "09_0", "08_0", "13_0", "14_0", "05_1", "05_0", "04_1", "19_0", "20_0", "01_0", "24_0"),
     *("08_1", "19_1"),
 )
 FRONTAL = "05_1"
 LIGHTS = 20
-SUBJECTS = 346  # the highest number that is given; 337 people took part
+SUBJECTS = 346  # the highest subject number; there are 337 subjects
 _EXPRESSIONS = {
     1: ("neutral", "smile"),
     2: ("neutral", "surprise", "squint"),
@@ -39,7 +39,7 @@ FAILED = -1
 
 
 class Photograph(NamedTuple):
-    """What a file's name says. camera: as in CAMERAS. light: 0..19."""
+    """A photograph as identified by its file name. camera: one of CAMERAS. light: 0..19."""
 
     subject: int
     session: int
@@ -49,22 +49,22 @@ class Photograph(NamedTuple):
 
     @property
     def expression(self) -> str:
-        """Name of the expression, which the session and the recording decide."""
+        """Name of the expression, determined by session and recording."""
         return _EXPRESSIONS[self.session][self.recording - 1]
 
     @property
     def name(self) -> str:
-        """The file's name without its suffix, as the release writes it."""
+        """File name without suffix, as in the release."""
         return f"{self.take}_{self.camera.replace('_', '')}_{self.light:02d}"
 
     @property
     def take(self) -> str:
-        """Subject, session and recording: what all cameras and lights saw at about one moment."""
+        """Subject, session and recording, shared by all cameras and lights at about the same moment."""
         return f"{self.subject:03d}_{self.session:02d}_{self.recording:02d}"
 
 
 def parse_name(file: Path) -> Photograph:
-    """Read a file's name; raises UserError where it is none of Multi-PIE's."""
+    """Parse a file name; raises UserError if it is not a valid Multi-PIE name."""
     found = _NAME.match(file.stem)
     if not found:
         raise UserError(f"{file}: not a name of Multi-PIE (<subject>_<session>_<recording>_<camera>_<light>, 001_01_01_051_07)")
@@ -80,20 +80,20 @@ def parse_name(file: Path) -> Photograph:
 
 
 def is_name(file: Path) -> bool:
-    """Whether a file is named as Multi-PIE's photographs are."""
+    """Return whether a file name has the form of a Multi-PIE photograph."""
     return _NAME.match(file.stem) is not None
 
 
 def find_photographs(root: Path) -> dict[Photograph, Path]:
-    """Every photograph below a folder; raises UserError where there is none, or one is there twice."""
+    """Return all photographs below a folder; raises UserError for invalid names and duplicates."""
     return _unique(file for suffix in ("png", "jpg") for file in root.rglob(f"*.{suffix}") if is_name(file))
 
 
 def read_list(file: Path, root: Path) -> dict[Photograph, Path]:
-    """Read the photographs that a list names: .csv with a column path, or .json or .pkl, nested in any way, of paths.
+    """Read a list of photographs: .csv with a column `path`, or .json or .pkl with arbitrarily nested paths.
 
-    A pickle may hold containers, text, numbers and arrays; anything else is refused unread. Paths count from `root`; those of
-    another machine are found by their end.
+    A pickle may contain only containers, text, numbers and arrays; anything else is rejected without being loaded. Paths are
+    relative to `root`; absolute paths from another machine are matched by their trailing parts.
     """
     paths = list(_csv_paths(file) if file.suffix == ".csv" else _texts(read_plain(file)))
     return _unique(_located(root, path, file) for path in paths)
@@ -104,9 +104,9 @@ FARTHEST = 1e9  # pixels
 
 @dataclass(frozen=True)
 class Fit:
-    """How a face model was fitted to a photograph.
+    """A face model fitted to a photograph.
 
-    landmarks: (68, 2) pixels, centres at +0.5, y down. affine: (2, 4), the pixel of a point (x, y, z, 1) of the fitted mesh.
+    landmarks: (68, 2) pixels, centres at +0.5, y down. affine: (2, 4), maps points (x, y, z, 1) of the fitted mesh to pixels.
     """
 
     landmarks: NDArray[np.float32]
@@ -114,9 +114,10 @@ class Fit:
 
 
 def read_fits(file: Path) -> dict[str, Mapping[str, Any]]:
-    """Read fits by the stem of their photograph: {lm68: (68, 2), s, R: (3, 3), t: (2 or 3,)}; failed ones are left out.
+    """Read fits {lm68: (68, 2), s, R: (3, 3), t: (2 or 3,)} by the stem of their photograph.
 
-    .json or .pkl: {path: fit}, -1 for a failed one. .npz: arrays names (N,), lm68 (N, 68, 2), s (N,), R (N, 3, 3), t (N, 3).
+    .json or .pkl: {path: fit}, with -1 for failed fits, which are omitted. .npz: arrays names (N,), lm68 (N, 68, 2), s (N,),
+    R (N, 3, 3), t (N, 3).
     """
     if file.suffix == ".npz":
         return _fits_of_arrays(file)
@@ -127,13 +128,13 @@ def read_fits(file: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def fit_of(fits: Mapping[str, Mapping[str, Any]], photograph: str, height: int, source: Path) -> Fit:
-    """Turn a stored fit into pixels with y down; raises UserError naming the fit and the field.
+    """Convert a stored fit to pixels with y down; raises UserError naming the fit and the invalid field.
 
-    Stored fits are s R x + t with y up, and pixels count from 0, so that y is `height` less what they give.
+    Stored fits are s R x + t in 0-based pixels with y up, so that y becomes `height` minus the stored value.
     """
     where = f"{source}, fit of {photograph}"
     if photograph not in fits:
-        raise UserError(f"{where}: there is none")
+        raise UserError(f"{where}: not found")
     fit = fits[photograph]
     landmarks = _numbers(fit, "lm68", (68, 2), where)
     rotation, scale = _numbers(fit, "R", (3, 3), where), _numbers(fit, "s", (), where)
@@ -144,12 +145,12 @@ def fit_of(fits: Mapping[str, Mapping[str, Any]], photograph: str, height: int, 
     affine[1] = -affine[1] + (0, 0, 0, height)
     affine[:, 3] += 0.5
     if max(np.abs(landmarks).max(), np.abs(affine).max()) > FARTHEST:
-        raise UserError(f"{where}: lm68, R, s and t lead more than {FARTHEST:.0g} pixels away; fit it again")
+        raise UserError(f"{where}: lm68, R, s and t give positions beyond {FARTHEST:.0g} pixels; fit it again")
     return Fit((landmarks + 0.5).astype(np.float32), affine)
 
 
 def read_plain(file: Path) -> Any:
-    """Read .json, or .pkl without running anything that is in it; raises UserError naming the file."""
+    """Read .json, or .pkl without executing any code in it; raises UserError naming the file."""
     if file.suffix in (".pkl", ".pickle"):
         return read_plain_pickle(file)
     with reading(file, "JSON file"):
@@ -157,7 +158,7 @@ def read_plain(file: Path) -> Any:
 
 
 def _fits_of_arrays(file: Path) -> dict[str, Mapping[str, Any]]:
-    # A fit that failed has NaN; it is told when it is asked for.
+    # Failed fits contain NaN, which `fit_of` reports when they are requested.
     arrays = read_npz(file, "table of fits", ("names", "lm68", "s", "R", "t"), finite=False)
     if len({np.atleast_1d(array).shape[0] for array in arrays.values()}) > 1 or arrays["names"].ndim != 1:
         raise UserError(f"{file}: the arrays differ in length")
@@ -181,7 +182,7 @@ def _unique(files: Iterator[Path]) -> dict[Photograph, Path]:
     for file in files:
         photograph = parse_name(file)
         if found.setdefault(photograph, file) != file:
-            raise UserError(f"{file}: the same photograph as {found[photograph]}; give dataset.names=FILE or remove one")
+            raise UserError(f"{file}: the same photograph as {found[photograph]}; set dataset.names=FILE or remove one")
     return dict(sorted(found.items()))
 
 
@@ -195,7 +196,7 @@ def _csv_paths(file: Path) -> Iterator[str]:
 
 
 def _texts(data: Any) -> Iterator[str]:
-    # Lists of face tools are nested by subject, light, expression and camera; the paths' names say all that again.
+    # Lists of face tools are nested by subject, light, expression and camera, but the file names contain the same information.
     if isinstance(data, str):
         yield data
     elif isinstance(data, dict):
@@ -212,4 +213,4 @@ def _located(root: Path, path: str, source: Path) -> Path:
         file = root.joinpath(*parts[start:])
         if file.is_file():
             return file
-    raise UserError(f"{source}: it names {path}, which is not below {root}")
+    raise UserError(f"{source}: lists {path}, which is not below {root}")

@@ -1,7 +1,7 @@
-"""A folder of calibrated pictures of one subject: transforms.json with cameras, and a picture and a mask for each of them.
+"""A folder of calibrated images of one subject: transforms.json with cameras, and an image and a mask for each camera.
 
-transforms.json as this package writes it names its convention (camera axes x right, y down, z forward; pixel centres at +0.5).
-Files of NeRF's kind, with camera_angle_x or fl_x and OpenGL camera axes (x right, y up, z backwards), are read as well.
+transforms.json as written by this package states its convention (camera axes x right, y down, z forward; pixel centres at
++0.5). NeRF-style files with camera_angle_x or fl_x and OpenGL camera axes (x right, y up, z backwards) are also supported.
 """
 
 import json
@@ -23,7 +23,7 @@ MOST_SIDE = 1 << 16
 
 
 class Frame(NamedTuple):
-    """One picture: its file, the file of its mask (None where there is none), its camera."""
+    """One view: image file, mask file (None if there is none) and camera."""
 
     image: Path
     mask: Path | None
@@ -46,40 +46,40 @@ def write_views(
 
 
 def read_frames(folder: Path, name: str = CAMERAS) -> list[Frame]:
-    """Read transforms.json of a folder, or the file of its kind called `name`.
+    """Read the transforms.json of a folder, or the file `name` in the same format.
 
-    Raises UserError naming the file and the field that is wrong, or the convention that the poses are in instead.
+    Raises UserError naming the file and the invalid field, or the actual convention of the poses if it differs.
     """
     file = folder / name
-    with reading(file, "JSON file", "a folder of views holds its cameras in it"):
+    with reading(file, "JSON file", "a folder of views needs it for its cameras"):
         about = json.loads(file.read_text())
     if not isinstance(about, dict) or not isinstance(about.get("frames"), list) or not about["frames"]:
         raise UserError(f"{file}: no list 'frames' in it")
     axes = str(about.get("camera_axes", OPENGL))
     if axes not in (OPENCV, OPENGL):
-        raise UserError(f"{file}: camera_axes is '{OPENCV}' or '{OPENGL}', got '{axes}'")
+        raise UserError(f"{file}: camera_axes must be '{OPENCV}' or '{OPENGL}', got '{axes}'")
     frames = [_frame(folder, about, frame, f"{file}: frame {index}", axes) for index, frame in enumerate(about["frames"])]
     other = OPENCV if axes == OPENGL else OPENGL
     poses = np.stack([frame.camera.world_from_camera for frame in frames])
-    check_convention(poses, str(file), axes, f'Turn the matrices, or write "camera_axes": "{other}" in the file')
+    check_convention(poses, str(file), axes, f'Convert the matrices, or write "camera_axes": "{other}" in the file')
     return frames
 
 
 def read_mask(frame: Frame) -> NDArray[np.float32]:
-    """(H, W) coverage in [0, 1]: the mask's file, or the alpha channel of the picture; ones where there is neither."""
+    """Return the (H, W) coverage in [0, 1] from the mask file or the image's alpha channel; ones if there is neither."""
     if frame.mask is not None:
         values = _gray(frame.mask)
         if values.shape != (frame.camera.height, frame.camera.width):
-            raise UserError(f"{frame.mask}: the mask has {values.shape} pixels, its picture another number")
+            raise UserError(f"{frame.mask}: the mask has {values.shape} pixels, which differs from its image")
         return values
     return _alpha(frame)
 
 
 def read_views(frames: Sequence[Frame], masked: bool = True) -> dict[str, NDArray[Any]]:
-    """The keys images, masks if `masked`, intrinsics and world_from_camera; raises UserError where pictures differ in size."""
+    """Return images, masks if `masked`, intrinsics and world_from_camera; raises UserError if images differ in size."""
     sizes = {(frame.camera.height, frame.camera.width) for frame in frames}
     if len(sizes) > 1:
-        raise UserError(f"{frames[0].image.parent}: pictures of different sizes {sorted(sizes)}; resize them to one")
+        raise UserError(f"{frames[0].image.parent}: images of different sizes {sorted(sizes)}; resize them to one size")
     images = np.stack([_checked_image(frame) for frame in frames])
     masks = {"masks": np.stack([read_mask(frame) for frame in frames])} if masked else {}
     return {
@@ -94,7 +94,7 @@ def _checked_image(frame: Frame) -> NDArray[np.float32]:
     image, camera = read_image(frame.image), frame.camera
     if image.shape[1:] != (camera.height, camera.width):
         size = f"{image.shape[2]} x {image.shape[1]}"
-        raise UserError(f"{frame.image}: {size} pixels, the cameras say {camera.width} x {camera.height}")
+        raise UserError(f"{frame.image}: {size} pixels, but its camera has {camera.width} x {camera.height}")
     return image
 
 
@@ -128,7 +128,7 @@ def _frame(folder: Path, about: dict[str, Any], frame: Any, where: str, axes: st
         intrinsics = _intrinsics(merged, height, width)
         pose = check_pose(np.array(frame["transform_matrix"], np.float64), where)
         if not (0 < height < MOST_SIDE and 0 < width < MOST_SIDE):
-            raise UserError(f"{where}: w and h are pixels, got {width} and {height}")
+            raise UserError(f"{where}: w and h must be image sizes in pixels, got {width} and {height}")
     if axes == OPENGL:
         pose = pose @ np.diag([1.0, -1.0, -1.0, 1.0])
     mask = folder / str(frame["mask_path"]) if frame.get("mask_path") else None
@@ -138,7 +138,7 @@ def _frame(folder: Path, about: dict[str, Any], frame: Any, where: str, axes: st
 
 
 def _image_file(folder: Path, name: str, where: str) -> Path:
-    # NeRF's own files leave out the suffix.
+    # NeRF's original files omit the suffix.
     for file in (folder / name, folder / f"{name}.png", folder / f"{name}.jpg"):
         if file.is_file():
             return file
@@ -158,5 +158,5 @@ def _intrinsics(merged: dict[str, Any], height: int, width: int) -> NDArray[np.f
 
 def _checked_intrinsics(intrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
     if intrinsics.shape != (3, 3) or not np.isfinite(intrinsics).all() or min(intrinsics[0, 0], intrinsics[1, 1]) <= 0:
-        raise ValueError("intrinsics are 3x3 finite numbers, focal lengths above 0")
+        raise ValueError("intrinsics must be 3x3 finite numbers with focal lengths above 0")
     return intrinsics

@@ -1,7 +1,7 @@
-"""The layout of NeRF's synthetic scenes: transforms_train.json, _val and _test, and RGBA pictures beside them.
+"""The layout of NeRF's synthetic scenes: transforms_train.json, _val and _test, and RGBA images.
 
 Blender's conventions: camera_angle_x is the horizontal field of view in radians, poses are camera-to-world with OpenGL axes
-(x right, y up, z backwards). Pictures have straight alpha; they are shown over white.
+(x right, y up, z backwards). Images have straight alpha and are usually composited over white.
 """
 
 import json
@@ -22,17 +22,17 @@ SPLITS = ("train", "val", "test")
 
 
 def is_scene(folder: Path) -> bool:
-    """Whether a folder holds a scene in this layout; views for validation may be absent."""
+    """Return whether the folder is a scene in this layout; validation views are optional."""
     return {"train", "test"} <= set(present_splits(folder))
 
 
 def present_splits(folder: Path) -> list[str]:
-    """Return which splits of a scene there are."""
+    """Return the splits present in a scene."""
     return [split for split in SPLITS if (folder / f"transforms_{split}.json").is_file()]
 
 
 def read_split(folder: Path, split: str) -> list[Frame]:
-    """Read the cameras of a split; raises UserError naming the file and field that is wrong, or the poses' convention."""
+    """Read the frames of a split; raises UserError naming the file and invalid field, or a different pose convention."""
     return read_frames(folder, f"transforms_{split}.json")
 
 
@@ -45,14 +45,14 @@ def write_split(
 ) -> None:
     """Write split/r_0.png, ... and transforms_<split>.json into `folder`.
 
-    images: (3, H, W) RGB in [0, 1], without background and not multiplied by the masks, (H, W) in [0, 1]. Raises ValueError
-    for cameras that the layout cannot say: of different focal lengths, or with the principal point off the centre.
+    images: (3, H, W) RGB in [0, 1], without background and not premultiplied. masks: (H, W) in [0, 1]. Raises ValueError for
+    cameras that the layout cannot represent: different fields of view, or an off-centre principal point.
     """
     if split not in SPLITS:
-        raise ValueError(f"a split is one of {', '.join(SPLITS)}, got '{split}'")
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got '{split}'")
     angles = {_field_of_view(camera) for camera in cameras}
     if len(angles) != 1:
-        raise ValueError(f"all cameras of a split have one field of view, got {sorted(angles)}")
+        raise ValueError(f"all cameras of a split must have the same field of view, got {sorted(angles)}")
     (folder / split).mkdir(exist_ok=True)
     frames = []
     for index, (image, mask, camera) in enumerate(zip(images, masks, cameras, strict=True)):
@@ -64,7 +64,7 @@ def write_split(
 
 
 def check_alpha(frames: Sequence[Frame], background: str) -> None:
-    """Raise UserError for the first picture without an alpha channel, which a background of our own needs."""
+    """Raise UserError for the first image without mask or alpha channel, needed to replace the background."""
     from PIL import Image
 
     for frame in frames:
@@ -74,8 +74,8 @@ def check_alpha(frames: Sequence[Frame], background: str) -> None:
             bands = opened.getbands()
         if "A" not in bands:
             raise UserError(
-                f"{frame.image}: no alpha channel, but a {background} background was asked for; write RGBA pictures, or "
-                "keep the background in them with dataset.background=own"
+                f"{frame.image}: no alpha channel, but a {background} background was requested; provide RGBA images, or "
+                "keep their background with dataset.background=own"
             )
 
 
@@ -83,5 +83,5 @@ def _field_of_view(camera: Camera) -> float:
     intrinsics = camera.intrinsics
     centred = np.allclose(intrinsics[:2, 2], (camera.width / 2, camera.height / 2))
     if not centred or not math.isclose(intrinsics[0, 0], intrinsics[1, 1]) or intrinsics[0, 1]:
-        raise ValueError("the layout of NeRF's scenes has one focal length and the principal point in the centre")
+        raise ValueError("the layout of NeRF's scenes needs a single focal length and a centred principal point")
     return 2 * math.atan(camera.width / 2 / intrinsics[0, 0])

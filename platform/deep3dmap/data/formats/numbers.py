@@ -1,4 +1,4 @@
-"""Text files of numbers."""
+"""Readers of text files with numbers."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,11 +10,11 @@ from deep3dmap.core.errors import UserError
 
 
 def read_matrix(file: Path, rows: int, columns: int) -> NDArray[np.float64]:
-    """Return the (rows, columns) numbers of a file; raises UserError, which names it, if it holds anything else."""
+    """Return the (rows, columns) matrix in a file; raises UserError naming the file if it contains anything else."""
     try:
         values = np.array(file.read_text().split(), np.float64)
     except FileNotFoundError as error:
-        raise UserError(f"{file}: the file is missing; it holds {rows}x{columns} numbers") from error
+        raise UserError(f"{file}: the file is missing; it must contain {rows}x{columns} numbers") from error
     except (ValueError, OSError) as error:
         raise UserError(f"{file}: expected {rows}x{columns} numbers ({error})") from error
     if values.size != rows * columns:
@@ -25,10 +25,10 @@ def read_matrix(file: Path, rows: int, columns: int) -> NDArray[np.float64]:
 def read_rows(
     file: Path, columns: int, fault: Callable[[Sequence[float]], str | None] = lambda row: None
 ) -> NDArray[np.float64]:
-    """Return rows (N, columns) separated by spaces or commas; `#` begins a comment.
+    """Return rows (N, columns) separated by spaces or commas; `#` starts a comment.
 
-    fault: says what is wrong with a row, None = nothing. Raises UserError that names the file and line of a row that is not
-    `columns` finite numbers or has a fault.
+    fault: returns a description of what is wrong with a row, or None. Raises UserError naming the file and line of a row that
+    is not `columns` finite numbers or has a fault.
     """
     rows = []
     for number, words in read_words(file):
@@ -41,7 +41,7 @@ def read_rows(
 
 
 def read_words(file: Path) -> list[tuple[int, list[str]]]:
-    """Return (line number, words separated by spaces or commas) of the lines that hold any; `#` begins a comment."""
+    """Return (line number, words) of non-empty lines, with words separated by spaces or commas; `#` starts a comment."""
     try:
         lines = file.read_text().splitlines()
     except FileNotFoundError as error:
@@ -53,7 +53,7 @@ def read_words(file: Path) -> list[tuple[int, list[str]]]:
 
 
 def increasing_times() -> Callable[[Sequence[float]], str | None]:
-    """Return a fault for `read_rows`: the first column, a time, does not grow from row to row."""
+    """Return a fault check for `read_rows` that the first column, a time, does not decrease."""
     last = -np.inf
 
     def fault(row: Sequence[float]) -> str | None:
@@ -65,7 +65,10 @@ def increasing_times() -> Callable[[Sequence[float]], str | None]:
 
 
 def nearest_in_time(times: NDArray[np.float64], wanted: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return for each wanted time the index of the nearest in `times` (N,), ascending and not empty, and the difference."""
+    """Return the indices of the entries of `times` (N,) nearest to `wanted`, and the absolute differences.
+
+    `times` must be sorted and not empty.
+    """
     right = np.searchsorted(times, wanted).clip(1, max(len(times) - 1, 1)).clip(max=len(times) - 1)
     left = np.maximum(right - 1, 0)
     index = np.where(np.abs(times[left] - wanted) <= np.abs(times[right] - wanted), left, right)

@@ -1,7 +1,7 @@
-"""Recognising poses that are written in another convention than the reader takes them for.
+"""Detection of poses that are stored in a different convention than the reader assumes.
 
-Cameras around a subject look at one place. Taken for another convention the same numbers make them look away from it, or
-past each other; the convention under which they meet is then the one the file was written in.
+Cameras around a subject look at a common point. Under a wrong convention, the same matrices look away from it or past each
+other; the convention under which the optical axes meet is the one the file was written in.
 """
 
 from typing import Any, NamedTuple
@@ -17,13 +17,14 @@ OPENCV = "x right, y down, z forward"
 OPENGL = "x right, y up, z backwards"
 LEAST_VIEWS = 3
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
-_MEETS = 0.15  # of the distance to the cameras: how far axes may pass from the common point
+_MEETS = 0.15  # largest distance of the axes from the common point, relative to the distance to the cameras
 
 
 class Focus(NamedTuple):
-    """point: (3,) nearest to all optical axes. spread: median distance of the axes from it, as a share of that of the cameras.
+    """The point that cameras look at.
 
-    in_front: share of the cameras that it is in front of.
+    point: (3,) nearest to all optical axes. spread: median distance of the axes from it, relative to that of the cameras.
+    in_front: fraction of the cameras that have it in front of them.
     """
 
     point: Array
@@ -32,7 +33,7 @@ class Focus(NamedTuple):
 
 
 def focus(world_from_camera: Array) -> Focus:
-    """Find what cameras (V, 4, 4) with OpenCV axes look at; V is 2 or more."""
+    """Return the point that V >= 2 cameras (V, 4, 4) with OpenCV axes look at."""
     eyes, forward = world_from_camera[:, :3, 3], world_from_camera[:, :3, 2]
     point = nearest_to_axes(world_from_camera)
     towards = point - eyes
@@ -42,11 +43,11 @@ def focus(world_from_camera: Array) -> Focus:
 
 
 def check_convention(world_from_camera: Array, source: str, axes: str, fix: str) -> None:
-    """Raise UserError that names the convention, if the poses of a file make sense in another one than it was read in only.
+    """Raise UserError naming the convention if the poses of a file are only consistent in one other than it was read in.
 
-    world_from_camera: (V, 4, 4) with OpenCV axes, turned into them from `axes`, OPENCV or OPENGL, which the file was read in.
-    fix: what the user can do where it has the other axes. Cameras that look at no common place, as in a room seen from within,
-    say nothing and pass, and so do fewer than three.
+    world_from_camera: (V, 4, 4) with OpenCV axes, converted from `axes`, OPENCV or OPENGL, which was assumed for the file.
+    fix: advice to the user if the file has the other axes. Fewer than three cameras, and cameras without a common point, as in
+    a room seen from inside, are inconclusive and pass.
     """
     if len(world_from_camera) < LEAST_VIEWS or _meets(world_from_camera):
         return
@@ -62,6 +63,6 @@ def check_convention(world_from_camera: Array, source: str, axes: str, fix: str)
 def _meets(poses: Array) -> bool:
     eyes = poses[:, :3, 3]
     if np.ptp(eyes, axis=0).max() < 1e-3 * (1e-9 + np.abs(eyes).max()):
-        return False  # all in one place, which is then the point nearest to all axes
+        return False  # cameras at the same position, which would be the point nearest to all axes
     found = focus(poses)
     return found.in_front > 0.9 and found.spread < _MEETS

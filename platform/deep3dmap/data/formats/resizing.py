@@ -1,4 +1,4 @@
-"""Making pictures smaller or larger, as every reader does it."""
+"""Image resizing shared by all readers."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ Planes = NDArray[np.float32]
 
 
 def resize(planes: Planes, height: int, width: int) -> Planes:
-    """Resize (C, H, W) bilinearly, averaged over what a pixel covers where it is made smaller; no value beyond those given."""
+    """Resize (C, H, W) bilinearly with antialiasing, clamped to the range of the input values."""
     import torch
 
     planes = np.ascontiguousarray(planes)
@@ -19,6 +19,6 @@ def resize(planes: Planes, height: int, width: int) -> Planes:
 
 
 def middle(planes: Planes, side: int) -> Planes:
-    """Return the square of this side in the middle of (C, H, W), which is no smaller."""
+    """Return the central square of (C, H, W) with the given side, which must not exceed H or W."""
     top, left = ((length - side) // 2 for length in planes.shape[1:])
     return planes[:, top : top + side, left : left + side]

@@ -1,4 +1,4 @@
-"""A scan of a depth sensor and a colour camera, whatever layout it was read from."""
+"""A scan from a depth sensor and a colour camera, independent of the file layout."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from deep3dmap.core.dataset import LazySequence
 from deep3dmap.core.errors import UserError
 from deep3dmap.geometry.depth_registration import register_depth
 
-FARTHEST_MEDIAN = 50.0  # metres that lie before the cameras of a scan in the median; no room is as deep, the unit is wrong
+FARTHEST_MEDIAN = 50.0  # largest plausible median depth of a scan in metres; beyond it, the unit must be wrong
 
 
 @dataclass(frozen=True)
 class Scan:
-    """One scan; pixels are read when asked for. Its fields are keys of a sample.
+    """One scan, with lazily loaded pixels. Its fields are the keys of a sample.
 
-    images: V (3, H, W) float32 RGB in [0, 1]. intrinsics: (V, 3, 3) of the camera that took them, pixel centres at +0.5.
-    world_from_camera: (V, 4, 4) its poses. sensor_depths: V (h, w) float32 metres, 0 = invalid, with depth_intrinsics
-    (V, 3, 3) and color_from_depth (4, 4), the motion between the two cameras (the identity where nobody knows it).
-    depths, true_depths: V (H, W) the same as the colour camera sees them; true_depths differs where exact depth is known.
+    images: V (3, H, W) float32 RGB in [0, 1]. intrinsics: (V, 3, 3) of the colour camera, pixel centres at +0.5.
+    world_from_camera: (V, 4, 4) poses of the colour camera. sensor_depths: V (h, w) float32 metres, 0 = invalid, with
+    depth_intrinsics (V, 3, 3) and color_from_depth (4, 4), the transform between the two cameras (identity if unknown).
+    depths, true_depths: V (H, W) depth in the colour camera; true_depths equals depths unless exact depth is known.
     """
 
     images: Sequence[NDArray[np.float32]]
@@ -36,7 +36,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class RgbdCameras:
-    """Two cameras: intrinsics (3, 3) of either, pixel centres at +0.5, and the motion (4, 4) between them."""
+    """Two cameras: their intrinsics (3, 3), pixel centres at +0.5, and the transform (4, 4) between them."""
 
     color: NDArray[np.float64]
     depth: NDArray[np.float64]
@@ -44,7 +44,7 @@ class RgbdCameras:
 
     @property
     def alike(self) -> bool:
-        """Whether they are one camera, so that depth lies on the picture as it is."""
+        """Whether the cameras coincide, so that depth is already registered to the image."""
         return bool(np.allclose(self.color, self.depth, atol=1e-6) and np.allclose(self.color_from_depth, np.eye(4)))
 
 
@@ -56,10 +56,10 @@ def make_scan(
     size: tuple[int, int],
     exact: Sequence[NDArray[np.float32]] | None = None,
 ) -> Scan:
-    """Return a scan whose depth is brought into the colour camera, (H, W) `size`, when it is read.
+    """Return a scan whose depth is registered to the colour camera, with (H, W) `size`, when it is read.
 
-    world_from_depth: (V, 4, 4) poses of the depth camera, which trackers follow.
-    exact: depth that is known exactly, in the colour camera, for `true_depths`; left out, these are `depths`.
+    world_from_depth: (V, 4, 4) poses of the depth camera, as estimated by depth trackers.
+    exact: exact depth in the colour camera for `true_depths`; defaults to `depths`.
     """
     depths = sensor_depths
     if not cameras.alike:
@@ -72,9 +72,12 @@ def make_scan(
 
 
 def pinhole(values: Sequence[float], source: str) -> NDArray[np.float64]:
-    """Return intrinsics (3, 3), pixel centres at +0.5, from fx, fy, cx, cy with integer centres; UserError naming `source`."""
+    """Return intrinsics (3, 3), pixel centres at +0.5, from fx, fy, cx, cy with integer centres.
+
+    Raises UserError naming `source` for invalid values.
+    """
     if len(values) != 4 or not np.isfinite(values).all() or min(values[:2]) <= 0:
-        raise UserError(f"{source}: a camera is fx, fy, cx, cy in pixels, focal lengths above 0, got {list(values)}")
+        raise UserError(f"{source}: must be fx, fy, cx, cy in pixels with focal lengths above 0, got {list(values)}")
     fx, fy, cx, cy = values
     return np.array([[fx, 0, cx + 0.5], [0, fy, cy + 0.5], [0, 0, 1]])
 

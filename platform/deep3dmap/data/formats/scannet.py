@@ -1,14 +1,14 @@
-"""The layout into which ScanNet's own tool exports a `.sens` file (Dai et al., CVPR 2017): reader and writer of one scan.
+"""The layout of `.sens` files exported by ScanNet's official tool (Dai et al., CVPR 2017): reader and writer of one scan.
 
     color/0.jpg ...  depth/0.png ... (16 bit, millimetres, 0 = invalid)  pose/0.txt ... (4x4 camera-to-world, metres)
     intrinsic/intrinsic_color.txt, intrinsic/intrinsic_depth.txt (4x4, integer pixel centres)
-    SCENE_vh_clean_2.ply (the reference mesh), and true_depth/0.png ... where the exact depth is known
+    SCENE_vh_clean_2.ply (the reference mesh), and true_depth/0.png ... if the exact depth is known
 
-Frames whose pose is infinite lost track and are left out, as the data set's authors ask. Pictures are brought to the size of
-the depth maps (640x480) and `intrinsics` are those of the colour camera at that size, as NeuralRecon's loader has it; it first
-pads ScanNet's 1296x968 by two black rows above and below to the 4:3 of the depth. The depth camera's own intrinsics differ a
-little: `depths` are brought into the colour camera, `sensor_depths` are as measured, and the prepared distances are fused from
-these, as NeuralRecon's tools do. The two cameras count as standing in one place, as the published extrinsics have it.
+Frames with infinite poses lost tracking and are skipped, as recommended by the dataset's authors. Images are resized to the
+depth maps (640x480) and `intrinsics` are those of the colour camera at that size, as in NeuralRecon's loader, which first pads
+ScanNet's 1296x968 with two black rows above and below to the 4:3 aspect ratio of the depth. The depth camera's intrinsics
+differ slightly: `depths` are registered to the colour camera, `sensor_depths` are as measured, and the prepared TSDFs are fused
+from the latter, as in NeuralRecon's tools. Both cameras are assumed to share one position, as in the published extrinsics.
 """
 
 from collections.abc import Iterable
@@ -36,16 +36,16 @@ MESH = "_vh_clean_2.ply"
 
 
 def is_scan(folder: Path) -> bool:
-    """Whether the folder holds one exported scan."""
+    """Return whether the folder is an exported scan."""
     return all((folder / part).is_dir() for part in ("color", "pose", "intrinsic"))
 
 
 def read_scan(folder: Path, stride: int = 1, max_frames: int = 0) -> Scan:
-    """Read poses and intrinsics of a scan and set up its pixels, which are read when asked for.
+    """Read the poses and intrinsics of a scan; its pixels are loaded lazily.
 
-    stride: read every `stride`-th frame, counted before those without a pose are left out. max_frames: 0 = all.
-    Raises UserError that names the file for one that is missing, damaged or of another size than the first, for a pose with NaN
-    or that is not rigid, and if no pose is finite.
+    stride: read every `stride`-th frame, counted before frames without a pose are skipped. max_frames: 0 = all.
+    Raises UserError naming the file if it is missing, damaged or differs in size from the first, for a pose that is not rigid
+    or contains NaN, and if no pose is finite.
     """
     names = _frames(folder)
     poses = {name: read_matrix(folder / "pose" / f"{name}.txt", 4, 4) for name in names[::stride]}
@@ -68,15 +68,15 @@ def read_scan(folder: Path, stride: int = 1, max_frames: int = 0) -> Scan:
 
 
 def read_depth_intrinsics(folder: Path) -> NDArray[np.float64]:
-    """Return the depth camera's own intrinsics (3, 3) in pixels of the depth maps, pixel centres at +0.5."""
+    """Return the depth camera's intrinsics (3, 3) in pixels of the depth maps, pixel centres at +0.5."""
     return _intrinsics(folder / "intrinsic" / "intrinsic_depth.txt")
 
 
 def find_mesh(folder: Path) -> Path | None:
-    """Return the file of a scan's reference mesh, None if there is none; UserError if there are several."""
+    """Return the file of a scan's reference mesh, None if there is none; raises UserError if there are several."""
     found = sorted(folder.glob(f"*{MESH}"))
     if len(found) > 1:
-        raise UserError(f"{folder}: several meshes ({', '.join(file.name for file in found)}); leave the scan's own")
+        raise UserError(f"{folder}: several meshes ({', '.join(file.name for file in found)}); keep only the scan's own")
     return found[0] if found else None
 
 
@@ -94,7 +94,7 @@ def write_frame(
     world_from_camera: NDArray[np.float64],
     true_depth: NDArray[np.float32] | None = None,
 ) -> None:
-    """Write one frame: image (3, H, W) in [0, 1], depths (H, W) metres, pose (4, 4). Colour is written without loss."""
+    """Write one frame: image (3, H, W) in [0, 1], depths (H, W) in metres, pose (4, 4). Colour is stored losslessly."""
     for part in ("color", "depth", "pose", *(["true_depth"] if true_depth is not None else [])):
         (folder / part).mkdir(parents=True, exist_ok=True)
     write_image(folder / "color" / f"{number}.png", image)
@@ -105,7 +105,7 @@ def write_frame(
 
 
 def write_intrinsics(folder: Path, intrinsics: NDArray[np.float64]) -> None:
-    """Write both cameras' intrinsics from (3, 3) for pixel centres at +0.5."""
+    """Write intrinsics (3, 3), pixel centres at +0.5, for both cameras."""
     (folder / "intrinsic").mkdir(parents=True, exist_ok=True)
     matrix = np.eye(4)
     matrix[:3, :3] = intrinsics
@@ -115,17 +115,19 @@ def write_intrinsics(folder: Path, intrinsics: NDArray[np.float64]) -> None:
 
 
 def write_scan_mesh(folder: Path, mesh: Mesh) -> None:
-    """Write the reference mesh of a scan under a name the reader finds."""
+    """Write the reference mesh of a scan under the name expected by the reader."""
     (folder / f"scene{MESH}").write_bytes(to_ply(mesh))
 
 
 def _frames(folder: Path) -> list[str]:
     names = {file.stem for file in (folder / "pose").glob("*.txt") if file.stem.isdigit()}
     if not names:
-        raise UserError(f"{folder / 'pose'}: no poses; an exported scan holds pose/0.txt, color/0.jpg, depth/0.png and so on")
+        raise UserError(
+            f"{folder / 'pose'}: no poses; an exported scan contains pose/0.txt, color/0.jpg, depth/0.png and so on"
+        )
     pictures = {file.stem for file in (folder / "color").iterdir() if file.stem.isdigit()}
     if alone := sorted(pictures ^ names, key=int):
-        counts = f"{len(pictures)} pictures in color/ and {len(names)} poses in pose/"
+        counts = f"{len(pictures)} images in color/ and {len(names)} poses in pose/"
         raise UserError(f"{folder}: {counts}; frame {alone[0]} has only one of the two, export the scan again")
     return sorted(names, key=int)
 
@@ -148,7 +150,7 @@ def _depth_files(folder: Path, part: str, names: list[str]) -> list[Path]:
 def _intrinsics(file: Path) -> NDArray[np.float64]:
     intrinsics = read_matrix(file, 4, 4)[:3, :3].copy()
     if not np.isfinite(intrinsics).all() or min(intrinsics[0, 0], intrinsics[1, 1]) <= 0:
-        raise UserError(f"{file}: focal lengths are positive finite numbers; the file holds 4x4 intrinsics in pixels")
+        raise UserError(f"{file}: focal lengths must be positive and finite; the file contains 4x4 intrinsics in pixels")
     intrinsics[:2, 2] += 0.5
     return intrinsics
 

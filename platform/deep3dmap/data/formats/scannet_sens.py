@@ -1,7 +1,7 @@
-"""ScanNet's `.sens` files (Dai et al., CVPR 2017; version 4 of the format), and their export into one file per frame.
+"""ScanNet's `.sens` files (Dai et al., CVPR 2017; format version 4), and their export to one file per frame.
 
-Little-endian: version, name; 4x4 float32 intrinsics and extrinsics of colour and of depth; compressions; sizes; depth units a
-metre; number of frames. Then per frame: 4x4 camera-to-world, two times, two lengths, encoded colour, encoded depth.
+Little-endian: version, name; 4x4 float32 intrinsics and extrinsics of colour and depth; compression types; sizes; depth units
+per metre; number of frames. Then per frame: 4x4 camera-to-world, two timestamps, two lengths, encoded colour, encoded depth.
 """
 
 import shutil
@@ -30,7 +30,7 @@ FRAME_BYTES = 64 + 4 * 8  # pose, times, lengths
 
 @dataclass(frozen=True)
 class SensHeader:
-    """What a `.sens` file says before its frames. depth_size: (H, W). per_metre: depth units in a metre."""
+    """Header of a `.sens` file. depth_size: (H, W). per_metre: depth units per metre."""
 
     matrices: dict[str, NDArray[np.float32]]
     color_suffix: str
@@ -42,7 +42,7 @@ class SensHeader:
 
 @dataclass(frozen=True)
 class SensFrame:
-    """One frame: the encoded picture, depth (H, W) uint16 in the header's unit, pose (4, 4), infinite where track was lost."""
+    """One frame: encoded image, depth (H, W) uint16 in the header's unit, pose (4, 4), infinite if tracking was lost."""
 
     color: bytes
     depth: NDArray[np.uint16]
@@ -50,17 +50,17 @@ class SensFrame:
 
 
 def read_sens(file: Path) -> tuple[SensHeader, Iterator[SensFrame]]:
-    """Read the header, and the frames when iterated over. Raises UserError that names the file if it is damaged or unknown."""
+    """Read the header, and lazily the frames. Raises UserError naming the file if it is damaged or not supported."""
     with file.open("rb") as stream:
         header = _header(file, stream)
         return header, _frames(file, stream.tell(), header)
 
 
 def export_sens(file: Path, folder: Path) -> None:
-    """Export a `.sens` file into `folder`: color/, depth/, pose/ and intrinsic/ as ScanNet's own tool does.
+    """Export a `.sens` file to color/, depth/, pose/ and intrinsic/ in `folder`, like ScanNet's official tool.
 
-    `intrinsic` appears last and whole, so what was interrupted is no scan and is written anew; where it exists nothing is done.
-    Raises UserError that names a damaged file or a full disk.
+    `intrinsic` is created last and atomically, so an interrupted export is not a valid scan and is redone; if it exists,
+    nothing is done. Raises UserError naming a damaged file, or if the disk is full.
     """
     build_folder(folder / "intrinsic", lambda place: _write(file, folder, place))
 
@@ -87,13 +87,15 @@ def _header(file: Path, stream: BinaryIO) -> SensHeader:
     matrices = {name: _matrix(file, stream) for name in MATRICES}
     color, depth, _, _, width, height, per_metre, frames = _unpack(file, stream, "<iiIIIIfQ")
     if color not in COLOR_SUFFIXES or depth not in (RAW_DEPTH, ZLIB_DEPTH) or per_metre <= 0:
-        raise UserError(f"{file}: colour compression {color} or depth compression {depth} is not known; use ScanNet's own tool")
+        raise UserError(
+            f"{file}: colour compression {color} or depth compression {depth} is not supported; use ScanNet's official tool"
+        )
     if not (np.isfinite(list(matrices.values())).all() and 0 < per_metre < np.inf):
         raise UserError(f"{file}: NaN or infinity among its cameras or depth units; download it again")
     if not 0 < width * height <= MOST_PIXELS:
         raise UserError(f"{file}: depth maps of {width}x{height} pixels are beyond any sensor; download it again")
     if frames * FRAME_BYTES > file.stat().st_size:
-        raise UserError(f"{file}: it promises {frames} frames and is too short for them; download it again")
+        raise UserError(f"{file}: its header lists {frames} frames, but the file is too short for them; download it again")
     return SensHeader(matrices, COLOR_SUFFIXES[color], depth, (height, width), per_metre, frames)
 
 
@@ -102,9 +104,9 @@ def _frames(file: Path, start: int, header: SensHeader) -> Iterator[SensFrame]:
         stream.seek(start)
         for number in range(header.frames):
             pose = _matrix(file, stream)
-            # Infinite poses say that track was lost.
+            # Infinite poses are valid and mean that tracking was lost.
             if np.isnan(pose).any():
-                raise UserError(f"{file}, frame {number}: its pose holds NaN; download it again")
+                raise UserError(f"{file}, frame {number}: its pose contains NaN; download it again")
             _, _, color_bytes, depth_bytes = _unpack(file, stream, "<QQQQ")
             color, depth = _take(file, stream, color_bytes), _take(file, stream, depth_bytes)
             yield SensFrame(color, _depth(f"{file}, frame {number}", depth, header), pose)
@@ -113,7 +115,7 @@ def _frames(file: Path, start: int, header: SensHeader) -> Iterator[SensFrame]:
 def _depth(where: str, encoded: bytes, header: SensHeader) -> NDArray[np.uint16]:
     size = 2 * header.depth_size[0] * header.depth_size[1]
     try:
-        # One byte more than there should be tells that there is more, whatever size it would grow to.
+        # Decompress at most one byte more than expected, which detects excess data without unbounded memory.
         raw = zlib.decompressobj().decompress(encoded, size + 1) if header.depth_compression == ZLIB_DEPTH else encoded
         return np.frombuffer(raw, "<u2").reshape(header.depth_size)
     except (zlib.error, ValueError) as error:

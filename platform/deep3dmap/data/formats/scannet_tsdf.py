@@ -1,8 +1,8 @@
-"""Prepared distances and fragments of scans, as NeuralRecon's tools lay them out beside ScanNet, in a folder per scan.
+"""Prepared TSDFs and fragments of scans in the layout of NeuralRecon's tools, one folder per scan.
 
-full_tsdf_layer0.npz (finest), 1, 2: `arr_0`, (X, Y, Z) in truncations
+full_tsdf_layer0.npz (finest), 1, 2: `arr_0`, (X, Y, Z) in units of the truncation distance
 tsdf_info.pkl: {vol_origin (3,), voxel_size}, metres
-fragments.pkl: list of {scene, fragment_id, image_ids, vol_origin, voxel_size}; captures of phones instead of the last two hold
+fragments.pkl: list of {scene, fragment_id, image_ids, vol_origin, voxel_size}; for phone captures, the last two are replaced by
 extrinsics (V, 4, 4), camera-to-world, and intrinsics (V, 3, 3), integer pixel centres
 """
 
@@ -26,18 +26,18 @@ from deep3dmap.geometry.scene_tsdf import LEVELS, SceneTSDF
 
 _ALLOWED = {("numpy", "ndarray"), ("numpy", "dtype")} | {
     (f"numpy.{core}.{module}", name)
-    for core in ("core", "_core")  # before and since numpy 2
+    for core in ("core", "_core")  # NumPy 1 and NumPy 2
     for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"))
 }
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """Some views of a scan that are reconstructed together.
+    """A set of views of a scan that are reconstructed together.
 
-    image_ids: V numbers of frames. vol_origin: (3,) metres, world, and voxel_size, metres, of the scan's distances; None where
-    there are none. extrinsics: (V, 4, 4) camera-to-world and intrinsics: (V, 3, 3), pixel centres at +0.5; None where the
-    scan's own files hold them.
+    image_ids: V frame numbers. vol_origin: (3,) world position in metres and voxel_size, metres, of the scan's TSDF; None if
+    there is none. extrinsics: (V, 4, 4) camera-to-world and intrinsics: (V, 3, 3), pixel centres at +0.5; None if they are
+    stored in the scan's own files.
     """
 
     scene: str
@@ -50,7 +50,7 @@ class Fragment:
 
 
 class PreparedLevels(Sequence[Tensor]):
-    """The levels of a scan's distances, fine to coarse, read together when the first is asked for."""
+    """The TSDF levels of a scan, from fine to coarse, loaded together on first access."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -63,7 +63,7 @@ class PreparedLevels(Sequence[Tensor]):
     @overload
     def __getitem__(self, index: slice) -> list[Tensor]: ...
     def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
-        """Return level `index`; raises UserError that names a damaged file."""
+        """Return level `index`; raises UserError naming a damaged file."""
         return self._levels[index]
 
     @cached_property
@@ -72,25 +72,25 @@ class PreparedLevels(Sequence[Tensor]):
 
 
 class _PlainUnpickler(pickle._Unpickler):
-    """Reads arrays and plain containers; anything else could run code.
+    """Unpickler for arrays and plain containers; anything else could execute code.
 
-    It is the one in Python: the one in C takes as much memory as a damaged number in the file says.
+    It derives from the pure-Python unpickler, since the C one may allocate arbitrary memory for damaged sizes.
     """
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it holds a {module}.{name}")
+            raise pickle.UnpicklingError(f"it contains a {module}.{name}")
         return super().find_class(module, name)
 
 
 def is_prepared(folder: Path) -> bool:
-    """Whether the folder holds the distances of one scan."""
+    """Return whether the folder contains the prepared TSDF of a scan."""
     levels = (folder / f"full_tsdf_layer{level}.npz" for level in range(LEVELS))
     return (folder / "tsdf_info.pkl").is_file() and all(level.is_file() for level in levels)
 
 
 def read_scene_tsdf(folder: Path) -> SceneTSDF:
-    """Open the prepared distances of a scan; the arrays are read when asked for. Raises UserError that names a damaged file."""
+    """Open the prepared TSDF of a scan, with lazily loaded arrays. Raises UserError naming a damaged file."""
     file = folder / "tsdf_info.pkl"
     info = read_plain_pickle(file)
     try:
@@ -103,7 +103,7 @@ def read_scene_tsdf(folder: Path) -> SceneTSDF:
 
 
 def write_scene_tsdf(folder: Path, scene: SceneTSDF) -> None:
-    """Write the distances of a scan into `folder`."""
+    """Write the TSDF of a scan into `folder`."""
     for level, tsdf in enumerate(scene.tsdf):
         np.savez_compressed(folder / f"full_tsdf_layer{level}.npz", tsdf.numpy())
     info = {"vol_origin": scene.origin.numpy(), "voxel_size": scene.voxel_size}
@@ -111,7 +111,7 @@ def write_scene_tsdf(folder: Path, scene: SceneTSDF) -> None:
 
 
 def read_fragments(file: Path) -> list[Fragment]:
-    """Read fragments.pkl of a scan or of a whole split; raises UserError that names the file and the fragment at fault."""
+    """Read fragments.pkl of a scan or of a whole split; raises UserError naming the file and the invalid fragment."""
     found = read_plain_pickle(file)
     if not isinstance(found, list) or not found:
         raise UserError(f"{file}: expected a list of fragments, got {type(found).__name__}")
@@ -119,7 +119,7 @@ def read_fragments(file: Path) -> list[Fragment]:
 
 
 def read_plain_pickle(file: Path) -> Any:
-    """Read a pickle of arrays and plain containers; raises UserError for anything else, without running it."""
+    """Read a pickle of arrays and plain containers; raises UserError for anything else, without executing it."""
     with reading(file, "pickle of plain arrays"):
         return _PlainUnpickler(io.BytesIO(file.read_bytes())).load()
 

@@ -1,14 +1,14 @@
 """The on-disk layout of 7-Scenes (Shotton et al., CVPR 2013; Glocker et al., ISMAR 2013): reader and writer of one scan.
 
 A scan is a folder of frame-XXXXXX.color.png (or .jpg), frame-XXXXXX.depth.png (16 bit, millimetres, 0 and 65535 = invalid)
-and frame-XXXXXX.pose.txt (4x4 camera-to-world, metres, x right, y down, z forward). Optional beside the frames, or one
-folder up: camera-intrinsics.txt (3x3, integer pixel centres: the reader adds 0.5 to the principal point, the writer takes
-it off), a mesh as PLY, world_to_zup.txt (4x4), and frame-XXXXXX.true_depth.png where the exact depth is known.
+and frame-XXXXXX.pose.txt (4x4 camera-to-world, metres, x right, y down, z forward). Optional files next to the frames are a
+PLY mesh and frame-XXXXXX.true_depth.png if the exact depth is known; next to the frames or in the parent folder,
+camera-intrinsics.txt (3x3, integer pixel centres, converted to and from +0.5 by reader and writer) and world_to_zup.txt (4x4).
 
-7-Scenes itself was recorded with a Kinect, whose depth and colour cameras are not registered: the data set's nominal intrinsics
-(585 pixels) and its poses are the depth camera's; the colour camera's focal length is near 525, and it stands 25 mm to the
-right. Where camera-intrinsics.txt is absent or says no more than the nominal numbers, there are those two cameras. Any other
-camera-intrinsics.txt belongs to both, that is, the depth lies on the pictures already.
+7-Scenes itself was recorded with a Kinect, whose depth and colour cameras are not registered: the dataset's nominal intrinsics
+(585 pixels) and its poses belong to the depth camera; the colour camera has a focal length of about 525 pixels and is 25 mm to
+the right. These two cameras are assumed if camera-intrinsics.txt is absent or contains the nominal values. Any other
+camera-intrinsics.txt applies to both cameras, that is, depth is already registered to the images.
 """
 
 import re
@@ -29,8 +29,8 @@ from deep3dmap.core.reconstruction import read_mesh
 from deep3dmap.data.formats.images import image_size, read_gray16, read_image, write_image, write_millimetres
 from deep3dmap.data.formats.rgbd_scan import FARTHEST_MEDIAN, RgbdCameras, Scan, make_scan, pinhole
 
-NOMINAL_DEPTH = (585.0, 585.0, 320.0, 240.0)  # fx, fy, cx, cy of the data set, integer centres
-NOMINAL_COLOR = (525.0, 525.0, 320.0, 240.0)  # of the Kinect's colour camera at 640x480
+NOMINAL_DEPTH = (585.0, 585.0, 320.0, 240.0)  # fx, fy, cx, cy of the dataset, integer centres
+NOMINAL_COLOR = (525.0, 525.0, 320.0, 240.0)  # fx, fy, cx, cy of the Kinect's colour camera at 640x480
 KINECT_BASELINE = 0.025  # metres from the depth camera to the colour camera, along x
 INVALID_DEPTHS = (0, 65535)
 _FRAME = re.compile(r"^frame-(\d+)\.(color\.(?:png|jpg)|depth\.png|true_depth\.png|pose\.txt)$")
@@ -47,25 +47,25 @@ class FrameFiles:
 
 
 def is_scan(folder: Path) -> bool:
-    """Whether the folder itself holds frames."""
+    """Return whether the folder itself contains frames."""
     return any(_FRAME.match(file.name) for file in folder.glob("frame-*"))
 
 
 def list_frames(folder: Path, stride: int = 1, max_frames: int = 0) -> list[FrameFiles]:
-    """Return the files of every `stride`-th frame in order of number, at most `max_frames` (0 = all).
+    """Return the files of every `stride`-th frame in numerical order, at most `max_frames` (0 = all).
 
-    Raises UserError that names the missing file if a frame lacks its colour, depth or pose.
+    Raises UserError naming the missing file if a frame lacks its colour, depth or pose.
     """
     found: dict[str, dict[str, Path]] = {}
     for file in folder.glob("frame-*"):
         if match := _FRAME.match(file.name):
             found.setdefault(match[1], {})[match[2].split(".")[0]] = file
     if not found:
-        raise UserError(f"{folder}: no frames; a scan holds frame-000000.color.png, .depth.png and .pose.txt and so on")
+        raise UserError(f"{folder}: no frames; a scan contains frame-000000.color.png, .depth.png, .pose.txt and so on")
     numbers = sorted(found, key=int)[::stride][: max_frames or None]
     frames = [_frame(folder, number, found[number]) for number in numbers]
     if 0 < sum(frame.true_depth is not None for frame in frames) < len(frames):
-        raise UserError(f"{folder}: some frames have a true_depth.png and others do not; give all of them or none")
+        raise UserError(f"{folder}: some frames have a true_depth.png and others do not; provide all of them or none")
     return frames
 
 
@@ -77,12 +77,13 @@ def read_scan(
     color_camera: Sequence[float] = (),
     depth_camera: Sequence[float] = (),
 ) -> Scan:
-    """Read poses and intrinsics of a scan and set up its pixels. `depth_scale`: metres per unit of the depth files.
+    """Read the poses and intrinsics of a scan; its pixels are loaded lazily.
 
-    color_camera, depth_camera: fx, fy, cx, cy in pixels, integer centres, instead of what the files say (see `read_cameras`).
+    depth_scale: metres per unit of the depth files. color_camera, depth_camera: fx, fy, cx, cy in pixels, integer centres,
+    overriding the files (see `read_cameras`).
 
-    Raises UserError, which names the file, for a missing or damaged file, a pose that is not rigid or not finite, pictures of
-    unequal size, and depth whose median is above 50 m.
+    Raises UserError naming the file for a missing or damaged file, a pose that is not rigid or not finite, images of different
+    sizes, and depth with a median above 50 m.
     """
     frames = list_frames(folder, stride, max_frames)
     size, depth_size = image_size(frames[0].color), image_size(frames[0].depth)
@@ -112,7 +113,7 @@ def read_depth(file: Path, depth_scale: float = 0.001) -> NDArray[np.float32]:
 
 
 def read_cameras(folder: Path, color_camera: Sequence[float] = (), depth_camera: Sequence[float] = ()) -> RgbdCameras:
-    """Return the two cameras of a scan: from camera-intrinsics.txt, the nominal ones, or as given (fx, fy, cx, cy)."""
+    """Return the two cameras of a scan: from camera-intrinsics.txt, the nominal ones, or the given fx, fy, cx, cy."""
     file = _beside(folder, "camera-intrinsics.txt")
     nominal = pinhole(NOMINAL_DEPTH, "7-Scenes")
     depth = nominal if file is None else _read_intrinsics(file)
@@ -130,30 +131,30 @@ def read_cameras(folder: Path, color_camera: Sequence[float] = (), depth_camera:
 def _read_intrinsics(file: Path) -> NDArray[np.float64]:
     intrinsics = _numbers(file, (3, 3))
     if not np.isfinite(intrinsics).all() or min(intrinsics[0, 0], intrinsics[1, 1]) <= 0:
-        raise UserError(f"{file}: focal lengths are positive finite numbers; the file holds 3x3 intrinsics in pixels")
+        raise UserError(f"{file}: focal lengths must be positive and finite; the file contains 3x3 intrinsics in pixels")
     intrinsics[:2, 2] += 0.5
     return intrinsics
 
 
 def read_world_to_zup(folder: Path) -> NDArray[np.float64]:
-    """Return the (4, 4) transform from the scan's world to one with z up and the floor at z = 0; UserError if there is none."""
+    """Return the (4, 4) transform from the scan's world to z up and floor at z = 0; raises UserError if there is none."""
     file = _beside(folder, "world_to_zup.txt")
     if file is None:
-        raise UserError(f"{folder}: align_to_zup needs world_to_zup.txt (4x4) beside the frames; write one or set it to false")
+        raise UserError(f"{folder}: align_to_zup needs world_to_zup.txt (4x4) next to the frames; add it or set it to false")
     return check_pose(_numbers(file, (4, 4)), str(file))
 
 
 def find_mesh(folder: Path, name: str = "") -> Path | None:
-    """Return the mesh file of a scan: `name` (relative to the folder), else its single PLY file, else None."""
+    """Return the mesh file of a scan: `name` (relative to the folder) if given, else its single PLY file, else None."""
     if name:
         file = folder / name
         if not file.is_file():
-            raise UserError(f"{file}: the mesh is missing; dataset.mesh names a file of the scan's folder")
+            raise UserError(f"{file}: the mesh is missing; dataset.mesh must be a file in the scan's folder")
         return file
     found = sorted(folder.glob("*.ply"))
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
-        raise UserError(f"{folder}: several meshes ({names}); say which one with dataset.mesh=NAME")
+        raise UserError(f"{folder}: several meshes ({names}); choose one with dataset.mesh=NAME")
     return found[0] if found else None
 
 
@@ -217,8 +218,8 @@ def _load_depth(files: list[Path], size: tuple[int, int], depth_scale: float, in
 def _check_size(file: Path, found: tuple[int, int], expected: tuple[int, int]) -> None:
     if found != expected:
         raise UserError(
-            f"{file}: {found[1]}x{found[0]} pixels, but the scan's first picture has {expected[1]}x{expected[0]}; "
-            "colour and depth must be registered and of one size"
+            f"{file}: {found[1]}x{found[0]} pixels, but the scan's first image has {expected[1]}x{expected[0]}; "
+            "colour and depth must be registered and of the same size"
         )
 
 

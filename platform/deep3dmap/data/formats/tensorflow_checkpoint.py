@@ -1,8 +1,8 @@
 """TensorFlow checkpoints (tensor bundles): `NAME.index` and `NAME.data-00000-of-00001`, read without TensorFlow.
 
-The index is a LevelDB table, https://github.com/google/leveldb/blob/main/doc/table_format.md, from the names of variables to
-protobuf messages (BundleEntryProto in tensorflow/core/protobuf/tensor_bundle.proto): type, shape, shard, offset, size and
-checksum. The shards hold the raw little-endian numbers.
+The index is a LevelDB table (https://github.com/google/leveldb/blob/main/doc/table_format.md) that maps variable names to
+protobuf messages (BundleEntryProto in tensorflow/core/protobuf/tensor_bundle.proto) with type, shape, shard, offset, size and
+checksum. The shards contain the raw little-endian values.
 """
 
 import struct
@@ -24,7 +24,7 @@ TYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 3: np
 
 @dataclass(frozen=True)
 class Variable:
-    """Where a variable lies: dtype and shape, the number of its shard, offset and size there in bytes, masked CRC-32C."""
+    """Location of a variable: dtype, shape, shard number, offset and size in bytes within the shard, masked CRC-32C."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -35,19 +35,19 @@ class Variable:
 
 
 class DamagedError(ValueError):
-    """The bytes are not what the format says; the reader turns it into a UserError that names the file."""
+    """The bytes do not match the format; the reader converts this to a UserError that names the file."""
 
 
 def is_tensorflow_checkpoint(path: Path) -> bool:
-    """Whether a path names a checkpoint: its index, one of its shards, or their common beginning."""
+    """Return whether a path refers to a checkpoint: its index, one of its shards, or their common prefix."""
     return _prefix(path).with_name(_prefix(path).name + ".index").is_file()
 
 
 def read_variables(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, NDArray[Any]]:
-    """Read the variables whose names are `wanted`, in TensorFlow's axes; checksums are verified.
+    """Read the variables whose names satisfy `wanted`, in TensorFlow's axis order, and verify their checksums.
 
-    path: NAME, NAME.index or NAME.data-00000-of-00001. Raises UserError naming the file that is absent or damaged, and the
-    variable whose bytes are.
+    path: NAME, NAME.index or NAME.data-00000-of-00001. Raises UserError naming the file that is missing or damaged, and the
+    affected variable.
     """
     variables, shards = _read_index(path)
     chosen = {name: variable for name, variable in variables.items() if wanted(name)}
@@ -79,7 +79,7 @@ def _read_index(path: Path) -> tuple[dict[str, Variable], int]:
         shards = _header(entries[0][1])
         return {key.decode(): _variable(key.decode(), value) for key, value in entries[1:]}, shards
     except (DamagedError, UnicodeDecodeError, struct.error) as error:
-        raise UserError(f"{file}: not a whole index of a TensorFlow checkpoint ({error}); download it again") from error
+        raise UserError(f"{file}: not a complete index of a TensorFlow checkpoint ({error}); download it again") from error
 
 
 def _values(file: Path, data: NDArray[np.uint8], name: str, variable: Variable) -> NDArray[Any]:
@@ -97,14 +97,14 @@ def _table_entries(table: bytes) -> Iterator[tuple[bytes, bytes]]:
     if len(table) < FOOTER or struct.unpack_from("<Q", table, len(table) - 8)[0] != MAGIC:
         raise DamagedError("no LevelDB table: the magic number at its end is missing")
     at = len(table) - FOOTER
-    for _ in range(2):  # the place of the metadata, of which a bundle has none
+    for _ in range(2):  # skip the handle of the metadata index, which bundles do not use
         _, at = _varint(table, at)
     for _, handle in _block_entries(_block(table, at)):
         yield from _block_entries(_block(handle, 0, table))
 
 
 def _block(handle: bytes, at: int, table: bytes | None = None) -> bytes:
-    """Return the block that the handle at `handle[at]` names, its checksum verified."""
+    """Return the block referenced by the handle at `handle[at]`, after verifying its checksum."""
     table = handle if table is None else table
     offset, at = _varint(handle, at)
     size, _ = _varint(handle, at)

@@ -1,9 +1,9 @@
 """300W-LP and AFLW2000-3D: a photograph `<name>.jpg` with a fitted morphable model in `<name>.mat` (MATLAB 5).
 
-Fields: Pose_Para (1, 7) pitch, yaw, roll in radians, tx, ty, tz, scale; Shape_Para and Exp_Para (K, 1), any K, with the
-standard deviations multiplied in; landmarks as pt3d_68 (3, 68) or pt2d (2, 68); roi (1, 4), the box in the original photograph.
-Files count pixels from 1, so pixel centres are at whole numbers from 1 on: 0.5 is subtracted on reading, which gives the
-package's convention (centres at +0.5), and added on writing. After Zhu et al., "Face Alignment Across Large Poses", CVPR 2016.
+Fields: Pose_Para (1, 7) pitch, yaw, roll in radians, tx, ty, tz, scale; Shape_Para and Exp_Para (K, 1), any K, premultiplied
+by the standard deviations; landmarks as pt3d_68 (3, 68) or pt2d (2, 68); roi (1, 4), the box in the original photograph.
+Files use 1-based pixels, with centres at integers starting from 1: 0.5 is subtracted on reading to match the package's
+convention (centres at +0.5), and added on writing. See Zhu et al., "Face Alignment Across Large Poses", CVPR 2016.
 """
 
 import csv
@@ -21,7 +21,7 @@ from deep3dmap.data.formats.foreign_file import read_matlab
 from deep3dmap.geometry.face_pose import HeadPose
 
 JPEG_QUALITY = 95
-FROM_FILE = -0.5  # what turns a coordinate counted from 1 into one with the first pixel's centre at 0.5
+FROM_FILE = -0.5  # converts 1-based coordinates to ones with the first pixel's centre at 0.5
 _TEXT_BYTES = 116
 _TEXT = b"MATLAB 5.0 MAT-file, 300W-LP layout"
 
@@ -30,8 +30,8 @@ _TEXT = b"MATLAB 5.0 MAT-file, 300W-LP layout"
 class FittedFace:
     """A fitted face.
 
-    pose: fit coordinates, see `HeadPose`. shape: (Ki,), expression: (Ke,) parameters. landmarks: (68, 3) float32 pixels,
-    centres at +0.5, y down, z larger = nearer with an arbitrary offset; z is zero where `has_depth` is False. texture: (Ka,) or
+    pose: in fit coordinates, see `HeadPose`. shape: (Ki,), expression: (Ke,) parameters. landmarks: (68, 3) float32 pixels,
+    centres at +0.5, y down, z larger = nearer with an arbitrary offset; z is zero if `has_depth` is False. texture: (Ka,) or
     empty. roi: (4,) left, top, right, bottom in the original photograph.
     """
 
@@ -62,7 +62,7 @@ def read_face(file: Path) -> FittedFace:
 def write_face(file: Path, face: FittedFace) -> None:
     """Write a `.mat` with the field names and types of 300W-LP (pt2d) and AFLW2000 (pt3d_68).
 
-    The same face gives the same bytes: the time that the format would put into its header is left out.
+    The output is deterministic: the timestamp in the header of the format is omitted.
     """
     import scipy.io
 
@@ -83,7 +83,7 @@ def write_face(file: Path, face: FittedFace) -> None:
 
 
 def write_photograph(file: Path, image: NDArray[np.float32]) -> None:
-    """Write a (3, H, W) RGB picture in [0, 1] as a JPEG of quality 95."""
+    """Write a (3, H, W) RGB image in [0, 1] as a JPEG of quality 95."""
     from PIL import Image
 
     pixels = np.round(image.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
@@ -112,7 +112,7 @@ def read_boxes(file: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def write_boxes(file: Path, boxes: dict[str, NDArray[Any]]) -> None:
-    """Write a table that `read_boxes` reads."""
+    """Write a table in the format of `read_boxes`."""
     lines = ["name,left,top,right,bottom"]
     lines += [",".join([name, *(f"{value:.3f}" for value in box)]) for name, box in boxes.items()]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -120,7 +120,7 @@ def write_boxes(file: Path, boxes: dict[str, NDArray[Any]]) -> None:
 
 def _load(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise UserError(f"{file}: not found; every photograph of 300W-LP has a .mat beside it")
+        raise UserError(f"{file}: not found; every photograph of 300W-LP needs a matching .mat")
     return read_matlab(file)
 
 
@@ -148,4 +148,4 @@ def _landmarks(fields: dict[str, Any], file: Path) -> tuple[NDArray[np.float32],
             points[:, :2] = values[:, :2] + FROM_FILE
             check_finite(file, {name: points})
             return points, rows == 3
-    raise UserError(f"{file}: no field 'pt3d_68' of 3x68 and no 'pt2d' of 2x68 numbers, so it has no 68 landmarks")
+    raise UserError(f"{file}: no 68 landmarks, neither a field 'pt3d_68' of 3x68 nor 'pt2d' of 2x68 numbers")

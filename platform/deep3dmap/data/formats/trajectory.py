@@ -1,4 +1,4 @@
-"""Trajectories in text files: rows of a time, a place and a quaternion."""
+"""Trajectories in text files: rows of a time, a position and a quaternion."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,21 +9,21 @@ from scipy.spatial.transform import Rotation
 
 from deep3dmap.data.formats.numbers import increasing_times, read_rows
 
-QUATERNION_TOLERANCE = 0.05  # files round to four digits; anything further from length 1 is not a rotation
+QUATERNION_TOLERANCE = 0.05  # generous for files rounded to four digits; larger deviations from length 1 are errors
 
 
 def read_trajectory(file: Path, scalar_first: bool = False) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return times (N,) in seconds, growing, and poses (N, 4, 4) of rows `time tx ty tz qx qy qz qw`.
+    """Return non-decreasing times (N,) in seconds and poses (N, 4, 4) from rows `time tx ty tz qx qy qz qw`.
 
-    scalar_first: the rows end in `qw qx qy qz`. Raises UserError that names the line of a bad row, NaN and quaternions whose
-    length is not 1 among them.
+    scalar_first: the rows end in `qw qx qy qz`. Raises UserError naming the line of an invalid row, including NaN and
+    quaternions whose length is not 1.
     """
     later = increasing_times()
 
     def fault(row: Sequence[float]) -> str | None:
         length = float(np.linalg.norm(row[4:]))
         if abs(length - 1) > QUATERNION_TOLERANCE:
-            return f"the quaternion has length {length:.3g} and not 1, so it is no rotation"
+            return f"the quaternion has length {length:.3g} instead of 1, so it is not a rotation"
         return later(row)
 
     rows = read_rows(file, 8, fault)

@@ -1,7 +1,7 @@
 """The layout of the TUM RGB-D benchmark (Sturm et al., IROS 2012): rgb.txt, depth.txt, groundtruth.txt.
 
-Lists of `time file`, and of `time tx ty tz qx qy qz qw`, camera-to-world. Depth is 16 bit, 5000 a metre, 0 = invalid.
-A frame is a picture with a depth map and a pose within 0.02 s of it.
+Lists of `time file`, and of `time tx ty tz qx qy qz qw`, camera-to-world. Depth is 16 bit, 5000 units per metre, 0 = invalid.
+A frame is an image with a depth map and a pose within 0.02 s of it.
 """
 
 import re
@@ -20,7 +20,7 @@ from deep3dmap.data.formats.trajectory import read_trajectory
 
 PER_METRE = 5000.0
 TOLERANCE = 0.02  # seconds
-# fx, fy, cx, cy of the three cameras, integer pixel centres; a scan's name says which one recorded it: freiburg1 or fr1.
+# fx, fy, cx, cy of the three cameras, integer pixel centres; a scan's name identifies its camera: freiburg1 or fr1.
 CAMERAS = {
     "1": (517.3, 516.5, 318.6, 255.3),
     "2": (520.9, 521.0, 325.1, 249.7),
@@ -29,14 +29,14 @@ CAMERAS = {
 
 
 def is_scan(folder: Path) -> bool:
-    """Whether the folder holds one recording."""
+    """Return whether the folder is a recording."""
     return all((folder / name).is_file() for name in ("rgb.txt", "depth.txt", "groundtruth.txt"))
 
 
 def read_scan(folder: Path, stride: int = 1, max_frames: int = 0, camera: list[float] | None = None) -> Scan:
-    """Read a recording. camera: fx, fy, cx, cy in pixels, integer centres; left out, by the name of the folder.
+    """Read a recording. camera: fx, fy, cx, cy in pixels, integer centres; by default, chosen by the folder name.
 
-    Raises UserError that names the file or line for damaged lists, and if no picture has a depth map and a pose in time.
+    Raises UserError naming the file or line for damaged lists, and if no image has a depth map and a pose close in time.
     """
     pose_times, poses = read_trajectory(folder / "groundtruth.txt")
     color_times, colors = _list(folder / "rgb.txt")
@@ -47,13 +47,13 @@ def read_scan(folder: Path, stride: int = 1, max_frames: int = 0, camera: list[f
     depth_at, depth_late = nearest_in_time(depth_times, color_times)
     frames = np.flatnonzero((pose_late <= TOLERANCE) & (depth_late <= TOLERANCE))[::stride][: max_frames or None]
     if not len(frames):
-        raise UserError(f"{folder}: no picture has a depth map and a pose within {TOLERANCE} s; check the times of the lists")
+        raise UserError(f"{folder}: no image has a depth map and a pose within {TOLERANCE} s; check the times in the lists")
     color_files, depth_files = [colors[i] for i in frames], [depths[i] for i in depth_at[frames]]
     size = image_size(color_files[0])
     images = LazySequence(partial(_load_color, color_files, size), len(frames))
     registered = LazySequence(partial(_load_depth, depth_files, size), len(frames))
     intrinsics = _intrinsics(folder, camera)
-    # The benchmark's depth was registered to the pictures when it was recorded.
+    # The benchmark's depth is already registered to the colour images.
     return make_scan(images, registered, RgbdCameras(intrinsics, intrinsics, np.eye(4)), poses[pose_at[frames]], size)
 
 
@@ -79,7 +79,7 @@ def _intrinsics(folder: Path, camera: list[float] | None) -> NDArray[np.float64]
     named = re.search(r"(?:freiburg|fr)([123])", folder.resolve().name)
     values = list(camera) if camera else list(CAMERAS[named[1]]) if named else []
     if not values:
-        raise UserError(f"{folder}: the name says neither freiburg1, 2 nor 3; give dataset.camera=[fx,fy,cx,cy] in pixels")
+        raise UserError(f"{folder}: the name contains none of freiburg1, 2, 3; set dataset.camera=[fx,fy,cx,cy] in pixels")
     return pinhole(values, "dataset.camera")
 
 

@@ -1,4 +1,4 @@
-"""Reading the frames of a video file with OpenCV or imageio, whichever is installed."""
+"""Reader of video frames with OpenCV or imageio, whichever is installed."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +14,9 @@ SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".gif")
 class Video:
     """The frames of a file as (3, H, W) float32 RGB in [0, 1].
 
-    Every `every`-th frame counts. Frames are decoded in order, so going forward is fast and going back starts anew.
-    Raises UserError naming the file if it is absent, damaged or has no frames, and if no package can decode it.
+    Only every `every`-th frame is included. Frames are decoded sequentially: reading forward is fast, while going back
+    restarts decoding. Raises UserError naming the file if it is missing, damaged or has no frames, and if no package can
+    decode it.
     """
 
     def __init__(self, file: Path, every: int = 1) -> None:
@@ -26,13 +27,13 @@ class Video:
         self._next = 0
         self._length = -(-sum(1 for _ in _decode(file)) // every)
         if self._length == 0:
-            raise UserError(f"{file}: no frame of this video can be decoded; is it whole?")
+            raise UserError(f"{file}: no frame of this video can be decoded; is it complete?")
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
-        """Return frame `index` of those that count."""
+        """Return frame `index` of the included frames."""
         if not 0 <= index < self._length:
             raise IndexError(f"frame {index} of {self._length}")
         wanted = index * self._every

@@ -1,7 +1,7 @@
-"""Procedural bodies seen by several calibrated cameras at once, with their exact ground truth.
+"""Procedural bodies seen by several calibrated cameras at once, with exact ground truth.
 
-World: metres, y up, the floor at y = 0, the body near the origin. Surfaces reflect light as Lambert's law has it, so pictures,
-masks and mesh agree to the pixel.
+World: metres, y up, the floor at y = 0, the body near the origin. Surfaces are Lambertian, and images, masks and mesh agree to
+the pixel.
 """
 
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ from deep3dmap.geometry.body_model import BodyTemplate
 from deep3dmap.geometry.rotations import matrix_of_axis_angle
 
 Array = NDArray[np.float64]
-COLOR_GAMMA = 2.2  # of the colours in mesh.ply
+COLOR_GAMMA = 2.2  # gamma of the colours in mesh.ply
 
 
 @dataclass(frozen=True)
 class BodiesPlan:
-    """What is made: bodies per split and how. Equal plans give equal bytes, whatever the number of processes.
+    """Generation settings. Equal plans produce identical files, regardless of the number of processes.
 
-    recordings: in how many poses each person is seen; no person is in two splits.
+    train, val, test: number of samples per split. recordings: number of poses per person; splits share no people.
     """
 
     train: int
@@ -53,13 +53,13 @@ class BodiesPlan:
     seed: int
 
     def count(self, split: str) -> int:
-        """How many samples a split has."""
+        """Return the number of samples in a split."""
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One sample to make."""
+    """One sample to generate."""
 
     plan: BodiesPlan
     split: str
@@ -68,7 +68,7 @@ class Job:
 
 
 def sample_name(plan: BodiesPlan, split: str, index: int) -> str:
-    """Name of a sample and of its folder: the person, and which recording it is."""
+    """Return the name of a sample and of its folder: the person and the recording number."""
     return f"{_person(plan, split, index)}_{index % plan.recordings}"
 
 
@@ -77,13 +77,13 @@ def _person(plan: BodiesPlan, split: str, index: int) -> str:
 
 
 def write_split(plan: BodiesPlan, split: str, folder: Path, workers: int = 1, quiet: bool = True) -> None:
-    """Write a folder for each body of a split into `folder`."""
+    """Write one folder per body of a split into `folder`."""
     jobs = [Job(plan, split, index, str(folder)) for index in range(plan.count(split))]
     make_items(make_body, jobs, title=f"bodies ({split})", seconds=seconds_each(plan), workers=workers, quiet=quiet)
 
 
 def seconds_each(plan: BodiesPlan) -> float:
-    """Return about how long one body takes on one core."""
+    """Return the approximate generation time of one body on one core in seconds."""
     return 0.02 + plan.views * (0.003 + 7e-8 * (plan.image_size * plan.supersample) ** 2)
 
 
@@ -93,7 +93,7 @@ def _template() -> BodyTemplate:
 
 
 def make_body(job: Job) -> None:
-    """Make one sample: views, cameras, mesh.ply and truth.npz."""
+    """Generate one sample: views, cameras, mesh.ply and truth.npz."""
     plan, template = job.plan, _template()
     who = item_seed("bodies", plan.seed, _person(plan, job.split, job.index))
     rng = np.random.default_rng(item_seed("bodies", plan.seed, job.split, job.index))
@@ -154,7 +154,7 @@ def _truth(body: Body, vertices: Array, cameras: list[Camera], light: Array) -> 
 
 
 def _placed(body: Body) -> NDArray[np.float64]:
-    """Return the rigid motion (4, 4) that `global_orient`, about the root joint, and `translation` are together."""
+    """Return the rigid transform (4, 4) that combines `global_orient`, about the root joint, and `translation`."""
     root = _template().joints({"betas": torch.from_numpy(body.betas.astype(np.float32))[None]})[0, 0].double().numpy()
     motion = np.eye(4)
     motion[:3, :3] = matrix_of_axis_angle(body.global_orient).numpy()

@@ -1,4 +1,4 @@
-"""What a procedural body wears: colours by the place on the body at rest, so edges of cloth are sharp at any resolution."""
+"""Clothes of a procedural body: colour as a function of the rest-pose position, so that edges are sharp at any resolution."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,11 @@ _HAIR = np.array([[0.02, 0.014, 0.01], [0.10, 0.05, 0.03], [0.35, 0.22, 0.09], [
 
 @dataclass(frozen=True)
 class Clothes:
-    """Colours are linear RGB, lengths metres on the body at rest.
+    """Clothes, skin and hair. Colours are linear RGB; lengths are metres on the body at rest.
 
-    sleeves: where they end, from the middle of the body. hem: height of the shirt's lower edge. legs: height of the trousers'.
-    hairline: height of the hair above the eyes' level at the front. stripes: waves of the shirt's pattern in a metre, 0 = none.
+    sleeves: their end, from the middle of the body. hem, legs: heights of the lower edges of shirt and trousers. hairline:
+    its height above the eyes at the front. stripes: stripes of the shirt per metre, 0 = none. upright: whether they vary
+    along x instead of y.
     """
 
     skin: Array
@@ -60,7 +61,7 @@ def _dye(rng: np.random.Generator) -> Array:
 
 
 def color_at(clothes: Clothes, place: Tensor) -> Tensor:
-    """Linear RGB (3, ...) at places (3, ...) on the mean body at rest, metres."""
+    """Return linear RGB (3, ...) at positions (3, ...) on the mean body at rest, in metres."""
     x, y, z = place
     across = x.abs()
     arm = across > 0.2

@@ -1,4 +1,4 @@
-"""The surface of the procedural body at rest: round limbs blended into one skin, meshed once. Metres, y up, feet at y = 0."""
+"""The surface of the procedural body at rest: round limbs blended into one mesh. Metres, y up, feet at y = 0."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-BLEND = 0.022  # metres over which limbs flow into one another
-SPACING = 0.0175  # metres between the samples that the surface is meshed from
+BLEND = 0.022  # blending distance between limbs in metres
+SPACING = 0.0175  # grid spacing for meshing in metres
 
 # Joints at rest; the right side mirrors the left.
 _JOINTS = {
@@ -31,7 +31,7 @@ _JOINTS = {
 
 @dataclass(frozen=True)
 class Limb:
-    """A round cone from `start` to `end` with a radius at each, belonging to a joint; `stretch` flattens it along axes."""
+    """A round cone from `start` to `end` with a radius at each end, attached to a joint; `stretch` scales it per axis."""
 
     joint: str
     start: tuple[float, float, float]
@@ -40,7 +40,7 @@ class Limb:
     stretch: tuple[float, float, float] = (1, 1, 1)
 
 
-# Which joint moves the torso where; its surface is made of longer pieces, so that the back is no row of rings.
+# Bones of the torso, for skinning weights only; its surface uses the longer _TORSO pieces, which avoid a ringed back.
 _SPINE = (
     Limb("pelvis", (-0.062, 0.925, -0.008), (0.062, 0.925, -0.008), (0.107, 0.107)),
     Limb("spine1", (-0.040, 1.040, 0.000), (0.040, 1.040, 0.000), (0.098, 0.098)),
@@ -86,7 +86,7 @@ _SURFACE = (*_TORSO, *(_mirrored(limb) for limb in _TORSO), *_BOTH)
 
 
 def rest_joints(names: tuple[str, ...]) -> Array:
-    """(J, 3) the joints at rest."""
+    """Return the joints (J, 3) at rest."""
     places = []
     for name in names:
         x, y, z = _JOINTS[name.replace("right_", "left_")]
@@ -95,12 +95,12 @@ def rest_joints(names: tuple[str, ...]) -> Array:
 
 
 def bone_distances(points: Array) -> Array:
-    """(N, bones) signed distance in metres, about, from points (N, 3) to the surface of each of BONES, negative inside."""
+    """Return approximate signed distances (N, bones) in metres from points (N, 3) to each of BONES, negative inside."""
     return np.stack([_distance(points, bone)[0] for bone in BONES], 1)
 
 
 def axis_offset(points: Array) -> Array:
-    """(N, 3) from the axes of the limbs to each of the points (N, 3), the nearer ones counting more, so that it is smooth."""
+    """Return offsets (N, 3) from the limb axes to points (N, 3), averaged smoothly with larger weights for nearer limbs."""
     measured = [_distance(points, limb) for limb in _SURFACE]
     distances = np.stack([distance for distance, _ in measured], 1)
     share = np.exp(-(distances - distances.min(1, keepdims=True)) / BLEND)
@@ -114,12 +114,12 @@ def _distance(points: Array, limb: Limb) -> tuple[Array, Array]:
     t = ((points - start) @ along / (along @ along)).clip(0, 1)
     offset = points - start - t[:, None] * along
     radius = limb.radii[0] + (limb.radii[1] - limb.radii[0]) * t
-    # Dividing by the stretch makes an ellipsoid of a ball; its distance is right at the surface, which is where it counts.
+    # Dividing by the stretch turns a ball into an ellipsoid; the distance is accurate near the surface, where it matters.
     return (np.linalg.norm(offset / stretch, axis=1) - radius) * stretch.min(), offset
 
 
 def field(points: Array) -> Array:
-    """(N,) the blended signed distance of points (N, 3), negative inside."""
+    """Return the blended signed distance (N,) of points (N, 3), negative inside."""
     distances = np.stack([_distance(points, limb)[0] for limb in _SURFACE], 1)
     least = distances.min(1)
     return least - BLEND * np.log(np.exp(-(distances - least[:, None]) / BLEND).sum(1)) + 0.35 * BLEND
@@ -127,7 +127,7 @@ def field(points: Array) -> Array:
 
 @cache
 def body_surface() -> tuple[Array, NDArray[np.int64]]:
-    """Mesh the surface: about seven thousand vertices, faces counter-clockwise from outside; closed and in one piece."""
+    """Return vertices and faces, counter-clockwise from outside, of a closed, connected mesh of about 7,000 vertices."""
     from skimage.measure import marching_cubes
 
     low, high = np.array([-0.95, -0.06, -0.22]), np.array([0.95, 1.86, 0.28])
@@ -150,7 +150,7 @@ def _outward(points: Array, faces: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _relaxed(points: Array, faces: NDArray[np.int64], rounds: int = 12) -> Array:
-    # Moves every vertex towards the middle of its neighbours and back onto the surface: slivers become triangles.
+    # Moves every vertex towards the mean of its neighbours and projects it back onto the surface, which removes slivers.
     from scipy.sparse import coo_array
 
     ends = faces[:, [0, 1, 1, 2, 2, 0, 1, 0, 2, 1, 0, 2]].reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""Who stands before the cameras: shape, pose, place and light of a procedural body, all drawn from one seed."""
+"""Random shape, pose, position and light of a procedural body, all drawn from one seed."""
 
 from dataclasses import dataclass, replace
 
@@ -13,12 +13,15 @@ from deep3dmap.geometry.body_model import JOINTS, BodyTemplate
 from deep3dmap.geometry.joint_limits import pose_limits, pose_sigma
 
 Array = NDArray[np.float64]
-_CLEAR = 0.15  # metres between the middle of the trunk and arms or hands
+_CLEAR = 0.15  # smallest distance in metres between the trunk's axis and arms or hands
 
 
 @dataclass(frozen=True)
 class Body:
-    """betas: (10,) sigma. body_pose: (63,) and global_orient: (3,) radians. translation: (3,) metres, feet at y = 0."""
+    """Body parameters.
+
+    betas: (10,) standard deviations. body_pose: (63,), global_orient: (3,) radians. translation: (3,) metres, feet at y = 0.
+    """
 
     betas: Array
     body_pose: Array
@@ -26,18 +29,18 @@ class Body:
     translation: Array
 
     def parameters(self) -> dict[str, torch.Tensor]:
-        """The template's parameters, a batch of one."""
+        """Return the template's parameters as a batch of one."""
         names = ("betas", "body_pose", "global_orient", "translation")
         return {name: torch.from_numpy(getattr(self, name))[None] for name in names}
 
 
 def sample_person(rng: np.random.Generator) -> tuple[Array, Clothes]:
-    """Draw what stays: (10,) betas and the clothes."""
+    """Draw the attributes shared by all recordings of a person: betas (10,) and clothes."""
     return truncated_normal(rng, len(BETAS)), sample_clothes(rng)
 
 
 def sample_body(rng: np.random.Generator, template: BodyTemplate, betas: Array) -> Body:
-    """Draw a pose within the limits of the joints in which no arm goes through the trunk, and set the body on the floor."""
+    """Draw a pose within the joint limits in which no arm intersects the trunk, and place the body on the floor."""
     body = _sample_posed(rng, betas)
     while not _is_clear(template.joints(body.parameters())[0].numpy()):
         body = _sample_posed(rng, betas)
@@ -55,7 +58,7 @@ def _sample_pose(rng: np.random.Generator) -> Array:
     like = torch.zeros(1, dtype=torch.float64)
     (low, high), sigma = pose_limits(like), pose_sigma(like)
     pose = rng.normal(0, 0.45, len(sigma)) * sigma.numpy()
-    # Arms hang, elbows and knees bend, and legs swing more often than a bell around the outstretched rest pose has it.
+    # Hanging arms, bent elbows and knees, and swinging legs are more frequent than a Gaussian around the T-pose would give.
     for side, sign in (("left", 1), ("right", -1)):
         pose[_at(f"{side}_shoulder", 2)] += -sign * rng.choice([rng.uniform(0.7, 1.25), rng.uniform(-0.6, 0.7)], p=[0.7, 0.3])
         pose[_at(f"{side}_elbow", 1)] = -sign * rng.uniform(0, 1) ** 2 * 2.0
@@ -80,7 +83,7 @@ def _is_clear(joints: Array) -> bool:
 
 
 def sample_light(rng: np.random.Generator) -> Array:
-    """(10, 3) coefficients of `irradiance`: light from all over and two lamps, exposed so that no side is black."""
+    """Draw (10, 3) coefficients of `irradiance`: ambient light and two lamps, with the exposure normalised over all sides."""
     light = np.zeros((10, 3))
     light[0] = rng.uniform(0.5, 0.9) * _tint(rng)
     for strength in (rng.uniform(0.3, 1.0), rng.uniform(0, 0.5)):

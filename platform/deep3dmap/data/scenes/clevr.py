@@ -1,4 +1,4 @@
-"""CLEVR-like pictures: one to five simple objects on a plane, with masks and attributes, written in CLEVR's layout."""
+"""CLEVR-like images: simple objects on a plane, with masks and attributes, written in CLEVR's layout."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,14 +15,14 @@ from deep3dmap.data.scenes.clevr_layout import LayoutRules, Thing, directions, r
 from deep3dmap.data.scenes.clevr_render import Picture, draw, sample_lights
 from deep3dmap.geometry.cameras import project
 
-# Share of the picture that an object must show: 200 of CLEVR's 480 x 320 pixels.
+# Minimum visible area of an object as a fraction of the image: 200 of CLEVR's 480 x 320 pixels.
 FEWEST_PIXELS = 200 / (480 * 320)
 ATTEMPTS = 50
 
 
 @dataclass(frozen=True)
 class ClevrPlan:
-    """What is made. Equal plans give equal bytes, whatever the number of processes."""
+    """Generation settings. Equal plans produce identical files, regardless of the number of processes."""
 
     train: int
     val: int
@@ -35,13 +35,13 @@ class ClevrPlan:
     seed: int
 
     def count(self, split: str) -> int:
-        """How many pictures a split has."""
+        """Return the number of images in a split."""
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to make."""
+    """One image to generate."""
 
     plan: ClevrPlan
     split: str
@@ -60,12 +60,12 @@ def write_split(plan: ClevrPlan, split: str, root: Path, workers: int = 1, quiet
 
 
 def seconds_each(plan: ClevrPlan) -> float:
-    """Return about how long one picture takes on one core."""
+    """Return the approximate generation time of one image on one core in seconds."""
     return 0.01 + 2e-7 * (plan.image_size * plan.supersample) ** 2
 
 
 def make_picture(job: Job) -> dict[str, Any]:
-    """Make one picture with its mask, and return its description as CLEVR writes it."""
+    """Generate one image with its mask, and return its scene description in CLEVR's format."""
     plan, name = job.plan, image_name(job.split, job.index)
     rng = np.random.default_rng(item_seed("clevr", plan.seed, job.split, job.index))
     camera, things, picture = _seen(rng, plan)
@@ -83,7 +83,7 @@ def make_picture(job: Job) -> dict[str, Any]:
 
 
 def _seen(rng: np.random.Generator, plan: ClevrPlan) -> tuple[Camera, list[Thing], Picture]:
-    """Draw scenes until every object shows enough of itself."""
+    """Draw scenes until every object is sufficiently visible."""
     count = int(rng.integers(plan.fewest, plan.most + 1))
     fewest = max(1, round(FEWEST_PIXELS * plan.image_size**2))
     for _ in range(ATTEMPTS):
@@ -92,9 +92,7 @@ def _seen(rng: np.random.Generator, plan: ClevrPlan) -> tuple[Camera, list[Thing
         picture = draw(things, camera, sample_lights(rng), plan.supersample)
         if np.bincount(picture.object_number.ravel(), minlength=count + 1)[1:].min() >= fewest:
             return camera, things, picture
-    raise UserError(
-        f"{count} objects hide one another; ask for fewer (dataset.most_objects) or larger pictures (dataset.image_size)"
-    )
+    raise UserError(f"{count} objects hide one another; use fewer (dataset.most_objects) or larger images (dataset.image_size)")
 
 
 def _described(thing: Thing, camera: Camera) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What stands where in a CLEVR-like scene: attributes and places of the objects, and the camera.
+"""Layout of CLEVR-like scenes: attributes and positions of the objects, and the camera.
 
-Johnson et al., "CLEVR: A Diagnostic Dataset for Compositional Language and Elementary Visual Reasoning", CVPR 2017: shapes,
-sizes, colours, materials and the rules of placing are theirs. World: z up, the ground at z = 0, CLEVR's units.
+Shapes, sizes, colours, materials and placement rules follow Johnson et al., "CLEVR: A Diagnostic Dataset for Compositional
+Language and Elementary Visual Reasoning", CVPR 2017. World: z up, the ground at z = 0, CLEVR's units.
 """
 
 from dataclasses import dataclass
@@ -27,18 +27,18 @@ COLORS = {
     "cyan": (41, 208, 208),
     "yellow": (255, 238, 51),
 }
-GAP = 0.25  # between the circles around two objects
-MARGIN = 0.4  # along each direction of the camera, so that what is left or behind is plain
+GAP = 0.25  # minimum gap between the bounding circles of two objects
+MARGIN = 0.4  # minimum offset along each camera direction, so that spatial relations are unambiguous
 EYE, TARGET = (7.21, -6.83, 5.12), (0.0, 0.0, 0.35)
 ATTEMPTS = 200
 
 
 @dataclass(frozen=True)
 class LayoutRules:
-    """Where objects may stand, and how they are seen.
+    """Rules for placing objects and the camera.
 
-    reach: half the side of the square they stand in. sizes: of `SIZES`. field_of_view: degrees. jitter: how far the camera is
-    moved along each axis.
+    reach: half the side of the square in which objects are placed. sizes: keys of `SIZES`. field_of_view: degrees. jitter:
+    maximum camera offset along each axis.
     """
 
     reach: float = 3.0
@@ -49,7 +49,7 @@ class LayoutRules:
 
 @dataclass(frozen=True)
 class Thing:
-    """One object. position: of its middle. rotation: degrees about z, counter-clockwise. radius: half its height."""
+    """One object. position: its centre. rotation: degrees about z, counter-clockwise."""
 
     shape: str
     size: str
@@ -60,12 +60,12 @@ class Thing:
 
     @property
     def radius(self) -> float:
-        """Half the height; a cube's is smaller by sqrt(2), so that its corners lie in the same circle."""
+        """Half the height; smaller by sqrt(2) for cubes, so that their corners lie on the same circle."""
         return _radius(self.shape, self.size)
 
 
 def sample_camera(rng: np.random.Generator, layout: LayoutRules, size: int) -> Camera:
-    """Draw the camera of a square picture of `size` pixels a side: CLEVR's place, jittered, looking at the middle."""
+    """Draw the camera of a square image of `size` pixels: CLEVR's position with jitter, looking at the scene's centre."""
     eye = np.array(EYE) + layout.jitter * rng.uniform(-1, 1, 3)
     focal = size / 2 / np.tan(np.radians(layout.field_of_view) / 2)
     intrinsics = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
@@ -73,7 +73,7 @@ def sample_camera(rng: np.random.Generator, layout: LayoutRules, size: int) -> C
 
 
 def directions(camera: Camera) -> dict[str, Array]:
-    """Return unit vectors in the ground plane, and upright, that are behind, in front, left, right, above and below."""
+    """Return unit vectors for the camera's directions in the ground plane, and for above and below."""
     behind = camera.world_from_camera[:3, 2] * (1, 1, 0)
     behind = behind / np.linalg.norm(behind)
     left, above = np.array([-behind[1], behind[0], 0.0]), np.array([0.0, 0.0, 1.0])
@@ -81,7 +81,7 @@ def directions(camera: Camera) -> dict[str, Array]:
 
 
 def sample_things(rng: np.random.Generator, layout: LayoutRules, count: int, camera: Camera) -> list[Thing]:
-    """Draw `count` objects that stand apart and within the picture. Raises UserError if no arrangement is found."""
+    """Draw `count` separate objects inside the image. Raises UserError if no arrangement is found."""
     for _ in range(ATTEMPTS):
         things: list[Thing] = []
         while len(things) < count:
@@ -92,18 +92,18 @@ def sample_things(rng: np.random.Generator, layout: LayoutRules, count: int, cam
         else:
             return things
     raise UserError(
-        f"{count} objects do not fit into the scene; ask for fewer (dataset.most_objects) or more room (dataset.reach)"
+        f"{count} objects do not fit into the scene; use fewer (dataset.most_objects) or more space (dataset.reach)"
     )
 
 
 def relationships(things: list[Thing], camera: Camera) -> dict[str, list[list[int]]]:
-    """Return for each direction, and each object, the numbers of the objects that lie that way of it."""
+    """Return, for each direction and each object, the indices of the objects in that direction from it."""
     vectors = directions(camera)
     places = np.array([thing.position for thing in things])
     found = {}
     for name in ("right", "behind", "front", "left"):
         along = places @ vectors[name]
-        # CLEVR leaves out what is hardly that way.
+        # As in CLEVR, small offsets do not count.
         found[name] = [[j for j in range(len(things)) if j != i and along[j] - along[i] > 0.2] for i in range(len(things))]
     return found
 

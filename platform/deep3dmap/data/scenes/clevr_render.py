@@ -1,4 +1,4 @@
-"""Pictures of a CLEVR-like scene: rasterised, then shaded at every sample with three lights, a shadow map and reflections."""
+"""Rendering of CLEVR-like scenes: rasterisation, then per-sample shading with three lights, a shadow map and reflections."""
 
 from typing import NamedTuple
 
@@ -18,21 +18,21 @@ Array = NDArray[np.float64]
 GAMMA = 2.2
 GROUND = 0.44  # albedo of the ground, linear
 GROUND_REACH = 300.0  # half the side of the ground
-HAZE, HAZE_FROM, HAZE_DEPTH = 0.62, 14.0, 12.0  # what the ground turns to far behind the objects, as a studio's backdrop does
+HAZE, HAZE_FROM, HAZE_DEPTH = 0.62, 14.0, 12.0  # colour, start and falloff of the backdrop into which distant ground fades
 SHADOW_PIXELS = 512
 SHADOW_WIDTH = 11.0  # units across the shadow map
 SHADOW_BIAS = 0.03
 SHADOW_TAPS = tuple((dx, dy) for dx in (-2, 0, 2) for dy in (-2, 0, 2))
-# Directions towards the lights, and their strengths: the key casts shadows, the others fill and outline.
+# Directions towards the lights and their strengths; only the key light casts shadows.
 KEY, FILL, BACK = (0.58, 0.10, 0.81), (-0.45, -0.75, 0.48), (-0.55, 0.60, 0.58)
 STRENGTHS = (0.95, 0.28, 0.22)
 AMBIENT = 0.24
-# How much of the mirrored surroundings, how bright and how sharp the highlight of the lights.
+# Per material: strength of reflections, and strength and sharpness of highlights.
 MIRROR, GLOSS, SHARPNESS = {"rubber": 0.0, "metal": 0.35}, {"rubber": 0.06, "metal": 0.9}, {"rubber": 12.0, "metal": 90.0}
 
 
 class ThreePointLights(NamedTuple):
-    """towards: (3, 3) unit vectors to the lights. strengths: (3,). Moved a little from scene to scene, as CLEVR's are."""
+    """Lights, jittered per scene as in CLEVR. towards: (3, 3) unit vectors to the lights. strengths: (3,)."""
 
     towards: Tensor
     strengths: Tensor
@@ -41,7 +41,7 @@ class ThreePointLights(NamedTuple):
 class Picture(NamedTuple):
     """image: (3, H, W) RGB in [0, 1]. object_number: (H, W) uint8.
 
-    0 = ground or sky, k = object k - 1 covers most of the pixel.
+    object_number is 0 for ground or sky, and k if object k - 1 covers most of the pixel.
     """
 
     image: NDArray[np.float32]
@@ -58,14 +58,14 @@ class _Surface(NamedTuple):
 
 
 def sample_lights(rng: np.random.Generator) -> ThreePointLights:
-    """Draw the lights."""
+    """Draw random lights."""
     towards = np.array([KEY, FILL, BACK]) + rng.normal(0, 0.04, (3, 3))
     strengths = np.array(STRENGTHS) * rng.uniform(0.9, 1.1, 3)
     return ThreePointLights(normalize(torch.from_numpy(towards).float(), dim=1), torch.from_numpy(strengths).float())
 
 
 def draw(things: list[Thing], camera: Camera, lights: ThreePointLights, supersample: int) -> Picture:
-    """Draw a scene with `supersample` samples per pixel side."""
+    """Render a scene with `supersample` samples per pixel side."""
     surface = _surface(things)
     points = transform(surface.vertices, camera.camera_from_world).float().contiguous()
     intrinsics = scale_intrinsics(camera.intrinsics, supersample, supersample)
@@ -82,13 +82,13 @@ def draw(things: list[Thing], camera: Camera, lights: ThreePointLights, supersam
 
 
 def _haze(color: Tensor, distance: Tensor, ground: Tensor) -> Tensor:
-    """Blend the far ground into the backdrop, so that there is no horizon."""
+    """Blend the distant ground into the backdrop to hide the horizon."""
     share = torch.where(ground, 1 - torch.exp(-((distance - HAZE_FROM).clamp(min=0) / HAZE_DEPTH).square()), 0.0)
     return torch.lerp(color, torch.full_like(color, HAZE), share)
 
 
 def linear(color: str) -> Array:
-    """Return a colour of CLEVR as linear RGB in [0, 1]."""
+    """Return a CLEVR colour as linear RGB in [0, 1]."""
     return np.asarray((np.array(COLORS[color]) / 255) ** GAMMA)
 
 
@@ -111,9 +111,9 @@ def _surface(things: list[Thing]) -> _Surface:
 
 
 def _shadow(surface: _Surface, towards: Tensor, points: Tensor) -> Tensor:
-    """Return the share (H, W) of the key light that reaches points (3, H, W), by a softened depth map seen from the light."""
+    """Return the fraction (H, W) of key light that reaches points (3, H, W), from a shadow map with softened edges."""
     pose = look_at(30 * towards.double(), (0, 0, 0))
-    # A light so far away that its rays are as good as parallel.
+    # The light is so far away that its rays are nearly parallel.
     focal = 30 * SHADOW_PIXELS / SHADOW_WIDTH
     half = SHADOW_PIXELS / 2
     intrinsics = torch.tensor([[focal, 0, half], [0, focal, half], [0, 0, 1.0]])
@@ -131,7 +131,7 @@ def _shadow(surface: _Surface, towards: Tensor, points: Tensor) -> Tensor:
 
 
 def _shade(places: Tensor, eye: Tensor, lights: ThreePointLights, shadow: Tensor) -> Tensor:
-    """Return linear RGB (3, H, W): Lambert's law, Blinn and Phong's highlights, and a simple sky mirrored in metal."""
+    """Return linear RGB (3, H, W): Lambertian shading, Blinn-Phong highlights, and a simple sky reflected in metal."""
     points, normals, albedo, (mirror, gloss, sharpness) = places[:3], normalize(places[3:6], dim=0), places[6:9], places[9:12]
     view = normalize(eye[:, None, None] - points, dim=0)
     diffuse, highlight = AMBIENT * (0.75 + 0.25 * normals[2]), torch.zeros_like(shadow)
@@ -142,7 +142,7 @@ def _shade(places: Tensor, eye: Tensor, lights: ThreePointLights, shadow: Tensor
         half = normalize(view + towards, dim=0)
         highlight = highlight + reaching * (normals * half).sum(0).clamp(min=0) ** sharpness.clamp(min=1)
     mirrored = 2 * (normals * view).sum(0) * normals[2] - view[2]
-    # What a ball sees: the grey ground below, a brighter sky above.
+    # Reflected environment: grey ground below, a brighter sky above.
     surroundings = torch.where(mirrored > 0, 0.45 + 0.55 * mirrored, GROUND * 0.8)
     tint = 0.4 + 0.6 * albedo / albedo.amax(0).clamp(min=1e-3)
     body = (1 - mirror) * albedo * diffuse + mirror * surroundings * tint * (0.2 + 0.8 * albedo.amax(0))

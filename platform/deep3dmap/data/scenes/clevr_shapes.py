@@ -1,4 +1,4 @@
-"""Meshes of the objects of a CLEVR-like scene: cube, sphere and cylinder of radius one, with normals."""
+"""Meshes of CLEVR-like objects: cube, sphere and cylinder of radius one, with normals."""
 
 from functools import cache
 from typing import NamedTuple
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from deep3dmap.geometry.icosphere import icosphere
 
 Array = NDArray[np.float64]
-SIDES = 64  # of the cylinder
-SUBDIVISIONS = 4  # of the sphere
+SIDES = 64  # number of sides of the cylinder
+SUBDIVISIONS = 4  # subdivisions of the sphere
 
 
 class Solid(NamedTuple):
-    """vertices, normals: (V, 3), in no order that matters. faces: (F, 3), counter-clockwise from outside."""
+    """A mesh. vertices, normals: (V, 3). faces: (F, 3), counter-clockwise from outside."""
 
     vertices: Array
     normals: Array
@@ -23,7 +23,7 @@ class Solid(NamedTuple):
 
 @cache
 def solid(shape: str) -> Solid:
-    """Return a cube of side two, a sphere of radius one or a cylinder of radius one and height two, about the origin."""
+    """Return a cube of side two, a sphere of radius one or a cylinder of radius one and height two, centred at the origin."""
     return {"cube": _cube, "sphere": _sphere, "cylinder": _cylinder}[shape]()
 
 
@@ -52,7 +52,7 @@ def _cylinder() -> Solid:
     side = np.concatenate(
         [np.stack([rim, following, following + SIDES], 1), np.stack([rim, following + SIDES, rim + SIDES], 1)]
     )
-    # The lids have vertices of their own, because they have normals of their own; each is a fan around its first vertex.
+    # The caps have separate vertices because their normals differ; each is a fan around its first vertex.
     fan = np.stack([np.zeros(SIDES - 2, int), np.arange(1, SIDES - 1), np.arange(2, SIDES)], 1)
     vertices = np.concatenate([circle - up, circle + up, circle - up, circle + up])
     normals = np.concatenate([circle, circle, np.tile(-up, (SIDES, 1)), np.tile(up, (SIDES, 1))])

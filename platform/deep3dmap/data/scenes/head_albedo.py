@@ -1,4 +1,4 @@
-"""The colours of the procedural head, in linear RGB: masks of its parts, the mean albedo and the albedo modes."""
+"""Colours of the procedural head in linear RGB: masks of its parts, the mean albedo and the albedo modes."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ _HAIRLINE = PchipInterpolator((0, 25, 42, 55, 66, 73, 79, 84, 92, 120), (66, 66,
 
 @dataclass(frozen=True)
 class Parts:
-    """Masks in [0, 1] of the parts of a face, each of the shape of the surface coordinates."""
+    """Masks in [0, 1] of the parts of a face, each with the shape of the surface coordinates."""
 
     brows: Array
     lips: Array
@@ -40,7 +40,7 @@ class Parts:
 
 
 def parts(surface: SkullSurface) -> Parts:
-    """Compute the masks."""
+    """Return the masks of the parts of a face."""
     x, y = np.abs(surface.x), surface.y
     front = (np.abs(surface.angle) < 75).astype(float)
     lips = front * smoothstep(_UPPER_LIP(x) - y, -0.6, 0.9) * smoothstep(y - _LOWER_LIP(x), -0.8, 1.2) * (x < 27)
@@ -86,7 +86,7 @@ def _not_ear(surface: SkullSurface) -> Array:
 
 
 def _shade(surface: SkullSurface) -> Array:
-    # What the sky does not reach: sockets, under the nose, between lips and chin, the throat, the inside of the ear.
+    # Ambient occlusion: eye sockets, under the nose, between lips and chin, the throat, the inside of the ear.
     x, y, angle = surface.x, surface.y, np.abs(surface.angle)
     face = 0.30 * pair(x, y, (17, 4), (9, 8)) + 0.16 * pair(x, y, (31, 9), (16, 5)) + 0.35 * bump(x, y, (0, -52), (14, 3.2))
     face += 0.16 * bump(x, y, (0, -86), (20, 4.5)) + 0.2 * pair(x, y, (19, -44), (3, 7)) + 0.15 * pair(x, y, (25, -71), (4, 4))
@@ -99,7 +99,7 @@ def _shade(surface: SkullSurface) -> Array:
 
 
 def mean_albedo(surface: SkullSurface, of: Parts) -> Array:
-    """(..., 3) linear RGB of the mean head, looking straight ahead."""
+    """Return the (..., 3) linear RGB of the mean head, looking straight ahead."""
     skin = SKIN * (1 + _flush(surface)[..., None] * (0.06, -0.12, -0.10))
     color = skin * of.shade[..., None]
     for mask, paint in (
@@ -116,7 +116,7 @@ def mean_albedo(surface: SkullSurface, of: Parts) -> Array:
 
 
 def eye_color(surface: SkullSurface, gaze: tuple[float, float], iris: Array) -> Array:
-    """(..., 3) linear RGB of the eyeballs; `gaze` moves both irises, in millimetres to the image right and up."""
+    """Return the (..., 3) linear RGB of the eyeballs; `gaze` shifts both irises to the image right and up, in millimetres."""
     side = np.sign(surface.x)
     x, y = surface.x - side * EYE[0] - gaze[0], surface.y - 0.6 - gaze[1]
     radius = np.hypot(x, y)
@@ -133,7 +133,7 @@ def eye_color(surface: SkullSurface, gaze: tuple[float, float], iris: Array) -> 
 
 
 def albedo_modes(surface: SkullSurface, of: Parts, rng: np.random.Generator, count: int) -> tuple[Array, Array]:
-    """Modes (..., 3, count) and their sigma (count,): tone first, then colours of parts, then smooth random fields."""
+    """Return albedo modes (..., 3, count) and their sigma (count,): skin tone, then colours of parts, then random fields."""
     hand_made = (
         (of.skin * of.shade, (-0.19, -0.135, -0.098)),
         (of.skin * of.shade, (0.025, -0.005, -0.03)),

@@ -1,4 +1,4 @@
-"""What is behind and before a synthetic face, and what a camera does to the picture."""
+"""Backgrounds, occluders and camera effects for images of synthetic faces."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ Picture = NDArray[np.float32]
 
 
 def background(size: int, rng: np.random.Generator) -> Picture:
-    """A (3, size, size) backdrop in [0, 1]: a gradient, then smooth noise, blobs or stripes."""
+    """Draw a (3, size, size) background in [0, 1]: a gradient with optional smooth noise, blobs, stripes or boxes."""
     y, x = np.mgrid[:size, :size].astype(np.float32) / size
     first, second = _paint(rng), _paint(rng)
     angle = rng.uniform(0, 2 * np.pi)
@@ -23,7 +23,7 @@ def background(size: int, rng: np.random.Generator) -> Picture:
 
 
 def _paint(rng: np.random.Generator) -> Picture:
-    # Mostly dull colours, as walls, clothes and gardens have.
+    # Mostly desaturated colours, like those of walls, clothes and gardens.
     color, grey = rng.uniform(0, 1, (3, 1, 1)), rng.uniform(0, 1)
     return (grey + (color - grey) * rng.uniform(0, 0.8)).astype(np.float32)
 
@@ -61,14 +61,14 @@ _LAYERS = {"noise": _noise, "blobs": _blobs, "stripes": _stripes, "boxes": _boxe
 
 
 def smooth_noise(size: int, cells: int, rng: np.random.Generator) -> Picture:
-    """(3, size, size) noise with a mean of zero, about `cells` bumps along a side, partly coloured."""
+    """Return zero-mean, partly coloured noise (3, size, size) with about `cells` bumps per side."""
     coarse = rng.normal(size=(1, cells + 2, cells + 2)) + 0.25 * rng.normal(size=(3, cells + 2, cells + 2))
     source = torch.from_numpy(coarse.astype(np.float32))[None]
     return torch.nn.functional.interpolate(source, (size, size), mode="bilinear", align_corners=True)[0].numpy()
 
 
 def occlude(picture: Picture, box: NDArray[np.float64], rng: np.random.Generator) -> Picture:
-    """Lay one or two rectangles or ellipses, plain or textured, over the picture near a box: left, top, right, bottom."""
+    """Draw one or two plain or textured rectangles or ellipses over the image near `box` (left, top, right, bottom)."""
     size = picture.shape[1]
     y, x = np.mgrid[:size, :size].astype(np.float32) + 0.5
     low, side = box[:2], (box[2:] - box[:2]).mean()
@@ -88,7 +88,7 @@ def occlude(picture: Picture, box: NDArray[np.float64], rng: np.random.Generator
 
 
 def photograph(picture: Picture, rng: np.random.Generator) -> Picture:
-    """What a camera and its owner do: white balance, contrast, loss of colour, blur, grain, a black border."""
+    """Apply random camera and post-processing effects: white balance, contrast, desaturation, blur, noise, a black border."""
     size = picture.shape[1]
     gain = rng.uniform(0.85, 1.15) * (1 + rng.uniform(-0.1, 0.1, (3, 1, 1)))
     picture = (picture ** rng.uniform(0.75, 1.35) * gain).astype(np.float32)
@@ -105,7 +105,7 @@ def photograph(picture: Picture, rng: np.random.Generator) -> Picture:
 
 
 def _bordered(picture: Picture, rng: np.random.Generator) -> Picture:
-    # Crops that reach over the edge of the original photograph are filled with black.
+    # Mimics crops that extend beyond the original photograph and are filled with black.
     size = picture.shape[1]
     picture = picture.copy()
     depth = int(size * rng.uniform(0.03, 0.2))

@@ -1,4 +1,4 @@
-"""What surrounds the procedural head in a picture: the back of the head, the crown, hanging hair, shoulders."""
+"""Geometry around the procedural face: the back of the head, the crown, long hair and shoulders."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +10,13 @@ from deep3dmap.data.scenes.head_layout import Array, smoothstep
 from deep3dmap.data.scenes.head_subject import HeadSubject
 from deep3dmap.geometry.face_pose import rotation_of_angles
 
-NECK = np.array([0.0, -125.0, -30.0])  # the point the head turns about on the shoulders
+NECK = np.array([0.0, -125.0, -30.0])  # pivot of the head on the shoulders
 _BACK, _RINGS = 14, 5
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A coloured mesh in head coordinates, millimetres: vertices (V, 3), faces (F, 3), colors (V, 3) linear RGB."""
+    """A coloured mesh in head coordinates in millimetres: vertices (V, 3), faces (F, 3), colors (V, 3) in linear RGB."""
 
     vertices: Array
     faces: NDArray[np.int64]
@@ -24,7 +24,7 @@ class Patch:
 
 
 def vertex_normals(vertices: Array, faces: NDArray[np.int64]) -> Array:
-    """(V, 3) unit normals, each the area-weighted mean of those around it."""
+    """Return (V, 3) unit vertex normals, area-weighted means of the adjacent face normals."""
     first, second, third = vertices[faces].transpose(1, 0, 2)
     normals = np.cross(second - first, third - first)
     total = np.stack([np.bincount(faces.ravel(), np.repeat(normals[:, k], 3), len(vertices)) for k in range(3)], 1)
@@ -32,14 +32,14 @@ def vertex_normals(vertices: Array, faces: NDArray[np.int64]) -> Array:
 
 
 def puffed(vertices: Array, normals: Array, hairy: Array, subject: HeadSubject) -> Array:
-    """Raise the hair of the head off the skull: (V, 3) vertices, their normals and how much hair there is on each."""
+    """Move (V, 3) vertices along their normals by the hair thickness, weighted by `hairy` (V,), the hair on each vertex."""
     return vertices + normals * (hairy * subject.hair.thickness)[:, None]
 
 
 def back_of_head(
     vertices: Array, grid: int, subject: HeadSubject, hair: Array, skin: Array, rng: np.random.Generator
 ) -> list[Patch]:
-    """Close the head: the back between its side edges, and the crown above its top edge."""
+    """Return patches that close the head: the back between its side edges, and the crown above its top edge."""
     rows = vertices.reshape(grid, grid, 3)
     right, left = rows[::2, 0], rows[::2, -1]
     back = _around(left, right)
@@ -55,7 +55,7 @@ def _streaks(columns: int, strength: float, rng: np.random.Generator) -> Array:
 
 
 def _around(left: Array, right: Array) -> Array:
-    # (R, _BACK, 3): from each left point around the vertical axis to its right one, the skull deepest in the middle.
+    # (R, _BACK, 3): from each left point around the vertical axis to its right counterpart, deepest in the middle.
     t = np.linspace(0, 1, _BACK)
     start, end = (np.arctan2(side[:, :1], side[:, 2:]) % (2 * np.pi) for side in (left, right))
     angle = start + (end - start) * t
@@ -77,7 +77,7 @@ def _crown(ring: Array, hair: Array, strands: float, rng: np.random.Generator) -
 
 
 def hanging_hair(vertices: Array, grid: int, subject: HeadSubject, hair: Array, rng: np.random.Generator) -> Patch:
-    """Long hair: a curtain over the ears and around the back, down to its length below the eyes."""
+    """Return long hair: a curtain over the ears and around the back that ends at the hair's length below the eyes."""
     rows = vertices.reshape(grid, grid, 3)
     widest = np.abs(rows[..., 0]).max() * 0.93
     start = rng.uniform(62, 88)
@@ -93,7 +93,7 @@ def hanging_hair(vertices: Array, grid: int, subject: HeadSubject, hair: Array, 
 
 
 def shoulders(subject: HeadSubject, rng: np.random.Generator) -> Patch:
-    """A torso below the neck that turns less than the head does."""
+    """Return a torso below the neck that rotates less than the head."""
     collar = rng.uniform(-150, -128)
     profile = np.array(
         [[58, collar, 58], [70, collar - 8, 66], [120, -168, 80], [185, -192, 92], [212, -240, 98], [215, -430, 98]]
@@ -102,7 +102,7 @@ def shoulders(subject: HeadSubject, rng: np.random.Generator) -> Patch:
     wide, height, deep = (profile[:, k, None] for k in range(3))
     points = np.stack(np.broadcast_arrays(np.sin(around) * wide, height, np.cos(around) * deep - 32), -1)
     turn = rotation_of_angles(subject.angles * (0.15, 0.45, 0.2))
-    # In head coordinates, so that the head's own rotation brings it where it belongs.
+    # Expressed in head coordinates, so that the head rotation applied later cancels out.
     points = (points - NECK) @ turn.T @ rotation_of_angles(subject.angles) + NECK
     folds = (
         1
@@ -122,7 +122,7 @@ def _patch(points: Array, colors: Array, flip: bool = False) -> Patch:
 
 
 def joined(patches: list[Patch]) -> dict[str, Any]:
-    """Stack patches into one vertices, faces, colors."""
+    """Concatenate patches into one dictionary of vertices, faces and colors."""
     starts = np.cumsum([0, *(len(patch.vertices) for patch in patches)])
     return {
         "vertices": np.concatenate([patch.vertices for patch in patches]),

@@ -1,6 +1,6 @@
-"""The procedural head as a morphable model and its atlas: made from a seed, of nobody, free of anybody's licence.
+"""The procedural head as a morphable model with its atlas, generated from a seed without data of real people.
 
-It has the interface of a statistical face model and is none: numbers measured on it say nothing about published benchmarks.
+It has the interface of a statistical face model but is not one: results on it do not compare with published benchmarks.
 """
 
 from functools import cache
@@ -15,9 +15,9 @@ from deep3dmap.geometry.morphable_model import MorphableModel
 from deep3dmap.geometry.uv_atlas import FACE_WEIGHT, FEATURE_WEIGHT, LANDMARK_WEIGHT, UVAtlas, nearest_inside
 
 IDENTITIES, ALBEDOS = 40, 20
-MEAN_SPREAD = 2.5  # millimetres: mean over the vertices of the standard deviation that identities give
+MEAN_SPREAD = 2.5  # standard deviation of vertices over identities in millimetres, averaged over the vertices
 
-# Jaw: degrees and millimetres, from the chin to the ear on the image right. The rest: millimetres in front view.
+# Jaw: degrees and millimetres, from the chin to the ear on the image right. Others: millimetres in frontal view.
 _JAW = ((0, -112.0), (17, -110.5), (33, -104.0), (48, -93.5), (61, -79.5), (71, -62.5), (77, -44.5), (80.5, -26), (82, -7))
 _BROW = ((15, 19.5), (25, 23.0), (35, 25.0), (45, 23.5), (53, 18.0))
 _BRIDGE = ((0, -1.5), (0, -14), (0, -26.5), (0, -39.0))
@@ -29,7 +29,7 @@ _INNER_LIP = ((0, -69.7), (8, -69.7), (22.5, -70.6), (8, -71.3), (0, -71.3))
 
 @cache
 def head_model(grid: int = 65, seed: int = 0) -> MorphableModel:
-    """Make the head with grid * grid vertices, 40 identity, 20 expression and 20 albedo modes; the same for the same seed."""
+    """Build the head with grid * grid vertices and 40 identity, 20 expression and 20 albedo modes, determined by the seed."""
     if grid < 17 or grid % 2 == 0:
         raise ValueError(f"grid must be odd and at least 17, got {grid}")
     uv, faces, mirror = head_layout.grid_uv(grid), head_layout.grid_faces(grid), head_layout.grid_mirror(grid)
@@ -56,7 +56,7 @@ def head_model(grid: int = 65, seed: int = 0) -> MorphableModel:
 
 @cache
 def head_atlas(size: int = 256) -> UVAtlas:
-    """The atlas of the head: the face is what lies in front of the ears, below the hairline and above the edge of the jaw."""
+    """Return the atlas of the head; the face mask covers the area before the ears, below the hairline, above the jawline."""
     axis = np.arange(size) / (size - 1)
     u, v = np.meshgrid((axis + (1 - axis[::-1])) / 2, axis[::-1])
     surface = surface_at(np.stack([u, v], -1))
@@ -72,14 +72,14 @@ def head_atlas(size: int = 256) -> UVAtlas:
 
 
 def is_face(surface: SkullSurface) -> NDArray[np.bool_]:
-    """Whether points of the surface belong to the face."""
+    """Return whether points of the surface belong to the face."""
     angle = np.abs(surface.angle)
     above_jaw = surface.y > head_layout.jaw_height(np.radians(surface.angle)) - 2.5
     return (angle < 86) & above_jaw & (surface.y < 62 - 30 * head_layout.smoothstep(angle, 35, 80))
 
 
 def _is_well_inside(uv: Array) -> NDArray[np.bool_]:
-    # What is read off a coarse map near the border of the mask mixes in texels that no network is trained on.
+    # Sampling a coarse map near the border of the mask would mix in texels outside it, which are not trained.
     border = 1.6 / 63
     steps = [np.array([x, y]) * border for x in (-1, 0, 1) for y in (-1, 0, 1)]
     return np.logical_and.reduce([is_face(surface_at(uv + step)) for step in steps])
@@ -111,7 +111,7 @@ def _regions(uv: Array, surface: SkullSurface, of: head_albedo.Parts, grid: int)
 
 @cache
 def landmark_uv() -> Array:
-    """(68, 2) atlas coordinates of the iBUG landmarks, symmetric to the last bit."""
+    """Return (68, 2) atlas coordinates of the iBUG landmarks, bitwise symmetric."""
     jaw = head_layout.uv_of_surface(np.radians([a for a, _ in _JAW]), np.array([y for _, y in _JAW]))
     flip = np.array([-1.0, 1.0])
     half = {name: _uv_of_front(np.array(points, float)) for name, points in _halves().items()}
@@ -141,7 +141,7 @@ def _halves() -> dict[str, tuple[tuple[float, float], ...]]:
 
 
 def _uv_of_front(points: Array) -> Array:
-    # The angle at which the skull has this x: x grows with the angle up to 80 degrees, so interpolation inverts it.
+    # Find the angle at which the skull has this x; x increases with the angle up to 80 degrees, so interpolation inverts it.
     angles = np.radians(np.linspace(0, 80, 1601))
     x = np.array([head_layout.skull(angles, np.full_like(angles, y))[:, 0] for y in points[:, 1]])
     found = [np.interp(point[0], row, angles) for point, row in zip(points, x)]
@@ -151,7 +151,7 @@ def _uv_of_front(points: Array) -> Array:
 
 
 def _locate(uv: Array, grid: int, faces: NDArray[np.int64]) -> tuple[NDArray[np.int64], Array]:
-    # The triangle that holds each point, by its grid cell, and the barycentric weights in it.
+    # The triangle that contains each point, found through its grid cell, and the barycentric weights in it.
     at = (uv - head_layout.MARGIN) / (1 - 2 * head_layout.MARGIN) * (grid - 1)
     x, y = at[:, 0], grid - 1 - at[:, 1]
     column, row = np.minimum(x.astype(int), grid - 2), np.minimum(y.astype(int), grid - 2)
@@ -180,6 +180,6 @@ def _vertex_areas(vertices: Array, faces: NDArray[np.int64]) -> Array:
 
 
 def _spread(basis: Array, sizes: Array) -> Array:
-    # Each mode as strong as its field was made, all together scaled to the mean spread.
+    # Keep the relative strengths of the fields and scale them jointly to the mean spread.
     per_vertex = np.sqrt(((basis * sizes) ** 2).sum((1, 2)))
     return sizes * MEAN_SPREAD / per_vertex.mean()

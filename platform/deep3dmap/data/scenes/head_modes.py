@@ -1,4 +1,4 @@
-"""How the procedural head varies: fields of displacement for identities and for expressions, in millimetres."""
+"""Variation of the procedural head: displacement fields for identities and expressions, in millimetres."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from deep3dmap.data.scenes.head_layout import Array, bump, pair, smoothstep
 from deep3dmap.data.scenes.head_shape import EAR, MOUTH_LINE, SkullSurface, ear_offset, nose_relief
 
-JAW_AXIS = (-15.0, 5.0)  # height and depth of the axis the jaw turns about
+JAW_AXIS = (-15.0, 5.0)  # height and depth of the rotation axis of the jaw
 JAW_ANGLE = np.radians(15.0)
 EXPRESSIONS = (
     *("jaw_open", "mouth_wide", "pucker", "smile_left", "smile_right", "frown_left", "frown_right", "lip_press", "lip_raise"),
@@ -16,7 +16,7 @@ EXPRESSIONS = (
 
 
 def identity_fields(surface: SkullSurface, mean: Array, rng: np.random.Generator, count: int) -> Array:
-    """(V, 3, count) displacement fields: proportions of a face first, then smooth random ones, most of them symmetric."""
+    """Return (V, 3, count) displacement fields: facial proportions first, then smooth random fields, mostly symmetric."""
     fields = _global_fields(surface, mean) + _feature_fields(surface)
     fields += [_random_field(surface, rng) for _ in range(count - len(fields))]
     return np.stack(fields[:count], -1)
@@ -78,9 +78,9 @@ def _random_field(surface: SkullSurface, rng: np.random.Generator) -> Array:
 
 
 def orthogonal_basis(fields: Array, area: Array) -> tuple[Array, Array]:
-    """Make fields orthogonal under per-vertex areas, in order; returns unit columns (V, 3, K) and the sizes of what was left.
+    """Orthogonalise fields in order, weighted by vertex areas; returns unit columns (V, 3, K) and residual sizes (K,).
 
-    The size is the root mean square displacement of the part of a field that earlier ones do not explain, in millimetres.
+    A size is the root-mean-square displacement, in millimetres, of the part of a field not explained by earlier ones.
     """
     weight = np.sqrt(area / area.sum())[:, None]
     columns: list[Array] = []
@@ -96,7 +96,7 @@ def orthogonal_basis(fields: Array, area: Array) -> tuple[Array, Array]:
 
 
 def expression_fields(surface: SkullSurface, mean: Array) -> NDArray[np.float64]:
-    """(V, 3, 20) displacement of each full expression, in the order of EXPRESSIONS."""
+    """Return the displacement (V, 3, 20) of each full expression, in the order of EXPRESSIONS."""
     left_right = _mouth_corners(surface)
     made = {"jaw_open": _jaw_open(surface, mean), **_mouth(surface), **left_right, **_eyes(surface), **_brows(surface)}
     for name, sign in (("jaw_left", 1.0), ("jaw_right", -1.0)):
@@ -105,7 +105,7 @@ def expression_fields(surface: SkullSurface, mean: Array) -> NDArray[np.float64]
 
 
 def _jaw_share(surface: SkullSurface) -> Array:
-    # The split is sharp between the lips and broad in the cheeks.
+    # The transition is sharp between the lips and broad in the cheeks.
     sharp = 1 - smoothstep(np.abs(surface.x), 19, 27)
     middle = np.where(np.abs(surface.x) < 40, MOUTH_LINE, MOUTH_LINE)
     half = 0.7 + (1 - sharp) * (4 + 22 * smoothstep(np.abs(surface.x), 22, 50))
@@ -118,7 +118,7 @@ def _jaw_open(surface: SkullSurface, mean: Array) -> Array:
     share = _jaw_share(surface)
     down = -JAW_ANGLE * (mean[..., 2] - JAW_AXIS[1])
     back = JAW_ANGLE * (mean[..., 1] - JAW_AXIS[0])
-    # The strip between the lips becomes the inside of the mouth.
+    # The strip between the lips is pushed back to form the inside of the mouth.
     inside = np.exp(-(((surface.y - MOUTH_LINE) / 0.75) ** 4)) * np.exp(-((surface.x / 21) ** 4))
     return _field(y=share * down, z=share * back * 0.75 - 16 * inside)
 

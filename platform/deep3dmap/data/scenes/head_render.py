@@ -1,4 +1,4 @@
-"""Pictures of the procedural head: geometry, light, texture, surroundings and camera put together."""
+"""Rendering of the procedural head: geometry, light, texture, surroundings and camera."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +23,10 @@ GAMMA = 2.2
 
 @dataclass(frozen=True)
 class Look:
-    """How pictures are made: side in pixels, samples per pixel side, vertices per side of the head, side of its texture."""
+    """Render settings: image side in pixels, samples per pixel side, vertices per side of the head grid, texture side.
+
+    occluders: probability of an occluder. seed: of the head model.
+    """
 
     image_size: int
     supersample: int
@@ -34,7 +37,7 @@ class Look:
 
 
 def render_head(subject: HeadSubject, pose: HeadPose, look: Look, box: Array, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return the (3, H, W) RGB picture in [0, 1] of a subject; `box` is where occluders may lie, in pixels."""
+    """Return the (3, H, W) RGB image in [0, 1] of a subject; occluders are placed near `box`, in pixels."""
     head, texture, patches = closed_head(subject, look, rng)
     scene = Patch(**joined([*patches, head_extras.shoulders(subject, rng)]))
     light = _shade(subject, pose, head, scene, rng)
@@ -46,7 +49,7 @@ def render_head(subject: HeadSubject, pose: HeadPose, look: Look, box: Array, rn
 
 @dataclass(frozen=True)
 class HeadSurface:
-    """The template's own surface with its hair raised. hairy: (V,) how much hair there is on each vertex, in [0, 1]."""
+    """The template's surface, displaced where there is hair. hairy: (V,) amount of hair per vertex in [0, 1]."""
 
     vertices: Array
     normals: Array
@@ -70,7 +73,7 @@ def _hairiness(grid: int, seed: int) -> Array:
 def closed_head(
     subject: HeadSubject, look: Look, rng: np.random.Generator
 ) -> tuple[HeadSurface, NDArray[np.float32], list[Patch]]:
-    """Return the face, its texture (3, S, S) in linear RGB, and the patches that close the head, hanging hair among them."""
+    """Return the face, its texture (3, S, S) in linear RGB, and the patches that close the head, including long hair."""
     model = head_model(look.grid, look.seed)
     shape = model.shape(subject.identity, subject.expression)
     normals = vertex_normals(shape, model.faces)
@@ -89,18 +92,18 @@ def _colors(texture: NDArray[np.float32], subject: HeadSubject) -> tuple[Array, 
     size = texture.shape[1]
     hair = texture[:, int(0.05 * size), int(0.4 * size) : int(0.6 * size)].mean(1)
     neck, forehead = (texture[:, int(row * size), int(0.4 * size) : int(0.6 * size)].mean(1) for row in (0.93, 0.15))
-    # Without hair the back of the head has the colour of the forehead.
+    # For bald subjects, the back of the head has the colour of the forehead.
     return (forehead if subject.hair.bald else hair).astype(np.float64), neck.astype(np.float64)
 
 
 def _shade(
     subject: HeadSubject, pose: HeadPose, head: HeadSurface, scene: Patch, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Per-vertex irradiance (V, 3) and gloss (V,) of the head and then the scene."""
+    """Return per-vertex irradiance (V, 3) and gloss (V,) of the head, followed by the scene."""
     around = vertex_normals(scene.vertices, scene.faces)
     normals = np.concatenate([head.normals, around]) @ pose.rotation.T
     light = irradiance(normals, subject.light)
-    # A strong light from the front would wash the face out; cameras expose for it.
+    # Normalise the exposure, since strong frontal light would overexpose the face.
     facing = irradiance(np.array([[0, 0, 1.0], [0.5, 0.2, 0.84], [-0.5, 0.2, 0.84]]), subject.light).mean()
     light = light / facing * rng.uniform(0.55, 1.15)
     brightest = subject.light[1:4].mean(1)
@@ -135,7 +138,7 @@ def _draw(
 
 
 def _attributes(head: HeadSurface, scene: Patch, light: tuple[Array, Array]) -> NDArray[np.float32]:
-    # Light, gloss and atlas coordinates. The scene has no texture, so its colour is multiplied into its light.
+    # Light, gloss and atlas coordinates. The scene has no texture, so its light is premultiplied by its colour.
     count = len(head.vertices)
     attributes = np.zeros((count + len(scene.vertices), 6), np.float32)
     attributes[:, :3], attributes[:, 3] = light

@@ -1,4 +1,4 @@
-"""The mean shape of the procedural head: features of a face added to the skull of `head_layout`. Lengths in millimetres."""
+"""The mean shape of the procedural head: facial features added to the skull of `head_layout`. Lengths in millimetres."""
 
 from dataclasses import dataclass
 
@@ -19,10 +19,10 @@ _NOSE_WIDTH = PchipInterpolator((-200, -52, -44, -36, -25, -10, 0, 10, 200), (13
 
 @dataclass(frozen=True)
 class SkullSurface:
-    """Points of the skull with the coordinates that features are described in.
+    """Points of the skull with the coordinates in which features are defined.
 
-    x, y: millimetres in front view, y above the eyes. angle: degrees around the vertical axis. front: 1 on the face, 0 from the
-    ears backwards. points: (..., 3).
+    x, y: millimetres in frontal view, y relative to the eyes. angle: degrees around the vertical axis. front: 1 on the face,
+    0 behind the ears. points: (..., 3).
     """
 
     x: Array
@@ -33,7 +33,7 @@ class SkullSurface:
 
 
 def surface_at(uv: Array) -> SkullSurface:
-    """The skull at (..., 2) atlas coordinates."""
+    """Return the skull surface at (..., 2) atlas coordinates."""
     angle, height = surface_of_uv(uv)
     points = skull(angle, height)
     degrees = np.degrees(angle)
@@ -41,7 +41,7 @@ def surface_at(uv: Array) -> SkullSurface:
 
 
 def mean_shape(surface: SkullSurface) -> Array:
-    """(..., 3) points of the mean head."""
+    """Return (..., 3) points of the mean head."""
     shape = surface.points.copy()
     shape[..., 2] += surface.front * (_relief(surface) + nose_relief(surface))
     shape[..., 1] += _downturn(surface)
@@ -50,7 +50,7 @@ def mean_shape(surface: SkullSurface) -> Array:
 
 
 def nose_relief(surface: SkullSurface) -> Array:
-    """How far the nose stands out of the face."""
+    """Return the height of the nose above the face."""
     x, y = surface.x, surface.y
     ridge = _NOSE_HEIGHT(y) * np.exp(-(np.abs(x / _NOSE_WIDTH(y)) ** 2.2))
     wings = 8.5 * pair(x, y, (13.5, -43.5), (5.5, 6))
@@ -72,7 +72,7 @@ def _relief(surface: SkullSurface) -> Array:
 
 
 def lips_relief(surface: SkullSurface) -> Array:
-    """The two lips and the groove between them."""
+    """Return the height of the lips, with the groove between them."""
     x, y = surface.x, surface.y
     taper = np.exp(-((np.abs(x) / 20) ** 3))
     upper = 3.6 * np.exp(-(((y + 66.3) / 3.6) ** 2)) * (1 - 0.25 * np.exp(-((x / 4) ** 2)))
@@ -87,12 +87,12 @@ def _chin(x: Array, y: Array) -> Array:
 
 
 def _downturn(surface: SkullSurface) -> Array:
-    # The tip of the nose hangs over the upper lip, the chin over the throat.
+    # The tip of the nose points down over the upper lip.
     return -2.5 * bump(surface.x, surface.y, (0, -46), (9, 4.5)) * surface.front
 
 
 def eye_edge(surface: SkullSurface) -> Array:
-    """Below 1 between the lids, 1 on the almond-shaped rim, above 1 outside."""
+    """Return a value that is below 1 between the eyelids, 1 on the almond-shaped rim and above 1 outside."""
     across = (np.abs(surface.x) - EYE[0]) / 14.5
     # The outer corner is higher than the inner one.
     middle = -0.7 + 0.9 * across
@@ -104,7 +104,7 @@ def eye_edge(surface: SkullSurface) -> Array:
 
 
 def ear_offset(surface: SkullSurface) -> Array:
-    """(..., 3) how the ears stand off the skull."""
+    """Return the (..., 3) offset of the ears from the skull."""
     angle, y = np.abs(surface.angle), surface.y
     tilt = angle - EAR[0] - 0.10 * (y - EAR[1])
     # A broad upper part and a narrow lobe.

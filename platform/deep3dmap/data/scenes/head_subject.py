@@ -1,4 +1,4 @@
-"""Who is in a synthetic picture, how the head is turned, and the light that falls on it: all drawn from one seed."""
+"""Random subject, head pose and light of a synthetic face image, all drawn from one seed."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ MOST_SIGMA = 2.5
 
 @dataclass(frozen=True)
 class Hair:
-    """Hair: `thickness` in millimetres (0 = shaved or bald), `length` of what hangs at the sides and the back (0 = short)."""
+    """Hair: `thickness` in millimetres (0 = bald), `length` of the long hair at the sides and back (0 = short hair)."""
 
     thickness: float
     length: float
@@ -24,10 +24,10 @@ class Hair:
 
 @dataclass(frozen=True)
 class HeadSubject:
-    """One picture's subject.
+    """The subject of one image.
 
-    identity, expression, albedo: coefficients in units of sigma. gaze: (2,) millimetres the irises move right and up.
-    angles: (3,) pitch, yaw, roll in radians. light: (10, 3) coefficients of `irradiance`. cloth: (3,) linear RGB.
+    identity, expression, albedo: coefficients in units of sigma. gaze: (2,) shift of the irises to the right and up in
+    millimetres. angles: (3,) pitch, yaw, roll in radians. light: (10, 3) coefficients of `irradiance`. cloth: (3,) linear RGB.
     """
 
     identity: Array
@@ -61,7 +61,7 @@ def sample_subject(rng: np.random.Generator, model: MorphableModel, most_yaw: fl
 
 
 def truncated_normal(rng: np.random.Generator, count: int) -> Array:
-    """(count,) standard normal numbers, drawn anew where they exceed 2.5."""
+    """Return (count,) samples of a standard normal distribution truncated to [-2.5, 2.5]."""
     values = rng.normal(size=count)
     while (far := np.abs(values) > MOST_SIGMA).any():
         values[far] = rng.normal(size=far.sum())
@@ -69,7 +69,7 @@ def truncated_normal(rng: np.random.Generator, count: int) -> Array:
 
 
 def _sample_expression(rng: np.random.Generator) -> Array:
-    # Two to four expressions are active, open mouths, smiles and closed eyes more often than the rest.
+    # Two to four expressions are active; open mouths, smiles and closed eyes are more frequent than the rest.
     values = np.zeros(len(EXPRESSIONS))
     active = rng.choice(len(EXPRESSIONS), rng.integers(2, 5), replace=False)
     values[active] = rng.uniform(-0.2, 1, len(active))
@@ -128,9 +128,9 @@ def _tint(rng: np.random.Generator, spread: float) -> Array:
 
 
 def distant_light(direction: Array) -> Array:
-    """(10,) coefficients of a distant light of unit strength: its clamped cosine up to the second band of spherical harmonics.
+    """Return (10,) coefficients of a distant light of unit strength, whose clamped cosine is expanded to SH band two.
 
-    max(0, c) is about 1/4 + c/2 + 5/32 (3 c^2 - 1), Ramamoorthi and Hanrahan, SIGGRAPH 2001.
+    max(0, c) is approximately 1/4 + c/2 + 5/32 (3 c^2 - 1), see Ramamoorthi and Hanrahan, SIGGRAPH 2001.
     """
     x, y, z = direction
     quadratic = 15 / 32 * np.array([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z])
@@ -138,7 +138,7 @@ def distant_light(direction: Array) -> Array:
 
 
 def irradiance(normals: Array, light: Array) -> Array:
-    """(V, 3) irradiance of (V, 3) unit normals under (10, 3) coefficients: constant, linear and quadratic terms."""
+    """Return the (V, 3) irradiance of (V, 3) unit normals from (10, 3) constant, linear and quadratic coefficients."""
     x, y, z = normals.T
     terms = np.stack([np.ones_like(x), x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], 1)
     return (terms @ light).clip(0.02, None)
@@ -147,7 +147,7 @@ def irradiance(normals: Array, light: Array) -> Array:
 def place(
     subject: HeadSubject, landmarks: Array, image_size: int, rng: np.random.Generator, share: tuple[float, float]
 ) -> HeadPose:
-    """Choose scale and translation: the box of the landmarks takes `share` of the picture, a little below its middle."""
+    """Draw scale and translation so that the landmarks' box takes a fraction in `share` of the image, just below its centre."""
     rotation = rotation_of_angles(subject.angles)
     flat = landmarks @ rotation.T
     low, high = flat[:, :2].min(0), flat[:, :2].max(0)

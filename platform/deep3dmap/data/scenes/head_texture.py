@@ -1,4 +1,4 @@
-"""The painted texture of one subject: the model's albedo at texel resolution with hair, pores, eyes, teeth and glasses."""
+"""Texture of a subject: the model's albedo at texel resolution with hair, pores, eyes, teeth and glasses."""
 
 from functools import cache
 from typing import Any
@@ -23,12 +23,12 @@ FRAMES = np.array([0.02, 0.018, 0.02])
 
 
 def color_at(texture: NDArray[np.float32], places: Tensor) -> Tensor:
-    """Return the colours (3, 1, N) that a painted texture (3, S, S) has at atlas coordinates (2, 1, N)."""
+    """Return the colours (3, 1, N) of a texture (3, S, S) at atlas coordinates (2, 1, N)."""
     return sample_texture(torch.from_numpy(texture), places[:, 0].T, "points").T[:, None]
 
 
 class HeadTexture:
-    """Paints textures of a fixed size; everything that is the same for all subjects is computed once."""
+    """Paints textures of a fixed size; everything shared by all subjects is computed once."""
 
     def __init__(self, size: int, seed: int) -> None:
         u, v = np.meshgrid(np.linspace(0, 1, size), np.linspace(1, 0, size))
@@ -95,7 +95,7 @@ def _noise_tiles(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _strip(x: Array, y: Array, low: float, high: float) -> Array:
-    # A band between the lips; it is a hair's breadth high until the jaw opens.
+    # A band between the lips that is very thin until the jaw opens.
     off = y - MOUTH_LINE
     return smoothstep(off, low, low + 0.12) * (1 - smoothstep(off, high, high + 0.12)) * (1 - smoothstep(np.abs(x), 17, 20))
 

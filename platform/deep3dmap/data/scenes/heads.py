@@ -1,4 +1,4 @@
-"""Pictures of procedural heads with their ground truth, one seed per picture, written in the layout of 300W-LP."""
+"""Images of procedural heads with ground truth, one seed per image, written in the layout of 300W-LP."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from deep3dmap.geometry.face_crop import INFERENCE_FACTOR, detector_box_of_squar
 
 @dataclass(frozen=True)
 class HeadsPlan:
-    """What is made: pictures per split, and how. Equal plans give equal bytes, whatever the number of processes."""
+    """Generation settings. Equal plans produce identical files, regardless of the number of processes."""
 
     train: int
     val: int
@@ -30,13 +30,13 @@ class HeadsPlan:
     seed: int
 
     def count(self, split: str) -> int:
-        """How many pictures a split has."""
+        """Return the number of images in a split."""
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to make."""
+    """One image to generate."""
 
     plan: HeadsPlan
     split: str
@@ -45,7 +45,7 @@ class Job:
 
 
 def write_split(plan: HeadsPlan, split: str, folder: Path, workers: int = 1, quiet: bool = True) -> None:
-    """Write <name>.jpg and <name>.mat of each picture of a split, and boxes.csv, into `folder`."""
+    """Write <name>.jpg and <name>.mat for each image of a split, and boxes.csv, into `folder`."""
     jobs = [Job(plan, split, index, str(folder)) for index in range(plan.count(split))]
     seconds = seconds_each(plan)
     made = make_items(make_head, jobs, title=f"heads ({split})", seconds=seconds, workers=workers, quiet=quiet)
@@ -53,12 +53,12 @@ def write_split(plan: HeadsPlan, split: str, folder: Path, workers: int = 1, qui
 
 
 def seconds_each(plan: HeadsPlan) -> float:
-    """Return about how long one picture takes on one core."""
+    """Return the approximate generation time of one image on one core in seconds."""
     return 0.012 + 9e-8 * (plan.image_size * plan.supersample) ** 2
 
 
 def make_head(job: Job) -> tuple[str, NDArray[np.float32]]:
-    """Make one picture and write it; returns its name and the box that a detector would give."""
+    """Generate and write one image; returns its name and a simulated detector box."""
     plan, size = job.plan, job.plan.image_size
     rng = np.random.default_rng(item_seed("heads", plan.seed, job.split, job.index))
     model = head_model(plan.grid, plan.seed)
@@ -85,7 +85,7 @@ def make_head(job: Job) -> tuple[str, NDArray[np.float32]]:
 
 
 def detector_like_box(tight: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float32]:
-    """The box a face detector might give for landmarks in the box `tight`: off by some 4 % in place and in size."""
+    """Simulate a face detector's box for landmarks in the box `tight`, with about 4 % error in position and size."""
     side = (tight[2:] - tight[:2]).mean()
     centre = (tight[:2] + tight[2:]) / 2 + rng.normal(0, 0.04, 2).clip(-0.1, 0.1) * side
     square = INFERENCE_FACTOR * side * (1 + float(np.clip(rng.normal(0, 0.04), -0.1, 0.1)))

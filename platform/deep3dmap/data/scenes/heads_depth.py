@@ -1,8 +1,8 @@
-"""Pictures of procedural heads with their exact depth: what single-view shape reconstruction is scored on.
+"""Images of procedural heads with exact depth, for evaluating single-view shape reconstruction.
 
-A head stands before a camera of ten degrees, its middle at depth 1, and turns about that; it is lit by one distant light and
-an ambient one, as Lambert's law has it, before a plain wall. Pictures are the product of the painted albedo and the light,
-which no display curve bends, so that the model of Wu et al. (CVPR 2020) can explain them.
+A head in front of a plain wall faces a camera with a ten-degree field of view; its centre, about which it rotates, is at
+depth 1. It is Lambertian and lit by one distant and one ambient light. Images are the product of the albedo texture and the
+shading, without a display curve, so that the model of Wu et al. (CVPR 2020) can represent them.
 """
 
 from dataclasses import dataclass, replace
@@ -27,16 +27,16 @@ from deep3dmap.ops.rasterize import rasterize_camera
 
 Array = NDArray[np.float64]
 ALBEDO_GAMMA = 2.2
-CENTRE = np.array([0.0, 0.0, 0.03])  # metres in the head's frame: what turns stand about, at depth 1
-SCALE = 0.61  # units of depth for a metre, so that a head fills the picture
+CENTRE = np.array([0.0, 0.0, 0.03])  # centre of rotation in the head's frame in metres, placed at depth 1
+SCALE = 0.61  # units of depth per metre, chosen so that a head fills the image
 LIGHT_X, LIGHT_Y = (-1.0, 1.0), (-0.2, 0.8)
 
 
 @dataclass(frozen=True)
 class HeadsDepthPlan:
-    """What is made: pictures per split, and how. Equal plans give equal bytes, whatever the number of processes.
+    """Generation settings. Equal plans produce identical files, regardless of the number of processes.
 
-    yaw, pitch, roll: standard deviations in degrees, cut at 2.5 of them. shift: that of the place, in units of depth.
+    yaw, pitch, roll: standard deviations in degrees, clipped at 2.5 sigma. shift: of the position, in units of depth.
     """
 
     train: int
@@ -53,13 +53,13 @@ class HeadsDepthPlan:
     seed: int
 
     def count(self, split: str) -> int:
-        """How many pictures a split has."""
+        """Return the number of images in a split."""
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to make."""
+    """One image to generate."""
 
     plan: HeadsDepthPlan
     split: str
@@ -68,7 +68,7 @@ class Job:
 
 
 def write_split(plan: HeadsDepthPlan, split: str, folder: Path, workers: int = 1, quiet: bool = True) -> None:
-    """Write a folder called `split`, with image/, depth/, mask/ and truth.csv, into `folder`."""
+    """Write a folder named `split`, with image/, depth/, mask/ and truth.csv, into `folder`."""
     for kind in ("image", "depth", "mask"):
         (folder / split / kind).mkdir(parents=True)
     jobs = [Job(plan, split, index, str(folder / split)) for index in range(plan.count(split))]
@@ -78,12 +78,12 @@ def write_split(plan: HeadsDepthPlan, split: str, folder: Path, workers: int = 1
 
 
 def seconds_each(plan: HeadsDepthPlan) -> float:
-    """Return about how long one head takes on one core."""
+    """Return the approximate generation time of one head on one core in seconds."""
     return 0.02 + 1e-7 * (plan.image_size * plan.supersample) ** 2
 
 
 def make_head(job: Job) -> tuple[str, Array]:
-    """Make one picture and write it; returns its name, and its view and light."""
+    """Generate and write one image; returns its name, and its view and light (10,)."""
     plan = job.plan
     rng = np.random.default_rng(item_seed("heads_depth", plan.seed, job.split, job.index))
     subject = sample_subject(rng, head_model(plan.grid, 0), 0.0)
@@ -108,10 +108,10 @@ def _lit_surface(subject: HeadSubject, plan: HeadsDepthPlan, view: Array, light:
     faces = np.concatenate([head.faces, rest.faces + len(head.vertices)])
     larger = np.exp(np.clip(rng.normal(0, 0.03), -0.06, 0.06))
     vertices = _placed(np.concatenate([head.vertices, rest.vertices]), view, larger)
-    # Face and patches meet in vertices of their own, so each keeps its normals, as in the other pictures of these heads.
+    # Face and patches do not share vertices at their seams, so each keeps its normals, as in the other head datasets.
     normals = np.concatenate([vertex_normals(vertices[part], own) for part, own in _parts(head, rest)])
     shade = light[0] + light[1] * (-normals @ _direction(light)).clip(0, None)
-    # Atlas coordinates, whether there is a texture, and the colour where there is none.
+    # Atlas coordinates, a flag for textured vertices, and the colour of the others.
     look_of = np.zeros((len(vertices), 6))
     look_of[: len(head.vertices), :2], look_of[: len(head.vertices), 2] = head.uv, 1
     look_of[len(head.vertices) :, 3:] = rest.colors
@@ -129,13 +129,13 @@ def _parts(head: HeadSurface, rest: Patch) -> tuple[tuple[slice, NDArray[np.int6
 
 
 def sample_view(rng: np.random.Generator, plan: HeadsDepthPlan) -> Array:
-    """Draw a view (6,): rx, ry, rz in radians, tx, ty, tz, as `ReliefCamera.turn` takes them."""
+    """Draw a view (6,): rx, ry, rz in radians, tx, ty, tz, as expected by `ReliefCamera.turn`."""
     spread = np.array([*np.radians([plan.pitch, plan.yaw, plan.roll]), plan.shift, plan.shift, 0.0])
     return rng.normal(size=6).clip(-2.5, 2.5) * spread
 
 
 def sample_light(rng: np.random.Generator) -> Array:
-    """Draw a light (4,): ambient, diffuse, x and y of its direction at z = 1, which points away from the camera."""
+    """Draw a light (4,): ambient, diffuse, and x and y of its direction at z = 1, pointing away from the camera."""
     return np.array([rng.uniform(0.3, 0.5), rng.uniform(0.4, 0.7), rng.uniform(*LIGHT_X), rng.uniform(*LIGHT_Y)])
 
 
@@ -145,7 +145,7 @@ def _direction(light: Array) -> Array:
 
 
 def _placed(millimetres: Array, view: Array, larger: float) -> Array:
-    """Vertices of a head before the camera, in units of depth."""
+    """Return the vertices of a head in the camera frame, in units of depth."""
     upright = np.array([1.0, -1.0, -1.0])
     ahead = (millimetres / 1000 - CENTRE) * SCALE * larger * upright + (0, 0, 1)
     return ReliefCamera(2).turn(torch.from_numpy(ahead)[None], torch.from_numpy(view)[None])[0].numpy()
@@ -153,12 +153,12 @@ def _placed(millimetres: Array, view: Array, larger: float) -> Array:
 
 def _camera(size: int) -> Camera:
     intrinsics = ReliefCamera(size).intrinsics(torch.zeros(0, dtype=torch.float64)).numpy()
-    intrinsics[:2, 2] += 0.5  # a relief's pixels have their centres at whole numbers
+    intrinsics[:2, 2] += 0.5  # a relief has integer pixel centres
     return Camera(intrinsics, np.eye(4), size, size)
 
 
 def depth_of(vertices: Array, faces: NDArray[np.int64], size: int) -> NDArray[np.float32]:
-    """Return the depth (H, W) at the middles of the pixels, the farthest one where nothing is or what is lies beyond it."""
+    """Return the depth (H, W) at the pixel centres, FARTHEST for the background and for anything beyond it."""
     points = torch.from_numpy(vertices).float().contiguous()
     intrinsics = torch.from_numpy(_camera(size).intrinsics)
     depth = rasterize_camera(points, torch.from_numpy(faces), intrinsics, size, size).depth.numpy()

@@ -1,8 +1,8 @@
-"""One procedural head seen by several calibrated cameras at once, with its exact ground truth.
+"""Procedural heads seen by several calibrated cameras at once, with exact ground truth.
 
-World: metres, y up, about the frame of the head template (x to the subject's left, z out of the face), from which each head
-is turned and shifted a little. What is drawn is the template's own surface and nothing else: no hair stands off it, no
-shoulders are below it, and it reflects light as Lambert's law has it, so pictures, masks and mesh agree to the pixel.
+World: metres, y up, close to the frame of the head template (x to the subject's left, z out of the face), from which each head
+is slightly rotated and shifted. Only the Lambertian template surface is rendered, without raised hair or shoulders, so that
+images, masks and mesh agree to the pixel.
 """
 
 from dataclasses import dataclass, replace
@@ -31,16 +31,16 @@ from deep3dmap.data.scenes.view_render import DrawnView, LitSurface, draw_view, 
 from deep3dmap.geometry.rotations import matrix_of_axis_angle
 
 Array = NDArray[np.float64]
-ALBEDO_GAMMA = 2.2  # of albedo.png; the pictures' own gamma is part of the plan
-CENTRE = (0.0, -0.03, 0.03)  # metres in the template's frame: where the cameras look
+ALBEDO_GAMMA = 2.2  # gamma of albedo.png; the gamma of the images is part of the plan
+CENTRE = (0.0, -0.03, 0.03)  # point the cameras look at, in metres in the template's frame
 
 
 @dataclass(frozen=True)
 class MultiviewPlan:
-    """What is made: subjects per split and how. Equal plans give equal bytes, whatever the number of processes.
+    """Generation settings. Equal plans produce identical files, regardless of the number of processes.
 
-    recordings: how often each person is recorded. splits: "identity" puts every person in one split only, "recording" takes
-    the same people in all splits, each time with another expression, light and cameras.
+    recordings: number of recordings per person. splits: "identity" assigns every person to one split; "recording" uses the
+    same people in all splits, with different expressions, lights and cameras.
     """
 
     train: int
@@ -60,18 +60,18 @@ class MultiviewPlan:
     seed: int
 
     def count(self, split: str) -> int:
-        """How many samples a split has."""
+        """Return the number of samples in a split."""
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
     def person(self, split: str, index: int) -> str:
-        """Who is in a sample; equal names are equal people."""
+        """Return the name of the person in a sample; equal names mean the same person."""
         group = "person" if self.splits == "recording" else split
         return f"{group}_{index // self.recordings:05d}"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One sample to make."""
+    """One sample to generate."""
 
     plan: MultiviewPlan
     split: str
@@ -80,23 +80,23 @@ class Job:
 
 
 def sample_name(plan: MultiviewPlan, split: str, index: int) -> str:
-    """Name of a sample and of its folder: the person, and which recording it is."""
+    """Return the name of a sample and of its folder: the person and the recording number."""
     return f"{plan.person(split, index)}_{index % plan.recordings}"
 
 
 def write_split(plan: MultiviewPlan, split: str, folder: Path, workers: int = 1, quiet: bool = True) -> None:
-    """Write a folder for each subject of a split into `folder`."""
+    """Write one folder per subject of a split into `folder`."""
     jobs = [Job(plan, split, index, str(folder)) for index in range(plan.count(split))]
     make_items(make_subject, jobs, title=f"multiview_heads ({split})", seconds=seconds_each(plan), workers=workers, quiet=quiet)
 
 
 def seconds_each(plan: MultiviewPlan) -> float:
-    """Return about how long one subject takes on one core."""
+    """Return the approximate generation time of one subject on one core in seconds."""
     return 0.02 + plan.views * (0.003 + 7e-8 * (plan.image_size * plan.supersample) ** 2)
 
 
 def make_subject(job: Job) -> None:
-    """Make one sample: views, cameras, mesh.ply, albedo.png and truth.npz."""
+    """Generate one sample: views, cameras, mesh.ply, albedo.png and truth.npz."""
     plan = job.plan
     rng = np.random.default_rng(item_seed("multiview_heads", plan.seed, job.split, job.index))
     person = plan.person(job.split, job.index)
@@ -127,7 +127,7 @@ def make_subject(job: Job) -> None:
 
 
 def _subject(plan: MultiviewPlan, person: np.random.Generator, recording: np.random.Generator) -> HeadSubject:
-    # What belongs to the person comes from one generator, what changes between recordings from the other.
+    # Attributes of the person come from one generator, attributes of the recording from the other.
     who = sample_subject(person, head_model(plan.grid), 0.0)
     now = sample_subject(recording, head_model(plan.grid), 0.0)
     return replace(who, expression=now.expression, gaze=now.gaze, light=now.light, glasses=False)

@@ -1,4 +1,4 @@
-"""Ten procedural objects, each about two metres large, z up, standing around the origin."""
+"""Ten procedural objects, each about two metres in size, z up, centred near the origin."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,19 +17,19 @@ WOOD, DARK_WOOD, BRICK, ORANGE = (0.62, 0.42, 0.24), (0.35, 0.22, 0.12), (0.62, 
 
 
 class Design:
-    """Collects the parts of an object and the materials they are made of."""
+    """Collects the parts of an object and their materials."""
 
     def __init__(self) -> None:
         self.parts: list[Quads] = []
         self.materials: list[Material] = []
 
     def material(self, kind: str, first: Color, second: Color, scale: float = 0.3, grain: float = 0.2) -> int:
-        """Add a solid texture and return its number."""
+        """Add a solid texture and return its index."""
         self.materials.append(Material(kind, first, second, scale, grain))
         return len(self.materials) - 1
 
     def add(self, part: Quads, place: Place = (0.0, 0.0, 0.0), degrees: float = 0.0) -> None:
-        """Put a part down, turned about z."""
+        """Add a part at `place`, rotated about z."""
         self.parts.append(part.placed(place, np.radians(degrees)))
 
     def quads(self) -> Quads:
@@ -123,7 +123,7 @@ def tree(design: Design) -> None:
 
 
 def truck(design: Design) -> None:
-    """A pick-up with a loaded bed."""
+    """A pick-up truck with a loaded bed."""
     paint, tyre = design.material("plain", BLUE, BLUE, grain=0.1), design.material("stripes", BLACK, GREY, 0.09)
     cargo, glass = design.material("planks", WOOD, DARK_WOOD, 0.1), design.material("checker", WHITE, GREY, 0.14)
     design.add(box((-1.1, -0.42, -0.35), (1.1, 0.42, -0.12), paint))

@@ -1,4 +1,4 @@
-"""Makes one procedural object on disk, in the layout of NeRF's synthetic scenes, with its true mesh."""
+"""Writes a procedural object to disk in the layout of NeRF's synthetic scenes, with its ground-truth mesh."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,13 @@ from deep3dmap.data.scenes.rooms_shapes import refined
 from deep3dmap.data.scenes.solid_render import Daylight, SolidRenderer
 from deep3dmap.data.scenes.sphere_cameras import orbiting_cameras, scattered_cameras
 
-SECONDS_A_VIEW = 0.015  # of 128 x 128 pixels on one core
+SECONDS_A_VIEW = 0.015  # render time of one view of 128 x 128 pixels on one core
 MESH_EDGE = 0.05
 
 
 @dataclass(frozen=True)
 class ObjectRecipe:
-    """Everything that decides the bytes of an object. train, val, test: views of each split; size: pixels a side."""
+    """Settings that determine the files of an object. train, val, test: views per split; size: image side in pixels."""
 
     design: str
     seed: int
@@ -30,7 +30,7 @@ class ObjectRecipe:
 
 
 def write_object(folder: Path, recipe: ObjectRecipe) -> None:
-    """Write three splits of views and mesh.ply, the part of the surface that the training views show."""
+    """Write three splits of views, and mesh.ply with the part of the surface visible in the training views."""
     design = Design()
     DESIGNS[recipe.design](design)
     quads, _ = refined(design.quads(), MESH_EDGE)

@@ -1,4 +1,4 @@
-"""Calibrated cameras around a subject that stands upright in a world whose y axis points up."""
+"""Calibrated cameras around an upright subject in a world with y up."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,10 @@ UP = (0.0, 1.0, 0.0)
 
 @dataclass(frozen=True)
 class Orbit:
-    """Where cameras stand. Angles in degrees; yaw 0 is on the z axis, positive towards x; pitch is upwards.
+    """Distribution of cameras. Angles in degrees; yaw 0 is on the z axis, positive towards x; pitch is upwards.
 
-    yaws: first and last, evenly spaced with `jitter`; a full circle leaves out the last, which is the first again.
-    extent: metres across the picture at the subject. offset: how far the principal point strays, as a share of the picture.
+    yaws: first and last, evenly spaced with `jitter`; a full circle omits the last one, which equals the first. extent: range
+    of the image width at the subject in metres. offset: maximum shift of the principal point, as a fraction of the image.
     """
 
     views: int
@@ -31,7 +31,7 @@ class Orbit:
 
 
 def sample_cameras(rng: np.random.Generator, orbit: Orbit, target: Array, size: int) -> list[Camera]:
-    """Draw the cameras of square pictures of `size` pixels a side that look at `target`, (3,) metres."""
+    """Draw cameras of square images of `size` pixels that look at `target`, (3,) in metres."""
     first, last = orbit.yaws
     circle = last - first >= 360
     yaws = np.linspace(first, last, orbit.views, endpoint=not circle) if orbit.views > 1 else np.array([(first + last) / 2])

@@ -1,6 +1,6 @@
-"""The procedural body as a model with shape coefficients and a skeleton: made by code, of nobody, free of anybody's licence.
+"""The procedural body as a model with shape coefficients and a skeleton, generated without data of real people.
 
-It has the interface of SMPL and is none: numbers measured on it say nothing about published benchmarks.
+It has the interface of SMPL but is not SMPL: results on it do not compare with published benchmarks.
 """
 
 from functools import cache
@@ -14,13 +14,13 @@ from deep3dmap.geometry.body_model import JOINTS, PARENTS, BodyModel
 
 Array = NDArray[np.float64]
 BETAS = ("height", "weight", "legs", "torso", "arms", "shoulders", "hips", "belly", "chest", "head")
-_SOFTNESS = 0.016  # metres over which the pull of one bone gives way to that of the next
-_RING = 60  # vertices that a joint is regressed from
+_SOFTNESS = 0.016  # transition length of skinning weights between bones in metres
+_RING = 60  # number of vertices from which a joint is regressed
 
 
 @cache
 def body_model() -> BodyModel:
-    """Make the body: about 7,500 vertices, 22 joints named as in SMPL-X, ten shape coefficients; the same every time."""
+    """Build the body: about 7,500 vertices, 22 joints named as in SMPL-X, ten shape coefficients. Deterministic."""
     vertices, faces = body_surface()
     weights = _weights(vertices)
     return BodyModel(
@@ -37,14 +37,14 @@ def _weights(vertices: Array) -> Array:
     distances = bone_distances(vertices)
     of_joint = np.stack([distances[:, [bone.joint == name for bone in BONES]].min(1, initial=np.inf) for name in JOINTS], 1)
     pull = np.exp(-(of_joint - of_joint.min(1, keepdims=True)) / _SOFTNESS)
-    # Four bones a vertex, as in SMPL; what is weaker is noise.
+    # Keep the four strongest bones per vertex, as in SMPL.
     weakest = np.sort(pull, 1)[:, -4:-3]
     pull[pull < weakest] = 0
     return pull / pull.sum(1, keepdims=True)
 
 
 def _joint_regressor(vertices: Array, joints: Array) -> Array:
-    # The most even weights of the nearest vertices whose mean is the joint: the shortest step from equal shares.
+    # Weights of the nearest vertices that reproduce the joint as a weighted mean and are closest to uniform.
     regressor = np.zeros((len(joints), len(vertices)))
     for row, joint in zip(regressor, joints):
         near = np.argsort(((vertices - joint) ** 2).sum(1), kind="stable")[:_RING]
@@ -55,7 +55,7 @@ def _joint_regressor(vertices: Array, joints: Array) -> Array:
 
 
 def _shape_basis(vertices: Array) -> Array:
-    # (V, 3, 10) metres for one sigma. Every field is smooth in space, so the joints move with the skin around them.
+    # (V, 3, 10) metres per sigma. All fields are smooth in space, so joints move with the surrounding skin.
     x, y, z = vertices.T
     zero, side = np.zeros_like(x), np.tanh(x / 0.05)
     out = axis_offset(vertices)

@@ -1,4 +1,4 @@
-"""Makes one procedural room on disk, in the layout of 7-Scenes or of ScanNet."""
+"""Writes a procedural room to disk in the layout of 7-Scenes or ScanNet."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,9 @@ LAYOUTS = {"sevenscenes": sevenscenes, "scannet": scannet}
 
 @dataclass(frozen=True)
 class RoomRecipe:
-    """Everything that decides the bytes of a room.
+    """Settings that determine the files of a room.
 
-    depth_noise: strength of the sensor's faults, 0 = exact depth. layout: one of LAYOUTS.
+    depth_noise: strength of the sensor's errors, 0 = exact depth. layout: one of LAYOUTS.
     """
 
     seed: int
@@ -31,7 +31,7 @@ class RoomRecipe:
 
 
 def write_room(folder: Path, recipe: RoomRecipe) -> None:
-    """Write the frames, intrinsics and observed ground-truth mesh of the room of `recipe.seed`; z is up, the floor at z = 0."""
+    """Write frames, intrinsics and the observed part of the ground-truth mesh of a room; z is up, the floor at z = 0."""
     design, walk, noise = (np.random.default_rng(s) for s in np.random.SeedSequence(recipe.seed).spawn(3))
     room = design_room(design)
     intrinsics = pinhole(recipe.width, recipe.height)
@@ -46,5 +46,5 @@ def write_room(folder: Path, recipe: RoomRecipe) -> None:
 
 
 def seconds_each(frames: int, width: int, height: int) -> float:
-    """Return about how long one room takes on one core."""
+    """Return the approximate generation time of one room on one core in seconds."""
     return 0.5 + frames * (0.013 + 4.4e-7 * width * height)

@@ -1,4 +1,4 @@
-"""Furniture of procedural rooms. Each piece stands on z = 0 around the origin, its back towards -y, its front towards +y."""
+"""Furniture of procedural rooms. Each piece stands on z = 0 around the origin, with its front towards +y."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ _METAL = Material("plain", (0.55, 0.56, 0.58), (0.5, 0.5, 0.5), grain=0.1)
 
 @dataclass
 class Palette:
-    """The materials of a room, and the random choices that make them."""
+    """The materials of a room and the random generator that chooses them."""
 
     rng: np.random.Generator
     materials: list[Material] = field(default_factory=list)
@@ -42,19 +42,19 @@ class Palette:
         return len(self.materials) - 1
 
     def wood(self) -> int:
-        """Add a wood."""
+        """Add a random wood and return its index."""
         first, second = WOODS[self.rng.integers(len(WOODS))]
         return self.add(Material("planks", first, second, scale=float(self.rng.uniform(0.10, 0.22)), grain=0.3))
 
     def accent(self, kinds: tuple[str, ...] = ("plain", "checker", "stripes", "dots", "marble"), scale: float = 0.16) -> int:
-        """Add a coloured material with one of the patterns `kinds`."""
+        """Add a random coloured material with one of the patterns `kinds` and return its index."""
         first, second = (ACCENTS[i] for i in self.rng.choice(len(ACCENTS), 2, replace=False))
         pale: Color = tuple(0.75 + 0.25 * c for c in second)
         kind = str(self.rng.choice(kinds))
         return self.add(Material(kind, first, pale, scale=scale * float(self.rng.uniform(0.7, 1.4)), grain=0.4))
 
     def metal(self) -> int:
-        """Add a grey metal."""
+        """Add a grey metal and return its index."""
         return self.add(_METAL)
 
 
@@ -79,7 +79,7 @@ def table(palette: Palette) -> Piece:
 
 
 def round_table(palette: Palette) -> Piece:
-    """A round table on one column, with a ball on it."""
+    """A round table on a central column, with a ball on it."""
     radius, height = palette.rng.uniform((0.40, 0.62), (0.55, 0.74))
     top = revolved(
         [(0, height - 0.04), (radius, height - 0.04), (radius, height), (0, height)], palette.wood(), 32, smooth=False
@@ -152,7 +152,7 @@ def sofa(palette: Palette) -> Piece:
 
 
 def bed(palette: Palette) -> Piece:
-    """A bed with a headboard, a patterned blanket and pillows; its head is at the wall."""
+    """A bed with its headboard at the wall, a patterned blanket and pillows."""
     width, length, wood = float(palette.rng.uniform(1.0, 1.5)), 2.0, palette.wood()
     back = -length / 2
     parts = [

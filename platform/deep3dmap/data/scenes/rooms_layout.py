@@ -1,4 +1,4 @@
-"""The plan of a procedural room: shell, window, door, pictures, furniture along the walls and a table in the middle."""
+"""Layout of a procedural room: shell, window, door, pictures, furniture along the walls and a table in the middle."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ from deep3dmap.data.scenes.rooms_shapes import Quads, box, cylinder, joined, pan
 from deep3dmap.data.scenes.rooms_textures import Material
 
 GAP = 0.12  # metres between neighbouring pieces
-Rectangle = tuple[float, float, float, float]  # least x, least y, greatest x, greatest y
-TALL = 1.15  # pieces above this height stay out of the window
+Rectangle = tuple[float, float, float, float]  # min x, min y, max x, max y
+TALL = 1.15  # pieces taller than this are not placed at the window wall
 
 
 @dataclass(frozen=True)
 class Room:
     """A furnished room. size: width (x), length (y), height (z); one corner of the floor is the origin.
 
-    lights: (L, 3) positions. powers: (L,). No camera comes nearer to a wall than `margin`.
+    lights: (L, 3) positions. powers: (L,). margin: minimum distance of the camera from the walls. Lengths in metres.
     """
 
     size: tuple[float, float, float]
@@ -31,32 +31,32 @@ class Room:
 
 @dataclass(frozen=True)
 class _Wall:
-    """A wall seen from inside: where it begins (its right end), how long it is and the angle that turns +y into the room."""
+    """A wall seen from inside: its length, its start (the right end), and the angle that rotates +y into the room."""
 
     length: float
     angle: float
     begin: tuple[float, float]
 
     def place(self, quads: Quads, along: float, away: float, up: float = 0.0) -> Quads:
-        """Put something `along` the wall from its beginning, `away` from it into the room."""
+        """Place quads at distance `along` the wall from its start and `away` from it into the room."""
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         x, y = self.begin[0] + cos * along - sin * away, self.begin[1] + sin * along + cos * away
         return quads.placed((x, y, up), self.angle)
 
     def footprint(self, begin: float, end: float, away: float) -> Rectangle:
-        """The floor between `begin` and `end` of the wall, `away` into the room."""
+        """Return the floor rectangle between `begin` and `end` along the wall, reaching `away` into the room."""
         one, other = self.point(begin, 0, 0), self.point(end, away, 0)
         low, high = np.minimum(one, other), np.maximum(one, other)
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
     def point(self, along: float, away: float, up: float) -> NDArray[np.float64]:
-        """The world position of a point given as in `place`."""
+        """Return the world position of a point specified as in `place`."""
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         return np.array([self.begin[0] + cos * along - sin * away, self.begin[1] + sin * along + cos * away, up])
 
 
 def design_room(rng: np.random.Generator) -> Room:
-    """Return a random furnished room; equal generators give equal rooms."""
+    """Return a random furnished room, determined by the generator's state."""
     width, length, height = (float(v) for v in rng.uniform((4.0, 3.6, 2.4), (5.6, 5.0, 2.8)))
     palette = Palette(rng)
     walls = [_Wall(width, 0.0, (0, 0)), _Wall(length, np.pi / 2, (width, 0))]
@@ -89,7 +89,7 @@ def _shell(palette: Palette, width: float, length: float, height: float) -> Quad
         palette.add(Material("plain", (0.92, 0.91, 0.89), wall, grain=0.22)),
     )
     shell = box((0, 0, 0), (width, length, height), floor, inside=True)
-    # The sides of a box come in the order -x, +x, -y, +y, -z, +z.
+    # Box sides are ordered -x, +x, -y, +y, -z, +z.
     material = np.array([*(palette.add(paper) for paper in pattern), floor, ceiling])
     return Quads(shell.corners, shell.normals, material, shell.local)
 
@@ -115,7 +115,7 @@ def _window(palette: Palette, wall: _Wall, height: float) -> list[Quads]:
 
 
 def _door(palette: Palette, wall: _Wall, parts: list[Quads]) -> tuple[float, float]:
-    """Hang a door and return the stretch of the wall that stays free."""
+    """Add a door and return the interval of the wall that must stay free."""
     wood, frame, metal = palette.wood(), palette.wood(), palette.metal()
     along = 0.75 if palette.rng.random() < 0.5 else wall.length - 0.75
     leaf = [box((-0.42, 0, 0), (0.42, 0.03, 2.0), wood), sphere(0.03, 0, metal, 12).placed((0.34, 0.07, 1.0))]
@@ -134,7 +134,7 @@ def _furnish(
     taken: list[Rectangle],
     parts: list[Quads],
 ) -> None:
-    """Line the walls with furniture where the floor is free, and hang pictures above what is low."""
+    """Place furniture along the walls where the floor is free, and hang pictures above low pieces."""
     rng = palette.rng
     for number, wall in enumerate(walls):
         along = 0.06
@@ -171,7 +171,7 @@ def _picture(palette: Palette) -> Quads:
 
 
 def _middle(palette: Palette, width: float, length: float, parts: list[Quads]) -> Rectangle:
-    """Put a rug, a table and two chairs in the middle and return the floor they take."""
+    """Place a rug, a table and two chairs in the middle and return the floor area they occupy."""
     rng = palette.rng
     centre = np.array([width / 2, length / 2]) + rng.uniform(-0.25, 0.25, 2)
     angle = float(rng.uniform(0, np.pi))
@@ -180,7 +180,7 @@ def _middle(palette: Palette, width: float, length: float, parts: list[Quads]) -
     piece: Piece = IN_THE_MIDDLE[rng.integers(len(IN_THE_MIDDLE))](palette)
     parts.append(piece.quads.placed((*centre, 0.012), angle))
     for turn in (angle, angle + np.pi):
-        # The chair's front looks at the table, so it stands on the side its back points to.
+        # The chair faces the table, so it is offset towards its back.
         away = piece.depth / 2 + 0.22
         offset = away * np.array([np.sin(turn), -np.cos(turn)])
         parts.append(chair(palette).quads.placed((*(centre + offset), 0), turn + float(rng.uniform(-0.3, 0.3))))
@@ -190,7 +190,7 @@ def _middle(palette: Palette, width: float, length: float, parts: list[Quads]) -
 def _lights(
     palette: Palette, window: _Wall, size: tuple[float, float, float], parts: list[Quads]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Hang a lamp in the middle and return the lights: below the lamp, before the window and a faint one in a corner."""
+    """Add a ceiling lamp and return the lights: below the lamp, in front of the window, and a faint one in a corner."""
     width, length, height = size
     shade = palette.add(Material("plain", (1.0, 0.93, 0.78), (1, 1, 1), grain=0.08, glow=0.85))
     lamp = [cylinder(0.008, height - 0.35, height, palette.metal(), 6), sphere(0.13, height - 0.42, shade, 20)]

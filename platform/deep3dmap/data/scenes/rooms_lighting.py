@@ -1,6 +1,6 @@
-"""Light in procedural rooms: point lights with shadows, Lambert's law and some ambient light. Nothing depends on the view.
+"""Lighting of procedural rooms: point lights with shadows, Lambertian shading and ambient light, independent of the view.
 
-Points and normals come as planes, (3, N).
+Points and normals are stored as planes, (3, N).
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from deep3dmap.ops.cube_light import CubeLight, add_cube_light
 from deep3dmap.ops.rasterize import rasterize_camera
 from deep3dmap.ops.solid_texture import solid_shade
 
-_RESOLUTION = 256  # pixels along an edge of a shadow cube
-_OFFSET = 0.03  # metres the shaded point is lifted off its surface, so that a surface does not shade itself
+_RESOLUTION = 256  # pixels per edge of a shadow cube
+_OFFSET = 0.03  # offset of shaded points from their surface in metres, to avoid self-shadowing
 _AMBIENT = 0.32
-_AT_ONCE = 1 << 16  # points that are shaded together: what is computed of them stays in the processor's cache
+_AT_ONCE = 1 << 16  # points shaded per batch, small enough for intermediate results to stay in the CPU cache
 
 
 class Lighting:
-    """The lights of a room with their shadow cubes, and the shading of any point of it."""
+    """The lights of a room with their shadow cubes, and shading of arbitrary surface points."""
 
     def __init__(self, room: Room) -> None:
         self._room, self._textures = room, _LitTextures(room.materials)
@@ -36,46 +36,46 @@ class Lighting:
         ]
 
     def shade(self, local: Tensor, material: Tensor, received: Tensor) -> Tensor:
-        """Return (3, N) RGB in [0, 1] of surface points with texture coordinates (3, N) that receive `irradiance` (N,)."""
+        """Return (3, N) RGB in [0, 1] of surface points from texture coordinates (3, N), materials and irradiance (N,)."""
         return self._textures.shade(material, local, received)
 
     def irradiance(self, points: Tensor, normals: Tensor) -> Tensor:
-        """Return the light (N,) that surface points with unit normals receive, 1 = a white surface is drawn white."""
+        """Return the irradiance (N,) of surface points with unit normals, where 1 renders a white surface as white."""
         received = torch.empty(points.shape[1])
         for part in _parts(len(received)):
             received[part] = self._received(points[:, part].contiguous(), normals[:, part].contiguous())
         return received
 
     def _received(self, points: Tensor, normals: Tensor) -> Tensor:
-        # Surfaces that look up receive more of the light that the ceiling and walls scatter.
+        # Surfaces that face up receive more of the light scattered by ceiling and walls.
         total = (_AMBIENT + 0.25 * _AMBIENT * normals[2]).mul_(self._openness(points))
         for light in self._lights:
             add_cube_light(total, points, normals, light)
         return total
 
     def _openness(self, points: Tensor) -> Tensor:
-        """Return how much of the ambient light reaches a point: corners of the room are darker."""
+        """Return the fraction of ambient light that reaches each point; corners of the room are darker."""
         size = torch.tensor(self._room.size, dtype=torch.float32)[:, None]
         distance = torch.minimum(points, size - points).clamp_(min=0)
         return (1 - 0.22 / (1 + 12 * distance)).prod(0)
 
 
 class _LitTextures(SolidTextures):
-    """Materials that may give off light."""
+    """Materials that may emit light."""
 
     def __init__(self, materials: Sequence[Material]) -> None:
         super().__init__(materials)
         self._glow = torch.tensor([m.glow for m in materials])
 
     def shade(self, index: Tensor, points: Tensor, received: Tensor) -> Tensor:
-        """Return (3, N) what a display shows of `points` (3, N) of the materials `index` (N,) that receive light (N,)."""
+        """Return the display colours (3, N) of `points` (3, N) with materials `index` (N,) and received light (N,)."""
         return solid_shade(points, index, self._materials, received, self._glow)
 
 
 def _shadow_cube(vertices: NDArray[np.float64], faces: Tensor, light: NDArray[np.float64]) -> Tensor:
-    """Return the depth that is still lit (infinite where nothing is), seen from the light along the axes of `_axes`.
+    """Return the largest lit depth (infinite if unobstructed), seen from the light along the axes of `_axes`.
 
-    The outermost pixels of a side are doubled.
+    Each side is padded by replicating its outermost pixels.
     """
     half = _RESOLUTION / 2
     intrinsics = torch.tensor([[half, 0, half], [0, half, half], [0, 0, 1]], dtype=torch.float64)
@@ -92,7 +92,7 @@ def _parts(count: int) -> list[slice]:
 
 
 def _axes() -> NDArray[np.float32]:
-    """Return (6, 3, 3) rows x, y, z of six cameras that look along -x, +x, -y, +y, -z, +z."""
+    """Return the axes (6, 3, 3), as rows x, y, z, of six cameras that look along -x, +x, -y, +y, -z, +z."""
     frames = []
     for axis in range(3):
         for sign in (-1.0, 1.0):

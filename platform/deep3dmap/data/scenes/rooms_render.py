@@ -1,4 +1,4 @@
-"""Pictures of a procedural room and the part of its surface that the pictures show."""
+"""Rendering of a procedural room, and tracking of the surface that the images show."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from deep3dmap.data.scenes.rooms_shapes import Quads, refined, refined_centres, 
 from deep3dmap.ops.faces_in_view import FacesInView, faces_in_view
 from deep3dmap.ops.rasterize import Fragments, interpolate_at, rasterize
 
-_FINE = 2  # colour is computed for this many pixels squared and averaged
-_NEAR = 0.01  # metres; nothing nearer is drawn
+_FINE = 2  # colour samples per pixel side, averaged per pixel
+_NEAR = 0.01  # near plane in metres
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class RenderedFrame:
 
 
 class RoomRenderer:
-    """Draws a room with its light, and keeps which parts of it have been seen."""
+    """Renders a room with its lights, and tracks which parts of it have been seen."""
 
     def __init__(self, room: Room, mesh_edge: float) -> None:
         self._lighting = Lighting(room)
@@ -44,7 +44,7 @@ class RoomRenderer:
     def frame(
         self, world_from_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], height: int, width: int
     ) -> RenderedFrame:
-        """Draw one view (pose (4, 4), intrinsics (3, 3) with pixel centres at +0.5)."""
+        """Render one view from its pose (4, 4) and intrinsics (3, 3), pixel centres at +0.5."""
         camera = torch.from_numpy(_to_camera(self._vertices, world_from_camera).astype(np.float32))
         fine_intrinsics = np.diag([_FINE, _FINE, 1.0]) @ intrinsics
         seen = faces_in_view(camera, self._faces, torch.from_numpy(intrinsics).float(), height, width, _NEAR)
@@ -63,7 +63,7 @@ class RoomRenderer:
         return RenderedFrame(image.numpy(), exact.depth.numpy(), cosine.numpy())
 
     def seen_mesh(self) -> Mesh:
-        """Return the finely cut surface that at least one of the drawn views showed, with its colours."""
+        """Return the finely subdivided surface seen in at least one rendered view, with its colours."""
         quads = self._surface.quads()
         first, owner = _merged(quads)
         corners, normals, local = (
@@ -76,7 +76,7 @@ class RoomRenderer:
         return Mesh(corners.T.contiguous().numpy(), faces[proper], colors.T.contiguous().numpy())
 
     def _shade(self, surface: "SurfaceInView", fine: Fragments, received: Tensor) -> Tensor:
-        """Return the image (3, H, W): texture is computed at every fine sample, and averaged."""
+        """Return the image (3, H, W), averaged from texture evaluated at every fine sample."""
         face_id = fine.face_id.flatten()
         local = surface.local(face_id, fine.barycentrics.view(-1, 3))
         material = self._material.index_select(0, surface.source).index_select(0, face_id.clamp(min=0))
@@ -86,9 +86,9 @@ class RoomRenderer:
     def _light(
         self, surface: "SurfaceInView", fine: Fragments, quads: Tensor, exact: Tensor, points: Tensor, normals: Tensor
     ) -> Tensor:
-        """Return the light (2H, 2W) at the fine samples; a pixel that shows a single quad gets its light once.
+        """Return the light (2H, 2W) at the fine samples; for pixels that show a single quad, it is computed only once.
 
-        quads (2H, 2W), exact (H, W): the quads at the fine samples and at the pixels' centres. points, normals (3, H W): there.
+        quads (2H, 2W), exact (H, W): quads at the fine samples and at pixel centres. points, normals (3, H W): at centres.
         """
         height, width = exact.shape
         once = self._lighting.irradiance(points, normals).view(height, 1, width, 1)
@@ -103,43 +103,43 @@ class RoomRenderer:
 
 
 class SurfaceInView:
-    """The faces of a room that one view may show, and what is known of their points."""
+    """The faces of a room that may be visible in a view, with the attributes of their points."""
 
     def __init__(self, seen: FacesInView, faces: Tensor, place: Tensor, local: Tensor) -> None:
         """place (V, 6), local (V, 3): points and normals, and texture coordinates, at the vertices of `faces`."""
         self.source = seen.source
         self._quad = np.append(seen.source.numpy() >> 1, -1)
-        # Every face has corners of its own, because those of cuts lie between the vertices of the room.
+        # Every face has its own corners, because corners of clipped faces lie between the vertices of the room.
         self._corners = torch.arange(3 * len(seen.source)).view(-1, 3)
         self._place, self._local = (seen.at_corners(faces, values).flatten(0, 1) for values in (place, local))
 
     def quads(self, fragments: Fragments) -> Tensor:
-        """Return the quad that each pixel shows (H, W), -1 for none."""
+        """Return the quad visible at each pixel (H, W), -1 for none."""
         return torch.from_numpy(self._quad[fragments.face_id.numpy()])
 
     def place(self, face_id: Tensor, barycentrics: Tensor) -> Tensor:
-        """Return the points and the normals, (6, N), that samples show; 0 of those that show nothing."""
+        """Return the points and normals, (6, N), of samples; 0 for samples that show nothing."""
         return interpolate_at(face_id, barycentrics, self._corners, self._place).T
 
     def local(self, face_id: Tensor, barycentrics: Tensor) -> Tensor:
-        """Return the texture coordinates (3, N) that samples show."""
+        """Return the texture coordinates (3, N) of samples."""
         return interpolate_at(face_id, barycentrics, self._corners, self._local).T
 
 
 class SeenSurface:
-    """A surface cut finely, and which of its pieces some view has shown."""
+    """A finely subdivided surface that records which of its pieces have been seen."""
 
     def __init__(self, quads: Quads, mesh_edge: float) -> None:
         self._quads, self._mesh_edge = quads, mesh_edge
         centres, self._cut_from = refined_centres(quads, mesh_edge)
         self._seen = torch.zeros(len(centres), dtype=torch.bool)
-        # Of the pieces that may still be unseen: where they are, what they were cut from, which they are.
+        # Centres, parent quads and indices of the pieces that may still be unseen.
         self._centres = torch.from_numpy(np.ascontiguousarray(centres.T))
         self._parent, self._index = torch.from_numpy(self._cut_from), torch.arange(len(centres))
 
     def mark(self, world_from_camera: NDArray[np.float64], intrinsics: NDArray[np.float64], quad: Tensor) -> None:
-        """Note what a view shows: at each pixel of `quad` (H, W) the quad seen there, -1 for none."""
-        # A piece is seen if the pixel at its centre shows the quad it was cut from: no depth tolerance is needed.
+        """Mark the pieces visible in a view, given the quad at each pixel of `quad` (H, W), -1 for none."""
+        # A piece is seen if the pixel at its centre shows its parent quad, which needs no depth tolerance.
         turn = world_from_camera[:3, :3].T
         matrix = torch.from_numpy(intrinsics @ np.column_stack([turn, -turn @ world_from_camera[:3, 3]]))
         maybe = self._of_quads(quad)
@@ -155,7 +155,7 @@ class SeenSurface:
             self._parent, self._index = self._parent[left], self._index[left]
 
     def _of_quads(self, quad: Tensor) -> Tensor:
-        """Return which of the pieces that may be unseen are of a quad that is in the picture."""
+        """Return which of the possibly unseen pieces belong to a quad that is visible in the image."""
         pixels = np.bincount((quad + 1).flatten().numpy(), minlength=len(self._quads) + 1)
         return torch.from_numpy(np.flatnonzero((pixels > 0)[1:][self._parent.numpy()]))
 
@@ -164,13 +164,13 @@ class SeenSurface:
         seen = self._seen.numpy()
         shown = np.zeros(len(self._quads), bool)
         shown[self._cut_from[seen]] = True
-        # Fewer quads are cut into the same pieces in the same order.
+        # Subdividing a subset of the quads yields the same pieces in the same order.
         fine, _ = refined(self._quads.chosen(shown), self._mesh_edge)
         return fine.chosen(seen[shown[self._cut_from]])
 
 
 def _samples_of(pixels: Tensor, width: int) -> Tensor:
-    """Return the fine samples (N _FINE^2,) of pixels (N,) of a picture so wide, all of them numbered row by row."""
+    """Return the fine samples (N _FINE^2,) of pixels (N,) of an image of the given width; both use row-major indices."""
     rows, columns = pixels // width, pixels % width
     first = _FINE * (_FINE * width * rows + columns)
     within = (_FINE * width * torch.arange(_FINE)[:, None] + torch.arange(_FINE)).flatten()
@@ -178,8 +178,8 @@ def _samples_of(pixels: Tensor, width: int) -> Tensor:
 
 
 def _joined(fine: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Join the fine samples (..., H _FINE, W _FINE) of each pixel into one value (..., H, W)."""
-    # Whole rows first: many times as fast as pooling.
+    """Reduce the fine samples (..., H _FINE, W _FINE) of each pixel to one value (..., H, W) with `join`."""
+    # Reducing whole rows first is many times faster than pooling.
     rows = reduce(join, fine.unflatten(-2, (-1, _FINE)).unbind(-2))
     return reduce(join, rows.unflatten(-1, (-1, _FINE)).unbind(-1))
 
@@ -202,7 +202,7 @@ def _to_camera(points: NDArray[np.float64], pose: NDArray[np.float64]) -> NDArra
 
 
 def _merged(quads: Quads) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Join corners that lie within 0.1 mm on the same material; return the first of each and, for each corner, its number."""
+    """Merge corners of one material on a 0.1 mm grid; return the first corner of each group and each corner's group."""
     cells = np.rint(quads.corners.reshape(-1, 3) * 1e4).astype(np.int64)
     cells -= cells.min(0)
     x, y, z = (cells.max(0) + 1).tolist()

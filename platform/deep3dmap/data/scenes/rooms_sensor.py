@@ -1,27 +1,28 @@
-"""A depth sensor's faults, after Nguyen, Izadi and Lovell, Modeling Kinect Sensor Noise, 3DIMPVT 2012."""
+"""Depth sensor errors, after Nguyen, Izadi and Lovell, Modeling Kinect Sensor Noise, 3DIMPVT 2012."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
 NEAREST, FARTHEST = 0.35, 8.0  # metres
-_STEEPEST = 0.17  # cosine of the angle between ray and normal, about 80 degrees, below which nothing comes back
+_STEEPEST = 0.17  # smallest cosine between ray and normal, about 80 degrees, that still gives a reading
 
 
 def sensed_depth(
     depth: NDArray[np.float32], cosine: NDArray[np.float32], rng: np.random.Generator, strength: float = 1.0
 ) -> NDArray[np.float32]:
-    """Return what a structured-light sensor reports for exact `depth` (H, W) in metres, 0 = nothing.
+    """Simulate the readings of a structured-light sensor for exact `depth` (H, W) in metres, 0 = no reading.
 
-    cosine: (H, W) of the angle between viewing ray and surface normal. Axial noise has the standard deviation
-    0.0012 + 0.0019 (z - 0.4)^2 metres times `strength`; pixels slip by about half a pixel sideways; grazing surfaces, depth
-    edges and points out of range give no reading; readings are whole millimetres. strength 0 returns the exact depth.
+    cosine: (H, W) of the angle between viewing ray and surface normal. Axial noise has a standard deviation of
+    0.0012 + 0.0019 (z - 0.4)^2 metres times `strength`; pixels at depth edges shift laterally by about half a pixel; grazing
+    surfaces, about half of the edge pixels and points out of range give no reading; readings are rounded to millimetres.
+    A strength of 0 returns the exact depth.
     """
     if strength == 0:
         return depth
     height, width = depth.shape
     slip = rng.standard_normal((2, height, width))
-    # A slip along a slanted surface would be depth noise of its own; it only matters across an edge.
+    # Lateral shifts are applied at edges only; on slanted surfaces, they would add to the depth noise.
     edge = maximum_filter(depth, 3) - minimum_filter(depth, 3) > 0.1 * depth
     rows, columns = np.nonzero(edge)
     down, across = np.rint(0.4 * strength * slip[:, rows, columns]).astype(np.int64)

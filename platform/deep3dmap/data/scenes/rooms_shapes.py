@@ -1,6 +1,6 @@
-"""Surfaces of procedural rooms as quadrilaterals: boxes, cylinders, cones, discs and spheres, z up, metres.
+"""Surfaces of procedural rooms as quadrilaterals: boxes, cylinders, cones, discs and spheres, z up, in metres.
 
-One description serves two meshes on the same surface: a coarse one that is rendered and a fine one that is scored against.
+The same description yields two meshes of a surface: a coarse one for rendering and a fine one for evaluation.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Quads:
-    """Q quadrilaterals, corners counter-clockwise seen from outside; a triangle repeats its last corner.
+    """Q quadrilaterals with corners counter-clockwise seen from outside; a triangle repeats its last corner.
 
-    corners, normals: (Q, 4, 3), normals of unit length for shading. material: (Q,) index into the scene's materials.
-    local: (Q, 4, 3) corners in the object's own frame, in which its texture lives.
+    corners, normals: (Q, 4, 3), with unit normals for shading. material: (Q,) index into the scene's materials.
+    local: (Q, 4, 3) corners in the object's own frame, in which its texture is defined.
     """
 
     corners: Array
@@ -30,25 +30,25 @@ class Quads:
         return len(self.corners)
 
     def placed(self, position: Sequence[float], angle: float = 0.0) -> "Quads":
-        """Return the quads turned by `angle` (radians) about z and moved to `position`; textures stay on the object."""
+        """Return the quads rotated by `angle` (radians) about z and moved to `position`; textures move with the object."""
         cos, sin = np.cos(angle), np.sin(angle)
         turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
         return Quads(self.corners @ turn.T + np.asarray(position), self.normals @ turn.T, self.material, self.local)
 
     def chosen(self, which: NDArray[Any]) -> "Quads":
-        """Return some of the quads, by indices or flags."""
+        """Return a subset of the quads, given by indices or a boolean mask."""
         return Quads(self.corners[which], self.normals[which], self.material[which], self.local[which])
 
 
 def joined(parts: Sequence[Quads]) -> Quads:
-    """Return all quads of several parts."""
+    """Concatenate the quads of several parts."""
     return Quads(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("corners", "normals", "material", "local"))
     )
 
 
 def box(low: Sequence[float], high: Sequence[float], material: int, inside: bool = False) -> Quads:
-    """Return an axis-aligned box between two corners; `inside` turns its faces inwards (the shell of a room)."""
+    """Return an axis-aligned box between two corners; with `inside`, its faces point inwards, as for a room's shell."""
     sides = [_box_side(np.asarray(low, float), np.asarray(high, float), axis, upper) for axis in range(3) for upper in (0, 1)]
     corners = np.stack(sides)
     if inside:
@@ -62,9 +62,9 @@ def panel(corners: Sequence[Sequence[float]], material: int) -> Quads:
 
 
 def revolved(profile: Sequence[tuple[float, float]], material: int, segments: int = 24, smooth: bool = True) -> Quads:
-    """Return the surface swept by turning (radius, z) points, listed from bottom to top, about the z axis.
+    """Return the surface of revolution of (radius, z) points, listed from bottom to top, about the z axis.
 
-    A point of radius 0 closes the surface. `smooth` shades across neighbouring bands too, as on a sphere.
+    A point of radius 0 closes the surface. `smooth` also interpolates normals across bands, as on a sphere.
     """
     points = np.asarray(profile, float)
     angles = np.linspace(0, 2 * np.pi, segments + 1)
@@ -85,7 +85,7 @@ def revolved(profile: Sequence[tuple[float, float]], material: int, segments: in
 
 
 def cylinder(radius: float, low: float, high: float, material: int, segments: int = 16) -> Quads:
-    """Return an upright cylinder with both lids."""
+    """Return an upright cylinder with both caps."""
     return revolved([(0, low), (radius, low), (radius, high), (0, high)], material, segments, smooth=False)
 
 
@@ -97,9 +97,9 @@ def sphere(radius: float, centre_z: float, material: int, segments: int = 24) ->
 
 
 def refined(quads: Quads, longest_edge: float) -> tuple[Quads, NDArray[np.int64]]:
-    """Cut every quad into a grid with edges of at most `longest_edge` metres, on the same surface.
+    """Subdivide every quad into a grid with edges of at most `longest_edge` metres, on the same surface.
 
-    Returns the small quads and, for each, the index of the quad it was cut from.
+    Returns the small quads and, for each, the index of its parent quad.
     """
     values = np.concatenate([quads.corners, quads.normals, quads.local], -1)
     grids = [(chosen, _grid(values[chosen], *cuts)) for chosen, cuts in _cuts(quads, longest_edge)]
@@ -116,14 +116,14 @@ def refined(quads: Quads, longest_edge: float) -> tuple[Quads, NDArray[np.int64]
 
 
 def refined_centres(quads: Quads, longest_edge: float) -> tuple[Array, NDArray[np.int64]]:
-    """Return the means (N, 3) of the corners of the small quads that `refined` would make, and what each was cut from."""
+    """Return the centres (N, 3), as means of the corners, and the parents of the quads that `refined` would return."""
     grids = [(chosen, _grid(quads.corners[chosen], *cuts)) for chosen, cuts in _cuts(quads, longest_edge)]
     centres = [np.add.reduce(_corners(grid)).reshape(-1, 3) / 4 for _, grid in grids]
     return np.concatenate(centres), _parents(grids)
 
 
 def triangles(quads: Quads) -> NDArray[np.int64]:
-    """Return (2Q, 3) faces over the 4Q corners in order: face i belongs to quad i // 2."""
+    """Return (2Q, 3) faces that index the 4Q corners in order; face i belongs to quad i // 2."""
     first = 4 * np.arange(len(quads))[:, None, None]
     return (first + np.array([(0, 1, 2), (0, 2, 3)])).reshape(-1, 3)
 
@@ -158,7 +158,7 @@ def _profile_normals(points: Array, smooth: bool) -> Array:
 
 
 def _cuts(quads: Quads, longest_edge: float) -> list[tuple[NDArray[np.int64], tuple[int, int]]]:
-    """Return groups of quads that are cut alike, and into how many pieces along either side."""
+    """Return groups of quads with equal subdivision, each with the number of pieces along both sides."""
     size = np.linalg.norm(np.roll(quads.corners, -1, 1) - quads.corners, axis=-1)
     counts = np.stack([np.maximum(size[:, 0], size[:, 2]), np.maximum(size[:, 1], size[:, 3])], -1) / longest_edge
     counts = np.maximum(np.ceil(counts - 1e-9), 1).astype(np.int64)
@@ -167,7 +167,7 @@ def _cuts(quads: Quads, longest_edge: float) -> list[tuple[NDArray[np.int64], tu
 
 
 def _grid(values: Array, across: int, along: int) -> Array:
-    """Spread values (Q, 4, C) at the corners of quads over the corners (Q, across + 1, along + 1, C) of their pieces."""
+    """Interpolate values (Q, 4, C) at the corners of quads to the corners (Q, across + 1, along + 1, C) of their pieces."""
     u, v = np.meshgrid(np.linspace(0, 1, across + 1), np.linspace(0, 1, along + 1), indexing="ij")
     weights = np.stack([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v], -1)
     spread: Array = np.einsum("uvc,qcd->quvd", weights, values)
@@ -175,7 +175,7 @@ def _grid(values: Array, across: int, along: int) -> Array:
 
 
 def _corners(grid: Array) -> list[Array]:
-    """Return what the first, second, third and fourth corners of the pieces have, each (Q, across, along, C)."""
+    """Return the values at the first, second, third and fourth corners of the pieces, each (Q, across, along, C)."""
     return [grid[:, :-1, :-1], grid[:, 1:, :-1], grid[:, 1:, 1:], grid[:, :-1, 1:]]
 
 

@@ -1,4 +1,4 @@
-"""Solid textures of procedural rooms: colour as a function of a point in the object's own frame."""
+"""Solid textures of procedural rooms: colour as a function of the point in the object's own frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Material:
 
 
 class SolidTextures:
-    """The materials of a scene, ready to colour many points."""
+    """The materials of a scene, packed for batched evaluation."""
 
     def __init__(self, materials: Sequence[Material]) -> None:
         first, second = torch.tensor([m.first for m in materials]), torch.tensor([m.second for m in materials])
@@ -31,5 +31,5 @@ class SolidTextures:
         self._materials = SolidMaterials(kinds, torch.cat([first, second - first, rest], 1))
 
     def albedo(self, index: Tensor, points: Tensor) -> Tensor:
-        """Return the (3, N) colour of `points` (3, N) of the materials `index` (N,)."""
+        """Return the colours (3, N) of `points` (3, N) with materials `index` (N,)."""
         return solid_albedo(points, index, self._materials)

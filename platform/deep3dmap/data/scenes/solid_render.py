@@ -1,4 +1,4 @@
-"""Pictures of textured quadrilaterals under a sun and a bright sky, with highlights, and which of them were seen."""
+"""Rendering of textured quadrilaterals under sun and sky, with highlights, and tracking of the quads seen."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,9 +22,10 @@ SHARPNESS = 24.0  # exponent of highlights (Blinn, SIGGRAPH 1977)
 
 @dataclass(frozen=True)
 class Daylight:
-    """sun: (3,) direction towards it, any length. direct, sky: how bright the sun and the sky overhead make a white surface.
+    """Sun and sky light.
 
-    ground: share of the sky's light that comes from below. gloss: strength of highlights.
+    sun: (3,) direction towards the sun, any length. direct, sky: brightness of a white surface lit by the sun and by the sky
+    overhead. ground: light from below as a fraction of the sky's. gloss: strength of highlights.
     """
 
     sun: tuple[float, float, float] = (0.4, -0.5, 0.75)
@@ -35,7 +36,7 @@ class Daylight:
 
 
 class Picture(NamedTuple):
-    """image: (3, H, W) RGB in [0, 1] without background, where covered. mask: (H, W) coverage. depth: (H, W), 0 = nothing."""
+    """image: (3, H, W) RGB in [0, 1], not premultiplied. mask: (H, W) coverage. depth: (H, W), 0 = no surface."""
 
     image: NDArray[np.float32]
     mask: NDArray[np.float32]
@@ -43,7 +44,7 @@ class Picture(NamedTuple):
 
 
 class SolidRenderer:
-    """Draws one scene and keeps which of its quads have been seen."""
+    """Renders a scene and tracks which of its quads have been seen."""
 
     def __init__(self, quads: Quads, materials: list[Material], light: Daylight, supersample: int = 2) -> None:
         self._quads, self._textures, self._light, self._fine = quads, SolidTextures(materials), light, supersample
@@ -56,7 +57,7 @@ class SolidRenderer:
         self._seen = np.zeros(len(quads), bool)
 
     def picture(self, camera: Camera) -> Picture:
-        """Draw one view; depth is that of the pixels' centres."""
+        """Render one view; depth is sampled at pixel centres."""
         fine = self._fragments(camera, self._fine)
         quad = fine.face_id.numpy() // 2
         self._seen[np.unique(quad[quad >= 0])] = True
@@ -67,7 +68,7 @@ class SolidRenderer:
         return Picture(image, mask, self._fragments(camera, 1).depth.numpy())
 
     def seen_mesh(self) -> Mesh:
-        """Return the quads of which at least one sample was seen, with their colours in the light but without highlights."""
+        """Return the quads with at least one visible sample, with shaded colours but no highlights."""
         chosen = np.flatnonzero(self._seen)
         quads = Quads(*(getattr(self._quads, name)[chosen] for name in ("corners", "normals", "material", "local")))
         corners = (4 * chosen[:, None] + np.arange(4)).reshape(-1)

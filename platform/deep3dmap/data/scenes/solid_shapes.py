@@ -1,4 +1,4 @@
-"""More surfaces of quadrilaterals for procedural scenes: rings, terrain, and parts turned any way round."""
+"""More quadrilateral surfaces for procedural scenes: rings, terrain, and rotated or scaled parts."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 
 def turned(quads: Quads, axis: int, degrees: float, move: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Quads:
-    """Return the quads turned about an axis (0 = x, 1 = y, 2 = z) of the origin, then moved; textures stay on the part."""
+    """Return the quads rotated about a coordinate axis (0 = x, 1 = y, 2 = z), then moved; textures move with the part."""
     angle = np.radians(degrees)
     rotation = np.eye(3)
     first, second = (axis + 1) % 3, (axis + 2) % 3
@@ -22,7 +22,7 @@ def turned(quads: Quads, axis: int, degrees: float, move: tuple[float, float, fl
 
 
 def stretched(quads: Quads, factors: tuple[float, float, float]) -> Quads:
-    """Return the quads stretched along x, y and z by positive factors."""
+    """Return the quads scaled along x, y and z by positive factors."""
     scale = np.asarray(factors, float)
     normals = quads.normals / scale
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
@@ -37,9 +37,9 @@ def ring(
     segments: int = 32,
     around: int = 16,
 ) -> Quads:
-    """Return a torus about the z axis: `radius` of the circle its tube is drawn along, `tube` of the tube itself.
+    """Return a torus about the z axis with major radius `radius` and minor radius `tube`.
 
-    arc: the part of the circle, in degrees from the x axis; its ends stay open.
+    arc: range of the circle in degrees from the x axis; its ends are open.
     """
     u = np.radians(np.linspace(*arc, segments + 1))[:, None]
     v = np.linspace(0, 2 * np.pi, around + 1)[None]
@@ -51,7 +51,7 @@ def ring(
 def height_field(
     heights: Callable[[Array, Array], Array], reach: float, cells: int, material: int, growth: float = 1.0
 ) -> Quads:
-    """Return the surface z = heights(x, y) over [-reach, reach]^2; cells grow outwards where `growth` is above 1."""
+    """Return the surface z = heights(x, y) over [-reach, reach]^2; with `growth` above 1, cells grow outwards."""
     line = np.linspace(-1, 1, cells + 1)
     line = reach * np.sign(line) * np.abs(line) ** growth
     x, y = np.meshgrid(line, line, indexing="ij")
@@ -63,7 +63,7 @@ def height_field(
 
 
 def mesh_of(quads: Quads, colors: NDArray[np.float32]) -> Mesh:
-    """Return the quads as a mesh whose equal corners of one material are one vertex. colors: (4 Q, 3) of the corners."""
+    """Return the quads as a mesh, merging equal corners of the same material. colors: (4 Q, 3) of the corners."""
     corners = quads.corners.reshape(-1, 3)
     keys = np.column_stack([np.rint(corners * 1e5), np.repeat(quads.material, 4)]).astype(np.int64)
     _, first, owner = np.unique(keys, axis=0, return_index=True, return_inverse=True)
@@ -73,7 +73,7 @@ def mesh_of(quads: Quads, colors: NDArray[np.float32]) -> Mesh:
 
 
 def _sheet(points: Array, normals: Array, material: int) -> Quads:
-    """Return the cells of a grid of points (U, V, 3), counter-clockwise where u x v points outwards."""
+    """Return the cells of a grid of points (U, V, 3), counter-clockwise if u x v points outwards."""
 
     def cells(grid: Array) -> Array:
         return np.stack([grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]], 2).reshape(-1, 4, 3)

@@ -1,4 +1,4 @@
-"""Makes one outdoor scene on disk: a capture in COLMAP's layout with depth maps and the true surface beside it."""
+"""Writes an outdoor scene to disk: a capture in COLMAP's layout with depth maps and the ground-truth surface."""
 
 import json
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from deep3dmap.data.scenes.terrain_layout import WAY, design_terrain
 from deep3dmap.geometry.cameras import look_at, unproject
 
 SPLITS = ("train", "val", "test")
-PER_METRE = 100.0  # of the depth maps: whole centimetres, 0 = sky
-NOISE, RANGE = 0.01, 80.0  # of the sensed depth: standard deviation as a share of it, and farthest reading in metres
+PER_METRE = 100.0  # units of the depth maps per metre (centimetres), 0 = sky
+NOISE, RANGE = 0.01, 80.0  # relative standard deviation of sensed depth, and farthest reading in metres
 POINTS_A_VIEW = 80
 SECONDS_A_VIEW = 0.12
 LIGHT = Daylight(sun=(0.5, -0.3, 0.7), direct=0.6, sky=0.5, ground=0.6, gloss=0.0)
@@ -26,7 +26,7 @@ LIGHT = Daylight(sun=(0.5, -0.3, 0.7), direct=0.6, sky=0.5, ground=0.6, gloss=0.
 
 @dataclass(frozen=True)
 class TerrainRecipe:
-    """Everything that decides the bytes of a scene. train, val, test: views of each split."""
+    """Settings that determine the files of a scene. train, val, test: views per split."""
 
     seed: int
     train: int
@@ -38,7 +38,7 @@ class TerrainRecipe:
 
 
 def write_terrain(folder: Path, recipe: TerrainRecipe) -> None:
-    """Write images/, sparse/0, depth/ (as sensed), true_depth/, mesh.ply (what training views show) and bounds.json."""
+    """Write images/, sparse/0, depth/ (as sensed), true_depth/, mesh.ply (seen in training views) and bounds.json."""
     layout, way, noise = (np.random.default_rng(seed) for seed in np.random.SeedSequence(recipe.seed).spawn(3))
     terrain = design_terrain(layout)
     renderer = SolidRenderer(terrain.quads, terrain.materials, LIGHT, recipe.supersample)
@@ -59,7 +59,7 @@ def write_terrain(folder: Path, recipe: TerrainRecipe) -> None:
 def _write_view(
     folder: Path, renderer: SolidRenderer, name: str, camera: Camera, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Write picture and depth maps of one view; return a few points (P, 3) of what it shows and their colours (P, 3)."""
+    """Write the image and depth maps of one view; return a few visible points (P, 3) and their colours (P, 3)."""
     picture = renderer.picture(camera)
     image = picture.image * picture.mask + sky(camera) * (1 - picture.mask)
     write_image(folder / "images" / name, image)

@@ -1,4 +1,4 @@
-"""A hamlet on a meadow with trees and hills around it, z up, metres; the camera's way lies between hamlet and woods."""
+"""A hamlet on a meadow surrounded by trees and hills, z up, in metres; cameras are placed between hamlet and woods."""
 
 from dataclasses import dataclass
 
@@ -13,15 +13,15 @@ from deep3dmap.data.scenes.solid_shapes import height_field, stretched
 from deep3dmap.ops.solid_texture import value_noise
 
 Array = NDArray[np.float64]
-REACH = 400.0  # of the ground, from the middle to each side
-HAMLET, WAY, WOODS = 14.0, (20.0, 34.0), (40.0, 160.0)  # radii
-EDGE = 1.0  # buildings are cut into pieces of this size, so that their mesh says which parts are seen
+REACH = 400.0  # half the side of the ground
+HAMLET, WAY, WOODS = 14.0, (20.0, 34.0), (40.0, 160.0)  # radii of hamlet, cameras and woods
+EDGE = 1.0  # edge length to which buildings are subdivided, so that visibility is tracked per piece
 BUILDINGS = (("house", 5.0), ("house", 6.5), ("house", 4.5), ("lighthouse", 7.0), ("castle", 6.0))
 
 
 @dataclass(frozen=True)
 class TerrainModel:
-    """The surface, its materials, and the corners (2, 3) of a box around everything within fifty metres."""
+    """The surface, its materials, and the bounds (2, 3) of the scene within fifty metres."""
 
     quads: Quads
     materials: list[Material]
@@ -29,13 +29,13 @@ class TerrainModel:
 
 
 class Ground:
-    """Heights of the ground: flat in the middle, hills from the woods on."""
+    """Heights of the ground: nearly flat in the middle, hilly from the woods outwards."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._shift = rng.uniform(0, 32, 3)
 
     def __call__(self, x: Array, y: Array) -> Array:
-        """Return heights in metres at places x, y of any equal shape."""
+        """Return heights in metres at positions x, y of equal shape."""
         away = np.hypot(x, y)
         rise = np.clip((away - 45) / 250, 0, 1)
         hills = 55 * self._noise(x / 90, y / 90, 0) + 14 * self._noise(x / 31, y / 31, 1)
@@ -48,7 +48,7 @@ class Ground:
 
 
 def design_terrain(rng: np.random.Generator) -> TerrainModel:
-    """Lay out the ground, the hamlet and the woods."""
+    """Return a random scene of ground, hamlet and woods."""
     design, ground = Design(), Ground(rng)
     grass = design.material("marble", (0.35, 0.5, 0.2), (0.55, 0.5, 0.3), 9.0, grain=0.0)
     parts = [height_field(ground, REACH, 160, grass, growth=1.6), *_hamlet(design, ground, rng), *_woods(design, ground, rng)]
@@ -83,7 +83,7 @@ def _woods(design: Design, ground: Ground, rng: np.random.Generator) -> list[Qua
     stone = design.material("marble", (0.5, 0.5, 0.48), (0.25, 0.25, 0.27), 1.5, grain=0.0)
     parts = []
     for index in range(70):
-        # Denser near the way, where trees are large in the pictures.
+        # Denser near the cameras, where trees appear large in the images.
         away = WOODS[0] + (WOODS[1] - WOODS[0]) * rng.uniform(0, 1) ** 1.7
         angle = rng.uniform(0, 2 * np.pi)
         tree = _conifer(bark, greens[index % 3]) if index % 3 else _broadleaf(bark, greens[index % 2])
@@ -112,11 +112,11 @@ def _broadleaf(bark: int, green: int) -> Quads:
 
 
 def _scaled(quads: Quads, factor: float) -> Quads:
-    """Return the quads larger by a factor, and their textures with them."""
+    """Return the quads scaled by a factor, along with their textures."""
     return Quads(quads.corners * factor, quads.normals, quads.material, quads.local)
 
 
 def _standing(quads: Quads, ground: Ground, place: tuple[float, float], angle: float, foot: float = 0.0) -> Quads:
-    """Put a thing down, a little sunk in, so that what is at height `foot` of it touches the ground; the rest is its roots."""
+    """Place quads on the ground, slightly sunk in, with their height `foot` at ground level; anything below is buried."""
     level = float(ground(np.array([place[0]]), np.array([place[1]]))[0])
     return quads.placed((*place, level - foot - 0.1), angle)

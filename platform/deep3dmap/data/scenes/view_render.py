@@ -1,4 +1,4 @@
-"""Pictures of a coloured surface in calibrated views: Lambert's law under light that stays where it is in the world."""
+"""Rendering of a coloured surface in calibrated views, with Lambertian shading under light fixed in the world."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +15,15 @@ from deep3dmap.geometry.cameras import project, scale_intrinsics, transform
 from deep3dmap.ops.rasterize import Fragments, interpolate_at, rasterize_camera
 
 Array = NDArray[np.float64]
-NEAR_ENOUGH = 0.006  # metres behind the surface that is drawn where a point still counts as seen
+NEAR_ENOUGH = 0.006  # distance in metres behind the rendered surface up to which a point counts as visible
 
 
 @dataclass(frozen=True)
 class LitSurface:
-    """vertices: (V, 3) metres, world. faces: (F, 3). light: (V, 3) irradiance, 1 = a white surface is drawn white.
+    """A surface with lighting.
 
-    look: (V, C) what is interpolated to each pixel, and color_of turns it, (C, H, W), into albedo (3, H, W), linear RGB.
+    vertices: (V, 3) world metres. faces: (F, 3). light: (V, 3) irradiance, where 1 renders a white surface as white. look:
+    (V, C) attributes interpolated to each pixel, which color_of maps from (C, H, W) to albedo (3, H, W) in linear RGB.
     """
 
     vertices: Array
@@ -41,7 +42,7 @@ class DrawnView(NamedTuple):
 
 
 def draw_view(surface: LitSurface, camera: Camera, backdrop: NDArray[np.float32], supersample: int, gamma: float) -> DrawnView:
-    """Draw one view over `backdrop` (3, H, W); `supersample` samples per pixel side, `gamma` of the display (1 = linear)."""
+    """Render one view over `backdrop` (3, H, W), with `supersample` samples per pixel side and display gamma (1 = linear)."""
     faces = torch.from_numpy(surface.faces)
     points = transform(torch.from_numpy(surface.vertices), camera.camera_from_world).float().contiguous()
     intrinsics = scale_intrinsics(camera.intrinsics, supersample, supersample)
@@ -58,9 +59,9 @@ def draw_view(surface: LitSurface, camera: Camera, backdrop: NDArray[np.float32]
 def drawn_layers(
     seen: Fragments, faces: Tensor, attributes: Tensor, color_of: Callable[[Tensor], Tensor], supersample: int
 ) -> Tensor:
-    """Return colour times coverage and the coverage, (4, H, W), of fragments (H s, W s).
+    """Return premultiplied colour and coverage, (4, H, W), of fragments (H s, W s).
 
-    color_of turns attributes (C, 1, N) of the N samples that show something, as if of a picture one row high, into (3, 1, N).
+    color_of maps attributes (C, 1, N) of the N covered samples, arranged as an image of one row, to colours (3, 1, N).
     """
     shown = (seen.face_id >= 0).flatten().nonzero()[:, 0]
     drawn = interpolate_at(seen.face_id.view(-1)[shown], seen.barycentrics.view(-1, 3)[shown], faces, attributes)
@@ -72,21 +73,21 @@ def drawn_layers(
 
 
 def project_points(points: Array, camera: Camera) -> tuple[NDArray[np.float32], Array]:
-    """Pixels (N, 2) of world points (N, 3), and their depth (N,) in metres."""
+    """Return the pixels (N, 2) of world points (N, 3) and their depth (N,) in metres."""
     pixels, depth = project(points, camera.intrinsics, camera.camera_from_world)
     return pixels.numpy().astype(np.float32), depth.numpy()
 
 
 def inside(pixels: NDArray[np.float32], camera: Camera) -> NDArray[np.bool_]:
-    """(N,) whether pixels (N, 2) lie in the picture."""
+    """Return whether pixels (N, 2) are inside the image, (N,)."""
     return np.asarray(((pixels >= 0) & (pixels < (camera.width, camera.height))).all(1))
 
 
 def visible(points: Array, normals: Array, view: DrawnView, camera: Camera) -> NDArray[np.bool_]:
-    """(N,) whether points (N, 3) of the surface with unit normals (N, 3) face the camera with nothing before them."""
+    """Return whether surface points (N, 3) with unit normals (N, 3) face the camera and are unoccluded, (N,)."""
     pixels, depth = project_points(points, camera)
     factor = len(view.depth) // camera.height
-    # The farthest of the samples around the pixel: near an outline the point's own sample may show what lies before it.
+    # Use the farthest sample around the pixel: near an outline, the point's own sample may show an occluder.
     farthest = maximum_filter(view.depth, 3)
     x, y = (np.floor(pixels * factor).astype(int).clip(0, np.array(view.depth.shape[::-1]) - 1)).T
     eye = camera.world_from_camera[:3, 3] - points
