@@ -75,7 +75,7 @@ def test_the_least_that_is_possible_builds_or_is_refused_in_words(name: str) -> 
     ("name", "changes", "message"),
     [
         ("prnet", {"width": 3}, "method.width even, got 64 and 3"),
-        ("prnet", {"resolution": 48}, "method.resolution is a multiple of 32"),
+        ("prnet", {"resolution": 48}, "method.resolution must be a multiple of 32"),
         ("prnet", {"scale": [1.2, 0.9]}, "method.scale is two numbers, the lower one first"),
         ("multiview_face", {"template_grid": 18}, "template_grid=18: must be odd"),
         ("random_cameras", {"lowest": 10.0, "highest": 0.0}, "method.lowest must not exceed method.highest, got 10 and 0"),

@@ -49,7 +49,7 @@ def test_a_view_that_is_left_out_counts_nothing(encoder: MultiViewEncoder) -> No
     other = images.clone()
     other[:, 2] = 0
     torch.testing.assert_close(encoder(images, masks, present).shared, encoder(other, masks, present).shared)
-    with pytest.raises(ValueError, match="without a single view"):
+    with pytest.raises(ValueError, match="without any view"):
         encoder(images, masks, torch.zeros(1, 3, dtype=torch.bool))
 
 

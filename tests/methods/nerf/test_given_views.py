@@ -92,7 +92,7 @@ def test_a_background_without_masks_changes_no_pixel() -> None:
 def test_a_camera_within_the_bounds_is_fine_where_its_mask_shows_the_way_out() -> None:
     inside = np.stack([look_at(eye, (0.0, 0, 0)).numpy() for eye in ((0.5, 0, 0), *EYES[1:])])
     full = np.ones((VIEWS, HEIGHT, WIDTH), np.float32)
-    with pytest.raises(UserError, match="camera 0 stands inside the object"):
+    with pytest.raises(UserError, match="camera 0 is inside the object"):
         GivenViews(given(world_from_camera=inside, masks=full), CPU)
     full[0, 0, 0] = 0
     assert GivenViews(given(world_from_camera=inside, masks=full), CPU).count == VIEWS

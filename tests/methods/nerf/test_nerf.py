@@ -119,7 +119,7 @@ def test_the_surface_of_a_field_is_where_it_is_and_faces_outwards() -> None:
             "inside the object",
         ),
         ({"world_from_camera": lambda v: v @ np.diag([1.0, -1, -1, 1])}, "no ray of any view meets the bounds"),
-        ({"masks": lambda v: v[:, :12]}, "a mask belongs to every image"),
+        ({"masks": lambda v: v[:, :12]}, "every image needs a mask"),
     ],
 )
 def test_views_that_cannot_be_fitted_are_named(change: dict[str, Any], message: str, tmp_path: Any) -> None:

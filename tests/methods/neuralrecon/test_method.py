@@ -219,7 +219,7 @@ def test_scans_with_nothing_to_see_give_an_empty_mesh_and_say_why() -> None:
     with pytest.raises(UserError, match="finite"):
         method.reconstruct(lost)
     torch.nn.init.constant_(method.network.neucon_net.occ_preds[0].bias, -1e4)
-    with pytest.warns(UserWarning, match="came out empty"):
+    with pytest.warns(UserWarning, match="fragments are empty"):
         assert method.reconstruct(given(Ball(8)[0])).mesh.is_empty
 
 
