@@ -85,7 +85,7 @@ class MultiViewFace(BaseFramework):
             Asset(
                 "template",
                 "template",
-                "of the file",
+                "depends on the file",
                 "a morphable model or a mesh to fit instead of the procedural head",
                 "who made it, such as the Basel Face Model",
                 BUILT_IN,

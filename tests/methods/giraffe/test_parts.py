@@ -71,7 +71,7 @@ def test_interpolation_keeps_the_length_of_unit_codes() -> None:
 
 def test_discriminators_say_which_sizes_they_take() -> None:
     for size in (24, 4):
-        with pytest.raises(UserError, match="power of two from 8"):
+        with pytest.raises(UserError, match="power of two of at least 8"):
             DCDiscriminator(size)
     with pytest.raises(ValueError, match="3, 32, 32"):
         DCDiscriminator(32, 16)(torch.rand(2, 3, 64, 64))

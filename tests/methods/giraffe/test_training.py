@@ -120,5 +120,5 @@ def test_a_reconstruction_shows_the_first_scenes() -> None:
 
 @pytest.mark.parametrize("size", [12, 24])
 def test_networks_that_cannot_make_pictures_of_a_size_say_so(size: int) -> None:
-    with pytest.raises(UserError, match=f"method.image_size={size} is method.resolution=8 doubled once or several times"):
+    with pytest.raises(UserError, match=f"method.image_size={size} must be method.resolution=8 times 2, 4, 8"):
         Giraffe(replace(TINY, image_size=size))

@@ -77,12 +77,12 @@ def test_the_table_takes_the_size_of_a_state(fitted: GNeRF) -> None:
 
 
 def test_another_scene_than_that_of_the_fit_is_refused(fitted: GNeRF) -> None:
-    with pytest.raises(UserError, match="fitted to 5 images and is given 4"):
+    with pytest.raises(UserError, match="fitted to 5 images but got 4"):
         fitted.reconstruct(scene(4))
 
 
 def test_photographs_of_a_kind_that_cannot_be_used() -> None:
-    with pytest.raises(UserError, match="2 images of a scene or more, got 1"):
+    with pytest.raises(UserError, match="at least 2 images of a scene, got 1"):
         read_photographs(scene(1), CPU)
     given = scene(2)
     with pytest.raises(UserError, match="one size"):
@@ -107,7 +107,7 @@ def test_photographs_at_another_size_keep_their_field_of_view() -> None:
         ({"hybrid_from": 9}, "hybrid_from, refine_from and steps"),
         ({"elevation": [80.0, 10.0]}, "method.elevation"),
         ({"near": 6.0}, "near must be less than method.far"),
-        ({"skips": [2]}, "with method.depth=2 there is no layer 2"),
+        ({"skips": [2]}, "layer 2 must be after the first and below method.depth=2"),
     ],
 )
 def test_configurations_that_do_not_fit_together(changes: dict[str, Any], named: str) -> None:

@@ -83,7 +83,7 @@ def test_the_discriminator_of_the_largest_patches() -> None:
 
 
 def test_the_inversion_network_says_which_sizes_it_takes() -> None:
-    with pytest.raises(UserError, match="multiples of 16, got 40"):
+    with pytest.raises(UserError, match="multiple of 16, got 40"):
         InversionNetwork("3d", 40)
     small = InversionNetwork("6d", 32, 16, 1, 2, 8, 16)
     assert small(torch.rand(2, 3, 32, 32)).shape == (2, 9)
@@ -172,7 +172,7 @@ def test_a_fit_may_begin_with_an_official_one(official_file: Path, make_loop: Ca
     with torch.no_grad():
         assert len(method.reconstruct(photographs(4)).cameras or []) == 4
     next(method.fit_steps(photographs(4), make_loop(None, batch_size=1)))
-    with pytest.raises(UserError, match=r"method.weights: .* has poses of 4 images, there are 3"):
+    with pytest.raises(UserError, match=r"method.weights: .* has poses of 4 images, but 3 are given"):
         next(method.fit_steps(photographs(3), make_loop(None, batch_size=1)))
 
 

@@ -127,8 +127,8 @@ def test_truncation_ends_at_one_picture_and_lines_meet_their_ends() -> None:
     ("controls", "message"),
     [
         ({"truncaton": 1.0}, "unknown control.*did you mean 'truncation'"),
-        ({"between": 0}, "whole number from 1"),
-        ({"truncation": "much"}, "is a number"),
+        ({"between": 0}, "integer of at least 1"),
+        ({"truncation": "much"}, "must be a number"),
         ({"noise": "none"}, "random or stored"),
     ],
 )
