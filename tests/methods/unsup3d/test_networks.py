@@ -60,5 +60,5 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
     torch.save(_published(Unsup3DNetworks(16, width=16, code=8)), file)
     with pytest.raises(UserError, match=r"checkpoint.pth: netD"):
         load_networks(networks, file)
-    with pytest.raises(UserError, match="elliottwu/unsup3d publishes them"):
+    with pytest.raises(UserError, match="published in elliottwu/unsup3d"):
         load_networks(networks, tmp_path / "none.pth")
