@@ -90,7 +90,7 @@ def test_two_networks_have_two_names() -> None:
 
 
 def test_what_it_refuses() -> None:
-    with pytest.raises(UserError, match="at least 8 test photographs, there are 6"):
+    with pytest.raises(UserError, match="at least 8 test photographs, got 6"):
         scores_of(photographs(1, 3), Photographs(6))
     with pytest.raises(UserError, match=r"samples are \(3, 32, 32\), the photographs \(3, 16, 16\)"):
         scores_of(torch.rand(4, 3, 32, 32), Photographs(8))

@@ -67,7 +67,7 @@ def test_pictures_that_are_no_numbers_are_no_result(when: str) -> None:
         pictures = squares(indices, **controls)
         return pictures * torch.nan if when in controls or (not when and not controls) else pictures
 
-    with pytest.raises(UserError, match=f"under .*{when}.* hold NaN or infinity"):
+    with pytest.raises(UserError, match=f"under .*{when}.* contain NaN or infinity"):
         control_scores(broken, scenes=2)
 
 
@@ -108,7 +108,7 @@ def test_the_suite_is_one_scene_and_names_its_entrants() -> None:
 
 
 def test_a_reconstruction_without_samples_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="pictures samples, and the reconstruction has none"):
+    with pytest.raises(UserError, match="pictures of samples, but the reconstruction has none"):
         GenerationControlProtocol().pictures(Reconstruction("image", "pixel"), {}, tmp_path)
 
 

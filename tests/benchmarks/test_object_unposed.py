@@ -163,7 +163,7 @@ def test_guesses_are_at_the_chance_level(truth: dict[str, Any]) -> None:
 
 
 def test_every_image_has_a_camera(truth: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="12 images are given and 11 cameras"):
+    with pytest.raises(ValueError, match="12 images are given, but 11 cameras"):
         PROTOCOL.begin().queries(found(truth["world_from_camera"][:11]), truth)
 
 

@@ -56,7 +56,7 @@ def test_ranges_are_scored_by_the_true_depth_and_missing_pixels_are_wrong() -> N
 
 
 def test_depth_that_is_no_depth_is_refused() -> None:
-    with pytest.raises(ValueError, match="alike"):
+    with pytest.raises(ValueError, match="must both be"):
         gather([torch.ones(2, 3)], [torch.ones(3, 2)])
     with pytest.raises(ValueError, match="NaN"):
         gather([torch.full((2, 3), torch.nan)], [torch.ones(2, 3)])

@@ -63,9 +63,9 @@ def test_nothing_is_compared_where_nothing_is_predicted(sample: dict[str, Any]) 
 
 
 def test_what_it_refuses(sample: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="shows nothing where the object is"):
+    with pytest.raises(UserError, match="has no depth where the object is"):
         scores_of(ShapeProtocol(), relief(np.zeros((SIDE, SIDE))), sample)
-    with pytest.raises(UserError, match=r"the depth map is \(1, 16, 16\), the true one \(1, 32, 32\)"):
+    with pytest.raises(UserError, match=r"the depth map is \(1, 16, 16\), but the true one \(1, 32, 32\)"):
         scores_of(ShapeProtocol(), relief(np.ones((16, 16))), sample)
 
 
@@ -73,7 +73,7 @@ def test_what_it_refuses(sample: dict[str, Any]) -> None:
 def test_pixels_that_are_no_depth_are_not_left_out_in_silence(sample: dict[str, Any], wrong: float) -> None:
     depth = sample["relief_depth"].copy()
     depth[SIDE // 2, SIDE // 2] = wrong
-    with pytest.raises(UserError, match="holds NaN or infinity; depth that is missing is 0"):
+    with pytest.raises(UserError, match="contains NaN or infinity; missing depth must be 0"):
         scores_of(ShapeProtocol(), relief(depth), sample)
 
 
