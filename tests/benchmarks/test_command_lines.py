@@ -72,7 +72,7 @@ def test_a_wrong_argument_is_one_line(module: str, monkeypatch: pytest.MonkeyPat
         ("kernels.train_overhead --only plane 3", "--only plane 3: LOOP is platform or plain, STEPS a number"),
         ("kernels.train_overhead --method prnnet", "unknown method 'prnnet'; did you mean 'prnet'?"),
         ("kernels.train_overhead --dataset heads/smoek", "dataset 'heads' has no variant 'smoek'; did you mean 'smoke'?"),
-        ("kernels.start_up methods", "methods: the verbs that say which stage they are in are train and benchmark"),
+        ("kernels.start_up methods", "methods: only these verbs report their stages: train and benchmark"),
         ("store.chaos --writers 0", "argument --writers: '0' is not a whole number of at least 1"),
     ],
 )
