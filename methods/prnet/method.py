@@ -37,7 +37,7 @@ class PRNetConfig:
     bn_momentum: float = option(
         0.001, "weight of a new batch in batch norm's running statistics", low=1e-3, high=0.3, log=True, valid="(0, 1]"
     )
-    constants: bool = option(False, "learn constant maps in the decoder (not in the paper); gives short trainings a nose")
+    constants: bool = option(False, "learn constant maps in the decoder (not in the paper), which improves short trainings")
     start: str = option("xavier", "initialisation: xavier, or smooth for short trainings", choices=("xavier", "smooth"))
     pixels: str = option(
         "rgb", "rgb: RGB in [0, 1]; bgr: as in the older port, BGR in 0..255 minus its mean", choices=("rgb", "bgr")

@@ -1,4 +1,4 @@
-"""Every `python -m deep3dmap.benchmarks...` says what it does when asked, and a wrong argument is one line and exit code 2."""
+"""Every `python -m deep3dmap.benchmarks...` describes itself, and reports a wrong argument in one line with exit code 2."""
 
 import importlib
 import runpy
@@ -23,7 +23,7 @@ Captured = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What would begin to measure fails instead."""
+    """Fail if a measurement would start."""
 
     def started(*_: Any, **__: Any) -> None:
         raise AssertionError("a process was started")
@@ -33,7 +33,7 @@ def nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def exit_code(monkeypatch: pytest.MonkeyPatch, module: str, *arguments: str) -> Any:
     monkeypatch.setattr(sys, "argv", [module, *arguments])
-    # Run anew, as `python -m` would, and not with what another test has imported.
+    # Import afresh, as `python -m` would, regardless of what other tests have imported.
     for name in (module, f"{module}.__main__"):
         monkeypatch.delitem(sys.modules, f"deep3dmap.benchmarks.{name}", raising=False)
     with pytest.raises(SystemExit) as ended:

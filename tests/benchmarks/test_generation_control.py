@@ -21,7 +21,7 @@ NAMES = {metric.name for metric in GenerationControlProtocol.card.metrics}
 
 
 def squares(indices: range, obeys: bool = True, spills: bool = False, shown: bool = True, **controls: Any) -> Tensor:
-    """A square on grey, one scene a row of it, whose left half is brighter until it is turned."""
+    """A square on grey, at a different row for each scene, whose left half is brighter until it is rotated."""
     images = torch.full((len(indices), 3, SIDE, SIDE), 0.5)
     if controls.get("remove") or not shown:
         return images
@@ -113,7 +113,7 @@ def test_a_reconstruction_without_samples_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_mirrored_command_is_no_obedience() -> None:
-    """A generator that moves the object the other way answers along its line, but against the command."""
+    """A generator that moves the object in the opposite direction moves it along the right line, but against the command."""
 
     def mirrored(indices: range, **controls: Any) -> Tensor:
         if "translate" in controls:

@@ -1,4 +1,4 @@
-"""Baselines of the generation suite: one shows a mean, the other remembers; what they keep survives a checkpoint."""
+"""Baselines of the generation suite: a mean picture and memorised pictures, which survive a checkpoint."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ SIDE = 8
 
 
 class Ramps:
-    """Pictures of one colour each, number / 10, with a brighter left half."""
+    """Pictures of a single colour each, number / 10, with a brighter left half."""
 
     def __len__(self) -> int:
         return 6
@@ -52,7 +52,7 @@ def test_jittered_pictures_are_near_those_that_were_kept(make_loop: Loop) -> Non
     )
     samples = method.generate(range(40), 3)
     kept = torch.stack([torch.from_numpy(Ramps()[index]["image"]) for index in range(5)])
-    # Nothing but mirroring is left.
+    # Only mirroring remains.
     both = torch.cat([kept, kept.flip(3)])
     apart = (samples[:, None] - both[None]).abs().amax((2, 3, 4))
     assert apart.min(1).values.max() < 3e-3

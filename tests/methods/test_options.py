@@ -1,4 +1,4 @@
-"""The options of all methods: which numbers they take, and that the least of them builds or says why not."""
+"""The options of all methods: accepted numbers, and that the smallest values either build or raise a clear error."""
 
 import math
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ NUMBERS = (int, float, list[int], list[float])
 
 @cache
 def smallest(name: str) -> dict[str, Any]:
-    """The options of a method's smallest variant."""
+    """Return the options of a method's smallest variant."""
     known = variants(methods, name)
     variant = next((f"/{one}" for one in ("mini", "smoke", "quick") if one in known), "")
     data = (*methods.load(name).card.tried_on, "heads")[0]
@@ -35,7 +35,7 @@ def numbers(name: str) -> Iterator["Field[Any]"]:
 
 
 def as_given(of: "Field[Any]", number: float, like: Any) -> Any:
-    """A number as a value of a field: in a list as long as the one it has, or wants."""
+    """Return a number as a value of a field, in a list of the required length if the field is one."""
     number = int(number) if of.type in (int, list[int]) and math.isfinite(number) else number
     return [number] * (of.metadata["length"] or len(like) or 1) if isinstance(like, list) else number
 

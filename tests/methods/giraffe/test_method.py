@@ -1,4 +1,4 @@
-"""GIRAFFE as a method: what it generates, and what it refuses."""
+"""GIRAFFE as a method: generated pictures and refusals."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The encoder and what the views agree on."""
+"""The encoder, and the fusion of the views' predictions."""
 
 import pytest
 import torch
@@ -86,7 +86,7 @@ def test_a_subject_elsewhere_in_the_picture_is_the_same_subject_elsewhere() -> N
 
 
 def _true_encoding(pose: RigidPose, cameras: Cameras) -> Encoding:
-    """What a perfect encoder would say."""
+    """Predictions of a perfect encoder."""
     camera_from_world = torch.linalg.inv(cameras.world_from_camera)
     rotation = camera_from_world[..., :3, :3] @ pose.rotation[:, None]
     moved = (camera_from_world[..., :3, :3] @ pose.translation[:, None, :, None])[..., 0] + camera_from_world[..., :3, 3]

@@ -1,4 +1,4 @@
-"""NeRF: the contract of both fields, what a fit finds of a ball, the surface it takes, and what it says to bad views."""
+"""NeRF: the contract of both fields, a fit of a ball, its surface, and errors for unusable views."""
 
 from typing import Any
 
@@ -68,7 +68,7 @@ def fitted(given: dict[str, Any], folder: Any, **options: Any) -> tuple[NeRF, An
 
 
 def test_a_fit_finds_the_ball(tmp_path: Any) -> None:
-    """A held-out view is closer than the best single colour; the surface lies near the sphere, and so does the depth."""
+    """A held-out view beats the best single colour, and surface and depth are close to the sphere."""
     given = ball(13)
     held = {key: value[12] for key, value in given.items() if key not in ("background", "bounds")}
     known = {key: value if key in ("background", "bounds") else value[:12] for key, value in given.items()}

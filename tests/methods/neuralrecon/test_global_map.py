@@ -1,4 +1,4 @@
-"""The sparse map of a scene, and the boxes that are cut out of it."""
+"""The sparse map of a scene, and the boxes extracted from it."""
 
 import pytest
 import torch

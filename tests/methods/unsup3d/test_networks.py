@@ -1,4 +1,4 @@
-"""The networks of unsup3d: sizes, and published checkpoints, all of them or a clear refusal."""
+"""The networks of unsup3d: sizes, and published checkpoints, which are loaded completely or refused with a clear error."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_deviations_of_pixels_and_of_features(size: int) -> None:
 def test_published_sizes() -> None:
     networks = Unsup3DNetworks(64)
     millions = {name: sum(p.numel() for p in getattr(networks, name).parameters()) / 1e6 for name in NAMES}
-    # What the layers of the official code hold; view and light have half the channels of depth.
+    # Parameters of the official layers, in millions; view and light have half the channels of depth.
     wanted = {"depth": 12.980, "albedo": 12.983, "view": 1.740, "light": 1.739, "confidence": 7.678}
     assert millions == pytest.approx(wanted, abs=0.001)
 
