@@ -1,7 +1,7 @@
 """Offsets of latent codes that stay within the generator's distribution (Pan et al., ICLR 2021, section 3.3).
 
-The encoder's output is not added to a code directly. It is added to an intermediate activation of the mapping network, taken
-for the mean of its inputs, and passed through the network's last layers. The resulting change of the output is the offset.
+The encoder's output is not added to a code directly. It is added to the mapping network's intermediate activation for the mean
+input and passed through the last layers. The offset is the resulting change of the network's output.
 """
 
 from typing import cast

@@ -28,7 +28,8 @@ class PseudoSampler:
     """Samples pseudo samples, caching the last subject's explanation.
 
     Valid only while depth, albedo, view and light are not trained.
-        mask_of: mask of a subject in its picture, to which pseudo samples are restricted; None for no restriction.
+
+    mask_of: mask of a subject in its picture, to which pseudo samples are restricted; None for no restriction.
     """
 
     def __init__(

@@ -55,8 +55,7 @@ class Scene(NamedTuple):
 
 class Rendering(NamedTuple):
     """image: (B, 3, S, S) RGB in [0, 1]. features: (B, C, R, R), rows from the top. visible: (F, B, R, R), each field's
-    fraction
-    of each pixel: the objects in their order, then the background.
+    fraction of each pixel: the objects in their order, then the background.
     """
 
     image: Tensor

@@ -33,8 +33,7 @@ class PatchDiscriminator(nn.Module):
         self.final = nn.Sequential(*layers)
 
     def forward(self, patches: Tensor, scale: Tensor) -> Tensor:
-        """Return logits (B,), positive for real, of patches (B, 3, side, side) in [-1, 1] with scales (B,) relative to the
-        image.
+        """Return logits (B,), positive for real, of patches (B, 3, side, side) in [-1, 1] with relative scales (B,).
 
         In training, every call performs one power iteration of spectral normalisation.
         """
