@@ -31,7 +31,7 @@ from deep3dmap.results.store import ResultStore
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 SETTLE_S, QUIET_S = 10.0, 20.0
-STATES = ("files of single attempts", "the same, the server started again", "segments")
+STATES = ("files of single attempts", "the same, after a restart of the server", "segments")
 
 
 def measure(browser: Any, uri: str) -> dict[str, str]:
@@ -49,17 +49,17 @@ def measure(browser: Any, uri: str) -> dict[str, str]:
         with without_syncing():
             run, rows = made_run(10**6 + int(time.time()), 20, 5)
             ResultStore(uri).write_attempt(run, rows, [])
-        found["one run more, and the leaderboard"] = timed(server, lambda: paint(page, first))
+        found["leaderboard after one more run"] = timed(server, lambda: paint(page, first))
         paint(page, f"{server.address}/live")
         # Wait until the states of the trials have been read, which happens once.
         time.sleep(SETTLE_S)
         quiet = timed(server, lambda: time.sleep(QUIET_S))
         said = {name: f"{figure.wall_s:.2f} / {figure.cpu_s:.2f}" for name, figure in found.items()}
-        said["Live, open, nobody clicks: % of a core"] = f"{100 * quiet.cpu_s / quiet.wall_s:.1f}"
+        said["Live page, idle: % of a core"] = f"{100 * quiet.cpu_s / quiet.wall_s:.1f}"
         said["memory of the server, MB"] = f"{server.memory_mb():,.0f}"
         page.close()
     terminal = in_the_terminal(uri)
-    return said | {"`deep3dmap leaderboard`, CPU s of its own": f"{terminal.wall_s:.2f} / {terminal.cpu_s:.2f}"}
+    return said | {"`deep3dmap leaderboard`, with its own CPU s": f"{terminal.wall_s:.2f} / {terminal.cpu_s:.2f}"}
 
 
 def in_the_terminal(uri: str) -> Figure:

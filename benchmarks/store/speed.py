@@ -149,7 +149,7 @@ def main() -> None:
             _report(f"leaderboard, {state}", measured("board", store.uri))
             if has_duckdb:
                 _report(f"DuckDB's group-by, {state}", measured("duckdb", store.uri))
-            _report(f"one run more, {state}", measured("one more", store.uri))
+            _report(f"one more run, {state}", measured("one more", store.uri))
         size = sum(file.stat().st_size for file in Path(store.uri).rglob("*.parquet"))
         print(f"size {size / 1e6:.1f} MB")
 

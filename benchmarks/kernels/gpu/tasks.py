@@ -136,7 +136,7 @@ TASKS: tuple[Callable[[], Task], ...] = (
 
 def rows(rounds: int) -> Iterator[str]:
     """Yield a line for each task, in milliseconds."""
-    yield f"{'milliseconds':48}{'forward':>9}{'on device':>11}{'both ways':>11}{'on device':>11}  beside it"
+    yield f"{'milliseconds':48}{'forward':>9}{'on device':>11}{'both ways':>11}{'on device':>11}  compared with"
     for make in TASKS:
         task = make()
         line = f"{task.name:48}"
