@@ -54,7 +54,9 @@ class JitteredImages(Method):
             image = np.asarray(select(loop.dataset[index], self.card.trains_on, loop.settings.inputs)["image"])
             picture = torch.from_numpy((image * 255).round().astype(np.uint8))
             if self.pictures and picture.shape != self.pictures[0].shape:
-                raise UserError(f"jittered_images: sizes differ, {tuple(self.pictures[0].shape)} and {tuple(picture.shape)}")
+                raise UserError(
+                    f"jittered_images: picture sizes differ, {tuple(self.pictures[0].shape)} and {tuple(picture.shape)}"
+                )
             self.pictures.append(picture)
             yield Step(loss=0.0)
 

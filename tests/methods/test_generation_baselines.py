@@ -88,5 +88,5 @@ def test_what_a_baseline_refuses(build: Callable[[], Any], make_loop: Loop) -> N
     with pytest.raises(UserError, match="has no control 'truncation'"):
         build().generate(range(1), 0, truncation=0.5)
     mixed = [Ramps()[0], {"image": np.zeros((3, SIDE, 2 * SIDE), np.float32)}]
-    with pytest.raises(UserError, match=r"pictures of \(3, 8, 8\) and \(3, 8, 16\)"):
+    with pytest.raises(UserError, match=r"picture sizes differ, \(3, 8, 8\) and \(3, 8, 16\)"):
         trained(build(), make_loop(mixed, batch_size=1))
