@@ -65,7 +65,7 @@ def test_nothing_is_compared_where_nothing_is_predicted(sample: dict[str, Any]) 
 def test_what_it_refuses(sample: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="has no depth where the object is"):
         scores_of(ShapeProtocol(), relief(np.zeros((SIDE, SIDE))), sample)
-    with pytest.raises(UserError, match=r"the depth map is \(1, 16, 16\), but the true one \(1, 32, 32\)"):
+    with pytest.raises(UserError, match=r"the depth map is \(1, 16, 16\), but the true one is \(1, 32, 32\)"):
         scores_of(ShapeProtocol(), relief(np.ones((16, 16))), sample)
 
 
