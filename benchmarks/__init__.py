@@ -1,1 +1,1 @@
-"""The built-in suites, one package each, and `kernels`, the speed comparisons."""
+"""The built-in suites, one package each, and `kernels`, the speed benchmarks."""

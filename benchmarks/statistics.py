@@ -1,8 +1,8 @@
-"""How far the leaderboard's intervals and comparisons keep their word, by simulation.
+"""Calibration of the leaderboard's confidence intervals and comparisons, by simulation.
 
-Draws seeds x scenes from the model of crossed random effects under several ratios of the variances of scenes, seeds and
-residuals, and prints how often the 95 % interval holds the true mean, how often two equal methods are called different, and
-how often any of six equal methods is, after Holm's correction.
+Samples seeds x scenes from the crossed random effects model with several ratios of the variances of scenes, seeds and
+residuals. Prints how often the 95 % interval contains the true mean, how often two equal methods are declared different, and
+how often any two of six equal methods are, after Holm's correction.
 
     python -m deep3dmap.benchmarks.statistics [--draws N] [--seed N]
 """
@@ -22,7 +22,7 @@ from deep3dmap.results.multiple_tests import holm
 Array = NDArray[np.float64]
 METHODS = 6
 SEEDS, SCENES = (3, 5, 10), (8, 24, 100)
-# Variances of: the scenes' difficulty, how much a method deviates on a scene, seeds, the residual.
+# Variances: difficulty of scenes, interaction of method and scene, seeds, residual.
 RATIOS = {
     "scenes": (1.0, 0.05, 0.01, 0.05),
     "scenes, some seed": (1.0, 0.1, 0.1, 0.1),
@@ -38,7 +38,7 @@ RATIOS = {
 
 @dataclass(frozen=True)
 class Figures:
-    """Shares in percent: of intervals that hold the mean, of pairs and of families of six that are called different."""
+    """Percentages: intervals that contain the mean, and pairs and families of six that are declared different."""
 
     ratio: str
     seeds: int
@@ -49,7 +49,7 @@ class Figures:
 
 
 def draw(generator: np.random.Generator, ratio: str, draws: int, seeds: int, scenes: int) -> Array:
-    """Return (draws, METHODS, seeds, scenes) values of equal methods, whose true mean is 0."""
+    """Return (draws, METHODS, seeds, scenes) values of equal methods with true mean 0."""
     shared, own, seed, rest = np.sqrt(RATIOS[ratio])
     normal = generator.standard_normal
     return np.asarray(
@@ -73,7 +73,7 @@ def measure(ratio: str, seeds: int, scenes: int, draws: int, seed: int = 0) -> F
         p_values.append(np.stack(pairs, 1))
     table = np.concatenate(p_values)
     families = np.mean([(holm(line) < 0.05).any() for line in table])
-    # The first pair alone: pairs of one draw share their methods.
+    # Use the first pair only, because pairs of the same draw share methods.
     share = [np.concatenate(held).mean(), (table[:, 0] < 0.05).mean(), families]
     return Figures(ratio, seeds, scenes, *(100 * float(value) for value in share))
 
@@ -84,9 +84,9 @@ def designs() -> Iterator[tuple[str, int, int]]:
 
 
 def main() -> None:
-    """Print one line per design and the extremes."""
+    """Print one line per design, followed by the extremes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=how_many, default=2000, help="simulated benchmarks of each design")
+    parser.add_argument("--draws", type=how_many, default=2000, help="simulated benchmarks per design")
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
     print(f"{flags.draws} draws of {METHODS} equal methods each; percent")

@@ -1,1 +1,1 @@
-"""The built-in methods, one package each; the platform finds them through entry points only."""
+"""The built-in methods, one package each; the platform finds them only through entry points."""

@@ -1,4 +1,4 @@
-"""Pictures of a result of the body suite: what every camera saw, what was predicted and is true, and where they differ."""
+"""Pictures of a result of the body suite: photographs, predicted and true surfaces, and their differences."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +19,8 @@ from deep3dmap.render.views import orbit
 from deep3dmap.render.visualization import contact_sheet, enlarged, enlargement, error_picture, save_png
 
 GIVEN_SHOWN, HELD_SHOWN = 2, 1
-SIDE = 240  # least height of a tile, so that small photographs can be read
-WORST = 0.02  # of the subject's diagonal, at the upper end of the error map
+SIDE = 240  # minimum height of a tile, so that small photographs are legible
+WORST = 0.02  # fraction of the subject's diagonal at the upper end of the error map
 UP = (0.0, 1.0, 0.0)
 BOTH, MISSED, EXCESS, NOTHING = (0.75, 0.75, 0.75), (0.15, 0.4, 0.95), (0.9, 0.25, 0.2), (0.12, 0.12, 0.12)
 
@@ -28,7 +28,7 @@ Tile = tuple[str, Tensor]
 
 
 def write(predicted: Mesh, truth: dict[str, Any], held: Sequence[int], folder: Path) -> list[Path]:
-    """Write views.png and turntable.png into `folder` and return their paths. held: the views that were not given."""
+    """Write views.png and turntable.png into `folder` and return their paths. held: indices of the held-out views."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     if {"intrinsics", "world_from_camera"} <= truth.keys():
@@ -44,9 +44,9 @@ def _views_sheet(predicted: Mesh, truth: dict[str, Any], held: Sequence[int]) ->
     given = [view for view in range(len(truth["images"])) if view not in held]
     chosen = [*given[:: max(1, len(given) // GIVEN_SHOWN)][:GIVEN_SHOWN], *held[:HELD_SHOWN]]
     rows = [_row(predicted, truth, view, view in held, errors, worst) for view in chosen]
-    caption = "outlines: grey = both, blue = missed, red = too much"
+    caption = "outlines: grey = both, blue = missing, red = excess"
     if errors is not None:
-        caption += f"; distance to the true surface: dark = 0, bright = {1000 * worst:.0f} mm and more"
+        caption += f"; distance to the true surface: dark = 0, bright = at least {1000 * worst:.0f} mm"
     return contact_sheet([tile for row in rows for tile in row], columns=len(rows[0]), caption=caption)
 
 
@@ -78,7 +78,7 @@ def _outlines(seen: Tensor, mask: Tensor) -> Tensor:
 
 
 def _vertex_errors(predicted: Mesh, truth: Mesh | None) -> tuple[Tensor | None, float]:
-    """Distances (V,) of the predicted vertices to the true surface, and the one that is drawn brightest."""
+    """Return the distances (V,) of the predicted vertices to the true surface, and the upper end of their colour scale."""
     if truth is None or predicted.is_empty:
         return None, 0.0
     found = ClosestPoints(truth.vertices, truth.faces)(predicted.vertices)
@@ -95,11 +95,11 @@ def _error_map(mesh: Mesh, camera: tuple[Any, Any], size: tuple[int, int], error
 
 def _turntable(predicted: Mesh, truth: Mesh | None) -> Any:
     meshes = {"predicted": predicted, **({"true": truth} if truth is not None else {})}
-    # Both are drawn by the same cameras, placed by the truth where there is one, so that they can be compared.
+    # Both are rendered with the same cameras, placed around the truth if available, so that they can be compared.
     placed_by = next((mesh for mesh in reversed(meshes.values()) if not mesh.is_empty), None)
     size = 2 * SIDE
     if placed_by is None:
-        return contact_sheet([("predicted: nothing", torch.full((3, size, size), 0.9))], columns=1)
+        return contact_sheet([("predicted: empty", torch.full((3, size, size), 0.9))], columns=1)
     views = orbit(placed_by.vertices, 4, elevation_degrees=10.0, width=size, height=size, up=UP)
     tiles = [
         (f"{name}: {len(mesh.faces):,} triangles, side {number}", _drawn(mesh, view, (size, size)))

@@ -1,4 +1,4 @@
-"""The body suite: from calibrated photographs and masks of a head or a body to its surface in the world, in metres."""
+"""The body suite: the surface of a head or a body in the world, in metres, from calibrated photographs and masks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,26 +16,26 @@ from deep3dmap.metrics import surface_distance as surface
 from deep3dmap.metrics.silhouette import silhouette_ious
 
 MILLIMETRES = 1000.0
-THRESHOLD = 0.01  # metres, of the shares
-ALIGNED_WITH = 500  # points of the scan that alignment looks at
+THRESHOLD = 0.01  # metres, for completeness, precision and F-score
+ALIGNED_WITH = 500  # points of the scan used for the alignment
 HALF_TURN = 180.0
 
 _DISTANCES = ("mean", "median", "std")
 _IN_WORLD = "from points of the scan to the closest point of the predicted surface, in the world, no alignment"
-_ALIGNED = "after the rigid motion that lays the scan onto the prediction (NoW, metrical)"
+_ALIGNED = "after the rigid motion that aligns the scan with the prediction (NoW, metrical)"
 _METRICS = (
     *((f"scan_to_mesh_{name}", "mm", "down", f"{name} of the distances {_IN_WORLD}") for name in _DISTANCES),
     *((f"aligned_scan_to_mesh_{name}", "mm", "down", f"{name} of these distances {_ALIGNED}") for name in _DISTANCES),
     ("chamfer", "mm", "down", "mean of scan_to_mesh_mean and mesh_to_scan_mean"),
-    ("mesh_to_scan_mean", "mm", "down", "mean distance from points of the predicted surface to the true mesh, seen or not"),
-    ("completeness_10mm", "", "up", "share of points of the scan nearer than 10 mm to the prediction"),
-    ("precision_10mm", "", "up", "share of points of the predicted surface nearer than 10 mm to the true mesh"),
-    ("f_score_10mm", "", "up", "harmonic mean of the two"),
-    ("normal_error", "degrees", "down", "mean angle between the normals of a point of the scan and of its closest point"),
-    ("vertex_error", "mm", "down", "mean distance of corresponding vertices, where the prediction has the truth's topology"),
-    ("aligned_vertex_error", "mm", "down", "the same after the best rigid motion of the predicted vertices"),
-    ("silhouette_iou", "", "up", "intersection over union of the prediction's outline and the mask, in views that were given"),
-    ("silhouette_iou_held_out", "", "up", "the same in views that were not given"),
+    ("mesh_to_scan_mean", "mm", "down", "mean distance from points of the predicted surface to the full true mesh"),
+    ("completeness_10mm", "", "up", "fraction of scan points within 10 mm of the prediction"),
+    ("precision_10mm", "", "up", "fraction of points of the predicted surface within 10 mm of the true mesh"),
+    ("f_score_10mm", "", "up", "harmonic mean of precision and completeness"),
+    ("normal_error", "degrees", "down", "mean angle between the normals of a scan point and of its closest predicted point"),
+    ("vertex_error", "mm", "down", "mean distance of corresponding vertices, if the prediction has the truth's topology"),
+    ("aligned_vertex_error", "mm", "down", "vertex_error after the best rigid motion of the predicted vertices"),
+    ("silhouette_iou", "", "up", "intersection over union of the prediction's silhouette and the mask, in the given views"),
+    ("silhouette_iou_held_out", "", "up", "silhouette_iou in the held-out views"),
 )
 
 
@@ -60,24 +60,24 @@ def _card(title: str, task: str, meaning: str, views: int = 0) -> SuiteCard:
 
 
 class BodyProtocol(Protocol):
-    """Scores a mesh of a head, a body or an object that several calibrated cameras saw. A quarter of the views is held out."""
+    """Scores a mesh of a head, a body or an object seen by several calibrated cameras. A quarter of the views is held out."""
 
     card = _card(
         "Bodies: surfaces of heads and bodies from several calibrated photographs",
         "body",
-        "from photographs of one subject with masks, intrinsics and poses, its surface in the world, metres",
+        "the surface in the world, in metres, from photographs of one subject with masks, intrinsics and poses",
     )
 
     def held_out(self, count: int) -> list[int]:
-        """Return which of `count` views methods do not get."""
+        """Return the indices of the held-out views among `count` views."""
         return held_out_views(count)
 
     def offered(self, sample: dict[str, Any]) -> dict[str, Any]:
-        """Return the sample without the views that are held out."""
+        """Return the sample without the held-out views."""
         return without_views(sample, self.held_out(len(sample["images"])))
 
     def begin(self) -> "BodyEvaluation":
-        """Begin the evaluation of one run."""
+        """Start the evaluation of a run."""
         return BodyEvaluation(self.held_out)
 
     def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
@@ -86,7 +86,7 @@ class BodyProtocol(Protocol):
 
 
 class BodyEvaluation(Evaluation):
-    """Scores one subject after another. held_out: which of so many views methods do not get."""
+    """Scores one subject at a time. held_out: returns the indices of the held-out views for a number of views."""
 
     def __init__(self, held_out: Callable[[int], list[int]]) -> None:
         self._held_out = held_out
@@ -94,7 +94,7 @@ class BodyEvaluation(Evaluation):
     def add(
         self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
     ) -> Mapping[str, float]:
-        """Score one subject; metrics whose ground truth the sample lacks are absent.
+        """Score one subject; metrics without ground truth in the sample are omitted.
 
         Raises UserError if the reconstruction has no mesh, is not in the world in metres, or is not finite.
         """
@@ -109,31 +109,31 @@ class BodyEvaluation(Evaluation):
 
 
 class SingleViewBodyProtocol(BodyProtocol):
-    """The same of one photograph, the view in the middle; all others are held out. Never ranked with several views."""
+    """The same task from a single photograph, the middle view; all others are held out. Ranked separately."""
 
     card = _card(
         "Bodies: surfaces of heads and bodies from one calibrated photograph",
         "body_single_view",
-        "from one photograph of a subject with mask, intrinsics and pose, its surface in the world, metres",
+        "the surface in the world, in metres, from one photograph of a subject with mask, intrinsics and pose",
         views=1,
     )
 
     def held_out(self, count: int) -> list[int]:
-        """Return all views but the one in the middle."""
+        """Return the indices of all views except the middle one."""
         return all_but_the_middle(count)
 
 
 def predicted_mesh(reconstruction: Reconstruction) -> Mesh:
-    """Return what is scored; raises UserError if it is not a finite mesh in the world in metres."""
+    """Return the mesh to score; raises UserError if it is not a finite mesh in the world in metres."""
     if reconstruction.mesh is None:
-        raise UserError(f"the body suite scores a mesh, and there are only {reconstruction.produced()}")
+        raise UserError(f"the body suite scores a mesh, but the reconstruction only has {reconstruction.produced()}")
     if (reconstruction.frame, reconstruction.unit) != ("world", "metre"):
         raise UserError(
-            "the body suite wants frame 'world' and unit 'metre', "
-            f"the reconstruction is in '{reconstruction.frame}' and '{reconstruction.unit}'"
+            "the body suite requires frame 'world' and unit 'metre', "
+            f"but the reconstruction is in '{reconstruction.frame}' and '{reconstruction.unit}'"
         )
     if not np.isfinite(reconstruction.mesh.vertices).all():
-        raise UserError("the reconstruction's mesh holds NaN or infinity")
+        raise UserError("the reconstruction's mesh contains NaN or infinity")
     return reconstruction.mesh
 
 
@@ -162,7 +162,7 @@ def _surface_scores(mesh: Mesh, scan: SeenPoints, truth: Mesh) -> dict[str, floa
 
 
 def _scores_of_nothing(size: float) -> dict[str, float]:
-    """A prediction without a surface is as far away as the subject is long, so that a failure never beats a bad result."""
+    """Score an empty prediction as if it were as far away as the subject is long, so that it never beats a bad result."""
     lengths = [f"{prefix}_{name}" for prefix in ("scan_to_mesh", "aligned_scan_to_mesh") for name in ("mean", "median")]
     charged = dict.fromkeys(["chamfer", *lengths, "mesh_to_scan_mean"], MILLIMETRES * size)
     shares = dict.fromkeys(("completeness_10mm", "precision_10mm", "f_score_10mm"), 0.0)
@@ -178,7 +178,7 @@ def _some(points: torch.Tensor) -> torch.Tensor:
 
 
 def _vertex_scores(mesh: Mesh, truth: Mesh) -> dict[str, float]:
-    """Compare vertices one by one only where the faces say that they correspond."""
+    """Compare vertices one by one, only if the faces show that they correspond."""
     if len(mesh.vertices) != len(truth.vertices) or not np.array_equal(mesh.faces, truth.faces):
         return {}
     return {

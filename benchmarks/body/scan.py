@@ -1,4 +1,4 @@
-"""The scan that reconstructions are compared with: points of the true surface that at least one camera saw."""
+"""The scan that reconstructions are compared with: points of the true surface visible in at least one camera."""
 
 from typing import Any, NamedTuple
 
@@ -12,12 +12,12 @@ from deep3dmap.metrics.surface_distance import box_diagonal, face_directions, sa
 from deep3dmap.ops.rasterize import rasterize_camera
 
 POINTS = 4000
-FINE = 256  # least side in pixels of the depth maps that tell what is hidden
-BEHIND = 0.01  # of the subject's diagonal: so far behind what a camera sees a point still counts as seen
+FINE = 256  # minimum side in pixels of the depth maps for the visibility test
+BEHIND = 0.01  # fraction of the subject's diagonal; a point at most this far behind the visible surface counts as seen
 
 
 class SeenPoints(NamedTuple):
-    """points, normals: (N, 3) float64, the latter of any length, outwards. size: diagonal of the subject's box. Metres."""
+    """points, normals: (N, 3) float64; normals point outwards, with any length. size: diagonal of the subject's box. Metres."""
 
     points: Tensor
     normals: Tensor
@@ -25,9 +25,9 @@ class SeenPoints(NamedTuple):
 
 
 def scan_of(truth: dict[str, Any]) -> SeenPoints:
-    """Return even points of the true mesh that the cameras of all views see; all points of a mesh without cameras.
+    """Return evenly spread points of the true mesh that are visible in any view; all points if there are no cameras.
 
-    What no camera sees cannot be reconstructed, only guessed: a scanner in their place would not have it either.
+    Surfaces that no camera sees could only be guessed; a scanner at the cameras' positions would not capture them either.
     """
     mesh: Mesh = truth["mesh"]
     found = sample_surface(mesh.vertices, mesh.faces, 2 * POINTS)
@@ -37,9 +37,9 @@ def scan_of(truth: dict[str, Any]) -> SeenPoints:
     if "world_from_camera" in truth and "intrinsics" in truth:
         seen = _seen(mesh, found.points, normals, truth, size * BEHIND)
     if not seen.any():
-        raise ValueError("no camera sees the true surface; do `mesh` and `world_from_camera` share a frame?")
+        raise ValueError("no camera sees the true surface; check that `mesh` and `world_from_camera` share a frame")
     rows = seen.nonzero()[:, 0]
-    # Evenly over those that are seen, so that every subject is compared at about as many places.
+    # Subsample the visible points evenly, so that every subject is compared at about the same number of points.
     rows = rows[torch.linspace(0, len(rows) - 1, min(POINTS, len(rows))).round().long()]
     return SeenPoints(found.points[rows], normals[rows], size)
 

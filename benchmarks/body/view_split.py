@@ -1,4 +1,4 @@
-"""Which views of a subject a method is handed, and which are kept to test what it made."""
+"""The split of a subject's views into those given to a method and those held out for testing."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,18 +13,18 @@ ONE_IN = 4
 
 
 def held_out_views(count: int) -> list[int]:
-    """Return a quarter of `count` views, rounded down, evenly spread and never the first or the last."""
+    """Return the indices of a quarter of `count` views, rounded down, evenly spread and without the first and the last."""
     held = count // ONE_IN
     return [int(view) for view in np.linspace(0, count - 1, held + 2)[1:-1].round()]
 
 
 def all_but_the_middle(count: int) -> list[int]:
-    """Return all views but the one in the middle, which of an arc around a face is the frontal one."""
+    """Return the indices of all views except the middle one, which in an arc around a face is the frontal one."""
     return [view for view in range(count) if view != count // 2]
 
 
 def without_views(sample: Mapping[str, Any], held: Sequence[int]) -> dict[str, Any]:
-    """Return a sample that lacks some of its views and is otherwise the same."""
+    """Return a copy of the sample without some of its views."""
     count = len(sample["images"])
     kept = [view for view in range(count) if view not in held]
     offered = dict(sample)

@@ -1,4 +1,4 @@
-"""The pictures of one face: what was given, what was predicted, what is true, and where they differ."""
+"""Pictures of one face: the input, the prediction, the truth, and their differences."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from deep3dmap.render.visualization import save_png
 
 SIDE = 480
 GIVEN, PREDICTED, TRUE = (255, 210, 60), (255, 70, 70), (60, 230, 110)
-WORST = 10.0  # percent; the error map's last colour
+WORST = 10.0  # percent; upper end of the error map
 
 
 def write(reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
@@ -30,7 +30,7 @@ def write(reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -
 
 
 def contact_sheet(panels: list[Image.Image], columns: int = 3, gap: int = 8) -> Image.Image:
-    """Lay panels of one size out in rows on a dark ground."""
+    """Arrange panels of the same size in rows on a dark background."""
     width, height = panels[0].width + gap, panels[0].height + gap
     rows = -(-len(panels) // columns)
     sheet = Image.new("RGB", (gap + min(columns, len(panels)) * width, gap + rows * height), (24, 24, 24))
@@ -109,7 +109,7 @@ def _share(predicted: NDArray[Any], truth: NDArray[Any], size: float) -> NDArray
 
 
 def true_surface(truth: dict[str, Any]) -> Mesh | None:
-    """Triangulate the dense ground truth over its atlas coordinates; None where the sample has none."""
+    """Triangulate the dense ground truth over its atlas coordinates; None if the sample has none."""
     if "dense_points" not in truth or "dense_uv" not in truth:
         return None
     from scipy.spatial import Delaunay
@@ -118,10 +118,10 @@ def true_surface(truth: dict[str, Any]) -> Mesh | None:
     faces = Delaunay(uv).simplices.astype(np.int64)
     first, second, third = uv[faces].transpose(1, 0, 2)
     edges = np.stack([np.linalg.norm(a - b, axis=1) for a, b in ((first, second), (second, third), (third, first))])
-    # Long edges bridge the hollows of the outline, which are no part of the surface.
+    # Long edges bridge concavities of the outline and are not part of the surface.
     faces = faces[edges.max(0) < 4 * np.median(edges)]
     (ax, ay), (bx, by) = (uv[faces[:, k]].T - uv[faces[:, 0]].T for k in (1, 2))
     area = ax * by - ay * bx
-    # v is up and image rows go down, so what is counter-clockwise in the atlas points inwards in the image.
+    # v points up and image rows go down, so faces counter-clockwise in the atlas point inwards in the image.
     faces[area > 0] = faces[area > 0][:, ::-1]
     return Mesh(np.asarray(truth["dense_points"], np.float32), faces)

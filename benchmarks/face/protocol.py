@@ -1,4 +1,4 @@
-"""The face suite: from a photograph and a detector box to the 68 landmarks and the dense surface."""
+"""The face suite: the 68 landmarks and the dense surface from a photograph and a detector box."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,13 +15,13 @@ from deep3dmap.metrics import face
 
 PERCENT = "% of sqrt(w h)"
 _BOX = "divided by sqrt(width * height) of the box of the 68 true landmarks in the image"
-# Sizes of coefficients in standard deviations: half of the procedural heads lie on either side.
+# Norms of coefficients in standard deviations, which split the procedural heads into halves.
 _IDENTITY, _EXPRESSION = 0.95, 1.0
 _SPLITS = {
-    "identity_near": f"whose identity is nearer to the mean head: root mean square coefficient below {_IDENTITY}",
-    "identity_far": "whose identity is farther from the mean head",
-    "expression_calm": f"with little expression: norm of the coefficients below {_EXPRESSION}",
-    "expression_strong": "with much expression",
+    "identity_near": f"with an identity closer to the mean head: root mean square coefficient below {_IDENTITY}",
+    "identity_far": "with an identity farther from the mean head",
+    "expression_calm": f"with a weak expression: norm of the coefficients below {_EXPRESSION}",
+    "expression_strong": "with a strong expression",
 }
 _BINS = {"0_30": "up to 30 degrees", "30_60": "between 30 and 60 degrees", "60_90": "beyond 60 degrees"}
 
@@ -30,7 +30,7 @@ def _metrics() -> tuple[MetricCard, ...]:
     metrics = [("nme_68_2d", PERCENT, f"mean distance of the 68 landmarks in the image, {_BOX}")]
     metrics += [(f"nme_68_2d_yaw_{name}", PERCENT, f"nme_68_2d of the faces turned {words}") for name, words in _BINS.items()]
     metrics += [
-        ("nme_68_2d_mean_of_bins", PERCENT, "mean of the yaw bins that have faces, the `mean` column of published tables"),
+        ("nme_68_2d_mean_of_bins", PERCENT, "mean over the non-empty yaw bins, the `mean` column of published tables"),
         *((f"nme_68_2d_{name}", PERCENT, f"nme_68_2d of the heads {words}") for name, words in _SPLITS.items()),
         ("nme_68_3d", PERCENT, f"mean 3-D distance of the 68 landmarks after shifting z to the true mean, {_BOX}"),
         ("nme_dense_2d", PERCENT, f"mean distance in the image over all points of the face, {_BOX}"),
@@ -43,14 +43,14 @@ def _metrics() -> tuple[MetricCard, ...]:
         (
             "pose_mae",
             "degrees",
-            "mean absolute error of pitch, yaw and roll; the pose that landmarks have relative to the true ones",
+            "mean absolute error of pitch, yaw and roll of the landmarks' pose relative to the true landmarks",
         ),
     ]
     return tuple(MetricCard(name, unit, "down", meaning) for name, unit, meaning in metrics)
 
 
 class FaceProtocol(Protocol):
-    """Landmarks, dense points and shape of one face, in pixels of the photograph."""
+    """Scores landmarks, dense points and shape of one face, in pixels of the photograph."""
 
     card = SuiteCard(
         title="Faces: alignment and reconstruction from one photograph",
@@ -69,15 +69,15 @@ class FaceProtocol(Protocol):
     )
 
     def begin(self) -> "FaceEvaluation":
-        """Begin the evaluation of one run."""
+        """Start the evaluation of a run."""
         return FaceEvaluation()
 
     def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
-        """Write the photograph with landmarks, the surface over it, depth, the error map and a contact sheet."""
+        """Write the photograph with landmarks, the surface overlay, depth, the error map and a contact sheet."""
         return pictures.write(reconstruction, truth, folder)
 
     def surfaces(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> tuple[Mesh | None, Mesh | None]:
-        """Return the predicted mesh, its landmarks at the mean depth of the true ones, and the true surface."""
+        """Return the predicted mesh, shifted to the mean depth of the true landmarks, and the true surface."""
         true, mesh = pictures.true_surface(truth), reconstruction.mesh
         if true is None or mesh is None or reconstruction.landmarks is None:
             return mesh, true
@@ -86,7 +86,7 @@ class FaceProtocol(Protocol):
 
 
 class FaceEvaluation(Evaluation):
-    """Scores one face after another, and pools the errors by yaw."""
+    """Scores one face at a time, and pools the errors by yaw."""
 
     def __init__(self) -> None:
         self._errors_by_yaw: list[tuple[str, float]] = []
@@ -94,7 +94,7 @@ class FaceEvaluation(Evaluation):
     def add(
         self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
     ) -> Mapping[str, float]:
-        """Score one face; metrics whose ground truth the sample lacks are absent.
+        """Score one face; metrics without ground truth in the sample are omitted.
 
         Raises UserError if the reconstruction has neither landmarks nor a position map, is in another frame, or is not finite.
         """
@@ -112,7 +112,7 @@ class FaceEvaluation(Evaluation):
         return scores
 
     def finish(self) -> Mapping[str, float]:
-        """Return the mean of the means of the yaw bins; a bin without faces is left out."""
+        """Return the mean over the means of the non-empty yaw bins."""
         return {"nme_68_2d_mean_of_bins": face.mean_of_bins(self._errors_by_yaw)[1]} if self._errors_by_yaw else {}
 
 
@@ -127,7 +127,7 @@ def _landmark_scores(predicted: Tensor, truth: Tensor, size: float, head_pose: A
 
 
 def _splits(truth: dict[str, Any]) -> list[str]:
-    """Return the parts of the test set that a head with known coefficients belongs to."""
+    """Return the subsets of the test set to which a head with known coefficients belongs."""
     found = []
     if "identity" in truth:
         spread = float(np.sqrt(np.mean(np.square(truth["identity"]))))
@@ -154,16 +154,16 @@ def _dense_scores(reconstruction: Reconstruction, truth: dict[str, Any], landmar
 
 def _check(reconstruction: Reconstruction) -> None:
     if reconstruction.landmarks is None and reconstruction.position_map is None:
-        raise UserError(f"the face suite scores landmarks or a position map, and there are only {reconstruction.produced()}")
+        raise UserError(f"the face suite scores landmarks or a position map, but there are only {reconstruction.produced()}")
     if (reconstruction.frame, reconstruction.unit) != ("image", "pixel"):
         raise UserError(
-            "the face suite wants frame 'image' and unit 'pixel', "
-            f"the reconstruction is in '{reconstruction.frame}' and '{reconstruction.unit}'"
+            "the face suite requires frame 'image' and unit 'pixel', "
+            f"but the reconstruction is in '{reconstruction.frame}' and '{reconstruction.unit}'"
         )
     for name in ("landmarks", "position_map"):
         value = getattr(reconstruction, name)
         if value is not None and not np.isfinite(value).all():
-            raise UserError(f"the reconstruction's {name} hold NaN or infinity")
+            raise UserError(f"the reconstruction's {name} contain NaN or infinity")
 
 
 def _tensor(array: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""The picture of a generator: a sheet of its samples beside a sheet of photographs."""
+"""The picture of a generator: a sheet of its samples next to a sheet of photographs."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ TILE = 96
 
 
 def write_sheet(reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
-    """Write samples.png and return its path; nothing where there are no samples."""
+    """Write samples.png and return its path; nothing is written without samples."""
     if reconstruction.samples is None or not len(reconstruction.samples):
         return []
     folder.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def write_sheet(reconstruction: Reconstruction, truth: dict[str, Any], folder: P
 
 
 def _mosaic(pictures: Tensor) -> Tensor:
-    """Lay (N, 3, H, W) out in rows of four, enlarged by whole numbers."""
+    """Arrange (N, 3, H, W) in rows of four, enlarged by an integer factor."""
     large = enlarged(pictures, TILE)
     mosaic = torch.ones(ROWS * COLUMNS, *large.shape[1:])
     mosaic[: len(large)] = large

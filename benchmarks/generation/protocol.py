@@ -1,4 +1,4 @@
-"""The generation suite: nothing in, pictures out that are like the training pictures."""
+"""The generation suite: pictures like the training pictures, generated without any input."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -35,24 +35,24 @@ INCEPTION = Asset(
     "Inception-v3",
     INCEPTION_FILE,
     "Nvidia Source Code License",
-    "the network of the published distances",
+    "the network used for the published distances",
     f"NVlabs/stylegan2-ada-pytorch as {INCEPTION_FILE}",
 )
 _DISTANCES = (
     ("frechet", "down", "Frechet distance to the reference half of the test photographs"),
     ("kernel", "down", "unbiased squared maximum mean discrepancy to them, cubic kernel"),
-    ("precision", "up", "share of samples that lie among the reference photographs"),
-    ("recall", "up", "share of reference photographs that lie among the samples"),
+    ("precision", "up", "fraction of samples within the manifold of the reference photographs"),
+    ("recall", "up", "fraction of reference photographs within the manifold of the samples"),
 )
 _NETWORKS = {
-    "embedded": "colours and edges by place, no network; only to be compared with itself",
-    "inception": "Inception-v3 features, where the user has the weights",
+    "embedded": "position-dependent colours and edges, no network; comparable only with itself",
+    "inception": "Inception-v3 features, if the user has the weights",
 }
-_SETS = {"": "", "floor_": "; of as many other real photographs instead of samples"}
+_SETS = {"": "", "floor_": "; for equally many other real photographs instead of samples"}
 
 
 class GenerationProtocol(Protocol):
-    """Scores samples of a generator against photographs it has not seen."""
+    """Scores samples of a generator against photographs that it has not seen."""
 
     card = SuiteCard(
         title="Generation: pictures like those of a set",
@@ -61,8 +61,8 @@ class GenerationProtocol(Protocol):
             name="generation",
             given=(),
             wanted=("samples",),
-            meaning="from nothing, pictures that are distributed like the training pictures; half of the test photographs are "
-            "the reference, the other half is its real-to-real floor, and as many samples are drawn",
+            meaning="pictures distributed like the training pictures, without any input; half of the test photographs are the "
+            "reference, the other half is its real-to-real floor, and equally many samples are drawn",
         ),
         metrics=tuple(
             MetricCard(f"{which}{name}_{network}", "", better, f"{meaning} ({about}){extra}")
@@ -79,16 +79,16 @@ class GenerationProtocol(Protocol):
         return WholeSet("test_set", {"images": LazySequence(partial(_photograph, split), len(split))})
 
     def begin(self) -> "GenerationEvaluation":
-        """Begin the evaluation of one run."""
+        """Start the evaluation of a run."""
         return GenerationEvaluation(_inception())
 
     def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
-        """Write samples.png: a sheet of samples beside a sheet of photographs."""
+        """Write samples.png: a sheet of samples next to a sheet of photographs."""
         return write_sheet(reconstruction, truth, folder)
 
 
 class GenerationEvaluation(Evaluation):
-    """Compares samples with photographs, a portion at a time."""
+    """Compares samples with photographs, in batches."""
 
     def __init__(self, inception: InceptionFeatures | None = None) -> None:
         networks: list[Any] = [EmbeddedFeatures(), *([inception] if inception else [])]
@@ -97,16 +97,16 @@ class GenerationEvaluation(Evaluation):
     def add(
         self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
     ) -> Mapping[str, float]:
-        """A reconstruction is a sheet for people; what counts are the samples."""
+        """Return nothing: the reconstruction is a sheet for viewing; only the samples are scored."""
         return {}
 
     def add_samples(self, scene: str, sample: Any, truth: dict[str, Any]) -> Mapping[str, float]:
         """Return the distances. Raises UserError for fewer than eight photographs."""
         photographs: Sequence[Any] = truth["images"]
         if len(photographs) < LEAST:
-            raise UserError(f"the generation suite needs at least {LEAST} test photographs, there are {len(photographs)}")
+            raise UserError(f"the generation suite needs at least {LEAST} test photographs, got {len(photographs)}")
         half = len(photographs) // 2
-        # Photographs of one kind may lie together, so the halves take turns.
+        # Similar photographs may be adjacent, so the two halves alternate.
         for start in range(0, half, PORTION):
             places = range(start, min(start + PORTION, half))
             reference = _batch([photographs[2 * place] for place in places])
@@ -115,7 +115,7 @@ class GenerationEvaluation(Evaluation):
             if samples.shape[1:] != reference.shape[1:]:
                 raise UserError(
                     f"samples are {tuple(samples.shape[1:])}, the photographs {tuple(reference.shape[1:])}; "
-                    "compare pictures of one size"
+                    "compare pictures of the same size"
                 )
             for comparison in self._comparisons:
                 comparison.reference.add(comparison.network(reference))
@@ -136,6 +136,6 @@ def _batch(photographs: list[Any]) -> Tensor:
 
 
 def _inception() -> InceptionFeatures | None:
-    """Return the published metric network if the user has it in the folder of the assets."""
+    """Return the published metric network if it is in the user's asset folder."""
     path = asset_in_folder(INCEPTION)
     return None if path is None else InceptionFeatures(path)

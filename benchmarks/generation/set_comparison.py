@@ -1,4 +1,4 @@
-"""Compares two sets of pictures that stream by, in the features of one network."""
+"""Streaming comparison of sets of pictures in the features of a network."""
 
 from collections.abc import Callable
 
@@ -8,32 +8,32 @@ from deep3dmap.metrics.feature_statistics import FeatureSample, FeatureStatistic
 from deep3dmap.metrics.generated_images import frechet_distance, kernel_distance, precision_recall
 from deep3dmap.metrics.picture_features import Features
 
-KEPT = 5000  # features of each set for the distances that need the features themselves
+KEPT = 5000  # features kept per set, for the distances that need individual features
 NEIGHBORS = 3
 SUBSETS = 20
 
 
 class PictureSet:
-    """What is kept of a set: mean and covariance of all features, and a fair sample of them."""
+    """Statistics of a set: mean and covariance of all features, and a uniform sample of them."""
 
     def __init__(self) -> None:
         self.statistics, self.sample = FeatureStatistics(), FeatureSample(KEPT)
 
     def add(self, features: Features) -> None:
-        """Take the features (N, D) of some pictures."""
+        """Add the features (N, D) of a batch of pictures."""
         self.statistics.add(features)
         self.sample.add(features)
 
 
 class SetComparison:
-    """Reference pictures, other real pictures and samples, seen by one feature network."""
+    """Reference pictures, other real pictures and samples, in the features of one network."""
 
     def __init__(self, network: Callable[[Tensor], Features], name: str) -> None:
         self.network, self.name = network, name
         self.reference, self.others, self.samples = PictureSet(), PictureSet(), PictureSet()
 
     def scores(self) -> dict[str, float]:
-        """Return the distances of the samples to the reference, and those of as many real pictures to it."""
+        """Return the distances of the samples to the reference, and those of equally many real pictures."""
         reference = self.reference.statistics.gaussian()
         kept = self.reference.sample.features()
         found = {}

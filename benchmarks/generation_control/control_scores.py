@@ -1,4 +1,4 @@
-"""What is commanded of the scenes of a generator, and how the pictures answer."""
+"""Scores of a generator's response to commands that change its scenes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,19 +17,19 @@ from deep3dmap.metrics.scene_controls import (
 )
 
 SCENES = 32
-OBJECT = 0  # the one that is commanded
+OBJECT = 0  # index of the object to change
 SHIFTS = (-0.2, -0.1, 0.0, 0.1, 0.2)  # scene units to the right
 TURNS = (0.0, 0.25, 0.5, 0.75)
-LOOKS = (-1, 1001, 1002, 1003)  # scenes from which the appearance is taken; -1 = its own
+LOOKS = (-1, 1001, 1002, 1003)  # scenes to take the appearance from; -1 = its own
 COVERED = 0.08  # evidence above which a pixel shows the object
-SEEN = 4  # pixels that have to show it, so that a scene counts
-MARGIN = 8  # this part of the side around the object is neither it nor background, as it may be wider once turned
+SEEN = 4  # minimum number of pixels showing the object for a scene to count
+MARGIN = 8  # side / MARGIN pixels around the object are ignored, because it may be wider when rotated
 
 
 def control_scores(sample: Sampler, scenes: int = SCENES) -> dict[str, float]:
-    """Draw `scenes` scenes under every command and return the suite's metrics, means over those that show the object.
+    """Draw `scenes` scenes under every command and return the suite's metrics, averaged over those that show the object.
 
-    Where no scene shows it, only `object_seen`, which is 0, is returned. Raises UserError for pictures with NaN or infinity.
+    If no scene shows it, the result contains only `object_seen`, 0. Raises UserError for pictures with NaN or infinity.
     """
     without = _draw(sample, scenes, {"remove": [OBJECT]})
     as_drawn = _draw(sample, scenes, {})
@@ -51,20 +51,20 @@ def control_scores(sample: Sampler, scenes: int = SCENES) -> dict[str, float]:
 def _draw(sample: Sampler, scenes: int, controls: Mapping[str, Any]) -> Tensor:
     pictures = torch.as_tensor(sample(range(scenes), **controls)).detach().float().cpu()
     if not torch.isfinite(pictures).all():
-        raise UserError(f"pictures under {dict(controls) or 'no command'} hold NaN or infinity")
+        raise UserError(f"pictures under {dict(controls) or 'no command'} contain NaN or infinity")
     return pictures
 
 
 def _scene_scores(answers: list[Tensor], without: Tensor) -> dict[str, float]:
-    """Return the metrics of one scene: pictures of it moved, turned and recoloured, and without the object."""
+    """Return the metrics of one scene, from pictures of it moved, rotated and recoloured, and without the object."""
     moved, turned, recoloured = answers
     evidence, turned_evidence, coloured_evidence = (
         object_evidence(images, without[None]) for images in (moved, turned, recoloured)
     )
     commanded = torch.tensor([[shift, 0.0] for shift in SHIFTS])
-    # Faint differences all over the picture would pull the centroid to its middle.
+    # Faint differences across the picture would pull the centroid towards the centre.
     seen = centroids(evidence * (evidence > COVERED))
-    # The mask is that of the object as drawn: whatever else changes shall not pass for the object.
+    # Use the mask of the unchanged object, so that other changes in the picture are not attributed to the object.
     turn = colour_change(turned, turned_evidence[:1].expand_as(turned_evidence) > COVERED, turned.shape[-1] // MARGIN)
     look = colour_change(recoloured, coloured_evidence > COVERED)
     return {

@@ -1,4 +1,4 @@
-"""Sheets and an animation of what the controls of a generator of scenes do."""
+"""Sheets and an animation that show the effects of a scene generator's controls."""
 
 import math
 from pathlib import Path
@@ -21,11 +21,11 @@ SHEETS: dict[str, list[dict[str, Any]]] = {
     "background": [{}, *({"background_of": number} for number in range(1001, 1006))],
 }
 FRAMES, FRAME_MS, RADIUS = 24, 80, 0.15
-ENLARGED = 128  # pixels a side, at least
+ENLARGED = 128  # minimum side in pixels
 
 
 def write_control_pictures(sample: Sampler, folder: Path) -> list[Path]:
-    """Write control_NAME.png for every sheet, one scene a row, and control.webp: an object that circles and turns."""
+    """Write control_NAME.png for every sheet, one scene per row, and control.webp, in which an object circles and rotates."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, commands in SHEETS.items():

@@ -1,4 +1,4 @@
-"""The suite of controls: does a generator of scenes do to its objects what it is told, and to nothing else?"""
+"""The suite of controls: whether a scene generator changes its objects as commanded, and nothing else."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,17 +13,17 @@ from deep3dmap.core.protocol import Sampler
 from deep3dmap.render.visualization import contact_sheet
 
 _METRICS = (
-    ("translation_correlation", "", "up", "how well the object's centroid follows a move to the right, 1 = along its line"),
-    ("rotation_background_change", "", "down", "mean change of colour, in [0, 1], of the background while the object turns"),
-    ("rotation_object_change", "", "up", "the same of the object's pixels: a generator that ignores the command has 0"),
+    ("translation_correlation", "", "up", "correlation of the object's centroid with a move to the right, 1 = along its line"),
+    ("rotation_background_change", "", "down", "mean colour change, in [0, 1], of the background when the object rotates"),
+    ("rotation_object_change", "", "up", "mean colour change of the object's pixels; 0 if the generator ignores the command"),
     ("appearance_mask_iou", "", "up", "agreement of the object's masks under several appearances"),
-    ("appearance_object_change", "", "up", "mean change of colour of the object's pixels under them"),
-    ("object_seen", "", "up", "share of scenes in which taking the object away changes the picture; the others do not count"),
+    ("appearance_object_change", "", "up", "mean colour change of the object's pixels under several appearances"),
+    ("object_seen", "", "up", "fraction of scenes in which removing the object changes the picture; only these are scored"),
 )
 
 
 class GenerationControlProtocol(Protocol):
-    """Draws the same scenes under commands and compares the pictures."""
+    """Draws the same scenes under different commands and compares the pictures."""
 
     card = SuiteCard(
         title="Control of generated scenes: moving, turning and recolouring an object",
@@ -32,7 +32,7 @@ class GenerationControlProtocol(Protocol):
             name="generation_control",
             given=(),
             wanted=("samples",),
-            meaning="pictures of scenes that answer to `translate`, `rotate`, `appearance_of`, `remove` and `object`",
+            meaning="pictures of scenes that respond to `translate`, `rotate`, `appearance_of`, `remove` and `object`",
         ),
         metrics=tuple(MetricCard(*row) for row in _METRICS),
         headline="translation_correlation",
@@ -40,17 +40,17 @@ class GenerationControlProtocol(Protocol):
     )
 
     def scenes(self, split: Split) -> Split:
-        """Return one scene: nothing of the test pictures is used."""
+        """Return a single scene; the test pictures are not used."""
         return WholeSet("controls", {})
 
     def begin(self) -> "GenerationControlEvaluation":
-        """Begin the evaluation of one run."""
+        """Start the evaluation of a run."""
         return GenerationControlEvaluation()
 
     def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
         """Write samples.png, the samples of the reconstruction."""
         if reconstruction.samples is None:
-            raise UserError("the suite generation_control pictures samples, and the reconstruction has none")
+            raise UserError("the suite generation_control draws pictures of samples, but the reconstruction has none")
         folder.mkdir(parents=True, exist_ok=True)
         tiles = [(f"{number}", torch.from_numpy(image)) for number, image in enumerate(reconstruction.samples)]
         contact_sheet(tiles, columns=8).save(folder / "samples.png")
@@ -58,12 +58,12 @@ class GenerationControlProtocol(Protocol):
 
 
 class GenerationControlEvaluation(Evaluation):
-    """Scores the answers to the commands."""
+    """Scores the responses to the commands."""
 
     def add(
         self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
     ) -> Mapping[str, float]:
-        """Return nothing: what counts is drawn anew."""
+        """Return nothing: scores come from newly drawn samples."""
         return {}
 
     def add_samples(self, scene: str, sample: Sampler, truth: dict[str, Any]) -> Mapping[str, float]:
@@ -71,5 +71,5 @@ class GenerationControlEvaluation(Evaluation):
         return control_scores(sample)
 
     def picture_samples(self, sample: Sampler, folder: Path) -> list[Path]:
-        """Write a sheet for every control, and the scene turned and moved as an animation."""
+        """Write a sheet for every control, and an animation of a rotating and moving object."""
         return write_control_pictures(sample, folder)

@@ -1,4 +1,4 @@
-"""Pictures of an indoor result: some frames with what was predicted and what is true, and both surfaces from outside."""
+"""Pictures of an indoor result: some frames with prediction and truth, and both surfaces from outside."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from deep3dmap.render.views import overview
 from deep3dmap.render.visualization import contact_sheet, depth_picture, enlarged, error_picture, save_png
 
 FRAMES = 4
-TILE = 240  # least height of a tile, so that small frames can be read
+TILE = 240  # minimum height of a tile, so that small frames are legible
 OVERVIEW = (600, 800)
 LARGEST_ERROR = 0.2  # metres at the upper end of the error map
 
@@ -27,10 +27,10 @@ def write_pictures(predicted: Mesh, truth: dict[str, Any], folder: Path) -> list
     chosen = np.unique(np.linspace(0, count - 1, min(FRAMES, count) + 2)[1:-1].round().astype(int))
     tiles = [tile for index in chosen for tile in _frame_tiles(predicted, truth, int(index))]
     files = [folder / "frames.png", folder / "overview.png"]
-    caption = f"depth error: dark = 0, bright = {LARGEST_ERROR * 100:.0f} cm and more, grey = nothing to compare"
+    caption = f"depth error: dark = 0, bright = at least {LARGEST_ERROR * 100:.0f} cm, grey = no depth to compare"
     save_png(contact_sheet(tiles, columns=len(tiles) // len(chosen), caption=caption), files[0])
     above = _overview_tiles(predicted, truth)
-    save_png(contact_sheet(above, columns=2, caption="from above; faces seen from behind are left out"), files[1])
+    save_png(contact_sheet(above, columns=2, caption="from above; back faces are culled"), files[1])
     return files
 
 
@@ -51,12 +51,12 @@ def _frame_tiles(predicted: Mesh, truth: dict[str, Any], index: int) -> list[Til
 
 def _overview_tiles(predicted: Mesh, truth: dict[str, Any]) -> list[Tile]:
     meshes = {"predicted": predicted, "true": truth["mesh"]} if "mesh" in truth else {"predicted": predicted}
-    # Both are drawn by one camera, placed by the truth where there is one, so that they can be compared.
+    # Both are rendered with the same camera, placed by the truth if available, so that they can be compared.
     placed_by = next((mesh for mesh in reversed(meshes.values()) if not mesh.is_empty), None)
     if placed_by is None:
-        return [("predicted: nothing", torch.full((3, *OVERVIEW), 0.9))]
+        return [("predicted: empty", torch.full((3, *OVERVIEW), 0.9))]
     height, width = OVERVIEW
-    # Up is the mean up direction of the scan's own cameras, so that a world that is not level is shown level.
+    # Up is the mean up direction of the scan's cameras, so that a world that is not level is shown level.
     up = -np.asarray(truth["world_from_camera"])[:, :3, 1].mean(0)
     camera = overview(placed_by.vertices, placed_by.faces, width=width, height=height, up=tuple(up), elevation_degrees=50.0)
     return [(_mesh_title(name, mesh), _draw(mesh, *camera, height, width).image) for name, mesh in meshes.items()]
@@ -73,12 +73,12 @@ def _range(true: Tensor) -> tuple[float, float]:
 
 def _error_title(predicted: Tensor, true: Tensor, both: Tensor) -> str:
     if not both.any():
-        return "depth error: nothing in common"
+        return "depth error: no common pixels"
     return f"depth error, mean {float((predicted - true)[both].abs().mean()) * 100:.1f} cm"
 
 
 def _mesh_title(name: str, mesh: Mesh) -> str:
-    return f"{name}: {len(mesh.faces):,} triangles" if not mesh.is_empty else f"{name}: nothing"
+    return f"{name}: {len(mesh.faces):,} triangles" if not mesh.is_empty else f"{name}: empty"
 
 
 def _resized(image: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The indoor suite: a posed RGB-D scan of a room in, its surface out. The protocol of Atlas as NeuralRecon uses it."""
+"""The indoor suite: the surface of a room from a posed RGB-D scan, with the protocol of Atlas as used in NeuralRecon."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,15 +21,14 @@ MAX_DEPTH = 10.0
 
 _SURFACE = (
     ("f_score_5cm", "", "up", "harmonic mean of precision and recall"),
-    ("precision_5cm", "", "up", "share of predicted points nearer than 5 cm to the truth"),
-    ("recall_5cm", "", "up", "share of true points nearer than 5 cm to the prediction"),
+    ("precision_5cm", "", "up", "fraction of predicted points within 5 cm of the truth"),
+    ("recall_5cm", "", "up", "fraction of true points within 5 cm of the prediction"),
     ("accuracy", "m", "down", "mean distance from predicted points to the truth"),
     ("completeness", "m", "down", "mean distance from true points to the prediction"),
     ("chamfer", "m", "down", "mean of accuracy and completeness"),
 )
 _UNTRIMMED = tuple(
-    (f"untrimmed_{name}", unit, better, f"{meaning}, of the mesh as it was predicted")
-    for name, unit, better, meaning in _SURFACE
+    (f"untrimmed_{name}", unit, better, f"{meaning}, for the mesh as predicted") for name, unit, better, meaning in _SURFACE
 )
 _DEPTH = (
     ("abs_rel", "", "down", "mean of |d - g| / g over the frames' pixels, d rendered, g true"),
@@ -37,10 +36,10 @@ _DEPTH = (
     ("sq_rel", "m", "down", "mean of (d - g)^2 / g"),
     ("rmse", "m", "down", "root of the mean of (d - g)^2"),
     ("log_rmse", "", "down", "root of the mean of (ln d - ln g)^2"),
-    ("delta_1.25", "", "up", "share of pixels with max(d/g, g/d) below 1.25"),
-    ("delta_1.25^2", "", "up", "the same below 1.25^2"),
-    ("delta_1.25^3", "", "up", "the same below 1.25^3"),
-    ("complete", "", "up", "share of all pixels where something was predicted"),
+    ("delta_1.25", "", "up", "fraction of pixels with max(d/g, g/d) below 1.25"),
+    ("delta_1.25^2", "", "up", "fraction of pixels with max(d/g, g/d) below 1.25^2"),
+    ("delta_1.25^3", "", "up", "fraction of pixels with max(d/g, g/d) below 1.25^3"),
+    ("complete", "", "up", "fraction of all pixels with a prediction"),
 )
 
 
@@ -54,7 +53,7 @@ class IndoorProtocol(Protocol):
             name="indoor",
             given=("images", "depths", "intrinsics", "world_from_camera"),
             wanted=("mesh", "depth"),
-            meaning="from the frames of a scan with poses (and depth, for methods that use it), the surface in the world frame",
+            meaning="the surface in the world frame from the frames of a scan with poses (and depth, for methods that use it)",
             frames=("world",),
             gauges=("metric",),
         ),
@@ -64,11 +63,11 @@ class IndoorProtocol(Protocol):
     )
 
     def __init__(self, renderer: Renderer = "native") -> None:
-        """renderer: native, the same on every machine and what the leaderboard uses, pyrender, or auto."""
+        """renderer: native (identical on every machine, used for the leaderboard), pyrender or auto."""
         self._draw = choose_renderer(renderer)
 
     def begin(self) -> "IndoorEvaluation":
-        """Begin the evaluation of one run."""
+        """Start the evaluation of a run."""
         return IndoorEvaluation(self._draw)
 
     def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
@@ -76,12 +75,12 @@ class IndoorProtocol(Protocol):
         return write_pictures(predicted_surface(reconstruction, truth), truth, folder)
 
     def surfaces(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> tuple[Mesh | None, Mesh | None]:
-        """Return the predicted surface, fused where there are depth maps alone, and the true one."""
+        """Return the predicted surface, fused if there are only depth maps, and the true one."""
         return predicted_surface(reconstruction, truth), truth.get("mesh")
 
 
 class IndoorEvaluation(Evaluation):
-    """Scores surface and depth of one scan after another."""
+    """Scores the surface and depth of one scan at a time."""
 
     def __init__(self, draw: Draw) -> None:
         self._draw = draw
@@ -89,9 +88,9 @@ class IndoorEvaluation(Evaluation):
     def add(
         self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
     ) -> Mapping[str, float]:
-        """Return the surface metrics, where the scan has a reference mesh, and the depth metrics.
+        """Return the depth metrics, and the surface metrics if the scan has a reference mesh.
 
-        Raises ValueError for a reconstruction that is not in the world frame in metres or has neither mesh nor depth.
+        Raises ValueError for a reconstruction that is not in the world frame in metres or has neither a mesh nor depth.
         """
         mesh = predicted_surface(reconstruction, truth)
         drawn = rendered_depths(mesh, truth, self._draw)
@@ -109,7 +108,7 @@ def _surface_scores(predicted: Mesh, truth: Mesh) -> dict[str, float]:
 
 
 def _depth_scores(reconstruction: Reconstruction, drawn: list[Tensor], truth: dict[str, Any]) -> dict[str, float]:
-    """Average the frames' metrics, of the depth maps that were predicted or else of those drawn from the mesh."""
+    """Average the frames' metrics for the predicted depth maps, or else for those rendered from the mesh."""
     predicted = drawn
     if reconstruction.depth is not None:
         predicted = [torch.from_numpy(np.asarray(depth, np.float32)) for depth in reconstruction.depth]

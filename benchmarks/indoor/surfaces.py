@@ -1,4 +1,4 @@
-"""The surfaces that are scored: what was predicted, and what is left of it once only that which a camera saw is kept."""
+"""The surfaces to score: the predicted one, and its part that is visible in the frames."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -20,37 +20,37 @@ Draw = Callable[[Mesh, Any, Any, int, int], Tensor]
 
 
 def renderer(name: Renderer) -> Draw:
-    """Return a function (mesh, intrinsics, pose, height, width) -> depth (H, W) in metres, back faces culled.
+    """Return a function (mesh, intrinsics, pose, height, width) -> depth (H, W) in metres, with back faces culled.
 
-    native: the platform's rasteriser, equal on every machine. pyrender: what the published evaluations use; its depth depends
-    on the OpenGL of the machine. auto: pyrender where it works. Raises ValueError for another name.
+    native: the platform's rasteriser, identical on every machine. pyrender: used by published evaluations; its depth depends on
+    the machine's OpenGL. auto: pyrender if it works, otherwise native. Raises ValueError for an unknown name.
     """
     known: dict[str, Draw] = {"native": _native_depth, "pyrender": _pyrender_depth, "auto": _pyrender_depth}
     if name not in known:
-        raise ValueError(f"renderer is one of {sorted(known)}, got '{name}'")
+        raise ValueError(f"renderer must be one of {sorted(known)}, got '{name}'")
     if name == "auto" and not _pyrender_works():
         return _native_depth
     return known[name]
 
 
 def predicted_surface(reconstruction: Reconstruction, truth: dict[str, Any]) -> Mesh:
-    """Return the predicted mesh; depth maps alone are fused, as NeuralRecon's evaluation fuses those of single-view methods.
+    """Return the predicted mesh, or fuse the depth maps, as NeuralRecon's evaluation does for single-view methods.
 
-    Raises ValueError for a reconstruction that is not in the world frame in metres or has neither mesh nor depth.
+    Raises ValueError for a reconstruction that is not in the world frame in metres or has neither a mesh nor depth.
     """
     if (reconstruction.frame, reconstruction.unit) != ("world", "metre"):
-        raise ValueError(f"indoor wants the world frame in metres, got {reconstruction.frame} in {reconstruction.unit}")
+        raise ValueError(f"indoor requires the world frame in metres, got {reconstruction.frame} in {reconstruction.unit}")
     if reconstruction.mesh is not None:
         return reconstruction.mesh
     if reconstruction.depth is None:
-        raise ValueError(f"indoor wants a mesh or depth, got {reconstruction.produced()}")
+        raise ValueError(f"indoor requires a mesh or depth, got {reconstruction.produced()}")
     if len(reconstruction.depth) != len(truth["images"]):
         raise ValueError(f"there are {len(truth['images'])} frames, but {len(reconstruction.depth)} depth maps")
     return fused([torch.from_numpy(np.asarray(depth, np.float32)) for depth in reconstruction.depth], truth)
 
 
 def rendered_depths(mesh: Mesh, truth: dict[str, Any], draw: Draw) -> list[Tensor]:
-    """Return the depth (H, W) of a mesh in every frame of the scan, at the size of the true depth; 0 = nothing there."""
+    """Return the depth (H, W) of a mesh in every frame of the scan, at the size of the true depth; 0 = no surface."""
     cameras = zip(truth["true_depths"], truth["intrinsics"], truth["world_from_camera"])
     return [
         torch.zeros(*true.shape) if mesh.is_empty else draw(mesh, intrinsics, pose, *true.shape)
@@ -59,7 +59,7 @@ def rendered_depths(mesh: Mesh, truth: dict[str, Any], draw: Draw) -> list[Tenso
 
 
 def fused(depths: Sequence[Tensor], truth: dict[str, Any]) -> Mesh:
-    """Fuse depth maps (H, W) of all frames: 4 cm voxels, truncation 12 cm, cut at 5 m; empty without depth."""
+    """Fuse depth maps (H, W) of all frames: 4 cm voxels, 12 cm truncation, depth up to 5 m; empty without depth."""
     intrinsics, poses = (torch.from_numpy(np.asarray(truth[key])) for key in ("intrinsics", "world_from_camera"))
     if not any(((depth > 0) & (depth <= MAX_DEPTH)).any() for depth in depths):
         return Mesh(np.zeros((0, 3)), np.zeros((0, 3)))

@@ -1,1 +1,1 @@
-"""Speed of the native kernels beside their peers, measured in one run and printed as ratios."""
+"""Speed of the native kernels compared with their peers, measured in the same run and printed as ratios."""

@@ -1,4 +1,4 @@
-"""Back-projection of nine views at NeuralRecon's three sizes: native against torch's grid_sample, time and peak memory.
+"""Time and peak memory of back-projection, native and with torch's grid_sample, for nine views at NeuralRecon's three sizes.
 
 Run as `python -m deep3dmap.benchmarks.kernels.back_project [--rounds 9] [--sides 24 48 96]`.
 """
@@ -19,12 +19,12 @@ from deep3dmap.cli.arguments import how_many
 from deep3dmap.ops import back_project, back_project_reference
 
 VIEWS = 9
-FRAGMENT = 3.84  # metres, the side of the volume
-LEVELS = {24: (80, 30, 40), 48: (40, 60, 80), 96: (24, 120, 160)}  # voxels on a side: channels, height, width
+FRAGMENT = 3.84  # side of the volume in metres
+LEVELS = {24: (80, 30, 40), 48: (40, 60, 80), 96: (24, 120, 160)}  # voxels per side: channels, height, width
 
 
 class Fragment(NamedTuple):
-    """features (9, C, H, W), projection (9, 3, 4) pixel from world, positions (side^3, 3) metres, gradient of the mean."""
+    """features (9, C, H, W), projection (9, 3, 4) from world to pixels, positions (side^3, 3) metres, gradient of the mean."""
 
     features: Tensor
     projection: Tensor
@@ -33,7 +33,7 @@ class Fragment(NamedTuple):
 
 
 def fragment(side: int) -> Fragment:
-    """Return nine key frames, 10 cm and 6 degrees apart, that look into a dense volume from the middle of one of its faces."""
+    """Return nine key frames, 10 cm and 6 degrees apart, that see a dense volume from the centre of one of its faces."""
     channels, height, width = LEVELS[side]
     generator = torch.Generator().manual_seed(0)
     axis = (torch.arange(side) + 0.5) * (FRAGMENT / side)
@@ -53,7 +53,7 @@ def _camera_from_world(step: int) -> Tensor:
 
 
 def view_by_view(features: Tensor, projection: Tensor, positions: Tensor) -> Tensor:
-    """Return the mean features (N, C) by torch's grid_sample, one view at a time: lighter on memory."""
+    """Return the mean features (N, C) from torch's grid_sample, one view at a time, which needs less memory."""
     total, count = features.new_zeros(len(positions), features.shape[1]), features.new_zeros(len(positions))
     for view in range(len(features)):
         mean, _, seen = back_project_reference.back_project(features[view, None], projection[view, None], positions)
@@ -69,7 +69,7 @@ MEANS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 
 
 def call(name: str, given: Fragment, backward: bool) -> Callable[[], object]:
-    """Return a call of the contender, with or without the gradient of the features."""
+    """Return a call of the contender, optionally with the gradient of the features."""
     mean = MEANS[name]
 
     def forward() -> object:
@@ -84,17 +84,17 @@ def call(name: str, given: Fragment, backward: bool) -> Callable[[], object]:
 
 
 def peak_megabytes(name: str, side: int, backward: bool) -> float:
-    """Return by how much one call raises the peak memory of a fresh process, results included."""
+    """Return the increase in peak memory of a fresh process by one call, including its results."""
     here = [sys.executable, "-m", "deep3dmap.benchmarks.kernels.back_project", "--peak-of", name, "--sides", str(side)]
     done = subprocess.run([*here, *(["--backward"] if backward else [])], capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
 def _own_peak(name: str, side: int, backward: bool) -> float:
-    """Linux only: the kernel's own mark of the most memory held, reset before the call."""
+    """Measure the peak memory of a call; Linux only, since it resets and reads the kernel's high-water mark."""
     torch.set_num_threads(1)
     given = fragment(side)
-    # What is loaded once and kept is not the call's.
+    # A small warm-up call, so that one-time allocations are not attributed to the measured call.
     few = Fragment(given.features[..., :4, :4], given.projection, given.positions[:8], given.gradient[:8])
     call(name, few, backward)()
     run = call(name, given, backward)
@@ -113,18 +113,18 @@ def _high_water() -> float:
 
 def _memory_table(side: int, backward: bool) -> str:
     if not Path("/proc/self/clear_refs").exists():
-        return "  peak memory skipped: it is read from Linux's /proc"
+        return "  peak memory skipped: it requires Linux's /proc"
     peaks = {name: peak_megabytes(name, side, backward) for name in MEANS}
     base = max(peaks["native"], 0.1)
     return "\n".join(f"  {name:20} peak {peak:8.1f} MB  ratio {peak / base:6.1f}" for name, peak in peaks.items())
 
 
 def main() -> None:
-    """Print times and peaks for each size, forward alone and with the gradient."""
+    """Print times and peak memory for each size, forward only and with the gradient."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=how_many, default=9)
     parser.add_argument("--sides", type=int, nargs="+", choices=sorted(LEVELS), default=sorted(LEVELS))
-    parser.add_argument("--peak-of", choices=sorted(MEANS), help="print only the peak of one contender in this process")
+    parser.add_argument("--peak-of", choices=sorted(MEANS), help="print only the peak memory of one contender in this process")
     parser.add_argument("--backward", action="store_true", help="with --peak-of: include the gradient")
     options = parser.parse_args()
     if options.peak_of:

@@ -1,7 +1,7 @@
-"""Nearest neighbours and the Chamfer distance between points on two surfaces: SciPy's k-d tree, all distances, PyTorch3D.
+"""Nearest neighbours and Chamfer distance of points on two surfaces: SciPy's k-d tree, all pairwise distances, PyTorch3D.
 
-Run as `python -m deep3dmap.benchmarks.kernels.nearest_neighbors [--rounds 7] [--quick]`; `--quick` takes 1,000 points only.
-On the CPU the platform takes the k-d tree, `geometry.nearest_neighbours.nearest`; its building is part of the time.
+Run as `python -m deep3dmap.benchmarks.kernels.nearest_neighbors [--rounds 7] [--quick]`; `--quick` uses 1,000 points only.
+On the CPU the platform uses the k-d tree, `geometry.nearest_neighbours.nearest`; the time includes building it.
 """
 
 from deep3dmap.benchmarks.kernels.side_by_side import Timing, measure, table  # isort: skip - it sets the threads before torch loads
@@ -17,19 +17,19 @@ from deep3dmap.geometry.nearest_neighbours import brute_force, nearest, squared_
 
 Calls = dict[str, Callable[[], object]]
 TREE = "k-d tree (ours)"
-MOST_AT_ONCE = 20_000  # points: twice their square of floats is 3 GB, with the gradient more
-SECONDS_FOR_ROUNDS = 2.0  # what takes longer is timed once
+MOST_AT_ONCE = 20_000  # points; their pairwise distances in both directions take 3 GB, and more with the gradient
+SECONDS_FOR_ROUNDS = 2.0  # calls that take longer are timed only once
 
 
 def surfaces(count: int) -> tuple[Tensor, Tensor]:
-    """Return two clouds (count, 3) float32 on a unit sphere, the second slightly larger and with noise of 1 %."""
+    """Return two clouds (count, 3) float32 on a unit sphere; the second is slightly larger and has 1 % noise."""
     generator = torch.Generator().manual_seed(0)
     first, second = (torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=1) for _ in range(2))
     return first, 1.02 * second + 0.01 * torch.randn(count, 3, generator=generator)
 
 
 def searches(points: Tensor, targets: Tensor) -> tuple[Calls, dict[str, str]]:
-    """Return the ways to find each point's nearest target, and why others are absent."""
+    """Return the contenders for finding each point's nearest target, and the reasons why others are absent."""
     calls: Calls = {
         TREE: lambda: nearest(points, targets),
         "all distances in blocks": lambda: brute_force(points, targets),
@@ -49,7 +49,7 @@ def searches(points: Tensor, targets: Tensor) -> tuple[Calls, dict[str, str]]:
 
 
 def chamfers(points: Tensor, targets: Tensor) -> tuple[Calls, dict[str, str]]:
-    """Return the ways to the mean squared distance both ways and its gradient to the points, and why others are absent."""
+    """Return the contenders for the mean squared distance in both directions and its gradient, and reasons for absences."""
     moving = points.clone().requires_grad_()
 
     def gradient(loss: Callable[[], Tensor]) -> Callable[[], object]:
@@ -78,7 +78,7 @@ def _chamfer_of_all(points: Tensor, targets: Tensor) -> Tensor:
 
 
 def timings(calls: Calls, rounds: int) -> list[Timing]:
-    """Time the calls in turn; one that takes seconds is called once and apart from the others."""
+    """Time the calls alternately; a call that takes seconds is timed once, separately from the others."""
     once = {name: measure({name: call}, rounds=1, warm_up=0)[0] for name, call in calls.items()}
     quick = {name: calls[name] for name, timing in once.items() if timing.median < SECONDS_FOR_ROUNDS}
     again = {timing.name: timing for timing in measure(quick, rounds)} if quick else {}
@@ -86,11 +86,11 @@ def timings(calls: Calls, rounds: int) -> list[Timing]:
 
 
 def main() -> None:
-    """Print a table for each number of points and task, and what follows from them."""
+    """Print a table for each number of points and task, followed by a summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=how_many, default=7)
     parser.add_argument("--points", type=how_many, nargs="+", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--quick", action="store_true", help="the fewest points alone")
+    parser.add_argument("--quick", action="store_true", help="only the smallest number of points")
     options = parser.parse_args()
     ratios = []
     for count in options.points[:1] if options.quick else options.points:

@@ -1,4 +1,4 @@
-"""A method and a dataset that are next to nothing: what a run of them costs is what the platform and Ray cost."""
+"""A method and a dataset with next to no work, so that the cost of a run is the overhead of the platform and Ray."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,13 @@ SAMPLES = 64
 
 @dataclass
 class NextToNothingConfig:
-    """No work to speak of."""
+    """Options of the minimal method."""
 
     hidden: int = option(4, "hidden units")
 
 
 class NextToNothing(BaseFramework):
-    """One small linear layer: a step of it is nearly all loop."""
+    """One small linear layer, whose step consists almost entirely of the training loop."""
 
     card = MethodCard("Next to nothing", "", 2025, "", (), ("image",), ("landmarks",), "Apache-2.0", ("image",))
     config_type: ClassVar[type] = NextToNothingConfig
@@ -36,23 +36,23 @@ class NextToNothing(BaseFramework):
         return {"y": self.layer(inputs["image"])}
 
     def losses(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """Mean square."""
+        """Return the mean square."""
         return {"l2": outputs["y"].square().mean()}
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Return the layer's bias, which nobody asks for."""
+        """Return the layer's bias as a placeholder."""
         return Reconstruction("image", "pixel", landmarks=self.layer.bias.detach().numpy()[None])
 
 
 @dataclass
 class HandfulConfig:
-    """Nothing to choose."""
+    """Options of the minimal dataset."""
 
     samples: int = option(SAMPLES, "samples of the training split")
 
 
 class Handful:
-    """A handful of vectors of four numbers, made in memory."""
+    """A few four-dimensional vectors in memory."""
 
     config_type: ClassVar[type] = HandfulConfig
     card = DatasetCard(
@@ -65,17 +65,17 @@ class Handful:
         self.config = config
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Nothing to make."""
+        """Do nothing; the data are in memory."""
 
     def split(self, name: str) -> "HandfulSplit":
-        """Return a split; raises UserError for a name it has not."""
+        """Return a split; raises UserError for an unknown name."""
         if name not in self.card.splits:
             raise UserError(f"no split '{name}'; there are {', '.join(self.card.splits)}")
         return HandfulSplit(self.config.samples if name == "train" else 8)
 
 
 class HandfulSplit:
-    """So many vectors."""
+    """A split with a given number of vectors."""
 
     def __init__(self, size: int) -> None:
         self.size = size

@@ -1,7 +1,7 @@
-"""Hash grid, compositing, ray marching and whole training steps of a radiance field: native against vectorised plain torch.
+"""Hash grid, compositing, ray marching and complete training steps of a radiance field: native and vectorised plain torch.
 
-Run as `python -m deep3dmap.benchmarks.kernels.radiance [--rounds 9] [--rays 4096] [--threads 1] [--device cpu]`. Training steps
-are given in rays a second, with the samples they keep and the memory that these take until the gradients are there.
+Run as `python -m deep3dmap.benchmarks.kernels.radiance [--rounds 9] [--rays 4096] [--threads 1] [--device cpu]`. For training
+steps it prints rays per second, and the memory per sample that is kept for the backward pass.
 """
 
 from deep3dmap.benchmarks.kernels.side_by_side import measure, table  # isort: skip - it sets the threads before torch loads
@@ -22,11 +22,11 @@ from deep3dmap.ops.hash_grid import HashGridLevels
 from deep3dmap.ops.march_rays import PackedSamples
 from deep3dmap.render.volume import Rays, box_interval
 
-SHELL = (0.45, 0.6)  # radii between which cells are occupied, of a box with corners at 1
+SHELL = (0.45, 0.6)  # inner and outer radius of the occupied cells, in a box with corners at 1
 
 
 class Size(NamedTuple):
-    """A hash grid: levels, entries of each as a power of two, and width of the networks behind it."""
+    """A hash grid: number of levels, entries per level as a power of two, and width of the networks."""
 
     levels: int
     log2_size: int
@@ -37,7 +37,7 @@ SIZES = {"small (8 levels of 2^15)": Size(8, 15, 32), "paper (16 levels of 2^19)
 
 
 def rays_into_the_box(count: int, device: str) -> Rays:
-    """Return rays of cameras on a sphere of radius 3 that look at the box."""
+    """Return rays from cameras on a sphere of radius 3 towards the box."""
     generator = torch.Generator().manual_seed(0)
     eyes = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=1) * 3
     targets = torch.rand(count, 3, generator=generator) - 0.5
@@ -46,7 +46,7 @@ def rays_into_the_box(count: int, device: str) -> Rays:
 
 
 def shell(resolution: int, device: str) -> Tensor:
-    """Return the cells (G, G, G) of a thick sphere: about what an object leaves occupied."""
+    """Return the occupied cells (G, G, G) of a spherical shell, similar to those of an object."""
     line = (torch.arange(resolution, device=device) + 0.5) * 2 / resolution - 1
     x, y, z = torch.meshgrid(line, line, line, indexing="ij")
     away = (x * x + y * y + z * z).sqrt()
@@ -54,14 +54,14 @@ def shell(resolution: int, device: str) -> Tensor:
 
 
 def samples_of(rays: Rays, occupied: Tensor, backend: str, steps: int = 512) -> PackedSamples:
-    """March the rays through the occupied cells, with `steps` from corner to corner of the box."""
+    """March the rays through the occupied cells, with `steps` along the diagonal of the box."""
     near, far = box_interval(rays, torch.tensor([[-1.0] * 3, [1.0] * 3], device=occupied.device))
     step = 2 * 3**0.5 / steps
     return march_rays(*rays, near, far, occupied, step, backend=backend)  # type: ignore[arg-type]
 
 
 def grid_call(size: Size, positions: Tensor, backend: str, backward: bool) -> Callable[[], object]:
-    """Return a look-up of the hash grid, with the gradient of its table if wanted."""
+    """Return a look-up of the hash grid, optionally with the gradient of its table."""
     levels = HashGridLevels.between(16, 512, size.levels, size.log2_size)
     entries = torch.rand(levels.entries, 2, device=positions.device).requires_grad_(backward)
 
@@ -76,7 +76,7 @@ def grid_call(size: Size, positions: Tensor, backend: str, backward: bool) -> Ca
 
 
 def composite_call(samples: PackedSamples, backend: str, backward: bool) -> Callable[[], object]:
-    """Return a compositing of the samples, with gradients if wanted."""
+    """Return a compositing of the samples, optionally with gradients."""
     generator = torch.Generator().manual_seed(0)
     count, device = len(samples.distances), samples.distances.device
     density = (5 * torch.rand(count, generator=generator)).to(device).requires_grad_(backward)
@@ -93,7 +93,7 @@ def composite_call(samples: PackedSamples, backend: str, backward: bool) -> Call
 
 
 class FieldUpdate:
-    """One training step of a hash-grid field: march, look up, composite, gradients, Adam."""
+    """One training step of a hash-grid field: marching, look-up, compositing, gradients, Adam."""
 
     def __init__(self, size: Size, rays: Rays, occupied: Tensor, backend: str) -> None:
         torch.manual_seed(0)
@@ -104,7 +104,7 @@ class FieldUpdate:
         self.samples = self.bytes_kept = 0
 
     def __call__(self) -> None:
-        """Take the step."""
+        """Perform a training step."""
         samples = samples_of(self._rays, self._occupied, self._backend)
         kept: dict[int, int] = {}
 
@@ -137,7 +137,7 @@ def _wait(tensor: Tensor) -> None:
 
 
 def main() -> None:
-    """Print the tables of ratios and of rays a second."""
+    """Print the tables of ratios and of rays per second."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=how_many, default=9)
     parser.add_argument("--rays", type=how_many, default=4096)

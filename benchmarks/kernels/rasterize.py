@@ -1,7 +1,8 @@
-"""Z-buffer rasterisation of a bumpy sphere: our kernel and the hard renderer on it, OSMesa (llvmpipe) and Embree.
+"""Z-buffer rasterisation of a bumpy sphere: our kernel and the hard renderer based on it, OSMesa (llvmpipe) and Embree.
 
 Run as `python -m deep3dmap.benchmarks.kernels.rasterize [--rounds 15] [--quick]`; `--quick`: 5,000 triangles at 256x256 only.
-OSMesa and Embree find depth alone, our kernel faces and barycentrics too; the hard renderer adds colours, normals, gradients.
+OSMesa and Embree compute depth only; our kernel also faces and barycentrics; the hard renderer adds colours, normals,
+gradients.
 """
 
 from deep3dmap.benchmarks.kernels.side_by_side import measure, table  # isort: skip - it sets the threads before torch loads
@@ -23,8 +24,8 @@ from deep3dmap.render.hard import HardRenderer
 from deep3dmap.render.renderer import Surface, View
 
 SIZE = 512
-FOCAL = 1.24  # of the image's side
-REFERENCE_TRIANGLES = 6_000  # it walks them one by one over the whole image
+FOCAL = 1.24  # focal length relative to the image's side
+REFERENCE_TRIANGLES = 6_000  # limit for the reference, which processes triangles one by one over the whole image
 
 
 class ScreenMesh(NamedTuple):
@@ -35,7 +36,7 @@ class ScreenMesh(NamedTuple):
 
 
 def scene(triangles: int, size: int = SIZE) -> ScreenMesh:
-    """Return a sphere with bumps that fills most of the image; half of its triangles are hidden by the rest."""
+    """Return a bumpy sphere that fills most of the image; half of its triangles are hidden by the others."""
     rings = max(3, round((triangles / 4) ** 0.5))
     polar, around = np.linspace(0.01, np.pi - 0.01, rings + 1), np.linspace(0, 2 * np.pi, 2 * rings + 1)
     theta, phi = np.meshgrid(polar, around, indexing="ij")
@@ -51,7 +52,7 @@ def scene(triangles: int, size: int = SIZE) -> ScreenMesh:
 
 
 class OSMesaDepth:
-    """OSMesa's rasteriser drawing the same triangles into a depth buffer that is read back. Raises ImportError if absent."""
+    """OSMesa's rasteriser drawing the same triangles into a depth buffer and reading it back. Raises ImportError if absent."""
 
     NEAR, FAR = 1.0, 5.0
 
@@ -61,17 +62,17 @@ class OSMesaDepth:
         os.environ.setdefault("LP_NUM_THREADS", "0")  # draw on the calling thread
         try:
             from OpenGL import GL, arrays, osmesa
-        except AttributeError as error:  # PyOpenGL's way of saying that the library is not there
+        except AttributeError as error:  # raised by PyOpenGL if the library is missing
             raise ImportError(f"libOSMesa: {error}") from error
         self.gl = GL
         settings = [osmesa.OSMESA_FORMAT, GL.GL_RGBA, osmesa.OSMESA_DEPTH_BITS, 24, 0]
         context = osmesa.OSMesaCreateContextAttribs(arrays.GLintArray.asArray(settings), None)
         buffer = arrays.GLubyteArray.zeros((size, size, 4))
         self.make_current = lambda: osmesa.OSMesaMakeCurrent(context, buffer, GL.GL_UNSIGNED_BYTE, size, size)
-        # OSMesa writes to the buffer once more when another context becomes current, so the context has to go before it.
+        # OSMesa writes to the buffer again when another context becomes current, so destroy the context before the buffer.
         weakref.finalize(self, _destroy, osmesa.OSMesaDestroyContext, context, buffer).atexit = False
         if not self.make_current():
-            raise ImportError("OSMesa made no context")
+            raise ImportError("OSMesa could not create a context")
         self.renderer = GL.glGetString(GL.GL_RENDERER).decode()
         self.faces = given.faces.numpy().astype(np.uint32)
         self._upload(given)
@@ -93,7 +94,7 @@ class OSMesaDepth:
         GL.glViewport(0, 0, self.size, self.size)
 
     def __call__(self) -> np.ndarray:
-        """Draw and return window depths (size, size) in [0, 1], row 0 at the top of our image."""
+        """Draw and return window depths (size, size) in [0, 1], with row 0 at the top of our image."""
         GL = self.gl
         self.make_current()
         GL.glClear(GL.GL_DEPTH_BUFFER_BIT)
@@ -108,7 +109,7 @@ class OSMesaDepth:
 
 
 def _destroy(destroy: Callable[[Any], None], context: Any, buffer: np.ndarray) -> None:
-    """End a context of OSMesa while its buffer is still there."""
+    """Destroy an OSMesa context while its buffer still exists."""
     destroy(context)
 
 
@@ -121,7 +122,7 @@ def in_camera(given: ScreenMesh, size: int) -> Tensor:
 class EmbreeDepth:
     """Embree's ray caster finding the depth at each pixel's centre. Raises ImportError if embreex is absent.
 
-    anew: build the tree of triangles in each call, as a mesh that moves needs it; else it is built once and not timed.
+    anew: rebuild the tree of triangles in each call, as a moving mesh requires; otherwise it is built once and not timed.
     """
 
     def __init__(self, given: ScreenMesh, size: int, anew: bool) -> None:
@@ -131,7 +132,7 @@ class EmbreeDepth:
 
         def build() -> tuple[Any, Any]:
             tree = rtcore_scene.EmbreeScene()
-            # The scene holds no reference to its mesh.
+            # Return the mesh too, since the scene does not keep a reference to it.
             return tree, mesh_construction.TriangleMesh(tree, corners)
 
         self.build, self.kept = build, None if anew else build()
@@ -141,14 +142,14 @@ class EmbreeDepth:
         self.origins = np.zeros_like(self.directions)
 
     def __call__(self) -> np.ndarray:
-        """Return depth in metres (size * size,), in rows, very large where empty."""
+        """Return depth in metres (size * size,), row by row, very large where empty."""
         tree, _mesh = self.kept or self.build()
         found: np.ndarray = tree.run(self.origins, self.directions, query="DISTANCE")
         return found
 
 
 def hard_renderer(given: ScreenMesh, size: int, gradients: bool) -> Callable[[], object]:
-    """Return a call that draws image, depth and normals, and that takes their gradients to the vertices."""
+    """Return a call that renders image, depth and normals, optionally with their gradients to the vertices."""
     vertices = in_camera(given, size).requires_grad_(gradients)
     intrinsics = torch.tensor([[FOCAL * size, 0, size / 2], [0, FOCAL * size, size / 2], [0, 0, 1]])
     view, draw = View(intrinsics, torch.eye(4), size, size), HardRenderer()
@@ -164,7 +165,7 @@ def hard_renderer(given: ScreenMesh, size: int, gradients: bool) -> Callable[[],
 
 
 def contenders(given: ScreenMesh, size: int) -> tuple[dict[str, Callable[[], object]], dict[str, str]]:
-    """Return the calls to compare, and why others are absent; all draw the same picture."""
+    """Return the calls to compare, which all draw the same picture, and the reasons why others are absent."""
     calls: dict[str, Callable[[], object]] = {
         "native kernel: depth, ids, barycentrics": lambda: rasterize(given.vertices, given.faces, size, size, backend="native")
     }
@@ -203,18 +204,18 @@ def compare(triangles: int, size: int, rounds: int, with_reference: bool) -> str
         slow = {"torch reference": lambda: rasterize(given.vertices, given.faces, size, size, backend="reference")}
         timings += measure(slow, rounds=1, warm_up=0)
     elif with_reference:
-        absent["torch reference"] = f"not drawn for more than {REFERENCE_TRIANGLES} triangles, it takes minutes"
+        absent["torch reference"] = f"skipped for more than {REFERENCE_TRIANGLES} triangles, since it takes minutes"
     return table(f"{len(given.faces)} triangles, {size}x{size}, one thread", timings, absent)
 
 
 def main() -> None:
-    """Print one table for each number of triangles and size."""
+    """Print one table for each number of triangles and image size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=how_many, default=15)
     parser.add_argument("--triangles", type=how_many, nargs="+", default=[5_000, 50_000])
-    parser.add_argument("--sizes", type=how_many, nargs="+", default=[256, SIZE], help="pixels of the image's side")
-    parser.add_argument("--reference", action="store_true", help="time the torch reference too, once: up to minutes")
-    parser.add_argument("--quick", action="store_true", help="the smallest problem alone")
+    parser.add_argument("--sizes", type=how_many, nargs="+", default=[256, SIZE], help="side of the image in pixels")
+    parser.add_argument("--reference", action="store_true", help="also time the torch reference once, which may take minutes")
+    parser.add_argument("--quick", action="store_true", help="only the smallest problem")
     options = parser.parse_args()
     for triangles in options.triangles[:1] if options.quick else options.triangles:
         for size in options.sizes[:1] if options.quick else options.sizes:

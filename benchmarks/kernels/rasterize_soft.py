@@ -1,7 +1,7 @@
-"""Soft rasterisation of a bumpy sphere, forward and with its gradients, and how its time grows with the pixels it fills.
+"""Soft rasterisation of a bumpy sphere, forward and with gradients, and the growth of its time with the covered pixels.
 
 Run as `python -m deep3dmap.benchmarks.kernels.rasterize_soft [--rounds 7] [--quick]`; `--quick` draws 5,000 triangles only.
-PyTorch3D is timed beside it where it is installed; where not, its figures for the CPU are quoted, taken once on a like machine.
+PyTorch3D is timed as well if it is installed; otherwise its CPU figures, measured once on a similar machine, are quoted.
 """
 
 from deep3dmap.benchmarks.kernels.side_by_side import Timing, measure, table  # isort: skip - it sets the threads before torch loads
@@ -17,23 +17,23 @@ from deep3dmap.cli.arguments import how_many
 from deep3dmap.ops import rasterize
 from deep3dmap.ops.rasterize_soft import rasterize_soft
 
-SIGMA = 1e-4  # squared NDC, as Soft Rasterizer and PyTorch3D have it by default
-# (pixels of a side, triangles, faces per pixel): processor milliseconds of PyTorch3D 0.7.9, forward and with the gradients.
+SIGMA = 1e-4  # squared NDC, the default of Soft Rasterizer and PyTorch3D
+# (pixels per side, triangles, faces per pixel): CPU milliseconds of PyTorch3D 0.7.9, forward and with gradients.
 QUOTED = {(256, 5_000, 8): (2111.0, 10907.0)}
 
 
 def resized(given: ScreenMesh, size: int) -> ScreenMesh:
-    """Return the scene drawn into size x size pixels."""
+    """Return the scene scaled to size x size pixels."""
     return ScreenMesh(given.vertices * torch.tensor([size / SIZE, size / SIZE, 1.0]), given.faces)
 
 
 def blur_radius(size: int) -> float:
-    """Return the pixels at which a face's influence falls to 1e-4."""
+    """Return the distance in pixels at which a face's influence falls to 1e-4."""
     return math.sqrt(math.log(1 / 1e-4 - 1) * SIGMA) * size / 2
 
 
 def native(given: ScreenMesh, size: int, faces_per_pixel: int, gradients: bool) -> Callable[[], object]:
-    """Return a call that draws, and that takes the gradients of everything drawn."""
+    """Return a call that draws, optionally with the gradients of all outputs."""
     vertices = given.vertices.clone().requires_grad_(gradients)
 
     def call() -> object:
@@ -49,7 +49,7 @@ def native(given: ScreenMesh, size: int, faces_per_pixel: int, gradients: bool) 
 
 
 def pytorch3d(given: ScreenMesh, size: int, faces_per_pixel: int, gradients: bool) -> Callable[[], object]:
-    """The same by PyTorch3D; raises ImportError where it is absent."""
+    """Return the same call with PyTorch3D; raises ImportError if it is absent."""
     from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
     from pytorch3d.structures import Meshes
 
@@ -70,7 +70,7 @@ def pytorch3d(given: ScreenMesh, size: int, faces_per_pixel: int, gradients: boo
 
 
 def compare(triangles: int, size: int, faces_per_pixel: int, rounds: int) -> Iterator[str]:
-    """Yield the tables of one problem, forward and forward with backward."""
+    """Yield the tables of one problem, for forward and for forward with backward."""
     given = resized(scene(triangles), size)
     for gradients, what in ((False, "forward"), (True, "forward and backward")):
         calls = {"native": native(given, size, faces_per_pixel, gradients)}
@@ -87,10 +87,10 @@ def compare(triangles: int, size: int, faces_per_pixel: int, rounds: int) -> Ite
 
 
 def growth(triangles: int, rounds: int) -> str:
-    """Return how time grows when the same triangles fill more and more of the same picture."""
+    """Return a table of times for the same triangles covering increasing parts of the same picture."""
     given = scene(triangles)
     middle = torch.tensor([SIZE / 2, SIZE / 2, 0.0])
-    lines = [f"{triangles} triangles in {SIZE}x{SIZE} pixels, K=8, forward: time against the pixels they fill"]
+    lines = [f"{triangles} triangles in {SIZE}x{SIZE} pixels, K=8, forward: time by covered pixels"]
     for share in (0.125, 0.25, 0.5, 1.0):
         smaller = ScreenMesh((given.vertices - middle) * torch.tensor([share, share, 1.0]) + middle, given.faces)
         filled = int((rasterize(smaller.vertices, smaller.faces, SIZE, SIZE).face_id >= 0).sum())

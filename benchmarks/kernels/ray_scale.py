@@ -1,10 +1,10 @@
-"""What Ray and the platform around it cost where nothing is computed, and what grows with trials, rows and nodes.
+"""Overhead of Ray and the platform for runs without work, and its growth with trials, rows and nodes.
 
     python -m deep3dmap.benchmarks.kernels.ray_scale --quick
     python -m deep3dmap.benchmarks.kernels.ray_scale --part trials --part start
 
-Wall-clock seconds, contenders alternating on one Ray; each part has a process and a Ray of its own. The nodes of `raylets` all
-run on this machine with made-up CPUs: they show what scheduling costs, not what a cluster computes.
+Wall-clock seconds, with contenders alternating on the same Ray; each part has its own process and Ray. All nodes of `raylets`
+run on this machine with simulated CPUs, so they show the cost of scheduling, not the throughput of a cluster.
 """
 
 import argparse
@@ -23,7 +23,7 @@ TRIALS, NODES = 10_000, 64
 
 
 class Measurement(NamedTuple):
-    """A part of the measurement. sizes: one process each; quick: the same in minutes."""
+    """A part of the measurement. sizes: one process each; quick: smaller sizes that take minutes."""
 
     title: str
     sizes: tuple[int, ...]
@@ -31,16 +31,16 @@ class Measurement(NamedTuple):
 
 
 PARTS = {
-    "driver": Measurement("What our driver does for a trial of ten evaluations, without Ray", (1000,), (100,)),
-    "store": Measurement("Rows of runs that did nothing, through the store and the leaderboard", (1000,), (100,)),
-    "trials": Measurement("Sweeps of trials that do next to nothing, two at a time", (12,), (4,)),
-    "start": Measurement("A one-worker run of one step, on a Ray that is up", (5,), (1,)),
-    "raylets": Measurement("Several nodes on this machine, two made-up CPUs each", (1, 2, 4, 8), (1, 2)),
+    "driver": Measurement("Our driver's work for a trial of ten evaluations, without Ray", (1000,), (100,)),
+    "store": Measurement("Rows of runs without work, through the store and the leaderboard", (1000,), (100,)),
+    "trials": Measurement("Sweeps of trials with next to no work, two at a time", (12,), (4,)),
+    "start": Measurement("A one-worker run of one step, on a running Ray", (5,), (1,)),
+    "raylets": Measurement("Several nodes on this machine, two simulated CPUs each", (1, 2, 4, 8), (1, 2)),
 }
 
 
 def measure(name: str, sizes: Sequence[int]) -> list[Row]:
-    """Run a part once per size, each in a process of its own. Raises RuntimeError with the end of its output if it fails."""
+    """Run a part once per size, each in a separate process. Raises RuntimeError with the end of its output if it fails."""
     rows: list[Row] = []
     for size in sizes:
         command = [sys.executable, "-m", f"{__spec__.parent}.ray_scale_parts", name, str(size)]
@@ -52,7 +52,7 @@ def measure(name: str, sizes: Sequence[int]) -> list[Row]:
 
 
 def growth(rows: Sequence[Row], what: str) -> float | None:
-    """Return the seconds of one at the largest n over those at the smallest: 1 where the cost of one does not grow."""
+    """Return the ratio of the unit cost at the largest n to that at the smallest: 1 if the unit cost does not grow."""
     own = sorted((row for row in rows if row["what"] == what), key=lambda row: row["n"])
     return own[-1]["seconds"] / own[0]["seconds"] if len(own) > 1 else None
 
@@ -72,12 +72,12 @@ def table(part: Measurement, rows: Sequence[Row]) -> Table:
 
 
 def shown(seconds: float) -> str:
-    """Return a time with its unit."""
+    """Format a time with its unit."""
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
 
 
 def verdict(name: str, rows: Sequence[Row]) -> str:
-    """Say in one sentence what a part means for 64 nodes and 10,000 trials."""
+    """Summarise in a sentence what a part implies for 64 nodes and 10,000 trials."""
     by_name = {row["what"]: row for row in rows}
     if name == "driver":
         one, grown = by_name["driver of a sweep"], growth(rows, "driver of a sweep")
@@ -92,8 +92,8 @@ def verdict(name: str, rows: Sequence[Row]) -> str:
         base, ours = (row for row in rows[:2])
         share = 100 * (ours["seconds"] / base["seconds"] - 1)
         return (
-            f"A {ours['per']} of ours takes {share:+.0f} % of bare Ray's time with the same training (aim for trials: within "
-            f"10 %), which is {ours['seconds'] - base['seconds']:+.2f} s each, on whichever node it runs."
+            f"A {ours['per']} of ours takes {share:+.0f} % of bare Ray's time with the same training (target: within "
+            f"10 % for trials), which is {ours['seconds'] - base['seconds']:+.2f} s each, on whichever node it runs."
         )
     return _about_nodes(rows, by_name)
 
@@ -103,9 +103,9 @@ def _about_nodes(rows: Sequence[Row], by_name: dict[str, Row]) -> str:
     told = ", ".join(f"{what} {value:.2f}" for what, value in grown.items() if value is not None)
     group = by_name["placement group, made and removed"]["seconds"]
     return (
-        f"From the fewest nodes to the most the cost of one changed by: {told}; all of them share this machine's processors. "
+        f"From the fewest nodes to the most, the unit costs changed by: {told}; all nodes share this machine's processors. "
         f"Scheduling {TRIALS:,} trials in placement groups keeps the head busy for {TRIALS * group / 60:.0f} min in all, "
-        f"on {NODES} nodes as on one where that cost does not grow."
+        f"on {NODES} nodes as on one if that cost does not grow."
     )
 
 
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", action="append", choices=sorted(PARTS), help="only this part (may be given several times)")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes: minutes instead of a quarter of an hour or more")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, which take minutes instead of at least 15 minutes")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     flags = parser.parse_args(argv)
     console, everything = Console(width=None if sys.stdout.isatty() else 128), {}

@@ -1,4 +1,4 @@
-"""The parts of `ray_scale`, each in a process of its own, since a process can have one Ray only: prints its rows as JSON.
+"""The parts of `ray_scale`, each in a separate process, since a process can only have one Ray: prints its rows as JSON.
 
 python -m deep3dmap.benchmarks.kernels.ray_scale_parts PART SIZE
 """
@@ -27,7 +27,7 @@ EVALUATIONS = 10
 
 
 def row(what: str, n: int, seconds: float, per: str = "", base: float | None = None) -> Row:
-    """Return one measurement. per: what the seconds are of, one of n. base: the seconds the ratio is to."""
+    """Return one measurement. per: unit of the seconds, one of n. base: seconds to which the ratio refers."""
     return {"what": what, "n": n, "seconds": seconds, "per": per, "ratio": None if base is None else seconds / base}
 
 
@@ -35,11 +35,11 @@ def row(what: str, n: int, seconds: float, per: str = "", base: float | None = N
 
 
 def trials(count: int) -> list[Row]:
-    """Time sweeps of `count` trials that do next to nothing: bare Ray Tune twice, and ours, alternating."""
+    """Time sweeps of `count` trials with next to no work: bare Ray Tune in two variants, and ours, alternating."""
     from deep3dmap.train import ray_runtime
 
     ray_runtime.connect(cpus=CPUS)
-    _bare_sweep(_empty_trial, CPUS)  # the first trials of a Ray also wait for its first processes
+    _bare_sweep(_empty_trial, CPUS)  # the first trials also wait for Ray's first worker processes
     contenders: dict[str, Callable[[], object]] = {
         "bare Tune, same training": lambda: _bare_sweep(_bare_trial, count),
         "deep3dmap tune": lambda: _our_sweep(count),
@@ -58,7 +58,7 @@ def _empty_trial(config: dict[str, Any]) -> dict[str, float]:
 
 
 def _bare_trial(config: dict[str, Any]) -> None:
-    """The step of `NextToNothing` as one would write it, with its checkpoint."""
+    """Run the step of `NextToNothing` as hand-written code, with its checkpoint."""
     import torch
     from ray import tune
 
@@ -91,7 +91,7 @@ def _our_sweep(count: int) -> None:
         outcome = run_sweep(plan, lambda event, record, state: None)
         bad = [record.error for record in outcome.state.trials.values() if record.status != "ok"]
         if bad or not outcome.is_complete:
-            raise RuntimeError(f"the sweep did not come to its end: {bad[:1]}")
+            raise RuntimeError(f"the sweep did not finish: {bad[:1]}")
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def _planned_sweep(count: int) -> Iterator[Any]:
 
 
 def start(rounds: int) -> list[Row]:
-    """Time a one-worker run of one step on a Ray that is up: our trainer and a bare TorchTrainer, alternating."""
+    """Time a one-worker run of one step on a running Ray: our trainer and a bare TorchTrainer, alternating."""
     from deep3dmap.train import ray_runtime
 
     ray_runtime.connect(cpus=CPUS)
@@ -151,7 +151,7 @@ def _our_run() -> None:
 
 
 def driver(count: int) -> list[Row]:
-    """Time what our driver does for `count` trials of ten evaluations each, with nobody training: journal, searcher, rows."""
+    """Time our driver's work for `count` trials of ten evaluations each, without any training: journal, searcher, rows."""
     return [_driver_at(n) for n in _sizes(count)]
 
 
@@ -177,7 +177,7 @@ def _driver_at(count: int) -> Row:
 
 
 def store(count: int) -> list[Row]:
-    """Time `count` rows of runs that did nothing, on their way into a store and out again through the leaderboard."""
+    """Time `count` rows of runs without work, written to a store and read back through the leaderboard."""
     return [found for n in _sizes(count) for found in _store_at(n)]
 
 
@@ -200,7 +200,7 @@ def _store_at(count: int) -> list[Row]:
         def write(index: int) -> None:
             run_id = f"{index:016x}"
             values = [MetricRow(run_id, 1, f"scene_{scene}", "error", index + scene, "mm", "down") for scene in range(3)]
-            # Five seeds of each configuration: each is an entry of the leaderboard.
+            # Five seeds per configuration: each configuration is an entry of the leaderboard.
             own = json.dumps({**config, "method": {"hidden": index // 5}})
             results.write_attempt(replace(template, run_id=run_id, seed=index % 5, config=own), values, [])
 
@@ -222,7 +222,7 @@ def _sizes(count: int) -> Sequence[int]:
 
 
 def raylets(count: int) -> list[Row]:
-    """Time a cluster of `count` nodes of two made-up CPUs each, all on this machine: start, tasks, placement groups, trials."""
+    """Time a cluster of `count` nodes on this machine, with two simulated CPUs each: start, tasks, placement groups, trials."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -239,7 +239,7 @@ def raylets(count: int) -> list[Row]:
     finally:
         ray.shutdown()
         cluster.shutdown()
-        # It would draw every later Ray of this machine to a cluster that is gone.
+        # Otherwise every later Ray on this machine would try to join a cluster that no longer exists.
         Path("/tmp/ray/ray_current_cluster").unlink(missing_ok=True)
     return rows
 
@@ -280,7 +280,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("size", type=how_many, help="trials, runs or nodes")
     options = parser.parse_args(argv)
-    # Several raylets on one machine share no token; they listen on loopback only.
+    # Several raylets on one machine do not share a token; they listen on loopback only.
     if options.part == "raylets":
         os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     os.environ.pop("RAY_ADDRESS", None)

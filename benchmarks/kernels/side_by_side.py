@@ -1,4 +1,4 @@
-"""Times several ways to do one thing in one process: one thread, alternating, processor time, medians."""
+"""Timing of several contenders in one process: one thread, alternating calls, CPU time, medians."""
 
 import os
 
@@ -13,7 +13,7 @@ import torch
 
 
 class Timing(NamedTuple):
-    """Median processor seconds of one call and the spread of the middle half of the calls."""
+    """Median CPU seconds of a call, and the interquartile range of the calls."""
 
     name: str
     median: float
@@ -23,10 +23,10 @@ class Timing(NamedTuple):
 def measure(
     contenders: Mapping[str, Callable[[], object]], rounds: int = 15, warm_up: int = 2, threads: int = 1
 ) -> list[Timing]:
-    """Call the contenders in turn, `rounds` times each, and return their timings in the order given.
+    """Call the contenders alternately, `rounds` times each, and return their timings in the given order.
 
-    Alternation lets all of them meet the same machine; processor time leaves out what other processes take. With several
-    threads the clock on the wall is read instead: give them as many idle cores.
+    Alternating exposes all contenders to the same machine state; CPU time excludes other processes. With several threads,
+    wall-clock time is measured instead, which requires as many idle cores.
     """
     torch.set_num_threads(threads)
     clock = time.process_time if threads == 1 else time.perf_counter
@@ -41,7 +41,7 @@ def measure(
 
 
 def table(title: str, timings: list[Timing], absent: Mapping[str, str]) -> str:
-    """Return the lines to print; ratios are of the first contender: above 1, the first is the faster one."""
+    """Return the lines to print; ratios are relative to the first contender: above 1, the first is faster."""
     base = timings[0]
     width = max(len(name) for name in [*(timing.name for timing in timings), *absent])
     lines = [title, f"  {'':{width}}      median    spread     ratio"]

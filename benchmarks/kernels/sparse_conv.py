@@ -1,4 +1,4 @@
-"""Submanifold 3x3x3 convolution of surface-like voxels: native, spconv, torch; and the kernel map on its own.
+"""Submanifold 3x3x3 convolution of surface-like voxels with native, spconv and torch; and the kernel map alone.
 
 Run as `python -m deep3dmap.benchmarks.kernels.sparse_conv [--full] [--rounds 7] [--threads 1]`; `--full` adds the larger size.
 """
@@ -16,14 +16,14 @@ from deep3dmap.cli.arguments import how_many
 from deep3dmap.ops.sparse import KernelMap, kernel_map, kernel_offsets, sparse_conv3d
 
 SIDE = 3  # of the kernel
-CHUNK = 4096  # outputs that im2col unrolls at a time
+CHUNK = 4096  # outputs that im2col unrolls at once
 QUICK, FULL = ((50_000, 32), (50_000, 64)), ((200_000, 32), (200_000, 64))
 
 Convolution = Callable[[Tensor, Tensor], Tensor]
 
 
 class Problem(NamedTuple):
-    """coordinates (N, 4) int32 in lexicographic order; features and gradient (N, C); weight (27, C, C); the map among them."""
+    """coordinates (N, 4) int32 in lexicographic order; features and gradient (N, C); weight (27, C, C); their kernel map."""
 
     coordinates: Tensor
     features: Tensor
@@ -33,12 +33,12 @@ class Problem(NamedTuple):
 
     @property
     def operations(self) -> float:
-        """Floating-point operations of the forward pass; backward takes twice as many."""
+        """Floating-point operations of the forward pass; the backward pass takes twice as many."""
         return 2.0 * len(self.pairs.in_rows) * self.weight.shape[1] * self.weight.shape[2]
 
 
 def surface(voxels: int) -> Tensor:
-    """Return about that many coordinates of a wavy sheet three voxels thick, as a truncated distance field leaves them."""
+    """Return about `voxels` coordinates of a wavy sheet three voxels thick, like those of a truncated distance field."""
     side = round((voxels / 3) ** 0.5)
     x, y = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     height = (20 * torch.sin(x / 19) + 15 * torch.cos(y / 17)).floor().long()
@@ -47,7 +47,7 @@ def surface(voxels: int) -> Tensor:
 
 
 def problem(voxels: int, channels: int) -> Problem:
-    """Return what all contenders compute on."""
+    """Return the problem that all contenders solve."""
     generator = torch.Generator().manual_seed(0)
     coordinates = surface(voxels)
     features, gradient = (torch.randn(len(coordinates), channels, generator=generator) for _ in range(2))
@@ -76,12 +76,12 @@ def im2col(given: Problem) -> Convolution:
 
 
 def spconv(given: Problem) -> tuple[Callable[[], object], Convolution]:
-    """Return spconv's search for pairs and its convolution over pairs found before; raises ImportError where it is absent."""
+    """Return spconv's search for pairs and its convolution with precomputed pairs; raises ImportError if it is absent."""
     from spconv.core import ConvAlgo
     from spconv.pytorch import functional, ops
 
     if not torch.cuda.is_available():
-        # Its backward pass asks for the CUDA stream of CPU tensors as well, which a torch without CUDA refuses.
+        # spconv's backward pass requests a CUDA stream even for CPU tensors, which fails in a torch without CUDA.
         ops.get_current_stream = lambda: 0
     indices = given.coordinates.clone()
     indices[:, 1:] -= indices[:, 1:].amin(0)
@@ -102,7 +102,7 @@ def spconv(given: Problem) -> tuple[Callable[[], object], Convolution]:
 
 
 def spconv_filters(weight: Tensor) -> Tensor:
-    """Return the weight (27, Cin, Cout) in spconv's layout, (Cout, 3, 3, 3, Cin), its offsets with z fastest."""
+    """Return the weight (27, Cin, Cout) in spconv's layout, (Cout, 3, 3, 3, Cin), whose offsets have z fastest."""
     kernel = weight.reshape(SIDE, SIDE, SIDE, *weight.shape[1:])  # ours has x fastest
     return kernel.permute(4, 2, 1, 0, 3).contiguous()
 
@@ -124,13 +124,13 @@ def both_ways(given: Problem, convolve: Convolution, weight: Tensor) -> Callable
 
 
 def product(given: Problem) -> Callable[[], object]:
-    """Return as many products of dense matrices as the convolution needs, with nothing to gather."""
+    """Return as many dense matrix products as the convolution needs, without any gathering."""
     blocks = [torch.randn(int(size), given.weight.shape[1]) for size in given.pairs.splits.diff()]
     return lambda: [block @ weight for block, weight in zip(blocks, given.weight, strict=True)]
 
 
 def contenders(given: Problem) -> tuple[dict[str, tuple[Convolution, Tensor]], dict[str, str]]:
-    """Return the convolutions with the weight each takes, and those that are absent with the reason."""
+    """Return the convolutions, each with the weight in its layout, and the absent ones with the reason."""
     found: dict[str, tuple[Convolution, Tensor]] = {
         "native": (lambda f, w: sparse_conv3d(f, w, given.pairs, "native"), given.weight),
         "torch gather, product, scatter": (lambda f, w: sparse_conv3d(f, w, given.pairs, "reference"), given.weight),
@@ -144,11 +144,11 @@ def contenders(given: Problem) -> tuple[dict[str, tuple[Convolution, Tensor]], d
 
 
 def agree(given: Problem, found: dict[str, tuple[Convolution, Tensor]]) -> None:
-    """Raise ValueError if a contender computes something else."""
+    """Raise ValueError if a contender's result differs."""
     expected = forward(given, *found["native"])()
     for name, (convolve, weight) in found.items():
         if not torch.allclose(forward(given, convolve, weight)(), expected, atol=1e-4):  # type: ignore[arg-type]
-            raise ValueError(f"{name} does not compute what native does")
+            raise ValueError(f"{name} differs from the result of native")
 
 
 def rates(timings: list[Timing], operations: float) -> str:

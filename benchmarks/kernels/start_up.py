@@ -1,8 +1,8 @@
-"""Where a command's seconds go, from Enter to exit: `python -m deep3dmap.benchmarks.kernels.start_up [VERB key=value ...]`.
+"""Time per stage of a command, from start to exit: `python -m deep3dmap.benchmarks.kernels.start_up [VERB key=value ...]`.
 
-VERB: train or benchmark. Without arguments: PRNet's smallest variant for 50 steps, first with one worker, then with one worker
-of a Ray Train TorchTrainer, then with two; then a benchmark of the mean face, which learns and computes next to nothing, with
-four seeds that run one after the other. The data are made before, and the results are thrown away.
+VERB: train or benchmark. Without arguments, it runs PRNet's smallest variant for 50 steps: with one worker, with one worker of
+a Ray Train TorchTrainer, and with two workers. Then it runs a benchmark of the mean face, which has next to no work, with four
+seeds one after another. The data are generated beforehand, and the results are discarded.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from deep3dmap.train import stage_marks as marking
 
 JOB = ("train", "method=prnet/mini", "dataset=heads/smoke", "trainer.max_steps=50")
-# As many CPUs as there are leave room for one run at a time.
+# Request all CPUs for each run, so that runs do not overlap.
 RUNS = ("benchmark", "suite=face", "tier=smoke", "methods=[mean_face]", "seeds=4", f"trainer.cpus_per_worker={os.cpu_count()}")
 VERBS = ("train", "benchmark")
 LINES = (JOB, (*JOB, "trainer.engine=train"), (*JOB, "trainer.workers=2"), RUNS)
@@ -29,7 +29,7 @@ LINES = (JOB, (*JOB, "trainer.engine=train"), (*JOB, "trainer.workers=2"), RUNS)
 
 @dataclass(frozen=True)
 class CommandStage:
-    """A stage of a command. cpu_s: CPU seconds of its process, NaN where another process was in the next stage."""
+    """A stage of a command. cpu_s: CPU seconds of its process, NaN if the next stage is in another process."""
 
     name: str
     wall_s: float
@@ -43,7 +43,7 @@ def main() -> None:
     options, flags = parser.parse_known_args()
     given = (*options.words, *flags)
     if given and given[0] not in VERBS:
-        parser.error(f"{given[0]}: the verbs that say which stage they are in are {' and '.join(VERBS)}")
+        parser.error(f"{given[0]}: only these verbs report their stages: {' and '.join(VERBS)}")
     for line in (given,) if given else LINES:
         print(" ".join(line))
         with tempfile.TemporaryDirectory() as folder:
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def make_data(folder: Path, line: tuple[str, ...]) -> None:
-    """Make what data a command needs: as many runs of a benchmark as share them, once before it is measured."""
+    """Generate the data of a command before measuring, since all runs of a benchmark share them."""
     if line[0] == "benchmark":
         subprocess.run(command(*line, "seeds=1", f"results={folder / 'before'}"), check=False, capture_output=True)
     data = [argument.removeprefix("dataset=") for argument in line if argument.startswith("dataset=")]
@@ -61,7 +61,7 @@ def make_data(folder: Path, line: tuple[str, ...]) -> None:
 
 
 def measured(folder: Path, *line: str) -> tuple[list[CommandStage], float, float]:
-    """Return the stages, the seconds from start to end, and the CPU seconds of the command and what it waited for."""
+    """Return the stages, the seconds from start to end, and the CPU seconds of the command and its child processes."""
     marks = folder / "stages"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.time()
@@ -85,7 +85,7 @@ def measured(folder: Path, *line: str) -> tuple[list[CommandStage], float, float
 
 
 def report(stages: Sequence[CommandStage], wall_s: float, cpu_s: float) -> None:
-    """Print the share of each stage, and of a benchmark what each run took."""
+    """Print the share of each stage and, for a benchmark, the time of each run."""
     print("     wall   share      CPU")
     for stage in stages:
         cpu = "" if math.isnan(stage.cpu_s) else f"{stage.cpu_s:.2f} s"
@@ -96,7 +96,7 @@ def report(stages: Sequence[CommandStage], wall_s: float, cpu_s: float) -> None:
 
 
 def runs_of(stages: Sequence[CommandStage]) -> list[CommandStage]:
-    """Return each run of a benchmark as one stage; what lies between it and the next one counts, too."""
+    """Return each run of a benchmark as one stage, including the time until the next run."""
     begins = [index for index, stage in enumerate(stages) if stage.name == marking.RUN]
     last = max((index for index, stage in enumerate(stages) if stage.name == marking.BETWEEN), default=0)
     spans = [stages[begin:end] for begin, end in itertools.pairwise([*begins, last])]
@@ -104,7 +104,7 @@ def runs_of(stages: Sequence[CommandStage]) -> list[CommandStage]:
 
 
 def command(*arguments: str) -> list[str]:
-    """The command line in this interpreter."""
+    """Return the command line for this interpreter."""
     return [sys.executable, "-m", "deep3dmap.cli", *arguments]
 
 

@@ -1,4 +1,4 @@
-"""StyleGAN2's two ops, native against plain torch, up to the double backward; and whole generators, images a second.
+"""StyleGAN2's two ops, native and plain torch, up to the double backward; and complete generators, in images per second.
 
 Run as `python -m deep3dmap.benchmarks.kernels.stylegan_ops [--rounds 9] [--device cpu]`.
 """
@@ -27,7 +27,7 @@ ORDERS = ("forward", "backward", "double backward")
 
 
 def _of_order(call: Callable[[Tensor], Tensor], values: Tensor, order: str, device: str) -> Callable[[], object]:
-    """Return a call that runs an op, its gradient alone, or the gradient of its gradient alone."""
+    """Return a call that runs an op, only its gradient, or only the gradient of its gradient."""
     leaf = values.clone().requires_grad_()
     out = call(leaf)
     cotangent = torch.randn_like(out).requires_grad_()
@@ -70,7 +70,7 @@ def compare_ops(device: str, rounds: int) -> Iterator[str]:
 
 
 def _plain_torch(run: Callable[[], object]) -> Callable[[], object]:
-    """Run with the references in the place of the ops, and convolutions grouped, as the published networks are."""
+    """Run with the reference ops and with grouped convolutions, like the published networks."""
 
     def filtered(*given: object, **settings: object) -> Tensor:
         return upfirdn2d(*given, **settings, backend="reference")  # type: ignore[arg-type]
@@ -91,7 +91,7 @@ def _plain_torch(run: Callable[[], object]) -> Callable[[], object]:
 
 
 def compare_generators(device: str, rounds: int) -> Iterator[str]:
-    """Yield images a second of two generators, with gradients and without."""
+    """Yield the images per second of two generators, with and without gradients."""
     for name, size, batch in (("small", StyleGAN2Size(64, 128, 8, 2048, 128), 8), ("config-e", StyleGAN2Size(64), 2)):
         network = Generator(size).to(device)
         z = torch.randn(batch, size.style_dim, device=device)
@@ -108,7 +108,7 @@ def compare_generators(device: str, rounds: int) -> Iterator[str]:
             return loss.item()
 
         for what, run in (("forward", draw), ("forward and backward", learn)):
-            # Not "native": on CUDA the rectifiers are torch's own.
+            # Labelled "ours" and not "native", because on CUDA the leaky ReLU is torch's own.
             timings = measure({"ours": run, "plain torch": _plain_torch(run)}, rounds)
             yield table(f"generator, {name}, 64 px, batch {batch}, {what}", timings, {})
             yield "  " + ", ".join(f"{timing.name} {batch / timing.median:.1f} images/s" for timing in timings)

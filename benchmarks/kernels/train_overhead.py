@@ -1,9 +1,9 @@
-"""The platform's tax on a training step: its session beside the same loop in plain torch, alternating in one process.
+"""The platform's overhead per training step: its session and the same loop in plain torch, alternating in one process.
 
     python -m deep3dmap.benchmarks.kernels.train_overhead --method prnet/mini --dataset heads/smoke
 
-The tax is measured on a method whose step is next to nothing, where it shows, and compared with the step of a real one.
-Process CPU time of one thread, medians of the rounds; instructions where `perf` can count them.
+The overhead ("tax") is measured with a method whose step has next to no work, and compared with the step of a real method.
+Process CPU time of one thread, medians of the rounds; also instructions if `perf` can count them.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from deep3dmap.train.session import TrainingSession
 
 
 def platform_loop(method: BaseFramework, samples: list[dict[str, Any]], steps: int) -> None:
-    """Train with the platform's session, checkpoint at the end included."""
+    """Train with the platform's session, including the checkpoint at the end."""
     settings = LoopSettings()
     settings.trainer.batch_size, settings.trainer.max_steps, settings.trainer.checkpoint_every = 8, steps, 0
     with tempfile.TemporaryDirectory() as folder:
@@ -41,7 +41,7 @@ def platform_loop(method: BaseFramework, samples: list[dict[str, Any]], steps: i
 
 
 def plain_loop(method: BaseFramework, samples: list[dict[str, Any]], steps: int) -> None:
-    """Train with the loop one would write by hand."""
+    """Train with a hand-written loop."""
     optimizer = torch.optim.Adam(method.parameters(), lr=1e-4)
     generator, taken = np.random.default_rng(0), 0
     dataset = _Transformed(samples, method, generator)
@@ -74,8 +74,8 @@ LOOPS: dict[str, Callable[[BaseFramework, list[dict[str, Any]], int], None]] = {
 def seconds_per_step(
     make: Callable[[], BaseFramework], samples: list[dict[str, Any]], steps: int, rounds: int
 ) -> dict[str, float]:
-    """Return the median process CPU seconds per step of both loops: the difference of a long and a short run, so that
-    starting and ending do not count.
+    """Return the median process CPU seconds per step of both loops, from the difference between a long and a short run, which
+    excludes the time to start and end.
     """
     found: dict[str, list[float]] = {name: [] for name in LOOPS}
     for _ in range(rounds):
@@ -91,7 +91,7 @@ def seconds_per_step(
 
 
 def instructions_per_step(steps: int = 400) -> dict[str, float] | None:
-    """Count user-space instructions per step of both loops on the small method with `perf`; None where it cannot."""
+    """Count user-space instructions per step of both loops for the small method with `perf`; None if unavailable."""
     if shutil.which("perf") is None:
         return None
     counted: dict[str, float] = {}
@@ -123,12 +123,12 @@ def instructions_per_step(steps: int = 400) -> dict[str, float] | None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, print, and say whether the tax is under three percent of the real method's step."""
+    """Measure and print the overhead, with its target of less than three percent of the real method's step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", default="prnet/mini", help="the real method whose step the tax is compared with")
-    parser.add_argument("--dataset", default="heads/smoke", help="where its samples come from")
-    parser.add_argument("--rounds", type=how_many, default=7, help="alternations")
-    parser.add_argument("--only", nargs=2, metavar=("LOOP", "STEPS"), help="run one loop on the small method, for counting")
+    parser.add_argument("--method", default="prnet/mini", help="the real method whose step the overhead is compared with")
+    parser.add_argument("--dataset", default="heads/smoke", help="the dataset of its samples")
+    parser.add_argument("--rounds", type=how_many, default=7, help="number of alternations")
+    parser.add_argument("--only", nargs=2, metavar=("LOOP", "STEPS"), help="run only one loop, on the small method")
     flags = parser.parse_args(argv)
     torch.set_num_threads(1)
     small = [{"image": torch.rand(4)} for _ in range(SAMPLES)]

@@ -16,11 +16,11 @@ from torch import Tensor
 from deep3dmap.cli.arguments import how_many
 from deep3dmap.ops import integrate
 
-ROOM = 4.0  # metres, the side of the volume
+ROOM = 4.0  # side of the volume in metres
 
 
 class Frame(NamedTuple):
-    """A depth map (480, 640) metres and an image (3, 480, 640) of a wavy wall, seen from inside the volume."""
+    """A depth map (480, 640) in metres and an image (3, 480, 640) of a wavy wall, seen from inside the volume."""
 
     depth: Tensor
     image: Tensor
@@ -29,7 +29,7 @@ class Frame(NamedTuple):
 
 
 def frame() -> Frame:
-    """Return the frame that all contenders integrate; the camera stands inside the volume, and a seventh of it is updated."""
+    """Return the frame that all contenders integrate; the camera is inside the volume, a seventh of which is updated."""
     rows, columns = np.meshgrid(np.arange(480), np.arange(640), indexing="ij")
     depth = 2.8 + 0.3 * np.sin(rows / 40) * np.cos(columns / 50)
     image = np.random.default_rng(0).random((3, 480, 640))
@@ -41,7 +41,7 @@ def frame() -> Frame:
 
 
 def ours(side: int, given: Frame, backend: str, colored: bool) -> Callable[[], object]:
-    """Return a call that integrates the frame once more."""
+    """Return a call that integrates the frame once."""
     tsdf, weight = torch.ones(side, side, side), torch.zeros(side, side, side)
     colors = {"color": torch.zeros(3, side, side, side), "image": given.image} if colored else {}
     size = ROOM / side
@@ -55,7 +55,7 @@ def ours(side: int, given: Frame, backend: str, colored: bool) -> Callable[[], o
 
 
 def open3d_uniform(side: int, given: Frame, colored: bool) -> Callable[[], object]:
-    """Return the same with Open3D's UniformTSDFVolume; raises ImportError where it is absent."""
+    """Return the same call with Open3D's UniformTSDFVolume; raises ImportError if it is absent."""
     import open3d as o3d
 
     color_type = o3d.pipelines.integration.TSDFVolumeColorType
@@ -74,7 +74,7 @@ def open3d_uniform(side: int, given: Frame, colored: bool) -> Callable[[], objec
 
 
 def main() -> None:
-    """Print the table of ratios, without and with colours."""
+    """Print the tables of ratios, without and with colours."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=how_many, default=15)
     parser.add_argument("--side", type=how_many, default=256)

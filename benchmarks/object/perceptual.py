@@ -1,4 +1,4 @@
-"""LPIPS, where its weights are: a column that is absent without them, and never something else in its place."""
+"""LPIPS, if its weights are available; without them its column is absent and never replaced by another metric."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from deep3dmap.nn.lpips import read_lpips
 LPIPS_VGG = Asset(
     name="lpips_vgg",
     option="lpips_vgg.pth",
-    licence="BSD-2-Clause (heads); of the file (VGG-16)",
+    licence="BSD-2-Clause (heads); depends on the file (VGG-16)",
     meaning="VGG-16 with LPIPS' heads, version 0.1, for the column lpips_vgg",
     origin="Zhang et al. (github.com/richzhang/PerceptualSimilarity); torch.save of LPIPS(net='vgg').state_dict()",
 )
 
 
 def perceptual_distances() -> dict[str, Perceptual]:
-    """Return the distances whose weights lie in $DEEP3DMAP_ASSETS; raises UserError for a file that holds something else."""
+    """Return the distances whose weights are in $DEEP3DMAP_ASSETS; raises UserError for a file with other contents."""
     file = asset_in_folder(LPIPS_VGG)
     return {} if file is None else {LPIPS_VGG.name: _lpips(file)}
 

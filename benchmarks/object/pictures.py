@@ -1,4 +1,4 @@
-"""Pictures of a result of the object suite: held-out views beside their truth, and the mesh from all sides."""
+"""Pictures of a result of the object suite: held-out views next to their truth, and the mesh from all sides."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from deep3dmap.render.views import orbit
 from deep3dmap.render.visualization import contact_sheet, depth_picture, enlarged, error_picture, save_png
 
 SHOWN, SIDES = 4, 4
-SIDE = 200  # least height of a tile, so that small photographs can be read
+SIDE = 200  # minimum height of a tile, so that small photographs are legible
 WORST = 0.5  # mean absolute error of the channels at the upper end of the error map
 
 Tile = tuple[str, Tensor]
@@ -25,21 +25,21 @@ def write_views(views: Views, truth: dict[str, Any], folder: Path) -> list[Path]
     folder.mkdir(parents=True, exist_ok=True)
     count = len(truth["test_images"])
     rows = [_row(views, truth, index) for index in sorted({index * count // SHOWN for index in range(SHOWN)})]
-    caption = f"held-out views; error: dark = 0, bright = {WORST} and more; depth: bright = near"
+    caption = f"held-out views; error: dark = 0, bright = at least {WORST}; depth: bright = near"
     sheet = contact_sheet([tile for row in rows for tile in row], columns=len(rows[0]), caption=caption)
     return [save_png(sheet, folder / "views.png")]
 
 
 def write_turntable(predicted: Mesh | None, truth: Mesh | None, folder: Path) -> list[Path]:
-    """Write turntable.png into `folder` and return its path; nothing where there is no mesh."""
+    """Write turntable.png into `folder` and return its path; nothing is written without a mesh."""
     if predicted is None:
         return []
     folder.mkdir(parents=True, exist_ok=True)
     meshes = {"predicted": predicted, **({"true": truth} if truth is not None else {})}
-    # Both are drawn by the same cameras, placed by the truth where there is one, so that they can be compared.
+    # Both are rendered with the same cameras, placed around the truth if available, so that they can be compared.
     placed_by = next((mesh for mesh in reversed(meshes.values()) if not mesh.is_empty), None)
     if placed_by is None:
-        sheet = contact_sheet([("predicted: nothing", torch.full((3, 2 * SIDE, 2 * SIDE), 0.9))], columns=1)
+        sheet = contact_sheet([("predicted: empty", torch.full((3, 2 * SIDE, 2 * SIDE), 0.9))], columns=1)
     else:
         cameras = orbit(placed_by.vertices, SIDES, elevation_degrees=20.0, width=2 * SIDE, height=2 * SIDE)
         sheet = contact_sheet(

@@ -1,4 +1,4 @@
-"""The object suite: from posed photographs of an object to views nobody took and, where a method makes one, its surface."""
+"""The object suite: novel views of an object and, if the method produces one, its surface, from posed photographs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,30 +27,30 @@ from deep3dmap.geometry.closest_points import ClosestPoints
 from deep3dmap.metrics import surface_distance as surface
 from deep3dmap.metrics.image_similarity import MOST_DECIBELS, image_similarity, psnr
 
-POINTS = 10_000  # of each surface
-THRESHOLD = 0.01  # of the diagonal of the object's box
+POINTS = 10_000  # samples per surface
+THRESHOLD = 0.01  # fraction of the diagonal of the object's box
 PERCENT = 100.0
 
-_HELD_OUT = "held-out views at full size, over the dataset's background; poses as given, nothing optimised at the test"
+_HELD_OUT = "held-out views at full size, over the dataset's background; poses as given, no test-time optimisation"
 _SIZE = "percent of the diagonal of the true object's box"
 _METRICS = (
     (
         "psnr",
         "dB",
         "up",
-        f"of one image, prediction clipped to [0, 1], all pixels, at most {MOST_DECIBELS:g}; mean over {_HELD_OUT}",
+        f"per image, prediction clipped to [0, 1], all pixels, at most {MOST_DECIBELS:g}; mean over {_HELD_OUT}",
     ),
-    ("psnr8", "dB", "up", "the same after both were rounded to 8 bit"),
-    ("psnr_object", "dB", "up", "the same over the pixels of the object only, weighted by its mask"),
-    ("ssim11", "", "up", "window of 11, Gaussian of sigma 1.5, borders left out, range 1, each channel for itself"),
+    ("psnr8", "dB", "up", "psnr with both images rounded to 8 bit"),
+    ("psnr_object", "dB", "up", "psnr over the object's pixels only, weighted by its mask"),
+    ("ssim11", "", "up", "window of 11, Gaussian of sigma 1.5, borders excluded, range 1, each channel separately"),
     ("lpips_vgg", "", "down", "LPIPS 0.1 with VGG-16, pictures in [-1, 1]; absent without its weights"),
     ("mse", "", "down", "mean squared error, prediction clipped to [0, 1]"),
     ("chamfer", "%", "down", f"mean of accuracy and completeness, {_SIZE}"),
     ("accuracy", "%", "down", f"mean distance from points of the predicted surface to the true one, {_SIZE}"),
-    ("completeness", "%", "down", f"mean distance from points of the true surface, as far as given views show it, {_SIZE}"),
-    ("precision_1", "", "up", "share of predicted points nearer than 1 percent of the diagonal to the true surface"),
-    ("recall_1", "", "up", "share of true points nearer than 1 percent of the diagonal to the predicted surface"),
-    ("f_score_1", "", "up", "harmonic mean of the two"),
+    ("completeness", "%", "down", f"mean distance from points of the true surface, where given views show it, {_SIZE}"),
+    ("precision_1", "", "up", "fraction of predicted points within 1 percent of the diagonal of the true surface"),
+    ("recall_1", "", "up", "fraction of true points within 1 percent of the diagonal of the predicted surface"),
+    ("f_score_1", "", "up", "harmonic mean of precision and recall"),
 )
 
 
@@ -64,7 +64,7 @@ class ObjectProtocol(Protocol):
             name="object",
             given=("images", "masks", "background", "bounds", "intrinsics", "world_from_camera"),
             wanted=("views", "mesh"),
-            meaning="from photographs of an object with masks and poses, how it looks from elsewhere, and its surface",
+            meaning="novel views and the surface of an object, from photographs with masks and poses",
             frames=("world",),
             gauges=("metric",),
         ),
@@ -75,11 +75,11 @@ class ObjectProtocol(Protocol):
     )
 
     def begin(self) -> "ObjectEvaluation":
-        """Begin the evaluation of one run."""
+        """Start the evaluation of a run."""
         return ObjectEvaluation()
 
     def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
-        """Write turntable.png of the mesh, where there is one."""
+        """Write turntable.png of the mesh, if there is one."""
         return pictures.write_turntable(reconstruction.mesh, truth.get("mesh"), folder)
 
     def view_pictures(self, views: Views, truth: dict[str, Any], folder: Path) -> list[Path]:
@@ -88,13 +88,13 @@ class ObjectProtocol(Protocol):
 
 
 class ObjectEvaluation(Evaluation):
-    """Scores one object after another."""
+    """Scores one object at a time."""
 
     def __init__(self) -> None:
         self._perceptual = perceptual_distances()
 
     def queries(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Sequence[Camera]:
-        """Return the cameras of the held-out views, none where nothing is held out."""
+        """Return the cameras of the held-out views; empty if there are none."""
         if "test_images" not in truth:
             return []
         return cameras_of(truth["test_intrinsics"], truth["test_world_from_camera"], *np.shape(truth["test_images"])[-2:])
@@ -102,7 +102,7 @@ class ObjectEvaluation(Evaluation):
     def add(
         self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
     ) -> Mapping[str, float]:
-        """Score one object; metrics of what was not made, or whose truth the sample lacks, are absent.
+        """Score one object; metrics without a prediction or without ground truth in the sample are omitted.
 
         Raises UserError for a mesh that is not finite or not in the world.
         """
@@ -125,7 +125,7 @@ class ObjectEvaluation(Evaluation):
 
 
 def surface_scores(mesh: Mesh, truth: Mesh) -> dict[str, float]:
-    """Compare surfaces by even points; nothing is as far away as the object is long, so that a failure beats no bad result."""
+    """Compare surfaces by evenly spread points; an empty mesh scores as if it were as far away as the object is long."""
     size = surface.box_diagonal(truth.vertices)
     if mesh.is_empty or not float(surface.face_directions(mesh.vertices, mesh.faces).norm(dim=1).sum()) > 0:
         charged = dict.fromkeys(("chamfer", "accuracy", "completeness"), PERCENT)
@@ -144,7 +144,7 @@ def surface_scores(mesh: Mesh, truth: Mesh) -> dict[str, float]:
 
 
 def _masked_psnr(predicted: Tensor, truth: Tensor, mask: Tensor) -> float:
-    """PSNR of the mean squared error weighted by the mask; the best there is where the object is not in the picture."""
+    """Return the PSNR of the mask-weighted mean squared error; the maximum if the object is not in the picture."""
     weight = mask.double()
     if not weight.sum() > 0:
         return MOST_DECIBELS
@@ -155,7 +155,7 @@ def _masked_psnr(predicted: Tensor, truth: Tensor, mask: Tensor) -> float:
 def _checked(reconstruction: Reconstruction) -> Mesh:
     mesh = reconstruction.mesh
     if reconstruction.frame != "world" or mesh is None:
-        raise UserError(f"the object suite wants frame 'world', the reconstruction is in '{reconstruction.frame}'")
+        raise UserError(f"the object suite requires frame 'world', but the reconstruction is in '{reconstruction.frame}'")
     if not np.isfinite(mesh.vertices).all():
-        raise UserError("the reconstruction's mesh holds NaN or infinity")
+        raise UserError("the reconstruction's mesh contains NaN or infinity")
     return mesh

@@ -1,6 +1,6 @@
-"""Refines the cameras of test views on the test images themselves, for whatever renders: Levenberg-Marquardt by differences.
+"""Refinement of test cameras on the test images for any renderer: Levenberg-Marquardt with finite differences.
 
-Published scores of methods without poses are after such a refinement. It needs pictures only, no gradients of a method.
+Published scores of methods without poses include such a refinement. It requires only renderings, no gradients.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,16 +16,16 @@ from deep3dmap.geometry.rotations import matrix_of_axis_angle
 
 Render = Callable[[Sequence[Camera]], Views]
 Array = NDArray[np.float64]
-SIDES = (24, 48)  # longer side of the pictures that are compared, coarse to fine
-STEPS = 5  # at each of them
-DIFFERENCE = 0.02  # radians, and shares of the distance to the origin
+SIDES = (24, 48)  # longer side of the compared pictures, coarse to fine
+STEPS = 5  # per size
+DIFFERENCE = 0.02  # radians, and fractions of the distance to the origin
 DAMPING, EASED, HARDENED = 1e-2, 0.3, 10.0
 
 
 def refined_cameras(render: Render, cameras: Sequence[Camera], images: Sequence[NDArray[np.float32]]) -> list[Camera]:
-    """Return the cameras, turned and moved until what they render is as like the images (3, H, W) as it gets from there.
+    """Return the cameras, rotated and moved until their renderings locally match the images (3, H, W) best.
 
-    A camera's step is taken only where it makes the pictures more alike. Deterministic.
+    A step is accepted only if it reduces the difference. Deterministic.
     """
     return [_refined(render, camera, np.asarray(image, np.float32)) for camera, image in zip(cameras, images, strict=True)]
 
@@ -48,7 +48,7 @@ def _descend(render: Render, camera: Camera, target: Array) -> Array:
         slopes = (shifted - seen).T / DIFFERENCE
         normal, pull = slopes.T @ slopes, slopes.T @ (target - seen)
         if not np.trace(normal):
-            break  # Nothing changes with the camera.
+            break  # The rendering does not depend on the camera.
         floor = damping * np.diag(normal) + 1e-9 * np.trace(normal)
         step = np.linalg.solve(normal + np.diag(floor), pull)
         tried = pose @ _motion(step, reach)
@@ -61,9 +61,9 @@ def _descend(render: Render, camera: Camera, target: Array) -> Array:
 
 
 def _motion(six: Array, reach: float) -> Array:
-    """Return (4, 4), a turn by six[:3] about the point `reach` ahead and a shift by six[3:] times it, in the camera's axes.
+    """Return (4, 4): a rotation by six[:3] about the point `reach` ahead and a shift by reach * six[3:], in camera axes.
 
-    About the camera itself a turn would look like a shift, and steps would go astray between the two.
+    A rotation about the camera itself would look like a shift, which would make the steps ill-conditioned.
     """
     ahead = np.array([0, 0, reach])
     motion = np.eye(4)

@@ -1,4 +1,4 @@
-"""Bringing what a method found into the frame of the truth, and guesses to compare it with."""
+"""Alignment of estimated cameras with the true ones, and their comparison with random guesses."""
 
 import math
 from typing import Any
@@ -19,15 +19,15 @@ KINDS = ("rotation_deg", "translation", "within_5_deg", "within_15_deg")
 
 
 def estimated_poses(reconstruction: Reconstruction, truth: dict[str, Any]) -> Tensor:
-    """Return the poses (N, 4, 4) that were found; raises ValueError unless there is one for every given image."""
+    """Return the estimated poses (N, 4, 4); raises ValueError unless there is one for every given image."""
     cameras = reconstruction.cameras or []
     if len(cameras) != len(truth["world_from_camera"]):
-        raise ValueError(f"{len(truth['world_from_camera'])} images are given and {len(cameras)} cameras were found")
+        raise ValueError(f"{len(truth['world_from_camera'])} images are given, but {len(cameras)} cameras were estimated")
     return torch.from_numpy(np.stack([camera.world_from_camera for camera in cameras])).double()
 
 
 def alignment_of(reconstruction: Reconstruction, truth: dict[str, Any]) -> Similarity3D:
-    """Return the similarity that takes the camera centres found to the true ones."""
+    """Return the similarity that maps the estimated camera centres to the true ones."""
     return align_cameras(estimated_poses(reconstruction, truth), truth["world_from_camera"])
 
 
@@ -38,7 +38,7 @@ def held_out_cameras(reconstruction: Reconstruction, truth: dict[str, Any]) -> l
 
 
 def pose_scores(reconstruction: Reconstruction, truth: dict[str, Any]) -> dict[str, float]:
-    """Return the errors of the poses after alignment, and as `chance_...` those of guesses that are aligned as well."""
+    """Return the errors of the aligned poses, and as `chance_...` those of aligned random guesses."""
     true = torch.as_tensor(np.asarray(truth["world_from_camera"], np.float64))
     found = estimated_poses(reconstruction, truth)
     alignment = align_cameras(found, true)
@@ -53,7 +53,7 @@ def _distance(poses: Tensor) -> float:
 
 
 def _guess(true: Tensor, count: int, random: torch.Generator) -> Tensor:
-    """Draw cameras at the mean distance, evenly over the part of the sphere whose heights occur, that look at the origin."""
+    """Sample cameras that look at the origin from the mean distance, uniformly over the heights of the true cameras."""
     distance = _distance(true)
     heights = true[:, 2, 3] / true[:, :3, 3].norm(dim=1)
     units = torch.rand(count, 2, generator=random, dtype=torch.float64)

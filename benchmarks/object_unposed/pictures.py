@@ -1,4 +1,4 @@
-"""Pictures of cameras that were found: their places beside the true ones, and renderings beside photographs."""
+"""Pictures of estimated cameras: their positions next to the true ones, and renderings next to photographs."""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ from deep3dmap.geometry.pose_alignment import transform_poses
 from deep3dmap.render.visualization import contact_sheet, enlarged
 
 SIDES = ((0, 1, "from above: x, y"), (0, 2, "from the side: x, z"))
-LEAST_SIDE = 128  # least height of a picture
+LEAST_SIDE = 128  # minimum height of a picture
 
 
 def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
-    """Write cameras.png and, where the reconstruction has images, views.png into `folder`."""
+    """Write cameras.png and, if the reconstruction has images, views.png into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [_write_cameras(reconstruction, truth, folder / "cameras.png")]
     if reconstruction.images is not None:

@@ -1,4 +1,4 @@
-"""The outdoor suite: posed photographs of an unbounded scene in, how far everything is and its surface out, in metres."""
+"""The outdoor suite: depth and surface of an unbounded scene from posed photographs, in metres."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,35 +29,35 @@ from deep3dmap.metrics.image_similarity import psnr, ssim
 from deep3dmap.metrics.surface_points import surface_metrics
 from deep3dmap.ops.rasterize import rasterize_camera
 
-POINTS = 40_000  # of each surface
+POINTS = 40_000  # samples per surface
 THRESHOLD = 0.5  # metres
 
 _DEPTH = (
-    ("within_5", "", "up", "share of the pixels with a true depth whose depth is right to 5 percent; missing ones are wrong"),
-    ("complete", "", "up", "share of the pixels with a true depth where there is any"),
-    ("abs_rel", "", "down", "mean of |d - g| / g where both are there"),
-    ("abs_diff", "m", "down", "mean of |d - g| where both are there"),
+    ("within_5", "", "up", "fraction of pixels with true depth whose depth is within 5 percent; missing depth is wrong"),
+    ("complete", "", "up", "fraction of pixels with true depth that have a predicted depth"),
+    ("abs_rel", "", "down", "mean of |d - g| / g where both exist"),
+    ("abs_diff", "m", "down", "mean of |d - g| where both exist"),
 )
 _RANGES = {"0_20": "up to 20 m away", "20_50": "20 to 50 m away", "50_up": "farther than 50 m"}
 _BY_RANGE = tuple(
-    (f"{name}_{part}", unit, better, f"{name} of what is {_RANGES[part]}") for part in NAMES for name, unit, better, _ in _DEPTH
+    (f"{name}_{part}", unit, better, f"{name} of points {_RANGES[part]}") for part in NAMES for name, unit, better, _ in _DEPTH
 )
 _SURFACE = (
     ("chamfer", "m", "down", "mean of accuracy and completeness"),
     ("accuracy", "m", "down", "mean distance from predicted points within the bounds to the true surface"),
     ("completeness", "m", "down", "mean distance from true points within the bounds to the predicted surface"),
-    ("precision_50cm", "", "up", "share of predicted points nearer than half a metre to the truth"),
-    ("recall_50cm", "", "up", "share of true points nearer than half a metre to the prediction"),
-    ("f_score_50cm", "", "up", "harmonic mean of the two"),
+    ("precision_50cm", "", "up", "fraction of predicted points within half a metre of the truth"),
+    ("recall_50cm", "", "up", "fraction of true points within half a metre of the prediction"),
+    ("f_score_50cm", "", "up", "harmonic mean of precision and recall"),
 )
 _VIEWS = (
-    ("psnr", "dB", "up", "of one held-out view, sky included, clipped to [0, 1]; mean over views, where they are rendered"),
-    ("ssim11", "", "up", "window of 11, Gaussian of sigma 1.5, borders left out, range 1"),
+    ("psnr", "dB", "up", "per held-out view, including sky, clipped to [0, 1]; mean over views, if they are rendered"),
+    ("ssim11", "", "up", "window of 11, Gaussian of sigma 1.5, borders excluded, range 1"),
 )
 
 
 class OutdoorProtocol(Protocol):
-    """Scores depth in held-out views, rendered by the method or drawn of its mesh, and the surface within the bounds."""
+    """Scores depth in held-out views, rendered by the method or from its mesh, and the surface within the bounds."""
 
     card = SuiteCard(
         title="Outdoor: depth and surfaces of unbounded scenes from posed photographs",
@@ -66,7 +66,7 @@ class OutdoorProtocol(Protocol):
             name="outdoor",
             given=("images", "depths", "intrinsics", "world_from_camera", "bounds"),
             wanted=("views", "mesh"),
-            meaning="from photographs of a scene with poses (and depth, for methods that use it), depth elsewhere and surface",
+            meaning="depth in new views and the surface, from posed photographs (and depth, for methods that use it)",
             frames=("world",),
             gauges=("metric",),
         ),
@@ -77,7 +77,7 @@ class OutdoorProtocol(Protocol):
     )
 
     def begin(self) -> "OutdoorEvaluation":
-        """Begin the evaluation of one run."""
+        """Start the evaluation of a run."""
         return OutdoorEvaluation()
 
     def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
@@ -87,7 +87,7 @@ class OutdoorProtocol(Protocol):
         return [pictures.write(mesh_depths(reconstruction.mesh, truth), None, truth, folder / "mesh_depth.png")]
 
     def view_pictures(self, views: Views, truth: dict[str, Any], folder: Path) -> list[Path]:
-        """Write views.png: the same of what the method rendered itself."""
+        """Write views.png: the same pictures for the method's own renderings."""
         if views.depth is None:
             return []
         depths = [torch.from_numpy(np.asarray(depth, np.float32)) for depth in views.depth]
@@ -95,7 +95,7 @@ class OutdoorProtocol(Protocol):
 
 
 class OutdoorEvaluation(Evaluation):
-    """Scores one scene after another."""
+    """Scores one scene at a time."""
 
     def queries(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> Sequence[Camera]:
         """Return the cameras of the held-out views."""
@@ -104,12 +104,12 @@ class OutdoorEvaluation(Evaluation):
     def add(
         self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
     ) -> Mapping[str, float]:
-        """Score one scene; the depth is that which was rendered, or else that of the mesh.
+        """Score one scene, using the rendered depth, or else that of the mesh.
 
-        Raises UserError for what is not in the world, and where there is neither depth nor mesh.
+        Raises UserError if the reconstruction is not in the world, or has neither depth nor a mesh.
         """
         if reconstruction.frame != "world":
-            raise UserError(f"the outdoor suite wants frame 'world', the reconstruction is in '{reconstruction.frame}'")
+            raise UserError(f"the outdoor suite requires frame 'world', but the reconstruction is in '{reconstruction.frame}'")
         mesh = reconstruction.mesh
         values: dict[str, float] = {}
         if views is not None:
@@ -119,7 +119,7 @@ class OutdoorEvaluation(Evaluation):
         elif mesh is not None:
             depths = mesh_depths(mesh, truth)
         else:
-            raise UserError(f"the outdoor suite scores depth or a mesh, and there are only {reconstruction.produced()}")
+            raise UserError(f"the outdoor suite scores depth or a mesh, but there are only {reconstruction.produced()}")
         values |= scores(gather(depths, [torch.from_numpy(np.asarray(one)) for one in truth["test_true_depths"]]))
         if mesh is not None:
             values |= surface_scores(mesh, truth["mesh"], np.asarray(truth["bounds"], np.float64))
@@ -127,7 +127,7 @@ class OutdoorEvaluation(Evaluation):
 
 
 def mesh_depths(mesh: Mesh, truth: dict[str, Any]) -> list[Tensor]:
-    """Return the depth (H, W) of a mesh in every held-out view, 0 = nothing there."""
+    """Return the depth (H, W) of a mesh in every held-out view, 0 = no surface."""
     cameras = zip(truth["test_true_depths"], truth["test_intrinsics"], truth["test_world_from_camera"])
     return [
         torch.zeros(*np.shape(true)) if mesh.is_empty else _drawn(mesh, intrinsics, pose, *np.shape(true))
@@ -136,7 +136,7 @@ def mesh_depths(mesh: Mesh, truth: dict[str, Any]) -> list[Tensor]:
 
 
 def surface_scores(mesh: Mesh, truth: Mesh, bounds: np.ndarray) -> dict[str, float]:
-    """Compare what two surfaces have within the bounds (2, 3), by even points; nothing is as far as the bounds are long."""
+    """Compare two surfaces within the bounds (2, 3) by evenly spread points; an empty one is the bounds' diagonal away."""
     predicted, wanted = (_points_within(one, bounds) for one in (mesh, truth))
     largest = float(np.linalg.norm(bounds[1] - bounds[0]))
     found = surface_metrics(predicted, wanted, THRESHOLD, 0.0, largest)

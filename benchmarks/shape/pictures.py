@@ -1,4 +1,4 @@
-"""The picture of a shape: depth and normals beside the true ones, and what a method shows of albedo, light and other views."""
+"""The picture of a shape: depth and normals next to the true ones, and the method's own albedo, relighting and other views."""
 
 import io
 from pathlib import Path
@@ -14,9 +14,9 @@ from deep3dmap.geometry.relief import ReliefCamera, relief_faces
 from deep3dmap.metrics.relief_depth import common_pixels
 from deep3dmap.render.visualization import contact_sheet, depth_picture, enlarged, error_picture, from_pil, save_png
 
-TILE = 128  # least height of a tile
-WORST = 0.05  # of the logarithm of depth; the error map's last colour
-# Files of a reconstruction that are shown where they are there, with their titles.
+TILE = 128  # minimum height of a tile
+WORST = 0.05  # difference of log depth at the upper end of the error map
+# Files of a reconstruction to show if they exist, with their titles.
 EXTRAS = {
     "input_by_gan": "the generator's picture",
     "albedo": "albedo",
@@ -51,7 +51,7 @@ def write_pictures(reconstruction: Reconstruction, truth: dict[str, Any], folder
 
 
 def relief_surface(depth: Tensor, shown: Tensor) -> Mesh:
-    """Return a depth map (H, W) as a surface in the camera's axes, of the pixels that are shown (H, W) only."""
+    """Return a depth map (H, W) as a surface in camera axes, restricted to the pixels in `shown` (H, W)."""
     points = ReliefCamera(depth.shape[-1]).lift(depth[None])[0].reshape(-1, 3)
     faces = relief_faces(*depth.shape)
     faces = faces[shown.reshape(-1)[faces].all(1)]
@@ -69,7 +69,7 @@ def _stacked(sheets: list[Image.Image]) -> Image.Image:
 
 
 def moved_to_scale(predicted: Tensor, true: Tensor, both: Tensor) -> Tensor:
-    """Return the depth at the true one's scale; 0 stays nothing."""
+    """Scale the predicted depth to the true one; 0 remains missing depth."""
     if not both.any():
         return predicted
     factor = (true[both].log() - predicted[both].log()).mean().exp()
@@ -81,7 +81,7 @@ def _difference(predicted: Tensor, true: Tensor, both: Tensor) -> Tensor:
 
 
 def _normals(depth: Tensor) -> Tensor:
-    """Return (3, H, W): x to the right is red, y up is green, towards the camera is blue."""
+    """Return a normal map (3, H, W): x to the right is red, y up is green, towards the camera is blue."""
     filled = torch.where(depth > 0, depth, depth.max().clamp(min=1e-3))
     normals = ReliefCamera(depth.shape[-1]).normals(filled[None])[0].permute(2, 0, 1)
     return normals * torch.tensor([-0.5, 0.5, 0.5])[:, None, None] + 0.5

@@ -1,4 +1,4 @@
-"""The shape suite: one photograph in, the depth of what it shows out. The protocol of Wu et al. (CVPR 2020)."""
+"""The shape suite: the depth of an object from one photograph, with the protocol of Wu et al. (CVPR 2020)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,15 +14,15 @@ from deep3dmap.geometry.relief import ReliefCamera
 from deep3dmap.metrics.relief_depth import common_pixels, mean_angle_deviation, scale_invariant_error
 
 _METRICS = (
-    ("side", "1e-2", "down", "scale-invariant depth error: deviation of the logarithm of depth from the truth's, times 100"),
+    ("side", "1e-2", "down", "scale-invariant depth error: standard deviation of the log depth error, times 100"),
     ("mad", "degrees", "down", "mean angle between the normals of predicted and true depth, as published (a little too large)"),
-    ("mad_exact", "degrees", "down", "the same with unit normals: 0 for equal depth"),
-    ("seen", "", "up", "share of the true object's pixels that could be compared"),
+    ("mad_exact", "degrees", "down", "mad with unit normals: 0 for equal depth"),
+    ("seen", "", "up", "fraction of the true object's pixels that could be compared"),
 )
 
 
 class ShapeProtocol(Protocol):
-    """Scores a depth map in the view of the photograph, up to its scale."""
+    """Scores a depth map in the view of the photograph, up to scale."""
 
     card = SuiteCard(
         title="Shape: depth of an object from one photograph",
@@ -31,7 +31,7 @@ class ShapeProtocol(Protocol):
             name="shape",
             given=("image",),
             wanted=("depth",),
-            meaning="from one square photograph of an object, its depth in that view, up to a factor",
+            meaning="the depth of an object in the view of one square photograph, up to a factor",
             frames=("relief",),
         ),
         metrics=tuple(MetricCard(*row) for row in _METRICS),
@@ -40,34 +40,34 @@ class ShapeProtocol(Protocol):
     )
 
     def begin(self) -> "ShapeEvaluation":
-        """Begin the evaluation of one run."""
+        """Start the evaluation of a run."""
         return ShapeEvaluation()
 
     def pictures(self, reconstruction: Reconstruction, truth: dict[str, Any], folder: Path) -> list[Path]:
-        """Write shape.png: photograph, depth and normals beside the true ones, and what a method shows of its own."""
+        """Write shape.png: photograph, depth and normals next to the true ones, and the method's own pictures."""
         return write_pictures(reconstruction, truth, folder)
 
     def surfaces(self, reconstruction: Reconstruction, truth: dict[str, Any]) -> tuple[Mesh | None, Mesh | None]:
-        """Return both depth maps as surfaces, the predicted one at the scale of the true one, where both show the object."""
+        """Return both depth maps as surfaces where both show the object, with the prediction at the scale of the truth."""
         predicted, true = (depth[0] for depth in depth_maps(reconstruction, truth))
         both = common_pixels(true[None], (predicted > 0).to(true.dtype)[None])[0] > 0
         return relief_surface(moved_to_scale(predicted, true, both), both), relief_surface(true, both)
 
 
 class ShapeEvaluation(Evaluation):
-    """Scores one photograph after another."""
+    """Scores one photograph at a time."""
 
     def add(
         self, scene: str, reconstruction: Reconstruction, views: Views | None, truth: dict[str, Any]
     ) -> Mapping[str, float]:
-        """Return the errors on the pixels that both depth maps show.
+        """Return the errors over the pixels that both depth maps show.
 
-        Raises UserError for a depth map of another size, or one that shares no pixel with the true one.
+        Raises UserError for a depth map of a different size, or without any pixel in common with the true one.
         """
         predicted, true = depth_maps(reconstruction, truth)
         mask = common_pixels(true, (predicted > 0).float())
         if not mask.any():
-            raise UserError(f"{scene}: the depth map shows nothing where the object is")
+            raise UserError(f"{scene}: the depth map has no depth where the object is")
         # Pixels that are not compared must not make the sums infinite.
         filled = torch.where(predicted > 0, predicted, 1.0)
         camera = ReliefCamera(true.shape[-1])
@@ -80,11 +80,11 @@ class ShapeEvaluation(Evaluation):
 
 
 def depth_maps(reconstruction: Reconstruction, truth: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Return predicted and true depth (1, H, W); raises UserError for two sizes, and for NaN and infinity."""
+    """Return predicted and true depth (1, H, W); raises UserError for different sizes, and for NaN and infinity."""
     predicted = torch.from_numpy(np.asarray(reconstruction.depth, np.float64))
     true = torch.from_numpy(np.asarray(truth["relief_depth"], np.float64))[None]
     if predicted.shape != true.shape:
-        raise UserError(f"the depth map is {tuple(predicted.shape)}, the true one {tuple(true.shape)}")
+        raise UserError(f"the depth map is {tuple(predicted.shape)}, but the true one is {tuple(true.shape)}")
     if not torch.isfinite(predicted).all():
-        raise UserError("the depth map holds NaN or infinity; depth that is missing is 0")
+        raise UserError("the depth map contains NaN or infinity; missing depth must be 0")
     return predicted, true

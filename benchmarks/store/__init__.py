@@ -1,1 +1,1 @@
-"""What the store of results withstands, and how fast it is read."""
+"""Fault tolerance and speed of the result store."""

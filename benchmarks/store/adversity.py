@@ -1,4 +1,4 @@
-"""What befalls the processes of `chaos`: disks that refuse, clocks that are wrong, and nodes that go down whole."""
+"""Faults injected into the processes of `chaos`: disks that refuse writes, wrong clocks, and nodes that go down."""
 
 import errno
 import os
@@ -10,20 +10,20 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.results import leases
 
 NODES = 4
-# The share of what is synced to disk that is refused.
+# Fraction of syncs to disk that fail.
 REFUSED = 0.01
-# By which the clock of a node is wrong, at most, either way.
+# Maximum error of a node's clock, in either direction.
 CLOCK_S = 30 * 24 * 3600.0
 _WHY = os.strerror(errno.ENOSPC)
 
 
 def node_of(number: int) -> int:
-    """Return which node a process is on."""
+    """Return the node of a process."""
     return number % NODES
 
 
 def move_to(node: int, chance: random.Random) -> None:
-    """Make of this process one of a node: of another machine, by a clock of its own, with a disk that refuses now and then."""
+    """Simulate that this process is on a node with its own host name, a wrong clock and a disk that sometimes fails."""
     clock, disk = random.Random(f"{chance.random()} {node}"), random.Random(chance.random())
     wrong_s, sync = clock.uniform(-CLOCK_S, CLOCK_S), os.fsync
     now, now_ns, process = time.time, time.time_ns, leases._process
@@ -45,5 +45,5 @@ def move_to(node: int, chance: random.Random) -> None:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether an error says that a disk refused."""
+    """Return whether an error is an injected refusal of the disk."""
     return isinstance(error, UserError | OSError) and _WHY in str(error)

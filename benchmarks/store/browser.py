@@ -1,9 +1,9 @@
-"""How fast the dashboard is over large stores, as a browser sees it.
+"""Speed of the dashboard over large stores, measured in a browser.
 
-Writes stores of made-up runs with curves, a sweep, cards and scenes to look at, serves each as `deep3dmap dashboard` does, and
-prints one table for files of single attempts, for a second start over them, and for segments: how long a fresh server takes
-from its start to the first page (the store being read meanwhile), every page and what is clicked there, what the server takes
-of processor and memory, and how long the leaderboard takes in the terminal. Needs Chromium and playwright.
+Writes stores of synthetic runs with curves, a sweep, cards and scenes, serves each as `deep3dmap dashboard` does, and prints
+one table each for files of single attempts, for a second start over them, and for segments. The tables show how long a fresh
+server takes from its start to the first page (while it reads the store), for every page and the clicks there, the CPU time and
+memory of the server, and how long the leaderboard takes in the terminal. Requires Chromium and playwright.
 
     python -m deep3dmap.benchmarks.store.browser [--runs 100 1000 10000] [--scenes 20] [--metrics 5] [--points 150]
         [--keep FOLDER]
@@ -31,11 +31,11 @@ from deep3dmap.results.store import ResultStore
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 SETTLE_S, QUIET_S = 10.0, 20.0
-STATES = ("files of single attempts", "the same, the server started again", "segments")
+STATES = ("files of single attempts", "the same, after a restart of the server", "segments")
 
 
 def measure(browser: Any, uri: str) -> dict[str, str]:
-    """Return {what was done: its figures} of one store."""
+    """Return {action: its figures} for one store."""
     found: dict[str, Figure] = {}
     with served(uri) as server:
         found["server answers"] = timed(server, server.wait_until_it_answers)
@@ -49,21 +49,21 @@ def measure(browser: Any, uri: str) -> dict[str, str]:
         with without_syncing():
             run, rows = made_run(10**6 + int(time.time()), 20, 5)
             ResultStore(uri).write_attempt(run, rows, [])
-        found["one run more, and the leaderboard"] = timed(server, lambda: paint(page, first))
+        found["leaderboard after one more run"] = timed(server, lambda: paint(page, first))
         paint(page, f"{server.address}/live")
-        # The states of trials are read once.
+        # Wait until the states of the trials have been read, which happens once.
         time.sleep(SETTLE_S)
         quiet = timed(server, lambda: time.sleep(QUIET_S))
         said = {name: f"{figure.wall_s:.2f} / {figure.cpu_s:.2f}" for name, figure in found.items()}
-        said["Live, open, nobody clicks: % of a core"] = f"{100 * quiet.cpu_s / quiet.wall_s:.1f}"
+        said["Live page, idle: % of a core"] = f"{100 * quiet.cpu_s / quiet.wall_s:.1f}"
         said["memory of the server, MB"] = f"{server.memory_mb():,.0f}"
         page.close()
     terminal = in_the_terminal(uri)
-    return said | {"`deep3dmap leaderboard`, CPU s of its own": f"{terminal.wall_s:.2f} / {terminal.cpu_s:.2f}"}
+    return said | {"`deep3dmap leaderboard`, with its own CPU s": f"{terminal.wall_s:.2f} / {terminal.cpu_s:.2f}"}
 
 
 def in_the_terminal(uri: str) -> Figure:
-    """Return what `deep3dmap leaderboard` takes, from its start to its end."""
+    """Measure `deep3dmap leaderboard` from start to end."""
     command = [sys.executable, "-m", "deep3dmap.cli", "leaderboard", f"results={uri}"]
     begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
@@ -73,13 +73,13 @@ def in_the_terminal(uri: str) -> Figure:
 
 
 def _pictured(uri: str) -> tuple[str, str]:
-    """Return the id and the suite of a run that kept scenes."""
+    """Return the id and the suite of a run with saved scenes."""
     run_id, runs = next(Path(uri, "artifacts").iterdir()).name, ResultStore(uri).runs()
     return run_id, str(runs[runs.run_id == run_id].suite.iloc[0])
 
 
 def table(title: str, found: Mapping[int, Mapping[str, str]]) -> str:
-    """Return a Markdown table with a column for each number of runs; the rows are those of the first."""
+    """Return a Markdown table with a column for each number of runs; the rows are taken from the first."""
     lines = [f"| {title}; wall s / CPU s of the server | {' | '.join(f'{runs:,} runs' for runs in found)} |"]
     lines.append(f"| --- |{' ---: |' * len(found)}")
     for name in next(iter(found.values())):
@@ -88,12 +88,12 @@ def table(title: str, found: Mapping[int, Mapping[str, str]]) -> str:
 
 
 def main() -> None:
-    """Print the figures of each state of the stores."""
+    """Print the figures for each state of the stores."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=how_many, nargs="+", default=[100, 1000, 10_000])
     for name, default in (("scenes", 20), ("metrics", 5), ("points", 150)):
         parser.add_argument(f"--{name}", type=how_many, default=default)
-    parser.add_argument("--keep", default="", help="the folder of the stores, which are left there, and used if they are there")
+    parser.add_argument("--keep", default="", help="folder in which the stores are kept, and reused if they exist")
     flags = parser.parse_args()
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not path:

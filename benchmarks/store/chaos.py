@@ -1,10 +1,10 @@
-"""Breaks a store of results on purpose, and counts what was lost.
+"""Stress test of a result store with injected faults, which counts what was lost.
 
 Processes append attempts at shared runs to two stores and are killed at random moments, two drivers contend for the same
-runs, another process compacts, a last one merges the second store into the first. They are spread over nodes that know
-nothing of one another's processes, have clocks of their own, wrong by up to a month, and are killed as a whole now and then;
-disks refuse to write now and then. At the end every attempt whose writer was told that it was written has to be in the first
-store once, with its own numbers, and every hash has to fit.
+runs, another process compacts, and another merges the second store into the first. They are spread over simulated nodes, which
+cannot see each other's processes, have clocks that are wrong by up to a month, and are sometimes killed as a whole; disks
+sometimes refuse to write. At the end, every attempt whose write was acknowledged must be in the first store exactly once,
+with its own values, and every hash must match.
 
     python -m deep3dmap.benchmarks.store.chaos [--appends 10000] [--writers 64] [--seed 0] [--quick]
 """
@@ -34,16 +34,16 @@ from deep3dmap.results.store import ResultStore
 from deep3dmap.results.verify import verify
 
 RUNS, SCENES = 40, 3
-# The share of attempts that have an artifact, and of kills that are those of a node.
+# Fraction of attempts with an artifact, and fraction of kills that kill a whole node.
 PICTURED, NODE_KILLED = 0.3, 0.05
 LEASE_S = 1.0
-# Forked processes have the imports already; they start no threads of Arrow's.
+# Forked processes inherit the imports; they start no Arrow threads.
 PROCESSES = multiprocessing.get_context("fork")
 
 
 @dataclass
 class Tally:
-    """Counts of what was done and of what went wrong; the last five, from `lost` on, stay 0 where the store keeps its word."""
+    """Counts of actions and faults; the last five, from `lost` on, stay 0 if the store keeps its guarantees."""
 
     appends: int = 0
     kills: int = 0
@@ -62,30 +62,30 @@ class Tally:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing went wrong."""
+        """Whether there were no faults."""
         return not any((self.lost, self.wrong, self.doubled, self.leased_twice, self.problems))
 
 
 @dataclass(frozen=True)
 class Arena:
-    """Where it happens: two stores, and a log in which a writer notes what the store has acknowledged."""
+    """The test environment: two stores, and a log in which writers record the attempts that the store acknowledged."""
 
     folder: Path
     seed: int
 
     @property
     def stores(self) -> tuple[ResultStore, ResultStore]:
-        """The store that is looked at, and the one that is merged into it."""
+        """The store under test, and the one that is merged into it."""
         return ResultStore(str(self.folder / "mine")), ResultStore(str(self.folder / "theirs"))
 
     def note(self, kind: str, *about: object) -> None:
-        """Append a line, in one write that a kill cannot cut."""
+        """Append a line to the log in a single write, which a kill cannot interrupt."""
         handle = os.open(self.folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(handle, (json.dumps([kind, *about]) + "\n").encode())
         os.close(handle)
 
     def noted(self, kind: str) -> list[list[object]]:
-        """Return the lines of a kind."""
+        """Return the log lines of a kind."""
         file = self.folder / "log"
         lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
         return [line[1:] for line in lines if line[0] == kind]
@@ -108,7 +108,7 @@ def write_for_ever(arena: Arena, number: int) -> None:
 
 
 def _works(pid: int) -> bool:
-    """Whether a process can still do something: one that was killed and not yet waited for cannot."""
+    """Return whether a process can still act; one that was killed but not yet waited for cannot."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
@@ -116,7 +116,7 @@ def _works(pid: int) -> bool:
 
 
 def drive_for_ever(arena: Arena, number: int) -> None:
-    """Contend for runs as a benchmark's driver does, and note when a run that another living driver works on was granted."""
+    """Contend for runs like a benchmark's driver, and record when a run leased by another living driver was granted."""
     chance = random.Random(f"{arena.seed} driver {number}")
     busy = arena.folder / "busy"
     busy.mkdir(exist_ok=True)
@@ -136,7 +136,7 @@ def drive_for_ever(arena: Arena, number: int) -> None:
 
 
 def compact_for_ever(arena: Arena, number: int) -> None:
-    """Compact both stores, again and again."""
+    """Compact both stores repeatedly."""
     while True:
         for store in arena.stores:
             done = compact(store, least=50)
@@ -145,7 +145,7 @@ def compact_for_ever(arena: Arena, number: int) -> None:
 
 
 def merge_for_ever(arena: Arena, number: int) -> None:
-    """Merge the second store into the first, again and again."""
+    """Merge the second store into the first repeatedly."""
     while True:
         mine, theirs = arena.stores
         arena.note("merged", merge(mine, theirs).new)
@@ -169,14 +169,14 @@ def _guarded(role: Role, arena: Arena, number: int) -> None:
 
 
 def start(role: Role, arena: Arena, number: int) -> BaseProcess:
-    """Start a process of some role."""
+    """Start a process with the given role."""
     process = PROCESSES.Process(target=_guarded, args=(role, arena, number), daemon=True)
     process.start()
     return process
 
 
 def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: float = 600.0, least_kills: int = 4) -> Tally:
-    """Run the whole; it ends when so many appends were acknowledged and processes killed, or after a time."""
+    """Run the test until there are enough acknowledged appends and kills, or until the time limit."""
     arena, chance, begin = Arena(folder, seed), random.Random(seed), time.monotonic()
     for store in arena.stores:
         store.storage.write("tables/.keep", b"")
@@ -201,7 +201,7 @@ def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: f
         process.kill()
         process.join()
     mine, theirs = arena.stores
-    # What the killed merges and compactions left undone.
+    # Complete merges and compactions that were interrupted by kills.
     time.sleep(LEASE_S)
     merge(mine, theirs)
     compact(mine)
@@ -209,7 +209,7 @@ def break_it(folder: Path, appends: int, writers: int, seed: int = 0, limit_s: f
 
 
 def count(arena: Arena, outcome: Tally, seconds: float) -> Tally:
-    """Compare what is in the first store with what was acknowledged."""
+    """Compare the contents of the first store with the acknowledged attempts."""
     store = arena.stores[0]
     runs = store.runs(newest_only=False)
     metrics = store.metrics(runs)
@@ -234,12 +234,12 @@ def count(arena: Arena, outcome: Tally, seconds: float) -> Tally:
 
 
 def main() -> int:
-    """Print a table of what happened; returns 1 if anything was lost."""
+    """Print a table of the counts; returns 1 if there were faults."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--appends", type=how_many, default=10_000)
     parser.add_argument("--writers", type=how_many, default=64)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="a tenth of it")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the appends and an eighth of the writers")
     flags = parser.parse_args()
     appends, writers = (flags.appends // 10, flags.writers // 8) if flags.quick else (flags.appends, flags.writers)
     with tempfile.TemporaryDirectory() as folder:

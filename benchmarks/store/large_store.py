@@ -1,4 +1,4 @@
-"""A large store for the dashboard: runs of suites with curves, the trials of a sweep, cards, and scenes to look at."""
+"""A large store for the dashboard: runs of suites with curves, trials of a sweep, cards, and scenes."""
 
 import io
 import json
@@ -17,14 +17,14 @@ from deep3dmap.results.leaderboard import boards
 from deep3dmap.results.schema import SWEEPS, CurveRow, MetricRow, RunRow
 from deep3dmap.results.store import ResultStore
 
-# What real runs keep: of 24 scenes small surfaces of up to 12,000 triangles, of 8 a sheet.
+# As in real runs: small surfaces of up to 12,000 triangles for 24 scenes, and a sheet for 8.
 PREVIEWED, SHEETS, TRIANGLES = 24, 8, 12_000
 PICTURED_ENTRIES, TRIALS, FIRST_TRIAL = 2, 100, 10**7
 PICTURES = ("input", *(f"surface_{part}" for part in ("prediction", "truth", "error")))
 
 
 def write_store(uri: str, runs: int, scenes: int, metrics: int, points: int) -> ResultStore:
-    """Write runs with their values, a curve and the state of their trial each, and what else the pages show."""
+    """Write runs, each with values, a curve and the state of its trial, and the other contents shown on the pages."""
     store = ResultStore(uri)
     with without_syncing():
         for run, rows in (*_trials(min(TRIALS, runs)), *(made_run(number, scenes, metrics) for number in range(runs))):
@@ -56,7 +56,7 @@ def _write_cards(store: ResultStore, runs: int, metrics: int) -> None:
 
 
 def _keep_scenes(store: ResultStore) -> None:
-    """Keep scenes of the best entries of the suite with the newest run, as many entries as the first view of Compare shows."""
+    """Save scenes for the best entries of the suite with the newest run, as many as the first view of Compare shows."""
     surfaces = _surfaces()
     shades = {name: _picture(number, "JPEG") for number, name in enumerate(PICTURES)}
     runs = store.runs()
@@ -79,7 +79,7 @@ def _surfaces() -> dict[str, bytes]:
 
 
 def _globe(radius: float) -> Mesh:
-    """Return a bumpy sphere of as many triangles as are kept."""
+    """Return a bumpy sphere with as many triangles as real runs save."""
     rows = cols = int((TRIANGLES / 2) ** 0.5)
     polar, around = np.meshgrid(np.linspace(0, np.pi, rows + 1), np.linspace(0, 2 * np.pi, cols + 1), indexing="ij")
     reach = radius + 0.02 * np.sin(5 * polar) * np.cos(7 * around)
@@ -92,7 +92,7 @@ def _globe(radius: float) -> Mesh:
 
 
 def _picture(number: int, kind: str) -> bytes:
-    """Return a noisy picture of the height of those that are kept."""
+    """Return a noisy picture with the height of saved pictures."""
     noise: NDArray[np.uint8] = np.random.default_rng(number).integers(0, 60, (240, 320, 3), np.uint8)
     stream = io.BytesIO()
     Image.fromarray(np.uint8(40 + 30 * number) + noise).save(stream, kind)

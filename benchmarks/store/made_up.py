@@ -1,4 +1,4 @@
-"""A run that was never made."""
+"""Template row of a synthetic run."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""A dashboard that is served while a block lasts, and what it takes of the machine."""
+"""A dashboard served during a `with` block, and its resource usage."""
 
 import os
 import socket
@@ -22,17 +22,17 @@ class Server:
     address: str
 
     def cpu_s(self) -> float:
-        """Return the processor seconds that it has taken."""
+        """Return the CPU seconds used so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory_mb(self) -> float:
-        """Return the memory that it holds now."""
+        """Return the current resident memory."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def wait_until_it_answers(self) -> None:
-        """Wait until it answers at all; raises UserError if it ends before."""
+        """Wait until the server answers; raises UserError if it exits first."""
         while self.process.poll() is None:
             try:
                 urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=2).close()

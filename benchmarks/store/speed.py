@@ -1,8 +1,7 @@
-"""How fast a store of results is read: small files, segments, and DuckDB over the same files.
+"""Read performance of a result store: small files, segments, and DuckDB over the same files.
 
-Writes a store of made-up runs and prints, each in a process of its own with nothing in memory, how long the leaderboard
-takes, what one more run costs a reader that is already there, and how long DuckDB takes for its simpler group-by where it is
-installed.
+Writes a store of synthetic runs and prints, each measured in a fresh process, the time of the leaderboard, the time for a
+running reader to read one more run and, if DuckDB is installed, the time of its simpler group-by.
 
     python -m deep3dmap.benchmarks.store.speed [--runs 10000] [--scenes 20] [--metrics 5] [--keep FOLDER]
 """
@@ -41,14 +40,14 @@ BY_DUCKDB = """
 
 
 def write_runs(store: ResultStore, numbers: range, scenes: int, metrics: int) -> None:
-    """Write runs of SUITES suites, each method with SEEDS seeds."""
+    """Write runs in SUITES suites, with SEEDS seeds per method."""
     for number in numbers:
         run, rows = made_run(number, scenes, metrics)
         store.write_attempt(run, rows, [])
 
 
 def made_run(number: int, scenes: int, metrics: int) -> tuple[RunRow, list[MetricRow]]:
-    """Return one run with its values."""
+    """Return a synthetic run with its values."""
     generator = np.random.default_rng(number)
     method, seed = divmod(number, SEEDS)
     config = {"method": {f"option_{index}": index for index in range(30)}, "seed": seed, "trainer": {"max_steps": 400}}
@@ -66,13 +65,13 @@ def made_run(number: int, scenes: int, metrics: int) -> tuple[RunRow, list[Metri
 
 @contextmanager
 def without_syncing() -> Iterator[None]:
-    """Leave the disk its time: what is measured is reading."""
+    """Skip syncing to disk while writing, since only reading is measured."""
     with mock.patch("os.fsync"):
         yield
 
 
 def read_board(uri: str) -> int:
-    """Aggregate all headlines, as `deep3dmap leaderboard` does; returns the number of rows."""
+    """Aggregate all headline metrics, like `deep3dmap leaderboard`; returns the number of rows."""
     return sum(len(board.rows) for board in boards(ResultStore(uri), metric="metric_0"))
 
 
@@ -100,7 +99,7 @@ ACTIONS: dict[str, Callable[[str], int]] = {"board": read_board, "duckdb": read_
 
 
 def measured(action: str, uri: str) -> dict[str, float]:
-    """Run an action in a fresh process; returns wall and CPU seconds without the imports, and the peak memory."""
+    """Run an action in a fresh process; returns wall-clock and CPU seconds without imports, and the peak memory."""
     command = [sys.executable, "-m", "deep3dmap.benchmarks.store.speed", "--action", action, "--keep", uri]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[0])
@@ -125,12 +124,12 @@ def _report(name: str, figures: dict[str, float]) -> None:
 
 
 def main() -> None:
-    """Print the figures of both states of a store."""
+    """Print the figures for both states of a store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=how_many, default=10_000)
     parser.add_argument("--scenes", type=how_many, default=20)
     parser.add_argument("--metrics", type=how_many, default=5)
-    parser.add_argument("--keep", default="", help="the folder of the store, which is left there")
+    parser.add_argument("--keep", default="", help="folder in which the store is kept")
     parser.add_argument("--action", choices=list(ACTIONS), help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.action:
@@ -150,7 +149,7 @@ def main() -> None:
             _report(f"leaderboard, {state}", measured("board", store.uri))
             if has_duckdb:
                 _report(f"DuckDB's group-by, {state}", measured("duckdb", store.uri))
-            _report(f"one run more, {state}", measured("one more", store.uri))
+            _report(f"one more run, {state}", measured("one more", store.uri))
         size = sum(file.stat().st_size for file in Path(store.uri).rglob("*.parquet"))
         print(f"size {size / 1e6:.1f} MB")
 

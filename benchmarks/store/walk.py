@@ -1,4 +1,4 @@
-"""What a visitor does on the pages of a dashboard, each with the seconds that it takes."""
+"""A visitor's actions on the pages of a dashboard, with the time that each takes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,23 +19,23 @@ Act = Callable[[Any], None]
 
 @dataclass(frozen=True)
 class Figure:
-    """Seconds that a visitor waited, and processor seconds of the server."""
+    """Seconds that a visitor waited, and CPU seconds of the server."""
 
     wall_s: float
     cpu_s: float
 
 
 def timed(server: Server, act: Callable[[], None]) -> Figure:
-    """Do something and return what it took."""
+    """Perform an action and return its times."""
     begin, cpu = time.perf_counter(), server.cpu_s()
     act()
     return Figure(time.perf_counter() - begin, server.cpu_s() - cpu)
 
 
 def new_page(browser: Any) -> Any:
-    """Return an empty page of a desktop's size. It counts as `answers` how often the server has said that a script is done.
+    """Return an empty page of desktop size, whose `answers` counts how often the server reported a finished script.
 
-    The page itself does not tell: what is answered at once never shows that it is being worked on.
+    The page itself is not sufficient: if the answer is immediate, it never shows that a script is running.
     """
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(WAIT_MS)
@@ -54,7 +54,7 @@ def _is_last(message: ForwardMsg) -> bool:
 
 
 def paint(page: Any, url: str) -> None:
-    """Load a page and wait until it is drawn and its script rests."""
+    """Load a page and wait until it is drawn and its script is idle."""
     page.goto(url)
     page.locator(DRAWN).first.wait_for(state="visible")
     page.locator(IDLE).wait_for(state="attached")
@@ -62,14 +62,14 @@ def paint(page: Any, url: str) -> None:
 
 @dataclass(frozen=True)
 class Click:
-    """Something that is clicked. ready: what comes before it and is not timed, such as opening a list."""
+    """A click. ready: untimed preparation, such as opening a list."""
 
     name: str
     act: Act
     ready: Act = lambda page: None
 
     def timed(self, server: Server, page: Any) -> Figure:
-        """Do it, and return what it took until the script of the page rested again."""
+        """Perform the click, and return the time until the script of the page is idle again."""
         self.ready(page)
 
         def act() -> None:
@@ -77,7 +77,7 @@ class Click:
             self.act(page)
             while page.answers == before:
                 if time.monotonic() > end:
-                    raise UserError(f"{page.url} does not answer to {self.name!r}")
+                    raise UserError(f"{page.url} does not respond to {self.name!r}")
                 page.wait_for_timeout(LOOK_AGAIN_MS)
             page.locator(IDLE).wait_for(state="attached")
 
@@ -85,7 +85,7 @@ class Click:
 
 
 def steps(run_id: str, suite: str) -> Iterator[tuple[str, str, tuple[Click, ...]]]:
-    """Yield (page, its address, what is clicked there one after the other). run_id, suite: of a run that kept scenes."""
+    """Yield (page, address, clicks in order). run_id, suite: of a run with saved scenes."""
     metric = _choice("another metric", "Metric")
     yield "Home", "", (_turn("Leaderboard"),)
     yield "Leaderboard", "leaderboard", (metric, _press("intervals", "Intervals"), _choice("another suite", "Suite"))
@@ -107,10 +107,10 @@ def _press(name: str, label: str) -> Click:
 
 
 def _choice(name: str, label: str) -> Click:
-    """Choose the second of a list."""
+    """Choose the second option of a list."""
 
     def unfold(page: Any) -> None:
-        # A page that scrolls or is drawn anew closes a list.
+        # A list closes when its page scrolls or is redrawn.
         for _ in range(OPENINGS):
             page.get_by_role("combobox", name=label, exact=True).press("ArrowDown")
             page.wait_for_timeout(OPENING_MS)

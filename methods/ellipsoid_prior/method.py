@@ -1,4 +1,4 @@
-"""A baseline of the shape suite: half an ellipsoid in the object's outline, which GAN2Shape begins with."""
+"""A baseline of the shape suite: half an ellipsoid within the object's outline, the initial shape of GAN2Shape."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,26 +14,26 @@ from deep3dmap.geometry.plain_background import THRESHOLD, plain_background_mask
 
 @dataclass
 class EllipsoidPriorConfig:
-    """How the ellipsoid lies in the outline."""
+    """Position and size of the ellipsoid within the outline."""
 
     category: str = option(
-        "cat", "how it lies in the outline's box; cat: as it is", choices=("face", "synface", "cat", "car", "church")
+        "cat", "kind of object, which adjusts the outline's box; cat: none", choices=("face", "synface", "cat", "car", "church")
     )
-    near: float = option(0.91, "depth of its middle", low=0.8, high=1.2, valid="(0, inf)")
-    far: float = option(1.02, "depth of its rim and of all around", low=0.8, high=1.2, valid="(0, inf)")
+    near: float = option(0.91, "depth of the ellipsoid's centre", low=0.8, high=1.2, valid="(0, inf)")
+    far: float = option(1.02, "depth of its rim and of the background", low=0.8, high=1.2, valid="(0, inf)")
     threshold: float = option(
-        THRESHOLD, "how much a colour differs from the wall's on the object", low=0.01, high=0.5, valid="[0, inf)"
+        THRESHOLD, "minimum colour difference between the object and the plain wall", low=0.01, high=0.5, valid="[0, inf)"
     )
 
 
 class EllipsoidPrior(Method):
-    """Fills the outline of an object before a plain wall with half an ellipsoid."""
+    """Fills the outline of an object in front of a plain wall with half an ellipsoid."""
 
     card = MethodCard(
         title="Ellipsoid prior",
         authors="deep3dmap, after X. Pan et al.",
         year=2026,
-        paper="the first guess of Pan et al., ICLR 2021, section 3.1",
+        paper="the initial shape of Pan et al., ICLR 2021, section 3.1",
         tasks=("shape",),
         consumes=("image",),
         produces=("depth",),

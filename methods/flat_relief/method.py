@@ -1,4 +1,4 @@
-"""A floor of the shape suite: every picture shows a flat board."""
+"""A floor of the shape suite: a flat board for every picture."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +11,13 @@ from deep3dmap.core.options import option
 
 @dataclass
 class FlatReliefConfig:
-    """Where the board stands."""
+    """Position of the board."""
 
-    depth: float = option(1.0, "depth of all pixels, in distances of the object's middle", low=0.9, high=1.1, valid="(0, inf)")
+    depth: float = option(1.0, "depth of all pixels, in distances of the object's centre", low=0.9, high=1.1, valid="(0, inf)")
 
 
 class FlatRelief(Method):
-    """Gives every pixel one depth."""
+    """Assigns the same depth to every pixel."""
 
     card = MethodCard(
         title="Flat relief",

@@ -1,4 +1,4 @@
-"""What a fit found, as a reconstruction: the relief, and what the generator makes of it."""
+"""The reconstruction from a fit: the relief, and the generator's pictures of it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from deep3dmap.render.relief_shading import ReliefLight
 
 @dataclass(frozen=True)
 class Findings:
-    """The explanation of a picture, and the generator's. latent: (1, D). own: (1, 3, S, S), its picture of that."""
+    """The explanation of a picture and its code. latent: (1, D). own: (1, 3, S, S), the generator's picture of `latent`."""
 
     model: ShapeModel
     found: Explanation
@@ -24,7 +24,7 @@ class Findings:
     own: Tensor
 
     def rotated_gan(self) -> Tensor:
-        """Return what the generator makes of the object from five sides."""
+        """Return the generator's pictures of the object from five viewpoints."""
         given = self.found.canonical.repeated(len(YAWS))
         light = ReliefLight(*(part.expand(len(YAWS), *part.shape[1:]) for part in self.found.light))
         pseudo = self.model.show(given, turned(self.found), light).relief.image

@@ -1,4 +1,4 @@
-"""The generator and discriminator that shape is learned from; nothing here learns."""
+"""The frozen generator and discriminator from which shape is learned."""
 
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,14 @@ TO_TRY = StyleGAN2Size(32, 16, 2, 256, 8)
 
 
 def frozen_gan(named: str) -> tuple[Generator, Discriminator]:
-    """Return both networks, from a run's checkpoint folder, a file, or untrained ones.
+    """Return both networks, from a run's checkpoint folder, a file, or with random weights.
 
     Raises UserError for an empty name, and for weights that are missing or do not fit.
     """
     if not named:
         raise UserError(
             "method.gan is empty; name the generator and discriminator to learn from: the RUN_ID of a stylegan2 run in this "
-            "store, stylegan2/VARIANT for its newest one, a checkpoint folder, or an official file"
+            "store, stylegan2/VARIANT for its newest run, a checkpoint folder, or an official file"
         )
     if named == UNTRAINED:
         with torch.random.fork_rng(devices=[]):
@@ -40,7 +40,7 @@ def frozen_gan(named: str) -> tuple[Generator, Discriminator]:
 
 
 def _from_checkpoint(folder: Path) -> tuple[Generator, Discriminator]:
-    """Read a run's checkpoint, whose state names the tensors of both networks; the averaged generator where it was kept."""
+    """Load both networks from a run's checkpoint, with the averaged generator if it was saved."""
     state = read_checkpoint(folder).weights()
     generator, discriminator = (_part(state, part, folder) for part in ("generator", "discriminator"))
     return generator_of(generator, str(folder)), discriminator_of(discriminator, str(folder))
@@ -49,5 +49,5 @@ def _from_checkpoint(folder: Path) -> tuple[Generator, Discriminator]:
 def _part(state: dict[str, Any], part: str, folder: Path) -> dict[str, Tensor]:
     found = strip_prefix(state, f"{part}.")
     if not found:
-        raise UserError(f"{folder}: a checkpoint without a {part}; name a run of a method that trains one, such as stylegan2")
+        raise UserError(f"{folder}: a checkpoint without a {part}; use a run of a method that trains one, such as stylegan2")
     return found

@@ -1,4 +1,4 @@
-"""The latent code of a photograph, by optimisation in W (Karras et al., CVPR 2020, appendix D)."""
+"""The latent code of a photograph by optimisation in W (Karras et al., CVPR 2020, appendix D)."""
 
 import math
 
@@ -8,13 +8,13 @@ from torch import Tensor
 from deep3dmap.geometry.relief_losses import photometric_loss
 from deep3dmap.methods.gan2shape.steps import Loss, Perceptual, Projector
 
-RAMP_UP, RAMP_DOWN = 0.05, 0.25  # shares of the steps in which the rate rises and falls
-NOISE, NOISE_UNTIL = 0.05, 0.75  # of the spread of w, and the share of the steps in which it dies away
-SPREAD_OF = 2048  # samples that the mean and the spread of w are taken from
+RAMP_UP, RAMP_DOWN = 0.05, 0.25  # fractions of the steps in which the learning rate rises and falls
+NOISE, NOISE_UNTIL = 0.05, 0.75  # initial noise relative to the spread of w, and fraction of the steps until it vanishes
+SPREAD_OF = 2048  # samples for estimating the mean and the spread of w
 
 
 def inversion_rate(step: int, steps: int) -> float:
-    """Return the factor of the learning rate: up along a line, down along a cosine."""
+    """Return the factor of the learning rate: a linear warm-up and a cosine decay."""
     done = step / steps
     down = 0.5 - 0.5 * math.cos(min(1.0, (1 - done) / RAMP_DOWN) * math.pi)
     return down * min(1.0, (done + 1 / steps) / RAMP_UP)
@@ -23,7 +23,7 @@ def inversion_rate(step: int, steps: int) -> float:
 def inversion_loss(
     projector: Projector, latent: Tensor, spread: Tensor, picture: Tensor, perceptual: Perceptual, done: float
 ) -> Loss:
-    """Return how far the generator's pictures of codes (N, D) are from pictures (N, 3, S, S); done: share of the steps."""
+    """Return the loss of the generator's pictures of codes (N, D) against pictures (N, 3, S, S); done: fraction of steps."""
     strength = NOISE * max(0.0, 1 - done / NOISE_UNTIL) ** 2
     noisy = latent + torch.randn_like(latent) * (strength * spread / latent.shape[1] ** 0.5)
     shown = projector.to_working_size(projector.generator.synthesis(noisy), picture.shape[-1])

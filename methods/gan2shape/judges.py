@@ -1,4 +1,4 @@
-"""Frozen networks that look at pictures: the perceptual distance, and the mask of the object."""
+"""Frozen networks for pictures: the perceptual distance, and the mask of the object."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,19 +22,19 @@ from deep3dmap.nn.weight_files import read_weights
 
 Network = TypeVar("Network", bound=nn.Module)
 
-PARSED, PARSED_SCENE = 512, 473  # sides of the pictures that the parsing networks were trained on
+PARSED, PARSED_SCENE = 512, 473  # sides of the pictures on which the parsing networks were trained
 FACES = ("face", "synface")
 
 
 class ParserLabels(NamedTuple):
-    """classes: of the data set. label: of the object. normalised: by ImageNet's means; churches are shown as they are."""
+    """classes: of the dataset. label: of the object. normalised: with ImageNet statistics; pictures of churches are not."""
 
     classes: int
     label: int
     normalised: bool
 
     def prepared(self, picture: Tensor) -> Tensor:
-        """Return a picture in [-1, 1] as the published code shows it to the network."""
+        """Return a picture in [-1, 1] preprocessed for the network as in the published code."""
         if not self.normalised:
             return picture
         mean, deviation = (picture.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_DEVIATION))
@@ -46,32 +46,32 @@ SCENES = {"cat": ParserLabels(21, 8, True), "car": ParserLabels(21, 7, True), "c
 
 
 def load_lpips(named: str) -> LPIPS | None:
-    """Return LPIPS from a file, None for no name. Raises UserError for a file that holds something else."""
+    """Return LPIPS from a file, None for an empty name. Raises UserError for a file with other contents."""
     return read_lpips(Path(named)) if named else None
 
 
 def load_parser(named: str, category: str) -> BiSeNet | PSPNet | None:
-    """Return the network that knows where objects of a category are, from a file; None for `plain`.
+    """Return the network that segments objects of a category, from a file; None for `plain`.
 
-    Faces take the labels of face parts, the others those of scenes: VOC's for cats and cars, ADE20K's for churches.
+    Faces use the labels of face parts, the other categories those of scenes: VOC's for cats and cars, ADE20K's for churches.
     """
     if named == PLAIN:
         return None
     content = read_weights(Path(named))
-    # The networks of scenes lie beside how they were trained.
+    # Files of scene networks also contain training settings.
     state = content.get("state_dict", content) if isinstance(content, Mapping) else content
     if not is_state_dict(state):
-        raise UserError(f"{named}: holds no named tensors")
+        raise UserError(f"{named}: contains no named tensors")
     if category in FACES:
         return _loaded(BiSeNet(), state, named)
     kept = {name.removeprefix("module."): value for name, value in state.items()}
-    # The second head only helps training.
+    # The auxiliary head is used only in training.
     kept = {name: value for name, value in kept.items() if not name.startswith("aux.")}
     return _loaded(PSPNet(SCENES[category].classes), kept, named)
 
 
 def perceptual_distance(lpips: LPIPS | None, discriminator: Discriminator) -> Perceptual:
-    """Return LPIPS, or else the distance in the discriminator's features."""
+    """Return LPIPS, or else the distance between the discriminator's features."""
     if lpips is not None:
         return lpips
     return lambda shown, target: discriminator_distance(discriminator, shown, target)

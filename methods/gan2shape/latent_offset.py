@@ -1,7 +1,7 @@
-"""Offsets of latent codes that stay where the generator knows its way (Pan et al., ICLR 2021, section 3.3).
+"""Offsets of latent codes that stay within the generator's distribution (Pan et al., ICLR 2021, section 3.3).
 
-An encoder's answer does not move a code by itself. It is added to the inner values of the mapping network for the middle of its
-inputs, runs through the network's last layers, and moves the code as far as it moved those from the middle.
+The encoder's output is not added to a code directly. It is added to the mapping network's intermediate activation for the mean
+input and passed through the last layers. The offset is the resulting change of the network's output.
 """
 
 from typing import cast
@@ -14,9 +14,9 @@ from deep3dmap.nn.stylegan2.generator import MappingNetwork, normalize_latent
 
 
 class LatentOffset:
-    """Maps the encoder's answers (N, D) to offsets of w (N, D) through the last `depth` layers of a mapping network.
+    """Maps the encoder's outputs (N, D) to offsets of w (N, D) through the last `depth` layers of a mapping network.
 
-    All layers together begin with the normalisation of z. Raises UserError for a depth that the network does not have.
+    All layers together include the normalisation of z. Raises UserError for a depth that the network does not have.
     """
 
     def __init__(self, mapping: MappingNetwork, depth: int) -> None:
@@ -24,7 +24,7 @@ class LatentOffset:
         if not 1 <= depth <= layers:
             raise UserError(f"method.offset_layers must be 1 to {layers} for this generator, got {depth}")
         self._mapping = mapping
-        # The normalisation counts as a layer in the published code: a depth of 2 leaves out it and all but the last three.
+        # The published code counts the normalisation as a layer, and a depth of 2 keeps the last three layers.
         self._first = layers - depth
         with torch.no_grad():
             zero = torch.zeros(1, cast(Tensor, next(mapping.parameters())).shape[1], device=next(mapping.parameters()).device)
@@ -37,5 +37,5 @@ class LatentOffset:
         return values
 
     def __call__(self, code: Tensor) -> Tensor:
-        """Return the offsets of answers (N, D)."""
+        """Return the offsets of the encoder's outputs (N, D)."""
         return self._run(code + self.center_inner, self._first, len(self._mapping.layers) + 1) - self.center

@@ -1,4 +1,4 @@
-"""How far two pictures are apart in the eyes of the discriminator (Pan et al., ICLR 2021, equation 3)."""
+"""The distance between two pictures in the discriminator's features (Pan et al., ICLR 2021, equation 3)."""
 
 import torch
 from torch import Tensor
@@ -11,9 +11,9 @@ BLOCKS = 4
 
 
 def discriminator_distance(discriminator: Discriminator, fake: Tensor, real: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return the sum over the first blocks of the mean absolute difference of features; no gradient to `real`.
+    """Return the mean absolute difference of features, summed over the first blocks; no gradient to `real`.
 
-    fake, real: (N, 3, S, S), of any size that blocks can halve. mask: (N, 1, S, S), averaged to the size of the features.
+    fake, real: (N, 3, S, S), of a size that the blocks can halve. mask: (N, 1, S, S), averaged to the size of the features.
     """
     blocks = min(BLOCKS, len(discriminator.blocks))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Masks of the object from what a parsing network says, and pictures brought to the working size."""
+"""Object masks from the labels of a parsing network, and resizing of pictures to the working size."""
 
 from typing import Literal
 
@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-# Classes of the face-parsing network, 19 in all: 0 background, 1 to 13 skin, brows, eyes, ears, nose and mouth, 16 cloth.
+# The 19 classes of the face-parsing network: 0 background, 1 to 13 skin, brows, eyes, ears, nose and mouth, 16 cloth.
 _FACE = (*range(1, 16), 17, 18)
 _INNER = tuple(range(1, 14))
 _SYNTHETIC = tuple(range(1, 15))
 
 
 def face_mask(labels: Tensor, kind: Literal["face", "synface"] = "face") -> Tensor:
-    """Return (N, 1, H, W) from the labels (N, H, W) of face parts.
+    """Return the mask (N, 1, H, W) from face part labels (N, H, W).
 
-    A face is 1, its neck, hair and hat are 0.5, the rest is 0. Of a synthetic face all but hair and cloth are 1.
+    For "face", the face is 1, neck, hair and hat are 0.5, and the rest is 0. For "synface", all but hair and cloth are 1.
     """
     if kind == "synface":
         return _any_of(labels, _SYNTHETIC)
@@ -27,13 +27,13 @@ def _any_of(labels: Tensor, classes: tuple[int, ...]) -> Tensor:
 
 
 def resize(images: Tensor, side: int) -> Tensor:
-    """Resize (N, C, H, W) to side x side: by areas when they shrink, bilinearly when they grow."""
+    """Resize (N, C, H, W) to side x side: by area averaging when shrinking, bilinearly when enlarging."""
     if images.shape[2] > side:
         return interpolate(images, (side, side), mode="area")
     return interpolate(images, (side, side), mode="bilinear", align_corners=False)
 
 
 def center_crop(images: Tensor, side: int) -> Tensor:
-    """Cut side x side from the middle of (N, C, H, W)."""
+    """Crop the central side x side pixels of (N, C, H, W)."""
     top, left = (images.shape[2] - side) // 2, (images.shape[3] - side) // 2
     return images[:, :, top : top + side, left : left + side]

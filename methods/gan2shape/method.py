@@ -33,11 +33,11 @@ from deep3dmap.methods.gan2shape.subjects import Subjects
 from deep3dmap.nn.relief_model import Priors, ReliefSpace
 from deep3dmap.nn.stylegan2 import latent_statistics
 
-_TRAIN_ONE = "train one by `deep3dmap train method=stylegan2/VARIANT dataset=NAME`"
+_TRAIN_ONE = "train one with `deep3dmap train method=stylegan2/VARIANT dataset=NAME`"
 
 
 class GAN2Shape(CustomFramework):
-    """Five networks that are fitted to one photograph with the help of a frozen generator."""
+    """Fits five networks to one photograph with the help of a frozen generator."""
 
     card = MethodCard(
         title="GAN2Shape",
@@ -55,8 +55,8 @@ class GAN2Shape(CustomFramework):
             Asset(
                 "generator and discriminator",
                 "gan",
-                "that of the file",
-                f"the GAN that shape is learned from; {_TRAIN_ONE}, or take one",
+                "depends on the file",
+                f"the GAN to learn shape from; {_TRAIN_ONE}, or download one",
                 "rosinality/stylegan2-pytorch and XingangPan/GAN2Shape",
                 embedded=(UNTRAINED,),
                 is_required=True,
@@ -70,7 +70,7 @@ class GAN2Shape(CustomFramework):
                 "zllrunning/face-parsing.PyTorch, hszhao/semseg",
                 embedded=(PLAIN,),
             ),
-            Asset("networks", "networks", "that of the file", "a published checkpoint", "XingangPan/GAN2Shape"),
+            Asset("networks", "networks", "depends on the file", "a published checkpoint", "XingangPan/GAN2Shape"),
         ),
     )  # fmt: skip
     config_type = GAN2ShapeConfig
@@ -106,18 +106,18 @@ class GAN2Shape(CustomFramework):
 
     @classmethod
     def trains(cls, config: GAN2ShapeConfig) -> bool:
-        """Whether the networks are trained on many pictures together first."""
+        """Return True if the networks are first trained jointly on many pictures."""
         return config.joint > 0
 
     # -- joint training and the fit -----------------------------------------------------------------------------------
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Find the codes of many pictures, begin with their ellipsoids, and go through stages that take them in turn."""
+        """Invert many pictures, fit the depth network to their ellipsoids, and run the stages, alternating between pictures."""
         c = self.config
         if not c.joint:
             return
         if loop.world_size > 1:
-            raise UserError("gan2shape: joint training runs on one worker, which keeps its samples; set trainer.workers=1")
+            raise UserError("gan2shape: joint training requires one worker, which keeps its samples; set trainer.workers=1")
         if len(loop.dataset) < c.joint:
             raise UserError(f"method.joint={c.joint}, but the dataset has only {len(loop.dataset)} training pictures")
         loop.prepare(self)
@@ -132,11 +132,11 @@ class GAN2Shape(CustomFramework):
         yield from self._stages(phases, subjects, c.joint_schedule, self.joint_projected)
 
     def fit_steps(self, given: dict[str, Any], loop: TrainLoop) -> Iterator[Step]:
-        """Find the picture's latent code, begin with an ellipsoid, and go through stages of three steps."""
+        """Find the picture's latent code, fit the depth network to an ellipsoid, and run the stages of three steps."""
         c, picture = self.config, self._picture(given)
         loop.planned_steps = c.fit_length
         if not c.begins_trained:
-            self._ellipsoid(picture)  # A mask that is no good is said before anything is learnt.
+            self._ellipsoid(picture)  # Raises for an unusable mask before any training.
         subjects = Subjects([picture], lambda one: one, self.latent)
         phases = Phases(loop, [self.latent, self.joint_latents, *self.networks.parameters()])
         yield from self._invert(phases, "inversion", self.latent, picture, slice(0, 1))
@@ -172,7 +172,7 @@ class GAN2Shape(CustomFramework):
     def _stages(
         self, phases: Phases, subjects: Subjects, schedule: StageSchedule, projected: ProjectedSamples
     ) -> Iterator[Step]:
-        """Go through the stages of three steps."""
+        """Run the stages of three steps."""
         c, projector, masks = self.config, self.projector, cache(lambda subject: self.object_mask(subjects.picture(subject)))
         explainer = Explainer(self.model, projector, self.view_prior, self.light_range, c.view_scale, c.image_size)
         stages = Stages(
@@ -188,13 +188,13 @@ class GAN2Shape(CustomFramework):
 
     @property
     def projector(self) -> steps.Projector:
-        """Moves the latent code."""
+        """The projector, which moves the latent code."""
         offsets = LatentOffset(self.generator.mapping, self.config.offset_layers)
         return steps.Projector(self.generator, offsets, self.config.relative, self.config.crop or None)
 
     @property
     def perceptual(self) -> steps.Perceptual:
-        """The distance of pictures beside that of their pixels."""
+        """The perceptual distance of pictures."""
         return perceptual_distance(self.lpips, self.discriminator)
 
     @property
@@ -213,17 +213,17 @@ class GAN2Shape(CustomFramework):
         return self._picture(select(loop.dataset[index], self.card.trains_on, loop.settings.inputs))
 
     def _picture(self, given: dict[str, Any]) -> Tensor:
-        """Return the photograph (1, 3, S, S) in [-1, 1], at the working size. Raises UserError for one that is not square."""
+        """Return the photograph (1, 3, S, S) in [-1, 1], at the working size. Raises UserError if it is not square."""
         image = np.asarray(given["image"], np.float32)
         if image.shape[1] != image.shape[2]:
-            raise UserError(f"gan2shape takes square pictures, got {image.shape[2]} x {image.shape[1]}; crop it to a square")
+            raise UserError(f"gan2shape requires square pictures, got {image.shape[2]} x {image.shape[1]}; crop it to a square")
         picture = torch.from_numpy(image)[None] * 2 - 1
         return (picture if image.shape[1] == self.config.image_size else resize(picture, self.config.image_size)).to(
             self.device
         )
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Return depth and normals in the picture's own view, the relief as a mesh, and pictures from elsewhere as files."""
+        """Return depth and normals in the picture's own view, the relief as a mesh, and renderings of other views as files."""
         c, picture, projector = self.config, self._picture(given), self.projector
         found = self.model.explain(picture, self.model.canonical(picture))
         notes = {

@@ -1,4 +1,4 @@
-"""The networks of GAN2Shape: what a picture shows, and how the generator's latent code moves with it."""
+"""The networks of GAN2Shape: predictions from a picture, and the encoder of latent offsets."""
 
 from torch import nn
 
@@ -7,7 +7,7 @@ from deep3dmap.nn.relief_networks import PictureToPicture, PictureToVector, Resi
 
 
 class ShapeNetworks(nn.Module):
-    """The five networks. width: channels of the first layers, None for the published ones; code: length of the inner code."""
+    """The five networks. width: channels of the first layers, None for the published width; code: bottleneck length."""
 
     def __init__(
         self, size: int, style_dim: int = 512, *, width: int | None = None, code: int = 256, offset_width: int = 32

@@ -1,4 +1,4 @@
-"""Phases of a fit, one after the other, each with an optimiser of its own that begins anew."""
+"""Consecutive phases of a fit, each with a new optimiser."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -10,14 +10,14 @@ from deep3dmap.frameworks import TrainLoop
 from deep3dmap.frameworks.optimization import Schedule
 from deep3dmap.methods.gan2shape.steps import Loss
 
-# Computes the loss of the phase's step of that number.
+# Computes the loss of a phase, given the number of its step.
 StepLoss = Callable[[int], Loss]
-# Is asked for it once, and told whether the phase was entered before.
+# Called once at the start of a phase, with True if the phase was entered before; returns its loss.
 Prepare = Callable[[bool], StepLoss]
 
 
 class Phases:
-    """Where the phases of one fit begin and end. learnable: everything that any phase learns."""
+    """Runs the phases of a fit. learnable: all parameters that any phase trains."""
 
     def __init__(self, loop: TrainLoop, learnable: Iterable[nn.Parameter]) -> None:
         self._loop, self._learnable, self.end = loop, list(learnable), 0
@@ -31,9 +31,9 @@ class Phases:
         optimizer: OptimizerConfig,
         schedule: Schedule = lambda step: 1.0,
     ) -> Iterator[Step]:
-        """Yield the steps of a phase that are still to be taken; what it does not learn gathers no gradient.
+        """Yield the remaining steps of a phase; parameters that it does not train accumulate no gradients.
 
-        schedule: factor of the learning rate at the phase's own steps.
+        schedule: factor of the learning rate, as a function of the step within the phase.
         """
         loop, begin = self._loop, self.end
         self.end += steps

@@ -1,6 +1,6 @@
-"""What step 2 leaves to step 3: the generator's pictures of an object from many views, kept as their latent codes.
+"""Results of step 2 for step 3: the generator's pictures of an object from many views, stored as latent codes.
 
-A checkpoint holds codes, masks, views and lights; the pictures are made again by the frozen generator, in the same batches.
+A checkpoint contains codes, masks, views and lights; the frozen generator recreates the pictures, in the same batches.
 """
 
 import torch
@@ -25,14 +25,14 @@ class ProjectedSamples(nn.Module):
         self.register_buffer("lights", torch.zeros(count, size, 5))
 
     def keep(self, index: int, latent: Tensor, drawn: PseudoBatch) -> None:
-        """Keep the codes (N, D) of a batch, and masks and origin of the pseudo samples that it shows."""
+        """Store the codes (N, D) of a batch, with the masks and origins of its pseudo samples."""
         self.codes[index].copy_(latent)
         self.masks[index].copy_((drawn.pseudo.mask * 255).round())
         self.views[index].copy_(drawn.origin.views)
         self.lights[index].copy_(drawn.origin.lights)
 
     def origin(self, index: int) -> Origin:
-        """Return how the pseudo samples of a batch came about."""
+        """Return the views and lights of a batch's pseudo samples."""
         return Origin(self.views[index], self.lights[index])
 
     def batch(self, index: int, projector: Projector) -> Pseudo:

@@ -1,4 +1,4 @@
-"""Draws pseudo samples of objects as they are explained now, and what the generator makes of them."""
+"""Sampling of pseudo samples from the current explanation of objects, and their projections by the generator."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from deep3dmap.methods.gan2shape.subjects import Subjects
 
 @dataclass(frozen=True)
 class Explainer:
-    """What pseudo samples come from. view_scale: factor of their yaw. side: pixels of the working size."""
+    """Models and ranges for pseudo samples. view_scale: factor of their yaw. side: working size in pixels."""
 
     model: ShapeModel
     projector: steps.Projector
@@ -25,9 +25,11 @@ class Explainer:
 
 
 class PseudoSampler:
-    """Valid while depth, albedo, view and light do not learn: the last subject's explanation is kept.
+    """Samples pseudo samples, caching the last subject's explanation.
 
-    mask_of: the mask of a subject in its picture, to which pseudo samples are limited; None takes all of them.
+    Valid only while depth, albedo, view and light are not trained.
+
+    mask_of: mask of a subject in its picture, to which pseudo samples are restricted; None for no restriction.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class PseudoSampler:
         self._own: Tensor
 
     def draw(self, subject: int) -> tuple[steps.PseudoBatch, steps.Projection]:
-        """Return a batch of pseudo samples of a subject, and their projections, through which gradients go."""
+        """Return a batch of pseudo samples of a subject, and their projections, which propagate gradients."""
         explainer, latent = self._explainer, self._subjects.latent(subject).detach()
         if subject != self._subject:
             self._drawn = self._explained(subject)

@@ -1,4 +1,4 @@
-"""The stages of GAN2Shape, each of three steps (Pan et al., ICLR 2021, section 3.2): what learns when, from which samples."""
+"""The stages of GAN2Shape, each of three steps (Pan et al., ICLR 2021, section 3.2): trained networks and their samples."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from deep3dmap.nn.stylegan2 import Discriminator
 
 @dataclass(frozen=True)
 class Stages:
-    """What the steps of the stages share. mask_of: where a subject's photograph is compared; None for everywhere."""
+    """Shared components of the stages. mask_of: where a subject's photograph is compared; None for everywhere."""
 
     model: ShapeModel
     subjects: Subjects
@@ -37,7 +37,7 @@ class Stages:
     mask_of: Callable[[int], Tensor] | None = None
 
     def run(self, phases: Phases) -> Iterator[Step]:
-        """Go through the stages: the albedo learns, then the offset encoder, then all but that."""
+        """Run the stages: train the albedo network, then the offset encoder, then all networks but the encoder."""
         networks, schedule = self.model.networks, self.schedule
         for stage in range(schedule.stages):
             first, second, third = schedule.steps_of(stage)
@@ -56,7 +56,7 @@ class Stages:
         return [parameter for name in names for parameter in getattr(self.model.networks, name).parameters()]
 
     def _step1(self, mirror: bool) -> Prepare:
-        """Explain the picture; only the albedo learns."""
+        """Explain the picture; trains only the albedo network."""
 
         def loss_of(step: int) -> steps.Loss:
             subject = self.subjects.turn(step)
@@ -65,7 +65,7 @@ class Stages:
         return lambda resumed: loss_of
 
     def _step2(self, resumed: bool) -> StepLoss:
-        """Make the generator show the object from elsewhere under other lights; only the offset encoder learns."""
+        """Make the generator show the object from other views under other lights; trains only the offset encoder."""
         sampler = self.sampler()
 
         def loss_of(step: int) -> steps.Loss:
@@ -75,7 +75,7 @@ class Stages:
         return loss_of
 
     def _view_start(self, resumed: bool) -> StepLoss:
-        """Read off the generator's pictures the views and lights that were asked for; view and light networks learn."""
+        """Predict the known views and lights of the generator's pictures; trains the view and light networks."""
         if not resumed:
             self._collect()
 
@@ -87,7 +87,7 @@ class Stages:
         return loss_of
 
     def _step3(self, mirror: bool, collected: bool) -> Prepare:
-        """Explain the generator's pictures and the first one by one object; all but the offset encoder learn."""
+        """Explain the generator's pictures and the photograph by one object; trains all networks but the offset encoder."""
 
         def prepare(resumed: bool) -> StepLoss:
             if not resumed and not collected:

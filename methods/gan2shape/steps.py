@@ -1,7 +1,7 @@
-"""The three steps of GAN2Shape as losses (Pan et al., ICLR 2021, section 3.2); nothing here moves a weight.
+"""The losses of the three steps of GAN2Shape (Pan et al., ICLR 2021, section 3.2); no weights are changed here.
 
-Step 1 explains the picture by depth, albedo, view and light. Step 2 finds the generator's pictures that are nearest to that
-object seen from elsewhere under other lights. Step 3 explains those pictures and the first one by one object.
+Step 1 explains the picture by depth, albedo, view and light. Step 2 finds generator pictures that are close to renderings of
+that object from other views under other lights. Step 3 explains those pictures and the original one by one object.
 """
 
 from collections.abc import Callable
@@ -22,13 +22,13 @@ from deep3dmap.nn.stylegan2 import Discriminator, Generator
 from deep3dmap.render.photo_geometric import look_up
 from deep3dmap.render.relief_shading import ReliefLight, direction
 
-# A distance (N,) of pictures (N, 3, S, S) in [-1, 1].
+# A distance (N,) between pictures (N, 3, S, S) in [-1, 1].
 Perceptual = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the perceptual distance, the smoothness of depth and shading, the size of latent offsets, and known views."""
+    """Weights of the perceptual distance, the smoothness of depth and shading, the latent offsets, and known views."""
 
     perceptual: float = 0.5
     smooth: float = 0.01
@@ -37,7 +37,7 @@ class Weights:
 
 
 class Loss(NamedTuple):
-    """total: scalar with its graph. terms: the parts before their weights, for curves."""
+    """total: scalar with its graph. terms: the unweighted terms, for curves."""
 
     total: Tensor
     terms: dict[str, Tensor]
@@ -46,9 +46,9 @@ class Loss(NamedTuple):
 def explanation_loss(
     images: Tensor, found: Explanation, weights: Weights, perceptual: Perceptual | None, mask: Tensor | None = None
 ) -> Loss:
-    """Return how badly pictures (N, 3, S, S) are explained; mirrored copies, where there are any, count as much.
+    """Return the error of the explanation of pictures (N, 3, S, S); mirrored copies, if any, have the same weight.
 
-    mask: (N, 1, S, S), where else the comparison ends than at the object's border; a pixel must be seen in both copies.
+    mask: (N, 1, S, S), restricts the comparison in addition to visibility; a pixel must be visible in both copies.
     """
     shown = found.relief.image.clamp(-1, 1)
     copies = shown.split(len(images))
@@ -73,7 +73,7 @@ def step1(
     mirror: bool,
     mask: Tensor | None = None,
 ) -> tuple[Loss, Explanation]:
-    """Return the loss of explaining the input picture by its own object, and the explanation; mask as above."""
+    """Return the loss of explaining the input picture by its own object, and the explanation; mask: see `explanation_loss`."""
     found = model.explain(images, canonical, mirror)
     loss = explanation_loss(images, found, weights, perceptual, mask)
     smooth = smoothness_loss(found.canonical.depth) + smoothness_loss(found.term)
@@ -82,28 +82,28 @@ def step1(
 
 @torch.no_grad()
 def canonical_mask(model: ShapeModel, canonical: Canonical, views: Tensor, mask: Tensor) -> Tensor:
-    """Return the mask (N, 1, S, S) of the object by itself, from that of its picture."""
+    """Return the mask (N, 1, S, S) of the object in canonical view, from the mask of its picture."""
     camera = model.renderer.camera
     grid = camera.to_grid(camera.turn(camera.lift(canonical.depth), views))
     return look_up(mask, grid)
 
 
 class Pseudo(NamedTuple):
-    """Pictures of the object from other views under other lights. images: (N, 3, S, S). mask: (N, 1, S, S)."""
+    """Renderings of the object in other views under other lights. images: (N, 3, S, S). mask: (N, 1, S, S)."""
 
     images: Tensor
     mask: Tensor
 
 
 class Origin(NamedTuple):
-    """How pseudo samples came about. views: (N, 6), in the network's units. lights: (N, 5), ambient, diffuse, direction."""
+    """Parameters of pseudo samples. views: (N, 6), in the network's units. lights: (N, 5), ambient, diffuse, direction."""
 
     views: Tensor
     lights: Tensor
 
 
 class PseudoBatch(NamedTuple):
-    """Pseudo samples with their origin."""
+    """Pseudo samples with their parameters."""
 
     pseudo: Pseudo
     origin: Origin
@@ -113,7 +113,7 @@ class PseudoBatch(NamedTuple):
 def pseudo_samples(
     model: ShapeModel, found: Explanation, mask: Tensor, views: Tensor, lights: LightDraw, ranges: LightRange
 ) -> PseudoBatch:
-    """Draw the object of a picture from views (N, 6), in the network's units, under random lights.
+    """Render the object of a picture in views (N, 6), in the network's units, under random lights.
 
     found: the explanation of that picture, unmirrored. mask: (1, 1, S, S), of the canonical picture.
     """
@@ -135,9 +135,9 @@ def _as_numbers(light: ReliefLight) -> Tensor:
 
 
 def view_start(model: ShapeModel, images: Tensor, origin: Origin) -> Loss:
-    """Return how far the views and lights read off the generator's pictures are from those of their pseudo samples.
+    """Return the error of the views and lights predicted from the generator's pictures, compared with their pseudo samples.
 
-    Step 3 has no other hint at a view than colours that do not fit, and bends the relief before it finds any.
+    Otherwise step 3 would have colour differences as its only cue for a view, and would deform the relief before finding any.
     """
     terms = {
         "view": (model.unit_views(images) - origin.views).square().mean(),
@@ -147,7 +147,7 @@ def view_start(model: ShapeModel, images: Tensor, origin: Origin) -> Loss:
 
 
 class Projection(NamedTuple):
-    """What the generator makes of pseudo samples. images: (N, 3, S, S) in [-1, 1]. offset, latent: (N, D)."""
+    """The generator's versions of pseudo samples. images: (N, 3, S, S) in [-1, 1]. offset, latent: (N, D)."""
 
     images: Tensor
     offset: Tensor
@@ -156,10 +156,10 @@ class Projection(NamedTuple):
 
 @dataclass(frozen=True)
 class Projector:
-    """Moves the latent code of a picture so that the generator shows it as pseudo samples do.
+    """Moves the latent code of a picture so that the generator reproduces pseudo samples.
 
-    relative: take the encoder's answer to the generator's own picture off. crop: side of the middle of the generator's pictures
-    that is used; None for all.
+    relative: subtract the encoder's output for the generator's own picture. crop: side of the central crop of the generator's
+    pictures; None for no crop.
     """
 
     generator: Generator
@@ -168,17 +168,20 @@ class Projector:
     crop: int | None = None
 
     def to_working_size(self, images: Tensor, side: int) -> Tensor:
-        """Bring the generator's pictures to side x side, clamped to [-1, 1]."""
+        """Resize the generator's pictures to side x side, clamped to [-1, 1]."""
         clamped = images.clamp(-1, 1)
         return resize(clamped if self.crop is None else center_crop(clamped, self.crop), side)
 
     @torch.no_grad()
     def picture(self, latent: Tensor, side: int) -> Tensor:
-        """Return the generator's picture of codes (N, D), at the working size."""
+        """Return the generator's pictures of codes (N, D), at the working size."""
         return self.to_working_size(self.generator.synthesis(latent), side)
 
     def project(self, model: ShapeModel, pseudo: Tensor, latent: Tensor, own: Tensor) -> Projection:
-        """pseudo: (N, 3, S, S). latent: (1, D), of the picture. own: (1, 3, S, S), the generator's picture of that code."""
+        """Project pseudo samples (N, 3, S, S) with the generator.
+
+        latent: (1, D), code of the picture. own: (1, 3, S, S), the generator's picture of that code.
+        """
         code = model.networks.offset(pseudo)
         if self.relative:
             code = code - model.networks.offset(own)
@@ -188,7 +191,7 @@ class Projector:
 
 
 def step2(found: Projection, pseudo: Pseudo, discriminator: Discriminator, weights: Weights) -> Loss:
-    """Return how far the generator's pictures are from the pseudo samples, and how far their codes went."""
+    """Return the distance of the generator's pictures from the pseudo samples, and the magnitude of the offsets."""
     terms = {
         "photometric": photometric_loss(found.images, pseudo.images, pseudo.mask),
         "discriminator": discriminator_distance(discriminator, found.images, pseudo.images, pseudo.mask),
@@ -200,6 +203,6 @@ def step2(found: Projection, pseudo: Pseudo, discriminator: Discriminator, weigh
 def step3(
     model: ShapeModel, projected: Pseudo, canonical: Canonical, weights: Weights, perceptual: Perceptual | None, mirror: bool
 ) -> tuple[Loss, Explanation]:
-    """Return the loss of explaining the generator's pictures by the input's object, each with a view and light of its own."""
+    """Return the loss of explaining the generator's pictures by the input's object, each with its own view and light."""
     found = model.explain(projected.images, canonical, mirror)
     return explanation_loss(projected.images, found, weights, perceptual, projected.mask), found

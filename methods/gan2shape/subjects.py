@@ -1,4 +1,4 @@
-"""The pictures that networks are fitted to: one photograph, or many that are trained on together."""
+"""The pictures to which networks are fitted: one photograph, or many for joint training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Subjects:
-    """pictures: (1, 3, S, S) in [-1, 1] each, read when asked for. latents: (N, D), their codes."""
+    """pictures: (1, 3, S, S) in [-1, 1] each, read on demand. latents: (N, D), their codes."""
 
     pictures: Sequence[Any]
     read: Callable[[Any], Tensor]
@@ -24,11 +24,11 @@ class Subjects:
         return self.read(self.pictures[index])
 
     def latent(self, index: int) -> Tensor:
-        """Return its code (1, D)."""
+        """Return the code (1, D) of a picture."""
         return self.latents[index : index + 1]
 
     def turn(self, step: int) -> int:
-        """Return whose turn it is: each once in every pass, in an order of its own."""
+        """Return the index of the next subject: each once per pass, in a random order that differs between passes."""
         count = len(self)
         if count == 1:
             return 0
@@ -36,7 +36,7 @@ class Subjects:
         return int(order[step % count])
 
     def batch_of(self, subject: int, step: int, collected: int) -> int:
-        """Return which collected batch a step takes; batch k is of subject k mod N, and passes take them in turn."""
+        """Return the index of a step's collected batch: batch k belongs to subject k mod N, and passes cycle through them."""
         count = len(self)
         own = (collected - subject + count - 1) // count
         return subject + count * ((step // count) % own)

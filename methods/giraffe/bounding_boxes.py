@@ -1,4 +1,4 @@
-"""Where the objects of a generated scene are: scale, translation and rotation of each one's box, drawn from given ranges."""
+"""The objects' boxes in a generated scene: scale, translation and rotation, sampled from given ranges."""
 
 import math
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from torch import Tensor
 from deep3dmap.core.errors import UserError
 
 Triple = tuple[float, float, float]
-GAP = 0.1  # scene units between two boxes that count as apart, as in the official code
+GAP = 0.1  # scene units; minimum gap between two boxes for them to count as apart, as in the official code
 MOST_DRAWS = 1000
 
 
 @dataclass(frozen=True)
 class BoxConfig:
-    """Ranges of the boxes, in scene units and turns.
+    """Sampling ranges of the boxes, in scene units and turns.
 
-    count: boxes in a scene. same_ratio: one random number scales all three axes. plane: z of all boxes, None to draw it.
-    apart: draw again until no two boxes touch.
+    count: boxes per scene. same_ratio: scale all three axes with the same random number. plane: z of all boxes, or None to
+    sample it. apart: resample until no two boxes touch.
     """
 
     count: int = 1
@@ -34,7 +34,7 @@ class BoxConfig:
 
 
 class Boxes(NamedTuple):
-    """A point x of the world lies at rotation @ (x - translation) / scale in a box's frame, where the box is [-1, 1]^3.
+    """Boxes of scenes. World point x has coordinates rotation @ (x - translation) / scale in a box, which is [-1, 1]^3.
 
     scale, translation: (B, K, 3). rotation: (B, K, 3, 3).
     """
@@ -45,9 +45,9 @@ class Boxes(NamedTuple):
 
 
 def boxes_from_units(config: BoxConfig, scale: Tensor, translation: Tensor, rotation: Tensor) -> Boxes:
-    """Return boxes at the given places of their ranges: 0 is the low end, 1 the high end; values outside extrapolate.
+    """Return boxes at relative positions in their ranges: 0 is the low end, 1 the high end; values outside extrapolate.
 
-    scale: (B, K, 3), or (B, K, 1) with same_ratio, of which the first component counts. translation: (B, K, 3).
+    scale: (B, K, 3), or (B, K, 1) with same_ratio, which uses the first component only. translation: (B, K, 3).
     rotation: (B, K).
     """
     if config.same_ratio:
@@ -61,10 +61,10 @@ def boxes_from_units(config: BoxConfig, scale: Tensor, translation: Tensor, rota
 
 
 def sample_boxes(config: BoxConfig, scenes: int, generator: torch.Generator, positions: Tensor | None = None) -> Boxes:
-    """Draw the boxes of `scenes` scenes.
+    """Sample the boxes of `scenes` scenes.
 
-    positions: (N, K, 3) translations of whole scenes to choose from instead of the range, e.g. of a dataset whose objects
-    stand apart. Raises UserError where `apart` asks for more room than there is.
+    positions: (N, K, 3) translations of complete scenes to choose from instead of the range, e.g. of a dataset whose objects do
+    not overlap. Raises UserError if there is too little room for `apart`.
     """
     boxes = _draw(config, scenes, generator)
     for _ in range(MOST_DRAWS):
@@ -77,7 +77,7 @@ def sample_boxes(config: BoxConfig, scenes: int, generator: torch.Generator, pos
             )
         )
     else:
-        raise UserError(f"method.boxes: {config.count} boxes do not fit apart into the range of translations; make it wider")
+        raise UserError(f"method.boxes: {config.count} boxes do not fit apart into the range of translations; widen it")
     if positions is not None:
         chosen = positions[torch.randint(len(positions), (scenes,), generator=generator)]
         boxes = boxes._replace(translation=chosen.to(boxes.translation))
@@ -85,7 +85,7 @@ def sample_boxes(config: BoxConfig, scenes: int, generator: torch.Generator, pos
 
 
 def are_apart(boxes: Boxes) -> Tensor:
-    """Return (B,) whether every pair of boxes of a scene is apart along some axis by more than `GAP`; rotation is ignored."""
+    """Return (B,) bool: every pair of a scene's boxes is more than `GAP` apart along some axis; rotation is ignored."""
     scale, placed = boxes.scale, boxes.translation
     distance = (placed[:, :, None] - placed[:, None]).abs()
     separated = (distance >= (scale[:, :, None] + scale[:, None]) + GAP).any(-1)
@@ -102,12 +102,12 @@ def rotation_about_z(turns: Tensor) -> Tensor:
 
 
 def into_boxes(points: Tensor, boxes: Boxes) -> Tensor:
-    """Take world points (B, N, 3) into the frame of every box, (B, K, N, 3)."""
+    """Transform world points (B, N, 3) to the frame of every box, (B, K, N, 3)."""
     return turn_into_boxes(points, boxes) - turn_into_boxes(boxes.translation[:, :, None], boxes)
 
 
 def turn_into_boxes(vectors: Tensor, boxes: Boxes) -> Tensor:
-    """Take world vectors (B, N, 3), or (B, K, N, 3) of each box, into the frame of every box, (B, K, N, 3)."""
+    """Transform world vectors (B, N, 3), or (B, K, N, 3) per box, to the frame of every box, (B, K, N, 3)."""
     vectors = vectors[:, None] if vectors.dim() == 3 else vectors
     return vectors @ boxes.rotation.transpose(-1, -2) / boxes.scale[:, :, None]
 

@@ -1,4 +1,4 @@
-"""Cameras of a generated scene, on a sphere around the origin and looking at it, their rays, and where those are sampled.
+"""Cameras of a generated scene, on a sphere around the origin and looking at it, their rays, and the samples along them.
 
 World: z up. Camera axes: x right, y up, z backward (OpenGL). The image plane is [-1, 1]^2 with pixel centres on its border.
 """
@@ -15,11 +15,11 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """Where cameras stand.
+    """Sampling ranges of the cameras.
 
-    azimuth: turns. height: 0 at the pole above, 0.5 at the horizon, uniform in z. radius: of the sphere, in scene units.
-    normalisation: "own" gives every camera orthonormal axes; "batch" divides by the longest axis of the batch, as the
-    official code did when the published weights were trained.
+    azimuth: turns. height: 0 at the top pole, 0.5 at the horizon, uniform in z. radius: of the sphere, in scene units.
+    normalisation: "own" gives every camera orthonormal axes; "batch" divides by the longest axis in the batch, as in the
+    official code when the published weights were trained.
     """
 
     azimuth: Range = (0.0, 0.0)
@@ -29,29 +29,29 @@ class CameraConfig:
 
 
 class RayBundle(NamedTuple):
-    """origins: (B, 3). directions: (B, R, R, 3) of the pixels, rows from the top; not unit: 1 along the optical axis."""
+    """origins: (B, 3). directions: (B, R, R, 3) per pixel, rows from the top; not unit length, but 1 along the optical axis."""
 
     origins: Tensor
     directions: Tensor
 
 
 def inverse_intrinsics(field_of_view: float) -> Tensor:
-    """Return the (4, 4) matrix that takes image-plane coordinates, at depth 1, to camera coordinates."""
+    """Return the (4, 4) matrix that maps image-plane coordinates at depth 1 to camera coordinates."""
     width = math.tan(math.radians(field_of_view) / 2)
     return torch.diag(torch.tensor([width, width, 1.0, 1.0]))
 
 
 def on_sphere(azimuth: Tensor, height: Tensor) -> Tensor:
-    """Return unit vectors (..., 3) for azimuth in turns and height in [0, 1], of which 0 is the pole above."""
+    """Return unit vectors (..., 3) for azimuth in turns and height in [0, 1], where 0 is the top pole."""
     theta, z = 2 * math.pi * azimuth, 1 - 2 * height
     level = (1 - z.square()).clamp(min=0).sqrt()
     return torch.stack([level * theta.cos(), level * theta.sin(), z], -1)
 
 
 def look_at_origin(eyes: Tensor, normalisation: Literal["own", "batch"] = "own") -> Tensor:
-    """Return camera axes as the columns of (B, 3, 3) for cameras at eyes (B, 3), z upwards in the image.
+    """Return camera axes as columns (B, 3, 3) for cameras at eyes (B, 3), with z upwards in the image.
 
-    normalisation: see `CameraConfig`; with "batch" the axes of a camera depend on the others and are not orthonormal.
+    normalisation: see `CameraConfig`; with "batch" a camera's axes depend on the other cameras and are not orthonormal.
     """
     backward = _unit(eyes, normalisation)
     up = eyes.new_tensor([0.0, 0.0, 1.0]).expand_as(eyes)
@@ -72,7 +72,7 @@ def poses_from_units(config: CameraConfig, units: Tensor) -> Tensor:
 
 
 def pixel_grid(resolution: int) -> Tensor:
-    """Return image-plane coordinates (R, R, 2), x rightwards and y upwards, of the pixels; rows from the top."""
+    """Return the image-plane coordinates (R, R, 2) of the pixels, x rightwards and y upwards; rows from the top."""
     steps = torch.linspace(-1, 1, resolution)
     y, x = torch.meshgrid(-steps, steps, indexing="ij")
     return torch.stack([x, y], -1)
@@ -88,7 +88,7 @@ def cast_rays(inverse: Tensor, world_from_camera: Tensor, resolution: int) -> Ra
 
 
 def jitter_depths(depths: Tensor, units: Tensor) -> Tensor:
-    """Move each depth (..., S) between the middles to its neighbours; units: (..., S) in [0, 1]. The ends stay within."""
+    """Move each depth (..., S) between the midpoints to its neighbours; units: (..., S) in [0, 1]. The ends stay in range."""
     middle = (depths[..., 1:] + depths[..., :-1]) / 2
     low = torch.cat([depths[..., :1], middle], -1)
     high = torch.cat([middle, depths[..., -1:]], -1)
@@ -103,5 +103,5 @@ def _unit(vectors: Tensor, normalisation: Literal["own", "batch"]) -> Tensor:
 
 
 def sample_poses(config: CameraConfig, count: int, generator: torch.Generator) -> Tensor:
-    """Draw world_from_camera (count, 4, 4), uniform on the configured part of the sphere."""
+    """Sample world_from_camera (count, 4, 4), uniformly on the configured part of the sphere."""
     return poses_from_units(config, torch.rand(count, 3, generator=generator))

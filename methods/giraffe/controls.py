@@ -1,4 +1,4 @@
-"""Changes to scenes that somebody asks for: turn, move, add, remove, and look like another."""
+"""User controls of a scene: rotate, move, add and remove objects, and exchange shapes and appearances."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,38 +15,38 @@ from deep3dmap.methods.giraffe.latent_codes import interpolate_on_sphere
 
 @dataclass(frozen=True)
 class Controls:
-    """What is changed of a scene as it was drawn. Everything at its default changes nothing."""
+    """Changes to a sampled scene. The defaults change nothing."""
 
-    object: int = option(-1, "number of the object that is changed, counted from 0; -1 = every one", low=-1, valid="[-1, inf)")
-    rotate: float = option(0.0, "turns of the object about its upright axis, counter-clockwise from above", valid="(-inf, inf)")
+    object: int = option(-1, "index of the object to change, counted from 0; -1 = all objects", low=-1, valid="[-1, inf)")
+    rotate: float = option(0.0, "turns of the object about its vertical axis, counter-clockwise", valid="(-inf, inf)")
     translate: list[float] = option(
-        [0.0, 0.0, 0.0], "by how much the object is moved, in scene units along x, y, z", valid="(-inf, inf)", length=3
+        [0.0, 0.0, 0.0], "displacement of the object, in scene units along x, y, z", valid="(-inf, inf)", length=3
     )
-    scale: float = option(1.0, "factor on the object's size", low=0.01, valid="(0, inf)")
-    remove: list[int] = option([], "numbers of the objects that are taken away", valid="[0, inf)")
+    scale: float = option(1.0, "factor of the object's size", low=0.01, valid="(0, inf)")
+    remove: list[int] = option([], "indices of the objects to remove", valid="[0, inf)")
     add: int = option(
-        0, "objects taken from following scenes and put into this one, where they stand there", low=0, valid="[0, inf)"
+        0, "number of following scenes whose objects are added to this one, at their own positions", low=0, valid="[0, inf)"
     )
-    shape_of: int = option(-1, "number of the scene whose objects' shapes are taken; -1 = its own", low=-1, valid="[-1, inf)")
+    shape_of: int = option(-1, "index of the scene to take the objects' shapes from; -1 = its own", low=-1, valid="[-1, inf)")
     appearance_of: int = option(
-        -1, "number of the scene whose objects' appearance is taken; -1 = its own", low=-1, valid="[-1, inf)"
+        -1, "index of the scene to take the objects' appearance from; -1 = its own", low=-1, valid="[-1, inf)"
     )
-    background_of: int = option(-1, "number of the scene whose background is taken; -1 = its own", low=-1, valid="[-1, inf)")
+    background_of: int = option(-1, "index of the scene to take the background from; -1 = its own", low=-1, valid="[-1, inf)")
     share: float = option(
         1.0,
-        "how far the three above go to the other scene's, along the sphere that codes lie near",
+        "interpolation weight of the other scene's codes in the three options above, along a great circle",
         low=0.0,
         high=1.0,
         valid="[0, 1]",
     )
-    camera_turn: float = option(0.0, "turns of the camera about the upright axis of the world, as above", valid="(-inf, inf)")
-    background_turn: float = option(0.0, "turns of the background about the same axis", valid="(-inf, inf)")
+    camera_turn: float = option(0.0, "turns of the camera about the vertical axis, counter-clockwise", valid="(-inf, inf)")
+    background_turn: float = option(0.0, "turns of the background about the vertical axis", valid="(-inf, inf)")
 
 
 def change_scenes(scene: Scene, controls: Controls, first: int, fetch: Callable[[list[int]], Scene]) -> Scene:
-    """Apply controls to B scenes, numbered from `first`; fetch(numbers) draws other scenes of the same seed.
+    """Apply controls to B scenes, numbered from `first`; fetch(numbers) samples other scenes with the same seed.
 
-    Raises UserError for an object that there is not.
+    Raises UserError for the index of an object that does not exist.
     """
     scene = _take_codes(scene, controls, fetch)
     for step in range(controls.add):
@@ -61,7 +61,7 @@ def change_scenes(scene: Scene, controls: Controls, first: int, fetch: Callable[
     turn = rotation_about_z(torch.tensor(controls.camera_turn))
     poses = scene.world_from_camera.clone()
     poses[:, :3] = turn.to(poses) @ poses[:, :3]
-    # A thing that turns one way is looked up by points that turn the other way.
+    # Rotating an object one way means evaluating it at points rotated the other way.
     background = rotation_about_z(torch.tensor(-controls.background_turn)).to(poses) @ scene.background_rotation
     return scene._replace(world_from_camera=poses, background_rotation=background)
 
@@ -84,12 +84,12 @@ def _take_codes(scene: Scene, controls: Controls, fetch: Callable[[list[int]], S
 
 
 def _towards(own: Tensor, other: Tensor, controls: Controls) -> Tensor:
-    """Return codes on the way from a scene's own (B, ..., Z) to the other scene's (1, ..., Z)."""
+    """Interpolate codes from a scene's own (B, ..., Z) towards the other scene's (1, ..., Z)."""
     wanted = other.expand_as(own)
     if controls.share == 1:
         return wanted
     between = interpolate_on_sphere(own, wanted, own.new_tensor([controls.share]))[0]
-    # A scene that is its own other has no way to go.
+    # The arc between identical codes is undefined.
     return torch.where((own == wanted).all(-1, keepdim=True), own, between)
 
 
@@ -105,7 +105,7 @@ def _move_objects(scene: Scene, controls: Controls) -> Scene:
 
 
 def _joined(scene: Scene, other: Scene) -> Scene:
-    """Put the objects of scenes `other` beside those of `scene`."""
+    """Add the objects of scenes `other` to those of `scene`."""
     boxes = Boxes(*(torch.cat(pair, 1) for pair in zip(scene.boxes, other.boxes)))
     shape, appearance = (torch.cat(pair, 1) for pair in zip(scene.codes[:2], other.codes[:2]))
     present = None
@@ -115,7 +115,7 @@ def _joined(scene: Scene, other: Scene) -> Scene:
 
 
 def _chosen(old: Tensor, new: Tensor, controls: Controls, scene: Scene) -> Tensor:
-    """Return (B, K, ...) with the new values for the objects that are changed."""
+    """Return (B, K, ...) with new values for the objects that `controls` selects."""
     if controls.object < 0:
         return new.expand_as(old).clone()
     number = _checked("object", controls.object, scene)

@@ -1,7 +1,7 @@
-"""The discriminators: GIRAFFE's own, of plain strided convolutions, and the residual one of the 2D baseline.
+"""The discriminators: GIRAFFE's, with plain strided convolutions, and the residual one of the 2D baseline.
 
-GIRAFFE's: DCGAN without normalisation. The residual one: Mescheder et al., "Which Training Methods for GANs do actually
-Converge?", ICML 2018. Names of the official code.
+GIRAFFE's is a DCGAN without normalisation. The residual one follows Mescheder et al., "Which Training Methods for GANs do
+actually Converge?", ICML 2018. Parameter names follow the official code.
 """
 
 import math
@@ -13,7 +13,7 @@ from deep3dmap.core.errors import UserError
 
 
 class DCDiscriminator(nn.Module):
-    """image_size: side of the pictures, a power of two from 8. width: channels of the last layer, halved towards the first."""
+    """image_size: side of the pictures, a power of two of at least 8. width: channels of the last layer."""
 
     def __init__(self, image_size: int = 64, width: int = 512) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class DCDiscriminator(nn.Module):
         self.conv_out = nn.Conv2d(width, 1, 4, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, S, S) RGB in [0, 1] to logits (B,), positive for what looks real."""
+        """Map pictures (B, 3, S, S), RGB in [0, 1], to logits (B,), positive for real."""
         _check_size(images, self.image_size)
         for block in self.blocks:
             images = nn.functional.leaky_relu(block(images), 0.2)
@@ -33,7 +33,7 @@ class DCDiscriminator(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions, each behind its activation, whose tenth is added to the input."""
+    """Two pre-activated convolutions, whose output is scaled by 0.1 and added to the input."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class ResidualBlock(nn.Module):
         self.conv_s = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H, W)."""
+        """Map (B, inputs, H, W) to (B, outputs, H, W)."""
         change = self.conv_0(nn.functional.leaky_relu(features, 0.2))
         change = self.conv_1(nn.functional.leaky_relu(change, 0.2))
         result: Tensor = self.conv_s(features) + 0.1 * change
@@ -51,7 +51,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """width: channels of the first layer; they double with every halving of the picture, up to `widest`."""
+    """width: channels of the first layer, doubled with every downsampling up to `widest`."""
 
     def __init__(self, image_size: int = 64, width: int = 16, widest: int = 512) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class ResNetDiscriminator(nn.Module):
         self.fc = nn.Linear(16 * widths[-1], 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, S, S) to logits (B,), positive for what looks real."""
+        """Map pictures (B, 3, S, S) to logits (B,), positive for real."""
         _check_size(images, self.image_size)
         features = self.resnet(self.conv_img(images)).flatten(1)
         logits: Tensor = self.fc(nn.functional.leaky_relu(features, 0.2)).flatten()
@@ -76,10 +76,10 @@ class ResNetDiscriminator(nn.Module):
 def _power_of_two(size: int, least: int) -> int:
     exponent = round(math.log2(max(size, 1)))
     if 2**exponent != size or size < least:
-        raise UserError(f"method.image_size: pictures have a power of two from {least} as their side, got {size}")
+        raise UserError(f"method.image_size: the side of pictures must be a power of two of at least {least}, got {size}")
     return exponent
 
 
 def _check_size(images: Tensor, size: int) -> None:
     if tuple(images.shape[1:]) != (3, size, size):
-        raise ValueError(f"images are (B, 3, {size}, {size}), got {tuple(images.shape)}")
+        raise ValueError(f"images must be (B, 3, {size}, {size}), got {tuple(images.shape)}")

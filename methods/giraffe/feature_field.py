@@ -1,7 +1,7 @@
-"""Conditional feature fields: position, view direction and two latent codes to density and a feature vector.
+"""Conditional feature fields, which map a position, a view direction and two latent codes to a density and a feature vector.
 
 Niemeyer and Geiger, "GIRAFFE: Representing Scenes as Compositional Generative Neural Feature Fields", CVPR 2021, section 3.1.
-Parameters have the names of the official code (autonomousvision/giraffe), so that its checkpoints load.
+Parameters are named as in the official code (autonomousvision/giraffe), so that its checkpoints can be loaded.
 """
 
 import math
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class FieldConfig:
-    """Sizes of one field.
+    """Sizes of a field.
 
-    latent: length of the shape code and of the appearance code. blocks: layers before the density, the first one included.
-    skips: after which blocks the code and the position enter again. features: length of the output.
-    downscale: what positions and directions are divided by before they are encoded.
+    latent: length of the shape code and the appearance code. blocks: layers before the density, including the first one. skips:
+    blocks after which the code and the position are fed again. features: length of the output. downscale: divisor of positions
+    and directions before encoding.
     """
 
     latent: int = 256
@@ -31,7 +31,7 @@ class FieldConfig:
 
 
 class FeatureField(nn.Module):
-    """The field of one kind of object, or of the background."""
+    """The field of objects of one kind, or of the background."""
 
     def __init__(self, config: FieldConfig) -> None:
         super().__init__()
@@ -57,11 +57,11 @@ class FeatureField(nn.Module):
         owner: Tensor | None = None,
         ray: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Evaluate N points and return raw density (N,), of either sign, and features (N, config.features).
+        """Evaluate N points and return raw density (N,), which may be negative, and features (N, config.features).
 
-        points: (N, 3) in the field's frame. directions: (D, 3) of the rays there, of any length. shape, appearance: (F, latent)
-        codes of F fields. owner, ray: (N,) int64, each point's field and ray; None where N / F points in a row belong to one
-        field, and N / D points in a row to one ray.
+        points: (N, 3) in the field's frame. directions: (D, 3) of their rays, of any length. shape, appearance: (F, latent)
+        codes of F fields. owner, ray: (N,) int64, index of each point's field and ray; None if each N / F consecutive points
+        belong to one field, and each N / D consecutive points to one ray.
         """
         encoded = encode(points / self.config.downscale, self.config.position_octaves)
         hidden = _add(self.fc_in(encoded), self.fc_z(shape), owner).relu()
@@ -81,13 +81,13 @@ class FeatureField(nn.Module):
 
 
 def _add(values: Tensor, groups: Tensor, index: Tensor | None) -> Tensor:
-    """Add to values (N, H) the row of groups (F, H) that each belongs to."""
+    """Add to each value (N, H) the row of its group, from groups (F, H)."""
     if index is None:
         return (values.unflatten(0, (len(groups), -1)) + groups[:, None]).flatten(0, 1)
     return values + groups[index]
 
 
 def encode(values: Tensor, octaves: int) -> Tensor:
-    """Encode (N, C) values as (N, 2 C octaves): for each octave i the sines, then the cosines, of 2^i pi x."""
+    """Encode values (N, C) as (N, 2 C octaves): for each octave i the sines, then the cosines, of 2^i pi x."""
     scaled = values[:, None] * (math.pi * 2.0 ** torch.arange(octaves, dtype=values.dtype, device=values.device))[:, None]
     return torch.cat([scaled.sin(), scaled.cos()], -1).flatten(1)

@@ -1,7 +1,7 @@
-"""The whole generator: a scene of objects and background, rendered to a feature map, and that to a picture.
+"""The generator: renders a scene of objects and background to a feature map, and the feature map to a picture.
 
-Only points inside the objects' boxes are evaluated; elsewhere an object has no density, so the picture is the same.
-Names of the official code, so that its checkpoints load.
+Objects are evaluated only inside their boxes; their density is zero elsewhere, so the picture is unaffected. Parameters are
+named as in the official code, so that its checkpoints can be loaded.
 """
 
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ from deep3dmap.methods.giraffe.neural_renderer import NeuralRenderer
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Sizes of the generator. object, background: their fields; both have as many features.
+    """Sizes of the generator. object, background: their fields, with equally many features.
 
-    resolution: side of the feature map. doublings: how often the neural renderer doubles it. samples: along each ray.
-    near, far: depths of the first and the last sample. padding: of a box, within which its object is evaluated.
+    resolution: side of the feature map. doublings: number of upsampling steps of the neural renderer. samples: per ray.
+    near, far: depths of the first and the last sample. padding: margin around a box within which its object is evaluated.
     """
 
     object: FieldConfig = field(default_factory=FieldConfig)
@@ -42,8 +42,8 @@ class GeneratorConfig:
 class Scene(NamedTuple):
     """B scenes of K objects each.
 
-    world_from_camera: (B, 4, 4), axes as in `cameras`. background_rotation: (B, 3, 3). present: (B, K) whether there is such an
-    object; None for all of them.
+    world_from_camera: (B, 4, 4), axes as in `camera_sampling`. background_rotation: (B, 3, 3). present: (B, K) bool, whether
+    each object exists; None if all do.
     """
 
     codes: Codes
@@ -54,8 +54,8 @@ class Scene(NamedTuple):
 
 
 class Rendering(NamedTuple):
-    """image: (B, 3, S, S) RGB in [0, 1]. features: (B, C, R, R), rows from the top. visible: (F, B, R, R), each field's share
-    of each pixel: the objects in their order, then the background.
+    """image: (B, 3, S, S) RGB in [0, 1]. features: (B, C, R, R), rows from the top. visible: (F, B, R, R), each field's
+    fraction of each pixel: the objects in their order, then the background.
     """
 
     image: Tensor
@@ -72,7 +72,7 @@ class _Samples(NamedTuple):
 
 
 class _Field(NamedTuple):
-    """density: (G, B, R R, S) of G fields. features: (M, C) of the samples at the flat places `where`, (M,); None for all."""
+    """density: (G, B, R R, S) of G fields. features: (M, C) at the flat sample indices `where` (M,), or at all if None."""
 
     density: Tensor
     features: Tensor
@@ -95,7 +95,7 @@ class Generator(nn.Module):
         noise: torch.Generator | None = None,
         parts: Literal["all", "objects", "background"] = "all",
     ) -> Rendering:
-        """Render scenes. noise: jitters depths and densities as in training; none renders them as they are."""
+        """Render scenes. noise: random generator to jitter depths and densities, as in training; None renders without noise."""
         samples = self._samples(scene, noise)
         fields = [] if parts == "background" else [self._objects(scene, samples, noise)]
         fields += [] if parts == "objects" else [self._background(scene, samples, noise)]
@@ -107,7 +107,7 @@ class Generator(nn.Module):
         return Rendering(self.neural_renderer(features), features, weights.sum(-1).unflatten(-1, (side, side)))
 
     def opacity(self, scene: Scene) -> Tensor:
-        """Return how opaque every object is on its own, (B, K, R, R), whatever stands before it."""
+        """Return the opacity of every object on its own, (B, K, R, R), ignoring occlusion by others."""
         samples = self._samples(scene, None)
         density = self._objects(scene, samples, None).density
         weights = ray_weights(density, samples.depths, samples.directions, last_step=0.0)

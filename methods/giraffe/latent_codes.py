@@ -1,4 +1,4 @@
-"""Latent codes, drawn and interpolated."""
+"""Sampling and interpolation of latent codes."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Codes(NamedTuple):
-    """What the things of B scenes look like.
+    """Latent codes of B scenes.
 
     shape, appearance: (B, K, Z) of K objects. background_shape, background_appearance: (B, Zb).
     """
@@ -21,9 +21,9 @@ class Codes(NamedTuple):
 def sample_codes(
     scenes: int, objects: int, latent: int, background: int, generator: torch.Generator, temperature: float = 1.0
 ) -> Codes:
-    """Draw codes from a normal distribution whose standard deviation is `temperature`.
+    """Sample codes from a normal distribution with standard deviation `temperature`.
 
-    latent, background: length Z of the codes of an object and Zb of the background.
+    latent, background: lengths Z and Zb of an object's and the background's codes.
     """
     sizes = ((scenes, objects, latent), (scenes, objects, latent), (scenes, background), (scenes, background))
     return Codes(*(temperature * torch.randn(*size, generator=generator) for size in sizes))

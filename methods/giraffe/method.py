@@ -1,4 +1,4 @@
-"""GIRAFFE: pictures of scenes whose objects can be turned, moved, added and exchanged, learnt from pictures alone."""
+"""GIRAFFE: generation of scenes whose objects can be rotated, moved, added and exchanged, learnt from pictures alone."""
 
 import math
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ ORIGIN = "github.com/autonomousvision/giraffe"
 
 
 class Giraffe(CustomFramework):
-    """A generative adversarial network whose generator renders a scene of feature fields, one for every object."""
+    """A generative adversarial network whose generator renders a scene composed of feature fields, one per object."""
 
     card = MethodCard(
         title="GIRAFFE",
@@ -42,12 +42,12 @@ class Giraffe(CustomFramework):
         tried_on=("clevr",),
         assets=(
             Asset("official weights", "weights", "MIT", "both networks", f"{ORIGIN}, checkpoint_<data>-<hash>.pt"),
-            Asset("positions", "positions", "MIT", "places of the objects of whole scenes", f"{ORIGIN}, data/clevr*/*.npz"),
+            Asset("positions", "positions", "MIT", "object positions of complete scenes", f"{ORIGIN}, data/clevr*/*.npz"),
         ),
     )
     config_type = GiraffeConfig
     config: GiraffeConfig
-    # Codes and noise are drawn by each worker for its own share of the batch.
+    # Each worker samples codes and noise for its own share of the batch.
     draws = True
 
     def __init__(self, config: GiraffeConfig) -> None:
@@ -61,11 +61,11 @@ class Giraffe(CustomFramework):
 
     @classmethod
     def trains(cls, config: GiraffeConfig) -> bool:
-        """Official weights are taken as they are."""
+        """Return False when official weights are given."""
         return not config.weights
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Update the generator, then the discriminator on new scenes, for every batch of pictures."""
+        """For every batch of pictures, update the generator, then the discriminator on new scenes."""
         rates = {"generator": 1.0, "discriminator": self.config.discriminator_rate}
         for name, rate in rates.items():
             module = loop.prepare(getattr(self, name))
@@ -83,7 +83,7 @@ class Giraffe(CustomFramework):
             yield Step(terms["generator"] + terms["discriminator"], terms)
 
     def transform(self, sample: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
-        """Bring a picture to the size of the networks and mirror every other one."""
+        """Resize a picture to the networks' size and mirror it with a probability of one half."""
         image = torch.as_tensor(np.asarray(sample["image"], np.float32))
         if image.shape[1] != image.shape[2]:
             raise UserError(
@@ -111,7 +111,7 @@ class Giraffe(CustomFramework):
         return {"discriminator": loss.detach(), "r1": penalty.detach()}
 
     def _training_pictures(self, count: int) -> Tensor:
-        """Draw pictures of new scenes with all noise, from the random numbers of the step."""
+        """Generate pictures of new scenes with noise, using the random numbers of the step."""
         seeds = torch.randint(2**62, (2,)).tolist()
         scene = sample_scenes(self.scenes, count, torch.Generator().manual_seed(seeds[0]), positions=self.positions)
         noise = torch.Generator(self.device).manual_seed(seeds[1])
@@ -119,14 +119,14 @@ class Giraffe(CustomFramework):
         return images
 
     def generate(self, indices: range, seed: int, temperature: float = 1.0, **controls: Any) -> Tensor:
-        """Draw the scenes with these numbers, without noise. controls: fields of `Controls`, for all of them alike.
+        """Generate the scenes with these indices, without noise. controls: fields of `Controls`, applied to all scenes.
 
-        temperature: standard deviation of the codes; the paper's figures have 0.65. Raises UserError for an unknown control
-        and for values that make no sense.
+        temperature: standard deviation of the codes; the paper's figures use 0.65. Raises UserError for unknown controls and
+        invalid values.
         """
         wanted: Controls = build_section(Controls, controls)
         if not isinstance(temperature, int | float) or not 0 <= temperature < math.inf:
-            raise UserError(f"temperature is a number from 0, got {temperature!r}")
+            raise UserError(f"temperature must be a finite number of at least 0, got {temperature!r}")
 
         def fetch(numbers: list[int]) -> Scene:
             return scenes_of_indices(self.scenes, numbers, seed, temperature, self.positions)
@@ -139,5 +139,5 @@ class Giraffe(CustomFramework):
         return torch.cat(pictures).clamp(0, 1)
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Show the first scenes of seed 0."""
+        """Generate the first scenes of seed 0."""
         return Reconstruction("image", "pixel", samples=self.generate(range(SHOWN), 0).cpu().numpy())

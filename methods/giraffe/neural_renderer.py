@@ -1,7 +1,7 @@
-"""The neural renderer: a small convolutional network that turns a feature map into a larger picture.
+"""The neural renderer: a small convolutional network that upsamples a feature map to a picture.
 
-GIRAFFE, section 3.3 and supplementary material. Every block doubles the size of the features, and adds what it sees to the
-picture so far; the kernels are small, so that it cannot move things about. Names of the official code.
+GIRAFFE, section 3.3 and supplementary material. Every block doubles the size of the features and adds its output to the
+picture so far. Small kernels keep it from moving content spatially. Parameter names follow the official code.
 """
 
 from itertools import pairwise
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class Blur(nn.Module):
-    """Convolve with [1, 2, 1] / 4 in both directions; the border is reflected."""
+    """Convolve with [1, 2, 1] / 4 in both directions, with reflection padding."""
 
     f: Tensor
 
@@ -20,7 +20,7 @@ class Blur(nn.Module):
         self.register_buffer("f", torch.tensor([1.0, 2.0, 1.0]))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
+        """Blur images (B, C, H, W)."""
         kernel = torch.outer(self.f, self.f)
         kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 3, 3)
         padded = nn.functional.pad(images, (1, 1, 1, 1), mode="reflect")
@@ -28,7 +28,7 @@ class Blur(nn.Module):
 
 
 class NeuralRenderer(nn.Module):
-    """features: channels of the map. doublings: how often its size doubles. fewest: channels that no block goes below."""
+    """features: channels of the map. doublings: number of upsampling steps. fewest: minimum number of channels of a block."""
 
     def __init__(self, features: int = 128, doublings: int = 2, fewest: int = 32) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class NeuralRenderer(nn.Module):
         self.upsample_rgb = nn.Sequential(upsample, Blur())
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, features, H, W) to RGB (B, 3, H 2^doublings, W 2^doublings) in [0, 1]."""
+        """Map features (B, features, H, W) to RGB (B, 3, H 2^doublings, W 2^doublings) in [0, 1]."""
         rgb = self.conv_rgb[0](features)
         for layer, to_rgb in zip(self.conv_layers, self.conv_rgb[1:]):
             larger = nn.functional.interpolate(features, scale_factor=2, mode="nearest")

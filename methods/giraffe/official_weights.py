@@ -1,4 +1,4 @@
-"""Reading the checkpoints of the official code, such as `checkpoint_compcars64-74fd3c5a.pt`."""
+"""Reading checkpoints of the official code, such as `checkpoint_compcars64-74fd3c5a.pt`."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ AVERAGE, RAW = "generator_test.", "generator."
 
 
 def load_official(file: Path, generator: nn.Module, discriminator: nn.Module | None = None, *, average: bool = True) -> int:
-    """Fill the networks from an official checkpoint and return the iteration it was saved at, -1 if the file does not say.
+    """Load an official checkpoint into the networks and return the iteration at which it was saved, -1 if unknown.
 
-    average: take the moving average of the generator, from which pictures are made, instead of the generator in training.
-    Ranges of cameras and boxes are not in the file; they come from the configuration. Raises UserError naming keys that are
-    missing, unexpected or of another size.
+    average: load the moving average of the generator, which is used for generation, instead of the generator in training.
+    Ranges of cameras and boxes are not in the file; they are set in the configuration. Raises UserError naming the keys that
+    are missing, unexpected or of a different shape.
     """
     checkpoint = read_checkpoint(file)
     state = state_under(checkpoint, "model", file)

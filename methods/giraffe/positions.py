@@ -1,4 +1,4 @@
-"""Positions of whole scenes from a file, for data whose objects do not stand independently of one another."""
+"""Object positions of complete scenes from a file, for data whose objects are not placed independently."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ OFFICIAL_FACTOR = 0.23788  # scene units per unit of CLEVR's coordinates, in the
 
 
 def read_positions(file: Path, objects: int) -> Tensor:
-    """Read translations (N, objects, 3), in scene units, of the boxes of N scenes: `coordinates` of a .npz file of CLEVR.
+    """Read box translations (N, objects, 3) of N scenes, in scene units, from `coordinates` in a .npz file of CLEVR.
 
-    Raises UserError that names the file and what is wrong.
+    Raises UserError naming the file and the problem.
     """
     coordinates = read_npz(file, "file of positions (method.positions)", ("coordinates",), skip_objects=True)["coordinates"]
     if (
@@ -25,5 +25,5 @@ def read_positions(file: Path, objects: int) -> Tensor:
         or coordinates.dtype.kind not in "fiu"
     ):
         shape = f"{coordinates.dtype} {coordinates.shape}"
-        raise UserError(f"{file}: 'coordinates' must be numbers (N, {objects}, 3) of one scene or more, got {shape}")
+        raise UserError(f"{file}: 'coordinates' must be numbers (N, {objects}, 3) of at least one scene, got {shape}")
     return torch.from_numpy(coordinates.astype(np.float32) * np.float32(OFFICIAL_FACTOR))

@@ -1,4 +1,4 @@
-"""Scenes as they are drawn for training, and from an index and a seed for generation."""
+"""Sampling of scenes, for training from a generator, and for generation from an index and a seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ from deep3dmap.methods.giraffe.latent_codes import Codes, sample_codes
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """What scenes are drawn from.
+    """Sampling ranges of scenes.
 
     latent, background_latent: length of the codes. background_rotation: turns. object_counts: probabilities of scenes with
-    1, 2, ... of the objects, a random choice of them; empty for all of them always.
+    1, 2, ... randomly chosen objects; empty for always all of them.
     """
 
     latent: int = 256
@@ -33,7 +33,7 @@ class SceneConfig:
     def __post_init__(self) -> None:
         if self.object_counts and (len(self.object_counts) != self.boxes.count or not np.isclose(sum(self.object_counts), 1)):
             raise UserError(
-                f"method.object_counts holds a probability for each of 1..{self.boxes.count} objects, together 1,"
+                f"method.object_counts needs a probability for each of 1..{self.boxes.count} objects, with a sum of 1,"
                 f" got {list(self.object_counts)}"
             )
 
@@ -45,7 +45,7 @@ def sample_scenes(
     temperature: float = 1.0,
     positions: Tensor | None = None,
 ) -> Scene:
-    """Draw `count` scenes. temperature: standard deviation of the codes. positions: see `sample_boxes`."""
+    """Sample `count` scenes. temperature: standard deviation of the codes. positions: see `sample_boxes`."""
     boxes = sample_boxes(config.boxes, count, generator, positions)
     codes = sample_codes(count, config.boxes.count, config.latent, config.background_latent, generator, temperature)
     poses = sample_poses(config.camera, count, generator)
@@ -57,7 +57,7 @@ def sample_scenes(
 def scenes_of_indices(
     config: SceneConfig, indices: Sequence[int], seed: int, temperature: float = 1.0, positions: Tensor | None = None
 ) -> Scene:
-    """Return the scenes with these numbers; a scene depends on its number and the seed only, not on what it is drawn with."""
+    """Return the scenes with these indices; each depends on its index and the seed only, not on the other scenes."""
     drawn = []
     for index in indices:
         generator = torch.Generator().manual_seed(item_seed("giraffe", seed, index))
@@ -66,7 +66,7 @@ def scenes_of_indices(
 
 
 def join_scenes(scenes: Sequence[Scene]) -> Scene:
-    """Put scenes with equally many objects one after another."""
+    """Concatenate scenes with equally many objects."""
     codes = Codes(*map(torch.cat, zip(*(scene.codes for scene in scenes))))
     boxes = Boxes(*map(torch.cat, zip(*(scene.boxes for scene in scenes))))
     poses = torch.cat([scene.world_from_camera for scene in scenes])

@@ -1,6 +1,7 @@
-"""The discriminator of patches, which knows how large a part of the image a patch is.
+"""The discriminator of patches, which is conditioned on a patch's scale, its size relative to the image.
 
-Meng et al., "GNeRF: GAN-based Neural Radiance Field without Posed Camera", ICCV 2021, section 3.1. Names of the official code.
+Meng et al., "GNeRF: GAN-based Neural Radiance Field without Posed Camera", ICCV 2021, section 3.1. Parameter names follow the
+official code.
 """
 
 from itertools import pairwise
@@ -17,12 +18,12 @@ SIDES = (16, 32, 64, 128)
 
 
 class PatchDiscriminator(nn.Module):
-    """side: of the patches. width: channels the layers are multiples of."""
+    """side: of the patches in pixels. width: base number of channels of the layers."""
 
     def __init__(self, side: int = 16, width: int = 64) -> None:
         super().__init__()
         if side not in SIDES:
-            raise UserError(f"method.patch: patches have a side of {', '.join(map(str, SIDES))} pixels, got {side}")
+            raise UserError(f"method.patch: the side of patches must be {', '.join(map(str, SIDES))} pixels, got {side}")
         self.side = side
         self.main = nn.Sequential(*_halvings(side, width), _convolution(8 * width, width, 4, 1, 0))
         channels = width + frequency_channels(1, SCALE_OCTAVES)
@@ -32,19 +33,19 @@ class PatchDiscriminator(nn.Module):
         self.final = nn.Sequential(*layers)
 
     def forward(self, patches: Tensor, scale: Tensor) -> Tensor:
-        """(B, 3, side, side) patches in [-1, 1] and (B,) shares of the image, to logits (B,), positive for what looks real.
+        """Return logits (B,), positive for real, of patches (B, 3, side, side) in [-1, 1] with relative scales (B,).
 
-        In training every call is one step of the power iterations of spectral normalisation.
+        In training, every call performs one power iteration of spectral normalisation.
         """
         if tuple(patches.shape[1:]) != (3, self.side, self.side):
-            raise ValueError(f"patches are (B, 3, {self.side}, {self.side}), got {tuple(patches.shape)}")
+            raise ValueError(f"patches must be (B, 3, {self.side}, {self.side}), got {tuple(patches.shape)}")
         encoded = frequency_encoding(scale.view(-1, 1, 1, 1), SCALE_OCTAVES, dim=1)
         logits: Tensor = self.final(torch.cat([self.main(patches), encoded], 1)).flatten()
         return logits
 
 
 def _halvings(side: int, width: int) -> list[nn.Module]:
-    """Return the layers that halve patches of `side` down to 4 x 4; a narrow first one is not normalised."""
+    """Return the layers that downsample patches of `side` to 4 x 4; a narrow first layer is not normalised."""
     widths = [8 * width >> step for step in range(SIDES.index(side) + 2)][::-1]
     layers: list[nn.Module] = []
     for index, (inputs, outputs) in enumerate(pairwise([3, *widths])):

@@ -1,6 +1,6 @@
-"""The generator: a radiance field rendered at scattered points of the images of given cameras.
+"""The generator: a radiance field rendered at scattered image points of given cameras.
 
-One network serves the coarse and the fine pass, so that the discriminator judges one scene (GNeRF, section 3.1).
+The coarse and the fine pass share one network, so that the discriminator judges the same scene (GNeRF, section 3.1).
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from deep3dmap.render.volume import Rays
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """width, depth, skips, octaves: of `NeRFMLP`; the official script gives directions as many octaves as positions.
+    """width, depth, skips, octaves: of `NeRFMLP`; the official script uses equally many octaves for directions and positions.
 
-    coarse, fine: samples of the first pass, and those added where there is something. white: the background, else black.
-    chunk: rays that are rendered at once.
+    coarse, fine: samples of the first pass, and samples added near surfaces. white: white background, otherwise black.
+    chunk: rays rendered at once.
     """
 
     width: int = 360
@@ -41,21 +41,21 @@ class GeneratorConfig:
 
 @dataclass(frozen=True)
 class Randomness:
-    """What makes a rendering one of training: random fine samples, and density noise of this standard deviation."""
+    """Random perturbations of training renderings: random fine samples, and density noise with this standard deviation."""
 
     generator: torch.Generator
     deviation: float = 0.0
 
 
 class Passes(NamedTuple):
-    """Colours of the same rays from the coarse and from the fine samples."""
+    """Colours of the same rays from the coarse and the fine samples."""
 
     coarse: RayColors
     fine: RayColors
 
 
 class Generator(nn.Module):
-    """A radiance field with its way of rendering."""
+    """A radiance field and its rendering."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -66,10 +66,11 @@ class Generator(nn.Module):
     def forward(
         self, coordinates: Tensor, poses: Tensor, intrinsics: Tensor, size: tuple[int, int], random: Randomness | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Render B images (B, 3, h, w) in [-1, 1] by the coarse and by the fine pass.
+        """Render B images (B, 3, h, w) in [-1, 1] with the coarse and with the fine pass.
 
-        coordinates: (B, h, w, 2) as of `nn.radiance.patches`. poses: (B, 3, 4) OpenGL camera axes. intrinsics: (3, 3) of
-        images of `size` (height, width), centres at +0.5. random: None has no noise, and fine samples evenly in probability.
+        coordinates: (B, h, w, 2) as in `nn.radiance.patches`. poses: (B, 3, 4) with OpenGL camera axes. intrinsics: (3, 3) of
+        images of `size` (height, width), centres at +0.5. random: None for no noise and evenly spaced quantiles as fine
+        samples.
         """
         passes = self.render(self.rays(coordinates, poses, intrinsics, size), random)
         shape = coordinates.shape[:3]
@@ -77,13 +78,13 @@ class Generator(nn.Module):
         return coarse, fine
 
     def rays(self, coordinates: Tensor, poses: Tensor, intrinsics: Tensor, size: tuple[int, int]) -> Rays:
-        """Return the rays (B h w, 3) of `forward`; differentiable in the poses."""
+        """Return the rays (B h w, 3) of `forward`; differentiable with respect to the poses."""
         pixels = patch_pixels(coordinates, *size)
         rays = rays_through(pixels, intrinsics, opencv_pose(poses)[:, None, None])
         return Rays(rays.origins.reshape(-1, 3), rays.directions.reshape(-1, 3))
 
     def render(self, rays: Rays, random: Randomness | None = None) -> Passes:
-        """Render rays (N, 3) with unit directions, `chunk` at once."""
+        """Render rays (N, 3) with unit directions, `chunk` at a time."""
         chunks = zip(rays.origins.split(self.config.chunk), rays.directions.split(self.config.chunk))
         passes = [self._render(Rays(*chunk), random) for chunk in chunks]
         coarse, fine = (RayColors(*map(torch.cat, zip(*parts))) for parts in zip(*passes))

@@ -1,4 +1,4 @@
-"""GNeRF: a radiance field and the cameras of a scene, from photographs without any pose."""
+"""GNeRF: a radiance field and camera poses of a scene from unposed photographs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,10 +29,10 @@ TABLE = "table.poses_embed"
 
 
 class GNeRF(CustomFramework):
-    """Adversarial training finds rough poses, which are then refined together with the field.
+    """Estimates coarse poses by adversarial training, then refines them together with the field.
 
-    Phase A trains the field against a discriminator of patches at poses drawn from a prior, and an inversion network that
-    reads poses off pictures; phase ABAB adds the colours of the photographs at the poses found; phase B has these alone.
+    Phase A trains the field against a patch discriminator at poses sampled from a prior, and an inversion network that predicts
+    poses from images. Phase ABAB adds a photometric loss at the estimated poses. Phase B uses the photometric loss only.
     """
 
     card = MethodCard(
@@ -51,7 +51,7 @@ class GNeRF(CustomFramework):
             Asset(
                 "a fit of the official code",
                 "weights",
-                "that of the file",
+                "depends on the file",
                 "networks and poses of one scene",
                 "quan-meng/gnerf",
             ),
@@ -71,7 +71,7 @@ class GNeRF(CustomFramework):
             self._begin_with(Path(config.weights).expanduser())
 
     def fit_steps(self, given: dict[str, Any], loop: TrainLoop) -> Iterator[Step]:
-        """Go through the three phases on one scene."""
+        """Run the three phases on one scene."""
         photographs = read_photographs(given, loop.device)
         image_plane = photographs.image_plane
         schedules = configured.schedules(self.config, image_plane.width, image_plane.height)
@@ -103,24 +103,24 @@ class GNeRF(CustomFramework):
         photographs = read_photographs(given, self.device)
         fitted = len(self.table.poses_embed)
         if fitted != len(photographs.images):
-            raise UserError(f"gnerf was fitted to {fitted} images and is given {len(photographs.images)}; fit it to these")
+            raise UserError(f"gnerf was fitted to {fitted} images but got {len(photographs.images)}; fit it to these images")
         cameras = self._cameras(given, photographs)
         shown = self.render(cameras[: self.config.shown]).images
         return Reconstruction("world", "metre", cameras=cameras, images=shown, gauge="similarity")
 
     def render(self, cameras: Sequence[Camera]) -> Views:
-        """Render the field from cameras in the frame of the reconstruction; depth is along the axis."""
+        """Render the field from cameras in the frame of the reconstruction; depth is along the optical axis."""
         views = [self._view(camera) for camera in cameras]
         return Views(np.stack([image for image, _ in views]), np.stack([depth for _, depth in views]))
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Take back weights, and the poses of as many photographs as there are in `state`."""
+        """Restore the weights, resizing the pose table to the number of photographs in `state`."""
         if TABLE in state and len(state[TABLE]) != len(self.table.poses_embed):
             self.table = self._table(len(state[TABLE])).to(self.device)
         return super().load_state_dict(state, strict, assign)
 
     def _begin_with(self, file: Path) -> None:
-        """Take networks and poses from a checkpoint of the official code."""
+        """Load networks and poses from a checkpoint of the official code."""
         checkpoint = read_checkpoint(file)
         poses = state_under(checkpoint, KEYS["training poses"], file).get("poses_embed")
         self.table = self._table(len(poses) if poses is not None else 0)
@@ -128,11 +128,11 @@ class GNeRF(CustomFramework):
         load_official(checkpoint, dict(zip(KEYS, networks)), file)
 
     def _place(self, images: int) -> None:
-        """Begin with a pose for each photograph. Raises UserError where given weights are of another number of them."""
+        """Initialise the pose of each photograph. Raises UserError if given weights have a different number of poses."""
         if self.config.weights:
             if len(self.table.poses_embed) != images:
                 known = len(self.table.poses_embed)
-                raise UserError(f"method.weights: {self.config.weights} has poses of {known} images, there are {images}")
+                raise UserError(f"method.weights: {self.config.weights} has poses of {known} images, but {images} are given")
             return
         self.table = self._table(images)
         official = self.config.start == "official"
@@ -142,7 +142,7 @@ class GNeRF(CustomFramework):
         return PoseTable(torch.zeros(images, LENGTHS[self.config.mode]), self.config.mode)
 
     def _guesses(self, images: int) -> Tensor:
-        """Draw poses from the prior: the official start, straight above, has no rotation."""
+        """Sample poses from the prior, because the official start straight above the scene has no defined rotation."""
         random = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         return vectors_of_poses(self.prior.sample(images, random), self.config.mode)
 
@@ -158,7 +158,7 @@ class GNeRF(CustomFramework):
         rays = rays_through(pixels, torch.from_numpy(camera.intrinsics), pose)
         fine = self.generator.render(Rays(rays.origins.contiguous(), rays.directions)).fine
         forward = (rays.directions * pose[:3, 2]).sum(-1)
-        # Where nothing is, depth is 0 as everywhere.
+        # Depth is 0 where opacity is low, as everywhere in the package.
         depth = torch.where(fine.opacity > 0.5, fine.depth / fine.opacity.clamp(min=1e-6) * forward, 0.0)
         size = camera.height, camera.width
         image = fine.color.clamp(0, 1).T.unflatten(1, size)

@@ -1,8 +1,8 @@
-"""What GNeRF's networks are trained towards: one function for each step of an iteration.
+"""The training objectives of GNeRF's networks: one function per update of an iteration.
 
-Each takes what it needs and gives a scalar; gradients reach only the parameters that the step updates. Images lie in [-1, 1].
-Rendered images are those of the coarse and of the fine pass, one after the other, and every loss is of both.
-Meng et al., ICCV 2021, section 3; weights of the official configuration.
+Each returns a scalar whose gradients reach only the parameters that the update changes. Images are in [-1, 1]. Rendered images
+are those of the coarse pass followed by those of the fine pass, and every loss covers both. Meng et al., ICCV 2021, section 3;
+weights of the official configuration.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from deep3dmap.nn.radiance.patches import Patches, crop_patches, image_grid
 
 @dataclass(frozen=True)
 class Weights:
-    """penalty: of R1, gamma / 2. poses: of what the inversion network says of the tables. photometric: of the colours."""
+    """Loss weights. penalty: of R1, gamma / 2. poses: towards the inversion network's poses. photometric: of colours."""
 
     penalty: float = 10.0
     poses: float = 0.1
@@ -34,7 +34,7 @@ class Weights:
 
 
 class ImagePlane(NamedTuple):
-    """intrinsics: (3, 3) of images of height x width, pixel centres at +0.5."""
+    """intrinsics: (3, 3) of height x width images, pixel centres at +0.5."""
 
     intrinsics: Tensor
     height: int
@@ -44,12 +44,12 @@ class ImagePlane(NamedTuple):
 def render_both(
     generator: Generator, coordinates: Tensor, poses: Tensor, image_plane: ImagePlane, random: Randomness | None
 ) -> Tensor:
-    """Render (2 B, 3, h, w): the B images of the coarse pass, then those of the fine one."""
+    """Render (2 B, 3, h, w): the B images of the coarse pass, followed by those of the fine pass."""
     return torch.cat(generator(coordinates, poses, image_plane.intrinsics, (image_plane.height, image_plane.width), random))
 
 
 def fool(discriminator: PatchDiscriminator, fake: Tensor, scale: Tensor, random: torch.Generator) -> Tensor:
-    """Return the generator's loss for fake patches (2 B, ...) of `scale` (B,); the discriminator should be frozen."""
+    """Return the generator's loss for fake patches (2 B, ...) with scales (B,); the discriminator should be frozen."""
     return generator_loss(discriminator(augment(fake, random), scale.repeat(2)))
 
 
@@ -61,9 +61,9 @@ def discriminate(
     weights: Weights,
     gradient_penalty: Callable[[Tensor, Tensor], Tensor] = gradient_penalty,
 ) -> Tensor:
-    """Return the discriminator's loss for real and fake patches, each with their scale, with R1 on the real ones.
+    """Return the discriminator's loss for real and fake patches with their scales, including R1 on the real ones.
 
-    gradient_penalty: the squared norms of gradients; the loop's own minds half precision.
+    gradient_penalty: returns the squared gradient norms; the training loop's version handles half precision.
     """
     patches = real[0].detach().requires_grad_()
     logits = discriminator(augment(patches, random), real[1])
@@ -75,7 +75,7 @@ def discriminate(
 def invert_renderings(
     inversion: InversionNetwork, generator: Generator, poses: Tensor, image_plane: ImagePlane, random: Randomness | None
 ) -> Tensor:
-    """Return how far the inversion network is from the poses (B, 3, 4) at which whole images are rendered for it."""
+    """Return the inversion network's error in predicting the poses (B, 3, 4) of images rendered at them."""
     side = inversion.image_size
     grid = image_grid(side, side).to(poses).expand(len(poses), -1, -1, -1)
     with torch.no_grad():
@@ -86,7 +86,7 @@ def invert_renderings(
 def follow_inversion(
     table: PoseTable, inversion: InversionNetwork, images: Tensor, rows: Tensor | slice, weights: Weights
 ) -> Tensor:
-    """Return how far rows of a table are from what the inversion network says of their images (B, 3, H, W)."""
+    """Return the distance of a table's rows from the poses that the inversion network predicts for images (B, 3, H, W)."""
     side = inversion.image_size
     grid = image_grid(side, side).to(images).expand(len(images), -1, -1, -1)
     with torch.no_grad():
@@ -103,7 +103,7 @@ def reproduce(
     random: Randomness | None,
     weights: Weights,
 ) -> Tensor:
-    """Return the difference of colour between patches of images (B, 3, H, W) and their renderings at poses (B, 3, 4)."""
+    """Return the photometric loss between patches of images (B, 3, H, W) and their renderings at poses (B, 3, 4)."""
     rendered = render_both(generator, patches.coordinates, poses, image_plane, random)
     real = crop_patches(images, patches.coordinates)
     return weights.photometric * mse_loss(rendered, real.repeat(2, 1, 1, 1))

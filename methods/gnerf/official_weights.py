@@ -1,4 +1,4 @@
-"""Reading the checkpoints of the official code, such as `ckpt/030000.pt`."""
+"""Reading checkpoints of the official code, such as `ckpt/030000.pt`."""
 
 import re
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ from torch import Tensor, nn
 from deep3dmap.core.errors import UserError
 from deep3dmap.nn.official_checkpoints import count_under, fill, state_under, strip_prefix
 
-# Where each network's state is in the file.
+# The key of each network's state in the file.
 KEYS = {"generator": "g", "discriminator": "d", "inversion network": "i", "training poses": "t", "validation poses": "v"}
 
 
 def from_official_generator(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of an official generator ("nerf.xyz_encoding_1.0.weight") to ours; raises ValueError for others."""
+    """Rename the tensors of an official generator ("nerf.xyz_encoding_1.0.weight") to ours; raises ValueError if unknown."""
     return {f"nerf.{name}": value for name, value in from_official_names(strip_prefix(state, "nerf.")).items()}
 
 
 def load_official(checkpoint: Mapping[str, Any], networks: Mapping[str, nn.Module], file: Path) -> int:
-    """Fill networks, named as in `KEYS`, from an official checkpoint, read from `file`; returns the iteration it was saved at.
+    """Load networks, named as in `KEYS`, from an official checkpoint read from `file`; returns its iteration number.
 
-    Raises UserError naming the file and keys that are missing, unexpected or of another size.
+    Raises UserError naming the file and the keys that are missing, unexpected or of a different shape.
     """
     for name, network in networks.items():
         state = state_under(checkpoint, KEYS[name], file)
@@ -38,7 +38,7 @@ def load_official(checkpoint: Mapping[str, Any], networks: Mapping[str, nn.Modul
 def from_official_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the tensors of GNeRF's network ("xyz_encoding_1.0.weight", "sigma.bias") to those of `NeRFMLP`.
 
-    Raises ValueError for a name that the network does not have.
+    Raises ValueError for a name that is not in the network.
     """
     return {_our_name(name): value for name, value in state.items()}
 
@@ -49,5 +49,5 @@ def _our_name(name: str) -> str:
     if found := re.fullmatch(r"xyz_encoding_(\d+)\.0", layer):
         return f"trunk.{int(found[1]) - 1}.{kind}"
     if layer not in heads:
-        raise ValueError(f"'{name}' is no tensor of GNeRF's network")
+        raise ValueError(f"'{name}' is not a tensor of GNeRF's network")
     return f"{heads[layer]}.{kind}"

@@ -1,4 +1,4 @@
-"""The photographs of one scene, without poses, as the steps of a fit look at them."""
+"""The unposed photographs of one scene, and their resized versions for the steps of a fit."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +17,13 @@ FEWEST = 2
 
 @dataclass(frozen=True)
 class Photographs:
-    """images: (N, 3, H, W) in [-1, 1]. image_plane: one for all, with the mean of the intrinsics given."""
+    """images: (N, 3, H, W) in [-1, 1]. image_plane: shared by all images, with the mean of the given intrinsics."""
 
     images: Tensor
     image_plane: ImagePlane
 
     def some(self, rows: Tensor, width: int, height: int) -> tuple[Tensor, ImagePlane]:
-        """Return the photographs at `rows` made smaller or larger, smoothly, and their image plane."""
+        """Return the photographs at `rows`, resized with antialiasing, and their image plane."""
         images = self.images[rows]
         if (height, width) != images.shape[2:]:
             images = interpolate(images, (height, width), mode="bilinear", antialias=True)
@@ -33,18 +33,18 @@ class Photographs:
 
 
 def read_photographs(given: dict[str, Any], device: torch.device) -> Photographs:
-    """Read `images` and `intrinsics`; raises UserError for too few, sizes that differ, and missing intrinsics."""
+    """Read `images` and `intrinsics`; raises UserError for too few images, different sizes, and wrong intrinsics."""
     pictures = [np.asarray(image, np.float32) for image in given["images"]]
     if len(pictures) < FEWEST:
-        raise UserError(f"gnerf needs {FEWEST} images of a scene or more, got {len(pictures)}")
+        raise UserError(f"gnerf needs at least {FEWEST} images of a scene, got {len(pictures)}")
     sizes = {picture.shape for picture in pictures}
     if len(sizes) > 1:
         raise UserError(
-            f"gnerf needs images of one size, got {sorted(shape[1:] for shape in sizes)}; resize them in the dataset"
+            f"gnerf needs images of the same size, got {sorted(shape[1:] for shape in sizes)}; resize them in the dataset"
         )
     all_intrinsics = np.asarray(given["intrinsics"], np.float64)
     if all_intrinsics.shape != (len(pictures), 3, 3):
-        raise UserError(f"intrinsics are (V, 3, 3) for V = {len(pictures)} images, got {all_intrinsics.shape}")
+        raise UserError(f"intrinsics must be (V, 3, 3) for V = {len(pictures)} images, got {all_intrinsics.shape}")
     images = torch.from_numpy(np.stack(pictures)).to(device) * 2 - 1
     image_plane = torch.from_numpy(all_intrinsics.mean(0)).float().to(device)
     return Photographs(images, ImagePlane(image_plane, *images.shape[2:]))

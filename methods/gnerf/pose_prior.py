@@ -1,4 +1,4 @@
-"""Where the cameras of a scene may have stood: a range of angles and distances around it."""
+"""The prior of a scene's camera poses: ranges of angles and distances around the scene."""
 
 import math
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class PosePrior:
-    """azimuth, elevation: degrees, uniform in the angle as in the official code, so denser towards the pole than on a sphere.
+    """azimuth, elevation: degrees, uniform in the angle as in the official code, and thus denser near the pole of the sphere.
 
-    radius: distance from the origin. spread: standard deviation, in radii, of the point in the ground plane that is looked at.
-    even: as dense everywhere on the sphere instead.
+    radius: distance from the origin. spread: standard deviation, in radii, of the target point in the ground plane. even:
+    uniform over the sphere instead.
     """
 
     azimuth: Range = (0.0, 360.0)
@@ -26,9 +26,9 @@ class PosePrior:
     even: bool = False
 
     def poses(self, units: Tensor, normals: Tensor | None = None) -> Tensor:
-        """Return poses (N, 3, 4) at units (N, 3) in [0, 1] of azimuth, elevation and radius.
+        """Return poses (N, 3, 4) for units (N, 3) in [0, 1] of azimuth, elevation and radius.
 
-        normals: (N, 2) standard normal numbers for the point looked at; None looks at the origin.
+        normals: (N, 2) standard normal numbers for the target point; with None the cameras look at the origin.
         """
         ranges = (self.azimuth, self.elevation, self.radius)
         azimuth, elevation, radius = (low + units[:, i] * (high - low) for i, (low, high) in enumerate(ranges))
@@ -45,7 +45,7 @@ class PosePrior:
         return look_at_poses(positions, targets)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw poses (count, 3, 4)."""
+        """Sample poses (count, 3, 4)."""
         device = generator.device
         units = torch.rand(count, 3, generator=generator, device=device)
         return self.poses(units, torch.randn(count, 2, generator=generator, device=device))

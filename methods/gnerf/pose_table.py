@@ -1,4 +1,4 @@
-"""A learnt pose for every image of a scene."""
+"""A learnt pose for each image of a scene."""
 
 import torch
 from torch import Tensor, nn
@@ -7,26 +7,26 @@ from deep3dmap.methods.gnerf.pose_vectors import LENGTHS, PoseMode, poses_of_vec
 
 
 class PoseTable(nn.Module):
-    """Vectors of poses, one row per image, under the official name.
+    """Pose vectors, one row per image, under the official parameter name.
 
-    initial: (N, 3) with mode "3d", (N, 9) with "6d". The official code starts with the position (0, 0, 1) for all images.
-    Straight above the origin a rotation is not defined and its gradient explodes, after which Adam hardly moves the rotations
-    of a "6d" table; poses drawn from the prior are the better start.
+    initial: (N, 3) for mode "3d", (N, 9) for "6d". The official code initialises all images with the position (0, 0, 1).
+    Straight above the origin the rotation is undefined and its gradient explodes, after which Adam hardly changes the rotations
+    of a "6d" table. Poses sampled from the prior are a better initialisation.
     """
 
     def __init__(self, initial: Tensor, mode: PoseMode) -> None:
         super().__init__()
         if initial.dim() != 2 or initial.shape[1] != LENGTHS[mode]:
-            raise ValueError(f"a table of mode {mode} holds (N, {LENGTHS[mode]}) numbers, got {tuple(initial.shape)}")
+            raise ValueError(f"a table of mode {mode} must be (N, {LENGTHS[mode]}), got {tuple(initial.shape)}")
         self.mode: PoseMode = mode
         self.poses_embed = nn.Parameter(initial.detach().clone())
 
     def forward(self, images: Tensor | slice = slice(None)) -> Tensor:
-        """Return the poses (B, 3, 4) of the images at these indices, of all without any."""
+        """Return the poses (B, 3, 4) of the images at these indices, or of all images."""
         return poses_of_vectors(self.poses_embed[images], self.mode)
 
     def vectors(self, images: Tensor | slice = slice(None)) -> Tensor:
-        """Return the rows (B, 3 or 9) as they are."""
+        """Return the raw rows (B, 3 or 9)."""
         rows: Tensor = self.poses_embed[images]
         return rows
 

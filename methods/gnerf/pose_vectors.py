@@ -1,7 +1,7 @@
-"""Poses as networks and tables hold them: a position, or a position and six numbers of the rotation.
+"""Pose vectors of networks and tables: a position, or a position and a 6D rotation.
 
 Poses are camera-to-world (..., 3, 4) with x right, y up, z backward (OpenGL), as in the official code (quan-meng/gnerf);
-`opencv_pose` turns them into the package's. The world's z points up.
+`opencv_pose` converts them to the package's convention. The world is z up.
 """
 
 from typing import Literal
@@ -15,9 +15,9 @@ LENGTHS: dict[PoseMode, int] = {"3d": 3, "6d": 9}
 
 
 def look_at(positions: Tensor, targets: Tensor | float = 0.0) -> Tensor:
-    """Return rotations (..., 3, 3), axes as columns, of cameras at positions (..., 3) that look at targets, z upwards.
+    """Return rotations (..., 3, 3), axes as columns, of cameras at positions (..., 3) that look at targets, with z upwards.
 
-    Differentiable. Straight above or below the target there is no such rotation; the x and y axes are zero there.
+    Differentiable. Straight above or below the target the rotation is undefined; the x and y axes are zero there.
     """
     backward = normalize(positions - targets, dim=-1, eps=1e-5)
     up = torch.zeros_like(backward)
@@ -32,9 +32,9 @@ def look_at_poses(positions: Tensor, targets: Tensor | float = 0.0) -> Tensor:
 
 
 def rotation_of_rows(six: Tensor) -> Tensor:
-    """Turn (..., 6), two vectors near the first two ROWS of a rotation, into (..., 3, 3) by Gram and Schmidt's procedure.
+    """Convert (..., 6), approximations of the first two ROWS of a rotation, to (..., 3, 3) by Gram-Schmidt orthonormalisation.
 
-    Zhou et al., "On the Continuity of Rotation Representations in Neural Networks", CVPR 2019, which has columns instead.
+    Zhou et al., "On the Continuity of Rotation Representations in Neural Networks", CVPR 2019, which uses columns instead.
     """
     first = normalize(six[..., :3], dim=-1)
     second = six[..., 3:] - (first * six[..., 3:]).sum(-1, keepdim=True) * first
@@ -43,18 +43,18 @@ def rotation_of_rows(six: Tensor) -> Tensor:
 
 
 def vectors_of_poses(poses: Tensor, mode: PoseMode) -> Tensor:
-    """Turn poses (..., 3, 4) into vectors: the position (..., 3), or with "6d" also the first two rows of the rotation."""
+    """Convert poses (..., 3, 4) to vectors: the position (..., 3), with "6d" followed by the first two rows of the rotation."""
     positions = poses[..., 3]
     return positions if mode == "3d" else torch.cat([positions, poses[..., :2, :3].flatten(-2)], -1)
 
 
 def poses_of_vectors(vectors: Tensor, mode: PoseMode) -> Tensor:
-    """Turn (..., 3) or (..., 9) vectors into poses (..., 3, 4); with "3d" the cameras look at the origin."""
+    """Convert vectors (..., 3) or (..., 9) to poses (..., 3, 4); with "3d" the cameras look at the origin."""
     if mode == "3d":
         return look_at_poses(vectors)
     return torch.cat([rotation_of_rows(vectors[..., 3:]), vectors[..., :3, None]], -1)
 
 
 def opencv_pose(poses: Tensor) -> Tensor:
-    """Switch poses (..., 3, 4) between OpenGL camera axes and OpenCV's; its own inverse, differentiable."""
+    """Convert poses (..., 3, 4) between OpenGL and OpenCV camera axes; its own inverse, differentiable."""
     return poses * poses.new_tensor([1.0, -1.0, -1.0, 1.0])

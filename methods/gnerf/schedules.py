@@ -1,4 +1,4 @@
-"""What changes with the iteration: phase, image size, patch scale, density noise and rates. None of it is state."""
+"""Quantities that depend on the iteration: phase, image size, patch scale, density noise and rates. They have no state."""
 
 import math
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ LARGEST_LEAST_SCALE = 0.8
 
 @dataclass(frozen=True)
 class Schedules:
-    """The schedules of the paper and of the official configuration.
+    """The schedules of the paper and the official configuration.
 
-    hybrid_from: last iteration of phase A, adversarial training alone. refine_from: last iteration of the hybrid phase ABAB, in
-    which poses are refined as well; then refinement alone. first_size, hybrid_size: side of the images at the start and at
-    `hybrid_from`. anneal: rate at which the least scale of a patch falls. noise_until: iterations over which the density noise
-    falls from 1. generator_half, pose_half: iterations after which rates are halved.
+    hybrid_from: last iteration of phase A, adversarial training only. refine_from: last iteration of the hybrid phase ABAB,
+    which also refines poses; afterwards only refinement is done. first_size, hybrid_size: side of the images at the start and
+    at `hybrid_from`. anneal: decay rate of the minimum scale of a patch. noise_until: iterations over which the density noise
+    decreases from 1. generator_half, pose_half: iterations after which learning rates are halved.
     """
 
     hybrid_from: int = 12000
@@ -33,7 +33,7 @@ class Schedules:
         return "A" if iteration <= self.hybrid_from else "ABAB" if iteration <= self.refine_from else "B"
 
     def image_size(self, iteration: int, width: int, height: int) -> tuple[int, int]:
-        """Return width and height of the images at an iteration; they are square in phase A and end as `width` x `height`."""
+        """Return width and height of the images at an iteration: square in phase A, then growing to `width` x `height`."""
         if iteration <= self.hybrid_from:
             side = self.first_size + (self.hybrid_size - self.first_size) * iteration // max(self.hybrid_from, 1)
             return side, side
@@ -45,18 +45,18 @@ class Schedules:
         )
 
     def least_scale(self, iteration: int, width: int, height: int) -> float:
-        """Return the least extent of a patch, as a share of images of the final `width` x `height`."""
+        """Return the minimum extent of a patch as a fraction of the larger side of the final `width` x `height` images."""
         smallest = self.patch / max(width, height)
         return min(LARGEST_LEAST_SCALE, max(smallest, math.exp(-self.anneal * iteration)))
 
     def noise(self, iteration: int) -> float:
-        """Return the standard deviation of the density noise; its last value stays, as in the official code."""
+        """Return the standard deviation of the density noise; its last value is kept, as in the official code."""
         return 1 - min(iteration, self.noise_until - 1) / self.noise_until
 
     def network_factor(self, iteration: int) -> float:
-        """Return the factor on the rates of generator and discriminator."""
+        """Return the learning rate factor of generator and discriminator."""
         return float(0.5 ** (iteration // self.generator_half))
 
     def pose_factor(self, iteration: int) -> float:
-        """Return the factor on the rates of the inversion network and the pose tables."""
+        """Return the learning rate factor of the inversion network and the pose table."""
         return float(0.5 ** (iteration // self.pose_half))

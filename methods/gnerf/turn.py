@@ -1,4 +1,4 @@
-"""One turn of a fit: which of the networks are updated, with what."""
+"""One step of a fit: the networks that are updated, and their losses."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from deep3dmap.nn.radiance.patches import Patches, crop_patches, random_patches
 
 @dataclass(frozen=True)
 class Seen:
-    """What a turn looks at. rows: of the photographs. real: those, at the turn's size."""
+    """Input of a step. rows: indices of the photographs. real: these photographs at the step's image size."""
 
     rows: Tensor
     real: Tensor
@@ -32,7 +32,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Turn:
-    """The updates of one step of the loop, by its number; nothing is remembered from step to step."""
+    """The updates of one step of the loop, which depend on the step number only; no state is kept between steps."""
 
     generator: Generator
     discriminator: PatchDiscriminator
@@ -45,7 +45,7 @@ class Turn:
     batch: int
 
     def take(self, loop: TrainLoop) -> dict[str, Tensor]:
-        """Make the updates of the phase that the loop is in and return their losses."""
+        """Perform the updates of the current phase and return their losses."""
         phase, seen = self.schedules.phase(loop.step), self._look(loop.step)
         terms: dict[str, Tensor] = {}
         if phase != "B":
@@ -57,7 +57,7 @@ class Turn:
 
     def _look(self, step: int) -> Seen:
         device, image_plane = self.photographs.images.device, self.photographs.image_plane
-        # From the random numbers of the step, so that a fit that was resumed sees the same.
+        # Seeded from the step's random numbers, so that a resumed fit uses the same.
         random = torch.Generator(device).manual_seed(int(torch.randint(2**62, ())))
         rows = torch.randperm(len(self.photographs.images))[: self.batch].to(device)
         real, small = self.photographs.some(rows, *self.schedules.image_size(step, image_plane.width, image_plane.height))
@@ -90,7 +90,7 @@ class Turn:
         return {"generator": fooled.detach(), "discriminator": judged.detach()}
 
     def _invert(self, loop: TrainLoop, seen: Seen) -> dict[str, Tensor]:
-        """Update the inversion network by renderings at random poses, then the poses by what it says of the photographs."""
+        """Update the inversion network on renderings at random poses, then the poses towards its predictions."""
         with loop.micro_batch("inversion"):
             poses = self.prior.sample(self.batch, seen.random.generator)
             inverted = objectives.invert_renderings(self.inversion, self.generator, poses, seen.image_plane, seen.random)

@@ -1,4 +1,4 @@
-"""A ceiling of the generation suite's memory: real training pictures, moved and tinted a little. It invents nothing."""
+"""A baseline of the generation suite that memorises training pictures and slightly moves and tints them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,18 +17,16 @@ from deep3dmap.frameworks.inputs import select
 
 @dataclass
 class JitteredImagesConfig:
-    """How many pictures are kept, and how far samples are from them."""
+    """Number of memorised pictures, and the strength of the jitter."""
 
-    pictures: int = option(2000, "training pictures that are kept, the first ones; one a step", low=1, valid="[1, inf)")
-    shift: float = option(0.05, "standard deviation of the shift, share of the side", low=0.0, high=0.5, valid="[0, inf)")
+    pictures: int = option(2000, "number of training pictures to keep, from the first; one per step", low=1, valid="[1, inf)")
+    shift: float = option(0.05, "standard deviation of the shift, relative to the side", low=0.0, high=0.5, valid="[0, inf)")
     zoom: float = option(0.05, "standard deviation of the logarithm of the scale", low=0.0, high=0.5, valid="[0, inf)")
-    tint: float = option(
-        0.05, "standard deviation of what is added to each colour channel", low=0.0, high=0.5, valid="[0, inf)"
-    )
+    tint: float = option(0.05, "standard deviation of the offset of each colour channel", low=0.0, high=0.5, valid="[0, inf)")
 
 
 class JitteredImages(Method):
-    """Keeps training pictures and shows them jittered: what memory alone would score."""
+    """Keeps training pictures and returns them jittered, to show the score of pure memorisation."""
 
     card = MethodCard(
         title="Jittered training images",
@@ -50,22 +48,24 @@ class JitteredImages(Method):
         self.pictures: list[Tensor] = []
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Keep one training picture in every step."""
+        """Keep one training picture per step."""
         loop.planned_steps = min(self.config.pictures, len(loop.dataset))
         for index in range(loop.step, loop.planned_steps):
             image = np.asarray(select(loop.dataset[index], self.card.trains_on, loop.settings.inputs)["image"])
             picture = torch.from_numpy((image * 255).round().astype(np.uint8))
             if self.pictures and picture.shape != self.pictures[0].shape:
-                raise UserError(f"jittered_images: pictures of {tuple(self.pictures[0].shape)} and {tuple(picture.shape)}")
+                raise UserError(
+                    f"jittered_images: picture sizes differ, {tuple(self.pictures[0].shape)} and {tuple(picture.shape)}"
+                )
             self.pictures.append(picture)
             yield Step(loss=0.0)
 
     def generate(self, indices: range, seed: int, **controls: Any) -> Tensor:
-        """Return a kept picture for each index, jittered; there are no controls."""
+        """Return a jittered training picture for each index; there are no controls."""
         if controls:
             raise UserError(f"jittered_images has no control '{next(iter(controls))}'")
         if not self.pictures:
-            raise UserError("jittered_images has seen no training picture")
+            raise UserError("jittered_images has seen no training pictures")
         drawn = [self._jittered(sample_generator(seed, index)) for index in indices]
         return torch.stack(drawn) if drawn else torch.zeros(0, *self.pictures[0].shape)
 
@@ -91,5 +91,5 @@ class JitteredImages(Method):
         return {"pictures": pictures, "count": torch.tensor(len(self.pictures))}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back the pictures."""
+        """Restore the pictures."""
         self.pictures = list(state["pictures"].cpu())

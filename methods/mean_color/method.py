@@ -1,4 +1,4 @@
-"""The mean colour of the given photographs in every pixel: what a method scores that has learnt nothing of the scene."""
+"""The mean colour of the given photographs in every pixel: the score of a method that has learnt nothing about the scene."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class MeanColorConfig:
 
 
 class MeanColor(Method):
-    """Renders one colour."""
+    """Renders a single colour."""
 
     card = MethodCard(
         title="Mean colour",
@@ -39,12 +39,12 @@ class MeanColor(Method):
         self._color: NDArray[np.float32] | None = None
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Average all pixels of all views, which is kept for `render`."""
+        """Average all pixels of all views and keep the result for `render`."""
         self._color = np.mean([np.asarray(image).mean((1, 2)) for image in given["images"]], 0, dtype=np.float32)
         return Reconstruction("world", "metre", notes={"color": [round(float(value), 4) for value in self._color]})
 
     def render(self, cameras: Sequence[Camera]) -> Views:
-        """Fill every view; the cameras are of one size."""
+        """Fill every view with the colour; all cameras must have the same size."""
         if self._color is None:
             raise UserError("mean_color: reconstruct a scene before rendering it")
         shape = len(cameras), 3, cameras[0].height, cameras[0].width

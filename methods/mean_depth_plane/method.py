@@ -1,4 +1,4 @@
-"""The floor of the indoor suite: every frame is a wall at the mean training depth. It never looks at an image."""
+"""The floor of the indoor suite: every frame is a wall at the mean training depth. Images are not used."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,20 +16,16 @@ from deep3dmap.geometry.tsdf_volume import TSDFVolume
 
 @dataclass
 class MeanDepthPlaneConfig:
-    """How the constant depth is fused."""
+    """Fusion of the constant depth."""
 
     voxel_size: float = option(0.04, "edge of a voxel in metres", low=0.01, high=0.1, log=True, valid="(0, inf)")
     truncation_voxels: float = option(4.0, "truncation distance in voxels", low=2, high=10, valid="(0, inf)")
-    untrained_depth: float = option(
-        2.0, "depth in metres where there were no training rooms", low=0.5, high=5, valid="(0, inf)"
-    )
-    frames_per_room: int = option(
-        16, "frames of each training room whose depth is averaged", low=1, high=1000, valid="[1, inf)"
-    )
+    untrained_depth: float = option(2.0, "depth in metres without training rooms", low=0.5, high=5, valid="(0, inf)")
+    frames_per_room: int = option(16, "frames per training room whose depth is averaged", low=1, high=1000, valid="[1, inf)")
 
 
 class MeanDepthPlane(Method):
-    """Gives every frame one depth, the mean over the training rooms, and fuses the frames with their poses."""
+    """Assigns the mean depth of the training rooms to every frame, and fuses the frames with their poses."""
 
     card = MethodCard(
         title="Mean depth plane",
@@ -49,7 +45,7 @@ class MeanDepthPlane(Method):
 
     def __init__(self, config: MeanDepthPlaneConfig) -> None:
         if config.voxel_size <= 0 or config.truncation_voxels < 1 or config.untrained_depth <= 0 or config.frames_per_room < 1:
-            raise UserError("mean_depth_plane: voxel_size and untrained_depth are above 0, the other fields at least 1")
+            raise UserError("mean_depth_plane: voxel_size and untrained_depth must be above 0, the other fields at least 1")
         self.config = config
         self.total, self.count = 0.0, 0
 
@@ -59,7 +55,7 @@ class MeanDepthPlane(Method):
         return self.total / self.count if self.count else self.config.untrained_depth
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Add one training room to the mean in every step, until each was seen once."""
+        """Add one training room per step to the mean, visiting each room once."""
         for index in range(loop.step, len(loop.dataset)):
             depths = select(loop.dataset[index], self.card.trains_on, loop.settings.inputs)["depths"]
             self._learn(depths)
@@ -91,7 +87,7 @@ class MeanDepthPlane(Method):
         return {"total": torch.tensor(self.total, dtype=torch.float64), "count": torch.tensor(self.count)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back the sum and number."""
+        """Restore the sum and number."""
         self.total, self.count = float(state["total"]), int(state["count"])
 
     def _learn(self, depths: Any) -> None:

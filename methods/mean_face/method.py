@@ -1,4 +1,4 @@
-"""The mean position map of the training crops, put into the box: what a method scores that never looks at the image."""
+"""The mean position map of the training crops, placed in the box: the score of a method that never looks at the image."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from deep3dmap.geometry.position_maps import reconstruction_of_map, resample
 
 @dataclass
 class MeanFaceConfig:
-    """The size of the map and its atlas."""
+    """The size of the map, and its atlas."""
 
     resolution: int = option(256, "side of the position map in texels", valid="[16, inf)")
     atlas: str = option("grid_head", "grid_head, an atlas saved as .npz, or PRNet's uv-data folder")
 
 
 class MeanFace(Method):
-    """The mean of the training maps, in sides of the crop."""
+    """Predicts the mean of the training maps, in sides of the crop."""
 
     card = MethodCard(
         title="Mean face",
@@ -48,7 +48,7 @@ class MeanFace(Method):
         self.mean_map: np.ndarray | None = None
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Average the training split in one pass, which is one step; a resumed run has taken it already."""
+        """Average the training split in one pass, which is a single step; a resumed run has already done it."""
         if loop.step:
             return
         total = np.zeros((3, self.config.resolution, self.config.resolution))
@@ -60,7 +60,7 @@ class MeanFace(Method):
         yield Step(loss=0.0)
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Put the mean map into the crop of the detector box. Raises UserError before training."""
+        """Place the mean map in the crop of the detector box. Raises UserError before training."""
         if self.mean_map is None:
             raise UserError("mean_face has no mean yet: train it, which is one pass over the training split")
         size = self.config.resolution
@@ -72,5 +72,5 @@ class MeanFace(Method):
         return {} if self.mean_map is None else {"mean_map": torch.from_numpy(self.mean_map)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the mean map back."""
+        """Restore the mean map."""
         self.mean_map = state["mean_map"].cpu().numpy() if "mean_map" in state else None

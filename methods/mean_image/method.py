@@ -16,13 +16,13 @@ from deep3dmap.frameworks.inputs import select
 
 @dataclass
 class MeanImageConfig:
-    """How many pictures are averaged."""
+    """Number of pictures to average."""
 
-    pictures: int = option(2000, "training pictures that are averaged, the first ones; one a step", low=1, valid="[1, inf)")
+    pictures: int = option(2000, "number of training pictures to average; one per step", low=1, valid="[1, inf)")
 
 
 class MeanImage(Method):
-    """Shows the mean of the training pictures, whatever it is asked for."""
+    """Returns the mean of the training pictures for every sample."""
 
     card = MethodCard(
         title="Mean image",
@@ -44,23 +44,23 @@ class MeanImage(Method):
         self.total, self.count = torch.zeros(3, 0, 0, dtype=torch.float64), 0
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Add one training picture in every step."""
+        """Add one training picture per step."""
         loop.planned_steps = min(self.config.pictures, len(loop.dataset))
         for index in range(loop.step, loop.planned_steps):
             image = np.asarray(select(loop.dataset[index], self.card.trains_on, loop.settings.inputs)["image"])
             picture = torch.from_numpy(image).double()
             if self.count and picture.shape != self.total.shape:
-                raise UserError(f"mean_image: pictures of {tuple(self.total.shape)} and {tuple(picture.shape)} have no mean")
+                raise UserError(f"mean_image: picture sizes differ, {tuple(self.total.shape)} and {tuple(picture.shape)}")
             self.total = self.total + picture if self.count else picture
             self.count += 1
             yield Step(loss=0.0)
 
     def generate(self, indices: range, seed: int, **controls: Any) -> Tensor:
-        """Return the mean once for every index; there are no controls."""
+        """Return the mean once per index; there are no controls."""
         if controls:
             raise UserError(f"mean_image has no control '{next(iter(controls))}'")
         if not self.count:
-            raise UserError("mean_image has seen no training picture")
+            raise UserError("mean_image has seen no training pictures")
         return (self.total / self.count).float().expand(len(indices), -1, -1, -1)
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
@@ -72,5 +72,5 @@ class MeanImage(Method):
         return {"total": self.total, "count": torch.tensor(self.count)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back the sum and number."""
+        """Restore the sum and number."""
         self.total, self.count = state["total"].cpu(), int(state["count"])

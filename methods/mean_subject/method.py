@@ -1,4 +1,4 @@
-"""The mean of the training subjects, upright where the masks meet: what a method scores that fits nothing."""
+"""The mean of the training subjects, upright where the masks meet: the score of a method that fits nothing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from deep3dmap.methods.mean_subject.standing_point import place
 
 @dataclass
 class MeanSubjectConfig:
-    """How many subjects the mean is taken over."""
+    """Number of subjects to average."""
 
-    subjects: int = option(0, "average at most so many training subjects; 0 averages all", low=0, valid="[0, inf)")
+    subjects: int = option(0, "maximum number of training subjects to average; 0 averages all", low=0, valid="[0, inf)")
 
 
 class MeanSubject(Method):
-    """The mean mesh of subjects of one topology, each in the frame of its template."""
+    """The mean mesh of subjects with the same topology, each in the frame of its template."""
 
     card = MethodCard(
         title="Mean subject",
@@ -46,7 +46,7 @@ class MeanSubject(Method):
         self.mean: Mesh | None = None
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Average the training split in one pass, which is one step; a resumed run has taken it already."""
+        """Average the training split in one pass, which is a single step; a resumed run has already done it."""
         if loop.step:
             return
         count = min(self.config.subjects, len(loop.dataset)) if self.config.subjects else len(loop.dataset)
@@ -57,13 +57,13 @@ class MeanSubject(Method):
             if index == 0:
                 total, faces = np.zeros_like(vertices), sample["mesh"].faces
             if vertices.shape != total.shape or not np.array_equal(sample["mesh"].faces, faces):
-                raise UserError(f"training subject {index} has another topology than the first; their mean is no mesh")
+                raise UserError(f"training subject {index} differs in topology from the first, so they have no mean mesh")
             total += vertices
         self.mean = Mesh(total / count, faces)
         yield Step(loss=0.0)
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Put the mean where the masks say, in the world of the cameras, metres. Raises UserError before training."""
+        """Place the mean where the masks meet, in the world of the cameras, metres. Raises UserError before training."""
         if self.mean is None:
             raise UserError("mean_subject has no mean yet: train it, which is one pass over the training split")
         vertices = self.mean.vertices.astype(np.float64)
@@ -78,7 +78,7 @@ class MeanSubject(Method):
         return {"vertices": torch.from_numpy(self.mean.vertices), "faces": torch.from_numpy(self.mean.faces)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the mean mesh back."""
+        """Restore the mean mesh."""
         self.mean = Mesh(state["vertices"].cpu().numpy(), state["faces"].cpu().numpy()) if "vertices" in state else None
 
 

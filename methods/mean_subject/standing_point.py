@@ -1,4 +1,4 @@
-"""Where a subject stands that is only known by its masks: at the point nearest to the rays through their middles."""
+"""The position of a subject given its masks: the point nearest to the rays through their centres."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,9 +13,10 @@ Floats = NDArray[np.float64]
 
 
 class Sight(NamedTuple):
-    """The ray through the middle of a mask's box. eye, direction: (3,) world. rise: metres per metre of depth its box is tall.
+    """The ray through the centre of a mask's bounding box.
 
-    up, forward: (3,) axes of the camera in the world.
+    eye, direction: (3,) world. rise: height of the box in metres per metre of depth. up, forward: (3,) axes of the camera in
+    the world.
     """
 
     eye: Floats
@@ -26,14 +27,14 @@ class Sight(NamedTuple):
 
 
 def place(vertices: Floats, masks: Any, intrinsics: Any, poses: Any) -> Floats:
-    """Return the point (3,), world, where the middle of the box around vertices (N, 3) belongs, the vertices upright.
+    """Return the position (3,), in world coordinates, of the centre of the bounding box of the upright vertices (N, 3).
 
-    Of one view it is as far away as makes the vertices as tall as the mask. Raises UserError for masks that are all empty
-    and for several views that look along one line.
+    For a single view, the distance is chosen such that the vertices are as tall as the mask. Raises UserError if all masks are
+    empty, and for several views that look along one line.
     """
     sights = [sight for sight in map(_sight, masks, intrinsics, poses) if sight is not None]
     if not sights:
-        raise UserError("mean_subject: all masks are empty; a mask is 1 where the subject is")
+        raise UserError("mean_subject: all masks are empty; a mask must be 1 where the subject is")
     return _at_its_size(vertices, sights[0]) if len(sights) == 1 else _meeting(sights)
 
 

@@ -1,4 +1,4 @@
-"""One network for every view's crop, and what the views say together: permutation invariant, for any number of views."""
+"""A network applied to every view's crop, and permutation-invariant pooling over any number of views."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,11 +11,11 @@ from deep3dmap.core import UserError
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Sizes.
+    """Sizes of the encoder.
 
-    groups: numbers of parameters that the views agree on, by name. width: channels of the first layer. crop_size: pixels along
-    a side of the crop around the subject. cells: the trunk's last map is read in so many cells along a side, since where a limb
-    is says how it is bent.
+    groups: number of parameters in each group shared by the views, by name. width: channels of the first layer. crop_size: side
+    in pixels of the crop around the subject. cells: the trunk's last map is pooled to this many cells along a side; positions
+    are kept because the position of a limb indicates its pose.
     """
 
     groups: dict[str, int]
@@ -26,15 +26,15 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         if self.width < 4 or min(self.blocks) < 1:
-            raise UserError(f"multiview_face: width is at least 4 and every stage has a block, got {self.width}, {self.blocks}")
+            raise UserError(f"multiview_face: width must be at least 4 and blocks at least 1, got {self.width}, {self.blocks}")
 
 
 class Encoding(NamedTuple):
-    """What the encoder sees, B subjects in V views.
+    """Output of the encoder for B subjects in V views.
 
-    shared: {group: (B, n)} in units of sigma. rotation: (B, V, 3, 3) camera from subject. centre: (B, V, 2) where the subject's
-    origin is in the image, in sides of it, 0 in its middle. log_size: (B, V) log of the subject's size in the image in
-    sides of it. confidence: (B, V) positive, how much a view counts.
+    shared: {group: (B, n)} in units of sigma. rotation: (B, V, 3, 3) camera from subject. centre: (B, V, 2) position of the
+    subject's origin relative to the image centre, as a fraction of the longer side. log_size: (B, V) log of the subject's size
+    as a fraction of the longer side. confidence: (B, V) positive weight of each view.
     """
 
     shared: dict[str, Tensor]
@@ -45,7 +45,7 @@ class Encoding(NamedTuple):
 
 
 class MultiViewEncoder(nn.Module):
-    """ResNet-18's plan per view; the confidence-weighted mean and the maximum of its features over the views (section 4)."""
+    """A ResNet-18 per view; features are pooled by a confidence-weighted mean and a maximum over the views (section 4)."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class MultiViewEncoder(nn.Module):
                 layers.append(ResidualBlock(before, width, 2 if stage and not block else 1))
                 before = width
         self.trunk = nn.Sequential(*layers)
-        # Of a crop nobody can tell from which side of the image it came, and so how the perspective turns it: hence the box.
+        # A crop does not show where in the image it came from, which affects its perspective, so the box is also an input.
         self.reading = nn.Sequential(nn.Linear(before * config.cells**2 + 3, 2 * before), nn.ReLU())
         before *= 2
         self.view_head = nn.Sequential(nn.Linear(before, before), nn.ReLU(), nn.Linear(before, 10))
@@ -68,7 +68,7 @@ class MultiViewEncoder(nn.Module):
         self._start_at_the_mean()
 
     def _start_at_the_mean(self) -> None:
-        # The first prediction is the mean shape, upright in the middle: what a fit without an encoder starts from.
+        # The first prediction is the mean shape, upright and centred, as in a fit without an encoder.
         for head in (self.view_head, self.shared_head):
             last = head[-1]
             assert isinstance(last, nn.Linear)
@@ -81,12 +81,13 @@ class MultiViewEncoder(nn.Module):
             last.bias[:6] = upright
 
     def forward(self, images: Tensor, masks: Tensor, present: Tensor) -> Encoding:
-        """images: (B, V, 3, H, W) RGB in [0, 1]. masks: (B, V, H, W) coverage. present: (B, V) bool, false for views left out.
+        """Encode B subjects.
 
-        Raises ValueError if a subject has no view at all.
+        images: (B, V, 3, H, W) RGB in [0, 1]. masks: (B, V, H, W) coverage. present: (B, V) bool, False for absent views.
+        Raises ValueError if a subject has no view.
         """
         if not bool(present.any(1).all()):
-            raise ValueError("a subject without a single view cannot be encoded")
+            raise ValueError("cannot encode a subject without any view")
         batch, views = present.shape
         pictures = torch.cat([2 * images - 1, 2 * masks[:, :, None] - 1], 2).flatten(0, 1)
         boxes = subject_boxes(masks.flatten(0, 1))
@@ -132,14 +133,15 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
+        """Map (N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
         return torch.relu(self.main(features) + self.shortcut(features))
 
 
 def subject_boxes(masks: Tensor, room: float = 1.2) -> Tensor:
-    """Return squares around masks (N, H, W): (N, 3) centre x and y from the image's middle, and side, in its longer sides.
+    """Return squares around masks (N, H, W): (N, 3) centre x and y relative to the image centre, and side.
 
-    A mask of nothing gives the whole image. room: side of the square over the longer side of the mask's extent.
+    All are fractions of the image's longer side. An empty mask yields the whole image. room: side of the square relative to the
+    longer side of the mask's bounding box.
     """
     height, width = masks.shape[1:]
     bounds = []
@@ -156,7 +158,7 @@ def subject_boxes(masks: Tensor, room: float = 1.2) -> Tensor:
 
 
 def crops(pictures: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """Return the squares (N, 3) of pictures (N, C, H, W), as `subject_boxes` gives them, as (N, C, size, size)."""
+    """Crop squares (N, 3) in the format of `subject_boxes` from pictures (N, C, H, W); returns (N, C, size, size)."""
     sides = pictures.new_tensor([pictures.shape[3], pictures.shape[2]]) / max(pictures.shape[2:])
     offsets = (torch.arange(size, device=pictures.device) + 0.5) / size - 0.5
     grid = torch.stack(torch.meshgrid(offsets, offsets, indexing="xy"), -1)

@@ -1,4 +1,4 @@
-"""What a fit may change of one subject: where it stands, its shape, its colours and the light on it."""
+"""The parameters optimised in a fit of one subject: pose, shape, colours and lighting."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +12,13 @@ from deep3dmap.methods.multiview_face.encoder import rotation_from_6d
 from deep3dmap.render.renderer import Lights, Surface
 
 GREY = 0.6
-# sqrt(4 pi) / 2 of irradiance from everywhere: white comes out white.
+# sqrt(4 pi) / 2 of uniform irradiance, for which white is rendered as white.
 EVEN_LIGHT = 1.0
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where a fit begins. rotation: (3, 3). translation: (3,) metres. parameters: {group: (n,)}. light: (9, 3) or None."""
+    """Initial state of a fit. rotation: (3, 3). translation: (3,) metres. parameters: {group: (n,)}. light: (9, 3) or None."""
 
     rotation: Tensor
     translation: Tensor
@@ -27,23 +27,23 @@ class Start:
 
 
 class FitParameters(nn.Module):
-    """Everything a fit may change; `free(names)` says what it changes now.
+    """All parameters that a fit may optimise; `free(names)` returns those of a stage.
 
-    pose: 6D rotation, translation and log scale. The template's groups. offsets: (N, 3) metres on top of the template, in the
-    subject's frame. tint: (N, 3) added to the template's albedo. light: (9, 3) harmonics of the world normal. All linear.
-    size: metres, largest extent of the template at rest. begun: whether it stands where a fit to a scene began or went.
+    pose: 6D rotation, translation and log scale. The template's groups. offsets: (N, 3) metres added to the template, in the
+    subject's frame. tint: (N, 3) added to the template's albedo. light: (9, 3) harmonics of the world normal. Colours are
+    linear. size: largest extent of the template at rest, in metres. begun: whether the parameters were initialised or fitted.
     """
 
     begun: Tensor
 
     def __init__(self, template: Template) -> None:
         super().__init__()
-        # Not a module of this one: its buffers belong to the method.
+        # Kept in a list so that it is not registered as a submodule: its buffers belong to the method.
         self._template = [template]
         self.rotation = nn.Parameter(torch.eye(3)[:, :2].T.reshape(6).clone())
         self.translation = nn.Parameter(torch.zeros(3))
         self.log_scale = nn.Parameter(torch.zeros(1))
-        # A mesh with free vertices has its offsets here already, under the same name.
+        # The template of a free mesh has a group named "offsets", which is replaced by the offsets of this class.
         groups = {name: size for name, size in template.groups.items() if name != "offsets"}
         self.coefficients = nn.ParameterDict({name: nn.Parameter(torch.zeros(size)) for name, size in groups.items()})
         mean = template.mean()
@@ -55,19 +55,19 @@ class FitParameters(nn.Module):
         self.register_buffer("begun", torch.tensor(False))
 
     def _apply(self, *args: Any, **kwargs: Any) -> "FitParameters":
-        """Move the topology along, which is no tensor of the module's own."""
+        """Also move the topology, which is not a tensor of this module."""
         super()._apply(*args, **kwargs)
         self.topology = self.topology.to(self.light.device)
         return self
 
     @property
     def template(self) -> Template:
-        """The template that is fitted."""
+        """The template being fitted."""
         return self._template[0]
 
     @torch.no_grad()
     def begin(self, start: Start) -> None:
-        """Put every unknown where a fit begins."""
+        """Initialise all parameters."""
         for parameter in self.parameters():
             parameter.zero_()
         self.rotation.copy_(start.rotation[:, :2].T.reshape(6))
@@ -82,7 +82,7 @@ class FitParameters(nn.Module):
         self.begun.fill_(True)
 
     def free(self, names: tuple[str, ...]) -> list[nn.Parameter]:
-        """Return the unknowns called `names`: pose, scale, light, offsets, tint, or a group of the template."""
+        """Return the named parameters: pose, scale, light, offsets, tint, or a group of the template."""
         fixed = {
             "pose": [self.rotation, self.translation],
             "scale": [self.log_scale],
@@ -118,11 +118,11 @@ class FitParameters(nn.Module):
         return (grey + self.tint).clamp(0, 1)
 
     def surface(self) -> Surface:
-        """Return what a renderer draws."""
+        """Return the surface to render."""
         return Surface(self.vertices(), self.template.faces, colors=self.albedo())
 
     def lights(self) -> Lights:
-        """Return the light of the subject's surroundings."""
+        """Return the environment lighting."""
         return Lights(harmonics=self.light)
 
     def prior(self) -> Tensor:
@@ -132,7 +132,7 @@ class FitParameters(nn.Module):
         return self.template.prior(self.parameters_of_template())[0]
 
     def report(self) -> dict[str, Any]:
-        """Return the fitted numbers as plain data."""
+        """Return the fitted values as plain data."""
         return {
             "scale": float(self.log_scale.detach().exp()),
             **{name: [round(float(v), 4) for v in values.detach()] for name, values in self.coefficients.items()},

@@ -1,7 +1,7 @@
 """Fit one subject to its views by differentiable rendering, coarse to fine (energies as in Zollhoefer et al., 2018).
 
-E = landmarks + outline + silhouette + photometric + prior + mesh regularisers. Every stage frees more unknowns and sees
-sharper pictures.
+E = landmarks + outline + silhouette + photometric + prior + mesh regularisers. Successive stages optimise more parameters at
+higher resolutions.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ from deep3dmap.methods.multiview_face.fit_parameters import FitParameters
 from deep3dmap.render.renderer import View
 from deep3dmap.render.soft import SoftRenderer
 
-# Learning rates of the unknowns: radians and metres for a pose, units of sigma, metres for offsets, RGB.
+# Learning rates: radians and metres for a pose, units of sigma, metres for offsets, RGB.
 RATES = {"pose": 4e-3, "scale": 4e-3, "light": 4e-2, "tint": 2e-2, "offsets": 3e-4}
 COEFFICIENT_RATE = 6e-2
 
@@ -42,10 +42,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Stage:
-    """A piece of the schedule.
+    """One stage of the schedule.
 
-    side: pixels of the longer side of the pictures. sigma: softness of edges, squared NDC. free: the unknowns.
-    weights: factor of each term of the energy; a term that is not named is not computed. rate: factor of all learning rates.
+    side: longer side of the pictures in pixels. sigma: softness of edges, squared NDC. free: the parameters to optimise.
+    weights: weight of each energy term; terms without a weight are not computed. rate: factor of all learning rates.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Stage:
 
 
 def stages_for(subject: FitParameters, stages: Sequence[Stage]) -> list[Stage]:
-    """Return the stages that free something a subject has: a sphere has no expression."""
+    """Return the stages that optimise at least one of the subject's parameters; a sphere, for example, has no expression."""
     return [stage for stage in stages if _groups(subject, stage)]
 
 
@@ -70,9 +70,9 @@ def fit(
     seed: int,
     loop: TrainLoop,
 ) -> Iterator[Step]:
-    """Change `subject` in place, from the loop's step of the schedule on; a step looks at `views_per_step` views.
+    """Optimise `subject` in place, starting from the loop's current step; each step uses `views_per_step` views.
 
-    The views come in a random order that depends on the seed only.
+    The order of the views is random and depends on the seed only.
     """
     generator, begun = torch.Generator().manual_seed(seed), 0
     for stage in stages:
@@ -110,7 +110,7 @@ def _groups(subject: FitParameters, stage: Stage) -> list[dict[str, Any]]:
 
 
 def _view_orders(count: int, views_per_step: int, generator: torch.Generator) -> Iterator[list[int]]:
-    """Yield the views of one step after another for ever: every view once before any comes again."""
+    """Yield the views of successive steps indefinitely; every view is used once before any is repeated."""
     order: list[int] = []
     while True:
         if len(order) < min(views_per_step, count):
@@ -122,7 +122,7 @@ def _view_orders(count: int, views_per_step: int, generator: torch.Generator) ->
 def energy(
     subject: FitParameters, evidence: Sequence[Evidence], renderer: SoftRenderer, weights: dict[str, float]
 ) -> dict[str, Tensor]:
-    """Return the weighted terms, means over the views."""
+    """Return the weighted terms, averaged over the views."""
     surface, lights = subject.surface(), subject.lights()
     sums: dict[str, list[Tensor]] = {}
     for one in evidence:
@@ -155,7 +155,7 @@ def _regularisers(subject: FitParameters, weights: dict[str, float]) -> dict[str
     terms = {}
     if "prior" in weights:
         terms["prior"] = weights["prior"] * subject.prior()
-    # In units of the subject's size, for which the field's usual weights are meant.
+    # In units of the subject's size, for which the usual weights in the literature are meant.
     resting, offsets = subject.at_rest() / subject.size, subject.offsets / subject.size
     regular: dict[str, tuple[Callable[[Tensor, MeshTopology], Tensor], Tensor]] = {
         "laplacian": (laplacian_loss, resting),
@@ -178,7 +178,7 @@ def project_points(points: Tensor, view: View) -> Tensor:
 
 
 def resize(one: Evidence, side: int) -> Evidence:
-    """Return the evidence in a picture whose longer side has `side` pixels; it never grows."""
+    """Return the evidence resized so that the longer side has at most `side` pixels; it is never enlarged."""
     view = one.view
     factor = min(1.0, side / max(view.height, view.width))
     height, width = max(1, round(view.height * factor)), max(1, round(view.width * factor))

@@ -1,4 +1,4 @@
-"""What the encoder is taught: first where the subject stands and its shape, then to draw its own photographs."""
+"""The encoder's losses: first supervised pose and shape, later the rendering of its own photographs."""
 
 from collections.abc import Mapping
 
@@ -14,14 +14,14 @@ from deep3dmap.render.soft import SoftRenderer
 
 
 def true_pose(world_from_template: Tensor) -> RigidPose:
-    """Take the rigid motion (B, 4, 4) apart."""
+    """Split a rigid motion (B, 4, 4) into rotation and translation."""
     return RigidPose(world_from_template[:, :3, :3].float(), world_from_template[:, :3, 3].float())
 
 
 def surface_losses(shape: Tensor, pose: RigidPose, truth: Tensor, truth_pose: RigidPose, size: float) -> dict[str, Tensor]:
-    """Compare shapes at rest, and the true shape at the predicted place with the true one: (B, N, 3) metres.
+    """Compare shapes at rest, and the true shape at the predicted pose with the true surface: (B, N, 3) metres.
 
-    Mean distances in tenths of the subject's size for its place, in fortieths for its shape, which varies less.
+    Mean distances, in tenths of the subject's size for the pose and in fortieths for the shape, which varies less.
     """
     unit = size / 10
     true_rest = (truth - truth_pose.translation[:, None]) @ truth_pose.rotation
@@ -32,7 +32,7 @@ def surface_losses(shape: Tensor, pose: RigidPose, truth: Tensor, truth_pose: Ri
 
 
 def view_losses(encoding: Encoding, truth_pose: RigidPose, cameras: Cameras, present: Tensor, size: float) -> dict[str, Tensor]:
-    """Compare what every single view says with the truth: rotation (Frobenius), centre in image sides, log size."""
+    """Compare the predictions of each single view with the truth: rotation (Frobenius), centre in image sides, log size."""
     camera_from_world = torch.linalg.inv(cameras.world_from_camera)
     rotation = camera_from_world[..., :3, :3] @ truth_pose.rotation[:, None]
     moved = (camera_from_world[..., :3, :3] @ truth_pose.translation[:, None, :, None])[..., 0] + camera_from_world[..., :3, 3]
@@ -53,9 +53,9 @@ def rendering_losses(
     template: Template, shared: Mapping[str, Tensor], vertices: Tensor, light: Tensor, batch: Mapping[str, Tensor],
     chosen: Tensor, renderer: SoftRenderer, gamma: float,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Draw every subject in one of its views, chosen (B,), and compare with the photograph and the mask.
+    """Render every subject in one of its views, chosen (B,), and compare with the photograph and the mask.
 
-    vertices: (B, N, 3) world. light: (B, 9, 3). The photograph is made linear by `gamma` first.
+    vertices: (B, N, 3) world. light: (B, 9, 3). The photographs are linearised with `gamma` first.
     """
     albedo = template.albedo({name: values for name, values in shared.items() if name in template.groups})
     images, masks = batch["images"], batch["masks"]

@@ -1,4 +1,4 @@
-"""Heads and bodies from a few calibrated photographs: a feed-forward encoder, and a fit by differentiable rendering."""
+"""Heads and bodies from a few calibrated photographs: a feed-forward encoder and a fit by differentiable rendering."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ from deep3dmap.methods.multiview_face.visual_start import start_from_masks
 from deep3dmap.render.renderer import View
 from deep3dmap.render.soft import SoftRenderer
 
-# Of the template's own groups, those that the rigid pose and the free vertices stand for here.
+# Groups of the template that are represented here by the rigid pose and the free vertices.
 ELSEWHERE = ("global_orient", "translation", "offsets")
 LIGHT = "light"
 
 
 @dataclass
 class MultiViewFaceConfig:
-    """Template, encoder and fit."""
+    """Options of the template, the encoder and the fit."""
 
     template: str = option(
         "head",
@@ -39,36 +39,36 @@ class MultiViewFaceConfig:
     )
     template_grid: int = option(65, "vertices along a side of the procedural head", low=17, high=129, valid="[17, inf)")
     size: float = option(
-        1.0, "metres: radius of the sphere, or what one unit of a mesh file is", low=0.01, high=10.0, valid="(0, inf)"
+        1.0, "metres: radius of the sphere, or length of one unit of a mesh file", low=0.01, high=10.0, valid="(0, inf)"
     )
-    encoder: bool = option(True, "start from the feed-forward encoder; without, from the mean where the masks meet")
+    encoder: bool = option(True, "initialise with the feed-forward encoder; otherwise with the mean shape and the masks")
     image_size: int = option(
-        96, "longer side of the pictures that training draws and crops", low=32, high=256, valid="[1, inf)"
+        96, "longer side of the pictures for training and cropping, in pixels", low=32, high=256, valid="[1, inf)"
     )
-    crop_size: int = option(96, "side of the crop around the subject that the encoder sees", low=32, high=256, valid="[1, inf)")
+    crop_size: int = option(96, "side of the encoder's crop around the subject in pixels", low=32, high=256, valid="[1, inf)")
     width: int = option(32, "channels of the encoder's first layer", low=8, high=64, valid="[1, inf)")
-    views: int = option(4, "views drawn from each training subject", low=1, high=16, valid="[1, inf)")
+    views: int = option(4, "views sampled from each training subject", low=1, high=16, valid="[1, inf)")
     drop_views: float = option(
-        0.3, "share of training views that are left out, so that any number will do", low=0.0, high=0.8, valid="[0, 1)"
+        0.3, "probability of dropping a training view, to support any number of views", low=0.0, high=0.8, valid="[0, 1)"
     )
     rendering_from: float = option(
-        0.7, "share of the budget after which the encoder also learns from its own drawings", low=0.0, valid="[0, inf)"
+        0.7, "fraction of the budget after which the encoder is also trained with rendering losses", low=0.0, valid="[0, inf)"
     )
-    schedule: str = option("head", "stages of the fit", choices=("head", "body", "object"))
+    schedule: str = option("head", "schedule of the fit", choices=("head", "body", "object"))
     effort: float = option(
-        1.0, "factor of the steps of the fit; 0 takes what the encoder says", low=0.0, high=4.0, valid="[0, inf)"
+        1.0, "factor of the number of fit steps; 0 returns the encoder's prediction", low=0.0, high=4.0, valid="[0, inf)"
     )
-    views_per_step: int = option(2, "views that a step of the fit looks at", low=1, high=8, valid="[1, inf)")
-    gamma: float = option(2.2, "what photographs are raised to, to be linear in light", low=1.0, high=3.0, valid="(0, inf)")
-    seed: int = option(0, "order of the views in a fit", low=0, valid="[0, inf)")
+    views_per_step: int = option(2, "views used in each step of the fit", low=1, high=8, valid="[1, inf)")
+    gamma: float = option(2.2, "exponent that makes photographs linear in light", low=1.0, high=3.0, valid="(0, inf)")
+    seed: int = option(0, "seed of the order of views in a fit", low=0, valid="[0, inf)")
 
 
 class MultiViewFace(BaseFramework):
-    """Multi-view fitting of a template, in the two ways of the field.
+    """Multi-view fitting of a template, by regression and by optimisation.
 
-    The encoder sees every view on its own, agrees on shape by a confidence-weighted mean and a maximum over them, and on the
-    pose through the calibrated cameras. The fit then changes pose, shape, colours, light and at last single vertices until the
-    soft renderer draws the photographs.
+    The encoder processes each view separately, combines them into a shape by a confidence-weighted mean and a maximum, and into
+    a pose through the calibrated cameras. The fit then optimises pose, shape, colours, lighting and finally single vertices
+    until the soft renderings match the photographs.
     """
 
     card = MethodCard(
@@ -85,7 +85,7 @@ class MultiViewFace(BaseFramework):
             Asset(
                 "template",
                 "template",
-                "of the file",
+                "depends on the file",
                 "a morphable model or a mesh to fit instead of the procedural head",
                 "who made it, such as the Basel Face Model",
                 BUILT_IN,
@@ -114,11 +114,11 @@ class MultiViewFace(BaseFramework):
 
     @classmethod
     def trains(cls, config: MultiViewFaceConfig) -> bool:
-        """A fit that starts from the masks does not."""
+        """Return False for a fit without an encoder, which is not trained."""
         return config.encoder
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Teach the encoder; a fit without one has nothing to learn."""
+        """Train the encoder; without one there is nothing to train."""
         if self.encoder is None:
             return
         for step in super().train_steps(loop):
@@ -127,7 +127,7 @@ class MultiViewFace(BaseFramework):
             yield step
 
     def transform(self, sample: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
-        """Choose views, leave some out, and make the pictures as small as the encoder's."""
+        """Select views, drop some of them, and resize the pictures to the encoder's size."""
         count = len(sample["images"])
         chosen = generator.choice(count, self.config.views, replace=count < self.config.views)
         present = generator.random(self.config.views) >= self.config.drop_views
@@ -138,12 +138,12 @@ class MultiViewFace(BaseFramework):
         return self._resized({**seen, **kept}) | {"present": torch.from_numpy(present)}
 
     def _require_template(self, vertices: int) -> None:
-        """Raise UserError where a dataset's surfaces are of another template."""
+        """Raise UserError if the dataset's surfaces belong to a different template."""
         own = self.template.mean().shape[0]
         if vertices != own:
             raise UserError(
-                f"method.template={self.config.template} has {own} vertices, the dataset's surfaces have {vertices}: take the "
-                "variant for this kind of subject (multiview_face/body for bodies) and method.template_grid as the dataset's"
+                f"method.template={self.config.template} has {own} vertices, the dataset's surfaces have {vertices}: use the "
+                "variant for this kind of subject (multiview_face/body for bodies) and the dataset's method.template_grid"
             )
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class MultiViewFace(BaseFramework):
         }
 
     def losses(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """Compare shape, place and what single views say with the truth; later also drawings with photographs."""
+        """Compare shape, pose and single-view predictions with the truth; later also renderings with photographs."""
         truth = losses.true_pose(batch["world_from_template"])
         encoding: Encoding = outputs["encoding"]
         terms = losses.surface_losses(outputs["shape"], outputs["pose"], batch["vertices"].float(), truth, self.subject_size)
@@ -197,7 +197,7 @@ class MultiViewFace(BaseFramework):
         return fit(self.subject, evidence, stages, self.config.views_per_step, self.config.seed, loop)
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Return the fitted template, or without a fit where one begins; the mesh lies in the world of the cameras, metres."""
+        """Return the fitted template, or its initial state without a fit; the mesh is in the cameras' world, in metres."""
         subject = self.subject
         if not subject.begun:
             subject = FitParameters(self.template).to(self.device)
@@ -237,11 +237,11 @@ class MultiViewFace(BaseFramework):
         if not found:
             raise UserError("multiview_face needs at least one view")
         if not any(bool((one.mask > 0.5).any()) for one in found):
-            raise UserError("multiview_face: all masks are empty; a mask is 1 where the subject is")
+            raise UserError("multiview_face: all masks are empty; a mask must be 1 where the subject is")
         return found
 
     def _resized(self, sample: dict[str, Any], batched: bool = False) -> dict[str, Any]:
-        """Return the sample with pictures whose longer side is at most the encoder's, and intrinsics to match."""
+        """Return the sample with pictures resized to at most the encoder's longer side, and matching intrinsics."""
         tensors = {name: torch.as_tensor(value) for name, value in sample.items()}
         height, width = tensors["images"].shape[-2:]
         factor = min(1.0, self.config.image_size / max(height, width))

@@ -1,4 +1,4 @@
-"""Where a subject stands: one rigid transform in the world from what every calibrated view says about it."""
+"""The pose of a subject: one rigid transform in the world from the predictions of all calibrated views."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from deep3dmap.methods.multiview_face.encoder import Encoding, rotation_from_6d
 
-# The depth that a view reads off the subject's size is worth so much of a ray's own precision.
+# Precision of the depth inferred from the subject's size in a view, relative to that of the viewing ray.
 DEPTH_SHARE = 0.1
 
 
@@ -27,15 +27,15 @@ class RigidPose(NamedTuple):
     translation: Tensor
 
     def apply(self, points: Tensor) -> Tensor:
-        """(B, N, 3) points of the subject to the world."""
+        """Transform points (B, N, 3) of the subject to the world."""
         return points @ self.rotation.transpose(1, 2) + self.translation[:, None]
 
 
 def fuse_poses(encoding: Encoding, cameras: Cameras, subject_size: float) -> RigidPose:
-    """Agree on one pose, views weighed by their confidence.
+    """Fuse the views' predictions into one pose, weighted by confidence.
 
-    subject_size: metres, largest extent of the subject at rest. The rotation is the mean of its first two columns, made
-    orthonormal; the translation is the point nearest to the rays through the subject's centres, each of which also has a depth.
+    subject_size: largest extent of the subject at rest, in metres. The rotation is the orthonormalised mean of the first two
+    columns. The translation is the point nearest to the rays through the subject's centre in each view, including their depths.
     """
     weight = encoding.confidence / encoding.confidence.sum(1, keepdim=True)
     turned = cameras.world_from_camera[..., :3, :3] @ encoding.rotation
@@ -45,7 +45,7 @@ def fuse_poses(encoding: Encoding, cameras: Cameras, subject_size: float) -> Rig
 
 
 def camera_centres(encoding: Encoding, cameras: Cameras, subject_size: float) -> Tensor:
-    """Return the subject's centre as every view on its own places it, (B, V, 3) metres in that camera."""
+    """Return the subject's centre as predicted by every single view, (B, V, 3) metres in that camera."""
     side = max(cameras.height, cameras.width)
     middle = encoding.centre.new_tensor([cameras.width / 2, cameras.height / 2])
     pixels = encoding.centre * side + middle

@@ -1,4 +1,4 @@
-"""What a fit does when: from the pose to free vertices, soft silhouettes to sharp ones, small pictures to large ones."""
+"""Schedules of a fit: from the pose to free vertices, from soft to sharp silhouettes, and from low to high resolution."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ _HEAD = (
     Stage("all", 120, 96, 1e-4, ("pose", "identity", "expression", "albedo", "light", "tint"), ALL),
     Stage("offsets", 60, 128, 3e-5, ("pose", "identity", "offsets", "tint", "light"), FREE, 0.5),
 )
-# Limbs may start where their silhouettes do not touch.
+# Rendered limbs may not overlap the mask at the start, so an outline term is added.
 _FAR = {"outline": 60.0}
 _BODY = (
     Stage("pose", 60, 48, 1e-3, ("pose", "betas"), {**POSE, **_FAR}),
@@ -42,8 +42,8 @@ SCHEDULES = {"head": _HEAD, "body": _BODY, "object": _OBJECT}
 
 
 def schedule(name: str, effort: float) -> tuple[Stage, ...]:
-    """Return the stages called `name` with `effort` times their steps; none for effort 0. Raises UserError for another name."""
+    """Return the stages called `name` with `effort` times their steps; empty for effort 0. Raises UserError if unknown."""
     if name not in SCHEDULES:
-        raise UserError(f"method.schedule='{name}' is one of {', '.join(SCHEDULES)}{nearest(name, SCHEDULES)}")
+        raise UserError(f"method.schedule='{name}' is not one of {', '.join(SCHEDULES)}{nearest(name, SCHEDULES)}")
     stages = (replace(stage, steps=round(stage.steps * effort)) for stage in SCHEDULES[name])
     return tuple(stage for stage in stages if stage.steps)

@@ -1,4 +1,4 @@
-"""Templates by name: the built-in ones, and those that users supply."""
+"""Templates by name: the built-in ones and user-supplied files."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ BUILT_IN = ("head", "body", "sphere")
 
 
 def load_template(name: str, grid: int, size: float) -> Template:
-    """Return a template. name: see MultiViewFaceConfig. grid: of the head. size: metres, of the sphere or a mesh's unit.
+    """Return a template. name: see MultiViewFaceConfig. grid: of the head. size: metres, radius of the sphere or a mesh's unit.
 
-    Raises UserError if it is neither built in nor a file nor a folder of SMPL-X, and for a head of an even grid.
+    Raises UserError if the name is not built in, a file or an SMPL-X folder, and for a head with an even grid.
     """
     if name == "head":
         if grid % 2 == 0:
-            raise UserError(f"method.template_grid={grid}: must be odd, so that there is a middle line")
+            raise UserError(f"method.template_grid={grid}: must be odd, so that the head has a middle line")
         return HeadTemplate(head_model(grid))
     if name == "body":
         return BodyTemplate(body_model())

@@ -1,4 +1,4 @@
-"""Where a fit begins that no network helps: the template upright where the rays through the masks meet."""
+"""Initialisation of a fit without an encoder: the template upright at the point where the rays through the masks meet."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ COVERED = 0.5
 
 
 def start_from_masks(evidence: Sequence[Evidence], template: Template) -> Start:
-    """Return the template at rest with its middle at the point nearest to the rays through the masks' middles.
+    """Return the template at rest, centred at the point nearest to the rays through the centres of the masks.
 
     Raises UserError unless two views see the subject from different places.
     """
@@ -25,7 +25,7 @@ def start_from_masks(evidence: Sequence[Evidence], template: Template) -> Start:
     across = torch.eye(3, dtype=torch.float64) - directions[:, :, None] * directions[:, None, :]
     matrix = across.sum(0)
     if float(torch.linalg.eigvalsh(matrix)[0]) < 1e-6:
-        raise UserError("the views look along one line, and where the subject is cannot be told; add a view from another side")
+        raise UserError("the views look along one line, so the subject's depth is undetermined; add a view from another side")
     meeting = torch.linalg.solve(matrix, (across @ origins[..., None])[..., 0].sum(0)).float()
     mean = template.mean()
     middle = (mean.amax(0) + mean.amin(0)) / 2

@@ -1,4 +1,4 @@
-"""The given photograph that was taken nearest to the wanted view: the least that view synthesis has to beat."""
+"""The given photograph nearest to the requested view: the least that a method of view synthesis has to beat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class NearestViewConfig:
 
 
 class NearestView(Method):
-    """Shows the photograph whose camera is nearest: in place, relative to the cameras' spread, and in direction."""
+    """Returns the photograph with the nearest camera, by position relative to the cameras' spread, and by direction."""
 
     card = MethodCard(
         title="Nearest view",
@@ -46,7 +46,7 @@ class NearestView(Method):
         return Reconstruction("world", "metre", notes={"views": len(self._images)})
 
     def render(self, cameras: Sequence[Camera]) -> Views:
-        """Return the nearest photograph of each camera, brought to its size."""
+        """Return the nearest photograph for each camera, resized to the camera's size."""
         if self._images is None:
             raise UserError("nearest_view: reconstruct a scene before rendering it")
         return Views(np.stack([self._nearest(camera) for camera in cameras]))
@@ -61,7 +61,7 @@ class NearestView(Method):
 
 
 def nearest_pose(poses: NDArray[np.float64], wanted: NDArray[np.float64]) -> int:
-    """Return which of the poses (V, 4, 4) is nearest: distance over the spread of all, plus the angle between the axes."""
+    """Return the index of the nearest pose in (V, 4, 4), by distance relative to the poses' spread plus angle between axes."""
     places = poses[:, :3, 3]
     spread = max(float(np.linalg.norm(places - places.mean(0), axis=1).mean()), 1e-9)
     apart = np.linalg.norm(places - wanted[:3, 3], axis=1) / spread

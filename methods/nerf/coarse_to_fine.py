@@ -1,4 +1,4 @@
-"""The paper's pair of networks: a coarse one says where the fine one looks (Mildenhall et al., ECCV 2020, section 5.2)."""
+"""The paper's two networks: the coarse one guides the samples of the fine one (Mildenhall et al., ECCV 2020, section 5.2)."""
 
 import torch
 from torch import Tensor, nn
@@ -13,27 +13,27 @@ from deep3dmap.render.volume import Rays
 
 
 class CoarseToFine(nn.Module):
-    """Two networks on positions in the frame in which the bounds are [-1, 1]^3."""
+    """Two networks whose input positions are scaled so that the bounds are [-1, 1]^3."""
 
     def __init__(self, space: SceneBounds, config: NeRFConfig) -> None:
         super().__init__()
         self.space, self._counts, self._rays = space, (config.coarse, config.fine), config.rays
-        # The paper's fifth layer of eight hands the encoded position on to the sixth; a trunk of two layers has no room for it.
+        # The paper feeds the encoded position in again after layer 5 of 8; a trunk of two layers has no such layer.
         skip = config.depth // 2 + 1
         self.coarse, self.fine = (NeRFMLP(config.width, config.depth, (skip,)) for _ in range(2))
 
     def begin(self, views: object) -> None:
-        """Nothing depends on the views."""
+        """Do nothing; the networks do not depend on the views."""
 
     def rays_per_step(self) -> int:
-        """How many rays are drawn for one step."""
+        """Return the number of rays per step."""
         return self._rays
 
     def refresh(self, step: int, generator: torch.Generator) -> None:
-        """Nothing is kept between steps."""
+        """Do nothing; no state is kept between steps."""
 
     def learn(self, rays: Rays, generator: torch.Generator | None) -> list[RenderedRays]:
-        """Return what the coarse and what the fine network see, differentiable."""
+        """Return the renderings of the coarse and the fine network, differentiable."""
         near, far = self.space.interval(rays)
         zeros, ones = torch.zeros_like(near), torch.ones_like(near)
         shares = stratified_distances(zeros, ones, self._counts[0], generator)
@@ -43,20 +43,20 @@ class CoarseToFine(nn.Module):
         return [RenderedRays(one.color, one.depth, one.opacity) for one in (coarse, fine)]
 
     def look(self, rays: Rays) -> RenderedRays:
-        """Return what the fine network sees."""
+        """Return the rendering of the fine network."""
         return self.learn(rays, None)[-1]
 
     def density(self, positions: Tensor) -> Tensor:
-        """Return the fine density (N,) per unit of the world."""
+        """Return the fine network's density (N,) per world unit."""
         return self.fine.density(self._inner(positions)) / self._unit
 
     def color(self, positions: Tensor, directions: Tensor) -> Tensor:
-        """Return the fine colour (N, 3) seen in unit directions (N, 3)."""
+        """Return the fine network's colour (N, 3) seen along unit directions (N, 3)."""
         return self.fine(self._inner(positions), directions).color
 
     def _along(self, network: NeRFMLP, rays: Rays, shares: Tensor, near: Tensor, far: Tensor) -> RayColors:
         distances = self.space.distances(shares, near, far)
-        # What is beyond `far` of unbounded space is seen as the last sample.
+        # In unbounded space, everything beyond `far` is represented by the last sample.
         lengths = interval_lengths(distances, None if self.space.box.contracted else far) / self._unit
         positions = rays.origins[:, None] + distances[..., None] * rays.directions[:, None]
         directions = rays.directions[:, None].expand_as(positions)

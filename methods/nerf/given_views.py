@@ -1,4 +1,4 @@
-"""The photographs that a field is fitted to, as pixels from which batches of rays are drawn."""
+"""The photographs that a field is fitted to, as pixels for sampling batches of rays."""
 
 from typing import Any, NamedTuple
 
@@ -11,11 +11,11 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.render.volume import Rays, box_interval
 
 LEAST_VIEWS = 2
-PROBES = 256  # pixels of each view by which is seen whether it looks at the bounds at all
+PROBES = 256  # pixels of each view used to test whether it sees the bounds
 
 
 class RayBatch(NamedTuple):
-    """rays: (R, 3) each. light: (R, 3) what the scene itself sends. alpha: (R,) share of the pixel it covers."""
+    """rays: (R, 3) each. light: (R, 3) light from the scene without the background. alpha: (R,) coverage of the pixel."""
 
     rays: Rays
     light: Tensor
@@ -23,10 +23,10 @@ class RayBatch(NamedTuple):
 
 
 class GivenViews:
-    """V photographs of one size with their cameras, on a device.
+    """V photographs of the same size with their cameras, on a device.
 
-    background: (3,) known colour behind the scene, else None. masked: whether masks tell what belongs to the scene.
-    Raises UserError for too few views, for sizes that differ, for a camera inside the object and where no ray meets the bounds.
+    background: (3,) known background colour, or None. masked: whether there are masks of the scene. Raises UserError for too
+    few views, differing sizes, a camera inside the object, and if no ray meets the bounds.
     """
 
     def __init__(self, given: dict[str, Any], device: torch.device) -> None:
@@ -38,14 +38,14 @@ class GivenViews:
         self.masked = given.get("masks") is not None
         alpha = _of_one_size(given["masks"], "masks") if self.masked else np.ones(images.shape[::2][:1] + images.shape[2:])
         if alpha.shape != (self.count, self.height, self.width):
-            raise UserError(f"nerf: masks are {alpha.shape}, and images are {images.shape}; a mask belongs to every image")
+            raise UserError(f"nerf: masks are {alpha.shape}, and images are {images.shape}; every image needs a mask")
         self.bounds = torch.as_tensor(np.asarray(given["bounds"]), dtype=torch.float32)
         known = given.get("background")
         self.background = None if known is None else torch.as_tensor(np.asarray(known), dtype=torch.float32)
         self._check(alpha)
         light = np.moveaxis(images, 1, -1) * (alpha[..., None] if self.masked and known is None else 1.0)
         if self.masked and known is not None:
-            # The background was laid behind the scene once; without it, any other can be.
+            # Remove the known background, so that it can be replaced by any other.
             light = light - (1 - alpha[..., None]) * np.asarray(known, np.float32)
         self._light = torch.from_numpy(np.ascontiguousarray(light, np.float32)).reshape(-1, 3).to(device)
         self._alpha = torch.from_numpy(np.ascontiguousarray(alpha, np.float32)).reshape(-1).to(device)
@@ -53,7 +53,7 @@ class GivenViews:
         self._eyes = torch.from_numpy(self.poses[:, :3, 3]).float().to(device)
 
     def draw(self, count: int, generator: torch.Generator) -> RayBatch:
-        """Return `count` random pixels of all views with their rays."""
+        """Sample `count` random pixels of all views, with their rays."""
         chosen = torch.randint(len(self._alpha), (count,), generator=generator, device=generator.device).to(self._alpha.device)
         return RayBatch(self._rays(chosen), self._light[chosen], self._alpha[chosen])
 
@@ -70,20 +70,20 @@ class GivenViews:
 
     def _check(self, alpha: np.ndarray) -> None:
         if not alpha.max() > 0.5:
-            raise UserError("nerf: all masks are empty; a mask is 1 where the object is")
+            raise UserError("nerf: all masks are empty; a mask must be 1 where the object is")
         low, high = self.bounds.double().numpy()
         eyes = self.poses[:, :3, 3]
         within = ((eyes > low) & (eyes < high)).all(1)
         full = (alpha.reshape(self.count, -1) > 0.5).all(1) & self.masked
         for view in np.flatnonzero(within & full)[:1]:
             raise UserError(
-                f"nerf: camera {view} stands inside the object: it lies within the bounds and its mask covers the whole "
-                "picture; leave the view out, or check the unit of the poses"
+                f"nerf: camera {view} is inside the object: it is within the bounds and its mask covers the whole picture; "
+                "leave the view out, or check the unit of the poses"
             )
         if not self._meets_bounds():
             raise UserError(
-                f"nerf: no ray of any view meets the bounds {low.tolist()} to {high.tolist()}; are the poses camera-to-world "
-                "with OpenCV axes, in the unit of the bounds?"
+                f"nerf: no ray of any view meets the bounds {low.tolist()} to {high.tolist()}; check that the poses are "
+                "camera-to-world with OpenCV axes, in the unit of the bounds"
             )
 
     def _meets_bounds(self) -> bool:
@@ -97,7 +97,7 @@ class GivenViews:
 
 
 def _turns(intrinsics: np.ndarray, poses: np.ndarray) -> np.ndarray:
-    """Return the matrices (V, 3, 3) that take homogeneous pixels to directions in the world."""
+    """Return the matrices (V, 3, 3) that map homogeneous pixels to directions in the world."""
     return poses[:, :3, :3] @ np.linalg.inv(intrinsics)
 
 
@@ -106,7 +106,7 @@ def _of_one_size(pictures: Any, name: str) -> np.ndarray:
     odd = next((index for index, shape in enumerate(shapes) if shape != shapes[0]), None)
     if odd is not None:
         raise UserError(
-            f"nerf: {name} 0 and {odd} have different sizes, {shapes[0]} and {shapes[odd]}; bring the photographs of a scene "
+            f"nerf: {name} 0 and {odd} have different sizes, {shapes[0]} and {shapes[odd]}; resize the photographs of a scene "
             "to one size"
         )
     return np.stack([np.asarray(one, np.float32) for one in pictures]) if shapes else np.zeros((0, 3, 0, 0), np.float32)

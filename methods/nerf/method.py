@@ -1,4 +1,4 @@
-"""NeRF: a field of density and colour fitted to the photographs of one scene whose cameras are known."""
+"""NeRF: a field of density and colour fitted to the photographs of one scene with known cameras."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -19,15 +19,15 @@ from deep3dmap.nn.radiance.rays import axial_depth, camera_image_rays
 from deep3dmap.render.volume import Rays
 
 FIELD = "field"
-LEAST_OPACITY = 0.5  # of a pixel that has a depth
-HIDDEN = 2.0  # cells: so far behind the surface that a camera sees, a vertex still counts as seen
+LEAST_OPACITY = 0.5  # minimum opacity of a pixel with a depth
+HIDDEN = 2.0  # cells; a vertex at most this far behind the visible surface still counts as seen
 
 
 class NeRF(CustomFramework):
-    """Renders rays through random pixels and compares them with the photographs, over changing backgrounds where masks allow.
+    """Renders rays through random pixels and compares them with the photographs, over random backgrounds where masks allow it.
 
-    field=mlp is the paper's pair of networks; field=grid looks up a hash grid only where an occupancy grid says that something
-    is, so that its memory grows with the samples that are kept.
+    field=mlp uses the paper's pair of networks. field=grid evaluates a hash grid only in occupied cells of an occupancy grid,
+    so its memory grows with the number of samples that are kept.
     """
 
     card = MethodCard(
@@ -58,7 +58,7 @@ class NeRF(CustomFramework):
         self.register_buffer("background", torch.zeros(3))
 
     def fit_steps(self, given: dict[str, Any], loop: TrainLoop) -> Iterator[Step]:
-        """Fit the field to one scene. Raises UserError for views from which nothing can be fitted, see `GivenViews`."""
+        """Fit the field to one scene. Raises UserError for unusable views, see `GivenViews`."""
         views = self._place(given)
         loop.planned_steps = self.config.steps
         loop.prepare(self)
@@ -71,7 +71,7 @@ class NeRF(CustomFramework):
             yield self._step(views, loop)
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Return the surface in the bounds of the scene, in the frame and unit of its cameras; empty where there is none."""
+        """Return the surface within the bounds of the scene, in the frame and unit of its cameras; may be empty."""
         views = self._place(given)
         c = self.config
         mesh = extract_surface(self.model.density, self.model.color, self.space.box.bounds, c.mesh_resolution, c.mesh_opacity)
@@ -82,12 +82,12 @@ class NeRF(CustomFramework):
         return Reconstruction("world", "metre", mesh=mesh, notes=notes)
 
     def render(self, cameras: Sequence[Camera]) -> Views:
-        """Render the scene that was reconstructed last; depth is along the optical axis, 0 where hardly anything is."""
+        """Render the last reconstructed scene; depth is along the optical axis, 0 where opacity is low."""
         drawn = [self._render(camera) for camera in cameras]
         return Views(np.stack([image for image, _ in drawn]), np.stack([depth for _, depth in drawn]))
 
     def _place(self, given: dict[str, Any]) -> GivenViews:
-        """Read the views and set what follows from them alone, so that a fit that goes on finds the same."""
+        """Read the views and set the state that depends only on them, so that a resumed fit uses the same."""
         views = GivenViews(given, self.device)
         unbounded = not views.masked if self.config.space == "auto" else self.config.space == "unbounded"
         self.space.place(views.bounds, torch.from_numpy(views.poses[:, :3, 3]).float(), unbounded)
@@ -98,7 +98,7 @@ class NeRF(CustomFramework):
         return views
 
     def _step(self, views: GivenViews, loop: TrainLoop) -> Step:
-        # The loop seeds torch anew for each step.
+        # The loop reseeds torch for each step.
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, (1,))))
         self.model.refresh(loop.step, generator)
         batch = views.draw(self.model.rays_per_step(), generator)
@@ -114,7 +114,7 @@ class NeRF(CustomFramework):
         return Step(torch.stack(errors).sum().detach(), {"psnr": psnr, "rays": float(len(batch.alpha))})
 
     def _behind(self, views: GivenViews, batch: RayBatch, generator: torch.Generator) -> Tensor:
-        """Return what is laid behind the rays (R, 3): a colour of its own for each, so that the field cannot paint it."""
+        """Return the backgrounds of the rays (R, 3): random colours per ray, so that the field cannot learn them."""
         if views.background is not None and not views.masked:
             return self.background.expand(len(batch.alpha), 3)
         return torch.rand(len(batch.alpha), 3, generator=generator).to(self.device)

@@ -1,4 +1,4 @@
-"""A hash grid behind an occupancy grid: only what may hold something is looked up (Mueller et al., Instant-NGP, 2022)."""
+"""A hash grid with an occupancy grid: only possibly occupied cells are evaluated (Mueller et al., Instant-NGP, 2022)."""
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +15,14 @@ from deep3dmap.render.renderer import FieldSamples
 from deep3dmap.render.volume import Rays
 
 LEAST_RAYS = 32
-EVERYWHERE_UNTIL = 48  # steps in which every cell is sampled: what is known of them is chance
-ALL_CELLS_UNTIL = 128  # steps; afterwards a share of the cells is looked at
+EVERYWHERE_UNTIL = 48  # steps in which all cells are sampled, because the estimated densities are still random
+ALL_CELLS_UNTIL = 128  # steps; afterwards only a share of the cells is updated at a time
 SHARE = 0.25
-START = -1.0  # logarithm of the density per half side of the bounds
+START = -1.0  # initial logarithm of the density, per half side of the bounds
 
 
 class OccupiedGrid(nn.Module):
-    """The field, its occupancy grid, and how many samples a ray had in the last step, which decides the next one's rays."""
+    """The field, its occupancy grid, and the last step's samples per ray, which determine the next step's number of rays."""
 
     samples_per_ray: Tensor
 
@@ -35,52 +35,52 @@ class OccupiedGrid(nn.Module):
         last = self.field.density_net[2]
         assert isinstance(last, nn.Linear)
         with torch.no_grad():
-            # The density's is the first output: thin fog to begin with, through which all of the scene gets light.
+            # The first output is the density: start with thin fog, so that light reaches the whole scene.
             last.bias[0] = START
         self.grid = OccupancyGrid(space.box, c.grid_occupancy, step=1.0)
         self.register_buffer("samples_per_ray", torch.tensor(float(c.grid_march)))
 
     def place(self) -> None:
-        """Take the lengths of the space."""
+        """Update the step sizes from the bounds."""
         half = self.space.box.half_sides
         self.grid.step = 2 * float(half.norm()) / self._config.grid_march
         self.grid.cone = self._config.grid_cone if self.space.box.contracted else 0.0
 
     def begin(self, views: GivenViews) -> None:
-        """Leave out for good what no view shows."""
+        """Permanently exclude cells that no view sees."""
         poses = torch.linalg.inv(torch.from_numpy(views.poses)).float().to(self.grid.density)
         intrinsics = torch.from_numpy(views.intrinsics).to(poses)
         self.grid.drop_unseen(intrinsics, poses, views.height, views.width)
 
     def rays_per_step(self) -> int:
-        """How many rays are drawn for one step, so that its samples and with them its memory stay about the same."""
+        """Return the number of rays for one step, chosen to keep the number of samples and thus the memory about constant."""
         wanted = self._config.grid_samples / max(1.0, float(self.samples_per_ray))
         return max(LEAST_RAYS, min(self._config.rays, int(wanted)))
 
     def refresh(self, step: int, generator: torch.Generator) -> None:
-        """Decide anew which cells are occupied, every so many steps."""
+        """Update the occupied cells at regular intervals."""
         if step < EVERYWHERE_UNTIL or step % self._config.grid_every:
             return
         share = 1.0 if step < ALL_CELLS_UNTIL else SHARE
         self.grid.update(self._seen_field.density, generator, share)
         if not self.grid.occupied.any():
-            # A field that vanished everywhere could not come back.
+            # A field that vanished everywhere could not recover.
             self.grid.occupied = self.grid.seen.clone()
 
     def learn(self, rays: Rays, generator: torch.Generator | None) -> list[RenderedRays]:
-        """Return what rays see, differentiable."""
+        """Return the rendering of the rays, differentiable."""
         samples = self.grid.march(rays, self.space.near, self.space.far, generator)
         self.samples_per_ray.fill_(len(samples.distances) / max(1, len(rays.origins)))
         seen = render_packed(self._seen_field, rays, samples)
         return [RenderedRays(seen.color, seen.depth, seen.opacity, self._spread(seen.weights, samples))]
 
     def look(self, rays: Rays) -> RenderedRays:
-        """Return what rays see, without gradients."""
+        """Return the rendering of the rays, without gradients."""
         seen = march_and_render(self._seen_field, self.grid, rays, self.space.near, self.space.far)
         return RenderedRays(seen.color, seen.depth, seen.opacity)
 
     def density(self, positions: Tensor) -> Tensor:
-        """Return the density (N,) per unit of the world, 0 in cells that are empty."""
+        """Return the density (N,) per world unit, 0 in empty cells."""
         cells = (self.space.box.to_cube(positions) * self.grid.resolution).long().clamp(0, self.grid.resolution - 1)
         occupied = self.grid.occupied[cells[:, 0], cells[:, 1], cells[:, 2]]
         density = torch.zeros_like(positions[:, 0])
@@ -88,7 +88,7 @@ class OccupiedGrid(nn.Module):
         return density
 
     def color(self, positions: Tensor, directions: Tensor) -> Tensor:
-        """Return the colour (N, 3) seen in unit directions (N, 3)."""
+        """Return the colour (N, 3) seen along unit directions (N, 3)."""
         return self._seen_field(positions, directions).color
 
     def _spread(self, weights: Tensor, samples: PackedSamples) -> Tensor | None:
@@ -103,22 +103,22 @@ class OccupiedGrid(nn.Module):
 
 
 class SeenField:
-    """A field as it is rendered: thinner where unbounded space is contracted, and the same from everywhere if it is told so.
+    """A field as rendered: with reduced density in contracted space, and without view dependence if so configured.
 
-    Density counts per length of contracted space. Otherwise the long steps far away would become opaque first, and the scene be
-    painted on a shell behind itself.
+    Density is per length of contracted space. Otherwise the long steps far away would become opaque first, and the scene would
+    be painted on a distant shell.
     """
 
     def __init__(self, field: HashGridField, view_dependent: bool) -> None:
         self._field, self._view_dependent = field, view_dependent
 
     def __call__(self, positions: Tensor, directions: Tensor) -> FieldSamples:
-        """Look the field up."""
+        """Evaluate the field."""
         found = self._field(positions, directions if self._view_dependent else torch.zeros_like(directions))
         return FieldSamples(found.density * self._thinner(positions), found.color)
 
     def density(self, positions: Tensor) -> Tensor:
-        """Look up the density (N,) only."""
+        """Evaluate only the density (N,)."""
         return self._field.density(positions) * self._thinner(positions)
 
     def _thinner(self, positions: Tensor) -> Tensor:

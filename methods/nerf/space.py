@@ -1,4 +1,4 @@
-"""Where in the world a field is looked up: between which distances, and in which coordinates."""
+"""The space in which a field is evaluated: the range of distances along rays, and the coordinates."""
 
 from typing import NamedTuple
 
@@ -10,9 +10,9 @@ from deep3dmap.render.volume import Rays
 
 
 class RenderedRays(NamedTuple):
-    """What rays see of a scene. color: (R, 3) without background. depth: (R,) sum of weight times distance. opacity: (R,).
+    """Rendered rays. color: (R, 3) without background. depth: (R,) sum of weight times distance. opacity: (R,).
 
-    spread: (R,) distortion of the rays' weights, where it is asked for.
+    spread: (R,) distortion of the rays' weights, or None if not computed.
     """
 
     color: Tensor
@@ -22,9 +22,9 @@ class RenderedRays(NamedTuple):
 
 
 class SceneBounds(nn.Module):
-    """The bounds of a scene and how far its cameras see; a unit box until `place` is called.
+    """The bounds of a scene and the range of its cameras; a unit box until `place` is called.
 
-    near, far: in half sides of the bounds; far counts in unbounded space, for in a box its end bounds a ray.
+    near, far: in half sides of the bounds; far applies to unbounded space only, since a bounded ray ends at the box.
     """
 
     def __init__(self, near: float, far: float) -> None:
@@ -33,34 +33,34 @@ class SceneBounds(nn.Module):
         self._near, self._far, self._reach = near, far, 0.0
 
     def place(self, bounds: Tensor, eyes: Tensor, unbounded: bool) -> None:
-        """Take the bounds (2, 3) of a scene that cameras at eyes (V, 3) see."""
+        """Set the bounds (2, 3) of a scene seen by cameras at eyes (V, 3)."""
         self.box.bounds.copy_(bounds)
         self.box.contracted = unbounded
         self._reach = float((eyes.to(self.box.centre) - self.box.centre).norm(dim=1).max())
 
     @property
     def near(self) -> float:
-        """Nearest distance that is looked at."""
+        """Near distance of rays in world units."""
         return self._near * float(self.box.half_sides.mean())
 
     @property
     def far(self) -> float:
-        """Farthest distance that is looked at."""
+        """Far distance of rays in world units."""
         if self.box.contracted:
             return self._far * float(self.box.half_sides.mean())
         return 2 * self._reach + 4 * float(self.box.half_sides.norm())
 
     def interval(self, rays: Rays) -> tuple[Tensor, Tensor]:
-        """Return between which distances (R,) rays are sampled; of rays that miss the box both are the same."""
+        """Return the distances (R,) between which rays are sampled; both are equal for rays that miss the box."""
         near, far = self.box.interval(rays, self.near, self.far)
         return near, torch.maximum(near, far)
 
     def distances(self, shares: Tensor, near: Tensor, far: Tensor) -> Tensor:
-        """Return distances (R, S) of shares in [0, 1] of the way: even in a box, in unbounded space even in 1 / distance."""
+        """Map shares (R, S) in [0, 1] to distances: linearly within a box, linearly in 1 / distance in unbounded space."""
         if not self.box.contracted:
             return near[:, None] + (far - near)[:, None] * shares
         return 1 / ((1 - shares) / near[:, None] + shares / far[:, None])
 
     def shares(self, distances: Tensor) -> Tensor:
-        """Return the shares (S,) of distances between `near` and `far` of unbounded space, even in 1 / distance."""
+        """Map distances (S,) in unbounded space to shares of the range from `near` to `far`, linear in 1 / distance."""
         return (1 / self.near - 1 / distances) / (1 / self.near - 1 / self.far)

@@ -1,4 +1,4 @@
-"""The surface of a field as a mesh with colours."""
+"""The surface of a field as a coloured mesh."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,23 +13,23 @@ from deep3dmap.geometry.cameras import invert, transform
 from deep3dmap.ops.rasterize import rasterize_camera
 from deep3dmap.render.mesh_renderer import vertex_normals
 
-SLAB = 1 << 18  # places looked up together
+SLAB = 1 << 18  # positions evaluated at once
 
 Density = Callable[[Tensor], Tensor]
 Color = Callable[[Tensor, Tensor], Tensor]
 
 
 def extract_surface(density: Density, color: Color, bounds: Tensor, resolution: int, opacity: float) -> Mesh:
-    """Return the surface where a cell of the grid stops a share `opacity` of the light, in the bounds (2, 3), with colours.
+    """Return the surface on which a grid cell absorbs a fraction `opacity` of the light, within bounds (2, 3), with colours.
 
-    resolution: cells along the longest side. Vertices have the colour seen from straight above them. Empty where there is none.
+    resolution: cells along the longest side. Vertices have the colour seen along the inward normal. May be empty.
     """
     from skimage.measure import marching_cubes
 
     low, high = bounds.cpu().double()
     edge = float((high - low).max()) / resolution
     stopped = _opacities(density, bounds.device, low, high, edge)
-    # A border of nothing closes the surface.
+    # An empty border closes the surface.
     padded = np.pad(stopped, 1)
     if not padded.max() > opacity:
         return Mesh(np.zeros((0, 3)), np.zeros((0, 3)))
@@ -42,7 +42,7 @@ def extract_surface(density: Density, color: Color, bounds: Tensor, resolution: 
 
 
 def seen_part(mesh: Mesh, intrinsics: Any, world_from_camera: Any, height: int, width: int, tolerance: float) -> Mesh:
-    """Return the faces of which a camera sees a vertex: one that lies at most `tolerance` behind what it sees of the mesh."""
+    """Return the faces with a visible vertex: one at most `tolerance` behind the mesh's nearest surface in some camera."""
     if mesh.is_empty:
         return mesh
     vertices, faces = torch.from_numpy(mesh.vertices), torch.from_numpy(mesh.faces)

@@ -7,7 +7,7 @@ DIVISOR = 8
 
 
 class InvertedResidual(nn.Module):
-    """1x1 expansion, depthwise convolution, 1x1 projection; the input is added where shape and stride allow."""
+    """1x1 expansion, depthwise convolution and 1x1 projection, with a residual connection where shape and stride allow it."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int, momentum: float) -> None:
         super().__init__()
@@ -25,15 +25,15 @@ class InvertedResidual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
+        """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
         return x + self.layers(x) if self.adds else self.layers(x)
 
 
 class MnasMulti(nn.Module):
-    """Features at 1/4, 1/8 and 1/16 of the image. alpha: width, 1 = the paper's. momentum: of every batch norm.
+    """Features at 1/4, 1/8 and 1/16 of the image. alpha: width factor (paper: 1). momentum: of every batch norm.
 
-    The paper starts from ImageNet weights and therefore keeps their running statistics with a momentum of 3e-4; from scratch
-    these would still be at their start when a short training ends.
+    The paper starts from ImageNet weights and therefore uses a batch norm momentum of 3e-4. When training from scratch, the
+    running statistics would still be close to their initial values at the end of a short training.
     """
 
     def __init__(self, alpha: float = 1.0, momentum: float = 3e-4) -> None:
@@ -61,7 +61,7 @@ class MnasMulti(nn.Module):
         _initialise(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, H, W), normalised, H and W multiples of 16, to the maps at 1/4, 1/8 and 1/16; raises ValueError otherwise."""
+        """Return features at 1/4, 1/8 and 1/16 of a normalised image (B, 3, H, W); H and W must be multiples of 16."""
         if x.shape[-1] % 16 or x.shape[-2] % 16:
             raise ValueError(f"image height and width must be multiples of 16, got {tuple(x.shape[-2:])}")
         quarter = self.conv0(x)
@@ -73,7 +73,7 @@ class MnasMulti(nn.Module):
 
 
 def rounded_width(width: float) -> int:
-    """Return the multiple of 8 nearest to a width, at least 8, and not more than 10 % below it, as MNASNet rounds."""
+    """Round a width as MNASNet does: to the nearest multiple of 8, at least 8, and at most 10 % below the given width."""
     nearest = max(DIVISOR, int(width + DIVISOR / 2) // DIVISOR * DIVISOR)
     return nearest if nearest >= 0.9 * width else nearest + DIVISOR
 

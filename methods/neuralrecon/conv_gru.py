@@ -16,7 +16,7 @@ ResetGate = Literal["intended", "upstream"]
 
 
 class SConv3d(nn.Module):
-    """A sparse 3x3x3 convolution sampled back at the points, beside a linear layer on the points themselves."""
+    """A sparse 3x3x3 convolution sampled at the points, added to a linear layer on the point features."""
 
     def __init__(self, inputs: int, outputs: int, voxel_size: float, backend: SparseBackend = "auto") -> None:
         super().__init__()
@@ -25,14 +25,14 @@ class SConv3d(nn.Module):
         self.point_transforms = nn.ModuleList([nn.Linear(inputs, outputs)])
 
     def forward(self, features: Tensor, points: PointVoxels) -> Tensor:
-        """features (P, inputs) to (P, outputs); points: in cells of `voxel_size`."""
+        """Map features (P, inputs) to (P, outputs); points: in cells of `voxel_size`."""
         return points.sampled(self.net(points.voxelized(features))) + self.point_transforms[0](features)
 
     def with_stale_table(self, features: Tensor, points: PointVoxels) -> Tensor:
-        """Do what the official code does to the second gate of a pair that shares its points.
+        """Reproduce a bug of the official code, which affects the second gate of a pair that shares its points.
 
-        The first gate's call overwrote the positions by voxel units, which are divided by the voxel size once more, and left
-        its table of cells and weights, which is read again although its row numbers are those of the first gate's cells.
+        The first gate's call overwrites the positions with voxel units, which are then divided by the voxel size a second time.
+        It also leaves its table of cells and weights, which is reused although its row numbers refer to the first gate's cells.
         """
         first = hash_ordered(points.voxelized(features))
         rows, weights = trilinear_map(points.positions, points.batch, first.coordinates, first.stride)
@@ -44,7 +44,7 @@ class SConv3d(nn.Module):
 class ConvGRU(nn.Module):
     """h' = (1 - z) h + z q, with z and r sigmoids of [h, x] and q the tanh of [r h, x].
 
-    reset_gate: "upstream" reproduces the fault of the official code under which its weights were trained; see SConv3d.
+    reset_gate: "upstream" reproduces the bug with which the official weights were trained; see `SConv3d.with_stale_table`.
     """
 
     def __init__(
@@ -64,7 +64,10 @@ class ConvGRU(nn.Module):
         self.convq = SConv3d(hidden + inputs, hidden, voxel_size, backend)
 
     def forward(self, history: Tensor, current: Tensor, positions: Tensor, batch: Tensor) -> Tensor:
-        """history (P, hidden), current (P, inputs), positions (P, 3) metres, batch (P,) to the new state (P, hidden)."""
+        """Return the new state (P, hidden).
+
+        history: (P, hidden). current: (P, inputs). positions: (P, 3) in metres. batch: (P,).
+        """
         points = PointVoxels(positions / self.voxel_size, batch)
         both = torch.cat([history, current], 1)
         reset_conv = self.convr if self.reset_gate == "intended" else self.convr.with_stale_table
@@ -75,7 +78,7 @@ class ConvGRU(nn.Module):
 
 
 def hash_ordered(x: SparseTensor) -> SparseTensor:
-    """Return the cells in the order of torchsparse 1.4: ascending 60-bit FNV-1a hash of (x, y, z, batch)."""
+    """Return the cells in the order used by torchsparse 1.4: ascending 60-bit FNV-1a hash of (x, y, z, batch)."""
     order = torch.from_numpy(np.argsort(fnv_hash(x.coordinates[:, [1, 2, 3, 0]].cpu().numpy()))).to(x.features.device)
     return SparseTensor(x.features[order], x.coordinates[order], x.stride)
 

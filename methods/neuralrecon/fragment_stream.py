@@ -1,4 +1,4 @@
-"""An endless stream of training fragments: scans in order, their fragments in order, every epoch in a world turned anew."""
+"""An endless stream of training fragments: scan after scan, with a new rotation and shift of the world in every epoch."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -30,14 +30,14 @@ PADDING_BEFORE, PADDING_AFTER = np.array([0.1, 0.1, 0.025]), np.array([0.1, 0.1,
 
 
 class FragmentStream:
-    """Fragment i of the stream, for any i, so that training goes on at any step.
+    """Random access to the fragments of the stream, so that training can resume at any step.
 
-    split: scans. mapping: a run's `inputs`. augment: turn and shift the world, the same way for all scans of an epoch where
-    fragments of a scene are fused. rank, workers: every worker has scans of its own, in sequence; scans that do not divide
-    evenly are left to the first workers. Targets of scans and views of fragments are kept in memory, up to `kept_bytes`; where
-    nothing is augmented, whole fragments are kept on the device, and made once.
-    device: where targets are computed and lie. readers: threads that read the fragments that come next. mirror: mirror half of
-    the fragments where they are shuffled, others in every epoch.
+    split: the scans. mapping: the `inputs` of a run. augment: rotate and shift the world, identically for all scans of an epoch
+    while the fragments of a scene are fused. rank, workers: each worker reads a contiguous share of the scans; if they do not
+    divide evenly, the first workers read one more. kept_bytes: memory limit for the targets of scans and the views of
+    fragments; without augmentation, whole fragments are kept on the device and made only once. device: where targets are
+    computed and stored. readers: threads that prefetch fragments. mirror: mirror a random half of the fragments in every epoch
+    in which they are shuffled.
 
     Raises UserError if a worker has no fragment.
     """
@@ -60,9 +60,9 @@ class FragmentStream:
         self.split, self.mapping, self.config, self.seed, self.augment = split, dict(mapping), config, seed, augment
         self.device, self.readers = device, readers
         self._pool = ThreadPoolExecutor(readers) if readers else None
-        # Opening a scan may mean to parse many small files, and shuffled fragments come from all of them.
+        # Opening a scan may require parsing many small files, and shuffled fragments come from all scans.
         self._sample = lru_cache(OPEN_SCANS)(partial(_opened, split, dict(mapping)))
-        # A whole fragment needs its parts no more, so that those of a few scans are enough.
+        # Once a whole fragment is kept, its parts are not needed any more, so a small cache of parts is sufficient.
         share = kept_bytes // 2 if augment else kept_bytes // 4
         self._targets: MemoryCache[SceneTSDF] = MemoryCache(SceneTSDF.bytes, share)
         self._seen: MemoryCache[_Seen] = MemoryCache(_Seen.bytes, share)
@@ -78,17 +78,17 @@ class FragmentStream:
             )
 
     def __len__(self) -> int:
-        """Return the fragments of one epoch."""
+        """Return the number of fragments in one epoch."""
         return self._ends[-1]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return fragment `index`, counted over all epochs: the inputs of `make_fragment`, and its targets."""
+        """Return fragment `index`, counted over all epochs: the outputs of `make_fragment` and its targets."""
         return self.at(index)
 
     def at(self, index: int, shuffled: bool = False) -> dict[str, Any]:
-        """Return fragment `index` as `[]` does.
+        """Return fragment `index`, like `[]`.
 
-        shuffled: every epoch in a random order of its own, not scan after scan, and augmented every fragment by itself.
+        shuffled: use a random order in every epoch, instead of scan after scan, and augment each fragment separately.
         """
         if self._pool is not None:
             for coming in range(index, index + 2 * self.readers):
@@ -118,10 +118,10 @@ class FragmentStream:
         return select_fragments(poses, c.views, c.min_angle, c.min_distance)
 
     def _make(self, epoch: int, scan: int, frames: list[int], alone: bool) -> dict[str, Any]:
-        # A name of its own in every epoch: the maps of a scene begin anew when its name comes up again.
+        # The name is different in every epoch, so that the maps are reset when a scene is seen again.
         scene = {"scene": f"{scan}@{epoch}"}
         if self.augment:
-            # Seeds are filled up with zeros, so a fragment's must not end in one to differ from an epoch's.
+            # Seed sequences are padded with zeros, so a fragment's seed must not end in 0, or it would equal an epoch's seed.
             return self._made((epoch, scan, frames[0] + 1) if alone else (epoch,), scan, frames) | scene
         return self._whole.get((scan, frames[0]), lambda: self._on_device(self._made((), scan, frames))) | scene
 
@@ -166,7 +166,7 @@ class FragmentStream:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What the frames of a fragment hold: views at the network's size, depth maps, and the intrinsics of these."""
+    """The data read for a fragment: views at the network's size, depth maps, and the intrinsics of the depth maps."""
 
     views: Views
     depths: list[Tensor]
@@ -183,7 +183,7 @@ def _opened(split: Split, mapping: Mapping[str, str], scan: int) -> Sample:
 
 
 def _shuffled(seed: int, count: int, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the order of an epoch's fragments, and which of its places are mirrored."""
+    """Return the order of an epoch's fragments and a mask of the positions at which they are mirrored."""
     generator = np.random.default_rng([seed, epoch, count])
     return generator.permutation(count), generator.random(count) < 0.5
 
@@ -194,9 +194,9 @@ def _fragment_bytes(fragment: dict[str, Any]) -> int:
 
 
 def random_world(targets: SceneTSDF, turn: float, place: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the transform (4, 4) of the official augmentation: `turn` in [0, 1) of a circle about z, then a shift.
+    """Return the transform (4, 4) of the official augmentation: a rotation about z by `turn` in [0, 1) turns, then a shift.
 
-    place: (3,) in [0, 1), where in the turned scan's bounds, with a padding, the scan's origin comes to lie.
+    place: (3,) in [0, 1), the relative position of the scan's origin within the padded bounds of the rotated scan.
     """
     rotation = turned_about_z(2 * np.pi * turn, np.zeros(3))
     origin, size = targets.origin.numpy(), np.array(targets.tsdf[0].shape) * targets.voxel_size

@@ -1,4 +1,4 @@
-"""A fragment as the network takes it: the box of voxels its views look into, their projections, and the levelled camera."""
+"""A fragment as network input: the voxel box that its views see, their projections, and the levelled camera."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ TargetGrid = Literal["intended", "upstream"]
 
 @dataclass(frozen=True)
 class FragmentConfig:
-    """How frames become fragments; lengths in metres. See NeuralReconConfig for the fields."""
+    """Settings for making fragments from frames; lengths in metres. See NeuralReconConfig for the fields."""
 
     n_vox: tuple[int, int, int] = (96, 96, 96)
     voxel_size: float = 0.04
@@ -39,7 +39,7 @@ class FragmentConfig:
 class Views:
     """The views of a fragment at the network's resolution.
 
-    images: (V, 3, H, W) float32 RGB 0..255. intrinsics: (V, 3, 3) float64 of these, pixel centres at +0.5.
+    images: (V, 3, H, W) float32 RGB in 0..255. intrinsics: (V, 3, 3) float64 of these images, with pixel centres at +0.5.
     world_from_camera: (V, 4, 4) float64 metres, z up.
     """
 
@@ -64,8 +64,9 @@ def load_views(images: Any, intrinsics: Any, world_from_camera: Any, frames: lis
 def make_fragment(views: Views, scene: str, config: FragmentConfig) -> dict[str, Any]:
     """Return the network's inputs for one fragment, without targets.
 
-    `images`; `projection` (V, 3, 4, 4) float32, pixel (integer centres) of the feature map at 1/4, 1/8, 1/16 from world;
-    `vol_origin_partial` (3,) float32 world metres of the box's lowest voxel; `world_to_aligned_camera` (4, 4) float32; `scene`.
+    `images`; `projection` (V, 3, 4, 4) float32, from the world to pixels (integer centres) of the feature maps at 1/4, 1/8,
+    1/16; `vol_origin_partial` (3,) float32, world metres of the box's lowest voxel; `world_to_aligned_camera` (4, 4) float32;
+    `scene`.
     """
     return {
         "images": views.images,
@@ -77,9 +78,9 @@ def make_fragment(views: Views, scene: str, config: FragmentConfig) -> dict[str,
 
 
 def box_origin(views: Views, config: FragmentConfig) -> Tensor:
-    """Return the world metres (3,) of a fragment's lowest voxel, a multiple of `snap` voxels from the world's origin.
+    """Return the position (3,) in world metres of a fragment's lowest voxel, at a multiple of `snap` voxels.
 
-    In x and y the box is centred on the frusta cut at max_depth; it begins at a fixed height, as the network is trained.
+    In x and y the box is centred on the frusta cut off at max_depth. In z it starts at a fixed height, as the network expects.
     """
     height, width = views.images.shape[-2:]
     intrinsics, poses = _integer_centred(views.intrinsics), views.world_from_camera
@@ -92,7 +93,7 @@ def box_origin(views: Views, config: FragmentConfig) -> Tensor:
 
 
 def aligned_camera(world_from_camera: Tensor) -> Tensor:
-    """Return the transform (4, 4) from the world, z up, to a camera turned level: x right, y down along gravity, z forward."""
+    """Return the transform (4, 4) from the world (z up) to a levelled camera: x right, y down along gravity, z forward."""
     pose = world_from_camera.double()
     up = pose[:3, :3].T @ pose.new_tensor([0.0, 0.0, 1.0])
     level = torch.eye(4, dtype=torch.float64)
@@ -101,7 +102,7 @@ def aligned_camera(world_from_camera: Tensor) -> Tensor:
 
 
 def projections(views: Views) -> Tensor:
-    """Return pixel-from-world matrices (V, 3, 4, 4) for the feature maps, whose pixels begin where those of the image do."""
+    """Return pixel-from-world matrices (V, 3, 4, 4) for the feature maps, whose corner coincides with that of the image."""
     world_to_camera = torch.linalg.inv(views.world_from_camera)
     scales = []
     for level in range(LEVELS):
@@ -120,7 +121,7 @@ def _integer_centred(intrinsics: Tensor) -> Tensor:
 
 
 def _turn(source: Tensor, target: Tensor) -> Tensor:
-    """Return the smallest rotation (3, 3) of one unit vector onto another; the identity where they agree."""
+    """Return the smallest rotation (3, 3) from one unit vector to another; the identity if they are equal."""
     axis = torch.linalg.cross(source, target)
     sine, cosine = axis.norm(), source @ target
     if sine < STRAIGHT:
@@ -138,7 +139,7 @@ def _resized(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def turned_about_z(angle: float, shift: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the transform (4, 4) that turns by `angle` radians about z and then shifts by `shift` (3,) metres."""
+    """Return the transform (4, 4) that rotates by `angle` radians about z and then translates by `shift` (3,) metres."""
     matrix = np.eye(4)
     matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     matrix[:3, 3] = shift
@@ -146,7 +147,7 @@ def turned_about_z(angle: float, shift: NDArray[np.float64]) -> NDArray[np.float
 
 
 def batch_of(fragments: Sequence[dict[str, Any]], device: torch.device) -> dict[str, Any]:
-    """Return fragments as a batch on the device."""
+    """Collate fragments into a batch on the device."""
     batch: dict[str, Any] = {}
     for name, value in fragments[0].items():
         values = [fragment[name] for fragment in fragments]

@@ -1,4 +1,4 @@
-"""Fusion of a fragment's features with those of the scene so far, kept in one persistent sparse map per level."""
+"""Fusion of a fragment's features with those of the scene so far, which are stored in one sparse map per level."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from deep3dmap.methods.neuralrecon.voxel_grid import FREE, rows_of_elements, to_
 
 @dataclass(frozen=True)
 class Fused:
-    """Voxels (N, 4) int32 batch, x, y, z in finest units, their features (N, C), and in training their fused targets.
+    """Voxels (N, 4) int32 (batch, x, y, z in finest units), their features (N, C) and, in training, their fused targets.
 
-    tsdf: (N, 1) target distance in truncations, 1 where nothing was seen. occupancy: (N, 1) bool, |tsdf| < 1.
+    tsdf: (N, 1) target distance in truncations, 1 where no surface was seen. occupancy: (N, 1) bool, |tsdf| < 1.
     """
 
     coordinates: Tensor
@@ -25,49 +25,49 @@ class Fused:
 
 
 class SceneMaps:
-    """What one level remembers of the scene: its name, its origin (3,) in world metres, features and target distances."""
+    """The state of a scene at one level: its name, its origin (3,) in world metres, features and target distances."""
 
     def __init__(self, channels: int) -> None:
         self.features, self.targets = GlobalMap(channels), GlobalMap(1)
         self.reset()
 
     def reset(self, scene: str | None = None, origin: Tensor | None = None, device: torch.device | str = "cpu") -> None:
-        """Forget the scene and begin another one."""
+        """Discard the scene and start another one."""
         self.scene, self.origin = scene, torch.zeros(3) if origin is None else origin.detach().cpu().clone()
         self.features.clear(device)
         self.targets.clear(device)
 
     def to(self, device: torch.device) -> None:
-        """Move the tables, where they are elsewhere."""
+        """Move the tables to a device."""
         self.features.to(device)
         self.targets.to(device)
 
     def bytes(self) -> int:
-        """Return the memory the tables take."""
+        """Return the size of the tables in bytes."""
         return self.features.bytes() + self.targets.bytes()
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything as tensors under flat names."""
+        """Return the complete state as tensors under flat names."""
         tables = {"features": self.features.state(), "targets": self.targets.state()}
         rows = {f"{table}.{name}": value for table, state in tables.items() for name, value in state.items()}
         return {"scene": encode_name(self.scene or ""), "origin": self.origin, **rows}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Go on from what `state` returned."""
+        """Restore the state returned by `state`."""
         self.scene, self.origin = decode_name(state["scene"]) or None, state["origin"].cpu().clone()
         for name, table in (("features", self.features), ("targets", self.targets)):
             table.load_state({key: state[f"{name}.{key}"] for key in ("coordinates", "values")})
 
 
 class GRUFusion(nn.Module):
-    """One recurrent cell per level, coarse to fine, whose hidden state lies in the scene's map.
+    """One recurrent cell per level, coarse to fine; the hidden state is stored in the scene's map.
 
-    cells: called as cell(history (N, C), current (N, C), positions (N, 3) metres in the levelled camera, batch (N,)) and
-    return (N, C). channels: C of each level. size: the fragment box in finest voxels. voxel_size: metres, of the finest level.
-    full: history inside the box comes back where the fragment itself has no voxel; otherwise only the fragment's voxels count.
+    cells: called as cell(history (N, C), current (N, C), positions (N, 3) metres in the levelled camera, batch (N,)), returning
+    (N, C). channels: C of each level. size: the fragment box in finest voxels. voxel_size: of the finest level, in metres.
+    full: also update voxels inside the box that are only in the history; otherwise update only the fragment's voxels.
 
-    The maps are state of this process and not of the weights: they are in `state`, not in `state_dict`. A new scene's name
-    resets them; `reset` does so where a name recurs, as at the start of an epoch. No gradient flows into the history.
+    The maps belong to the process and not to the weights: they are in `state`, not in `state_dict`. A new scene name resets
+    them; call `reset` if a name recurs, such as at the start of an epoch. No gradient flows into the history.
     """
 
     def __init__(
@@ -81,12 +81,12 @@ class GRUFusion(nn.Module):
             raise ValueError(f"{len(self.fusion_nets)} cells for {len(self.maps)} numbers of channels")
 
     def forward(self, coordinates: Tensor, features: Tensor, inputs: dict[str, Any], level: int) -> Fused:
-        """Fuse the voxels of one level, 0 the coarsest, and remember the result.
+        """Fuse the voxels of one level (0 is the coarsest) and store the result in the maps.
 
-        coordinates: (N, 4) int32 batch, x, y, z in finest units, counted from the fragment's lowest voxel. features: (N, C).
+        coordinates: (N, 4) int32 (batch, x, y, z in finest units, counted from the fragment's lowest voxel). features: (N, C).
         inputs: `scene` (B names), `vol_origin_partial` (B, 3), `world_to_aligned_camera` (B, 4, 4), optionally `vol_origin`
         (B, 3; default 0) and the fragment's own targets `tsdf` and `occupancy`, lists fine to coarse of (B, X, Y, Z).
-        Batch elements are taken in order, in which their voxels have to lie; one without voxels is left out.
+        Voxels must be ordered by batch element. Elements are processed in order, and those without voxels are skipped.
         """
         parts = []
         counts = rows_of_elements(coordinates, len(inputs["scene"]))
@@ -107,26 +107,26 @@ class GRUFusion(nn.Module):
         )
 
     def reset(self) -> None:
-        """Forget every scene."""
+        """Discard all scenes."""
         for maps in self.maps:
             maps.reset()
 
     def bytes(self) -> int:
-        """Return the memory all maps take."""
+        """Return the size of all maps in bytes."""
         return sum(maps.bytes() for maps in self.maps)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the maps as tensors under flat names, to be saved beside the weights."""
+        """Return the maps as tensors under flat names, for saving alongside the weights."""
         return {f"{level}.{name}": value for level, maps in enumerate(self.maps) for name, value in maps.state().items()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Go on from what `state` returned."""
+        """Restore the maps returned by `state`."""
         for level, maps in enumerate(self.maps):
             prefix = f"{level}."
             maps.load_state({name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)})
 
     def interval(self, level: int) -> int:
-        """Return the edge of a level's voxel in finest voxels."""
+        """Return the edge length of a level's voxels in finest voxels."""
         return 2 ** (len(self.maps) - 1 - level)
 
     def _enter(self, scene: str, inputs: dict[str, Any], element: int, level: int, device: torch.device) -> None:
@@ -151,7 +151,7 @@ class GRUFusion(nn.Module):
         return Fused(voxels, fused, tsdf, None)
 
     def _align(self, box: Box, keys: Tensor, features: Tensor, history: GlobalMap) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the voxels to update as keys (M,), and history and current features (M, C) there, 0 where there are none."""
+        """Return the keys (M,) of the voxels to update, and their history and current features (M, C), 0 where missing."""
         features = features.to(history.values.dtype)
         old_keys, old = history.take(box)
         if self.full:
@@ -166,7 +166,7 @@ def _targets(inputs: dict[str, Any], element: int, level: int) -> tuple[Tensor, 
 
 
 def _fuse_targets(targets: GlobalMap, box: Box, keys: Tensor, tsdf: Tensor, occupancy: Tensor) -> Tensor:
-    """Fold a fragment's target distances, where it saw a surface, into the scene's, and return those at `keys`, (M, 1)."""
+    """Merge a fragment's target distances, where it saw a surface, into the scene's; return those at `keys`, (M, 1)."""
     old_keys, old = targets.take(box)
     new_keys = occupancy.flatten().nonzero()[:, 0]
     merged = union(old_keys, new_keys)

@@ -1,4 +1,4 @@
-"""A reconstruction that grows fragment by fragment; what is in memory is one fragment and the sparse maps of the scene."""
+"""Fragment-by-fragment reconstruction; only one fragment and the sparse maps of the scene are kept in memory."""
 
 import sys
 import time
@@ -23,18 +23,18 @@ SEEN_BEHIND_VOXELS = 1.5
 
 
 class IncrementalReconstruction:
-    """Runs a network over a posed scan."""
+    """Applies a network to a posed scan."""
 
     def __init__(self, network: NeuralReconNetwork, config: FragmentConfig, device: torch.device) -> None:
         self.network, self.config, self.device = network, config, device
-        # Without fusion a fragment knows nothing of earlier ones, and what it does not predict must not erase theirs.
+        # Without fusion, a fragment has no access to earlier ones, so voxels that it does not predict must not erase theirs.
         self.surface = TSDFMap(config.n_vox, config.voxel_size, full=network.fusing)
 
     def run(self, given: dict[str, Any], level: bool, single_layer: bool, colors: bool) -> Reconstruction:
-        """Reconstruct a scan (`images`, `intrinsics`, `world_from_camera`); the mesh lies in the world of its poses, metres.
+        """Reconstruct a scan (`images`, `intrinsics`, `world_from_camera`) as a mesh in the world of its poses, in metres.
 
-        Where the world is not z up with its floor at 0, the scan is stood upright first if `level`, and laid back in the end.
-        Raises UserError if there are not two frames with a finite pose.
+        If `level` is set and the world is not z up with its floor at 0, the scan is levelled first and the result transformed
+        back. Raises UserError if fewer than two frames have a finite pose.
         """
         poses = np.asarray(given["world_from_camera"], np.float64)
         poses, world_from_scan, findings = self._stand_upright(given["intrinsics"], poses, level)
@@ -62,7 +62,7 @@ class IncrementalReconstruction:
         return Reconstruction("world", "metre", mesh=_moved(mesh, invert(world_from_scan).numpy()), notes=notes)
 
     def add(self, views: Views) -> bool:
-        """Fold in one fragment; returns whether anything was predicted."""
+        """Fold in one fragment; returns False if nothing was predicted."""
         inputs = batch_of([make_fragment(views, SCENE, self.config)], self.device)
         output = self.network(inputs)
         fold_in(output, inputs, self.surface)
@@ -71,7 +71,7 @@ class IncrementalReconstruction:
     def _stand_upright(
         self, intrinsics: Any, poses: NDArray[np.float64], level: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
-        """Return poses with z up where need be, the transform (4, 4) that made them so, and what is to be said of the scan."""
+        """Return levelled poses if needed, the transform (4, 4) that was applied, and the messages about the scan."""
         if np.isfinite(poses).all((1, 2)).sum() < MIN_VIEWS:
             raise UserError(f"fewer than {MIN_VIEWS} of {len(poses)} frames have a finite pose; check the pose files")
         findings = check_poses(intrinsics, poses, self.config)
@@ -90,7 +90,7 @@ class IncrementalReconstruction:
 
 
 class _Progress:
-    """A line on a terminal: fragments done, key frames a second, size of the map."""
+    """A progress line on a terminal: fragments done, key frames per second, size of the map."""
 
     def __init__(self, fragments: int) -> None:
         self.fragments, self.done, self.frames = fragments, 0, 0
@@ -114,7 +114,7 @@ def _moved(mesh: Mesh, transform: NDArray[np.float64]) -> Mesh:
 
 def _result_findings(fragments: int, empty: int) -> list[str]:
     if fragments == 0:
-        return ["no two key frames: the camera hardly moves; use smaller method.min_distance and method.min_angle"]
+        return ["fewer than two key frames: the camera hardly moves; use smaller method.min_distance and method.min_angle"]
     if empty:
-        return [f"{empty} of {fragments} fragments came out empty: no voxel crossed the occupancy threshold"]
+        return [f"{empty} of {fragments} fragments are empty: no voxel crossed the occupancy threshold"]
     return []

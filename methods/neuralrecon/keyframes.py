@@ -1,4 +1,4 @@
-"""Which frames of a video the network sees: key frames by travel and turning, in groups that are its fragments."""
+"""Selection of the frames of a video that the network sees: key frames by camera motion, grouped into fragments."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ MIN_VIEWS = 2
 def select_fragments(
     world_from_camera: Any, views: int = 9, min_angle: float = 15.0, min_distance: float = 0.1, keep_tail: bool = False
 ) -> list[list[int]]:
-    """Return fragments as lists of frame numbers.
+    """Return fragments as lists of frame indices.
 
-    world_from_camera: (F, 4, 4) metres; frames whose pose is not finite are skipped. A fragment begins with the frame after
-    the last one's end; then a frame is taken when its optical axis has turned by more than min_angle degrees, or its centre
-    has moved by more than min_distance metres, since the last one taken. An incomplete last fragment is dropped, as the paper
-    does, or with `keep_tail` kept if it has at least two views.
+    world_from_camera: (F, 4, 4) metres; frames with a non-finite pose are skipped. A fragment begins with the first frame after
+    the previous fragment. A frame is added when its optical axis has turned by more than min_angle degrees, or its centre has
+    moved by more than min_distance metres, since the last added frame. An incomplete last fragment is dropped, as in the paper,
+    unless `keep_tail` is set and it has at least two views.
     """
     poses = np.asarray(world_from_camera, np.float64)
     fragments: list[list[int]] = [[]]
@@ -32,6 +32,6 @@ def select_fragments(
 
 
 def _moved(last: NDArray[np.float64], pose: NDArray[np.float64], min_angle: float, min_distance: float) -> bool:
-    # Rounding can lift the cosine of equal axes above 1, whose arccos is no number.
+    # Rounding can lift the cosine of equal axes above 1, for which arccos returns NaN.
     cosine = np.clip(last[:3, 2] @ pose[:3, 2], -1.0, 1.0)
     return bool(np.degrees(np.arccos(cosine)) > min_angle or np.linalg.norm(pose[:3, 3] - last[:3, 3]) > min_distance)

@@ -1,4 +1,4 @@
-"""The loss of one level: weighted cross-entropy of the occupancy and an L1 of log-transformed distances (section 3.3)."""
+"""The loss of one level: weighted cross-entropy of the occupancy plus L1 of log-transformed distances (section 3.3)."""
 
 import torch
 from torch import Tensor
@@ -13,10 +13,10 @@ def level_loss(
     mask: Tensor | None = None,
     pos_weight: float = 1.5,
 ) -> Tensor:
-    """Return the loss over the voxels of `mask` (N,), all without one; 0 with a graph where no voxel is occupied.
+    """Return the loss over the voxels in `mask` (N,), or over all without a mask; a differentiable 0 if none is occupied.
 
     tsdf: (N, 1) predicted, in truncations. occupancy: (N, 1) logits. tsdf_target: (N, 1). occupancy_target: (N, 1) bool.
-    pos_weight: an occupied voxel weighs so many times the ratio of free to occupied voxels.
+    pos_weight: weight of occupied voxels, in multiples of the ratio of free to occupied voxels.
     """
     columns = [value.reshape(-1) for value in (tsdf, occupancy, tsdf_target, occupancy_target)]
     if mask is not None:

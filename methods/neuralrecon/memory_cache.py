@@ -1,4 +1,4 @@
-"""A cache in memory that forgets what was used longest ago once it holds too many bytes."""
+"""An in-memory least-recently-used cache with a limit in bytes."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 
 class MemoryCache(Generic[Value]):
-    """Values by key. size: bytes of a value. limit: bytes kept at most, but always the value asked for last."""
+    """Values by key. size: returns the bytes of a value. limit: maximum bytes kept; the last requested value is always kept."""
 
     def __init__(self, size: Callable[[Value], int], limit: int) -> None:
         self._size, self._limit, self._held = size, limit, 0
@@ -17,12 +17,12 @@ class MemoryCache(Generic[Value]):
         self._coming: dict[Hashable, Future[Value]] = {}
 
     def expect(self, key: Hashable, make: Callable[[], Value], executor: Executor) -> None:
-        """Let `executor` make a value that will be asked for soon; nothing happens where it is kept or being made."""
+        """Make a value in `executor` that will be requested soon; does nothing if it is cached or already being made."""
         if key not in self._values and key not in self._coming:
             self._coming[key] = executor.submit(make)
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """Return the value of a key, made where it is not kept."""
+        """Return the value of a key, calling `make` if it is not cached."""
         if key not in self._values:
             coming = self._coming.pop(key, None)
             self._values[key] = make() if coming is None else coming.result()

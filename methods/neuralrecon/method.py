@@ -1,4 +1,4 @@
-"""NeuralRecon: fragments of posed video in, one coherent surface out, grown as the camera moves."""
+"""NeuralRecon: incremental reconstruction of a coherent surface from fragments of posed video."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,68 +26,66 @@ NETWORK = "network"
 
 @dataclass
 class NeuralReconConfig:
-    """Fragments, network and schedule. The defaults are the paper's."""
+    """Fragments, network and schedule. The defaults follow the paper."""
 
-    n_vox: list[int] = option([96, 96, 96], "the fragment's box in finest voxels", valid="[1, inf)", length=3)
+    n_vox: list[int] = option([96, 96, 96], "size of a fragment's box in finest voxels", valid="[1, inf)", length=3)
     voxel_size: float = option(0.04, "edge of the finest voxels in metres", low=0.02, high=0.16, log=True, valid="(0, inf)")
     floor: float = option(
-        -0.2, "height in metres at which a box begins, before it is put on the grid of all boxes", valid="(-inf, inf)"
+        -0.2, "height in metres of the bottom of a box, before it is snapped to the grid", valid="(-inf, inf)"
     )
-    snap: int = option(8, "boxes begin at multiples of so many voxels", low=4, high=8, valid="[1, inf)")
-    views: int = option(9, "key frames of a fragment", low=2, high=16, valid="[2, inf)")
+    snap: int = option(8, "boxes begin at multiples of this number of voxels", low=4, high=8, valid="[1, inf)")
+    views: int = option(9, "key frames per fragment", low=2, high=16, valid="[2, inf)")
     image_size: list[int] = option(
-        [640, 480], "width and height the frames are resized to, multiples of 16", valid="[1, inf)", length=2
+        [640, 480], "width and height to which frames are resized, multiples of 16", valid="[1, inf)", length=2
     )
-    min_angle: float = option(15.0, "degrees of turning that make a frame a key frame", low=2.0, high=30.0, valid="[0, inf)")
-    min_distance: float = option(0.1, "metres of travel that make a frame a key frame", low=0.02, high=0.5, valid="[0, inf)")
-    max_depth: float = option(3.0, "metres; what is further away is no part of a fragment", low=1.0, high=6.0, valid="(0, inf)")
-    channels: list[int] = option([96, 48, 24], "features of the levels, coarse to fine", valid="[1, inf)", length=3)
-    backbone_alpha: float = option(1.0, "width of the image network", low=0.25, high=1.0, valid="(0, inf)")
+    min_angle: float = option(15.0, "degrees of rotation between key frames", low=2.0, high=30.0, valid="[0, inf)")
+    min_distance: float = option(0.1, "metres of translation between key frames", low=0.02, high=0.5, valid="[0, inf)")
+    max_depth: float = option(3.0, "depth in metres at which views are cut off", low=1.0, high=6.0, valid="(0, inf)")
+    channels: list[int] = option([96, 48, 24], "feature channels per level, coarse to fine", valid="[1, inf)", length=3)
+    backbone_alpha: float = option(1.0, "width factor of the image network", low=0.25, high=1.0, valid="(0, inf)")
     backbone_momentum: float = option(
         3e-4, "batch norm momentum of the image network (0.1 when trained from scratch)", valid="(0, 1]"
     )
     sparse_momentum: float = option(
         0.1, "batch norm momentum of the sparse networks", low=1e-3, high=0.3, log=True, valid="(0, 1]"
     )
-    joint_views: bool = option(False, "batch statistics of the image network over all views together, faster on CPUs")
+    joint_views: bool = option(False, "compute the image network's batch statistics over all views at once, faster on CPUs")
     thresholds: list[float] = option(
         [0.0, 0.0, 0.0], "occupancy logit above which a voxel is refined, per level", valid="(-inf, inf)", length=3
     )
     train_voxels: list[int] = option(
-        [4096, 16384, 65536], "voxels kept per fragment in training, per level", valid="[1, inf)", length=3
+        [4096, 16384, 65536], "maximum voxels per fragment in training, per level", valid="[1, inf)", length=3
     )
-    fusion: bool = option(True, "fuse features over fragments (GRU); without, every fragment is predicted on its own")
+    fusion: bool = option(True, "fuse features across fragments (GRU); otherwise every fragment is predicted independently")
     fusion_from: float = option(
-        0.42, "share of the training budget after which fusion begins (paper: epoch 21 of 50)", valid="[0, inf)"
+        0.42, "fraction of the training budget after which fusion begins (paper: epoch 21 of 50)", valid="[0, inf)"
     )
     reset_gate: str = option("intended", "intended, or upstream for the official weights", choices=("intended", "upstream"))
     depth_scale: str = option(
         "norm",
-        "what a voxel's depth is divided by: norm, as the official code, or deviation, which short trainings learn more from",
+        "divisor of a voxel's depth: norm, as in the official code, or deviation, which works better in short trainings",
         choices=("norm", "deviation"),
     )
     target_grid: str = option(
         "intended",
-        "intended, or upstream: targets up to half a voxel off, as the official code",
+        "intended, or upstream: targets up to half a voxel off, as in the official code",
         choices=("intended", "upstream"),
     )
     pos_weight: float = option(
-        1.5, "how much more an occupied voxel counts than its rarity says", low=0.5, high=4.0, valid="(0, inf)"
+        1.5, "weight of occupied voxels, relative to the inverse of their frequency", low=0.5, high=4.0, valid="(0, inf)"
     )
-    augment: bool = option(True, "turn and shift every epoch's world")
-    mirror: bool = option(False, "mirror half of the fragments before fusion begins, rooms of their own at no cost")
-    keep_gib: float = option(
-        2.0, "GiB of fragments and targets that stay in memory once read", low=0.0, high=64.0, valid="[0, inf)"
-    )
-    validation_fragments: int = option(24, "fragments of the validation split that are looked at", valid="[1, inf)")
-    single_layer: bool = option(True, "leave out the second surface behind the predicted one")
-    level: bool = option(True, "stand a scan upright whose poses do not have z up, and lay the result back")
+    augment: bool = option(True, "rotate and shift the world in every epoch")
+    mirror: bool = option(False, "mirror half of the fragments before fusion begins, as inexpensive additional data")
+    keep_gib: float = option(2.0, "GiB of fragments and targets kept in memory", low=0.0, high=64.0, valid="[0, inf)")
+    validation_fragments: int = option(24, "maximum number of fragments of the validation split to evaluate", valid="[1, inf)")
+    single_layer: bool = option(True, "omit the second surface layer behind the predicted one")
+    level: bool = option(True, "level scans whose poses are not z up, and transform the result back")
     colors: bool = option(True, "colour the vertices from the key frames")
-    backend: str = option("auto", "what the sparse convolutions run on", choices=get_args(SparseBackend))
-    weights: str = option("", "weights to start from: shipped, or an official checkpoint (.ckpt)")
+    backend: str = option("auto", "backend of the sparse convolutions", choices=get_args(SparseBackend))
+    weights: str = option("", "initial weights: shipped, or an official checkpoint (.ckpt)")
 
     def fragments(self) -> FragmentConfig:
-        """Return how frames become fragments."""
+        """Return the fragment settings."""
         (x, y, z), (width, height) = self.n_vox, self.image_size
         if width % 16 or height % 16:
             raise UserError(f"method.image_size={self.image_size}: width and height must be multiples of 16")
@@ -97,7 +95,7 @@ class NeuralReconConfig:
         )  # fmt: skip
 
     def network(self) -> NetworkConfig:
-        """Return the network's part."""
+        """Return the network settings."""
         return NetworkConfig(
             n_vox=self.fragments().n_vox,
             voxel_size=self.voxel_size,
@@ -120,8 +118,8 @@ class NeuralRecon(CustomFramework):
     """Sun et al., CVPR 2021: sparse coarse-to-fine prediction of a TSDF per fragment, fused over fragments by a GRU.
 
     Training has two phases (section 4 of the paper's supplement): single fragments first, then whole scenes with fusion. The
-    phase and the maps of the scene in progress are part of the state, so a resumed run goes on in the middle of a scene;
-    with several workers only the first one's maps are kept, and the others' scenes begin anew after a resume.
+    phase and the maps of the scene in progress are part of the state, so a run can resume in the middle of a scene. With
+    several workers only the first one's maps are saved, and the other workers' scenes start over after a resume.
     """
 
     card = MethodCard(
@@ -156,13 +154,13 @@ class NeuralRecon(CustomFramework):
 
     @classmethod
     def trains(cls, config: NeuralReconConfig) -> bool:
-        """Not with the official weights."""
+        """Return False when official weights are given."""
         return not config.weights
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Optimise fragment after fragment, scene after scene; what an epoch is long is known once the poses are read."""
+        """Train fragment by fragment and scene by scene; the epoch length is known once the poses have been read."""
         stream = self._stream(loop, loop.dataset, augment=self.config.augment, mirror=self.config.mirror)
-        # A step of more fragments than an epoch has goes on into the next epoch.
+        # A step with more fragments than an epoch continues into the next epoch.
         loop.samples_per_epoch = max(len(stream) * loop.world_size, loop.plan.samples_per_step)
         return self._optimise(loop, stream)
 
@@ -179,7 +177,7 @@ class NeuralRecon(CustomFramework):
             terms: dict[str, Tensor] = {}
             for _ in range(loop.plan.micro_batches):
                 with loop.micro_batch(NETWORK):
-                    # Fragments on their own come in any order; those that are fused, scene after scene.
+                    # Independent fragments are shuffled; fragments to be fused are read scene by scene.
                     fragments = [stream.at(index, shuffled=not self.fusing) for index in range(at, at + size)]
                     _add(terms, self._backward(loop, network, fragments), 1 / loop.plan.micro_batches)
                 at += size
@@ -196,13 +194,13 @@ class NeuralRecon(CustomFramework):
         if not self.config.fusion or bool(self.fusing):
             return
         if not loop.total_steps and self.config.fusion_from > 0:
-            raise UserError("method.fusion_from is a share of the budget in steps: give trainer.max_steps= or max_epochs=")
+            raise UserError("method.fusion_from is a fraction of the budget in steps: set trainer.max_steps= or max_epochs=")
         if loop.step >= self.config.fusion_from * loop.total_steps:
             self.fusing.fill_(True)
             self.network.reset()
 
     def validate(self, loop: TrainLoop) -> dict[str, float]:
-        """Return the mean loss of the first validation fragments, in sequence and not augmented."""
+        """Return the mean loss of the first validation fragments, in sequence and without augmentation."""
         if loop.validation is None or not self.config.validation_fragments or len(loop.validation) < loop.world_size:
             return {}
         stream = self._stream(loop, loop.validation, augment=False)
@@ -218,7 +216,7 @@ class NeuralRecon(CustomFramework):
         return {"validation_loss": sums["loss"] / sums["fragments"]}
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Predict fragment after fragment and return the surface in the world frame of the poses, metres."""
+        """Predict fragment by fragment and return the surface in the world frame of the poses, in metres."""
         with self._inference(), torch.no_grad():
             return IncrementalReconstruction(self.network, self.config.fragments(), self.device).run(
                 given, self.config.level, self.config.single_layer, self.config.colors
@@ -226,7 +224,7 @@ class NeuralRecon(CustomFramework):
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
-        """Predict with the running statistics, in the phase that the weights are in, and with maps of scenes of its own."""
+        """Evaluate with the running statistics, in the phase of the weights, and with separate scene maps."""
         training = self.training
         torch.nn.Module.train(self, False)
         self.network.fuse(bool(self.fusing))
@@ -243,11 +241,11 @@ class NeuralRecon(CustomFramework):
         )  # fmt: skip
 
     def rank_state_dict(self) -> dict[str, Any]:
-        """Return the maps of the scene in progress: every worker is in a scene of its own."""
+        """Return the maps of the scene in progress, which differs between workers."""
         return self.network.map_state()
 
     def load_rank_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back the maps."""
+        """Restore the maps."""
         self.network.load_map_state(state)
 
 

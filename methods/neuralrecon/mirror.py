@@ -1,4 +1,4 @@
-"""The mirror image of a fragment: a room of its own that no rotation of the world gives, and that costs no rendering."""
+"""The mirror image of a fragment: additional data that no rotation of the world can produce, at no rendering cost."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from deep3dmap.methods.neuralrecon.voxel_grid import FREE
 
 
 def mirrored(fragment: dict[str, Any], voxel_size: float) -> dict[str, Any]:
-    """Return the fragment as seen in a mirror that stands across the x axis of its box; `voxel_size` in metres.
+    """Return the fragment mirrored across the x axis of its box; `voxel_size` in metres.
 
-    Pictures, cameras and targets are mirrored together, so that the voxel with index i of the coarsest level becomes that
-    with index last - i. The finer levels begin where the coarsest does and end further out: what lies beyond the coarsest
-    level's last voxel, less than one of its voxels, has no mirror image, and is free.
+    Images, cameras and targets are mirrored together, so that index i of the coarsest level becomes index last - i. The finer
+    levels begin at the same place as the coarsest one but extend further: the part beyond the coarsest level's last voxel, less
+    than one of its voxels, has no mirror image and is marked as free.
     """
     coarsest = 1 << (LEVELS - 1)
     length = fragment["tsdf"][0].shape[0] // coarsest - 1
@@ -36,7 +36,7 @@ def mirrored(fragment: dict[str, Any], voxel_size: float) -> dict[str, Any]:
 
 
 def _reversed(values: Tensor, length: int, level: int, beyond: float) -> Tensor:
-    """Return values (X, Y, Z) of a level, fine to coarse, in reverse order along x as far as the coarsest level reaches."""
+    """Reverse values (X, Y, Z) of a level along x up to the extent of the coarsest level; levels count fine to coarse."""
     kept = length * (1 << (LEVELS - 1 - level)) + 1
     turned = torch.full_like(values, beyond)
     turned[:kept] = values[:kept].flip(0)

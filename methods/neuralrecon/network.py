@@ -22,7 +22,7 @@ from deep3dmap.methods.neuralrecon.voxel_grid import (
 )
 from deep3dmap.ops.back_project import back_project
 
-# The official code subtracts means in the order blue, green, red from red, green, blue images; its weights need the same.
+# The official code subtracts BGR means from RGB images; its weights require the same.
 PIXEL_MEAN = (103.53, 116.28, 123.675)
 FULL_WIDTH = 96
 
@@ -30,7 +30,7 @@ FULL_WIDTH = 96
 class NeuConNet(nn.Module):
     """The coarse-to-fine loop over sparse voxels. image_channels: of the feature maps, fine to coarse.
 
-    fusing: whether features are fused over fragments now; false while training begins with single fragments.
+    fusing: whether features are currently fused across fragments; False in the first phase of training.
     """
 
     def __init__(self, config: NetworkConfig, image_channels: tuple[int, ...]) -> None:
@@ -54,7 +54,7 @@ class NeuConNet(nn.Module):
     def forward(self, features: list[Tensor], inputs: dict[str, Any]) -> NetworkOutput:
         """Predict the fragment's surface; see NeuralReconNetwork. features: (B, V, C, H, W), fine to coarse.
 
-        A batch element that keeps no voxel drops out of the finer levels; where none keeps any, the loop ends.
+        A batch element without occupied voxels is absent from the finer levels; if all are, the loop ends early.
         """
         batch, device = len(features[0]), features[0].device
         coordinates = dense_grid(self.config.n_vox, self.config.interval(0), batch, device)
@@ -82,13 +82,13 @@ class NeuConNet(nn.Module):
         positions = to_aligned_camera(positions, coordinates[:, 0], inputs["world_to_aligned_camera"])
         voxel_features = self.sp_convs[level](lifted, positions, coordinates[:, 0])
         fused = self._fuse(level, coordinates, voxel_features, inputs)
-        # With `full`, voxels of the history come back, and no view of this fragment needs to see them.
+        # With `full`, voxels from the history are included, and these need not be visible in this fragment.
         mask = None if self.fusing and self.config.full else views > 1
         tsdf, occupancy = self.tsdf_preds[level](fused.features), self.occ_preds[level](fused.features)
         return LevelOutput(fused.coordinates, tsdf, occupancy, fused.tsdf, fused.occupancy, mask), fused.features
 
     def _lift(self, level: int, coordinates: Tensor, features: list[Tensor], inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Return image features and depth of each voxel, (N, C + 1), and the number of views that see it, (N,)."""
+        """Return image features and depth of each voxel, (N, C + 1), and the number of views in which it is visible, (N,)."""
         scale = self.config.levels - 1 - level
         positions = world_positions(coordinates, inputs["vol_origin_partial"], self.config.voxel_size)
         lifted, counts = [], []
@@ -110,7 +110,7 @@ class NeuConNet(nn.Module):
         return Fused(coordinates, features, inputs["tsdf"][scale][at][:, None], inputs["occupancy"][scale][at][:, None])
 
     def _keep(self, output: LevelOutput, level: int, batch: int) -> Tensor:
-        """Return the rows of occupied voxels, ascending; in training a random choice of at most so many."""
+        """Return the row indices of occupied voxels, ascending; in training a random subset of limited size."""
         occupied = output.occupancy[:, 0] > self.config.thresholds[level]
         rows = (occupied if output.mask is None else occupied & output.mask).nonzero()[:, 0]
         limit = self.config.train_num_sample[level] * batch
@@ -127,7 +127,7 @@ class NeuralReconNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        # Depthwise convolutions on a CPU take half the time when channels lie innermost.
+        # Depthwise convolutions on a CPU take half the time with channels last.
         self.backbone2d = MnasMulti(config.backbone_alpha, config.backbone_momentum)
         self.backbone2d.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.neucon_net = NeuConNet(config, self.backbone2d.out_channels)
@@ -139,10 +139,10 @@ class NeuralReconNetwork(nn.Module):
     def forward(self, inputs: dict[str, Any]) -> NetworkOutput:
         """Predict the surface of B fragments of V views.
 
-        inputs: `images` (B, V, 3, H, W) RGB 0..255, H and W multiples of 16; `projection` (B, V, 3, 4, 4) pixel from world
-        of the feature maps at 1/4, 1/8, 1/16; `vol_origin_partial` (B, 3) world metres of the box's lowest voxel;
-        `world_to_aligned_camera` (B, 4, 4). With fusion also `scene`, B names, and optionally `vol_origin` (B, 3). For losses
-        `tsdf` and `occupancy`, lists fine to coarse of (B, X, Y, Z).
+        inputs: `images` (B, V, 3, H, W) RGB 0..255, H and W multiples of 16; `projection` (B, V, 3, 4, 4) from the world to
+        pixels of the feature maps at 1/4, 1/8, 1/16; `vol_origin_partial` (B, 3) world metres of the box's lowest voxel;
+        `world_to_aligned_camera` (B, 4, 4). With fusion also `scene` (B names) and optionally `vol_origin` (B, 3). For the
+        losses `tsdf` and `occupancy`, lists fine to coarse of (B, X, Y, Z).
         """
         return self.neucon_net(self.image_features(inputs["images"]), inputs)
 
@@ -150,7 +150,7 @@ class NeuralReconNetwork(nn.Module):
         """Return the feature maps (B, V, C, H', W') at 1/4, 1/8 and 1/16."""
         normalized = images.float() - self.pixel_mean
         if self.training and not self.config.joint_views:
-            # One view at a time: its batch statistics are taken over the batch, and not over the views.
+            # One view at a time: batch statistics are computed over the batch and not over the views.
             views = [self._maps(view) for view in normalized.unbind(1)]
             return [torch.stack(maps, 1) for maps in zip(*views)]
         return [maps.unflatten(0, images.shape[:2]) for maps in self._maps(normalized.flatten(0, 1))]
@@ -159,46 +159,46 @@ class NeuralReconNetwork(nn.Module):
         return [maps.contiguous() for maps in self.backbone2d(images.contiguous(memory_format=torch.channels_last))]
 
     def losses(self, output: NetworkOutput) -> dict[str, Tensor]:
-        """Return the weighted loss of each level that was reached; raises ValueError where the inputs held no targets."""
+        """Return the weighted loss of each level that was reached; raises ValueError if the inputs contained no targets."""
         terms = {}
         for level, (weight, at) in enumerate(zip(self.config.loss_weights, output.levels)):
             if at.tsdf_target is None or at.occupancy_target is None:
-                raise ValueError("a loss needs `tsdf` and `occupancy` among the inputs")
+                raise ValueError("computing the loss requires `tsdf` and `occupancy` among the inputs")
             loss = level_loss(at.tsdf, at.occupancy, at.tsdf_target, at.occupancy_target, at.mask, self.config.pos_weight)
             terms[f"level_{level}"] = weight * loss
         return terms
 
     @property
     def fusing(self) -> bool:
-        """Whether features are fused over fragments now."""
+        """Whether features are currently fused across fragments."""
         return self.neucon_net.fusing
 
     def fuse(self, fusing: bool) -> None:
-        """Switch the fusion over fragments, the second phase of training; raises ValueError if built without."""
+        """Switch fusion across fragments on or off; raises ValueError if the network was built without it."""
         if fusing and not self.config.fusion:
             raise ValueError("this network has no recurrent cells: build it with fusion=True")
         self.neucon_net.fusing = fusing
 
     def reset(self) -> None:
-        """Forget the scenes fused so far, as at the start of an epoch."""
+        """Discard the scenes fused so far, for example at the start of an epoch."""
         if self.config.fusion:
             self.neucon_net.gru_fusion.reset()
 
     def map_state(self) -> dict[str, Tensor]:
-        """Return the scenes fused so far as tensors under flat names; nothing without recurrent cells."""
+        """Return the scenes fused so far as tensors under flat names; empty without recurrent cells."""
         return self.neucon_net.gru_fusion.state() if self.config.fusion else {}
 
     def load_map_state(self, state: dict[str, Tensor]) -> None:
-        """Go on from what `map_state` returned."""
+        """Restore the scenes returned by `map_state`."""
         if self.config.fusion:
             self.neucon_net.gru_fusion.load_state(state)
 
 
 def normalized_depth(depth: Tensor, scale: DepthScale = "norm") -> Tensor:
-    """Return depths (N,) less their mean, over their `scale`; voxels no view sees (depth 0) get 0.
+    """Return depths (N,) minus their mean, divided by `scale`; voxels that no view sees (depth 0) get 0.
 
-    norm: the official code divides by the L2 norm of the deviations, so values shrink as 1 / sqrt(N) and are some hundredths
-    beside features of about one. deviation: by the standard deviation; short trainings learn from it what norm hides.
+    norm: divide by the L2 norm of the deviations, as the official code does. Values shrink as 1 / sqrt(N), to a few hundredths
+    while features are around one. deviation: divide by the standard deviation, from which short trainings learn more.
     """
     seen = depth > 0
     mean = torch.where(seen, depth, 0).sum() / seen.sum().clamp(min=1)
@@ -208,7 +208,7 @@ def normalized_depth(depth: Tensor, scale: DepthScale = "norm") -> Tensor:
 
 
 def fold_in(output: NetworkOutput, inputs: dict[str, Any], surface: TSDFMap) -> None:
-    """Put the predictions of a batch, in order, into the map of the scene; a fragment that ended early leaves it as it is."""
+    """Write the predictions of a batch, in order, to the scene's map; a fragment that ended early leaves the map unchanged."""
     if not output.complete:
         return
     for element, scene in enumerate(inputs["scene"]):

@@ -1,4 +1,4 @@
-"""The sizes of the network, and what it is made of."""
+"""The sizes and components of the network."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,13 +11,13 @@ DepthScale = Literal["norm", "deviation"]
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Sizes of the network, levels coarse to fine; raises UserError where they do not fit together.
+    """Sizes and components of the network, levels coarse to fine; raises UserError for inconsistent values.
 
     n_vox: the fragment box in finest voxels. voxel_size: metres, finest level. channels: features per level; their number is
-    the number of levels. joint_views: whether batch norm of the image network sees all views of a batch at once, and not, as
-    officially, one each. thresholds: occupancy logit above which a voxel is kept. train_num_sample: voxels kept per fragment in
-    training. fusion: whether features are fused over fragments. full: see GRUFusion. reset_gate: see ConvGRU. depth_scale: see
-    normalized_depth.
+    the number of levels. joint_views: compute the image network's batch statistics over all views of a batch at once; the
+    official code computes them per view. thresholds: occupancy logit above which a voxel is kept. train_num_sample: maximum
+    voxels per fragment in training. fusion: fuse features across fragments. full: see GRUFusion. reset_gate: see ConvGRU.
+    depth_scale: see normalized_depth.
     """
 
     n_vox: tuple[int, int, int] = (96, 96, 96)
@@ -42,15 +42,15 @@ class NetworkConfig:
             if len(getattr(self, name)) != self.levels:
                 raise UserError(f"neuralrecon: {name} needs one number for each of the {self.levels} levels")
         if any(width < 3 or width % 3 for width in self.channels):
-            raise UserError(f"neuralrecon: channels of all levels are multiples of 3, got {self.channels}")
+            raise UserError(f"neuralrecon: the channels of all levels must be multiples of 3, got {self.channels}")
         if self.levels != 3 or min(self.n_vox) < self.interval(0) or any(side % self.interval(0) for side in self.n_vox):
             raise UserError(f"neuralrecon: needs 3 levels and n_vox in multiples of {self.interval(0)}, got {self.n_vox}")
 
     @property
     def levels(self) -> int:
-        """The number of levels."""
+        """Number of levels."""
         return len(self.channels)
 
     def interval(self, level: int) -> int:
-        """Return the edge of a level's voxel in finest voxels."""
+        """Return the edge length of a level's voxels in finest voxels."""
         return int(2 ** (self.levels - 1 - level))

@@ -1,4 +1,4 @@
-"""What the network says about a fragment, level by level."""
+"""The network's predictions for a fragment, level by level."""
 
 from dataclasses import dataclass, field
 
@@ -7,10 +7,11 @@ from torch import Tensor
 
 @dataclass
 class LevelOutput:
-    """Predictions at the voxels of one level, before any is dropped.
+    """Predictions at the voxels of one level, before any are dropped.
 
-    coordinates: (N, 4) int32 batch, x, y, z in finest units. tsdf: (N, 1) truncations of this level. occupancy: (N, 1)
-    logits. The targets (N, 1) are None without ground truth. mask: (N,) bool, the voxels that count; None = all.
+    coordinates: (N, 4) int32 (batch, x, y, z in finest units). tsdf: (N, 1) in truncations of this level. occupancy: (N, 1)
+    logits. The targets (N, 1) are None without ground truth. mask: (N,) bool, voxels that enter the loss and may be kept;
+    None = all.
     """
 
     coordinates: Tensor
@@ -23,9 +24,9 @@ class LevelOutput:
 
 @dataclass
 class NetworkOutput:
-    """The surviving finest voxels (M, 4) int32 with tsdf (M, 1), and the levels that were reached.
+    """The remaining finest voxels (M, 4) int32 with tsdf (M, 1), and the outputs of the levels that were reached.
 
-    complete: false where a level kept no voxel at all; then there are no coordinates, and no finer levels.
+    complete: False if no voxel was kept at some level; then there are no coordinates and no finer levels.
     """
 
     coordinates: Tensor

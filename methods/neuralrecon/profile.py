@@ -1,9 +1,9 @@
-"""Where the time of one fragment goes: `python -m deep3dmap.methods.neuralrecon.profile [--full] [--device cuda] [--rounds 3]`.
+"""Time of one fragment by part: `python -m deep3dmap.methods.neuralrecon.profile [--full] [--device cuda] [--rounds 3]`.
 
-Random weights, and as many voxels kept per level as the paper keeps in training, the nearest to the walls and the floor of a
-room, so that the sparse convolutions find the neighbours they would find on a surface. `--full` takes the paper's sizes.
-The key frames a second are those of fragments one after another, fused with what the same views left behind; their images are
-on the device.
+Uses random weights. At each level it keeps as many voxels as the paper keeps in training, choosing those nearest to the walls
+and the floor of a room, so that the sparse convolutions find as many neighbours as on a real surface. `--full` uses the
+paper's sizes. The reported key frame rate is for consecutive fragments, each fused with the history of the same views;
+their images are already on the device.
 """
 
 import argparse
@@ -30,7 +30,7 @@ Clock = Callable[[], float]
 
 
 class RoomOfRandomWeights(NeuConNet):
-    """Keeps the voxels nearest to the lower faces of the box instead of those the weights find occupied."""
+    """Keeps the voxels nearest to the lower faces of the box instead of those predicted as occupied."""
 
     def _keep(self, output: LevelOutput, level: int, batch: int) -> Tensor:
         distance = output.coordinates[:, 1:].amin(1)
@@ -38,20 +38,20 @@ class RoomOfRandomWeights(NeuConNet):
 
 
 class Stopwatch:
-    """Adds up the time spent in modules and functions, by name."""
+    """Accumulates the time spent in modules and functions, by name."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.spent: dict[str, float] = defaultdict(float)
 
     def watch(self, name: str, module: nn.Module) -> None:
-        """Count the calls of a module."""
+        """Time the calls of a module."""
         began: list[float] = []
         module.register_forward_pre_hook(lambda *_: began.append(self.clock()))
         module.register_forward_hook(lambda *_: self._add(name, began.pop()))
 
     def watched(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function with its calls counted."""
+        """Return the function with its calls timed."""
 
         def timed(*arguments: Any) -> Any:
             began = self.clock()
@@ -66,7 +66,7 @@ class Stopwatch:
 
 
 def fragment(config: NeuralReconConfig) -> dict[str, Any]:
-    """Return the batch of one fragment: random pictures of a room's corner, taken in an arc."""
+    """Return one fragment: random images of a room's corner, taken along an arc."""
     width, height = config.image_size
     eyes = [(2.6 + 0.1 * view, 2.9 - 0.1 * view, 1.4) for view in range(config.views)]
     poses = [look_at(eye, (0.8, 0.8, 0.6), (0.0, 0.0, 1.0)).numpy() for eye in eyes]
@@ -78,7 +78,7 @@ def fragment(config: NeuralReconConfig) -> dict[str, Any]:
 
 
 def room_network(config: NeuralReconConfig, device: torch.device) -> NeuralReconNetwork:
-    """Return a network of random weights that keeps voxels as if it saw a room."""
+    """Return a network with random weights that keeps voxels as if it saw a room."""
     torch.manual_seed(0)
     network = NeuralReconNetwork(config.network())
     network.neucon_net = RoomOfRandomWeights(config.network(), network.backbone2d.out_channels)
@@ -87,7 +87,7 @@ def room_network(config: NeuralReconConfig, device: torch.device) -> NeuralRecon
 
 @torch.no_grad()
 def key_frames_per_second(config: NeuralReconConfig, rounds: int, clock: Clock, device: torch.device) -> float:
-    """Return how many views a second are fused into one scene, after one fragment that is not counted."""
+    """Return the number of views fused into one scene per second, after one warm-up fragment."""
     network, given = room_network(config, device), batch_of([fragment(config)], device)
     network(given)
     began = clock()
@@ -97,7 +97,7 @@ def key_frames_per_second(config: NeuralReconConfig, rounds: int, clock: Clock, 
 
 
 def measure(config: NeuralReconConfig, rounds: int, clock: Clock, device: torch.device) -> dict[str, float]:
-    """Return the median seconds of a whole fragment (`all`) and of its parts, after one that is not counted."""
+    """Return the median seconds of a whole fragment (`all`) and of its parts, after one warm-up fragment."""
     network, given = room_network(config, device), batch_of([fragment(config)], device)
     core = network.neucon_net
     watch = Stopwatch(clock)
@@ -118,10 +118,10 @@ def measure(config: NeuralReconConfig, rounds: int, clock: Clock, device: torch.
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the timing table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=1, help="1 reads the processor's time, more the clock on the wall")
-    parser.add_argument("--full", action="store_true", help="the paper's sizes, not those of the quick variant")
+    parser.add_argument("--threads", type=int, default=1, help="with 1 thread CPU time is measured, otherwise wall-clock time")
+    parser.add_argument("--full", action="store_true", help="use the paper's sizes instead of the quick variant's")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
     options = parser.parse_args()

@@ -1,7 +1,7 @@
-"""Whether poses are what the network was trained on, said in plain words, and the transform that stands a scan upright.
+"""Checks of whether poses match the network's training conventions, and the transform that levels a scan.
 
-Most scans that come out empty have a world that is not z up, a floor that is not near z = 0, or poses the wrong way round.
-Everything here looks at poses and intrinsics only, so the findings are likely and not certain.
+Most scans that yield an empty result have a world that is not z up, a floor that is not near z = 0, or inverted poses. The
+checks use poses and intrinsics only, so their findings are likely but not certain.
 """
 
 from typing import Any, Literal
@@ -32,10 +32,10 @@ TIE = 0.1
 
 
 def check_poses(intrinsics: Any, world_from_camera: Any, config: FragmentConfig) -> list[Finding]:
-    """Return what is wrong with a scan, empty if nothing is found.
+    """Return the problems found in a scan; empty if none.
 
     intrinsics: (F, 3, 3) pixels, the principal point near the middle of the image. world_from_camera: (F, 4, 4) metres.
-    Surfaces are expected, for the overlap of views, from 0.5 m to config.max_depth.
+    The overlap of views is estimated for surfaces between 0.5 m and config.max_depth.
     """
     matrices, poses = np.asarray(intrinsics, np.float64), np.asarray(world_from_camera, np.float64)
     finite = _finite(poses)
@@ -46,15 +46,15 @@ def check_poses(intrinsics: Any, world_from_camera: Any, config: FragmentConfig)
         return findings + few
     depths = np.linspace(min(NEAREST_DEPTH, config.max_depth / 2), config.max_depth, 4)
     inverted = _check_inverted(matrices, poses, config, depths)
-    # Poses the wrong way round make every other finding meaningless.
+    # Inverted poses make all other findings meaningless.
     others = inverted or _check_upright(poses) or _check_height(poses, config)
     return findings + few + others + ([] if inverted else _check_overlap(matrices, poses, config, depths))
 
 
 def level_scan(world_from_camera: Any) -> Array:
-    """Return the change of world (4, 4) that turns the scan's up direction onto z, keeping its heading, with the floor at 0.
+    """Return the transform (4, 4) that rotates the scan's up direction onto z and moves the floor to z = 0.
 
-    world_from_camera: (F, 4, 4) metres; frames whose pose is not finite are left out. The floor is taken to lie LOWEST_CAMERA
+    world_from_camera: (F, 4, 4) metres; frames with a non-finite pose are ignored. The floor is assumed to be LOWEST_CAMERA
     metres below the lowest camera. Raises UserError if no pose is finite.
     """
     poses = np.asarray(world_from_camera, np.float64)
@@ -68,10 +68,10 @@ def level_scan(world_from_camera: Any) -> Array:
 
 
 def up_direction(world_from_camera: Any) -> Array:
-    """Estimate the unit vector (3,) against gravity in the world, for cameras (F, 4, 4) that were held level or on a side.
+    """Estimate the unit vector (3,) against gravity in the world, from cameras (F, 4, 4) held level, sideways or upside down.
 
-    It is the direction most nearly at right angles to the horizontal axes of all images, and upwards in them. Where the
-    images fit several ways of holding the camera about equally well, one that has +z up is taken, or else the level one.
+    It is the direction closest to perpendicular to the horizontal axes of all images that points upwards in them. If several
+    ways of holding the camera fit about equally well, one with +z up is preferred, and the level one otherwise.
     """
     rotations = np.asarray(world_from_camera, np.float64)[:, :3, :3]
     x, y = rotations[:, :, 0], rotations[:, :, 1]
@@ -83,9 +83,9 @@ def up_direction(world_from_camera: Any) -> Array:
 
 
 def _up_of(across: Array, upwards: Array) -> tuple[Array, float]:
-    """Return up and how well it fits, for image axes (F, 3) that point across and upwards in the pictures."""
+    """Return the up direction and a score of its fit, for image axes (F, 3) that point across and upwards in the pictures."""
     mean = upwards.mean(0)
-    # A little of the mean decides where a camera that never turns leaves the horizontal axes parallel.
+    # A small share of the mean resolves the ambiguity of a camera that never turns, whose horizontal axes are parallel.
     spread = across.T @ across / len(across) - NUDGE * np.outer(mean, mean)
     up = np.linalg.eigh(spread)[1][:, 0]
     up = up if up @ mean >= 0 else -up
@@ -95,7 +95,7 @@ def _up_of(across: Array, upwards: Array) -> tuple[Array, float]:
 def _turn_onto_z(up: Array) -> Array:
     axis = np.cross(up, (0.0, 0.0, 1.0))
     sine = np.linalg.norm(axis)
-    # Straight down: half a turn about x is as good as any.
+    # Straight down: a half turn about x is one of many equivalent choices.
     axis = axis / sine if sine > 1e-9 else np.array([1.0, 0, 0])
     return np.asarray(matrix_of_axis_angle(axis * np.arctan2(sine, up[2])), np.float64)
 
@@ -110,7 +110,7 @@ def _check_finite(finite: NDArray[np.bool_]) -> list[Finding]:
         return []
     listed = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
     return [
-        Finding("not_finite", f"{len(bad)} of {len(finite)} poses hold NaN or infinity (frames {listed}); they are left out")
+        Finding("not_finite", f"{len(bad)} of {len(finite)} poses contain NaN or infinity (frames {listed}); they are ignored")
     ]
 
 
@@ -122,8 +122,8 @@ def _check_count(poses: Array, frames: int, config: FragmentConfig) -> list[Find
     return [
         Finding(
             "too_few",
-            f"{frames} frames give {views} key frames of the {config.views} a fragment has: record a longer way, or check that "
-            f"the poses are in metres (a key frame is {config.min_distance:g} m or {config.min_angle:g} degrees from the last)",
+            f"{frames} frames give {views} key frames of the {config.views} in a fragment: record a longer path, or check "
+            f"that the poses are in metres (key frames are {config.min_distance:g} m or {config.min_angle:g} degrees apart)",
         )
     ]
 
@@ -150,13 +150,13 @@ def _check_upright(poses: Array) -> list[Finding]:
         Finding(
             "not_upright",
             f"the world is not z up: up seems to be ({up[0]:.2f}, {up[1]:.2f}, {up[2]:.2f}), {tilt:.0f} degrees off; "
-            "level_scan gives the transform that stands the scan upright",
+            "level_scan returns the transform that levels the scan",
         )
     ]
 
 
 def _check_height(poses: Array, config: FragmentConfig) -> list[Finding]:
-    """Compare the cameras with the box, which is always at the same height."""
+    """Compare the camera heights with those of the box, which are fixed."""
     bottom, top = _box_heights(config)
     height = float(np.median(poses[:, 2, 3]))
     box = f"the volume, which spans z = {bottom:.2f} to {top:.2f} m"
@@ -183,13 +183,13 @@ def _check_overlap(intrinsics: Array, poses: Array, config: FragmentConfig, dept
         Finding(
             "no_overlap",
             f"in {apart} of {len(fragments)} fragments the views see different places: check that poses are camera-to-world in "
-            "metres with OpenCV axes (z forward, y down), that frames are in order, and that intrinsics fit the images",
+            "metres with OpenCV axes (z forward, y down), that frames are in order, and that intrinsics match the images",
         )
     ]
 
 
 def _uprightness(poses: Array) -> float:
-    """Return the mean cosine between the world's z and upwards in the images."""
+    """Return the mean cosine between the world's z axis and the upward direction of the images."""
     return float(-poses[:, 2, 1].mean())
 
 

@@ -1,4 +1,4 @@
-"""SPVCNN: a sparse 3D U-Net with a branch on the points themselves (Tang et al., ECCV 2020), as NeuralRecon uses it."""
+"""SPVCNN: a sparse 3D U-Net with a point branch (Tang et al., ECCV 2020), as used in NeuralRecon."""
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +20,13 @@ class ConvBlock(nn.Module):
         self.net = nn.Sequential(conv, BatchNorm(outputs), ReLU())
 
     def forward(self, x: SparseTensor) -> SparseTensor:
-        """Voxels in, voxels of the block's stride out."""
+        """Return voxels at the block's stride."""
         out: SparseTensor = self.net(x)
         return out
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3x3 convolutions beside a shortcut, which is a 1x1x1 convolution where the widths differ."""
+    """Two 3x3x3 convolutions with a shortcut, which is a 1x1x1 convolution if the widths differ."""
 
     def __init__(self, inputs: int, outputs: int, backend: SparseBackend = "auto") -> None:
         super().__init__()
@@ -41,14 +41,14 @@ class ResidualBlock(nn.Module):
         self.downsample = nn.Sequential(*shortcut)
 
     def forward(self, x: SparseTensor) -> SparseTensor:
-        """Keep the voxels."""
+        """Return new features at the same voxels."""
         return x.replace(torch.relu(self.net(x).features + self.downsample(x).features))
 
 
 class SPVCNN(nn.Module):
-    """Features of points in, features of the same points out.
+    """Maps features of points to features of the same points.
 
-    width: factor of all channels, 1 gives 96 output channels. voxel_size: metres of a cell. dropout: 0.3 on the coarse voxels.
+    width: factor of all channels; 1 gives 96 output channels. voxel_size: cell size in metres. dropout: 0.3, on coarse voxels.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SPVCNN(nn.Module):
         self.out_channels = c[4]
 
     def forward(self, features: Tensor, positions: Tensor, batch: Tensor) -> Tensor:
-        """features (P, C), positions (P, 3) metres, batch (P,) to (P, out_channels)."""
+        """Map features (P, C) at positions (P, 3) in metres, with batch indices (P,), to (P, out_channels)."""
         points = PointVoxels(positions / self.voxel_size, batch)
         x0 = self.stem(points.voxelized(features))
         z0 = points.sampled(x0)
@@ -104,10 +104,10 @@ def _point_transform(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class BatchNormRows(nn.BatchNorm1d):
-    """Batch norm over the rows of a matrix; a single row, which has no variance, is normalised by the running statistics."""
+    """Batch norm over the rows of a matrix; a single row, which has no variance, is normalised with the running statistics."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(P, C) to (P, C)."""
+        """Normalise (P, C)."""
         if self.training and len(x) < 2:
             mean, variance = self.running_mean, self.running_var
             return nn.functional.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)

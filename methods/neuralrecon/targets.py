@@ -1,4 +1,4 @@
-"""What the network is trained to predict: distances of the whole scan's surface, occupied where a fragment's views saw it."""
+"""Training targets: distances to the surface of the whole scan, and occupancy of the voxels seen in a fragment's views."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,11 +28,11 @@ def fragment_targets(
     scan_from_world: NDArray[np.float64] | None = None,
     grid: TargetGrid = "intended",
 ) -> dict[str, list[Tensor]]:
-    """Return `tsdf` and `occupancy`, each fine to coarse (X, Y, Z), of one fragment's box, on the device of the scene's.
+    """Return `tsdf` and `occupancy` of one fragment's box, lists fine to coarse of (X, Y, Z), on the device of `scene`.
 
-    depths: its views' maps (H, W) with intrinsics (V, 3, 3) and poses (V, 4, 4) in the world in which box_origin (3,) lies.
-    scan_from_world: takes that world back to the scan's, where it was turned or shifted (augmentation).
-    The distances are the whole scan's, the occupancy is what these views saw, at least two of them. grid: see `_resampled`.
+    depths: depth maps (H, W) of its views, with intrinsics (V, 3, 3) and poses (V, 4, 4) in the world of box_origin (3,).
+    scan_from_world: transform from that world to the scan's, if it was augmented. The distances are those of the whole scan; a
+    voxel is occupied if at least two of these views see a surface in it. grid: see `_resampled`.
     """
     back = torch.eye(4, dtype=torch.float64) if scan_from_world is None else torch.from_numpy(scan_from_world)
     tsdf, occupancy = [], []
@@ -45,7 +45,7 @@ def fragment_targets(
         for depth, matrix, pose in zip(depths, intrinsics, world_from_camera):
             own.integrate(depth, matrix, pose, max_depth=max_depth)
         occupancy.append((own.tsdf.abs() < OCCUPIED_BELOW) & (own.weight > MIN_OBSERVATIONS))
-        # The coarse levels' samples are every second and fourth of the finest level's, counted in their own voxels.
+        # Coarse levels sample every second and fourth voxel of the finest level, indexed in their own voxels.
         indices = _voxels_in_scan(size, box_origin, voxel_size, back, scene.origin, device)
         tsdf.append(_resampled(distances, indices, grid))
     return {"tsdf": tsdf, "occupancy": occupancy}
@@ -59,7 +59,7 @@ def _voxels_in_scan(
     origin: Tensor,
     device: torch.device,
 ) -> Tensor:
-    """Return where a box's voxels lie in the scan's grid, (X, Y, Z, 3) float64 in its voxels."""
+    """Return the positions of a box's voxels in the scan's grid, (X, Y, Z, 3) float64 in its voxels."""
     axes = [torch.arange(count, dtype=torch.float64, device=device) for count in size]
     world = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1) * voxel_size + box_origin.double().to(device)
     turn, shift = scan_from_world[:3, :3].to(device), (scan_from_world[:3, 3] - origin).to(device)
@@ -67,10 +67,11 @@ def _voxels_in_scan(
 
 
 def _resampled(tsdf: Tensor, indices: Tensor, grid: TargetGrid) -> Tensor:
-    """Return distances at the indices: linear near the surface, nearest elsewhere, free outside.
+    """Return distances at the indices: linear interpolation near the surface, nearest elsewhere, free outside.
 
-    grid: the official code normalises by the last index and samples as if by the size, so that its surfaces lie up to half a
-    voxel off, by the place in the scan; "upstream" does so too. At 4 cm that is little, at 8 cm it is the tolerance.
+    grid: the official code normalises by the last index but samples as if by the size, so its surfaces are up to half a voxel
+    off, depending on the position in the scan; "upstream" reproduces this. The error is small at 4 cm voxels, but at 8 cm it
+    equals the tolerance.
     """
     last = torch.tensor(tsdf.shape, dtype=torch.float64, device=tsdf.device) - 1
     normalized = (2 * indices / last - 1).float()

@@ -1,4 +1,4 @@
-"""The surface of a running reconstruction: a sparse truncated signed distance map in which the newest fragment wins."""
+"""The surface of an ongoing reconstruction: a sparse truncated signed distance map; newer fragments overwrite older ones."""
 
 import math
 
@@ -14,10 +14,10 @@ TRUNCATION_VOXELS = 3
 
 
 class TSDFMap:
-    """The predicted signed distances of one scene, without any parameter (direct substitution).
+    """The predicted signed distances of one scene, fused by direct substitution without parameters.
 
-    size: the fragment box in voxels. voxel_size: metres. full: the newest fragment replaces everything inside its box, so that
-    a surface it no longer predicts is erased; otherwise it replaces only the voxels it predicts.
+    size: the fragment box in voxels. voxel_size: metres. full: the newest fragment replaces everything inside its box, which
+    erases surfaces it no longer predicts; otherwise it replaces only the voxels that it predicts.
     """
 
     def __init__(self, size: tuple[int, int, int], voxel_size: float, full: bool = True) -> None:
@@ -27,16 +27,16 @@ class TSDFMap:
         self.map = GlobalMap(1)
 
     def reset(self, scene: str | None = None, origin: Tensor | None = None) -> None:
-        """Forget everything; `origin` (3,) metres is where voxel [0, 0, 0] lies, the world's origin by default."""
+        """Clear the map; `origin` (3,) is the position of voxel [0, 0, 0] in metres, the world's origin by default."""
         self.scene, self.origin = scene, torch.zeros(3) if origin is None else origin.detach().cpu().clone()
         self.map.clear()
 
     @torch.no_grad()
     def update(self, scene: str, origin: Tensor, coordinates: Tensor, tsdf: Tensor, world_origin: Tensor | None = None) -> None:
-        """Fold in a fragment; a new scene's name, or another `world_origin` (3,), starts a new map.
+        """Fold in a fragment; a new scene name starts a new map at `world_origin` (3,).
 
-        origin: (3,) world metres of the fragment's lowest voxel, whole voxels from the map's. coordinates: (N, 3) voxels
-        counted from there, each once. tsdf: (N,) or (N, 1) in truncations.
+        origin: (3,) world metres of the fragment's lowest voxel, a whole number of voxels from the map's origin. coordinates:
+        (N, 3) voxels counted from there, without duplicates. tsdf: (N,) or (N, 1) in truncations.
         """
         if scene != self.scene:
             self.reset(scene, world_origin)
@@ -51,9 +51,9 @@ class TSDFMap:
         self.map.put(box, updated, spread(updated, keys, values, fill=FREE))
 
     def dense(self, max_voxels: int = MAX_VOXELS) -> TSDFVolume:
-        """Return the whole scene on the CPU, free where nothing was predicted; its weight is 1 where the newest fragment did.
+        """Return the whole scene on the CPU, free where nothing was predicted; the weight is 1 at predicted voxels.
 
-        Raises UserError, before anything is allocated, if that would be too large.
+        Raises UserError before allocating if the volume would be too large.
         """
         coordinates, values = self.map.coordinates.cpu(), self.map.values[:, 0].cpu()
         lowest = coordinates.amin(0) if len(coordinates) else torch.zeros(3)
@@ -67,24 +67,24 @@ class TSDFMap:
         return volume
 
     def mesh(self, single_layer: bool = True, max_voxels: int = MAX_VOXELS) -> Mesh:
-        """Return the zero surface in world metres, faces counter-clockwise seen from free space; raises UserError as `dense`.
+        """Return the zero surface in world metres, faces counter-clockwise seen from free space; raises UserError like `dense`.
 
-        single_layer: faces only in cells all of whose corners were predicted. Otherwise the step from predicted to
-        never-predicted voxels closes every surface with a second layer behind it, as in the official export.
+        single_layer: create faces only in cells whose corners were all predicted. Otherwise the step from predicted to
+        unpredicted voxels adds a second layer behind every surface, as in the official export.
         """
         vertices, faces, _ = self.dense(max_voxels).extract_mesh(min_weight=1 if single_layer else 0)
         return Mesh(vertices.numpy(), faces.numpy())
 
     def bytes(self) -> int:
-        """Return the memory the map takes."""
+        """Return the size of the map in bytes."""
         return self.map.bytes()
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything as tensors, to be saved."""
+        """Return the complete state as tensors, for saving."""
         return {"scene": encode_name(self.scene or ""), "origin": self.origin, **self.map.state()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Go on from what `state` returned."""
+        """Restore the state returned by `state`."""
         self.scene, self.origin = decode_name(state["scene"]) or None, state["origin"].cpu().clone()
         self.map.load_state(state)
 

@@ -1,5 +1,5 @@
-"""Bundle adjustment: poses and corners that explain where the frames of a scan show them (B. Triggs et al., Bundle Adjustment,
-a Modern Synthesis, 1999). Given poses are held near to what they are."""
+"""Bundle adjustment of camera poses and corner positions against the corners observed in the frames of a scan (B. Triggs et
+al., Bundle Adjustment, a Modern Synthesis, 1999). A prior keeps the poses close to the given ones."""
 
 from typing import NamedTuple
 
@@ -13,13 +13,13 @@ from deep3dmap.methods.plane_sweep.tracks import Tracks, rays_through
 Array = NDArray[np.float64]
 
 TURN, MOVE = 0.012, 0.01  # radians and metres: standard deviations of the given poses
-# Of a sighting, in focal lengths. It is far more than a corner is off: many thousand sightings are off alike, where the camera
-# is not what its model says, and would bend the scan.
+# Standard deviation of an observation, in focal lengths. It is far larger than the localisation error of a corner, because many
+# thousand observations share the same error where the camera deviates from its model, and would otherwise bend the scan.
 PIXEL = 0.02
-OUTLIER = 0.004  # focal lengths at which a sighting counts half
-LIMITS = (0.04, 0.012)  # focal lengths beyond which a sighting is wrong, before each adjustment
+OUTLIER = 0.004  # focal lengths at which the weight of an observation is one half
+LIMITS = (0.04, 0.012)  # focal lengths beyond which an observation is rejected, before each adjustment
 STEPS = 20
-FLATTEST = 2e-4  # of the squared sines of the angles between the rays to a corner, added: below it has no depth
+FLATTEST = 2e-4  # minimum sum of squared sines of the angles between the rays to a corner; below it, depth is undetermined
 
 
 class _State(NamedTuple):
@@ -29,7 +29,7 @@ class _State(NamedTuple):
 
 
 def adjusted(tracks: Tracks, intrinsics: Array, world_from_camera: Array) -> Array:
-    """Return poses (V, 4, 4) that agree with the tracks and lie near the given ones; where there are no tracks, these."""
+    """Return poses (V, 4, 4) that agree with the tracks and stay near the given ones; without tracks, the given poses."""
     poses, inverse = world_from_camera, np.linalg.inv(intrinsics)
     for limit in LIMITS:
         rays = rays_through(tracks.pixels, inverse[tracks.frame])
@@ -46,7 +46,7 @@ def adjusted(tracks: Tracks, intrinsics: Array, world_from_camera: Array) -> Arr
 
 
 def _triangulated(tracks: Tracks, rays: Array, poses: Array) -> tuple[Array, Array]:
-    """Return the points (P, 3) nearest to all their rays, and how much these differ (P,)."""
+    """Return the points (P, 3) nearest to all their rays, and a measure (P,) of the angles between these rays."""
     along = np.einsum("nij,nj->ni", poses[tracks.frame, :3, :3], rays)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     across = np.eye(3) - along[:, :, None] * along[:, None]
@@ -71,7 +71,7 @@ def _moved(state: _State, given: Array) -> Array:
 
 
 def _solved(tracks: Tracks, seen: Array, points: Array, poses: Array, given: Array) -> _State:
-    """Levenberg and Marquardt's steps from poses; seen: (N, 2) the sightings at focal length 1."""
+    """Run Levenberg-Marquardt, starting from `poses`; seen: (N, 2) the observations at focal length 1."""
     turn = Rotation.from_matrix(poses[:, :3, :3] @ given[:, :3, :3].transpose(0, 2, 1)).as_rotvec()
     state, damping = _State(turn, poses[:, :3, 3] - given[:, :3, 3], points), 1e-3
     cost, rest, camera = _cost(tracks, seen, state, given)
@@ -101,7 +101,7 @@ def _cost(tracks: Tracks, seen: Array, state: _State, given: Array) -> tuple[flo
 
 
 class _System(NamedTuple):
-    """Normal equations in blocks: of cameras (V, 6, 6), of points (P, 3, 3), what links them (N, 6, 3), and right sides."""
+    """Normal equations in blocks: cameras (V, 6, 6), points (P, 3, 3), links between them (N, 6, 3), and right-hand sides."""
 
     cameras: Array
     points: Array
@@ -133,7 +133,7 @@ def _system(tracks: Tracks, rest: Array, camera: Array, state: _State, given: Ar
 
 
 def _step(tracks: Tracks, system: _System, state: _State, damping: float) -> _State:
-    """Solve for the cameras with the points eliminated, and for the points after them."""
+    """Solve for the cameras with the points eliminated (Schur complement), then for the points."""
     cameras, points = len(system.cameras), len(system.points)
     eye = np.eye(3) * (damping * np.einsum("nii->ni", system.points)[:, :, None] + 1e-9)
     inverse = bsr_array((np.linalg.inv(system.points + eye), np.arange(points), np.arange(points + 1)))

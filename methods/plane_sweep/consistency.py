@@ -1,4 +1,4 @@
-"""Depth maps of several frames checked against one another: a point that no other frame confirms is dropped."""
+"""Cross-checking the depth maps of several frames: points that no other frame confirms are dropped."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,9 +12,9 @@ def confirmations(
     reference: int, others: Sequence[int], depths: Mapping[int, Tensor], intrinsics: Tensor, world_from_camera: Tensor,
     tolerance: float,
 ) -> Tensor:  # fmt: skip
-    """Return (H, W) int: how many of the other frames have, where they see a pixel's point, the depth it has there.
+    """Return (H, W) int: the number of other frames whose depth agrees with a pixel's point where they see it.
 
-    depths: of the reference and the others, (H, W) metres, 0 = none. tolerance: largest difference as a share of the depth.
+    depths: of the reference and the others, (H, W) metres, 0 = none. tolerance: largest relative difference in depth.
     """
     depth = depths[reference]
     points = unproject(depth.double(), intrinsics[reference], world_from_camera[reference]).view(-1, 3)
@@ -27,7 +27,7 @@ def confirmations(
 
 
 def _nearest(depth: Tensor, pixels: Tensor, in_front: Tensor) -> Tensor:
-    """Return (N,) the depth at pixels (N, 2), centres at +0.5, and 0 outside of the image."""
+    """Return the depths (N,) at pixels (N, 2) with centres at +0.5, and 0 outside the image."""
     height, width = depth.shape
     column, row = pixels.floor().clamp(-1, max(height, width)).long().unbind(1)
     inside = in_front & (column >= 0) & (row >= 0) & (column < width) & (row < height)

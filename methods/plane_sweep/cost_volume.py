@@ -1,4 +1,4 @@
-"""The cost volume of plane-sweep stereo: how well the neighbours of a frame match it if its pixels lie on each of many planes.
+"""The cost volume of plane-sweep stereo: how well the neighbours of a frame match it at each of many depth planes.
 
 R. Collins, A Space-Sweep Approach to True Multi-Image Matching, CVPR 1996; D. Gallup et al., Real-Time Plane-Sweeping Stereo
 with Multiple Sweeping Directions, CVPR 2007 (here: the fronto-parallel direction).
@@ -13,9 +13,9 @@ from torch import Tensor
 from deep3dmap.geometry.cameras import invert
 
 NO_MATCH = -1.0
-# Variance of grey values below which a window has no texture to match: one step of an 8-bit image.
+# Variance of grey values below which a window has too little texture to match: one grey level of an 8-bit image.
 FLAT = (1 / 255) ** 2
-# Planes at a time: their maps stay in the processor's cache, which makes the sweep several times faster.
+# Number of planes processed at once: their maps fit into the processor's cache, which makes the sweep several times faster.
 CHUNK = 8
 
 
@@ -28,8 +28,8 @@ class GreyFrame(NamedTuple):
 
 
 class DepthEstimate(NamedTuple):
-    """What a sweep found. depth: (H, W) metres. score: (H, W) best correlation in [-1, 1]. ratio: (H, W) cost of the best plane
-    over that of the best plane elsewhere; small where the match is unique."""
+    """Result of a sweep. depth: (H, W) metres. score: (H, W) best correlation in [-1, 1]. ratio: (H, W) cost of the best plane
+    divided by that of the best rival plane; small where the match is unique."""
 
     depth: Tensor
     score: Tensor
@@ -37,17 +37,18 @@ class DepthEstimate(NamedTuple):
 
 
 def inverse_depths(near: float, far: float, planes: int) -> Tensor:
-    """Return (D,) inverse depths 1/m from far to near, evenly spaced, so that a step moves pixels by about the same amount."""
+    """Return (D,) inverse depths in 1/m from far to near, evenly spaced, so that steps move pixels by about the same amount."""
     return torch.linspace(1 / far, 1 / near, planes)
 
 
 def matching_scores(
     reference: GreyFrame, neighbours: Sequence[GreyFrame], planes: Tensor, window: int, min_views: int = 1, flat: float = FLAT
 ) -> Tensor:
-    """Return (D, H, W): the mean correlation over the better half of the neighbours that see a pixel on a plane.
+    """Return (D, H, W): the mean correlation over the better half of the neighbours in which a pixel's point on a plane is
+    visible.
 
-    Only half of them count because the others may be occluded (Kang, Szeliski and Chai 2001). planes: (D,) inverse depths.
-    window: odd side in pixels. NO_MATCH where fewer than `min_views` neighbours see the point.
+    Only the better half is used because the others may be occluded (Kang, Szeliski and Chai 2001). planes: (D,) inverse depths.
+    window: odd side in pixels. The value is NO_MATCH where fewer than `min_views` neighbours see the point.
     """
     chunks = planes.split(CHUNK)
     return torch.cat([_better_half(reference, neighbours, chunk, window, min_views, flat) for chunk in chunks])
@@ -66,7 +67,7 @@ def _better_half(
 
 
 def _descending(values: list[Tensor]) -> list[Tensor]:
-    """Sort tensors of equal shape element by element, by exchanges: for a handful far faster than sorting along an axis."""
+    """Sort tensors of equal shape element-wise by exchanges, which for a few is much faster than sorting along an axis."""
     values = list(values)
     for end in range(len(values) - 1, 0, -1):
         for place in range(end):
@@ -76,10 +77,10 @@ def _descending(values: list[Tensor]) -> list[Tensor]:
 
 
 def best_planes(scores: Tensor, planes: Tensor, apart: int = 2, smooth: Tensor | None = None) -> DepthEstimate:
-    """Take the best plane of every pixel, between planes by a parabola through its score and those of the planes beside it.
+    """Select the best plane of every pixel, refined between planes by a parabola through its score and those of its neighbours.
 
-    scores: (D, H, W). apart: planes nearer than this many to the best one are no rivals of it. smooth: (D, H, W) costs that
-    know of the pixels around; where given, the plane that costs least is the best.
+    scores: (D, H, W). apart: planes within this distance of the best one do not count as rivals. smooth: (D, H, W) costs after
+    aggregation over neighbouring pixels; if given, the plane with the lowest cost is selected.
     """
     count = len(planes)
     index = scores.argmax(0) if smooth is None else smooth.argmin(0)
@@ -87,7 +88,7 @@ def best_planes(scores: Tensor, planes: Tensor, apart: int = 2, smooth: Tensor |
     beside = [scores.gather(0, (index + step).clamp(0, count - 1)[None])[0] for step in (-1, 1)]
     curvature = beside[0] + beside[1] - 2 * score
     offset = torch.where(curvature < -1e-6, (beside[0] - beside[1]) / (2 * curvature.clamp(max=-1e-6)), 0).clamp(-0.5, 0.5)
-    # At the first and last plane the best depth may lie outside of what was swept.
+    # At the first and last plane the true depth may be outside the swept range.
     inside = (index > 0) & (index < count - 1)
     offset = torch.where(inside, offset, 0)
     inverse = planes[index] + offset * (planes[1] - planes[0])
@@ -98,7 +99,7 @@ def best_planes(scores: Tensor, planes: Tensor, apart: int = 2, smooth: Tensor |
 
 
 def warp(source: GreyFrame, reference: GreyFrame, planes: Tensor) -> tuple[Tensor, Tensor]:
-    """Sample a source image where it sees the reference's pixels on each plane; returns (D, H, W) and whether it sees them."""
+    """Sample a source image at the reference's pixels on each plane; returns (D, H, W) values and a visibility mask."""
     height, width = reference.image.shape
     rays, shift = _homographies(source, reference)
     rows, columns = torch.arange(height) + 0.5, torch.arange(width) + 0.5
@@ -116,7 +117,7 @@ def warp(source: GreyFrame, reference: GreyFrame, planes: Tensor) -> tuple[Tenso
 
 
 def _homographies(source: GreyFrame, reference: GreyFrame) -> tuple[Tensor, Tensor]:
-    """Return A (3, 3) and b (3,): the pixel x of the reference at inverse depth w is A x + b w in the source, up to scale."""
+    """Return A (3, 3) and b (3,) such that reference pixel x at inverse depth w is at A x + b w in the source, up to scale."""
     relative = invert(source.world_from_camera.double()) @ reference.world_from_camera.double()
     intrinsics = source.intrinsics.double()
     rays = intrinsics @ relative[:3, :3] @ torch.linalg.inv(reference.intrinsics.double())
@@ -136,7 +137,7 @@ def _correlation(reference: GreyFrame, source: GreyFrame, planes: Tensor, window
 
 
 def _boxed(values: Tensor, window: int) -> Tensor:
-    """Average (D, H, W) over square windows, which are cut off at the border of the image."""
+    """Average (D, H, W) over square windows, which are cropped at the image border."""
     half = window // 2
     height, width = values.shape[1:]
     across = _window_sum(torch.nn.functional.pad(values, (half, half)), 2, width, window)
@@ -145,7 +146,7 @@ def _boxed(values: Tensor, window: int) -> Tensor:
 
 
 def _window_sum(padded: Tensor, axis: int, length: int, window: int) -> Tensor:
-    # Added one by one: running sums would lose the small variances in their rounding, and pooling is slower.
+    # Added one by one: running sums would lose small variances to rounding, and pooling is slower.
     total = padded.narrow(axis, 0, length).clone()
     for step in range(1, window):
         total += padded.narrow(axis, step, length)
@@ -153,6 +154,6 @@ def _window_sum(padded: Tensor, axis: int, length: int, window: int) -> Tensor:
 
 
 def _inside(length: int, window: int) -> Tensor:
-    """Return (length,): how many pixels of a window around each pixel lie in the image."""
+    """Return (length,): the number of pixels of the window around each pixel that are inside the image."""
     place, half = torch.arange(length), window // 2
     return (place + half + 1).clamp(max=length) - (place - half).clamp(min=0)

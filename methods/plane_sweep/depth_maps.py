@@ -1,4 +1,4 @@
-"""The depth maps of the key frames: swept one by one, and kept where a match is unique or other key frames confirm it."""
+"""The depth maps of the key frames: swept one by one, keeping matches that are unique or confirmed by other key frames."""
 
 import torch
 from torch import Tensor
@@ -13,15 +13,15 @@ from deep3dmap.methods.plane_sweep.smoothness import aggregate
 
 
 def key_overlaps(scan: ScaledScan, c: PlaneSweepConfig) -> dict[int, Tensor]:
-    """Return {key frame: (V,) the share of its view that each frame sees}."""
+    """Return {key frame: (V,) fraction of its view that each frame sees}."""
     keys = key_frames(scan.world_from_camera, c.key_distance, c.key_degrees)
     return {key: scan.overlap(key, c.near, c.far) for key in keys}
 
 
 def believed_depths(scan: ScaledScan, shares: dict[int, Tensor], c: PlaneSweepConfig) -> dict[int, Tensor]:
-    """Return the depths (H, W) of the key frames that have neighbours, 0 where a match is not believed.
+    """Return the depths (H, W) of the key frames that have neighbours, 0 where a match is rejected.
 
-    shares: `key_overlaps`. Raises UserError if no frame has a neighbour to be matched with.
+    shares: from `key_overlaps`. Raises UserError if no frame has a neighbour to match.
     """
     found = _swept(scan, shares, c)
     depths = {key: torch.where(sweep.score > c.min_score, sweep.depth, 0) for key, sweep in found.items()}
@@ -37,7 +37,7 @@ def _swept(scan: ScaledScan, shares: dict[int, Tensor], c: PlaneSweepConfig) -> 
             found[key] = _sweep(scan, key, chosen, c)
     if not found:
         raise UserError(
-            f"plane_sweep: no frame has a neighbour {c.baseline / 4:g} m or more away that sees {c.min_overlap:.0%} of its "
+            f"plane_sweep: no frame has a neighbour at least {c.baseline / 4:g} m away that sees {c.min_overlap:.0%} of its "
             "view; give more frames, or lower baseline or min_overlap"
         )
     return found
@@ -54,7 +54,7 @@ def _sweep(scan: ScaledScan, key: int, chosen: list[int], c: PlaneSweepConfig) -
 def _confirmed(
     scan: ScaledScan, key: int, depths: dict[int, Tensor], ratio: Tensor, shares: Tensor, c: PlaneSweepConfig
 ) -> Tensor:
-    """Return the depth (H, W) of a key frame where it is unique or other key frames have it too, else 0."""
+    """Return the depth (H, W) of a key frame where it is unique or confirmed by other key frames, else 0."""
     others = neighbours(key, shares, scan.world_from_camera, list(depths), c.check_views, c.baseline, c.min_overlap)
     agreeing = confirmations(key, others, depths, scan.intrinsics, scan.world_from_camera, c.tolerance)
     return torch.where((agreeing >= c.min_agreeing) | (ratio <= c.sure_ratio), depths[key], 0)

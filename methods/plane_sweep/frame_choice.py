@@ -1,4 +1,4 @@
-"""Which frames get a depth map, and which others each of them is matched with."""
+"""Selection of key frames, which get a depth map, and of the frames that each is matched with."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,13 @@ from torch import Tensor
 
 from deep3dmap.geometry.cameras import invert, transform
 
-# Where in the image and in the swept range of inverse depth the view of a camera is probed.
+# Number of probes of a camera's view across the image, down the image, and over the swept range of inverse depth.
 PROBES = (8, 6, 3)
 
 
 def key_frames(world_from_camera: Tensor, distance: float, degrees: float) -> list[int]:
-    """Return the first frame and each one that moved more than `distance` metres or turned more than `degrees` since the last.
+    """Return the first frame and each one that moved more than `distance` metres or turned more than `degrees` since the last
+    one.
 
     world_from_camera: (V, 4, 4).
     """
@@ -29,7 +30,7 @@ def key_frames(world_from_camera: Tensor, distance: float, degrees: float) -> li
 def overlap(
     reference: int, intrinsics: Tensor, world_from_camera: Tensor, size: tuple[int, int], near: float, far: float
 ) -> Tensor:
-    """Return (V,): the share of what frame `reference` may see, `near` to `far` metres away, that lies in each frame's view.
+    """Return (V,): the fraction of the view of frame `reference`, `near` to `far` metres away, that is visible in each frame.
 
     intrinsics: (V, 3, 3). world_from_camera: (V, 4, 4). size: height and width of the frames in pixels.
     """
@@ -47,9 +48,9 @@ def neighbours(
     reference: int, shares: Tensor, world_from_camera: Tensor, candidates: Sequence[int], count: int, baseline: float,
     min_overlap: float,
 ) -> list[int]:  # fmt: skip
-    """Return up to `count` of the candidates that share enough of the view and are most nearly `baseline` metres away.
+    """Return up to `count` candidates with sufficient overlap, those whose distance is closest to `baseline` metres first.
 
-    Frames nearer than a quarter of the baseline are left out: they tell next to nothing about depth.
+    Frames nearer than a quarter of the baseline are excluded, because they contribute almost no depth information.
     """
     places = world_from_camera[:, :3, 3]
     away = torch.linalg.vector_norm(places - places[reference], dim=1)
@@ -58,9 +59,10 @@ def neighbours(
 
 
 def overlapping(shares: Sequence[Tensor], count: int, min_overlap: float) -> list[tuple[int, int]]:
-    """Return the pairs of frames, lower first and ascending, of which one is among the `count` that the other shares most with.
+    """Return the sorted pairs (lower, higher) in which one frame is among the `count` frames with the most overlap of the
+    other.
 
-    shares: of every frame its `overlap` with all. Those of less than min_overlap are left out.
+    shares: for every frame, its `overlap` with all frames. Overlaps below min_overlap are excluded.
     """
     pairs = set()
     for frame, share in enumerate(shares):

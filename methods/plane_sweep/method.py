@@ -1,4 +1,4 @@
-"""Plane-sweep stereo on posed images, and the fusion of its depth maps: the classical baseline that needs no depth sensor."""
+"""Plane-sweep stereo on posed images with depth map fusion: the classical baseline without a depth sensor."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ from deep3dmap.methods.plane_sweep.scaled_scan import ScaledScan
 
 
 class PlaneSweep(Method):
-    """Collins' plane sweep with normalised cross-correlation, winner takes all, and a check between frames. Learns nothing."""
+    """Collins' plane sweep with normalised cross-correlation, winner-takes-all and a consistency check. Not trainable."""
 
     card = MethodCard(
         title="Plane-sweep stereo",
@@ -39,10 +39,10 @@ class PlaneSweep(Method):
         self.config = config
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Sweep every key frame, drop what is neither unique nor confirmed by others, and fuse; world frame, metres.
+        """Sweep every key frame, drop matches that are neither unique nor confirmed, and fuse the rest; world frame, metres.
 
-        The mesh is empty where nothing is left. `notes` say how many key frames were swept. Raises UserError for fewer
-        than two frames and if no frame has a neighbour to be matched with.
+        The mesh is empty if no match is left. `notes` include the number of swept key frames. Raises UserError for fewer than
+        two frames, and if no frame has a neighbour to match.
         """
         c = self.config
         if c.bundle_views:

@@ -1,4 +1,4 @@
-"""Poses that fit the pictures better than the given ones: by corners that frames share, and by what turns suit their depths."""
+"""Pose refinement from the pictures: bundle adjustment of shared corners, and alignment of rotations using depth maps."""
 
 from functools import cache
 
@@ -16,7 +16,7 @@ from deep3dmap.methods.plane_sweep.tracks import tracked
 
 
 def bundled_poses(scan: ScaledScan, c: PlaneSweepConfig) -> NDArray[np.float64]:
-    """Return poses (V, 4, 4) near the given ones under which the frames' corners lie where they are seen."""
+    """Return poses (V, 4, 4) near the given ones, refined by bundle adjustment of the frames' corners."""
     frames, intrinsics, poses = range(len(scan.intrinsics)), scan.intrinsics.numpy(), scan.world_from_camera.numpy()
     shares = [scan.overlap(frame, c.near, c.far) for frame in frames]
     pairs = overlapping(shares, c.bundle_views, c.min_overlap)
@@ -25,12 +25,12 @@ def bundled_poses(scan: ScaledScan, c: PlaneSweepConfig) -> NDArray[np.float64]:
 
 
 def turned_poses(scan: ScaledScan, c: PlaneSweepConfig) -> Tensor:
-    """Return poses (V, 4, 4) whose rotations fit the pictures better, found with the depths that the given ones lead to."""
+    """Return poses (V, 4, 4) with refined rotations, using the depths estimated with the given poses."""
     for _ in range(c.pose_rounds):
         shares, poses = key_overlaps(scan, c), scan.world_from_camera
         turns, view = [], cache(scan.view)
         for key, depth in believed_depths(scan, shares, c).items():
-            # Near frames tell rotations best: an error in depth moves their pixels least.
+            # Nearby frames determine rotations best, because errors in depth move their pixels least.
             near = neighbours(key, shares[key], poses, range(len(poses)), c.pose_views, c.baseline / 2, c.min_overlap)
             pairs = [(other, turn_onto(view(key), depth, view(other))) for other in near]
             turns += [PairRotation(key, other, turn) for other, turn in pairs if turn is not None]

@@ -1,8 +1,8 @@
-"""Small corrections of the frames' rotations, found in the pictures: a tracker of another camera, or another clock, is off by
-fractions of a degree, which at a hand's baseline are decimetres of depth.
+"""Refinement of the frames' rotations from the pictures. The poses of a tracker with a different camera or clock are off by
+fractions of a degree, which at the baseline of a hand-held camera causes decimetres of depth error.
 
-Each frame is turned until it shows what a key frame shows at its depths (direct alignment: B. Lucas and T. Kanade, IJCAI 1981;
-M. Irani and P. Anandan, About Direct Methods, 1999), and the turns of all pairs are averaged over the scan.
+Each frame is rotated until it matches a key frame at the key frame's depths (direct alignment: B. Lucas and T. Kanade, IJCAI
+1981; M. Irani and P. Anandan, About Direct Methods, 1999), and the rotations of all pairs are averaged over the scan.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from deep3dmap.geometry.rotations import matrix_of_axis_angle
 from deep3dmap.methods.plane_sweep.cost_volume import GreyFrame
 
 STEPS = 8
-LEAST_SEEN = 0.1  # of a frame's pixels that have to be compared
-ALIKE = 0.7  # correlation below which two frames do not show the same
-OUTLIER = 0.04  # difference of grey values that counts half
-LARGEST = 0.03  # radians; a frame that would turn farther was not aligned but lost
-FRAME, PAIR = 0.0035, 0.001  # radians: standard deviations of a frame's error and of a measured turn
+LEAST_SEEN = 0.1  # minimum fraction of a frame's pixels to compare
+ALIKE = 0.7  # correlation below which two frames are considered not to match
+OUTLIER = 0.04  # difference of grey values at which the weight is one half
+LARGEST = 0.03  # radians; beyond this the alignment is considered to have failed
+FRAME, PAIR = 0.0035, 0.001  # radians: standard deviations of a frame's error and of a measured rotation
 
 
 class PairRotation(NamedTuple):
-    """What turns frame `second` onto frame `first`, if that one is right: an axis times an angle in the world, (3,) radians."""
+    """Rotation of frame `second` that aligns it with frame `first`: axis times angle in the world, (3,) radians."""
 
     first: int
     second: int
@@ -32,9 +32,9 @@ class PairRotation(NamedTuple):
 
 
 def turn_onto(reference: GreyFrame, depth: Tensor, other: GreyFrame) -> Tensor | None:
-    """Return the turn (3,), axis times angle in the world, under which `other` shows what `reference` shows at `depth` (H, W).
+    """Return the rotation (3,) of `other`, axis times angle in the world, that aligns it with `reference` at `depth` (H, W).
 
-    Gauss-Newton over the grey values where depth is above 0, their contrast matched; None where too little is seen, or alike.
+    Gauss-Newton on the contrast-normalised grey values where depth > 0; None if the overlap or the correlation is too small.
     """
     chosen = depth > 0
     points = unproject(depth.double(), reference.intrinsics, reference.world_from_camera)[chosen]
@@ -62,9 +62,9 @@ def turn_onto(reference: GreyFrame, depth: Tensor, other: GreyFrame) -> Tensor |
 
 
 def agreed_turns(turns: Sequence[PairRotation], count: int, rounds: int = 5) -> Tensor:
-    """Return (V, 3): the turns of all frames that agree best with those of the pairs and are themselves small.
+    """Return the rotations of all frames (V, 3) that agree best with the pairs', with a prior that keeps them small.
 
-    Least squares with Huber's weights, so that a few wrong pairs do no harm.
+    Solves iteratively reweighted least squares with Huber weights, which limits the influence of wrong pairs.
     """
     first, second = (torch.tensor([turn[end] for turn in turns]) for end in (0, 1))
     measured = torch.stack([turn.vector for turn in turns])
@@ -81,20 +81,20 @@ def agreed_turns(turns: Sequence[PairRotation], count: int, rounds: int = 5) -> 
 
 
 def turned(world_from_camera: Tensor, turns: Tensor) -> Tensor:
-    """Turn cameras (V, 4, 4) where they stand, by axes times angles in the world (V, 3)."""
+    """Rotate cameras (V, 4, 4) about their centres by axes times angles in the world (V, 3)."""
     moved = world_from_camera.clone()
     moved[:, :3, :3] = matrix_of_axis_angle(turns) @ world_from_camera[:, :3, :3]
     return moved
 
 
 def _slopes(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the change of the grey value a pixel to the right and down, (H, W) each."""
+    """Return the horizontal (rightward) and vertical (downward) gradients of the grey values, (H, W) each."""
     down, right = torch.gradient(image)
     return right, down
 
 
 def _inside(points: Tensor, view: GreyFrame) -> tuple[Tensor, Tensor]:
-    """Return which points (N, 3) of the camera the view shows, and where these lie in grid_sample's coordinates (M, 2)."""
+    """Return a mask of the camera points (N, 3) inside the view, and their grid_sample coordinates (M, 2)."""
     size = torch.tensor([view.image.shape[1], view.image.shape[0]], dtype=torch.float64)
     pixels = points @ view.intrinsics.double().T
     places = pixels[:, :2] / pixels[:, 2:].clamp(min=1e-6) / size * 2 - 1
@@ -103,7 +103,7 @@ def _inside(points: Tensor, view: GreyFrame) -> tuple[Tensor, Tensor]:
 
 
 def _moved(points: Tensor, intrinsics: Tensor, slopes: Sequence[Tensor]) -> Tensor:
-    """Return (N, 3): how the grey value at the pixels of points (N, 3) changes when they turn about the camera's axes."""
+    """Return (N, 3): derivatives of the grey values at points (N, 3) with respect to rotations about the camera's axes."""
     x, y = points[:, 0] / points[:, 2], points[:, 1] / points[:, 2]
     across, down = slopes[0] * intrinsics[0, 0], slopes[1] * intrinsics[1, 1]
     return torch.stack([-across * x * y - down * (1 + y * y), across * (1 + x * x) + down * x * y, down * x - across * y], 1)

@@ -4,14 +4,15 @@ Information, PAMI 2008), on the planes of a sweep instead of disparities."""
 import torch
 from torch import Tensor
 
-EDGE = 0.03  # a difference of grey values at which a large step costs half
+EDGE = 0.03  # difference of grey values that halves the cost of a large step
 
 
 def aggregate(costs: Tensor, small_step: float, large_step: float, guide: Tensor) -> Tensor:
-    """Return (D, H, W): the costs of the best paths to each pixel and plane from left, right, above and below, added.
+    """Return (D, H, W): the sum of the path costs to each pixel and plane from left, right, above and below.
 
-    costs: (D, H, W). small_step: what a path pays to go to the next plane. large_step: to go to any other; it is less where
-    the picture `guide`, (H, W) in [0, 1], changes, because surfaces end there, but never less than small_step.
+    costs: (D, H, W). small_step: penalty for a step to the next plane. large_step: penalty for a step to any other plane. The
+    latter is reduced where the picture `guide`, (H, W) in [0, 1], changes, because surfaces end there, but not below
+    small_step.
     """
     total = torch.zeros_like(costs)
     for axis in (1, 2):
@@ -21,7 +22,7 @@ def aggregate(costs: Tensor, small_step: float, large_step: float, guide: Tensor
 
 
 def _along(costs: Tensor, small_step: float, large_step: float, guide: Tensor, axis: int, reverse: bool) -> Tensor:
-    # Lines first, planes last: the steps of a path are rows of memory.
+    # Lines first, planes last, so that the steps along a path are contiguous in memory.
     lines = costs.permute(axis, 3 - axis, 0).contiguous()
     shades = guide if axis == 1 else guide.T
     paid = torch.full_like(lines, 0)
@@ -38,7 +39,7 @@ def _along(costs: Tensor, small_step: float, large_step: float, guide: Tensor, a
 
 
 def _cheapest(before: Tensor, small_step: float, jump: Tensor) -> Tensor:
-    """Return (N, D): what it costs to come from the pixel before, less what the best plane there has paid."""
+    """Return (N, D): the cost of coming from the previous pixel, minus the lowest cost there."""
     least = before.amin(1, keepdim=True)
     reached = torch.minimum(before, least + jump[:, None])
     torch.minimum(reached[:, 1:], before[:, :-1] + small_step, out=reached[:, 1:])

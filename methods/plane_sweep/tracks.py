@@ -1,5 +1,5 @@
-"""Corners that several frames of a scan show: found by SIFT (D. Lowe, Distinctive Image Features from Scale-Invariant
-Keypoints, IJCV 2004), matched between pairs of frames, and kept where one small turn of the pair explains them."""
+"""Corners visible in several frames of a scan: detected by SIFT (D. Lowe, Distinctive Image Features from Scale-Invariant
+Keypoints, IJCV 2004), matched between pairs of frames, and kept if one small rotation of the pair explains them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,36 +11,36 @@ from scipy.sparse.csgraph import connected_components
 
 Array = NDArray[np.float64]
 
-CONTRAST = 0.006  # of the weakest corner
-RATIO = 0.85  # distance of a match over that of the second best
-GUIDE, NEAR = 0.03, 0.003  # how far off its epipolar line a match may lie, before and after the turn, in focal lengths
-LEAST = 15  # matches that a pair of frames needs
+CONTRAST = 0.006  # contrast threshold of corners
+RATIO = 0.85  # maximum ratio of a match's distance to that of the second best
+GUIDE, NEAR = 0.03, 0.003  # maximum distance from the epipolar line before and after the rotation, in focal lengths
+LEAST = 15  # minimum number of matches for a pair of frames
 
 
 class Corners(NamedTuple):
-    """Of one frame. pixels: (N, 2), x and y, centres at +0.5. words: (N, 128) unit vectors that say how they look."""
+    """Corners of one frame. pixels: (N, 2), x and y, centres at +0.5. words: (N, 128) unit-length descriptors."""
 
     pixels: Array
     words: NDArray[np.float32]
 
 
 class Tracks(NamedTuple):
-    """N sightings of corners. frame, point: (N,) which frame sees which corner. pixels: (N, 2) where."""
+    """N observations of corners. frame, point: (N,) indices of the frame and the corner. pixels: (N, 2) position."""
 
     frame: NDArray[np.int64]
     point: NDArray[np.int64]
     pixels: Array
 
     def chosen(self, keep: NDArray[np.bool_]) -> "Tracks":
-        """Return the sightings that are kept, of the corners that at least two of these see, numbered anew."""
+        """Return the observations in `keep`, restricted to corners with at least two of them; corners are renumbered."""
         keep = keep & (np.bincount(self.point, keep, minlength=1)[self.point] >= 2)
         return Tracks(self.frame[keep], np.unique(self.point[keep], return_inverse=True)[1], self.pixels[keep])
 
 
 def tracked(greys: Sequence[NDArray[np.float32]], pairs: Sequence[tuple[int, int]], intrinsics: Array, poses: Array) -> Tracks:
-    """Return the tracks of corners through grey frames (H, W) in [0, 1], of which these pairs may show the same.
+    """Return the tracks of corners through grey frames (H, W) in [0, 1], matching the given pairs of frames.
 
-    intrinsics: (V, 3, 3). poses: (V, 4, 4) world_from_camera, which may be off by a small turn each.
+    intrinsics: (V, 3, 3). poses: (V, 4, 4) world_from_camera, each of which may be off by a small rotation.
     """
     found = [corners(grey) for grey in greys]
     matches = {(i, j): matched(found[i], found[j], intrinsics[[i, j]], poses[[i, j]]) for i, j in pairs}
@@ -54,7 +54,7 @@ def corners(grey: NDArray[np.float32]) -> Corners:
     sift = SIFT(c_dog=CONTRAST)
     try:
         sift.detect_and_extract(grey)
-    except RuntimeError:  # there is none
+    except RuntimeError:  # no corners found
         return Corners(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
     places, looks = np.asarray(sift.positions, np.float64), np.asarray(sift.descriptors, np.float64)
     words = np.sqrt(looks / np.maximum(looks.sum(1, keepdims=True), 1)).astype(np.float32)
@@ -62,9 +62,9 @@ def corners(grey: NDArray[np.float32]) -> Corners:
 
 
 def matched(first: Corners, second: Corners, intrinsics: Array, poses: Array) -> NDArray[np.int64]:
-    """Return (M, 2): corners of two frames that look alike and lie where the poses, but for a small turn, say they may.
+    """Return (M, 2): corners of two frames that match in appearance and, up to a small rotation, in epipolar geometry.
 
-    intrinsics, poses: (2, 3, 3) and (2, 4, 4) world_from_camera. Empty where they are fewer than LEAST.
+    intrinsics, poses: (2, 3, 3) and (2, 4, 4) world_from_camera. Empty if there are fewer than LEAST.
     """
     none = np.zeros((0, 2), np.int64)
     if min(len(first.pixels), len(second.pixels)) < LEAST:
@@ -90,7 +90,7 @@ def matched(first: Corners, second: Corners, intrinsics: Array, poses: Array) ->
 
 
 def joined(matches: Mapping[tuple[int, int], NDArray[np.int64]], found: Sequence[Corners]) -> Tracks:
-    """Join the matches of pairs of frames to tracks; those that show two corners of one frame are left out."""
+    """Join the matches of frame pairs into tracks; tracks with two corners in the same frame are dropped."""
     start = np.cumsum([0, *(len(c.pixels) for c in found)])
     links = [pairs + start[[i, j]] for (i, j), pairs in matches.items()]
     left, right = np.concatenate([np.zeros((0, 2), np.int64), *links]).T
@@ -103,19 +103,19 @@ def joined(matches: Mapping[tuple[int, int], NDArray[np.int64]], found: Sequence
 
 
 def rays_through(pixels: Array, inverse_intrinsics: NDArray[Any]) -> Array:
-    """Return the rays (N, 3), z = 1 in camera axes, of pixels (N, 2). inverse_intrinsics: (3, 3), or (N, 3, 3) of each."""
+    """Return the rays (N, 3) of pixels (N, 2), with z = 1 in camera axes. inverse_intrinsics: (3, 3) or (N, 3, 3)."""
     return np.einsum("...ij,...j->...i", inverse_intrinsics, np.column_stack([pixels, np.ones(len(pixels))]))
 
 
 def _off_after_a_turn(planes: Array, rays: Array) -> Array:
-    """Return how far rays (N, 3) are off their epipolar planes (N, 3) after the turn that suits most of them best."""
+    """Return the distances of rays (N, 3) from their epipolar planes (N, 3) after the rotation that fits most of them best."""
     off = (planes * rays).sum(1)
     near = np.abs(off) < GUIDE
     change, turn = np.cross(rays, planes), np.zeros(3)
     for _ in range(10):
         rest = off + change @ turn
         weight = near / (1 + (rest / NEAR) ** 2)
-        # A turn about the shift between the frames changes nothing: the smallest is taken.
+        # A rotation about the baseline changes nothing, so the smallest one is taken.
         squares = (change * weight[:, None]).T @ change + 0.05 * np.eye(3)
         turn = turn - np.linalg.solve(squares, (change * weight[:, None]).T @ rest + 0.05 * turn)
     return np.where(near, np.abs(off + change @ turn), np.inf)

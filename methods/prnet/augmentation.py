@@ -1,4 +1,4 @@
-"""Online augmentation of a crop together with its position map (Feng et al., ECCV 2018, section 3.3), and of its light."""
+"""Online augmentation of a crop, its lighting and its position map (Feng et al., ECCV 2018, section 3.3)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +14,12 @@ Picture = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges that are drawn from.
+    """Sampling ranges and probabilities of the augmentation.
 
-    rotation: degrees either way. translation: share of the side either way. scale, color: low and high factor.
-    occluders: probability that noise-textured shapes cover parts of the crop. flip: probability that the face is mirrored.
-    light: probability of a smooth or sharp shadow over the crop. camera: probability of a camera's faults, see `photographed`.
+    rotation: maximum absolute angle in degrees. translation: maximum absolute shift as a fraction of the crop's side. scale,
+    color: minimum and maximum factor. occluders: probability of covering parts of the crop with noise-textured shapes. flip:
+    probability of mirroring the face. light: probability of a smooth or sharp shadow over the crop. camera: probability of
+    simulated camera artefacts, see `photographed`.
     """
 
     rotation: float = 45.0
@@ -31,7 +32,7 @@ class Augmentation:
     camera: float = 0.0
 
     def similarity(self, crop_size: int, size: int, rng: np.random.Generator) -> Similarity:
-        """Draw a similarity from crop pixels to pixels of a `size` crop, turning and scaling about the centre."""
+        """Sample a similarity from crop pixels to pixels of a `size` crop, rotating and scaling about the centre."""
         angle = np.radians(rng.uniform(-self.rotation, self.rotation))
         scale = rng.uniform(*self.scale) * size / crop_size
         centre = size * (0.5 + rng.uniform(-self.translation, self.translation, 2))
@@ -40,7 +41,7 @@ class Augmentation:
     def __call__(self, crop: Picture, position_map: Picture, size: int, rng: np.random.Generator) -> tuple[Picture, Picture]:
         """Augment a (3, R, R) crop and its (3, S, S) map in crop pixels.
 
-        Returns a (3, size, size) crop and the (3, S, S) map in its pixels. z follows the scale; a rotation acts on x and y.
+        Returns a (3, size, size) crop and the (3, S, S) map in its pixels. z is scaled too; rotation affects x and y.
         """
         if self.flip and rng.random() < self.flip:
             crop, position_map = mirrored(crop, position_map)
@@ -56,9 +57,9 @@ class Augmentation:
 
 
 def mirrored(crop: Picture, position_map: Picture) -> tuple[Picture, Picture]:
-    """Mirror a (3, R, R) crop and its (3, S, S) map left to right: x becomes R - x, and the atlas is mirrored too (u -> 1 - u).
+    """Mirror a (3, R, R) crop and its (3, S, S) map left to right: x becomes R - x, and u becomes 1 - u in the atlas.
 
-    A left eye that becomes a right one then lies on the right eye's texels. The atlas must be symmetric.
+    Mirroring the atlas moves a left eye that became a right eye to the right eye's texels. The atlas must be symmetric.
     """
     flipped = position_map[..., ::-1].copy()
     flipped[0] = crop.shape[-1] - flipped[0]
@@ -66,7 +67,7 @@ def mirrored(crop: Picture, position_map: Picture) -> tuple[Picture, Picture]:
 
 
 def similarity_about_centre(crop_size: int, angle: float, scale: float, centre: NDArray[Any]) -> Similarity:
-    """The similarity that turns by `angle` (radians, x towards y), scales, and sends the middle of the crop to `centre`."""
+    """Return the similarity that rotates by `angle` (radians, x towards y), scales, and maps the crop's centre to `centre`."""
     a, b = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.array([[a, -b], [b, a]])
     offset = centre - linear @ np.full(2, crop_size / 2)
@@ -74,7 +75,7 @@ def similarity_about_centre(crop_size: int, angle: float, scale: float, centre: 
 
 
 def occlude(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Cover one to three places of a (3, R, R) picture by ellipses or rectangles with a noise texture; returns a copy."""
+    """Return a copy of a (3, R, R) picture in which one to three noise-textured ellipses or rectangles cover parts of it."""
     picture = picture.copy()
     for _ in range(rng.integers(1, 4)):
         mask = _shape(picture.shape[-1], rng)
@@ -83,7 +84,7 @@ def occlude(picture: Picture, rng: np.random.Generator) -> Picture:
 
 
 def noise_texture(size: int, rng: np.random.Generator) -> Picture:
-    """(3, size, size) noise around a random colour, its grain between one pixel and an eighth of the side."""
+    """Return (3, size, size) noise around a random colour, with a grain size between one pixel and an eighth of the side."""
     grain = int(rng.integers(1, max(2, size // 8)))
     cells = -(-size // grain)
     noise = rng.uniform(-0.5, 0.5, (3, cells, cells)) * rng.uniform(0.1, 1.0) + rng.uniform(0, 1, (3, 1, 1))

@@ -1,4 +1,4 @@
-"""The losses of PRNet: a position map compared texel by texel, the important parts of the face counting more."""
+"""The losses of PRNet: a texel-wise comparison of position maps in which important face regions have a higher weight."""
 
 import torch
 from torch import Tensor
@@ -21,10 +21,10 @@ def position_loss(predicted: Tensor, target: Tensor, weight: Tensor, kind: str =
 
 
 def landmark_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference of (B, 68, 3) normalised landmarks, unweighted, as the older deep3dmap port adds."""
+    """Mean absolute difference of (B, 68, 3) normalised landmarks, unweighted, as in the older deep3dmap port."""
     return (predicted - target).abs().mean()
 
 
 def weight_penalty(weights: list[Tensor]) -> Tensor:
-    """sum(w^2) / 2 over all weights, TensorFlow's L2 regulariser without its coefficient."""
+    """Return sum(w^2) / 2 over all weights: TensorFlow's L2 regulariser without its coefficient."""
     return torch.stack([weight.square().sum() for weight in weights]).sum() / 2

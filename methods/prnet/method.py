@@ -1,4 +1,4 @@
-"""PRNet: one network from a face crop to a UV position map, from which dense geometry and landmarks are read."""
+"""PRNet: a network that maps a face crop to a UV position map, which yields dense geometry and landmarks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,55 +23,55 @@ from deep3dmap.methods.prnet.official_weights import load_official
 from deep3dmap.nn import ResFCN256
 from deep3dmap.render.face_details import with_details
 
-LEGACY_MEAN = (103.53, 116.28, 123.675)  # blue, green, red of 0..255, in the older deep3dmap port
+LEGACY_MEAN = (103.53, 116.28, 123.675)  # blue, green, red in 0..255, as in the older deep3dmap port
 
 
 @dataclass
 class PRNetConfig:
-    """Network, loss and augmentation. The defaults are the paper's."""
+    """Network, loss and augmentation. The defaults follow the paper."""
 
     resolution: int = option(256, "side of the crop and of the position map in pixels, a multiple of 32", valid="[1, inf)")
     width: int = option(16, "channels of the first layer; all others scale with it", low=4, high=32, log=True, valid="[1, inf)")
-    position_scale: float = option(1.1, "the largest position the network can express, in sides of the crop", valid="(0, inf)")
+    position_scale: float = option(1.1, "largest position the network can output, in sides of the crop", valid="(0, inf)")
     padding: str = option("tf", "tf: the official network; legacy: the older deep3dmap port", choices=("tf", "legacy"))
     bn_momentum: float = option(
         0.001, "weight of a new batch in batch norm's running statistics", low=1e-3, high=0.3, log=True, valid="(0, 1]"
     )
-    constants: bool = option(False, "learn constant maps in the decoder, which the paper's has not: short trainings get a nose")
-    start: str = option("xavier", "first weights: xavier, or smooth for short trainings", choices=("xavier", "smooth"))
+    constants: bool = option(False, "learn constant maps in the decoder (not in the paper), which improves short trainings")
+    start: str = option("xavier", "initialisation: xavier, or smooth for short trainings", choices=("xavier", "smooth"))
     pixels: str = option(
-        "rgb", "rgb: RGB in [0, 1]; bgr: the older port's, BGR of 0..255 less its mean", choices=("rgb", "bgr")
+        "rgb", "rgb: RGB in [0, 1]; bgr: as in the older port, BGR in 0..255 minus its mean", choices=("rgb", "bgr")
     )
     atlas: str = option("grid_head", "grid_head, an atlas saved as .npz, or PRNet's uv-data folder")
-    weights: str = option("", "weights to start from: shipped, the official TensorFlow checkpoint, or a .pth of a port")
+    weights: str = option("", "initial weights: shipped, the official TensorFlow checkpoint, or a .pth of a port")
     centers: str = option(
         "auto",
-        "where the network has the centre of the first pixel: half (0.5), integer (0, as others' weights do), auto: by weights",
+        "crop coordinate of the first pixel's centre: half (0.5), integer (0, for third-party weights), auto: by weights",
         choices=("auto", "half", "integer"),
     )
-    loss: str = option("l2", "l2, l1 or norm: how the distance of two positions counts", choices=("l2", "l1", "norm"))
+    loss: str = option("l2", "distance between positions: l2, l1 or norm", choices=("l2", "l1", "norm"))
     landmark_factor: float = option(
-        0.0, "factor of an extra absolute loss on the 68 landmarks", low=0.0, high=1.0, valid="[0, inf)"
+        0.0, "weight of an additional L1 loss on the 68 landmarks", low=0.0, high=1.0, valid="[0, inf)"
     )
     weight_penalty: float = option(
-        0.0, "factor of sum(w^2) / 2 over the convolutions (official: 2e-4)", low=0.0, high=1e-3, valid="[0, inf)"
+        0.0, "weight of sum(w^2) / 2 over the convolutions (official: 2e-4)", low=0.0, high=1e-3, valid="[0, inf)"
     )
-    rotation: float = option(45.0, "augmentation: degrees of rotation either way", low=0.0, high=90.0, valid="[0, 180]")
+    rotation: float = option(45.0, "augmentation: maximum rotation in degrees", low=0.0, high=90.0, valid="[0, 180]")
     translation: float = option(
-        0.1, "augmentation: shift either way, in sides of the crop", low=0.0, high=0.3, valid="[0, inf)"
+        0.1, "augmentation: maximum shift as a fraction of the crop's side", low=0.0, high=0.3, valid="[0, inf)"
     )
-    scale: list[float] = option([0.9, 1.2], "augmentation: smallest and largest scale", valid="(0, inf)", length=2)
+    scale: list[float] = option([0.9, 1.2], "augmentation: minimum and maximum scale", valid="(0, inf)", length=2)
     color: list[float] = option(
-        [0.6, 1.4], "augmentation: smallest and largest gain of each colour channel", valid="[0, inf)", length=2
+        [0.6, 1.4], "augmentation: minimum and maximum gain of each colour channel", valid="[0, inf)", length=2
     )
     occluders: float = option(0.5, "augmentation: probability of noise-textured occluders", low=0.0, high=1.0, valid="[0, 1]")
-    light: float = option(0.0, "augmentation: probability of a shadow or uneven light", low=0.0, high=1.0, valid="[0, 1]")
+    light: float = option(0.0, "augmentation: probability of a shadow or uneven lighting", low=0.0, high=1.0, valid="[0, 1]")
     camera: float = option(
-        0.0, "augmentation: probability of a camera's faults: exposure, blur, grain", low=0.0, high=1.0, valid="[0, 1]"
+        0.0, "augmentation: probability of camera artefacts: exposure, blur, grain", low=0.0, high=1.0, valid="[0, 1]"
     )
     flip: float = option(
         0.0,
-        "augmentation: probability of a mirrored face (300W-LP holds the mirrored faces)",
+        "augmentation: probability of mirroring the face (300W-LP already includes mirrored faces)",
         low=0.0,
         high=1.0,
         valid="[0, 1]",
@@ -79,7 +79,7 @@ class PRNetConfig:
 
 
 class PRNet(BaseFramework):
-    """Position map regression (Feng et al., ECCV 2018). The atlas lies in buffers, so a checkpoint carries its own."""
+    """Position map regression (Feng et al., ECCV 2018). The atlas is stored in buffers, so each checkpoint includes its own."""
 
     card = MethodCard(
         title="PRNet",
@@ -114,7 +114,7 @@ class PRNet(BaseFramework):
         super().__init__(config)
         if config.resolution % 32 or config.width % 2:
             raise UserError(
-                f"method.resolution is a multiple of 32 and method.width even, got {config.resolution} and {config.width}"
+                f"method.resolution must be a multiple of 32 and method.width even, got {config.resolution} and {config.width}"
             )
         constants = config.resolution if config.constants else 0
         self.network = ResFCN256(config.width, config.padding, config.bn_momentum, constants=constants)
@@ -125,7 +125,7 @@ class PRNet(BaseFramework):
         self.register_buffer("landmark_texels", torch.from_numpy(atlas.landmark_texels))
         self.register_buffer("face_mask", torch.from_numpy(atlas.face_mask))
         self.register_buffer("region_weight", torch.from_numpy(atlas.region_weight))
-        # Zero where the atlas has no canonical face, so that the state has the same tensors with every atlas.
+        # All zeros if the atlas has no canonical face, so that the state dict has the same tensors for every atlas.
         none = np.zeros((3, config.resolution, config.resolution), np.float32)
         self.register_buffer("canonical", torch.from_numpy(none if atlas.canonical is None else atlas.canonical))
         self.augmentation = Augmentation(
@@ -135,34 +135,34 @@ class PRNet(BaseFramework):
 
     @classmethod
     def trains(cls, config: PRNetConfig) -> bool:
-        """Not with the official weights."""
+        """Return False when official weights are given."""
         return not config.weights
 
     @property
     def atlas(self) -> UVAtlas:
-        """The atlas of the buffers."""
+        """The atlas stored in the buffers."""
         canonical = self.canonical.cpu().numpy() if self.canonical.any() else None
         texels, mask, weight = (b.cpu().numpy() for b in (self.landmark_texels, self.face_mask, self.region_weight))
         return UVAtlas(texels, mask, weight, canonical)
 
     @property
     def normalizer(self) -> float:
-        """Positions in crop pixels divided by this are what the network predicts, in [0, 1]."""
+        """Divisor from crop pixels to the network's output range [0, 1]."""
         return self.config.position_scale * self.config.resolution
 
     @property
     def _first_center(self) -> float:
-        """Crop coordinate, as the network has it, of the centre of the first pixel."""
+        """Crop coordinate of the first pixel's centre in the network's convention."""
         named = self.config.centers
         return 0.0 if named == "integer" or (named == "auto" and self.others_weights) else 0.5
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """`crop` (B, 3, C, C) of any size to `position_map` (B, 3, R, R), normalised to [0, 1]."""
+        """Map `crop` (B, 3, C, C) of any size to `position_map` (B, 3, R, R), normalised to [0, 1]."""
         crop = _resized(inputs["crop"], self.config.resolution, align_corners=False)
         return {"position_map": self.network(_legacy_pixels(crop) if self.config.pixels == "bgr" else crop)}
 
     def losses(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """Compare with `position_map` (B, 3, S, S) in pixels of `crop`; what lies outside the network's range is clamped."""
+        """Compare with `position_map` (B, 3, S, S) in pixels of `crop`; targets outside the output range are clamped."""
         predicted = outputs["position_map"].float()
         pixels = batch["position_map"] * (self.config.resolution / batch["crop"].shape[-1])
         pixels = _resized(pixels - self._shift(pixels), self.config.resolution, align_corners=True)
@@ -177,13 +177,13 @@ class PRNet(BaseFramework):
         return terms
 
     def transform(self, sample: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
-        """Augment a sample of any size into a crop and a map of the network's size."""
+        """Augment a sample of any size and resize its crop and map to the network's size."""
         size = self.config.resolution
         crop, positions = self.augmentation(sample["crop"], sample["position_map"], size, generator)
         return {"crop": crop, "position_map": resample(positions, size)}
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Crop around the detector box, predict, and take the map back to the image: pixels, z larger = nearer."""
+        """Crop around the detector box, predict, and map the result back to image pixels; larger z is nearer."""
         size = self.config.resolution
         crop_from_image = crop_from_detector_box(given["box"], size)
         crop = torch.from_numpy(warp(given["image"], crop_from_image, size))[None].to(self.device)
@@ -192,15 +192,15 @@ class PRNet(BaseFramework):
         return reconstruction_of_map(positions_to_image(positions, crop_from_image), self.atlas, given["image"])
 
     def _shift(self, positions: Tensor) -> Tensor:
-        """What takes x and y from the network's pixel centres to the package's, (3, 1, 1)."""
+        """Offset (3, 1, 1) of x and y from the network's pixel centres to the package's."""
         return positions.new_tensor([0.5 - self._first_center, 0.5 - self._first_center, 0])[:, None, None]
 
     def details(self, reconstruction: Reconstruction, given: dict[str, Any]) -> Reconstruction:
-        """Add texture, depth, visibility, pose and the view from the front."""
+        """Add texture, depth, visibility, pose and a frontal view."""
         return with_details(reconstruction, self.atlas, given["image"])
 
     def _predict(self, crop: Tensor) -> NDArray[np.float32]:
-        # Batch norm must not look at the one crop, whichever mode the method is in.
+        # Batch norm must not use the statistics of this single crop, even if the method is in training mode.
         training = self.training
         self.set_mode(training=False)
         with torch.no_grad():
@@ -216,5 +216,5 @@ def _legacy_pixels(crop: Tensor) -> Tensor:
 def _resized(pictures: Tensor, size: int, align_corners: bool) -> Tensor:
     if pictures.shape[-1] == size:
         return pictures
-    # The pixels of a crop are areas, the texels of a map are points: hence the two kinds of corners.
+    # Pixels of a crop are areas, texels of a map are points, hence the two values of align_corners.
     return functional.interpolate(pictures, (size, size), mode="bilinear", align_corners=align_corners)

@@ -1,4 +1,4 @@
-"""Starting from the weights of the official code (a TensorFlow checkpoint) or of its PyTorch ports (a state dict)."""
+"""Loading the weights of the official code (a TensorFlow checkpoint) or of its PyTorch ports (a state dict)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,15 +13,15 @@ from deep3dmap.nn.official_checkpoints import check_fits, is_state_dict
 from deep3dmap.nn.weight_files import read_weights
 
 SCOPE = "resfcn256/"
-ADVICE = "use the variant `paper`, of official sizes (method.padding=legacy for the older port's)"
+ADVICE = "use the variant `paper`, which has the official sizes (for the older port also set method.padding=legacy)"
 
 
 def load_official(network: ResFCN256, file: Path) -> bool:
-    """Fill the network from `file`; returns whether they are others' weights, and not such as the package's own export.
+    """Load the weights in `file` into the network; returns True for third-party weights, False for this package's own export.
 
-    file: `256_256_resfcn256_weight`, with or without .index or .data-00000-of-00001; or a .pt or .pth of tensors under the
-    names of the official code, of the older deep3dmap port or of this network. Raises UserError naming keys that are missing,
-    unexpected or of another shape; then nothing is changed.
+    file: `256_256_resfcn256_weight`, with or without .index or .data-00000-of-00001; or a .pt or .pth state dict with the
+    parameter names of the official code, of the older deep3dmap port or of this network. Raises UserError naming the keys that
+    are missing, unexpected or of a different shape, and leaves the network unchanged.
     """
     state, exported = (_of_tensorflow(file), False) if is_tensorflow_checkpoint(file) else _of_torch(file)
     ours = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
@@ -40,13 +40,13 @@ def _of_tensorflow(file: Path) -> dict[str, Tensor]:
 
 
 def _of_torch(file: Path) -> tuple[dict[str, Tensor], bool]:
-    """Return a state dict, and whether it was exported by this package, which keeps a card beside it."""
+    """Return a state dict and whether it was exported by this package, whose exports include a card."""
     if not file.is_file():
-        raise UserError(f"{file}: no such weights; give 256_256_resfcn256_weight, which PRNet's README links to, or a .pth")
+        raise UserError(f"{file}: weights not found; give 256_256_resfcn256_weight, linked from PRNet's README, or a .pth")
     loaded = read_weights(file)
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not is_state_dict(state) or not state:
-        raise UserError(f"{file}: no state dict of tensors in it")
+        raise UserError(f"{file}: contains no state dict of tensors")
     try:
         return _renamed(state), "card" in loaded
     except (ValueError, KeyError, IndexError) as error:

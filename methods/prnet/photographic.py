@@ -1,4 +1,4 @@
-"""Light and cameras that synthetic pictures lack: shadows, exposure, loss of colour, blur and grain, on crops of any size."""
+"""Lighting and camera effects that synthetic pictures lack: shadows, exposure, desaturation, blur and grain."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 Picture = NDArray[np.float32]
-DARKEST, BRIGHTEST = 0.12, 1.7  # gains of uneven light
-MONOCHROME = 0.2  # share of pictures without colour
+DARKEST, BRIGHTEST = 0.12, 1.7  # gains of uneven lighting
+MONOCHROME = 0.2  # fraction of pictures converted to greyscale
 
 
 def unevenly_lit(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Multiply a (3, R, R) picture by a gain that changes over it: a soft field, or the edge of a shadow across it."""
+    """Multiply a (3, R, R) picture by a spatially varying gain: a smooth field or the edge of a shadow."""
     size = picture.shape[-1]
     if rng.random() < 0.5:
         cells = int(rng.integers(2, 5))
@@ -28,7 +28,7 @@ def unevenly_lit(picture: Picture, rng: np.random.Generator) -> Picture:
 
 
 def photographed(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Do what cameras and their owners do to a (3, R, R) picture: contrast, loss of colour, blur, grain, few pixels."""
+    """Simulate camera artefacts on a (3, R, R) picture: contrast, desaturation, blur, grain and low resolution."""
     size = picture.shape[-1]
     picture = picture.clip(0, 1) ** np.float32(np.exp(rng.normal(0, 0.3)))
     middle = np.float32(rng.uniform(0.3, 0.6))

@@ -1,4 +1,4 @@
-"""The chance level of finding cameras: poses drawn on a sphere, and the mean photograph from everywhere."""
+"""The chance level of camera estimation: random poses on a sphere, and the mean photograph for every view."""
 
 import math
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from deep3dmap.geometry.cameras import look_at
 
 @dataclass
 class RandomCamerasConfig:
-    """Where cameras are drawn."""
+    """Sampling ranges of the cameras."""
 
-    distance: float = option(4.0, "from the origin, at which they look", low=0.1, valid="(0, inf)")
-    lowest: float = option(-10.0, "least elevation in degrees", low=-89.0, high=89.0, valid="[-90, 90]")
-    highest: float = option(80.0, "largest elevation in degrees", low=-89.0, high=89.0, valid="[-90, 90]")
+    distance: float = option(4.0, "distance from the origin, which the cameras look at", low=0.1, valid="(0, inf)")
+    lowest: float = option(-10.0, "minimum elevation in degrees", low=-89.0, high=89.0, valid="[-90, 90]")
+    highest: float = option(80.0, "maximum elevation in degrees", low=-89.0, high=89.0, valid="[-90, 90]")
 
 
 class RandomCameras(Method):
-    """Guesses. What does no better has found nothing."""
+    """Guesses cameras at random. A method that does no better has estimated nothing."""
 
     card = MethodCard(
         title="Random cameras",
@@ -49,7 +49,7 @@ class RandomCameras(Method):
         self._mean = torch.zeros(3, 1, 1)
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Draw a camera for every image, evenly over the sphere between the elevations, by the seed of the run."""
+        """Sample a camera for every image with the run's seed, uniformly on the sphere between the two elevations."""
         images = torch.from_numpy(np.stack([np.asarray(image, np.float32) for image in given["images"]]))
         self._mean = images.mean(0)
         random = torch.rand(len(images), 2, dtype=torch.float64)
@@ -65,7 +65,7 @@ class RandomCameras(Method):
         return Reconstruction("world", "metre", cameras=cameras, gauge="similarity")
 
     def render(self, cameras: Sequence[Camera]) -> Views:
-        """Return the mean of the given images, whatever the camera."""
+        """Return the mean of the given images for every camera."""
         pictures = [
             interpolate(self._mean[None], (camera.height, camera.width), mode="bilinear", antialias=True)[0]
             for camera in cameras

@@ -24,7 +24,7 @@ GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 
 
 class StyleGAN2(CustomFramework):
-    """A generator and a discriminator that are trained against each other."""
+    """A generator and a discriminator, trained adversarially."""
 
     card = MethodCard(
         title="StyleGAN2",
@@ -41,7 +41,7 @@ class StyleGAN2(CustomFramework):
             Asset(
                 "StyleGAN2 generator",
                 "weights",
-                "that of the file",
+                "depends on the file",
                 "a generator in rosinality's or NVlabs' naming",
                 "rosinality/stylegan2-pytorch and NVlabs/stylegan2-ada-pytorch",
             ),
@@ -62,13 +62,13 @@ class StyleGAN2(CustomFramework):
 
     @classmethod
     def trains(cls, config: StyleGAN2Config) -> bool:
-        """Whether it is trained: official weights are used as they are."""
+        """Return False when weights are given, which are used unchanged."""
         return not config.weights
 
     # -- training -----------------------------------------------------------------------------------------------------
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """One update of the discriminator and one of the generator in a step, and their penalties every so many steps."""
+        """In each step, update the discriminator and the generator once; at intervals, also apply their penalties."""
         c = self.config
         if c.weights:
             return
@@ -91,7 +91,7 @@ class StyleGAN2(CustomFramework):
             yield Step(terms[GENERATOR] + terms[DISCRIMINATOR], terms)
 
     def _discriminate(self, loop: TrainLoop, reals: list[Tensor]) -> dict[str, Any]:
-        """Tell real pictures from generated ones, and let the controller see how surely."""
+        """Update the discriminator on real and generated pictures, and the augmentation controller on its logits."""
         losses, logits = [], []
         for real in reals:
             with loop.micro_batch(DISCRIMINATOR):
@@ -109,7 +109,7 @@ class StyleGAN2(CustomFramework):
         return {DISCRIMINATOR: torch.stack(losses).mean(), "augmented": self.controller.probability}
 
     def _penalise_gradients(self, loop: TrainLoop, reals: list[Tensor]) -> dict[str, Any]:
-        """R1, counted for all the steps since the last time."""
+        """Apply R1, weighted for all steps since it was last applied."""
         penalties = []
         for real in reals:
             with loop.micro_batch(DISCRIMINATOR):
@@ -131,7 +131,7 @@ class StyleGAN2(CustomFramework):
         return {GENERATOR: torch.stack(losses).mean()}
 
     def _penalise_path_lengths(self, loop: TrainLoop, reals: list[Tensor]) -> dict[str, Any]:
-        """Path lengths of half a batch, counted for all the steps since the last time."""
+        """Apply the path length penalty to half a batch, weighted for all steps since it was last applied."""
         means, lengths = [], []
         for real in reals:
             with loop.micro_batch(GENERATOR):
@@ -142,7 +142,7 @@ class StyleGAN2(CustomFramework):
             means.append(found.mean)
             lengths.append(found.lengths.detach().mean())
         loop.update(GENERATOR)
-        # All workers compare with one mean.
+        # All workers compare with the same mean.
         self.path_mean.copy_(_over_workers(torch.stack(means), loop.world_size).mean())
         return {"path_length": torch.stack(lengths).mean()}
 
@@ -150,7 +150,7 @@ class StyleGAN2(CustomFramework):
         return self.generator.synthesis(self._styles(count), self.generator.synthesis.draw_noise(count))
 
     def _styles(self, count: int) -> Tensor:
-        """Return w (count, latents, D) of random z, one for all layers or two that change places at a random layer."""
+        """Return w (count, latents, D) of random z: the same for all layers, or two that switch at a random layer."""
         size = self.generator.size
         first, second = torch.randn(2, count, size.style_dim, device=self.device)
         mixed = bool(torch.rand(()) < self.config.mixing)
@@ -173,7 +173,7 @@ class StyleGAN2(CustomFramework):
     # -- inference ----------------------------------------------------------------------------------------------------
 
     def generate(self, indices: range, seed: int, **controls: Any) -> Tensor:
-        """Return samples; the controls are those of `generate_samples`."""
+        """Return samples; for the controls see `generate_samples`."""
         return generate_samples(self.generator, indices, seed, controls)
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
@@ -182,18 +182,18 @@ class StyleGAN2(CustomFramework):
         return Reconstruction("image", "pixel", samples=sheet.float().cpu().numpy())
 
     def get_extra_state(self) -> dict[str, float]:
-        """Return what the controller of the augmentation has seen."""
+        """Return the state of the augmentation controller."""
         return self.controller.state_dict()
 
     def set_extra_state(self, state: dict[str, float]) -> None:
-        """Take it back."""
+        """Restore the state of the augmentation controller."""
         self.controller.load_state_dict(state)
 
 
 def lazy_rates(optimizer: OptimizerConfig, every: int) -> OptimizerConfig:
-    """Scale rate and moment decays to the updates that a penalty every so many steps adds (Karras et al., appendix B).
+    """Scale learning rate and betas for a penalty that adds an update at every `every` steps (Karras et al., appendix B).
 
-    0 adds none.
+    0 means no penalty.
     """
     share = every / (every + 1) if every else 1.0
     return replace(optimizer, lr=optimizer.lr * share, betas=[beta**share for beta in optimizer.betas])

@@ -1,4 +1,4 @@
-"""Samples by number: the same seed and index give the same picture, in whatever portions they are asked for."""
+"""Samples by index: the same seed and index give the same picture, regardless of the batches in which they are requested."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from deep3dmap.core.errors import UserError, unknown
 from deep3dmap.frameworks import sample_generator
 from deep3dmap.nn.stylegan2 import Generator, mean_latent, truncate
 
-MEAN_OF = 4096  # latents whose mean truncation draws to
+MEAN_OF = 4096  # latents averaged for truncation
 _MEAN_SEED = 0
 NOISE_SEED = 0x5EED
 CONTROLS = ("truncation", "between", "noise")
@@ -18,9 +18,9 @@ CONTROLS = ("truncation", "between", "noise")
 def generate_samples(network: Generator, indices: range, seed: int, controls: dict[str, Any]) -> Tensor:
     """Return (len(indices), 3, S, S) in [0, 1].
 
-    Controls: truncation, 1 = none, 0 = the mean picture. between: of so many samples the first is a random one, and the others
-    lead to the next such one along a line in W. noise: random, or stored, which is the same for all and goes with `between`.
-    Raises UserError for other controls and values that make no sense.
+    Controls: truncation, 1 = none, 0 = the mean picture. between: every `between`-th sample is random, and those in between
+    interpolate linearly in W to the next one. noise: random, or stored, which is the same for all samples and the default if
+    `between` > 1. Raises UserError for unknown controls and invalid values.
     """
     strength, between, noise = _checked(controls)
     device = next(network.parameters()).device
@@ -45,13 +45,13 @@ def _checked(controls: dict[str, Any]) -> tuple[float, int, str]:
             raise unknown("control of stylegan2", name, CONTROLS)
     between = controls.get("between", 1)
     if not isinstance(between, int) or between < 1:
-        raise UserError(f"between is a whole number from 1, got {between!r}")
+        raise UserError(f"between must be an integer of at least 1, got {between!r}")
     strength = controls.get("truncation", 1.0)
     if not isinstance(strength, int | float):
-        raise UserError(f"truncation is a number, got {strength!r}")
+        raise UserError(f"truncation must be a number, got {strength!r}")
     noise = controls.get("noise", "random" if between == 1 else "stored")
     if noise not in ("random", "stored"):
-        raise UserError(f"noise is random or stored, got {noise!r}")
+        raise UserError(f"noise must be random or stored, got {noise!r}")
     return float(strength), between, noise
 
 
@@ -61,7 +61,7 @@ def _noise(network: Generator, seed: int, index: int) -> Tensor:
 
 def _noise_maps(network: Generator, indices: range, seed: int) -> list[Tensor]:
     buffers = network.synthesis.stored_noise()
-    # A seed of their own, so that the noise has nothing to do with z.
+    # Separate seeds, so that the noise is independent of z.
     generators = [sample_generator(seed ^ NOISE_SEED, index) for index in indices]
     return [
         torch.cat([torch.randn(1, *buffer.shape[1:], generator=generator) for generator in generators]).to(buffer.device)

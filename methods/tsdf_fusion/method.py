@@ -1,4 +1,4 @@
-"""Volumetric fusion of the sensor's depth maps into a truncated signed distance field, and its zero surface as a mesh."""
+"""Volumetric fusion of a sensor's depth maps into a truncated signed distance field, whose zero surface becomes a mesh."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,17 +13,17 @@ from deep3dmap.geometry.tsdf_volume import TSDFVolume
 
 @dataclass
 class TSDFFusionConfig:
-    """Resolution of the volume and which depth goes into it."""
+    """Resolution of the volume, and selection of the depth to fuse."""
 
     voxel_size: float = option(0.02, "edge of a voxel in metres", low=0.01, high=0.1, log=True, valid="(0, inf)")
     truncation_voxels: float = option(4.0, "truncation distance in voxels", low=2, high=10, valid="(0, inf)")
-    max_depth: float = option(4.0, "ignore depth beyond this many metres", low=1, high=10, valid="(0, inf)")
-    min_weight: float = option(1.0, "observations a voxel needs to become surface", low=1, high=10, valid="[0, inf)")
-    color: bool = option(True, "fuse the frames' colours too")
+    max_depth: float = option(4.0, "ignore depth beyond this distance in metres", low=1, high=10, valid="(0, inf)")
+    min_weight: float = option(1.0, "observations required for a voxel to become surface", low=1, high=10, valid="[0, inf)")
+    color: bool = option(True, "also fuse the frames' colours")
 
 
 class TSDFFusion(Method):
-    """Curless and Levoy's fusion, as KinectFusion uses it: a running mean of projective signed distances. Learns nothing."""
+    """Curless and Levoy's fusion, as in KinectFusion: a running mean of projective signed distances. Not trainable."""
 
     card = MethodCard(
         title="TSDF fusion",
@@ -41,7 +41,7 @@ class TSDFFusion(Method):
 
     def __init__(self, config: TSDFFusionConfig) -> None:
         if config.voxel_size <= 0 or config.truncation_voxels < 1 or config.max_depth <= 0:
-            raise UserError("tsdf_fusion: voxel_size and max_depth are above 0, truncation_voxels at least 1")
+            raise UserError("tsdf_fusion: voxel_size and max_depth must be above 0, truncation_voxels at least 1")
         self.config = config
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:

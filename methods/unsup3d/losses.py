@@ -1,4 +1,4 @@
-"""What unsup3d minimises: how unlikely a picture is, given its explanation and how sure that is (Wu et al., CVPR 2020)."""
+"""The losses of unsup3d: negative log-likelihoods of a picture given its explanation and confidence (Wu et al., CVPR 2020)."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from deep3dmap.methods.unsup3d.networks import Deviations
 from deep3dmap.nn.lpips import LPIPS
 from deep3dmap.nn.relief_model import Explanation
 
-RELU3_3 = 2  # VGG-16's stage at whose end pictures are compared; a quarter of their size
+RELU3_3 = 2  # stage of VGG-16 at whose end pictures are compared; features have a quarter of their size
 EPSILON = 1e-7
 COPIES = ("", "_mirrored")
 
@@ -17,7 +17,7 @@ COPIES = ("", "_mirrored")
 def feature_loss(shown: Tensor, target: Tensor, mask: Tensor, deviation: Tensor | None) -> Tensor:
     """Return the mean squared difference of features (N, C, H, W), weighted by a mask (N, 1, S, S) that is averaged to H x W.
 
-    deviation: (N, 1, H, W); the loss is then the Gaussian's negative logarithm, up to a constant (equation 7).
+    deviation: (N, 1, H, W); if given, the loss is the negative logarithm of a Gaussian, up to a constant (equation 7).
     """
     loss = (shown - target).square()
     if deviation is not None:
@@ -29,9 +29,9 @@ def feature_loss(shown: Tensor, target: Tensor, mask: Tensor, deviation: Tensor 
 def explanation_terms(
     images: Tensor, found: Explanation, deviations: Deviations | None, vgg: LPIPS | None, mask: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """Return the terms of pictures (N, 3, S, S) and of objects with their mirrored copies behind them, before their weights.
+    """Return the unweighted loss terms of pictures (N, 3, S, S), explained by objects followed by their mirrored copies.
 
-    A pixel counts where both copies are seen and the mask (N, 1, S, S) is set. Without deviations all count alike.
+    Pixels count where both copies are visible and the mask (N, 1, S, S) is set. Without deviations all of them count equally.
     """
     both = torch.stack(found.relief.valid.chunk(2)).amin(0)
     both = both if mask is None else both * mask

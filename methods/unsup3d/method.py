@@ -1,4 +1,4 @@
-"""unsup3d: depth, albedo, view and light of probably symmetric objects, from single pictures (Wu et al., CVPR 2020)."""
+"""unsup3d: depth, albedo, view and lighting of probably symmetric objects from single pictures (Wu et al., CVPR 2020)."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from deep3dmap.nn.relief_networks import PER_GROUP
 
 
 class Unsup3D(BaseFramework):
-    """Explains each picture by a relief and by its mirror image; what is symmetric about objects gives their shape."""
+    """Explains each picture by a relief and by its mirror image; the symmetry of objects determines their shape."""
 
     card = MethodCard(
         title="unsup3d",
@@ -43,14 +43,14 @@ class Unsup3D(BaseFramework):
     config_type = Unsup3DConfig
     config: Unsup3DConfig
     frozen = ("vgg",)
-    # Pixels are weighted by how many of them are seen in the whole batch.
+    # Pixel weights are normalised by the number of visible pixels in the whole batch.
     draws = True
 
     def __init__(self, config: Unsup3DConfig) -> None:
         super().__init__(config)
         c = config
         if c.width % PER_GROUP:
-            raise UserError(f"method.width={c.width}: channels are normalised {PER_GROUP} at a time, take a multiple of that")
+            raise UserError(f"method.width={c.width}: must be a multiple of {PER_GROUP}, the channels per normalisation group")
         self.networks = Unsup3DNetworks(c.image_size, width=c.width or None, code=c.code, bulge=c.bulge)
         if c.networks:
             load_networks(self.networks, Path(c.networks))
@@ -70,11 +70,11 @@ class Unsup3D(BaseFramework):
 
     @classmethod
     def trains(cls, config: Unsup3DConfig) -> bool:
-        """Whether it is trained: published networks are used as they are."""
+        """Return False when published networks are given, which are used unchanged."""
         return not config.networks
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Explain pictures (N, 3, S, S) in [0, 1]; mirrored copies come behind the objects."""
+        """Explain pictures (N, 3, S, S) in [0, 1]; the objects are followed by their mirrored copies."""
         images = self._pictures(inputs)
         found = self.model.explain(images, self.model.canonical(images), mirror=True)
         return {"found": found, "deviations": self.networks.confidence(images) if self.config.confidence else None}
@@ -88,7 +88,7 @@ class Unsup3D(BaseFramework):
         return {name: self._weights[name] * term for name, term in terms.items()}
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Return depth and normals in the picture's own view, the relief as a mesh, and pictures from elsewhere as files."""
+        """Return depth and normals in the picture's own view, the relief as a mesh, and renderings of other views as files."""
         images = self._pictures({"image": torch.from_numpy(np.asarray(given["image"], np.float32))[None].to(self.device)})
         found = self.model.explain(images, self.model.canonical(images))
         return relief_reconstruction(self.model, found, {}, {"perceptual": "VGG" if self.vgg is not None else "none"})
@@ -98,7 +98,7 @@ class Unsup3D(BaseFramework):
         images: Tensor = batch["image"]
         side, (rows, columns) = self.config.image_size, images.shape[2:]
         if rows != columns:
-            raise UserError(f"unsup3d takes square pictures, got {columns} x {rows}; crop them to squares")
+            raise UserError(f"unsup3d requires square pictures, got {columns} x {rows}; crop them to squares")
         if side != rows:
             images = interpolate(images, (side, side), mode="bilinear", antialias=True, align_corners=False)
         return images * 2 - 1

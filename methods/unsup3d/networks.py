@@ -11,16 +11,16 @@ from deep3dmap.nn.official_checkpoints import fill, read_checkpoint, state_under
 from deep3dmap.nn.relief_model import ReliefModel
 from deep3dmap.nn.relief_networks import PER_GROUP, PictureToPicture, PictureToVector, halvings, official_width
 
-SOURCE = "elliottwu/unsup3d publishes them"
-# Ours, the published name.
+SOURCE = "published in elliottwu/unsup3d"
+# Our names and the published ones.
 NAMES = {"depth": "netD", "albedo": "netA", "view": "netV", "light": "netL", "confidence": "netC"}
 HEADS = {"pixels": "out_net1", "features": "out_net2"}
 
 
 class Deviations(NamedTuple):
-    """How unsure the explanation of a picture is, above 0; channel 0 for the object, channel 1 for its mirrored copy.
+    """Predicted standard deviations (positive): channel 0 for the object, channel 1 for its mirrored copy.
 
-    pixels: (N, 2, S, S). features: (N, 2, S / 4, S / 4), of features a quarter as large as the picture.
+    pixels: (N, 2, S, S). features: (N, 2, S / 4, S / 4), for features at a quarter of the picture's size.
     """
 
     pixels: Tensor
@@ -32,7 +32,7 @@ def _normalised(layer: nn.Module, channels: int, activation: nn.Module) -> list[
 
 
 class ConfidenceNetwork(nn.Module):
-    """An encoder, and a decoder that ends at the features' size and at the picture's."""
+    """An encoder, and a decoder with outputs at the size of the features and of the picture."""
 
     def __init__(self, size: int, *, width: int | None = None, code: int = 128) -> None:
         super().__init__()
@@ -56,13 +56,13 @@ class ConfidenceNetwork(nn.Module):
         self.features = nn.Sequential(nn.Conv2d(widths[1], 2, 3, padding=1, bias=False), nn.Softplus())
 
     def forward(self, images: Tensor) -> Deviations:
-        """Read pictures (N, 3, S, S)."""
+        """Predict the deviations of pictures (N, 3, S, S)."""
         inner = self.network(images)
         return Deviations(self.pixels(inner), self.features(inner))
 
 
 class DepthNetwork(PictureToPicture):
-    """Depth before its range is set, on top of a bulge towards the camera that is the same for all pictures; 0 as published."""
+    """Depth before scaling to its range, added to a constant bulge towards the camera; the published bulge is 0."""
 
     bulge: Tensor
 
@@ -73,12 +73,12 @@ class DepthNetwork(PictureToPicture):
         self.register_buffer("bulge", -bulge * torch.exp(-2 * radius), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, S, S) to (N, 1, S, S)."""
+        """Map (N, 3, S, S) to (N, 1, S, S)."""
         return super().forward(images) + self.bulge
 
 
 class Unsup3DNetworks(nn.Module):
-    """What reads a picture. width: channels of the first layers, None for the published; code: length of the inner code."""
+    """The networks. width: channels of the first layers, None for the published width; code: length of the bottleneck code."""
 
     def __init__(self, size: int, *, width: int | None = None, code: int = 256, bulge: float = 0.0) -> None:
         super().__init__()
@@ -94,9 +94,9 @@ Unsup3DModel = ReliefModel[Unsup3DNetworks]
 
 
 def load_networks(networks: Unsup3DNetworks, file: Path) -> None:
-    """Load all five networks from a published checkpoint; optimisers in it are left out.
+    """Load all five networks from a published checkpoint, ignoring its optimisers.
 
-    Raises UserError, with the file and the network, where one is missing or does not fit.
+    Raises UserError naming the file and the network if one is missing or does not fit.
     """
     content = read_checkpoint(file, SOURCE)
     for ours, published in NAMES.items():

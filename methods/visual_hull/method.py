@@ -1,4 +1,4 @@
-"""The visual hull: the largest shape that fits all masks, carved out of voxels, with the photographs' colours."""
+"""The visual hull: the largest shape consistent with all masks, carved from voxels, with the photographs' colours."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,27 +16,27 @@ from deep3dmap.geometry.cameras import invert, project
 from deep3dmap.methods.visual_hull.bounds import Outline, box_of_outlines, open_sides
 from deep3dmap.render.vertex_colors import color_vertices
 
-SLAB = 1 << 20  # voxels looked at together
-HIDDEN = 2.0  # voxels: so far behind the surface that a camera sees, a vertex still takes its colour
+SLAB = 1 << 20  # voxels processed at once
+HIDDEN = 2.0  # voxels; a vertex at most this far behind the visible surface still takes a view's colour
 
 
 @dataclass
 class VisualHullConfig:
-    """How finely is carved, and how the surface is smoothed."""
+    """Resolution of the carving, and smoothing of the surface."""
 
     resolution: int = option(
-        128, "voxels along the longest side of the subject's box", low=16, high=512, log=True, valid="[1, inf)"
+        128, "voxels along the longest side of the subject's bounding box", low=16, high=512, log=True, valid="[1, inf)"
     )
-    level: float = option(0.5, "share of a pixel that counts as inside", low=0.1, high=0.9, valid="(0, 1)")
+    level: float = option(0.5, "minimum coverage of a pixel that counts as inside", low=0.1, high=0.9, valid="(0, 1)")
     smoothing: float = option(
-        0.7, "standard deviation in voxels of the filter before the surface is taken", low=0.0, high=3.0, valid="[0, inf)"
+        0.7, "standard deviation in voxels of the smoothing before surface extraction", low=0.0, high=3.0, valid="[0, inf)"
     )
-    contradicting: int = option(0, "views that may say that a place is empty and be overruled", low=0, high=3, valid="[0, inf)")
-    color: bool = option(True, "give the vertices the photographs' colours")
+    contradicting: int = option(0, "views that may be overruled where they show empty space", low=0, high=3, valid="[0, inf)")
+    color: bool = option(True, "colour the vertices from the photographs")
 
 
 class VisualHull(Method):
-    """Voxel carving: what projects into every mask stays. It learns nothing, and no hollow that masks cannot show is found."""
+    """Voxel carving: keeps voxels that project into every mask. Not trainable; cannot recover concavities hidden in masks."""
 
     card = MethodCard(
         title="Visual hull",
@@ -57,14 +57,15 @@ class VisualHull(Method):
     def __init__(self, config: VisualHullConfig) -> None:
         if config.resolution < 4 or not 0 < config.level < 1 or config.smoothing < 0 or config.contradicting < 0:
             raise UserError(
-                "visual_hull: resolution is at least 4, level between 0 and 1, smoothing and contradicting not negative"
+                "visual_hull: resolution must be at least 4, level between 0 and 1, smoothing and contradicting not negative"
             )
         self.config = config
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
         """Carve the hull and return its surface in the world of the cameras, metres.
 
-        Raises UserError for fewer than two views with a subject in them, and for masks that do not meet or do not bound it.
+        Raises UserError for fewer than two views with non-empty masks, and for masks that do not meet or do not bound the
+        subject.
         """
         outlines = [
             Outline(np.asarray(mask, np.float32), np.asarray(intrinsics, np.float64), np.asarray(pose, np.float64))
@@ -72,14 +73,14 @@ class VisualHull(Method):
         ]
         outlines = [outline for outline in outlines if (outline.mask > self.config.level).any()]
         if len(outlines) < 2:
-            raise UserError(f"visual_hull needs two views whose masks are not empty, there are {len(outlines)}")
+            raise UserError(f"visual_hull needs at least two views whose masks are not empty, got {len(outlines)}")
         low, high = box_of_outlines(outlines, self.config.contradicting)
         edge = float((high - low).max()) / self.config.resolution
         mesh = self._surface(self._occupancy(outlines, low, high, edge), low, edge)
         return Reconstruction("world", "metre", mesh=self._colored(mesh, given, edge), notes={"voxel_m": edge})
 
     def _occupancy(self, outlines: list[Outline], low: NDArray[Any], high: NDArray[Any], edge: float) -> NDArray[np.float32]:
-        """Coverage (X, Y, Z) of voxels by the masks: the least of all views, or the least after the contradicting ones."""
+        """Return the coverage (X, Y, Z) of voxels by the masks: the minimum over the views, without the contradicting ones."""
         counts = np.ceil((high - low) / edge).astype(int) + 1
         axes = [torch.from_numpy(low[axis] + edge * np.arange(counts[axis])) for axis in range(3)]
         rows = max(1, SLAB // int(counts[1] * counts[2]))
@@ -98,7 +99,7 @@ class VisualHull(Method):
     def _surface(self, occupancy: NDArray[np.float32], low: NDArray[Any], edge: float) -> Mesh:
         from skimage.measure import marching_cubes
 
-        # A border of nothing closes the surface.
+        # An empty border closes the surface.
         field = gaussian_filter(np.pad(occupancy, 2), self.config.smoothing, mode="constant")
         if not field.max() > self.config.level:
             raise UserError("visual_hull: no voxel lies in all masks; raise method.resolution or method.contradicting")
@@ -115,9 +116,9 @@ class VisualHull(Method):
 
 
 def _coverage(points: Tensor, outline: Outline) -> Tensor:
-    """What a mask says of points (N, 3), in [0, 1].
+    """Return a mask's coverage at points (N, 3), in [0, 1].
 
-    Places outside the picture are empty, but for those beyond an edge that the subject reaches; those behind the camera too.
+    Points outside the picture are empty, except beyond an edge that the mask touches; points behind the camera are empty too.
     """
     height, width = outline.mask.shape
     camera_from_world = invert(torch.from_numpy(outline.world_from_camera))

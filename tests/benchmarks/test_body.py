@@ -1,4 +1,4 @@
-"""The body suite: what is scored, what is held back, what is refused, and that pictures are made."""
+"""The body suite: scores, held-out views, refusals, and pictures."""
 
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def test_the_truth_scores_zero(truth: dict[str, Any]) -> None:
     scores = scores_of(PROTOCOL, of_mesh(truth["vertices"]), truth)
     assert scores.keys() == NAMES
     for metric in PROTOCOL.card.metrics:
-        # Normals of points on an edge between two triangles may be those of either.
+        # Normals of points on an edge between two triangles may belong to either triangle.
         best, tolerance = float(metric.better == "up"), 0.1 if "normal" in metric.name else 1e-4
         assert scores[metric.name] == pytest.approx(best, abs=tolerance)
 
@@ -96,7 +96,7 @@ def test_nothing_is_charged_the_size_of_the_subject(truth: dict[str, Any], mesh:
 
 def test_only_what_a_camera_sees_is_compared() -> None:
     truth = truth_of(views=4)
-    # Without those beside and behind it only the side towards the first camera is left.
+    # Without the views beside and behind it, only the side towards the first camera remains.
     one = dict(truth) | {key: truth[key][:1] for key in ("images", "masks", "intrinsics", "world_from_camera")}
     points = scan_of(one).points.numpy() - [0.2, 0, 0]
     assert points[:, 2].min() > -0.02

@@ -1,4 +1,4 @@
-"""Every `python -m deep3dmap.benchmarks...` says what it does when asked, and a wrong argument is one line and exit code 2."""
+"""Every `python -m deep3dmap.benchmarks...` describes itself, and reports a wrong argument in one line with exit code 2."""
 
 import importlib
 import runpy
@@ -23,7 +23,7 @@ Captured = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What would begin to measure fails instead."""
+    """Fail if a measurement would start."""
 
     def started(*_: Any, **__: Any) -> None:
         raise AssertionError("a process was started")
@@ -33,7 +33,7 @@ def nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def exit_code(monkeypatch: pytest.MonkeyPatch, module: str, *arguments: str) -> Any:
     monkeypatch.setattr(sys, "argv", [module, *arguments])
-    # Run anew, as `python -m` would, and not with what another test has imported.
+    # Import afresh, as `python -m` would, regardless of what other tests have imported.
     for name in (module, f"{module}.__main__"):
         monkeypatch.delitem(sys.modules, f"deep3dmap.benchmarks.{name}", raising=False)
     with pytest.raises(SystemExit) as ended:
@@ -72,7 +72,7 @@ def test_a_wrong_argument_is_one_line(module: str, monkeypatch: pytest.MonkeyPat
         ("kernels.train_overhead --only plane 3", "--only plane 3: LOOP is platform or plain, STEPS a number"),
         ("kernels.train_overhead --method prnnet", "unknown method 'prnnet'; did you mean 'prnet'?"),
         ("kernels.train_overhead --dataset heads/smoek", "dataset 'heads' has no variant 'smoek'; did you mean 'smoke'?"),
-        ("kernels.start_up methods", "methods: the verbs that say which stage they are in are train and benchmark"),
+        ("kernels.start_up methods", "methods: only these verbs report their stages: train and benchmark"),
         ("store.chaos --writers 0", "argument --writers: '0' is not a whole number of at least 1"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The face suite: what is scored, what is refused, and that pictures are made."""
+"""The face suite: scores, refusals, and pictures."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def truth_of(yaw: float) -> dict[str, Any]:
 
 
 def perfect(truth: dict[str, Any], size: int = 256) -> Reconstruction:
-    """The reconstruction that the true vertices stand for."""
+    """The reconstruction that corresponds to the true vertices."""
     axis = np.arange(size) / (size - 1)
     u, v = np.meshgrid(axis, axis[::-1])
     on_grid = ((np.stack([u, v], -1) - MARGIN) / (1 - 2 * MARGIN)).clip(0, 1).reshape(-1, 2)

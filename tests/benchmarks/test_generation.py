@@ -1,4 +1,4 @@
-"""The generation suite: the floor and its order, streaming, and that two feature networks never share a name."""
+"""The generation suite: the floor and its order, streaming, and distinct names for the two feature networks."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,7 +90,7 @@ def test_two_networks_have_two_names() -> None:
 
 
 def test_what_it_refuses() -> None:
-    with pytest.raises(UserError, match="at least 8 test photographs, there are 6"):
+    with pytest.raises(UserError, match="at least 8 test photographs, got 6"):
         scores_of(photographs(1, 3), Photographs(6))
     with pytest.raises(UserError, match=r"samples are \(3, 32, 32\), the photographs \(3, 16, 16\)"):
         scores_of(torch.rand(4, 3, 32, 32), Photographs(8))
@@ -118,7 +118,7 @@ def test_the_published_network_counts_only_where_its_file_is(tmp_path: Path, mon
 
 
 def test_samples_fill_the_left_sheet_in_rows_and_photographs_the_right(tmp_path: Path) -> None:
-    """Of five samples, each of one colour, the fifth begins the second row; what is missing stays white."""
+    """With five samples, each of one colour, the fifth is in the second row; missing ones stay white."""
     colors = torch.tensor([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [1.0, 1.0, 0], [0, 1.0, 1.0]])
     samples = colors[:, :, None, None].expand(5, 3, 16, 16).numpy()
     grey = {"images": [np.full((3, 16, 16), 0.5, np.float32)] * 20}

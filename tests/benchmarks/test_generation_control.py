@@ -21,7 +21,7 @@ NAMES = {metric.name for metric in GenerationControlProtocol.card.metrics}
 
 
 def squares(indices: range, obeys: bool = True, spills: bool = False, shown: bool = True, **controls: Any) -> Tensor:
-    """A square on grey, one scene a row of it, whose left half is brighter until it is turned."""
+    """A square on grey, at a different row for each scene, whose left half is brighter until it is rotated."""
     images = torch.full((len(indices), 3, SIDE, SIDE), 0.5)
     if controls.get("remove") or not shown:
         return images
@@ -67,7 +67,7 @@ def test_pictures_that_are_no_numbers_are_no_result(when: str) -> None:
         pictures = squares(indices, **controls)
         return pictures * torch.nan if when in controls or (not when and not controls) else pictures
 
-    with pytest.raises(UserError, match=f"under .*{when}.* hold NaN or infinity"):
+    with pytest.raises(UserError, match=f"under .*{when}.* contain NaN or infinity"):
         control_scores(broken, scenes=2)
 
 
@@ -108,12 +108,12 @@ def test_the_suite_is_one_scene_and_names_its_entrants() -> None:
 
 
 def test_a_reconstruction_without_samples_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="pictures samples, and the reconstruction has none"):
+    with pytest.raises(UserError, match="pictures of samples, but the reconstruction has none"):
         GenerationControlProtocol().pictures(Reconstruction("image", "pixel"), {}, tmp_path)
 
 
 def test_a_mirrored_command_is_no_obedience() -> None:
-    """A generator that moves the object the other way answers along its line, but against the command."""
+    """A generator that moves the object in the opposite direction moves it along the right line, but against the command."""
 
     def mirrored(indices: range, **controls: Any) -> Tensor:
         if "translate" in controls:

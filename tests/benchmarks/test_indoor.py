@@ -45,7 +45,7 @@ def test_the_truth_itself_scores_full_marks() -> None:
 
 
 def test_a_shift_by_half_a_pixel_would_be_seen() -> None:
-    """Rendered depth lies on the same pixel grid as the frames: the true mesh covers the pixels that the truth covers."""
+    """Rendered depth is on the same pixel grid as the frames: the true mesh covers the same pixels as the truth."""
     complete = np.mean([(depth > 0).mean() for depth in SCAN["true_depths"]])
     assert scores_of(PROTOCOL, world(mesh=SCAN["mesh"]), SCAN)["complete"] == pytest.approx(complete, abs=0.002)
 
@@ -106,7 +106,7 @@ def test_small_frames_are_enlarged_and_large_ones_halved(height: int, shown: int
 
 
 def test_what_no_camera_saw_does_not_count() -> None:
-    """A copy of the ball far from every view spoils the mesh as predicted, and trimming takes it away."""
+    """A copy of the ball far from every view worsens the mesh as predicted, but is removed by trimming."""
     ball = SCAN["mesh"]
     outside = Mesh(
         np.concatenate([ball.vertices, ball.vertices + np.array([0, 0, 50])]),
@@ -118,7 +118,7 @@ def test_what_no_camera_saw_does_not_count() -> None:
 
 
 def test_a_back_layer_does_not_count() -> None:
-    """Faces that look away from the cameras are not drawn: a ball inside out is nothing."""
+    """Faces that look away from the cameras are not rendered: an inverted ball yields nothing."""
     score = scores_of(PROTOCOL, world(mesh=Mesh(SCAN["mesh"].vertices, SCAN["mesh"].faces[:, ::-1])), SCAN)
     assert score["untrimmed_f_score_5cm"] == 1
     inner = SCAN["mesh"].vertices * 0.9 + 0.1 * CENTRE
@@ -153,7 +153,7 @@ def test_an_unknown_renderer_is_refused() -> None:
 def test_fusing_the_real_kitchen_gives_the_known_score(
     shared_data: Path, tmp_path: Path, voxel: float, expected: float
 ) -> None:
-    """The known scores are of voxels that were seen more than once, of the depth as its own camera measured it."""
+    """The known scores are for voxels seen more than once, with the depth as measured by its own camera."""
     root = shared_data / "data" / "sevenscenes_redkitchen"
     sample = SevenScenes(SevenScenesConfig(root=str(root)), cache=tmp_path).split("test")[0]
     method = TSDFFusion(TSDFFusionConfig(voxel_size=voxel, min_weight=2, color=False))

@@ -1,4 +1,4 @@
-"""What is timed side by side computes the same thing, and the problems are what the tables call them."""
+"""Contenders timed side by side compute the same results, and the problems match their titles in the tables."""
 
 import math
 import os
@@ -15,7 +15,7 @@ from deep3dmap.ops import upfirdn2d
 from deep3dmap.ops.rasterize import rasterize
 from deep3dmap.render.volume import box_interval
 
-# They set the number of threads of the process that they measure in.
+# The modules set the number of threads of the process in which they measure.
 with mock.patch.dict(os.environ):
     from deep3dmap.benchmarks.kernels import (
         back_project,
@@ -29,7 +29,7 @@ with mock.patch.dict(os.environ):
 
 
 def same(results: Iterable[Any], atol: float = 1e-5, rtol: float = 1e-5) -> None:
-    """Hold all results, tensors or tuples of them, to the first."""
+    """Compare all results, tensors or tuples of them, with the first."""
     first, *others = ([result] if isinstance(result, Tensor) else list(result) for result in results)
     assert others
     for other in others:
@@ -73,12 +73,12 @@ def test_sparse_convolutions_and_their_gradients() -> None:
     assert given.operations == 2 * int(given.pairs.splits[-1]) * 4 * 4
     assert [len(block) for block in sparse_conv.product(given)()] == given.pairs.splits.diff().tolist()  # type: ignore[attr-defined]
     wrong = {**found, "wrong": (lambda features, weight: 2 * found["native"][0](features, weight), given.weight)}
-    with pytest.raises(ValueError, match="wrong does not compute what native does"):
+    with pytest.raises(ValueError, match="wrong differs from the result of native"):
         sparse_conv.agree(given, wrong)
 
 
 def test_the_weights_for_spconv_are_those_of_a_dense_convolution() -> None:
-    """On a grid without holes; x, y, z are its axes."""
+    """Tested on a grid without holes; x, y, z are its axes."""
     line = torch.arange(5)
     grid = torch.stack(torch.meshgrid(torch.zeros(1).long(), line, line, line, indexing="ij"), -1).reshape(-1, 4).int()
     features, weight = torch.randn(125, 2), torch.randn(27, 2, 3)
@@ -104,7 +104,7 @@ def test_marching() -> None:
     rays, occupied = radiance.rays_into_the_box(40, "cpu"), radiance.shell(16, "cpu")
     found = [radiance.samples_of(rays, occupied, one, steps=64) for one in ("native", "reference")]
     same(found)
-    # Steps are the same long for all rays, whatever they meet.
+    # All steps have the same length, whatever the rays meet.
     assert torch.allclose(found[0].lengths, torch.tensor(2 * 3**0.5 / 64))
 
 
@@ -119,7 +119,7 @@ def test_the_loss_of_a_training_step_and_what_it_keeps() -> None:
             step()
         assert step._loss(found).item() < before
         assert step.samples == len(found.distances)
-    # The reference keeps the corners of every level for its gradient, the kernel the positions.
+    # For its gradient, the reference keeps the corners of every level, whereas the kernel keeps the positions.
     assert 0 < steps["native"].bytes_kept < steps["reference"].bytes_kept
 
 

@@ -1,4 +1,4 @@
-"""The commands that docs/ops.md names print a table for each problem: who was timed, who is absent and why."""
+"""The commands named in docs/ops.md print a table for each problem, with all contenders and the reasons for absent ones."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 import torch
 
-# They set the number of threads of the process that they measure in.
+# The modules set the number of threads of the process in which they measure.
 with mock.patch.dict(os.environ):
     from deep3dmap.benchmarks.kernels import (
         back_project,
@@ -32,7 +32,7 @@ ABSENT = re.compile(r"^  (\S.*?)\s+skipped: (\S.*)$")
 
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run a command with its options; returns the lines printed. The number of threads is given back."""
+    """Run a command with its options; returns the printed lines. The number of threads is restored afterwards."""
     before = torch.get_num_threads()
 
     def run(main: Main, *options: str) -> list[str]:
@@ -45,7 +45,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 def tables(lines: list[str]) -> dict[str, dict[str, float]]:
-    """Return the ratios by contender of each table, by its title; what is absent has none."""
+    """Return the ratios by contender for each table, by its title; absent contenders have none."""
     found: dict[str, dict[str, float]] = {}
     for before, line in pairwise(lines):
         if line.split() == ["median", "spread", "ratio"]:
@@ -56,7 +56,7 @@ def tables(lines: list[str]) -> dict[str, dict[str, float]]:
 
 
 def check(found: dict[str, dict[str, float]], titles: int, first: str, *others: str) -> None:
-    """Each table holds these contenders at least, and the first is what the others are compared with."""
+    """Check that each table includes at least these contenders, with `first` as the reference."""
     assert len(found) == titles
     for title, ratios in found.items():
         assert next(iter(ratios)) == first, title
@@ -140,8 +140,8 @@ print(back_project._own_peak("native", 24, False))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc, which Linux has")
 def test_the_peak_of_a_call_is_what_it_holds_at_once() -> None:
-    """A call that fills 64 MB raises the mark by as much; what a smaller one before it loaded does not count."""
-    # In a process of its own, as the benchmark does it: threads of other tests come and go with memory of theirs.
+    """A call that allocates 64 MB raises the peak by 64 MB; memory allocated by a smaller call before it does not count."""
+    # In a separate process, as in the benchmark, since threads of other tests allocate and free memory.
     done = subprocess.run([sys.executable, "-c", OWN_PEAK], capture_output=True, text=True, check=True)
     assert float(done.stdout) == pytest.approx(64, abs=8)
 

@@ -1,4 +1,4 @@
-"""How contenders are timed: in turn, warm-up left out, medians of the right clock, and a table of ratios."""
+"""Timing of contenders: alternating calls, excluded warm-up, medians of the right clock, and a table of ratios."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from unittest import mock
 import pytest
 import torch
 
-# It sets the number of threads of the process that it measures in.
+# The module sets the number of threads of the process in which it measures.
 with mock.patch.dict(os.environ):
     from deep3dmap.benchmarks.kernels import nearest_neighbors, side_by_side
     from deep3dmap.benchmarks.kernels.side_by_side import Timing, measure, table
@@ -15,14 +15,14 @@ with mock.patch.dict(os.environ):
 
 @pytest.fixture
 def threads() -> object:
-    """Give the number of threads back that the measurement took."""
+    """Restore the number of threads after the measurement."""
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
 
 
 class Clock:
-    """A clock that only moves when a call takes time."""
+    """A clock that advances only during calls."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -50,7 +50,7 @@ def test_contenders_take_turns_and_their_warm_up_does_not_count(clock: Clock) ->
     calls = {"one": clock.call("one", [90, 1, 4, 2, 3]), "other": clock.call("other", [90, 5, 5, 5, 5])}
     timings = measure(calls, rounds=4, warm_up=1)
     assert clock.order == ["one", "other"] * 5
-    # The quartiles of 1, 2, 3, 4 lie at 1.25 and 3.75.
+    # The quartiles of 1, 2, 3, 4 are 1.25 and 3.75.
     assert timings == [Timing("one", 2.5, 2.5), Timing("other", 5.0, 0.0)]
     assert torch.get_num_threads() == 1
 

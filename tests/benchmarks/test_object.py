@@ -1,4 +1,4 @@
-"""The object suite: what is asked and scored, what a missing part does, and that pictures are made."""
+"""The object suite: requested views, scores, missing parts, and pictures."""
 
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def test_lpips_is_a_column_only_where_its_weights_are(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("part", ["heads", "features"])
 def test_lpips_with_a_part_of_its_weights_is_refused(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The published files of the heads alone are named much alike; a network left at random would score all the same."""
+    """The published files of the heads alone have almost the same names; a randomly initialised network would still score."""
     monkeypatch.setenv("DEEP3DMAP_ASSETS", str(tmp_path))
     names = {f"heads.{i}": f"lin{i}.model.1.weight" for i in range(5)}
     state = {names.get(key, key): value for key, value in LPIPS().state_dict().items() if key.startswith(part)}
@@ -150,7 +150,7 @@ def test_an_object_out_of_the_picture_has_nothing_wrong_with_it() -> None:
     truth = truth_of()
     truth["test_masks"][1] = 0
     scores = scored(Views(truth["test_images"] + 0.1), None, truth)
-    # 20 dB in the view that shows it, and the best there is in the other.
+    # 20 dB in the view that shows it, and the maximum in the other.
     assert scores["psnr_object"] == pytest.approx((20 + 100) / 2, abs=1e-3)
 
 
@@ -162,7 +162,7 @@ def test_a_surface_without_area_is_charged_the_whole_diagonal(faces: np.ndarray)
 
 
 def test_a_part_of_the_surface_is_precise_and_incomplete() -> None:
-    """The upper half of the sphere: all of it is right, and half of the truth is missing."""
+    """The upper half of the sphere: all of it is correct, and half of the truth is missing."""
     upper = FACES[SPHERE[FACES].mean(1)[:, 2] > 0]
     scores = scored(None, Mesh(SPHERE, upper), truth_of())
     assert scores["precision_1"] == 1

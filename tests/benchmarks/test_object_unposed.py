@@ -1,4 +1,4 @@
-"""The suite of objects without poses: another frame costs nothing, wrong cameras do, guesses are at the chance level."""
+"""The suite of unposed objects: a different frame has no cost, wrong cameras do, and guesses score at the chance level."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ PROTOCOL = ObjectUnposedProtocol()
 NAMES = {metric.name for metric in PROTOCOL.card.metrics}
 SIDE = 16
 INTRINSICS = np.array([[20.0, 0, SIDE / 2], [0, 20, SIDE / 2], [0, 0, 1]])
-# Another frame: turned, moved and half as large.
+# A different frame: rotated, moved and half as large.
 OTHER = Similarity3D(0.5, matrix_of_axis_angle([0.3, -0.8, 0.4]), torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64))
 
 
@@ -138,7 +138,7 @@ def test_refined_views_stand_in_columns_of_their_own(truth: dict[str, Any]) -> N
     turned = truth["world_from_camera"].copy()
     turned[:, :3, :3] = turned[:, :3, :3] @ matrix_of_axis_angle([0.0, 0.0, np.radians(3)]).numpy()
     evaluation, result = PROTOCOL.begin(), found(turned)
-    # A method whose whole frame is a little off: the alignment by centres does not see it.
+    # A method whose whole frame is slightly off, which the alignment by centres does not correct.
     scores = evaluation.add_refined("object", result, lambda cameras: spots(moved(cameras)), small)
     plain = evaluation.add("object", result, spots(moved(evaluation.queries(result, small))), small)
     assert scores.keys() == {"psnr_refined", "ssim11_refined"}
@@ -163,7 +163,7 @@ def test_guesses_are_at_the_chance_level(truth: dict[str, Any]) -> None:
 
 
 def test_every_image_has_a_camera(truth: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="12 images are given and 11 cameras"):
+    with pytest.raises(ValueError, match="12 images are given, but 11 cameras"):
         PROTOCOL.begin().queries(found(truth["world_from_camera"][:11]), truth)
 
 

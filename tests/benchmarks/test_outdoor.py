@@ -23,7 +23,7 @@ HEIGHT, WIDTH = 24, 32
 
 
 def truth_of() -> dict[str, Any]:
-    """A ball of ten metres, forty metres away."""
+    """A ball of ten metres at a distance of forty metres."""
     pose = look_at((0.0, -40.0, 0.0), (0.0, 0, 0)).numpy()
     intrinsics = np.array([[40.0, 0, WIDTH / 2], [0, 40.0, HEIGHT / 2], [0, 0, 1]])
     truth = {
@@ -56,7 +56,7 @@ def test_ranges_are_scored_by_the_true_depth_and_missing_pixels_are_wrong() -> N
 
 
 def test_depth_that_is_no_depth_is_refused() -> None:
-    with pytest.raises(ValueError, match="alike"):
+    with pytest.raises(ValueError, match="must both be"):
         gather([torch.ones(2, 3)], [torch.ones(3, 2)])
     with pytest.raises(ValueError, match="NaN"):
         gather([torch.full((2, 3), torch.nan)], [torch.ones(2, 3)])
@@ -110,7 +110,7 @@ def test_its_methods_enter() -> None:
 
 
 def wall(distance: float) -> Mesh:
-    """A square of 16 m across the view of the camera, so many metres in front of it."""
+    """A square of 16 m across the camera's view, at the given distance in metres."""
     corners = np.array([[-8.0, distance - 40, -8], [8, distance - 40, -8], [8, distance - 40, 8], [-8, distance - 40, 8]])
     return Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]]))
 
@@ -127,7 +127,7 @@ def test_parallel_walls_are_as_far_apart_as_they_are() -> None:
     truth["test_true_depths"] = np.stack([one.numpy() for one in mesh_depths(truth["mesh"], truth)])
     for apart, score in ((0.3, 1.0), (0.7, 0.0)):
         found = scored(Reconstruction("world", "metre", mesh=wall(40.0 + apart)), None, truth)
-        # Between points drawn evenly over both, some of which lie a little aside.
+        # Between points spread evenly over both, some of which are slightly offset.
         assert found["accuracy"] == pytest.approx(apart, abs=0.02)
         assert found["completeness"] == pytest.approx(apart, abs=0.02)
         assert found["f_score_50cm"] == score

@@ -1,4 +1,4 @@
-"""The measurement of what Ray and the platform cost: its parts give rows that can be, and its words follow from them."""
+"""The measurement of the overhead of Ray and the platform: plausible rows, and summaries that follow from them."""
 
 import subprocess
 import sys

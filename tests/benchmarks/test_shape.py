@@ -49,7 +49,7 @@ def test_scale_does_not_matter_and_shape_does(sample: dict[str, Any]) -> None:
     inside = sample["relief_depth"] < 1.1
     striped = np.where(np.arange(SIDE) // 2 % 2 == 0, np.exp(0.01), np.exp(-0.01))
     found = scores_of(ShapeProtocol(), relief(np.where(inside, sample["relief_depth"] * striped, 1.1)), sample)
-    # Plus and minus one hundredth, in equal parts: the deviation is one hundredth.
+    # Plus and minus one hundredth in equal parts, so the deviation is one hundredth.
     assert found["side"] == pytest.approx(1.0, abs=0.01)
     assert found["mad"] > 20
 
@@ -63,9 +63,9 @@ def test_nothing_is_compared_where_nothing_is_predicted(sample: dict[str, Any]) 
 
 
 def test_what_it_refuses(sample: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="shows nothing where the object is"):
+    with pytest.raises(UserError, match="has no depth where the object is"):
         scores_of(ShapeProtocol(), relief(np.zeros((SIDE, SIDE))), sample)
-    with pytest.raises(UserError, match=r"the depth map is \(1, 16, 16\), the true one \(1, 32, 32\)"):
+    with pytest.raises(UserError, match=r"the depth map is \(1, 16, 16\), but the true one is \(1, 32, 32\)"):
         scores_of(ShapeProtocol(), relief(np.ones((16, 16))), sample)
 
 
@@ -73,7 +73,7 @@ def test_what_it_refuses(sample: dict[str, Any]) -> None:
 def test_pixels_that_are_no_depth_are_not_left_out_in_silence(sample: dict[str, Any], wrong: float) -> None:
     depth = sample["relief_depth"].copy()
     depth[SIDE // 2, SIDE // 2] = wrong
-    with pytest.raises(UserError, match="holds NaN or infinity; depth that is missing is 0"):
+    with pytest.raises(UserError, match="contains NaN or infinity; missing depth must be 0"):
         scores_of(ShapeProtocol(), relief(depth), sample)
 
 
@@ -89,7 +89,7 @@ def test_an_ellipsoid_of_the_right_depth_is_better_than_a_board(sample: dict[str
 def test_a_board_has_the_spread_of_the_truth(sample: dict[str, Any]) -> None:
     found = scores_of(ShapeProtocol(), FlatRelief(FlatReliefConfig()).reconstruct({"image": sample["image"]}), sample)
     inside = sample["relief_depth"] < 1.1
-    # The rim does not count, so the spread of all pixels is a little more.
+    # The rim does not count, so the spread over all pixels is slightly larger.
     spread = 100 * np.log(sample["relief_depth"][inside]).std()
     assert 0.6 * spread < found["side"] < spread
 
@@ -100,7 +100,7 @@ def test_the_picture(sample: dict[str, Any], tmp_path: Path) -> None:
 
 
 def plane(degrees: float) -> np.ndarray:
-    """Depth of a plane through the middle of the object, turned about the vertical by so many degrees; 1.1 around it."""
+    """Depth of a plane through the object's centre, rotated about the vertical by `degrees`; 1.1 around it."""
     columns = np.arange(SIDE) - (SIDE - 1) / 2
     slope = columns * np.tan(np.radians(5)) / ((SIDE - 1) / 2)
     rows, across = np.mgrid[:SIDE, :SIDE]
@@ -113,7 +113,7 @@ def test_planes_deviate_by_the_angle_between_them(degrees: float) -> None:
     image = np.zeros((3, SIDE, SIDE), np.float32)
     found = scores_of(ShapeProtocol(), relief(plane(degrees)), {"image": image, "relief_depth": plane(0.0)})
     assert found["mad_exact"] == pytest.approx(degrees, abs=0.02)
-    # The rim is left out: 22 columns are compared.
+    # Without the rim, 22 columns are compared.
     logarithms = np.log(plane(degrees)[16, 5:27])
     assert found["side"] == pytest.approx(100 * logarithms.std(), rel=1e-4)
     assert found["seen"] == 1
@@ -142,5 +142,5 @@ def test_both_surfaces_are_shown_at_one_scale(sample: dict[str, Any]) -> None:
     assert np.array_equal(predicted.faces, true.faces)
     assert np.abs(predicted.vertices - true.vertices).max() < 1e-5
     corners = true.vertices[true.faces]
-    # Counter-clockwise seen from the camera, which looks along z.
+    # Counter-clockwise as seen from the camera, which looks along z.
     assert (np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2] < 0).all()

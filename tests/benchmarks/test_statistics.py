@@ -6,9 +6,9 @@ from deep3dmap.benchmarks.statistics import METHODS, RATIOS, draw, measure
 
 @pytest.mark.parametrize(("ratio", "seeds", "scenes"), [("scenes, some seed", 3, 8), ("mostly seeds", 3, 24), ("even", 5, 8)])
 def test_intervals_and_comparisons_keep_their_word(ratio, seeds, scenes):
-    """A bootstrap that draws scenes anew for every seed covers 54 to 83 %, Wilcoxon's test over means errs in 5 to 88 %."""
+    """A bootstrap that resamples scenes per seed covers 54 to 83 %, and Wilcoxon's test over means errs in 5 to 88 %."""
     found = measure(ratio, seeds, scenes, 1000, seed=1)
-    # Three standard errors of a share of 1000 draws around 93 to 97, and above 6.
+    # Three standard errors of a fraction of 1000 draws around 93 to 97, and above 6.
     assert 93 - 2.1 <= found.coverage <= 97 + 1.7
     assert found.pairs <= 6 + 2.2
     assert found.families <= 6 + 2.2

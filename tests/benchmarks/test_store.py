@@ -17,7 +17,7 @@ def test_figures_are_of_a_store_that_holds_what_they_say(tmp_path):
 
 
 def test_a_store_that_is_broken_on_purpose_loses_nothing(tmp_path):
-    """A part of `make chaos`: writers, drivers and nodes that are killed, wrong clocks and disks that refuse."""
+    """A part of `make chaos`: writers, drivers and nodes are killed, clocks are wrong and disks refuse writes."""
     found = chaos.break_it(tmp_path, appends=150, writers=4, seed=1, limit_s=120)
     assert found.is_whole, found
     assert found.appends >= 20

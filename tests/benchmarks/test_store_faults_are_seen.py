@@ -1,4 +1,4 @@
-"""The count at the end of `make chaos` sees every kind of fault, and a lease that two living drivers hold."""
+"""The count at the end of `make chaos` detects every kind of fault, including a lease held by two living drivers."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from deep3dmap.results.schema import MetricRow
 
 
 def write(arena: Arena, number: int, value: float, scenes: int = SCENES, wrong_by: float = 0.0) -> None:
-    """Write an attempt as the writers of the real thing do, whole or not, and note it."""
+    """Write an attempt as the real writers do, complete or not, and record it."""
     run_id = content_hash(number)
     run = replace(TEMPLATE, run_id=run_id, attempt=1, train_s=value, suite="chaos", method="writer_0")
     rows = [MetricRow(run_id, 1, f"scene_{scene}", "error", value + scene + wrong_by, "mm", "down") for scene in range(scenes)]
@@ -119,7 +119,7 @@ def test_the_speed_of_both_states_of_a_store_is_printed(
     speed.main()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("6 runs, 36 metric rows, written in ")
-    # Files before compacting are one of runs and one of metrics for each attempt.
+    # Before compaction there is one runs file and one metrics file per attempt.
     assert asked[:2] == ["board, 12", "one more, 12"]
     assert all(int(line.split(", ")[1]) < 12 for line in asked[2:])
     assert sum("1.00 s wall" in line for line in lines) == 4
@@ -130,5 +130,5 @@ def test_made_up_runs_are_the_same_every_time_and_differ_from_one_another() -> N
     assert speed.made_run(7, 3, 2) == (run, rows)
     assert len({(row.scene, row.metric) for row in rows}) == len(rows) == 6
     assert run.run_id != speed.made_run(8, 3, 2)[0].run_id
-    # Seeds of a method follow one another.
+    # Seeds of a method have consecutive numbers.
     assert [speed.made_run(number, 1, 1)[0].seed for number in range(4, 7)] == [4, 0, 1]

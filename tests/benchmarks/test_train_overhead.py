@@ -1,4 +1,4 @@
-"""The tax on a training step: both loops do the same work, and what starting costs is not counted. And where a start goes."""
+"""The overhead of a training step: both loops do the same work, and start-up is excluded. And the stages of a start."""
 
 import math
 import subprocess
@@ -22,7 +22,7 @@ def threads() -> Any:
 
 
 class Counting(NextToNothing):
-    """Counts the batches whose loss is asked for."""
+    """Counts the batches whose loss is computed."""
 
     def __init__(self, config: NextToNothingConfig) -> None:
         super().__init__(config)
@@ -41,7 +41,7 @@ def test_a_loop_takes_the_steps_it_is_told_to_and_learns(name: str) -> None:
     images = torch.stack([sample["image"] for sample in samples])
     before = method.layer(images).square().mean().item()
     train_overhead.LOOPS[name](method, samples, 21)
-    # Of 64 samples in batches of 8 the 21 steps are two epochs and a part of a third.
+    # With 64 samples in batches of 8, the 21 steps are two epochs and part of a third.
     assert method.sizes == [8] * 21
     assert method.layer(images).square().mean().item() < before
 
@@ -104,7 +104,7 @@ def test_the_handful_of_vectors_is_a_dataset() -> None:
 def test_the_seconds_of_a_start_are_those_between_its_marks(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A command that begins at 100 s, notes two stages of two processes, out of order, and ends at 110 s."""
+    """A command that begins at 100 s, records two stages of two processes, out of order, and ends at 110 s."""
     clock = iter([100.0, 110.0])
     monkeypatch.setattr(start_up.time, "time", lambda: next(clock))
 
@@ -119,7 +119,7 @@ def test_the_seconds_of_a_start_are_those_between_its_marks(
     assert [(stage.name, stage.wall_s) for stage in stages] == [
         ("process start", 1.0), ("imports done", 3.0), ("data opened", 2.5), ("first step taken", 3.5)
     ]  # fmt: skip
-    # Only between two marks of one process is the CPU time known.
+    # The CPU time is known only between two marks of the same process.
     assert [stage.cpu_s for stage in stages] == pytest.approx([math.nan, 1.25, math.nan, math.nan], nan_ok=True)
     assert wall == 10
     start_up.report(stages, wall, 12.34)

@@ -64,7 +64,7 @@ def test_network(load_part: Load, relative_error: Error) -> None:
 
 
 def test_a_foreign_tensor_is_refused() -> None:
-    with pytest.raises(ValueError, match="no tensor of GNeRF"):
+    with pytest.raises(ValueError, match="not a tensor of GNeRF"):
         from_official_names({"xyz_encoding.0.weight": torch.zeros(1)})
 
 

@@ -72,7 +72,7 @@ def test_what_does_not_fit_is_named_and_nothing_changes(variables: dict[str, np.
 
 
 def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"absent: no such weights"):
+    with pytest.raises(UserError, match=r"absent: weights not found"):
         load_official(ResFCN256(2), tmp_path / "absent")
     (tmp_path / "bad.pth").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"bad\.pth: not a checkpoint"):

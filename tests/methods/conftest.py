@@ -1,4 +1,4 @@
-"""Toy faces: the procedural head in random shapes and poses, painted without a renderer."""
+"""Toy faces: the procedural head with random shapes and poses, painted without a renderer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ MODEL = head_model(GRID)
 
 
 def toy_face(seed: int) -> dict[str, Any]:
-    """One face in a 96 pixel photograph, with its crop of 64 pixels and its position map of 64 texels."""
+    """Return a face in a 96 pixel photograph, with its crop of 64 pixels and its position map of 64 texels."""
     generator = np.random.default_rng(seed)
     vertices = MODEL.shape(generator.normal(size=10), generator.uniform(0, 0.3, 3))
     angles = np.radians(generator.uniform((-15, -45, -15), (15, 45, 15)))
@@ -92,7 +92,7 @@ class HereHost:
     rank, world_size, device = 0, 1, torch.device("cpu")
 
     def report(self, metrics: Any) -> None:
-        """Nobody listens."""
+        """Ignore the metrics."""
 
     def should_stop(self) -> bool:
         return False
@@ -100,7 +100,7 @@ class HereHost:
 
 @pytest.fixture
 def make_loop() -> Callable[..., TrainLoop]:
-    """A training loop on the given data; keywords are those of the trainer, `lr` is the optimiser's."""
+    """Return a function that makes a training loop on the given data; keywords are the trainer's, `lr` is the optimiser's."""
 
     def make(data: Any, lr: float = 1e-3, schedule: str = "constant", **trainer: Any) -> TrainLoop:
         sections = TrainerConfig(**trainer), OptimizerConfig(lr=lr), ScheduleConfig(name=schedule)

@@ -1,4 +1,4 @@
-"""Baselines of the generation suite: one shows a mean, the other remembers; what they keep survives a checkpoint."""
+"""Baselines of the generation suite: a mean picture and memorised pictures, which survive a checkpoint."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ SIDE = 8
 
 
 class Ramps:
-    """Pictures of one colour each, number / 10, with a brighter left half."""
+    """Pictures of a single colour each, number / 10, with a brighter left half."""
 
     def __len__(self) -> int:
         return 6
@@ -52,7 +52,7 @@ def test_jittered_pictures_are_near_those_that_were_kept(make_loop: Loop) -> Non
     )
     samples = method.generate(range(40), 3)
     kept = torch.stack([torch.from_numpy(Ramps()[index]["image"]) for index in range(5)])
-    # Nothing but mirroring is left.
+    # Only mirroring remains.
     both = torch.cat([kept, kept.flip(3)])
     apart = (samples[:, None] - both[None]).abs().amax((2, 3, 4))
     assert apart.min(1).values.max() < 3e-3
@@ -88,5 +88,5 @@ def test_what_a_baseline_refuses(build: Callable[[], Any], make_loop: Loop) -> N
     with pytest.raises(UserError, match="has no control 'truncation'"):
         build().generate(range(1), 0, truncation=0.5)
     mixed = [Ramps()[0], {"image": np.zeros((3, SIDE, 2 * SIDE), np.float32)}]
-    with pytest.raises(UserError, match=r"pictures of \(3, 8, 8\) and \(3, 8, 16\)"):
+    with pytest.raises(UserError, match=r"picture sizes differ, \(3, 8, 8\) and \(3, 8, 16\)"):
         trained(build(), make_loop(mixed, batch_size=1))

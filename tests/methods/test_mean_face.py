@@ -1,4 +1,4 @@
-"""The mean face: exactly the mean, placed by the box and by nothing else."""
+"""The mean face: exactly the mean, placed by the box only."""
 
 from collections.abc import Callable
 from typing import Any

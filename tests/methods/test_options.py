@@ -1,4 +1,4 @@
-"""The options of all methods: which numbers they take, and that the least of them builds or says why not."""
+"""The options of all methods: accepted numbers, and that the smallest values either build or raise a clear error."""
 
 import math
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ NUMBERS = (int, float, list[int], list[float])
 
 @cache
 def smallest(name: str) -> dict[str, Any]:
-    """The options of a method's smallest variant."""
+    """Return the options of a method's smallest variant."""
     known = variants(methods, name)
     variant = next((f"/{one}" for one in ("mini", "smoke", "quick") if one in known), "")
     data = (*methods.load(name).card.tried_on, "heads")[0]
@@ -35,7 +35,7 @@ def numbers(name: str) -> Iterator["Field[Any]"]:
 
 
 def as_given(of: "Field[Any]", number: float, like: Any) -> Any:
-    """A number as a value of a field: in a list as long as the one it has, or wants."""
+    """Return a number as a value of a field, in a list of the required length if the field is one."""
     number = int(number) if of.type in (int, list[int]) and math.isfinite(number) else number
     return [number] * (of.metadata["length"] or len(like) or 1) if isinstance(like, list) else number
 
@@ -75,7 +75,7 @@ def test_the_least_that_is_possible_builds_or_is_refused_in_words(name: str) -> 
     ("name", "changes", "message"),
     [
         ("prnet", {"width": 3}, "method.width even, got 64 and 3"),
-        ("prnet", {"resolution": 48}, "method.resolution is a multiple of 32"),
+        ("prnet", {"resolution": 48}, "method.resolution must be a multiple of 32"),
         ("prnet", {"scale": [1.2, 0.9]}, "method.scale is two numbers, the lower one first"),
         ("multiview_face", {"template_grid": 18}, "template_grid=18: must be odd"),
         ("random_cameras", {"lowest": 10.0, "highest": 0.0}, "method.lowest must not exceed method.highest, got 10 and 0"),

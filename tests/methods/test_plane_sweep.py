@@ -1,4 +1,4 @@
-"""Plane-sweep stereo on a scan that is known exactly: a textured wall with a ball before it."""
+"""Plane-sweep stereo on a scan with exactly known geometry: a textured wall with a ball in front of it."""
 
 import numpy as np
 import pytest
@@ -140,7 +140,7 @@ def test_senseless_settings_are_refused(fields: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_smoothness_pays_for_steps_along_lines(seed: int) -> None:
-    """Against Hirschmuller's recursion written out pixel by pixel and plane by plane."""
+    """Compared with Hirschmuller's recursion, written out pixel by pixel and plane by plane."""
     generator = torch.Generator().manual_seed(seed)
     costs, guide = torch.rand(5, 4, 6, generator=generator), torch.rand(4, 6, generator=generator)
     small, large = 0.1, 0.4

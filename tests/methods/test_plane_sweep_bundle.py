@@ -1,4 +1,4 @@
-"""Poses that are slightly wrong are found again from corners that several frames see, in a scan that is known exactly."""
+"""Recovery of slightly wrong poses from corners seen in several frames of an exactly known scan."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ INTRINSICS = np.array([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]])
 
 
 def scan(frames: int = 12, points: int = 400) -> tuple[np.ndarray, Tracks]:
-    """A walk past a slab of points, and all sightings that lie in the pictures."""
+    """A walk past a slab of points, and all observations within the pictures."""
     rng = np.random.default_rng(0)
     places = rng.uniform((-2.5, -1.2, 1.5), (2.5, 1.2, 3.5), (points, 3))
     poses = np.tile(np.eye(4), (frames, 1, 1))
@@ -41,7 +41,7 @@ def spoilt(poses: np.ndarray) -> np.ndarray:
 
 
 def error(poses: np.ndarray, true: np.ndarray) -> float:
-    """Of rotations in radians, less what all frames share."""
+    """Error of rotations in radians, without the part shared by all frames."""
     turns = Rotation.from_matrix(poses[:, :3, :3] @ true[:, :3, :3].transpose(0, 2, 1)).as_rotvec()
     return float(np.linalg.norm(turns - turns.mean(0), axis=1).mean())
 
@@ -84,7 +84,7 @@ def test_pairs_are_those_that_share_most() -> None:
 
 
 def test_corners_of_a_shifted_picture_are_matched_and_false_ones_are_not() -> None:
-    """The same plane seen from 20 cm aside: a shift by as many pixels as the depth says; the pose is half a degree wrong."""
+    """The same plane seen from 20 cm aside, shifted by the disparity of its depth; the pose is wrong by half a degree."""
     rng = np.random.default_rng(2)
     wide = gaussian_filter(rng.random((200, 340)), 2.0)
     wide = (wide - wide.min()) / (wide.max() - wide.min())

@@ -1,4 +1,4 @@
-"""Rotations that are slightly wrong are found in the pictures of a scan that is known exactly: a wall with a ball before it."""
+"""Recovery of small rotation errors from the pictures of an exactly known scan: a wall with a ball in front of it."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ POSES = torch.from_numpy(SCAN["world_from_camera"])
 
 @pytest.mark.parametrize("wrong", [(0.01, 0.0, 0.0), (0.0, -0.01, 0.0), (0.0, 0.0, 0.01), (0.004, 0.006, -0.008)])
 def test_a_frame_is_turned_back(wrong: tuple[float, float, float]) -> None:
-    """The picture of the other frame is right and only its pose is turned; at true depths the turn back is found."""
+    """The other frame's picture is correct and only its pose is rotated; with true depths, the inverse rotation is found."""
     turn = torch.tensor(wrong, dtype=torch.float64)
     other = view(3)._replace(world_from_camera=turned(POSES[3:4], turn[None])[0])
     found = turn_onto(view(2), DEPTHS[2], other)
@@ -35,7 +35,7 @@ def test_frames_that_show_something_else_are_not_turned() -> None:
 
 
 def test_turns_of_pairs_agree_on_those_of_frames() -> None:
-    """A chain with loops: what is common to all frames is not seen, the rest comes back; a wrong pair is outvoted."""
+    """A chain with loops: rotations shared by all frames are unobservable, the rest is recovered; a wrong pair is outvoted."""
     truth = torch.from_numpy(np.random.default_rng(0).normal(0, 0.003, (12, 3)))
     truth -= truth.mean(0)
     pairs = [(i, (i + step) % 12) for i in range(12) for step in (1, 2, 3)]
@@ -53,7 +53,7 @@ def test_correcting_brings_rotations_and_depths_nearer_to_the_truth() -> None:
     corrected = turned_poses(ScaledScan.of(spoilt, 96), config)
 
     def misfit(poses: torch.Tensor) -> float:
-        """Of rotations from frame to frame, in radians: a turn that all share is no fault of any."""
+        """Misfit of relative rotations between frames in radians; a rotation shared by all frames does not count."""
         steps, true = (p[:-1, :3, :3].transpose(1, 2) @ p[1:, :3, :3] for p in (poses, POSES))
         return float(angle_between(steps, true).mean())
 

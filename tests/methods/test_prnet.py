@@ -1,4 +1,4 @@
-"""PRNet: crops and maps that stay together, losses, placement in the image, and that it learns."""
+"""PRNet: consistent augmentation of crops and maps, losses, placement in the image, and training."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ SMALL = {"resolution": 64, "width": 4}
 
 
 class Fixed(torch.nn.Module):
-    """A network that sees nothing and always answers the same map."""
+    """A network that ignores its input and always returns the same map."""
 
     def __init__(self, position_map: np.ndarray) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ def test_a_mirrored_face_is_a_face_of_the_same_atlas(faces: Any) -> None:
     crop, positions = mirrored(face["crop"], face["position_map"])
     np.testing.assert_array_equal(crop, face["crop"][..., ::-1])
     before, after = (method.atlas.landmarks(one) for one in (face["position_map"], positions))
-    # The other side's landmark, mirrored in the middle of the crop: jaw, brows, eyes, lips.
+    # The landmark of the other side, mirrored about the middle of the crop: jaw, brows, eyes, lips.
     for one, other in ((0, 16), (17, 26), (36, 45), (48, 54), (30, 30)):
         np.testing.assert_allclose(after[one], before[other] * (-1, 1, 1) + (64, 0, 0), atol=1.5)
     twice = mirrored(crop, positions)

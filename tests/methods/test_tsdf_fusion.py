@@ -55,7 +55,7 @@ def test_senseless_settings_are_refused(fields: dict[str, float]) -> None:
 
 
 class Loop:
-    """As much of a training loop as a mean needs."""
+    """A minimal training loop, sufficient for computing a mean."""
 
     class settings:  # noqa: N801
         inputs: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The baselines of view synthesis: which photograph is nearest, and the mean colour."""
+"""The baselines of view synthesis: the nearest photograph and the mean colour."""
 
 import numpy as np
 import pytest

@@ -42,7 +42,7 @@ def volume(mesh: Mesh) -> float:
 
 def test_the_hull_of_a_sphere_is_a_little_larger_than_the_sphere() -> None:
     mesh = hull(views(), resolution=64)
-    # Positive: faces are counter-clockwise from outside. A hull holds the shape it is of.
+    # Positive, since faces are counter-clockwise from outside. The hull contains the shape.
     assert 0.97 < volume(mesh) / (4 / 3 * np.pi * 0.1**3) < 1.12
     radii = np.linalg.norm(mesh.vertices - CENTRE, axis=1)
     assert radii.min() > 0.097
@@ -63,7 +63,7 @@ def test_colours_come_from_the_photographs() -> None:
 
 def test_a_mask_that_leaves_its_picture_does_not_cut_the_subject() -> None:
     given = views()
-    # The first camera now sees the left half of its picture only: its right edge cuts through the sphere.
+    # The first camera now sees only the left half of its picture: the right edge cuts through the sphere.
     cut = {**given, "images": [image[:, :, : SIDE // 2] if not i else image for i, image in enumerate(given["images"])]}
     cut["masks"] = [mask[:, : SIDE // 2] if not i else mask for i, mask in enumerate(given["masks"])]
     assert volume(hull(cut, resolution=48)) > 0.99 * volume(hull(given, resolution=48))
@@ -102,7 +102,7 @@ def move(given: dict[str, Any], cameras: slice, offset: np.ndarray) -> None:
 def test_views_that_bound_nothing_are_refused(change: Callable[[dict[str, Any]], None], words: str | None) -> None:
     given = {key: np.array(value) for key, value in views().items()}
     change(given)
-    with pytest.raises(UserError, match=words or "do not meet|leave open|no voxel"):
+    with pytest.raises(UserError, match=words or "do not meet|do not bound|no voxel"):
         hull(given, resolution=32)
 
 
@@ -113,7 +113,7 @@ def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
 
 
 def subject(shift: float, scale: float) -> dict[str, Any]:
-    """A sphere of this scale, turned and put somewhere."""
+    """A sphere with this scale, rotated and shifted."""
     pose = np.eye(4)
     pose[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
     pose[:3, 3] = shift
@@ -150,7 +150,7 @@ def test_a_mean_without_training_topology_or_masks_is_refused(make_loop: Callabl
     with pytest.raises(UserError, match="train it"):
         MeanSubject(MeanSubjectConfig()).reconstruct(views())
     other = {**subject(0, 1), "vertices": np.zeros((7, 3), np.float32)}
-    with pytest.raises(UserError, match="another topology"):
+    with pytest.raises(UserError, match="differs in topology"):
         list(MeanSubject(MeanSubjectConfig()).train_steps(make_loop([subject(0, 1), other])))
     given = views()
     with pytest.raises(UserError, match="masks are empty"):

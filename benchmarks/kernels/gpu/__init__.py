@@ -1,1 +1,1 @@
-"""What a machine with a GPU is good for: parity with the CPU, a table of kernels, trainings through the command line."""
+"""Checks and benchmarks for a machine with a GPU: parity with the CPU, kernel timings, trainings on the command line."""

@@ -1,6 +1,6 @@
-"""Parity, kernels and trainings on this machine's GPU, each in a process of its own.
+"""Parity, kernels and trainings on this machine's GPU, each in a separate process.
 
-Run as `python -m deep3dmap.benchmarks.kernels.gpu`; one part alone with `.parity`, `.kernels` or `.training` behind it.
+Run as `python -m deep3dmap.benchmarks.kernels.gpu`; append `.parity`, `.kernels` or `.training` for a single part.
 """
 
 import argparse
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-# A part that hangs is ended after so many seconds, and the others still run.
+# Time limits in seconds; a part that hangs is ended and the others still run.
 PARTS = {"parity": 60, "kernels": 90, "training": 260}
 
 

@@ -1,7 +1,7 @@
-"""Times every native op on CUDA beside the same in plain torch on the same GPU, tasks of stated sizes, and sparse convolution.
+"""Times of native ops on CUDA and of plain torch on the same GPU, of tasks with stated sizes, and of sparse convolution.
 
-Run as `python -m deep3dmap.benchmarks.kernels.gpu.kernels [--rounds 10]`. Medians of CUDA events; above 1, the native one is
-faster.
+Run as `python -m deep3dmap.benchmarks.kernels.gpu.kernels [--rounds 10]`. Medians of CUDA events; with a ratio above 1, the
+native op is faster.
 """
 
 import argparse
@@ -29,7 +29,7 @@ PRECISIONS = (
 
 
 def timed(given: Problem, backend: str, gradients: bool, rounds: int) -> float:
-    """Return the milliseconds of a solution, with gradients if wanted."""
+    """Return the milliseconds of a solution, optionally with gradients."""
     tensors = {name: value.cuda() for name, value in given.tensors.items()}
     leaves = [tensors[name].requires_grad_(gradients) for name in given.leaves]
 
@@ -57,7 +57,7 @@ def of_ops(rounds: int) -> Iterator[str]:
 
 
 def im2col(pairs: tuple[Tensor, Tensor, Tensor], count: int) -> Convolution:
-    """Return the convolution as a gather and one product, what three lines of torch give."""
+    """Return the convolution as a gather and one product, as in a simple torch implementation."""
     in_rows, out_rows, sizes = pairs
     rows = torch.full((count, len(sizes)), count, device=in_rows.device)
     rows[out_rows.long(), torch.arange(len(sizes), device=in_rows.device).repeat_interleave(sizes)] = in_rows.long()
@@ -70,7 +70,7 @@ def im2col(pairs: tuple[Tensor, Tensor, Tensor], count: int) -> Convolution:
 
 
 def of_convolution(voxels: int, channels: int, rounds: int) -> Iterator[str]:
-    """Yield the rows of a size: each precision beside im2col in the same."""
+    """Yield the rows of a size: each precision, with im2col in the same precision."""
     coordinates = surface(voxels).cuda()
     count, offsets = len(coordinates), kernel_offsets(3, 1)
     pairs = kernel_map(coordinates, coordinates, offsets)
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=how_many, default=10)
     options = parser.parse_args()
     if not torch.cuda.is_available():
-        raise SystemExit("there is no CUDA device")
+        raise SystemExit("no CUDA device available")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; ratios: plain torch over native")
     for line in chain(of_ops(options.rounds), tasks.rows(options.rounds)):
         print(line, flush=True)

@@ -1,6 +1,6 @@
-"""Every native op on CUDA against the CPU, with fresh random inputs at each run.
+"""Every native op on CUDA compared with the CPU, with new random inputs in each run.
 
-Run as `python -m deep3dmap.benchmarks.kernels.gpu.parity [--seed N]`; the seed is printed, exit code 1 if an op differs.
+Run as `python -m deep3dmap.benchmarks.kernels.gpu.parity [--seed N]`; prints the seed, and exits with code 1 if an op differs.
 """
 
 import argparse
@@ -12,12 +12,13 @@ from torch import Tensor
 
 from deep3dmap.benchmarks.kernels.gpu.problems import PROBLEMS, solved
 
-# Of float32 sums in another order, and of rays and fragments at a border, which rounding may put to either side.
+# Tolerance for float32 sums in a different order, and for rays and fragments at a border that rounding may assign to either
+# side.
 MOST = 1e-3
 
 
 def difference(one: Tensor, other: Tensor) -> float:
-    """Return the norm of the difference over the norm, infinite for other shapes."""
+    """Return the norm of the difference relative to the norm, infinite for different shapes."""
     if one.shape != other.shape:
         return float("inf")
     left, right = one.double().cpu(), other.double().cpu()
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=time.time_ns() % 2**31)
     options = parser.parse_args()
     if not torch.cuda.is_available():
-        raise SystemExit("there is no CUDA device")
+        raise SystemExit("no CUDA device available")
     torch.set_float32_matmul_precision("highest")
     print(f"seed {options.seed}")
     failed = 0

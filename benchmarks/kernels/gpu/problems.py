@@ -1,4 +1,4 @@
-"""A random problem for each native op, of any size, to be solved on either device by either backend."""
+"""Random problems of any size for each native op, to be solved on either device by either backend."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ Solve = Callable[[Mapping[str, Tensor], Any], list[Tensor]]
 
 
 class Problem(NamedTuple):
-    """tensors: all inputs, on the CPU. leaves: those whose gradients count. solve: (tensors, backend) -> outputs."""
+    """tensors: all inputs, on the CPU. leaves: those that require gradients. solve: (tensors, backend) -> outputs."""
 
     tensors: dict[str, Tensor]
     leaves: tuple[str, ...]
@@ -23,7 +23,7 @@ class Problem(NamedTuple):
 
 
 def solved(given: Problem, device: str, backend: str, gradients: bool = True) -> list[Tensor]:
-    """Return the outputs and, if wanted, the gradients of a sum of them with fixed random weights."""
+    """Return the outputs and, optionally, the gradients of their sum with fixed random weights."""
     tensors = {name: value.detach().to(device, copy=True) for name, value in given.tensors.items()}
     leaves = [tensors[name].requires_grad_() for name in given.leaves] if gradients else []
     outputs = given.solve(tensors, backend)
@@ -34,7 +34,7 @@ def solved(given: Problem, device: str, backend: str, gradients: bool = True) ->
 
 
 def _weights(values: Tensor) -> Tensor:
-    """The same on every device."""
+    """Return pseudo-random weights that are the same on every device."""
     number = torch.arange(values.numel(), dtype=torch.int64, device=values.device)
     return ((number * 7919 % 1013).to(values.dtype) / 1013).reshape(values.shape)
 
@@ -53,7 +53,7 @@ def sparse_convolution(random: torch.Generator, size: int, channels: int = 64) -
 
 
 def points(random: torch.Generator, size: int) -> Problem:
-    """Points to voxels and back."""
+    """Voxelisation of `size` points and interpolation back to them."""
     positions = torch.rand(size, 3, generator=random) * max(2.0, size ** (1 / 3))
     features = torch.randn(size, 16, generator=random)
 
@@ -69,7 +69,7 @@ def points(random: torch.Generator, size: int) -> Problem:
 
 
 def back_projection(random: torch.Generator, size: int) -> Problem:
-    """`size` points in nine views."""
+    """Back-projection of nine views to `size` points."""
     features = torch.rand(9, 24, 60, 80, generator=random)
     intrinsics = torch.tensor([[72.0, 0, 40, 0], [0, 72, 30, 0], [0, 0, 1, 0]]).expand(9, 3, 4).clone()
     intrinsics[:, 0, 3] = -torch.linspace(0, 0.5, 9) * 72
@@ -82,7 +82,7 @@ def back_projection(random: torch.Generator, size: int) -> Problem:
 
 
 def hash_encoding(random: torch.Generator, size: int) -> Problem:
-    """`size` positions in sixteen levels."""
+    """Hash encoding of `size` positions in sixteen levels."""
     levels = ops.HashGridLevels.between(16, 512, 16, 15)
     tensors = {"positions": torch.rand(size, 3, generator=random), "table": torch.randn(levels.entries, 2, generator=random)}
 
@@ -93,7 +93,7 @@ def hash_encoding(random: torch.Generator, size: int) -> Problem:
 
 
 def light(random: torch.Generator, size: int) -> Problem:
-    """`size` rays through half-filled cells, marched and composited."""
+    """Marching and compositing of `size` rays through half-filled cells."""
     tensors = {
         "origins": torch.rand(size, 3, generator=random) - 0.5,
         "directions": torch.nn.functional.normalize(torch.randn(size, 3, generator=random), dim=1),
@@ -119,7 +119,7 @@ def _triangles(random: torch.Generator, size: int, side: int) -> dict[str, Tenso
 
 
 def hard_triangles(random: torch.Generator, size: int, side: int = 256) -> Problem:
-    """`size` triangles in the z-buffer."""
+    """Hard rasterisation of `size` triangles."""
 
     def solve(given: Mapping[str, Tensor], backend: Any) -> list[Tensor]:
         return list(ops.rasterize(given["vertices"], given["faces"], side, side, backend=backend))
@@ -128,7 +128,7 @@ def hard_triangles(random: torch.Generator, size: int, side: int = 256) -> Probl
 
 
 def soft_triangles(random: torch.Generator, size: int, side: int = 256) -> Problem:
-    """`size` triangles, the eight nearest at each pixel; the order of equally near ones is either backend's own."""
+    """Soft rasterisation of `size` triangles, the eight nearest per pixel; the order of equally near ones may differ."""
 
     def solve(given: Mapping[str, Tensor], backend: Any) -> list[Tensor]:
         seen = ops.rasterize_soft(given["vertices"], given["faces"], side, side, blur_radius=3.0, backend=backend)
@@ -148,7 +148,7 @@ def neural_triangles(random: torch.Generator, size: int, side: int = 64) -> Prob
 
 
 def fusion(random: torch.Generator, size: int) -> Problem:
-    """A depth map into size^3 voxels."""
+    """Integration of a depth map into size^3 voxels."""
     tensors = {"depth": torch.rand(480, 640, generator=random) + 1.5, "tsdf": torch.ones(size, size, size)}
     intrinsics, origin = torch.tensor([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]]), torch.tensor([-2.5, -2.5, 0.5])
 
@@ -161,7 +161,7 @@ def fusion(random: torch.Generator, size: int) -> Problem:
 
 
 def filtering(random: torch.Generator, size: int) -> Problem:
-    """Images of size x size pixels, twice as large, then bias and rectifier."""
+    """Upsampling of size x size images by two, followed by bias and leaky ReLU."""
     one = torch.tensor([1.0, 3.0, 3.0, 1.0])
     tensors = {"images": torch.randn(4, 32, size, size, generator=random), "kernel": one[:, None] * one[None] / 16}
     tensors["bias"] = torch.randn(32, generator=random)
@@ -173,7 +173,7 @@ def filtering(random: torch.Generator, size: int) -> Problem:
     return Problem(tensors, ("images", "bias"), solve)
 
 
-# The size at which backends are compared, and at which they are timed.
+# The sizes at which backends are compared and timed.
 PROBLEMS: dict[str, tuple[Callable[[torch.Generator, int], Problem], int, int]] = {
     "sparse_conv3d": (sparse_convolution, 5_000, 200_000),
     "voxelize, devoxelize": (points, 5_000, 200_000),

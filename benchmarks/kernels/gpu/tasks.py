@@ -1,4 +1,4 @@
-"""Tasks of stated sizes on CUDA: how long a call takes, how much of that the device works, and what torch has for the same."""
+"""Tasks with stated sizes on CUDA: time of a call, time on the device, and time of a comparable torch implementation."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -19,7 +19,7 @@ Call = Callable[[], object]
 
 
 class Task(NamedTuple):
-    """forward; both: forward and gradients; peer: the call it is measured against, and in words what that is."""
+    """forward; both: forward and gradients; peer: the call it is compared with; peer_is: a description of that call."""
 
     name: str
     forward: Call
@@ -29,7 +29,7 @@ class Task(NamedTuple):
 
 
 def milliseconds(call: Call, rounds: int) -> float:
-    """Return the median time of a call on the GPU, what the host adds included."""
+    """Return the median time of a call on the GPU, including host overhead."""
     call()
     torch.cuda.synchronize()
     times: list[float] = []
@@ -44,7 +44,7 @@ def milliseconds(call: Call, rounds: int) -> float:
 
 
 def device_milliseconds(call: Call, rounds: int) -> float:
-    """Return how long kernels and copies run in a call, the host's time between them left out."""
+    """Return the time that kernels and copies run in a call, without the host's time between them."""
     call()
     torch.cuda.synchronize()
     with profile(activities=[ProfilerActivity.CUDA]) as seen:
@@ -55,7 +55,7 @@ def device_milliseconds(call: Call, rounds: int) -> float:
 
 
 def fusion(side: int) -> Task:
-    """A depth map into side^3 voxels; beside it, reading and writing all of them once."""
+    """Integration of a depth map into side^3 voxels, compared with copying the volume once."""
     seen = tsdf.frame()
     volume, depth = (
         (torch.ones(side, side, side, device="cuda"), torch.zeros(side, side, side, device="cuda")),
@@ -77,7 +77,7 @@ def fusion(side: int) -> Task:
 
 
 def lifting(side: int) -> Task:
-    """Features of nine views at side^3 positions."""
+    """Back-projection of nine views to side^3 positions."""
     features, projection, positions, gradient = (one.cuda() for one in fragment(side))
     learned = features.clone().requires_grad_()
     return Task(
@@ -90,14 +90,14 @@ def lifting(side: int) -> Task:
 
 
 def drawing(triangles: int, size: int) -> Task:
-    """A bumpy sphere in the z-buffer."""
+    """Hard rasterisation of a bumpy sphere."""
     scene = rasterize_soft.resized(rasterize.scene(triangles), size)
     mesh = scene.vertices.cuda(), scene.faces.cuda()
     return Task(f"rasterize, {triangles} triangles at {size}", lambda: draw_hard(*mesh, size, size))
 
 
 def soft_drawing(triangles: int, size: int, count: int) -> Task:
-    """The same, the nearest `count` faces of each pixel, with the gradients of all that is drawn."""
+    """Soft rasterisation of it, the nearest `count` faces per pixel, with the gradients of all outputs."""
     scene = rasterize_soft.resized(rasterize.scene(triangles), size)
     vertices, faces = scene.vertices.cuda(), scene.faces.cuda()
     moved, radius = vertices.clone().requires_grad_(), rasterize_soft.blur_radius(size)
@@ -115,7 +115,7 @@ def soft_drawing(triangles: int, size: int, count: int) -> Task:
 
 
 def mapping(voxels: int) -> Task:
-    """The pairs of a submanifold convolution."""
+    """The kernel map of a submanifold convolution."""
     coordinates, offsets = surface(voxels).cuda(), kernel_offsets(3, 1)
     return Task(f"kernel map, {voxels} voxels", lambda: kernel_map(coordinates, coordinates, offsets))
 
@@ -136,7 +136,7 @@ TASKS: tuple[Callable[[], Task], ...] = (
 
 def rows(rounds: int) -> Iterator[str]:
     """Yield a line for each task, in milliseconds."""
-    yield f"{'milliseconds':48}{'forward':>9}{'on device':>11}{'both ways':>11}{'on device':>11}  beside it"
+    yield f"{'milliseconds':48}{'forward':>9}{'on device':>11}{'both ways':>11}{'on device':>11}  compared with"
     for make in TASKS:
         task = make()
         line = f"{task.name:48}"

@@ -1,7 +1,7 @@
-"""Trains through the command line as a user would, a few seconds each, and says whether the GPU was used.
+"""Runs short trainings on the command line, of a few seconds each, and reports whether the GPU was used.
 
-Run as `python -m deep3dmap.benchmarks.kernels.gpu.training [--seconds 5] [NAME ...]`; exit code 1 if a command fails or takes
-no memory of the GPU.
+Run as `python -m deep3dmap.benchmarks.kernels.gpu.training [--seconds 5] [NAME ...]`; exits with code 1 if a command fails or
+uses no GPU memory.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 
-# Defaults of the method, and the smallest world that suits them; methods that learn each scene anew fit one of a benchmark.
+# Each method's defaults with the smallest suitable dataset; methods fitted per scene use a scene of a benchmark.
 COMMANDS = {
     "prnet": "train method=prnet dataset=heads/smoke",
     "neuralrecon": "train method=neuralrecon dataset=rooms/smoke",
@@ -25,11 +25,11 @@ COMMANDS = {
     "gnerf": "benchmark suite=object_unposed tier=smoke methods=[gnerf] scenes=1 fit.max_seconds={seconds}",
     "two trials": "benchmark suite=face tier=smoke methods=[prnet,mean_face] trainer.max_steps=20",
 }
-LIMIT = 150  # seconds of a command, its start included
+LIMIT = 150  # seconds per command, including its start
 
 
 class Usage:
-    """Samples the GPU while a command runs: percent busy, MiB taken beyond what was taken before."""
+    """Samples the GPU while a command runs: utilisation in percent, and memory in MiB in addition to that used before."""
 
     def __init__(self) -> None:
         self.busy: list[int] = []
@@ -54,12 +54,12 @@ class Usage:
 
     @property
     def peak_mib(self) -> int:
-        """The most that was taken."""
+        """Peak additional GPU memory in MiB."""
         return max(self.taken, default=0)
 
     @property
     def busy_percent(self) -> float:
-        """The mean while anything was taken, the start of the program left out."""
+        """Mean utilisation while additional memory is in use, which excludes the start of the program."""
         during = [busy for busy, taken in zip(self.busy, self.taken, strict=True) if taken > 0]
         return sum(during) / len(during) if during else 0.0
 
@@ -71,7 +71,7 @@ def _ask() -> tuple[int, int]:
 
 
 def trained(names: list[str], seconds: float, folder: Path) -> Iterator[tuple[bool, str]]:
-    """Run the commands one after the other; yield whether each went well, and a line."""
+    """Run the commands one after another; yield whether each succeeded, and a line of output."""
     for name in names:
         command = COMMANDS[name].format(seconds=seconds).split()
         limits = [] if command[0] == "benchmark" else [f"trainer.max_seconds={seconds}"]
@@ -85,24 +85,24 @@ def trained(names: list[str], seconds: float, folder: Path) -> Iterator[tuple[bo
 
 
 def run(command: list[str]) -> tuple[int, str]:
-    """Return the exit code and the end of what a command of deep3dmap says; it is stopped after LIMIT seconds."""
+    """Return the exit code and the last lines of output of a deep3dmap command, which is stopped after LIMIT seconds."""
     whole = [sys.executable, "-c", "from deep3dmap.cli import command; command()", *command]
     try:
         done = subprocess.run(whole, capture_output=True, text=True, timeout=LIMIT, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     except subprocess.TimeoutExpired:
-        return 124, f"not ended after {LIMIT} s"
+        return 124, f"stopped after {LIMIT} s"
     return done.returncode, "\n".join((done.stdout + done.stderr).splitlines()[-15:])
 
 
 def main() -> None:
     """Print a line for each command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(COMMANDS)}; all if none is given")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of training")
+    parser.add_argument("names", nargs="*", help=f"any of {', '.join(COMMANDS)}; default: all")
+    parser.add_argument("--seconds", type=float, default=5.0, help="duration of each training")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in COMMANDS]
     if unknown:
-        parser.error(f"no training is called {', '.join(unknown)}; there are {', '.join(COMMANDS)}")
+        parser.error(f"unknown training {', '.join(unknown)}; available: {', '.join(COMMANDS)}")
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         for well, line in trained(options.names or list(COMMANDS), options.seconds, Path(folder)):

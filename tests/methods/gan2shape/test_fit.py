@@ -1,4 +1,4 @@
-"""The fit to one photograph: its phases, exact resumes at every step, what learns when, what is refused."""
+"""The fit to one photograph: its phases, exact resumes at every step, trained parameters per phase, and refusals."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +44,7 @@ def build(config: GAN2ShapeConfig = TINY) -> GAN2Shape:
 
 
 def fitted(folder: Path, *stops: int, config: GAN2ShapeConfig = TINY) -> GAN2Shape:
-    """Fit, interrupted after each of `stops` steps and taken up again by a new process."""
+    """Fit, interrupting after each of `stops` steps and resuming in a new instance."""
     for stop in (*stops, 0):
         method = build(config)
         fits = SceneFits(method, fit_settings(LoopSettings(), FitConfig()), OwnProcessHost(stop), folder, {})
@@ -69,7 +69,7 @@ def test_it_goes_on_exactly_wherever_it_was_interrupted(stops: tuple[int, ...], 
     assert differing == []
 
 
-# As the procedural heads are fitted: on the object only, and with views that begin where they were asked for.
+# As the procedural heads are fitted: on the object only, and with views initialised from the known ones.
 STARTED = replace(TINY, view_start=2, view_weight=2.0, use_mask=True, mask_photograph=True)
 
 
@@ -80,7 +80,7 @@ def test_it_goes_on_exactly_in_and_after_the_start_of_views(stops: tuple[int, ..
 
 
 def test_known_views_stay_known_where_they_have_a_weight() -> None:
-    """Views that are held to what was asked for differ less from it, after the same steps from the same start."""
+    """With a weight, views deviate less from the known ones, after the same steps from the same start."""
     apart = []
     for weight in (0.0, 20.0):
         method = build(replace(STARTED, view_weight=weight, stages=1, first=[1, 1, 12], lr=1e-3))
@@ -102,7 +102,7 @@ def test_the_start_of_views_moves_views_and_lights_only() -> None:
         moved.append({name.split(".")[1] for name in now if name != "latent" and not torch.equal(now[name], before[name])})
         before = now
     assert loop.planned_steps == len(moved) == LENGTH + 2
-    # The samples are collected when it begins, and not once more for the first step 3.
+    # Samples are collected when this phase begins, and not again for the first step 3.
     assert moved[8] == {"view", "light", "codes", "masks", "views", "lights"}
     assert moved[9] == {"view", "light"}
     assert moved[10] == {"depth", "albedo", "view", "light"}
@@ -190,7 +190,7 @@ def test_a_reconstruction_holds_what_it_promises(whole: GAN2Shape) -> None:
     assert found.depth.shape == (1, 16, 16)
     assert ((found.depth == 0) | ((found.depth > 0.8) & (found.depth < 1.2))).all()
     assert len(found.mesh.vertices) == 256
-    # Faces look at the camera, which stands before them along -z.
+    # Faces are oriented towards the camera, which is in front of them along -z.
     corners = found.mesh.vertices[found.mesh.faces]
     towards = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2]
     assert (towards < 0).mean() > 0.8
@@ -258,7 +258,7 @@ def test_a_checkpoint_without_a_gan(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path, {"layers.weight": torch.zeros(2)})
     with pytest.raises(UserError, match="a checkpoint without a generator"):
         frozen_gan(folder)
-    # A byte of it went wrong on its way.
+    # Simulate corruption of one byte.
     file = Path(folder) / "state.pt"
     file.write_bytes(file.read_bytes()[:-1] + b"!")
     with pytest.raises(UserError, match="damaged"):

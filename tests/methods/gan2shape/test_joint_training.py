@@ -1,4 +1,4 @@
-"""Joint training: many pictures in turn, exact resumes, and fits that begin with what it taught."""
+"""Joint training: alternating between pictures, exact resumes, and fits that start from its networks."""
 
 from collections import Counter
 from dataclasses import replace

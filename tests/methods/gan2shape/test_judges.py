@@ -1,4 +1,4 @@
-"""Frozen judges: where the perceptual distance and the mask come from, and files that hold neither."""
+"""Frozen judges: sources of the perceptual distance and the mask, and unsuitable files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ from deep3dmap.nn.pspnet import PSPNet
 def test_lpips_from_a_file(tmp_path: Path) -> None:
     torch.manual_seed(0)
     source = LPIPS()
-    # As torchvision and the official heads name them.
+    # With the names used by torchvision and the official heads.
     state = {name: value for name, value in source.state_dict().items() if name.startswith("features.")}
     state |= {f"lin{index}.model.1.weight": head.data[None, :, None, None] for index, head in enumerate(source.heads)}
     torch.save(state, tmp_path / "lpips.pt")

@@ -1,4 +1,4 @@
-"""Checkpoints of GAN2Shape and of the older deep3dmap: all networks or a clear refusal."""
+"""Checkpoints of GAN2Shape and of the older deep3dmap: all networks are loaded, or a clear error is raised."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""GAN2Shape's parts: the first guess, priors, latent offsets, masks, depth from raw numbers."""
+"""GAN2Shape's parts: initial shape, priors, latent offsets, masks, and depth from raw numbers."""
 
 import pytest
 import torch
@@ -93,7 +93,7 @@ def test_latent_offsets() -> None:
         torch.testing.assert_close(offsets.center, mapping(torch.zeros(1, 12)))
     whole = LatentOffset(mapping, 4)
     torch.testing.assert_close(whole(code), mapping(code) - mapping(torch.zeros(1, 12)))
-    # One layer counts the normalisation: the last two linear layers are left.
+    # The normalisation counts as a layer, so the last two linear layers remain.
     inner = mapping.layers[1](mapping.layers[0](normalize_latent(torch.zeros(1, 12)))) + code
     by_hand = mapping.layers[3](mapping.layers[2](inner)) - mapping(torch.zeros(1, 12))
     torch.testing.assert_close(LatentOffset(mapping, 1)(code), by_hand)
@@ -168,7 +168,7 @@ def test_pseudo_samples_show_one_object_under_many_lights(model: ShapeModel) -> 
     assert explained.views.shape == (3, 6)
     assert bool(loss.total.isfinite())
     assert torch.equal(origin.views, same_view)
-    # The light that is remembered is the one that the picture was drawn under.
+    # The stored light is the one under which the picture was rendered.
     light = ReliefLight(origin.lights[:, 0], origin.lights[:, 1], origin.lights[:, 2:])
     again = model.show(canonical.repeated(3), model.space.to_views(same_view), light)
     torch.testing.assert_close(again.relief.image, drawn.images)

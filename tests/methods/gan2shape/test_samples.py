@@ -1,4 +1,4 @@
-"""What goes from step to step: pseudo samples, projected ones, phases, and the noise of the inversion."""
+"""Data passed between steps: pseudo samples, projected samples, phases, and the noise of the inversion."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -59,7 +59,7 @@ def test_pseudo_samples_of_a_subject_are_turned_as_the_prior_says(
     drawn, _ = sampler.draw(1)
     assert float(drawn.origin.views[:, YAW].std()) == pytest.approx(0.2 * 1.5, rel=0.1)
     assert float(drawn.origin.views[:, 0].abs().max()) < 1e-3
-    # More light is less of it from everywhere.
+    # A stronger directional light comes with less ambient light.
     ambient, diffuse = drawn.origin.lights[:, 0], drawn.origin.lights[:, 1]
     slope = ((ambient - ambient.mean()) * (diffuse - diffuse.mean())).sum() / (diffuse - diffuse.mean()).square().sum()
     assert float(slope) == pytest.approx(-0.6, abs=1e-3)

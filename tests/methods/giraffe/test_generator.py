@@ -1,4 +1,4 @@
-"""What GIRAFFE's generator does with a scene: what moves, what stays, and that unseen points are rightly left out."""
+"""GIRAFFE's generator: effects of scene changes, and that skipping points outside the boxes is correct."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ BOXES = BoxConfig(3, (0.2,) * 3, (0.4,) * 3, (-0.5, -0.5, -0.2), (0.5, 0.5, 0.2)
 def generator() -> Generator:
     torch.manual_seed(3)
     generator = Generator(CONFIG)
-    # Objects that hide much of what is behind them.
+    # Make the objects opaque enough to hide much of the background.
     torch.nn.init.constant_(generator.decoder.sigma_out.bias, 5.0)
     return generator
 
@@ -40,7 +40,7 @@ def scene(count: int = 2, seed: int = 0) -> Scene:
 
 
 def everywhere(generator: Generator, scene: Scene) -> Tensor:
-    """Features of the objects alone, every point evaluated and those outside their boxes emptied afterwards."""
+    """Features of the objects only, evaluating every point and then removing those outside the boxes."""
     samples = generator._samples(scene, None)
     boxes = scene.boxes
     density, features = [], []
@@ -78,7 +78,7 @@ def test_shape_and_range(generator: Generator) -> None:
     assert rendering.visible.shape == (4, 2, 8, 8)
     assert rendering.image.min() >= 0
     assert rendering.image.max() <= 1
-    # The last step is as long as infinity, so nothing is seen through where the background is dense there.
+    # The last step is nearly infinite, so a dense background there is opaque.
     assert rendering.visible.sum(0).max() <= 1 + 1e-5
 
 
@@ -135,7 +135,7 @@ def test_an_object_moved_sideways_moves_in_the_picture(generator: Generator) -> 
         opacity = generator.opacity(Scene(codes, boxes, poses, torch.eye(3).repeat(5, 1, 1)))[:, 0]
     columns = torch.arange(8.0)
     centroid = (opacity.sum(1) * columns).sum(1) / opacity.sum((1, 2))
-    # The camera stands on the x axis; its right is +y.
+    # The camera is on the x axis, so its right is +y.
     assert (centroid.diff() > 0.5).all()
 
 

@@ -1,4 +1,4 @@
-"""Rays, boxes, composition and encodings of GIRAFFE against closed forms."""
+"""Rays, boxes, composition and encodings of GIRAFFE, compared with closed forms."""
 
 import math
 
@@ -54,7 +54,7 @@ def test_axes_of_a_batch_depend_on_the_other_cameras_only_in_the_official_way() 
         alone = look_at_origin(eyes[index : index + 1])[0]
         torch.testing.assert_close(look_at_origin(eyes)[index], alone)
         torch.testing.assert_close(alone.T @ alone, torch.eye(3), atol=1e-6, rtol=0)
-    # The nearer camera's axes are divided by the farther one's length.
+    # The nearer camera's axes are divided by the length of the farther one's.
     lengths = look_at_origin(eyes, "batch").norm(dim=1)
     assert lengths[0, 2] == pytest.approx(float(eyes[0].norm() / eyes[1].norm()))
     assert lengths[1, 2] == pytest.approx(1)
@@ -77,7 +77,7 @@ def test_rays_of_the_border_pixels_bound_the_field_of_view() -> None:
 def test_a_box_is_the_cube_in_its_own_frame() -> None:
     turn = rotation_about_z(torch.tensor([[0.25]]))
     boxes = Boxes(torch.tensor([[[2.0, 0.5, 1.0]]]), torch.tensor([[[1.0, 0, 0]]]), turn)
-    # Turned by a quarter, the box's own x axis is looked up along the world's -y.
+    # Rotated by a quarter turn, the box's x axis is evaluated along the world's -y.
     points = torch.tensor([[[1.0, 0, 0], [1.0, -2, 0], [1.5, 0, 0], [1.0, 0, -1]]])
     expected = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, -1]])
     torch.testing.assert_close(into_boxes(points, boxes)[0, 0], expected, atol=1e-6, rtol=0)
@@ -112,7 +112,7 @@ def test_a_uniform_medium_absorbs_by_the_law_of_beer_and_lambert() -> None:
     depths = torch.linspace(1, 3, 9).expand(2, 9)
     directions = torch.tensor([[0.0, 0, -1], [0.5, 0, -1]])
     weights = ray_weights(torch.full((2, 9), 0.4), depths, directions, last_step=0.0)
-    # A direction that is longer than 1 makes a depth of 2 as much longer a way.
+    # With a direction longer than 1, a depth of 2 corresponds to a proportionally longer distance.
     expected = 1 - torch.exp(-0.4 * 2 * directions.norm(dim=1))
     torch.testing.assert_close(weights.sum(1), expected)
     torch.testing.assert_close(ray_weights(torch.full((2, 9), 0.4), depths, directions).sum(1), torch.ones(2))
@@ -147,7 +147,7 @@ def test_a_field_does_not_mind_how_its_points_are_grouped() -> None:
     named = field(points[order], directions, shape, appearance, order // 6, order // 3)
     torch.testing.assert_close(named[0], density[order])
     torch.testing.assert_close(named[1], features[order])
-    # A direction counts by where it points, and what a thing looks like does not change where it is.
+    # Only the orientation of a direction matters, and appearance does not affect density.
     torch.testing.assert_close(field(points, 3 * directions, shape, appearance)[1], features)
     torch.testing.assert_close(field(points, directions, shape, appearance.flip(0))[0], density)
     assert not torch.allclose(field(points, directions, shape, appearance.flip(0))[1], features)
@@ -177,6 +177,6 @@ def test_the_neural_renderer_doubles_and_moves_nothing_far(doublings: int, fewes
     changed = (pictures[0] - pictures[1]).abs().amax(0) > 1e-6
     rows, columns = changed.nonzero(as_tuple=True)
     scale = 1 << doublings
-    # What a feature changes lies within three features of it.
+    # A change of one feature affects pixels up to three features away.
     assert rows.max() < (2 + 1 + 3) * scale
     assert columns.min() >= (5 - 3) * scale

@@ -1,4 +1,4 @@
-"""GIRAFFE as a method: what it generates, and what it refuses."""
+"""GIRAFFE as a method: generated pictures and refusals."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -58,8 +58,8 @@ def test_controls_change_pictures(method: Giraffe) -> None:
         ({"share": 1.5}, "share=1.5: must be at least 0 and at most 1"),
         ({"remove": ["first"]}, "remove"),
         ({"object": -2}, "object=-2: must be at least -1"),
-        ({"temperature": "hot"}, "temperature is a number from 0, got 'hot'"),
-        ({"temperature": float("nan")}, "temperature is a number from 0, got nan"),
+        ({"temperature": "hot"}, "temperature must be a finite number of at least 0, got 'hot'"),
+        ({"temperature": float("nan")}, "temperature must be a finite number of at least 0, got nan"),
     ],
 )
 def test_controls_that_make_no_sense(method: Giraffe, controls: dict[str, object], says: str) -> None:
@@ -86,7 +86,7 @@ def test_pictures_are_resized_and_have_to_be_square(method: Giraffe) -> None:
         ({"near": 4.0}, "method.near must be less than method.far, got 4 and 4"),
         (
             {"blocks": 4, "skips": [3]},
-            "after layer 3 of method.blocks=4; the last that is possible is 2",
+            "after layer 3 of method.blocks=4; the last possible layer is 2",
         ),
         ({"object_counts": [0.5, 0.6]}, "object_counts"),
     ],

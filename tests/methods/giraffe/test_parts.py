@@ -1,4 +1,4 @@
-"""Boxes, cameras, codes, discriminators and official checkpoints of GIRAFFE, where the golden vectors do not look."""
+"""Boxes, cameras, codes, discriminators and official checkpoints of GIRAFFE, in cases without golden vectors."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_boxes_lie_within_their_ranges_and_repeat_with_the_seed() -> None:
     for values, low, high in ((first.scale, config.scale_low, config.scale_high), (first.translation, (-1, -2, -3), (1, 2, 3))):
         assert (values.amin((0, 1)) >= torch.tensor(low) - 1e-6).all()
         assert (values.amax((0, 1)) <= torch.tensor(high) + 1e-6).all()
-    # Between a quarter and half a turn the x axis points to the left of the yz plane, towards positive y.
+    # Between a quarter and half a turn, the x axis points to the left of the yz plane, towards positive y.
     assert (first.rotation[..., 0, 0] <= 1e-6).all()
     assert (first.rotation[..., 1, 0] >= -1e-6).all()
     ratio = sample_boxes(BoxConfig(1, (0.1, 0.1, 0.1), (0.2, 0.2, 0.2)), 9, torch.Generator()).scale
@@ -71,7 +71,7 @@ def test_interpolation_keeps_the_length_of_unit_codes() -> None:
 
 def test_discriminators_say_which_sizes_they_take() -> None:
     for size in (24, 4):
-        with pytest.raises(UserError, match="power of two from 8"):
+        with pytest.raises(UserError, match="power of two of at least 8"):
             DCDiscriminator(size)
     with pytest.raises(ValueError, match="3, 32, 32"):
         DCDiscriminator(32, 16)(torch.rand(2, 3, 64, 64))

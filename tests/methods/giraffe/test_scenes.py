@@ -1,4 +1,4 @@
-"""Scenes drawn by number, and what controls change of them."""
+"""Scenes sampled by index, and the effects of controls on them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,7 +68,7 @@ def test_as_many_objects_as_the_probabilities_say() -> None:
     numbers = present.sum(1)
     assert set(numbers.tolist()) == {2, 3}
     assert (numbers == 3).double().mean() == pytest.approx(0.75, abs=0.03)
-    # Which objects are there is as random.
+    # Which objects are present is random too.
     assert present.double().mean(0).tolist() == pytest.approx([2.75 / 4] * 4, abs=0.03)
     with pytest.raises(UserError, match=r"a probability for each of 1\.\.2 objects"):
         replace(CONFIG, object_counts=(0.5, 0.2))
@@ -88,7 +88,7 @@ def test_moves_are_of_the_chosen_object() -> None:
     torch.testing.assert_close(boxes.translation - scene.boxes.translation, torch.tensor([[[0, 0, 0], [0.1, -0.2, 0.3]]] * 2))
     torch.testing.assert_close(boxes.scale / scene.boxes.scale, torch.tensor([[[1.0] * 3, [2.0] * 3]] * 2))
     assert torch.equal(boxes.rotation[:, 0], scene.boxes.rotation[:, 0])
-    # What was on the object's own x axis before is found a quarter turn further in the world.
+    # A point on the object's own x axis is found a quarter turn further in the world.
     x = scene.boxes.rotation[0, 1].T @ torch.tensor([1.0, 0, 0])
     y = boxes.rotation[0, 1].T @ torch.tensor([1.0, 0, 0])
     torch.testing.assert_close(y, torch.stack([-x[1], x[0], x[2]]))
@@ -130,7 +130,7 @@ def test_codes_may_go_a_part_of_the_way_to_another() -> None:
     assert (angles[0] + angles[1] - whole).abs().max() < 2e-3
     assert middle.norm(dim=-1).min() > 0.6 * min(own.norm(dim=-1).min(), wanted.norm(dim=-1).min())
     assert torch.equal(halves[1].shape, scene.codes.shape)
-    # The second scene is the other one itself.
+    # The second scene is the other scene itself.
     assert torch.equal(halves[1].appearance[1], wanted)
 
 
@@ -164,8 +164,8 @@ def test_positions_come_from_a_file(tmp_path: Path) -> None:
         (b"", "not a readable file of positions"),
         (b"no archive", "not a readable file of positions"),
         ({"places": np.zeros((5, 3, 3))}, "no field 'coordinates'"),
-        ({"coordinates": np.zeros((5, 2, 3))}, r"must be numbers \(N, 3, 3\) of one scene or more, got float64 \(5, 2, 3\)"),
-        ({"coordinates": np.zeros((0, 3, 3))}, "of one scene or more"),
+        ({"coordinates": np.zeros((5, 2, 3))}, r"must be numbers \(N, 3, 3\) of at least one scene, got float64 \(5, 2, 3\)"),
+        ({"coordinates": np.zeros((0, 3, 3))}, "of at least one scene"),
         ({"coordinates": np.full((5, 3, 3), "far")}, "must be numbers"),
         ({"coordinates": np.full((5, 3, 3), np.nan)}, "coordinates holds NaN or infinity"),
     ],

@@ -1,4 +1,4 @@
-"""How GIRAFFE is trained: who moves when and how fast, and that a step depends on its own random numbers only."""
+"""Training of GIRAFFE: order and rates of the updates, and that a step depends only on its own random numbers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +21,7 @@ TINY = GiraffeConfig(
 
 
 class Discs:
-    """Bright discs of 16 pixels on a dark ground, one after the other further to the right."""
+    """Bright discs of 16 pixels on a dark background, each further to the right than the previous one."""
 
     def __len__(self) -> int:
         return 12
@@ -57,7 +57,7 @@ def test_both_networks_move_in_every_step_at_their_own_rates(make_loop: Loop) ->
     assert loop.learning_rates == pytest.approx({"generator": 1e-3, "discriminator": 2e-4})
     assert set(step.terms) == {"generator", "discriminator", "r1"}
     torch.testing.assert_close(step.loss, step.terms["generator"] + step.terms["discriminator"])
-    # Adam's first update is as long as the rate, in every number that has a gradient.
+    # Adam's first update has the size of the learning rate, for every parameter with a gradient.
     for part, rate in (("generator", 1e-3), ("discriminator", 2e-4)):
         longest = max(float((after[name] - before[name]).abs().max()) for name in before if name.startswith(part))
         assert longest == pytest.approx(rate, rel=1e-2)
@@ -120,5 +120,5 @@ def test_a_reconstruction_shows_the_first_scenes() -> None:
 
 @pytest.mark.parametrize("size", [12, 24])
 def test_networks_that_cannot_make_pictures_of_a_size_say_so(size: int) -> None:
-    with pytest.raises(UserError, match=f"method.image_size={size} is method.resolution=8 doubled once or several times"):
+    with pytest.raises(UserError, match=f"method.image_size={size} must be method.resolution=8 times 2, 4, 8"):
         Giraffe(replace(TINY, image_size=size))

@@ -1,4 +1,4 @@
-"""GNeRF as a method: exact resume within each phase, what it refuses, and that it renders what it reconstructs."""
+"""GNeRF as a method: exact resumes within each phase, refusals, and renderings of its reconstructions."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_a_reconstruction_holds_the_cameras_it_is_rendered_from(fitted: GNeRF) -
     assert np.array_equal(views.images, result.images)
     assert views.depth is not None
     assert views.depth.shape == (2, 24, 24)
-    # The poses of the table, in OpenCV axes: cameras drawn from the prior look at the origin.
+    # The table's poses in OpenCV axes: cameras sampled from the prior look at the origin.
     for camera in result.cameras:
         expected = look_at(camera.world_from_camera[:3, 3], (0.0, 0.0, 0.0)).numpy()
         assert np.abs(camera.world_from_camera - expected).max() < 1e-5
@@ -77,15 +77,15 @@ def test_the_table_takes_the_size_of_a_state(fitted: GNeRF) -> None:
 
 
 def test_another_scene_than_that_of_the_fit_is_refused(fitted: GNeRF) -> None:
-    with pytest.raises(UserError, match="fitted to 5 images and is given 4"):
+    with pytest.raises(UserError, match="fitted to 5 images but got 4"):
         fitted.reconstruct(scene(4))
 
 
 def test_photographs_of_a_kind_that_cannot_be_used() -> None:
-    with pytest.raises(UserError, match="2 images of a scene or more, got 1"):
+    with pytest.raises(UserError, match="at least 2 images of a scene, got 1"):
         read_photographs(scene(1), CPU)
     given = scene(2)
-    with pytest.raises(UserError, match="one size"):
+    with pytest.raises(UserError, match="the same size"):
         read_photographs(given | {"images": [given["images"][0], given["images"][1][:, :20]]}, CPU)
     with pytest.raises(UserError, match="intrinsics"):
         read_photographs(given | {"intrinsics": given["intrinsics"][:1]}, CPU)
@@ -107,7 +107,7 @@ def test_photographs_at_another_size_keep_their_field_of_view() -> None:
         ({"hybrid_from": 9}, "hybrid_from, refine_from and steps"),
         ({"elevation": [80.0, 10.0]}, "method.elevation"),
         ({"near": 6.0}, "near must be less than method.far"),
-        ({"skips": [2]}, "with method.depth=2 there is no layer 2"),
+        ({"skips": [2]}, "layer 2 must be after the first and below method.depth=2"),
     ],
 )
 def test_configurations_that_do_not_fit_together(changes: dict[str, Any], named: str) -> None:

@@ -1,4 +1,4 @@
-"""GNeRF's networks, schedules and augmentation, where the golden vectors do not look."""
+"""GNeRF's networks, schedules and augmentation, in cases without golden vectors."""
 
 from argparse import Namespace
 from collections.abc import Callable
@@ -83,7 +83,7 @@ def test_the_discriminator_of_the_largest_patches() -> None:
 
 
 def test_the_inversion_network_says_which_sizes_it_takes() -> None:
-    with pytest.raises(UserError, match="multiples of 16, got 40"):
+    with pytest.raises(UserError, match="multiple of 16, got 40"):
         InversionNetwork("3d", 40)
     small = InversionNetwork("6d", 32, 16, 1, 2, 8, 16)
     assert small(torch.rand(2, 3, 32, 32)).shape == (2, 9)
@@ -172,7 +172,7 @@ def test_a_fit_may_begin_with_an_official_one(official_file: Path, make_loop: Ca
     with torch.no_grad():
         assert len(method.reconstruct(photographs(4)).cameras or []) == 4
     next(method.fit_steps(photographs(4), make_loop(None, batch_size=1)))
-    with pytest.raises(UserError, match=r"method.weights: .* has poses of 4 images, there are 3"):
+    with pytest.raises(UserError, match=r"method.weights: .* has poses of 4 images, but 3 are given"):
         next(method.fit_steps(photographs(3), make_loop(None, batch_size=1)))
 
 
@@ -202,7 +202,7 @@ def test_the_least_scale_of_a_patch_is_never_less_than_its_pixels() -> None:
 
 
 def test_no_layer_of_the_discriminator_stretches() -> None:
-    """Spectral normalisation: once its power iterations have run, a layer's matrix has the norm 1."""
+    """Spectral normalisation: after its power iterations, a layer's matrix has norm 1."""
     torch.manual_seed(0)
     network = PatchDiscriminator(16, 8)
     for _ in range(60):
@@ -212,7 +212,7 @@ def test_no_layer_of_the_discriminator_stretches() -> None:
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     for layer in layers:
         assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.02)
-    # In use nothing is iterated any more.
+    # No power iterations are performed in evaluation mode.
     again = network(torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor([0.3, 0.7]))
     assert torch.equal(before, again)
 

@@ -1,4 +1,4 @@
-"""GNeRF's losses: each reaches the parameters of its own step only, and is what the paper says."""
+"""GNeRF's losses: each has gradients only for the parameters of its own update, and matches the paper."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -120,7 +120,7 @@ def test_a_rendering_reproduces_itself(networks: Networks, random: torch.Generat
     with torch.no_grad():
         size = (IMAGE_PLANE.height, IMAGE_PLANE.width)
         coarse, fine = networks.generator(patches.coordinates, poses, IMAGE_PLANE.intrinsics, size)
-        # Cut at the corners of its own pixels, the fine image is itself; what is left is the coarse pass.
+        # Sampled at its own pixels, the fine image equals itself, so the loss is due to the coarse pass.
         loss = reproduce(networks.generator, poses, fine, patches, IMAGE_PLANE, None, Weights(photometric=1.0))
     assert loss.item() == pytest.approx(((coarse - fine) ** 2).mean().item() / 2, rel=1e-4)
 

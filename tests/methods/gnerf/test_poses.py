@@ -1,4 +1,4 @@
-"""GNeRF's poses: prior, tables and representations, where the golden vectors do not look."""
+"""GNeRF's poses: prior, tables and representations, in cases without golden vectors."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_the_prior_fills_its_ranges() -> None:
     for values, low, high in ((azimuth, 30, 60), (elevation, 10, 40), (radius, 2, 3)):
         assert low - 1e-3 <= values.min() < low + 0.05 * (high - low)
         assert high - 0.05 * (high - low) < values.max() <= high + 1e-3
-        # Uniform in the angle: the mean is the middle.
+        # Uniform in the angle, so the mean is the middle of the range.
         assert values.mean() == pytest.approx((low + high) / 2, abs=0.03 * (high - low))
 
 
@@ -49,7 +49,7 @@ def test_an_even_prior_has_as_many_cameras_wherever_the_sphere_is_as_large() -> 
 
 def test_a_spread_prior_does_not_look_at_the_origin() -> None:
     poses = PosePrior(spread=0.1).sample(500, torch.Generator().manual_seed(0))
-    # Where the optical axes meet the ground.
+    # Intersections of the optical axes with the ground.
     step = poses[:, 2, 3] / poses[:, 2, 2]
     meets = poses[:, :2, 3] - step[:, None] * poses[:, :2, 2]
     assert meets.std(0).tolist() == pytest.approx([0.4, 0.4], rel=0.15)
@@ -77,5 +77,5 @@ def test_a_table_learns_poses(mode: str) -> None:
 
 
 def test_a_table_of_the_wrong_width_is_refused() -> None:
-    with pytest.raises(ValueError, match="mode 6d holds"):
+    with pytest.raises(ValueError, match="mode 6d must be"):
         PoseTable(torch.zeros(4, 3), "6d")

@@ -1,4 +1,4 @@
-"""The parts of the inversion network against torch's own, and what each of them does not see."""
+"""The parts of the inversion network, compared with torch's own, and their invariances."""
 
 import pytest
 import torch

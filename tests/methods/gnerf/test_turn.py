@@ -1,4 +1,4 @@
-"""One turn of a GNeRF fit: what each phase changes, and that a turn is the same whenever it is taken."""
+"""One step of a GNeRF fit: the parameters changed in each phase, and that a step is reproducible."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,7 +55,7 @@ def test_each_phase_updates_what_it_says(make_loop: Loop) -> None:
     assert terms[:3] == [adversarial] * 3
     assert terms[3:5] == [adversarial | {"photometric"}] * 2
     assert terms[5:] == [{"photometric"}] * 4
-    # The second step is the first that is compared with one before.
+    # The second step is the first with a predecessor to compare with.
     assert moved[0] == set(PARTS)
     assert moved[3] == set(PARTS)
     assert moved[5] == {"generator", "table"}
@@ -68,7 +68,7 @@ def test_photographs_that_are_not_of_a_turn_keep_their_poses(make_loop: Loop) ->
     before = method.table.vectors().detach().clone()
     next(generator)
     still = (method.table.vectors().detach() == before).all(1)
-    # Two images of five are looked at; Adam's moments move those of the step before on.
+    # Two of five images are used; Adam's moments also move those of the previous step.
     assert int(still.sum()) >= 1
     assert int((~still).sum()) >= 2
 
@@ -90,5 +90,5 @@ def test_patches_and_pictures_shrink_and_grow_as_scheduled() -> None:
     assert sizes == [(16, 16), (64, 64), (96, 80), (128, 96), (128, 96)]
     least = [plan.least_scale(step, 128, 96) for step in (0, 20, 99)]
     assert least == pytest.approx([0.8, np.exp(-1), 16 / 128])
-    # Pictures that are smaller than the schedule's are never enlarged.
+    # Pictures smaller than the schedule's are never enlarged.
     assert schedules(config, 32, 32).image_size(40, 32, 32) == (32, 32)

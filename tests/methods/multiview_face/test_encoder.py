@@ -1,4 +1,4 @@
-"""The encoder and what the views agree on."""
+"""The encoder, and the fusion of the views' predictions."""
 
 import pytest
 import torch
@@ -49,7 +49,7 @@ def test_a_view_that_is_left_out_counts_nothing(encoder: MultiViewEncoder) -> No
     other = images.clone()
     other[:, 2] = 0
     torch.testing.assert_close(encoder(images, masks, present).shared, encoder(other, masks, present).shared)
-    with pytest.raises(ValueError, match="without a single view"):
+    with pytest.raises(ValueError, match="without any view"):
         encoder(images, masks, torch.zeros(1, 3, dtype=torch.bool))
 
 
@@ -86,7 +86,7 @@ def test_a_subject_elsewhere_in_the_picture_is_the_same_subject_elsewhere() -> N
 
 
 def _true_encoding(pose: RigidPose, cameras: Cameras) -> Encoding:
-    """What a perfect encoder would say."""
+    """Predictions of a perfect encoder."""
     camera_from_world = torch.linalg.inv(cameras.world_from_camera)
     rotation = camera_from_world[..., :3, :3] @ pose.rotation[:, None]
     moved = (camera_from_world[..., :3, :3] @ pose.translation[:, None, :, None])[..., 0] + camera_from_world[..., :3, 3]

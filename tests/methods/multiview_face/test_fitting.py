@@ -1,4 +1,4 @@
-"""Fits of known subjects drawn by the hard renderer, which shares nothing with the soft one but the interface."""
+"""Fits of known subjects rendered by the hard renderer, which shares only the interface with the soft one."""
 
 import tempfile
 from pathlib import Path
@@ -103,7 +103,7 @@ def test_what_cannot_be_fitted_is_said() -> None:
 
 
 def test_the_topology_goes_where_its_subject_goes() -> None:
-    # A fit that is taken up again is moved to its device and does not begin anew.
+    # A resumed fit is moved to its device and does not start over.
     subject = FitParameters(load_template("sphere", 17, 0.1)).to("meta")
     topology = subject.topology
     assert {topology.faces.device.type, topology.edges.device.type, topology.hinges.device.type} == {"meta"}

@@ -1,4 +1,4 @@
-"""What the encoder is taught: nothing where it is right, known units where it is wrong; and where a fit without it begins."""
+"""The encoder's losses, zero for correct predictions and otherwise in known units, and initialisation without an encoder."""
 
 import math
 
@@ -26,7 +26,7 @@ TURN = RigidPose(torch.tensor([[[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]]), PLACE)
 
 
 def encoded(turn: RigidPose, **changes: torch.Tensor) -> Encoding:
-    """What views that see everything would say."""
+    """Predictions of views that know the exact answer."""
     camera_from_world = torch.linalg.inv(POSES)[None]
     inside = (camera_from_world[..., :3, :3] @ turn.translation[:, None, :, None])[..., 0] + camera_from_world[..., :3, 3]
     centre = inside[..., :2] / inside[..., 2:] * 90 / SIDE
@@ -51,7 +51,7 @@ def test_the_right_surface_costs_nothing_and_a_moved_one_its_distance() -> None:
     right = surface_losses(rest, TURN, truth, TURN, SIZE)
     assert all(float(value) < 1e-5 for value in right.values())
     elsewhere = surface_losses(rest, RigidPose(TURN.rotation, PLACE + torch.tensor([[0.02, 0, 0]])), truth, TURN, SIZE)
-    # A tenth of the size is a unit.
+    # One unit is a tenth of the size.
     assert float(elsewhere["place"]) == pytest.approx(1.0, abs=1e-4)
     assert float(elsewhere["shape"]) < 1e-5
     fatter = surface_losses(rest + torch.tensor([0.005, 0, 0]), TURN, truth, TURN, SIZE)
@@ -67,7 +67,7 @@ def test_views_are_taught_where_the_subject_is_in_them() -> None:
     wrong[0, 1, 0] += 0.1
     losses = view_losses(encoded(TURN, centre=wrong), TURN, CAMERAS, present, SIZE)
     assert float(losses["centre"]) == pytest.approx(5 * 0.1 / 2, abs=1e-5)
-    # A view that is left out teaches nothing.
+    # Absent views do not contribute.
     only_first = torch.tensor([[True, False]])
     assert float(view_losses(encoded(TURN, centre=wrong), TURN, CAMERAS, only_first, SIZE)["centre"]) < 1e-5
     larger = view_losses(encoded(TURN, log_size=said.log_size + math.log(2)), TURN, CAMERAS, present, SIZE)
@@ -81,7 +81,7 @@ def test_a_view_places_the_subject_by_its_size() -> None:
 
 
 def balls(place: torch.Tensor) -> tuple[list[Evidence], torch.Tensor]:
-    """Photographs of a ball at a place, and its vertices."""
+    """Photographs of a ball at a position, and its vertices."""
     template = sphere(3, SIZE / 2)
     vertices = template.mean() + place
     found = []
@@ -131,7 +131,7 @@ def test_drawings_teach_the_place() -> None:
         return rendering_losses(template, {}, moved, light, batch, torch.tensor([0]), renderer, 2.2)
 
     at_home, away = loss(0.0), loss(0.04)
-    # A sphere has no colours of its own: only the outline is compared.
+    # A sphere has no colour parameters, so only the outline is compared.
     assert at_home.keys() == {"silhouette"}
     assert float(at_home["silhouette"]) < 0.1
     assert float(away["silhouette"]) > 3 * float(at_home["silhouette"])

@@ -1,4 +1,4 @@
-"""The paper's pair of networks: what rays see of a uniform medium, and that the unit of the world changes no picture."""
+"""The paper's pair of networks: renderings of a uniform medium, and independence of the world's unit."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ AHEAD = Rays(EYES, torch.tensor([[0.0, 0, -1], [0, 0, -1]]))
 
 
 class Medium(nn.Module):
-    """The same everywhere: this much density per half side of the bounds, and one colour."""
+    """A uniform medium with the given density per half side of the bounds, and one colour."""
 
     def __init__(self, density: float) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ def pair(scale: float = 1.0, unbounded: bool = False, **networks: nn.Module) -> 
 @pytest.mark.parametrize("density", [0.0, 0.3, 1.0])
 def test_a_uniform_medium_absorbs_by_the_law_of_beer_and_lambert(density: float) -> None:
     model = pair(coarse=Medium(density), fine=Medium(density))
-    # Between the first sample and the end of the box; the coarse one lies half a part behind the beginning.
+    # From the first sample to the end of the box; the coarse one is half an interval after the beginning.
     for seen, missed in zip(model.learn(AHEAD, None), (1 / 12, None)):
         opacity = 1 - torch.exp(torch.tensor(-density * (2 - missed) if missed else -density * 2))
         expected = opacity * torch.tensor([0.2, 0.4, 0.6])
@@ -77,7 +77,7 @@ def test_a_world_in_another_unit_gives_the_same_picture(unbounded: bool) -> None
 
 def test_both_networks_learn_and_noise_repeats_with_its_generator() -> None:
     model = pair()
-    # Something to see for both, whatever the weights were drawn as.
+    # Give both networks some density, regardless of their random initialisation.
     for network in (model.coarse, model.fine):
         nn.init.constant_(network.density_head.bias, 0.5)
     drawn: list[Any] = [model.learn(AHEAD, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
@@ -87,7 +87,7 @@ def test_both_networks_learn_and_noise_repeats_with_its_generator() -> None:
         model.zero_grad()
         seen.color.sum().backward(retain_graph=True)
         assert all(parameter.grad is not None for parameter in network.parameters())
-        # Where the fine network looks is no way back into the coarse one.
+        # The positions of the fine samples do not propagate gradients to the coarse network.
         assert all(parameter.grad is None for parameter in other.parameters())
 
 

@@ -1,4 +1,4 @@
-"""The photographs a field is fitted to: which ray belongs to which pixel, and what of a pixel is the scene's own light."""
+"""The photographs that a field is fitted to: the rays of pixels, and the scene's own light in a pixel."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def masks() -> np.ndarray:
 
 
 def drawn(views: GivenViews, count: int = 400) -> tuple[Any, np.ndarray, np.ndarray]:
-    """A batch with the view and the pixel (row, column) that each ray was cast through, told from the ray alone."""
+    """A batch, with the view and the pixel (row, column) through which each ray was cast, derived from the ray alone."""
     batch = views.draw(count, torch.Generator().manual_seed(0))
     view = np.abs(batch.rays.origins[:, None].numpy() - np.array(EYES)[None]).sum(2).argmin(1)
     places = batch.rays.origins + 2 * batch.rays.directions
@@ -50,7 +50,7 @@ def test_a_ray_goes_through_the_middle_of_the_pixel_whose_colour_it_has() -> Non
     row, column = pixels.astype(int).T
     np.testing.assert_array_equal(batch.light, given()["images"][view, :, row, column])
     assert (batch.alpha == 1).all()
-    # Every pixel of every view has its turn.
+    # Every pixel of every view is sampled at some point.
     assert len({*zip(view.tolist(), row.tolist(), column.tolist())}) > 0.9 * VIEWS * HEIGHT * WIDTH
     torch.testing.assert_close(batch.rays.directions.norm(dim=1), torch.ones(400))
 
@@ -92,11 +92,11 @@ def test_a_background_without_masks_changes_no_pixel() -> None:
 def test_a_camera_within_the_bounds_is_fine_where_its_mask_shows_the_way_out() -> None:
     inside = np.stack([look_at(eye, (0.0, 0, 0)).numpy() for eye in ((0.5, 0, 0), *EYES[1:])])
     full = np.ones((VIEWS, HEIGHT, WIDTH), np.float32)
-    with pytest.raises(UserError, match="camera 0 stands inside the object"):
+    with pytest.raises(UserError, match="camera 0 is inside the object"):
         GivenViews(given(world_from_camera=inside, masks=full), CPU)
     full[0, 0, 0] = 0
     assert GivenViews(given(world_from_camera=inside, masks=full), CPU).count == VIEWS
-    # Nothing is known of the object without masks: a room is seen from within.
+    # Without masks the object's extent is unknown, and a room is seen from inside.
     assert GivenViews(given(world_from_camera=inside), CPU).count == VIEWS
 
 

@@ -1,4 +1,4 @@
-"""NeRF: the contract of both fields, what a fit finds of a ball, the surface it takes, and what it says to bad views."""
+"""NeRF: the contract of both fields, a fit of a ball, its surface, and errors for unusable views."""
 
 from typing import Any
 
@@ -68,7 +68,7 @@ def fitted(given: dict[str, Any], folder: Any, **options: Any) -> tuple[NeRF, An
 
 
 def test_a_fit_finds_the_ball(tmp_path: Any) -> None:
-    """A held-out view is closer than the best single colour; the surface lies near the sphere, and so does the depth."""
+    """A held-out view beats the best single colour, and surface and depth are close to the sphere."""
     given = ball(13)
     held = {key: value[12] for key, value in given.items() if key not in ("background", "bounds")}
     known = {key: value if key in ("background", "bounds") else value[:12] for key, value in given.items()}
@@ -119,7 +119,7 @@ def test_the_surface_of_a_field_is_where_it_is_and_faces_outwards() -> None:
             "inside the object",
         ),
         ({"world_from_camera": lambda v: v @ np.diag([1.0, -1, -1, 1])}, "no ray of any view meets the bounds"),
-        ({"masks": lambda v: v[:, :12]}, "a mask belongs to every image"),
+        ({"masks": lambda v: v[:, :12]}, "every image needs a mask"),
     ],
 )
 def test_views_that_cannot_be_fitted_are_named(change: dict[str, Any], message: str, tmp_path: Any) -> None:

@@ -1,4 +1,4 @@
-"""The hash grid behind its occupancy grid: what is looked up and when, and that the unit of the world changes no picture."""
+"""The hash grid with its occupancy grid: the cells evaluated over time, and independence of the world's unit."""
 
 from typing import Any
 
@@ -97,7 +97,7 @@ def test_rays_of_a_step_follow_the_samples_of_the_last_one() -> None:
     ahead = Rays(EYES, torch.tensor([[0.0, 0, -1], [1, 0, 0]]))
     (seen,) = model.learn(ahead, random())
     assert seen.color.shape == (2, 3)
-    # One ray crosses the box in 2 of its diagonal of 2 sqrt 3, the other misses it.
+    # One ray crosses the box over 2 of its diagonal of 2 sqrt 3, the other misses it.
     assert float(model.samples_per_ray) == pytest.approx(64 / 3**0.5 / 2, abs=1)
 
 
@@ -111,7 +111,7 @@ def test_what_no_view_shows_is_left_out_for_good() -> None:
     }
     model = grid()
     model.begin(GivenViews(given, torch.device("cpu")))
-    # The pictures are a tenth as wide as they are far away: nothing but the middle is seen.
+    # The pictures' width is a tenth of their distance, so only the middle is visible.
     assert model.grid.seen[3:5, 3:5].all()
     assert not model.grid.seen[0].any()
     assert torch.equal(model.grid.occupied, model.grid.seen)

@@ -1,4 +1,4 @@
-"""Where rays are sampled: in a box and in unbounded space, and that the unit of the world does not matter."""
+"""Sampling ranges of rays: in a box and in unbounded space, independent of the world's unit."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def space(unbounded: bool, scale: float = 1.0) -> SceneBounds:
 
 
 def rays(scale: float = 1.0) -> Rays:
-    """Into the box, past it, and from within."""
+    """Rays into the box, past it, and from inside it."""
     origins = torch.tensor([[1.0, 0, 12], [1, 0, 12], [1, 0, 2]]) * scale
     return Rays(origins, torch.tensor([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]]))
 
@@ -26,7 +26,7 @@ def test_in_a_box_rays_begin_and_end_at_its_sides() -> None:
     near, far = space(False).interval(rays())
     assert near[0] == pytest.approx(8)
     assert far[0] == pytest.approx(12)
-    # The half sides are 2 each, so nothing nearer than 0.1 is looked at.
+    # The half sides are 2 each, so nothing nearer than 0.1 is sampled.
     assert (near[2], far[2]) == pytest.approx((0.1, 2))
     assert far[1] >= near[1]
 

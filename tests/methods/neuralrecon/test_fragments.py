@@ -1,4 +1,4 @@
-"""Fragments of a scan: which frames, where the box lies, what is supervised, and the stream's order."""
+"""Fragments of a scan: frame selection, box placement, supervision, and the order of the stream."""
 
 import gc
 import threading
@@ -82,7 +82,7 @@ def test_boxes_lie_on_one_grid_and_hold_what_is_seen() -> None:
         steps = fragment["vol_origin_partial"].double() / (SMALL.voxel_size * SMALL.snap)
         torch.testing.assert_close(steps, steps.round(), atol=1e-5, rtol=0)
         assert fragment["images"].shape == (3, 3, 48, 64)
-        # The first feature map's pixel of the ball's centre, by hand.
+        # The ball centre's pixel in the first feature map, computed by hand.
         centre = torch.tensor([0.3, -0.2, 1.1, 1.0])
         x, y, z, _ = fragment["projection"][0, 0] @ centre
         intrinsics = scan["intrinsics"][0] * np.array([[2.0], [2.0], [1.0]])
@@ -184,7 +184,7 @@ def test_targets_on_a_gpu_are_those_of_the_cpu() -> None:
 
 
 def test_augmentation_moves_targets_with_the_cameras() -> None:
-    """The ball's surface, seen from the turned cameras, lies where the turned targets change sign."""
+    """The ball's surface, seen from the rotated cameras, is where the rotated targets change sign."""
     fine = replace(SMALL, n_vox=(32, 32, 24), voxel_size=0.08)
     stream = FragmentStream(Scans(24), {}, fine, seed=1, augment=True)
     fragment = stream[0]
@@ -247,7 +247,7 @@ def test_views_are_resized_with_their_intrinsics() -> None:
 
 
 def test_targets_are_the_scans_distances_at_the_voxels() -> None:
-    """At whole voxels the resampled grid is the scan's own; the official one lies half a voxel off at the ends of the scan."""
+    """At whole voxels, the resampled grid equals the scan's; the official one is half a voxel off at the ends of the scan."""
     slope = torch.linspace(-0.9, 0.9, 21)[:, None, None].expand(21, 9, 9).contiguous()
     at = torch.stack(torch.meshgrid(*(torch.arange(1, n - 1, dtype=torch.float64) for n in (21, 9, 9)), indexing="ij"), -1)
     inner = slope[1:-1, 1:-1, 1:-1]

@@ -1,4 +1,4 @@
-"""The sparse map of a scene, and the boxes that are cut out of it."""
+"""The sparse map of a scene, and the boxes extracted from it."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def test_origins_are_rounded_and_not_truncated() -> None:
 
 
 def test_origins_that_are_not_whole_voxels_apart_are_refused() -> None:
-    with pytest.raises(ValueError, match="not whole"):
+    with pytest.raises(ValueError, match="fractional number"):
         Box.at(torch.tensor([0.3, 0, 0]), torch.zeros(3), 0.2, (8, 8, 8))
 
 

@@ -1,4 +1,4 @@
-"""The fusion of fragments: which voxels meet their history, what is forgotten, what is remembered."""
+"""The fusion of fragments: voxels combined with their history, and the voxels that are kept or discarded."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The network's parts: the sizes the paper's configuration has, what narrow ones do, and few or no points."""
+"""The network's layers: sizes of the paper's configuration, narrow networks, and few or no points."""
 
 import pytest
 import torch

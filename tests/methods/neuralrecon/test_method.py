@@ -1,4 +1,4 @@
-"""NeuralRecon as a whole on a scan of a ball: it learns it, goes on where it stopped, and says what is wrong with a scan."""
+"""NeuralRecon on a scan of a ball: training, resuming, and findings about problems with a scan."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +40,7 @@ class Ball:
 
 
 def painted(scan: dict[str, Any]) -> dict[str, Any]:
-    """Colours that say where in the world a pixel looks, without which views have nothing to match."""
+    """Colours that depend on the world position of a pixel; without them, the views would have nothing to match."""
     images = []
     for depth, intrinsics, pose in zip(scan["depths"], scan["intrinsics"], scan["world_from_camera"]):
         rows, columns = np.mgrid[: depth.shape[0], : depth.shape[1]] + 0.5
@@ -74,7 +74,7 @@ def given(sample: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def learnt() -> tuple[NeuralRecon, list[float], TrainLoop]:
-    # Statistics over the views, as `quick` takes them; over single images it depends on the seed whether a ball comes out.
+    # Batch statistics over all views, as in `quick`; with single views, the result depends on the seed.
     torch.manual_seed(2)
     method = NeuralRecon(replace(TOY, joint_views=True))
     loop = loop_of(Ball(), 160)
@@ -102,7 +102,7 @@ def test_the_ball_comes_out(learnt: tuple[NeuralRecon, list[float], TrainLoop]) 
 
 
 class FloorNetwork:
-    """Predicts the plane z = 0 in whatever box it is given."""
+    """Predicts the plane z = 0 in any box."""
 
     config = NetworkConfig((24, 24, 20), 0.1, (12, 6, 6))
     fusing = True
@@ -123,7 +123,7 @@ def test_a_scan_of_another_world_is_stood_upright_and_laid_back() -> None:
     floor = IncrementalReconstruction(FloorNetwork(), _seeded().config.fragments(), torch.device("cpu"))
     with pytest.warns(UserWarning, match="up"):
         result = floor.run(given(sample), level=True, single_layer=True, colors=False)
-    # z up became -y, and the floor lies below the lowest camera.
+    # z up became -y, and the floor is below the lowest camera.
     lowest = sample["world_from_camera"][:, 1, 3].max()
     heights = result.mesh.vertices[:, 1]
     assert len(heights) > 100
@@ -133,7 +133,7 @@ def test_a_scan_of_another_world_is_stood_upright_and_laid_back() -> None:
 
 
 def test_memory_stays_bounded_on_a_long_walk() -> None:
-    """What a fragment costs does not grow with the walk: its box does not, and the map holds the surface alone."""
+    """The cost of a fragment does not grow with the walk: its box has a fixed size, and the map contains only the surface."""
     config = _seeded().config.fragments()
     walk = IncrementalReconstruction(FloorNetwork(), config, torch.device("cpu"))
     scan, sizes = Ball()[0], []
@@ -184,7 +184,7 @@ def _seeded() -> NeuralRecon:
 
 
 def test_half_precision_learns_as_float32_does() -> None:
-    """bfloat16 keeps 8 bits, so single steps differ; what 20 of them learn does not by much."""
+    """bfloat16 has 8 bits of precision, so single steps differ, but the result of 20 steps differs only slightly."""
     whole, half = (trained(_seeded(), loop_of(Ball(), precision=name), 20) for name in ("fp32", "bf16"))
     assert half[0] != whole[0]
     assert half[0] == pytest.approx(whole[0], rel=0.1)
@@ -219,7 +219,7 @@ def test_scans_with_nothing_to_see_give_an_empty_mesh_and_say_why() -> None:
     with pytest.raises(UserError, match="finite"):
         method.reconstruct(lost)
     torch.nn.init.constant_(method.network.neucon_net.occ_preds[0].bias, -1e4)
-    with pytest.warns(UserWarning, match="came out empty"):
+    with pytest.warns(UserWarning, match="fragments are empty"):
         assert method.reconstruct(given(Ball(8)[0])).mesh.is_empty
 
 

@@ -1,4 +1,4 @@
-"""Mirrored fragments: what a view sees of a voxel is what the mirrored view sees of its mirror image."""
+"""Mirrored fragments: a view sees the same of a voxel as the mirrored view sees of its mirror image."""
 
 import torch
 from sphere_scan import sphere_scan
@@ -24,7 +24,7 @@ class OneScan:
 
 
 def lifted(fragment: dict[str, torch.Tensor], level: int) -> tuple[torch.Tensor, ...]:
-    """What the views see at every voxel of a level, coarsest 0, as (X, Y, Z, ...), and its place in the levelled camera."""
+    """Features that the views see at every voxel of a level (0 is the coarsest), as (X, Y, Z, ...), and levelled positions."""
     interval, scale = 4 >> level, 2 - level
     pixels = torch.nn.functional.avg_pool2d(fragment["images"], 4 << scale)
     grid = dense_grid(SIZE, interval, 1)

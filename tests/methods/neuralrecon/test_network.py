@@ -1,4 +1,4 @@
-"""The coarse-to-fine network at toy size: levels that end empty, single voxels, random choice, gradients."""
+"""The coarse-to-fine network at toy size: levels without voxels, single voxels, random subsets, gradients."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def make(thresholds: tuple[float, ...] = (ALL, ALL, ALL), **options: Any) -> Neu
 
 
 def inputs(batch: int = 1, views: int = 2, targets: bool = True) -> dict[str, Any]:
-    """Views of 32 x 48 pixels that look along +y from before the box, so that all of it is seen."""
+    """Views of 32 x 48 pixels that look along +y from in front of the box, so that the whole box is visible."""
     generator = torch.Generator().manual_seed(0)
     projection = torch.zeros(batch, views, 3, 4, 4)
     camera_from_world = torch.tensor([[1.0, 0, 0, -0.4], [0, 0, -1, 0.4], [0, 1, 0, 2.0], [0, 0, 0, 1]])

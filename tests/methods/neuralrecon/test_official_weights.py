@@ -1,4 +1,4 @@
-"""Official checkpoints: what is read, what is refused, and what a first-phase file lacks."""
+"""Official checkpoints: accepted files, rejected files, and first-phase files without recurrent cells."""
 
 from collections import OrderedDict
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The profile of a fragment, at the size of the tests."""
+"""The profile of a fragment, at a size suitable for tests."""
 
 import itertools
 
@@ -17,7 +17,7 @@ def test_the_parts_lie_within_the_whole() -> None:
     spent = measure(config, 2, lambda: float(next(ticks)), torch.device("cpu"))
     whole = spent.pop("all")
     assert {name.partition(",")[0] for name in spent} == {"image network", "sparse network", "fusion", "lifting image features"}
-    # A clock that ticks once whenever it is read: every call of a part takes one tick, and three levels are lifted and fused.
+    # The clock ticks once per reading: each call of a part takes one tick, and lifting and fusion are called for three levels.
     assert {name: spent[name] for name in ("image network", "fusion", "sparse network, level 2")} == {
         "image network": 1,
         "fusion": 3,

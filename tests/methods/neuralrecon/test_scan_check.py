@@ -1,4 +1,4 @@
-"""What is said of scans whose poses are not what the network expects, and how they are stood upright."""
+"""Findings about scans whose poses violate the network's conventions, and the levelling of scans."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ INTRINSICS = np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]])
 
 
 def walk(count: int = 24) -> tuple[np.ndarray, np.ndarray]:
-    """A walk along the walls of a room, looking to its middle and a little down."""
+    """A walk along the walls of a room, looking towards its centre and slightly down."""
     turns = np.linspace(0, 2 * np.pi, count, endpoint=False)
     eyes = np.stack([1.5 * np.cos(turns), 1.5 * np.sin(turns), 1.5 + 0.1 * np.sin(3 * turns)], 1)
     poses = np.stack([look_from(eye, np.array([0.0, 0.0, 0.8 + 0.3 * np.sin(5 * t)])) for eye, t in zip(eyes, turns)])

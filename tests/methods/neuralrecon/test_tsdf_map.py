@@ -1,4 +1,4 @@
-"""The map of predicted distances: the newest fragment wins; its surface has one layer or two."""
+"""The map of predicted distances: the newest fragment takes precedence; the surface has one or two layers."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SIZE = (16, 16, 16)
 
 
 def wall(thickness: int = 2, height: float = 7.5) -> tuple[torch.Tensor, torch.Tensor]:
-    """A band of voxels around a horizontal plane: below is solid, above free."""
+    """A band of voxels around a horizontal plane: solid below, free above."""
     grid = torch.cartesian_prod(*[torch.arange(16, dtype=torch.int32)] * 3)
     distance = (grid[:, 2] - height) / (thickness + 1)
     near = distance.abs() < thickness / (thickness + 1)

@@ -1,4 +1,4 @@
-"""Voxels of a fragment, their children, and where they lie."""
+"""Voxels of a fragment, their children, and their positions."""
 
 import torch
 

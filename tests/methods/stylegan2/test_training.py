@@ -1,4 +1,4 @@
-"""StyleGAN2 as a method: lazy rates, averages, penalties in their turns, samples by number, and what it refuses."""
+"""StyleGAN2 as a method: lazy rates, averages, penalties at intervals, samples by index, and refusals."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,7 +48,7 @@ def trained(make_loop: Loop, steps: int, config: StyleGAN2Config = TINY) -> tupl
 
 
 def test_lazy_rates_keep_the_horizon_of_adam() -> None:
-    # n updates with rate lr c and decay beta^c, of which c are what one would be: the products are those of one update.
+    # n updates with rate lr c and decay beta^c, where c replaces one update: the products equal those of one update.
     lazy = lazy_rates(OptimizerConfig(lr=0.002, betas=[0.0, 0.99]), 16)
     assert lazy.lr == pytest.approx(0.002 * 16 / 17)
     assert lazy.betas[1] ** (17 / 16) == pytest.approx(0.99)
@@ -86,7 +86,7 @@ def test_only_the_generator_is_averaged(make_loop: Loop) -> None:
     method, loop, _ = trained(make_loop, 4)
     (average,) = loop.averages
     assert average.module is method.generator
-    # Four updates of their own and two of the path lengths.
+    # Four regular updates and two of the path length penalty.
     assert average.updates == 6
     moved = [not torch.equal(average.parameters()[name], p) for name, p in method.generator.named_parameters()]
     assert any(moved)
@@ -127,8 +127,8 @@ def test_truncation_ends_at_one_picture_and_lines_meet_their_ends() -> None:
     ("controls", "message"),
     [
         ({"truncaton": 1.0}, "unknown control.*did you mean 'truncation'"),
-        ({"between": 0}, "whole number from 1"),
-        ({"truncation": "much"}, "is a number"),
+        ({"between": 0}, "integer of at least 1"),
+        ({"truncation": "much"}, "must be a number"),
         ({"noise": "none"}, "random or stored"),
     ],
 )

@@ -36,7 +36,7 @@ def test_features_count_as_much_as_the_mask_covers_of_them() -> None:
 
 @pytest.fixture
 def explained() -> tuple[torch.Tensor, Explanation]:
-    """A flat board with a left half of its own, seen from the front, and the picture that it makes."""
+    """A flat board with a different left half, seen from the front, and the picture of it."""
     model = ReliefModel(None, ReliefSpace(SIDE, pull=0.0), Priors())  # type: ignore[type-var]
     albedo = torch.zeros(1, 3, SIDE, SIDE)
     albedo[..., : SIDE // 2] = 0.5
@@ -63,7 +63,7 @@ def test_where_the_mirror_image_is_not_trusted_it_costs_less(explained: tuple[to
         sure = Deviations(torch.cat([ONES, deviation * ONES], 1), torch.ones(1, 2, 4, 4))
         return float(explanation_terms(picture, found, sure, None)["photometric_mirrored"])
 
-    # The least is where the deviation is sqrt(2) times the difference (equation 3).
+    # The minimum is where the deviation is sqrt(2) times the difference (equation 3).
     best = math.sqrt(2) * 0.5
     assert mirrored(best) < min(mirrored(best / 2), mirrored(best * 2))
 

@@ -1,4 +1,4 @@
-"""unsup3d as a method: what it refuses, and that it learns."""
+"""unsup3d as a method: refusals and training."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def small(**values: float | bool) -> Unsup3D:
 
 
 def pictures(count: int) -> torch.Tensor:
-    """Discs before a grey wall, darker towards the rim, each in a colour of its own."""
+    """Discs in front of a grey wall, darker towards the rim, each in a different colour."""
     places = torch.linspace(-1, 1, SIDE)
     radius = (places.square()[:, None] + places.square()).sqrt()
     colors = torch.rand(count, 3, 1, 1, generator=torch.Generator().manual_seed(1)) * 0.5 + 0.4
@@ -59,7 +59,7 @@ def test_depth_stays_in_its_range() -> None:
         found = method.reconstruct({"image": pictures(1)[0].numpy()})
     assert found.depth is not None
     seen = found.depth[found.depth > 0]
-    margin = 0.035  # a view may show half the range more on either side
+    margin = 0.035  # a view may see half the range more on either side
     assert 0.95 - margin <= seen.min() < seen.max() <= 1.02 + margin
     assert set(found.files) == {"albedo.png", "relit.png", "rotated_mesh.png", "textured.glb"}
     assert found.notes == {"perceptual": "none"}

@@ -1,4 +1,4 @@
-"""The networks of unsup3d: sizes, and published checkpoints, all of them or a clear refusal."""
+"""The networks of unsup3d: sizes, and published checkpoints, which are loaded completely or refused with a clear error."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_deviations_of_pixels_and_of_features(size: int) -> None:
 def test_published_sizes() -> None:
     networks = Unsup3DNetworks(64)
     millions = {name: sum(p.numel() for p in getattr(networks, name).parameters()) / 1e6 for name in NAMES}
-    # What the layers of the official code hold; view and light have half the channels of depth.
+    # Parameters of the official layers, in millions; view and light have half the channels of depth.
     wanted = {"depth": 12.980, "albedo": 12.983, "view": 1.740, "light": 1.739, "confidence": 7.678}
     assert millions == pytest.approx(wanted, abs=0.001)
 
@@ -60,5 +60,5 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
     torch.save(_published(Unsup3DNetworks(16, width=16, code=8)), file)
     with pytest.raises(UserError, match=r"checkpoint.pth: netD"):
         load_networks(networks, file)
-    with pytest.raises(UserError, match="elliottwu/unsup3d publishes them"):
+    with pytest.raises(UserError, match="published in elliottwu/unsup3d"):
         load_networks(networks, tmp_path / "none.pth")
