@@ -48,7 +48,7 @@ def test_what_is_no_interval_is_refused_where_it_is_declared() -> None:
         ({"share": float("nan")}, "x.share=nan: must be"),
         ({"scales": [1.0, 0.0]}, r"x.scales=\[1.0, 0.0\]: must be more than 0"),
         ({"kind": "c"}, "x.kind=c: not a valid value"),
-        ({"place": [1.0]}, r"x.place=\[1.0\]: takes 2 values, got 1"),
+        ({"place": [1.0]}, r"x.place=\[1.0\]: expects 2 values, got 1"),
     ],
 )
 def test_impossible_values(values: dict[str, object], message: str) -> None:

@@ -145,7 +145,7 @@ def test_names_are_corrected() -> None:
         methods.load("tsdf_fussion")
     with pytest.raises(UserError, match="cannot be found: there is no module 'no_such_module'"):
         methods.load("no_such_module:Thing")
-    assert nearest("zzz", ["a", "b"]) == "; there are: a, b"
+    assert nearest("zzz", ["a", "b"]) == "; available: a, b"
 
 
 def test_user_errors_are_one_line() -> None:
