@@ -94,7 +94,7 @@ class Forgetful(Method):
 @pytest.mark.parametrize(
     ("check", "message"),
     [
-        ("interface", "without a line of prose"),
+        ("interface", "without a description"),
         ("training", "did not change"),
         ("reconstruction", "promises.*mesh"),
         ("save and load", "after save and load"),
@@ -112,8 +112,8 @@ def test_a_broken_method_is_caught(check: str, message: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("method", "check", "message"),
     [
-        ("scene_points:Unseeded", "determinism", "differs of two runs of one seed"),
-        ("scene_points:Leaking", "exact fit", "ends with another state"),
+        ("scene_points:Unseeded", "determinism", "differs between two runs with the same seed"),
+        ("scene_points:Leaking", "exact fit", "ends in a different state"),
     ],
 )
 def test_what_breaks_a_fit_is_caught(method: str, check: str, message: str, tmp_path: Path) -> None:
