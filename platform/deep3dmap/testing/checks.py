@@ -43,7 +43,7 @@ def check_interface(subject: Subject) -> str:
     _require(not unknown, f"card.produces names {sorted(unknown)}; a Reconstruction has {sorted(parts)}")
     for name, kind in CAPABILITIES.items():
         able = issubclass(subject.cls, kind)
-        _require(able or name not in subject.card.produces, f"card.produces names {name}, but it is not a {kind.__name__}")
+        _require(able or name not in subject.card.produces, f"card.produces names {name}, which requires {kind.__name__}")
     _require("mini" in variants(methods, subject.name), "no `mini` variant; every method needs one that trains on a CPU")
     undocumented = [name for name, _, _, text in describe_options(subject.cls.config_type) if not text]
     _require(not undocumented, f"config fields without a description: {undocumented}")
