@@ -1,4 +1,4 @@
-"""Composition: types, variants, layers, where values come from, and mistakes a user makes."""
+"""Composition: types, variants, layers, sources of values, and user mistakes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Values that cannot be are refused when a run is composed, in one line that names the key."""
+"""Invalid values are rejected when a run is composed, in one line that names the key."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Arrays from strangers: exact where they are whole, one line where they are not, nothing run and no memory promised away."""
+"""Arrays from untrusted files: intact ones are exact, damaged ones give a one-line error, and reading is safe and bounded."""
 
 import io
 import zipfile
@@ -59,7 +59,7 @@ def test_nothing_that_is_pickled_is_run(tmp_path: Path) -> None:
 
 
 def member(shape: tuple[int, ...], data: bytes = b"", dtype: str = "<f8", version: bytes = b"\x01\x00") -> bytes:
-    """The bytes of an .npy file whose header says what one likes."""
+    """Return the bytes of an .npy file with an arbitrary header."""
     header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode()
     header += b" " * (-(len(header) + 11) % 64) + b"\n"
     length = len(header).to_bytes(2 if version == b"\x01\x00" else 4, "little")

@@ -1,4 +1,4 @@
-"""Small surfaces go to disk and back; what was damaged is told in one line."""
+"""Preview surfaces can be saved and loaded; damaged files are reported in one line."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Saved reconstructions: every part comes back, and each kind of damage is told in one line that names the file."""
+"""Saved reconstructions: all parts are restored, and each kind of damage is reported in one line that names the file."""
 
 import json
 import math
@@ -54,7 +54,7 @@ def test_every_part_comes_back(folder: Path) -> None:
 
 
 def changed(file: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
-    """Return what rewrites a JSON file of the folder."""
+    """Return a function that rewrites a JSON file in the folder."""
 
     def run(folder: Path) -> None:
         content = json.loads((folder / file).read_text())
@@ -64,12 +64,12 @@ def changed(file: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
 
 
 def arrays(**parts: Any) -> Callable[[Path], None]:
-    """Return what writes arrays.npz anew."""
+    """Return a function that replaces arrays.npz."""
     return lambda folder: np.savez(folder / "arrays.npz", **parts)
 
 
 def frame(**changes: Any) -> Callable[[Path], None]:
-    """Return what rewrites the first camera."""
+    """Return a function that rewrites the first camera."""
     return changed("transforms.json", lambda content: {**content, "frames": [{**content["frames"][0], **changes}]})
 
 

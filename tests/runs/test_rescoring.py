@@ -1,4 +1,4 @@
-"""Kept predictions scored once more: what is the same, what is not, and what cannot be told."""
+"""Scoring saved predictions again: unchanged, changed and unchecked values."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,7 +23,7 @@ SCENES = ("dot-00", "dot-01")
 
 
 class HeightEvaluation(Evaluation):
-    """The mean x of the landmarks, and the largest of all scenes."""
+    """Scores the mean x of the landmarks, and its maximum over all scenes."""
 
     def __init__(self) -> None:
         self.seen = list[float]()
@@ -42,7 +42,7 @@ class HeightEvaluation(Evaluation):
 
 
 class Heights(Protocol):
-    """A suite of kept landmarks."""
+    """A suite that scores landmarks."""
 
     card = SuiteCard(
         "Heights", 1, Task("heights", ("image",), ("landmarks",), ""),
@@ -110,7 +110,7 @@ def test_a_value_that_was_none_is_another_one(plan: RunPlan, tmp_path: Path) -> 
 
 def test_without_all_predictions_nothing_is_said_of_the_whole(plan: RunPlan, tmp_path: Path) -> None:
     told = dict(zip(SCENES, (1.0, 4.0)))
-    # The largest of all is wrong, and cannot be told from one scene.
+    # The maximum over all scenes is wrong, but cannot be checked from a single scene.
     assert problems(*kept(tmp_path, plan, told, {"dot-00": 1.0}, 99.0), plan) == []
 
 

@@ -1,4 +1,4 @@
-"""A method never sees a scene that lacks something of some of its images."""
+"""A method never receives a scene whose per-image keys are incomplete."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The dashboard as `deep3dmap dashboard` serves it, in a headless Chromium."""
+"""The dashboard, served by `deep3dmap dashboard` and opened in a headless Chromium."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
 def chromium():
-    """Return the browser's path; absent, it is a reason to skip, and in CI to fail."""
+    """Return the path of the browser; if it is not installed, skip the test, or fail in CI."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not found and os.environ.get("CI"):
         pytest.fail("chromium is absent, though CI asks for it; apt-get install chromium")
@@ -27,7 +27,7 @@ def chromium():
 
 
 def start(folder):
-    """Start the verb on a free port; returns the process and its address."""
+    """Start the dashboard on a free port; returns the process and its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -58,7 +58,7 @@ def stop(server):
 
 
 def watched(page, address):
-    """Collect what goes wrong on a page: errors, and requests that leave this machine."""
+    """Collect the problems on a page: errors, and requests to other hosts."""
     page.set_default_timeout(WAIT_MS)
     page.complaints = []
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
@@ -70,16 +70,16 @@ def watched(page, address):
 
 
 def settled(page):
-    """Wait until a page is drawn and its script rests."""
+    """Wait until a page is drawn and its script has finished."""
     page.locator(".d3-head, [data-testid=stHeading]").first.wait_for(state="visible")
     page.locator(IDLE).wait_for(state="attached")
-    # Of a page that is left Streamlit drops the pictures, also those that the browser is still to fetch.
+    # When a page is left, Streamlit drops its pictures, even those that the browser has yet to fetch.
     page.wait_for_function("[...document.images].every(image => image.complete)")
     assert page.get_by_test_id("stException").count() == 0, page.get_by_test_id("stException").first.inner_text()
 
 
 def _is_error(message):
-    # A page below the first one asks there whether the app lies in a folder, and is told 404.
+    # Subpages probe this path to find out whether the app is served from a subfolder, and get a 404.
     return message.type == "error" and "/_stcore/" not in _url(message)
 
 

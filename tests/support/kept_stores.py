@@ -1,4 +1,4 @@
-"""Stores whose runs kept small surfaces and pictures of their scenes."""
+"""Stores with saved surfaces and pictures of the runs' scenes."""
 
 import io
 from dataclasses import replace
@@ -24,7 +24,7 @@ def ball(radius: float, subdivisions: int = 3) -> Mesh:
 
 
 def preview(radius: float) -> Preview:
-    """Return a sphere of a radius and a true one of radius 1."""
+    """Return the preview of a sphere with a given radius, whose true radius is 1."""
     mesh, truth = ball(radius), ball(1.0)
     errors = np.abs(np.linalg.norm(mesh.vertices, axis=1) - 1 + 0.02 * mesh.vertices[:, 0]).astype(np.float32)
     parts = {PREDICTION: Part(mesh, 412_003, 206_000, errors), TRUTH: Part(truth, len(truth.faces), len(truth.vertices))}
@@ -32,7 +32,7 @@ def preview(radius: float) -> Preview:
 
 
 def keep_scene(folder: Path, radius: float) -> None:
-    """Write what a run keeps of a scene."""
+    """Write the files that a run saves for a scene."""
     place = folder / "preview"
     place.mkdir(parents=True, exist_ok=True)
     for name, content in preview(radius).files().items():
@@ -55,7 +55,7 @@ def build_kept_store(folder: Path, seeds: int = 2, scenes: int = 4) -> ResultSto
 
 
 def build_hostile_store(folder: Path) -> ResultStore:
-    """Return a store whose methods, datasets, metrics and scenes have names that are markup."""
+    """Return a store whose methods, datasets, metrics and scenes have markup in their names."""
     store = ResultStore(str(folder))
     write_suites(store)
     for number, name in enumerate((HOSTILE, "../" * 3 + "etc", "=cmd|' /C calc'!A0")):

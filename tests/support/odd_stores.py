@@ -1,4 +1,4 @@
-"""Stores as nobody would wish them: for the pages that have to show them."""
+"""Stores with unusual content, for testing the dashboard pages."""
 
 from dataclasses import replace
 

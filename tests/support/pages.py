@@ -1,4 +1,4 @@
-"""Pages of the dashboard run without a browser, and what they show."""
+"""Runs pages of the dashboard without a browser, and extracts their content."""
 
 from html.parser import HTMLParser
 from importlib import resources
@@ -12,7 +12,7 @@ PAGES = ("home", "leaderboard", "compare", "gallery", "run", "sweeps", "live", "
 
 
 def page(name, uri, monkeypatch, **query):
-    """Run a page over a store; query: of its URL."""
+    """Run a page for a store. query: query parameters of its URL."""
     monkeypatch.setenv(RESULTS_VARIABLE, str(uri))
     app = AppTest.from_string(f"from deep3dmap.dashboard.views import {name}\n{name}.show()", default_timeout=60)
     for key, value in query.items():
@@ -26,12 +26,12 @@ def clean(app):
 
 
 def html(app):
-    """Return the HTML that a page shows."""
+    """Return the HTML content of a page."""
     return "".join(element.value for element in app.get("html"))
 
 
 def words(app):
-    """Return the text that a page shows, in HTML or otherwise, markup left out."""
+    """Return the text of a page, from HTML and other elements, without markup."""
     parser = _Tables()
     parser.feed(html(app))
     shown = [element.value for kind in (app.warning, app.error, app.info, app.caption, app.markdown) for element in kind]
@@ -40,7 +40,7 @@ def words(app):
 
 
 def table(app, name):
-    """Return the lines of the table that a screen reader calls `name`: {heading: text}."""
+    """Return the rows, as {heading: text}, of the table whose aria-label is `name`."""
     parser = _Tables()
     parser.feed(html(app))
     heads, *lines = parser.tables[name]

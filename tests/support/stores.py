@@ -1,4 +1,4 @@
-"""A result store as two benchmarks would leave it, made without training: for the tests of tables, verbs and the dashboard."""
+"""A synthetic result store, as left by two benchmarks, for testing tables, commands and the dashboard without training."""
 
 import json
 from dataclasses import dataclass, replace
@@ -45,7 +45,7 @@ SUITES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Entrant:
-    """A method of the made-up store. level: its mean value of each metric."""
+    """A method in the synthetic store. level: its mean value of each metric."""
 
     suite: str
     name: str
@@ -115,7 +115,7 @@ def write_method(store: ResultStore, name: str, inputs: tuple[str, ...], is_base
 
 
 def write_run(store: ResultStore, entrant: Entrant, seed: int, scenes: int = 6) -> RunRow:
-    """Write one finished run with its metrics, curves and pictures; the same values every time."""
+    """Write one finished run with its metrics, curves and pictures, with reproducible values."""
     run = run_row(entrant, seed)
     attempt = store.next_attempt(run.run_id)
     folder = Path(store.artifacts_path(run.run_id, attempt))
@@ -182,7 +182,7 @@ def run_row(entrant: Entrant, seed: int, **changes: Any) -> RunRow:
 
 
 def metric_rows(run: RunRow, entrant: Entrant, scenes: int) -> list[MetricRow]:
-    """Return metrics of each scene around the entrant's level: some scenes are harder, some seeds luckier."""
+    """Return the metrics of each scene around the entrant's level, with effects of the scene and the seed."""
     metrics = SUITES[entrant.suite]["metrics"]
     generator = np.random.default_rng([run.seed, len(entrant.name), len(entrant.variant)])
     rows = []
@@ -198,7 +198,7 @@ def metric_rows(run: RunRow, entrant: Entrant, scenes: int) -> list[MetricRow]:
 
 
 def curve_rows(run: RunRow, points: int = 40) -> list[CurveRow]:
-    """Return a falling loss."""
+    """Return a decreasing loss curve."""
     steps = np.linspace(1, run.steps, points).astype(int)
     return [
         CurveRow(run.run_id, run.attempt, int(step), run.train_s * step / run.steps, "loss", float(np.exp(-step / 120) + 0.1))
