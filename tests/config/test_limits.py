@@ -120,9 +120,9 @@ def test_one_name_is_a_list_of_one() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("method.pernet.width=8", "no method 'pernet' is run here; did you mean 'method.prnet.width'"),
-        ("dataset.haeds.train=8", "no dataset 'haeds' is run here; did you mean 'dataset.heads.train'"),
-        ("method.tsdf_fusion.color=true", "no method 'tsdf_fusion' is run here"),
+        ("method.pernet.width=8", "no method 'pernet' in this benchmark; did you mean 'method.prnet.width'"),
+        ("dataset.haeds.train=8", "no dataset 'haeds' in this benchmark; did you mean 'dataset.heads.train'"),
+        ("method.tsdf_fusion.color=true", "no method 'tsdf_fusion' in this benchmark"),
     ],
 )
 def test_values_of_what_is_not_run_are_refused(text: str, message: str) -> None:

@@ -74,7 +74,7 @@ class BenchmarkRequest:
             name, _, inner = rest.partition(".")
             if inner and section in running and name not in running[section]:
                 choices = [f"{section}.{known}.{inner}" for known in running[section]]
-                raise UserError(f"{key}: no {section} '{name}' is run here{nearest(key, choices)}")
+                raise UserError(f"{key}: no {section} '{name}' in this benchmark{nearest(key, choices)}")
 
     def check_sections(self, allowed: Sequence[str], why: str) -> None:
         """Raise UserError with the reason `why` for a value in a section that is not in `allowed`."""

@@ -116,7 +116,7 @@ class Preparation:
 
 @runtime_checkable
 class PreparedBySplit(Protocol):
-    """Additional interface of a dataset that is expensive to generate: it lists missing items and prepares single splits.
+    """Optional interface of a dataset that is expensive to generate: it lists missing items and prepares selected splits.
 
     Its `version` is known before anything is generated.
     """

@@ -72,10 +72,13 @@ class Method(ABC):
 
     @abstractmethod
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Reconstruct from the keys in `card.consumes`, which never include ground truth. Called with gradients disabled."""
+        """Reconstruct from the keys in `card.consumes`, and those in `card.optional` that are given, but never ground truth.
+
+        Called with gradients disabled.
+        """
 
     def details(self, reconstruction: Reconstruction, given: dict[str, Any]) -> Reconstruction:
-        """Add parts that are saved and displayed but not scored, such as textures. The default adds nothing."""
+        """Return the reconstruction with extra parts to save and show but not score, such as textures (default: none)."""
         return reconstruction
 
     def state_dict(self) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _why(error: BaseException, module: str) -> str:
     absent = error.name if isinstance(error, ModuleNotFoundError) else None
     if absent and (module == absent or module.startswith(absent + ".")):
         return f"cannot be found: there is no module '{absent}', neither installed nor in the current folder"
-    return f"does not import: {describe_error(error)}"
+    return f"cannot be imported: {describe_error(error)}"
 
 
 methods = Registry("deep3dmap.methods", "method", ("card", "config_type"))

@@ -49,9 +49,9 @@ class BatchPlan:
         """Return the number of steps in one epoch; an incomplete last step is dropped."""
         steps = samples // self.samples_per_step
         if steps == 0:
-            times = f" ({self.per_step} batches a step)" if self.per_step > 1 else ""
+            times = f" ({self.per_step} batches per step)" if self.per_step > 1 else ""
             size = self.samples_per_step // self.per_step
-            raise UserError(f"trainer.batch_size={size}{times} is more than the {samples} training samples; make it smaller")
+            raise UserError(f"trainer.batch_size={size}{times} is more than the {samples} training samples; reduce it")
         return steps
 
     def order(self, samples: int, epoch: int) -> list[list[tuple[int, int]]]:

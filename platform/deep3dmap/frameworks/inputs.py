@@ -33,4 +33,4 @@ def _check_counts(selected: Mapping[str, Any], mapping: Mapping[str, str]) -> No
         if count != counts[first]:
             many = "images" if first == "images" else f"of '{mapping.get(first, first)}'"
             named = mapping.get(key, key)
-            raise UserError(f"the dataset gives {counts[first]} {many} and {count} of '{named}'; each image needs one")
+            raise UserError(f"the dataset has {counts[first]} {many} but {count} of '{named}'; each image needs one")

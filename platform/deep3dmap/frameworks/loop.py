@@ -241,7 +241,7 @@ class TrainLoop:
         return True
 
     def gradient_penalty(self, outputs: Tensor, inputs: Tensor) -> Tensor:
-        """Return (B,) squared gradient norms inside a `micro_batch`; see frameworks.gradients.gradient_penalty."""
+        """Return the (B,) squared gradient norms, scaled for the current `micro_batch`; see gradients.gradient_penalty."""
         scaler = self._learning[0].scaler if self._learning else None
         return gradient_penalty(outputs, inputs, scaler.get_scale() if scaler is not None and scaler.is_enabled() else 1.0)
 

@@ -12,7 +12,7 @@ from deep3dmap.frameworks.weight_average import WeightAverage
 
 
 class NamedOptimizer:
-    """An optimiser that takes a step once all micro-batches of a batch have been accumulated."""
+    """An optimiser that accumulates gradients over micro-batches. micro_batches: number since the last step."""
 
     def __init__(self, name: str, optimizer: torch.optim.Optimizer, schedule: Schedule, scaler: torch.amp.GradScaler) -> None:
         self.name, self.optimizer, self.schedule, self.scaler = name, optimizer, schedule, scaler
@@ -32,7 +32,7 @@ class NamedOptimizer:
             group["lr"] = rate * factor
 
     def update(self, clip_norm: float, world_size: int) -> None:
-        """Average the gradients over the workers, clip them, take a step, reset them, and update the weight averages."""
+        """Average the gradients over the workers, clip them, take a step, clear them, and update the weight averages."""
         average_gradients(self.parameters, world_size)
         if clip_norm:
             self.scaler.unscale_(self.optimizer)

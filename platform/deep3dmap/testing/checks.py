@@ -154,7 +154,7 @@ def check_workers(subject: Subject) -> str:
     expected = updates.pop(0 if depends else 1)
     worst = max(_relative_distance(expected, other) for other in updates)
     _require(worst <= WORKERS_TOLERANCE, f"the updates of two workers differ by {worst:.2g} of their size")
-    return f"{'two workers twice' if depends else 'one and two workers, accumulated too'}: updates differ by {worst:.2g}"
+    return f"{'two runs of two workers' if depends else 'one and two workers, also accumulated'}: updates differ by {worst:.2g}"
 
 
 def check_cost(subject: Subject) -> str:
@@ -164,8 +164,8 @@ def check_cost(subject: Subject) -> str:
     trained = time.perf_counter() - began
     began = time.perf_counter()
     subject.reconstruct(method)
-    step = f"{trained / summary.steps:.2f} s a step, " if summary.steps else ""
-    return f"{step}{time.perf_counter() - began:.2f} s a reconstruction, {peak_ram_mb():.0f} MB peak"
+    step = f"{trained / summary.steps:.2f} s per step, " if summary.steps else ""
+    return f"{step}{time.perf_counter() - began:.2f} s per reconstruction, {peak_ram_mb():.0f} MB peak"
 
 
 CHECKS: dict[str, Callable[[Subject], str]] = {
