@@ -44,7 +44,7 @@ def made(plans: list[RunPlan]) -> list[str]:
 
 
 def test_a_scan_of_ones_own_is_scored_and_no_world_is_made_for_it(scan: Path, tmp_path: Path) -> None:
-    """Regression test: 44 rooms were generated, taking 39 minutes without output, although no requested method trains on them."""
+    """Regression test: 44 rooms were generated, silently for 39 minutes, although no requested method trains on them."""
     request = asked(tmp_path, "suite=indoor", "datasets=[sevenscenes]", f"dataset.sevenscenes.root={scan}")
     plans = expand(request, tmp_path)
     assert {plan.method for plan in plans} >= {"tsdf_fusion", "plane_sweep"}
