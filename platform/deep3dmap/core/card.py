@@ -10,15 +10,16 @@ from deep3dmap.core.asset import Asset
 class MethodCard:
     """A method's authorship, inputs and outputs.
 
-    consumes: keys required by `reconstruct` (see core.keys). produces: fields of `Reconstruction` that it fills, "views" if it
-    can render given cameras, "samples" if it generates images. tasks: the tasks it is designed for; it enters their suites by
-    default. optional: keys that `reconstruct` uses if they are available.
-    trains_on: keys that a training sample must contain; empty for a method that does not train on a dataset.
+    tasks: the tasks it is designed for; it enters their suites by default.
+    consumes: keys required by `reconstruct` (see core.keys).
+    produces: fields of `Reconstruction` that it fills, "views" if it can render given cameras, "samples" if it generates images.
     licence: licence of the original publication's code, as an SPDX identifier if one exists.
+    trains_on: keys that a training sample must contain; empty for a method that does not train on a dataset.
     tried_on: embedded datasets its small variants are designed for; empty if any dataset with the keys works.
     least_views: minimum number of photographs of a subject.
     frame, gauge: frame and gauge of its reconstructions (see Reconstruction); "" if they depend on the input.
     assets: third-party files that its configuration may refer to, such as official weights.
+    optional: keys that `reconstruct` uses if they are available.
     """
 
     title: str

@@ -39,16 +39,28 @@ class Reconstruction:
     """The output of a method.
 
     frame: "world" (the dataset's own frame), "image" (pixels of the given image, z in the same unit, larger = nearer) or
-    another named frame. unit: "metre", "pixel", ...
-    mesh: Mesh. points: (N, 3). depth: (V, H, W), 0 = invalid. normals: (V, 3, H, W), unit length, camera axes.
-    position_map: (3, S, S). landmarks: (N, 3). cameras: list of Camera. images: (V, 3, H, W) RGB in [0, 1].
-    radiance: (X, Y, Z, C) samples of a field. samples: (N, 3, H, W) generated images. texture: (3, S, S) RGB texture
-    atlas of the surface. vertex_uv: (V, 2) atlas coordinates of the mesh's vertices in [0, 1], v up.
-    visible: (V,) whether each vertex is visible in the image. frontal: (3, S, S) frontal view of the subject.
-    pointmaps: (V, H, W, 3) the point seen by each pixel of each view, in `frame`. confidence: (V, H, W) confidence of depth
-    or pointmaps, larger = more certain. gauge: the alignment required before comparison with the ground truth: "metric" (none),
-    "scale" (a factor) or "similarity" (scale, rotation and translation).
-    files: {name: content} of additional files in other formats, such as splats. notes: plain data, such as the backends used.
+        another named frame.
+    unit: "metre", "pixel", ...
+    mesh: a triangle mesh.
+    points: (N, 3).
+    depth: (V, H, W), 0 = invalid.
+    normals: (V, 3, H, W), unit length, camera axes.
+    position_map: (3, S, S).
+    landmarks: (N, 3).
+    cameras: list of Camera.
+    images: (V, 3, H, W) RGB in [0, 1].
+    radiance: (X, Y, Z, C) samples of a field.
+    samples: (N, 3, H, W) generated images.
+    texture: (3, S, S) RGB texture atlas of the surface.
+    vertex_uv: (V, 2) atlas coordinates of the mesh's vertices in [0, 1], v up.
+    visible: (V,) whether each vertex of the mesh is visible in the image.
+    frontal: (3, S, S) frontal view of the subject.
+    pointmaps: (V, H, W, 3) the point seen by each pixel of each view, in `frame`.
+    confidence: (V, H, W) confidence of depth or pointmaps, larger = more certain.
+    gauge: the alignment required before comparison with the ground truth: "metric" (none), "scale" (a factor) or "similarity"
+        (scale, rotation and translation).
+    files: {name: content} of additional files in other formats, such as splats.
+    notes: plain data, such as the backends used.
     """
 
     frame: str
