@@ -12,7 +12,7 @@ class MethodCard:
 
     tasks: the tasks it is designed for; it enters their suites by default.
     consumes: keys required by `reconstruct` (see core.keys).
-    produces: fields of `Reconstruction` that it fills, "views" if it can render given cameras, "samples" if it generates images.
+    produces: fields of `Reconstruction` that it fills, "views" if it renders given cameras, "samples" if it generates images.
     licence: licence of the original publication's code, as an SPDX identifier if one exists.
     trains_on: keys that a training sample must contain; empty for a method that does not train on a dataset.
     tried_on: embedded datasets its small variants are designed for; empty if any dataset with the keys works.
