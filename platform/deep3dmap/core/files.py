@@ -43,7 +43,8 @@ def require_folder(folder: Path, named: str) -> Path:
 def reading(file: Path, what: str, mend: str = "restore it") -> Iterator[None]:
     """Convert any error while reading a file into a UserError `FILE: not a readable WHAT (why); MEND`.
 
-    Libraries may raise almost anything on a damaged file, so all exceptions are caught. A UserError passes unchanged.
+    what: the kind of file. mend: advice on how to fix it. Libraries may raise almost anything on a damaged file, so all
+    exceptions are caught. A UserError passes unchanged.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Detection of stale rows: runs that can no longer be repeated because code, protocol, data or weights have changed."""
+"""Detection of stale rows: repeating them would be a different run, as code, protocol, data or weights have changed."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class _KnownVersions(DatasetVersions):
 
 
 def look_for_stale_runs(store: ResultStore, work: Path) -> Freshness:
-    """Plan the successful scored runs of a store again and compare their ids, without generating data or running anything.
+    """Plan the newest successful attempts of all scored runs again and compare the ids, without generating or running anything.
 
     work: the folder of the store's checkpoints.
     """
