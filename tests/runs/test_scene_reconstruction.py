@@ -42,7 +42,7 @@ def test_a_method_that_takes_no_images_is_told_too() -> None:
 
 
 def test_it_is_named_as_the_dataset_names_it() -> None:
-    with pytest.raises(UserError, match="4 images and 2 of 'motions'"):
+    with pytest.raises(UserError, match="4 images but 2 of 'motions'"):
         reconstructed("tsdf_fusion", {**SCENE, "motions": SCENE["world_from_camera"][:2]}, world_from_camera="motions")
 
 
