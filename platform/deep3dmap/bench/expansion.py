@@ -26,7 +26,7 @@ def expand(
     """
     own = request.own
     if not own.suite:
-        raise UserError("no suite given; add suite=NAME (`deep3dmap suites` lists them)")
+        raise UserError("which suite? give suite=NAME (`deep3dmap suites` lists them)")
     suite = load_suite(own.suite)
     tier = suite.tier(own.tier)
     versions = versions or DatasetVersions()
