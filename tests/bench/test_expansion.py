@@ -1,4 +1,4 @@
-"""What a benchmark runs, what it trains on, and what data that needs: nothing that was not asked for."""
+"""The runs of a benchmark, their training datasets and the data they need, without anything that was not requested."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ ROOMS = [f"dataset.rooms.{name}={value}" for name, value in SMALL.items()]
 
 @pytest.fixture
 def scan(tmp_path: Path) -> Path:
-    """A scan of the user's own."""
+    """A user's own scan."""
     folder, made = tmp_path / "scan", sphere_scan(2, 24, 32)
     folder.mkdir()
     for number in range(2):
@@ -44,7 +44,7 @@ def made(plans: list[RunPlan]) -> list[str]:
 
 
 def test_a_scan_of_ones_own_is_scored_and_no_world_is_made_for_it(scan: Path, tmp_path: Path) -> None:
-    """44 rooms were made, for 39 silent minutes, of which no method that was named learns."""
+    """Regression test: 44 rooms were generated, silently for 39 minutes, although no requested method trains on them."""
     request = asked(tmp_path, "suite=indoor", "datasets=[sevenscenes]", f"dataset.sevenscenes.root={scan}")
     plans = expand(request, tmp_path)
     assert {plan.method for plan in plans} >= {"tsdf_fusion", "plane_sweep"}
@@ -82,7 +82,7 @@ def test_weights_that_are_given_are_not_trained_again(tmp_path: Path) -> None:
 
 
 def test_a_method_that_only_fits_has_a_run_for_each_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One scene whose fit failed ended the whole run, and a resume began the finished ones again."""
+    """Regression test: a failed fit of one scene ended the whole run, and a resume repeated the finished scenes."""
     protocol: Any = type("Everything", (), {"scenes": staticmethod(lambda split: split), "__module__": __name__})
     monkeypatch.setitem(suites._added, "everything", protocol)
     composed = compose_run("scene_points:ScenePoints/mini", "toys:Dots")
@@ -99,7 +99,7 @@ def test_a_method_that_only_fits_has_a_run_for_each_scene(tmp_path: Path, monkey
 
 @pytest.mark.parametrize("name", suites.names())
 def test_every_budget_is_in_steps_and_the_clock_a_safety_net(name: str) -> None:
-    """A budget in seconds gave one seed 94 steps and its replay 180, under one id."""
+    """Regression test: with a budget in seconds, a run took 94 steps and its repetition 180, with the same id."""
     suite = load_suite(name)
     learners = [entrant for entrant in suite.entrants() if methods.load(entrant).card.trains_on]
     for tier in suite.tiers.values():

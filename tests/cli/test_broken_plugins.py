@@ -40,7 +40,7 @@ def test_what_is_broken_is_told_from_what_works(strangers: Path) -> None:
     for registry in REGISTRIES.values():
         assert "No module named 'a_library_that_is_absent' (stranger_module.py:1)" in broken(registry, "a_stranger")
         assert "a_stranger" not in working(registry)
-    assert "does not import: SystemExit: 3" in broken(methods, "leaver")
+    assert "cannot be imported: SystemExit: 3" in broken(methods, "leaver")
     assert "config.yaml: cannot be read" in broken(methods, "unreadable")
     assert broken(methods, "prnet") == ""
     assert {"prnet", "mean_face"} <= set(working(methods))
@@ -73,7 +73,7 @@ def test_the_doctor_names_it_and_what_to_install(strangers: Path, capsys: Captur
 def test_it_stops_nothing_of_others(strangers: Path) -> None:
     assert {"prnet", "mean_face"} <= set(load_suite("face").entrants())
     assert smallest_dataset(methods.load("tsdf_fusion").card).startswith("rooms/")
-    with pytest.raises(UserError, match="method 'a_stranger' does not import"):
+    with pytest.raises(UserError, match="method 'a_stranger' cannot be imported"):
         load_suite("face").check_entrant("a_stranger")
 
 

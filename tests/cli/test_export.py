@@ -126,7 +126,7 @@ def test_a_run_with_given_weights_learns_nothing(names: tuple[str, str], beside:
 
 def test_a_run_knows_shipped_weights_by_their_content(beside: Path, tmp_path: Path) -> None:
     config = compose_run("prnet/mini", "heads/smoke", (Layer("test", ("method.weights=shipped",)),)).config
-    with pytest.raises(UserError, match=r"method.weights=shipped: no weights come with this method"):
+    with pytest.raises(UserError, match=r"method.weights=shipped: this method ships no weights"):
         with_starting_points(config, "prnet", tmp_path)
     hashes = []
     for text in ("one", "other"):

@@ -42,9 +42,9 @@ def test_a_run_comes_out_the_same(store: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method_version": "edited"}, "the code that decides its numbers is .* now, and was edited"),
-        ({"dataset_version": "other"}, "the data of rooms/smoke are .* now, and were other"),
-        ({"protocol_version": 1}, "the protocol of suite 'indoor' is version 2 now, and was 1"),
+        ({"method_version": "edited"}, "the code that determines its results is now .*, was edited"),
+        ({"dataset_version": "other"}, "the data of rooms/smoke are now .*, were other"),
+        ({"protocol_version": 1}, "the protocol version of suite 'indoor' is now 2, was 1"),
         ({"suite": ""}, "only scored runs can be reproduced"),
     ],
 )
@@ -84,13 +84,13 @@ def test_verify_finds_what_is_stale_or_scored_otherwise(
     monkeypatch.setattr(indoor, "surface_metrics", other)
     problems = verified(1)["problems"]
     assert {one["kind"] for one in problems} == {"rescored"}
-    assert "values are others today, such as" in problems[0]["what"]
+    assert "values have changed, such as" in problems[0]["what"]
     monkeypatch.setattr(indoor, "surface_metrics", metrics)
 
     monkeypatch.setattr(planning, "_version_of_code", lambda *_: "edited")
     problems = verified(1)["problems"]
     assert {one["kind"] for one in problems} == {"stale"}
-    assert problems[0]["what"].startswith("the code that decides its numbers is edited now, and was ")
+    assert problems[0]["what"].startswith("the code that determines its results is now edited, was ")
     assert main(["results", "verify", "--quick", f"results={store}"]) == 0
 
 
@@ -101,4 +101,4 @@ def test_runs_whose_data_are_not_there_are_counted(store: Path, capsys: pytest.C
     (store.parent / "moved").rename(store.parent / "cache")
     text = capsys.readouterr().out
     assert "not checked for changes since" in text
-    assert "kept predictions on rooms/smoke, whose test data are not made" in text
+    assert "predictions on rooms/smoke, whose test data are not generated" in text

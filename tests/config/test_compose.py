@@ -1,4 +1,4 @@
-"""Composition: types, variants, layers, where values come from, and mistakes a user makes."""
+"""Composition: types, variants, layers, sources of values, and user mistakes."""
 
 import pytest
 
@@ -44,8 +44,8 @@ def test_layers_win_in_order_and_sources_are_kept() -> None:
         ("methd.hidden=1", "did you mean 'method.hidden'"),
         ("lr=1", "unknown key 'lr'; did you mean 'optimizer.lr'?"),
         ("trainer.lr=1", "unknown key 'trainer.lr'; did you mean 'optimizer.lr'?"),
-        ("fit.zzz=1", "unknown key 'fit.zzz'; there are: fit.checkpoint_every, fit.log_every, fit.max_seconds, fit.max_steps$"),
-        ("zzz=1", "unknown key 'zzz'; there are: data.KEY, dataset.KEY, device, fit.KEY, inputs"),
+        ("fit.zzz=1", "unknown key 'fit.zzz'; available: fit.checkpoint_every, fit.log_every, fit.max_seconds, fit.max_steps$"),
+        ("zzz=1", "unknown key 'zzz'; available: data.KEY, dataset.KEY, device, fit.KEY, inputs"),
         ("method.hidden=many", "method.hidden.*could not be converted to Integer"),
         ("seed=x", "could not be converted to Integer"),
         ("no equals sign", "arguments are key=value"),

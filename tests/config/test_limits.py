@@ -1,4 +1,4 @@
-"""Values that cannot be are refused when a run is composed, in one line that names the key."""
+"""Invalid values are rejected when a run is composed, in one line that names the key."""
 
 from dataclasses import dataclass
 
@@ -48,7 +48,7 @@ def test_what_is_no_interval_is_refused_where_it_is_declared() -> None:
         ({"share": float("nan")}, "x.share=nan: must be"),
         ({"scales": [1.0, 0.0]}, r"x.scales=\[1.0, 0.0\]: must be more than 0"),
         ({"kind": "c"}, "x.kind=c: not a valid value"),
-        ({"place": [1.0]}, r"x.place=\[1.0\]: takes 2 values, got 1"),
+        ({"place": [1.0]}, r"x.place=\[1.0\]: expects 2 values, got 1"),
     ],
 )
 def test_impossible_values(values: dict[str, object], message: str) -> None:
@@ -120,9 +120,9 @@ def test_one_name_is_a_list_of_one() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("method.pernet.width=8", "no method 'pernet' is run here; did you mean 'method.prnet.width'"),
-        ("dataset.haeds.train=8", "no dataset 'haeds' is run here; did you mean 'dataset.heads.train'"),
-        ("method.tsdf_fusion.color=true", "no method 'tsdf_fusion' is run here"),
+        ("method.pernet.width=8", "no method 'pernet' in this benchmark; did you mean 'method.prnet.width'"),
+        ("dataset.haeds.train=8", "no dataset 'haeds' in this benchmark; did you mean 'dataset.heads.train'"),
+        ("method.tsdf_fusion.color=true", "no method 'tsdf_fusion' in this benchmark"),
     ],
 )
 def test_values_of_what_is_not_run_are_refused(text: str, message: str) -> None:

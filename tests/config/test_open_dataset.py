@@ -1,4 +1,4 @@
-"""What a dataset would have to make, and making only what is needed."""
+"""Listing what a dataset would have to generate, and generating only what is needed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Saved configurations are plain data: nothing in them is resolved, and none of them decides what is imported."""
+"""Saved configurations are plain data: interpolations are not resolved, and a file cannot select code to import."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ Captured = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with a module that leaves a mark when it is imported."""
+    """The current folder, with a module that writes a marker file when it is imported."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     (tmp_path / "evil.py").write_text("open('imported', 'w').close()\nfrom toys import Regression as X\n")

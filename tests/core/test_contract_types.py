@@ -1,4 +1,4 @@
-"""The words of the platform: meshes, poses, keys, cards, names, reconstructions, lazy sequences."""
+"""The contract types: meshes, poses, keys, cards, names, reconstructions, lazy sequences."""
 
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def test_an_empty_mesh_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("colored", [True, False])
 def test_vertices_without_faces_are_kept(tmp_path: Path, colored: bool) -> None:
-    """As points of no surface, e.g. of a mesh whose faces were all cut away."""
+    """For example, the vertices of a mesh whose faces have all been removed."""
     mesh = Mesh(TRIANGLE.vertices, np.zeros((0, 3)), TRIANGLE.colors if colored else None)
     (tmp_path / "m.ply").write_bytes(to_ply(mesh))
     again = read_mesh(tmp_path / "m.ply")
@@ -145,7 +145,7 @@ def test_names_are_corrected() -> None:
         methods.load("tsdf_fussion")
     with pytest.raises(UserError, match="cannot be found: there is no module 'no_such_module'"):
         methods.load("no_such_module:Thing")
-    assert nearest("zzz", ["a", "b"]) == "; there are: a, b"
+    assert nearest("zzz", ["a", "b"]) == "; available: a, b"
 
 
 def test_user_errors_are_one_line() -> None:
@@ -180,7 +180,7 @@ def test_an_own_mesh_is_read_as_trimesh_reads_it(tmp_path: Path, monkeypatch: py
 
 
 def read_mesh_as_trimesh(file: Path) -> Mesh:
-    """Read a copy with a comment in its header, which makes it a file of another program."""
+    """Read a copy with a comment in its header, which is therefore treated as a third-party file."""
     copy = file.with_name("other.ply")
     copy.write_bytes(file.read_bytes().replace(b"1.0\n", b"1.0\ncomment of another program\n", 1))
     return read_mesh(copy)

@@ -1,4 +1,4 @@
-"""Arrays from strangers: exact where they are whole, one line where they are not, nothing run and no memory promised away."""
+"""Arrays from untrusted files: intact ones are exact, damaged ones give a one-line error, and reading is safe and bounded."""
 
 import io
 import zipfile
@@ -59,7 +59,7 @@ def test_nothing_that_is_pickled_is_run(tmp_path: Path) -> None:
 
 
 def member(shape: tuple[int, ...], data: bytes = b"", dtype: str = "<f8", version: bytes = b"\x01\x00") -> bytes:
-    """The bytes of an .npy file whose header says what one likes."""
+    """Return the bytes of an .npy file with an arbitrary header."""
     header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode()
     header += b" " * (-(len(header) + 11) % 64) + b"\n"
     length = len(header).to_bytes(2 if version == b"\x01\x00" else 4, "little")
@@ -73,7 +73,7 @@ def member(shape: tuple[int, ...], data: bytes = b"", dtype: str = "<f8", versio
         (member((1 << 62, 1 << 62)), "would take more than the file holds"),
         (member((3,), bytes(16)), "not a readable sample"),
         (member((-1, -5), bytes(40)), "shape"),
-        (member((2,), bytes(16), dtype="|V0"), "followed by more than its header promises"),
+        (member((2,), bytes(16), dtype="|V0"), "longer than its header declares"),
         (member((2,), bytes(16), version=b"\x03\x00"), "version 3 of NumPy's format"),
         (member((2,), bytes(16), dtype="no type"), "not a readable sample"),
         (b"\x93NUMPY", "not a readable sample"),
@@ -111,7 +111,7 @@ def test_a_member_that_goes_on_after_its_array_is_refused_unread(tmp_path: Path)
         stream.write((tmp_path / "x.npy").read_bytes())
         for _ in range(64):
             stream.write(bytes(1 << 20))
-    with pytest.raises(UserError, match=r"x\.npz: a is followed by more than its header promises"):
+    with pytest.raises(UserError, match=r"x\.npz: a is longer than its header declares"):
         read_npz(tmp_path / "x.npz", "thing")
 
 
@@ -139,7 +139,7 @@ def test_numbers_that_are_not_finite_stay_outside(value: complex, tmp_path: Path
 
 def test_a_field_that_is_needed_and_a_file_that_is_missing_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", one=np.ones(1))
-    with pytest.raises(UserError, match=r"a\.npz: no field 'two', so this is no head model"):
+    with pytest.raises(UserError, match=r"a\.npz: no field 'two', so this is not a valid head model"):
         read_npz(tmp_path / "a.npz", "head model", needed=("one", "two", "three"))
     for read in (read_npy, read_npz):
         with pytest.raises(UserError, match=r"gone\.npz: the file is missing"):
@@ -156,7 +156,7 @@ def test_any_error_becomes_one_line_with_what_to_do(tmp_path: Path) -> None:
         "a.bin: not a readable scan (two lines and [0m a colour); scan it again"
     )
     assert told(KeyError()) == "a.bin: not a readable scan (KeyError); scan it again"
-    assert told(MemoryError()) == "a.bin: reading this scan takes more memory than there is; scan it again"
+    assert told(MemoryError()) == "a.bin: reading this scan takes more memory than is available; scan it again"
     assert told(FileNotFoundError("x")) == "a.bin: the file is missing; scan it again"
     assert told(UserError("said already")) == "said already"
     assert len(told(ValueError("long " * 1000))) < 220

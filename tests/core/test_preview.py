@@ -1,4 +1,4 @@
-"""Small surfaces go to disk and back; what was damaged is told in one line."""
+"""Preview surfaces can be saved and loaded; damaged files are reported in one line."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_other_programs_read_the_file(tmp_path):
         (lambda data: data[:-1], "cut"),
         (lambda data: data + b"x", "cut"),
         (lambda data: b"solid" + data, "not a PLY"),
-        (lambda data: data.replace(b"float y", b"float w"), "hold x, w, z"),
+        (lambda data: data.replace(b"float y", b"float w"), "have x, w, z"),
         (lambda data: b"", "not a PLY"),
         (lambda data: data[:-4] + (9).to_bytes(4, "little"), "faces index"),
     ],

@@ -1,4 +1,4 @@
-"""Saved reconstructions: every part comes back, and each kind of damage is told in one line that names the file."""
+"""Saved reconstructions: all parts are restored, and each kind of damage is reported in one line that names the file."""
 
 import json
 import math
@@ -54,7 +54,7 @@ def test_every_part_comes_back(folder: Path) -> None:
 
 
 def changed(file: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
-    """Return what rewrites a JSON file of the folder."""
+    """Return a function that rewrites a JSON file in the folder."""
 
     def run(folder: Path) -> None:
         content = json.loads((folder / file).read_text())
@@ -64,12 +64,12 @@ def changed(file: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
 
 
 def arrays(**parts: Any) -> Callable[[Path], None]:
-    """Return what writes arrays.npz anew."""
+    """Return a function that replaces arrays.npz."""
     return lambda folder: np.savez(folder / "arrays.npz", **parts)
 
 
 def frame(**changes: Any) -> Callable[[Path], None]:
-    """Return what rewrites the first camera."""
+    """Return a function that rewrites the first camera."""
     return changed("transforms.json", lambda content: {**content, "frames": [{**content["frames"][0], **changes}]})
 
 
@@ -84,28 +84,28 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda folder: (folder / ABOUT).write_text((folder / ABOUT).read_text().replace('"a": 1', '"a": 1e999')),
         "1e999 is not finite",
     ),
-    "numbers for parts": (changed(ABOUT, lambda content: {**content, "parts": [1]}), "'parts' are names"),
-    "an odd gauge": (changed(ABOUT, lambda content: {**content, "gauge": "affine"}), "'gauge' is one of metric, scale"),
-    "a list": (changed(ABOUT, lambda content: [content]), "an object was expected, got a list"),
+    "numbers for parts": (changed(ABOUT, lambda content: {**content, "parts": [1]}), "'parts' must be a list of names"),
+    "an odd gauge": (changed(ABOUT, lambda content: {**content, "gauge": "affine"}), "'gauge' must be one of metric, scale"),
+    "a list": (changed(ABOUT, lambda content: [content]), "expected an object, got a list"),
     "half of it": (lambda folder: (folder / ABOUT).write_text('{"frame": "wor'), "not a readable JSON file"),
     "an unknown part": (changed(ABOUT, lambda content: {**content, "parts": ["aura"]}), "'parts' names 'aura', which no file"),
     "a file of another folder": (changed(ABOUT, lambda content: {**content, "files": ["../secret"]}), "names '../secret'"),
-    "a file that is gone": (lambda folder: (folder / "splats.bin").unlink(), "names 'splats.bin', which is no file"),
+    "a file that is gone": (lambda folder: (folder / "splats.bin").unlink(), "names 'splats.bin', which is not a file"),
     "no arrays": (lambda folder: (folder / "arrays.npz").unlink(), "'parts' names 'points', which no file"),
     "an array that is gone": (arrays(points=np.ones((5, 3))), "'parts' names 'depth', which no file"),
-    "an array too many": (arrays(aura=np.ones(3)), "'aura' is no part of a reconstruction"),
-    "points in a plane": (arrays(points=np.ones((5, 2))), r"points has the shape \(5, 2\)"),
-    "one depth map": (arrays(depth=np.ones((4, 6))), r"depth has the shape \(4, 6\)"),
+    "an array too many": (arrays(aura=np.ones(3)), "'aura' is not a part of a reconstruction"),
+    "points in a plane": (arrays(points=np.ones((5, 2))), r"points has the wrong shape \(5, 2\)"),
+    "one depth map": (arrays(depth=np.ones((4, 6))), r"depth has the wrong shape \(4, 6\)"),
     "words": (arrays(points=np.full((5, 3), "one")), "points holds <U3 instead of numbers"),
     "no numbers": (arrays(points=np.full((5, 3), np.nan)), "points holds NaN or infinity"),
     "no cameras": (lambda folder: (folder / "transforms.json").unlink(), "the file is missing"),
-    "cameras of another kind": (changed("transforms.json", lambda content: {"frames": 3}), "no list 'frames' in it"),
-    "intrinsics of two rows": (frame(intrinsics=[[1, 0, 0], [0, 1, 0]]), "frame 0: intrinsics are 3x3 finite numbers"),
+    "cameras of another kind": (changed("transforms.json", lambda content: {"frames": 3}), "no list 'frames' in this file"),
+    "intrinsics of two rows": (frame(intrinsics=[[1, 0, 0], [0, 1, 0]]), "frame 0: intrinsics must be a finite 3x3 matrix"),
     "intrinsics in words": (frame(intrinsics="wide"), "frame 0: needs intrinsics"),
-    "half a pixel": (frame(w=64.5), "frame 0: w and h are pixels, got 64.5 and 48"),
-    "no picture": (frame(h=0), "frame 0: w and h are pixels, got 64 and 0"),
+    "half a pixel": (frame(w=64.5), "frame 0: w and h must be whole pixels, got 64.5 and 48"),
+    "no picture": (frame(h=0), "frame 0: w and h must be whole pixels, got 64 and 0"),
     "a mirrored pose": (frame(transform_matrix=TURNED), "the upper left 3x3 is not a rotation"),
-    "a pose of three rows": (frame(transform_matrix=TURNED[:3]), r"a pose is 4x4 numbers, got \(3, 4\)"),
+    "a pose of three rows": (frame(transform_matrix=TURNED[:3]), r"a pose must be a 4x4 matrix, got \(3, 4\)"),
     "no mesh": (lambda folder: (folder / "mesh.ply").unlink(), "mesh.ply: the file is missing"),
 }
 
@@ -124,11 +124,11 @@ def test_a_link_out_of_the_folder_is_not_followed(folder: Path, tmp_path: Path) 
     (tmp_path / "secret").write_bytes(b"secret")
     (folder / "splats.bin").unlink()
     (folder / "splats.bin").symlink_to(tmp_path / "secret")
-    with pytest.raises(UserError, match=r"names 'splats\.bin', which is no file of this folder"):
+    with pytest.raises(UserError, match=r"names 'splats\.bin', which is not a file in this folder"):
         Reconstruction.load(folder)
 
 
 @pytest.mark.parametrize("name", ["../a", "a/b", "", ".", "..", "mesh.ply", "arrays.npz"])
 def test_further_files_have_plain_names_of_their_own(name: str) -> None:
-    with pytest.raises(ValueError, match="is not a plain file name of its own"):
+    with pytest.raises(ValueError, match="is not a plain file name, or is a reserved one"):
         Reconstruction("world", "metre", files={name: b""})

@@ -1,4 +1,4 @@
-"""Secrets do not reach what is shown or stored."""
+"""Secrets are neither shown nor stored."""
 
 import pytest
 

@@ -55,7 +55,7 @@ def test_reads_the_kind_of_nerf(tmp_path: Path) -> None:
         ({"frames": [{"file_path": "view_00.png"}]}, "frame 0: needs"),
         ({"frames": [{"file_path": "other", "transform_matrix": np.eye(4).tolist()}]}, "other is missing"),
         ({"frames": [{"file_path": "view_00.png", "transform_matrix": np.eye(4).tolist()}]}, "camera_angle_x"),
-        ({"frames": [{"file_path": "view_00.png", "transform_matrix": [[1]], "fl_x": 3}]}, "frame 0: a pose is 4x4"),
+        ({"frames": [{"file_path": "view_00.png", "transform_matrix": [[1]], "fl_x": 3}]}, "frame 0: a pose must be a 4x4"),
     ],
 )
 def test_names_what_is_wrong(tmp_path: Path, change: dict[str, Any], message: str) -> None:

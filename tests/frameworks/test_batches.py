@@ -1,4 +1,4 @@
-"""The stream of batches: seeded, resumable, split over workers without loss, from a dataset, an iterable or a loader."""
+"""The stream of batches: seeded, resumable, split exactly over workers, from a dataset, an iterable or a loader."""
 
 import os
 from itertools import islice
@@ -18,7 +18,7 @@ from deep3dmap.testing.method_under_test import OwnProcessHost
 
 
 class Numbers:
-    """Samples that are their index."""
+    """A dataset whose samples are their indices."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -60,7 +60,7 @@ def test_an_epoch_sees_each_sample_once_and_epochs_differ() -> None:
 
 
 class WhoReads:
-    """A dataset that says which process reads it."""
+    """A dataset that records which process reads it."""
 
     def __len__(self) -> int:
         return 4
@@ -100,7 +100,7 @@ def test_an_iterable_and_a_ready_loader_feed_the_same_keys() -> None:
 
 
 class iter_of:  # noqa: N801
-    """An iterable without length."""
+    """An iterable without a length."""
 
     def __init__(self, items: list[Any]) -> None:
         self.items = items
@@ -121,7 +121,7 @@ def test_an_iterable_resumes_where_it_was() -> None:
 
 @pytest.mark.parametrize("as_dataset", [True, False])
 def test_turns_of_several_batches_resume_where_they_were(as_dataset: bool) -> None:
-    """A resume read again what the second batch of every turn had been."""
+    """Regression test: a resume repeated the second batch of every step."""
     split = Dots(DotsConfig()).split("train")
     given = {} if as_dataset else {"dataset": iter_of([split[i] for i in range(24)])}
     fresh = [b["mine"] for b in islice(loop().batches(("mine",), per_step=2, **given), 5)]
@@ -156,7 +156,7 @@ def test_an_epoch_has_fewer_turns_where_a_turn_takes_more_batches() -> None:
     resumed = loop(max_epochs=2)
     resumed.load_state_dict(once.state_dict())
     assert resumed.total_steps == once.total_steps
-    # Other data say nothing of an epoch of the run's.
+    # Batches from other data do not change the length of the run's epochs.
     once.batches(("mine",), dataset=split, per_step=1)
     assert once.steps_per_epoch == len(split) // 8
 

@@ -1,4 +1,4 @@
-"""Gradients of several workers are their means; what learns on no worker keeps no gradient."""
+"""Gradients of several workers are averaged; a parameter without a gradient on any worker keeps none."""
 
 from pathlib import Path
 

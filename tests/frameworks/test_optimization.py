@@ -1,4 +1,4 @@
-"""Schedules against closed forms; averages and clipping against what torch does by hand."""
+"""Schedules compared with closed forms; averages and clipping compared with manual computations in torch."""
 
 import math
 
@@ -91,7 +91,7 @@ def test_accumulated_gradients_equal_the_whole_batch() -> None:
 
 
 def test_a_schedule_counts_turns_and_not_updates() -> None:
-    """Two updates a turn ended a cosine at half of the budget."""
+    """Regression test: with two updates per step, a cosine schedule ended at half of the budget."""
     loop, method = make_loop(max_steps=10)
     loop.settings.schedule.name = "cosine"
     optimizer = loop.optimizer("mine", method.parameters())

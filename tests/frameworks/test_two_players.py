@@ -1,4 +1,4 @@
-"""Two players under the loop equal the same two players in bare torch, step by step, on one worker and on two."""
+"""Two players trained with the loop match the same players in plain torch, step by step, on one worker and on two."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -63,7 +63,7 @@ def in_bare_torch() -> tuple[TwoPlayers, dict[str, Tensor]]:
 
 
 def whole_batches() -> Any:
-    """The batches of the loop's plan, as one worker without accumulation sees them."""
+    """The batches of the loop's plan, as for one worker without accumulation."""
     split = Dots(DotsConfig()).split("train")
     for epoch in range(100):
         order = np.random.default_rng([0, epoch]).permutation(len(split))
@@ -105,7 +105,7 @@ def test_workers_that_drift_apart_are_found(tmp_path: Path, cls: type) -> None:
 
 
 def test_a_gradient_penalty_is_its_closed_form() -> None:
-    # Of f(x) = sum(w x^2) / 2 the gradient is w x, and the penalty |w x|^2.
+    # The gradient of f(x) = sum(w x^2) / 2 is w x, and the penalty is |w x|^2.
     weight = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
     inputs = torch.tensor([[1.0, 1.0, 1.0], [2.0, 0.0, -1.0]], requires_grad=True)
     penalty = gradient_penalty((0.5 * weight * inputs.square()).sum(1), inputs, scale=1024.0)
@@ -147,7 +147,7 @@ def test_mistakes_with_names_are_told() -> None:
 
 
 def test_the_penalty_weight_is_the_toys() -> None:
-    # The reference above uses the same constant; this pins that the loss really contains the penalty.
+    # The reference above uses the same constant; this checks that the loss contains the penalty.
     method = make_players()
     loss = discriminator_loss(method.discriminator, torch.zeros(1, 48), torch.zeros(1, 48), torch.ones(1))
     bare = discriminator_loss(method.discriminator, torch.zeros(1, 48), torch.zeros(1, 48), torch.zeros(1))

@@ -58,7 +58,7 @@ def test_every_number_says_what_is_possible_and_nothing_else_is_taken(name: str)
             with pytest.raises(UserError, match=rf"method\.{of.name}=.*: must be "):
                 check_value(methods.load(name).config_type, of.name, as_given(of, value, like), "method.")
         if of.metadata["length"]:
-            with pytest.raises(UserError, match=rf"method\.{of.name}=.*: takes {of.metadata['length']} values"):
+            with pytest.raises(UserError, match=rf"method\.{of.name}=.*: expects {of.metadata['length']} values"):
                 check_value(methods.load(name).config_type, of.name, like[:-1], "method.")
 
 
@@ -76,13 +76,13 @@ def test_the_least_that_is_possible_builds_or_is_refused_in_words(name: str) -> 
     [
         ("prnet", {"width": 3}, "method.width even, got 64 and 3"),
         ("prnet", {"resolution": 48}, "method.resolution must be a multiple of 32"),
-        ("prnet", {"scale": [1.2, 0.9]}, "method.scale is two numbers, the lower one first"),
+        ("prnet", {"scale": [1.2, 0.9]}, "method.scale must be two numbers, the lower one first"),
         ("multiview_face", {"template_grid": 18}, "template_grid=18: must be odd"),
         ("random_cameras", {"lowest": 10.0, "highest": 0.0}, "method.lowest must not exceed method.highest, got 10 and 0"),
         ("giraffe", {"objects": 2, "object_counts": [-0.5, 1.5]}, r"object_counts=\[-0.5, 1.5\]: must be at least 0"),
         ("giraffe", {"camera_height": ["low", "high"]}, "method.camera_height"),
         ("neuralrecon", {"backend": "sparse"}, "method.backend=sparse: not a valid value"),
-        ("neuralrecon", {"n_vox": [24, 24]}, r"n_vox=\[24, 24\]: takes 3 values, got 2"),
+        ("neuralrecon", {"n_vox": [24, 24]}, r"n_vox=\[24, 24\]: expects 3 values, got 2"),
     ],
 )
 def test_options_that_do_not_go_together(name: str, changes: dict[str, Any], message: str) -> None:

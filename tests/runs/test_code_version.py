@@ -1,4 +1,4 @@
-"""The id of a run changes with every line of code that decides its numbers, and with no line of prose."""
+"""The id of a run changes with every line of code that determines its results, but not with docstrings or comments."""
 
 import pytest
 
@@ -9,7 +9,7 @@ INDOOR = "deep3dmap.benchmarks.indoor.protocol"
 
 
 def edited(module: str, change):
-    """Read sources as they are, but those of one module changed."""
+    """Return a reader of sources that modifies the source of one module."""
 
     def read(name: str) -> str | None:
         source = read_source(name)

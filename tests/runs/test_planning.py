@@ -1,4 +1,4 @@
-"""What makes a run another run: its id follows what decides its numbers, and nothing else."""
+"""The id of a run depends on everything that determines its results, and on nothing else."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Kept predictions scored once more: what is the same, what is not, and what cannot be told."""
+"""Scoring saved predictions again: unchanged, changed and unchecked values."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,7 +23,7 @@ SCENES = ("dot-00", "dot-01")
 
 
 class HeightEvaluation(Evaluation):
-    """The mean x of the landmarks, and the largest of all scenes."""
+    """Scores the mean x of the landmarks, and its maximum over all scenes."""
 
     def __init__(self) -> None:
         self.seen = list[float]()
@@ -42,7 +42,7 @@ class HeightEvaluation(Evaluation):
 
 
 class Heights(Protocol):
-    """A suite of kept landmarks."""
+    """A suite that scores landmarks."""
 
     card = SuiteCard(
         "Heights", 1, Task("heights", ("image",), ("landmarks",), ""),
@@ -99,18 +99,18 @@ def test_what_single_precision_may_move_is_the_same(plan: RunPlan, tmp_path: Pat
     found = problems(*kept(tmp_path, plan, told, dict(zip(SCENES, (1.0, 4.0))), 4.0), plan)
     assert (found == []) is same
     if not same:
-        assert found == ["1 of 3 values are others today, such as x of dot-00: 1, and it was 1.003"]
+        assert found == ["1 of 3 values have changed, such as x of dot-00: 1, was 1.003"]
 
 
 def test_a_value_that_was_none_is_another_one(plan: RunPlan, tmp_path: Path) -> None:
     levels = dict(zip(SCENES, (1.0, 4.0)))
     (text,) = problems(*kept(tmp_path, plan, {**levels, "dot-01": float("nan")}, levels, 4.0), plan)
-    assert "1 of 3 values are others today, such as x of dot-01: 4, and it was nan" in text
+    assert "1 of 3 values have changed, such as x of dot-01: 4, was nan" in text
 
 
 def test_without_all_predictions_nothing_is_said_of_the_whole(plan: RunPlan, tmp_path: Path) -> None:
     told = dict(zip(SCENES, (1.0, 4.0)))
-    # The largest of all is wrong, and cannot be told from one scene.
+    # The maximum over all scenes is wrong, but cannot be checked from a single scene.
     assert problems(*kept(tmp_path, plan, told, {"dot-00": 1.0}, 99.0), plan) == []
 
 
@@ -124,7 +124,7 @@ def test_predictions_that_no_longer_fit_are_a_problem_and_not_the_end(plan: RunP
     store, row = kept(tmp_path, plan, levels, levels, 4.0)
     short = Reconstruction("image", "pixel", landmarks=np.zeros((5, 3), np.float32))
     short.save(Path(store.artifacts_path(plan.run_id, int(row.attempt))) / "dot-00")
-    assert problems(store, row, plan) == ["its kept predictions cannot be scored: landmarks are (68, 3)"]
+    assert problems(store, row, plan) == ["its saved predictions cannot be scored: landmarks are (68, 3)"]
 
 
 def test_runs_on_data_that_are_not_made_are_counted(plan: RunPlan, tmp_path: Path) -> None:
@@ -134,4 +134,4 @@ def test_runs_on_data_that_are_not_made_are_counted(plan: RunPlan, tmp_path: Pat
     elsewhere = replace(plan, dataset="heads", dataset_variant="smoke", config=absent.config)
     freshness = Freshness(fresh=[(row, elsewhere), (row, elsewhere)])
     assert rescore(store, freshness) == []
-    assert freshness.unchecked == {"kept predictions on heads/smoke, whose test data are not made": 2}
+    assert freshness.unchecked == {"predictions on heads/smoke, whose test data are not generated": 2}

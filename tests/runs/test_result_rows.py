@@ -1,4 +1,4 @@
-"""From what is known of a run to its rows: which metric, scene and fit each number belongs to, and nothing secret."""
+"""Result rows: each number has the right metric, scene and fit, and no secrets are stored."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What runs reserve, how many fit beside each other, and what is said of one that never could."""
+"""Resources that runs reserve, how many runs fit at once, and the message for a run that can never be placed."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def test_the_driver_of_nested_workers_counts(tmp_path: Path) -> None:
 
 
 def test_a_run_that_never_fits_is_told_what_it_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_resources, "shortage", lambda bundle, workers: "")  # what single machines have room for
+    monkeypatch.setattr(run_resources, "shortage", lambda bundle, workers: "")  # capacity of single nodes
     large = plan(tmp_path, "trainer.cpus_per_worker=64")
     assert lacking(plan(tmp_path), {"CPU": 1}) == ""
     assert "asked for 64 CPU" in lacking(large, {"CPU": 2})

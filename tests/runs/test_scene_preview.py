@@ -1,4 +1,4 @@
-"""What is kept of a scene to be looked at."""
+"""Scene previews: small surfaces and pictures."""
 
 import io
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_surfaces_of_triangles_that_share_nothing_take_as_much_as_the_docs_say(t
 
 
 def test_surface_is_turned_upright_with_its_front_ahead(tmp_path):
-    # In the world up is z and the cameras stand at x = 4; before the viewer up is y, and the cameras are at z.
+    # In the world, up is z and the cameras are at x = 4; in the viewer, up is y and the cameras are on the z axis.
     truth = ball()
     tall = Mesh(truth.vertices * np.array([1, 1, 3], np.float32), truth.faces)
     bump = Mesh(tall.vertices + np.array([0.5, 0, 0]) * (tall.vertices[:, :1] > 0.99), tall.faces)

@@ -1,4 +1,4 @@
-"""A method never sees a scene that lacks something of some of its images."""
+"""A method never receives a scene whose per-image keys are incomplete."""
 
 from typing import Any
 
@@ -32,17 +32,17 @@ def reconstructed(name: str, scene: dict[str, Any], **mapping: str) -> Any:
     ],
 )
 def test_what_is_not_there_for_each_image_is_named_with_both_counts(name: str, key: str) -> None:
-    with pytest.raises(UserError, match=f"^the dataset gives 4 images and 3 of '{key}'; each image needs one$"):
+    with pytest.raises(UserError, match=f"^the dataset has 4 images but 3 of '{key}'; each image needs one$"):
         reconstructed(name, {**SCENE, key: SCENE[key][:3]})
 
 
 def test_a_method_that_takes_no_images_is_told_too() -> None:
-    with pytest.raises(UserError, match=r"^the dataset gives 4 of 'masks' and 3 of 'intrinsics'; each image needs one$"):
+    with pytest.raises(UserError, match=r"^the dataset has 4 of 'masks' but 3 of 'intrinsics'; each image needs one$"):
         reconstructed("mean_subject", {**SCENE, "intrinsics": SCENE["intrinsics"][:3]})
 
 
 def test_it_is_named_as_the_dataset_names_it() -> None:
-    with pytest.raises(UserError, match="4 images and 2 of 'motions'"):
+    with pytest.raises(UserError, match="4 images but 2 of 'motions'"):
         reconstructed("tsdf_fusion", {**SCENE, "motions": SCENE["world_from_camera"][:2]}, world_from_camera="motions")
 
 

@@ -1,4 +1,4 @@
-"""The one scorer: what it asks a suite and a method for, what it hands over, and what it does with scenes that fail."""
+"""Scoring: the calls to the suite and the method, the keys that the method receives, and the handling of failed scenes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ CAMERA = Camera(np.eye(3), np.eye(4), 6, 4)
 
 
 class LevelEvaluation(Evaluation):
-    """Scores a rendering's level, and counts what it was asked."""
+    """Scores the mean level of a rendering, and logs its calls."""
 
     def __init__(self, log: list[str]) -> None:
         self.log, self.levels = log, list[float]()
@@ -48,7 +48,7 @@ class LevelEvaluation(Evaluation):
 
 
 class LevelProtocol(Protocol):
-    """A suite that asks for renderings."""
+    """A suite that requests renderings."""
 
     card = SuiteCard(
         "Level", 1, Task("level", ("image",), ("views",), ""),
@@ -105,7 +105,7 @@ def test_a_scene_that_is_gone_is_said(tmp_path: Path) -> None:
 
 
 class Curious(ScenePoints):
-    """Uses the light and the landmarks where it gets them."""
+    """A method that uses the light and the landmarks if they are given."""
 
     card = replace(ScenePoints.card, optional=("background", "landmarks_68"))
 
@@ -115,7 +115,7 @@ class Curious(ScenePoints):
 
 
 class Generous(LevelProtocol):
-    """Offers everything and gives the background."""
+    """A suite that offers all keys, and whose task gives the background."""
 
     card = replace(LevelProtocol.card, task=Task("level", ("image", "background"), ("views",), ""))
 

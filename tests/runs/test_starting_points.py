@@ -1,4 +1,4 @@
-"""What a run starts from is found at planning, and its id depends on what lies there and not on where."""
+"""The starting points of a run are located during planning, and its id depends on their content but not their location."""
 
 import hashlib
 import os

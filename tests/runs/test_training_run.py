@@ -1,4 +1,4 @@
-"""The row of a training run tells of the process that trained, and not of the one that waited for it."""
+"""The row of a training run describes the process that trained, not the one that waited for it."""
 
 import time
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_the_attempt_is_numbered_once_the_run_is_held(
     lease = RetryingStore.lease
 
     def late(self: RetryingStore, run_ids: list[str]) -> Any:
-        # Another command ends the same run just before this one gets hold of it.
+        # Another command finishes the same run immediately before this one acquires the lease.
         monkeypatch.setattr(RetryingStore, "lease", lease)
         planned.carry_out(other)
         return lease(self, run_ids)
@@ -76,7 +76,7 @@ def test_a_run_that_was_taken_over_meanwhile_is_told_of(
     monkeypatch.setattr(RetryingStore, "lease", lambda self, run_ids: taken.append(lease(self, run_ids, 0.2)) or taken[-1])
 
     def sleep(*_: object) -> TrainingSummary:
-        # As a machine that sleeps: nothing is renewed, another process takes the run, and this one wakes up.
+        # Simulate a suspended machine: the lease is not renewed, another process takes over the run, and this one wakes up.
         taken[0]._over.set()
         time.sleep(0.3)
         with store.lease([planned.plan.run_id], 0.2) as other:

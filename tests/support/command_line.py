@@ -1,4 +1,4 @@
-"""Runs the command line as a user does, in a process of its own that finds the toy methods."""
+"""Runs the command line as a user would, in a separate process that can import the toy methods."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ HEADS = ("datasets=[heads/smoke]", "dataset.train=16", "dataset.val=4", "dataset
 
 
 def start(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-    """Start `deep3dmap ARGUMENTS` in a folder, with further environment variables."""
+    """Start `deep3dmap ARGUMENTS` in a folder, with additional environment variables."""
     return subprocess.Popen(
         [sys.executable, "-m", "deep3dmap.cli", *arguments],
         cwd=folder,
@@ -25,7 +25,7 @@ def start(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[s
 
 
 def ended(process: subprocess.Popen[str], code: int = 0, seconds: float = 500) -> tuple[str, str]:
-    """Wait for a process to end with an exit code; returns what it wrote to its two outputs."""
+    """Wait for a process to end, and check its exit code; returns its standard output and standard error."""
     try:
         out, error = process.communicate(timeout=seconds)
     finally:
@@ -35,7 +35,7 @@ def ended(process: subprocess.Popen[str], code: int = 0, seconds: float = 500) -
 
 
 def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str] | None = None, seconds: float = 400) -> None:
-    """Wait until a condition holds, at most until the process ends."""
+    """Wait until a condition holds; fails after `seconds`, or if the process ends."""
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "waited in vain"

@@ -1,6 +1,7 @@
-"""Damaged files for every reader: small whole samples, one of their files changed, and what the reader makes of it.
+"""Fuzzing of all readers: one file of a small intact sample is damaged, and the result of the reader is checked.
 
-Each case is told by a seed and its number. Whole is a reader that gives finite numbers, or one clear line that names the file.
+Each case is identified by a seed and a number. A reader passes if it returns finite numbers, or raises a one-line error that
+names the file.
 """
 
 import shutil
@@ -24,7 +25,7 @@ TEXT = (".txt", ".json", ".obj", ".mtl", ".csv", ".pts")
 
 
 def run_case(seed: int, number: int) -> tuple[str, str]:
-    """Damage a file and read it; returns the reader's name and `ok`, `refused` or what went wrong."""
+    """Damage a file and read it; returns the reader's name, and `ok`, `refused` or a description of the fault."""
     rng = np.random.default_rng([seed, number])
     names = list(SAMPLES)
     name = names[number % len(names)]
@@ -90,7 +91,7 @@ def _overwrite(rng: np.random.Generator, data: bytearray, file: Path) -> bytearr
 
 
 def _numbers(rng: np.random.Generator, data: bytearray, file: Path) -> bytearray:
-    """Put an odd number of four or eight bytes anywhere, the beginning preferred, where headers are."""
+    """Overwrite four or eight bytes with an unusual number, preferably near the beginning, where headers are."""
     odd = [struct.pack("<f", value) for value in (np.nan, np.inf, 3e38)] + [struct.pack("<d", np.nan)]
     odd += [struct.pack(form, value) for form in ("<I", ">I") for value in (0xFFFFFFFF, 0x7FFFFFFF, 0x10000, 0)]
     odd += [struct.pack("<Q", value) for value in (2**63, 2**40, 0)]
@@ -107,8 +108,8 @@ def _word(rng: np.random.Generator, data: bytearray, file: Path) -> bytearray:
 
 
 def _array(rng: np.random.Generator, data: bytearray, file: Path) -> bytearray:
-    """Store the arrays again, one of them another: a whole archive with wrong numbers."""
-    # What lies there is the sample, written above: its pickles are ours.
+    """Save the arrays again with one of them changed: an intact archive with wrong numbers."""
+    # The file is the sample written above, so its pickles are trusted.
     with np.load(file, allow_pickle=True) as stored:
         arrays = dict(stored)
     name = list(arrays)[int(rng.integers(len(arrays)))]
@@ -137,7 +138,7 @@ def _spoiled(rng: np.random.Generator, array: Any) -> Any:
 
 
 def _png_size(rng: np.random.Generator, data: bytearray, file: Path) -> bytearray:
-    """Claim another size, its checksum right."""
+    """Change the image size in the header, with a correct checksum."""
     width, height = (int(rng.choice([0, 1, 20_000, 65_535, 2**31 - 1])) for _ in range(2))
     data[16:24] = struct.pack(">II", width, height)
     data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
@@ -151,7 +152,7 @@ def _clear(line: str, folder: Path) -> str:
 
 
 def _not_finite(found: Any, path: str = "result") -> str:
-    """Return where in a result NaN or infinity is, empty if nowhere."""
+    """Return the location of a NaN or infinity in a result, or an empty string."""
     if isinstance(found, torch.Tensor):
         found = found.detach().numpy()
     if isinstance(found, np.ndarray):

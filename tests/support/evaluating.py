@@ -1,4 +1,4 @@
-"""Scores of a single scene, as an evaluation that has just begun gives them."""
+"""Scores of a single scene from a new evaluation."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Toy methods with an accident: they run out of memory, wait for data that never come, or take their time."""
+"""Toy methods with faults: they run out of memory, wait for data that never arrive, or are slow."""
 
 import os
 import resource
@@ -18,17 +18,17 @@ from deep3dmap.frameworks import TrainLoop
 
 @dataclass
 class AccidentConfig(RegressionConfig):
-    """What happens, and when."""
+    """Options that select a fault and when it occurs."""
 
     delay: float = option(0.0, "seconds every step waits")
-    memory_at: int = option(0, "step at which worker 0 asks for more memory than it may have (0 = never)")
+    memory_at: int = option(0, "step at which worker 0 exceeds its memory limit (0 = never)")
     hang_at: int = option(0, "how many samples are read before one hangs (0 = never)")
-    loader_timeout: float = option(0.0, "seconds a batch may take in this process (0 = as the platform says)")
-    mark: str = option("", "file with a line for every start of the training: the step, and how many workers")
+    loader_timeout: float = option(0.0, "seconds a batch may take in this process (0 = the platform's default)")
+    mark: str = option("", "file with a line for every start of the training: the step and the number of workers")
 
 
 class Accident(Regression):
-    """A linear regression that something happens to."""
+    """A linear regression with a configurable fault."""
 
     config_type = AccidentConfig
     config: AccidentConfig
@@ -38,7 +38,7 @@ class Accident(Regression):
         self.read = 0
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Train as usual until it happens."""
+        """Train as usual until the fault occurs."""
         if self.config.loader_timeout:
             os.environ["DEEP3DMAP_LOADER_TIMEOUT_S"] = str(self.config.loader_timeout)
         if self.config.mark:
@@ -59,7 +59,7 @@ class Accident(Regression):
 
 
 def ask_for_too_much() -> None:
-    """Forbid this process any more memory, and ask for it."""
+    """Limit the memory of this process, and exceed the limit."""
     in_use = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (in_use + (64 << 20), resource.RLIM_INFINITY))
     try:
@@ -70,21 +70,21 @@ def ask_for_too_much() -> None:
 
 @dataclass
 class ChattyConfig(RegressionConfig):
-    """What is said and what goes wrong."""
+    """Options for output and errors."""
 
     delay: float = option(0.0, "seconds every step waits")
     raise_at: int = option(0, "step at which an error is raised (0 = never)")
-    listening: str = option("", "file that gets the addresses that this process and those below it listen on")
+    listening: str = option("", "file for the addresses that this process listens on")
 
 
 class Chatty(Regression):
-    """A linear regression that prints, may raise, and may look at what its process listens on."""
+    """A linear regression that prints, and optionally raises or records the addresses that its process listens on."""
 
     config_type = ChattyConfig
     config: ChattyConfig
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Train as usual, saying so."""
+        """Train as usual, printing a message."""
         print(f"hello from step {loop.step}")
         for step in super().train_steps(loop):
             time.sleep(self.config.delay)

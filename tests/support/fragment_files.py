@@ -1,4 +1,4 @@
-"""Writes fragments.pkl as NeuralRecon's tools do: plain containers and arrays, pixel centres at integers."""
+"""Writes fragments.pkl like NeuralRecon's tools: plain containers and arrays, pixel centres at integers."""
 
 import pickle
 from collections.abc import Sequence

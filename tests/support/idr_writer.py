@@ -1,4 +1,4 @@
-"""Writes a scan as IDR lays out DTU's: pictures, masks, and projections with integer pixel centres."""
+"""Writes a scan in IDR's layout of DTU: images, masks, and projections with integer pixel centres."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ def write_idr_scan(
     centre: NDArray[np.float64],
     radius: float,
 ) -> None:
-    """Write image/000.png, mask/000.png, ... and cameras.npz; the sphere, in the cameras' unit, holds the subject."""
+    """Write image/000.png, mask/000.png, ... and cameras.npz; the sphere, in the cameras' unit, contains the subject."""
     for name in ("image", "mask"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     matrices: dict[str, Any] = {}

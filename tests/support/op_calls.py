@@ -1,6 +1,6 @@
-"""Random calls of the ops in `op_table`, with arguments right and wrong.
+"""Random calls of the ops in `op_table`, with valid and invalid arguments.
 
-Each call is told by a seed and its number, so that any one of them can be made again.
+Each call is identified by a seed and a number, so that it can be repeated.
 """
 
 from collections.abc import Callable
@@ -14,27 +14,27 @@ from torch import Tensor
 
 from deep3dmap.core.errors import UserError
 
-# What an op may say to arguments that it cannot take. RuntimeError and IndexError are torch's own words.
+# Errors that an op may raise for invalid arguments. RuntimeError and IndexError are raised by torch itself.
 REFUSALS = (ValueError, TypeError, RuntimeError, IndexError, UserError)
-NO_MEMORY = "can't allocate memory"  # no refusal: sizes are to be looked at before memory is asked for
+NO_MEMORY = "can't allocate memory"  # not accepted as a refusal: sizes must be checked before allocating memory
 SIZES = {"X": 5, "Y": 4, "Z": 9, "V": 9, "F": 12, "H": 12, "W": 12, "K": 4, "C": 9, "D": 9, "N": 40, "M": 40, "P": 60, "B": 3}
 ODD_NUMBERS = (float("nan"), float("inf"), -float("inf"), 0.0, 1e-30, 1e6, 3e38, -3e38)
 ODD_IDS = (-(2**63), 2**63 - 1, 2**40, 2**31, 2**29, -(2**29), -2, -1)
 ODD_COUNTS = (0, -1, 2**12)
 ODD_SIDES = (0, -1, 2**12, 2**31)
-ODD_ENTRIES = (0, -1, 2**12, 2**40, -(2**63), 2**63 - 1)  # none whose memory could be had
+ODD_ENTRIES = (0, -1, 2**12, 2**40, -(2**63), 2**63 - 1)  # invalid, or too large to allocate
 
 
 @dataclass(frozen=True)
 class Call:
-    """A function with its arguments, ready to be made."""
+    """A function with its arguments, ready to be called."""
 
     name: str
     function: Callable[..., Any]
     arguments: list[Any]
 
     def run(self) -> str:
-        """Make the call; returns what came of it: `ok`, `refused`, or that it wanted more memory than a call may have."""
+        """Make the call; returns `ok`, `refused`, or the message of an excessive memory allocation."""
         try:
             self.function(*self.arguments)
         except REFUSALS as error:
@@ -43,7 +43,7 @@ class Call:
 
 
 def random_call(seed: int, number: int) -> Call:
-    """Return one call. Half of them have an argument that is wrong in some way."""
+    """Return one call. Half of the calls have an invalid argument."""
     rng = np.random.default_rng([seed, number])
     table = op_table()
     name = list(table)[int(rng.integers(len(table)))]
@@ -58,7 +58,7 @@ def random_call(seed: int, number: int) -> Call:
 
 
 def run_case(seed: int, number: int) -> tuple[str, str]:
-    """Make one call; returns the op's name and what came of it: `ok`, `refused`, or what went wrong."""
+    """Make one call; returns the op's name, and `ok`, `refused` or a description of the fault."""
     call = random_call(seed, number)
     try:
         return call.name, call.run()
@@ -102,7 +102,7 @@ def _argument(rng: np.random.Generator, word: str, sizes: dict[str, int]) -> Any
 
 
 def _range(bound: str, sizes: dict[str, int]) -> tuple[int, int]:
-    """`V`: ids of V things. `~F`: -1 as well. A number: from minus that to that."""
+    """Return the range of integers for a bound. `V`: ids from 0 to V - 1. `~F`: also -1. A number n: from -n to n."""
     name = bound.removeprefix("~")
     if name in sizes:
         return (-1 if bound.startswith("~") else 0), sizes[name]

@@ -1,9 +1,9 @@
-"""What is called when ops are fuzzed: public functions, registered operators and the kernels behind them.
+"""The functions that are called when ops are fuzzed: public functions, registered operators and the kernels behind them.
 
-Each comes with a word for every argument. `f N,3`: normal floats of that shape; sides are letters of `op_calls.SIZES`. `u`:
-floats in [0, 1). `b`, `u1`: 0 and 1 as bool and uint8. `i4`, `i8`: integers, up to a bound. `splits N`: offsets of N parts that
-rise from 0 to P. `cells`: rows of voxels. `list 1,2`: that list. `ints 2,0,3`: two integers from 0 to 2. `any`, `count`,
-`bool`, `one`: a number, a small integer, a flag, a name. A letter alone: that size.
+Each has a specification of every argument. `f N,3`: normal floats of that shape; dimensions are letters in `op_calls.SIZES`.
+`u`: floats in [0, 1). `b`, `u1`: 0 and 1 as bool and uint8. `i4`, `i8`: integers, up to a bound. `splits N`: increasing offsets
+of N parts, from 0 to P. `cells`: rows of voxels. `list 1,2`: that list. `ints 2,0,3`: two integers from 0 to 2. `any`, `count`,
+`bool`, `one`: a number, a small integer, a flag, a name. A single letter: that size.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ COMPOSITED = "f N,3; f N; f N; f P"
 
 @cache
 def op_table() -> Table:
-    """Return what can be called, by name: the function and the words of its arguments."""
+    """Return {name: (function, specification of its arguments)}."""
     return _public() | _operators() | _kernels()
 
 

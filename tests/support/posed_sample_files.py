@@ -1,6 +1,6 @@
-"""Small whole samples of posed photographs, CLEVR, CompCars and faces with depth, and the calls that read them.
+"""Small intact samples of posed photographs, CLEVR, CompCars and faces with depth, and functions that read them.
 
-Each call returns all that the files say, pictures apart, which the samples of pictures are for.
+Each function returns the full content of the files, except for images, which have their own samples.
 """
 
 from pathlib import Path
@@ -37,7 +37,7 @@ def write_colmap_binary(folder: Path) -> None:
 
 
 def write_colmap_text(folder: Path) -> None:
-    """A capture with a model in text."""
+    """A capture with a text model."""
     _colmap(folder, False)
 
 
@@ -48,7 +48,7 @@ def read_colmap(folder: Path) -> Any:
 
 
 def write_idr(folder: Path) -> None:
-    """A scan of DTU as IDR lays it out."""
+    """A DTU scan in IDR's layout."""
     write_idr_scan(folder, PICTURES, MASKS, CAMERAS, np.array([0.1, 0.2, 0.3]), 1.5)
 
 
@@ -59,7 +59,7 @@ def read_idr(folder: Path) -> Any:
 
 
 def write_mvsnet(folder: Path) -> None:
-    """A scan of DTU as MVSNet lays it out."""
+    """A DTU scan in MVSNet's layout."""
     (folder / "Rectified" / "scan1_train").mkdir(parents=True)
     (folder / "Cameras" / "train").mkdir(parents=True)
     for index, (camera, picture) in enumerate(zip(CAMERAS, PICTURES)):
@@ -75,7 +75,7 @@ def read_mvsnet(folder: Path) -> Any:
 
 
 def write_nerf(folder: Path) -> None:
-    """A scene as NeRF's synthetic ones are."""
+    """A scene in the format of NeRF's synthetic dataset."""
     nerf_synthetic.write_split(folder, "train", PICTURES, MASKS, CAMERAS)
 
 
@@ -87,7 +87,7 @@ def read_nerf(folder: Path) -> Any:
 
 
 def write_clevr(folder: Path) -> None:
-    """The scenes of a split of CLEVR."""
+    """The scenes of a CLEVR split."""
     thing = {"shape": "cube", "size": "large", "color": "red", "material": "metal", "rotation": 20.0}
     thing |= {"3d_coords": [0.1, 0.2, 0.7], "pixel_coords": [6.0, 7.0, 11.0]}
     scenes = [{"image_filename": clevr.image_name("val", index), "objects": [thing] * (index + 1)} for index in range(2)]
@@ -119,7 +119,7 @@ def read_cars(folder: Path) -> Any:
 
 
 def write_face_depth(folder: Path) -> None:
-    """Depth maps and truth of two faces."""
+    """Depth maps and ground truth of two faces."""
     for kind in ("image", "depth"):
         (folder / kind).mkdir()
     for name in ("a", "b"):
@@ -129,7 +129,7 @@ def write_face_depth(folder: Path) -> None:
 
 
 def read_face_depth(folder: Path) -> Any:
-    """Depth maps and truth."""
+    """Depth maps and ground truth."""
     return [[face_depth.read_depth(pair.depth) for pair in face_depth.find_pairs(folder)], face_depth.read_truth(folder)]
 
 

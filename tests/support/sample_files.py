@@ -1,4 +1,4 @@
-"""A small whole sample of everything that is read, with the call that reads all of it."""
+"""A small intact sample of every supported file format, with a function that reads it completely."""
 
 import pickle
 import struct
@@ -46,7 +46,7 @@ OBJ = "mtllib m.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nvt 0 0\nvt 1 0\nvt 0 1\
 
 @dataclass(frozen=True)
 class Sample:
-    """write: into an empty folder. read: everything in it."""
+    """write: writes the sample into an empty folder. read: reads everything in it."""
 
     write: Callable[[Path], object]
     read: Callable[[Path], Any]

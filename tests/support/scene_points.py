@@ -1,4 +1,4 @@
-"""A toy that learns from the scene in hand and from nothing else, in two stages with optimisers of their own."""
+"""A toy method that is only optimised per scene, in two stages with separate optimisers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from deep3dmap.frameworks import CustomFramework, TrainLoop
 
 @dataclass
 class ScenePointsConfig:
-    """Points that are moved to where the picture says."""
+    """Options of the toy method."""
 
     stage: int = option(3, "steps of each of the two stages")
     diverge_on: float = option(0.0, "scenes whose mean is above this diverge (0 = none)")
 
 
 class ScenePoints(CustomFramework):
-    """Moves 68 points towards a function of the picture; the second stage adds noise, so that random numbers count."""
+    """Moves 68 points towards a function of the image; the second stage adds noise, so that random numbers matter."""
 
     card = MethodCard(
         "Scene points", "nobody", 2024, "", ("landmarks",), ("image",), ("landmarks", "views"), "Apache-2.0", frame="image"
@@ -36,7 +36,7 @@ class ScenePoints(CustomFramework):
         self.points = nn.Parameter(torch.zeros(68, 3))
 
     def fit_steps(self, given: dict[str, Any], loop: TrainLoop) -> Iterator[Step]:
-        """Two stages."""
+        """Fit in two stages."""
         loop.planned_steps = 2 * self.config.stage
         return self._fit(given, loop)
 
@@ -61,13 +61,13 @@ class ScenePoints(CustomFramework):
         return Reconstruction("image", "pixel", landmarks=self.points.detach().cpu().numpy().copy())
 
     def render(self, cameras: Sequence[Camera]) -> Views:
-        """A flat picture of the points' mean."""
+        """Render constant images with the mean of the points."""
         level = float(self.points.detach().mean())
         return Views(np.stack([np.full((3, camera.height, camera.width), level, np.float32) for camera in cameras]))
 
 
 class Unseeded(ScenePoints):
-    """Breaks determinism: its noise comes from a generator that nobody seeded."""
+    """Violates determinism: its noise comes from an unseeded generator."""
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
         """Return the points with noise."""
@@ -76,7 +76,7 @@ class Unseeded(ScenePoints):
 
 
 class Leaking(ScenePoints):
-    """Breaks the exact fit: what it optimises is not part of its state."""
+    """Violates the exact fit: the optimised parameters are not part of its state."""
 
     def __init__(self, config: ScenePointsConfig) -> None:
         super().__init__(config)
@@ -86,7 +86,7 @@ class Leaking(ScenePoints):
 
     @property
     def points(self) -> nn.Parameter:
-        """What is optimised."""
+        """The optimised parameter."""
         return self.hidden[0]
 
     def _fit(self, given: dict[str, Any], loop: TrainLoop) -> Iterator[Step]:
@@ -96,9 +96,9 @@ class Leaking(ScenePoints):
 
 
 class Flickering(ScenePoints):
-    """Breaks determinism: once it has seen a scene, what it renders depends on the hour."""
+    """Violates determinism: its renderings are scaled by an unseeded random factor."""
 
     def render(self, cameras: Sequence[Camera]) -> Views:
-        """A flat picture of the points' mean, more or less."""
+        """Render constant images with approximately the mean of the points."""
         views = super().render(cameras)
         return Views((views.images * (1 + np.random.default_rng().random())).astype(np.float32))

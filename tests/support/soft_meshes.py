@@ -10,7 +10,7 @@ from deep3dmap.ops.rasterize_soft import SoftFragments, rasterize_soft
 
 
 def soup(seed: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """Random triangles over a random picture, some beside it, behind the camera, without area or not finite."""
+    """Random triangles over a random image, some outside it, behind the camera, degenerate or not finite."""
     rng = np.random.default_rng(seed)
     height, width = (int(n) for n in rng.integers(1, 28, 2))
     count = int(rng.integers(0, 25))
@@ -38,7 +38,7 @@ def draw(vertices: Tensor, faces: Tensor, backend: str, **how: Any) -> SoftFragm
 
 
 def well_shaped(seed: int) -> tuple[Tensor, Tensor]:
-    """Six triangles with long edges all, float64."""
+    """Six triangles with only long edges, float64."""
     rng = np.random.default_rng(seed)
     centres = rng.uniform(2, 14, (6, 1, 2))
     turns = rng.uniform(0, 6.28, (6, 1)) + np.array([[0, 2.1, 4.2]])

@@ -1,4 +1,4 @@
-"""A scan of a ball, known exactly: the smallest thing that can be fused and scored."""
+"""A scan of a ball with exactly known geometry: the smallest scan that can be fused and scored."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def look_from(eye: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def ball_depth(pose: np.ndarray, intrinsics: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Depth along the optical axis of rays through pixel centres at +0.5, 0 beside the ball."""
+    """Depth along the optical axis for rays through pixel centres at +0.5; 0 outside the ball."""
     rows, columns = np.mgrid[:height, :width]
     rays = np.stack([columns + 0.5, rows + 0.5, np.ones((height, width))], -1) @ np.linalg.inv(intrinsics).T
     rays = rays @ pose[:3, :3].T
@@ -31,7 +31,7 @@ def ball_depth(pose: np.ndarray, intrinsics: np.ndarray, height: int, width: int
 
 
 def sphere_scan(frames: int = 8, height: int = 120, width: int = 160) -> dict[str, Any]:
-    """A sample with all keys of a room's scan."""
+    """A sample with all keys of a room scan."""
     import trimesh
 
     intrinsics = np.array([[150.0, 0, width / 2], [0, 150, height / 2], [0, 0, 1]])

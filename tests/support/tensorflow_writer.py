@@ -1,4 +1,4 @@
-"""Writes TensorFlow checkpoints as TensorFlow does: prefix-compressed LevelDB blocks, checksums and all."""
+"""Writes TensorFlow checkpoints in TensorFlow's format: prefix-compressed LevelDB blocks with checksums."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A face method small enough to train in a second, which can be slow, die once, or fail, on request."""
+"""A face method that trains in a second, and can optionally be slow, die once, or fail."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from deep3dmap.geometry.face_crop import crop_from_detector_box, positions_to_im
 
 @dataclass
 class ToyFaceConfig:
-    """What goes wrong, if anything."""
+    """Options that select a fault."""
 
     delay: float = option(0.0, "seconds every step waits")
     die_at: int = option(0, "step at which the process kills itself, the first time only (0 = never)")
@@ -27,7 +27,7 @@ class ToyFaceConfig:
 
 
 class ToyFace(BaseFramework):
-    """The mean colour of the crop to 68 landmarks."""
+    """Predicts 68 landmarks from the mean colour of the crop."""
 
     card = MethodCard(
         "Toy face", "nobody", 2024, "", ("face",), ("image", "box"), ("landmarks",), "Apache-2.0", ("crop", "position_map")
@@ -41,7 +41,7 @@ class ToyFace(BaseFramework):
         self.layer = nn.Linear(3, 204)
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Train as usual, but wait, or die once; $TOYS_MARK names the file that remembers a death."""
+        """Train as usual, but wait, or die once; the file $TOYS_MARK records that this has happened."""
         for step in super().train_steps(loop):
             time.sleep(self.config.delay)
             if self.config.die_at and loop.step + 1 == self.config.die_at:
@@ -52,16 +52,16 @@ class ToyFace(BaseFramework):
             yield step
 
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Predict landmarks in sides of the crop."""
+        """Predict landmarks in units of the side of the crop."""
         return {"landmarks": self.layer(inputs["crop"].mean((2, 3))).reshape(-1, 68, 3)}
 
     def losses(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """Every landmark is drawn to the middle of the map."""
+        """Pull every landmark towards the mean of the position map."""
         middle = batch["position_map"].mean((2, 3)) / batch["crop"].shape[-1]
         return {"l2": (outputs["landmarks"] - middle[:, None]).square().mean()}
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Predict; refuses anything but the keys it asked for."""
+        """Predict landmarks; raises UserError for any keys other than those requested."""
         if set(given) != {"image", "box"}:
             raise UserError(f"handed {sorted(given)}")
         if self.config.fail == "reconstruct":

@@ -1,4 +1,4 @@
-"""A suite that scores nothing and compares surfaces as the default does."""
+"""A suite that does not score anything, and compares surfaces like the default."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from deep3dmap.core import Evaluation, MetricCard, Protocol, Reconstruction, Sui
 
 
 class RoomProtocol(Protocol):
-    """Asks for a mesh."""
+    """A suite that expects a mesh."""
 
     card = SuiteCard("Room", 1, Task("room", ("images",), ("mesh",), ""), (MetricCard("size", "", "up", ""),), "size", "")
 

@@ -1,4 +1,4 @@
-"""A dataset and methods small enough to train in milliseconds, real enough to exercise every tool of the loop."""
+"""A dataset and methods that train in milliseconds, but use every feature of the training loop."""
 
 import os
 import signal
@@ -17,14 +17,14 @@ from deep3dmap.frameworks import BaseFramework, CustomFramework
 
 @dataclass
 class DotsConfig:
-    """Pictures whose 68 landmarks are a linear function of the pixels."""
+    """Images whose 68 landmarks are a linear function of the pixels."""
 
     samples: int = option(24, "training samples")
     nan_after: int = option(0, "training samples from this one on hold NaN (0 = none)")
 
 
 class Dots:
-    """A learnable toy world, made in memory."""
+    """A learnable toy dataset, generated in memory."""
 
     config_type = DotsConfig
     card = DatasetCard(
@@ -37,7 +37,7 @@ class Dots:
         self.config = config
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Nothing to make."""
+        """There is nothing to prepare."""
 
     def split(self, name: str) -> "DotsSplit":
         if name not in self.card.splits:
@@ -118,9 +118,9 @@ class Regression(BaseFramework):
 
 @dataclass
 class KilledOnceConfig(RegressionConfig):
-    """A regression with an accident."""
+    """A regression whose process dies once."""
 
-    mark: str = option("", "file that remembers that the accident has happened")
+    mark: str = option("", "file that records that the process has died")
 
 
 class KilledOnce(Regression):
@@ -139,7 +139,7 @@ class KilledOnce(Regression):
 
 
 class TwoOptimizers(CustomFramework):
-    """A schedule of its own: two optimisers in turn, and a phase that is kept in a buffer."""
+    """A method with a custom schedule: two alternating optimisers, and a phase that is stored in a buffer."""
 
     card = CARD
     config_type = RegressionConfig

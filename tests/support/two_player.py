@@ -1,4 +1,4 @@
-"""A two-player toy: a generator and a discriminator that are updated at different rates, with all that such methods ask for."""
+"""A two-player toy: a generator and a discriminator updated at different rates, with all features that such methods use."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ STEPS, BATCH = 4, 8
 
 
 def halved(step: int) -> float:
-    """The generator's own schedule: half the rate from the third step on."""
+    """The generator's own schedule: half the learning rate from the third step on."""
     return 1.0 if step < 2 else 0.5
 
 
@@ -35,7 +35,7 @@ def discriminator_loss(discriminator: nn.Module, real: Tensor, fake: Tensor, pen
 
 
 class TwoPlayers(CustomFramework):
-    """The discriminator sees pictures, and what the generator makes of landmarks."""
+    """The discriminator receives images, and the generator's outputs for landmarks."""
 
     card = CARD
     config_type = RegressionConfig
@@ -47,7 +47,7 @@ class TwoPlayers(CustomFramework):
         self.discriminator = nn.Sequential(nn.Linear(48, config.hidden), nn.Softplus(), nn.Linear(config.hidden, 1))
 
     def train_steps(self, loop: Any) -> Any:
-        """Two updates of the discriminator, on batches of their own, then one of the generator."""
+        """Update the discriminator twice, on separate batches, and then the generator once."""
         for module in (self.generator, self.discriminator):
             loop.prepare(module)
         groups = [{"params": self.generator[0].parameters(), "rate": 0.1}, {"params": self.generator[2].parameters()}]
@@ -77,25 +77,25 @@ class TwoPlayers(CustomFramework):
         return loss.detach()
 
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Something that depends on all weights."""
+        """Return landmarks that depend on all weights."""
         score = float(self.discriminator(self.generator(torch.as_tensor(given["image"]).reshape(1, -1).repeat(1, 5)[:, :204])))
         return Reconstruction("image", "pixel", landmarks=torch.full((68, 3), score).numpy())
 
 
 class NeverPrepares(TwoPlayers):
-    """A method that never calls `loop.prepare`: its weights are those of its seed, and `loop.update` averages all the same."""
+    """A method that never calls `loop.prepare`: its weights depend on its seed, and `loop.update` still averages gradients."""
 
     def train_steps(self, loop: Any) -> Any:
-        """Train as ever."""
+        """Train as usual."""
         loop.prepare = lambda module: module
         return super().train_steps(loop)
 
 
 class GoesAloneUnprepared(TwoPlayers):
-    """The mistake of stepping an optimiser of one's own, by a method that the loop knows no module of."""
+    """A method that wrongly steps its own optimiser, and does not prepare any module with the loop."""
 
     def train_steps(self, loop: Any) -> Any:
-        """Train without any of the loop's tools but its batches."""
+        """Train without using the loop, except for its batches."""
         optimizer = torch.optim.SGD(self.discriminator.parameters(), 0.1)
         for batch in loop.batches(self.card.trains_on):
             loss = functional.softplus(-self.discriminator(batch["image"].flatten(1))).mean()
@@ -106,16 +106,16 @@ class GoesAloneUnprepared(TwoPlayers):
 
 
 class GoesAlone(GoesAloneUnprepared):
-    """The mistake of stepping an optimiser of one's own, which averages nothing over the workers."""
+    """A method that wrongly steps its own optimiser, so that gradients are not averaged over the workers."""
 
     def train_steps(self, loop: Any) -> Any:
-        """Train the discriminator without the loop's other tools."""
+        """Train only the discriminator, after preparing all modules."""
         loop.prepare(self)
         yield from super().train_steps(loop)
 
 
 class Worker(OwnProcessHost):
-    """One of several workers in processes of a test."""
+    """One of several workers in the processes of a test."""
 
     def __init__(self, rank: int, world_size: int) -> None:
         super().__init__()

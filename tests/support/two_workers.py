@@ -1,4 +1,4 @@
-"""The process group of two workers of a test, ended with its threads before their processes end."""
+"""The process group of two workers in a test, which is shut down with its threads before the processes exit."""
 
 import gc
 import time
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import torch
 
-# Its functions take the default group that there is at their import as a default value. Imported later, as by the first
-# optimiser, it keeps the group for good, and a process that ends beside the group's threads may abort.
+# Its functions bind the default group at import as a default argument. If it were imported after the group is created, as by
+# the first optimiser, it would keep the group alive, and a process that exits while the group's threads run may abort.
 import torch.distributed.nn.functional
 
 
 @contextmanager
 def group_of_two(rank: int, folder: str) -> Iterator[None]:
-    """Join the group that meets in a folder; wait for the other worker at the end, and leave it."""
+    """Context that joins the process group of a folder, and at the end waits for the other worker and leaves the group."""
     torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
     yield
     gc.collect()
@@ -25,7 +25,7 @@ def group_of_two(rank: int, folder: str) -> Iterator[None]:
 
 
 def wait_for_the_threads_to_end(timeout_s: float = 30.0) -> None:
-    """Fail where threads of this process still serve a group; where the system does not list them (not Linux), do nothing."""
+    """Fail if threads of this process still serve a group; does nothing on systems that do not list threads (not Linux)."""
     end = time.monotonic() + timeout_s
     while names := [name for name in thread_names() if "gloo" in name]:
         assert time.monotonic() < end, f"the group is kept: {names}"
@@ -35,7 +35,7 @@ def wait_for_the_threads_to_end(timeout_s: float = 30.0) -> None:
 def thread_names() -> list[str]:
     names = []
     for path in Path("/proc/self/task").glob("*/comm"):
-        # A thread may end between the two.
+        # A thread may end before its name is read.
         with suppress(OSError):
             names.append(path.read_text().strip())
     return names

@@ -1,4 +1,4 @@
-"""A scan for plane-sweep stereo that is known exactly: a textured wall with a ball before it."""
+"""A scan for plane-sweep stereo with exactly known geometry: a textured wall with a ball in front of it."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ INTRINSICS = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]]
 
 
 def texture(points: np.ndarray) -> np.ndarray:
-    """Colours (3, H, W) that change smoothly with the place in the world and repeat nowhere in sight."""
+    """Colours (3, H, W) that change smoothly with the position in the world and do not repeat in view."""
     generator = np.random.default_rng(0)
     waves = generator.normal(size=(24, 3)) * 14
     phases = generator.uniform(0, 2 * np.pi, (3, 24))

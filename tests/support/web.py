@@ -1,4 +1,4 @@
-"""A headless Chromium with software WebGL, to look at the 3D viewer with."""
+"""A headless Chromium with software WebGL, for testing the 3D viewer."""
 
 import io
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SOFTWARE_WEBGL += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """Start the browser; absent, it is a reason to skip, and in CI to fail."""
+    """Start the browser; if it is not installed, skip the test, or fail in CI."""
     path = browsing.chromium()
     api = pytest.importorskip("playwright.sync_api", reason="playwright is absent; pip install 'deep3dmap[test]'")
     with api.sync_playwright() as playwright:
@@ -27,7 +27,7 @@ def chromium() -> Iterator[Any]:
 
 @contextmanager
 def served(folder: str) -> Iterator[str]:
-    """Serve a store on a free port; gives the address."""
+    """Serve a store on a free port; yields the address."""
     server, address = browsing.start(folder)
     browsing.wait(server, address, folder)
     yield address
@@ -35,7 +35,7 @@ def served(folder: str) -> Iterator[str]:
 
 
 def watched(browser: Any, width: int = 1200, height: int = 900, address: str = "file://", **context: Any) -> Any:
-    """Return a page that collects what goes wrong in `complaints`: errors, and requests for what is not below an address."""
+    """Return a page that collects problems in `complaints`: errors, and requests to URLs outside of `address`."""
     page = browser.new_page(viewport={"width": width, "height": height}, **context)
     page.requests = []
     page.on("request", lambda request: page.requests.append(request.url))
@@ -43,7 +43,7 @@ def watched(browser: Any, width: int = 1200, height: int = 900, address: str = "
 
 
 def pixels(locator: Any) -> np.ndarray:
-    """Return (H, W, 3) what an element looks like."""
+    """Return a screenshot of an element, (H, W, 3)."""
     return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"), np.int64)
 
 

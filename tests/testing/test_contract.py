@@ -1,4 +1,4 @@
-"""Every registered method passes the contract, and the contract catches what breaks it."""
+"""Every registered method passes the contract, and the contract detects violations."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from deep3dmap.core import Camera, Method, MethodCard, Reconstruction, Step, met
 from deep3dmap.core.options import option
 from deep3dmap.testing import CHECKS, MethodContract, Subject, ViolationError, method_under_test
 
-# Small worlds, made once for all methods of a session.
+# Small datasets, generated once per session for all methods.
 SMALL = {
     "clevr": ("dataset.train=8", "dataset.val=1", "dataset.test=2"),
     "heads": ("dataset.train=16", "dataset.val=4", "dataset.test=2"),
@@ -25,7 +25,7 @@ SMALL = {
     ),
     "rooms": tuple(f"dataset.{text}" for text in ("train=1", "test=1", "frames=9", "width=64", "height=48", "mesh_edge=0.1")),
 }
-# What a method costs is measured and not judged.
+# The cost check only measures and cannot fail.
 QUICK = [name for name in CHECKS if name not in ("two workers", "cost")]
 
 
@@ -67,7 +67,7 @@ class Nothing:
 
 
 class Forgetful(Method):
-    """Breaks the contract in several ways."""
+    """A method that violates the contract in several ways."""
 
     card = MethodCard("Forgetful", "", 2024, "", ("face",), ("image",), ("landmarks", "mesh"), "", ("image", "landmarks_68"))
     config_type = Nothing
@@ -94,7 +94,7 @@ class Forgetful(Method):
 @pytest.mark.parametrize(
     ("check", "message"),
     [
-        ("interface", "without a line of prose"),
+        ("interface", "without a description"),
         ("training", "did not change"),
         ("reconstruction", "promises.*mesh"),
         ("save and load", "after save and load"),
@@ -112,8 +112,8 @@ def test_a_broken_method_is_caught(check: str, message: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("method", "check", "message"),
     [
-        ("scene_points:Unseeded", "determinism", "differs of two runs of one seed"),
-        ("scene_points:Leaking", "exact fit", "ends with another state"),
+        ("scene_points:Unseeded", "determinism", "differs between two runs with the same seed"),
+        ("scene_points:Leaking", "exact fit", "ends in a different state"),
     ],
 )
 def test_what_breaks_a_fit_is_caught(method: str, check: str, message: str, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Cross-method benchmarks: expand a suite into runs, carry them out on Ray Tune, score them, write the rows."""
+"""Cross-method benchmarks: expand a suite into runs, execute them on Ray Tune, score them, and write the result rows."""

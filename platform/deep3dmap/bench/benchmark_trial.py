@@ -1,4 +1,4 @@
-"""One run of a benchmark, carried out in a Tune trial: train, reconstruct, evaluate, write the rows. Failures are rows too."""
+"""One benchmark run, executed in a Tune trial: train, reconstruct, evaluate, write the rows. Failures are recorded as rows."""
 
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,9 @@ from deep3dmap.train.trainer import train_on_workers
 
 
 def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
-    """Carry out one run and write its rows; returns {status, headline value or None, error}. Only a lost process is lost.
+    """Execute one run and write its rows; returns {status, headline value or None, error}. Exceptions become failed rows.
 
-    A trial that is started again after its rows were written returns what they say.
+    If the rows have already been written, as after a restart of the trial, returns the recorded outcome.
     """
     stage_marks.mark(stage_marks.RUN)
     store, suite = RetryingStore(results), load_suite(plan.suite)
@@ -43,7 +43,7 @@ def carry_out(plan: RunPlan, results: str, attempt: int) -> dict[str, Any]:
     store.write_trial_state(plan.run_id, "running", plan.title)
     try:
         _train_and_score(plan, suite, outcome, store, attempt)
-    except Exception as error:  # a run that fails, in whatever way, is a row with its error
+    except Exception as error:  # any failure of a run is recorded as a row with its error
         outcome.status, outcome.error = status_of(error), text_of(error)
     outcome.curves = curves_of(Path(plan.job.folder))
     stage_marks.mark("rows")
@@ -73,19 +73,19 @@ def _train_and_score(plan: RunPlan, suite: Suite, outcome: Outcome, store: Resul
     stage_marks.mark("scoring")
     outcome.scores = score(method, split, scoring, progress)
     if outcome.peak_ram_mb is not None:
-        # Of workers that trained; this process has scored since.
+        # These are the peaks of the training workers; include those of this process, which did the scoring.
         outcome.peak_ram_mb = max(outcome.peak_ram_mb, peak_ram_mb())
         outcome.peak_gpu_mb = max(outcome.peak_gpu_mb or 0.0, peak_gpu_mb())
     if not store.storage.local:
         store.storage.upload(artifacts, store.artifacts_name(plan.run_id, attempt))
-    # The scenes that did not fail keep their metrics, and a resume tries the run again.
+    # If some scenes failed, the others keep their metrics, and a resume retries the run.
     outcome.status, outcome.error = outcome.scores.status, outcome.scores.error
 
 
 def _train(job: TrainingJob, outcome: Outcome) -> Method:
     trainer, device = job.trainer, str(job.config["device"])
     if trainer.engine not in ("auto", "train"):
-        raise UserError(f"trainer.engine is auto or train, not '{trainer.engine}'")
+        raise UserError(f"trainer.engine must be auto or train, not '{trainer.engine}'")
     if trainer.workers == 1 and trainer.engine == "auto":
         method, summary = train_here(job, TuneTrialHost(device))
     else:

@@ -1,4 +1,4 @@
-"""Expands a benchmark into its runs: methods x datasets x seeds, and scenes where a method learns from each alone."""
+"""Expansion of a benchmark into runs: methods x datasets x seeds, and x scenes for a method that is only fitted per scene."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -18,11 +18,11 @@ from deep3dmap.runs.tuned_settings import TunedSettings
 def expand(
     request: BenchmarkRequest, work: Path, tuned: Sequence[TunedSettings] = (), versions: DatasetVersions | None = None
 ) -> list[RunPlan]:
-    """Return the runs of a benchmark: methods x datasets x seeds. The content of the datasets is part of the ids.
+    """Return the runs of a benchmark: methods x datasets x seeds. Run ids depend on the content of the datasets.
 
-    versions: knows that content. A method that was tuned has rows of its variant NAME and of NAME+tuned.
+    versions: cache of the datasets' content hashes. A tuned method has runs for its variant NAME and for NAME+tuned.
 
-    Raises UserError for unknown names and keys, and for a method that may not enter.
+    Raises UserError for unknown names or keys, and for a method that may not enter.
     """
     own = request.own
     if not own.suite:
@@ -41,7 +41,7 @@ def expand(
 
 
 def left_out(request: BenchmarkRequest) -> list[tuple[str, str]]:
-    """Return (method, dataset) of what a benchmark does not run unless it is named: a training on another dataset."""
+    """Return (method, dataset) pairs that only run if named explicitly, because they require training on another dataset."""
     suite = load_suite(request.own.suite)
     return [
         (name, dataset)
@@ -52,13 +52,13 @@ def left_out(request: BenchmarkRequest) -> list[tuple[str, str]]:
 
 
 def _trains_elsewhere_unasked(request: BenchmarkRequest, suite: Suite, name: str, dataset: str) -> bool:
-    # Whoever brings a scan of their own wants it scored, and has not asked for a world to be made and trained on.
+    # A user who scores their own scan did not request generating another dataset and training on it.
     elsewhere = dataset.partition("/")[0] in suite.train_on and not request.own.methods
     return elsewhere and bool(methods.load(name.partition("/")[0]).card.trains_on)
 
 
 def entrants(request: BenchmarkRequest, suite: Suite) -> list[str]:
-    """Return the methods of a benchmark as they were named; raises UserError for one that may not enter."""
+    """Return the methods of a benchmark, as given on the command line; raises UserError for one that may not enter."""
     names = list(request.own.methods or suite.entrants())
     for name in names:
         suite.check_entrant(name.partition("/")[0])
@@ -68,9 +68,9 @@ def entrants(request: BenchmarkRequest, suite: Suite) -> list[str]:
 
 
 def tunable(request: BenchmarkRequest) -> tuple[int, list[tuple[str, ComposedRun]]]:
-    """Return how many trials each trained method is granted, and (scored dataset, run to tune) for each: on what it trains on.
+    """Return the number of tuning trials per trained method, and (scored dataset, run to tune) for each method.
 
-    Baselines are not tuned. The runs have the tier's budget and the first seed.
+    The runs are on the dataset that the method trains on, with the tier's budget and the first seed. Baselines are not tuned.
     """
     suite = load_suite(request.own.suite)
     tier, found = suite.tier(request.own.tier), []
@@ -91,11 +91,11 @@ def tunable(request: BenchmarkRequest) -> tuple[int, list[tuple[str, ComposedRun
 
 
 def checkpoint_plan(request: BenchmarkRequest, about: dict[str, Any], checkpoint: str, work: Path) -> list[RunPlan]:
-    """Return the runs that score one checkpoint, a folder or URI described by `about`, on a suite's datasets."""
+    """Return the runs that score one checkpoint on a suite's datasets. about: its description. checkpoint: folder or URI."""
     suite = load_suite(request.own.suite)
     tier, versions, plans = suite.tier(request.own.tier), DatasetVersions(), []
     suite.check_entrant(about["method"])
-    request.check_sections(("dataset", "data"), "the checkpoint says this; only dataset and data keys may be given")
+    request.check_sections(("dataset", "data"), "this is set by the checkpoint; only dataset and data keys may be given")
     request.check_names([], list(request.own.datasets or suite.default_datasets))
     place = checkpoint if "://" in checkpoint else str(Path(checkpoint).resolve())
     variant = about["variant"].removesuffix("-untrained").removesuffix("+tuned")
@@ -137,7 +137,7 @@ def _runs(
         trains = unplaced_job(plain).trains
         if request.own.untrained and _learns(plain):
             kinds.append(("-untrained", (budget, line, seeded, Layer("untrained=true", ("trainer.max_steps=0",)))))
-        # What the command line says wins over what a sweep found.
+        # The command line takes precedence over the settings found by a sweep.
         kinds += [("+tuned", (budget, found.layer, line, seeded)) for found in tuned if found.is_for(plain)]
         for suffix, layers in kinds:
             composed = compose_run(choice, _choice(tier, datasets, dataset), layers) if suffix else plain
@@ -149,7 +149,7 @@ def _runs(
 def _trained_elsewhere(
     suite: Suite, tier: Tier, composed: ComposedRun, request: BenchmarkRequest, versions: DatasetVersions
 ) -> ComposedRun:
-    """Note in the configuration which dataset's training split a run trains on, since its own has none."""
+    """Record in the configuration the dataset whose training split is used, because the scored dataset has none."""
     other = suite.train_on[composed.dataset]
     line = request.layer_for(composed.method, other, scored=False)
     training = compose_run(f"{composed.method}/{composed.variant}", _choice(tier, datasets, other), (line,))
@@ -163,5 +163,5 @@ def _trained_elsewhere(
 
 
 def _learns(composed: ComposedRun) -> bool:
-    """Whether a run has something to train that is not a mere statistic of a baseline."""
+    """Return whether a run trains a method other than a baseline."""
     return unplaced_job(composed).trains and not methods.load(composed.method).card.is_baseline

@@ -1,4 +1,4 @@
-"""A benchmark as one Ray Tune experiment: each run is a trial, as many at once as the resources allow."""
+"""A benchmark as one Ray Tune experiment: each run is a trial, with as many in parallel as the resources allow."""
 
 import shutil
 import time
@@ -23,15 +23,15 @@ from deep3dmap.train.start_watch import watched
 def run_experiment(
     plans: Sequence[RunPlan], results: str, work: Path, follow: Follower, max_retries: int = 2
 ) -> list[Finished]:
-    """Carry out `plans` on Ray and return how each ended. `follow(event, what, done, total)` hears "started" and "ended".
+    """Execute `plans` on Ray and return their outcomes. `follow(event, what, done, total)` receives "started" and "ended".
 
-    A trial whose process dies is tried again from its newest whole checkpoint; one that dies too often becomes a failed row,
-    and so does a run that asks for more than the cluster has, at the start or from some node's death on.
+    A trial whose process dies is retried from its newest complete checkpoint, and after too many failures becomes a failed
+    row. So does a run that requests more resources than the cluster has, initially or after losing a node.
     """
     if not plans:
         return []
     available = ray_runtime.connect()
-    # Ray is imported only now, when its environment is set.
+    # Ray must be imported after its environment is set.
     from deep3dmap.bench.trial_callback import RunReporter
 
     store, follower = RetryingStore(results), RunReporter(plans, follow)
@@ -56,7 +56,7 @@ def _fit(
     follower: Any,
     max_retries: int,
 ) -> dict[int, Outcome]:
-    """Carry out the plans with these indices; returns the outcomes of those that could not write their own rows."""
+    """Execute the plans with the given indices; returns the outcomes of those that could not write their own rows."""
     from ray import tune
 
     from deep3dmap.bench.placement_watch import EndWhenGivenUp, PlacementWatch
@@ -84,7 +84,7 @@ def _fit(
         ),
     )
     stage_marks.mark("placement and first process")
-    # In a thread: Tune then leaves Ctrl-C and SIGTERM to the command, which stops at once and writes no row.
+    # Run in a thread, so that Tune leaves Ctrl-C and SIGTERM to the command, which stops at once without writing rows.
     ended = watched(tuner.fit, lambda: None)
     stage_marks.mark("tables and leaving")
     shutil.rmtree(work / "ray" / name, ignore_errors=True)
@@ -97,10 +97,10 @@ def _lost(error: Exception | None, reason: str) -> Outcome:
     if error is None:
         return Outcome("no_resources", reason or "no resources: the run was never placed")
     text = "\n".join(str(error).splitlines()[-30:])
-    # Ray ends the processes of a node that runs out of memory, and says so in the error's text only.
+    # Ray kills processes on a node that runs out of memory, which is only reported in the error's text.
     return Outcome("out_of_memory" if "OutOfMemoryError" in str(error) else "failed", text)
 
 
 def _end_lost(store: ResultStore, plan: RunPlan, attempt: int, outcome: Outcome, follower: Any) -> None:
-    """Write the row of a run that could not do so itself, unless it did just before its process died."""
+    """Write the row of a run that could not do so itself, unless it had already done so before its process died."""
     follower.ended(plan, recorded(store, plan, attempt) or record(store, plan, attempt, outcome))

@@ -1,4 +1,4 @@
-"""How a run of a benchmark ended, for whoever follows it."""
+"""The outcome of a benchmark run, as reported to a progress callback."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from deep3dmap.runs.run_plan import RunPlan
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that has ended, for whoever follows the benchmark."""
+    """The outcome of a finished run. seconds: wall time since it first started."""
 
     plan: RunPlan
     status: str

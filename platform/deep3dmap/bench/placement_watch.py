@@ -1,4 +1,4 @@
-"""Ends an experiment whose trials have lost, for good, the resources they wait for."""
+"""Stops an experiment whose pending trials can never get the resources they need."""
 
 import time
 from collections.abc import Callable
@@ -10,10 +10,10 @@ PENDING, RUNNING = "PENDING", "RUNNING"
 
 
 class PlacementWatch(tune.Callback):
-    """Looks at the trials of an experiment. Tune itself waits for ever for a node that is gone.
+    """Monitors the trials of an experiment, because Tune itself waits indefinitely for a lost node.
 
-    lacking: why a trial's configuration can no longer be placed, "" while it can. What other jobs hold may come free, so a
-    cluster that is merely busy is waited for.
+    lacking: returns why a trial with a given configuration can no longer be placed, or "" if it can. Resources in use by other
+    jobs count as available, so a busy cluster is waited for.
     """
 
     def __init__(self, lacking: Callable[[dict[str, Any]], str], patience_s: float, look_every_s: float = 2.0) -> None:
@@ -23,11 +23,11 @@ class PlacementWatch(tune.Callback):
         self.given_up = False
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune writes its callbacks to disk; this one has nothing to keep.
+        # Tune pickles its callbacks; this one has no state to save.
         return {}
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Look, every few seconds."""
+        """Check the trials every few seconds."""
         now = time.monotonic()
         if now - self._looked < self._look_every_s:
             return
@@ -52,9 +52,9 @@ class EndWhenGivenUp(tune.Stopper):
         return {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No single trial is stopped."""
+        """Return False: trials are not stopped individually."""
         return False
 
     def stop_all(self) -> bool:
-        """Whether to stop."""
+        """Return whether to stop all trials."""
         return self.watch.given_up

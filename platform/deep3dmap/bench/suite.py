@@ -1,4 +1,4 @@
-"""A suite as the benchmark uses it: its protocol and, from its suite.yaml, its datasets and tiers."""
+"""A suite as used by a benchmark: its protocol, and its datasets and tiers from suite.yaml."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from deep3dmap.runs.suite_file import read_suite_file
 
 @dataclass(frozen=True)
 class Tier:
-    """A budget. dataset, method: {name: variant}. overlay: sections laid over every run. scenes: at most so many (0 = all).
+    """A budget. dataset, method: {name: variant}. overlay: config sections applied to every run. scenes: maximum (0 = all).
 
-    For a method the variant may also be {dataset: variant}, by what it trains on.
-    tuning: trials that each trained method may be tuned with before it is scored (0 = none).
+    For a method, the variant may also be {dataset: variant}, depending on the dataset it trains on.
+    tuning: number of trials for tuning each trained method before it is scored (0 = none).
     """
 
     name: str
@@ -29,9 +29,9 @@ class Tier:
     tuning: int = 0
 
     def variant_of(self, registry: Registry, name: str, on: str = "") -> str:
-        """Return the variant of a method or dataset for this tier: the suite's choice, else one named like the tier.
+        """Return the variant of a method or dataset for this tier: the suite's choice, or the one named like the tier.
 
-        on: the dataset that a method trains on. The small tiers fall back to `mini`, which every method has.
+        on: the dataset that a method trains on. The smoke and quick tiers fall back to `mini`, which every method has.
         """
         chosen = self.method.get(name) if registry is methods else self.dataset.get(name)
         if isinstance(chosen, Mapping):
@@ -45,7 +45,7 @@ class Tier:
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite by name, with its protocol, datasets and tiers. train_on: the dataset whose training split serves another."""
+    """A suite with its protocol, datasets and tiers. train_on: {scored dataset: dataset whose training split is used}."""
 
     name: str
     protocol: Protocol
@@ -55,15 +55,16 @@ class Suite:
     tiers: Mapping[str, Tier]
 
     def tier(self, name: str) -> Tier:
-        """Return a tier; raises UserError with the names there are."""
+        """Return a tier; raises UserError for an unknown name, listing the available ones."""
         if name not in self.tiers:
             raise UserError(f"suite '{self.name}' has no tier '{name}'{nearest(name, self.tiers)}")
         return self.tiers[name]
 
     def entrants(self) -> list[str]:
-        """Return the registered methods made for the suite's task that may enter, baselines last.
+        """Return the registered methods designed for the suite's task that may enter, baselines last.
 
-        A method made for another task enters when it is named, if its inputs are given: keys do not tell a room from a head.
+        A method designed for another task only enters if it is named explicitly and its inputs are given, because keys do not
+        distinguish a room from a head.
         """
         cards = {name: methods.load(name).card for name in working(methods)}
         suite = self.protocol.card
@@ -71,7 +72,7 @@ class Suite:
         return sorted(admitted, key=lambda name: (cards[name].is_baseline, name))
 
     def check_entrant(self, name: str) -> None:
-        """Raise UserError if a method may not enter, saying which input or output is missing."""
+        """Raise UserError if a method may not enter, naming the missing input or output."""
         objection = self.protocol.card.objection(methods.load(name).card)
         if objection:
             raise UserError(f"method '{name}' cannot enter suite '{self.name}': {objection}")
@@ -82,7 +83,7 @@ def load_suite(name: str) -> Suite:
     protocol: Protocol = suites.load(name)()
     file, described = read_suite_file(name)
     if not file:
-        raise UserError(f"suite '{name}' has no suite.yaml beside its protocol")
+        raise UserError(f"suite '{name}' has no suite.yaml next to its protocol")
     try:
         tiers = {key: _tier(key, value or {}) for key, value in described["tiers"].items()}
         names = tuple(described["datasets"])

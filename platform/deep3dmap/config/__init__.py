@@ -1,1 +1,1 @@
-"""Typed Hydra configuration: the schema of a run, composition with variants and tiers, and where each value came from."""
+"""Typed Hydra configuration: the schema of a run, composition with variants and tiers, and the source of each value."""

@@ -1,4 +1,4 @@
-"""A one-page text on a registered method or dataset: its card, its variants and its documented options."""
+"""One-page summary of a registered method or dataset: its card, variants and documented options."""
 
 from typing import Any
 

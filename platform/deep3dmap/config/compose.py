@@ -1,4 +1,4 @@
-"""Composes the configuration of one run with Hydra, from named layers, and remembers which layer set each value."""
+"""Composition of a run's configuration from named layers with Hydra, recording which layer set each value."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ from deep3dmap.core.registry import Registry, datasets, methods
 
 @dataclass(frozen=True)
 class Layer:
-    """Values that win over the layers before: `key=value` strings and where they come from."""
+    """Values that override those of earlier layers. source: their origin. overrides: `key=value` strings."""
 
     source: str
     overrides: tuple[str, ...]
@@ -58,26 +58,25 @@ class ComposedRun:
 
 
 def layer_of(source: str, tree: dict[str, Any]) -> Layer:
-    """Turn a nested dictionary into a layer."""
+    """Convert a nested dictionary to a layer."""
     return Layer(source, tuple(as_override(key, value) for key, value in flatten(tree).items()))
 
 
 def compose_run(method: str, dataset: str, layers: Sequence[Layer] = ()) -> ComposedRun:
-    """Compose `method` and `dataset`, each `name` or `name/variant`, under `layers`, the last of which wins.
+    """Compose `method` and `dataset`, each `name` or `name/variant`, with `layers`; later layers override earlier ones.
 
-    Raises UserError for an unknown name, variant or key (with the nearest right one), and for a value of the wrong type or
-    one that is not possible.
+    Raises UserError for an unknown name, variant or key (suggesting the nearest valid one), or for an invalid value.
     """
     for text in (text for layer in layers for text in layer.overrides):
         split_override(text)
-    # A class may take seconds to import, and a misspelt name of either is seen without it.
+    # Importing a class may take seconds, so check both names for spelling mistakes first.
     for registry, choice in ((methods, method), (datasets, dataset)):
         check_choice_name(registry, choice)
     method_name, variant, method_overlay = overlay(methods, method)
     dataset_name, dataset_variant, dataset_overlay = overlay(datasets, dataset)
     _store(methods, "method", method_name, variant, method_overlay)
     _store(datasets, "dataset", dataset_name, dataset_variant, dataset_overlay)
-    # `inputs` is an open dictionary: its keys are the method's own, so Hydra has to be told to add them.
+    # `inputs` is an open dictionary with method-specific keys, which Hydra only accepts with the prefix `++`.
     overrides = ["++" * text.startswith("inputs.") + text for layer in layers for text in layer.overrides]
     choices = [f"method={_option(method_name)}/{variant}", f"dataset={_option(dataset_name)}/{dataset_variant}"]
     config = _compose([*choices, *overrides])
@@ -100,7 +99,7 @@ def compose_run(method: str, dataset: str, layers: Sequence[Layer] = ()) -> Comp
 
 
 def compose_dataset(dataset: str, layers: Sequence[Layer] = ()) -> dict[str, Any]:
-    """Compose the sections `dataset` and `data` alone; raises UserError as `compose_run` does."""
+    """Compose only the sections `dataset` and `data`; raises UserError like `compose_run`."""
     name, variant, values = overlay(datasets, dataset)
     _store(datasets, "dataset", name, variant, values)
     overrides = [f"dataset={_option(name)}/{variant}", *(text for layer in layers for text in layer.overrides)]
@@ -112,8 +111,7 @@ def compose_dataset(dataset: str, layers: Sequence[Layer] = ()) -> dict[str, Any
 def build_section(config_type: type, values: dict[str, Any], prefix: str = "") -> Any:
     """Build the typed dataclass of a section from plain data.
 
-    prefix: what stands before its fields on the command line. Raises UserError for an unknown field and for a value of the
-    wrong type or one that is not possible.
+    prefix: prefix of its fields on the command line. Raises UserError for an unknown field or an invalid value.
     """
     known = [option.name for option in fields(config_type)]
     for key in values:
@@ -130,7 +128,7 @@ def build_section(config_type: type, values: dict[str, Any], prefix: str = "") -
 
 
 def check_value(config_type: type, key: str, value: Any, prefix: str = "") -> None:
-    """Raise UserError if a field of a section cannot have a value; much quicker than building the section."""
+    """Raise UserError if a value is invalid for a field of a section; much faster than building the section."""
     check_plain(value, prefix + key)
     section = _structured(config_type)
     before = OmegaConf.select(section, key)
@@ -152,7 +150,7 @@ def _store(registry: Registry, group: str, name: str, variant: str, values: dict
     unknown_sections = set(values) - set(OVERLAY_SECTIONS)
     if unknown_sections:
         raise UserError(
-            f"variant {name}/{variant}: unknown section {sorted(unknown_sections)}; there are {', '.join(OVERLAY_SECTIONS)}"
+            f"variant {name}/{variant}: unknown section {sorted(unknown_sections)}; available: {', '.join(OVERLAY_SECTIONS)}"
         )
     store = ConfigStore.instance()
     option = _option(name)
@@ -162,7 +160,7 @@ def _store(registry: Registry, group: str, name: str, variant: str, values: dict
 
 
 def _option(name: str) -> str:
-    # A `module:Class` is not a name that Hydra's grammar takes for a config group option.
+    # Hydra's grammar does not accept `module:Class` as a config group option.
     return re.sub(r"\W", "_", name)
 
 
@@ -212,7 +210,7 @@ def _explain(error: Exception, composed: dict[str, Any]) -> UserError:
 
 
 def _plainly(message: str) -> str:
-    """Return the first line of OmegaConf's message, in words that do not speak of its classes."""
+    """Return the first line of OmegaConf's message, reworded where it mentions internal classes."""
     if "is not a ListConfig" in message:
         return "expected a list, for example [A,B,C]"
     return message.splitlines()[0]

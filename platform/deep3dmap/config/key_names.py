@@ -1,14 +1,14 @@
-"""Spelling help for the dotted keys of a configuration."""
+"""Spelling suggestions for the dotted keys of a configuration."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 def nearest_key(key: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'optimizer.lr'?` for a key such as `lr` or `optimzer.lr`, or what there is in its section."""
+    """Return `; did you mean 'optimizer.lr'?` for a key such as `lr` or `optimzer.lr`, or the available keys."""
     keys = sorted(known)
     last = key.rpartition(".")[2]
-    # `trainer.lr` means a rate, however close `trainer.workers` is spelt.
+    # Prefer a key with the same last part: `trainer.lr` means `optimizer.lr`, even if `trainer.workers` is closer.
     same = [one for one in keys if one.rpartition(".")[2] == last]
     close = get_close_matches(key, same or keys, n=1, cutoff=0.0 if same else 0.6)
     if close:
@@ -16,8 +16,8 @@ def nearest_key(key: str, known: Iterable[str]) -> str:
     section = key.partition(".")[0]
     own = [one for one in keys if one.startswith(f"{section}.")]
     if own:
-        return f"; there are: {', '.join(own)}"
-    return f"; there are: {', '.join(dict.fromkeys(_section(one) for one in keys))}" if keys else ""
+        return f"; available: {', '.join(own)}"
+    return f"; available: {', '.join(dict.fromkeys(_section(one) for one in keys))}" if keys else ""
 
 
 def _section(key: str) -> str:

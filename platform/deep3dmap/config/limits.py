@@ -1,4 +1,4 @@
-"""What a composed run may hold, checked once and before anything is started."""
+"""Validation of the values of a composed run, before anything is started."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from deep3dmap.core.registry import datasets
 
 
 def check_run(config: Mapping[str, Any], method: type, dataset: type) -> None:
-    """Raise UserError for the first value of a run that is not possible. method, dataset: the types of their sections."""
+    """Raise UserError for the first invalid value of a run. method, dataset: config types of the two sections."""
     check_data(config, dataset)
     check_options(method, config["method"], "method.")
     check_options(RunConfig, config)
@@ -20,7 +20,7 @@ def check_run(config: Mapping[str, Any], method: type, dataset: type) -> None:
 
 
 def check_data(config: Mapping[str, Any], dataset: type) -> None:
-    """Raise UserError for the first value of the sections `dataset` and `data` that is not possible."""
+    """Raise UserError for the first invalid value in the sections `dataset` and `data`."""
     check_options(DataConfig, config["data"], "data.")
     check_options(dataset, config["dataset"], "dataset.", searched=False)
 
@@ -28,7 +28,7 @@ def check_data(config: Mapping[str, Any], dataset: type) -> None:
 def check_fed(method: MethodCard, dataset: DatasetCard, inputs: Mapping[str, str], names: tuple[str, str]) -> None:
     """Raise UserError if a dataset lacks a key that a method trains on.
 
-    inputs: {the method's key: the dataset's key}. names: of method and dataset.
+    inputs: {the method's key: the dataset's key}. names: names of the method and the dataset.
     """
     for key in method.trains_on:
         source = inputs.get(key, key)
@@ -36,8 +36,8 @@ def check_fed(method: MethodCard, dataset: DatasetCard, inputs: Mapping[str, str
             wanted = set(method.trains_on)
             feeding = [name for name in working(datasets) if wanted <= set(datasets.load(name).card.provides)]
             raise UserError(
-                f"method '{names[0]}' trains on '{key}', and dataset '{names[1]}' has no '{source}'; datasets that have all it "
-                f"needs: {', '.join(feeding) or 'none'} (inputs.{key}=KEY takes another key)"
+                f"method '{names[0]}' trains on '{key}', but dataset '{names[1]}' has no '{source}'; datasets with "
+                f"all required keys: {', '.join(feeding) or 'none'} (inputs.{key}=KEY maps another key)"
             )
 
 

@@ -1,4 +1,4 @@
-"""Builds a dataset from the sections of a composed configuration."""
+"""Opening a dataset from the sections of a composed configuration."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from deep3dmap.data.cache import default_cache
 
 
 def open_dataset(name: str, dataset: Mapping[str, Any], data: Mapping[str, Any]) -> Dataset:
-    """Build a registered dataset from its section and the `data` section; it may have to be prepared yet."""
+    """Construct a registered dataset from its section and the `data` section, without preparing it."""
     cls = datasets.load(name)
     cache = Path(data["cache"]).expanduser() if data.get("cache") else default_cache()
     require_folder(cache, f"data.cache={cache}")
@@ -22,7 +22,7 @@ def open_dataset(name: str, dataset: Mapping[str, Any], data: Mapping[str, Any])
 
 
 def prepare_dataset(dataset: Dataset, data: Mapping[str, Any], quiet: bool, splits: Sequence[str] | None = None) -> None:
-    """Make what is missing of `splits`, None = all, in data.workers processes (0 = one per CPU)."""
+    """Generate the missing data of `splits` (None = all) with data.workers processes (0 = one per CPU)."""
     workers = worker_count(data)
     if isinstance(dataset, PreparedBySplit):
         dataset.prepare(workers=workers, quiet=quiet, splits=splits)
@@ -31,12 +31,12 @@ def prepare_dataset(dataset: Dataset, data: Mapping[str, Any], quiet: bool, spli
 
 
 def missing_data(dataset: Dataset, splits: Sequence[str] | None = None) -> list[Preparation]:
-    """Return what `prepare_dataset` would make, without making it; raises UserError for a root that is not there."""
+    """Return what `prepare_dataset` would generate, without generating it; raises UserError for a missing root folder."""
     if dataset.card.needs_root:
         _ = dataset.root
     return dataset.missing(splits) if isinstance(dataset, PreparedBySplit) else []
 
 
 def worker_count(data: Mapping[str, Any]) -> int:
-    """Return how many processes make data."""
+    """Return the number of processes that prepare data."""
     return int(data.get("workers") or 0) or os.cpu_count() or 1

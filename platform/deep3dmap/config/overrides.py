@@ -1,4 +1,4 @@
-"""Hydra's command-line grammar, read one override at a time."""
+"""Parsing and formatting single overrides in Hydra's command-line grammar."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ OVERLAY_SECTIONS = ("method", "dataset", "trainer", "optimizer", "schedule", "fi
 
 
 def split_override(text: str) -> tuple[str, Any]:
-    """Return (key, plain value) of one `key=value`; raises UserError if it is not one."""
+    """Return (key, plain value) of one `key=value` override; raises UserError for invalid syntax."""
     try:
         override = OverridesParser.create().parse_override(text)
     except (OverrideParseException, HydraException) as error:
@@ -25,7 +25,7 @@ def split_override(text: str) -> tuple[str, Any]:
 
 
 def as_override(key: str, value: Any) -> str:
-    """Return `key=value` in Hydra's grammar for plain data."""
+    """Format a key and a plain value as `key=value` in Hydra's grammar."""
     return f"{key}={_literal(value)}"
 
 

@@ -1,4 +1,4 @@
-"""Values that are what they say: no interpolation is left in them, so that building a configuration reads nothing else."""
+"""Rejection of interpolations in values, so that building a configuration cannot read the environment or files."""
 
 import re
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from deep3dmap.core.errors import UserError
 
 
 def check_plain(tree: Any, key: str = "", where: str = "") -> None:
-    """Raise UserError if nested data hold an interpolation such as ${oc.env:NAME}, or a key that is no plain name.
+    """Raise UserError if nested data contain an interpolation such as ${oc.env:NAME}, or a key that is not a plain name.
 
-    key: the dotted key of `tree`. where: the file it comes from.
+    key: dotted key of `tree`. where: the file it was read from.
     """
     file = f"{where}: " if where else ""
     if isinstance(tree, Mapping):
@@ -22,4 +22,4 @@ def check_plain(tree: Any, key: str = "", where: str = "") -> None:
         for value in tree:
             check_plain(value, key, where)
     elif isinstance(tree, str) and "${" in tree:
-        raise UserError(f"{file}{key} is '{tree}', but saved values are plain, and nothing in them is resolved")
+        raise UserError(f"{file}{key} is '{tree}', but saved values are plain data without interpolations")

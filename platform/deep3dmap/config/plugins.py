@@ -1,4 +1,4 @@
-"""Which registered names can be used: a plugin that is broken is named with its error and stands in nobody's way."""
+"""Usable registered names: a broken plugin is reported with its error and does not affect the others."""
 
 from deep3dmap.config.variants import variants
 from deep3dmap.core.errors import UserError
@@ -7,7 +7,7 @@ from deep3dmap.core.registry import Registry, datasets, methods, suites
 
 
 def broken(registry: Registry, name: str) -> str:
-    """Return why a registered name cannot be used, "" if it can: its class does not load, or its variants cannot be read."""
+    """Return why a registered name cannot be used (its class or its variants fail to load), or "" if it can."""
     try:
         registry.load(name)
         if registry is not suites:
@@ -18,12 +18,12 @@ def broken(registry: Registry, name: str) -> str:
 
 
 def working(registry: Registry) -> list[str]:
-    """Return the names that can be used, sorted. Imports what is registered."""
+    """Return the usable names, sorted. Imports all registered classes."""
     return [name for name in registry.names() if not broken(registry, name)]
 
 
 def every_key() -> dict[str, Key]:
-    """Return the vocabulary with the keys of plugins, which a package describes when it is imported."""
+    """Return the vocabulary including the keys of plugins, which are registered when their packages are imported."""
     for registry in (datasets, suites, methods):
         working(registry)
     return known_keys()

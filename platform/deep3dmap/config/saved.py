@@ -1,5 +1,5 @@
-"""Configurations read back from files. A file may come from a stranger, so it is plain data: it names no code to be imported
-and reads nothing of this machine."""
+"""Loading saved configurations. The files are untrusted input, so only plain data are accepted: a file cannot cause code to be
+imported, or environment variables and other files to be read."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _LEFT_OUT = ("schema", "results", "defaults")
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A saved run. method, dataset: NAME/VARIANT. config: nested values. tuned: {dotted key: value} that a sweep found."""
+    """A saved run. method, dataset: NAME/VARIANT. config: nested values. tuned: {dotted key: value} found by a sweep."""
 
     file: Path
     method: str
@@ -32,16 +32,16 @@ class SavedRun:
     tuned: Mapping[str, Any]
 
     def layer(self) -> Layer:
-        """Return its values as a layer; a secret that was hidden when it was saved is left to the layers below."""
+        """Return the values as a layer, without secrets that were hidden on saving; those come from the layers below."""
         values = flatten({key: value for key, value in self.config.items() if key not in _LEFT_OUT})
         return Layer(f"file {self.file}", tuple(as_override(key, value) for key, value in values.items() if value != HIDDEN))
 
 
 def read_saved(file: Path, named: str, advice: str) -> SavedRun:
-    """Read a configuration that `train --cfg --json` or a sweep wrote.
+    """Read a configuration written by `train --cfg --json` or a sweep.
 
-    named: how the file was given, such as `from=FILE`. advice: what makes such a file. Raises UserError for a file that is
-    none or absent, and for one that holds more than plain values of a run.
+    named: how the file was specified, such as `from=FILE`. advice: how to create such a file. Raises UserError if the file is
+    missing, is not a saved configuration, or contains anything but plain values of a run.
     """
     if file.is_dir() or not file.exists():
         raise UserError(f"{named}: {'a folder, not a saved configuration' if file.is_dir() else 'no such file'}; {advice}")
@@ -65,13 +65,13 @@ def read_saved(file: Path, named: str, advice: str) -> SavedRun:
 
 
 def check_choice(choice: str, named: str, kind: str, where: str) -> None:
-    """Raise UserError if a file chooses a `module:Class` that the command line does not name as well.
+    """Raise UserError if a file selects a `module:Class` that is not also named on the command line.
 
-    choice: NAME/VARIANT of the file. named: what the command line says, "" for nothing. kind: method or dataset.
+    choice: NAME/VARIANT in the file. named: the choice on the command line, "" if none. kind: "method" or "dataset".
     """
     code = choice.partition("/")[0]
     if ":" in code and code != named.partition("/")[0]:
         raise UserError(
-            f"{where}: its {kind} is the module {code}, and a file does not decide what is imported; "
+            f"{where}: its {kind} is the module {code}, but a file cannot select code to import; "
             f"if you trust it, add {kind}={choice}"
         )

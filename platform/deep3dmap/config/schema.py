@@ -1,4 +1,4 @@
-"""The typed schema of a run. Every field is documented here, and only here."""
+"""The typed schema of a run, and the documentation of each of its fields."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ SCHEMA_VERSION = 1
 
 @dataclass
 class OptimizerConfig:
-    """The optimiser the loop builds for a method."""
+    """The optimiser that the training loop builds for a method."""
 
     name: str = option("adam", "adam, adamw, sgd or rmsprop", choices=("adam", "adamw", "sgd", "rmsprop"))
     lr: float = option(1e-4, "learning rate", low=1e-6, high=1e-1, log=True, valid="(0, inf)")
@@ -27,7 +27,7 @@ class OptimizerConfig:
 
 @dataclass
 class ScheduleConfig:
-    """How the learning rate changes over the steps of a run."""
+    """Learning-rate schedule over the steps of a run."""
 
     name: str = option(
         "constant",
@@ -41,7 +41,7 @@ class ScheduleConfig:
         [], "step: multiply by `factor` at these shares of the budget, e.g. [0.5,0.75]", valid="[0, 1]"
     )
     factor: float = option(0.5, "step: the multiplier", low=0.1, high=0.9, valid="(0, inf)")
-    final_factor: float = option(0.0, "cosine: the share of the learning rate that is left at the end", valid="[0, inf)")
+    final_factor: float = option(0.0, "cosine: final learning rate as a share of the initial one", valid="[0, inf)")
 
 
 @dataclass
@@ -56,30 +56,30 @@ class TrainerConfig:
     workers: int = option(1, "training processes; their gradients are averaged", valid="[1, inf)")
     min_workers: int = option(
         0,
-        "elastic: start, and go on after a node is lost, with as few as these, and grow again later (0 = all workers)",
+        "elastic training: fewest workers to start with, or to continue with after losing a node (0 = all workers)",
         valid="[0, inf)",
     )
-    cpus_per_worker: float = option(1.0, "CPUs reserved for each worker, its loader processes included", valid="[0, inf)")
+    cpus_per_worker: float = option(1.0, "CPUs reserved for each worker, including its loader processes", valid="[0, inf)")
     gpus_per_worker: float | None = option(
         None,
-        "GPUs reserved for each worker, a share such as 0.25 too (null = one where there are some, for methods in torch)",
+        "GPUs reserved for each worker; fractions such as 0.25 are allowed (null = one if available, for methods in torch)",
         valid="[0, inf)",
     )
     batch_size: int = option(16, "samples per optimisation step over all workers", low=1, high=256, log=True, valid="[1, inf)")
     accumulate: int = option(1, "micro-batches per optimisation step; batch_size is split over them", valid="[1, inf)")
-    max_steps: int | None = option(None, "optimisation steps to take (null = no limit, 0 = stay untrained)", valid="[0, inf)")
+    max_steps: int | None = option(None, "optimisation steps to take (null = no limit, 0 = no training)", valid="[0, inf)")
     max_epochs: int | None = option(None, "passes over the training split (null = no limit)", valid="[0, inf)")
     max_seconds: float = option(
         0.0,
-        "safety net: seconds of training, resumed time included; a row that it cut short says so (0 = none)",
+        "safety limit: seconds of training, including time before a resume; noted in the row if it ends the run (0 = none)",
         valid="[0, inf)",
     )
     precision: str = option(
         "fp32",
-        "fp32; tf32, products of matrices rounded to ten bits on a GPU; bf16 or fp16 (autocast; fp16 scales its gradients)",
+        "fp32; tf32 (10-bit mantissa in matrix products on a GPU); bf16 or fp16 (autocast; fp16 with gradient scaling)",
         choices=("fp32", "tf32", "bf16", "fp16"),
     )
-    clip_norm: float = option(0.0, "largest gradient norm (0 = no clipping)", low=0.1, high=10.0, log=True, valid="[0, inf)")
+    clip_norm: float = option(0.0, "maximum gradient norm (0 = no clipping)", low=0.1, high=10.0, log=True, valid="[0, inf)")
     ema_decay: float = option(
         0.0, "decay of the weight average used for validation and inference (0 = none)", low=0.9, high=0.9999, valid="[0, 1)"
     )
@@ -88,27 +88,27 @@ class TrainerConfig:
     checkpoint_every: int = option(500, "steps between checkpoints (0 = only at the end)", valid="[0, inf)")
     loader_workers: int = option(0, "loader processes per worker", valid="[0, inf)")
     max_failures: int = option(2, "restarts after a worker dies", valid="[0, inf)")
-    deterministic: bool = option(True, "ask torch for deterministic algorithms")
+    deterministic: bool = option(True, "use deterministic algorithms in torch")
     initialize_from: str | None = option(
-        None, "weights to start from: a checkpoint folder, a RUN_ID, or METHOD/VARIANT for the newest such run that ended"
+        None, "initial weights: a checkpoint folder, a RUN_ID, or METHOD/VARIANT for the newest finished run of it"
     )
 
 
 @dataclass
 class FitConfig:
-    """Budget and checkpoints of the fit to each scene, of methods that learn from the scene in hand."""
+    """Budget and checkpoints of the fit to each scene, for methods that are optimised per scene."""
 
     max_steps: int | None = option(None, "steps of the fit (null = the method's own schedule, 0 = no fit)", valid="[0, inf)")
-    max_seconds: float = option(0.0, "safety net: seconds of a scene's fit, resumed time included (0 = none)", valid="[0, inf)")
+    max_seconds: float = option(0.0, "safety limit: seconds per scene, resumed time included (0 = none)", valid="[0, inf)")
     log_every: int = option(10, "steps between points of the curves", valid="[1, inf)")
     checkpoint_every: int = option(200, "steps between checkpoints (0 = only at the end)", valid="[0, inf)")
 
 
 @dataclass
 class DataConfig:
-    """Where data lie and how many processes make them."""
+    """Location of generated data, and number of processes that prepare them."""
 
-    cache: str | None = option(None, "folder of generated and prepared data (null = $DEEP3DMAP_CACHE or ~/.cache/deep3dmap)")
+    cache: str | None = option(None, "folder for generated and prepared data (null = $DEEP3DMAP_CACHE or ~/.cache/deep3dmap)")
     workers: int = option(0, "processes that generate or prepare data (0 = one per CPU)", valid="[0, inf)")
 
 
@@ -137,6 +137,6 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     inputs: dict[str, str] = option({}, "maps a method's own key to the dataset's key, e.g. inputs.image=crop")
     seed: int = option(0, "seed of weights, order, augmentation and noise", valid="[0, inf)")
-    device: str = option("auto", "auto (CUDA where the worker has a GPU), cpu or cuda")
-    trackers: list[str] = option([], "who is told the curves as well: tensorboard, wandb, mlflow or a plug's name")
+    device: str = option("auto", "auto (CUDA if the worker has a GPU), cpu or cuda")
+    trackers: list[str] = option([], "trackers to send the curves to: tensorboard, wandb, mlflow or the name of a plugin")
     results: str = option("results", "result store: a folder or a URI (s3://, gs://)")

@@ -1,4 +1,4 @@
-"""Variants: overlays on a run that a method or dataset keeps in a YAML beside its class."""
+"""Variants: named overlays on the configuration of a run, defined in a YAML file next to a method or dataset class."""
 
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -10,12 +10,12 @@ from deep3dmap.core.errors import UserError, nearest
 from deep3dmap.core.files import is_written_as_path
 from deep3dmap.core.registry import Registry, datasets, methods
 
-# In a method's config.yaml this is no variant but the space it is tuned in.
+# Section of a method's config.yaml that is not a variant but its tuning search space.
 TUNING = "tune"
 
 
 def variant_file(registry: Registry, name: str) -> str:
-    """Return the file name of the variants: config.yaml beside a method, <module>.yaml beside a dataset."""
+    """Return the name of the variants file: config.yaml for a method, <module>.yaml for a dataset."""
     if registry is not datasets:
         return "config.yaml"
     module = registry.load(name).__module__
@@ -23,9 +23,10 @@ def variant_file(registry: Registry, name: str) -> str:
 
 
 def variants(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
-    """Return {variant: overlay}. For a dataset the overlay holds its own fields, for a method whole sections of a run.
+    """Return {variant: overlay}, an overlay being nested sections of a run.
 
-    A class in a single file, without a YAML beside it, may keep them in its attribute `variants`.
+    In the file, a dataset's overlay contains its own fields, and a method's contains whole sections of a run. A class without
+    a YAML file may define its variants in a class attribute `variants`.
     """
     overlays = {key: value or {} for key, value in _written(registry, name).items()}
     if registry is datasets:
@@ -36,7 +37,7 @@ def variants(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
 
 
 def tuning_space(method: str) -> dict[str, Any]:
-    """Return {dotted key: text} of the `tune:` section beside a method's variants; empty where there is none."""
+    """Return {dotted key: text} from the `tune:` section of a method's variants file; empty if there is none."""
     return _written(methods, method).get(TUNING) or {}
 
 
@@ -45,7 +46,7 @@ def _written(registry: Registry, name: str) -> dict[str, dict[str, Any]]:
     own = getattr(registry.load(name), "variants", {})
     read = own or (_read(file) if file else None) or {}
     if not isinstance(read, dict) or not all(isinstance(overlay, dict | None) for overlay in read.values()):
-        raise UserError(f"{file or name}: variants are written NAME: {{SECTION: {{KEY: VALUE}}}}")
+        raise UserError(f"{file or name}: variants must have the form NAME: {{SECTION: {{KEY: VALUE}}}}")
     return read
 
 
@@ -63,17 +64,17 @@ def split_choice(choice: str) -> tuple[str, str]:
 
 
 def check_choice_name(registry: Registry, choice: str) -> None:
-    """Raise UserError if the name of `name/variant` is not registered, or if a checkpoint stands in a method's place.
+    """Raise UserError if the name in `name/variant` is not registered, or if a path is given instead of a method.
 
-    Imports nothing.
+    Does not import anything.
     """
     name = split_choice(choice)[0]
     if registry is methods and name not in registry.names() and _is_path(choice):
         is_checkpoint = (Path(choice).expanduser() / "checkpoint.json").is_file()
         raise UserError(
-            f"method={choice}: {'the folder of a checkpoint' if is_checkpoint else 'a path'}, but method= takes NAME or "
-            f"NAME/VARIANT; with it, trainer.initialize_from=FOLDER starts from a checkpoint, and a run's own line with "
-            f"--resume goes on with that run"
+            f"method={choice}: {'the folder of a checkpoint' if is_checkpoint else 'a path'}, but method= expects NAME or "
+            f"NAME/VARIANT; add trainer.initialize_from=FOLDER to start from a checkpoint, or repeat a run's command with "
+            f"--resume to continue it"
         )
     registry.check(name)
 

@@ -1,4 +1,4 @@
-"""The contract and its words. Imports numpy and the standard library only."""
+"""The method, dataset and suite contracts and their vocabulary. Imports only NumPy and the standard library."""
 
 from deep3dmap.core.asset import Asset, asset_in_folder, find_asset
 from deep3dmap.core.card import DatasetCard, MethodCard, MetricCard, SuiteCard, Task

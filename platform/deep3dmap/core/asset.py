@@ -1,4 +1,4 @@
-"""Files beside the code: official weights and pretrained networks from elsewhere, and what a method brings with it.
+"""Assets: official weights and pretrained networks from third parties, and files shipped with a method.
 
 Nothing is ever downloaded.
 """
@@ -14,21 +14,21 @@ from typing import Any
 from deep3dmap.core.errors import UserError
 
 FOLDER = "DEEP3DMAP_ASSETS"
-# The value of an option that names the weights that come with the method, and the files that hold and describe them.
+# The option value that selects the weights shipped with a method, and the names of the weight file and its description.
 SHIPPED = "shipped"
 SHIPPED_FILE, SHIPPED_CARD = "shipped.pth", "shipped.json"
-# Returns a file that lies beside a method's module, by its name, or None.
+# Returns the file with the given name next to a method's module, or None.
 Beside = Callable[[str], Traversable | None]
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A file from elsewhere that a method or metric can use.
+    """A third-party file that a method or metric can use.
 
-    name: what it is called in tables. option: the field of the method's configuration that names the file; of a metric, whose
-    weights no configuration names, the file's name in the folder of assets. licence: of the file. meaning: what it is for.
-    origin: who publishes it, and under which file name. embedded: values of the option that name no file but something that
-    comes with the package. is_required: whether the method cannot be built without it.
+    name: display name in tables. option: the method's configuration field that specifies the file; for a metric, whose
+    weights are not configurable, the file name in the asset folder. licence: licence of the file. meaning: its purpose.
+    origin: its publisher and original file name. embedded: option values that refer to something included in the package
+    instead of a file. is_required: whether the method cannot be built without it.
     """
 
     name: str
@@ -40,11 +40,11 @@ class Asset:
     is_required: bool = False
 
     def names_file(self, value: object) -> bool:
-        """Whether a value of the option names a file or folder."""
+        """Return whether a value of the option refers to a file or folder."""
         return bool(value) and value not in self.embedded
 
     def check_named(self, value: object) -> None:
-        """Raise UserError if a method that cannot do without it is given none. value: of the option."""
+        """Raise UserError if the asset is required and `value`, the value of the option, is empty."""
         if self.is_required and not value:
             raise UserError(
                 f"method.{self.option} is empty; name a file or folder, or a run of this store (RUN_ID or METHOD/VARIANT): "
@@ -53,15 +53,15 @@ class Asset:
 
 
 def find_asset(asset: Asset, named: str, beside: Beside = lambda _: None) -> Path:
-    """Return the file or folder that a configuration names: a path, or a name in the folder $DEEP3DMAP_ASSETS.
+    """Return the file or folder for a configured name: a path, or a name in the folder $DEEP3DMAP_ASSETS.
 
-    A TensorFlow checkpoint is named by the stem of its files; "shipped" is the file that lies beside the method. Raises
-    UserError, with where it was looked for and who publishes it, where there is none.
+    A TensorFlow checkpoint is named by the stem of its files; "shipped" selects the file next to the method's module. Raises
+    UserError with the searched locations and the publisher if the file does not exist.
     """
     if named == SHIPPED:
         shipped = beside(SHIPPED_FILE)
         if shipped is None:
-            raise UserError(f"method.{asset.option}={named}: no weights come with this method; train it, or name a file")
+            raise UserError(f"method.{asset.option}={named}: this method ships no weights; train it, or name a file")
         return Path(str(shipped))
     path = Path(named).expanduser()
     folder = os.environ.get(FOLDER)
@@ -74,14 +74,14 @@ def find_asset(asset: Asset, named: str, beside: Beside = lambda _: None) -> Pat
 
 
 def asset_in_folder(asset: Asset) -> Path | None:
-    """Return the file `asset.option` in the folder $DEEP3DMAP_ASSETS, None where there is none: what a metric does without."""
+    """Return the file `asset.option` in the folder $DEEP3DMAP_ASSETS, or None if it does not exist."""
     folder = os.environ.get(FOLDER)
     path = Path(folder).expanduser() / asset.option if folder else None
     return path.absolute() if path is not None and path.is_file() else None
 
 
 def shipped_card(beside: Beside) -> dict[str, Any] | None:
-    """Return what is said of the weights that come with a method, None where none do."""
+    """Return the description of the weights shipped with a method, or None if there are none."""
     card = beside(SHIPPED_CARD)
     if card is None or beside(SHIPPED_FILE) is None:
         return None
@@ -90,7 +90,7 @@ def shipped_card(beside: Beside) -> dict[str, Any] | None:
 
 
 def asset_files(path: Path) -> list[Path]:
-    """Return the file, the files of the folder, or the files that share the stem `path`, sorted; none where there are none."""
+    """Return, sorted, the file `path`, all files in the folder `path`, or the files whose stem is `path`; may be empty."""
     if path.is_file():
         return [path]
     if path.is_dir():

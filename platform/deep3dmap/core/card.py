@@ -1,4 +1,4 @@
-"""Cards: what a method, a dataset or a suite says of itself. Plain data, readable without torch."""
+"""Cards: the metadata of a method, a dataset or a suite. Plain data, readable without importing torch."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -8,17 +8,18 @@ from deep3dmap.core.asset import Asset
 
 @dataclass(frozen=True)
 class MethodCard:
-    """Who made a method, its inputs and its outputs.
+    """A method's authorship, inputs and outputs.
 
-    consumes: keys `reconstruct` needs (core.keys). produces: fields of `Reconstruction` it fills, "views" where it renders
-    given cameras, "samples" where it generates. tasks: the tasks it is made for, whose suites it enters unasked.
-    optional: keys `reconstruct` uses where they are given and does without where they are not.
-    trains_on: keys a training sample must hold; empty for a method that learns nothing from a dataset.
-    licence: of the original publication's code, in SPDX form where there is one.
-    tried_on: embedded datasets that its small variants are made for, where not any that has the keys will do.
-    least_views: photographs of a subject that it needs.
-    frame, gauge: those of its reconstructions (see Reconstruction); "" where they depend on its input.
-    assets: files from elsewhere that its configuration may name, such as official weights.
+    tasks: the tasks it is designed for; it enters their suites by default.
+    consumes: keys required by `reconstruct` (see core.keys).
+    produces: fields of `Reconstruction` that it fills, "views" if it renders given cameras, "samples" if it generates images.
+    licence: licence of the original publication's code, as an SPDX identifier if one exists.
+    trains_on: keys that a training sample must contain; empty for a method that does not train on a dataset.
+    tried_on: embedded datasets its small variants are designed for; empty if any dataset with the keys works.
+    least_views: minimum number of photographs of a subject.
+    frame, gauge: frame and gauge of its reconstructions (see Reconstruction); "" if they depend on the input.
+    assets: third-party files that its configuration may refer to, such as official weights.
+    optional: keys that `reconstruct` uses if they are available.
     """
 
     title: str
@@ -45,7 +46,7 @@ class MethodCard:
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What a dataset holds. provides: keys of its samples. frame, unit: of every length in it."""
+    """Metadata of a dataset. provides: keys of its samples. frame, unit: coordinate frame and unit of all its lengths."""
 
     title: str
     provides: tuple[str, ...]
@@ -63,7 +64,7 @@ class DatasetCard:
 
 @dataclass(frozen=True)
 class MetricCard:
-    """One metric of a suite: its unit, which way is better, and what it means."""
+    """One metric of a suite: its unit, its meaning, and whether higher ("up") or lower ("down") is better."""
 
     name: str
     unit: str
@@ -72,15 +73,15 @@ class MetricCard:
 
     def __post_init__(self) -> None:
         if self.better not in ("up", "down"):
-            raise ValueError(f"metric '{self.name}': better is 'up' or 'down', got '{self.better}'")
+            raise ValueError(f"metric '{self.name}': better must be 'up' or 'down', got '{self.better}'")
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is given and what is wanted. given: keys; wanted: fields of `Reconstruction`, any one of which suffices.
+    """The inputs and outputs of a task. given: input keys; wanted: fields of `Reconstruction`, any one of which suffices.
 
-    views: photographs of a subject that are given; 0 leaves it to the dataset.
-    frames, gauges: those that can be scored; empty where any can.
+    views: number of photographs given per subject; 0 = determined by the dataset.
+    frames, gauges: frames and gauges that can be scored; empty = any.
     """
 
     name: str
@@ -94,7 +95,7 @@ class Task:
 
 @dataclass(frozen=True)
 class SuiteCard:
-    """A suite in one page: its task, its metrics and the one it ranks by."""
+    """Metadata of a suite: its task, its metrics, and the headline metric it ranks by."""
 
     title: str
     version: int
@@ -109,20 +110,20 @@ class SuiteCard:
         return asdict(self)
 
     def admits(self, card: MethodCard) -> bool:
-        """Whether a method may enter."""
+        """Return whether a method may enter the suite."""
         return not self.objection(card)
 
     def objection(self, card: MethodCard) -> str:
-        """Return why a method may not enter, "" where it may: its inputs are given and an output of it can be scored."""
+        """Return why a method may not enter, or "" if its inputs are given and one of its outputs can be scored."""
         task = self.task
         missing = sorted(set(card.consumes) - set(task.given))
         if missing:
-            return f"it needs {missing}, which is not given; given are {sorted(task.given)}"
+            return f"it needs {missing}, but the suite only gives {sorted(task.given)}"
         if 0 < task.views < card.least_views:
-            return f"it needs {card.least_views} views, and {task.views} are given"
+            return f"it needs {card.least_views} views, but only {task.views} are given"
         if not set(card.produces) & set(task.wanted):
-            return f"it produces {sorted(card.produces)}, and one of {sorted(task.wanted)} is wanted"
+            return f"it produces {sorted(card.produces)}, but the suite expects one of {sorted(task.wanted)}"
         for name, value, scored in (("frame", card.frame, task.frames), ("gauge", card.gauge, task.gauges)):
             if value and scored and value not in scored:
-                return f"its reconstructions have {name} '{value}', and only {sorted(scored)} can be scored"
+                return f"its reconstructions have {name} '{value}', but only {sorted(scored)} can be scored"
         return ""

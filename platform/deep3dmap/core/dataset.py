@@ -1,4 +1,4 @@
-"""What the platform expects of a dataset."""
+"""The dataset contract."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class LazySequence(Sequence[T], Generic[T]):
-    """A sequence whose items are made when asked for, such as the frames of a long scan."""
+    """A sequence whose items are loaded on access, such as the frames of a long scan."""
 
     def __init__(self, load: Callable[[int], T], length: int) -> None:
         self._load, self._length = load, length
@@ -25,7 +25,7 @@ class LazySequence(Sequence[T], Generic[T]):
     @overload
     def __getitem__(self, index: slice) -> "LazySequence[T]": ...
     def __getitem__(self, index: int | slice) -> "T | LazySequence[T]":
-        """Load item `index`; a slice gives another lazy sequence."""
+        """Load item `index`; a slice returns another lazy sequence."""
         if isinstance(index, slice):
             chosen = range(self._length)[index]
             return LazySequence(lambda i: self._load(chosen[i]), len(chosen))
@@ -39,10 +39,10 @@ class LazySequence(Sequence[T], Generic[T]):
 
 @runtime_checkable
 class Split(Protocol):
-    """One split of a dataset: a map-style dataset of samples that have names."""
+    """One split of a dataset: a map-style dataset of named samples."""
 
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Return the number of samples."""
         ...
 
     def __getitem__(self, index: int) -> Sample:
@@ -55,7 +55,7 @@ class Split(Protocol):
 
 
 class WholeSet:
-    """A split of a single sample, for what is scored once for a whole test set. name: of the sample."""
+    """A split with a single sample, for suites that score a whole test set at once. name: name of the sample."""
 
     def __init__(self, name: str, sample: Sample) -> None:
         self._name, self._sample = name, sample
@@ -64,7 +64,7 @@ class WholeSet:
         return 1
 
     def __getitem__(self, index: int) -> Sample:
-        """Return the only sample; raises IndexError for another."""
+        """Return the only sample; raises IndexError unless `index` is 0."""
         if index != 0:
             raise IndexError(f"sample {index} of 1")
         return self._sample
@@ -75,39 +75,39 @@ class WholeSet:
 
 
 class Dataset(Protocol):
-    """A dataset, built from its config: `Cls(config, cache=Path)`; `Cls.config_type` is the dataclass of its fields.
+    """A dataset, constructed as `Cls(config, cache=Path)`, where `config` is an instance of the dataclass `Cls.config_type`.
 
-    `prepare` makes what is missing (procedural worlds, caches) and is safe to call from many processes; `version` is a hash
-    of the content, known after `prepare`, or of the seed and code that make it, known before. Two more are optional:
-    `recognises(path)`, a class method by which `reconstruct` finds the reader of its input, and `for_reconstruction`, options
-    that it then reads with, such as no views held out.
+    `prepare` generates missing data (procedural worlds, caches) and is safe to call from several processes. `version` is a
+    hash of the content, known after `prepare`, or of the seed and code that generate it, known beforehand. Two further
+    attributes are optional: `recognises(path)`, a class method that the `reconstruct` command uses to choose a reader for its
+    input, and `for_reconstruction`, options that it then reads with, such as no held-out views.
     """
 
     card: DatasetCard
     config_type: type
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
-        """Make what is missing on disk, whole or not at all."""
+        """Generate missing data on disk, atomically."""
         ...
 
     @property
     def version(self) -> str:
-        """Hash of the content."""
+        """Hash of the content, or of the seed and code that generate it."""
         ...
 
     @property
     def root(self) -> Path:
-        """The folder that is read."""
+        """Folder that the data are read from."""
         ...
 
     def split(self, name: str) -> Split:
-        """Return a split; raises UserError with the names there are."""
+        """Return a split; raises UserError that lists the available names for an unknown one."""
         ...
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """Items that have to be made before they can be read. seconds: about how long all take on one core, None = unknown."""
+    """Items that must be generated before they can be read. seconds: estimated total time on one core, None = unknown."""
 
     title: str
     count: int
@@ -116,15 +116,15 @@ class Preparation:
 
 @runtime_checkable
 class PreparedBySplit(Protocol):
-    """What a dataset offers on top that has much to make: it says what is missing, and makes the splits that are needed only.
+    """Optional interface of a dataset that is expensive to generate: it lists missing items and prepares selected splits.
 
-    Its `version` is known before anything is made.
+    Its `version` is known before anything is generated.
     """
 
     def missing(self, splits: Sequence[str] | None = None) -> list[Preparation]:
-        """Return what `prepare` would make for these splits, None = all, without making it."""
+        """Return what `prepare` would generate for these splits (None = all), without generating it."""
         ...
 
     def prepare(self, workers: int = 1, quiet: bool = True, splits: Sequence[str] | None = None) -> None:
-        """Make what is missing of these splits, None = all."""
+        """Generate the missing data of these splits (None = all)."""
         ...

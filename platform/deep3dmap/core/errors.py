@@ -1,4 +1,4 @@
-"""The one error type for mistakes a user can mend, and spelling help for names."""
+"""The error type for mistakes that a user can fix, and spelling suggestions for names."""
 
 import traceback
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """A mistake of the user: one line that names the file or field and says what to do. The command line exits with 2."""
+    """A user's mistake: a one-line message names the file or field and the fix. The command line exits with code 2."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
@@ -18,7 +18,7 @@ class DivergedError(Exception):
 
 
 def describe_error(error: BaseException) -> str:
-    """Return in one line what was raised and in which line of which file, such as `ValueError: no (model.py:12)`."""
+    """Describe an exception and where it was raised in one line, such as `ValueError: no (model.py:12)`."""
     text = str(error).strip().splitlines()
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg} ({Path(error.filename or '?').name}:{error.lineno})"
@@ -28,14 +28,14 @@ def describe_error(error: BaseException) -> str:
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return `; did you mean X?` for the closest of `choices`, or the list of choices where none is close."""
+    """Return `; did you mean 'X'?` for the closest of `choices`, or the list of choices if none is close."""
     options = sorted(choices)
     close = get_close_matches(name, options, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; there are: {', '.join(options)}" if options else ""
+    return f"; available: {', '.join(options)}" if options else ""
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
-    """Build the error for a name that is not registered."""
+    """Return the error for an unknown name."""
     return UserError(f"unknown {kind} '{name}'{nearest(name, choices)}")

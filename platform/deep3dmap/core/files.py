@@ -1,6 +1,6 @@
-"""Reads untrusted files in bounded memory: any error a library raises on a damaged one becomes one line naming the file.
+"""Reading untrusted files in bounded memory: any library error on a damaged file becomes a one-line error naming the file.
 
-Nothing read here can execute code, and non-finite numbers are rejected.
+Reading never executes code from a file, and non-finite numbers are rejected.
 """
 
 import zipfile
@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 
 from deep3dmap.core.errors import UserError
 
-MOST_BYTES = 1 << 29  # of arrays in one file; the largest morphable model in use, at full resolution, has 400 MB
+MOST_BYTES = 1 << 29  # for all arrays in one file; the largest morphable model in use, at full resolution, has 400 MB
 
 
 def is_written_as_path(text: str) -> bool:
-    """Return whether a text that may also be NAME or NAME/VARIANT can only be a path: it begins like one, or goes deeper."""
+    """Return whether `text` can only be a path, and not NAME or NAME/VARIANT: it starts like a path or has several slashes."""
     return text.startswith(("/", ".", "~")) or text.count("/") > 1
 
 
 def require_file(file: Path, what: str) -> None:
-    """Raise UserError unless there is such a file. what: "a mesh file"."""
+    """Raise UserError unless `file` is a file. what: its kind, such as "a mesh file"."""
     if not file.is_file():
         raise UserError(f"{file}: no such file" if not file.exists() else f"{file}: a folder, not {what}")
 
 
 def require_folder(folder: Path, named: str) -> Path:
-    """Return a folder or the nearest one above it that exists; raises UserError if a file is in its place.
+    """Return `folder` or its nearest existing ancestor; raises UserError if that is a file.
 
-    named: how it was given, such as `-o DIR`.
+    named: how the folder was specified, such as `-o DIR`.
     """
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not there.is_dir():
@@ -41,9 +41,10 @@ def require_folder(folder: Path, named: str) -> Path:
 
 @contextmanager
 def reading(file: Path, what: str, mend: str = "restore it") -> Iterator[None]:
-    """Turn any error of reading a file into a UserError `FILE: not a readable WHAT (why); MEND`.
+    """Convert any error while reading a file into a UserError `FILE: not a readable WHAT (why); MEND`.
 
-    Libraries may raise almost anything on a damaged file, so almost everything is caught. A UserError passes unchanged.
+    what: the kind of file. mend: advice on how to fix it. Libraries may raise almost anything on a damaged file, so all
+    exceptions are caught. A UserError passes unchanged.
     """
     try:
         yield
@@ -52,7 +53,7 @@ def reading(file: Path, what: str, mend: str = "restore it") -> Iterator[None]:
     except FileNotFoundError as error:
         raise UserError(f"{file}: the file is missing; {mend}") from error
     except MemoryError as error:
-        raise UserError(f"{file}: reading this {what} takes more memory than there is; {mend}") from error
+        raise UserError(f"{file}: reading this {what} takes more memory than is available; {mend}") from error
     except Exception as error:
         why = str(error) or type(error).__name__
         raise UserError(f"{file}: not a readable {what} ({_short(why)}); {mend}") from error
@@ -68,10 +69,10 @@ def read_npz(
     finite: bool = True,
     mend: str = "restore it",
 ) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an .npz file by name, without running anything that is stored in it.
+    """Return the arrays of an .npz file by name, without executing anything stored in it.
 
-    needed: names that have to be there. skip_objects: leave pickled members out instead of refusing the file. most_bytes:
-    of all arrays together, checked before they are read. finite: refuse NaN and infinity. Raises UserError naming the file.
+    needed: required names. skip_objects: skip pickled members instead of rejecting the file. most_bytes: limit on the total
+    size of all arrays, checked before they are read. finite: reject NaN and infinity. Raises UserError naming the file.
     """
     with reading(file, what, mend), zipfile.ZipFile(file) as archive:
         arrays = {}
@@ -84,14 +85,14 @@ def read_npz(
                 arrays[name] = array
                 left -= array.nbytes
     if missing := [name for name in needed if name not in arrays]:
-        raise UserError(f"{file}: no field '{missing[0]}', so this is no {what}")
+        raise UserError(f"{file}: no field '{missing[0]}', so this is not a valid {what}")
     if finite:
         check_finite(file, arrays)
     return arrays
 
 
 def read_npy(file: Path, what: str, most_bytes: int = MOST_BYTES) -> NDArray[Any]:
-    """Return the array of an .npy file; raises UserError naming the file, also for NaN and infinity."""
+    """Return the array of an .npy file; raises UserError naming the file if it is damaged or has NaN or infinity."""
     with reading(file, what), file.open("rb") as stream:
         array = _read_array(file, stream, file.stat().st_size, most_bytes, "")
     assert array is not None
@@ -100,7 +101,7 @@ def read_npy(file: Path, what: str, most_bytes: int = MOST_BYTES) -> NDArray[Any
 
 
 def check_finite(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Raise UserError that names the file and the first of the arrays that holds NaN or infinity."""
+    """Raise UserError naming the file and the first array that contains NaN or infinity."""
     for name, array in arrays.items():
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
             raise UserError(f"{file}: {name} holds NaN or infinity; repair the file")
@@ -109,16 +110,16 @@ def check_finite(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 def _read_array(
     file: Path, stream: IO[bytes], size: int, most_bytes: int, name: str, skip_objects: bool = False
 ) -> NDArray[Any] | None:
-    """Read one array; None for a pickled one that is to be skipped. What its header promises is checked before it is read."""
+    """Read one array, or return None for a skipped pickled one. The size in the header is checked before reading."""
     header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     version = np.lib.format.read_magic(stream)
     if version not in header:
-        raise UserError(f"{file}: {name}is of version {version[0]} of NumPy's format, which is not known; save it again")
+        raise UserError(f"{file}: {name}uses version {version[0]} of NumPy's format, which is not supported; save it again")
     shape, fortran, dtype = header[version](stream)
     if dtype.hasobject:
         if skip_objects:
             return None
-        raise UserError(f"{file}: {name}holds Python objects, which may run code and are not read; save plain arrays")
+        raise UserError(f"{file}: {name}holds Python objects, which may run code and are rejected; save plain arrays")
     count = 1
     for length in shape:
         count *= length
@@ -126,9 +127,9 @@ def _read_array(
         limit = "than the file holds" if count * dtype.itemsize > size else f"than {most_bytes >> 20} MiB"
         raise UserError(f"{file}: {name}of shape {shape} would take more {limit}; restore the file")
     data = stream.read(count * dtype.itemsize)
-    # Asking for more at the end of a member checks its checksum.
+    # Reading past the end of a member verifies its checksum.
     if stream.read(1):
-        raise UserError(f"{file}: {name}is followed by more than its header promises; restore the file")
+        raise UserError(f"{file}: {name}is longer than its header declares; restore the file")
     array = np.frombuffer(bytearray(data), dtype, count)
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
 

@@ -1,4 +1,4 @@
-"""Mesh files of other programs, as trimesh gives them: PLY, OBJ, GLB and what else it reads."""
+"""Mesh files written by other programs, loaded with trimesh: PLY, OBJ, GLB and any other format it supports."""
 
 from pathlib import Path
 from typing import Any
@@ -7,14 +7,14 @@ import numpy as np
 
 
 def load_trimesh(file: Path) -> Any:
-    """Return all surfaces of a file as one `trimesh.Trimesh`, vertices in file order; if there is no face, its points alone.
+    """Return all surfaces of a file as one `trimesh.Trimesh`, vertices in file order; without faces, only the points.
 
-    Raises whatever trimesh raises on a damaged file, so it is called inside of `reading`.
+    Raises whatever trimesh raises on a damaged file, so call it inside `reading`.
     """
     import trimesh
 
-    file.stat()  # Raises for a missing file what says so; trimesh calls it a string that is no file.
-    # Not load_mesh, which leaves out points that belong to no face.
+    file.stat()  # Raises FileNotFoundError for a missing file; trimesh's own message is misleading.
+    # load_mesh would drop points that belong to no face.
     scene: Any = trimesh.load(file, force="scene", process=False)
     parts = scene.dump()
     surfaces = [part for part in parts if isinstance(part, trimesh.Trimesh)]

@@ -1,7 +1,7 @@
-"""The words of the platform: every key a sample, a `given` dictionary or a batch may hold.
+"""The vocabulary of the platform: every key that a sample, a `given` dictionary or a batch may contain.
 
-Datasets provide keys, suites say which are given and which are wanted, methods say which they consume. A third party may
-add a key with `register_key`; a key that nobody described is refused, so that two datasets never mean two things by one word.
+Datasets provide keys, suites specify which are given and which are wanted, and methods declare which they consume. Third
+parties can add keys with `register_key`; unregistered keys are rejected, so a key has the same meaning in all datasets.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from deep3dmap.core.errors import UserError, nearest
 
 @dataclass(frozen=True)
 class Key:
-    """What one key holds."""
+    """Description of one key: shape and type of its value, unit, and meaning."""
 
     name: str
     shape: str
@@ -23,7 +23,7 @@ _KEYS: dict[str, Key] = {}
 
 
 def register_key(name: str, shape: str, unit: str, meaning: str) -> Key:
-    """Add a key to the vocabulary; the same description may be registered again, another one raises ValueError."""
+    """Add a key to the vocabulary; raises ValueError if it is already registered with a different description."""
     key = Key(name, shape, unit, meaning)
     if _KEYS.setdefault(name, key) != key:
         raise ValueError(f"key '{name}' is already described as {_KEYS[name]}")
@@ -31,7 +31,7 @@ def register_key(name: str, shape: str, unit: str, meaning: str) -> Key:
 
 
 def describe_key(name: str) -> Key:
-    """Return the description of a key; raises UserError with the nearest name if nobody described it."""
+    """Return the description of a key; raises UserError with the nearest name if it is not registered."""
     if name not in _KEYS:
         raise UserError(f"unknown key '{name}'{nearest(name, _KEYS)}")
     return _KEYS[name]
@@ -58,8 +58,8 @@ for _row in (
         "pixels of the crop, z larger = nearer",
         "UV position map of the face in the crop",
     ),
-    ("crop", "(3, R, R) float32", "RGB in [0, 1]", "the face crop a network sees"),
-    ("crop_from_image", "(3, 3) float64", "pixels", "similarity that takes image pixels to crop pixels"),
+    ("crop", "(3, R, R) float32", "RGB in [0, 1]", "the face crop that a network receives"),
+    ("crop_from_image", "(3, 3) float64", "pixels", "similarity transform from image pixels to crop pixels"),
     ("head_pose", "(3,) float32", "radians: pitch, yaw, roll", "pose of the head, R = Rx Ry Rz"),
     (
         "dense_points",
@@ -73,9 +73,9 @@ for _row in (
         "relief_depth",
         "(H, W) float32",
         "distance to the object's middle",
-        "depth of each pixel's middle along z; 1.1 = background",
+        "depth along z at each pixel centre; 1.1 = background",
     ),
-    ("relief_view", "(6,) float32", "radians and distances", "turn about x, y, z and shift of the object from its front"),
+    ("relief_view", "(6,) float32", "radians and distances", "rotation about x, y, z and shift of the object from its front"),
     (
         "relief_light",
         "(4,) float32",
@@ -88,23 +88,23 @@ for _row in (
         "depths",
         "sequence of V (H, W) float32",
         "metres, 0 = invalid",
-        "sensor depth of the frames, pixel for pixel as the camera of `images` sees it",
+        "sensor depth of the frames, aligned with the pixels of `images`",
     ),
-    ("sensor_depths", "sequence of V (H, W) float32", "metres, 0 = invalid", "depth as the sensor's own camera measured it"),
+    ("sensor_depths", "sequence of V (H, W) float32", "metres, 0 = invalid", "depth measured by the depth sensor's own camera"),
     ("depth_intrinsics", "(V, 3, 3) float64", "pixels, centres at +0.5", "the depth camera's intrinsics, for `sensor_depths`"),
     ("color_from_depth", "(4, 4) float64", "metres", "motion from the depth camera's axes to those of `world_from_camera`"),
-    ("true_depths", "sequence of V (H, W) float32", "metres, 0 = invalid", "depth the frames are scored against"),
+    ("true_depths", "sequence of V (H, W) float32", "metres, 0 = invalid", "ground-truth depth for scoring the frames"),
     ("intrinsics", "(V, 3, 3) float64", "pixels, centres at +0.5", "intrinsics of the camera that took `images`"),
     ("world_from_camera", "(V, 4, 4) float64", "metres, OpenCV camera axes", "poses of the camera that took `images`"),
-    # views of a scene that are held out, which a method is asked to render
-    ("test_images", "(T, 3, H, W) float32", "RGB in [0, 1]", "views of the scene that are held out"),
+    # held-out views of a scene, which a method must render
+    ("test_images", "(T, 3, H, W) float32", "RGB in [0, 1]", "held-out views of the scene"),
     ("test_masks", "(T, H, W) float32", "share of the pixel, in [0, 1]", "coverage of `test_images` by the scene"),
     ("test_intrinsics", "(T, 3, 3) float64", "pixels, centres at +0.5", "camera intrinsics of `test_images`"),
     ("test_world_from_camera", "(T, 4, 4) float64", "the dataset's unit, OpenCV camera axes", "poses of `test_images`"),
-    ("test_true_depths", "(T, H, W) float32", "the dataset's unit, 0 = nothing", "depth of `test_images` along the axis"),
-    ("background", "(3,) float32", "RGB in [0, 1]", "what is seen in the frames where the scene is not"),
+    ("test_true_depths", "(T, H, W) float32", "the dataset's unit, 0 = no surface", "z depth of `test_images`"),
+    ("background", "(3,) float32", "RGB in [0, 1]", "colour of the frames outside the scene"),
     ("bounds", "(2, 3) float64", "the dataset's unit, world frame", "lowest and highest corner of a box around the scene"),
-    # ground truth of shape
+    # ground-truth shape
     (
         "scene_tsdf",
         "SceneTSDF",
@@ -118,22 +118,22 @@ for _row in (
         "landmarks_68_views",
         "(V, 68, 2) float32",
         "pixels of each of `images`, centres at +0.5",
-        "the 68 iBUG landmarks in every view, hidden ones too",
+        "the 68 iBUG landmarks in every view, including hidden ones",
     ),
-    ("landmark_visibility", "(V, 68) float32", "1 = seen, 0 = hidden", "which of `landmarks_68_views` the camera sees"),
+    ("landmark_visibility", "(V, 68) float32", "1 = seen, 0 = hidden", "which of `landmarks_68_views` are visible"),
     (
         "joints_views",
         "(V, J, 2) float32",
         "pixels of each of `images`, centres at +0.5",
-        "the joints of a body in every view, hidden ones too",
+        "the joints of a body in every view, including hidden ones",
     ),
-    ("joint_visibility", "(V, J) float32", "1 = in the picture, 0 = outside", "which of `joints_views` lie in the picture"),
+    ("joint_visibility", "(V, J) float32", "1 = in the image, 0 = outside", "which of `joints_views` are in the image"),
     ("vertices", "(N, 3) float32", "metres, world frame", "the true surface in the topology of the dataset's template"),
-    ("joints", "(J, 3) float32", "metres, world frame", "the true joints, as the template regresses them from `vertices`"),
-    ("world_from_template", "(4, 4) float64", "metres", "rigid motion that takes the template's frame to the world"),
-    ("identity", "(Ki,) float32", "sigma", "who it is: coefficients of the morphable model"),
-    ("expression", "(Ke,) float32", "sigma", "the expression: coefficients of the morphable model"),
-    ("albedo", "(Ka,) float32", "sigma", "coefficients of the morphable model's vertex albedo"),
+    ("joints", "(J, 3) float32", "metres, world frame", "the true joints, regressed from `vertices` by the template"),
+    ("world_from_template", "(4, 4) float64", "metres", "rigid motion from the template's frame to the world"),
+    ("identity", "(Ki,) float32", "sigma", "identity coefficients of the morphable model"),
+    ("expression", "(Ke,) float32", "sigma", "expression coefficients of the morphable model"),
+    ("albedo", "(Ka,) float32", "sigma", "vertex albedo coefficients of the morphable model"),
     ("betas", "(Kb,) float32", "sigma", "shape coefficients of a body"),
     ("body_pose", "((J - 1) * 3,) float32", "radians", "axis-angle rotation of every joint but the root, in its parent's axes"),
     (
@@ -142,18 +142,18 @@ for _row in (
         "pixels per unit of `mesh`",
         "weak-perspective cameras: pixel of (x, y, z, 1), centres at +0.5, y down",
     ),
-    ("uv_texture", "(3, S, S) float32", "RGB in [0, 1]", "texture as photographed, light included; first row at v = 1"),
+    ("uv_texture", "(3, S, S) float32", "RGB in [0, 1]", "texture as photographed, including shading; first row at v = 1"),
     ("global_orient", "(3,) float32", "radians", "axis-angle rotation of a body about its root joint"),
-    ("translation", "(3,) float32", "metres", "where a body stands: added to its vertices"),
-    ("albedo_map", "(3, S, S) float32", "linear RGB in [0, 1]", "texture without light; first row at v = 1, texels are points"),
+    ("translation", "(3,) float32", "metres", "translation added to the vertices of a body"),
+    ("albedo_map", "(3, S, S) float32", "linear RGB in [0, 1]", "unlit texture; first row at v = 1, texels are points"),
     (
         "light_harmonics",
         "(9, 3) float32",
         "irradiance, RGB",
-        "light in the world: coefficients of 1, y, z, x, xy, yz, 3 z^2 - 1, xz, x^2 - y^2 of the normal",
+        "illumination in the world frame: coefficients of 1, y, z, x, xy, yz, 3 z^2 - 1, xz, x^2 - y^2 of the normal",
     ),
 ):
     register_key(*_row)
 
-# What a sample has once for each of its `images`.
+# Keys with one entry for each of a sample's `images`.
 PER_IMAGE = tuple(name for name, key in _KEYS.items() if key.shape.removeprefix("sequence of ").lstrip("(").startswith("V"))

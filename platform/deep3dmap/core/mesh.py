@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 class Mesh:
     """A triangle mesh. Arrays of other types are converted.
 
-    vertices: (V, 3) float32 in the frame and unit of whatever holds the mesh.
-    faces: (F, 3) int64, counter-clockwise seen from outside.
+    vertices: (V, 3) float32 in the frame and unit of the object that contains the mesh.
+    faces: (F, 3) int64, counter-clockwise when seen from outside.
     colors: (V, 3) float32 RGB in [0, 1], or None.
     """
 
@@ -36,5 +36,5 @@ class Mesh:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no surface."""
+        """Whether the mesh has no faces."""
         return len(self.faces) == 0

@@ -1,7 +1,7 @@
-"""The method contract: learning is a generator of steps, inference is one call on what is given.
+"""The method contract: training is a generator of steps, and inference is a single call on the given inputs.
 
-A method may learn from a dataset (`train_steps`), from the scene in hand (`fit_steps`), from both or not at all. The first is
-not called `train`, so that a method may also be a `torch.nn.Module`, whose `train(mode)` keeps its meaning.
+A method may learn from a dataset (`train_steps`), from the scene to be reconstructed (`fit_steps`), from both, or not at all.
+`train_steps` is not named `train` so that a method can also be a `torch.nn.Module`, which defines `train(mode)`.
 """
 
 from abc import ABC, abstractmethod
@@ -20,9 +20,9 @@ from deep3dmap.core.reconstruction import Reconstruction
 
 @dataclass(frozen=True)
 class Step:
-    """One turn of a method's schedule: the scalar that must stay finite, and any other curve values.
+    """One step of a method's schedule: the loss, which must stay finite, and optional named terms to log.
 
-    A turn may hold several updates of several optimisers; budgets, schedules and curves count turns.
+    A step may contain several updates of several optimisers; budgets, schedules and curves count steps.
     """
 
     loss: SupportsFloat
@@ -31,17 +31,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Views:
-    """Renderings of a scene from given cameras. images: (V, 3, H, W) RGB in [0, 1]. depth: (V, H, W), 0 = nothing there."""
+    """Renderings of a scene from given cameras. images: (V, 3, H, W) RGB in [0, 1]. depth: (V, H, W), 0 = no surface."""
 
     images: NDArray[np.float32]
     depth: NDArray[np.float32] | None = None
 
 
 class Method(ABC):
-    """A reconstruction method. Built as `Cls(config)`, where `config` is an instance of `Cls.config_type`.
+    """A reconstruction method, constructed as `Cls(config)`, where `config` is an instance of `Cls.config_type`.
 
-    A method that keeps a schedule of its own puts the phase it is in into `state_dict`: after a resume its generator is
-    entered anew, with `loop.step` at the number of turns already taken.
+    A method with its own schedule must include the current phase in `state_dict`: when a run resumes, its generator is
+    restarted, with `loop.step` set to the number of completed steps.
     """
 
     card: ClassVar[MethodCard]
@@ -50,74 +50,77 @@ class Method(ABC):
 
     @classmethod
     def trains(cls, config: Any) -> bool:
-        """Whether a method configured like this learns from a dataset before it can reconstruct."""
+        """Return whether a method with this configuration must be trained on a dataset before it can reconstruct."""
         return bool(cls.card.trains_on)
 
     @classmethod
     def fits(cls) -> bool:
-        """Whether the method learns from each scene that it reconstructs."""
+        """Return whether the method is optimised on each scene that it reconstructs."""
         return cls.fit_steps is not Method.fit_steps
 
     def train_steps(self, loop: Any) -> Iterator[Step]:
-        """Learn from a dataset, once per run. `loop` is a `deep3dmap.frameworks.TrainLoop`. The default learns nothing."""
+        """Train on a dataset, once per run. `loop` is a `deep3dmap.frameworks.TrainLoop`. The default does not train."""
         return iter(())
 
     def fit_steps(self, given: dict[str, Any], loop: Any) -> Iterator[Step]:
-        """Learn from one scene, before `reconstruct(given)` is asked for it. The default learns nothing.
+        """Optimise on one scene, before `reconstruct(given)` is called for it. The default does not optimise.
 
-        Every scene begins at the state the method had after training, whichever scenes came before it. Whatever is optimised
-        belongs to `state_dict`, so that a fit that was interrupted goes on where it was.
+        Every scene starts from the state after training, regardless of the scenes before it. Everything that is optimised
+        must be part of `state_dict`, so that an interrupted fit can resume.
         """
         return iter(())
 
     @abstractmethod
     def reconstruct(self, given: dict[str, Any]) -> Reconstruction:
-        """Reconstruct from the keys of `card.consumes`; ground truth is never among them. Called without gradients."""
+        """Reconstruct from the keys in `card.consumes`, and those in `card.optional` that are given, but never ground truth.
+
+        Called with gradients disabled.
+        """
 
     def details(self, reconstruction: Reconstruction, given: dict[str, Any]) -> Reconstruction:
-        """Return the reconstruction with what is kept and shown but not scored, such as textures. The default adds nothing."""
+        """Return the reconstruction with extra parts to save and show but not score, such as textures (default: none)."""
         return reconstruction
 
     def state_dict(self) -> dict[str, Any]:
-        """Return weights and phase as plain data and tensors; the loop saves the optimisers and averages it made."""
+        """Return weights and phase as plain data and tensors; the loop saves its own optimisers and weight averages."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> Any:
-        """Take back what `state_dict` returned."""
+        """Restore the state returned by `state_dict`."""
         if state:
-            raise ValueError(f"{type(self).__name__} keeps no state, got {sorted(state)[:3]}")
+            raise ValueError(f"{type(self).__name__} has no state, got {sorted(state)[:3]}")
         return None
 
     def rank_state_dict(self) -> dict[str, Any]:
-        """Return what one of several workers knows and the others do not, such as the scene it is in. The default has none."""
+        """Return the state specific to this worker among several, such as its current scene. Empty by default."""
         return {}
 
     def load_rank_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what the worker of the same rank returned from `rank_state_dict`."""
+        """Restore the state returned by `rank_state_dict` on the worker with the same rank."""
         if state:
-            raise ValueError(f"{type(self).__name__} keeps no state of single workers, got {sorted(state)[:3]}")
+            raise ValueError(f"{type(self).__name__} has no per-worker state, got {sorted(state)[:3]}")
 
     def take_parts(self, method: str, state: dict[str, Any]) -> None:
-        """Start from the state of a run of another `method`: take the parts of it that this method can use.
+        """Initialise from the state of a run of another `method`, loading the parts that this method can use.
 
-        Raises UserError where the method takes none from there, which is the default.
+        Raises UserError if this method cannot use any part of it, which is the default.
         """
-        raise UserError(f"{type(self).__name__} takes no parts from a run of '{method}'")
+        raise UserError(f"{type(self).__name__} cannot start from a run of '{method}'")
 
 
 @runtime_checkable
 class RendersViews(Protocol):
-    """A method whose card's `produces` names "views"."""
+    """A method whose card lists "views" in `produces`."""
 
     def render(self, cameras: Sequence[Camera]) -> Views:
-        """Render the scene reconstructed last from `cameras`, which are in the frame of that reconstruction."""
+        """Render the most recently reconstructed scene from `cameras`, given in the frame of that reconstruction."""
         ...
 
 
 @runtime_checkable
 class Generates(Protocol):
-    """A method whose card's `produces` names "samples"."""
+    """A method whose card lists "samples" in `produces`."""
 
     def generate(self, indices: range, seed: int, **controls: Any) -> Any:
-        """Return a tensor (len(indices), 3, H, W) of RGB in [0, 1]; the same index and seed give the same image."""
+        """Return a (len(indices), 3, H, W) tensor of RGB in [0, 1]; each image depends only on its index and the seed."""
         ...

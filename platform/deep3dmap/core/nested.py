@@ -1,4 +1,4 @@
-"""Nested plain data, by dotted keys."""
+"""Dotted keys for nested plain data."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Fields of configuration dataclasses: default, one-line description, valid values, and the range a sweep searches."""
+"""Fields of configuration dataclasses: default, one-line description, valid values and search range of a sweep."""
 
 import math
 import re
@@ -22,9 +22,9 @@ def option(
 ) -> Any:
     """Declare a config field.
 
-    low, high, log: the range a sweep draws from. choices: the only valid values. valid: the interval of valid numbers, such as
-    "[0, 1)" or "(0, inf)"; for a list, of its items. length: how many items a list has (0 = any number). Other values are
-    rejected before a run starts.
+    low, high, log: the range that a sweep samples, and whether it is sampled logarithmically. choices: the only valid values.
+    valid: the interval of valid numbers, such as "[0, 1)" or "(0, inf)"; for a list, it applies to each item. length: number of
+    items of a list (0 = any). Invalid values are rejected before a run starts.
     """
     if valid:
         Interval.parse(valid)
@@ -40,10 +40,10 @@ def describe_options(config_type: type) -> list[tuple[str, str, Any, str]]:
 
 
 def check_options(config_type: type, values: Mapping[str, Any], prefix: str = "", searched: bool = True) -> None:
-    """Raise UserError for the first of `values` that its field's `choices`, `valid` or `length` exclude.
+    """Raise UserError for the first of `values` that violates the `choices`, `valid` or `length` of its field.
 
-    prefix: what stands before the field's name on the command line. searched: whether a sweep draws from `low` to `high`;
-    where none does, as in a dataset, they are what is possible.
+    prefix: prefix of the field's name on the command line. searched: whether `low` and `high` are the search range of a
+    sweep; if not, as for a dataset, they are the limits of valid values.
     """
     for of in fields(config_type):
         if of.name not in values:
@@ -57,16 +57,16 @@ def check_options(config_type: type, values: Mapping[str, Any], prefix: str = ""
 
 
 def ascending(config: Any, name: str) -> tuple[float, float]:
-    """Return the two numbers of a method's option that is a range; raises UserError where the higher one comes first."""
+    """Return the two numbers of a method option that is a range; raises UserError if the first is greater than the second."""
     low, high = getattr(config, name)
     if low > high:
-        raise UserError(f"method.{name} is two numbers, the lower one first, got {[low, high]}")
+        raise UserError(f"method.{name} must be two numbers, the lower one first, got {[low, high]}")
     return low, high
 
 
 @dataclass(frozen=True)
 class Interval:
-    """The numbers from `low` to `high`, each end included or not."""
+    """The numbers from `low` to `high`; `with_low` and `with_high` specify whether the ends are included."""
 
     low: float
     high: float
@@ -75,7 +75,7 @@ class Interval:
 
     @classmethod
     def parse(cls, text: str) -> "Interval":
-        """Read an interval such as "[0, 1)"; raises ValueError if it is not one."""
+        """Parse an interval such as "[0, 1)"; raises ValueError for an invalid one."""
         match = re.fullmatch(r"([\[(])\s*(\S+?)\s*,\s*(\S+?)\s*([\])])", text)
         if match is None:
             raise ValueError(f"'{text}' is not an interval such as '[0, 1)'")
@@ -94,7 +94,7 @@ class Interval:
 def _check(of: "Field[Any]", value: Any, name: str, searched: bool) -> None:
     choices, interval, length = of.metadata.get("choices"), _interval(of, searched), of.metadata.get("length")
     if length and len(value) != length:
-        raise UserError(f"{name}={value}: takes {length} values, got {len(value)}")
+        raise UserError(f"{name}={value}: expects {length} values, got {len(value)}")
     for item in value if isinstance(value, list | tuple) else [value]:
         if choices and item not in choices and item is not None:
             raise UserError(f"{name}={item}: not a valid value{nearest(str(item), map(str, choices))}")
@@ -117,5 +117,5 @@ def _type_name(of: "Field[Any]") -> str:
 
 
 def default_of(of: "Field[Any]") -> Any:
-    """Return the default of a field of a dataclass, made anew where a factory makes it; MISSING where it has none."""
+    """Return the default of a dataclass field, newly created if it has a factory; MISSING if it has no default."""
     return of.default_factory() if of.default_factory is not MISSING else of.default

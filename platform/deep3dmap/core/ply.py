@@ -1,6 +1,6 @@
-"""Meshes as binary PLY files, the same bytes for the same mesh, with one number for each vertex if there is one.
+"""Meshes as binary PLY files: the same mesh always gives the same bytes, optionally with one scalar per vertex.
 
-MeshLab and CloudCompare show that number as the vertex's quality. Files of other programs are read by core.read_mesh.
+MeshLab and CloudCompare show this scalar as the vertex quality. Use core.read_mesh for files written by other programs.
 """
 
 import re
@@ -22,7 +22,7 @@ _HEADER = re.compile(
 
 
 def to_ply(mesh: Mesh, quality: NDArray[Any] | None = None) -> bytes:
-    """Return the file: vertices, colours in 8 bits where there are any, the (V,) quality, and faces."""
+    """Return the content of the file: vertices, 8-bit colours if the mesh has any, the (V,) quality, and faces."""
     columns = [(name, "float", mesh.vertices[:, place]) for place, name in enumerate(_PLACE)]
     if mesh.colors is not None:
         levels = np.round(mesh.colors * 255).clip(0, 255)
@@ -40,27 +40,27 @@ def to_ply(mesh: Mesh, quality: NDArray[Any] | None = None) -> bytes:
 
 
 def from_ply(data: bytes, where: str) -> tuple[Mesh, NDArray[np.float32] | None]:
-    """Return the mesh and the quality of each vertex of a file that `to_ply` made; raises UserError naming it for another."""
+    """Return the mesh and the vertex quality of a file written by `to_ply`; raises UserError naming `where` for any other."""
     found = _HEADER.match(data)
     if not found:
-        raise UserError(f"{where}: not a PLY file of this platform's making")
+        raise UserError(f"{where}: not a PLY file written by deep3dmap")
     properties = [line.split()[1:] for line in found[2].decode().splitlines()]
     dtype = [(name, _KINDS[kind]) for kind, name in properties]
     names = [name for name, _ in dtype]
     allowed = [[*_PLACE, *color, *number] for color in ((), _COLOR) for number in ((), _NUMBER)]
     if names not in allowed:
-        raise UserError(f"{where}: vertices hold {', '.join(names)}, not x, y, z, a colour and a quality")
+        raise UserError(f"{where}: vertices have {', '.join(names)}, expected x, y, z and optionally a colour and a quality")
     count, faces = int(found[1]), int(found[3])
     size = np.dtype(dtype).itemsize
     if len(data) != found.end() + count * size + faces * _FACE.itemsize:
-        raise UserError(f"{where}: {len(data)} bytes are not those of {count} vertices and {faces} faces; it was cut")
+        raise UserError(f"{where}: {len(data)} bytes do not match {count} vertices and {faces} faces; the file was cut")
     vertices = np.frombuffer(data, dtype, count, found.end())
     corners = np.frombuffer(data, _FACE, faces, found.end() + count * size)["corners"]
     place, color = (
         np.stack([vertices[name] for name in group], 1) if group[0] in names else None for group in (_PLACE, _COLOR)
     )
     if place is None or not np.isfinite(place).all():
-        raise UserError(f"{where}: vertices that are not finite")
+        raise UserError(f"{where}: some vertices are not finite")
     try:
         mesh = Mesh(place, corners, None if color is None else color / np.float32(255))
     except ValueError as error:

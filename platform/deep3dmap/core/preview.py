@@ -1,4 +1,4 @@
-"""What is kept of a scene to be looked at: small surfaces, predicted and true, placed for a viewer."""
+"""Scene previews: small predicted and true surfaces, oriented for a viewer."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,18 +14,18 @@ from deep3dmap.core.ply import from_ply, to_ply
 ABOUT = "about.json"
 PREDICTION, TRUTH = "prediction", "truth"
 AGAIN = "run the scene again"
-# Frames that say themselves how a surface lies: the signs of x, y and z before a viewer.
+# Frames that determine the orientation of a surface: the signs that convert their x, y and z to the viewer's axes.
 SIGNS = {"image": (1.0, -1.0, 1.0), "relief": (1.0, -1.0, -1.0)}
-# What pictures of errors draw brightest: of surfaces, a share of the diagonal of the true one's box; of views, of the range of
-# colours.
+# The errors drawn brightest in error maps: for surfaces, a share of the diagonal of the true surface's bounding box; for views,
+# a share of the range of colours.
 WORST_DISTANCE, WORST_COLOR = 0.02, 0.25
 
 
 @dataclass(frozen=True)
 class Part:
-    """One surface. mesh: without faces it is a cloud of points. triangles, points: of what it was reduced from.
+    """One surface. mesh: a point cloud if it has no faces. triangles, points: counts before it was reduced.
 
-    errors: (V,) float32 distance of each vertex to the true surface, NaN where it is not known, or None.
+    errors: (V,) float32 distance of each vertex to the true surface, NaN where unknown, or None.
     """
 
     mesh: Mesh
@@ -36,10 +36,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Preview:
-    """The surfaces of one scene, in one frame: x to the right, y up, z towards the viewer.
+    """The surfaces of one scene in a common frame: x to the right, y up, z towards the viewer.
 
-    unit: of coordinates and errors. eye: (3,) direction from the middle towards the first viewpoint. inside: whether it is a
-    room, seen best without the walls that turn their backs. worst: the error that the pictures draw brightest, 0 without any.
+    unit: unit of coordinates and errors. eye: (3,) direction from the centre to the initial viewpoint. inside: whether the
+    scene is a room, which is best shown without back-facing walls. worst: the error that is drawn brightest, 0 without errors.
     """
 
     unit: str
@@ -57,16 +57,16 @@ class Preview:
 
 
 def read_preview(files: dict[str, bytes], where: str) -> Preview:
-    """Read what `Preview.files` returned; raises UserError naming the file under `where` that is missing or damaged."""
+    """Parse the files returned by `Preview.files`; raises UserError naming the missing or damaged file under `where`."""
     try:
         about = json.loads(files[ABOUT])
         eye = tuple(float(value) for value in about["eye"])
         counts = {str(name): (int(one["triangles"]), int(one["points"])) for name, one in about["parts"].items()}
         unit, inside, worst = str(about["unit"]), bool(about["inside"]), float(about["worst"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{where}/{ABOUT}: not the description of a preview ({error}); {AGAIN}") from error
+        raise UserError(f"{where}/{ABOUT}: not a preview description ({error}); {AGAIN}") from error
     if len(eye) != 3 or not np.isfinite(eye).all() or not any(eye):
-        raise UserError(f"{where}/{ABOUT}: 'eye' is a direction of three numbers; {AGAIN}")
+        raise UserError(f"{where}/{ABOUT}: 'eye' must be a direction of three numbers; {AGAIN}")
     parts = {}
     for name in counts.keys() & {PREDICTION, TRUTH}:
         if f"{name}.ply" not in files:

@@ -1,4 +1,4 @@
-"""What a method produced, each part optional, with its frame and unit; saved in standard formats."""
+"""The output of a method: optional parts in a common frame and unit, saved in standard formats."""
 
 import json
 from dataclasses import dataclass, field
@@ -36,19 +36,31 @@ ARRAYS = (
 
 @dataclass
 class Reconstruction:
-    """What a method produced.
+    """The output of a method.
 
-    frame: "world" (the dataset's own), "image" (pixels of the given image, z in the same unit, larger = nearer) or another
-    named frame. unit: "metre", "pixel", ...
-    mesh: Mesh. points: (N, 3). depth: (V, H, W), 0 = invalid. normals: (V, 3, H, W), unit length, camera axes.
-    position_map: (3, S, S). landmarks: (N, 3). cameras: list of Camera. images: (V, 3, H, W) RGB in [0, 1].
-    radiance: (X, Y, Z, C) samples of a field. samples: (N, 3, H, W) generated images. texture: (3, S, S) RGB
-    picture of the surface in its atlas, with vertex_uv: (V, 2) in [0, 1], v up, the places of the mesh's vertices in it.
-    visible: (V,) whether a vertex is seen in the image. frontal: (3, S, S) the subject seen from the front.
-    pointmaps: (V, H, W, 3) the point that each pixel of each view sees, in `frame`. confidence: (V, H, W) of depth or
-    pointmaps, larger = surer. gauge: the alignment that the frame still needs before it is compared with the truth's:
-    "metric" (none), "scale" (a factor) or "similarity" (scale, rotation and translation).
-    files: {name: content} of further files in a format of their own, such as splats. notes: plain data, such as backends used.
+    frame: "world" (the dataset's own frame), "image" (pixels of the given image, z in the same unit, larger = nearer) or
+        another named frame.
+    unit: "metre", "pixel", ...
+    mesh: a triangle mesh.
+    points: (N, 3).
+    depth: (V, H, W), 0 = invalid.
+    normals: (V, 3, H, W), unit length, camera axes.
+    position_map: (3, S, S).
+    landmarks: (N, 3).
+    cameras: list of Camera.
+    images: (V, 3, H, W) RGB in [0, 1].
+    radiance: (X, Y, Z, C) samples of a field.
+    samples: (N, 3, H, W) generated images.
+    texture: (3, S, S) RGB texture atlas of the surface.
+    vertex_uv: (V, 2) atlas coordinates of the mesh's vertices in [0, 1], v up.
+    visible: (V,) whether each vertex of the mesh is visible in the image.
+    frontal: (3, S, S) frontal view of the subject.
+    pointmaps: (V, H, W, 3) the point seen by each pixel of each view, in `frame`.
+    confidence: (V, H, W) confidence of depth or pointmaps, larger = more certain.
+    gauge: the alignment required before comparison with the ground truth: "metric" (none), "scale" (a factor) or "similarity"
+        (scale, rotation and translation).
+    files: {name: content} of additional files in other formats, such as splats.
+    notes: plain data, such as the backends used.
     """
 
     frame: str
@@ -75,17 +87,17 @@ class Reconstruction:
 
     def __post_init__(self) -> None:
         if self.gauge not in GAUGES:
-            raise ValueError(f"gauge is one of {GAUGES}, not '{self.gauge}'")
+            raise ValueError(f"gauge must be one of {GAUGES}, not '{self.gauge}'")
         unsafe = [name for name in self.files if Path(name).name != name or name in ("", "..", *OWN_FILES)]
         if unsafe:
-            raise ValueError(f"files: '{unsafe[0]}' is not a plain file name of its own")
+            raise ValueError(f"files: '{unsafe[0]}' is not a plain file name, or is a reserved one")
 
     def produced(self) -> tuple[str, ...]:
-        """Return the names of the parts that are there."""
+        """Return the names of the parts that are present."""
         return tuple(name for name in ("mesh", "cameras", *ARRAYS) if getattr(self, name) is not None)
 
     def save(self, folder: Path) -> None:
-        """Write mesh.ply, arrays.npz, transforms.json, the named files and, last of all, reconstruction.json into `folder`."""
+        """Write mesh.ply, arrays.npz, transforms.json, the additional files and finally reconstruction.json into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.mesh is not None:
             (folder / MESH_FILE).write_bytes(to_ply(self.mesh))
@@ -109,7 +121,7 @@ class Reconstruction:
 
     @classmethod
     def load(cls, folder: Path) -> "Reconstruction":
-        """Read what `save` wrote; raises UserError naming the file if there is no reconstruction, or a damaged one."""
+        """Load a reconstruction written by `save`; raises UserError naming the file if it is missing or damaged."""
         about = read_about(folder)
         result = cls(about["frame"], about["unit"], gauge=about["gauge"], notes=about["notes"])
         result.files = read_files(folder, about["files"])
@@ -124,7 +136,7 @@ class Reconstruction:
 
 
 def read_mesh(file: Path) -> Mesh:
-    """Read a PLY, OBJ or GLB file as one mesh, vertices in file order; raises UserError naming it if it cannot be read."""
+    """Read a PLY, OBJ or GLB file as one mesh, vertices in file order; raises UserError naming an unreadable file."""
     with reading(file, "mesh"):
         own = _own_mesh(file)
         if own is not None:
@@ -138,7 +150,7 @@ def read_mesh(file: Path) -> Mesh:
 
 
 def _own_mesh(file: Path) -> Mesh | None:
-    """Return the surface of a file that this platform wrote, quickly; None for any other file and a damaged one."""
+    """Return the surface in a file written by `to_ply`, without trimesh; None for any other or damaged file."""
     if file.suffix != ".ply" or not file.is_file():
         return None
     try:

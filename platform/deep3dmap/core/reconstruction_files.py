@@ -1,4 +1,4 @@
-"""The files of a saved reconstruction, read so that a damaged one is told in one line."""
+"""Reading the files of a saved reconstruction; a damaged file is reported in one line."""
 
 import json
 import math
@@ -17,7 +17,7 @@ ABOUT_FILE, ARRAYS_FILE, CAMERAS_FILE, MESH_FILE = "reconstruction.json", "array
 OWN_FILES = (ABOUT_FILE, ARRAYS_FILE, CAMERAS_FILE, MESH_FILE)
 AGAIN = "reconstruct again"
 GAUGES = ("metric", "scale", "similarity")
-# Of the parts that have one shape only; None: any length.
+# Shapes of the parts that have a fixed number of dimensions; None = any length.
 SHAPES: dict[str, tuple[int | None, ...]] = {
     "points": (None, 3),
     "depth": (None, None, None),
@@ -35,9 +35,9 @@ SHAPES: dict[str, tuple[int | None, ...]] = {
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """Return what reconstruction.json says: frame, unit, gauge, parts, files and notes.
+    """Return the content of reconstruction.json: frame, unit, gauge, parts, files and notes.
 
-    Raises UserError if there is none, or it is damaged.
+    Raises UserError if the file is missing or damaged.
     """
     file = folder / ABOUT_FILE
     if not file.is_file():
@@ -47,53 +47,53 @@ def read_about(folder: Path) -> dict[str, Any]:
         if not isinstance(about.get(name), kind):
             raise UserError(f"{file}: '{name}' is missing or not a {kind.__name__}; {AGAIN}")
     if not all(isinstance(part, str) for part in about["parts"]):
-        raise UserError(f"{file}: 'parts' are names; {AGAIN}")
+        raise UserError(f"{file}: 'parts' must be a list of names; {AGAIN}")
     if about["gauge"] not in GAUGES:
-        raise UserError(f"{file}: 'gauge' is one of {', '.join(GAUGES)}; {AGAIN}")
+        raise UserError(f"{file}: 'gauge' must be one of {', '.join(GAUGES)}; {AGAIN}")
     return about
 
 
 def read_files(folder: Path, names: Collection[Any]) -> dict[str, bytes]:
-    """Return the content of further files in the folder; raises UserError for one that is missing or lies elsewhere."""
+    """Return the content of additional files in the folder; raises UserError for one that is missing or outside of it."""
     contents = {}
     for name in names:
         file = folder / str(name)
         if Path(str(name)).name != name or not file.is_file() or file.is_symlink():
-            raise UserError(f"{folder / ABOUT_FILE}: 'files' names '{name}', which is no file of this folder; {AGAIN}")
+            raise UserError(f"{folder / ABOUT_FILE}: 'files' names '{name}', which is not a file in this folder; {AGAIN}")
         contents[str(name)] = file.read_bytes()
     return contents
 
 
 def read_arrays(folder: Path, known: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Return the arrays of arrays.npz, none if there is no such file; raises UserError for names that are not known."""
+    """Return the arrays in arrays.npz, empty if the file does not exist; raises UserError for unknown names or wrong shapes."""
     file = folder / ARRAYS_FILE
     if not file.is_file():
         return {}
     arrays = read_npz(file, "reconstruction")
     for name, array in arrays.items():
         if name not in known:
-            raise UserError(f"{file}: '{name}' is no part of a reconstruction; {AGAIN}")
+            raise UserError(f"{file}: '{name}' is not a part of a reconstruction; {AGAIN}")
         wanted = SHAPES.get(name, (None,) * array.ndim)
         if array.ndim != len(wanted) or any(want not in (None, have) for want, have in zip(wanted, array.shape)):
-            raise UserError(f"{file}: {name} has the shape {array.shape}; {AGAIN}")
+            raise UserError(f"{file}: {name} has the wrong shape {array.shape}; {AGAIN}")
         if array.dtype.kind not in "fiub":
             raise UserError(f"{file}: {name} holds {array.dtype} instead of numbers; {AGAIN}")
     return arrays
 
 
 def check_parts(folder: Path, named: Collection[str], found: Collection[str]) -> None:
-    """Raise UserError for a part that reconstruction.json names and no file holds."""
+    """Raise UserError for a part that reconstruction.json names but no file contains."""
     for part in named:
         if part not in found:
-            raise UserError(f"{folder / ABOUT_FILE}: 'parts' names '{part}', which no file of this folder holds; {AGAIN}")
+            raise UserError(f"{folder / ABOUT_FILE}: 'parts' names '{part}', which no file in this folder contains; {AGAIN}")
 
 
 def read_cameras(folder: Path) -> list[Camera]:
-    """Return the cameras of transforms.json; raises UserError naming the camera that is none."""
+    """Return the cameras in transforms.json; raises UserError naming the first invalid frame."""
     file = folder / CAMERAS_FILE
     frames = _json(file).get("frames")
     if not isinstance(frames, list):
-        raise UserError(f"{file}: no list 'frames' in it; {AGAIN}")
+        raise UserError(f"{file}: no list 'frames' in this file; {AGAIN}")
     return [_camera(f"{file}: frame {number}", frame) for number, frame in enumerate(frames)]
 
 
@@ -105,9 +105,9 @@ def _camera(where: str, frame: Any) -> Camera:
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{where}: needs intrinsics, transform_matrix, w and h ({error}); {AGAIN}") from error
     if intrinsics.shape != (3, 3) or not np.isfinite(intrinsics).all():
-        raise UserError(f"{where}: intrinsics are 3x3 finite numbers; {AGAIN}")
+        raise UserError(f"{where}: intrinsics must be a finite 3x3 matrix; {AGAIN}")
     if not all(isinstance(side, int) and 0 < side < 1 << 16 for side in (width, height)):
-        raise UserError(f"{where}: w and h are pixels, got {width!r} and {height!r}; {AGAIN}")
+        raise UserError(f"{where}: w and h must be whole pixels, got {width!r} and {height!r}; {AGAIN}")
     return Camera(intrinsics, check_pose(pose, where), width, height)
 
 
@@ -115,7 +115,7 @@ def _json(file: Path) -> dict[str, Any]:
     with reading(file, "JSON file", AGAIN):
         found = json.loads(file.read_text(), parse_constant=_finite, parse_float=_finite)
         if not isinstance(found, dict):
-            raise UserError(f"{file}: an object was expected, got a {type(found).__name__}; {AGAIN}")
+            raise UserError(f"{file}: expected an object, got a {type(found).__name__}; {AGAIN}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Registries over entry points: how methods, datasets and suites, ours or a third party's, are found by name."""
+"""Registries of methods, datasets and suites, built-in or third-party, looked up by name through entry points."""
 
 from functools import cached_property
 from importlib import import_module, resources
@@ -10,7 +10,7 @@ from deep3dmap.core.errors import UserError, describe_error, nearest, unknown
 
 
 class Registry:
-    """The names registered under one entry-point group. Listing names imports nothing."""
+    """The names registered under one entry-point group. Listing names does not import anything."""
 
     def __init__(self, group: str, kind: str, needs: tuple[str, ...] = ()) -> None:
         self.group, self.kind, self.needs = group, kind, needs
@@ -25,20 +25,20 @@ class Registry:
         return sorted({*self._entries, *self._added})
 
     def add(self, name: str, symbol: Any) -> None:
-        """Register a class from Python, for notebooks and tests; entry points are the way for packages."""
+        """Register a class at runtime, for notebooks and tests; packages should use entry points."""
         if self._added.get(name, symbol) is not symbol or name in self._entries:
-            raise ValueError(f"{self.kind} '{name}' is registered already")
+            raise ValueError(f"{self.kind} '{name}' is already registered")
         self._added[name] = symbol
 
     def check(self, name: str) -> None:
-        """Raise UserError for a name that is not registered; `module:Class` needs no registration. Imports nothing."""
+        """Raise UserError for an unregistered name, without importing; `module:Class` does not need registration."""
         if ":" not in name and name not in self._added:
             self.entry(name)
 
     def load(self, name: str) -> Any:
-        """Import and return the class of a registered name, or of `module:Class`, which needs no registration.
+        """Import and return the class for a registered name, or for `module:Class`, which does not need registration.
 
-        Raises UserError for an unknown name, a failed import, and a class without the attributes its kind requires.
+        Raises UserError for an unknown name, a failed import, or a class that lacks attributes required for its kind.
         """
         if name in self._added:
             return self._added[name]
@@ -52,7 +52,7 @@ class Registry:
         return loaded
 
     def provider(self, name: str) -> str:
-        """Return the package that registers a name."""
+        """Return the name of the package that registers `name`."""
         distribution = self.entry(name).dist
         return distribution.name if distribution else "its package"
 
@@ -78,7 +78,7 @@ class Registry:
         return self._entries[name]
 
     def file(self, name: str, filename: str) -> Traversable | None:
-        """Return a file that lies beside the class (config.yaml, suite.yaml, README.md), or None. Imports the package only."""
+        """Return a file next to the module of the class (config.yaml, suite.yaml, README.md), or None; imports the package."""
         if name in self._added or ":" in name:
             package = self.load(name).__module__.rpartition(".")[0]
         else:
@@ -93,7 +93,7 @@ def _why(error: BaseException, module: str) -> str:
     absent = error.name if isinstance(error, ModuleNotFoundError) else None
     if absent and (module == absent or module.startswith(absent + ".")):
         return f"cannot be found: there is no module '{absent}', neither installed nor in the current folder"
-    return f"does not import: {describe_error(error)}"
+    return f"cannot be imported: {describe_error(error)}"
 
 
 methods = Registry("deep3dmap.methods", "method", ("card", "config_type"))

@@ -1,6 +1,6 @@
-"""Names of scenes, as files carry them."""
+"""Folder names of scenes."""
 
 
 def folder_name(scene: str) -> str:
-    """Return the name of the folder that what belongs to a scene is kept in: SUBJECT/VIEW becomes SUBJECT_VIEW."""
+    """Return the name of the folder for a scene: SUBJECT/VIEW becomes SUBJECT_VIEW."""
     return scene.replace("/", "_").replace("\\", "_")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 HIDDEN = "(hidden)"
-# A shorter one would take ordinary words out of the text.
+# Minimum length of a secret that is replaced in text; shorter ones could match ordinary words.
 _SHORTEST = 8
 _NAME = re.compile(
     r"(?:^|[._\-\s])(?:\w*_)?(?:tokens?|secrets?|passwords?|passwd|passphrase|credentials?|auth|api_?key|access_?key"
@@ -18,12 +18,12 @@ _ARGUMENT = re.compile(r"(?P<name>[\w.\-]+)=(?P<value>[^\s&?]+)")
 
 
 def is_secret(name: str) -> bool:
-    """Whether the name of an option or variable says that its value is nobody's business."""
+    """Return whether the name of an option or variable indicates that its value is confidential."""
     return _NAME.search(name) is not None
 
 
 def hide(tree: Any, name: str = "") -> Any:
-    """Return plain data in which the texts under secret names, and secrets of the environment, are replaced."""
+    """Return plain data with strings under secret names, and secrets from the environment, replaced by a placeholder."""
     if isinstance(tree, Mapping):
         return {key: hide(value, str(key)) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
@@ -34,7 +34,7 @@ def hide(tree: Any, name: str = "") -> Any:
 
 
 def hide_in_text(text: str, config: Mapping[str, Any] | None = None) -> str:
-    """Return a text without the secrets of the environment and of a configuration, `secret=...` and `user:password@`."""
+    """Remove secrets from a text: those in the environment and the configuration, `secret=...` and `user:password@`."""
     values = {*_of_environment(), *(value for value in _under_secret_names(config or {}) if len(value) >= _SHORTEST)}
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, HIDDEN)

@@ -1,4 +1,4 @@
-"""How a method meets training: the loop's tools and the two base classes."""
+"""Training interface of methods: the training loop and the two base classes."""
 
 from deep3dmap.frameworks.base import MAIN, BaseFramework, CustomFramework
 from deep3dmap.frameworks.host import Host

@@ -1,4 +1,4 @@
-"""The two ways to write a learned method: a unified pipeline, or a schedule of one's own."""
+"""Base classes of learned methods: a unified pipeline, or a custom schedule."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -11,17 +11,18 @@ from torch import Tensor, nn
 from deep3dmap.core.method import Method, Step
 from deep3dmap.frameworks.loop import TrainLoop
 
-# The name of the unified pipeline's only optimiser.
+# Name of the unified pipeline's only optimiser.
 MAIN = "main"
 
 
 class CustomFramework(Method, nn.Module):
-    """A method with its own schedule: write `train_steps` with the tools of the loop, and `reconstruct`.
+    """A method with its own schedule: implement `train_steps`, using the training loop, and `reconstruct`.
 
-    Optimisers come from `loop.optimizer`, data from `loop.batches`, equal weights on all workers from `loop.prepare`. Keep the
-    phase of the schedule in a buffer or in `get_extra_state`, so that it is saved with the weights. frozen: names of modules
-    whose weights come from elsewhere (an asset, another run) and are in no checkpoint. draws: whether its steps draw random
-    numbers or compare the samples of a batch, so that two workers do not make the updates of one.
+    `loop.optimizer` creates optimisers, `loop.batches` provides data, and `loop.prepare` gives all workers the same initial
+    weights. Store the phase of the schedule in a buffer or in `get_extra_state`, so that it is saved with the weights.
+    frozen: names of modules whose weights come from elsewhere (an asset, another run) and are not saved in checkpoints.
+    draws: whether training steps draw random numbers or compare the samples of a batch, in which case the updates of two
+    workers differ from those of one.
     """
 
     frozen: ClassVar[tuple[str, ...]] = ()
@@ -33,27 +34,27 @@ class CustomFramework(Method, nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return next((p.device for p in self.parameters()), torch.device("cpu"))
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Return weights and buffers but those of frozen modules."""
+        """Return parameters and buffers, except those of frozen modules."""
         state = nn.Module.state_dict(self, *args, **kwargs)
         return {name: value for name, value in state.items() if name.partition(".")[0] not in self.frozen}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Take back weights and buffers; frozen modules keep theirs."""
+        """Restore parameters and buffers; those of frozen modules do not change."""
         own = nn.Module.state_dict(self)
         kept = {name: value for name, value in own.items() if name.partition(".")[0] in self.frozen}
         return nn.Module.load_state_dict(self, {**kept, **state}, strict=strict, assign=assign)
 
     def validate(self, loop: TrainLoop) -> dict[str, float]:
-        """Return validation metrics, the same on every worker; `validation_loss` decides which checkpoint is best."""
+        """Return validation metrics, identical on every worker; `validation_loss` determines the best checkpoint."""
         return {}
 
 
 class BaseFramework(CustomFramework):
-    """The unified pipeline: write `forward` and `losses`; the platform owns everything around them."""
+    """The unified pipeline: implement `forward` and `losses`; the platform handles the training around them."""
 
     @abstractmethod
     def forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -61,14 +62,14 @@ class BaseFramework(CustomFramework):
 
     @abstractmethod
     def losses(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """Return the named loss terms, means over the batch; they are summed."""
+        """Return the named loss terms, each a mean over the batch; the training loss is their sum."""
 
     def transform(self, sample: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
-        """Augment one training sample; `generator` is seeded by (seed, epoch, index). The default changes nothing."""
+        """Augment one training sample; `generator` is seeded with (seed, epoch, index). Returns it unchanged by default."""
         return sample
 
     def train_steps(self, loop: TrainLoop) -> Iterator[Step]:
-        """Optimise the sum of the losses over the training split."""
+        """Minimise the sum of the losses over the training split."""
         network = loop.prepare(self)
         loop.optimizer(MAIN, self.parameters())
         loop.average(self, after=MAIN)
@@ -85,7 +86,7 @@ class BaseFramework(CustomFramework):
                 micro_batches = []
 
     def validate(self, loop: TrainLoop) -> dict[str, float]:
-        """Return the mean loss over the validation split, whichever worker saw which sample."""
+        """Return the mean loss over the validation split, pooled over all workers."""
         sums = {"loss": 0.0, "samples": 0.0}
         self.set_mode(training=False)
         with torch.no_grad():
@@ -98,7 +99,7 @@ class BaseFramework(CustomFramework):
         return {"validation_loss": sums["loss"] / sums["samples"]} if sums["samples"] else {}
 
     def set_mode(self, training: bool) -> None:
-        """Switch batch norm and dropout."""
+        """Set training or inference mode, which affects batch norm and dropout."""
         nn.Module.train(self, training)
 
 

@@ -1,7 +1,7 @@
-"""An endless, resumable stream of batches in an order that depends on the seed only.
+"""An infinite, resumable stream of batches whose order depends only on the seed.
 
-Sample `i` of epoch `e` is transformed with a generator seeded by (seed, e, i): the stream is the same for any number of
-workers or loader processes, and a resume continues in the middle of an epoch without reading what was consumed.
+Sample `i` of epoch `e` is transformed with a generator seeded with (seed, e, i): the stream is the same for any number of
+workers or loader processes, and a resume continues in the middle of an epoch without reading the samples already consumed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,9 +22,10 @@ Transform = Callable[[dict[str, Any], np.random.Generator], dict[str, Any]]
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """How an epoch is cut up.
+    """Division of an epoch into batches.
 
-    batch_size: samples per micro-batch of one worker. micro_batches: of one worker per batch. per_step: batches per step.
+    batch_size: samples per micro-batch of one worker. micro_batches: micro-batches of one worker per batch. per_step: batches
+    per step.
     """
 
     batch_size: int
@@ -36,28 +37,28 @@ class BatchPlan:
 
     @property
     def samples_per_step(self) -> int:
-        """Samples of one step over all workers."""
+        """Number of samples in one step, over all workers."""
         return self.batch_size * self.micro_batches * self.world_size * self.per_step
 
     @property
     def micro_batches_per_step(self) -> int:
-        """Micro-batches of one worker in one step."""
+        """Number of micro-batches of one worker in one step."""
         return self.micro_batches * self.per_step
 
     def steps_per_epoch(self, samples: int) -> int:
-        """Steps in one epoch; a last incomplete step is dropped."""
+        """Return the number of steps in one epoch; an incomplete last step is dropped."""
         steps = samples // self.samples_per_step
         if steps == 0:
-            times = f" ({self.per_step} batches a step)" if self.per_step > 1 else ""
+            times = f" ({self.per_step} batches per step)" if self.per_step > 1 else ""
             size = self.samples_per_step // self.per_step
-            raise UserError(f"trainer.batch_size={size}{times} is more than the {samples} training samples; make it smaller")
+            raise UserError(f"trainer.batch_size={size}{times} is more than the {samples} training samples; reduce it")
         return steps
 
     def order(self, samples: int, epoch: int) -> list[list[tuple[int, int]]]:
         """Return this worker's micro-batches of an epoch as (epoch, index) pairs.
 
-        The permutation is global; of each batch worker r takes the r-th part, so the union over the workers is what one
-        worker would see.
+        The permutation is global, and worker r takes the r-th part of each batch, so the union over all workers is the batch
+        that a single worker would process.
         """
         permutation = np.random.default_rng([self.seed, epoch]).permutation(samples)
         used = permutation[: self.steps_per_epoch(samples) * self.samples_per_step]
@@ -66,7 +67,7 @@ class BatchPlan:
 
 
 class _Seeded(TorchDataset[dict[str, Any]]):
-    """Reads a map-style dataset at (epoch, index) and transforms the sample with a generator of its own."""
+    """Indexes a map-style dataset by (epoch, index) and transforms each sample with its own seeded generator."""
 
     def __init__(self, dataset: Any, transform: Transform, seed: int) -> None:
         self.dataset, self.transform, self.seed = dataset, transform, seed
@@ -79,11 +80,11 @@ class _Seeded(TorchDataset[dict[str, Any]]):
 def map_style_batches(
     dataset: Sequence[Any], transform: Transform, plan: BatchPlan, start_step: int, processes: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield micro-batches for ever, beginning after `start_step` steps."""
+    """Yield micro-batches indefinitely, starting after `start_step` steps."""
     seeded = _Seeded(dataset, transform, plan.seed)
-    # A generator of its own keeps the loader from drawing on the random numbers of the step it is started in.
+    # A separate generator, so that the loader does not consume random numbers of the step that creates it.
     own = torch.Generator().manual_seed(plan.seed)
-    # One loader for all epochs: its processes, and what they keep of the data, outlive an epoch.
+    # One loader for all epochs, so that its processes and the data they cache persist.
     order = _endless(plan, len(dataset), start_step)
     yield from DataLoader(seeded, batch_sampler=order, num_workers=processes, generator=own)
 
@@ -96,9 +97,9 @@ def _endless(plan: BatchPlan, samples: int, start_step: int) -> Iterator[list[tu
 
 
 def stream_batches(source: Iterable[Any], transform: Transform, plan: BatchPlan, start_step: int) -> Iterator[dict[str, Any]]:
-    """Yield batches of a ready DataLoader or of an iterable of samples for ever; a resume reads and drops what was consumed.
+    """Yield batches from a DataLoader or an iterable of samples indefinitely; a resume reads and drops the consumed ones.
 
-    With several workers, worker r takes every world_size-th batch (DataLoader) or sample (iterable).
+    With several workers, worker r takes every world_size-th batch (DataLoader) or sample (iterable), starting from the r-th.
     """
     consumed = start_step * plan.micro_batches_per_step
     while True:
@@ -109,7 +110,7 @@ def stream_batches(source: Iterable[Any], transform: Transform, plan: BatchPlan,
                 continue
             yield batch
         if count == 0:
-            raise UserError("the training data yielded no batch; check the dataset and trainer.batch_size")
+            raise UserError("the training data yielded no batches; check the dataset and trainer.batch_size")
         consumed = max(0, consumed - count)
 
 

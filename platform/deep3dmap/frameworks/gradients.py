@@ -1,20 +1,20 @@
-"""Gradients of several workers, and penalties on gradients."""
+"""Averaging of gradients over workers, and gradient penalties."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-# Small enough that the first exchange is under way while the next is packed, large enough to use the network.
+# Small enough to pack the next bucket while the previous one is reduced, large enough to use the network bandwidth.
 BUCKET_ELEMENTS = 8 << 20
 
 
 def average_gradients(parameters: Sequence[Tensor], world_size: int) -> None:
-    """Replace the gradients of `parameters` by their means over the workers; every rank passes the same parameters.
+    """Replace the gradients of `parameters` by their means over the workers; every rank must pass the same parameters.
 
-    A parameter that has a gradient on some workers only counts as zero on the others; one that has none anywhere keeps none, so
-    that its optimiser leaves it alone, as it does on one worker. Averaging right before an update, and not while a module runs
-    backward, leaves a method free to run a module twice, in part, or through a gradient of its gradient.
+    If only some workers have a gradient for a parameter, it counts as zero on the others; if none has one, it stays None, so
+    that the optimiser skips the parameter as on a single worker. Averaging before an update, instead of during the backward
+    pass, allows a method to run a module twice or partially, or to differentiate through its gradients.
     """
     if world_size == 1:
         return
@@ -31,10 +31,10 @@ def average_gradients(parameters: Sequence[Tensor], world_size: int) -> None:
 
 
 def gradient_penalty(outputs: Tensor, inputs: Tensor, scale: float = 1.0) -> Tensor:
-    """Return (B,) squared norms of the gradient of each of `outputs` (B, ...) by its `inputs` (B, ...), differentiable.
+    """Return the (B,) squared norms of the gradients of `outputs` (B, ...) with respect to `inputs` (B, ...), differentiable.
 
-    The zero-centred penalty R1 is half its mean times gamma (Mescheder et al., ICML 2018, eq. 9). scale: what the outputs are
-    multiplied with for the first of the two backward passes, so that half-precision gradients do not vanish.
+    The zero-centred R1 penalty is its mean times gamma / 2 (Mescheder et al., ICML 2018, eq. 9). scale: factor applied to the
+    outputs in the first of the two backward passes, so that half-precision gradients do not underflow.
     """
     with torch.autocast(outputs.device.type, enabled=False):
         (gradient,) = torch.autograd.grad(outputs.float().sum() * scale, inputs, create_graph=True)

@@ -1,4 +1,4 @@
-"""What a training loop asks of the process it runs in. Methods never see it."""
+"""The interface between a training loop and the process it runs in. Methods do not use it."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -7,16 +7,16 @@ import torch
 
 
 class Host(Protocol):
-    """The process of one worker: a worker of Ray Train, a trial of Ray Tune, or the process at hand."""
+    """The process of one worker: a Ray Train worker, a Ray Tune trial, or the current process."""
 
     rank: int
     world_size: int
     device: torch.device
 
     def report(self, metrics: Mapping[str, float]) -> None:
-        """Tell the scheduler of an evaluation. Every rank calls it equally often."""
+        """Report the metrics of an evaluation to the scheduler. Every rank must call it the same number of times."""
         ...
 
     def should_stop(self) -> bool:
-        """Whether the scheduler has asked this run to end."""
+        """Return whether the scheduler has requested this run to stop."""
         ...

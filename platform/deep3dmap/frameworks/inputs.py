@@ -1,4 +1,4 @@
-"""The input-key mapping: which of a dataset's keys a method receives, under the method's own names."""
+"""Input-key mapping: selects the dataset keys that a method receives and renames them to the method's own keys."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,10 +8,10 @@ from deep3dmap.core.keys import PER_IMAGE
 
 
 def select(sample: Mapping[str, Any], keys: Iterable[str], mapping: Mapping[str, str]) -> dict[str, Any]:
-    """Return {key: sample[mapping.get(key, key)]} for the method's `keys` and nothing else.
+    """Return {key: sample[mapping.get(key, key)]} for only the method's `keys`.
 
-    This is the only door through which data reach a method, so a key that was not asked for cannot leak.
-    Raises UserError for a key the sample lacks, and for one that it has not once for each of its images.
+    All data passed to a method go through this function, so keys that were not requested cannot leak. Raises UserError for a
+    key that the sample lacks, or if the selected per-image keys differ in length.
     """
     selected = {}
     for key in keys:
@@ -27,10 +27,10 @@ def select(sample: Mapping[str, Any], keys: Iterable[str], mapping: Mapping[str,
 
 def _check_counts(selected: Mapping[str, Any], mapping: Mapping[str, str]) -> None:
     counts = {key: len(value) for key, value in selected.items() if key in PER_IMAGE}
-    # Where a method takes no images, what it takes of each of them has to be as many all the same.
+    # Even if a method does not take the images, all its per-image keys must have the same length.
     first = "images" if "images" in counts else next(iter(counts), "")
     for key, count in counts.items():
         if count != counts[first]:
             many = "images" if first == "images" else f"of '{mapping.get(first, first)}'"
             named = mapping.get(key, key)
-            raise UserError(f"the dataset gives {counts[first]} {many} and {count} of '{named}'; each image needs one")
+            raise UserError(f"the dataset has {counts[first]} {many} but {count} of '{named}'; each image needs one")

@@ -1,7 +1,7 @@
-"""The loop's tools: what a method uses while it learns, the same on one CPU and on many GPUs.
+"""The training loop: the tools that a method uses during training, with the same interface on one CPU and on many GPUs.
 
-A run that is resumed builds its method anew, enters its generator again and asks the loop for the same optimisers and averages
-by name; the loop hands them back as they were.
+A resumed run constructs its method again and restarts its generator, which requests the same optimisers and averages by name;
+the loop returns them with their saved state.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,7 +30,7 @@ _PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloa
 
 @dataclass
 class LoopSettings:
-    """The sections of a run's configuration that the loop acts on."""
+    """The sections of a run's configuration that the loop uses."""
 
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -40,20 +40,20 @@ class LoopSettings:
 
 
 class TrainLoop:
-    """Hands a method its data, optimisers, precision and averages. `step` counts the turns already taken.
+    """Provides data, optimisers, precision and weight averages to a method. `step` is the number of completed steps.
 
-    planned_steps: a method whose schedule has an end of its own says here how many turns it has.
+    planned_steps: set by a method whose schedule has a fixed length, to its number of steps.
     """
 
     def __init__(self, host: Host, settings: LoopSettings, dataset: Any, validation: Any = None) -> None:
         self.host, self.settings, self.dataset, self.validation = host, settings, dataset, validation
         self.device, self.rank, self.world_size, self.seed = host.device, host.rank, host.world_size, settings.seed
         self.step = self.planned_steps = 0
-        # How many samples one pass over the training split has; a method that cuts its samples into pieces says so here.
+        # Number of samples in one pass over the training split; a method that splits its samples into pieces sets it.
         self.samples_per_epoch = len(dataset) if hasattr(dataset, "__len__") else 0
         trainer = settings.trainer
         if trainer.precision not in _PRECISIONS:
-            raise UserError(f"trainer.precision is fp32, tf32, bf16 or fp16, not '{trainer.precision}'")
+            raise UserError(f"trainer.precision must be fp32, tf32, bf16 or fp16, not '{trainer.precision}'")
         parts = self.world_size * trainer.accumulate
         if trainer.batch_size % parts:
             raise UserError(f"trainer.batch_size={trainer.batch_size} must be a multiple of workers x accumulate = {parts}")
@@ -68,12 +68,12 @@ class TrainLoop:
     def batches(
         self, keys: Iterable[str], transform: Transform | None = None, dataset: Any = None, per_step: int = 1
     ) -> Iterator[dict[str, Any]]:
-        """Yield micro-batches for ever, on the device: the method's `keys` of each sample, transformed, stacked.
+        """Yield micro-batches indefinitely, on the device: the method's `keys` of each sample, transformed and stacked.
 
-        `dataset` (default: the run's training split) is a map-style dataset, an iterable of samples or a ready DataLoader.
-        `transform(sample, generator)` augments one sample. per_step: how many batches, of trainer.accumulate micro-batches
-        each, one turn takes; a resume goes on after as many of them per turn, and an epoch of the training split has so many
-        turns less.
+        `dataset` (default: the run's training split) is a map-style dataset, an iterable of samples or a DataLoader.
+        `transform(sample, generator)` augments one sample. per_step: number of batches used per step, each of
+        trainer.accumulate micro-batches. A resume skips this many batches for each completed step, and the number of steps in
+        an epoch of the training split is divided by it.
         """
         source = self.dataset if dataset is None else dataset
         wanted, mapping = tuple(keys), self.settings.inputs
@@ -108,12 +108,12 @@ class TrainLoop:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps per pass over the training split; 1 where the data have no length."""
+        """Number of steps in one pass over the training split; 1 if the data have no length."""
         return self.plan.steps_per_epoch(self.samples_per_epoch) if self.samples_per_epoch else 1
 
     @property
     def total_steps(self) -> int:
-        """Steps the budget allows, 0 where only time limits it."""
+        """Number of steps that the budget allows; 0 if it is not limited in steps."""
         trainer = self.settings.trainer
         limits = [trainer.max_steps] if trainer.max_steps is not None else []
         if trainer.max_epochs is not None:
@@ -125,11 +125,11 @@ class TrainLoop:
     # -- modules and optimisers ---------------------------------------------------------------------------------------
 
     def prepare(self, module: nn.Module, broadcast_buffers: bool = True) -> nn.Module:
-        """Put a module on the device and make all workers start from worker 0's weights; returns the module.
+        """Move a module to the device and broadcast worker 0's weights to all workers; returns the module.
 
         Gradients are averaged over the workers by `update`, so any number of modules may be prepared, and run in any order.
-        broadcast_buffers: worker 0's buffers, such as the statistics of batch norm, are sent to all before each validation
-        and checkpoint.
+        broadcast_buffers: whether worker 0's buffers, such as batch-norm statistics, are broadcast to all workers before each
+        validation and checkpoint.
         """
         module.to(self.device)
         send_from_first([*module.parameters(), *module.buffers()], self.world_size)
@@ -144,13 +144,13 @@ class TrainLoop:
         config: OptimizerConfig | None = None,
         schedule: Schedule | None = None,
     ) -> torch.optim.Optimizer:
-        """Build an optimiser from the run's configuration or `config`; after a resume it is what it was under this name.
+        """Create an optimiser from the run's configuration or `config`; after a resume, restore its state saved under `name`.
 
-        parameters: tensors, or groups {"params": ..., "rate": factor of the learning rate}. schedule: factor of the learning
-        rate at a turn, where the method has one of its own.
+        parameters: tensors, or groups {"params": ..., "rate": factor of the learning rate}. schedule: maps a step to the factor
+        of the learning rate (default: the run's configured schedule).
         """
         if name in self._managed:
-            raise ValueError(f"there is an optimiser '{name}' already; release it first")
+            raise ValueError(f"optimiser '{name}' already exists; release it first")
         optimizer = build_optimizer(parameters, config or self.settings.optimizer)
         factor = schedule or self._configured_schedule
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.settings.trainer.precision == "fp16")
@@ -162,16 +162,16 @@ class TrainLoop:
         return optimizer
 
     def release(self, name: str) -> None:
-        """Let go of an optimiser and its averages, at the end of a stage or scene."""
+        """Release an optimiser and its averages, at the end of a stage or scene."""
         self._find(name)
         del self._managed[name]
         self._restored.pop(name, None)
 
     def average(self, module: nn.Module, after: str, decay: float | None = None, ramp: float | None = None) -> None:
-        """Keep an exponential moving average of a module's weights, moved by the updates of the optimiser `after` only.
+        """Maintain an exponential moving average of a module's weights, updated with each update of the optimiser `after`.
 
-        decay: default trainer.ema_decay; 0 keeps none. ramp: see WeightAverage. What is averaged is validated and used for
-        inference.
+        decay: default trainer.ema_decay; 0 = no average. ramp: see WeightAverage. Validation and inference use the averaged
+        weights.
         """
         chosen = self.settings.trainer.ema_decay if decay is None else decay
         if chosen == 0:
@@ -189,7 +189,7 @@ class TrainLoop:
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
-        """Within this context the averaged modules hold their averages."""
+        """Context in which the averaged modules contain their averaged weights."""
         averages = self.averages
         kept = [{name: p.detach().clone() for name, p in average.module.named_parameters()} for average in averages]
         for average in averages:
@@ -200,17 +200,17 @@ class TrainLoop:
             for average, parameters in zip(averages, kept):
                 copy_parameters(parameters, average.module)
 
-    # -- one turn -----------------------------------------------------------------------------------------------------
+    # -- one step -----------------------------------------------------------------------------------------------------
 
     @contextmanager
     def micro_batch(self, *names: str) -> Iterator[None]:
-        """Run forward and backward of one micro-batch for the optimisers `names` (default: the only one).
+        """Context for the forward and backward pass of one micro-batch for the optimisers `names` (default: the only one).
 
-        Within it the precision of the run holds, and the parameters of all other optimisers gather no gradient.
+        It applies the run's precision, and the parameters of all other optimisers do not accumulate gradients.
         """
         learning = tuple(self._find(name) for name in (names or self._only()))
         if len({id(managed.scaler) for managed in learning if managed.scaler.is_enabled()}) > 1:
-            raise UserError("fp16: optimisers with one loss share one gradient scale; make them one, with parameter groups")
+            raise UserError("fp16: optimisers with one loss need one gradient scale; use one optimiser with parameter groups")
         precision = _PRECISIONS[self.settings.trainer.precision]
         with (
             _without_gradient(self._others(learning)),
@@ -225,13 +225,13 @@ class TrainLoop:
             managed.micro_batches += 1
 
     def backward(self, loss: Tensor) -> None:
-        """Accumulate the gradient of a micro-batch's mean loss, in a `micro_batch`."""
+        """Accumulate the gradient of a micro-batch's mean loss. Must be called inside `micro_batch`."""
         if not self._learning:
-            raise RuntimeError("loop.backward outside of loop.micro_batch: it is that which says whose loss this is")
+            raise RuntimeError("loop.backward outside of loop.micro_batch, which selects the optimisers of a loss")
         self._learning[0].scaler.scale(loss / self.plan.micro_batches).backward()
 
     def update(self, name: str | None = None) -> bool:
-        """Update by the optimiser `name` (default: the only one) once all its micro-batches are in; returns whether it did."""
+        """Step the optimiser `name` (default: the only one) once all its micro-batches are in; returns whether it did."""
         managed = self._find(name or self._only()[0])
         if managed.micro_batches == 0:
             raise RuntimeError(f"loop.update('{managed.name}') without a loop.micro_batch('{managed.name}') before it")
@@ -241,18 +241,18 @@ class TrainLoop:
         return True
 
     def gradient_penalty(self, outputs: Tensor, inputs: Tensor) -> Tensor:
-        """Return (B,) squared gradient norms of `outputs` by `inputs`, in a `micro_batch`; see gradients.gradient_penalty."""
+        """Return the (B,) squared gradient norms, scaled for the current `micro_batch`; see gradients.gradient_penalty."""
         scaler = self._learning[0].scaler if self._learning else None
         return gradient_penalty(outputs, inputs, scaler.get_scale() if scaler is not None and scaler.is_enabled() else 1.0)
 
     def advance(self) -> None:
-        """Count a turn; called by the session after each yield."""
+        """Increment the step and update the learning rates; called by the session after each yield."""
         self.step += 1
         for managed in self._managed.values():
             managed.set_rates(self.step)
 
     def _configured_schedule(self, step: int) -> float:
-        # Built anew for each turn: how long an epoch is may show after the optimiser is made.
+        # Built for each step, because the length of an epoch may only be known after the optimiser is created.
         return build_schedule(self.settings.schedule, self.steps_per_epoch, self.total_steps)(step)
 
     def _find(self, name: str) -> NamedOptimizer:
@@ -262,7 +262,7 @@ class TrainLoop:
 
     def _only(self) -> tuple[str]:
         if len(self._managed) != 1:
-            raise ValueError(f"which optimiser? there are: {', '.join(self._managed) or 'none'}")
+            raise ValueError(f"which optimiser? available: {', '.join(self._managed) or 'none'}")
         return (next(iter(self._managed)),)
 
     def _others(self, learning: tuple[NamedOptimizer, ...]) -> list[Tensor]:
@@ -273,25 +273,25 @@ class TrainLoop:
 
     @property
     def learning_rates(self) -> dict[str, float]:
-        """The current learning rate of each optimiser's first group."""
+        """Current learning rate of each optimiser's first parameter group."""
         return {name: managed.optimizer.param_groups[0]["lr"] for name, managed in self._managed.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return optimisers with their scales and averages. Random states need none: each turn seeds its own."""
+        """Return the states of the optimisers, and the step. Random states are not saved, as each step is seeded separately."""
         optimizers = {name: managed.state_dict() for name, managed in self._managed.items()}
         return {"optimizers": optimizers, "step": self.step, "batches_per_step": self.plan.per_step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back a state; call it before the method's generator is entered."""
+        """Restore the state returned by `state_dict`; call it before starting the method's generator."""
         self._restored = dict(state["optimizers"])
         self.step = int(state["step"])
-        # Until the method asks for its batches again; what earlier versions wrote does not say.
+        # Used until the method requests its batches again; earlier versions did not save it.
         self.plan = replace(self.plan, per_step=int(state.get("batches_per_step", 1)))
 
     def synchronise(self, method: Any) -> None:
-        """Send worker 0's buffers of all that was prepared to all workers.
+        """Broadcast worker 0's buffers of all prepared modules to all workers.
 
-        Raises ReplicasDifferError where the workers' parameters are not the same, also those that were never prepared.
+        Raises ReplicasDifferError if the workers' parameters differ, including those of `method` that were never prepared.
         """
         if self.world_size == 1:
             return
@@ -302,7 +302,7 @@ class TrainLoop:
             require_equal_replicas(module)
 
     def sum_over_workers(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Return the sum of each value over all workers; every rank calls it with the same names."""
+        """Return the sum of each value over all workers; every rank must call it with the same names."""
         if self.world_size == 1:
             return dict(values)
         packed = torch.tensor(list(values.values()), dtype=torch.float64, device=self.device)

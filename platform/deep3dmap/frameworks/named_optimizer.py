@@ -1,4 +1,4 @@
-"""An optimiser of the loop: with its name, its schedule, its gradient scale and the averages its updates move."""
+"""A named optimiser of the loop, with its schedule, its gradient scaler and the weight averages it updates."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from deep3dmap.frameworks.weight_average import WeightAverage
 
 
 class NamedOptimizer:
-    """An optimiser that updates once all micro-batches of an update are in."""
+    """An optimiser that accumulates gradients over micro-batches. micro_batches: number since the last step."""
 
     def __init__(self, name: str, optimizer: torch.optim.Optimizer, schedule: Schedule, scaler: torch.amp.GradScaler) -> None:
         self.name, self.optimizer, self.schedule, self.scaler = name, optimizer, schedule, scaler
@@ -22,17 +22,17 @@ class NamedOptimizer:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """Everything it updates, in order."""
+        """All parameters that it updates, in order."""
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def set_rates(self, step: int) -> None:
-        """Set the learning rates of a turn of the schedule."""
+        """Set the learning rates for a step of the schedule."""
         factor = self.schedule(step)
         for group, rate in zip(self.optimizer.param_groups, self.base_rates):
             group["lr"] = rate * factor
 
     def update(self, clip_norm: float, world_size: int) -> None:
-        """Average the gradients over the workers, clip them, take the step, forget them, and move the averages."""
+        """Average the gradients over the workers, clip them, take a step, clear them, and update the weight averages."""
         average_gradients(self.parameters, world_size)
         if clip_norm:
             self.scaler.unscale_(self.optimizer)
@@ -45,7 +45,7 @@ class NamedOptimizer:
             average.update()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return moments, gradient scale and averages; rates follow from the step, other settings from the configuration."""
+        """Return moments, gradient scale and averages; learning rates follow from the step, other settings from the config."""
         return {
             "moments": self.optimizer.state_dict()["state"],
             "scaler": self.scaler.state_dict(),
@@ -53,7 +53,7 @@ class NamedOptimizer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back moments and gradient scale; averages take theirs when they are made."""
+        """Restore moments and gradient scale; averages are restored when they are created."""
         present = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state["moments"], "param_groups": present})
         if state["scaler"]:

@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules from their configuration."""
+"""Construction of optimisers and learning-rate schedules from their configuration."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ import torch
 from deep3dmap.config.schema import OptimizerConfig, ScheduleConfig
 from deep3dmap.core.errors import UserError, unknown
 
-# The factor of the learning rate at a turn of the schedule.
+# Maps a step of the schedule to the factor of the learning rate.
 Schedule = Callable[[int], float]
 
 
@@ -20,7 +20,7 @@ def build_optimizer(parameters: Iterable[Any], config: OptimizerConfig) -> torch
     if config.name in ("adam", "adamw"):
         adam = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
         groups = [{**one, "params": list(one["params"])} if isinstance(one, dict) else one for one in parameters]
-        # Left alone, torch updates one parameter at a time on a CPU, which takes four times as long.
+        # By default, torch updates one parameter at a time on a CPU, which takes four times as long.
         return adam(groups, betas=(first, second), eps=config.eps, fused=_on_cpu(groups) or None, **shared)
     if config.name == "sgd":
         return torch.optim.SGD(parameters, momentum=config.momentum, **shared)
@@ -35,14 +35,14 @@ def _on_cpu(groups: list[Any]) -> bool:
 
 
 def build_schedule(config: ScheduleConfig, steps_per_epoch: int, total_steps: int) -> Schedule:
-    """Return the factor of the learning rate as a function of the steps taken. total_steps: the budget (0 = unknown).
+    """Return the learning-rate factor as a function of the number of completed steps. total_steps: the budget (0 = unknown).
 
-    Raises UserError for an unknown name, and for milestones of a budget that is not known in steps.
+    Raises UserError for an unknown name, or for milestones if the budget in steps is unknown.
     """
     if config.name not in ("constant", "cosine", "step"):
         raise unknown("schedule.name", config.name, ("constant", "cosine", "step"))
     if config.milestones and not total_steps:
-        raise UserError("schedule.milestones are shares of the budget in steps: give trainer.max_steps= or trainer.max_epochs=")
+        raise UserError("schedule.milestones are shares of the budget in steps: set trainer.max_steps= or trainer.max_epochs=")
     return lambda step: _warmup(step, config) * _decay(step, config, steps_per_epoch, total_steps)
 
 

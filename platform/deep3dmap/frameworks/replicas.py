@@ -1,27 +1,27 @@
-"""What keeps the weights of several workers the same, and shows where they are not."""
+"""Synchronisation of weights across workers, and detection of differences."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-# Updates from equal gradients are equal to the bit on one kind of device; this allows for nothing else than another sum.
+# On one type of device, equal gradients give bit-identical updates; this only allows for a different order of summation.
 TOLERANCE = 1e-6
 
 
 class ReplicasDifferError(RuntimeError):
-    """The workers of a run have trained different weights; the message names the first such parameter."""
+    """The workers of a run have different weights; the message names the parameter with the largest difference."""
 
 
 def send_from_first(tensors: Sequence[Tensor], world_size: int) -> None:
-    """Overwrite tensors on all workers with those of worker 0; every rank passes the same ones."""
+    """Overwrite tensors on all workers with those of worker 0; every rank must pass the same ones."""
     if world_size > 1:
         for tensor in tensors:
             torch.distributed.broadcast(tensor.detach(), 0)
 
 
 def require_equal_replicas(module: nn.Module) -> None:
-    """Raise ReplicasDifferError, on every worker, if a parameter's sums of values and of sizes differ between workers."""
+    """Raise ReplicasDifferError on every worker if the sums of a parameter's values or magnitudes differ between workers."""
     named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.numel()]
     if not named:
         return
@@ -34,7 +34,7 @@ def require_equal_replicas(module: nn.Module) -> None:
         name = named[int(apart.argmax())][0]
         raise ReplicasDifferError(
             f"the workers' weights have drifted apart: '{name}' differs by {float(apart.max()):.2g} of its size; "
-            "update parameters by loop.update, which averages the gradients over the workers"
+            "update parameters with loop.update, which averages the gradients over the workers"
         )
 
 

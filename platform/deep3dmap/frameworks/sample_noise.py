@@ -1,13 +1,13 @@
-"""Random numbers of samples that are asked for by number."""
+"""Random numbers for samples that are addressed by index."""
 
 import numpy as np
 import torch
 
 
 def sample_generator(seed: int, index: int) -> torch.Generator:
-    """Return a generator, on the CPU, for sample `index` of a seed.
+    """Return a CPU generator for sample `index` under `seed`.
 
-    Seeds and indices are mixed (O'Neill's seed sequence), because torch's generator looks at 32 bits of its seed only.
+    Seed and index are mixed (O'Neill's seed sequence), because torch's generator uses only 32 bits of its seed.
     """
     mixed = np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)
     return torch.Generator().manual_seed(int(mixed[0]))

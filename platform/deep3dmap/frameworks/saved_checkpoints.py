@@ -1,4 +1,4 @@
-"""Checkpoints of runs, verified when they are read."""
+"""Reading and verifying the checkpoints of runs."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ _STATE = {"method": dict, "loop": dict, "averaged": (dict, type(None)), "ranks":
 # The fields of a checkpoint's description that the platform reads; a run may add others.
 _NUMBER = (int, float)
 _ABOUT = {"step": int, "score": (*_NUMBER, type(None)), "state_sha256": str, "seconds": _NUMBER, "metrics": dict}
-# What it says of its run, beside that.
+# Additional fields that describe its run.
 _RUN = {**dict.fromkeys(("method", "variant", "dataset", "dataset_variant"), str), "config": dict}
 
 
@@ -29,20 +29,20 @@ class Checkpoint:
 
     @property
     def step(self) -> int:
-        """Optimisation steps taken when it was written."""
+        """Number of completed steps when it was written."""
         return int(self.about["step"])
 
     def of_run(self) -> dict[str, Any]:
-        """Return `about` with all that is said of the run; raises UserError where something is missing or of another kind."""
+        """Return `about` if it fully describes the run; raises UserError for a field that is missing or has the wrong type."""
         _check(self.folder / "checkpoint.json", self.about, _RUN)
         return self.about
 
     def weights(self) -> dict[str, Any]:
-        """Return what the method is used with: its averaged weights where they were kept; raises as `state` does."""
+        """Return the weights for inference: the averaged weights if they were saved; raises like `state`."""
         return weights_of(self.state())
 
     def state(self, device: str = "cpu") -> dict[str, Any]:
-        """Load the tensors and plain data, nothing else; raises UserError if they differ from what was written."""
+        """Load the state, accepting only tensors and plain data; raises UserError if the file is damaged or incomplete."""
         try:
             data = (self.folder / "state.pt").read_bytes()
         except OSError as error:
@@ -51,7 +51,7 @@ class Checkpoint:
             raise UserError(f"{self.folder}: state.pt is damaged (hash mismatch); use another checkpoint")
         try:
             loaded = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
-        except Exception as error:  # what torch raises depends on where the garbage is
+        except Exception as error:  # the exception that torch raises depends on the damage
             raise UserError(f"{self.folder}: state.pt contains something other than tensors and plain data") from error
         if not isinstance(loaded, dict) or not _STATE.keys() <= loaded.keys():
             raise UserError(f"{self.folder}: state.pt lacks {', '.join(_STATE)}; use another checkpoint")
@@ -60,7 +60,7 @@ class Checkpoint:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Open a checkpoint; raises UserError if the folder is not one, or has another schema version."""
+    """Open a checkpoint; raises UserError if the folder is not a checkpoint or has a different schema version."""
     file = folder / "checkpoint.json"
     if not file.is_file():
         raise UserError(
@@ -84,6 +84,6 @@ def _check(file: Path, about: dict[str, Any], kinds: dict[str, Any]) -> None:
 
 
 def weights_of(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the averaged weights of a checkpoint's state where they were kept, else its weights."""
+    """Return the averaged weights in a checkpoint's state if they were saved, otherwise its weights."""
     weights: dict[str, Any] = state["averaged"] or state["method"]
     return weights

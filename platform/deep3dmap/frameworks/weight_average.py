@@ -1,4 +1,4 @@
-"""Exponential moving averages of weights, each with a decay of its own."""
+"""Exponential moving averages of weights, each with its own decay."""
 
 import math
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ from torch.optim.swa_utils import AveragedModel
 
 
 class WeightAverage:
-    """The moving average of a module's parameters.
+    """An exponential moving average of a module's parameters.
 
-    decay: share of the average that an update keeps. ramp: at update n the half-life is at most `ramp` x n updates, so that
-    the first, poor weights are soon forgotten (Karras et al., StyleGAN2-ADA, 2020); None = the full decay from the start.
+    decay: share of the average retained by an update. ramp: at update n, the half-life is at most `ramp` x n updates, so that
+    the poor initial weights are forgotten quickly (Karras et al., StyleGAN2-ADA, 2020); None = the full decay from the start.
     """
 
     def __init__(self, module: nn.Module, decay: float, ramp: float | None = None) -> None:
         self.module, self.decay, self.ramp, self.updates = module, decay, ramp, 0
         self._averaged = AveragedModel(module, multi_avg_fn=self._move, use_buffers=False)
-        # AveragedModel copies at its first update, where a moving average begins from the weights before it.
+        # AveragedModel would copy the weights at its first update, but the average starts from the weights before it.
         self._averaged.n_averaged.fill_(1)
 
     def update(self) -> None:
-        """Move the average towards the present weights."""
+        """Move the average towards the current weights."""
         self.updates += 1
         self._averaged.update_parameters(self.module)
 
@@ -32,11 +32,11 @@ class WeightAverage:
         return dict(self._averaged.module.named_parameters())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the average and how many updates it has seen."""
+        """Return the average and its number of updates."""
         return {"parameters": {name: value.detach() for name, value in self.parameters().items()}, "updates": self.updates}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back a state."""
+        """Restore the state returned by `state_dict`."""
         self.updates = int(state["updates"])
         copy_parameters(state["parameters"], self._averaged.module)
 
@@ -51,7 +51,7 @@ class WeightAverage:
 
 
 def copy_parameters(source: Mapping[str, Tensor], module: nn.Module) -> None:
-    """Copy parameters by name into a module."""
+    """Copy parameters into a module by name."""
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             parameter.copy_(source[name])

@@ -1,1 +1,1 @@
-"""One run: its plan, its id, its rows and its scores."""
+"""Single runs: planning, ids, scoring and result rows."""

@@ -1,7 +1,7 @@
-"""Which code decides a run's numbers, as a hash that changes with the code and not with its prose.
+"""A hash of the code that determines a run's results, independent of docstrings and comments.
 
-The modules that decide are followed through their imports, in the syntax trees and without importing anything: a method's block
-in `nn/` counts, and so does a metric of the suite. Docstrings and comments do not.
+Imports are followed from the relevant modules in their syntax trees, without importing anything, so the hash includes for
+example the network blocks in `nn/` that a method uses and the metrics of the suite.
 """
 
 import ast
@@ -12,15 +12,15 @@ from functools import cache
 from pathlib import Path
 
 OWN_PACKAGE = __name__.partition(".")[0]
-# What drives a method and scores it, whatever the method.
+# Modules that train and score every method.
 DRIVERS = (f"{OWN_PACKAGE}.train.session", f"{OWN_PACKAGE}.train.scene_fits", f"{OWN_PACKAGE}.runs.scoring")
 
-# Returns the source of a module, or None for a name that is none of the code that counts.
+# Returns the source of a module, or None for a name that is not a Python module.
 ReadSource = Callable[[str], str | None]
 
 
 def code_version(modules: Iterable[str], native: str | None = None, read: ReadSource | None = None) -> str:
-    """Hash the modules named, the drivers, and all that they import from their own packages and from this one.
+    """Hash the given modules, the drivers, and everything they import from their own packages and from this one.
 
     native: hash of the native build.
     """
@@ -34,7 +34,7 @@ def code_version(modules: Iterable[str], native: str | None = None, read: ReadSo
 
 @cache
 def read_source(module: str) -> str | None:
-    """Return a module's source, found as an import would find it; None where it has none."""
+    """Return the source of a module, located as by an import; None if it has no source."""
     try:
         found = importlib.util.find_spec(module)
     except (ImportError, ValueError, AttributeError):
@@ -56,14 +56,14 @@ def _closure(roots: Iterable[str], packages: set[str], read: ReadSource) -> dict
             continue
         content, imported = _parsed(name, source)
         contents[name] = content
-        # Importing a.b.c runs a and a.b as well.
+        # Importing a.b.c also executes a and a.b.
         waiting += imported + [name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)]
     return contents
 
 
 @cache
 def _parsed(module: str, source: str) -> tuple[str, list[str]]:
-    """Return the syntax tree of a module without prose, as text, and the names that it may import."""
+    """Return the syntax tree of a module without docstrings, as text, and the names that it may import."""
     tree = ast.parse(source)
     imported = []
     for node in ast.walk(tree):
@@ -71,7 +71,7 @@ def _parsed(module: str, source: str) -> tuple[str, list[str]]:
             imported += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             origin = _origin(module, node)
-            # `from package import name` imports the module package.name where there is one.
+            # `from package import name` imports the module package.name if it exists.
             imported += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
         _drop_docstring(node)
     return ast.dump(tree), imported

@@ -1,4 +1,4 @@
-"""Gives runs their content-addressed ids."""
+"""Planning of runs with content-addressed ids."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from deep3dmap.train.trackers import check_trackers
 
 @dataclass(frozen=True)
 class ScoredBy:
-    """The part of a suite that belongs to a run's key; all empty for a training on its own. scenes: score at most so many."""
+    """The suite settings in a run's key; empty for a standalone training. scenes: maximum number to score (0 = all)."""
 
     suite: str = ""
     protocol_version: int = 0
@@ -35,8 +35,8 @@ class ScoredBy:
 class DatasetVersions:
     """Content hashes of the datasets in use.
 
-    A dataset whose version is known before it is made is not made here; see `preparation`. only_look: prepare nothing at all; a
-    version that only shows then is "", and `unmade` names the dataset.
+    A dataset is only prepared here if its version is not known beforehand; see `preparation`. only_look: prepare nothing; a
+    version that would require preparation is "", and the dataset is added to `unmade`.
     """
 
     def __init__(self, only_look: bool = False) -> None:
@@ -44,7 +44,7 @@ class DatasetVersions:
         self._known: dict[str, str] = {}
 
     def of(self, composed: ComposedRun) -> str:
-        """Return the version of the dataset of a run; raises UserError for a root that is not there."""
+        """Return the version of a run's dataset; raises UserError for a missing root folder."""
         config = composed.config
         key = f"{composed.dataset} {config['dataset']} {config['data']}"
         if key not in self._known:
@@ -72,9 +72,9 @@ def plan_run(
     versions: DatasetVersions | None = None,
     scene: str = "",
 ) -> RunPlan:
-    """Plan one run; the content of its dataset is part of the id.
+    """Plan one run; its id depends on the content of its dataset.
 
-    Raises UserError for unknown names and for starting points that are not there.
+    Raises UserError for unknown names or missing starting points.
     """
     cls, by = methods.load(composed.method), scored_by or ScoredBy()
     check_trackers(composed.config["trackers"])
@@ -111,17 +111,16 @@ def plan_run(
 
 
 def plan_runs(composed: ComposedRun, work: Path, scored_by: ScoredBy, versions: DatasetVersions) -> list[RunPlan]:
-    """Plan what a benchmark scores of one method, dataset and seed: one run, or one per scene for a method that only fits.
+    """Plan a benchmark's runs for one method, dataset and seed: one run, or one per scene for a method that is only fitted.
 
-    So the scenes of a method that learns from each of them are spread over a cluster, and one that diverges is one failed
-    scene.
+    Separate runs allow the fits to be distributed over a cluster, and if one diverges, only that scene fails.
     """
     cls = methods.load(composed.method)
     if not cls.fits() or unplaced_job(composed).trains:
         return [plan_run(composed, work, scored_by, versions)]
     versions.of(composed)
     if versions.only_look:
-        # Which scenes there are shows when the data are there.
+        # The scenes are only known once the data exist.
         return [replace(plan_run(composed, work, scored_by, versions), scene="(one run per scene)")]
     dataset = open_dataset(composed.dataset, composed.config["dataset"], composed.config["data"])
     prepare_dataset(dataset, composed.config["data"], quiet=False, splits=["test"])
@@ -132,18 +131,18 @@ def plan_runs(composed: ComposedRun, work: Path, scored_by: ScoredBy, versions: 
 
 
 def unplaced_job(composed: ComposedRun) -> TrainingJob:
-    """Return the training part of a run that has no folder yet."""
+    """Return the training job of a run that has no folder yet."""
     return training_job(composed.method, composed.variant, composed.dataset, composed.dataset_variant, composed.config, "")
 
 
 @cache
 def _version_of_code(modules: tuple[str, ...], native: str) -> str:
-    # What this process imported is what it found when it began, and a benchmark plans many runs of a method.
+    # Cached, because a benchmark plans many runs of a method and the code of a running process does not change.
     return code_version(modules, native)
 
 
 def _decisive(config: dict[str, Any], card: MethodCard) -> dict[str, Any]:
-    """Return what decides a run's numbers: where things lie does not, and data and weights are known by their content."""
+    """Return the settings that determine a run's results, without locations; weights are identified by their content."""
     left_out = ("results", "data", "device", "trackers")
     kept = copy.deepcopy({key: value for key, value in by_content(config, card).items() if key not in left_out})
     kept["dataset"].pop("root", None)

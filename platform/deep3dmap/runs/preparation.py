@@ -1,4 +1,4 @@
-"""The data that planned runs need, and nothing else: the test split of what is scored, the others of what is trained on."""
+"""Preparation of only the data that planned runs need: test splits for scoring, other splits for training."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -9,13 +9,13 @@ from deep3dmap.runs.run_plan import RunPlan
 
 
 def prepare_data(plans: Iterable[RunPlan]) -> None:
-    """Make what is missing of the data that `plans` need; long work is announced and shows its progress."""
+    """Generate the missing data that `plans` need; long preparations are announced and show their progress."""
     for dataset, data, splits in _needed(plans):
         prepare_dataset(dataset, data, False, splits)
 
 
 def missing_preparations(plans: Iterable[RunPlan]) -> list[Preparation]:
-    """Return what `prepare_data` would make, without making it; raises UserError for a root that is not there."""
+    """Return what `prepare_data` would generate, without generating it; raises UserError for a missing root folder."""
     return [made for dataset, _, splits in _needed(plans) for made in missing_data(dataset, splits)]
 
 

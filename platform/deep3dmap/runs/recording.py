@@ -1,4 +1,4 @@
-"""Writes how a run ended, once per attempt: whoever comes second, after a crash, finds what the first one wrote."""
+"""Recording of a run's outcome, once per attempt: after a crash, an outcome that was already written is reused."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from deep3dmap.runs.run_plan import RunPlan
 
 
 def record(store: ResultStore, plan: RunPlan, attempt: int, outcome: Outcome) -> dict[str, Any]:
-    """Write the rows of an attempt and how its trial ended; returns {status, headline value or None, error}."""
+    """Write the rows and the trial state of an attempt; returns {status, headline value or None, error}."""
     card = suite_card(plan.suite)
     row, metrics = run_row(plan, attempt, card.task.name, outcome), metric_rows(plan, attempt, card, outcome.scores)
     if plan.reproduces:
@@ -25,7 +25,7 @@ def record(store: ResultStore, plan: RunPlan, attempt: int, outcome: Outcome) ->
 
 
 def recorded(store: ResultStore, plan: RunPlan, attempt: int) -> dict[str, Any] | None:
-    """Return what `record` returned for an attempt, read back from the store, or None if it has not been recorded."""
+    """Return the return value of `record` for an attempt, read from the store, or None if it has not been recorded."""
     rows = store.attempt(plan.run_id, attempt)
     if rows.empty:
         return None
@@ -39,7 +39,7 @@ def recorded(store: ResultStore, plan: RunPlan, attempt: int) -> dict[str, Any] 
 
 
 def _verdict(store: ResultStore, plan: RunPlan, metrics: list[MetricRow], outcome: Outcome) -> dict[str, Any]:
-    """Return the columns that say how the attempt compares with the one that it reproduces."""
+    """Return the columns with the comparison of the attempt to the one that it reproduces."""
     if outcome.status == "ok":
         before = cells_of_attempt(store, plan.run_id, plan.reproduces)
         verdicts = compare(before, cells_of_rows(metrics), intervals_of(store, plan.run_id))

@@ -1,4 +1,4 @@
-"""Plans a run again from its row, and says what has changed since where that gives another run."""
+"""Planning a recorded run again from its row, and describing what has changed if this results in a different run."""
 
 import json
 import uuid
@@ -20,13 +20,13 @@ from deep3dmap.runs.suite_file import read_suite_file
 
 
 class ChangedRunError(Exception):
-    """A row that cannot be made again; the message says what is missing or not the same any more."""
+    """A row cannot be reproduced; the message names what is missing or has changed."""
 
 
 def replan(store: ResultStore, row: Any, work: Path) -> RunPlan:
-    """Return the plan of the run that a row of the runs table tells of, as a new attempt in a folder of its own.
+    """Return the plan of the run in a row of the runs table, as a new attempt in a separate folder.
 
-    Raises ChangedRunError where code, data, weights or protocol are not what they were.
+    Raises ChangedRunError if the code, data, weights or protocol have changed.
     """
     try:
         same = same_run(row, work, _scene_counts(store, row), DatasetVersions())
@@ -37,16 +37,16 @@ def replan(store: ResultStore, row: Any, work: Path) -> RunPlan:
 
 
 def same_run(row: Any, work: Path, scene_counts: Sequence[int], versions: DatasetVersions) -> RunPlan:
-    """Return the plan that today has the id of a row of the runs table.
+    """Return the plan that currently results in the id of a row of the runs table.
 
-    scene_counts: how many scenes may have been asked for, as the row does not say it. Raises ChangedRunError where code, data,
-    weights or protocol are not what they were, UserError where something that is needed to tell is not there.
+    scene_counts: possible numbers of requested scenes, which the row does not record. Raises ChangedRunError if the code, data,
+    weights or protocol have changed, and UserError if something required for the comparison is missing.
     """
     if not row.suite or row.suite not in suites.names():
-        raise ChangedRunError("a training on its own or a trial of a sweep; only scored runs can be reproduced")
+        raise ChangedRunError("a standalone training or a trial of a sweep; only scored runs can be reproduced")
     version = int(suites.load(row.suite).card.version)
     if version != row.protocol_version:
-        raise ChangedRunError(f"the protocol of suite '{row.suite}' is version {version} now, and was {row.protocol_version}")
+        raise ChangedRunError(f"the protocol version of suite '{row.suite}' is now {version}, was {row.protocol_version}")
     config = json.loads(row.config)
     composed = ComposedRun(row.method, row.variant, row.dataset, row.dataset_variant, config, {})
     for scenes in scene_counts:
@@ -63,7 +63,7 @@ def _scene_counts(store: ResultStore, row: Any) -> list[int]:
 
 
 def possible_scene_counts(row: Any, scored: int) -> list[int]:
-    """Return how many scenes a run may have been asked for: as many as were scored, all (0), or as its tier says."""
+    """Return the possible numbers of requested scenes: the number scored, 0 (all), and the number set by the tier."""
     if row.scene:
         return [0]
     tier = (read_suite_file(row.suite)[1].get("tiers", {}).get(row.tier) or {}) if row.suite in suites.names() else {}
@@ -72,14 +72,14 @@ def possible_scene_counts(row: Any, scored: int) -> list[int]:
 
 def _difference(plan: RunPlan, row: Any) -> str:
     if plan.dataset_version != row.dataset_version:
-        return f"the data of {row.dataset}/{row.dataset_variant} are {plan.dataset_version} now, and were {row.dataset_version}"
+        return f"the data of {row.dataset}/{row.dataset_variant} are now {plan.dataset_version}, were {row.dataset_version}"
     if plan.method_version != row.method_version:
-        return f"the code that decides its numbers is {plan.method_version} now, and was {row.method_version}"
-    return "its configuration or the weights it starts from are not the same any more"
+        return f"the code that determines its results is now {plan.method_version}, was {row.method_version}"
+    return "its configuration or its initial weights have changed"
 
 
 def _as_new_attempt(plan: RunPlan, reproduces: int) -> RunPlan:
-    # A folder of its own: nothing that the first attempt left may be gone on with.
+    # In a separate folder, so that it cannot resume from anything left by the first attempt.
     work = f"{plan.work}/reproduced/{uuid.uuid4().hex[:12]}"
     names = (plan.method, plan.variant, plan.dataset, plan.dataset_variant)
     job = training_job(*names, plan.config, f"{work}/{plan.run_id}")

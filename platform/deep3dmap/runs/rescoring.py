@@ -1,4 +1,4 @@
-"""Scores the predictions that runs have kept once more, by the metrics as they are today."""
+"""Scoring the saved predictions of runs again with the current metrics."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,15 +24,15 @@ from deep3dmap.results.verify import Problem
 from deep3dmap.runs.run_plan import RunPlan
 from deep3dmap.runs.staleness import Freshness
 
-# Kept meshes have single precision, which moves a share of points across a threshold by as much.
+# Saved meshes have single precision, which can move this share of points across a threshold.
 TOLERANCE = 1e-3
 Cells = Mapping[tuple[str, str], float]
 
 
 def rescore(store: ResultStore, freshness: Freshness) -> list[Problem]:
-    """Return a problem for every fresh run whose kept predictions score otherwise today.
+    """Return a problem for every fresh run whose saved predictions now have different scores.
 
-    Views and samples are not kept, so metrics of them are left out. Nothing is made: a run whose test data are not there is
+    Views and samples are not saved, so their metrics are skipped. No data are generated: a run whose test data are missing is
     counted in `freshness.unchecked`.
     """
     splits: dict[str, Split | None] = {}
@@ -43,7 +43,7 @@ def rescore(store: ResultStore, freshness: Freshness) -> list[Problem]:
             splits[key] = _split(plan)
         split = splits[key]
         if split is None:
-            freshness.leave_out(f"kept predictions on {plan.dataset}/{plan.dataset_variant}, whose test data are not made")
+            freshness.leave_out(f"predictions on {plan.dataset}/{plan.dataset_variant}, whose test data are not generated")
         elif problem := _rescored(store, row, suites.load(plan.suite)(), split):
             found.append(problem)
     return found
@@ -64,19 +64,19 @@ def _rescored(store: ResultStore, row: Any, protocol: Protocol, split: Split) ->
         try:
             after = _values(protocol, split, folder, {scene for _, scene in before})
         except UserError as error:
-            return Problem("rescored", attempt_name(run_id, attempt), f"its kept predictions cannot be scored: {error}")
+            return Problem("rescored", attempt_name(run_id, attempt), f"its saved predictions cannot be scored: {error}")
     differing = {cell: value for cell, value in after.items() if not _is_same(before.get(cell), value)}
     if not differing:
         return None
     (metric, scene), value = next(iter(sorted(differing.items())))
     where = f"{metric} of {scene}" if scene else metric
-    told = f"{len(differing)} of {len(after)} values are others today, such as {where}: {value:.6g}, and it was "
+    told = f"{len(differing)} of {len(after)} values have changed, such as {where}: {value:.6g}, was "
     was = before.get((metric, scene))
-    return Problem("rescored", attempt_name(run_id, attempt), told + ("not there" if was is None else f"{was:.6g}"))
+    return Problem("rescored", attempt_name(run_id, attempt), told + ("missing" if was is None else f"{was:.6g}"))
 
 
 def _values(protocol: Protocol, split: Split, folder: Path, scored: set[str]) -> Cells:
-    """Return {(metric, scene): value} of the scenes that were scored and kept, in the order of the split."""
+    """Return {(metric, scene): value} for the scenes that were scored and saved, in the order of the split."""
     evaluation, found = protocol.begin(), dict[tuple[str, str], float]()
     whole = "samples" not in protocol.card.task.wanted
     for index in range(len(split)):
@@ -88,7 +88,7 @@ def _values(protocol: Protocol, split: Split, folder: Path, scored: set[str]) ->
             whole = False
             continue
         reconstruction, truth = Reconstruction.load(place), split[index]
-        # Without the views that answer the queries, what pools over scenes would be something else.
+        # Rendered views are not saved, and pooled metrics would differ without them.
         whole = whole and not evaluation.queries(reconstruction, truth)
         for metric, value in evaluation.add(scene, reconstruction, None, truth).items():
             found[metric, scene] = float(value)
@@ -105,7 +105,7 @@ def _is_same(before: float | None, after: float) -> bool:
 
 @contextmanager
 def _kept(store: ResultStore, run_id: str, attempt: int) -> Iterator[Path]:
-    """Give the folder of an attempt's artifacts; of a remote store a copy, for as long as the block lasts."""
+    """Provide the folder of an attempt's artifacts; for a remote store, a temporary copy."""
     if store.storage.local:
         yield store.storage.local / store.artifacts_name(run_id, attempt)
         return

@@ -1,4 +1,4 @@
-"""From a finished or failed run to the rows of the result tables."""
+"""Conversion of a finished or failed run to rows of the result tables."""
 
 import json
 import subprocess
@@ -20,9 +20,9 @@ from deep3dmap.train.resources import hardware, packages, peak_gpu_mb, peak_ram_
 
 @dataclass
 class Outcome:
-    """What is known of a run when its rows are written.
+    """The outcome of a run, from which its rows are written.
 
-    Peaks of memory: of the process that trained, where that is another one than the one at hand; else None.
+    peak_ram_mb, peak_gpu_mb: peak memory of the training process, or None if it is the current process.
     """
 
     status: str = "ok"
@@ -89,9 +89,9 @@ def run_row(plan: RunPlan, attempt: int, task: str, outcome: Outcome) -> RunRow:
 
 
 def metric_rows(plan: RunPlan, attempt: int, card: SuiteCard, scores: Scores) -> list[MetricRow]:
-    """Return one row per scene and metric, and the summary metrics with an empty scene.
+    """Return one row per scene and metric, and rows with an empty scene for the summary metrics.
 
-    Raises UserError for a metric that the suite's card does not list.
+    Raises UserError for a metric that is not on the suite's card.
     """
     metrics = {metric.name: metric for metric in card.metrics}
     rows = []
@@ -105,7 +105,7 @@ def metric_rows(plan: RunPlan, attempt: int, card: SuiteCard, scores: Scores) ->
 
 
 def curve_rows(run_id: str, attempt: int, curves: list[dict[str, Any]]) -> list[CurveRow]:
-    """Return the points of the curves, of training and of the fits to scenes."""
+    """Return the rows for the curve points of training and of the fits to scenes."""
     return [
         CurveRow(run_id, attempt, int(p["step"]), float(p["seconds"]), p["name"], float(p["value"]), p.get("scene", ""))
         for p in curves
@@ -113,7 +113,7 @@ def curve_rows(run_id: str, attempt: int, curves: list[dict[str, Any]]) -> list[
 
 
 def curves_of(folder: Path) -> list[dict[str, Any]]:
-    """Return the points of all curves in a run's folder; those of a fit say which scene it was."""
+    """Return the points of all curves in a run's folder; points of a fit include the scene."""
     points = read_curves(folder / "curves.jsonl")
     for file in sorted(folder.glob("scenes/*/curves.jsonl")):
         points += [{**point, "scene": file.parent.name} for point in read_curves(file)]
@@ -122,9 +122,9 @@ def curves_of(folder: Path) -> list[dict[str, Any]]:
 
 @cache
 def git_state(folder: Path) -> tuple[str, bool]:
-    """Return the commit of a folder and whether it has changes; ("", False) outside a checkout.
+    """Return the commit of a folder and whether it has uncommitted changes; ("", False) outside a checkout.
 
-    Asked once: what a process imported is what it found when it began, and a sweep writes thousands of rows.
+    Cached, because a sweep writes thousands of rows and the code of a running process does not change.
     """
 
     def git(*arguments: str) -> str:

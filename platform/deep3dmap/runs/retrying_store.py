@@ -1,4 +1,4 @@
-"""A result store whose storage may fail for a while: no finished run is lost to a file server that restarts."""
+"""A result store that retries storage operations, so that no finished run is lost when a file server restarts."""
 
 from deep3dmap.results.storage import Storage
 from deep3dmap.results.store import ResultStore
@@ -6,10 +6,10 @@ from deep3dmap.train.retry import retried
 
 
 class RetryingStorage(Storage):
-    """Storage that is tried again, a bounded number of times; a full disk is told of at once."""
+    """Storage that retries failed operations a limited number of times; a full disk is reported immediately."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file atomically; raises UserError, with nothing half-written, if the storage still refuses at the end."""
+        """Write a file atomically; raises UserError, leaving no partial file, if all attempts fail."""
         retried(lambda: super(RetryingStorage, self).write(name, data))
 
     def read(self, name: str) -> bytes:
@@ -17,12 +17,12 @@ class RetryingStorage(Storage):
         return retried(lambda: super(RetryingStorage, self).read(name))
 
     def names(self, folder: str, ending: str, recursive: bool = False) -> list[str]:
-        """Return what `Storage.names` does."""
+        """Return the result of `Storage.names`."""
         return retried(lambda: super(RetryingStorage, self).names(folder, ending, recursive))
 
 
 class RetryingStore(ResultStore):
-    """A result store on storage that is tried again."""
+    """A result store that retries failed storage operations."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(uri)

@@ -1,4 +1,4 @@
-"""One run as plain data, so that any process on any node can carry it out."""
+"""A run described as plain data, so that any process on any node can execute it."""
 
 import sys
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from deep3dmap.train.job import TrainingJob
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A planned run. A training run on its own has no suite.
+    """A planned run. A standalone training run has no suite.
 
-    job: its training part, on the dataset it trains on. inputs: the keys the method is handed. scenes: score at most so many
-    test scenes (0 = all). scene: the only one that is scored, of a method that learns from the scene in hand and from nothing
-    else. checkpoint: score these weights instead of training.
-    reproduces: the attempt that is made again, 0 for none. command: what the user typed.
+    job: its training part, on the dataset it trains on. inputs: keys that the method receives. scenes: maximum number of test
+    scenes to score (0 = all). scene: the only scene to score, for a method that is fitted per scene and not trained on a
+    dataset. checkpoint: score these weights instead of training.
+    reproduces: the attempt to reproduce, 0 = none. command: the user's command line.
     """
 
     run_id: str
@@ -44,16 +44,16 @@ class RunPlan:
 
     @property
     def title(self) -> str:
-        """A short name for people."""
+        """Short human-readable name."""
         method, dataset = f"{self.method}/{self.variant}", f"{self.dataset}/{self.dataset_variant}"
         return " · ".join(part for part in (self.suite, method, dataset, self.scene, f"seed {self.seed}") if part)
 
     def open_dataset(self) -> Dataset:
-        """The dataset that is scored."""
+        """Open the dataset that is scored."""
         return open_dataset(self.dataset, self.config["dataset"], self.config["data"])
 
     def with_config(self, run_id: str, config: dict[str, Any]) -> "RunPlan":
-        """Return the plan of another run that differs in its configuration."""
+        """Return the plan of another run that differs only in its id and configuration."""
         job = training_job(self.method, self.variant, self.dataset, self.dataset_variant, config, f"{self.work}/{run_id}")
         return replace(self, run_id=run_id, config=config, job=job)
 
@@ -61,7 +61,7 @@ class RunPlan:
 def training_job(
     method: str, variant: str, dataset: str, dataset_variant: str, config: Mapping[str, Any], folder: str
 ) -> TrainingJob:
-    """Return the training part of a run: on the scored dataset, or on the one that `trained_on` in its configuration names."""
+    """Return the training part of a run, on the scored dataset or on the one in the config entry `trained_on`."""
     other = config.get("trained_on")
     if not other:
         return TrainingJob(method, variant, dataset, dataset_variant, config, folder)

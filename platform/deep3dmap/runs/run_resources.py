@@ -1,4 +1,4 @@
-"""What a run asks of Ray, and how many runs fit at once."""
+"""Ray resources requested by a run, and the number of runs that fit at once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,18 +11,18 @@ NESTED_DRIVER_CPUS = 0.1
 
 
 def is_nested(plan: RunPlan) -> bool:
-    """Whether the run trains in workers of its own instead of in its trial's process."""
+    """Return whether the run trains in separate workers instead of in its trial's process."""
     trainer = plan.job.trainer
     return trainer.workers > 1 or trainer.engine == "train"
 
 
 def trial_bundle(plan: RunPlan) -> dict[str, float]:
-    """Return what the trial itself reserves; nested workers are reserved apart from it."""
+    """Return the resources that the trial itself reserves; nested workers are reserved separately."""
     return {"CPU": NESTED_DRIVER_CPUS} if is_nested(plan) else worker_bundle(plan.job)
 
 
 def needed(plan: RunPlan, workers: int | None = None) -> dict[str, float]:
-    """Return what the trial and its workers (default: all of them) reserve together."""
+    """Return the resources reserved by the trial and its workers (default: all of them) together."""
     trainer = plan.job.trainer
     count = trainer.workers if workers is None else workers
     return {
@@ -32,14 +32,14 @@ def needed(plan: RunPlan, workers: int | None = None) -> dict[str, float]:
 
 
 def check_resources(plan: RunPlan, available: Mapping[str, Any]) -> None:
-    """Raise UserError if a run asks for more than the cluster could ever give. available: the cluster's resources in all."""
+    """Raise UserError if a run requests more than the cluster can provide. available: total resources of the cluster."""
     reason = lacking(plan, available)
     if reason:
         raise UserError(f"{plan.title}: {reason}; change trainer.workers, trainer.cpus_per_worker or trainer.gpus_per_worker")
 
 
 def lacking(plan: RunPlan, available: Mapping[str, Any]) -> str:
-    """Return why the connected cluster could never place a run, or "" where it could."""
+    """Return why the connected cluster cannot place a run, or "" if it can."""
     job = plan.job
     fewest = fewest_workers(job)
     wanted = needed(plan, fewest)
@@ -51,7 +51,7 @@ def lacking(plan: RunPlan, available: Mapping[str, Any]) -> str:
 
 
 def concurrency(plans: Sequence[RunPlan], available: Mapping[str, Any]) -> int:
-    """How many runs fit at once. Nested workers are reserved apart from their trial: too many trials would deadlock."""
+    """Return how many runs fit at once. More would deadlock, as nested workers are reserved separately from their trial."""
     fits = []
     for kind in ("CPU", "GPU"):
         largest = max(needed(plan)[kind] for plan in plans)

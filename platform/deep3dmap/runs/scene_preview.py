@@ -1,4 +1,4 @@
-"""Keeps what is looked at of a scene: small surfaces for the viewer, and small pictures of input, prediction, truth, error."""
+"""Scene previews: small surfaces for the viewer, and small pictures of input, prediction, ground truth and error."""
 
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -25,7 +25,7 @@ MOST_TRIANGLES = 12_000
 def write_preview(
     protocol: Protocol, reconstruction: Reconstruction, views: Views | None, sample: dict[str, Any], folder: Path
 ) -> None:
-    """Write prediction.ply and truth.ply with about.json, and JPEG pictures, as far as the scene has them, into `folder`."""
+    """Write prediction.ply, truth.ply, about.json and JPEG pictures, as available for the scene, into `folder`."""
     predicted, true = protocol.surfaces(reconstruction, sample)
     pictures = {} if views is None else view_pictures(views, sample)
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def write_preview(
 
 
 def preview_of(predicted: Mesh, true: Mesh | None, unit: str, placed: Placement) -> Preview:
-    """Return both surfaces reduced and placed for a viewer, with the distance of each predicted vertex to the truth."""
+    """Return both surfaces, reduced and oriented for a viewer, with the distance of each predicted vertex to the true one."""
     parts = {PREDICTION: _part(predicted, placed.axes, true)}
     worst = 0.0
     if true is not None:
@@ -50,14 +50,14 @@ def preview_of(predicted: Mesh, true: Mesh | None, unit: str, placed: Placement)
 def _part(mesh: Mesh, axes: NDArray[np.float64], true: Mesh | None) -> Part:
     small = reduced(mesh, MOST_TRIANGLES)
     errors = distances(small, true) if _has_points(true) and len(small.vertices) else None
-    # Axes that mirror would turn the surface inside out.
+    # Mirroring axes would turn the surface inside out.
     faces = small.faces if np.linalg.det(axes) > 0 else small.faces[:, ::-1]
     placed = Mesh(small.vertices @ axes.T, faces, small.colors)
     return Part(placed, len(mesh.faces), len(mesh.vertices), errors)
 
 
 def distances(mesh: Mesh, true: Mesh) -> NDArray[np.float32]:
-    """Return (V,) how far vertices are from a surface, or from the nearest point of a cloud."""
+    """Return the (V,) distances of the vertices to a surface, or to the nearest point if `true` is a point cloud."""
     if len(true.faces):
         return np.asarray(ClosestPoints(true.vertices, true.faces)(mesh.vertices).distance.float().numpy())
     points, targets = _tensor(mesh.vertices), _tensor(true.vertices)

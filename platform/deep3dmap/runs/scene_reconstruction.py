@@ -1,4 +1,4 @@
-"""The one way in which a method meets a scene, for benchmark, tune, check and reconstruct alike."""
+"""Reconstruction of a scene with a method, shared by the commands benchmark, tune, check and reconstruct."""
 
 import time
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from deep3dmap.train.session import TrainingSummary
 
 @dataclass(frozen=True)
 class SceneOutcome:
-    """A reconstruction with what it took. fit: how the fit to the scene went, None where the method has none. Seconds."""
+    """A reconstruction with its inputs and costs. fit: summary of the fit to the scene, if any. reconstruct_s: in seconds."""
 
     given: dict[str, Any]
     reconstruction: Reconstruction
@@ -28,10 +28,11 @@ class SceneOutcome:
 def reconstruct_scene(
     method: Method, offered: dict[str, Any], scene: str, mapping: Mapping[str, str], fits: SceneFits | None, seed: int
 ) -> SceneOutcome:
-    """Hand a method the keys it consumes or may use of what a suite offers, and nothing else: fit it if it fits, reconstruct.
+    """Fit a method to a scene, if it is fitted per scene, and reconstruct the scene.
 
-    The method is in eval mode and its random numbers depend on the seed and the scene only. Raises UserError for a key that is
-    missing, DivergedError where the fit's loss is not finite.
+    The method only receives the keys of `offered` that it consumes or can use. It reconstructs in eval mode, with random
+    numbers that depend only on the seed and the scene. Raises UserError for a missing key, and DivergedError if the loss of the
+    fit is not finite.
     """
     optional = [key for key in method.card.optional if mapping.get(key, key) in offered]
     given = select(offered, (*method.card.consumes, *optional), mapping)
@@ -45,13 +46,13 @@ def reconstruct_scene(
 
 
 def set_eval_mode(method: Method) -> None:
-    """Switch batch norm and dropout of any method that is a module to inference."""
+    """Set eval mode, for batch norm and dropout, if the method is a module."""
     if isinstance(method, torch.nn.Module):
         torch.nn.Module.train(method, False)
 
 
 def now(method: Method) -> float:
-    """Return the clock's seconds once the device of a method has done what it was asked."""
+    """Return the time in seconds, after synchronising with the method's device."""
     device = getattr(method, "device", None)
     if isinstance(device, torch.device) and device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""Scores a method on the scenes of a split, for benchmark and tune alike."""
+"""Scoring of a method on the scenes of a split, shared by the commands benchmark and tune."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ PREVIEWED_SCENES = 24
 
 @dataclass(frozen=True)
 class SceneFailure:
-    """Why a scene has no numbers. status: as of a run, such as "diverged"."""
+    """Why a scene could not be scored. status: a run status, such as "diverged"."""
 
     status: str
     error: str
@@ -33,9 +33,10 @@ class SceneFailure:
 
 @dataclass
 class Scores:
-    """per_scene: {scene: {metric: value}}. summary: metrics that are not scene means. failed: the scenes that have no values.
+    """The scores and costs of a run.
 
-    Seconds are totals over the scenes. cut_short: of the first fit that its limit in seconds ended.
+    per_scene: {scene: {metric: value}}. summary: metrics that are not means over scenes. failed: scenes without values. Times
+    are in seconds, summed over the scenes. cut_short: note of the first fit that was stopped by its time limit.
     """
 
     per_scene: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -52,19 +53,19 @@ class Scores:
 
     @property
     def status(self) -> str:
-        """The status of a run with these scores: "ok", or that of its failed scenes, "failed" where they failed differently."""
+        """Status of the run: "ok", the common status of all failed scenes, or "failed" if their statuses differ."""
         statuses = {failure.status for failure in self.failed.values()} or {"ok"}
         return statuses.pop() if len(statuses) == 1 else "failed"
 
     @property
     def error(self) -> str:
-        """Which scenes failed, of how many, and why; "" where none did."""
+        """Description of the failed scenes and their errors; "" if none failed."""
         told = "; ".join(f"scene {scene}: {failure.error}" for scene, failure in self.failed.items())
         count = len(self.failed) + len(self.per_scene)
         return f"{len(self.failed)} of {count} scenes failed: {told}" if self.failed and count > 1 else told
 
     def value(self, metric: str) -> float | None:
-        """Return a metric of the run: the summary's, else the mean over scenes, else None."""
+        """Return a metric of the run: from the summary, otherwise the mean over scenes, or None if it has no values."""
         if metric in self.summary:
             return self.summary[metric]
         values = [scene[metric] for scene in self.per_scene.values() if metric in scene]
@@ -73,11 +74,11 @@ class Scores:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a method is scored.
+    """Settings for scoring a method.
 
-    mapping: the method's own keys to the dataset's. fits: what fits it to scenes, None where it does not learn from them.
-    folder: where reconstructions and pictures are kept, None keeps none. seed: of the run. scenes: the names of those that are
-    scored, None for all.
+    mapping: {method's key: dataset's key}. fits: fits the method to scenes, None if it is not fitted per scene.
+    folder: where reconstructions and pictures are saved, None = do not save. seed: seed of the run. scenes: names of the scenes
+    to score, None = all.
     """
 
     protocol: Protocol
@@ -89,9 +90,9 @@ class Scoring:
 
 
 def score(method: Method, split: Split, scoring: Scoring, progress: Callable[[int, int], None] | None = None) -> Scores:
-    """Reconstruct, evaluate and keep the scenes of a split; the first few are pictured, and some more have previews.
+    """Reconstruct, evaluate and save the scenes of a split, with pictures and previews of the first few.
 
-    A scene that fails is named in `failed` and the others go on. Raises UserError for scenes that the split has not.
+    A failed scene is recorded in `Scores.failed` and scoring continues. Raises UserError for scenes that are not in the split.
     """
     scores, evaluation = Scores(), scoring.protocol.begin()
     chosen = _chosen(split, scoring.scenes)
@@ -101,7 +102,7 @@ def score(method: Method, split: Split, scoring: Scoring, progress: Callable[[in
             _score_scene(method, split[index], scene, scoring, evaluation, scores, done)
         except (MemoryError, torch.OutOfMemoryError):
             raise
-        except Exception as error:  # whatever a method does on one scene, the other scenes keep their numbers
+        except Exception as error:  # a failure in one scene must not affect the scores of the others
             scores.failed[scene] = SceneFailure(status_of(error), text_of(error))
         if progress:
             progress(done + 1, len(chosen))
@@ -162,7 +163,7 @@ def _score_scene(
 
 
 def _without_ungiven(offered: dict[str, Any], method: Method, scoring: Scoring) -> dict[str, Any]:
-    """Leave out what a method could use and the task does not give, such as the truth."""
+    """Remove keys that a method could use but that the task does not give, such as ground truth."""
     used = {scoring.mapping.get(key, key) for key in method.card.optional}
     ungiven = used - set(scoring.protocol.card.task.given)
     return {key: value for key, value in offered.items() if key not in ungiven}
@@ -192,7 +193,7 @@ def _render(
 
 def _sampler(method: Method, seed: int) -> Sampler:
     if not isinstance(method, Generates):
-        raise UserError(f"{type(method).__name__} does not generate samples, which this suite wants")
+        raise UserError(f"{type(method).__name__} does not generate samples, which this suite requires")
 
     def sample(indices: range, **controls: Any) -> Any:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Finds stale rows: run again today they would be other runs, as code, protocol, data or weights have changed since."""
+"""Detection of stale rows: repeating them would be a different run, as code, protocol, data or weights have changed."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,31 +18,31 @@ from deep3dmap.runs.run_plan import RunPlan
 
 @dataclass
 class Freshness:
-    """What of a store would be the same today. fresh: (row, plan) of the runs that would be. unchecked: {why: how many}."""
+    """Result of the check. stale: runs that have changed. fresh: (row, plan) of unchanged runs. unchecked: {reason: count}."""
 
     stale: list[Problem] = field(default_factory=list)
     fresh: list[tuple[Any, RunPlan]] = field(default_factory=list)
     unchecked: dict[str, int] = field(default_factory=dict)
 
     def leave_out(self, why: str) -> None:
-        """Count a run that could not be checked."""
+        """Count a run that could not be checked, by reason."""
         self.unchecked[why] = self.unchecked.get(why, 0) + 1
 
 
 class _KnownVersions(DatasetVersions):
-    """Looks only: of data that would have to be made first, what the row says is taken for true."""
+    """Dataset versions without preparing data: if the data are missing, the version in the row is assumed to be current."""
 
     def __init__(self) -> None:
         super().__init__(only_look=True)
         self.said = ""
 
     def of(self, composed: ComposedRun) -> str:
-        """Return the version of the dataset of a run."""
+        """Return the version of a run's dataset."""
         return super().of(composed) or self.said
 
 
 def look_for_stale_runs(store: ResultStore, work: Path) -> Freshness:
-    """Plan the scored runs of a store again, of each the newest attempt that ended well; nothing is made or run.
+    """Plan the newest successful attempts of all scored runs again and compare the ids, without generating or running anything.
 
     work: the folder of the store's checkpoints.
     """

@@ -1,4 +1,4 @@
-"""Files that a run starts from, found at planning and known by their content: assets, and other runs' checkpoints."""
+"""Starting points of a run: assets and checkpoints of other runs, located during planning and identified by content."""
 
 import copy
 import hashlib
@@ -18,9 +18,9 @@ from deep3dmap.train.checkpoints import CheckpointFolder
 def with_starting_points(config: dict[str, Any], method: str, work: Path) -> dict[str, Any]:
     """Return the configuration with every starting point as an absolute path.
 
-    method: its registered name. A RUN_ID stands for the best checkpoint of that run in the same store, METHOD/VARIANT for that
-    of the newest such run whose training has ended, "shipped" for what comes with the method. Raises UserError for one that is
-    not there, and where none is named that the method cannot do without.
+    method: its registered name. A RUN_ID refers to the best checkpoint of that run in the same store, METHOD/VARIANT to that of
+    the newest such run whose training has finished, and "shipped" to the weights shipped with the method. Raises UserError for
+    a missing file, or if a required asset is not specified.
     """
     found = copy.deepcopy(config)
     started = found["trainer"]["initialize_from"]
@@ -36,7 +36,7 @@ def with_starting_points(config: dict[str, Any], method: str, work: Path) -> dic
 
 
 def by_content(config: dict[str, Any], card: MethodCard) -> dict[str, Any]:
-    """Return the configuration with every starting point's path replaced by the hash of what lies there."""
+    """Return the configuration with the path of every starting point replaced by a hash of its content."""
     hashed = copy.deepcopy(config)
     if hashed["trainer"]["initialize_from"]:
         hashed["trainer"]["initialize_from"] = content_of(Path(hashed["trainer"]["initialize_from"]))
@@ -47,7 +47,7 @@ def by_content(config: dict[str, Any], card: MethodCard) -> dict[str, Any]:
 
 
 def content_of(path: Path) -> str:
-    """Return a hash of a file, of the weights of a checkpoint folder, or of all files of another folder or of one stem."""
+    """Return a hash of a file, of the weights in a checkpoint folder, or of all files in another folder or with one stem."""
     about = path / "checkpoint.json"
     if about.is_file():
         return str(json.loads(about.read_text())["state_sha256"])
@@ -57,7 +57,7 @@ def content_of(path: Path) -> str:
 
 @cache
 def _hash_of(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Hash names and contents of (file, size, time of change): a benchmark names the same weights in every one of its runs."""
+    """Hash the names and contents of files given as (file, size, mtime); cached, as a benchmark's runs share their weights."""
     digest = hashlib.sha256()
     for file, _, _ in files:
         with file.open("rb") as stream:
@@ -74,16 +74,16 @@ def _checkpoint_of_run(named: str, work: Path) -> Path | None:
 
 
 def _newest_ended(named: str, work: Path) -> CheckpointFolder | None:
-    """Return the folder of the newest run of METHOD/VARIANT; raises UserError where there are such runs and none has ended."""
+    """Return the folder of the newest finished run of METHOD/VARIANT; raises UserError if all such runs are unfinished."""
     last = [checkpoint for folder in work.glob("*/checkpoints") for checkpoint in CheckpointFolder(folder).whole()[-1:]]
     last = [checkpoint for checkpoint in last if f"{checkpoint.about.get('method')}/{checkpoint.about.get('variant')}" == named]
-    # Checkpoints of earlier versions do not say whether they are the end.
+    # Checkpoints of earlier versions do not record whether training has ended.
     ended = [checkpoint for checkpoint in last if checkpoint.about.get("ended", True)]
     if last and not ended:
         run = last[0].folder.parent.parent.name
         raise UserError(
-            f"{named}: no run of it in this store has ended; {run} is at step {last[0].step}. Wait for it, go on with it by "
-            f"--resume, or take it as it is by its id: {run}"
+            f"{named}: no run of it in this store has ended; {run} is at step {last[0].step}. Wait for it, continue it with "
+            f"--resume, or use it as it is by its id: {run}"
         )
     newest = max(ended, key=lambda checkpoint: checkpoint.folder.stat().st_mtime, default=None)
     return CheckpointFolder(newest.folder.parent) if newest else None

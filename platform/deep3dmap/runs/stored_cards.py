@@ -1,4 +1,4 @@
-"""Writes the cards of everything a benchmark touches into the store, so that the tables can be read without the code."""
+"""Storing the cards of a benchmark's methods, datasets and suites, so that its tables can be read without the code."""
 
 from collections.abc import Iterable
 
@@ -25,7 +25,7 @@ def write_cards(store: ResultStore, plans: Iterable[RunPlan]) -> None:
 
 
 def quoted_values(suite: str) -> list[Quoted]:
-    """Return the published values that a suite.yaml lists; raises UserError for one that is none of the suite's metrics."""
+    """Return the published values in a suite.yaml; raises UserError for one that is not a metric of the suite."""
     file, described = read_suite_file(suite)
     found, metrics = read_quoted(described.get("quoted", []), file), {metric.name for metric in suites.load(suite).card.metrics}
     for one in found:
@@ -35,11 +35,11 @@ def quoted_values(suite: str) -> list[Quoted]:
 
 
 def _has_card(suite: str) -> bool:
-    # A training run belongs to no suite, and a sweep writes its own card.
+    # A training run does not belong to a suite, and a sweep writes its own card.
     return bool(suite) and not suite.startswith(SWEEPS)
 
 
 def readme(registry: Registry, name: str) -> str:
-    """Return the README beside a registered class, or an empty text."""
+    """Return the text of the README next to a registered class, or an empty string."""
     file = registry.file(name, "README.md")
     return file.read_text() if file else ""

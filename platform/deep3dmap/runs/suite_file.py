@@ -1,4 +1,4 @@
-"""The suite.yaml beside a suite's protocol, as plain data."""
+"""Reading the suite.yaml next to a suite's protocol."""
 
 from functools import cache
 from typing import Any
@@ -10,6 +10,6 @@ from deep3dmap.core.registry import suites
 
 @cache
 def read_suite_file(suite: str) -> tuple[str, dict[str, Any]]:
-    """Return the path of a suite's suite.yaml and what it holds; ("", {}) where there is none."""
+    """Return the path and the content of a suite's suite.yaml; ("", {}) if it does not exist."""
     file = suites.file(suite, "suite.yaml")
     return (str(file), yaml.safe_load(file.read_text()) or {}) if file else ("", {})

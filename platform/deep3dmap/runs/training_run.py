@@ -1,4 +1,4 @@
-"""A training run outside any benchmark: its id, its folder, its row and curves in the store."""
+"""A training run outside of a benchmark: its id, its folder, and its row and curves in the store."""
 
 import shutil
 from dataclasses import dataclass
@@ -31,18 +31,19 @@ class TrainingRun:
 
     @property
     def folder(self) -> Path:
-        """Where its checkpoints and curves lie."""
+        """Folder of its checkpoints and curves."""
         return Path(self.plan.job.folder)
 
     def steps_taken(self) -> int | None:
-        """Steps of the newest whole checkpoint, None where there is none."""
+        """Return the step of the newest complete checkpoint, or None if there is none."""
         whole = CheckpointFolder(self.folder / "checkpoints").whole()
         return whole[-1].step if whole else None
 
     def carry_out(self, store: ResultStore, anew: bool = False) -> dict[str, Any]:
         """Train, write the row and the curves, and return the outcome. A failure is recorded as a row, then raised.
 
-        anew: drop what an earlier training left. Raises UserError, with nothing dropped, while another process has it.
+        anew: discard the results of an earlier training. Raises UserError, without discarding anything, if another process is
+        working on the run.
         """
         store = RetryingStore(store.uri)
         with store.lease([self.plan.run_id]) as lease:
@@ -50,14 +51,14 @@ class TrainingRun:
                 raise UserError(f"{self.plan.title}: {lease.refused[self.plan.run_id]} is already working on this run")
             if anew:
                 shutil.rmtree(self.folder, ignore_errors=True)
-            # Numbered only now: whoever held the run until now has written an attempt.
+            # Determine the attempt number under the lease: its previous holder may have written an attempt.
             told = self._carry_out(store, store.next_attempt(self.plan.run_id))
             if lost := lease.lost_in_words():
                 to_stderr(lost)
             return told
 
     def _carry_out(self, store: ResultStore, attempt: int) -> dict[str, Any]:
-        # This process's own device and memory are not those of the training.
+        # The device and memory of this process are not those of the training.
         outcome = Outcome(started_at=datetime.now(UTC), device="", peak_ram_mb=0.0, peak_gpu_mb=0.0)
         prepare_data([self.plan])
         try:
@@ -92,5 +93,5 @@ class TrainingRun:
 
 
 def plan_training(composed: ComposedRun, work: Path) -> TrainingRun:
-    """Give the run its id."""
+    """Plan a training run, including its id."""
     return TrainingRun(plan_run(composed, work))

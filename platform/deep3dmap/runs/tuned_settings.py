@@ -1,4 +1,4 @@
-"""Settings that a sweep found, for a benchmark that shows a method tuned and untuned."""
+"""Settings found by a sweep, for a benchmark that compares tuned and untuned methods."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from deep3dmap.config.compose import ComposedRun, Layer
 
 @dataclass(frozen=True)
 class TunedSettings:
-    """Settings that a sweep found. method: NAME/VARIANT. dataset: the scored one they are for, "" for any."""
+    """Settings found by a sweep. method: NAME/VARIANT. dataset: the scored dataset that they apply to, "" = any."""
 
     method: str
     layer: Layer
     dataset: str = ""
 
     def is_for(self, composed: ComposedRun) -> bool:
-        """Whether a run has a row with these settings."""
+        """Return whether these settings apply to a run."""
         return self.method == f"{composed.method}/{composed.variant}" and self.dataset in ("", composed.dataset)

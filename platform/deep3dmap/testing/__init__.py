@@ -1,4 +1,4 @@
-"""The method contract as importable test classes; third parties subclass `MethodContract` in their own tests."""
+"""The method contract as an importable test class; third parties subclass `MethodContract` in their own tests."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ __all__ = ["CHECKS", "MethodContract", "Subject", "ViolationError"]
 
 
 def __getattr__(name: str) -> Any:
-    # The pytest class needs pytest, which a plain installation does not have.
+    # The class requires pytest, which is not part of a plain installation.
     if name == "MethodContract":
         from deep3dmap.testing.contract import MethodContract
 

@@ -1,4 +1,4 @@
-"""The contract as a pytest class: subclass it, name the method, and every check is a test."""
+"""The method contract as a pytest class with one test per check; subclass it and specify the method."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +10,7 @@ from deep3dmap.testing.method_under_test import Subject
 
 
 class MethodContract:
-    """Every check of the contract on one method.
+    """Runs all checks of the contract on one method.
 
     class TestMyMethod(MethodContract):
         method = "my_package.my_module:MyMethod/mini"
@@ -23,7 +23,7 @@ class MethodContract:
 
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Subject:
-        """The method under test, with scratch space of its own."""
+        """The method under test, with its own scratch folder."""
         return Subject(self.method, tmp_path, self.dataset, self.overrides)
 
     @pytest.mark.parametrize("check", [name for name in CHECKS if name != "two workers"])
@@ -34,6 +34,6 @@ class MethodContract:
 
     @pytest.mark.ray
     def test_two_workers(self, subject: Subject) -> None:
-        """Two Ray Train workers end where they should."""
+        """Training with two Ray Train workers gives the expected updates."""
         subject.dataset  # noqa: B018
         assert CHECKS["two workers"](subject)

@@ -1,4 +1,4 @@
-"""A method under test: its `mini` variant on the smallest data that feed it, trained in this process."""
+"""A method under test: its `mini` variant, trained in the current process on the smallest dataset that has its keys."""
 
 import tempfile
 from collections.abc import Sequence
@@ -31,20 +31,20 @@ SCENE = "scene"
 
 
 class OwnProcessHost(LocalHost):
-    """A host on the CPU that can be told to stop after a step count."""
+    """A CPU host that can stop a run after a given number of steps."""
 
     def __init__(self, stop_after: int = 0) -> None:
         super().__init__(torch.device("cpu"))
         self._left = stop_after or -1
 
     def should_stop(self) -> bool:
-        """Whether as many steps were taken as `stop_after` says; the loop asks once a step."""
+        """Return whether `stop_after` steps have been taken; the loop calls this once per step."""
         self._left -= 1
         return self._left == 0
 
 
 class Subject:
-    """A method under test. folder: scratch space. overrides: `key=value` for every run, e.g. data.cache=DIR."""
+    """A method under test. folder: scratch folder. overrides: `key=value` for every run, e.g. data.cache=DIR."""
 
     def __init__(self, method: str, folder: Path, dataset: str = "", overrides: tuple[str, ...] = ()) -> None:
         self.name, _, variant = method.partition("/")
@@ -61,20 +61,20 @@ class Subject:
 
     @property
     def learns(self) -> bool:
-        """Whether the method, as its variant configures it, trains on a dataset."""
+        """Whether the method trains on a dataset, in its configured variant."""
         return self.job("built").trains
 
     @property
     def fits(self) -> bool:
-        """Whether the method learns from each scene."""
+        """Whether the method is optimised on each scene."""
         return bool(self.cls.fits())
 
     def composed(self, overrides: tuple[str, ...] = (), **trainer: Any) -> ComposedRun:
-        """Compose a run of the variant under test with further overrides and values of the trainer section."""
+        """Compose a run of the variant under test with additional overrides and values for the trainer section."""
         asked = (overrides, *sorted(trainer.items()))
         if asked not in self._composed:
             self._composed[asked] = self._compose(overrides, trainer)
-        # The checks ask for the same few runs dozens of times, and Hydra takes a tenth of a second for each.
+        # Cached, because the checks request the same few runs dozens of times, and Hydra takes 0.1 s for each.
         found = self._composed[asked]
         return replace(found, config=deepcopy(found.config))
 
@@ -85,17 +85,17 @@ class Subject:
         return compose_run(f"{self.name}/{self.variant}", self.dataset_choice, layers)
 
     def job(self, run: str, overrides: tuple[str, ...] = (), **trainer: Any) -> TrainingJob:
-        """Return a job whose checkpoints and curves go to `folder/run`."""
+        """Return a training job with its checkpoints and curves in `folder/run`."""
         composed = self.composed(overrides, **trainer)
         folder = str((self.folder / run).resolve())
         return TrainingJob(self.name, self.variant, composed.dataset, composed.dataset_variant, composed.config, folder)
 
     def train(self, run: str, steps: int, stop_after: int = 0, **trainer: Any) -> tuple[Method, TrainingSummary]:
-        """Train to `steps` in this process, from what `folder/run` holds; stop_after: be interrupted after so many steps."""
+        """Train to `steps` in this process, resuming from `folder/run`. stop_after: steps before an interruption (0 = none)."""
         return train_here(self.job(run, max_steps=steps, **trainer), OwnProcessHost(stop_after))
 
     def build(self) -> Method:
-        """Build the method with its initial weights."""
+        """Construct the method with its initial weights."""
         return self.job("built").build_method()
 
     @cached_property
@@ -111,15 +111,15 @@ class Subject:
         return self.dataset.split("test")[0]
 
     def reconstruct(self, method: Method, run: str = "", stop_after: int = 0) -> Reconstruction:
-        """Reconstruct the test sample as a benchmark would: fitted to it, where the method fits.
+        """Reconstruct the test sample as in a benchmark, after fitting the method to it if it is optimised per scene.
 
-        run: name of the folder in which the fit keeps its checkpoints, and goes on from them; "" for a new one. stop_after: be
-        interrupted after so many steps of the fit.
+        run: name of the folder for the fit's checkpoints, from which it resumes; "" = a temporary folder. stop_after: interrupt
+        the fit after this many steps, 0 = never.
         """
         return self._met(method, run, stop_after)[0]
 
     def rendered(self, method: Method) -> Views | None:
-        """Render the test sample as a benchmark would, while the method is fitted to it; None where it renders nothing."""
+        """Render the test sample as in a benchmark, while the method is fitted to it; None if it cannot be rendered."""
         return self._met(method, cameras=self.cameras())[1]
 
     def _met(
@@ -134,28 +134,28 @@ class Subject:
                 with torch.no_grad():
                     views = method.render(cameras)
             if fits and not run:
-                # What is compared next is the method as it was trained.
+                # Restore the trained state for subsequent comparisons.
                 fits.restore()
         return outcome.reconstruction, views
 
     def cameras(self) -> list[Camera]:
-        """Return the first camera of the test sample, none where it has none."""
+        """Return a list with the first camera of the test sample, or an empty list if it has none."""
         if not {"images", "intrinsics", "world_from_camera"} <= self.sample.keys() or not len(self.sample["images"]):
             return []
         height, width = self.sample["images"][0].shape[-2:]
         return [Camera(self.sample["intrinsics"][0], self.sample["world_from_camera"][0], width, height)]
 
     def fitted(self, run: str, stop_after: int = 0) -> Method:
-        """Return the method, with the weights of its seed, fitted to the test sample in `folder/run`."""
+        """Construct the method with its initial weights and fit it to the test sample in `folder/run`."""
         method = self.build()
         self.reconstruct(method, run, stop_after)
         return method
 
 
 def smallest_dataset(card: MethodCard) -> str:
-    """Return `name/variant` of an embedded dataset that has all keys a method consumes and trains on, its own choice first.
+    """Return `name/variant` of the first embedded dataset with all keys that a method consumes and trains on.
 
-    Raises UserError if no registered dataset feeds the method.
+    Only the datasets in `card.tried_on` are considered, if there are any. Raises UserError if no dataset has all keys.
     """
     needed = {*card.consumes, *card.trains_on}
     for name in card.tried_on or working(datasets):
@@ -163,4 +163,4 @@ def smallest_dataset(card: MethodCard) -> str:
         if not described.needs_root and needed <= set(described.provides):
             known = variants(datasets, name)
             return f"{name}/{next(variant for variant in SMALL_VARIANTS if variant in known)}"
-    raise UserError(f"no embedded dataset provides {sorted(needed)}; name one with dataset=NAME/VARIANT")
+    raise UserError(f"no embedded dataset provides {sorted(needed)}; specify one with dataset=NAME/VARIANT")

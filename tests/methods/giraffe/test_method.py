@@ -51,7 +51,7 @@ def test_controls_change_pictures(method: Giraffe) -> None:
     ("controls", "says"),
     [
         ({"rotat": 0.5}, "unknown key 'rotat'; did you mean 'rotate'"),
-        ({"translate": [1.0, 2.0]}, r"translate=\[1.0, 2.0\]: takes 3 values, got 2"),
+        ({"translate": [1.0, 2.0]}, r"translate=\[1.0, 2.0\]: expects 3 values, got 2"),
         ({"translate": 0.5}, "translate: expected a list"),
         ({"rotate": "half"}, "rotate"),
         ({"scale": 0.0}, "scale=0.0: must be more than 0"),
@@ -82,7 +82,7 @@ def test_pictures_are_resized_and_have_to_be_square(method: Giraffe) -> None:
     ("changes", "named"),
     [
         ({"image_size": 24}, "image_size=24"),
-        ({"camera_height": [0.5, 0.2]}, "camera_height is two numbers, the lower one first"),
+        ({"camera_height": [0.5, 0.2]}, "camera_height must be two numbers, the lower one first"),
         ({"near": 4.0}, "method.near must be less than method.far, got 4 and 4"),
         (
             {"blocks": 4, "skips": [3]},
