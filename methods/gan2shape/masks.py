@@ -37,3 +37,9 @@ def center_crop(images: Tensor, side: int) -> Tensor:
     """Crop the central side x side pixels of (N, C, H, W)."""
     top, left = (images.shape[2] - side) // 2, (images.shape[3] - side) // 2
     return images[:, :, top : top + side, left : left + side]
+
+
+def background_color(picture: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean colour (N, 3, 1, 1) of pictures (N, 3, S, S) outside the object's masks (N, 1, S, S)."""
+    outside = 1 - mask
+    return (picture * outside).sum((2, 3), keepdim=True) / outside.sum((2, 3), keepdim=True)

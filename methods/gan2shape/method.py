@@ -90,7 +90,7 @@ class GAN2Shape(CustomFramework):
         self.latent = nn.Parameter(torch.zeros(1, style))
         self.projected = ProjectedSamples(c.collect, c.batch, style, c.image_size)
         self.joint_latents = nn.Parameter(torch.zeros(c.joint, style))
-        self.joint_projected = ProjectedSamples(c.joint_collect if c.joint else 0, c.joint_batch, style, c.image_size)
+        self.joint_projected = ProjectedSamples(c.joint_collect if c.joint else 0, c.joint_batch, style, c.image_size, c.joint)
         space = ReliefSpace(c.image_size, rotation=c.rotation, shift=c.shift)
         self.view_prior = ViewPrior(torch.tensor(c.view_mean), torch.tensor(c.view_deviation).square().diag())
         self.light_range = LightRange.of(c.light_range)
@@ -179,7 +179,9 @@ class GAN2Shape(CustomFramework):
             *(self.model, subjects, schedule, projected, projector, self.discriminator, self.perceptual, self.weights),
             adam=self._adam,
             view_start_rate=c.view_start_rate,
-            sampler=lambda: PseudoSampler(explainer, subjects, schedule.batch, masks if c.use_mask else None),
+            sampler=lambda: PseudoSampler(
+                explainer, subjects, schedule.batch, masks if c.use_mask else None, plain=self.parser is None
+            ),
             mask_of=masks if c.mask_photograph else None,
         )
         yield from stages.run(phases)

@@ -10,15 +10,17 @@ from deep3dmap.methods.gan2shape.steps import Origin, Projector, Pseudo, PseudoB
 
 
 class ProjectedSamples(nn.Module):
-    """`count` batches of `size` samples of side x side pixels."""
+    """`count` batches of `size` samples of side x side pixels, and the view of each subject's photograph at that time."""
 
     codes: Tensor
     masks: Tensor
     views: Tensor
     lights: Tensor
+    own_views: Tensor
 
-    def __init__(self, count: int, size: int, style_dim: int, side: int) -> None:
+    def __init__(self, count: int, size: int, style_dim: int, side: int, subjects: int = 1) -> None:
         super().__init__()
+        self.register_buffer("own_views", torch.zeros(subjects, 6))
         self.register_buffer("codes", torch.zeros(count, size, style_dim))
         self.register_buffer("masks", torch.zeros(count, size, 1, side, side, dtype=torch.uint8))
         self.register_buffer("views", torch.zeros(count, size, 6))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from deep3dmap.methods.gan2shape import steps
+from deep3dmap.methods.gan2shape.masks import background_color
 from deep3dmap.methods.gan2shape.networks import ShapeModel
 from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior, draw_lights, widen_yaw
 from deep3dmap.methods.gan2shape.subjects import Subjects
@@ -29,13 +30,20 @@ class PseudoSampler:
 
     Valid only while depth, albedo, view and light are not trained.
 
-    mask_of: mask of a subject in its picture, to which pseudo samples are restricted; None for no restriction.
+    mask_of: mask of a subject in its picture, to which pseudo samples are restricted; None for no restriction. plain: the
+    object stands in front of a plain background, which is put behind the pseudo samples too.
     """
 
     def __init__(
-        self, explainer: Explainer, subjects: Subjects, batch: int, mask_of: Callable[[int], Tensor] | None = None
+        self,
+        explainer: Explainer,
+        subjects: Subjects,
+        batch: int,
+        mask_of: Callable[[int], Tensor] | None = None,
+        plain: bool = False,
     ) -> None:
-        self._explainer, self._subjects, self._batch, self._mask_of = explainer, subjects, batch, mask_of
+        self._explainer, self._subjects, self._batch = explainer, subjects, batch
+        self._mask_of, self._plain = mask_of, plain
         self._subject = -1
         self._drawn: Callable[[], steps.PseudoBatch]
         self._own: Tensor
@@ -55,13 +63,16 @@ class PseudoSampler:
         explainer, picture = self._explainer, self._subjects.picture(subject)
         canonical = explainer.model.canonical(picture)
         found = explainer.model.explain(picture, canonical)
-        mask = torch.ones_like(picture[:, :1])
+        mask, background = torch.ones_like(picture[:, :1]), None
         if self._mask_of:
-            mask = steps.canonical_mask(explainer.model, canonical, found.views, self._mask_of(subject))
+            object_mask = self._mask_of(subject)
+            mask = steps.canonical_mask(explainer.model, canonical, found.views, object_mask)
+            # Masked losses leave the albedo there undetermined, and the generator cannot show such noise.
+            background = background_color(picture, object_mask) if self._plain else None
 
         def draw() -> steps.PseudoBatch:
             views = widen_yaw(explainer.view_prior.draw(self._batch), explainer.view_scale).to(picture)
             lights = draw_lights(self._batch)
-            return steps.pseudo_samples(explainer.model, found, mask, views, lights, explainer.light_range)
+            return steps.pseudo_samples(explainer.model, found, mask, views, lights, explainer.light_range, background)
 
         return draw

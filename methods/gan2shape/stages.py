@@ -80,9 +80,7 @@ class Stages:
             self._collect()
 
         def loss_of(step: int) -> steps.Loss:
-            batch = self._batch(step)
-            shown = self.projected.batch(batch, self.projector).images
-            return steps.view_start(self.model, shown, self.projected.origin(batch))
+            return self._known_views(step, self.projected.batch(self._batch(step), self.projector).images)
 
         return loss_of
 
@@ -97,13 +95,12 @@ class Stages:
                 subject = self.subjects.turn(step)
                 canonical = self.model.canonical(self.subjects.picture(subject))
                 ours = self._explain(subject, canonical, mirror)
-                batch = self._batch(step)
-                sample = self.projected.batch(batch, self.projector)
+                sample = self.projected.batch(self._batch(step), self.projector)
                 theirs, _ = steps.step3(self.model, sample, canonical, self.weights, self.perceptual, mirror)
                 total = ours.total + theirs.total
                 terms = {**ours.terms, **{f"{name}_projected": value for name, value in theirs.terms.items()}}
                 if self.weights.view:
-                    known = steps.view_start(self.model, sample.images, self.projected.origin(batch))
+                    known = self._known_views(step, sample.images)
                     total, terms = total + self.weights.view * known.total, {**terms, **known.terms}
                 return steps.Loss(total, terms)
 
@@ -115,6 +112,12 @@ class Stages:
         picture, mask = self.subjects.picture(subject), self.mask_of(subject) if self.mask_of else None
         return steps.step1(self.model, picture, canonical, self.weights, self.perceptual, mirror, mask)[0]
 
+    def _known_views(self, step: int, images: Tensor) -> steps.Loss:
+        subject = self.subjects.turn(step)
+        own = self.projected.own_views[subject : subject + 1]
+        origin = self.projected.origin(self._batch(step))
+        return steps.view_start(self.model, images, origin, self.subjects.picture(subject), own)
+
     def _batch(self, step: int) -> int:
         return self.subjects.batch_of(self.subjects.turn(step), step, self.schedule.collect)
 
@@ -122,6 +125,7 @@ class Stages:
     def _collect(self) -> None:
         sampler = self.sampler()
         for subject in range(len(self.subjects)):
+            self.projected.own_views[subject] = self.model.unit_views(self.subjects.picture(subject))[0]
             for index in range(subject, len(self.projected.codes), len(self.subjects)):
                 drawn, found = sampler.draw(subject)
                 self.projected.keep(index, found.latent, drawn)

@@ -111,11 +111,18 @@ class PseudoBatch(NamedTuple):
 
 @torch.no_grad()
 def pseudo_samples(
-    model: ShapeModel, found: Explanation, mask: Tensor, views: Tensor, lights: LightDraw, ranges: LightRange
+    model: ShapeModel,
+    found: Explanation,
+    mask: Tensor,
+    views: Tensor,
+    lights: LightDraw,
+    ranges: LightRange,
+    background: Tensor | None = None,
 ) -> PseudoBatch:
     """Render the object of a picture in views (N, 6), in the network's units, under random lights.
 
-    found: the explanation of that picture, unmirrored. mask: (1, 1, S, S), of the canonical picture.
+    found: the explanation of that picture, unmirrored. mask: (1, 1, S, S), of the canonical picture. background: (1, 3, 1, 1),
+    the colour of a plain background behind the object; None renders whatever the networks predict there.
     """
     count = len(views)
     strength = between(ranges.strength, lights.strength.to(views))
@@ -126,24 +133,32 @@ def pseudo_samples(
     )
     first = Canonical(found.canonical.depth[:1], found.canonical.albedo[:1])
     shown = model.show(first.repeated(count), model.space.to_views(views), light)
-    pseudo = Pseudo(shown.relief.image, look_up(mask.expand(count, -1, -1, -1), shown.relief.grid, mode="nearest"))
-    return PseudoBatch(pseudo, Origin(views, _as_numbers(light)))
+    seen = look_up(mask.expand(count, -1, -1, -1), shown.relief.grid, mode="nearest")
+    images = shown.relief.image
+    if background is not None:
+        seen = seen * shown.relief.valid
+        images = seen * images + (1 - seen) * background
+    return PseudoBatch(Pseudo(images, seen), Origin(views, _as_numbers(light)))
 
 
 def _as_numbers(light: ReliefLight) -> Tensor:
     return torch.cat([light.ambient[:, None], light.diffuse[:, None], light.direction], 1)
 
 
-def view_start(model: ShapeModel, images: Tensor, origin: Origin) -> Loss:
+def view_start(model: ShapeModel, images: Tensor, origin: Origin, photograph: Tensor, own_view: Tensor) -> Loss:
     """Return the error of the views and lights predicted from the generator's pictures, compared with their pseudo samples.
 
     Otherwise step 3 would have colour differences as its only cue for a view, and would deform the relief before finding any.
+
+    photograph: (1, 3, S, S). own_view: (1, 6), its view when the pseudo samples were drawn. Generated pictures turn less than
+    requested, so without this term a turned photograph would count as turned from its own relief, which would then tilt.
     """
     terms = {
         "view": (model.unit_views(images) - origin.views).square().mean(),
+        "own_view": (model.unit_views(photograph) - own_view).square().mean(),
         "light": (_as_numbers(model.light(images)) - origin.lights).square().mean(),
     }
-    return Loss(terms["view"] + terms["light"], terms)
+    return Loss(torch.stack(list(terms.values())).sum(), terms)
 
 
 class Projection(NamedTuple):
