@@ -122,7 +122,7 @@ def test_training_then_evaluation_and_reconstruction(folder: Path, refused: Call
         "picture.png",
         "reconstruction.json",
     }
-    assert "has to be trained first" in refused("reconstruct", "prnet/smoke", str(photo), "-o", "out")
+    assert "must be trained first" in refused("reconstruct", "prnet/smoke", str(photo), "-o", "out")
     assert "no checkpoint.json" in refused("reconstruct", str(folder), str(photo), "-o", "out")
 
 
@@ -182,7 +182,7 @@ def test_a_signal_ends_it_without_a_row_and_says_how_to_go_on(
     assert time.monotonic() - began < 30
     assert "Traceback" not in told
     last = " ".join(told.splitlines()[-1:])
-    assert last == f"deep3dmap: {word}; 0 of 2 runs are stored: the same line with --resume goes on with the others"
+    assert last == f"deep3dmap: {word}; 0 of 2 runs are stored: run the same command with --resume to continue with the others"
     assert ResultStore(str(folder / word)).runs(newest_only=False).empty
 
 

@@ -79,7 +79,10 @@ def test_prnet_by_name_takes_what_comes_with_it(beside: Path, photo: Path, tmp_p
     method, checkpoint = checkpoint_of("prnet/mini", "heads/smoke", tmp_path / "run")
     assert main(["export", str(checkpoint), "-o", str(beside)]) == 0
     assert main(["reconstruct", "prnet", str(photo), "-o", str(tmp_path / "out"), "dataset.box=[30,20,80,75]"]) == 0
-    assert "weights that come with prnet: prnet/mini, 40 steps on heads/smoke with cpu" in capsys.readouterr().err
+    assert (
+        "using the weights shipped with prnet: prnet/mini, trained for 40 steps on heads/smoke with cpu"
+        in capsys.readouterr().err
+    )
     found = np.load(tmp_path / "out" / "photo" / "arrays.npz")["landmarks"]
     from deep3dmap.data.formats.images import read_image
 
@@ -95,7 +98,7 @@ def test_a_variant_takes_nothing_unasked(beside: Path, photo: Path, tmp_path: Pa
     capsys.readouterr()
     line = ["reconstruct", "prnet/mini", str(photo), "-o", str(tmp_path / "out"), "dataset.box=[30,20,80,75]"]
     assert main(line) == 2
-    assert "has to be trained first" in capsys.readouterr().err
+    assert "must be trained first" in capsys.readouterr().err
     assert main([*line, "method.weights=shipped"]) == 0
 
 

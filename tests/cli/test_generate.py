@@ -78,7 +78,7 @@ def test_a_control_whose_values_are_lists_is_swept_too(tmp_path: Path) -> None:
 def test_a_folder_gets_a_file_of_each_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "samples"
     assert main(["generate", "levels", "-o", str(folder), "--count", "20", "--first", "3", "shift=0.1"]) == 0
-    assert capsys.readouterr().out == f"20 samples in {folder}, a file each\n"
+    assert capsys.readouterr().out == f"20 samples in {folder}, one file each\n"
     assert sorted(file.name for file in folder.iterdir()) == [f"{index:06d}.png" for index in range(3, 23)]
     np.testing.assert_allclose(pixels(folder / "000022.png", 4), [[0.32]], atol=0.003)
 
@@ -92,14 +92,14 @@ def test_controls_reach_the_method(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["levels", "-o", "x.png", "shft=1"], "unknown control of levels 'shft'"),
-        (["levels", "-o", "x.jpg"], "ends in .png"),
+        (["levels", "-o", "x.jpg"], "ending in .png"),
         (["levels", "-o", "/proc/x.png"], "-o /proc: cannot write there"),
-        (["levels", "-o", "samples", "--sweep", "shift=0,1"], "--sweep makes one picture"),
-        (["levels", "-o", "x.png", "--count", "0"], "--count is at least 1"),
+        (["levels", "-o", "samples", "--sweep", "shift=0,1"], "--sweep writes a single picture"),
+        (["levels", "-o", "x.png", "--count", "0"], "--count must be at least 1"),
         (["levels", "-o", "x.png", "--sweep", "shift"], "expected a control and its values"),
         (["levels", "-o", "x.png", "--sweep", "shift=[0,1"], "cannot read 'shift=[[0,1]'"),
         (["visual_hull", "-o", "x.png"], "generates no samples"),
-        (["stylegan2", "-o", "x.png"], "has to be trained first"),
+        (["stylegan2", "-o", "x.png"], "must be trained first"),
     ],
 )
 def test_mistakes(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -120,6 +120,6 @@ def test_a_generator_reconstructs_nothing_and_its_own_verb_is_named(tmp_path: Pa
     Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
     assert main(["reconstruct", "levels", str(tmp_path / "photo.png"), "-o", str(tmp_path / "out")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "method 'levels' is a generator: it makes images from nothing" in line
+    assert "method 'levels' is a generator and does not reconstruct an input" in line
     assert "`deep3dmap generate levels -o grid.png`" in line
     assert not (tmp_path / "out").exists()

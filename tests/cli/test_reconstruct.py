@@ -134,7 +134,7 @@ def test_a_capture_with_a_colmap_model_goes_through_to_a_mesh_and_new_views(tmp_
 
 def test_a_variant_that_must_be_trained_says_so(tmp_path: Path, capsys: Captured) -> None:
     assert main(["reconstruct", "multiview_face/mini", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
-    complains(capsys, "method 'multiview_face/mini' has to be trained first")
+    complains(capsys, "method 'multiview_face/mini' must be trained first")
 
 
 def complains(capsys: Captured, *words: str) -> None:
@@ -148,11 +148,9 @@ def complains(capsys: Captured, *words: str) -> None:
 def test_photographs_without_cameras_are_refused_once(photo: Path, capsys: Captured) -> None:
     shutil.copy(photo, photo.parent / "other.png")
     assert main(["reconstruct", "nerf/grid_mini", str(photo.parent), "-o", str(photo.parent / "out")]) == 2
-    complains(
-        capsys, "read as 'image_folder' it holds no bounds, images, intrinsics, world_from_camera", "blender, colmap, dtu"
-    )
+    complains(capsys, "read as 'image_folder', it has no bounds, images, intrinsics, world_from_camera", "blender, colmap, dtu")
     assert main(["reconstruct", "visual_hull", str(photo), "-o", str(photo.parent / "out")]) == 2
-    complains(capsys, "it holds no images, intrinsics, masks, world_from_camera,", "view_folders")
+    complains(capsys, "it has no images, intrinsics, masks, world_from_camera,", "view_folders")
 
 
 def test_no_face_in_the_photograph(weights: Path, tmp_path: Path, capsys: Captured) -> None:
@@ -210,7 +208,7 @@ def test_weights_that_are_none(photo: Path, capsys: Captured) -> None:
     assert reconstruct(photo.parent / "bad.pth", photo) == 2
     complains(capsys, "bad.pth: not a checkpoint")
     assert main(["reconstruct", "prnet/mini", str(photo), "-o", "x"]) == 2
-    complains(capsys, "has to be trained first", "method.weights=FILE")
+    complains(capsys, "must be trained first", "method.weights=FILE")
 
 
 def test_a_surface_that_is_empty_is_no_success(shared_data: Path, tmp_path: Path, capsys: Captured) -> None:

@@ -98,7 +98,7 @@ def test_every_line_is_whole_in_a_pipe(square: Path, tmp_path: Path, capsys: Cap
     assert main(["render", str(named), "-o", str(tmp_path / "out.png"), "size=32"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert f"{named.name}: 4 vertices, 2 triangles, 32 x 32 pixels" in lines
-    assert f"pyrender is absent: {why}" in lines
+    assert f"pyrender is unavailable: {why}" in lines
 
 
 def test_the_mesh_is_turned(square: Path, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_bad_files(tmp_path: Path, capsys: Captured, name: str) -> None:
         (["square.obj", "renderers=[soft]", "soft.faces_per_pixel=2.5"], "soft.faces_per_pixel=2.5: expected a whole number"),
         (["square.obj", "renderers=[hard]", "hard.shading=gourad"], "hard.shading=gourad: it is one of phong, gouraud, flat"),
         (["square.obj", "renderers=[soft]", "soft.faces_per_pixel=99"], "renderer soft: faces_per_pixel lies between 1 and 64"),
-        (["square.obj", "renderers=[hard]", "soft.sigma=1"], "renderer soft is not drawn"),
+        (["square.obj", "renderers=[hard]", "soft.sigma=1"], "renderer soft is not in use"),
         (["square.obj", "size=0"], "size=0"),
         (["square.obj", "size=big"], "size=big: expected a number"),
         (["square.obj", "elevation=100"], "degrees from -90 to 90"),

@@ -100,5 +100,5 @@ def test_runs_whose_data_are_not_there_are_counted(store: Path, capsys: pytest.C
     assert main(["results", "verify", f"results={store}"]) == 0
     (store.parent / "moved").rename(store.parent / "cache")
     text = capsys.readouterr().out
-    assert "not checked for changes since" in text
+    assert "not checked for later changes" in text
     assert "kept predictions on rooms/smoke, whose test data are not made" in text

@@ -87,7 +87,7 @@ def test_the_token_is_brought_where_one_is_asked_for(tmp_path: Path) -> None:
         )
         server.shutdown()
     assert done.returncode == 2
-    assert "put the head's token into ~/.ray/auth_token" in done.stderr
+    assert "put the head's token in ~/.ray/auth_token" in done.stderr
     # Nobody is sent a token before asking for one.
     assert not Guarded.seen[0]
     assert "a" * 64 in Guarded.seen[-1]

@@ -127,7 +127,7 @@ def test_a_sweep_survives_the_death_of_its_driver(folder: Path) -> None:
 def test_a_benchmark_grants_each_method_the_same_trials(folder: Path) -> None:
     arguments = ("suite=face", "tier=smoke", "methods=[mean_face,toy_faces:ToyFace]", "datasets=[heads/smoke]", *TOY[2:])
     line = ("benchmark", *arguments, "seeds=1", "tuning=3", "trainer.max_steps=6", "trainer.batch_size=4", "results=fair")
-    assert "tuned first, 3 trials: toy_faces:ToyFace/mini for heads" in run(folder, *line, "--dry-run")
+    assert "would be tuned first, with 3 trials: toy_faces:ToyFace/mini for heads" in run(folder, *line, "--dry-run")
     run(folder, *line)
     runs = ResultStore(str(folder / "fair")).runs()
     sweeps = runs[runs.suite.str.startswith("tune:")]

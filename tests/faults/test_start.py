@@ -118,7 +118,7 @@ def test_a_gcs_that_stops_in_mid_training_ends_the_run_and_sigterm_ends_it_at_on
     assert nothing_left(tmp_path)
     process = started("--resume", **PATIENT)
     wait_for(lambda: "resuming at step" in process.stderr.readline(), process)  # type: ignore[union-attr]
-    wait_for(lambda: "training begins" in process.stderr.readline(), process)  # type: ignore[union-attr]
+    wait_for(lambda: "training starts" in process.stderr.readline(), process)  # type: ignore[union-attr]
     thread = signal_when_it_appears(process, "gcs/gcs_server", signal.SIGSTOP, [])
     _, error = ended(process, code=2)
     thread.join()
@@ -166,6 +166,6 @@ def test_an_interrupt_while_ray_starts_leaves_nothing(tmp_path: Path, started: C
     wait_for(lambda: any("gcs/gcs_server" in command(below) for below in descendants(process.pid)), process)
     process.send_signal(signal.SIGINT)
     _, error = ended(process, code=130, seconds=30)
-    assert "no checkpoint was written yet: the same line with --resume goes on" in error.splitlines()[-1]
+    assert "no checkpoint has been written yet: run the same command with --resume to continue" in error.splitlines()[-1]
     assert ResultStore(str(tmp_path / "results")).runs().empty
     assert nothing_left(tmp_path)
