@@ -123,5 +123,5 @@ def test_workers_that_find_no_place_in_time_are_given_up(results: ResultStore, m
 
     monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "5")
     job = planned(results).plan.job
-    with pytest.raises(NoResourcesError, match=r"no resources: asked for 1 CPU; there is .* none came free in time"):
+    with pytest.raises(NoResourcesError, match=r"no resources: asked for 1 CPU; there is .* none became free in time"):
         train_on_workers(job, Path(job.folder).parent / "ray")

@@ -122,7 +122,7 @@ def test_a_gcs_that_stops_in_mid_training_ends_the_run_and_sigterm_ends_it_at_on
     thread = signal_when_it_appears(process, "gcs/gcs_server", signal.SIGSTOP, [])
     _, error = ended(process, code=2)
     thread.join()
-    assert "still waiting for Ray to go on after 30 s: Ray's GCS (its store of who is where) is stopped" in error
+    assert "still waiting for Ray to continue after 30 s: Ray's GCS (its store of who is where) is stopped" in error
     assert only_row(tmp_path)[0] == "failed"
     assert nothing_left(tmp_path)
 
@@ -153,7 +153,7 @@ def test_workers_that_exit_at_their_start_say_why(tmp_path: Path, started: Calla
     began = time.monotonic()
     _, error = ended(started(PYTHONPATH=paths), code=2)
     assert time.monotonic() - began < 8 * LIMIT_S + 40
-    assert "to be placed and to begin, for 10 s now" in error
+    assert "to be placed and to start after 10 s" in error
     assert "libcudart.so.99: cannot open" in error
     status, why = only_row(tmp_path)
     assert status == "failed"

@@ -80,7 +80,7 @@ def test_a_loader_that_hangs_is_a_row_that_says_so(store: ResultStore) -> None:
     # Two steps have their four samples each; of the third one the second hangs.
     run = planned(store, "method.hang_at=10", "method.loader_timeout=3")
     began = time.monotonic()
-    with pytest.raises(UserError, match="the data loader hangs: no batch came for 3 s after step 2;"):
+    with pytest.raises(UserError, match="the data loader hangs: no batch for 3 s after step 2;"):
         run.carry_out(store)
     assert time.monotonic() - began < 300
     assert only_row(store).status == "failed"

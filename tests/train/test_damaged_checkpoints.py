@@ -137,7 +137,7 @@ def test_a_checkpoint_without_a_score_is_no_worse_than_others(subject: Subject) 
 
 def test_a_state_that_says_nothing_of_optimisers_is_refused(subject: Subject) -> None:
     saved(folder_of(subject).whole()[-1].folder, loop={})
-    with pytest.raises(UserError, match=r"step_000000004: state\.pt says nothing of its optimisers"):
+    with pytest.raises(UserError, match=r"step_000000004: state\.pt contains no optimiser state"):
         subject.train("run", 6)
 
 

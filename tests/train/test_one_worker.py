@@ -57,7 +57,7 @@ def test_a_killed_process_is_started_again_and_ends_in_the_same_numbers(
     assert summary.steps == 10
     assert curve(tmp_path / "killed") == curve(tmp_path / "calm")
     said = capfd.readouterr().err
-    assert "the training process was ended by signal 9 (SIGKILL); starting it again from step 4 (1 of 2)" in said
+    assert "the training process was ended by signal 9 (SIGKILL); restarting it from step 4 (1 of 2)" in said
 
 
 def test_a_process_that_dies_too_often_is_given_up(tmp_path: Path) -> None:
@@ -102,10 +102,10 @@ def test_a_process_that_hangs_at_its_start_is_told_of_and_given_up(
     monkeypatch.setenv("DEEP3DMAP_START_TIMEOUT_S", "1")
     job = Subject(TOY, tmp_path, WORLD).job("hanging", max_steps=2)
     with pytest.raises(
-        RuntimeError, match="gave up after waiting 4 s for the training process to begin: looking for a licence"
+        RuntimeError, match="gave up after waiting 4 s for the training process to start: looking for a licence"
     ):
         train(job, tmp_path / "ray")
-    assert "still waiting for the training process to begin after 2 s: looking for a licence" in capfd.readouterr().err
+    assert "still waiting for the training process to start after 2 s: looking for a licence" in capfd.readouterr().err
 
 
 def test_what_this_machine_has_not_is_said_at_once(tmp_path: Path) -> None:

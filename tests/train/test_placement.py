@@ -13,7 +13,7 @@ def test_this_machine_does_not_speak_for_a_cluster(tmp_path: Path, monkeypatch: 
     job = Subject("toys:Regression/mini", tmp_path, "toys:Dots", ("device=auto",)).job("a", max_steps=1)
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     monkeypatch.setattr("ray.is_initialized", lambda: False)
-    with pytest.raises(RuntimeError, match="once it is joined"):
+    with pytest.raises(RuntimeError, match="until it is joined"):
         gpus_per_worker(job)
     monkeypatch.setattr("ray.is_initialized", lambda: True)
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0, "GPU": 4.0})

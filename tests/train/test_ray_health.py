@@ -45,6 +45,6 @@ def test_the_last_lines_of_a_raylet_that_has_ended_are_told(
     if not written:
         assert told == ["Ray's raylet (its node) has ended"]
         return
-    assert told[0] == f"Ray's raylet (its node) has ended; its last words ({tmp_path / 'raylet.err'}):"
+    assert told[0] == f"Ray's raylet (its node) has ended; its last output ({tmp_path / 'raylet.err'}):"
     assert told[-1] == "Check failed: no space left on device"
     assert len(told) == 13

@@ -197,7 +197,7 @@ class Failing:
 
 def test_a_plug_that_fails_costs_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(trackers._added, "failing", Failing)
-    with pytest.warns(UserWarning, match="tracker 'failing' failed and is left out from now on: gone"):
+    with pytest.warns(UserWarning, match="tracker 'failing' failed and is no longer used: gone"):
         train(tmp_path, "[failing]", 6)
     assert Failing.last.heard == [1, 2]
     assert read_curves(tmp_path / "run" / "curves.jsonl")[-1]["step"] == 6
