@@ -50,7 +50,7 @@ def test_the_space_is_shown_and_mistakes_get_one_line(folder: Path, capsys: pyte
     assert shown["space"] == {"optimizer.lr": "loguniform(0.001, 0.1)", "method.hidden": "randint(2, 32)"}
     assert main([*toys, "tune.space.optimizer.lr=lognormal(1,2)"]) == 2
     told = capsys.readouterr().err
-    assert told.startswith("deep3dmap: tune.space.optimizer.lr=lognormal(1,2): no space is called 'lognormal'")
+    assert told.startswith("deep3dmap: tune.space.optimizer.lr=lognormal(1,2): unknown domain 'lognormal'")
     assert len(told.strip().splitlines()) == 1
     assert main([*toys, "--resume", "--restart"]) == 2
     with pytest.raises(SystemExit):

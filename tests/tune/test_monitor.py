@@ -139,9 +139,9 @@ def test_a_row_without_its_line_in_the_journal_is_not_written_twice(planned: Pla
 def test_a_sweep_that_is_another_is_not_resumed(planned: Planner) -> None:
     planned("tune.name=mine").keep()
     planned("tune.name=mine", "tune.trials=99").keep()
-    with pytest.raises(UserError, match="begun with another space"):
+    with pytest.raises(UserError, match="started with another space"):
         planned("tune.name=mine", "tune.space.optimizer.lr=near(2)").keep()
-    with pytest.raises(UserError, match="begun with another run"):
+    with pytest.raises(UserError, match="started with another run"):
         planned("tune.name=mine", "optimizer.weight_decay=0.1").keep()
 
 
@@ -280,8 +280,8 @@ def test_the_answer_goes_into_train_and_into_pictures(planned: Planner, tmp_path
     ("texts", "message"),
     [
         (("trainer.max_steps=null", "trainer.max_seconds=5"), "the budget is in seconds only"),
-        (("tune.scheduler=pbt", "trainer.workers=2"), "sets trials aside"),
-        (("tune.objectives=[seconds]",), "quality has to be among them"),
+        (("tune.scheduler=pbt", "trainer.workers=2"), "pauses trials"),
+        (("tune.objectives=[seconds]",), "quality must be among them"),
         (("tune.objectives=[quality,money]",), "unknown objective 'money'"),
         (("tune.metric=face/nme_68",), "unknown metric of suite 'face' 'nme_68'; did you mean 'nme_68_"),
         *(((f"tune.name={name}",), "letters, digits") for name in ("a/b", "..", ".hidden", "a" * 101)),

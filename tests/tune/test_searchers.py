@@ -114,7 +114,7 @@ def test_a_grid_is_tried_once_and_whole() -> None:
     assert len({repr(point) for point in points}) == 9
     assert sum(point is not None and "optimizer.momentum" in point for point in points) == 6
     assert proposer.ask(9) is None
-    with pytest.raises(UserError, match=r"optimizer.lr has no end of values; write it as grid\(A,B"):
+    with pytest.raises(UserError, match=r"optimizer.lr has infinitely many values; write it as grid\(A,B"):
         build_searcher(space(), TuneOptions(searcher="grid"), [QUALITY])
 
 
