@@ -76,9 +76,9 @@ def nothing_left(folder: Path) -> bool:
 @pytest.mark.parametrize(
     ("part", "number", "said"),
     [
-        ("gcs/gcs_server", signal.SIGSTOP, "Ray's GCS (its store of who is where) is stopped"),
+        ("gcs/gcs_server", signal.SIGSTOP, "Ray's GCS (its global control service) is stopped"),
         ("dashboard/dashboard.py", signal.SIGSTOP, "Ray's dashboard is stopped"),
-        ("raylet/raylet", signal.SIGSTOP, "Ray's raylet (its node) is stopped"),
+        ("raylet/raylet", signal.SIGSTOP, "Ray's raylet (its node manager) is stopped"),
         ("raylet/raylet", signal.SIGKILL, "Ray"),
         ("dashboard/agent.py", signal.SIGKILL, "Ray"),
         ("runtime_env/agent/main.py", signal.SIGKILL, "Ray"),
@@ -122,7 +122,7 @@ def test_a_gcs_that_stops_in_mid_training_ends_the_run_and_sigterm_ends_it_at_on
     thread = signal_when_it_appears(process, "gcs/gcs_server", signal.SIGSTOP, [])
     _, error = ended(process, code=2)
     thread.join()
-    assert "still waiting for Ray to continue after 30 s: Ray's GCS (its store of who is where) is stopped" in error
+    assert "still waiting for Ray to continue after 30 s: Ray's GCS (its global control service) is stopped" in error
     assert only_row(tmp_path)[0] == "failed"
     assert nothing_left(tmp_path)
 

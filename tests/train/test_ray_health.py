@@ -43,8 +43,8 @@ def test_the_last_lines_of_a_raylet_that_has_ended_are_told(
     raylet.wait()
     told = health.lost().splitlines()
     if not written:
-        assert told == ["Ray's raylet (its node) has ended"]
+        assert told == ["Ray's raylet (its node manager) has ended"]
         return
-    assert told[0] == f"Ray's raylet (its node) has ended; its last output ({tmp_path / 'raylet.err'}):"
+    assert told[0] == f"Ray's raylet (its node manager) has ended; its last output ({tmp_path / 'raylet.err'}):"
     assert told[-1] == "Check failed: no space left on device"
     assert len(told) == 13

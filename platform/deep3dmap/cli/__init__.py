@@ -12,7 +12,7 @@ _VERBS = {
     "suites": "list the benchmark suites, or show one",
     "keys": "list the keys that datasets provide and methods consume, with shapes and units",
     "data": "generate, prepare or check a dataset",
-    "train": "train a method on a dataset, with Ray Train",
+    "train": "train a method on a dataset",
     "reconstruct": "reconstruct meshes from photographs or a scan",
     "generate": "draw samples from a trained generator",
     "render": "render a mesh with every available renderer, side by side",

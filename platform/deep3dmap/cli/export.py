@@ -17,8 +17,8 @@ def main(argv: list[str]) -> int:
     """Run the verb."""
     parser = VerbParser(
         "export",
-        "Write a checkpoint's weights in half precision, with a card, for use with `method.weights=shipped`. key=value pairs "
-        "are added to the card as notes.",
+        "Write a checkpoint's weights in half precision, with a card, for use with `method.weights=shipped`.\n"
+        "key=value pairs are added to the card as notes.",
         EXAMPLES,
     )
     parser.add_argument("checkpoint", help="the checkpoint (folder or URI)")

@@ -7,14 +7,14 @@ from deep3dmap.train.processes import STOPPED, command, descendants, state
 
 # In the order in which they start: the name of each process, and a part of its command line.
 PARTS = {
-    "GCS (its store of who is where)": "gcs/gcs_server",
+    "GCS (its global control service)": "gcs/gcs_server",
     "dashboard": "dashboard/dashboard.py",
-    "raylet (its node)": "raylet/raylet",
+    "raylet (its node manager)": "raylet/raylet",
     "agent": "dashboard/agent.py",
     "runtime environment agent": "runtime_env/agent/main.py",
 }
 # Nothing works without these processes, and Ray itself takes minutes to report it. The values are their error logs.
-VITAL = {"GCS (its store of who is where)": "gcs_server.err", "raylet (its node)": "raylet.err"}
+VITAL = {"GCS (its global control service)": "gcs_server.err", "raylet (its node manager)": "raylet.err"}
 _LAST_LINES = 12
 _LOG_FOLDER = re.compile(r"--log_dir=(\S+)")
 
