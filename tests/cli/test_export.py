@@ -1,4 +1,4 @@
-"""Weights that come with a method: written by `export`, taken by `reconstruct NAME` and by `method.weights=shipped`."""
+"""Weights shipped with a method: written by `export`, used by `reconstruct NAME` and by `method.weights=shipped`."""
 
 import json
 from functools import partial
@@ -28,7 +28,7 @@ Captured = pytest.CaptureFixture[str]
 
 
 def checkpoint_of(method: str, dataset: str, folder: Path) -> tuple[Any, Path]:
-    """A trained-looking method, and its checkpoint."""
+    """A method with the state of a trained one, and its checkpoint."""
     run = compose_run(method, dataset, (Layer("test", ("seed=3",)),))
     job = TrainingJob(run.method, run.variant, run.dataset, run.dataset_variant, run.config, "")
     built: Any = job.build_method()
@@ -41,7 +41,7 @@ def checkpoint_of(method: str, dataset: str, folder: Path) -> tuple[Any, Path]:
 
 @pytest.fixture
 def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which the registry finds what is shipped with any method."""
+    """A folder in which the registry finds the files shipped with any method."""
     folder, found = tmp_path / "beside", Registry.file
     folder.mkdir()
 
@@ -88,7 +88,7 @@ def test_prnet_by_name_takes_what_comes_with_it(beside: Path, photo: Path, tmp_p
 
     method.eval()
     expected = method.reconstruct({"image": read_image(photo), "box": np.array([30, 20, 80, 75], np.float32)})
-    # As halves, and with this package's pixel centres.
+    # In half precision, and with this package's pixel centres.
     assert np.abs(found - expected.landmarks).max() < 0.05
 
 

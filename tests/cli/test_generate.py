@@ -1,4 +1,4 @@
-"""`deep3dmap generate`: grids, sweeps and what it says about mistakes."""
+"""`deep3dmap generate`: grids, sweeps and error messages."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,13 @@ from deep3dmap.frameworks import CustomFramework
 
 @dataclass
 class LevelsConfig:
-    """Flat pictures."""
+    """Options of a method that generates uniform images."""
 
     side: int = option(4, "pixels")
 
 
 class Levels(CustomFramework):
-    """Sample `i` of seed `s` is grey of level (i + 10 s) / 100 + shift, and lifts on top of that."""
+    """Sample `i` of seed `s` is uniform grey with level (i + 10 s) / 100 + shift, plus the lifts."""
 
     card = MethodCard("Levels", "nobody", 2026, "", ("generation",), (), ("samples",), "Apache-2.0")
     config_type = LevelsConfig
@@ -45,7 +45,7 @@ def _registered() -> Any:
 
 
 def pixels(file: Path, side: int = 96) -> np.ndarray:
-    """One pixel of each sample; those of `Levels` are drawn with a side of 96."""
+    """One pixel of each sample; samples of `Levels` are enlarged to 96 pixels per side."""
     return np.asarray(Image.open(file))[::side, ::side, 0] / 255
 
 

@@ -1,4 +1,4 @@
-"""`reconstruct` on photographs, folders and videos, and what it says to bad input; no training and no Ray."""
+"""`reconstruct` on photographs, folders and videos, and its messages for bad input; without training or Ray."""
 
 import json
 import shutil
@@ -115,7 +115,7 @@ def test_a_capture_with_a_colmap_model_goes_through_to_a_mesh_and_new_views(tmp_
     said = capsys.readouterr()
     assert said.out.startswith(f"{out}: mesh.")
     assert said.out.endswith("novel_views.png novel_views.webp picture.png reconstruction.json\n")
-    # Also in a pipe, which this is: a fit of minutes must not be silent.
+    # Progress is shown in a pipe, too: a fit of minutes must not be silent.
     first, second, *others = said.err.splitlines()
     assert first.startswith("garden: fitting nerf/grid_mini")
     assert second.startswith("step 1/150  loss ")
@@ -214,7 +214,7 @@ def test_weights_that_are_none(photo: Path, capsys: Captured) -> None:
 def test_a_surface_that_is_empty_is_no_success(shared_data: Path, tmp_path: Path, capsys: Captured) -> None:
     scan = shared_data / "data" / "sevenscenes_redkitchen"
     out = tmp_path / "out"
-    # A truncation of tens of metres: nothing is near enough to be a surface.
+    # A truncation of tens of metres: nothing is close enough to the surface.
     assert main(["reconstruct", "tsdf_fusion", str(scan), "-o", str(out), "dataset=sevenscenes", "method.voxel_size=4"]) == 2
     captured = capsys.readouterr()
     assert "the mesh is empty" in captured.err

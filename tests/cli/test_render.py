@@ -1,4 +1,4 @@
-"""`render` as a user calls it: textured OBJ, PLY and GLB, options, JSON, and one clear line for each mistake."""
+"""`render` as run by a user: textured OBJ, PLY and GLB, options, JSON, and one clear line for each error."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def pixels(file: Path) -> np.ndarray:
 
 
 def test_every_renderer_draws_the_same_mesh(tmp_path: Path) -> None:
-    """In a process of its own, as OpenGL and the number of threads are those of a process."""
+    """In a separate process, because OpenGL and the number of threads are set per process."""
     file = mesh(tmp_path / "ball.ply")
     command = [sys.executable, "-m", "deep3dmap.cli", "render", str(file), "size=64", "volume.resolution=24", "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""`deep3dmap reproduce` as a user runs it, and what it says of rows whose code, data or protocol have changed since."""
+"""`deep3dmap reproduce` as run by a user, and its messages for rows whose code, data or protocol have changed."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from deep3dmap.runs import planning
 from deep3dmap.runs.replanning import ChangedRunError, replan
 
 ROOM = ("dataset.train=1", "dataset.val=0", "dataset.test=1", "dataset.frames=6", "dataset.width=64", "dataset.height=48")
-# The tier asks for two scenes, and there is one.
+# The tier requests two scenes, but there is only one.
 LINE = ("suite=indoor", "tier=smoke", "methods=[mean_depth_plane]", "seeds=1", *ROOM)
 
 

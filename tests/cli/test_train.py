@@ -1,4 +1,4 @@
-"""`deep3dmap train` as a user meets it: what it says while it works, on Ctrl-C and SIGTERM, and what it knows at once."""
+"""`deep3dmap train` as run by a user: its output while training, on Ctrl-C and SIGTERM, and its immediate errors."""
 
 import json
 import os
@@ -17,7 +17,7 @@ SLOW = ("method.delay=0.2", "trainer.max_steps=500", "trainer.checkpoint_every=2
 
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No cluster to join: that of an earlier test, for instance."""
+    """Make sure there is no cluster to join, for example that of an earlier test."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
@@ -26,7 +26,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def processes_of(session: int) -> list[str]:
-    """The command lines of what still runs of a command, which began a session of its own, and of its training process."""
+    """Return the command lines of the running processes of a command, started in its own session, and its training process."""
     found = []
     for entry in os.listdir("/proc"):
         try:

@@ -1,4 +1,4 @@
-"""Verbs that need no Ray, as a user runs them; `--help` is quick; mistakes are one line and exit code 2."""
+"""Verbs that need no Ray, as run by a user; `--help` is fast; errors are one line and exit code 2."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder as the current one."""
+    """An empty folder as the current folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

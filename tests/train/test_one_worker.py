@@ -1,4 +1,4 @@
-"""One worker trains in a process of its own, without Ray: crashes, mistakes, what it says, and what it leaves behind."""
+"""One worker trains in a separate process, without Ray: crashes, errors, output, and leftovers."""
 
 import signal
 import subprocess
@@ -24,7 +24,7 @@ TOY, CHATTY, WORLD = "toys:Regression/mini", "faulty_methods:Chatty/mini", "toys
 
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No cluster to join: that of an earlier test, for instance."""
+    """Make sure there is no cluster to join, for example that of an earlier test."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
@@ -174,7 +174,7 @@ def test_it_dies_with_a_command_that_is_killed(tmp_path: Path) -> None:
     time.sleep(2)
     command.send_signal(signal.SIGKILL)
     command.wait()
-    # Who adopts it may never look at how it ended.
+    # The process that adopts it may never reap it.
     while state(process) not in ("", ZOMBIE) and time.monotonic() < until:
         time.sleep(0.05)
     assert state(process) in ("", ZOMBIE)

@@ -1,4 +1,4 @@
-"""How many GPUs a worker reserves: what the configuration says, or one where there are some and the method can use it."""
+"""GPUs reserved per worker: as configured, or one if GPUs are available and the method can use it."""
 
 from pathlib import Path
 

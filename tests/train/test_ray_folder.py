@@ -1,4 +1,4 @@
-"""Ray's folder and token are their owner's only, whatever was there before."""
+"""Ray's folder and token are accessible only to their owner, whatever existed before."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ def mode(path: Path) -> int:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home without a token, and a mask that would let others read what is made."""
+    """A home without a token, and a umask that would let others read new files."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
         monkeypatch.delenv(name, raising=False)

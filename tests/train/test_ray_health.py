@@ -1,4 +1,4 @@
-"""What is said of a process of Ray that has ended."""
+"""Reports about a Ray process that has ended."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from deep3dmap.train.ray_health import RayHealth
 
 @pytest.fixture
 def raylet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process with the command line of a raylet, the only one seen: tests before may have left a Ray of their own."""
+    """A process with the command line of a raylet, the only one visible: earlier tests may have left a Ray running."""
     line = [sys.executable, "-c", "import time; time.sleep(60)", "raylet/raylet", f"--log_dir={tmp_path}"]
     process = subprocess.Popen(line)
     monkeypatch.setattr("deep3dmap.train.ray_health.descendants", lambda: [process.pid] if process.poll() is None else [])
@@ -23,7 +23,7 @@ def raylet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["subproc
 
 
 def seen(health: RayHealth) -> None:
-    """Look until the process runs its own command, which it does a moment after it is forked."""
+    """Wait until the process runs its own command, a moment after it is forked."""
     until = time.monotonic() + 30
     while not health._seen and time.monotonic() < until:
         assert health.lost() == ""

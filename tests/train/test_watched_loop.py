@@ -1,4 +1,4 @@
-"""Batches must come in time; nothing else about them changes."""
+"""Batches must arrive in time, and are otherwise unchanged."""
 
 import threading
 import time

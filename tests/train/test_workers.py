@@ -18,7 +18,7 @@ WORLD = "toys:Dots"
 
 @pytest.fixture(scope="module", autouse=True)
 def ray() -> None:
-    """Ray; a second one in the same process could not train, so it is left to the modules that follow."""
+    """Ray, left running for the following modules, because a second Ray in the same process could not train."""
     ray_runtime.connect(cpus=4, dashboard=False)
 
 

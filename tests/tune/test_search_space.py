@@ -1,4 +1,4 @@
-"""Search spaces: how they are written, what is drawn from them, and mistakes a user makes."""
+"""Search spaces: their text form, samples drawn from them, and user errors."""
 
 from collections.abc import Callable
 from typing import Any

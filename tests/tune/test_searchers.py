@@ -1,4 +1,4 @@
-"""Searchers: reproducible, complete, better than chance, and as wise after a resume as before."""
+"""Searchers: reproducible, complete, better than random, and unaffected by a resume."""
 
 import math
 from typing import Any
@@ -31,7 +31,7 @@ def space() -> SearchSpace:
 
 
 def loss(values: dict[str, Any]) -> float:
-    """Only the learning rate and the optimiser matter, the first most."""
+    """A loss that depends on the learning rate most, on the optimiser less, and on nothing else."""
     return (math.log10(values["optimizer.lr"]) + 3) ** 2 + 0.3 * (values["optimizer.name"] == "adam")
 
 
