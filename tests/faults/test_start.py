@@ -1,4 +1,4 @@
-"""Ray that does not come up, or goes away: said in good time, ended with all its processes, and a failed row."""
+"""Ray that does not start, or goes away: reported in time, ended with all its processes, and stored as a failed row."""
 
 import os
 import signal
@@ -19,14 +19,14 @@ TWO = ("train", "method=faulty_methods:Chatty/mini", "dataset=toys:Dots", "train
 LONG = ("trainer.max_steps=4000", "method.delay=0.2", "trainer.checkpoint_every=2", "trainer.log_every=1", "results=results")
 LIMIT_S = 10.0
 LIMIT = {"DEEP3DMAP_START_TIMEOUT_S": str(LIMIT_S), "RAY_ADDRESS": ""}
-# For a Ray that is to come up, on a machine that may be busy.
+# For tests in which Ray has to start, on a machine that may be busy.
 PATIENT = {"DEEP3DMAP_START_TIMEOUT_S": "30"}
 Command = subprocess.Popen[str]
 
 
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[Callable[..., Command]]:
-    """Starts a command, whose processes are all ended after the test."""
+    """A function that starts a command, whose processes are all ended after the test."""
     commands: list[Command] = []
 
     def begin(*settings: str, **variables: str) -> Command:
@@ -40,7 +40,7 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Command]]:
 
 
 def signal_when_it_appears(process: Command, text: str, number: signal.Signals, hit: list[int]) -> threading.Thread:
-    """Send a signal to the first process below a command whose command line holds a text."""
+    """Send a signal to the first descendant of a command whose command line contains a text."""
 
     def watch() -> None:
         while not hit and process.poll() is None:
@@ -63,7 +63,7 @@ def only_row(folder: Path) -> tuple[str, str]:
 
 
 def nothing_left(folder: Path) -> bool:
-    """Whether no process runs in the folder of the command, where all of them begin."""
+    """Return whether no process runs in the command's folder, where all of them start."""
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
             if Path(f"/proc/{entry}/cwd").readlink() == folder and Path(f"/proc/{entry}/cmdline").read_bytes():
@@ -128,7 +128,7 @@ def test_a_gcs_that_stops_in_mid_training_ends_the_run_and_sigterm_ends_it_at_on
 
 
 def in_workers(tmp_path: Path, code: str) -> str:
-    """Return a PYTHONPATH with which Ray's workers, and no other process, begin with some code."""
+    """Return a PYTHONPATH with which Ray's workers, and no other process, run some code at their start."""
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "sitecustomize.py").write_text(

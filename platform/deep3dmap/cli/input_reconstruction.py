@@ -1,4 +1,4 @@
-"""The reconstruction step of `deep3dmap reconstruct`, separate because it imports torch, which argument errors do not need."""
+"""The reconstruction step of `deep3dmap reconstruct`, in a separate module so that argument errors do not import torch."""
 
 import hashlib
 from pathlib import Path

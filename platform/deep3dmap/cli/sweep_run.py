@@ -60,7 +60,7 @@ def carry_out(plan: SweepPlan, console: Console, anew: bool) -> SweepOutcome:
     claim = f"sweep-{plan.name}"
     with ResultStore(plan.results).lease([claim]) as lease:
         if claim in lease.refused:
-            raise UserError(f"{lease.refused[claim]} is already working on sweep '{plan.name}'; give tune.name= another name")
+            raise UserError(f"{lease.refused[claim]} is already working on sweep '{plan.name}'; choose another tune.name=")
         if anew:
             plan.drop()
         console.print(f"sweep {escape(plan.name)}: {trials_of(plan)} trials", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`deep3dmap train`: train a method on a dataset, with Ray Train if it needs several workers."""
+"""`deep3dmap train`: train a method on a dataset."""
 
 import argparse
 import dataclasses

@@ -31,7 +31,7 @@ def check_start(job: TrainingJob) -> None:
 
 
 def train(job: TrainingJob, storage: Path) -> TrainingSummary:
-    """Train with the engine chosen by the job's trainer section and return the summary; checkpoints contain the weights.
+    """Train with the engine chosen by the job's trainer section; returns the summary. The weights are in its checkpoints.
 
     storage: folder for Ray's files. Raises the same errors as `train_supervised`.
     """

@@ -164,7 +164,7 @@ class TrainingSession:
         return self.limits.max_steps == 0 or bool(self.loop.total_steps and self.loop.step >= self.loop.total_steps)
 
     def _cut_short(self) -> str:
-        """Return the step reached, as text, if the time limit is reached, else ""."""
+        """Return the text of `TrainingSummary.cut_short` if the time limit has been reached, else ""."""
         if not self.limits.max_seconds:
             return ""
         spent = self.seconds() >= self.limits.max_seconds

@@ -38,7 +38,7 @@ def train_on_workers(
     extra: Mapping[str, Any] | None = None,
     callbacks: Sequence[Any] = (),
 ) -> TrainingSummary:
-    """Train in a TorchTrainer and return rank 0's summary; checkpoints contain the weights. Starts Ray if necessary.
+    """Train in a TorchTrainer and return rank 0's summary; the weights are in the job's checkpoints. Starts Ray if necessary.
 
     worker: function each worker runs instead of plain training; it receives {"job": ..., **extra} and returns the same as
     `carried_out`. callbacks: of Ray Train. storage: folder for Ray's files. Raises the error of the workers: UserError,
