@@ -58,7 +58,7 @@ def test_what_has_changed_since_is_said(store: Path, tmp_path: Path, change: dic
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for line, message in (
         (["reproduce", f"results={tmp_path}"], "give their ids, or --sample N"),
-        (["reproduce", "--sample", "3", f"results={tmp_path}"], "has 0 scored runs"),
+        (["reproduce", "--sample", "3", f"results={tmp_path}"], "has only 0 successful scored runs"),
         (["reproduce", "1f3a", f"results={tmp_path}", "seed=3"], "only results= may be given"),
     ):
         assert main(line) == 2
