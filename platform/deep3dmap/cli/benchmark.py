@@ -80,7 +80,7 @@ def _by_suite(request: BenchmarkRequest) -> list[BenchmarkRequest]:
 def _tuned(
     request: BenchmarkRequest, uri: str, work: Path, *, resume: bool, only_plan: bool
 ) -> tuple[BenchmarkRequest, list["TunedSettings"]]:
-    """Resolve `best=` and `tuning=`; returns the request, with the method of `best=` added, and the tuned settings."""
+    """Read `best=` and run the sweeps of `tuning=`; returns the request with the method of `best=`, and the tuned settings."""
     from deep3dmap.bench.expansion import tunable
 
     granted, found = tunable(request) if request.own.suite else (0, [])

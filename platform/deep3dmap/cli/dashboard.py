@@ -13,7 +13,7 @@ from deep3dmap.data.cache import default_cache
 
 DESCRIPTION = """\
 Browse a result store in a web browser: the leaderboard, individual runs with their pictures and curves, the methods,
-datasets and suites, and the runs in progress. It only reads the store's tables, and follows a benchmark while it runs.
+datasets and suites, and the runs in progress. It only reads the store, and follows a benchmark while it runs.
 
 keys:
   results=       the result store, a folder or a URI (default: results/)"""
