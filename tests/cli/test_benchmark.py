@@ -105,7 +105,7 @@ def test_training_then_evaluation_and_reconstruction(folder: Path, refused: Call
     out = json.loads(run(folder, "train", *arguments, "--json"))
     assert out["steps"] == 4
     assert "validation_loss" in out["metrics"]
-    assert "at step 4 already" in refused("train", *arguments)
+    assert "already exists, at step 4" in refused("train", *arguments)
     curves = ResultStore(str(folder / "second")).curves()
     assert {"loss", "l2", "learning_rate", "validation_loss"} <= set(curves.name)
 
