@@ -1,4 +1,4 @@
-"""`benchmark`, `evaluate`, `train` and `reconstruct` as a user runs them, also when processes are killed."""
+"""`benchmark`, `evaluate`, `train` and `reconstruct` as run by a user, including when processes are killed."""
 
 import json
 import os
@@ -45,14 +45,14 @@ def run(folder: Path, *arguments: str, code: int = 0) -> str:
         command(*arguments), cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=500, check=False
     )
     assert done.returncode == code, done.stdout + done.stderr
-    if not (folder / "mark").exists():  # Ray itself tells of a process that was killed
+    if not (folder / "mark").exists():  # Ray itself reports a killed process
         assert "Traceback" not in done.stderr
     return done.stdout if code == 0 else done.stdout + done.stderr
 
 
 @pytest.fixture
 def refused(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs a verb that ends with exit code 2 before it starts anything, and returns what it says: in this process."""
+    """A function that runs a verb in this process, expecting exit code 2, and returns its error message."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("DEEP3DMAP_CACHE", str(folder / "cache"))
 
@@ -77,7 +77,7 @@ def test_a_benchmark_with_a_failing_run(folder: Path, capsys: pytest.CaptureFixt
     arguments = ("benchmark", "suite=face", "tier=smoke", methods, *HEADS, "seeds=2", "results=first")
     out = run(folder, *arguments, broken, "--json", code=1)
     assert "asked to fail" in out
-    # In a pipe, too, every run is told of when it ends.
+    # The end of every run is reported in a pipe, too.
     assert [f"[{number}/4]" in out for number in (1, 2, 3, 4)] == [True] * 4
     runs = ResultStore(str(folder / "first")).runs()
     assert sorted(zip(runs.method, runs.status)) == [("mean_face", "ok")] * 2 + [("toy_faces:ToyFace", "failed")] * 2
@@ -92,7 +92,7 @@ def test_a_benchmark_with_a_failing_run(folder: Path, capsys: pytest.CaptureFixt
     assert best["seeds"] == 2
     assert best["value"] > 0
 
-    # With --resume only what failed is run again, here without the fault.
+    # With --resume only the failed run is repeated, here without the fault.
     out = run(folder, *arguments, "--resume")
     again = ResultStore(str(folder / "first")).runs()
     assert (again.status == "ok").sum() == 4
@@ -105,7 +105,7 @@ def test_training_then_evaluation_and_reconstruction(folder: Path, refused: Call
     out = json.loads(run(folder, "train", *arguments, "--json"))
     assert out["steps"] == 4
     assert "validation_loss" in out["metrics"]
-    assert "at step 4 already" in refused("train", *arguments)
+    assert "already exists, at step 4" in refused("train", *arguments)
     curves = ResultStore(str(folder / "second")).curves()
     assert {"loss", "l2", "learning_rate", "validation_loss"} <= set(curves.name)
 
@@ -122,7 +122,7 @@ def test_training_then_evaluation_and_reconstruction(folder: Path, refused: Call
         "picture.png",
         "reconstruction.json",
     }
-    assert "has to be trained first" in refused("reconstruct", "prnet/smoke", str(photo), "-o", "out")
+    assert "must be trained first" in refused("reconstruct", "prnet/smoke", str(photo), "-o", "out")
     assert "no checkpoint.json" in refused("reconstruct", str(folder), str(photo), "-o", "out")
 
 
@@ -167,7 +167,7 @@ def test_a_driver_killed_with_sigkill_is_resumed_to_the_same_numbers(folder: Pat
 def test_a_signal_ends_it_without_a_row_and_says_how_to_go_on(
     number: signal.Signals, code: int, word: str, folder: Path
 ) -> None:
-    """Runs that were merely stopped had rows of `no_resources: never placed`, and the exit code was 1."""
+    """Regression test: stopped runs got rows with `no_resources: never placed`, and the exit code was 1."""
     base = ("benchmark", "suite=face", "tier=smoke", "methods=[toy_faces:ToyFace]", *HEADS, "seeds=2", f"results={word}")
     budget = ("trainer.max_steps=200", "trainer.batch_size=4", "trainer.checkpoint_every=2", "trainer.max_seconds=0")
     driver = subprocess.Popen(
@@ -182,7 +182,7 @@ def test_a_signal_ends_it_without_a_row_and_says_how_to_go_on(
     assert time.monotonic() - began < 30
     assert "Traceback" not in told
     last = " ".join(told.splitlines()[-1:])
-    assert last == f"deep3dmap: {word}; 0 of 2 runs are stored: the same line with --resume goes on with the others"
+    assert last == f"deep3dmap: {word}; 0 of 2 runs are stored: run the same command with --resume to continue with the others"
     assert ResultStore(str(folder / word)).runs(newest_only=False).empty
 
 

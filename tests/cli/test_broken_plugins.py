@@ -1,4 +1,4 @@
-"""A plugin that cannot be used is listed with its error, and what it has to do with nothing of others."""
+"""A broken plugin is listed with its error, and does not affect others."""
 
 import json
 from importlib.metadata import EntryPoint
@@ -65,7 +65,7 @@ def test_the_doctor_names_it_and_what_to_install(strangers: Path, capsys: Captur
     assert main(["doctor"]) == 0
     told = capsys.readouterr().out
     assert told.count("a_library_that_is_absent") == 3
-    # What an extra is called is no markup of the table.
+    # The name of an extra in brackets is not treated as markup of the table.
     assert "pip install 'deep3dmap'" not in told
     assert "OSMesa for pyrender" in told
 

@@ -13,7 +13,7 @@ from deep3dmap.dashboard import reading
 
 @pytest.fixture
 def started(monkeypatch):
-    """What the verb would become, instead of becoming it."""
+    """The command lines that the verb would execute, recorded instead of executed."""
     calls = []
     monkeypatch.setattr("os.execve", lambda *call: calls.append(call))
     return calls
@@ -107,6 +107,6 @@ def test_on_all_addresses_the_machine_is_known_by_its_name(monkeypatch):
 def test_light_and_dark_follow_the_viewer(started, free_port, tmp_path):
     build_store(tmp_path, seeds=1, scenes=1)
     dashboard.main([f"results={tmp_path}", "--port", str(free_port)])
-    # An option of `theme.` itself would make one theme for everybody.
+    # An option of `theme.` itself would force one theme on everyone.
     names = [part for part in started[0][1] if part.startswith("--theme.")]
     assert {name.split(".")[1] for name in names} == {"light", "dark"}

@@ -1,4 +1,4 @@
-"""A command that cannot run its own handlers is ended all the same, with what it has started."""
+"""A command that cannot run its own signal handlers is ended nevertheless, with the processes it started."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import pytest
 
 from deep3dmap.train.processes import state
 
-# `PyDLL` keeps the interpreter's lock while it calls, and a mutex that is locked twice is waited for, signal or not.
+# `PyDLL` holds the GIL during a call, and locking a mutex twice blocks regardless of signals.
 STUCK = """
 import ctypes, subprocess
 from deep3dmap.cli import ending
@@ -40,5 +40,5 @@ def test_a_library_that_keeps_the_interpreter_is_ended_after_a_grace(number: sig
 def test_nothing_watches_a_command_that_has_ended() -> None:
     code = "from deep3dmap.cli.ending import leave, watch_signals; watch_signals(); print('done'); leave(3)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=dict(os.environ))
-    # The pipe of its output would stay open if any process were left.
+    # The output pipe would stay open if any process were left.
     assert (done.returncode, done.stdout) == (3, "done\n")

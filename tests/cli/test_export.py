@@ -1,4 +1,4 @@
-"""Weights that come with a method: written by `export`, taken by `reconstruct NAME` and by `method.weights=shipped`."""
+"""Weights shipped with a method: written by `export`, used by `reconstruct NAME` and by `method.weights=shipped`."""
 
 import json
 from functools import partial
@@ -28,7 +28,7 @@ Captured = pytest.CaptureFixture[str]
 
 
 def checkpoint_of(method: str, dataset: str, folder: Path) -> tuple[Any, Path]:
-    """A trained-looking method, and its checkpoint."""
+    """A method with the state of a trained one, and its checkpoint."""
     run = compose_run(method, dataset, (Layer("test", ("seed=3",)),))
     job = TrainingJob(run.method, run.variant, run.dataset, run.dataset_variant, run.config, "")
     built: Any = job.build_method()
@@ -41,7 +41,7 @@ def checkpoint_of(method: str, dataset: str, folder: Path) -> tuple[Any, Path]:
 
 @pytest.fixture
 def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which the registry finds what is shipped with any method."""
+    """A folder in which the registry finds the files shipped with any method."""
     folder, found = tmp_path / "beside", Registry.file
     folder.mkdir()
 
@@ -79,13 +79,16 @@ def test_prnet_by_name_takes_what_comes_with_it(beside: Path, photo: Path, tmp_p
     method, checkpoint = checkpoint_of("prnet/mini", "heads/smoke", tmp_path / "run")
     assert main(["export", str(checkpoint), "-o", str(beside)]) == 0
     assert main(["reconstruct", "prnet", str(photo), "-o", str(tmp_path / "out"), "dataset.box=[30,20,80,75]"]) == 0
-    assert "weights that come with prnet: prnet/mini, 40 steps on heads/smoke with cpu" in capsys.readouterr().err
+    assert (
+        "using the weights shipped with prnet: prnet/mini, trained for 40 steps on heads/smoke with cpu"
+        in capsys.readouterr().err
+    )
     found = np.load(tmp_path / "out" / "photo" / "arrays.npz")["landmarks"]
     from deep3dmap.data.formats.images import read_image
 
     method.eval()
     expected = method.reconstruct({"image": read_image(photo), "box": np.array([30, 20, 80, 75], np.float32)})
-    # As halves, and with this package's pixel centres.
+    # In half precision, and with this package's pixel centres.
     assert np.abs(found - expected.landmarks).max() < 0.05
 
 
@@ -95,7 +98,7 @@ def test_a_variant_takes_nothing_unasked(beside: Path, photo: Path, tmp_path: Pa
     capsys.readouterr()
     line = ["reconstruct", "prnet/mini", str(photo), "-o", str(tmp_path / "out"), "dataset.box=[30,20,80,75]"]
     assert main(line) == 2
-    assert "has to be trained first" in capsys.readouterr().err
+    assert "must be trained first" in capsys.readouterr().err
     assert main([*line, "method.weights=shipped"]) == 0
 
 

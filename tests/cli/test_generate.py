@@ -1,4 +1,4 @@
-"""`deep3dmap generate`: grids, sweeps and what it says about mistakes."""
+"""`deep3dmap generate`: grids, sweeps and error messages."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,13 @@ from deep3dmap.frameworks import CustomFramework
 
 @dataclass
 class LevelsConfig:
-    """Flat pictures."""
+    """Options of a method that generates uniform images."""
 
     side: int = option(4, "pixels")
 
 
 class Levels(CustomFramework):
-    """Sample `i` of seed `s` is grey of level (i + 10 s) / 100 + shift, and lifts on top of that."""
+    """Sample `i` of seed `s` is uniform grey with level (i + 10 s) / 100 + shift, plus the lifts."""
 
     card = MethodCard("Levels", "nobody", 2026, "", ("generation",), (), ("samples",), "Apache-2.0")
     config_type = LevelsConfig
@@ -45,7 +45,7 @@ def _registered() -> Any:
 
 
 def pixels(file: Path, side: int = 96) -> np.ndarray:
-    """One pixel of each sample; those of `Levels` are drawn with a side of 96."""
+    """One pixel of each sample; samples of `Levels` are enlarged to 96 pixels per side."""
     return np.asarray(Image.open(file))[::side, ::side, 0] / 255
 
 
@@ -78,7 +78,7 @@ def test_a_control_whose_values_are_lists_is_swept_too(tmp_path: Path) -> None:
 def test_a_folder_gets_a_file_of_each_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "samples"
     assert main(["generate", "levels", "-o", str(folder), "--count", "20", "--first", "3", "shift=0.1"]) == 0
-    assert capsys.readouterr().out == f"20 samples in {folder}, a file each\n"
+    assert capsys.readouterr().out == f"20 samples in {folder}, one file each\n"
     assert sorted(file.name for file in folder.iterdir()) == [f"{index:06d}.png" for index in range(3, 23)]
     np.testing.assert_allclose(pixels(folder / "000022.png", 4), [[0.32]], atol=0.003)
 
@@ -92,14 +92,14 @@ def test_controls_reach_the_method(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["levels", "-o", "x.png", "shft=1"], "unknown control of levels 'shft'"),
-        (["levels", "-o", "x.jpg"], "ends in .png"),
+        (["levels", "-o", "x.jpg"], "ending in .png"),
         (["levels", "-o", "/proc/x.png"], "-o /proc: cannot write there"),
-        (["levels", "-o", "samples", "--sweep", "shift=0,1"], "--sweep makes one picture"),
-        (["levels", "-o", "x.png", "--count", "0"], "--count is at least 1"),
+        (["levels", "-o", "samples", "--sweep", "shift=0,1"], "--sweep writes a single picture"),
+        (["levels", "-o", "x.png", "--count", "0"], "--count must be at least 1"),
         (["levels", "-o", "x.png", "--sweep", "shift"], "expected a control and its values"),
         (["levels", "-o", "x.png", "--sweep", "shift=[0,1"], "cannot read 'shift=[[0,1]'"),
         (["visual_hull", "-o", "x.png"], "generates no samples"),
-        (["stylegan2", "-o", "x.png"], "has to be trained first"),
+        (["stylegan2", "-o", "x.png"], "must be trained first"),
     ],
 )
 def test_mistakes(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -120,6 +120,6 @@ def test_a_generator_reconstructs_nothing_and_its_own_verb_is_named(tmp_path: Pa
     Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
     assert main(["reconstruct", "levels", str(tmp_path / "photo.png"), "-o", str(tmp_path / "out")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "method 'levels' is a generator: it makes images from nothing" in line
+    assert "method 'levels' is a generator and does not reconstruct an input" in line
     assert "`deep3dmap generate levels -o grid.png`" in line
     assert not (tmp_path / "out").exists()

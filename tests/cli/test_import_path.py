@@ -1,4 +1,4 @@
-"""What lies in the current folder is never taken for a module of an installed package."""
+"""Files in the current folder never shadow modules of an installed package."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ STARTS = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a planted module of the name of a library, and a method of the user's own."""
+    """A folder with a planted module named like a library, and a method of the user."""
     (tmp_path / "rich.py").write_text("open('planted', 'w').close()\n")
     (tmp_path / "mine.py").write_text("from toys import Regression\nclass Mine(Regression):\n    pass\n")
     return tmp_path

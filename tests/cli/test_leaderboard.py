@@ -83,7 +83,7 @@ def test_ranks_across_tables(run):
     read = json.loads(run("--across", "--format", "json").out)
     assert read["names"] == []
     assert "mean_face/default" in read["left_out"]
-    assert "table or as json" in run("--across", "--format", "csv", code=2).err
+    assert "--format table and json" in run("--across", "--format", "csv", code=2).err
 
 
 def test_json_is_for_programs(run):
@@ -139,8 +139,8 @@ def test_hostile_names_are_printed_as_they_are(tmp_path, capsys):
         (("--dataset", "romms/quick"), "did you mean 'rooms'?"),
         (("--metric", "chamfr"), "did you mean 'chamfer'?"),
         (("--format", "xml"), "--help"),
-        (("suite=face",), "the only key here is results=URI"),
-        (("results=",), "the only key here is results=URI"),
+        (("suite=face",), "the only key accepted here is results=URI"),
+        (("results=",), "the only key accepted here is results=URI"),
         (("results=/no/such/folder",), "there is no folder"),
         (("results=nonsense://bucket",), "results=nonsense"),
         (("--nonsense",), "--help"),

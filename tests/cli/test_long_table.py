@@ -1,4 +1,4 @@
-"""The long table of the leaderboard: what is folded, what is never cut, and that it stands where rich would put it."""
+"""The long table of the leaderboard: what is folded, what is never cut, and the same layout as in rich."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Mistakes that used to end in a traceback, or in a line that led astray: one clear line and exit code 2."""
+"""User errors that used to end in a traceback or a misleading line: now one clear line and exit code 2."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ Captured = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with the files that the mistakes are made with."""
+    """The current folder, with the files used in the erroneous commands."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEEP3DMAP_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(tmp_path)
@@ -43,8 +43,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("reconstruct tsdf_fusion photo.jpg -o FILE", "FILE is a file, not a folder; choose another folder"),
         ("reconstruct tsdf_fusion photo.jpg -o FILE/out", "FILE is a file, not a folder; choose another folder"),
         ("reconstruct run/step_1/state.pt photo.jpg -o o", "give the folder of the checkpoint: run/step_1"),
-        ("reconstruct triangle.obj photo.jpg -o o", "triangle.obj: a file; a checkpoint is a folder"),
-        ("reconstruct ./absent photo.jpg -o o", "./absent: no such folder, so no checkpoint"),
+        ("reconstruct triangle.obj photo.jpg -o o", "triangle.obj is a file; a checkpoint is a folder"),
+        ("reconstruct ./absent photo.jpg -o o", "./absent: no such checkpoint folder"),
         ("reconstruct prnnet photo.jpg -o o", "unknown method 'prnnet'; did you mean 'prnet'?"),
         ("reconstruct nomodule:X photo.jpg -o o", "there is no module 'nomodule', neither installed nor in the current folder"),
         ("evaluate run/step_1/state.pt suite=face", "give the folder of the checkpoint: run/step_1"),
@@ -136,7 +136,7 @@ def test_the_training_process_imports_torch_while_the_command_does(folder: Path)
 def test_what_a_configuration_shows_is_told_before_anything_else_is_imported_and_no_job_begins(
     words: str, folder: Path
 ) -> None:
-    """A process that imports in advance may have been started; it gets no job, and has been ended when the command leaves."""
+    """A process that imports in advance may be started; it gets no job and is ended before the command exits."""
     code = (
         "import sys\nfrom deep3dmap.cli import main\nfrom deep3dmap.train import own_process\n"
         "class Recorded(own_process.OwnProcess):\n"

@@ -1,4 +1,4 @@
-"""Results in object storage, through a server on loopback that speaks S3."""
+"""Results in object storage, through an S3-compatible server on loopback."""
 
 import json
 import os
@@ -26,7 +26,7 @@ HEADS = ("datasets=[heads/smoke]", "dataset.train=16", "dataset.val=4", "dataset
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    """The URI of an empty bucket, with the environment that leads there."""
+    """The URI of an empty bucket, with the environment variables to access it."""
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -107,7 +107,7 @@ def test_a_benchmark_and_its_checkpoints(bucket: str, tmp_path: Path, monkeypatc
     values = [metrics[metrics.run_id == name].value.to_numpy() for name in (scored.run_id, again["run_id"])]
     assert values[0] == pytest.approx(values[1])
     monkeypatch.setenv("DEEP3DMAP_CACHE", str(tmp_path / "cache"))
-    # Nothing is left to run, so that no Ray is started in this process.
+    # Nothing is left to run, so Ray is not started in this process.
     assert main([*line, "--resume"]) == 0
     assert len(ResultStore(f"{bucket}/bench").runs(newest_only=False)) == 2
 

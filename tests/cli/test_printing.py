@@ -1,4 +1,4 @@
-"""What is printed: whole names in pipes, brackets as they are written, and no control characters of strangers."""
+"""Printed output: unabbreviated names in pipes, literal brackets, and no untrusted control characters."""
 
 import subprocess
 import sys

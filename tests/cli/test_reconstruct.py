@@ -1,4 +1,4 @@
-"""`reconstruct` on photographs, folders and videos, and what it says to bad input; no training and no Ray."""
+"""`reconstruct` on photographs, folders and videos, and its messages for bad input; without training or Ray."""
 
 import json
 import shutil
@@ -115,7 +115,7 @@ def test_a_capture_with_a_colmap_model_goes_through_to_a_mesh_and_new_views(tmp_
     said = capsys.readouterr()
     assert said.out.startswith(f"{out}: mesh.")
     assert said.out.endswith("novel_views.png novel_views.webp picture.png reconstruction.json\n")
-    # Also in a pipe, which this is: a fit of minutes must not be silent.
+    # Progress is shown in a pipe, too: a fit of minutes must not be silent.
     first, second, *others = said.err.splitlines()
     assert first.startswith("garden: fitting nerf/grid_mini")
     assert second.startswith("step 1/150  loss ")
@@ -134,7 +134,7 @@ def test_a_capture_with_a_colmap_model_goes_through_to_a_mesh_and_new_views(tmp_
 
 def test_a_variant_that_must_be_trained_says_so(tmp_path: Path, capsys: Captured) -> None:
     assert main(["reconstruct", "multiview_face/mini", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
-    complains(capsys, "method 'multiview_face/mini' has to be trained first")
+    complains(capsys, "method 'multiview_face/mini' must be trained first")
 
 
 def complains(capsys: Captured, *words: str) -> None:
@@ -148,11 +148,9 @@ def complains(capsys: Captured, *words: str) -> None:
 def test_photographs_without_cameras_are_refused_once(photo: Path, capsys: Captured) -> None:
     shutil.copy(photo, photo.parent / "other.png")
     assert main(["reconstruct", "nerf/grid_mini", str(photo.parent), "-o", str(photo.parent / "out")]) == 2
-    complains(
-        capsys, "read as 'image_folder' it holds no bounds, images, intrinsics, world_from_camera", "blender, colmap, dtu"
-    )
+    complains(capsys, "read as 'image_folder', it has no bounds, images, intrinsics, world_from_camera", "blender, colmap, dtu")
     assert main(["reconstruct", "visual_hull", str(photo), "-o", str(photo.parent / "out")]) == 2
-    complains(capsys, "it holds no images, intrinsics, masks, world_from_camera,", "view_folders")
+    complains(capsys, "it has no images, intrinsics, masks, world_from_camera,", "view_folders")
 
 
 def test_no_face_in_the_photograph(weights: Path, tmp_path: Path, capsys: Captured) -> None:
@@ -210,13 +208,13 @@ def test_weights_that_are_none(photo: Path, capsys: Captured) -> None:
     assert reconstruct(photo.parent / "bad.pth", photo) == 2
     complains(capsys, "bad.pth: not a checkpoint")
     assert main(["reconstruct", "prnet/mini", str(photo), "-o", "x"]) == 2
-    complains(capsys, "has to be trained first", "method.weights=FILE")
+    complains(capsys, "must be trained first", "method.weights=FILE")
 
 
 def test_a_surface_that_is_empty_is_no_success(shared_data: Path, tmp_path: Path, capsys: Captured) -> None:
     scan = shared_data / "data" / "sevenscenes_redkitchen"
     out = tmp_path / "out"
-    # A truncation of tens of metres: nothing is near enough to be a surface.
+    # A truncation of tens of metres: nothing is close enough to the surface.
     assert main(["reconstruct", "tsdf_fusion", str(scan), "-o", str(out), "dataset=sevenscenes", "method.voxel_size=4"]) == 2
     captured = capsys.readouterr()
     assert "the mesh is empty" in captured.err

@@ -1,4 +1,4 @@
-"""`render` as a user calls it: textured OBJ, PLY and GLB, options, JSON, and one clear line for each mistake."""
+"""`render` as run by a user: textured OBJ, PLY and GLB, options, JSON, and one clear line for each error."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def pixels(file: Path) -> np.ndarray:
 
 
 def test_every_renderer_draws_the_same_mesh(tmp_path: Path) -> None:
-    """In a process of its own, as OpenGL and the number of threads are those of a process."""
+    """In a separate process, because OpenGL and the number of threads are set per process."""
     file = mesh(tmp_path / "ball.ply")
     command = [sys.executable, "-m", "deep3dmap.cli", "render", str(file), "size=64", "volume.resolution=24", "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -98,7 +98,7 @@ def test_every_line_is_whole_in_a_pipe(square: Path, tmp_path: Path, capsys: Cap
     assert main(["render", str(named), "-o", str(tmp_path / "out.png"), "size=32"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert f"{named.name}: 4 vertices, 2 triangles, 32 x 32 pixels" in lines
-    assert f"pyrender is absent: {why}" in lines
+    assert f"pyrender is unavailable: {why}" in lines
 
 
 def test_the_mesh_is_turned(square: Path, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_bad_files(tmp_path: Path, capsys: Captured, name: str) -> None:
             ["square.obj", "renderers=[soft]", "soft.faces_per_pixel=99"],
             "renderer soft: faces_per_pixel must lie between 1 and",
         ),
-        (["square.obj", "renderers=[hard]", "soft.sigma=1"], "renderer soft is not drawn"),
+        (["square.obj", "renderers=[hard]", "soft.sigma=1"], "renderer soft is not in use"),
         (["square.obj", "size=0"], "size=0"),
         (["square.obj", "size=big"], "size=big: expected a number"),
         (["square.obj", "elevation=100"], "degrees from -90 to 90"),

@@ -1,4 +1,4 @@
-"""`deep3dmap reproduce` as a user runs it, and what it says of rows whose code, data or protocol have changed since."""
+"""`deep3dmap reproduce` as run by a user, and its messages for rows whose code, data or protocol have changed."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from deep3dmap.runs import planning
 from deep3dmap.runs.replanning import ChangedRunError, replan
 
 ROOM = ("dataset.train=1", "dataset.val=0", "dataset.test=1", "dataset.frames=6", "dataset.width=64", "dataset.height=48")
-# The tier asks for two scenes, and there is one.
+# The tier requests two scenes, but there is only one.
 LINE = ("suite=indoor", "tier=smoke", "methods=[mean_depth_plane]", "seeds=1", *ROOM)
 
 
@@ -58,7 +58,7 @@ def test_what_has_changed_since_is_said(store: Path, tmp_path: Path, change: dic
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for line, message in (
         (["reproduce", f"results={tmp_path}"], "give their ids, or --sample N"),
-        (["reproduce", "--sample", "3", f"results={tmp_path}"], "has 0 scored runs"),
+        (["reproduce", "--sample", "3", f"results={tmp_path}"], "has only 0 successful scored runs"),
         (["reproduce", "1f3a", f"results={tmp_path}", "seed=3"], "only results= may be given"),
     ):
         assert main(line) == 2
@@ -100,5 +100,5 @@ def test_runs_whose_data_are_not_there_are_counted(store: Path, capsys: pytest.C
     assert main(["results", "verify", f"results={store}"]) == 0
     (store.parent / "moved").rename(store.parent / "cache")
     text = capsys.readouterr().out
-    assert "not checked for changes since" in text
+    assert "not checked for later changes" in text
     assert "predictions on rooms/smoke, whose test data are not generated" in text

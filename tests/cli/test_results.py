@@ -97,7 +97,7 @@ def test_the_start_of_several_ids_is_refused(run, tmp_path, monkeypatch):
     build_store(tmp_path, seeds=20, scenes=1)
     ids = sorted(path.name for path in (tmp_path / "artifacts").iterdir())
     shared = next(one[0] for one, other in pairwise(ids) if one[0] == other[0])
-    assert "give more of it" in run("show", shared, code=2, results=tmp_path).err
+    assert "give a longer prefix" in run("show", shared, code=2, results=tmp_path).err
 
 
 # -- export ---------------------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def test_export_to_an_impossible_file(run, tmp_path, name, words):
 def test_nothing_is_exported_of_an_empty_store_and_it_says_so(run, tmp_path, name):
     (tmp_path / "store").mkdir()
     error = run("export", str(tmp_path / name), code=2, results=tmp_path / "store").err
-    assert "holds no benchmark results" in error
+    assert "contains no benchmark results" in error
     assert f"deep3dmap benchmark suite=face tier=smoke results={tmp_path / 'store'}" in error
     assert error.count("\n") == 1
     assert not (tmp_path / name).exists()
@@ -144,7 +144,7 @@ def test_nothing_is_exported_of_an_empty_store_and_it_says_so(run, tmp_path, nam
 def test_no_leaderboard_is_exported_of_training_alone(run, tmp_path, name):
     store = ResultStore(str(tmp_path / "store"))
     store.write_attempt(run_row(ENTRANTS[0], 0, suite="", tier=""), [], [])
-    assert "holds no benchmark results" in run("export", str(tmp_path / name), code=2, results=store.uri).err
+    assert "contains no benchmark results" in run("export", str(tmp_path / name), code=2, results=store.uri).err
     run("export", str(tmp_path / "t.csv"), results=store.uri)
     assert len(pd.read_csv(tmp_path / "t.csv")) == 1
 
@@ -153,7 +153,7 @@ def test_no_leaderboard_is_exported_of_training_alone(run, tmp_path, name):
 
 
 def test_verify_of_a_whole_store(run):
-    assert "every file is as it was written" in run("verify", "--quick").out
+    assert "all files are intact" in run("verify", "--quick").out
     assert json.loads(run("verify", "--quick", "--json").out) == {"problems": [], "set_aside": [], "unchecked": {}}
 
 
@@ -200,10 +200,10 @@ def test_merge_names_conflicts(run, tmp_path):
 def test_compact_joins_files(run, tmp_path):
     store = build_store(tmp_path, seeds=2, scenes=1)
     before = run("ls", results=tmp_path).out
-    assert "files became" in run("compact", results=tmp_path).out
+    assert "files into" in run("compact", results=tmp_path).out
     assert run("ls", results=tmp_path).out == before
     assert len(list(Path(store.uri, "tables", "runs").iterdir())) == 1
-    assert "nothing to join" in run("compact", results=tmp_path).out
+    assert "nothing to compact" in run("compact", results=tmp_path).out
 
 
 def test_the_leaderboard_is_exported_as_a_page_and_as_a_table(run, tmp_path):
@@ -239,7 +239,7 @@ def test_names_cannot_speak_to_the_terminal(run, tmp_path):
         ((), "--help"),
         (("show",), "results ls"),
         (("ls", "--suite", "fac"), "did you mean 'face'?"),
-        (("ls", "tier=quick"), "the only key here is results=URI"),
+        (("ls", "tier=quick"), "the only key accepted here is results=URI"),
     ],
 )
 def test_mistakes_are_one_line_that_says_what_to_do(run, arguments, words):

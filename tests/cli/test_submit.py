@@ -1,4 +1,4 @@
-"""`submit` and plain `ray job submit` as a user runs them, against a head on loopback that asks for a token."""
+"""`submit` and plain `ray job submit` as run by a user, against a head on loopback that requires a token."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def test_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 class Guarded(BaseHTTPRequestHandler):
-    """A job server that wants a token, whichever."""
+    """A job server that requires a token, but accepts any."""
 
     seen: ClassVar[list[str]] = []
 
@@ -69,7 +69,7 @@ class Guarded(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing is logged."""
+        """Log nothing."""
 
 
 def test_the_token_is_brought_where_one_is_asked_for(tmp_path: Path) -> None:
@@ -87,14 +87,14 @@ def test_the_token_is_brought_where_one_is_asked_for(tmp_path: Path) -> None:
         )
         server.shutdown()
     assert done.returncode == 2
-    assert "put the head's token into ~/.ray/auth_token" in done.stderr
-    # Nobody is sent a token before asking for one.
+    assert "put the head's token in ~/.ray/auth_token" in done.stderr
+    # No token is sent before it is requested.
     assert not Guarded.seen[0]
     assert "a" * 64 in Guarded.seen[-1]
 
 
 class Head:
-    """A head of one node; `environment` is that of a user who has its token."""
+    """A head of one node; `environment` is that of a user with its token."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, _free_port()
@@ -136,7 +136,7 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    # Sockets lie below Ray's folder, and their paths may not be long.
+    # Ray's sockets are inside its folder, and their paths must be short.
     with tempfile.TemporaryDirectory(prefix="d3") as folder:
         made = Head(Path(folder))
         made.start()

@@ -1,4 +1,4 @@
-"""`deep3dmap train` as a user meets it: what it says while it works, on Ctrl-C and SIGTERM, and what it knows at once."""
+"""`deep3dmap train` as run by a user: its output while training, on Ctrl-C and SIGTERM, and its immediate errors."""
 
 import json
 import os
@@ -17,7 +17,7 @@ SLOW = ("method.delay=0.2", "trainer.max_steps=500", "trainer.checkpoint_every=2
 
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No cluster to join: that of an earlier test, for instance."""
+    """Make sure there is no cluster to join, for example that of an earlier test."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
@@ -26,7 +26,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def processes_of(session: int) -> list[str]:
-    """The command lines of what still runs of a command, which began a session of its own, and of its training process."""
+    """Return the command lines of the running processes of a command, started in its own session, and its training process."""
     found = []
     for entry in os.listdir("/proc"):
         try:
@@ -43,7 +43,7 @@ def test_it_says_what_it_does_in_a_pipe_and_a_finished_run_is_not_resumed(tmp_pa
     line = (*CHATTY, "method.delay=0.3", "trainer.max_steps=24", "trainer.log_every=1", "--json")
     out, error = ended(start(tmp_path, *line))
     first = json.loads(out)
-    assert "training begins at step 0\n" in error
+    assert "training starts at step 0\n" in error
     assert "hello from step 0\n" in error
     assert "\nstep 1" in error
     assert "loss" in error
@@ -51,7 +51,7 @@ def test_it_says_what_it_does_in_a_pipe_and_a_finished_run_is_not_resumed(tmp_pa
     began = time.monotonic()
     out, error = ended(start(tmp_path, *line, "--resume"))
     assert json.loads(out) == first
-    assert error == "this run is finished, at step 24; there is nothing to resume (--restart begins anew)\n"
+    assert error == "this run already finished at step 24; there is nothing to resume (--restart starts over)\n"
     assert time.monotonic() - began < 30
     assert len(ResultStore(str(tmp_path / "results")).runs(newest_only=False)) == 1
 
@@ -86,8 +86,8 @@ def test_a_signal_ends_it_at_once_and_the_run_can_be_resumed(tmp_path: Path, num
     assert time.monotonic() - began < 5
     assert "Traceback" not in error
     last = error.splitlines()[-1]
-    assert last.startswith("deep3dmap: interrupted; the checkpoint of step" if code == 130 else "deep3dmap: terminated")
-    assert last.endswith("the same line with --resume goes on")
+    assert last.startswith("deep3dmap: interrupted; the checkpoint at step" if code == 130 else "deep3dmap: terminated")
+    assert last.endswith("run the same command with --resume to continue")
     assert processes_of(process.pid) == []
     assert ResultStore(str(tmp_path / "results")).runs().empty
     resumed = start(tmp_path, *CHATTY, *SLOW, "--resume")

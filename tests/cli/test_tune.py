@@ -1,4 +1,4 @@
-"""`tune` as a user runs it: mistakes, the space, and a driver that is killed."""
+"""`tune` as run by a user: errors, the search space, and a driver that is killed."""
 
 import importlib.util
 import json
@@ -50,7 +50,7 @@ def test_the_space_is_shown_and_mistakes_get_one_line(folder: Path, capsys: pyte
     assert shown["space"] == {"optimizer.lr": "loguniform(0.001, 0.1)", "method.hidden": "randint(2, 32)"}
     assert main([*toys, "tune.space.optimizer.lr=lognormal(1,2)"]) == 2
     told = capsys.readouterr().err
-    assert told.startswith("deep3dmap: tune.space.optimizer.lr=lognormal(1,2): no space is called 'lognormal'")
+    assert told.startswith("deep3dmap: tune.space.optimizer.lr=lognormal(1,2): unknown domain 'lognormal'")
     assert len(told.strip().splitlines()) == 1
     assert main([*toys, "--resume", "--restart"]) == 2
     with pytest.raises(SystemExit):
@@ -65,7 +65,7 @@ def test_a_library_that_is_absent_is_named_at_once(
         assert name == "hyperopt"
 
     monkeypatch.setattr(importlib.util, "find_spec", absent)
-    # Before method and dataset are looked for, and long before Ray starts.
+    # Before method and dataset are looked up, and long before Ray starts.
     assert main(["tune", "tune.searcher=hyperopt", f"results={folder / 'absent'}"]) == 2
     told = capsys.readouterr().err
     assert "tune.searcher=hyperopt needs the package 'hyperopt'; pip install 'deep3dmap[hyperopt]'" in told
@@ -98,7 +98,7 @@ def test_a_sweep_survives_the_death_of_its_driver(folder: Path) -> None:
     for _, own in curves[curves.name == "validation_loss"].groupby("run_id"):
         assert own.step.max() == 10
 
-    # The same sweep undisturbed finds the same.
+    # The same sweep without interruption gives the same results.
     calm = json.loads(run(folder, *arguments[:-2], "method.delay=0.0", "results=calm", "--json"))
     losses = [[trial["metrics"]["validation_loss"] for trial in out["trials"]] for out in (told, calm)]
     assert losses[0] == losses[1]
@@ -127,7 +127,7 @@ def test_a_sweep_survives_the_death_of_its_driver(folder: Path) -> None:
 def test_a_benchmark_grants_each_method_the_same_trials(folder: Path) -> None:
     arguments = ("suite=face", "tier=smoke", "methods=[mean_face,toy_faces:ToyFace]", "datasets=[heads/smoke]", *TOY[2:])
     line = ("benchmark", *arguments, "seeds=1", "tuning=3", "trainer.max_steps=6", "trainer.batch_size=4", "results=fair")
-    assert "tuned first, 3 trials: toy_faces:ToyFace/mini for heads" in run(folder, *line, "--dry-run")
+    assert "would be tuned first, with 3 trials: toy_faces:ToyFace/mini for heads" in run(folder, *line, "--dry-run")
     run(folder, *line)
     runs = ResultStore(str(folder / "fair")).runs()
     sweeps = runs[runs.suite.str.startswith("tune:")]
@@ -144,7 +144,7 @@ def said(journal: Path, kind: str) -> int:
 
 
 def begun(journal: Path) -> bool:
-    """Whether a trial that has not ended has reported, so that it has a checkpoint."""
+    """Return whether an unfinished trial has reported, so that it has a checkpoint."""
     events = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
     ended = {event["trial"] for event in events if event["kind"] == "ended"}
     return any(event["kind"] == "evaluated" and event["trial"] not in ended for event in events)

@@ -1,4 +1,4 @@
-"""Two commands on one store: a run, or a sweep, that one works on is refused to the other, and nothing of it is removed."""
+"""Two commands on one store: a run or sweep in progress in one is refused to the other, and none of its files are removed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> ResultStore:
 
 
 def planned(work: Path) -> list[RunPlan]:
-    """Two runs of the toy, each with a checkpoint of an earlier command."""
+    """Two runs of a toy method, each with a checkpoint of an earlier command."""
     plans = []
     for seed in (0, 1):
         layer = Layer("test", ("trainer.max_steps=2", f"seed={seed}"))

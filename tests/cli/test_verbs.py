@@ -1,4 +1,4 @@
-"""Verbs that need no Ray, as a user runs them; `--help` is quick; mistakes are one line and exit code 2."""
+"""Verbs that need no Ray, as run by a user; `--help` is fast; errors are one line and exit code 2."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder as the current one."""
+    """An empty folder as the current folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -76,7 +76,7 @@ def test_version_and_unknown_verb() -> None:
         (("reconstruct", "tsdf_fusion", "/no/such", "-o", "x"), "/no/such: no such file or folder"),
         (("evaluate", "/no/such", "suite=face"), "no checkpoint.json"),
         (("data", "generate", "sevenscenes"), "is read from disk, not generated"),
-        (("data", "prepare", "rooms/smoke", "--ray"), "is made on one machine"),
+        (("data", "prepare", "rooms/smoke", "--ray"), "is prepared on one machine"),
         (("leaderboard", "results=/no/such"), "/no/such"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -161,7 +161,7 @@ def test_a_dry_run_makes_nothing_and_says_what_would_be_made(line: list[str], el
     assert main([*line, "data.cache=cache", "--dry-run"]) == 0
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 1
-    assert "would make " in told.err
+    assert "would prepare " in told.err
     assert list(elsewhere.iterdir()) == []
 
 

@@ -35,7 +35,7 @@ def half_trained(results: Path) -> list[str]:
 
 
 def test_a_driver_killed_between_two_runs_is_resumed_to_one_row_each(folder: Path) -> None:
-    # Every run takes all CPUs, so that one comes after the other.
+    # Every run takes all CPUs, so that they run one after another.
     line = (*TOY, *BUDGET, "seeds=2", f"trainer.cpus_per_worker={os.cpu_count()}", "method.ToyFace.delay=1.0", "results=driver")
     driver = start(folder, *line)
     store = ResultStore(str(folder / "driver"))
@@ -45,7 +45,7 @@ def test_a_driver_killed_between_two_runs_is_resumed_to_one_row_each(folder: Pat
     wait_for(lambda: [path for path in half_trained(folder / "driver") if done not in path], driver)
     driver.send_signal(signal.SIGKILL)
     driver.wait(30)
-    # Ray's processes look every second whether their driver lives.
+    # Ray's processes check every second whether their driver is alive.
     time.sleep(5)
     assert len(store.runs(newest_only=False)) == 1
     ended(start(folder, *line, "--resume"))
@@ -63,7 +63,7 @@ def test_runs_that_no_cluster_of_this_size_can_place_are_rows_at_once(folder: Pa
     out, error = ended(start(folder, *arguments, "--json"), code=1)
     assert rows(folder, "greedy") == [(0, 1, "no_resources"), (1, 1, "no_resources")]
     assert {run["status"] for run in json.loads(out)} == {"no_resources"}
-    # The line is broken to the width of the terminal.
+    # The line is wrapped to the width of the terminal.
     assert "no resources: asked for 4096 CPU in all; there is" in " ".join(error.split())
     assert "Traceback" not in error
 

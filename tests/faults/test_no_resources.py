@@ -1,4 +1,4 @@
-"""Runs that cannot be placed end in a row that says so, whether it is known at once or only later."""
+"""Runs that cannot be placed end in a row that reports it, whether this is known at once or only later."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ CPUS = 4
         ({"CPU": 1}, 3, True),
         ({"CPU": 1}, 4, False),
         ({"CPU": 2}, 1, True),
-        ({"CPU": 3}, 1, False),  # three there are, but not on one node
+        ({"CPU": 3}, 1, False),  # three CPUs exist, but not on one node
         ({"CPU": 1, "GPU": 1}, 1, True),
         ({"CPU": 1, "GPU": 1}, 2, False),
         ({"CPU": 0.1}, 30, True),
@@ -46,7 +46,7 @@ def test_no_node_at_all() -> None:
 
 
 class TestAnExperimentWhoseNodesAreGone:
-    """The watch over an experiment's trials, on a cluster that a test can empty."""
+    """The monitor of an experiment's trials, on a cluster that a test can empty."""
 
     def watched(self, *statuses: str, reason: str = "no resources: x", patience_s: float = 0.0) -> bool:
         from deep3dmap.bench.placement_watch import EndWhenGivenUp, PlacementWatch
@@ -74,7 +74,7 @@ class TestAnExperimentWhoseNodesAreGone:
 
 @pytest.fixture(scope="module")
 def ray() -> None:
-    """Ray, which the modules of this process share."""
+    """Ray, shared by the test modules of this process."""
     ray_runtime.connect(cpus=CPUS, dashboard=False)
 
 
@@ -105,7 +105,7 @@ def test_more_workers_than_the_machine_has_are_refused_at_once_with_a_row(result
 
 @pytest.fixture
 def nothing_free(ray: None) -> Iterator[None]:
-    """Somebody else holds all CPUs."""
+    """All CPUs are reserved by someone else."""
     from ray import cluster_resources, get
     from ray.util.placement_group import placement_group, remove_placement_group
 
@@ -123,5 +123,5 @@ def test_workers_that_find_no_place_in_time_are_given_up(results: ResultStore, m
 
     monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "5")
     job = planned(results).plan.job
-    with pytest.raises(NoResourcesError, match=r"no resources: asked for 1 CPU; there is .* none came free in time"):
+    with pytest.raises(NoResourcesError, match=r"no resources: asked for 1 CPU; there is .* none became free in time"):
         train_on_workers(job, Path(job.folder).parent / "ray")

@@ -1,4 +1,4 @@
-"""Nodes that die, are reclaimed, or go for good in mid-training, on a cluster of several raylets on loopback."""
+"""Nodes that die, are reclaimed, or disappear for good during training, on a cluster of several raylets on loopback."""
 
 import json
 import os
@@ -19,7 +19,7 @@ STORE_BYTES = 80 << 20
 STEPS, EVERY = 40, 4
 CURRENT_CLUSTER = Path("/tmp/ray/ray_current_cluster")
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
-# Workers draw their own random numbers: without any, two of them end where one does.
+# Workers draw their own random numbers; without dropout two workers give the same result as one.
 NO_DRAWS = ("method.dropout=0.0", "trainer.batch_size=4")
 ELASTIC = ("trainer.workers=2", "trainer.min_workers=1", *NO_DRAWS)
 SOON = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "5"}
@@ -32,7 +32,7 @@ def head() -> Iterator[Any]:
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(SUPPORT), os.environ.get("PYTHONPATH", "")])))
-        # Of the Ray of an earlier module.
+        # Set by the Ray of an earlier module.
         patch.delenv("RAY_GCS_SERVER_PORT", raising=False)
         from ray.cluster_utils import Cluster
 
@@ -41,7 +41,7 @@ def head() -> Iterator[Any]:
         )
         yield made
         made.shutdown()
-        # It would draw every later Ray of this machine to a cluster that is gone.
+        # Otherwise every later Ray on this machine would try to join a cluster that no longer exists.
         CURRENT_CLUSTER.unlink(missing_ok=True)
 
 
@@ -61,7 +61,7 @@ def train(cluster: Any, folder: Path, *settings: str, **variables: str) -> Any:
 
 
 def undisturbed(folder: Path, *settings: str, steps: int = STEPS) -> dict[str, float]:
-    """The metrics of the same training in this process."""
+    """The metrics of the same training without faults, in this process."""
     _, summary = Subject("toys:Regression/mini", folder, "toys:Dots", settings).train("undisturbed", steps)
     return summary.metrics
 
@@ -71,7 +71,7 @@ def steps_taken(folder: Path) -> int:
 
 
 def node_of(cluster: Any, title: str) -> Any:
-    """The node that runs a process of this title."""
+    """Return the node that runs a process with this title."""
     import psutil
 
     for node in cluster.workers:
@@ -88,7 +88,7 @@ def rows(folder: Path) -> list[str]:
 
 def check_ended_as_if_nothing_had_happened(process: Any, folder: Path, *settings: str, steps: int = STEPS) -> None:
     out, _ = ended(process)
-    # Ray itself says on the standard output that a node is gone.
+    # Ray itself reports on stdout that a node is gone.
     found = json.loads(out[out.index("{\n") :])
     assert found["steps"] == steps
     assert found["metrics"] == pytest.approx(undisturbed(folder, *settings, steps=steps), rel=1e-5)
@@ -107,7 +107,7 @@ def test_a_node_that_is_reclaimed_costs_no_restart(cluster: Any, tmp_path: Path)
     from ray._raylet import GcsClient
     from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 
-    # No worker may die of its own, and none does.
+    # No worker may die by itself, and none does.
     process = train(cluster, tmp_path, "trainer.max_failures=0")
     wait_for(lambda: steps_taken(tmp_path) >= 2 * EVERY, process)
     node = node_of(cluster, "RayTrainWorker")
@@ -136,7 +136,7 @@ def test_an_elastic_run_takes_the_workers_that_come_later(cluster: Any, tmp_path
     mark, steps = tmp_path / "starts", 4 * STEPS
     cluster.remove_node(cluster.workers[0], allow_graceful=False)
     cluster.wait_for_nodes()
-    # Ray looks once a minute whether there is room for more workers.
+    # Ray checks once a minute whether there is room for more workers.
     longer = ("method.delay=0.7", f"trainer.max_steps={steps}")
     process = train(cluster, tmp_path, *ELASTIC, *longer, f"method.mark='{mark}'")
     wait_for(lambda: steps_taken(tmp_path) >= EVERY, process)
@@ -159,7 +159,7 @@ def test_a_run_whose_nodes_are_gone_for_good_is_a_row_that_says_so(cluster: Any,
 def test_a_benchmark_whose_nodes_are_gone_for_good_has_a_row_per_run(cluster: Any, tmp_path: Path) -> None:
     what = ("benchmark", "suite=face", "tier=smoke", "methods=[toy_faces:ToyFace]", *HEADS, "seeds=3", "results=results")
     budget = ("trainer.max_steps=30", "trainer.batch_size=4", "trainer.checkpoint_every=2", "method.ToyFace.delay=1.0")
-    # The nodes have an environment of their own, so the cache is named on the line.
+    # The nodes have a different environment, so the cache is given on the command line.
     process = start(tmp_path, *what, *budget, f"data.cache={tmp_path / 'cache'}", RAY_ADDRESS=cluster.address, **SOON)
     wait_for(lambda: steps_taken(tmp_path) >= 2, process)
     for node in list(cluster.worker_nodes):

@@ -1,4 +1,4 @@
-"""Ray that does not come up, or goes away: said in good time, ended with all its processes, and a failed row."""
+"""Ray that does not start, or goes away: reported in time, ended with all its processes, and stored as a failed row."""
 
 import os
 import signal
@@ -19,14 +19,14 @@ TWO = ("train", "method=faulty_methods:Chatty/mini", "dataset=toys:Dots", "train
 LONG = ("trainer.max_steps=4000", "method.delay=0.2", "trainer.checkpoint_every=2", "trainer.log_every=1", "results=results")
 LIMIT_S = 10.0
 LIMIT = {"DEEP3DMAP_START_TIMEOUT_S": str(LIMIT_S), "RAY_ADDRESS": ""}
-# For a Ray that is to come up, on a machine that may be busy.
+# For tests in which Ray has to start, on a machine that may be busy.
 PATIENT = {"DEEP3DMAP_START_TIMEOUT_S": "30"}
 Command = subprocess.Popen[str]
 
 
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[Callable[..., Command]]:
-    """Starts a command, whose processes are all ended after the test."""
+    """A function that starts a command, whose processes are all ended after the test."""
     commands: list[Command] = []
 
     def begin(*settings: str, **variables: str) -> Command:
@@ -40,7 +40,7 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Command]]:
 
 
 def signal_when_it_appears(process: Command, text: str, number: signal.Signals, hit: list[int]) -> threading.Thread:
-    """Send a signal to the first process below a command whose command line holds a text."""
+    """Send a signal to the first descendant of a command whose command line contains a text."""
 
     def watch() -> None:
         while not hit and process.poll() is None:
@@ -63,7 +63,7 @@ def only_row(folder: Path) -> tuple[str, str]:
 
 
 def nothing_left(folder: Path) -> bool:
-    """Whether no process runs in the folder of the command, where all of them begin."""
+    """Return whether no process runs in the command's folder, where all of them start."""
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
             if Path(f"/proc/{entry}/cwd").readlink() == folder and Path(f"/proc/{entry}/cmdline").read_bytes():
@@ -76,9 +76,9 @@ def nothing_left(folder: Path) -> bool:
 @pytest.mark.parametrize(
     ("part", "number", "said"),
     [
-        ("gcs/gcs_server", signal.SIGSTOP, "Ray's GCS (its store of who is where) is stopped"),
+        ("gcs/gcs_server", signal.SIGSTOP, "Ray's GCS (its global control service) is stopped"),
         ("dashboard/dashboard.py", signal.SIGSTOP, "Ray's dashboard is stopped"),
-        ("raylet/raylet", signal.SIGSTOP, "Ray's raylet (its node) is stopped"),
+        ("raylet/raylet", signal.SIGSTOP, "Ray's raylet (its node manager) is stopped"),
         ("raylet/raylet", signal.SIGKILL, "Ray"),
         ("dashboard/agent.py", signal.SIGKILL, "Ray"),
         ("runtime_env/agent/main.py", signal.SIGKILL, "Ray"),
@@ -118,17 +118,17 @@ def test_a_gcs_that_stops_in_mid_training_ends_the_run_and_sigterm_ends_it_at_on
     assert nothing_left(tmp_path)
     process = started("--resume", **PATIENT)
     wait_for(lambda: "resuming at step" in process.stderr.readline(), process)  # type: ignore[union-attr]
-    wait_for(lambda: "training begins" in process.stderr.readline(), process)  # type: ignore[union-attr]
+    wait_for(lambda: "training starts" in process.stderr.readline(), process)  # type: ignore[union-attr]
     thread = signal_when_it_appears(process, "gcs/gcs_server", signal.SIGSTOP, [])
     _, error = ended(process, code=2)
     thread.join()
-    assert "still waiting for Ray to go on after 30 s: Ray's GCS (its store of who is where) is stopped" in error
+    assert "still waiting for Ray to continue after 30 s: Ray's GCS (its global control service) is stopped" in error
     assert only_row(tmp_path)[0] == "failed"
     assert nothing_left(tmp_path)
 
 
 def in_workers(tmp_path: Path, code: str) -> str:
-    """Return a PYTHONPATH with which Ray's workers, and no other process, begin with some code."""
+    """Return a PYTHONPATH with which Ray's workers, and no other process, run some code at their start."""
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "sitecustomize.py").write_text(
@@ -153,7 +153,7 @@ def test_workers_that_exit_at_their_start_say_why(tmp_path: Path, started: Calla
     began = time.monotonic()
     _, error = ended(started(PYTHONPATH=paths), code=2)
     assert time.monotonic() - began < 8 * LIMIT_S + 40
-    assert "to be placed and to begin, for 10 s now" in error
+    assert "to be placed and to start after 10 s" in error
     assert "libcudart.so.99: cannot open" in error
     status, why = only_row(tmp_path)
     assert status == "failed"
@@ -166,6 +166,6 @@ def test_an_interrupt_while_ray_starts_leaves_nothing(tmp_path: Path, started: C
     wait_for(lambda: any("gcs/gcs_server" in command(below) for below in descendants(process.pid)), process)
     process.send_signal(signal.SIGINT)
     _, error = ended(process, code=130, seconds=30)
-    assert "no checkpoint was written yet: the same line with --resume goes on" in error.splitlines()[-1]
+    assert "no checkpoint has been written yet: run the same command with --resume to continue" in error.splitlines()[-1]
     assert ResultStore(str(tmp_path / "results")).runs().empty
     assert nothing_left(tmp_path)

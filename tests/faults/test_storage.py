@@ -1,4 +1,4 @@
-"""Storage that fails for a while is waited for, a bounded time; a full disk is one clear line, at once."""
+"""Temporary storage failures are retried for a bounded time; a full disk is reported at once in one clear line."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ FACE = ENTRANTS[0]
 
 
 class Unsteady:
-    """A filesystem of pyarrow whose next few calls fail, as those of an object store that is being restarted."""
+    """A pyarrow filesystem whose next few calls fail, like those to an object store that is being restarted."""
 
     def __init__(self, filesystem: Any, failures: int, error: OSError) -> None:
         self.filesystem, self.failures, self.error, self.calls = filesystem, failures, error, 0
@@ -40,7 +40,7 @@ class Unsteady:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that would have been waited."""
+    """The pauses in seconds, recorded instead of waited for."""
     found: list[float] = []
     monkeypatch.setattr(retry.time, "sleep", found.append)
     return found
@@ -65,7 +65,7 @@ def test_storage_that_comes_back_gets_every_row_once(pauses: list[float], error:
     store, between = unsteady_store(4, error)
     write(store)
     assert pauses == [0.5, 1.0, 2.0, 4.0]
-    # Metrics, curves and the run; there are no artifacts.
+    # Metrics, curves and the run, without artifacts.
     assert between.calls == 4 + 3
     assert len(store.runs(newest_only=False)) == 1
     assert len(store.metrics()) == 5

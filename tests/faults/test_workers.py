@@ -1,4 +1,4 @@
-"""Faults inside a run, each ending in a resumed run or in one row that says what happened."""
+"""Faults inside a run, each ending in a resumed run or in one row that reports the cause."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ STEPS = 8
 
 @pytest.fixture(scope="module", autouse=True)
 def ray() -> None:
-    """Ray, which the modules of this process share."""
+    """Ray, shared by the test modules of this process."""
     ray_runtime.connect(cpus=4, dashboard=False)
 
 
@@ -70,17 +70,17 @@ def test_one_of_two_workers_out_of_memory_ends_both(store: ResultStore, tmp_path
     began = time.monotonic()
     with pytest.raises(UserError, match="out_of_memory: Unable to allocate"):
         run.carry_out(store)
-    # The other one would wait half an hour for the gradients of the first.
+    # The other worker would wait half an hour for the gradients of the first.
     assert time.monotonic() - began < 400
     assert only_row(store).status == "out_of_memory"
     assert mark.read_text() == "0 2\n0 2\n"
 
 
 def test_a_loader_that_hangs_is_a_row_that_says_so(store: ResultStore) -> None:
-    # Two steps have their four samples each; of the third one the second hangs.
+    # Two steps get their four samples each; the second sample of the third step hangs.
     run = planned(store, "method.hang_at=10", "method.loader_timeout=3")
     began = time.monotonic()
-    with pytest.raises(UserError, match="the data loader hangs: no batch came for 3 s after step 2;"):
+    with pytest.raises(UserError, match="the data loader hangs: no batch for 3 s after step 2;"):
         run.carry_out(store)
     assert time.monotonic() - began < 300
     assert only_row(store).status == "failed"
@@ -95,7 +95,7 @@ def kill_the_controller(run: TrainingRun, killed: list[int]) -> None:
     while time.monotonic() < until and not (run.steps_taken() or 0) >= 2:
         time.sleep(0.05)
     for process in psutil.Process().children(recursive=True):
-        # One that is ending has no command line.
+        # A process that is ending has no command line.
         if "TrainController" in " ".join(process.as_dict(["cmdline"], ad_value=[])["cmdline"]):
             process.kill()
             killed.append(process.pid)
@@ -103,7 +103,7 @@ def kill_the_controller(run: TrainingRun, killed: list[int]) -> None:
 
 @pytest.fixture
 def groups_freed() -> Iterator[None]:
-    """Ray frees what a killed controller had reserved with the help of its dashboard, which is off here."""
+    """Release a killed controller's reservations, which Ray does through its dashboard, disabled here."""
     from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 
     yield
@@ -150,7 +150,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(small_disk: Path, tmp_path: Path) -> None:
     store = ResultStore(str(small_disk / "results"))
-    # A checkpoint of 12 MB, with the moments of Adam: the first one fits, the second beside it does not.
+    # A checkpoint of 12 MB, including Adam's moments: the first one fits, a second one does not.
     run = planned(store, "method.hidden=4000")
     with pytest.raises(UserError, match="cannot write the checkpoint of step 4: No space left on device; free space"):
         run.carry_out(store)

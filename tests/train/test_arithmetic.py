@@ -1,4 +1,4 @@
-"""What a run asks of torch's arithmetic."""
+"""The numerical settings of torch in a run."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged, or whole and of another kind: one line that names the file, and no silent fresh start."""
+"""Damaged or mismatching checkpoints: one line that names the file, and no silent fresh start."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def subject(trained: Path, tmp_path: Path) -> Subject:
-    """The toy after four steps, with checkpoints at 2 and 4."""
+    """A toy method after four steps, with checkpoints at steps 2 and 4."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     found = Subject(TOY, tmp_path, WORLD)
     assert [checkpoint.step for checkpoint in folder_of(found).whole()] == [2, 4]
@@ -46,7 +46,7 @@ def cut(folder: Path) -> None:
 
 
 def stored(folder: Path, data: bytes) -> None:
-    """Put other bytes where the state was, with their hash."""
+    """Replace the state with other bytes, and update the hash."""
     (folder / "state.pt").write_bytes(data)
     described(folder, state_sha256=hashlib.sha256(data).hexdigest())
 
@@ -58,7 +58,7 @@ def described(folder: Path, **changed: Any) -> None:
 
 
 def saved(folder: Path, **changed: Any) -> None:
-    """Store the state again, whole, with some of its parts changed."""
+    """Store the state again, with some of its parts changed and a valid hash."""
     state = torch.load(folder / "state.pt", weights_only=True)
     torch.save({**state, **changed}, folder / "again.pt")
     stored(folder, (folder / "again.pt").read_bytes())
@@ -103,7 +103,7 @@ ABOUTS: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
-# Of a run's scoring, what is wrong with a state is found in the run itself, whose row says it.
+# In `evaluate`, a damaged state is found only during the run, and reported in its row.
 @pytest.mark.parametrize(
     ("verb", "name"), [*(("reconstruct", name) for name in (*STATES, *ABOUTS)), *(("evaluate", name) for name in ABOUTS)]
 )
@@ -137,12 +137,12 @@ def test_a_checkpoint_without_a_score_is_no_worse_than_others(subject: Subject) 
 
 def test_a_state_that_says_nothing_of_optimisers_is_refused(subject: Subject) -> None:
     saved(folder_of(subject).whole()[-1].folder, loop={})
-    with pytest.raises(UserError, match=r"step_000000004: state\.pt says nothing of its optimisers"):
+    with pytest.raises(UserError, match=r"step_000000004: state\.pt contains no optimiser state"):
         subject.train("run", 6)
 
 
 def test_a_resume_after_the_last_step_doubles_no_point_of_the_curves(subject: Subject) -> None:
-    """The validation at the end was made, and drawn, once more by every resume."""
+    """Regression test: every resume repeated the final validation, and added its point to the curves."""
     for _ in range(2):
         subject.train("run", 4, checkpoint_every=2)
     points = [(row["name"], row["step"]) for row in read_curves(subject.folder / "run" / "curves.jsonl")]

@@ -1,4 +1,4 @@
-"""What a Ray of our own and its workers listen on, looked up socket by socket, in processes of their own."""
+"""The addresses that a private Ray and its workers listen on, checked socket by socket, in separate processes."""
 
 import json
 import os
@@ -19,7 +19,7 @@ family = [psutil.Process(), *psutil.Process().children(recursive=True)]
 ends = [end.laddr.ip for process in family for end in process.net_connections("inet") if end.status == psutil.CONN_LISTEN]
 print(json.dumps(ends))
 """
-# As /proc/net has them: 127.0.0.1, and the same as an address of IPv6.
+# As in /proc/net: 127.0.0.1, and the same as an IPv6 address.
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F"}
 
 
@@ -36,7 +36,7 @@ def test_two_workers_meet_on_loopback(tmp_path: Path) -> None:
     found = tmp_path / "addresses"
     line = ("train", "method=faulty_methods:Chatty/mini", "dataset=toys:Dots", "trainer.batch_size=4", "trainer.workers=2")
     _, error = ended(start(tmp_path, *line, "trainer.max_steps=2", f"method.listening={found}", RAY_ADDRESS=""))
-    # The store of torch among them.
+    # Torch's store is among them.
     assert len(found.read_text().split()) >= 2
     assert set(found.read_text().split()) <= LOOPBACK
     assert "hello from step 0" in error

@@ -1,4 +1,4 @@
-"""One worker trains in a process of its own, without Ray: crashes, mistakes, what it says, and what it leaves behind."""
+"""One worker trains in a separate process, without Ray: crashes, errors, output, and leftovers."""
 
 import signal
 import subprocess
@@ -24,7 +24,7 @@ TOY, CHATTY, WORLD = "toys:Regression/mini", "faulty_methods:Chatty/mini", "toys
 
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No cluster to join: that of an earlier test, for instance."""
+    """Make sure there is no cluster to join, for example that of an earlier test."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
@@ -57,7 +57,7 @@ def test_a_killed_process_is_started_again_and_ends_in_the_same_numbers(
     assert summary.steps == 10
     assert curve(tmp_path / "killed") == curve(tmp_path / "calm")
     said = capfd.readouterr().err
-    assert "the training process was ended by signal 9 (SIGKILL); starting it again from step 4 (1 of 2)" in said
+    assert "the training process was ended by signal 9 (SIGKILL); restarting it from step 4 (1 of 2)" in said
 
 
 def test_a_process_that_dies_too_often_is_given_up(tmp_path: Path) -> None:
@@ -102,10 +102,10 @@ def test_a_process_that_hangs_at_its_start_is_told_of_and_given_up(
     monkeypatch.setenv("DEEP3DMAP_START_TIMEOUT_S", "1")
     job = Subject(TOY, tmp_path, WORLD).job("hanging", max_steps=2)
     with pytest.raises(
-        RuntimeError, match="gave up after waiting 4 s for the training process to begin: looking for a licence"
+        RuntimeError, match="gave up after waiting 4 s for the training process to start: looking for a licence"
     ):
         train(job, tmp_path / "ray")
-    assert "still waiting for the training process to begin after 2 s: looking for a licence" in capfd.readouterr().err
+    assert "still waiting for the training process to start after 2 s: looking for a licence" in capfd.readouterr().err
 
 
 def test_what_this_machine_has_not_is_said_at_once(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_it_dies_with_a_command_that_is_killed(tmp_path: Path) -> None:
     time.sleep(2)
     command.send_signal(signal.SIGKILL)
     command.wait()
-    # Who adopts it may never look at how it ended.
+    # The process that adopts it may never reap it.
     while state(process) not in ("", ZOMBIE) and time.monotonic() < until:
         time.sleep(0.05)
     assert state(process) in ("", ZOMBIE)

@@ -1,4 +1,4 @@
-"""How many GPUs a worker reserves: what the configuration says, or one where there are some and the method can use it."""
+"""GPUs reserved per worker: as configured, or one if GPUs are available and the method can use it."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def test_this_machine_does_not_speak_for_a_cluster(tmp_path: Path, monkeypatch: 
     job = Subject("toys:Regression/mini", tmp_path, "toys:Dots", ("device=auto",)).job("a", max_steps=1)
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     monkeypatch.setattr("ray.is_initialized", lambda: False)
-    with pytest.raises(RuntimeError, match="once it is joined"):
+    with pytest.raises(RuntimeError, match="until it is joined"):
         gpus_per_worker(job)
     monkeypatch.setattr("ray.is_initialized", lambda: True)
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0, "GPU": 4.0})

@@ -1,4 +1,4 @@
-"""Ray's folder and token are their owner's only, whatever was there before."""
+"""Ray's folder and token are accessible only to their owner, whatever existed before."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ def mode(path: Path) -> int:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home without a token, and a mask that would let others read what is made."""
+    """A home without a token, and a umask that would let others read new files."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
         monkeypatch.delenv(name, raising=False)
@@ -80,7 +80,7 @@ def test_a_named_token_that_others_can_read_is_refused(home: Path, monkeypatch: 
     token.write_text("of a cluster")
     token.chmod(0o640)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-    with pytest.raises(UserError, match=r"token: others can read Ray's token; run `chmod 600"):
+    with pytest.raises(UserError, match=r"token: others can read Ray's token; write a new token to it and run `chmod 600"):
         private_token()
     assert token.read_text() == "of a cluster"
     token.chmod(0o600)
@@ -104,8 +104,8 @@ def test_a_long_path_is_not_taken_as_sockets_lie_below(monkeypatch: pytest.Monke
 def test_a_link_or_another_users_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "theirs").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "theirs")
-    with pytest.raises(UserError, match="is somebody else's, or a link"):
+    with pytest.raises(UserError, match="belongs to another user, or is a link"):
         make_private(tmp_path / "link")
     monkeypatch.setattr("os.getuid", lambda: 12345)
-    with pytest.raises(UserError, match="is somebody else's, or a link"):
+    with pytest.raises(UserError, match="belongs to another user, or is a link"):
         make_private(tmp_path / "theirs")

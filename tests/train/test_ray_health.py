@@ -1,4 +1,4 @@
-"""What is said of a process of Ray that has ended."""
+"""Reports about a Ray process that has ended."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from deep3dmap.train.ray_health import RayHealth
 
 @pytest.fixture
 def raylet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process with the command line of a raylet, the only one seen: tests before may have left a Ray of their own."""
+    """A process with the command line of a raylet, the only one visible: earlier tests may have left a Ray running."""
     line = [sys.executable, "-c", "import time; time.sleep(60)", "raylet/raylet", f"--log_dir={tmp_path}"]
     process = subprocess.Popen(line)
     monkeypatch.setattr("deep3dmap.train.ray_health.descendants", lambda: [process.pid] if process.poll() is None else [])
@@ -23,7 +23,7 @@ def raylet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["subproc
 
 
 def seen(health: RayHealth) -> None:
-    """Look until the process runs its own command, which it does a moment after it is forked."""
+    """Wait until the process runs its own command, a moment after it is forked."""
     until = time.monotonic() + 30
     while not health._seen and time.monotonic() < until:
         assert health.lost() == ""
@@ -43,8 +43,8 @@ def test_the_last_lines_of_a_raylet_that_has_ended_are_told(
     raylet.wait()
     told = health.lost().splitlines()
     if not written:
-        assert told == ["Ray's raylet (its node) has ended"]
+        assert told == ["Ray's raylet (its node manager) has ended"]
         return
-    assert told[0] == f"Ray's raylet (its node) has ended; its last words ({tmp_path / 'raylet.err'}):"
+    assert told[0] == f"Ray's raylet (its node manager) has ended; its last output ({tmp_path / 'raylet.err'}):"
     assert told[-1] == "Check failed: no space left on device"
     assert len(told) == 13

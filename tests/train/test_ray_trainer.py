@@ -1,4 +1,4 @@
-"""The parts of Ray Train that are replaced or left out: the wait at the end of a run, its datasets, and where workers meet."""
+"""The replaced or omitted parts of Ray Train: the wait at the end of a run, its datasets, and the rendezvous of workers."""
 
 import socket
 from types import SimpleNamespace
@@ -73,7 +73,7 @@ def test_no_process_serves_datasets() -> None:
 
 
 class Group:
-    """A worker group that runs everything here."""
+    """A worker group that runs everything in this process."""
 
     def __init__(self, workers: int) -> None:
         self.workers, self.ran = workers, list[Any]()

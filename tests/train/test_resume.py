@@ -1,4 +1,4 @@
-"""A resumed run continues the loss curve of an unbroken one, bit for bit, whatever the loop does around the steps."""
+"""A resumed run continues the loss curve of an uninterrupted one bit for bit, whatever the loop does around the steps."""
 
 import shutil
 from pathlib import Path
@@ -35,7 +35,7 @@ def curve(folder: Path) -> list[tuple[int, float]]:
 def test_resumed_equals_unbroken(tmp_path: Path, method: str, trainer: dict[str, object]) -> None:
     subject = Subject(method, tmp_path, WORLD, ("schedule.name=cosine", "schedule.warmup_steps=3", "trainer.max_steps=11"))
     unbroken, _ = subject.train("unbroken", 11, **trainer)
-    # The budget shapes the cosine, so the first half is stopped by its steps and not by a smaller budget.
+    # The cosine depends on the budget, so the first half is stopped at a step rather than by a smaller budget.
     subject.train("resumed", 11, stop_after=7, **trainer, checkpoint_every=4)
     assert CheckpointFolder(tmp_path / "resumed" / "checkpoints").whole()[-1].step == 7
     resumed, summary = subject.train("resumed", 11, **trainer, checkpoint_every=4)

@@ -1,4 +1,4 @@
-"""Fits to scenes: their own budget and curves, the same start for every scene, exact resume, failures that name the scene."""
+"""Fits to scenes: separate budget and curves, the same start for every scene, exact resume, failures that name the scene."""
 
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def test_a_scene_ends_the_same_whatever_came_before_it(tmp_path: Path) -> None:
 def test_a_fit_that_was_interrupted_ends_with_the_same_bits(tmp_path: Path) -> None:
     unbroken, first, second = make(), make(), make()
     fits_of(unbroken, tmp_path / "unbroken").fit("dot-00", SPLIT[0])
-    # Stopped in the second stage, whose optimiser has a state of its own by then.
+    # Stopped in the second stage, whose optimiser has its own state by then.
     fits_of(first, tmp_path / "resumed", OwnProcessHost(stop_after=4)).fit("dot-00", SPLIT[0])
     assert not torch.equal(first.points, unbroken.points)
     summary = fits_of(second, tmp_path / "resumed").fit("dot-00", SPLIT[0])

@@ -1,4 +1,4 @@
-"""Who waits for a library speaks, gives up, and heeds a signal; progress is shown on terminals and in pipes."""
+"""Waiting for a library reports delays, gives up, and reacts to signals; progress is shown on terminals and in pipes."""
 
 import io
 import os
@@ -94,7 +94,7 @@ def test_a_patient_clock_only_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_interrupt_is_heeded_while_a_library_waits() -> None:
-    # A shell starts what it leaves in the background with interrupts ignored.
+    # A shell starts background processes with interrupts ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -114,7 +114,7 @@ def test_a_limit_that_is_none_is_refused(text: str, monkeypatch: pytest.MonkeyPa
 
 
 class Terminal(io.StringIO):
-    """What a terminal is sent."""
+    """A stream that records the output to a terminal."""
 
     def isatty(self) -> bool:
         return True

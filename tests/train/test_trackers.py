@@ -1,4 +1,4 @@
-"""Curves told to trackers: TensorBoard's files read back, W&B and MLflow as modules that write down what they hear."""
+"""Curves logged to trackers: TensorBoard's files are read back, W&B and MLflow are replaced by recording modules."""
 
 import shutil
 import struct
@@ -46,7 +46,7 @@ def events(folder: Path) -> list[Any]:
 
 
 def points(folder: Path) -> list[tuple[int, str, float]]:
-    """Return what TensorBoard would show: a start of a session takes back what was told of its step and later ones."""
+    """Return what TensorBoard would show: the start of a session discards points at its step and later."""
     from tensorboardX.proto.event_pb2 import SessionLog
 
     shown: list[tuple[int, str, float]] = []
@@ -62,7 +62,7 @@ def curves(folder: Path) -> list[tuple[int, str, Any]]:
 
 
 def test_tensorboard_shows_the_curves_also_after_a_resume(tmp_path: Path) -> None:
-    # What a process told of steps 6 and 7 before it died is told again: the checkpoint that was left is that of step 5.
+    # The points of steps 6 and 7, logged by a process that died, are logged again: the remaining checkpoint is that of step 5.
     checkpoints = tmp_path / "run" / "checkpoints"
     train(tmp_path, "[tensorboard]", 12, stop_after=5)
     shutil.copytree(checkpoints, tmp_path / "of step 5")
@@ -104,7 +104,7 @@ def test_unknown_and_absent_are_told_before_training(tmp_path: Path, monkeypatch
 
 @dataclass
 class FakeWandb:
-    """As much of wandb as is used; a keyword it does not know would be a TypeError in wandb too."""
+    """The part of wandb that is used; an unknown keyword would be a TypeError in wandb too."""
 
     begun: list[dict[str, Any]] = field(default_factory=list)
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -130,7 +130,7 @@ def test_wandb_goes_on_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 class FakeMlflowClient:
-    """As much of MLflow's client as is used."""
+    """The part of MLflow's client that is used."""
 
     runs: dict[str, dict[str, Any]]
 
@@ -176,7 +176,7 @@ def test_mlflow_goes_on_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 class Failing:
-    """A plug whose server goes away at step 3."""
+    """A tracker whose server goes away at step 3."""
 
     package = "json"
 
@@ -197,7 +197,7 @@ class Failing:
 
 def test_a_plug_that_fails_costs_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(trackers._added, "failing", Failing)
-    with pytest.warns(UserWarning, match="tracker 'failing' failed and is left out from now on: gone"):
+    with pytest.warns(UserWarning, match="tracker 'failing' failed and is no longer used: gone"):
         train(tmp_path, "[failing]", 6)
     assert Failing.last.heard == [1, 2]
     assert read_curves(tmp_path / "run" / "curves.jsonl")[-1]["step"] == 6

@@ -1,4 +1,4 @@
-"""Batches must come in time; nothing else about them changes."""
+"""Batches must arrive in time, and are otherwise unchanged."""
 
 import threading
 import time
@@ -39,7 +39,7 @@ def test_items_and_their_order_are_kept(seconds: float) -> None:
 def test_an_item_that_does_not_come_is_an_error_that_names_the_step() -> None:
     stream = watched(slow(2, 20.0), 0.2)
     began = time.monotonic()
-    with pytest.raises(UserError, match=r"no batch came for 0\.2 s after step 7; .*DEEP3DMAP_LOADER_TIMEOUT_S="):
+    with pytest.raises(UserError, match=r"no batch for 0\.2 s after step 7; .*DEEP3DMAP_LOADER_TIMEOUT_S="):
         next(stream)
     assert time.monotonic() - began < 10
 
@@ -78,11 +78,11 @@ def test_nothing_is_read_ahead_and_leaving_closes_the_stream() -> None:
 def test_a_training_whose_data_hang_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEP3DMAP_LOADER_TIMEOUT_S", "0.5")
     subject = Subject("faulty_methods:Accident/mini", tmp_path, "toys:Dots", ("method.hang_at=6",))
-    with pytest.raises(UserError, match=r"the data loader hangs: no batch came for 0\.5 s after step 1"):
+    with pytest.raises(UserError, match=r"the data loader hangs: no batch for 0\.5 s after step 1"):
         subject.train("hung", 4)
 
 
 def test_a_time_that_is_no_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEP3DMAP_LOADER_TIMEOUT_S", "soon")
-    with pytest.raises(UserError, match="DEEP3DMAP_LOADER_TIMEOUT_S=soon is no number"):
+    with pytest.raises(UserError, match="DEEP3DMAP_LOADER_TIMEOUT_S=soon is not a number"):
         Subject("toys:Regression/mini", tmp_path, "toys:Dots").train("run", 2)

@@ -18,7 +18,7 @@ WORLD = "toys:Dots"
 
 @pytest.fixture(scope="module", autouse=True)
 def ray() -> None:
-    """Ray; a second one in the same process could not train, so it is left to the modules that follow."""
+    """Ray, left running for the following modules, because a second Ray in the same process could not train."""
     ray_runtime.connect(cpus=4, dashboard=False)
 
 
@@ -76,7 +76,7 @@ def test_mistakes_and_divergence_are_not_retried(tmp_path: Path) -> None:
 def test_an_elastic_batch_is_shared_out_by_any_number_of_workers(tmp_path: Path) -> None:
     subject = Subject("toys:Regression/mini", tmp_path, WORLD)
     uneven = subject.job("uneven", max_steps=2, workers=4, min_workers=3, batch_size=8)
-    with pytest.raises(UserError, match=r"trainer\.batch_size=8 has to be a multiple of 3, 4 .*; 12 is"):
+    with pytest.raises(UserError, match=r"trainer\.batch_size=8 must be a multiple of 3, 4 .*; 12 is"):
         train_on_workers(uneven, tmp_path / "ray")
     with pytest.raises(UserError, match=r"trainer\.min_workers=3: must be at most trainer\.workers=2"):
         train_on_workers(subject.job("few", max_steps=2, workers=2, min_workers=3), tmp_path / "ray")

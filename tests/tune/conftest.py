@@ -1,4 +1,4 @@
-"""A sweep over the toy world, planned but not run."""
+"""A planned but not executed sweep of a toy method."""
 
 from collections.abc import Callable
 from pathlib import Path

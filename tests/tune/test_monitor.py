@@ -27,7 +27,7 @@ Planner = Callable[..., SweepPlan]
 
 
 class Driver:
-    """Plays Ray: starts trials, reports for them, ends them; `die` forgets everything but the disk."""
+    """Simulates Ray: starts trials, reports for them, ends them; `die` discards everything not on disk."""
 
     def __init__(self, plan: SweepPlan) -> None:
         plan.keep()
@@ -100,7 +100,7 @@ def test_a_resumed_sweep_keeps_what_ended_and_begins_again_what_did_not(planned:
     halfway = driver.begin()
     assert halfway is not None
     driver.report(1, 20, 9.0)
-    # The driver dies while it writes a line, and right after a row but before its line.
+    # The driver dies while writing a line, and between writing a row and its line.
     journal = plan.folder / "trials.jsonl"
     journal.write_text(journal.read_text() + '{"kind": "evaluated", "tri')
 
@@ -139,9 +139,9 @@ def test_a_row_without_its_line_in_the_journal_is_not_written_twice(planned: Pla
 def test_a_sweep_that_is_another_is_not_resumed(planned: Planner) -> None:
     planned("tune.name=mine").keep()
     planned("tune.name=mine", "tune.trials=99").keep()
-    with pytest.raises(UserError, match="begun with another space"):
+    with pytest.raises(UserError, match="started with another space"):
         planned("tune.name=mine", "tune.space.optimizer.lr=near(2)").keep()
-    with pytest.raises(UserError, match="begun with another run"):
+    with pytest.raises(UserError, match="started with another run"):
         planned("tune.name=mine", "optimizer.weight_decay=0.1").keep()
 
 
@@ -280,8 +280,8 @@ def test_the_answer_goes_into_train_and_into_pictures(planned: Planner, tmp_path
     ("texts", "message"),
     [
         (("trainer.max_steps=null", "trainer.max_seconds=5"), "the budget is in seconds only"),
-        (("tune.scheduler=pbt", "trainer.workers=2"), "sets trials aside"),
-        (("tune.objectives=[seconds]",), "quality has to be among them"),
+        (("tune.scheduler=pbt", "trainer.workers=2"), "pauses trials"),
+        (("tune.objectives=[seconds]",), "quality must be among them"),
         (("tune.objectives=[quality,money]",), "unknown objective 'money'"),
         (("tune.metric=face/nme_68",), "unknown metric of suite 'face' 'nme_68'; did you mean 'nme_68_"),
         *(((f"tune.name={name}",), "letters, digits") for name in ("a/b", "..", ".hidden", "a" * 101)),
@@ -302,6 +302,6 @@ def test_evaluations_are_spread_over_the_budget_of_each_trial(planned: Planner) 
     assert planned("trainer.evaluate_every=7").trial_plan(1, {}).config["trainer"]["evaluate_every"] == 7
     epochs = planned("trainer.max_steps=null", "trainer.max_epochs=10", "trainer.batch_size=8", "tune.evaluations=5")
     assert epochs.trial_plan(1, {}).config["trainer"]["evaluate_every"] == 6
-    # Of 24 samples one batch of 16 is an epoch: the rest is left to the next one.
+    # With 24 samples an epoch is one batch of 16; the rest belongs to the next epoch.
     uneven = planned("trainer.max_steps=null", "trainer.max_epochs=10", "trainer.batch_size=16", "tune.evaluations=5")
     assert uneven.trial_plan(1, {}).config["trainer"]["evaluate_every"] == 2

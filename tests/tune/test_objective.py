@@ -17,12 +17,12 @@ from deep3dmap.train.job import train_here
 from deep3dmap.tune.objective import SuiteScorer, ValidationView, objectives_of
 from deep3dmap.tune.options import TuneOptions
 
-# What the suite holds back: a method that is handed the whole sample scores otherwise.
+# Withheld by the suite: a method that receives the whole sample scores differently.
 OFFERED = np.float32(0.5)
 
 
 class DotsProtocol(Protocol):
-    """How near the landmarks are, as a quality."""
+    """Scores the closeness of the landmarks, higher is better."""
 
     card = SuiteCard(
         "Dots",
@@ -62,7 +62,7 @@ class DotsEvaluation(Evaluation):
 
 
 class Host:
-    """Keeps what it is told."""
+    """Stores its reports."""
 
     rank, world_size, device = 0, 1, choose_device("cpu")
 
@@ -82,7 +82,7 @@ def dots() -> None:
 
 
 class Watched(toys.Dots):
-    """Notes which splits are opened."""
+    """Records which splits are opened."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

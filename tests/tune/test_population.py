@@ -1,4 +1,4 @@
-"""Taking over another trial's checkpoint: its weights and step, with the settings of the trial that takes over."""
+"""Continuing from another trial's checkpoint: with its weights and step, but the trial's own settings."""
 
 from pathlib import Path
 

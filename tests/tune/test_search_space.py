@@ -1,4 +1,4 @@
-"""Search spaces: how they are written, what is drawn from them, and mistakes a user makes."""
+"""Search spaces: their text form, samples drawn from them, and user errors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,24 +48,27 @@ def test_what_is_written_is_read_and_written_again(text: str, domain: Any) -> No
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ({"optimizer.lr": "loguniform(0,1)"}, "a logarithmic range begins above 0"),
+        ({"optimizer.lr": "loguniform(0,1)"}, "a logarithmic range must start above 0"),
         ({"optimizer.lr": "uniform(2,1)"}, "the lower bound 2 is not below the upper bound 1"),
-        ({"optimizer.lr": "lognormal(1,2)"}, "no space is called 'lognormal'; did you mean 'loguniform'"),
+        ({"optimizer.lr": "lognormal(1,2)"}, "unknown domain 'lognormal'; did you mean 'loguniform'"),
         ({"optimizer.lr": "uniform(1)"}, "uniform takes 2 numbers, not 1"),
         ({"optimizer.lr": "0.1"}, "this is a single value"),
-        ({"optimizer.lr": "uniform(0,1"}, "cannot be read"),
-        ({"optimizer.lr": "choice(a/b)"}, "quote a text that is more than a word"),
-        ({"optimizer.lr": "choice(1,1)"}, "the same value is there twice"),
-        ({"optimizer.name": "near(3)"}, "near.FACTOR. takes a factor above 1"),
+        ({"optimizer.lr": "uniform(0,1"}, "cannot be parsed"),
+        ({"optimizer.lr": "choice(a/b)"}, "quote text that is more than one word"),
+        ({"optimizer.lr": "choice(1,1)"}, "a value occurs twice"),
+        ({"optimizer.name": "near(3)"}, "near.FACTOR. needs a factor above 1"),
         ({"optimizer.lr": "uniform(0,1) if a b"}, "the condition 'a b' is not KEY == VALUE"),
         ({"optimizer.rate": "uniform(0,1)"}, "the run has no such key; did you mean 'optimizer.name'|the run has no such key"),
-        ({"optimizer.lr": "uniform(0,1) if optimizer.nam == sgd"}, "asks for 'optimizer.nam'; did you mean 'optimizer.name'"),
+        (
+            {"optimizer.lr": "uniform(0,1) if optimizer.nam == sgd"},
+            "refers to the unknown key 'optimizer.nam'; did you mean 'optimizer.name'",
+        ),
         (
             {
                 "optimizer.lr": "uniform(0,1) if optimizer.momentum == 0",
                 "optimizer.momentum": "uniform(0,1) if optimizer.lr == 0",
             },
-            "may not go in a circle",
+            "form a cycle",
         ),
     ],
 )
@@ -164,8 +167,8 @@ def test_the_space_of_a_method_without_one_comes_from_its_options() -> None:
     ("space", "message"),
     [
         ({"method.hidden": "uniform(2,32)"}, "method.hidden=uniform.*could not be converted to Integer|type '?int"),
-        ({"trainer.workers": "randint(1,2)"}, "this is no setting of a method"),
-        ({"method.dropout": "auto"}, "the option names no bounds"),
+        ({"trainer.workers": "randint(1,2)"}, "this is not a setting of a method"),
+        ({"method.dropout": "auto"}, "the option specifies no bounds"),
     ],
 )
 def test_a_space_is_checked_before_the_first_trial(space: dict[str, str], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Searchers: reproducible, complete, better than chance, and as wise after a resume as before."""
+"""Searchers: reproducible, complete, better than random, and unaffected by a resume."""
 
 import math
 from typing import Any
@@ -31,7 +31,7 @@ def space() -> SearchSpace:
 
 
 def loss(values: dict[str, Any]) -> float:
-    """Only the learning rate and the optimiser matter, the first most."""
+    """A loss that depends on the learning rate most, on the optimiser less, and on nothing else."""
     return (math.log10(values["optimizer.lr"]) + 3) ** 2 + 0.3 * (values["optimizer.name"] == "adam")
 
 
@@ -114,7 +114,7 @@ def test_a_grid_is_tried_once_and_whole() -> None:
     assert len({repr(point) for point in points}) == 9
     assert sum(point is not None and "optimizer.momentum" in point for point in points) == 6
     assert proposer.ask(9) is None
-    with pytest.raises(UserError, match=r"optimizer.lr has no end of values; write it as grid\(A,B"):
+    with pytest.raises(UserError, match=r"optimizer.lr has infinitely many values; write it as grid\(A,B"):
         build_searcher(space(), TuneOptions(searcher="grid"), [QUALITY])
 
 

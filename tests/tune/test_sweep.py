@@ -18,7 +18,7 @@ Planner = Callable[..., SweepPlan]
 
 @pytest.fixture(scope="module", autouse=True)
 def ray() -> None:
-    """Ray; a second one in the same process could not train, so it is left to the modules that follow."""
+    """Ray, left running for the following modules, because a second Ray in the same process could not train."""
     ray_runtime.connect(cpus=4, dashboard=False)
 
 
@@ -47,7 +47,7 @@ def test_early_stops_and_a_death_leave_rows_and_free_cpus(planned: Planner, tmp_
     assert outcome.is_complete
     assert (tmp_path / "mark").exists()
     records = outcome.state.trials
-    # The second may go either way; the last two come to where the first has been.
+    # The second trial may end either way; the last two reach rungs where the first has reported.
     assert [records[n].status for n in (0, 2, 3)] == ["ok", "stopped", "stopped"]
     assert max(e["step"] for e in records[3].evaluations) < 40
     for record in records.values():
@@ -84,7 +84,7 @@ def test_every_scheduler_comes_to_an_end(planned: Planner, scheduler: str) -> No
     assert outcome.is_complete
     assert len(outcome.state.ended) == 5
     assert {record.status for record in outcome.state.ended} <= {"ok", "stopped"}
-    # HyperBand halves a bracket of trials that it has set aside, and the default among them.
+    # HyperBand halves a bracket of paused trials, which may include the default.
     assert outcome.state.trials[0].status == "ok" or scheduler == "hyperband"
     assert len(ResultStore(plan.results).runs(newest_only=False)) == 5
     if scheduler == "pbt":

@@ -1,4 +1,4 @@
-"""How a trial of a sweep ends: every failure is an outcome with the status that says what to do about it."""
+"""How a trial of a sweep ends: every failure becomes an outcome with a status that indicates what to do about it."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The command line: one file per verb, imported when it is called, so that `--help` loads neither torch nor ray."""
+"""The command-line interface: one module per verb, imported on demand, so that `--help` loads neither torch nor ray."""
 
 import importlib
 import os
@@ -12,28 +12,28 @@ _VERBS = {
     "suites": "list the benchmark suites, or show one",
     "keys": "list the keys that datasets provide and methods consume, with shapes and units",
     "data": "generate, prepare or check a dataset",
-    "train": "train one method on one dataset, on Ray Train",
-    "reconstruct": "turn photographs or a scan into meshes and pictures",
-    "generate": "draw samples of a trained generator",
-    "render": "draw one mesh by every renderer, side by side",
-    "export": "write a checkpoint's weights as the files that a method brings with it",
-    "evaluate": "score a checkpoint on a suite",
-    "tune": "search for the best configuration of a method, on Ray Tune",
-    "benchmark": "compare methods on a suite, on Ray Tune",
+    "train": "train a method on a dataset",
+    "reconstruct": "reconstruct meshes from photographs or a scan",
+    "generate": "draw samples from a trained generator",
+    "render": "render a mesh with every available renderer, side by side",
+    "export": "export a checkpoint's weights as the weights shipped with a method",
+    "evaluate": "evaluate a checkpoint on a suite",
+    "tune": "search for the best configuration of a method, with Ray Tune",
+    "benchmark": "compare methods on a suite, with Ray Tune",
     "leaderboard": "rank the methods in a result store",
-    "reproduce": "run stored runs again and say whether they come out the same",
+    "reproduce": "rerun stored runs and check whether the results match",
     "results": "list, show, export and verify stored runs",
-    "dashboard": "browse a result store in the web browser",
-    "submit": "run a verb as a job of a Ray cluster",
-    "check": "run the method contract on a method and print its report card",
-    "doctor": "say what works on this machine, and what to install for the rest",
+    "dashboard": "browse a result store in a web browser",
+    "submit": "run a verb as a job on a Ray cluster",
+    "check": "run the method contract on a method and print a report card",
+    "doctor": "check what works on this machine, and how to install the rest",
 }
 
 _MODULE_CLASS = re.compile(r"(?:^|[=\[,'\"\s])[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def command() -> None:
-    """The console script: run a verb, and end with all that it has started."""
+    """Entry point of the console script: run a verb, then terminate every process it started."""
     from deep3dmap.cli.ending import leave, watch_signals
     from deep3dmap.train.interruption import Terminated
 
@@ -52,7 +52,7 @@ def command() -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; returns 0 on success, 2 for a mistake of the user, 130 for an interrupt."""
+    """Run one verb and return its exit code: 0 on success, 2 on a user error, 130 on an interrupt."""
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
@@ -87,9 +87,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def find_named_modules(arguments: list[str]) -> None:
-    """Let a `module:Class` that the command line names be found in the current folder, here and in Ray's workers.
+    """Make a `module:Class` named on the command line importable from the current folder, here and in Ray's workers.
 
-    The folder comes last, and only then: a file that lies there is never taken for a module of an installed package.
+    The folder is appended to `sys.path` only when such a name is given, so its files never shadow installed modules.
     """
     if any(_MODULE_CLASS.search(argument) for argument in arguments) and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
@@ -104,7 +104,7 @@ Train, tune and compare 3D-reconstruction methods.
 verbs:
 {lines}
 
-`key=value` says what is run, `--flag` how the command behaves; `deep3dmap VERB --help` teaches each verb.
+`key=value` arguments configure the run; `--flag` options control the command. See `deep3dmap VERB --help` for details.
 
   deep3dmap benchmark suite=face tier=smoke
   deep3dmap leaderboard"""

@@ -1,4 +1,4 @@
-"""How every verb reads its line: flags by argparse, the rest as `key=value`."""
+"""Argument parsing shared by all verbs: argparse for flags and positional arguments, plus `key=value` pairs."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from deep3dmap.core.errors import UserError
 
 
 class VerbParser(argparse.ArgumentParser):
-    """An argument parser whose mistakes are UserErrors, one line each."""
+    """An argument parser that reports errors as one-line UserErrors."""
 
     def __init__(self, verb: str, description: str, examples: str) -> None:
         super().__init__(
@@ -20,17 +20,17 @@ class VerbParser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Raise instead of printing a usage page."""
+        """Raise UserError instead of printing the usage."""
         raise UserError(f"{message}; see {self.prog} --help")
 
     def parse(self, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-        """Return the flags and positional arguments, and the `key=value` arguments wherever they stand."""
+        """Return the parsed flags and positional arguments, and the `key=value` arguments, wherever they appear."""
         pairs = [text for text in argv if "=" in text and not text.startswith("-")]
         return self.parse_args([text for text in argv if text not in pairs]), pairs
 
 
 def how_many(text: str) -> int:
-    """Read a whole number of at least 1, as the `type` of an argument that says how many."""
+    """Parse a whole number of at least 1; used as the argparse `type` of counts."""
     try:
         number = int(text)
     except ValueError:
@@ -41,5 +41,5 @@ def how_many(text: str) -> int:
 
 
 def on_terminal() -> bool:
-    """Whether progress may be drawn."""
+    """Return whether stderr is a terminal, on which progress can be drawn."""
     return sys.stderr.isatty()

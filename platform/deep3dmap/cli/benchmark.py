@@ -28,16 +28,16 @@ EXAMPLES = """\
 
 
 def main(argv: list[str]) -> int:
-    """Run the verb; exit code 0 if every run ended well, 1 if one failed."""
+    """Run the verb; exit code 0 if every run succeeded, 1 if any failed."""
     stage_marks.mark("arguments")
     parser = VerbParser(
-        "benchmark", "Run methods x datasets x seeds of a suite, score them, store the rows.\n\n" + _keys(), EXAMPLES
+        "benchmark", "Run methods x datasets x seeds of a suite, score them and store the results.\n\n" + _keys(), EXAMPLES
     )
-    parser.add_argument("--resume", action="store_true", help="run only what is missing or failed; half-trained runs go on")
+    parser.add_argument("--resume", action="store_true", help="run only missing or failed runs; continue partly trained ones")
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="print the runs, their ids and what data would be made; make nothing",
+        help="print the runs, their ids and the data that would be prepared, then exit",
     )
     parser.add_argument("--json", action="store_true", help="print the outcome of every run as JSON")
     flags, pairs = parser.parse(argv)
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     store, uri, work = open_store(request.own.results, make=not flags.dry_run)
     request = replace(request, own=replace(request.own, results=uri))
     stage_marks.mark("imports and planning")
-    # Imported now, so that --help need not wait for torch.
+    # Imported here so that --help does not load torch.
     from deep3dmap.bench.expansion import expand, left_out
     from deep3dmap.cli.dry_run import print_runs
     from deep3dmap.cli.run_plans import run_plans
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
         _name_broken(one)
         plans += expand(one, work, tuned, versions)
         for name, dataset in left_out(one):
-            told = f"left out: {name} on {dataset}, which has nothing to train on; name it in methods= to train it elsewhere"
+            told = f"left out: {name} on {dataset}, which has no training data; list it in methods= to train on another dataset"
             print(told, file=sys.stderr)
     if flags.dry_run:
         print_runs(plans, versions.unmade)
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> int:
 
 
 def _by_suite(request: BenchmarkRequest) -> list[BenchmarkRequest]:
-    """Return one request per suite; what is asked for by name belongs to a single one."""
+    """Return one request per suite. Raises UserError if `suites=` is combined with a key of a single suite."""
     own = request.own
     if not own.suites:
         return [request]
@@ -80,7 +80,7 @@ def _by_suite(request: BenchmarkRequest) -> list[BenchmarkRequest]:
 def _tuned(
     request: BenchmarkRequest, uri: str, work: Path, *, resume: bool, only_plan: bool
 ) -> tuple[BenchmarkRequest, list["TunedSettings"]]:
-    """Tune what is to be tuned first; returns the request with the methods named and what was found."""
+    """Read `best=` and run the sweeps of `tuning=`; returns the request with the method of `best=`, and the tuned settings."""
     from deep3dmap.bench.expansion import tunable
 
     granted, found = tunable(request) if request.own.suite else (0, [])
@@ -99,7 +99,7 @@ def _tuned(
         tuned += tune_fairly(granted, found, request, uri, work, resume=resume)
     elif granted:
         for scored, run in found:
-            print(f"tuned first, {granted} trials: {run.method}/{run.variant} for {scored}")
+            print(f"would be tuned first, with {granted} trials: {run.method}/{run.variant} for {scored}")
     return request, tuned
 
 
@@ -119,5 +119,5 @@ def _keys() -> str:
     own = "\n".join(f"  {key:<16} {text}" for key, text in lines)
     return f"""keys:
 {own}
-  method.KEY=, dataset.KEY=, trainer.KEY=, optimizer.KEY=, schedule.KEY=, data.KEY=, inputs.KEY=   values of the runs
-  method.NAME.KEY=, dataset.NAME.KEY=   values of the runs of one method or dataset"""
+  method.KEY=, dataset.KEY=, trainer.KEY=, optimizer.KEY=, schedule.KEY=, data.KEY=, inputs.KEY=   settings of all runs
+  method.NAME.KEY=, dataset.NAME.KEY=   settings of the runs of one method or dataset"""

@@ -1,4 +1,4 @@
-"""`deep3dmap check METHOD`: run the method contract and print the report card."""
+"""`deep3dmap check METHOD`: run the method contract and print a report card."""
 
 import json
 import tempfile
@@ -30,8 +30,8 @@ class Mark:
 
 
 def main(argv: list[str]) -> int:
-    """Run the verb; exit code 0 if every check passed, 1 if one failed."""
-    parser = VerbParser("check", "Run the method contract on a method and print its report card.", EXAMPLES)
+    """Run the verb; exit code 0 if every check passed, 1 if any failed."""
+    parser = VerbParser("check", "Run the method contract on a method and print a report card.", EXAMPLES)
     parser.add_argument("method", help="NAME, NAME/VARIANT or module:Class (default variant: mini)")
     parser.add_argument(
         "--only", action="append", choices=list(CHECKS), metavar="CHECK", help=f"one of: {', '.join(CHECKS)}; may be repeated"
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="deep3dmap-check-") as folder:
         subject = Subject(flags.method, Path(folder), dataset, overrides)
         console.print(shown(f"{flags.method} on {subject.dataset_choice}"), highlight=False, soft_wrap=True)
-        subject.dataset  # noqa: B018  prepared before anything is timed
+        subject.dataset  # noqa: B018  prepare the data before timing anything
         for name in flags.only or CHECKS:
             if on_terminal():
                 console.print(f"[dim]… {name}[/dim]", end="\r", highlight=False)
@@ -64,6 +64,6 @@ def _mark(name: str, subject: Subject) -> Mark:
         return Mark(name, True, CHECKS[name](subject))
     except (ViolationError, UserError) as error:
         return Mark(name, False, str(error))
-    except Exception as error:  # whatever a method under test raises is a line on its report card
+    except Exception as error:  # any exception of the method under test becomes a line of its report card
         where = traceback.extract_tb(error.__traceback__)[-1]
         return Mark(name, False, f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})")

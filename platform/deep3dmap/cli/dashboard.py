@@ -1,4 +1,4 @@
-"""`deep3dmap dashboard`: browse a result store in the web browser."""
+"""`deep3dmap dashboard`: browse a result store in a web browser."""
 
 import os
 import socket
@@ -12,15 +12,15 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.data.cache import default_cache
 
 DESCRIPTION = """\
-Browse a result store in the web browser: leaderboard, single runs with their pictures and curves, the methods,
-datasets and suites behind them, and what is running. It reads the tables only, and follows a benchmark as it runs.
+Browse a result store in a web browser: the leaderboard, individual runs with their pictures and curves, the methods,
+datasets and suites, and the runs in progress. It only reads the store, and follows a benchmark while it runs.
 
 keys:
-  results=       the store, a folder or a URI (default: results/)"""
+  results=       the result store, a folder or a URI (default: results/)"""
 EXAMPLES = """\
   deep3dmap dashboard
   deep3dmap dashboard results=s3://bucket/results --port 9000
-  deep3dmap dashboard --export site/         plain files, which open from a disk or any web server
+  deep3dmap dashboard --export site/         static files, viewable from disk or on any web server
   ssh -L 8501:localhost:8501 gpu-box deep3dmap dashboard results=/data/results"""
 RESULTS_VARIABLE, KEPT_VARIABLE = "DEEP3DMAP_DASHBOARD_RESULTS", "DEEP3DMAP_DASHBOARD_KEPT"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -29,24 +29,24 @@ BLUES = {"light": "#0072B2", "dark": "#56B4E9"}
 
 
 def main(argv: list[str]) -> int:
-    """Run the verb; this process becomes the server, so that whoever stops it stops the server."""
+    """Run the verb. The server replaces this process, so stopping the process stops the server."""
     parser = VerbParser("dashboard", DESCRIPTION, EXAMPLES)
     parser.add_argument("--port", type=int, default=8501, help="the port to serve on (default: 8501)")
     parser.add_argument("--address", default="127.0.0.1", help="the address to listen on (default: this machine only)")
     parser.add_argument("--export", metavar="FOLDER", help="write a static site into FOLDER instead of serving")
-    parser.add_argument("--host", action="append", default=[], help="a further name under which browsers may reach it")
+    parser.add_argument("--host", action="append", default=[], help="additional host name under which browsers may reach it")
     flags, pairs = parser.parse(argv)
     uri = existing_place(pairs)
     if flags.export is not None:
         os.execve(sys.executable, export_command(uri, flags.export), dict(os.environ))
     _check_free(flags.address, flags.port)
-    print(f"dashboard of {uri}: http://{flags.address}:{flags.port} (Ctrl+C stops it)", flush=True)
+    print(f"dashboard of {uri}: http://{flags.address}:{flags.port} (press Ctrl+C to stop)", flush=True)
     places = {RESULTS_VARIABLE: uri, KEPT_VARIABLE: str(default_cache() / "dashboard")}
     os.execve(sys.executable, server_command(flags.address, flags.port, flags.host), {**os.environ, **places})
 
 
 def server_command(address: str, port: int, names: Sequence[str] = ()) -> list[str]:
-    """Return the command line of the server, which finds the store in its environment. names: further names of this host."""
+    """Return the command line of the server, which reads the store from its environment. names: extra names of this host."""
     options = {
         "server.headless": "true",
         "server.address": address,
@@ -55,7 +55,7 @@ def server_command(address: str, port: int, names: Sequence[str] = ()) -> list[s
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
     }
-    # Themes of both kinds, so that the viewer's system chooses.
+    # Both a light and a dark theme, so that the browser picks the one the viewer prefers.
     options |= {f"theme.{kind}.primaryColor": color for kind, color in BLUES.items()}
     pairs = [*options.items(), *(("server.allowedHosts", name) for name in _hosts(address, names))]
     flags = [part for name, value in pairs for part in (f"--{name}", value)]
@@ -69,7 +69,7 @@ def export_command(uri: str, folder: str) -> list[str]:
 
 
 def _hosts(address: str, names: Sequence[str]) -> list[str]:
-    """Return the names that a browser may ask for. A page whose name was made to lead here (DNS rebinding) has another one."""
+    """Return the host names that browsers may use; a page that reaches this host by DNS rebinding uses another one."""
     own = [socket.gethostname(), *_addresses()] if address in ANY_ADDRESS else [address]
     return list(dict.fromkeys([*LOOPBACK, *own, *names]))
 
@@ -82,7 +82,7 @@ def _addresses() -> list[str]:
 
 
 def _check_free(address: str, port: int) -> None:
-    # The server would say so as well, after seconds and in its own words.
+    # The server would report this too, but seconds later and less clearly.
     try:
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

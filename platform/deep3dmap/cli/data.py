@@ -1,4 +1,4 @@
-"""`deep3dmap data generate|prepare|check`: make what a dataset needs, and look whether it reads."""
+"""`deep3dmap data generate|prepare|check`: generate or prepare a dataset, and check that it can be read."""
 
 from typing import Any
 
@@ -17,14 +17,14 @@ EXAMPLES = """\
 
 def main(argv: list[str]) -> int:
     """Run the verb."""
-    parser = VerbParser("data", "Generate a procedural world, prepare a real dataset, or check that one reads.", EXAMPLES)
+    parser = VerbParser("data", "Generate a procedural dataset, prepare a real one, or check that one can be read.", EXAMPLES)
     parser.add_argument(
         "action",
         choices=("generate", "prepare", "check"),
-        help="generate and prepare make what is missing; check reads every sample",
+        help="generate and prepare create missing data; check also reads every sample",
     )
     parser.add_argument("name", help="a dataset, NAME or NAME/VARIANT")
-    parser.add_argument("--ray", action="store_true", help="share the scans of ScanNet out over Ray, here or on a cluster")
+    parser.add_argument("--ray", action="store_true", help="distribute the scans of ScanNet with Ray, locally or on a cluster")
     flags, pairs = parser.parse(argv)
     composed = compose_dataset(flags.name, (Layer("command line", tuple(pairs)),))
     name = flags.name.partition("/")[0]
@@ -45,7 +45,7 @@ def _prepare(dataset: Any, name: str, data: dict[str, Any], on_ray: bool) -> Non
         prepare_dataset(dataset, data, quiet=False)
         return
     if not getattr(dataset, "prepares_with_executor", False):
-        raise UserError(f"dataset '{name}' is made on one machine; leave --ray out")
+        raise UserError(f"dataset '{name}' is prepared on one machine; leave out --ray")
     from deep3dmap.train.ray_executor import RayExecutor
 
     with RayExecutor() as executor:
@@ -60,4 +60,4 @@ def _report(dataset: Any, name: str, read: bool) -> None:
         frames = sample.get("depths", ())
         for frame in frames:
             if not frame.any():
-                raise UserError(f"{name}/{split.name(index)}: a depth map without one valid pixel")
+                raise UserError(f"{name}/{split.name(index)}: a depth map has no valid pixel")

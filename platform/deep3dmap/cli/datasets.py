@@ -1,4 +1,4 @@
-"""`deep3dmap datasets`: what is registered, ours and third parties'."""
+"""`deep3dmap datasets`: list the registered datasets, built-in and third-party."""
 
 from deep3dmap.cli.registered import show_registered
 from deep3dmap.core.registry import datasets

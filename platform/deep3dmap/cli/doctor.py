@@ -1,4 +1,4 @@
-"""`deep3dmap doctor`: what works on this machine, and what to install for the rest."""
+"""`deep3dmap doctor`: check what works on this machine, and suggest fixes for what does not."""
 
 import importlib
 import json
@@ -17,7 +17,7 @@ from deep3dmap.core.registry import datasets, methods, suites
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One line of the report. needed: whether deep3dmap does not work without it."""
+    """One line of the report. needed: whether deep3dmap requires this component."""
 
     what: str
     works: bool
@@ -27,19 +27,19 @@ class Diagnosis:
 
 
 def main(argv: list[str]) -> int:
-    """Run the verb; exit code 0 unless something that is needed does not work."""
+    """Run the verb; exit code 0 unless a required component does not work."""
     parser = VerbParser(
         "doctor",
-        "Say what works on this machine, and what to install for the rest.",
+        "Check what works on this machine, and how to install the rest.",
         "  deep3dmap doctor\n  deep3dmap doctor --json",
     )
-    parser.add_argument("--json", action="store_true", help="print plain data")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
     flags, _ = parser.parse(argv)
     findings = [*(check() for check in CHECKS), *_plugins()]
     if flags.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
-        rows = table("", "what", "found", "to mend it")
+        rows = table("", "component", "found", "fix")
         for finding in findings:
             mark = "[green]ok[/green]" if finding.works else ("[red]no[/red]" if finding.needed else "[yellow]no[/yellow]")
             rows.add_row(mark, *map(shown, (finding.what, finding.detail, "" if finding.works else finding.remedy)))
@@ -91,19 +91,19 @@ def _home() -> Diagnosis:
 
 
 def _plugins() -> Iterator[Diagnosis]:
-    """Yield a line for all registered methods, datasets and suites of a kind, and one for each that does not load."""
+    """Yield one line each for methods, datasets and suites, and one for every plugin that does not load."""
     for registry in (methods, datasets, suites):
         failing = {name: error for name in registry.names() if (error := broken(registry, name))}
         yield Diagnosis(f"{registry.kind}s", True, f"{len(registry.names()) - len(failing)} load correctly")
         for name, error in failing.items():
-            yield Diagnosis(f"{registry.kind} {name}", False, error, f"install {registry.provider(name)} again, or remove it")
+            yield Diagnosis(f"{registry.kind} {name}", False, error, f"reinstall or remove {registry.provider(name)}")
 
 
 def _importable(module: str, what: str, remedy: str) -> Callable[[], Diagnosis]:
     def check() -> Diagnosis:
         try:
             found = importlib.import_module(module)
-        except Exception as error:  # a broken library raises whatever it likes while it is imported
+        except Exception as error:  # importing a broken library may raise anything
             return Diagnosis(
                 what, False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:80], remedy
             )
@@ -124,7 +124,7 @@ CHECKS: tuple[Callable[[], Diagnosis], ...] = (
     _ray,
     _home,
     _memory,
-    _importable("mmcv", "mmcv image pipeline", "OpenCV wants the system's libGL: Debian package libgl1"),
+    _importable("mmcv", "mmcv image pipeline", "OpenCV needs the system's libGL: Debian package libgl1"),
     _importable("streamlit", "dashboard", "pip install streamlit"),
     _importable(
         "OpenGL.osmesa",

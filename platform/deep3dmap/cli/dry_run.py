@@ -1,4 +1,4 @@
-"""What a dry run prints: the runs with their ids, and what would have to be made first."""
+"""Output of a dry run: the runs with their ids, and the data that would be prepared first."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -9,12 +9,12 @@ from deep3dmap.data.preparation_progress import describe
 from deep3dmap.runs.preparation import missing_preparations
 from deep3dmap.runs.run_plan import RunPlan
 
-# As wide as an id; a run's id holds the content of its data, which is not known before they are made.
-UNKNOWN = "(data not made)"
+# As wide as an id, which depends on the content of the data and is unknown until they are prepared.
+UNKNOWN = "(data not ready)"
 
 
 def print_runs(plans: Sequence[RunPlan], missing: Iterable[str]) -> None:
-    """Print one line per run on standard output, and on standard error what would be prepared."""
+    """Print one line per run to stdout, and the data that would be prepared to stderr."""
     for plan in plans:
         print(plan.run_id if _is_known(plan) else UNKNOWN, printable(plan.title.lstrip(" ·")))
     for dataset in missing:
@@ -22,7 +22,7 @@ def print_runs(plans: Sequence[RunPlan], missing: Iterable[str]) -> None:
     preparations = missing_preparations(plans)
     if preparations:
         for line in describe(preparations, worker_count(plans[0].config["data"])):
-            print(f"would make {line}", file=sys.stderr)
+            print(f"would prepare {line}", file=sys.stderr)
 
 
 def _is_known(plan: RunPlan) -> bool:

@@ -1,4 +1,4 @@
-"""How the command ends: on Ctrl-C and SIGTERM whatever it is doing, and with every process that it has started."""
+"""Shutdown of the command: on Ctrl-C or SIGTERM at any time, together with every process it started."""
 
 import os
 import signal
@@ -11,14 +11,14 @@ from typing import NoReturn
 from deep3dmap.train.interruption import Terminated
 from deep3dmap.train.processes import adopt_orphans, descendants, end_descendants, end_processes
 
-# How long a signal may take to unwind what the command is doing; then the command ends without that.
+# Seconds that the command has to unwind after a signal before it is killed.
 GRACE_S = {signal.SIGTERM: 5.0, signal.SIGINT: 10.0}
 
 
 def watch_signals() -> None:
-    """From now on SIGINT and SIGTERM end this process, also while a library waits and keeps the interpreter from running.
+    """Make SIGINT and SIGTERM end this process, even while a library blocks and keeps the interpreter from running.
 
-    Called before any thread has been started.
+    Call this before any thread is started.
     """
     adopt_orphans()
     signal.signal(signal.SIGTERM, _terminate)
@@ -29,12 +29,12 @@ def watch_signals() -> None:
         _insist(heard, command)
     os.close(heard)
     os.set_blocking(told, False)
-    # Written to by the interpreter's own handler when a signal comes, whatever the interpreter does.
+    # The interpreter's C handler writes to this descriptor when a signal arrives, even while no Python code can run.
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
 
 
 def leave(code: int) -> NoReturn:
-    """End every process that was started here, then this one, without taking the libraries apart in good order."""
+    """End every process started here, then this one, without an orderly teardown of the libraries."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
@@ -47,10 +47,10 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _insist(heard: int, command: int) -> NoReturn:
-    """Wait, in a process of its own, for the word of a signal; kill what has not ended after its grace."""
+    """Wait, in a separate process, until a signal is reported; kill whatever still runs after the grace period."""
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # At the end of the command the pipe ends.
+    # The pipe closes when the command ends.
     while numbers := os.read(heard, 64):
         grace = [GRACE_S[signal.Signals(number)] for number in numbers if number in GRACE_S]
         if grace:

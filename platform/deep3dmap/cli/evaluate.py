@@ -1,4 +1,4 @@
-"""`deep3dmap evaluate`: score a checkpoint on a suite."""
+"""`deep3dmap evaluate`: evaluate a checkpoint on a suite."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,18 +16,18 @@ EXAMPLES = """\
 
 
 def main(argv: list[str]) -> int:
-    """Run the verb; exit code 0 if the runs ended well, 1 if one failed."""
-    parser = VerbParser("evaluate", "Score a checkpoint on a suite's test split; the rows go to the result store.", EXAMPLES)
-    parser.add_argument("checkpoint", help="a checkpoint's folder, or its URI in a store that is none (s3://, gs://)")
-    parser.add_argument("--resume", action="store_true", help="run only what is missing or failed")
+    """Run the verb; exit code 0 if the runs succeeded, 1 if any failed."""
+    parser = VerbParser("evaluate", "Evaluate a checkpoint on a suite's test split and store the results.", EXAMPLES)
+    parser.add_argument("checkpoint", help="the checkpoint: a folder, or a URI (s3://, gs://)")
+    parser.add_argument("--resume", action="store_true", help="run only missing or failed runs")
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
     flags, pairs = parser.parse(argv)
     if Path(flags.checkpoint).is_file():
-        raise UserError(f"{flags.checkpoint}: a file; give the folder of the checkpoint: {Path(flags.checkpoint).parent}")
+        raise UserError(f"{flags.checkpoint} is a file; give the folder of the checkpoint: {Path(flags.checkpoint).parent}")
     request = parse_arguments(pairs)
     if not request.own.suite:
         raise UserError("which suite? give suite=NAME (`deep3dmap suites` lists them)")
-    # Imported now, so that neither --help nor these mistakes wait for torch.
+    # Imported here so that neither --help nor the errors above load torch.
     from deep3dmap.bench.expansion import checkpoint_plan
     from deep3dmap.cli.run_plans import run_plans
     from deep3dmap.frameworks.saved_checkpoints import read_checkpoint
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     about = checkpoint.of_run()
     method = about["method"]
     if request.own.methods not in ([], [method]):
-        raise UserError(f"the checkpoint says which method it is ({method}); leave out methods=")
+        raise UserError(f"the method is given by the checkpoint ({method}); leave out methods=")
     check_plain(about["config"], where=flags.checkpoint)
     check_choice(method, next(iter(request.own.methods), ""), "method", flags.checkpoint)
     store, uri, work = open_store(request.own.results)

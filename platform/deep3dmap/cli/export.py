@@ -1,4 +1,4 @@
-"""`deep3dmap export`: a checkpoint's weights as the files that a method brings with it."""
+"""`deep3dmap export`: export a checkpoint's weights as the weights shipped with a method."""
 
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,15 @@ def main(argv: list[str]) -> int:
     """Run the verb."""
     parser = VerbParser(
         "export",
-        "Write a checkpoint's weights, as halves, and a card, as `method.weights=shipped` reads them. key=value pairs are "
-        "notes on the card.",
+        "Write a checkpoint's weights in half precision, with a card, for use with `method.weights=shipped`.\n"
+        "key=value pairs are added to the card as notes.",
         EXAMPLES,
     )
-    parser.add_argument("checkpoint", help="a checkpoint (folder or URI)")
+    parser.add_argument("checkpoint", help="the checkpoint (folder or URI)")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the folder of the method")
     flags, pairs = parser.parse(argv)
     check_folder(flags.out, "-o")
-    # Imported now, so that --help need not wait for torch.
+    # Imported here so that --help does not load torch.
     from deep3dmap.frameworks.saved_checkpoints import read_checkpoint
     from deep3dmap.train.checkpoint_places import local_checkpoint
     from deep3dmap.train.shipped_weights import write_shipped

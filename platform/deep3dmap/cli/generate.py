@@ -1,4 +1,4 @@
-"""`deep3dmap generate`: samples of a trained generator as one picture, or as a file each."""
+"""`deep3dmap generate`: draw samples from a trained generator into one picture, or one file each."""
 
 from collections.abc import Iterator
 from inspect import Parameter, signature
@@ -20,28 +20,31 @@ EXAMPLES = """\
   deep3dmap generate CHECKPOINT -o line.png --count 9 --columns 9 between=8
   deep3dmap generate stylegan2 -o faces.png method.weights=550000.pt
 
-key=value is a control of the method: one of `generate` of its class, such as truncation (1 = all variety, 0 = the mean picture)
-and between (number of pictures from one random sample to the next) of stylegan2; `deep3dmap methods NAME` and the method's
-README name them. method.KEY=, seed= and device= are those of the other verbs. The same seed gives the same pictures."""
+key=value sets a control of the method, an argument of its `generate`: for stylegan2, for example, truncation (1 = full variety,
+0 = the mean image) and between (number of images from one random sample to the next). `deep3dmap methods NAME` and the method's
+README list the controls. method.KEY=, seed= and device= work as in the other verbs. The same seed gives the same images."""
 PORTION = 16
 SEEN_WELL = 96  # pixels
 
 
 def main(argv: list[str]) -> int:
     """Run the verb."""
-    parser = VerbParser("generate", "Draw samples of a trained generator, laid out in one picture or each in a file.", EXAMPLES)
+    parser = VerbParser("generate", "Draw samples from a trained generator, as one picture or one file each.", EXAMPLES)
     parser.add_argument("checkpoint", help="a checkpoint (folder or URI), or NAME/VARIANT with official weights")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="the PNG file, or a folder for a file of each sample")
-    parser.add_argument("--count", type=int, default=16, help="samples (default: 16); with --sweep in every row")
-    parser.add_argument("--first", type=int, default=0, help="number of the first sample (default: 0)")
-    parser.add_argument("--columns", type=int, default=0, help="samples in a row (default: a square grid)")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="a PNG file, or a folder for one file per sample")
+    parser.add_argument("--count", type=int, default=16, help="number of samples (default: 16); with --sweep, per row")
+    parser.add_argument("--first", type=int, default=0, help="index of the first sample (default: 0)")
+    parser.add_argument("--columns", type=int, default=0, help="samples per row (default: a square grid)")
     parser.add_argument(
-        "--scale", type=int, default=0, help="enlarge pixels so many times (default: small samples to about 100)"
+        "--scale",
+        type=int,
+        default=0,
+        help="enlarge pixels by this factor (default: enlarge small samples to about 100 pixels)",
     )
-    parser.add_argument("--sweep", metavar="KEY=A,B,...", help="one row for each value of a control, with the same samples")
+    parser.add_argument("--sweep", metavar="KEY=A,B,...", help="one row per value of a control, with the same samples in each")
     flags, pairs = parser.parse(_kept_together(argv))
     if flags.count < 1 or min(flags.first, flags.columns, flags.scale) < 0:
-        raise UserError("--count is at least 1, --first, --columns and --scale at least 0")
+        raise UserError("--count must be at least 1; --first, --columns and --scale at least 0")
     _check_place(flags.out, flags.sweep)
     rows = _rows(flags.sweep)
 
@@ -57,7 +60,7 @@ def main(argv: list[str]) -> int:
     seed = int(job.config["seed"])
     if not flags.out.suffix:
         _write_each(_portions(method, indices, seed, values), flags.first, flags.out)
-        print(f"{flags.count} samples in {flags.out}, a file each")
+        print(f"{flags.count} samples in {flags.out}, one file each")
         return 0
     pictures = [_draw(method, indices, seed, {**values, **controls}) for controls in rows]
     _write(pictures, flags.columns or _square(flags.count, len(rows)), flags.scale, flags.out)
@@ -67,16 +70,16 @@ def main(argv: list[str]) -> int:
 
 def _check_place(out: Path, sweep: str | None) -> None:
     if out.suffix.lower() not in ("", ".png"):
-        raise UserError(f"{out}: the picture is a PNG; give a name that ends in .png, or a folder")
+        raise UserError(f"{out}: pictures are written as PNG; give a file name ending in .png, or a folder")
     if not out.suffix and sweep:
-        raise UserError(f"{out}: --sweep makes one picture; give a name that ends in .png")
+        raise UserError(f"{out}: --sweep writes a single picture; give a file name ending in .png")
     if out.suffix and out.is_dir():
-        raise UserError(f"{out}: a folder; give the name of the picture in it")
+        raise UserError(f"{out} is a folder; give the name of a picture in it")
     check_folder(out.parent if out.suffix else out, "-o")
 
 
 def _kept_together(argv: list[str]) -> list[str]:
-    """Join `--sweep KEY=VALUES` to one argument, so that it is not taken for a `key=value` of its own."""
+    """Join `--sweep KEY=VALUES` into one argument, so that KEY=VALUES is not parsed as a `key=value` argument."""
     joined: list[str] = []
     for text in argv:
         if joined and joined[-1] == "--sweep":
@@ -92,7 +95,7 @@ def _rows(sweep: str | None) -> list[dict[str, Any]]:
     key, equals, listed = sweep.partition("=")
     if not key or not equals or not listed:
         raise UserError(f"--sweep {sweep}: expected a control and its values, such as truncation=0,0.5,1")
-    # As one list, so that a control whose values are lists themselves can be swept too.
+    # Parsed as one list, so that controls whose values are lists can be swept too.
     _, values = split_override(f"{key}=[{listed}]")
     return [{key: value} for value in values]
 
@@ -112,7 +115,7 @@ def _check_controls(method: Any, name: str, given: set[str]) -> None:
 
 
 def _portions(method: Any, indices: range, seed: int, controls: dict[str, Any]) -> Iterator[Any]:
-    """Draw some samples at a time, (N, 3, H, W): of many, never all are held."""
+    """Yield the samples in batches, (N, 3, H, W), so that they are never all in memory at once."""
     import torch
 
     for start in range(0, len(indices), PORTION):
@@ -149,7 +152,7 @@ def _write(pictures: list[Any], columns: int, scale: int, file: Path) -> None:
         rows = filled.unflatten(0, (-1, columns)).permute(2, 0, 3, 1, 4)
         bands.append(rows.flatten(1, 2).flatten(2, 3))
     sheet = torch.cat(bands, 1)
-    # Squares, and nothing between them: what is shown are the samples' own pixels.
+    # Pixels are repeated, not interpolated: the picture shows the samples' own pixels.
     times = scale or max(1, SEEN_WELL // pictures[0].shape[-1])
     file.parent.mkdir(parents=True, exist_ok=True)
     save_png(sheet.repeat_interleave(times, 1).repeat_interleave(times, 2), file)

@@ -1,4 +1,4 @@
-"""A method ready to use on the command line, from a checkpoint or by its name."""
+"""Loads a method for inference on the command line, from a checkpoint or by name."""
 
 import sys
 from dataclasses import asdict
@@ -26,19 +26,19 @@ from deep3dmap.train.starting_weights import load_weights
 
 
 def method_for_inference(named: str, values: dict[str, Any]) -> tuple[Method, TrainingJob]:
-    """Return a method on its device, in eval mode, and the job it comes from.
+    """Return a method on its device, in eval mode, and its training job.
 
-    named: a checkpoint (folder or URI), or NAME or NAME/VARIANT of a method that needs none; NAME alone takes the weights that
-    come with a method, where there are such and no others are named, and says so. values: `key=value` of the command
-    line, of which `device`, `seed`, `method.KEY` and `fit.KEY` are taken out. Raises UserError for a method that has to be
-    trained first, and for settings that a checkpoint already has.
+    named: a checkpoint (folder or URI), or NAME or NAME/VARIANT of a method that needs none. NAME alone uses the weights
+    shipped with the method, if there are any and `method.weights` is not given, and reports this on stderr. values: the
+    `key=value` arguments; `device`, `seed`, `method`, `method.KEY` and `fit.KEY` are removed from them. Raises UserError if
+    the method must be trained first, or if a setting stored in the checkpoint is given again.
     """
     device = choose_device(str(values.pop("device", "auto")))
     chosen = str(values.pop("method", ""))
     own = {key: values.pop(key) for key in list(values) if key.partition(".")[0] in ("method", "fit", "seed")}
     if is_checkpoint(named):
         if changed := [key for key in own if key.startswith("method.")]:
-            raise UserError(f"{changed[0]}: a checkpoint keeps the configuration that it was trained with")
+            raise UserError(f"{changed[0]}: a checkpoint keeps the configuration it was trained with")
         checkpoint = read_checkpoint(local_checkpoint(named))
         about = checkpoint.of_run()
         check_plain(about["config"], where=named)
@@ -67,8 +67,8 @@ def _with_shipped(name: str, own: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if card is None:
         return name, own
     print(
-        f"weights that come with {name}: {name}/{card['variant']}, {card['steps']:,} steps on {card['trained_on']} with "
-        f"{card['device'] or 'an unnamed device'}",
+        f"using the weights shipped with {name}: {name}/{card['variant']}, trained for {card['steps']:,} steps on "
+        f"{card['trained_on']} with {card['device'] or 'an unnamed device'}",
         file=sys.stderr,
     )
     return f"{name}/{card['variant']}", {"method.weights": SHIPPED, **own}
@@ -82,7 +82,7 @@ def _untrained(name: str, own: dict[str, Any]) -> TrainingJob:
     for asset in cls.card.assets:
         if asset.names_file(section.get(asset.option)):
             section[asset.option] = str(find_asset(asset, str(section[asset.option]), partial(methods.file, plain)))
-    # Built once for its checks, which name the key as it was typed.
+    # Built only to validate it: the errors then name each key as it was typed.
     build_section(cls.config_type, section, "method.")
     config = asdict(LoopSettings()) | {
         "method": section,
@@ -92,7 +92,7 @@ def _untrained(name: str, own: dict[str, Any]) -> TrainingJob:
     job = TrainingJob(plain, variant, "", "", config, "")
     if job.trains:
         raise UserError(
-            f"method '{name}' has to be trained first; give the folder of a checkpoint instead of its name"
+            f"method '{name}' must be trained first; give the folder of a checkpoint instead of its name"
             + (", or method.weights=FILE" if hasattr(cls.config_type, "weights") else "")
         )
     return job

@@ -1,4 +1,4 @@
-"""What `deep3dmap reconstruct` does with a method and its inputs; it imports torch, which mistakes need not wait for."""
+"""The reconstruction step of `deep3dmap reconstruct`, in a separate module so that argument errors do not import torch."""
 
 import hashlib
 from pathlib import Path
@@ -21,27 +21,29 @@ from deep3dmap.train.start_watch import to_stderr
 
 
 class InputReconstructor:
-    """Reconstructs one input after another, fitting the method to each of them where it fits."""
+    """Reconstructs one input after another, fitting the method to each input if it is a fitted method."""
 
     def __init__(self, method: Method, job: TrainingJob) -> None:
         self.method, self.job = method, job
         self.mapping, self.seed = dict(job.config["inputs"]), int(job.config["seed"])
-        # A fit goes on where an interrupted command left it, if that had the same settings and began at the same weights.
+        # The folder name depends on settings and initial weights, so an interrupted fit is resumed only if both are unchanged.
         state = {name: _content(value) for name, value in method.state_dict().items()}
         settings = {name: job.config[name] for name in ("method", "fit", "seed")}
         self.fit_name = f"fit-{content_hash([settings, state])[:8]}" if method.fits() else ""
 
     def __call__(self, sample: dict[str, Any], scene: str, folder: Path) -> None:
-        """Write the reconstruction of a sample, with pictures, into `folder`; a fit shows how far it is."""
+        """Write the reconstruction of a sample, with pictures, to `folder`; a fit shows its progress."""
         device = getattr(self.method, "device", torch.device("cpu"))
         fits = self.job.scene_fits(self.method, LocalHost(device), folder / self.fit_name)
         if fits:
             fits.shows_progress = True
-            to_stderr(f"{scene}: fitting {self.job.method}/{self.job.variant}; what an interruption leaves is taken up again")
+            to_stderr(
+                f"{scene}: fitting {self.job.method}/{self.job.variant}; if interrupted, the same command resumes the fit"
+            )
         outcome = reconstruct_scene(self.method, sample, scene, self.mapping, fits, self.seed)
         if outcome.fit:
             cut = f", {outcome.fit.cut_short}" if outcome.fit.cut_short else ""
-            to_stderr(f"{scene}: fitted, {outcome.fit.steps} steps in {outcome.fit.seconds:.1f} s{cut}; drawing the pictures")
+            to_stderr(f"{scene}: fitted, {outcome.fit.steps} steps in {outcome.fit.seconds:.1f} s{cut}; rendering pictures")
         with torch.no_grad():
             reconstruction = self.method.details(outcome.reconstruction, outcome.given)
         _write(reconstruction, sample, folder)
@@ -50,7 +52,7 @@ class InputReconstructor:
                 write_novel_views(self.method.render, sample, folder)
             if reconstruction.mesh is not None and reconstruction.mesh.is_empty:
                 to_stderr(
-                    f"{scene}: the mesh is empty, only the views are of use; more steps help, and masks where there are some"
+                    f"{scene}: the mesh is empty, so only the rendered views are usable; try more steps, or masks if available"
                 )
         else:
             _require_surface(reconstruction, scene, folder)
@@ -59,7 +61,7 @@ class InputReconstructor:
 
 
 def _require_surface(reconstruction: Reconstruction, scene: str, folder: Path) -> None:
-    """Raise UserError for a mesh without a single face: kept for a look, it is no success."""
+    """Raise UserError if the mesh has no faces; it stays on disk for inspection, but does not count as a success."""
     if reconstruction.mesh is None or not reconstruction.mesh.is_empty:
         return
     findings = "; ".join(str(finding) for finding in reconstruction.notes.get("findings", ()))
@@ -68,7 +70,7 @@ def _require_surface(reconstruction: Reconstruction, scene: str, folder: Path) -
 
 
 def _content(value: Any) -> str:
-    """Return a hash of a value of a state."""
+    """Return a hash of one value of a state dict."""
     plain = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     return hashlib.sha256(plain.tobytes()).hexdigest()[:16]
 

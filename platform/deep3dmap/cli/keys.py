@@ -1,4 +1,4 @@
-"""`deep3dmap keys [NAME]`: the words that datasets, suites and methods share, with shape and unit."""
+"""`deep3dmap keys [NAME]`: list the sample keys shared by datasets, suites and methods, with shape and unit."""
 
 import json
 from dataclasses import asdict
@@ -10,16 +10,16 @@ from deep3dmap.config.plugins import every_key
 from deep3dmap.core.keys import describe_key
 
 DESCRIPTION = """\
-List the keys that a sample may hold: what datasets provide, suites give and methods consume. A package adds its own with
-deep3dmap.core.register_key."""
+List the keys that a sample may contain: those that datasets provide, suites pass on and methods consume. Packages add their
+own with deep3dmap.core.register_key."""
 EXAMPLES = "  deep3dmap keys\n  deep3dmap keys position_map\n  deep3dmap keys --json"
 
 
 def main(argv: list[str]) -> int:
     """Run the verb."""
     parser = VerbParser("keys", DESCRIPTION, EXAMPLES)
-    parser.add_argument("name", nargs="?", help="one key")
-    parser.add_argument("--json", action="store_true", help="print plain data")
+    parser.add_argument("name", nargs="?", help="show only this key")
+    parser.add_argument("--json", action="store_true", help="print the keys as JSON")
     flags, _ = parser.parse(argv)
     every = every_key()
     keys = [describe_key(flags.name)] if flags.name else list(every.values())

@@ -19,25 +19,25 @@ EXAMPLES = """\
   deep3dmap leaderboard results=s3://bucket/results --format json
   deep3dmap leaderboard --suite indoor --tier quick --format latex > indoor.tex"""
 DESCRIPTION = """\
-Rank the methods of a result store, per suite, tier and dataset. A value is the mean over scenes and seeds, with its
-95 % interval; entries that cannot be told apart share a rank, and numbers of different protocol or data versions are
-never mixed.
+Rank the methods in a result store, per suite, tier and dataset. Values are means over scenes and seeds, with 95 %
+intervals; entries that do not differ significantly share a rank, and results of different protocol or data versions
+are never mixed.
 
 keys:
-  results=     the store, a folder or a URI (default: results/)"""
+  results=     the result store, a folder or a URI (default: results/)"""
 FORMATS = ("table", "json", "csv", "latex")
 
 
 def main(argv: list[str]) -> int:
-    """Run the verb; an empty store is no mistake."""
+    """Run the verb; an empty store is not an error."""
     parser = VerbParser("leaderboard", DESCRIPTION, EXAMPLES)
     parser.add_argument("--suite", help="only this suite")
     parser.add_argument("--dataset", help="only this dataset: NAME or NAME/VARIANT")
     parser.add_argument("--tier", help="only this tier")
     parser.add_argument("--metric", help="rank by this metric (default: each suite's headline)")
     parser.add_argument("--all-metrics", action="store_true", help="one table per metric")
-    parser.add_argument("--across", action="store_true", help="mean ranks over all tables, of the methods that are in all")
-    parser.add_argument("--format", choices=FORMATS, default="table", help="what to print (default: table)")
+    parser.add_argument("--across", action="store_true", help="print mean ranks over all tables, of the methods present in all")
+    parser.add_argument("--format", choices=FORMATS, default="table", help="output format (default: table)")
     flags, pairs = parser.parse(argv)
     store = existing_store(pairs)
     return _show(store, flags)
@@ -49,7 +49,7 @@ def _show(store: "ResultStore", flags: argparse.Namespace) -> int:
     from deep3dmap.results.leaderboard import beside, boards
 
     if flags.across and flags.format not in ("table", "json"):
-        raise UserError("--across is printed as a table or as json")
+        raise UserError("--across supports only --format table and json")
     metric = "all" if flags.all_metrics else flags.metric
     _say_what_takes_long(store)
     _check_names(store, suite=flags.suite, dataset=flags.dataset, tier=flags.tier)
@@ -89,7 +89,7 @@ def _say_what_takes_long(store: "ResultStore") -> None:
 
     files = store.unread()
     if files > WORTH_COMPACTING:
-        advice = f"`deep3dmap results compact results={store.uri}` makes it fast"
+        advice = f"`deep3dmap results compact results={store.uri}` speeds this up"
         print(f"deep3dmap: reading {files:,} files of single attempts; {advice}", file=sys.stderr, flush=True)
 
 
@@ -103,7 +103,7 @@ def print_leaderboard(store: "ResultStore", suite: str | None = None) -> None:
 
 
 def existing_store(pairs: Sequence[str]) -> "ResultStore":
-    """Open the store that `results=` names for reading; raises what `existing_place` raises."""
+    """Open the store given by `results=` for reading. Raises UserError as `existing_place` does."""
     uri = existing_place(pairs)
     from deep3dmap.results.store import ResultStore
 
@@ -111,15 +111,15 @@ def existing_store(pairs: Sequence[str]) -> "ResultStore":
 
 
 def existing_place(pairs: Sequence[str]) -> str:
-    """Return the place of the store that `results=` names: a URI, or the whole path of a folder.
+    """Return the location of the store given by `results=`: a URI, or the absolute path of a folder.
 
-    Raises UserError for another key, a folder that is not there, or a URI that nobody can read.
+    Raises UserError for any other key, a missing folder, or an unsupported URI.
     """
     uri = "results"
     for pair in pairs:
         key, _, value = pair.partition("=")
         if key != "results" or not value:
-            raise UserError(f"'{pair}': the only key here is results=URI")
+            raise UserError(f"'{pair}': the only key accepted here is results=URI")
         uri = value
     folder = local_folder(uri)
     if folder is None:

@@ -1,4 +1,4 @@
-"""A table of thousands of rows on the terminal: rich's own tables take half a second for each thousand."""
+"""Terminal tables of thousands of rows; rich's own tables take half a second per thousand rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.text import Text
 
 GAP = "  "
-# Names are not folded to less: rather a line is longer than the terminal is wide. Other texts are broken between words only.
+# Minimum width of folded names; lines may exceed the terminal's width instead. Other texts break only between words.
 NARROWEST = 12
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row. cells: plain text without control characters. note: stands below the name. style: of the row, as rich has it."""
+    """A row. cells: plain text without control characters. note: printed below the name. style: rich style of the row."""
 
     cells: Sequence[str]
     note: str = ""
@@ -25,8 +25,8 @@ class Line:
 def print_long(out: Console, heads: Sequence[str], lines: Sequence[Line], texts: Mapping[str, int]) -> None:
     """Print a table.
 
-    texts: {head: greatest width} of the columns that stand on the left and are folded where there is no room, the last one
-    first; the first has the names. What is in the others, such as numbers, stands on the right and is never cut.
+    texts: {head: maximum width} of the left-aligned columns, which are folded if space runs out, the last one first; the first
+    of them contains the names. All other columns, such as numbers, are right-aligned and never cut.
     """
     every = [Line(heads, style="bold"), *lines]
     widths = _widths(every, [texts.get(head) for head in heads], out.width)
@@ -44,7 +44,7 @@ def print_long(out: Console, heads: Sequence[str], lines: Sequence[Line], texts:
 
 
 def _widths(lines: Sequence[Line], longest: Sequence[int | None], room: int) -> list[int]:
-    """Return the widths of the columns. longest: of each the greatest width, None for one that is not folded."""
+    """Return the column widths. longest: maximum width of each column, None for one that is not folded."""
     names, *rest = (place for place, most in enumerate(longest) if most is not None)
     columns = [list(cells) for cells in zip(*(line.cells for line in lines))]
     columns[names] += [_below(line) for line in lines]
@@ -63,11 +63,11 @@ def _below(line: Line) -> str:
 
 
 def _folded(cell: str, width: int) -> list[str]:
-    """Return the lines of a cell, broken after spaces and slashes where there are some."""
+    """Return the lines of a cell, broken after spaces and slashes if there are any."""
     found = []
     while cell_len(cell) > width:
         begin = chop_cells(cell, width)[0]
-        # What a space would not fit behind does fit without it.
+        # A word that fits exactly may be followed by a space outside the width, which is stripped.
         cut = max(chop_cells(cell, width + 1)[0].rfind(" "), begin.rfind("/")) + 1 or len(begin)
         found.append(cell[:cut].rstrip())
         cell = cell[cut:].lstrip()

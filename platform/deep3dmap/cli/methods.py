@@ -1,4 +1,4 @@
-"""`deep3dmap methods`: what is registered, ours and third parties'."""
+"""`deep3dmap methods`: list the registered methods, built-in and third-party."""
 
 from deep3dmap.cli.registered import show_registered
 from deep3dmap.core.registry import methods

@@ -1,4 +1,4 @@
-"""Where a command reads and writes: absolute paths, decided once, before anything is handed to Ray."""
+"""Resolves the locations a command reads and writes to absolute paths, once, before anything is passed to Ray."""
 
 import re
 import tempfile
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def check_folder(folder: Path, named: str) -> None:
-    """Raise UserError if a folder of results cannot be there: a file is in its place, or it may not be written.
+    """Raise UserError if an output folder cannot be created or written to, or if the path is a file.
 
-    Nothing is left behind. named: how it was given, such as `-o`.
+    Leaves nothing behind. named: the option that the folder was given with, such as `-o`.
     """
     there = require_folder(folder, f"{named} {folder}")
     try:
@@ -27,12 +27,12 @@ def check_folder(folder: Path, named: str) -> None:
 
 
 def open_store(uri: str, make: bool = True) -> tuple["ResultStore", str, Path]:
-    """Return the store, its absolute URI, and the folder for checkpoints and Ray's bookkeeping.
+    """Return the store, its absolute URI, and the folder for checkpoints and Ray's files.
 
-    The latter lies beside the store, for a remote one in the cache of the machine. make: make the store's folder. Raises
-    UserError for a store that cannot be reached or made.
+    That folder is inside a local store, and in this machine's cache for a remote one. make: create the store's folder. Raises
+    UserError if the store cannot be reached or created.
     """
-    # Imported now: who only checks a folder need not wait for the tables' libraries.
+    # Imported here so that `check_folder` does not load the table libraries.
     from deep3dmap.results.store import ResultStore
 
     if "://" in uri and not uri.startswith("file://"):
@@ -44,7 +44,7 @@ def open_store(uri: str, make: bool = True) -> tuple["ResultStore", str, Path]:
         if make:
             root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"results={uri}: cannot make the folder: {error.strerror}") from error
+        raise UserError(f"results={uri}: cannot create the folder: {error.strerror}") from error
     store = ResultStore(str(root))
     return store, str(root), work_folder(store)
 

@@ -1,4 +1,4 @@
-"""Warnings as a user reads them: one line each, once, without the file and the source line that raised them."""
+"""User-friendly warnings: one line each, printed once, without the file and source line that raised them."""
 
 import sys
 import warnings
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Print each warning that Python would show to stderr as a line of its own."""
+    """Print each warning that Python would show to stderr as a single line."""
     with warnings.catch_warnings():
         seen: set[str] = set()
 
         def show(message: Warning | str, *_: object) -> None:
-            # Imported when it is needed: `--help` loads nothing that takes time.
+            # Imported on demand to keep `--help` fast.
             from deep3dmap.cli.printable import printable
 
             if str(message) not in seen:

@@ -1,15 +1,15 @@
-"""Text of foreign origin, made safe to print."""
+"""Makes untrusted text safe to print."""
 
 from rich.markup import escape
 
 
 def printable(text: str) -> str:
-    """Return text without control characters, which a terminal would obey; line breaks and tabs stay."""
+    """Return text with control characters replaced, so that a terminal does not interpret them; newlines and tabs stay."""
     return "".join(
         character if character.isprintable() or character in "\n\t" else "\N{REPLACEMENT CHARACTER}" for character in text
     )
 
 
 def shown(text: str) -> str:
-    """Return text that Rich prints as it stands: no markup, no control characters."""
+    """Return text that Rich prints literally: markup escaped, control characters replaced."""
     return escape(printable(text))

@@ -1,4 +1,4 @@
-"""Starts Ray for a verb, or joins the cluster of RAY_ADDRESS; the mistakes of that are one line."""
+"""Starts Ray for a verb, or joins the cluster given by RAY_ADDRESS; failures are reported in one line."""
 
 from rich.console import Console
 
@@ -8,7 +8,7 @@ from deep3dmap.train.start_watch import StartError
 
 
 def start_ray(console: Console) -> None:
-    """Connect, which takes some seconds. Raises UserError if Ray does not come up."""
+    """Connect to Ray, which takes a few seconds. Raises UserError if Ray does not start."""
     try:
         ray_runtime.connect()
     except StartError as error:

@@ -1,4 +1,4 @@
-"""`deep3dmap reconstruct`: photographs, a video or a scan in, meshes and pictures out."""
+"""`deep3dmap reconstruct`: reconstruct meshes from photographs, a video or a scan."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ from deep3dmap.core.scene_names import folder_name
 from deep3dmap.data.preparation_progress import watched
 
 EXAMPLES = """\
-  deep3dmap reconstruct prnet photo.jpg -o out                (with the weights that come with the method)
+  deep3dmap reconstruct prnet photo.jpg -o out                (with the weights shipped with the method)
   deep3dmap reconstruct CHECKPOINT photo.jpg -o out
   deep3dmap reconstruct CHECKPOINT photo.jpg -o out dataset.box=[120,80,300,260]
   deep3dmap reconstruct CHECKPOINT talk.mp4 -o out dataset.every=10
@@ -35,7 +35,7 @@ EXAMPLES = """\
 
 @dataclass(frozen=True)
 class Written:
-    """What one input became. files: names in `folder`; error: empty where it went well."""
+    """The result of one input. files: names of files in `folder`; error: empty on success."""
 
     input: str
     folder: str
@@ -46,19 +46,19 @@ class Written:
 def main(argv: list[str]) -> int:
     """Run the verb."""
     parser = VerbParser(
-        "reconstruct", "Reconstruct from photographs or a scan with a trained or training-free method.", EXAMPLES
+        "reconstruct", "Reconstruct meshes from photographs or a scan with a trained or training-free method.", EXAMPLES
     )
     parser.add_argument("checkpoint", help="a checkpoint (folder or URI), or a method that needs none: NAME or NAME/VARIANT")
     parser.add_argument("input", type=Path, help="a photograph, a folder of photographs, a video, a scan, or calibrated views")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the results; one folder per input")
-    parser.add_argument("--json", action="store_true", help="print what was written for each input, and what failed, as JSON")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="output folder; each input gets its own subfolder")
+    parser.add_argument("--json", action="store_true", help="print the files written for each input, and any errors, as JSON")
     flags, pairs = parser.parse(argv)
     if not flags.input.exists():
         raise UserError(f"{flags.input}: no such file or folder")
     check_folder(flags.out, "-o")
     values = dict(split_override(text) for text in pairs)
     check_method_or_checkpoint(flags.checkpoint)
-    # Imported now, so that --help and mistakes need not wait for torch.
+    # Imported here so that neither --help nor the errors above load torch.
     from deep3dmap.cli.inference_method import method_for_inference
     from deep3dmap.cli.input_reconstruction import InputReconstructor
 
@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
     written = []
     order: Iterable[int] = range(len(split))
     if not method.fits():
-        # A fit shows its own steps. How long the others take is known once some are made, so nothing is announced.
+        # A fit shows its own progress. For other methods the time is unknown until some inputs are done: announce none.
         order = watched(order, Preparation("reconstructions", len(split), 0.0), 1)
     for index in order:
         scene = split.name(index)
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> int:
             reconstruct(split[index], scene, folder)
             written.append(Written(scene, str(folder), sorted(file.name for file in folder.iterdir() if file.is_file())))
         except UserError as error:
-            # One bad photograph does not cost the others their results.
+            # One bad photograph does not stop the others.
             if len(split) == 1:
                 raise
             written.append(Written(scene, str(folder), [], str(error)))
@@ -94,11 +94,11 @@ def main(argv: list[str]) -> int:
 
 
 def _check_takes_input(method: Method, name: str, given: str) -> None:
-    """Raise UserError for a method that has no use for an input."""
+    """Raise UserError for a method that takes no input."""
     if "samples" in method.card.produces and not method.card.consumes:
         raise UserError(
-            f"method '{name}' is a generator: it makes images from nothing and reconstructs no input; "
-            f"`deep3dmap generate {given} -o grid.png` draws some"
+            f"method '{name}' is a generator and does not reconstruct an input; "
+            f"use `deep3dmap generate {given} -o grid.png` to draw samples"
         )
 
 
@@ -107,19 +107,17 @@ def _summary(written: list[Written], out: Path) -> str:
     if len(written) == 1:
         return f"{good[0].folder}: {' '.join(good[0].files)}"
     failed = len(written) - len(good)
-    return f"{len(good)} reconstructions in {out}, a folder each" + (f"; {failed} inputs failed" if failed else "")
+    return f"{len(good)} reconstructions in {out}, one folder each" + (f"; {failed} inputs failed" if failed else "")
 
 
 def _recognise(path: Path, method: Method, mapping: dict[str, str]) -> str:
-    """Ask the registered datasets which of them reads `path` and provides what the method consumes."""
+    """Return the registered dataset that reads `path` and best provides the keys the method consumes."""
     wanted = {mapping.get(key, key) for key in method.card.consumes}
     found = [name for name in working(datasets) if getattr(datasets.load(name), "recognises", lambda _: False)(path)]
     found.sort(key=lambda name: len(wanted - set(datasets.load(name).card.provides)))
     if found:
         return found[0]
-    raise UserError(
-        f"{path}: no dataset recognises this layout; say which one reads it: dataset=NAME ({', '.join(datasets.names())})"
-    )
+    raise UserError(f"{path}: no dataset recognises this layout; choose one with dataset=NAME ({', '.join(datasets.names())})")
 
 
 def _split(name: str, path: Path, values: dict[str, Any], wanted: set[str]) -> Split:
@@ -135,11 +133,11 @@ def _split(name: str, path: Path, values: dict[str, Any], wanted: set[str]) -> S
 
 
 def _check_given(path: Path, name: str, given: Sequence[str], wanted: set[str]) -> None:
-    """Raise UserError where no sample can hold what the method wants, rather than once for each of them."""
+    """Raise one UserError, instead of one per sample, if the dataset cannot provide the keys the method needs."""
     if missing := sorted(wanted - set(given)):
         cards = {other: datasets.load(other).card for other in working(datasets)}
         feeding = [other for other, card in cards.items() if card.needs_root and wanted <= set(card.provides)]
         raise UserError(
-            f"{path}: read as '{name}' it holds no {', '.join(missing)}, which the method needs; layouts that may hold "
+            f"{path}: read as '{name}', it has no {', '.join(missing)}, which the method needs; layouts that may provide "
             f"all: {', '.join(feeding) or 'none'} (`deep3dmap datasets NAME` describes each)"
         )

@@ -1,4 +1,4 @@
-"""`deep3dmap methods|datasets|suites [NAME]`: what there is, and a card for one."""
+"""`deep3dmap methods|datasets|suites [NAME]`: list the registered entries, or show the card of one."""
 
 import json
 from typing import Any
@@ -17,12 +17,12 @@ from deep3dmap.core.registry import Registry, suites
 
 
 def show_registered(registry: Registry, argv: list[str], columns: tuple[str, ...]) -> int:
-    """List the names under a registry, or print the card of one."""
+    """List the entries of a registry, or print the card of one."""
     plural = registry.kind + "s"
     examples = f"  deep3dmap {plural}\n  deep3dmap {plural} {(registry.names() or ['NAME'])[0]}\n  deep3dmap {plural} --json"
     parser = VerbParser(plural, f"List the {plural}, or print the card of one.", examples)
-    parser.add_argument("name", nargs="?", help=f"name of one {registry.kind}, or module:Class")
-    parser.add_argument("--json", action="store_true", help="print plain data")
+    parser.add_argument("name", nargs="?", help=f"name of a {registry.kind}, or module:Class")
+    parser.add_argument("--json", action="store_true", help="print the cards as JSON")
     flags, _ = parser.parse(argv)
     names = [flags.name] if flags.name else registry.names()
     pages = [_page(registry, name) for name in names]
@@ -38,7 +38,7 @@ def show_registered(registry: Registry, argv: list[str], columns: tuple[str, ...
 
 
 def _page(registry: Registry, name: str) -> dict[str, Any]:
-    """Return what is known of a name; of a broken plugin, its error."""
+    """Return the card page of an entry, or the error of a broken plugin."""
     if name in registry.names() and (error := broken(registry, name)):
         return {"name": name, "broken": error}
     if registry is suites:

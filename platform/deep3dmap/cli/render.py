@@ -1,4 +1,4 @@
-"""`deep3dmap render`: one mesh by every renderer, side by side in one picture."""
+"""`deep3dmap render`: render a mesh with every renderer, side by side in one picture."""
 
 import json
 from pathlib import Path
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from deep3dmap.render.renderer_comparison import Drawing
 
 DESCRIPTION = """\
-Draw one mesh (OBJ with its texture, PLY, GLB) by every renderer that works here, side by side in one picture: colour, depth,
-normals and silhouette, with the median time of a few runs. Says which renderers are absent, and why.
+Render a mesh (textured OBJ, PLY or GLB) with every available renderer, side by side in one picture: colour, depth, normals
+and silhouette, with the median time of a few runs. Unavailable renderers are listed with the reason.
 
-  renderers=[a,b]     which, of: hard, soft, neural_mesh, pyrender, pytorch3d, volume (default: all that work here)
-  size=256            side of each picture in pixels
-  azimuth=30          degrees around the mesh; 0 is its front, +z if y is up, -y if z is up
-  elevation=15        degrees above its horizon
-  up=y                y or z
-  projection=...      perspective or orthographic
-  NAME.OPTION=value   a renderer's own option, e.g. soft.sigma=1e-6; docs/renderers.md lists them"""
+  renderers=[a,b]     subset of hard, soft, neural_mesh, pyrender, pytorch3d, volume (default: all available)
+  size=256            width and height of each image in pixels
+  azimuth=30          camera azimuth in degrees; 0 is the front: +z if y is up, -y if z is up
+  elevation=15        camera elevation in degrees
+  up=y                up axis, y or z
+  projection=...      perspective (default) or orthographic
+  NAME.OPTION=value   option of a renderer, e.g. soft.sigma=1e-6; see docs/renderers.md"""
 EXAMPLES = """\
   deep3dmap render cow.obj
   deep3dmap render cow.obj -o cow.png azimuth=150 size=384
@@ -41,13 +41,13 @@ def main(argv: list[str]) -> int:
     """Run the verb."""
     parser = VerbParser("render", DESCRIPTION, EXAMPLES)
     parser.add_argument("mesh", type=Path, help="an OBJ, PLY or GLB file")
-    parser.add_argument("-o", "--out", type=Path, help="the picture, PNG or JPEG (default: MESH_renderers.png here)")
-    parser.add_argument("--json", action="store_true", help="print times and agreements as JSON")
+    parser.add_argument("-o", "--out", type=Path, help="output PNG or JPEG (default: MESH_renderers.png in this folder)")
+    parser.add_argument("--json", action="store_true", help="print times and agreement between renderers as JSON")
     flags, pairs = parser.parse(argv)
     values = dict(split_override(text) for text in pairs)
     out = _picture_file(flags.out, flags.mesh)
     require_file(flags.mesh, "a mesh file")
-    # Imported now, so that neither --help nor these mistakes wait for torch and OpenGL.
+    # Imported here so that neither --help nor the errors above load torch and OpenGL.
     from rich.progress import track
 
     from deep3dmap.render.mesh_files import read_surface
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
 
 
 def _renderers(values: dict[str, Any], absent: dict[str, str]) -> list["Renderer"]:
-    """Take `renderers` and the options of each out of the values; what is left has to be known."""
+    """Return the renderers to use, with their options. Raises UserError for unknown keys."""
     from deep3dmap.render.renderers import names, renderer, renderer_type
 
     asked = values.get("renderers", [name for name in names() if name not in absent])
@@ -90,7 +90,7 @@ def _renderers(values: dict[str, Any], absent: dict[str, str]) -> list["Renderer
         name, dot, option = key.partition(".")
         if dot:
             if name not in options:
-                raise UserError(f"{key}: renderer {name} is not drawn; renderers are {', '.join(options)}")
+                raise UserError(f"{key}: renderer {name} is not in use; the renderers are {', '.join(options)}")
             options[name][option] = values[key]
         elif key not in DEFAULTS and key != "renderers":
             raise unknown("argument", key, [*DEFAULTS, "renderers"])
@@ -102,18 +102,18 @@ def _draw(chosen: "Renderer", surface: "Surface", view: "View", lights: "Lights"
 
     try:
         return draw(chosen, surface, view, lights)
-    except ValueError as error:  # an option that only shows to be out of range when it is used
+    except ValueError as error:  # an option whose range is checked only when it is used
         raise UserError(f"renderer {chosen.name}: {error}") from error
 
 
 def _picture_file(out: Path | None, mesh: Path) -> Path:
     file = out or Path(f"{mesh.stem}_renderers.png")
     if file.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise UserError(f"{file}: the picture is a .png or .jpg file")
+        raise UserError(f"{file}: the output file must be a .png or .jpg file")
     if not file.parent.is_dir():
         raise UserError(f"{file}: there is no folder {file.parent}")
     if file.is_dir():
-        raise UserError(f"{file}: a folder; give the picture a name of its own")
+        raise UserError(f"{file} is a folder; give the name of a picture")
     check_folder(file.parent, "-o")
     return file
 
@@ -128,7 +128,7 @@ def _view(values: dict[str, Any], surface: "Surface") -> "View":
     if given["size"] != int(given["size"]) or not 8 <= given["size"] <= MOST_PIXELS:
         raise UserError(f"size={given['size']}: expected a whole number of pixels from 8 to {MOST_PIXELS}")
     if not -90 <= given["elevation"] <= 90:
-        raise UserError(f"elevation={given['elevation']}: degrees from -90 to 90 are wanted")
+        raise UserError(f"elevation={given['elevation']}: expected degrees from -90 to 90")
     for key, choices in (("up", ("y", "z")), ("projection", ("perspective", "orthographic"))):
         if given[key] not in choices:
             raise unknown(key, str(given[key]), choices)
@@ -159,11 +159,11 @@ def _print(caption: str, report: dict[str, dict[str, Any]], absent: dict[str, st
     first = next(iter(report))
     console = Console(soft_wrap=True, highlight=False)
     console.print(shown(caption))
-    rows = table("renderer", "seconds", f"IoU with {first}", f"depth off {first}", "differentiable")
+    rows = table("renderer", "seconds", f"IoU with {first}", f"depth difference to {first}", "differentiable")
     for name, row in report.items():
         depth = "-" if row["depth_difference"] is None else f"{row['depth_difference']:.1e}"
         differentiable = ", ".join(row["differentiable"]) or "nothing"
         rows.add_row(name, f"{row['seconds']:.4f}", f"{row['silhouette_iou']:.4f}", depth, differentiable)
     print_table(rows)
     for name, reason in absent.items():
-        console.print(f"{name} is absent: {shown(reason)}", style="yellow")
+        console.print(f"{name} is unavailable: {shown(reason)}", style="yellow")

@@ -1,4 +1,4 @@
-"""`deep3dmap reproduce`: run stored runs again, and say of every metric whether it came out the same."""
+"""`deep3dmap reproduce`: rerun stored runs, and report for every metric whether it matches."""
 
 import json
 import random
@@ -26,18 +26,18 @@ EXAMPLES = """\
 
 
 def main(argv: list[str]) -> int:
-    """Run the verb; exit code 0 if every metric came out identical or within its interval, else 1."""
-    parser = VerbParser("reproduce", "Run stored runs again, as new attempts, and compare every metric.", EXAMPLES)
-    parser.add_argument("run_id", nargs="*", help="ids, or the starts of ids (`deep3dmap results ls` lists them)")
-    parser.add_argument("--sample", type=int, default=0, metavar="N", help="draw N runs that ended well")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    """Run the verb; exit code 0 if every metric is identical or within its interval, else 1."""
+    parser = VerbParser("reproduce", "Rerun stored runs as new attempts, and compare every metric.", EXAMPLES)
+    parser.add_argument("run_id", nargs="*", help="run ids or prefixes of them (`deep3dmap results ls` lists the runs)")
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="rerun N randomly chosen successful runs")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random choice")
     parser.add_argument("--json", action="store_true", help="print the verdicts as JSON")
     flags, pairs = parser.parse(argv)
     values = dict(split_override(text) for text in pairs)
     store, uri, work = open_store(str(values.pop("results", "results")), make=False)
     if values:
         raise UserError(f"{next(iter(values))}: a run is reproduced with its own settings; only results= may be given")
-    # Imported now, so that --help need not wait for torch.
+    # Imported here so that --help does not load torch.
     from deep3dmap.results.reproduction import IDENTICAL, WITHIN
 
     verdicts = _reproduced(store, uri, work, _chosen(store, flags.run_id, flags.sample, flags.seed))
@@ -59,7 +59,7 @@ def _chosen(store: ResultStore, named: list[str], sample: int, seed: int) -> lis
     by_id = {str(row.run_id): row for row in runs.itertuples()}
     found = [find_run(store, text) for text in named]
     if sample > len(scored):
-        raise UserError(f"--sample {sample}: {store.uri} has {len(scored)} scored runs that ended well")
+        raise UserError(f"--sample {sample}: {store.uri} has only {len(scored)} successful scored runs")
     drawn = random.Random(seed).sample(sorted(str(row.run_id) for row in scored), sample)
     return [by_id[run_id] for run_id in dict.fromkeys([*found, *drawn])]
 

@@ -1,4 +1,4 @@
-"""Leaderboard rows as tables on the terminal."""
+"""Prints leaderboard rows as tables on the terminal."""
 
 import sys
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from deep3dmap.results.row_facts import named
 
 WIDTH = 100
 HEADS = ("#", "method", "inputs", "value", "95 % interval", "p", "seeds", "scenes", "seconds", "MB")
-# Those that may be folded, with the most that each is given.
+# Columns that may be folded, with their maximum widths.
 TEXTS = {"method": 30, "inputs": WIDTH}
 
 
 def console() -> Console:
-    """A console as wide as the terminal, and 100 columns wide in a pipe."""
+    """Return a console as wide as the terminal, or 100 columns wide in a pipe."""
     return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
 
 
 def print_rows(rows: Sequence[LeaderboardRow], uri: str, quoted: Beside = NOTHING) -> None:
-    """Print leaderboard rows as tables, at most 100 columns wide, with what others have published beside them."""
+    """Print leaderboard rows as tables, at most 100 columns wide in a pipe, together with published results."""
     out = console()
     if not rows:
         out.print(f"no benchmark results in {uri} yet; run `deep3dmap benchmark suite=face tier=smoke`", soft_wrap=True)
@@ -37,12 +37,12 @@ def print_rows(rows: Sequence[LeaderboardRow], uri: str, quoted: Beside = NOTHIN
 
 
 def print_ranking(ranking: Ranking) -> None:
-    """Print mean ranks across tables, and who cannot be told apart."""
+    """Print mean ranks across tables, and the groups of methods that do not differ significantly."""
     out = console()
     for name in ranking.boards:
         out.print(f"[dim]{shown(name)}[/dim]")
     if not ranking.names:
-        out.print("no method is in all of these tables")
+        out.print("no method appears in all of these tables")
     table = bare_table()
     table.add_column("mean rank", justify="right")
     table.add_column("method", overflow="fold")
@@ -51,7 +51,7 @@ def print_ranking(ranking: Ranking) -> None:
     if ranking.names:
         out.print(table)
     for clique in ranking.cliques:
-        out.print(f"cannot be told apart: {shown(', '.join(clique))}")
+        out.print(f"no significant difference: {shown(', '.join(clique))}")
     if ranking.critical_difference is not None:
         out.print(
             f"critical difference {ranking.critical_difference:.2f} (Nemenyi), p of Friedman's test {ranking.p_value:.2g}"
@@ -115,14 +115,14 @@ def _footnotes(rows: Sequence[LeaderboardRow]) -> list[str]:
         if row.note:
             lines.append(f"{name}: {shown(row.note)}")
     if any(row.peak_gpu_mb for row in rows):
-        lines.append("[dim]MB: peak memory, GPU after the plus[/dim]")
+        lines.append("[dim]MB: peak memory, with GPU memory after the plus[/dim]")
     if any(row.is_provisional and row.seeds for row in rows):
         lines.append("[dim]? fewer than three seeds: provisional[/dim]")
     if any(row.on_pareto_front for row in rows):
-        lines.append("[dim]* nothing is both better and faster[/dim]")
+        lines.append("[dim]* no other entry is both better and faster[/dim]")
     ranks = [row.rank for row in rows if row.rank is not None]
     if len(set(ranks)) < len(ranks):
-        lines.append("[dim]# is shared by entries that cannot be told apart[/dim]")
+        lines.append("[dim]#: entries that do not differ significantly share a rank[/dim]")
     if any(row.p_value is not None for row in rows):
-        lines.append("[dim]p: against the first over scenes and seeds, adjusted for all pairs[/dim]")
+        lines.append("[dim]p: compared with the first entry over scenes and seeds, adjusted for all pairs[/dim]")
     return lines

@@ -1,4 +1,4 @@
-"""Carries out planned runs for `benchmark` and `evaluate`, telling how they fare."""
+"""Executes planned runs for `benchmark` and `evaluate`, and reports their progress."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ from deep3dmap.train.interruption import InterruptedRun, Terminated
 
 
 def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path, *, resume: bool, as_json: bool) -> int:
-    """Carry out `plans`, print each outcome and the leaderboard; returns the exit code."""
+    """Execute `plans`, print each outcome and the leaderboard; returns the exit code."""
     done = store.finished_ids() if resume else set()
     wanted = [plan for plan in plans if plan.run_id not in done]
     for plan in wanted:
@@ -44,12 +44,12 @@ def run_plans(plans: Sequence[RunPlan], store: ResultStore, uri: str, work: Path
             for plan in todo:
                 shutil.rmtree(work / plan.run_id, ignore_errors=True)
         if len(wanted) < len(plans):
-            console.print(f"{len(plans) - len(wanted)} of {len(plans)} runs are in {uri} already", soft_wrap=True)
+            console.print(f"{len(plans) - len(wanted)} of {len(plans)} runs are already in {uri}", soft_wrap=True)
         finished = _carried_out(todo, plans, store, uri, work, console)
         if lost := lease.lost_in_words():
             console.print(lost, style="yellow", highlight=False, soft_wrap=True)
     _tell(finished, plans, store, console, as_json)
-    # Last, so that whatever goes wrong with the files hides no outcome.
+    # Last, so that problems with the files do not hide any outcome.
     compact(store, least=WORTH_COMPACTING)
     return 1 if any(run.status != "ok" for run in finished) else 0
 
@@ -72,7 +72,7 @@ def _carried_out(
 
 def _how_to_go_on(todo: Sequence[RunPlan], store: ResultStore) -> str:
     done = {plan.run_id for plan in todo} & store.finished_ids()
-    return f"{len(done)} of {len(todo)} runs are stored: the same line with --resume goes on with the others"
+    return f"{len(done)} of {len(todo)} runs are stored: run the same command with --resume to continue with the others"
 
 
 def _tell(finished: Sequence[Finished], plans: Sequence[RunPlan], store: ResultStore, console: Console, as_json: bool) -> None:
@@ -93,13 +93,13 @@ def _tell(finished: Sequence[Finished], plans: Sequence[RunPlan], store: ResultS
 
 
 class Narrator:
-    """Says what starts (on a terminal) and how each run ended."""
+    """Prints when a run starts (on a terminal only) and how each run ended."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
 
     def __call__(self, event: str, what: RunPlan | Finished, done: int, total: int) -> None:
-        """Print a line."""
+        """Print a line about one event."""
         if isinstance(what, RunPlan):
             if on_terminal():
                 self.console.print(f"[dim]\\[{done}/{total}] started {shown(what.title)}[/dim]", highlight=False)
@@ -141,7 +141,7 @@ def _print_pictures(store: ResultStore, plans: Sequence[RunPlan]) -> None:
 
 
 def _sheet(pictures: Sequence[str]) -> str:
-    """Return the picture of the first scene that shows the others together, which is the largest."""
+    """Return the overview picture of the first scene, which is its largest file."""
     first = [picture for picture in pictures if Path(picture).parent == Path(pictures[0]).parent]
     local = [picture for picture in first if Path(picture).is_file()]
     return max(local, key=lambda picture: Path(picture).stat().st_size) if local else next(iter(first), "")

@@ -1,4 +1,4 @@
-"""What `deep3dmap results` does with a store as a whole: export, verify, merge, compact."""
+"""The actions of `deep3dmap results` on a whole store: export, verify, merge, compact."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ from deep3dmap.results.verify import Problem, set_aside, verify
 
 
 def export(store: ResultStore, file: Path, suite: str | None) -> int:
-    """Write runs with their metrics, or the leaderboard, in the format that the file's ending names."""
+    """Write the runs with their metrics, or the leaderboard, in the format given by the file's extension."""
     runs = of_suite(store, store.runs(), suite)
     if runs.empty:
         raise _nothing_in(store)
@@ -37,7 +37,7 @@ def export(store: ResultStore, file: Path, suite: str | None) -> int:
         ".html": lambda: file.write_text(to_html(_boards(store, suite, metric="all"))),
     }
     if file.suffix not in writers:
-        raise UserError(f"{file}: the ending decides the format; use one of {', '.join(writers)}")
+        raise UserError(f"{file}: the extension determines the format; use one of {', '.join(writers)}")
     try:
         writers[file.suffix]()
     except OSError as error:
@@ -55,13 +55,13 @@ def _boards(store: ResultStore, suite: str | None, metric: str | None = None) ->
 
 def _nothing_in(store: ResultStore) -> UserError:
     first = f"deep3dmap benchmark suite=face tier=smoke results={store.uri}"
-    return UserError(f"{store.uri} holds no benchmark results, so there is nothing to export; run `{first}` first")
+    return UserError(f"{store.uri} contains no benchmark results, so there is nothing to export; run `{first}` first")
 
 
 def check(store: ResultStore, *, as_json: bool, aside: bool, quick: bool) -> int:
-    """Name what is not as it was written, and what would not be the same today; returns 1 if there is anything.
+    """Report files that differ from what was written, and results that would differ today; returns 1 if there are any.
 
-    quick: leave out the latter.
+    quick: check the files only.
     """
     problems, unchecked = verify(store), dict[str, int]()
     moved = set_aside(store, problems) if aside else []
@@ -75,18 +75,18 @@ def check(store: ResultStore, *, as_json: bool, aside: bool, quick: bool) -> int
     for problem in problems:
         print(printable(f"{problem.kind:8} {problem}"))
     for why, count in unchecked.items():
-        print(printable(f"not checked for changes since, {count} run{'s' if count > 1 else ''}: {why}"))
+        print(printable(f"not checked for later changes, {count} run{'s' if count > 1 else ''}: {why}"))
     if problems:
         print(_advice(problems, f"moved to {store.uri}/damaged" if aside else "`results verify --set-aside` moves them away"))
     else:
         attempts = len(store.runs(newest_only=False))
-        print(f"{store.uri}: every file is as it was written, {attempts} attempts with their artifacts")
+        print(f"{store.uri}: all files are intact, {attempts} attempts with their artifacts")
     return 1 if problems else 0
 
 
 def _changed_since(store: ResultStore) -> tuple[list[Problem], dict[str, int]]:
-    """Return what is stale or scored otherwise today, and {why: how many runs} could not be looked at."""
-    # Imported now: the hashes alone need no torch.
+    """Return the runs that are stale or scored differently today, and {reason: number of runs} that could not be checked."""
+    # Imported here because checking the hashes alone needs no torch.
     from deep3dmap.runs.rescoring import rescore
     from deep3dmap.runs.staleness import look_for_stale_runs
 
@@ -104,7 +104,7 @@ def _advice(problems: Sequence[Problem], aside: str) -> str:
 
 
 def unite(store: ResultStore, uri: str, as_json: bool) -> int:
-    """Add what another store has; returns 1 if something differs in both."""
+    """Merge another store into this one; returns 1 if there are conflicts."""
     other = ResultStore(uri)
     if other.storage.local and not other.storage.local.is_dir():
         raise UserError(f"there is no folder {other.uri}")
@@ -113,10 +113,10 @@ def unite(store: ResultStore, uri: str, as_json: bool) -> int:
         print(json.dumps(asdict(done), indent=1))
     else:
         for old, new in done.renumbered.items():
-            print(f"{old} is another attempt here; it became {new}")
+            print(f"{old} is a different attempt here; renumbered to {new}")
         for conflict in done.conflicts:
             print(printable(f"conflict: {conflict}"))
-        print(f"{done.new} attempts and {done.files} files are new, {done.known} were there, {len(done.conflicts)} conflicts")
+        print(f"{done.new} new attempts, {done.files} new files, {done.known} already present, {len(done.conflicts)} conflicts")
     return 1 if done.conflicts else 0
 
 
@@ -126,19 +126,19 @@ def join(store: ResultStore) -> int:
     if done.refused:
         raise UserError(f"{store.uri} is being compacted by {done.refused}")
     for name in done.damaged:
-        print(printable(f"{name} is damaged and stays as it is"), file=sys.stderr)
-    print(f"{done.files} files became {done.segments}" if done.files else "there is nothing to join")
+        print(printable(f"{name} is damaged and was left unchanged"), file=sys.stderr)
+    print(f"merged {done.files} files into {done.segments}" if done.files else "there is nothing to compact")
     return 0
 
 
 def records(frame: pd.DataFrame) -> str:
-    """Return the rows as JSON, with what the tables keep as JSON text unfolded."""
+    """Return the rows as JSON, with the columns stored as JSON text decoded."""
     unfolded = frame.assign(**{name: frame[name].map(json.loads) for name in JSON_COLUMNS})
     return str(unfolded.to_json(orient="records", date_format="iso", indent=1))
 
 
 def of_suite(store: ResultStore, runs: pd.DataFrame, suite: str | None) -> pd.DataFrame:
-    """Return the runs of a suite; raises UserError for one that has none."""
+    """Return the runs of a suite; raises UserError if it has none."""
     if suite is None or runs.empty:
         return runs
     if suite not in set(runs.suite):

@@ -1,4 +1,4 @@
-"""What `deep3dmap results` does with the runs of a store."""
+"""The actions of `deep3dmap results`; those on single runs are defined here."""
 
 import argparse
 import json
@@ -28,7 +28,7 @@ _WANTED = {
 
 
 def act(store: ResultStore, flags: argparse.Namespace) -> int:
-    """Carry out one action; returns the exit code."""
+    """Run one action; returns the exit code."""
     if flags.action == "ls":
         return _list(store, flags.suite, flags.json)
     if flags.action == "verify":
@@ -127,5 +127,5 @@ def find_run(store: ResultStore, text: str) -> str:
         close = nearest(text, ids) if get_close_matches(text, ids) else "; `deep3dmap results ls` lists them"
         raise UserError(f"there is no run '{text}' in {store.uri}{close}")
     if len(found) > 1:
-        raise UserError(f"'{text}' is the start of {len(found)} runs: {', '.join(found[:5])}; give more of it")
+        raise UserError(f"'{text}' matches {len(found)} runs: {', '.join(found[:5])}; give a longer prefix")
     return found[0]

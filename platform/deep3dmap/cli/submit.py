@@ -1,4 +1,4 @@
-"""`deep3dmap submit -- VERB ...`: run a verb as a job of a Ray cluster, with the code that is installed here."""
+"""`deep3dmap submit -- VERB ...`: run a verb as a job on a Ray cluster, with the locally installed code."""
 
 import asyncio
 import json
@@ -26,19 +26,19 @@ EXAMPLES = """\
 
 
 def main(argv: list[str]) -> int:
-    """Run the verb; exit code 0 if the job succeeded, or was handed over with --no-wait, 1 if it failed."""
+    """Run the verb; exit code 0 if the job succeeded, or was submitted with --no-wait, 1 if it failed."""
     parser = VerbParser("submit", _describe(), EXAMPLES)
     parser.add_argument("--address", default="", help=f"the job server (default: $RAY_API_SERVER_ADDRESS or {DEFAULT_ADDRESS})")
-    parser.add_argument("--with", dest="extra", type=Path, action="append", default=[], help="ship this file or folder, too")
-    parser.add_argument("--no-wait", action="store_true", help="hand the job over and stop; do not follow its log")
-    parser.add_argument("--name", default="", help="name of the job (default: one that Ray makes up)")
-    parser.add_argument("--json", action="store_true", help="print how the job ended as JSON")
+    parser.add_argument("--with", dest="extra", type=Path, action="append", default=[], help="also ship this file or folder")
+    parser.add_argument("--no-wait", action="store_true", help="submit the job and exit without following its log")
+    parser.add_argument("--name", default="", help="name of the job (default: chosen by Ray)")
+    parser.add_argument("--json", action="store_true", help="print the status of the job as JSON")
     own, verb = _split(argv)
     flags = parser.parse_args(own)
     storage = check_command(verb)
     address = flags.address or os.environ.get("RAY_API_SERVER_ADDRESS") or DEFAULT_ADDRESS
     client = _connect(address)
-    # Imported now, so that --help need not wait.
+    # Imported here to keep --help fast.
     from deep3dmap.cluster.upload import build_upload
 
     _say("packing the code")
@@ -54,17 +54,17 @@ def main(argv: list[str]) -> int:
 
 
 def check_command(verb: list[str]) -> str:
-    """Return the folder of the results that all nodes must share, "" where there is none.
+    """Return the results folder that all nodes must share, "" if there is none.
 
-    Raises UserError for a verb that makes no sense as a job and for a path that would mean something else there.
+    Raises UserError for a verb that cannot run as a job, and for a relative path, which would not exist there.
     """
     if not verb:
-        raise UserError("which verb? write it behind two dashes: deep3dmap submit -- benchmark suite=face ...")
+        raise UserError("which verb? write it after two dashes: deep3dmap submit -- benchmark suite=face ...")
     if verb[0] not in VERBS:
         raise unknown("verb of a job", verb[0], VERBS)
     values = dict(text.split("=", 1) for text in verb[1:] if "=" in text and not text.startswith("-"))
     if verb[0] in WRITING and "results" not in values:
-        raise UserError("a job needs results=, a folder that all nodes share, as an absolute path")
+        raise UserError("a job needs results=: the absolute path of a folder that all nodes share")
     for key, value in values.items():
         is_place = key in ("results", "data.cache", "from", "best") or key.endswith((".root", ".weights"))
         if is_place and value and "://" not in value and not value.startswith("/"):
@@ -79,18 +79,18 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _describe() -> str:
-    return f"""Run a verb as a job of a Ray cluster, with the code that is installed here.
+    return f"""Run a verb as a job on a Ray cluster, with the locally installed code.
 
-What is shipped is an unpacked install, an editable one built from its tracked files; the job checks that it runs what was
-sent, and that all nodes share the results' folder. The address may come from $RAY_API_SERVER_ADDRESS, the token of a
-cluster that asks for one from $RAY_AUTH_TOKEN or ~/.ray/auth_token.
+The installed package is shipped with the job; an editable install is built from its tracked files. The job verifies that it
+runs the code that was sent, and that all nodes share the results folder. The address may be set in $RAY_API_SERVER_ADDRESS;
+the token of a cluster that requires one in $RAY_AUTH_TOKEN or ~/.ray/auth_token.
 
 verbs: {" ".join(VERBS)}"""
 
 
 def _connect(address: str) -> Any:
     if "RAY_AUTH_MODE" not in os.environ and _asks_for_token(address):
-        # Ray reads this once, when it is imported, and sends no token without it.
+        # Ray reads this variable once, at import, and sends no token without it.
         os.environ["RAY_AUTH_MODE"] = "token"
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
@@ -99,13 +99,13 @@ def _connect(address: str) -> Any:
         return JobSubmissionClient(address)
     except AuthenticationError as error:
         said = str(error).splitlines()[0]
-        raise UserError(f"{address}: {said}; put the head's token into ~/.ray/auth_token, or into $RAY_AUTH_TOKEN") from error
-    except Exception as error:  # whatever the network or the server says
-        raise UserError(f"{address}: no job server answers ({_one_line(error)}); is the head up?") from error
+        raise UserError(f"{address}: {said}; put the head's token in ~/.ray/auth_token or $RAY_AUTH_TOKEN") from error
+    except Exception as error:  # any error of the network or the server
+        raise UserError(f"{address}: no job server answers ({_one_line(error)}); is the head node running?") from error
 
 
 def _asks_for_token(address: str) -> bool:
-    """Whether a job server refuses who brings no token; one that does not answer at all does not ask."""
+    """Return whether a job server rejects requests without a token; False if it does not answer."""
     try:
         urlopen(f"{address.rstrip('/')}/api/version", timeout=10).close()
     except HTTPError as error:
@@ -118,8 +118,8 @@ def _asks_for_token(address: str) -> bool:
 def _submit(client: Any, command: str, folder: str, name: str) -> str:
     try:
         return str(client.submit_job(entrypoint=command, runtime_env={"working_dir": folder}, submission_id=name or None))
-    except Exception as error:  # a name that is taken, a server that went away
-        raise UserError(f"the job server refuses the job: {_one_line(error)}") from error
+    except Exception as error:  # for example a name already in use, or a server that went away
+        raise UserError(f"the job server rejected the job: {_one_line(error)}") from error
 
 
 def _hand_over(client: Any, job: str, as_json: bool) -> int:
@@ -134,10 +134,10 @@ def _follow(client: Any, job: str, as_json: bool) -> int:
         asyncio.run(_print_log(client, job))
     except KeyboardInterrupt:
         if not _asked_to_stop():
-            _say(f"the job goes on; stop it with: ray job stop --address {client.get_address()} {job}")
+            _say(f"the job is still running; stop it with: ray job stop --address {client.get_address()} {job}")
             return 130
         client.stop_job(job)
-        _say("the job is being stopped")
+        _say("stopping the job")
     info = client.get_job_info(job)
     status = str(info.status.value)
     if as_json:

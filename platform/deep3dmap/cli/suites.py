@@ -1,4 +1,4 @@
-"""`deep3dmap suites`: what is registered, ours and third parties'."""
+"""`deep3dmap suites`: list the registered suites, built-in and third-party."""
 
 from deep3dmap.cli.registered import show_registered
 from deep3dmap.core.registry import suites

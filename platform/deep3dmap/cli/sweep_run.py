@@ -1,4 +1,4 @@
-"""Carries out a sweep for `tune`, telling how it fares, and leaves its answer."""
+"""Runs a sweep for `tune` and `benchmark`, shows its progress and writes its report."""
 
 import json
 import sys
@@ -22,12 +22,12 @@ from deep3dmap.tune.plan import SweepPlan, plan_composed
 from deep3dmap.tune.report import comparison, summary, write_report
 from deep3dmap.tune.sweep import SweepOutcome, run_sweep, trials_left, trials_of
 
-# Scoring a suite's metric costs more than a loss, so it is done less often than in a sweep of its own.
+# Scoring a suite's metric costs more than a validation loss, so it is done less often than in a separate sweep.
 FAIR_EVALUATIONS = 5
 
 
 def follow_sweep(plan: SweepPlan, *, anew: bool, as_json: bool) -> int:
-    """Carry out a sweep; returns the exit code. anew: forget an earlier one of its name."""
+    """Run a sweep; returns the exit code. anew: discard an earlier sweep of the same name."""
     console = Console(stderr=True)
     outcome = carry_out(plan, console, anew)
     report = write_report(plan, outcome.state)
@@ -35,7 +35,7 @@ def follow_sweep(plan: SweepPlan, *, anew: bool, as_json: bool) -> int:
     if as_json:
         print(json.dumps(told, indent=1))
     else:
-        # A pipe has no width, and what reads it should find one trial per line.
+        # A pipe has no width; print one trial per line for whatever reads it.
         Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240).print(
             sweep_table(plan, outcome.state, trials_of(plan))
         )
@@ -43,22 +43,24 @@ def follow_sweep(plan: SweepPlan, *, anew: bool, as_json: bool) -> int:
         print(f"report: {report}")
         if told["best"]:
             choices = (("method", plan.run.method), ("dataset", plan.run.dataset))
-            # A file alone does not decide that a module is imported.
+            # A saved file alone never causes a module to be imported; its name must be given on the command line.
             modules = "".join(f" {kind}={name}" for kind, name in choices if ":" in name)
             print(f"deep3dmap train from={told['best_yaml']}{modules}")
     if not outcome.is_complete:
         console.print(
-            f"the sweep is not complete; the same line with --resume goes on ({plan.folder})", highlight=False, soft_wrap=True
+            f"the sweep is not complete; run the same command with --resume to continue it ({plan.folder})",
+            highlight=False,
+            soft_wrap=True,
         )
     return 0 if told["best"] and outcome.is_complete else 1
 
 
 def carry_out(plan: SweepPlan, console: Console, anew: bool) -> SweepOutcome:
-    """Run a sweep under its table. Raises UserError, with nothing forgotten, while another process works on it."""
+    """Run a sweep with a live table. Raises UserError, discarding nothing, if another process is working on the sweep."""
     claim = f"sweep-{plan.name}"
     with ResultStore(plan.results).lease([claim]) as lease:
         if claim in lease.refused:
-            raise UserError(f"{lease.refused[claim]} is already working on sweep '{plan.name}'; give tune.name= another name")
+            raise UserError(f"{lease.refused[claim]} is already working on sweep '{plan.name}'; choose another tune.name=")
         if anew:
             plan.drop()
         console.print(f"sweep {escape(plan.name)}: {trials_of(plan)} trials", highlight=False, soft_wrap=True)
@@ -71,9 +73,9 @@ def carry_out(plan: SweepPlan, console: Console, anew: bool) -> SweepOutcome:
 def tune_fairly(
     trials: int, runs: Sequence[tuple[str, ComposedRun]], request: BenchmarkRequest, uri: str, work: Path, *, resume: bool
 ) -> list[TunedSettings]:
-    """Grant every run of a benchmark the same number of trials, judged by the suite's headline on the validation split.
+    """Tune every run of a benchmark with the same number of trials, by the suite's headline metric on the validation split.
 
-    Raises UserError if a sweep finds nothing. With `resume` an earlier sweep of the same configuration is gone on with.
+    Raises UserError if a sweep finds no configuration. resume: continue an earlier sweep of the same configuration.
     """
     console, found = Console(stderr=True), []
     suite = load_suite(request.own.suite)
@@ -86,7 +88,7 @@ def tune_fairly(
         write_report(plan, outcome.state)
         file = plan.output / "best.yaml"
         if not outcome.is_complete or not file.is_file():
-            raise UserError(f"tuning {run.method}/{run.variant} did not come to its end ({plan.output}); add --resume to go on")
+            raise UserError(f"tuning {run.method}/{run.variant} did not finish ({plan.output}); add --resume to continue")
         console.print(f"{run.method}/{run.variant}: {comparison(plan, outcome.state)}", highlight=False, soft_wrap=True)
         found.append(read_best(file).tuned_for(scored))
     return found

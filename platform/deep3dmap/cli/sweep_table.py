@@ -1,4 +1,4 @@
-"""The table of a sweep while it runs: on a terminal it is redrawn, in a pipe there is one line per trial that ends."""
+"""The progress of a running sweep: a live table on a terminal, one line per finished trial in a pipe."""
 
 import math
 import time
@@ -22,7 +22,7 @@ _COLOURS = {"ok": "green", "stopped": "yellow", "running": "cyan", "pending": "d
 
 
 class SweepTable:
-    """Follows a sweep: hears "started", "evaluated", "ended" and "finish"."""
+    """Shows the progress of a sweep; called with the events "started", "evaluated", "ended" and "finish"."""
 
     def __init__(self, plan: SweepPlan, console: Console, total: int) -> None:
         self.plan, self.console, self.total = plan, console, total
@@ -39,18 +39,18 @@ class SweepTable:
             self.live.stop()
 
     def __call__(self, event: str, record: TrialRecord | None, state: SweepState) -> None:
-        """Take in one event."""
+        """Handle one event."""
         if self.live and (event in ("ended", "finish") or time.monotonic() - self._drawn > 0.5):
             self._drawn = time.monotonic()
             self.live.update(sweep_table(self.plan, state, self.total), refresh=True)
         if event == "ended" and record is not None:
             self.console.print(trial_line(self.plan, record, len(state.ended), self.total), highlight=False, soft_wrap=True)
         elif event == "finish":
-            self.console.print(f"the sweep is over: {shown(state.finish)}", highlight=False, soft_wrap=True)
+            self.console.print(f"sweep finished: {shown(state.finish)}", highlight=False, soft_wrap=True)
 
 
 def trial_line(plan: SweepPlan, record: TrialRecord, done: int, total: int) -> str:
-    """Return how a trial ended, in one line."""
+    """Return a one-line summary of a finished trial."""
     value = plan.quality.value(record.chosen)
     quality = f"  {shown(plan.quality.title)} {value:.4g}" if math.isfinite(value) else ""
     colour = _COLOURS.get(record.status, "red")
@@ -63,7 +63,7 @@ def trial_line(plan: SweepPlan, record: TrialRecord, done: int, total: int) -> s
 
 
 def sweep_table(plan: SweepPlan, state: SweepState, total: int) -> Table:
-    """Return the table: what runs first, then the best."""
+    """Return the table: unfinished trials first, then the finished ones from best to worst."""
     best, default = best_of(state.ended, plan.quality), default_of(state)
     title = f"{plan.name}: {len(state.ended)} of {total} trials, {state.spent:.0f} s"
     for name, record in (("best", best), ("as configured", default)):

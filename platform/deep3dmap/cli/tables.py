@@ -1,4 +1,4 @@
-"""Tables as the verbs print them: folded to the terminal, whole lines in a pipe."""
+"""Tables printed by the verbs: folded to the width of a terminal, unfolded in a pipe."""
 
 import io
 import sys
@@ -7,12 +7,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-# No pipe is this wide, so nothing is wrapped or cut there.
+# Wide enough that nothing is wrapped or cut in a pipe.
 _WIDE = 10_000
 
 
 def table(*columns: str, title: str | None = None) -> Table:
-    """Return an empty table whose cells are folded and never cut."""
+    """Return an empty table whose cells are folded, never cut."""
     made = bare_table(title=title, title_justify="left")
     for column in columns:
         made.add_column(column, overflow="fold")
@@ -20,12 +20,12 @@ def table(*columns: str, title: str | None = None) -> Table:
 
 
 def bare_table(**looks: Any) -> Table:
-    """Return a table without lines, to which columns are added yet. looks: as rich has them."""
+    """Return a table without borders and columns. looks: further arguments of rich's Table."""
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), **looks)
 
 
 def print_table(made: Table) -> None:
-    """Print a table: to a terminal folded to its width, to a pipe one line per row."""
+    """Print a table: folded to the width of a terminal, or one line per row in a pipe."""
     if sys.stdout.isatty():
         Console().print(made)
         return

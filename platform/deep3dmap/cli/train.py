@@ -1,4 +1,4 @@
-"""`deep3dmap train`: one method on one dataset, as a Ray Train TorchTrainer."""
+"""`deep3dmap train`: train a method on a dataset."""
 
 import argparse
 import dataclasses
@@ -41,16 +41,16 @@ def main(argv: list[str]) -> int:
     stage_marks.mark("arguments")
     parser = VerbParser("train", "Train a method on a dataset and store its curves and checkpoints.\n\n" + _keys(), EXAMPLES)
     parser.add_argument(
-        "--resume", action="store_true", help="go on from the newest whole checkpoint of the same configuration"
+        "--resume", action="store_true", help="resume from the newest complete checkpoint of the same configuration"
     )
     parser.add_argument(
-        "--restart", action="store_true", help="drop what an earlier run of the same configuration left, and begin anew"
+        "--restart", action="store_true", help="discard an earlier run of the same configuration, and start over"
     )
     parser.add_argument(
-        "--cfg", action="store_true", help="print the resolved configuration and where each value came from, and stop"
+        "--cfg", action="store_true", help="print the resolved configuration and the source of each value, then exit"
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="print the run, its id and what data would be made; make nothing"
+        "--dry-run", action="store_true", help="print the run, its id and the data that would be prepared, then exit"
     )
     parser.add_argument("--json", action="store_true", help="print the outcome (or the configuration) as JSON")
     flags, pairs = parser.parse(argv)
@@ -64,7 +64,7 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
     stage_marks.mark("imports and planning")
     if not (flags.cfg or flags.dry_run):
         _check_names(pairs)
-        # Now, as it imports for a second what this process imports too; where a mistake shows, it is ended without a job.
+        # Start the training process early: its imports take a second, in parallel with ours. On an error it ends without a job.
         own_process.prepare()
     composed = compose(pairs)
     if flags.cfg:
@@ -72,7 +72,7 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
         return 0
     if flags.dry_run:
         return _print_run(composed)
-    # Imported now, so that --help need not wait for torch.
+    # Imported here so that --help does not load torch.
     from deep3dmap.train.engine import check_start
     from deep3dmap.train.job import TrainingJob
 
@@ -85,7 +85,7 @@ def _main(flags: argparse.Namespace, pairs: list[str]) -> int:
     _decide_start(run, flags.resume, flags.restart)
     step = None if flags.restart else run.steps_taken()
     if flags.resume and (outcome := _finished(run, store)):
-        print(f"this run is finished, at step {step}; there is nothing to resume (--restart begins anew)", file=sys.stderr)
+        print(f"this run already finished at step {step}; there is nothing to resume (--restart starts over)", file=sys.stderr)
     else:
         _say_where_it_begins(step)
         outcome = _carried_out(run, store, anew=flags.restart)
@@ -105,12 +105,12 @@ def _carried_out(run: "TrainingRun", store: "ResultStore", anew: bool) -> dict[s
 
 def _how_to_go_on(run: "TrainingRun") -> str:
     step = run.steps_taken()
-    kept = f"the checkpoint of step {step} is kept" if step else "no checkpoint was written yet"
-    return f"{kept}: the same line with --resume goes on"
+    kept = f"the checkpoint at step {step} is kept" if step else "no checkpoint has been written yet"
+    return f"{kept}: run the same command with --resume to continue"
 
 
 def _finished(run: "TrainingRun", store: "ResultStore") -> dict[str, Any] | None:
-    """Return the outcome of a run that ended well, None where it has not."""
+    """Return the outcome of a successfully finished run, None if it has not finished."""
     rows = store.runs()
     row = rows[(rows.run_id == run.plan.run_id) & (rows.status == "ok")]
     if row.empty or run.steps_taken() is None:
@@ -128,7 +128,7 @@ def _finished(run: "TrainingRun", store: "ResultStore") -> dict[str, Any] | None
 
 
 def _say_where_it_begins(step: int | None) -> None:
-    print("training begins at step 0" if step is None else f"resuming at step {step}", file=sys.stderr)
+    print("training starts at step 0" if step is None else f"resuming at step {step}", file=sys.stderr)
 
 
 def _print_outcome(outcome: dict[str, Any], as_json: bool) -> None:
@@ -151,7 +151,7 @@ def compose(pairs: list[str]) -> ComposedRun:
         layers.append(_from_file(Path(str(values["from"])), values))
     for name, registry in (("method", methods), ("dataset", datasets)):
         if name not in values:
-            raise UserError(f"which {name}? give {name}=NAME (there are: {', '.join(registry.names())})")
+            raise UserError(f"which {name}? give {name}=NAME (available: {', '.join(registry.names())})")
     rest = tuple(as_override(key, value) for key, value in keyed if key not in ("method", "dataset", "from"))
     composed = compose_run(str(values["method"]), str(values["dataset"]), (*layers, Layer("command line", rest)))
     cards = methods.load(composed.method).card, datasets.load(composed.dataset).card
@@ -160,7 +160,7 @@ def compose(pairs: list[str]) -> ComposedRun:
 
 
 def _check_names(pairs: list[str]) -> None:
-    """Raise UserError for a method or dataset that nobody registered. Imports nothing."""
+    """Raise UserError for an unregistered method or dataset, without importing anything."""
     values = dict(split_override(text) for text in pairs)
     for name, registry in (("method", methods), ("dataset", datasets)):
         if name in values:
@@ -177,9 +177,9 @@ def _from_file(file: Path, values: dict[str, object]) -> Layer:
 
 def _decide_start(run: "TrainingRun", resume: bool, restart: bool) -> None:
     if resume and restart:
-        raise UserError("--resume and --restart exclude each other")
+        raise UserError("--resume and --restart are mutually exclusive")
     if not (resume or restart) and (step := run.steps_taken()) is not None:
-        raise UserError(f"a run of this configuration is at step {step} already ({run.folder}); add --resume or --restart")
+        raise UserError(f"a run of this configuration already exists, at step {step} ({run.folder}); add --resume or --restart")
 
 
 def _print_run(composed: ComposedRun) -> int:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from deep3dmap.tune.plan import SweepPlan
 
 DESCRIPTION = """\
-Search for the configuration of a method that does best on the validation split of a dataset, as one Ray Tune
-experiment. Without tune.space.KEY= the method's own space is searched."""
+Search for the configuration of a method that performs best on the validation split of a dataset, as one Ray Tune
+experiment. Without tune.space.KEY=, the method's own search space is used."""
 EXAMPLES = """\
   deep3dmap tune method=prnet/mini dataset=heads/smoke tune.trials=12
   deep3dmap tune method=prnet/mini dataset=heads/smoke 'tune.space.optimizer.lr=loguniform(1e-4,1e-2)' \\
@@ -23,13 +23,13 @@ EXAMPLES = """\
 
 
 def main(argv: list[str]) -> int:
-    """Run the verb; exit code 0 if the sweep came to its end and has a best configuration, 1 if not."""
+    """Run the verb; exit code 0 if the sweep is complete and found a best configuration, else 1."""
     parser = VerbParser("tune", DESCRIPTION + "\n\n" + _keys(), EXAMPLES)
     parser.add_argument(
-        "--resume", action="store_true", help="go on with a sweep whose driver died, or that was given too little"
+        "--resume", action="store_true", help="continue a sweep that was interrupted, or whose budget was raised"
     )
-    parser.add_argument("--restart", action="store_true", help="forget an earlier sweep of this name, and begin anew")
-    parser.add_argument("--space", action="store_true", help="print the space that would be searched, and stop")
+    parser.add_argument("--restart", action="store_true", help="discard an earlier sweep of the same name, and start over")
+    parser.add_argument("--space", action="store_true", help="print the search space, then exit")
     parser.add_argument("--json", action="store_true", help="print the outcome (or the space) as JSON")
     flags, pairs = parser.parse(argv)
     from deep3dmap.tune.options import check_library
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     if not flags.space:
         check_library(request.options.searcher)
     _, uri, work = open_store(request.results)
-    # Imported now, so that --help need not wait for torch.
+    # Imported here so that --help does not load torch.
     from deep3dmap.tune.plan import plan_sweep
 
     plan = plan_sweep(request, uri, work)
@@ -54,9 +54,9 @@ def main(argv: list[str]) -> int:
 
 def _decide_start(plan: "SweepPlan", resume: bool, restart: bool) -> None:
     if resume and restart:
-        raise UserError("--resume and --restart exclude each other")
+        raise UserError("--resume and --restart are mutually exclusive")
     if not (resume or restart) and (plan.folder / "trials.jsonl").is_file():
-        raise UserError(f"sweep '{plan.name}' was begun already ({plan.folder}); add --resume, --restart or tune.name=")
+        raise UserError(f"sweep '{plan.name}' already exists ({plan.folder}); add --resume, --restart or tune.name=")
 
 
 def _print_space(plan: "SweepPlan", as_json: bool) -> None:
@@ -72,11 +72,11 @@ def _keys() -> str:
     from deep3dmap.tune.tune_arguments import option_lines
 
     lines = [
-        f"  {'method=, dataset=':<32} NAME or NAME/VARIANT; any other key of `deep3dmap train` is a setting of every trial",
+        f"  {'method=, dataset=':<32} NAME or NAME/VARIANT; any other key of `deep3dmap train` applies to every trial",
         f"  {'results=results':<32} result store: a folder",
         f"  {'tune.space.KEY=':<32} uniform(a,b), loguniform(a,b), quniform(a,b,step), randint(a,b), lograndint(a,b),",
-        f"  {'':<32} near(f): from the configured value / f to it * f,",
-        f"  {'':<32} choice(a,b,...), grid(a,b,...) or auto; `... if OTHER.KEY == value` where it counts only then",
+        f"  {'':<32} near(f): from the configured value / f to the value * f,",
+        f"  {'':<32} choice(a,b,...), grid(a,b,...) or auto; append `if OTHER.KEY == value` for a conditional setting",
     ]
     lines += [f"  {f'{key}={_shown(default)}':<32} {text}" for key, default, text in option_lines()]
     return "keys:\n" + "\n".join(lines)

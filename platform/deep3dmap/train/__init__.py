@@ -1,1 +1,1 @@
-"""Training on Ray: hosts, the session that drives a method, checkpoints, curves."""
+"""Training, with or without Ray: hosts, the session that drives a method, checkpoints and curves."""

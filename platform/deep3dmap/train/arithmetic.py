@@ -1,4 +1,4 @@
-"""How torch computes in a run: deterministic algorithms, and what products of float32 matrices on a GPU are rounded to."""
+"""Numerical settings of torch in a run: deterministic algorithms, and the precision of float32 matrix products on a GPU."""
 
 import torch
 
@@ -6,14 +6,14 @@ from deep3dmap.config.schema import TrainerConfig
 
 
 def set_arithmetic(trainer: TrainerConfig) -> None:
-    """Ask torch for what trainer.deterministic and trainer.precision say; whatever an earlier run asked for is undone."""
+    """Apply trainer.deterministic and trainer.precision to torch, overriding the settings of any earlier run."""
     be_deterministic(trainer.deterministic)
     if torch.cuda.is_available():
-        # Only then: the same setting lets oneDNN round products on some processors.
+        # Only with a GPU: on some CPUs the same setting lets oneDNN round products.
         torch.set_float32_matmul_precision("high" if trainer.precision == "tf32" else "highest")
 
 
 def be_deterministic(wanted: bool) -> None:
-    """Ask torch for algorithms that give the same bits every time, and for warnings where it has none."""
+    """Make torch use bitwise deterministic algorithms, and warn about operations that have none."""
     torch.use_deterministic_algorithms(wanted, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

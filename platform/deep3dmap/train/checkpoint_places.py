@@ -1,4 +1,4 @@
-"""Checkpoints in a store that is no folder: copied there when a run has ended, and to the cache when one is used."""
+"""Checkpoints in remote stores: uploaded when a run has ended, and downloaded to the cache when used."""
 
 import hashlib
 from pathlib import Path
@@ -10,12 +10,12 @@ from deep3dmap.results.store import ResultStore
 
 
 def keep_checkpoint(folder: Path, store: ResultStore, run_id: str) -> str:
-    """Return where a checkpoint can be found: its own folder, or that of the copy that a store without folders is given."""
+    """Return the location of a checkpoint: its own folder for a local store, else the URI of a copy uploaded to the store."""
     return str(folder) if store.storage.local else store.storage.upload(folder, f"checkpoints/{run_id}/{folder.name}")
 
 
 def local_checkpoint(place: str) -> Path:
-    """Return the folder of a checkpoint; of one at a URI (s3://, gs://) a copy in the cache. Raises UserError if it is none."""
+    """Return the folder of a checkpoint; one at a URI (s3://, gs://) is copied to the cache. Raises UserError if unreadable."""
     if "://" not in place:
         return Path(place)
     storage = Storage(place)
@@ -23,5 +23,5 @@ def local_checkpoint(place: str) -> Path:
         about = storage.read("checkpoint.json")
     except OSError as error:
         raise UserError(f"{place}/checkpoint.json: cannot read: {str(error).splitlines()[0]}") from error
-    # Named by what it holds: a run that was begun anew may have left another one at the same place.
+    # Named by its content, because a run that was started over may store a different checkpoint at the same URI.
     return build_folder(default_cache() / "checkpoints" / hashlib.sha256(about).hexdigest()[:16], storage.download)

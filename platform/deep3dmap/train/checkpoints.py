@@ -1,4 +1,4 @@
-"""Checkpoints: written atomically, verified when read, and the newest intact one is found after any crash."""
+"""Checkpoints, written atomically and verified when read, so that the newest intact one can be found after any crash."""
 
 import hashlib
 import io
@@ -15,12 +15,12 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.frameworks.saved_checkpoints import SCHEMA_VERSION, Checkpoint, read_checkpoint
 from deep3dmap.train.retry import retried
 
-# Besides the best one: if the last is damaged, the one before it is used.
+# Newest checkpoints to keep besides the best one: if the last is damaged, the one before it is used.
 KEPT = 2
 
 
 class CheckpointFolder:
-    """The checkpoints of one run; keeps the best and the last two."""
+    """The checkpoints of one run; the best and the last two are kept."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -28,7 +28,7 @@ class CheckpointFolder:
     def write(self, state: dict[str, Any], about: Mapping[str, Any], step: int, score: float | None) -> Checkpoint:
         """Write a checkpoint under a temporary name, sync it to disk, rename it, then delete all but the best and newest.
 
-        score: lower is better; None where nothing was validated.
+        score: lower is better; None if there was no validation.
         """
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -52,7 +52,7 @@ class CheckpointFolder:
         return Checkpoint(final, full)
 
     def whole(self) -> list[Checkpoint]:
-        """Return the checkpoints that can be opened, oldest first."""
+        """Return the readable checkpoints, oldest first."""
         found = []
         for folder in sorted(self.folder.glob("step_*")):
             try:
@@ -64,7 +64,7 @@ class CheckpointFolder:
     def newest(self) -> tuple[Checkpoint, dict[str, Any]] | None:
         """Return the newest intact checkpoint with its state, skipping damaged ones.
 
-        Raises UserError if there are checkpoints and all are damaged: starting over would discard what was trained.
+        Raises UserError if there are checkpoints but all are damaged, because starting over would discard the training.
         """
         for checkpoint in reversed(self.whole()):
             try:
@@ -82,7 +82,7 @@ class CheckpointFolder:
         return min(scored, key=lambda c: (c.about["score"], -c.step)) if scored else (checkpoints[-1] if checkpoints else None)
 
     def _drop_half_written(self) -> None:
-        """Delete what a killed process left behind; a run has a single writer, this process."""
+        """Delete incomplete checkpoints of a killed process. A run has a single writer, this process."""
         for left in self.folder.glob(".writing_*"):
             shutil.rmtree(left, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""The curves of a run while it trains: a JSON-lines file that survives a crash and is cut back to the step of a resume."""
+"""Writes the curves of a running training to a JSON-lines file that survives crashes and is truncated on resume."""
 
 import json
 import time
@@ -12,9 +12,9 @@ from deep3dmap.results.curve_lines import parse_curves
 
 
 class CurveWriter:
-    """Appends points to a file; after a resume the points beyond the checkpoint's step are dropped first.
+    """Appends points to a file, first dropping the points beyond the step of the checkpoint that training resumes from.
 
-    Every method raises UserError where the disk is full or refuses.
+    Every method raises UserError if the file cannot be written, for example because the disk is full.
     """
 
     def __init__(self, file: Path, resume_step: int, flush_every_s: float = 2.0) -> None:
@@ -38,7 +38,7 @@ class CurveWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Hand what was added to the operating system."""
+        """Flush buffered points to the operating system."""
         with self._refusals_told():
             self._stream.flush()
         self._flushed = time.monotonic()
@@ -57,5 +57,5 @@ class CurveWriter:
 
 
 def read_curves(file: Path) -> list[dict[str, Any]]:
-    """Return the points in a file; a last line cut short by a crash is left out."""
+    """Return the points in a file, without a last line truncated by a crash."""
     return parse_curves(file.read_text()) if file.is_file() else []

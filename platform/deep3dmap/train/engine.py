@@ -1,4 +1,4 @@
-"""Chooses where a training runs: in a process of its own for one worker on this machine, else in a Ray Train TorchTrainer."""
+"""Chooses where training runs: in a separate process for one worker on this machine, else in a Ray Train TorchTrainer."""
 
 import os
 from pathlib import Path
@@ -14,25 +14,25 @@ ENGINES = ("auto", "train")
 
 
 def needs_ray(job: TrainingJob) -> bool:
-    """Whether a training runs on Ray. Raises UserError for an engine that is none."""
+    """Return whether a job trains on Ray. Raises UserError for an unknown engine."""
     trainer = job.trainer
     if trainer.engine not in ENGINES:
-        raise UserError(f"trainer.engine is auto or train, not '{trainer.engine}'")
+        raise UserError(f"trainer.engine must be auto or train, not '{trainer.engine}'")
     return trainer.workers > 1 or trainer.engine == "train" or bool(os.environ.get("RAY_ADDRESS"))
 
 
 def check_start(job: TrainingJob) -> None:
-    """Raise UserError for what could not start, as far as that is known before anything is started."""
+    """Raise UserError if the job cannot start, as far as this is known before anything is started."""
     needs_ray(job)
     fewest_workers(job)
-    # Where a cluster is joined, its nodes may have what this machine has not.
+    # The nodes of a cluster may have devices that this machine lacks.
     if not os.environ.get("RAY_ADDRESS"):
         choose_device(str(job.config["device"]))
 
 
 def train(job: TrainingJob, storage: Path) -> TrainingSummary:
-    """Train as the job's trainer section says and return the summary; the weights are in the job's checkpoints.
+    """Train with the engine chosen by the job's trainer section; returns the summary. The weights are in its checkpoints.
 
-    storage: for Ray's bookkeeping. Raises what `train_supervised` raises.
+    storage: folder for Ray's files. Raises the same errors as `train_supervised`.
     """
     return train_supervised(job, storage, on_ray=needs_ray(job), on_cluster=bool(os.environ.get("RAY_ADDRESS")))

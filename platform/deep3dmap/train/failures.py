@@ -1,4 +1,4 @@
-"""What ends a training that no restart mends, told apart by what its user can do about it."""
+"""Training failures that a restart does not fix, classified by what the user can do about them."""
 
 import traceback
 from collections.abc import Iterable, Mapping
@@ -10,11 +10,11 @@ TRACEBACK_LINES = 30
 
 
 class NoResourcesError(RuntimeError):
-    """The cluster has not what a run asks for; the message says what was asked for and what there is."""
+    """The cluster lacks the resources a run requests; the message lists the requested and the available resources."""
 
 
 def status_of(error: BaseException) -> str:
-    """Return the status of a run that ended with `error`, as in the results' table of runs."""
+    """Return the status of a run that ended with `error`, as stored in the table of runs."""
     import torch
 
     if isinstance(error, DivergedError):
@@ -25,7 +25,7 @@ def status_of(error: BaseException) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """Return what a row says of an error: the message where it is meant for users, else the end of the traceback."""
+    """Return the text stored for an error: the message if it is meant for users, else the end of the traceback."""
     if isinstance(error, UserError | DivergedError | NoResourcesError):
         return str(error)
     lines = "".join(traceback.format_exception(error)).strip().splitlines()
@@ -33,7 +33,7 @@ def text_of(error: BaseException) -> str:
 
 
 def as_plain_data(error: BaseException) -> dict[str, str]:
-    """Return an error that a worker hands back instead of raising it: raising makes Ray start the workers again."""
+    """Return an error as plain data, for a worker to return instead of raising it, which would make Ray restart the workers."""
     import torch
 
     kind = "MemoryError" if isinstance(error, torch.OutOfMemoryError) else type(error).__name__
@@ -41,7 +41,7 @@ def as_plain_data(error: BaseException) -> dict[str, str]:
 
 
 def from_plain_data(failure: Mapping[str, str]) -> Exception:
-    """Return the error that `as_plain_data` described."""
+    """Return the error described by the output of `as_plain_data`."""
     kinds: dict[str, type[Exception]] = {
         kind.__name__: kind for kind in (UserError, DivergedError, MemoryError, NoResourcesError, StartError)
     }
@@ -49,7 +49,7 @@ def from_plain_data(failure: Mapping[str, str]) -> Exception:
 
 
 def workers_failure(error: Exception, asked: str, restarts: int) -> Exception:
-    """Translate what Ray Train raised when it gave up. asked: what the workers reserve, in words."""
+    """Translate the error that Ray Train raised when it gave up. asked: the workers' reservations, in words."""
     from ray.exceptions import OutOfMemoryError
     from ray.train.v2._internal.exceptions import InsufficientClusterResourcesError, WorkerGroupStartupTimeoutError
 
@@ -57,13 +57,13 @@ def workers_failure(error: Exception, asked: str, restarts: int) -> Exception:
 
     cause = getattr(error, "controller_failure", None)
     if isinstance(cause, WorkerGroupStartupTimeoutError | InsufficientClusterResourcesError):
-        return NoResourcesError(f"no resources: asked for {asked}; there is {described_nodes()}, and none came free in time")
+        return NoResourcesError(f"no resources: asked for {asked}; there is {described_nodes()}, and none became free in time")
     if _any_is(getattr(error, "worker_failures", {}).values(), (OutOfMemoryError, MemoryError)):
-        return MemoryError(f"a worker ran out of memory {restarts + 1} times, the last time so: {error}")
+        return MemoryError(f"a worker ran out of memory {restarts + 1} times, most recently: {error}")
     return RuntimeError(f"training failed after {restarts} restarts: {error}")
 
 
 def _any_is(errors: Iterable[object], kinds: tuple[type[BaseException], ...]) -> bool:
-    # A worker that was killed is told of by a failed health check that holds the reason.
+    # A killed worker is reported as a failed health check, which contains the reason.
     reasons = [getattr(error, "health_check_failure", error) for error in errors]
     return any(isinstance(reason, kinds) for reason in reasons)

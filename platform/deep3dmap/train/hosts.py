@@ -1,4 +1,4 @@
-"""The processes of Ray that a training session may run in, a Train worker and a Tune trial; and the device it runs on."""
+"""Hosts of a training session on Ray, a Train worker or a Tune trial, and the choice of the device."""
 
 import math
 import time
@@ -11,9 +11,9 @@ from deep3dmap.core.errors import UserError
 
 
 class TuneTrialHost:
-    """One worker that trains in the process of its Tune trial: starts in seconds, and nothing is nested.
+    """A single worker that trains in the process of its Tune trial, which starts in seconds and needs no nested Ray Train run.
 
-    stop_file: ends the training once this file exists. `last` is the newest evaluation, reported or not.
+    stop_file: training ends once this file exists. `last` is the newest evaluation, whether reported or not.
     """
 
     rank = 0
@@ -26,16 +26,16 @@ class TuneTrialHost:
         self.last: dict[str, float] = {}
 
     def report(self, metrics: Mapping[str, float]) -> None:
-        """Tell Tune, at most every few seconds. Tune has made up its mind about the trial when this returns."""
+        """Report metrics to Tune, at most once every few seconds. Tune has decided about the trial when this returns."""
         self.last = dict(metrics)
         if time.monotonic() - self._reported >= self._report_every_s:
             self._tell(self.last)
             self._reported = time.monotonic()
-        # Looked at here and not at every step: the scheduler decides when it hears of an evaluation.
+        # Checked here rather than at every step, because the scheduler decides when it receives an evaluation.
         self._asked_to_stop = self._stop_file is not None and self._stop_file.exists()
 
     def should_stop(self) -> bool:
-        """Whether the scheduler asked for an early end; nobody asks a benchmark's trial."""
+        """Return whether the scheduler requested an early stop; never the case in a benchmark."""
         return self._asked_to_stop
 
     def _tell(self, metrics: dict[str, float]) -> None:
@@ -45,7 +45,7 @@ class TuneTrialHost:
 
 
 class RayTrainHost:
-    """One of N workers of a TorchTrainer. stop_file: ends the training of all workers once this file exists."""
+    """One of N workers of a TorchTrainer. stop_file: training ends on all workers once this file exists."""
 
     def __init__(self, device: str, stop_file: Path | None = None) -> None:
         import ray.train
@@ -57,24 +57,24 @@ class RayTrainHost:
         self._stop_file, self._asked_to_stop = stop_file, False
 
     def report(self, metrics: Mapping[str, float]) -> None:
-        """Tell Ray Train; every rank comes here."""
+        """Report metrics to Ray Train; called on every rank."""
         import ray.train
 
         ray.train.report(dict(metrics))
         if self._stop_file:
-            # All workers must leave at the same step, so rank 0 looks and tells the others.
+            # All workers must stop at the same step, so rank 0 checks and broadcasts the result.
             found = torch.tensor(float(self._stop_file.exists()), device=self.device)
             if self.world_size > 1:
                 torch.distributed.broadcast(found, 0)
             self._asked_to_stop = bool(found)
 
     def should_stop(self) -> bool:
-        """Whether the scheduler of a sweep asked for an early end."""
+        """Return whether the scheduler of a sweep requested an early stop."""
         return self._asked_to_stop
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device for `auto`, `cpu` or `cuda`; raises UserError for a GPU that is not there."""
+    """Return the device for `auto`, `cpu` or `cuda`; raises UserError for a GPU that is not available."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():

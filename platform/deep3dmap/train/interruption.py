@@ -1,17 +1,17 @@
-"""What ends a run from outside: Ctrl-C and SIGTERM, neither failures nor successes.
+"""Interruptions of a run from outside, by Ctrl-C or SIGTERM, which are neither failures nor successes.
 
-Neither is an Exception, so that no handler of failures makes a row of it.
+Neither class derives from Exception, so handlers of failures do not store a row for them.
 """
 
 import signal
 
 
 class InterruptedRun(KeyboardInterrupt):
-    """A run that the user interrupted; the message is one line that says how to go on. The command line exits with 130."""
+    """The user interrupted a run; the message is one line that explains how to resume. The command line exits with 130."""
 
 
 class Terminated(SystemExit):
-    """The command was sent SIGTERM; the message is one line. The command line exits with 143."""
+    """The command received SIGTERM; the message is one line. The command line exits with 143."""
 
     exit_code = 128 + signal.SIGTERM
 

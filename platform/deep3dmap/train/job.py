@@ -1,4 +1,4 @@
-"""A training job as plain data, so that any process on any node can carry it out."""
+"""A training job as plain data, so that any process on any node can run it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from deep3dmap.train.watched_loop import WatchedLoop
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What to train. config: a resolved run (config.compose). folder: absolute, on storage that all nodes share."""
+    """A training job. config: a resolved run (config.compose). folder: absolute, on storage that all nodes share."""
 
     method: str
     variant: str
@@ -42,21 +42,21 @@ class TrainingJob:
 
     @property
     def trains(self) -> bool:
-        """Whether the method, configured as it is, learns from the dataset."""
+        """Whether the method learns from the dataset in this configuration."""
         cls = methods.load(self.method)
         return bool(cls.trains(self._method_config(cls)))
 
     def build_method(self) -> Method:
-        """Build the method with weights drawn from the run's seed."""
+        """Build the method with weights initialised from the run's seed."""
         cls = methods.load(self.method)
         seed_everything(int(self.config["seed"]))
         method: Method = cls(self._method_config(cls))
         return method
 
     def scene_fits(self, method: Method, host: Host, folder: Path | None = None) -> SceneFits | None:
-        """Return what fits `method`, as it now is, to scenes; None for a method that does not learn from them.
+        """Return the object that fits `method`, from its current state, to scenes; None for a method that is not fitted.
 
-        folder: where the fits keep curves and checkpoints (default: the run's).
+        folder: for the curves and checkpoints of the fits (default: the job's).
         """
         if not method.fits():
             return None
@@ -64,11 +64,11 @@ class TrainingJob:
         return SceneFits(method, fit_settings(self.settings(), fit), host, folder or Path(self.folder), self.about())
 
     def build_dataset(self) -> Dataset:
-        """Build the dataset; it is prepared already."""
+        """Build the dataset, which is already prepared."""
         return open_dataset(self.dataset, self.config["dataset"], self.config["data"])
 
     def settings(self) -> LoopSettings:
-        """The sections the loop acts on."""
+        """Return the configuration sections used by the training loop."""
         return LoopSettings(
             self.trainer,
             build_section(OptimizerConfig, dict(self.config["optimizer"])),
@@ -81,7 +81,7 @@ class TrainingJob:
         return build_section(cls.config_type, dict(self.config["method"]))  # type: ignore[attr-defined]
 
     def about(self) -> dict[str, Any]:
-        """What a checkpoint says of its run."""
+        """Return the description of the run that is stored in its checkpoints."""
         names = {
             "method": self.method,
             "variant": self.variant,
@@ -92,7 +92,7 @@ class TrainingJob:
 
 
 def train_here(job: TrainingJob, host: Host, scorer: Scorer | None = None) -> tuple[Method, TrainingSummary]:
-    """Train in this process as one worker; returns the trained method on the host's device. `scorer` adds to validations."""
+    """Train in this process as one worker; returns the method, on the host's device. scorer: adds metrics to validations."""
     set_arithmetic(job.trainer)
     tell("building the method and opening the data")
     stage_marks.mark("method and data")

@@ -1,4 +1,4 @@
-"""A host for learning in this very process, without Ray."""
+"""A host for training in the current process, without Ray."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import torch
 
 
 class LocalHost:
-    """One worker in the process at hand; nobody asks it to stop, and what it reports is kept."""
+    """A single worker in the current process, which is never asked to stop and stores its reports."""
 
     rank = 0
     world_size = 1
@@ -16,9 +16,9 @@ class LocalHost:
         self.reports: list[dict[str, float]] = []
 
     def report(self, metrics: Mapping[str, float]) -> None:
-        """Keep what was reported."""
+        """Store the reported metrics."""
         self.reports.append(dict(metrics))
 
     def should_stop(self) -> bool:
-        """No scheduler is there to ask for an early end."""
+        """Return False, as no scheduler requests an early stop."""
         return False

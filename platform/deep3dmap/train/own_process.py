@@ -1,4 +1,4 @@
-"""The process in which a run trains, or directs its workers. Light to import, so that a command can start it first."""
+"""The separate process that trains a run or directs its workers. Light to import, so that a command can start it first."""
 
 import os
 import pickle
@@ -20,7 +20,7 @@ _LAST_LINES = 20
 
 
 class OwnProcess:
-    """A process that imports what training needs, then waits for its job. threads: of torch and of what numpy calls."""
+    """A process that imports the training libraries, then waits for its job. threads: for torch and numpy."""
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
@@ -31,29 +31,29 @@ class OwnProcess:
         if "OMP_NUM_THREADS" in os.environ:
             environment["OMP_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"]
         self.process = subprocess.Popen(
-            # -P: the working folder is on the path where this process has it there.
+            # -P: the working folder is on the child's path only if it is on the path of this process.
             [sys.executable, "-P", "-m", "deep3dmap.train.training_process", str(telling)],
             stdin=subprocess.PIPE,
             stdout=self._early,
             stderr=self._early,
             env=environment,
             pass_fds=(telling,),
-            # An interrupt of the terminal reaches the command, which ends this process.
+            # Ctrl-C in the terminal then reaches only the command, which ends the child.
             start_new_session=True,
         )
         os.close(telling)
 
     def begin(self, job: "TrainingJob", storage: Path | None) -> None:
-        """Hand over the job. storage: for the bookkeeping of Ray, where the job trains on it."""
+        """Send the job to the process. storage: folder for Ray's files, None if the job does not train on Ray."""
         assert self.process.stdin is not None
         order = {"job": asdict(job), "storage": storage, "threads": None if "OMP_NUM_THREADS" in os.environ else self.threads}
-        # A process that has died is told of by `outcome`.
+        # If the process has died, `outcome` reports it.
         with suppress(BrokenPipeError):
             self.process.stdin.write(pickle.dumps(order))
             self.process.stdin.close()
 
     def outcome(self, wait_s: float) -> dict[str, Any] | None:
-        """Return what the process says of its job, None where it says nothing in this time; raises EOFError if it died."""
+        """Return the outcome of the job, None if it is not available within `wait_s`; raises EOFError if the process died."""
         if not select.select([self._outcome], [], [], wait_s)[0]:
             return None
         with os.fdopen(os.dup(self._outcome), "rb") as stream:
@@ -61,16 +61,16 @@ class OwnProcess:
         return told
 
     def last_words(self) -> str:
-        """Return what the process wrote before it had its job."""
+        """Return the last lines that the process printed before it received its job."""
         self._early.seek(0)
         return "\n".join(self._early.read().decode(errors="replace").strip().splitlines()[-_LAST_LINES:])
 
     def end(self) -> int:
-        """End the process and those below it, if they have not ended; returns its exit code, a signal as a negative number."""
+        """End the process and its descendants, if still running; returns its exit code, negative if ended by a signal."""
         if self._early.closed:
             return self.process.returncode
         if self.process.poll() is None:
-            # Once its end was heard of, its id may be another process's.
+            # Only while it runs: once it has been reaped, its id may belong to another process.
             end_processes([*descendants(self.process.pid), self.process.pid])
         code = self.process.wait()
         os.close(self._outcome)
@@ -82,7 +82,7 @@ _prepared: list[OwnProcess] = []
 
 
 def fitting(threads: int) -> OwnProcess:
-    """Return a process with so many threads: the prepared one where it fits."""
+    """Return a process with `threads` threads: the prepared one if it matches, else a new one."""
     while _prepared:
         process = _prepared.pop()
         if process.threads == threads and process.process.poll() is None:
@@ -92,12 +92,12 @@ def fitting(threads: int) -> OwnProcess:
 
 
 def prepare() -> None:
-    """Start the process now: it imports while the command plans. Harmless where no job comes."""
+    """Start the process now, so that it imports while the command plans. Harmless if no job follows."""
     if not _prepared:
         _prepared.append(OwnProcess())
 
 
 def drop_prepared() -> None:
-    """End a process that was prepared in vain."""
+    """End a prepared process that was not used."""
     while _prepared:
         _prepared.pop().end()

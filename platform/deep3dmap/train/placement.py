@@ -1,4 +1,4 @@
-"""What a cluster could place at all, whoever uses it at present."""
+"""Checks whether a cluster could place a run at all, regardless of its current load."""
 
 import math
 import os
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
     from deep3dmap.train.job import TrainingJob
 
 START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
-# How often workers may fail to start, be it that nothing is free in time. Ray's own default is: for ever.
+# How often the start of the workers is retried, for example because no resources become free. Ray's default is unlimited.
 START_RETRIES = 2
-# Ray counts on a lost node for some seconds more, and places workers there that never start; fewer workers would.
+# For some seconds Ray still places workers on a lost node, where they never start; retry soon with fewer workers.
 ELASTIC_START_TIMEOUT_S = 20.0
 
 
 def patience_s() -> float:
-    """Seconds after which a run that cannot be placed is given up; $RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S is a third of it."""
+    """Seconds after which a run that cannot be placed is given up: three times $RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S."""
     return float(os.environ.get(START_TIMEOUT, "300")) * (START_RETRIES + 1)
 
 
 def elastic_start_timeout() -> dict[str, str]:
-    """Return the environment in which Ray soon gives up a number of workers that cannot be placed, and counts again."""
+    """Return environment variables that make Ray soon give up a number of workers it cannot place, and choose a new one."""
     return {START_TIMEOUT: str(min(float(os.environ.get(START_TIMEOUT, "300")), ELASTIC_START_TIMEOUT_S))}
 
 
 def shortage(bundle: Mapping[str, float], count: int = 1, nodes: Sequence[Mapping[str, float]] | None = None) -> str:
-    """Return why `count` bundles, each on one node, could never be placed on the cluster, or "" where they could.
+    """Return why `count` bundles, each on one node, could never be placed on the cluster, or "" if they could.
 
-    nodes: what each node has in all, used or not (default: asked of Ray).
+    nodes: total resources of each node, used or not (default: queried from Ray).
     """
     there = alive_nodes() if nodes is None else nodes
     wanted = {kind: amount for kind, amount in bundle.items() if amount}
@@ -41,26 +41,26 @@ def shortage(bundle: Mapping[str, float], count: int = 1, nodes: Sequence[Mappin
 
 
 def described(bundle: Mapping[str, float], count: int = 1) -> str:
-    """Return a bundle in words."""
+    """Return a description of `count` bundles."""
     text = ", ".join(f"{amount:g} {kind}" for kind, amount in bundle.items() if amount)
     return f"{count} x ({text})" if count > 1 else text
 
 
 def described_nodes(nodes: Sequence[Mapping[str, float]] | None = None) -> str:
-    """Return in words what each node of the cluster has in all."""
+    """Return a description of the total resources of each node."""
     there = alive_nodes() if nodes is None else nodes
     each = [described({kind: amount for kind, amount in node.items() if _counts(kind)}) or "nothing" for node in there]
     return "; ".join(f"on node {i}: {text}" for i, text in enumerate(each, 1)) or "no node"
 
 
 def worker_bundle(job: "TrainingJob") -> dict[str, float]:
-    """Return what each worker reserves."""
+    """Return the resources that each worker reserves."""
     gpus = gpus_per_worker(job)
     return {"CPU": job.trainer.cpus_per_worker, **({"GPU": gpus} if gpus else {})}
 
 
 def gpus_per_worker(job: "TrainingJob") -> float:
-    """Return how many GPUs each worker reserves: as configured, or by itself one for a method in torch where there are some."""
+    """Return the GPUs each worker reserves: as configured; by default one for a torch method if GPUs are available."""
     asked = job.trainer.gpus_per_worker
     if asked is not None:
         return asked
@@ -75,16 +75,16 @@ def _gpus_there() -> bool:
     import ray
     import torch
 
-    # Of a cluster, what its nodes have counts, and not what this machine has.
+    # On a cluster the GPUs of its nodes count, not those of this machine.
     if ray.is_initialized():
         return float(ray.cluster_resources().get("GPU", 0.0)) >= 1
     if os.environ.get("RAY_ADDRESS"):
-        raise RuntimeError("whether the cluster of RAY_ADDRESS has GPUs shows once it is joined")
+        raise RuntimeError("whether the cluster at RAY_ADDRESS has GPUs is unknown until it is joined")
     return torch.cuda.is_available()
 
 
 def fewest_workers(job: "TrainingJob") -> int:
-    """Return with how many workers the job can train. Raises UserError where the batch cannot be split over any such number."""
+    """Return the fewest workers the job can train with. Raises UserError if the batch size does not allow every number."""
     trainer = job.trainer
     if not trainer.min_workers:
         return trainer.workers
@@ -93,15 +93,15 @@ def fewest_workers(job: "TrainingJob") -> int:
     parts = [workers * trainer.accumulate for workers in range(trainer.min_workers, trainer.workers + 1)]
     if any(trainer.batch_size % count for count in parts):
         raise UserError(
-            f"trainer.batch_size={trainer.batch_size} has to be a multiple of {', '.join(map(str, parts))} "
-            f"(workers x accumulate), as trainer.min_workers={trainer.min_workers} lets the number of workers change; "
+            f"trainer.batch_size={trainer.batch_size} must be a multiple of {', '.join(map(str, parts))} "
+            f"(workers x accumulate), because trainer.min_workers={trainer.min_workers} lets the number of workers change; "
             f"{math.lcm(*parts)} is"
         )
     return trainer.min_workers
 
 
 def this_machine() -> dict[str, float]:
-    """Return what this machine has in all."""
+    """Return the total resources of this machine."""
     import torch
 
     gpus = torch.cuda.device_count()
@@ -109,7 +109,7 @@ def this_machine() -> dict[str, float]:
 
 
 def alive_nodes() -> list[dict[str, float]]:
-    """Return what each living node of the connected cluster has in all."""
+    """Return the total resources of each live node of the connected cluster."""
     import ray
 
     found: list[dict[str, Any]] = ray.nodes()
@@ -117,8 +117,8 @@ def alive_nodes() -> list[dict[str, float]]:
 
 
 def _fits(bundle: Mapping[str, float], node: Mapping[str, float]) -> int:
-    """How many bundles a node could hold."""
-    # Ray counts in ten thousandths; shares such as 0.1 must not be lost to rounding.
+    """Return how many bundles fit on a node."""
+    # Ray counts in ten-thousandths; the tolerance keeps fractions such as 0.1 from being lost to rounding.
     return min((int(node.get(kind, 0.0) / amount + 1e-6) for kind, amount in bundle.items()), default=1 << 30)
 
 

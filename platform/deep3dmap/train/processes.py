@@ -1,4 +1,4 @@
-"""The processes below this one: found, kept from outliving it, and ended, whatever state they are in."""
+"""Finds and ends the descendants of this process, in whatever state they are, and keeps them from outliving it."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ STOPPED, ZOMBIE = "T", "Z"
 
 
 def descendants(ancestor: int | None = None) -> list[int]:
-    """Return the ids of all processes below one (default: this one) that have not ended, parents before children."""
+    """Return the ids of all live descendants of a process (default: this one), parents before children."""
     children: dict[int, list[int]] = {}
     for process in _all():
         if (about := _status(process)) and about[0] != ZOMBIE:
@@ -25,13 +25,13 @@ def descendants(ancestor: int | None = None) -> list[int]:
 
 
 def state(process: int) -> str:
-    """Return the state of a process as /proc has it: "R" or "S", "T" if stopped, "Z" if ended, "" where there is none."""
+    """Return the state of a process as in /proc: "R" or "S", "T" if stopped, "Z" if ended, "" if it does not exist."""
     about = _status(process)
     return about[0] if about else ""
 
 
 def command(process: int) -> str:
-    """Return the command line of a process, "" where it has none (any more)."""
+    """Return the command line of a process, "" if it has none or no longer exists."""
     try:
         return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
@@ -39,7 +39,7 @@ def command(process: int) -> str:
 
 
 def end_descendants(seconds: float = 10.0) -> list[int]:
-    """Kill every process below this one, also stopped ones and those that start meanwhile; returns the ids of any left."""
+    """Kill all descendants of this process, including stopped and newly started ones; returns the ids of any still alive."""
     until = time.monotonic() + seconds
     while left := descendants():
         end_processes(left)
@@ -49,7 +49,7 @@ def end_descendants(seconds: float = 10.0) -> list[int]:
 
 
 def end_processes(processes: Iterable[int]) -> None:
-    """Kill some processes and give them a moment to go."""
+    """Kill the given processes and wait briefly for them to end."""
     for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
@@ -62,7 +62,7 @@ def adopt_orphans() -> None:
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies, by whatever signal. Linux only."""
+    """Make the kernel kill this process when its parent dies, for any reason. Linux only."""
     parent = os.getppid()
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -70,7 +70,7 @@ def die_with_parent() -> None:
 
 
 def kills_for_memory() -> int:
-    """Return how many processes the kernel has killed for want of memory, here or in this container."""
+    """Return how many processes the kernel's OOM killer has killed, on this machine or in this container."""
     count = 0
     for file in ("/proc/vmstat", "/sys/fs/cgroup/memory.events"):
         try:
@@ -91,7 +91,7 @@ def _status(process: int) -> tuple[str, int] | None:
         text = Path(f"/proc/{process}/stat").read_text()
     except OSError:
         return None
-    # The name, in parentheses, may hold spaces and parentheses itself.
+    # The name, in parentheses, may itself contain spaces and parentheses.
     fields = text[text.rindex(")") + 2 :].split()
     return fields[0], int(fields[1])
 

@@ -1,4 +1,4 @@
-"""Progress of a training: what a worker tells in a file, and the line in which the command shows it."""
+"""Progress of a training: written to a file by the worker, shown as a single line by the command."""
 
 import os
 import sys
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-# Names the file in which this process tells how far it is, for the command that waits for it.
+# Environment variable with the file to which this process writes its progress, for the command that waits for it.
 TOLD_IN = "DEEP3DMAP_PROGRESS"
 
 
 class Progress:
-    """Shows steps, loss and the estimated time to the end of the budget, at most twice a second.
+    """Shows steps, loss and the estimated time until the budget is spent, at most twice a second.
 
-    Told in the file of $DEEP3DMAP_PROGRESS where that is set, else drawn on the terminal, if there is one.
-    enabled: None decides by these two; True writes a line every few seconds where there is no terminal either.
+    Writes to the file in $DEEP3DMAP_PROGRESS if that is set, else to the terminal, if there is one. enabled: None shows
+    progress only in these two cases; True also prints a line every few seconds without a terminal.
     """
 
     def __init__(self, total_steps: int, max_seconds: float, enabled: bool | None = None) -> None:
@@ -26,7 +26,7 @@ class Progress:
         self._line = ProgressLine()
 
     def show(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
-        """Redraw the line."""
+        """Update the progress line."""
         now = time.monotonic()
         if not self.enabled or now - self._shown < 0.5:
             return
@@ -37,13 +37,13 @@ class Progress:
             self._line.show(self.line(step, seconds, values))
 
     def line(self, step: int, seconds: float, values: Mapping[str, float]) -> str:
-        """Return the text of the line."""
+        """Return the text of the progress line."""
         of = f"/{self.total_steps}" if self.total_steps else ""
         terms = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         return f"step {step}{of}  {terms}  {step / max(seconds, 1e-9):.1f} steps/s  {self._left(step, seconds)}"
 
     def close(self) -> None:
-        """End the line."""
+        """End the progress line."""
         self._line.close()
 
     def _left(self, step: int, seconds: float) -> str:
@@ -59,7 +59,7 @@ class Progress:
 
 
 def tell(text: str) -> None:
-    """Tell the command that waits for this process what it does now; does nothing where none waits."""
+    """Report the current activity to the command that waits for this process, if any."""
     place = os.environ.get(TOLD_IN)
     if not place:
         return
@@ -68,12 +68,12 @@ def tell(text: str) -> None:
         temporary.write_text(text)
         temporary.replace(place)
     except OSError:
-        # A disk that is full is told of by what has to be written; a line of progress is not worth a training.
+        # A full disk is reported by whatever must be written; a progress line is not worth ending the training.
         return
 
 
 def announce(text: str) -> None:
-    """Say what begins now: to the command that waits for this process, or where there is none on the standard error."""
+    """Announce what starts now, to the command that waits for this process, or to stderr if there is none."""
     if os.environ.get(TOLD_IN):
         tell(text)
     else:
@@ -81,7 +81,7 @@ def announce(text: str) -> None:
 
 
 class ProgressLine:
-    """Shows on a stream what a worker tells: a line that is redrawn on a terminal, one every few seconds elsewhere."""
+    """Shows a worker's progress on a stream: one redrawn line on a terminal, else a new line every few seconds."""
 
     def __init__(self, stream: TextIO | None = None, every_s: float = 5.0) -> None:
         self.stream = sys.stderr if stream is None else stream
@@ -90,7 +90,7 @@ class ProgressLine:
         self._drawn, self._last, self._written = "", "", -every_s
 
     def show(self, text: str) -> None:
-        """Show the newest word of progress."""
+        """Show the newest progress text."""
         now = time.monotonic()
         if not text or text == self._last:
             return
@@ -102,13 +102,13 @@ class ProgressLine:
             self._last, self._written = text, now
 
     def say(self, text: str) -> None:
-        """Write lines that stay."""
+        """Print permanent lines above the progress line."""
         self._write(self._erasure() + text.rstrip("\n") + "\n")
         if self._drawn:
             self._write(self._drawn)
 
     def close(self) -> None:
-        """Leave the line that was drawn as it is."""
+        """End the progress line, leaving it on the screen."""
         if self._drawn:
             self._write("\n")
             self._drawn = ""

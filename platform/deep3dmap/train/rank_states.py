@@ -1,4 +1,4 @@
-"""What single workers know, gathered for a checkpoint and handed back to the worker of the same rank."""
+"""Per-worker state, gathered for a checkpoint and restored to the worker of the same rank."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from deep3dmap.core.method import Method
 
 
 def rank_states(method: Method, world_size: int) -> list[dict[str, Any]]:
-    """Return every worker's own state, in the order of ranks, on worker 0; the others get an empty list."""
+    """Return the states of all workers, ordered by rank, on worker 0; the others get an empty list."""
     own = method.rank_state_dict()
     if world_size == 1:
         return [own]
@@ -19,5 +19,5 @@ def rank_states(method: Method, world_size: int) -> list[dict[str, Any]]:
 
 
 def own_rank_state(states: Sequence[dict[str, Any]], rank: int, world_size: int) -> dict[str, Any]:
-    """Return what belongs to a rank; nothing where the number of workers has changed, as the data are then split anew."""
+    """Return the state of a rank, empty if the number of workers has changed, because the data are then split differently."""
     return dict(states[rank]) if len(states) == world_size else {}

@@ -1,4 +1,4 @@
-"""Ray's tasks behind the standard library's executor, for work that knows nothing of Ray."""
+"""A standard-library executor that runs its calls as Ray tasks, for code that does not depend on Ray."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -8,9 +8,9 @@ from deep3dmap.train.ray_runtime import connect
 
 
 class RayExecutor(Executor):
-    """Runs every call as a Ray task of one CPU, on any node of the cluster; files it reads and writes must be there for all.
+    """Runs every call as a one-CPU Ray task on any node of the cluster; its files must be accessible from all nodes.
 
-    A task whose worker or node dies is run again by Ray, three times at most.
+    Ray reruns a task whose worker or node dies, at most three times.
     """
 
     def __init__(self) -> None:
@@ -21,13 +21,13 @@ class RayExecutor(Executor):
         self._futures: list[Future[Any]] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Start `fn(*args, **kwargs)`; what it raises is raised by the future, as `fn` raised it."""
+        """Start `fn(*args, **kwargs)`; the future raises the original exception of `fn`."""
         future: Future[Any] = self._task.remote(fn, args, kwargs).future()
         self._futures.append(future)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait for what was started, or, with `cancel_futures`, forget what has not begun. Ray itself stays."""
+        """Wait for the submitted calls, or cancel those not yet started if `cancel_futures`. Ray keeps running."""
         for future in self._futures:
             if cancel_futures:
                 future.cancel()

@@ -1,4 +1,4 @@
-"""Where Ray keeps its sockets, logs and token: folders and files that only their owner can enter, checked at every start."""
+"""Folders and files for Ray's sockets, logs and token, accessible only to their owner, which is checked at every start."""
 
 import os
 import secrets
@@ -13,29 +13,29 @@ _LONGEST = 40
 
 
 def session_folder() -> Path:
-    """Return the folder of this user's Ray sessions, made if need be; raises UserError if somebody else could write to it."""
+    """Return the folder of this user's Ray sessions, created if missing; raises UserError if it belongs to another user."""
     place = Path(tempfile.gettempdir()) / f"deep3dmap-{os.getuid()}"
     folder = place if len(str(place)) <= _LONGEST else Path("/tmp") / place.name
     make_private(folder)
-    # Ray opens its own folder to everybody, so it has one below.
+    # Ray makes its own folder accessible to everyone, so it gets a subfolder.
     return folder / "ray"
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only its owner can enter, or close one that others could; raises UserError if it is another user's."""
+    """Create a folder only its owner can access, or restrict an existing one; raises UserError if it is another user's."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     about = folder.lstat()
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
-        raise UserError(f"{folder}: this folder is for Ray, but is somebody else's, or a link; remove it, or set TMPDIR")
+        raise UserError(f"{folder}: this folder for Ray belongs to another user, or is a link; remove it, or set TMPDIR")
     if about.st_mode & 0o077:
         folder.chmod(0o700)
 
 
 def private_token() -> None:
-    """Make Ray's token where there is none, and see that nobody but its owner can read it.
+    """Create Ray's token if there is none, readable only by its owner.
 
-    A file that others could read has told them its token, so a new one takes its place. Raises UserError if that cannot be
-    done: the file is another user's, or is named by $RAY_AUTH_TOKEN_PATH, and other machines may know what is in it.
+    If others could read the file, its token may be known to them, so it is replaced. Raises UserError if it cannot be: the
+    file belongs to another user, or is given by $RAY_AUTH_TOKEN_PATH, in which case other machines may use the same token.
     """
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
         return
@@ -47,7 +47,7 @@ def private_token() -> None:
         if about.st_uid == os.getuid() and not about.st_mode & 0o077:
             return
         if named or about.st_uid != os.getuid():
-            raise UserError(f"{file}: others can read Ray's token; run `chmod 600 {file}`, with a new token in it")
+            raise UserError(f"{file}: others can read Ray's token; write a new token to it and run `chmod 600 {file}`")
     elif named:
         return
     _write(file, secrets.token_hex(32), over=is_told)
@@ -67,18 +67,18 @@ def _write(file: Path, token: str, over: bool) -> None:
             _put(temporary, file)
     except OSError as error:
         raise UserError(
-            f"{file}: cannot write Ray's token: {error.strerror}; set RAY_AUTH_TOKEN_PATH to a file of yours"
+            f"{file}: cannot write Ray's token: {error.strerror}; set RAY_AUTH_TOKEN_PATH to a file you can write"
         ) from error
 
 
 def _put(temporary: Path, file: Path) -> None:
-    """Give a file its name, unless another command that started at the same time was quicker: its token counts."""
+    """Move the file into place, unless another command started at the same time did so first: its token is then used."""
     try:
         os.link(temporary, file)
     except FileExistsError:
         pass
     except OSError:
-        # Some file systems know no second name of a file.
+        # Some file systems have no hard links.
         temporary.replace(file)
         return
     temporary.unlink()

@@ -1,45 +1,45 @@
-"""The processes of a Ray that this process has started: which are missing, stopped or gone, and what their logs say last."""
+"""Health of the Ray processes started by this process: which are missing, stopped or gone, and the end of their logs."""
 
 import re
 from pathlib import Path
 
 from deep3dmap.train.processes import STOPPED, command, descendants, state
 
-# In the order in which they start: what each is called, and what its command line holds.
+# In the order in which they start: the name of each process, and a part of its command line.
 PARTS = {
-    "GCS (its store of who is where)": "gcs/gcs_server",
+    "GCS (its global control service)": "gcs/gcs_server",
     "dashboard": "dashboard/dashboard.py",
-    "raylet (its node)": "raylet/raylet",
+    "raylet (its node manager)": "raylet/raylet",
     "agent": "dashboard/agent.py",
     "runtime environment agent": "runtime_env/agent/main.py",
 }
-# Without these nothing goes on, and Ray itself takes minutes to say so. The log that each writes its errors to.
-VITAL = {"GCS (its store of who is where)": "gcs_server.err", "raylet (its node)": "raylet.err"}
+# Nothing works without these processes, and Ray itself takes minutes to report it. The values are their error logs.
+VITAL = {"GCS (its global control service)": "gcs_server.err", "raylet (its node manager)": "raylet.err"}
 _LAST_LINES = 12
 _LOG_FOLDER = re.compile(r"--log_dir=(\S+)")
 
 
 class RayHealth:
-    """Looks at Ray's processes. logs: the folder that Ray writes to, or None before it is known."""
+    """Inspects Ray's processes. logs: Ray's log folder, or None before it is known."""
 
     def __init__(self, logs: Path | None = None) -> None:
         self.logs = logs
-        # The folder of logs that each vital process was started with, None where its command line names none.
+        # The log folder in the command line of each vital process, None if there is none.
         self._seen: dict[str, Path | None] = {}
 
     def lost(self) -> str:
-        """Return which vital process was there and is gone, with the last lines of its errors if any, "" where none is."""
+        """Return which vital process has disappeared, with the last lines of its error log if any, or "" if none has."""
         commands = self._commands()
         gone = next((part for part in VITAL if part in self._seen and part not in commands), None)
         if gone:
             logs = self._seen[gone] or self.logs
             words = _last_lines(logs / VITAL[gone]) if logs else ""
-            return f"Ray's {gone} has ended{words and f'; its last words {words}'}"
+            return f"Ray's {gone} has ended{words and f'; its last output {words}'}"
         self._seen |= {part: _log_folder(commands[part]) for part in VITAL if part in commands}
         return ""
 
     def waits_for(self) -> str:
-        """Return in words which processes are stopped or not there, and the last lines of a worker that wrote any."""
+        """Return a description of the processes that are stopped or missing, and the last error output of a worker, if any."""
         there = self._there()
         troubles = [f"Ray's {part} is stopped" for part, how in there.items() if how == STOPPED]
         troubles += [f"Ray's {part} is not running" for part in PARTS if part not in there]
@@ -47,24 +47,24 @@ class RayHealth:
         return "; ".join(troubles + ([words] if words else []))
 
     def stopped(self) -> str:
-        """Return which vital process is stopped, "" where none is."""
+        """Return which vital process is stopped, or "" if none is."""
         there = self._there()
         return next((f"Ray's {part} is stopped" for part in VITAL if there.get(part) == STOPPED), "")
 
     @staticmethod
     def _commands() -> dict[str, str]:
-        """Return {part: command line} of the parts that run below this process."""
+        """Return {part: command line} of the parts that run as descendants of this process."""
         lines = [command(process) for process in descendants()]
         found = {part: next((line for line in lines if text in line), "") for part, text in PARTS.items()}
         return {part: line for part, line in found.items() if line}
 
     @staticmethod
     def _there() -> dict[str, str]:
-        """Return {part: state} of the parts that run below this process."""
+        """Return {part: state} of the parts that run as descendants of this process."""
         lines = [(command(process), state(process)) for process in descendants()]
         found = {}
         for part, text in PARTS.items():
-            # Several processes may have it in their line, as one hands it to the next.
+            # Several processes may have the same command line, as a parent passes it to its child.
             states = [how for line, how in lines if text in line]
             if states:
                 found[part] = STOPPED if STOPPED in states else states[0]
@@ -72,15 +72,15 @@ class RayHealth:
 
 
 def last_words(logs: Path) -> str:
-    """Return the last lines that a worker of Ray wrote to its errors, "" where none did."""
+    """Return the last lines of a Ray worker's error output, or "" if there is none."""
     files = sorted(logs.glob("worker-*.err"), key=lambda file: file.stat().st_mtime)
-    # Where workers write that end before they are known to Ray; it is empty otherwise.
+    # Contains the output of workers that end before they have registered with Ray; empty otherwise.
     files += logs.glob("raylet.err")
-    return next((f"a worker's last words {words}" for file in reversed(files) if (words := _last_lines(file))), "")
+    return next((f"a worker's last output {words}" for file in reversed(files) if (words := _last_lines(file))), "")
 
 
 def _last_lines(file: Path) -> str:
-    """Return the last lines of a log under its name, "" where it is empty or missing."""
+    """Return the name of a log with its last lines, or "" if it is empty or missing."""
     try:
         written = file.read_bytes()[-8192:].decode(errors="replace").strip().splitlines()
     except OSError:

@@ -1,7 +1,7 @@
-"""The only place that sets Ray's environment and connects to Ray.
+"""Sets Ray's environment and connects to Ray; no other module does.
 
-A job submitted to a cluster finds RAY_ADDRESS set and joins it. Everywhere else a private Ray is started on this machine, with
-its dashboard, listening on loopback only and asking for its token.
+A job submitted to a cluster finds RAY_ADDRESS set and joins that cluster. Otherwise a private Ray is started on this machine,
+with its dashboard, listening on loopback only and requiring a token.
 """
 
 import logging
@@ -25,13 +25,13 @@ from deep3dmap.train.start_limit import GIVEN_UP_AFTER, LIMIT, start_limit_s
 from deep3dmap.train.start_watch import StartClock, StartError, to_stderr, watched
 
 _ENVIRONMENT = {
-    # Without this Ray resolves localhost to the machine's outer address and listens there.
+    # Without this, Ray resolves localhost to the machine's external address and listens there.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Otherwise Ray blocks its driver, uninterruptibly, until it has started one worker per CPU.
+    # Otherwise Ray blocks its driver uninterruptibly until it has started one worker per CPU.
     "RAY_prestart_worker_first_driver": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Workers keep the driver's working directory; every path in a job is absolute all the same.
+    # Workers keep the driver's working directory, although every path in a job is absolute.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
@@ -40,7 +40,7 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
-# Announced when Ray is started here, or a running one is joined.
+# Announced when Ray is started here, or when a running one is joined.
 STARTING, JOINING = "starting Ray", "joining the Ray of"
 _PORTS = range(20000, 32768)
 # The Ray started by this process, at most one.
@@ -48,11 +48,11 @@ _own: list[RayHealth] = []
 
 
 def connect(cpus: int | None = None, dashboard: bool = True) -> dict[str, Any]:
-    """Join the cluster named by RAY_ADDRESS, or start Ray here with `cpus` logical CPUs (default: all). Returns its resources.
+    """Join the cluster at RAY_ADDRESS, or start Ray here with `cpus` logical CPUs (default: all). Returns its resources.
 
-    Calling it twice is harmless. Raises StartError, with the cause if known, if Ray does not come up in time.
+    Calling it twice is harmless. Raises StartError, with the cause if known, if Ray does not start in time.
     """
-    # Ray itself gives its dashboard up after a minute, which a busy machine exceeds; the clock of the start decides.
+    # Ray gives up on its dashboard after a minute, too early on a busy machine; StartClock enforces the limit instead.
     patience = {"RAY_DASHBOARD_STARTUP_TIMEOUT_S": str(math.ceil(start_limit_s() * GIVEN_UP_AFTER) + 1)}
     for name, value in {**_ENVIRONMENT, **patience}.items():
         os.environ.setdefault(name, value)
@@ -76,7 +76,7 @@ def _join() -> Any:
 
     address = os.environ["RAY_ADDRESS"]
     announce(f"{JOINING} {address}")
-    clock = StartClock(f"the Ray of RAY_ADDRESS={address}", lambda: "is it up, and is its token known here?", to_stderr)
+    clock = StartClock(f"the Ray of RAY_ADDRESS={address}", lambda: "is it running, and is its token known here?", to_stderr)
     try:
         return watched(lambda: ray.init(log_to_driver=False, logging_level=logging.ERROR), clock.look)
     except Exception as error:
@@ -92,10 +92,10 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
     announce(STARTING)
     folder = session_folder()
     private_token()
-    # With a known port every Ray process finds its own cluster, also beside another one on the machine.
+    # With a known port every Ray process finds its own cluster, even if another one runs on the machine.
     os.environ["RAY_GCS_SERVER_PORT"] = str(_free_port())
     os.environ["PYTHONPATH"] = os.pathsep.join(_own_paths())
-    # It would take a process for each training of several workers to see whether this machine is about to be taken away.
+    # The watcher would start a process per multi-worker training to check whether this machine is about to be preempted.
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     health, before = RayHealth(), set(descendants())
     clock = StartClock("Ray to start", health.waits_for, to_stderr)
@@ -123,14 +123,14 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
     try:
         context = watched(start, look, stays=True)
     except BaseException as error:
-        # Ray may give up first, and says only that it timed out.
+        # Ray may give up first, reporting only a timeout.
         seen = health.lost() or health.stopped()
-        # Left alone, they might wait forever for what did not come up.
+        # Left running, these processes might wait forever for whatever did not start.
         end_processes(set(descendants()) - before)
         if isinstance(error, UserError) or not isinstance(error, Exception):
             raise
         raise StartError(
-            f"Ray does not come up: {seen or _reason(error)} (its logs: {folder / 'session_latest' / 'logs'})"
+            f"Ray did not start: {seen or _reason(error)} (its logs: {folder / 'session_latest' / 'logs'})"
         ) from error
     health.logs = Path(context.address_info["session_dir"]) / "logs"
     _own.append(health)
@@ -139,7 +139,7 @@ def _start(cpus: int | None, dashboard: bool) -> Any:
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables that Ray reads when a training or an experiment begins, for the duration of the block."""
+    """Set environment variables for the duration of the block, in which a training or experiment on Ray starts."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -153,7 +153,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def disconnect() -> None:
-    """Disconnect from Ray; one that was started here shuts down with all its processes."""
+    """Disconnect from Ray; a Ray started here shuts down with all its processes."""
     import ray
 
     ray.shutdown()
@@ -167,19 +167,19 @@ def _first_line(error: BaseException) -> str:
 
 def _reason(error: BaseException) -> str:
     line = _first_line(error)
-    # What Ray says of its dashboard is the tail of a log, which is empty where time was all that lacked.
+    # Ray's message about its dashboard is the end of a log, which is empty if it was merely too slow.
     late = f"its dashboard did not start; is the machine very busy? {LIMIT}= allows more than {start_limit_s():g} s"
     return late if line.startswith("The last ") else line
 
 
 def _own_paths() -> list[str]:
-    """Return the import paths outside the interpreter's own folders: workers have to find the user's modules too."""
+    """Return the import paths outside the interpreter's own folders, so that workers find the user's modules too."""
     interpreter = (sys.prefix, sys.base_prefix)
     return [path for path in sys.path if path and not path.startswith(interpreter)]
 
 
 def _free_port() -> int:
-    # Not one of those that Linux hands out to whoever asks for any port: Ray takes it seconds later.
+    # Outside the range of ephemeral ports, because Ray binds it only seconds later.
     while True:
         port = secrets.choice(_PORTS)
         with socket.socket() as probe, suppress(OSError):

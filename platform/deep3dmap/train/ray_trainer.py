@@ -1,4 +1,4 @@
-"""Ray Train's TorchTrainer without its wait at the end and its data service, its cleaner patient, its rendezvous private."""
+"""Ray Train's TorchTrainer with a patient cleaner and a private rendezvous, without the final wait and the data service."""
 
 import os
 import queue
@@ -17,15 +17,15 @@ from ray.train.v2.torch.torch_trainer import TorchTrainer
 from ray.util.state import get_actor
 from ray.util.state.exception import RayStateApiException
 
-# The socket on which worker 0 will listen, between the moment it is opened and that at which torch takes it over.
+# The socket on which worker 0 will listen, from when it is opened until torch takes it over.
 _opened: list[socket.socket] = []
 
 
 class PatientCleaner(PlacementGroupCleaner):
-    """Gives back a controller's reservations once the dashboard says that it is dead.
+    """Releases a controller's reservations once the dashboard reports it dead.
 
-    Ray's own does so too where the dashboard does not know the controller yet, as happens on a busy machine, and ends with that
-    the workers of a training that had just begun.
+    Ray's own cleaner also does so if the dashboard does not know the controller yet, which happens on a busy machine, and thus
+    ends the workers of a training that has only started.
     """
 
     def _monitor_loop(self) -> None:
@@ -48,10 +48,10 @@ class PatientCleaner(PlacementGroupCleaner):
 
 
 class PromptCleaner(PlacementGroupCleanerCallback):
-    """Starts a patient cleaner, and ends it at once with the run instead of asking it to end.
+    """Starts a patient cleaner, and kills it at the end of the run instead of asking it to stop.
 
-    It asks the dashboard whether the controller lives, and would answer only after that: twelve seconds at the end of a run.
-    It keeps nothing, so it may be killed.
+    A cleaner that is querying the dashboard about the controller responds only afterwards, which would add twelve seconds to
+    every run. It has no state, so it can be killed.
     """
 
     def after_controller_start(self, train_run_context: Any) -> None:
@@ -80,7 +80,7 @@ class PromptCleaner(PlacementGroupCleanerCallback):
 
 
 class PromptTorchTrainer(TorchTrainer):
-    """A TorchTrainer that returns when the training has ended, and starts no process for Ray's datasets, which are not used."""
+    """A TorchTrainer that returns as soon as training has ended, and starts no process for Ray's datasets, which are unused."""
 
     def _create_default_callbacks(self) -> list[Any]:
         given: list[Any] = super()._create_default_callbacks()
@@ -90,19 +90,19 @@ class PromptTorchTrainer(TorchTrainer):
 
 @dataclass
 class OwnAddressConfig(TorchConfig):
-    """Torch's process group, met on the address of the node of worker 0, and none for a single worker."""
+    """Torch process group with its rendezvous on the address of worker 0's node; a single worker has no group."""
 
     @property
     def backend_cls(self) -> type["OwnAddressBackend"]:
-        """What sets up the group."""
+        """The class that sets up the group."""
         return OwnAddressBackend
 
 
 class OwnAddressBackend(_TorchBackend):
-    """Sets up torch.distributed. By itself torch's store listens on all addresses, and asks nobody who he is."""
+    """Sets up torch.distributed on one address. By default torch's store listens on all addresses, without authentication."""
 
     def on_start(self, worker_group: Any, backend_config: Any) -> None:
-        """Have worker 0 listen, and all of them meet there."""
+        """Make worker 0 listen, and all workers join the group there."""
         import ray
 
         worker_group.execute(_set_torch_distributed_env_vars)
@@ -120,7 +120,7 @@ class OwnAddressBackend(_TorchBackend):
 
 
 def listen() -> tuple[str, int]:
-    """Open the socket of the store on this node's address; returns that and the port."""
+    """Open the store's socket on this node's address; returns (address, port)."""
     from ray.util import get_node_ip_address
 
     address = get_node_ip_address()
@@ -131,13 +131,13 @@ def listen() -> tuple[str, int]:
 
 def meet(backend: str, address: str, port: int, rank: int, workers: int, timeout_s: float) -> None:
     """Join the process group of all workers through the store of worker 0."""
-    # Its functions take the default group that there is at their import as a default value. Imported later, as by the first
-    # optimiser, it keeps the group for good, and a process that ends beside the group's threads may abort.
+    # Its functions have the default group at import time as a default argument. If imported later, for example by the first
+    # optimiser, it would keep the group alive, and a process that exits while the group's threads run may abort.
     import torch.distributed.nn.functional
 
     os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = address, str(port)
     if name := interface_of(_own_address()):
-        # Gloo's own sockets, too.
+        # Applies to Gloo's own sockets too.
         os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
     # Torch owns the descriptor from here on.
     listening = _opened.pop().detach() if rank == 0 else None
@@ -149,7 +149,7 @@ def meet(backend: str, address: str, port: int, rank: int, workers: int, timeout
 
 
 def interface_of(address: str) -> str:
-    """Return the name of the network interface that has an address, "" where none has."""
+    """Return the name of the network interface with an address, "" if there is none."""
     import psutil
 
     for name, addresses in psutil.net_if_addrs().items():

@@ -1,4 +1,4 @@
-"""What a process used: peak memory of the process and of its GPU, and the machine it ran on."""
+"""Resource usage: peak memory of the process and its GPU, and the machine and packages it runs on."""
 
 import os
 import platform
@@ -14,16 +14,16 @@ _PACKAGES = ("deep3dmap", "torch", "numpy", "scipy", "ray", "scikit-image", "pya
 
 
 def reset_peaks() -> None:
-    """Begin a new measurement of peak memory: the next run in this process is not charged with those before it."""
+    """Reset the peak memory measurements, so that the next run in this process does not include earlier ones."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    # Where the kernel does not offer it, the peak stays that of the process.
+    # If the kernel does not support this, the peak remains that of the whole process.
     with suppress(OSError), open("/proc/self/clear_refs", "w") as file:
         file.write("5")
 
 
 def peak_ram_mb() -> float:
-    """Peak resident memory in MB, since `reset_peaks` or since this process began."""
+    """Return the peak resident memory in MB, since `reset_peaks` or since this process started."""
     with suppress(OSError), open("/proc/self/status") as lines:
         peak = next((line for line in lines if line.startswith("VmHWM:")), "")
         if peak:
@@ -32,7 +32,7 @@ def peak_ram_mb() -> float:
 
 
 def peak_gpu_mb() -> float:
-    """Peak memory torch allocated on the current GPU in MB, 0 without one."""
+    """Return the peak memory that torch allocated on the current GPU in MB, 0 without a GPU."""
     return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
 
 
@@ -42,7 +42,7 @@ def device_name(device: torch.device) -> str:
 
 
 def count_parameters(method: object) -> int:
-    """Return how many numbers a method learns; 0 for one that is no module of torch."""
+    """Return the number of parameters of a method; 0 if it is not a torch module."""
     return sum(p.numel() for p in method.parameters()) if isinstance(method, torch.nn.Module) else 0
 
 
@@ -55,7 +55,7 @@ def hardware() -> dict[str, Any]:
 
 @cache
 def packages() -> dict[str, str]:
-    """Return the versions of the packages that decide results; looked up once, as a process imports one version of each."""
+    """Return the versions of Python and the packages that affect results, cached for the lifetime of the process."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""Storage that fails for a while is tried again, a bounded number of times; storage that is full or closed is not."""
+"""Retries storage operations after temporary failures, a bounded number of times, but not if storage is full or read-only."""
 
 import errno
 import time
@@ -6,18 +6,18 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Result = TypeVar("Result")
-# Seconds between the tries: half a minute in all, longer than a file server takes to come back from a restart.
+# Seconds between attempts: half a minute in total, longer than a file server takes to restart.
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-# Waiting makes no room, grants no right and turns no file into a folder.
+# Errors that waiting does not fix: no space, no permission, a file in place of a folder and the like.
 _FINAL = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR,
 }  # fmt: skip
 
 
 def retried(action: Callable[[], Result], pauses_s: tuple[float, ...] | None = None) -> Result:
-    """Return what `action` returns, tried again after each pause while storage fails; raises what the last try raised.
+    """Return the result of `action`, retried after each pause while storage fails; raises the error of the last attempt.
 
-    A failure of storage is an OSError, or any error that was raised from one.
+    A storage failure is an OSError, or any error raised from one.
     """
     for pause in PAUSES_S if pauses_s is None else pauses_s:
         try:
@@ -30,6 +30,6 @@ def retried(action: Callable[[], Result], pauses_s: tuple[float, ...] | None = N
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether an error is storage's and waiting may mend it."""
+    """Return whether an error is a storage failure that may be temporary."""
     cause = error if isinstance(error, OSError) else error.__cause__
     return isinstance(cause, OSError) and cause.errno not in _FINAL

@@ -1,4 +1,4 @@
-"""Looks at a training from outside: whether it has begun in good time, and whether the Ray below it still lives."""
+"""Monitors a training from outside: whether it starts in time, and whether the Ray it runs on is alive."""
 
 import time
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from deep3dmap.train.ray_runtime import JOINING, STARTING
 from deep3dmap.train.start_watch import StartClock, StartError
 from deep3dmap.train.transcript import Transcript
 
-# What the process that directs workers tells before they begin.
+# Reported by the process that directs the workers before they start.
 PLACING = "placing the workers"
 _LOOK_EVERY_S = 1.0
 
 
 class RunWatch:
-    """Looks at a run until it ends. on_cluster: its Ray is not of this command."""
+    """Monitors a run until it ends. on_cluster: its Ray was not started by this command."""
 
     def __init__(
         self, job: TrainingJob, process: OwnProcess, transcript: Transcript, *, on_ray: bool, on_cluster: bool
@@ -26,15 +26,15 @@ class RunWatch:
         self._process, self._transcript = process, transcript
         self._health = RayHealth(session_folder() / "session_latest" / "logs") if on_ray and not on_cluster else None
         self._ray = RayWatch(self._health, transcript.line.say) if self._health else None
-        # What a worker reserves on a cluster may depend on its nodes, which the process that directs the workers asks.
+        # On a cluster a worker's reservation may depend on the nodes, which only the process that directs the workers knows.
         workers = f"{fewest_workers(job)} workers" if on_cluster else described(worker_bundle(job), fewest_workers(job))
-        self._workers = f"{workers} to be placed and to begin"
-        # On a cluster a run may wait for others to end; there Ray gives up, after what docs/faults.md says.
+        self._workers = f"{workers} to be placed and to start"
+        # On a cluster a run may wait for others to end; there Ray gives up, as described in docs/faults.md.
         self._gives_up = not on_cluster
         self._stage, self._clock = "", self._clock_of("")
 
     def look(self) -> None:
-        """Show what is new; raises StartError where nothing can come any more."""
+        """Show new output; raises StartError if the run cannot make progress any more."""
         self._transcript.show_new()
         if self._transcript.stage != self._stage:
             self._stage = self._transcript.stage
@@ -45,15 +45,15 @@ class RunWatch:
             self._ray.look()
 
     def _clock_of(self, stage: str) -> StartClock | None:
-        """Return the clock of a stage of the start, None for what may take any time."""
-        what = self._workers if stage == PLACING else "the training process to begin" if not stage else ""
+        """Return the clock of a startup stage, None for a stage without a time limit."""
+        what = self._workers if stage == PLACING else "the training process to start" if not stage else ""
         if stage.startswith((STARTING, JOINING)):
-            what = "Ray to come up"
+            what = "Ray to start"
         return StartClock(what, self._reason, self._transcript.line.say, self._gives_up) if what else None
 
     def _reason(self) -> str:
         if not self._stage:
-            return self._process.last_words() or "it has said nothing"
+            return self._process.last_words() or "it has printed nothing"
         return self._health.waits_for() if self._health else ""
 
 
@@ -66,7 +66,7 @@ class RayWatch:
         self._stopped: StartClock | None = None
 
     def look(self) -> None:
-        """Look, once a second."""
+        """Check Ray's processes, at most once a second."""
         if time.monotonic() - self._looked < _LOOK_EVERY_S:
             return
         self._looked = time.monotonic()
@@ -75,5 +75,5 @@ class RayWatch:
         if not self._health.stopped():
             self._stopped = None
             return
-        self._stopped = self._stopped or StartClock("Ray to go on", self._health.stopped, self._say)
+        self._stopped = self._stopped or StartClock("Ray to continue", self._health.stopped, self._say)
         self._stopped.look()

@@ -1,4 +1,4 @@
-"""Fits a method to scene after scene, each from the same state, with the budget, curves and checkpoints of a training."""
+"""Fits a method to one scene after another, each from the same state, with budget, curves and checkpoints as in training."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -18,7 +18,7 @@ from deep3dmap.train.state_copies import copied
 
 
 class SceneSession(TrainingSession):
-    """A session on one scene."""
+    """A training session on one scene."""
 
     section = "fit"
 
@@ -33,23 +33,23 @@ class SceneSession(TrainingSession):
         return self.method.fit_steps(self.given, self.loop)
 
     def require_budget(self) -> None:
-        """A fit ends with the method's own schedule, where nothing else ends it."""
+        """Require nothing: without a budget, a fit ends with the method's own schedule."""
 
     def begin_anew(self) -> None:
-        """The scene starts from the state that all scenes start from."""
+        """Do nothing: the method is already in the state that all scenes start from."""
 
     def validation(self) -> dict[str, float]:
-        """A scene has no validation split."""
+        """Return no metrics, as a scene has no validation split."""
         return {}
 
 
 class SceneFits:
-    """Fits one method to scenes. about: what a checkpoint says of its run. folder: of the run.
+    """Fits one method to scenes. about: description of the run stored in checkpoints. folder: of the run.
 
-    The state at hand when this is made is what every scene starts from.
+    Every scene starts from the method's state at construction.
     """
 
-    # Passed on to each session.
+    # Passed to each session.
     shows_progress: bool | None = None
 
     def __init__(self, method: Method, settings: LoopSettings, host: Host, folder: Path, about: Mapping[str, Any]) -> None:
@@ -58,13 +58,13 @@ class SceneFits:
         self._start = copied(method.state_dict())
 
     def restore(self) -> None:
-        """Put the method back into the state that all scenes start from."""
+        """Restore the state that all scenes start from."""
         self.method.load_state_dict(copied(self._start))
 
     def fit(self, scene: str, given: dict[str, Any]) -> TrainingSummary:
-        """Fit the method to a scene, or go on with the fit that was interrupted.
+        """Fit the method to a scene, or resume an interrupted fit.
 
-        Raises DivergedError when a loss is not finite.
+        Raises DivergedError if a loss is not finite.
         """
         set_arithmetic(self._settings.trainer)
         self.restore()
@@ -78,7 +78,7 @@ class SceneFits:
 
 
 def fit_settings(settings: LoopSettings, fit: FitConfig) -> LoopSettings:
-    """Return the settings of a fit: a run's own, with the budget of a scene and one sample and micro-batch a step."""
+    """Return the settings of a fit: those of the run, with the budget of a fit, and one sample and micro-batch per step."""
     trainer = replace(
         settings.trainer,
         max_steps=fit.max_steps,
@@ -96,5 +96,5 @@ def fit_settings(settings: LoopSettings, fit: FitConfig) -> LoopSettings:
 
 
 def scene_folder(folder: Path, scene: str) -> Path:
-    """Return where the curves and checkpoints of a scene's fit lie in a run's folder."""
+    """Return the folder, inside a run's folder, of the curves and checkpoints of a scene's fit."""
     return folder / "scenes" / folder_name(scene)

@@ -1,4 +1,4 @@
-"""Random numbers that depend on where a run is, and on nothing that happened before."""
+"""Seeding of random numbers by the current position in a run only, independent of anything that happened before."""
 
 import random
 import zlib
@@ -11,7 +11,7 @@ def seed_everything(*entropy: int) -> None:
     """Seed torch, numpy and random from several integers, such as (seed, rank, step)."""
     low, high = np.random.SeedSequence(entropy).generate_state(2)
     seed = int(low) << 32 | int(high)
-    # torch.manual_seed also records a call, with its stack, for every kind of device that was never used: half a millisecond.
+    # torch.manual_seed also records a call, with its stack, for each unused device type, which takes half a millisecond.
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed(seed)
@@ -20,5 +20,5 @@ def seed_everything(*entropy: int) -> None:
 
 
 def scene_entropy(scene: str) -> tuple[int, ...]:
-    """Return what a scene's name adds to a seed; nothing for training, which belongs to no scene."""
+    """Return the seed entropy of a scene's name; empty in training, which has no scene."""
     return (zlib.crc32(scene.encode()),) if scene else ()

@@ -1,4 +1,4 @@
-"""Drives a method's generator of steps: seeds, curves, validation, checkpoints, resume, stop. One session per worker."""
+"""Drives a method's step generator: seeding, curves, validation, checkpoints, resuming, stopping. One session per worker."""
 
 import math
 import time
@@ -22,17 +22,17 @@ from deep3dmap.train.starting_weights import initialize, load_weights
 from deep3dmap.train.state_copies import copied
 from deep3dmap.train.trackers import Trackers
 
-# Adds metrics to a validation: (method, loop) to {name: value}, the same on every worker.
+# Adds metrics to a validation: maps (method, loop) to {name: value}, identical on all workers.
 Scorer = Callable[[Method, TrainLoop], Mapping[str, float]]
 
 
 @dataclass
 class TrainingSummary:
-    """What a session did. seconds: time spent learning, that of earlier sessions of the run included.
+    """Summary of a training session. seconds: training time, including earlier sessions of the run.
 
-    cut_short: "cut short at step N of M" where a limit in seconds ended it before its steps were taken, else "".
-    device: "cpu" or the name of the GPU it ran on. parameters: of the method. Both memories are peaks of the process that
-    learned, of the first one where there are several.
+    cut_short: "cut short at step N of M" if a time limit ended the session before its last step, else "". device: "cpu" or
+    the name of the GPU. parameters: number of parameters of the method. The memory values are peaks of the training process,
+    of the first worker if there are several.
     """
 
     steps: int
@@ -47,13 +47,13 @@ class TrainingSummary:
 
 
 class TrainingSession:
-    """Lets one method learn in one worker, from the newest whole checkpoint of its folder if there is one."""
+    """Trains one method in one worker, starting from the newest complete checkpoint in its folder if there is one."""
 
-    # What the messages call the limits of this kind of learning.
+    # Config section of the limits, as named in messages.
     section = "trainer"
-    # Whether its first worker shows how far it is: None leaves that to `Progress`.
+    # Whether the first worker shows its progress; None lets `Progress` decide.
     shows_progress: bool | None = None
-    # Whether the method, configured as it is, has anything to learn: with weights of others it may not.
+    # Whether the method trains in this configuration; with pretrained weights it may not.
     learns = True
 
     def __init__(
@@ -69,14 +69,14 @@ class TrainingSession:
         self._resumed_average = False
 
     def run(self) -> TrainingSummary:
-        """Learn until the budget, the scheduler or the method ends it; the method is left holding its final weights.
+        """Train until the budget is spent, the scheduler stops it or the method ends; the method keeps its final weights.
 
-        Raises DivergedError when a loss is not finite, UserError for a mistake in the configuration.
+        Raises DivergedError if a loss is not finite, UserError for an error in the configuration.
         """
         self.require_budget()
         self._start_state()
-        # Made before the budget is looked at: a method may say here how long an epoch or its schedule is. A generator does
-        # nothing yet.
+        # Created before the budget is checked, because a method may set the length of an epoch or its schedule here. If it is
+        # a generator function, nothing runs yet.
         generator = self.steps()
         shown = self.shows_progress if self.loop.rank == 0 else False
         self.progress = Progress(self.loop.total_steps, self.limits.max_seconds, shown)
@@ -98,21 +98,21 @@ class TrainingSession:
         return summary
 
     def seconds(self) -> float:
-        """Seconds of learning so far, those before a resume included."""
+        """Return the training time so far in seconds, including earlier sessions."""
         return self.seconds_before + time.perf_counter() - self._began
 
     def steps(self) -> Iterator[Step]:
-        """Return the method's generator, an empty one where it does not learn."""
+        """Return the method's step generator, empty if the method does not train."""
         return self.method.train_steps(self.loop) if self.learns else iter(())
 
     def require_budget(self) -> None:
-        """Raise UserError where nothing would ever end this."""
+        """Raise UserError if nothing would ever end the training."""
         limits = (self.limits.max_steps, self.limits.max_epochs, self.limits.max_seconds or None)
         if isinstance(self.method, BaseFramework) and limits == (None, None, None):
             raise UserError("this run has no budget: give trainer.max_steps=, trainer.max_epochs= or trainer.max_seconds=")
 
     def begin_anew(self) -> None:
-        """Put the method into the state it learns from where there is no checkpoint to go on from."""
+        """Initialise the method if there is no checkpoint to resume from."""
         if self.limits.initialize_from:
             initialize(self.method, Path(self.limits.initialize_from), self.about["method"])
 
@@ -125,18 +125,18 @@ class TrainingSession:
         load_weights(self.method, state["method"], checkpoint.folder)
         self.method.load_rank_state_dict(own_rank_state(state["ranks"], self.loop.rank, self.loop.world_size))
         if not {"optimizers", "step"} <= state["loop"].keys():
-            raise UserError(f"{checkpoint.folder}: state.pt says nothing of its optimisers; use another checkpoint")
+            raise UserError(f"{checkpoint.folder}: state.pt contains no optimiser state; use another checkpoint")
         self.loop.load_state_dict(state["loop"])
         self.seconds_before = float(checkpoint.about["seconds"])
         self._saved_step, self._validated = self.loop.step, dict(checkpoint.about["metrics"])
         self._resumed_average = state["averaged"] is not None
 
     def _take_steps(self, generator: Iterator[Step]) -> tuple[bool, str]:
-        """Take steps; return whether the scheduler stopped them before the budget was spent, and what time cut off."""
+        """Take steps; return (whether the scheduler stopped them early, the `cut_short` text of the time limit or "")."""
         loop = self.loop
         if self._budget_spent():
             return False, ""
-        # An average is the loop's again once the method has asked for it, in its first step; until then it can neither be
+        # A weight average is restored only when the method requests it, in its first step; until then it can be neither
         # validated nor saved.
         if loop.step and (self._validated or not self._resumed_average) and (cut := self._cut_short()):
             return False, cut
@@ -164,11 +164,11 @@ class TrainingSession:
         return self.limits.max_steps == 0 or bool(self.loop.total_steps and self.loop.step >= self.loop.total_steps)
 
     def _cut_short(self) -> str:
-        """Return how far it came if the limit in seconds is met, else ""."""
+        """Return the text of `TrainingSummary.cut_short` if the time limit has been reached, else ""."""
         if not self.limits.max_seconds:
             return ""
         spent = self.seconds() >= self.limits.max_seconds
-        # Clocks differ between workers, and all must leave at the same step.
+        # Clocks differ between workers, but all must stop at the same step.
         if not self.loop.sum_over_workers({"spent": float(spent)})["spent"]:
             return ""
         of = f" of {self.loop.total_steps}" if self.loop.total_steps else ""
@@ -206,7 +206,7 @@ class TrainingSession:
     def _finish(self) -> dict[str, float]:
         self.loop.synchronise(self.method)
         if self._saved_step == self.loop.step and self._validated:
-            # Validated here already, in this session or before a resume: once more would double the curve's last point.
+            # Already validated at this step, in this session or before a resume: repeating it would duplicate the last point.
             metrics = self._validated
         else:
             metrics = self._validate()
@@ -237,13 +237,13 @@ class TrainingSession:
             self.trackers.log(self.loop.step, values)
 
     def _report(self, metrics: Mapping[str, float]) -> None:
-        # After the checkpoint is written: whoever hears of an evaluation may take the weights it belongs to.
+        # After the checkpoint is written, because the receiver of an evaluation may use the weights it belongs to.
         if metrics:
             place = {"step": self.loop.step, "seconds": self.seconds(), "progress": self._progress()}
             self.loop.host.report({**place, **metrics})
 
     def _progress(self) -> float:
-        """Percent of the budget that is spent."""
+        """Return the spent share of the budget in percent."""
         limits = ((self.loop.step, self.loop.total_steps), (self.seconds(), self.limits.max_seconds))
         shares = [spent / limit for spent, limit in limits if limit]
         return 100 * min(1.0, max(shares, default=1.0))

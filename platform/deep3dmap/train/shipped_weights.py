@@ -1,4 +1,4 @@
-"""Weights that a method brings with it: a file of halves and a card beside the method's module."""
+"""Weights shipped with a method: a half-precision file and a card, stored next to the method's module."""
 
 import hashlib
 import io
@@ -18,10 +18,10 @@ NETWORK = "network."
 
 
 def write_shipped(state: Mapping[str, Tensor], card: Mapping[str, Any], folder: Path) -> Path:
-    """Write the network of a method's state and its card into `folder`, the method's own; returns the weights' file.
+    """Write the network in a method's state, and its card, to the method's `folder`; returns the weights file.
 
-    Matrices and kernels become halves; vectors, such as batch statistics, stay as they are. Raises UserError where the state
-    has no tensors under `network.`.
+    Matrices and kernels are stored in half precision; vectors, such as batch statistics, are unchanged. Raises UserError if the
+    state has no tensors under `network.`.
     """
     network = {name.removeprefix(NETWORK): _halved(value) for name, value in state.items() if name.startswith(NETWORK)}
     if not network:
@@ -37,7 +37,7 @@ def write_shipped(state: Mapping[str, Tensor], card: Mapping[str, Any], folder: 
     described = {**card, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     write_file(folder / SHIPPED_CARD, (json.dumps(described, indent=1) + "\n").encode())
     for name in (SHIPPED_FILE, SHIPPED_CARD):
-        # Whoever may read the package may read these.
+        # Readable by everyone who can read the package.
         (folder / name).chmod(0o644)
     return folder / SHIPPED_FILE
 

@@ -1,4 +1,4 @@
-"""Weights that a run or an inference starts from."""
+"""Loads the initial weights of a training or inference run."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from deep3dmap.frameworks.saved_checkpoints import read_checkpoint, weights_of
 
 
 def load_weights(method: Method, weights: Any, folder: Path) -> None:
-    """Load the state that the checkpoint in `folder` holds of a method; raises UserError where it does not fit."""
+    """Load a method's state from the checkpoint in `folder`; raises UserError if it does not fit."""
     try:
         method.load_state_dict(weights)
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -18,9 +18,9 @@ def load_weights(method: Method, weights: Any, folder: Path) -> None:
 
 
 def initialize(method: Method, folder: Path, name: str) -> None:
-    """Start `method`, registered as `name`, from another run's weights: all of its own method's, parts of another's.
+    """Initialise `method`, registered as `name`, from another run: with all weights of the same method, or parts of another.
 
-    Raises UserError if the weights do not fit or the method takes nothing from there.
+    Raises UserError if the weights do not fit, or if the method accepts no parts of the other method.
     """
     checkpoint = read_checkpoint(folder)
     kept, state = checkpoint.of_run()["method"], checkpoint.state()

@@ -1,4 +1,4 @@
-"""Copies of a method's state."""
+"""Copies the state of a method."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,5 +7,5 @@ import torch
 
 
 def copied(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a state whose tensors are their own: what trains on changes its tensors in place."""
+    """Return a state with cloned tensors, because further training changes tensors in place."""
     return {name: value.detach().clone() if isinstance(value, torch.Tensor) else value for name, value in state.items()}

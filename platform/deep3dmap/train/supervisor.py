@@ -1,7 +1,7 @@
-"""Directs a training from outside: shows what it says, says what it waits for, and ends it with all its processes.
+"""Supervises a training from outside: shows its output, reports what it waits for, and ends it with all its processes.
 
-The training, and Ray where it takes part, are in a process of their own, so that nothing they wait for keeps this one from
-being interrupted, from giving up, and from writing down how it ended.
+The training, and Ray if used, run in a separate process, so that nothing they wait for keeps this process from being
+interrupted, from giving up, or from recording the outcome.
 """
 
 import signal
@@ -26,10 +26,10 @@ _TICK_S = 0.1
 def train_supervised(job: TrainingJob, storage: Path, on_ray: bool, on_cluster: bool) -> TrainingSummary:
     """Train and return the summary; the weights are in the job's checkpoints.
 
-    storage: for Ray's bookkeeping. on_cluster: the Ray is that of RAY_ADDRESS. A process that trains alone and dies is started
-    again from the newest whole checkpoint, trainer.max_failures times. Raises what the training raised: UserError,
-    DivergedError, MemoryError (also where the kernel ended it for its memory), NoResourcesError where there is no place for
-    it, else a RuntimeError that says what is known.
+    storage: folder for Ray's files. on_cluster: Ray is the one at RAY_ADDRESS. If a process that trains alone dies, it is
+    restarted from the newest complete checkpoint, up to trainer.max_failures times. Raises the error of the training:
+    UserError, DivergedError, MemoryError (also if the kernel killed the process for its memory), NoResourcesError if it cannot
+    be placed, else a RuntimeError with the known cause.
     """
     if not on_cluster and (lacking := shortage(worker_bundle(job), fewest_workers(job), [this_machine()])):
         raise NoResourcesError(lacking)
@@ -48,14 +48,14 @@ def train_supervised(job: TrainingJob, storage: Path, on_ray: bool, on_cluster: 
             raise RuntimeError(f"{why} before it began: {words}")
         if died > job.trainer.max_failures:
             raise RuntimeError(f"training failed after {job.trainer.max_failures} restarts: {why}")
-        line.say(f"{why}; starting it again from {_newest(job)} ({died} of {job.trainer.max_failures})")
+        line.say(f"{why}; restarting it from {_newest(job)} ({died} of {job.trainer.max_failures})")
 
 
 def _attempt(
     job: TrainingJob, storage: Path | None, on_cluster: bool, line: ProgressLine
 ) -> tuple[dict[str, Any] | None, int, str]:
-    """Return what a process told of the job; where it died instead, its exit code, and its last words if it never began."""
-    # On Ray each worker has threads of its own.
+    """Return (outcome, exit code, output): outcome is None if the process died, output is empty unless it never got started."""
+    # On Ray each worker sets its own number of threads.
     process = fitting(1 if storage else max(1, int(job.trainer.cpus_per_worker)))
     transcript = Transcript(output_folder(job), line)
     watch = RunWatch(job, process, transcript, on_ray=storage is not None, on_cluster=on_cluster)

@@ -1,4 +1,4 @@
-"""Trackers: the curves of a training told to TensorBoard, Weights & Biases or MLflow as well, from rank 0."""
+"""Trackers: log the curves of a training to TensorBoard, Weights & Biases or MLflow as well, from rank 0."""
 
 import os
 import time
@@ -20,7 +20,7 @@ PROJECT = "deep3dmap"
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What a tracker is told of a run. folder: its own, kept by a resume. resume_step: points after it are told again."""
+    """Description of a run for trackers. folder: of the run, kept on resume. resume_step: later points are logged again."""
 
     run_id: str
     title: str
@@ -30,32 +30,32 @@ class TrackedRun:
 
 
 class Tracker(Protocol):
-    """Built as `Class(run)` when training begins or goes on. `Class.package` is what has to be installed for it."""
+    """Constructed as `Class(run)` when training starts or resumes. `Class.package` names the package it requires."""
 
     package: str
 
     def __init__(self, run: TrackedRun) -> None: ...
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Take one point of each named curve at an optimisation step."""
+        """Log one point of each named curve at an optimisation step."""
         ...
 
     def close(self) -> None:
-        """Hand over what is left; a resume may go on with the run."""
+        """Flush the remaining points; the run may be resumed later."""
         ...
 
 
 class TensorBoard:
-    """Event files in the run's folder `tensorboard/`, through tensorboardX."""
+    """Event files in the run's folder `tensorboard/`, written with tensorboardX."""
 
     package = "tensorboardX"
 
     def __init__(self, run: TrackedRun) -> None:
         from tensorboardX import SummaryWriter
 
-        # TensorBoard leaves out what an earlier session told of later steps.
+        # Makes TensorBoard discard later steps logged by an earlier session.
         purge = run.resume_step + 1 if run.resume_step else None
-        # tensorboardX names a file by the second: a session that begins within the same one would write over it.
+        # tensorboardX names files by the second, so a session started within the same second would overwrite the file.
         folder, suffix = str(run.folder / "tensorboard"), f".{time.time_ns()}"
         self._writer = SummaryWriter(folder, purge_step=purge, flush_secs=10, filename_suffix=suffix)
 
@@ -70,7 +70,7 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """A run of the project `deep3dmap`, known by its run id; WANDB_MODE=offline keeps it on disk, in the run's folder."""
+    """A run in the project `deep3dmap`, identified by its run id; with WANDB_MODE=offline it is kept in the run's folder."""
 
     package = "wandb"
 
@@ -87,7 +87,7 @@ class WeightsAndBiases:
             resume="allow",
             reinit="create_new",
         )
-        # Its own step may not go back, which a resume from an earlier checkpoint does.
+        # The built-in step cannot decrease, as it does on a resume from an earlier checkpoint.
         self._run.define_metric("optimisation_step")
         self._run.define_metric("*", step_metric="optimisation_step")
 
@@ -101,13 +101,13 @@ class WeightsAndBiases:
 
 
 class MLflow:
-    """A run of the experiment `deep3dmap` at MLFLOW_TRACKING_URI, else in a database of its own in the run's folder."""
+    """A run in the experiment `deep3dmap` at MLFLOW_TRACKING_URI, or in a separate database in the run's folder if unset."""
 
     package = "mlflow"
 
     def __init__(self, run: TrackedRun) -> None:
         mlflow = import_module("mlflow")
-        # Trials that begin at the same time would trip over each other in making one database.
+        # Trials that start at the same time would conflict in creating a shared database.
         uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{run.folder / 'mlflow.db'}"
         self._client = mlflow.MlflowClient(uri)
         kept = run.folder / "mlflow_run_id"
@@ -142,7 +142,7 @@ for _name, _class in (("tensorboard", TensorBoard), ("wandb", WeightsAndBiases),
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Raise UserError for a tracker that is unknown or whose package is not installed: before anything is trained."""
+    """Raise UserError, before training, for a tracker that is unknown or whose package is not installed."""
     for name in names:
         package = trackers.load(name).package
         try:
@@ -152,12 +152,12 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 class Trackers:
-    """The trackers of one run. One that fails later is left out with a warning: no training is lost to a dead server."""
+    """The trackers of one run. A tracker that fails later is dropped with a warning, so that training continues."""
 
     def __init__(self, folder: Path, about: Mapping[str, Any], resume_step: int) -> None:
-        """Build those that the run's configuration names; raises UserError as `check_trackers` does.
+        """Create the trackers listed in the run's configuration; raises UserError as `check_trackers` does.
 
-        about: what the run's checkpoints say of it.
+        about: description of the run, as stored in its checkpoints.
         """
         config = hide(about.get("config", {}))
         names = config.get("trackers", ())
@@ -169,11 +169,11 @@ class Trackers:
             self._open = {name: trackers.load(name)(run) for name in names}
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Tell all of them."""
+        """Log to all trackers."""
         self._each(lambda tracker: tracker.log(step, values))
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all trackers."""
         self._each(lambda tracker: tracker.close())
         self._open.clear()
 
@@ -183,4 +183,4 @@ class Trackers:
                 tell(tracker)
             except Exception as error:
                 del self._open[name]
-                warnings.warn(f"tracker '{name}' failed and is left out from now on: {error}", stacklevel=3)
+                warnings.warn(f"tracker '{name}' failed and is no longer used: {error}", stacklevel=3)

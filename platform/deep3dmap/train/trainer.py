@@ -1,4 +1,4 @@
-"""A method as a Ray Train TorchTrainer: one to N workers, restarted from the newest whole checkpoint when one dies."""
+"""Trains a method in a Ray Train TorchTrainer: one to N workers, restarted from the newest complete checkpoint if one dies."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ from deep3dmap.train.placement import (
 from deep3dmap.train.session import TrainingSummary
 from deep3dmap.train.transcript import output_folder, write_into
 
-# In Ray's folder of a run: what went wrong in one of several workers.
+# File in Ray's folder of a run that records the failure of one of several workers.
 FAILURE_NOTE = "deep3dmap_failure.json"
 
 
@@ -38,19 +38,19 @@ def train_on_workers(
     extra: Mapping[str, Any] | None = None,
     callbacks: Sequence[Any] = (),
 ) -> TrainingSummary:
-    """Train in a TorchTrainer and return rank 0's summary; the weights are in the job's checkpoints. Starts Ray if need be.
+    """Train in a TorchTrainer and return rank 0's summary; the weights are in the job's checkpoints. Starts Ray if necessary.
 
-    worker: what each worker runs instead of training plainly; it is handed {"job": ..., **extra} and returns what
-    `carried_out` does. callbacks: Ray Train's. Ray keeps its own bookkeeping under `storage`. Raises what the workers raised:
-    UserError, DivergedError, MemoryError, NoResourcesError where the workers could not be placed, or a RuntimeError with the
-    cause when they died more often than trainer.max_failures allows. The process that directs the workers may die as often.
+    worker: function each worker runs instead of plain training; it receives {"job": ..., **extra} and returns the same as
+    `carried_out`. callbacks: of Ray Train. storage: folder for Ray's files. Raises the error of the workers: UserError,
+    DivergedError, MemoryError, NoResourcesError if they cannot be placed, or a RuntimeError with the cause if they died more
+    often than trainer.max_failures allows. The same limit applies to the process that directs the workers.
     """
     ray_runtime.connect()
-    # Ray is imported only now, when its environment is set.
+    # Ray is imported only after its environment is set.
     import ray.train
     from ray.exceptions import RayActorError, RayError
 
-    # Ray's type stubs describe its older trainer; the classes that run are those of Train V2.
+    # Ray's type stubs describe its older trainer; the classes in use are those of Train V2.
     failed: Any = ray.train
     restarts = job.trainer.max_failures
     per_worker, fewest = worker_bundle(job), fewest_workers(job)
@@ -70,10 +70,10 @@ def train_on_workers(
                 raise from_plain_data(json.loads(note.read_text())) from error
             raise workers_failure(error, described(per_worker, fewest), restarts) from error
         except RayActorError as error:
-            # Ray restarts workers, but not what directs them; both begin again at the newest whole checkpoint.
+            # Ray restarts workers, but not the process that directs them; both resume from the newest complete checkpoint.
             died += 1
             if died > restarts:
-                raise RuntimeError(f"training failed: what directs the workers died {died} times: {error}") from error
+                raise RuntimeError(f"training failed: the process directing the workers died {died} times: {error}") from error
         except RayError as error:
             raise RuntimeError(f"training failed: {str(error).strip().splitlines()[0]}") from error
 
@@ -93,13 +93,13 @@ def _trainer(
     trainer_type: Any = PromptTorchTrainer
     settings, fewest = job.trainer, fewest_workers(job)
     elastic = fewest < settings.workers
-    # An equal name would make Ray resume its own record; ours is the checkpoint folder, so each attempt has a new name.
+    # With the same name Ray would resume its own records. We resume from our checkpoints, so each attempt has a new name.
     run = api.RunConfig(
         name=f"{Path(job.folder).name}-{uuid.uuid4().hex[:8]}",
         storage_path=str(storage),
         failure_config=api.FailureConfig(
             max_failures=settings.max_failures,
-            # Each loss of a node may cost an elastic run one vain start.
+            # Each loss of a node may cost an elastic run one failed start.
             controller_failure_limit=START_RETRIES + (settings.max_failures if elastic else 0),
         ),
         callbacks=list(callbacks),
@@ -121,14 +121,14 @@ def _worker(config: dict[str, Any]) -> dict[str, Any]:
     from deep3dmap.train.hosts import RayTrainHost
 
     job = TrainingJob(**config["job"])
-    # It would tell every report on the standard error, which is shown.
+    # Otherwise Ray would log every report to stderr, which is shown to the user.
     logging.getLogger(ray.train.v2._internal.execution.context.__file__).setLevel(logging.WARNING)
     write_into(output_folder(job), ray.train.get_context().get_world_rank())
     return carried_out(lambda: train_here(job, RayTrainHost(str(job.config["device"])))[1])
 
 
 def carried_out(train: Callable[[], TrainingSummary]) -> dict[str, Any]:
-    """Run a worker's training and return its summary, or what no restart mends, as plain data."""
+    """Run a worker's training and return its summary, or an error that a restart does not fix, as plain data."""
     import ray.train
 
     context = ray.train.get_context()
@@ -142,8 +142,8 @@ def carried_out(train: Callable[[], TrainingSummary]) -> dict[str, Any]:
         if context.get_world_size() == 1:
             # Raising would make Ray restart the worker.
             return as_plain_data(error)
-        # The others may wait for this one in an exchange that it will not come to; only raising ends them. Where Ray then
-        # starts all of them again, they find the note.
+        # The other workers may wait for this one in a collective operation it never reaches; only raising ends them. If Ray
+        # then restarts all of them, they find the note.
         with suppress(OSError):
             _write_whole(note, json.dumps(as_plain_data(error)))
         raise

@@ -1,4 +1,4 @@
-"""`python -m deep3dmap.train.training_process FD`: trains, or directs workers; reads its job from stdin, tells FD the end."""
+"""`python -m deep3dmap.train.training_process FD`: reads a job from stdin, trains or directs workers, reports to FD."""
 
 import importlib
 import os
@@ -14,14 +14,14 @@ from deep3dmap.train.processes import die_with_parent
 
 
 def main(telling: int) -> None:
-    """Import, wait for the job, train, tell."""
+    """Import the libraries, wait for the job, train, and write the outcome."""
     die_with_parent()
-    # Imported while the command that started this process still plans.
+    # Imported while the command that started this process is still planning.
     from deep3dmap.train.job import TrainingJob
     from deep3dmap.train.transcript import output_folder, write_into
 
     if not select.select([sys.stdin], [], [], 0)[0]:
-        # There is time, and the first optimiser would import it: three quarters of a second.
+        # No job yet: use the time to import what the first optimiser would import, which takes 0.75 s.
         importlib.import_module("torch._dynamo")
     given = sys.stdin.buffer.read()
     if not given:
@@ -34,7 +34,7 @@ def main(telling: int) -> None:
         pickle.dump(told, stream)
     sys.stdout.flush()
     sys.stderr.flush()
-    # The numbers are on disk; taking an interpreter with torch apart in good order takes longer than some trainings.
+    # All results are on disk; an orderly interpreter shutdown with torch takes longer than some trainings.
     os._exit(0)
 
 
@@ -52,7 +52,7 @@ def _carried_out(job: Any, order: dict[str, Any]) -> dict[str, Any]:
             return as_plain_data(error)
         if order["storage"]:
             return {"failure": "RuntimeError", "message": str(error)}
-        # Shown to the user and kept beside the checkpoints.
+        # Shown to the user and stored next to the checkpoints.
         traceback.print_exc()
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}, in {place.name}"
@@ -74,13 +74,13 @@ def _directed(job: Any, order: dict[str, Any]) -> Any:
     from deep3dmap.train.trainer import train_on_workers
 
     if order["threads"]:
-        # Set for a training in this process; Ray gives each worker as many as it has CPUs.
+        # It is meant for training in this process; Ray gives each worker as many threads as it has CPUs.
         os.environ.pop("OMP_NUM_THREADS", None)
     ray_runtime.connect()
     tell(PLACING)
     summary = train_on_workers(job, order["storage"])
     if ray_runtime.own_health() is None:
-        # A Ray of others is left in good order; one's own ends with the command.
+        # Disconnect properly from a shared Ray; a private one ends with the command.
         ray_runtime.disconnect()
     return summary
 

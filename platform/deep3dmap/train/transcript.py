@@ -1,4 +1,4 @@
-"""What a worker writes, kept in files, and shown by the command that waits for it."""
+"""The output of a worker, stored in files and shown by the command that waits for it."""
 
 import os
 import sys
@@ -14,33 +14,33 @@ OUTPUT, PROGRESS = "output.log", "progress.txt"
 
 
 def output_folder(job: "TrainingJob") -> Path:
-    """Return where the workers of a job write, beside its checkpoints."""
+    """Return the folder of the workers' output, next to the job's checkpoints."""
     return Path(job.folder) / "output"
 
 
 def write_into(folder: Path, rank: int) -> None:
-    """Send what this process prints from now on to a file in `folder`; rank 0 tells there how far it is, too."""
+    """Redirect the output of this process to a file in `folder`; rank 0 also writes its progress there."""
     folder.mkdir(parents=True, exist_ok=True)
     name = OUTPUT if rank == 0 else f"output_{rank}.log"
-    # For appending: a worker that is started again goes on where the one before ended.
+    # Append, because a restarted worker continues the output of its predecessor.
     file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     sys.stdout.flush()
     sys.stderr.flush()
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)
-    # The streams may be those of an embedding framework; what is printed has to come out line by line.
+    # The streams may belong to an embedding framework, and the output must be line-buffered.
     sys.stdout = os.fdopen(os.dup(1), "w", buffering=1)
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     if rank == 0:
         os.environ[TOLD_IN] = str(folder / PROGRESS)
     else:
-        # Of the process that directs the workers.
+        # Inherited from the process that directs the workers.
         os.environ.pop(TOLD_IN, None)
 
 
 class Transcript:
-    """Reads what a worker writes into a folder and shows it. heard: whether anything has come yet; stage: what it told last."""
+    """Reads and shows the output of a worker. heard: whether it has reported any progress; stage: its last progress text."""
 
     def __init__(self, folder: Path, line: ProgressLine) -> None:
         self.folder, self.line = folder, line
@@ -50,7 +50,7 @@ class Transcript:
         self._progress_before = self._progress()
 
     def show_new(self) -> None:
-        """Show what has come since the last call."""
+        """Show the output since the last call."""
         new = self._new_output()
         lines = (self._partial + new).split(b"\n")
         self._partial = lines.pop()
@@ -63,7 +63,7 @@ class Transcript:
             self.line.show(self.stage)
 
     def close(self) -> None:
-        """Show the rest, the end of a line that was not ended included."""
+        """Show the remaining output, including an unterminated last line."""
         self.show_new()
         if self._partial:
             self.line.say(self._partial.decode(errors="replace"))

@@ -1,1 +1,1 @@
-"""Tuning: search spaces, searchers, schedulers, sweeps on Ray Tune, and what they found."""
+"""Hyperparameter tuning: search spaces, searchers, schedulers, sweeps on Ray Tune, and their results."""

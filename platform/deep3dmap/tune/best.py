@@ -1,4 +1,4 @@
-"""The answer of a sweep as files: a configuration that `train from=` and `benchmark best=` take, and one per Pareto point."""
+"""The result of a sweep as files: a configuration for `train from=` and `benchmark best=`, and one per Pareto point."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from deep3dmap.tune.plan import SweepPlan
 
 @dataclass(frozen=True)
 class Best:
-    """A tuned configuration read back. method, dataset: NAME/VARIANT. tuned: the dotted keys that the sweep set."""
+    """A tuned configuration, read from a file. method, dataset: NAME/VARIANT. tuned: the settings by dotted key."""
 
     method: str
     dataset: str
@@ -29,16 +29,16 @@ class Best:
 
     @property
     def layer(self) -> Layer:
-        """What is laid over the method's variant."""
+        """Configuration layer of the tuned settings, applied on top of the method's variant."""
         return Layer(f"tuned {self.file}".strip(), tuple(as_override(key, value) for key, value in self.tuned.items()))
 
     def tuned_for(self, dataset: str = "") -> TunedSettings:
-        """Return what a benchmark lays over the method's runs on a dataset, "" for all."""
+        """Return the settings that a benchmark applies to the method's runs on a dataset ("" for all datasets)."""
         return TunedSettings(self.method, self.layer, dataset)
 
 
 def write_best(plan: SweepPlan, state: SweepState) -> Path | None:
-    """Write best.yaml, and pareto/trial-N.yaml where there are several objectives; returns best.yaml, None without a best."""
+    """Write best.yaml, and pareto/trial-N.yaml for several objectives; returns the path of best.yaml or None."""
     best = best_of(state.ended, plan.quality)
     if best is None:
         return None
@@ -54,10 +54,10 @@ def write_best(plan: SweepPlan, state: SweepState) -> Path | None:
 
 
 def read_best(file: Path) -> Best:
-    """Read a best.yaml; raises UserError if it is none."""
+    """Read a best.yaml; raises UserError for any other file."""
     saved = read_saved(file, f"best={file}", "`deep3dmap tune` writes one")
     if not saved.tuned:
-        raise UserError(f"best={file}: not the best.yaml of a sweep (it says nothing that was tuned)")
+        raise UserError(f"best={file}: not the best.yaml of a sweep (it contains no tuned settings)")
     return Best(saved.method, saved.dataset, saved.tuned, str(file))
 
 

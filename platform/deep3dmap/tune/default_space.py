@@ -1,4 +1,4 @@
-"""The space a method is tuned in where the user names none."""
+"""The default search space of a method, used if the user specifies none."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -10,15 +10,15 @@ from deep3dmap.core.errors import UserError
 from deep3dmap.core.registry import methods
 from deep3dmap.tune.domains import Choice, Domain, Integers, Numbers
 
-# How far the learning rate may go from the configured one, either way, where a method says nothing of its space.
+# Range of the learning rate around the configured one, in both directions, for methods without a `tune:` section.
 LEARNING_RATE_FACTOR = 10.0
 _SECTIONS = {"optimizer": OptimizerConfig, "schedule": ScheduleConfig, "trainer": TrainerConfig}
 
 
 def default_space(method: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return {dotted key: text}: the `tune:` section of the method's config.yaml, else what its options' bounds say.
+    """Return {dotted key: text}: the `tune:` section of the method's config.yaml, else the bounds of its options.
 
-    config: the resolved run. Raises UserError for a method that has neither.
+    config: the resolved run. Raises UserError for a method with neither.
     """
     written = tuning_space(method)
     if written:
@@ -30,23 +30,23 @@ def default_space(method: str, config: Mapping[str, Any]) -> dict[str, Any]:
         if domain and isinstance(config["method"].get(option.name), int | float | str):
             found[f"method.{option.name}"] = domain.text()
     if not found:
-        raise UserError(f"method '{method}' names no bounds to tune within; give tune.space.KEY=..., e.g. uniform(0,1)")
+        raise UserError(f"method '{method}' specifies no bounds for tuning; give tune.space.KEY=..., e.g. uniform(0,1)")
     return found
 
 
 def bounds_of(method: str, key: str) -> str:
-    """Return what `tune.space.KEY=auto` stands for: the bounds of the key's own option; raises UserError if it names none."""
+    """Return the domain that `tune.space.KEY=auto` stands for, given by the option's bounds. Raises UserError without them."""
     section, _, name = key.partition(".")
     owner = methods.load(method).config_type if section == "method" else _SECTIONS.get(section)
     option = next((f for f in fields(owner) if f.name == name), None) if owner else None
     domain = domain_of_option(option) if option else None
     if domain is None:
-        raise UserError(f"tune.space.{key}=auto: the option names no bounds; write them, e.g. uniform(0,1)")
+        raise UserError(f"tune.space.{key}=auto: the option specifies no bounds; give them, e.g. uniform(0,1)")
     return domain.text()
 
 
 def domain_of_option(option: Any) -> Domain | None:
-    """Return what the metadata of a config field allow, None where they name neither choices nor two bounds."""
+    """Return the domain given by a config field's metadata, None if they contain neither choices nor both bounds."""
     about = option.metadata
     if about.get("choices"):
         return Choice(tuple(about["choices"]))

@@ -1,4 +1,4 @@
-"""What one parameter of a sweep may be: a range of numbers or one of several values."""
+"""Domains of search parameters: ranges of numbers, and choices of several values."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Numbers:
-    """Real numbers from low to high. step: their grid (0 = none). log: equal ratios are equally likely."""
+    """Real numbers from low to high. step: grid spacing (0 = continuous). log: equal ratios are equally likely."""
 
     low: float
     high: float
@@ -36,28 +36,28 @@ class Numbers:
         return self.rounded(value)
 
     def rounded(self, value: float) -> float:
-        """Return a value of the range with six digits, for people have to read it."""
+        """Return a value of the range, rounded to six significant digits for readability."""
         return min(max(float(f"{value:.6g}"), self.low), self.high)
 
     def contains(self, value: Any) -> bool:
-        """Whether a value is in the range."""
+        """Return whether a value is in the range."""
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def share(self, value: Any) -> float:
-        """Where in the range a value lies, from 0 to 1."""
+        """Return the position of a value in the range, from 0 to 1."""
         return _share(self.low, self.high, self.log, float(value))
 
     def values(self) -> None:
-        """There are too many."""
+        """Return None, as the values cannot be enumerated."""
 
     def text(self) -> str:
-        """The domain as it is written."""
+        """Return the domain in its text form."""
         if self.step:
             return f"quniform({self.low:g}, {self.high:g}, {self.step:g})"
         return f"{'log' * self.log}uniform({self.low:g}, {self.high:g})"
 
     def to_tune(self) -> Any:
-        """The domain of ray.tune."""
+        """Return the domain for ray.tune."""
         from ray import tune
 
         if self.step:
@@ -67,7 +67,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Integers:
-    """Whole numbers from low to high, both included. log: equal ratios are equally likely."""
+    """Integers from low to high, inclusive. log: equal ratios are equally likely."""
 
     low: int
     high: int
@@ -75,7 +75,7 @@ class Integers:
 
     def __post_init__(self) -> None:
         if not all(float(bound).is_integer() for bound in (self.low, self.high)):
-            raise ValueError("the bounds are whole numbers")
+            raise ValueError("the bounds must be whole numbers")
         object.__setattr__(self, "low", int(self.low))
         object.__setattr__(self, "high", int(self.high))
         _check_range(self.low, self.high, self.log)
@@ -85,7 +85,7 @@ class Integers:
         return self.at(float(generator.random()))
 
     def at(self, share: float) -> int:
-        """Return the value at a share of the range; each value has an equal part of it (on a log scale: of the ratios)."""
+        """Return the value at a share of the range, of which each value covers an equal part (of the ratios if log)."""
         if self.log:
             value = math.exp(math.log(self.low) + share * (math.log(self.high + 1) - math.log(self.low)))
         else:
@@ -93,23 +93,23 @@ class Integers:
         return min(max(math.floor(value), self.low), self.high)
 
     def contains(self, value: Any) -> bool:
-        """Whether a value is in the range."""
+        """Return whether a value is in the range."""
         return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def share(self, value: Any) -> float:
-        """Where in the range a value lies, from 0 to 1."""
+        """Return the position of a value in the range, from 0 to 1."""
         return _share(self.low, self.high, self.log, float(value))
 
     def values(self) -> tuple[int, ...]:
-        """All of them."""
+        """Return all values."""
         return tuple(range(self.low, self.high + 1))
 
     def text(self) -> str:
-        """The domain as it is written."""
+        """Return the domain in its text form."""
         return f"{'log' * self.log}randint({self.low}, {self.high})"
 
     def to_tune(self) -> Any:
-        """The domain of ray.tune, which leaves the upper bound out."""
+        """Return the domain for ray.tune, whose upper bound is exclusive."""
         from ray import tune
 
         return tune.lograndint(self.low, self.high + 1) if self.log else tune.randint(self.low, self.high + 1)
@@ -124,33 +124,33 @@ class Choice:
 
     def __post_init__(self) -> None:
         if not self.options:
-            raise ValueError("there is nothing to choose from")
+            raise ValueError("there are no values to choose from")
         if len({repr(option) for option in self.options}) < len(self.options):
-            raise ValueError("the same value is there twice")
+            raise ValueError("a value occurs twice")
 
     def sample(self, generator: np.random.Generator) -> Any:
         """Draw one value."""
         return self.options[int(generator.integers(len(self.options)))]
 
     def contains(self, value: Any) -> bool:
-        """Whether a value is one of them."""
+        """Return whether a value is one of the options."""
         return any(_equal(value, option) for option in self.options)
 
     def share(self, value: Any) -> float:
-        """Where among the values one stands, from 0 to 1."""
+        """Return the position of a value among the options, from 0 to 1."""
         place = next(i for i, option in enumerate(self.options) if _equal(value, option))
         return place / max(1, len(self.options) - 1)
 
     def values(self) -> tuple[Any, ...]:
-        """All of them."""
+        """Return all values."""
         return self.options
 
     def text(self) -> str:
-        """The domain as it is written."""
+        """Return the domain in its text form."""
         return f"{'grid' if self.grid else 'choice'}({', '.join(map(_written, self.options))})"
 
     def to_tune(self) -> Any:
-        """The domain of ray.tune."""
+        """Return the domain for ray.tune."""
         from ray import tune
 
         return tune.choice(list(self.options))
@@ -176,7 +176,7 @@ def _check_range(low: float, high: float, log: bool) -> None:
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"the lower bound {low:g} is not below the upper bound {high:g}")
     if log and low <= 0:
-        raise ValueError(f"a logarithmic range begins above 0, not at {low:g}")
+        raise ValueError(f"a logarithmic range must start above 0, not at {low:g}")
 
 
 def _share(low: float, high: float, log: bool, value: float) -> float:

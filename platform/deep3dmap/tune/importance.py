@@ -1,4 +1,4 @@
-"""How much each parameter of a sweep mattered."""
+"""Importance of the parameters of a sweep."""
 
 import importlib.util
 import math
@@ -13,10 +13,10 @@ from deep3dmap.tune.search_space import SearchSpace
 
 
 def importance(space: SearchSpace, records: Sequence[TrialRecord], objective: Objective) -> tuple[dict[str, float], str]:
-    """Return {key: share of the whole, largest first} and how it was reckoned; empty where there are too few trials.
+    """Return {key: share of the total importance}, largest first, and the method used; empty if there are too few trials.
 
-    With Optuna: PED-ANOVA (Watanabe et al., IJCAI 2023), which asks what tells the best trials from the others. Without it: the
-    absolute rank correlation of each parameter with the objective (Spearman 1904).
+    With Optuna: PED-ANOVA (Watanabe et al., IJCAI 2023), which measures what distinguishes the best trials from the others.
+    Without Optuna: the absolute rank correlation of each parameter with the objective (Spearman 1904).
     """
     usable = [r for r in records if r.status in ("ok", "stopped") and math.isfinite(objective.value(r.chosen))]
     usable = [r for r in usable if space.contains(r.values)]
@@ -28,7 +28,7 @@ def importance(space: SearchSpace, records: Sequence[TrialRecord], objective: Ob
 
 
 def rank_correlations(space: SearchSpace, records: Sequence[TrialRecord], objective: Objective) -> dict[str, float]:
-    """Return {key: share} by absolute rank correlation; a parameter that never varied has none."""
+    """Return {key: share} by absolute rank correlation; a parameter that never varied has no importance."""
     found = {}
     for key, parameter in space.parameters.items():
         having = [r for r in records if key in r.values]

@@ -1,4 +1,4 @@
-"""The journal of a sweep: one line per event, written by the driver before it acts, so that a sweep survives it."""
+"""The journal of a sweep: one line per event, written by the driver before it acts, so that the sweep survives the driver."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from deep3dmap.results.schema import STATUSES
 
 @dataclass
 class TrialRecord:
-    """One trial as far as it is known. values: its point of the space. evaluations: what it reported, oldest first."""
+    """The known facts about one trial. values: its point in the search space. evaluations: its reports, oldest first."""
 
     number: int
     values: dict[str, Any]
@@ -24,12 +24,12 @@ class TrialRecord:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is over, however it went."""
+        """Whether the trial has ended, with whatever status."""
         return self.status in STATUSES
 
     @property
     def chosen(self) -> dict[str, float]:
-        """The evaluation that counts: that of the checkpoint a run keeps, the lowest validation loss; else the last."""
+        """The decisive evaluation: the one with the lowest validation loss, whose checkpoint a run keeps; else the last one."""
         scored = [e for e in self.evaluations if math.isfinite(e.get("validation_loss", math.nan))]
         if scored:
             return min(scored, key=lambda e: e["validation_loss"])
@@ -43,14 +43,14 @@ class TrialRecord:
 
 @dataclass
 class SweepState:
-    """All trials of a sweep, rebuilt from the journal. spent: seconds the sweep has taken. finish: why it is over."""
+    """All trials of a sweep, rebuilt from the journal. spent: duration of the sweep in seconds. finish: why it ended."""
 
     trials: dict[int, TrialRecord] = field(default_factory=dict)
     spent: float = 0.0
     finish: str = ""
 
     def apply(self, event: Mapping[str, Any]) -> None:
-        """Take in one event."""
+        """Apply one event."""
         self.spent = max(self.spent, float(event.get("at", 0.0)))
         kind = event["kind"]
         if kind == "finish":
@@ -66,7 +66,7 @@ class SweepState:
         elif kind == "changed":
             record.values = dict(event["values"])
         elif kind == "evaluated":
-            # A trial that was resumed from a checkpoint says again what it said between the checkpoint and its death.
+            # A trial resumed from a checkpoint repeats the reports made after that checkpoint.
             step = event["metrics"].get("step", math.inf)
             record.evaluations = [e for e in record.evaluations if e.get("step", -1) < step]
             record.evaluations.append(dict(event["metrics"]))
@@ -75,31 +75,31 @@ class SweepState:
 
     @property
     def ended(self) -> list[TrialRecord]:
-        """Trials that are over, in their order."""
+        """Trials that have ended, by number."""
         return [record for _, record in sorted(self.trials.items()) if record.has_ended]
 
     @property
     def unfinished(self) -> list[TrialRecord]:
-        """Trials that were begun and are not over."""
+        """Trials that have been created but have not ended, by number."""
         return [record for _, record in sorted(self.trials.items()) if not record.has_ended]
 
 
 class Journal:
-    """Appends events to a file and to a state. Lines cut short by a crash are left out when it is read."""
+    """Appends events to a file and applies them to a state. Lines truncated by a crash are skipped when reading."""
 
     def __init__(self, file: Path) -> None:
         self.file, self.state = file, SweepState()
         file.parent.mkdir(parents=True, exist_ok=True)
         for event in read_events(file):
             self.state.apply(event)
-        # What is appended after half a line would be lost with it.
+        # An event appended to an incomplete line would be lost with it.
         text = file.read_bytes() if file.is_file() else b""
         if text and not text.endswith(b"\n"):
             with file.open("ab") as stream:
                 stream.write(b"\n")
 
     def write(self, kind: str, trial: int | None = None, **about: Any) -> None:
-        """Append one event, durably, and take it in."""
+        """Append one event durably and apply it to the state."""
         event = {"kind": kind, **({} if trial is None else {"trial": trial}), **about}
         with self.file.open("a") as stream:
             stream.write(json.dumps(event) + "\n")
@@ -109,7 +109,7 @@ class Journal:
 
 
 def read_events(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield the whole events of a journal."""
+    """Yield the complete events of a journal."""
     if not file.is_file():
         return
     for line in file.read_text(errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""The driver's eyes on a sweep: keeps the journal, feeds the searcher, writes rows, and says when the sweep is over."""
+"""Monitors a sweep in its driver: keeps the journal, informs the searcher, writes rows, and decides when the sweep ends."""
 
 import math
 import time
@@ -16,16 +16,16 @@ from deep3dmap.tune.plan import SweepPlan
 from deep3dmap.tune.rows import write_trial
 from deep3dmap.tune.searchers import Proposer
 
-# As many trials in a row that fail before any has ended well, and the sweep is given up.
+# The sweep is given up if this many trials fail before any succeeds.
 GIVE_UP_AFTER = 3
 ERROR_LINES = 30
 
-# Hears "started", "evaluated" and "ended" with the trial, and "finish" with None.
+# Called with the events "started", "evaluated" and "ended" and the trial, and with "finish" and None.
 Follower = Callable[[str, TrialRecord | None, SweepState], None]
 
 
 class SweepMonitor:
-    """What happens to the trials of one sweep. It knows of no Ray."""
+    """Handles the events of the trials of one sweep, independently of Ray."""
 
     def __init__(self, plan: SweepPlan, journal: Journal, proposer: Proposer, store: ResultStore, follow: Follower) -> None:
         self.plan, self.journal, self.proposer, self.store, self.follow = plan, journal, proposer, store, follow
@@ -34,7 +34,7 @@ class SweepMonitor:
         self._before, self._began = self.state.spent, time.monotonic()
         written = _written(store, plan)
         for record in self.state.unfinished:
-            # The driver died between the row and the journal's line.
+            # The driver died after writing the row and before writing the journal.
             if status := written.get(plan.trial_plan(record.number, record.values).run_id):
                 self._write("ended", record.number, status=status, error="")
         for record in self.state.ended:
@@ -43,20 +43,20 @@ class SweepMonitor:
 
     @cached_property
     def _gpus(self) -> float:
-        """GPUs of a trial; asked when the first trial is, of the cluster that is connected then."""
+        """GPUs per trial; queried late, when the cluster is connected."""
         return gpus_per_worker(self.plan.run.job) * self.plan.run.job.trainer.workers
 
     @property
     def seconds(self) -> float:
-        """Seconds of the sweep so far, those of earlier sessions included."""
+        """Duration of the sweep so far in seconds, including earlier sessions."""
         return self._before + time.monotonic() - self._began
 
     def is_spared(self, number: int) -> bool:
-        """Whether a trial is to be trained to its end: the default, to compare with."""
+        """Return whether a trial must not be stopped early, as holds for the default trial that others are compared with."""
         return self.state.trials[number].is_default and not self.state.finish
 
     def next_trial(self) -> TrialRecord | None:
-        """Return the next trial to start: one that was begun before, the default, or a proposal; None when there is none."""
+        """Return the next trial to start: an unfinished one, the default, or a proposal; None if there is none."""
         if self.state.finish or self._check_limits():
             return None
         if self._again:
@@ -72,7 +72,7 @@ class SweepMonitor:
         return self.state.trials[number]
 
     def started(self, number: int, values: dict[str, Any]) -> None:
-        """A trial's process has begun, perhaps again, perhaps with settings that a scheduler changed."""
+        """Handle the start of a trial's process, possibly a restart or with settings changed by a scheduler."""
         if values != self.state.trials[number].values:
             self._write("changed", number, values=values)
         self._write("started", number)
@@ -81,15 +81,15 @@ class SweepMonitor:
         self.follow("started", self.state.trials[number], self.state)
 
     def evaluated(self, number: int, metrics: dict[str, float]) -> None:
-        """A trial has reported an evaluation."""
+        """Handle an evaluation reported by a trial."""
         self._write("evaluated", number, metrics=metrics)
         self.follow("evaluated", self.state.trials[number], self.state)
         self._check_limits()
 
     def ended(self, number: int, status: str, error: str, metrics: dict[str, float]) -> None:
-        """A trial is over: its row is written first, so that whatever the journal calls over is in the store.
+        """Handle the end of a trial; its row is written first, so that every trial marked as ended in the journal is stored.
 
-        metrics: its last evaluation, which it may not have reported before.
+        metrics: its last evaluation, which may not have been reported yet.
         """
         record = self.state.trials[number]
         if record.has_ended:
@@ -105,13 +105,13 @@ class SweepMonitor:
         self._check_limits()
 
     def ask_to_stop(self, number: int) -> None:
-        """Ask a trial to end."""
+        """Ask a trial to stop."""
         file = self.plan.stop_file(number)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
 
     def finish(self, reason: str) -> None:
-        """End the sweep: nothing new is started, and what runs is asked to stop."""
+        """End the sweep: start no more trials and ask the running ones to stop."""
         if not self.state.finish:
             self._write("finish", None, reason=reason)
             for record in self.state.unfinished:
@@ -141,7 +141,7 @@ class SweepMonitor:
         return self._gpus * sum(record.seconds for record in self.state.trials.values()) / 3600
 
     def _since_better(self) -> int:
-        """How many trials have ended since the last one that was better by more than the tolerance."""
+        """Return the number of trials that have ended since the last improvement by more than the tolerance."""
         best, since = math.inf, 0
         for record in self.state.ended:
             loss = self.plan.quality.loss(record.chosen)
@@ -160,7 +160,7 @@ class SweepMonitor:
 
 
 def _written(store: ResultStore, plan: SweepPlan) -> dict[str, str]:
-    """Return {run id: status} of the trials of this sweep that are in the store."""
+    """Return {run id: status} of this sweep's trials in the store."""
     runs = store.runs()
     own = runs[(runs.suite == plan.run.suite) & (runs.started_at >= pd.Timestamp(plan.began, unit="s", tz="UTC"))]
     return dict(zip(own.run_id.astype(str), own.status.astype(str)))

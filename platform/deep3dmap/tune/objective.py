@@ -1,4 +1,4 @@
-"""What a sweep optimises: metrics of the validation split, seconds and memory. The test split is out of its reach."""
+"""Objectives of a sweep: metrics of the validation split, seconds and memory. The test split is not accessible."""
 
 import math
 import tempfile
@@ -26,7 +26,7 @@ VALIDATION = "val"
 
 @dataclass(frozen=True)
 class Objective:
-    """One number of an evaluation. better: "down" or "up"."""
+    """An objective, one number of each evaluation. better: "down" or "up"."""
 
     title: str
     key: str
@@ -34,21 +34,21 @@ class Objective:
     unit: str = ""
 
     def value(self, evaluation: Mapping[str, float]) -> float:
-        """Return its value; NaN where the evaluation has none."""
+        """Return the value in an evaluation, NaN if it is missing."""
         return float(evaluation.get(self.key, math.nan))
 
     def loss(self, evaluation: Mapping[str, float]) -> float:
-        """Return its value so that lower is better."""
+        """Return the value with its sign chosen so that lower is better."""
         return self.value(evaluation) * (1 if self.better == "down" else -1)
 
 
 def objectives_of(options: TuneOptions) -> tuple[Objective, ...]:
-    """Return the objectives, the quality first; raises UserError for unknown ones."""
+    """Return the objectives, quality first; raises UserError for unknown ones."""
     for name in options.objectives:
         if name not in OBJECTIVES:
             raise unknown("objective", name, OBJECTIVES)
     if "quality" not in options.objectives:
-        raise UserError("tune.objectives: quality has to be among them, e.g. tune.objectives=[quality,seconds]")
+        raise UserError("tune.objectives: quality must be among them, e.g. tune.objectives=[quality,seconds]")
     costs = {
         "seconds": Objective("seconds", "seconds", "down", "s"),
         "memory": Objective("memory", "memory_mb", "down", "MB"),
@@ -69,7 +69,7 @@ def _quality(options: TuneOptions) -> Objective:
 
 
 class ValidationView:
-    """A dataset of which only the validation split can be opened."""
+    """A view of a dataset that gives access to the validation split only."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._open = dataset.split
@@ -78,15 +78,15 @@ class ValidationView:
     def split(self, name: str) -> Split:
         """Return the validation split; raises PermissionError for any other."""
         if name != VALIDATION:
-            raise PermissionError(f"a sweep looks at the validation split only, not at '{name}'")
+            raise PermissionError(f"a sweep may open the validation split only, not '{name}'")
         return self._open(VALIDATION)
 
 
 @dataclass
 class SuiteScorer:
-    """Scores a method on the validation split as a suite would on the test split. name: SUITE/METRIC.
+    """Scores a method on the validation split as its suite does on the test split. name: SUITE/METRIC.
 
-    fits: makes what fits a method to scenes from where it stands, None for a method that does not learn from them.
+    fits: creates the object that fits a method to scenes from its current state, None for a method that is not fitted.
     """
 
     name: str
@@ -96,20 +96,20 @@ class SuiteScorer:
     fits: Callable[[Method, Path], SceneFits | None] | None = None
 
     def __call__(self, method: Method, loop: TrainLoop) -> dict[str, float]:
-        """Return {SUITE/METRIC: value}, NaN where no sample has it; rank 0 scores and tells the others."""
+        """Return {SUITE/METRIC: value}, NaN if no sample has the metric. Rank 0 scores and shares the value with the others."""
         value = self.score(method, loop.seed) if loop.rank == 0 else 0.0
         return {self.name: loop.sum_over_workers({self.name: value})[self.name]}
 
     def score(self, method: Method, seed: int) -> float:
-        """Reconstruct and evaluate the validation samples, and leave the method as it was.
+        """Reconstruct and evaluate the validation samples, leaving the method unchanged.
 
-        Raises UserError where a scene fails.
+        Raises UserError if a scene fails.
         """
         suite, _, metric = self.name.partition("/")
         protocol = suites.load(suite)()
         split = protocol.scenes(self.view.split(VALIDATION))
         training = isinstance(method, torch.nn.Module) and method.training
-        # A fit begins at the weights of now, so nothing of an earlier evaluation's fits may be gone on with.
+        # A fit starts from the current weights, so fits of earlier evaluations must not be resumed.
         with tempfile.TemporaryDirectory(prefix="deep3dmap-fits-") as folder:
             fits = self.fits(method, Path(folder)) if self.fits else None
             scoring = Scoring(protocol, self.mapping, fits, None, seed, scene_names(split, self.scenes))
@@ -125,9 +125,9 @@ class SuiteScorer:
 
 
 def best_of(records: Sequence[TrialRecord], objective: Objective) -> TrialRecord | None:
-    """Return the trial with the best value, None where none has one.
+    """Return the trial with the best value, None if none has a value.
 
-    Trials that failed do not count, and those that were stopped early only where none was trained to the end.
+    Failed trials are excluded; trials stopped early are considered only if none was trained to the end.
     """
     scored = [r for r in records if r.status in ("ok", "stopped") and math.isfinite(objective.value(r.chosen))]
     scored = [r for r in scored if r.status == "ok"] or scored
@@ -135,9 +135,9 @@ def best_of(records: Sequence[TrialRecord], objective: Objective) -> TrialRecord
 
 
 def front_of(records: Sequence[TrialRecord], objectives: Sequence[Objective]) -> list[TrialRecord]:
-    """Return the Pareto front: trials that no other equals or beats in every objective and beats in one, best quality first.
+    """Return the Pareto front, best quality first: the trials that are not dominated by any other.
 
-    Only trials trained to the end count: one that was stopped early is cheap for a reason that cannot be chosen.
+    Only trials trained to the end are included: those stopped early are cheap only because they were stopped.
     """
     finished = [r for r in records if r.status == "ok" and all(math.isfinite(o.value(r.chosen)) for o in objectives)]
     if not finished:
@@ -148,12 +148,12 @@ def front_of(records: Sequence[TrialRecord], objectives: Sequence[Objective]) ->
 
 
 def dominated(losses: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return (N,) flags for (N, K) losses: another is at least as good in all, and better in one."""
+    """Return (N,) flags for (N, K) losses: another point is no worse in all objectives and better in at least one."""
     no_worse = (losses[:, None] <= losses[None]).all(-1)
     better = (losses[:, None] < losses[None]).any(-1)
     return np.asarray((no_worse & better).any(axis=0))
 
 
 def plain(objectives: Sequence[Objective]) -> list[dict[str, Any]]:
-    """Return plain data."""
+    """Return the objectives as plain data."""
     return [{"title": o.title, "key": o.key, "better": o.better, "unit": o.unit} for o in objectives]

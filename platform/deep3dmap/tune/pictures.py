@@ -1,4 +1,4 @@
-"""The pictures of a sweep: the objective over trials, each parameter, curves, and the Pareto front."""
+"""Plots of a sweep: the objective over trials and parameters, curves, and the Pareto front."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from deep3dmap.tune.journal import TrialRecord
 from deep3dmap.tune.objective import Objective, best_of, front_of
 from deep3dmap.tune.plan import SweepPlan
 
-# Colours that the colour-blind tell apart (Okabe and Ito).
+# Colour-blind safe palette (Okabe and Ito).
 _COLOURS = {"ok": "#0072B2", "stopped": "#999999", "best": "#D55E00", "default": "#009E73"}
 _NAMES = {"ok": "trained to the end", "stopped": "stopped early", "best": "best", "default": "as configured"}
 
 
 def write_pictures(plan: SweepPlan, records: Sequence[TrialRecord], folder: Path) -> list[Path]:
-    """Write the PNG pictures that the trials allow and return their paths."""
+    """Write the plots that the trials allow as PNG files and return their paths."""
     scored = [r for r in records if math.isfinite(plan.quality.value(r.chosen)) and r.status in _NAMES]
     if not scored:
         return []
@@ -131,7 +131,7 @@ def _scatter(axes: Any, plan: SweepPlan, records: Sequence[TrialRecord], x: Any,
 
 
 def _name(kind: str, best: TrialRecord | None) -> str:
-    return "best, which is as configured" if kind == "best" and best is not None and best.is_default else _NAMES[kind]
+    return "best (as configured)" if kind == "best" and best is not None and best.is_default else _NAMES[kind]
 
 
 def _kind(record: TrialRecord, best: TrialRecord | None) -> str:
@@ -145,7 +145,7 @@ def _place(domain: Numbers | Integers | Choice, value: Any) -> float:
 
 
 def _limit(axes: Any, values: Sequence[float], quality: Objective) -> None:
-    """Leave a trial that went astray out of the picture's scale: what is near the best is to be told apart."""
+    """Exclude outliers from the range of the axis, so that trials close to the best can be distinguished."""
     sign = 1 if quality.better == "down" else -1
     losses = np.sort(sign * np.asarray(values))
     far = losses[0] + 3 * max(np.quantile(losses, 0.75) - losses[0], 1e-12)
@@ -166,7 +166,7 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 
 def _saved(figure: Any, axes: Any, file: Path) -> Path:
-    # Above the picture: inside it there is no place that no trial may take.
+    # Above the plot, because a trial may be anywhere inside it.
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False, fontsize=9)
     figure.savefig(file, dpi=120)
     return file

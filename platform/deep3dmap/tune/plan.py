@@ -1,4 +1,4 @@
-"""A sweep as it was asked for: the run that is varied, the space, the options and where everything lies."""
+"""The plan of a sweep: the run that is varied, the search space, the options and the folders."""
 
 import copy
 import json
@@ -28,7 +28,7 @@ from deep3dmap.tune.options import LIMITS, PAUSING, TuneOptions
 from deep3dmap.tune.search_space import SearchSpace, parse_space
 from deep3dmap.tune.tune_arguments import TuneRequest
 
-# What decides how many trials fit, and what is not a setting of the method.
+# Settings that determine how many trials run at once, or that are not settings of the method.
 _NOT_TUNED = (
     "trainer.workers",
     "trainer.min_workers",
@@ -43,7 +43,7 @@ _NOT_TUNED = (
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """One sweep. run: the run that is varied. samples: of the training split, 0 where they need not be counted."""
+    """One sweep. run: the run that is varied. samples: size of the training split, 0 if it is not needed."""
 
     name: str
     run: RunPlan
@@ -55,17 +55,17 @@ class SweepPlan:
 
     @property
     def quality(self) -> Objective:
-        """What the best configuration is best in."""
+        """The objective that determines the best configuration."""
         return self.objectives[0]
 
     @property
     def folder(self) -> Path:
-        """The journal and Ray's bookkeeping."""
+        """Folder of the journal and Ray's files."""
         return Path(self.run.work) / "tune" / self.name
 
     @property
     def output(self) -> Path:
-        """What a sweep leaves for people: best.yaml, report.md and its pictures. A remote store is given a copy."""
+        """Folder of the results for users: best.yaml, report.md and its plots. A copy is uploaded to a remote store."""
         return self.folder / "answer" if "://" in self.results else Path(self.results) / "tune" / self.name
 
     @property
@@ -75,25 +75,25 @@ class SweepPlan:
 
     @property
     def starts_with_default(self) -> bool:
-        """Whether the first trial is the run as it is configured."""
+        """Whether the first trial is the run as configured."""
         return self.options.default_first and not self.is_grid
 
     def trial_plan(self, number: int, values: Mapping[str, Any]) -> RunPlan:
-        """Return the run of one trial. Its id belongs to the trial and not to its values, which a scheduler may change."""
+        """Return the run of one trial. Its id depends on the trial's number, not its values, which a scheduler may change."""
         config = self._validated_often(with_values(self.run.config, values))
         return self.run.with_config(content_hash({"sweep": self.name, "run": self.run.run_id, "trial": number}), config)
 
     def stop_file(self, number: int) -> Path:
-        """The file that asks a trial to stop."""
+        """Return the file that asks a trial to stop."""
         return self.folder / "stop" / str(number)
 
     def about(self) -> dict[str, Any]:
-        """Plain data by which a resumed sweep is recognised."""
+        """Return plain data that identifies the sweep when it is resumed."""
         options = {key: value for key, value in asdict(self.options).items() if key not in (*LIMITS, "name")}
         return {"run": self.run.run_id, "space": self.space.as_text(), "options": options}
 
     def keep(self) -> None:
-        """Write what the sweep is; raises UserError if one of this name is another."""
+        """Write the description of the sweep; raises UserError if a different sweep has the same name."""
         file = self.folder / "sweep.json"
         if file.is_file():
             kept = json.loads(file.read_text())
@@ -101,8 +101,8 @@ class SweepPlan:
             if kept != self.about():
                 differing = sorted(key for key in self.about() if kept.get(key) != self.about()[key])
                 raise UserError(
-                    f"sweep '{self.name}' was begun with another {' and '.join(differing)} (run: configuration, code or data); "
-                    "add --restart, or give tune.name= a new name"
+                    f"sweep '{self.name}' was started with another {' and '.join(differing)} (run: configuration, code, data); "
+                    "add --restart, or give a new tune.name="
                 )
             return
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -110,11 +110,11 @@ class SweepPlan:
 
     @property
     def began(self) -> float:
-        """When the sweep was begun, in seconds since 1970; older rows of its name are of one that was forgotten."""
+        """Start of the sweep, in seconds since 1970; older rows of the same name belong to a discarded sweep."""
         return float(json.loads((self.folder / "sweep.json").read_text())["began"])
 
     def drop(self) -> None:
-        """Forget an earlier sweep of this name: its journal and its trials' checkpoints. Its rows stay."""
+        """Discard an earlier sweep of this name: its journal and its trials' checkpoints. Its rows are kept."""
         from deep3dmap.tune.journal import Journal
 
         for number in Journal(self.folder / "trials.jsonl").state.trials:
@@ -129,7 +129,7 @@ class SweepPlan:
 
 
 def plan_sweep(request: TuneRequest, results: str, work: Path) -> SweepPlan:
-    """Plan a sweep from its arguments; prepares the dataset. Raises UserError for mistakes and for what cannot work."""
+    """Plan a sweep from its arguments; prepares the dataset. Raises UserError for invalid or unsupported requests."""
     composed = _compose(request, results)
     return plan_composed(composed, request.options, request.space, results, work)
 
@@ -145,9 +145,9 @@ def plan_composed(composed: ComposedRun, options: TuneOptions, texts: Mapping[st
     about = {key: value for key, value in asdict(options).items() if key not in (*LIMITS, "name")}
     short = re.sub(r"[^0-9A-Za-z_.-]+", "_", f"{composed.method}-{composed.variant}-{composed.dataset}").lstrip("_.-")[:80]
     name = options.name or f"{short}-{content_hash([run.run_id, space.as_text(), about])[:8]}"
-    # Folders are named after it: no `..`.
+    # Folders are named after the sweep, so `..` must not be allowed.
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_.-]{,99}", name):
-        raise UserError(f"tune.name={name}: a letter or digit, then at most 99 letters, digits, '.', '_' and '-'")
+        raise UserError(f"tune.name={name}: expected a letter or digit, then at most 99 letters, digits, '.', '_' and '-'")
     trainer = run.config["trainer"]
     counted = trainer["max_epochs"] is not None and trainer["max_steps"] is None and not trainer["evaluate_every"]
     samples = len(run.open_dataset().split("train")) if counted else 0
@@ -169,7 +169,7 @@ def with_values(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[st
 def _compose(request: TuneRequest, results: str) -> ComposedRun:
     for name, chosen, registry in (("method", request.method, methods), ("dataset", request.dataset, datasets)):
         if not chosen:
-            raise UserError(f"which {name}? give {name}=NAME (there are: {', '.join(registry.names())})")
+            raise UserError(f"which {name}? give {name}=NAME (available: {', '.join(registry.names())})")
     line = Layer("command line", (*request.overrides, as_override("results", results)))
     return compose_run(request.method, request.dataset, (*request.layers, line))
 
@@ -182,13 +182,13 @@ def _space(composed: ComposedRun, options: TuneOptions, texts: Mapping[str, Any]
     space = parse_space(written, fixed)
     for key in space.parameters:
         if key in _NOT_TUNED or key.startswith(("data.", "dataset.")):
-            raise UserError(f"tune.space.{key}: this is no setting of a method; take it out")
+            raise UserError(f"tune.space.{key}: this is not a setting of a method; remove it")
     _check_types(composed, space)
     return space
 
 
 def _check_types(composed: ComposedRun, space: SearchSpace) -> None:
-    """Try each parameter's extreme values once, so that a wrong type is told before the first trial."""
+    """Check the extreme values of each parameter, so that a wrong type is reported before the first trial."""
     for key, parameter in space.parameters.items():
         domain = parameter.domain
         for value in domain.values() or (domain.at(0.0), domain.at(1.0)):  # type: ignore[union-attr]
@@ -205,7 +205,7 @@ def _section_type(section: str) -> type:
 
     known = {"optimizer": OptimizerConfig, "schedule": ScheduleConfig, "trainer": TrainerConfig}
     if section not in known:
-        raise UserError(f"tune.space.{section}...: spaces are over method., optimizer., schedule. and trainer. keys")
+        raise UserError(f"tune.space.{section}...: only method., optimizer., schedule. and trainer. keys can be searched")
     return known[section]
 
 
@@ -214,16 +214,16 @@ def _check_run(run: RunPlan, options: TuneOptions, space: SearchSpace) -> None:
     trainer = run.config["trainer"]
     splits = run.open_dataset().card.splits
     if VALIDATION not in splits:
-        raise UserError(f"dataset '{run.dataset}' has no validation split ({', '.join(splits)}): nothing to tune on")
+        raise UserError(f"dataset '{run.dataset}' has no validation split ({', '.join(splits)}), so it cannot be tuned on")
     if not learns and "/" not in options.metric:
-        raise UserError(f"method '{run.method}' learns nothing and so has no {options.metric}; give tune.metric=SUITE/METRIC")
+        raise UserError(f"method '{run.method}' does not train, so it has no {options.metric}; give tune.metric=SUITE/METRIC")
     bounded = trainer["max_steps"] is not None or trainer["max_epochs"] is not None
     if learns and not bounded and not trainer["evaluate_every"] and options.scheduler != "none":
         raise UserError("the budget is in seconds only: give trainer.evaluate_every=STEPS, or tune.scheduler=none")
     if options.scheduler in PAUSING and is_nested(run):
-        raise UserError(f"tune.scheduler={options.scheduler} sets trials aside, which loses their workers; use asha or median")
+        raise UserError(f"tune.scheduler={options.scheduler} pauses trials, which loses their workers; use asha or median")
     if options.scheduler in PAUSING and not learns:
-        raise UserError(f"tune.scheduler={options.scheduler}: method '{run.method}' learns nothing; use tune.scheduler=none")
+        raise UserError(f"tune.scheduler={options.scheduler}: method '{run.method}' does not train; use tune.scheduler=none")
 
 
 def _total_steps(trainer: Mapping[str, Any], samples: int) -> int:

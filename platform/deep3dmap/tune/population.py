@@ -1,4 +1,4 @@
-"""Taking over another trial's weights, as population based training asks: weights and moments stay, settings change."""
+"""Continues a trial from the weights of another, for population based training: moments are kept, settings change."""
 
 import shutil
 from pathlib import Path
@@ -9,15 +9,15 @@ from deep3dmap.train.job import TrainingJob
 
 
 def take_over(job: TrainingJob, given: Path) -> bool:
-    """Begin the job from the checkpoint in `given`, if that is another trial's; returns whether it was.
+    """Start the job from the checkpoint in `given` if it belongs to another trial; returns whether it does.
 
-    A trial that is merely started again is handed a copy of its own checkpoint, and goes on from its own folder.
+    A trial that is only restarted receives a copy of its own checkpoint, and resumes from its own folder.
     """
     donor, folder = read_checkpoint(given), CheckpointFolder(Path(job.folder) / "checkpoints")
     own = folder.whole()
     if donor.about["state_sha256"] in [checkpoint.about["state_sha256"] for checkpoint in own]:
         return False
-    # A checkpoint holds no setting of an optimiser: those are the job's own.
+    # A checkpoint contains no optimiser settings; those are taken from the job.
     state = donor.state()
     for checkpoint in own:
         shutil.rmtree(checkpoint.folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What Ray Tune asks of a searcher and tells a callback, handed on to the monitor. Imported once Ray's environment is set."""
+"""Adapters that connect the monitor to Ray Tune as a searcher and a callback. Import only after Ray's environment is set."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from deep3dmap.tune.sweep_trial import EVALUATION
 
 
 class Searcher(RaySearcher):
-    """Hands Tune the monitor's next trial. What Tune would keep of it is kept in the journal."""
+    """Passes the monitor's next trial to Tune. State is kept in the journal, not by Tune."""
 
     def __init__(self, monitor: SweepMonitor) -> None:
         super().__init__(metric=None, mode=None)
         self.monitor = monitor
 
     def set_search_properties(self, metric: Any, mode: Any, config: dict[str, Any], **spec: Any) -> bool:
-        """The space is the sweep's own."""
+        """Ignore Tune's search space, as the sweep has its own."""
         return True
 
     def suggest(self, trial_id: str) -> Any:
@@ -26,44 +26,44 @@ class Searcher(RaySearcher):
         return RaySearcher.FINISHED if record is None else {"trial": record.number, **record.values}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-        """The listener hears of it."""
+        """Do nothing; `Listener` handles the event."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing is kept by Tune."""
+        """Do nothing; the journal stores the state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing is kept by Tune."""
+        """Do nothing; the journal stores the state."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 class Listener(tune.Callback):
-    """Tells the monitor how the trials fare."""
+    """Forwards the events of the trials to the monitor."""
 
     def __init__(self, monitor: SweepMonitor) -> None:
         self.monitor = monitor
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune writes its callbacks to disk, and a listener on a terminal cannot be written.
+        # Tune pickles its callbacks to disk, which is not possible for one attached to a terminal.
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial's process begins."""
+        """Handle the start of a trial's process."""
         values = {key: value for key, value in trial.config.items() if key != "trial"}
         self.monitor.started(trial.config["trial"], values)
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
-        """A trial has reported."""
+        """Handle a trial's report."""
         if "status" not in result and result.get(EVALUATION):
             self.monitor.evaluated(trial.config["trial"], dict(result[EVALUATION]))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial is over. One that a scheduler set aside and did not take up again has no last word."""
+        """Handle the end of a trial. One that a scheduler paused and never resumed has no final report."""
         last = dict(trial.last_result or {})
         evaluation = dict(last.get(EVALUATION) or {})
         self.monitor.ended(trial.config["trial"], str(last.get("status", "stopped")), str(last.get("error", "")), evaluation)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial was lost more often than it may be started again."""
+        """Handle the loss of a trial that may not be restarted again."""
         self.monitor.ended(trial.config["trial"], "failed", str(trial.get_error() or "the trial's process was lost"), {})

@@ -1,4 +1,4 @@
-"""The report of a sweep in Markdown, with its pictures beside it."""
+"""The report of a sweep in Markdown, with its plots as separate files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,16 +13,16 @@ from deep3dmap.tune.pictures import write_pictures
 from deep3dmap.tune.plan import SweepPlan
 
 _CAPTIONS = {
-    "history": "The objective of every trial, and the best of those trained to the end.",
+    "history": "The objective of every trial, and the best among those trained to the end.",
     "parameters": "The objective over each parameter.",
-    "curves": "The objective while the trials trained.",
-    "pareto_seconds": "Quality over seconds of training; the numbers are trials.",
-    "pareto_memory": "Quality over peak memory; the numbers are trials.",
+    "curves": "The objective during the training of each trial.",
+    "pareto_seconds": "Quality over training time in seconds, labelled by trial.",
+    "pareto_memory": "Quality over peak memory, labelled by trial.",
 }
 
 
 def write_report(plan: SweepPlan, state: SweepState) -> Path:
-    """Write best.yaml, the pictures and report.md into the sweep's output folder; returns report.md."""
+    """Write best.yaml, the plots and report.md to the sweep's output folder; returns the path of report.md."""
     plan.output.mkdir(parents=True, exist_ok=True)
     best_file = write_best(plan, state)
     pictures = write_pictures(plan, state.ended, plan.output)
@@ -38,7 +38,7 @@ def write_report(plan: SweepPlan, state: SweepState) -> Path:
 
 
 def summary(plan: SweepPlan, state: SweepState) -> dict[str, Any]:
-    """Return the outcome as plain data."""
+    """Return the outcome of a sweep as plain data."""
     best, default = best_of(state.ended, plan.quality), default_of(state)
     shares, how = importance(plan.space, state.ended, plan.quality)
     return {
@@ -73,12 +73,12 @@ def as_dict(plan: SweepPlan, record: TrialRecord) -> dict[str, Any]:
 
 
 def default_of(state: SweepState) -> TrialRecord | None:
-    """Return the trial of the run as it is configured, None where there is none that was trained to the end."""
+    """Return the trial of the run as configured, None unless it was trained to the end."""
     return next((r for r in state.trials.values() if r.is_default and r.status == "ok"), None)
 
 
 def comparison(plan: SweepPlan, state: SweepState) -> str:
-    """Say how the best compares with the configuration the sweep began from."""
+    """Return a comparison of the best trial with the run as configured, in words."""
     best, default = best_of(state.ended, plan.quality), default_of(state)
     if best is None:
         return "no trial has a value"
@@ -86,7 +86,7 @@ def comparison(plan: SweepPlan, state: SweepState) -> str:
     if default is None:
         return text
     if default.number == best.number:
-        return f"{text}; it is the run as configured: nothing better was found"
+        return f"{text}; this is the run as configured, nothing better was found"
     before, after = plan.quality.value(default.chosen), plan.quality.value(best.chosen)
     change = f" ({100 * abs(after - before) / abs(before):.1f} % better)" if before else ""
     return f"{text}; as configured {before:.4g}{change}"
@@ -99,10 +99,10 @@ def _head(plan: SweepPlan, state: SweepState) -> str:
             f"# Sweep {plan.name}",
             "",
             f"{run.method}/{run.variant} on {run.dataset}/{run.dataset_variant}, data version {run.dataset_version}, "
-            f"code version {run.method_version}, seed {run.seed}. Every number is of the validation split.",
+            f"code version {run.method_version}, seed {run.seed}. All numbers are measured on the validation split.",
             "",
             f"Searcher {plan.options.searcher}, scheduler {plan.options.scheduler}; {counts}; {state.spent:.0f} s. "
-            f"It ended because {state.finish}.",
+            f"Reason for its end: {state.finish}.",
             "",
             f"    {run.command}",
         ]
@@ -123,7 +123,7 @@ def _answer(plan: SweepPlan, state: SweepState, best_file: Path | None) -> str:
 
 def _front(plan: SweepPlan, state: SweepState) -> str:
     names = [objective.title for objective in plan.objectives]
-    lines = ["## Pareto front", "", "Nothing tried is better in one of these without being worse in another.", ""]
+    lines = ["## Pareto front", "", "No other trial is better in one of these objectives without being worse in another.", ""]
     lines += [f"| trial | {' | '.join(names)} |", "|" + " --- |" * (len(names) + 1)]
     for record in front_of(state.ended, plan.objectives):
         values = " | ".join(f"{objective.value(record.chosen):.4g}" for objective in plan.objectives)
@@ -134,14 +134,14 @@ def _front(plan: SweepPlan, state: SweepState) -> str:
 def _importance(plan: SweepPlan, state: SweepState) -> str:
     shares, how = importance(plan.space, state.ended, plan.quality)
     if not shares:
-        return f"## What mattered\n\nNot reckoned: {how}."
+        return f"## Parameter importance\n\nNot computed: {how}."
     rows = [f"| `{key}` | {100 * share:.0f} % |" for key, share in shares.items()]
-    return "\n".join(["## What mattered", "", f"{how}.", "", "| key | share |", "| --- | ---: |", *rows])
+    return "\n".join(["## Parameter importance", "", f"{how}.", "", "| key | share |", "| --- | ---: |", *rows])
 
 
 def _pictures(files: Sequence[Path]) -> str:
     shown = [f"![{_CAPTIONS[file.stem]}]({file.name})\n\n{_CAPTIONS[file.stem]}" for file in files]
-    return "## Pictures\n\n" + "\n\n".join(shown) if shown else ""
+    return "## Plots\n\n" + "\n\n".join(shown) if shown else ""
 
 
 def _trials(plan: SweepPlan, state: SweepState) -> str:

@@ -1,4 +1,4 @@
-"""The rows of a sweep in the result store: suite "tune:NAME", one run per trial, its validation metrics and curves."""
+"""Rows of a sweep in the result store: suite "tune:NAME", one run per trial, with its validation metrics and curves."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _PLACE = {"step": "", "seconds": "s", "progress": "%", "memory_mb": "MB"}
 
 
 def write_sweep_card(store: ResultStore, plan: SweepPlan) -> None:
-    """Say in the store what the metrics of the sweep are, and which one ranks."""
+    """Write the suite card of a sweep, with its metrics and the one used for ranking, to the store."""
     named = {objective.key: objective for objective in plan.objectives}
     extra = {
         "seconds": Objective("seconds", "seconds", "down", "s"),
@@ -42,7 +42,7 @@ def write_sweep_card(store: ResultStore, plan: SweepPlan) -> None:
 
 
 def write_trial(store: ResultStore, plan: SweepPlan, record: TrialRecord) -> None:
-    """Write the rows of a trial that has ended."""
+    """Write the rows of a finished trial."""
     run = plan.trial_plan(record.number, record.values)
     attempt = store.next_attempt(run.run_id)
     folder = Path(run.job.folder)

@@ -1,7 +1,7 @@
-"""Who ends trials early or changes them: Ray Tune's schedulers, which here ask a trial to stop instead of killing it.
+"""Schedulers that stop trials early or change them: Ray Tune's, modified to ask a trial to stop instead of killing it.
 
-Time is the share of the budget in percent, whether the budget is in steps, epochs or seconds. Imported once Ray's
-environment is set.
+Time is measured in percent of the budget, whether that is in steps, epochs or seconds. Import only after Ray's environment
+is set.
 """
 
 import importlib.util
@@ -25,23 +25,23 @@ from deep3dmap.tune.options import TuneOptions
 from deep3dmap.tune.search_space import SearchSpace
 
 TIME = "progress"
-# No trial comes so far: Ray would kill one that did.
+# Beyond the progress of any trial: Ray would kill a trial that reached it.
 OUT_OF_REACH = 1000
 
 
 class Cooperative:
-    """Mixin that turns a scheduler's STOP into a request, which the trial heeds when its report returns.
+    """Mixin that turns a scheduler's STOP into a request, which the trial follows when its report returns.
 
-    ask_to_stop(number) makes the request; `spared` says which trials are left alone.
+    ask_to_stop(number): makes the request. spared(number): whether a trial must not be stopped.
     """
 
     ask_to_stop: Callable[[int], None]
     spared: Callable[[int], bool]
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Decide on a trial as the scheduler does, but never kill it."""
+        """Decide as the scheduler does, but never kill a trial."""
         number = trial.config["trial"]
-        # A last word, or the report of a trial that is on its way out, is no evaluation.
+        # Neither a final report nor a report of a trial that was asked to stop is an evaluation.
         if "status" in result or number in self._asked:
             return FIFOScheduler.CONTINUE
         decision: str = super().on_trial_result(controller, trial, result)  # type: ignore[misc]
@@ -53,17 +53,17 @@ class Cooperative:
         return FIFOScheduler.CONTINUE
 
     def listen(self, ask_to_stop: Callable[[int], None], spared: Callable[[int], bool]) -> "Cooperative":
-        """Say how trials are asked."""
+        """Set the callbacks; returns self."""
         self.ask_to_stop, self.spared, self._asked = ask_to_stop, spared, set[int]()
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune writes its scheduler to disk; a sweep is resumed from its own journal.
+        # Tune pickles its scheduler to disk, but a sweep is resumed from its own journal.
         return {}
 
 
 class Everyone(Cooperative, FIFOScheduler):
-    """No trial is ended early."""
+    """Stops no trial early."""
 
 
 class Asha(Cooperative, AsyncHyperBandScheduler):
@@ -79,14 +79,14 @@ class Median(Cooperative, MedianStoppingRule):
 
 
 class Copying(Cooperative):
-    """Mixin for schedulers of populations, which refuse a searcher: ours only hands out what was decided."""
+    """Mixin for population schedulers, which reject a searcher although ours only passes on decided configurations."""
 
     def on_trial_add(self, controller: Any, trial: Any) -> None:
-        """Take in a trial, whoever proposed it."""
+        """Accept a trial regardless of who proposed it."""
         super().on_trial_add(SimpleNamespace(search_alg=None), trial)  # type: ignore[misc]
 
     def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        # A copy of another trial's settings is not that trial: it keeps its own number.
+        # A trial that copies another's settings keeps its own number.
         config, operations = super()._get_new_config(trial, trial_to_clone)  # type: ignore[misc]
         return {**config, "trial": trial.config["trial"]}, operations
 
@@ -102,7 +102,7 @@ def build_scheduler(
     ask_to_stop: Callable[[int], None],
     spared: Callable[[int], bool],
 ) -> Any:
-    """Build the scheduler; raises UserError where a library is absent or the space does not suit it."""
+    """Build the scheduler; raises UserError if its library is missing or it does not support the search space."""
     aim: dict[str, Any] = {"time_attr": TIME, "metric": objective.key, "mode": "min" if objective.better == "down" else "max"}
     name = options.scheduler
     scheduler: Any
@@ -115,7 +115,7 @@ def build_scheduler(
     elif name == "hyperband":
         scheduler = HyperBand(**aim, max_t=100, reduction_factor=options.hyperband.reduction)
     elif name == "median":
-        # A long slice: a trial is not set aside while there is too little to compare it with.
+        # A long time slice, so that trials are not paused while there is too little to compare them with.
         own_median: dict[str, Any] = {"grace_period": options.median.grace, "min_samples_required": options.median.required}
         scheduler = Median(**aim, min_time_slice=OUT_OF_REACH, **own_median)
     elif name == "pbt":
@@ -126,7 +126,7 @@ def build_scheduler(
 
 
 def replay(scheduler: Any, records: list[TrialRecord]) -> None:
-    """Tell a new scheduler of the trials of an earlier session, so that it compares with them. Only for asynchronous ones."""
+    """Feed the trials of an earlier session to a new scheduler, for comparison. Only for asynchronous schedulers."""
     if not isinstance(scheduler, Asha | Median):
         return
     for record in records:
@@ -163,7 +163,7 @@ def _bandits(options: TuneOptions, space: SearchSpace, aim: dict[str, Any]) -> A
         )
     uneven = [key for key, p in space.parameters.items() if not isinstance(p.domain, Numbers)]
     if uneven:
-        raise UserError(f"tune.scheduler=pb2 varies real numbers only, and {uneven[0]} is none; use tune.scheduler=pbt")
+        raise UserError(f"tune.scheduler=pb2 varies real numbers only, which {uneven[0]} is not; use tune.scheduler=pbt")
     from ray.tune.schedulers.pb2 import PB2
 
     class Bandits(Copying, PB2):
@@ -184,7 +184,7 @@ def _bandits(options: TuneOptions, space: SearchSpace, aim: dict[str, Any]) -> A
 
 
 def within(space: SearchSpace, config: dict[str, Any]) -> dict[str, Any]:
-    """Bring settings that were changed a little back between their bounds."""
+    """Clamp perturbed settings to their bounds."""
     kept = dict(config)
     for key, parameter in space.parameters.items():
         domain = parameter.domain
@@ -195,7 +195,7 @@ def within(space: SearchSpace, config: dict[str, Any]) -> dict[str, Any]:
 
 def _check_population(options: TuneOptions, space: SearchSpace) -> None:
     if space.is_conditional:
-        raise UserError(f"tune.scheduler={options.scheduler} changes settings while a trial trains: none may have a condition")
+        raise UserError(f"tune.scheduler={options.scheduler} changes settings during training, so none may have a condition")
     fixed = [key for key in space.parameters if key.startswith("trainer.max_") or key.startswith("dataset.")]
     if fixed:
-        raise UserError(f"tune.scheduler={options.scheduler}: {fixed[0]} cannot change while a trial trains; take it out")
+        raise UserError(f"tune.scheduler={options.scheduler}: {fixed[0]} cannot change during training; remove it")

@@ -1,5 +1,5 @@
-"""A search space: dotted keys of a run and what each may be, written as `loguniform(1e-5, 1e-2)`, some only where another
-key has a value: `uniform(0.1, 0.9) if schedule.name == step`."""
+"""Search spaces: domains for dotted keys of a run, written as `loguniform(1e-5, 1e-2)`, optionally conditional on another key:
+`uniform(0.1, 0.9) if schedule.name == step`."""
 
 import ast
 import re
@@ -18,18 +18,18 @@ _NAMES = {"true": True, "false": False, "null": None, "None": None, "True": True
 
 @dataclass(frozen=True)
 class Condition:
-    """Holds where `key` has one of `values`, or, negated, none of them."""
+    """Holds if `key` has one of `values`, or, if negated, none of them."""
 
     key: str
     values: tuple[Any, ...]
     negated: bool = False
 
     def holds(self, settings: Mapping[str, Any]) -> bool:
-        """Whether it holds; a key that is not set has no value."""
+        """Return whether the condition holds; a key that is not set has no value."""
         return (settings.get(self.key) in self.values) != self.negated
 
     def text(self) -> str:
-        """The condition as it is written."""
+        """Return the condition in its text form."""
         options = Choice(self.values).text().removeprefix("choice")
         if len(self.values) == 1:
             return f"{self.key} {'!=' if self.negated else '=='} {options[1:-1]}"
@@ -38,19 +38,19 @@ class Condition:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A domain, and when the parameter counts."""
+    """A domain, with an optional condition on when the parameter is active."""
 
     domain: Domain
     condition: Condition | None = None
 
     def text(self) -> str:
-        """The parameter as it is written."""
+        """Return the parameter in its text form."""
         return self.domain.text() + (f" if {self.condition.text()}" if self.condition else "")
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Parameters by dotted key, those that conditions ask for first. fixed: the run's own settings, for conditions on them."""
+    """Parameters by dotted key, ordered so that conditions refer to earlier ones. fixed: the run's settings, for conditions."""
 
     parameters: Mapping[str, Parameter]
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class SearchSpace:
         return any(parameter.condition for parameter in self.parameters.values())
 
     def build(self, value_of: Callable[[str, Domain], Any]) -> dict[str, Any]:
-        """Return one point: `value_of(key, domain)` is asked for each parameter that counts, given those before."""
+        """Return one point: `value_of(key, domain)` for each parameter that is active, given the values of those before it."""
         values: dict[str, Any] = {}
         for key, parameter in self.parameters.items():
             if parameter.condition is None or parameter.condition.holds({**self.fixed, **values}):
@@ -76,11 +76,11 @@ class SearchSpace:
         return self.build(lambda _, domain: domain.sample(generator))
 
     def prune(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what counts of a value for every parameter."""
+        """Return the values of the active parameters, given a value for every parameter."""
         return self.build(lambda key, _: values[key])
 
     def contains(self, values: Mapping[str, Any]) -> bool:
-        """Whether values are a point of the space."""
+        """Return whether the values are a point of the space."""
         try:
             built = self.build(lambda key, _: values[key])
         except KeyError:
@@ -88,18 +88,18 @@ class SearchSpace:
         return set(built) == set(values) and all(self.parameters[k].domain.contains(v) for k, v in built.items())
 
     def default(self) -> dict[str, Any]:
-        """Return the point that the run's own settings are, whether or not it is within the bounds."""
+        """Return the point given by the run's own settings, whether or not it is within the bounds."""
         return self.build(lambda key, _: self.fixed[key])
 
     def as_text(self) -> dict[str, str]:
-        """Return the space as it is written."""
+        """Return the space in its text form."""
         return {key: parameter.text() for key, parameter in self.parameters.items()}
 
 
 def parse_space(texts: Mapping[str, Any], fixed: Mapping[str, Any]) -> SearchSpace:
-    """Read a space from {dotted key: text}; raises UserError for a mistake, naming the key.
+    """Parse a space from {dotted key: text}; raises UserError that names the key of an invalid entry.
 
-    fixed: {dotted key: value} of the run. Every key has to be one of it.
+    fixed: {dotted key: value} of the run, which must contain every key of the space.
     """
     for key in texts:
         if key not in fixed:
@@ -108,12 +108,12 @@ def parse_space(texts: Mapping[str, Any], fixed: Mapping[str, Any]) -> SearchSpa
     for key, parameter in space.parameters.items():
         if parameter.condition and parameter.condition.key not in fixed:
             asked = parameter.condition.key
-            raise UserError(f"tune.space.{key}: its condition asks for '{asked}'{nearest(asked, fixed)}")
+            raise UserError(f"tune.space.{key}: its condition refers to the unknown key '{asked}'{nearest(asked, fixed)}")
     return space
 
 
 def parse_parameter(key: str, text: Any, configured: Any = None) -> Parameter:
-    """Read one parameter of a run that has `configured` there; raises UserError."""
+    """Parse one parameter, whose value in the run is `configured`; raises UserError."""
     if isinstance(text, list):
         return Parameter(_checked(key, text, lambda: Choice(tuple(text))))
     written, _, condition = str(text).partition(" if ")
@@ -130,7 +130,7 @@ def _checked(key: str, text: Any, read: Callable[[], Any]) -> Any:
         raise UserError(f"tune.space.{key}={text}: {error}") from error
     except SyntaxError as error:
         raise UserError(
-            f"tune.space.{key}={text}: cannot be read; write one of {GRAMMAR}, e.g. loguniform(1e-5,1e-2)"
+            f"tune.space.{key}={text}: cannot be parsed; use one of {GRAMMAR}, e.g. loguniform(1e-5,1e-2)"
         ) from error
 
 
@@ -138,9 +138,9 @@ def _domain(node: ast.expr, configured: Any) -> Domain:
     if isinstance(node, ast.Tuple):
         return Choice(tuple(_value(item) for item in node.elts))
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
-        raise ValueError(f"this is a single value; a space is one of {GRAMMAR}")
+        raise ValueError(f"this is a single value; a domain is one of {GRAMMAR}")
     if node.keywords:
-        raise ValueError("bounds have no names")
+        raise ValueError("bounds must be given without names")
     name, arguments = node.func.id, [_value(argument) for argument in node.args]
     makers: dict[str, tuple[int | None, Callable[..., Domain]]] = {
         "uniform": (2, lambda low, high: Numbers(float(low), float(high))),
@@ -153,7 +153,7 @@ def _domain(node: ast.expr, configured: Any) -> Domain:
         "grid": (None, lambda *options: Choice(tuple(options), grid=True)),
     }
     if name not in makers:
-        raise ValueError(f"no space is called '{name}'{nearest(name, makers)}")
+        raise ValueError(f"unknown domain '{name}'{nearest(name, makers)}")
     count, make = makers[name]
     if count is not None and len(arguments) != count:
         raise ValueError(f"{name} takes {count} numbers, not {len(arguments)}")
@@ -164,7 +164,7 @@ def _domain(node: ast.expr, configured: Any) -> Domain:
 
 def _near(configured: Any, factor: float) -> Domain:
     if not isinstance(configured, int | float) or isinstance(configured, bool) or configured <= 0 or factor <= 1:
-        raise ValueError(f"near(FACTOR) takes a factor above 1 and a configured number above 0, which '{configured}' is not")
+        raise ValueError(f"near(FACTOR) needs a factor above 1 and a configured number above 0, not '{configured}'")
     if isinstance(configured, int):
         return Integers(max(1, round(configured / factor)), max(2, round(configured * factor)), log=True)
     return Numbers(float(f"{configured / factor:.6g}"), float(f"{configured * factor:.6g}"), log=True)
@@ -178,7 +178,7 @@ def _value(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
     except ValueError as error:
-        raise ValueError(f"'{ast.unparse(node)}' is no plain value; quote a text that is more than a word") from error
+        raise ValueError(f"'{ast.unparse(node)}' is not a plain value; quote text that is more than one word") from error
 
 
 def _condition(text: str) -> Condition:
@@ -197,6 +197,6 @@ def _ordered(parameters: dict[str, Parameter]) -> dict[str, Parameter]:
     while waiting:
         ready = [k for k, p in waiting.items() if p.condition is None or p.condition.key not in waiting]
         if not ready:
-            raise UserError(f"tune.space: {', '.join(sorted(waiting))} wait for each other; a condition may not go in a circle")
+            raise UserError(f"tune.space: the conditions of {', '.join(sorted(waiting))} form a cycle")
         ordered.update({key: waiting.pop(key) for key in ready})
     return ordered

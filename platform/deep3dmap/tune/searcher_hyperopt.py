@@ -1,7 +1,7 @@
-"""HyperOpt's tree-structured Parzen estimator, asked and told.
+"""HyperOpt's tree-structured Parzen estimator with an ask-and-tell interface.
 
-Not through Ray's HyperOptSearch: that one cannot be told of trials of an earlier session at all, only go on from a pickle, and
-takes a loss that is not finite for a value.
+Ray's HyperOptSearch is not used, because it cannot take in trials of an earlier session except from a pickle, and treats a
+non-finite loss as a value.
 """
 
 import math
@@ -20,7 +20,7 @@ from deep3dmap.tune.search_space import SearchSpace
 
 
 class HyperOptSearch:
-    """TPE over a flat space: what does not count at a point is proposed all the same, and left out."""
+    """TPE over a flat space: inactive parameters are proposed as well, and then dropped."""
 
     def __init__(self, space: SearchSpace, options: HyperOptOptions, objective: Objective, seed: int) -> None:
         self.space, self.objective, self.seed = space, objective, seed
@@ -43,7 +43,7 @@ class HyperOptSearch:
         return self.space.prune({key: _value(p.domain, raw[key]) for key, p in self.space.parameters.items()})
 
     def tell(self, record: TrialRecord) -> None:
-        """Take in a trial."""
+        """Record a finished trial."""
         loss = self.objective.loss(record.chosen)
         good = record.status in ("ok", "stopped") and math.isfinite(loss)
         document = self._asked.pop(record.number, None) or self._past(record)

@@ -1,8 +1,8 @@
-"""Optuna's tree-structured Parzen estimator, asked and told.
+"""Optuna's tree-structured Parzen estimator with an ask-and-tell interface.
 
-Not through Ray's OptunaSearch: that one can be told of trials of an earlier session only where there is one objective and no
-condition in the space, and otherwise goes on from a pickle; and it takes the last value of a trial that a scheduler stopped for
-that of a finished one.
+Ray's OptunaSearch is not used, because it can take in trials of an earlier session only with a single objective and no
+conditions, and otherwise needs a pickle; and it treats the last value of a trial stopped by a scheduler as that of a finished
+trial.
 """
 
 import math
@@ -21,7 +21,7 @@ from deep3dmap.tune.search_space import SearchSpace
 
 
 class OptunaSearch:
-    """TPE. Lists are not values to Optuna, so a choice is known to it by its place among the options."""
+    """TPE. Optuna does not support lists as values, so choices are represented by their index among the options."""
 
     def __init__(
         self, space: SearchSpace, options: OptunaOptions, objectives: Sequence[Objective], seed: int, tried: int = 0
@@ -29,7 +29,7 @@ class OptunaSearch:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space, self.objectives = space, objectives
         with warnings.catch_warnings():
-            # Optuna warns that these options may change one day.
+            # Optuna warns that these options are experimental.
             warnings.simplefilter("ignore")
             sampler = optuna.samplers.TPESampler(
                 n_startup_trials=options.startup,
@@ -48,7 +48,7 @@ class OptunaSearch:
         return self.space.build(lambda key, domain: _suggest(trial, key, domain))
 
     def tell(self, record: TrialRecord) -> None:
-        """Take in a trial; one that was stopped early counts by how far it came and how it stood there."""
+        """Record a finished trial; one stopped early is recorded as pruned, with its progress and value at that point."""
         losses = [objective.loss(record.chosen) for objective in self.objectives]
         good = record.status in ("ok", "stopped") and all(map(math.isfinite, losses))
         state = optuna.trial.TrialState.COMPLETE if good else optuna.trial.TrialState.FAIL
@@ -63,7 +63,7 @@ class OptunaSearch:
             self.study.tell(asked, None if pruned or not good else losses, state=state)
             return
         if not self.space.contains(record.values):
-            # The run's own settings may lie outside the space; nothing can be said of them within it.
+            # The run's own settings may be outside the space, in which case they cannot be recorded.
             return
         distributions = {key: _distribution(self.space.parameters[key].domain) for key in record.values}
         known = {key: _known(self.space.parameters[key].domain, value) for key, value in record.values.items()}
@@ -98,6 +98,6 @@ def _known(domain: Domain, value: Any) -> Any:
     if isinstance(domain, Choice):
         return next(i for i, option in enumerate(domain.options) if repr(option) == repr(value))
     if isinstance(domain, Numbers):
-        # The run's own value need not be on the grid of a quantised range.
+        # The run's own value may be off the grid of a quantised range.
         return domain.at(domain.share(value)) if domain.step else float(value)
     return value

@@ -1,4 +1,4 @@
-"""Who proposes configurations. Each answers `ask` and hears of every trial through `tell`; none knows of Ray."""
+"""Searchers that propose configurations, with an ask-and-tell interface independent of Ray."""
 
 import itertools
 from collections.abc import Sequence
@@ -17,53 +17,53 @@ class Proposer(Protocol):
     """A search algorithm."""
 
     def ask(self, number: int) -> dict[str, Any] | None:
-        """Return the values of trial `number`; None where there is nothing left to try."""
+        """Return the values of trial `number`; None if there is nothing left to try."""
         ...
 
     def tell(self, record: TrialRecord) -> None:
-        """Take in a trial that has ended, whether or not it was asked for here."""
+        """Record a finished trial, whether or not it was proposed by this searcher."""
         ...
 
 
 class RandomSearch:
-    """Independent draws; trial `number` always gets the same one."""
+    """Independent random draws; trial `number` always gets the same one."""
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self.space, self.seed = space, seed
 
     def ask(self, number: int) -> dict[str, Any]:
-        """Draw."""
+        """Draw a random point."""
         return self.space.sample(np.random.default_rng([self.seed, number]))
 
     def tell(self, record: TrialRecord) -> None:
-        """Nothing is learnt."""
+        """Do nothing."""
 
 
 class GridSearch:
-    """Every combination once, the last key fastest."""
+    """Every combination once, with the last key varying fastest."""
 
     def __init__(self, space: SearchSpace) -> None:
         lists = {key: parameter.domain.values() for key, parameter in space.parameters.items()}
         endless = [key for key, values in lists.items() if values is None]
         if endless:
-            raise UserError(f"tune.searcher=grid: {endless[0]} has no end of values; write it as grid(A,B,...)")
+            raise UserError(f"tune.searcher=grid: {endless[0]} has infinitely many values; write it as grid(A,B,...)")
         combinations = (dict(zip(lists, point)) for point in itertools.product(*(v for v in lists.values() if v is not None)))
-        # Where a parameter does not count, its values make no difference.
+        # Combinations that differ only in inactive parameters are equal.
         unique = {repr(sorted(pruned.items())): pruned for pruned in map(space.prune, combinations)}
         self.points = list(unique.values())
 
     def ask(self, number: int) -> dict[str, Any] | None:
-        """Return the combination of that number."""
+        """Return the combination with that number."""
         return self.points[number] if number < len(self.points) else None
 
     def tell(self, record: TrialRecord) -> None:
-        """Nothing is learnt."""
+        """Do nothing."""
 
 
 def build_searcher(space: SearchSpace, options: TuneOptions, objectives: Sequence[Objective], tried: int = 0) -> Proposer:
-    """Build the searcher; raises UserError where its library is absent or the space does not suit it.
+    """Build the searcher; raises UserError if its library is missing or it does not support the search space.
 
-    tried: trials of an earlier session of the sweep, so that a resumed one does not draw the same again.
+    tried: number of trials of earlier sessions, so that a resumed sweep does not repeat the same random draws.
     """
     check_library(options.searcher)
     if options.searcher == "random":
@@ -72,7 +72,7 @@ def build_searcher(space: SearchSpace, options: TuneOptions, objectives: Sequenc
         return GridSearch(space)
     if options.searcher == "hyperopt":
         if len(objectives) > 1:
-            raise UserError("tune.searcher=hyperopt has one objective; use tune.searcher=optuna for several")
+            raise UserError("tune.searcher=hyperopt supports one objective only; use tune.searcher=optuna for several")
         from deep3dmap.tune.searcher_hyperopt import HyperOptSearch
 
         return HyperOptSearch(space, options.hyperopt, objectives[0], options.seed)

@@ -1,4 +1,4 @@
-"""A sweep as a Ray Tune experiment that survives its driver: the journal, not Ray, knows what was tried."""
+"""Runs a sweep as a Ray Tune experiment that survives its driver, because the journal, not Ray, records the trials."""
 
 import shutil
 import time
@@ -23,35 +23,35 @@ from deep3dmap.tune.searchers import GridSearch, build_searcher
 from deep3dmap.tune.sweep_trial import TrialOrder, carry_out_trial
 
 MAX_RESTARTS = 2
-# Trials whose processes start at the same time. What more of them tried would be chosen long before, knowing less.
+# Trials whose processes start at the same time. With more, later trials would be proposed too early, from fewer results.
 MAX_PENDING = 16
 
 
 @dataclass(frozen=True)
 class SweepOutcome:
-    """How a sweep ended. seconds: of all its sessions."""
+    """The outcome of a sweep."""
 
     plan: SweepPlan
     state: SweepState
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is left to do: all trials are over, or a limit ended the sweep."""
+        """Whether nothing is left to do: all trials have ended, or a limit ended the sweep."""
         return not self.state.unfinished and (bool(self.state.finish) or len(self.state.trials) >= trials_of(self.plan))
 
 
 def trials_of(plan: SweepPlan) -> int:
-    """How many trials a sweep has: for a grid as many as it has points, if the limit allows."""
+    """Return the number of trials of a sweep; for a grid its number of points, if the limit allows."""
     return min(plan.options.trials, len(GridSearch(plan.space).points)) if plan.is_grid else plan.options.trials
 
 
 def trials_left(plan: SweepPlan) -> int:
-    """How many trials of a sweep are not over yet."""
+    """Return the number of trials of a sweep that have not ended yet."""
     return trials_of(plan) - len(Journal(plan.folder / "trials.jsonl").state.ended)
 
 
 def run_sweep(plan: SweepPlan, follow: Follower) -> SweepOutcome:
-    """Carry out a sweep, or what is left of it. Raises UserError if a trial asks for more than the cluster has."""
+    """Run a sweep, or the rest of it. Raises UserError if a trial needs more resources than the cluster has."""
     store, journal = ResultStore(plan.results), Journal(plan.folder / "trials.jsonl")
     proposer = build_searcher(plan.space, plan.options, plan.objectives, len(journal.state.trials))
     plan.keep()
@@ -60,11 +60,11 @@ def run_sweep(plan: SweepPlan, follow: Follower) -> SweepOutcome:
     monitor = SweepMonitor(plan, journal, proposer, store, follow)
     todo = trials_of(plan) - len(journal.state.ended)
     if todo > 0:
-        # Trials look at the validation split, also those of a method that does not train.
+        # Trials use the validation split even if the method does not train.
         prepare_dataset(plan.run.open_dataset(), plan.run.config["data"], quiet=False, splits=["train", VALIDATION])
         available = ray_runtime.connect()
         check_resources(plan.run, available)
-        # Ray is imported only now, when its environment is set.
+        # Ray is imported only after its environment is set.
         from deep3dmap.tune.ray_adapters import Listener, Searcher
         from deep3dmap.tune.schedulers import build_scheduler, replay
 
@@ -106,9 +106,9 @@ def _fit(plan: SweepPlan, todo: int, available: dict[str, Any], searcher: Any, s
         ),
     )
     environment = {
-        # The last word of a failed trial holds no metric, which Tune takes for a mistake.
+        # The final report of a failed trial has no metric, which Tune would otherwise treat as an error.
         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-        # By itself Tune starts the processes of a searcher's trials one after the other, on whatever cluster.
+        # By default Tune starts the processes of a searcher's trials one after another, on any cluster.
         "TUNE_MAX_PENDING_TRIALS_PG": str(min(limit or fitting, MAX_PENDING)),
     }
     with ray_runtime.environment(environment):

@@ -1,4 +1,4 @@
-"""One trial of a sweep, carried out in a Tune trial: train, and score the validation split. The test split is not opened."""
+"""Runs one trial of a sweep in a Tune trial: trains, and scores the validation split. The test split is not opened."""
 
 import json
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ from deep3dmap.tune.population import take_over
 
 OUTCOME = "outcome.json"
 EVALUATION = "evaluation"
-# Evaluations of very quick trials are told together with the next one: the scheduler need not hear of more.
+# Limits the reports of very fast trials, of which the scheduler does not need every evaluation.
 REPORT_EVERY_S = 0.1
 
 
 @dataclass(frozen=True)
 class TrialOrder:
-    """What a trial is told besides its run. metric: the quality. keeps_checkpoints: reports them, for others to copy."""
+    """Instructions for a trial besides its run. metric: of the quality. keeps_checkpoints: report them, for others to copy."""
 
     metric: str
     stop_file: str
@@ -40,14 +40,14 @@ class TrialOrder:
 
 
 class SweepHost(TuneTrialHost):
-    """Tells Tune of every evaluation with the memory in use, and, where asked for, with the checkpoint it belongs to."""
+    """Reports every evaluation to Tune with the peak memory and, if requested, the checkpoint it belongs to."""
 
     def __init__(self, device: str, stop_file: Path, checkpoints: Path | None) -> None:
         super().__init__(device, REPORT_EVERY_S, stop_file)
         self._checkpoints = CheckpointFolder(checkpoints) if checkpoints else None
 
     def report(self, metrics: Mapping[str, float]) -> None:
-        """Tell Tune."""
+        """Report metrics to Tune."""
         super().report({**metrics, "memory_mb": memory_mb()})
 
     def _tell(self, metrics: dict[str, float]) -> None:
@@ -58,20 +58,20 @@ class SweepHost(TuneTrialHost):
 
 
 class SweepWorkerHost(RayTrainHost):
-    """One of several workers of a trial."""
+    """Host of one of several workers of a trial."""
 
     def report(self, metrics: Mapping[str, float]) -> None:
-        """Tell Ray Train, which tells Tune."""
+        """Report metrics to Ray Train, which forwards them to Tune."""
         super().report(told({**metrics, "memory_mb": memory_mb()}))
 
 
 def told(metrics: Mapping[str, float]) -> dict[str, Any]:
-    """Return a report: the metrics for the scheduler, and once more by themselves, since Tune adds to a report."""
+    """Return a report: the metrics for the scheduler, and a separate copy, because Tune adds entries to a report."""
     return {**metrics, EVALUATION: dict(metrics)}
 
 
 def carry_out_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
-    """Carry out one trial; returns {status, error} and the metrics of the last evaluation. Only a lost process is lost."""
+    """Run one trial; returns {status, error} and the metrics of the last evaluation. Every exception becomes a status."""
     folder = Path(plan.job.folder)
     status, error, summary = "ok", "", TrainingSummary(0, 0.0)
     last: dict[str, float] = {}
@@ -79,7 +79,7 @@ def carry_out_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
         last, summary = _train(plan, order)
         status = "stopped" if summary.stopped else "ok"
         _check_metric(order.metric, last)
-    except Exception as problem:  # a trial that fails, in whatever way, is a row with its error
+    except Exception as problem:  # a trial that fails in any way is stored as a row with its error
         status, error = status_of(problem), text_of(problem)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / OUTCOME).write_text(json.dumps(_facts(summary)))
@@ -87,7 +87,7 @@ def carry_out_trial(plan: RunPlan, order: TrialOrder) -> dict[str, Any]:
 
 
 def _facts(summary: TrainingSummary) -> dict[str, Any]:
-    """Return what the trial's row says of where it trained; workers may have used more than this process."""
+    """Return hardware and memory for the trial's row; workers may have used more memory than this process."""
     return {
         "peak_ram_mb": max(peak_ram_mb(), summary.peak_ram_mb),
         "peak_gpu_mb": max(peak_gpu_mb(), summary.peak_gpu_mb),
@@ -115,7 +115,7 @@ def _train(plan: RunPlan, order: TrialOrder) -> tuple[dict[str, float], Training
 
 
 def nested_worker(config: dict[str, Any]) -> dict[str, Any]:
-    """What each of several workers of a trial runs."""
+    """Run one of several workers of a trial."""
     job, order = TrainingJob(**config["job"]), TrialOrder(**config["order"])
 
     def train() -> TrainingSummary:
@@ -126,7 +126,7 @@ def nested_worker(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def scorer_of(job: TrainingJob, order: TrialOrder) -> Scorer | None:
-    """Return what scores SUITE/METRIC on the validation split, None for a metric of the method's own."""
+    """Return the scorer of SUITE/METRIC on the validation split, None for a metric of the method's own validation."""
     if "/" not in order.metric:
         return None
     view, mapping = ValidationView(job.build_dataset()), dict(job.config["inputs"])
@@ -139,7 +139,7 @@ def scorer_of(job: TrainingJob, order: TrialOrder) -> Scorer | None:
 
 
 def memory_mb() -> float:
-    """Peak memory: of the GPU where one is used, else of the process."""
+    """Return the peak memory in MB, of the GPU if one is used, else of the process."""
     return peak_gpu_mb() or peak_ram_mb()
 
 

@@ -1,4 +1,4 @@
-"""The arguments of `deep3dmap tune`: options and space of the sweep, and the run that is varied."""
+"""The arguments of `deep3dmap tune`: options and search space of the sweep, and the run that is varied."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -27,14 +27,14 @@ class TuneRequest:
 
 
 def parse_arguments(texts: Sequence[str]) -> TuneRequest:
-    """Parse `key=value` arguments; raises UserError for an unknown key or value, with the nearest right one."""
+    """Parse `key=value` arguments; raises UserError for an unknown key or value, suggesting the closest valid one."""
     own: dict[str, Any] = {}
     space: dict[str, Any] = {}
     run: dict[str, Any] = {}
     for text in texts:
         key, _, written = text.removeprefix("+").partition("=")
         if key.startswith(SPACE):
-            # A space is no value in Hydra's grammar.
+            # A domain is not a valid value in Hydra's grammar.
             space[key.removeprefix(SPACE)] = written
             continue
         key, value = split_override(text)
