@@ -89,7 +89,9 @@ def test_known_views_stay_known_where_they_have_a_weight() -> None:
         assert {"view", "light"} <= names[-1] if weight else not {"view", "light"} & names[-1]
         with torch.no_grad():
             shown, origin = method.projected.batch(0, method.projector).images, method.projected.origin(0)
-            apart.append(float(view_start(method.model, shown, origin).total))
+            picture = torch.from_numpy(photograph())[None] * 2 - 1
+            known = view_start(method.model, shown, origin, picture, method.projected.own_views)
+            apart.append(float(known.total))
     assert apart[1] < 0.8 * apart[0]
 
 
@@ -103,7 +105,7 @@ def test_the_start_of_views_moves_views_and_lights_only() -> None:
         before = now
     assert loop.planned_steps == len(moved) == LENGTH + 2
     # Samples are collected when this phase begins, and not again for the first step 3.
-    assert moved[8] == {"view", "light", "codes", "masks", "views", "lights"}
+    assert moved[8] == {"view", "light", "codes", "masks", "views", "lights", "own_views"}
     assert moved[9] == {"view", "light"}
     assert moved[10] == {"depth", "albedo", "view", "light"}
     assert method.projected.masks.float().mean() < 200
@@ -134,7 +136,7 @@ def test_each_phase_moves_what_it_learns_and_nothing_else() -> None:
     step3 = {"depth", "albedo", "view", "light"}
     assert moved[:4] == [{"latent"}, {"latent"}, {"depth"}, {"depth"}]
     assert moved[4:8] == [{"albedo"}, {"albedo"}, {"offset"}, {"offset"}]
-    assert moved[8] == step3 | {"codes", "masks", "views", "lights"}
+    assert moved[8] == step3 | {"codes", "masks", "views", "lights", "own_views"}
     assert moved[9] == step3
     assert moved[10:12] == [{"albedo"}, {"offset"}]
     assert moved[13] == step3

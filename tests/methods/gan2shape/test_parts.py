@@ -6,7 +6,7 @@ import torch
 from deep3dmap.core.errors import UserError
 from deep3dmap.geometry.ellipsoid_relief import ellipsoid_depth
 from deep3dmap.methods.gan2shape.latent_offset import LatentOffset
-from deep3dmap.methods.gan2shape.masks import center_crop, face_mask, resize
+from deep3dmap.methods.gan2shape.masks import background_color, center_crop, face_mask, resize
 from deep3dmap.methods.gan2shape.networks import ShapeModel, ShapeNetworks
 from deep3dmap.methods.gan2shape.samplers import LightRange, ViewPrior, between, draw_lights, widen_yaw
 from deep3dmap.methods.gan2shape.steps import (
@@ -20,7 +20,7 @@ from deep3dmap.methods.gan2shape.steps import (
     step3,
     view_start,
 )
-from deep3dmap.nn.relief_model import Canonical, Priors, ReliefSpace
+from deep3dmap.nn.relief_model import YAW, Canonical, Priors, ReliefSpace
 from deep3dmap.nn.stylegan2 import Generator, StyleGAN2Size
 from deep3dmap.nn.stylegan2.generator import normalize_latent
 from deep3dmap.render.relief_shading import ReliefLight
@@ -174,14 +174,42 @@ def test_pseudo_samples_show_one_object_under_many_lights(model: ShapeModel) -> 
     torch.testing.assert_close(again.relief.image, drawn.images)
 
 
+def test_a_plain_background_replaces_what_is_rendered_outside_the_mask(model: ShapeModel) -> None:
+    images = torch.rand(1, 3, 16, 16) * 2 - 1
+    canonical = model.canonical(images)
+    found = model.explain(images, canonical)
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[..., 4:12, 4:12] = 1
+    views = torch.zeros(2, 6)
+    views[1, YAW] = 0.3
+    lights = draw_lights(2, torch.Generator().manual_seed(0))
+    blue = torch.tensor([-1.0, -1.0, 1.0])[None, :, None, None]
+    rendered, plain = (
+        pseudo_samples(model, found, mask, views, lights, LightRange(), behind).pseudo for behind in (None, blue)
+    )
+    assert 0 < float(plain.mask.mean()) < 0.5
+    torch.testing.assert_close(plain.images * plain.mask, rendered.images * plain.mask)
+    torch.testing.assert_close(plain.images * (1 - plain.mask), blue * (1 - plain.mask))
+    assert float((rendered.images * (1 - plain.mask) - blue * (1 - plain.mask)).abs().max()) > 0.1
+
+
+def test_the_background_is_the_mean_colour_outside_the_object() -> None:
+    picture = torch.zeros(1, 3, 4, 4)
+    picture[..., :2] = torch.tensor([0.5, -0.5, 1.0])[:, None, None]
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[..., 2:] = 1
+    assert background_color(picture, mask).flatten().tolist() == [0.5, -0.5, 1.0]
+
+
 def test_views_and_lights_are_learnt_where_they_are_known(model: ShapeModel) -> None:
     images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     views = torch.tensor([0.1, 0.3, 0.0, 0.05, -0.1, 0.0]) * torch.tensor([[-1.0], [1], [0.5], [0]])
     lights = torch.tensor([[0.4, 0.6, 0.0, 0.0, 1.0]]).expand(4, -1)
+    photograph, own_view = -images[1:2], torch.tensor([[0.0, -0.2, 0.1, 0.0, 0.0, 0.0]])
     readers = [*model.networks.view.parameters(), *model.networks.light.parameters()]
     adam, losses = torch.optim.Adam(readers, 1e-3), []
     for _ in range(60):
-        loss = view_start(model, images, Origin(views, lights))
+        loss = view_start(model, images, Origin(views, lights), photograph, own_view)
         adam.zero_grad()
         loss.total.backward()
         adam.step()
@@ -190,6 +218,7 @@ def test_views_and_lights_are_learnt_where_they_are_known(model: ShapeModel) -> 
     assert all(value.grad is None for value in model.networks.depth.parameters())
     read = model.unit_views(images)
     assert read[1, 1] > read[2, 1] > read[0, 1]
+    assert float((model.unit_views(photograph) - own_view).detach().abs().max()) < 0.1
 
 
 def test_the_photograph_counts_on_the_object_only_where_a_mask_says_so(model: ShapeModel) -> None:
