@@ -186,7 +186,7 @@ def test_a_mat_of_another_kind(weights: Path, photo: Path, capsys: Captured) -> 
     write_image(folder / "a.jpg", read_image(photo))
     scipy.io.savemat(folder / "a.mat", {"something": np.zeros(3)})
     assert reconstruct(weights, folder) == 2
-    complains(capsys, "a.mat: no field 'pt3d_68'")
+    complains(capsys, "a.mat: no 68 landmarks, neither a field 'pt3d_68'")
     assert reconstruct(weights, folder / "a.mat") == 2
     complains(capsys, "a.mat: no dataset recognises this layout")
 
