@@ -176,7 +176,7 @@ def test_wrong_arguments_are_named() -> None:
         rasterize(vertices.double(), faces, 4, 4)
     with pytest.raises(ValueError, match="intrinsics must be"):
         rasterize_camera(vertices, faces, torch.eye(4), 4, 4)
-    with pytest.raises(ValueError, match="near is"):
+    with pytest.raises(ValueError, match="near must be"):
         rasterize_camera(vertices, faces, intrinsics, 4, 4, near=0.0)
     with pytest.raises(ValueError, match="height and width"):
         rasterize_camera(vertices, faces, intrinsics, 0, 4)
