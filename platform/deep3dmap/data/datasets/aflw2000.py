@@ -86,12 +86,12 @@ class AFLW2000:
         others = [Path(name).expanduser() for name in named_files if name]
         others += model_files(self._config.model, self._config.atlas)
         extra = [hash_files(file.parent, [file], self._cache) for file in others]
-        how = {
+        options = {
             name: value
             for name, value in asdict(self._config).items()
             if name not in ("root", "boxes", "names", "landmarks", "model", "atlas")
         }
-        return hash_data([hash_files(self.root, files, self._cache), extra, how])
+        return hash_data([hash_files(self.root, files, self._cache), extra, options])
 
     def split(self, name: str) -> Split:
         """Return the photographs, sorted by name unless `names` sets another order."""

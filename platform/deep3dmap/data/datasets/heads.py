@@ -112,8 +112,8 @@ class Heads(GeneratedSplits):
     @property
     def version(self) -> str:
         """Hash of the settings, of the generating code and of the reading options."""
-        how = [self._config.crop_size, self._config.atlas_size, self._config.train_with_image]
-        return hash_data([self.root.name, dict(self._folders.counts), how])
+        options = [self._config.crop_size, self._config.atlas_size, self._config.train_with_image]
+        return hash_data([self.root.name, dict(self._folders.counts), options])
 
     def atlas(self) -> UVAtlas:
         """Return the UV atlas of the position maps."""

@@ -143,8 +143,8 @@ class ScanNet(ScanFolders):
         if is_prepared(official):
             return official
         c = self._config
-        how = hash_data([str(scan.resolve()), c.stride, c.max_frames, c.voxel_size, c.max_depth])
-        return self._cache / "scannet_tsdf" / how / name
+        settings_hash = hash_data([str(scan.resolve()), c.stride, c.max_frames, c.voxel_size, c.max_depth])
+        return self._cache / "scannet_tsdf" / settings_hash / name
 
 
 def read_sample(folder: Path, stride: int = 1, max_frames: int = 0) -> Sample:

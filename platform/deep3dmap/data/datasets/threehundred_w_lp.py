@@ -71,8 +71,8 @@ class ThreeHundredWLP:
         """Hash of the photographs, the fits, the model and the reading options."""
         files = [file.with_suffix(suffix) for _, file in self._files for suffix in (".jpg", ".mat")]
         extra = [hash_files(file.parent, [file], self._cache) for file in model_files(self._config.model, self._config.atlas)]
-        how = {name: value for name, value in asdict(self._config).items() if name not in ("root", "model", "atlas")}
-        return hash_data([hash_files(self.root, files, self._cache), extra, how])
+        options = {name: value for name, value in asdict(self._config).items() if name not in ("root", "model", "atlas")}
+        return hash_data([hash_files(self.root, files, self._cache), extra, options])
 
     def split(self, name: str) -> Split:
         """Return a split. Training samples contain crop, crop_from_image and, with a model, position_map."""

@@ -19,7 +19,7 @@ from deep3dmap.data.formats.images import check_image_size, image_size, read_gra
 from deep3dmap.data.formats.pose_conventions import OPENCV, OPENGL, check_convention
 
 CAMERAS = "transforms.json"
-MOST_SIDE = 1 << 16
+MAX_SIDE = 1 << 16
 
 
 class Frame(NamedTuple):
@@ -127,7 +127,7 @@ def _frame(folder: Path, about: dict[str, Any], frame: Any, where: str, axes: st
         height, width = (int(merged["h"]), int(merged["w"])) if "h" in merged and "w" in merged else image_size(image)
         intrinsics = _intrinsics(merged, height, width)
         pose = check_pose(np.array(frame["transform_matrix"], np.float64), where)
-        if not (0 < height < MOST_SIDE and 0 < width < MOST_SIDE):
+        if not (0 < height < MAX_SIDE and 0 < width < MAX_SIDE):
             raise UserError(f"{where}: w and h must be image sizes in pixels, got {width} and {height}")
     if axes == OPENGL:
         pose = pose @ np.diag([1.0, -1.0, -1.0, 1.0])
