@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-MOST_DECIBELS = 100.0  # limit for identical images, whose infinite PSNR would dominate any mean
+MAX_DECIBELS = 100.0  # limit for identical images, whose infinite PSNR would dominate any mean
 WINDOW, SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
 
@@ -44,7 +44,7 @@ def psnr(predicted: Tensor, truth: Tensor) -> float:
     """
     _check(predicted, truth)
     error = (predicted.double() - truth.double()).square().mean().item()
-    return min(-10 * math.log10(error), MOST_DECIBELS) if error > 0 else MOST_DECIBELS
+    return min(-10 * math.log10(error), MAX_DECIBELS) if error > 0 else MAX_DECIBELS
 
 
 def ssim(predicted: Tensor, truth: Tensor, window: int = WINDOW, sigma: float = SIGMA) -> float:

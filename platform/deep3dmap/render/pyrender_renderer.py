@@ -18,7 +18,7 @@ from deep3dmap.render.projection import eye_of, to_camera
 from deep3dmap.render.pyrender_depth import Platform, import_pyrender, open_renderer
 from deep3dmap.render.renderer import DAYLIGHT, Color, Lights, Output, Renderer, Rendering, Surface, View
 from deep3dmap.render.shading import face_normals, highlight, irradiance
-from deep3dmap.render.surface_checks import drawable
+from deep3dmap.render.surface_checks import replace_invalid_vertices
 
 Array = NDArray[Any]
 BLACK = (0.0, 0.0, 0.0)
@@ -58,7 +58,7 @@ class PyrenderRenderer(Renderer):
     @torch.no_grad()
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Render a surface from a view; raises UserError if pyrender or its OpenGL platform cannot be used."""
-        surface = drawable(surface)
+        surface = replace_invalid_vertices(surface)
         camera = to_camera(surface.vertices, view)
         corners = corner_values(camera, surface.faces)
         drawn = (surface.faces.amin(1) < surface.faces.amax(1)) & (corners[..., 2].amax(1) > _least_depth(view))
