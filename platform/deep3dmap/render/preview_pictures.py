@@ -15,7 +15,7 @@ from deep3dmap.geometry.cameras import scale_intrinsics
 from deep3dmap.geometry.relief import ReliefCamera
 from deep3dmap.ops.rasterize import Cull
 from deep3dmap.render.mesh_renderer import MeshImages, render_in_image, render_mesh
-from deep3dmap.render.views import overview, seen_from
+from deep3dmap.render.views import overview, view_from
 from deep3dmap.render.visualization import ERROR_COLORS, to_pil
 
 HEIGHT = 240
@@ -135,7 +135,7 @@ def _camera(mesh: Mesh, frame: str, sample: dict[str, Any], scale: float, size: 
         place = photograph(sample)
         intrinsics = scale_intrinsics(torch.as_tensor(np.asarray(sample["intrinsics"][place], np.float64)), scale, scale)
         return intrinsics, torch.as_tensor(np.asarray(sample["world_from_camera"][place], np.float64))
-    return seen_from(mesh.vertices, (0.4, 0.2, 1.0), width=size[1], height=size[0], up=UP)
+    return view_from(mesh.vertices, (0.4, 0.2, 1.0), width=size[1], height=size[0], up=UP)
 
 
 def _normalise(vector: NDArray[np.float64], otherwise: NDArray[np.float64]) -> NDArray[np.float64]:

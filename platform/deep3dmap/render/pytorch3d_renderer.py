@@ -51,7 +51,7 @@ class Pytorch3dRenderer(Renderer):
     @staticmethod
     def absent() -> str | None:
         """Return the reason why pytorch3d cannot be used on this machine, or None if it can."""
-        return _absent()
+        return _unavailable_reason()
 
     def render(self, surface: Surface, view: View, lights: Lights = DAYLIGHT, background: Color = (1.0, 1.0, 1.0)) -> Rendering:
         """Render a surface; raises UserError if pytorch3d is not installed, ValueError for skew and face ids out of range."""
@@ -172,7 +172,7 @@ def _import(module: str) -> Any:
 
 
 @cache
-def _absent() -> str | None:
+def _unavailable_reason() -> str | None:
     try:
         for import_module in (_import_renderer, _import_structures, _import_blending):
             import_module()

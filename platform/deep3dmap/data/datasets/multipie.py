@@ -122,7 +122,7 @@ class MultiPIE:
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Return whether the photographs in a folder follow Multi-PIE's naming."""
-        return path.is_dir() and any(multipie.is_name(file) for file in path.glob("*.png"))
+        return path.is_dir() and any(multipie.is_photograph_name(file) for file in path.glob("*.png"))
 
     def prepare(self, workers: int = 1, quiet: bool = True) -> None:
         """Check that every split has samples and that the configured files exist."""
@@ -211,7 +211,7 @@ def _resize_image(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 def _collect_fits(
     fits: Mapping[str, Mapping[str, Any]], source: Path, views: list[Photograph], heights: list[int], factors: list[float]
 ) -> Sample:
-    found = [multipie.fit_of(fits, view.name, height, source) for view, height in zip(views, heights)]
+    found = [multipie.convert_fit(fits, view.name, height, source) for view, height in zip(views, heights)]
     return {
         "landmarks_68_views": np.stack([fit.landmarks * np.float32(factor) for fit, factor in zip(found, factors)]),
         "affine_cameras": np.stack([fit.affine * factor for fit, factor in zip(found, factors)]),

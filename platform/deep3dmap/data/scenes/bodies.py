@@ -95,9 +95,9 @@ def _template() -> BodyTemplate:
 def make_body(job: Job) -> None:
     """Generate one sample: views, cameras, mesh.ply and truth.npz."""
     plan, template = job.plan, _template()
-    who = item_seed("bodies", plan.seed, _person(plan, job.split, job.index))
+    person_seed = item_seed("bodies", plan.seed, _person(plan, job.split, job.index))
     rng = np.random.default_rng(item_seed("bodies", plan.seed, job.split, job.index))
-    betas, clothes = sample_person(np.random.default_rng(who))
+    betas, clothes = sample_person(np.random.default_rng(person_seed))
     body, light = sample_body(rng, template, betas), sample_light(rng)
     vertices = template.vertices(body.parameters())[0].numpy()
     surface = _surface(vertices, light, clothes)
